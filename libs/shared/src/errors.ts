@@ -1,0 +1,95 @@
+import { AssertionError } from 'node:assert';
+
+/**
+ * Every fault of the world has one code from this closed list; our own mistakes are assertions.
+ *
+ * `retry` tells a caller inside the house whether the same call may succeed later without being changed.
+ * What a code becomes on a client's wire is decided at the door that speaks the protocol, not here.
+ */
+const catalogue = {
+  // The caller asked for something that can't be done as asked.
+  BAD_REQUEST: { retry: false },
+  CLIENT_ID_REQUIRED: { retry: false },
+  UNRECOGNIZED_CLIENT_TYPE: { retry: false },
+  ILLEGAL_TOPIC: { retry: false },
+  ILLEGAL_CONSUMER_GROUP: { retry: false },
+  ILLEGAL_LITE_TOPIC: { retry: false },
+  ILLEGAL_MESSAGE_TAG: { retry: false },
+  ILLEGAL_MESSAGE_KEY: { retry: false },
+  ILLEGAL_MESSAGE_GROUP: { retry: false },
+  ILLEGAL_MESSAGE_PROPERTY_KEY: { retry: false },
+  ILLEGAL_MESSAGE_ID: { retry: false },
+  ILLEGAL_FILTER_EXPRESSION: { retry: false },
+  ILLEGAL_INVISIBLE_TIME: { retry: false },
+  ILLEGAL_DELIVERY_TIME: { retry: false },
+  ILLEGAL_POLLING_TIME: { retry: false },
+  ILLEGAL_OFFSET: { retry: false },
+  INVALID_RECEIPT_HANDLE: { retry: false },
+  INVALID_TRANSACTION_ID: { retry: false },
+  MESSAGE_TYPE_CONFLICT: { retry: false },
+  MESSAGE_CORRUPTED: { retry: false },
+  MESSAGE_TOO_LARGE: { retry: false },
+  MESSAGE_BODY_EMPTY: { retry: false },
+  MESSAGE_PROPERTIES_TOO_LARGE: { retry: false },
+  UNAUTHORIZED: { retry: false },
+  FORBIDDEN: { retry: false },
+  TOPIC_NOT_FOUND: { retry: false },
+  CONSUMER_GROUP_NOT_FOUND: { retry: false },
+  MESSAGE_NOT_FOUND: { retry: false },
+  OFFSET_NOT_FOUND: { retry: false },
+  NOT_FOUND: { retry: false },
+  ALREADY_EXISTS: { retry: false },
+  UNSUPPORTED: { retry: false },
+  LITE_TOPIC_QUOTA_EXCEEDED: { retry: false },
+  LITE_SUBSCRIPTION_QUOTA_EXCEEDED: { retry: false },
+  // The house can't do it now.
+  TOO_MANY_REQUESTS: { retry: true },
+  TIMEOUT: { retry: true },
+  UNAVAILABLE: { retry: true },
+  NOT_LEADER: { retry: true }, // Another broker leads by now: ask for the route again.
+  STALE_LAYOUT: { retry: true }, // The topic's queues have changed since the caller chose one.
+  CONFLICT: { retry: true }, // The metadata changed between reading and writing it.
+  STORAGE_FULL: { retry: true },
+  CANCELLED: { retry: false },
+  // The house is broken, or was given the wrong ground to stand on.
+  CONFIG: { retry: false },
+  DATA_FOLDER: { retry: false },
+  CORRUPT_RECORD: { retry: false },
+  DISK_FAILED: { retry: false },
+  INTERNAL: { retry: false },
+} as const;
+
+export type ErrorCode = keyof typeof catalogue;
+
+export const errorCodes = Object.keys(catalogue) as readonly ErrorCode[];
+
+export class MqError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    /** What was wrong and what is allowed, in words a stranger understands. Safe to show to a client. */
+    readonly reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`[${code}] ${reason}`, options);
+    this.name = 'MqError';
+  }
+
+  get retry(): boolean {
+    return catalogue[this.code].retry;
+  }
+
+  /** The way out of every `catch`. A stranger becomes INTERNAL; its cause is for our log, never for the client. */
+  static from(caught: unknown): MqError {
+    return caught instanceof MqError ? caught : new MqError('INTERNAL', 'unexpected failure', { cause: caught });
+  }
+}
+
+/** For what only our own bug can break. Stays on in production: a stopped broker recovers, a wrong one corrupts. */
+export function assert(holds: boolean, promise: string): asserts holds {
+  if (!holds) throw new AssertionError({ message: promise });
+}
+
+/** The `default` of a complete switch: does not compile while a case is missing. */
+export function unreachable(never: never): never {
+  throw new AssertionError({ message: `unreachable: ${String(never)}` });
+}

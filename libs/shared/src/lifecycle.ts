@@ -1,0 +1,39 @@
+import { MqError } from './errors.js';
+
+/** A part of a process: building it does nothing, `start` makes it work, `stop` ends it and gives everything back. */
+export interface Part {
+  readonly name: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the parts down the list and, once `until` resolves, stops them back up it. When a part fails to start, those
+ * already started are stopped and the failure is thrown.
+ */
+export async function run(parts: readonly Part[], until: Promise<unknown>, ready?: () => void): Promise<void> {
+  const started: Part[] = [];
+  try {
+    for (const part of parts) {
+      started.push(part); // A part that failed half-way must be able to stop.
+      await part.start();
+    }
+    ready?.();
+    await until;
+  } finally {
+    await stopAll(started);
+  }
+}
+
+/** Stops every part, last one first, even if one of them fails; then throws the first failure. */
+export async function stopAll(parts: readonly Part[]): Promise<void> {
+  let failure: unknown;
+  for (const part of [...parts].reverse()) {
+    try {
+      await part.stop();
+    } catch (caught) {
+      failure ??= caught;
+    }
+  }
+  if (failure !== undefined) throw MqError.from(failure);
+}
