@@ -1,0 +1,3 @@
+export * from './broker-link.js';
+export * from './directory.js';
+export * from './naming.js';

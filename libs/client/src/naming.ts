@@ -1,0 +1,85 @@
+import type { BrokerSet, ConsumerGroup, GroupStart, MessageType, Permission, RetryPolicy, Topic } from '@cometmq/model';
+
+/**
+ * How every process speaks to the name service: the metadata is changed here and watched from here. The namesrv
+ * role has this shape itself (one process); across processes an adapter calls any of the equal instances.
+ */
+export interface Naming {
+  /**
+   * Gives the whole directory first, then every change in order, until the returned function is called. After a broken
+   * connection the whole comes again (`snapshot`). `listener` is never called from inside `watch`.
+   */
+  watch(listener: (update: DirectoryUpdate) => void): () => void;
+  /** @throws MqError ALREADY_EXISTS, ILLEGAL_TOPIC, BAD_REQUEST */
+  createTopic(draft: TopicDraft): Promise<Topic>;
+  /** Makes the topic on first use where that is allowed, else TOPIC_NOT_FOUND. Many callers at once get the same topic. */
+  ensureTopic(name: string): Promise<Topic>;
+  /** The first message of a topic made on first use fixes its type; later calls return the topic as it is. */
+  fixTopicType(name: string, type: MessageType): Promise<Topic>;
+  updateTopic(name: string, change: TopicChange): Promise<Topic>;
+  deleteTopic(name: string): Promise<void>;
+  createGroup(draft: GroupDraft): Promise<ConsumerGroup>;
+  /** Makes the group on first use where that is allowed, else CONSUMER_GROUP_NOT_FOUND. */
+  ensureGroup(name: string): Promise<ConsumerGroup>;
+  updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup>;
+  deleteGroup(name: string): Promise<void>;
+  /** The house's own topics (dead letters), made without asking whether creation on use is allowed. */
+  ensureInnerTopic(name: string): Promise<Topic>;
+  /** Takes the lead of a broker set: raises its epoch in a transaction that compares what was read. */
+  takeLead(claim: LeadClaim): Promise<BrokerSet>;
+  /** Says that the leader is alive; presence ends `leaseMs` after the last one. @throws MqError NOT_LEADER when deposed. */
+  keepLead(claim: LeadClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void>;
+  /** The leader leaves on its own will. */
+  leaveLead(claim: LeadClaim & { readonly epoch: number }): Promise<void>;
+}
+
+export type DirectoryUpdate =
+  | {
+      readonly kind: 'snapshot';
+      readonly revision: number;
+      readonly clusterId: string;
+      /** 32 bytes; receipt handles are signed with it. */
+      readonly secret: Uint8Array;
+      readonly topics: readonly Topic[];
+      readonly groups: readonly ConsumerGroup[];
+      readonly brokers: readonly BrokerSet[];
+    }
+  | { readonly kind: 'topic'; readonly revision: number; readonly topic: Topic }
+  | { readonly kind: 'topicDeleted'; readonly revision: number; readonly topic: Topic }
+  | { readonly kind: 'group'; readonly revision: number; readonly group: ConsumerGroup }
+  | { readonly kind: 'groupDeleted'; readonly revision: number; readonly group: ConsumerGroup }
+  | { readonly kind: 'broker'; readonly revision: number; readonly broker: BrokerSet }
+  | { readonly kind: 'brokerDeleted'; readonly revision: number; readonly broker: BrokerSet };
+
+export interface TopicDraft {
+  readonly name: string;
+  readonly type?: MessageType | undefined;
+  readonly writeQueues?: number | undefined;
+  readonly readQueues?: number | undefined;
+  readonly permission?: Permission | undefined;
+  readonly retentionMs?: number | undefined;
+  readonly retentionBytes?: number | undefined;
+}
+
+/** What may be changed of a topic; its type may not. */
+export type TopicChange = Omit<TopicDraft, 'name' | 'type'>;
+
+export interface GroupDraft {
+  readonly name: string;
+  readonly fifo?: boolean | undefined;
+  readonly attemptsMax?: number | undefined;
+  readonly retryPolicy?: RetryPolicy | undefined;
+  readonly start?: GroupStart | undefined;
+}
+
+export type GroupChange = Omit<GroupDraft, 'name'>;
+
+export interface LeadClaim {
+  /** The broker set's name, for instance `broker-0`. */
+  readonly name: string;
+  /** "name/incarnation" of the member. */
+  readonly member: string;
+  /** host:port of its internal service, reachable by proxies; empty: in this process. */
+  readonly address: string;
+  readonly leaseMs: number;
+}

@@ -1,0 +1,74 @@
+import type { MessageType } from './message-type.js';
+import type { GroupName, TopicName } from './names.js';
+import type { GroupId, TopicId } from './units.js';
+
+/** What may be done with a topic's queues. Write-only and read-only serve shrinking and draining. */
+export type Permission = 'readWrite' | 'read' | 'write' | 'none';
+
+/** A topic as the metadata knows it. Queue counts are per broker set: each set that serves has queues 0 to n − 1. */
+export interface Topic {
+  readonly name: TopicName;
+  readonly id: TopicId;
+  readonly type: MessageType;
+  /** New messages go to queues 0 to writeQueues − 1. */
+  readonly writeQueues: number;
+  /** Consumers are served from queues 0 to readQueues − 1. */
+  readonly readQueues: number;
+  readonly permission: Permission;
+  /** How long messages are kept; undefined: the broker's default. */
+  readonly retentionMs?: number | undefined;
+  /** How many bytes are kept on each broker set; undefined: no limit of its own. */
+  readonly retentionBytes?: number | undefined;
+  /** True once a first message has fixed the type of a topic that was made on first use. */
+  readonly typeFixed: boolean;
+  /** Rises with every change of the queues: a send chosen by an older one is refused. */
+  readonly layout: number;
+  readonly createdMs: number;
+}
+
+export type RetryPolicy =
+  | { readonly kind: 'exponential'; readonly initialMs: number; readonly maxMs: number; readonly multiplier: number }
+  | { readonly kind: 'customized'; readonly nextMs: readonly number[] };
+
+/** Where a group that has never consumed a queue begins. `auto`: at the first message while none ever expired, else at the end. */
+export type GroupStart =
+  | { readonly at: 'auto' }
+  | { readonly at: 'first' }
+  | { readonly at: 'end' }
+  | { readonly at: 'time'; readonly timeMs: number };
+
+/** A consumer group as the metadata knows it. */
+export interface ConsumerGroup {
+  readonly name: GroupName;
+  readonly id: GroupId;
+  /** True: consumption is orderly, one batch in flight for each message group. */
+  readonly fifo: boolean;
+  /** How often a message is delivered before it goes to the dead-letter topic. */
+  readonly attemptsMax: number;
+  readonly retryPolicy: RetryPolicy;
+  readonly start: GroupStart;
+  readonly createdMs: number;
+}
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+/** RocketMQ's own retry delays (grpc semantics, section 23). */
+export const defaultRetryPolicy: RetryPolicy = {
+  kind: 'customized',
+  nextMs: [
+    ...[1, 5, 10, 30].map((s) => s * second),
+    ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30].map((m) => m * minute),
+    ...[1, 2].map((h) => h * hour),
+  ],
+};
+
+/** 16 retries after the first delivery. */
+export const defaultAttemptsMax = 17;
+
+/** How long a message stays invisible after its failed delivery number `attempt` (from 1). */
+export function retryDelayMs(policy: RetryPolicy, attempt: number): number {
+  if (policy.kind === 'customized') return policy.nextMs[Math.min(attempt, policy.nextMs.length) - 1] ?? 0;
+  return Math.min(policy.maxMs, policy.initialMs * policy.multiplier ** (attempt - 1));
+}
