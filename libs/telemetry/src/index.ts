@@ -1,0 +1,4 @@
+export * from './logger.js';
+export * from './metric-names.js';
+export * from './metric-source.js';
+export * from './telemetry.js';

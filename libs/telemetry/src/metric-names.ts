@@ -1,0 +1,48 @@
+/**
+ * The one list of metric names. Those that start with `rocketmq_` and exist in RocketMQ 5 keep its names, labels and
+ * buckets byte for byte, so that boards and alerts people already have go on working.
+ */
+export interface MetricDescription {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly unit: string;
+  readonly help: string;
+  /** Upper bounds, for histograms. */
+  readonly buckets?: readonly number[];
+}
+
+const describe = <const T extends Readonly<Record<string, MetricDescription>>>(table: T): T => table;
+
+export const metrics = describe({
+  rocketmq_messages_in_total: { kind: 'counter', unit: '', help: 'Messages accepted. topic, message_type, is_system' },
+  rocketmq_messages_out_total: { kind: 'counter', unit: '', help: 'Messages delivered. topic, consumer_group, is_retry' },
+  rocketmq_throughput_in_total: { kind: 'counter', unit: '', help: 'Bytes accepted. topic, message_type, is_system' },
+  rocketmq_throughput_out_total: { kind: 'counter', unit: '', help: 'Bytes delivered. topic, consumer_group, is_retry' },
+  rocketmq_send_to_dlq_messages_total: { kind: 'counter', unit: '', help: 'Messages moved to a dead-letter topic.' },
+  rocketmq_consumer_lag_messages: { kind: 'gauge', unit: '', help: 'Messages not yet done. consumer_group, topic' },
+  rocketmq_consumer_inflight_messages: { kind: 'gauge', unit: '', help: 'Messages delivered and not yet acknowledged.' },
+  rocketmq_consumer_ready_messages: { kind: 'gauge', unit: '', help: 'Messages visible and not delivered.' },
+  rocketmq_consumer_connections: { kind: 'gauge', unit: '', help: 'Living consumers. consumer_group, language, version' },
+  rocketmq_producer_connections: { kind: 'gauge', unit: '', help: 'Living producers. language, version' },
+  rocketmq_topic_number: { kind: 'gauge', unit: '', help: 'Topics.' },
+  rocketmq_consumer_group_number: { kind: 'gauge', unit: '', help: 'Consumer groups.' },
+  rocketmq_broker_permission: { kind: 'gauge', unit: '', help: '6: takes sends and receives, 4: receives only.' },
+  rocketmq_storage_size: { kind: 'gauge', unit: 'bytes', help: 'Bytes of the log on disk.' },
+  rocketmq_storage_flush_behind_bytes: { kind: 'gauge', unit: 'bytes', help: 'Appended and not yet durable.' },
+  rocketmq_storage_message_reserve_time: { kind: 'gauge', unit: 'ms', help: 'Age of the oldest message kept.' },
+  rocketmq_storage_free_bytes: { kind: 'gauge', unit: 'bytes', help: 'Free bytes on the data disk.' },
+  rocketmq_broker_epoch: { kind: 'gauge', unit: '', help: 'The epoch this broker leads under.' },
+  rocketmq_proxy_up: { kind: 'gauge', unit: '', help: '1 while the proxy serves.' },
+  rocketmq_rpc_latency: {
+    kind: 'histogram',
+    unit: 'ms',
+    help: 'Time to answer a call. protocol_type, request_code, response_code, is_long_polling, result',
+    buckets: [1, 3, 5, 7, 10, 100, 1000, 2000, 3000],
+  },
+  rocketmq_proxy_waiting_polls: { kind: 'gauge', unit: '', help: 'Long polls waiting.' },
+  rocketmq_proxy_connections: { kind: 'gauge', unit: '', help: 'Open client connections.' },
+  rocketmq_proxy_protocol_errors_total: { kind: 'counter', unit: '', help: 'Connections ended for malformed input.' },
+  rocketmq_process_resident_memory: { kind: 'gauge', unit: 'bytes', help: 'Resident memory of the process.' },
+  rocketmq_process_cpu_seconds_total: { kind: 'counter', unit: '', help: 'CPU time of the process, user and system.' },
+  rocketmq_event_loop_lag: { kind: 'gauge', unit: 'ms', help: 'p99 delay of the event loop since the last scrape.' },
+});
+export type MetricName = keyof typeof metrics;

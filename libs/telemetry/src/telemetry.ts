@@ -1,0 +1,203 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+import { ValueType, type HrTime } from '@opentelemetry/api';
+import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  AggregationTemporality,
+  DataPointType,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+  type CollectionResult,
+  type DataPoint,
+  type MetricData,
+  type MetricProducer,
+} from '@opentelemetry/sdk-metrics';
+import { MqError, type Clock, type Part } from '@cometmq/shared';
+
+import { metrics, type MetricName } from './metric-names.js';
+import { Buckets, type MetricSource, type Sample } from './metric-source.js';
+
+export interface TelemetryOptions {
+  readonly service: string;
+  readonly version: string;
+  /** Labels on every series: cluster, node_type, node_id. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly host: string;
+  /** Prometheus' /metrics, /healthz and /readyz. Below 0: no such port is opened. */
+  readonly port: number;
+  /** Where to push metrics as OTLP over HTTP; empty: nowhere. */
+  readonly otlpEndpoint: string;
+  readonly clock: Clock;
+}
+
+/**
+ * The window into a process: /metrics for Prometheus, /healthz (the event loop turns) and /readyz (the part may serve
+ * its role) on one port, and OTLP by configuration.
+ */
+export class Telemetry implements Part {
+  readonly name = 'telemetry';
+  private readonly sources: MetricSource[] = [];
+  private readonly readiness: (() => string | undefined)[] = [];
+  private server: Server | undefined;
+  private provider: MeterProvider | undefined;
+  private loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
+
+  constructor(private readonly options: TelemetryOptions) {
+    this.addSource(() => this.processFigures());
+  }
+
+  addSource(source: MetricSource): void {
+    this.sources.push(source);
+  }
+
+  /** `check` answers undefined when its part may serve, else why not, in a few words. */
+  addReadiness(check: () => string | undefined): void {
+    this.readiness.push(check);
+  }
+
+  get port(): number {
+    const address = this.server?.address();
+    return typeof address === 'object' && address ? address.port : this.options.port;
+  }
+
+  async start(): Promise<void> {
+    const producers = [this.producer()];
+    const exporter = new PrometheusExporter({
+      preventServerStart: true,
+      withoutScopeInfo: true,
+      metricProducers: producers,
+    });
+    const readers = [exporter, ...this.otlpReaders(producers)];
+    const resource = resourceFromAttributes({
+      'service.name': this.options.service,
+      'service.version': this.options.version,
+    });
+    this.provider = new MeterProvider({ resource, readers });
+    this.loopDelay = monitorEventLoopDelay({ resolution: 20 });
+    this.loopDelay.enable();
+    if (this.options.port >= 0) await this.listen(exporter);
+  }
+
+  async stop(): Promise<void> {
+    this.loopDelay?.disable();
+    const server = this.server;
+    this.server = undefined;
+    if (server) {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
+    await this.provider?.shutdown().catch(() => undefined); // An unreachable collector must not hold up the stop.
+  }
+
+  private otlpReaders(metricProducers: MetricProducer[]): PeriodicExportingMetricReader[] {
+    if (this.options.otlpEndpoint === '') return [];
+    const exporter = new OTLPMetricExporter({ url: `${this.options.otlpEndpoint.replace(/\/$/, '')}/v1/metrics` });
+    return [new PeriodicExportingMetricReader({ exporter, metricProducers })];
+  }
+
+  private async listen(exporter: PrometheusExporter): Promise<void> {
+    const server = createServer((request, response) => this.answer(exporter, request, response));
+    this.server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => {
+        reject(new MqError('CONFIG', `metrics port ${this.options.port} can't be opened: ${error.message}`));
+      });
+      server.listen(this.options.port, this.options.host, resolve);
+    });
+  }
+
+  private answer(exporter: PrometheusExporter, request: IncomingMessage, response: ServerResponse): void {
+    const path = (request.url ?? '').split('?')[0];
+    if (path === '/metrics') exporter.getMetricsRequestHandler(request, response);
+    else if (path === '/healthz') response.end('ok\n');
+    else if (path === '/readyz') {
+      const why = this.unready();
+      response.statusCode = why === undefined ? 200 : 503;
+      response.end(`${why ?? 'ok'}\n`);
+    } else {
+      response.statusCode = 404;
+      response.end('here are /metrics, /healthz and /readyz\n');
+    }
+  }
+
+  /** Why this process may not serve its role yet; undefined when it may. */
+  unready(): string | undefined {
+    for (const check of this.readiness) {
+      const why = check();
+      if (why !== undefined) return why;
+    }
+    return undefined;
+  }
+
+  private producer(): MetricProducer {
+    const startTime = this.hrTime();
+    return {
+      collect: (): Promise<CollectionResult> => {
+        const byName = new Map<MetricName, Sample[]>();
+        for (const source of this.sources) {
+          for (const sample of source()) {
+            const known = byName.get(sample.metric);
+            if (known) known.push(sample);
+            else byName.set(sample.metric, [sample]);
+          }
+        }
+        const endTime = this.hrTime();
+        const data = [...byName].map(([name, samples]) => this.family(name, samples, startTime, endTime));
+        const scopeMetrics = [{ scope: { name: 'cometmq' }, metrics: data }];
+        return Promise.resolve({ resourceMetrics: { resource: resourceFromAttributes({}), scopeMetrics }, errors: [] });
+      },
+    };
+  }
+
+  private family(name: MetricName, samples: readonly Sample[], startTime: HrTime, endTime: HrTime): MetricData {
+    const { kind, unit, help } = metrics[name];
+    const descriptor = { name, description: help, unit, valueType: ValueType.DOUBLE };
+    const aggregationTemporality = AggregationTemporality.CUMULATIVE;
+    const point = <T>(sample: Sample, value: T): DataPoint<T> => ({
+      startTime,
+      endTime,
+      attributes: { ...this.options.labels, ...sample.labels },
+      value,
+    });
+    if (kind === 'histogram') {
+      const dataPoints = samples.map((sample) => point(sample, histogram(sample.value)));
+      return { descriptor, aggregationTemporality, dataPointType: DataPointType.HISTOGRAM, dataPoints };
+    }
+    const dataPoints = samples.map((sample) => point(sample, Number(sample.value)));
+    return kind === 'counter'
+      ? { descriptor, aggregationTemporality, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }
+      : { descriptor, aggregationTemporality, dataPointType: DataPointType.GAUGE, dataPoints };
+  }
+
+  private hrTime(): HrTime {
+    const nowMs = this.options.clock.wallMs();
+    return [Math.floor(nowMs / 1000), (nowMs % 1000) * 1_000_000];
+  }
+
+  private *processFigures(): Iterable<Sample> {
+    const cpu = process.cpuUsage();
+    const labels = {};
+    yield { metric: 'rocketmq_process_resident_memory', labels, value: process.memoryUsage.rss() };
+    yield { metric: 'rocketmq_process_cpu_seconds_total', labels, value: (cpu.user + cpu.system) / 1e6 };
+    if (this.loopDelay) {
+      yield { metric: 'rocketmq_event_loop_lag', labels, value: this.loopDelay.percentile(99) / 1e6 };
+      this.loopDelay.reset();
+    }
+  }
+}
+
+function histogram(value: number | Buckets): {
+  buckets: { boundaries: number[]; counts: number[] };
+  sum: number;
+  count: number;
+} {
+  const filled = value instanceof Buckets ? value : new Buckets([]);
+  return {
+    buckets: { boundaries: [...filled.bounds], counts: [...filled.counts] },
+    sum: filled.sum,
+    count: filled.count,
+  };
+}
