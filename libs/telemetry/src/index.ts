@@ -2,3 +2,4 @@ export * from './logger.js';
 export * from './metric-names.js';
 export * from './metric-source.js';
 export * from './telemetry.js';
+export * from './settings.js';

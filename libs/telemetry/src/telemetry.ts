@@ -19,6 +19,7 @@ import { MqError, type Clock, type Part } from '@cometmq/shared';
 
 import { metrics, type MetricName } from './metric-names.js';
 import { Buckets, type MetricSource, type Sample } from './metric-source.js';
+import { noMetricsPort } from './settings.js';
 
 export interface TelemetryOptions {
   readonly service: string;
@@ -26,7 +27,7 @@ export interface TelemetryOptions {
   /** Labels on every series: cluster, node_type, node_id. */
   readonly labels: Readonly<Record<string, string>>;
   readonly host: string;
-  /** Prometheus' /metrics, /healthz and /readyz. Below 0: no such port is opened. */
+  /** Prometheus' /metrics, /healthz and /readyz. 65536: no such port is opened. */
   readonly port: number;
   /** Where to push metrics as OTLP over HTTP; empty: nowhere. */
   readonly otlpEndpoint: string;
@@ -78,7 +79,7 @@ export class Telemetry implements Part {
     this.provider = new MeterProvider({ resource, readers });
     this.loopDelay = monitorEventLoopDelay({ resolution: 20 });
     this.loopDelay.enable();
-    if (this.options.port >= 0) await this.listen(exporter);
+    if (this.options.port !== noMetricsPort) await this.listen(exporter);
   }
 
   async stop(): Promise<void> {

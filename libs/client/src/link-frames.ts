@@ -1,0 +1,158 @@
+import type { internal } from '@cometmq/proto';
+import type {
+  Epoch,
+  FilterExpression,
+  GroupId,
+  LogPosition,
+  QueueId,
+  QueueOffset,
+  Receipt,
+  TopicId,
+} from '@cometmq/model';
+import { errorCodes, MqError, type ErrorCode } from '@cometmq/shared';
+
+import type { Delivered, ReceiveCall, SendCall, Session } from './broker-link.js';
+
+/** The words of `BrokerLink` on the wire and back, for both ends of the stream. */
+export type WireCall = internal.LinkCall;
+export type WireAnswer = internal.LinkAnswer;
+
+export const exchangePath = '/cometmq.v1.BrokerService/Exchange';
+
+export function receiptToWire(receipt: Receipt): internal.Receipt {
+  return {
+    broker: receipt.broker,
+    groupId: receipt.groupId,
+    topicId: receipt.topicId,
+    queueId: receipt.queueId,
+    offset: receipt.offset,
+    leaseEpoch: receipt.leaseEpoch,
+    leasePosition: receipt.leasePosition,
+    generation: receipt.generation,
+    attempt: receipt.attempt,
+  };
+}
+
+export function receiptFromWire(wire: internal.Receipt | undefined): Receipt {
+  if (!wire) throw new MqError('BAD_REQUEST', 'the call carries no receipt');
+  return {
+    broker: wire.broker,
+    groupId: wire.groupId as GroupId,
+    topicId: wire.topicId as TopicId,
+    queueId: wire.queueId as QueueId,
+    offset: wire.offset as QueueOffset,
+    leaseEpoch: wire.leaseEpoch as Epoch,
+    leasePosition: wire.leasePosition as LogPosition,
+    generation: wire.generation,
+    attempt: wire.attempt,
+  };
+}
+
+export function filterFromWire(wire: internal.Filter | undefined): FilterExpression {
+  return { type: wire?.type === 'sql' ? 'sql' : 'tag', expression: wire?.expression ?? '*' };
+}
+
+export function sessionToWire(session: Session): internal.Session {
+  return {
+    clientId: session.clientId,
+    groupId: session.groupId,
+    subscriptions: session.subscriptions.map(({ topicId, filter }) => ({ topicId, filter })),
+  };
+}
+
+export function sessionFromWire(wire: internal.Session): Session {
+  return {
+    clientId: wire.clientId,
+    groupId: wire.groupId as GroupId,
+    subscriptions: wire.subscriptions.map(({ topicId, filter }) => ({
+      topicId: topicId as TopicId,
+      filter: filterFromWire(filter),
+    })),
+  };
+}
+
+/** The deadline travels as what is left of it: two processes share no clock. */
+export function sendToWire(call: SendCall, nowMs: number): internal.SendCall {
+  return {
+    topicId: call.topicId,
+    queueId: call.queueId,
+    layout: call.layout,
+    deadlineMs: call.deadlineMs === undefined ? undefined : Math.max(0, Math.floor(call.deadlineMs - nowMs)),
+    tagHash: call.tagHash,
+    groupHash: call.groupHash,
+    envelope: call.envelope,
+    message: call.message.length === 1 && call.message[0] ? call.message[0] : Buffer.concat(call.message),
+  };
+}
+
+export function sendFromWire(wire: internal.SendCall, nowMs: number): SendCall {
+  return {
+    topicId: wire.topicId as TopicId,
+    queueId: wire.queueId as QueueId,
+    layout: wire.layout,
+    deadlineMs: wire.deadlineMs === undefined ? undefined : nowMs + wire.deadlineMs,
+    tagHash: wire.tagHash,
+    groupHash: wire.groupHash,
+    envelope: wire.envelope,
+    message: [wire.message],
+  };
+}
+
+export function receiveToWire(call: ReceiveCall): internal.ReceiveCall {
+  return {
+    groupId: call.groupId,
+    topicId: call.topicId,
+    queueId: call.queueId,
+    messagesMax: call.messagesMax,
+    bytesMax: call.bytesMax,
+    filter: call.filter,
+    invisibleMs: call.invisibleMs,
+    autoRenew: call.autoRenew,
+    clientId: call.clientId,
+    waitMs: Math.max(0, Math.floor(call.waitMs)),
+    attemptId: call.attemptId,
+  };
+}
+
+export function receiveFromWire(wire: internal.ReceiveCall): ReceiveCall {
+  return {
+    groupId: wire.groupId as GroupId,
+    topicId: wire.topicId as TopicId,
+    queueId: wire.queueId,
+    messagesMax: wire.messagesMax,
+    bytesMax: wire.bytesMax,
+    filter: filterFromWire(wire.filter),
+    invisibleMs: wire.invisibleMs,
+    autoRenew: wire.autoRenew,
+    clientId: wire.clientId,
+    waitMs: wire.waitMs,
+    attemptId: wire.attemptId,
+  };
+}
+
+export function deliveredToWire(message: Delivered): internal.Delivered {
+  return {
+    receipt: receiptToWire(message.receipt),
+    payload: message.payload,
+    storedMs: message.storedMs,
+    originTopicId: message.originTopicId,
+  };
+}
+
+export function deliveredFromWire(wire: internal.Delivered): Delivered {
+  return {
+    receipt: receiptFromWire(wire.receipt),
+    payload: wire.payload,
+    storedMs: wire.storedMs,
+    originTopicId: wire.originTopicId as TopicId,
+  };
+}
+
+export function errorToWire(error: MqError): internal.LinkError {
+  return { code: error.code, reason: error.reason };
+}
+
+export function errorFromWire(wire: internal.LinkError): MqError {
+  const known = errorCodes.includes(wire.code as ErrorCode);
+  return new MqError(known ? (wire.code as ErrorCode) : 'INTERNAL', wire.reason);
+}
