@@ -1,0 +1,480 @@
+import { RecordKind, type GroupId, type QueueId, type QueueOffset, type Receipt, type TopicId } from '@cometmq/model';
+
+import { BlockTable, blockOffsets, DeliveryState } from './block-table.js';
+import type {
+  InvisibleChange,
+  PopDecision,
+  PopRequest,
+  ProgressFigures,
+  ReceiptOutcome,
+  ReceiptsDecision,
+} from './decisions.js';
+import {
+  ackReason,
+  decodeClientLeases,
+  decodeGroupDeleted,
+  decodeHandOut,
+  decodeLeased,
+  decodeReset,
+  encodeClientLeases,
+  encodeGroupDeleted,
+  encodeLeased,
+  encodeReset,
+  type LeasedOffsets,
+} from './group-records.js';
+import { LeaseTable } from './lease-table.js';
+import { OffsetRuns } from './offset-runs.js';
+import { Pieces } from './pieces.js';
+import { decidePop } from './pop.js';
+import type { DecidedRecord, FoldedRecord, QueuedMessage, StateChange } from './ports.js';
+import { ProgressDirectory } from './progress-directory.js';
+import type { QueueProgress, Tables } from './queue-progress.js';
+
+export interface GroupsLimits {
+  /**
+   * Blocks of 32 offsets with something in flight or parked, about 600 bytes each, over all groups. At the limit nothing
+   * new is handed out; redeliveries and acknowledgements go on.
+   */
+  readonly blocksMax?: number;
+  /** A lease is renewed when less than this is left. */
+  readonly renewBeforeMs?: number;
+  /** Renewed to end this long from now. */
+  readonly renewForMs?: number;
+  /** No renewal after this long since the hand-out. */
+  readonly renewTotalMs?: number;
+}
+
+const second = 1000;
+const hour = 3600 * second;
+
+/**
+ * The delivery state of all consumer groups: a deterministic fold over the group records of the log, and what the leader
+ * decides on its ground. The leader decides, the record says what was decided, the fold applies it: so a decision
+ * changes nothing, and holds once its record is appended and folded, before the next decision is made.
+ *
+ * Time comes from the caller (decisions) or the record (folds). A delivery's identity, its lease, is the (epoch, position)
+ * of the hand-out record.
+ */
+export class GroupsView {
+  readonly name = 'groups';
+  readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
+    RecordKind.handOut,
+    RecordKind.ack,
+    RecordKind.changeInvisible,
+    RecordKind.changeClientLeases,
+    RecordKind.handBack,
+    RecordKind.resetProgress,
+    RecordKind.groupDeleted,
+    RecordKind.expiry,
+    RecordKind.topicDeleted,
+  ]);
+  private tables: Tables = freshTables();
+  private directory = new ProgressDirectory(this.tables);
+  private pieces = new Pieces(this.tables, this.directory);
+  private readonly limits: Required<GroupsLimits>;
+
+  constructor(limits: GroupsLimits = {}) {
+    this.limits = {
+      blocksMax: 512 * 1024,
+      renewBeforeMs: 20 * second,
+      renewForMs: 60 * second,
+      renewTotalMs: 3 * hour,
+      ...limits,
+    };
+  }
+
+  // ---- the view --------------------------------------------------------------------------------------------------
+
+  fold(record: FoldedRecord): void {
+    this.pieces.settle();
+    switch (record.kind) {
+      case RecordKind.handOut:
+        return this.foldHandOut(record);
+      case RecordKind.ack:
+        for (const section of decodeLeased(record.payload)) {
+          const progress = this.directory.find(section.groupId, section.topicId, section.queueId);
+          if (progress) each(section.offsets, (offset) => progress.finish(offset));
+        }
+        return;
+      case RecordKind.changeInvisible:
+      case RecordKind.handBack:
+        for (const section of decodeLeased(record.payload)) {
+          const progress = this.directory.find(section.groupId, section.topicId, section.queueId);
+          const uncounted = record.kind === RecordKind.handBack;
+          if (progress) each(section.offsets, (offset) => progress.wait(offset, section.value, uncounted));
+        }
+        return;
+      case RecordKind.changeClientLeases:
+        return this.foldClientLeases(record);
+      case RecordKind.resetProgress: {
+        const { groupId, topicId, queueId, offset, generation } = decodeReset(record.payload);
+        const progress = this.directory.find(groupId, topicId, queueId);
+        (progress ?? this.directory.create(groupId, topicId, queueId, offset)).reset(offset, generation);
+        return;
+      }
+      case RecordKind.groupDeleted:
+        return this.directory.dropGroup(decodeGroupDeleted(record.payload));
+      case RecordKind.topicDeleted:
+        return this.directory.dropTopic(viewOf(record.payload).getUint32(0, true) as TopicId);
+      case RecordKind.expiry:
+        return this.foldExpiry(record.payload);
+      default: // Not ours: no change.
+    }
+  }
+
+  /** The pieces that differ from what the calls before have answered. Costs what has changed. */
+  takeChanges(): StateChange[] {
+    this.pieces.settle();
+    return this.pieces.take();
+  }
+
+  load(key: string, value: Uint8Array): void {
+    this.pieces.load(key, value);
+  }
+
+  clear(): void {
+    this.tables = freshTables();
+    this.directory = new ProgressDirectory(this.tables);
+    this.pieces = new Pieces(this.tables, this.directory);
+  }
+
+  // ---- decisions -------------------------------------------------------------------------------------------------
+
+  decidePop(request: PopRequest): PopDecision {
+    this.pieces.settle();
+    const throttled = this.tables.blocks.count >= this.limits.blocksMax;
+    return decidePop(request, (q) => this.directory.find(request.groupId, q.topicId, q.queueId), throttled);
+  }
+
+  /** Receipts of any groups and queues; one record for all. */
+  decideAck(receipts: readonly Receipt[], nowMs: number): ReceiptsDecision {
+    return this.decideReceipts(RecordKind.ack, receipts, (receipt, progress) => ({
+      outcome: this.ackOutcome(receipt, progress, nowMs),
+      value: ackReason.acknowledged,
+    }));
+  }
+
+  /**
+   * ChangeInvisibleDuration, and so the nack: the message is due at a time of its own, and is no longer renewed with its
+   * lease. The receipt stays good until the message is handed out again.
+   */
+  decideChange(changes: readonly InvisibleChange[]): ReceiptsDecision {
+    const receipts = changes.map((change) => change.receipt);
+    return this.decideReceipts(RecordKind.changeInvisible, receipts, (receipt, progress, index) => ({
+      outcome: this.leaseOutcome(receipt, progress, false),
+      value: Math.max(0, Math.ceil((changes[index] as InvisibleChange).visibleAtMs)),
+    }));
+  }
+
+  /** For what never reached its client: visible from `visibleAtMs`, and the delivery does not count. */
+  decideHandBack(receipts: readonly Receipt[], visibleAtMs: number): ReceiptsDecision {
+    const value = Math.max(0, Math.ceil(visibleAtMs));
+    return this.decideReceipts(RecordKind.handBack, receipts, (receipt, progress) => ({
+      outcome: this.leaseOutcome(receipt, progress, true),
+      value,
+    }));
+  }
+
+  /**
+   * Done, because they went to the dead-letter topic. (A client's ForwardMessageToDeadLetterQueue is a `decideAck`: the
+   * message is moved if its outcome is `done`.)
+   */
+  decideDeadLetter(groupId: GroupId, messages: readonly QueuedMessage[]): DecidedRecord {
+    const sections = new Sections();
+    for (const { topicId, queueId, offset } of messages) {
+      sections.add(groupId, topicId, queueId, 0, 0, ackReason.deadLettered, offset);
+    }
+    return { kind: RecordKind.ack, payload: encodeLeased(sections.list) };
+  }
+
+  /** A record for each living client with a lease that soon ends. To be called every few seconds. */
+  decideRenewals(nowMs: number, lives: (groupId: GroupId, clientId: string) => boolean): DecidedRecord[] {
+    this.pieces.settle();
+    const { leases } = this.tables;
+    const { renewBeforeMs, renewForMs, renewTotalMs } = this.limits;
+    const handedAfterMs = Math.max(0, Math.floor(nowMs - renewTotalMs));
+    const records: DecidedRecord[] = [];
+    for (const { groupId, clientId, head } of leases.clients()) {
+      for (let slot = head; slot >= 0; slot = leases.after(slot)) {
+        if (leases.autoRenew[slot] === 0 || (leases.handedMs[slot] as number) <= handedAfterMs) continue;
+        if ((leases.dueMs[slot] as number) - nowMs >= renewBeforeMs) continue;
+        if (!lives(groupId, clientId)) break;
+        const visibleAtMs = Math.ceil(nowMs + renewForMs);
+        const payload = encodeClientLeases({ mode: 'renew', groupId, clientId, visibleAtMs, handedAfterMs });
+        records.push({ kind: RecordKind.changeClientLeases, payload });
+        break;
+      }
+    }
+    return records;
+  }
+
+  /** All that the client holds is visible from `visibleAtMs` at the latest. Undefined: it holds nothing longer. */
+  decideClientGone(groupId: GroupId, clientId: string, visibleAtMs: number): DecidedRecord | undefined {
+    this.pieces.settle();
+    const { leases } = this.tables;
+    const client = leases.findClient(groupId, clientId);
+    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
+      if ((leases.dueMs[slot] as number) <= visibleAtMs) continue;
+      const change = { mode: 'cut', groupId, clientId, visibleAtMs: Math.ceil(visibleAtMs), handedAfterMs: 0 } as const;
+      return { kind: RecordKind.changeClientLeases, payload: encodeClientLeases(change) };
+    }
+    return undefined;
+  }
+
+  /** The group goes on at `offset`; receipts from before have no effect any more. */
+  decideReset(groupId: GroupId, topicId: TopicId, queueId: QueueId, offset: QueueOffset): DecidedRecord {
+    this.pieces.settle();
+    const generation = (this.directory.find(groupId, topicId, queueId)?.generation ?? 0) + 1;
+    return { kind: RecordKind.resetProgress, payload: encodeReset({ groupId, topicId, queueId, offset, generation }) };
+  }
+
+  decideGroupDeleted(groupId: GroupId): DecidedRecord {
+    return { kind: RecordKind.groupDeleted, payload: encodeGroupDeleted(groupId) };
+  }
+
+  // ---- what is ---------------------------------------------------------------------------------------------------
+
+  /** The earliest time that something of the topic becomes visible again for the group; in the past: it is due now. */
+  nextDueMs(groupId: GroupId, topicId: TopicId): number | undefined {
+    this.pieces.settle();
+    let nextMs = Infinity;
+    for (const progress of this.directory.queuesOf(groupId, topicId)) {
+      const dueMs = progress.earliestDueMs();
+      if (dueMs !== undefined && dueMs < nextMs) nextMs = dueMs;
+    }
+    return nextMs === Infinity ? undefined : nextMs;
+  }
+
+  figures(groupId: GroupId, topicId: TopicId, queueId: QueueId): ProgressFigures | undefined {
+    this.pieces.settle();
+    const progress = this.directory.find(groupId, topicId, queueId);
+    return progress && figuresOf(progress);
+  }
+
+  /** Of every queue the group has ever asked for. */
+  progressOf(groupId: GroupId): ProgressFigures[] {
+    this.pieces.settle();
+    return [...this.directory.all(groupId)].map(figuresOf);
+  }
+
+  /** Every group that has ever asked for anything. */
+  groups(): Iterable<GroupId> {
+    this.pieces.settle();
+    return this.directory.groupIds();
+  }
+
+  /** What the client holds now, renewed leases and others. */
+  heldBy(groupId: GroupId, clientId: string): QueuedMessage[] {
+    this.pieces.settle();
+    const { leases, blocks } = this.tables;
+    const held: QueuedMessage[] = [];
+    const client = leases.findClient(groupId, clientId);
+    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
+      const progress = this.directory.byIndex(leases.owner[slot] as number);
+      const last = leases.last[slot] as number;
+      for (let offset = leases.first[slot] as number; offset <= last; offset += 1) {
+        const block = progress.openBlock(offset);
+        const index = offset % blockOffsets;
+        if (block < 0 || blocks.state(block, index) !== DeliveryState.held || blocks.detail(block, index) !== slot)
+          continue;
+        held.push({ topicId: progress.topicId, queueId: progress.queueId, offset: offset as QueueOffset });
+      }
+    }
+    return held;
+  }
+
+  /** The whole state in a form that can be compared: a line for each queue and for each message that is not done. */
+  describe(): string[] {
+    this.pieces.settle();
+    const { blocks, leases } = this.tables;
+    const lines: string[] = [];
+    for (const groupId of this.directory.groupIds()) {
+      for (const progress of this.directory.all(groupId)) {
+        const name = `${groupId}/${progress.topicId}/${progress.queueId}`;
+        lines.push(`${name} frontier ${progress.frontier} generation ${progress.generation}`);
+        for (const { offset, block, index } of progress.openOffsets()) {
+          const state = blocks.state(block, index);
+          const detail = blocks.detail(block, index);
+          const what =
+            state === DeliveryState.parked
+              ? `parked ${detail}`
+              : `${state === DeliveryState.held ? 'held' : 'waiting'} until ${progress.dueMsAt(block, index)} ` +
+                `lease ${leases.epoch[detail]}:${leases.position[detail]} of ${leases.clientOf(detail).clientId} ` +
+                `renew ${leases.autoRenew[detail]} since ${leases.handedMs[detail]}`;
+          lines.push(`${name} ${offset} attempt ${blocks.attempt(block, index)} ${what}`);
+        }
+      }
+    }
+    return lines.sort();
+  }
+
+  // ---- inside ----------------------------------------------------------------------------------------------------
+
+  private foldHandOut(record: FoldedRecord): void {
+    const handOut = decodeHandOut(record.payload);
+    const client = this.tables.leases.clientFor(handOut.groupId, handOut.clientId);
+    client.slots += 1; // Stays while its older leases may be leaving.
+    const lease = {
+      epoch: record.epoch,
+      position: record.position,
+      handedMs: record.timestampMs,
+      dueMs: handOut.visibleAtMs,
+      autoRenew: handOut.autoRenew,
+      client,
+    };
+    for (const queue of handOut.queues) {
+      const progress =
+        this.directory.find(handOut.groupId, queue.topicId, queue.queueId) ??
+        this.directory.create(handOut.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
+      progress.handOut(queue.handed, queue.parked, queue.passed, queue.frontier, lease);
+    }
+    client.slots -= 1;
+    this.tables.leases.dropIfIdle(client);
+  }
+
+  private foldClientLeases(record: FoldedRecord): void {
+    const { leases } = this.tables;
+    const { mode, groupId, clientId, visibleAtMs, handedAfterMs } = decodeClientLeases(record.payload);
+    const client = leases.findClient(groupId, clientId);
+    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
+      const dueMs = leases.dueMs[slot] as number;
+      const moves =
+        mode === 'cut'
+          ? dueMs > visibleAtMs
+          : leases.autoRenew[slot] === 1 && (leases.handedMs[slot] as number) > handedAfterMs && dueMs < visibleAtMs;
+      if (moves) this.directory.byIndex(leases.owner[slot] as number).moveLease(slot, visibleAtMs);
+    }
+  }
+
+  /** | queues u32 | (topic u32 | queue u32 | new first u64) × queues | */
+  private foldExpiry(payload: Uint8Array): void {
+    const view = viewOf(payload);
+    const count = view.getUint32(0, true);
+    for (let i = 0, at = 4; i < count; i += 1, at += 16) {
+      const topicId = view.getUint32(at, true) as TopicId;
+      const queueId = view.getUint32(at + 4, true) as QueueId;
+      const first = view.getUint32(at + 8, true) + view.getUint32(at + 12, true) * 2 ** 32;
+      for (const groupId of this.directory.groupsOf(topicId)) {
+        this.directory.find(groupId, topicId, queueId)?.expire(first);
+      }
+    }
+  }
+
+  private decideReceipts(
+    kind: RecordKind,
+    receipts: readonly Receipt[],
+    judge: (
+      receipt: Receipt,
+      progress: QueueProgress,
+      index: number,
+    ) => { readonly outcome: ReceiptOutcome; readonly value: number },
+  ): ReceiptsDecision {
+    this.pieces.settle();
+    const sections = new Sections();
+    const outcomes: ReceiptOutcome[] = [];
+    for (let i = 0; i < receipts.length; i += 1) {
+      const receipt = receipts[i] as Receipt;
+      const { groupId, topicId, queueId, offset, leaseEpoch, leasePosition } = receipt;
+      const progress = this.directory.find(groupId, topicId, queueId);
+      if (!progress) {
+        outcomes.push('invalid');
+        continue;
+      }
+      const { outcome, value } = judge(receipt, progress, i);
+      outcomes.push(outcome);
+      if (outcome === 'done') sections.add(groupId, topicId, queueId, leaseEpoch, leasePosition, value, offset);
+    }
+    const record = sections.list.length === 0 ? undefined : { kind, payload: encodeLeased(sections.list) };
+    return { record, outcomes };
+  }
+
+  /** An ack counts when its lease holds the message, or nobody does. */
+  private ackOutcome(receipt: Receipt, progress: QueueProgress, nowMs: number): ReceiptOutcome {
+    const { blocks, leases } = this.tables;
+    if (receipt.generation !== (progress.generation & 0xffff)) return 'noEffect';
+    if (receipt.offset >= progress.frontier) return 'invalid';
+    const block = progress.openBlock(receipt.offset);
+    if (block < 0) return 'noEffect';
+    const index = receipt.offset % blockOffsets;
+    if (blocks.state(block, index) !== DeliveryState.held) return 'done';
+    const slot = blocks.detail(block, index);
+    const mine = leases.position[slot] === receipt.leasePosition && leases.epoch[slot] === receipt.leaseEpoch;
+    return mine || (leases.dueMs[slot] as number) <= nowMs ? 'done' : 'noEffect';
+  }
+
+  /** A message's time may be set by its last lease only, also while it waits; given back only while it is held. */
+  private leaseOutcome(receipt: Receipt, progress: QueueProgress, heldOnly: boolean): ReceiptOutcome {
+    const { blocks, leases } = this.tables;
+    if (receipt.generation !== (progress.generation & 0xffff)) return 'noEffect';
+    if (receipt.offset >= progress.frontier) return 'invalid';
+    const block = progress.openBlock(receipt.offset);
+    if (block < 0) return 'noEffect';
+    const index = receipt.offset % blockOffsets;
+    const state = blocks.state(block, index);
+    if (state === DeliveryState.parked || (heldOnly && state !== DeliveryState.held)) return 'noEffect';
+    const slot = blocks.detail(block, index);
+    const mine = leases.position[slot] === receipt.leasePosition && leases.epoch[slot] === receipt.leaseEpoch;
+    return mine ? 'done' : 'noEffect';
+  }
+}
+
+/** Gathers messages under their leases; those of one lease that come one after another share a section. */
+class Sections {
+  readonly list: LeasedOffsets[] = [];
+
+  add(
+    groupId: GroupId,
+    topicId: TopicId,
+    queueId: QueueId,
+    leaseEpoch: number,
+    leasePosition: number,
+    value: number,
+    offset: number,
+  ): void {
+    let last = this.list[this.list.length - 1];
+    if (
+      last?.leasePosition !== leasePosition ||
+      last.queueId !== queueId ||
+      last.groupId !== groupId ||
+      last.topicId !== topicId ||
+      last.leaseEpoch !== leaseEpoch ||
+      last.value !== value
+    ) {
+      last = { groupId, topicId, queueId, leaseEpoch, leasePosition, value, offsets: new OffsetRuns() };
+      this.list.push(last);
+    }
+    last.offsets.push(offset, 0);
+  }
+}
+
+function freshTables(): Tables {
+  return { blocks: new BlockTable(), leases: new LeaseTable(), removed: [], dirtyHeads: [] };
+}
+
+function figuresOf(progress: QueueProgress): ProgressFigures {
+  return {
+    groupId: progress.groupId,
+    topicId: progress.topicId,
+    queueId: progress.queueId,
+    committed: progress.committed as QueueOffset,
+    frontier: progress.frontier as QueueOffset,
+    inFlight: progress.inFlight,
+    waiting: progress.waiting,
+    parked: progress.parkedCount,
+    oldestUndelivered: progress.oldestUndelivered as QueueOffset,
+    nextDueMs: progress.earliestDueMs(),
+    generation: progress.generation,
+  };
+}
+
+function each(runs: OffsetRuns, act: (offset: number) => void): void {
+  for (let run = 0; run < runs.length; run += 1) {
+    const start = runs.starts[run] as number;
+    const end = start + (runs.counts[run] as number);
+    for (let offset = start; offset < end; offset += 1) act(offset);
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

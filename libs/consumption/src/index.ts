@@ -1,0 +1,13 @@
+export * from './decisions.js';
+export {
+  decodeClientLeases,
+  decodeGroupDeleted,
+  decodeHandOut,
+  decodeLeased,
+  decodeReset,
+  ackReason,
+} from './group-records.js';
+export type { ClientLeasesChange, HandOut, HandOutQueue, LeasedOffsets, ProgressReset } from './group-records.js';
+export { GroupsView, type GroupsLimits } from './groups-view.js';
+export { OffsetRuns } from './offset-runs.js';
+export * from './ports.js';

@@ -1,0 +1,63 @@
+import type { LogPosition, QueueId, QueueOffset, RecordKind, TopicId } from '@cometmq/model';
+
+/** What a member of a group wants, judged by the hash of a message's tag (0: no tag). */
+export interface TagMatcher {
+  /** True: everything is wanted, `hashes` means nothing. */
+  readonly all: boolean;
+  /** The hashes of the tags that are wanted. */
+  readonly hashes: readonly number[];
+  wants(tagHash: number): boolean;
+}
+
+/** One queue, as the store's index knows it. Asked by decisions only, never by a fold. */
+export interface QueueSource {
+  /** The lowest offset not yet expired. */
+  readonly first: QueueOffset;
+  /** One past the last offset that may be handed out. */
+  readonly next: QueueOffset;
+  /**
+   * The entries from `from`, at most `max` and at least one. Undefined: not in memory; the caller of the decision loads
+   * them and decides again. Only read before the next call of `entries`, so one object may serve for ever.
+   */
+  entries(from: QueueOffset, max: number): QueueEntries | undefined;
+}
+
+/** A run of consecutive entries; `index` counts from 0 at offset `from`. */
+export interface QueueEntries {
+  readonly from: QueueOffset;
+  readonly count: number;
+  position(index: number): LogPosition;
+  /** Bytes of the record. */
+  size(index: number): number;
+  tagHash(index: number): number;
+  /** Hash of the message group; 0: none. */
+  groupHash(index: number): number;
+}
+
+/** What a view is given of a record of the log. */
+export interface FoldedRecord {
+  readonly kind: RecordKind;
+  readonly position: LogPosition;
+  readonly epoch: number;
+  readonly timestampMs: number;
+  readonly payload: Uint8Array;
+}
+
+/** A piece of state that changed. Undefined: the piece is gone. */
+export interface StateChange {
+  readonly key: string;
+  readonly value: Uint8Array | undefined;
+}
+
+/** A record that a decision asks to be appended and folded before the next decision. */
+export interface DecidedRecord {
+  readonly kind: RecordKind;
+  readonly payload: Uint8Array;
+}
+
+/** One message of one queue. */
+export interface QueuedMessage {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly offset: QueueOffset;
+}

@@ -1,0 +1,537 @@
+import type { GroupId, QueueId, TopicId } from '@cometmq/model';
+
+import { blockOffsets, DeliveryState, Mark, type BlockTable } from './block-table.js';
+import { DueHeap } from './due-heap.js';
+import { leaseGap, type LeaseTable, type NewLease } from './lease-table.js';
+import { OffsetFifo } from './offset-fifo.js';
+import type { OffsetRuns } from './offset-runs.js';
+
+/** What all queues' progress share. */
+export interface Tables {
+  readonly blocks: BlockTable;
+  readonly leases: LeaseTable;
+  /** Blocks that are gone and had a saved piece, until the next checkpoint. */
+  readonly removed: RemovedBlock[];
+  readonly dirtyHeads: QueueProgress[];
+}
+
+export interface RemovedBlock {
+  readonly progress: QueueProgress;
+  readonly number: number;
+}
+
+/**
+ * How far one group is in one queue. Everything below `frontier` has been looked at; of that, what is open (held,
+ * waiting or parked) stands in the block table, and all the rest is done. So `committed` needs no field of its own.
+ *
+ * The heap, the due list and the parked lists are soft: they find by time and tag what the blocks say, are filled by
+ * folds and by `advance`, cleaned when looked at, and rebuilt after a load. An entry counts only if the block agrees.
+ */
+export class QueueProgress {
+  frontier: number;
+  generation = 0;
+  inFlight = 0;
+  waiting = 0;
+  parkedCount = 0;
+  headDirty = false;
+  headSaved = false;
+  private headBlock = -1;
+  private tailBlock = -1;
+  private heap: DueHeap | undefined;
+  private due: OffsetFifo | undefined;
+  private parked: Map<number, OffsetFifo> | undefined;
+  private tagTurn: MapIterator<number> | undefined;
+
+  constructor(
+    private readonly tables: Tables,
+    /** Its number as owner in the tables. */
+    readonly index: number,
+    readonly groupId: GroupId,
+    readonly topicId: TopicId,
+    readonly queueId: QueueId,
+    start: number,
+  ) {
+    this.frontier = start;
+  }
+
+  /** Everything below is done. */
+  get committed(): number {
+    return this.headBlock < 0 ? this.frontier : this.tables.blocks.firstOpen(this.headBlock);
+  }
+
+  get oldestUndelivered(): number {
+    let oldest = this.frontier;
+    for (const tag of this.parked?.keys() ?? []) {
+      const fifo = this.parkedList(tag);
+      if (fifo && fifo.at(0) < oldest) oldest = fifo.at(0);
+    }
+    return oldest;
+  }
+
+  /** The block in which the offset is open; -1: it is done, or not looked at yet. */
+  openBlock(offset: number): number {
+    const block = this.tables.blocks.find(this.index, Math.floor(offset / blockOffsets));
+    return block >= 0 && this.tables.blocks.isOpen(block, offset % blockOffsets) ? block : -1;
+  }
+
+  // ---- folds -----------------------------------------------------------------------------------------------------
+
+  handOut(handed: OffsetRuns, parked: OffsetRuns, passed: OffsetRuns, frontier: number, lease: NewLease): void {
+    const before = this.frontier;
+    if (frontier > before) this.frontier = frontier;
+    this.touchHead();
+    this.hold(handed, before, lease);
+    for (let run = 0; run < parked.length; run += 1) {
+      const start = parked.starts[run] as number;
+      const end = start + (parked.counts[run] as number);
+      const tagHash = parked.values[run] as number;
+      for (let offset = start; offset < end; offset += 1) this.park(offset, offset >= before, tagHash);
+    }
+    for (let run = 0; run < passed.length; run += 1) {
+      const start = passed.starts[run] as number;
+      const end = Math.min(start + (passed.counts[run] as number), before); // Fresh ones are done by being unnamed.
+      for (let offset = start; offset < end; offset += 1) this.finish(offset);
+    }
+  }
+
+  /** False: it was done before. */
+  finish(offset: number): boolean {
+    const block = this.openBlock(offset);
+    if (block < 0) return false;
+    this.leave(block, offset % blockOffsets);
+    this.closeAt(block, offset % blockOffsets);
+    return true;
+  }
+
+  /** Due at a time of its own from now on; with `uncounted` the last delivery does not count. */
+  wait(offset: number, visibleAtMs: number, uncounted: boolean): void {
+    const { blocks, leases } = this.tables;
+    const block = this.openBlock(offset);
+    const index = offset % blockOffsets;
+    if (block < 0) return;
+    const state = blocks.state(block, index);
+    if (state === DeliveryState.parked) return;
+    const slot = blocks.detail(block, index);
+    if (state === DeliveryState.held) {
+      leases.unhold(slot);
+      this.waiting += 1;
+    }
+    const attempt = Math.max(0, blocks.attempt(block, index) - (uncounted ? 1 : 0));
+    blocks.setAt(block, index, DeliveryState.waiting, attempt, slot);
+    blocks.setDueMs(block, index, visibleAtMs);
+    blocks.touch(block);
+    this.queue(visibleAtMs, offset);
+  }
+
+  /** A lease's end was moved. */
+  moveLease(slot: number, dueMs: number): void {
+    const { leases } = this.tables;
+    const queuedMs = leases.queuedMs[slot] as number;
+    leases.dueMs[slot] = dueMs;
+    leases.touch(slot);
+    // A later end needs no new entry: the old one finds it when its time comes.
+    if (queuedMs === 0 || dueMs < queuedMs) this.queueLease(slot);
+  }
+
+  reset(offset: number, generation: number): void {
+    this.dropAll();
+    this.frontier = offset;
+    this.generation = generation;
+    this.touchHead();
+  }
+
+  /** Messages below are gone. */
+  expire(first: number): void {
+    const { blocks } = this.tables;
+    while (this.headBlock >= 0) {
+      const offset = blocks.firstOpen(this.headBlock);
+      if (offset >= first) break;
+      this.finish(offset);
+    }
+    if (first <= this.frontier) return;
+    this.frontier = first;
+    this.touchHead();
+  }
+
+  /** Nothing is open any more. */
+  dropAll(): void {
+    while (this.headBlock >= 0) this.finish(this.tables.blocks.firstOpen(this.headBlock));
+    this.heap = undefined;
+    this.due = undefined;
+    this.parked = undefined;
+    this.tagTurn = undefined;
+  }
+
+  // ---- what is due, what is parked -------------------------------------------------------------------------------
+
+  /** Moves what is due by now from the heap to the due list. Answers the list; its entries may be stale. */
+  advance(nowMs: number): OffsetFifo | undefined {
+    const { blocks, leases } = this.tables;
+    const heap = this.heap;
+    while (heap && heap.topMs <= nowMs) {
+      const timeMs = heap.topMs;
+      const key = heap.topKey;
+      heap.pop();
+      if (key >= 0) {
+        const block = this.openBlock(key);
+        const index = key % blockOffsets;
+        if (
+          block >= 0 &&
+          blocks.state(block, index) === DeliveryState.waiting &&
+          blocks.dueMs(block, index) === timeMs
+        ) {
+          this.list(block, index, key);
+        }
+        continue;
+      }
+      const slot = -key - 1;
+      if (!this.leaseQueuedAt(slot, timeMs)) continue;
+      leases.queuedMs[slot] = 0;
+      if ((leases.dueMs[slot] as number) > nowMs) {
+        this.queueLease(slot);
+        continue;
+      }
+      const last = leases.last[slot] as number;
+      for (let offset = leases.first[slot] as number; offset <= last; offset += 1) {
+        const block = this.openBlock(offset);
+        const index = offset % blockOffsets;
+        if (block < 0 || blocks.state(block, index) !== DeliveryState.held || blocks.detail(block, index) !== slot)
+          continue;
+        this.list(block, index, offset);
+      }
+    }
+    const due = this.due;
+    while (due && due.length > 0 && !this.isDue(due.at(0), nowMs)) {
+      this.unlist(due.at(0));
+      due.shift();
+    }
+    if (due && due.length > 64 && due.length > 2 * this.inFlight) {
+      due.sift((offset) => this.isDue(offset, nowMs) || this.unlist(offset));
+    }
+    return due;
+  }
+
+  isDue(offset: number, nowMs: number): boolean {
+    const block = this.openBlock(offset);
+    return block >= 0 && this.dueMsAt(block, offset % blockOffsets) <= nowMs;
+  }
+
+  /** Infinity for what is parked. */
+  dueMsAt(block: number, index: number): number {
+    const { blocks, leases } = this.tables;
+    const state = blocks.state(block, index);
+    if (state === DeliveryState.held) return leases.dueMs[blocks.detail(block, index)] as number;
+    return state === DeliveryState.waiting ? blocks.dueMs(block, index) : Infinity;
+  }
+
+  /** Deliveries so far. */
+  attemptOf(offset: number): number {
+    const block = this.openBlock(offset);
+    return block < 0 ? 0 : this.tables.blocks.attempt(block, offset % blockOffsets);
+  }
+
+  /** The next time that something not yet in the due list becomes visible. */
+  nextDueMs(): number | undefined {
+    const { blocks, leases } = this.tables;
+    const heap = this.heap;
+    if (!heap) return undefined;
+    while (heap.size > 0) {
+      const timeMs = heap.topMs;
+      const key = heap.topKey;
+      if (key >= 0) {
+        const block = this.openBlock(key);
+        const index = key % blockOffsets;
+        if (
+          block >= 0 &&
+          blocks.state(block, index) === DeliveryState.waiting &&
+          blocks.dueMs(block, index) === timeMs
+        ) {
+          return timeMs;
+        }
+        heap.pop();
+        continue;
+      }
+      const slot = -key - 1;
+      if (!this.leaseQueuedAt(slot, timeMs)) {
+        heap.pop();
+        continue;
+      }
+      if ((leases.dueMs[slot] as number) === timeMs) return timeMs;
+      heap.pop();
+      this.queueLease(slot);
+    }
+    return undefined;
+  }
+
+  /** The earliest time that anything is or was due. */
+  earliestDueMs(): number | undefined {
+    const nextMs = this.nextDueMs();
+    for (let i = 0; i < (this.due?.length ?? 0); i += 1) {
+      const offset = this.due?.at(i) ?? 0;
+      const block = this.openBlock(offset);
+      const dueMs = block < 0 ? Infinity : this.dueMsAt(block, offset % blockOffsets);
+      // What was renewed since it was due stands in the heap again.
+      if (dueMs < (nextMs ?? Infinity)) return dueMs;
+    }
+    return nextMs;
+  }
+
+  parkedTags(): Iterable<number> {
+    return this.parked?.keys() ?? [];
+  }
+
+  get parkedTagCount(): number {
+    return this.parked?.size ?? 0;
+  }
+
+  /** Another parked tag with each call, round and round. */
+  nextParkedTag(): number | undefined {
+    let turn = this.tagTurn?.next();
+    if (!turn || turn.done === true) {
+      this.tagTurn = this.parked?.keys();
+      turn = this.tagTurn?.next();
+    }
+    return turn?.done === true ? undefined : turn?.value;
+  }
+
+  /** The parked offsets with a tag; the first of them counts, later ones may be stale. */
+  parkedList(tagHash: number): OffsetFifo | undefined {
+    const fifo = this.parked?.get(tagHash);
+    if (!fifo) return undefined;
+    while (fifo.length > 0 && !this.isParked(fifo.at(0))) {
+      const block = this.openBlock(fifo.at(0));
+      if (block >= 0) this.tables.blocks.unmark(block, fifo.at(0) % blockOffsets, Mark.parkListed);
+      fifo.shift();
+    }
+    if (fifo.length > 0) return fifo;
+    this.parked?.delete(tagHash);
+    return undefined;
+  }
+
+  isParked(offset: number): boolean {
+    const block = this.openBlock(offset);
+    return block >= 0 && this.tables.blocks.state(block, offset % blockOffsets) === DeliveryState.parked;
+  }
+
+  // ---- saving and loading ----------------------------------------------------------------------------------------
+
+  touchHead(): void {
+    if (this.headDirty) return;
+    this.headDirty = true;
+    this.tables.dirtyHeads.push(this);
+  }
+
+  /** A block was loaded: links it after the others, counts what it holds and finds it a place in the soft lists. */
+  adopt(block: number): void {
+    const { blocks, leases } = this.tables;
+    this.link(block);
+    const base = blocks.number(block) * blockOffsets;
+    for (let index = 0; index < blockOffsets; index += 1) {
+      if (!blocks.isOpen(block, index)) continue;
+      const state = blocks.state(block, index);
+      const detail = blocks.detail(block, index);
+      if (state === DeliveryState.parked) {
+        this.parkedCount += 1;
+        this.listParked(block, index, base + index, detail);
+        continue;
+      }
+      this.inFlight += 1;
+      leases.refs[detail] = (leases.refs[detail] as number) + 1;
+      if (state === DeliveryState.held) {
+        leases.held[detail] = (leases.held[detail] as number) + 1;
+      } else {
+        this.waiting += 1;
+        this.queue(blocks.dueMs(block, index), base + index);
+      }
+    }
+  }
+
+  queueLease(slot: number): void {
+    const { leases } = this.tables;
+    const dueMs = leases.dueMs[slot] as number;
+    leases.queuedMs[slot] = dueMs;
+    this.queue(dueMs, -slot - 1);
+  }
+
+  /** Every open offset, ascending, with its block. For tests and listings. */
+  *openOffsets(): Iterable<{ readonly offset: number; readonly block: number; readonly index: number }> {
+    const { blocks } = this.tables;
+    for (let block = this.headBlock; block >= 0; block = blocks.next(block)) {
+      for (let index = 0; index < blockOffsets; index += 1) {
+        if (blocks.isOpen(block, index)) yield { offset: blocks.number(block) * blockOffsets + index, block, index };
+      }
+    }
+  }
+
+  // ---- inside ----------------------------------------------------------------------------------------------------
+
+  private hold(handed: OffsetRuns, before: number, lease: NewLease): void {
+    const { blocks, leases } = this.tables;
+    let slot = -1;
+    for (let run = 0; run < handed.length; run += 1) {
+      const start = handed.starts[run] as number;
+      const end = start + (handed.counts[run] as number);
+      const attempt = handed.values[run] as number;
+      for (let offset = start; offset < end; offset += 1) {
+        const block = this.enter(offset, offset >= before);
+        if (block < 0) continue;
+        if (slot < 0 || offset - (leases.last[slot] as number) > leaseGap) {
+          if (slot >= 0) this.queueLease(slot);
+          slot = leases.add(lease, this.index, offset);
+          leases.link(slot);
+        }
+        leases.last[slot] = offset;
+        leases.held[slot] = (leases.held[slot] as number) + 1;
+        leases.refs[slot] = (leases.refs[slot] as number) + 1;
+        this.inFlight += 1;
+        const index = offset % blockOffsets;
+        if (offset >= before) blocks.openAt(block, index, DeliveryState.held, attempt, slot);
+        else blocks.setAt(block, index, DeliveryState.held, attempt, slot);
+      }
+    }
+    if (slot >= 0) this.queueLease(slot);
+  }
+
+  private park(offset: number, fresh: boolean, tagHash: number): void {
+    const { blocks } = this.tables;
+    const block = this.enter(offset, fresh);
+    if (block < 0) return;
+    const index = offset % blockOffsets;
+    if (fresh) blocks.openAt(block, index, DeliveryState.parked, 0, tagHash);
+    else blocks.setAt(block, index, DeliveryState.parked, blocks.attempt(block, index), tagHash);
+    this.parkedCount += 1;
+    this.listParked(block, index, offset, tagHash);
+  }
+
+  /** The block of an offset that is about to change its state, out of the old one; -1: it is done. */
+  private enter(offset: number, fresh: boolean): number {
+    const { blocks } = this.tables;
+    const number = Math.floor(offset / blockOffsets);
+    let block = blocks.find(this.index, number);
+    if (fresh) {
+      if (block < 0) {
+        block = blocks.add(this.index, number);
+        this.link(block);
+      }
+    } else {
+      if (block < 0 || !blocks.isOpen(block, offset % blockOffsets)) return -1;
+      this.leave(block, offset % blockOffsets);
+    }
+    blocks.touch(block);
+    return block;
+  }
+
+  /** Takes an open offset out of the counts of its state. */
+  private leave(block: number, index: number): void {
+    const { blocks, leases } = this.tables;
+    const state = blocks.state(block, index);
+    if (state === DeliveryState.parked) {
+      this.parkedCount -= 1;
+      return;
+    }
+    this.inFlight -= 1;
+    const slot = blocks.detail(block, index);
+    if (state === DeliveryState.held) leases.unhold(slot);
+    else this.waiting -= 1;
+    leases.unref(slot);
+  }
+
+  private closeAt(block: number, index: number): void {
+    const { blocks, removed } = this.tables;
+    blocks.close(block, index);
+    if (blocks.open(block) !== 0) {
+      blocks.touch(block);
+      return;
+    }
+    const number = blocks.number(block);
+    this.unlink(block);
+    if (blocks.remove(block)) removed.push({ progress: this, number });
+  }
+
+  /** Blocks are nearly always made in order, so the search from the end is short. */
+  private link(block: number): void {
+    const { blocks } = this.tables;
+    const number = blocks.number(block);
+    let before = this.tailBlock;
+    while (before >= 0 && blocks.number(before) > number) before = blocks.prev(before);
+    const after = before < 0 ? this.headBlock : blocks.next(before);
+    blocks.setPrev(block, before);
+    blocks.setNext(block, after);
+    if (before >= 0) blocks.setNext(before, block);
+    else this.headBlock = block;
+    if (after >= 0) blocks.setPrev(after, block);
+    else this.tailBlock = block;
+  }
+
+  private unlink(block: number): void {
+    const { blocks } = this.tables;
+    const before = blocks.prev(block);
+    const after = blocks.next(block);
+    if (before >= 0) blocks.setNext(before, after);
+    else this.headBlock = after;
+    if (after >= 0) blocks.setPrev(after, before);
+    else this.tailBlock = before;
+  }
+
+  private queue(timeMs: number, key: number): void {
+    const heap = (this.heap ??= new DueHeap());
+    // Repeated changes leave entries behind that hold no more; now and then all are made anew.
+    if (heap.size >= 64 && heap.size > 4 * this.inFlight) this.requeue();
+    (this.heap ?? heap).push(timeMs, key);
+  }
+
+  private requeue(): void {
+    const { blocks, leases } = this.tables;
+    const old = this.heap;
+    const heap = (this.heap = new DueHeap());
+    while (old && old.size > 0) {
+      const timeMs = old.topMs;
+      const key = old.topKey;
+      old.pop();
+      if (key < 0) {
+        if (!this.leaseQueuedAt(-key - 1, timeMs)) continue;
+        const dueMs = leases.dueMs[-key - 1] as number;
+        leases.queuedMs[-key - 1] = dueMs;
+        heap.push(dueMs, key);
+      } else {
+        const block = this.openBlock(key);
+        const index = key % blockOffsets;
+        if (block < 0 || blocks.state(block, index) !== DeliveryState.waiting) continue;
+        if (blocks.dueMs(block, index) === timeMs) heap.push(timeMs, key);
+      }
+    }
+  }
+
+  private leaseQueuedAt(slot: number, timeMs: number): boolean {
+    const { leases } = this.tables;
+    return (
+      leases.inUse[slot] === 1 &&
+      leases.owner[slot] === this.index &&
+      (leases.held[slot] as number) > 0 &&
+      leases.queuedMs[slot] === timeMs
+    );
+  }
+
+  private list(block: number, index: number, offset: number): void {
+    const { blocks } = this.tables;
+    if (blocks.hasMark(block, index, Mark.dueListed)) return;
+    blocks.mark(block, index, Mark.dueListed);
+    (this.due ??= new OffsetFifo()).push(offset);
+  }
+
+  private unlist(offset: number): false {
+    const block = this.openBlock(offset);
+    if (block >= 0) this.tables.blocks.unmark(block, offset % blockOffsets, Mark.dueListed);
+    return false;
+  }
+
+  private listParked(block: number, index: number, offset: number, tagHash: number): void {
+    const { blocks } = this.tables;
+    if (blocks.hasMark(block, index, Mark.parkListed)) return;
+    blocks.mark(block, index, Mark.parkListed);
+    const parked = (this.parked ??= new Map<number, OffsetFifo>());
+    let fifo = parked.get(tagHash);
+    if (!fifo) parked.set(tagHash, (fifo = new OffsetFifo()));
+    fifo.push(offset);
+  }
+}
