@@ -91,10 +91,6 @@ function wrongName(text: string, lengthMax: number): string | undefined {
 
 /** What a stranger sent, safe to show: control characters as escapes, cut at 64 characters. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  const safe = text.replace(
-    /[\u0000-\u001f\u007f-\u009f]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  const safe = text.replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return safe.length > 64 ? `${safe.slice(0, 64)}…` : safe;
 }

@@ -1,0 +1,322 @@
+import { Directory, type Delivered, type Done, type ReceiveCall } from '@cometmq/client';
+import {
+  deadLetterTopic,
+  encodeEnvelope,
+  everything,
+  hashBytes,
+  MessageType,
+  queueId,
+  type ConsumerGroup,
+  type FilterExpression,
+  type Receipt,
+  type Topic,
+} from '@cometmq/model';
+import { ManualClock } from '@cometmq/shared/testing';
+import { MemoryDisk } from '@cometmq/store/testing';
+import { silentLogger } from '@cometmq/telemetry';
+
+import { BrokerService } from './broker-service.js';
+import { FakeNaming } from './fake-naming.js';
+import { memoryCheckpoints } from './testing.js';
+
+/** One broker on a memory disk, with time in our hands. */
+class World {
+  readonly clock = new ManualClock();
+  readonly naming = new FakeNaming();
+  readonly disk = new MemoryDisk();
+  readonly checkpoints = memoryCheckpoints();
+  directory = new Directory(this.naming, this.clock);
+  broker = this.build();
+  topic!: Topic;
+  group!: ConsumerGroup;
+
+  async start(attemptsMax = 17): Promise<this> {
+    await this.directory.start();
+    await this.broker.start();
+    this.topic = await this.naming.createTopic({ name: 'orders' });
+    this.group = await this.naming.createGroup({ name: 'readers', attemptsMax });
+    return this;
+  }
+
+  async restart(): Promise<void> {
+    await this.broker.stop();
+    this.broker = this.build();
+    await this.broker.start();
+  }
+
+  private build(): BrokerService {
+    return new BrokerService({
+      brokerName: 'broker-0',
+      disk: this.disk,
+      folder: 'data',
+      naming: this.naming,
+      directory: this.directory,
+      clock: this.clock,
+      log: silentLogger,
+      segmentBytes: 4 * 1024 * 1024,
+      recordBytesMax: 1024 * 1024,
+      diskFreeBytesMin: 0,
+      retentionMs: 72 * 3_600_000,
+      pollsMax: 100,
+      leaseMs: 3000,
+      address: () => '',
+      onFatal: (error) => {
+        throw error;
+      },
+      checkpoints: this.checkpoints,
+    });
+  }
+
+  send(id: string, tag = '', topic = this.topic): Promise<number> {
+    const bytes = Buffer.from(tag);
+    const envelope = encodeEnvelope({
+      type: MessageType.normal,
+      tag: bytes,
+      id: Buffer.from(id),
+      group: Buffer.alloc(0),
+      keys: [],
+    });
+    return settle<{ offset: number }>((done) =>
+      this.broker.send(
+        {
+          topicId: topic.id,
+          queueId: queueId(0),
+          layout: topic.layout,
+          deadlineMs: undefined,
+          tagHash: hashBytes(bytes),
+          groupHash: 0,
+          envelope,
+          message: [Buffer.from(`body of ${id}`)],
+        },
+        done,
+      ),
+    ).then(({ offset }) => offset);
+  }
+
+  poll(given: Partial<ReceiveCall> = {}): Promise<readonly Delivered[]> {
+    return settle<{ messages: readonly Delivered[] }>((done) => this.pollWith(given, done)).then(
+      ({ messages }) => messages,
+    );
+  }
+
+  pollWith(given: Partial<ReceiveCall>, done: Done<{ messages: readonly Delivered[] }>): () => void {
+    return this.broker.receive(
+      {
+        groupId: this.group.id,
+        topicId: this.topic.id,
+        queueId: -1,
+        messagesMax: 32,
+        bytesMax: 1 << 20,
+        filter: everything,
+        invisibleMs: 10_000,
+        autoRenew: false,
+        clientId: 'c1',
+        waitMs: 0,
+        attemptId: undefined,
+        ...given,
+      },
+      done,
+    );
+  }
+
+  ack(receipt: Receipt): Promise<void> {
+    return settle((done) => this.broker.ack({ receipt }, done));
+  }
+}
+
+function settle<T>(call: (done: Done<T>) => unknown): Promise<T> {
+  return new Promise((resolve, reject) => {
+    call((error, result) => (error ? reject(error) : resolve(result as T)));
+  });
+}
+
+const ids = (messages: readonly Delivered[]): string[] =>
+  messages.map(({ payload }) => Buffer.from(payload).toString().split('body of ')[1] ?? '?');
+
+const tags = (expression: string): FilterExpression => ({ type: 'tag', expression });
+
+describe('the broker', () => {
+  it('hands out what was sent, once, until it is visible again', async () => {
+    const world = await new World().start();
+    for (const id of ['a', 'b', 'c']) await world.send(id);
+    expect(ids(await world.poll())).toEqual(['a', 'b', 'c']);
+    expect(await world.poll()).toEqual([]);
+    world.clock.advance(10_001);
+    const again = await world.poll();
+    expect(ids(again)).toEqual(['a', 'b', 'c']);
+    expect(again.map(({ receipt }) => receipt.attempt)).toEqual([2, 2, 2]);
+    await world.broker.stop();
+  });
+
+  it('never hands out again what was acknowledged, also after a restart', async () => {
+    const world = await new World().start();
+    for (const id of ['a', 'b', 'c']) await world.send(id);
+    const [a, , c] = await world.poll();
+    await Promise.all([world.ack(a!.receipt), world.ack(c!.receipt)]);
+    await world.restart();
+    world.clock.advance(10_001);
+    expect(ids(await world.poll())).toEqual(['b']);
+    world.clock.advance(60_000);
+    await world.ack(a!.receipt); // A second time: OK, without effect.
+    await world.broker.stop();
+  });
+
+  it('wakes a waiting poll when a message arrives', async () => {
+    const world = await new World().start();
+    const waiting = world.poll({ waitMs: 20_000 });
+    expect(world.broker.waitingPolls).toBe(1);
+    await world.send('late');
+    expect(ids(await waiting)).toEqual(['late']);
+    expect(world.broker.waitingPolls).toBe(0);
+    await world.broker.stop();
+  });
+
+  it('wakes a waiting poll when a message becomes visible again', async () => {
+    const world = await new World().start();
+    await world.send('a');
+    const [first] = await world.poll();
+    const waiting = world.poll({ waitMs: 20_000 });
+    await settle((done) => world.broker.changeInvisible({ receipt: first!.receipt, invisibleMs: 1_000 }, done));
+    world.clock.advance(1_100);
+    const [second] = await waiting;
+    expect(second?.receipt.attempt).toBe(2);
+    await world.broker.stop();
+  });
+
+  it('answers a poll with nothing when its time has passed, and forgets it', async () => {
+    const world = await new World().start();
+    const waiting = world.poll({ waitMs: 5_000 });
+    world.clock.advance(5_000);
+    expect(await waiting).toEqual([]);
+    expect(world.broker.waitingPolls).toBe(0);
+    await world.broker.stop();
+  });
+
+  it('gives nothing to a poll that was taken back', async () => {
+    const world = await new World().start();
+    let answered = false;
+    const cancel = world.pollWith({ waitMs: 5_000 }, () => (answered = true));
+    cancel();
+    await world.send('a');
+    expect(ids(await world.poll())).toEqual(['a']);
+    expect(answered).toBe(false);
+    await world.broker.stop();
+  });
+
+  it('gives members with different tags each their own, and loses none', async () => {
+    const world = await new World().start();
+    for (const [id, tag] of [
+      ['a1', 'A'],
+      ['b1', 'B'],
+      ['a2', 'A'],
+      ['b2', 'B'],
+      ['c1', 'C'],
+    ] as const) {
+      await world.send(id, tag);
+    }
+    expect(ids(await world.poll({ clientId: 'onlyA', filter: tags('A') }))).toEqual(['a1', 'a2']);
+    expect(ids(await world.poll({ clientId: 'onlyB', filter: tags('B || D') }))).toEqual(['b1', 'b2']);
+    expect(await world.poll({ clientId: 'onlyA', filter: tags('A') })).toEqual([]);
+    await world.broker.stop();
+  });
+
+  it('refuses a wrong filter at once', async () => {
+    const world = await new World().start();
+    const sql: FilterExpression = { type: 'sql', expression: 'a = 1' };
+    await expect(world.poll({ filter: sql })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    await world.broker.stop();
+  });
+
+  it('moves a message to the dead-letter topic after its last attempt', async () => {
+    const world = await new World().start(2);
+    await world.send('poison');
+    for (let attempt = 1; attempt <= 2; attempt += 1) {
+      expect((await world.poll()).map(({ receipt }) => receipt.attempt)).toEqual([attempt]);
+      world.clock.advance(10_001);
+    }
+    expect(await world.poll()).toEqual([]);
+    const dead = await world.directory.until(
+      () => world.directory.topic(deadLetterTopic(world.group.name)),
+      1000,
+      'no dead-letter topic',
+    );
+    const undertaker = await world.naming.createGroup({ name: 'undertaker' });
+    const waiting = world.poll({ topicId: dead.id, groupId: undertaker.id, waitMs: 10_000 });
+    const found = await waiting;
+    expect(ids(found)).toEqual(['poison']);
+    expect(found[0]?.originTopicId).toBe(world.topic.id);
+    world.clock.advance(60_000);
+    expect(await world.poll()).toEqual([]);
+    await world.broker.stop();
+  });
+
+  it('forwards to the dead-letter topic when asked, and says OK a second time', async () => {
+    const world = await new World().start();
+    await world.send('poison');
+    const [message] = await world.poll();
+    for (let i = 0; i < 2; i += 1) {
+      await settle<void>((done) => world.broker.deadLetter({ receipt: message!.receipt }, done));
+    }
+    const dead = world.directory.topic(deadLetterTopic(world.group.name))!;
+    const undertaker = await world.naming.createGroup({ name: 'undertaker' });
+    expect(ids(await world.poll({ topicId: dead.id, groupId: undertaker.id, waitMs: 10_000 }))).toEqual(['poison']);
+    await world.broker.stop();
+  });
+
+  it('makes a hand-out that never arrived visible at once, without counting it', async () => {
+    const world = await new World().start();
+    await world.send('a');
+    const [lost] = await world.poll();
+    await settle<void>((done) => world.broker.handBack({ receipts: [lost!.receipt] }, done));
+    const [again] = await world.poll();
+    expect(again?.receipt.attempt).toBe(1);
+    await world.broker.stop();
+  });
+
+  it('renews leases of living clients, and gives back what a client held that left', async () => {
+    const world = await new World().start();
+    await world.send('a');
+    await world.poll({ autoRenew: true, invisibleMs: 60_000, clientId: 'push' });
+    for (let i = 0; i < 30; i += 1) {
+      world.broker.reportSessions({
+        proxyId: 'p',
+        sessions: [{ clientId: 'push', groupId: world.group.id, subscriptions: [] }],
+      });
+      world.clock.advance(5_000);
+    }
+    expect(await world.poll()).toEqual([]);
+    await settle<void>((done) => world.broker.clientGone({ clientId: 'push', groupId: world.group.id }, done));
+    expect((await world.poll()).map(({ receipt }) => receipt.attempt)).toEqual([2]);
+    await world.broker.stop();
+  });
+
+  it('refuses sends that were chosen by an older layout or come too late', async () => {
+    const world = await new World().start();
+    const late = { ...world.topic, layout: 0 };
+    await expect(world.send('a', '', late)).rejects.toMatchObject({ code: 'STALE_LAYOUT' });
+    await world.broker.stop();
+  });
+
+  it('refuses an acknowledgement of what was never handed out', async () => {
+    const world = await new World().start();
+    await world.send('a');
+    const [message] = await world.poll();
+    const forged = { ...message!.receipt, offset: 77 as Receipt['offset'] };
+    await expect(world.ack(forged)).rejects.toMatchObject({ code: 'INVALID_RECEIPT_HANDLE' });
+    await world.broker.stop();
+  });
+
+  it('a deleted topic is gone, and one made again under its name starts clean', async () => {
+    const world = await new World().start();
+    await world.send('old');
+    await world.naming.deleteTopic('orders');
+    const refused = expect(world.send('x')).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+    world.clock.advance(3_000);
+    await refused;
+    world.topic = await world.naming.createTopic({ name: 'orders' });
+    expect(await world.poll()).toEqual([]);
+    expect(await world.send('new')).toBe(0);
+    expect(ids(await world.poll())).toEqual(['new']);
+    await world.broker.stop();
+  });
+});

@@ -1,0 +1,336 @@
+import type {
+  AckCall,
+  BrokerLink,
+  ChangeInvisibleCall,
+  ChangeInvisibleResult,
+  ClientGoneCall,
+  DeadLetterCall,
+  Directory,
+  DirectoryUpdate,
+  Done,
+  HandBackCall,
+  Naming,
+  ReceiveCall,
+  ReceiveResult,
+  SendCall,
+  SendResult,
+  SessionReport,
+} from '@cometmq/client';
+import { GroupsView } from '@cometmq/consumption';
+import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
+import { MessageStore, type CheckpointStore, type Disk } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import { Acks, outcomeError } from './acks.js';
+import { DeadLetters } from './dead-letters.js';
+import { Deliveries } from './deliveries.js';
+import { GroupFilters } from './group-filters.js';
+import { Leadership } from './leadership.js';
+import { LogClock } from './log-clock.js';
+import { MemberSessions } from './member-sessions.js';
+import { Sends } from './sends.js';
+
+export interface BrokerOptions {
+  readonly brokerName: string;
+  readonly disk: Disk;
+  readonly folder: string;
+  readonly naming: Naming;
+  readonly directory: Directory;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly segmentBytes: number;
+  readonly recordBytesMax: number;
+  readonly diskFreeBytesMin: number;
+  readonly retentionMs: number;
+  readonly pollsMax: number;
+  readonly leaseMs: number;
+  /** host:port of the internal service; empty: in this process. Asked for at the start, when the port is known. */
+  readonly address: () => string;
+  /** Opens the checkpoints in a folder; left out: LMDB. */
+  readonly checkpoints?: (folder: string) => CheckpointStore;
+  /** The broker can't go on: its disk failed, or another member leads. The process must end. */
+  readonly onFatal: (error: MqError) => void;
+}
+
+const houseKeepingMs = 5_000;
+const retentionMs = 60_000;
+
+/** What leads: made once the store is open and the lead is taken. */
+interface Reign {
+  readonly sends: Sends;
+  readonly deliveries: Deliveries;
+  readonly acks: Acks;
+  readonly deadLetters: DeadLetters;
+  readonly logClock: LogClock;
+}
+
+/**
+ * The broker's role: the leader of one broker set. Takes calls as `BrokerLink`, decides, writes what was decided to the
+ * log, and answers once that is safe. One event loop, so decisions follow one another.
+ */
+export class BrokerService implements BrokerLink, Part {
+  readonly name = 'broker';
+  readonly store: MessageStore;
+  readonly groups = new GroupsView();
+  readonly sessions: MemberSessions;
+  private readonly leadership: Leadership;
+  private reign: Reign | undefined;
+  private failed: MqError | undefined;
+  private timers: Timer[] = [];
+  private forgetUpdates: (() => void) | undefined;
+
+  constructor(private readonly options: BrokerOptions) {
+    const { clock, naming, log } = options;
+    this.sessions = new MemberSessions(clock.monotonicMs());
+    this.store = new MessageStore({
+      disk: options.disk,
+      folder: options.folder,
+      brokerName: options.brokerName,
+      clock,
+      views: [this.groups],
+      ...(options.checkpoints && { checkpoints: options.checkpoints }),
+      limits: {
+        segmentBytes: options.segmentBytes,
+        recordBytesMax: options.recordBytesMax,
+        freeBytesMin: options.diskFreeBytesMin,
+      },
+      onFailed: (error) => this.fatal(error),
+      onTrouble: (what, cause) => log.warn({ reason: MqError.from(cause).reason }, what),
+    });
+    this.leadership = new Leadership(
+      naming,
+      clock,
+      log,
+      () => this.writable,
+      (error) => this.fatal(error),
+    );
+  }
+
+  async start(): Promise<void> {
+    const { options, store } = this;
+    await store.start();
+    const epoch = await this.leadership.take({
+      name: options.brokerName,
+      member: `${options.brokerName}/${store.incarnation}`,
+      address: options.address(),
+      leaseMs: options.leaseMs,
+    });
+    assert(epoch > store.epoch, 'a new reign has a higher epoch than any record of the log');
+    await store.beginEpoch(epoch, Math.max(options.clock.wallMs(), store.lastTimestampMs));
+    this.reign = this.begin();
+    this.leadership.keep();
+    this.forgetUpdates = options.directory.onUpdate((update) => this.metadataChanged(update));
+    this.every(houseKeepingMs, () => this.keepHouse());
+    this.every(retentionMs, () => this.expire());
+    options.log.info({ broker: options.brokerName, epoch, from: store.appendEnd }, 'the broker leads');
+  }
+
+  async stop(): Promise<void> {
+    this.forgetUpdates?.();
+    for (const timer of this.timers) timer.cancel();
+    this.reign?.deliveries.stop();
+    if (!this.failed) await this.leadership.leave();
+    this.reign = undefined;
+    await this.store.stop();
+  }
+
+  /** Why this broker can't serve; undefined when it can. */
+  unready(): string | undefined {
+    if (this.failed) return this.failed.reason;
+    return this.reign ? undefined : 'the broker does not lead yet';
+  }
+
+  /** False: no new messages are taken, for want of disk space. Consumers go on. */
+  get writable(): boolean {
+    return !this.store.sizes.diskFull;
+  }
+  get waitingPolls(): number {
+    return this.reign?.deliveries.waiting ?? 0;
+  }
+  /** Dead letters moved since the start, by "group id/topic id". */
+  get deadLettersMoved(): ReadonlyMap<string, number> {
+    return this.reign?.deadLetters.moved ?? new Map<string, number>();
+  }
+
+  send(call: SendCall, done: Done<SendResult>): void {
+    const reign = this.leading(done);
+    reign?.sends.send(call, done);
+  }
+
+  receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
+    const reign = this.leading(done);
+    return reign ? reign.deliveries.receive(call, done) : nothing;
+  }
+
+  ack(call: AckCall, done: Done<void>): void {
+    const reign = this.leading(done);
+    reign?.acks.ack(call, done);
+  }
+
+  changeInvisible({ receipt, invisibleMs }: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
+    const reign = this.leading(done);
+    if (!reign) return;
+    this.guard(done, () => {
+      const nowMs = reign.logClock.nowMs();
+      const { record, outcomes } = this.groups.decideChange([{ receipt, visibleAtMs: nowMs + invisibleMs }]);
+      const refused = outcomeError(outcomes[0]);
+      if (refused || !record) {
+        done(refused, refused ? undefined : { receipt });
+        return;
+      }
+      const { end } = this.store.append(record.kind, nowMs, record.payload);
+      this.store.whenCommitted(end, (error) => done(error, error ? undefined : { receipt }));
+      reign.deliveries.changed(receipt.groupId, receipt.topicId);
+    });
+  }
+
+  handBack({ receipts }: HandBackCall, done: Done<void>): void {
+    const reign = this.leading(done);
+    if (!reign) return;
+    this.guard(done, () => {
+      const nowMs = reign.logClock.nowMs();
+      const { record } = this.groups.decideHandBack(receipts, nowMs);
+      if (!record) {
+        done(undefined, undefined);
+        return;
+      }
+      const { end } = this.store.append(record.kind, nowMs, record.payload);
+      this.store.whenCommitted(end, (error) => done(error, undefined));
+      for (const { groupId, topicId } of receipts) reign.deliveries.changed(groupId, topicId);
+    });
+  }
+
+  deadLetter({ receipt }: DeadLetterCall, done: Done<void>): void {
+    const reign = this.leading(done);
+    if (!reign) return;
+    const group = this.options.directory.groupById(receipt.groupId);
+    if (!group) done(new MqError('INVALID_RECEIPT_HANDLE', 'the consumer group does not exist any more'), undefined);
+    else reign.deadLetters.forward(group, receipt, done);
+  }
+
+  reportSessions(report: SessionReport): void {
+    this.sessions.report(report, this.options.clock.monotonicMs());
+  }
+
+  clientGone({ clientId, groupId }: ClientGoneCall, done: Done<void>): void {
+    const reign = this.leading(done);
+    if (!reign) return;
+    this.guard(done, () => {
+      this.sessions.gone(groupId, clientId);
+      this.release(reign, groupId, clientId);
+      done(undefined, undefined);
+    });
+  }
+
+  private begin(): Reign {
+    const { store, groups, sessions, options } = this;
+    const { naming, directory, clock, log } = options;
+    const logClock = new LogClock(clock, store.lastTimestampMs);
+    const deadLetters = new DeadLetters(store, groups, naming, directory, logClock, log);
+    const deliveries = new Deliveries({
+      store,
+      groups,
+      directory,
+      sessions,
+      filters: new GroupFilters(sessions),
+      deadLetters,
+      clock,
+      logClock,
+      log,
+      brokerName: options.brokerName,
+      pollsMax: options.pollsMax,
+    });
+    const acks = new Acks(store, groups, logClock, () => deliveries.acknowledged());
+    return { sends: new Sends(store, directory, clock, logClock), deliveries, acks, deadLetters, logClock };
+  }
+
+  private leading<T>(done: Done<T>): Reign | undefined {
+    if (!this.reign || this.failed) {
+      done(new MqError('NOT_LEADER', `broker ${this.options.brokerName} does not lead now`), undefined);
+      return undefined;
+    }
+    return this.reign;
+  }
+
+  private guard<T>(done: Done<T>, act: () => void): void {
+    try {
+      act();
+    } catch (caught) {
+      done(MqError.from(caught), undefined);
+    }
+  }
+
+  /** Leases of living clients are renewed, those of the lost are cut. */
+  private keepHouse(): void {
+    const { reign, sessions, store } = this;
+    if (!reign) return;
+    for (const { groupId, clientId } of sessions.sweep(this.options.clock.monotonicMs())) {
+      this.release(reign, groupId, clientId);
+    }
+    const nowMs = reign.logClock.nowMs();
+    const lives = sessions.settled(this.options.clock.monotonicMs())
+      ? (groupId: Parameters<MemberSessions['lives']>[0], clientId: string) => sessions.lives(groupId, clientId)
+      : () => true; // Who has not been heard of yet may be about to come back.
+    for (const { kind, payload } of this.groups.decideRenewals(nowMs, lives)) store.append(kind, nowMs, payload);
+  }
+
+  private release(reign: Reign, groupId: Parameters<MemberSessions['lives']>[0], clientId: string): void {
+    const nowMs = reign.logClock.nowMs();
+    const topics = new Set(this.groups.heldBy(groupId, clientId).map(({ topicId }) => topicId));
+    const record = this.groups.decideClientGone(groupId, clientId, nowMs);
+    if (!record) return;
+    this.store.append(record.kind, nowMs, record.payload);
+    for (const topicId of topics) reign.deliveries.changed(groupId, topicId);
+  }
+
+  private metadataChanged(update: DirectoryUpdate): void {
+    const { reign } = this;
+    if (!reign) return;
+    const nowMs = reign.logClock.nowMs();
+    if (update.kind === 'topicDeleted') this.store.deleteTopic(update.topic.id, nowMs);
+    if (update.kind === 'groupDeleted') {
+      const { kind, payload } = this.groups.decideGroupDeleted(update.group.id);
+      this.store.append(kind, nowMs, payload);
+    }
+  }
+
+  private expire(): void {
+    const { reign, options } = this;
+    if (!reign) return;
+    const run = this.store.retention.run(reign.logClock.nowMs(), (topicId) => {
+      const topic = options.directory.topicById(topicId);
+      return { ms: topic?.retentionMs ?? options.retentionMs, bytes: topic?.retentionBytes };
+    });
+    run.catch((caught: unknown) => {
+      options.log.error({ reason: MqError.from(caught).reason }, 'messages could not be expired; trying again later');
+    });
+  }
+
+  private every(periodMs: number, act: () => void): void {
+    const index = this.timers.length;
+    const again = (): void => {
+      this.timers[index] = this.options.clock.after(periodMs, () => {
+        try {
+          act();
+        } catch (caught) {
+          const { reason } = MqError.from(caught);
+          this.options.log.error({ reason }, 'house-keeping failed; trying again later');
+        }
+        again();
+      });
+    };
+    again();
+  }
+
+  private fatal(error: MqError): void {
+    if (this.failed) return;
+    this.failed = error;
+    this.options.log.error({ reason: error.reason }, 'the broker can not go on');
+    this.reign?.deliveries.stop();
+    this.options.onFatal(error);
+  }
+}
+
+function nothing(): void {
+  // There is no wait to take back.
+}

@@ -1,0 +1,125 @@
+import type { Directory, Done, Naming } from '@cometmq/client';
+import type { DueMessage, GroupsView } from '@cometmq/consumption';
+import {
+  deadLetterTopic,
+  queueId,
+  type ConsumerGroup,
+  type QueueId,
+  type QueueOffset,
+  type Receipt,
+  type TopicId,
+} from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import type { MessageStore } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { LogClock } from './log-clock.js';
+
+/** Why a reference was made. Written to the log: numbers never change. */
+export const referenceReason = { deadLetter: 1 } as const;
+
+interface Mover {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly offset: QueueOffset;
+}
+
+/**
+ * Moves messages to a group's dead-letter topic: a reference in `%DLQ%group` and the end of the message for the group,
+ * two records that go out together. The body stays where it is.
+ */
+export class DeadLetters {
+  /** Messages moved, by group id and topic id. Plain numbers for metrics. */
+  readonly moved = new Map<string, number>();
+  private readonly underWay = new Set<string>();
+
+  constructor(
+    private readonly store: MessageStore,
+    private readonly groups: GroupsView,
+    private readonly naming: Naming,
+    private readonly directory: Directory,
+    private readonly logClock: LogClock,
+    private readonly log: Logger,
+  ) {}
+
+  /** Messages that were delivered as often as allowed. Comes back at once; what fails is found again by a later poll. */
+  move(group: ConsumerGroup, messages: readonly DueMessage[]): void {
+    for (const message of messages) {
+      const key = `${group.id}/${message.topicId}/${message.queueId}/${message.offset}`;
+      if (this.underWay.has(key)) continue;
+      this.underWay.add(key);
+      this.moveOne(group, message)
+        .catch((caught: unknown) => {
+          this.log.warn(
+            { group: group.name, reason: MqError.from(caught).reason },
+            'a dead letter could not be moved yet',
+          );
+        })
+        .finally(() => this.underWay.delete(key));
+    }
+  }
+
+  /** The client itself gives a message up. A second call for the same message is answered OK. */
+  forward(group: ConsumerGroup, receipt: Receipt, done: Done<void>): void {
+    this.forwardOne(group, receipt, done).catch((caught: unknown) => done(MqError.from(caught), undefined));
+  }
+
+  private async moveOne(group: ConsumerGroup, message: DueMessage): Promise<void> {
+    const refer = await this.prepare(group, message);
+    const figures = this.groups.figures(group.id, message.topicId, message.queueId);
+    if (!figures || message.offset < figures.committed) return; // Acknowledged meanwhile.
+    refer();
+    const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
+    this.store.append(kind, this.logClock.nowMs(), payload);
+    this.count(group, message.topicId);
+  }
+
+  private async forwardOne(group: ConsumerGroup, receipt: Receipt, done: Done<void>): Promise<void> {
+    const before = this.groups.decideAck([receipt], this.logClock.nowMs()).outcomes[0];
+    if (before === 'invalid')
+      throw new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle names no message of the queue');
+    if (before === 'noEffect') {
+      done(undefined, undefined);
+      return;
+    }
+    const refer = await this.prepare(group, receipt);
+    const { record, outcomes } = this.groups.decideAck([receipt], this.logClock.nowMs());
+    if (!record || outcomes[0] !== 'done') {
+      done(undefined, undefined); // Somebody else was quicker.
+      return;
+    }
+    refer();
+    const { end } = this.store.append(record.kind, this.logClock.nowMs(), record.payload);
+    this.count(group, receipt.topicId);
+    this.store.whenCommitted(end, (error) => done(error, undefined));
+  }
+
+  /** Everything that has to be waited for; the function answered appends the reference without waiting. */
+  private async prepare(group: ConsumerGroup, message: Mover): Promise<() => void> {
+    const name = deadLetterTopic(group.name);
+    const target = this.directory.topic(name) ?? (await this.naming.ensureInnerTopic(name));
+    const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
+    if (entries.count === 0 || entries.from !== message.offset) {
+      throw new MqError('MESSAGE_NOT_FOUND', 'the message has expired');
+    }
+    const stored = await this.store.read(entries.position(0), entries.size(0));
+    return () => {
+      this.store.appendReference({
+        topicId: target.id,
+        queueId: queueId(0),
+        tagHash: entries.tagHash(0),
+        groupHash: entries.groupHash(0),
+        timestampMs: this.logClock.nowMs(),
+        target: stored.origin,
+        originTopicId: stored.originTopicId,
+        groupId: group.id,
+        reason: referenceReason.deadLetter,
+      });
+    };
+  }
+
+  private count(group: ConsumerGroup, topicId: TopicId): void {
+    const key = `${group.id}/${topicId}`;
+    this.moved.set(key, (this.moved.get(key) ?? 0) + 1);
+  }
+}

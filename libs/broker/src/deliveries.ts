@@ -1,0 +1,428 @@
+import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { GroupsView, HandedMessage, PopDecision, PopQueue, QueueEntries, QueueSource } from '@cometmq/consumption';
+import {
+  queueId as toQueueId,
+  type ConsumerGroup,
+  type GroupId,
+  type LogPosition,
+  type QueueId,
+  type QueueOffset,
+  type Receipt,
+  type Topic,
+  type TopicId,
+} from '@cometmq/model';
+import { MqError, type Clock, type Timer } from '@cometmq/shared';
+import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { DeadLetters } from './dead-letters.js';
+import { filterKey, type GroupFilters } from './group-filters.js';
+import type { LogClock } from './log-clock.js';
+import type { MemberSessions } from './member-sessions.js';
+import { metadataWaitMs } from './sends.js';
+import { WaitingPolls, type WaitingPoll } from './waiting-polls.js';
+
+/** Messages that one decision looks at, at most; a poll that got nothing goes on at once where it stopped. */
+const scanMax = 4096;
+
+export interface DeliveryParts {
+  readonly store: MessageStore;
+  readonly groups: GroupsView;
+  readonly directory: Directory;
+  readonly sessions: MemberSessions;
+  readonly filters: GroupFilters;
+  readonly deadLetters: DeadLetters;
+  readonly clock: Clock;
+  readonly logClock: LogClock;
+  readonly log: Logger;
+  readonly brokerName: string;
+  readonly pollsMax: number;
+}
+
+/**
+ * Hands messages out. A poll takes what is there; one that finds nothing waits until a message arrives, one becomes
+ * visible again, or its time has passed. What a poll was given is in the log before the poll is answered; the answer
+ * does not wait for the disk (the worst a crash can do is a second delivery).
+ */
+export class Deliveries {
+  private readonly polls: WaitingPolls;
+  /** When the next message of a topic becomes visible again for a group that waits: "group/topic". */
+  private readonly alarms = new Map<string, { readonly atMs: number; readonly timer: Timer }>();
+  private readonly sources = new Map<string, StoreSource>();
+  private readonly starts = new Map<string, QueueOffset>();
+  private readonly throttled = new Set<GroupId>();
+  private arrivals = new Map<TopicId, Set<QueueId>>();
+  private turn = 0;
+  private stopping = false;
+
+  constructor(private readonly parts: DeliveryParts) {
+    this.polls = new WaitingPolls(parts.pollsMax);
+    parts.store.onArrival((topicId, queueId) => this.arrived(topicId, queueId));
+  }
+
+  get waiting(): number {
+    return this.polls.count;
+  }
+
+  receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
+    const { directory } = this.parts;
+    const poll: WaitingPoll = { call, done, filterKey: filterKey(call.filter), timer: undefined, over: false };
+    if (directory.groupById(call.groupId) && directory.topicById(call.topicId)) {
+      this.begin(poll);
+    } else {
+      // Made a moment ago: our copy of the metadata is about to learn of it.
+      const known = (): true | undefined =>
+        directory.groupById(call.groupId) && directory.topicById(call.topicId) ? true : undefined;
+      directory.until(known, Math.min(metadataWaitMs, call.waitMs), 'unknown').then(
+        () => this.begin(poll),
+        () =>
+          this.finish(poll, new MqError('TOPIC_NOT_FOUND', 'the topic or the consumer group does not exist any more')),
+      );
+    }
+    return () => {
+      poll.over = true;
+      this.polls.remove(poll);
+    };
+  }
+
+  /** Something changed for the group: a lease was given up, a visible time set. */
+  changed(groupId: GroupId, topicId: TopicId): void {
+    if (this.polls.of(groupId, topicId)) this.serve(groupId, topicId, undefined);
+  }
+
+  /** After acknowledgements: groups that had too much in flight may go on. */
+  acknowledged(): void {
+    if (this.throttled.size === 0) return;
+    const groups = new Set(this.throttled);
+    this.throttled.clear();
+    const topics = new Set<string>();
+    for (const { call } of [...this.polls.all()]) {
+      const key = `${call.groupId}/${call.topicId}`;
+      if (!groups.has(call.groupId) || topics.has(key)) continue;
+      topics.add(key);
+      this.serve(call.groupId, call.topicId, undefined);
+    }
+  }
+
+  /** Every poll that waits is answered with nothing. */
+  stop(): void {
+    this.stopping = true;
+    for (const poll of [...this.polls.all()]) this.finish(poll, undefined);
+    for (const { timer } of this.alarms.values()) timer.cancel();
+    this.alarms.clear();
+  }
+
+  private begin(poll: WaitingPoll): void {
+    if (poll.over) return;
+    const { call } = poll;
+    try {
+      this.parts.filters.matcher(call.filter); // A wrong expression is refused before anything else.
+      const nowMs = this.parts.clock.monotonicMs();
+      this.parts.sessions.polled(call.groupId, call.clientId, call.topicId, call.filter, nowMs);
+      if (this.pop(poll, undefined)) return;
+      if (call.waitMs <= 0 || this.stopping) {
+        this.finish(poll, undefined);
+        return;
+      }
+      this.polls.add(poll);
+      poll.timer = this.parts.clock.after(call.waitMs, () => this.finish(poll, undefined));
+      this.setAlarm(call.groupId, call.topicId);
+    } catch (caught) {
+      this.finish(poll, MqError.from(caught));
+    }
+  }
+
+  /** Answers a poll without messages. Not from inside `receive`. */
+  private finish(poll: WaitingPoll, error: MqError | undefined): void {
+    this.polls.remove(poll);
+    if (poll.over) return;
+    poll.over = true;
+    queueMicrotask(() => poll.done(error, error ? undefined : { messages: [] }));
+  }
+
+  private arrived(topicId: TopicId, queueId: QueueId): void {
+    const queues = this.arrivals.get(topicId);
+    if (queues) queues.add(queueId);
+    else {
+      if (this.arrivals.size === 0) queueMicrotask(() => this.serveArrivals());
+      this.arrivals.set(topicId, new Set([queueId]));
+    }
+  }
+
+  private serveArrivals(): void {
+    const arrivals = this.arrivals;
+    this.arrivals = new Map();
+    for (const [topicId, queues] of arrivals) {
+      for (const groupId of [...this.polls.groupsOn(topicId)]) this.serve(groupId, topicId, queues);
+    }
+  }
+
+  /** Lets the polls of a group that wait on a topic try again, oldest first, in the queues given or in all. */
+  private serve(groupId: GroupId, topicId: TopicId, queues: ReadonlySet<QueueId> | undefined): void {
+    const empty = new Set<string>();
+    for (const poll of [...(this.polls.of(groupId, topicId) ?? [])]) {
+      if (poll.over || empty.has(poll.filterKey)) continue;
+      if (!this.pop(poll, queues)) empty.add(poll.filterKey);
+    }
+    if (this.polls.of(groupId, topicId)) this.setAlarm(groupId, topicId);
+  }
+
+  /** True: the poll is being answered. */
+  private pop(poll: WaitingPoll, among: ReadonlySet<QueueId> | undefined): boolean {
+    const { call } = poll;
+    const group = this.parts.directory.groupById(call.groupId);
+    const topic = this.parts.directory.topicById(call.topicId);
+    if (!group || !topic) return false;
+    for (;;) {
+      const queues = this.queues(group, topic, call.queueId, among);
+      if (queues.length === 0) return false;
+      const nowMs = this.parts.logClock.nowMs();
+      const decision = this.decide(poll, group, topic, queues, nowMs);
+      if (decision.deadLetters.length > 0) this.parts.deadLetters.move(group, decision.deadLetters);
+      if (decision.throttled) this.throttled.add(group.id);
+      if (!this.take(poll, decision, nowMs)) {
+        if (decision.needs) this.load(group.id, decision.needs.topicId, decision.needs.queueId, decision.needs.from);
+        else if (!decision.exhausted && !decision.throttled && decision.record) continue;
+        return false;
+      }
+      return true;
+    }
+  }
+
+  private decide(
+    poll: WaitingPoll,
+    group: ConsumerGroup,
+    topic: Topic,
+    queues: readonly PopQueue[],
+    nowMs: number,
+  ): PopDecision {
+    const { call } = poll;
+    const { filters, sessions, clock, groups } = this.parts;
+    const request = (allHeard: boolean): PopDecision =>
+      groups.decidePop({
+        groupId: group.id,
+        clientId: call.clientId,
+        autoRenew: call.autoRenew,
+        attemptId: call.attemptId,
+        nowMs,
+        visibleAtMs: nowMs + call.invisibleMs,
+        messagesMax: call.messagesMax,
+        bytesMax: call.bytesMax,
+        attemptsMax: group.attemptsMax,
+        filter: filters.matcher(call.filter),
+        groupFilters: filters.ofGroup(group.id, topic.id, allHeard),
+        scanMax,
+        queues,
+      });
+    const allHeard = sessions.settled(clock.monotonicMs());
+    const decision = request(allHeard);
+    // What is kept for members that may never come back must not stop those that are there.
+    return decision.throttled && !allHeard ? request(true) : decision;
+  }
+
+  /** Writes what was decided and answers the poll, if it got anything. */
+  private take(poll: WaitingPoll, decision: PopDecision, nowMs: number): boolean {
+    if (!decision.record) return false;
+    let position: LogPosition;
+    try {
+      position = this.parts.store.append(decision.record.kind, nowMs, decision.record.payload).position;
+    } catch (caught) {
+      // The log is behind or full. The poll waits on; nothing was handed out.
+      this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a hand-out had to wait');
+      return false;
+    }
+    if (decision.parked > 0) queueMicrotask(() => this.changed(poll.call.groupId, poll.call.topicId));
+    if (decision.handed.length === 0) return false;
+    this.polls.remove(poll);
+    this.answer(poll, decision.handed, position);
+    return true;
+  }
+
+  private answer(poll: WaitingPoll, handed: readonly HandedMessage[], position: LogPosition): void {
+    const { store } = this.parts;
+    const records: (StoredMessage | Promise<StoredMessage | undefined>)[] = [];
+    let cold = false;
+    for (const message of handed) {
+      const record = store.read(message.position, message.size);
+      if (record instanceof Promise) {
+        cold = true;
+        records.push(record.catch((caught: unknown) => this.unreadable(message, caught)));
+      } else records.push(record);
+    }
+    if (!cold) queueMicrotask(() => this.deliver(poll, handed, records as StoredMessage[], position));
+    else {
+      Promise.all(records.map((record) => Promise.resolve(record))).then(
+        (found) => this.deliver(poll, handed, found, position),
+        (caught: unknown) => poll.done(MqError.from(caught), undefined),
+      );
+    }
+  }
+
+  /** One record that can't be read must not keep its neighbours back; it will be tried again, then dead-lettered. */
+  private unreadable(message: HandedMessage, caught: unknown): undefined {
+    const { reason } = MqError.from(caught);
+    this.parts.log.error({ position: message.position, reason }, 'a stored message can not be read');
+    return undefined;
+  }
+
+  private deliver(
+    poll: WaitingPoll,
+    handed: readonly HandedMessage[],
+    records: readonly (StoredMessage | undefined)[],
+    position: LogPosition,
+  ): void {
+    const { brokerName, store } = this.parts;
+    const { groupId } = poll.call;
+    const messages: Delivered[] = [];
+    for (let i = 0; i < handed.length; i += 1) {
+      const message = handed[i];
+      const record = records[i];
+      if (!message || !record) continue;
+      const receipt: Receipt = {
+        broker: brokerName,
+        groupId,
+        topicId: message.topicId,
+        queueId: message.queueId,
+        offset: message.offset,
+        leaseEpoch: store.epoch,
+        leasePosition: position,
+        generation: message.generation,
+        attempt: message.attempt,
+      };
+      messages.push({
+        receipt,
+        payload: record.payload,
+        storedMs: record.timestampMs,
+        originTopicId: record.originTopicId,
+      });
+    }
+    if (!poll.over) {
+      poll.over = true;
+      poll.done(undefined, { messages });
+      return;
+    }
+    // Nobody waits any more: as if it had not been.
+    const nowMs = this.parts.logClock.nowMs();
+    const { record } = this.parts.groups.decideHandBack(
+      messages.map(({ receipt }) => receipt),
+      nowMs,
+    );
+    if (record) store.append(record.kind, nowMs, record.payload);
+    this.changed(groupId, poll.call.topicId);
+  }
+
+  /** The topic's readable queues on this broker, the one asked for first, else a different one first each time. */
+  private queues(
+    group: ConsumerGroup,
+    topic: Topic,
+    first: number,
+    among: ReadonlySet<QueueId> | undefined,
+  ): PopQueue[] {
+    if (topic.permission === 'none' || topic.permission === 'write') return [];
+    const count = topic.readQueues;
+    const from = first >= 0 && first < count ? first : (this.turn += 1);
+    const found: PopQueue[] = [];
+    for (let i = 0; i < count; i += 1) {
+      const queueId = toQueueId((from + i) % count);
+      if (among && !among.has(queueId)) continue;
+      const source = this.source(topic.id, queueId);
+      const start = this.start(group, topic.id, queueId, source);
+      if (start !== undefined) found.push({ topicId: topic.id, queueId, start, source });
+    }
+    return found;
+  }
+
+  private source(topicId: TopicId, queueId: QueueId): StoreSource {
+    const key = `${topicId}/${queueId}`;
+    let source = this.sources.get(key);
+    if (!source) this.sources.set(key, (source = new StoreSource(this.parts.store, topicId, queueId)));
+    return source;
+  }
+
+  /** Where the group begins in a queue it never looked at. Undefined: it has to be looked up first. */
+  private start(
+    group: ConsumerGroup,
+    topicId: TopicId,
+    queueId: QueueId,
+    source: StoreSource,
+  ): QueueOffset | undefined {
+    switch (group.start.at) {
+      case 'first':
+        return source.first;
+      case 'end':
+        return source.next;
+      case 'auto':
+        return source.everExpired ? source.next : source.first;
+      case 'time': {
+        if (this.parts.groups.figures(group.id, topicId, queueId)) return source.first; // It has begun already.
+        const key = `${group.id}/${topicId}/${queueId}`;
+        const known = this.starts.get(key);
+        if (known === undefined) this.findStart(key, group.id, topicId, queueId, group.start.timeMs);
+        return known;
+      }
+    }
+  }
+
+  private findStart(key: string, groupId: GroupId, topicId: TopicId, queueId: QueueId, timeMs: number): void {
+    this.parts.store.offsetAtTime(topicId, queueId, timeMs).then(
+      (offset) => {
+        this.starts.set(key, offset);
+        this.changed(groupId, topicId);
+      },
+      (caught: unknown) => this.parts.log.error({ reason: MqError.from(caught).reason }, 'no start could be found'),
+    );
+  }
+
+  /** Index entries that lie on disk are fetched; then the group's polls try again. */
+  private load(groupId: GroupId, topicId: TopicId, queueId: QueueId, from: QueueOffset): void {
+    Promise.resolve(this.parts.store.scan(topicId, queueId, from, 1)).then(
+      () => this.changed(groupId, topicId),
+      (caught: unknown) => this.parts.log.error({ reason: MqError.from(caught).reason }, 'an index can not be read'),
+    );
+  }
+
+  private setAlarm(groupId: GroupId, topicId: TopicId): void {
+    const { groups, clock, logClock } = this.parts;
+    const key = `${groupId}/${topicId}`;
+    const atMs = groups.nextDueMs(groupId, topicId);
+    const set = this.alarms.get(key);
+    if (set && set.atMs === atMs) return;
+    set?.timer.cancel();
+    this.alarms.delete(key);
+    if (atMs === undefined) return;
+    // A message that is due and still there waits for a dead-letter topic or another member: look again a little later.
+    const delayMs = Math.max(atMs - logClock.nowMs(), dueAgainMs);
+    const timer = clock.after(delayMs, () => {
+      this.alarms.delete(key);
+      if (this.polls.of(groupId, topicId)) this.serve(groupId, topicId, undefined);
+    });
+    this.alarms.set(key, { atMs, timer });
+  }
+}
+
+const dueAgainMs = 20;
+
+/** One queue as a decision sees it: committed bounds, and entries where they are in memory. */
+class StoreSource implements QueueSource {
+  constructor(
+    private readonly store: MessageStore,
+    private readonly topicId: TopicId,
+    private readonly queueId: QueueId,
+  ) {}
+
+  get first(): QueueOffset {
+    return this.store.bounds(this.topicId, this.queueId).first;
+  }
+  get next(): QueueOffset {
+    return this.store.bounds(this.topicId, this.queueId).committed;
+  }
+  get everExpired(): boolean {
+    return this.store.bounds(this.topicId, this.queueId).everExpired;
+  }
+  entries(from: QueueOffset, max: number): QueueEntries | undefined {
+    const found = this.store.scan(this.topicId, this.queueId, from, max);
+    if (!(found instanceof Promise)) return found;
+    found.catch(() => undefined); // Asked for again, and its failure told, by whoever loads it.
+    return undefined;
+  }
+}

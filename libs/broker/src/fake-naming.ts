@@ -1,0 +1,136 @@
+import type {
+  DirectoryUpdate,
+  GroupChange,
+  GroupDraft,
+  LeadClaim,
+  Naming,
+  TopicChange,
+  TopicDraft,
+} from '@cometmq/client';
+import {
+  defaultAttemptsMax,
+  defaultRetryPolicy,
+  groupId,
+  groupName,
+  MessageType,
+  topicId,
+  type BrokerSet,
+  type ConsumerGroup,
+  type Topic,
+  type TopicName,
+} from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+/** A name service in memory: enough of it for a broker to lead and to be told of topics and groups. */
+export class FakeNaming implements Naming {
+  deposed = false;
+  private readonly topics = new Map<string, Topic>();
+  private readonly groups = new Map<string, ConsumerGroup>();
+  private readonly watchers = new Set<(update: DirectoryUpdate) => void>();
+  private ids = 0;
+  private reigns = 0;
+
+  watch(listener: (update: DirectoryUpdate) => void): () => void {
+    queueMicrotask(() => {
+      listener({
+        kind: 'snapshot',
+        revision: this.ids,
+        clusterId: 'test',
+        secret: new Uint8Array(32),
+        topics: [...this.topics.values()],
+        groups: [...this.groups.values()],
+        brokers: [],
+      });
+      this.watchers.add(listener);
+    });
+    return () => this.watchers.delete(listener);
+  }
+
+  createTopic(draft: TopicDraft): Promise<Topic> {
+    const topic: Topic = {
+      name: draft.name as TopicName,
+      id: topicId((this.ids += 1)),
+      type: draft.type ?? MessageType.normal,
+      writeQueues: draft.writeQueues ?? 1,
+      readQueues: draft.readQueues ?? 1,
+      permission: draft.permission ?? 'readWrite',
+      retentionMs: draft.retentionMs,
+      typeFixed: true,
+      layout: 1,
+      createdMs: 0,
+    };
+    this.topics.set(topic.name, topic);
+    this.tell({ kind: 'topic', revision: this.ids, topic });
+    return Promise.resolve(topic);
+  }
+
+  createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
+    const group: ConsumerGroup = {
+      name: groupName(draft.name),
+      id: groupId((this.ids += 1)),
+      fifo: false,
+      attemptsMax: draft.attemptsMax ?? defaultAttemptsMax,
+      retryPolicy: defaultRetryPolicy,
+      start: draft.start ?? { at: 'auto' },
+      createdMs: 0,
+    };
+    this.groups.set(group.name, group);
+    this.tell({ kind: 'group', revision: this.ids, group });
+    return Promise.resolve(group);
+  }
+
+  deleteTopic(name: string): Promise<void> {
+    const topic = this.topics.get(name);
+    this.topics.delete(name);
+    if (topic) this.tell({ kind: 'topicDeleted', revision: (this.ids += 1), topic });
+    return Promise.resolve();
+  }
+
+  deleteGroup(name: string): Promise<void> {
+    const group = this.groups.get(name);
+    this.groups.delete(name);
+    if (group) this.tell({ kind: 'groupDeleted', revision: (this.ids += 1), group });
+    return Promise.resolve();
+  }
+
+  ensureTopic(name: string): Promise<Topic> {
+    return this.ensureInnerTopic(name);
+  }
+  async ensureInnerTopic(name: string): Promise<Topic> {
+    return this.topics.get(name) ?? this.createTopic({ name });
+  }
+  async ensureGroup(name: string): Promise<ConsumerGroup> {
+    return this.groups.get(name) ?? this.createGroup({ name });
+  }
+  fixTopicType(name: string): Promise<Topic> {
+    return this.ensureInnerTopic(name);
+  }
+  updateTopic(name: string, change: TopicChange): Promise<Topic> {
+    return this.createTopic({ name, ...change });
+  }
+  updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup> {
+    return this.createGroup({ name, ...change });
+  }
+
+  takeLead(claim: LeadClaim): Promise<BrokerSet> {
+    return Promise.resolve({
+      name: claim.name,
+      epoch: (this.reigns += 1),
+      leader: claim.address,
+      leaderMember: claim.member,
+      inSync: [claim.member],
+      writable: true,
+      registeredMs: 0,
+    });
+  }
+  keepLead(): Promise<void> {
+    return this.deposed ? Promise.reject(new MqError('NOT_LEADER', 'another member leads')) : Promise.resolve();
+  }
+  leaveLead(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  private tell(update: DirectoryUpdate): void {
+    for (const listener of this.watchers) listener(update);
+  }
+}

@@ -1,0 +1,3 @@
+export * from './broker-service.js';
+export * from './link-door.js';
+export * from './settings.js';

@@ -1,0 +1,163 @@
+import {
+  deliveredToWire,
+  errorToWire,
+  receiptFromWire,
+  receiptToWire,
+  receiveFromWire,
+  sendFromWire,
+  sessionFromWire,
+  type BrokerLink,
+  type WireAnswer,
+  type WireCall,
+} from '@cometmq/client';
+import type { GroupId } from '@cometmq/model';
+import { internal } from '@cometmq/proto';
+import type { BidiHandler, MessageSink } from '@cometmq/rpc';
+import { MqError, unreachable, type Clock } from '@cometmq/shared';
+
+/** Answers are cut into frames of about this size, so that one large receive does not hold up the others. */
+const frameBytesMax = 4 * 1024 * 1024;
+
+/**
+ * The far end of a proxy's link: calls of a frame are made one after the other in this turn of the event loop, answers
+ * gather and go out together. A proxy that stops reading is not read from either, so nothing grows without bound.
+ */
+export function exchange(broker: BrokerLink, clock: Clock): BidiHandler {
+  return (call, input, out) => {
+    const answers = new AnswerQueue(out, input);
+    const waits = new Map<number, () => void>();
+    const end = (): void => {
+      for (const cancel of waits.values()) cancel();
+      waits.clear();
+    };
+    call.onCancel(end);
+    input.onEnd(() => {
+      end();
+      out.end();
+    });
+    input.onMessage((bytes) => {
+      let frame: internal.LinkFrame;
+      try {
+        frame = internal.LinkFrame.decode(bytes);
+      } catch {
+        out.fail(3, 'not a link frame');
+        return;
+      }
+      for (const wire of frame.calls) perform(broker, clock, wire, answers, waits);
+    });
+  };
+}
+
+function perform(
+  broker: BrokerLink,
+  clock: Clock,
+  { id, call }: WireCall,
+  answers: AnswerQueue,
+  waits: Map<number, () => void>,
+): void {
+  const plain = (error: MqError | undefined): void => answers.add(answer(id, error));
+  try {
+    switch (call?.$case) {
+      case 'send':
+        broker.send(sendFromWire(call.value, clock.monotonicMs()), (error, result) => {
+          answers.add({ ...answer(id, error), send: result && { offset: result.offset } });
+        });
+        break;
+      case 'receive': {
+        let answered = false;
+        const cancel = broker.receive(receiveFromWire(call.value), (error, result) => {
+          answered = true;
+          waits.delete(id);
+          const receive = result && { messages: result.messages.map(deliveredToWire) };
+          answers.add({ ...answer(id, error), receive });
+        });
+        if (!answered) waits.set(id, cancel);
+        break;
+      }
+      case 'cancel':
+        waits.get(call.value.id)?.();
+        waits.delete(call.value.id);
+        break;
+      case 'ack':
+        broker.ack({ receipt: receiptFromWire(call.value.receipt) }, plain);
+        break;
+      case 'changeInvisible':
+        broker.changeInvisible(
+          { receipt: receiptFromWire(call.value.receipt), invisibleMs: call.value.invisibleMs },
+          (error, result) => answers.add({ ...answer(id, error), receipt: result && receiptToWire(result.receipt) }),
+        );
+        break;
+      case 'handBack':
+        broker.handBack({ receipts: call.value.receipts.map(receiptFromWire) }, plain);
+        break;
+      case 'deadLetter':
+        broker.deadLetter({ receipt: receiptFromWire(call.value.receipt) }, plain);
+        break;
+      case 'sessions':
+        broker.reportSessions({ proxyId: call.value.proxyId, sessions: call.value.sessions.map(sessionFromWire) });
+        break;
+      case 'clientGone':
+        broker.clientGone({ clientId: call.value.clientId, groupId: call.value.groupId as GroupId }, plain);
+        break;
+      case undefined:
+        plain(new MqError('UNSUPPORTED', 'this broker does not know the call; upgrade brokers before proxies'));
+        break;
+      default:
+        unreachable(call);
+    }
+  } catch (caught) {
+    plain(MqError.from(caught));
+  }
+}
+
+function answer(id: number, error: MqError | undefined): WireAnswer {
+  return { id, error: error && errorToWire(error), send: undefined, receive: undefined, receipt: undefined };
+}
+
+class AnswerQueue {
+  private waiting: WireAnswer[] = [];
+  private scheduled = false;
+  private blocked = false;
+
+  constructor(
+    private readonly out: MessageSink,
+    private readonly input: { pause(): void; resume(): void },
+  ) {
+    out.onDrain(() => {
+      this.blocked = false;
+      input.resume();
+      this.flush();
+    });
+  }
+
+  add(given: WireAnswer): void {
+    if (given.id === 0) return; // Nobody waits for this one.
+    this.waiting.push(given);
+    if (this.scheduled || this.blocked) return;
+    this.scheduled = true;
+    setImmediate(this.flush);
+  }
+
+  private readonly flush = (): void => {
+    this.scheduled = false;
+    while (this.waiting.length > 0 && !this.blocked && this.out.open) {
+      const answers = this.takeFrame();
+      if (this.out.write(internal.LinkFrame.encode({ calls: [], answers }).finish())) continue;
+      this.blocked = true;
+      this.input.pause();
+    }
+  };
+
+  private takeFrame(): WireAnswer[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { receive } of this.waiting) {
+      for (const { payload } of receive?.messages ?? []) bytes += payload.length;
+      if (count > 0 && bytes > frameBytesMax) break;
+      count += 1;
+    }
+    const answers = this.waiting.slice(0, count);
+    this.waiting = this.waiting.slice(count);
+    return answers;
+  }
+}

@@ -1,0 +1,112 @@
+import type { Session, SessionReport } from '@cometmq/client';
+import type { FilterExpression, GroupId, TopicId } from '@cometmq/model';
+
+/**
+ * Who lives: the members of every consumer group, as the proxies report them and as their own calls show. Soft state:
+ * nothing of it is in the log. A member is forgotten 120 s after anything was last heard of it, and after a start
+ * nothing is judged dead for as long, so that no message is skipped as unwanted while its reader may be coming back.
+ */
+export const sessionMsMax = 120_000;
+
+interface Member {
+  readonly clientId: string;
+  /** By topic; a member may read several. */
+  readonly filters: Map<TopicId, FilterExpression>;
+  heardMs: number;
+  proxyId: string | undefined;
+}
+
+export class MemberSessions {
+  private readonly groups = new Map<GroupId, Map<string, Member>>();
+
+  constructor(
+    /** Monotonic. Until `startMs` + 120 s, `settled` is false. */
+    private readonly startMs: number,
+  ) {}
+
+  /** A proxy's newer report replaces its older one: who is missing in it has left that proxy and is given its grace. */
+  report(report: SessionReport, nowMs: number): void {
+    for (const session of report.sessions) this.heard(session, nowMs, report.proxyId);
+  }
+
+  /** A client asked for messages: it lives, and this is what it wants of the topic. */
+  polled(groupId: GroupId, clientId: string, topicId: TopicId, filter: FilterExpression, nowMs: number): void {
+    const member = this.member(groupId, clientId);
+    member.heardMs = nowMs;
+    member.filters.set(topicId, filter);
+  }
+
+  gone(groupId: GroupId, clientId: string): void {
+    const members = this.groups.get(groupId);
+    members?.delete(clientId);
+    if (members?.size === 0) this.groups.delete(groupId);
+  }
+
+  /** Forgets who was not heard of for too long; answers who that was. */
+  sweep(nowMs: number): { groupId: GroupId; clientId: string }[] {
+    const lost: { groupId: GroupId; clientId: string }[] = [];
+    for (const [groupId, members] of this.groups) {
+      for (const member of members.values()) {
+        if (nowMs - member.heardMs > sessionMsMax) lost.push({ groupId, clientId: member.clientId });
+      }
+    }
+    for (const { groupId, clientId } of lost) this.gone(groupId, clientId);
+    return lost;
+  }
+
+  /** True once every living member has had the time to make itself heard. */
+  settled(nowMs: number): boolean {
+    return nowMs - this.startMs > sessionMsMax;
+  }
+
+  lives(groupId: GroupId, clientId: string): boolean {
+    return this.groups.get(groupId)?.has(clientId) ?? false;
+  }
+
+  *living(): Iterable<{ groupId: GroupId; clientId: string }> {
+    for (const [groupId, members] of this.groups) {
+      for (const clientId of members.keys()) yield { groupId, clientId };
+    }
+  }
+
+  /** The different filters that living members of the group have for the topic. */
+  filters(groupId: GroupId, topicId: TopicId): FilterExpression[] {
+    const found = new Map<string, FilterExpression>();
+    for (const member of this.groups.get(groupId)?.values() ?? []) {
+      const filter = member.filters.get(topicId);
+      if (filter) found.set(`${filter.type} ${filter.expression}`, filter);
+    }
+    return [...found.values()];
+  }
+
+  of(groupId: GroupId): Session[] {
+    return [...(this.groups.get(groupId)?.values() ?? [])].map((member) => ({
+      clientId: member.clientId,
+      groupId,
+      subscriptions: [...member.filters].map(([topicId, filter]) => ({ topicId, filter })),
+    }));
+  }
+
+  get count(): number {
+    let sum = 0;
+    for (const members of this.groups.values()) sum += members.size;
+    return sum;
+  }
+
+  private heard(session: Session, nowMs: number, proxyId: string): void {
+    const member = this.member(session.groupId, session.clientId);
+    member.heardMs = nowMs;
+    member.proxyId = proxyId;
+    if (session.subscriptions.length === 0) return; // A simple consumer's filters are known from its polls alone.
+    member.filters.clear();
+    for (const { topicId, filter } of session.subscriptions) member.filters.set(topicId, filter);
+  }
+
+  private member(groupId: GroupId, clientId: string): Member {
+    let members = this.groups.get(groupId);
+    if (!members) this.groups.set(groupId, (members = new Map<string, Member>()));
+    let member = members.get(clientId);
+    if (!member) members.set(clientId, (member = { clientId, filters: new Map(), heardMs: 0, proxyId: undefined }));
+    return member;
+  }
+}

@@ -1,0 +1,56 @@
+import { GiB, KiB, MiB } from '@cometmq/model';
+import { bytes, count, flag, millis, port, text } from '@cometmq/shared';
+
+const hour = 3_600_000;
+const year = 365 * 24 * hour;
+
+/** What can be set of a broker, wherever it runs. */
+export const brokerSettings = {
+  brokerName: text({ default: 'broker-0', why: 'The name of the broker set; stable for as long as its data lives.' }),
+  dataDir: text({ default: 'data', why: 'Where the log and its views are kept. One process at a time.' }),
+  retentionMs: millis({
+    default: 72 * hour,
+    min: 1_000,
+    max: 10 * year,
+    why: 'How long messages are kept, consumed or not, where their topic says nothing else.',
+  }),
+  segmentBytes: bytes({
+    default: 256 * MiB,
+    min: 1 * MiB,
+    max: 1 * GiB,
+    why: 'Size of a log segment. The active one is indexed anew after a crash; disk space is freed segment by segment.',
+  }),
+  recordBytesMax: bytes({
+    default: 8 * MiB,
+    min: 64 * KiB,
+    max: 128 * MiB,
+    why: 'The largest record the log takes: a message with its properties.',
+  }),
+  diskFreeBytesMin: bytes({
+    default: 256 * MiB,
+    min: 0,
+    max: 1024 * GiB,
+    why: 'With less than this free, new messages are refused; consumers go on in reserved space.',
+  }),
+  pollsMax: count({ default: 100_000, min: 1, max: 10_000_000, why: 'Long polls that may wait on one broker.' }),
+  leaseMs: millis({
+    default: 3_000,
+    min: 2_000,
+    max: 60_000,
+    why: 'How long a silent leader counts as present. etcd allows no less than 2 s.',
+  }),
+  fsync: flag({
+    default: true,
+    why: 'Acknowledge after fdatasync. Off: a power cut takes back what was acknowledged.',
+  }),
+};
+
+/** What a broker process of its own needs besides. */
+export const brokerProcessSettings = {
+  host: text({ default: '0.0.0.0', why: 'The address listened on.' }),
+  port: port({ default: 10_911, why: 'The internal gRPC service, called by proxies and the dashboard API.' }),
+  advertisedAddress: text({
+    default: '',
+    why: 'host:port under which proxies reach this broker; empty: this host name and the port.',
+  }),
+};

@@ -1,0 +1,65 @@
+import type { Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { GroupId, TopicId } from '@cometmq/model';
+import { MqError, type Timer } from '@cometmq/shared';
+
+/** A receive that found nothing and waits for messages, for one to become due again, or for its time to pass. */
+export interface WaitingPoll {
+  readonly call: ReceiveCall;
+  readonly done: Done<ReceiveResult>;
+  /** Polls with the same key want the same: where one got nothing, the other would too. */
+  readonly filterKey: string;
+  timer: Timer | undefined;
+  /** Answered, or nobody waits any more. */
+  over: boolean;
+}
+
+/** Who waits, by topic and group, oldest first. Bounded: a poll too many is refused, not kept. */
+export class WaitingPolls {
+  private readonly byTopic = new Map<TopicId, Map<GroupId, Set<WaitingPoll>>>();
+  private total = 0;
+
+  constructor(private readonly pollsMax: number) {}
+
+  /** @throws MqError TOO_MANY_REQUESTS */
+  add(poll: WaitingPoll): void {
+    if (this.total >= this.pollsMax) {
+      throw new MqError('TOO_MANY_REQUESTS', `${this.pollsMax} polls wait on this broker already; try again later`);
+    }
+    const { topicId, groupId } = poll.call;
+    let groups = this.byTopic.get(topicId);
+    if (!groups) this.byTopic.set(topicId, (groups = new Map<GroupId, Set<WaitingPoll>>()));
+    let polls = groups.get(groupId);
+    if (!polls) groups.set(groupId, (polls = new Set()));
+    polls.add(poll);
+    this.total += 1;
+  }
+
+  /** False: it did not wait any more. */
+  remove(poll: WaitingPoll): boolean {
+    const { topicId, groupId } = poll.call;
+    const groups = this.byTopic.get(topicId);
+    const polls = groups?.get(groupId);
+    if (!polls?.delete(poll)) return false;
+    this.total -= 1;
+    poll.timer?.cancel();
+    if (polls.size === 0) groups?.delete(groupId);
+    if (groups?.size === 0) this.byTopic.delete(topicId);
+    return true;
+  }
+
+  groupsOn(topicId: TopicId): Iterable<GroupId> {
+    return this.byTopic.get(topicId)?.keys() ?? [];
+  }
+
+  of(groupId: GroupId, topicId: TopicId): ReadonlySet<WaitingPoll> | undefined {
+    return this.byTopic.get(topicId)?.get(groupId);
+  }
+
+  *all(): Iterable<WaitingPoll> {
+    for (const groups of this.byTopic.values()) for (const polls of groups.values()) yield* polls;
+  }
+
+  get count(): number {
+    return this.total;
+  }
+}

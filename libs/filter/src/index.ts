@@ -1,0 +1,2 @@
+export * from './filter.js';
+export { TagFilter } from './tag-filter.js';

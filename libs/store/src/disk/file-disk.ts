@@ -1,0 +1,204 @@
+/**
+ * The real disk: a folder of the file system. The only file of the lib that touches `node:fs`.
+ *
+ * Calls go through libuv's thread pool by their callback form: one promise a call and no file-handle objects.
+ */
+import * as fs from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { assert } from '@cometmq/shared';
+
+import { isMissing, splitPath } from './disk.js';
+import type { Disk, DiskFile, DiskLock } from './disk.js';
+
+/** One `writev` takes no more on Linux. */
+const chunksMax = 1024;
+
+export class FileDisk implements Disk {
+  private readonly root: string;
+
+  constructor(root: string) {
+    this.root = resolve(root);
+  }
+
+  async open(path: string, options?: { readonly create?: boolean }): Promise<DiskFile> {
+    const flags = fs.constants.O_RDWR | (options?.create ? fs.constants.O_CREAT : 0);
+    const fd = await call<number>((done) => fs.open(this.realPath(path), flags, 0o640, done));
+    return new RealFile(path, fd);
+  }
+
+  async list(folder: string): Promise<string[]> {
+    try {
+      return (await call<string[]>((done) => fs.readdir(this.realPath(folder), done))).sort();
+    } catch (caught) {
+      if (isMissing(caught)) return [];
+      throw caught;
+    }
+  }
+
+  async makeFolder(folder: string): Promise<void> {
+    const made = await call<string | undefined>((done) =>
+      fs.mkdir(this.realPath(folder), { recursive: true, mode: 0o750 }, done),
+    );
+    if (made === undefined) return;
+    // Every folder that was made is an entry of the one above it.
+    for (let below = folder; below !== ''; below = splitPath(below).folder) {
+      await this.syncFolder(splitPath(below).folder);
+    }
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return callVoid((done) => fs.rename(this.realPath(from), this.realPath(to), done));
+  }
+
+  async unlink(path: string): Promise<void> {
+    try {
+      await callVoid((done) => fs.unlink(this.realPath(path), done));
+    } catch (caught) {
+      if (!isMissing(caught)) throw caught;
+    }
+  }
+
+  async syncFolder(folder: string): Promise<void> {
+    if (process.platform === 'win32') return; // NTFS journals its folders and lets nobody open one.
+    const fd = await call<number>((done) => fs.open(this.realPath(folder), fs.constants.O_RDONLY, done));
+    try {
+      await callVoid((done) => fs.fsync(fd, done));
+    } finally {
+      await callVoid((done) => fs.close(fd, done));
+    }
+  }
+
+  async lock(path: string): Promise<DiskLock | undefined> {
+    // Loaded when needed: who only reads files needs no native code.
+    const { tryLock } = await import('fs-native-extensions');
+    const fd = await call<number>((done) =>
+      fs.open(this.realPath(path), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o640, done),
+    );
+    const close = (): Promise<void> => callVoid((done) => fs.close(fd, done));
+    let granted = false;
+    try {
+      granted = tryLock(fd);
+    } finally {
+      if (!granted) await close();
+    }
+    if (!granted) return undefined;
+    let held = true;
+    return {
+      release: async () => {
+        if (!held) return;
+        held = false;
+        await close();
+      },
+    };
+  }
+
+  async freeBytes(folder: string): Promise<number> {
+    const found = await call<fs.StatsFs>((done) => fs.statfs(this.realPath(folder), done));
+    return found.bavail * found.bsize;
+  }
+
+  realPath(path: string): string {
+    return join(this.root, path);
+  }
+}
+
+class RealFile implements DiskFile {
+  private closed = false;
+
+  constructor(
+    readonly path: string,
+    private readonly fd: number,
+  ) {}
+
+  async size(): Promise<number> {
+    return (await call<fs.Stats>((done) => fs.fstat(this.fd, done))).size;
+  }
+
+  async read(into: Uint8Array, at: number): Promise<number> {
+    let filled = 0;
+    while (filled < into.byteLength) {
+      const from = filled;
+      const step = await call<number>((done) => fs.read(this.fd, into, from, into.byteLength - from, at + from, done));
+      if (step === 0) break;
+      filled += step;
+    }
+    return filled;
+  }
+
+  async write(chunks: readonly Uint8Array[], at: number): Promise<void> {
+    let left = chunks.length > chunksMax ? chunks.slice(0, chunksMax) : chunks;
+    let done = 0; // Of `chunks`.
+    let to = at;
+    while (left.length > 0) {
+      const wanted = left.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+      // A full disk first writes short and fails only when asked again, so ask again.
+      const written = await this.writeSome(left, to);
+      assert(written > 0 || wanted === 0, 'a write makes progress or fails');
+      to += written;
+      if (written === wanted) {
+        done += left.length;
+        left = chunks.slice(done, done + chunksMax);
+      } else {
+        const rest = behind(left, written);
+        done += left.length - rest.length;
+        left = rest;
+      }
+    }
+  }
+
+  private writeSome(chunks: readonly Uint8Array[], at: number): Promise<number> {
+    const [only] = chunks;
+    return call<number>((done) =>
+      chunks.length === 1 && only
+        ? fs.write(this.fd, only, 0, only.byteLength, at, done)
+        : fs.writev(this.fd, chunks, at, done),
+    );
+  }
+
+  truncate(size: number): Promise<void> {
+    return callVoid((done) => fs.ftruncate(this.fd, size, done));
+  }
+
+  sync(): Promise<void> {
+    return callVoid((done) => fs.fdatasync(this.fd, done));
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await callVoid((done) => fs.close(this.fd, done));
+  }
+}
+
+/** What remains of the chunks behind the first `written` bytes. */
+function behind(chunks: readonly Uint8Array[], written: number): Uint8Array[] {
+  const rest: Uint8Array[] = [];
+  let skip = written;
+  for (const chunk of chunks) {
+    if (skip >= chunk.byteLength) skip -= chunk.byteLength;
+    else {
+      rest.push(skip > 0 ? chunk.subarray(skip) : chunk);
+      skip = 0;
+    }
+  }
+  return rest;
+}
+
+function call<T>(act: (done: (error: Error | null, value: T) => void) => void): Promise<T> {
+  return new Promise((fulfil, reject) => {
+    act((error, value) => {
+      if (error) reject(error);
+      else fulfil(value);
+    });
+  });
+}
+
+function callVoid(act: (done: (error: Error | null) => void) => void): Promise<void> {
+  return new Promise((fulfil, reject) => {
+    act((error) => {
+      if (error) reject(error);
+      else fulfil();
+    });
+  });
+}

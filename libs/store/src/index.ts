@@ -1,0 +1,14 @@
+export * from './disk/disk.js';
+export * from './disk/file-disk.js';
+export { IndexEntries } from './index/index-entries.js';
+export { CommitLog, logLimits } from './log/commit-log.js';
+export type { DurableMark, LogEvents, LogLimits } from './log/commit-log.js';
+export { DataFolder } from './log/data-folder.js';
+export * from './log/record.js';
+export type { SegmentInfo } from './log/segment.js';
+export * from './message-store.js';
+export type { Checkpoint, CheckpointStore, PieceChange } from './views/checkpoint-store.js';
+export { decodeReference } from './views/reference.js';
+export type { Reference } from './views/reference.js';
+export type { Change, StateView } from './views/state-view.js';
+export type { RetentionPolicy } from './retention.js';

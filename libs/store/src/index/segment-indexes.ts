@@ -1,0 +1,483 @@
+/**
+ * The indexes of all segments: that of the active one and of those just filled in memory, those of the sealed ones in
+ * a file each, of which heads and pages are kept in a cache bounded by bytes.
+ *
+ * An index file is worth nothing by itself: one that is missing, cut or damaged is made again from its segment, with
+ * the same contents, when it is first wanted. What links a queue's segments (`prev`) only makes a search shorter.
+ */
+import type { LogPosition, QueueOffset } from '@cometmq/model';
+import { RecordKind } from '@cometmq/model';
+import { assert } from '@cometmq/shared';
+
+import { isMissing, joinPath, replaceFile } from '../disk/disk.js';
+import type { Disk, DiskFile } from '../disk/disk.js';
+import { checksum } from '../log/checksum.js';
+import type { SegmentInfo } from '../log/segment.js';
+import type { LogRecord } from '../log/record.js';
+import { ByteCache } from './byte-cache.js';
+import { entryWords, IndexEntries, noWords } from './index-entries.js';
+import { encodeIndex, entriesPerPage, keysPerPage, prefixBytes, SealedHead } from './sealed-file.js';
+import type { QueueRow } from './sealed-file.js';
+import { noSegment, SegmentIndex, unknownSegment } from './segment-index.js';
+import { referenceTarget } from '../views/reference.js';
+
+/** What an index is rebuilt from. */
+export interface RecordSource {
+  scan(from: LogPosition, each: (record: LogRecord) => void, until?: LogPosition): Promise<LogPosition>;
+}
+
+/** A segment whose index is in a file, or can be. */
+export class SealedSegment {
+  /** Topics that had live messages here when retention last looked; undefined: it has not looked. */
+  liveTopics: ReadonlySet<number> | undefined;
+  rebuilding: Promise<SealedHead> | undefined;
+  /** About to be unlinked: nothing may refer to its records any more. */
+  leaving = false;
+
+  constructor(
+    readonly number: number,
+    readonly first: LogPosition,
+    readonly end: LogPosition,
+    readonly path: string,
+  ) {}
+}
+
+interface Found {
+  readonly segment: SealedSegment;
+  readonly head: SealedHead;
+  readonly row: QueueRow;
+}
+
+/** Where a queue's runs were found last; a consumer reads on from there. Only a hint: may be wrong. */
+const hintsMax = 65_536;
+/** How far forward of the hint is looked before the search starts from the log's end. */
+const forwardMax = 4;
+
+export class SegmentIndexes {
+  /** Index of the segment that is being written. */
+  current = new SegmentIndex(0 as LogPosition);
+  private full: { readonly index: SegmentIndex; end: LogPosition }[] = [];
+  private sealed: SealedSegment[] = [];
+  private numbers = 0;
+  private readonly heads: ByteCache<SealedHead>;
+  private readonly pages: ByteCache<Uint32Array>;
+  private readonly hints = new Map<number, LogPosition>();
+  private work: Promise<void> = Promise.resolve();
+  /** How many index files were made anew because they were missing or wrong. */
+  rebuilt = 0;
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly folder: string,
+    private readonly source: RecordSource,
+    cacheBytes: number,
+    /** Told of a failure to write an index file; the index then stays in memory. */
+    private readonly onWriteFailed: (error: unknown) => void,
+  ) {
+    this.heads = new ByteCache(cacheBytes / 2);
+    this.pages = new ByteCache(cacheBytes / 2);
+  }
+
+  /** Takes up the segments found at the start. The active one's records are to be folded into `current`. */
+  async open(segments: readonly SegmentInfo[], active: LogPosition): Promise<void> {
+    await this.disk.makeFolder(this.folder);
+    this.sealed = segments.filter((s) => s.sealed && s.first !== active).map((s) => this.sealedSegment(s.first, s.end));
+    this.full = [];
+    this.current = new SegmentIndex(active);
+    const wanted = new Set(this.sealed.map((s) => s.path));
+    for (const name of await this.disk.list(this.folder)) {
+      const path = joinPath(this.folder, name);
+      if (!wanted.has(path)) await this.disk.unlink(path);
+    }
+  }
+
+  /** Makes the index files that are missing, in the background, so that no reader has to wait for one. */
+  async fillGaps(): Promise<void> {
+    const present = new Set(await this.disk.list(this.folder));
+    for (const segment of this.sealed) {
+      if (!present.has(indexName(segment.first))) await this.head(segment);
+    }
+  }
+
+  /** A new segment begins: what is in memory stays until its file is written, which `onSealed` starts. */
+  roll(first: LogPosition): void {
+    this.full.push({ index: this.current, end: first });
+    this.current = new SegmentIndex(first, Math.max(1024, this.current.entryCount >>> 1));
+  }
+
+  /** The segment is complete and durable. */
+  onSealed(first: LogPosition): void {
+    assert(
+      this.full.some((s) => s.index.first === first),
+      'a segment is filled before it is sealed',
+    );
+    this.work = this.work.then(() => this.writeUpTo(first)).catch(this.onWriteFailed);
+  }
+
+  /** Resolves when the index files under way are written. */
+  async idle(): Promise<void> {
+    await this.work;
+  }
+
+  /** First position of the segment that holds `position`; `noSegment` when it is gone. */
+  segmentAt(position: LogPosition): number {
+    if (position >= this.current.first) return this.current.first;
+    for (const { index, end } of this.full) if (position >= index.first && position < end) return index.first;
+    const found = this.sealed[this.placeOf(position)];
+    return found && position < found.end ? found.first : noSegment;
+  }
+
+  /** Whether a record at `position` will stay as long as something refers to it. */
+  canRefer(position: LogPosition): boolean {
+    const first = this.segmentAt(position);
+    return first !== noSegment && this.sealed[this.placeOf(position)]?.leaving !== true;
+  }
+
+  get sealedSegments(): readonly SealedSegment[] {
+    return this.sealed;
+  }
+  /** Those in memory, oldest first, with the end of each. */
+  *inMemory(appendEnd: LogPosition): Generator<{ index: SegmentIndex; end: LogPosition }> {
+    yield* this.full;
+    yield { index: this.current, end: appendEnd };
+  }
+
+  async remove(segment: SealedSegment): Promise<void> {
+    this.sealed = this.sealed.filter((s) => s !== segment);
+    this.heads.delete(segment.number);
+    await this.disk.unlink(segment.path);
+  }
+
+  /** Up to `max` entries of a queue from `offset`, all below position `limit`, all of one segment. */
+  scan(
+    topicId: number,
+    queueId: number,
+    offset: number,
+    max: number,
+    limit: LogPosition,
+  ): IndexEntries | Promise<IndexEntries> {
+    for (let i = this.full.length; i >= 0; i -= 1) {
+      const index = i === this.full.length ? this.current : (this.full[i] as { index: SegmentIndex }).index;
+      const queue = index.find(topicId, queueId);
+      if (queue >= 0 && offset >= index.firstOf(queue)) {
+        if (offset >= index.endOf(queue)) break;
+        return index.scan(queue, offset, max, limit);
+      }
+    }
+    const search = this.locate(topicId, queueId, offset);
+    let step = search.next();
+    while (!step.done) {
+      const head = this.heads.get(step.value.number);
+      if (!head) return this.scanLater(search, step.value, offset, max, limit);
+      step = search.next(head);
+    }
+    if (!step.value) return new IndexEntries(offset as QueueOffset, 0, 0, noWords, 0);
+    const { segment, row } = step.value;
+    const page = this.pages.get(pageKey(segment, runPage(row, offset)));
+    return page ? entriesOf(step.value, offset, max, limit, page) : this.scanPage(step.value, offset, max, limit);
+  }
+
+  /** The records, newest segment first, that may carry the id or key with this salted hash. */
+  async findKey(
+    hash: number,
+    wanted: (first: LogPosition) => boolean,
+    each: (position: LogPosition, size: number) => boolean,
+  ): Promise<void> {
+    const memory = [this.current, ...this.full.map((s) => s.index).reverse()];
+    for (const index of memory) {
+      if (!wanted(index.first)) continue;
+      const found: number[] = [];
+      index.eachKey(hash, (place, size) => found.push(place, size));
+      for (let i = 0; i < found.length; i += 2) {
+        if (!each((index.first + (found[i] as number)) as LogPosition, found[i + 1] as number)) return;
+      }
+    }
+    for (const segment of [...this.sealed].reverse()) {
+      if (!wanted(segment.first)) continue;
+      for (const entry of await this.keyEntries(segment, hash)) {
+        const page = await this.page(segment, Math.floor(entry / entriesPerPage));
+        const at = (entry % entriesPerPage) * entryWords;
+        if (!each((segment.first + (page[at] as number)) as LogPosition, page[at + 1] as number)) return;
+      }
+    }
+  }
+
+  /** The head of a sealed index; the file is made again when it is missing or wrong. */
+  async head(segment: SealedSegment): Promise<SealedHead> {
+    const cached = this.heads.get(segment.number);
+    if (cached) return cached;
+    if (segment.rebuilding) return segment.rebuilding;
+    const head = (await this.readHead(segment)) ?? (await this.rebuild(segment));
+    this.heads.set(segment.number, head, head.bytes.length);
+    return head;
+  }
+
+  /** Page `number` of a sealed index, as words: entries (4 words) or key pairs (2 words). */
+  async page(segment: SealedSegment, number: number): Promise<Uint32Array> {
+    const cached = this.pages.get(pageKey(segment, number));
+    if (cached) return cached;
+    let page = await this.readPage(segment, await this.head(segment), number);
+    if (!page) {
+      page = await this.readPage(segment, await this.rebuild(segment), number);
+      assert(page !== undefined, 'a new index file can be read');
+    }
+    this.pages.set(pageKey(segment, number), page, page.byteLength);
+    return page;
+  }
+
+  /**
+   * Finds the run of a queue that holds `offset` among the sealed segments. Asks for the heads it wants to see, so
+   * that the same search goes on at once while they are in the cache, and waits only when they are not.
+   */
+  private *locate(topicId: number, queueId: number, offset: number): Generator<SealedSegment, Found | undefined, SealedHead> {
+    const { sealed } = this;
+    const hintKey = topicId * 65_536 + queueId;
+    const look = function* (segment: SealedSegment): Generator<SealedSegment, Found | undefined, SealedHead> {
+      const head = yield segment;
+      const number = head.find(topicId, queueId);
+      return number < 0 ? undefined : { segment, head, row: head.row(number) };
+    };
+    const hit = (found: Found): Found => {
+      if (this.hints.size >= hintsMax) this.hints.clear();
+      this.hints.set(hintKey, found.segment.first);
+      return found;
+    };
+    const hint = this.hints.get(hintKey);
+    if (hint !== undefined) {
+      const from = this.placeOf(hint);
+      for (let i = Math.max(0, from); i < sealed.length && i <= from + forwardMax; i += 1) {
+        const found = yield* look(sealed[i] as SealedSegment);
+        if (!found) continue;
+        if (offset < found.row.first) break;
+        if (offset < found.row.first + found.row.count) return hit(found);
+      }
+    }
+    // A queue that is in nearly every segment is found by halving…
+    let low = 0;
+    let high = sealed.length;
+    let upper: Found | undefined;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const found = yield* look(sealed[middle] as SealedSegment);
+      if (!found) break;
+      if (offset < found.row.first) {
+        upper = found;
+        high = middle;
+      } else if (offset < found.row.first + found.row.count) return hit(found);
+      else low = middle + 1;
+    }
+    // …and one that is in few by following its chain, from the newest segment known to stand behind the offset.
+    let place = high - 1;
+    while (place >= low && low < high) {
+      if (upper) {
+        if (upper.row.prev === noSegment) return undefined;
+        place = Math.min(place, this.placeOf(upper.row.prev as LogPosition));
+        if (place < low || (sealed[place] as SealedSegment).first !== upper.row.prev) return undefined;
+      }
+      const found = yield* look(sealed[place] as SealedSegment);
+      if (found) {
+        if (offset >= found.row.first + found.row.count) return undefined;
+        if (offset >= found.row.first) return hit(found);
+        upper = found;
+      }
+      place -= 1;
+    }
+    return undefined;
+  }
+
+  private async scanLater(
+    search: Generator<SealedSegment, Found | undefined, SealedHead>,
+    wanted: SealedSegment,
+    offset: number,
+    max: number,
+    limit: LogPosition,
+  ): Promise<IndexEntries> {
+    let step = search.next(await this.head(wanted));
+    while (!step.done) step = search.next(await this.head(step.value));
+    if (!step.value) return new IndexEntries(offset as QueueOffset, 0, 0, noWords, 0);
+    return this.scanPage(step.value, offset, max, limit);
+  }
+
+  private async scanPage(found: Found, offset: number, max: number, limit: LogPosition): Promise<IndexEntries> {
+    const page = await this.page(found.segment, runPage(found.row, offset));
+    return entriesOf(found, offset, max, limit, page);
+  }
+
+  private async keyEntries(segment: SealedSegment, hash: number): Promise<number[]> {
+    const head = await this.head(segment);
+    const entries: number[] = [];
+    const from = head.keyPageOf(hash);
+    for (let number = from; number >= 0 && number < head.runPages + head.keyPages; number += 1) {
+      const words = await this.page(segment, number);
+      let low = 0;
+      let high = words.length / 2;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if ((words[2 * middle] as number) < hash) low = middle + 1;
+        else high = middle;
+      }
+      while (low < words.length / 2 && words[2 * low] === hash) {
+        entries.push(words[2 * low + 1] as number);
+        low += 1;
+      }
+      if (low < keysPerPage) break;
+    }
+    return entries;
+  }
+
+  /** Index in `sealed` of the last segment that begins at or before `position`; -1: none does. */
+  private placeOf(position: LogPosition): number {
+    let low = 0;
+    let high = this.sealed.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.sealed[middle] as SealedSegment).first <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  private async writeUpTo(first: LogPosition): Promise<void> {
+    // A file that could not be written before (the disk was full) has its next chance here.
+    for (;;) {
+      const next = this.full[0];
+      if (!next || next.index.first > first) return;
+      const segment = this.sealedSegment(next.index.first, next.end);
+      await this.write(segment, next.index);
+      this.full.shift();
+      this.sealed = [...this.sealed, segment];
+    }
+  }
+
+  private async write(segment: SealedSegment, index: SegmentIndex): Promise<void> {
+    await this.resolvePrevs(segment, index);
+    await replaceFile(this.disk, segment.path, await encodeIndex(index, segment.end));
+  }
+
+  /** Finds, for the queues whose older segment nobody noted, the newest one that holds them. */
+  private async resolvePrevs(segment: SealedSegment, index: SegmentIndex): Promise<void> {
+    let unknown: number[] = [];
+    for (let queue = 0; queue < index.queueCount; queue += 1) {
+      if (index.prevOf(queue) === unknownSegment) unknown.push(queue);
+    }
+    for (const older of [...this.sealed].reverse()) {
+      if (unknown.length === 0) return;
+      if (older.first >= segment.first) continue;
+      const head = await this.head(older);
+      const rest: number[] = [];
+      for (const queue of unknown) {
+        if (head.find(index.topicOf(queue), index.queueOf(queue)) >= 0) index.setPrev(queue, older.first);
+        else rest.push(queue);
+      }
+      unknown = rest;
+    }
+    for (const queue of unknown) index.setPrev(queue, noSegment);
+  }
+
+  private async readHead(segment: SealedSegment): Promise<SealedHead | undefined> {
+    const opened = await this.openFile(segment);
+    if (!opened) return undefined;
+    try {
+      const fileBytes = await opened.size();
+      const prefix = new Uint8Array(prefixBytes);
+      if ((await opened.read(prefix, 0)) < prefixBytes) return undefined;
+      const headBytes = SealedHead.bytesOf(prefix, fileBytes);
+      if (headBytes === undefined) return undefined;
+      const bytes = new Uint8Array(headBytes);
+      if ((await opened.read(bytes, 0)) < headBytes) return undefined;
+      return SealedHead.read(bytes, segment.first, segment.end, fileBytes);
+    } finally {
+      await opened.close();
+    }
+  }
+
+  private async readPage(segment: SealedSegment, head: SealedHead, number: number): Promise<Uint32Array | undefined> {
+    const opened = await this.openFile(segment);
+    if (!opened) return undefined;
+    try {
+      const { at, bytes, checksum: wanted } = head.page(number);
+      const words = new Uint32Array(bytes / 4);
+      const into = new Uint8Array(words.buffer);
+      if ((await opened.read(into, at)) < bytes) return undefined;
+      return checksum(into) === wanted ? words : undefined;
+    } finally {
+      await opened.close();
+    }
+  }
+
+  private async openFile(segment: SealedSegment): Promise<DiskFile | undefined> {
+    try {
+      return await this.disk.open(segment.path);
+    } catch (caught) {
+      if (isMissing(caught)) return undefined;
+      throw caught;
+    }
+  }
+
+  private rebuild(segment: SealedSegment): Promise<SealedHead> {
+    segment.rebuilding ??= this.rebuildNow(segment).finally(() => (segment.rebuilding = undefined));
+    return segment.rebuilding;
+  }
+
+  private async rebuildNow(segment: SealedSegment): Promise<SealedHead> {
+    this.heads.delete(segment.number);
+    const index = new SegmentIndex(segment.first);
+    await this.source.scan(segment.first, (record) => foldIntoIndex(index, record), segment.end);
+    await this.resolvePrevs(segment, index);
+    const chunks = await encodeIndex(index, segment.end);
+    await replaceFile(this.disk, segment.path, chunks);
+    this.rebuilt += 1;
+    const fileBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const head = SealedHead.read(chunks[0] as Uint8Array, segment.first, segment.end, fileBytes);
+    assert(head !== undefined, 'what was just encoded can be read');
+    this.heads.set(segment.number, head, head.bytes.length);
+    return head;
+  }
+
+  private sealedSegment(first: LogPosition, end: LogPosition): SealedSegment {
+    return new SealedSegment(this.numbers++, first, end, joinPath(this.folder, indexName(first)));
+  }
+}
+
+/** Adds a record of any kind to the index it belongs to; only messages and references are indexed. */
+export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
+  const { kind, topicId } = record;
+  if (kind !== RecordKind.message && kind !== RecordKind.reference) return -1;
+  const queue = index.add(
+    topicId,
+    record.queueId,
+    record.queueOffset,
+    record.position,
+    record.size,
+    record.tagHash,
+    record.groupHash,
+    record.timestampMs,
+  );
+  if (kind === RecordKind.message) index.addKeys(topicId, record.payload);
+  else index.addReference(referenceTarget(record.payload));
+  return queue;
+}
+
+function indexName(first: LogPosition): string {
+  return `${String(first).padStart(16, '0')}.index`;
+}
+
+function pageKey(segment: SealedSegment, page: number): number {
+  return segment.number * 65_536 + page;
+}
+
+function runPage(row: QueueRow, offset: number): number {
+  return Math.floor((row.at + offset - row.first) / entriesPerPage);
+}
+
+function entriesOf(found: Found, offset: number, max: number, limit: LogPosition, page: Uint32Array): IndexEntries {
+  const { row, segment } = found;
+  const skip = offset - row.first;
+  const at = (row.at + skip) % entriesPerPage;
+  let count = Math.min(max, row.count - skip, entriesPerPage - at);
+  const limitPlace = limit - segment.first;
+  const endPlace = (i: number): number => (page[i * entryWords] as number) + (page[i * entryWords + 1] as number);
+  while (segment.end > limit && count > 0 && endPlace(at + count - 1) > limitPlace) count -= 1;
+  return new IndexEntries(offset as QueueOffset, count, segment.first, page, at * entryWords);
+}
+

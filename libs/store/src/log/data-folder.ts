@@ -1,0 +1,143 @@
+/**
+ * The folder that one broker keeps everything in: held by one process at a time, and known to be this broker's.
+ *
+ *   lock        held while a process uses the folder; the operating system ends it with the process
+ *   identity    two lines: {"format":1,"brokerName":"…","incarnation":"…"} and the line's checksum, 8 hex digits
+ *
+ * The incarnation is drawn when the folder is made: a broker that comes back with an empty disk is another member of
+ * its set, whatever its name.
+ */
+import { randomUUID } from 'node:crypto';
+
+import { MqError } from '@cometmq/shared';
+
+import { joinPath, readWhole, replaceFile } from '../disk/disk.js';
+import type { Disk, DiskLock } from '../disk/disk.js';
+import { checksum } from './checksum.js';
+
+/** Rises when a release can't read what an older one could not have written. */
+export const folderFormat = 1;
+
+const lockName = 'lock';
+const identityName = 'identity';
+/** What may lie in a folder that is still empty to us: file systems put the second there. */
+const ignored = new Set([lockName, 'lost+found']);
+
+interface Identity {
+  readonly format: number;
+  readonly brokerName: string;
+  readonly incarnation: string;
+}
+
+export class DataFolder {
+  private constructor(
+    /** Drawn when the folder was made. */
+    readonly incarnation: string,
+    private readonly lock: DiskLock,
+  ) {}
+
+  /**
+   * Takes the folder, and makes it this broker's when it is empty.
+   *
+   * @throws MqError DATA_FOLDER when it is in use, another broker's, of a newer format, damaged, or something else's
+   */
+  static async open(
+    disk: Disk,
+    folder: string,
+    brokerName: string,
+    newIncarnation: () => string = randomUUID,
+  ): Promise<DataFolder> {
+    const where = disk.realPath(folder);
+    await disk.makeFolder(folder);
+    const lock = await disk.lock(joinPath(folder, lockName));
+    if (!lock) {
+      throw new MqError(
+        'DATA_FOLDER',
+        `${where} is in use by another process: stop that one, or give this broker a folder of its own`,
+      );
+    }
+    try {
+      const identity = await takeIdentity(disk, folder, brokerName, newIncarnation);
+      return new DataFolder(identity.incarnation, lock);
+    } catch (caught) {
+      await lock.release();
+      throw caught;
+    }
+  }
+
+  /** Another process may take the folder. */
+  async release(): Promise<void> {
+    await this.lock.release();
+  }
+}
+
+async function takeIdentity(
+  disk: Disk,
+  folder: string,
+  brokerName: string,
+  newIncarnation: () => string,
+): Promise<Identity> {
+  const where = disk.realPath(folder);
+  const stored = await readWhole(disk, joinPath(folder, identityName));
+  if (!stored) {
+    const strangers = (await disk.list(folder)).filter((name) => !ignored.has(name) && !name.endsWith('.tmp'));
+    if (strangers.length > 0) {
+      throw new MqError(
+        'DATA_FOLDER',
+        `${where} holds files (${strangers.slice(0, 3).join(', ')}) but no identity: it is not a broker's data folder, ` +
+          'or lost part of itself. Name an empty folder, or bring the file "identity" back',
+      );
+    }
+    const identity: Identity = { format: folderFormat, brokerName, incarnation: newIncarnation() };
+    await replaceFile(disk, joinPath(folder, identityName), [encodeIdentity(identity)]);
+    return identity;
+  }
+  const identity = decodeIdentity(stored, where);
+  if (identity.format > folderFormat) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `${where} is of format ${identity.format}, this release knows up to ${folderFormat}: start the newer release`,
+    );
+  }
+  if (identity.brokerName !== brokerName) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `${where} belongs to broker "${identity.brokerName}", this one is "${brokerName}": name the right folder or broker`,
+    );
+  }
+  return identity;
+}
+
+function encodeIdentity(identity: Identity): Buffer {
+  const line = JSON.stringify(identity);
+  return Buffer.from(`${line}\n${checksumText(line)}\n`);
+}
+
+function checksumText(line: string): string {
+  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
+}
+
+function decodeIdentity(stored: Buffer, where: string): Identity {
+  const [line = '', sum] = stored.toString('utf8').split('\n');
+  if (sum === checksumText(line)) {
+    const found: unknown = JSON.parse(line);
+    if (isIdentity(found)) return found;
+  }
+  throw new MqError(
+    'DATA_FOLDER',
+    `the file "identity" in ${where} is damaged: bring it back from a copy, or start with an empty folder`,
+  );
+}
+
+function isIdentity(found: unknown): found is Identity {
+  return (
+    typeof found === 'object' &&
+    found !== null &&
+    'format' in found &&
+    typeof found.format === 'number' &&
+    'brokerName' in found &&
+    typeof found.brokerName === 'string' &&
+    'incarnation' in found &&
+    typeof found.incarnation === 'string'
+  );
+}

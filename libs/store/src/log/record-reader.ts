@@ -1,0 +1,136 @@
+/**
+ * Walks the records of one file in blocks of a few MiB: the way of recovery, of folds at the start, and of rebuilding
+ * an index.
+ */
+import type { DiskFile } from '../disk/disk.js';
+import { RecordBlock, headerBytes, recordVersion } from './record.js';
+
+const blockBytes = 2 * 1024 * 1024;
+const magicBytes = Buffer.from([0x43, 0x4d]);
+
+export interface WalkRules {
+  /** Records have at most this many bytes; a size beyond is none. */
+  readonly recordBytesMax: number;
+  /** The file's bytes: nothing behind them is looked at. */
+  readonly fileBytes: number;
+  /** The position of the file's first byte. */
+  readonly first: number;
+  /** Checksums of records that begin below this position have been checked before. */
+  readonly checkedTo: number;
+  /** The epoch of the record before; a record with a lower one is a leftover. */
+  readonly epochMin: number;
+  /** Stops in front of the first record at or behind this position. */
+  readonly until: number;
+}
+
+export interface Walked {
+  /** Where the first thing stands that is no record of this log here. */
+  readonly end: number;
+  readonly epoch: number;
+  /** What was found at `end`. */
+  readonly found: 'end of file' | 'until' | 'no record' | 'wrong checksum' | 'leftover' | 'newer version';
+}
+
+export async function walkRecords(
+  file: DiskFile,
+  from: number,
+  rules: WalkRules,
+  each: (block: RecordBlock, at: number) => void,
+): Promise<Walked> {
+  const { first, fileBytes, recordBytesMax } = rules;
+  const fileEnd = first + fileBytes;
+  let position = from;
+  let epochMin = rules.epochMin;
+  let block = new RecordBlock(Buffer.allocUnsafeSlow(Math.max(1, Math.min(blockBytes, fileEnd - position))));
+  let blockFirst = position;
+  let filled = 0;
+  /** Makes the block hold `needed` bytes from `position`; false where the file has fewer. */
+  const reach = async (needed: number): Promise<boolean> => {
+    if (position + needed <= blockFirst + filled) return true;
+    if (position + needed > fileEnd) return false;
+    if (needed > block.bytes.byteLength) block = new RecordBlock(Buffer.allocUnsafeSlow(needed));
+    blockFirst = position;
+    filled = await file.read(block.bytes, position - first);
+    return needed <= filled;
+  };
+  for (;;) {
+    if (position >= rules.until) return { end: position, epoch: epochMin, found: 'until' };
+    if (position >= fileEnd) return { end: position, epoch: epochMin, found: 'end of file' };
+    const near = position + headerBytes <= blockFirst + filled;
+    if (!near && !(await reach(headerBytes))) return { end: position, epoch: epochMin, found: 'no record' };
+    let at = position - blockFirst;
+    if (!block.looksLikeHeader(at, recordBytesMax)) return { end: position, epoch: epochMin, found: 'no record' };
+    const size = block.sizeAt(at);
+    if (position + size > blockFirst + filled) {
+      if (!(await reach(size))) return { end: position, epoch: epochMin, found: 'no record' };
+      at = position - blockFirst;
+    }
+    if (position >= rules.checkedTo && !block.isWhole(at)) {
+      return { end: position, epoch: epochMin, found: 'wrong checksum' };
+    }
+    if (block.versionAt(at) !== recordVersion) return { end: position, epoch: epochMin, found: 'newer version' };
+    const epoch = block.epochAt(at);
+    if (block.positionAt(at) !== position || epoch < epochMin) {
+      return { end: position, epoch: epochMin, found: 'leftover' };
+    }
+    each(block, at);
+    epochMin = epoch;
+    position += size;
+  }
+}
+
+/**
+ * Looks behind a bad record at `bad` for proof that it once was good: a whole record, at its place, that knows a commit
+ * position beyond it. Answers that record's position. Records do not stand at round places, so every byte may begin one.
+ */
+export async function findProofBehind(file: DiskFile, bad: number, rules: WalkRules): Promise<number | undefined> {
+  const { first, fileBytes, recordBytesMax } = rules;
+  const fileEnd = first + fileBytes;
+  const bytes = Buffer.allocUnsafeSlow(Math.max(headerBytes, Math.min(blockBytes, fileEnd - bad)));
+  const block = new RecordBlock(bytes);
+  for (let blockFirst = bad + 1; blockFirst + headerBytes <= fileEnd; ) {
+    const filled = await file.read(bytes, blockFirst - first);
+    if (filled < headerBytes) return undefined;
+    let at = 0;
+    for (;;) {
+      at = bytes.indexOf(magicBytes, at);
+      if (at < 0 || at + headerBytes > filled) break;
+      const position = blockFirst + at;
+      if (block.hasHeader(at, position, recordBytesMax) && block.commitKnownAt(at) > bad) {
+        if (await isWholeInFile(file, position - first, block.sizeAt(at), fileBytes)) return position;
+      }
+      at += 1;
+    }
+    if (filled < bytes.byteLength) return undefined;
+    blockFirst += filled - (headerBytes - 1); // A header may lie across two blocks.
+  }
+  return undefined;
+}
+
+async function isWholeInFile(file: DiskFile, at: number, size: number, fileBytes: number): Promise<boolean> {
+  if (at + size > fileBytes) return false;
+  const record = new RecordBlock(Buffer.allocUnsafeSlow(size));
+  return (await file.read(record.bytes, at)) === size && record.isWhole(0);
+}
+
+/** Where in [from, to) of the file the last byte stands that is not zero; -1 where all are zeros. */
+export async function lastNonZero(file: DiskFile, from: number, to: number): Promise<number> {
+  const bytes = Buffer.allocUnsafeSlow(Math.max(1, Math.min(blockBytes, to - from)));
+  const zeros = Buffer.alloc(bytes.byteLength);
+  let last = -1;
+  for (let at = from; at < to; ) {
+    const window = bytes.subarray(0, Math.min(bytes.byteLength, to - at));
+    const filled = await file.read(window, at);
+    if (filled === 0) break;
+    if (!window.subarray(0, filled).equals(zeros.subarray(0, filled))) {
+      for (let i = filled - 1; i >= 0; i -= 1) {
+        if (window[i] !== 0) {
+          last = at + i;
+          break;
+        }
+      }
+    }
+    at += filled;
+  }
+  return last;
+}

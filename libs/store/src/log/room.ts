@@ -1,0 +1,234 @@
+/**
+ * Room on the disk for what the log will write: real zeros ahead of use, so that a batch overwrites and its sync need
+ * not touch the file system's own books; and a reserve to live on when the disk is full.
+ *
+ *   | records | zeros made ahead |                the active segment
+ *   | zeros |                                     `prepared`: the next one, made when the active has its full size
+ *   | zeros |                                     `reserve`: deleted when the disk is full, made again afterwards
+ *
+ * One background task makes the zeros, a slice and a sync at a time, so that a batch never waits for more than a slice.
+ * A disk that is full, or nearly, sets `full`; a timer then looks whether space has come back.
+ */
+import type { Clock, Timer } from '@cometmq/shared';
+
+import { isDiskFull, joinPath } from '../disk/disk.js';
+import type { Disk, DiskFile } from '../disk/disk.js';
+import { preparedName, reserveName } from './segment.js';
+
+export interface RoomLimits {
+  readonly segmentBytes: number;
+  /** Zeros kept ahead of the last record. */
+  readonly aheadBytes: number;
+  /** Size of the reserve file. */
+  readonly reserveBytes: number;
+  /** The disk counts as full when less than this is free on it. */
+  readonly freeBytesMin: number;
+}
+
+/** What the room needs to know of the segment that is being written. */
+export interface ActiveRoom {
+  readonly file: DiskFile;
+  /** Where the last record ends in the file. */
+  used(): number;
+  /** What the file holds, zeros included. */
+  fileBytes: number;
+}
+
+const sliceBytes = 1024 * 1024;
+const retryMs = 1_000;
+
+export class Room {
+  /** New messages find no room. */
+  full = false;
+  private active: ActiveRoom | undefined;
+  private prepared: { file: DiskFile; bytes: number } | undefined;
+  private reserveReady = false;
+  /** The slice under way. */
+  private slice: Promise<void> | undefined;
+  private task: Promise<void> | undefined;
+  private retry: Timer | undefined;
+  private closed = false;
+  private zeros: Buffer | undefined;
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly folder: string,
+    private readonly limits: RoomLimits,
+    private readonly clock: Clock,
+    private readonly onFailed: (caught: unknown) => void,
+  ) {}
+
+  /** At the start: whatever an earlier process had prepared is of unknown content, so it goes. */
+  async open(active: ActiveRoom): Promise<void> {
+    await this.disk.unlink(joinPath(this.folder, preparedName));
+    this.active = active;
+    this.reserveReady = this.limits.reserveBytes === 0 || (await this.hasReserve());
+    this.makeAhead();
+  }
+
+  /** Starts the background task unless it is at work or nothing is to do. */
+  makeAhead(): void {
+    if (this.task || this.closed || this.full || this.retry || !this.somethingToMake()) return;
+    this.task = this.work().finally(() => {
+      this.task = undefined;
+    });
+  }
+
+  /** Waits until no slice is being written over the bytes up to `end` of the active file. */
+  async settleTo(end: number): Promise<void> {
+    while (this.slice && this.active && end > this.active.fileBytes) await this.slice;
+  }
+
+  needsSettling(end: number): boolean {
+    return this.slice !== undefined && this.active !== undefined && end > this.active.fileBytes;
+  }
+
+  /** The file of the next segment and its bytes of zeros, all durable; still named `prepared`. */
+  async takePrepared(): Promise<{ file: DiskFile; bytes: number }> {
+    this.active = undefined; // No more zeros for it.
+    while (this.slice) await this.slice;
+    const taken = this.prepared ?? { file: await this.newPrepared(), bytes: 0 };
+    this.prepared = undefined;
+    return taken;
+  }
+
+  /** The taken file has become the active segment. */
+  switchTo(active: ActiveRoom): void {
+    this.active = active;
+    this.makeAhead();
+  }
+
+  /** A write of the log found the disk full: new messages stop. True when space was given back, so try again at once. */
+  async relieve(): Promise<boolean> {
+    this.becomeFull();
+    while (this.slice) await this.slice;
+    if (!this.reserveReady || this.limits.reserveBytes === 0) return false;
+    this.reserveReady = false;
+    await this.disk.unlink(joinPath(this.folder, reserveName));
+    return true;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.retry?.cancel();
+    await this.task;
+    await this.prepared?.file.close();
+    this.prepared = undefined;
+  }
+
+  private somethingToMake(): boolean {
+    return this.aheadMissing() || !this.reserveReady;
+  }
+
+  private aheadMissing(): boolean {
+    const active = this.active;
+    if (!active) return false;
+    const ahead = Math.max(0, active.fileBytes - active.used()) + (this.prepared?.bytes ?? 0);
+    if (ahead >= this.limits.aheadBytes) return false;
+    return active.fileBytes < this.limits.segmentBytes || (this.prepared?.bytes ?? 0) < this.limits.segmentBytes;
+  }
+
+  private async work(): Promise<void> {
+    try {
+      while (!this.closed && !this.full && this.somethingToMake()) {
+        if ((await this.disk.freeBytes(this.folder)) < this.limits.freeBytesMin) {
+          this.becomeFull();
+          return;
+        }
+        if (this.aheadMissing()) await this.makeSlice();
+        else await this.makeReserve();
+      }
+    } catch (caught) {
+      if (isDiskFull(caught)) this.becomeFull();
+      else this.onFailed(caught);
+    }
+  }
+
+  private async makeSlice(): Promise<void> {
+    const slice = this.writeSlice();
+    // Those who wait for the slice only want it over; its failure is told once, by the task.
+    const over = slice.catch(() => undefined).finally(() => {
+      if (this.slice === over) this.slice = undefined;
+    });
+    this.slice = over;
+    await slice;
+  }
+
+  private async writeSlice(): Promise<void> {
+    const active = this.active;
+    if (active && active.fileBytes < this.limits.segmentBytes) {
+      const bytes = Math.min(sliceBytes, this.limits.segmentBytes - active.fileBytes);
+      await this.writeZeros(active.file, active.fileBytes, bytes);
+      active.fileBytes += bytes;
+      return;
+    }
+    this.prepared ??= { file: await this.newPrepared(), bytes: 0 };
+    const prepared = this.prepared;
+    const bytes = Math.min(sliceBytes, this.limits.segmentBytes - prepared.bytes);
+    await this.writeZeros(prepared.file, prepared.bytes, bytes);
+    prepared.bytes += bytes;
+  }
+
+  private async newPrepared(): Promise<DiskFile> {
+    const path = joinPath(this.folder, preparedName);
+    await this.disk.unlink(path);
+    return this.disk.open(path, { create: true });
+  }
+
+  private async writeZeros(file: DiskFile, at: number, bytes: number): Promise<void> {
+    this.zeros ??= Buffer.alloc(sliceBytes);
+    await file.write([this.zeros.subarray(0, bytes)], at);
+    await file.sync();
+  }
+
+  private async hasReserve(): Promise<boolean> {
+    if (!(await this.disk.list(this.folder)).includes(reserveName)) return false;
+    const file = await this.disk.open(joinPath(this.folder, reserveName));
+    try {
+      return (await file.size()) >= this.limits.reserveBytes;
+    } finally {
+      await file.close();
+    }
+  }
+
+  private async makeReserve(): Promise<void> {
+    const file = await this.disk.open(joinPath(this.folder, reserveName), { create: true });
+    try {
+      for (let at = await file.size(); at < this.limits.reserveBytes && !this.closed; at += sliceBytes) {
+        await this.writeZeros(file, at, Math.min(sliceBytes, this.limits.reserveBytes - at));
+      }
+      this.reserveReady = (await file.size()) >= this.limits.reserveBytes;
+    } finally {
+      await file.close();
+    }
+  }
+
+  private becomeFull(): void {
+    this.full = true;
+    if (this.retry || this.closed) return;
+    this.retry = this.clock.after(retryMs, () => {
+      this.retry = undefined;
+      void this.lookForSpace();
+    });
+  }
+
+  /** Full ends when the reserve could be made again and the free space asked for is there beside it. */
+  private async lookForSpace(): Promise<void> {
+    try {
+      const wanted = this.limits.freeBytesMin + this.limits.aheadBytes;
+      const reserve = this.reserveReady ? 0 : this.limits.reserveBytes;
+      if (!this.closed && (await this.disk.freeBytes(this.folder)) >= wanted + reserve) {
+        if (!this.reserveReady) await this.makeReserve();
+        this.full = false;
+        this.makeAhead();
+        return;
+      }
+    } catch (caught) {
+      if (!isDiskFull(caught)) {
+        this.onFailed(caught);
+        return;
+      }
+    }
+    if (!this.closed) this.becomeFull();
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * A segment: a file that holds the records from one position up to another, and nothing before them. It has no header;
+ * its name is its first position. A sealed segment's file ends where its last record does, so its size says which
+ * positions it holds. The active one has zeros behind its last record: room made ahead of use.
+ */
+import { logPosition } from '@cometmq/model';
+import type { LogPosition } from '@cometmq/model';
+import { assert } from '@cometmq/shared';
+
+import { joinPath } from '../disk/disk.js';
+import type { Disk, DiskFile } from '../disk/disk.js';
+
+export interface SegmentInfo {
+  readonly first: LogPosition;
+  /** Behind the last record: of the active segment, behind the last durable one. */
+  readonly end: LogPosition;
+  /** Of the first record; 0 while there is none. */
+  readonly firstTimestampMs: number;
+  /** No record here is later. After a restart a sealed segment says the first timestamp of the one after it. */
+  readonly lastTimestampMs: number;
+  readonly sealed: boolean;
+  readonly fileBytes: number;
+}
+
+const digits = 16; // 2^53 has as many.
+const suffix = '.log';
+
+/** The next segment's file, while it is made ahead of its first position being known. */
+export const preparedName = 'prepared';
+/** Space given back when the disk is full. */
+export const reserveName = 'reserve';
+
+export function segmentName(first: number): string {
+  return `${String(first).padStart(digits, '0')}${suffix}`;
+}
+
+export function segmentFirst(name: string): LogPosition | undefined {
+  const text = name.slice(0, -suffix.length);
+  return name.endsWith(suffix) && text.length === digits && /^\d+$/.test(text) ? logPosition(Number(text)) : undefined;
+}
+
+export class Segment {
+  end: LogPosition;
+  firstTimestampMs = 0;
+  lastTimestampMs = 0;
+  sealed = false;
+  private opening: Promise<DiskFile> | undefined;
+  private users = 0;
+  private closeWanted = false;
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly folder: string,
+    readonly first: LogPosition,
+    /** What the file holds, zeros included. */
+    public fileBytes: number,
+    open?: DiskFile,
+  ) {
+    this.end = first;
+    this.opening = open && Promise.resolve(open);
+  }
+
+  get path(): string {
+    return joinPath(this.folder, segmentName(this.first));
+  }
+
+  get isOpen(): boolean {
+    return this.opening !== undefined;
+  }
+
+  get inUse(): boolean {
+    return this.users > 0;
+  }
+
+  info(): SegmentInfo {
+    const { first, end, firstTimestampMs, lastTimestampMs, sealed, fileBytes } = this;
+    return { first, end, firstTimestampMs, lastTimestampMs, sealed, fileBytes };
+  }
+
+  /** Lends the open file; opens it when it is not. */
+  async use<T>(act: (file: DiskFile) => Promise<T>): Promise<T> {
+    this.users += 1;
+    try {
+      this.opening ??= this.disk.open(this.path);
+      return await act(await this.opening);
+    } catch (caught) {
+      if (this.users === 1) await this.forgetFailedOpening();
+      throw caught;
+    } finally {
+      this.users -= 1;
+      if (this.users === 0 && this.closeWanted) await this.closeNow();
+    }
+  }
+
+  /** Closes the file once nobody uses it; it opens again when asked for. */
+  async close(): Promise<void> {
+    if (this.users > 0) this.closeWanted = true;
+    else await this.closeNow();
+  }
+
+  private async closeNow(): Promise<void> {
+    assert(this.users === 0, 'a file in use stays open');
+    this.closeWanted = false;
+    const opening = this.opening;
+    this.opening = undefined;
+    if (opening) await (await opening).close();
+  }
+
+  private async forgetFailedOpening(): Promise<void> {
+    const opening = this.opening;
+    const failed = await opening?.then(
+      () => false,
+      () => true,
+    );
+    if (failed && this.opening === opening) this.opening = undefined;
+  }
+}

@@ -1,0 +1,717 @@
+/**
+ * The front door: one log, and all views of it, as one thing that stores messages and finds them again.
+ *
+ *   append → log (position) → folded at once: segment index, directory, sizes, state views
+ *   commit → consumers may see it: `committed` of the queue, `scan`, `onArrival`, whoever waits in `whenCommitted`
+ *
+ * Truth is the log. At the start the state views take up their last checkpoint and fold what is newer; the index of
+ * the active segment is folded anew; indexes of sealed segments are files that are read when wanted.
+ * What is appended is decided on at once, so `next` of a queue counts appended messages, `committed` visible ones.
+ */
+import { KiB, MiB, RecordKind } from '@cometmq/model';
+import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { MqError, assert } from '@cometmq/shared';
+import type { Clock, Part, Timer } from '@cometmq/shared';
+
+import { viewOf } from './bytes.js';
+import { DataFolder } from './log/data-folder.js';
+import { joinPath } from './disk/disk.js';
+import type { Disk } from './disk/disk.js';
+import type { IndexEntries } from './index/index-entries.js';
+import { saltedId, saltedKey } from './index/key-hash.js';
+import { foldIntoIndex, SegmentIndexes } from './index/segment-indexes.js';
+import type { SealedSegment } from './index/segment-indexes.js';
+import { unknownSegment } from './index/segment-index.js';
+import { CommitLog, logLimits } from './log/commit-log.js';
+import type { LogLimits } from './log/commit-log.js';
+import { decodeRecord } from './log/record.js';
+import type { LogRecord } from './log/record.js';
+import { Retention } from './retention.js';
+import type { RetentionGround, RetentionPolicy } from './retention.js';
+import { Arrivals } from './views/arrivals.js';
+import { Checkpointer } from './views/checkpointer.js';
+import type { CheckpointStore } from './views/checkpoint-store.js';
+import { Directory } from './views/directory.js';
+import { encodeExpiry, expiredPerRecordMax } from './views/expiry.js';
+import type { Expired } from './views/expiry.js';
+import { LmdbCheckpointStore } from './views/lmdb-checkpoint-store.js';
+import { decodeReference, encodeReference } from './views/reference.js';
+import { Sizes } from './views/sizes.js';
+import type { StateView } from './views/state-view.js';
+
+export interface StoreLimits extends LogLimits {
+  /** Log bytes after which a checkpoint is made: bounds what is folded again after a crash. */
+  readonly checkpointBytes: number;
+  /** And the time, if anything was appended. */
+  readonly checkpointMs: number;
+  /** What is kept in memory of the sealed segments' indexes. */
+  readonly indexCacheBytes: number;
+}
+
+export const storeLimits: StoreLimits = {
+  ...logLimits,
+  checkpointBytes: 64 * MiB,
+  checkpointMs: 10_000,
+  indexCacheBytes: 24 * MiB,
+};
+
+export interface StoreOptions {
+  readonly disk: Disk;
+  /** On the disk; made when missing. Holds `log/`, `index/` and `state/`. */
+  readonly folder: string;
+  readonly brokerName: string;
+  readonly clock: Clock;
+  readonly limits?: Partial<StoreLimits>;
+  readonly views: readonly StateView[];
+  /** Opens the checkpoints in a folder (a path of the operating system); left out: LMDB. */
+  readonly checkpoints?: (folder: string) => CheckpointStore;
+  /** The disk can no longer be trusted: nothing is acknowledged from now on, and the broker must exit. Told once. */
+  readonly onFailed: (error: MqError) => void;
+  /** Told of what heals by itself but should be known. */
+  readonly onTrouble?: (what: string, cause: unknown) => void;
+}
+
+export interface MessageDraft {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly tagHash: number;
+  /** Hash of the message group; 0: none. */
+  readonly groupHash: number;
+  readonly timestampMs: number;
+  /** One after another. The first chunk starts with, and wholly holds, the model's envelope. */
+  readonly payload: readonly Uint8Array[];
+}
+
+export interface ReferenceDraft {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly tagHash: number;
+  readonly groupHash: number;
+  readonly timestampMs: number;
+  /** The record that is to be visible in this queue too: a message, not a reference. */
+  readonly target: { readonly position: LogPosition; readonly size: number };
+  readonly originTopicId: TopicId;
+  readonly groupId: GroupId;
+  readonly reason: number;
+}
+
+export interface Placed {
+  readonly position: LogPosition;
+  /** Of the whole record. */
+  readonly size: number;
+  /** Behind the record: what `whenCommitted` is to be given. */
+  readonly end: LogPosition;
+}
+
+export interface Appended extends Placed {
+  readonly offset: QueueOffset;
+}
+
+/** A message as it stands in a queue; for a reference, with the payload of the message it refers to. */
+export interface StoredMessage extends LogRecord {
+  /** The topic the message was sent to. Another one than `topicId` for, say, a dead letter. */
+  readonly originTopicId: TopicId;
+  /** The record that holds the payload: this one, or for a reference the one it refers to. */
+  readonly origin: { readonly position: LogPosition; readonly size: number };
+}
+
+export interface Bounds {
+  /** The oldest offset kept. */
+  readonly first: QueueOffset;
+  /** One above the newest appended. */
+  readonly next: QueueOffset;
+  /** One above the newest that consumers may see. */
+  readonly committed: QueueOffset;
+  /** Whether a message of this queue ever expired. */
+  readonly everExpired: boolean;
+}
+
+/** A record that may carry the id or key: hashes collide, and it may have expired. Read it and look. */
+export interface Candidate {
+  readonly position: LogPosition;
+  readonly size: number;
+}
+
+/** Plain numbers for metrics and administrators. */
+export interface StoreSizes {
+  readonly messages: number;
+  readonly messageBytes: number;
+  readonly queues: number;
+  readonly segments: number;
+  /** Bytes of the log's files. */
+  readonly logBytes: number;
+  /** Of the oldest record kept; 0: there is none. */
+  readonly oldestTimestampMs: number;
+  readonly diskFull: boolean;
+  readonly checkpointPosition: LogPosition;
+  readonly indexesRebuilt: number;
+}
+
+export interface Snapshot {
+  readonly position: LogPosition;
+  readonly epoch: Epoch;
+  /** `<view>/<key>` → bytes. */
+  readonly pieces: ReadonlyMap<string, Uint8Array>;
+}
+
+const noBounds = { first: 0, next: 0, committed: 0, everExpired: false } as unknown as Bounds;
+/** A search by id or key never answers with more. */
+const candidatesMax = 64 * KiB;
+
+export class MessageStore implements Part {
+  readonly name = 'store';
+  readonly retention: { run(nowMs: number, policy: RetentionPolicy): Promise<void> };
+  private readonly limits: StoreLimits;
+  private readonly log: CommitLog;
+  private readonly directory = new Directory();
+  private readonly topicSizes = new Sizes();
+  private readonly indexes: SegmentIndexes;
+  private readonly arrivals: Arrivals;
+  private readonly stateViews: readonly StateView[];
+  /** By record kind: the views of the options that fold it. */
+  private readonly folders: (readonly StateView[])[] = [];
+  private readonly messageViews: readonly StateView[];
+  private readonly listeners: ((topicId: TopicId, queueId: QueueId) => void)[] = [];
+  private dataFolder: DataFolder | undefined;
+  private checkpointer: Checkpointer | undefined;
+  private timer: Timer | undefined;
+  private failure: MqError | undefined;
+  private stopping = false;
+
+  /** Builds only; `start` opens. */
+  constructor(private readonly options: StoreOptions) {
+    const { disk, folder, clock } = options;
+    this.limits = { ...storeLimits, ...options.limits };
+    this.log = new CommitLog(disk, joinPath(folder, 'log'), this.limits, clock, {
+      onFailed: (error) => this.fail(error),
+      onSealed: (segment) => this.indexes.onSealed(segment.first),
+    });
+    const source = {
+      scan: (from: LogPosition, each: (record: LogRecord) => void, until?: LogPosition) =>
+        this.log.scan(from, each, until),
+    };
+    this.indexes = new SegmentIndexes(disk, joinPath(folder, 'index'), source, this.limits.indexCacheBytes, (caught) =>
+      this.options.onTrouble?.('an index file could not be written; it stays in memory', caught),
+    );
+    this.stateViews = [this.directory, this.topicSizes, ...options.views];
+    for (const kind of Object.values(RecordKind)) {
+      this.folders[kind] = options.views.filter((view) => view.kinds.has(kind));
+    }
+    this.messageViews = this.folders[RecordKind.message] ?? [];
+    this.arrivals = new Arrivals(this.directory, (topicId, queueId) => {
+      for (const listener of this.listeners) listener(topicId as TopicId, queueId as QueueId);
+    });
+    this.log.onDurable((_from, end) => this.committed(end));
+    this.retention = new Retention(this.ground());
+  }
+
+  /**
+   * Takes the data folder, finds the log's end, folds what is newer than the checkpoint. Ready when it resolves.
+   *
+   * @throws MqError DATA_FOLDER, CORRUPT_RECORD: says where and what to do
+   */
+  async start(): Promise<void> {
+    const { disk, folder, brokerName } = this.options;
+    this.dataFolder = await DataFolder.open(disk, folder, brokerName);
+    const stateFolder = joinPath(folder, 'state');
+    await disk.makeFolder(stateFolder);
+    const open = this.options.checkpoints ?? ((path: string) => new LmdbCheckpointStore(path));
+    this.checkpointer = new Checkpointer(open(disk.realPath(stateFolder)), this.stateViews, (caught) =>
+      this.fail(new MqError('DISK_FAILED', 'a checkpoint could not be written', { cause: caught })),
+    );
+    const stored = this.checkpointer.load();
+    await this.log.open(stored);
+    const segments = this.log.segments();
+    const active = segments[segments.length - 1];
+    assert(active !== undefined, 'an open log has a segment');
+    const from = stored?.position ?? 0;
+    const oldest = segments[0]?.first ?? 0;
+    if (!stored && oldest > 0) {
+      throw new MqError(
+        'DATA_FOLDER',
+        `the log begins at ${oldest}, and what came before it is known only to the checkpoint in ` +
+          `${disk.realPath(stateFolder)}, which is gone. Bring it back from a copy, or start with an empty data folder`,
+      );
+    }
+    await this.indexes.open(segments, active.first);
+    await this.foldLog(from, active.first);
+    this.directory.commitAll();
+    this.indexes.fillGaps().catch((caught: unknown) => this.trouble('an index file could not be made', caught));
+    this.armTimer();
+  }
+
+  /** A last checkpoint, so that the next start has nothing to fold; then gives everything back. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.timer?.cancel();
+    try {
+      if (this.checkpointer && !this.failure) {
+        this.log.requestBatch(); // Hooks may have a last word to append.
+        await this.log.close();
+        await this.closeGeneration();
+      }
+      await this.indexes.idle();
+      await this.log.close();
+      await this.checkpointer?.stop();
+    } finally {
+      await this.dataFolder?.release();
+      this.dataFolder = undefined;
+    }
+  }
+
+  /** Of this data folder: another one after it was lost. */
+  get incarnation(): string {
+    assert(this.dataFolder !== undefined, 'the store has been started');
+    return this.dataFolder.incarnation;
+  }
+  get epoch(): Epoch {
+    return this.log.epoch;
+  }
+  /** Of the newest record; 0 while there is none. Time does not go back behind it. */
+  get lastTimestampMs(): number {
+    const segments = this.log.segments();
+    return segments[segments.length - 1]?.lastTimestampMs ?? 0;
+  }
+  get appendEnd(): LogPosition {
+    return this.log.appendEnd;
+  }
+  /** All below it is visible. */
+  get commitEnd(): LogPosition {
+    return this.log.durableEnd;
+  }
+
+  /** Begins the reign of a leader: its first record. Decisions may be made once it resolves. */
+  async beginEpoch(epoch: Epoch, timestampMs = this.options.clock.wallMs()): Promise<void> {
+    this.log.setEpoch(epoch);
+    const { end } = this.append(RecordKind.epochStart, timestampMs, new Uint8Array(0));
+    await this.untilCommitted(end);
+  }
+
+  /** @throws MqError MESSAGE_TOO_LARGE, TOO_MANY_REQUESTS, STORAGE_FULL, DISK_FAILED, TOPIC_NOT_FOUND */
+  appendMessage(draft: MessageDraft): Appended {
+    const { topicId, queueId, tagHash, groupHash, timestampMs, payload } = draft;
+    const queueOffset = this.nextOffset(topicId, queueId);
+    const placed = this.log.append({
+      kind: RecordKind.message,
+      timestampMs,
+      payload,
+      queue: { topicId, queueId, queueOffset, tagHash, groupHash },
+    });
+    const index = this.foldEntry(draft, queueOffset, placed.position, placed.size);
+    const envelope = payload[0];
+    if (envelope) index.addKeys(topicId, envelope);
+    if (this.messageViews.length > 0) this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
+    return { ...placed, end: (placed.position + placed.size) as LogPosition, offset: queueOffset };
+  }
+
+  /**
+   * Makes an earlier message visible in another queue.
+   *
+   * @throws MqError MESSAGE_NOT_FOUND when the target is gone; else as `appendMessage`
+   */
+  appendReference(draft: ReferenceDraft): Appended {
+    const { topicId, queueId, tagHash, groupHash, timestampMs, target } = draft;
+    if (!this.indexes.canRefer(target.position)) {
+      throw new MqError('MESSAGE_NOT_FOUND', 'the message is not kept any more');
+    }
+    const queueOffset = this.nextOffset(topicId, queueId);
+    const payload = [encodeReference(draft)];
+    const placed = this.log.append({
+      kind: RecordKind.reference,
+      timestampMs,
+      payload,
+      queue: { topicId, queueId, queueOffset, tagHash, groupHash },
+      reserved: true,
+    });
+    this.foldEntry(draft, queueOffset, placed.position, placed.size).addReference(target.position);
+    this.showViews(RecordKind.reference, placed, timestampMs, draft, queueOffset, payload);
+    return { ...placed, end: (placed.position + placed.size) as LogPosition, offset: queueOffset };
+  }
+
+  /** A record of the state views' own. May use the space kept for a full disk. */
+  append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed {
+    assert(kind !== RecordKind.message && kind !== RecordKind.reference, 'queue entries have their own way in');
+    const placed = this.log.append({ kind, timestampMs, payload: [payload], reserved: true });
+    this.rollTo(placed.position, placed.size);
+    this.showViews(kind, placed, timestampMs, undefined, 0 as QueueOffset, [payload]);
+    return { ...placed, end: (placed.position + placed.size) as LogPosition };
+  }
+
+  /** The topic's queues are gone at once, and its space with its segments. Its id must never be used again. */
+  deleteTopic(topicId: TopicId, timestampMs = this.options.clock.wallMs()): Placed {
+    const payload = new Uint8Array(4);
+    viewOf(payload).setUint32(0, topicId, true);
+    this.arrivals.forget(topicId);
+    return this.append(RecordKind.topicDeleted, timestampMs, payload);
+  }
+
+  /** Calls `act` when all below `end` is committed, in order of `end`; with the error when the disk fails before. */
+  whenCommitted(end: LogPosition, act: (error?: MqError) => void): void {
+    this.log.whenDurable(end, act, act);
+  }
+  /** Called right before each batch is cut; may append, so that what has gathered becomes one record. */
+  beforeBatch(act: () => void): void {
+    this.log.beforeBatch(act);
+  }
+  /** Has a batch cut soon even if nothing is appended until then. */
+  requestBatch(): void {
+    this.log.requestBatch();
+  }
+  /** Called after a commit with each queue that has newly visible messages, once, before those who wait for it. */
+  onArrival(listener: (topicId: TopicId, queueId: QueueId) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** A queue nothing was ever appended to has zeros. */
+  bounds(topicId: TopicId, queueId: QueueId): Bounds {
+    const queue = this.directory.find(topicId, queueId);
+    if (queue < 0) return noBounds;
+    const first = this.directory.firstOf(queue) as QueueOffset;
+    return {
+      first,
+      next: this.directory.nextOf(queue) as QueueOffset,
+      committed: this.directory.committedOf(queue) as QueueOffset,
+      everExpired: first > 0,
+    };
+  }
+
+  /**
+   * Index entries of up to `max` visible messages from offset `from` on (from the first one kept, if that is higher:
+   * look at `from` of the answer). May be fewer than there are; none at the queue's end only. At once when in memory.
+   *
+   * @throws MqError CORRUPT_RECORD (as a rejection) when an index has to be made again and its segment is damaged
+   */
+  scan(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | Promise<IndexEntries> {
+    const queue = this.directory.find(topicId, queueId);
+    const start = queue < 0 ? from : Math.max(from, this.directory.firstOf(queue));
+    const count = queue < 0 ? 0 : Math.min(max, this.directory.committedOf(queue) - start);
+    return this.indexes.scan(topicId, queueId, start, Math.max(0, count), this.commitEnd);
+  }
+
+  /**
+   * The message that an index entry names. A reference is followed: the answer has the payload of its target.
+   *
+   * @throws MqError (as a rejection, where it has to be read from disk) CORRUPT_RECORD; NOT_FOUND when it is gone
+   */
+  read(position: LogPosition, size: number): StoredMessage | Promise<StoredMessage> {
+    const bytes = this.log.readMemory(position, size);
+    if (!bytes) return this.readDisk(position, size);
+    return this.follow(decodeRecord(bytes));
+  }
+
+  /** Newest first. `idHash` as the envelope has it. */
+  async findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
+    return this.findHash(saltedId(topicId, idHash), 0, Infinity, max);
+  }
+
+  /** Those of segments that may hold messages stored between the two times. Newest segment first. */
+  async findByKey(
+    topicId: TopicId,
+    keyHash: number,
+    fromMs: number,
+    toMs: number,
+    max: number,
+  ): Promise<Candidate[]> {
+    return this.findHash(saltedKey(topicId, keyHash), fromMs, toMs, max);
+  }
+
+  /** The first visible offset stored at or after `timeMs`; the committed end when there is none. */
+  async offsetAtTime(topicId: TopicId, queueId: QueueId, timeMs: number): Promise<QueueOffset> {
+    const { first, committed } = this.bounds(topicId, queueId);
+    let low: number = first;
+    let high: number = committed;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const entries = await this.scan(topicId, queueId, middle as QueueOffset, 1);
+      // What expires meanwhile lies before the time asked for, or the search is over anyway.
+      if (entries.count === 0 || entries.from !== middle) {
+        low = Math.max(middle + 1, entries.from);
+        continue;
+      }
+      const { timestampMs } = decodeRecord(await this.log.read(entries.position(0), entries.size(0)));
+      if (timestampMs < timeMs) low = middle + 1;
+      else high = middle;
+    }
+    return low as QueueOffset;
+  }
+
+  get sizes(): StoreSizes {
+    const segments = this.log.segments();
+    let logBytes = 0;
+    for (const segment of segments) logBytes += segment.fileBytes;
+    return {
+      messages: this.topicSizes.messages,
+      messageBytes: this.topicSizes.bytes,
+      queues: this.directory.queueCount,
+      segments: segments.length,
+      logBytes,
+      oldestTimestampMs: segments[0]?.firstTimestampMs ?? 0,
+      diskFull: this.log.full,
+      checkpointPosition: this.checkpointer?.position ?? (0 as LogPosition),
+      indexesRebuilt: this.indexes.rebuilt,
+    };
+  }
+
+  topicSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {
+    return this.topicSizes.topic(topicId) ?? { messages: 0, bytes: 0 };
+  }
+
+  /** What the file system can still take. */
+  freeBytes(): Promise<number> {
+    return this.options.disk.freeBytes(this.options.folder);
+  }
+
+  /** Makes a checkpoint of all that has been appended; resolves when it is on disk. */
+  async checkpoint(): Promise<void> {
+    assert(this.checkpointer !== undefined, 'the store has been started');
+    await this.checkpointer.idle();
+    await this.closeGeneration();
+  }
+
+  /** All pieces of all state views, as of one position: with the log from there on, it is all there is. */
+  async snapshot(): Promise<Snapshot> {
+    await this.checkpoint();
+    const stored = this.checkpointer?.stored();
+    assert(stored !== undefined, 'a checkpoint was just made');
+    return { position: stored.position, epoch: stored.epoch, pieces: new Map(stored.pieces) };
+  }
+
+  /** Resolves when no index file is being written. */
+  async idle(): Promise<void> {
+    await this.indexes.idle();
+  }
+
+  // ---- folding
+
+  private nextOffset(topicId: TopicId, queueId: QueueId): QueueOffset {
+    const queue = this.directory.find(topicId, queueId);
+    if (queue >= 0) return this.directory.nextOf(queue) as QueueOffset;
+    if (this.directory.isDeleted(topicId)) throw new MqError('TOPIC_NOT_FOUND', 'the topic has been deleted');
+    return 0 as QueueOffset;
+  }
+
+  /** The fold of a queue entry at its append. Answers the index it went to. */
+  private foldEntry(draft: MessageDraft | ReferenceDraft, offset: QueueOffset, position: LogPosition, size: number) {
+    this.rollTo(position, size);
+    const { topicId, queueId } = draft;
+    const index = this.indexes.current;
+    const local = index.add(
+      topicId,
+      queueId,
+      offset,
+      position,
+      size,
+      draft.tagHash,
+      draft.groupHash,
+      draft.timestampMs,
+    );
+    if (offset > 0 && index.isNew(local)) {
+      const last = this.directory.lastOf(this.directory.find(topicId, queueId));
+      index.setPrev(local, this.indexes.segmentAt(last));
+    }
+    const queue = this.directory.advance(topicId, queueId, offset, position);
+    this.topicSizes.grow(topicId, size);
+    this.arrivals.add(queue, offset, position + size);
+    return index;
+  }
+
+  /** The log begins a new segment with a record that does not fit the last one; so does its index. */
+  private rollTo(position: LogPosition, size: number): void {
+    if (position + size - this.indexes.current.first > this.limits.segmentBytes) this.indexes.roll(position);
+  }
+
+  private showViews(
+    kind: RecordKind,
+    placed: { position: LogPosition; size: number },
+    timestampMs: number,
+    entry: MessageDraft | ReferenceDraft | undefined,
+    queueOffset: QueueOffset,
+    payload: readonly Uint8Array[],
+  ): void {
+    const views = this.folders[kind] ?? [];
+    const ours = kind === RecordKind.expiry || kind === RecordKind.topicDeleted;
+    if (views.length === 0 && !ours) return;
+    const record: LogRecord = {
+      kind,
+      position: placed.position,
+      size: placed.size,
+      epoch: this.log.epoch,
+      timestampMs,
+      commitKnown: this.commitEnd,
+      payload: payload.length === 1 && payload[0] ? payload[0] : Buffer.concat(payload),
+      topicId: entry?.topicId ?? (0 as TopicId),
+      queueId: entry?.queueId ?? (0 as QueueId),
+      queueOffset,
+      tagHash: entry?.tagHash ?? 0,
+      groupHash: entry?.groupHash ?? 0,
+    };
+    if (ours) {
+      this.directory.fold(record);
+      this.topicSizes.fold(record);
+    }
+    for (const view of views) view.fold(record);
+  }
+
+  /** The fold at the start: state views from the checkpoint on, the active segment's index from its beginning. */
+  private async foldLog(stateFrom: number, active: LogPosition): Promise<void> {
+    const { directory, topicSizes, indexes } = this;
+    await this.log.scan(Math.min(stateFrom, active) as LogPosition, (record) => {
+      const { kind, position } = record;
+      const queued = kind === RecordKind.message || kind === RecordKind.reference;
+      if (position >= active && queued) {
+        const local = foldIntoIndex(indexes.current, record);
+        // Below the checkpoint the directory already knows what comes later: where the queue was before is not known.
+        if (position >= stateFrom && indexes.current.prevOf(local) === unknownSegment) {
+          const queue = directory.find(record.topicId, record.queueId);
+          if (queue >= 0 && indexes.current.isNew(local)) {
+            indexes.current.setPrev(local, indexes.segmentAt(directory.lastOf(queue)));
+          }
+        }
+      }
+      if (position < stateFrom) return;
+      if (directory.kinds.has(kind)) {
+        directory.fold(record);
+        topicSizes.fold(record);
+      }
+      for (const view of this.folders[kind] ?? []) view.fold(record);
+    });
+  }
+
+  // ---- commit and checkpoints
+
+  private committed(end: LogPosition): void {
+    this.arrivals.commit(end);
+    const { checkpointer } = this;
+    if (!checkpointer) return;
+    checkpointer.committed(end);
+    if (!checkpointer.busy && this.appendEnd - checkpointer.closed >= this.limits.checkpointBytes) {
+      void this.closeGeneration();
+    }
+  }
+
+  private closeGeneration(): Promise<void> {
+    const { checkpointer } = this;
+    assert(checkpointer !== undefined, 'the store has been started');
+    if (checkpointer.busy || this.appendEnd === checkpointer.position) return checkpointer.idle();
+    const done = checkpointer.close(this.appendEnd, this.log.epoch);
+    checkpointer.committed(this.commitEnd);
+    return done;
+  }
+
+  private armTimer(): void {
+    this.timer = this.options.clock.after(this.limits.checkpointMs, () => {
+      if (this.failure || this.stopping) return;
+      void this.closeGeneration();
+      this.armTimer();
+    });
+  }
+
+  private fail(error: MqError): void {
+    if (this.failure) return;
+    this.failure = error;
+    this.options.onFailed(error);
+  }
+
+  private trouble(what: string, caught: unknown): void {
+    if (!this.stopping) this.options.onTrouble?.(what, caught);
+  }
+
+  private async untilCommitted(end: LogPosition): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.whenCommitted(end, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  // ---- reading
+
+  private async readDisk(position: LogPosition, size: number): Promise<StoredMessage> {
+    return this.follow(decodeRecord(await this.log.read(position, size)));
+  }
+
+  private follow(record: LogRecord): StoredMessage | Promise<StoredMessage> {
+    if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
+    const { target, originTopicId } = decodeReference(record.payload);
+    const bytes = this.log.readMemory(target.position, target.size);
+    if (bytes) return stored(record, decodeRecord(bytes).payload, originTopicId, target);
+    return this.log
+      .read(target.position, target.size)
+      .then((found) => stored(record, decodeRecord(found).payload, originTopicId, target));
+  }
+
+  private async findHash(hash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
+    const times = new Map(this.log.segments().map((segment) => [segment.first, segment]));
+    const found: Candidate[] = [];
+    const limit = this.commitEnd;
+    const wanted = (first: LogPosition): boolean => {
+      const segment = times.get(first);
+      if (!segment?.sealed) return true;
+      return segment.firstTimestampMs <= toMs && segment.lastTimestampMs >= fromMs;
+    };
+    if (max <= 0) return found;
+    await this.indexes.findKey(hash, wanted, (position, size) => {
+      if (position + size <= limit) found.push({ position, size });
+      return found.length < Math.min(max, candidatesMax);
+    });
+    return found;
+  }
+
+  // ---- retention
+
+  private ground(): RetentionGround {
+    const commitEnd = (): LogPosition => this.commitEnd;
+    const checkpointEnd = (): LogPosition => this.checkpointer?.position ?? (0 as LogPosition);
+    return {
+      directory: this.directory,
+      sizes: this.topicSizes,
+      indexes: this.indexes,
+      segments: () => this.log.segments(),
+      get commitEnd() {
+        return commitEnd();
+      },
+      get checkpointEnd() {
+        return checkpointEnd();
+      },
+      expire: (list, timestampMs) => this.expire(list, timestampMs),
+      checkpoint: () => this.checkpoint(),
+      unlink: (segment) => this.unlink(segment),
+    };
+  }
+
+  private async expire(list: readonly Expired[], timestampMs: number): Promise<void> {
+    let end = this.appendEnd;
+    for (let from = 0; from < list.length; from += expiredPerRecordMax) {
+      const payload = encodeExpiry(list.slice(from, from + expiredPerRecordMax));
+      end = this.append(RecordKind.expiry, timestampMs, payload).end;
+    }
+    await this.untilCommitted(end);
+  }
+
+  private async unlink(segment: SealedSegment): Promise<void> {
+    await this.indexes.remove(segment);
+    await this.log.unlink(segment.first);
+  }
+}
+
+function stored(
+  record: LogRecord,
+  payload: Uint8Array,
+  originTopicId: TopicId,
+  { position, size }: { readonly position: LogPosition; readonly size: number },
+): StoredMessage {
+  return {
+    kind: record.kind,
+    position: record.position,
+    size: record.size,
+    epoch: record.epoch,
+    timestampMs: record.timestampMs,
+    commitKnown: record.commitKnown,
+    payload,
+    topicId: record.topicId,
+    queueId: record.queueId,
+    queueOffset: record.queueOffset,
+    tagHash: record.tagHash,
+    groupHash: record.groupHash,
+    originTopicId,
+    origin: { position, size },
+  };
+}

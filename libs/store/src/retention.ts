@@ -1,0 +1,345 @@
+/**
+ * Retention has two moves. Expiry is a record that raises first offsets, by each topic's own time and size; it is as
+ * fine as the time samples of the segment indexes (a second). Space comes back when a sealed segment holds nothing
+ * that lives any more: no message above its queue's first offset, no target of a reference that lives; then the whole
+ * segment goes, with its index. What is not yet in a checkpoint keeps its segment too.
+ */
+import type { LogPosition, TopicId } from '@cometmq/model';
+
+import { entriesPerPage } from './index/sealed-file.js';
+import type { QueueRow } from './index/sealed-file.js';
+import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
+import type { SegmentIndex } from './index/segment-index.js';
+import type { SegmentInfo } from './log/segment.js';
+import type { Directory } from './views/directory.js';
+import type { Expired } from './views/expiry.js';
+import type { Sizes } from './views/sizes.js';
+
+/** How long a topic's messages are kept, and how many bytes of them; undefined: for ever. */
+export type RetentionPolicy = (
+  topicId: TopicId,
+) => { readonly ms: number; readonly bytes?: number | undefined } | undefined;
+
+/** What retention needs of the store. */
+export interface RetentionGround {
+  readonly directory: Directory;
+  readonly sizes: Sizes;
+  readonly indexes: SegmentIndexes;
+  segments(): readonly SegmentInfo[];
+  readonly commitEnd: LogPosition;
+  readonly checkpointEnd: LogPosition;
+  /** Appends expiry records; resolves when they are committed. */
+  expire(list: readonly Expired[], timestampMs: number): Promise<void>;
+  checkpoint(): Promise<void>;
+  unlink(segment: SealedSegment): Promise<void>;
+}
+
+/** What one topic still has to give. */
+interface Due {
+  readonly cutoffMs: number;
+  /** Bytes above the topic's limit. */
+  excessBytes: number;
+}
+
+/** A queue's messages of one segment, wherever its index is. */
+interface Run extends Omit<QueueRow, 'at' | 'prev'> {
+  /** Calls `each` with places and sizes from offset `from` on, until it answers false. */
+  walk(from: number, each: (place: number, size: number) => boolean): Promise<void>;
+}
+
+interface SegmentRuns {
+  readonly first: LogPosition;
+  readonly end: LogPosition;
+  readonly sealed: SealedSegment | undefined;
+  readonly lastTimestampMs: number;
+  eachTime(each: (place: number, timestampMs: number) => void): void;
+  runs(): Iterable<Run>;
+}
+
+export class Retention {
+  private running: Promise<void> | undefined;
+
+  constructor(private readonly ground: RetentionGround) {}
+
+  /** One round: expires what is due at `nowMs`, then gives dead segments back. A round at a time. */
+  run(nowMs: number, policy: RetentionPolicy): Promise<void> {
+    this.running ??= this.round(nowMs, policy).finally(() => (this.running = undefined));
+    return this.running;
+  }
+
+  private async round(nowMs: number, policy: RetentionPolicy): Promise<void> {
+    const expired = await this.findExpired(this.findDue(nowMs, policy));
+    if (expired.length > 0) await this.ground.expire(expired, nowMs);
+    await this.unlinkDead();
+  }
+
+  private findDue(nowMs: number, policy: RetentionPolicy): Map<number, Due> {
+    const due = new Map<number, Due>();
+    this.ground.directory.eachTopic((topicId) => {
+      const kept = policy(topicId as TopicId);
+      if (!kept) return;
+      const bytes = this.ground.sizes.topic(topicId)?.bytes ?? 0;
+      due.set(topicId, { cutoffMs: nowMs - kept.ms, excessBytes: bytes - (kept.bytes ?? Infinity) });
+    });
+    return due;
+  }
+
+  /** Goes through the segments, oldest first, as far as anything in them may be due. */
+  private async findExpired(due: ReadonlyMap<number, Due>): Promise<Expired[]> {
+    const { directory, indexes, commitEnd } = this.ground;
+    const expired = new Map<number, { first: number; messages: number; bytes: number; topicId: number }>();
+    const firstTimes = new Map(this.ground.segments().map((s) => [s.first as number, s.firstTimestampMs]));
+    for (const sealed of [...indexes.sealedSegments, ...indexes.inMemory(commitEnd)]) {
+      const first = 'index' in sealed ? sealed.index.first : sealed.first;
+      const firstMs = firstTimes.get(first) ?? 0;
+      const maybe = (topicId: number): boolean => {
+        const own = due.get(topicId);
+        return own !== undefined && (own.excessBytes > 0 || firstMs <= own.cutoffMs);
+      };
+      if (![...due.keys()].some(maybe)) break;
+      const known = 'index' in sealed ? undefined : sealed.liveTopics;
+      if (known && ![...known].some(maybe)) continue;
+      const segment = 'index' in sealed ? memoryRuns(sealed.index, sealed.end) : await sealedRuns(indexes, sealed);
+      const live = new Set<number>();
+      const excess = new Map<number, Run[]>();
+      for (const run of segment.runs()) {
+        const queue = directory.find(run.topicId, run.queueId);
+        if (queue < 0) continue;
+        const from = Math.max(expired.get(queue)?.first ?? directory.firstOf(queue), run.first);
+        if (from >= run.first + run.count) continue;
+        const own = due.get(run.topicId);
+        const contiguous = from === (expired.get(queue)?.first ?? directory.firstOf(queue));
+        if (!own || !contiguous) {
+          live.add(run.topicId);
+          continue;
+        }
+        const place = placeAtTime(segment, own.cutoffMs);
+        const taken = await take(segment, run, from, Math.min(place, commitEnd - segment.first));
+        note(expired, queue, run.topicId, from, taken);
+        own.excessBytes -= taken.bytes;
+        if (from + taken.messages === run.first + run.count) continue;
+        live.add(run.topicId);
+        if (own.excessBytes > 0) excess.set(run.topicId, [...(excess.get(run.topicId) ?? []), run]);
+      }
+      for (const [topicId, runs] of excess) {
+        const own = due.get(topicId);
+        if (own) await this.takeExcess(own, topicId, runs, segment, expired);
+      }
+      if (segment.sealed) segment.sealed.liveTopics = live;
+    }
+    return [...expired]
+      .filter(([, { messages }]) => messages > 0)
+      .map(([queue, { topicId, first, messages, bytes }]) => ({
+        topicId,
+        queueId: directory.queueOf(queue),
+        first,
+        messages,
+        bytes,
+      }));
+  }
+
+  /** Takes the topic's oldest messages of this segment, over all its queues, until it is within its size. */
+  private async takeExcess(
+    own: Due,
+    topicId: number,
+    runs: readonly Run[],
+    segment: SegmentRuns,
+    expired: Map<number, { first: number; messages: number; bytes: number; topicId: number }>,
+  ): Promise<void> {
+    const { directory, commitEnd } = this.ground;
+    if (own.excessBytes <= 0) return;
+    const startOf = (run: Run): number => {
+      const queue = directory.find(run.topicId, run.queueId);
+      return Math.max(expired.get(queue)?.first ?? directory.firstOf(queue), run.first);
+    };
+    const places: number[] = [];
+    const sizeAt = new Map<number, number>();
+    for (const run of runs) {
+      await run.walk(startOf(run), (place, size) => {
+        places.push(place);
+        sizeAt.set(place, size);
+        return true;
+      });
+    }
+    places.sort((a, b) => a - b);
+    let left = own.excessBytes;
+    let stop = segment.end - segment.first;
+    for (const place of places) {
+      if (left <= 0) {
+        stop = place;
+        break;
+      }
+      left -= sizeAt.get(place) ?? 0;
+    }
+    for (const run of runs) {
+      const from = startOf(run);
+      const taken = await take(segment, run, from, Math.min(stop, commitEnd - segment.first));
+      const queue = directory.find(run.topicId, run.queueId);
+      note(expired, queue, topicId, from, taken);
+      own.excessBytes -= taken.bytes;
+    }
+  }
+
+  private async unlinkDead(): Promise<void> {
+    const { indexes } = this.ground;
+    const dead: SealedSegment[] = [];
+    for (const segment of indexes.sealedSegments) if (await this.isDead(segment)) dead.push(segment);
+    if (dead.length === 0) return;
+    // From here on nothing new may refer to them.
+    for (const segment of dead) segment.leaving = true;
+    const pinned = await this.pinned();
+    for (const segment of dead) segment.leaving = !pinned.has(segment.first);
+    const going = dead.filter((segment) => segment.leaving);
+    if (going.some((segment) => segment.end > this.ground.checkpointEnd)) await this.ground.checkpoint();
+    for (const segment of going) {
+      if (segment.end <= this.ground.checkpointEnd) await this.ground.unlink(segment);
+    }
+  }
+
+  private async isDead(segment: SealedSegment): Promise<boolean> {
+    const { directory, indexes } = this.ground;
+    // Retention has looked, and a topic that had something here still has all of it, or was not due.
+    const known = segment.liveTopics;
+    if (known && known.size > 0 && [...known].every((topicId) => directory.hasTopic(topicId))) return false;
+    const head = await indexes.head(segment);
+    const live = new Set<number>();
+    for (let i = 0; i < head.queueCount; i += 1) {
+      const row = head.row(i);
+      const queue = directory.find(row.topicId, row.queueId);
+      if (queue >= 0 && directory.firstOf(queue) < row.first + row.count) live.add(row.topicId);
+    }
+    segment.liveTopics = live;
+    return live.size === 0;
+  }
+
+  /** First positions of the segments that hold the target of a reference that lives. */
+  private async pinned(): Promise<Set<number>> {
+    const { directory, indexes, commitEnd } = this.ground;
+    const pinned = new Set<number>();
+    const isLive = (topicId: number, queueId: number, offset: number): boolean => {
+      const queue = directory.find(topicId, queueId);
+      return queue >= 0 && directory.firstOf(queue) <= offset;
+    };
+    for (const segment of indexes.sealedSegments) {
+      const head = await indexes.head(segment);
+      if (head.refCount === 0) continue;
+      // Both are in the order of entries: one pass over the rows' runs finds each reference's queue and offset.
+      const rows = Array.from({ length: head.queueCount }, (_, i) => head.row(i)).sort((a, b) => a.at - b.at);
+      let i = 0;
+      head.eachReference((entry, target) => {
+        let row = rows[i];
+        while (row && entry >= row.at + row.count) row = rows[++i];
+        if (row && isLive(row.topicId, row.queueId, row.first + entry - row.at)) {
+          pinned.add(indexes.segmentAt(target as LogPosition));
+        }
+      });
+    }
+    // Of those in memory every target is kept: they are new.
+    for (const { index } of indexes.inMemory(commitEnd)) {
+      index.eachReference((_entry, target) => pinned.add(indexes.segmentAt(target as LogPosition)));
+    }
+    return pinned;
+  }
+}
+
+interface Taken {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** What of the run, from offset `from`, stands below `place`. */
+async function take(segment: SegmentRuns, run: Run, from: number, place: number): Promise<Taken> {
+  const whole = place >= segment.end - segment.first && from === run.first;
+  if (whole) return { messages: run.count, bytes: run.bytes };
+  let messages = 0;
+  let bytes = 0;
+  if (place > 0) {
+    await run.walk(from, (at, size) => {
+      if (at >= place) return false;
+      messages += 1;
+      bytes += size;
+      return true;
+    });
+  }
+  return { messages, bytes };
+}
+
+function note(
+  expired: Map<number, { first: number; messages: number; bytes: number; topicId: number }>,
+  queue: number,
+  topicId: number,
+  from: number,
+  taken: Taken,
+): void {
+  if (taken.messages === 0) return;
+  const entry = expired.get(queue) ?? { first: from, messages: 0, bytes: 0, topicId };
+  entry.first = from + taken.messages;
+  entry.messages += taken.messages;
+  entry.bytes += taken.bytes;
+  expired.set(queue, entry);
+}
+
+/** The place below which every message of the segment is no younger than `cutoffMs`… older, or as old. */
+function placeAtTime(segment: SegmentRuns, cutoffMs: number): number {
+  if (segment.lastTimestampMs <= cutoffMs) return segment.end - segment.first;
+  let below = 0;
+  segment.eachTime((place, timestampMs) => {
+    if (timestampMs <= cutoffMs) below = place;
+  });
+  return below;
+}
+
+function memoryRuns(index: SegmentIndex, end: LogPosition): SegmentRuns {
+  return {
+    first: index.first,
+    end,
+    sealed: undefined,
+    lastTimestampMs: index.lastTimestampMs,
+    eachTime: (each) => index.eachTime(each),
+    *runs() {
+      for (let queue = 0; queue < index.queueCount; queue += 1) {
+        yield {
+          topicId: index.topicOf(queue),
+          queueId: index.queueOf(queue),
+          first: index.firstOf(queue),
+          count: index.countOf(queue),
+          bytes: index.bytesOf(queue),
+          walk: (from, each) => {
+            index.walk(queue, from, each);
+            return Promise.resolve();
+          },
+        };
+      }
+    },
+  };
+}
+
+async function sealedRuns(indexes: SegmentIndexes, segment: SealedSegment): Promise<SegmentRuns> {
+  const head = await indexes.head(segment);
+  return {
+    first: segment.first,
+    end: segment.end,
+    sealed: segment,
+    lastTimestampMs: head.lastTimestampMs,
+    eachTime: (each) => head.eachTime(each),
+    *runs() {
+      for (let i = 0; i < head.queueCount; i += 1) {
+        const row = head.row(i);
+        yield {
+          ...row,
+          walk: async (from, each) => {
+            const end = row.at + row.count;
+            for (let entry = row.at + from - row.first; entry < end; ) {
+              const page = await indexes.page(segment, Math.floor(entry / entriesPerPage));
+              const pageEnd = Math.min(end, entry - (entry % entriesPerPage) + entriesPerPage);
+              for (; entry < pageEnd; entry += 1) {
+                const at = (entry % entriesPerPage) * 4;
+                if (!each(page[at] as number, page[at + 1] as number)) return;
+              }
+            }
+          },
+        };
+      }
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import type { Epoch, LogPosition } from '@cometmq/model';
+
+/** Where the pieces of the state views are kept, all of them as of one position of the log. */
+export interface CheckpointStore {
+  /** The last checkpoint that was written whole; undefined: there is none. Keys are `<view>/<key of the view>`. */
+  load(): Checkpoint | undefined;
+  /** All or nothing, and durable once it resolves. One at a time. */
+  write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Checkpoint {
+  /** All records below it are in the pieces, none at or above it. */
+  readonly position: LogPosition;
+  /** Of the last record below `position`. */
+  readonly epoch: Epoch;
+  readonly pieces: Iterable<readonly [key: string, value: Uint8Array]>;
+}
+
+export interface PieceChange {
+  readonly key: string;
+  /** Undefined: the piece is gone. */
+  readonly value: Uint8Array | undefined;
+}

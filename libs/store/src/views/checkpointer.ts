@@ -1,0 +1,113 @@
+/**
+ * Checkpoints of the state views. What has changed since the last one is a generation: it is closed at a position
+ * (the changed pieces are encoded as of then), waits until that position is committed, and is then written in one
+ * transaction with its position. So a checkpoint never runs ahead of what is committed, and while one is waiting or
+ * being written the next one gathers in the views, which only note what changed.
+ *
+ *   stored position ≤ position of the generation under way ≤ append end
+ */
+import type { Epoch, LogPosition } from '@cometmq/model';
+import { assert } from '@cometmq/shared';
+
+import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
+import type { StateView } from './state-view.js';
+
+interface Generation {
+  readonly position: LogPosition;
+  readonly epoch: Epoch;
+  readonly changes: readonly PieceChange[];
+  readonly done: () => void;
+}
+
+export class Checkpointer {
+  private storedEnd = 0 as LogPosition;
+  private closedEnd = 0 as LogPosition;
+  private waiting: Generation | undefined;
+  private writing: Promise<void> | undefined;
+  private under: Promise<void> | undefined;
+
+  constructor(
+    private readonly store: CheckpointStore,
+    private readonly views: readonly StateView[],
+    private readonly onFailed: (caught: unknown) => void,
+  ) {
+    const names = new Set(views.map((view) => view.name));
+    assert(names.size === views.length, 'each view has a name of its own');
+    for (const name of names) assert(/^[a-z][A-Za-z0-9]*$/.test(name), 'a view is named by letters and digits');
+  }
+
+  /** All records below it are in the checkpoint store. */
+  get position(): LogPosition {
+    return this.storedEnd;
+  }
+  /** All records below it are in the store or in a generation that is on its way there. */
+  get closed(): LogPosition {
+    return this.closedEnd;
+  }
+  get busy(): boolean {
+    return this.under !== undefined;
+  }
+
+  /** Gives the views their stored pieces. Answers the position from which they must fold; undefined: from the start. */
+  load(): { position: LogPosition; epoch: Epoch } | undefined {
+    const stored = this.store.load();
+    if (!stored) return undefined;
+    const byName = new Map(this.views.map((view) => [view.name, view]));
+    for (const [key, value] of stored.pieces) {
+      const slash = key.indexOf('/');
+      // A view that no longer exists may have left pieces.
+      byName.get(key.slice(0, slash))?.load(key.slice(slash + 1), value);
+    }
+    this.storedEnd = this.closedEnd = stored.position;
+    return { position: stored.position, epoch: stored.epoch };
+  }
+
+  /** Closes a generation at `position`, up to which all views have folded. Resolves when it is durable. */
+  close(position: LogPosition, epoch: Epoch): Promise<void> {
+    assert(!this.under, 'one generation at a time');
+    assert(position >= this.closedEnd, 'checkpoints do not go back');
+    const changes: PieceChange[] = [];
+    for (const view of this.views) {
+      for (const { key, value } of view.takeChanges()) changes.push({ key: `${view.name}/${key}`, value });
+    }
+    this.closedEnd = position;
+    this.under = new Promise((resolve) => (this.waiting = { position, epoch, changes, done: resolve }));
+    return this.under;
+  }
+
+  /** The last checkpoint on disk. */
+  stored(): Checkpoint | undefined {
+    return this.store.load();
+  }
+
+  /** Resolves when no generation is on its way. */
+  async idle(): Promise<void> {
+    await this.under;
+  }
+
+  /** To be called whenever the commit position has moved, and once after `close`. */
+  committed(commitEnd: LogPosition): void {
+    const next = this.waiting;
+    if (!next || commitEnd < next.position) return;
+    this.waiting = undefined;
+    this.writing = this.write(next);
+  }
+
+  async stop(): Promise<void> {
+    await this.writing;
+    await this.store.close();
+  }
+
+  private async write(generation: Generation): Promise<void> {
+    try {
+      await this.store.write(generation.position, generation.epoch, generation.changes);
+    } catch (caught) {
+      // The pieces taken are lost to this process; the stored checkpoint and the log are whole.
+      this.onFailed(caught);
+      return;
+    }
+    this.storedEnd = generation.position;
+    this.under = undefined;
+    generation.done();
+  }
+}

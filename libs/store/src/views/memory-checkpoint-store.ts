@@ -1,0 +1,61 @@
+import type { Epoch, LogPosition } from '@cometmq/model';
+
+import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
+
+/**
+ * A checkpoint store on no disk. A write waits until `settle` says so (or at once when `auto`); `crash` loses what
+ * waits whole, as a transaction that was never synced is lost.
+ */
+export class MemoryCheckpointStore implements CheckpointStore {
+  /** False: a write stays unsynced until `settle`. */
+  auto = true;
+  /** How many writes became durable. */
+  written = 0;
+  position: LogPosition | undefined;
+  private epoch: Epoch = 0 as Epoch;
+  private pieces = new Map<string, Uint8Array>();
+  private waiting: { apply: () => void; fail: (error: Error) => void } | undefined;
+
+  load(): Checkpoint | undefined {
+    if (this.position === undefined) return undefined;
+    return { position: this.position, epoch: this.epoch, pieces: [...this.pieces] };
+  }
+
+  write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const apply = (): void => {
+        for (const { key, value } of changes) {
+          if (value) this.pieces.set(key, value.slice());
+          else this.pieces.delete(key);
+        }
+        this.position = position;
+        this.epoch = epoch;
+        this.written += 1;
+        resolve();
+      };
+      if (this.auto) apply();
+      else this.waiting = { apply, fail: reject };
+    });
+  }
+
+  get isWriting(): boolean {
+    return this.waiting !== undefined;
+  }
+
+  /** The write under way becomes durable, or fails with `error`. */
+  settle(error?: Error): void {
+    const { waiting } = this;
+    this.waiting = undefined;
+    if (error) waiting?.fail(error);
+    else waiting?.apply();
+  }
+
+  /** The write under way is lost; nobody hears of it. */
+  crash(): void {
+    this.waiting = undefined;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * What a reference record says beside its queue header:
+ * | target position u64 | target size u32 | reason u8 | 0 u8 × 3 | group id u32 | origin topic id u32 |.
+ * A longer payload is a later version: a reader takes what it knows.
+ */
+import type { GroupId, LogPosition, TopicId } from '@cometmq/model';
+
+import { getU64, putU64, viewOf } from '../bytes.js';
+
+export interface Reference {
+  readonly target: { readonly position: LogPosition; readonly size: number };
+  readonly reason: number;
+  readonly groupId: GroupId;
+  readonly originTopicId: TopicId;
+}
+
+const payloadBytes = 24;
+
+export function encodeReference(reference: Reference): Uint8Array {
+  const payload = new Uint8Array(payloadBytes);
+  const view = viewOf(payload);
+  putU64(view, 0, reference.target.position);
+  view.setUint32(8, reference.target.size, true);
+  payload[12] = reference.reason;
+  view.setUint32(16, reference.groupId, true);
+  view.setUint32(20, reference.originTopicId, true);
+  return payload;
+}
+
+export function decodeReference(payload: Uint8Array): Reference {
+  const view = viewOf(payload);
+  return {
+    target: { position: getU64(view, 0) as LogPosition, size: view.getUint32(8, true) },
+    reason: view.getUint8(12),
+    groupId: view.getUint32(16, true) as GroupId,
+    originTopicId: view.getUint32(20, true) as TopicId,
+  };
+}
+
+export function referenceTarget(payload: Uint8Array): LogPosition {
+  return getU64(viewOf(payload), 0) as LogPosition;
+}

@@ -1,0 +1,28 @@
+import type { RecordKind } from '@cometmq/model';
+
+import type { LogRecord } from '../log/record.js';
+
+/**
+ * A state view: what must outlive the segments it was folded from. Its fold is deterministic: no I/O, no clock, no
+ * chance, so that "stored pieces + fold of the rest" is the same state on every replica and after every crash.
+ *
+ * Large state is cut in pieces (a key and its bytes), and a checkpoint writes only the pieces that changed.
+ */
+export interface StateView {
+  /** The view's key space in the checkpoint store: letters and digits, never changed once released. */
+  readonly name: string;
+  /** The kinds of record that `fold` is shown, in log order. */
+  readonly kinds: ReadonlySet<RecordKind>;
+  fold(record: LogRecord): void;
+  /** The pieces that changed since the last call, encoded as of now; undefined: the piece is gone. */
+  takeChanges(): Change[];
+  /** One stored piece, at the start, before any fold. `value` is the callee's to keep. */
+  load(key: string, value: Uint8Array): void;
+  /** Back to empty; what had changed is forgotten too. */
+  clear(): void;
+}
+
+export interface Change {
+  readonly key: string;
+  readonly value: Uint8Array | undefined;
+}
