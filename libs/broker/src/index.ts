@@ -1,3 +1,5 @@
+export * from './broker-door.js';
+export * from './broker-metrics.js';
+export * from './broker-reports.js';
 export * from './broker-service.js';
-export * from './link-door.js';
 export * from './settings.js';

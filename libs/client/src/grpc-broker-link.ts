@@ -36,7 +36,7 @@ export interface FrameStream {
   onDrain(act: () => void): void;
   onMessage(act: (frame: Uint8Array) => void): void;
   /** Called once, with the reason when it did not end well. */
-  onEnd(act: (error: MqError | undefined) => void): void;
+  onEnd(act: (error?: MqError) => void): void;
   end(): void;
 }
 

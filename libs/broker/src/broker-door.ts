@@ -1,0 +1,36 @@
+import { sessionToWire, type BrokerAdmin, type BrokerLink } from '@cometmq/client';
+import type { GroupId, TopicId } from '@cometmq/model';
+import { internal } from '@cometmq/proto';
+import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
+import type { Clock } from '@cometmq/shared';
+
+import { exchange } from './link-door.js';
+
+/** The broker's internal gRPC service: links of proxies, and what operators ask. */
+export function brokerGrpcService(link: BrokerLink, admin: BrokerAdmin, brokerName: string, clock: Clock): GrpcService {
+  return {
+    name: 'cometmq.v1.BrokerService',
+    methods: {
+      Exchange: { kind: 'bidi', handler: exchange(link, clock) },
+      Describe: unary(async () => {
+        const state = await admin.describe(brokerName);
+        return internal.DescribeBrokerResponse.encode({ ...state }).finish();
+      }),
+      DescribeGroup: unary(async (request) => {
+        const { groupId } = internal.DescribeGroupRequest.decode(request);
+        const { queues, members } = await admin.describeGroup(brokerName, groupId as GroupId);
+        const sessions = members.map(sessionToWire);
+        return internal.DescribeGroupResponse.encode({ queues: [...queues], sessions }).finish();
+      }),
+      DescribeTopic: unary(async (request) => {
+        const { topicId } = internal.DescribeTopicRequest.decode(request);
+        const { queues, bytes } = await admin.describeTopic(brokerName, topicId as TopicId);
+        return internal.DescribeTopicResponse.encode({ queues: [...queues], bytes }).finish();
+      }),
+    },
+  };
+}
+
+function unary(act: (request: Uint8Array) => Promise<Uint8Array>): GrpcMethod {
+  return { kind: 'unary', handler: answering(act) };
+}

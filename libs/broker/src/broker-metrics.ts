@@ -1,0 +1,56 @@
+import type { Directory } from '@cometmq/client';
+import { groupId as toGroupId, topicId as toTopicId, type GroupId, type TopicId } from '@cometmq/model';
+import type { Clock } from '@cometmq/shared';
+import type { Sample } from '@cometmq/telemetry';
+
+import type { BrokerService } from './broker-service.js';
+
+/** A broker's figures under RocketMQ's names, asked for when somebody looks. */
+export function* brokerSamples(broker: BrokerService, directory: Directory, clock: Clock): Iterable<Sample> {
+  const { store, groups } = broker;
+  if (broker.unready() !== undefined) return;
+  const sizes = store.sizes;
+  const disk = { storage_type: 'local', storage_medium: 'disk' };
+  const ageMs = sizes.oldestTimestampMs > 0 ? Math.max(0, clock.wallMs() - sizes.oldestTimestampMs) : 0;
+  yield { metric: 'rocketmq_topic_number', labels: {}, value: directory.topicCount };
+  yield { metric: 'rocketmq_consumer_group_number', labels: {}, value: directory.groupCount };
+  yield { metric: 'rocketmq_broker_permission', labels: {}, value: broker.writable ? 6 : 4 };
+  yield { metric: 'rocketmq_broker_epoch', labels: {}, value: store.epoch };
+  yield { metric: 'rocketmq_storage_size', labels: disk, value: sizes.logBytes };
+  yield { metric: 'rocketmq_storage_flush_behind_bytes', labels: disk, value: store.appendEnd - store.commitEnd };
+  yield { metric: 'rocketmq_storage_message_reserve_time', labels: disk, value: ageMs };
+  for (const groupId of groups.groups()) yield* groupSamples(broker, directory, groupId);
+  for (const [key, value] of broker.deadLettersMoved) {
+    const [group, topic] = key.split('/').map(Number);
+    const labels = labelsOf(directory, toGroupId(group ?? 0), toTopicId(topic ?? 0));
+    if (labels) yield { metric: 'rocketmq_send_to_dlq_messages_total', labels, value };
+  }
+}
+
+function* groupSamples(broker: BrokerService, directory: Directory, groupId: GroupId): Iterable<Sample> {
+  const byTopic = new Map<TopicId, { lag: number; inFlight: number; ready: number }>();
+  for (const figures of broker.groups.progressOf(groupId)) {
+    const { first, committed } = broker.store.bounds(figures.topicId, figures.queueId);
+    const fresh = Math.max(0, committed - Math.max(figures.frontier, first));
+    const sum = byTopic.get(figures.topicId) ?? { lag: 0, inFlight: 0, ready: 0 };
+    sum.inFlight += figures.inFlight;
+    sum.ready += fresh + figures.parked;
+    sum.lag += fresh + figures.parked + figures.inFlight;
+    byTopic.set(figures.topicId, sum);
+  }
+  for (const [topicId, { lag, inFlight, ready }] of byTopic) {
+    const labels = labelsOf(directory, groupId, topicId);
+    if (!labels) continue;
+    yield { metric: 'rocketmq_consumer_lag_messages', labels, value: lag };
+    yield { metric: 'rocketmq_consumer_inflight_messages', labels, value: inFlight };
+    yield { metric: 'rocketmq_consumer_ready_messages', labels, value: ready };
+  }
+}
+
+function labelsOf(directory: Directory, groupId: GroupId, topicId: TopicId): Record<string, string> | undefined {
+  const group = directory.groupById(groupId);
+  const topic = directory.topicById(topicId);
+  return group && topic
+    ? { consumer_group: group.name, topic: topic.name, is_retry: 'false', is_system: 'false' }
+    : undefined;
+}

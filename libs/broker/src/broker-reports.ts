@@ -1,0 +1,73 @@
+import type { BrokerAdmin, BrokerState, Directory, GroupState, TopicState } from '@cometmq/client';
+import { queueId, type GroupId, type TopicId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import type { BrokerService } from './broker-service.js';
+
+/** What an operator may ask of this broker: `BrokerAdmin` for the one set it leads. */
+export class BrokerReports implements BrokerAdmin {
+  constructor(
+    private readonly broker: BrokerService,
+    private readonly directory: Directory,
+    private readonly brokerName: string,
+    private readonly version: string,
+  ) {}
+
+  async describe(brokerSet: string): Promise<BrokerState> {
+    this.check(brokerSet);
+    const { store } = this.broker;
+    const { logBytes, oldestTimestampMs } = store.sizes;
+    return {
+      name: this.brokerName,
+      incarnation: store.incarnation,
+      epoch: store.epoch,
+      appendEnd: store.appendEnd,
+      commitEnd: store.commitEnd,
+      diskBytes: logBytes,
+      freeBytes: await store.freeBytes(),
+      oldestMs: oldestTimestampMs,
+      writable: this.broker.writable,
+      version: this.version,
+      waitingPolls: this.broker.waitingPolls,
+      sessions: this.broker.sessions.count,
+    };
+  }
+
+  describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {
+    this.check(brokerSet);
+    const { groups, store, sessions } = this.broker;
+    const queues = groups.progressOf(groupId).map((figures) => {
+      const bounds = store.bounds(figures.topicId, figures.queueId);
+      const fresh = Math.max(0, bounds.committed - Math.max(figures.frontier, bounds.first));
+      return {
+        topicId: figures.topicId,
+        queueId: figures.queueId,
+        committed: figures.committed,
+        frontier: figures.frontier,
+        queueFirst: bounds.first,
+        queueNext: bounds.committed,
+        inFlight: figures.inFlight,
+        ready: fresh + figures.parked,
+      };
+    });
+    return Promise.resolve({ queues, members: sessions.of(groupId) });
+  }
+
+  describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {
+    this.check(brokerSet);
+    const { store } = this.broker;
+    const topic = this.directory.topicById(topicId);
+    const count = topic ? Math.max(topic.readQueues, topic.writeQueues) : 0;
+    const queues = Array.from({ length: count }, (_, id) => {
+      const { first, committed } = store.bounds(topicId, queueId(id));
+      return { queueId: queueId(id), first, next: committed };
+    });
+    return Promise.resolve({ queues, bytes: store.topicSize(topicId).bytes });
+  }
+
+  private check(brokerSet: string): void {
+    if (brokerSet !== this.brokerName) {
+      throw new MqError('NOT_FOUND', `this is broker set "${this.brokerName}", not "${brokerSet}"`);
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+
+import type { Session } from './broker-link.js';
+
+/**
+ * What an operator may ask of the leader of a broker set. Read-only: everything that is changed is changed in the
+ * metadata. The broker role has this shape itself (one process); across processes an adapter calls the leader.
+ * @throws MqError UNAVAILABLE when nobody leads the set or its leader can't be reached, NOT_FOUND for an unknown set.
+ */
+export interface BrokerAdmin {
+  describe(brokerSet: string): Promise<BrokerState>;
+  /** Progress of a group on this set. A group that never consumed there has no queues. */
+  describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState>;
+  /** Bounds of a topic's queues on this set. */
+  describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState>;
+}
+
+/** A broker as it sees itself. */
+export interface BrokerState {
+  readonly name: string;
+  /** Which volume the member lives on. */
+  readonly incarnation: string;
+  readonly epoch: number;
+  /** Log positions, in bytes. */
+  readonly appendEnd: number;
+  readonly commitEnd: number;
+  /** What the log and its views take, and what is left on their disk. */
+  readonly diskBytes: number;
+  readonly freeBytes: number;
+  /** Time of the oldest record kept, since 1970; 0: the log is empty. */
+  readonly oldestMs: number;
+  readonly writable: boolean;
+  readonly version: string;
+  readonly waitingPolls: number;
+  readonly sessions: number;
+}
+
+export interface GroupState {
+  readonly queues: readonly GroupQueueState[];
+  /** The members whose sessions proxies have reported. */
+  readonly members: readonly Session[];
+}
+
+export interface GroupQueueState {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  /** All below is done. */
+  readonly committed: QueueOffset;
+  /** The first offset not looked at yet. */
+  readonly frontier: QueueOffset;
+  readonly queueFirst: QueueOffset;
+  readonly queueNext: QueueOffset;
+  /** Handed out, not acknowledged yet. */
+  readonly inFlight: number;
+  /** May be handed out now. */
+  readonly ready: number;
+}
+
+export interface TopicState {
+  readonly queues: readonly TopicQueueState[];
+  /** What the topic's messages take in this set's log. */
+  readonly bytes: number;
+}
+
+export interface TopicQueueState {
+  readonly queueId: QueueId;
+  /** The first offset still kept, and the one the next message gets. */
+  readonly first: QueueOffset;
+  readonly next: QueueOffset;
+}

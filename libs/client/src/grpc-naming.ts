@@ -1,0 +1,318 @@
+import { internal } from '@cometmq/proto';
+import type { BrokerSet, ConsumerGroup, MessageType, Topic } from '@cometmq/model';
+import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
+import { assert, MqError, sleep, type Clock, type Part, type Timer } from '@cometmq/shared';
+
+import {
+  brokerSetFromWire,
+  groupDraftToWire,
+  groupFromWire,
+  leadClaimToWire,
+  namingPath,
+  topicDraftToWire,
+  topicFromWire,
+  UpdateReader,
+} from './naming-frames.js';
+import type { DirectoryUpdate, GroupChange, GroupDraft, LeadClaim, Naming, TopicChange, TopicDraft } from './naming.js';
+
+export interface GrpcNamingOptions {
+  /** host:port of each instance. They are equal; one is used until it fails, then the next. */
+  readonly addresses: readonly string[];
+  readonly connect: (address: string) => RpcChannel;
+  readonly clock: Clock;
+  /** How long one call may take, all attempts together. */
+  readonly callMsMax?: number;
+}
+
+/** One instance is asked no longer than this before the next is. */
+const attemptMsMax = 5_000;
+const pauseMsMin = 50;
+const pauseMsMax = 1_000;
+/** A watch that has been told nothing at all for so long tries the next instance. */
+const firstUpdateMsMax = 10_000;
+/** How long an answer waits for its own change to come by the watch. */
+const seenMsMax = 5_000;
+
+/** A message's codec, as generated. */
+interface Encodes<T> {
+  encode(message: T): { finish(): Uint8Array };
+}
+interface Decodes<T> {
+  decode(bytes: Uint8Array): T;
+}
+
+/**
+ * `Naming` over gRPC. Calls and watches hold on to one instance and move on together when it fails; calls are then made
+ * again, which is why a `createTopic` that met a dying instance may be told ALREADY_EXISTS by the next one.
+ * A call that has changed something returns after this process's watches have been told of it.
+ */
+export class GrpcNaming implements Naming, Part {
+  readonly name = 'naming';
+  private readonly channels = new Map<string, RpcChannel>();
+  private readonly watches = new Set<Watch>();
+  private readonly callMsMax: number;
+  private current = 0;
+  private closed = false;
+
+  constructor(private readonly options: GrpcNamingOptions) {
+    assert(options.addresses.length > 0, 'the name service has an address');
+    this.callMsMax = options.callMsMax ?? 10_000;
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.closed = true;
+    for (const watch of this.watches) watch.stop();
+    for (const channel of this.channels.values()) channel.close();
+    return Promise.resolve();
+  }
+
+  watch(listener: (update: DirectoryUpdate) => void): () => void {
+    const watch = new Watch(
+      {
+        instances: this.options.addresses.length,
+        open: () => {
+          const instance = this.current;
+          const request = internal.WatchRequest.encode({}).finish();
+          return { instance, stream: this.channel(instance).serverStream(namingPath('Watch'), request) };
+        },
+        failed: (instance) => this.moveOn(instance),
+      },
+      listener,
+      this.options.clock,
+    );
+    this.watches.add(watch);
+    return () => {
+      watch.stop();
+      this.watches.delete(watch);
+    };
+  }
+
+  createTopic(draft: TopicDraft): Promise<Topic> {
+    return this.askTopic('CreateTopic', internal.TopicDraft, topicDraftToWire(draft));
+  }
+  ensureTopic(name: string): Promise<Topic> {
+    return this.askTopic('EnsureTopic', internal.NameRequest, { name });
+  }
+  fixTopicType(name: string, type: MessageType): Promise<Topic> {
+    return this.askTopic('FixTopicType', internal.FixTopicTypeRequest, { name, type });
+  }
+  updateTopic(name: string, change: TopicChange): Promise<Topic> {
+    return this.askTopic('UpdateTopic', internal.TopicDraft, topicDraftToWire({ ...change, name }));
+  }
+  deleteTopic(name: string): Promise<void> {
+    return this.askDone('DeleteTopic', internal.NameRequest, { name });
+  }
+  createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
+    return this.askGroup('CreateGroup', internal.GroupDraft, groupDraftToWire(draft));
+  }
+  ensureGroup(name: string): Promise<ConsumerGroup> {
+    return this.askGroup('EnsureGroup', internal.NameRequest, { name });
+  }
+  updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup> {
+    return this.askGroup('UpdateGroup', internal.GroupDraft, groupDraftToWire({ ...change, name }));
+  }
+  deleteGroup(name: string): Promise<void> {
+    return this.askDone('DeleteGroup', internal.NameRequest, { name });
+  }
+  ensureInnerTopic(name: string): Promise<Topic> {
+    return this.askTopic('EnsureInnerTopic', internal.NameRequest, { name });
+  }
+
+  async takeLead(claim: LeadClaim): Promise<BrokerSet> {
+    const wire = leadClaimToWire(claim);
+    const { broker } = await this.ask('TakeLead', internal.LeadClaim, wire, internal.BrokerSetAnswer);
+    return brokerSetFromWire(broker);
+  }
+
+  /** Tried no longer than the lease lasts: after that it says nothing any more. */
+  async keepLead(claim: LeadClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void> {
+    const msMax = Math.min(this.callMsMax, claim.leaseMs);
+    await this.ask('KeepLead', internal.LeadClaim, leadClaimToWire(claim), internal.DoneAnswer, msMax);
+  }
+
+  leaveLead(claim: LeadClaim & { readonly epoch: number }): Promise<void> {
+    return this.askDone('LeaveLead', internal.LeadClaim, leadClaimToWire(claim));
+  }
+
+  private async askTopic<Q>(method: string, codec: Encodes<Q>, request: Q): Promise<Topic> {
+    const { topic } = await this.ask(method, codec, request, internal.TopicAnswer);
+    return topicFromWire(topic);
+  }
+
+  private async askGroup<Q>(method: string, codec: Encodes<Q>, request: Q): Promise<ConsumerGroup> {
+    const { group } = await this.ask(method, codec, request, internal.GroupAnswer);
+    return groupFromWire(group);
+  }
+
+  private async askDone<Q>(method: string, codec: Encodes<Q>, request: Q): Promise<void> {
+    await this.ask(method, codec, request, internal.DoneAnswer);
+  }
+
+  private async ask<Q, A extends { readonly revision: number }>(
+    method: string,
+    requests: Encodes<Q>,
+    request: Q,
+    answers: Decodes<A>,
+    msMax = this.callMsMax,
+  ): Promise<A> {
+    const bytes = requests.encode(request).finish();
+    const answer = answers.decode(await this.persist(namingPath(method), bytes, msMax));
+    await Promise.all([...this.watches].map((watch) => watch.seen(answer.revision, seenMsMax)));
+    return answer;
+  }
+
+  /** Asks one instance after the other until one answers, or the time is over. */
+  private async persist(path: string, request: Uint8Array, msMax: number): Promise<Uint8Array> {
+    const { clock, addresses } = this.options;
+    const untilMs = clock.monotonicMs() + msMax;
+    // One that hangs leaves time for another.
+    const attemptMs = addresses.length > 1 ? Math.min(attemptMsMax, msMax / 2) : msMax;
+    for (let attempt = 1; ; attempt += 1) {
+      const instance = this.current;
+      try {
+        const deadlineMs = Math.min(untilMs, clock.monotonicMs() + attemptMs);
+        return await this.channel(instance).unary(path, request, { deadlineMs });
+      } catch (caught) {
+        const error = MqError.from(caught);
+        const elsewhere = error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
+        if (!elsewhere || this.closed) throw error;
+        this.moveOn(instance);
+        if (clock.monotonicMs() + pauseMsMin >= untilMs) throw this.unreachable(error);
+        if (attempt % addresses.length === 0) await sleep(clock, pauseMsMin);
+      }
+    }
+  }
+
+  private unreachable(last: MqError): MqError {
+    const where = this.options.addresses.join(', ');
+    return new MqError('UNAVAILABLE', `the name service at ${where} can't do it now: ${last.reason}`, { cause: last });
+  }
+
+  private moveOn(from: number): void {
+    if (this.current === from) this.current = (from + 1) % this.options.addresses.length;
+  }
+
+  private channel(instance: number): RpcChannel {
+    if (this.closed) throw new MqError('UNAVAILABLE', 'the link to the name service is closed');
+    const address = this.options.addresses[instance];
+    assert(address !== undefined, 'an instance has an address');
+    let channel = this.channels.get(address);
+    if (!channel) {
+      channel = this.options.connect(address);
+      this.channels.set(address, channel);
+    }
+    return channel;
+  }
+}
+
+interface WatchDoor {
+  readonly instances: number;
+  open(): { readonly instance: number; readonly stream: IncomingStream };
+  failed(instance: number): void;
+}
+
+/** One watch, kept up over broken connections and instances that go. */
+class Watch {
+  /** The last revision told; 0: nothing yet. */
+  private told = 0;
+  private stream: IncomingStream | undefined;
+  private timer: Timer | undefined;
+  private pauseMs = pauseMsMin;
+  private refused = 0;
+  private stopped = false;
+  private waiters: { readonly revision: number; readonly done: () => void }[] = [];
+
+  constructor(
+    private readonly door: WatchDoor,
+    private readonly listener: (update: DirectoryUpdate) => void,
+    private readonly clock: Clock,
+  ) {
+    this.timer = clock.after(0, () => this.open());
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+    this.stream?.cancel();
+    this.stream = undefined;
+    this.wake(Infinity);
+  }
+
+  /** Resolves once `revision` has been told, or after `msMax`: the change is made all the same. */
+  seen(revision: number, msMax: number): Promise<void> {
+    if (this.stopped || this.told >= revision) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiter = {
+        revision,
+        done: () => {
+          timer.cancel();
+          resolve();
+        },
+      };
+      const timer = this.clock.after(msMax, () => {
+        this.waiters = this.waiters.filter((other) => other !== waiter);
+        resolve();
+      });
+      this.waiters.push(waiter);
+    });
+  }
+
+  private open(): void {
+    const { instance, stream } = this.door.open();
+    this.stream = stream;
+    const reader = new UpdateReader();
+    let begun = false;
+    const giveUp = (): void => {
+      if (this.stream !== stream || this.stopped) return;
+      this.stream = undefined;
+      stream.cancel();
+      this.door.failed(instance);
+      this.timer?.cancel();
+      this.timer = this.clock.after(this.pauseMs, () => this.open());
+      this.pauseMs = Math.min(this.pauseMs * 2, pauseMsMax);
+    };
+    this.timer = this.clock.after(firstUpdateMsMax, giveUp);
+    stream.onEnd(giveUp);
+    stream.onMessage((bytes) => {
+      if (this.stream !== stream || this.stopped) return;
+      const update = reader.read(internal.DirectoryUpdate.decode(bytes));
+      if (!update) return;
+      if (!begun) {
+        if (this.isBehind(update)) return giveUp();
+        begun = true;
+        this.timer?.cancel();
+        this.pauseMs = pauseMsMin;
+      }
+      this.tell(update);
+    });
+  }
+
+  /**
+   * An instance that has lost its store still shows what it knew last. Going back to that would take away what has been
+   * told; so the others are asked first. If all say the same, it is the truth: the store was set back.
+   */
+  private isBehind(update: DirectoryUpdate): boolean {
+    if (update.revision >= this.told || this.refused >= 2 * this.door.instances) {
+      this.refused = 0;
+      return false;
+    }
+    this.refused += 1;
+    return true;
+  }
+
+  private tell(update: DirectoryUpdate): void {
+    this.told = update.revision;
+    this.listener(update);
+    this.wake(update.revision);
+  }
+
+  private wake(revision: number): void {
+    const due = this.waiters.filter((waiter) => waiter.revision <= revision);
+    this.waiters = this.waiters.filter((waiter) => waiter.revision > revision);
+    for (const { done } of due) done();
+  }
+}
