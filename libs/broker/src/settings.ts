@@ -1,5 +1,5 @@
 import { GiB, KiB, MiB } from '@cometmq/model';
-import { bytes, count, flag, millis, port, text } from '@cometmq/shared';
+import { bytes, count, millis, port, text } from '@cometmq/shared';
 
 const hour = 3_600_000;
 const year = 365 * 24 * hour;
@@ -38,10 +38,6 @@ export const brokerSettings = {
     min: 2_000,
     max: 60_000,
     why: 'How long a silent leader counts as present. etcd allows no less than 2 s.',
-  }),
-  fsync: flag({
-    default: true,
-    why: 'Acknowledge after fdatasync. Off: a power cut takes back what was acknowledged.',
   }),
 };
 

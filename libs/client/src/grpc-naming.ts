@@ -30,8 +30,8 @@ const pauseMsMin = 50;
 const pauseMsMax = 1_000;
 /** A watch that has been told nothing at all for so long tries the next instance. */
 const firstUpdateMsMax = 10_000;
-/** How long an answer waits for its own change to come by the watch. */
-const seenMsMax = 5_000;
+/** How long an answer waits for its own change to come by the watch; a watch that takes longer is made anew. */
+const seenMsMax = 2_000;
 
 /** A message's codec, as generated. */
 interface Encodes<T> {
@@ -224,6 +224,8 @@ class Watch {
   private pauseMs = pauseMsMin;
   private refused = 0;
   private stopped = false;
+  /** Leaves the stream at hand and opens another. */
+  private giveUp: () => void = () => undefined;
   private waiters: { readonly revision: number; readonly done: () => void }[] = [];
 
   constructor(
@@ -255,6 +257,7 @@ class Watch {
       };
       const timer = this.clock.after(msMax, () => {
         this.waiters = this.waiters.filter((other) => other !== waiter);
+        this.giveUp();
         resolve();
       });
       this.waiters.push(waiter);
@@ -262,6 +265,7 @@ class Watch {
   }
 
   private open(): void {
+    if (this.stopped) return;
     const { instance, stream } = this.door.open();
     this.stream = stream;
     const reader = new UpdateReader();
@@ -275,6 +279,7 @@ class Watch {
       this.timer = this.clock.after(this.pauseMs, () => this.open());
       this.pauseMs = Math.min(this.pauseMs * 2, pauseMsMax);
     };
+    this.giveUp = giveUp;
     this.timer = this.clock.after(firstUpdateMsMax, giveUp);
     stream.onEnd(giveUp);
     stream.onMessage((bytes) => {

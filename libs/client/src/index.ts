@@ -8,3 +8,7 @@ export * from './link-frames.js';
 export * from './remote-broker-links.js';
 export * from './naming-frames.js';
 export * from './grpc-naming.js';
+export * from './grpc-broker-admin.js';
+export * from './public-client.js';
+export * from './settings.js';
+export * from './settings.js';

@@ -40,6 +40,14 @@ export class DueHeap {
     pairs[2 * at + 1] = key;
   }
 
+  /** All pairs, in no order; it is empty then. */
+  drain(): Float64Array {
+    const pairs = this.pairs.subarray(0, 2 * this.count);
+    this.pairs = new Float64Array(8);
+    this.count = 0;
+    return pairs;
+  }
+
   /** Takes the earliest away. */
   pop(): void {
     const pairs = this.pairs;

@@ -476,18 +476,16 @@ export class QueueProgress {
   private queue(timeMs: number, key: number): void {
     const heap = (this.heap ??= new DueHeap());
     // Repeated changes leave entries behind that hold no more; now and then all are made anew.
-    if (heap.size >= 64 && heap.size > 4 * this.inFlight) this.requeue();
-    (this.heap ?? heap).push(timeMs, key);
+    if (heap.size >= 64 && heap.size > 4 * this.inFlight) this.requeue(heap);
+    heap.push(timeMs, key);
   }
 
-  private requeue(): void {
+  private requeue(heap: DueHeap): void {
     const { blocks, leases } = this.tables;
-    const old = this.heap;
-    const heap = (this.heap = new DueHeap());
-    while (old && old.size > 0) {
-      const timeMs = old.topMs;
-      const key = old.topKey;
-      old.pop();
+    const pairs = heap.drain();
+    for (let at = 0; at < pairs.length; at += 2) {
+      const timeMs = pairs[at] as number;
+      const key = pairs[at + 1] as number;
       if (key < 0) {
         if (!this.leaseQueuedAt(-key - 1, timeMs)) continue;
         const dueMs = leases.dueMs[-key - 1] as number;

@@ -7,7 +7,12 @@ const declared = declare(
   'broker',
   'keeps messages',
   {
-    recordBytesMax: bytes({ default: 4 * 1024 ** 2, min: 1, max: 32 * 1024 ** 2, why: 'a larger message belongs elsewhere' }),
+    recordBytesMax: bytes({
+      default: 4 * 1024 ** 2,
+      min: 1,
+      max: 32 * 1024 ** 2,
+      why: 'a larger message belongs elsewhere',
+    }),
     lagMsMax: millis({ default: 2000, min: 100, max: 60_000, why: 'how long a copy may lag' }),
     sendTimeoutMs: millis({ default: 3000, min: 100, max: 120_000, why: 'how long a send may take' }),
     queues: count({ default: 8, min: 1, max: 1024, why: 'queues of a new topic' }),
@@ -66,7 +71,15 @@ describe('configuration', () => {
   });
 
   it('understands units, switches and lists', () => {
-    const { values: v } = values(['--record-bytes-max', '8MiB', '--auto-create', '--peers', 'a, b', '--lag-ms-max', '1s']);
+    const { values: v } = values([
+      '--record-bytes-max',
+      '8MiB',
+      '--auto-create',
+      '--peers',
+      'a, b',
+      '--lag-ms-max',
+      '1s',
+    ]);
     expect([v.recordBytesMax, v.autoCreate, v.peers, v.lagMsMax]).toEqual([8 * 1024 ** 2, true, ['a', 'b'], 1000]);
   });
 

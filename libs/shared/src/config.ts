@@ -144,8 +144,7 @@ export function readConfig<S extends Settings>(declared: Declared<S>, sources: S
 }
 
 export const flagName = (name: string): string => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-export const envName = (name: string): string =>
-  `COMETMQ_${name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
+export const envName = (name: string): string => `COMETMQ_${name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
 
 /** Kubernetes gives every pod such variables for services whose name starts like ours; they are nobody's settings. */
 const serviceLink = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)(_|$)|_PORT$/;
@@ -192,7 +191,9 @@ class Reader<S extends Settings> {
       if (key === '--help' || key === '-h') this.show = 'help';
       else if (key === '--print-config') this.show = 'config';
       else if (name === undefined && key !== '--config') {
-        this.mistakes.push(`${key}: unknown flag${nearest(key, [...byFlag.keys(), '--config', '--help', '--print-config'])}`);
+        this.mistakes.push(
+          `${key}: unknown flag${nearest(key, [...byFlag.keys(), '--config', '--help', '--print-config'])}`,
+        );
       } else {
         let value = equals < 0 ? undefined : word.slice(equals + 1);
         if (value === undefined) {
@@ -217,7 +218,9 @@ class Reader<S extends Settings> {
     try {
       content = this.sources.readFile(path);
     } catch (caught) {
-      this.mistakes.push(`--config ${path}: can't be read: ${caught instanceof Error ? caught.message : String(caught)}`);
+      this.mistakes.push(
+        `--config ${path}: can't be read: ${caught instanceof Error ? caught.message : String(caught)}`,
+      );
       return;
     }
     content.split(/\r?\n/).forEach((line, index) => {
@@ -246,7 +249,9 @@ class Reader<S extends Settings> {
           const secret = this.sources.readFile(text).trim();
           this.given.set(fromFile, { text: secret, origin: 'environment', said: `${key}=${text}` });
         } catch (caught) {
-          this.mistakes.push(`${key}=${text}: can't be read: ${caught instanceof Error ? caught.message : String(caught)}`);
+          this.mistakes.push(
+            `${key}=${text}: can't be read: ${caught instanceof Error ? caught.message : String(caught)}`,
+          );
         }
       } else this.mistakes.push(`${key}: unknown setting${nearest(key, [...byEnv.keys(), 'COMETMQ_CONFIG'])}`);
     }
@@ -300,7 +305,11 @@ export function helpText<S extends Settings>(declared: Declared<S>): string {
   const lines = [`${declared.program}: ${declared.about}`, '', 'Settings (flag, variable, default):'];
   for (const [name, setting] of Object.entries(declared.settings)) {
     const shown = setting.secret ? '(secret)' : setting.show(setting.default) || '(empty)';
-    lines.push(`  ${flagName(name)}  ${envName(name)}  ${shown}`, `      ${setting.why}`, `      ${setting.kind}: ${setting.allowed}`);
+    lines.push(
+      `  ${flagName(name)}  ${envName(name)}  ${shown}`,
+      `      ${setting.why}`,
+      `      ${setting.kind}: ${setting.allowed}`,
+    );
   }
   lines.push(
     '',

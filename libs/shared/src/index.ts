@@ -3,3 +3,4 @@ export * from './config.js';
 export * from './errors.js';
 export * from './lifecycle.js';
 export * from './prng.js';
+export * from './version.js';

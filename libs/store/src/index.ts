@@ -12,3 +12,4 @@ export { decodeReference } from './views/reference.js';
 export type { Reference } from './views/reference.js';
 export type { Change, StateView } from './views/state-view.js';
 export type { RetentionPolicy } from './retention.js';
+export * from './disk/folder-lock.js';

@@ -176,6 +176,7 @@ export class MessageStore implements Part {
   private checkpointer: Checkpointer | undefined;
   private timer: Timer | undefined;
   private failure: MqError | undefined;
+  private ready = false;
   private stopping = false;
 
   /** Builds only; `start` opens. */
@@ -215,8 +216,8 @@ export class MessageStore implements Part {
     this.dataFolder = await DataFolder.open(disk, folder, brokerName);
     const stateFolder = joinPath(folder, 'state');
     await disk.makeFolder(stateFolder);
-    const open = this.options.checkpoints ?? ((path: string) => new LmdbCheckpointStore(path));
-    this.checkpointer = new Checkpointer(open(disk.realPath(stateFolder)), this.stateViews, (caught) =>
+    const checkpoints = this.openCheckpoints(disk.realPath(stateFolder));
+    this.checkpointer = new Checkpointer(checkpoints, this.stateViews, (caught) =>
       this.fail(new MqError('DISK_FAILED', 'a checkpoint could not be written', { cause: caught })),
     );
     const stored = this.checkpointer.load();
@@ -237,6 +238,7 @@ export class MessageStore implements Part {
     await this.foldLog(from, active.first);
     this.directory.commitAll();
     this.indexes.fillGaps().catch((caught: unknown) => this.trouble('an index file could not be made', caught));
+    this.ready = true;
     this.armTimer();
   }
 
@@ -245,7 +247,7 @@ export class MessageStore implements Part {
     this.stopping = true;
     this.timer?.cancel();
     try {
-      if (this.checkpointer && !this.failure) {
+      if (this.ready && !this.failure) {
         this.log.requestBatch(); // Hooks may have a last word to append.
         await this.log.close();
         await this.closeGeneration();
@@ -296,12 +298,13 @@ export class MessageStore implements Part {
       timestampMs,
       payload,
       queue: { topicId, queueId, queueOffset, tagHash, groupHash },
+      reserved: false,
     });
     const index = this.foldEntry(draft, queueOffset, placed.position, placed.size);
     const envelope = payload[0];
     if (envelope) index.addKeys(topicId, envelope);
     if (this.messageViews.length > 0) this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
-    return { ...placed, end: (placed.position + placed.size) as LogPosition, offset: queueOffset };
+    return appended(placed.position, placed.size, queueOffset);
   }
 
   /**
@@ -325,7 +328,7 @@ export class MessageStore implements Part {
     });
     this.foldEntry(draft, queueOffset, placed.position, placed.size).addReference(target.position);
     this.showViews(RecordKind.reference, placed, timestampMs, draft, queueOffset, payload);
-    return { ...placed, end: (placed.position + placed.size) as LogPosition, offset: queueOffset };
+    return appended(placed.position, placed.size, queueOffset);
   }
 
   /** A record of the state views' own. May use the space kept for a full disk. */
@@ -334,7 +337,8 @@ export class MessageStore implements Part {
     const placed = this.log.append({ kind, timestampMs, payload: [payload], reserved: true });
     this.rollTo(placed.position, placed.size);
     this.showViews(kind, placed, timestampMs, undefined, 0 as QueueOffset, [payload]);
-    return { ...placed, end: (placed.position + placed.size) as LogPosition };
+    const { position, size } = placed;
+    return { position, size, end: (position + size) as LogPosition };
   }
 
   /** The topic's queues are gone at once, and its space with its segments. Its id must never be used again. */
@@ -479,6 +483,19 @@ export class MessageStore implements Part {
   /** Resolves when no index file is being written. */
   async idle(): Promise<void> {
     await this.indexes.idle();
+  }
+
+  private openCheckpoints(folder: string): CheckpointStore {
+    try {
+      return this.options.checkpoints?.(folder) ?? new LmdbCheckpointStore(folder);
+    } catch (caught) {
+      throw new MqError(
+        'DATA_FOLDER',
+        `the checkpoints in ${folder} can't be opened: ${caught instanceof Error ? caught.message : String(caught)}. ` +
+          'Bring the folder back from a copy; or, if the log still has its first segment, delete it: it is made anew',
+        { cause: caught },
+      );
+    }
   }
 
   // ---- folding
@@ -690,6 +707,11 @@ export class MessageStore implements Part {
     await this.indexes.remove(segment);
     await this.log.unlink(segment.first);
   }
+}
+
+/** Spelled out: spreading an object costs more than the whole fold. */
+function appended(position: LogPosition, size: number, offset: QueueOffset): Appended {
+  return { position, size, end: (position + size) as LogPosition, offset };
 }
 
 function stored(

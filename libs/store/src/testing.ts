@@ -1,4 +1,3 @@
 export * from './disk/faulty-disk.js';
 export * from './disk/memory-disk.js';
 export * from './views/memory-checkpoint-store.js';
-export * from './views/memory-checkpoint-store.js';

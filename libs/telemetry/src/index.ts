@@ -3,3 +3,4 @@ export * from './metric-names.js';
 export * from './metric-source.js';
 export * from './telemetry.js';
 export * from './settings.js';
+export * from './program.js';

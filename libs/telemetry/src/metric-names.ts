@@ -14,14 +14,30 @@ const describe = <const T extends Readonly<Record<string, MetricDescription>>>(t
 
 export const metrics = describe({
   rocketmq_messages_in_total: { kind: 'counter', unit: '', help: 'Messages accepted. topic, message_type, is_system' },
-  rocketmq_messages_out_total: { kind: 'counter', unit: '', help: 'Messages delivered. topic, consumer_group, is_retry' },
+  rocketmq_messages_out_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Messages delivered. topic, consumer_group, is_retry',
+  },
   rocketmq_throughput_in_total: { kind: 'counter', unit: '', help: 'Bytes accepted. topic, message_type, is_system' },
-  rocketmq_throughput_out_total: { kind: 'counter', unit: '', help: 'Bytes delivered. topic, consumer_group, is_retry' },
+  rocketmq_throughput_out_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Bytes delivered. topic, consumer_group, is_retry',
+  },
   rocketmq_send_to_dlq_messages_total: { kind: 'counter', unit: '', help: 'Messages moved to a dead-letter topic.' },
   rocketmq_consumer_lag_messages: { kind: 'gauge', unit: '', help: 'Messages not yet done. consumer_group, topic' },
-  rocketmq_consumer_inflight_messages: { kind: 'gauge', unit: '', help: 'Messages delivered and not yet acknowledged.' },
+  rocketmq_consumer_inflight_messages: {
+    kind: 'gauge',
+    unit: '',
+    help: 'Messages delivered and not yet acknowledged.',
+  },
   rocketmq_consumer_ready_messages: { kind: 'gauge', unit: '', help: 'Messages visible and not delivered.' },
-  rocketmq_consumer_connections: { kind: 'gauge', unit: '', help: 'Living consumers. consumer_group, language, version' },
+  rocketmq_consumer_connections: {
+    kind: 'gauge',
+    unit: '',
+    help: 'Living consumers. consumer_group, language, version',
+  },
   rocketmq_producer_connections: { kind: 'gauge', unit: '', help: 'Living producers. language, version' },
   rocketmq_topic_number: { kind: 'gauge', unit: '', help: 'Topics.' },
   rocketmq_consumer_group_number: { kind: 'gauge', unit: '', help: 'Consumer groups.' },

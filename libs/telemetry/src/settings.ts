@@ -2,7 +2,10 @@ import { count, oneOf, text } from '@cometmq/shared';
 
 /** What every process of the house can be told about how it is watched. */
 export const telemetrySettings = {
-  logLevel: oneOf(['debug', 'info', 'warn', 'error', 'silent'], { default: 'info', why: 'What is written to the log.' }),
+  logLevel: oneOf(['debug', 'info', 'warn', 'error', 'silent'], {
+    default: 'info',
+    why: 'What is written to the log.',
+  }),
   clusterName: text({ default: 'DefaultCluster', why: 'The label `cluster` on every metric.' }),
   metricsHost: text({ default: '0.0.0.0', why: 'The address of /metrics, /healthz and /readyz.' }),
   metricsPort: count({

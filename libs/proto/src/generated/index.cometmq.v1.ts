@@ -4,3 +4,4 @@
 /* eslint-disable */
 
 export * from "./cometmq/v1/broker.js";
+export * from "./cometmq/v1/naming.js";

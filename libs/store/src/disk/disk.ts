@@ -6,8 +6,8 @@
  * Paths are relative to the disk's root and use `/`.
  */
 export interface Disk {
-  /** Opens for reading and writing. `create` makes the file when it is missing; without it a missing file is an error. */
-  open(path: string, options?: { readonly create?: boolean }): Promise<DiskFile>;
+  /** Opens for reading and writing. A missing file is an error unless `create` makes it. */
+  open(path: string, options?: OpenOptions): Promise<DiskFile>;
   /** Names (not paths) in a folder, sorted; a missing folder is empty. */
   list(folder: string): Promise<string[]>;
   /** Makes the folder and its missing parents, durably. */
@@ -25,6 +25,13 @@ export interface Disk {
   realPath(path: string): string;
 }
 
+export interface OpenOptions {
+  /** Makes the file when it is missing. */
+  readonly create?: boolean;
+  /** The file will be written by `writeDurably`: a disk that has a cheaper way for that may prepare it. */
+  readonly durable?: boolean;
+}
+
 export interface DiskFile {
   readonly path: string;
   size(): Promise<number>;
@@ -35,6 +42,8 @@ export interface DiskFile {
    * @throws an error with `code: 'ENOSPC'` when the disk is full: some part may have been written.
    */
   write(chunks: readonly Uint8Array[], at: number): Promise<void>;
+  /** As `write` and then `sync`, in one step where the disk can. */
+  writeDurably(chunks: readonly Uint8Array[], at: number): Promise<void>;
   /** Cuts or (with zeros that take no room) lengthens the file. Durable after `sync`. */
   truncate(size: number): Promise<void>;
   /** What has been written, and the file's size, are safe once this resolves. After a failure nothing is known. */

@@ -10,7 +10,7 @@ import { MqError, assert } from '@cometmq/shared';
 import type { Prng } from '@cometmq/shared';
 
 import { joinPath, splitPath } from './disk.js';
-import type { Disk, DiskFile, DiskLock } from './disk.js';
+import type { Disk, DiskFile, DiskLock, OpenOptions } from './disk.js';
 
 interface UnsyncedWrite {
   readonly at: number;
@@ -149,7 +149,7 @@ export class MemoryDisk implements Disk {
     this.capacityBytes = options.capacityBytes ?? Infinity;
   }
 
-  async open(path: string, options?: { readonly create?: boolean }): Promise<DiskFile> {
+  async open(path: string, options?: OpenOptions): Promise<DiskFile> {
     await this.turn();
     const { folder, name } = splitPath(path);
     const held = this.folders.get(folder);
@@ -303,8 +303,8 @@ export class MemoryDisk implements Disk {
 
   /** @internal */
   watch(kind: DiskOperation['kind'], path: string): void {
-    if (this.dead) throw systemError('EIO', 'the power is gone');
     this.watcher?.({ kind, path });
+    if (this.dead) throw systemError('EIO', 'the power is gone');
   }
 
   /** Every operation takes a turn of the event loop's micro tasks, as a real one takes time. @internal */
@@ -349,6 +349,11 @@ class MemoryFile implements DiskFile {
       this.inode.write(to, chunk);
       to += chunk.byteLength;
     }
+  }
+
+  async writeDurably(chunks: readonly Uint8Array[], at: number): Promise<void> {
+    await this.write(chunks, at);
+    await this.sync();
   }
 
   async truncate(size: number): Promise<void> {

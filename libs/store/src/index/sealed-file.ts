@@ -132,45 +132,84 @@ function sortedQueues(index: SegmentIndex): number[] {
   return queues.sort((a, b) => index.topicOf(a) - index.topicOf(b) || index.queueOf(a) - index.queueOf(b));
 }
 
+interface Columns {
+  readonly hashes: Uint32Array;
+  readonly entries: Uint32Array;
+}
+
 /** (hash, entry in the file) pairs by hash, then entry: a radix sort in passes of 11 bits. */
 async function sortedKeys(index: SegmentIndex, order: Uint32Array): Promise<Uint32Array> {
   const room = index.entryCount + index.keyCount;
-  let hashes = new Uint32Array(room);
-  let entries = new Uint32Array(room);
-  const count = index.copyKeys(hashes, entries);
-  for (let i = 0; i < count; i += 1) entries[i] = order[entries[i] as number] as number;
-  let otherHashes = new Uint32Array(room);
-  let otherEntries = new Uint32Array(room);
-  const pass = (from: Uint32Array, shift: number): void => {
-    const starts = new Uint32Array(2049);
-    for (let i = 0; i < count; i += 1) {
-      const digit = ((from[i] as number) >>> shift) & 2047;
-      starts[digit + 1] = (starts[digit + 1] as number) + 1;
+  let from: Columns = { hashes: new Uint32Array(room), entries: new Uint32Array(room) };
+  let to: Columns = { hashes: new Uint32Array(room), entries: new Uint32Array(room) };
+  let count = index.copyKeys(to.hashes, to.entries);
+  // Ids, one an entry at most, come into the order of entries by being put in their places; keys must be sorted.
+  if (index.keyCount === 0) {
+    count = placeIds(to, count, order, from);
+  } else {
+    renumber(to, count, order, from);
+    for (let shift = 0; shift < 32 && index.entryCount >>> shift > 0; shift += digitBits) {
+      await breath();
+      radixPass(from, from.entries, count, shift, to);
+      [from, to] = [to, from];
     }
-    for (let i = 0; i < 2048; i += 1) starts[i + 1] = (starts[i + 1] as number) + (starts[i] as number);
-    for (let i = 0; i < count; i += 1) {
-      const digit = ((from[i] as number) >>> shift) & 2047;
-      const to = starts[digit] as number;
-      starts[digit] = to + 1;
-      otherHashes[to] = hashes[i] as number;
-      otherEntries[to] = entries[i] as number;
-    }
-    [hashes, otherHashes] = [otherHashes, hashes];
-    [entries, otherEntries] = [otherEntries, entries];
-  };
-  const largest = index.entryCount;
-  for (let shift = 0; shift < 32 && largest >>> shift > 0; shift += 11) {
-    pass(entries, shift);
-    await breath();
   }
-  for (let shift = 0; shift < 32; shift += 11) {
-    pass(hashes, shift);
+  for (let shift = 0; shift < 32; shift += digitBits) {
     await breath();
+    radixPass(from, from.hashes, count, shift, to);
+    [from, to] = [to, from];
   }
+  return paired(from, count);
+}
+
+const digitBits = 11;
+const digits = 1 << digitBits;
+
+// Plain functions over plain arrays: the engine makes them fast, which it does not do to loops of an async function.
+
+function radixPass(from: Columns, by: Uint32Array, count: number, shift: number, to: Columns): void {
+  const starts = new Uint32Array(digits + 1);
+  for (let i = 0; i < count; i += 1) {
+    const digit = ((by[i] as number) >>> shift) & (digits - 1);
+    starts[digit + 1] = (starts[digit + 1] as number) + 1;
+  }
+  for (let i = 0; i < digits; i += 1) starts[i + 1] = (starts[i + 1] as number) + (starts[i] as number);
+  const { hashes, entries } = from;
+  const { hashes: toHashes, entries: toEntries } = to;
+  for (let i = 0; i < count; i += 1) {
+    const digit = ((by[i] as number) >>> shift) & (digits - 1);
+    const at = starts[digit] as number;
+    starts[digit] = at + 1;
+    toHashes[at] = hashes[i] as number;
+    toEntries[at] = entries[i] as number;
+  }
+}
+
+function placeIds(from: Columns, count: number, order: Uint32Array, to: Columns): number {
+  const { hashes, entries } = to;
+  for (let i = 0; i < count; i += 1) hashes[order[from.entries[i] as number] as number] = from.hashes[i] as number;
+  let kept = 0;
+  for (let i = 0; i < hashes.length; i += 1) {
+    if (hashes[i] === 0) continue;
+    hashes[kept] = hashes[i] as number;
+    entries[kept] = i;
+    kept += 1;
+  }
+  return kept;
+}
+
+function renumber(from: Columns, count: number, order: Uint32Array, to: Columns): void {
+  for (let i = 0; i < count; i += 1) {
+    to.hashes[i] = from.hashes[i] as number;
+    to.entries[i] = order[from.entries[i] as number] as number;
+  }
+}
+
+function paired(from: Columns, count: number): Uint32Array {
   const pairs = new Uint32Array(2 * count);
   for (let i = 0; i < count; i += 1) {
-    pairs[2 * i] = hashes[i] as number;
-    pairs[2 * i + 1] = entries[i] as number;
+    pairs[2 * i] = from.hashes[i] as number;
+    pairs[2 * i + 1] = from.entries[i] as number;
   }
   return pairs;
 }

@@ -402,13 +402,8 @@ export class CommitLog {
       const segment = this.active;
       const at = batch.from - segment.first;
       const end = batch.end - segment.first;
-      if (this.room.needsSettling(end)) await this.room.settleTo(end);
-      // From here on no zeros are made over the batch.
-      segment.fileBytes = Math.max(segment.fileBytes, end);
-      await segment.use(async (file) => {
-        await this.retryWhileFull(() => file.write(batch.pieces, at));
-        await file.sync();
-      });
+      await this.room.claim(at, end);
+      await segment.use((file) => this.retryWhileFull(() => file.writeDurably(batch.pieces, at)));
       return this.failure === undefined;
     } catch (caught) {
       this.fail(caught);
@@ -507,7 +502,7 @@ export class CommitLog {
             'Bring the files back, or start with an empty data folder',
         );
       }
-      const file = await this.disk.open(joinPath(this.folder, segmentName(0)), { create: true });
+      const file = await this.disk.open(joinPath(this.folder, segmentName(0)), { create: true, durable: true });
       this.rows.push(new Segment(this.disk, this.folder, logPosition(0), 0, file));
       return logPosition(0);
     }

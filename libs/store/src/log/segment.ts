@@ -81,7 +81,7 @@ export class Segment {
   async use<T>(act: (file: DiskFile) => Promise<T>): Promise<T> {
     this.users += 1;
     try {
-      this.opening ??= this.disk.open(this.path);
+      this.opening ??= this.disk.open(this.path, { durable: true });
       return await act(await this.opening);
     } catch (caught) {
       if (this.users === 1) await this.forgetFailedOpening();

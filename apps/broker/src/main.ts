@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+import { brokerGrpcService, BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
+import { Directory, GrpcNaming } from '@cometmq/client';
+import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
+import { systemClock as clock } from '@cometmq/shared';
+import { FileDisk } from '@cometmq/store';
+import { runProgram, Telemetry } from '@cometmq/telemetry';
+
+import { brokerConfig } from './config.js';
+import { version } from './version.js';
+
+void runProgram({
+  declared: brokerConfig,
+  readFile: (path) => readFileSync(path, 'utf8'),
+  build: (config, { log, fatal }) => {
+    const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+    const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
+    const directory = new Directory(naming, clock);
+    const broker: BrokerService = new BrokerService({
+      ...config,
+      disk: new FileDisk(config.dataDir),
+      folder: 'broker',
+      naming,
+      directory,
+      clock,
+      log,
+      address: (): string => config.advertisedAddress || `${hostname()}:${server.port}`,
+      onFatal: fatal,
+    });
+    const reports = new BrokerReports(broker, directory, config.brokerName, version);
+    const server: GrpcJsServer = new GrpcJsServer({
+      name: 'broker service',
+      host: config.host,
+      port: config.port,
+      services: [brokerGrpcService(broker, reports, config.brokerName, clock)],
+      clock,
+      log: (said, cause) => log.error({ cause: String(cause) }, said),
+    });
+    const telemetry = new Telemetry({
+      service: 'broker',
+      version,
+      labels: { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName },
+      host: config.metricsHost,
+      port: config.metricsPort,
+      otlpEndpoint: config.otlpEndpoint,
+      clock,
+    });
+    telemetry.addReadiness(() => broker.unready());
+    telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    return [telemetry, naming, directory, server, broker];
+  },
+  ready: (config) => `broker ${config.brokerName} is ready on ${config.host}:${config.port}`,
+});

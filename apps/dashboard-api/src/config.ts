@@ -1,0 +1,11 @@
+import { adminSettings } from '@cometmq/admin';
+import { namingSettings } from '@cometmq/client';
+import { declare } from '@cometmq/shared';
+import { telemetrySettings } from '@cometmq/telemetry';
+
+export const dashboardApiConfig = declare(
+  'dashboard-api',
+  'the administrators’ way in: REST with an OpenAPI document and its pages',
+  { ...telemetrySettings, ...namingSettings, ...adminSettings },
+  (config) => config.namesrvAddresses.length > 0 || 'namesrvAddresses: must name at least one name server',
+);

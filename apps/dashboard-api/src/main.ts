@@ -1,0 +1,34 @@
+/** The administrators' way in, as a process of its own. */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+import { AdminServer } from '@cometmq/admin';
+import { Directory, GrpcBrokerAdmin, GrpcNaming } from '@cometmq/client';
+import { GrpcJsChannel } from '@cometmq/rpc';
+import { systemClock as clock, version } from '@cometmq/shared';
+import { runProgram, Telemetry } from '@cometmq/telemetry';
+
+import { dashboardApiConfig } from './config.js';
+
+void runProgram({
+  declared: dashboardApiConfig,
+  readFile: (path) => readFileSync(path, 'utf8'),
+  build: (config, { log }) => {
+    const connect = (address: string) => new GrpcJsChannel({ address, clock });
+    const telemetry = new Telemetry({
+      ...{ service: 'dashboard-api', version, clock, otlpEndpoint: config.otlpEndpoint },
+      ...{ host: config.metricsHost, port: config.metricsPort },
+      labels: { cluster: config.clusterName, node_type: 'dashboard-api', node_id: hostname() },
+    });
+    const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
+    const directory = new Directory(naming, clock);
+    const brokers = new GrpcBrokerAdmin(directory, connect, clock, config.adminRequestMsMax);
+    const admin = new AdminServer({
+      ...{ naming, directory, brokers, clock, log, version, requestMsMax: config.adminRequestMsMax },
+      ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
+    });
+    telemetry.addReadiness(() => admin.unready());
+    return [telemetry, naming, directory, brokers, admin];
+  },
+  ready: (config) => `The REST API is ready: http://${config.adminHost}:${config.adminPort}/docs`,
+});

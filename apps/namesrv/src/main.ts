@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+
+import { EtcdStore } from '@cometmq/metadata';
+import { namingService, NamesrvService } from '@cometmq/namesrv';
+import { GrpcJsServer } from '@cometmq/rpc';
+import { systemClock as clock } from '@cometmq/shared';
+import { runProgram, Telemetry } from '@cometmq/telemetry';
+
+import { namesrvConfig } from './config.js';
+import { version } from './version.js';
+
+void runProgram({
+  declared: namesrvConfig,
+  readFile: (path) => readFileSync(path, 'utf8'),
+  build: (config, { log }) => {
+    let serves = false;
+    const store = new EtcdStore({
+      endpoints: config.etcdEndpoints,
+      root: config.etcdRoot,
+      clock,
+      say: (line) => log.warn({}, line),
+    });
+    const naming = new NamesrvService({ ...config, store, clock, log });
+    const server = new GrpcJsServer({
+      name: 'naming service',
+      host: config.host,
+      port: config.port,
+      services: [namingService(naming)],
+      clock,
+      log: (said, cause) => log.error({ cause: String(cause) }, said),
+    });
+    const telemetry = new Telemetry({
+      service: 'namesrv',
+      version,
+      labels: { cluster: config.clusterName, node_type: 'namesrv', node_id: `${config.host}:${config.port}` },
+      host: config.metricsHost,
+      port: config.metricsPort,
+      otlpEndpoint: config.otlpEndpoint,
+      clock,
+    });
+    telemetry.addReadiness(() => (serves ? undefined : 'the directory has not come from etcd yet'));
+    const gate = {
+      name: 'readiness',
+      start: () => Promise.resolve(void (serves = true)),
+      stop: () => Promise.resolve(void (serves = false)),
+    };
+    return [telemetry, store, naming, server, gate];
+  },
+  ready: (config) => `namesrv is ready on ${config.host}:${config.port}`,
+});

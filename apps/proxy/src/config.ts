@@ -1,0 +1,11 @@
+import { namingSettings } from '@cometmq/client';
+import { advertisedRule, proxySettings } from '@cometmq/proxy';
+import { declare } from '@cometmq/shared';
+import { telemetrySettings } from '@cometmq/telemetry';
+
+export const proxyConfig = declare(
+  'proxy',
+  'the front door: the clients’ gRPC protocol, stateless',
+  { ...telemetrySettings, ...namingSettings, ...proxySettings },
+  advertisedRule,
+);

@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+import { Directory, GrpcNaming, RemoteBrokerLinks } from '@cometmq/client';
+import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
+import { FrontDoorServer, GrpcJsChannel } from '@cometmq/rpc';
+import { systemClock as clock } from '@cometmq/shared';
+import { runProgram, Telemetry } from '@cometmq/telemetry';
+
+import { proxyConfig } from './config.js';
+import { version } from './version.js';
+
+const read = (path: string): string => readFileSync(path, 'utf8');
+
+void runProgram({
+  declared: proxyConfig,
+  readFile: read,
+  build: (config, { log }) => {
+    const failed = (said: string, cause: unknown): void => log.error({ cause: String(cause) }, said);
+    const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+    const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
+    const directory = new Directory(naming, clock);
+    const links = new RemoteBrokerLinks(directory, connect, clock);
+    const messaging = createMessagingService({
+      naming,
+      directory,
+      links,
+      clock,
+      limits: limitsOf(config),
+      advertised: advertisedOf(config.advertisedAddress),
+      log: failed,
+    });
+    const certified = config.tlsCertFile !== '';
+    const door = new FrontDoorServer({
+      host: config.proxyHost,
+      port: config.proxyPort,
+      mode: config.listenMode,
+      ...(certified && { identity: { certPem: read(config.tlsCertFile), keyPem: read(config.tlsKeyFile) } }),
+      services: [messaging.service],
+      clock,
+      log: failed,
+    });
+    door.onStopping(() => messaging.drain());
+    const telemetry = new Telemetry({
+      service: 'proxy',
+      version,
+      labels: { cluster: config.clusterName, node_type: 'proxy', node_id: hostname() },
+      host: config.metricsHost,
+      port: config.metricsPort,
+      otlpEndpoint: config.otlpEndpoint,
+      clock,
+    });
+    const led = (): boolean => [...directory.brokerSets()].some(({ leader }) => leader !== undefined);
+    telemetry.addReadiness(() => (led() ? undefined : 'no broker set has a leader yet'));
+    telemetry.addSource(proxyMetrics(messaging));
+    return [telemetry, naming, directory, links, messaging, door];
+  },
+  ready: (config) => `proxy is ready on ${config.proxyHost}:${config.proxyPort}`,
+});

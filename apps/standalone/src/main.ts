@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { AdminServer } from '@cometmq/admin';
+import { BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
+import { Directory } from '@cometmq/client';
+import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
+import { NamesrvService } from '@cometmq/namesrv';
+import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
+import { FrontDoorServer } from '@cometmq/rpc';
+import { systemClock as clock } from '@cometmq/shared';
+import { FileDisk, FolderLock } from '@cometmq/store';
+import { runProgram, Telemetry } from '@cometmq/telemetry';
+
+import { standaloneConfig } from './config.js';
+import { version } from './version.js';
+
+const read = (path: string): string => readFileSync(path, 'utf8');
+
+/** All parts of the house in one process: the same modules as apart, called without a network between them. */
+void runProgram({
+  declared: standaloneConfig,
+  readFile: read,
+  build: (config, { log, fatal }) => {
+    const failed = (said: string, cause: unknown): void => log.error({ cause: String(cause) }, said);
+    const disk = new FileDisk(config.dataDir);
+    const lock = new FolderLock(disk, 'metadata');
+    const store = new EmbeddedStore(new NodeFiles(join(config.dataDir, 'metadata')), clock);
+    const naming = new NamesrvService({ ...config, store, clock, log });
+    const directory = new Directory(naming, clock);
+    const address = (): string => 'local';
+    const broker = new BrokerService({
+      ...config,
+      disk,
+      folder: 'broker',
+      naming,
+      directory,
+      clock,
+      log,
+      address,
+      onFatal: fatal,
+    });
+    const links = { link: (set: string) => (set === config.brokerName ? broker : undefined) };
+    const limits = limitsOf(config);
+    const advertised = advertisedOf(config.advertisedAddress);
+    const messaging = createMessagingService({
+      naming,
+      directory,
+      links,
+      clock,
+      limits,
+      advertised,
+      log: failed,
+    });
+    const certified = config.tlsCertFile !== '';
+    const door = new FrontDoorServer({
+      host: config.proxyHost,
+      port: config.proxyPort,
+      mode: config.listenMode,
+      ...(certified && { identity: { certPem: read(config.tlsCertFile), keyPem: read(config.tlsKeyFile) } }),
+      services: [messaging.service],
+      clock,
+      log: failed,
+    });
+    door.onStopping(() => messaging.drain());
+    const brokers = new BrokerReports(broker, directory, config.brokerName, version);
+    const admin = new AdminServer({
+      naming,
+      directory,
+      brokers,
+      clock,
+      log,
+      version,
+      host: config.adminHost,
+      port: config.adminPort,
+      hostNames: config.adminHostNames,
+      requestMsMax: config.adminRequestMsMax,
+    });
+    const labels = { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName };
+    const telemetry = new Telemetry({
+      service: 'cometmq',
+      version,
+      labels,
+      host: config.metricsHost,
+      port: config.metricsPort,
+      otlpEndpoint: config.otlpEndpoint,
+      clock,
+    });
+    telemetry.addReadiness(() => broker.unready());
+    telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    telemetry.addSource(proxyMetrics(messaging));
+    return [telemetry, lock, store, naming, directory, broker, messaging, door, admin];
+  },
+  ready: (config) => `CometMQ is ready: clients at ${config.proxyHost}:${config.proxyPort}, REST at ${config.adminPort}`,
+});

@@ -1,0 +1,61 @@
+import { get } from 'node:http';
+import { systemClock } from '@cometmq/shared';
+
+import { AdminServer } from './admin-server.js';
+import { startAdminFixture } from './testing/admin-fixture.js';
+
+describe('the REST API’s server', () => {
+  it('answers on its port, stops while somebody keeps a connection, and answers what was under way', async () => {
+    const fixture = await startAdminFixture();
+    expect(fixture.server.unready()).toBeUndefined();
+    expect((await fetch(`${fixture.url}/api/v1/health`)).status).toBe(200); // Keeps its connection.
+    expect((await fetch(`${fixture.url}/docs/`)).status).toBe(200);
+    expect((await fetch(fixture.url, { redirect: 'manual' })).headers.get('location')).toBe('/docs');
+
+    let release = (): void => undefined;
+    const asked = new Promise<void>((told) => {
+      fixture.brokers.describe = () =>
+        new Promise((_resolve, reject) => {
+          release = () => reject(new Error('too late'));
+          told();
+        });
+    });
+    const underWay = fetch(`${fixture.url}/api/v1/cluster`);
+    await asked;
+    const stopped = fixture.stop();
+    expect(fixture.server.unready()).toBe('the REST API does not listen yet');
+    release();
+    expect(await (await underWay).json()).toMatchObject({ healthy: false });
+    await stopped;
+    await expect(fetch(`${fixture.url}/api/v1/health`)).rejects.toThrow();
+  });
+
+  it('says in one line that its port is taken', async () => {
+    const fixture = await startAdminFixture();
+    const { naming, directory, brokers } = fixture;
+    const rival = new AdminServer({
+      ...{ naming, directory, brokers, clock: systemClock, requestMsMax: 100, version: '0.1.0' },
+      ...{ host: '127.0.0.1', port: fixture.server.port, hostNames: [], log: console },
+    });
+    await expect(rival.start()).rejects.toMatchObject({
+      code: 'CONFIG',
+      reason: expect.stringMatching(/^the REST API can't listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/),
+    });
+    expect(rival.unready()).toBeDefined();
+    await rival.stop();
+    await fixture.stop();
+  });
+
+  it('refuses heads that are too long', async () => {
+    const fixture = await startAdminFixture();
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const headers = { 'x-long': 'a'.repeat(20_000) };
+      get(`${fixture.url}/api/v1/health`, { headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+    expect(status).toBe(431);
+    await fixture.stop();
+  });
+});

@@ -1,0 +1,147 @@
+import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { MqError } from '@cometmq/shared';
+
+import { clusterRoutes } from './cluster-routes.js';
+import type { AdminContext } from './context.js';
+import { groupRoutes } from './group-routes.js';
+import { guard } from './guard.js';
+import { problemMediaType, problemOf } from './problems.js';
+import { schemas } from './schemas.js';
+import { topicRoutes } from './topic-routes.js';
+import { validationError } from './validation.js';
+
+export interface AdminApiOptions {
+  readonly context: AdminContext;
+  readonly host: string;
+  readonly hostNames: readonly string[];
+  readonly version: string;
+}
+
+/** A draft with 64 retry delays is below 2 KiB. */
+const bodyBytesMax = 64 * 1024;
+/** A name of 127 characters, each of them escaped. */
+const nameBytesMax = 512;
+
+/**
+ * The REST API under /api/v1, its OpenAPI document at /openapi.json and, for people, its pages at /docs. Everything that
+ * can go wrong, in whatever layer, leaves as a problem document.
+ */
+export async function buildAdminApi(options: AdminApiOptions): Promise<FastifyInstance> {
+  return buildApp(options, async (app) => serveWhenAsked(app, () => buildDocumented(options)));
+}
+
+/** The same once more, with the document and the pages that tell of it. */
+async function buildDocumented(options: AdminApiOptions): Promise<FastifyInstance> {
+  const { addOpenApi } = await import('./open-api.js');
+  return buildApp(options, (app) => addOpenApi(app, options.version));
+}
+
+/** Document and pages cost more memory and time than all the rest, and most processes are never asked for them. */
+function serveWhenAsked(app: FastifyInstance, build: () => Promise<FastifyInstance>): void {
+  let documented: Promise<FastifyInstance> | undefined;
+  const forward = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    documented ??= build();
+    const { routing } = await documented;
+    reply.hijack();
+    routing(request.raw, reply.raw);
+    return reply;
+  };
+  for (const url of ['/openapi.json', '/docs', '/docs/*']) app.get(url, forward);
+  app.get('/', async (_request, reply) => reply.redirect('/docs'));
+  app.addHook('onClose', async () => (await documented)?.close());
+}
+
+async function buildApp(
+  options: AdminApiOptions,
+  addMore: (app: FastifyInstance) => Promise<void>,
+): Promise<FastifyInstance> {
+  const { context, host, hostNames } = options;
+  const { log } = context;
+  const app = fastify({
+    bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: nameBytesMax, ignoreTrailingSlash: true },
+    rewriteUrl: ({ url }) => literalPrefixes(url ?? '/'),
+    ajv: {
+      customOptions: { removeAdditional: false, coerceTypes: false, allErrors: true, verbose: true, discriminator: true },
+    },
+    schemaErrorFormatter: (errors, part) => validationError(errors, part),
+    // A URL that can't even be read gets here before any hook.
+    frameworkErrors: (error, _request, reply) => void sendError(error, reply),
+  });
+
+  const sendError = (caught: unknown, reply: FastifyReply): FastifyReply => {
+    const { error, status } = understood(caught);
+    if (error.code === 'INTERNAL') log.error({ err: caught }, 'an administrator’s request failed');
+    const problem = problemOf(error, status);
+    return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
+  };
+
+  // The reports have the shape of their schemas (a spec holds them to it); compiling writers for them takes 0.2 s of CPU.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.removeContentTypeParser('text/plain'); // What is no JSON is answered 415, and no form of another site gets in.
+  app.setErrorHandler((caught, _request, reply) => sendError(caught, reply));
+  app.setNotFoundHandler((request, reply) =>
+    sendError(new MqError('NOT_FOUND', `there is no ${request.method} ${pathOf(request)}; /docs shows what there is`), reply),
+  );
+  app.addHook('onRequest', async (request) => guard(request, host, hostNames));
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('x-content-type-options', 'nosniff');
+    reply.header('referrer-policy', 'no-referrer');
+    if (!reply.hasHeader('content-security-policy')) {
+      reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+    }
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+  });
+  app.addHook('preValidation', async (request) => readNumbers(request));
+
+  for (const [name, schema] of Object.entries(schemas)) app.addSchema({ $id: name, ...schema });
+  await addMore(app); // Before the routes it may want to see.
+  await app.register(
+    async (api) => {
+      clusterRoutes(api, context);
+      topicRoutes(api, context);
+      groupRoutes(api, context);
+    },
+    { prefix: '/api/v1' },
+  );
+  await app.ready();
+  return app;
+}
+
+/** Ours, or one of the framework's own with the status it chose; a stranger's words are never shown. */
+function understood(caught: unknown): { error: MqError; status?: number } {
+  if (caught instanceof MqError) return { error: caught };
+  const { statusCode, code, message } = caught as Partial<FastifyError>;
+  if (statusCode === undefined || statusCode >= 500 || !code?.startsWith('FST_')) return { error: MqError.from(caught) };
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return { error: new MqError('BAD_REQUEST', `the body may have ${bodyBytesMax} bytes`), status: 413 };
+  }
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return { error: new MqError('BAD_REQUEST', 'the body must be application/json'), status: 415 };
+  }
+  return { error: new MqError('BAD_REQUEST', message ?? 'the request can not be read'), status: statusCode };
+}
+
+/**
+ * Names begin with a literal %DLQ% or %RETRY%, and people type them so. `%DL` and `%RE` are no escapes, so nothing else
+ * can have been meant.
+ */
+function literalPrefixes(url: string): string {
+  return url.replace(/%(DLQ|RETRY)%(?!25)/g, '%25$1%25');
+}
+
+/** A query is text; what its schema calls an integer is made one, and what is none is left for the validator to refuse. */
+function readNumbers(request: FastifyRequest): void {
+  const schema = request.routeOptions.schema?.querystring as
+    { properties?: Record<string, { type?: string }> } | undefined;
+  const query = request.query as Record<string, unknown>;
+  for (const [name, { type }] of Object.entries(schema?.properties ?? {})) {
+    const value = query[name];
+    if (type === 'integer' && typeof value === 'string' && /^\d{1,15}$/.test(value)) query[name] = Number(value);
+  }
+}
+
+function pathOf(request: FastifyRequest): string {
+  const path = request.url.split('?')[0] ?? '';
+  return path.length > 200 ? `${path.slice(0, 200)}…` : path;
+}

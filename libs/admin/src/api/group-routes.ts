@@ -1,0 +1,123 @@
+import type { FastifyInstance } from 'fastify';
+import type { GroupChange } from '@cometmq/client';
+import { printable, type ConsumerGroup, type GroupStart, type RetryPolicy } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { askAll } from '../reports/ask-all.js';
+import { groupReport, groupView } from '../reports/group-report.js';
+import { change, looksLike } from './changes.js';
+import type { AdminContext } from './context.js';
+import { pageOf, type PageQuery } from './paging.js';
+import { answers } from './responses.js';
+import { groupListQuery, nameParams, ref } from './schemas.js';
+
+interface GroupSettingsBody {
+  readonly fifo?: boolean;
+  readonly attemptsMax?: number;
+  readonly retryPolicy?: RetryPolicy;
+  readonly start?: GroupStart;
+}
+interface GroupDraftBody extends GroupSettingsBody {
+  readonly name: string;
+}
+interface ByName {
+  readonly name: string;
+}
+
+export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
+  const { directory, brokers, clock, requestMsMax, log } = context;
+  const tags = ['groups'];
+  const found = (name: string): ConsumerGroup => {
+    const group = directory.group(name);
+    if (!group) throw new MqError('CONSUMER_GROUP_NOT_FOUND', `there is no consumer group "${printable(name)}"`);
+    return group;
+  };
+
+  app.get<{ Querystring: PageQuery }>('/groups', {
+    schema: {
+      operationId: 'listGroups',
+      tags,
+      summary: 'Consumer groups in the order of their names.',
+      querystring: groupListQuery,
+      response: answers({ status: 200, schema: 'GroupPage', description: 'A page of them.' }, 400),
+    },
+    handler: async ({ query }) => pageOf([...directory.groups()].map(groupView), query),
+  });
+
+  app.post<{ Body: GroupDraftBody }>('/groups', {
+    schema: {
+      operationId: 'createGroup',
+      tags,
+      summary: 'Makes a consumer group.',
+      body: ref('GroupDraft'),
+      response: answers({ status: 201, schema: 'Group', description: 'It was made.' }, 400, 409),
+    },
+    handler: async ({ body, ip }, reply) => {
+      const group = await change(
+        context,
+        (naming) => naming.createGroup(body),
+        ({ id }) => directory.groupById(id) !== undefined,
+      );
+      log.info({ peer: ip, group: group.name }, 'consumer group created');
+      return reply.code(201).header('location', `/api/v1/groups/${encodeURIComponent(group.name)}`).send(groupView(group));
+    },
+  });
+
+  app.get<{ Params: ByName }>('/groups/:name', {
+    schema: {
+      operationId: 'describeGroup',
+      tags,
+      summary: 'A consumer group, its progress in each queue and its members.',
+      params: nameParams('consumer group'),
+      response: answers({ status: 200, schema: 'GroupDescription', description: 'The group.' }, 404),
+    },
+    handler: async ({ params }) => {
+      const group = found(params.name);
+      const answered = await askAll(directory, clock, requestMsMax, (set) => brokers.describeGroup(set, group.id));
+      return groupReport(group, (id) => directory.topicById(id)?.name, answered);
+    },
+  });
+
+  app.patch<{ Params: ByName; Body: GroupSettingsBody }>('/groups/:name', {
+    schema: {
+      operationId: 'updateGroup',
+      tags,
+      summary: 'Changes what is given and leaves the rest.',
+      params: nameParams('consumer group'),
+      body: ref('GroupChange'),
+      response: answers({ status: 200, schema: 'Group', description: 'The group as it is now.' }, 400, 404, 409),
+    },
+    handler: async ({ params, body, ip }) => {
+      const group = await change(
+        context,
+        (naming) => naming.updateGroup(params.name, body satisfies GroupChange),
+        (made) => {
+          const shown = directory.groupById(made.id);
+          return shown !== undefined && looksLike(groupView(shown), groupView(made));
+        },
+      );
+      log.info({ peer: ip, group: group.name, change: body }, 'consumer group changed');
+      return groupView(group);
+    },
+  });
+
+  app.delete<{ Params: ByName }>('/groups/:name', {
+    schema: {
+      operationId: 'deleteGroup',
+      tags,
+      summary: 'Deletes a consumer group with all its progress.',
+      params: nameParams('consumer group'),
+      response: answers({ status: 204, description: 'It is gone.' }, 404),
+    },
+    handler: async ({ params, ip }, reply) => {
+      const known = directory.group(params.name);
+      await change(
+        context,
+        (naming) => naming.deleteGroup(params.name),
+        () => !known || directory.groupById(known.id) === undefined,
+      );
+      log.info({ peer: ip, group: params.name }, 'consumer group deleted');
+      return reply.code(204).send();
+    },
+  });
+}

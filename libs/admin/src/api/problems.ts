@@ -1,0 +1,58 @@
+import { MqError, type ErrorCode } from '@cometmq/shared';
+
+/**
+ * Every error of the API is one problem document (RFC 9457), application/problem+json. `code` is the house's own and
+ * the one to branch on; `detail` is for people. Causes and stacks go to the log, never into a document.
+ */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ErrorCode;
+}
+
+export const problemMediaType = 'application/problem+json';
+
+/** Codes that are not here are the caller's mistake when they begin with ILLEGAL_ or INVALID_, else ours. */
+const statuses: Partial<Record<ErrorCode, number>> = {
+  BAD_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  TOPIC_NOT_FOUND: 404,
+  CONSUMER_GROUP_NOT_FOUND: 404,
+  MESSAGE_NOT_FOUND: 404,
+  OFFSET_NOT_FOUND: 404,
+  ALREADY_EXISTS: 409,
+  CONFLICT: 409,
+  STALE_LAYOUT: 409,
+  MESSAGE_TYPE_CONFLICT: 409,
+  TOO_MANY_REQUESTS: 429,
+  UNSUPPORTED: 501,
+  UNAVAILABLE: 503,
+  NOT_LEADER: 503,
+  TIMEOUT: 504,
+  STORAGE_FULL: 507,
+};
+
+export function statusOf(code: ErrorCode): number {
+  const status = statuses[code];
+  if (status !== undefined) return status;
+  return code.startsWith('ILLEGAL_') || code.startsWith('INVALID_') ? 400 : 500;
+}
+
+export function problemOf(error: MqError, status = statusOf(error.code)): Problem {
+  return {
+    type: `urn:cometmq:problem:${error.code.toLowerCase().replaceAll('_', '-')}`,
+    title: titleOf(error.code),
+    status,
+    detail: error.reason,
+    code: error.code,
+  };
+}
+
+function titleOf(code: ErrorCode): string {
+  const words = code.toLowerCase().replaceAll('_', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

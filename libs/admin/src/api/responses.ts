@@ -1,0 +1,28 @@
+import { problemMediaType } from './problems.js';
+import { ref, type Schema } from './schemas.js';
+
+const problem = (description: string): Schema => ({
+  description,
+  content: { [problemMediaType]: { schema: ref('Problem') } },
+});
+
+const problems: Readonly<Record<number, Schema>> = {
+  400: problem('The request is not right: the detail says what is allowed.'),
+  404: problem('There is no such thing.'),
+  409: problem('It exists already, or it changed meanwhile.'),
+  503: problem('The name service or a broker is not available; the same request may succeed later.'),
+  504: problem('The name service or a broker did not answer in time; the change may have been made.'),
+};
+
+/** The answers of a route: the good one, and the problems it may have. */
+export function answers(
+  good: { readonly status: number; readonly schema?: string; readonly description: string },
+  ...bad: (keyof typeof problems & number)[]
+): Record<number, Schema> {
+  const { status, schema, description } = good;
+  const named = [...new Set([...bad, 503, 504])];
+  return {
+    [status]: schema === undefined ? { type: 'null', description } : { ...ref(schema), description },
+    ...Object.fromEntries(named.map((code) => [code, problems[code] ?? problem('')])),
+  };
+}

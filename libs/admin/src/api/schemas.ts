@@ -1,0 +1,308 @@
+/**
+ * The JSON of the API, written once: these schemas check what comes in, shape what goes out and are the OpenAPI
+ * document. Durations end in `Ms` and are milliseconds, moments are milliseconds since 1970-01-01 UTC, sizes end in
+ * `Bytes`. Fields a schema does not name are refused.
+ */
+import type { MessageTypeName, Permission } from '@cometmq/model';
+import { errorCodes } from '@cometmq/shared';
+import { groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
+
+export type Schema = Readonly<Record<string, unknown>>;
+
+const hour = 3_600_000;
+const year = 365 * 24 * hour;
+/** Numbers that JSON readers hold exactly. */
+const whole = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
+
+export const messageTypes: readonly MessageTypeName[] = [
+  'normal',
+  'fifo',
+  'delay',
+  'transaction',
+  'priority',
+  'lite',
+  'mixed',
+];
+export const permissions: readonly Permission[] = ['readWrite', 'read', 'write', 'none'];
+
+/** What this release stores but does not serve yet. */
+export const notServedYet: readonly MessageTypeName[] = ['fifo', 'delay', 'transaction', 'priority', 'lite'];
+
+export const ref = (name: string): Schema => ({ $ref: `${name}#` });
+
+function object(properties: Record<string, Schema>, required: readonly string[] | 'all', more: Schema = {}): Schema {
+  return {
+    type: 'object',
+    additionalProperties: false,
+    required: required === 'all' ? Object.keys(properties) : required,
+    properties,
+    ...more,
+  };
+}
+
+const arrayOf = (items: Schema, more: Schema = {}): Schema => ({ type: 'array', items, ...more });
+const described = (schema: Schema, description: string): Schema => ({ ...schema, description });
+
+const text: Schema = { type: 'string' };
+const switchOf = (description: string): Schema => ({ type: 'boolean', description });
+
+const topicName = {
+  type: 'string',
+  minLength: 1,
+  maxLength: topicNameLengthMax,
+  description: 'Letters, digits, "%", "|", "-" and "_".',
+} as const;
+const groupName = { ...topicName, maxLength: groupNameLengthMax } as const;
+
+const messageType: Schema = {
+  type: 'string',
+  enum: messageTypes,
+  description: `What messages the topic takes. Can be set, but is not served by this release: ${notServedYet.join(', ')}.`,
+};
+const queues = { type: 'integer', minimum: 1, maximum: 1024 } as const;
+
+/** What a topic may be made with and, but for its type, changed to. */
+const topicSettings = {
+  writeQueues: described(queues, 'New messages go to so many queues on each broker set.'),
+  readQueues: described(queues, 'Consumers are served from so many queues on each broker set.'),
+  permission: { type: 'string', enum: permissions, description: 'What may be done with the queues.' },
+  retentionMs: {
+    type: 'integer',
+    minimum: 1000,
+    maximum: 10 * year,
+    description: "How long messages are kept, consumed or not. Absent: the broker's default.",
+  },
+  retentionBytes: {
+    ...whole,
+    minimum: 1,
+    description: 'How many bytes are kept on each broker set. Absent: no limit of its own.',
+  },
+} as const;
+
+const delayMs = { type: 'integer', minimum: 0, maximum: 24 * hour } as const;
+const retryPolicy: Schema = {
+  type: 'object',
+  required: ['kind'],
+  discriminator: { propertyName: 'kind' },
+  description: 'How long a message waits after each failed delivery.',
+  oneOf: [
+    object(
+      {
+        kind: { type: 'string', const: 'exponential' },
+        initialMs: delayMs,
+        maxMs: delayMs,
+        multiplier: { type: 'number', minimum: 1, maximum: 100 },
+      },
+      'all',
+    ),
+    object(
+      {
+        kind: { type: 'string', const: 'customized' },
+        nextMs: arrayOf(delayMs, { minItems: 1, maxItems: 64, description: 'The last one goes for all that follow.' }),
+      },
+      'all',
+    ),
+  ],
+};
+const groupStart: Schema = {
+  type: 'object',
+  required: ['at'],
+  discriminator: { propertyName: 'at' },
+  description:
+    'Where the group begins in a queue it has never consumed. auto: at the first message while none has ever expired, ' +
+    'else at the end.',
+  oneOf: [
+    object({ at: { type: 'string', enum: ['auto', 'first', 'end'] } }, 'all'),
+    object({ at: { type: 'string', const: 'time' }, timeMs: whole }, 'all'),
+  ],
+};
+
+const groupSettings = {
+  fifo: switchOf('Consume in order within each message group. Can be set, but is not served by this release.'),
+  attemptsMax: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 1000,
+    description: 'How often a message is delivered before it goes to the dead-letter topic.',
+  },
+  retryPolicy,
+  start: groupStart,
+} as const;
+
+const topicFields = {
+  name: text,
+  id: whole,
+  type: messageType,
+  ...topicSettings,
+  typeFixed: switchOf('False while the first message may still decide the type.'),
+  layout: described(whole, 'Rises with every change of the queues.'),
+  inner: switchOf("One of the house's own: dead letters."),
+  createdMs: whole,
+} as const;
+const topicRequired = Object.keys(topicFields).filter((name) => !name.startsWith('retention'));
+
+const groupFields = { name: text, id: whole, ...groupSettings, createdMs: whole } as const;
+
+const brokerSetFields = {
+  name: text,
+  epoch: whole,
+  leader: described(text, 'host:port of the internal service; absent while nobody leads, empty within one process.'),
+  leaderMember: text,
+  inSync: arrayOf(text),
+  writable: switchOf('False: takes no new messages.'),
+  registeredMs: whole,
+} as const;
+
+const brokerState = object(
+  {
+    version: text,
+    incarnation: text,
+    appendEnd: described(whole, 'End of the log, in bytes since its beginning.'),
+    commitEnd: described(whole, 'What consumers see ends here.'),
+    diskBytes: whole,
+    freeBytes: whole,
+    oldestMs: described(whole, 'Time of the oldest record; 0: there is none.'),
+    waitingPolls: whole,
+    sessions: whole,
+  },
+  'all',
+);
+
+const missing = object({ brokerSet: text, detail: text }, 'all');
+const missingList = described(
+  arrayOf(missing),
+  'Broker sets that did not answer: what is said of them is left out, and sums are too small.',
+);
+
+const pageOf = (item: string): Schema =>
+  object(
+    {
+      items: arrayOf(ref(item)),
+      total: described(whole, 'How many match, on all pages.'),
+      next: described(text, 'Give it as `after` to get the next page; absent on the last one.'),
+    },
+    ['items', 'total'],
+  );
+
+/** By name, as they stand in the document's components. */
+export const schemas: Readonly<Record<string, Schema>> = {
+  Problem: object(
+    {
+      type: described(text, 'A URN that names the kind of problem.'),
+      title: text,
+      status: { type: 'integer' },
+      detail: described(text, 'What was wrong and what is allowed.'),
+      code: { type: 'string', enum: errorCodes },
+    },
+    'all',
+  ),
+  Health: object({ status: { type: 'string', enum: ['ok'] } }, 'all'),
+  Cluster: object(
+    {
+      id: text,
+      healthy: switchOf('Every broker set has a leader that answers and takes messages.'),
+      reasons: described(arrayOf(text), 'Why it is not healthy.'),
+      topics: whole,
+      groups: whole,
+      brokerSets: arrayOf(
+        object({ ...brokerSetFields, state: brokerState, problem: text }, [
+          ...['name', 'epoch', 'inSync', 'writable', 'registeredMs'],
+        ]),
+      ),
+    },
+    'all',
+  ),
+  Topic: object(topicFields, topicRequired),
+  TopicPage: pageOf('Topic'),
+  TopicDraft: object({ name: topicName, type: messageType, ...topicSettings }, ['name']),
+  TopicChange: object(topicSettings, [], { minProperties: 1 }),
+  TopicDescription: object(
+    {
+      ...topicFields,
+      bytes: described(whole, 'What the messages take in the logs.'),
+      messages: described(whole, 'Offsets between first and next, over all queues.'),
+      queues: arrayOf(
+        object(
+          {
+            brokerSet: text,
+            queueId: whole,
+            minOffset: described(whole, 'The first one kept.'),
+            maxOffset: described(whole, 'The one the next message gets.'),
+          },
+          'all',
+        ),
+      ),
+      missing: missingList,
+    },
+    [...topicRequired, 'bytes', 'messages', 'queues', 'missing'],
+  ),
+  Group: object(groupFields, 'all'),
+  GroupPage: pageOf('Group'),
+  GroupDraft: object({ name: groupName, ...groupSettings }, ['name']),
+  GroupChange: object(groupSettings, [], { minProperties: 1 }),
+  GroupDescription: object(
+    {
+      ...groupFields,
+      lag: described(whole, 'Messages not done yet.'),
+      inFlight: described(whole, 'Messages handed out and not acknowledged yet.'),
+      ready: described(whole, 'Messages that may be handed out now.'),
+      queues: arrayOf(
+        object(
+          {
+            brokerSet: text,
+            topic: described(text, 'Empty when the topic is gone.'),
+            queueId: whole,
+            minOffset: whole,
+            maxOffset: whole,
+            committed: described(whole, 'All below is done.'),
+            frontier: described(whole, 'The first offset not looked at yet.'),
+            lag: whole,
+            inFlight: whole,
+            ready: whole,
+          },
+          'all',
+        ),
+      ),
+      members: arrayOf(
+        object(
+          {
+            clientId: text,
+            brokerSets: arrayOf(text),
+            subscriptions: arrayOf(
+              object(
+                { topic: text, filter: { type: 'string', enum: ['tag', 'sql'] }, expression: text },
+                'all',
+              ),
+            ),
+          },
+          'all',
+        ),
+      ),
+      missing: missingList,
+    },
+    'all',
+  ),
+};
+
+export const nameParams = (what: string): Schema =>
+  object({ name: { type: 'string', description: `Name of the ${what}; "%" is written %25.` } }, 'all');
+
+const paging = {
+  limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Items on a page.' },
+  after: described(text, '`next` of the page before.'),
+  contains: { type: 'string', minLength: 1, maxLength: topicNameLengthMax, description: 'Part of the name, any case.' },
+} as const;
+
+export const topicListQuery = object(
+  {
+    ...paging,
+    type: { type: 'string', enum: messageTypes },
+    inner: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: "true: only the house's own topics; false: all but these.",
+    },
+  },
+  [],
+);
+export const groupListQuery = object(paging, []);

@@ -1,0 +1,53 @@
+import type { BrokerState, Directory } from '@cometmq/client';
+import type { BrokerSet } from '@cometmq/model';
+
+import type { Answers } from './ask-all.js';
+
+/** A broker as it sees itself, without what its set says too. */
+export type BrokerView = Omit<BrokerState, 'name' | 'epoch' | 'writable'>;
+
+export interface ClusterReport {
+  readonly id: string;
+  readonly healthy: boolean;
+  readonly reasons: readonly string[];
+  readonly topics: number;
+  readonly groups: number;
+  readonly brokerSets: readonly (BrokerSet & { readonly state?: BrokerView; readonly problem?: string })[];
+}
+
+/** The cluster as the directory and its brokers see it. Healthy: messages can be sent to and received from every set. */
+export function clusterReport(directory: Directory, { answers, missing }: Answers<BrokerState>): ClusterReport {
+  const states = new Map(answers.map(({ brokerSet, answer }) => [brokerSet, answer]));
+  const problems = new Map(missing.map(({ brokerSet, detail }) => [brokerSet, detail]));
+  const reasons: string[] = [];
+  const brokerSets = [...directory.brokerSets()]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((set) => {
+      const state = states.get(set.name);
+      const problem = problems.get(set.name);
+      const wrong = wrongWith(set, state, problem);
+      if (wrong !== undefined) reasons.push(`${set.name}: ${wrong}`);
+      return { ...set, ...(state && { state: stateView(state) }), ...(problem !== undefined && { problem }) };
+    });
+  if (brokerSets.length === 0) reasons.push('no broker has registered yet');
+  return {
+    id: directory.clusterId,
+    healthy: reasons.length === 0,
+    reasons,
+    topics: directory.topicCount,
+    groups: directory.groupCount,
+    brokerSets,
+  };
+}
+
+function wrongWith(set: BrokerSet, state: BrokerState | undefined, problem: string | undefined): string | undefined {
+  if (set.leader === undefined) return 'nobody leads';
+  if (problem !== undefined) return problem;
+  if (!set.writable || state?.writable === false) return 'takes no new messages (draining, or its disk is full)';
+  return undefined;
+}
+
+function stateView(state: BrokerState): BrokerView {
+  const { version, incarnation, appendEnd, commitEnd, diskBytes, freeBytes, oldestMs, waitingPolls, sessions } = state;
+  return { version, incarnation, appendEnd, commitEnd, diskBytes, freeBytes, oldestMs, waitingPolls, sessions };
+}

@@ -1,0 +1,110 @@
+import type { GroupState, Session } from '@cometmq/client';
+import type { ConsumerGroup, GroupStart, RetryPolicy, TopicId } from '@cometmq/model';
+
+import type { Answers, Missing } from './ask-all.js';
+
+/** A consumer group as the API shows it. */
+export interface GroupView {
+  readonly name: string;
+  readonly id: number;
+  readonly fifo: boolean;
+  readonly attemptsMax: number;
+  readonly retryPolicy: RetryPolicy;
+  readonly start: GroupStart;
+  readonly createdMs: number;
+}
+
+export interface GroupReport extends GroupView {
+  readonly lag: number;
+  readonly inFlight: number;
+  readonly ready: number;
+  readonly queues: readonly {
+    readonly brokerSet: string;
+    readonly topic: string;
+    readonly queueId: number;
+    readonly minOffset: number;
+    readonly maxOffset: number;
+    readonly committed: number;
+    readonly frontier: number;
+    readonly lag: number;
+    readonly inFlight: number;
+    readonly ready: number;
+  }[];
+  readonly members: readonly MemberView[];
+  readonly missing: readonly Missing[];
+}
+
+interface MemberView {
+  readonly clientId: string;
+  readonly brokerSets: string[];
+  readonly subscriptions: readonly { readonly topic: string; readonly filter: string; readonly expression: string }[];
+}
+
+export function groupView(group: ConsumerGroup): GroupView {
+  const { name, id, fifo, attemptsMax, retryPolicy, start, createdMs } = group;
+  return { name, id, fifo, attemptsMax, retryPolicy, start, createdMs };
+}
+
+export function groupReport(
+  group: ConsumerGroup,
+  topicName: (id: TopicId) => string | undefined,
+  { answers, missing }: Answers<GroupState>,
+): GroupReport {
+  const nameOf = (id: TopicId): string => topicName(id) ?? '';
+  const queues = answers
+    .flatMap(({ brokerSet, answer }) =>
+      answer.queues.map((queue) => ({
+        brokerSet,
+        topic: nameOf(queue.topicId),
+        queueId: queue.queueId,
+        minOffset: queue.queueFirst,
+        maxOffset: queue.queueNext,
+        committed: queue.committed,
+        frontier: queue.frontier,
+        // What has expired before it was done is nobody's backlog.
+        lag: Math.max(0, queue.queueNext - Math.max(queue.committed, queue.queueFirst)),
+        inFlight: queue.inFlight,
+        ready: queue.ready,
+      })),
+    )
+    .sort((a, b) => order(a.topic, b.topic) || order(a.brokerSet, b.brokerSet) || a.queueId - b.queueId);
+  const sum = (figure: 'lag' | 'inFlight' | 'ready'): number => queues.reduce((total, queue) => total + queue[figure], 0);
+  return {
+    ...groupView(group),
+    lag: sum('lag'),
+    inFlight: sum('inFlight'),
+    ready: sum('ready'),
+    queues,
+    members: membersOf(answers, nameOf),
+    missing,
+  };
+}
+
+/** Every leader knows every member: one line each, however many sets have told of it. */
+function membersOf(answers: Answers<GroupState>['answers'], nameOf: (id: TopicId) => string): MemberView[] {
+  const byClient = new Map<string, MemberView>();
+  for (const { brokerSet, answer } of answers) {
+    for (const session of answer.members) {
+      const known = byClient.get(session.clientId);
+      if (known) known.brokerSets.push(brokerSet);
+      else byClient.set(session.clientId, memberView(session, brokerSet, nameOf));
+    }
+  }
+  return [...byClient.values()].sort((a, b) => order(a.clientId, b.clientId));
+}
+
+function memberView(session: Session, brokerSet: string, nameOf: (id: TopicId) => string): MemberView {
+  return {
+    clientId: session.clientId,
+    brokerSets: [brokerSet],
+    subscriptions: session.subscriptions.map(({ topicId, filter }) => ({
+      topic: nameOf(topicId),
+      filter: filter.type,
+      expression: filter.expression,
+    })),
+  };
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

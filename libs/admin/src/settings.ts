@@ -1,0 +1,28 @@
+import { list, millis, port, text } from '@cometmq/shared';
+
+const second = 1000;
+
+/** What can be set of the administrators' way in, wherever it runs. */
+export const adminSettings = {
+  adminHost: text({ default: '0.0.0.0', why: 'The address the REST API listens on.' }),
+  adminPort: port({ default: 8082, why: 'The REST API, its OpenAPI document and its pages; 0: any free port.' }),
+  adminRequestMsMax: millis({
+    default: 10 * second,
+    min: 100,
+    max: 120 * second,
+    why: 'How long the REST API waits for the name service or a broker before it answers with an error.',
+  }),
+  adminHostNames: list({
+    default: [],
+    why: 'Host names a browser may reach the REST API by while it listens on a loopback address; localhost always may.',
+  }),
+};
+
+/** The same on a machine of one's own: nobody else is let in until asked for, as there is no login yet. */
+export const localAdminSettings = {
+  ...adminSettings,
+  adminHost: text({
+    default: '127.0.0.1',
+    why: 'The address the REST API listens on. 0.0.0.0 lets everybody on the network administer this broker.',
+  }),
+};

@@ -1,0 +1,3 @@
+export * from './testing/admin-fixture.js';
+export * from './testing/fake-brokers.js';
+export * from './testing/fake-naming.js';

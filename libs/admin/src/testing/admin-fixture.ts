@@ -1,0 +1,44 @@
+import { Directory } from '@cometmq/client';
+import { systemClock, type Clock } from '@cometmq/shared';
+import { silentLogger } from '@cometmq/telemetry';
+
+import { AdminServer } from '../admin-server.js';
+import { FakeBrokers } from './fake-brokers.js';
+import { FakeNaming } from './fake-naming.js';
+
+export interface AdminFixture {
+  readonly naming: FakeNaming;
+  readonly brokers: FakeBrokers;
+  readonly directory: Directory;
+  readonly server: AdminServer;
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** The real REST API on a free port of this machine, over a cluster of one healthy broker set that is all fake. */
+export async function startAdminFixture(clock: Clock = systemClock): Promise<AdminFixture> {
+  const naming = new FakeNaming();
+  const brokers = new FakeBrokers();
+  brokers.states.set('broker-0', {});
+  naming.putBroker({
+    name: 'broker-0',
+    epoch: 1,
+    leader: 'broker-0:10911',
+    leaderMember: 'broker-0/volume-1',
+    inSync: ['broker-0/volume-1'],
+    writable: true,
+    registeredMs: 1_700_000_000_000,
+  });
+  const directory = new Directory(naming, clock);
+  await directory.start();
+  const server = new AdminServer({
+    ...{ naming, directory, brokers, clock, log: silentLogger, requestMsMax: 500 },
+    ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0' },
+  });
+  await server.start();
+  const stop = async (): Promise<void> => {
+    await server.stop();
+    await directory.stop();
+  };
+  return { naming, brokers, directory, server, url: `http://127.0.0.1:${server.port}`, stop };
+}

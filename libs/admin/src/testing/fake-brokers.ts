@@ -1,0 +1,50 @@
+import type { BrokerAdmin, BrokerState, GroupState, TopicState } from '@cometmq/client';
+import type { GroupId, TopicId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+/** Brokers that say what they were told to; a set that was told nothing does not answer. */
+export class FakeBrokers implements BrokerAdmin {
+  readonly states = new Map<string, Partial<BrokerState>>();
+  readonly groups = new Map<GroupId, GroupState>();
+  readonly topics = new Map<TopicId, TopicState>();
+
+  reset(): void {
+    this.states.clear();
+    this.groups.clear();
+    this.topics.clear();
+  }
+
+  async describe(brokerSet: string): Promise<BrokerState> {
+    return {
+      name: brokerSet,
+      incarnation: 'volume-1',
+      epoch: 1,
+      appendEnd: 4096,
+      commitEnd: 4096,
+      diskBytes: 268_435_456,
+      freeBytes: 1_000_000_000,
+      oldestMs: 0,
+      writable: true,
+      version: '0.1.0',
+      waitingPolls: 0,
+      sessions: 0,
+      ...this.known(brokerSet),
+    };
+  }
+
+  async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {
+    this.known(brokerSet);
+    return this.groups.get(groupId) ?? { queues: [], members: [] };
+  }
+
+  async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {
+    this.known(brokerSet);
+    return this.topics.get(topicId) ?? { queues: [], bytes: 0 };
+  }
+
+  private known(brokerSet: string): Partial<BrokerState> {
+    const state = this.states.get(brokerSet);
+    if (!state) throw new MqError('UNAVAILABLE', `the leader of ${brokerSet} can't be reached`);
+    return state;
+  }
+}

@@ -1,0 +1,99 @@
+import { internal } from '@cometmq/proto';
+import { groupId, topicId, type BrokerSet } from '@cometmq/model';
+import { answering, GrpcJsChannel, GrpcJsServer, type GrpcService } from '@cometmq/rpc';
+import { MqError, systemClock } from '@cometmq/shared';
+
+import { Directory } from './directory.js';
+import { GrpcBrokerAdmin } from './grpc-broker-admin.js';
+import type { DirectoryUpdate, Naming } from './naming.js';
+
+// Goal: what a broker says of itself reaches the other side whole. Method: real gRPC to a broker that says known figures.
+const figures = {
+  name: 'broker-0',
+  incarnation: 'v1',
+  epoch: 7,
+  appendEnd: 2 ** 40,
+  commitEnd: 2 ** 40 - 5,
+  diskBytes: 1,
+  freeBytes: 2,
+  oldestMs: 1_700_000_000_000,
+  writable: true,
+  version: '0.1.0',
+  waitingPolls: 3,
+  sessions: 4,
+};
+const groupQueue = {
+  ...{ topicId: 5, queueId: 1, committed: 10, frontier: 12, queueFirst: 1, queueNext: 20, inFlight: 2, ready: 1 },
+};
+const session = { clientId: 'c', groupId: 9, subscriptions: [{ topicId: 5, filter: { type: 'tag', expression: 'a' } }] };
+
+const service: GrpcService = {
+  name: 'cometmq.v1.BrokerService',
+  methods: {
+    Describe: { kind: 'unary', handler: answering(async () => internal.DescribeBrokerResponse.encode(figures).finish()) },
+    DescribeGroup: {
+      kind: 'unary',
+      handler: answering(async (bytes) => {
+        const { groupId: id } = internal.DescribeGroupRequest.decode(bytes);
+        if (id !== 9) throw new MqError('NOT_LEADER', 'another one leads');
+        return internal.DescribeGroupResponse.encode({ queues: [groupQueue], sessions: [session] }).finish();
+      }),
+    },
+    DescribeTopic: {
+      kind: 'unary',
+      handler: answering(async (bytes) => {
+        const { topicId: id } = internal.DescribeTopicRequest.decode(bytes);
+        return internal.DescribeTopicResponse.encode({ queues: [{ queueId: 0, first: 2, next: 8 }], bytes: id }).finish();
+      }),
+    },
+  },
+};
+
+function directoryOf(leader: string | undefined): Directory {
+  const directory = new Directory({ watch: () => () => undefined } as unknown as Naming, systemClock);
+  directory.apply({ kind: 'broker', revision: 1, broker: setOf('broker-0', leader) });
+  return directory;
+}
+
+function setOf(name: string, leader: string | undefined): BrokerSet {
+  return { name, epoch: 1, leader, inSync: [], writable: true, registeredMs: 0 };
+}
+
+const connect = (address: string) => new GrpcJsChannel({ address, clock: systemClock });
+
+describe('an operator’s questions over gRPC', () => {
+  const server = new GrpcJsServer({ host: '127.0.0.1', port: 0, clock: systemClock, services: [service], log: () => undefined });
+  let directory: Directory;
+  let admin: GrpcBrokerAdmin;
+
+  beforeAll(async () => {
+    await server.start();
+    directory = directoryOf(`127.0.0.1:${server.port}`);
+    admin = new GrpcBrokerAdmin(directory, connect, systemClock);
+    await admin.start();
+  });
+  afterAll(async () => {
+    await admin.stop();
+    await server.stop();
+  });
+
+  it('are answered whole', async () => {
+    expect(await admin.describe('broker-0')).toEqual(figures);
+    expect(await admin.describeGroup('broker-0', groupId(9))).toEqual({ queues: [groupQueue], members: [session] });
+    expect(await admin.describeTopic('broker-0', topicId(77))).toEqual({
+      queues: [{ queueId: 0, first: 2, next: 8 }],
+      bytes: 77,
+    });
+  });
+
+  it('keep the broker’s code when it refuses', async () => {
+    await expect(admin.describeGroup('broker-0', groupId(1))).rejects.toMatchObject({ code: 'NOT_LEADER' });
+  });
+
+  it('are not asked where nobody leads, or of a set that is not there', async () => {
+    await expect(admin.describe('broker-9')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const gone: DirectoryUpdate = { kind: 'broker', revision: 2, broker: setOf('broker-1', undefined) };
+    directory.apply(gone);
+    await expect(admin.describe('broker-1')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});

@@ -1,0 +1,1 @@
+export * from './testing/fake-front-door.js';

@@ -1,0 +1,401 @@
+import { groupId, queueId, queueOffset, RecordKind, topicId, type GroupId, type Receipt } from '@cometmq/model';
+import * as fc from 'fast-check';
+
+import { decodeHandOut, GroupsView, type TagMatcher } from './index.js';
+import type { OffsetRuns } from './offset-runs.js';
+import { everyTag, FoldingLog, MemoryQueue, tags } from './testing.js';
+
+/**
+ * Goal: no message is lost, none is with two clients at once, attempts and figures are right, whatever happens in
+ * whatever order, through any crash. Method: any run of events against a view and, beside it, an oracle that keeps one
+ * plain object a message; what a pop answers must be what the oracle allows, and all that it demands.
+ */
+interface Fate {
+  done: boolean;
+  attempt: number;
+  /** Invisible until; undefined while nobody was given it. */
+  dueMs: number | undefined;
+  lease: { epoch: number; position: number; client: string; autoRenew: boolean; handedMs: number } | undefined;
+  /** True while the due time is the lease's. */
+  held: boolean;
+  parked: boolean;
+}
+
+const topic = topicId(7);
+const [A, B, C] = [11, 22, 33];
+const attemptsMax = 3;
+
+interface Member {
+  readonly group: GroupId;
+  readonly client: string;
+  readonly filter: TagMatcher;
+  readonly autoRenew: boolean;
+}
+const member = (group: number, client: string, filter: TagMatcher, autoRenew: boolean): Member => ({
+  group: groupId(group),
+  client,
+  filter,
+  autoRenew,
+});
+const members = [
+  member(1, 'all-1', everyTag, true),
+  member(1, 'all-2', everyTag, false),
+  member(2, 'a', tags(A), true),
+  member(2, 'b', tags(B), false),
+  member(2, 'ab', tags(A, B), true), // Nobody of group 2 wants C.
+  member(3, 'c', tags(C), true),
+  member(3, 'any', everyTag, false),
+] as const;
+
+const queueCount = 2;
+const starts = [0, 3];
+
+class World {
+  nowMs = 1_000_000;
+  readonly queues = Array.from({ length: queueCount }, () => new MemoryQueue());
+  view = new GroupsView();
+  readonly log = new FoldingLog(this.view);
+  readonly saved = new Map<string, Uint8Array>();
+  savedRecords = 0;
+  readonly fates = new Map<string, Fate>();
+  receipts: Receipt[] = [];
+  readonly generations = new Map<string, number>();
+  readonly known = new Set<string>();
+
+  fate(group: number, queue: number, offset: number): Fate {
+    const key = `${group}/${queue}/${offset}`;
+    let fate = this.fates.get(key);
+    if (!fate) {
+      const done = offset < (starts[queue] ?? 0);
+      fate = { done, attempt: 0, dueMs: undefined, lease: undefined, held: false, parked: false };
+      this.fates.set(key, fate);
+    }
+    return fate;
+  }
+
+  pop(who: Member, max: number, scanMax: number, order: readonly number[]): boolean {
+    const others = members.filter((m) => m.group === who.group).map((m) => m.filter);
+    const visibleAtMs = this.nowMs + 60_000;
+    const decision = this.view.decidePop({
+      groupId: who.group,
+      clientId: who.client,
+      autoRenew: who.autoRenew,
+      nowMs: this.nowMs,
+      visibleAtMs,
+      messagesMax: max,
+      bytesMax: 1500,
+      attemptsMax,
+      filter: who.filter,
+      groupFilters: others,
+      scanMax,
+      queues: order.map((q) => ({
+        topicId: topic,
+        queueId: queueId(q),
+        start: queueOffset(starts[q] ?? 0),
+        source: this.queues[q] as MemoryQueue,
+      })),
+    });
+    for (const dead of decision.deadLetters) {
+      const fate = this.fate(who.group, dead.queueId, dead.offset);
+      expect(this.available(fate)).toBe(true);
+      expect(fate.attempt).toBe(attemptsMax);
+      expect(dead.attempt).toBe(attemptsMax);
+    }
+    const lease = decision.record && this.log.append(decision.record, this.nowMs);
+    if (decision.record) {
+      const written = decodeHandOut(decision.record.payload);
+      for (const queue of written.queues) {
+        this.known.add(`${who.group}/${queue.queueId}`);
+        offsets(queue.passed, (offset) => {
+          const fate = this.fate(who.group, queue.queueId, offset);
+          const tag = this.queues[queue.queueId]?.tagHashes[offset] ?? 0;
+          expect(others.some((f) => f.all || f.wants(tag))).toBe(false);
+          expect(fate.done).toBe(false);
+          fate.done = true;
+        });
+        offsets(queue.parked, (offset) => {
+          const fate = this.fate(who.group, queue.queueId, offset);
+          expect(fate.done || fate.parked).toBe(false);
+          expect(this.available(fate)).toBe(true);
+          Object.assign(fate, { parked: true, dueMs: undefined, lease: undefined, held: false });
+        });
+      }
+    }
+    expect(decision.handed.length).toBeLessThanOrEqual(max);
+    for (const message of decision.handed) {
+      const fate = this.fate(who.group, message.queueId, message.offset);
+      const tag = this.queues[message.queueId]?.tagHashes[message.offset] ?? 0;
+      expect(this.available(fate)).toBe(true);
+      expect(message.offset).toBeGreaterThanOrEqual(this.queues[message.queueId]?.first ?? 0);
+      expect(who.filter.all || who.filter.wants(tag)).toBe(true);
+      expect(message.attempt).toBe(fate.attempt + 1);
+      expect(message.position).toBe(1000 * message.offset);
+      const { autoRenew, client } = who;
+      Object.assign(fate, {
+        attempt: message.attempt,
+        dueMs: visibleAtMs,
+        lease: { epoch: this.log.epoch, position: lease, client, autoRenew, handedMs: this.nowMs },
+        held: true,
+        parked: false,
+      });
+      this.receipts.push(this.log.receipt(who.group, message, lease!));
+    }
+    if (decision.deadLetters.length > 0) {
+      this.log.append(this.view.decideDeadLetter(who.group, decision.deadLetters), this.nowMs);
+      for (const { queueId: q, offset } of decision.deadLetters) this.fate(who.group, q, offset).done = true;
+    }
+    if (decision.exhausted) this.expectNothingLeft(who, order);
+    if (decision.nextDueMs !== undefined) expect(decision.nextDueMs).toBeGreaterThan(this.nowMs);
+    return decision.exhausted;
+  }
+
+  constructor() {
+    starts.forEach((start, q) => this.queues[q]?.send(...Array.from({ length: start }, () => A)));
+  }
+
+  private available(fate: Fate): boolean {
+    return !fate.done && (fate.dueMs === undefined || fate.dueMs <= this.nowMs);
+  }
+
+  private expectNothingLeft(who: Member, order: readonly number[]): void {
+    for (const q of order) {
+      const queue = this.queues[q] as MemoryQueue;
+      for (let offset = queue.first as number; offset < queue.next; offset += 1) {
+        const tag = queue.tagHashes[offset] ?? 0;
+        if (!who.filter.all && !who.filter.wants(tag)) continue;
+        const left = this.available(this.fate(who.group, q, offset));
+        if (left) throw new Error(`lost: ${who.client} was not given ${q}/${offset}`);
+      }
+    }
+  }
+
+  ack(picked: readonly Receipt[]): void {
+    const decision = this.view.decideAck(picked, this.nowMs);
+    const expected = picked.map((receipt) => {
+      if (receipt.generation !== this.generation(receipt)) return 'noEffect';
+      const fate = this.fate(receipt.groupId, receipt.queueId, receipt.offset);
+      if (fate.done) return 'noEffect';
+      const mine = fate.lease?.position === receipt.leasePosition && fate.lease.epoch === receipt.leaseEpoch;
+      return mine || !fate.held || this.available(fate) ? 'done' : 'noEffect';
+    });
+    expect(decision.outcomes).toEqual(expected);
+    if (decision.record) this.log.append(decision.record, this.nowMs);
+    picked.forEach((receipt, i) => {
+      if (expected[i] === 'done') this.fate(receipt.groupId, receipt.queueId, receipt.offset).done = true;
+    });
+  }
+
+  set(picked: readonly Receipt[], visibleAtMs: number, back: boolean): void {
+    const decision = back
+      ? this.view.decideHandBack(picked, visibleAtMs)
+      : this.view.decideChange(picked.map((receipt) => ({ receipt, visibleAtMs })));
+    const judged = picked.map((receipt) => {
+      const fate = this.fate(receipt.groupId, receipt.queueId, receipt.offset);
+      const mine = fate.lease?.position === receipt.leasePosition && fate.lease.epoch === receipt.leaseEpoch;
+      const current = receipt.generation === this.generation(receipt);
+      return current && !fate.done && mine && (!back || fate.held) ? 'done' : 'noEffect';
+    });
+    expect(decision.outcomes).toEqual(judged);
+    if (decision.record) this.log.append(decision.record, this.nowMs);
+    new Set(picked.filter((_, i) => judged[i] === 'done')).forEach((receipt) => {
+      const fate = this.fate(receipt.groupId, receipt.queueId, receipt.offset);
+      Object.assign(fate, { dueMs: visibleAtMs, held: false, attempt: fate.attempt - (back ? 1 : 0) });
+    });
+  }
+
+  renew(living: readonly Member[]): void {
+    const lives = (group: GroupId, client: string) => living.some((m) => m.group === group && m.client === client);
+    const records = this.view.decideRenewals(this.nowMs, lives);
+    for (const record of records) this.log.append(record, this.nowMs);
+    for (const m of living) {
+      const its = this.heldOf(m).filter((f) => f.lease?.autoRenew && f.lease.handedMs > this.nowMs - 3 * 3600_000);
+      if (!its.some((fate) => (fate.dueMs ?? 0) - this.nowMs < 20_000)) continue;
+      for (const fate of its) fate.dueMs = Math.max(fate.dueMs ?? 0, this.nowMs + 60_000);
+    }
+  }
+
+  gone(who: Member): void {
+    const visibleAtMs = this.nowMs + 1000;
+    const record = this.view.decideClientGone(who.group, who.client, visibleAtMs);
+    const its = this.heldOf(who).filter((fate) => (fate.dueMs ?? 0) > visibleAtMs);
+    expect(record !== undefined).toBe(its.length > 0);
+    if (record) this.log.append(record, this.nowMs);
+    for (const fate of its) fate.dueMs = visibleAtMs;
+  }
+
+  private heldOf(who: Member): Fate[] {
+    return [...this.fates]
+      .filter(([key, f]) => key.startsWith(`${who.group}/`) && f.held && !f.done && f.lease?.client === who.client)
+      .map(([, fate]) => fate);
+  }
+
+  expire(q: number, count: number): void {
+    const queue = this.queues[q] as MemoryQueue;
+    queue.first = queueOffset(Math.min(queue.next, queue.first + count));
+    const payload = Buffer.alloc(20);
+    payload.writeUInt32LE(1, 0);
+    payload.writeUInt32LE(topic, 4);
+    payload.writeUInt32LE(q, 8);
+    payload.writeUInt32LE(queue.first, 12);
+    this.log.append({ kind: RecordKind.expiry, payload }, this.nowMs);
+    for (const m of members) {
+      for (let offset = 0; offset < queue.first; offset += 1) this.fate(m.group, q, offset).done = true;
+    }
+  }
+
+  reset(group: number, q: number, back: number): void {
+    const queue = this.queues[q] as MemoryQueue;
+    const offset = Math.max(queue.first, queue.next - back);
+    const record = this.view.decideReset(groupId(group), topic, queueId(q), queueOffset(offset));
+    this.log.append(record, this.nowMs);
+    this.known.add(`${group}/${q}`);
+    this.generations.set(`${group}/${q}`, (this.generations.get(`${group}/${q}`) ?? 0) + 1);
+    for (let at = 0; at < queue.next; at += 1) {
+      const fate = this.fate(group, q, at);
+      Object.assign(fate, { done: at < offset, attempt: 0, dueMs: undefined, lease: undefined, held: false, parked: false });
+    }
+  }
+
+  checkpoint(): void {
+    for (const { key, value } of this.view.takeChanges()) {
+      if (value) this.saved.set(key, value);
+      else this.saved.delete(key);
+    }
+    this.savedRecords = this.log.records.length;
+    this.expectSame(this.rebuilt());
+    expect(this.view.takeChanges()).toEqual([]);
+  }
+
+  crash(): void {
+    const next = this.rebuilt();
+    this.expectSame(next);
+    this.view = next;
+    this.log.view = next;
+    this.log.epoch += 1;
+  }
+
+  private rebuilt(): GroupsView {
+    const view = new GroupsView();
+    for (const [key, value] of this.saved) view.load(key, value);
+    for (const record of this.log.records.slice(this.savedRecords)) view.fold(record);
+    return view;
+  }
+
+  private expectSame(other: GroupsView): void {
+    expect(other.describe()).toEqual(this.view.describe());
+    for (const group of this.view.groups()) expect(other.progressOf(group)).toEqual(this.view.progressOf(group));
+  }
+
+  check(): void {
+    for (const key of this.known) {
+      const [group = 0, q = 0] = key.split('/').map(Number);
+      const figures = this.view.figures(groupId(group), topic, queueId(q))!;
+      const queue = this.queues[q] as MemoryQueue;
+      const seen = Array.from({ length: queue.next }, (_, offset) => this.fate(group, q, offset));
+      const open = seen.findIndex((fate, offset) => offset < figures.frontier && !fate.done);
+      expect(figures.committed).toBe(open < 0 ? figures.frontier : open);
+      const flying = seen.filter((fate) => !fate.done && fate.dueMs !== undefined);
+      expect(figures.inFlight).toBe(flying.length);
+      expect(figures.waiting).toBe(flying.filter((fate) => !fate.held).length);
+      expect(figures.parked).toBe(seen.filter((fate) => !fate.done && fate.parked).length);
+      expect(figures.generation).toBe(this.generations.get(key) ?? 0);
+      const due = flying.map((fate) => fate.dueMs ?? 0).sort((a, b) => a - b)[0];
+      expect(figures.nextDueMs).toBe(due);
+    }
+  }
+
+  private generation(receipt: Receipt): number {
+    return this.generations.get(`${receipt.groupId}/${receipt.queueId}`) ?? 0;
+  }
+}
+
+function offsets(runs: OffsetRuns, act: (offset: number) => void): void {
+  runs.starts.forEach((start, i) => {
+    for (let offset = start; offset < start + (runs.counts[i] ?? 0); offset += 1) act(offset);
+  });
+}
+
+type Event = (world: World) => void;
+
+const who = fc.constantFrom(...members);
+const queue = fc.nat(queueCount - 1);
+const order = fc.constantFrom([0, 1], [1, 0], [0], [1]);
+/** Some of the receipts ever given out, mostly young ones; some twice. */
+const picks = fc.array(fc.tuple(fc.nat(30), fc.boolean()), { minLength: 1, maxLength: 12 });
+const pick = (world: World, chosen: readonly (readonly [number, boolean])[]): Receipt[] =>
+  chosen.flatMap(([at, old]) => {
+    const list = world.receipts;
+    const found = list[old ? at % Math.max(1, list.length) : list.length - 1 - at];
+    return found ? [found] : [];
+  });
+
+const event: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(queue, fc.array(fc.constantFrom(0, A, B, C), { minLength: 1, maxLength: 40 }))
+      .map(([q, list]) => (w) => w.queues[q]?.send(...list)),
+  },
+  {
+    weight: 14,
+    arbitrary: fc
+      .tuple(who, fc.integer({ min: 1, max: 32 }), fc.constantFrom(1, 5, 40, 1000), order)
+      .map(([m, max, scan, list]) => (w) => void w.pop(m, max, scan, list)),
+  },
+  { weight: 8, arbitrary: picks.map((chosen) => (w) => w.ack(pick(w, chosen))) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(picks, fc.constantFrom(0, 5000, 90_000))
+      .map(([chosen, ms]) => (w) => w.set([...new Set(pick(w, chosen))], w.nowMs + ms, false)),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(picks, fc.constantFrom(0, 2000))
+      .map(([chosen, ms]) => (w) => w.set([...new Set(pick(w, chosen))], w.nowMs + ms, true)),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.constantFrom(1, 999, 30_000, 45_000, 61_000, 4 * 3600_000).map((ms) => (w) => void (w.nowMs += ms)),
+  },
+  { weight: 3, arbitrary: fc.subarray([...members]).map((living) => (w) => w.renew(living)) },
+  { weight: 2, arbitrary: who.map((m) => (w) => w.gone(m)) },
+  { weight: 1, arbitrary: fc.tuple(queue, fc.nat(60)).map(([q, count]) => (w) => w.expire(q, count)) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.integer({ min: 1, max: 3 }), queue, fc.nat(80)).map(([g, q, back]) => (w) => w.reset(g, q, back)),
+  },
+  { weight: 3, arbitrary: fc.constant((w) => w.checkpoint()) },
+  { weight: 3, arbitrary: fc.constant((w) => w.crash()) },
+);
+
+describe('delivery state of groups, against an oracle', () => {
+  it.each([1, 2, 3, 4])('loses nothing, gives nothing to two at once, forgets nothing in a crash (seed %i)', (seed) => {
+    fc.assert(
+      fc.property(fc.array(event, { minLength: 20, maxLength: 120, size: 'max' }), (events) => {
+        const world = new World();
+        for (const act of events) {
+          act(world);
+          world.check();
+        }
+        // In the end, when all leases have run out and everyone asks, every message was with somebody who wanted it.
+        for (let round = 0; round <= attemptsMax; round += 1) {
+          world.nowMs += 5 * 3600_000;
+          for (const m of members) for (let turn = 0; turn < 1000 && !world.pop(m, 32, 1000, [0, 1]); turn += 1);
+          world.check();
+        }
+        world.nowMs += 5 * 3600_000;
+        for (const m of members) while (!world.pop(m, 32, 1000, [0, 1]));
+        world.check();
+        for (const m of members) {
+          for (const figures of world.view.progressOf(m.group)) {
+            expect(figures.inFlight + figures.parked).toBe(0);
+            expect(figures.committed).toBe(world.queues[figures.queueId]?.next);
+          }
+        }
+      }),
+      { seed, numRuns: Number(process.env.RUNS ?? 60), endOnFailure: !!process.env.FAST },
+    );
+  });
+});

@@ -1,0 +1,77 @@
+import {
+  logPosition,
+  queueOffset,
+  type LogPosition,
+  type QueueOffset,
+  type RecordKind,
+  type Receipt,
+  type GroupId,
+  type Epoch,
+} from '@cometmq/model';
+
+import type { HandedMessage } from './decisions.js';
+import type { GroupsView } from './groups-view.js';
+import type { DecidedRecord, FoldedRecord, QueueEntries, QueueSource, TagMatcher } from './ports.js';
+
+export const everyTag: TagMatcher = { all: true, hashes: [], wants: () => true };
+
+export function tags(...hashes: number[]): TagMatcher {
+  return { all: false, hashes, wants: (tagHash) => hashes.includes(tagHash) };
+}
+
+/** A queue in memory, every message of 100 bytes. What `isAway` says is not in memory. */
+export class MemoryQueue implements QueueSource {
+  first = queueOffset(0);
+  readonly tagHashes: number[] = [];
+  isAway: (offset: number) => boolean = () => false;
+  /** Offsets asked for. */
+  asked = 0;
+
+  get next(): QueueOffset {
+    return queueOffset(this.tagHashes.length);
+  }
+
+  send(...tagHashes: number[]): void {
+    this.tagHashes.push(...tagHashes);
+  }
+
+  entries(from: QueueOffset, max: number): QueueEntries | undefined {
+    if (this.isAway(from)) return undefined;
+    let count = 1;
+    while (count < max && from + count < this.next && !this.isAway(from + count)) count += 1;
+    this.asked += count;
+    return {
+      from,
+      count,
+      position: (i) => logPosition(1000 * (from + i)),
+      size: () => 100,
+      tagHash: (i) => this.tagHashes[from + i] ?? 0,
+      groupHash: () => 0,
+    };
+  }
+}
+
+/** The log, as far as a view can tell: appends what was decided and folds it at once. */
+export class FoldingLog {
+  readonly records: FoldedRecord[] = [];
+  epoch = 1;
+  private end = 4096;
+
+  constructor(public view: GroupsView) {}
+
+  /** The record's position. */
+  append(record: DecidedRecord | { kind: RecordKind; payload: Uint8Array }, timestampMs: number): LogPosition {
+    const position = logPosition(this.end);
+    this.end += 64 + record.payload.length;
+    const folded = { ...record, position, epoch: this.epoch, timestampMs };
+    this.records.push(folded);
+    this.view.fold(folded);
+    return position;
+  }
+
+  receipt(groupId: GroupId, message: HandedMessage, leasePosition: LogPosition): Receipt {
+    const { topicId, queueId, offset, generation, attempt } = message;
+    const leaseEpoch = this.epoch as Epoch;
+    return { broker: 'b0', groupId, topicId, queueId, offset, leaseEpoch, leasePosition, generation, attempt };
+  }
+}

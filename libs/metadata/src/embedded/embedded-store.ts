@@ -1,0 +1,15 @@
+import type { Clock } from '@cometmq/shared';
+
+import { LocalStore } from '../local/local-store.js';
+import { FileJournal } from './file-journal.js';
+import type { MetadataFiles } from './files.js';
+
+/**
+ * The metadata of a house without etcd, in a folder of its own. What was answered survives `kill -9` and a power cut.
+ * One process at a time may hold the folder: whoever builds this holds the lock of the data folder it lies in.
+ */
+export class EmbeddedStore extends LocalStore {
+  constructor(files: MetadataFiles, clock: Clock, options: { readonly journalBytesMin?: number } = {}) {
+    super('embedded metadata', new FileJournal(files, options.journalBytesMin), clock);
+  }
+}

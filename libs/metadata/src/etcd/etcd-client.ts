@@ -1,0 +1,101 @@
+import { Etcd3, type IDuplexStream, type IOptions, type IWatchRequest, type IWatchResponse } from 'etcd3';
+
+import { MqError, type Clock } from '@cometmq/shared';
+
+export interface EtcdAddress {
+  /** `http://host:port` or `https://host:port`, all of one kind. */
+  readonly endpoints: readonly string[];
+  /** PEM; for `https`. */
+  readonly tls?: { readonly ca: Buffer; readonly key?: Buffer; readonly cert?: Buffer } | undefined;
+  readonly user?: { readonly name: string; readonly password: string } | undefined;
+}
+
+/** How long one request to one endpoint may take. */
+const callMsMax = 2_000;
+
+type Policy = ReturnType<NonNullable<NonNullable<IOptions['faultHandling']>['host']>>;
+
+/**
+ * etcd3 with its own fault handling taken out. It repeats a transaction whose answer was lost, and the second answer
+ * would say that the first one's comparison fails; and after three failures it doesn't ask an endpoint for five seconds.
+ * What is repeated, and when, is decided by the store.
+ */
+export class EtcdClient extends Etcd3 {
+  constructor(address: EtcdAddress, clock: Clock) {
+    super({
+      hosts: [...address.endpoints],
+      ...(address.tls && { credentials: credentials(address.tls) }),
+      ...(address.user && { auth: { username: address.user.name, password: address.user.password } }),
+      grpcOptions: {
+        // etcd hangs up on who pings more often than every five seconds.
+        'grpc.keepalive_time_ms': 10_000,
+        'grpc.keepalive_timeout_ms': 3_000,
+        'grpc.initial_reconnect_backoff_ms': 100,
+        'grpc.max_reconnect_backoff_ms': 1_000,
+        // A watch must take a transaction of any size that etcd takes, and many at once when it catches up.
+        'grpc.max_receive_message_length': -1,
+      },
+      // A deadline is wall time, for grpc-js, which turns it at once into time left.
+      defaultCallOptions: (call) => (call.isStream ? {} : { deadline: clock.wallMs() + callMsMax }),
+      faultHandling: { host: () => plain, global: plain },
+    });
+  }
+
+  /**
+   * A bare watch stream. etcd3's own Watcher takes the revision in the answer to its creation for one it has been told
+   * of: when the connection breaks just then, what came between is never told.
+   * The stream is refused by a member that has lost its cluster, else it would be told nothing for ever.
+   */
+  watchStream(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
+    return this.pool.withConnection('Watch', ({ client, metadata }) => {
+      const withLeader = metadata.clone();
+      withLeader.set('hasleader', 'true');
+      return (client as unknown as WatchStub).watch(withLeader);
+    });
+  }
+}
+
+/** What etcd3 makes of etcd's proto file. */
+interface WatchStub {
+  watch(metadata: unknown): IDuplexStream<IWatchRequest, IWatchResponse>;
+}
+
+const never = (): { dispose(): void } => ({ dispose: () => undefined });
+/** Runs what it is given, once. */
+const plain = {
+  onSuccess: never,
+  onFailure: never,
+  execute: async (act: (context: { signal: AbortSignal }) => unknown, signal?: AbortSignal) =>
+    act({ signal: signal ?? new AbortController().signal }),
+} as unknown as Policy;
+
+function credentials(tls: NonNullable<EtcdAddress['tls']>): NonNullable<IOptions['credentials']> {
+  return {
+    rootCertificate: tls.ca,
+    ...(tls.key && { privateKey: tls.key }),
+    ...(tls.cert && { certChain: tls.cert }),
+  };
+}
+
+/** etcd's error in the house's words. `doing` completes "etcd … ". */
+export function etcdError(caught: unknown, address: EtcdAddress): MqError {
+  if (caught instanceof MqError) return caught;
+  const where = address.endpoints.join(', ');
+  const said = caught instanceof Error ? firstLine(caught.message) : String(caught);
+  if (isRefused(caught)) {
+    return new MqError('CONFIG', `etcd at ${where} refuses us: ${said}. Check user, password and certificates.`, {
+      cause: caught,
+    });
+  }
+  return new MqError('UNAVAILABLE', `etcd at ${where} does not answer: ${said}`, { cause: caught });
+}
+
+const refusals = ['EtcdPermissionDeniedError', 'EtcdAuthenticationFailedError', 'GRPCUnauthenticatedError'];
+
+function isRefused(caught: unknown): boolean {
+  return caught instanceof Error && refusals.includes(caught.constructor.name);
+}
+
+function firstLine(text: string): string {
+  return (text.split('\n')[0] ?? '').replace(/^\w*Error: /, '');
+}

@@ -1,0 +1,264 @@
+import { randomUUID } from 'node:crypto';
+
+import type { IKeyValue, IRequestOp, ITxnResponse } from 'etcd3';
+
+import { MqError, sleep, type Clock } from '@cometmq/shared';
+
+import { assertWrittenOnce, leaseGone } from '../local/local-store.js';
+import type {
+  Committed,
+  KeyValue,
+  Lease,
+  LeaseId,
+  MetadataStore,
+  Range,
+  StoreUpdate,
+  Transaction,
+} from '../metadata-store.js';
+import { EtcdClient, etcdError, type EtcdAddress } from './etcd-client.js';
+import { isLeaseGone, LeaseKeeper } from './lease-keeper.js';
+import { Reach } from './reach.js';
+import { WatchLoop } from './watch-loop.js';
+
+export interface EtcdStoreOptions extends EtcdAddress {
+  /** What all keys begin with, for instance `/cometmq/main/`; two houses may share one etcd. */
+  readonly root: string;
+  readonly clock: Clock;
+  /** How long a read is tried, and how long an unknown outcome is asked after, before the caller is told. */
+  readonly patienceMs?: number | undefined;
+  /** Takes a line when etcd goes away and when it is back. */
+  readonly say?: ((line: string) => void) | undefined;
+}
+
+/** Below the root: a key for each transaction under way, see `commit`. Shown to nobody. */
+const tokenFolder = 'tx/';
+const tokenLeaseMs = 60_000;
+/** A token's lease outlives this and any transaction that begins before it. */
+const tokenLeaseUsedMsMax = 20_000;
+const patienceMsDefault = 4_000;
+const pauseMs = 100;
+
+/** etcd (3.4 and later) as the store. Any endpoint will do for any call; where one fails the next is asked. */
+export class EtcdStore implements MetadataStore {
+  readonly name = 'etcd metadata';
+  private readonly client: EtcdClient;
+  private readonly leases: LeaseKeeper;
+  private readonly reach: Reach;
+  private readonly clock: Clock;
+  private readonly patienceMs: number;
+  private readonly watches = new Set<WatchLoop>();
+  private readonly us = randomUUID();
+  private tokens = 0;
+  private tokenLease: Promise<Lease> | undefined;
+  private stopped = false;
+
+  constructor(private readonly options: EtcdStoreOptions) {
+    this.clock = options.clock;
+    this.patienceMs = options.patienceMs ?? patienceMsDefault;
+    this.client = new EtcdClient(options, options.clock);
+    this.leases = new LeaseKeeper(this.client, options.clock);
+    this.reach = new Reach(options.say ?? (() => undefined));
+  }
+
+  /** Doesn't wait for etcd: the first call or watch does. */
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.stopped = true;
+    for (const watch of this.watches) watch.stop();
+    this.watches.clear();
+    this.leases.close();
+    this.client.close();
+    return Promise.resolve();
+  }
+
+  async get(key: string): Promise<KeyValue | undefined> {
+    const { kvs } = await this.patiently(() => this.client.kv.range({ key: this.bytes(key) }));
+    return kvs[0] && this.pair(kvs[0]);
+  }
+
+  range(prefix: string): Promise<Range> {
+    return this.patiently(() => this.rangeOnce(prefix));
+  }
+
+  /**
+   * With each transaction goes a key of its own, the token, that must not exist before. When the answer is lost, a
+   * second transaction puts the token unless it is there: so the first has been applied, or never will be. The token
+   * hangs on a lease, and a transaction that comes later than its lease is refused as a whole.
+   */
+  async commit(transaction: Transaction): Promise<Committed> {
+    const puts = transaction.puts ?? [];
+    const deletes = transaction.deletes ?? [];
+    assertWrittenOnce([...puts.map((put) => put.key), ...deletes]);
+    const tokenLease = await this.patiently(() => this.leaseForToken());
+    const token = this.nextToken();
+    const writes: IRequestOp[] = [
+      { request_put: { key: token, value: Buffer.from('applied'), lease: tokenLease.id } },
+      ...puts.map(({ key, value, lease }) => ({
+        request_put: { key: this.bytes(key), value: Buffer.from(value), ...(lease !== undefined && { lease }) },
+      })),
+      ...deletes.map((key) => ({ request_delete_range: { key: this.bytes(key) } })),
+    ];
+    const compare = [
+      absent(token),
+      ...transaction.compare.map(({ key, modRevision }) => ({
+        ...absent(this.bytes(key)),
+        mod_revision: modRevision,
+      })),
+    ];
+    try {
+      const answer = await this.client.kv.txn({ compare, success: writes });
+      this.reach.found();
+      return committed(answer);
+    } catch (caught) {
+      if (isLeaseGone(caught)) {
+        this.tokenLease = undefined;
+        throw leaseGone(puts.find((put) => put.lease !== undefined)?.lease ?? tokenLease.id);
+      }
+      return this.findOut(token, tokenLease.id, caught);
+    }
+  }
+
+  watch(prefix: string, listener: (update: StoreUpdate) => void, after?: number): () => void {
+    const loop = new WatchLoop(
+      {
+        range: () => this.rangeOnce(prefix),
+        stream: () => this.client.watchStream(),
+        bounds: this.bounds(prefix),
+        change: ({ type, kv }) => {
+          const pair = this.pair(kv);
+          if (pair.key.startsWith(tokenFolder)) return undefined;
+          return { key: pair.key, pair: type.toUpperCase() === 'DELETE' ? undefined : pair };
+        },
+        lost: (error) => {
+          if (!this.stopped) this.reach.lost(etcdError(error, this.options).reason);
+        },
+        found: () => this.reach.found(),
+      },
+      listener,
+      this.clock,
+      after,
+    );
+    this.watches.add(loop);
+    return () => {
+      loop.stop();
+      this.watches.delete(loop);
+    };
+  }
+
+  grantLease(ttlMs: number): Promise<Lease> {
+    return this.patiently(() => this.leases.grant(ttlMs)); // One granted twice ends by itself.
+  }
+
+  keepLease(id: LeaseId): Promise<Lease | undefined> {
+    return this.patiently(() => this.leases.keep(id));
+  }
+
+  revokeLease(id: LeaseId): Promise<void> {
+    return this.patiently(() => this.leases.revoke(id));
+  }
+
+  private async rangeOnce(prefix: string): Promise<Range> {
+    const { header, kvs } = await this.client.kv.range(this.bounds(prefix));
+    const pairs = kvs.map((kv) => this.pair(kv)).filter((pair) => !pair.key.startsWith(tokenFolder));
+    return { revision: Number(header.revision), pairs };
+  }
+
+  private async findOut(token: Buffer, lease: LeaseId, lost: unknown): Promise<Committed> {
+    const until = this.clock.monotonicMs() + this.patienceMs;
+    for (;;) {
+      try {
+        const put = { request_put: { key: token, value: Buffer.from('refused'), lease } };
+        const answer = await this.client.kv.txn({
+          compare: [absent(token)],
+          success: [put],
+          failure: [{ request_range: { key: token } }],
+        });
+        const there = answer.succeeded ? undefined : answer.responses[0]?.response_range.kvs[0];
+        if (there?.value.toString() === 'applied') return { applied: true, revision: Number(there.mod_revision) };
+        throw new MqError('UNAVAILABLE', `${this.wrong(lost).reason}; the change was not made`, { cause: lost });
+      } catch (caught) {
+        if (caught instanceof MqError) throw caught;
+        if (this.stopped || isLeaseGone(caught) || this.clock.monotonicMs() >= until) {
+          throw new MqError('UNAVAILABLE', `${this.wrong(lost).reason}; whether the change was made is not known`, {
+            cause: lost,
+          });
+        }
+        await sleep(this.clock, pauseMs);
+      }
+    }
+  }
+
+  /** For what may be asked twice. */
+  private async patiently<T>(ask: () => Promise<T>): Promise<T> {
+    const until = this.clock.monotonicMs() + this.patienceMs;
+    for (;;) {
+      try {
+        if (this.stopped) throw new MqError('UNAVAILABLE', 'the metadata store is stopped');
+        const answer = await ask();
+        this.reach.found();
+        return answer;
+      } catch (caught) {
+        const error = this.wrong(caught);
+        if (!error.retry || this.stopped || this.clock.monotonicMs() >= until) throw error;
+        await sleep(this.clock, pauseMs);
+      }
+    }
+  }
+
+  private wrong(caught: unknown): MqError {
+    const error = etcdError(caught, this.options);
+    if (error.code === 'UNAVAILABLE' && !this.stopped) this.reach.lost(error.reason);
+    return error;
+  }
+
+  private async leaseForToken(): Promise<Lease> {
+    const current = await this.tokenLease?.catch(() => undefined);
+    const usedMs = current ? this.clock.monotonicMs() - (current.deadlineMs - current.ttlMs) : Infinity;
+    if (current && usedMs < tokenLeaseUsedMsMax) return current;
+    this.tokenLease = this.leases.grant(tokenLeaseMs);
+    return this.tokenLease;
+  }
+
+  private nextToken(): Buffer {
+    this.tokens += 1;
+    return this.bytes(`${tokenFolder}${this.us}/${this.tokens}`);
+  }
+
+  private bytes(key: string): Buffer {
+    return Buffer.from(this.options.root + key);
+  }
+
+  /** From the prefix to the first key behind all that begin with it. */
+  private bounds(prefix: string): { key: Buffer; range_end: Buffer } {
+    const key = this.bytes(prefix);
+    const range_end = Buffer.from(key);
+    range_end[range_end.length - 1] = (range_end.at(-1) ?? 0) + 1; // Keys are ASCII: the last byte is never 255.
+    return { key, range_end };
+  }
+
+  private pair(kv: IKeyValue): KeyValue {
+    return {
+      key: kv.key.toString().slice(this.options.root.length),
+      value: kv.value.toString(),
+      createRevision: Number(kv.create_revision),
+      modRevision: Number(kv.mod_revision),
+      ...(kv.lease !== '0' && { lease: kv.lease }),
+    };
+  }
+}
+
+function absent(key: Buffer): {
+  key: Buffer;
+  result: 'Equal';
+  target: 'Mod';
+  mod_revision: number;
+} {
+  return { key, result: 'Equal', target: 'Mod', mod_revision: 0 };
+}
+
+function committed(answer: ITxnResponse): Committed {
+  return { applied: answer.succeeded, revision: Number(answer.header.revision) };
+}

@@ -1,0 +1,145 @@
+import type { IDuplexStream, IWatchRequest, IWatchResponse } from 'etcd3';
+
+import { MqError, type Clock, type Timer } from '@cometmq/shared';
+
+import type { Change, Range, StoreUpdate } from '../metadata-store.js';
+
+export interface WatchSource {
+  /** The whole as it is now. */
+  range(): Promise<Range>;
+  stream(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>>;
+  readonly bounds: { readonly key: Buffer; readonly range_end: Buffer };
+  /** Undefined: not for the listener's eyes. */
+  change(event: IWatchResponse['events'][number]): Change | undefined;
+  lost(error: unknown): void;
+  found(): void;
+}
+
+/** While nothing changes, the stream is asked for a sign of life this often; none by the next time: it is dead. */
+const quietMsMax = 5_000;
+const retryMsMin = 50;
+const retryMsMax = 1_000;
+
+type WatchStream = IDuplexStream<IWatchRequest, IWatchResponse>;
+
+/**
+ * One watch on etcd, kept up for ever: it goes on behind the last revision that it has told, so a broken connection
+ * costs nothing; where etcd has compacted that away, or has been set back to an older backup, the whole is told again.
+ */
+export class WatchLoop {
+  private nextRevision: number | undefined;
+  private stream: WatchStream | undefined;
+  private timer: Timer | undefined;
+  private retryMs = retryMsMin;
+  private heard = false;
+  private stopped = false;
+
+  constructor(
+    private readonly source: WatchSource,
+    private readonly listener: (update: StoreUpdate) => void,
+    private readonly clock: Clock,
+    after: number | undefined,
+  ) {
+    this.nextRevision = after === undefined ? undefined : after + 1;
+    void this.run();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+    this.stream?.cancel();
+    this.stream = undefined;
+  }
+
+  private async run(): Promise<void> {
+    try {
+      if (this.nextRevision === undefined) await this.tellAll();
+      const stream = await this.source.stream();
+      if (this.stopped) return stream.cancel();
+      this.attach(stream);
+    } catch (caught) {
+      this.again(caught);
+    }
+  }
+
+  private async tellAll(): Promise<void> {
+    const { revision, pairs } = await this.source.range();
+    if (this.stopped) return;
+    this.nextRevision = revision + 1;
+    this.listener({ kind: 'snapshot', revision, pairs });
+  }
+
+  private attach(stream: WatchStream): void {
+    this.stream = stream;
+    const mine = (act: () => void): void => {
+      if (this.stream === stream && !this.stopped) act();
+    };
+    stream.on('data', (response) => mine(() => this.take(response)));
+    // An error that comes after the stream was given up still needs somebody to hear it.
+    stream.on('error', (error) => mine(() => this.again(error)));
+    stream.on('end', () => mine(() => this.again(new MqError('UNAVAILABLE', 'etcd ended the watch'))));
+    const create = { ...this.source.bounds, start_revision: this.nextRevision ?? 0, progress_notify: true };
+    stream.write({ create_request: create });
+    this.heard = true;
+    this.lookAfter(stream);
+  }
+
+  private take(response: IWatchResponse): void {
+    this.heard = true;
+    if (response.canceled) {
+      if (Number(response.compact_revision) > 0) this.nextRevision = undefined;
+      return this.again(new MqError('UNAVAILABLE', `etcd cancelled the watch: ${response.cancel_reason}`));
+    }
+    if (response.created) {
+      const behind = Number(response.header.revision) < (this.nextRevision ?? 0) - 1;
+      if (behind) {
+        this.nextRevision = undefined;
+        return this.again(new MqError('UNAVAILABLE', 'etcd is older than what it told before: a backup was restored'));
+      }
+      this.retryMs = retryMsMin;
+      this.source.found();
+      return;
+    }
+    this.tell(response.events);
+  }
+
+  /** All events of one revision come in one response, in the order of revisions. */
+  private tell(events: IWatchResponse['events']): void {
+    let at = 0;
+    while (at < events.length && !this.stopped) {
+      const revision = Number(events[at]?.kv.mod_revision);
+      const changes: Change[] = [];
+      for (; at < events.length; at += 1) {
+        const event = events[at];
+        if (!event || Number(event.kv.mod_revision) !== revision) break;
+        const change = this.source.change(event);
+        if (change) changes.push(change);
+      }
+      if (revision < (this.nextRevision ?? 0)) continue;
+      this.nextRevision = revision + 1;
+      if (changes.length > 0) this.listener({ kind: 'changes', revision, changes });
+    }
+  }
+
+  private lookAfter(stream: WatchStream): void {
+    this.timer?.cancel();
+    this.timer = this.clock.after(quietMsMax, () => {
+      if (this.stream !== stream || this.stopped) return;
+      if (!this.heard) return this.again(new MqError('UNAVAILABLE', 'the watch on etcd gives no sign of life'));
+      this.heard = false;
+      stream.write({ progress_request: {} });
+      this.lookAfter(stream);
+    });
+  }
+
+  private again(error: unknown): void {
+    if (this.stopped) return;
+    const old = this.stream;
+    this.stream = undefined;
+    old?.cancel();
+    this.source.lost(error);
+    this.timer?.cancel();
+    this.timer = this.clock.after(this.retryMs, () => void this.run());
+    this.retryMs = Math.min(this.retryMs * 2, retryMsMax);
+  }
+}

@@ -1,0 +1,82 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { until } from './until.js';
+
+/** True where there is an etcd to test against. On the build machine there always is one. */
+export function etcdInstalled(): boolean {
+  return spawnSync('etcd', ['--version'], { stdio: 'ignore' }).status === 0;
+}
+
+/** A real etcd of one member on free ports, with its data in a folder that goes with it. */
+export class EtcdProcess {
+  private readonly folder = mkdtempSync(join(tmpdir(), 'cometmq-etcd-'));
+  private process: ChildProcess | undefined;
+
+  private constructor(
+    readonly clientPort: number,
+    private readonly peerPort: number,
+  ) {}
+
+  static async begin(): Promise<EtcdProcess> {
+    const etcd = new EtcdProcess(await freePort(), await freePort());
+    await etcd.start();
+    return etcd;
+  }
+
+  get endpoint(): string {
+    return `http://127.0.0.1:${this.clientPort}`;
+  }
+
+  /** Starts it on the data it had, and waits until it answers. */
+  async start(): Promise<void> {
+    const client = this.endpoint;
+    const peer = `http://127.0.0.1:${this.peerPort}`;
+    const flags = {
+      name: 'test',
+      'data-dir': this.folder,
+      'listen-client-urls': client,
+      'advertise-client-urls': client,
+      'listen-peer-urls': peer,
+      'initial-advertise-peer-urls': peer,
+      'initial-cluster': `test=${peer}`,
+      logger: 'zap',
+      'log-level': 'error',
+    };
+    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    const started = spawn('etcd', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.process = started;
+    await until('etcd answers', async () => {
+      if (started.exitCode !== null) throw new Error(`etcd ended with ${started.exitCode}`);
+      const answer = await fetch(`${client}/health`).catch(() => undefined);
+      return answer?.ok === true && (await answer.text()).includes('true');
+    });
+  }
+
+  async kill(signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<void> {
+    const running = this.process;
+    this.process = undefined;
+    if (!running || running.exitCode !== null) return;
+    const gone = once(running, 'exit');
+    running.kill(signal);
+    await gone;
+  }
+
+  async end(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

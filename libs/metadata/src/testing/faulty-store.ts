@@ -1,0 +1,94 @@
+import { MqError } from '@cometmq/shared';
+
+import type {
+  Committed,
+  KeyValue,
+  Lease,
+  LeaseId,
+  MetadataStore,
+  Range,
+  StoreUpdate,
+  Transaction,
+} from '../metadata-store.js';
+
+/**
+ * A store that can be out of reach. Meanwhile calls fail with UNAVAILABLE and watches hear nothing; what they missed is
+ * told in order when it is back. Several may stand before one store.
+ */
+export class FaultyStore implements MetadataStore {
+  readonly name = 'faulty metadata';
+  /** The next commit is made, but its caller is told UNAVAILABLE. */
+  loseNextAnswer = false;
+  private away = false;
+  private readonly watches = new Set<() => void>();
+
+  constructor(private readonly store: MetadataStore) {}
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  leave(): void {
+    this.away = true;
+  }
+
+  comeBack(): void {
+    this.away = false;
+    for (const goOn of this.watches) goOn();
+  }
+
+  get(key: string): Promise<KeyValue | undefined> {
+    return this.reach(() => this.store.get(key));
+  }
+  range(prefix: string): Promise<Range> {
+    return this.reach(() => this.store.range(prefix));
+  }
+  commit(transaction: Transaction): Promise<Committed> {
+    return this.reach(async () => {
+      const outcome = await this.store.commit(transaction);
+      if (!this.loseNextAnswer) return outcome;
+      this.loseNextAnswer = false;
+      throw new MqError('UNAVAILABLE', 'whether the change was made is not known');
+    });
+  }
+  grantLease(ttlMs: number): Promise<Lease> {
+    return this.reach(() => this.store.grantLease(ttlMs));
+  }
+  keepLease(id: LeaseId): Promise<Lease | undefined> {
+    return this.reach(() => this.store.keepLease(id));
+  }
+  revokeLease(id: LeaseId): Promise<void> {
+    return this.reach(() => this.store.revokeLease(id));
+  }
+
+  watch(prefix: string, listener: (update: StoreUpdate) => void, after?: number): () => void {
+    let missed: StoreUpdate[] = [];
+    const goOn = (): void => {
+      const updates = missed;
+      missed = [];
+      for (const update of updates) listener(update);
+    };
+    const stop = this.store.watch(
+      prefix,
+      (update) => {
+        if (this.away) missed.push(update);
+        else listener(update);
+      },
+      after,
+    );
+    this.watches.add(goOn);
+    return () => {
+      stop();
+      this.watches.delete(goOn);
+    };
+  }
+
+  private reach<T>(act: () => Promise<T>): Promise<T> {
+    if (this.away) return Promise.reject(new MqError('UNAVAILABLE', 'etcd does not answer'));
+    return act();
+  }
+}

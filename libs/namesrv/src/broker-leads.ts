@@ -1,0 +1,156 @@
+import type { BrokerSet } from '@cometmq/model';
+import type { LeadClaim } from '@cometmq/client';
+import type { Committed, KeyValue, LeaseId, MetadataStore } from '@cometmq/metadata';
+import { MqError, type Clock } from '@cometmq/shared';
+
+import { checkClaim } from './checks.js';
+import { brokerSetOf, keys, recordOf, type PresenceRecord, type SetRecord } from './keys.js';
+
+type Held = LeadClaim & { readonly epoch: number };
+
+interface Known<T> {
+  readonly pair: KeyValue;
+  readonly record: T;
+}
+
+/** How often a presence is put again when others change the set meanwhile. */
+const triesMax = 5;
+
+/**
+ * Who leads which broker set. `sets/<name>` holds {epoch, leader, in-sync set} and changes only by comparing its revision,
+ * which is what makes it safe; `presence/<name>` under a lease only notices silence. All is read from the store itself, as
+ * this instance's copy may be behind, and any instance may renew what another has begun.
+ */
+export class BrokerLeads {
+  constructor(
+    private readonly store: MetadataStore,
+    private readonly clock: Clock,
+    /** Waits until this instance, and who watches it, knows of a change. */
+    private readonly settle: (change: Committed) => Promise<void>,
+  ) {}
+
+  async take(claim: LeadClaim): Promise<BrokerSet> {
+    checkClaim(claim);
+    const { name, member, address, leaseMs } = claim;
+    const old = await this.set(name);
+    const set = old ? succeed(old.record, member) : founded(name, member, this.clock.wallMs());
+    const presence: PresenceRecord = { member, epoch: set.epoch, address, writable: true };
+    const lease = await this.store.grantLease(leaseMs);
+    const change = await this.store.commit({
+      compare: [{ key: keys.set(name), modRevision: old?.pair.modRevision ?? 0 }],
+      puts: [{ key: keys.set(name), value: JSON.stringify(set) }, presencePut(name, presence, lease.id)],
+    });
+    if (!change.applied) {
+      await this.letGo(lease.id);
+      throw new MqError('CONFLICT', `the lead of broker set ${name} was taken by another at the same moment`);
+    }
+    await this.settle(change);
+    return brokerSetOf(set, presence);
+  }
+
+  async keep(claim: Held & { readonly writable: boolean }): Promise<void> {
+    checkClaim(claim);
+    const { name, member, address, leaseMs, epoch, writable } = claim;
+    const wanted: PresenceRecord = { member, epoch, address, writable };
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const [set, shown] = await Promise.all([this.set(name), this.presence(name)]);
+      if (set?.record.epoch !== epoch || set.record.member !== member) throw deposed(claim, set?.record);
+      const ours = shown?.record.epoch === epoch && shown.record.member === member ? shown : undefined;
+      const alive = ours?.pair.lease === undefined ? undefined : await this.store.keepLease(ours.pair.lease);
+      if (alive && ours && same(ours.record, wanted)) return;
+      const change = await this.show(name, set.pair.modRevision, wanted, alive?.id, leaseMs);
+      if (change?.applied) return this.settle(change);
+    }
+    throw new MqError('CONFLICT', `broker set ${name} changes too often to renew its lead`);
+  }
+
+  async leave(claim: Held): Promise<void> {
+    checkClaim(claim);
+    const shown = await this.presence(claim.name);
+    if (shown?.record.epoch !== claim.epoch || shown.record.member !== claim.member) return; // Another leads by now.
+    const key = keys.presence(claim.name);
+    const change = await this.store.commit({
+      compare: [{ key, modRevision: shown.pair.modRevision }],
+      deletes: [key],
+    });
+    if (!change.applied) return;
+    if (shown.pair.lease !== undefined) await this.letGo(shown.pair.lease);
+    await this.settle(change);
+  }
+
+  /** Puts the presence, on a new lease unless the old one lives. Undefined: that lease ended just now. */
+  private async show(
+    name: string,
+    setRevision: number,
+    presence: PresenceRecord,
+    alive: LeaseId | undefined,
+    leaseMs: number,
+  ): Promise<Committed | undefined> {
+    const lease = alive ?? (await this.store.grantLease(leaseMs)).id;
+    try {
+      const change = await this.store.commit({
+        compare: [{ key: keys.set(name), modRevision: setRevision }],
+        puts: [presencePut(name, presence, lease)],
+      });
+      if (!change.applied && alive === undefined) await this.letGo(lease);
+      return change;
+    } catch (caught) {
+      if (MqError.from(caught).code === 'NOT_FOUND') return undefined;
+      throw caught;
+    }
+  }
+
+  /** A lease that nobody needs; one that can't be ended now ends by itself. */
+  private async letGo(lease: LeaseId): Promise<void> {
+    await this.store.revokeLease(lease).catch(() => undefined);
+  }
+
+  private async set(name: string): Promise<Known<SetRecord> | undefined> {
+    return known(await this.store.get(keys.set(name)));
+  }
+
+  private async presence(name: string): Promise<Known<PresenceRecord> | undefined> {
+    return known(await this.store.get(keys.presence(name)));
+  }
+}
+
+function known<T>(pair: KeyValue | undefined): Known<T> | undefined {
+  const record = recordOf<T>(pair);
+  if (pair && !record)
+    throw new MqError('CORRUPT_RECORD', `metadata key ${pair.key} holds something else than it should`);
+  return pair && record && { pair, record };
+}
+
+function founded(name: string, member: string, nowMs: number): SetRecord {
+  return { name, epoch: 1, member, inSync: [member], registeredMs: nowMs };
+}
+
+/** Only who has all that was acknowledged may lead next; the leader before leaves the set with that. */
+function succeed(set: SetRecord, member: string): SetRecord {
+  if (!set.inSync.includes(member)) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `${member} can't lead broker set ${set.name}: its data folder is not one of those that hold all acknowledged ` +
+        `messages (${set.inSync.join(', ')}). Start it on that folder, or under another name.`,
+    );
+  }
+  const inSync = set.inSync.filter((other) => other === member || other !== set.member);
+  return { ...set, epoch: set.epoch + 1, member, inSync };
+}
+
+function deposed({ name, member, epoch }: Held, set: SetRecord | undefined): MqError {
+  const now = set ? `${set.member} leads it with epoch ${set.epoch}` : 'it is not known here';
+  return new MqError('NOT_LEADER', `${member} no longer leads broker set ${name} with epoch ${epoch}: ${now}`);
+}
+
+function presencePut(
+  name: string,
+  presence: PresenceRecord,
+  lease: LeaseId,
+): { key: string; value: string; lease: LeaseId } {
+  return { key: keys.presence(name), value: JSON.stringify(presence), lease };
+}
+
+function same(a: PresenceRecord, b: PresenceRecord): boolean {
+  return a.member === b.member && a.epoch === b.epoch && a.address === b.address && a.writable === b.writable;
+}

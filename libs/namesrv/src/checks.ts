@@ -1,0 +1,94 @@
+import { MessageType, printable, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
+import type { GroupChange, LeadClaim, TopicChange } from '@cometmq/client';
+import { MqError } from '@cometmq/shared';
+
+/** What may be asked of the metadata. All throw MqError BAD_REQUEST with what is allowed. */
+const minute = 60_000;
+const day = 24 * 60 * minute;
+
+export const limits = {
+  queuesMax: 1_024,
+  retentionMsMin: minute,
+  retentionMsMax: 3_650 * day,
+  retentionBytesMin: 1024 * 1024,
+  attemptsMax: 1_000,
+  retryDelayMsMax: 7 * day,
+  retryStepsMax: 100,
+  multiplierMax: 100,
+  leaseMsMin: 500,
+  leaseMsMax: 5 * minute,
+} as const;
+
+const permissions: readonly Permission[] = ['readWrite', 'read', 'write', 'none'];
+
+export function checkTopic(change: TopicChange): void {
+  whole('write queues', change.writeQueues, 1, limits.queuesMax);
+  whole('read queues', change.readQueues, 1, limits.queuesMax);
+  if (change.permission !== undefined && !permissions.includes(change.permission)) {
+    refuse(`permission "${printable(change.permission)}" must be one of ${permissions.join(', ')}`);
+  }
+  // 0 stands for the broker's default.
+  if (change.retentionMs !== 0)
+    whole('retention in ms', change.retentionMs, limits.retentionMsMin, limits.retentionMsMax);
+  if (change.retentionBytes !== 0) {
+    whole('retention in bytes', change.retentionBytes, limits.retentionBytesMin, Number.MAX_SAFE_INTEGER);
+  }
+}
+
+export function checkMessageType(type: MessageType | undefined, allowed: readonly MessageType[]): void {
+  if (type === undefined || allowed.includes(type)) return;
+  const names = Object.entries(MessageType).filter(([, value]) => allowed.includes(value));
+  refuse(`message type ${type} must be one of ${names.map(([name, value]) => `${value} (${name})`).join(', ')}`);
+}
+
+export function checkGroup(change: GroupChange): void {
+  whole('attempts', change.attemptsMax, 1, limits.attemptsMax);
+  if (change.retryPolicy) checkRetryPolicy(change.retryPolicy);
+  if (change.start) checkStart(change.start);
+}
+
+function checkRetryPolicy(policy: RetryPolicy): void {
+  switch (policy.kind) {
+    case 'exponential':
+      whole('first retry delay in ms', policy.initialMs, 1, limits.retryDelayMsMax);
+      whole('longest retry delay in ms', policy.maxMs, policy.initialMs, limits.retryDelayMsMax);
+      if (!(policy.multiplier >= 1 && policy.multiplier <= limits.multiplierMax)) {
+        refuse(`retry multiplier ${policy.multiplier} must be from 1 to ${limits.multiplierMax}`);
+      }
+      return;
+    case 'customized':
+      whole('number of retry delays', policy.nextMs.length, 1, limits.retryStepsMax);
+      for (const delayMs of policy.nextMs) whole('retry delay in ms', delayMs, 1, limits.retryDelayMsMax);
+      return;
+    default:
+      refuse('retry policy must be exponential or customized');
+  }
+}
+
+const starts: readonly GroupStart['at'][] = ['auto', 'first', 'end', 'time'];
+
+function checkStart(start: GroupStart): void {
+  if (!starts.includes(start.at)) refuse(`start "${printable(String(start.at))}" must be one of ${starts.join(', ')}`);
+  if (start.at === 'time') whole('start time in ms since 1970', start.timeMs, 0, Number.MAX_SAFE_INTEGER);
+}
+
+const setAlphabet = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+
+export function checkClaim(claim: LeadClaim): void {
+  if (!setAlphabet.test(claim.name)) {
+    refuse(`broker set "${printable(claim.name)}" must be 1 to 63 letters, digits, ".", "_" and "-"`);
+  }
+  if (!/^[^/]+\/[^/]+$/.test(claim.member) || claim.member.length > 200) {
+    refuse(`member "${printable(claim.member)}" must be name/incarnation`);
+  }
+  whole('lease in ms', claim.leaseMs, limits.leaseMsMin, limits.leaseMsMax);
+}
+
+function whole(what: string, value: number | undefined, min: number, max: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= min && value <= max)) return;
+  refuse(`${what} is ${value}, must be a whole number from ${min} to ${max}`);
+}
+
+function refuse(reason: string): never {
+  throw new MqError('BAD_REQUEST', reason);
+}

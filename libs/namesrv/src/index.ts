@@ -1,0 +1,4 @@
+export { limits as metadataLimits } from './checks.js';
+export * from './namesrv-service.js';
+export * from './naming-service.js';
+export * from './settings.js';

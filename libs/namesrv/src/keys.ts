@@ -1,0 +1,72 @@
+import type { BrokerSet, ConsumerGroup, Topic } from '@cometmq/model';
+import type { KeyValue } from '@cometmq/metadata';
+
+/**
+ * Where the metadata lies. In etcd all is below `/cometmq/<cluster>/`; values are JSON but for the two texts.
+ *
+ *   topics/<name>     Topic
+ *   groups/<name>     ConsumerGroup
+ *   sets/<name>       SetRecord: epoch, leader, in-sync set; changed only by comparing its revision
+ *   presence/<name>   PresenceRecord of the set's leader, on its lease: gone when the leader is silent
+ *   ids               how many topics and groups were ever made; an id is taken in the transaction that makes its owner
+ *   clusterId         text, made once
+ *   secret            32 bytes in base64, made once: receipt handles are signed with it
+ */
+export const keys = {
+  topics: 'topics/',
+  groups: 'groups/',
+  sets: 'sets/',
+  presences: 'presence/',
+  ids: 'ids',
+  clusterId: 'clusterId',
+  secret: 'secret',
+  topic: (name: string) => `topics/${name}`,
+  group: (name: string) => `groups/${name}`,
+  set: (name: string) => `sets/${name}`,
+  presence: (name: string) => `presence/${name}`,
+} as const;
+
+export type TopicRecord = Topic;
+export type GroupRecord = ConsumerGroup;
+
+export interface SetRecord {
+  readonly name: string;
+  readonly epoch: number;
+  /** The member that took this epoch; whether it lives is for its presence to say. */
+  readonly member: string;
+  readonly inSync: readonly string[];
+  readonly registeredMs: number;
+}
+
+export interface PresenceRecord {
+  readonly member: string;
+  /** A presence of another epoch than the set's says nothing. */
+  readonly epoch: number;
+  readonly address: string;
+  readonly writable: boolean;
+}
+
+export interface IdsRecord {
+  readonly topics: number;
+  readonly groups: number;
+}
+
+/** Undefined where there is no key, or somebody has written something else there by hand. */
+export function recordOf<T>(pair: KeyValue | undefined): T | undefined {
+  if (!pair) return undefined;
+  try {
+    const value: unknown = JSON.parse(pair.value);
+    return typeof value === 'object' && value !== null ? (value as T) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The set as everybody shall see it. */
+export function brokerSetOf(set: SetRecord, presence: PresenceRecord | undefined): BrokerSet {
+  const { name, epoch, inSync, registeredMs } = set;
+  const present = presence?.epoch === epoch && presence.member === set.member ? presence : undefined;
+  // While nobody leads it counts as writable: sends wait for the next leader.
+  const shown = { name, epoch, inSync, registeredMs, writable: present?.writable ?? true };
+  return present ? { ...shown, leader: present.address, leaderMember: present.member } : shown;
+}

@@ -1,0 +1,539 @@
+import { Directory, type DirectoryUpdate, type LeadClaim, type Naming } from '@cometmq/client';
+import { MemoryStore } from '@cometmq/metadata';
+import { FaultyStore, until } from '@cometmq/metadata/testing';
+import { MessageType, type Topic } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import { ManualClock } from '@cometmq/shared/testing';
+
+import { NamesrvService, type NamesrvOptions } from './namesrv-service.js';
+
+interface House {
+  readonly clock: ManualClock;
+  readonly store: MemoryStore;
+  /** An instance of its own before the same store. */
+  open(options?: Partial<NamesrvOptions>): Promise<NamesrvService>;
+}
+
+async function house(): Promise<House> {
+  const clock = new ManualClock();
+  const store = new MemoryStore(clock);
+  await store.start();
+  return {
+    clock,
+    store,
+    open: async (options = {}) => {
+      const given = { store, clock, autoCreateTopics: true, autoCreateGroups: true, ...options };
+      const service = new NamesrvService(given);
+      await service.start();
+      return service;
+    },
+  };
+}
+
+async function fault(asked: Promise<unknown>): Promise<MqError> {
+  const error: unknown = await asked.then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
+  expect(error).toBeInstanceOf(MqError);
+  return error as MqError;
+}
+
+function follow(naming: Naming): { readonly updates: DirectoryUpdate[]; stop(): void; kinds(): string } {
+  const updates: DirectoryUpdate[] = [];
+  const stop = naming.watch((update) => updates.push(update));
+  return { updates, stop, kinds: () => updates.map((update) => update.kind).join(' ') };
+}
+
+describe('topics', () => {
+  it('are made with the defaults of the house', async () => {
+    const { open, clock } = await house();
+    const naming = await open({ defaultQueues: 5 });
+    expect(await naming.createTopic({ name: 'orders' })).toEqual({
+      name: 'orders',
+      id: 1,
+      type: MessageType.normal,
+      writeQueues: 5,
+      readQueues: 5,
+      permission: 'readWrite',
+      typeFixed: true,
+      layout: 1,
+      createdMs: clock.wallMs(),
+    });
+  });
+
+  it('take what they are given', async () => {
+    const naming = await (await house()).open();
+    const draft = {
+      name: 'orders',
+      type: MessageType.fifo,
+      writeQueues: 3,
+      readQueues: 4,
+      permission: 'read',
+      retentionMs: 60_000,
+      retentionBytes: 1 << 30,
+    } as const;
+    expect(await naming.createTopic(draft)).toMatchObject(draft);
+  });
+
+  it.each([
+    [{ name: '' }, 'ILLEGAL_TOPIC', 'blank'],
+    [{ name: 'a b' }, 'ILLEGAL_TOPIC', 'letters'],
+    [{ name: 'x'.repeat(128) }, 'ILLEGAL_TOPIC', '127'],
+    [{ name: 'TBW102' }, 'ILLEGAL_TOPIC', 'reserved'],
+    [{ name: '%DLQ%g' }, 'ILLEGAL_TOPIC', 'house'],
+    [{ name: 't', writeQueues: 0 }, 'BAD_REQUEST', '1 to 1024'],
+    [{ name: 't', readQueues: 1_025 }, 'BAD_REQUEST', '1 to 1024'],
+    [{ name: 't', writeQueues: 1.5 }, 'BAD_REQUEST', 'whole'],
+    [{ name: 't', writeQueues: NaN }, 'BAD_REQUEST', 'whole'],
+    [{ name: 't', permission: 'all' as 'none' }, 'BAD_REQUEST', 'readWrite, read, write, none'],
+    [{ name: 't', retentionMs: 59_999 }, 'BAD_REQUEST', '60000'],
+    [{ name: 't', retentionBytes: -1 }, 'BAD_REQUEST', 'bytes'],
+    [{ name: 't', type: 7 as 1 }, 'BAD_REQUEST', '100 (mixed)'],
+  ])('are refused as %j', async (draft, code, word) => {
+    const naming = await (await house()).open();
+    const error = await fault(naming.createTopic(draft));
+    expect(error.code).toBe(code);
+    expect(error.reason).toContain(word);
+  });
+
+  it('are made once', async () => {
+    const naming = await (await house()).open();
+    await naming.createTopic({ name: 'orders' });
+    const error = await fault(naming.createTopic({ name: 'orders' }));
+    expect(error).toMatchObject({ code: 'ALREADY_EXISTS' });
+    expect(error.reason).toContain('orders');
+  });
+
+  it('get ids that are never used again, by nobody', async () => {
+    const { open } = await house();
+    const [one, other] = [await open(), await open()];
+    const first = await one.createTopic({ name: 'orders' });
+    await other.deleteTopic('orders');
+    const again = await one.createTopic({ name: 'orders' });
+    const third = await other.createTopic({ name: 'bills' });
+    expect([first.id, again.id, third.id]).toEqual([1, 2, 3]);
+  });
+
+  it('change what they are told to, and the layout only with the queues', async () => {
+    const naming = await (await house()).open();
+    const made = await naming.createTopic({ name: 't', writeQueues: 4, retentionMs: 60_000 });
+    const grown = await naming.updateTopic('t', { writeQueues: 8 });
+    expect(grown).toEqual({ ...made, writeQueues: 8, layout: 2 });
+    const longer = await naming.updateTopic('t', { retentionMs: 120_000, retentionBytes: 1 << 24 });
+    expect(longer).toEqual({ ...grown, retentionMs: 120_000, retentionBytes: 1 << 24 });
+    expect((await naming.updateTopic('t', { permission: 'read' })).layout).toBe(3);
+    const plain = await naming.updateTopic('t', { retentionMs: 0, retentionBytes: 0 });
+    expect([plain.retentionMs, plain.retentionBytes]).toEqual([undefined, undefined]);
+    expect((await fault(naming.updateTopic('t', { readQueues: 0 }))).code).toBe('BAD_REQUEST');
+    expect((await fault(naming.updateTopic('none', {}))).code).toBe('TOPIC_NOT_FOUND');
+    expect((await fault(naming.deleteTopic('none'))).code).toBe('TOPIC_NOT_FOUND');
+  });
+
+  it('lose no change when two instances change one at the same time', async () => {
+    const { open } = await house();
+    const [one, other] = [await open(), await open()];
+    await one.createTopic({ name: 't' });
+    await Promise.all([
+      ...[1, 2, 3, 4].map((n) => one.updateTopic('t', { writeQueues: 10 + n })),
+      ...[1, 2, 3, 4].map((n) => other.updateTopic('t', { retentionMs: 60_000 + n })),
+    ]);
+    const topic = await one.updateTopic('t', {});
+    expect(topic.layout).toBe(5);
+    expect(topic.writeQueues).toBeGreaterThan(10);
+    expect(topic.retentionMs).toBeGreaterThan(60_000);
+  });
+});
+
+describe('topics made on first use', () => {
+  it('are the same for all who ask at once, on every instance', async () => {
+    const { open } = await house();
+    const instances = [await open(), await open(), await open()];
+    const asked = instances.flatMap((one) => Array.from({ length: 20 }, () => one.ensureTopic('new')));
+    const ids = new Set((await Promise.all(asked)).map((topic) => topic.id));
+    expect([...ids]).toEqual([1]);
+    expect((await instances[0]?.ensureTopic('next'))?.id).toBe(2);
+  });
+
+  it('make many different ones at once without using an id twice', async () => {
+    const { open } = await house();
+    const instances = [await open(), await open(), await open()];
+    const names = Array.from({ length: 60 }, (_, i) => `t${i}`);
+    const made = await Promise.all(names.map(async (name, i) => instances[i % 3]?.ensureTopic(name)));
+    expect(new Set(made.map((topic) => topic?.id)).size).toBe(60);
+  });
+
+  it('take the type of the first message, of several the first', async () => {
+    const { open } = await house();
+    const [one, other] = [await open(), await open()];
+    expect(await one.ensureTopic('t')).toMatchObject({ type: MessageType.normal, typeFixed: false });
+    const fixed = await Promise.all([
+      one.fixTopicType('t', MessageType.fifo),
+      other.fixTopicType('t', MessageType.delay),
+    ]);
+    expect(new Set(fixed.map((topic) => topic.type)).size).toBe(1);
+    expect(fixed[0]).toMatchObject({ typeFixed: true });
+    expect((await one.fixTopicType('t', MessageType.priority)).type).toBe(fixed[0]?.type);
+    expect((await fault(one.fixTopicType('t', MessageType.mixed))).code).toBe('BAD_REQUEST');
+  });
+
+  it('do not change the type of one that was made with it', async () => {
+    const naming = await (await house()).open();
+    await naming.createTopic({ name: 't', type: MessageType.delay });
+    expect((await naming.fixTopicType('t', MessageType.fifo)).type).toBe(MessageType.delay);
+  });
+
+  it('are not made where that is switched off, but those of others are found', async () => {
+    const { open } = await house();
+    const [strict, other] = [await open({ autoCreateTopics: false, autoCreateGroups: false }), await open()];
+    const error = await fault(strict.ensureTopic('t'));
+    expect(error.code).toBe('TOPIC_NOT_FOUND');
+    expect(error.reason).toContain('comet topic create t');
+    const group = await fault(strict.ensureGroup('g'));
+    expect(group.code).toBe('CONSUMER_GROUP_NOT_FOUND');
+    expect(group.reason).toContain('comet group create g');
+    await other.ensureTopic('t');
+    expect((await strict.ensureTopic('t')).id).toBe(1);
+  });
+
+  it('check the name first', async () => {
+    const naming = await (await house()).open();
+    expect((await fault(naming.ensureTopic('no good'))).code).toBe('ILLEGAL_TOPIC');
+    expect((await fault(naming.ensureGroup('no good'))).code).toBe('ILLEGAL_CONSUMER_GROUP');
+  });
+
+  it('are never the house’s own, which are made without asking', async () => {
+    const naming = await (await house()).open({ autoCreateTopics: false });
+    expect((await fault(naming.ensureTopic('%DLQ%g'))).code).toBe('TOPIC_NOT_FOUND');
+    expect((await fault(naming.ensureInnerTopic('plain'))).code).toBe('ILLEGAL_TOPIC');
+    const made = await Promise.all([naming.ensureInnerTopic('%DLQ%g'), naming.ensureInnerTopic('%DLQ%g')]);
+    expect(made[0]).toMatchObject({ writeQueues: 1, readQueues: 1, permission: 'readWrite', typeFixed: true });
+    expect(made[1]).toEqual(made[0]);
+    expect(await naming.ensureTopic('%DLQ%g')).toEqual(made[0]);
+  });
+});
+
+describe('groups', () => {
+  it('are made, found, changed and deleted', async () => {
+    const naming = await (await house()).open();
+    const made = await naming.createGroup({ name: 'g', fifo: true, attemptsMax: 3 });
+    expect(made).toMatchObject({ id: 1, fifo: true, attemptsMax: 3, start: { at: 'auto' } });
+    expect(await naming.ensureGroup('g')).toEqual(made);
+    expect((await fault(naming.createGroup({ name: 'g' }))).code).toBe('ALREADY_EXISTS');
+    const retryPolicy = { kind: 'exponential', initialMs: 100, maxMs: 1_000, multiplier: 2 } as const;
+    const changed = await naming.updateGroup('g', { retryPolicy, start: { at: 'time', timeMs: 5 } });
+    expect(changed).toEqual({ ...made, retryPolicy, start: { at: 'time', timeMs: 5 } });
+    await naming.deleteGroup('g');
+    expect((await fault(naming.updateGroup('g', {}))).code).toBe('CONSUMER_GROUP_NOT_FOUND');
+    expect((await naming.ensureGroup('g')).id).toBe(2);
+  });
+
+  it.each([
+    [{ attemptsMax: 0 }, 'attempts'],
+    [{ attemptsMax: 1_001 }, '1000'],
+    [{ retryPolicy: { kind: 'exponential', initialMs: 0, maxMs: 10, multiplier: 2 } }, 'first retry'],
+    [{ retryPolicy: { kind: 'exponential', initialMs: 10, maxMs: 9, multiplier: 2 } }, 'longest'],
+    [{ retryPolicy: { kind: 'exponential', initialMs: 10, maxMs: 10, multiplier: 0.5 } }, 'multiplier'],
+    [{ retryPolicy: { kind: 'exponential', initialMs: 10, maxMs: 10, multiplier: NaN } }, 'multiplier'],
+    [{ retryPolicy: { kind: 'customized', nextMs: [] } }, 'number of retry delays'],
+    [{ retryPolicy: { kind: 'customized', nextMs: [5, -1] } }, 'retry delay'],
+    [{ start: { at: 'time', timeMs: -1 } }, 'start time'],
+    [{ start: { at: 'never' as 'end' } }, 'auto, first, end, time'],
+  ] as const)('are refused as %j', async (draft, word) => {
+    const naming = await (await house()).open();
+    const error = await fault(naming.createGroup({ name: 'g', ...draft }));
+    expect(error.code).toBe('BAD_REQUEST');
+    expect(error.reason).toContain(word);
+  });
+});
+
+describe('watch', () => {
+  it('shows all there is, then each change, and is never called from inside', async () => {
+    const naming = await (await house()).open();
+    await naming.createTopic({ name: 'a' });
+    const heard = follow(naming);
+    expect(heard.updates).toHaveLength(0);
+    await naming.ensureGroup('g');
+    await naming.updateTopic('a', { writeQueues: 2 });
+    await naming.deleteTopic('a');
+    await naming.deleteGroup('g');
+    heard.stop();
+    await naming.createTopic({ name: 'b' });
+    expect(heard.kinds()).toBe('snapshot group topic topicDeleted groupDeleted');
+    expect(heard.updates[0]).toMatchObject({ topics: [{ name: 'a' }], groups: [], brokers: [] });
+    expect(heard.updates[3]).toMatchObject({ topic: { name: 'a', id: 1, writeQueues: 2 } });
+    const revisions = heard.updates.map((update) => update.revision);
+    expect(revisions).toEqual([...revisions].sort((a, b) => a - b));
+  });
+
+  it('has told of a change when the operation returns, on that instance', async () => {
+    const { open, clock } = await house();
+    const naming = await open();
+    const directory = new Directory(naming, clock);
+    await directory.start();
+    for (let i = 0; i < 20; i += 1) {
+      const topic = await naming.ensureTopic(`t${i}`);
+      expect(directory.topicById(topic.id)).toEqual(topic);
+    }
+    await naming.deleteTopic('t3');
+    expect(directory.topic('t3')).toBeUndefined();
+    await directory.stop();
+  });
+
+  it('tells every instance the same in the same order', async () => {
+    const { open } = await house();
+    const instances = [await open(), await open()];
+    const heard = instances.map(follow);
+    await until('snapshots', () => heard.every((one) => one.updates.length > 0));
+    await Promise.all(
+      Array.from({ length: 40 }, async (_, i) => {
+        const at = instances[i % 2];
+        await at?.ensureTopic(`t${i}`);
+        await at?.updateTopic(`t${i}`, { writeQueues: 1 + i });
+        if (i % 3 === 0) await at?.deleteTopic(`t${i}`);
+      }),
+    );
+    const [a, b] = heard.map((one) => one.updates);
+    await until('both know all', () => a?.length === b?.length);
+    expect(a?.length).toBe(1 + 40 + 40 + 14);
+    expect(a).toEqual(b);
+  });
+
+  it('gives one cluster one id and one secret, whoever came first', async () => {
+    const { open } = await house();
+    const instances = await Promise.all([open(), open(), open()]);
+    const heard = instances.map(follow);
+    await until('snapshots', () => heard.every((one) => one.updates.length > 0));
+    const whole = heard.map((one) => one.updates[0]);
+    expect(whole[1]).toEqual(whole[0]);
+    expect(whole[2]).toEqual(whole[0]);
+    const first = whole[0];
+    if (first?.kind !== 'snapshot') throw new Error('the first is the whole');
+    expect(first.secret).toHaveLength(32);
+    expect(first.clusterId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('leaves out what somebody wrote by hand, and goes on', async () => {
+    const { open, store } = await house();
+    const naming = await open();
+    const heard = follow(naming);
+    await store.commit({ compare: [], puts: [{ key: 'topics/bad', value: '{' }] });
+    await naming.ensureTopic('good');
+    expect(heard.kinds()).toBe('snapshot topic');
+  });
+});
+
+describe('leads', () => {
+  const claim: LeadClaim = { name: 'broker-0', member: 'broker-0/v1', address: 'host:9', leaseMs: 3_000 };
+  const held = { ...claim, epoch: 1, writable: true };
+
+  /** The set as watchers see it now. */
+  function view(naming: Naming): () => unknown {
+    const heard = follow(naming);
+    return () =>
+      heard.updates.reduce<unknown>((known, update) => {
+        if (update.kind === 'snapshot') return update.brokers.find((set) => set.name === claim.name);
+        return update.kind === 'broker' ? update.broker : known;
+      }, undefined);
+  }
+
+  it('begin with epoch 1 and rise with each claim', async () => {
+    const { open, clock } = await house();
+    const naming = await open();
+    const seen = view(naming);
+    const set = await naming.takeLead(claim);
+    expect(set).toEqual({
+      name: 'broker-0',
+      epoch: 1,
+      leader: 'host:9',
+      leaderMember: 'broker-0/v1',
+      inSync: ['broker-0/v1'],
+      writable: true,
+      registeredMs: clock.wallMs(),
+    });
+    expect(seen()).toEqual(set);
+    expect((await naming.takeLead(claim)).epoch).toBe(2);
+    expect(seen()).toMatchObject({ epoch: 2, leader: 'host:9' });
+  });
+
+  it('end when the leader is silent, and come back with it under the same epoch', async () => {
+    const { open, clock } = await house();
+    const naming = await open();
+    const seen = view(naming);
+    await naming.takeLead(claim);
+    clock.advance(2_000);
+    await naming.keepLead(held);
+    clock.advance(2_900);
+    await naming.ensureTopic('t');
+    expect(seen()).toMatchObject({ leader: 'host:9' });
+    clock.advance(200);
+    await until('it is known', () => !JSON.stringify(seen()).includes('host:9'));
+    expect(seen()).toMatchObject({ epoch: 1, inSync: ['broker-0/v1'] });
+    await naming.keepLead(held);
+    expect(seen()).toMatchObject({ epoch: 1, leader: 'host:9' });
+  });
+
+  it('may be kept at another instance than took them', async () => {
+    const { open, clock } = await house();
+    const [one, other] = [await open(), await open()];
+    await one.takeLead(claim);
+    for (let i = 0; i < 6; i += 1) {
+      clock.advance(2_000);
+      await (i % 2 === 0 ? other : one).keepLead(held);
+    }
+    const seen = view(one);
+    await one.ensureTopic('t');
+    expect(seen()).toMatchObject({ leader: 'host:9', epoch: 1 });
+  });
+
+  it('are refused to the deposed, at every instance', async () => {
+    const { open } = await house();
+    const [one, other] = [await open(), await open()];
+    await one.takeLead(claim);
+    await one.takeLead(claim);
+    for (const naming of [one, other]) {
+      const error = await fault(naming.keepLead(held));
+      expect(error.code).toBe('NOT_LEADER');
+      expect(error.reason).toContain('epoch 2');
+    }
+    expect((await fault(one.keepLead({ ...held, name: 'unknown' }))).code).toBe('NOT_LEADER');
+    expect((await fault(one.keepLead({ ...held, epoch: 2, member: 'broker-1/x' }))).code).toBe('NOT_LEADER');
+    await other.keepLead({ ...held, epoch: 2 });
+  });
+
+  it('go to one of two who claim at the same moment', async () => {
+    const { open, store } = await house();
+    const [one, other] = [await open(), await open()];
+    await one.takeLead(claim);
+    const set = {
+      name: 'broker-0',
+      epoch: 1,
+      member: 'broker-0/v1',
+      inSync: ['broker-0/v1', 'broker-1/v2'],
+      registeredMs: 0,
+    };
+    await store.commit({ compare: [], puts: [{ key: 'sets/broker-0', value: JSON.stringify(set) }] });
+    const rival = { ...claim, member: 'broker-1/v2', address: 'rival:9' };
+    const outcomes = await Promise.allSettled([one.takeLead(claim), other.takeLead(rival)]);
+    const won = outcomes.filter((outcome) => outcome.status === 'fulfilled');
+    const lost = outcomes.filter((outcome) => outcome.status === 'rejected');
+    expect(won).toHaveLength(1);
+    expect(lost[0]?.reason).toMatchObject({ code: 'CONFLICT' });
+    expect(won[0]?.value.epoch).toBe(2);
+  });
+
+  it('drop the leader before from the in-sync set, and are for its members only', async () => {
+    const { open, store } = await house();
+    const naming = await open();
+    await naming.takeLead(claim);
+    const set = {
+      name: 'broker-0',
+      epoch: 1,
+      member: 'broker-0/v1',
+      inSync: ['broker-0/v1', 'broker-1/v2'],
+      registeredMs: 0,
+    };
+    await store.commit({ compare: [], puts: [{ key: 'sets/broker-0', value: JSON.stringify(set) }] });
+    const next = await naming.takeLead({ ...claim, member: 'broker-1/v2' });
+    expect(next).toMatchObject({ epoch: 2, inSync: ['broker-1/v2'], leaderMember: 'broker-1/v2' });
+    const error = await fault(naming.takeLead(claim));
+    expect(error.code).toBe('DATA_FOLDER');
+    expect(error.reason).toContain('broker-1/v2');
+  });
+
+  it('say whether the set takes messages', async () => {
+    const naming = await (await house()).open();
+    const seen = view(naming);
+    await naming.takeLead(claim);
+    await naming.keepLead({ ...held, writable: false });
+    expect(seen()).toMatchObject({ writable: false, leader: 'host:9' });
+    await naming.keepLead(held);
+    expect(seen()).toMatchObject({ writable: true });
+  });
+
+  it('end at once when given up, but only by their holder', async () => {
+    const { open, clock } = await house();
+    const naming = await open();
+    const seen = view(naming);
+    await naming.takeLead(claim);
+    await naming.takeLead(claim);
+    await naming.leaveLead(held); // Of epoch 1.
+    expect(seen()).toMatchObject({ leader: 'host:9' });
+    await naming.leaveLead({ ...held, epoch: 2 });
+    expect(seen()).not.toHaveProperty('leader');
+    await naming.leaveLead({ ...held, epoch: 2 });
+    clock.advance(10_000);
+    await naming.ensureTopic('t');
+    expect(seen()).toMatchObject({ epoch: 2, inSync: ['broker-0/v1'] });
+  });
+
+  it.each([
+    [{ name: 'a/b' }, 'broker set'],
+    [{ member: 'x' }, 'incarnation'],
+    [{ leaseMs: 10 }, '500'],
+  ])('are refused as %j', async (change, word) => {
+    const naming = await (await house()).open();
+    const error = await fault(naming.takeLead({ ...claim, ...change }));
+    expect(error.code).toBe('BAD_REQUEST');
+    expect(error.reason).toContain(word);
+  });
+});
+
+describe('while the store is away', () => {
+  it('what is known is served, changes are refused, nobody is deposed, and all goes on by itself', async () => {
+    const { open, store } = await house();
+    const faulty = new FaultyStore(store);
+    const [cut, other] = [await open({ store: faulty }), await open()];
+    const claim = { name: 'b', member: 'b/1', address: 'x:1', leaseMs: 3_000 };
+    await cut.takeLead(claim);
+    const known = await cut.ensureTopic('known');
+    const heard = follow(cut);
+    await until('the whole', () => heard.updates.length === 1);
+
+    faulty.leave();
+    expect(await cut.ensureTopic('known')).toEqual(known);
+    expect((await fault(cut.ensureTopic('new'))).code).toBe('UNAVAILABLE');
+    expect((await fault(cut.createTopic({ name: 'new' }))).code).toBe('UNAVAILABLE');
+    expect((await fault(cut.keepLead({ ...claim, epoch: 1, writable: true }))).code).toBe('UNAVAILABLE');
+    const late = follow(cut);
+    await until('the whole again', () => late.updates.length === 1);
+    expect(late.updates).toEqual(heard.updates);
+    await other.ensureTopic('meanwhile');
+    expect(heard.updates).toHaveLength(1);
+
+    faulty.comeBack();
+    await cut.keepLead({ ...claim, epoch: 1, writable: true });
+    await cut.ensureTopic('new');
+    expect(heard.kinds()).toBe('snapshot topic topic');
+  });
+
+  it('finds at the next try what was made though its answer was lost', async () => {
+    const { open, store } = await house();
+    const faulty = new FaultyStore(store);
+    const naming = await open({ store: faulty });
+    faulty.loseNextAnswer = true;
+    expect((await fault(naming.ensureTopic('t'))).code).toBe('UNAVAILABLE');
+    expect((await naming.ensureTopic('t')).id).toBe(1);
+    expect((await naming.ensureTopic('u')).id).toBe(2);
+  });
+
+  it('waits at the start until it is there', async () => {
+    const { store, clock } = await house();
+    const faulty = new FaultyStore(store);
+    faulty.leave();
+    const naming = new NamesrvService({ store: faulty, clock, autoCreateTopics: true, autoCreateGroups: true });
+    let started = false;
+    void naming.start().then(() => (started = true));
+    const heard = follow(naming);
+    clock.advance(1_000);
+    expect(naming.ready).toBe(false);
+    faulty.comeBack();
+    await until('it has started', () => {
+      clock.advance(200);
+      return started;
+    });
+    const topic: Topic = await naming.ensureTopic('t');
+    expect(heard.kinds()).toBe('snapshot topic');
+    expect(topic.id).toBe(1);
+  });
+});

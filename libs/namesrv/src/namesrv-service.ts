@@ -1,0 +1,443 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+
+import {
+  defaultAttemptsMax,
+  defaultRetryPolicy,
+  groupId,
+  groupName,
+  isInnerTopic,
+  MessageType,
+  topicId,
+  topicName,
+  type BrokerSet,
+  type ConsumerGroup,
+  type GroupName,
+  type Topic,
+  type TopicName,
+} from '@cometmq/model';
+import type {
+  DirectoryUpdate,
+  GroupChange,
+  GroupDraft,
+  LeadClaim,
+  Naming,
+  TopicChange,
+  TopicDraft,
+} from '@cometmq/client';
+import type { Committed, Compare, KeyValue, MetadataStore, Put } from '@cometmq/metadata';
+import { MqError, sleep, type Clock, type Part } from '@cometmq/shared';
+import { silentLogger, type Logger } from '@cometmq/telemetry';
+
+import { BrokerLeads } from './broker-leads.js';
+import { checkGroup, checkMessageType, checkTopic } from './checks.js';
+import { DirectoryCopy } from './directory-copy.js';
+import { keys, recordOf, type GroupRecord, type IdsRecord, type TopicRecord } from './keys.js';
+
+export interface NamesrvOptions {
+  readonly store: MetadataStore;
+  readonly clock: Clock;
+  /** Whether a topic is made when it is first used. */
+  readonly autoCreateTopics: boolean;
+  /** Whether a consumer group is made when it first consumes. */
+  readonly autoCreateGroups: boolean;
+  /** Write and read queues of a topic, on each broker set, where its maker names none. Default: 8. */
+  readonly defaultQueues?: number | undefined;
+  readonly log?: Logger | undefined;
+  /** Where the cluster's id and secret come from, once in its life; the simulation gives its own. */
+  readonly newIdentity?: (() => { readonly clusterId: string; readonly secret: Uint8Array }) | undefined;
+}
+
+/** How long an operation waits for its own change to come back by the watch. */
+const settleMsMax = 10_000;
+/** How often a change is decided anew because another came first. Each time somebody has got further. */
+const conflictsMax = 200;
+const retryMs = 200;
+/** Who has waited so long for its turn to make something is told so: the store must be away. */
+const turnMsMax = 5_000;
+
+/** Types a topic may be made with, and those that a first message can have. */
+const topicTypes: readonly MessageType[] = Object.values(MessageType);
+const messageTypes: readonly MessageType[] = topicTypes.filter((type) => type !== MessageType.mixed);
+
+interface Decision<T> {
+  readonly result: T;
+  /** Undefined: it is so already. */
+  readonly write?: {
+    readonly compare: readonly Compare[];
+    readonly puts?: readonly Put[];
+    readonly deletes?: readonly string[];
+  };
+  /** The revision that must have been seen here before the result is given. */
+  readonly seen?: number | undefined;
+}
+
+/**
+ * The name service. The store is the truth and any number of instances may stand before it: each decides on what it reads
+ * there, writes by comparing just that, and decides anew when another came first. Watchers are served from a copy that
+ * follows the store, so they hear of everybody's changes in one order. An operation returns when this instance's copy,
+ * and all who watch it, know of its change.
+ *
+ * While the store is away the copy goes on serving, and changes fail with UNAVAILABLE.
+ */
+export class NamesrvService implements Naming, Part {
+  readonly name = 'namesrv';
+  private readonly store: MetadataStore;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly copy: DirectoryCopy;
+  private readonly leads: BrokerLeads;
+  private readonly queues: number;
+  private readonly ensuring = new Map<string, Promise<unknown>>();
+  private lastMaking: Promise<unknown> = Promise.resolve();
+  private unwatch: (() => void) | undefined;
+  private stopped = false;
+
+  constructor(private readonly options: NamesrvOptions) {
+    this.store = options.store;
+    this.clock = options.clock;
+    this.log = options.log ?? silentLogger;
+    this.queues = options.defaultQueues ?? 8;
+    this.copy = new DirectoryCopy(this.clock, (key) =>
+      this.log.error({ key }, 'a metadata key holds something else than it should and is left out'),
+    );
+    this.leads = new BrokerLeads(this.store, this.clock, (change) => this.settle(change.revision));
+  }
+
+  /** Resolves once there is a directory to serve; waits for the store as long as it takes. */
+  async start(): Promise<void> {
+    this.unwatch = this.store.watch('', (update) => this.copy.apply(update));
+    for (;;) {
+      try {
+        return await this.identify();
+      } catch (caught) {
+        const error = MqError.from(caught);
+        if (!error.retry || this.stopped) throw error;
+        await sleep(this.clock, retryMs);
+      }
+    }
+  }
+
+  stop(): Promise<void> {
+    this.stopped = true;
+    this.unwatch?.();
+    return Promise.resolve();
+  }
+
+  /** True once it has a directory to serve. */
+  get ready(): boolean {
+    return this.copy.ready;
+  }
+
+  watch(listener: (update: DirectoryUpdate) => void): () => void {
+    return this.copy.listen(listener);
+  }
+
+  async createTopic(draft: TopicDraft): Promise<Topic> {
+    const name = topicName(draft.name);
+    if (isInnerTopic(name)) throw new MqError('ILLEGAL_TOPIC', `topic ${name} is made by the house itself when needed`);
+    checkTopic(draft);
+    checkMessageType(draft.type, topicTypes);
+    return this.make(keys.topic(name), (ids, found) => {
+      if (found) throw new MqError('ALREADY_EXISTS', `topic ${name} exists already`);
+      return this.newTopic(name, ids, { ...draft, typeFixed: true });
+    });
+  }
+
+  async ensureTopic(given: string): Promise<Topic> {
+    const name = topicName(given);
+    return this.ensure(
+      keys.topic(name),
+      () => this.copy.topic(name),
+      (ids) => {
+        if (!this.options.autoCreateTopics || isInnerTopic(name)) throw noTopic(name, this.options.autoCreateTopics);
+        return this.newTopic(name, ids, { typeFixed: false });
+      },
+    );
+  }
+
+  async ensureInnerTopic(given: string): Promise<Topic> {
+    const name = topicName(given);
+    if (!isInnerTopic(name)) throw new MqError('ILLEGAL_TOPIC', `topic ${name} is not one of the house's own`);
+    return this.ensure(
+      keys.topic(name),
+      () => this.copy.topic(name),
+      // One queue is enough for what nobody wants; its type is never asked for.
+      (ids) => this.newTopic(name, ids, { writeQueues: 1, readQueues: 1, typeFixed: true }),
+    );
+  }
+
+  async fixTopicType(given: string, type: MessageType): Promise<Topic> {
+    const name = topicName(given);
+    checkMessageType(type, messageTypes);
+    const known = this.copy.topic(name);
+    if (known?.typeFixed) return known;
+    return this.alter<TopicRecord>(keys.topic(name), noTopic(name, false), (topic) =>
+      topic.typeFixed ? topic : { ...topic, type, typeFixed: true },
+    );
+  }
+
+  async updateTopic(given: string, change: TopicChange): Promise<Topic> {
+    const name = topicName(given);
+    checkTopic(change);
+    return this.alter<TopicRecord>(keys.topic(name), noTopic(name, false), (topic) => changedTopic(topic, change));
+  }
+
+  async deleteTopic(given: string): Promise<void> {
+    const name = topicName(given);
+    await this.remove(keys.topic(name), noTopic(name, false));
+  }
+
+  async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
+    const name = groupName(draft.name);
+    checkGroup(draft);
+    return this.make(keys.group(name), (ids, found) => {
+      if (found) throw new MqError('ALREADY_EXISTS', `consumer group ${name} exists already`);
+      return this.newGroup(name, ids, draft);
+    });
+  }
+
+  async ensureGroup(given: string): Promise<ConsumerGroup> {
+    const name = groupName(given);
+    return this.ensure(
+      keys.group(name),
+      () => this.copy.group(name),
+      (ids) => {
+        if (!this.options.autoCreateGroups) throw noGroup(name);
+        return this.newGroup(name, ids, {});
+      },
+    );
+  }
+
+  async updateGroup(given: string, change: GroupChange): Promise<ConsumerGroup> {
+    const name = groupName(given);
+    checkGroup(change);
+    return this.alter<GroupRecord>(keys.group(name), noGroup(name), (group) => ({
+      ...group,
+      fifo: change.fifo ?? group.fifo,
+      attemptsMax: change.attemptsMax ?? group.attemptsMax,
+      retryPolicy: change.retryPolicy ?? group.retryPolicy,
+      start: change.start ?? group.start,
+    }));
+  }
+
+  async deleteGroup(given: string): Promise<void> {
+    const name = groupName(given);
+    await this.remove(keys.group(name), noGroup(name));
+  }
+
+  async takeLead(claim: LeadClaim): Promise<BrokerSet> {
+    const set = await this.leads.take(claim);
+    this.log.info({ set: set.name, epoch: set.epoch, leader: claim.member }, 'a broker set has a new leader');
+    return set;
+  }
+
+  keepLead(claim: LeadClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void> {
+    return this.leads.keep(claim);
+  }
+
+  leaveLead(claim: LeadClaim & { readonly epoch: number }): Promise<void> {
+    return this.leads.leave(claim);
+  }
+
+  /** The cluster gets its id and secret from whichever instance comes first. */
+  private async identify(): Promise<void> {
+    const { clusterId, secret } = (this.options.newIdentity ?? randomIdentity)();
+    const wanted = { [keys.clusterId]: clusterId, [keys.secret]: Buffer.from(secret).toString('base64') };
+    const found = await Promise.all([this.store.get(keys.clusterId), this.store.get(keys.secret)]);
+    if (!found.every(Boolean)) {
+      const missing = Object.entries(wanted).filter((_, i) => !found[i]);
+      await this.store.commit({
+        compare: missing.map(([key]) => ({ key, modRevision: 0 })),
+        puts: missing.map(([key, value]) => ({ key, value })),
+      });
+    }
+    await this.copy.reached(0, settleMsMax);
+  }
+
+  /** The name if it is there, else what `make` gives. Many who ask at once share one answer. */
+  private ensure<T extends object>(key: string, known: () => T | undefined, make: (ids: Ids) => T): Promise<T> {
+    const already = known();
+    if (already) return Promise.resolve(already);
+    const underWay = this.ensuring.get(key) as Promise<T> | undefined;
+    if (underWay) return underWay;
+    const asked = this.make<T>(key, (ids, found) => {
+      const record = recordOf<T>(found);
+      if (found && record) return { there: record, seen: found.modRevision };
+      return make(ids);
+    }).finally(() => this.ensuring.delete(key));
+    this.ensuring.set(key, asked);
+    return asked;
+  }
+
+  /**
+   * Makes something that has an id: the counter moves on in the same transaction, so an id is never given twice. One at a
+   * time in this instance, as all compare that counter.
+   */
+  private make<T extends object>(
+    key: string,
+    decide: (ids: Ids, found: KeyValue | undefined) => T | { readonly there: T; readonly seen: number },
+  ): Promise<T> {
+    const sinceMs = this.clock.monotonicMs();
+    const making = this.lastMaking.then(() => {
+      if (this.clock.monotonicMs() - sinceMs > turnMsMax) {
+        throw new MqError('UNAVAILABLE', 'the metadata takes no changes now; try again');
+      }
+      return this.change<T>(async () => {
+        const [found, counter] = await Promise.all([this.store.get(key), this.store.get(keys.ids)]);
+        const ids = new Ids(recordOf<IdsRecord>(counter));
+        const made = decide(ids, found);
+        if ('there' in made) return { result: made.there, seen: made.seen };
+        return {
+          result: made,
+          write: {
+            compare: [
+              { key, modRevision: 0 },
+              { key: keys.ids, modRevision: counter?.modRevision ?? 0 },
+            ],
+            puts: [
+              { key, value: JSON.stringify(made) },
+              { key: keys.ids, value: JSON.stringify(ids.record) },
+            ],
+          },
+        };
+      });
+    });
+    this.lastMaking = making.catch(() => undefined);
+    return making;
+  }
+
+  private alter<T extends object>(key: string, absent: MqError, change: (record: T) => T): Promise<T> {
+    return this.change<T>(async () => {
+      const found = await this.store.get(key);
+      const record = recordOf<T>(found);
+      if (!found || !record) throw absent;
+      const changed = change(record);
+      if (changed === record) return { result: record, seen: found.modRevision };
+      const compare = [{ key, modRevision: found.modRevision }];
+      return { result: changed, write: { compare, puts: [{ key, value: JSON.stringify(changed) }] } };
+    });
+  }
+
+  private remove(key: string, absent: MqError): Promise<void> {
+    return this.change<void>(async () => {
+      const found = await this.store.get(key);
+      if (!found) throw absent;
+      return { result: undefined, write: { compare: [{ key, modRevision: found.modRevision }], deletes: [key] } };
+    });
+  }
+
+  /** Decides, writes by comparing what the decision rests on, and decides again if that has changed meanwhile. */
+  private async change<T>(decide: () => Promise<Decision<T>>): Promise<T> {
+    for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
+      const { result, write, seen } = await decide();
+      const change: Committed = write ? await this.store.commit(write) : { applied: true, revision: seen ?? 0 };
+      if (!change.applied) continue;
+      await this.settle(change.revision);
+      return result;
+    }
+    throw new MqError('CONFLICT', 'others change the same metadata all the time; try again');
+  }
+
+  private settle(revision: number): Promise<void> {
+    return this.copy.reached(revision, settleMsMax);
+  }
+
+  private newTopic(
+    name: TopicName,
+    ids: Ids,
+    draft: Omit<TopicDraft, 'name'> & { readonly typeFixed: boolean },
+  ): Topic {
+    return {
+      name,
+      id: topicId(ids.nextTopic()),
+      type: draft.type ?? MessageType.normal,
+      writeQueues: draft.writeQueues ?? this.queues,
+      readQueues: draft.readQueues ?? draft.writeQueues ?? this.queues,
+      permission: draft.permission ?? 'readWrite',
+      ...kept(draft),
+      typeFixed: draft.typeFixed,
+      layout: 1,
+      createdMs: this.clock.wallMs(),
+    };
+  }
+
+  private newGroup(name: GroupName, ids: Ids, draft: GroupChange): ConsumerGroup {
+    return {
+      name,
+      id: groupId(ids.nextGroup()),
+      fifo: draft.fifo ?? false,
+      attemptsMax: draft.attemptsMax ?? defaultAttemptsMax,
+      retryPolicy: draft.retryPolicy ?? defaultRetryPolicy,
+      start: draft.start ?? { at: 'auto' },
+      createdMs: this.clock.wallMs(),
+    };
+  }
+}
+
+/** The counters, moved on. The first id is 1. */
+class Ids {
+  private topics: number;
+  private groups: number;
+
+  constructor(record: IdsRecord | undefined) {
+    this.topics = record?.topics ?? 0;
+    this.groups = record?.groups ?? 0;
+  }
+
+  nextTopic(): number {
+    return (this.topics += 1);
+  }
+
+  nextGroup(): number {
+    return (this.groups += 1);
+  }
+
+  get record(): IdsRecord {
+    return { topics: this.topics, groups: this.groups };
+  }
+}
+
+function changedTopic(topic: Topic, change: TopicChange): Topic {
+  const { retentionMs, retentionBytes, ...rest } = topic;
+  const next = {
+    ...rest,
+    writeQueues: change.writeQueues ?? topic.writeQueues,
+    readQueues: change.readQueues ?? topic.readQueues,
+    permission: change.permission ?? topic.permission,
+  };
+  const moved =
+    next.writeQueues !== topic.writeQueues ||
+    next.readQueues !== topic.readQueues ||
+    next.permission !== topic.permission;
+  const retention = {
+    retentionMs: change.retentionMs ?? retentionMs,
+    retentionBytes: change.retentionBytes ?? retentionBytes,
+  };
+  return { ...next, ...kept(retention), layout: moved ? topic.layout + 1 : topic.layout };
+}
+
+/** Retention as it is stored: 0 asks for the broker's default, which is to have none of its own. */
+function kept(
+  given: Pick<TopicChange, 'retentionMs' | 'retentionBytes'>,
+): Pick<Topic, 'retentionMs' | 'retentionBytes'> {
+  return {
+    ...(given.retentionMs && { retentionMs: given.retentionMs }),
+    ...(given.retentionBytes && { retentionBytes: given.retentionBytes }),
+  };
+}
+
+function randomIdentity(): { clusterId: string; secret: Uint8Array } {
+  return { clusterId: randomUUID(), secret: randomBytes(32) };
+}
+
+function noTopic(name: string, madeOnUse: boolean): MqError {
+  const help = madeOnUse ? '' : `; create it with: comet topic create ${name}`;
+  return new MqError('TOPIC_NOT_FOUND', `topic ${name} does not exist${help}`);
+}
+
+function noGroup(name: string): MqError {
+  return new MqError(
+    'CONSUMER_GROUP_NOT_FOUND',
+    `consumer group ${name} does not exist; create it with: comet group create ${name}`,
+  );
+}

@@ -1,0 +1,375 @@
+import { Directory, GrpcNaming, type DirectoryUpdate, type Naming } from '@cometmq/client';
+import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
+import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
+import { MessageType } from '@cometmq/model';
+import { GrpcJsChannel, GrpcJsServer, type CallContext, type MessageSink } from '@cometmq/rpc';
+import { internal } from '@cometmq/proto';
+import { MqError, systemClock, type Part } from '@cometmq/shared';
+
+import { namingService } from './naming-service.js';
+import { NamesrvService } from './namesrv-service.js';
+
+const clock = systemClock;
+const running: Part[] = [];
+afterEach(async () => {
+  for (const part of running.splice(0).reverse()) await part.stop();
+});
+
+async function started<T extends Part>(part: T): Promise<T> {
+  running.push(part);
+  await part.start();
+  return part;
+}
+
+interface Instance {
+  readonly address: string;
+  /** As in SIGTERM. */
+  stop(): Promise<void>;
+}
+
+async function instance(store: MetadataStore, naming?: Naming): Promise<Instance> {
+  const service =
+    naming ?? (await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true })));
+  const door = namingService(service);
+  const log = (message: string, cause: unknown): void => {
+    throw new Error(message, { cause });
+  };
+  const server = await started(new GrpcJsServer({ host: '127.0.0.1', port: 0, clock, services: [door], log }));
+  server.onStopping(() => door.close());
+  return { address: `127.0.0.1:${server.port}`, stop: () => server.stop() };
+}
+
+async function naming(...addresses: string[]): Promise<GrpcNaming> {
+  return started(new GrpcNaming({ addresses, clock, connect: (address) => new GrpcJsChannel({ address, clock }) }));
+}
+
+async function memory(): Promise<MemoryStore> {
+  return started(new MemoryStore(clock));
+}
+
+function follow(source: Naming): { readonly updates: DirectoryUpdate[]; kinds(): string } {
+  const updates: DirectoryUpdate[] = [];
+  source.watch((update) => updates.push(update));
+  return { updates, kinds: () => updates.map((update) => update.kind).join(' ') };
+}
+
+describe('Naming over gRPC', () => {
+  it('says the same as the service itself', async () => {
+    const store = await memory();
+    const service = await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true }));
+    const remote = await naming((await instance(store, service)).address);
+    const [near, far] = [follow(service), follow(remote)];
+    await until('the first snapshots', () => near.updates.length > 0 && far.updates.length > 0);
+
+    const draft = {
+      name: 't',
+      type: MessageType.fifo,
+      writeQueues: 2,
+      retentionMs: 60_000,
+      permission: 'write',
+    } as const;
+    const topic = await remote.createTopic(draft);
+    expect(topic).toEqual(await service.ensureTopic('t'));
+    expect(await remote.updateTopic('t', { writeQueues: 3 })).toEqual(await service.ensureTopic('t'));
+    expect((await remote.updateTopic('t', { retentionMs: 0 })).retentionMs).toBeUndefined();
+    expect(await remote.ensureTopic('u')).toEqual(await service.ensureTopic('u'));
+    expect(await remote.fixTopicType('u', MessageType.delay)).toMatchObject({
+      type: MessageType.delay,
+      typeFixed: true,
+    });
+    expect(await remote.ensureInnerTopic('%DLQ%g')).toEqual(await service.ensureTopic('%DLQ%g'));
+    const retryPolicy = { kind: 'exponential', initialMs: 5, maxMs: 100, multiplier: 1.5 } as const;
+    const start = { at: 'time', timeMs: 1_700_000_000_000 } as const;
+    expect(await remote.createGroup({ name: 'g', fifo: true, retryPolicy, start })).toEqual(
+      await service.ensureGroup('g'),
+    );
+    expect(await remote.updateGroup('g', { attemptsMax: 9 })).toEqual(await service.ensureGroup('g'));
+    expect(await remote.ensureGroup('h')).toEqual(await service.ensureGroup('h'));
+    const claim = { name: 'b', member: 'b/1', address: '', leaseMs: 3_000 };
+    expect(await remote.takeLead(claim)).toMatchObject({ epoch: 1, leader: '', leaderMember: 'b/1', inSync: ['b/1'] });
+    await remote.keepLead({ ...claim, epoch: 1, writable: false });
+    await remote.leaveLead({ ...claim, epoch: 1 });
+    await remote.deleteTopic('t');
+    await remote.deleteGroup('g');
+
+    expect(far.updates).toEqual(near.updates);
+    expect(far.updates).toHaveLength(1 + 14);
+    const whole = follow(remote);
+    const wholeNear = follow(service);
+    await until('another snapshot', () => whole.updates.length > 0);
+    expect(whole.updates).toEqual(wholeNear.updates);
+  });
+
+  it('carries errors with their code and their words', async () => {
+    const remote = await naming((await instance(await memory())).address);
+    const cases: [Promise<unknown>, string, string][] = [
+      [remote.createTopic({ name: 'no good' }), 'ILLEGAL_TOPIC', 'letters'],
+      [remote.createTopic({ name: 't', writeQueues: -1 }), 'BAD_REQUEST', '1 to 1024'],
+      [remote.createTopic({ name: 't', writeQueues: 1e300 }), 'BAD_REQUEST', '1 to 1024'],
+      [remote.createGroup({ name: 'g', attemptsMax: NaN }), 'BAD_REQUEST', 'whole number'],
+      [remote.updateTopic('none', {}), 'TOPIC_NOT_FOUND', 'none'],
+      [
+        remote.keepLead({ name: 'b', member: 'b/1', address: '', leaseMs: 3_000, epoch: 1, writable: true }),
+        'NOT_LEADER',
+        'b/1',
+      ],
+    ];
+    for (const [asked, code, word] of cases) {
+      const error: unknown = await asked.catch((caught: unknown) => caught);
+      expect(error).toBeInstanceOf(MqError);
+      expect(error).toMatchObject({ code });
+      expect((error as MqError).reason).toContain(word);
+    }
+  });
+
+  it('returns when this process has been told of the change', async () => {
+    const store = await memory();
+    const [one, other] = [await instance(store), await instance(store)];
+    const maker = await naming(one.address);
+    // Calls go to one instance; the directory of the same process watches there too.
+    const directory = await started(new Directory(maker, clock));
+    const far = await naming(other.address);
+    for (let i = 0; i < 30; i += 1) {
+      const topic = await maker.ensureTopic(`t${i}`);
+      expect(directory.topicById(topic.id)?.name).toBe(`t${i}`);
+      expect((await far.ensureTopic(`t${i}`)).id).toBe(topic.id);
+    }
+  });
+
+  it('carries a directory of thousands in parts', async () => {
+    const store = await memory();
+    const topic = {
+      id: 1,
+      type: 1,
+      writeQueues: 8,
+      readQueues: 8,
+      permission: 'readWrite',
+      typeFixed: true,
+      layout: 1,
+      createdMs: 5,
+    };
+    for (let i = 0; i < 3_000; i += 1) {
+      const name = `t${i}-${'x'.repeat(100)}`;
+      void store.commit({ compare: [], puts: [{ key: `topics/${name}`, value: JSON.stringify({ name, ...topic }) }] });
+    }
+    const remote = await naming((await instance(store)).address);
+    const heard = follow(remote);
+    await until('the whole', () => heard.updates.length === 1);
+    expect(heard.updates[0]?.kind === 'snapshot' && heard.updates[0].topics.length).toBe(3_000);
+  });
+
+  it('moves on to the next instance when one stops, with the whole and all that follows', async () => {
+    const store = await memory();
+    const [one, other] = [await instance(store), await instance(store)];
+    const remote = await naming(one.address, other.address);
+    const directory = await started(new Directory(remote, clock));
+    const heard = follow(remote);
+    await remote.ensureTopic('a');
+    const stoppedIn = clock.monotonicMs();
+    await one.stop();
+    expect(clock.monotonicMs() - stoppedIn).toBeLessThan(2_000); // Watchers don't hold it up.
+    await remote.ensureTopic('b');
+    await until('the whole again', () => heard.updates.filter((update) => update.kind === 'snapshot').length === 2);
+    const third = await remote.ensureTopic('c');
+    expect(directory.topicById(third.id)?.name).toBe('c');
+    expect(directory.topic('a')?.id).toBe(1);
+    expect(directory.topic('b')?.id).toBe(2);
+  });
+
+  it('moves on when one is cut off without a word', async () => {
+    const store = await memory();
+    const [one, other] = [await instance(store), await instance(store)];
+    const line = await CutLine.to(Number(one.address.split(':')[1]));
+    const remote = await naming(`127.0.0.1:${line.port}`, other.address);
+    const heard = follow(remote);
+    await until('the whole', () => heard.updates.length === 1);
+    await remote.ensureTopic('a');
+    line.loseRequests = line.loseAnswers = true;
+    const sentMs = clock.monotonicMs();
+    expect((await remote.ensureTopic('b')).id).toBe(2);
+    expect(clock.monotonicMs() - sentMs).toBeLessThan(8_000);
+    await until('the watch has moved too', () => heard.kinds() === 'snapshot topic snapshot');
+    expect(heard.updates[2]).toMatchObject({ topics: [{ name: 'a' }, { name: 'b' }] });
+    await line.end();
+  });
+
+  it('starts with a dead address in its list', async () => {
+    const { address } = await instance(await memory());
+    const remote = await naming('127.0.0.1:1', address);
+    const directory = await started(new Directory(remote, clock));
+    expect((await remote.ensureTopic('a')).id).toBe(1);
+    expect(directory.topic('a')).toBeDefined();
+  });
+
+  it('says who does not answer when none does', async () => {
+    const remote = await started(
+      new GrpcNaming({
+        addresses: ['127.0.0.1:1', '127.0.0.1:2'],
+        clock,
+        connect: (address) => new GrpcJsChannel({ address, clock }),
+        callMsMax: 500,
+      }),
+    );
+    const error: unknown = await remote.ensureTopic('a').catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: 'UNAVAILABLE' });
+    expect((error as MqError).reason).toContain('127.0.0.1:1, 127.0.0.1:2');
+  });
+
+  it('is not taken back in time by an instance that has lost its store', async () => {
+    const store = await memory();
+    const faulty = new FaultyStore(store);
+    const [good, cut] = [await instance(store), await instance(faulty)];
+    const remote = await naming(good.address, cut.address);
+    const directory = await started(new Directory(remote, clock));
+    faulty.leave();
+    await remote.ensureTopic('a');
+    await good.stop();
+    const seen: boolean[] = [];
+    directory.onUpdate(() => seen.push(directory.topic('a') !== undefined));
+    const back = await instanceAt(good.address, store);
+    await until('it is back', () => seen.length > 0);
+    expect(seen).not.toContain(false);
+    faulty.comeBack();
+    await back.stop();
+  });
+
+  async function instanceAt(address: string, store: MetadataStore): Promise<Part> {
+    const service = await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true }));
+    const door = namingService(service);
+    const port = Number(address.split(':')[1]);
+    const server = await started(
+      new GrpcJsServer({ host: '127.0.0.1', port, clock, services: [door], log: () => undefined }),
+    );
+    server.onStopping(() => door.close());
+    return server;
+  }
+
+  it('gives up quietly when stopped', async () => {
+    const { address } = await instance(await memory());
+    const remote = await naming(address);
+    const heard = follow(remote);
+    await until('the whole', () => heard.updates.length === 1);
+    await remote.stop();
+    await expect(remote.ensureTopic('a')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(heard.updates).toHaveLength(1);
+  });
+});
+
+// Goal: a watcher that reads slowly costs bounded memory, and in the end knows all. Method: a sink that lets go by hand.
+describe('a slow watcher', () => {
+  class SlowSink implements MessageSink {
+    readonly frames: internal.DirectoryUpdate[] = [];
+    open = true;
+    full = false;
+    drain: () => void = () => undefined;
+    write(message: Uint8Array | readonly Uint8Array[]): boolean {
+      this.frames.push(internal.DirectoryUpdate.decode(message as Uint8Array));
+      return !this.full;
+    }
+    onDrain(act: () => void): void {
+      this.drain = act;
+    }
+    end(): void {
+      this.open = false;
+    }
+    fail(): void {
+      this.open = false;
+    }
+  }
+
+  async function slow(): Promise<{ sink: SlowSink; service: NamesrvService; cancel: () => void }> {
+    const store = await memory();
+    const service = await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true }));
+    const method = namingService(service).methods['Watch'];
+    if (method?.kind !== 'serverStream') throw new Error('Watch is a stream');
+    const sink = new SlowSink();
+    let cancel: () => void = () => undefined;
+    const call: Partial<CallContext> = { onCancel: (act) => (cancel = act) };
+    method.handler(new Uint8Array(), call as CallContext, sink);
+    await until('the whole', () => sink.frames.length > 0);
+    return { sink, service, cancel: () => cancel() };
+  }
+
+  it('is sent nothing while it is full, then all of it in order', async () => {
+    const { sink, service } = await slow();
+    sink.full = true;
+    await service.ensureTopic('t0');
+    expect(sink.frames).toHaveLength(2); // The one that found it full was taken all the same.
+    for (let i = 1; i < 50; i += 1) await service.ensureTopic(`t${i}`);
+    expect(sink.frames).toHaveLength(2);
+    sink.full = false;
+    sink.drain();
+    const names = sink.frames.map(({ update }) => (update?.$case === 'topic' ? update.value.name : update?.$case));
+    expect(names).toEqual(['snapshot', ...Array.from({ length: 50 }, (_, i) => `t${i}`)]);
+  });
+
+  it('is told the whole when it was full for too long', async () => {
+    const { sink, service } = await slow();
+    await service.ensureTopic('t');
+    sink.full = true;
+    for (let i = 0; i < 101; i += 1) {
+      await Promise.all(Array.from({ length: 100 }, (_, n) => service.ensureGroup(`g${i}-${n}`)));
+    }
+    const before = sink.frames.length;
+    expect(before).toBeLessThan(5);
+    sink.full = false;
+    sink.drain();
+    await until('the whole', () => sink.frames.at(-1)?.update?.$case === 'snapshot');
+    const parts = sink.frames
+      .slice(before)
+      .map(({ update }) => (update?.$case === 'snapshot' ? update.value : undefined));
+    expect(parts.flatMap((part) => part?.groups ?? [])).toHaveLength(10_100);
+    expect(parts.at(-1)?.last).toBe(true);
+  });
+
+  it('leaves nothing behind when it goes', async () => {
+    const { sink, service, cancel } = await slow();
+    cancel();
+    const before = sink.frames.length;
+    await service.ensureTopic('t');
+    sink.drain();
+    expect(sink.frames).toHaveLength(before);
+  });
+});
+
+const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
+
+withEtcd('two instances over etcd', () => {
+  it('go on through a restart of etcd, with the lead of a broker set kept', async () => {
+    const etcd = await EtcdProcess.begin();
+    running.push({ name: 'etcd', start: () => Promise.resolve(), stop: () => etcd.end() });
+    const store = (): Promise<EtcdStore> =>
+      started(new EtcdStore({ endpoints: [etcd.endpoint], root: '/cometmq/test/', clock, patienceMs: 1_000 }));
+    const [one, other] = [await instance(await store()), await instance(await store())];
+    const remote = await naming(one.address, other.address);
+    const directory = await started(new Directory(remote, clock));
+    const claim = { name: 'b', member: 'b/1', address: 'x:1', leaseMs: 3_000 };
+    const held = { ...claim, epoch: 1, writable: true };
+    await remote.takeLead(claim);
+    await remote.ensureTopic('a');
+
+    await etcd.kill();
+    expect(directory.topic('a')).toBeDefined();
+    expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
+    await expect(remote.keepLead(held)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
+
+    await etcd.start();
+    await until('the lead is kept again', () =>
+      remote.keepLead(held).then(
+        () => true,
+        () => false,
+      ),
+    );
+    const made = await remote.ensureTopic('b');
+    expect(made.id).toBe(2);
+    expect(directory.topic('b')).toEqual(made);
+    expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
+
+    await one.stop();
+    await remote.keepLead(held);
+    await until('the silent leader is shown as gone', () => directory.brokerSet('b')?.leader === undefined);
+    await remote.keepLead(held);
+    expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
+  });
+});

@@ -1,0 +1,164 @@
+import { internal } from '@cometmq/proto';
+import {
+  brokerSetToWire,
+  groupDraftFromWire,
+  groupToWire,
+  namingServiceName,
+  topicDraftFromWire,
+  topicToWire,
+  updateToWire,
+  type DirectoryUpdate,
+  type Naming,
+} from '@cometmq/client';
+import type { ConsumerGroup, MessageType, Topic } from '@cometmq/model';
+import { answering, failWith, type GrpcMethod, type GrpcService, type MessageSink } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+/** A watcher that takes nothing while so many updates gather is told the whole again instead. */
+const waitingMax = 10_000;
+
+export interface NamingDoor extends GrpcService {
+  /** Sends the watchers away, to another instance. For the moment the server begins to stop, which waits for open calls. */
+  close(): void;
+}
+
+/**
+ * The name service's door: `Naming` over gRPC. Each answer carries a revision up to which this instance's watchers have
+ * been told, its own change included, so that a caller who also watches, here or elsewhere, knows what to wait for.
+ */
+export function namingService(naming: Naming): NamingDoor {
+  const told = new LastTold(naming);
+  const watchers = new Set<MessageSink>();
+
+  function method<Q, A>(
+    requests: { decode(bytes: Uint8Array): Q },
+    answers: { encode(answer: A & { revision: number }): { finish(): Uint8Array } },
+    act: (request: Q) => Promise<A>,
+  ): GrpcMethod {
+    const handler = answering(async (bytes) => {
+      told.begin();
+      const answer = await act(decoded(requests, bytes));
+      return answers.encode({ ...answer, revision: told.revision }).finish();
+    });
+    return { kind: 'unary', handler };
+  }
+  const topic = async (asked: Promise<Topic>): Promise<{ topic: internal.Topic }> => ({
+    topic: topicToWire(await asked),
+  });
+  const group = async (asked: Promise<ConsumerGroup>): Promise<{ group: internal.ConsumerGroup }> => ({
+    group: groupToWire(await asked),
+  });
+  const done = async (asked: Promise<void>): Promise<object> => {
+    await asked;
+    return {};
+  };
+  const { TopicAnswer, GroupAnswer, BrokerSetAnswer, DoneAnswer } = internal;
+  const { NameRequest, TopicDraft, GroupDraft, LeadClaim, FixTopicTypeRequest } = internal;
+
+  return {
+    close: () => {
+      for (const out of watchers) failWith(out, new MqError('UNAVAILABLE', 'this name service is stopping'));
+    },
+    name: namingServiceName,
+    methods: {
+      Watch: {
+        kind: 'serverStream',
+        handler: (_request, call, out) => {
+          watchers.add(out);
+          const stop = serveWatch(naming, out);
+          call.onCancel(() => {
+            watchers.delete(out);
+            stop();
+          });
+        },
+      },
+      CreateTopic: method(TopicDraft, TopicAnswer, (draft) => topic(naming.createTopic(topicDraftFromWire(draft)))),
+      EnsureTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(naming.ensureTopic(name))),
+      FixTopicType: method(FixTopicTypeRequest, TopicAnswer, ({ name, type }) =>
+        topic(naming.fixTopicType(name, type as MessageType)),
+      ),
+      UpdateTopic: method(TopicDraft, TopicAnswer, (draft) => {
+        const { name, type, ...change } = topicDraftFromWire(draft);
+        if (type !== undefined) throw new MqError('BAD_REQUEST', 'the type of a topic does not change');
+        return topic(naming.updateTopic(name, change));
+      }),
+      DeleteTopic: method(NameRequest, DoneAnswer, ({ name }) => done(naming.deleteTopic(name))),
+      CreateGroup: method(GroupDraft, GroupAnswer, (draft) => group(naming.createGroup(groupDraftFromWire(draft)))),
+      EnsureGroup: method(NameRequest, GroupAnswer, ({ name }) => group(naming.ensureGroup(name))),
+      UpdateGroup: method(GroupDraft, GroupAnswer, (draft) => {
+        const { name, ...change } = groupDraftFromWire(draft);
+        return group(naming.updateGroup(name, change));
+      }),
+      DeleteGroup: method(NameRequest, DoneAnswer, ({ name }) => done(naming.deleteGroup(name))),
+      EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(naming.ensureInnerTopic(name))),
+      TakeLead: method(LeadClaim, BrokerSetAnswer, async (claim) => ({
+        broker: brokerSetToWire(await naming.takeLead(claim)),
+      })),
+      KeepLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.keepLead(claim))),
+      LeaveLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.leaveLead(claim))),
+    },
+  };
+}
+
+/** How far the watchers of this process have been told. */
+class LastTold {
+  revision = 0;
+  private begun = false;
+
+  constructor(private readonly naming: Naming) {}
+
+  begin(): void {
+    if (this.begun) return;
+    this.begun = true;
+    this.naming.watch((update) => (this.revision = update.revision));
+  }
+}
+
+/** @returns what ends it. */
+function serveWatch(naming: Naming, out: MessageSink): () => void {
+  let waiting: DirectoryUpdate[] = [];
+  let blocked = false;
+  let unwatch: (() => void) | undefined;
+
+  const send = (update: DirectoryUpdate): void => {
+    for (const frame of updateToWire(update)) {
+      if (!out.write(internal.DirectoryUpdate.encode(frame).finish())) blocked = true;
+    }
+  };
+  const watch = (): void => {
+    unwatch = naming.watch((update) => {
+      if (!out.open) return unwatch?.();
+      if (!blocked) return send(update);
+      waiting.push(update);
+      if (waiting.length <= waitingMax) return;
+      waiting = [];
+      unwatch?.();
+      unwatch = undefined;
+    });
+  };
+  out.onDrain(() => {
+    blocked = false;
+    let sent = 0;
+    for (const update of waiting) {
+      if (blocked) break;
+      send(update);
+      sent += 1;
+    }
+    waiting = waiting.slice(sent);
+    if (!unwatch && !blocked) watch();
+  });
+  watch();
+  return () => {
+    unwatch?.();
+    waiting = [];
+    out.onDrain(() => undefined); // One that comes late must not watch again.
+  };
+}
+
+function decoded<Q>(codec: { decode(bytes: Uint8Array): Q }, bytes: Uint8Array): Q {
+  try {
+    return codec.decode(bytes);
+  } catch (caught) {
+    throw new MqError('BAD_REQUEST', 'the request is not the message it should be', { cause: caught });
+  }
+}

@@ -1,0 +1,13 @@
+import { count, flag } from '@cometmq/shared';
+
+/** What can be set of the name service, wherever it runs. */
+export const namesrvSettings = {
+  autoCreateTopics: flag({ default: false, why: 'Make a topic when a client first uses it.' }),
+  autoCreateGroups: flag({ default: false, why: 'Make a consumer group when a client first uses it.' }),
+  defaultQueues: count({
+    default: 8,
+    min: 1,
+    max: 1024,
+    why: 'Write and read queues of a topic, on each broker set, where its maker names none.',
+  }),
+};

@@ -1,0 +1,187 @@
+/**
+ * What all calls of the front door share: the parts they stand on, what is in flight, and how a call is measured.
+ */
+import type { BrokerLink, BrokerLinks, Directory, Naming } from '@cometmq/client';
+import { compileFilter } from '@cometmq/filter';
+import { type FilterExpression, ReceiptHandles } from '@cometmq/model';
+import type { CallContext, FailureLog } from '@cometmq/rpc';
+import { type Chance, type Clock, MqError } from '@cometmq/shared';
+
+import { MessagingCounters, type RpcSeries } from './counters.js';
+import type { Advertised, Features, MessagingLimits } from './limits.js';
+import { Names } from './names.js';
+import { giveUpMs, type Parked, Parking } from './parking.js';
+import { type CommandStream, SessionRegistry } from './sessions.js';
+import { TopicRoutes } from './topic-routes.js';
+import { WaitingPolls } from './waiting-polls.js';
+
+export interface FrontDoorParts {
+  readonly naming: Naming;
+  readonly directory: Directory;
+  readonly links: BrokerLinks;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly limits: MessagingLimits;
+  readonly features: Features;
+  readonly advertised: Advertised;
+  /** Which of the cluster's proxies this is; made up when left out. */
+  readonly proxyId?: string | undefined;
+  readonly log: FailureLog;
+}
+
+/** Checked expressions that are remembered: a consumer repeats its own in every poll. */
+const filtersMax = 2_000;
+
+export class FrontDoor {
+  readonly routes: TopicRoutes;
+  readonly names: Names;
+  readonly parking: Parking;
+  readonly sessions: SessionRegistry;
+  readonly polls: WaitingPolls;
+  /** Open Telemetry streams. */
+  readonly streams = new Set<CommandStream>();
+  readonly counters = new MessagingCounters();
+  /** Sends under way, and the bytes of their requests. */
+  readonly sends = { inFlight: 0, bytes: 0 };
+  /** Acknowledgements, changes of leases and the like under way. */
+  calls = 0;
+  /** Errors of receives that are held back for a moment. */
+  delayedErrors = 0;
+  /** Stopping: long polls end at once, heartbeats fail, what has begun is finished. */
+  draining = false;
+  private readonly checkedFilters = new Set<string>();
+  private handlesMade: { readonly secret: Uint8Array; readonly handles: ReceiptHandles } | undefined;
+
+  constructor(readonly parts: FrontDoorParts) {
+    const { naming, directory, links, clock, chance, limits } = parts;
+    this.routes = new TopicRoutes(directory);
+    this.names = new Names(naming, directory, this.routes, clock);
+    this.parking = new Parking(clock);
+    this.polls = new WaitingPolls(clock);
+    const proxyId = parts.proxyId ?? `proxy-${Math.floor(chance.next() * 2 ** 48).toString(16)}`;
+    this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId });
+  }
+
+  get clock(): Clock {
+    return this.parts.clock;
+  }
+  get limits(): MessagingLimits {
+    return this.parts.limits;
+  }
+
+  /** @throws MqError UNAVAILABLE before the directory has come */
+  get handles(): ReceiptHandles {
+    const { secret } = this.parts.directory;
+    if (this.handlesMade?.secret !== secret) this.handlesMade = { secret, handles: new ReceiptHandles(secret) };
+    return this.handlesMade.handles;
+  }
+
+  /** @throws MqError ILLEGAL_FILTER_EXPRESSION, UNSUPPORTED */
+  checkFilter(filter: FilterExpression): void {
+    if (filter.type === 'sql' && !this.parts.features.sqlFilters) {
+      throw new MqError('UNSUPPORTED', 'SQL filters are not served by this release; filter by tags');
+    }
+    const key = filter.type + filter.expression;
+    if (this.checkedFilters.has(key)) return;
+    compileFilter(filter);
+    if (this.checkedFilters.size >= filtersMax) this.checkedFilters.clear();
+    this.checkedFilters.add(key);
+  }
+
+  giveUpMs(call: CallContext): number {
+    return giveUpMs(this.clock.monotonicMs(), call.deadlineMs, this.limits.requestMsMax);
+  }
+
+  /** Counts a call in. @throws MqError TOO_MANY_REQUESTS */
+  enter(): void {
+    if (this.calls >= this.limits.callsMax) {
+      this.counters.throttled.calls += 1;
+      throw new MqError('TOO_MANY_REQUESTS', `${this.calls} calls are under way on this node; try again later`);
+    }
+    this.calls += 1;
+  }
+}
+
+/**
+ * The client's id, which every call must carry.
+ * @throws MqError CLIENT_ID_REQUIRED
+ */
+export function clientIdOf(call: CallContext): string {
+  const id = call.headers.get('x-mq-client-id');
+  if (id === undefined || id.trim() === '') {
+    throw new MqError('CLIENT_ID_REQUIRED', 'the header x-mq-client-id is missing or blank');
+  }
+  return id.length > clientIdLengthMax ? id.slice(0, clientIdLengthMax) : id;
+}
+const clientIdLengthMax = 255;
+
+/** Counts the calls of one method, by code and time. Remembers the last code, which is nearly always OK. */
+export class RpcMeter {
+  private last: RpcSeries | undefined;
+
+  constructor(
+    readonly method: string,
+    private readonly door: FrontDoor,
+  ) {}
+
+  done(startMs: number, code: number): void {
+    if (this.last?.code !== code) this.last = this.door.counters.rpc(this.method, code);
+    this.last.latencyMs.record(this.door.clock.monotonicMs() - startMs);
+  }
+}
+
+/** The errors that say "not now, not here": nothing was done, and the same call may do later or elsewhere. */
+export function passes(error: MqError): boolean {
+  return error.code === 'NOT_LEADER' || error.code === 'UNAVAILABLE' || error.code === 'STALE_LAYOUT';
+}
+
+/**
+ * One call to the leader of a broker set, repeated while leaders change until its time is up. `ask` makes the call;
+ * `answered` gets its outcome, once.
+ */
+export abstract class LeaderCall<T> implements Parked {
+  private lastError: MqError | undefined;
+
+  constructor(
+    protected readonly door: FrontDoor,
+    readonly giveUpMs: number,
+  ) {}
+
+  protected abstract readonly broker: string;
+  protected abstract ask(link: BrokerLink, done: (error: MqError | undefined, result: T | undefined) => void): void;
+  protected abstract answered(error: MqError | undefined, result: T | undefined): void;
+
+  start(): void {
+    const link = this.door.parts.links.link(this.broker);
+    if (!link) {
+      this.later(new MqError('UNAVAILABLE', `nobody leads the broker set "${this.broker}" at the moment`));
+      return;
+    }
+    try {
+      this.ask(link, (error, result) => {
+        if (error && passes(error)) this.later(error);
+        else this.answered(error, result);
+      });
+    } catch (caught) {
+      this.answered(MqError.from(caught), undefined);
+    }
+  }
+
+  retry(): void {
+    this.start();
+  }
+
+  giveUp(): void {
+    this.answered(this.lastError ?? new MqError('TIMEOUT', 'no answer in time'), undefined);
+  }
+
+  private later(error: MqError): void {
+    this.lastError = error;
+    if (this.door.clock.monotonicMs() >= this.giveUpMs) {
+      this.giveUp();
+      return;
+    }
+    this.door.counters.parked += 1;
+    this.door.parking.park(this);
+  }
+}

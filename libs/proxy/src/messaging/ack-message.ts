@@ -1,0 +1,195 @@
+/** AckMessage: the consumer has finished with these messages; the broker shall not deliver them again. */
+import type { BrokerLink, Done } from '@cometmq/client';
+import type { Receipt } from '@cometmq/model';
+import type { UnaryHandler, UnaryReply } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import type { GroupOut } from '../counters.js';
+import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.js';
+import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
+import { WireReader, asBuffer, wireType } from '../wire/wire-reader.js';
+import { fieldBytes, putLength } from '../wire/wire-writer.js';
+import { answerFailure, failureOf } from './cold-call.js';
+import { readName } from './receive-request.js';
+import { checkNames, readReceipt } from './receipts.js';
+
+export interface AckEntry {
+  messageId: string;
+  receiptHandle: string;
+}
+
+export interface AckRequest {
+  group: string;
+  topic: string;
+  readonly entries: AckEntry[];
+}
+
+export function ackMessage(door: FrontDoor): UnaryHandler {
+  const meter = new RpcMeter('AckMessage', door);
+  const reader = new WireReader(Buffer.alloc(0), 0, 0);
+  return (request, call, reply) => {
+    const startMs = door.clock.monotonicMs();
+    try {
+      const bytes = asBuffer(request);
+      reader.reset(bytes, 0, bytes.length);
+      const wanted = readAckRequest(reader);
+      const acks = new AckRequestCall(door, meter, startMs, reply, wanted, door.giveUpMs(call));
+      try {
+        door.sessions.touch(clientIdOf(call));
+        checkNames(door, wanted.group, wanted.topic);
+        checkCount(door, wanted.entries.length);
+        door.enter();
+      } catch (caught) {
+        acks.refuse(failureOf(door, meter.method, caught));
+        return;
+      }
+      acks.start();
+    } catch (caught) {
+      answerFailure(door, meter, startMs, reply, caught);
+    }
+  };
+}
+
+function checkCount(door: FrontDoor, entries: number): void {
+  const { entriesMax } = door.limits;
+  if (entries >= 1 && entries <= entriesMax) return;
+  throw new MqError('BAD_REQUEST', `the request holds ${entries} entries; allowed are 1 to ${entriesMax}`);
+}
+
+/** AckMessageRequest: group = 1, topic = 2, entries = 3 { message_id = 1, receipt_handle = 2 }. @throws Malformed */
+export function readAckRequest(reader: WireReader): AckRequest {
+  const found: AckRequest = { group: '', topic: '', entries: [] };
+  while (reader.next()) {
+    if (reader.type !== wireType.bytes) reader.skip();
+    else if (reader.field === 1) found.group = readName(reader);
+    else if (reader.field === 2) found.topic = readName(reader);
+    else if (reader.field === 3) found.entries.push(readEntry(reader));
+    else reader.skip();
+  }
+  return found;
+}
+
+function readEntry(reader: WireReader): AckEntry {
+  const outerEnd = reader.end;
+  reader.end = reader.lengthEnd();
+  const entry: AckEntry = { messageId: '', receiptHandle: '' };
+  while (reader.next()) {
+    if (reader.type !== wireType.bytes) reader.skip();
+    else if (reader.field === 1) entry.messageId = reader.text();
+    else if (reader.field === 2) entry.receiptHandle = reader.text();
+    else reader.skip();
+  }
+  reader.end = outerEnd;
+  return entry;
+}
+
+/** One request under way: as many results as entries and in their order, whatever happens (Rust reads the first). */
+class AckRequestCall {
+  private readonly outcomes: Outcome[];
+  private waiting: number;
+
+  constructor(
+    private readonly door: FrontDoor,
+    private readonly meter: RpcMeter,
+    private readonly startMs: number,
+    private readonly reply: UnaryReply,
+    private readonly request: AckRequest,
+    private readonly giveUpMs: number,
+  ) {
+    this.waiting = request.entries.length;
+    this.outcomes = new Array<Outcome>(request.entries.length).fill(ok);
+  }
+
+  /** The request as a whole is wrong, so each entry is. */
+  refuse(error: MqError): void {
+    const outcome = outcomeOf(error);
+    this.outcomes.fill(outcome);
+    this.send(outcome);
+  }
+
+  start(): void {
+    const { group, topic, entries } = this.request;
+    const counter = this.counter();
+    for (let i = 0; i < entries.length; i += 1) {
+      try {
+        const receipt = readReceipt(this.door, (entries[i] as AckEntry).receiptHandle, group, topic);
+        new OneAck(this.door, this.giveUpMs, this, i, receipt, counter).start();
+      } catch (caught) {
+        this.finish(i, failureOf(this.door, this.meter.method, caught));
+      }
+    }
+  }
+
+  finish(index: number, error: MqError | undefined): void {
+    if (error) this.outcomes[index] = outcomeOf(error);
+    this.waiting -= 1;
+    if (this.waiting > 0) return;
+    this.door.calls -= 1;
+    this.send(this.outcomes.length === 1 ? (this.outcomes[0] ?? ok) : commonOutcome(this.outcomes));
+  }
+
+  private counter(): GroupOut | undefined {
+    const { group, topic } = this.request;
+    const { directory } = this.door.parts;
+    return directory.group(group) && directory.topic(topic) && this.door.counters.groupOut(topic, group);
+  }
+
+  private send(outcome: Outcome): void {
+    this.reply.send(this.encode(outcome));
+    this.meter.done(this.startMs, outcome.code);
+  }
+
+  /** AckMessageResponse: status = 1, entries = 2 { message_id = 1, receipt_handle = 2, status = 3 }. */
+  private encode(outcome: Outcome): Buffer {
+    const { entries } = this.request;
+    let size = statusFieldBytes(outcome);
+    for (let i = 0; i < entries.length; i += 1) size += fieldBytes(this.entryBytes(i));
+    const out = Buffer.allocUnsafe(size);
+    let at = putStatusField(out, 0, outcome);
+    for (let i = 0; i < entries.length; i += 1) {
+      const { messageId, receiptHandle } = entries[i] as AckEntry;
+      at = putLength(out, at, 0x12, this.entryBytes(i));
+      at = putLength(out, at, 0x0a, Buffer.byteLength(messageId));
+      at += out.write(messageId, at);
+      at = putLength(out, at, 0x12, Buffer.byteLength(receiptHandle));
+      at += out.write(receiptHandle, at);
+      at = putStatusField(out, at, this.outcomes[i] as Outcome, 0x1a);
+    }
+    return out;
+  }
+
+  private entryBytes(index: number): number {
+    const { messageId, receiptHandle } = this.request.entries[index] as AckEntry;
+    return (
+      fieldBytes(Buffer.byteLength(messageId)) +
+      fieldBytes(Buffer.byteLength(receiptHandle)) +
+      statusFieldBytes(this.outcomes[index] as Outcome)
+    );
+  }
+}
+
+class OneAck extends LeaderCall<void> {
+  constructor(
+    door: FrontDoor,
+    giveUpMs: number,
+    private readonly request: AckRequestCall,
+    private readonly index: number,
+    private readonly receipt: Receipt,
+    private readonly counter: GroupOut | undefined,
+  ) {
+    super(door, giveUpMs);
+  }
+
+  protected get broker(): string {
+    return this.receipt.broker;
+  }
+
+  protected ask(link: BrokerLink, done: Done<void>): void {
+    link.ack({ receipt: this.receipt }, done);
+  }
+
+  protected answered(error: MqError | undefined): void {
+    if (!error && this.counter) this.counter.acks += 1;
+    this.request.finish(this.index, error);
+  }
+}

@@ -1,0 +1,47 @@
+/** Heartbeat: the client lives. It also tells producers that a node they avoided is well again. */
+import { ClientType, HeartbeatRequest, HeartbeatResponse } from '@cometmq/proto';
+import { type UnaryHandler, grpcStatus } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import type { FrontDoor } from '../front-door.js';
+import { type Caller, coldCall, okStatus } from './cold-call.js';
+
+const knownTypes = new Set<number>([
+  ClientType.PRODUCER,
+  ClientType.PUSH_CONSUMER,
+  ClientType.SIMPLE_CONSUMER,
+  ClientType.PULL_CONSUMER,
+  ClientType.LITE_PUSH_CONSUMER,
+  ClientType.LITE_SIMPLE_CONSUMER,
+]);
+
+export function heartbeat(door: FrontDoor): UnaryHandler {
+  const beat = coldCall(door, 'Heartbeat', HeartbeatRequest, HeartbeatResponse, async (request, caller) => {
+    if (!knownTypes.has(request.clientType)) {
+      throw new MqError('UNRECOGNIZED_CLIENT_TYPE', `client type ${request.clientType} is unknown; allowed are 1 to 6`);
+    }
+    const groupText = request.group?.name ?? '';
+    // Go and Rust producers may send an empty group, or one that means nothing.
+    const group = isConsumer(request.clientType) && groupText !== '' ? await door.names.group(groupText) : undefined;
+    const session = openSession(door, caller, request.clientType);
+    if (group) door.sessions.join(session, group.name);
+    return { status: okStatus() };
+  });
+  return (request, call, reply) => {
+    // While this node goes, its clients shall look elsewhere: only a failure of the transport makes them.
+    if (door.draining) reply.fail(grpcStatus.UNAVAILABLE, 'this node is stopping');
+    else beat(request, call, reply);
+  };
+}
+
+export function isConsumer(clientType: number): boolean {
+  return knownTypes.has(clientType) && clientType !== ClientType.PRODUCER;
+}
+
+export function openSession(door: FrontDoor, { clientId, call }: Caller, clientType: number): ReturnType<FrontDoor['sessions']['open']> {
+  const session = door.sessions.open(clientId);
+  if (clientType !== 0) session.clientType = clientType;
+  session.language = call.headers.get('x-mq-language') ?? session.language;
+  session.version = call.headers.get('x-mq-client-version') ?? session.version;
+  return session;
+}

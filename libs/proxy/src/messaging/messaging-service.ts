@@ -1,0 +1,129 @@
+/**
+ * The front door's service, `apache.rocketmq.v2.MessagingService`: one file a call, all over the same parts.
+ */
+import type { DirectoryUpdate } from '@cometmq/client';
+import type { GrpcMethod, GrpcService } from '@cometmq/rpc';
+import { MqError, type Part, sleep, systemChance } from '@cometmq/shared';
+
+import type { MessagingCounters } from '../counters.js';
+import { FrontDoor, type FrontDoorParts } from '../front-door.js';
+import { defaultFeatures, defaultLimits } from '../limits.js';
+import type { SessionRegistry } from '../sessions.js';
+import { ackMessage } from './ack-message.js';
+import { changeInvisibleDuration } from './change-invisible-duration.js';
+import { forwardToDeadLetter } from './forward-to-dead-letter.js';
+import { heartbeat } from './heartbeat.js';
+import { notServedStream, notServedUnary } from './not-served.js';
+import { notifyClientTermination } from './notify-client-termination.js';
+import { queryAssignment } from './query-assignment.js';
+import { queryRoute } from './query-route.js';
+import { receiveMessage } from './receive-message.js';
+import { sendMessage } from './send-message.js';
+import { telemetry } from './telemetry.js';
+
+export type MessagingParts = Pick<FrontDoorParts, 'naming' | 'directory' | 'links' | 'clock'> & Partial<FrontDoorParts>;
+
+export function createMessagingService(parts: MessagingParts): MessagingService {
+  return new MessagingService({
+    chance: systemChance,
+    limits: defaultLimits,
+    features: defaultFeatures,
+    advertised: { kind: 'echo' },
+    log: () => undefined,
+    ...parts,
+  });
+}
+
+/**
+ * Starts after the directory and before the server that offers `service`; so it stops after that server. When the
+ * server begins to stop, it must call `drain`, so that long polls end before their connections do.
+ */
+export class MessagingService implements Part {
+  readonly name = 'messaging service';
+  readonly service: GrpcService;
+  private readonly door: FrontDoor;
+  private forget: (() => void) | undefined;
+
+  constructor(parts: FrontDoorParts) {
+    this.door = new FrontDoor(parts);
+    this.service = { name: 'apache.rocketmq.v2.MessagingService', methods: methodsOf(this.door) };
+  }
+
+  get counters(): MessagingCounters {
+    return this.door.counters;
+  }
+  get sessions(): SessionRegistry {
+    return this.door.sessions;
+  }
+  get waitingPolls(): number {
+    return this.door.polls.size;
+  }
+  get sendsInFlight(): number {
+    return this.door.sends.inFlight;
+  }
+
+  start(): Promise<void> {
+    this.forget = this.door.parts.directory.onUpdate((update) => this.changed(update));
+    this.door.sessions.start();
+    return Promise.resolve();
+  }
+
+  /** No new waiting: polls are answered now, Telemetry streams end, heartbeats fail. Sends and the rest go on. */
+  drain(): void {
+    this.door.draining = true;
+    this.door.polls.endAll();
+    for (const stream of [...this.door.streams]) stream.end();
+  }
+
+  /** Waits until what has begun is answered. */
+  async stop(): Promise<void> {
+    this.drain();
+    await idle(this.door, this.door.limits.stopMsMax);
+    this.door.sessions.stop();
+    this.forget?.();
+  }
+
+  private changed(update: DirectoryUpdate): void {
+    const { door } = this;
+    door.routes.apply(update);
+    door.names.forgetRefusals();
+    door.parking.wake();
+    door.polls.wake();
+    if (update.kind === 'topicDeleted') door.counters.forgetTopic(update.topic.name);
+    if (update.kind === 'groupDeleted') door.counters.forgetGroup(update.group.name);
+    // A new leader knows no sessions yet; a new topic or group may be what a session was waiting for.
+    door.sessions.changed();
+  }
+}
+
+function methodsOf(door: FrontDoor): Readonly<Record<string, GrpcMethod>> {
+  return {
+    QueryRoute: { kind: 'unary', handler: queryRoute(door) },
+    Heartbeat: { kind: 'unary', handler: heartbeat(door) },
+    SendMessage: { kind: 'unary', handler: sendMessage(door) },
+    QueryAssignment: { kind: 'unary', handler: queryAssignment(door) },
+    ReceiveMessage: { kind: 'serverStream', handler: receiveMessage(door) },
+    AckMessage: { kind: 'unary', handler: ackMessage(door) },
+    ForwardMessageToDeadLetterQueue: { kind: 'unary', handler: forwardToDeadLetter(door) },
+    ChangeInvisibleDuration: { kind: 'unary', handler: changeInvisibleDuration(door) },
+    NotifyClientTermination: { kind: 'unary', handler: notifyClientTermination(door) },
+    Telemetry: { kind: 'bidi', handler: telemetry(door) },
+    EndTransaction: notServedUnary(door, 'EndTransaction', 'transactions are'),
+    RecallMessage: notServedUnary(door, 'RecallMessage', 'recalling delayed messages is'),
+    SyncLiteSubscription: notServedUnary(door, 'SyncLiteSubscription', 'lite topics are'),
+    PullMessage: notServedStream(door, 'PullMessage', 'pulling by offset is'),
+    UpdateOffset: notServedUnary(door, 'UpdateOffset', 'pulling by offset is'),
+    GetOffset: notServedUnary(door, 'GetOffset', 'pulling by offset is'),
+    QueryOffset: notServedUnary(door, 'QueryOffset', 'pulling by offset is'),
+  };
+}
+
+async function idle(door: FrontDoor, waitMs: number): Promise<void> {
+  const untilMs = door.clock.monotonicMs() + waitMs;
+  while (door.sends.inFlight > 0 || door.calls > 0) {
+    if (door.clock.monotonicMs() >= untilMs) {
+      throw new MqError('TIMEOUT', `${door.sends.inFlight} sends and ${door.calls} calls are still under way`);
+    }
+    await sleep(door.clock, 10);
+  }
+}

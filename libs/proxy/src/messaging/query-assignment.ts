@@ -1,0 +1,38 @@
+/**
+ * QueryAssignment: which queues a push consumer polls. Every member of a group gets the whole list; leases make that
+ * safe. Groups that don't keep order get one assignment for each broker set, id −1: any queue.
+ */
+import { type Assignment, QueryAssignmentRequest, QueryAssignmentResponse } from '@cometmq/proto';
+import type { UnaryHandler } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import type { FrontDoor } from '../front-door.js';
+import { coldCall, okStatus } from './cold-call.js';
+import { endpointsFor } from './endpoints.js';
+import { named, permissionOf, servingSets } from './query-route.js';
+
+export function queryAssignment(door: FrontDoor): UnaryHandler {
+  return coldCall(door, 'QueryAssignment', QueryAssignmentRequest, QueryAssignmentResponse, async (request, { call }) => {
+    const [topic, group] = await Promise.all([door.names.topic(request.topic?.name), door.names.group(request.group?.name)]);
+    if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
+      throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
+    }
+    const endpoints = endpointsFor(door, request.endpoints, call);
+    const assignments: Assignment[] = [];
+    for (const { name } of await servingSets(door, topic, door.giveUpMs(call))) {
+      const ids = group.fifo ? Array.from({ length: topic.readQueues }, (_, id) => id) : [-1];
+      for (const id of ids) {
+        assignments.push({
+          messageQueue: {
+            topic: named(request.topic),
+            id,
+            permission: permissionOf(topic, true, id < topic.writeQueues),
+            broker: { name, id: 0, endpoints },
+            acceptMessageTypes: [],
+          },
+        });
+      }
+    }
+    return { status: okStatus(), assignments };
+  });
+}

@@ -1,0 +1,88 @@
+/**
+ * QueryRoute: the queues of a topic, and where to go for them. A topic that nobody has made yet is made here where that
+ * is allowed: a client sends nothing before it has a route.
+ *
+ * Every registered broker set appears with its queues, led or not at the moment: a change of leader must not change
+ * the list, which clients compare. Queue ids run from 0 on each set, the readable and writable first, as Node.js uses
+ * queue 0 only and Go all of them.
+ */
+import { type BrokerSet, MessageType, type Topic } from '@cometmq/model';
+import {
+  type Endpoints,
+  type MessageQueue,
+  Permission,
+  QueryRouteRequest,
+  QueryRouteResponse,
+  type Resource,
+} from '@cometmq/proto';
+import type { UnaryHandler } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import type { FrontDoor } from '../front-door.js';
+import { coldCall, okStatus } from './cold-call.js';
+import { endpointsFor } from './endpoints.js';
+
+export function queryRoute(door: FrontDoor): UnaryHandler {
+  return coldCall(door, 'QueryRoute', QueryRouteRequest, QueryRouteResponse, async (request, { call }) => {
+    const topic = await door.names.topic(request.topic?.name);
+    const endpoints = endpointsFor(door, request.endpoints, call);
+    const messageQueues: MessageQueue[] = [];
+    for (const set of await servingSets(door, topic, door.giveUpMs(call))) {
+      messageQueues.push(...queuesOf(topic, set.name, named(request.topic), endpoints));
+    }
+    // An empty list crashes Rust and Python.
+    if (messageQueues.length === 0) throw new MqError('TOPIC_NOT_FOUND', `topic "${topic.name}" has no queues`);
+    return { status: okStatus(), messageQueues };
+  });
+}
+
+/** In a stable order. Waits a little for the first one: a cluster that has just started is about to have it. */
+export async function servingSets(door: FrontDoor, topic: Topic, giveUpMs: number): Promise<BrokerSet[]> {
+  const { directory } = door.parts;
+  const find = (): BrokerSet[] | undefined => {
+    const sets = [...directory.brokerSets()];
+    return sets.length > 0 ? sets.sort((a, b) => (a.name < b.name ? -1 : 1)) : undefined;
+  };
+  const leftMs = Math.max(0, giveUpMs - door.clock.monotonicMs());
+  try {
+    return await directory.until(find, leftMs, 'no broker');
+  } catch {
+    throw new MqError('TOPIC_NOT_FOUND', `no broker serves topic "${topic.name}" yet`);
+  }
+}
+
+/** The resource as the client named it: C++ insists on its own spelling, namespace included. */
+export function named(resource: Resource | undefined): Resource {
+  return resource ?? { resourceNamespace: '', name: '' };
+}
+
+function queuesOf(topic: Topic, broker: string, resource: Resource, endpoints: Endpoints): MessageQueue[] {
+  const queues: MessageQueue[] = [];
+  const acceptMessageTypes = acceptedTypes(topic.type);
+  for (let id = 0; id < Math.max(topic.readQueues, topic.writeQueues); id += 1) {
+    queues.push({
+      topic: resource,
+      id,
+      permission: permissionOf(topic, id < topic.readQueues, id < topic.writeQueues),
+      broker: { name: broker, id: 0, endpoints },
+      acceptMessageTypes,
+    });
+  }
+  return queues;
+}
+
+/** Never UNSPECIFIED: C# and Java throw on it. */
+export function permissionOf(topic: Topic, readQueue: boolean, writeQueue: boolean): Permission {
+  const readable = readQueue && (topic.permission === 'readWrite' || topic.permission === 'read');
+  const writable = writeQueue && (topic.permission === 'readWrite' || topic.permission === 'write');
+  if (readable) return writable ? Permission.READ_WRITE : Permission.READ;
+  return writable ? Permission.WRITE : Permission.NONE;
+}
+
+type WireMessageType = MessageQueue['acceptMessageTypes'][number];
+
+/** Never 0, and 5 and 6 for topics of that type only: older clients throw on numbers they don't know. */
+function acceptedTypes(type: MessageType): WireMessageType[] {
+  if (type === MessageType.mixed) return [1, 2, 3, 4];
+  return [type];
+}

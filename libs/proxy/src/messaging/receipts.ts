@@ -1,0 +1,33 @@
+/**
+ * Receipt handles as clients bring them back: to any proxy, after any number of restarts and changes of leader. A
+ * handle that this cluster did not write, or wrote for somebody else, is INVALID_RECEIPT_HANDLE: clients take every
+ * other code as a reason to try again for ever.
+ */
+import type { Receipt } from '@cometmq/model';
+import { groupName, topicName } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import type { FrontDoor } from '../front-door.js';
+
+/** @throws MqError INVALID_RECEIPT_HANDLE */
+export function readReceipt(door: FrontDoor, handle: string, group: string, topic: string): Receipt {
+  const receipt = door.handles.read(handle);
+  const { directory } = door.parts;
+  // What the directory doesn't know (yet, or any more) is for the broker to judge.
+  const owner = directory.groupById(receipt.groupId)?.name ?? group;
+  if (owner !== group) throw foreign(`consumer group "${owner}"`);
+  const origin = directory.topicById(receipt.topicId)?.name ?? topic;
+  if (origin !== topic) throw foreign(`topic "${origin}"`);
+  return receipt;
+}
+
+function foreign(owner: string): MqError {
+  return new MqError('INVALID_RECEIPT_HANDLE', `the receipt handle was issued for ${owner}`);
+}
+
+/** @throws MqError ILLEGAL_TOPIC, ILLEGAL_CONSUMER_GROUP for names that can't be; whether they exist the handle says */
+export function checkNames(door: FrontDoor, group: string, topic: string): void {
+  const { directory } = door.parts;
+  if (!directory.topic(topic)) topicName(topic);
+  if (!directory.group(group)) groupName(group);
+}

@@ -1,0 +1,451 @@
+/**
+ * ReceiveMessage: hands messages out under a lease, and waits for some if there are none.
+ *
+ * The named queue is a hint where to look first; every other queue of the topic on every broker set is looked at too,
+ * because some clients only ever name one. While leaders change a poll waits and then finds nothing: an error would
+ * make Go and Rust poll without pause and cost C# its queue for 100 seconds. What was handed out to a stream that has
+ * gone is given back at once, and the attempt is not counted.
+ *
+ * The stream: one status, the messages, the server's time.
+ */
+import type { Delivered, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { ConsumerGroup, Topic } from '@cometmq/model';
+import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
+import { type Outcome, ok, outcomeOf, putStatusField, statusFieldBytes, wireCode } from '../status.js';
+import type { WaitingPoll } from '../waiting-polls.js';
+import { WireReader, asBuffer } from '../wire/wire-reader.js';
+import { failureOf } from './cold-call.js';
+import { deliveredItem } from './delivered-message.js';
+import { pollingMs } from './polling-time.js';
+import { type ReceiveRequest, readReceiveRequest } from './receive-request.js';
+import { putTime, timeBytesMax } from './stored-message.js';
+
+const clientTypePush = 2;
+const clientTypeSimple = 3;
+
+export function receiveMessage(door: FrontDoor): ServerStreamHandler {
+  const meter = new RpcMeter('ReceiveMessage', door);
+  const reader = new WireReader(Buffer.alloc(0), 0, 0);
+  return (request, call, out) => {
+    const stream = new ReceiveStream(door, meter, call, out);
+    let wanted: ReceiveRequest | undefined;
+    try {
+      const clientId = clientIdOf(call);
+      door.sessions.touch(clientId);
+      const bytes = asBuffer(request);
+      reader.reset(bytes, 0, bytes.length);
+      wanted = readReceiveRequest(reader);
+      begin(door, stream, clientId, wanted, call);
+    } catch (caught) {
+      stream.fail(caught, wanted?.pollMs);
+    }
+  };
+}
+
+function begin(door: FrontDoor, stream: ReceiveStream, clientId: string, wanted: ReceiveRequest, call: CallContext): void {
+  const endMs = stream.startMs + stream.budgetMs(wanted.pollMs);
+  checkRoom(door, wanted);
+  checkRequest(door, wanted);
+  const group = door.parts.directory.group(wanted.group);
+  const topic = door.routes.find(wanted.topic)?.topic;
+  if (group && topic) {
+    poll(door, stream, clientId, wanted, call, group, topic, endMs);
+    return;
+  }
+  Promise.all([door.names.topic(wanted.topic), door.names.group(wanted.group)])
+    .then(([foundTopic, foundGroup]) => poll(door, stream, clientId, wanted, call, foundGroup, foundTopic, endMs))
+    .catch((caught: unknown) => stream.fail(caught, wanted.pollMs));
+}
+
+function checkRoom(door: FrontDoor, wanted: ReceiveRequest): void {
+  const { polls, limits } = door;
+  if (polls.size < limits.pollsMax && polls.countOf(pollKey(wanted)) < limits.pollsPerGroupMax) return;
+  door.counters.throttled.polls += 1;
+  throw new MqError('TOO_MANY_REQUESTS', `too many receives wait on this node (${polls.size}); try again later`);
+}
+
+function pollKey(wanted: ReceiveRequest): string {
+  return `${wanted.group} ${wanted.topic}`;
+}
+
+/** @throws MqError ILLEGAL_INVISIBLE_TIME, ILLEGAL_FILTER_EXPRESSION, UNSUPPORTED */
+function checkRequest(door: FrontDoor, wanted: ReceiveRequest): void {
+  const { invisibleMsMin, invisibleMsMax } = door.limits;
+  if (!wanted.autoRenew) {
+    const invisibleMs = wanted.invisibleMs ?? 0;
+    if (invisibleMs < invisibleMsMin || invisibleMs > invisibleMsMax) {
+      throw new MqError(
+        'ILLEGAL_INVISIBLE_TIME',
+        `invisible duration ${invisibleMs} ms; allowed are ${invisibleMsMin} to ${invisibleMsMax} ms`,
+      );
+    }
+  }
+  door.checkFilter(wanted.filter);
+}
+
+function poll(
+  door: FrontDoor,
+  stream: ReceiveStream,
+  clientId: string,
+  wanted: ReceiveRequest,
+  call: CallContext,
+  group: ConsumerGroup,
+  topic: Topic,
+  endMs: number,
+): void {
+  if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
+    throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
+  }
+  if (group.fifo && !door.parts.features.fifoGroups) {
+    throw new MqError('UNSUPPORTED', `consumer group "${group.name}" is orderly; FIFO is not served by this release`);
+  }
+  remember(door, clientId, wanted, call);
+  new Poll(door, stream, clientId, wanted, group, topic, endMs).start();
+}
+
+/** A client that lost its session (this node started again) gets one from what it asks for. */
+function remember(door: FrontDoor, clientId: string, wanted: ReceiveRequest, call: CallContext): void {
+  let session = door.sessions.get(clientId);
+  if (!session) {
+    session = door.sessions.open(clientId);
+    session.language = call.headers.get('x-mq-language') ?? '';
+    session.version = call.headers.get('x-mq-client-version') ?? '';
+  }
+  if (session.clientType === 0) session.clientType = wanted.autoRenew ? clientTypePush : clientTypeSimple;
+  door.sessions.subscribe(session, wanted.group, wanted.topic, wanted.filter);
+}
+
+/** The answer's stream. Says each thing once, whoever wants it said. */
+class ReceiveStream {
+  readonly startMs: number;
+  private ended = false;
+
+  constructor(
+    readonly door: FrontDoor,
+    private readonly meter: RpcMeter,
+    readonly call: CallContext,
+    private readonly out: MessageSink,
+  ) {
+    this.startMs = door.clock.monotonicMs();
+  }
+
+  budgetMs(wantedMs: number | undefined): number {
+    const { deadlineMs } = this.call;
+    const remainingMs = deadlineMs === undefined ? undefined : deadlineMs - this.startMs;
+    return this.door.draining ? 0 : pollingMs(wantedMs, remainingMs, this.door.limits.pollMsMax);
+  }
+
+  get open(): boolean {
+    return !this.ended && !this.call.cancelled && this.out.open;
+  }
+
+  /** Nobody listens any more. */
+  abandon(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.meter.done(this.startMs, wireCode.CANCELLED);
+  }
+
+  /** An error that can't be avoided is answered slowly where the client has time: some repeat at once. */
+  fail(caught: unknown, wantedMs: number | undefined): void {
+    const { door } = this;
+    const error = failureOf(door, this.meter.method, caught);
+    const outcome = outcomeOf(error);
+    const delayMs = Math.min(door.limits.receiveErrorDelayMs, this.budgetMs(wantedMs));
+    if (delayMs <= 0 || door.delayedErrors >= door.limits.pollsMax) {
+      this.say(outcome);
+      return;
+    }
+    door.delayedErrors += 1;
+    const timer = door.clock.after(delayMs, () => {
+      door.delayedErrors -= 1;
+      this.say(outcome);
+    });
+    this.call.onCancel(() => {
+      if (this.ended) return;
+      timer.cancel();
+      door.delayedErrors -= 1;
+      this.abandon();
+    });
+  }
+
+  nothing(): void {
+    this.say(noNewMessage);
+  }
+
+  /** A status without messages. */
+  private say(outcome: Outcome): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.out.write(statusItem(outcome));
+    this.out.write(timeItem(this.door.clock.wallMs()));
+    this.out.end();
+    this.meter.done(this.startMs, outcome.code);
+  }
+
+  /** Writes as fast as the client reads. `lost` is called if it goes before it has all. */
+  deliver(items: readonly Uint8Array[][], lost: () => void): void {
+    let next = 0;
+    let flowing = this.out.write(okItem);
+    const goOn = (): void => {
+      if (this.ended) return;
+      while (flowing && next < items.length) {
+        flowing = this.out.write(items[next] as Uint8Array[]);
+        next += 1;
+      }
+      if (next < items.length) {
+        flowing = true; // For the next time, when there is room again.
+        return;
+      }
+      this.ended = true;
+      this.out.write(timeItem(this.door.clock.wallMs()));
+      this.out.end();
+      this.meter.done(this.startMs, ok.code);
+    };
+    goOn();
+    if (this.ended) return;
+    this.call.onCancel(() => {
+      if (this.ended) return;
+      this.abandon();
+      lost();
+    });
+    this.out.onDrain(goOn);
+  }
+}
+
+const noNewMessage: Outcome = { code: wireCode.MESSAGE_NOT_FOUND, message: 'no new message' };
+
+/** ReceiveMessageResponse: status = 1, message = 2, delivery_timestamp = 3. */
+function statusItem(outcome: Outcome): Buffer {
+  const out = Buffer.allocUnsafe(statusFieldBytes(outcome));
+  putStatusField(out, 0, outcome);
+  return out;
+}
+
+const okItem = statusItem(ok);
+
+function timeItem(wallMs: number): Buffer {
+  const out = Buffer.allocUnsafe(timeBytesMax);
+  return out.subarray(0, putTime(out, 0, 0x1a, wallMs));
+}
+
+/** What one broker set was asked. */
+interface Asked {
+  done: boolean;
+  cancel: (() => void) | undefined;
+}
+
+/** One receive that waits. First every broker set is asked what it has, then all are waited for at once. */
+class Poll implements WaitingPoll {
+  readonly key: string;
+  private over = false;
+  private asked: Asked[] = [];
+  /** Nobody could be asked, or all came back early: asked again at the next tick. */
+  private idle = false;
+
+  constructor(
+    private readonly door: FrontDoor,
+    private readonly stream: ReceiveStream,
+    readonly clientId: string,
+    private readonly wanted: ReceiveRequest,
+    private readonly group: ConsumerGroup,
+    private readonly topic: Topic,
+    private readonly endMs: number,
+  ) {
+    this.key = pollKey(wanted);
+  }
+
+  start(): void {
+    if (!this.stream.open) {
+      this.stream.abandon();
+      return;
+    }
+    this.door.polls.add(this);
+    this.stream.call.onCancel(() => {
+      if (this.over) return;
+      this.finish();
+      this.stream.abandon();
+    });
+    this.ask();
+  }
+
+  tick(nowMs: number): void {
+    if (this.over) return;
+    if (this.idle) {
+      if (nowMs >= this.endMs) this.endNow();
+      else this.ask();
+    } else if (nowMs >= this.endMs + overdueMs) this.endNow();
+  }
+
+  endNow(): void {
+    if (this.over) return;
+    this.finish();
+    this.stream.nothing();
+  }
+
+  private finish(): void {
+    this.over = true;
+    this.door.polls.delete(this);
+    this.cancelAsked();
+  }
+
+  private cancelAsked(): void {
+    for (const asked of this.asked) {
+      if (asked.done) continue;
+      asked.done = true;
+      asked.cancel?.();
+    }
+    this.asked = [];
+  }
+
+  private ask(): void {
+    this.idle = false;
+    this.asked = [];
+    const sets = this.sets();
+    if (sets.length > 1) this.probe(sets, 0);
+    else this.waitFor(sets);
+  }
+
+  /** Broker sets that have a leader, the named one first. */
+  private sets(): string[] {
+    const { directory, links } = this.door.parts;
+    const sets: string[] = [];
+    for (const { name } of directory.brokerSets()) if (links.link(name)) sets.push(name);
+    if (sets.length > 1) {
+      const named = sets.indexOf(this.wanted.broker);
+      const first = named >= 0 ? named : Math.floor(this.door.parts.chance.next() * sets.length);
+      sets.push(...sets.splice(0, first));
+    }
+    return sets;
+  }
+
+  /** One set after the other, without waiting. */
+  private probe(sets: readonly string[], index: number): void {
+    if (index === sets.length) {
+      this.waitFor(sets);
+      return;
+    }
+    this.askOne(sets[index] as string, 0, () => this.probe(sets, index + 1));
+  }
+
+  private waitFor(sets: readonly string[]): void {
+    const leftMs = this.endMs - this.door.clock.monotonicMs();
+    if (leftMs <= 0 && sets.length !== 1) {
+      this.endNow(); // More than one have been asked just now.
+      return;
+    }
+    let open = sets.length;
+    if (open === 0) this.idle = true;
+    for (const set of sets) {
+      this.askOne(set, Math.max(0, Math.floor(leftMs)), () => {
+        open -= 1;
+        if (open === 0) this.nothingYet();
+      });
+      if (this.over) return;
+    }
+  }
+
+  /** Everybody came back with nothing; before its time if leaders are changing. */
+  private nothingYet(): void {
+    if (this.door.clock.monotonicMs() >= this.endMs - earlyMs) this.endNow();
+    else this.idle = true;
+  }
+
+  private askOne(set: string, waitMs: number, nothing: () => void): void {
+    const link = this.door.parts.links.link(set);
+    if (!link) {
+      nothing();
+      return;
+    }
+    const asked: Asked = { done: false, cancel: undefined };
+    this.asked.push(asked);
+    asked.cancel = link.receive(this.call(set, waitMs), (error, result) => {
+      if (asked.done) {
+        this.giveBack(result);
+        return;
+      }
+      asked.done = true;
+      if (error) this.failed(error, nothing);
+      else if (!result || result.messages.length === 0) nothing();
+      else this.deliver(result.messages);
+    });
+  }
+
+  private call(set: string, waitMs: number): ReceiveCall {
+    const { wanted, door } = this;
+    return {
+      groupId: this.group.id,
+      topicId: this.topic.id,
+      queueId: set === wanted.broker ? wanted.queueId : -1,
+      messagesMax: Math.min(Math.max(wanted.batchSize, 1), door.limits.receiveBatchMax),
+      bytesMax: door.limits.receiveBytesMax,
+      filter: wanted.filter,
+      invisibleMs: wanted.autoRenew ? door.limits.autoRenewLeaseMs : (wanted.invisibleMs ?? 0),
+      autoRenew: wanted.autoRenew,
+      clientId: this.clientId,
+      waitMs,
+      attemptId: wanted.attemptId === '' ? undefined : wanted.attemptId,
+    };
+  }
+
+  private failed(error: MqError, nothing: () => void): void {
+    if (passes(error) || error.code === 'TIMEOUT' || error.code === 'CANCELLED') {
+      nothing();
+      return;
+    }
+    this.finish();
+    this.stream.fail(error, this.wanted.pollMs);
+  }
+
+  private deliver(messages: readonly Delivered[]): void {
+    this.finish();
+    if (!this.stream.open) {
+      this.stream.abandon();
+      this.giveBack({ messages });
+      return;
+    }
+    const { door } = this;
+    const items: Uint8Array[][] = [];
+    const counter = door.counters.groupOut(this.topic.name, this.group.name);
+    for (const delivered of messages) {
+      try {
+        items.push(deliveredItem(delivered, door.handles.write(delivered.receipt), this.deadLetterTopic(delivered)));
+      } catch (caught) {
+        // It stays leased and comes again; the others must not suffer for it.
+        door.parts.log(`message at offset ${delivered.receipt.offset} can't be delivered`, caught);
+        continue;
+      }
+      if (delivered.receipt.attempt > 1) {
+        counter.retries += 1;
+        counter.retryBytes += delivered.payload.length;
+      } else {
+        counter.messages += 1;
+        counter.bytes += delivered.payload.length;
+      }
+    }
+    if (items.length === 0) this.stream.nothing();
+    else this.stream.deliver(items, () => this.giveBack({ messages }));
+  }
+
+  /** A dead letter still names the topic it was sent to; its reader must acknowledge it where it found it. */
+  private deadLetterTopic({ receipt, originTopicId }: Delivered): string | undefined {
+    return originTopicId === receipt.topicId ? undefined : this.topic.name;
+  }
+
+  private giveBack(result: ReceiveResult | undefined): void {
+    const messages = result?.messages ?? [];
+    const [first] = messages;
+    if (!first) return;
+    this.door.counters.handedBack += messages.length;
+    const link = this.door.parts.links.link(first.receipt.broker);
+    link?.handBack({ receipts: messages.map(({ receipt }) => receipt) }, () => undefined);
+  }
+}
+
+/** How long after its time a link's answer is still waited for. */
+const overdueMs = 50;
+/** So much before its end a poll that came back empty is not sent again. */
+const earlyMs = 20;

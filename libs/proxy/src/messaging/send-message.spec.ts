@@ -1,0 +1,276 @@
+import { Envelope, MessageType } from '@cometmq/model';
+import { Code, Message, SendMessageRequest, SendMessageResponse } from '@cometmq/proto';
+import { MqError } from '@cometmq/shared';
+
+import { defaultFeatures, defaultLimits } from '../limits.js';
+import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
+import { reservedPropertyNames } from './reserved-properties.js';
+
+type Draft = NonNullable<Parameters<typeof Message.fromPartial>[0]>;
+
+const message = (change: Record<string, unknown> = {}, outer: Record<string, unknown> = {}): Message =>
+  Message.fromPartial({
+    topic: { name: 'orders', resourceNamespace: 'ns' },
+    body: Buffer.from('hello'),
+    systemProperties: {
+      messageId: '01AB',
+      bodyEncoding: 1,
+      bornHost: 'their-host',
+      bornTimestamp: { seconds: 1_700_000_000, nanos: 5 },
+      messageType: 1,
+      ...change,
+    },
+    ...outer,
+  } as Draft);
+
+const encode = (...messages: Message[]): Uint8Array => SendMessageRequest.encode({ messages }).finish();
+
+async function send(door: DoorFixture, request: Uint8Array, options?: CallOptions): Promise<SendMessageResponse> {
+  const call = door.call('SendMessage', request, options);
+  await call.untilEnd();
+  return SendMessageResponse.decode(call.items[0] as Buffer);
+}
+
+let door: DoorFixture;
+beforeEach(async () => {
+  door = await openDoor();
+  door.naming.topic('orders');
+});
+afterEach(() => door.stop());
+
+const stored = (index: number): Message => Message.decode(Buffer.concat(door.broker.sent[index]?.message ?? []));
+
+it('passes the encoded message through byte for byte and answers id and offset', async () => {
+  const sent = message({ tag: 'A', keys: ['k1', '', 'k2'], queueId: 3, deliveryAttempt: 5000 });
+  const answer = await send(door, encode(sent));
+  expect(answer.status).toEqual({ code: Code.OK, message: 'OK' });
+  expect(answer.entries).toEqual([
+    { status: { code: Code.OK, message: 'OK' }, messageId: '01AB', transactionId: '', offset: 0, recallHandle: '' },
+  ]);
+  const call = door.broker.sent[0];
+  expect(Buffer.concat(call?.message ?? [])).toEqual(Buffer.from(Message.encode(sent).finish()));
+  const envelope = new Envelope(Buffer.concat([call?.envelope ?? Buffer.alloc(0), ...(call?.message ?? [])]));
+  expect([envelope.id, envelope.tag.toString(), envelope.keyCount, envelope.type]).toEqual(['01AB', 'A', 2, MessageType.normal]);
+  expect(door.messaging.counters.topicIn('orders', MessageType.normal)).toMatchObject({ messages: 1, bytes: 5 });
+});
+
+it('adds what every delivery must have and the sender left out', async () => {
+  await send(door, encode(message({ bodyEncoding: 0, bornHost: '', bornTimestamp: undefined })));
+  expect(stored(0).systemProperties).toMatchObject({
+    messageId: '01AB',
+    bodyEncoding: 1,
+    bornHost: '10.1.2.3',
+    bornTimestamp: { seconds: 1_700_000_000, nanos: 0 },
+  });
+  expect(Buffer.from(stored(0).body).toString()).toBe('hello');
+  expect(stored(0).topic).toEqual({ name: 'orders', resourceNamespace: 'ns' });
+});
+
+it('takes out what only the server may say and a delivery can not undo', async () => {
+  const lies = { deadLetterQueue: { topic: 'x', messageId: 'y' }, invisibleDuration: { seconds: 5, nanos: 0 } };
+  await send(door, encode(message({ ...lies, tag: 'A' })));
+  const system = stored(0).systemProperties;
+  expect(system).toMatchObject({ tag: 'A', messageId: '01AB', bornHost: 'their-host' });
+  expect([system?.deadLetterQueue, system?.invisibleDuration]).toEqual([undefined, undefined]);
+});
+
+const manyProperties = new Map(Array.from({ length: 129 }, (_, i) => [`k${i}`, 'v']));
+const bigProperty = new Map([['k', 'v'.repeat(16 * 1024)]]);
+it.each([
+  ['no body', message({}, { body: new Uint8Array(0) }), Code.MESSAGE_BODY_EMPTY],
+  ['a body of 4 MiB and a byte', message({}, { body: new Uint8Array(4 * 1024 * 1024 + 1) }), Code.MESSAGE_BODY_TOO_LARGE],
+  ['129 user properties', message({}, { userProperties: manyProperties }), Code.MESSAGE_PROPERTIES_TOO_LARGE],
+  ['properties over 16 KiB', message({}, { userProperties: bigProperty }), Code.MESSAGE_PROPERTIES_TOO_LARGE],
+  ['a reserved property', message({}, { userProperties: new Map([['KEYS', 'x']]) }), Code.ILLEGAL_MESSAGE_PROPERTY_KEY],
+  ['a control character', message({}, { userProperties: new Map([['k', '\n']]) }), Code.ILLEGAL_MESSAGE_PROPERTY_KEY],
+  ['a tag with |', message({ tag: 'a|b' }), Code.ILLEGAL_MESSAGE_TAG],
+  ['a blank tag', message({ tag: '  ' }), Code.ILLEGAL_MESSAGE_TAG],
+  ['a tag of ideographic spaces', message({ tag: '\u3000' }), Code.ILLEGAL_MESSAGE_TAG],
+  ['a tag with a tab', message({ tag: 'a\tb' }), Code.ILLEGAL_MESSAGE_TAG],
+  ['a blank key', message({ keys: ['good', ' '] }), Code.ILLEGAL_MESSAGE_KEY],
+  ['1025 keys', message({ keys: Array.from({ length: 1025 }, () => 'k') }), Code.MESSAGE_PROPERTIES_TOO_LARGE],
+  ['a huge trace context', message({ traceContext: 'x'.repeat(70_000) }), Code.MESSAGE_PROPERTIES_TOO_LARGE],
+  ['no message id', message({ messageId: '' }), Code.ILLEGAL_MESSAGE_ID],
+  ['a blank message id', message({ messageId: ' ' }), Code.ILLEGAL_MESSAGE_ID],
+  ['a long message id', message({ messageId: 'x'.repeat(256) }), Code.ILLEGAL_MESSAGE_ID],
+  ['no system properties', message({}, { systemProperties: undefined }), Code.ILLEGAL_MESSAGE_ID],
+  ['an unknown encoding', message({ bodyEncoding: 9 }), Code.MESSAGE_CORRUPTED],
+  ['a delivery too far ahead', message({ deliveryTimestamp: { seconds: 1_700_090_000, nanos: 0 } }), Code.ILLEGAL_DELIVERY_TIME],
+  ['a message group of 64 bytes', message({ messageGroup: 'g'.repeat(64) }), Code.ILLEGAL_MESSAGE_GROUP],
+  ['a blank message group', message({ messageGroup: ' ' }), Code.ILLEGAL_MESSAGE_GROUP],
+  ['a bad lite topic', message({ liteTopic: 'a/b' }), Code.ILLEGAL_LITE_TOPIC],
+  ['a priority below 0', message({ priority: -1 }), Code.BAD_REQUEST],
+  ['a late recovery', message({ messageType: 4, orphanedTransactionRecoveryDuration: { seconds: 3601, nanos: 0 } }), Code.BAD_REQUEST],
+  ['a FIFO message', message({ messageGroup: 'g' }), Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
+  ['a delayed message', message({ deliveryTimestamp: { seconds: 1_700_000_100, nanos: 0 } }), Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
+  ['a half message', message({ messageType: 4 }), Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
+  ['an unknown topic', message({}, { topic: { name: 'nobody' } }), Code.TOPIC_NOT_FOUND],
+  ['a topic that is no name', message({}, { topic: { name: 'a b' } }), Code.ILLEGAL_TOPIC],
+  ['a topic of another alphabet', message({}, { topic: { name: 'täglich' } }), Code.ILLEGAL_TOPIC],
+  ['a system topic', message({}, { topic: { name: 'rmq_sys_x' } }), Code.ILLEGAL_TOPIC],
+  ['no topic', message({}, { topic: undefined }), Code.ILLEGAL_TOPIC],
+])('refuses %s', async (_what, bad, code) => {
+  const answer = await send(door, encode(bad));
+  expect(answer.status?.code).toBe(code);
+  expect(answer.entries.map(({ status }) => status?.code)).toEqual([code]);
+  expect(answer.status?.message).toMatch(/\w+ \w+/);
+  expect(door.broker.sent).toEqual([]);
+  expect(door.messaging.sendsInFlight).toBe(0);
+});
+
+it('refuses every reserved property name', async () => {
+  for (const name of reservedPropertyNames) {
+    const answer = await send(door, encode(message({}, { userProperties: new Map([[name, 'x']]) })));
+    expect([name, answer.status?.code]).toEqual([name, Code.ILLEGAL_MESSAGE_PROPERTY_KEY]);
+  }
+});
+
+it.each([
+  ['FIFO', MessageType.fifo, { messageGroup: 'g' }],
+  ['DELAY', MessageType.delay, { deliveryTimestamp: { seconds: 1_700_000_100, nanos: 0 } }],
+  ['TRANSACTION', MessageType.transaction, { messageType: 4 }],
+  ['PRIORITY', MessageType.priority, { priority: 0 }],
+  ['LITE', MessageType.lite, { liteTopic: 'l' }],
+])('names the feature when a %s message fits its topic but is not served', async (feature, type, properties) => {
+  door.naming.topic('orders', { type });
+  const answer = await send(door, encode(message(properties)));
+  expect(answer.status?.code).toBe(Code.UNSUPPORTED);
+  expect(answer.status?.message).toContain(`${feature} messages`);
+});
+
+it('answers bytes that are no request, and requests without message or with two topics', async () => {
+  const corrupt = await send(door, encode());
+  expect(corrupt.status?.code).toBe(Code.MESSAGE_CORRUPTED);
+  const garbage = await send(door, Buffer.from([0x0a, 0xff, 0x01]));
+  expect(garbage.status?.code).toBe(Code.BAD_REQUEST);
+  expect(door.messaging.counters.malformed).toBe(1);
+  const two = await send(door, encode(message(), message({}, { topic: { name: 'other' } })));
+  expect(two.status?.code).toBe(Code.MESSAGE_CORRUPTED);
+  const stranger = await send(door, encode(message()), { clientId: ' ' });
+  expect(stranger.status?.code).toBe(Code.CLIENT_ID_REQUIRED);
+});
+
+it('answers one entry a message, each with its own result', async () => {
+  const answer = await send(door, encode(message({ messageId: 'a' }), message({ messageId: 'b', tag: '|' }), message({ messageId: 'c' })));
+  expect(answer.status?.code).toBe(Code.MULTIPLE_RESULTS);
+  expect(answer.entries.map(({ messageId, status, offset }) => [messageId, status?.code, offset])).toEqual([
+    ['a', Code.OK, 0],
+    ['b', Code.ILLEGAL_MESSAGE_TAG, 0],
+    ['c', Code.OK, 1],
+  ]);
+});
+
+it('spreads messages evenly over brokers and queues, leaving out who takes none', async () => {
+  const second = door.addBroker('broker-1');
+  const third = door.addBroker('broker-2');
+  door.naming.broker('broker-2', { writable: false });
+  for (let i = 0; i < 80; i += 1) await send(door, encode(message()));
+  const counts = new Map<string, number>();
+  for (const broker of [door.broker, second]) {
+    for (const { queueId } of broker.sent) counts.set(`${broker.name} ${queueId}`, (counts.get(`${broker.name} ${queueId}`) ?? 0) + 1);
+  }
+  expect([...counts.values()]).toEqual(Array.from({ length: 8 }, () => 10));
+  expect(third.sent).toEqual([]);
+});
+
+it('refuses a topic that may not be written to', async () => {
+  door.naming.topic('orders', { permission: 'read' });
+  expect((await send(door, encode(message()))).status?.code).toBe(Code.FORBIDDEN);
+});
+
+it('waits for a leader, and sends with the new layout', async () => {
+  door.naming.broker('broker-0', { leader: undefined });
+  const waiting = send(door, encode(message()), { timeoutMs: 3_000 });
+  door.clock.advance(200);
+  expect(door.broker.sent).toEqual([]);
+  door.naming.topic('orders', { layout: 7 });
+  door.naming.broker('broker-0', { epoch: 2 });
+  door.clock.advance(100);
+  expect((await waiting).status?.code).toBe(Code.OK);
+  expect(door.broker.sent[0]?.layout).toBe(7);
+});
+
+it.each(['NOT_LEADER', 'STALE_LAYOUT', 'UNAVAILABLE'] as const)('repeats a send that met %s, and answers before the deadline', async (code) => {
+  let fails = true;
+  door.broker.fault = () => (fails ? new MqError(code, 'not now') : undefined);
+  const first = send(door, encode(message()), { timeoutMs: 3_000 });
+  door.clock.advance(500);
+  fails = false;
+  door.clock.advance(100);
+  expect((await first).status?.code).toBe(Code.OK);
+
+  fails = true;
+  const second = door.call('SendMessage', encode(message()), { timeoutMs: 3_000 });
+  door.clock.advance(2_600);
+  expect(second.items).toEqual([]);
+  door.clock.advance(200); // 300 ms are left to the answer.
+  await second.untilEnd();
+  expect(SendMessageResponse.decode(second.items[0] as Buffer).status?.code).toBe(Code.PROXY_TIMEOUT);
+  expect(door.messaging.sendsInFlight).toBe(0);
+});
+
+it('goes to another broker when one is full, and says so when all are', async () => {
+  const second = door.addBroker('broker-1');
+  door.broker.fault = () => new MqError('STORAGE_FULL', 'the disk is full');
+  for (let i = 0; i < 4; i += 1) expect((await send(door, encode(message()))).status?.code).toBe(Code.OK);
+  expect(second.sent.length).toBe(4);
+  second.fault = door.broker.fault;
+  const answer = await send(door, encode(message()));
+  expect(answer.status).toEqual({ code: Code.FORBIDDEN, message: 'the disk is full' });
+});
+
+it('fixes the type of a topic made on first use by its first message', async () => {
+  door.naming.createsTopics = true;
+  expect((await send(door, encode(message({}, { topic: { name: 'fresh' } })))).status?.code).toBe(Code.OK);
+  expect(door.naming.asked).toEqual(['ensureTopic fresh', `fixTopicType fresh ${MessageType.normal}`]);
+  await send(door, encode(message({}, { topic: { name: 'fresh' } })));
+  expect(door.naming.asked.length).toBe(2);
+  const fifo = await send(door, encode(message({ messageGroup: 'g' }, { topic: { name: 'fresh-2' } })));
+  expect(fifo.status?.code).toBe(Code.UNSUPPORTED);
+  expect(door.naming.topics.get('fresh-2')?.typeFixed).toBe(false);
+});
+
+it('asks once for an unknown topic that many want, and believes a no for a moment', async () => {
+  const request = encode(message({}, { topic: { name: 'nobody' } }));
+  await Promise.all([send(door, request), send(door, request), send(door, request)]);
+  await send(door, request);
+  expect(door.naming.asked).toEqual(['ensureTopic nobody']);
+  door.naming.topic('nobody');
+  expect((await send(door, request)).status?.code).toBe(Code.OK);
+});
+
+it('serves more kinds of messages where they are switched on', async () => {
+  await door.stop();
+  door = await openDoor({ features: { ...defaultFeatures, messageTypes: new Set([MessageType.normal, MessageType.fifo]) } });
+  door.naming.topic('orders', { type: MessageType.mixed });
+  expect((await send(door, encode(message({ messageGroup: 'g' })))).status?.code).toBe(Code.OK);
+  expect(door.broker.sent[0]?.groupHash).not.toBe(0);
+});
+
+it('bounds the sends under way by count and by bytes', async () => {
+  await door.stop();
+  door = await openDoor({ limits: { ...defaultLimits, sendsMax: 2, sendBytesMax: 400 } });
+  door.naming.topic('orders');
+  door.broker.holdSends = true;
+  const first = door.call('SendMessage', encode(message()));
+  const large = await send(door, encode(message({}, { body: new Uint8Array(400) })));
+  expect(large.status?.code).toBe(Code.TOO_MANY_REQUESTS);
+  const second = door.call('SendMessage', encode(message()));
+  const third = await send(door, encode(message()));
+  expect(third.status?.code).toBe(Code.TOO_MANY_REQUESTS);
+  expect(door.messaging.counters.throttled.sends).toBe(2);
+  for (const answer of door.broker.held.splice(0)) answer();
+  await Promise.all([first.untilEnd(), second.untilEnd()]);
+  door.broker.holdSends = false;
+  expect((await send(door, encode(message()))).status?.code).toBe(Code.OK);
+});
+
+it('finishes the sends under way when it stops', async () => {
+  door.broker.holdSends = true;
+  const call = door.call('SendMessage', encode(message()));
+  const stopping = door.messaging.stop();
+  door.broker.held[0]?.();
+  door.clock.advance(20);
+  await stopping;
+  expect(SendMessageResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.OK);
+});

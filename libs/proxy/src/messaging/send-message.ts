@@ -1,0 +1,317 @@
+/**
+ * SendMessage: new messages go to the log, and are acknowledged when they are safe there.
+ *
+ * Each message of a request is checked, stored and answered on its own. The queue is chosen here: what the client
+ * chose was only a hint which node to ask. A send that nobody can take for the moment waits in this proxy.
+ */
+import type { SendCall, SendResult } from '@cometmq/client';
+import {
+  type MessageType,
+  type QueueId,
+  type Topic,
+  type TopicId,
+  accepts,
+  encodeEnvelope,
+  hashBytes,
+  isInnerTopic,
+  messageTypeName,
+  queueId,
+} from '@cometmq/model';
+import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import type { TopicIn } from '../counters.js';
+import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
+import type { Parked } from '../parking.js';
+import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
+import type { TopicRoute } from '../topic-routes.js';
+import { WireReader, asBuffer } from '../wire/wire-reader.js';
+import { fieldBytes, putLength, putVarint, varintBytes } from '../wire/wire-writer.js';
+import { answerFailure, failureOf } from './cold-call.js';
+import { checkMessage, derivedType } from './send-checks.js';
+import { type WalkedMessage, walkSendRequest } from './send-walker.js';
+import { messageToStore } from './stored-message.js';
+
+export function sendMessage(door: FrontDoor): UnaryHandler {
+  const meter = new RpcMeter('SendMessage', door);
+  const reader = new WireReader(Buffer.alloc(0), 0, 0);
+  return (request, call, reply) => {
+    const startMs = door.clock.monotonicMs();
+    try {
+      door.sessions.touch(clientIdOf(call));
+      const bytes = asBuffer(request);
+      reader.reset(bytes, 0, bytes.length);
+      const messages = walkSendRequest(reader);
+      const topic = commonTopic(messages, bytes);
+      checkRoom(door, messages.length, bytes.length);
+      new SendRequest(door, meter, startMs, bytes, call, reply, messages).start(topic);
+    } catch (caught) {
+      answerFailure(door, meter, startMs, reply, caught);
+    }
+  };
+}
+
+/** @throws MqError BAD_REQUEST, TOO_MANY_REQUESTS */
+function checkRoom(door: FrontDoor, messages: number, requestBytes: number): void {
+  const { sends, limits } = door;
+  if (messages > limits.entriesMax) {
+    throw new MqError('BAD_REQUEST', `the request holds ${messages} messages, at most ${limits.entriesMax} are allowed`);
+  }
+  if (sends.inFlight + messages <= limits.sendsMax && sends.bytes + requestBytes <= limits.sendBytesMax) return;
+  door.counters.throttled.sends += 1;
+  throw new MqError('TOO_MANY_REQUESTS', `${sends.inFlight} sends are under way on this node; try again later`);
+}
+
+/** @throws MqError MESSAGE_CORRUPTED unless there are messages and all name one topic */
+function commonTopic(messages: readonly WalkedMessage[], bytes: Buffer): string {
+  const [first] = messages;
+  if (!first) throw new MqError('MESSAGE_CORRUPTED', 'the request holds no message; at least one is needed');
+  for (let i = 1; i < messages.length; i += 1) {
+    const other = messages[i] as WalkedMessage;
+    if (bytes.compare(bytes, first.topicFrom, first.topicTo, other.topicFrom, other.topicTo) !== 0) {
+      throw new MqError('MESSAGE_CORRUPTED', 'all messages of a request must name the same topic');
+    }
+  }
+  return bytes.toString('latin1', first.topicFrom, first.topicTo);
+}
+
+/** One request under way. */
+class SendRequest {
+  private readonly outcomes: Outcome[];
+  private readonly offsets: number[];
+  private waiting: number;
+  readonly giveUpMs: number;
+
+  constructor(
+    readonly door: FrontDoor,
+    private readonly meter: RpcMeter,
+    private readonly startMs: number,
+    private readonly bytes: Buffer,
+    readonly call: CallContext,
+    private readonly reply: UnaryReply,
+    private readonly messages: readonly WalkedMessage[],
+  ) {
+    this.waiting = messages.length;
+    this.outcomes = new Array<Outcome>(messages.length).fill(ok);
+    this.offsets = new Array<number>(messages.length).fill(0);
+    this.giveUpMs = door.giveUpMs(call);
+    door.sends.inFlight += messages.length;
+    door.sends.bytes += bytes.length;
+  }
+
+  /** `topic` is what stands in the request, byte for byte: names that are no ASCII can't be in the directory. */
+  start(topic: string): void {
+    const route = this.door.routes.find(topic);
+    if (route?.topic.typeFixed) {
+      this.sendAll(route);
+      return;
+    }
+    const [first] = this.messages;
+    const text = first ? this.bytes.toString('utf8', first.topicFrom, first.topicTo) : '';
+    this.firstUse(text).then(
+      (known) => this.sendAll(known),
+      (caught: unknown) => this.failAll(failureOf(this.door, this.meter.method, caught)),
+    );
+  }
+
+  /** The topic is unknown, or nobody knows yet what it is for: the first good message says it. */
+  private async firstUse(text: string): Promise<TopicRoute> {
+    const { names, routes, limits, clock, parts } = this.door;
+    const topic = await names.topic(text);
+    if (!topic.typeFixed && !isInnerTopic(topic.name)) {
+      const nowMs = clock.wallMs();
+      const good = this.messages.find((found) => checkMessage(found, this.bytes, limits, nowMs) === undefined);
+      const type = good && derivedType(good);
+      if (type !== undefined && parts.features.messageTypes.has(type)) await names.fixType(topic, type);
+    }
+    return routes.find(topic.name) ?? routes.put(topic);
+  }
+
+  private sendAll(route: TopicRoute): void {
+    const nowMs = this.door.clock.wallMs();
+    for (let i = 0; i < this.messages.length; i += 1) {
+      try {
+        this.sendOne(i, this.messages[i] as WalkedMessage, route, nowMs);
+      } catch (caught) {
+        this.finish(i, failureOf(this.door, this.meter.method, caught), undefined);
+      }
+    }
+  }
+
+  private sendOne(index: number, found: WalkedMessage, route: TopicRoute, nowMs: number): void {
+    const { bytes, door } = this;
+    const { topic } = route;
+    const wrong = checkMessage(found, bytes, door.limits, nowMs);
+    if (wrong) throw wrong;
+    const type = derivedType(found);
+    checkType(door, type, topic);
+    const tag = bytes.subarray(found.tagFrom, found.tagTo);
+    const group = found.groupTo > found.groupFrom ? bytes.subarray(found.groupFrom, found.groupTo) : nothing;
+    const envelope = encodeEnvelope({
+      type,
+      tag,
+      id: bytes.subarray(found.idFrom, found.idTo),
+      group,
+      keys: found.keys.length === 0 ? noKeys : keysOf(found, bytes),
+    });
+    const message = messageToStore(found, bytes, this.call.peer, nowMs);
+    new OneSend(this, index, route, type, hashBytes(tag), hashBytes(group), envelope, message).start();
+  }
+
+  private failAll(error: MqError): void {
+    for (let i = 0; i < this.messages.length; i += 1) this.finish(i, error, undefined);
+  }
+
+  finish(index: number, error: MqError | undefined, offset: number | undefined): void {
+    if (error) this.outcomes[index] = outcomeOf(error);
+    else this.offsets[index] = offset ?? 0;
+    this.waiting -= 1;
+    if (this.waiting === 0) this.answer();
+  }
+
+  count(series: TopicIn, index: number): void {
+    const found = this.messages[index] as WalkedMessage;
+    const size = found.bodyTo - found.bodyFrom;
+    series.messages += 1;
+    series.bytes += size;
+    series.size.record(size);
+  }
+
+  private answer(): void {
+    const { door, messages } = this;
+    door.sends.inFlight -= messages.length;
+    door.sends.bytes -= this.bytes.length;
+    const outcome = messages.length === 1 ? (this.outcomes[0] ?? ok) : commonOutcome(this.outcomes);
+    this.reply.send(this.encode(outcome));
+    this.meter.done(this.startMs, outcome.code);
+  }
+
+  /** SendMessageResponse: status = 1, entries = 2 { status = 1, message_id = 2, offset = 4 }. */
+  private encode(outcome: Outcome): Buffer {
+    const { messages, outcomes, offsets } = this;
+    let size = statusFieldBytes(outcome);
+    for (let i = 0; i < messages.length; i += 1) size += fieldBytes(this.entryBytes(i));
+    const out = Buffer.allocUnsafe(size);
+    let at = putStatusField(out, 0, outcome);
+    for (let i = 0; i < messages.length; i += 1) {
+      const { idFrom, idTo } = messages[i] as WalkedMessage;
+      at = putLength(out, at, 0x12, this.entryBytes(i));
+      at = putStatusField(out, at, outcomes[i] as Outcome);
+      at = putLength(out, at, 0x12, idTo - idFrom);
+      this.bytes.copy(out, at, idFrom, idTo);
+      at += idTo - idFrom;
+      out[at] = 0x20;
+      at = putVarint(out, at + 1, offsets[i] as number);
+    }
+    return out;
+  }
+
+  private entryBytes(index: number): number {
+    const { idFrom, idTo } = this.messages[index] as WalkedMessage;
+    const offset = this.offsets[index] as number;
+    return statusFieldBytes(this.outcomes[index] as Outcome) + fieldBytes(idTo - idFrom) + 1 + varintBytes(offset);
+  }
+}
+
+const nothing = new Uint8Array(0);
+const noKeys: readonly Uint8Array[] = [];
+
+function keysOf(found: WalkedMessage, bytes: Buffer): Uint8Array[] {
+  const keys: Uint8Array[] = [];
+  for (let i = 0; i < found.keys.length; i += 3) keys.push(bytes.subarray(found.keys[i], found.keys[i + 1]));
+  return keys;
+}
+
+/** @throws MqError MESSAGE_TYPE_CONFLICT, UNSUPPORTED */
+function checkType(door: FrontDoor, type: MessageType, topic: Topic): void {
+  if (topic.typeFixed && !accepts(topic.type, type) && !isInnerTopic(topic.name)) {
+    throw new MqError(
+      'MESSAGE_TYPE_CONFLICT',
+      `a ${wireTypeName(type)} message can't go to topic "${topic.name}", which takes ${wireTypeName(topic.type)} messages`,
+    );
+  }
+  if (!door.parts.features.messageTypes.has(type)) {
+    throw new MqError('UNSUPPORTED', `${wireTypeName(type)} messages are not served by this release`);
+  }
+}
+
+function wireTypeName(type: MessageType): string {
+  return messageTypeName(type).toUpperCase();
+}
+
+/** One message on its way to a leader; also the call itself. */
+class OneSend implements SendCall, Parked {
+  readonly topicId: TopicId;
+  queueId: QueueId = queueId(0);
+  layout = 0;
+  readonly deadlineMs: number | undefined;
+  readonly giveUpMs: number;
+  private fullSets = 0;
+  private lastError: MqError | undefined;
+
+  constructor(
+    private readonly request: SendRequest,
+    private readonly index: number,
+    private route: TopicRoute,
+    private readonly type: MessageType,
+    readonly tagHash: number,
+    readonly groupHash: number,
+    readonly envelope: Uint8Array,
+    readonly message: readonly Uint8Array[],
+  ) {
+    this.topicId = route.topic.id;
+    this.deadlineMs = request.call.deadlineMs;
+    this.giveUpMs = request.giveUpMs;
+  }
+
+  start(): void {
+    const { door } = this.request;
+    try {
+      const link = this.route.next(door.parts.links);
+      this.queueId = this.route.queueId;
+      this.layout = this.route.topic.layout;
+      link.send(this, this.done);
+    } catch (caught) {
+      this.failed(failureOf(door, 'SendMessage', caught));
+    }
+  }
+
+  private readonly done = (error: MqError | undefined, result: SendResult | undefined): void => {
+    if (error) {
+      this.failed(error);
+      return;
+    }
+    const { request, route } = this;
+    request.count(request.door.counters.topicIn(route.topic.name, this.type), this.index);
+    request.finish(this.index, undefined, result?.offset);
+  };
+
+  private failed(error: MqError): void {
+    this.lastError = error;
+    const { door, call } = this.request;
+    if (error.code === 'STORAGE_FULL' && this.fullSets < this.route.setCount - 1) {
+      this.fullSets += 1; // Another broker set may have room.
+      this.start();
+    } else if (passes(error) && !call.cancelled && door.clock.monotonicMs() < this.giveUpMs) {
+      door.counters.parked += 1;
+      door.parking.park(this);
+    } else this.request.finish(this.index, error, undefined);
+  }
+
+  retry(): void {
+    const { door, call } = this.request;
+    const route = door.routes.find(this.route.topic.name);
+    if (call.cancelled) this.giveUp();
+    else if (route?.topic.id !== this.topicId) {
+      const { name } = this.route.topic;
+      this.request.finish(this.index, new MqError('TOPIC_NOT_FOUND', `topic "${name}" was deleted`), undefined);
+    } else {
+      this.route = route;
+      this.start();
+    }
+  }
+
+  giveUp(): void {
+    this.request.finish(this.index, this.lastError ?? new MqError('TIMEOUT', 'no broker took the message in time'), undefined);
+  }
+}

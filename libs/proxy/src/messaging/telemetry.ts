@@ -1,0 +1,147 @@
+/**
+ * Telemetry: settings from the client, settings and commands from the server, for as long as the client lives.
+ *
+ * Each settings command is answered by one command with both status and settings. A rejection is a command with only
+ * the status, then the end of the stream: Node.js fails its start on nothing else. The session outlives the stream.
+ * Commands that the server doesn't know are skipped.
+ */
+import type { FilterExpression } from '@cometmq/model';
+import { groupName, topicName } from '@cometmq/model';
+import { ClientType, type Publishing, type Settings, type Subscription, TelemetryCommand } from '@cometmq/proto';
+import type { BidiHandler, CallContext, MessageSink } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
+import type { CommandStream } from '../sessions.js';
+import { type Outcome, ok, outcomeOf } from '../status.js';
+import { decode, failureOf } from './cold-call.js';
+import { isConsumer, openSession } from './heartbeat.js';
+import { filterExpression } from './receive-request.js';
+import { consumerSettings, producerSettings } from './settings.js';
+
+export function telemetry(door: FrontDoor): BidiHandler {
+  const meter = new RpcMeter('Telemetry', door);
+  return (call, input, out) => {
+    const stream = new TelemetryStream(door, meter, call, out);
+    input.onMessage((bytes) => stream.take(bytes));
+    input.onEnd(() => stream.end());
+    call.onCancel(() => stream.closed());
+    door.streams.add(stream);
+  };
+}
+
+/** Settings that wait for a group to be made; more than this and the client is read no faster than it is answered. */
+const waitingMax = 16;
+
+class TelemetryStream implements CommandStream {
+  private clientId: string | undefined;
+  /** Commands are answered in their order, also when one has to wait for the name service. */
+  private answers: Promise<void> = Promise.resolve();
+  private waiting = 0;
+
+  constructor(
+    private readonly door: FrontDoor,
+    private readonly meter: RpcMeter,
+    private readonly call: CallContext,
+    private readonly out: MessageSink,
+  ) {}
+
+  take(bytes: Uint8Array): void {
+    const startMs = this.door.clock.monotonicMs();
+    if (this.waiting >= waitingMax) {
+      this.reject(new MqError('TOO_MANY_REQUESTS', 'too many settings at once on one stream'), startMs);
+      return;
+    }
+    let command: TelemetryCommand['command'];
+    try {
+      this.clientId = clientIdOf(this.call);
+      this.door.sessions.touch(this.clientId);
+      ({ command } = decode(this.door, TelemetryCommand, bytes));
+    } catch (caught) {
+      this.reject(caught, startMs);
+      return;
+    }
+    if (command?.$case !== 'settings') return; // Answers to commands of an operator: nobody asks yet.
+    const settings = command.value;
+    this.waiting += 1;
+    this.answers = this.answers
+      .then(() => this.settle(settings))
+      .then(
+        (merged) => this.answer(ok, merged, startMs),
+        (caught: unknown) => this.reject(caught, startMs),
+      )
+      .finally(() => (this.waiting -= 1));
+  }
+
+  push(command: Uint8Array): void {
+    this.out.write(command);
+  }
+
+  end(): void {
+    this.closed();
+    this.out.end();
+  }
+
+  closed(): void {
+    this.door.streams.delete(this);
+    const session = this.clientId === undefined ? undefined : this.door.sessions.get(this.clientId);
+    if (session?.stream === this) session.stream = undefined;
+  }
+
+  /** Registers the client and completes its settings. */
+  private async settle(settings: Settings): Promise<Settings> {
+    if (settings.pubSub?.$case === 'publishing') return this.settleProducer(settings, settings.pubSub.value);
+    if (settings.pubSub?.$case === 'subscription') return this.settleConsumer(settings, settings.pubSub.value);
+    throw new MqError('BAD_REQUEST', 'settings need either publishing or subscription');
+  }
+
+  private settleProducer(settings: Settings, publishing: Publishing): Settings {
+    const topics = publishing.topics.map(({ name }) => this.checkTopic(name));
+    const session = this.register(settings.clientType ?? ClientType.PRODUCER, settings);
+    session.publishes = topics;
+    return producerSettings(settings, publishing, this.door.limits);
+  }
+
+  private async settleConsumer(settings: Settings, subscription: Subscription): Promise<Settings> {
+    const { door } = this;
+    const type = settings.clientType ?? ClientType.CLIENT_TYPE_UNSPECIFIED;
+    const lite = type === ClientType.LITE_PUSH_CONSUMER || type === ClientType.LITE_SIMPLE_CONSUMER;
+    if (lite && !door.parts.features.liteTopics) {
+      throw new MqError('UNSUPPORTED', 'lite consumers are not served by this release');
+    }
+    const filters = new Map<string, FilterExpression>();
+    for (const { topic, expression } of subscription.subscriptions) {
+      const filter = filterExpression(expression?.type ?? 0, expression?.expression ?? '');
+      door.checkFilter(filter);
+      filters.set(this.checkTopic(topic?.name), filter);
+    }
+    const text = subscription.group?.name ?? '';
+    const group = text === '' ? undefined : await door.names.group(groupName(text));
+    const session = this.register(isConsumer(type) ? type : ClientType.PUSH_CONSUMER, settings);
+    if (group) door.sessions.subscribeAll(session, group.name, filters);
+    return consumerSettings(settings, subscription, group, session.language, door.limits);
+  }
+
+  /** Whether the topic exists is not asked here: clients name topics before they look for routes. */
+  private checkTopic(name: string | undefined): string {
+    return this.door.parts.directory.topic(name ?? '')?.name ?? topicName(name);
+  }
+
+  private register(clientType: number, settings: Settings): ReturnType<typeof openSession> {
+    const session = openSession(this.door, { clientId: this.clientId ?? '', call: this.call }, clientType);
+    session.properties = settings.clientProperties;
+    if (this.out.open) session.stream = this; // The newest; the older one is left open.
+    return session;
+  }
+
+  private answer(outcome: Outcome, settings: Settings | undefined, startMs: number): void {
+    const command = settings && { $case: 'settings' as const, value: settings };
+    this.out.write(TelemetryCommand.encode({ status: { ...outcome }, command }).finish());
+    this.meter.done(startMs, outcome.code);
+  }
+
+  private reject(caught: unknown, startMs: number): void {
+    this.answer(outcomeOf(failureOf(this.door, this.meter.method, caught)), undefined, startMs);
+    this.end();
+  }
+}

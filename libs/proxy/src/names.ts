@@ -1,0 +1,93 @@
+/**
+ * Topics and groups by name, made on first use where the name service allows it. Many callers at once are one
+ * question, and a "no" is believed for a moment, so that a client that repeats itself doesn't reach the name service.
+ */
+import type { Directory, Naming } from '@cometmq/client';
+import {
+  type ConsumerGroup,
+  type MessageType,
+  type Topic,
+  deadLetterTopic,
+  groupName,
+  isDeadLetterTopic,
+  topicName,
+} from '@cometmq/model';
+import { type Clock, MqError } from '@cometmq/shared';
+
+import type { TopicRoutes } from './topic-routes.js';
+
+const refusedMs = 500;
+const refusedMax = 1_000;
+const dlqPrefix = '%DLQ%';
+
+export class Names {
+  private readonly asking = new Map<string, Promise<unknown>>();
+  private readonly refused = new Map<string, { readonly error: MqError; readonly untilMs: number }>();
+
+  constructor(
+    private readonly naming: Naming,
+    private readonly directory: Directory,
+    private readonly routes: TopicRoutes,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws MqError ILLEGAL_TOPIC, TOPIC_NOT_FOUND */
+  async topic(text: string | undefined): Promise<Topic> {
+    const known = this.routes.find(text ?? '');
+    if (known) return known.topic;
+    const name = topicName(text);
+    const topic = await this.once(`topic ${name}`, () =>
+      this.isOwnDeadLetterTopic(name) ? this.naming.ensureInnerTopic(name) : this.naming.ensureTopic(name),
+    );
+    if (!this.directory.topic(name)) this.routes.put(topic);
+    return topic;
+  }
+
+  /** @throws MqError ILLEGAL_CONSUMER_GROUP, CONSUMER_GROUP_NOT_FOUND */
+  async group(text: string | undefined): Promise<ConsumerGroup> {
+    const known = this.directory.group(text ?? '');
+    if (known) return known;
+    const name = groupName(text);
+    return this.once(`group ${name}`, () => this.naming.ensureGroup(name));
+  }
+
+  /** The first message of a topic that was made on first use says what it is for. */
+  async fixType(topic: Topic, type: MessageType): Promise<Topic> {
+    const fixed = await this.once(`type ${topic.name}`, () => this.naming.fixTopicType(topic.name, type));
+    if (fixed.typeFixed) this.routes.put(fixed);
+    return fixed;
+  }
+
+  /** Whoever may read a group's dead letters may do so before there are any. */
+  private isOwnDeadLetterTopic(name: string): boolean {
+    if (!isDeadLetterTopic(name)) return false;
+    const group = this.directory.group(name.slice(dlqPrefix.length));
+    return group !== undefined && deadLetterTopic(group.name) === name;
+  }
+
+  private once<T>(question: string, ask: () => Promise<T>): Promise<T> {
+    const refused = this.refused.get(question);
+    if (refused && refused.untilMs > this.clock.monotonicMs()) return Promise.reject(refused.error);
+    const asked = this.asking.get(question) as Promise<T> | undefined;
+    if (asked) return asked;
+    const answer = ask()
+      .catch((caught: unknown) => {
+        const error = MqError.from(caught);
+        if (!error.retry) this.refuse(question, error);
+        throw error;
+      })
+      .finally(() => this.asking.delete(question));
+    this.asking.set(question, answer);
+    return answer;
+  }
+
+  private refuse(question: string, error: MqError): void {
+    if (this.refused.size >= refusedMax) this.refused.clear();
+    this.refused.set(question, { error, untilMs: this.clock.monotonicMs() + refusedMs });
+  }
+
+  /** A new topic is usable at once, also by those who asked too early. */
+  forgetRefusals(): void {
+    this.refused.clear();
+  }
+}

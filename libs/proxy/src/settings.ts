@@ -1,0 +1,50 @@
+import { bytes, count, millis, oneOf, port, text } from '@cometmq/shared';
+
+import { defaultLimits, type Advertised, type MessagingLimits } from './limits.js';
+
+const { bodyBytesMax, pollMsMax, pollsMax } = defaultLimits;
+
+/** What can be set of the front door, wherever it runs. */
+export const proxySettings = {
+  proxyHost: text({ default: '0.0.0.0', why: 'The address the clients’ gRPC protocol is served on.' }),
+  proxyPort: port({ default: 8081, why: 'The clients’ gRPC port, for TLS and plain text; 0: any free one.' }),
+  listenMode: oneOf(['both', 'tls-only', 'plaintext-only'], {
+    default: 'both',
+    why: 'What the clients’ port takes. The official clients differ in what they speak by default.',
+  }),
+  tlsCertFile: text({ default: '', why: 'PEM file of the certificate; empty: a self-signed one is made at the start.' }),
+  tlsKeyFile: text({ default: '', why: 'PEM file of the certificate’s key.' }),
+  advertisedAddress: text({
+    default: '',
+    why: 'host:port that clients are told to connect to; empty: the address they came by.',
+  }),
+  bodyBytesMax: bytes({
+    default: bodyBytesMax,
+    min: 1,
+    max: 64 * 1024 * 1024,
+    why: 'The largest body of a message, as sent. Clients are told it in their settings.',
+  }),
+  pollMsMax: millis({ default: pollMsMax, min: 100, max: 120_000, why: 'The longest a receive may wait.' }),
+  clientPollsMax: count({ default: pollsMax, min: 1, max: 10_000_000, why: 'Receives that may wait on one proxy.' }),
+};
+
+export function limitsOf(config: { bodyBytesMax: number; pollMsMax: number; clientPollsMax: number }): MessagingLimits {
+  return {
+    ...defaultLimits,
+    bodyBytesMax: config.bodyBytesMax,
+    pollMsMax: config.pollMsMax,
+    pollsMax: config.clientPollsMax,
+  };
+}
+
+/** `host:port`, `[v6]:port`, or nothing for the address that clients came by. */
+export function advertisedOf(address: string): Advertised {
+  const match = /^\[?(.*?)\]?:(\d+)$/.exec(address);
+  return match ? { kind: 'address', host: match[1] ?? '', port: Number(match[2]) } : { kind: 'echo' };
+}
+
+/** For `declare`: what an advertised address must look like. */
+export function advertisedRule({ advertisedAddress }: { readonly advertisedAddress: string }): true | string {
+  if (advertisedAddress === '' || advertisedOf(advertisedAddress).kind === 'address') return true;
+  return `advertisedAddress=${advertisedAddress}: must be host:port`;
+}

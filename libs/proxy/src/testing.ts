@@ -1,0 +1,466 @@
+/**
+ * Doubles for specs: a name service in memory, a broker set that keeps what it is sent and answers when it is told to,
+ * and calls as the server would make them.
+ */
+import type {
+  AckCall,
+  BrokerLink,
+  BrokerLinks,
+  ChangeInvisibleCall,
+  ChangeInvisibleResult,
+  ClientGoneCall,
+  DeadLetterCall,
+  Delivered,
+  DirectoryUpdate,
+  Done,
+  HandBackCall,
+  Naming,
+  ReceiveCall,
+  ReceiveResult,
+  SendCall,
+  SendResult,
+  SessionReport,
+} from '@cometmq/client';
+import { Directory } from '@cometmq/client';
+import {
+  type BrokerSet,
+  type ConsumerGroup,
+  MessageType,
+  type Receipt,
+  type Topic,
+  defaultAttemptsMax,
+  defaultRetryPolicy,
+  epoch,
+  groupId,
+  groupName,
+  logPosition,
+  queueId,
+  queueOffset,
+  topicId,
+  topicName,
+} from '@cometmq/model';
+import type { CallContext, GrpcMethod, GrpcStatusCode, MessageBytes, MessageSink, MessageSource, UnaryReply } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+import { ManualClock } from '@cometmq/shared/testing';
+
+import { type MessagingParts, type MessagingService, createMessagingService } from './messaging/messaging-service.js';
+
+/** The name service, in memory. */
+export class FakeNaming implements Naming {
+  readonly topics = new Map<string, Topic>();
+  readonly groups = new Map<string, ConsumerGroup>();
+  readonly brokers = new Map<string, BrokerSet>();
+  createsTopics = false;
+  createsGroups = true;
+  asked: string[] = [];
+  private listener: ((update: DirectoryUpdate) => void) | undefined;
+  private lastId = 0;
+  private revision = 1;
+
+  watch(listener: (update: DirectoryUpdate) => void): () => void {
+    this.listener = listener;
+    queueMicrotask(() => this.snapshot());
+    return () => (this.listener = undefined);
+  }
+
+  snapshot(): void {
+    this.listener?.({
+      kind: 'snapshot',
+      revision: (this.revision += 1),
+      clusterId: 'test',
+      secret: Buffer.alloc(32, 7),
+      topics: [...this.topics.values()],
+      groups: [...this.groups.values()],
+      brokers: [...this.brokers.values()],
+    });
+  }
+
+  topic(name: string, change: Partial<Topic> = {}): Topic {
+    const topic: Topic = {
+      name: name as Topic['name'],
+      id: topicId((this.lastId += 1)),
+      type: MessageType.normal,
+      writeQueues: 4,
+      readQueues: 4,
+      permission: 'readWrite',
+      typeFixed: true,
+      layout: 1,
+      createdMs: 0,
+      ...this.topics.get(name),
+      ...change,
+    };
+    this.topics.set(name, topic);
+    this.listener?.({ kind: 'topic', revision: (this.revision += 1), topic });
+    return topic;
+  }
+
+  group(name: string, change: Partial<ConsumerGroup> = {}): ConsumerGroup {
+    const group: ConsumerGroup = {
+      name: groupName(name),
+      id: groupId((this.lastId += 1)),
+      fifo: false,
+      attemptsMax: defaultAttemptsMax,
+      retryPolicy: defaultRetryPolicy,
+      start: { at: 'auto' },
+      createdMs: 0,
+      ...this.groups.get(name),
+      ...change,
+    };
+    this.groups.set(name, group);
+    this.listener?.({ kind: 'group', revision: (this.revision += 1), group });
+    return group;
+  }
+
+  broker(name: string, change: Partial<BrokerSet> = {}): BrokerSet {
+    const broker: BrokerSet = { name, epoch: 1, leader: '', inSync: [], writable: true, registeredMs: 0, ...change };
+    this.brokers.set(name, broker);
+    this.listener?.({ kind: 'broker', revision: (this.revision += 1), broker });
+    return broker;
+  }
+
+  ensureTopic(name: string): Promise<Topic> {
+    this.asked.push(`ensureTopic ${name}`);
+    const known = this.topics.get(name);
+    if (known) return Promise.resolve(known);
+    if (!this.createsTopics) return Promise.reject(new MqError('TOPIC_NOT_FOUND', `topic "${name}" does not exist`));
+    return Promise.resolve(this.topic(topicName(name), { typeFixed: false }));
+  }
+  ensureInnerTopic(name: string): Promise<Topic> {
+    return Promise.resolve(this.topics.get(name) ?? this.topic(name));
+  }
+  fixTopicType(name: string, type: MessageType): Promise<Topic> {
+    this.asked.push(`fixTopicType ${name} ${type}`);
+    const topic = this.topics.get(name);
+    return Promise.resolve(topic?.typeFixed ? topic : this.topic(name, { type, typeFixed: true }));
+  }
+  ensureGroup(name: string): Promise<ConsumerGroup> {
+    this.asked.push(`ensureGroup ${name}`);
+    const known = this.groups.get(name);
+    if (known) return Promise.resolve(known);
+    if (this.createsGroups) return Promise.resolve(this.group(name));
+    return Promise.reject(new MqError('CONSUMER_GROUP_NOT_FOUND', `consumer group "${name}" does not exist`));
+  }
+  createTopic(): Promise<Topic> {
+    return notHere();
+  }
+  updateTopic(): Promise<Topic> {
+    return notHere();
+  }
+  deleteTopic(name: string): Promise<void> {
+    const topic = this.topics.get(name);
+    this.topics.delete(name);
+    if (topic) this.listener?.({ kind: 'topicDeleted', revision: (this.revision += 1), topic });
+    return Promise.resolve();
+  }
+  createGroup(): Promise<ConsumerGroup> {
+    return notHere();
+  }
+  updateGroup(): Promise<ConsumerGroup> {
+    return notHere();
+  }
+  deleteGroup(): Promise<void> {
+    return notHere();
+  }
+  takeLead(): Promise<BrokerSet> {
+    return notHere();
+  }
+  keepLead(): Promise<void> {
+    return notHere();
+  }
+  leaveLead(): Promise<void> {
+    return notHere();
+  }
+}
+
+function notHere(): Promise<never> {
+  return Promise.reject(new MqError('UNSUPPORTED', 'the fake name service does not do this'));
+}
+
+interface Waiting {
+  readonly call: ReceiveCall;
+  readonly done: Done<ReceiveResult>;
+}
+
+/**
+ * The leader of a broker set. Sends succeed at once unless `holdSends`; receives wait until `deliver`, or end empty
+ * when their time is up. `fault` names an error for a call.
+ */
+export class FakeBroker implements BrokerLink {
+  readonly sent: SendCall[] = [];
+  readonly acked: AckCall[] = [];
+  readonly changed: ChangeInvisibleCall[] = [];
+  readonly handedBack: HandBackCall[] = [];
+  readonly deadLetters: DeadLetterCall[] = [];
+  readonly reports: SessionReport[] = [];
+  readonly gone: ClientGoneCall[] = [];
+  readonly receives: ReceiveCall[] = [];
+  readonly held: (() => void)[] = [];
+  readonly waiting = new Set<Waiting>();
+  holdSends = false;
+  fault: (kind: keyof BrokerLink) => MqError | undefined = () => undefined;
+  private nextOffset = 0;
+
+  constructor(
+    readonly name: string,
+    private readonly clock: ManualClock,
+  ) {}
+
+  send(call: SendCall, done: Done<SendResult>): void {
+    const error = this.fault('send');
+    if (error) {
+      done(error, undefined);
+      return;
+    }
+    this.sent.push(call);
+    const answer = (): void => done(undefined, { offset: queueOffset(this.nextOffset++) });
+    if (this.holdSends) this.held.push(answer);
+    else queueMicrotask(answer);
+  }
+
+  receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
+    this.receives.push(call);
+    const error = this.fault('receive');
+    if (error) {
+      done(error, undefined);
+      return () => undefined;
+    }
+    const waiting: Waiting = { call, done };
+    this.waiting.add(waiting);
+    const timer = this.clock.after(call.waitMs, () => {
+      if (this.waiting.delete(waiting)) done(undefined, { messages: [] });
+    });
+    return () => {
+      timer.cancel();
+      this.waiting.delete(waiting);
+    };
+  }
+
+  /** Gives messages to the poll that has waited longest. False: nobody waits. */
+  deliver(...messages: Delivered[]): boolean {
+    const [first] = this.waiting;
+    if (!first) return false;
+    this.waiting.delete(first);
+    first.done(undefined, { messages });
+    return true;
+  }
+
+  ack(call: AckCall, done: Done<void>): void {
+    this.answer('ack', () => this.acked.push(call), done);
+  }
+  changeInvisible(call: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
+    this.changed.push(call);
+    done(this.fault('changeInvisible'), { receipt: call.receipt });
+  }
+  handBack(call: HandBackCall, done: Done<void>): void {
+    this.answer('handBack', () => this.handedBack.push(call), done);
+  }
+  deadLetter(call: DeadLetterCall, done: Done<void>): void {
+    this.answer('deadLetter', () => this.deadLetters.push(call), done);
+  }
+  reportSessions(report: SessionReport): void {
+    this.reports.push(report);
+  }
+  clientGone(call: ClientGoneCall, done: Done<void>): void {
+    this.answer('clientGone', () => this.gone.push(call), done);
+  }
+
+  private answer(kind: keyof BrokerLink, keep: () => void, done: Done<void>): void {
+    const error = this.fault(kind);
+    if (!error) keep();
+    done(error, undefined);
+  }
+
+  receipt(change: Partial<Receipt> = {}): Receipt {
+    return {
+      broker: this.name,
+      groupId: groupId(1),
+      topicId: topicId(1),
+      queueId: queueId(2),
+      offset: queueOffset(300),
+      leaseEpoch: epoch(1),
+      leasePosition: logPosition(4096),
+      generation: 0,
+      attempt: 1,
+      ...change,
+    };
+  }
+
+  /** What was sent, as it would come out again. */
+  delivered(index: number, receipt: Partial<Receipt> = {}): Delivered {
+    const call = this.sent[index];
+    if (!call) throw new RangeError(`message ${index} was not sent`);
+    return {
+      receipt: this.receipt({ topicId: call.topicId, queueId: call.queueId, ...receipt }),
+      payload: Buffer.concat([call.envelope, ...call.message]),
+      storedMs: 1_700_000_123_456,
+      originTopicId: call.topicId,
+    };
+  }
+}
+
+/** A caller: what it sends as headers, and what it hears. */
+export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSource {
+  readonly items: Buffer[] = [];
+  readonly peer = '10.1.2.3:4567';
+  readonly encrypted = false;
+  cancelled = false;
+  ended = false;
+  failure: GrpcStatusCode | undefined;
+  /** How many items are taken before the caller stops reading. */
+  room = Infinity;
+  private readonly cancels: (() => void)[] = [];
+  private drain: (() => void) | undefined;
+  private message: ((message: Uint8Array) => void) | undefined;
+  private inputEnd: (() => void) | undefined;
+  private readonly waiters: { readonly count: number; readonly resolve: () => void }[] = [];
+
+  constructor(
+    readonly deadlineMs: number | undefined,
+    private readonly sentHeaders: Readonly<Record<string, string>>,
+  ) {}
+
+  readonly headers = { get: (name: string): string | undefined => this.sentHeaders[name] };
+
+  onCancel(act: () => void): void {
+    if (this.cancelled) act();
+    else this.cancels.push(act);
+  }
+  cancel(): void {
+    if (this.ended) return;
+    this.cancelled = true;
+    for (const act of this.cancels.splice(0)) act();
+  }
+  get open(): boolean {
+    return !this.ended && !this.cancelled;
+  }
+  send(message: MessageBytes): void {
+    this.write(message);
+    this.end();
+  }
+  write(message: MessageBytes): boolean {
+    if (!this.open) return false;
+    this.items.push(Buffer.concat(message instanceof Uint8Array ? [message] : message));
+    this.room -= 1;
+    this.tell();
+    return this.room > 0;
+  }
+  onDrain(act: () => void): void {
+    this.drain = act;
+  }
+  read(items: number): void {
+    this.room = items;
+    this.drain?.();
+  }
+  end(): void {
+    this.ended = true;
+    this.tell();
+  }
+  fail(status: GrpcStatusCode): void {
+    this.failure = status;
+    this.end();
+  }
+  onMessage(act: (message: Uint8Array) => void): void {
+    this.message = act;
+  }
+  onEnd(act: () => void): void {
+    this.inputEnd = act;
+  }
+  pause(): void {
+    // Nothing is kept back.
+  }
+  resume(): void {
+    // Nothing was kept back.
+  }
+  say(message: Uint8Array): void {
+    this.message?.(message);
+  }
+  hangUp(): void {
+    this.inputEnd?.();
+  }
+
+  /** Resolves when so many items have come, or the call has ended. */
+  until(count: number): Promise<void> {
+    if (this.items.length >= count || this.ended) return Promise.resolve();
+    return new Promise((resolve) => this.waiters.push({ count, resolve }));
+  }
+  untilEnd(): Promise<void> {
+    return this.until(Infinity);
+  }
+  private tell(): void {
+    for (const { count, resolve } of this.waiters) if (this.items.length >= count || this.ended) resolve();
+  }
+}
+
+export interface DoorFixture {
+  readonly clock: ManualClock;
+  readonly naming: FakeNaming;
+  readonly directory: Directory;
+  readonly brokers: Map<string, FakeBroker>;
+  readonly broker: FakeBroker;
+  readonly messaging: MessagingService;
+  addBroker(name: string): FakeBroker;
+  /** Calls a method; for a two-way stream the request is its first item. */
+  call(method: string, request: Uint8Array | undefined, options?: CallOptions): FakeCall;
+  stop(): Promise<void>;
+}
+
+export interface CallOptions {
+  readonly clientId?: string | undefined;
+  readonly language?: string;
+  /** From now; undefined: no deadline. */
+  readonly timeoutMs?: number | undefined;
+  readonly room?: number;
+}
+
+/** A front door with one broker set, `broker-0`. */
+export async function openDoor(change: Partial<MessagingParts> = {}): Promise<DoorFixture> {
+  const clock = new ManualClock();
+  const naming = new FakeNaming();
+  const brokers = new Map<string, FakeBroker>();
+  const links: BrokerLinks = {
+    link: (name) => (naming.brokers.get(name)?.leader === undefined ? undefined : brokers.get(name)),
+  };
+  const addBroker = (name: string): FakeBroker => {
+    const made = new FakeBroker(name, clock);
+    brokers.set(name, made);
+    naming.broker(name);
+    return made;
+  };
+  const broker = addBroker('broker-0');
+  const directory = new Directory(naming, clock);
+  await directory.start();
+  const messaging = createMessagingService({ naming, directory, links, clock, chance: { next: () => 0.5 }, ...change });
+  await messaging.start();
+  const call = (method: string, request: Uint8Array | undefined, options: CallOptions = {}): FakeCall => {
+    const { clientId = 'client-1', language = 'JAVA', timeoutMs } = options;
+    const headers = { 'x-mq-client-id': clientId, 'x-mq-language': language, 'x-mq-client-version': '5.0.8' };
+    const deadlineMs = 'timeoutMs' in options && timeoutMs !== undefined ? clock.monotonicMs() + timeoutMs : undefined;
+    const made = new FakeCall(deadlineMs, headers);
+    made.room = options.room ?? Infinity;
+    invoke(messaging.service.methods[method], request, made);
+    return made;
+  };
+  return {
+    clock,
+    naming,
+    directory,
+    brokers,
+    broker,
+    messaging,
+    addBroker,
+    call,
+    stop: async () => {
+      await messaging.stop();
+      await directory.stop();
+    },
+  };
+}
+
+function invoke(method: GrpcMethod | undefined, request: Uint8Array | undefined, call: FakeCall): void {
+  if (method?.kind === 'unary') method.handler(request ?? new Uint8Array(0), call, call);
+  else if (method?.kind === 'serverStream') method.handler(request ?? new Uint8Array(0), call, call);
+  else if (method?.kind === 'bidi') {
+    method.handler(call, call, call);
+    if (request) call.say(request);
+  } else throw new RangeError('no such method');
+}

@@ -1,0 +1,79 @@
+/**
+ * Where a topic's new messages may go: broker sets that have a leader and take messages, and the queues of each.
+ * A route is built at first use and forgotten when the directory changes below it.
+ */
+import type { BrokerLink, BrokerLinks, Directory, DirectoryUpdate } from '@cometmq/client';
+import { type QueueId, type Topic, queueId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+export class TopicRoute {
+  private turn: number;
+
+  constructor(
+    readonly topic: Topic,
+    /** Names of the broker sets that take messages, in a stable order. */
+    private readonly sets: readonly string[],
+    start: number,
+  ) {
+    this.turn = start;
+  }
+
+  /** The queue of the last `next`. */
+  queueId: QueueId = queueId(0);
+
+  /**
+   * The broker set that takes the next message, in turn over sets and then over queues; its queue is in `queueId`.
+   * @throws MqError FORBIDDEN when the topic takes no messages, UNAVAILABLE while nobody leads
+   */
+  next(links: BrokerLinks): BrokerLink {
+    const { topic, sets } = this;
+    if (topic.writeQueues < 1 || topic.permission === 'read' || topic.permission === 'none') {
+      throw new MqError('FORBIDDEN', `topic "${topic.name}" has no writable queue`);
+    }
+    for (let tries = sets.length; tries > 0; tries -= 1) {
+      const turn = this.turn;
+      this.turn = (turn + 1) % (sets.length * topic.writeQueues);
+      const link = links.link(sets[turn % sets.length] as string);
+      if (!link) continue;
+      this.queueId = queueId(Math.floor(turn / sets.length));
+      return link;
+    }
+    throw new MqError('UNAVAILABLE', 'no broker takes new messages at the moment');
+  }
+
+  get setCount(): number {
+    return this.sets.length;
+  }
+}
+
+export class TopicRoutes {
+  private readonly routes = new Map<string, TopicRoute>();
+  private made = 0;
+
+  constructor(private readonly directory: Directory) {}
+
+  /** Undefined: the directory knows no such topic. */
+  find(name: string): TopicRoute | undefined {
+    const route = this.routes.get(name);
+    if (route) return route;
+    const topic = this.directory.topic(name);
+    return topic && this.put(topic);
+  }
+
+  /** Takes a topic that the directory may not have heard of yet. */
+  put(topic: Topic): TopicRoute {
+    const sets: string[] = [];
+    for (const set of this.directory.brokerSets()) if (set.leader !== undefined && set.writable) sets.push(set.name);
+    sets.sort();
+    this.made += 1; // Not every route shall start with the same queue.
+    const slots = Math.max(1, sets.length * Math.max(1, topic.writeQueues));
+    const route = new TopicRoute(topic, sets, this.made % slots);
+    this.routes.set(topic.name, route);
+    return route;
+  }
+
+  apply(update: DirectoryUpdate): void {
+    if (update.kind === 'topic' || update.kind === 'topicDeleted') this.routes.delete(update.topic.name);
+    else if (update.kind !== 'group' && update.kind !== 'groupDeleted') this.routes.clear();
+  }
+}

@@ -1,0 +1,365 @@
+/**
+ * One call on a front door: the handler's view of it (context, sink, source) and its HTTP/2 stream in one object, so
+ * that a call costs one allocation and no closure.
+ *
+ *   request side   data ─► message ─► request, or the bidi handler; `remoteEnded` when the caller has sent all
+ *   answer side    queue of bytes that wait for windows ─► frames; then the trailers
+ *
+ * `done` means the handler has no more say: it ended the call or the caller is gone. The connection forgets the call
+ * once its trailers are out.
+ */
+import type { ErrorCode } from '@cometmq/shared';
+import { noSlot } from '../deadline-wheel.js';
+import type { WheelEntry } from '../deadline-wheel.js';
+import { grpcStatus } from '../grpc-server.js';
+import type {
+  CallContext,
+  GrpcStatusCode,
+  Headers,
+  MessageBytes,
+  MessageSink,
+  MessageSource,
+  UnaryReply,
+} from '../grpc-server.js';
+import type { ByteBudget } from '../http2/byte-budget.js';
+import { MessageAssembler } from '../http2/message-assembler.js';
+import type { MessageReceiver } from '../http2/message-assembler.js';
+import type { Route } from '../routes.js';
+
+/** What a call needs of the connection it came by. */
+export interface CallHost {
+  readonly peer: string;
+  readonly encrypted: boolean;
+  readonly messageBytesMax: number;
+  readonly budget: ByteBudget;
+  /** Response headers, at once. */
+  open(call: DoorCall): void;
+  /** Headers if they are still due, the message, status OK. */
+  reply(call: DoorCall, message: MessageBytes): void;
+  /** False: enough is waiting. */
+  write(call: DoorCall, message: MessageBytes): boolean;
+  /** Trailers, after all that waits. */
+  finish(call: DoorCall, status: GrpcStatusCode, message: string): void;
+  /** What the caller sent has been taken in: it may send more. */
+  consumed(call: DoorCall): void;
+  /** The whole request is there, and the deadline starts to count. */
+  dispatched(call: DoorCall): void;
+  handlerFailed(call: DoorCall, cause: unknown): void;
+  deadlinePassed(call: DoorCall): void;
+}
+
+/** What a kept message costs beside its bytes. */
+const inboxEntryBytes = 256;
+
+export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSource, MessageReceiver, WheelEntry {
+  dueMs = 0;
+  wheelSlot = noSlot;
+  wheelNext: WheelEntry | undefined = undefined;
+  wheelBefore: WheelEntry | undefined = undefined;
+
+  cancelled = false;
+  done = false;
+  /** The caller has sent its last byte. */
+  remoteClosed = false;
+  headersSent = false;
+
+  // The request side's flow control.
+  receiveWindow: number;
+  /** Bytes taken in since the last WINDOW_UPDATE. */
+  credit = 0;
+
+  // The answer side: bytes that wait, and the status behind them.
+  sendWindow: number;
+  readonly queue: Uint8Array[] = [];
+  queueOffset = 0;
+  queuedBytes = 0;
+  endStatus: GrpcStatusCode | -1 = -1;
+  endMessage = '';
+  /** In the connection's list of calls that wait for it. */
+  waiting = false;
+  drainWanted = false;
+
+  private request: Uint8Array | undefined = undefined;
+  private heldBytes = 0;
+  private assembler: MessageAssembler | undefined = undefined;
+
+  private inbox: Uint8Array[] = [];
+  private paused = false;
+  private delivering = false;
+  private endTold = false;
+  private messageListener: ((message: Uint8Array) => void) | undefined = undefined;
+  private endListener: (() => void) | undefined = undefined;
+  private drainListener: (() => void) | undefined = undefined;
+  private cancelListener: (() => void) | undefined = undefined;
+  private moreCancelListeners: (() => void)[] | undefined = undefined;
+
+  constructor(
+    private readonly host: CallHost,
+    readonly streamId: number,
+    readonly route: Route,
+    readonly headers: Headers,
+    readonly openedMs: number,
+    readonly deadlineMs: number | undefined,
+    receiveWindow: number,
+    sendWindow: number,
+  ) {
+    this.receiveWindow = receiveWindow;
+    this.sendWindow = sendWindow;
+  }
+
+  get peer(): string {
+    return this.host.peer;
+  }
+
+  get encrypted(): boolean {
+    return this.host.encrypted;
+  }
+
+  get open(): boolean {
+    return !this.done;
+  }
+
+  onCancel(act: () => void): void {
+    if (this.cancelled) {
+      this.guarded(act);
+    } else if (this.cancelListener === undefined) {
+      this.cancelListener = act;
+    } else {
+      (this.moreCancelListeners ??= []).push(act);
+    }
+  }
+
+  // ---- what the handler says -------------------------------------------------------------------------------------
+
+  send(message: MessageBytes): void {
+    if (this.done) return;
+    this.done = true;
+    this.host.reply(this, message);
+  }
+
+  write(message: MessageBytes): boolean {
+    if (this.done) return false;
+    return this.host.write(this, message);
+  }
+
+  onDrain(act: () => void): void {
+    this.drainListener = act;
+  }
+
+  end(): void {
+    if (this.done) return;
+    this.done = true;
+    this.host.finish(this, grpcStatus.OK, '');
+  }
+
+  fail(status: GrpcStatusCode, message: string, _code?: ErrorCode): void {
+    if (this.done) return;
+    this.done = true;
+    this.host.finish(this, status, message);
+  }
+
+  onMessage(act: (message: Uint8Array) => void): void {
+    this.messageListener = act;
+    this.deliver();
+  }
+
+  onEnd(act: () => void): void {
+    this.endListener = act;
+    this.deliver();
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.deliver();
+    this.host.consumed(this);
+  }
+
+  // ---- what the connection tells ---------------------------------------------------------------------------------
+
+  /** Not to be asked for more: what came last is not taken in yet. */
+  get holdsBack(): boolean {
+    return this.inbox.length > 0;
+  }
+
+  /** Data of this call: most requests are one message that is one piece, and need no assembler. */
+  data(chunk: Buffer, from: number, to: number): void {
+    if (this.assembler === undefined) {
+      if (to - from >= 5 && chunk[from] === 0 && chunk.readUInt32BE(from + 1) === to - from - 5) {
+        this.message(chunk.subarray(from + 5, to));
+        return;
+      }
+      this.assembler = new MessageAssembler(this, this.host.messageBytesMax, this.host.budget);
+    }
+    this.assembler.push(chunk, from, to);
+  }
+
+  message(bytes: Uint8Array): void {
+    if (this.done) return;
+    if (this.route.method.kind === 'bidi') {
+      if (this.messageListener !== undefined && !this.paused && this.inbox.length === 0 && !this.delivering) {
+        this.deliverOne(bytes);
+      } else if (this.hold(bytes.length + inboxEntryBytes)) {
+        this.inbox.push(unshared(bytes));
+      }
+    } else if (this.request === undefined) {
+      this.request = bytes;
+    } else {
+      this.fail(grpcStatus.INTERNAL, 'more than one request message');
+    }
+  }
+
+  broken(status: GrpcStatusCode, reason: string): void {
+    this.fail(status, reason);
+  }
+
+  /** A frame of data has ended, and more will come: what waits for it must not hold on to the socket's chunk. */
+  frameEnded(): void {
+    if (this.request === undefined || this.heldBytes > 0 || this.done) return;
+    if (this.hold(this.request.length + inboxEntryBytes)) this.request = unshared(this.request);
+  }
+
+  remoteEnded(): void {
+    if (this.remoteClosed) return;
+    this.remoteClosed = true;
+    if (this.done) return;
+    if (this.assembler?.midway === true) {
+      this.fail(grpcStatus.INTERNAL, 'the request ends within a message');
+    } else if (this.route.method.kind === 'bidi') {
+      this.deliver();
+    } else if (this.request === undefined) {
+      this.fail(grpcStatus.INTERNAL, 'the request has no message');
+    } else {
+      this.dispatch(this.request);
+    }
+  }
+
+  /** Bidi: the handler starts with the headers. */
+  begin(): void {
+    const method = this.route.method;
+    if (method.kind !== 'bidi') return;
+    this.host.dispatched(this);
+    this.host.open(this);
+    try {
+      method.handler(this, this, this);
+    } catch (caught) {
+      this.handlerFailed(caught);
+    }
+  }
+
+  private dispatch(request: Uint8Array): void {
+    const method = this.route.method;
+    this.request = undefined;
+    this.letGo(this.heldBytes);
+    this.host.dispatched(this);
+    try {
+      if (method.kind === 'unary') {
+        method.handler(request, this, this);
+      } else if (method.kind === 'serverStream') {
+        this.host.open(this); // Some clients (tonic) return the call to their user only when the headers are there.
+        method.handler(request, this, this);
+      }
+    } catch (caught) {
+      this.handlerFailed(caught);
+    }
+  }
+
+  private deliver(): void {
+    if (this.delivering) return;
+    this.delivering = true;
+    let taken = 0;
+    while (taken < this.inbox.length && this.messageListener !== undefined && !this.paused && !this.done) {
+      const message = this.inbox[taken];
+      taken += 1;
+      if (message === undefined) break;
+      this.letGo(message.length + inboxEntryBytes);
+      this.deliverOne(message);
+    }
+    if (taken > 0) this.inbox.splice(0, taken);
+    this.delivering = false;
+    if (this.remoteClosed && !this.endTold && !this.done && !this.paused && this.inbox.length === 0) {
+      if (this.endListener === undefined) return;
+      this.endTold = true;
+      this.guarded(this.endListener);
+    }
+  }
+
+  private deliverOne(message: Uint8Array): void {
+    try {
+      this.messageListener?.(message);
+    } catch (caught) {
+      this.handlerFailed(caught);
+    }
+  }
+
+  /** Told by the timer. */
+  deadlinePassed(): void {
+    this.host.deadlinePassed(this);
+  }
+
+  /** There is room again after a refused write. */
+  drained(): void {
+    if (this.done || !this.drainWanted) return;
+    this.drainWanted = false;
+    if (this.drainListener !== undefined) this.guarded(this.drainListener);
+  }
+
+  /** The connection has let go of the call: everything held is given back. */
+  forget(): void {
+    this.done = true;
+    this.queue.length = 0;
+    this.queuedBytes = 0;
+    this.inbox = [];
+    this.request = undefined;
+    this.letGo(this.heldBytes);
+    this.assembler?.drop();
+  }
+
+  /** The caller is gone; the connection has forgotten the call. */
+  gone(): void {
+    this.cancelled = true;
+    const first = this.cancelListener;
+    const more = this.moreCancelListeners;
+    this.cancelListener = undefined;
+    this.moreCancelListeners = undefined;
+    if (first !== undefined) this.guarded(first);
+    if (more !== undefined) for (const act of more) this.guarded(act);
+  }
+
+  private hold(bytes: number): boolean {
+    if (this.host.budget.take(bytes)) {
+      this.heldBytes += bytes;
+      return true;
+    }
+    this.fail(grpcStatus.RESOURCE_EXHAUSTED, 'too many bytes of unread messages are held; try again');
+    return false;
+  }
+
+  private letGo(bytes: number): void {
+    const given = Math.min(bytes, this.heldBytes);
+    if (given === 0) return;
+    this.heldBytes -= given;
+    this.host.budget.give(given);
+  }
+
+  private guarded(act: () => void): void {
+    try {
+      act();
+    } catch (caught) {
+      this.handlerFailed(caught);
+    }
+  }
+
+  private handlerFailed(caught: unknown): void {
+    this.host.handlerFailed(this, caught);
+    this.fail(grpcStatus.INTERNAL, 'internal error');
+  }
+}
+
+/** The bytes alone, if they share their memory with much else. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  return bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
+}

@@ -1,0 +1,213 @@
+/** RpcChannel over @grpc/grpc-js. */
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import type { CallOptions as JsOptions, ChannelCredentials, ServiceError, StatusObject } from '@grpc/grpc-js';
+import { MqError } from '@cometmq/shared';
+import type { Clock } from '@cometmq/shared';
+import { grpcStatus } from '../grpc-server.js';
+import type { MessageBytes } from '../grpc-server.js';
+import type { CallOptions, DuplexStream, IncomingStream, RpcChannel } from '../rpc-channel.js';
+import { codeTrailer, errorOf } from '../status.js';
+import { asIs, wholeMessage } from './bytes.js';
+
+export interface GrpcJsChannelOptions {
+  /** `host:port`, or any target grpc-js knows. */
+  readonly address: string;
+  readonly clock: Clock;
+  /** Plain text without it. */
+  readonly tls?: {
+    /** Authorities to believe, as PEM; those of Node.js if left out. */
+    readonly caPem?: string;
+    /** The name the certificate must carry, where it is not the address's. */
+    readonly serverName?: string;
+  };
+}
+
+/** The streams of grpc-js as far as they are used here; a server stream lacks the writing half. */
+interface JsStream {
+  on(event: 'data', act: (message: Buffer) => void): unknown;
+  on(event: 'status', act: (status: StatusObject) => void): unknown;
+  on(event: 'error', act: (error: ServiceError) => void): unknown;
+  pause(): unknown;
+  resume(): unknown;
+  cancel(): void;
+}
+
+interface JsDuplex extends JsStream {
+  on(event: 'data', act: (message: Buffer) => void): unknown;
+  on(event: 'status', act: (status: StatusObject) => void): unknown;
+  on(event: 'error', act: (error: ServiceError) => void): unknown;
+  on(event: 'drain', act: () => void): unknown;
+  write(message: Buffer): boolean;
+  end(): unknown;
+}
+
+export class GrpcJsChannel implements RpcChannel {
+  private readonly client: Client;
+  private readonly clock: Clock;
+  /** Calls under way; grpc-js itself would let them go on after `close`. */
+  private readonly open = new Set<{ cancel(): void }>();
+  private closed = false;
+
+  constructor(options: GrpcJsChannelOptions) {
+    this.clock = options.clock;
+    const { tls } = options;
+    this.client = new Client(options.address, credentialsOf(tls), {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      'grpc.enable_retries': 0, // Whether to try again is the caller's business.
+      'grpc.keepalive_time_ms': 10_000,
+      'grpc.keepalive_timeout_ms': 5_000,
+      'grpc.keepalive_permit_without_calls': 1,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 2_000,
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_http_proxy': 0,
+      'grpc.service_config_disable_resolution': 1,
+      'grpc.enable_channelz': 0,
+      'grpc-node.flow_control_window': 8 * 1_024 * 1_024,
+      'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
+      ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+    });
+  }
+
+  unary(path: string, request: MessageBytes, options: CallOptions = {}): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.checkOpen();
+      const bytes = wholeMessage(request);
+      const done = (error: ServiceError | null, answer?: Buffer): void => {
+        this.open.delete(call);
+        if (error !== null) reject(errorFrom(error));
+        else if (answer === undefined) reject(new MqError('INTERNAL', 'an answer without a message'));
+        else resolve(answer);
+      };
+      const call = this.client.makeUnaryRequest(
+        path,
+        asIs,
+        asIs,
+        bytes,
+        metadataOf(options),
+        this.jsOptions(options),
+        done,
+      );
+      this.open.add(call);
+    });
+  }
+
+  serverStream(path: string, request: MessageBytes, options: CallOptions = {}): IncomingStream {
+    this.checkOpen();
+    const bytes = wholeMessage(request);
+    const metadata = metadataOf(options);
+    const call = this.client.makeServerStreamRequest(path, asIs, asIs, bytes, metadata, this.jsOptions(options));
+    return this.tracked(new JsIncoming(call, (stream) => this.open.delete(stream)));
+  }
+
+  bidi(path: string, options: CallOptions = {}): DuplexStream {
+    this.checkOpen();
+    const call = this.client.makeBidiStreamRequest(path, asIs, asIs, metadataOf(options), this.jsOptions(options));
+    return this.tracked(new JsOutgoing(call, (stream) => this.open.delete(stream)));
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const call of [...this.open]) call.cancel();
+    this.client.close();
+  }
+
+  private tracked<T extends JsIncoming>(stream: T): T {
+    this.open.add(stream);
+    return stream;
+  }
+
+  private checkOpen(): void {
+    if (this.closed) throw new MqError('UNAVAILABLE', 'the channel is closed');
+  }
+
+  private jsOptions(options: CallOptions): JsOptions {
+    if (options.deadlineMs === undefined) return {};
+    return { deadline: this.clock.wallMs() + (options.deadlineMs - this.clock.monotonicMs()) };
+  }
+}
+
+class JsIncoming implements IncomingStream {
+  private over = false;
+  private failure: MqError | undefined;
+  private endAct: ((error?: MqError) => void) | undefined;
+
+  constructor(
+    private readonly call: JsStream,
+    private readonly onOver: (stream: JsIncoming) => void,
+  ) {
+    // 'status' comes after the last message, also when the call failed; 'error' says the same, but not always.
+    call.on('status', (status) => this.ended(status));
+    call.on('error', (error) => this.ended(error));
+  }
+
+  onMessage(act: (message: Uint8Array) => void): void {
+    this.call.on('data', act);
+  }
+
+  onEnd(act: (error?: MqError) => void): void {
+    this.endAct = act;
+    if (this.over) act(this.failure);
+  }
+
+  pause(): void {
+    this.call.pause();
+  }
+
+  resume(): void {
+    this.call.resume();
+  }
+
+  cancel(): void {
+    this.call.cancel();
+  }
+
+  private ended(status: StatusObject | ServiceError): void {
+    if (this.over) return;
+    this.over = true;
+    this.onOver(this);
+    const code: number = status.code;
+    this.failure = code === grpcStatus.OK ? undefined : errorFrom(status);
+    this.endAct?.(this.failure);
+  }
+}
+
+class JsOutgoing extends JsIncoming implements DuplexStream {
+  constructor(
+    private readonly duplex: JsDuplex,
+    onOver: (stream: JsIncoming) => void,
+  ) {
+    super(duplex, onOver);
+  }
+
+  write(message: MessageBytes): boolean {
+    return this.duplex.write(wholeMessage(message));
+  }
+
+  onDrain(act: () => void): void {
+    this.duplex.on('drain', act);
+  }
+
+  end(): void {
+    this.duplex.end();
+  }
+}
+
+function credentialsOf(tls: GrpcJsChannelOptions['tls']): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  return credentials.createSsl(tls.caPem === undefined ? null : Buffer.from(tls.caPem));
+}
+
+function metadataOf(options: CallOptions): Metadata {
+  const metadata = new Metadata();
+  if (options.headers !== undefined) {
+    for (const [name, value] of Object.entries(options.headers)) metadata.set(name, value);
+  }
+  return metadata;
+}
+
+function errorFrom(status: StatusObject | ServiceError): MqError {
+  const code = status.metadata?.get(codeTrailer)[0];
+  return errorOf(status.code, status.details, typeof code === 'string' ? code : undefined, status);
+}

@@ -1,0 +1,327 @@
+/**
+ * The port over @grpc/grpc-js, for services between our own processes. Slower than the front door and free of its
+ * guards; in return errors cross it with their code.
+ *
+ * grpc-js computes deadlines in 32 bits, so that one of years may end its call at once; such headers are taken away
+ * before it sees them.
+ */
+import { Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
+import type {
+  sendUnaryData,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { assert, MqError } from '@cometmq/shared';
+import type { Clock, ErrorCode } from '@cometmq/shared';
+import { grpcStatus } from '../grpc-server.js';
+import type {
+  CallContext,
+  FailureLog,
+  GrpcMethod,
+  GrpcServer,
+  GrpcService,
+  GrpcStatusCode,
+  Headers,
+  MessageBytes,
+  MessageSink,
+  MessageSource,
+  UnaryReply,
+} from '../grpc-server.js';
+import { parseGrpcTimeout } from '../grpc-timeout.js';
+import { codeTrailer } from '../status.js';
+import type { TlsIdentity } from '../tls-identity.js';
+import { asIs, wholeMessage } from './bytes.js';
+
+export interface GrpcJsServerOptions {
+  readonly name?: string;
+  /** All addresses, unless given. */
+  readonly host?: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  readonly services: readonly GrpcService[];
+  readonly clock: Clock;
+  readonly log: FailureLog;
+  /** Plain text without one. */
+  readonly identity?: TlsIdentity;
+  /** Default: 130 MiB. */
+  readonly messageBytesMax?: number;
+  /** How long `stop` lets open calls go on. Default: 5 s. */
+  readonly stopMs?: number;
+}
+
+type AnyCall =
+  ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
+
+const MiB = 1_024 * 1_024;
+const windowBytes = 8 * MiB;
+const defaultMessageBytesMax = 130 * MiB;
+
+export class GrpcJsServer implements GrpcServer {
+  readonly name: string;
+  private readonly server: Server;
+  private readonly stoppingActs: (() => void)[] = [];
+  private boundPort: number;
+  private started = false;
+
+  constructor(private readonly options: GrpcJsServerOptions) {
+    this.name = options.name ?? 'internal gRPC server';
+    this.boundPort = options.port;
+    this.server = new Server({
+      'grpc.max_receive_message_length': options.messageBytesMax ?? defaultMessageBytesMax,
+      'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': 10_000,
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 10_000,
+      'grpc.keepalive_permit_without_calls': 1,
+      'grpc-node.flow_control_window': windowBytes,
+      'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
+      'grpc.enable_channelz': 0,
+    });
+    for (const service of options.services) this.add(service);
+  }
+
+  get port(): number {
+    return this.boundPort;
+  }
+
+  async start(): Promise<void> {
+    const { host, port, identity } = this.options;
+    const credentials =
+      identity === undefined
+        ? ServerCredentials.createInsecure()
+        : ServerCredentials.createSsl(null, [
+            { cert_chain: Buffer.from(identity.certPem), private_key: Buffer.from(identity.keyPem) },
+          ]);
+    const address = `${host ?? '[::]'}:${port}`;
+    this.boundPort = await new Promise<number>((resolve, reject) => {
+      this.server.bindAsync(address, credentials, (cause, bound) => {
+        if (cause) reject(new MqError('CONFIG', `can't listen on ${address}: ${cause.message}`, { cause }));
+        else resolve(bound);
+      });
+    });
+    this.started = true;
+    dropEndlessDeadlines(this.server);
+  }
+
+  onStopping(act: () => void): void {
+    this.stoppingActs.push(act);
+  }
+
+  async stop(): Promise<void> {
+    if (!this.started) return;
+    this.started = false;
+    for (const act of this.stoppingActs) act();
+    const { clock, stopMs } = this.options;
+    const force = clock.after(stopMs ?? 5_000, () => this.server.forceShutdown());
+    await new Promise<void>((resolve) => this.server.tryShutdown(() => resolve()));
+    force.cancel();
+  }
+
+  private add(service: GrpcService): void {
+    const definition: Record<string, ServiceDefinition[string]> = {};
+    const implementation: UntypedServiceImplementation = {};
+    for (const [name, method] of Object.entries(service.methods)) {
+      definition[name] = {
+        path: `/${service.name}/${name}`,
+        requestStream: method.kind === 'bidi',
+        responseStream: method.kind !== 'unary',
+        requestSerialize: asIs,
+        requestDeserialize: asIs,
+        responseSerialize: asIs,
+        responseDeserialize: asIs,
+      };
+      implementation[name] = this.handler(`/${service.name}/${name}`, method);
+    }
+    this.server.addService(definition, implementation);
+  }
+
+  private handler(path: string, method: GrpcMethod): UntypedServiceImplementation[string] {
+    const { clock, log, identity } = this.options;
+    const encrypted = identity !== undefined;
+    const guarded = (call: JsCall, act: () => void): void => {
+      try {
+        act();
+      } catch (caught) {
+        log(`${path} failed`, caught);
+        call.fail(grpcStatus.INTERNAL, 'internal error');
+      }
+    };
+    switch (method.kind) {
+      case 'unary':
+        return (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
+          const mine = new JsUnaryCall(call, clock, encrypted, done);
+          guarded(mine, () => method.handler(call.request, mine, mine));
+        };
+      case 'serverStream':
+        return (call: ServerWritableStream<Buffer, Buffer>) => {
+          const mine = new JsStreamCall(call, clock, encrypted);
+          guarded(mine, () => method.handler(call.request, mine, mine));
+        };
+      case 'bidi':
+        return (call: ServerDuplexStream<Buffer, Buffer>) => {
+          const mine = new JsStreamCall(call, clock, encrypted);
+          guarded(mine, () => method.handler(mine, new JsSource(call, (act) => guarded(mine, act)), mine));
+        };
+    }
+  }
+}
+
+class JsHeaders implements Headers {
+  constructor(private readonly metadata: Metadata) {}
+
+  get(name: string): string | undefined {
+    const value = this.metadata.get(name)[0];
+    return typeof value === 'string' ? value : undefined;
+  }
+}
+
+/** What unary and streaming calls have in common. */
+abstract class JsCall implements CallContext {
+  readonly headers: Headers;
+  readonly peer: string;
+  readonly deadlineMs: number | undefined;
+  protected done = false;
+  private gone = false;
+  private cancelActs: (() => void)[] = [];
+
+  constructor(
+    private readonly call: AnyCall,
+    clock: Clock,
+    readonly encrypted: boolean,
+  ) {
+    this.headers = new JsHeaders(call.metadata);
+    this.peer = call.getPeer();
+    const deadline = call.getDeadline();
+    const wallMs = deadline instanceof Date ? deadline.getTime() : deadline;
+    this.deadlineMs = Number.isFinite(wallMs) ? clock.monotonicMs() + (wallMs - clock.wallMs()) : undefined;
+    const emitter: NodeJS.EventEmitter = call; // The three kinds of call type their events differently.
+    emitter.on('cancelled', () => this.cancel());
+  }
+
+  abstract fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void;
+
+  get cancelled(): boolean {
+    return this.gone || this.call.cancelled;
+  }
+
+  onCancel(act: () => void): void {
+    if (this.cancelled) act();
+    else this.cancelActs.push(act);
+  }
+
+  private cancel(): void {
+    if (this.done || this.gone) return;
+    this.gone = true;
+    this.done = true;
+    for (const act of this.cancelActs) act();
+    this.cancelActs = [];
+  }
+}
+
+class JsUnaryCall extends JsCall implements UnaryReply {
+  constructor(
+    call: ServerUnaryCall<Buffer, Buffer>,
+    clock: Clock,
+    encrypted: boolean,
+    private readonly answer: sendUnaryData<Buffer>,
+  ) {
+    super(call, clock, encrypted);
+  }
+
+  send(message: MessageBytes): void {
+    if (this.done) return;
+    this.done = true;
+    this.answer(null, wholeMessage(message));
+  }
+
+  override fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void {
+    if (this.done) return;
+    this.done = true;
+    this.answer({ code: status, details: message, metadata: trailers(code) });
+  }
+}
+
+class JsStreamCall extends JsCall implements MessageSink {
+  private drainAct: (() => void) | undefined;
+
+  constructor(
+    private readonly stream: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
+    clock: Clock,
+    encrypted: boolean,
+  ) {
+    super(stream, clock, encrypted);
+    const emitter: NodeJS.EventEmitter = stream;
+    emitter.on('drain', () => this.drainAct?.());
+    stream.sendMetadata(new Metadata()); // Headers at once, as every adapter of the port.
+  }
+
+  get open(): boolean {
+    return !this.done;
+  }
+
+  write(message: MessageBytes): boolean {
+    if (this.done) return false;
+    return this.stream.write(wholeMessage(message));
+  }
+
+  onDrain(act: () => void): void {
+    this.drainAct = act;
+  }
+
+  end(): void {
+    if (this.done) return;
+    this.done = true;
+    this.stream.end();
+  }
+
+  override fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void {
+    if (this.done) return;
+    this.done = true;
+    this.stream.emit('error', { code: status, details: message, metadata: trailers(code) });
+  }
+}
+
+/** grpc-js can't tell a connection that breaks from a caller that has sent all: `onEnd` may come for both. */
+class JsSource implements MessageSource {
+  constructor(
+    private readonly stream: ServerDuplexStream<Buffer, Buffer>,
+    private readonly guarded: (act: () => void) => void,
+  ) {}
+
+  onMessage(act: (message: Uint8Array) => void): void {
+    this.stream.on('data', (message: Buffer) => this.guarded(() => act(message)));
+  }
+
+  onEnd(act: () => void): void {
+    this.stream.on('end', () => this.guarded(act));
+  }
+
+  pause(): void {
+    this.stream.pause();
+  }
+
+  resume(): void {
+    this.stream.resume();
+  }
+}
+
+function trailers(code: ErrorCode | undefined): Metadata {
+  const metadata = new Metadata();
+  if (code !== undefined) metadata.set(codeTrailer, code);
+  return metadata;
+}
+
+/** grpc-js keeps its HTTP/2 servers to itself, so this looks them up by name; a spec fails when that changes. */
+function dropEndlessDeadlines(server: Server): void {
+  const servers: unknown = Reflect.get(server, 'http2Servers');
+  assert(servers instanceof Map, 'grpc-js keeps a map of its HTTP/2 servers');
+  for (const http2Server of servers.keys() as Iterable<NodeJS.EventEmitter>) {
+    http2Server.prependListener('stream', (_stream: unknown, headers: Record<string, string | undefined>) => {
+      const timeout = headers['grpc-timeout'];
+      if (timeout !== undefined && parseGrpcTimeout(timeout) === undefined) delete headers['grpc-timeout'];
+    });
+  }
+}

@@ -1,0 +1,15 @@
+export type { FrontDoorCounters } from './front-door/counters.js';
+export { FrontDoorServer } from './front-door/front-door-server.js';
+export type { FrontDoorOptions } from './front-door/front-door-server.js';
+export type { ListenMode } from './front-door/greeting.js';
+export { defaultFrontDoorLimits } from './front-door/limits.js';
+export type { FrontDoorLimits } from './front-door/limits.js';
+export { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
+export type { GrpcJsChannelOptions } from './grpc-js/grpc-js-channel.js';
+export { GrpcJsServer } from './grpc-js/grpc-js-server.js';
+export type { GrpcJsServerOptions } from './grpc-js/grpc-js-server.js';
+export * from './grpc-server.js';
+export * from './rpc-channel.js';
+export * from './status.js';
+export { selfSignedIdentity } from './tls-identity.js';
+export type { TlsIdentity } from './tls-identity.js';

@@ -1,0 +1,230 @@
+/** One set of expectations for both servers of the port, asked by grpc-js's own client. */
+import { connect as connectHttp2 } from 'node:http2';
+import { Client, credentials, Metadata, status as jsStatus } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
+import { systemClock } from '@cometmq/shared';
+import { FrontDoorServer } from './front-door/front-door-server.js';
+import { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
+import { GrpcJsServer } from './grpc-js/grpc-js-server.js';
+import type { GrpcServer } from './grpc-server.js';
+import { echoService, streamRequest } from './testing/echo.js';
+import type { EchoNotes } from './testing/echo.js';
+import { until } from './testing/until.js';
+import { selfSignedIdentity } from './tls-identity.js';
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+const clock = systemClock;
+
+describe.each(['FrontDoorServer', 'GrpcJsServer'])('%s', (kind) => {
+  let server: GrpcServer;
+  let client: Client;
+  let notes: EchoNotes;
+  let logged: string[];
+
+  beforeEach(async () => {
+    notes = { cancelled: 0, calls: [] };
+    logged = [];
+    const options = {
+      port: 0,
+      services: [echoService(notes)],
+      clock,
+      log: (message: string) => void logged.push(message),
+      stopMs: 1_000,
+    };
+    server = kind === 'FrontDoorServer' ? new FrontDoorServer(options) : new GrpcJsServer(options);
+    await server.start();
+    client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': -1,
+      'grpc.use_local_subchannel_pool': 1,
+    });
+  });
+
+  afterEach(async () => {
+    client.close();
+    await server.stop();
+  });
+
+  function unary(method: string, request: Buffer, timeoutMs = 10_000, metadata = new Metadata()): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const deadline = clock.wallMs() + timeoutMs;
+      client.makeUnaryRequest(`/test.Echo/${method}`, asIs, asIs, request, metadata, { deadline }, (error, answer) => {
+        if (error) reject(error);
+        else resolve(answer ?? Buffer.alloc(0));
+      });
+    });
+  }
+
+  const failure = (call: Promise<unknown>): Promise<ServiceError> =>
+    call.then(
+      () => Promise.reject(new Error('no failure')),
+      (error: ServiceError) => error,
+    );
+
+  it.each([0, 1, 1_024, 16_379, 16_384, 70_000, 4 * 1_024 * 1_024])('answers a message of %d bytes', async (bytes) => {
+    const request = Buffer.alloc(bytes, 'abcdefg');
+    expect((await unary('Echo', request)).equals(request)).toBe(true);
+    expect((await unary('Chunks', request)).equals(request)).toBe(true);
+  });
+
+  it('tells handlers of headers, peer and deadline', async () => {
+    const metadata = new Metadata();
+    metadata.set('x-mq-client-id', 'me');
+    await unary('Echo', Buffer.alloc(1), 5_000, metadata);
+    const call = notes.calls[0];
+    expect(call?.headers.get('x-mq-client-id')).toBe('me');
+    expect(call?.headers.get('x-mq-missing')).toBeUndefined();
+    expect(call?.peer).toMatch(/127\.0\.0\.1\]?:\d+$/);
+    expect(call?.encrypted).toBe(false);
+    const leftMs = (call?.deadlineMs ?? 0) - clock.monotonicMs();
+    expect(leftMs).toBeGreaterThan(3_000);
+    expect(leftMs).toBeLessThan(5_100);
+  });
+
+  it('answers failures with status and message', async () => {
+    const notFound = await failure(unary('Fail', Buffer.from('größer als 100 %')));
+    expect([notFound.code, notFound.details]).toEqual([jsStatus.NOT_FOUND, 'größer als 100 %']);
+    const thrown = await failure(unary('Throw', Buffer.alloc(0)));
+    expect([thrown.code, thrown.details]).toEqual([jsStatus.INTERNAL, 'internal error']);
+    expect(logged).toEqual(['/test.Echo/Throw failed']);
+    expect((await failure(unary('Nothing', Buffer.alloc(0)))).code).toBe(jsStatus.UNIMPLEMENTED);
+  });
+
+  it('streams with back-pressure, and in both directions', async () => {
+    const stream = client.makeServerStreamRequest('/test.Echo/Stream', asIs, asIs, streamRequest(300, 50_000));
+    let bytes = 0;
+    for await (const message of stream) bytes += (message as Buffer).length;
+    expect(bytes).toBe(15_000_000);
+
+    const chat = client.makeBidiStreamRequest('/test.Echo/Chat', asIs, asIs);
+    const heard: string[] = [];
+    chat.on('data', (message: Buffer) => {
+      heard.push(message.toString());
+      if (heard.length === 3) chat.end();
+    });
+    for (const word of ['one', 'two', 'three']) chat.write(Buffer.from(word));
+    const end = await new Promise<number>((resolve) => chat.on('status', ({ code }) => resolve(code)));
+    expect([heard, end]).toEqual([['one', 'two', 'three'], jsStatus.OK]);
+  });
+
+  it('carries 1000 calls at once on one connection', async () => {
+    const asked = Array.from({ length: 1_000 }, (_, i) => Buffer.from(`call ${i}`));
+    const answers = await Promise.all(asked.map((request) => unary('Echo', request)));
+    expect(answers.map(String)).toEqual(asked.map(String));
+  });
+
+  it('tells handlers when the caller goes or its time is up', async () => {
+    const hanging = client.makeServerStreamRequest('/test.Echo/HangStream', asIs, asIs, Buffer.alloc(0));
+    hanging.on('error', () => undefined);
+    await new Promise((resolve) => hanging.once('metadata', resolve)); // Headers come before any message.
+    hanging.cancel();
+    await until(() => notes.cancelled === 1);
+    expect((await failure(unary('Hang', Buffer.alloc(0), 150))).code).toBe(jsStatus.DEADLINE_EXCEEDED);
+    await until(() => notes.cancelled === 2);
+    expect(notes.calls.map((call) => call.cancelled)).toEqual([true, true]);
+  });
+
+  // The official Java client's Telemetry; grpc-js alone would end it within milliseconds.
+  it.each(['31535999M', '31535999S', '31536000M'])('keeps a stream open whose grpc-timeout is %s', async (timeout) => {
+    const session = connectHttp2(`http://127.0.0.1:${server.port}`);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/test.Echo/Chat',
+      'content-type': 'application/grpc',
+      'grpc-timeout': timeout,
+    });
+    await new Promise((resolve) => stream.once('response', resolve));
+    await new Promise((resolve) => setTimeout(resolve, 200)); // The fault would show after about 15 ms.
+    expect(notes.calls[0]?.cancelled).toBe(false);
+    expect(notes.calls[0]?.deadlineMs).toBeUndefined();
+    stream.write(Buffer.from([0, 0, 0, 0, 1, 65]));
+    expect(await new Promise((resolve) => stream.once('data', resolve))).toEqual(Buffer.from([0, 0, 0, 0, 1, 65]));
+    session.destroy();
+    await until(() => notes.calls[0]?.cancelled === true);
+  });
+
+  it('lets open calls end when it stops, and tells those who asked', async () => {
+    const chat = client.makeBidiStreamRequest('/test.Echo/Chat', asIs, asIs);
+    const heard = new Promise((resolve) => chat.once('data', resolve));
+    const ended = new Promise<number>((resolve) => chat.on('status', ({ code }) => resolve(code)));
+    chat.write(Buffer.from('hello'));
+    await heard;
+    let told = false;
+    server.onStopping(() => {
+      told = true;
+      chat.write(Buffer.from('last'));
+      chat.end();
+    });
+    await server.stop();
+    expect([told, await ended]).toEqual([true, jsStatus.OK]);
+  });
+});
+
+describe('GrpcJsChannel', () => {
+  it('gives back the MqError that was meant, over plain text and TLS', async () => {
+    const identity = await selfSignedIdentity(clock.wallMs());
+    const services = [echoService({ cancelled: 0, calls: [] })];
+    for (const tls of [false, true]) {
+      const server = new GrpcJsServer({ port: 0, services, clock, log: () => undefined, ...(tls ? { identity } : {}) });
+      await server.start();
+      const channel = new GrpcJsChannel({
+        address: `localhost:${server.port}`,
+        clock,
+        ...(tls ? { tls: { caPem: identity.certPem } } : {}),
+      });
+      const hello = Buffer.from('hello');
+      expect(Buffer.from(await channel.unary('/test.Echo/Echo', hello))).toEqual(hello);
+      await expect(channel.unary('/test.Echo/Fail', Buffer.from('no topic T'))).rejects.toMatchObject({
+        code: 'TOPIC_NOT_FOUND',
+        reason: 'no topic T',
+      });
+      const deadlineMs = clock.monotonicMs() + 100;
+      await expect(channel.unary('/test.Echo/Hang', hello, { deadlineMs })).rejects.toMatchObject({ code: 'TIMEOUT' });
+
+      const chat = channel.bidi('/test.Echo/Chat');
+      const heard: string[] = [];
+      const ended = new Promise<unknown>((resolve) => chat.onEnd(resolve));
+      chat.onMessage((message) => {
+        heard.push(Buffer.from(message).toString());
+        chat.write(Buffer.of(0xff));
+      });
+      chat.write([Buffer.from('in '), Buffer.from('chunks')]);
+      expect(await ended).toMatchObject({ code: 'CONFLICT', reason: 'as asked' });
+      expect(heard).toEqual(['in chunks']);
+
+      const stream = channel.serverStream('/test.Echo/Stream', streamRequest(10, 1_000));
+      let count = 0;
+      stream.onMessage(() => (count += 1));
+      expect(await new Promise<unknown>((resolve) => stream.onEnd(resolve))).toBeUndefined();
+      expect(count).toBe(10);
+      channel.close();
+      await server.stop();
+    }
+  });
+
+  it('says UNAVAILABLE while nobody answers, and connects again', async () => {
+    const services = [echoService({ cancelled: 0, calls: [] })];
+    const first = new GrpcJsServer({ port: 0, services, clock, log: () => undefined, stopMs: 100 });
+    await first.start();
+    const channel = new GrpcJsChannel({ address: `127.0.0.1:${first.port}`, clock });
+    await channel.unary('/test.Echo/Echo', Buffer.alloc(1));
+    const chat = channel.bidi('/test.Echo/Chat');
+    const ended = new Promise<unknown>((resolve) => chat.onEnd(resolve));
+    chat.write(Buffer.alloc(1));
+    await first.stop();
+    expect(await ended).toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const second = new GrpcJsServer({ port: first.port, services, clock, log: () => undefined });
+    await second.start();
+    let answered = false;
+    const ask = (): void => {
+      channel.unary('/test.Echo/Echo', Buffer.alloc(1)).then(
+        () => (answered = true),
+        () => setTimeout(ask, 50),
+      );
+    };
+    ask();
+    await until(() => answered);
+    channel.close();
+    await second.stop();
+  });
+});

@@ -1,0 +1,106 @@
+/**
+ * Bundles every program of the house into one file each: apps/<name>/src/main.ts → dist/apps/<name>/main.cjs, and in
+ * the same way the larger tools and test helpers, tools/<name>/src/main.ts and e2e/<name>/src/main.ts.
+ *
+ *   node tools/build/build.mjs              all of them
+ *   node tools/build/build.mjs broker cli   some of them
+ *
+ * One that does not build fails alone: the others are written, and the exit code is 1. A file is replaced at once, never
+ * half-written, so that a process that starts meanwhile finds the old one or the new one.
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { buildSources, buildStamp, root, writeStamp } from '../setup/stamps.mjs';
+
+/**
+ * What stays outside the bundles, found in node_modules at run time: what has binaries of its own (lmdb,
+ * fs-native-extensions), or finds files beside itself (etcd3 its .proto files, swagger-ui its pages; pino and lmdb start
+ * worker threads from theirs), and what is for development only.
+ */
+export const external = [
+  'lmdb',
+  'fs-native-extensions',
+  'etcd3',
+  'pino',
+  '@fastify/swagger-ui',
+  'rocketmq-client-nodejs',
+  'esbuild',
+  'typescript',
+];
+
+/** The programs there are: path of the source → path of the bundle. */
+export function programs() {
+  return ['apps', 'tools', 'e2e'].flatMap((folder) =>
+    (existsSync(join(root, folder)) ? readdirSync(join(root, folder)).sort() : [])
+      .map((name) => ({ name, source: `${folder}/${name}/src/main.ts`, bundle: `dist/${folder}/${name}/main.cjs` }))
+      .filter(({ source }) => existsSync(join(root, source))),
+  );
+}
+
+async function bundle({ source, bundle: target }) {
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: [source],
+    outfile: target,
+    write: false,
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    format: 'cjs',
+    sourcemap: 'linked',
+    sourcesContent: false,
+    keepNames: true,
+    minify: false,
+    legalComments: 'none',
+    external,
+    tsconfig: 'tsconfig.base.json',
+    // Sources are written as ES modules; a bundle is CommonJS.
+    define: {
+      'import.meta.url': '__bundleUrl',
+      'import.meta.dirname': '__dirname',
+      'import.meta.filename': '__filename',
+    },
+    banner: { js: `const __bundleUrl = require('node:url').pathToFileURL(__filename).href;` },
+    logLevel: 'silent',
+  });
+  for (const { path, contents } of result.outputFiles) {
+    const fresh = join(dirname(path), `.${basename(path)}.${process.pid}`);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(fresh, contents);
+    renameSync(fresh, path);
+  }
+}
+
+/** Builds the programs named (all if none is) and gives a line for each mistake. */
+export async function buildAll(names = []) {
+  const stamp = buildSources();
+  const all = programs();
+  const unknown = names.filter((name) => !all.some((program) => program.name === name));
+  if (unknown.length > 0)
+    return [`no program is called ${unknown.join(', ')}: there are ${all.map((p) => p.name).join(', ')}`];
+  const wanted = names.length === 0 ? all : all.filter((program) => names.includes(program.name));
+  const outcomes = await Promise.allSettled(wanted.map(bundle));
+  const mistakes = outcomes.flatMap((outcome, i) =>
+    outcome.status === 'fulfilled' ? [] : mistakesOf(wanted[i].source, outcome.reason),
+  );
+  if (names.length === 0 && mistakes.length === 0) writeStamp(buildStamp, stamp);
+  return [...new Set(mistakes)];
+}
+
+function mistakesOf(source, error) {
+  if (!Array.isArray(error.errors)) return [`${source}: ${error.message}`];
+  return error.errors.map(({ text, location }) => {
+    const place = location ? `${relative(root, join(root, location.file))}:${location.line}` : source;
+    return `${place}: ${text}`;
+  });
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const startMs = performance.now();
+  const mistakes = await buildAll(process.argv.slice(2));
+  for (const mistake of mistakes) console.error(`build: ${mistake}`);
+  if (mistakes.length > 0) process.exitCode = 1;
+  else console.error(`build: dist/ in ${Math.round(performance.now() - startMs)} ms`);
+}

@@ -1,0 +1,204 @@
+/**
+ * The one way in: `npm start`, `npm test` and all other commands come through here. It makes sure that what a command
+ * needs is there (packages, generated code, bundles; each is made only when its sources have changed), and then becomes
+ * the command, on the project's own Node.js.
+ *
+ *   node tools/setup/run.mjs <what> [arguments of the command]
+ *
+ * Plain JavaScript on nothing but Node.js 18: it must run where nothing is installed yet.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  buildSources,
+  buildStamp,
+  contentHashOf,
+  protoSources,
+  protoStamp,
+  readStamp,
+  root,
+  writeStamp,
+} from './stamps.mjs';
+
+/**
+ * What → the program that does it, and what it needs. `bundles`: dist/ must be up to date. A program that is a .ts is
+ * run as it is; its types are stripped by Node.js.
+ */
+const commands = {
+  standalone: { program: 'dist/apps/standalone/main.cjs', bundles: true },
+  comet: { program: 'dist/apps/cli/main.cjs', bundles: true },
+  cluster: {
+    program: ['dist/tools/cluster/main.cjs', 'tools/cluster/main.mjs', 'tools/cluster/main.ts'],
+    bundles: true,
+  },
+  bench: { program: ['dist/tools/bench/main.cjs', 'tools/bench/main.mjs', 'tools/bench/main.ts'], bundles: true },
+  image: { program: ['dist/tools/image/main.cjs', 'tools/image/main.mjs', 'tools/image/main.ts'], bundles: true },
+  conformance: {
+    program: ['dist/e2e/conformance/main.cjs', 'e2e/conformance/main.mjs', 'e2e/conformance/main.ts'],
+    bundles: true,
+  },
+  'e2e:kubernetes': {
+    program: ['dist/e2e/kubernetes/main.cjs', 'e2e/kubernetes/main.mjs', 'e2e/kubernetes/main.ts'],
+    bundles: true,
+  },
+  // Builds by itself, as one of its checks.
+  test: { program: 'tools/test/main.ts' },
+  build: {},
+  setup: {},
+};
+
+const nodeAtLeast = [22, 15];
+
+class Stop extends Error {}
+
+async function main([what, ...args]) {
+  if (what === undefined || !Object.hasOwn(commands, what)) {
+    throw new Stop(`unknown command "${what ?? ''}": there are ${Object.keys(commands).join(', ')}`);
+  }
+  const command = commands[what];
+  installPackages();
+  const node = findNode();
+  if (what !== 'test') {
+    generateProto(node);
+    if (command.bundles || what === 'build') buildBundles(node);
+  }
+  if (command.program === undefined) return;
+  const candidates = [command.program].flat();
+  const program = candidates.find((path) => existsSync(join(root, path)));
+  if (program === undefined) throw new Stop(`${what} is not there yet: none of ${candidates.join(', ')} exists`);
+  await become(node, program, args);
+}
+
+/** Brings node_modules to what package-lock.json says, unless it is so already. */
+function installPackages() {
+  const stampFile = 'node_modules/.cometmq-stamp';
+  const wanted = `${contentHashOf('package-lock.json')} ${process.platform} ${process.arch}`;
+  if (readStamp(stampFile) === wanted) return;
+  if (!isInstalled()) {
+    say('installing packages …');
+    // npm's own path when npm started us: the same npm, whatever the PATH says.
+    const npm = process.env.npm_execpath;
+    const [file, before] = npm && /\.[cm]?js$/.test(npm) ? [process.execPath, [npm]] : ['npm', []];
+    // Not `npm ci`: it refuses a lock file that lacks packages of other platforms which the registry at hand didn't have.
+    // This too installs what the lock file says, and leaves the file alone.
+    const args = [...before, 'install', '--no-save', '--include=dev', '--include=optional', '--loglevel=error'];
+    const done = spawnSync(file, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+    if (done.status !== 0) throw new Stop('npm install failed: see above; nothing was started');
+  }
+  writeStamp(stampFile, wanted);
+}
+
+/** True when npm's own note of what it installed agrees with the lock file: somebody has run npm by hand. */
+function isInstalled() {
+  const read = (path) =>
+    existsSync(join(root, path)) ? JSON.parse(readFileSync(join(root, path), 'utf8')) : undefined;
+  const installed = read('node_modules/.package-lock.json')?.packages;
+  if (installed === undefined) return false;
+  const wanted = read('package-lock.json').packages;
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (path === '') continue;
+    const found = installed[path];
+    // Packages for other platforms are in the lock file, but not here.
+    if (
+      found === undefined ? !entry.optional : found.version !== entry.version || found.integrity !== entry.integrity
+    ) {
+      return false;
+    }
+  }
+  return existsSync(join(root, 'node_modules/esbuild/package.json'));
+}
+
+/** The Node.js that the project brings with it, else the one that runs this if it will do. */
+function findNode() {
+  const os = process.platform === 'win32' ? 'win' : process.platform;
+  const file = join(
+    root,
+    `node_modules/node-${os}-${process.arch}/bin/node${process.platform === 'win32' ? '.exe' : ''}`,
+  );
+  if (existsSync(file)) return file;
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const [majorMin, minorMin] = nodeAtLeast;
+  if (major > majorMin || (major === majorMin && minor >= minorMin)) return process.execPath;
+  throw new Stop(
+    `Node.js ${process.versions.node} is too old, and there is no package of Node.js 24 for ${process.platform}-${process.arch}: ` +
+      `install Node.js ${majorMin}.${minorMin} or newer`,
+  );
+}
+
+/** The generated code is kept in the repository; it is made anew when proto/ has changed since it was last looked at. */
+function generateProto(node) {
+  if (!existsSync(join(root, 'tools/proto/generate.mjs'))) return;
+  const wanted = protoSources();
+  const known = readStamp(protoStamp);
+  if (known === wanted) return;
+  if (known !== undefined || !existsSync(join(root, 'libs/proto/src/generated'))) {
+    say('proto/ has changed: generating libs/proto …');
+    const done = spawnSync(node, ['tools/proto/generate.mjs'], { cwd: root, stdio: ['ignore', 2, 2] });
+    if (done.status !== 0) throw new Stop('proto/ could not be turned into code: see above');
+  }
+  writeStamp(protoStamp, wanted);
+}
+
+function buildBundles(node) {
+  if (readStamp(buildStamp) === buildSources()) return;
+  say('building …');
+  const done = spawnSync(node, ['tools/build/build.mjs'], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (done.status !== 0) throw new Stop('the build failed: see above');
+}
+
+/**
+ * Becomes the program: this process is replaced where Node.js can do that, so that a signal, kill -9 included, reaches
+ * the program itself. Where it can't, the program runs as a child in a process group of its own, and each request to
+ * stop is passed on once: a Ctrl-C comes from the terminal and from npm too.
+ */
+async function become(node, program, args) {
+  const [major = 0, minor = 0] = readVersion(node);
+  const flags =
+    program.endsWith('.ts') && (major < 22 || (major === 22 && minor < 18)) ? ['--experimental-strip-types'] : [];
+  const all = [...flags, join(root, program), ...args];
+  // Programs that start others of ours use the same Node.js.
+  const env = { ...process.env, COMETMQ_NODE: node };
+  if (typeof process.execve === 'function' && process.platform !== 'win32') {
+    process.execve(node, [node, ...all], env);
+  }
+  process.exitCode = await runChild(node, all, env);
+}
+
+/** The version of the Node.js found: known by its package, or our own. */
+function readVersion(node) {
+  const own = join(node, '../../package.json');
+  const text =
+    node !== process.execPath && existsSync(own)
+      ? JSON.parse(readFileSync(own, 'utf8')).version
+      : process.versions.node;
+  return text.split('.').map(Number);
+}
+
+function runChild(node, args, env) {
+  const child = spawn(node, args, { stdio: 'inherit', env, detached: process.platform !== 'win32' });
+  let passedOnMs = -Infinity;
+  const passOn = (signal) => {
+    const nowMs = performance.now();
+    if (nowMs - passedOnMs < 500) return;
+    passedOnMs = nowMs;
+    child.kill(signal);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => passOn(signal));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(code ?? 128 + (signalNumbers[signal] ?? 0)));
+  });
+}
+
+const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
+
+/** On stderr: stdout belongs to the command. */
+function say(line) {
+  process.stderr.write(`cometmq: ${line}\n`);
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  say(error instanceof Stop ? error.message : (error.stack ?? String(error)));
+  process.exitCode = 1;
+});
