@@ -75,7 +75,9 @@ describe('the official Node.js client', () => {
     expect(messages[0]?.tag).toBe('T');
     expect(messages[0]?.keys).toContain('all');
     expect(messages[0]?.deliveryAttempt).toBe(1);
-    expect(messages.map(({ messageId }) => messageId).sort()).toEqual(receipts.map(({ messageId }) => messageId).sort());
+    expect(messages.map(({ messageId }) => messageId).sort()).toEqual(
+      receipts.map(({ messageId }) => messageId).sort(),
+    );
     for (const message of messages) await reader.ack(message);
     expect(await reader.receive(32, 15_000)).toEqual([]);
   });
@@ -121,7 +123,10 @@ describe('the official Node.js client', () => {
     await pushed.startup();
     running.push(pushed);
     for (const body of ['good', 'bad']) await sender.send({ topic: 'pushed', body: Buffer.from(body) });
-    await until('all three, the failed one twice', () => seen.get('first') === 1 && seen.get('good') === 1 && seen.get('bad') === 2);
+    await until(
+      'all three, the failed one twice',
+      () => seen.get('first') === 1 && seen.get('good') === 1 && seen.get('bad') === 2,
+    );
   });
 
   it('tells an empty body apart with the protocol’s code', async () => {

@@ -4,12 +4,11 @@ import { hostname } from 'node:os';
 import { brokerGrpcService, BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
 import { Directory, GrpcNaming } from '@cometmq/client';
 import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
-import { systemClock as clock } from '@cometmq/shared';
+import { systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { brokerConfig } from './config.js';
-import { version } from './version.js';
 
 void runProgram({
   declared: brokerConfig,

@@ -3,11 +3,10 @@ import { readFileSync } from 'node:fs';
 import { EtcdStore } from '@cometmq/metadata';
 import { namingService, NamesrvService } from '@cometmq/namesrv';
 import { GrpcJsServer } from '@cometmq/rpc';
-import { systemClock as clock } from '@cometmq/shared';
+import { systemClock as clock, version } from '@cometmq/shared';
 import { runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { namesrvConfig } from './config.js';
-import { version } from './version.js';
 
 void runProgram({
   declared: namesrvConfig,

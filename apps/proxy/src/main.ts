@@ -4,11 +4,10 @@ import { hostname } from 'node:os';
 import { Directory, GrpcNaming, RemoteBrokerLinks } from '@cometmq/client';
 import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
 import { FrontDoorServer, GrpcJsChannel } from '@cometmq/rpc';
-import { systemClock as clock } from '@cometmq/shared';
+import { systemClock as clock, version } from '@cometmq/shared';
 import { runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
-import { version } from './version.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 

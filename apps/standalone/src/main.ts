@@ -8,12 +8,11 @@ import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { NamesrvService } from '@cometmq/namesrv';
 import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
 import { FrontDoorServer } from '@cometmq/rpc';
-import { systemClock as clock } from '@cometmq/shared';
+import { systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
 import { runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
-import { version } from './version.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -91,5 +90,6 @@ void runProgram({
     telemetry.addSource(proxyMetrics(messaging));
     return [telemetry, lock, store, naming, directory, broker, messaging, door, admin];
   },
-  ready: (config) => `CometMQ is ready: clients at ${config.proxyHost}:${config.proxyPort}, REST at ${config.adminPort}`,
+  ready: (config) =>
+    `CometMQ is ready: clients at ${config.proxyHost}:${config.proxyPort}, REST at ${config.adminPort}`,
 });

@@ -65,15 +65,20 @@ export class AdminServer implements Part {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.once('close', () => setImmediate(() => this.closeIfStopping()));
     try {
       this.app ??= this.build();
       const { routing } = await this.app;
-      if (!this.server?.listening) response.setHeader('connection', 'close'); // Stopping: this answer is the last.
       routing(request, response);
     } catch (caught) {
       this.options.log.error({ err: caught }, 'the REST API could not be built');
       response.writeHead(500).end();
     }
+  }
+
+  /** A connection that was busy when stopping began would else be kept for another request. */
+  private closeIfStopping(): void {
+    if (this.server?.listening === false) this.server.closeIdleConnections();
   }
 
   private async build(): Promise<FastifyInstance> {

@@ -25,12 +25,19 @@ const figures = {
 const groupQueue = {
   ...{ topicId: 5, queueId: 1, committed: 10, frontier: 12, queueFirst: 1, queueNext: 20, inFlight: 2, ready: 1 },
 };
-const session = { clientId: 'c', groupId: 9, subscriptions: [{ topicId: 5, filter: { type: 'tag', expression: 'a' } }] };
+const session = {
+  clientId: 'c',
+  groupId: 9,
+  subscriptions: [{ topicId: 5, filter: { type: 'tag', expression: 'a' } }],
+};
 
 const service: GrpcService = {
   name: 'cometmq.v1.BrokerService',
   methods: {
-    Describe: { kind: 'unary', handler: answering(async () => internal.DescribeBrokerResponse.encode(figures).finish()) },
+    Describe: {
+      kind: 'unary',
+      handler: answering(async () => internal.DescribeBrokerResponse.encode(figures).finish()),
+    },
     DescribeGroup: {
       kind: 'unary',
       handler: answering(async (bytes) => {
@@ -43,7 +50,10 @@ const service: GrpcService = {
       kind: 'unary',
       handler: answering(async (bytes) => {
         const { topicId: id } = internal.DescribeTopicRequest.decode(bytes);
-        return internal.DescribeTopicResponse.encode({ queues: [{ queueId: 0, first: 2, next: 8 }], bytes: id }).finish();
+        return internal.DescribeTopicResponse.encode({
+          queues: [{ queueId: 0, first: 2, next: 8 }],
+          bytes: id,
+        }).finish();
       }),
     },
   },
@@ -62,7 +72,13 @@ function setOf(name: string, leader: string | undefined): BrokerSet {
 const connect = (address: string) => new GrpcJsChannel({ address, clock: systemClock });
 
 describe('an operator’s questions over gRPC', () => {
-  const server = new GrpcJsServer({ host: '127.0.0.1', port: 0, clock: systemClock, services: [service], log: () => undefined });
+  const server = new GrpcJsServer({
+    host: '127.0.0.1',
+    port: 0,
+    clock: systemClock,
+    services: [service],
+    log: () => undefined,
+  });
   let directory: Directory;
   let admin: GrpcBrokerAdmin;
 

@@ -64,7 +64,9 @@ export class GrpcBrokerAdmin implements BrokerAdmin, Part {
 
   async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {
     const request = internal.DescribeTopicRequest.encode({ topicId }).finish();
-    const { queues, bytes } = internal.DescribeTopicResponse.decode(await this.ask(brokerSet, 'DescribeTopic', request));
+    const { queues, bytes } = internal.DescribeTopicResponse.decode(
+      await this.ask(brokerSet, 'DescribeTopic', request),
+    );
     return {
       queues: queues.map(({ queueId, first, next }) => ({
         queueId: queueId as QueueId,

@@ -38,7 +38,14 @@ describe('the small client', () => {
 
     const received = await client.receive({ ...receiving, topic: 'a' });
     expect(received).toHaveLength(2);
-    expect(received[0]).toMatchObject({ topic: 'a', tag: 'red', keys: ['k1', 'k2'], offset: 0, attempt: 1, plain: true });
+    expect(received[0]).toMatchObject({
+      topic: 'a',
+      tag: 'red',
+      keys: ['k1', 'k2'],
+      offset: 0,
+      attempt: 1,
+      plain: true,
+    });
     expect(Buffer.from(received[0]?.body ?? [])).toEqual(body);
     expect([...(received[0]?.properties ?? [])].sort()).toEqual([...properties].sort());
     expect(received[0]?.storedMs).toBe(1_700_000_000_500);

@@ -121,7 +121,7 @@ export interface ProgressFigures {
   readonly waiting: number;
   /** Kept for members with another filter. */
   readonly parked: number;
-  /** The lowest offset never handed out. */
+  /** The lowest offset never handed out; may be a later one where failed deliveries were kept for another member. */
   readonly oldestUndelivered: QueueOffset;
   readonly nextDueMs: number | undefined;
   /** Rises with each reset. */

@@ -251,10 +251,12 @@ export class GroupsView {
     return progress && figuresOf(progress);
   }
 
-  /** Of every queue the group has ever asked for. */
+  /** Of every queue the group has ever asked for, by topic and queue. */
   progressOf(groupId: GroupId): ProgressFigures[] {
     this.pieces.settle();
-    return [...this.directory.all(groupId)].map(figuresOf);
+    return [...this.directory.all(groupId)]
+      .map(figuresOf)
+      .sort((a, b) => a.topicId - b.topicId || a.queueId - b.queueId);
   }
 
   /** Every group that has ever asked for anything. */

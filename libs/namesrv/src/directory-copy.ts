@@ -17,7 +17,7 @@ type Listener = (update: DirectoryUpdate) => void;
 
 interface Waiter {
   readonly revision: number;
-  done(): void;
+  readonly done: () => void;
 }
 
 /**

@@ -66,7 +66,10 @@ function* connections(sessions: Iterable<ClientSession>): IterableIterator<Sampl
   for (const sample of consumers.values()) yield { metric: 'rocketmq_consumer_connections', ...sample };
 }
 
-function add(counts: Map<string, { labels: Record<string, string>; value: number }>, labels: Record<string, string>): void {
+function add(
+  counts: Map<string, { labels: Record<string, string>; value: number }>,
+  labels: Record<string, string>,
+): void {
   const key = Object.values(labels).join(' ');
   const found = counts.get(key);
   if (found) found.value += 1;

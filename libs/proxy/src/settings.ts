@@ -12,7 +12,10 @@ export const proxySettings = {
     default: 'both',
     why: 'What the clients’ port takes. The official clients differ in what they speak by default.',
   }),
-  tlsCertFile: text({ default: '', why: 'PEM file of the certificate; empty: a self-signed one is made at the start.' }),
+  tlsCertFile: text({
+    default: '',
+    why: 'PEM file of the certificate; empty: a self-signed one is made at the start.',
+  }),
   tlsKeyFile: text({ default: '', why: 'PEM file of the certificate’s key.' }),
   advertisedAddress: text({
     default: '',

@@ -39,7 +39,15 @@ import {
   topicId,
   topicName,
 } from '@cometmq/model';
-import type { CallContext, GrpcMethod, GrpcStatusCode, MessageBytes, MessageSink, MessageSource, UnaryReply } from '@cometmq/rpc';
+import type {
+  CallContext,
+  GrpcMethod,
+  GrpcStatusCode,
+  MessageBytes,
+  MessageSink,
+  MessageSource,
+  UnaryReply,
+} from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 

@@ -24,7 +24,12 @@ export interface AppendFigures {
   readonly rssMiB: number;
 }
 
-export async function benchAppend(parent: string, seconds: number, inFlight: number, bytes: number): Promise<AppendFigures> {
+export async function benchAppend(
+  parent: string,
+  seconds: number,
+  inFlight: number,
+  bytes: number,
+): Promise<AppendFigures> {
   const folder = mkdtempSync(join(parent, 'cometmq-append-'));
   const clock = systemClock;
   const log = new CommitLog(new FileDisk(folder), 'log', {}, clock, {
@@ -53,7 +58,13 @@ export async function benchAppend(parent: string, seconds: number, inFlight: num
           kind: RecordKind.message,
           timestampMs: 1_700_000_000_000 + sent,
           payload,
-          queue: { topicId: topicId(1), queueId: queueId(sent & 7), queueOffset: queueOffset(sent >>> 3), tagHash: 7, groupHash: 0 },
+          queue: {
+            topicId: topicId(1),
+            queueId: queueId(sent & 7),
+            queueOffset: queueOffset(sent >>> 3),
+            tagHash: 7,
+            groupHash: 0,
+          },
         });
         log.whenDurable(logPosition(position + size), () => {
           open -= 1;

@@ -119,7 +119,7 @@ export async function benchStore(
 function envelopeOf(n: number): Buffer {
   const none = Buffer.alloc(0);
   const id = Buffer.from(n.toString(16).padStart(34, '0'));
-  return encodeEnvelope({ type: 1 as never, tag: none, id, group: none, keys: [] });
+  return encodeEnvelope({ type: 1, tag: none, id, group: none, keys: [] });
 }
 
 function appendAll(
@@ -167,7 +167,7 @@ async function scanAll(store: MessageStore, queues: number): Promise<number> {
   let entriesRead = 0;
   let sum = 0;
   for (let queue = 0; queue < queues; queue += 1) {
-    for (let from = 0 as QueueOffset; ; ) {
+    for (let from = 0 as QueueOffset; ;) {
       const found = store.scan(topic, queue as QueueId, from, 256);
       const entries = found instanceof Promise ? await found : found;
       if (entries.count === 0) break;

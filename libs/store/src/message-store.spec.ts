@@ -42,7 +42,8 @@ describe('MessageStore', () => {
     const checkpoints = new MemoryCheckpointStore();
     const first = await openStore({ checkpoints });
     const target = send(first.store, { topic: 1, queue: 0, id: 'late', timestampMs: 1 });
-    for (let i = 0; i < 60; i += 1) send(first.store, { topic: 1, queue: 1, id: `m${i}`, timestampMs: 2, bodyBytes: 100 });
+    for (let i = 0; i < 60; i += 1)
+      send(first.store, { topic: 1, queue: 1, id: `m${i}`, timestampMs: 2, bodyBytes: 100 });
     refer(first.store, { topic: 7, queue: 3, timestampMs: 5 }, { ...target, topic: 1 });
     await committed(first.store);
     const look = async (store: typeof first.store): Promise<void> => {
@@ -69,7 +70,8 @@ describe('MessageStore', () => {
 
   it('finds messages by id and key over all segments, and never another topic’s', async () => {
     const checkpoints = new MemoryCheckpointStore();
-    let { store, disk } = await openStore({ checkpoints });
+    const disk = new MemoryDisk();
+    let { store } = await openStore({ checkpoints, disk });
     for (let i = 0; i < 200; i += 1) {
       send(store, { topic: 1 + (i % 2), queue: i % 3, id: `id${i}`, keys: [`k${i % 50}`, 'all'], timestampMs: i });
     }
@@ -91,16 +93,25 @@ describe('MessageStore', () => {
     };
     await look();
     await store.stop();
-    ({ store, disk } = await openStore({ checkpoints, disk }));
+    ({ store } = await openStore({ checkpoints, disk }));
     await look();
     await store.stop();
   });
 
   it('finds the first offset at or after a time', async () => {
     const { store } = await openStore();
-    for (let i = 0; i < 100; i += 1) send(store, { topic: 1, queue: 0, id: `m${i}`, timestampMs: 1000 + 10 * i, bodyBytes: 90 });
+    for (let i = 0; i < 100; i += 1)
+      send(store, { topic: 1, queue: 0, id: `m${i}`, timestampMs: 1000 + 10 * i, bodyBytes: 90 });
     await committed(store);
-    for (const [time, wanted] of [[0, 0], [1000, 0], [1001, 1], [1500, 50], [1505, 51], [1990, 99], [1991, 100]] as const) {
+    for (const [time, wanted] of [
+      [0, 0],
+      [1000, 0],
+      [1001, 1],
+      [1500, 50],
+      [1505, 51],
+      [1990, 99],
+      [1991, 100],
+    ] as const) {
       expect(await store.offsetAtTime(topic(1), queue(0), time)).toBe(wanted);
     }
     expect(await store.offsetAtTime(topic(1), queue(9), 5)).toBe(0);
@@ -209,13 +220,28 @@ describe('MessageStore against a model', () => {
         const roll = chance.below(10);
         if (roll < 7 || targets.length === 0) {
           const id = `${seed}-${step}-${i}`;
-          const placed = send(store, { topic: t, queue: q, id, keys: ['k'], timestampMs: nowMs, bodyBytes: 20 + chance.below(300), tagHash: i, groupHash: q });
+          const placed = send(store, {
+            topic: t,
+            queue: q,
+            id,
+            keys: ['k'],
+            timestampMs: nowMs,
+            bodyBytes: 20 + chance.below(300),
+            tagHash: i,
+            groupHash: q,
+          });
           targets.push({ position: placed.position as never, size: placed.size, topic: t, id });
-          done.push({ end: placed.end, apply: (m) => void m.queues.set(`${t}/${q}`, [...(m.queues.get(`${t}/${q}`) ?? []), id]) });
+          done.push({
+            end: placed.end,
+            apply: (m) => void m.queues.set(`${t}/${q}`, [...(m.queues.get(`${t}/${q}`) ?? []), id]),
+          });
         } else if (roll === 7) {
           const target = chance.pick(targets);
           const placed = refer(store, { topic: 3, queue: q, timestampMs: nowMs }, target);
-          done.push({ end: placed.end, apply: (m) => void m.queues.set(`3/${q}`, [...(m.queues.get(`3/${q}`) ?? []), target.id]) });
+          done.push({
+            end: placed.end,
+            apply: (m) => void m.queues.set(`3/${q}`, [...(m.queues.get(`3/${q}`) ?? []), target.id]),
+          });
         } else {
           const [slot, amount] = [chance.below(4), chance.below(100)];
           const { end } = store.append(RecordKind.ack, nowMs, Uint8Array.of(slot, amount));

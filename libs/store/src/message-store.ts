@@ -303,7 +303,8 @@ export class MessageStore implements Part {
     const index = this.foldEntry(draft, queueOffset, placed.position, placed.size);
     const envelope = payload[0];
     if (envelope) index.addKeys(topicId, envelope);
-    if (this.messageViews.length > 0) this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
+    if (this.messageViews.length > 0)
+      this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
     return appended(placed.position, placed.size, queueOffset);
   }
 
@@ -409,13 +410,7 @@ export class MessageStore implements Part {
   }
 
   /** Those of segments that may hold messages stored between the two times. Newest segment first. */
-  async findByKey(
-    topicId: TopicId,
-    keyHash: number,
-    fromMs: number,
-    toMs: number,
-    max: number,
-  ): Promise<Candidate[]> {
+  async findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
     return this.findHash(saltedKey(topicId, keyHash), fromMs, toMs, max);
   }
 
@@ -457,7 +452,8 @@ export class MessageStore implements Part {
   }
 
   topicSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {
-    return this.topicSizes.topic(topicId) ?? { messages: 0, bytes: 0 };
+    const { messages, bytes } = this.topicSizes.topic(topicId) ?? { messages: 0, bytes: 0 };
+    return { messages, bytes };
   }
 
   /** What the file system can still take. */

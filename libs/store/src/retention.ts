@@ -9,6 +9,7 @@ import type { LogPosition, TopicId } from '@cometmq/model';
 import { entriesPerPage } from './index/sealed-file.js';
 import type { QueueRow } from './index/sealed-file.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
+import { sampleEveryMs } from './index/segment-index.js';
 import type { SegmentIndex } from './index/segment-index.js';
 import type { SegmentInfo } from './log/segment.js';
 import type { Directory } from './views/directory.js';
@@ -102,6 +103,7 @@ export class Retention {
       const segment = 'index' in sealed ? memoryRuns(sealed.index, sealed.end) : await sealedRuns(indexes, sealed);
       const live = new Set<number>();
       const excess = new Map<number, Run[]>();
+      const places = new Map<number, number>();
       for (const run of segment.runs()) {
         const queue = directory.find(run.topicId, run.queueId);
         if (queue < 0) continue;
@@ -113,7 +115,8 @@ export class Retention {
           live.add(run.topicId);
           continue;
         }
-        const place = placeAtTime(segment, own.cutoffMs);
+        let place = places.get(own.cutoffMs);
+        if (place === undefined) places.set(own.cutoffMs, (place = placeAtTime(segment, own.cutoffMs)));
         const taken = await take(segment, run, from, Math.min(place, commitEnd - segment.first));
         note(expired, queue, run.topicId, from, taken);
         own.excessBytes -= taken.bytes;
@@ -279,12 +282,15 @@ function note(
   expired.set(queue, entry);
 }
 
-/** The place below which every message of the segment is no younger than `cutoffMs`… older, or as old. */
+/** A place below which every message of the segment is as old as `cutoffMs` or older; misses a second's worth at most. */
 function placeAtTime(segment: SegmentRuns, cutoffMs: number): number {
   if (segment.lastTimestampMs <= cutoffMs) return segment.end - segment.first;
   let below = 0;
+  let before = Infinity;
   segment.eachTime((place, timestampMs) => {
-    if (timestampMs <= cutoffMs) below = place;
+    // Between two samples nothing is younger than the first one and the time between samples.
+    if (timestampMs <= cutoffMs || before + sampleEveryMs - 1 <= cutoffMs) below = place;
+    before = timestampMs;
   });
   return below;
 }
@@ -329,7 +335,7 @@ async function sealedRuns(indexes: SegmentIndexes, segment: SealedSegment): Prom
           ...row,
           walk: async (from, each) => {
             const end = row.at + row.count;
-            for (let entry = row.at + from - row.first; entry < end; ) {
+            for (let entry = row.at + from - row.first; entry < end;) {
               const page = await indexes.page(segment, Math.floor(entry / entriesPerPage));
               const pageEnd = Math.min(end, entry - (entry % entriesPerPage) + entriesPerPage);
               for (; entry < pageEnd; entry += 1) {

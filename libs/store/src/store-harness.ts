@@ -158,7 +158,7 @@ export function committed(store: MessageStore, end: LogPosition = store.appendEn
 export async function readQueue(store: MessageStore, topic: number, queue: number, max = 7): Promise<StoredMessage[]> {
   const found: StoredMessage[] = [];
   const { first } = store.bounds(topic as TopicId, queue as QueueId);
-  for (let from: QueueOffset = first; ; ) {
+  for (let from: QueueOffset = first; ;) {
     const entries = await store.scan(topic as TopicId, queue as QueueId, from, max);
     if (entries.count === 0) return found;
     for (let i = 0; i < entries.count; i += 1) {

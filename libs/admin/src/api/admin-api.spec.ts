@@ -76,7 +76,13 @@ describe('the cluster', () => {
     expect(status).toBe(200);
     expect(body).toMatchObject({ id: 'cluster-1', healthy: true, reasons: [], topics: 1, groups: 1 });
     expect(body?.['brokerSets']).toMatchObject([
-      { name: 'broker-0', epoch: 3, leader: 'broker-0:10911', writable: true, state: { version: '0.1.0', diskBytes: 268435456 } },
+      {
+        name: 'broker-0',
+        epoch: 3,
+        leader: 'broker-0:10911',
+        writable: true,
+        state: { version: '0.1.0', diskBytes: 268435456 },
+      },
     ]);
   });
 
@@ -109,7 +115,14 @@ describe('topics', () => {
     expect(made).toMatchObject({
       status: 201,
       headers: { location: '/api/v1/topics/orders' },
-      body: { name: 'orders', type: 'normal', writeQueues: 4, readQueues: 4, permission: 'readWrite', retentionMs: 3_600_000 },
+      body: {
+        name: 'orders',
+        type: 'normal',
+        writeQueues: 4,
+        readQueues: 4,
+        permission: 'readWrite',
+        retentionMs: 3_600_000,
+      },
     });
     expect(await call('GET', '/api/v1/topics/orders')).toMatchObject({ status: 200, body: { writeQueues: 4 } });
     const changed = await call('PATCH', '/api/v1/topics/orders', { permission: 'read' });
@@ -119,9 +132,15 @@ describe('topics', () => {
     await refused(404, 'TOPIC_NOT_FOUND', 'GET', '/api/v1/topics/orders');
   });
 
-  it.each(['normal', 'fifo', 'delay', 'transaction', 'priority', 'lite', 'mixed'])('may be of type %s', async (type) => {
-    expect(await call('POST', '/api/v1/topics', { name: 'typed', type })).toMatchObject({ status: 201, body: { type } });
-  });
+  it.each(['normal', 'fifo', 'delay', 'transaction', 'priority', 'lite', 'mixed'])(
+    'may be of type %s',
+    async (type) => {
+      expect(await call('POST', '/api/v1/topics', { name: 'typed', type })).toMatchObject({
+        status: 201,
+        body: { type },
+      });
+    },
+  );
 
   it('are described with the bounds of their queues on each broker set', async () => {
     const { id } = await naming.createTopic({ name: 'orders', writeQueues: 2 });
@@ -150,7 +169,9 @@ describe('topics', () => {
     await naming.ensureInnerTopic('%DLQ%bill|ing');
     await directory.until(() => directory.topic('%DLQ%bill|ing'), 1000, 'the topic');
     const escaped = encodeURIComponent('%DLQ%bill|ing');
-    expect(await call('GET', `/api/v1/topics/${escaped}`)).toMatchObject({ body: { name: '%DLQ%bill|ing', inner: true } });
+    expect(await call('GET', `/api/v1/topics/${escaped}`)).toMatchObject({
+      body: { name: '%DLQ%bill|ing', inner: true },
+    });
     expect(await call('GET', '/api/v1/topics/%DLQ%bill|ing')).toMatchObject({ body: { name: '%DLQ%bill|ing' } });
     await naming.createTopic({ name: '%DLQ%ab' }); // %ab alone would be an escape.
     await directory.until(() => directory.topic('%DLQ%ab'), 1000, 'the topic');
@@ -180,8 +201,16 @@ describe('topics', () => {
 
   const bad: [string, unknown, string][] = [
     ['no name', {}, 'body: name is missing'],
-    ['an unknown field', { name: 'a', queues: 4 }, 'body: unknown field "queues"; allowed are name, type, writeQueues,'],
-    ['an unknown type', { name: 'a', type: 'ordered' }, 'type: must be one of normal, fifo, delay, transaction, priority'],
+    [
+      'an unknown field',
+      { name: 'a', queues: 4 },
+      'body: unknown field "queues"; allowed are name, type, writeQueues,',
+    ],
+    [
+      'an unknown type',
+      { name: 'a', type: 'ordered' },
+      'type: must be one of normal, fifo, delay, transaction, priority',
+    ],
     ['text for a number', { name: 'a', writeQueues: '4' }, 'writeQueues: must be integer'],
     ['no queues', { name: 'a', writeQueues: 0 }, 'writeQueues: must be >= 1'],
     ['too many queues', { name: 'a', readQueues: 1025 }, 'readQueues: must be <= 1024'],
@@ -206,8 +235,12 @@ describe('topics', () => {
 
   it('are refused with the name service’s own words', async () => {
     await call('POST', '/api/v1/topics', { name: 'orders' });
-    expect(await refused(409, 'ALREADY_EXISTS', 'POST', '/api/v1/topics', { name: 'orders' })).toContain('exists already');
-    expect(await refused(400, 'ILLEGAL_TOPIC', 'POST', '/api/v1/topics', { name: 'or ders' })).toContain('may hold only');
+    expect(await refused(409, 'ALREADY_EXISTS', 'POST', '/api/v1/topics', { name: 'orders' })).toContain(
+      'exists already',
+    );
+    expect(await refused(400, 'ILLEGAL_TOPIC', 'POST', '/api/v1/topics', { name: 'or ders' })).toContain(
+      'may hold only',
+    );
     await refused(404, 'TOPIC_NOT_FOUND', 'PATCH', '/api/v1/topics/nope', { writeQueues: 1 });
     await refused(404, 'TOPIC_NOT_FOUND', 'DELETE', '/api/v1/topics/nope');
   });
@@ -227,16 +260,26 @@ describe('topics', () => {
 describe('consumer groups', () => {
   it('are made, shown, changed and deleted', async () => {
     const retryPolicy = { kind: 'exponential', initialMs: 100, maxMs: 10_000, multiplier: 1.5 };
-    const made = await call('POST', '/api/v1/groups', { name: 'billing', attemptsMax: 3, retryPolicy, start: { at: 'end' } });
+    const made = await call('POST', '/api/v1/groups', {
+      name: 'billing',
+      attemptsMax: 3,
+      retryPolicy,
+      start: { at: 'end' },
+    });
     expect(made).toMatchObject({
       status: 201,
       headers: { location: '/api/v1/groups/billing' },
       body: { name: 'billing', attemptsMax: 3, fifo: false, retryPolicy, start: { at: 'end' } },
     });
     const start = { at: 'time', timeMs: 1_700_000_000_000 };
-    expect(await call('PATCH', '/api/v1/groups/billing', { start })).toMatchObject({ status: 200, body: { start, attemptsMax: 3 } });
+    expect(await call('PATCH', '/api/v1/groups/billing', { start })).toMatchObject({
+      status: 200,
+      body: { start, attemptsMax: 3 },
+    });
     expect(await call('GET', '/api/v1/groups/billing')).toMatchObject({ body: { start, retryPolicy } });
-    expect(await call('GET', '/api/v1/groups?contains=BILL')).toMatchObject({ body: { total: 1, items: [{ name: 'billing' }] } });
+    expect(await call('GET', '/api/v1/groups?contains=BILL')).toMatchObject({
+      body: { total: 1, items: [{ name: 'billing' }] },
+    });
     expect(await call('DELETE', '/api/v1/groups/billing')).toMatchObject({ status: 204 });
     await refused(404, 'CONSUMER_GROUP_NOT_FOUND', 'GET', '/api/v1/groups/billing');
   });
@@ -283,7 +326,16 @@ describe('consumer groups', () => {
     });
     expect(body?.['queues']).toMatchObject([
       // What expired before it was done is no lag: 30 − 10, not 30 − 5.
-      { brokerSet: 'broker-0', topic: 'orders', queueId: 0, committed: 5, frontier: 10, minOffset: 10, maxOffset: 30, lag: 20 },
+      {
+        brokerSet: 'broker-0',
+        topic: 'orders',
+        queueId: 0,
+        committed: 5,
+        frontier: 10,
+        minOffset: 10,
+        maxOffset: 30,
+        lag: 20,
+      },
       { brokerSet: 'broker-0', queueId: 1, lag: 10 },
       { brokerSet: 'broker-1', queueId: 0, lag: 20 },
       { brokerSet: 'broker-1', queueId: 1, lag: 10 },
@@ -293,8 +345,14 @@ describe('consumer groups', () => {
   const bad: [unknown, string][] = [
     [{ name: 'g', retryPolicy: { kind: 'linear' } }, 'retryPolicy: kind linear is not known here'],
     [{ name: 'g', retryPolicy: { kind: 'exponential', initialMs: 1, maxMs: 2 } }, 'retryPolicy: multiplier is missing'],
-    [{ name: 'g', retryPolicy: { kind: 'customized', nextMs: [] } }, 'retryPolicy.nextMs: must NOT have fewer than 1 items'],
-    [{ name: 'g', retryPolicy: { kind: 'customized', nextMs: [1], maxMs: 3 } }, 'unknown field "maxMs"; allowed are kind, nextMs'],
+    [
+      { name: 'g', retryPolicy: { kind: 'customized', nextMs: [] } },
+      'retryPolicy.nextMs: must NOT have fewer than 1 items',
+    ],
+    [
+      { name: 'g', retryPolicy: { kind: 'customized', nextMs: [1], maxMs: 3 } },
+      'unknown field "maxMs"; allowed are kind, nextMs',
+    ],
     [{ name: 'g', start: { at: 'time' } }, 'start: timeMs is missing'],
     [{ name: 'g', start: { at: 'now' } }, 'start: at now is not known here'],
     [{ name: 'g', attemptsMax: 0 }, 'attemptsMax: must be >= 1'],
@@ -320,7 +378,9 @@ describe('whatever goes wrong is a problem document', () => {
     await refused(400, 'BAD_REQUEST', 'POST', '/api/v1/topics');
     await refused(413, 'BAD_REQUEST', 'POST', '/api/v1/topics', JSON.stringify({ name: 'a'.repeat(70_000) }), json);
     await refused(415, 'BAD_REQUEST', 'POST', '/api/v1/topics', '{"name":"a"}', { 'content-type': 'text/plain' });
-    await refused(415, 'BAD_REQUEST', 'POST', '/api/v1/topics', 'name=a', { 'content-type': 'application/x-www-form-urlencoded' });
+    await refused(415, 'BAD_REQUEST', 'POST', '/api/v1/topics', 'name=a', {
+      'content-type': 'application/x-www-form-urlencoded',
+    });
     await refused(404, 'NOT_FOUND', 'GET', '/api/v1/nothing');
     await refused(404, 'NOT_FOUND', 'PUT', '/api/v1/topics/orders', {});
     await refused(400, 'BAD_REQUEST', 'GET', '/api/v1/topics/%zz');

@@ -62,7 +62,13 @@ async function buildApp(
     routerOptions: { maxParamLength: nameBytesMax, ignoreTrailingSlash: true },
     rewriteUrl: ({ url }) => literalPrefixes(url ?? '/'),
     ajv: {
-      customOptions: { removeAdditional: false, coerceTypes: false, allErrors: true, verbose: true, discriminator: true },
+      customOptions: {
+        removeAdditional: false,
+        coerceTypes: false,
+        allErrors: true,
+        verbose: true,
+        discriminator: true,
+      },
     },
     schemaErrorFormatter: (errors, part) => validationError(errors, part),
     // A URL that can't even be read gets here before any hook.
@@ -81,7 +87,10 @@ async function buildApp(
   app.removeContentTypeParser('text/plain'); // What is no JSON is answered 415, and no form of another site gets in.
   app.setErrorHandler((caught, _request, reply) => sendError(caught, reply));
   app.setNotFoundHandler((request, reply) =>
-    sendError(new MqError('NOT_FOUND', `there is no ${request.method} ${pathOf(request)}; /docs shows what there is`), reply),
+    sendError(
+      new MqError('NOT_FOUND', `there is no ${request.method} ${pathOf(request)}; /docs shows what there is`),
+      reply,
+    ),
   );
   app.addHook('onRequest', async (request) => guard(request, host, hostNames));
   app.addHook('onSend', async (_request, reply) => {
@@ -112,7 +121,8 @@ async function buildApp(
 function understood(caught: unknown): { error: MqError; status?: number } {
   if (caught instanceof MqError) return { error: caught };
   const { statusCode, code, message } = caught as Partial<FastifyError>;
-  if (statusCode === undefined || statusCode >= 500 || !code?.startsWith('FST_')) return { error: MqError.from(caught) };
+  if (statusCode === undefined || statusCode >= 500 || !code?.startsWith('FST_'))
+    return { error: MqError.from(caught) };
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
     return { error: new MqError('BAD_REQUEST', `the body may have ${bodyBytesMax} bytes`), status: 413 };
   }

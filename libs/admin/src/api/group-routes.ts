@@ -59,7 +59,10 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
         ({ id }) => directory.groupById(id) !== undefined,
       );
       log.info({ peer: ip, group: group.name }, 'consumer group created');
-      return reply.code(201).header('location', `/api/v1/groups/${encodeURIComponent(group.name)}`).send(groupView(group));
+      return reply
+        .code(201)
+        .header('location', `/api/v1/groups/${encodeURIComponent(group.name)}`)
+        .send(groupView(group));
     },
   });
 

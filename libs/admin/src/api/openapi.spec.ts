@@ -57,9 +57,7 @@ it('covers every route there is, and no other', () => {
       .sort(),
   );
   // Every route in the sources is in the list above.
-  const sources = ['cluster', 'topic', 'group'].map((name) =>
-    readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'),
-  );
+  const sources = ['cluster', 'topic', 'group'].map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];
   expect(declared).toHaveLength(operations.length);
 });

@@ -269,10 +269,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
             clientId: text,
             brokerSets: arrayOf(text),
             subscriptions: arrayOf(
-              object(
-                { topic: text, filter: { type: 'string', enum: ['tag', 'sql'] }, expression: text },
-                'all',
-              ),
+              object({ topic: text, filter: { type: 'string', enum: ['tag', 'sql'] }, expression: text }, 'all'),
             ),
           },
           'all',

@@ -72,7 +72,10 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
         ({ id }) => directory.topicById(id) !== undefined,
       );
       log.info({ peer: ip, topic: topic.name, type }, 'topic created');
-      return reply.code(201).header('location', `/api/v1/topics/${encodeURIComponent(topic.name)}`).send(topicView(topic));
+      return reply
+        .code(201)
+        .header('location', `/api/v1/topics/${encodeURIComponent(topic.name)}`)
+        .send(topicView(topic));
     },
   });
 

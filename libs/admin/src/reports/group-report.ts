@@ -68,7 +68,8 @@ export function groupReport(
       })),
     )
     .sort((a, b) => order(a.topic, b.topic) || order(a.brokerSet, b.brokerSet) || a.queueId - b.queueId);
-  const sum = (figure: 'lag' | 'inFlight' | 'ready'): number => queues.reduce((total, queue) => total + queue[figure], 0);
+  const sum = (figure: 'lag' | 'inFlight' | 'ready'): number =>
+    queues.reduce((total, queue) => total + queue[figure], 0);
   return {
     ...groupView(group),
     lag: sum('lag'),

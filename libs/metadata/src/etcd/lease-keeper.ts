@@ -10,8 +10,8 @@ type KeepAliveStream = IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResp
 interface Asked {
   readonly sentMs: number;
   readonly timer: Timer;
-  resolve(lease: Lease | undefined): void;
-  reject(error: Error): void;
+  readonly resolve: (lease: Lease | undefined) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /**

@@ -61,7 +61,7 @@ export class EtcdProcess {
     const running = this.process;
     this.process = undefined;
     if (!running || running.exitCode !== null) return;
-    const gone = once(running, 'exit');
+    const gone = once(running, 'close');
     running.kill(signal);
     await gone;
   }

@@ -46,7 +46,10 @@ async function change(door: FrontDoor, request: ChangeInvisibleDurationRequest, 
   const askedMs = wanted ? durationMs(wanted.seconds, wanted.nanos) : 0;
   const { invisibleMsMax } = door.limits;
   if (askedMs < 0 || askedMs > invisibleMsMax) {
-    throw new MqError('ILLEGAL_INVISIBLE_TIME', `invisible duration ${askedMs} ms; allowed are 0 to ${invisibleMsMax} ms`);
+    throw new MqError(
+      'ILLEGAL_INVISIBLE_TIME',
+      `invisible duration ${askedMs} ms; allowed are 0 to ${invisibleMsMax} ms`,
+    );
   }
   const receipt = readReceipt(door, request.receiptHandle, group, topic);
   const invisibleMs = nodeNackMs(door, caller.clientId, group, receipt.attempt, askedMs) ?? askedMs;

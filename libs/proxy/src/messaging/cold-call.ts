@@ -76,7 +76,13 @@ export function failureOf(door: FrontDoor, what: string, caught: unknown): MqErr
   return error;
 }
 
-export function answerFailure(door: FrontDoor, meter: RpcMeter, startMs: number, reply: UnaryReply, caught: unknown): void {
+export function answerFailure(
+  door: FrontDoor,
+  meter: RpcMeter,
+  startMs: number,
+  reply: UnaryReply,
+  caught: unknown,
+): void {
   const outcome = outcomeOf(failureOf(door, meter.method, caught));
   reply.send(statusOnly(outcome));
   meter.done(startMs, outcome.code);

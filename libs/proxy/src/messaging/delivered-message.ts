@@ -79,9 +79,12 @@ class Suffix {
       this.timeBytes() +
       fieldBytes(this.hostBytes) +
       fieldBytes(this.handle.length) +
-      1 + varintBytes(receipt.queueId) +
-      1 + varintBytes(receipt.offset) +
-      2 + varintBytes(attemptOf(this.delivered)) +
+      1 +
+      varintBytes(receipt.queueId) +
+      1 +
+      varintBytes(receipt.offset) +
+      2 +
+      varintBytes(attemptOf(this.delivered)) +
       (this.origin ? wideFieldBytes(this.origin.length) : 0)
     );
   }

@@ -24,7 +24,10 @@ export function forwardToDeadLetter(door: FrontDoor): UnaryHandler {
       checkNames(door, group, topic);
       if (request.receiptHandle === '') {
         // The C++ client may leave it out, and takes this code as done.
-        throw new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle is empty; the handle of the delivery is needed');
+        throw new MqError(
+          'INVALID_RECEIPT_HANDLE',
+          'the receipt handle is empty; the handle of the delivery is needed',
+        );
       }
       const receipt = readReceipt(door, request.receiptHandle, group, topic);
       await new Promise<void>((resolve, reject) => {

@@ -38,7 +38,11 @@ export function isConsumer(clientType: number): boolean {
   return knownTypes.has(clientType) && clientType !== ClientType.PRODUCER;
 }
 
-export function openSession(door: FrontDoor, { clientId, call }: Caller, clientType: number): ReturnType<FrontDoor['sessions']['open']> {
+export function openSession(
+  door: FrontDoor,
+  { clientId, call }: Caller,
+  clientType: number,
+): ReturnType<FrontDoor['sessions']['open']> {
   const session = door.sessions.open(clientId);
   if (clientType !== 0) session.clientType = clientType;
   session.language = call.headers.get('x-mq-language') ?? session.language;

@@ -12,27 +12,36 @@ import { endpointsFor } from './endpoints.js';
 import { named, permissionOf, servingSets } from './query-route.js';
 
 export function queryAssignment(door: FrontDoor): UnaryHandler {
-  return coldCall(door, 'QueryAssignment', QueryAssignmentRequest, QueryAssignmentResponse, async (request, { call }) => {
-    const [topic, group] = await Promise.all([door.names.topic(request.topic?.name), door.names.group(request.group?.name)]);
-    if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
-      throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
-    }
-    const endpoints = endpointsFor(door, request.endpoints, call);
-    const assignments: Assignment[] = [];
-    for (const { name } of await servingSets(door, topic, door.giveUpMs(call))) {
-      const ids = group.fifo ? Array.from({ length: topic.readQueues }, (_, id) => id) : [-1];
-      for (const id of ids) {
-        assignments.push({
-          messageQueue: {
-            topic: named(request.topic),
-            id,
-            permission: permissionOf(topic, true, id < topic.writeQueues),
-            broker: { name, id: 0, endpoints },
-            acceptMessageTypes: [],
-          },
-        });
+  return coldCall(
+    door,
+    'QueryAssignment',
+    QueryAssignmentRequest,
+    QueryAssignmentResponse,
+    async (request, { call }) => {
+      const [topic, group] = await Promise.all([
+        door.names.topic(request.topic?.name),
+        door.names.group(request.group?.name),
+      ]);
+      if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
+        throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
       }
-    }
-    return { status: okStatus(), assignments };
-  });
+      const endpoints = endpointsFor(door, request.endpoints, call);
+      const assignments: Assignment[] = [];
+      for (const { name } of await servingSets(door, topic, door.giveUpMs(call))) {
+        const ids = group.fifo ? Array.from({ length: topic.readQueues }, (_, id) => id) : [-1];
+        for (const id of ids) {
+          assignments.push({
+            messageQueue: {
+              topic: named(request.topic),
+              id,
+              permission: permissionOf(topic, true, id < topic.writeQueues),
+              broker: { name, id: 0, endpoints },
+              acceptMessageTypes: [],
+            },
+          });
+        }
+      }
+      return { status: okStatus(), assignments };
+    },
+  );
 }

@@ -45,7 +45,13 @@ export function receiveMessage(door: FrontDoor): ServerStreamHandler {
   };
 }
 
-function begin(door: FrontDoor, stream: ReceiveStream, clientId: string, wanted: ReceiveRequest, call: CallContext): void {
+function begin(
+  door: FrontDoor,
+  stream: ReceiveStream,
+  clientId: string,
+  wanted: ReceiveRequest,
+  call: CallContext,
+): void {
   const endMs = stream.startMs + stream.budgetMs(wanted.pollMs);
   checkRoom(door, wanted);
   checkRequest(door, wanted);

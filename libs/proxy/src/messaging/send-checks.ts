@@ -22,13 +22,18 @@ export function checkMessage(
   const bodyBytes = found.bodyTo - found.bodyFrom;
   if (bodyBytes === 0) return new MqError('MESSAGE_BODY_EMPTY', 'the message has no body; at least 1 byte is needed');
   if (limits.bodyBytesMax > 0 && bodyBytes > limits.bodyBytesMax) {
-    return new MqError('MESSAGE_TOO_LARGE', `the body has ${bodyBytes} bytes, at most ${limits.bodyBytesMax} are allowed`);
+    return new MqError(
+      'MESSAGE_TOO_LARGE',
+      `the body has ${bodyBytes} bytes, at most ${limits.bodyBytesMax} are allowed`,
+    );
   }
   if (limits.propertiesMax > 0 && found.properties > limits.propertiesMax) {
     return tooLarge(`${found.properties} user properties, at most ${limits.propertiesMax} are allowed`);
   }
   if (found.propertyFault !== PropertyFault.none) return propertyFault(found, bytes);
-  return checkLabels(found, bytes, limits) ?? checkSizes(found, bytes, limits) ?? checkTimes(found, bytes, limits, nowMs);
+  return (
+    checkLabels(found, bytes, limits) ?? checkSizes(found, bytes, limits) ?? checkTimes(found, bytes, limits, nowMs)
+  );
 }
 
 function checkLabels(found: WalkedMessage, bytes: Buffer, limits: MessagingLimits): MqError | undefined {
@@ -36,7 +41,8 @@ function checkLabels(found: WalkedMessage, bytes: Buffer, limits: MessagingLimit
     const wrong = wrongLabel(bytes, found.tagFrom, found.tagTo, found.tagTrait);
     if (wrong) return new MqError('ILLEGAL_MESSAGE_TAG', `the tag ${wrong}`);
     for (let i = found.tagFrom; i < found.tagTo; i += 1) {
-      if (bytes[i] === 0x7c) return new MqError('ILLEGAL_MESSAGE_TAG', 'the tag must not hold "|", which joins tags in filters');
+      if (bytes[i] === 0x7c)
+        return new MqError('ILLEGAL_MESSAGE_TAG', 'the tag must not hold "|", which joins tags in filters');
     }
   }
   const { keys } = found;
@@ -59,37 +65,47 @@ function checkSizes(found: WalkedMessage, bytes: Buffer, limits: MessagingLimits
   }
   const overhead = found.to - found.from - (found.bodyTo - found.bodyFrom);
   if (limits.overheadBytesMax > 0 && overhead > limits.overheadBytesMax) {
-    return tooLarge(`the message has ${overhead} bytes beside its body, at most ${limits.overheadBytesMax} are allowed`);
+    return tooLarge(
+      `the message has ${overhead} bytes beside its body, at most ${limits.overheadBytesMax} are allowed`,
+    );
   }
   if (found.invalidText) return new MqError('MESSAGE_CORRUPTED', 'a text of the message is no valid UTF-8');
   if (found.encoding < 0 || found.encoding > encodingMax) {
-    return new MqError('MESSAGE_CORRUPTED', `body encoding ${found.encoding} is unknown; allowed are 1 (plain) and 2 (gzip)`);
+    return new MqError(
+      'MESSAGE_CORRUPTED',
+      `body encoding ${found.encoding} is unknown; allowed are 1 (plain) and 2 (gzip)`,
+    );
   }
   const idBytes = found.idTo - found.idFrom;
-  if (isBlank(bytes, found.idFrom, found.idTo)) return new MqError('ILLEGAL_MESSAGE_ID', 'the message id must not be blank');
+  if (isBlank(bytes, found.idFrom, found.idTo))
+    return new MqError('ILLEGAL_MESSAGE_ID', 'the message id must not be blank');
   if (idBytes > limits.messageIdBytesMax) {
-    return new MqError('ILLEGAL_MESSAGE_ID', `the message id has ${idBytes} bytes, at most ${limits.messageIdBytesMax} are allowed`);
+    return new MqError(
+      'ILLEGAL_MESSAGE_ID',
+      `the message id has ${idBytes} bytes, at most ${limits.messageIdBytesMax} are allowed`,
+    );
   }
   return undefined;
 }
 
 /** Times of the special kinds, the group and the lite topic: checked whether or not the kind is served. */
-function checkTimes(
-  found: WalkedMessage,
-  bytes: Buffer,
-  limits: MessagingLimits,
-  nowMs: number,
-): MqError | undefined {
+function checkTimes(found: WalkedMessage, bytes: Buffer, limits: MessagingLimits, nowMs: number): MqError | undefined {
   if (found.recoverySet && found.declaredType === MessageType.transaction && limits.orphanRecoveryMsMax > 0) {
     const mostSeconds = limits.orphanRecoveryMsMax / 1000;
     if (found.recoverySeconds > mostSeconds || found.recoverySeconds < 0) {
-      return new MqError('BAD_REQUEST', `orphaned transaction recovery after ${found.recoverySeconds} s; allowed are 0 to ${mostSeconds} s`);
+      return new MqError(
+        'BAD_REQUEST',
+        `orphaned transaction recovery after ${found.recoverySeconds} s; allowed are 0 to ${mostSeconds} s`,
+      );
     }
   }
   if (found.deliverySet && limits.delayMsMax > 0) {
     const aheadMs = deliveryMs(found) - nowMs;
     if (aheadMs > limits.delayMsMax) {
-      return new MqError('ILLEGAL_DELIVERY_TIME', `the delivery time lies ${Math.ceil(aheadMs / 1000)} s ahead, at most ${limits.delayMsMax / 1000} s are allowed`);
+      return new MqError(
+        'ILLEGAL_DELIVERY_TIME',
+        `the delivery time lies ${Math.ceil(aheadMs / 1000)} s ahead, at most ${limits.delayMsMax / 1000} s are allowed`,
+      );
     }
   }
   const groupBytes = found.groupTo - found.groupFrom;
@@ -97,14 +113,20 @@ function checkTimes(
     const wrong = wrongLabel(bytes, found.groupFrom, found.groupTo, found.groupTrait);
     if (wrong) return new MqError('ILLEGAL_MESSAGE_GROUP', `the message group ${wrong}`);
     if (limits.messageGroupBytesMax > 0 && groupBytes > limits.messageGroupBytesMax) {
-      return new MqError('ILLEGAL_MESSAGE_GROUP', `the message group has ${groupBytes} bytes, at most ${limits.messageGroupBytesMax} are allowed`);
+      return new MqError(
+        'ILLEGAL_MESSAGE_GROUP',
+        `the message group has ${groupBytes} bytes, at most ${limits.messageGroupBytesMax} are allowed`,
+      );
     }
   }
   const liteBytes = found.liteTo - found.liteFrom;
   if (liteBytes > 0) {
     const name = bytes.toString('utf8', found.liteFrom, found.liteTo);
     if (liteBytes > limits.liteTopicBytesMax || !/^[a-zA-Z0-9_-]+$/.test(name)) {
-      return new MqError('ILLEGAL_LITE_TOPIC', `lite topic "${printable(name)}": at most ${limits.liteTopicBytesMax} letters, digits, "-" and "_" are allowed`);
+      return new MqError(
+        'ILLEGAL_LITE_TOPIC',
+        `lite topic "${printable(name)}": at most ${limits.liteTopicBytesMax} letters, digits, "-" and "_" are allowed`,
+      );
     }
   }
   if (found.prioritySet && found.priority < 0) {

@@ -6,8 +6,6 @@ import { defaultFeatures, defaultLimits } from '../limits.js';
 import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
 import { reservedPropertyNames } from './reserved-properties.js';
 
-type Draft = NonNullable<Parameters<typeof Message.fromPartial>[0]>;
-
 const message = (change: Record<string, unknown> = {}, outer: Record<string, unknown> = {}): Message =>
   Message.fromPartial({
     topic: { name: 'orders', resourceNamespace: 'ns' },
@@ -21,7 +19,7 @@ const message = (change: Record<string, unknown> = {}, outer: Record<string, unk
       ...change,
     },
     ...outer,
-  } as Draft);
+  } as never);
 
 const encode = (...messages: Message[]): Uint8Array => SendMessageRequest.encode({ messages }).finish();
 
@@ -50,7 +48,12 @@ it('passes the encoded message through byte for byte and answers id and offset',
   const call = door.broker.sent[0];
   expect(Buffer.concat(call?.message ?? [])).toEqual(Buffer.from(Message.encode(sent).finish()));
   const envelope = new Envelope(Buffer.concat([call?.envelope ?? Buffer.alloc(0), ...(call?.message ?? [])]));
-  expect([envelope.id, envelope.tag.toString(), envelope.keyCount, envelope.type]).toEqual(['01AB', 'A', 2, MessageType.normal]);
+  expect([envelope.id, envelope.tag.toString(), envelope.keyCount, envelope.type]).toEqual([
+    '01AB',
+    'A',
+    2,
+    MessageType.normal,
+  ]);
   expect(door.messaging.counters.topicIn('orders', MessageType.normal)).toMatchObject({ messages: 1, bytes: 5 });
 });
 
@@ -78,7 +81,11 @@ const manyProperties = new Map(Array.from({ length: 129 }, (_, i) => [`k${i}`, '
 const bigProperty = new Map([['k', 'v'.repeat(16 * 1024)]]);
 it.each([
   ['no body', message({}, { body: new Uint8Array(0) }), Code.MESSAGE_BODY_EMPTY],
-  ['a body of 4 MiB and a byte', message({}, { body: new Uint8Array(4 * 1024 * 1024 + 1) }), Code.MESSAGE_BODY_TOO_LARGE],
+  [
+    'a body of 4 MiB and a byte',
+    message({}, { body: new Uint8Array(4 * 1024 * 1024 + 1) }),
+    Code.MESSAGE_BODY_TOO_LARGE,
+  ],
   ['129 user properties', message({}, { userProperties: manyProperties }), Code.MESSAGE_PROPERTIES_TOO_LARGE],
   ['properties over 16 KiB', message({}, { userProperties: bigProperty }), Code.MESSAGE_PROPERTIES_TOO_LARGE],
   ['a reserved property', message({}, { userProperties: new Map([['KEYS', 'x']]) }), Code.ILLEGAL_MESSAGE_PROPERTY_KEY],
@@ -95,14 +102,26 @@ it.each([
   ['a long message id', message({ messageId: 'x'.repeat(256) }), Code.ILLEGAL_MESSAGE_ID],
   ['no system properties', message({}, { systemProperties: undefined }), Code.ILLEGAL_MESSAGE_ID],
   ['an unknown encoding', message({ bodyEncoding: 9 }), Code.MESSAGE_CORRUPTED],
-  ['a delivery too far ahead', message({ deliveryTimestamp: { seconds: 1_700_090_000, nanos: 0 } }), Code.ILLEGAL_DELIVERY_TIME],
+  [
+    'a delivery too far ahead',
+    message({ deliveryTimestamp: { seconds: 1_700_090_000, nanos: 0 } }),
+    Code.ILLEGAL_DELIVERY_TIME,
+  ],
   ['a message group of 64 bytes', message({ messageGroup: 'g'.repeat(64) }), Code.ILLEGAL_MESSAGE_GROUP],
   ['a blank message group', message({ messageGroup: ' ' }), Code.ILLEGAL_MESSAGE_GROUP],
   ['a bad lite topic', message({ liteTopic: 'a/b' }), Code.ILLEGAL_LITE_TOPIC],
   ['a priority below 0', message({ priority: -1 }), Code.BAD_REQUEST],
-  ['a late recovery', message({ messageType: 4, orphanedTransactionRecoveryDuration: { seconds: 3601, nanos: 0 } }), Code.BAD_REQUEST],
+  [
+    'a late recovery',
+    message({ messageType: 4, orphanedTransactionRecoveryDuration: { seconds: 3601, nanos: 0 } }),
+    Code.BAD_REQUEST,
+  ],
   ['a FIFO message', message({ messageGroup: 'g' }), Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
-  ['a delayed message', message({ deliveryTimestamp: { seconds: 1_700_000_100, nanos: 0 } }), Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
+  [
+    'a delayed message',
+    message({ deliveryTimestamp: { seconds: 1_700_000_100, nanos: 0 } }),
+    Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE,
+  ],
   ['a half message', message({ messageType: 4 }), Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
   ['an unknown topic', message({}, { topic: { name: 'nobody' } }), Code.TOPIC_NOT_FOUND],
   ['a topic that is no name', message({}, { topic: { name: 'a b' } }), Code.ILLEGAL_TOPIC],
@@ -151,7 +170,10 @@ it('answers bytes that are no request, and requests without message or with two 
 });
 
 it('answers one entry a message, each with its own result', async () => {
-  const answer = await send(door, encode(message({ messageId: 'a' }), message({ messageId: 'b', tag: '|' }), message({ messageId: 'c' })));
+  const answer = await send(
+    door,
+    encode(message({ messageId: 'a' }), message({ messageId: 'b', tag: '|' }), message({ messageId: 'c' })),
+  );
   expect(answer.status?.code).toBe(Code.MULTIPLE_RESULTS);
   expect(answer.entries.map(({ messageId, status, offset }) => [messageId, status?.code, offset])).toEqual([
     ['a', Code.OK, 0],
@@ -167,7 +189,8 @@ it('spreads messages evenly over brokers and queues, leaving out who takes none'
   for (let i = 0; i < 80; i += 1) await send(door, encode(message()));
   const counts = new Map<string, number>();
   for (const broker of [door.broker, second]) {
-    for (const { queueId } of broker.sent) counts.set(`${broker.name} ${queueId}`, (counts.get(`${broker.name} ${queueId}`) ?? 0) + 1);
+    for (const { queueId } of broker.sent)
+      counts.set(`${broker.name} ${queueId}`, (counts.get(`${broker.name} ${queueId}`) ?? 0) + 1);
   }
   expect([...counts.values()]).toEqual(Array.from({ length: 8 }, () => 10));
   expect(third.sent).toEqual([]);
@@ -190,24 +213,27 @@ it('waits for a leader, and sends with the new layout', async () => {
   expect(door.broker.sent[0]?.layout).toBe(7);
 });
 
-it.each(['NOT_LEADER', 'STALE_LAYOUT', 'UNAVAILABLE'] as const)('repeats a send that met %s, and answers before the deadline', async (code) => {
-  let fails = true;
-  door.broker.fault = () => (fails ? new MqError(code, 'not now') : undefined);
-  const first = send(door, encode(message()), { timeoutMs: 3_000 });
-  door.clock.advance(500);
-  fails = false;
-  door.clock.advance(100);
-  expect((await first).status?.code).toBe(Code.OK);
+it.each(['NOT_LEADER', 'STALE_LAYOUT', 'UNAVAILABLE'] as const)(
+  'repeats a send that met %s, and answers before the deadline',
+  async (code) => {
+    let fails = true;
+    door.broker.fault = () => (fails ? new MqError(code, 'not now') : undefined);
+    const first = send(door, encode(message()), { timeoutMs: 3_000 });
+    door.clock.advance(500);
+    fails = false;
+    door.clock.advance(100);
+    expect((await first).status?.code).toBe(Code.OK);
 
-  fails = true;
-  const second = door.call('SendMessage', encode(message()), { timeoutMs: 3_000 });
-  door.clock.advance(2_600);
-  expect(second.items).toEqual([]);
-  door.clock.advance(200); // 300 ms are left to the answer.
-  await second.untilEnd();
-  expect(SendMessageResponse.decode(second.items[0] as Buffer).status?.code).toBe(Code.PROXY_TIMEOUT);
-  expect(door.messaging.sendsInFlight).toBe(0);
-});
+    fails = true;
+    const second = door.call('SendMessage', encode(message()), { timeoutMs: 3_000 });
+    door.clock.advance(2_600);
+    expect(second.items).toEqual([]);
+    door.clock.advance(200); // 300 ms are left to the answer.
+    await second.untilEnd();
+    expect(SendMessageResponse.decode(second.items[0] as Buffer).status?.code).toBe(Code.PROXY_TIMEOUT);
+    expect(door.messaging.sendsInFlight).toBe(0);
+  },
+);
 
 it('goes to another broker when one is full, and says so when all are', async () => {
   const second = door.addBroker('broker-1');
@@ -241,7 +267,9 @@ it('asks once for an unknown topic that many want, and believes a no for a momen
 
 it('serves more kinds of messages where they are switched on', async () => {
   await door.stop();
-  door = await openDoor({ features: { ...defaultFeatures, messageTypes: new Set([MessageType.normal, MessageType.fifo]) } });
+  door = await openDoor({
+    features: { ...defaultFeatures, messageTypes: new Set([MessageType.normal, MessageType.fifo]) },
+  });
   door.naming.topic('orders', { type: MessageType.mixed });
   expect((await send(door, encode(message({ messageGroup: 'g' })))).status?.code).toBe(Code.OK);
   expect(door.broker.sent[0]?.groupHash).not.toBe(0);

@@ -55,7 +55,10 @@ export function sendMessage(door: FrontDoor): UnaryHandler {
 function checkRoom(door: FrontDoor, messages: number, requestBytes: number): void {
   const { sends, limits } = door;
   if (messages > limits.entriesMax) {
-    throw new MqError('BAD_REQUEST', `the request holds ${messages} messages, at most ${limits.entriesMax} are allowed`);
+    throw new MqError(
+      'BAD_REQUEST',
+      `the request holds ${messages} messages, at most ${limits.entriesMax} are allowed`,
+    );
   }
   if (sends.inFlight + messages <= limits.sendsMax && sends.bytes + requestBytes <= limits.sendBytesMax) return;
   door.counters.throttled.sends += 1;
@@ -312,6 +315,10 @@ class OneSend implements SendCall, Parked {
   }
 
   giveUp(): void {
-    this.request.finish(this.index, this.lastError ?? new MqError('TIMEOUT', 'no broker took the message in time'), undefined);
+    this.request.finish(
+      this.index,
+      this.lastError ?? new MqError('TIMEOUT', 'no broker took the message in time'),
+      undefined,
+    );
   }
 }

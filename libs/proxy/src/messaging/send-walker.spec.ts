@@ -60,7 +60,8 @@ it('finds in any request what the generated decoder finds', () => {
         expect(bytes.subarray(found.bodyFrom, found.bodyTo).equals(message.body)).toBe(true);
         expect(found.properties).toBe(message.userProperties.size);
         let propertyBytes = 0;
-        for (const [key, value] of message.userProperties) propertyBytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+        for (const [key, value] of message.userProperties)
+          propertyBytes += Buffer.byteLength(key) + Buffer.byteLength(value);
         expect(found.propertyBytes).toBe(propertyBytes);
         expect(text(bytes, found.tagFrom, found.tagTo)).toBe(system?.tag ?? '');
         expect(text(bytes, found.idFrom, found.idTo)).toBe(system?.messageId ?? '');
@@ -68,7 +69,8 @@ it('finds in any request what the generated decoder finds', () => {
         expect(text(bytes, found.liteFrom, found.liteTo)).toBe(system?.liteTopic ?? '');
         expect(text(bytes, found.bornHostFrom, found.bornHostTo)).toBe(system?.bornHost ?? '');
         const keys: string[] = [];
-        for (let k = 0; k < found.keys.length; k += 3) keys.push(text(bytes, found.keys[k] as number, found.keys[k + 1] as number));
+        for (let k = 0; k < found.keys.length; k += 3)
+          keys.push(text(bytes, found.keys[k] as number, found.keys[k + 1] as number));
         expect(keys).toEqual((system?.keys ?? []).filter((key) => key !== ''));
         expect(found.encoding).toBe(system?.bodyEncoding ?? 0);
         expect(found.declaredType).toBe(system?.messageType ?? 0);
@@ -97,17 +99,23 @@ it('takes any bytes or says that they are malformed', () => {
       return bytes.subarray(0, bytes.length - (cut % 3));
     });
   fc.assert(
-    fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }).map((raw) => Buffer.from(raw)), damaged), (bytes) => {
-      try {
-        for (const found of walk(bytes)) {
-          expect(found.from).toBeGreaterThanOrEqual(0);
-          expect(found.to).toBeLessThanOrEqual(bytes.length);
-          plainForm(bytes.subarray(found.from, found.to), Buffer.alloc(0));
+    fc.property(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 200 }).map((raw) => Buffer.from(raw)),
+        damaged,
+      ),
+      (bytes) => {
+        try {
+          for (const found of walk(bytes)) {
+            expect(found.from).toBeGreaterThanOrEqual(0);
+            expect(found.to).toBeLessThanOrEqual(bytes.length);
+            plainForm(bytes.subarray(found.from, found.to), Buffer.alloc(0));
+          }
+        } catch (caught) {
+          expect(caught).toBeInstanceOf(Malformed);
         }
-      } catch (caught) {
-        expect(caught).toBeInstanceOf(Malformed);
-      }
-    }),
+      },
+    ),
     { seed: 2, numRuns: 3000 },
   );
 });

@@ -4,13 +4,7 @@
  * one, `max_body_size` 0 blocks every send, Node.js takes a missing batch size for 0, Python a missing polling time.
  */
 import { type ConsumerGroup, type RetryPolicy, defaultAttemptsMax, defaultRetryPolicy } from '@cometmq/model';
-import type {
-  Duration,
-  Publishing,
-  RetryPolicy as WireRetryPolicy,
-  Settings,
-  Subscription,
-} from '@cometmq/proto';
+import type { Duration, Publishing, RetryPolicy as WireRetryPolicy, Settings, Subscription } from '@cometmq/proto';
 
 import type { MessagingLimits } from '../limits.js';
 
@@ -44,7 +38,11 @@ export function consumerSettings(
     ...settings,
     backoffPolicy: {
       maxAttempts: group?.attemptsMax ?? defaultAttemptsMax,
-      strategy: strategyFor(language, group?.retryPolicy ?? defaultRetryPolicy, group?.attemptsMax ?? defaultAttemptsMax),
+      strategy: strategyFor(
+        language,
+        group?.retryPolicy ?? defaultRetryPolicy,
+        group?.attemptsMax ?? defaultAttemptsMax,
+      ),
     },
     pubSub: {
       $case: 'subscription',

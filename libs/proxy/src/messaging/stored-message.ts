@@ -22,7 +22,12 @@ const latestSeconds = 253_402_300_799; // The end of the year 9999, where protob
  * The message of a send as it goes into the log: as it came, unless the sender left out what every delivery must have
  * (encoding, time and host of birth) or said what only the server may say.
  */
-export function messageToStore(found: WalkedMessage, bytes: Buffer, peer: string, nowMs: number): readonly Uint8Array[] {
+export function messageToStore(
+  found: WalkedMessage,
+  bytes: Buffer,
+  peer: string,
+  nowMs: number,
+): readonly Uint8Array[] {
   const bornValid =
     found.bornSeconds > 0 && found.bornSeconds <= latestSeconds && found.bornNanos >= 0 && found.bornNanos < 1e9;
   const hostBlank = found.bornHostTo === found.bornHostFrom;

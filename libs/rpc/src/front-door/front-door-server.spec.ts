@@ -1,6 +1,6 @@
 /** The front door against callers that are hostile, slow, or odd. What proper clients see is in interop.spec.ts. */
 import { connect as connectHttp2 } from 'node:http2';
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
 import fc from 'fast-check';
 import { systemClock } from '@cometmq/shared';
@@ -554,7 +554,7 @@ describe('node:http2 as an oracle', () => {
       let status: unknown;
       stream.on('data', (chunk: Buffer) => void chunks.push(chunk));
       stream.on('response', (headers) => (status ??= headers['grpc-status']));
-      stream.on('trailers', (headers) => (status = headers['grpc-status']));
+      stream.on('trailers', (headers: IncomingHttpHeaders) => (status = headers['grpc-status']));
       stream.on('error', reject);
       stream.on('close', () => resolve({ bytes: Buffer.concat(chunks), status }));
     });

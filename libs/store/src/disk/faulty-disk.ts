@@ -50,8 +50,7 @@ function faultyFile(file: DiskFile, guard: Guard): DiskFile {
     size: () => guard('size', path, () => file.size()),
     read: (into, at) => guard('read', path, () => file.read(into, at)),
     write: (chunks, at) => guard('write', path, () => file.write(chunks, at)),
-    writeDurably: (chunks, at) =>
-      guard('write', path, () => guard('sync', path, () => file.writeDurably(chunks, at))),
+    writeDurably: (chunks, at) => guard('write', path, () => guard('sync', path, () => file.writeDurably(chunks, at))),
     truncate: (size) => guard('truncate', path, () => file.truncate(size)),
     sync: () => guard('sync', path, () => file.sync()),
     close: () => guard('close', path, () => file.close()),

@@ -29,8 +29,7 @@ export class FileDisk implements Disk {
 
   async open(path: string, options?: OpenOptions): Promise<DiskFile> {
     const durable = options?.durable === true && durableFlag !== 0;
-    const flags =
-      fs.constants.O_RDWR | (options?.create ? fs.constants.O_CREAT : 0) | (durable ? durableFlag : 0);
+    const flags = fs.constants.O_RDWR | (options?.create ? fs.constants.O_CREAT : 0) | (durable ? durableFlag : 0);
     const fd = await call<number>((done) => fs.open(this.realPath(path), flags, 0o640, done));
     return new RealFile(path, fd, durable);
   }

@@ -18,7 +18,10 @@ export class FolderLock implements Part {
     this.lock = await this.disk.lock(`${this.folder}/lock`);
     if (this.lock) return;
     const place = this.disk.realPath(this.folder);
-    throw new MqError('DATA_FOLDER', `${place} is in use by another process; stop that one, or name another data folder`);
+    throw new MqError(
+      'DATA_FOLDER',
+      `${place} is in use by another process; stop that one, or name another data folder`,
+    );
   }
 
   async stop(): Promise<void> {

@@ -71,7 +71,7 @@ class Inode {
         continue;
       }
       const { at, bytes } = change;
-      for (let from = at; from < at + bytes.byteLength; ) {
+      for (let from = at; from < at + bytes.byteLength;) {
         const to = Math.min(at + bytes.byteLength, (Math.floor(from / sectorBytes) + 1) * sectorBytes);
         if (chance.chance(survives)) {
           if (to > content.byteLength) setSize(to);

@@ -23,7 +23,7 @@ export const unknownSegment = -2;
 
 const noteEvery = 32;
 /** A time sample is taken when log time has moved this far: expiry is as fine as that. */
-const sampleEveryMs = 1000;
+export const sampleEveryMs = 1000;
 
 export class SegmentIndex {
   private readonly table = new QueueTable();
@@ -110,7 +110,10 @@ export class SegmentIndex {
       queue = this.addQueue(topicId, queueId, offset);
       this.heads[queue] = entry;
     } else {
-      assert(offset === (this.firsts[queue] as number) + (this.counts[queue] as number), 'offsets of a queue are consecutive');
+      assert(
+        offset === (this.firsts[queue] as number) + (this.counts[queue] as number),
+        'offsets of a queue are consecutive',
+      );
       this.chain[this.tails[queue] as number] = entry;
     }
     this.tails[queue] = entry;

@@ -102,7 +102,7 @@ export class SegmentIndexes {
   /** A new segment begins: what is in memory stays until its file is written, which `onSealed` starts. */
   roll(first: LogPosition): void {
     this.full.push({ index: this.current, end: first });
-    this.current = new SegmentIndex(first, Math.max(1024, this.current.entryCount >>> 1));
+    this.current = new SegmentIndex(first, Math.max(1024, Math.ceil((this.current.entryCount * 17) / 16)));
   }
 
   /** The segment is complete and durable. */
@@ -229,7 +229,11 @@ export class SegmentIndexes {
    * Finds the run of a queue that holds `offset` among the sealed segments. Asks for the heads it wants to see, so
    * that the same search goes on at once while they are in the cache, and waits only when they are not.
    */
-  private *locate(topicId: number, queueId: number, offset: number): Generator<SealedSegment, Found | undefined, SealedHead> {
+  private *locate(
+    topicId: number,
+    queueId: number,
+    offset: number,
+  ): Generator<SealedSegment, Found | undefined, SealedHead> {
     const { sealed } = this;
     const hintKey = topicId * 65_536 + queueId;
     const look = function* (segment: SealedSegment): Generator<SealedSegment, Found | undefined, SealedHead> {
@@ -480,4 +484,3 @@ function entriesOf(found: Found, offset: number, max: number, limit: LogPosition
   while (segment.end > limit && count > 0 && endPlace(at + count - 1) > limitPlace) count -= 1;
   return new IndexEntries(offset as QueueOffset, count, segment.first, page, at * entryWords);
 }
-

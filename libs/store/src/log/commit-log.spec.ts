@@ -122,7 +122,9 @@ describe('the commit log', () => {
     for (let i = 0; i < 200; i += 1) all.push(await durably(log, numbered(i, 300)));
     const [, second] = all;
     if (!second) throw new Error('two records');
-    await expect(log.read(logPosition(second.position + 1), second.size)).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
+    await expect(log.read(logPosition(second.position + 1), second.size)).rejects.toMatchObject({
+      code: 'CORRUPT_RECORD',
+    });
     disk.peek(`log/${segmentName(0)}`).writeUInt8(0xff, second.position + 100);
     await expect(log.read(logPosition(second.position), second.size)).rejects.toMatchObject({
       code: 'CORRUPT_RECORD',
@@ -190,14 +192,22 @@ describe('the commit log', () => {
       const errors: string[] = [];
       for (let i = 1; i < 200 && failures.length === 0; i += 1) {
         const { position, size } = log.append(numbered(i, 300));
-        log.whenDurable(logPosition(position + size), () => (acked += 1), (error) => errors.push(error.code));
+        log.whenDurable(
+          logPosition(position + size),
+          () => (acked += 1),
+          (error) => errors.push(error.code),
+        );
         await turn();
       }
       await until(() => failures.length > 0);
       const before = acked;
       broken = false; // The kernel tells once and then says all is well: we must not believe it.
       expect(codeOf(() => log.append(numbered(1)))).toBe('DISK_FAILED');
-      log.whenDurable(log.appendEnd, () => (acked += 1), (error) => errors.push(error.code));
+      log.whenDurable(
+        log.appendEnd,
+        () => (acked += 1),
+        (error) => errors.push(error.code),
+      );
       for (let i = 0; i < 10; i += 1) await turn();
       expect(acked).toBe(before);
       expect(errors.length).toBeGreaterThan(0);
@@ -288,6 +298,25 @@ describe('a full disk', () => {
     expect(failures).toEqual([]);
     expect((await readAll(log)).map(({ n }) => n)).toEqual([0, 1, 2, 3, 4, 5]);
     await log.close();
+  });
+
+  it('does not keep a broker from stopping', async () => {
+    const disk = new MemoryDisk({ capacityBytes: 1 * MiB });
+    const { log, failures } = await openLog(disk, undefined, { aheadBytes: 0, reserveBytes: 0 });
+    await durably(log, numbered(0));
+    disk.capacityBytes = disk.usedBytes();
+    const errors: string[] = [];
+    log.append(numbered(1, 300));
+    log.whenDurable(
+      log.appendEnd,
+      () => errors.push('acknowledged'),
+      (error) => errors.push(error.code),
+    );
+    await log.close();
+    expect(errors).toEqual(['STORAGE_FULL']);
+    expect(failures).toEqual([]);
+    disk.capacityBytes = 1 * MiB;
+    expect((await readAll((await openLog(disk)).log)).map(({ n }) => n)).toEqual([0]);
   });
 
   it('counts as full before the last byte, so that others find room too', async () => {

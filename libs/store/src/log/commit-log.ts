@@ -97,7 +97,7 @@ export class CommitLog {
   /** In order of position; the last one is active. */
   private rows: Segment[] = [];
   /** Positions at which, going on from the segment being written, a next one begins. */
-  private rolls: number[] = [];
+  private readonly rolls: number[] = [];
   /** The first position of the segment that the next record goes to. */
   private appendFirst = 0;
   private appended = logPosition(0);
@@ -105,8 +105,9 @@ export class CommitLog {
   private durable = logPosition(0);
   private epochNow = toEpoch(0);
   /** Records below have had their checksum checked by this process. */
-  private checked = { from: 0, to: 0 };
+  private readonly checked = { from: 0, to: 0 };
   private state: 'new' | 'open' | 'closing' | 'closed' = 'new';
+  private ending = false;
   private failure: MqError | undefined;
   private scheduled = false;
   private wanted = false;
@@ -299,6 +300,7 @@ export class CommitLog {
   async close(): Promise<void> {
     if (this.state === 'new') this.state = 'closed';
     if (this.state !== 'open') return;
+    this.ending = true;
     // Hooks may add a last word: who appends has been stopped before.
     while (!this.failure && (this.pumping || this.wanted || this.cut < this.appended)) {
       this.pump();
@@ -392,7 +394,14 @@ export class CommitLog {
       pieces.push(block.bytes.subarray(pieceAt, at));
     }
     this.cut = position;
-    return { from: logPosition(from), end: logPosition(position), pieces, newSegment, firstTimestampMs, lastTimestampMs };
+    return {
+      from: logPosition(from),
+      end: logPosition(position),
+      pieces,
+      newSegment,
+      firstTimestampMs,
+      lastTimestampMs,
+    };
   }
 
   /** False once the disk has failed. */
@@ -446,17 +455,27 @@ export class CommitLog {
   /** A full disk is waited out, on the reserve if there is one. Anything else is thrown. */
   private async retryWhileFull<T>(act: () => Promise<T>): Promise<T> {
     for (;;) {
+      let full: unknown;
       try {
         return await act();
       } catch (caught) {
-        if (!isDiskFull(caught) || this.failure || this.state !== 'open') throw caught;
+        if (!isDiskFull(caught) || this.failure) throw caught;
+        full = caught;
       }
-      if (!(await this.room.relieve())) await sleep(this.clock, fullRetryMs);
+      if (await this.room.relieve()) continue;
+      // Nobody waits for ever to stop: what finds no room was never acknowledged.
+      if (this.ending) throw full;
+      await sleep(this.clock, fullRetryMs);
     }
   }
 
   private fail(caught: unknown): void {
     if (this.failure) return;
+    if (this.ending && isDiskFull(caught)) {
+      this.failure = new MqError('STORAGE_FULL', 'the disk is full, and this broker is stopping');
+      this.waiters.fail(this.failure);
+      return;
+    }
     const said = caught instanceof Error ? caught.message : String(caught);
     this.failure = new MqError('DISK_FAILED', `the disk under the log failed: ${said}`, { cause: caught });
     this.waiters.fail(this.failure);
@@ -530,7 +549,8 @@ export class CommitLog {
       epochMin = walked.epoch;
       end = logPosition(walked.end);
     }
-    if (mark && !markSeen) throw this.corrupt(this.active, mark.position, 'the checkpoint ends here, but no record begins');
+    if (mark && !markSeen)
+      throw this.corrupt(this.active, mark.position, 'the checkpoint ends here, but no record begins');
     this.epochNow = toEpoch(Math.max(epochMin, mark?.epoch ?? 0));
     this.checked.to = end;
     return end;
@@ -546,10 +566,15 @@ export class CommitLog {
     mark: DurableMark | undefined,
   ): Promise<void> {
     if (walked.found === 'end of file' && (!last || walked.end >= (mark?.position ?? 0))) return;
-    if (!last || walked.found === 'newer version' || walked.end < (mark?.position ?? 0)) throw this.damage(segment, walked);
+    if (!last || walked.found === 'newer version' || walked.end < (mark?.position ?? 0))
+      throw this.damage(segment, walked);
     const proof = await findProofBehind(file, walked.end, rules);
     if (proof === undefined) return;
-    throw this.corrupt(segment, walked.end, `${walked.found}, but the record at ${proof} proves that one was committed`);
+    throw this.corrupt(
+      segment,
+      walked.end,
+      `${walked.found}, but the record at ${proof} proves that one was committed`,
+    );
   }
 
   /** Zeroes what stands behind the end of the log, so that nothing of it is ever taken for a record. */

@@ -10,7 +10,8 @@ import { MqError, Prng } from '@cometmq/shared';
 
 import type { MemoryDisk } from '../disk/memory-disk.js';
 import type { DurableMark } from './commit-log.js';
-import { durably, numbered, openLog, randomBytes, readAll, told } from './log-harness.js';
+import { durably, numbered, openLog, randomBytes, readAll } from './log-harness.js';
+import type { told } from './log-harness.js';
 import { decodeRecord } from './record.js';
 
 export interface CrashStory {

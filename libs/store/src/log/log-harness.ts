@@ -46,7 +46,13 @@ export function numbered(n: number, bytes = 40, reserved = false): RecordDraft {
   body.writeUInt32LE(n, 0);
   if (n % 3 === 0) return { kind: RecordKind.ack, timestampMs: 1000 + n, payload: [body], reserved };
   const queue = { topicId: topicId(1), queueId: queueId(n % 4), queueOffset: queueOffset(n), tagHash: n, groupHash: 0 };
-  return { kind: RecordKind.message, timestampMs: 1000 + n, payload: [body.subarray(0, 10), body.subarray(10)], queue, reserved };
+  return {
+    kind: RecordKind.message,
+    timestampMs: 1000 + n,
+    payload: [body.subarray(0, 10), body.subarray(10)],
+    queue,
+    reserved,
+  };
 }
 
 export function randomBytes(chance: Prng): number {

@@ -88,7 +88,7 @@ export async function findProofBehind(file: DiskFile, bad: number, rules: WalkRu
   const fileEnd = first + fileBytes;
   const bytes = Buffer.allocUnsafeSlow(Math.max(headerBytes, Math.min(blockBytes, fileEnd - bad)));
   const block = new RecordBlock(bytes);
-  for (let blockFirst = bad + 1; blockFirst + headerBytes <= fileEnd; ) {
+  for (let blockFirst = bad + 1; blockFirst + headerBytes <= fileEnd;) {
     const filled = await file.read(bytes, blockFirst - first);
     if (filled < headerBytes) return undefined;
     let at = 0;
@@ -118,7 +118,7 @@ export async function lastNonZero(file: DiskFile, from: number, to: number): Pro
   const bytes = Buffer.allocUnsafeSlow(Math.max(1, Math.min(blockBytes, to - from)));
   const zeros = Buffer.alloc(bytes.byteLength);
   let last = -1;
-  for (let at = from; at < to; ) {
+  for (let at = from; at < to;) {
     const window = bytes.subarray(0, Math.min(bytes.byteLength, to - at));
     const filled = await file.read(window, at);
     if (filled === 0) break;

@@ -66,14 +66,32 @@ describe('a record', () => {
   });
 
   it('has the layout that was agreed, byte for byte', () => {
-    const queue = { topicId: topicId(7), queueId: queueId(2), queueOffset: queueOffset(2 ** 32 + 5), tagHash: 0xaabbccdd, groupHash: 1 };
+    const queue = {
+      topicId: topicId(7),
+      queueId: queueId(2),
+      queueOffset: queueOffset(2 ** 32 + 5),
+      tagHash: 0xaabbccdd,
+      groupHash: 1,
+    };
     const draft = { kind: RecordKind.message, timestampMs: 2 ** 40, payload: [Buffer.from('hi')], queue };
     const block = written(draft, 3, 2 ** 33, 9, 0);
     expect(block.bytes.subarray(0, 66).toString('hex')).toBe(
       [
-        '434d', '01', '02', '42000000', block.bytes.toString('hex', 8, 12), '03000000',
-        '0000000002000000', '0900000000000000', '0000000000010000',
-        '07000000', '02000000', '0500000001000000', 'ddccbbaa', '01000000', '6869',
+        '434d',
+        '01',
+        '02',
+        '42000000',
+        block.bytes.toString('hex', 8, 12),
+        '03000000',
+        '0000000002000000',
+        '0900000000000000',
+        '0000000000010000',
+        '07000000',
+        '02000000',
+        '0500000001000000',
+        'ddccbbaa',
+        '01000000',
+        '6869',
       ].join(''),
     );
     expect(headerBytes).toBe(40);

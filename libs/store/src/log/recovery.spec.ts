@@ -13,7 +13,7 @@ import { segmentName } from './segment.js';
 
 // Goal: an acknowledgement is a promise. Method: cut the power before every operation of a scripted run.
 describe('the power is cut', () => {
-  it.each(seeds(6))('and every acknowledged record is there, in order, nothing invented (seed %i)', async (seed) => {
+  it.each(seeds(4))('and every acknowledged record is there, in order, nothing invented (seed %i)', async (seed) => {
     const figures = await playCrashStory({
       seed,
       newDisk: () => new MemoryDisk(),
@@ -35,7 +35,13 @@ describe('the power is cut', () => {
         return file;
       }
     }
-    const figures = await playCrashStory({ seed: 1, newDisk: () => new Lying(), records: 60, cutsPerMoment: 2, tried: 1 });
+    const figures = await playCrashStory({
+      seed: 1,
+      newDisk: () => new Lying(),
+      records: 60,
+      cutsPerMoment: 2,
+      tried: 1,
+    });
     expect(figures.broken.some((what) => what.includes('acknowledged'))).toBe(true);
   });
 
@@ -47,7 +53,13 @@ describe('the power is cut', () => {
         return this.made > 3 ? Promise.resolve() : super.syncFolder(folder);
       }
     }
-    const figures = await playCrashStory({ seed: 2, newDisk: () => new Lying(), records: 150, cutsPerMoment: 2, tried: 1 });
+    const figures = await playCrashStory({
+      seed: 2,
+      newDisk: () => new Lying(),
+      records: 150,
+      cutsPerMoment: 2,
+      tried: 1,
+    });
     expect(figures.broken.some((what) => what.includes('acknowledged') || what.includes('gone'))).toBe(true);
   });
 
@@ -62,7 +74,7 @@ describe('the power is cut', () => {
     log.append(numbered(40, 300));
     await new Promise<void>((resolve) => log.whenDurable(log.appendEnd, resolve, () => resolve()));
     expect(killed).not.toBe(disk);
-    const again = await openLog(killed);
+    const again = await openLog(killed, undefined, { aheadBytes: 0 }); // Making zeros would sync the rest too.
     const found = (await readAll(again.log)).map(({ n }) => n);
     expect(found).toHaveLength(41);
     // What was found counts as durable, so it must be: also if it had never been synced.
@@ -164,7 +176,12 @@ describe('a log that is opened', () => {
     expect((await readAll(again.log)).map(({ n }) => n)).toEqual([0]);
     expect(again.log.durableEnd).toBe(end);
     // What stood behind the hole is gone for good.
-    expect(torn.peek(`log/${segmentName(0)}`).subarray(end).every((byte) => byte === 0)).toBe(true);
+    expect(
+      torn
+        .peek(`log/${segmentName(0)}`)
+        .subarray(end)
+        .every((byte) => byte === 0),
+    ).toBe(true);
   });
 
   it('refuses a log that ends below the mark, is gone, or has another record where the mark stands', async () => {
@@ -201,7 +218,12 @@ describe('a log that is opened', () => {
     await put(disk, lastFirst, end, numbered(7), leftoverEpoch, end + misplaced);
     const { log } = await openLog(disk, mark);
     expect(log.durableEnd).toBe(end);
-    expect(disk.peek(`log/${segmentName(lastFirst)}`).subarray(end - lastFirst).every((byte) => byte === 0)).toBe(true);
+    expect(
+      disk
+        .peek(`log/${segmentName(lastFirst)}`)
+        .subarray(end - lastFirst)
+        .every((byte) => byte === 0),
+    ).toBe(true);
     expect(await readAll(log)).toHaveLength(records.length);
   });
 

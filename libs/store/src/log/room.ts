@@ -164,9 +164,11 @@ export class Room {
   private async makeSlice(): Promise<void> {
     const slice = this.writeSlice();
     // Those who wait for the slice only want it over; its failure is told once, by the task.
-    const over = slice.catch(() => undefined).finally(() => {
-      if (this.slice === over) this.slice = undefined;
-    });
+    const over = slice
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.slice === over) this.slice = undefined;
+      });
     this.slice = over;
     await slice;
   }

@@ -52,7 +52,11 @@ describe('waiters', () => {
   it('are told of a failure once', () => {
     const waiters = new Waiters();
     const told: string[] = [];
-    waiters.add(5, () => told.push('done'), (error) => told.push(error.code));
+    waiters.add(
+      5,
+      () => told.push('done'),
+      (error) => told.push(error.code),
+    );
     waiters.add(6, () => told.push('done'), undefined);
     waiters.fail(new MqError('DISK_FAILED', 'gone'));
     waiters.fail(new MqError('DISK_FAILED', 'gone'));

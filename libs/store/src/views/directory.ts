@@ -38,12 +38,12 @@ export class Directory implements StateView {
   private committeds = new Float64Array(32);
   /** The next queue of the same topic, by number. */
   private siblings = new Uint32Array(32);
-  private topics = new Map<number, number>();
+  private readonly topics = new Map<number, number>();
   private changed = new Uint8Array(32);
   private changedQueues: number[] = [];
   private readonly changedPieces = new Set<string>();
   /** Deleted since this process began: nothing may be appended to them. */
-  private deleted = new Set<number>();
+  private readonly deleted = new Set<number>();
 
   /** One above the highest queue number. */
   get end(): number {

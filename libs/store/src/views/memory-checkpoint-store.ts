@@ -13,7 +13,7 @@ export class MemoryCheckpointStore implements CheckpointStore {
   written = 0;
   position: LogPosition | undefined;
   private epoch: Epoch = 0 as Epoch;
-  private pieces = new Map<string, Uint8Array>();
+  private readonly pieces = new Map<string, Uint8Array>();
   private waiting: { apply: () => void; fail: (error: Error) => void } | undefined;
 
   load(): Checkpoint | undefined {
@@ -25,7 +25,7 @@ export class MemoryCheckpointStore implements CheckpointStore {
     return new Promise((resolve, reject) => {
       const apply = (): void => {
         for (const { key, value } of changes) {
-          if (value) this.pieces.set(key, value.slice());
+          if (value) this.pieces.set(key, Uint8Array.from(value));
           else this.pieces.delete(key);
         }
         this.position = position;

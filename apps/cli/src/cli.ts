@@ -1,0 +1,94 @@
+import { Command, CommanderError, Option } from 'commander';
+import { MqError, version } from '@cometmq/shared';
+
+import { clusterCommands } from './commands/cluster.js';
+import { contextCommands } from './commands/context.js';
+import { groupCommands } from './commands/group.js';
+import { messageCommands } from './commands/message.js';
+import { mqadminCommands } from './commands/mqadmin.js';
+import { topicCommands } from './commands/topic.js';
+import { exitCode, exitCodeHelp, exitCodeOf, type ExitCode } from './exit-codes.js';
+import { formats, visible } from './printer.js';
+import { durationMs, examples, Session, type Act, type GlobalOptions } from './session.js';
+import type { World } from './world.js';
+
+/** Runs one command line (without the program's name) to its exit code. Nothing is thrown, nothing exits. */
+export async function runCli(argv: readonly string[], world: World): Promise<ExitCode> {
+  let code: ExitCode = exitCode.ok;
+  const act: Act =
+    (work) =>
+    async (...given) => {
+      const command = given.at(-1) as Command;
+      const session = new Session(world, command.optsWithGlobals<GlobalOptions>());
+      try {
+        const run = work as (session: Session, ...args: unknown[]) => ReturnType<typeof work>;
+        code = (await run(session, ...given.slice(0, -1))) ?? exitCode.ok;
+      } finally {
+        session.close();
+      }
+    };
+  try {
+    await program(world, act).parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (caught) {
+    if (caught instanceof CommanderError) {
+      return caught.exitCode === 0 ? exitCode.ok : exitCode.usage; // Commander has said what was wrong.
+    }
+    const error = MqError.from(caught);
+    world.err(`comet: ${visible(error.reason)}${hint(error)}\n`);
+    if (error.code === 'INTERNAL' && error.cause !== undefined) world.err(`${visible(String(error.cause))}\n`);
+    return exitCodeOf(error.code);
+  }
+}
+
+function program(world: World, act: Act): Command {
+  const { COMET_OUTPUT: output, COMET_CONTEXT: context, COMET_TIMEOUT: timeout } = world.env;
+  const comet = new Command('comet')
+    .description('Topics, consumer groups, messages and the state of a CometMQ cluster.')
+    .version(version, '-V, --version', 'print the version')
+    .addOption(new Option('--context <name>', 'cluster to speak to (COMET_CONTEXT)').default(context, context))
+    .option('--api <url>', 'its REST API (COMET_API)')
+    .option('--endpoint <host:port>', 'its proxies (COMET_ENDPOINT)')
+    .option('--tls', 'speak TLS to the proxies')
+    .option('--ca <file>', 'authorities to believe, as PEM')
+    .addOption(
+      new Option('--timeout <duration>', 'how long a call may take (COMET_TIMEOUT; 10s)')
+        .argParser(durationMs)
+        .default(timeout === undefined ? undefined : durationMs(timeout), timeout),
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'how to show it (COMET_OUTPUT)')
+        .choices(formats)
+        .default(formats.find((format) => format === output) ?? 'table'),
+    )
+    .option('-y, --yes', 'do not ask')
+    .option('--no-color', 'no colours (NO_COLOR)')
+    .exitOverride()
+    .showHelpAfterError('(--help shows what there is)')
+    .configureOutput({ writeOut: (text) => world.out(text), writeErr: (text) => world.err(text) })
+    .addHelpText('afterAll', exitCodeHelp);
+  examples(
+    comet,
+    'comet topic create orders',
+    'comet send orders "one coffee" --tag hot',
+    'comet receive orders --group billing',
+  );
+  contextCommands(comet, act);
+  topicCommands(comet, act);
+  groupCommands(comet, act);
+  messageCommands(comet, act);
+  clusterCommands(comet, act);
+  mqadminCommands(comet, act);
+  return comet;
+}
+
+function hint({ code }: MqError): string {
+  switch (code) {
+    case 'TOPIC_NOT_FOUND':
+      return ' ("comet topic create" makes one)';
+    case 'CONSUMER_GROUP_NOT_FOUND':
+      return ' ("comet group create" makes one)';
+    default:
+      return '';
+  }
+}

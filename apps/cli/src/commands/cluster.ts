@@ -1,0 +1,142 @@
+import type { Command } from 'commander';
+import type { ClusterReport } from '@cometmq/admin';
+import { MqError, sleep } from '@cometmq/shared';
+
+import { exitCode, type ExitCode } from '../exit-codes.js';
+import { bytesText, timeText, type View } from '../printer.js';
+import { durationMs, examples, type Session, type Act } from '../session.js';
+
+type BrokerSetView = ClusterReport['brokerSets'][number];
+
+const infoView: View<ClusterReport> = {
+  name: ({ id }) => id,
+  columns: [
+    { title: 'CLUSTER', value: ({ id }) => id },
+    { title: 'HEALTHY', value: ({ healthy, reasons }) => (healthy ? 'yes' : `no: ${reasons.join('; ')}`) },
+    { title: 'TOPICS', value: ({ topics }) => topics },
+    { title: 'GROUPS', value: ({ groups }) => groups },
+  ],
+};
+
+export const brokerSetView: View<BrokerSetView> = {
+  name: ({ name }) => name,
+  columns: [
+    { title: 'NAME', value: ({ name }) => name },
+    { title: 'LEADER', value: ({ leader, leaderMember }) => leader || leaderMember },
+    { title: 'EPOCH', value: ({ epoch }) => epoch },
+    { title: 'IN SYNC', value: ({ inSync }) => inSync.length },
+    { title: 'WRITABLE', value: ({ writable }) => writable },
+    { title: 'DISK', value: ({ state }) => state && bytesText(state.diskBytes) },
+    { title: 'FREE', value: ({ state }) => state && bytesText(state.freeBytes) },
+    { title: 'VERSION', value: ({ state }) => state?.version },
+    { title: 'POLLS', wide: true, value: ({ state }) => state?.waitingPolls },
+    { title: 'SESSIONS', wide: true, value: ({ state }) => state?.sessions },
+    { title: 'LOG END', wide: true, value: ({ state }) => state?.appendEnd },
+    { title: 'COMMITTED', wide: true, value: ({ state }) => state?.commitEnd },
+    { title: 'OLDEST', wide: true, value: ({ state }) => timeText(state?.oldestMs) },
+    { title: 'PROBLEM', wide: true, value: ({ problem }) => problem },
+  ],
+};
+
+export async function printCluster(session: Session): Promise<void> {
+  const report = await session.api().get<ClusterReport>('/cluster');
+  const { brokerSets } = report;
+  const { printer } = session;
+  const sets = {
+    title: 'BROKER SETS',
+    empty: brokerSets.length === 0,
+    print: () => printer.list(brokerSetView, brokerSets),
+  };
+  printer.one(infoView, report, sets);
+}
+
+interface Health {
+  readonly healthy: boolean;
+  readonly reasons: readonly string[];
+}
+
+interface HealthOptions {
+  readonly watch?: boolean;
+  readonly exitWhenHealthy?: boolean;
+  readonly every: number;
+}
+
+export function clusterCommands(comet: Command, act: Act): void {
+  const cluster = comet.command('cluster').description('Is it well, and what is it made of.');
+  examples(cluster, 'comet cluster health', 'comet cluster info', 'comet cluster info -o json');
+
+  const health = cluster
+    .command('health')
+    .description('Healthy or not, and why. Exits with 1 when not.')
+    .option('--watch', 'go on, and say so when it changes; --timeout ends it')
+    .option('--exit-when-healthy', 'watch until it is healthy, then exit with 0')
+    .option('--every <duration>', 'how often to look', durationMs, 1000)
+    .action(
+      act(async (session, options: HealthOptions) => {
+        if (options.watch || options.exitWhenHealthy) return watchHealth(session, options);
+        const { healthy, reasons } = await session.api().get<ClusterReport>('/cluster');
+        printHealth(session, { healthy, reasons });
+        return healthy ? exitCode.ok : exitCode.failed;
+      }),
+    );
+  examples(
+    health,
+    'comet cluster health',
+    'comet cluster health --watch',
+    'comet cluster health --watch --exit-when-healthy --timeout 2m',
+  );
+
+  const info = cluster
+    .command('info')
+    .description('The cluster and its broker sets.')
+    .action(act((session) => printCluster(session)));
+  examples(info, 'comet cluster info', 'comet cluster info -o wide', 'comet cluster info -o json');
+}
+
+/** Looks again and again; a cluster that can't be asked is one that is not healthy. */
+async function watchHealth(session: Session, { exitWhenHealthy, every }: HealthOptions): Promise<ExitCode> {
+  const { clock, interrupted } = session.world;
+  const { timeout } = session.options;
+  const endMs = timeout === undefined ? Infinity : clock.monotonicMs() + timeout;
+  let said: string | undefined;
+  for (;;) {
+    const seen = await look(session);
+    const now = JSON.stringify(seen);
+    if (now !== said) printHealth(session, seen);
+    said = now;
+    if (seen.healthy && exitWhenHealthy) return exitCode.ok;
+    if (interrupted.aborted) return exitCode.ok;
+    const leftMs = endMs - clock.monotonicMs();
+    if (leftMs <= 0) {
+      if (!exitWhenHealthy) return seen.healthy ? exitCode.ok : exitCode.failed;
+      throw new MqError('TIMEOUT', `not healthy within the time given: ${seen.reasons.join('; ')}`);
+    }
+    await sleepUnless(session, Math.min(every, leftMs));
+  }
+}
+
+async function look(session: Session): Promise<Health> {
+  try {
+    const { healthy, reasons } = await session.api().get<ClusterReport>('/cluster');
+    return { healthy, reasons };
+  } catch (caught) {
+    const error = MqError.from(caught);
+    if (!error.retry) throw error;
+    return { healthy: false, reasons: [error.reason] };
+  }
+}
+
+function sleepUnless({ world }: Session, ms: number): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    world.interrupted.addEventListener('abort', () => resolve(), { once: true });
+  });
+  return Promise.race([sleep(world.clock, ms), stopped]);
+}
+
+function printHealth({ printer, world }: Session, health: Health): void {
+  if (printer.forPeople) {
+    const { healthy, reasons } = health;
+    world.out(healthy ? `${printer.good('healthy')}\n` : `${printer.bad('not healthy')}: ${reasons.join('; ')}\n`);
+  } else if (printer.format === 'name') world.out(health.healthy ? 'healthy\n' : 'unhealthy\n');
+  else world.out(`${JSON.stringify(health)}\n`);
+}

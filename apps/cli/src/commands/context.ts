@@ -1,0 +1,101 @@
+import type { Command } from 'commander';
+import { MqError } from '@cometmq/shared';
+
+import { localContext, type Context } from '../contexts.js';
+import type { View } from '../printer.js';
+import { examples, type Act } from '../session.js';
+
+interface Named extends Context {
+  readonly name: string;
+  readonly current: boolean;
+}
+
+const view: View<Named> = {
+  name: ({ name }) => name,
+  columns: [
+    { title: 'NAME', value: ({ name, current }) => (current ? `${name} *` : name) },
+    { title: 'API', value: ({ api }) => api },
+    { title: 'ENDPOINT', value: ({ endpoint }) => endpoint },
+    { title: 'TLS', value: ({ tls }) => tls },
+    { title: 'CA', wide: true, value: ({ ca }) => ca },
+  ],
+};
+
+export function contextCommands(comet: Command, act: Act): void {
+  const context = comet.command('context').description('Clusters by name, so that nothing has to be typed twice.');
+  examples(
+    context,
+    'comet context add prod --api https://mq.example.com --endpoint mq.example.com:8081 --tls --use',
+    'comet context ls',
+    'comet context use local',
+  );
+
+  const add = context
+    .command('add <name>')
+    .description('Remember where a cluster is: --api, --endpoint, --tls, --ca.')
+    .option('--use', 'use it from now on')
+    .action(
+      act((session, name: string, { use }: { use?: boolean }) => {
+        const { api = localContext.api, endpoint = localContext.endpoint, tls = false, ca } = session.options;
+        // As another flag would be understood.
+        const target = { ...localContext, api, endpoint, tls, ...(ca !== undefined && { ca }) };
+        session.contexts.put(name, target);
+        if (use) session.contexts.use(name);
+        session.note(`context "${name}" is remembered${use ? ' and in use' : ''}`);
+      }),
+    );
+  examples(
+    add,
+    'comet context add local',
+    'comet context add test --api http://10.0.0.5:8082 --endpoint 10.0.0.5:8081',
+  );
+
+  const use = context
+    .command('use <name>')
+    .description('Use a context from now on.')
+    .action(
+      act((session, name: string) => {
+        session.contexts.use(name);
+        session.note(`context "${name}" is in use`);
+      }),
+    );
+  examples(use, 'comet context use prod');
+
+  const list = context
+    .command('ls')
+    .description('All contexts; * is the one in use.')
+    .action(
+      act(({ contexts, printer }) => {
+        const current = contexts.current();
+        printer.list(
+          view,
+          contexts.names().map((name) => ({ name, current: name === current, ...contexts.get(name) })),
+        );
+      }),
+    );
+  examples(list, 'comet context ls', 'comet context ls -o name');
+
+  const show = context
+    .command('show [name]')
+    .description('One context; the one in use if none is named.')
+    .action(
+      act(({ contexts, printer, options }, given: string | undefined) => {
+        const current = contexts.current();
+        const name = given ?? options.context ?? current;
+        if (name === undefined) throw new MqError('NOT_FOUND', 'no context is in use; "comet context use" chooses one');
+        printer.one(view, { name, current: name === current, ...contexts.get(name) });
+      }),
+    );
+  examples(show, 'comet context show', 'comet context show prod -o json');
+
+  const remove = context
+    .command('rm <name>')
+    .description('Forget a context. The cluster stays as it is.')
+    .action(
+      act((session, name: string) => {
+        session.contexts.remove(name);
+        session.note(`context "${name}" is forgotten`);
+      }),
+    );
+  examples(remove, 'comet context rm old');
+}

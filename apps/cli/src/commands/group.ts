@@ -1,0 +1,187 @@
+import { Option, type Command } from 'commander';
+import type { GroupReport, GroupView } from '@cometmq/admin';
+import type { GroupStart, RetryPolicy } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { durationText, timeText, type Printer, type View } from '../printer.js';
+import { durationMs, examples, wholeNumber, type Act } from '../session.js';
+import { missingView } from './topic.js';
+
+export interface GroupSettings {
+  readonly fifo?: boolean;
+  readonly attemptsMax?: number;
+  readonly retryPolicy?: RetryPolicy;
+  readonly start?: GroupStart;
+}
+
+export const groupPath = (name: string): string => `/groups/${encodeURIComponent(name)}`;
+
+export const groupView: View<GroupView> = {
+  name: ({ name }) => name,
+  columns: [
+    { title: 'NAME', value: ({ name }) => name },
+    { title: 'FIFO', value: ({ fifo }) => fifo },
+    { title: 'ATTEMPTS', value: ({ attemptsMax }) => attemptsMax },
+    { title: 'START', value: ({ start }) => (start.at === 'time' ? timeText(start.timeMs) : start.at) },
+    { title: 'RETRY', wide: true, value: ({ retryPolicy }) => retryText(retryPolicy) },
+    { title: 'ID', wide: true, value: ({ id }) => id },
+    { title: 'CREATED', wide: true, value: ({ createdMs }) => timeText(createdMs) },
+  ],
+};
+
+const reportView: View<GroupReport> = {
+  name: ({ name }) => name,
+  columns: [
+    ...groupView.columns,
+    { title: 'LAG', value: ({ lag }) => lag },
+    { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight },
+    { title: 'READY', value: ({ ready }) => ready },
+    { title: 'MEMBERS', value: ({ members }) => members.length },
+  ],
+};
+
+const queueView: View<GroupReport['queues'][number]> = {
+  name: ({ brokerSet, topic, queueId }) => `${brokerSet}/${topic}/${queueId}`,
+  columns: [
+    { title: 'TOPIC', value: ({ topic }) => topic },
+    { title: 'BROKER SET', value: ({ brokerSet }) => brokerSet },
+    { title: 'QUEUE', value: ({ queueId }) => queueId },
+    { title: 'COMMITTED', value: ({ committed }) => committed },
+    { title: 'MAX', value: ({ maxOffset }) => maxOffset },
+    { title: 'LAG', value: ({ lag }) => lag },
+    { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight },
+    { title: 'READY', value: ({ ready }) => ready },
+    { title: 'FRONTIER', wide: true, value: ({ frontier }) => frontier },
+    { title: 'MIN', wide: true, value: ({ minOffset }) => minOffset },
+  ],
+};
+
+const memberView: View<GroupReport['members'][number]> = {
+  name: ({ clientId }) => clientId,
+  columns: [
+    { title: 'CLIENT', value: ({ clientId }) => clientId },
+    {
+      title: 'SUBSCRIPTIONS',
+      value: ({ subscriptions }) =>
+        subscriptions.map(({ topic, filter, expression }) => `${topic} ${filter}:${expression}`).join(', '),
+    },
+  ],
+};
+
+export function printGroup(printer: Printer, report: GroupReport): void {
+  const { queues, members, missing } = report;
+  printer.one(
+    reportView,
+    report,
+    { title: 'QUEUES', empty: queues.length === 0, print: () => printer.list(queueView, queues) },
+    { title: 'MEMBERS', empty: members.length === 0, print: () => printer.list(memberView, members) },
+    { title: 'DID NOT ANSWER', empty: missing.length === 0, print: () => printer.list(missingView, missing) },
+  );
+}
+
+function retryText(policy: RetryPolicy): string {
+  if (policy.kind === 'customized') return policy.nextMs.map(durationText).join(',');
+  return `${durationText(policy.initialMs)} ×${policy.multiplier} to ${durationText(policy.maxMs)}`;
+}
+
+interface ChangeOptions {
+  readonly fifo?: boolean;
+  readonly attempts?: number;
+  readonly start?: GroupStart;
+  readonly retry?: RetryPolicy;
+}
+
+function settingsOf({ fifo, attempts: attemptsMax, start, retry: retryPolicy }: ChangeOptions): GroupSettings {
+  return {
+    ...(fifo !== undefined && { fifo }),
+    ...(attemptsMax !== undefined && { attemptsMax }),
+    ...(start !== undefined && { start }),
+    ...(retryPolicy !== undefined && { retryPolicy }),
+  };
+}
+
+/** @throws MqError CONFIG */
+function startOf(text: string): GroupStart {
+  if (text === 'auto' || text === 'first' || text === 'end') return { at: text };
+  const timeMs = text.startsWith('@') ? Date.parse(text.slice(1)) : Number.NaN;
+  if (Number.isNaN(timeMs))
+    throw new MqError('CONFIG', `"${text}": must be auto, first, end or a time like @2026-11-22T10:00Z`);
+  return { at: 'time', timeMs };
+}
+
+/** @throws MqError CONFIG */
+function retryOf(text: string): RetryPolicy {
+  return { kind: 'customized', nextMs: text.split(',').map((piece) => durationMs(piece.trim())) };
+}
+
+function withSettings(command: Command): Command {
+  return command
+    .option('--attempts <n>', 'deliveries before the dead-letter topic', wholeNumber(1, 1000))
+    .option('--start <where>', 'where to begin in a new queue: auto, first, end or @time', startOf)
+    .option('--retry <durations>', 'waits after failed deliveries, as 1s,5s,30s; the last goes on', retryOf)
+    .addOption(new Option('--fifo', 'consume in order (not served yet)'))
+    .addOption(new Option('--no-fifo', 'consume in any order').hideHelp());
+}
+
+export function groupCommands(comet: Command, act: Act): void {
+  const group = comet.command('group').description('Who consumes, and how far they have come.');
+  examples(group, 'comet group create billing', 'comet group ls', 'comet group describe billing');
+
+  const create = withSettings(group.command('create <name>').description('Make a consumer group.')).action(
+    act(async (session, name: string, options: ChangeOptions) => {
+      const made = await session.api().call<GroupView>('POST', '/groups', { name, ...settingsOf(options) });
+      session.printer.list(groupView, [made]);
+    }),
+  );
+  examples(
+    create,
+    'comet group create billing',
+    'comet group create billing --attempts 5 --retry 1s,10s,1m --start end',
+  );
+
+  const list = group
+    .command('ls')
+    .alias('list')
+    .description('All consumer groups.')
+    .option('--contains <text>', 'those with this in their name')
+    .action(
+      act(async (session, { contains }: { contains?: string }) => {
+        session.printer.list(groupView, await session.api().list<GroupView>('/groups', { contains }));
+      }),
+    );
+  examples(list, 'comet group ls', 'comet group ls -o name');
+
+  const describe = group
+    .command('describe <name>')
+    .description('A group, its progress in each queue and its members.')
+    .action(
+      act(async (session, name: string) => {
+        printGroup(session.printer, await session.api().get<GroupReport>(groupPath(name)));
+      }),
+    );
+  examples(describe, 'comet group describe billing', 'comet group describe billing -o json');
+
+  const alter = withSettings(
+    group.command('alter <name>').description('Change what is given and leave the rest.'),
+  ).action(
+    act(async (session, name: string, options: ChangeOptions) => {
+      const change = settingsOf(options);
+      if (Object.keys(change).length === 0) throw new MqError('CONFIG', 'nothing to change; --help shows what can be');
+      session.printer.list(groupView, [await session.api().call<GroupView>('PATCH', groupPath(name), change)]);
+    }),
+  );
+  examples(alter, 'comet group alter billing --attempts 3', 'comet group alter billing --retry 5s,1m');
+
+  const remove = group
+    .command('delete <name>')
+    .alias('rm')
+    .description('Delete a group with all its progress.')
+    .action(
+      act(async (session, name: string) => {
+        await session.confirm(`Delete the consumer group "${name}" with all its progress?`);
+        await session.api().call('DELETE', groupPath(name));
+        session.note(`consumer group "${name}" is gone`);
+      }),
+    );
+  examples(remove, 'comet group delete billing', 'comet group delete billing --yes');
+}

@@ -1,0 +1,53 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { GrpcJsChannel } from '@cometmq/rpc';
+import { systemChance, systemClock } from '@cometmq/shared';
+
+import type { Files, World } from './world.js';
+
+const files: Files = {
+  read: (path) => unlessMissing(() => readFileSync(path)),
+  write: (path, text) => {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const fresh = `${path}.${process.pid}`;
+    writeFileSync(fresh, text, { mode: 0o600 });
+    renameSync(fresh, path);
+  },
+  remove: (path) => rmSync(path),
+  list: (folder) => unlessMissing(() => readdirSync(folder)) ?? [],
+};
+
+/** This process's terminal, disk and network. */
+export function realWorld(interrupted: AbortSignal): World {
+  return {
+    env: process.env,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    terminal: { in: process.stdin.isTTY, out: process.stdout.isTTY },
+    readAllInput: async () => Buffer.concat((await process.stdin.toArray()) as Buffer[]),
+    ask: async (question) => {
+      const terminal = createInterface({ input: process.stdin, output: process.stderr });
+      try {
+        return await terminal.question(question, { signal: interrupted });
+      } finally {
+        terminal.close();
+      }
+    },
+    clock: systemClock,
+    chance: systemChance,
+    fetch: (...request) => fetch(...request),
+    connect: (address, tls) => new GrpcJsChannel({ address, clock: systemClock, ...(tls && { tls }) }),
+    files,
+    interrupted,
+  };
+}
+
+function unlessMissing<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (caught) {
+    if ((caught as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw caught;
+  }
+}

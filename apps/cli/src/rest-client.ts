@@ -1,0 +1,79 @@
+import { errorCodes, MqError, type Clock } from '@cometmq/shared';
+import type { Page, Problem } from '@cometmq/admin';
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+
+/** The administrators' REST API as the command line uses it. Every failure is an MqError with the server's own code. */
+export class RestClient {
+  constructor(
+    private readonly fetch: typeof globalThis.fetch,
+    private readonly clock: Clock,
+    private readonly url: string,
+    private readonly timeoutMs: number,
+  ) {}
+
+  get<T>(path: string): Promise<T> {
+    return this.call<T>('GET', path);
+  }
+
+  /** All pages of a list. */
+  async list<T>(path: string, query: Readonly<Record<string, string | undefined>>): Promise<T[]> {
+    const items: T[] = [];
+    let after: string | undefined;
+    do {
+      const given = Object.entries({ ...query, limit: '1000', after }).filter(([, value]) => value !== undefined);
+      const page = await this.get<Page<T>>(`${path}?${new URLSearchParams(given as [string, string][]).toString()}`);
+      items.push(...page.items);
+      after = page.next;
+    } while (after !== undefined);
+    return items;
+  }
+
+  async call<T>(method: Method, path: string, body?: unknown): Promise<T> {
+    const abort = new AbortController();
+    const timer = this.clock.after(this.timeoutMs, () => abort.abort());
+    const init: RequestInit = { method, signal: abort.signal, redirect: 'error' };
+    if (body !== undefined) {
+      init.body = JSON.stringify(body);
+      init.headers = { 'content-type': 'application/json' };
+    }
+    try {
+      const response = await this.fetch(`${this.url}/api/v1${path}`, init);
+      const text = await response.text();
+      if (!response.ok) throw problemOf(response.status, text, this.url);
+      return (text === '' ? undefined : JSON.parse(text)) as T;
+    } catch (caught) {
+      if (caught instanceof MqError) throw caught;
+      if (abort.signal.aborted) throw new MqError('TIMEOUT', `${this.url} did not answer within ${this.timeoutMs} ms`);
+      if (caught instanceof SyntaxError) throw strange(200, this.url);
+      throw new MqError('UNAVAILABLE', `${this.url} can't be reached: ${reasonOf(caught)}`, { cause: caught });
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+function problemOf(status: number, text: string, url: string): MqError {
+  try {
+    const { code, detail } = JSON.parse(text) as Partial<Problem>;
+    if (typeof detail === 'string') {
+      return new MqError(errorCodes.find((each) => each === code) ?? 'INTERNAL', detail);
+    }
+  } catch {
+    // Something else than our API has answered.
+  }
+  return strange(status, url);
+}
+
+function strange(status: number, url: string): MqError {
+  const code = status === 404 ? 'NOT_FOUND' : status >= 502 && status <= 504 ? 'UNAVAILABLE' : 'INTERNAL';
+  return new MqError(code, `${url} answered ${status}, but not as the REST API of CometMQ does`);
+}
+
+/** fetch hides why behind a cause. */
+function reasonOf(caught: unknown): string {
+  if (!(caught instanceof Error)) return String(caught);
+  const { cause } = caught;
+  if (cause instanceof AggregateError) return reasonOf(cause.errors[0]);
+  return cause instanceof Error ? cause.message || cause.name : caught.message;
+}

@@ -1,0 +1,126 @@
+import { PublicClient } from '@cometmq/client';
+import { millis, MqError } from '@cometmq/shared';
+import type { Command } from 'commander';
+
+import { apiUrl, Contexts, hostPort, localContext, type Context } from './contexts.js';
+import type { ExitCode } from './exit-codes.js';
+import { Printer, type Format } from './printer.js';
+import { RestClient } from './rest-client.js';
+import type { World } from './world.js';
+
+/** Options every command takes, before or behind its name. */
+export interface GlobalOptions {
+  readonly context?: string;
+  readonly api?: string;
+  readonly endpoint?: string;
+  readonly tls?: boolean;
+  readonly ca?: string;
+  readonly timeout?: number;
+  readonly output: Format;
+  readonly yes?: boolean;
+  readonly color: boolean;
+}
+
+const timeoutMsDefault = 10_000;
+
+const duration = millis({ default: 0, min: 0, max: 365 * 86_400_000, why: '' });
+
+/** `500ms`, `5s`, `2m`, or a number of milliseconds. @throws MqError CONFIG */
+export function durationMs(text: string): number {
+  const value = duration.parse(text);
+  if (value === undefined) throw new MqError('CONFIG', `"${text}": must be a duration like 500ms, 5s or 2m`);
+  return value;
+}
+
+/** A whole number within bounds. @throws MqError CONFIG */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^-?\d+$/.test(text) || value < min || value > max) {
+      throw new MqError('CONFIG', `"${text}": must be a whole number from ${min} to ${max}`);
+    }
+    return value;
+  };
+}
+
+/** One run of a command: whom it speaks to, and how it shows what it is told. */
+export class Session {
+  readonly contexts: Contexts;
+  readonly printer: Printer;
+  private readonly closing: (() => void)[] = [];
+
+  constructor(
+    readonly world: World,
+    readonly options: GlobalOptions,
+  ) {
+    this.contexts = new Contexts(world);
+    const { NO_COLOR: none, CI: ci } = world.env;
+    this.printer = new Printer(world, options.output, options.color && world.terminal.out && !none && !ci);
+  }
+
+  /** Flags go over the environment, and that over the context in use. */
+  get target(): Context {
+    const { options, world } = this;
+    const name = options.context ?? this.contexts.current();
+    const base = name === undefined ? localContext : this.contexts.get(name);
+    const ca = options.ca ?? base.ca;
+    return {
+      api: apiUrl(options.api ?? world.env['COMET_API'] ?? base.api),
+      endpoint: hostPort(options.endpoint ?? world.env['COMET_ENDPOINT'] ?? base.endpoint),
+      tls: options.tls ?? base.tls,
+      ...(ca !== undefined && { ca }),
+    };
+  }
+
+  get timeoutMs(): number {
+    return this.options.timeout ?? timeoutMsDefault;
+  }
+
+  api(): RestClient {
+    return new RestClient(this.world.fetch, this.world.clock, this.target.api, this.timeoutMs);
+  }
+
+  /** A client like any other, through the proxies' door. */
+  client(): PublicClient {
+    const { endpoint, tls, ca } = this.target;
+    const channel = this.world.connect(
+      endpoint,
+      tls ? (ca === undefined ? {} : { caPem: this.authorities(ca) }) : undefined,
+    );
+    this.closing.push(() => channel.close());
+    const { clock, chance } = this.world;
+    return new PublicClient({ channel, clock, chance, requestMsMax: this.timeoutMs });
+  }
+
+  close(): void {
+    for (const close of this.closing) close();
+  }
+
+  note(text: string): void {
+    this.world.err(`${text}\n`);
+  }
+
+  /** @throws MqError CONFIG when nobody can be asked, CANCELLED when the answer is no. */
+  async confirm(question: string): Promise<void> {
+    if (this.options.yes) return;
+    if (!this.world.terminal.in) throw new MqError('CONFIG', `${question} Say --yes, as nobody can be asked here`);
+    const answer = await this.world.ask(`${question} [y/N] `);
+    if (!/^y(es)?$/i.test(answer.trim())) throw new MqError('CANCELLED', 'nothing was changed');
+  }
+
+  private authorities(path: string): string {
+    const bytes = this.world.files.read(path);
+    if (!bytes) throw new MqError('CONFIG', `--ca ${path}: there is no such file`);
+    return Buffer.from(bytes).toString('utf8');
+  }
+}
+
+/** Makes an action of a command: it gets a session beside its arguments and options, closed when it is through. */
+export type Act = <Args extends unknown[]>(
+  work: (session: Session, ...args: Args) => Promise<ExitCode | void> | void,
+) => (...given: [...Args, Command]) => Promise<void>;
+
+/** Examples end a help page. */
+export function examples(command: Command, ...lines: readonly string[]): Command {
+  return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+}

@@ -1,0 +1,278 @@
+/** QueryRoute, QueryAssignment, Heartbeat, NotifyClientTermination, and the calls that are not served. */
+import { MessageType } from '@cometmq/model';
+import {
+  AddressScheme,
+  ClientType,
+  Code,
+  EndTransactionResponse,
+  HeartbeatRequest,
+  HeartbeatResponse,
+  NotifyClientTerminationRequest,
+  NotifyClientTerminationResponse,
+  Permission,
+  PullMessageResponse,
+  QueryAssignmentRequest,
+  QueryAssignmentResponse,
+  QueryRouteRequest,
+  QueryRouteResponse,
+  ReceiveMessageRequest,
+} from '@cometmq/proto';
+import { grpcStatus } from '@cometmq/rpc';
+
+import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
+
+let door: DoorFixture;
+beforeEach(async () => {
+  door = await openDoor();
+  door.naming.topic('orders', { readQueues: 2, writeQueues: 2 });
+  door.naming.group('workers');
+});
+afterEach(() => door.stop());
+
+const endpoints = { scheme: AddressScheme.IPv4, addresses: [{ host: '127.0.0.1', port: 8081 }] };
+
+async function route(change: Record<string, unknown> = {}, options?: CallOptions): Promise<QueryRouteResponse> {
+  const request = QueryRouteRequest.fromPartial({
+    topic: { name: 'orders', resourceNamespace: 'ns' },
+    endpoints,
+    ...change,
+  } as never);
+  const call = door.call('QueryRoute', QueryRouteRequest.encode(request).finish(), options);
+  await call.untilEnd();
+  return QueryRouteResponse.decode(call.items[0] as Buffer);
+}
+
+describe('QueryRoute', () => {
+  it('lists the queues of every broker set as clients need them, always in the same order', async () => {
+    door.addBroker('broker-a');
+    door.naming.broker('broker-a', { leader: undefined });
+    const answer = await route();
+    expect(answer.status).toEqual({ code: Code.OK, message: 'OK' });
+    expect(answer.messageQueues.map(({ id, broker }) => `${broker?.name} ${id}`)).toEqual([
+      'broker-0 0',
+      'broker-0 1',
+      'broker-a 0',
+      'broker-a 1',
+    ]);
+    for (const queue of answer.messageQueues) {
+      expect(queue).toMatchObject({
+        topic: { name: 'orders', resourceNamespace: 'ns' },
+        permission: Permission.READ_WRITE,
+        broker: { id: 0, endpoints },
+        acceptMessageTypes: [1],
+      });
+    }
+  });
+
+  it('gives queue 0 every permission where counts differ', async () => {
+    door.naming.topic('orders', { readQueues: 1, writeQueues: 3 });
+    const counts = (await route()).messageQueues.map(({ permission }) => permission);
+    expect(counts).toEqual([Permission.READ_WRITE, Permission.WRITE, Permission.WRITE]);
+    door.naming.topic('orders', { readQueues: 2, writeQueues: 2, permission: 'none' });
+    expect((await route()).messageQueues.map(({ permission }) => permission)).toEqual([
+      Permission.NONE,
+      Permission.NONE,
+    ]);
+  });
+
+  it.each([
+    [MessageType.normal, [1]],
+    [MessageType.fifo, [2]],
+    [MessageType.delay, [3]],
+    [MessageType.transaction, [4]],
+    [MessageType.lite, [5]],
+    [MessageType.priority, [6]],
+    [MessageType.mixed, [1, 2, 3, 4]],
+  ])('says what a topic of type %p takes', async (type, accepted) => {
+    door.naming.topic('orders', { type });
+    expect((await route()).messageQueues[0]?.acceptMessageTypes).toEqual(accepted);
+  });
+
+  it('says an address of its own where one is configured, with the scheme that fits', async () => {
+    for (const [host, scheme] of [
+      ['mq.example.org', AddressScheme.DOMAIN_NAME],
+      ['10.0.0.7', AddressScheme.IPv4],
+      ['fd00::7', AddressScheme.IPv6],
+    ] as const) {
+      await door.stop();
+      door = await openDoor({ advertised: { kind: 'address', host, port: 9 } });
+      door.naming.topic('orders');
+      const [queue] = (await route()).messageQueues;
+      expect(queue?.broker?.endpoints).toEqual({ scheme, addresses: [{ host, port: 9 }] });
+    }
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['no address', { scheme: AddressScheme.IPv4, addresses: [] }],
+    ['port 0', { scheme: AddressScheme.IPv4, addresses: [{ host: 'x', port: 0 }] }],
+  ])('never answers without an address, when asked with %s', async (_what, asked) => {
+    const [queue] = (await route({ endpoints: asked })).messageQueues;
+    expect(queue?.broker?.endpoints).toEqual(endpoints);
+  });
+
+  it.each([
+    ['an unknown topic', { topic: { name: 'nobody' } }, Code.TOPIC_NOT_FOUND],
+    ['an illegal topic', { topic: { name: 'a.b' } }, Code.ILLEGAL_TOPIC],
+    ['a system topic', { topic: { name: 'TBW102' } }, Code.ILLEGAL_TOPIC],
+    ['a long topic', { topic: { name: 'x'.repeat(128) } }, Code.ILLEGAL_TOPIC],
+    ['no topic', { topic: undefined }, Code.ILLEGAL_TOPIC],
+  ])('refuses %s', async (_what, change, code) => {
+    const answer = await route(change);
+    expect([answer.status?.code, answer.messageQueues]).toEqual([code, []]);
+  });
+
+  it('makes topics where that is allowed, and the dead-letter topic of a group that exists', async () => {
+    door.naming.createsTopics = true;
+    expect((await route({ topic: { name: 'fresh' } })).status?.code).toBe(Code.OK);
+    door.naming.createsTopics = false;
+    expect((await route({ topic: { name: '%DLQ%workers' } })).status?.code).toBe(Code.OK);
+    expect((await route({ topic: { name: '%DLQ%nobody' } })).status?.code).toBe(Code.TOPIC_NOT_FOUND);
+  });
+
+  it('waits for the first broker, and answers no empty list', async () => {
+    door.naming.brokers.clear();
+    door.naming.snapshot();
+    const found = route({}, { timeoutMs: 3_000 });
+    await Promise.resolve();
+    door.clock.advance(1_000);
+    door.addBroker('broker-0');
+    expect((await found).messageQueues.length).toBe(2);
+    door.naming.brokers.clear();
+    door.naming.snapshot();
+    const none = route({}, { timeoutMs: 3_000 });
+    for (let i = 0; i < 5; i += 1) await Promise.resolve();
+    door.clock.advance(2_800);
+    expect((await none).status?.code).toBe(Code.TOPIC_NOT_FOUND);
+  });
+
+  it('refuses who does not say its id', async () => {
+    expect((await route({}, { clientId: '' })).status?.code).toBe(Code.CLIENT_ID_REQUIRED);
+  });
+});
+
+async function assignment(change: Record<string, unknown> = {}): Promise<QueryAssignmentResponse> {
+  const request = QueryAssignmentRequest.fromPartial({
+    topic: { name: 'orders' },
+    group: { name: 'workers' },
+    endpoints,
+    ...change,
+  } as never);
+  const call = door.call('QueryAssignment', QueryAssignmentRequest.encode(request).finish());
+  await call.untilEnd();
+  return QueryAssignmentResponse.decode(call.items[0] as Buffer);
+}
+
+describe('QueryAssignment', () => {
+  it('gives one assignment a broker set, any queue; to orderly groups one a queue', async () => {
+    door.addBroker('broker-1');
+    const any = (await assignment()).assignments.map(({ messageQueue }) => messageQueue);
+    expect(any.map((queue) => [queue?.broker?.name, queue?.id])).toEqual([
+      ['broker-0', -1],
+      ['broker-1', -1],
+    ]);
+    expect(any[0]).toMatchObject({
+      topic: { name: 'orders' },
+      permission: Permission.READ_WRITE,
+      broker: { id: 0, endpoints },
+    });
+    door.naming.group('workers', { fifo: true });
+    expect((await assignment()).assignments.map(({ messageQueue }) => messageQueue?.id)).toEqual([0, 1, 0, 1]);
+  });
+
+  it.each([
+    ['an unknown topic', { topic: { name: 'nobody' } }, Code.TOPIC_NOT_FOUND],
+    ['an illegal group', { group: { name: 'a b' } }, Code.ILLEGAL_CONSUMER_GROUP],
+  ])('refuses %s', async (_what, change, code) => {
+    expect((await assignment(change)).status?.code).toBe(code);
+  });
+
+  it('says that a topic has no readable queue, and makes groups on first use', async () => {
+    expect((await assignment({ group: { name: 'fresh' } })).status?.code).toBe(Code.OK);
+    door.naming.topic('orders', { permission: 'write' });
+    expect((await assignment()).status?.code).toBe(Code.FORBIDDEN);
+  });
+});
+
+async function beat(clientType: number, group: string | undefined, options?: CallOptions): Promise<number | undefined> {
+  const request = {
+    group: group === undefined ? undefined : { name: group, resourceNamespace: '' },
+    clientType: clientType as 1,
+  };
+  const call = door.call('Heartbeat', HeartbeatRequest.encode(request).finish(), options);
+  await call.untilEnd();
+  return call.failure ?? HeartbeatResponse.decode(call.items[0] as Buffer).status?.code;
+}
+
+describe('Heartbeat', () => {
+  it('keeps clients that never sent settings, of every known type', async () => {
+    for (const type of [1, 2, 3, 4, 5, 6]) expect(await beat(type, 'workers', { clientId: `c${type}` })).toBe(Code.OK);
+    expect(door.messaging.sessions.size).toBe(6);
+    expect(await beat(ClientType.PRODUCER, '')).toBe(Code.OK);
+    expect(await beat(ClientType.PUSH_CONSUMER, undefined)).toBe(Code.OK);
+  });
+
+  it('refuses unknown types and illegal groups', async () => {
+    expect(await beat(0, 'workers')).toBe(Code.UNRECOGNIZED_CLIENT_TYPE);
+    expect(await beat(99, 'workers')).toBe(Code.UNRECOGNIZED_CLIENT_TYPE);
+    expect(await beat(ClientType.SIMPLE_CONSUMER, 'a b')).toBe(Code.ILLEGAL_CONSUMER_GROUP);
+  });
+
+  it('fails by gRPC while the node stops, so that producers go elsewhere', async () => {
+    door.messaging.drain();
+    expect(await beat(1, undefined)).toBe(grpcStatus.UNAVAILABLE);
+  });
+});
+
+describe('NotifyClientTermination', () => {
+  it('ends polls, tells every broker, and is OK for strangers', async () => {
+    const second = door.addBroker('broker-1');
+    await beat(ClientType.PUSH_CONSUMER, 'workers');
+    const poll = door.call(
+      'ReceiveMessage',
+      ReceiveMessageRequest.encode(
+        ReceiveMessageRequest.fromPartial({
+          group: { name: 'workers' },
+          messageQueue: { topic: { name: 'orders' } },
+          autoRenew: true,
+          longPollingTimeout: { seconds: 9 },
+        }),
+      ).finish(),
+    );
+    door.clock.advance(1);
+    for (const clientId of ['client-1', 'stranger']) {
+      const call = door.call(
+        'NotifyClientTermination',
+        NotifyClientTerminationRequest.encode({ group: undefined }).finish(),
+        { clientId },
+      );
+      expect(NotifyClientTerminationResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.OK);
+    }
+    expect(poll.ended).toBe(true);
+    const groupId = door.naming.groups.get('workers')?.id;
+    expect(door.broker.gone).toEqual([{ clientId: 'client-1', groupId }]);
+    expect(second.gone).toEqual(door.broker.gone);
+    expect(door.messaging.sessions.size).toBe(0);
+  });
+});
+
+describe('what is not served', () => {
+  it.each(['EndTransaction', 'RecallMessage', 'SyncLiteSubscription', 'UpdateOffset', 'GetOffset', 'QueryOffset'])(
+    'refuses %s by name',
+    (method) => {
+      const call = door.call(method, new Uint8Array(0));
+      const { status } = EndTransactionResponse.decode(call.items[0] as Buffer);
+      expect(status?.code).toBe(Code.NOT_IMPLEMENTED);
+      expect(status?.message).toMatch(/^[a-z ]+ (are|is) not served/);
+    },
+  );
+
+  it('refuses PullMessage in its stream', () => {
+    const call = door.call('PullMessage', new Uint8Array(0));
+    expect(PullMessageResponse.decode(call.items[0] as Buffer).content).toMatchObject({
+      $case: 'status',
+      value: { code: Code.NOT_IMPLEMENTED },
+    });
+    expect(call.ended).toBe(true);
+  });
+});

@@ -1,0 +1,189 @@
+/** AckMessage, ChangeInvisibleDuration and ForwardMessageToDeadLetterQueue: what clients do with a receipt handle. */
+import { type Receipt, ReceiptHandles, defaultRetryPolicy, retryDelayMs } from '@cometmq/model';
+import {
+  AckMessageRequest,
+  AckMessageResponse,
+  ChangeInvisibleDurationRequest,
+  ChangeInvisibleDurationResponse,
+  ClientType,
+  Code,
+  ForwardMessageToDeadLetterQueueRequest,
+  ForwardMessageToDeadLetterQueueResponse,
+  HeartbeatRequest,
+} from '@cometmq/proto';
+import { MqError } from '@cometmq/shared';
+
+import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
+
+let door: DoorFixture;
+let receipt: Receipt;
+let handle: string;
+beforeEach(async () => {
+  door = await openDoor();
+  const topic = door.naming.topic('orders');
+  const group = door.naming.group('workers');
+  receipt = door.broker.receipt({ topicId: topic.id, groupId: group.id, attempt: 3 });
+  handle = new ReceiptHandles(door.directory.secret).write(receipt);
+});
+afterEach(() => door.stop());
+
+const names = { group: { name: 'workers' }, topic: { name: 'orders' } };
+
+async function ack(
+  handles: string[],
+  change: Record<string, unknown> = {},
+  options?: CallOptions,
+): Promise<AckMessageResponse> {
+  const entries = handles.map((receiptHandle, i) => ({ messageId: `m${i}`, receiptHandle }));
+  const request = AckMessageRequest.fromPartial({ ...names, entries, ...change } as never);
+  const call = door.call('AckMessage', AckMessageRequest.encode(request).finish(), options);
+  await call.untilEnd();
+  return AckMessageResponse.decode(call.items[0] as Buffer);
+}
+
+describe('AckMessage', () => {
+  it('acknowledges by the handle, also twice', async () => {
+    const okay = { code: Code.OK, message: 'OK' };
+    expect(await ack([handle])).toEqual({
+      status: okay,
+      entries: [{ messageId: 'm0', receiptHandle: handle, status: okay }],
+    });
+    expect((await ack([handle])).status).toEqual(okay);
+    expect(door.broker.acked).toEqual([{ receipt }, { receipt }]);
+    expect(door.messaging.counters.groupOut('orders', 'workers').acks).toBe(2);
+  });
+
+  it.each([
+    ['garbage', () => 'garbage'],
+    ['nothing', () => ''],
+    ['another form', () => '0 1 2 3 4 broker-a 6 7 8'],
+    ['a changed handle', () => `${handle.slice(0, 20)}${handle[20] === 'A' ? 'B' : 'A'}${handle.slice(21)}`],
+    ['a handle of another cluster', () => new ReceiptHandles(Buffer.alloc(32, 8)).write(receipt)],
+    ['a handle of another group', () => issued({ groupId: door.naming.group('others').id })],
+    ['a handle of another topic', () => issued({ topicId: door.naming.topic('mails').id })],
+  ])('refuses %s for ever', async (_what, bad) => {
+    const answer = await ack([bad(), handle]);
+    expect(answer.status?.code).toBe(Code.MULTIPLE_RESULTS);
+    expect(answer.entries.map(({ messageId, status }) => [messageId, status?.code])).toEqual([
+      ['m0', Code.INVALID_RECEIPT_HANDLE],
+      ['m1', Code.OK],
+    ]);
+    expect(door.broker.acked.length).toBe(1);
+  });
+
+  it.each([
+    ['an illegal topic', { topic: { name: 'a b' } }, Code.ILLEGAL_TOPIC],
+    ['an illegal group', { group: { name: '' } }, Code.ILLEGAL_CONSUMER_GROUP],
+  ])('answers as many entries as it got for %s', async (_what, change, code) => {
+    const answer = await ack([handle, handle], change);
+    expect(answer.entries.map(({ status }) => status?.code)).toEqual([code, code]);
+    expect(answer.status?.code).toBe(code);
+  });
+
+  it('refuses a request without entries, a stranger, garbage', async () => {
+    expect((await ack([])).status?.code).toBe(Code.BAD_REQUEST);
+    expect((await ack([handle], {}, { clientId: '' })).entries[0]?.status?.code).toBe(Code.CLIENT_ID_REQUIRED);
+    const call = door.call('AckMessage', Buffer.from([0x1a, 99]));
+    expect(AckMessageResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.BAD_REQUEST);
+  });
+
+  it('goes to the broker set that the handle names, and waits for its leader', async () => {
+    const second = door.addBroker('broker-1');
+    door.naming.broker('broker-1', { leader: undefined });
+    const waiting = ack([issued({ broker: 'broker-1' })], {}, { timeoutMs: 3_000 });
+    door.clock.advance(1_000);
+    door.naming.broker('broker-1', { epoch: 2 });
+    door.clock.advance(10);
+    expect((await waiting).status?.code).toBe(Code.OK);
+    expect(second.acked.length).toBe(1);
+
+    door.broker.fault = () => new MqError('NOT_LEADER', 'somebody else leads');
+    const late = ack([handle], {}, { timeoutMs: 3_000 });
+    door.clock.advance(2_800);
+    expect((await late).status?.code).toBe(Code.PROXY_TIMEOUT);
+  });
+
+  const issued = (change: Partial<Receipt>): string =>
+    new ReceiptHandles(door.directory.secret).write({ ...receipt, ...change });
+});
+
+async function change(
+  changed: Record<string, unknown> = {},
+  options?: CallOptions,
+): Promise<ChangeInvisibleDurationResponse> {
+  const request = ChangeInvisibleDurationRequest.fromPartial({
+    ...names,
+    receiptHandle: handle,
+    invisibleDuration: { seconds: 20, nanos: 0 },
+    ...changed,
+  } as never);
+  const call = door.call('ChangeInvisibleDuration', ChangeInvisibleDurationRequest.encode(request).finish(), options);
+  await call.untilEnd();
+  return ChangeInvisibleDurationResponse.decode(call.items[0] as Buffer);
+}
+
+describe('ChangeInvisibleDuration', () => {
+  it('moves the end of the lease and gives the new handle', async () => {
+    expect(await change()).toEqual({ status: { code: Code.OK, message: 'OK' }, receiptHandle: handle });
+    await change({ invisibleDuration: undefined });
+    await change({ invisibleDuration: { seconds: 43_200, nanos: 0 } });
+    expect(door.broker.changed.map(({ invisibleMs }) => invisibleMs)).toEqual([20_000, 0, 43_200_000]);
+  });
+
+  it.each([
+    ['a time above 12 h', { invisibleDuration: { seconds: 43_201, nanos: 0 } }, Code.ILLEGAL_INVISIBLE_TIME],
+    ['a time below 0', { invisibleDuration: { seconds: -1, nanos: 0 } }, Code.ILLEGAL_INVISIBLE_TIME],
+    ['a bad handle', { receiptHandle: 'garbage' }, Code.INVALID_RECEIPT_HANDLE],
+    ['a bad group', { group: { name: ' ' } }, Code.ILLEGAL_CONSUMER_GROUP],
+  ])('refuses %s and echoes the handle', async (_what, changed, code) => {
+    const answer = await change(changed);
+    expect(answer.status?.code).toBe(code);
+    expect(answer.receiptHandle).toBe('receiptHandle' in changed ? changed.receiptHandle : handle);
+    expect(door.broker.changed).toEqual([]);
+  });
+
+  it("takes a Node.js push consumer's tiny nack for the group's retry delay", async () => {
+    const beat = HeartbeatRequest.encode({
+      group: { name: 'workers', resourceNamespace: '' },
+      clientType: ClientType.PUSH_CONSUMER,
+    });
+    const node = { clientId: 'node-1', language: 'HTTP' };
+    const tiny = { invisibleDuration: { seconds: 0, nanos: 5_000_000 } };
+    await change(tiny, node); // Nobody knows yet what it is.
+    door.call('Heartbeat', beat.finish(), node);
+    await Promise.resolve();
+    await change(tiny, node);
+    await change({ invisibleDuration: { seconds: 2, nanos: 0 } }, node);
+    door.call('Heartbeat', beat.finish(), { clientId: 'java-1' });
+    await change(tiny, { clientId: 'java-1' });
+    const retryMs = retryDelayMs(defaultRetryPolicy, 3);
+    expect(door.broker.changed.map(({ invisibleMs }) => invisibleMs)).toEqual([5, retryMs, 2_000, 5]);
+  });
+});
+
+async function forward(changed: Record<string, unknown> = {}): Promise<number | undefined> {
+  const request = ForwardMessageToDeadLetterQueueRequest.fromPartial({
+    ...names,
+    receiptHandle: handle,
+    ...changed,
+  } as never);
+  const call = door.call(
+    'ForwardMessageToDeadLetterQueue',
+    ForwardMessageToDeadLetterQueueRequest.encode(request).finish(),
+  );
+  await call.untilEnd();
+  return ForwardMessageToDeadLetterQueueResponse.decode(call.items[0] as Buffer).status?.code;
+}
+
+describe('ForwardMessageToDeadLetterQueue', () => {
+  it('forwards, as often as it is asked', async () => {
+    expect([await forward(), await forward()]).toEqual([Code.OK, Code.OK]);
+    expect(door.broker.deadLetters).toEqual([{ receipt }, { receipt }]);
+    expect(door.messaging.counters.groupOut('orders', 'workers').deadLetters).toBe(2);
+  });
+
+  it("refuses the C++ client's empty handle with the code that it takes as done", async () => {
+    expect(await forward({ receiptHandle: '' })).toBe(Code.INVALID_RECEIPT_HANDLE);
+    expect(await forward({ receiptHandle: 'garbage' })).toBe(Code.INVALID_RECEIPT_HANDLE);
+  });
+});

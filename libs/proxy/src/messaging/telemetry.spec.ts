@@ -1,0 +1,243 @@
+import { type RetryPolicy, defaultRetryPolicy } from '@cometmq/model';
+import { ClientType, Code, type Settings, TelemetryCommand } from '@cometmq/proto';
+
+import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
+import { strategyFor } from './settings.js';
+
+let door: DoorFixture;
+beforeEach(async () => {
+  door = await openDoor();
+  door.naming.topic('orders');
+  door.naming.group('workers');
+});
+afterEach(() => door.stop());
+
+const command = (settings: Record<string, unknown>): Uint8Array =>
+  TelemetryCommand.encode(
+    TelemetryCommand.fromPartial({ command: { $case: 'settings', value: settings } } as never),
+  ).finish();
+
+const producer = (topics: string[]): Record<string, unknown> => ({
+  clientType: ClientType.PRODUCER,
+  accessPoint: { scheme: 1, addresses: [{ host: '127.0.0.1', port: 8081 }] },
+  requestTimeout: { seconds: 3 },
+  userAgent: { language: 1, version: '5.0.8', platform: 'p', hostname: 'h' },
+  backoffPolicy: { maxAttempts: 9 },
+  pubSub: {
+    $case: 'publishing',
+    value: { topics: topics.map((name) => ({ name, resourceNamespace: 'ns' })), validateMessageType: false },
+  },
+});
+
+const consumer = (
+  change: Record<string, unknown> = {},
+  clientType: number = ClientType.PUSH_CONSUMER,
+): Record<string, unknown> => ({
+  clientType,
+  pubSub: {
+    $case: 'subscription',
+    value: {
+      group: { name: 'workers', resourceNamespace: 'ns' },
+      subscriptions: [{ topic: { name: 'orders' }, expression: { type: 1, expression: 'A' } }],
+      ...change,
+    },
+  },
+});
+
+async function open(settings: Record<string, unknown>, options?: CallOptions): Promise<FakeCall> {
+  const call = door.call('Telemetry', command(settings), options);
+  await call.until(1);
+  return call;
+}
+
+function heard(call: FakeCall, index = 0): { code: number | undefined; settings: Settings | undefined } {
+  const { status, command: said } = TelemetryCommand.decode(call.items[index] as Buffer);
+  return { code: status?.code, settings: said?.$case === 'settings' ? said.value : undefined };
+}
+
+it('completes the settings of a producer', async () => {
+  const call = await open(producer(['orders']));
+  expect(heard(call)).toMatchObject({
+    code: Code.OK,
+    settings: {
+      clientType: ClientType.PRODUCER,
+      accessPoint: { addresses: [{ host: '127.0.0.1', port: 8081 }] },
+      requestTimeout: { seconds: 3 },
+      userAgent: { hostname: 'h' },
+      backoffPolicy: {
+        maxAttempts: 3,
+        strategy: {
+          $case: 'exponentialBackoff',
+          value: { initial: { seconds: 0, nanos: 10_000_000 }, max: { seconds: 1, nanos: 0 }, multiplier: 2 },
+        },
+      },
+      pubSub: {
+        $case: 'publishing',
+        value: {
+          maxBodySize: 4_194_304,
+          validateMessageType: true,
+          topics: [{ name: 'orders', resourceNamespace: 'ns' }],
+        },
+      },
+      metric: { on: false },
+    },
+  });
+  expect(call.ended).toBe(false);
+  expect(door.messaging.sessions.get('client-1')?.publishes).toEqual(['orders']);
+});
+
+it('answers a producer without topics, and topics that do not exist', async () => {
+  expect(heard(await open(producer([]))).code).toBe(Code.OK);
+  expect(heard(await open(producer(['nobody']))).code).toBe(Code.OK);
+});
+
+it('completes the settings of a consumer with every field that some client needs', async () => {
+  const call = await open(consumer());
+  expect(heard(call)).toMatchObject({
+    code: Code.OK,
+    settings: {
+      backoffPolicy: { maxAttempts: 17, strategy: { $case: 'customizedBackoff' } },
+      pubSub: {
+        $case: 'subscription',
+        value: {
+          group: { name: 'workers', resourceNamespace: 'ns' },
+          subscriptions: [{ topic: { name: 'orders' }, expression: { type: 1, expression: 'A' } }],
+          fifo: false,
+          receiveBatchSize: 32,
+          longPollingTimeout: { seconds: 20, nanos: 0 },
+          liteSubscriptionQuota: 2000,
+          maxLiteTopicSize: 64,
+        },
+      },
+      metric: { on: false },
+    },
+  });
+});
+
+it.each([
+  ['JAVA', 'customized', 'customizedBackoff'],
+  ['JAVA', 'exponential', 'exponentialBackoff'],
+  ['HTTP', 'customized', 'exponentialBackoff'],
+  ['HTTP', 'exponential', 'exponentialBackoff'],
+  ['PYTHON', 'exponential', 'customizedBackoff'],
+  ['CPP', 'exponential', 'customizedBackoff'],
+  ['CPP', 'customized', 'customizedBackoff'],
+] as const)('gives %s a back-off that it knows when the group has a %s one', (language, kind, strategy) => {
+  const policy: RetryPolicy =
+    kind === 'customized' ? defaultRetryPolicy : { kind, initialMs: 1_500, maxMs: 20_000, multiplier: 2 };
+  const made = strategyFor(language, policy, 17);
+  expect(made?.$case).toBe(strategy);
+  if (made?.$case === 'customizedBackoff' && kind === 'exponential') {
+    expect(made.value.next.map(({ seconds, nanos }) => [seconds, nanos])).toEqual([
+      [2, 0],
+      [3, 0],
+      [6, 0],
+      [12, 0],
+      [20, 0],
+    ]);
+  }
+  if (made?.$case === 'exponentialBackoff' && kind === 'customized') expect(made.value.max?.seconds).toBe(7200);
+});
+
+it.each([
+  ['neither publishing nor subscription', { clientType: 1 }, Code.BAD_REQUEST],
+  ['an illegal topic', producer(['a b']), Code.ILLEGAL_TOPIC],
+  ['an illegal subscription', consumer({ subscriptions: [{ topic: { name: '' } }] }), Code.ILLEGAL_TOPIC],
+  ['an illegal group', consumer({ group: { name: 'a b' } }), Code.ILLEGAL_CONSUMER_GROUP],
+  [
+    'an SQL filter',
+    consumer({ subscriptions: [{ topic: { name: 'orders' }, expression: { type: 2, expression: 'a = 1' } }] }),
+    Code.UNSUPPORTED,
+  ],
+  ['a lite consumer', consumer({}, ClientType.LITE_PUSH_CONSUMER), Code.UNSUPPORTED],
+])('rejects %s with only a status, and ends the stream', async (_what, settings, code) => {
+  const call = await open(settings);
+  expect(heard(call)).toEqual({ code, settings: undefined });
+  expect([call.ended, call.failure]).toEqual([true, undefined]);
+});
+
+it('rejects strangers, garbage, and unknown groups where none are made', async () => {
+  expect(heard(await open(producer([]), { clientId: '' })).code).toBe(Code.CLIENT_ID_REQUIRED);
+  const garbage = door.call('Telemetry', Buffer.from([0x12, 0x7f]));
+  expect(heard(garbage)).toEqual({ code: Code.BAD_REQUEST, settings: undefined });
+  door.naming.createsGroups = false;
+  expect(heard(await open(consumer({ group: { name: 'strange' } }))).code).toBe(Code.CONSUMER_GROUP_NOT_FOUND);
+});
+
+it('skips commands that it does not know, and answers each settings command in order', async () => {
+  const call = door.call('Telemetry', new Uint8Array(0));
+  call.say(
+    TelemetryCommand.encode(
+      TelemetryCommand.fromPartial({ command: { $case: 'verifyMessageResult', value: { nonce: 'n' } } }),
+    ).finish(),
+  );
+  call.say(command(consumer({ group: { name: 'fresh' } })));
+  call.say(command(producer(['orders'])));
+  await call.until(2);
+  expect(call.items.length).toBe(2);
+  expect(heard(call, 0).settings?.pubSub?.$case).toBe('subscription');
+  expect(heard(call, 1).settings?.pubSub?.$case).toBe('publishing');
+  expect(call.ended).toBe(false);
+});
+
+it('keeps the session when the stream ends, and the newest of two streams', async () => {
+  const first = await open(consumer());
+  const second = await open(consumer());
+  const session = door.messaging.sessions.get('client-1');
+  const newest = session?.stream;
+  first.hangUp();
+  expect(first.ended).toBe(true);
+  expect(session?.stream).toBe(newest);
+  second.cancel();
+  expect(session?.stream).toBeUndefined();
+  expect(door.messaging.sessions.get('client-1')).toBe(session);
+});
+
+it('ends its streams when the door closes', async () => {
+  const call = await open(consumer());
+  door.messaging.drain();
+  expect(call.ended).toBe(true);
+});
+
+describe('sessions', () => {
+  const reported = (): unknown =>
+    door.broker.reports
+      .at(-1)
+      ?.sessions.map(({ clientId, groupId, subscriptions }) => ({ clientId, groupId, subscriptions }));
+
+  it('are reported to every broker soon after a change, and every few seconds', async () => {
+    const second = door.addBroker('broker-1');
+    await open(consumer());
+    door.clock.advance(20);
+    const orders = door.naming.topics.get('orders')?.id;
+    const workers = door.naming.groups.get('workers')?.id;
+    expect(reported()).toEqual([
+      {
+        clientId: 'client-1',
+        groupId: workers,
+        subscriptions: [{ topicId: orders, filter: { type: 'tag', expression: 'A' } }],
+      },
+    ]);
+    expect(second.reports.at(-1)).toEqual(door.broker.reports.at(-1));
+    const count = door.broker.reports.length;
+    door.clock.advance(5_000);
+    expect(door.broker.reports.length).toBe(count + 1);
+    await open(consumer()); // Nothing new.
+    door.clock.advance(100);
+    expect(door.broker.reports.length).toBe(count + 1);
+    await open(consumer({ subscriptions: [] }));
+    door.clock.advance(100);
+    expect(reported()).toEqual([{ clientId: 'client-1', groupId: workers, subscriptions: [] }]);
+  });
+
+  it('end 120 s after the last request of any kind', async () => {
+    await open(consumer());
+    door.clock.advance(119_000);
+    door.call('SendMessage', new Uint8Array(0)); // Refused, and a sign of life.
+    door.clock.advance(119_000);
+    expect(door.messaging.sessions.size).toBe(1);
+    door.clock.advance(7_000);
+    expect(door.messaging.sessions.size).toBe(0);
+    expect(reported()).toEqual([]);
+  });
+});

@@ -1,0 +1,39 @@
+import { Code, Status } from '@cometmq/proto';
+import { MqError, errorCodes } from '@cometmq/shared';
+
+import { commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes, statusOnly, wireCode } from './status.js';
+
+const headings = [
+  Code.PAYMENT_REQUIRED,
+  Code.NOT_FOUND,
+  Code.PAYLOAD_TOO_LARGE,
+  Code.PRECONDITION_FAILED,
+  Code.INTERNAL_ERROR,
+];
+
+it('turns every error into a code that clients know, never 0 and never a class heading', () => {
+  const known = new Set<number>(Object.values(Code));
+  for (const code of errorCodes) {
+    expect(known.has(wireCode[code])).toBe(true);
+    expect(wireCode[code]).toBeGreaterThan(Code.OK);
+    expect(headings).not.toContain(wireCode[code]);
+  }
+});
+
+it('writes what the generated decoder reads', () => {
+  for (const outcome of [ok, outcomeOf(new MqError('ILLEGAL_TOPIC', 'ungültig ☃')), { code: Code.OK, message: '' }]) {
+    const out = Buffer.alloc(statusFieldBytes(outcome));
+    expect(putStatusField(out, 0, outcome, 0x1a)).toBe(out.length);
+    expect(out[0]).toBe(0x1a);
+    expect(Status.decode(out.subarray(2))).toEqual(outcome);
+    expect(Status.decode(statusOnly(outcome).subarray(2))).toEqual(outcome);
+  }
+});
+
+it('joins results', () => {
+  const bad = outcomeOf(new MqError('ILLEGAL_TOPIC', 'x'));
+  expect(commonOutcome([ok, ok])).toBe(ok);
+  expect(commonOutcome([bad, bad])).toBe(bad);
+  expect(commonOutcome([ok, bad]).code).toBe(Code.MULTIPLE_RESULTS);
+  expect(commonOutcome([]).code).toBe(Code.INTERNAL_SERVER_ERROR);
+});

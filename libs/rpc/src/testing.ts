@@ -1,0 +1,3 @@
+export * from './testing/echo.js';
+export * from './testing/raw-h2-client.js';
+export { loopback } from './testing/loopback.js';
