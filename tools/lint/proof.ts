@@ -47,6 +47,8 @@ const proofs: readonly Proof[] = [
   { file: model, text: `export const x = import('node:net');`, rule: 'no-restricted-syntax' },
   { file: model, text: `export * from 'node:http2';`, rule: 'no-restricted-imports' },
   { file: rpc, text: `export { connect } from 'node:tls';` },
+  { file: model, text: `export { connect } from 'node:net';`, rule: 'no-restricted-imports' },
+  { file: model, text: `export { isIP } from 'node:net';` },
   { file: rpc, text: `export * from 'node:fs';`, rule: 'no-restricted-imports' },
   { file: shared, text: `export const x = Date.now();` },
   { file: shared, text: `export * from 'node:fs';`, rule: 'no-restricted-imports' },

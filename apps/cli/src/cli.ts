@@ -36,7 +36,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<Exi
     }
     const error = MqError.from(caught);
     world.err(`comet: ${visible(error.reason)}${hint(error)}\n`);
-    if (error.code === 'INTERNAL' && error.cause !== undefined) world.err(`${visible(String(error.cause))}\n`);
+    if (error.code === 'INTERNAL' && error.cause instanceof Error) world.err(`${visible(error.cause.message)}\n`);
     return exitCodeOf(error.code);
   }
 }
@@ -66,7 +66,7 @@ function program(world: World, act: Act): Command {
     .exitOverride()
     .showHelpAfterError('(--help shows what there is)')
     .configureOutput({ writeOut: (text) => world.out(text), writeErr: (text) => world.err(text) })
-    .addHelpText('afterAll', exitCodeHelp);
+    .addHelpText('after', exitCodeHelp);
   examples(
     comet,
     'comet topic create orders',

@@ -70,10 +70,13 @@ function strange(status: number, url: string): MqError {
   return new MqError(code, `${url} answered ${status}, but not as the REST API of CometMQ does`);
 }
 
-/** fetch hides why behind a cause. */
+/** fetch hides why behind a cause, and where a name has several addresses behind the first of several. */
 function reasonOf(caught: unknown): string {
-  if (!(caught instanceof Error)) return String(caught);
-  const { cause } = caught;
-  if (cause instanceof AggregateError) return reasonOf(cause.errors[0]);
-  return cause instanceof Error ? cause.message || cause.name : caught.message;
+  const { message, cause, errors } = (caught ?? {}) as {
+    message?: string;
+    cause?: unknown;
+    errors?: readonly unknown[];
+  };
+  if (errors?.[0] !== undefined) return reasonOf(errors[0]);
+  return cause === undefined ? message || String(caught) : reasonOf(cause);
 }

@@ -379,35 +379,39 @@ const arbitraryEvent: fc.Arbitrary<Event> = fc.oneof(
     weight: 6,
     arbitrary: fc
       .tuple(queue, tagList)
-      .map(([q, list]) => event(`send ${q} ${list}`, (w) => w.queues[q]?.send(...list))),
+      .map(([q, list]) => event(`send ${q} ${list.join()}`, (w) => w.queues[q]?.send(...list))),
   },
   {
     weight: 14,
     arbitrary: fc
       .tuple(who, fc.integer({ min: 1, max: 32 }), scans, order)
       .map(([m, max, scan, list]) =>
-        event(`pop ${m.client} ${max} scan ${scan} of ${list}`, (w) => w.pop(m, max, scan, list)),
+        event(`pop ${m.client} ${max} scan ${scan} of ${list.join()}`, (w) => w.pop(m, max, scan, list)),
       ),
   },
-  { weight: 8, arbitrary: picks.map((chosen) => event(`ack ${chosen}`, (w) => w.ack(pick(w, chosen)))) },
+  { weight: 8, arbitrary: picks.map((chosen) => event(`ack ${chosen.join()}`, (w) => w.ack(pick(w, chosen)))) },
   {
     weight: 4,
     arbitrary: fc
       .tuple(picks, fc.constantFrom(0, 5000, 90_000))
-      .map(([chosen, ms]) => event(`change ${chosen} +${ms}`, (w) => w.set(pick(w, chosen), w.nowMs + ms, false))),
+      .map(([chosen, ms]) =>
+        event(`change ${chosen.join()} +${ms}`, (w) => w.set(pick(w, chosen), w.nowMs + ms, false)),
+      ),
   },
   {
     weight: 3,
     arbitrary: fc
       .tuple(picks, fc.constantFrom(0, 2000))
-      .map(([chosen, ms]) => event(`hand back ${chosen} +${ms}`, (w) => w.set(pick(w, chosen), w.nowMs + ms, true))),
+      .map(([chosen, ms]) =>
+        event(`hand back ${chosen.join()} +${ms}`, (w) => w.set(pick(w, chosen), w.nowMs + ms, true)),
+      ),
   },
   { weight: 6, arbitrary: steps.map((ms) => event(`tick ${ms}`, (w) => void (w.nowMs += ms))) },
   {
     weight: 3,
     arbitrary: fc
       .subarray([...members])
-      .map((living) => event(`renew ${living.map((m) => m.client)}`, (w) => w.renew(living))),
+      .map((living) => event(`renew ${living.map((m) => m.client).join()}`, (w) => w.renew(living))),
   },
   { weight: 2, arbitrary: who.map((m) => event(`gone ${m.client}`, (w) => w.gone(m))) },
   {

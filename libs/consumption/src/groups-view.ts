@@ -245,6 +245,13 @@ export class GroupsView {
     return nextMs === Infinity ? undefined : nextMs;
   }
 
+  /** True: nobody of the group will be given the message (again). False also for what it has not looked at yet. */
+  isDone(groupId: GroupId, message: QueuedMessage): boolean {
+    this.pieces.settle();
+    const progress = this.directory.find(groupId, message.topicId, message.queueId);
+    return !!progress && message.offset < progress.frontier && progress.openBlock(message.offset) < 0;
+  }
+
   figures(groupId: GroupId, topicId: TopicId, queueId: QueueId): ProgressFigures | undefined {
     this.pieces.settle();
     const progress = this.directory.find(groupId, topicId, queueId);

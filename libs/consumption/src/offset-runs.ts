@@ -57,9 +57,11 @@ export class OffsetRuns {
     }
   }
 
+  /** Not to be changed. */
   static read(from: ByteReader): OffsetRuns {
-    const runs = new OffsetRuns();
     const length = from.whole();
+    if (length === 0) return none;
+    const runs = new OffsetRuns();
     let at = 0;
     for (let i = 0; i < length; i += 1) {
       const start = at + from.signed();
@@ -72,3 +74,5 @@ export class OffsetRuns {
     return runs;
   }
 }
+
+const none = new OffsetRuns();

@@ -15,6 +15,7 @@ import type { QueueProgress } from './queue-progress.js';
 const entriesMax = 64;
 /** Parked tags that may have lost their last reader, looked at in a request. */
 const orphanTagsMax = 4;
+/** Dead letters told in a request; the rest is told when these are moved. */
 const deadLettersMax = 64;
 
 export function decidePop(
@@ -40,6 +41,7 @@ class Pop {
   private scanLeft: number;
   private parked = 0;
   private held = false;
+  private leftOut = false;
   private nextDueMs = Infinity;
   private needs: EntriesNeeded | undefined;
 
@@ -98,7 +100,7 @@ class Pop {
       handed: this.handed,
       deadLetters: this.deadLetters,
       parked: this.parked,
-      exhausted: !this.stopped && this.needs === undefined,
+      exhausted: !this.stopped && !this.leftOut && this.needs === undefined,
       throttled: this.held,
       nextDueMs: this.nextDueMs === Infinity ? undefined : this.nextDueMs,
       needs: this.needs,
@@ -112,11 +114,13 @@ class Pop {
     for (let i = 0; i < due.length; i += 1) {
       const offset = due.at(i);
       if (!progress.isDue(offset, nowMs)) continue;
+      const attempt = progress.attemptOf(offset);
+      // More of them than can be moved at once must not keep the others back.
+      if (attempt >= attemptsMax && this.leaveOut()) continue;
       const index = this.entryOf(offset, due.length - i);
       if (this.stopped) return;
       if (index < 0) continue;
       const entries = this.entries as QueueEntries;
-      const attempt = progress.attemptOf(offset);
       const tagHash = entries.tagHash(index);
       if (attempt >= attemptsMax) this.deadLetter(offset, entries.position(index), attempt);
       else if (filter.all || filter.wants(tagHash)) this.hand(offset, attempt + 1, index, tagHash);
@@ -134,10 +138,11 @@ class Pop {
       for (let i = 0; list && i < list.length; i += 1) {
         const offset = list.at(i);
         if (!progress.isParked(offset)) continue;
+        const attempt = progress.attemptOf(offset);
+        if (attempt >= attemptsMax && this.leaveOut()) continue;
         const index = this.entryOf(offset, entriesMax);
         if (this.stopped) return;
         if (index < 0) continue;
-        const attempt = progress.attemptOf(offset);
         if (attempt >= attemptsMax) this.deadLetter(offset, (this.entries as QueueEntries).position(index), attempt);
         else this.hand(offset, attempt + 1, index, tagHash);
         if (this.stopped) return;
@@ -239,10 +244,15 @@ class Pop {
     return false;
   }
 
+  private leaveOut(): boolean {
+    if (this.deadLetters.length < deadLettersMax) return false;
+    this.leftOut = true;
+    return true;
+  }
+
   private deadLetter(offset: number, position: LogPosition, attempt: number): void {
     const { topicId, queueId } = this.queue as PopQueue;
     this.deadLetters.push({ topicId, queueId, offset: offset as QueueOffset, position, attempt });
-    if (this.deadLetters.length >= deadLettersMax) this.stopped = true;
   }
 
   /** Where in `entries` the offset stands; -1: not in memory. Counts as looked at; stops at the limit. */

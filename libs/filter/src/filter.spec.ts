@@ -1,5 +1,5 @@
 import { hashText } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { type MqError } from '@cometmq/shared';
 import * as fc from 'fast-check';
 
 import { compileFilter, expressionLengthMax } from './index.js';

@@ -507,6 +507,29 @@ describe('while the store is away', () => {
     expect(heard.kinds()).toBe('snapshot topic topic');
   });
 
+  it('an operation returns only when its change has come back by the watch', async () => {
+    const { open, store, clock } = await house();
+    const faulty = new FaultyStore(store);
+    const naming = await open({ store: faulty });
+    const heard = follow(naming);
+    faulty.stopHearing();
+    let returned = false;
+    const made = naming.ensureTopic('t').finally(() => (returned = true));
+    await until('it is made', async () => (await store.get('topics/t')) !== undefined);
+    for (let i = 0; i < 50; i += 1) await Promise.resolve();
+    expect(returned).toBe(false);
+    faulty.comeBack();
+    await made;
+    expect(heard.kinds()).toBe('snapshot topic');
+
+    faulty.stopHearing();
+    const late = fault(naming.ensureTopic('u'));
+    await until('it is made', async () => (await store.get('topics/u')) !== undefined);
+    await until('it waits', () => clock.timersWaiting > 0);
+    clock.advance(60_000);
+    expect((await late).code).toBe('UNAVAILABLE');
+  });
+
   it('finds at the next try what was made though its answer was lost', async () => {
     const { open, store } = await house();
     const faulty = new FaultyStore(store);

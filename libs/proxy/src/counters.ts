@@ -2,7 +2,7 @@
  * What the front door counts, in plain numbers that only grow; telemetry reads them when somebody asks. Series exist
  * only for topics and groups that exist, so a stranger can't make them many.
  */
-import { MessageType } from '@cometmq/model';
+import { type MessageType } from '@cometmq/model';
 
 export const latencyBoundsMs = [1, 3, 5, 7, 10, 100, 1000, 2000, 3000] as const;
 export const sizeBoundsBytes = [1024, 4096, 524_288, 1_048_576, 2_097_152, 4_194_304] as const;
@@ -72,7 +72,7 @@ export class MessagingCounters {
 
   topicIn(topic: string, type: MessageType): TopicIn {
     let types = this.in.get(topic);
-    if (!types) this.in.set(topic, (types = new Map()));
+    if (!types) this.in.set(topic, (types = new Map<MessageType, TopicIn>()));
     let series = types.get(type);
     if (!series) types.set(type, (series = new TopicIn()));
     return series;
@@ -80,7 +80,7 @@ export class MessagingCounters {
 
   groupOut(topic: string, group: string): GroupOut {
     let groups = this.out.get(topic);
-    if (!groups) this.out.set(topic, (groups = new Map()));
+    if (!groups) this.out.set(topic, (groups = new Map<string, GroupOut>()));
     let series = groups.get(group);
     if (!series) groups.set(group, (series = new GroupOut()));
     return series;
@@ -88,7 +88,7 @@ export class MessagingCounters {
 
   rpc(method: string, code: number): RpcSeries {
     let codes = this.rpcs.get(method);
-    if (!codes) this.rpcs.set(method, (codes = new Map()));
+    if (!codes) this.rpcs.set(method, (codes = new Map<number, RpcSeries>()));
     let series = codes.get(code);
     if (!series) codes.set(code, (series = new RpcSeries(method, code)));
     return series;

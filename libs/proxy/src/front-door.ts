@@ -88,8 +88,8 @@ export class FrontDoor {
     this.checkedFilters.add(key);
   }
 
-  giveUpMs(call: CallContext): number {
-    return giveUpMs(this.clock.monotonicMs(), call.deadlineMs, this.limits.requestMsMax);
+  giveUpMs(call: CallContext, nowMs = this.clock.monotonicMs()): number {
+    return giveUpMs(nowMs, call.deadlineMs, this.limits.requestMsMax);
   }
 
   /** Counts a call in. @throws MqError TOO_MANY_REQUESTS */

@@ -78,9 +78,9 @@ export class SessionRegistry {
   }
 
   /** The client was heard of. Does nothing for a stranger: a session begins with what says more. */
-  touch(clientId: string): void {
+  touch(clientId: string, nowMs: number): void {
     const session = this.sessions.get(clientId);
-    if (session) session.lastSeenMs = this.parts.clock.monotonicMs();
+    if (session) session.lastSeenMs = nowMs;
   }
 
   /** @throws MqError TOO_MANY_REQUESTS */
@@ -102,7 +102,7 @@ export class SessionRegistry {
   join(session: ClientSession, group: string): Map<string, FilterExpression> {
     let topics = session.groups.get(group);
     if (!topics) {
-      session.groups.set(group, (topics = new Map()));
+      session.groups.set(group, (topics = new Map<string, FilterExpression>()));
       this.changed();
     }
     return topics;

@@ -47,7 +47,7 @@ export async function benchAppend(
     let counting = false;
     const waits: number[] = [];
     log.onDurable(() => (batches += 1));
-    const stopAt = { ms: Infinity };
+    let enough = false;
     await new Promise<void>((finished) => {
       let open = 0;
       const send = (): void => {
@@ -70,7 +70,7 @@ export async function benchAppend(
           open -= 1;
           if (counting) done += 1;
           if (sampledMs > 0 && counting) waits.push(clock.monotonicMs() - sampledMs);
-          if (clock.monotonicMs() < stopAt.ms) send();
+          if (!enough) send();
           else if (open === 0) finished();
         });
       };
@@ -79,7 +79,7 @@ export async function benchAppend(
         counting = true;
         batches = 0;
         begin = { ms: clock.monotonicMs(), cpu: process.cpuUsage() };
-        stopAt.ms = begin.ms + seconds * 1_000;
+        clock.after(seconds * 1_000, () => (enough = true));
       });
       keepAlive = setInterval(() => undefined, 1_000);
     });

@@ -181,7 +181,7 @@ describe('MessageStore against a model', () => {
     return model;
   };
 
-  it.each(seeds(40))('keeps its queues through crashes (seed %i)', async (seed) => {
+  it.each(seeds(20))('keeps its queues through crashes (seed %i)', async (seed) => {
     const chance = new Prng(seed);
     const checkpoints = new MemoryCheckpointStore();
     const disk0 = new MemoryDisk();

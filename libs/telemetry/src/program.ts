@@ -1,4 +1,13 @@
-import { MqError, readConfig, run, type Declared, type Part, type Settings, type Values } from '@cometmq/shared';
+import {
+  MqError,
+  readConfig,
+  run,
+  systemClock,
+  type Declared,
+  type Part,
+  type Settings,
+  type Values,
+} from '@cometmq/shared';
 
 import { createLogger, type Logger, type LogLevel } from './logger.js';
 
@@ -52,8 +61,7 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
       signals += 1;
       if (signals > 1) process.exit(130);
       log.info({ signal }, 'stopping');
-      const overdue = setTimeout(() => process.exit(1), stopMsMax);
-      overdue.unref();
+      systemClock.after(stopMsMax, () => process.exit(1));
       resolve();
     };
     process.on('SIGTERM', onSignal);
@@ -68,7 +76,9 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
     });
     parts = program.build(values, { log, fatal });
   });
-  const alive = setInterval(() => undefined, 60_000); // Parts may unref what they wait with.
+  // What parts wait with does not keep a process alive; this does, whatever time it is.
+  // eslint-disable-next-line no-restricted-globals -- no timer: nothing ever happens when it fires
+  const alive = setInterval(() => undefined, 60_000);
   try {
     await run(parts, until, () => {
       log.info({}, 'ready');
@@ -80,7 +90,7 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
   clearInterval(alive);
   if (failure) {
     process.stderr.write(`${program.declared.program}: ${failure.reason}\n`);
-    if (failure.cause !== undefined) log.error({ cause: String(failure.cause) }, 'the cause');
+    if (failure.cause instanceof Error) log.error({ cause: failure.cause.message }, 'the cause');
   }
   process.exit(failure ? 1 : 0);
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { MqError } from '@cometmq/shared';
 
-import { localContext, type Context } from '../contexts.js';
+import { apiUrl, hostPort, localContext, type Context } from '../contexts.js';
 import type { View } from '../printer.js';
 import { examples, type Act } from '../session.js';
 
@@ -37,8 +37,7 @@ export function contextCommands(comet: Command, act: Act): void {
     .action(
       act((session, name: string, { use }: { use?: boolean }) => {
         const { api = localContext.api, endpoint = localContext.endpoint, tls = false, ca } = session.options;
-        // As another flag would be understood.
-        const target = { ...localContext, api, endpoint, tls, ...(ca !== undefined && { ca }) };
+        const target = { api: apiUrl(api), endpoint: hostPort(endpoint), tls, ...(ca !== undefined && { ca }) };
         session.contexts.put(name, target);
         if (use) session.contexts.use(name);
         session.note(`context "${name}" is remembered${use ? ' and in use' : ''}`);

@@ -83,8 +83,8 @@ function addSend(parent: Command, act: Act): void {
     .option('-f, --file <path>', 'take the body from a file')
     .option('-l, --lines', 'each line of the input is a message')
     .option('-t, --tag <tag>', 'tag to filter by')
-    .option('-k, --key <key>', 'key to find it by; may be given again', collect, [])
-    .option('-p, --property <name=value>', 'property; may be given again', collectProperty, new Map<string, string>())
+    .option('-k, --key <key>', 'key to find it by; may be given again', collect)
+    .option('-p, --property <name=value>', 'property; may be given again', collectProperty)
     .option('-n, --count <n>', 'send it so many times', wholeNumber(1, 1_000_000), 1)
     .action(
       act((session, topic: string, body: string | undefined, options: SendOptions) =>
@@ -301,12 +301,12 @@ function filterOf(expression: string | undefined): { type: 'tag'; expression: st
   return { type: 'tag', expression: expression ?? '*' };
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 
 /** @throws MqError CONFIG */
-function collectProperty(pair: string, before: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+function collectProperty(pair: string, before: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
   const equals = pair.indexOf('=');
   if (equals < 1) throw new MqError('CONFIG', `--property ${pair}: must be name=value`);
   return new Map([...before, [pair.slice(0, equals), pair.slice(equals + 1)]]);

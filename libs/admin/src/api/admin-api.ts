@@ -41,9 +41,9 @@ function serveWhenAsked(app: FastifyInstance, build: () => Promise<FastifyInstan
   let documented: Promise<FastifyInstance> | undefined;
   const forward = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     documented ??= build();
-    const { routing } = await documented;
+    const pages = await documented;
     reply.hijack();
-    routing(request.raw, reply.raw);
+    pages.routing(request.raw, reply.raw);
     return reply;
   };
   for (const url of ['/openapi.json', '/docs', '/docs/*']) app.get(url, forward);

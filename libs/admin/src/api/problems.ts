@@ -1,4 +1,4 @@
-import { MqError, type ErrorCode } from '@cometmq/shared';
+import { type MqError, type ErrorCode } from '@cometmq/shared';
 
 /**
  * Every error of the API is one problem document (RFC 9457), application/problem+json. `code` is the house's own and

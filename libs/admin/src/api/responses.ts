@@ -17,7 +17,7 @@ const problems: Readonly<Record<number, Schema>> = {
 /** The answers of a route: the good one, and the problems it may have. */
 export function answers(
   good: { readonly status: number; readonly schema?: string; readonly description: string },
-  ...bad: (keyof typeof problems & number)[]
+  ...bad: (keyof typeof problems)[]
 ): Record<number, Schema> {
   const { status, schema, description } = good;
   const named = [...new Set([...bad, 503, 504])];

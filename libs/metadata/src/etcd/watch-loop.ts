@@ -87,7 +87,7 @@ export class WatchLoop {
   private take(response: IWatchResponse): void {
     this.heard = true;
     if (response.canceled) {
-      
+      if (Number(response.compact_revision) > 0) this.nextRevision = undefined;
       return this.again(new MqError('UNAVAILABLE', `etcd cancelled the watch: ${response.cancel_reason}`));
     }
     if (response.created) {

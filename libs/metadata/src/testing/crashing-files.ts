@@ -15,7 +15,7 @@ interface Node {
 /**
  * A folder in memory that loses what was not synced. Operation number `cutAt` is the last: it may have happened in
  * part. `afterCrash` gives what the disk then holds: unsynced bytes in any part, torn or missing or zero in the middle, and of
- * the names changed since the last sync of the folder any first part of the changes.
+ * the changes of names since the last sync of the folder any.
  */
 export class CrashingFiles implements MetadataFiles {
   readonly place = 'memory';
@@ -99,7 +99,7 @@ export class CrashingFiles implements MetadataFiles {
   afterCrash(chance: Prng): CrashingFiles {
     const next = new CrashingFiles();
     const names = new Map(this.safeNames);
-    for (const rename of this.renames.slice(0, chance.below(this.renames.length + 1))) rename(names);
+    for (const rename of this.renames) if (chance.chance(0.5)) rename(names);
     const left = new Map<Node, Uint8Array>();
     for (const [name, node] of names) {
       const bytes = left.get(node) ?? survivor(node, chance);

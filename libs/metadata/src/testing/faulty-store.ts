@@ -20,6 +20,7 @@ export class FaultyStore implements MetadataStore {
   /** The next commit is made, but its caller is told UNAVAILABLE. */
   loseNextAnswer = false;
   private away = false;
+  private deaf = false;
   private readonly watches = new Set<() => void>();
 
   constructor(private readonly store: MetadataStore) {}
@@ -36,8 +37,13 @@ export class FaultyStore implements MetadataStore {
     this.away = true;
   }
 
+  /** Calls go through, but watches hear nothing until it is back. */
+  stopHearing(): void {
+    this.deaf = true;
+  }
+
   comeBack(): void {
-    this.away = false;
+    this.away = this.deaf = false;
     for (const goOn of this.watches) goOn();
   }
 
@@ -75,7 +81,7 @@ export class FaultyStore implements MetadataStore {
     const stop = this.store.watch(
       prefix,
       (update) => {
-        if (this.away) missed.push(update);
+        if (this.away || this.deaf) missed.push(update);
         else listener(update);
       },
       after,

@@ -33,9 +33,9 @@ export function ackMessage(door: FrontDoor): UnaryHandler {
       const bytes = asBuffer(request);
       reader.reset(bytes, 0, bytes.length);
       const wanted = readAckRequest(reader);
-      const acks = new AckRequestCall(door, meter, startMs, reply, wanted, door.giveUpMs(call));
+      const acks = new AckRequestCall(door, meter, startMs, reply, wanted, door.giveUpMs(call, startMs));
       try {
-        door.sessions.touch(clientIdOf(call));
+        door.sessions.touch(clientIdOf(call), startMs);
         checkNames(door, wanted.group, wanted.topic);
         checkCount(door, wanted.entries.length);
         door.enter();

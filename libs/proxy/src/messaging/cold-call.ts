@@ -44,7 +44,7 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
     };
     try {
       const clientId = clientIdOf(call);
-      door.sessions.touch(clientId);
+      door.sessions.touch(clientId, startMs);
       const answer = handle(decode(door, request, bytes), { clientId, call });
       if (answer instanceof Promise) answer.then(succeed, fail);
       else succeed(answer);

@@ -33,22 +33,19 @@ export function deliveredItem(delivered: Delivered, handle: string, deadLetterTo
   const behind = message.length - parts.systemTo;
   const messageBytes = parts.systemTagAt + fieldBytes(systemBytes) + behind + renamed.length;
 
-  const copies = parts.systemTagAt <= copiedBytesMax;
-  const before = message.subarray(0, parts.systemTagAt);
-  const head = Buffer.allocUnsafe(1 + varintBytes(messageBytes));
-  const headBytes = putLength(head, 0, 0x12, messageBytes);
-  const middle = Buffer.allocUnsafe((copies ? headBytes + before.length : 0) + fieldBytes(systemBytes));
-  let at = 0;
-  if (copies) {
-    middle.set(head, 0);
-    middle.set(before, headBytes);
-    at = headBytes + before.length;
-  }
-  at = putLength(middle, at, 0x1a, systemBytes);
+  const copied = parts.systemTagAt <= copiedBytesMax ? parts.systemTagAt : 0;
+  const middle = Buffer.allocUnsafe(1 + varintBytes(messageBytes) + copied + fieldBytes(systemBytes));
+  const headBytes = putLength(middle, 0, 0x12, messageBytes);
+  message.copy(middle, headBytes, 0, copied);
+  let at = putLength(middle, headBytes + copied, 0x1a, systemBytes);
   message.copy(middle, at, parts.systemFrom, parts.systemTo);
-  suffix.put(middle, at + parts.systemTo - parts.systemFrom);
+  at += parts.systemTo - parts.systemFrom;
+  suffix.put(middle, at);
 
-  const chunks: Uint8Array[] = copies ? [middle] : [head, before, middle];
+  const chunks: Uint8Array[] =
+    copied === parts.systemTagAt
+      ? [middle]
+      : [middle.subarray(0, headBytes), message.subarray(0, parts.systemTagAt), middle.subarray(headBytes)];
   if (behind > 0) chunks.push(message.subarray(parts.systemTo));
   if (renamed.length > 0) chunks.push(renamed);
   return chunks;

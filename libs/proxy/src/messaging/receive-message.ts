@@ -34,7 +34,7 @@ export function receiveMessage(door: FrontDoor): ServerStreamHandler {
     let wanted: ReceiveRequest | undefined;
     try {
       const clientId = clientIdOf(call);
-      door.sessions.touch(clientId);
+      door.sessions.touch(clientId, stream.startMs);
       const bytes = asBuffer(request);
       reader.reset(bytes, 0, bytes.length);
       wanted = readReceiveRequest(reader);

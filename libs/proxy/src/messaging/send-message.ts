@@ -38,7 +38,7 @@ export function sendMessage(door: FrontDoor): UnaryHandler {
   return (request, call, reply) => {
     const startMs = door.clock.monotonicMs();
     try {
-      door.sessions.touch(clientIdOf(call));
+      door.sessions.touch(clientIdOf(call), startMs);
       const bytes = asBuffer(request);
       reader.reset(bytes, 0, bytes.length);
       const messages = walkSendRequest(reader);
@@ -97,7 +97,7 @@ class SendRequest {
     this.waiting = messages.length;
     this.outcomes = new Array<Outcome>(messages.length).fill(ok);
     this.offsets = new Array<number>(messages.length).fill(0);
-    this.giveUpMs = door.giveUpMs(call);
+    this.giveUpMs = door.giveUpMs(call, startMs);
     door.sends.inFlight += messages.length;
     door.sends.bytes += bytes.length;
   }

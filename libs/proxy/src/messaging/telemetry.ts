@@ -55,7 +55,7 @@ class TelemetryStream implements CommandStream {
     let command: TelemetryCommand['command'];
     try {
       this.clientId = clientIdOf(this.call);
-      this.door.sessions.touch(this.clientId);
+      this.door.sessions.touch(this.clientId, startMs);
       ({ command } = decode(this.door, TelemetryCommand, bytes));
     } catch (caught) {
       this.reject(caught, startMs);

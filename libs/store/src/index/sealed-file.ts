@@ -17,6 +17,7 @@
  */
 import type { LogPosition } from '@cometmq/model';
 
+import { breath } from '../breath.js';
 import { getU64, putU64, viewOf } from '../bytes.js';
 import { checksum } from '../log/checksum.js';
 import { entryWords } from './index-entries.js';
@@ -35,11 +36,6 @@ export const entriesPerPage = pageBytes / runBytes;
 export const keysPerPage = pageBytes / 8;
 /** Loops over entries give way to the event loop after so many. */
 const sliceEntries = 32 * 1024;
-
-/** Rest between the slices of a long computation, so that the event loop goes on. */
-export function breath(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
 
 /** The file's bytes for a segment that ends at `end`. Every `prev` must be known. Gives way to the event loop. */
 export async function encodeIndex(index: SegmentIndex, end: LogPosition): Promise<Uint8Array[]> {

@@ -7,7 +7,7 @@
  */
 import type { LogPosition, QueueOffset } from '@cometmq/model';
 import { RecordKind } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, MqError } from '@cometmq/shared';
 
 import { isMissing, joinPath, replaceFile } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
@@ -31,6 +31,8 @@ export class SealedSegment {
   /** Topics that had live messages here when retention last looked; undefined: it has not looked. */
   liveTopics: ReadonlySet<number> | undefined;
   rebuilding: Promise<SealedHead> | undefined;
+  /** Unlinked: whoever still looks here finds nothing. */
+  gone = false;
   /** About to be unlinked: nothing may refer to its records any more. */
   leaving = false;
 
@@ -123,14 +125,14 @@ export class SegmentIndexes {
   segmentAt(position: LogPosition): number {
     if (position >= this.current.first) return this.current.first;
     for (const { index, end } of this.full) if (position >= index.first && position < end) return index.first;
-    const found = this.sealed[this.placeOf(position)];
+    const found = this.sealed[placeOf(this.sealed, position)];
     return found && position < found.end ? found.first : noSegment;
   }
 
   /** Whether a record at `position` will stay as long as something refers to it. */
   canRefer(position: LogPosition): boolean {
     const first = this.segmentAt(position);
-    return first !== noSegment && this.sealed[this.placeOf(position)]?.leaving !== true;
+    return first !== noSegment && this.sealed[placeOf(this.sealed, position)]?.leaving !== true;
   }
 
   get sealedSegments(): readonly SealedSegment[] {
@@ -143,6 +145,7 @@ export class SegmentIndexes {
   }
 
   async remove(segment: SealedSegment): Promise<void> {
+    segment.gone = true;
     this.sealed = this.sealed.filter((s) => s !== segment);
     this.heads.delete(segment.number);
     await this.disk.unlink(segment.path);
@@ -171,7 +174,7 @@ export class SegmentIndexes {
       if (!head) return this.scanLater(search, step.value, offset, max, limit);
       step = search.next(head);
     }
-    if (!step.value) return new IndexEntries(offset as QueueOffset, 0, 0, noWords, 0);
+    if (!step.value) return nothingAt(offset);
     const { segment, row } = step.value;
     const page = this.pages.get(pageKey(segment, runPage(row, offset)));
     return page ? entriesOf(step.value, offset, max, limit, page) : this.scanPage(step.value, offset, max, limit);
@@ -248,7 +251,7 @@ export class SegmentIndexes {
     };
     const hint = this.hints.get(hintKey);
     if (hint !== undefined) {
-      const from = this.placeOf(hint);
+      const from = placeOf(sealed, hint);
       for (let i = Math.max(0, from); i < sealed.length && i <= from + forwardMax; i += 1) {
         const found = yield* look(sealed[i] as SealedSegment);
         if (!found) continue;
@@ -275,7 +278,7 @@ export class SegmentIndexes {
     while (place >= low && low < high) {
       if (upper) {
         if (upper.row.prev === noSegment) return undefined;
-        place = Math.min(place, this.placeOf(upper.row.prev as LogPosition));
+        place = Math.min(place, placeOf(sealed, upper.row.prev as LogPosition));
         if (place < low || (sealed[place] as SealedSegment).first !== upper.row.prev) return undefined;
       }
       const found = yield* look(sealed[place] as SealedSegment);
@@ -296,15 +299,31 @@ export class SegmentIndexes {
     max: number,
     limit: LogPosition,
   ): Promise<IndexEntries> {
-    let step = search.next(await this.head(wanted));
-    while (!step.done) step = search.next(await this.head(step.value));
-    if (!step.value) return new IndexEntries(offset as QueueOffset, 0, 0, noWords, 0);
-    return this.scanPage(step.value, offset, max, limit);
+    let segment = wanted;
+    try {
+      let step = search.next(await this.head(wanted));
+      while (!step.done) {
+        segment = step.value;
+        step = search.next(await this.head(segment));
+      }
+      if (!step.value) return nothingAt(offset);
+      segment = step.value.segment;
+      return await this.scanPage(step.value, offset, max, limit);
+    } catch (caught) {
+      // Retention took the segment meanwhile, and so all that was asked for.
+      if (segment.gone) return nothingAt(offset);
+      throw caught;
+    }
   }
 
   private async scanPage(found: Found, offset: number, max: number, limit: LogPosition): Promise<IndexEntries> {
-    const page = await this.page(found.segment, runPage(found.row, offset));
-    return entriesOf(found, offset, max, limit, page);
+    try {
+      const page = await this.page(found.segment, runPage(found.row, offset));
+      return entriesOf(found, offset, max, limit, page);
+    } catch (caught) {
+      if (found.segment.gone) return nothingAt(offset);
+      throw caught;
+    }
   }
 
   private async keyEntries(segment: SealedSegment, hash: number): Promise<number[]> {
@@ -327,18 +346,6 @@ export class SegmentIndexes {
       if (low < keysPerPage) break;
     }
     return entries;
-  }
-
-  /** Index in `sealed` of the last segment that begins at or before `position`; -1: none does. */
-  private placeOf(position: LogPosition): number {
-    let low = 0;
-    let high = this.sealed.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.sealed[middle] as SealedSegment).first <= position) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
   }
 
   private async writeUpTo(first: LogPosition): Promise<void> {
@@ -425,6 +432,7 @@ export class SegmentIndexes {
 
   private async rebuildNow(segment: SealedSegment): Promise<SealedHead> {
     this.heads.delete(segment.number);
+    if (segment.gone) throw new MqError('NOT_FOUND', 'what was looked for has expired meanwhile');
     const index = new SegmentIndex(segment.first);
     await this.source.scan(segment.first, (record) => foldIntoIndex(index, record), segment.end);
     await this.resolvePrevs(segment, index);
@@ -460,6 +468,22 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
   if (kind === RecordKind.message) index.addKeys(topicId, record.payload);
   else index.addReference(referenceTarget(record.payload));
   return queue;
+}
+
+/** Index of the last segment that begins at or before `position`; -1: none does. */
+function placeOf(sealed: readonly SealedSegment[], position: LogPosition): number {
+  let low = 0;
+  let high = sealed.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sealed[middle] as SealedSegment).first <= position) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+function nothingAt(offset: number): IndexEntries {
+  return new IndexEntries(offset as QueueOffset, 0, 0, noWords, 0);
 }
 
 function indexName(first: LogPosition): string {

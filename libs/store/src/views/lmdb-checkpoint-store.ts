@@ -1,5 +1,6 @@
 /**
- * Checkpoints in one LMDB environment. A checkpoint is one transaction, committed and synced by LMDB's own thread;
+ * Checkpoints in one LMDB environment. A checkpoint is one transaction, filled in slices between which the event loop
+ * has its turn (nobody else writes here, so it may stay open), and committed and synced by LMDB's own thread;
  * the position it stands for is written with it under `metaKey`, so that state and position can never disagree.
  *
  * `overlappingSync` is off: LMDB then syncs within the commit, and a write that resolved is on disk.
@@ -10,12 +11,15 @@ import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
 
 import { getU64, putU64, viewOf } from '../bytes.js';
+import { breath } from '../breath.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
 
 /** Sorts before every view's pieces; no view can be named so. | version u8 | epoch u32 | position u64 | */
 const metaKey = '!checkpoint';
 const metaBytes = 13;
 const version = 1;
+/** Written in one go; then the event loop has its turn. About a millisecond. */
+const slicePieces = 512;
 
 export class LmdbCheckpointStore implements CheckpointStore {
   private readonly db: RootDatabase<Uint8Array, string>;
@@ -54,10 +58,13 @@ export class LmdbCheckpointStore implements CheckpointStore {
     meta[0] = version;
     view.setUint32(1, epoch, true);
     putU64(view, 5, position);
-    await this.db.batch(() => {
-      for (const { key, value } of changes) {
-        if (value) void this.db.put(key, value);
-        else void this.db.remove(key);
+    await this.db.transaction(async () => {
+      for (let from = 0; from < changes.length; from += slicePieces) {
+        if (from > 0) await breath();
+        for (const { key, value } of changes.slice(from, from + slicePieces)) {
+          if (value) void this.db.put(key, value);
+          else void this.db.remove(key);
+        }
       }
       void this.db.put(metaKey, meta);
     });

@@ -1,0 +1,504 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
+import { FakeFrontDoor } from '@cometmq/client/testing';
+import { queueId, queueOffset } from '@cometmq/model';
+import { sleep, systemClock } from '@cometmq/shared';
+
+import { FakeTerminal, type Ran } from './testing.js';
+
+// Goal: what a person and a script see. Method: the real REST API and real gRPC over fakes; output and exit code captured.
+let fixture: AdminFixture;
+let door: FakeFrontDoor;
+let me: FakeTerminal;
+
+const brokerSet = {
+  ...{ name: 'broker-0', epoch: 1, leader: 'broker-0:10911', leaderMember: 'broker-0/v1', inSync: ['broker-0/v1'] },
+  ...{ writable: true, registeredMs: 1 },
+};
+
+beforeAll(async () => {
+  fixture = await startAdminFixture();
+  door = new FakeFrontDoor();
+  await door.start();
+});
+afterAll(async () => {
+  await fixture.stop();
+  await door.stop();
+});
+beforeEach(() => {
+  fixture.brokers.reset();
+  fixture.brokers.states.set('broker-0', {});
+  fixture.naming.reset([brokerSet]);
+  me = new FakeTerminal();
+  me.env = { HOME: '/home/me', COMET_API: fixture.url, COMET_ENDPOINT: door.address };
+});
+
+const comet = (...argv: string[]): Promise<Ran> => me.run(...argv);
+const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await sleep(systemClock, 5);
+}
+
+describe('topics', () => {
+  it('are made, listed, described, altered and deleted', async () => {
+    const made = await comet('topic', 'create', 'orders', '--queues', '4', '--retention', '3d');
+    expect(made.code).toBe(0);
+    expect(lines(made.out)).toEqual([
+      'NAME    TYPE    WRITE QUEUES  READ QUEUES  PERMISSION',
+      'orders  normal  4             4            readWrite',
+    ]);
+    const listed = await comet('topic', 'ls', '-o', 'json');
+    expect(JSON.parse(listed.out)).toMatchObject([{ name: 'orders', retentionMs: 3 * 86_400_000 }]);
+    expect((await comet('topic', 'ls', '-o', 'wide')).out).toMatch(/RETENTION.*\n.* 3d /);
+    const described = await comet('-o', 'json', 'topic', 'describe', 'orders');
+    expect(JSON.parse(described.out)).toMatchObject({ name: 'orders', queues: [], messages: 0 });
+    const altered = await comet('topic', 'alter', 'orders', '--permission', 'read', '-o', 'jsonl');
+    expect(JSON.parse(altered.out)).toMatchObject({ permission: 'read', writeQueues: 4 });
+    expect(await comet('topic', 'delete', 'orders', '--yes')).toEqual({
+      ...{ code: 0, out: '', err: 'topic "orders" is gone\n' },
+    });
+    expect(await comet('topic', 'ls', '-o', 'name')).toEqual({ code: 0, out: '', err: '' });
+  });
+
+  it('are listed over many pages, without the dead letters unless asked for', async () => {
+    for (let i = 0; i < 1003; i += 1) await fixture.naming.createTopic({ name: `t${i}` });
+    await fixture.naming.createTopic({ name: '%DLQ%g' });
+    await fixture.directory.until(() => fixture.directory.topic('%DLQ%g'), 5000, 'the topics');
+    expect(lines((await comet('topic', 'ls', '-o', 'name')).out)).toHaveLength(1003);
+    expect(lines((await comet('topic', 'ls', '-o', 'name', '--all', '--contains', 'G')).out)).toEqual(['%DLQ%g']);
+    expect((await comet('topic', 'describe', '%DLQ%g', '-o', 'name')).out).toBe('%DLQ%g\n');
+  });
+
+  it('are described for people with their queues, and with who did not answer', async () => {
+    const { id } = await fixture.naming.createTopic({ name: 'orders' });
+    fixture.brokers.topics.set(id, {
+      bytes: 2048,
+      queues: [{ queueId: queueId(0), first: queueOffset(2), next: queueOffset(12) }],
+    });
+    fixture.naming.putBroker({ ...brokerSet, name: 'broker-1' });
+    await fixture.directory.until(() => fixture.directory.brokerSet('broker-1'), 1000, 'the broker set');
+    const { out } = await comet('topic', 'describe', 'orders');
+    expect(out).toMatch(/^NAME +orders\n/);
+    expect(out).toMatch(/\nBYTES +2\.0 KiB\n/);
+    expect(out).toMatch(/\nQUEUES\nBROKER SET +QUEUE +MIN +MAX +MESSAGES\nbroker-0 {4}0 {6}2 {4}12 {3}10\n/);
+    expect(out).toContain("DID NOT ANSWER\nBROKER SET  WHY\nbroker-1    the leader of broker-1 can't be reached");
+  });
+
+  it('are deleted only by one who says yes', async () => {
+    await fixture.naming.createTopic({ name: 'orders' });
+    expect(await comet('topic', 'delete', 'orders')).toMatchObject({ code: 2, err: expect.stringContaining('--yes') });
+    me.isTerminal = true;
+    me.answers = ['n', 'y'];
+    expect(await comet('topic', 'delete', 'orders')).toMatchObject({ code: 1, err: 'comet: nothing was changed\n' });
+    expect(fixture.naming.topics.has('orders')).toBe(true);
+    expect((await comet('topic', 'delete', 'orders')).code).toBe(0);
+    expect(me.asked).toHaveLength(2);
+    expect(fixture.naming.topics.has('orders')).toBe(false);
+  });
+});
+
+describe('consumer groups', () => {
+  it('are made, listed, described, altered and deleted', async () => {
+    const made = await comet('group', 'create', 'billing', '--attempts', '3', '--retry', '1s,1m', '--start', 'end');
+    expect(made.code).toBe(0);
+    expect(fixture.naming.groups.get('billing')).toMatchObject({
+      ...{ attemptsMax: 3, retryPolicy: { kind: 'customized', nextMs: [1000, 60_000] }, start: { at: 'end' } },
+    });
+    const altered = await comet('group', 'alter', 'billing', '--start', '@2026-11-22T10:00Z', '-o', 'json');
+    expect(JSON.parse(altered.out)).toMatchObject([{ start: { at: 'time', timeMs: Date.UTC(2026, 10, 22, 10) } }]);
+    expect(lines((await comet('group', 'ls', '-o', 'name')).out)).toEqual(['billing']);
+    const topic = await fixture.naming.createTopic({ name: 'orders' });
+    const group = fixture.naming.groups.get('billing');
+    const offsets = { committed: queueOffset(3), frontier: queueOffset(5), queueFirst: queueOffset(0) };
+    const queue = {
+      topicId: topic.id,
+      queueId: queueId(0),
+      ...offsets,
+      queueNext: queueOffset(9),
+      inFlight: 2,
+      ready: 0,
+    };
+    const member = { clientId: 'c1', groupId: group!.id, subscriptions: [] };
+    fixture.brokers.groups.set(group!.id, { queues: [queue], members: [member] });
+    await fixture.directory.until(() => fixture.directory.topic('orders'), 1000, 'the topic');
+    const { out } = await comet('group', 'describe', 'billing');
+    expect(out).toMatch(/\nLAG +6\nIN FLIGHT +2\n/);
+    expect(out).toMatch(/\norders +broker-0 +0 +3 +9 +6 +2 +0\n/);
+    expect(out).toContain('MEMBERS\nCLIENT  SUBSCRIPTIONS\nc1      -\n');
+    expect((await comet('group', 'rm', 'billing', '-y')).code).toBe(0);
+    expect(fixture.naming.groups.size).toBe(0);
+  });
+});
+
+describe('messages', () => {
+  it('are sent from an argument, standard input, lines and a file, with all that belongs to them', async () => {
+    const properties = ['-p', 'source=shop', '-p', 'a=b=c'];
+    const sent = await comet(
+      'send',
+      'sent',
+      'one',
+      '--tag',
+      'red',
+      '-k',
+      'k1',
+      '-k',
+      'k2',
+      ...properties,
+      '-o',
+      'jsonl',
+    );
+    expect(sent.code).toBe(0);
+    expect(JSON.parse(sent.out)).toEqual({ messageId: expect.stringMatching(/^01[0-9A-F]{32}$/), offset: 0 });
+    me.input = 'two\nlines\n';
+    expect((await comet('msg', 'send', 'sent')).code).toBe(0);
+    expect((await comet('msg', 'send', 'sent', '--lines')).err).toBe('2 of 2 messages were sent\n');
+    me.files.set('/tmp/body', 'from a file');
+    expect((await comet('send', 'sent', '--file', '/tmp/body')).code).toBe(0);
+    const stored = door.messages.get('sent') ?? [];
+    expect(stored.map(({ body }) => Buffer.from(body).toString())).toEqual([
+      'one',
+      'two\nlines\n',
+      'two',
+      'lines',
+      'from a file',
+    ]);
+    expect(stored[0]?.systemProperties).toMatchObject({ tag: 'red', keys: ['k1', 'k2'] });
+    expect([...(stored[0]?.userProperties ?? [])]).toEqual([
+      ['source', 'shop'],
+      ['a', 'b=c'],
+    ]);
+  });
+
+  it('are sent many times over, in batches', async () => {
+    const { out, err } = await comet('send', 'many', 'again', '--count', '100', '-o', 'name');
+    expect(new Set(lines(out)).size).toBe(100);
+    expect(err).toBe('100 of 100 messages were sent\n');
+    expect(door.messages.get('many')).toHaveLength(100);
+  });
+
+  it('are received and acknowledged, or left', async () => {
+    await comet('send', 'received', 'one', '--tag', 'red');
+    await comet('send', 'received', '\u001b[2Jtwo\u0007');
+    const first = await comet('receive', 'received', '-g', 'g1', '--max', '2', '--wait', '5s', '-o', 'jsonl');
+    expect(first.code).toBe(0);
+    expect(lines(first.out).map((line) => JSON.parse(line) as object)).toMatchObject([
+      { topic: 'received', body: 'one', tag: 'red', offset: 0, attempt: 1 },
+      { body: '\u001b[2Jtwo\u0007', offset: 1 },
+    ]);
+    expect(door.acked.filter((ack) => ack.startsWith('g1 '))).toHaveLength(2);
+
+    const table = await comet('receive', 'received', '-g', 'g2', '-m', '2', '--no-ack');
+    expect(table.out).not.toContain('\u001b');
+    expect(table.out).not.toContain('\u0007');
+    expect(table.out).toContain('\\u001b[2Jtwo\\u0007');
+    expect(door.acked.filter((ack) => ack.startsWith('g2 '))).toEqual([]);
+  });
+
+  it('may be waited for, and not come', async () => {
+    const waiting = comet('receive', 'late', '-g', 'g', '--wait', '10s', '-o', 'json');
+    await until(() => door.polls === 1);
+    await new FakeSender().send('late', 'here');
+    expect(JSON.parse((await waiting).out)).toMatchObject([{ body: 'here' }]);
+    const nothing = await comet('receive', 'late', '-g', 'g', '--wait', '50ms', '-o', 'json');
+    expect(nothing).toMatchObject({ code: 6, out: '[]\n', err: 'no message came within 50 ms\n' });
+  });
+
+  it('that are no text are shown as what they are', async () => {
+    me.input = new Uint8Array([255, 0]);
+    expect((await comet('send', 'binary', '-')).code).toBe(0);
+    const { out } = await comet('receive', 'binary', '-g', 'j', '-o', 'jsonl');
+    expect(JSON.parse(out)).toMatchObject({ bodyBase64: '/wA=' });
+    expect((await comet('receive', 'binary', '-g', 't')).out).toContain('(2 bytes)');
+  });
+
+  it('are watched as they come by a group that is gone afterwards', async () => {
+    await fixture.naming.createTopic({ name: 'watched' });
+    await fixture.directory.until(() => fixture.directory.topic('watched'), 1000, 'the topic');
+    const watching = comet('tail', 'watched', '-o', 'jsonl');
+    await until(() => door.polls === 1);
+    const [group] = [...fixture.naming.groups.values()];
+    expect(group).toMatchObject({ name: expect.stringMatching(/^comet-tail-\w+$/), start: { at: 'end' } });
+    await new FakeSender().send('watched', 'one');
+    await until(() => me.out.includes('one'));
+    expect(JSON.parse(me.out)).toMatchObject({ body: 'one' });
+    await until(() => door.polls === 1); // It waits for the next one.
+    me.interrupt.abort();
+    expect((await watching).code).toBe(0);
+    expect(fixture.naming.groups.size).toBe(0);
+    expect(door.gone).toHaveLength(1);
+    expect(door.acked.filter((ack) => ack.startsWith(`${group?.name} `))).toHaveLength(1);
+  });
+
+  it('are watched from the start, up to a number', async () => {
+    await fixture.naming.createTopic({ name: 'from-start' });
+    await fixture.directory.until(() => fixture.directory.topic('from-start'), 1000, 'the topic');
+    await comet('send', 'from-start', 'x', '--count', '5');
+    const { code, out } = await comet('msg', 'tail', 'from-start', '--from-start', '--max', '3', '-o', 'name');
+    expect(code).toBe(0);
+    expect(lines(out)).toHaveLength(3);
+    expect(fixture.naming.groups.size).toBe(0);
+  });
+});
+
+/** Another terminal, so that the first one's output stays its own. */
+class FakeSender extends FakeTerminal {
+  async send(topic: string, body: string): Promise<void> {
+    this.env = me.env;
+    expect((await this.run('send', topic, body)).code).toBe(0);
+  }
+}
+
+describe('the cluster', () => {
+  it('is told of, for people and for scripts', async () => {
+    const { out } = await comet('cluster', 'info');
+    expect(out).toMatch(/^CLUSTER +cluster-1\nHEALTHY +yes\n/);
+    expect(out).toMatch(/BROKER SETS\nNAME +LEADER .*\nbroker-0 +broker-0:10911 +1 +1 +true +256\.0 MiB/);
+    expect(JSON.parse((await comet('cluster', 'info', '-o', 'json')).out)).toMatchObject({ healthy: true });
+  });
+
+  it('is healthy with exit code 0, and not with 1', async () => {
+    expect(await comet('cluster', 'health')).toEqual({ code: 0, out: 'healthy\n', err: '' });
+    fixture.brokers.states.clear();
+    const sick = await comet('cluster', 'health');
+    expect(sick).toMatchObject({ code: 1, out: "not healthy: broker-0: the leader of broker-0 can't be reached\n" });
+    expect(JSON.parse((await comet('cluster', 'health', '-o', 'json')).out)).toMatchObject({ healthy: false });
+  });
+
+  it('is watched until it is healthy, through times when nobody answers', async () => {
+    me.env['COMET_API'] = 'http://127.0.0.1:1';
+    const timedOut = await comet(
+      'cluster',
+      'health',
+      '--watch',
+      '--exit-when-healthy',
+      '--timeout',
+      '80ms',
+      '--every',
+      '10ms',
+    );
+    expect(timedOut).toMatchObject({ code: 6, err: expect.stringContaining('not healthy within') });
+    me.env['COMET_API'] = fixture.url;
+    fixture.brokers.states.clear();
+    const watching = comet('cluster', 'health', '--watch', '--exit-when-healthy', '--every', '10ms');
+    await until(() => me.out.startsWith('not healthy'));
+    fixture.brokers.states.set('broker-0', {});
+    const { code, out } = await watching;
+    expect([code, lines(out).at(-1)]).toEqual([0, 'healthy']);
+    expect(lines(out)).toHaveLength(2); // Said when it changes, not each time.
+  });
+
+  it('is watched until somebody has seen enough', async () => {
+    const watching = comet('cluster', 'health', '--watch', '--every', '1h');
+    await until(() => me.out !== '');
+    me.interrupt.abort();
+    expect(await watching).toMatchObject({ code: 0, out: 'healthy\n' });
+  });
+});
+
+describe('contexts', () => {
+  beforeEach(() => {
+    me.env = { XDG_CONFIG_HOME: '/cfg' };
+  });
+
+  it('are remembered, used, shown and forgotten', async () => {
+    expect((await comet('context', 'add', 'prod', '--api', `${fixture.url}/`, '--endpoint', door.address)).code).toBe(
+      0,
+    );
+    expect((await comet('context', 'add', 'local', '--use')).code).toBe(0);
+    expect([...me.files.keys()].sort()).toEqual([
+      ...['/cfg/cometmq/contexts/local.json', '/cfg/cometmq/contexts/prod.json', '/cfg/cometmq/current'],
+    ]);
+    expect((await comet('context', 'ls')).out).toMatch(
+      /^NAME +API .*\nlocal \* +http:\/\/127\.0\.0\.1:8082 +127\.0\.0\.1:8081 +false\nprod /,
+    );
+    expect((await comet('context', 'use', 'prod')).code).toBe(0);
+    expect(JSON.parse((await comet('context', 'show', '-o', 'json')).out)).toMatchObject({
+      ...{ name: 'prod', current: true, api: fixture.url },
+    });
+    expect((await comet('cluster', 'health')).out).toBe('healthy\n'); // Speaks to it.
+    expect((await comet('send', 'by-context', 'x')).code).toBe(0);
+    expect((await comet('context', 'rm', 'prod')).code).toBe(0);
+    expect((await comet('context', 'show')).code).toBe(3);
+    expect((await comet('context', 'ls', '-o', 'name')).out).toBe('local\n');
+  });
+
+  it('give way to flags and variables', async () => {
+    await comet('context', 'add', 'dead', '--api', 'http://127.0.0.1:1', '--use');
+    expect((await comet('cluster', 'health')).code).toBe(5);
+    expect((await comet('cluster', 'health', '--api', fixture.url)).code).toBe(0);
+    await comet('context', 'add', 'living', '--api', fixture.url);
+    expect((await comet('--context', 'living', 'cluster', 'health')).code).toBe(0);
+    me.env['COMET_CONTEXT'] = 'living';
+    expect((await comet('cluster', 'health')).code).toBe(0);
+  });
+
+  it.each([
+    [['context', 'use', 'nope'], 3, 'there is no context "nope"'],
+    [['context', 'rm', 'nope'], 3, 'there is no context "nope"'],
+    [['context', 'add', '../evil'], 2, '1 to 64 letters'],
+    [['context', 'add', 'a', '--api', 'ftp://x'], 2, 'must be a URL like'],
+    [['context', 'add', 'a', '--endpoint', 'x'], 2, 'must be host:port'],
+    [['--context', 'nope', 'topic', 'ls'], 3, 'there is no context "nope"'],
+  ])('refuse %j', async (argv, code, said) => {
+    const ran = await comet(...argv);
+    expect(ran).toMatchObject({ code, out: '', err: expect.stringContaining(said) });
+    expect(me.files.size).toBe(0);
+  });
+
+  it('say which file is broken', async () => {
+    me.files.set('/cfg/cometmq/contexts/bad.json', '{');
+    expect(await comet('--context', 'bad', 'topic', 'ls')).toMatchObject({
+      ...{ code: 2, err: 'comet: /cfg/cometmq/contexts/bad.json: is not JSON\n' },
+    });
+  });
+});
+
+describe('exit codes', () => {
+  it.each([
+    [2, ['topic', 'create'], 'missing required argument'],
+    [2, ['topic', 'ls', '--limt', '3'], 'unknown option'],
+    [2, ['topics'], 'Did you mean topic?'],
+    [2, ['topic', 'create', 'a', '--queues', '0'], 'must be a whole number from 1 to 1024'],
+    [2, ['topic', 'create', 'a', '--retention', 'soon'], 'must be a duration like'],
+    [2, ['topic', 'create', 'a', '--type', 'x'], 'Allowed choices are'],
+    [2, ['topic', 'alter', 'a'], 'nothing to change'],
+    [2, ['topic', 'ls', '-o', 'yaml'], 'Allowed choices are'],
+    [2, ['receive', 'a'], "required option '-g, --group <name>'"],
+    [2, ['send', 'a', 'b', '--file', 'c'], 'not both'],
+    [2, ['send', 'a', '--file', '/nope'], 'there is no such file'],
+    [2, ['send', 'a', 'b', '-p', 'novalue'], 'must be name=value'],
+    [2, ['group', 'create', 'g', '--start', 'soon'], 'must be auto, first, end or a time'],
+    [3, ['topic', 'describe', 'nope'], '"comet topic create" makes one'],
+    [3, ['group', 'describe', 'nope'], '"comet group create" makes one'],
+    [3, ['tail', 'nope'], 'there is no topic'],
+    [4, ['topic', 'create', 'or ders'], 'may hold only letters'],
+    [4, ['topic', 'create', 'taken'], 'exists already'],
+    [5, ['topic', 'ls', '--api', 'http://127.0.0.1:1'], "can't be reached: bad port"],
+    [5, ['send', 'a', 'b', '--endpoint', '127.0.0.1:1', '--timeout', '2s'], 'comet: '],
+  ])('%i for %j', async (code, argv, said) => {
+    await fixture.naming.createTopic({ name: 'taken' });
+    const ran = await comet(...argv);
+    expect(ran).toEqual({ code, out: '', err: expect.stringContaining(said) });
+  });
+
+  it('5 where nobody listens, with the reason', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const api = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    server.close();
+    await once(server, 'close');
+    const ran = await comet('topic', 'ls', '--api', api);
+    expect(ran).toMatchObject({
+      code: 5,
+      err: expect.stringContaining(`${api} can't be reached: connect ECONNREFUSED`),
+    });
+  });
+
+  it('0 for help and version, which go to standard output', async () => {
+    expect(await comet('--version')).toMatchObject({ code: 0, out: '0.1.0\n' });
+    expect(await comet('--help')).toMatchObject({ code: 0, err: '', out: expect.stringContaining('6 timed out') });
+  });
+
+  describe('of a server that is not ours, or does not answer', () => {
+    let server: Server;
+    let answer: { status: number; body: string } | undefined;
+    beforeAll(async () => {
+      server = createServer((_request, response) => {
+        if (answer) response.writeHead(answer.status).end(answer.body);
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    });
+    afterAll(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+
+    it.each([
+      [1, { status: 200, body: '<html>' }, 'not as the REST API of CometMQ does'],
+      [3, { status: 404, body: '<html>' }, 'not as the REST API of CometMQ does'],
+      [5, { status: 503, body: 'no healthy upstream' }, 'answered 503'],
+      [1, { status: 500, body: '{"code":"INTERNAL","detail":"unexpected failure"}' }, 'unexpected failure'],
+      [4, { status: 429, body: '{"code":"TOO_MANY_REQUESTS","detail":"slow\\u001b[2J down"}' }, 'slow\\u001b[2J down'],
+      [6, undefined, 'did not answer within 100 ms'],
+    ])('%i for %j', async (code, given, said) => {
+      answer = given;
+      const api = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const ran = await comet('topic', 'ls', '--api', api, '--timeout', '100ms');
+      expect(ran).toEqual({ code, out: '', err: expect.stringContaining(said) });
+    });
+  });
+});
+
+describe('help', () => {
+  const commands = [
+    ...['context', 'topic', 'group', 'msg', 'cluster', 'send', 'receive', 'tail'].map((name) => [name]),
+    ...['add', 'use', 'ls', 'show', 'rm'].map((name) => ['context', name]),
+    ...['create', 'ls', 'describe', 'alter', 'delete'].flatMap((name) => [
+      ['topic', name],
+      ['group', name],
+    ]),
+    ...['send', 'receive', 'tail'].map((name) => ['msg', name]),
+    ...['health', 'info'].map((name) => ['cluster', name]),
+    [],
+  ];
+  it.each(commands.map((words) => [words.join(' ') || 'comet', words] as const))(
+    'of %s ends with examples',
+    async (_n, words) => {
+      const { code, out } = await comet(...words, '--help');
+      expect(code).toBe(0);
+      const last = out.slice(out.lastIndexOf('\nExamples:\n') + 11);
+      expect(last).toMatch(/^( {2}comet .+\n)+$/);
+    },
+  );
+
+  it('does not show mqadmin’s names', async () => {
+    expect((await comet('--help')).out).not.toMatch(/updateTopic|topicList/);
+  });
+});
+
+describe('colours', () => {
+  it('are for terminals, unless somebody said no', async () => {
+    me.isTerminal = true;
+    expect((await comet('cluster', 'health')).out).toBe('\u001b[32mhealthy\u001b[0m\n');
+    expect((await comet('cluster', 'health', '--no-color')).out).toBe('healthy\n');
+    me.env['NO_COLOR'] = '1';
+    expect((await comet('cluster', 'health')).out).toBe('healthy\n');
+  });
+});
+
+describe('mqadmin’s names', () => {
+  it('do what they did', async () => {
+    const update = ['updateTopic', '-n', 'localhost:9876', '-c', 'DefaultCluster', '-t', 'old'];
+    expect((await comet(...update, '-r', '8', '-w', '8', '-a', '+message.type=FIFO')).code).toBe(0);
+    expect(fixture.naming.topics.get('old')).toMatchObject({ type: 2, writeQueues: 8 });
+    expect((await comet(...update, '-p', '4')).code).toBe(0);
+    expect(fixture.naming.topics.get('old')).toMatchObject({ permission: 'read', writeQueues: 8 });
+    await fixture.directory.until(() => fixture.directory.topic('old'), 1000, 'the topic');
+    expect((await comet('topicList', '-n', 'localhost:9876', '-o', 'name')).out).toBe('old\n');
+    expect((await comet('topicStatus', '-t', 'old')).out).toMatch(/^NAME +old/);
+    expect((await comet('topicRoute', '-t', 'old', '-o', 'name')).out).toBe('old\n');
+    expect((await comet('updateSubGroup', '-n', 'x', '-c', 'y', '-g', 'grp', '-r', '4')).code).toBe(0);
+    expect(fixture.naming.groups.get('grp')).toMatchObject({ attemptsMax: 5 });
+    expect((await comet('updateSubGroup', '-g', 'grp')).code).toBe(0);
+    expect((await comet('consumerProgress', '-g', 'grp')).out).toMatch(/^NAME +grp/);
+    expect((await comet('consumerProgress', '-o', 'name')).out).toBe('grp\n');
+    expect((await comet('clusterList', '-n', 'localhost:9876', '-m')).out).toMatch(/^CLUSTER/);
+    expect((await comet('sendMessage', '-t', 'old', '-p', 'body', '-c', 'tag', '-k', 'k1 k2')).code).toBe(0);
+    expect(door.messages.get('old')?.[0]?.systemProperties).toMatchObject({ tag: 'tag', keys: ['k1', 'k2'] });
+    expect((await comet('consumeMessage', '-t', 'old', '-g', 'grp', '-c', '1', '-o', 'jsonl')).out).toContain(
+      '"body":"body"',
+    );
+    expect((await comet('deleteTopic', '-n', 'x', '-c', 'y', '-t', 'old', '--yes')).code).toBe(0);
+    expect((await comet('deleteSubGroup', '-g', 'grp', '-y')).code).toBe(0);
+    expect([fixture.naming.topics.size, fixture.naming.groups.size]).toEqual([0, 0]);
+  });
+
+  it('refuse what they can not do', async () => {
+    expect((await comet('updateTopic', '-t', 'a', '-p', '7')).code).toBe(2);
+    expect((await comet('updateTopic', '-t', 'a', '-a', '+x=y')).code).toBe(2);
+    expect((await comet('updateTopic')).code).toBe(2);
+  });
+});

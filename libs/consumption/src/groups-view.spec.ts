@@ -1,0 +1,373 @@
+import { groupId, queueId, queueOffset, RecordKind, topicId, type Receipt } from '@cometmq/model';
+
+import {
+  decodeHandOut,
+  decodeLeased,
+  GroupsView,
+  type GroupsLimits,
+  type PopDecision,
+  type PopRequest,
+  type TagMatcher,
+} from './index.js';
+import { everyTag, FoldingLog, MemoryQueue, tags } from './testing.js';
+
+const group = groupId(1);
+const topic = topicId(2);
+const queue = queueId(3);
+const minute = 60_000;
+const hour = 60 * minute;
+const [A, B] = [11, 22];
+
+/** One queue, one group; time moves by hand. */
+function stage(limits: GroupsLimits = {}) {
+  const view = new GroupsView(limits);
+  const log = new FoldingLog(view);
+  const source = new MemoryQueue();
+  const time = { nowMs: 1_000_000 };
+  const pop = (client: string, over: Partial<PopRequest> = {}): PopDecision & { receipts: Receipt[] } => {
+    const filter: TagMatcher = over.filter ?? everyTag;
+    const decision = log.view.decidePop({
+      groupId: group,
+      clientId: client,
+      autoRenew: false,
+      nowMs: time.nowMs,
+      visibleAtMs: time.nowMs + minute,
+      messagesMax: 32,
+      bytesMax: 1_000_000,
+      attemptsMax: 17,
+      filter,
+      groupFilters: [filter],
+      scanMax: 1000,
+      queues: [{ topicId: topic, queueId: queue, start: source.first, source }],
+      ...over,
+    });
+    const lease = decision.record && log.append(decision.record, time.nowMs);
+    return { ...decision, receipts: decision.handed.map((m) => log.receipt(group, m, lease!)) };
+  };
+  const ack = (receipts: Receipt[]) => {
+    const { record, outcomes } = log.view.decideAck(receipts, time.nowMs);
+    if (record) log.append(record, time.nowMs);
+    return outcomes;
+  };
+  const figures = () => log.view.figures(group, topic, queue);
+  return { view, log, source, time, pop, ack, figures };
+}
+
+const given = (decision: PopDecision) => decision.handed.map((m) => `${m.offset}#${m.attempt}`);
+
+describe('a hand-out', () => {
+  it('gives each message once, then again when its lease has run out', () => {
+    const { source, time, pop } = stage();
+    source.send(0, 0);
+    expect(given(pop('one'))).toEqual(['0#1', '1#1']);
+    expect(given(pop('two'))).toEqual([]);
+    time.nowMs += minute;
+    expect(given(pop('two'))).toEqual(['0#2', '1#2']);
+  });
+
+  it('stops at its limits and says so', () => {
+    const { source, pop } = stage();
+    source.send(...Array.from({ length: 10 }, () => 0));
+    expect(pop('one', { messagesMax: 3 })).toMatchObject({ exhausted: false, handed: { length: 3 } });
+    expect(pop('one', { bytesMax: 250 })).toMatchObject({ exhausted: false, handed: { length: 2 } });
+    expect(pop('one', { bytesMax: 1 })).toMatchObject({ exhausted: false, handed: { length: 1 } });
+    expect(pop('one', { scanMax: 2 })).toMatchObject({ exhausted: false, handed: { length: 2 } });
+    expect(pop('one')).toMatchObject({ exhausted: true, handed: { length: 2 } });
+  });
+
+  it('remembers where a group began, even if the queue had nothing for it', () => {
+    const { source, pop, figures } = stage();
+    source.send(0, 0, 0);
+    const queues = [{ topicId: topic, queueId: queue, start: source.next, source }];
+    expect(pop('one', { queues }).record).toBeDefined();
+    expect(pop('one', { queues }).record).toBeUndefined();
+    source.send(0);
+    const later = [{ topicId: topic, queueId: queue, start: source.next, source }];
+    expect(given(pop('one', { queues: later }))).toEqual(['3#1']);
+    expect(figures()).toMatchObject({ committed: 3, frontier: 4 });
+  });
+
+  it('asks for entries that are not in memory, and goes on without them where it can', () => {
+    const { source, time, pop } = stage();
+    source.send(0, 0, 0);
+    source.isAway = (offset) => offset === 1;
+    expect(pop('one')).toMatchObject({ exhausted: false, needs: { from: 1, queueId: queue }, handed: { length: 1 } });
+    source.isAway = () => false;
+    expect(given(pop('one'))).toEqual(['1#1', '2#1']);
+    time.nowMs += minute;
+    source.isAway = (offset) => offset === 1;
+    const again = pop('one');
+    expect(given(again)).toEqual(['0#2', '2#2']);
+    expect(again.needs).toMatchObject({ from: 1, count: 1 });
+  });
+
+  it('hands out nothing new while too much is in flight, but what is due', () => {
+    const { source, time, pop, ack } = stage({ blocksMax: 2 });
+    source.send(...Array.from({ length: 96 }, () => 0));
+    pop('one');
+    const second = pop('one');
+    expect(pop('one')).toMatchObject({ throttled: true, handed: [], record: undefined });
+    ack(second.receipts);
+    expect(pop('one').handed).toHaveLength(32);
+    time.nowMs += minute;
+    expect(pop('one').handed).toHaveLength(32);
+  });
+
+  it('says what it did, for whoever reads the log', () => {
+    const { source, pop } = stage();
+    source.send(A, A, B, 0);
+    const { record } = pop('one', { filter: tags(A), groupFilters: [tags(A), tags(B)], attemptId: 'try-1' });
+    const written = decodeHandOut(record!.payload);
+    expect(written).toMatchObject({ clientId: 'one', attemptId: 'try-1', groupId: group, visibleAtMs: 1_060_000 });
+    expect(written.queues[0]).toMatchObject({
+      start: 0,
+      frontier: 4,
+      handed: { starts: [0], counts: [2], values: [1] },
+      parked: { starts: [2], counts: [1], values: [B] },
+      passed: { starts: [3], counts: [1] },
+    });
+  });
+});
+
+describe('members with different tags', () => {
+  const both = { groupFilters: [tags(A), tags(B)] };
+
+  it('keeps for each what the other does not want', () => {
+    const { source, pop, figures } = stage();
+    source.send(A, B, A, B);
+    const first = pop('a', { filter: tags(A), ...both });
+    expect(given(first)).toEqual(['0#1', '2#1']);
+    expect(first.parked).toBe(2);
+    expect(figures()).toMatchObject({ parked: 2, inFlight: 2, oldestUndelivered: 1 });
+    expect(given(pop('b', { filter: tags(B), ...both }))).toEqual(['1#1', '3#1']);
+  });
+
+  it('does not look at what it kept again and again', () => {
+    const { source, pop } = stage();
+    source.send(...Array.from({ length: 500 }, () => B));
+    pop('a', { filter: tags(A), ...both });
+    source.asked = 0;
+    expect(pop('a', { filter: tags(A), ...both })).toMatchObject({ exhausted: true, record: undefined });
+    expect(source.asked).toBe(0);
+  });
+
+  it('gives a failed message to a member that wants it, with its attempts', () => {
+    const { source, time, pop } = stage();
+    source.send(B);
+    pop('b', { filter: tags(B), ...both });
+    time.nowMs += minute;
+    expect(given(pop('a', { filter: tags(A), ...both }))).toEqual([]);
+    expect(given(pop('b', { filter: tags(B), ...both }))).toEqual(['0#2']);
+  });
+
+  it('passes over what nobody wants any more', () => {
+    const { source, pop, figures } = stage();
+    source.send(B, B);
+    pop('a', { filter: tags(A), ...both });
+    expect(figures()).toMatchObject({ committed: 0, parked: 2 });
+    pop('a', { filter: tags(A) });
+    expect(figures()).toMatchObject({ committed: 2, parked: 0 });
+  });
+});
+
+describe('receipts', () => {
+  it('count while held, after the lease ran out, and twice without harm', () => {
+    const { source, time, pop, ack, figures } = stage();
+    source.send(0, 0);
+    const [first, second] = pop('one').receipts as [Receipt, Receipt];
+    expect(ack([first, first])).toEqual(['done', 'done']);
+    expect(ack([first])).toEqual(['noEffect']);
+    time.nowMs += hour;
+    expect(ack([second])).toEqual(['done']);
+    expect(figures()).toMatchObject({ committed: 2, inFlight: 0 });
+  });
+
+  it('have no effect while another lease holds the message', () => {
+    const { source, time, pop, ack } = stage();
+    source.send(0);
+    const old = pop('one').receipts;
+    time.nowMs += minute;
+    const young = pop('two').receipts;
+    expect(ack(old)).toEqual(['noEffect']);
+    expect(ack(young)).toEqual(['done']);
+  });
+
+  it('count with an unknown lease as long as nobody holds the message', () => {
+    const { source, time, pop, ack } = stage();
+    source.send(0);
+    const [known] = pop('one').receipts as [Receipt];
+    const unknown = { ...known, leasePosition: (known.leasePosition + 999) as never };
+    expect(ack([unknown])).toEqual(['noEffect']);
+    time.nowMs += minute;
+    expect(ack([unknown])).toEqual(['done']);
+  });
+
+  it('are invalid for what was never handed out, and where the group never was', () => {
+    const { source, pop, ack } = stage();
+    source.send(0);
+    const [known] = pop('one').receipts as [Receipt];
+    expect(ack([{ ...known, offset: queueOffset(1) }])).toEqual(['invalid']);
+    expect(ack([{ ...known, queueId: queueId(9) }])).toEqual(['invalid']);
+  });
+
+  it('lose their effect with a reset', () => {
+    const { log, source, pop, ack, time } = stage();
+    source.send(0, 0);
+    const old = pop('one').receipts;
+    log.append(log.view.decideReset(group, topic, queue, queueOffset(1)), time.nowMs);
+    expect(ack(old)).toEqual(['noEffect', 'noEffect']);
+    const again = pop('one');
+    expect(again.handed).toMatchObject([{ offset: 1, attempt: 1, generation: 1 }]);
+    expect(ack(again.receipts)).toEqual(['done']);
+  });
+
+  it('stay good through every change of the invisible time', () => {
+    const { log, source, pop, ack, time } = stage();
+    source.send(0);
+    const [receipt] = pop('one').receipts as [Receipt];
+    for (let i = 1; i <= 100; i += 1) {
+      const { record, outcomes } = log.view.decideChange([{ receipt, visibleAtMs: time.nowMs + i * minute }]);
+      expect(outcomes).toEqual(['done']);
+      log.append(record!, time.nowMs);
+    }
+    expect(log.view.nextDueMs(group, topic)).toBe(time.nowMs + 100 * minute);
+    time.nowMs += 99 * minute;
+    expect(given(pop('two'))).toEqual([]);
+    expect(ack([receipt])).toEqual(['done']);
+  });
+
+  it('given back make the message visible without counting the delivery', () => {
+    const { log, source, pop, time } = stage();
+    source.send(0);
+    const back = log.view.decideHandBack(pop('one').receipts, time.nowMs);
+    log.append(back.record!, time.nowMs);
+    expect(given(pop('two'))).toEqual(['0#1']);
+  });
+});
+
+describe('dead letters', () => {
+  it('are told instead of a delivery too many, and done when moved', () => {
+    const { log, source, pop, time, figures } = stage();
+    source.send(0);
+    pop('one', { attemptsMax: 2 });
+    time.nowMs += minute;
+    pop('one', { attemptsMax: 2 });
+    time.nowMs += minute;
+    const last = pop('one', { attemptsMax: 2 });
+    expect(last).toMatchObject({ handed: [], deadLetters: [{ offset: 0, attempt: 2 }] });
+    expect(log.view.isDone(group, last.deadLetters[0]!)).toBe(false);
+    const record = log.view.decideDeadLetter(group, last.deadLetters);
+    expect(decodeLeased(record.payload)).toMatchObject([{ value: 1, leasePosition: 0 }]);
+    log.append(record, time.nowMs);
+    expect(log.view.isDone(group, last.deadLetters[0]!)).toBe(true);
+    expect(figures()).toMatchObject({ committed: 1, inFlight: 0 });
+  });
+
+  it('that can not be moved do not keep other messages back', () => {
+    const { source, pop, time } = stage();
+    source.send(...Array.from({ length: 300 }, () => 0));
+    for (let i = 0; i < 10; i += 1) pop('one', { attemptsMax: 1 });
+    time.nowMs += minute;
+    source.send(0);
+    const decision = pop('one', { attemptsMax: 1, scanMax: 100 });
+    expect(decision.deadLetters).toHaveLength(64);
+    expect(given(decision)).toEqual(['300#1']);
+  });
+});
+
+describe('leases of clients', () => {
+  const living = () => true;
+
+  it('are renewed by one record a client, when they soon end, while it lives, up to three hours', () => {
+    const { log, source, pop, time, view } = stage();
+    source.send(...Array.from({ length: 64 }, () => 0));
+    pop('one', { autoRenew: true });
+    pop('one', { autoRenew: true });
+    expect(view.decideRenewals(time.nowMs + 30_000, living)).toEqual([]);
+    const endMs = time.nowMs + 4 * hour;
+    let records = 0;
+    for (; time.nowMs < endMs && view.decideRenewals(time.nowMs, () => false).length === 0; time.nowMs += 5000) {
+      for (const record of view.decideRenewals(time.nowMs, living)) {
+        expect(record.kind).toBe(RecordKind.changeClientLeases);
+        log.append(record, time.nowMs);
+        records += 1;
+      }
+      if (time.nowMs < 1_000_000 + 3 * hour) expect(given(pop('two'))).toEqual([]);
+    }
+    expect(records).toBeGreaterThan(200);
+    expect(records).toBeLessThan(300);
+    expect(given(pop('two'))).toHaveLength(32);
+  });
+
+  it('are not renewed for a message whose own time was set', () => {
+    const { log, source, pop, time, view } = stage();
+    source.send(0, 0);
+    const [first] = pop('one', { autoRenew: true }).receipts as [Receipt];
+    log.append(view.decideChange([{ receipt: first, visibleAtMs: time.nowMs + 10_000 }]).record!, time.nowMs);
+    time.nowMs += 50_000;
+    for (const record of view.decideRenewals(time.nowMs, living)) log.append(record, time.nowMs);
+    time.nowMs += 20_000;
+    expect(given(pop('two'))).toEqual(['0#2']);
+    expect(view.heldBy(group, 'one')).toEqual([{ topicId: topic, queueId: queue, offset: 1 }]);
+  });
+
+  it('are cut when the client is gone', () => {
+    const { log, source, pop, time, view } = stage();
+    source.send(0);
+    pop('one');
+    log.append(view.decideClientGone(group, 'one', time.nowMs + 1000)!, time.nowMs);
+    expect(view.decideClientGone(group, 'one', time.nowMs + 1000)).toBeUndefined();
+    expect(view.nextDueMs(group, topic)).toBe(time.nowMs + 1000);
+    time.nowMs += 1000;
+    expect(given(pop('two'))).toEqual(['0#2']);
+  });
+});
+
+describe('what goes away', () => {
+  it('takes a group and a topic with everything they had, also from the saved pieces', () => {
+    const { log, source, pop, time, view } = stage();
+    source.send(...Array.from({ length: 100 }, () => 0));
+    for (let i = 0; i < 3; i += 1) pop('one');
+    const saved = new Map(view.takeChanges().map(({ key, value }) => [key, value]));
+    expect(saved.size).toBeGreaterThan(4);
+    log.append(view.decideGroupDeleted(group), time.nowMs);
+    for (const { key, value } of view.takeChanges()) {
+      expect(value).toBeUndefined();
+      saved.delete(key);
+    }
+    expect([...saved]).toEqual([]);
+    expect(view.describe()).toEqual([]);
+
+    pop('one');
+    const payload = Buffer.alloc(4);
+    payload.writeUInt32LE(topic);
+    log.append({ kind: RecordKind.topicDeleted, payload }, time.nowMs);
+    expect(view.describe()).toEqual([]);
+    expect([...view.groups()]).toEqual([]);
+  });
+
+  it('a checkpoint costs what has changed', () => {
+    const { source, pop, ack, view } = stage();
+    source.send(...Array.from({ length: 6400 }, () => 0));
+    const receipts: Receipt[] = [];
+    for (let i = 0; i < 200; i += 1) receipts.push(...pop('one').receipts);
+    expect(view.takeChanges().length).toBeGreaterThan(200);
+    expect(view.takeChanges()).toEqual([]);
+    ack(receipts.slice(100, 101));
+    expect(view.takeChanges()).toHaveLength(1);
+    ack(receipts);
+    expect(view.takeChanges().every(({ value }) => value === undefined)).toBe(true);
+    expect(view.describe()).toHaveLength(1);
+  });
+
+  it('memory follows what is unfinished, not how far apart it lies', () => {
+    const { source, pop, ack, view, figures } = stage();
+    source.send(...Array.from({ length: 10_000 }, () => 0));
+    const [stuck] = pop('one', { messagesMax: 1 }).receipts as [Receipt];
+    for (let i = 0; i < 320; i += 1) ack(pop('one').receipts);
+    expect(figures()).toMatchObject({ committed: 0, frontier: 10_000, inFlight: 1 });
+    expect(view.takeChanges()).toHaveLength(3); // One head, one block, one page of leases.
+    ack([stuck]);
+    expect(figures()).toMatchObject({ committed: 10_000, inFlight: 0 });
+  });
+});
