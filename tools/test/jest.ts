@@ -26,7 +26,10 @@ export async function runJest(project: string, patterns: readonly string[], scra
     ...['node_modules/jest/bin/jest.js', '--selectProjects', project, '--passWithNoTests'],
     ...['--reporters=default', `--reporters=${join(import.meta.dirname, 'reporter.mjs')}`],
     // The processes under test need the cores more than jest does.
-    project === 'e2e' ? '--maxWorkers=1' : '--maxWorkers=2',
+    // The official clients leave timers behind that would keep jest waiting for ever.
+    ...(project === 'e2e'
+      ? ['--maxWorkers=1', '--testTimeout=120000', '--forceExit']
+      : ['--maxWorkers=2', '--testTimeout=60000']),
     ...patterns,
   ];
   const end = await run(args, report);
