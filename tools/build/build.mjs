@@ -39,11 +39,13 @@ export function programs() {
   );
 }
 
-async function bundle({ source, bundle: target }) {
+/** Bundles programs in one go: what they share is read once. Writes nothing if one of them can't be built. */
+async function bundle(wanted) {
   const result = await build({
     absWorkingDir: root,
-    entryPoints: [source],
-    outfile: target,
+    entryPoints: wanted.map(({ source, bundle: target }) => ({ in: source, out: target.slice(0, -'.cjs'.length) })),
+    outdir: '.',
+    outExtension: { '.js': '.cjs' },
     write: false,
     bundle: true,
     platform: 'node',
@@ -81,12 +83,22 @@ export async function buildAll(names = []) {
   if (unknown.length > 0)
     return [`no program is called ${unknown.join(', ')}: there are ${all.map((p) => p.name).join(', ')}`];
   const wanted = names.length === 0 ? all : all.filter((program) => names.includes(program.name));
-  const outcomes = await Promise.allSettled(wanted.map(bundle));
-  const mistakes = outcomes.flatMap((outcome, i) =>
-    outcome.status === 'fulfilled' ? [] : mistakesOf(wanted[i].source, outcome.reason),
+  if (wanted.length === 0) return [];
+  const mistakes = await bundle(wanted).then(
+    () => [],
+    () => buildEach(wanted),
   );
   if (names.length === 0 && mistakes.length === 0) writeStamp(buildStamp, stamp);
   return [...new Set(mistakes)];
+}
+
+/** One by one, so that those which can be built are, and each mistake is told. */
+async function buildEach(wanted) {
+  const mistakes = [];
+  for (const program of wanted) {
+    await bundle([program]).catch((error) => mistakes.push(...mistakesOf(program.source, error)));
+  }
+  return mistakes;
 }
 
 function mistakesOf(source, error) {

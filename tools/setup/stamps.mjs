@@ -46,8 +46,15 @@ export const buildStamp = 'dist/.stamp';
 
 /** What the bundles are made from. */
 export function buildSources() {
-  const paths = ['libs', 'apps', 'e2e', 'tools', 'tsconfig.base.json', 'package-lock.json'];
-  const isSource = (path) => /\.(ts|tsx|mjs|json|proto|css|html|svg)$/.test(path) && !/\.spec\.tsx?$/.test(path);
+  const besides = ['tools', 'e2e'].flatMap((folder) =>
+    existsSync(join(root, folder))
+      ? readdirSync(join(root, folder))
+          .sort()
+          .map((name) => `${folder}/${name}/src`)
+      : [],
+  );
+  const paths = ['libs', 'apps', ...besides, 'tools/build', 'tsconfig.base.json', 'package-lock.json'];
+  const isSource = (path) => /\.(ts|tsx|mjs|json|css|html|svg)$/.test(path) && !/\.(spec|bench)\.tsx?$/.test(path);
   return hashOf(paths, isSource);
 }
 

@@ -82,7 +82,8 @@ function program(world: World, act: Act): Command {
   return comet;
 }
 
-function hint({ code }: MqError): string {
+function hint({ code, reason }: MqError): string {
+  if (reason.includes('comet ')) return ''; // It has been said.
   switch (code) {
     case 'TOPIC_NOT_FOUND':
       return ' ("comet topic create" makes one)';

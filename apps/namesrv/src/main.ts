@@ -20,14 +20,16 @@ void runProgram({
       say: (line) => log.warn({}, line),
     });
     const naming = new NamesrvService({ ...config, store, clock, log });
+    const door = namingService(naming);
     const server = new GrpcJsServer({
       name: 'naming service',
       host: config.host,
       port: config.port,
-      services: [namingService(naming)],
+      services: [door],
       clock,
       log: (said, cause) => log.error({ cause: String(cause) }, said),
     });
+    server.onStopping(() => door.close()); // Watches never end by themselves.
     const telemetry = new Telemetry({
       service: 'namesrv',
       version,

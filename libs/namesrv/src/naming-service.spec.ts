@@ -4,7 +4,7 @@ import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometm
 import { MessageType } from '@cometmq/model';
 import { GrpcJsChannel, GrpcJsServer, type CallContext, type MessageSink } from '@cometmq/rpc';
 import { internal } from '@cometmq/proto';
-import { MqError, systemClock, type Part } from '@cometmq/shared';
+import { MqError, sleep, systemClock, type Part } from '@cometmq/shared';
 
 import { namingService } from './naming-service.js';
 import { NamesrvService } from './namesrv-service.js';
@@ -134,6 +134,23 @@ describe('Naming over gRPC', () => {
       expect(directory.topicById(topic.id)?.name).toBe(`t${i}`);
       expect((await far.ensureTopic(`t${i}`)).id).toBe(topic.id);
     }
+  });
+
+  it('waits for its own watch, even where another instance has made the change', async () => {
+    const store = await memory();
+    const faulty = new FaultyStore(store);
+    const [cut, good] = [await instance(faulty), await instance(store)];
+    const remote = await naming(cut.address, good.address);
+    const directory = await started(new Directory(remote, clock));
+    faulty.leave();
+    let returned = false;
+    const made = remote.ensureTopic('t').finally(() => (returned = true));
+    await until('the other has made it', async () => (await store.get('topics/t')) !== undefined);
+    await sleep(clock, 200);
+    expect(returned).toBe(false);
+    faulty.comeBack();
+    await made;
+    expect(directory.topic('t')).toBeDefined();
   });
 
   it('carries a directory of thousands in parts', async () => {

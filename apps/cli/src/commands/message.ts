@@ -201,6 +201,8 @@ export async function receiveMessages(session: Session, topic: string, options: 
     if (MqError.from(caught).code !== 'CANCELLED') throw caught;
   } finally {
     listing.end();
+    // One that holds nothing says goodbye; else what it holds would be released before its time.
+    if (ack) await client.leave(group).catch(() => undefined);
   }
   if (received > 0 || interrupted.aborted) return exitCode.ok;
   session.note(`no message came within ${wait} ms`);
