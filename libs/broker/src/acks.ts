@@ -49,7 +49,7 @@ export class Acks {
         return;
       }
       const { end } = this.store.append(record.kind, this.logClock.nowMs(), record.payload);
-      this.acknowledged += outcomes.length;
+      for (const outcome of outcomes) if (outcome === 'done') this.acknowledged += 1;
       this.store.whenCommitted(end, (error) => settle(batch, outcomes, error));
       this.onRecorded();
     } catch (caught) {
