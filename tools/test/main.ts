@@ -76,6 +76,8 @@ function provideEtcd(): void {
   try {
     ensure('etcd', 'etcd-server');
   } catch (caught) {
-    console.error(`the specs on a real etcd are left out: ${caught instanceof Error ? caught.message : String(caught)}`);
+    console.error(
+      `the specs on a real etcd are left out: ${caught instanceof Error ? caught.message : String(caught)}`,
+    );
   }
 }
