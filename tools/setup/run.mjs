@@ -158,7 +158,7 @@ async function become(node, program, args) {
     program.endsWith('.ts') && (major < 22 || (major === 22 && minor < 18)) ? ['--experimental-strip-types'] : [];
   const all = [...flags, join(root, program), ...args];
   // Programs that start others of ours use the same Node.js.
-  const env = { ...process.env, COMETMQ_NODE: node };
+  const env = { ...process.env, COMET_NODE: node };
   if (typeof process.execve === 'function' && process.platform !== 'win32') {
     process.execve(node, [node, ...all], env);
   }
