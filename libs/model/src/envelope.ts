@@ -7,9 +7,12 @@ import type { MessageType } from './message-type.js';
  * without reading the clients' protocol. Little-endian:
  *
  *   | size u16 | type u8 | flags u8 | idHash u32 | tagLength u16 | idLength u16 | groupLength u16 | keyCount u16 |
- *   | keyHash u32 × keyCount | tag | id | group |  then, to the record's end, the encoded message as the client sent it
+ *   | keyHash u32 × keyCount | tag | id | group | extras |  then, to the record's end, the encoded message as it was sent
  *
- * `size` counts everything before the encoded message; a reader skips what it does not know.
+ * `size` counts everything before the encoded message; a reader skips what it does not know. Extras stand in this order,
+ * each only if its flag is set:
+ *
+ *   1 dueMs u64 | 2 checkAfterMs u32 | 4 priority i32 | 8 liteTopic: length u16, UTF-8
  */
 export interface EnvelopeDraft {
   readonly type: MessageType;
@@ -19,19 +22,31 @@ export interface EnvelopeDraft {
   /** The message group, UTF-8. Empty: none. */
   readonly group: Uint8Array;
   readonly keys: readonly Uint8Array[];
+  /** When a delayed message is due, since 1970. */
+  readonly dueMs?: number | undefined;
+  /** How long after its arrival a half message is first asked for; left out: the broker's default. */
+  readonly checkAfterMs?: number | undefined;
+  readonly priority?: number | undefined;
+  /** The lite topic's name, UTF-8. */
+  readonly liteTopic?: Uint8Array | undefined;
 }
+
+const extra = { dueMs: 1, checkAfterMs: 2, priority: 4, liteTopic: 8 } as const;
+const two32 = 2 ** 32;
 
 const fixedBytes = 16;
 export const envelopeBytesMax = 65_535;
 
 export function encodeEnvelope(draft: EnvelopeDraft): Buffer {
   const { tag, id, group, keys } = draft;
-  const size = fixedBytes + 4 * keys.length + tag.length + id.length + group.length;
+  const extras = extrasOf(draft);
+  const plainBytes = fixedBytes + 4 * keys.length + tag.length + id.length + group.length;
+  const size = extras === 0 ? plainBytes : plainBytes + extrasBytes(extras, draft);
   assert(size <= envelopeBytesMax, 'an envelope fits 16 bits: the door limits properties to 16 KiB');
   const out = Buffer.allocUnsafe(size);
   out.writeUInt16LE(size, 0);
   out[2] = draft.type;
-  out[3] = 0;
+  out[3] = extras;
   out.writeUInt32LE(hashBytes(id), 4);
   out.writeUInt16LE(tag.length, 8);
   out.writeUInt16LE(id.length, 10);
@@ -45,7 +60,38 @@ export function encodeEnvelope(draft: EnvelopeDraft): Buffer {
   out.set(tag, at);
   out.set(id, at + tag.length);
   out.set(group, at + tag.length + id.length);
+  if (extras !== 0) putExtras(out, plainBytes, draft);
   return out;
+}
+
+function extrasOf({ dueMs, checkAfterMs, priority, liteTopic }: EnvelopeDraft): number {
+  return (
+    (dueMs === undefined ? 0 : extra.dueMs) |
+    (checkAfterMs === undefined ? 0 : extra.checkAfterMs) |
+    (priority === undefined ? 0 : extra.priority) |
+    (liteTopic === undefined ? 0 : extra.liteTopic)
+  );
+}
+
+function extrasBytes(extras: number, draft: EnvelopeDraft): number {
+  let bytes = 0;
+  if (extras & extra.dueMs) bytes += 8;
+  if (extras & extra.checkAfterMs) bytes += 4;
+  if (extras & extra.priority) bytes += 4;
+  if (extras & extra.liteTopic) bytes += 2 + (draft.liteTopic?.length ?? 0);
+  return bytes;
+}
+
+function putExtras(out: Buffer, from: number, { dueMs, checkAfterMs, priority, liteTopic }: EnvelopeDraft): void {
+  let at = from;
+  if (dueMs !== undefined) {
+    out.writeUInt32LE(dueMs % two32, at);
+    out.writeUInt32LE(Math.floor(dueMs / two32), at + 4);
+    at += 8;
+  }
+  if (checkAfterMs !== undefined) at = out.writeUInt32LE(checkAfterMs, at);
+  if (priority !== undefined) at = out.writeInt32LE(priority, at);
+  if (liteTopic !== undefined) out.set(liteTopic, out.writeUInt16LE(liteTopic.length, at));
 }
 
 /** A look into a message record's payload. Made for one read; holds no copy. */
@@ -82,6 +128,33 @@ export class Envelope {
   get group(): string {
     const from = fixedBytes + 4 * this.keyCount + this.view.readUInt16LE(8) + this.view.readUInt16LE(10);
     return this.view.toString('utf8', from, from + this.view.readUInt16LE(12));
+  }
+  get dueMs(): number | undefined {
+    const at = this.extraAt(extra.dueMs);
+    return at < 0 ? undefined : this.view.readUInt32LE(at) + this.view.readUInt32LE(at + 4) * two32;
+  }
+  get checkAfterMs(): number | undefined {
+    const at = this.extraAt(extra.checkAfterMs);
+    return at < 0 ? undefined : this.view.readUInt32LE(at);
+  }
+  get priority(): number | undefined {
+    const at = this.extraAt(extra.priority);
+    return at < 0 ? undefined : this.view.readInt32LE(at);
+  }
+  get liteTopic(): string | undefined {
+    const at = this.extraAt(extra.liteTopic);
+    return at < 0 ? undefined : this.view.toString('utf8', at + 2, at + 2 + this.view.readUInt16LE(at));
+  }
+  /** Where an extra stands; below 0: it is not there. */
+  private extraAt(flag: number): number {
+    const flags = this.view.readUInt8(3);
+    if ((flags & flag) === 0) return -1;
+    const { view } = this;
+    let at = fixedBytes + 4 * this.keyCount + view.readUInt16LE(8) + view.readUInt16LE(10) + view.readUInt16LE(12);
+    if (flag > extra.dueMs && flags & extra.dueMs) at += 8;
+    if (flag > extra.checkAfterMs && flags & extra.checkAfterMs) at += 4;
+    if (flag > extra.priority && flags & extra.priority) at += 4;
+    return at;
   }
   /** The encoded message, as the client sent it. A view of the payload. */
   get message(): Buffer {

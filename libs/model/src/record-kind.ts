@@ -1,6 +1,7 @@
 /**
  * What a record of the log says. A number's meaning never changes; new meaning is a new number.
- * Who folds what: the store folds message, reference, expiry and topic records; consumption folds the group ones.
+ * Who folds what: the store folds 1 to 15, consumption 16 to 31, timers 32 to 39, transactions 40 to 47, lite 48 to 55;
+ * timers and transactions fold `pending`, `reference` and `dropped` as well.
  */
 export const RecordKind = {
   /** The first record of a leader's reign. Payload: empty. */
@@ -13,6 +14,13 @@ export const RecordKind = {
   expiry: 4,
   /** A topic is gone; all its queues are. */
   topicDeleted: 5,
+  /**
+   * A message that no queue shows yet: a delayed one, or half of a transaction (its envelope says which). It becomes
+   * visible through a `reference` to it, or never, through `dropped`.
+   */
+  pending: 6,
+  /** Pending messages that will never be visible: recalled, cancelled, rolled back. */
+  dropped: 7,
   /** Messages were handed out to a member of a group, or passed over for the whole group. */
   handOut: 16,
   /** Messages are done for a group. */
@@ -27,5 +35,19 @@ export const RecordKind = {
   resetProgress: 21,
   /** A group is gone; all its progress is. */
   groupDeleted: 22,
+  /** As `handOut`, to an orderly group: message groups have lanes, and the lanes that were busy are named. */
+  fifoHandOut: 23,
+  /** Pending delayed messages are due at another time. */
+  timerMoved: 32,
+  /** A producer was asked what became of half messages; says when to ask again. */
+  transactionChecked: 40,
+  /** Half messages nobody answered for are set aside for an operator. */
+  transactionParked: 41,
+  /** An operator decided on half messages: who and when, beside the reference or drop that does it. */
+  transactionAudited: 42,
+  /** Lite topics were made: names and the queues they got. */
+  liteTopicsCreated: 48,
+  /** Lite topics are gone; their queues are. */
+  liteTopicsDeleted: 49,
 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
