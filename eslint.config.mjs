@@ -72,6 +72,8 @@ export default tseslint.config(
         'error',
         {
           enforceBuildableLibDependency: false,
+          // What starts programs for people starts them for the end-to-end specs too.
+          allow: ['^(\\.\\./)+tools/(cluster|debian|image)/'],
           // A part that is seldom needed may be loaded late by one and early by another.
           checkDynamicDependenciesExceptions: ['@cometmq/.*'],
           depConstraints: [

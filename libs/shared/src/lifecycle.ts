@@ -9,17 +9,25 @@ export interface Part {
 
 /**
  * Starts the parts down the list and, once `until` resolves, stops them back up it. When a part fails to start, those
- * already started are stopped and the failure is thrown.
+ * already started are stopped and the failure is thrown. A stop that is asked for during the start is heeded at once:
+ * a part may be waiting for another process that never comes.
  */
 export async function run(parts: readonly Part[], until: Promise<unknown>, ready?: () => void): Promise<void> {
   const started: Part[] = [];
+  let asked = false;
+  const stop = until.then(() => void (asked = true));
   try {
     for (const part of parts) {
       started.push(part); // A part that failed half-way must be able to stop.
-      await part.start();
+      const starting = part.start();
+      await Promise.race([starting, stop]);
+      if (asked) {
+        starting.catch(() => undefined); // Nobody waits for it any more, and its stop may well break it off.
+        return;
+      }
     }
     ready?.();
-    await until;
+    await stop;
   } finally {
     await stopAll(started);
   }

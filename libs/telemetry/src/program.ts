@@ -10,6 +10,7 @@ import {
 } from '@cometmq/shared';
 
 import { createLogger, type Logger, type LogLevel } from './logger.js';
+import { Telemetry } from './telemetry.js';
 
 /** What a `main.ts` says of its program; everything else is the same for all of them. */
 export interface Program<S extends Settings> {
@@ -76,11 +77,18 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
     });
     parts = program.build(values, { log, fatal });
   });
+  // Ready is who has started whole and is not about to leave, whatever the parts say of themselves.
+  let life: 'starting' | 'up' | 'stopping' = 'starting';
+  void until.then(() => (life = 'stopping'));
+  for (const part of parts) {
+    if (part instanceof Telemetry) part.addReadiness(() => (life === 'up' ? undefined : `it is ${life}`));
+  }
   // What parts wait with does not keep a process alive; this does, whatever time it is.
   // eslint-disable-next-line no-restricted-globals -- no timer: nothing ever happens when it fires
   const alive = setInterval(() => undefined, 60_000);
   try {
     await run(parts, until, () => {
+      life = 'up';
       log.info({}, 'ready');
       process.stderr.write(`${program.ready(values)}\n`);
     });

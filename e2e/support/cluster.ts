@@ -1,0 +1,19 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { startCluster, type Cluster, type ClusterOptions } from '../../tools/cluster/cluster.ts';
+
+export type { Cluster } from '../../tools/cluster/cluster.ts';
+
+/** A cluster on free ports, in a folder of its own that goes with it. Topics and groups are made on first use. */
+export async function freshCluster(options: Partial<ClusterOptions> = {}): Promise<Cluster & { end(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'cometmq-cluster-'));
+  const namesrv = ['--auto-create-topics=true', '--auto-create-groups=true', ...(options.flags?.namesrv ?? [])];
+  const cluster = await startCluster({ folder, ports: 'free', ...options, flags: { ...options.flags, namesrv } });
+  const end = async (): Promise<void> => {
+    await cluster.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return Object.assign(cluster, { end });
+}

@@ -1,0 +1,69 @@
+// Goal: the processes are told of one another, nobody's port is another's. Method: the commands, before anything runs.
+import { mkdtempSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { freePorts, portsFrom, portsOf, usualPorts, type Ports } from './ports.ts';
+import { deleteData, noteProcesses, running, stopRunning } from './remains.ts';
+
+const all = (ports: Ports): number[] => Object.values(ports).flat() as number[];
+
+describe('the ports of a cluster', () => {
+  const size = { namesrvs: 3, brokers: 2, proxies: 4 };
+
+  it.each([
+    ['the usual ones', usualPorts(size)],
+    ['a run of ports', portsFrom(21_000, size)],
+  ])('%s: one for each process and purpose, no two the same', (_, ports) => {
+    expect(all(ports)).toHaveLength(portsOf(size));
+    expect(new Set(all(ports)).size).toBe(portsOf(size));
+    expect(ports.watch).toHaveLength(3 + 2 + 4 + 1);
+  });
+
+  it('a run of ports begins with what clients are told', () => {
+    const ports = portsFrom(21_000, size);
+    expect([...ports.proxies, ports.dashboardApi]).toEqual([21_000, 21_001, 21_002, 21_003, 21_004]);
+    expect(Math.max(...all(ports))).toBe(21_000 + portsOf(size) - 1);
+  });
+
+  it('free ones can be listened on, all at once', async () => {
+    const ports = await freePorts(20);
+    expect(new Set(ports).size).toBe(20);
+    const servers = ports.map((port) => createServer().listen(port, '127.0.0.1'));
+    await Promise.all(servers.map((server) => once(server, 'listening')));
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  });
+});
+
+describe('what a cluster leaves', () => {
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'cometmq-cluster-'))));
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is found again and stopped, and a process that is none of ours is left alone', async () => {
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)'], { stdio: 'ignore' });
+    const gone = once(child, 'exit');
+    noteProcesses(folder, [{ name: 'broker-0', pid: child.pid }]);
+    expect(running(folder).map(({ name }) => name)).toEqual(['broker-0']);
+    // This very process, as if its number had been the name server's in an earlier life of the machine.
+    const mistaken = { name: 'namesrv-0', pid: process.pid, begun: '1' };
+    writeFileSync(join(folder, 'processes.json'), JSON.stringify([mistaken, ...running(folder)]));
+    expect((await stopRunning(folder)).map(({ name }) => name)).toEqual(['broker-0']);
+    expect(await gone).toEqual([null, 'SIGTERM']);
+    expect(running(folder)).toEqual([]);
+  });
+
+  it('is deleted, and nothing else', () => {
+    for (const name of ['etcd', 'broker-0', 'broker-11', 'logs', 'my-notes']) mkdirSync(join(folder, name));
+    noteProcesses(folder, []);
+    deleteData(folder);
+    expect(existsSync(join(folder, 'broker-11'))).toBe(false);
+    expect(existsSync(join(folder, 'my-notes'))).toBe(true);
+    rmSync(join(folder, 'my-notes'), { recursive: true });
+    deleteData(folder);
+    expect(existsSync(folder)).toBe(false);
+  });
+});

@@ -1,0 +1,144 @@
+/** `npm run cluster`: the cluster in the foreground, from the first process's start to the last one's end. */
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { makeCluster, rootFolder, type Cluster, type ClusterOptions } from './cluster.ts';
+import { deleteData, noteProcesses, running, stopRunning } from './remains.ts';
+
+const help = `npm run cluster -- [options]
+
+Runs CometMQ as it runs in production, as separate processes on this machine: etcd, two name servers, a broker, two
+proxies and the dashboard API. Ctrl-C (or SIGTERM) stops them all. If one of them dies, it is told which and why, and
+the others are stopped.
+
+  --port-base N        use N, N+1, … (proxies first, then the dashboard API) instead of 8081, 8082, 9876, 10911, 2379 …
+  --data-dir FOLDER    keep data and logs here (default: data/cluster); a later run finds them again
+  --brokers N          broker sets (default 1)
+  --proxies N          proxies (default 2)
+  --namesrvs N         name servers (default 2)
+  --auto-create        make topics and consumer groups when a client first uses them
+  --tear-down          instead: stop what still runs on the data folder, and delete its data
+  --help               this text
+
+Exit codes: 0 stopped, 1 failed or one of the processes died, 2 wrong options.`;
+
+const options = {
+  'port-base': { type: 'string' },
+  'data-dir': { type: 'string' },
+  brokers: { type: 'string' },
+  proxies: { type: 'string' },
+  namesrvs: { type: 'string' },
+  'auto-create': { type: 'boolean' },
+  'tear-down': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+async function main(): Promise<number> {
+  try {
+    const { values } = parseArgs({ options });
+    if (values.help === true) {
+      console.log(help);
+      return 0;
+    }
+    const folder = resolve(values['data-dir'] ?? join(rootFolder(), 'data/cluster'));
+    if (values['tear-down'] === true) return await tearDown(folder);
+    const portBase = wholeNumber('--port-base', values['port-base'], 1, 65_000);
+    const size = (name: 'brokers' | 'proxies' | 'namesrvs'): { readonly [key: string]: number } => {
+      const count = wholeNumber(`--${name}`, values[name], 1, 9);
+      return count === undefined ? {} : { [name]: count };
+    };
+    return await run({
+      folder,
+      ports: portBase ?? 'usual',
+      size: { ...size('brokers'), ...size('proxies'), ...size('namesrvs') },
+      ownGroup: true,
+      ...(values['auto-create'] === true && {
+        flags: { namesrv: ['--auto-create-topics=true', '--auto-create-groups=true'] },
+      }),
+    });
+  } catch (caught) {
+    say(caught instanceof Error ? caught.message : String(caught));
+    const wrongOptions = caught instanceof TypeError && 'code' in caught;
+    return wrongOptions || caught instanceof RangeError ? 2 : 1;
+  }
+}
+
+async function run(options: ClusterOptions): Promise<number> {
+  const left = running(options.folder);
+  if (left.length > 0) {
+    const names = left.map(({ name, pid }) => `${name} (${pid})`).join(', ');
+    say(`${options.folder} is in use by ${names}: end that cluster, or use --tear-down or another --data-dir`);
+    return 1;
+  }
+  const cluster = await makeCluster(options);
+  let died: string | undefined;
+  let stopping = false;
+  const end = new Promise<void>((resolve) => {
+    for (const process of cluster.processes) {
+      process.onDeath = (how) => {
+        if (died === undefined && !stopping) died = `${process.name} ${how}${process.lastWords()}`;
+        resolve();
+      };
+    }
+    const onSignal = (): void => {
+      if (stopping) process.exit(130); // Asked twice; what still runs is found by --tear-down.
+      stopping = true;
+      say('stopping …');
+      resolve();
+    };
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  });
+  say('starting …');
+  const started = cluster.start();
+  started.catch(() => undefined); // Told below, unless a stop came first.
+  try {
+    await Promise.race([started, end]);
+    noteProcesses(options.folder, cluster.processes);
+    if (died === undefined && !stopping) console.log(addresses(cluster, options.folder));
+    await end;
+  } catch (caught) {
+    died ??= caught instanceof Error ? caught.message : String(caught);
+  }
+  if (died !== undefined) say(`${died}\nstopping the others …`);
+  const killed = await cluster.stop();
+  noteProcesses(options.folder, []);
+  for (const name of killed) say(`${name} did not stop in time and was killed`);
+  say('stopped');
+  return died === undefined && killed.length === 0 ? 0 : 1;
+}
+
+async function tearDown(folder: string): Promise<number> {
+  for (const { name } of await stopRunning(folder)) say(`stopped ${name}`);
+  deleteData(folder);
+  say(`nothing of a cluster is left in ${folder}`);
+  return 0;
+}
+
+function addresses(cluster: Cluster, folder: string): string {
+  const list = (processes: readonly { address: string }[]): string =>
+    processes.map(({ address }) => address).join(', ');
+  return [
+    'CometMQ is ready.',
+    `  clients          ${list(cluster.proxies)}`,
+    `  REST             ${cluster.restUrl}/docs`,
+    `  name servers     ${list(cluster.namesrvs)}`,
+    `  brokers          ${list(cluster.brokers)}`,
+    `  etcd             ${cluster.etcd.watchUrl}`,
+    '  health and metrics',
+    ...cluster.processes.slice(1).map(({ name, watchUrl }) => `    ${name.padEnd(15)}${watchUrl}`),
+    `  data and logs    ${folder}`,
+  ].join('\n');
+}
+
+/** @throws RangeError where it is not one */
+function wholeNumber(option: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new RangeError(`${option}=${text}: must be a whole number from ${min} to ${max}`);
+}
+
+function say(line: string): void {
+  process.stderr.write(`cluster: ${line}\n`);
+}
+
+process.exitCode = await main();

@@ -1,0 +1,99 @@
+/**
+ * Which process listens where. Free ports are taken from below the range that outgoing connections get theirs from:
+ * else a client that knocks at the port of a server that is down may be given that very port, and talk to itself.
+ */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+
+/** The ports of a cluster, one list a role, one entry a process. */
+export interface Ports {
+  readonly etcdClient: number;
+  readonly etcdPeer: number;
+  readonly namesrvs: readonly number[];
+  readonly brokers: readonly number[];
+  readonly proxies: readonly number[];
+  readonly dashboardApi: number;
+  /** Of /metrics, /healthz and /readyz: name servers, brokers, proxies, dashboard API, in this order. */
+  readonly watch: readonly number[];
+}
+
+export interface Size {
+  readonly namesrvs: number;
+  readonly brokers: number;
+  readonly proxies: number;
+}
+
+/** The ports everybody knows, each counted up for the further processes of a role. 8082 is the dashboard's. */
+export function usualPorts({ namesrvs, brokers, proxies }: Size): Ports {
+  return {
+    etcdClient: 2379,
+    etcdPeer: 2380,
+    namesrvs: counted(9876, namesrvs),
+    brokers: counted(10_911, brokers),
+    proxies: [8081, ...counted(8083, proxies - 1)],
+    dashboardApi: 8082,
+    watch: counted(5557, namesrvs + brokers + proxies + 1),
+  };
+}
+
+/** One port after the other. */
+export function portsFrom(base: number, size: Size): Ports {
+  return dealt(size, counted(base, portsOf(size)));
+}
+
+/** Ports that nobody listens on now. */
+export async function someFreePorts(size: Size): Promise<Ports> {
+  return dealt(size, await freePorts(portsOf(size)));
+}
+
+export function portsOf({ namesrvs, brokers, proxies }: Size): number {
+  return 4 + 2 * (namesrvs + brokers + proxies);
+}
+
+/** So many ports of 127.0.0.1 that nobody listens on now, no two of them the same. */
+export async function freePorts(count: number): Promise<number[]> {
+  const held: Server[] = [];
+  const ports: number[] = [];
+  try {
+    while (ports.length < count) {
+      const port = 10_000 + Math.floor(Math.random() * 20_000);
+      const server = await listen(port);
+      if (server === undefined) continue;
+      held.push(server);
+      ports.push(port);
+    }
+  } finally {
+    await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
+  return ports;
+}
+
+async function listen(port: number): Promise<Server | undefined> {
+  const server = createServer();
+  server.listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    return server;
+  } catch {
+    return undefined; // Taken: another will do.
+  }
+}
+
+function dealt(size: Size, ports: readonly number[]): Ports {
+  const left = [...ports];
+  const take = (count: number): number[] => left.splice(0, count);
+  const one = (): number => left.shift() ?? 0;
+  return {
+    proxies: take(size.proxies),
+    dashboardApi: one(),
+    namesrvs: take(size.namesrvs),
+    brokers: take(size.brokers),
+    etcdClient: one(),
+    etcdPeer: one(),
+    watch: left,
+  };
+}
+
+function counted(first: number, count: number): number[] {
+  return Array.from({ length: Math.max(0, count) }, (_, i) => first + i);
+}
