@@ -1,143 +1,12 @@
-import { Directory, type Delivered, type Done, type ReceiveCall } from '@cometmq/client';
-import {
-  deadLetterTopic,
-  encodeEnvelope,
-  everything,
-  hashBytes,
-  MessageType,
-  queueId,
-  type ConsumerGroup,
-  type FilterExpression,
-  type Receipt,
-  type Topic,
-} from '@cometmq/model';
-import { ManualClock } from '@cometmq/shared/testing';
-import { MemoryDisk } from '@cometmq/store/testing';
-import { silentLogger } from '@cometmq/telemetry';
+import { deadLetterTopic, type FilterExpression, type Receipt } from '@cometmq/model';
 
-import { BrokerService } from './broker-service.js';
-import { FakeNaming } from './fake-naming.js';
-import { memoryCheckpoints } from './testing.js';
-
-/** One broker on a memory disk, with time in our hands. */
-class World {
-  readonly clock = new ManualClock();
-  readonly naming = new FakeNaming();
-  readonly disk = new MemoryDisk();
-  readonly checkpoints = memoryCheckpoints();
-  directory = new Directory(this.naming, this.clock);
-  broker = this.build();
-  topic!: Topic;
-  group!: ConsumerGroup;
-
-  async start(attemptsMax = 17): Promise<this> {
-    await this.directory.start();
-    await this.broker.start();
-    this.topic = await this.naming.createTopic({ name: 'orders' });
-    this.group = await this.naming.createGroup({ name: 'readers', attemptsMax });
-    return this;
-  }
-
-  async restart(): Promise<void> {
-    await this.broker.stop();
-    this.broker = this.build();
-    await this.broker.start();
-  }
-
-  private build(): BrokerService {
-    return new BrokerService({
-      brokerName: 'broker-0',
-      disk: this.disk,
-      folder: 'data',
-      naming: this.naming,
-      directory: this.directory,
-      clock: this.clock,
-      log: silentLogger,
-      segmentBytes: 4 * 1024 * 1024,
-      recordBytesMax: 1024 * 1024,
-      diskFreeBytesMin: 0,
-      retentionMs: 72 * 3_600_000,
-      pollsMax: 100,
-      leaseMs: 3000,
-      address: () => '',
-      onFatal: (error) => {
-        throw error;
-      },
-      checkpoints: this.checkpoints,
-    });
-  }
-
-  send(id: string, tag = '', topic = this.topic): Promise<number> {
-    const bytes = Buffer.from(tag);
-    const envelope = encodeEnvelope({
-      type: MessageType.normal,
-      tag: bytes,
-      id: Buffer.from(id),
-      group: Buffer.alloc(0),
-      keys: [],
-    });
-    return settle<{ offset: number }>((done) =>
-      this.broker.send(
-        {
-          topicId: topic.id,
-          queueId: queueId(0),
-          layout: topic.layout,
-          deadlineMs: undefined,
-          tagHash: hashBytes(bytes),
-          groupHash: 0,
-          envelope,
-          message: [Buffer.from(`body of ${id}`)],
-        },
-        done,
-      ),
-    ).then(({ offset }) => offset);
-  }
-
-  poll(given: Partial<ReceiveCall> = {}): Promise<readonly Delivered[]> {
-    return settle<{ messages: readonly Delivered[] }>((done) => this.pollWith(given, done)).then(
-      ({ messages }) => messages,
-    );
-  }
-
-  pollWith(given: Partial<ReceiveCall>, done: Done<{ messages: readonly Delivered[] }>): () => void {
-    return this.broker.receive(
-      {
-        groupId: this.group.id,
-        topicId: this.topic.id,
-        queueId: -1,
-        messagesMax: 32,
-        bytesMax: 1 << 20,
-        filter: everything,
-        invisibleMs: 10_000,
-        autoRenew: false,
-        clientId: 'c1',
-        waitMs: 0,
-        attemptId: undefined,
-        ...given,
-      },
-      done,
-    );
-  }
-
-  ack(receipt: Receipt): Promise<void> {
-    return settle((done) => this.broker.ack({ receipt }, done));
-  }
-}
-
-function settle<T>(call: (done: Done<T>) => unknown): Promise<T> {
-  return new Promise((resolve, reject) => {
-    call((error, result) => (error ? reject(error) : resolve(result as T)));
-  });
-}
-
-const ids = (messages: readonly Delivered[]): string[] =>
-  messages.map(({ payload }) => Buffer.from(payload).toString().split('body of ')[1] ?? '?');
+import { BrokerWorld, ids, settle } from './broker-world.js';
 
 const tags = (expression: string): FilterExpression => ({ type: 'tag', expression });
 
 describe('the broker', () => {
   it('hands out what was sent, once, until it is visible again', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     for (const id of ['a', 'b', 'c']) await world.send(id);
     expect(ids(await world.poll())).toEqual(['a', 'b', 'c']);
     expect(await world.poll()).toEqual([]);
@@ -149,7 +18,7 @@ describe('the broker', () => {
   });
 
   it('never hands out again what was acknowledged, also after a restart', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     for (const id of ['a', 'b', 'c']) await world.send(id);
     const [a, , c] = await world.poll();
     await Promise.all([world.ack(a!.receipt), world.ack(c!.receipt)]);
@@ -162,7 +31,7 @@ describe('the broker', () => {
   });
 
   it('wakes a waiting poll when a message arrives', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     const waiting = world.poll({ waitMs: 20_000 });
     expect(world.broker.waitingPolls).toBe(1);
     await world.send('late');
@@ -172,7 +41,7 @@ describe('the broker', () => {
   });
 
   it('wakes a waiting poll when a message becomes visible again', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     await world.send('a');
     const [first] = await world.poll();
     const waiting = world.poll({ waitMs: 20_000 });
@@ -184,7 +53,7 @@ describe('the broker', () => {
   });
 
   it('answers a poll with nothing when its time has passed, and forgets it', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     const waiting = world.poll({ waitMs: 5_000 });
     world.clock.advance(5_000);
     expect(await waiting).toEqual([]);
@@ -193,7 +62,7 @@ describe('the broker', () => {
   });
 
   it('gives nothing to a poll that was taken back', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     let answered = false;
     const cancel = world.pollWith({ waitMs: 5_000 }, () => (answered = true));
     cancel();
@@ -204,7 +73,7 @@ describe('the broker', () => {
   });
 
   it('gives members with different tags each their own, and loses none', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     for (const [id, tag] of [
       ['a1', 'A'],
       ['b1', 'B'],
@@ -221,14 +90,14 @@ describe('the broker', () => {
   });
 
   it('refuses a wrong filter at once', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     const sql: FilterExpression = { type: 'sql', expression: 'a = 1' };
     await expect(world.poll({ filter: sql })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
     await world.broker.stop();
   });
 
   it('moves a message to the dead-letter topic after its last attempt', async () => {
-    const world = await new World().start(2);
+    const world = await new BrokerWorld().start(2);
     await world.send('poison');
     for (let attempt = 1; attempt <= 2; attempt += 1) {
       expect((await world.poll()).map(({ receipt }) => receipt.attempt)).toEqual([attempt]);
@@ -251,7 +120,7 @@ describe('the broker', () => {
   });
 
   it('forwards to the dead-letter topic when asked, and says OK a second time', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     await world.send('poison');
     const [message] = await world.poll();
     for (let i = 0; i < 2; i += 1) {
@@ -264,7 +133,7 @@ describe('the broker', () => {
   });
 
   it('makes a hand-out that never arrived visible at once, without counting it', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     await world.send('a');
     const [lost] = await world.poll();
     await settle<void>((done) => world.broker.handBack({ receipts: [lost!.receipt] }, done));
@@ -274,7 +143,7 @@ describe('the broker', () => {
   });
 
   it('renews leases of living clients, and gives back what a client held that left', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     await world.send('a');
     await world.poll({ autoRenew: true, invisibleMs: 60_000, clientId: 'push' });
     for (let i = 0; i < 30; i += 1) {
@@ -291,14 +160,14 @@ describe('the broker', () => {
   });
 
   it('refuses sends that were chosen by an older layout or come too late', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     const late = { ...world.topic, layout: 0 };
     await expect(world.send('a', '', late)).rejects.toMatchObject({ code: 'STALE_LAYOUT' });
     await world.broker.stop();
   });
 
   it('refuses an acknowledgement of what was never handed out', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     await world.send('a');
     const [message] = await world.poll();
     const forged = { ...message!.receipt, offset: 77 as Receipt['offset'] };
@@ -307,7 +176,7 @@ describe('the broker', () => {
   });
 
   it('a deleted topic is gone, and one made again under its name starts clean', async () => {
-    const world = await new World().start();
+    const world = await new BrokerWorld().start();
     await world.send('old');
     await world.naming.deleteTopic('orders');
     const refused = expect(world.send('x')).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });

@@ -1,0 +1,138 @@
+import { Directory, type Delivered, type Done, type ReceiveCall } from '@cometmq/client';
+import {
+  encodeEnvelope,
+  everything,
+  hashBytes,
+  queueId,
+  type ConsumerGroup,
+  type EnvelopeDraft,
+  type Receipt,
+  type Topic,
+} from '@cometmq/model';
+import { ManualClock } from '@cometmq/shared/testing';
+import { MemoryDisk } from '@cometmq/store/testing';
+import { silentLogger } from '@cometmq/telemetry';
+
+import { BrokerService } from './broker-service.js';
+import { FakeNaming } from './fake-naming.js';
+import { memoryCheckpoints } from './testing.js';
+
+/** One broker on a memory disk, with time in our hands. */
+export class BrokerWorld {
+  readonly clock = new ManualClock();
+  readonly naming = new FakeNaming();
+  readonly disk = new MemoryDisk();
+  readonly checkpoints = memoryCheckpoints();
+  directory = new Directory(this.naming, this.clock);
+  broker = this.build();
+  topic!: Topic;
+  group!: ConsumerGroup;
+
+  async start(attemptsMax = 17): Promise<this> {
+    await this.directory.start();
+    await this.broker.start();
+    this.topic = await this.naming.createTopic({ name: 'orders' });
+    this.group = await this.naming.createGroup({ name: 'readers', attemptsMax });
+    return this;
+  }
+
+  async restart(): Promise<void> {
+    await this.broker.stop();
+    this.broker = this.build();
+    await this.broker.start();
+  }
+
+  private build(): BrokerService {
+    return new BrokerService({
+      brokerName: 'broker-0',
+      disk: this.disk,
+      folder: 'data',
+      naming: this.naming,
+      directory: this.directory,
+      clock: this.clock,
+      log: silentLogger,
+      segmentBytes: 4 * 1024 * 1024,
+      recordBytesMax: 1024 * 1024,
+      diskFreeBytesMin: 0,
+      retentionMs: 72 * 3_600_000,
+      pollsMax: 100,
+      leaseMs: 3000,
+      address: () => '',
+      onFatal: (error) => {
+        throw error;
+      },
+      checkpoints: this.checkpoints,
+    });
+  }
+
+  send(id: string, tag = '', topic = this.topic): Promise<number> {
+    return this.sendAs(id, { tag: Buffer.from(tag) }, topic);
+  }
+
+  /** A message of any kind. Answers its offset. */
+  sendAs(id: string, draft: Partial<EnvelopeDraft>, topic = this.topic, queue = 0): Promise<number> {
+    const whole: EnvelopeDraft = {
+      type: topic.type,
+      tag: Buffer.alloc(0),
+      id: Buffer.from(id),
+      group: Buffer.alloc(0),
+      keys: [],
+      ...draft,
+    };
+    return settle<{ offset: number }>((done) =>
+      this.broker.send(
+        {
+          topicId: topic.id,
+          queueId: queueId(queue),
+          layout: topic.layout,
+          deadlineMs: undefined,
+          tagHash: hashBytes(whole.tag),
+          groupHash: hashBytes(whole.group),
+          envelope: encodeEnvelope(whole),
+          message: [Buffer.from(`body of ${id}`)],
+        },
+        done,
+      ),
+    ).then(({ offset }) => offset);
+  }
+
+  poll(given: Partial<ReceiveCall> = {}): Promise<readonly Delivered[]> {
+    return settle<{ messages: readonly Delivered[] }>((done) => this.pollWith(given, done)).then(
+      ({ messages }) => messages,
+    );
+  }
+
+  pollWith(given: Partial<ReceiveCall>, done: Done<{ messages: readonly Delivered[] }>): () => void {
+    return this.broker.receive(
+      {
+        groupId: this.group.id,
+        topicId: this.topic.id,
+        queueId: -1,
+        messagesMax: 32,
+        bytesMax: 1 << 20,
+        filter: everything,
+        invisibleMs: 10_000,
+        autoRenew: false,
+        clientId: 'c1',
+        waitMs: 0,
+        attemptId: undefined,
+        ...given,
+      },
+      done,
+    );
+  }
+
+  ack(receipt: Receipt): Promise<void> {
+    return settle((done) => this.broker.ack({ receipt }, done));
+  }
+}
+
+export function settle<T>(call: (done: Done<T>) => unknown): Promise<T> {
+  return new Promise((resolve, reject) => {
+    call((error, result) => (error ? reject(error) : resolve(result as T)));
+  });
+}
+
+/** The ids of messages that `send` sent. */
+export const ids = (messages: readonly Delivered[]): string[] =>
+  messages.map(({ payload }) => Buffer.from(payload).toString().split('body of ')[1] ?? '?');
