@@ -1,6 +1,7 @@
 import type { FilterExpression, GroupId, TopicId } from '@cometmq/model';
 import type { TagMatcher } from '@cometmq/consumption';
 import { compileFilter } from '@cometmq/filter';
+import { MqError } from '@cometmq/shared';
 
 import type { MemberSessions } from './member-sessions.js';
 
@@ -20,7 +21,9 @@ export class GroupFilters {
     const key = filterKey(filter);
     let matcher = this.compiled.get(key);
     if (!matcher) {
-      matcher = compileFilter(filter);
+      const compiled = compileFilter(filter);
+      if (filter.type === 'sql') throw new MqError('UNSUPPORTED', 'SQL-92 filter expressions are not supported yet');
+      matcher = compiled;
       if (this.compiled.size >= compiledMax) this.compiled.clear();
       this.compiled.set(key, matcher);
     }

@@ -1,12 +1,14 @@
 import { hashBytes } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import type { MessageProperties } from './properties.js';
+
 /**
  * A tag expression: nothing or `*` wants everything; else tags joined by `||`, spaces around them and empty pieces
  * ignored. A tag is compared as it is, case and all. A message without a tag is wanted by `*` only.
  */
 export class TagFilter {
-  readonly needsProperties = false;
+  readonly cost = 1;
   readonly key: string;
   readonly hashes: readonly number[];
   private readonly hashSet: ReadonlySet<number> | undefined;
@@ -17,7 +19,7 @@ export class TagFilter {
   ) {
     this.hashes = [...new Set(tags.map(hashBytes))];
     this.hashSet = this.hashes.length > fewTags ? new Set(this.hashes) : undefined;
-    this.key = all ? '*' : tags.map(String).join('||');
+    this.key = all ? '*' : `tag ${tags.map(String).join('||')}`;
   }
 
   /** @throws MqError ILLEGAL_FILTER_EXPRESSION */
@@ -43,7 +45,7 @@ export class TagFilter {
     return this.hashSet ? this.hashSet.has(tagHash) : this.hashes.includes(tagHash);
   }
 
-  wantsExact(tag: Uint8Array): boolean {
+  wantsMessage({ tag }: MessageProperties): boolean {
     if (this.all) return true;
     if (tag.length === 0 || (this.hashSet && !this.hashSet.has(hashBytes(tag)))) return false;
     for (const wanted of this.tags) if (wanted.length === tag.length && wanted.equals(tag)) return true;

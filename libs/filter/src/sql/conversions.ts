@@ -1,0 +1,43 @@
+/**
+ * Properties are texts; next to a number or a truth value they are read as one. `undefined` says the property is missing
+ * and becomes "unknown"; NaN says that the text is no such thing, which ends the judgement: no match.
+ */
+const decimalShape = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+/** So many digits always fit a double exactly. */
+const safeDigits = 15;
+const integerMax = 2n ** 63n - 1n;
+
+/** Whole numbers of 64 bits; beyond 2^53 as bigint. */
+export function toInteger(text: string): number | bigint {
+  const sign = text.charCodeAt(0);
+  const from = sign === minus || sign === plus ? 1 : 0;
+  const { length } = text;
+  if (length === from) return NaN;
+  let value = 0;
+  for (let i = from; i < length; i += 1) {
+    const digit = text.charCodeAt(i) - zero;
+    if (digit < 0 || digit > 9) return NaN;
+    value = value * 10 + digit;
+  }
+  if (length - from <= safeDigits) return sign === minus ? 0 - value : value;
+  const exact = BigInt(text.slice(from)) * (sign === minus ? -1n : 1n);
+  if (exact > integerMax || exact < -integerMax - 1n) return NaN;
+  const small = Number(exact);
+  return Number.isSafeInteger(small) ? small : exact;
+}
+
+export function toDecimal(text: string): number {
+  return decimalShape.test(text) ? Number(text) : NaN;
+}
+
+/** Undefined: neither true nor false. */
+export function toBoolean(text: string): boolean | undefined {
+  if (text === 'true') return true;
+  if (text === 'false') return false;
+  const lower = text.length <= 5 ? text.toLowerCase() : '';
+  return lower === 'true' ? true : lower === 'false' ? false : undefined;
+}
+
+const zero = 48;
+const plus = 43;
+const minus = 45;
