@@ -1,7 +1,6 @@
 import type { GroupId, QueueId, TopicId } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
-import { ByteReader, ByteWriter } from './bytes.js';
 import { OffsetRuns } from './offset-runs.js';
 
 /**

@@ -1,4 +1,4 @@
-import type { ByteReader, ByteWriter } from './bytes.js';
+import type { ByteReader, ByteWriter } from '@cometmq/shared';
 
 /** Offsets of one queue as runs of consecutive ones, each run with one value (an attempt, a tag hash, or nothing). */
 export class OffsetRuns {

@@ -1,8 +1,7 @@
 import type { GroupId, QueueId, TopicId } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
 import { blockOffsets, DeliveryState } from './block-table.js';
-import { ByteReader, ByteWriter } from './bytes.js';
 import { leasesPerPage, type LeaseClient } from './lease-table.js';
 import type { StateChange } from './ports.js';
 import type { ProgressDirectory } from './progress-directory.js';

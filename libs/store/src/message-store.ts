@@ -461,6 +461,12 @@ export class MessageStore implements Part {
     return this.options.disk.freeBytes(this.options.folder);
   }
 
+  /** A cold piece of one of the views, as it was last taken from it. At once; a read of the disk's cache, or of the disk. */
+  coldPiece(view: StateView, key: string): Uint8Array | undefined {
+    assert(this.checkpointer !== undefined, 'the store has been started');
+    return this.checkpointer.coldPiece(view, key);
+  }
+
   /** Makes a checkpoint of all that has been appended; resolves when it is on disk. */
   async checkpoint(): Promise<void> {
     assert(this.checkpointer !== undefined, 'the store has been started');
@@ -473,7 +479,11 @@ export class MessageStore implements Part {
     await this.checkpoint();
     const stored = this.checkpointer?.stored();
     assert(stored !== undefined, 'a checkpoint was just made');
-    return { position: stored.position, epoch: stored.epoch, pieces: new Map(stored.pieces) };
+    return {
+      position: stored.position,
+      epoch: stored.epoch,
+      pieces: new Map([...stored.pieces, ...stored.coldPieces]),
+    };
   }
 
   /** Resolves when no index file is being written. */

@@ -70,6 +70,8 @@ export class TallyView implements StateView {
   readonly name = 'tally';
   readonly kinds = new Set<RecordKind>([RecordKind.ack, RecordKind.topicDeleted]);
   readonly sums = new Map<string, number>();
+  /** Cold pieces that the next checkpoint takes. */
+  readonly cold: Change[] = [];
   private readonly changed = new Set<string>();
 
   fold(record: LogRecord): void {
@@ -90,7 +92,7 @@ export class TallyView implements StateView {
       return { key, value: sum === undefined ? undefined : Buffer.from(String(sum)) };
     });
     this.changed.clear();
-    return changes;
+    return [...changes, ...this.cold.splice(0)];
   }
 
   load(key: string, value: Uint8Array): void {

@@ -2,8 +2,13 @@ import type { Epoch, LogPosition } from '@cometmq/model';
 
 /** Where the pieces of the state views are kept, all of them as of one position of the log. */
 export interface CheckpointStore {
-  /** The last checkpoint that was written whole; undefined: there is none. Keys are `<view>/<key of the view>`. */
+  /**
+   * The last checkpoint that was written whole; undefined: there is none. Keys are `<view>/<key of the view>`, those of
+   * cold pieces `~<view>/<key of the view>`.
+   */
   load(): Checkpoint | undefined;
+  /** One piece of the last checkpoint that was written whole. */
+  piece(key: string): Uint8Array | undefined;
   /** All or nothing, and durable once it resolves. One at a time. */
   write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void>;
   close(): Promise<void>;
@@ -15,7 +20,11 @@ export interface Checkpoint {
   /** Of the last record below `position`. */
   readonly epoch: Epoch;
   readonly pieces: Iterable<readonly [key: string, value: Uint8Array]>;
+  readonly coldPieces: Iterable<readonly [key: string, value: Uint8Array]>;
 }
+
+/** Begins the keys of cold pieces: sorts behind every view's name. */
+export const coldPrefix = '~';
 
 export interface PieceChange {
   readonly key: string;

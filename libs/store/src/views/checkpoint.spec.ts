@@ -64,6 +64,24 @@ describe.each(['lmdb', 'memory'] as const)('checkpoint store in %s', (kind) => {
     await store.close();
   });
 
+  it('gives cold pieces one by one, and apart from the others', async () => {
+    const store = open();
+    await store.write(at(2 ** 40 + 10), epoch(4), [
+      { key: '~x/a', value: Buffer.from('cold') },
+      { key: '~x/b', value: Buffer.from('gone') },
+      { key: 'x/b', value: Buffer.from('warm') },
+    ]);
+    await store.write(at(2 ** 40 + 11), epoch(4), [{ key: '~x/b', value: undefined }]);
+    const found = store.load();
+    expect([...(found?.pieces ?? [])].map(([key]) => key)).not.toContain('~x/a');
+    expect([...(found?.coldPieces ?? [])].map(([key, value]) => [key, Buffer.from(value).toString()])).toEqual([
+      ['~x/a', 'cold'],
+    ]);
+    expect(Buffer.from(store.piece('~x/a') ?? []).toString()).toBe('cold');
+    expect(store.piece('~x/b')).toBeUndefined();
+    await store.close();
+  });
+
   it('takes many pieces at once, and grows', async () => {
     const store = open();
     const changes = Array.from({ length: 20_000 }, (_, i) => ({ key: `many/${i}`, value: Buffer.alloc(200, `${i}`) }));
@@ -112,6 +130,27 @@ describe('the store’s checkpoints', () => {
     expect([checkpoints.written, checkpoints.position]).toEqual([before + 1, store.commitEnd]);
     clock.advance(50_000); // Nothing new: nothing to write.
     expect(checkpoints.written).toBe(before + 1);
+    await store.stop();
+  });
+
+  it('give a cold piece while it is on its way to the disk, and after', async () => {
+    const checkpoints = new MemoryCheckpointStore();
+    const { store, view } = await openStore({ checkpoints });
+    const coldText = (key: string): string => Buffer.from(store.coldPiece(view, key) ?? []).toString();
+    checkpoints.auto = false;
+    view.cold.push({ key: 'far', value: Buffer.from('away'), cold: true });
+    store.append(RecordKind.ack, 1, Uint8Array.of(1, 1));
+    const done = store.checkpoint();
+    await committed(store);
+    expect([checkpoints.isWriting, coldText('far')]).toEqual([true, 'away']);
+    checkpoints.settle();
+    await done;
+    expect(coldText('far')).toBe('away');
+    checkpoints.auto = true;
+    view.cold.push({ key: 'far', value: undefined, cold: true });
+    store.append(RecordKind.ack, 1, Uint8Array.of(1, 1));
+    expect((await store.snapshot()).pieces.has('~tally/far')).toBe(false);
+    expect(store.coldPiece(view, 'far')).toBeUndefined();
     await store.stop();
   });
 
@@ -229,6 +268,7 @@ function holdSyncs(disk: MemoryDisk, hold: () => Promise<void> | undefined): Mem
 function lazily(make: () => CheckpointStore): CheckpointStore {
   return {
     load: () => make().load(),
+    piece: (key) => make().piece(key),
     write: (...args) => make().write(...args),
     close: () => make().close(),
   };

@@ -9,6 +9,7 @@
 import type { Epoch, LogPosition } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 
+import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
 import type { StateView } from './state-view.js';
 
@@ -24,6 +25,8 @@ export class Checkpointer {
   private closedEnd = 0 as LogPosition;
   private waiting: Generation | undefined;
   private writing: Promise<void> | undefined;
+  /** Cold pieces of the generation that is waiting or being written: not in the store yet. */
+  private readonly coldOnTheWay = new Map<string, Uint8Array | undefined>();
   private under: Promise<void> | undefined;
 
   constructor(
@@ -68,11 +71,21 @@ export class Checkpointer {
     assert(position >= this.closedEnd, 'checkpoints do not go back');
     const changes: PieceChange[] = [];
     for (const view of this.views) {
-      for (const { key, value } of view.takeChanges()) changes.push({ key: `${view.name}/${key}`, value });
+      for (const { key, value, cold } of view.takeChanges()) {
+        const name = pieceKey(view, key, cold === true);
+        if (cold) this.coldOnTheWay.set(name, value);
+        changes.push({ key: name, value });
+      }
     }
     this.closedEnd = position;
     this.under = new Promise((resolve) => (this.waiting = { position, epoch, changes, done: resolve }));
     return this.under;
+  }
+
+  /** A cold piece as the view last wrote it, on disk or on its way there. */
+  coldPiece(view: StateView, key: string): Uint8Array | undefined {
+    const name = pieceKey(view, key, true);
+    return this.coldOnTheWay.has(name) ? this.coldOnTheWay.get(name) : this.store.piece(name);
   }
 
   /** The last checkpoint on disk. */
@@ -107,7 +120,12 @@ export class Checkpointer {
       return;
     }
     this.storedEnd = generation.position;
+    this.coldOnTheWay.clear();
     this.under = undefined;
     generation.done();
   }
+}
+
+function pieceKey(view: StateView, key: string, cold: boolean): string {
+  return `${cold ? coldPrefix : ''}${view.name}/${key}`;
 }

@@ -12,6 +12,7 @@ import type { RootDatabase } from 'lmdb';
 
 import { getU64, putU64, viewOf } from '../bytes.js';
 import { breath } from '../breath.js';
+import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
 
 /** Sorts before every view's pieces; no view can be named so. | version u8 | epoch u32 | position u64 | */
@@ -44,12 +45,17 @@ export class LmdbCheckpointStore implements CheckpointStore {
     return {
       epoch: view.getUint32(1, true) as Epoch,
       position: getU64(view, 5) as LogPosition,
-      pieces: this.pieces(),
+      pieces: this.pieces({ end: coldPrefix }),
+      coldPieces: this.pieces({ start: coldPrefix }),
     };
   }
 
-  private *pieces(): Generator<readonly [string, Uint8Array]> {
-    for (const { key, value } of this.db.getRange({})) if (key !== metaKey) yield [key, value];
+  piece(key: string): Uint8Array | undefined {
+    return this.db.getBinary(key);
+  }
+
+  private *pieces(range: { start?: string; end?: string }): Generator<readonly [string, Uint8Array]> {
+    for (const { key, value } of this.db.getRange(range)) if (key !== metaKey) yield [key, value];
   }
 
   async write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void> {

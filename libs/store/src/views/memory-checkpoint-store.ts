@@ -1,5 +1,6 @@
 import type { Epoch, LogPosition } from '@cometmq/model';
 
+import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
 
 /**
@@ -18,7 +19,18 @@ export class MemoryCheckpointStore implements CheckpointStore {
 
   load(): Checkpoint | undefined {
     if (this.position === undefined) return undefined;
-    return { position: this.position, epoch: this.epoch, pieces: [...this.pieces] };
+    const isCold = ([key]: readonly [string, Uint8Array]): boolean => key.startsWith(coldPrefix);
+    return {
+      position: this.position,
+      epoch: this.epoch,
+      pieces: [...this.pieces].filter((piece) => !isCold(piece)),
+      coldPieces: [...this.pieces].filter(isCold),
+    };
+  }
+
+  piece(key: string): Uint8Array | undefined {
+    const value = this.pieces.get(key);
+    return value && Uint8Array.from(value);
   }
 
   write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void> {

@@ -16,7 +16,7 @@ export interface StateView {
   fold(record: LogRecord): void;
   /** The pieces that changed since the last call, encoded as of now; undefined: the piece is gone. */
   takeChanges(): Change[];
-  /** One stored piece, at the start, before any fold. `value` is the callee's to keep. */
+  /** One stored piece that is not cold, at the start, before any fold. `value` is the callee's to keep. */
   load(key: string, value: Uint8Array): void;
   /** Back to empty; what had changed is forgotten too. */
   clear(): void;
@@ -25,4 +25,9 @@ export interface StateView {
 export interface Change {
   readonly key: string;
   readonly value: Uint8Array | undefined;
+  /**
+   * True: a cold piece, in a key space of its own. It is not loaded at the start and takes no memory; whoever needs it
+   * asks the store for it (`MessageStore.coldPiece`). So a view may hold far more than fits in memory.
+   */
+  readonly cold?: boolean;
 }

@@ -1,4 +1,4 @@
-import { assert } from '@cometmq/shared';
+import { assert } from './errors.js';
 
 /**
  * Payloads and pieces, written and read front to back. Whole numbers are varints: seven bits a byte, low bits first, the
