@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
-import { FakeFrontDoor } from '@cometmq/client/testing';
+import { FakeFrontDoor, someTraits } from '@cometmq/client/testing';
 import { queueId, queueOffset } from '@cometmq/model';
 import { sleep, systemClock } from '@cometmq/shared';
 
@@ -121,7 +121,7 @@ describe('consumer groups', () => {
       inFlight: 2,
       ready: 0,
     };
-    const member = { clientId: 'c1', groupId: group!.id, subscriptions: [] };
+    const member = { ...someTraits, clientId: 'c1', groupId: group!.id, subscriptions: [] };
     fixture.brokers.groups.set(group!.id, { queues: [queue], members: [member] });
     await fixture.directory.until(() => fixture.directory.topic('orders'), 1000, 'the topic');
     const { out } = await comet('group', 'describe', 'billing');

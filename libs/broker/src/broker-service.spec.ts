@@ -1,3 +1,4 @@
+import { someTraits } from '@cometmq/client/testing';
 import { deadLetterTopic, type FilterExpression, type Receipt } from '@cometmq/model';
 
 import { BrokerWorld, ids, settle } from './broker-world.js';
@@ -149,7 +150,8 @@ describe('the broker', () => {
     for (let i = 0; i < 30; i += 1) {
       world.broker.reportSessions({
         proxyId: 'p',
-        sessions: [{ clientId: 'push', groupId: world.group.id, subscriptions: [] }],
+        sessions: [{ ...someTraits, clientId: 'push', groupId: world.group.id, subscriptions: [] }],
+        producers: [],
       });
       world.clock.advance(5_000);
     }

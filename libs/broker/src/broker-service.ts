@@ -3,13 +3,23 @@ import type {
   BrokerLink,
   ChangeInvisibleCall,
   ChangeInvisibleResult,
+  ClientCommand,
   ClientGoneCall,
+  CommandAnswer,
   DeadLetterCall,
   Directory,
   DirectoryUpdate,
   Done,
+  EndTransactionCall,
   HandBackCall,
+  LiteSyncCall,
   Naming,
+  OffsetsCall,
+  OffsetsResult,
+  PullCall,
+  PullResult,
+  RecallCall,
+  RecallResult,
   ReceiveCall,
   ReceiveResult,
   SendCall,
@@ -22,13 +32,16 @@ import { MessageStore, type CheckpointStore, type Disk } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { Acks, outcomeError } from './acks.js';
+import { ClientCommands } from './client-commands.js';
 import { DeadLetters } from './dead-letters.js';
 import { Deliveries } from './deliveries.js';
 import { GroupFilters } from './group-filters.js';
 import { Leadership } from './leadership.js';
 import { LogClock } from './log-clock.js';
 import { MemberSessions } from './member-sessions.js';
+import { ProducerSessions } from './producer-sessions.js';
 import { Sends } from './sends.js';
+import { StreamHolders } from './stream-holders.js';
 
 export interface BrokerOptions {
   readonly brokerName: string;
@@ -73,6 +86,9 @@ export class BrokerService implements BrokerLink, Part {
   readonly store: MessageStore;
   readonly groups = new GroupsView();
   readonly sessions: MemberSessions;
+  readonly producers = new ProducerSessions();
+  readonly commands: ClientCommands;
+  private readonly holders = new StreamHolders();
   private readonly leadership: Leadership;
   private reign: Reign | undefined;
   private failed: MqError | undefined;
@@ -82,6 +98,7 @@ export class BrokerService implements BrokerLink, Part {
   constructor(private readonly options: BrokerOptions) {
     const { clock, naming, log } = options;
     this.sessions = new MemberSessions(clock.monotonicMs());
+    this.commands = new ClientCommands(this.holders, clock, options.brokerName);
     this.store = new MessageStore({
       disk: options.disk,
       folder: options.folder,
@@ -200,16 +217,53 @@ export class BrokerService implements BrokerLink, Part {
     });
   }
 
-  deadLetter({ receipt }: DeadLetterCall, done: Done<void>): void {
+  deadLetter(call: DeadLetterCall, done: Done<void>): void {
     const reign = this.leading(done);
     if (!reign) return;
+    if ('held' in call) {
+      done(new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle is empty'), undefined);
+      return;
+    }
+    const { receipt } = call;
     const group = this.options.directory.groupById(receipt.groupId);
     if (!group) done(new MqError('INVALID_RECEIPT_HANDLE', 'the consumer group does not exist any more'), undefined);
     else reign.deadLetters.forward(group, receipt, done);
   }
 
   reportSessions(report: SessionReport): void {
-    this.sessions.report(report, this.options.clock.monotonicMs());
+    const nowMs = this.options.clock.monotonicMs();
+    this.sessions.report(report, nowMs);
+    this.producers.report(report, nowMs);
+    this.holders.report(report, nowMs);
+  }
+
+  onCommand(proxyId: string, listener: (command: ClientCommand) => void): () => void {
+    return this.commands.listen(proxyId, listener);
+  }
+
+  commandAnswered(answer: CommandAnswer): void {
+    this.commands.answered(answer);
+  }
+
+  recall(_call: RecallCall, done: Done<RecallResult>): void {
+    done(notServed('delayed messages'), undefined);
+  }
+
+  endTransaction(_call: EndTransactionCall, done: Done<void>): void {
+    done(notServed('transactions'), undefined);
+  }
+
+  pull(_call: PullCall, done: Done<PullResult>): () => void {
+    done(notServed('pulling'), undefined);
+    return nothing;
+  }
+
+  offsets(_call: OffsetsCall, done: Done<OffsetsResult>): void {
+    done(notServed('pulling'), undefined);
+  }
+
+  syncLite(_call: LiteSyncCall, done: Done<void>): void {
+    done(notServed('lite topics'), undefined);
   }
 
   clientGone({ clientId, groupId }: ClientGoneCall, done: Done<void>): void {
@@ -217,6 +271,7 @@ export class BrokerService implements BrokerLink, Part {
     if (!reign) return;
     this.guard(done, () => {
       this.sessions.gone(groupId, clientId);
+      this.producers.gone(clientId);
       this.release(reign, groupId, clientId);
       done(undefined, undefined);
     });
@@ -264,11 +319,14 @@ export class BrokerService implements BrokerLink, Part {
   private keepHouse(): void {
     const { reign, sessions, store } = this;
     if (!reign) return;
-    for (const { groupId, clientId } of sessions.sweep(this.options.clock.monotonicMs())) {
+    const monotonicMs = this.options.clock.monotonicMs();
+    this.producers.sweep(monotonicMs);
+    this.holders.sweep(monotonicMs);
+    for (const { groupId, clientId } of sessions.sweep(monotonicMs)) {
       this.release(reign, groupId, clientId);
     }
     const nowMs = reign.logClock.nowMs();
-    const lives = sessions.settled(this.options.clock.monotonicMs())
+    const lives = sessions.settled(monotonicMs)
       ? (groupId: Parameters<MemberSessions['lives']>[0], clientId: string) => sessions.lives(groupId, clientId)
       : () => true; // Who has not been heard of yet may be about to come back.
     for (const { kind, payload } of this.groups.decideRenewals(nowMs, lives)) store.append(kind, nowMs, payload);
@@ -329,6 +387,10 @@ export class BrokerService implements BrokerLink, Part {
     this.reign?.deliveries.stop();
     this.options.onFatal(error);
   }
+}
+
+function notServed(what: string): MqError {
+  return new MqError('UNSUPPORTED', `${what} are not served by this release`);
 }
 
 function nothing(): void {

@@ -1,12 +1,23 @@
 import {
+  commandToWire,
+  deadLetterFromWire,
   deliveredToWire,
+  endTransactionFromWire,
   errorToWire,
+  liteSyncFromWire,
+  offsetsFromWire,
+  placeFromWire,
+  placeToWire,
+  pullFromWire,
+  pullResultToWire,
   receiptFromWire,
   receiptToWire,
   receiveFromWire,
+  reportFromWire,
   sendFromWire,
-  sessionFromWire,
   type BrokerLink,
+  type ClientCommand,
+  type SendResult,
   type WireAnswer,
   type WireCall,
 } from '@cometmq/client';
@@ -17,6 +28,8 @@ import { MqError, unreachable, type Clock } from '@cometmq/shared';
 
 /** Answers are cut into frames of about this size, so that one large receive does not hold up the others. */
 const frameBytesMax = 4 * 1024 * 1024;
+/** Commands that wait for a proxy that does not read; more are left out: what they say is said again, or asked anew. */
+const commandsMax = 10_000;
 
 /**
  * The far end of a proxy's link: calls of a frame are made one after the other in this turn of the event loop, answers
@@ -26,9 +39,11 @@ export function exchange(broker: BrokerLink, clock: Clock): BidiHandler {
   return (call, input, out) => {
     const answers = new AnswerQueue(out, input);
     const waits = new Map<number, () => void>();
+    let hush: (() => void) | undefined;
     const end = (): void => {
       for (const cancel of waits.values()) cancel();
       waits.clear();
+      hush?.();
     };
     call.onCancel(end);
     input.onEnd(() => {
@@ -43,7 +58,13 @@ export function exchange(broker: BrokerLink, clock: Clock): BidiHandler {
         out.fail(3, 'not a link frame');
         return;
       }
-      for (const wire of frame.calls) perform(broker, clock, wire, answers, waits);
+      for (const wire of frame.calls) {
+        // From here on it is known whose clients can be told something on this stream.
+        if (wire.call?.$case === 'sessions') {
+          hush ??= broker.onCommand(wire.call.value.proxyId, (command) => answers.command(command));
+        }
+        perform(broker, clock, wire, answers, waits);
+      }
     });
   };
 }
@@ -60,7 +81,7 @@ function perform(
     switch (call?.$case) {
       case 'send':
         broker.send(sendFromWire(call.value, clock.monotonicMs()), (error, result) => {
-          answers.add({ ...answer(id, error), send: result && { offset: result.offset } });
+          answers.add({ ...answer(id, error), send: result && sendResultToWire(result) });
         });
         break;
       case 'receive': {
@@ -81,23 +102,53 @@ function perform(
       case 'ack':
         broker.ack({ receipt: receiptFromWire(call.value.receipt) }, plain);
         break;
-      case 'changeInvisible':
-        broker.changeInvisible(
-          { receipt: receiptFromWire(call.value.receipt), invisibleMs: call.value.invisibleMs },
-          (error, result) => answers.add({ ...answer(id, error), receipt: result && receiptToWire(result.receipt) }),
+      case 'changeInvisible': {
+        const { receipt, invisibleMs, suspend } = call.value;
+        broker.changeInvisible({ receipt: receiptFromWire(receipt), invisibleMs, suspend }, (error, result) =>
+          answers.add({ ...answer(id, error), receipt: result && receiptToWire(result.receipt) }),
         );
         break;
+      }
       case 'handBack':
         broker.handBack({ receipts: call.value.receipts.map(receiptFromWire) }, plain);
         break;
       case 'deadLetter':
-        broker.deadLetter({ receipt: receiptFromWire(call.value.receipt) }, plain);
+        broker.deadLetter(deadLetterFromWire(call.value), plain);
         break;
       case 'sessions':
-        broker.reportSessions({ proxyId: call.value.proxyId, sessions: call.value.sessions.map(sessionFromWire) });
+        broker.reportSessions(reportFromWire(call.value));
         break;
       case 'clientGone':
         broker.clientGone({ clientId: call.value.clientId, groupId: call.value.groupId as GroupId }, plain);
+        break;
+      case 'recall':
+        broker.recall({ place: placeFromWire(call.value.place) }, (error, result) =>
+          answers.add({ ...answer(id, error), recall: result && { ...result } }),
+        );
+        break;
+      case 'endTransaction':
+        broker.endTransaction(endTransactionFromWire(call.value), plain);
+        break;
+      case 'pull': {
+        let answered = false;
+        const cancel = broker.pull(pullFromWire(call.value), (error, result) => {
+          answered = true;
+          waits.delete(id);
+          answers.add({ ...answer(id, error), pull: result && pullResultToWire(result) });
+        });
+        if (!answered) waits.set(id, cancel);
+        break;
+      }
+      case 'offsets':
+        broker.offsets(offsetsFromWire(call.value), (error, result) =>
+          answers.add({ ...answer(id, error), offsets: result && { offset: result.offset } }),
+        );
+        break;
+      case 'liteSync':
+        broker.syncLite(liteSyncFromWire(call.value), plain);
+        break;
+      case 'commandAnswer':
+        broker.commandAnswered(call.value);
         break;
       case undefined:
         plain(new MqError('UNSUPPORTED', 'this broker does not know the call; upgrade brokers before proxies'));
@@ -111,11 +162,25 @@ function perform(
 }
 
 function answer(id: number, error: MqError | undefined): WireAnswer {
-  return { id, error: error && errorToWire(error), send: undefined, receive: undefined, receipt: undefined };
+  return {
+    id,
+    error: error && errorToWire(error),
+    send: undefined,
+    receive: undefined,
+    receipt: undefined,
+    recall: undefined,
+    pull: undefined,
+    offsets: undefined,
+  };
+}
+
+function sendResultToWire({ offset, pending }: SendResult): WireAnswer['send'] {
+  return { offset, pending: pending && placeToWire(pending) };
 }
 
 class AnswerQueue {
   private waiting: WireAnswer[] = [];
+  private commands: internal.ClientCommand[] = [];
   private scheduled = false;
   private blocked = false;
 
@@ -133,6 +198,16 @@ class AnswerQueue {
   add(given: WireAnswer): void {
     if (given.id === 0) return; // Nobody waits for this one.
     this.waiting.push(given);
+    this.schedule();
+  }
+
+  command(given: ClientCommand): void {
+    if (this.commands.length >= commandsMax) return;
+    this.commands.push(commandToWire(given));
+    this.schedule();
+  }
+
+  private schedule(): void {
     if (this.scheduled || this.blocked) return;
     this.scheduled = true;
     setImmediate(this.flush);
@@ -140,9 +215,11 @@ class AnswerQueue {
 
   private readonly flush = (): void => {
     this.scheduled = false;
-    while (this.waiting.length > 0 && !this.blocked && this.out.open) {
+    while (this.waiting.length + this.commands.length > 0 && !this.blocked && this.out.open) {
       const answers = this.takeFrame();
-      if (this.out.write(internal.LinkFrame.encode({ calls: [], answers }).finish())) continue;
+      const commands = this.commands;
+      this.commands = [];
+      if (this.out.write(internal.LinkFrame.encode({ calls: [], answers, commands }).finish())) continue;
       this.blocked = true;
       this.input.pause();
     }

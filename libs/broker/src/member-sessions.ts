@@ -1,4 +1,4 @@
-import type { Session, SessionReport } from '@cometmq/client';
+import type { ClientTraits, Session, SessionReport } from '@cometmq/client';
 import type { FilterExpression, GroupId, TopicId } from '@cometmq/model';
 
 /**
@@ -14,7 +14,11 @@ interface Member {
   readonly filters: Map<TopicId, FilterExpression>;
   heardMs: number;
   proxyId: string | undefined;
+  clientType: number;
+  traits: ClientTraits;
 }
+
+const unknownTraits: ClientTraits = { language: '', version: '', streaming: false };
 
 export class MemberSessions {
   private readonly groups = new Map<GroupId, Map<string, Member>>();
@@ -83,6 +87,8 @@ export class MemberSessions {
     return [...(this.groups.get(groupId)?.values() ?? [])].map((member) => ({
       clientId: member.clientId,
       groupId,
+      clientType: member.clientType,
+      ...member.traits,
       subscriptions: [...member.filters].map(([topicId, filter]) => ({ topicId, filter })),
     }));
   }
@@ -97,6 +103,9 @@ export class MemberSessions {
     const member = this.member(session.groupId, session.clientId);
     member.heardMs = nowMs;
     member.proxyId = proxyId;
+    member.clientType = session.clientType;
+    const { language, version, streaming } = session;
+    member.traits = { language, version, streaming };
     if (session.subscriptions.length === 0) return; // A simple consumer's filters are known from its polls alone.
     member.filters.clear();
     for (const { topicId, filter } of session.subscriptions) member.filters.set(topicId, filter);
@@ -106,7 +115,17 @@ export class MemberSessions {
     let members = this.groups.get(groupId);
     if (!members) this.groups.set(groupId, (members = new Map<string, Member>()));
     let member = members.get(clientId);
-    if (!member) members.set(clientId, (member = { clientId, filters: new Map(), heardMs: 0, proxyId: undefined }));
+    if (!member) {
+      member = {
+        clientId,
+        filters: new Map(),
+        heardMs: 0,
+        proxyId: undefined,
+        clientType: 0,
+        traits: unknownTraits,
+      };
+      members.set(clientId, member);
+    }
     return member;
   }
 }

@@ -1,4 +1,4 @@
-import type { FilterExpression, GroupId, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
+import type { FilterExpression, GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
 /**
@@ -22,6 +22,20 @@ export interface BrokerLink {
   reportSessions(report: SessionReport): void;
   /** A client said goodbye: what it holds becomes visible soon. */
   clientGone(call: ClientGoneCall, done: Done<void>): void;
+  /** A delayed message is taken back: once this succeeds it is never delivered. */
+  recall(call: RecallCall, done: Done<RecallResult>): void;
+  /** A producer, or its answer to a check, says what becomes of half a transaction. */
+  endTransaction(call: EndTransactionCall, done: Done<void>): void;
+  /** Messages of one queue from an offset on; no lease, no progress. Waits and is taken back like `receive`. */
+  pull(call: PullCall, done: Done<PullResult>): () => void;
+  /** Offsets of a queue, and where a group that pulls has got to. */
+  offsets(call: OffsetsCall, done: Done<OffsetsResult>): void;
+  /** What lite topics a client subscribes to. */
+  syncLite(call: LiteSyncCall, done: Done<void>): void;
+  /** Hears what the broker wants said to clients whose Telemetry stream this proxy holds, until it is taken back. */
+  onCommand(proxyId: string, listener: (command: ClientCommand) => void): () => void;
+  /** A client has answered a command that carried a nonce. */
+  commandAnswered(answer: CommandAnswer): void;
 }
 
 export type Done<T> = (error: MqError | undefined, result: T | undefined) => void;
@@ -43,7 +57,20 @@ export interface SendCall {
 }
 
 export interface SendResult {
+  /** 0 for what no queue shows yet. */
   readonly offset: QueueOffset;
+  /** Of a delayed message or half of a transaction: where it lies. */
+  readonly pending?: PendingPlace | undefined;
+}
+
+/** A message that no queue shows yet, in the log of its broker set. */
+export interface PendingPlace {
+  readonly topicId: TopicId;
+  readonly position: LogPosition;
+  /** Of the whole record. */
+  readonly size: number;
+  /** When a delayed message was due as it was sent; 0: half of a transaction. */
+  readonly dueMs: number;
 }
 
 export interface ReceiveCall {
@@ -83,6 +110,8 @@ export interface ChangeInvisibleCall {
   readonly receipt: Receipt;
   /** From now; 0: visible at once. */
   readonly invisibleMs: number;
+  /** The lite topic of the message pauses as long, and this is no failed delivery. */
+  readonly suspend?: boolean | undefined;
 }
 
 export interface ChangeInvisibleResult {
@@ -93,8 +122,14 @@ export interface HandBackCall {
   readonly receipts: readonly Receipt[];
 }
 
-export interface DeadLetterCall {
-  readonly receipt: Receipt;
+/** By receipt; or, of clients that show none, by what the holder knows of the message. */
+export type DeadLetterCall = { readonly receipt: Receipt } | { readonly held: HeldMessage };
+
+export interface HeldMessage {
+  readonly groupId: GroupId;
+  readonly topicId: TopicId;
+  readonly messageId: string;
+  readonly clientId: string;
 }
 
 export interface ClientGoneCall {
@@ -102,14 +137,134 @@ export interface ClientGoneCall {
   readonly groupId: GroupId;
 }
 
+export interface RecallCall {
+  readonly place: PendingPlace;
+}
+
+export interface RecallResult {
+  readonly messageId: string;
+}
+
+export interface EndTransactionCall {
+  readonly place: PendingPlace;
+  readonly resolution: 'commit' | 'rollback' | 'unknown';
+  /** The answer to a check, not the producer's own decision. */
+  readonly checked: boolean;
+}
+
+export interface PullCall {
+  /** Undefined: nobody's; a look. */
+  readonly groupId: GroupId | undefined;
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly offset: QueueOffset;
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+  readonly filter: FilterExpression;
+  readonly clientId: string;
+  readonly waitMs: number;
+}
+
+export interface PullResult {
+  readonly messages: readonly PulledMessage[];
+  /** Where to go on: behind all that was looked at. */
+  readonly nextOffset: QueueOffset;
+  /** The oldest offset kept, and the one the next message gets. */
+  readonly firstOffset: QueueOffset;
+  readonly endOffset: QueueOffset;
+}
+
+export interface PulledMessage {
+  readonly offset: QueueOffset;
+  /** Envelope and encoded message, as stored. Not to be changed. */
+  readonly payload: Uint8Array;
+  readonly storedMs: number;
+  readonly originTopicId: TopicId;
+}
+
+export interface OffsetsCall {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly ask:
+    | { readonly kind: 'first' | 'end' }
+    /** The first one stored at or after this time. */
+    | { readonly kind: 'time'; readonly atMs: number }
+    | { readonly kind: 'ofGroup'; readonly groupId: GroupId }
+    | { readonly kind: 'setForGroup'; readonly groupId: GroupId; readonly offset: QueueOffset };
+}
+
+export interface OffsetsResult {
+  /** Undefined: the group has none. */
+  readonly offset: QueueOffset | undefined;
+}
+
+export interface LiteSyncCall {
+  readonly clientId: string;
+  readonly groupId: GroupId;
+  /** The LITE topic. */
+  readonly topicId: TopicId;
+  readonly action: 'add' | 'remove' | 'setAll' | 'removeAll';
+  readonly liteTopics: readonly string[];
+  /** Where the group begins in them; with `add` only. Undefined: where it got to, or at the end. */
+  readonly start?: LiteStart | undefined;
+}
+
+export type LiteStart =
+  | { readonly at: 'last' | 'first' | 'end' }
+  /** An offset; a number of messages before where the group has got to; a time in ms. */
+  | { readonly at: 'offset' | 'tail' | 'time'; readonly value: number };
+
+/** What the broker wants said to one client. */
+export type ClientCommand = { readonly clientId: string } & (
+  | {
+      /** Tell us what became of the transaction. */
+      readonly kind: 'recoverOrphan';
+      readonly place: PendingPlace;
+      /** Envelope and encoded message, as stored. */
+      readonly payload: Uint8Array;
+      readonly storedMs: number;
+    }
+  | { readonly kind: 'unsubscribeLite'; readonly topicId: TopicId; readonly liteTopic: string }
+  | { readonly kind: 'printStack' | 'reconnect'; readonly nonce: string }
+  | { readonly kind: 'verify'; readonly nonce: string; readonly message: Delivered }
+);
+
+export interface CommandAnswer {
+  readonly nonce: string;
+  /** Number of an `apache.rocketmq.v2.Code`. */
+  readonly code: number;
+  readonly message: string;
+  /** Thread stacks; else empty. */
+  readonly text: string;
+}
+
 export interface SessionReport {
   /** Which proxy speaks; its newer report replaces its older one. */
   readonly proxyId: string;
   readonly sessions: readonly Session[];
+  /** Whom leaders may ask about transactions. */
+  readonly producers: readonly ProducerSession[];
+}
+
+/** What is known of a client beside what it does. */
+export interface ClientTraits {
+  /** The `x-mq-language` header; Node.js says HTTP. */
+  readonly language: string;
+  readonly version: string;
+  /** The reporting proxy holds a Telemetry stream of it, so it can be told something. */
+  readonly streaming: boolean;
+}
+
+/** A living producer and the topics that it said it sends to. */
+export interface ProducerSession extends ClientTraits {
+  readonly clientId: string;
+  readonly topicIds: readonly TopicId[];
 }
 
 /** A living member of a consumer group. */
-export interface Session {
+export interface Session extends ClientTraits {
+  /** Number of an `apache.rocketmq.v2.ClientType`; 0: not known. */
+  readonly clientType: number;
   readonly clientId: string;
   readonly groupId: GroupId;
   readonly subscriptions: readonly { readonly topicId: TopicId; readonly filter: FilterExpression }[];

@@ -4,6 +4,7 @@ import { answering, GrpcJsChannel, GrpcJsServer, type GrpcService } from '@comet
 import { MqError, systemClock } from '@cometmq/shared';
 
 import { Directory } from './directory.js';
+import { someTraits } from './testing/client-traits.js';
 import { GrpcBrokerAdmin } from './grpc-broker-admin.js';
 import type { DirectoryUpdate, Naming } from './naming.js';
 
@@ -26,6 +27,7 @@ const groupQueue = {
   ...{ topicId: 5, queueId: 1, committed: 10, frontier: 12, queueFirst: 1, queueNext: 20, inFlight: 2, ready: 1 },
 };
 const session = {
+  ...someTraits,
   clientId: 'c',
   groupId: 9,
   subscriptions: [{ topicId: 5, filter: { type: 'tag', expression: 'a' } }],

@@ -5,7 +5,7 @@ import { MqError, type Clock, type Part } from '@cometmq/shared';
 
 import type { BrokerAdmin, BrokerState, GroupState, TopicState } from './broker-admin.js';
 import type { Directory } from './directory.js';
-import { sessionFromWire } from './link-frames.js';
+import { sessionFromWire } from './session-frames.js';
 
 const service = '/cometmq.v1.BrokerService';
 

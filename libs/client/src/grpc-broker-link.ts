@@ -6,17 +6,29 @@ import type {
   BrokerLink,
   ChangeInvisibleCall,
   ChangeInvisibleResult,
+  ClientCommand,
   ClientGoneCall,
+  CommandAnswer,
   DeadLetterCall,
   Done,
+  EndTransactionCall,
   HandBackCall,
+  LiteSyncCall,
+  OffsetsCall,
+  OffsetsResult,
+  PullCall,
+  PullResult,
+  RecallCall,
+  RecallResult,
   ReceiveCall,
   ReceiveResult,
   SendCall,
   SendResult,
   SessionReport,
 } from './broker-link.js';
+import { commandFromWire } from './command-frames.js';
 import {
+  deadLetterToWire,
   deliveredFromWire,
   errorFromWire,
   exchangePath,
@@ -24,10 +36,12 @@ import {
   receiptToWire,
   receiveToWire,
   sendToWire,
-  sessionToWire,
   type WireAnswer,
   type WireCall,
 } from './link-frames.js';
+import { endTransactionToWire, placeFromWire, placeToWire } from './pending-frames.js';
+import { offsetsResultFromWire, offsetsToWire, pullResultFromWire, pullToWire } from './pull-frames.js';
+import { liteSyncToWire, reportToWire } from './session-frames.js';
 
 /** What the link needs of a two-way stream: frames in order, and word of its end. */
 export interface FrameStream {
@@ -53,6 +67,7 @@ const frameBytesMax = 8 * 1024 * 1024;
 export class GrpcBrokerLink implements BrokerLink {
   private stream: FrameStream | undefined;
   private readonly open = new Map<number, Settle>();
+  private readonly listeners = new Set<(command: ClientCommand) => void>();
   private waiting: WireCall[] = [];
   private waitingBytes = 0;
   private nextId = 1;
@@ -75,7 +90,7 @@ export class GrpcBrokerLink implements BrokerLink {
     const wire = sendToWire(call, this.clock.monotonicMs());
     this.call({ $case: 'send', value: wire }, wire.message.length + wire.envelope.length, (answer, error) => {
       if (error) done(error, undefined);
-      else done(undefined, { offset: (answer?.send?.offset ?? 0) as SendResult['offset'] });
+      else done(undefined, sendResult(answer));
     });
   }
 
@@ -84,9 +99,7 @@ export class GrpcBrokerLink implements BrokerLink {
       if (error) done(error, undefined);
       else done(undefined, { messages: (answer?.receive?.messages ?? []).map(deliveredFromWire) });
     });
-    return () => {
-      if (this.open.delete(id)) this.post({ id: 0, call: { $case: 'cancel', value: { id } } }, 0);
-    };
+    return () => this.cancel(id);
   }
 
   ack(call: AckCall, done: Done<void>): void {
@@ -94,7 +107,8 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   changeInvisible(call: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
-    const value = { receipt: receiptToWire(call.receipt), invisibleMs: call.invisibleMs };
+    const { receipt, invisibleMs, suspend = false } = call;
+    const value = { receipt: receiptToWire(receipt), invisibleMs, suspend };
     this.call({ $case: 'changeInvisible', value }, 0, (answer, error) => {
       if (error) done(error, undefined);
       else done(undefined, { receipt: answer?.receipt ? receiptFromWire(answer.receipt) : call.receipt });
@@ -106,16 +120,55 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   deadLetter(call: DeadLetterCall, done: Done<void>): void {
-    this.call({ $case: 'deadLetter', value: { receipt: receiptToWire(call.receipt) } }, 0, plain(done));
+    this.call({ $case: 'deadLetter', value: deadLetterToWire(call) }, 0, plain(done));
   }
 
   reportSessions(report: SessionReport): void {
-    const value = { proxyId: report.proxyId, sessions: report.sessions.map(sessionToWire) };
-    this.post({ id: 0, call: { $case: 'sessions', value } }, 0);
+    this.post({ id: 0, call: { $case: 'sessions', value: reportToWire(report) } }, 0);
   }
 
   clientGone(call: ClientGoneCall, done: Done<void>): void {
     this.call({ $case: 'clientGone', value: { ...call } }, 0, plain(done));
+  }
+
+  recall({ place }: RecallCall, done: Done<RecallResult>): void {
+    this.call({ $case: 'recall', value: { place: placeToWire(place) } }, 0, (answer, error) => {
+      if (error) done(error, undefined);
+      else done(undefined, { messageId: answer?.recall?.messageId ?? '' });
+    });
+  }
+
+  endTransaction(call: EndTransactionCall, done: Done<void>): void {
+    this.call({ $case: 'endTransaction', value: endTransactionToWire(call) }, 0, plain(done));
+  }
+
+  pull(call: PullCall, done: Done<PullResult>): () => void {
+    const id = this.call({ $case: 'pull', value: pullToWire(call) }, 0, (answer, error) => {
+      if (error) done(error, undefined);
+      else done(undefined, pullResultFromWire(answer?.pull));
+    });
+    return () => this.cancel(id);
+  }
+
+  offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
+    this.call({ $case: 'offsets', value: offsetsToWire(call) }, 0, (answer, error) => {
+      if (error) done(error, undefined);
+      else done(undefined, offsetsResultFromWire(answer?.offsets));
+    });
+  }
+
+  syncLite(call: LiteSyncCall, done: Done<void>): void {
+    this.call({ $case: 'liteSync', value: liteSyncToWire(call) }, 0, plain(done));
+  }
+
+  /** The broker learns which proxy this is from its session reports. */
+  onCommand(_proxyId: string, listener: (command: ClientCommand) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  commandAnswered(answer: CommandAnswer): void {
+    this.post({ id: 0, call: { $case: 'commandAnswer', value: { ...answer } } }, 0);
   }
 
   close(): void {
@@ -136,6 +189,10 @@ export class GrpcBrokerLink implements BrokerLink {
     return id;
   }
 
+  private cancel(id: number): void {
+    if (this.open.delete(id)) this.post({ id: 0, call: { $case: 'cancel', value: { id } } }, 0);
+  }
+
   private post(call: WireCall, bytes: number): void {
     this.waiting.push(call);
     this.waitingBytes += bytes;
@@ -149,7 +206,7 @@ export class GrpcBrokerLink implements BrokerLink {
     while (this.waiting.length > 0 && !this.blocked && !this.closed) {
       const calls = this.takeFrame();
       const stream = this.connected();
-      this.blocked = !stream.write(internal.LinkFrame.encode({ calls, answers: [] }).finish());
+      this.blocked = !stream.write(internal.LinkFrame.encode({ calls, answers: [], commands: [] }).finish());
     }
   };
 
@@ -177,7 +234,9 @@ export class GrpcBrokerLink implements BrokerLink {
       this.flush();
     });
     stream.onMessage((frame) => {
-      for (const answer of internal.LinkFrame.decode(frame).answers) this.answered(answer);
+      const { answers, commands } = internal.LinkFrame.decode(frame);
+      for (const answer of answers) this.answered(answer);
+      for (const command of commands) this.commanded(command);
     });
     stream.onEnd((error) => {
       if (this.stream !== stream) return;
@@ -192,6 +251,11 @@ export class GrpcBrokerLink implements BrokerLink {
     settle?.(answer, answer.error ? errorFromWire(answer.error) : undefined);
   }
 
+  private commanded(wire: internal.ClientCommand): void {
+    const command = commandFromWire(wire);
+    if (command) for (const listener of this.listeners) listener(command);
+  }
+
   /** The stream is gone: nobody will answer what is open, whether it had been written or not. */
   private lost(cause: MqError): void {
     this.stream = undefined;
@@ -203,6 +267,12 @@ export class GrpcBrokerLink implements BrokerLink {
     const error = new MqError('UNAVAILABLE', `the link to the broker broke: ${cause.reason}`);
     for (const settle of settles) settle(undefined, error);
   }
+}
+
+function sendResult(answer: WireAnswer | undefined): SendResult {
+  const offset = (answer?.send?.offset ?? 0) as SendResult['offset'];
+  const pending = answer?.send?.pending;
+  return pending ? { offset, pending: placeFromWire(pending) } : { offset };
 }
 
 function plain(done: Done<void>): Settle {

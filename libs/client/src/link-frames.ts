@@ -1,17 +1,9 @@
 import type { internal } from '@cometmq/proto';
-import type {
-  Epoch,
-  FilterExpression,
-  GroupId,
-  LogPosition,
-  QueueId,
-  QueueOffset,
-  Receipt,
-  TopicId,
-} from '@cometmq/model';
+import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 import { errorCodes, MqError, type ErrorCode } from '@cometmq/shared';
 
-import type { Delivered, ReceiveCall, SendCall, Session } from './broker-link.js';
+import type { DeadLetterCall, Delivered, ReceiveCall, SendCall } from './broker-link.js';
+import { filterFromWire } from './session-frames.js';
 
 /** The words of `BrokerLink` on the wire and back, for both ends of the stream. */
 export type WireCall = internal.LinkCall;
@@ -48,27 +40,14 @@ export function receiptFromWire(wire: internal.Receipt | undefined): Receipt {
   };
 }
 
-export function filterFromWire(wire: internal.Filter | undefined): FilterExpression {
-  return { type: wire?.type === 'sql' ? 'sql' : 'tag', expression: wire?.expression ?? '*' };
+export function deadLetterToWire(call: DeadLetterCall): internal.DeadLetterCall {
+  if ('receipt' in call) return { receipt: receiptToWire(call.receipt), held: undefined };
+  return { receipt: undefined, held: { ...call.held } };
 }
 
-export function sessionToWire(session: Session): internal.Session {
-  return {
-    clientId: session.clientId,
-    groupId: session.groupId,
-    subscriptions: session.subscriptions.map(({ topicId, filter }) => ({ topicId, filter })),
-  };
-}
-
-export function sessionFromWire(wire: internal.Session): Session {
-  return {
-    clientId: wire.clientId,
-    groupId: wire.groupId as GroupId,
-    subscriptions: wire.subscriptions.map(({ topicId, filter }) => ({
-      topicId: topicId as TopicId,
-      filter: filterFromWire(filter),
-    })),
-  };
+export function deadLetterFromWire({ receipt, held }: internal.DeadLetterCall): DeadLetterCall {
+  if (!held) return { receipt: receiptFromWire(receipt) };
+  return { held: { ...held, groupId: held.groupId as GroupId, topicId: held.topicId as TopicId } };
 }
 
 /** The deadline travels as what is left of it: two processes share no clock. */

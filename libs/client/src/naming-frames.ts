@@ -24,11 +24,16 @@ export const namingPath = (method: string): string => `/${namingServiceName}/${m
 const partEntriesMax = 500;
 
 export function topicToWire(topic: Topic): internal.Topic {
-  return { ...topic, retentionMs: topic.retentionMs, retentionBytes: topic.retentionBytes };
+  return {
+    ...topic,
+    retentionMs: topic.retentionMs,
+    retentionBytes: topic.retentionBytes,
+    liteExpirationMs: topic.liteExpirationMs,
+  };
 }
 
 export function topicFromWire(wire: internal.Topic | undefined): Topic {
-  const { name, id, type, permission, retentionMs, retentionBytes, ...rest } = whole(wire);
+  const { name, id, type, permission, retentionMs, retentionBytes, liteExpirationMs, ...rest } = whole(wire);
   return {
     ...rest,
     name: name as TopicName,
@@ -37,21 +42,32 @@ export function topicFromWire(wire: internal.Topic | undefined): Topic {
     permission: permission as Permission,
     ...(retentionMs !== undefined && { retentionMs }),
     ...(retentionBytes !== undefined && { retentionBytes }),
+    ...(liteExpirationMs !== undefined && { liteExpirationMs }),
   };
 }
 
 export function groupToWire(group: ConsumerGroup): internal.ConsumerGroup {
-  return { ...group, retryPolicy: retryPolicyToWire(group.retryPolicy), start: startToWire(group.start) };
+  return {
+    ...group,
+    retryPolicy: retryPolicyToWire(group.retryPolicy),
+    start: startToWire(group.start),
+    pausedUntilMs: group.pausedUntilMs,
+    priorityFactor: group.priorityFactor,
+    lite: group.lite && { ...group.lite },
+  };
 }
 
 export function groupFromWire(wire: internal.ConsumerGroup | undefined): ConsumerGroup {
-  const { name, id, retryPolicy, start, ...rest } = whole(wire);
+  const { name, id, retryPolicy, start, pausedUntilMs, priorityFactor, lite, ...rest } = whole(wire);
   return {
     ...rest,
     name: name as GroupName,
     id: id as GroupId,
     retryPolicy: retryPolicyFromWire(whole(retryPolicy)),
     start: startFromWire(whole(start)),
+    ...(pausedUntilMs !== undefined && { pausedUntilMs }),
+    ...(priorityFactor !== undefined && { priorityFactor }),
+    ...(lite && { lite: { ...lite, topic: lite.topic as TopicName } }),
   };
 }
 
@@ -85,14 +101,18 @@ export function groupDraftToWire(draft: GroupDraft | (GroupChange & { readonly n
     attemptsMax: draft.attemptsMax,
     retryPolicy: draft.retryPolicy && retryPolicyToWire(draft.retryPolicy),
     start: draft.start && startToWire(draft.start),
+    pausedUntilMs: draft.pausedUntilMs,
+    priorityFactor: draft.priorityFactor,
+    lite: draft.lite && internal.LiteGroupDraft.fromPartial({ ...draft.lite }),
   };
 }
 
 export function groupDraftFromWire(wire: internal.GroupDraft): GroupDraft {
-  const { retryPolicy, start, ...rest } = wire;
+  const { retryPolicy, start, lite, ...rest } = wire;
   return {
     ...present(rest),
     name: wire.name,
+    ...(lite && { lite: { ...present(lite), topic: lite.topic } }),
     ...(retryPolicy && { retryPolicy: retryPolicyFromWire(retryPolicy) }),
     ...(start && { start: startFromWire(start) }),
   };

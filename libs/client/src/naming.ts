@@ -1,4 +1,13 @@
-import type { BrokerSet, ConsumerGroup, GroupStart, MessageType, Permission, RetryPolicy, Topic } from '@cometmq/model';
+import type {
+  BrokerSet,
+  ConsumerGroup,
+  GroupStart,
+  LiteGroup,
+  MessageType,
+  Permission,
+  RetryPolicy,
+  Topic,
+} from '@cometmq/model';
 
 /**
  * How every process speaks to the name service: the metadata is changed here and watched from here. The namesrv
@@ -59,6 +68,8 @@ export interface TopicDraft {
   readonly permission?: Permission | undefined;
   readonly retentionMs?: number | undefined;
   readonly retentionBytes?: number | undefined;
+  /** 0 in a change: idle lite topics stay. */
+  readonly liteExpirationMs?: number | undefined;
 }
 
 /** What may be changed of a topic; its type may not. */
@@ -70,7 +81,16 @@ export interface GroupDraft {
   readonly attemptsMax?: number | undefined;
   readonly retryPolicy?: RetryPolicy | undefined;
   readonly start?: GroupStart | undefined;
+  /** 0 in a change: resumed. */
+  readonly pausedUntilMs?: number | undefined;
+  readonly priorityFactor?: number | undefined;
+  /** What it leaves out keeps its value, or gets the default. A group can't be bound to another topic. */
+  readonly lite?: LiteGroupDraft | undefined;
 }
+
+export type LiteGroupDraft = { readonly topic: string } & {
+  readonly [Key in keyof Omit<LiteGroup, 'topic'>]?: LiteGroup[Key] | undefined;
+};
 
 export type GroupChange = Omit<GroupDraft, 'name'>;
 

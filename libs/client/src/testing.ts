@@ -1,1 +1,2 @@
+export * from './testing/client-traits.js';
 export * from './testing/fake-front-door.js';

@@ -19,6 +19,8 @@ export interface Topic {
   readonly retentionMs?: number | undefined;
   /** How many bytes are kept on each broker set; undefined: no limit of its own. */
   readonly retentionBytes?: number | undefined;
+  /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; undefined: it stays. */
+  readonly liteExpirationMs?: number | undefined;
   /** True once a first message has fixed the type of a topic that was made on first use. */
   readonly typeFixed: boolean;
   /** Rises with every change of the queues: a send chosen by an older one is refused. */
@@ -47,7 +49,46 @@ export interface ConsumerGroup {
   readonly attemptsMax: number;
   readonly retryPolicy: RetryPolicy;
   readonly start: GroupStart;
+  /** Nothing is handed out before this time; undefined: not paused. `pausedForGood`: until it is resumed. */
+  readonly pausedUntilMs?: number | undefined;
+  /** Of polls on PRIORITY topics, how many in a hundred go by priority; undefined: all. */
+  readonly priorityFactor?: number | undefined;
+  /** A group of lite consumers, bound to one LITE topic. */
+  readonly lite?: LiteGroup | undefined;
   readonly createdMs: number;
+}
+
+export interface LiteGroup {
+  /** The LITE topic it is bound to. */
+  readonly topic: TopicName;
+  /** True: a lite topic has one subscriber in the group; the newest evicts the one before. */
+  readonly exclusive: boolean;
+  /** True: members get all lite topics of the topic without subscribing to any. */
+  readonly wildcard: boolean;
+  /** Lite topics that one client may subscribe to. */
+  readonly clientQuota: number;
+  /** Lite topics with something ready that are remembered for one client. */
+  readonly eventsMax: number;
+  /** The group begins a lite topic anew at its first message once its subscriber was evicted, or unsubscribed. */
+  readonly resetOnEviction: boolean;
+  readonly resetOnUnsubscribe: boolean;
+}
+
+/** RocketMQ 5.5's own (grpc semantics, section 19.1). */
+export const liteGroupDefaults: Omit<LiteGroup, 'topic'> = {
+  exclusive: false,
+  wildcard: false,
+  clientQuota: 2_000,
+  eventsMax: 400,
+  resetOnEviction: false,
+  resetOnUnsubscribe: false,
+};
+
+export const pausedForGood = Number.MAX_SAFE_INTEGER;
+
+/** Whether the group is handed anything at this wall time. */
+export function isPaused(group: ConsumerGroup, nowMs: number): boolean {
+  return group.pausedUntilMs !== undefined && nowMs < group.pausedUntilMs;
 }
 
 const second = 1000;

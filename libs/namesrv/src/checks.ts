@@ -1,4 +1,4 @@
-import { MessageType, printable, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
+import { MessageType, printable, topicName, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
 import type { GroupChange, LeadClaim, TopicChange } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 
@@ -15,6 +15,10 @@ export const limits = {
   retryDelayMsMax: 7 * day,
   retryStepsMax: 100,
   multiplierMax: 100,
+  liteExpirationMsMin: 15 * minute,
+  liteExpirationMsMax: 30 * day,
+  liteQuotaMax: 1_000_000,
+  liteEventsMax: 100_000,
   leaseMsMin: 500,
   leaseMsMax: 5 * minute,
 } as const;
@@ -33,6 +37,11 @@ export function checkTopic(change: TopicChange): void {
   if (change.retentionBytes !== 0) {
     whole('retention in bytes', change.retentionBytes, limits.retentionBytesMin, Number.MAX_SAFE_INTEGER);
   }
+  // 0 stands for never.
+  if (change.liteExpirationMs !== 0) {
+    const { liteExpirationMsMin, liteExpirationMsMax } = limits;
+    whole('expiration of lite topics in ms', change.liteExpirationMs, liteExpirationMsMin, liteExpirationMsMax);
+  }
 }
 
 export function checkMessageType(type: MessageType | undefined, allowed: readonly MessageType[]): void {
@@ -45,6 +54,13 @@ export function checkGroup(change: GroupChange): void {
   whole('attempts', change.attemptsMax, 1, limits.attemptsMax);
   if (change.retryPolicy) checkRetryPolicy(change.retryPolicy);
   if (change.start) checkStart(change.start);
+  whole('end of the pause in ms since 1970', change.pausedUntilMs, 0, Number.MAX_SAFE_INTEGER);
+  whole('priority factor', change.priorityFactor, 0, 100);
+  if (change.lite) {
+    topicName(change.lite.topic);
+    whole('lite topics of a client', change.lite.clientQuota, 1, limits.liteQuotaMax);
+    whole('events kept for a client', change.lite.eventsMax, 1, limits.liteEventsMax);
+  }
 }
 
 function checkRetryPolicy(policy: RetryPolicy): void {

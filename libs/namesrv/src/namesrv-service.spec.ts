@@ -1,7 +1,7 @@
 import { Directory, type DirectoryUpdate, type LeadClaim, type Naming } from '@cometmq/client';
 import { MemoryStore } from '@cometmq/metadata';
 import { FaultyStore, until } from '@cometmq/metadata/testing';
-import { MessageType, type Topic } from '@cometmq/model';
+import { MessageType, isPaused, liteGroupDefaults, pausedForGood, type Topic } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
@@ -239,11 +239,36 @@ describe('groups', () => {
     [{ retryPolicy: { kind: 'customized', nextMs: [5, -1] } }, 'retry delay'],
     [{ start: { at: 'time', timeMs: -1 } }, 'start time'],
     [{ start: { at: 'never' as 'end' } }, 'auto, first, end, time'],
+    [{ pausedUntilMs: -1 }, 'end of the pause'],
+    [{ priorityFactor: 101 }, '100'],
+    [{ lite: { topic: 't', clientQuota: 0 } }, 'lite topics of a client'],
   ] as const)('are refused as %j', async (draft, word) => {
     const naming = await (await house()).open();
     const error = await fault(naming.createGroup({ name: 'g', ...draft }));
     expect(error.code).toBe('BAD_REQUEST');
     expect(error.reason).toContain(word);
+  });
+});
+
+describe('groups of lite consumers', () => {
+  it('are bound to one topic for good, and keep what a change leaves out', async () => {
+    const naming = await (await house()).open();
+    const made = await naming.createGroup({ name: 'g', lite: { topic: 'parent', exclusive: true } });
+    expect(made.lite).toEqual({ ...liteGroupDefaults, topic: 'parent', exclusive: true });
+    const changed = await naming.updateGroup('g', { lite: { topic: 'parent', clientQuota: 5 } });
+    expect(changed.lite).toEqual({ ...made.lite, clientQuota: 5 });
+    expect((await fault(naming.updateGroup('g', { lite: { topic: 'other' } }))).reason).toContain(
+      'bound to topic parent',
+    );
+  });
+
+  it('may be paused and resumed', async () => {
+    const naming = await (await house()).open();
+    await naming.createGroup({ name: 'g' });
+    const paused = await naming.updateGroup('g', { pausedUntilMs: 1_000 });
+    expect([isPaused(paused, 999), isPaused(paused, 1_000)]).toEqual([true, false]);
+    expect(isPaused(await naming.updateGroup('g', { pausedUntilMs: pausedForGood }), 2 ** 50)).toBe(true);
+    expect((await naming.updateGroup('g', { pausedUntilMs: 0 })).pausedUntilMs).toBeUndefined();
   });
 });
 

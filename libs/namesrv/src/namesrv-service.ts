@@ -1,9 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
 import {
-  defaultAttemptsMax,
-  defaultRetryPolicy,
-  groupId,
   groupName,
   isInnerTopic,
   MessageType,
@@ -31,6 +28,7 @@ import { silentLogger, type Logger } from '@cometmq/telemetry';
 import { BrokerLeads } from './broker-leads.js';
 import { checkGroup, checkMessageType, checkTopic } from './checks.js';
 import { DirectoryCopy } from './directory-copy.js';
+import { changedGroupRecord, newGroupRecord } from './group-record.js';
 import { keys, recordOf, type GroupRecord, type IdsRecord, type TopicRecord } from './keys.js';
 
 export interface NamesrvOptions {
@@ -211,13 +209,7 @@ export class NamesrvService implements Naming, Part {
   async updateGroup(given: string, change: GroupChange): Promise<ConsumerGroup> {
     const name = groupName(given);
     checkGroup(change);
-    return this.alter<GroupRecord>(keys.group(name), noGroup(name), (group) => ({
-      ...group,
-      fifo: change.fifo ?? group.fifo,
-      attemptsMax: change.attemptsMax ?? group.attemptsMax,
-      retryPolicy: change.retryPolicy ?? group.retryPolicy,
-      start: change.start ?? group.start,
-    }));
+    return this.alter<GroupRecord>(keys.group(name), noGroup(name), (group) => changedGroupRecord(group, change));
   }
 
   async deleteGroup(given: string): Promise<void> {
@@ -362,15 +354,7 @@ export class NamesrvService implements Naming, Part {
   }
 
   private newGroup(name: GroupName, ids: Ids, draft: GroupChange): ConsumerGroup {
-    return {
-      name,
-      id: groupId(ids.nextGroup()),
-      fifo: draft.fifo ?? false,
-      attemptsMax: draft.attemptsMax ?? defaultAttemptsMax,
-      retryPolicy: draft.retryPolicy ?? defaultRetryPolicy,
-      start: draft.start ?? { at: 'auto' },
-      createdMs: this.clock.wallMs(),
-    };
+    return newGroupRecord(name, ids.nextGroup(), draft, this.clock.wallMs());
   }
 }
 
@@ -398,7 +382,7 @@ class Ids {
 }
 
 function changedTopic(topic: Topic, change: TopicChange): Topic {
-  const { retentionMs, retentionBytes, ...rest } = topic;
+  const { retentionMs, retentionBytes, liteExpirationMs, ...rest } = topic;
   const next = {
     ...rest,
     writeQueues: change.writeQueues ?? topic.writeQueues,
@@ -412,15 +396,17 @@ function changedTopic(topic: Topic, change: TopicChange): Topic {
   const retention = {
     retentionMs: change.retentionMs ?? retentionMs,
     retentionBytes: change.retentionBytes ?? retentionBytes,
+    liteExpirationMs: change.liteExpirationMs ?? liteExpirationMs,
   };
   return { ...next, ...kept(retention), layout: moved ? topic.layout + 1 : topic.layout };
 }
 
-/** Retention as it is stored: 0 asks for the broker's default, which is to have none of its own. */
-function kept(
-  given: Pick<TopicChange, 'retentionMs' | 'retentionBytes'>,
-): Pick<Topic, 'retentionMs' | 'retentionBytes'> {
+type TopicOptions = Pick<Topic, 'retentionMs' | 'retentionBytes' | 'liteExpirationMs'>;
+
+/** As it is stored: 0 asks for the broker's default, which is to have none of its own. */
+function kept(given: TopicOptions): TopicOptions {
   return {
+    ...(given.liteExpirationMs && { liteExpirationMs: given.liteExpirationMs }),
     ...(given.retentionMs && { retentionMs: given.retentionMs }),
     ...(given.retentionBytes && { retentionBytes: given.retentionBytes }),
   };

@@ -68,7 +68,8 @@ describe('Naming over gRPC', () => {
       retentionMs: 60_000,
       permission: 'write',
     } as const;
-    const topic = await remote.createTopic(draft);
+    const topic = await remote.createTopic({ ...draft, liteExpirationMs: 3_600_000 });
+    expect(topic.liteExpirationMs).toBe(3_600_000);
     expect(topic).toEqual(await service.ensureTopic('t'));
     expect(await remote.updateTopic('t', { writeQueues: 3 })).toEqual(await service.ensureTopic('t'));
     expect((await remote.updateTopic('t', { retentionMs: 0 })).retentionMs).toBeUndefined();
@@ -85,6 +86,12 @@ describe('Naming over gRPC', () => {
     );
     expect(await remote.updateGroup('g', { attemptsMax: 9 })).toEqual(await service.ensureGroup('g'));
     expect(await remote.ensureGroup('h')).toEqual(await service.ensureGroup('h'));
+    const lite = { topic: 'parent', exclusive: true, clientQuota: 7 };
+    expect(await remote.updateGroup('h', { lite, pausedUntilMs: 2 ** 50, priorityFactor: 30 })).toMatchObject({
+      lite,
+      pausedUntilMs: 2 ** 50,
+      priorityFactor: 30,
+    });
     const claim = { name: 'b', member: 'b/1', address: '', leaseMs: 3_000 };
     expect(await remote.takeLead(claim)).toMatchObject({ epoch: 1, leader: '', leaderMember: 'b/1', inSync: ['b/1'] });
     await remote.keepLead({ ...claim, epoch: 1, writable: false });
@@ -93,7 +100,7 @@ describe('Naming over gRPC', () => {
     await remote.deleteGroup('g');
 
     expect(far.updates).toEqual(near.updates);
-    expect(far.updates).toHaveLength(1 + 14);
+    expect(far.updates).toHaveLength(1 + 15);
     const whole = follow(remote);
     const wholeNear = follow(service);
     await until('another snapshot', () => whole.updates.length > 0);

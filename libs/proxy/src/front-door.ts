@@ -7,6 +7,7 @@ import { type FilterExpression, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
+import { ClientCommands, type CommandWriter } from './client-commands.js';
 import { MessagingCounters, type RpcSeries } from './counters.js';
 import type { Advertised, Features, MessagingLimits } from './limits.js';
 import { Names } from './names.js';
@@ -37,6 +38,7 @@ export class FrontDoor {
   readonly names: Names;
   readonly parking: Parking;
   readonly sessions: SessionRegistry;
+  readonly commands: ClientCommands;
   readonly polls: WaitingPolls;
   /** Open Telemetry streams. */
   readonly streams = new Set<CommandStream>();
@@ -52,7 +54,11 @@ export class FrontDoor {
   private readonly checkedFilters = new Set<string>();
   private handlesMade: { readonly secret: Uint8Array; readonly handles: ReceiptHandles } | undefined;
 
-  constructor(readonly parts: FrontDoorParts) {
+  /** @param commandWord how a broker's command is put to a client */
+  constructor(
+    readonly parts: FrontDoorParts,
+    commandWord: (door: FrontDoor, command: Parameters<CommandWriter>[0]) => ReturnType<CommandWriter>,
+  ) {
     const { naming, directory, links, clock, chance, limits } = parts;
     this.routes = new TopicRoutes(directory);
     this.names = new Names(naming, directory, this.routes, clock);
@@ -60,6 +66,9 @@ export class FrontDoor {
     this.polls = new WaitingPolls(clock);
     const proxyId = parts.proxyId ?? `proxy-${Math.floor(chance.next() * 2 ** 48).toString(16)}`;
     this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId });
+    this.commands = new ClientCommands({ directory, links, proxyId }, this.sessions, (command) =>
+      commandWord(this, command),
+    );
   }
 
   get clock(): Clock {

@@ -6,8 +6,8 @@
  * whole, every few seconds and soon after each change. Nothing is said of a session that expires here: its client may
  * have moved to another proxy.
  */
-import type { BrokerLinks, Directory, Session } from '@cometmq/client';
-import type { FilterExpression } from '@cometmq/model';
+import type { BrokerLinks, ClientTraits, Directory, ProducerSession, Session } from '@cometmq/client';
+import type { FilterExpression, TopicId } from '@cometmq/model';
 import { type Clock, MqError, type Timer } from '@cometmq/shared';
 
 import type { MessagingLimits } from './limits.js';
@@ -134,7 +134,7 @@ export class SessionRegistry {
     const session = this.sessions.get(clientId);
     if (!session) return undefined;
     this.sessions.delete(clientId);
-    if (session.groups.size > 0) this.changed();
+    if (session.groups.size > 0 || session.publishes.length > 0) this.changed();
     return session;
   }
 
@@ -162,7 +162,7 @@ export class SessionRegistry {
   }
 
   private report(): void {
-    const report = { proxyId: this.parts.proxyId, sessions: this.members() };
+    const report = { proxyId: this.parts.proxyId, sessions: this.members(), producers: this.producers() };
     for (const set of this.parts.directory.brokerSets()) this.parts.links.link(set.name)?.reportSessions(report);
   }
 
@@ -170,8 +170,8 @@ export class SessionRegistry {
   private members(): Session[] {
     const { directory } = this.parts;
     const members: Session[] = [];
-    for (const { clientId, groups } of this.sessions.values()) {
-      for (const [groupName, topics] of groups) {
+    for (const session of this.sessions.values()) {
+      for (const [groupName, topics] of session.groups) {
         const group = directory.group(groupName);
         if (!group) continue;
         const subscriptions: Session['subscriptions'][number][] = [];
@@ -179,9 +179,29 @@ export class SessionRegistry {
           const topic = directory.topic(topicName);
           if (topic) subscriptions.push({ topicId: topic.id, filter });
         }
-        members.push({ clientId, groupId: group.id, subscriptions });
+        const { clientId, clientType } = session;
+        members.push({ clientId, clientType, groupId: group.id, subscriptions, ...traitsOf(session) });
       }
     }
     return members;
   }
+
+  private producers(): ProducerSession[] {
+    const { directory } = this.parts;
+    const producers: ProducerSession[] = [];
+    for (const session of this.sessions.values()) {
+      if (session.publishes.length === 0) continue;
+      const topicIds: TopicId[] = [];
+      for (const name of session.publishes) {
+        const topic = directory.topic(name);
+        if (topic) topicIds.push(topic.id);
+      }
+      producers.push({ clientId: session.clientId, topicIds, ...traitsOf(session) });
+    }
+    return producers;
+  }
+}
+
+function traitsOf({ language, version, stream }: ClientSession): ClientTraits {
+  return { language, version, streaming: stream !== undefined };
 }

@@ -8,13 +8,23 @@ import type {
   BrokerLinks,
   ChangeInvisibleCall,
   ChangeInvisibleResult,
+  ClientCommand,
   ClientGoneCall,
+  CommandAnswer,
   DeadLetterCall,
   Delivered,
   DirectoryUpdate,
   Done,
+  EndTransactionCall,
   HandBackCall,
+  LiteSyncCall,
   Naming,
+  OffsetsCall,
+  OffsetsResult,
+  PullCall,
+  PullResult,
+  RecallCall,
+  RecallResult,
   ReceiveCall,
   ReceiveResult,
   SendCall,
@@ -202,6 +212,23 @@ export class FakeBroker implements BrokerLink {
   readonly reports: SessionReport[] = [];
   readonly gone: ClientGoneCall[] = [];
   readonly receives: ReceiveCall[] = [];
+  readonly recalls: RecallCall[] = [];
+  readonly ended: EndTransactionCall[] = [];
+  readonly pulls: PullCall[] = [];
+  readonly offsetCalls: OffsetsCall[] = [];
+  readonly liteSyncs: LiteSyncCall[] = [];
+  readonly commandAnswers: CommandAnswer[] = [];
+  /** By proxy id: says something to a client of that proxy. */
+  readonly tell = new Map<string, (command: ClientCommand) => void>();
+  /** What a pull, a question for offsets and a recall are answered. */
+  pulled: PullResult = {
+    messages: [],
+    nextOffset: queueOffset(0),
+    firstOffset: queueOffset(0),
+    endOffset: queueOffset(0),
+  };
+  offset: OffsetsResult = { offset: undefined };
+  recalled: RecallResult = { messageId: 'recalled' };
   readonly held: (() => void)[] = [];
   readonly waiting = new Set<Waiting>();
   holdSends = false;
@@ -270,6 +297,32 @@ export class FakeBroker implements BrokerLink {
   }
   clientGone(call: ClientGoneCall, done: Done<void>): void {
     this.answer('clientGone', () => this.gone.push(call), done);
+  }
+  recall(call: RecallCall, done: Done<RecallResult>): void {
+    this.recalls.push(call);
+    done(this.fault('recall'), this.recalled);
+  }
+  endTransaction(call: EndTransactionCall, done: Done<void>): void {
+    this.answer('endTransaction', () => this.ended.push(call), done);
+  }
+  pull(call: PullCall, done: Done<PullResult>): () => void {
+    this.pulls.push(call);
+    done(this.fault('pull'), this.pulled);
+    return () => undefined;
+  }
+  offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
+    this.offsetCalls.push(call);
+    done(this.fault('offsets'), this.offset);
+  }
+  syncLite(call: LiteSyncCall, done: Done<void>): void {
+    this.answer('syncLite', () => this.liteSyncs.push(call), done);
+  }
+  onCommand(proxyId: string, listener: (command: ClientCommand) => void): () => void {
+    this.tell.set(proxyId, listener);
+    return () => this.tell.delete(proxyId);
+  }
+  commandAnswered(answer: CommandAnswer): void {
+    this.commandAnswers.push(answer);
   }
 
   private answer(kind: keyof BrokerLink, keep: () => void, done: Done<void>): void {

@@ -1,3 +1,4 @@
+import { someTraits } from '@cometmq/client/testing';
 import { Directory } from '@cometmq/client';
 import { MqError, systemClock } from '@cometmq/shared';
 import { queueId, queueOffset } from '@cometmq/model';
@@ -301,6 +302,7 @@ describe('consumer groups', () => {
       ],
       members: [
         {
+          ...someTraits,
           clientId: 'client-1',
           groupId: group.id,
           subscriptions: [{ topicId: topic.id, filter: { type: 'tag', expression: 'a||b' } }],

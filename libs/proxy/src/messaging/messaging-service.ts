@@ -11,6 +11,7 @@ import { defaultFeatures, defaultLimits } from '../limits.js';
 import type { SessionRegistry } from '../sessions.js';
 import { ackMessage } from './ack-message.js';
 import { changeInvisibleDuration } from './change-invisible-duration.js';
+import { commandWord } from './command-words.js';
 import { forwardToDeadLetter } from './forward-to-dead-letter.js';
 import { heartbeat } from './heartbeat.js';
 import { notServedStream, notServedUnary } from './not-served.js';
@@ -45,7 +46,7 @@ export class MessagingService implements Part {
   private forget: (() => void) | undefined;
 
   constructor(parts: FrontDoorParts) {
-    this.door = new FrontDoor(parts);
+    this.door = new FrontDoor(parts, commandWord);
     this.service = { name: 'apache.rocketmq.v2.MessagingService', methods: methodsOf(this.door) };
   }
 
@@ -65,6 +66,7 @@ export class MessagingService implements Part {
   start(): Promise<void> {
     this.forget = this.door.parts.directory.onUpdate((update) => this.changed(update));
     this.door.sessions.start();
+    this.door.commands.listen();
     return Promise.resolve();
   }
 
@@ -89,6 +91,7 @@ export class MessagingService implements Part {
     door.names.forgetRefusals();
     door.parking.wake();
     door.polls.wake();
+    door.commands.listen();
     if (update.kind === 'topicDeleted') door.counters.forgetTopic(update.topic.name);
     if (update.kind === 'groupDeleted') door.counters.forgetGroup(update.group.name);
     // A new leader knows no sessions yet; a new topic or group may be what a session was waiting for.

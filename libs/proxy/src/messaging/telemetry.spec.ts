@@ -1,5 +1,6 @@
+import type { ClientCommand } from '@cometmq/client';
 import { type RetryPolicy, defaultRetryPolicy } from '@cometmq/model';
-import { ClientType, Code, type Settings, TelemetryCommand } from '@cometmq/proto';
+import { ClientType, Code, Message, SendMessageRequest, type Settings, TelemetryCommand } from '@cometmq/proto';
 
 import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
 import { strategyFor } from './settings.js';
@@ -240,4 +241,60 @@ describe('sessions', () => {
     expect(door.messaging.sessions.size).toBe(0);
     expect(reported()).toEqual([]);
   });
+});
+
+describe('commands of a broker', () => {
+  const tell = (): ((command: ClientCommand) => void) => [...door.broker.tell.values()][0] ?? (() => undefined);
+  const said = (call: FakeCall): TelemetryCommand => TelemetryCommand.decode(call.items.at(-1) as Buffer);
+
+  it('go to the newest stream of the client, and its answers to the brokers', async () => {
+    const call = await open(consumer());
+    tell()({ clientId: 'client-1', kind: 'printStack', nonce: 'n1' });
+    expect(said(call).command).toEqual({ $case: 'printThreadStackTraceCommand', value: { nonce: 'n1' } });
+    const answer = { $case: 'threadStackTrace' as const, value: { nonce: 'n1', threadStackTrace: 'main: running' } };
+    call.say(TelemetryCommand.encode({ status: { code: Code.OK, message: 'fine' }, command: answer }).finish());
+    expect(door.broker.commandAnswers).toEqual([
+      { nonce: 'n1', code: Code.OK, message: 'fine', text: 'main: running' },
+    ]);
+  });
+
+  it('to verify a message carry it as whole as a delivery', async () => {
+    const message = Message.fromPartial({
+      topic: { name: 'orders' },
+      body: Buffer.from('body'),
+      systemProperties: { messageId: 'm1' },
+    });
+    await door.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish()).until(1);
+    const call = await open(consumer());
+    tell()({ clientId: 'client-1', kind: 'verify', nonce: 'n2', message: door.broker.delivered(0) });
+    const { command } = said(call);
+    if (command?.$case !== 'verifyMessageCommand') throw new Error('another command was said');
+    const heardMessage = command.value.message;
+    expect(Buffer.from(heardMessage?.body ?? []).toString()).toBe('body');
+    expect(heardMessage?.systemProperties).toMatchObject({ messageId: 'm1', deliveryAttempt: 1 });
+    expect(heardMessage?.systemProperties?.bodyDigest?.checksum).toMatch(/^[0-9A-F]{32}$/);
+    // As the official Node.js client answers.
+    const odd = { $case: 'verifyMessageCommand' as const, value: { nonce: 'n2', message: undefined } };
+    call.say(TelemetryCommand.encode({ status: { code: Code.OK, message: '' }, command: odd }).finish());
+    expect(door.broker.commandAnswers.map(({ nonce }) => nonce)).toEqual(['n2']);
+  });
+
+  it('to a client that is not here are left to whom it is with', async () => {
+    const call = await open(consumer());
+    const before = call.items.length;
+    tell()({ clientId: 'client-2', kind: 'reconnect', nonce: 'n3' });
+    expect(call.items.length).toBe(before);
+  });
+});
+
+it('reports producers with the topics they send to', async () => {
+  await open(producer(['orders', 'unknown']));
+  door.clock.advance(20);
+  expect(door.broker.reports.at(-1)?.producers).toEqual([
+    expect.objectContaining({
+      clientId: 'client-1',
+      topicIds: [door.naming.topics.get('orders')?.id],
+      streaming: true,
+    }),
+  ]);
 });

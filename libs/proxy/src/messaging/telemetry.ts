@@ -15,6 +15,7 @@ import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
 import type { CommandStream } from '../sessions.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
 import { decode, failureOf } from './cold-call.js';
+import { commandAnswer } from './command-words.js';
 import { isConsumer, openSession } from './heartbeat.js';
 import { filterExpression } from './receive-request.js';
 import { consumerSettings, producerSettings } from './settings.js';
@@ -52,17 +53,21 @@ class TelemetryStream implements CommandStream {
       this.reject(new MqError('TOO_MANY_REQUESTS', 'too many settings at once on one stream'), startMs);
       return;
     }
-    let command: TelemetryCommand['command'];
+    let said: TelemetryCommand;
     try {
       this.clientId = clientIdOf(this.call);
       this.door.sessions.touch(this.clientId, startMs);
-      ({ command } = decode(this.door, TelemetryCommand, bytes));
+      said = decode(this.door, TelemetryCommand, bytes);
     } catch (caught) {
       this.reject(caught, startMs);
       return;
     }
-    if (command?.$case !== 'settings') return; // Answers to commands of an operator: nobody asks yet.
-    const settings = command.value;
+    if (said.command?.$case !== 'settings') {
+      const answer = commandAnswer(said);
+      if (answer) this.door.commands.answered(answer);
+      return;
+    }
+    const settings = said.command.value;
     this.waiting += 1;
     this.answers = this.answers
       .then(() => this.settle(settings))
@@ -85,7 +90,9 @@ class TelemetryStream implements CommandStream {
   closed(): void {
     this.door.streams.delete(this);
     const session = this.clientId === undefined ? undefined : this.door.sessions.get(this.clientId);
-    if (session?.stream === this) session.stream = undefined;
+    if (session?.stream !== this) return;
+    session.stream = undefined;
+    this.door.sessions.changed();
   }
 
   /** Registers the client and completes its settings. */
@@ -98,6 +105,7 @@ class TelemetryStream implements CommandStream {
   private settleProducer(settings: Settings, publishing: Publishing): Settings {
     const topics = publishing.topics.map(({ name }) => this.checkTopic(name));
     const session = this.register(settings.clientType ?? ClientType.PRODUCER, settings);
+    if (topics.join() !== session.publishes.join()) this.door.sessions.changed();
     session.publishes = topics;
     return producerSettings(settings, publishing, this.door.limits);
   }
@@ -130,7 +138,10 @@ class TelemetryStream implements CommandStream {
   private register(clientType: number, settings: Settings): ReturnType<typeof openSession> {
     const session = openSession(this.door, { clientId: this.clientId ?? '', call: this.call }, clientType);
     session.properties = settings.clientProperties;
-    if (this.out.open) session.stream = this; // The newest; the older one is left open.
+    if (this.out.open) {
+      if (session.stream === undefined) this.door.sessions.changed();
+      session.stream = this; // The newest; the older one is left open.
+    }
     return session;
   }
 

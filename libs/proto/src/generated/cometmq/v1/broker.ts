@@ -8,6 +8,8 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 export interface LinkFrame {
   calls: LinkCall[];
   answers: LinkAnswer[];
+  /** From the broker to clients of the proxy at the other end. */
+  commands: ClientCommand[];
 }
 
 export interface LinkCall {
@@ -23,6 +25,12 @@ export interface LinkCall {
     | { $case: "deadLetter"; value: DeadLetterCall }
     | { $case: "sessions"; value: SessionReport }
     | { $case: "clientGone"; value: ClientGoneCall }
+    | { $case: "recall"; value: RecallCall }
+    | { $case: "endTransaction"; value: EndTransactionCall }
+    | { $case: "pull"; value: PullCall }
+    | { $case: "offsets"; value: OffsetsCall }
+    | { $case: "liteSync"; value: LiteSyncCall }
+    | { $case: "commandAnswer"; value: CommandAnswer }
     | undefined;
 }
 
@@ -33,6 +41,9 @@ export interface LinkAnswer {
   send: SendResult | undefined;
   receive: ReceiveResult | undefined;
   receipt: Receipt | undefined;
+  recall: RecallResult | undefined;
+  pull: PullResult | undefined;
+  offsets: OffsetsResult | undefined;
 }
 
 export interface LinkError {
@@ -73,6 +84,17 @@ export interface SendCall {
 
 export interface SendResult {
   offset: number;
+  /** Of a message that no queue shows yet: where it lies. */
+  pending: PendingPlace | undefined;
+}
+
+/** A delayed message, or half of a transaction, in the log of its broker set. */
+export interface PendingPlace {
+  topicId: number;
+  position: number;
+  size: number;
+  /** When a delayed message was due as it was sent; 0: half of a transaction. */
+  dueMs: number;
 }
 
 export interface ReceiveCall {
@@ -112,6 +134,8 @@ export interface AckCall {
 export interface ChangeInvisibleCall {
   receipt: Receipt | undefined;
   invisibleMs: number;
+  /** The lite topic pauses as long; not a failed delivery. */
+  suspend: boolean;
 }
 
 export interface HandBackCall {
@@ -119,18 +143,174 @@ export interface HandBackCall {
 }
 
 export interface DeadLetterCall {
-  receipt: Receipt | undefined;
+  receipt:
+    | Receipt
+    | undefined;
+  /** Instead of a receipt, by clients that have none. */
+  held: HeldMessage | undefined;
+}
+
+/** A message by what its holder knows of it. */
+export interface HeldMessage {
+  groupId: number;
+  topicId: number;
+  messageId: string;
+  clientId: string;
+}
+
+export interface RecallCall {
+  place: PendingPlace | undefined;
+}
+
+export interface RecallResult {
+  messageId: string;
+}
+
+export interface EndTransactionCall {
+  place:
+    | PendingPlace
+    | undefined;
+  /** "commit", "rollback" or "unknown". */
+  resolution: string;
+  /** The answer to a check, not the producer's own decision. */
+  checked: boolean;
+}
+
+export interface PullCall {
+  groupId: number;
+  topicId: number;
+  queueId: number;
+  offset: number;
+  messagesMax: number;
+  bytesMax: number;
+  filter: Filter | undefined;
+  clientId: string;
+  waitMs: number;
+}
+
+export interface PullResult {
+  messages: PulledMessage[];
+  nextOffset: number;
+  firstOffset: number;
+  endOffset: number;
+}
+
+export interface PulledMessage {
+  offset: number;
+  payload: Uint8Array;
+  storedMs: number;
+  originTopicId: number;
+}
+
+export interface OffsetsCall {
+  topicId: number;
+  queueId: number;
+  ask:
+    | //
+    /** The first one kept, or the one the next message gets. */
+    { $case: "first"; value: boolean }
+    | { $case: "end"; value: boolean }
+    | //
+    /** The first one stored at or after this time. */
+    { $case: "atMs"; value: number }
+    | //
+    /** Where a group that pulls has got to. */
+    { $case: "ofGroup"; value: number }
+    | { $case: "setForGroup"; value: GroupOffset }
+    | undefined;
+}
+
+export interface GroupOffset {
+  groupId: number;
+  offset: number;
+}
+
+export interface OffsetsResult {
+  /** Absent: the group has none. */
+  offset?: number | undefined;
+}
+
+export interface LiteSyncCall {
+  clientId: string;
+  groupId: number;
+  topicId: number;
+  /** "add", "remove", "setAll" or "removeAll". */
+  action: string;
+  liteTopics: string[];
+  start: LiteStart | undefined;
+}
+
+export interface LiteStart {
+  /** "last", "first", "end", "offset", "tail" or "time". */
+  at: string;
+  /** An offset, a number of messages or a time in ms, as `at` says. */
+  value: number;
+}
+
+export interface CommandAnswer {
+  nonce: string;
+  /** Number of an apache.rocketmq.v2.Code. */
+  code: number;
+  message: string;
+  /** Thread stacks. */
+  text: string;
+}
+
+export interface ClientCommand {
+  clientId: string;
+  command:
+    | { $case: "recoverOrphan"; value: OrphanCommand }
+    | { $case: "unsubscribeLite"; value: UnsubscribeLiteCommand }
+    | { $case: "printStack"; value: NonceCommand }
+    | { $case: "reconnect"; value: NonceCommand }
+    | { $case: "verify"; value: VerifyCommand }
+    | undefined;
+}
+
+export interface OrphanCommand {
+  place: PendingPlace | undefined;
+  payload: Uint8Array;
+  storedMs: number;
+}
+
+export interface UnsubscribeLiteCommand {
+  topicId: number;
+  liteTopic: string;
+}
+
+export interface NonceCommand {
+  nonce: string;
+}
+
+export interface VerifyCommand {
+  nonce: string;
+  message: Delivered | undefined;
 }
 
 export interface SessionReport {
   proxyId: string;
   sessions: Session[];
+  producers: ProducerSession[];
 }
 
 export interface Session {
   clientId: string;
   groupId: number;
   subscriptions: Subscription[];
+  /** Number of an apache.rocketmq.v2.ClientType. */
+  clientType: number;
+  language: string;
+  version: string;
+  /** The proxy holds a Telemetry stream of the client. */
+  streaming: boolean;
+}
+
+export interface ProducerSession {
+  clientId: string;
+  topicIds: number[];
+  language: string;
+  version: string;
+  streaming: boolean;
 }
 
 export interface Subscription {
@@ -199,7 +379,7 @@ export interface TopicQueue {
 }
 
 function createBaseLinkFrame(): LinkFrame {
-  return { calls: [], answers: [] };
+  return { calls: [], answers: [], commands: [] };
 }
 
 export const LinkFrame: MessageFns<LinkFrame> = {
@@ -209,6 +389,9 @@ export const LinkFrame: MessageFns<LinkFrame> = {
     }
     for (const v of message.answers) {
       LinkAnswer.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.commands) {
+      ClientCommand.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -242,6 +425,14 @@ export const LinkFrame: MessageFns<LinkFrame> = {
             message.answers.push(LinkAnswer.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.commands.push(ClientCommand.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -261,6 +452,7 @@ export const LinkFrame: MessageFns<LinkFrame> = {
     const message = createBaseLinkFrame();
     message.calls = object.calls?.map((e) => LinkCall.fromPartial(e)) || [];
     message.answers = object.answers?.map((e) => LinkAnswer.fromPartial(e)) || [];
+    message.commands = object.commands?.map((e) => ClientCommand.fromPartial(e)) || [];
     return message;
   },
 };
@@ -301,6 +493,24 @@ export const LinkCall: MessageFns<LinkCall> = {
         break;
       case "clientGone":
         ClientGoneCall.encode(message.call.value, writer.uint32(82).fork()).join();
+        break;
+      case "recall":
+        RecallCall.encode(message.call.value, writer.uint32(90).fork()).join();
+        break;
+      case "endTransaction":
+        EndTransactionCall.encode(message.call.value, writer.uint32(98).fork()).join();
+        break;
+      case "pull":
+        PullCall.encode(message.call.value, writer.uint32(106).fork()).join();
+        break;
+      case "offsets":
+        OffsetsCall.encode(message.call.value, writer.uint32(114).fork()).join();
+        break;
+      case "liteSync":
+        LiteSyncCall.encode(message.call.value, writer.uint32(122).fork()).join();
+        break;
+      case "commandAnswer":
+        CommandAnswer.encode(message.call.value, writer.uint32(130).fork()).join();
         break;
     }
     return writer;
@@ -399,6 +609,54 @@ export const LinkCall: MessageFns<LinkCall> = {
             message.call = { $case: "clientGone", value: ClientGoneCall.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.call = { $case: "recall", value: RecallCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.call = { $case: "endTransaction", value: EndTransactionCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.call = { $case: "pull", value: PullCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.call = { $case: "offsets", value: OffsetsCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.call = { $case: "liteSync", value: LiteSyncCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.call = { $case: "commandAnswer", value: CommandAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -472,13 +730,58 @@ export const LinkCall: MessageFns<LinkCall> = {
         }
         break;
       }
+      case "recall": {
+        if (object.call?.value !== undefined && object.call?.value !== null) {
+          message.call = { $case: "recall", value: RecallCall.fromPartial(object.call.value) };
+        }
+        break;
+      }
+      case "endTransaction": {
+        if (object.call?.value !== undefined && object.call?.value !== null) {
+          message.call = { $case: "endTransaction", value: EndTransactionCall.fromPartial(object.call.value) };
+        }
+        break;
+      }
+      case "pull": {
+        if (object.call?.value !== undefined && object.call?.value !== null) {
+          message.call = { $case: "pull", value: PullCall.fromPartial(object.call.value) };
+        }
+        break;
+      }
+      case "offsets": {
+        if (object.call?.value !== undefined && object.call?.value !== null) {
+          message.call = { $case: "offsets", value: OffsetsCall.fromPartial(object.call.value) };
+        }
+        break;
+      }
+      case "liteSync": {
+        if (object.call?.value !== undefined && object.call?.value !== null) {
+          message.call = { $case: "liteSync", value: LiteSyncCall.fromPartial(object.call.value) };
+        }
+        break;
+      }
+      case "commandAnswer": {
+        if (object.call?.value !== undefined && object.call?.value !== null) {
+          message.call = { $case: "commandAnswer", value: CommandAnswer.fromPartial(object.call.value) };
+        }
+        break;
+      }
     }
     return message;
   },
 };
 
 function createBaseLinkAnswer(): LinkAnswer {
-  return { id: 0, error: undefined, send: undefined, receive: undefined, receipt: undefined };
+  return {
+    id: 0,
+    error: undefined,
+    send: undefined,
+    receive: undefined,
+    receipt: undefined,
+    recall: undefined,
+    pull: undefined,
+    offsets: undefined,
+  };
 }
 
 export const LinkAnswer: MessageFns<LinkAnswer> = {
@@ -497,6 +800,15 @@ export const LinkAnswer: MessageFns<LinkAnswer> = {
     }
     if (message.receipt !== undefined) {
       Receipt.encode(message.receipt, writer.uint32(42).fork()).join();
+    }
+    if (message.recall !== undefined) {
+      RecallResult.encode(message.recall, writer.uint32(50).fork()).join();
+    }
+    if (message.pull !== undefined) {
+      PullResult.encode(message.pull, writer.uint32(58).fork()).join();
+    }
+    if (message.offsets !== undefined) {
+      OffsetsResult.encode(message.offsets, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -554,6 +866,30 @@ export const LinkAnswer: MessageFns<LinkAnswer> = {
             message.receipt = Receipt.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.recall = RecallResult.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.pull = PullResult.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.offsets = OffsetsResult.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -583,6 +919,15 @@ export const LinkAnswer: MessageFns<LinkAnswer> = {
       : undefined;
     message.receipt = (object.receipt !== undefined && object.receipt !== null)
       ? Receipt.fromPartial(object.receipt)
+      : undefined;
+    message.recall = (object.recall !== undefined && object.recall !== null)
+      ? RecallResult.fromPartial(object.recall)
+      : undefined;
+    message.pull = (object.pull !== undefined && object.pull !== null)
+      ? PullResult.fromPartial(object.pull)
+      : undefined;
+    message.offsets = (object.offsets !== undefined && object.offsets !== null)
+      ? OffsetsResult.fromPartial(object.offsets)
       : undefined;
     return message;
   },
@@ -1032,13 +1377,16 @@ export const SendCall: MessageFns<SendCall> = {
 };
 
 function createBaseSendResult(): SendResult {
-  return { offset: 0 };
+  return { offset: 0, pending: undefined };
 }
 
 export const SendResult: MessageFns<SendResult> = {
   encode(message: SendResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.offset !== 0) {
       writer.uint32(8).uint64(message.offset);
+    }
+    if (message.pending !== undefined) {
+      PendingPlace.encode(message.pending, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1064,6 +1412,14 @@ export const SendResult: MessageFns<SendResult> = {
             message.offset = longToNumber(reader.uint64());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pending = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1082,6 +1438,100 @@ export const SendResult: MessageFns<SendResult> = {
   fromPartial<I extends Exact<DeepPartial<SendResult>, I>>(object: I): SendResult {
     const message = createBaseSendResult();
     message.offset = object.offset ?? 0;
+    message.pending = (object.pending !== undefined && object.pending !== null)
+      ? PendingPlace.fromPartial(object.pending)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePendingPlace(): PendingPlace {
+  return { topicId: 0, position: 0, size: 0, dueMs: 0 };
+}
+
+export const PendingPlace: MessageFns<PendingPlace> = {
+  encode(message: PendingPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.position !== 0) {
+      writer.uint32(16).uint64(message.position);
+    }
+    if (message.size !== 0) {
+      writer.uint32(24).uint32(message.size);
+    }
+    if (message.dueMs !== 0) {
+      writer.uint32(32).uint64(message.dueMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PendingPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePendingPlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.size = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dueMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PendingPlace>, I>>(base?: I): PendingPlace {
+    return PendingPlace.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PendingPlace>, I>>(object: I): PendingPlace {
+    const message = createBasePendingPlace();
+    message.topicId = object.topicId ?? 0;
+    message.position = object.position ?? 0;
+    message.size = object.size ?? 0;
+    message.dueMs = object.dueMs ?? 0;
     return message;
   },
 };
@@ -1536,7 +1986,7 @@ export const AckCall: MessageFns<AckCall> = {
 };
 
 function createBaseChangeInvisibleCall(): ChangeInvisibleCall {
-  return { receipt: undefined, invisibleMs: 0 };
+  return { receipt: undefined, invisibleMs: 0, suspend: false };
 }
 
 export const ChangeInvisibleCall: MessageFns<ChangeInvisibleCall> = {
@@ -1546,6 +1996,9 @@ export const ChangeInvisibleCall: MessageFns<ChangeInvisibleCall> = {
     }
     if (message.invisibleMs !== 0) {
       writer.uint32(16).uint32(message.invisibleMs);
+    }
+    if (message.suspend !== false) {
+      writer.uint32(24).bool(message.suspend);
     }
     return writer;
   },
@@ -1579,6 +2032,14 @@ export const ChangeInvisibleCall: MessageFns<ChangeInvisibleCall> = {
             message.invisibleMs = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.suspend = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1600,6 +2061,7 @@ export const ChangeInvisibleCall: MessageFns<ChangeInvisibleCall> = {
       ? Receipt.fromPartial(object.receipt)
       : undefined;
     message.invisibleMs = object.invisibleMs ?? 0;
+    message.suspend = object.suspend ?? false;
     return message;
   },
 };
@@ -1660,13 +2122,16 @@ export const HandBackCall: MessageFns<HandBackCall> = {
 };
 
 function createBaseDeadLetterCall(): DeadLetterCall {
-  return { receipt: undefined };
+  return { receipt: undefined, held: undefined };
 }
 
 export const DeadLetterCall: MessageFns<DeadLetterCall> = {
   encode(message: DeadLetterCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.receipt !== undefined) {
       Receipt.encode(message.receipt, writer.uint32(10).fork()).join();
+    }
+    if (message.held !== undefined) {
+      HeldMessage.encode(message.held, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1692,6 +2157,14 @@ export const DeadLetterCall: MessageFns<DeadLetterCall> = {
             message.receipt = Receipt.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.held = HeldMessage.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1712,12 +2185,1619 @@ export const DeadLetterCall: MessageFns<DeadLetterCall> = {
     message.receipt = (object.receipt !== undefined && object.receipt !== null)
       ? Receipt.fromPartial(object.receipt)
       : undefined;
+    message.held = (object.held !== undefined && object.held !== null)
+      ? HeldMessage.fromPartial(object.held)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHeldMessage(): HeldMessage {
+  return { groupId: 0, topicId: 0, messageId: "", clientId: "" };
+}
+
+export const HeldMessage: MessageFns<HeldMessage> = {
+  encode(message: HeldMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(16).uint32(message.topicId);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(26).string(message.messageId);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(34).string(message.clientId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HeldMessage>, I>>(base?: I): HeldMessage {
+    return HeldMessage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HeldMessage>, I>>(object: I): HeldMessage {
+    const message = createBaseHeldMessage();
+    message.groupId = object.groupId ?? 0;
+    message.topicId = object.topicId ?? 0;
+    message.messageId = object.messageId ?? "";
+    message.clientId = object.clientId ?? "";
+    return message;
+  },
+};
+
+function createBaseRecallCall(): RecallCall {
+  return { place: undefined };
+}
+
+export const RecallCall: MessageFns<RecallCall> = {
+  encode(message: RecallCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecallCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecallCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RecallCall>, I>>(base?: I): RecallCall {
+    return RecallCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RecallCall>, I>>(object: I): RecallCall {
+    const message = createBaseRecallCall();
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRecallResult(): RecallResult {
+  return { messageId: "" };
+}
+
+export const RecallResult: MessageFns<RecallResult> = {
+  encode(message: RecallResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messageId !== "") {
+      writer.uint32(10).string(message.messageId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecallResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecallResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RecallResult>, I>>(base?: I): RecallResult {
+    return RecallResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RecallResult>, I>>(object: I): RecallResult {
+    const message = createBaseRecallResult();
+    message.messageId = object.messageId ?? "";
+    return message;
+  },
+};
+
+function createBaseEndTransactionCall(): EndTransactionCall {
+  return { place: undefined, resolution: "", checked: false };
+}
+
+export const EndTransactionCall: MessageFns<EndTransactionCall> = {
+  encode(message: EndTransactionCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.resolution !== "") {
+      writer.uint32(18).string(message.resolution);
+    }
+    if (message.checked !== false) {
+      writer.uint32(24).bool(message.checked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndTransactionCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndTransactionCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resolution = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.checked = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EndTransactionCall>, I>>(base?: I): EndTransactionCall {
+    return EndTransactionCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndTransactionCall>, I>>(object: I): EndTransactionCall {
+    const message = createBaseEndTransactionCall();
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    message.resolution = object.resolution ?? "";
+    message.checked = object.checked ?? false;
+    return message;
+  },
+};
+
+function createBasePullCall(): PullCall {
+  return {
+    groupId: 0,
+    topicId: 0,
+    queueId: 0,
+    offset: 0,
+    messagesMax: 0,
+    bytesMax: 0,
+    filter: undefined,
+    clientId: "",
+    waitMs: 0,
+  };
+}
+
+export const PullCall: MessageFns<PullCall> = {
+  encode(message: PullCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(16).uint32(message.topicId);
+    }
+    if (message.queueId !== 0) {
+      writer.uint32(24).uint32(message.queueId);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(32).uint64(message.offset);
+    }
+    if (message.messagesMax !== 0) {
+      writer.uint32(40).uint32(message.messagesMax);
+    }
+    if (message.bytesMax !== 0) {
+      writer.uint32(48).uint32(message.bytesMax);
+    }
+    if (message.filter !== undefined) {
+      Filter.encode(message.filter, writer.uint32(58).fork()).join();
+    }
+    if (message.clientId !== "") {
+      writer.uint32(66).string(message.clientId);
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(72).uint32(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.queueId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.messagesMax = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytesMax = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.filter = Filter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.waitMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PullCall>, I>>(base?: I): PullCall {
+    return PullCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PullCall>, I>>(object: I): PullCall {
+    const message = createBasePullCall();
+    message.groupId = object.groupId ?? 0;
+    message.topicId = object.topicId ?? 0;
+    message.queueId = object.queueId ?? 0;
+    message.offset = object.offset ?? 0;
+    message.messagesMax = object.messagesMax ?? 0;
+    message.bytesMax = object.bytesMax ?? 0;
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? Filter.fromPartial(object.filter)
+      : undefined;
+    message.clientId = object.clientId ?? "";
+    message.waitMs = object.waitMs ?? 0;
+    return message;
+  },
+};
+
+function createBasePullResult(): PullResult {
+  return { messages: [], nextOffset: 0, firstOffset: 0, endOffset: 0 };
+}
+
+export const PullResult: MessageFns<PullResult> = {
+  encode(message: PullResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.messages) {
+      PulledMessage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextOffset !== 0) {
+      writer.uint32(16).uint64(message.nextOffset);
+    }
+    if (message.firstOffset !== 0) {
+      writer.uint32(24).uint64(message.firstOffset);
+    }
+    if (message.endOffset !== 0) {
+      writer.uint32(32).uint64(message.endOffset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messages.push(PulledMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nextOffset = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.firstOffset = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.endOffset = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PullResult>, I>>(base?: I): PullResult {
+    return PullResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PullResult>, I>>(object: I): PullResult {
+    const message = createBasePullResult();
+    message.messages = object.messages?.map((e) => PulledMessage.fromPartial(e)) || [];
+    message.nextOffset = object.nextOffset ?? 0;
+    message.firstOffset = object.firstOffset ?? 0;
+    message.endOffset = object.endOffset ?? 0;
+    return message;
+  },
+};
+
+function createBasePulledMessage(): PulledMessage {
+  return { offset: 0, payload: new Uint8Array(0), storedMs: 0, originTopicId: 0 };
+}
+
+export const PulledMessage: MessageFns<PulledMessage> = {
+  encode(message: PulledMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.offset !== 0) {
+      writer.uint32(8).uint64(message.offset);
+    }
+    if (message.payload.length !== 0) {
+      writer.uint32(18).bytes(message.payload);
+    }
+    if (message.storedMs !== 0) {
+      writer.uint32(24).uint64(message.storedMs);
+    }
+    if (message.originTopicId !== 0) {
+      writer.uint32(32).uint32(message.originTopicId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PulledMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePulledMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.payload = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.storedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.originTopicId = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PulledMessage>, I>>(base?: I): PulledMessage {
+    return PulledMessage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PulledMessage>, I>>(object: I): PulledMessage {
+    const message = createBasePulledMessage();
+    message.offset = object.offset ?? 0;
+    message.payload = object.payload ?? new Uint8Array(0);
+    message.storedMs = object.storedMs ?? 0;
+    message.originTopicId = object.originTopicId ?? 0;
+    return message;
+  },
+};
+
+function createBaseOffsetsCall(): OffsetsCall {
+  return { topicId: 0, queueId: 0, ask: undefined };
+}
+
+export const OffsetsCall: MessageFns<OffsetsCall> = {
+  encode(message: OffsetsCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.queueId !== 0) {
+      writer.uint32(16).uint32(message.queueId);
+    }
+    switch (message.ask?.$case) {
+      case "first":
+        writer.uint32(24).bool(message.ask.value);
+        break;
+      case "end":
+        writer.uint32(32).bool(message.ask.value);
+        break;
+      case "atMs":
+        writer.uint32(40).uint64(message.ask.value);
+        break;
+      case "ofGroup":
+        writer.uint32(48).uint32(message.ask.value);
+        break;
+      case "setForGroup":
+        GroupOffset.encode(message.ask.value, writer.uint32(58).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OffsetsCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOffsetsCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.queueId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ask = { $case: "first", value: reader.bool() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ask = { $case: "end", value: reader.bool() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ask = { $case: "atMs", value: longToNumber(reader.uint64()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.ask = { $case: "ofGroup", value: reader.uint32() };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.ask = { $case: "setForGroup", value: GroupOffset.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OffsetsCall>, I>>(base?: I): OffsetsCall {
+    return OffsetsCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OffsetsCall>, I>>(object: I): OffsetsCall {
+    const message = createBaseOffsetsCall();
+    message.topicId = object.topicId ?? 0;
+    message.queueId = object.queueId ?? 0;
+    switch (object.ask?.$case) {
+      case "first": {
+        if (object.ask?.value !== undefined && object.ask?.value !== null) {
+          message.ask = { $case: "first", value: object.ask.value };
+        }
+        break;
+      }
+      case "end": {
+        if (object.ask?.value !== undefined && object.ask?.value !== null) {
+          message.ask = { $case: "end", value: object.ask.value };
+        }
+        break;
+      }
+      case "atMs": {
+        if (object.ask?.value !== undefined && object.ask?.value !== null) {
+          message.ask = { $case: "atMs", value: object.ask.value };
+        }
+        break;
+      }
+      case "ofGroup": {
+        if (object.ask?.value !== undefined && object.ask?.value !== null) {
+          message.ask = { $case: "ofGroup", value: object.ask.value };
+        }
+        break;
+      }
+      case "setForGroup": {
+        if (object.ask?.value !== undefined && object.ask?.value !== null) {
+          message.ask = { $case: "setForGroup", value: GroupOffset.fromPartial(object.ask.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseGroupOffset(): GroupOffset {
+  return { groupId: 0, offset: 0 };
+}
+
+export const GroupOffset: MessageFns<GroupOffset> = {
+  encode(message: GroupOffset, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(16).uint64(message.offset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GroupOffset {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGroupOffset();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GroupOffset>, I>>(base?: I): GroupOffset {
+    return GroupOffset.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GroupOffset>, I>>(object: I): GroupOffset {
+    const message = createBaseGroupOffset();
+    message.groupId = object.groupId ?? 0;
+    message.offset = object.offset ?? 0;
+    return message;
+  },
+};
+
+function createBaseOffsetsResult(): OffsetsResult {
+  return { offset: undefined };
+}
+
+export const OffsetsResult: MessageFns<OffsetsResult> = {
+  encode(message: OffsetsResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.offset !== undefined) {
+      writer.uint32(8).uint64(message.offset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OffsetsResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOffsetsResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OffsetsResult>, I>>(base?: I): OffsetsResult {
+    return OffsetsResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OffsetsResult>, I>>(object: I): OffsetsResult {
+    const message = createBaseOffsetsResult();
+    message.offset = object.offset ?? undefined;
+    return message;
+  },
+};
+
+function createBaseLiteSyncCall(): LiteSyncCall {
+  return { clientId: "", groupId: 0, topicId: 0, action: "", liteTopics: [], start: undefined };
+}
+
+export const LiteSyncCall: MessageFns<LiteSyncCall> = {
+  encode(message: LiteSyncCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    if (message.groupId !== 0) {
+      writer.uint32(16).uint32(message.groupId);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(24).uint32(message.topicId);
+    }
+    if (message.action !== "") {
+      writer.uint32(34).string(message.action);
+    }
+    for (const v of message.liteTopics) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.start !== undefined) {
+      LiteStart.encode(message.start, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteSyncCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteSyncCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.liteTopics.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.start = LiteStart.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteSyncCall>, I>>(base?: I): LiteSyncCall {
+    return LiteSyncCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteSyncCall>, I>>(object: I): LiteSyncCall {
+    const message = createBaseLiteSyncCall();
+    message.clientId = object.clientId ?? "";
+    message.groupId = object.groupId ?? 0;
+    message.topicId = object.topicId ?? 0;
+    message.action = object.action ?? "";
+    message.liteTopics = object.liteTopics?.map((e) => e) || [];
+    message.start = (object.start !== undefined && object.start !== null)
+      ? LiteStart.fromPartial(object.start)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLiteStart(): LiteStart {
+  return { at: "", value: 0 };
+}
+
+export const LiteStart: MessageFns<LiteStart> = {
+  encode(message: LiteStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.at !== "") {
+      writer.uint32(10).string(message.at);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.at = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteStart>, I>>(base?: I): LiteStart {
+    return LiteStart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteStart>, I>>(object: I): LiteStart {
+    const message = createBaseLiteStart();
+    message.at = object.at ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseCommandAnswer(): CommandAnswer {
+  return { nonce: "", code: 0, message: "", text: "" };
+}
+
+export const CommandAnswer: MessageFns<CommandAnswer> = {
+  encode(message: CommandAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nonce !== "") {
+      writer.uint32(10).string(message.nonce);
+    }
+    if (message.code !== 0) {
+      writer.uint32(16).uint32(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    if (message.text !== "") {
+      writer.uint32(34).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommandAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommandAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nonce = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.code = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CommandAnswer>, I>>(base?: I): CommandAnswer {
+    return CommandAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CommandAnswer>, I>>(object: I): CommandAnswer {
+    const message = createBaseCommandAnswer();
+    message.nonce = object.nonce ?? "";
+    message.code = object.code ?? 0;
+    message.message = object.message ?? "";
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
+function createBaseClientCommand(): ClientCommand {
+  return { clientId: "", command: undefined };
+}
+
+export const ClientCommand: MessageFns<ClientCommand> = {
+  encode(message: ClientCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    switch (message.command?.$case) {
+      case "recoverOrphan":
+        OrphanCommand.encode(message.command.value, writer.uint32(18).fork()).join();
+        break;
+      case "unsubscribeLite":
+        UnsubscribeLiteCommand.encode(message.command.value, writer.uint32(26).fork()).join();
+        break;
+      case "printStack":
+        NonceCommand.encode(message.command.value, writer.uint32(34).fork()).join();
+        break;
+      case "reconnect":
+        NonceCommand.encode(message.command.value, writer.uint32(42).fork()).join();
+        break;
+      case "verify":
+        VerifyCommand.encode(message.command.value, writer.uint32(50).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClientCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClientCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.command = { $case: "recoverOrphan", value: OrphanCommand.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.command = {
+              $case: "unsubscribeLite",
+              value: UnsubscribeLiteCommand.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.command = { $case: "printStack", value: NonceCommand.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.command = { $case: "reconnect", value: NonceCommand.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.command = { $case: "verify", value: VerifyCommand.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ClientCommand>, I>>(base?: I): ClientCommand {
+    return ClientCommand.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ClientCommand>, I>>(object: I): ClientCommand {
+    const message = createBaseClientCommand();
+    message.clientId = object.clientId ?? "";
+    switch (object.command?.$case) {
+      case "recoverOrphan": {
+        if (object.command?.value !== undefined && object.command?.value !== null) {
+          message.command = { $case: "recoverOrphan", value: OrphanCommand.fromPartial(object.command.value) };
+        }
+        break;
+      }
+      case "unsubscribeLite": {
+        if (object.command?.value !== undefined && object.command?.value !== null) {
+          message.command = {
+            $case: "unsubscribeLite",
+            value: UnsubscribeLiteCommand.fromPartial(object.command.value),
+          };
+        }
+        break;
+      }
+      case "printStack": {
+        if (object.command?.value !== undefined && object.command?.value !== null) {
+          message.command = { $case: "printStack", value: NonceCommand.fromPartial(object.command.value) };
+        }
+        break;
+      }
+      case "reconnect": {
+        if (object.command?.value !== undefined && object.command?.value !== null) {
+          message.command = { $case: "reconnect", value: NonceCommand.fromPartial(object.command.value) };
+        }
+        break;
+      }
+      case "verify": {
+        if (object.command?.value !== undefined && object.command?.value !== null) {
+          message.command = { $case: "verify", value: VerifyCommand.fromPartial(object.command.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseOrphanCommand(): OrphanCommand {
+  return { place: undefined, payload: new Uint8Array(0), storedMs: 0 };
+}
+
+export const OrphanCommand: MessageFns<OrphanCommand> = {
+  encode(message: OrphanCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.payload.length !== 0) {
+      writer.uint32(18).bytes(message.payload);
+    }
+    if (message.storedMs !== 0) {
+      writer.uint32(24).uint64(message.storedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OrphanCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOrphanCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.payload = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.storedMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OrphanCommand>, I>>(base?: I): OrphanCommand {
+    return OrphanCommand.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OrphanCommand>, I>>(object: I): OrphanCommand {
+    const message = createBaseOrphanCommand();
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    message.payload = object.payload ?? new Uint8Array(0);
+    message.storedMs = object.storedMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseUnsubscribeLiteCommand(): UnsubscribeLiteCommand {
+  return { topicId: 0, liteTopic: "" };
+}
+
+export const UnsubscribeLiteCommand: MessageFns<UnsubscribeLiteCommand> = {
+  encode(message: UnsubscribeLiteCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.liteTopic !== "") {
+      writer.uint32(18).string(message.liteTopic);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnsubscribeLiteCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnsubscribeLiteCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.liteTopic = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<UnsubscribeLiteCommand>, I>>(base?: I): UnsubscribeLiteCommand {
+    return UnsubscribeLiteCommand.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UnsubscribeLiteCommand>, I>>(object: I): UnsubscribeLiteCommand {
+    const message = createBaseUnsubscribeLiteCommand();
+    message.topicId = object.topicId ?? 0;
+    message.liteTopic = object.liteTopic ?? "";
+    return message;
+  },
+};
+
+function createBaseNonceCommand(): NonceCommand {
+  return { nonce: "" };
+}
+
+export const NonceCommand: MessageFns<NonceCommand> = {
+  encode(message: NonceCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nonce !== "") {
+      writer.uint32(10).string(message.nonce);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NonceCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNonceCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nonce = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NonceCommand>, I>>(base?: I): NonceCommand {
+    return NonceCommand.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NonceCommand>, I>>(object: I): NonceCommand {
+    const message = createBaseNonceCommand();
+    message.nonce = object.nonce ?? "";
+    return message;
+  },
+};
+
+function createBaseVerifyCommand(): VerifyCommand {
+  return { nonce: "", message: undefined };
+}
+
+export const VerifyCommand: MessageFns<VerifyCommand> = {
+  encode(message: VerifyCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nonce !== "") {
+      writer.uint32(10).string(message.nonce);
+    }
+    if (message.message !== undefined) {
+      Delivered.encode(message.message, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nonce = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = Delivered.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VerifyCommand>, I>>(base?: I): VerifyCommand {
+    return VerifyCommand.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyCommand>, I>>(object: I): VerifyCommand {
+    const message = createBaseVerifyCommand();
+    message.nonce = object.nonce ?? "";
+    message.message = (object.message !== undefined && object.message !== null)
+      ? Delivered.fromPartial(object.message)
+      : undefined;
     return message;
   },
 };
 
 function createBaseSessionReport(): SessionReport {
-  return { proxyId: "", sessions: [] };
+  return { proxyId: "", sessions: [], producers: [] };
 }
 
 export const SessionReport: MessageFns<SessionReport> = {
@@ -1727,6 +3807,9 @@ export const SessionReport: MessageFns<SessionReport> = {
     }
     for (const v of message.sessions) {
       Session.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.producers) {
+      ProducerSession.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1760,6 +3843,14 @@ export const SessionReport: MessageFns<SessionReport> = {
             message.sessions.push(Session.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.producers.push(ProducerSession.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1779,12 +3870,13 @@ export const SessionReport: MessageFns<SessionReport> = {
     const message = createBaseSessionReport();
     message.proxyId = object.proxyId ?? "";
     message.sessions = object.sessions?.map((e) => Session.fromPartial(e)) || [];
+    message.producers = object.producers?.map((e) => ProducerSession.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseSession(): Session {
-  return { clientId: "", groupId: 0, subscriptions: [] };
+  return { clientId: "", groupId: 0, subscriptions: [], clientType: 0, language: "", version: "", streaming: false };
 }
 
 export const Session: MessageFns<Session> = {
@@ -1797,6 +3889,18 @@ export const Session: MessageFns<Session> = {
     }
     for (const v of message.subscriptions) {
       Subscription.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.clientType !== 0) {
+      writer.uint32(32).uint32(message.clientType);
+    }
+    if (message.language !== "") {
+      writer.uint32(42).string(message.language);
+    }
+    if (message.version !== "") {
+      writer.uint32(50).string(message.version);
+    }
+    if (message.streaming !== false) {
+      writer.uint32(56).bool(message.streaming);
     }
     return writer;
   },
@@ -1838,6 +3942,38 @@ export const Session: MessageFns<Session> = {
             message.subscriptions.push(Subscription.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.clientType = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.language = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.streaming = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1858,6 +3994,127 @@ export const Session: MessageFns<Session> = {
     message.clientId = object.clientId ?? "";
     message.groupId = object.groupId ?? 0;
     message.subscriptions = object.subscriptions?.map((e) => Subscription.fromPartial(e)) || [];
+    message.clientType = object.clientType ?? 0;
+    message.language = object.language ?? "";
+    message.version = object.version ?? "";
+    message.streaming = object.streaming ?? false;
+    return message;
+  },
+};
+
+function createBaseProducerSession(): ProducerSession {
+  return { clientId: "", topicIds: [], language: "", version: "", streaming: false };
+}
+
+export const ProducerSession: MessageFns<ProducerSession> = {
+  encode(message: ProducerSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    if (message.topicIds.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.topicIds) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.language !== "") {
+      writer.uint32(26).string(message.language);
+    }
+    if (message.version !== "") {
+      writer.uint32(34).string(message.version);
+    }
+    if (message.streaming !== false) {
+      writer.uint32(40).bool(message.streaming);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProducerSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProducerSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.topicIds.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.topicIds.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.language = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.streaming = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ProducerSession>, I>>(base?: I): ProducerSession {
+    return ProducerSession.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ProducerSession>, I>>(object: I): ProducerSession {
+    const message = createBaseProducerSession();
+    message.clientId = object.clientId ?? "";
+    message.topicIds = object.topicIds?.map((e) => e) || [];
+    message.language = object.language ?? "";
+    message.version = object.version ?? "";
+    message.streaming = object.streaming ?? false;
     return message;
   },
 };

@@ -19,6 +19,8 @@ export interface Topic {
   typeFixed: boolean;
   layout: number;
   createdMs: number;
+  /** Absent: idle lite topics stay. */
+  liteExpirationMs?: number | undefined;
 }
 
 export interface RetryPolicy {
@@ -52,6 +54,30 @@ export interface ConsumerGroup {
   retryPolicy: RetryPolicy | undefined;
   start: GroupStart | undefined;
   createdMs: number;
+  /** Absent: not paused. The largest safe number: until it is resumed. */
+  pausedUntilMs?: number | undefined;
+  priorityFactor?: number | undefined;
+  lite: LiteGroup | undefined;
+}
+
+export interface LiteGroup {
+  topic: string;
+  exclusive: boolean;
+  wildcard: boolean;
+  clientQuota: number;
+  eventsMax: number;
+  resetOnEviction: boolean;
+  resetOnUnsubscribe: boolean;
+}
+
+export interface LiteGroupDraft {
+  topic: string;
+  exclusive?: boolean | undefined;
+  wildcard?: boolean | undefined;
+  clientQuota?: number | undefined;
+  eventsMax?: number | undefined;
+  resetOnEviction?: boolean | undefined;
+  resetOnUnsubscribe?: boolean | undefined;
 }
 
 export interface BrokerSet {
@@ -109,6 +135,7 @@ export interface TopicDraft {
   permission?: string | undefined;
   retentionMs?: number | undefined;
   retentionBytes?: number | undefined;
+  liteExpirationMs?: number | undefined;
 }
 
 export interface GroupDraft {
@@ -117,6 +144,9 @@ export interface GroupDraft {
   attemptsMax?: number | undefined;
   retryPolicy: RetryPolicy | undefined;
   start: GroupStart | undefined;
+  pausedUntilMs?: number | undefined;
+  priorityFactor?: number | undefined;
+  lite: LiteGroupDraft | undefined;
 }
 
 export interface LeadClaim {
@@ -161,6 +191,7 @@ function createBaseTopic(): Topic {
     typeFixed: false,
     layout: 0,
     createdMs: 0,
+    liteExpirationMs: undefined,
   };
 }
 
@@ -198,6 +229,9 @@ export const Topic: MessageFns<Topic> = {
     }
     if (message.createdMs !== 0) {
       writer.uint32(88).uint64(message.createdMs);
+    }
+    if (message.liteExpirationMs !== undefined) {
+      writer.uint32(96).uint64(message.liteExpirationMs);
     }
     return writer;
   },
@@ -303,6 +337,14 @@ export const Topic: MessageFns<Topic> = {
             message.createdMs = longToNumber(reader.uint64());
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.liteExpirationMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -331,6 +373,7 @@ export const Topic: MessageFns<Topic> = {
     message.typeFixed = object.typeFixed ?? false;
     message.layout = object.layout ?? 0;
     message.createdMs = object.createdMs ?? 0;
+    message.liteExpirationMs = object.liteExpirationMs ?? undefined;
     return message;
   },
 };
@@ -632,7 +675,18 @@ export const GroupStart: MessageFns<GroupStart> = {
 };
 
 function createBaseConsumerGroup(): ConsumerGroup {
-  return { name: "", id: 0, fifo: false, attemptsMax: 0, retryPolicy: undefined, start: undefined, createdMs: 0 };
+  return {
+    name: "",
+    id: 0,
+    fifo: false,
+    attemptsMax: 0,
+    retryPolicy: undefined,
+    start: undefined,
+    createdMs: 0,
+    pausedUntilMs: undefined,
+    priorityFactor: undefined,
+    lite: undefined,
+  };
 }
 
 export const ConsumerGroup: MessageFns<ConsumerGroup> = {
@@ -657,6 +711,15 @@ export const ConsumerGroup: MessageFns<ConsumerGroup> = {
     }
     if (message.createdMs !== 0) {
       writer.uint32(56).uint64(message.createdMs);
+    }
+    if (message.pausedUntilMs !== undefined) {
+      writer.uint32(64).uint64(message.pausedUntilMs);
+    }
+    if (message.priorityFactor !== undefined) {
+      writer.uint32(72).uint32(message.priorityFactor);
+    }
+    if (message.lite !== undefined) {
+      LiteGroup.encode(message.lite, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -730,6 +793,30 @@ export const ConsumerGroup: MessageFns<ConsumerGroup> = {
             message.createdMs = longToNumber(reader.uint64());
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.pausedUntilMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.priorityFactor = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.lite = LiteGroup.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -758,6 +845,279 @@ export const ConsumerGroup: MessageFns<ConsumerGroup> = {
       ? GroupStart.fromPartial(object.start)
       : undefined;
     message.createdMs = object.createdMs ?? 0;
+    message.pausedUntilMs = object.pausedUntilMs ?? undefined;
+    message.priorityFactor = object.priorityFactor ?? undefined;
+    message.lite = (object.lite !== undefined && object.lite !== null) ? LiteGroup.fromPartial(object.lite) : undefined;
+    return message;
+  },
+};
+
+function createBaseLiteGroup(): LiteGroup {
+  return {
+    topic: "",
+    exclusive: false,
+    wildcard: false,
+    clientQuota: 0,
+    eventsMax: 0,
+    resetOnEviction: false,
+    resetOnUnsubscribe: false,
+  };
+}
+
+export const LiteGroup: MessageFns<LiteGroup> = {
+  encode(message: LiteGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.exclusive !== false) {
+      writer.uint32(16).bool(message.exclusive);
+    }
+    if (message.wildcard !== false) {
+      writer.uint32(24).bool(message.wildcard);
+    }
+    if (message.clientQuota !== 0) {
+      writer.uint32(32).uint32(message.clientQuota);
+    }
+    if (message.eventsMax !== 0) {
+      writer.uint32(40).uint32(message.eventsMax);
+    }
+    if (message.resetOnEviction !== false) {
+      writer.uint32(48).bool(message.resetOnEviction);
+    }
+    if (message.resetOnUnsubscribe !== false) {
+      writer.uint32(56).bool(message.resetOnUnsubscribe);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.exclusive = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.wildcard = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.clientQuota = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.eventsMax = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.resetOnEviction = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.resetOnUnsubscribe = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteGroup>, I>>(base?: I): LiteGroup {
+    return LiteGroup.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteGroup>, I>>(object: I): LiteGroup {
+    const message = createBaseLiteGroup();
+    message.topic = object.topic ?? "";
+    message.exclusive = object.exclusive ?? false;
+    message.wildcard = object.wildcard ?? false;
+    message.clientQuota = object.clientQuota ?? 0;
+    message.eventsMax = object.eventsMax ?? 0;
+    message.resetOnEviction = object.resetOnEviction ?? false;
+    message.resetOnUnsubscribe = object.resetOnUnsubscribe ?? false;
+    return message;
+  },
+};
+
+function createBaseLiteGroupDraft(): LiteGroupDraft {
+  return {
+    topic: "",
+    exclusive: undefined,
+    wildcard: undefined,
+    clientQuota: undefined,
+    eventsMax: undefined,
+    resetOnEviction: undefined,
+    resetOnUnsubscribe: undefined,
+  };
+}
+
+export const LiteGroupDraft: MessageFns<LiteGroupDraft> = {
+  encode(message: LiteGroupDraft, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.exclusive !== undefined) {
+      writer.uint32(16).bool(message.exclusive);
+    }
+    if (message.wildcard !== undefined) {
+      writer.uint32(24).bool(message.wildcard);
+    }
+    if (message.clientQuota !== undefined) {
+      writer.uint32(33).double(message.clientQuota);
+    }
+    if (message.eventsMax !== undefined) {
+      writer.uint32(41).double(message.eventsMax);
+    }
+    if (message.resetOnEviction !== undefined) {
+      writer.uint32(48).bool(message.resetOnEviction);
+    }
+    if (message.resetOnUnsubscribe !== undefined) {
+      writer.uint32(56).bool(message.resetOnUnsubscribe);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteGroupDraft {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteGroupDraft();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.exclusive = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.wildcard = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.clientQuota = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.eventsMax = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.resetOnEviction = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.resetOnUnsubscribe = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteGroupDraft>, I>>(base?: I): LiteGroupDraft {
+    return LiteGroupDraft.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteGroupDraft>, I>>(object: I): LiteGroupDraft {
+    const message = createBaseLiteGroupDraft();
+    message.topic = object.topic ?? "";
+    message.exclusive = object.exclusive ?? undefined;
+    message.wildcard = object.wildcard ?? undefined;
+    message.clientQuota = object.clientQuota ?? undefined;
+    message.eventsMax = object.eventsMax ?? undefined;
+    message.resetOnEviction = object.resetOnEviction ?? undefined;
+    message.resetOnUnsubscribe = object.resetOnUnsubscribe ?? undefined;
     return message;
   },
 };
@@ -1364,6 +1724,7 @@ function createBaseTopicDraft(): TopicDraft {
     permission: undefined,
     retentionMs: undefined,
     retentionBytes: undefined,
+    liteExpirationMs: undefined,
   };
 }
 
@@ -1389,6 +1750,9 @@ export const TopicDraft: MessageFns<TopicDraft> = {
     }
     if (message.retentionBytes !== undefined) {
       writer.uint32(57).double(message.retentionBytes);
+    }
+    if (message.liteExpirationMs !== undefined) {
+      writer.uint32(65).double(message.liteExpirationMs);
     }
     return writer;
   },
@@ -1462,6 +1826,14 @@ export const TopicDraft: MessageFns<TopicDraft> = {
             message.retentionBytes = reader.double();
             continue;
           }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.liteExpirationMs = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1486,12 +1858,22 @@ export const TopicDraft: MessageFns<TopicDraft> = {
     message.permission = object.permission ?? undefined;
     message.retentionMs = object.retentionMs ?? undefined;
     message.retentionBytes = object.retentionBytes ?? undefined;
+    message.liteExpirationMs = object.liteExpirationMs ?? undefined;
     return message;
   },
 };
 
 function createBaseGroupDraft(): GroupDraft {
-  return { name: "", fifo: undefined, attemptsMax: undefined, retryPolicy: undefined, start: undefined };
+  return {
+    name: "",
+    fifo: undefined,
+    attemptsMax: undefined,
+    retryPolicy: undefined,
+    start: undefined,
+    pausedUntilMs: undefined,
+    priorityFactor: undefined,
+    lite: undefined,
+  };
 }
 
 export const GroupDraft: MessageFns<GroupDraft> = {
@@ -1510,6 +1892,15 @@ export const GroupDraft: MessageFns<GroupDraft> = {
     }
     if (message.start !== undefined) {
       GroupStart.encode(message.start, writer.uint32(42).fork()).join();
+    }
+    if (message.pausedUntilMs !== undefined) {
+      writer.uint32(49).double(message.pausedUntilMs);
+    }
+    if (message.priorityFactor !== undefined) {
+      writer.uint32(57).double(message.priorityFactor);
+    }
+    if (message.lite !== undefined) {
+      LiteGroupDraft.encode(message.lite, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1567,6 +1958,30 @@ export const GroupDraft: MessageFns<GroupDraft> = {
             message.start = GroupStart.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.pausedUntilMs = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.priorityFactor = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.lite = LiteGroupDraft.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1592,6 +2007,11 @@ export const GroupDraft: MessageFns<GroupDraft> = {
       : undefined;
     message.start = (object.start !== undefined && object.start !== null)
       ? GroupStart.fromPartial(object.start)
+      : undefined;
+    message.pausedUntilMs = object.pausedUntilMs ?? undefined;
+    message.priorityFactor = object.priorityFactor ?? undefined;
+    message.lite = (object.lite !== undefined && object.lite !== null)
+      ? LiteGroupDraft.fromPartial(object.lite)
       : undefined;
     return message;
   },

@@ -1,0 +1,231 @@
+import {
+  GrpcBrokerLink,
+  type BrokerLink,
+  type ClientCommand,
+  type Done,
+  type FrameStream,
+  type SessionReport,
+} from '@cometmq/client';
+import { someTraits } from '@cometmq/client/testing';
+import { epoch, everything, groupId, logPosition, queueId, queueOffset, topicId, type Receipt } from '@cometmq/model';
+import type { CallContext, MessageSink, MessageSource } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+import { ManualClock } from '@cometmq/shared/testing';
+
+import { exchange } from './link-door.js';
+
+// Goal: what is asked at one end of a link is asked at the other, and so is what is answered. Method: both ends over a
+// stream in memory, and a broker that writes down what it is asked.
+
+type Asked = [kind: string, call: unknown];
+
+/** Answers what `answers` says, by kind; an error is answered as one. */
+class Listener {
+  readonly asked: Asked[] = [];
+  readonly answers = new Map<string, unknown>();
+  readonly commands = new Map<string, (command: ClientCommand) => void>();
+
+  readonly broker: BrokerLink = new Proxy({} as BrokerLink, {
+    get: (_, kind: string) => {
+      if (kind === 'onCommand') {
+        return (proxyId: string, listener: (command: ClientCommand) => void) => {
+          this.commands.set(proxyId, listener);
+          return () => this.commands.delete(proxyId);
+        };
+      }
+      return (call: unknown, done?: Done<unknown>) => {
+        this.asked.push([kind, call]);
+        const answer = this.answers.get(kind);
+        if (answer === 'later') return () => this.asked.push([kind, 'taken back']);
+        if (answer instanceof MqError) done?.(answer, undefined);
+        else done?.(undefined, answer);
+        return () => undefined;
+      };
+    },
+  });
+}
+
+/** One stream: what one end writes the other reads, at once. */
+function linked(broker: BrokerLink) {
+  const clock = new ManualClock();
+  const toBroker: ((frame: Uint8Array) => void)[] = [];
+  let broken: (error?: MqError) => void = () => undefined;
+  let cancel: () => void = () => undefined;
+  const connect = (): FrameStream => {
+    let toProxy: (frame: Uint8Array) => void = () => undefined;
+    const input = {
+      onMessage: (act: (frame: Uint8Array) => void) => toBroker.push(act),
+      onEnd: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
+    } as unknown as MessageSource;
+    const out = {
+      open: true,
+      write: (frame: Uint8Array) => {
+        toProxy(frame);
+        return true;
+      },
+      onDrain: () => undefined,
+      end: () => undefined,
+      fail: () => undefined,
+    } as unknown as MessageSink;
+    const call = { onCancel: (act: () => void) => (cancel = act) } as unknown as CallContext;
+    exchange(broker, clock)(call, input, out);
+    return {
+      write: (frame) => {
+        toBroker.at(-1)?.(frame);
+        return true;
+      },
+      onDrain: () => undefined,
+      onMessage: (act) => (toProxy = act),
+      onEnd: (act) => (broken = act),
+      end: () => undefined,
+    };
+  };
+  const link = new GrpcBrokerLink(connect, clock);
+  return {
+    link,
+    breakIt: () => {
+      cancel();
+      broken();
+    },
+  };
+}
+
+const receipt: Receipt = {
+  broker: 'broker-0',
+  groupId: groupId(3),
+  topicId: topicId(4),
+  queueId: queueId(5),
+  offset: queueOffset(2 ** 40),
+  leaseEpoch: epoch(6),
+  leasePosition: logPosition(2 ** 41),
+  generation: 1,
+  attempt: 2,
+};
+const place = { topicId: topicId(4), position: logPosition(2 ** 41), size: 100, dueMs: 1_800_000_000_000 };
+const delivered = { receipt, payload: Buffer.from('payload'), storedMs: 5, originTopicId: topicId(9) };
+const ids = { groupId: groupId(3), topicId: topicId(4) };
+const queue = { topicId: topicId(4), queueId: queueId(5) };
+const pull = { ...queue, offset: queueOffset(7), messagesMax: 8, bytesMax: 9, filter: everything, clientId: 'c' };
+const pulled = { offset: queueOffset(7), payload: Buffer.from('payload'), storedMs: 5, originTopicId: topicId(9) };
+const ends = { nextOffset: queueOffset(8), firstOffset: queueOffset(0), endOffset: queueOffset(11) };
+
+const calls: [kind: keyof BrokerLink, call: unknown, answer: unknown][] = [
+  ['ack', { receipt }, undefined],
+  ['changeInvisible', { receipt, invisibleMs: 1000, suspend: true }, { receipt: { ...receipt, attempt: 3 } }],
+  ['handBack', { receipts: [receipt, { ...receipt, attempt: 1 }] }, undefined],
+  ['deadLetter', { receipt }, undefined],
+  ['deadLetter', { held: { ...ids, messageId: 'm', clientId: 'c' } }, undefined],
+  ['clientGone', { clientId: 'c', groupId: groupId(3) }, undefined],
+  ['recall', { place }, { messageId: 'm' }],
+  ['endTransaction', { place: { ...place, dueMs: 0 }, resolution: 'rollback', checked: true }, undefined],
+  ['pull', { ...pull, groupId: groupId(3), waitMs: 10 }, { messages: [pulled], ...ends }],
+  ['pull', { ...pull, groupId: undefined, waitMs: 0 }, { messages: [], ...ends }],
+  ['offsets', { ...queue, ask: { kind: 'first' } }, { offset: queueOffset(0) }],
+  ['offsets', { ...queue, ask: { kind: 'end' } }, { offset: queueOffset(2 ** 40) }],
+  ['offsets', { ...queue, ask: { kind: 'time', atMs: 1_700_000_000_000 } }, { offset: queueOffset(1) }],
+  ['offsets', { ...queue, ask: { kind: 'ofGroup', groupId: groupId(3) } }, { offset: undefined }],
+  ['offsets', { ...queue, ask: { kind: 'setForGroup', groupId: groupId(3), offset: queueOffset(6) } }, {}],
+  [
+    'syncLite',
+    { ...ids, clientId: 'c', action: 'add', liteTopics: ['a', 'b'], start: { at: 'tail', value: 5 } },
+    undefined,
+  ],
+  ['syncLite', { ...ids, clientId: 'c', action: 'setAll', liteTopics: [], start: { at: 'first' } }, undefined],
+  ['syncLite', { ...ids, clientId: 'c', action: 'removeAll', liteTopics: [], start: undefined }, undefined],
+];
+
+function ask(link: BrokerLink, kind: keyof BrokerLink, call: unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const method = link[kind].bind(link) as (call: unknown, done: Done<unknown>) => void;
+    method(call, (error, result) => (error ? reject(error) : resolve(result)));
+  });
+}
+
+describe('a link between a proxy and a broker', () => {
+  it.each(calls)('carries %s there and back', async (kind, call, answer) => {
+    const listener = new Listener();
+    listener.answers.set(kind, answer);
+    const { link } = linked(listener.broker);
+    expect(await ask(link, kind, call)).toEqual(answer);
+    expect(listener.asked).toEqual([[kind, call]]);
+  });
+
+  it('says where a message lies that no queue shows yet', async () => {
+    const listener = new Listener();
+    listener.answers.set('send', { offset: queueOffset(0), pending: place });
+    const { link } = linked(listener.broker);
+    const call = { ...queue, layout: 1, deadlineMs: undefined, tagHash: 1, groupHash: 2 };
+    const answer = await ask(link, 'send', { ...call, envelope: Buffer.from('e'), message: [Buffer.from('m')] });
+    expect(answer).toEqual({ offset: 0, pending: place });
+  });
+
+  it('carries errors with their code and reason', async () => {
+    const listener = new Listener();
+    listener.answers.set('recall', new MqError('MESSAGE_NOT_FOUND', 'it was delivered'));
+    const { link } = linked(listener.broker);
+    await expect(ask(link, 'recall', { place })).rejects.toMatchObject({
+      code: 'MESSAGE_NOT_FOUND',
+      reason: 'it was delivered',
+    });
+  });
+
+  const report: SessionReport = {
+    proxyId: 'p1',
+    sessions: [
+      { ...someTraits, clientId: 'c', groupId: groupId(3), subscriptions: [{ ...ids, filter: everything }] },
+    ].map(({ clientId, groupId: group, subscriptions, ...traits }) => ({
+      ...traits,
+      clientId,
+      groupId: group,
+      subscriptions: subscriptions.map(({ topicId: topic, filter }) => ({ topicId: topic, filter })),
+    })),
+    producers: [{ clientId: 'q', topicIds: [topicId(4)], language: 'GO', version: '5.1.4', streaming: false }],
+  };
+
+  const commands: ClientCommand[] = [
+    { clientId: 'c', kind: 'recoverOrphan', place, payload: Buffer.from('payload'), storedMs: 5 },
+    { clientId: 'c', kind: 'unsubscribeLite', topicId: topicId(4), liteTopic: 'a' },
+    { clientId: 'c', kind: 'printStack', nonce: 'n1' },
+    { clientId: 'c', kind: 'reconnect', nonce: 'n2' },
+    { clientId: 'c', kind: 'verify', nonce: 'n3', message: delivered },
+  ];
+
+  it('carries commands to the proxy that has reported its sessions', async () => {
+    const listener = new Listener();
+    const { link, breakIt } = linked(listener.broker);
+    const heard: ClientCommand[] = [];
+    link.onCommand('p1', (command) => heard.push(command));
+    link.reportSessions(report);
+    await ask(link, 'ack', { receipt }); // Both have been read once this is answered.
+    expect(listener.asked[0]).toEqual(['reportSessions', report]);
+    for (const command of commands) listener.commands.get('p1')?.(command);
+    await ask(link, 'ack', { receipt });
+    expect(heard).toEqual(commands);
+    link.commandAnswered({ nonce: 'n1', code: 20_000, message: 'OK', text: 'stacks' });
+    await ask(link, 'ack', { receipt });
+    expect(listener.asked.at(-2)).toEqual([
+      'commandAnswered',
+      { nonce: 'n1', code: 20_000, message: 'OK', text: 'stacks' },
+    ]);
+    breakIt();
+    expect(listener.commands.size).toBe(0);
+  });
+
+  it('takes waits back, and all of them when the stream breaks', async () => {
+    const listener = new Listener();
+    listener.answers.set('pull', 'later');
+    const { link, breakIt } = linked(listener.broker);
+    const cancel = link.pull({ ...pull, groupId: undefined, waitMs: 10 }, () => undefined);
+    const second = ask(link, 'pull', { ...pull, groupId: undefined, waitMs: 10 });
+    await ask(link, 'ack', { receipt });
+    cancel();
+    await ask(link, 'ack', { receipt });
+    const taken = (): number => listener.asked.filter(([, what]) => what === 'taken back').length;
+    expect(taken()).toBe(1);
+    breakIt();
+    expect(taken()).toBe(2);
+    await expect(second).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});

@@ -1,0 +1,49 @@
+/**
+ * What brokers want said to clients: each command goes, in the protocol's words, to the newest Telemetry stream that this
+ * node holds of the client. Answers go back to all brokers: the one that asked knows its nonce.
+ */
+import type { BrokerLink, BrokerLinks, ClientCommand, CommandAnswer, Directory } from '@cometmq/client';
+import { TelemetryCommand } from '@cometmq/proto';
+
+import type { SessionRegistry } from './sessions.js';
+
+/** The protocol's word for a command. Undefined: nothing can be said (any more), for want of a topic, say. */
+export type CommandWriter = (command: ClientCommand) => TelemetryCommand['command'] | undefined;
+
+export interface ClientCommandParts {
+  readonly directory: Directory;
+  readonly links: BrokerLinks;
+  readonly proxyId: string;
+}
+
+export class ClientCommands {
+  /** Links that were asked for commands. A link that is gone is forgotten with its object. */
+  private readonly heard = new WeakSet<BrokerLink>();
+
+  constructor(
+    private readonly parts: ClientCommandParts,
+    private readonly sessions: SessionRegistry,
+    private readonly write: CommandWriter,
+  ) {}
+
+  /** Listens to every broker set that is known now. To be called again as they come and go. */
+  listen(): void {
+    for (const { name } of this.parts.directory.brokerSets()) {
+      const link = this.parts.links.link(name);
+      if (!link || this.heard.has(link)) continue;
+      this.heard.add(link);
+      link.onCommand(this.parts.proxyId, (command) => this.tell(command));
+    }
+  }
+
+  /** A client has answered what it was asked. */
+  answered(answer: CommandAnswer): void {
+    for (const { name } of this.parts.directory.brokerSets()) this.parts.links.link(name)?.commandAnswered(answer);
+  }
+
+  private tell(command: ClientCommand): void {
+    const stream = this.sessions.get(command.clientId)?.stream;
+    const word = stream && this.write(command);
+    if (word) stream.push(TelemetryCommand.encode({ status: undefined, command: word }).finish());
+  }
+}
