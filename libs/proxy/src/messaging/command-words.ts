@@ -1,6 +1,6 @@
 /** What a broker wants said to a client, in the words of its Telemetry stream. */
 import type { ClientCommand } from '@cometmq/client';
-import { Code, ReceiveMessageResponse, TelemetryCommand } from '@cometmq/proto';
+import { Code, ReceiveMessageResponse, type TelemetryCommand } from '@cometmq/proto';
 
 import type { FrontDoor } from '../front-door.js';
 import { deliveredItem } from './delivered-message.js';
