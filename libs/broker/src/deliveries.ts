@@ -19,6 +19,7 @@ import type { DeadLetters } from './dead-letters.js';
 import { filterKey, type GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
 import type { MemberSessions } from './member-sessions.js';
+import { PriorityShare } from './priority-share.js';
 import { metadataWaitMs } from './sends.js';
 import { WaitingPolls, type WaitingPoll } from './waiting-polls.js';
 
@@ -51,6 +52,7 @@ export class Deliveries {
   private readonly sources = new Map<string, StoreSource>();
   private readonly starts = new Map<string, QueueOffset>();
   private readonly throttled = new Set<GroupId>();
+  private readonly priorityShare = new PriorityShare();
   private arrivals = new Map<TopicId, Set<QueueId>>();
   private turn = 0;
   private stopping = false;
@@ -173,8 +175,11 @@ export class Deliveries {
     const group = this.parts.directory.groupById(call.groupId);
     const topic = this.parts.directory.topicById(call.topicId);
     if (!group || !topic) return false;
+    const byPriority = (poll.byPriority ??= this.priorityShare.next(group, topic));
     for (;;) {
-      const queues = this.queues(group, topic, call.queueId, among);
+      const queues = byPriority
+        ? this.queues(group, topic, topic.readQueues - 1, -1, among)
+        : this.queues(group, topic, this.firstQueue(topic, call.queueId), 1, among);
       if (queues.length === 0) return false;
       const nowMs = this.parts.logClock.nowMs();
       const decision = this.decide(poll, group, topic, queues, nowMs);
@@ -212,6 +217,7 @@ export class Deliveries {
         filter: filters.matcher(call.filter),
         groupFilters: filters.ofGroup(group.id, topic.id, allHeard),
         scanMax,
+        byUrgency: poll.byPriority ?? false,
         queues,
       });
     const allHeard = sessions.settled(clock.monotonicMs());
@@ -311,19 +317,24 @@ export class Deliveries {
     this.changed(groupId, poll.call.topicId);
   }
 
-  /** The topic's readable queues on this broker, the one asked for first, else a different one first each time. */
+  /** The one asked for, else a different one each time. */
+  private firstQueue(topic: Topic, wanted: number): number {
+    return wanted >= 0 && wanted < topic.readQueues ? wanted : (this.turn += 1) % topic.readQueues;
+  }
+
+  /** The topic's readable queues on this broker, round from `first` upwards (`step` 1) or downwards (−1). */
   private queues(
     group: ConsumerGroup,
     topic: Topic,
     first: number,
+    step: number,
     among: ReadonlySet<QueueId> | undefined,
   ): PopQueue[] {
     if (topic.permission === 'none' || topic.permission === 'write') return [];
     const count = topic.readQueues;
-    const from = first >= 0 && first < count ? first : (this.turn += 1);
     const found: PopQueue[] = [];
     for (let i = 0; i < count; i += 1) {
-      const queueId = toQueueId((from + i) % count);
+      const queueId = toQueueId((first + step * i + count) % count);
       if (among && !among.has(queueId)) continue;
       const source = this.source(topic.id, queueId);
       const start = this.start(group, topic.id, queueId, source);

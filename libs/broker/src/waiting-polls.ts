@@ -8,6 +8,8 @@ export interface WaitingPoll {
   readonly done: Done<ReceiveResult>;
   /** Polls with the same key want the same: where one got nothing, the other would too. */
   readonly filterKey: string;
+  /** Whether it goes by priority; undefined: not decided yet. */
+  byPriority?: boolean;
   timer: Timer | undefined;
   /** Answered, or nobody waits any more. */
   over: boolean;

@@ -32,6 +32,11 @@ export interface PopRequest {
   readonly groupFilters: readonly TagMatcher[];
   /** How many messages are looked at, at most. */
   readonly scanMax: number;
+  /**
+   * True: the order of the queues is that of their urgency. Nothing new of a queue is handed out while an earlier one
+   * has something new, in memory or not; what failed before comes behind all that is new.
+   */
+  readonly byUrgency?: boolean | undefined;
   /** Looked at in this order, until the request is filled. */
   readonly queues: readonly PopQueue[];
 }

@@ -8,7 +8,8 @@ import type { QueueProgress } from './queue-progress.js';
 
 /**
  * Who gets what, for one request. Queue by queue: first what is due again, the longest due first; then what was kept
- * for members like this one; then what nobody has looked at. Nothing is changed here: see `decisions.ts`.
+ * for members like this one; then what nobody has looked at. By urgency, what is due again comes last, after everything
+ * new of every queue. Nothing is changed here: see `decisions.ts`.
  */
 
 /** How many entries the source is asked for at a time. */
@@ -27,6 +28,12 @@ export function decidePop(
   for (const queue of request.queues) {
     pop.look(queue, progressOf(queue));
     if (pop.stopped) break;
+  }
+  if (request.byUrgency) {
+    for (const queue of request.queues) {
+      if (pop.stopped) break;
+      pop.lookAgain(queue, progressOf(queue));
+    }
   }
   return pop.decision();
 }
@@ -61,18 +68,32 @@ class Pop {
   }
 
   look(queue: PopQueue, progress: QueueProgress | undefined): void {
+    this.begin(queue, progress);
+    if (progress) {
+      if (!this.request.byUrgency) this.lookDue(progress);
+      if (!this.stopped) this.lookParked(progress);
+      if (!this.stopped) this.dropOrphans(progress);
+    }
+    const before = progress?.frontier ?? queue.start;
+    this.end(queue, progress, this.stopped ? before : this.lookFresh(Math.max(before, queue.source.first)));
+  }
+
+  /** What was delivered before, of a queue that was looked at for all else. */
+  lookAgain(queue: PopQueue, progress: QueueProgress | undefined): void {
+    if (!progress) return;
+    this.begin(queue, progress);
+    this.lookDue(progress);
+    this.end(queue, progress, progress.frontier);
+  }
+
+  private begin(queue: PopQueue, progress: QueueProgress | undefined): void {
     this.queue = queue;
     this.generation = progress?.generation ?? 0;
     this.entries = undefined;
-    if (progress) {
-      this.lookDue(progress);
-      if (!this.stopped) this.lookParked(progress);
-      if (!this.stopped) this.dropOrphans(progress);
-      const nextMs = progress.nextDueMs();
-      if (nextMs !== undefined && nextMs < this.nextDueMs) this.nextDueMs = nextMs;
-    }
+  }
+
+  private end(queue: PopQueue, progress: QueueProgress | undefined, frontier: number): void {
     const before = progress?.frontier ?? queue.start;
-    const frontier = this.stopped ? before : this.lookFresh(Math.max(before, queue.source.first));
     const { handedRuns: handed, passedRuns: passed, parkedRuns: parked } = this;
     if (progress && frontier === before && handed.length + passed.length + parked.length === 0) return;
     handed.sort();
@@ -110,6 +131,8 @@ class Pop {
   private lookDue(progress: QueueProgress): void {
     const { nowMs, attemptsMax, filter } = this.request;
     const due = progress.advance(nowMs);
+    const nextMs = progress.nextDueMs();
+    if (nextMs !== undefined && nextMs < this.nextDueMs) this.nextDueMs = nextMs;
     if (!due) return;
     for (let i = 0; i < due.length; i += 1) {
       const offset = due.at(i);
@@ -280,6 +303,7 @@ class Pop {
   private missing(from: number, count: number): void {
     const { topicId, queueId } = this.queue as PopQueue;
     this.needs ??= { topicId, queueId, from: from as QueueOffset, count };
+    if (this.request.byUrgency) this.stopped = true;
   }
 }
 

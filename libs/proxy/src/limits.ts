@@ -95,7 +95,7 @@ export interface Features {
 }
 
 export const defaultFeatures: Features = {
-  messageTypes: new Set([MessageType.normal]),
+  messageTypes: new Set([MessageType.normal, MessageType.priority]),
   fifoGroups: false,
   sqlFilters: false,
   liteTopics: false,

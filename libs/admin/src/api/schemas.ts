@@ -26,7 +26,7 @@ export const messageTypes: readonly MessageTypeName[] = [
 export const permissions: readonly Permission[] = ['readWrite', 'read', 'write', 'none'];
 
 /** What this release stores but does not serve yet. */
-export const notServedYet: readonly MessageTypeName[] = ['fifo', 'delay', 'transaction', 'priority', 'lite'];
+export const notServedYet: readonly MessageTypeName[] = ['fifo', 'delay', 'transaction', 'lite'];
 
 export const ref = (name: string): Schema => ({ $ref: `${name}#` });
 

@@ -148,13 +148,29 @@ it.each([
   ['FIFO', MessageType.fifo, { messageGroup: 'g' }],
   ['DELAY', MessageType.delay, { deliveryTimestamp: { seconds: 1_700_000_100, nanos: 0 } }],
   ['TRANSACTION', MessageType.transaction, { messageType: 4 }],
-  ['PRIORITY', MessageType.priority, { priority: 0 }],
   ['LITE', MessageType.lite, { liteTopic: 'l' }],
 ])('names the feature when a %s message fits its topic but is not served', async (feature, type, properties) => {
   door.naming.topic('orders', { type });
   const answer = await send(door, encode(message(properties)));
   expect(answer.status?.code).toBe(Code.UNSUPPORTED);
   expect(answer.status?.message).toContain(`${feature} messages`);
+});
+
+it('gives each priority a queue of its own, as far as there are queues, and all broker sets in turn', async () => {
+  door.naming.topic('orders', { type: MessageType.priority });
+  for (const priority of [0, 2, 3, 9]) {
+    expect((await send(door, encode(message({ priority })))).status?.code).toBe(Code.OK);
+  }
+  expect(door.broker.sent.map(({ queueId }) => queueId)).toEqual([0, 2, 3, 3]);
+  expect(door.broker.sent.map(({ envelope }) => new Envelope(Buffer.from(envelope)).priority)).toEqual([0, 2, 3, 9]);
+  expect(stored(3).systemProperties?.priority).toBe(9);
+});
+
+it('refuses a negative priority, and a message without one on a topic of prioritised messages', async () => {
+  door.naming.topic('orders', { type: MessageType.priority });
+  expect((await send(door, encode(message({ priority: -1 })))).status?.code).toBe(Code.BAD_REQUEST);
+  const plain = await send(door, encode(message()));
+  expect(plain.status?.code).toBe(Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE);
 });
 
 it('answers bytes that are no request, and requests without message or with two topics', async () => {

@@ -6,7 +6,7 @@
  */
 import type { SendCall, SendResult } from '@cometmq/client';
 import {
-  type MessageType,
+  MessageType,
   type QueueId,
   type Topic,
   type TopicId,
@@ -156,9 +156,10 @@ class SendRequest {
       id: bytes.subarray(found.idFrom, found.idTo),
       group,
       keys: found.keys.length === 0 ? noKeys : keysOf(found, bytes),
+      priority: type === MessageType.priority ? found.priority : undefined,
     });
     const message = messageToStore(found, bytes, this.call.peer, nowMs);
-    new OneSend(this, index, route, type, hashBytes(tag), hashBytes(group), envelope, message).start();
+    new OneSend(this, index, route, type, found, hashBytes(tag), hashBytes(group), envelope, message).start();
   }
 
   private failAll(error: MqError): void {
@@ -257,6 +258,7 @@ class OneSend implements SendCall, Parked {
     private readonly index: number,
     private route: TopicRoute,
     private readonly type: MessageType,
+    private readonly found: WalkedMessage,
     readonly tagHash: number,
     readonly groupHash: number,
     readonly envelope: Uint8Array,
@@ -271,12 +273,17 @@ class OneSend implements SendCall, Parked {
     const { door } = this.request;
     try {
       const link = this.route.next(door.parts.links);
-      this.queueId = this.route.queueId;
+      this.queueId = this.type === MessageType.priority ? this.levelQueue() : this.route.queueId;
       this.layout = this.route.topic.layout;
       link.send(this, this.done);
     } catch (caught) {
       this.failed(failureOf(door, 'SendMessage', caught));
     }
+  }
+
+  /** A queue a level, the highest takes all above it: consumers look at the queues from the highest down. */
+  private levelQueue(): QueueId {
+    return queueId(Math.min(this.found.priority, this.route.topic.writeQueues - 1));
   }
 
   private readonly done = (error: MqError | undefined, result: SendResult | undefined): void => {

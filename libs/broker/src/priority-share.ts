@@ -1,0 +1,20 @@
+import { MessageType, type ConsumerGroup, type GroupId, type Topic } from '@cometmq/model';
+
+/**
+ * Which polls go by priority: of a hundred polls of a group on a PRIORITY topic as many as its priority factor says,
+ * evenly spread; the others look at the queues in turn, so that the lowest level is not kept waiting for ever. Orderly
+ * groups go by their lanes alone.
+ */
+export class PriorityShare {
+  private readonly hundredths = new Map<GroupId, number>();
+
+  next(group: ConsumerGroup, topic: Topic): boolean {
+    if (topic.type !== MessageType.priority || group.fifo) return false;
+    const sum = (this.hundredths.get(group.id) ?? 0) + priorityFactorMax;
+    this.hundredths.set(group.id, sum % 100);
+    return sum >= 100;
+  }
+}
+
+/** Every poll. */
+const priorityFactorMax = 100;
