@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { AdminServer } from '@cometmq/admin';
-import { Directory, GrpcBrokerAdmin, GrpcNaming } from '@cometmq/client';
+import { Directory, GrpcBrokerAdmin, GrpcNaming, LeaderChannels } from '@cometmq/client';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { runProgram, Telemetry } from '@cometmq/telemetry';
@@ -22,13 +22,14 @@ void runProgram({
     });
     const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
     const directory = new Directory(naming, clock);
-    const brokers = new GrpcBrokerAdmin(directory, connect, clock, config.adminRequestMsMax);
+    const leaders = new LeaderChannels(directory, connect, clock, config.adminRequestMsMax);
+    const brokers = new GrpcBrokerAdmin(leaders);
     const admin = new AdminServer({
       ...{ naming, directory, brokers, clock, log, version, requestMsMax: config.adminRequestMsMax },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
     });
     telemetry.addReadiness(() => admin.unready());
-    return [telemetry, naming, directory, brokers, admin];
+    return [telemetry, naming, directory, leaders, admin];
   },
   ready: (config) => `The REST API is ready: http://${config.adminHost}:${config.adminPort}/docs`,
 });

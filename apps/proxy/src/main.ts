@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { Directory, GrpcNaming, RemoteBrokerLinks } from '@cometmq/client';
+import { Directory, GrpcNaming, LeaderChannels, RemoteBrokerLinks } from '@cometmq/client';
 import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
 import { FrontDoorServer, GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
@@ -19,7 +19,8 @@ void runProgram({
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
     const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
     const directory = new Directory(naming, clock);
-    const links = new RemoteBrokerLinks(directory, connect, clock);
+    const leaders = new LeaderChannels(directory, connect, clock);
+    const links = new RemoteBrokerLinks(directory, leaders, clock);
     const messaging = createMessagingService({
       naming,
       directory,
@@ -52,7 +53,7 @@ void runProgram({
     const led = (): boolean => [...directory.brokerSets()].some(({ leader }) => leader !== undefined);
     telemetry.addReadiness(() => (led() ? undefined : 'no broker set has a leader yet'));
     telemetry.addSource(proxyMetrics(messaging));
-    return [telemetry, naming, directory, links, messaging, door];
+    return [telemetry, naming, directory, leaders, links, messaging, door];
   },
   ready: (config) => `proxy is ready on ${config.proxyHost}:${config.proxyPort}`,
 });

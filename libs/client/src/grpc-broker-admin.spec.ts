@@ -6,6 +6,7 @@ import { MqError, systemClock } from '@cometmq/shared';
 import { Directory } from './directory.js';
 import { someTraits } from './testing/client-traits.js';
 import { GrpcBrokerAdmin } from './grpc-broker-admin.js';
+import { LeaderChannels } from './leader-channels.js';
 import type { DirectoryUpdate, Naming } from './naming.js';
 
 // Goal: what a broker says of itself reaches the other side whole. Method: real gRPC to a broker that says known figures.
@@ -82,16 +83,18 @@ describe('an operator’s questions over gRPC', () => {
     log: () => undefined,
   });
   let directory: Directory;
+  let leaders: LeaderChannels;
   let admin: GrpcBrokerAdmin;
 
   beforeAll(async () => {
     await server.start();
     directory = directoryOf(`127.0.0.1:${server.port}`);
-    admin = new GrpcBrokerAdmin(directory, connect, systemClock);
-    await admin.start();
+    leaders = new LeaderChannels(directory, connect, systemClock);
+    await leaders.start();
+    admin = new GrpcBrokerAdmin(leaders);
   });
   afterAll(async () => {
-    await admin.stop();
+    await leaders.stop();
     await server.stop();
   });
 

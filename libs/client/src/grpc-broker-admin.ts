@@ -1,44 +1,15 @@
 import { internal } from '@cometmq/proto';
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import type { RpcChannel } from '@cometmq/rpc';
-import { MqError, type Clock, type Part } from '@cometmq/shared';
 
 import type { BrokerAdmin, BrokerState, GroupState, TopicState } from './broker-admin.js';
-import type { Directory } from './directory.js';
+import type { LeaderChannels } from './leader-channels.js';
 import { sessionFromWire } from './session-frames.js';
 
 const service = '/cometmq.v1.BrokerService';
 
-interface Opened {
-  readonly address: string;
-  readonly channel: RpcChannel;
-}
-
 /** `BrokerAdmin` over gRPC, to the leaders that the directory names. */
-export class GrpcBrokerAdmin implements BrokerAdmin, Part {
-  readonly name = 'broker admin';
-  private readonly opened = new Map<string, Opened>();
-  private forget: (() => void) | undefined;
-
-  constructor(
-    private readonly directory: Directory,
-    private readonly connect: (address: string) => RpcChannel,
-    private readonly clock: Clock,
-    /** How long one question may take. */
-    private readonly callMsMax = 5_000,
-  ) {}
-
-  start(): Promise<void> {
-    this.forget = this.directory.onUpdate(() => this.closeDeposed());
-    return Promise.resolve();
-  }
-
-  stop(): Promise<void> {
-    this.forget?.();
-    for (const { channel } of this.opened.values()) channel.close();
-    this.opened.clear();
-    return Promise.resolve();
-  }
+export class GrpcBrokerAdmin implements BrokerAdmin {
+  constructor(private readonly leaders: LeaderChannels) {}
 
   async describe(brokerSet: string): Promise<BrokerState> {
     const answer = await this.ask(brokerSet, 'Describe', internal.DescribeBrokerRequest.encode({}).finish());
@@ -78,28 +49,6 @@ export class GrpcBrokerAdmin implements BrokerAdmin, Part {
   }
 
   private ask(brokerSet: string, method: string, request: Uint8Array): Promise<Uint8Array> {
-    const deadlineMs = this.clock.monotonicMs() + this.callMsMax;
-    return this.channel(brokerSet).unary(`${service}/${method}`, request, { deadlineMs });
-  }
-
-  private channel(brokerSet: string): RpcChannel {
-    const set = this.directory.brokerSet(brokerSet);
-    if (!set) throw new MqError('NOT_FOUND', `there is no broker set "${brokerSet}"`);
-    const address = set.leader;
-    if (address === undefined || address === '') throw new MqError('UNAVAILABLE', `nobody leads ${brokerSet}`);
-    const opened = this.opened.get(brokerSet);
-    if (opened?.address === address) return opened.channel;
-    opened?.channel.close();
-    const channel = this.connect(address);
-    this.opened.set(brokerSet, { address, channel });
-    return channel;
-  }
-
-  private closeDeposed(): void {
-    for (const [name, { address, channel }] of this.opened) {
-      if (this.directory.brokerSet(name)?.leader === address) continue;
-      this.opened.delete(name);
-      channel.close();
-    }
+    return this.leaders.ask(brokerSet, `${service}/${method}`, request);
   }
 }

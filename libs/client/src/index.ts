@@ -9,6 +9,7 @@ export * from './link-frames.js';
 export * from './pending-frames.js';
 export * from './pull-frames.js';
 export * from './session-frames.js';
+export * from './leader-channels.js';
 export * from './remote-broker-links.js';
 export * from './naming-frames.js';
 export * from './grpc-naming.js';

@@ -2,36 +2,16 @@
  * What the front door counts, in plain numbers that only grow; telemetry reads them when somebody asks. Series exist
  * only for topics and groups that exist, so a stranger can't make them many.
  */
-import { type MessageType } from '@cometmq/model';
+import type { MessageType } from '@cometmq/model';
+import { Buckets } from '@cometmq/telemetry';
 
 export const latencyBoundsMs = [1, 3, 5, 7, 10, 100, 1000, 2000, 3000] as const;
 export const sizeBoundsBytes = [1024, 4096, 524_288, 1_048_576, 2_097_152, 4_194_304] as const;
 
-/** Has the shape that telemetry takes histograms in. */
-export class Histogram {
-  /** One more than the bounds: the last counts what lies above all of them. */
-  readonly counts: number[];
-  sum = 0;
-  count = 0;
-
-  constructor(readonly bounds: readonly number[]) {
-    this.counts = new Array<number>(bounds.length + 1).fill(0);
-  }
-
-  record(value: number): void {
-    const { bounds, counts } = this;
-    let i = 0;
-    while (i < bounds.length && value > (bounds[i] as number)) i += 1;
-    counts[i] = (counts[i] as number) + 1;
-    this.sum += value;
-    this.count += 1;
-  }
-}
-
 export class TopicIn {
   messages = 0;
   bytes = 0;
-  readonly size = new Histogram(sizeBoundsBytes);
+  readonly size = new Buckets(sizeBoundsBytes);
 }
 
 export class GroupOut {
@@ -47,7 +27,7 @@ export class GroupOut {
 
 /** Calls of one method that ended with one code. */
 export class RpcSeries {
-  readonly latencyMs = new Histogram(latencyBoundsMs);
+  readonly latencyMs = new Buckets(latencyBoundsMs);
 
   constructor(
     readonly method: string,

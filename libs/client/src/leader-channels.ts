@@ -1,0 +1,68 @@
+import type { RpcChannel } from '@cometmq/rpc';
+import { MqError, type Clock, type Part } from '@cometmq/shared';
+
+import type { Directory } from './directory.js';
+
+interface Opened {
+  readonly address: string;
+  readonly channel: RpcChannel;
+}
+
+/** One channel to the leader of each broker set, as the directory names it: made when first asked for, closed when deposed. */
+export class LeaderChannels implements Part {
+  readonly name = 'leader channels';
+  private readonly opened = new Map<string, Opened>();
+  private forget: (() => void) | undefined;
+
+  constructor(
+    private readonly directory: Directory,
+    private readonly connect: (address: string) => RpcChannel,
+    private readonly clock: Clock,
+    /** How long one question may take. */
+    private readonly askMsMax = 5_000,
+  ) {}
+
+  start(): Promise<void> {
+    this.forget = this.directory.onUpdate(() => this.closeDeposed());
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.forget?.();
+    for (const [name, { channel }] of this.opened) this.close(name, channel);
+    return Promise.resolve();
+  }
+
+  /** @throws MqError NOT_FOUND for an unknown set, UNAVAILABLE while nobody leads it */
+  channel(brokerSet: string): RpcChannel {
+    const set = this.directory.brokerSet(brokerSet);
+    if (!set) throw new MqError('NOT_FOUND', `there is no broker set "${brokerSet}"`);
+    const address = set.leader;
+    if (address === undefined || address === '') throw new MqError('UNAVAILABLE', `nobody leads ${brokerSet}`);
+    const opened = this.opened.get(brokerSet);
+    if (opened?.address === address) return opened.channel;
+    if (opened) this.close(brokerSet, opened.channel);
+    const channel = this.connect(address);
+    this.opened.set(brokerSet, { address, channel });
+    return channel;
+  }
+
+  /** One question to the leader. @param path `/package.Service/Method` */
+  async ask(brokerSet: string, path: string, request: Uint8Array): Promise<Uint8Array> {
+    const deadlineMs = this.clock.monotonicMs() + this.askMsMax;
+    return this.channel(brokerSet).unary(path, request, { deadlineMs });
+  }
+
+  private closeDeposed(): void {
+    for (const [name, { address, channel }] of this.opened) {
+      const leader = this.directory.brokerSet(name)?.leader;
+      // While nobody leads, the old one stays: its leader may only have been silent to the name service.
+      if (leader !== undefined && leader !== address) this.close(name, channel);
+    }
+  }
+
+  private close(name: string, channel: RpcChannel): void {
+    this.opened.delete(name);
+    channel.close();
+  }
+}
