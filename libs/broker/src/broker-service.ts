@@ -54,6 +54,7 @@ export interface BrokerOptions {
   readonly segmentBytes: number;
   readonly recordBytesMax: number;
   readonly diskFreeBytesMin: number;
+  readonly pendingBytesMax: number;
   readonly retentionMs: number;
   readonly pollsMax: number;
   readonly leaseMs: number;
@@ -110,6 +111,7 @@ export class BrokerService implements BrokerLink, Part {
         segmentBytes: options.segmentBytes,
         recordBytesMax: options.recordBytesMax,
         freeBytesMin: options.diskFreeBytesMin,
+        pendingMessageBytesMax: options.pendingBytesMax,
       },
       onFailed: (error) => this.fatal(error),
       onTrouble: (what, cause) => log.warn({ reason: MqError.from(cause).reason }, what),

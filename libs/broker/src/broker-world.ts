@@ -54,6 +54,7 @@ export class BrokerWorld {
       segmentBytes: 4 * 1024 * 1024,
       recordBytesMax: 1024 * 1024,
       diskFreeBytesMin: 0,
+      pendingBytesMax: 0,
       retentionMs: 72 * 3_600_000,
       pollsMax: 100,
       leaseMs: 3000,

@@ -3,6 +3,7 @@ import type { DueMessage, GroupsView } from '@cometmq/consumption';
 import {
   deadLetterTopic,
   queueId,
+  referenceReason,
   type ConsumerGroup,
   type QueueId,
   type QueueOffset,
@@ -14,9 +15,6 @@ import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
-
-/** Why a reference was made. Written to the log: numbers never change. */
-export const referenceReason = { deadLetter: 1 } as const;
 
 interface Mover {
   readonly topicId: TopicId;

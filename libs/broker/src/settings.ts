@@ -32,6 +32,12 @@ export const brokerSettings = {
     max: 1024 * GiB,
     why: 'With less than this free, new messages are refused; consumers go on in reserved space.',
   }),
+  pendingBytesMax: bytes({
+    default: 0,
+    min: 0,
+    max: 1024 * GiB,
+    why: 'What delayed and half messages may take of the disk while they wait; 0: half of what it can take.',
+  }),
   pollsMax: count({ default: 100_000, min: 1, max: 10_000_000, why: 'Long polls that may wait on one broker.' }),
   leaseMs: millis({
     default: 3_000,

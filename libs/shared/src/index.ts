@@ -1,4 +1,5 @@
 export * from './byte-cursor.js';
+export * from './bytes.js';
 export * from './clock.js';
 export * from './config.js';
 export * from './errors.js';

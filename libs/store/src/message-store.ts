@@ -8,12 +8,19 @@
  * the active segment is folded anew; indexes of sealed segments are files that are read when wanted.
  * What is appended is decided on at once, so `next` of a queue counts appended messages, `committed` visible ones.
  */
-import { KiB, MiB, RecordKind } from '@cometmq/model';
-import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import { MqError, assert } from '@cometmq/shared';
+import {
+  decodeReference,
+  droppedPerRecordMax,
+  encodeDropped,
+  encodeReference,
+  KiB,
+  MiB,
+  RecordKind,
+} from '@cometmq/model';
+import type { Dropped, Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { MqError, assert, viewOf } from '@cometmq/shared';
 import type { Clock, Part, Timer } from '@cometmq/shared';
 
-import { viewOf } from './bytes.js';
 import { DataFolder } from './log/data-folder.js';
 import { joinPath } from './disk/disk.js';
 import type { Disk } from './disk/disk.js';
@@ -24,7 +31,7 @@ import type { SealedSegment } from './index/segment-indexes.js';
 import { unknownSegment } from './index/segment-index.js';
 import { CommitLog, logLimits } from './log/commit-log.js';
 import type { LogLimits } from './log/commit-log.js';
-import { decodeRecord } from './log/record.js';
+import { decodeRecord, hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord } from './log/record.js';
 import { Retention } from './retention.js';
 import type { RetentionGround, RetentionPolicy } from './retention.js';
@@ -35,7 +42,7 @@ import { Directory } from './views/directory.js';
 import { encodeExpiry, expiredPerRecordMax } from './views/expiry.js';
 import type { Expired } from './views/expiry.js';
 import { LmdbCheckpointStore } from './views/lmdb-checkpoint-store.js';
-import { decodeReference, encodeReference } from './views/reference.js';
+import { PendingMessages, pendingWindowBytes } from './views/pending-messages.js';
 import { Sizes } from './views/sizes.js';
 import type { StateView } from './views/state-view.js';
 
@@ -46,6 +53,10 @@ export interface StoreLimits extends LogLimits {
   readonly checkpointMs: number;
   /** What is kept in memory of the sealed segments' indexes. */
   readonly indexCacheBytes: number;
+  /** Log bytes of pending messages that may live at a time; 0: half of what the disk can take. */
+  readonly pendingMessageBytesMax: number;
+  /** How finely they are counted. A data folder keeps what it began with. */
+  readonly pendingWindowBytes: number;
 }
 
 export const storeLimits: StoreLimits = {
@@ -53,6 +64,8 @@ export const storeLimits: StoreLimits = {
   checkpointBytes: 64 * MiB,
   checkpointMs: 10_000,
   indexCacheBytes: 24 * MiB,
+  pendingMessageBytesMax: 0,
+  pendingWindowBytes,
 };
 
 export interface StoreOptions {
@@ -142,6 +155,11 @@ export interface StoreSizes {
   readonly logBytes: number;
   /** Of the oldest record kept; 0: there is none. */
   readonly oldestTimestampMs: number;
+  /** Those that live: neither visible yet nor dropped. */
+  readonly pendingMessages: number;
+  readonly pendingMessageBytes: number;
+  /** The quota on the latter. */
+  readonly pendingMessageBytesMax: number;
   readonly diskFull: boolean;
   readonly checkpointPosition: LogPosition;
   readonly indexesRebuilt: number;
@@ -165,10 +183,14 @@ export class MessageStore implements Part {
   private readonly log: CommitLog;
   private readonly directory = new Directory();
   private readonly topicSizes = new Sizes();
+  private readonly pending: PendingMessages;
+  private pendingBytesMax = 0;
+  /** Behind the newest record that may have ended a life: what it freed may go once it is committed. */
+  private lastEnding = 0 as LogPosition;
   private readonly indexes: SegmentIndexes;
   private readonly arrivals: Arrivals;
   private readonly stateViews: readonly StateView[];
-  /** By record kind: the views of the options that fold it. */
+  /** By record kind: the views that fold it by `fold`; directory and sizes have a way of their own for queue entries. */
   private readonly folders: (readonly StateView[])[] = [];
   private readonly messageViews: readonly StateView[];
   private readonly listeners: ((topicId: TopicId, queueId: QueueId) => void)[] = [];
@@ -194,9 +216,10 @@ export class MessageStore implements Part {
     this.indexes = new SegmentIndexes(disk, joinPath(folder, 'index'), source, this.limits.indexCacheBytes, (caught) =>
       this.options.onTrouble?.('an index file could not be written; it stays in memory', caught),
     );
-    this.stateViews = [this.directory, this.topicSizes, ...options.views];
+    this.pending = new PendingMessages(this.limits.pendingWindowBytes);
+    this.stateViews = [this.directory, this.topicSizes, this.pending, ...options.views];
     for (const kind of Object.values(RecordKind)) {
-      this.folders[kind] = options.views.filter((view) => view.kinds.has(kind));
+      this.folders[kind] = [this.pending, ...options.views].filter((view) => view.kinds.has(kind));
     }
     this.messageViews = this.folders[RecordKind.message] ?? [];
     this.arrivals = new Arrivals(this.directory, (topicId, queueId) => {
@@ -237,6 +260,7 @@ export class MessageStore implements Part {
     await this.indexes.open(segments, active.first);
     await this.foldLog(from, active.first);
     this.directory.commitAll();
+    this.pendingBytesMax = await this.findPendingMax();
     this.indexes.fillGaps().catch((caught: unknown) => this.trouble('an index file could not be made', caught));
     this.ready = true;
     this.armTimer();
@@ -332,14 +356,42 @@ export class MessageStore implements Part {
     return appended(placed.position, placed.size, queueOffset);
   }
 
+  /**
+   * A message that no queue shows until a reference to it does, for which its body is stored once. Found by id and key
+   * meanwhile; kept however old it gets, until it is released or dropped.
+   *
+   * @throws MqError as `appendMessage`; TOO_MANY_REQUESTS also when the quota of pending messages is used up
+   */
+  appendPending(draft: MessageDraft): Placed {
+    const { topicId, queueId, tagHash, groupHash, timestampMs, payload } = draft;
+    if (this.directory.isDeleted(topicId)) throw new MqError('TOPIC_NOT_FOUND', 'the topic has been deleted');
+    this.checkPendingQuota(payload);
+    const queue = { topicId, queueId, queueOffset: 0 as QueueOffset, tagHash, groupHash };
+    const placed = this.log.append({ kind: RecordKind.pending, timestampMs, payload, queue, reserved: false });
+    this.rollTo(placed.position, placed.size);
+    const index = this.indexes.current;
+    index.addPending(placed.position, placed.size, tagHash, groupHash, timestampMs);
+    if (payload[0]) index.addKeys(topicId, payload[0]);
+    this.showViews(RecordKind.pending, placed, timestampMs, draft, 0 as QueueOffset, payload);
+    return withEnd(placed);
+  }
+
+  /** Pending messages will never be visible: their space comes free. May use the space kept for a full disk. */
+  appendDropped(list: readonly Dropped[], timestampMs: number): Placed {
+    let from = 0;
+    for (; list.length - from > droppedPerRecordMax; from += droppedPerRecordMax) {
+      this.append(RecordKind.dropped, timestampMs, encodeDropped(list.slice(from, from + droppedPerRecordMax)));
+    }
+    return this.append(RecordKind.dropped, timestampMs, encodeDropped(list.slice(from)));
+  }
+
   /** A record of the state views' own. May use the space kept for a full disk. */
   append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed {
-    assert(kind !== RecordKind.message && kind !== RecordKind.reference, 'queue entries have their own way in');
+    assert(!hasQueueHeader(kind), 'messages, references and pending messages have their own way in');
     const placed = this.log.append({ kind, timestampMs, payload: [payload], reserved: true });
     this.rollTo(placed.position, placed.size);
     this.showViews(kind, placed, timestampMs, undefined, 0 as QueueOffset, [payload]);
-    const { position, size } = placed;
-    return { position, size, end: (position + size) as LogPosition };
+    return withEnd(placed);
   }
 
   /** The topic's queues are gone at once, and its space with its segments. Its id must never be used again. */
@@ -445,6 +497,9 @@ export class MessageStore implements Part {
       segments: segments.length,
       logBytes,
       oldestTimestampMs: segments[0]?.firstTimestampMs ?? 0,
+      pendingMessages: this.pending.messages,
+      pendingMessageBytes: this.pending.bytes,
+      pendingMessageBytesMax: this.pendingBytesMax,
       diskFull: this.log.full,
       checkpointPosition: this.checkpointer?.position ?? (0 as LogPosition),
       indexesRebuilt: this.indexes.rebuilt,
@@ -453,6 +508,12 @@ export class MessageStore implements Part {
 
   topicSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {
     const { messages, bytes } = this.topicSizes.topic(topicId) ?? { messages: 0, bytes: 0 };
+    return { messages, bytes };
+  }
+
+  /** Of the topic's pending messages that live. */
+  pendingSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {
+    const { messages, bytes } = this.pending.topic(topicId);
     return { messages, bytes };
   }
 
@@ -561,7 +622,7 @@ export class MessageStore implements Part {
       epoch: this.log.epoch,
       timestampMs,
       commitKnown: this.commitEnd,
-      payload: payload.length === 1 && payload[0] ? payload[0] : Buffer.concat(payload),
+      payload: payload.length === 1 && payload[0] ? payload[0] : this.payloadInLog(kind, placed),
       topicId: entry?.topicId ?? (0 as TopicId),
       queueId: entry?.queueId ?? (0 as QueueId),
       queueOffset,
@@ -573,6 +634,14 @@ export class MessageStore implements Part {
       this.topicSizes.fold(record);
     }
     for (const view of views) view.fold(record);
+    if (ours || kind === RecordKind.dropped || kind === RecordKind.reference) this.lastEnding = withEnd(placed).end;
+  }
+
+  /** The payload in one piece, without a copy: as it stands in the log's memory. */
+  private payloadInLog(kind: RecordKind, { position, size }: { position: LogPosition; size: number }): Uint8Array {
+    const bytes = this.log.peekMemory(position, size);
+    assert(bytes !== undefined, 'what was just appended is in memory');
+    return bytes.subarray(headerBytesOf(kind));
   }
 
   /** The fold at the start: state views from the checkpoint on, the active segment's index from its beginning. */
@@ -580,11 +649,10 @@ export class MessageStore implements Part {
     const { directory, topicSizes, indexes } = this;
     await this.log.scan(Math.min(stateFrom, active) as LogPosition, (record) => {
       const { kind, position } = record;
-      const queued = kind === RecordKind.message || kind === RecordKind.reference;
-      if (position >= active && queued) {
+      if (position >= active) {
         const local = foldIntoIndex(indexes.current, record);
         // Below the checkpoint the directory already knows what comes later: where the queue was before is not known.
-        if (position >= stateFrom && indexes.current.prevOf(local) === unknownSegment) {
+        if (local >= 0 && position >= stateFrom && indexes.current.prevOf(local) === unknownSegment) {
           const queue = directory.find(record.topicId, record.queueId);
           if (queue >= 0 && indexes.current.isNew(local)) {
             indexes.current.setPrev(local, indexes.segmentAt(directory.lastOf(queue)));
@@ -645,6 +713,24 @@ export class MessageStore implements Part {
     });
   }
 
+  /** Half of what the log's disk can take, where nothing else is said. */
+  private async findPendingMax(): Promise<number> {
+    const { pendingMessageBytesMax } = this.limits;
+    if (pendingMessageBytesMax > 0) return pendingMessageBytesMax;
+    return Math.floor((this.sizes.logBytes + (await this.freeBytes())) / 2);
+  }
+
+  private checkPendingQuota(payload: readonly Uint8Array[]): void {
+    let bytes = queueHeaderBytes;
+    for (const chunk of payload) bytes += chunk.byteLength;
+    if (this.pending.bytes + bytes <= this.pendingBytesMax) return;
+    throw new MqError(
+      'TOO_MANY_REQUESTS',
+      `${this.pending.messages} delayed and half messages of ${this.pending.bytes} bytes are waiting on this broker, ` +
+        `at most ${this.pendingBytesMax} bytes may (pendingBytesMax)`,
+    );
+  }
+
   // ---- reading
 
   private async readDisk(position: LogPosition, size: number): Promise<StoredMessage> {
@@ -687,6 +773,7 @@ export class MessageStore implements Part {
       directory: this.directory,
       sizes: this.topicSizes,
       indexes: this.indexes,
+      pending: this.pending,
       segments: () => this.log.segments(),
       get commitEnd() {
         return commitEnd();
@@ -696,6 +783,7 @@ export class MessageStore implements Part {
       },
       expire: (list, timestampMs) => this.expire(list, timestampMs),
       checkpoint: () => this.checkpoint(),
+      settled: () => this.untilCommitted(this.lastEnding),
       unlink: (segment) => this.unlink(segment),
     };
   }
@@ -713,6 +801,10 @@ export class MessageStore implements Part {
     await this.indexes.remove(segment);
     await this.log.unlink(segment.first);
   }
+}
+
+function withEnd({ position, size }: { readonly position: LogPosition; readonly size: number }): Placed {
+  return { position, size, end: (position + size) as LogPosition };
 }
 
 /** Spelled out: spreading an object costs more than the whole fold. */

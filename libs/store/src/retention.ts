@@ -1,8 +1,8 @@
 /**
  * Retention has two moves. Expiry is a record that raises first offsets, by each topic's own time and size; it is as
  * fine as the time samples of the segment indexes (a second). Space comes back when a sealed segment holds nothing
- * that lives any more: no message above its queue's first offset, no target of a reference that lives; then the whole
- * segment goes, with its index. What is not yet in a checkpoint keeps its segment too.
+ * that lives any more: no message above its queue's first offset, no pending message, no target of a reference that
+ * lives; then the whole segment goes, with its index. What is not yet in a checkpoint keeps its segment too.
  */
 import type { LogPosition, TopicId } from '@cometmq/model';
 
@@ -14,6 +14,7 @@ import type { SegmentIndex } from './index/segment-index.js';
 import type { SegmentInfo } from './log/segment.js';
 import type { Directory } from './views/directory.js';
 import type { Expired } from './views/expiry.js';
+import type { PendingMessages } from './views/pending-messages.js';
 import type { Sizes } from './views/sizes.js';
 
 /** How long a topic's messages are kept, and how many bytes of them; undefined: for ever. */
@@ -26,11 +27,14 @@ export interface RetentionGround {
   readonly directory: Directory;
   readonly sizes: Sizes;
   readonly indexes: SegmentIndexes;
+  readonly pending: PendingMessages;
   segments(): readonly SegmentInfo[];
   readonly commitEnd: LogPosition;
   readonly checkpointEnd: LogPosition;
   /** Appends expiry records; resolves when they are committed. */
   expire(list: readonly Expired[], timestampMs: number): Promise<void>;
+  /** Resolves when every record that ended a life is committed. */
+  settled(): Promise<void>;
   checkpoint(): Promise<void>;
   unlink(segment: SealedSegment): Promise<void>;
 }
@@ -193,6 +197,8 @@ export class Retention {
     const pinned = await this.pinned();
     for (const segment of dead) segment.leaving = !pinned.has(segment.first);
     const going = dead.filter((segment) => segment.leaving);
+    // No crash may bring back a life that their records were needed for.
+    await this.ground.settled();
     if (going.some((segment) => segment.end > this.ground.checkpointEnd)) await this.ground.checkpoint();
     for (const segment of going) {
       if (segment.end <= this.ground.checkpointEnd) await this.ground.unlink(segment);
@@ -200,7 +206,8 @@ export class Retention {
   }
 
   private async isDead(segment: SealedSegment): Promise<boolean> {
-    const { directory, indexes } = this.ground;
+    const { directory, indexes, pending } = this.ground;
+    if (pending.livesIn(segment.first, segment.end)) return false;
     // Retention has looked, and a topic that had something here still has all of it, or was not due.
     const known = segment.liveTopics;
     if (known && known.size > 0 && [...known].every((topicId) => directory.hasTopic(topicId))) return false;

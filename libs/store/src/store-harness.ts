@@ -1,5 +1,5 @@
 /** Small stores for specs: limits so low that a few messages fill a segment, and messages that tell who they are. */
-import { encodeEnvelope, Envelope, hashText, RecordKind } from '@cometmq/model';
+import { encodeEnvelope, Envelope, hashText, RecordKind, referenceReason } from '@cometmq/model';
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -8,7 +8,7 @@ import type { Disk } from './disk/disk.js';
 import { MemoryDisk } from './disk/memory-disk.js';
 import type { LogRecord } from './log/record.js';
 import { MessageStore } from './message-store.js';
-import type { Appended, StoredMessage, StoreLimits } from './message-store.js';
+import type { Appended, MessageDraft, Placed, StoredMessage, StoreLimits } from './message-store.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
 import type { Change, StateView } from './views/state-view.js';
@@ -25,6 +25,7 @@ export const smallLimits: Partial<StoreLimits> = {
   checkpointBytes: 1024 * 1024,
   checkpointMs: 60_000,
   indexCacheBytes: 64 * 1024,
+  pendingWindowBytes: 1024,
 };
 
 export interface OpenedStore {
@@ -42,6 +43,7 @@ export async function openStore(
     checkpoints?: CheckpointStore;
     limits?: Partial<StoreLimits>;
     clock?: ManualClock;
+    views?: readonly StateView[];
   } = {},
 ): Promise<OpenedStore> {
   const disk = given.disk ?? new MemoryDisk();
@@ -56,8 +58,8 @@ export async function openStore(
     brokerName: 'b1',
     clock,
     limits: { ...smallLimits, ...given.limits },
-    views: [view],
-    checkpoints: () => checkpoints,
+    views: [view, ...(given.views ?? [])],
+    checkpoints: () => (checkpoints instanceof MemoryCheckpointStore ? checkpoints.session() : checkpoints),
     onFailed: (error) => failures.push(error),
     onTrouble: (_what, cause) => troubles.push(cause),
   });
@@ -117,6 +119,15 @@ export interface TestMessage {
 }
 
 export function send(store: MessageStore, message: TestMessage): Appended {
+  return store.appendMessage(draftOf(message));
+}
+
+/** As `send`, but no queue shows it. */
+export function sendPending(store: MessageStore, message: TestMessage): Placed {
+  return store.appendPending(draftOf(message));
+}
+
+function draftOf(message: TestMessage): MessageDraft {
   const envelope = encodeEnvelope({
     type: 0 as never,
     tag: Buffer.alloc(0),
@@ -124,20 +135,21 @@ export function send(store: MessageStore, message: TestMessage): Appended {
     group: Buffer.alloc(0),
     keys: (message.keys ?? []).map((key) => Buffer.from(key)),
   });
-  return store.appendMessage({
+  return {
     topicId: message.topic as TopicId,
     queueId: message.queue as QueueId,
     tagHash: message.tagHash ?? 0,
     groupHash: message.groupHash ?? 0,
     timestampMs: message.timestampMs,
     payload: [envelope, Buffer.alloc(message.bodyBytes ?? 20, message.id)],
-  });
+  };
 }
 
 export function refer(
   store: MessageStore,
   to: { topic: number; queue: number; timestampMs: number },
   target: { position: LogPosition; size: number; topic: number },
+  reason: number = referenceReason.deadLetter,
 ): Appended {
   return store.appendReference({
     topicId: to.topic as TopicId,
@@ -148,7 +160,7 @@ export function refer(
     target,
     originTopicId: target.topic as TopicId,
     groupId: 9 as GroupId,
-    reason: 1,
+    reason,
   });
 }
 

@@ -16,9 +16,9 @@
  * and checks one head and one page, however large the file.
  */
 import type { LogPosition } from '@cometmq/model';
+import { getU64, putU64, viewOf } from '@cometmq/shared';
 
 import { breath } from '../breath.js';
-import { getU64, putU64, viewOf } from '../bytes.js';
 import { checksum } from '../log/checksum.js';
 import { entryWords } from './index-entries.js';
 import { noSegment } from './segment-index.js';

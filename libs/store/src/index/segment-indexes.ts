@@ -6,7 +6,7 @@
  * the same contents, when it is first wanted. What links a queue's segments (`prev`) only makes a search shorter.
  */
 import type { LogPosition, QueueOffset } from '@cometmq/model';
-import { RecordKind } from '@cometmq/model';
+import { RecordKind, referenceTarget } from '@cometmq/model';
 import { assert, MqError } from '@cometmq/shared';
 
 import { isMissing, joinPath, replaceFile } from '../disk/disk.js';
@@ -19,7 +19,6 @@ import { entryWords, IndexEntries, noWords } from './index-entries.js';
 import { encodeIndex, entriesPerPage, keysPerPage, prefixBytes, SealedHead } from './sealed-file.js';
 import type { QueueRow } from './sealed-file.js';
 import { noSegment, SegmentIndex, unknownSegment } from './segment-index.js';
-import { referenceTarget } from '../views/reference.js';
 
 /** What an index is rebuilt from. */
 export interface RecordSource {
@@ -451,9 +450,17 @@ export class SegmentIndexes {
   }
 }
 
-/** Adds a record of any kind to the index it belongs to; only messages and references are indexed. */
+/**
+ * Adds a record of any kind to the index it belongs to; only messages, references and pending messages are indexed.
+ * Answers the number of the queue that grew; -1: none did.
+ */
 export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
   const { kind, topicId } = record;
+  if (kind === RecordKind.pending) {
+    index.addPending(record.position, record.size, record.tagHash, record.groupHash, record.timestampMs);
+    index.addKeys(topicId, record.payload);
+    return -1;
+  }
   if (kind !== RecordKind.message && kind !== RecordKind.reference) return -1;
   const queue = index.add(
     topicId,

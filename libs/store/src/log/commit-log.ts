@@ -259,6 +259,11 @@ export class CommitLog {
     return this.cache.view(position, size);
   }
 
+  /** As `readMemory`, for who is done with it in this turn of the event loop. */
+  peekMemory(position: LogPosition, size: number): Uint8Array | undefined {
+    return this.cache.peek(position, size);
+  }
+
   /**
    * The bytes of one record: from memory, or by one read of the disk with its checksum checked.
    *

@@ -3,9 +3,10 @@
  *
  *   | magic u16 | version u8 | kind u8 | size u32 | checksum u32 | epoch u32 |
  *   | position u64 | commitKnown u64 | timestampMs u64 |                                    40 bytes: every record
- *   | topicId u32 | queueId u32 | queueOffset u64 | tagHash u32 | groupHash u32 |           24 more: message, reference
+ *   | topicId u32 | queueId u32 | queueOffset u64 | tagHash u32 | groupHash u32 |           24 more: what has a queue
  *   | payload |
  *
+ * Messages, references and pending messages have a queue; a pending one has no offset in it yet: 0.
  * `size` is that of the whole record. `checksum` covers all of it, taken with the checksum's own four bytes as zeros.
  * `position` is where the record stands, so a misplaced or stale one is never taken for good. `commitKnown` is the
  * commit position when the record was written: proof, for an opening broker, that all below it was once durable.
@@ -21,7 +22,7 @@ export const recordVersion = 1;
 export const headerBytes = 40;
 export const queueHeaderBytes = 64;
 
-/** What the five queue fields of a message or reference header say. */
+/** What the five queue fields say. */
 export interface QueueFields {
   readonly topicId: TopicId;
   readonly queueId: QueueId;
@@ -35,7 +36,7 @@ export interface RecordDraft {
   readonly timestampMs: number;
   /** In this order one after another. Copied at the append: may be reused afterwards. */
   readonly payload: readonly Uint8Array[];
-  /** Of messages and references, and only of them. */
+  /** Of messages, references and pending messages, and only of them. */
   readonly queue?: QueueFields | undefined;
   /** May use the space kept for when the disk is full: hand-outs, acks, expiry. */
   readonly reserved?: boolean | undefined;
@@ -60,7 +61,7 @@ export interface LogRecord {
 }
 
 export function hasQueueHeader(kind: number): boolean {
-  return kind === RecordKind.message || kind === RecordKind.reference;
+  return kind === RecordKind.message || kind === RecordKind.reference || kind === RecordKind.pending;
 }
 
 export function headerBytesOf(kind: number): number {

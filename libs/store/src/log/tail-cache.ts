@@ -74,6 +74,12 @@ export class TailCache {
     return chunk.block.bytes.subarray(at, at + size);
   }
 
+  /** A view for this turn only: its chunk may be written over afterwards. */
+  peek(position: number, size: number): Uint8Array | undefined {
+    const chunk = this.find(position);
+    return chunk?.block.bytes.subarray(position - chunk.first, position - chunk.first + size);
+  }
+
   /** Lets go of the oldest chunks over the limit, as far as they lie below `writtenEnd`. */
   trim(writtenEnd: number): void {
     let gone = 0;

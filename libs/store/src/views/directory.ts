@@ -7,10 +7,9 @@
  */
 import { RecordKind } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import { grown, QueueTable } from '../index/queue-table.js';
-import { getU64, putU64, viewOf } from '../bytes.js';
 import type { LogRecord } from '../log/record.js';
 import { eachExpired } from './expiry.js';
 import type { Change, StateView } from './state-view.js';

@@ -3,7 +3,7 @@
  * `messages` and `bytes` are what the leader found between the old first offset and the new one, so that a fold can
  * keep sizes without looking at an index.
  */
-import { getU64, putU64, viewOf } from '../bytes.js';
+import { getU64, putU64, viewOf } from '@cometmq/shared';
 
 export interface Expired {
   readonly topicId: number;
@@ -14,8 +14,8 @@ export interface Expired {
 }
 
 const entryBytes = 32;
-/** So that an expiry record stays small: 64 KiB. */
-export const expiredPerRecordMax = 2048;
+/** So that an expiry record stays small: 32 KiB, half of the smallest limit of a record. */
+export const expiredPerRecordMax = 1024;
 
 export function encodeExpiry(list: readonly Expired[]): Uint8Array {
   const payload = new Uint8Array(4 + list.length * entryBytes);

@@ -6,11 +6,10 @@
  * `overlappingSync` is off: LMDB then syncs within the commit, and a write that resolved is on disk.
  */
 import type { Epoch, LogPosition } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
 
-import { getU64, putU64, viewOf } from '../bytes.js';
 import { breath } from '../breath.js';
 import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';

@@ -15,6 +15,7 @@ export class MemoryCheckpointStore implements CheckpointStore {
   position: LogPosition | undefined;
   private epoch: Epoch = 0 as Epoch;
   private readonly pieces = new Map<string, Uint8Array>();
+  private sessions = 0;
   private waiting: { apply: () => void; fail: (error: Error) => void } | undefined;
 
   load(): Checkpoint | undefined {
@@ -48,6 +49,18 @@ export class MemoryCheckpointStore implements CheckpointStore {
       if (this.auto) apply();
       else this.waiting = { apply, fail: reject };
     });
+  }
+
+  /** As one process has it: once there is a later session, nothing that the dead process still writes arrives. */
+  session(): CheckpointStore {
+    const number = (this.sessions += 1);
+    const never = new Promise<void>(() => undefined);
+    return {
+      load: () => this.load(),
+      piece: (key) => this.piece(key),
+      write: (...args) => (number === this.sessions ? this.write(...args) : never),
+      close: () => this.close(),
+    };
   }
 
   get isWriting(): boolean {

@@ -3,9 +3,8 @@
  * by. A piece a topic: | version u8 | messages u64 | bytes u64 |.
  */
 import { RecordKind } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
-import { getU64, putU64, viewOf } from '../bytes.js';
 import type { LogRecord } from '../log/record.js';
 import { eachExpired } from './expiry.js';
 import type { Change, StateView } from './state-view.js';

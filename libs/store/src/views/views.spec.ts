@@ -1,22 +1,22 @@
-import { RecordKind } from '@cometmq/model';
+import { encodeDropped, encodeReference, RecordKind, referenceReason } from '@cometmq/model';
 import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import { Prng } from '@cometmq/shared';
+import { Prng, viewOf } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
-import { viewOf } from '../bytes.js';
 import type { LogRecord } from '../log/record.js';
 import { TallyView } from '../store-harness.js';
 import { Directory } from './directory.js';
 import { encodeExpiry } from './expiry.js';
-import { encodeReference } from './reference.js';
+import { PendingMessages } from './pending-messages.js';
 import { Sizes } from './sizes.js';
 import type { StateView } from './state-view.js';
 
-/** A log that could be: queues grow by one, expiry raises, topics go and never come back. */
+/** A log that could be: queues grow by one, expiry raises, pending messages end once, topics go and never come back. */
 function randomLog(chance: Prng, length: number): LogRecord[] {
   const log: LogRecord[] = [];
   let position = 0;
   const queues = new Map<string, { topic: number; queue: number; first: number; next: number }>();
+  const pending: { position: LogPosition; size: number; topicId: TopicId }[] = [];
   let topics = [1, 2, 3, 4, 5];
   const add = (
     kind: RecordKind,
@@ -40,21 +40,41 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
     });
     position += size;
   };
+  const addReference = (target: { position: LogPosition; size: number }, reason: number, origin: number): void => {
+    const [topic, queue] = [chance.pick(topics), chance.below(3)];
+    const state = queues.get(`${topic}/${queue}`) ?? { topic, queue, first: 0, next: 0 };
+    queues.set(`${topic}/${queue}`, state);
+    const reference = { target, reason, groupId: 0 as GroupId, originTopicId: origin as TopicId };
+    add(RecordKind.reference, encodeReference(reference), { topic, queue, offset: state.next });
+    state.next += 1;
+  };
   while (log.length < length) {
-    const roll = chance.below(20);
+    const roll = chance.below(25);
+    if (roll >= 22) {
+      const topic = chance.pick(topics);
+      add(RecordKind.pending, new Uint8Array(chance.below(90)), { topic, queue: 0, offset: 0 });
+      const { position: at, size } = log[log.length - 1] as LogRecord;
+      pending.push({ position: at, size, topicId: topic as TopicId });
+      continue;
+    }
+    if (roll >= 20 && pending.length > 0) {
+      // Also those of topics that are gone: they are void.
+      const picked = pending.splice(chance.below(pending.length), 1 + chance.below(2));
+      const reason = chance.pick([referenceReason.timerFired, referenceReason.committed, referenceReason.recovered]);
+      if (chance.chance(0.5)) add(RecordKind.dropped, encodeDropped(picked));
+      else for (const { position: at, size, topicId } of picked) addReference({ position: at, size }, reason, topicId);
+      continue;
+    }
     if (roll < 14) {
       const [topic, queue] = [chance.pick(topics), chance.below(chance.chance(0.1) ? 1000 : 3)];
       const key = `${topic}/${queue}`;
       const state = queues.get(key) ?? { topic, queue, first: 0, next: 0 };
       queues.set(key, state);
-      const reference = {
-        target: { position: 0 as LogPosition, size: 1 },
-        reason: 0,
-        groupId: 1 as GroupId,
-        originTopicId: 1 as TopicId,
-      };
-      const payload = roll === 0 ? encodeReference(reference) : new Uint8Array(chance.below(50));
-      add(roll === 0 ? RecordKind.reference : RecordKind.message, payload, { topic, queue, offset: state.next });
+      if (roll === 0) {
+        addReference({ position: 0 as LogPosition, size: 1 }, referenceReason.deadLetter, 1);
+        continue;
+      }
+      add(RecordKind.message, new Uint8Array(chance.below(50)), { topic, queue, offset: state.next });
       state.next += 1;
     } else if (roll < 17 && queues.size > 0) {
       const picked = [chance.pick([...queues.values()]), chance.pick([...queues.values()])].slice(
@@ -98,6 +118,7 @@ function takeInto(pieces: Map<string, Uint8Array>, view: StateView): void {
 describe.each([
   ['directory', () => new Directory()],
   ['sizes', () => new Sizes()],
+  ['pending messages', () => new PendingMessages(2048)],
   ['tally (the specs’ own)', () => new TallyView()],
 ])('%s', (_name, make: () => StateView) => {
   it.each(seeds(40))('is its snapshot and the fold of the rest (seed %i)', (seed) => {

@@ -3,13 +3,33 @@
  * | target position u64 | target size u32 | reason u8 | 0 u8 × 3 | group id u32 | origin topic id u32 |.
  * A longer payload is a later version: a reader takes what it knows.
  */
-import type { GroupId, LogPosition, TopicId } from '@cometmq/model';
+import { getU64, putU64, viewOf } from '@cometmq/shared';
 
-import { getU64, putU64, viewOf } from '../bytes.js';
+import type { GroupId, LogPosition, TopicId } from './units.js';
+
+/** Why a message is visible in another queue than it was written to. Written to the log: numbers never change. */
+export const referenceReason = {
+  /** A group gave the message up; it now stands in the group's dead-letter topic. */
+  deadLetter: 1,
+  /** A delayed message's time has come. */
+  timerFired: 2,
+  /** The producer committed its half message. */
+  committed: 3,
+  /** An operator committed a half message. */
+  recovered: 4,
+} as const;
+export type ReferenceReason = (typeof referenceReason)[keyof typeof referenceReason];
+
+/** Whether a reference made for this reason ends the waiting of a pending message: its one and only release. */
+export function releasesPending(reason: number): boolean {
+  return reason >= referenceReason.timerFired && reason <= referenceReason.recovered;
+}
 
 export interface Reference {
+  /** The record that holds the body: a message or a pending one, never another reference. */
   readonly target: { readonly position: LogPosition; readonly size: number };
   readonly reason: number;
+  /** The group that gave the message up; 0 where no group is concerned. */
   readonly groupId: GroupId;
   readonly originTopicId: TopicId;
 }
