@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 
-export const root = join(__dirname, '..', '..');
+import { rootFolder } from '../../tools/cluster/cluster.ts';
+
+export const root = rootFolder();
 
 /** A program of ours as a real process: started, waited for until it says it is ready, killed or stopped. */
 export class Program {

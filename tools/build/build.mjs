@@ -27,6 +27,7 @@ export const external = [
   '@fastify/swagger-ui',
   'rocketmq-client-nodejs',
   'esbuild',
+  'prettier',
   'typescript',
 ];
 

@@ -77,7 +77,8 @@ function isExecutable(path) {
   }
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+// By its own name: as a part of a bundle it is not the program that was started.
+if (process.argv[1]?.endsWith('ensure.mjs') && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const [binary, debianPackage] = process.argv.slice(2);
   if (binary === undefined || debianPackage === undefined) {
     console.error('usage: node tools/debian/ensure.mjs <binary> <package>');

@@ -53,7 +53,16 @@ export function buildSources() {
           .map((name) => `${folder}/${name}/src`)
       : [],
   );
-  const paths = ['libs', 'apps', ...besides, 'tools/build', 'tsconfig.base.json', 'package-lock.json'];
+  const paths = [
+    'libs',
+    'apps',
+    ...besides,
+    'tools/build',
+    'tools/cluster',
+    'e2e/support',
+    'tsconfig.base.json',
+    'package-lock.json',
+  ];
   const isSource = (path) => /\.(ts|tsx|mjs|json|css|html|svg)$/.test(path) && !/\.(spec|bench)\.tsx?$/.test(path);
   return hashOf(paths, isSource);
 }

@@ -1,0 +1,44 @@
+/** What the checks need of the REST API: topics and groups. */
+import type { RetryPolicy } from '@cometmq/model';
+
+export type TopicType = 'normal' | 'fifo' | 'delay' | 'transaction' | 'priority' | 'lite' | 'mixed';
+
+export interface TopicDraft {
+  readonly name: string;
+  readonly type: TopicType;
+}
+
+export interface GroupDraft {
+  readonly name: string;
+  readonly fifo?: boolean;
+  /** Makes it a group of lite topics: those of this topic. */
+  readonly liteTopicOf?: string;
+  readonly attemptsMax?: number;
+  readonly retryPolicy?: RetryPolicy;
+}
+
+export class Admin {
+  /** @param base such as http://127.0.0.1:8082 */
+  constructor(private readonly base: string) {}
+
+  createTopic(draft: TopicDraft): Promise<void> {
+    return this.post('topics', draft);
+  }
+
+  createGroup(draft: GroupDraft): Promise<void> {
+    return this.post('groups', draft);
+  }
+
+  async hasTopic(name: string): Promise<boolean> {
+    return (await fetch(`${this.base}/api/v1/topics/${encodeURIComponent(name)}`)).ok;
+  }
+
+  private async post(what: string, body: object): Promise<void> {
+    const answer = await fetch(`${this.base}/api/v1/${what}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${what} ${JSON.stringify(body)}: ${answer.status} ${await answer.text()}`);
+  }
+}

@@ -1,0 +1,82 @@
+/** What the clients are run against: the whole in one process, or all parts as processes of their own. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { generate } from 'selfsigned';
+
+import { freshCluster } from '../../support/cluster.js';
+import { Standalone } from '../../support/standalone.js';
+import { Admin } from './admin.js';
+import type { Target } from './process-driver.js';
+import { cache } from './toolchains/toolchain.js';
+
+export const deployments = ['standalone', 'cluster'] as const;
+export type DeploymentName = (typeof deployments)[number];
+export const transports = ['plain', 'tls'] as const;
+export type Transport = (typeof transports)[number];
+
+export interface Deployment {
+  readonly name: DeploymentName;
+  readonly admin: Admin;
+  target(transport: Transport): Target;
+  stop(): Promise<void>;
+}
+
+/** Groups come into being on first use, topics don't: that a topic is missing is something to be told. */
+const creation = ['--auto-create-topics=false', '--auto-create-groups=true'];
+
+export async function deploy(name: DeploymentName): Promise<Deployment> {
+  const { caFile, flags } = await certificates();
+  const targets = (port: number) => (transport: Transport) => ({
+    // An address in plain text, a name under TLS: routes are told in the same words.
+    endpoints: transport === 'tls' ? `localhost:${port}` : `127.0.0.1:${port}`,
+    tls: transport === 'tls',
+    caFile,
+  });
+  if (name === 'standalone') {
+    const server = await new Standalone().start([...creation, ...flags]);
+    const admin = new Admin(`http://127.0.0.1:${server.adminPort}`);
+    return { name, admin, target: targets(server.grpcPort), stop: () => server.stop() };
+  }
+  const cluster = await freshCluster({ flags: { namesrv: creation, proxy: flags } });
+  const port = Number(cluster.proxies[0]?.address.split(':')[1]);
+  return { name, admin: new Admin(cluster.restUrl), target: targets(port), stop: () => cluster.end() };
+}
+
+/** An authority made for this run, and a certificate of the server that it has signed: some clients look. */
+async function certificates(): Promise<{ caFile: string; flags: string[] }> {
+  const folder = join(cache, 'tls');
+  mkdirSync(folder, { recursive: true });
+  const kind = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
+  const authority = await generate([{ name: 'commonName', value: 'conformance' }], {
+    ...kind,
+    extensions: [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', keyCertSign: true, critical: true },
+    ],
+  });
+  const server = await generate([{ name: 'commonName', value: 'localhost' }], {
+    ...kind,
+    ca: { key: authority.private, cert: authority.cert },
+    extensions: [
+      { name: 'basicConstraints', cA: false },
+      { name: 'keyUsage', digitalSignature: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 2, value: 'localhost' },
+          { type: 7, ip: '127.0.0.1' },
+        ],
+      },
+    ],
+  });
+  const write = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const caFile = write('ca.pem', authority.cert);
+  const certFile = write('server.pem', server.cert);
+  const keyFile = write('server.key', server.private);
+  return { caFile, flags: [`--tls-cert-file=${certFile}`, `--tls-key-file=${keyFile}`] };
+}

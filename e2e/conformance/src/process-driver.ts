@@ -1,0 +1,130 @@
+/** A driver as a process of its own: calls go to its stdin, answers and events come from its stdout. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+import { ClientError, type CallName, type Calls, type Driver, type DriverEvent } from './calls.js';
+
+export interface Program {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Where the client shall connect, and how. */
+export interface Target {
+  readonly endpoints: string;
+  readonly tls: boolean;
+  /** The authority that has signed the server's certificate: PEM file. */
+  readonly caFile: string;
+}
+
+interface Answer {
+  readonly id: number;
+  readonly result?: object;
+  readonly error?: { readonly name: string; readonly message: string; readonly code?: number | null };
+}
+type Line = Answer | DriverEvent | { readonly event: 'stray'; readonly message: string };
+
+interface Waiting {
+  readonly resolve: (result: object) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const noiseCharsMax = 8_000;
+/** No call of a client takes longer: the longest poll is 20 s, and sends are tried a few times at 3 s each. */
+const callMsMax = 60_000;
+
+export class ProcessDriver implements Driver {
+  noise = '';
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly heard: DriverEvent[] = [];
+  private readonly child: ChildProcess;
+  private readonly ended: Promise<void>;
+  private lastId = 0;
+  private gone: string | undefined;
+
+  constructor(program: Program, target: Target) {
+    const { endpoints, tls } = target;
+    this.child = spawn(program.file, [...program.args, JSON.stringify({ endpoints, tls })], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...program.env },
+    });
+    this.ended = new Promise((resolve) => {
+      const end = (why: string): void => {
+        this.gone ??= why;
+        for (const { reject } of this.waiting.values()) reject(new Error(`${why}\n${this.noise}`));
+        this.waiting.clear();
+        resolve();
+      };
+      this.child.once('error', (error) => end(error.message));
+      this.child.once('close', (code, signal) => end(`the driver ended with ${String(code ?? signal)}`));
+    });
+    this.child.stdin?.on('error', () => undefined); // It has ended; that is told above.
+    this.child.stderr?.on('data', (chunk: Buffer) => this.hear(chunk.toString()));
+    if (this.child.stdout) createInterface({ input: this.child.stdout }).on('line', (line) => this.take(line));
+  }
+
+  async call<Name extends CallName>(name: Name, args: Calls[Name][0]): Promise<Calls[Name][1]> {
+    if (this.gone !== undefined) throw new Error(`${this.gone}\n${this.noise}`);
+    const id = (this.lastId += 1);
+    let timer: NodeJS.Timeout | undefined;
+    const answered = new Promise<object>((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      timer = setTimeout(() => reject(new Error(`${name} was not answered in ${callMsMax} ms`)), callMsMax);
+    });
+    this.child.stdin?.write(`${JSON.stringify({ id, call: name, ...args })}\n`);
+    return answered.finally(() => {
+      clearTimeout(timer);
+      this.waiting.delete(id);
+    });
+  }
+
+  events(as: string): readonly DriverEvent[] {
+    return this.heard.filter((event) => event.as === as);
+  }
+
+  /** A driver ends when nobody talks to it any more; one that doesn't is ended. */
+  async stop(): Promise<void> {
+    this.child.stdin?.end();
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), 5_000);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  private take(text: string): void {
+    const line = parse(text);
+    if (line === undefined) return this.hear(`${text}\n`); // Some clients log to stdout.
+    if ('event' in line) {
+      if (line.event === 'stray') this.hear(`not caught: ${line.message}\n`);
+      else this.heard.push(line);
+      return;
+    }
+    const waiting = this.waiting.get(line.id);
+    if (line.error) {
+      const { name, message, code } = line.error;
+      waiting?.reject(new ClientError(name, message, code ?? codeIn(message)));
+    } else {
+      waiting?.resolve(line.result ?? {});
+    }
+  }
+
+  private hear(text: string): void {
+    this.noise = (this.noise + text).slice(-noiseCharsMax);
+  }
+}
+
+/** Several clients tell the protocol's code in their message only. */
+function codeIn(message: string): number | undefined {
+  const found = /response[- ]code[:=](\d+)/.exec(message)?.[1];
+  return found === undefined ? undefined : Number(found);
+}
+
+function parse(text: string): Line | undefined {
+  if (!text.startsWith('{')) return undefined;
+  try {
+    const line = JSON.parse(text) as Partial<Answer & DriverEvent>;
+    return line.id !== undefined || line.event !== undefined ? (line as Line) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,79 @@
+/** docs/compatibility.md: what each client can do, as the last whole run has seen it. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format } from 'prettier';
+
+import { root } from '../../support/process.js';
+import { nameOf, type Client } from './clients.js';
+import { features } from './features/index.js';
+import type { Cell } from './run.js';
+
+const page = 'docs/compatibility.md';
+
+export async function writeReport(cells: readonly Cell[]): Promise<string> {
+  const text = await format(reportOf(cells), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
+  writeFileSync(join(root, page), text);
+  return page;
+}
+
+export function reportOf(cells: readonly Cell[]): string {
+  const ran = [...new Set(cells.map(({ client }) => client))];
+  const notes: string[] = [];
+  const note = (why: string): string => {
+    if (!notes.includes(why)) notes.push(why);
+    return `[${notes.indexOf(why) + 1}](#notes)`;
+  };
+  const rows = features.map(({ id, title }) => [
+    title,
+    ...ran.map((client) => {
+      const those = cells.filter((cell) => cell.client === client && cell.feature === id);
+      return wordOf(those, note);
+    }),
+  ]);
+  const failures = cells.flatMap(({ client, deployment, transport, feature, outcome }) =>
+    outcome.kind === 'failed'
+      ? [`- ${nameOf(client)}, ${transport}, ${deployment}: ${feature}: ${firstLine(outcome.why)}`]
+      : [],
+  );
+  const ways = [...new Set(cells.map(({ deployment, transport }) => `${transport} against ${deployment}`))];
+  return [
+    '<!-- Written by `npm run conformance`. -->',
+    '# Which client can do what',
+    `Seen by running the official, unmodified clients against CometMQ: each in ${ways.join(', ')}. A tick means that all of these passed.`,
+    '"n/a" stands where the client has no such thing, or spoils it by itself whatever the server does; the note says which. It is never counted as passed.',
+    '`npm run conformance` runs it all again and writes this page.',
+    '## Clients',
+    table([['Language', 'Package', 'Version'], ...ran.map((client) => rowOf(client))]),
+    '## Features',
+    table([['', ...ran.map(nameOf)], ...rows]),
+    ...(failures.length > 0 ? ['## What failed', failures.join('\n')] : []),
+    '## Notes',
+    notes.map((why, i) => `${i + 1}. ${why}`).join('\n'),
+    '',
+  ].join('\n\n');
+}
+
+const rowOf = ({ language, package: name, version, newest }: Client): string[] => [
+  language,
+  `\`${name}\``,
+  newest ? version : `${version} (an older one)`,
+];
+
+function wordOf(cells: readonly Cell[], note: (why: string) => string): string {
+  const passed = cells.filter(({ outcome }) => outcome.kind === 'passed').length;
+  const failed = cells.filter(({ outcome }) => outcome.kind === 'failed').length;
+  if (failed > 0) return `**failed** ${failed} of ${cells.length}`;
+  const other = cells.find(({ outcome }) => outcome.kind === 'n/a' || outcome.kind === 'skipped')?.outcome;
+  if (other !== undefined && 'why' in other) return `${other.kind} ${note(other.why)}`;
+  return passed > 0 ? '✓' : '';
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = rows.map(
+    (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`,
+  );
+  const line = `|${(rows[0] ?? []).map(() => ' --- |').join('')}`;
+  return [head, line, ...body].join('\n');
+}
+
+const firstLine = (text: string): string => text.split('\n')[0] ?? '';
