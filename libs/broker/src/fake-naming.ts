@@ -12,10 +12,13 @@ import {
   defaultRetryPolicy,
   groupId,
   groupName,
+  liteGroupDefaults,
   MessageType,
   topicId,
+  topicName,
   type BrokerSet,
   type ConsumerGroup,
+  type LiteGroup,
   type Topic,
   type TopicName,
 } from '@cometmq/model';
@@ -72,6 +75,10 @@ export class FakeNaming implements Naming {
       attemptsMax: draft.attemptsMax ?? defaultAttemptsMax,
       retryPolicy: defaultRetryPolicy,
       start: draft.start ?? { at: 'auto' },
+      ...(draft.priorityFactor !== undefined && { priorityFactor: draft.priorityFactor }),
+      ...(draft.lite && {
+        lite: { ...liteGroupDefaults, ...draft.lite, topic: topicName(draft.lite.topic) } as LiteGroup,
+      }),
       createdMs: 0,
     };
     this.groups.set(group.name, group);

@@ -10,11 +10,8 @@ export class PriorityShare {
 
   next(group: ConsumerGroup, topic: Topic): boolean {
     if (topic.type !== MessageType.priority || group.fifo) return false;
-    const sum = (this.hundredths.get(group.id) ?? 0) + priorityFactorMax;
+    const sum = (this.hundredths.get(group.id) ?? 0) + (group.priorityFactor ?? 100);
     this.hundredths.set(group.id, sum % 100);
     return sum >= 100;
   }
 }
-
-/** Every poll. */
-const priorityFactorMax = 100;

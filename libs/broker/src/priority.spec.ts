@@ -41,6 +41,17 @@ describe('a topic of prioritised messages', () => {
     await world.broker.stop();
   });
 
+  it('looks at the levels in turn in as many polls as the priority factor leaves', async () => {
+    const world = await priorityWorld();
+    world.group = await world.naming.createGroup({ name: 'fair', priorityFactor: 50 });
+    for (let i = 0; i < 40; i += 1) for (const priority of [0, 7]) await send(world, `${priority}-${i}`, priority);
+    const levels: string[] = [];
+    // The client names queue 0, so polls that don't go by priority begin there.
+    for (let i = 0; i < 8; i += 1) levels.push(...ids(await world.poll({ messagesMax: 1, queueId: 0 })));
+    expect(levels.map((id) => id[0]).join('')).toBe('07070707');
+    await world.broker.stop();
+  });
+
   it('wakes a waiting poll', async () => {
     const world = await priorityWorld();
     const waiting = world.poll({ waitMs: 20_000 });
