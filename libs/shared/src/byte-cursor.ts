@@ -5,7 +5,7 @@ import { assert } from './errors.js';
  * top bit says that more follow; up to 2^53. Signed ones are zigzagged. Everything else is little-endian.
  */
 export class ByteWriter {
-  private bytes = Buffer.allocUnsafe(4096);
+  private out = Buffer.allocUnsafe(4096);
   private at = 0;
 
   /** Begins anew; what was written is forgotten. */
@@ -16,37 +16,37 @@ export class ByteWriter {
 
   /** A copy of what was written. */
   taken(): Uint8Array {
-    return Uint8Array.prototype.slice.call(this.bytes, 0, this.at);
+    return Uint8Array.prototype.slice.call(this.out, 0, this.at);
   }
 
   u8(value: number): void {
     this.room(1);
-    this.bytes[this.at++] = value;
+    this.out[this.at++] = value;
   }
 
   u32(value: number): void {
     this.room(4);
-    this.at = this.bytes.writeUInt32LE(value >>> 0, this.at);
+    this.at = this.out.writeUInt32LE(value >>> 0, this.at);
   }
 
   f64(value: number): void {
     this.room(8);
-    this.at = this.bytes.writeDoubleLE(value, this.at);
+    this.at = this.out.writeDoubleLE(value, this.at);
   }
 
   whole(value: number): void {
     this.room(8);
     let rest = value;
     while (rest > 0x7fff_ffff) {
-      this.bytes[this.at++] = (rest % 128) | 0x80;
+      this.out[this.at++] = (rest % 128) | 0x80;
       rest = Math.floor(rest / 128);
     }
     let small = rest | 0;
     while (small > 0x7f) {
-      this.bytes[this.at++] = (small & 0x7f) | 0x80;
+      this.out[this.at++] = (small & 0x7f) | 0x80;
       small >>>= 7;
     }
-    this.bytes[this.at++] = small;
+    this.out[this.at++] = small;
   }
 
   signed(value: number): void {
@@ -57,38 +57,46 @@ export class ByteWriter {
     const size = Buffer.byteLength(value, 'utf8');
     this.whole(size);
     this.room(size);
-    this.at += this.bytes.write(value, this.at, size, 'utf8');
+    this.at += this.out.write(value, this.at, size, 'utf8');
+  }
+
+  /** With its length before it. */
+  bytes(value: Uint8Array): void {
+    this.whole(value.length);
+    this.room(value.length);
+    this.out.set(value, this.at);
+    this.at += value.length;
   }
 
   private room(size: number): void {
-    if (this.at + size <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(2 * this.bytes.length, this.at + size));
-    larger.set(this.bytes.subarray(0, this.at));
-    this.bytes = larger;
+    if (this.at + size <= this.out.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(2 * this.out.length, this.at + size));
+    larger.set(this.out.subarray(0, this.at));
+    this.out = larger;
   }
 }
 
 export class ByteReader {
-  private readonly bytes: Buffer;
+  private readonly from: Buffer;
   private at = 0;
 
   constructor(bytes: Uint8Array) {
-    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.from = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   u8(): number {
-    assert(this.at < this.bytes.length, 'a payload is as long as it says');
-    return this.bytes[this.at++] as number;
+    assert(this.at < this.from.length, 'a payload is as long as it says');
+    return this.from[this.at++] as number;
   }
 
   u32(): number {
     this.at += 4;
-    return this.bytes.readUInt32LE(this.at - 4);
+    return this.from.readUInt32LE(this.at - 4);
   }
 
   f64(): number {
     this.at += 8;
-    return this.bytes.readDoubleLE(this.at - 8);
+    return this.from.readDoubleLE(this.at - 8);
   }
 
   whole(): number {
@@ -111,8 +119,20 @@ export class ByteReader {
 
   text(): string {
     const size = this.whole();
-    assert(this.at + size <= this.bytes.length, 'a payload is as long as it says');
+    assert(this.at + size <= this.from.length, 'a payload is as long as it says');
     this.at += size;
-    return this.bytes.toString('utf8', this.at - size, this.at);
+    return this.from.toString('utf8', this.at - size, this.at);
+  }
+
+  /** As `ByteWriter.bytes` wrote it. A view. */
+  bytes(): Uint8Array {
+    const size = this.whole();
+    assert(this.at + size <= this.from.length, 'a payload is as long as it says');
+    this.at += size;
+    return this.from.subarray(this.at - size, this.at);
+  }
+
+  get isAtEnd(): boolean {
+    return this.at >= this.from.length;
   }
 }

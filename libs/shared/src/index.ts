@@ -5,4 +5,5 @@ export * from './config.js';
 export * from './errors.js';
 export * from './lifecycle.js';
 export * from './prng.js';
+export * from './recent-numbers.js';
 export * from './version.js';

@@ -103,7 +103,7 @@ describe('a pending message', () => {
     const views = [new Witness(), new Witness()] as const;
     const { store } = await openStore({ disk, views: [views[0]] });
     const placed = sendPending(store, { topic: 3, queue: 7, id: 'a', timestampMs: 1, bodyBytes: 33, tagHash: 9 });
-    store.appendDropped([{ position: placed.position, size: placed.size, topicId: topic(3) }], 2);
+    store.appendDropped([{ position: placed.position, size: placed.size, topicId: topic(3), dueMs: 0 }], 2);
     await committed(store);
     expect(views[0].seen).toEqual(['3/7 a 33 9', `dropped 0 ${placed.size} 3`]);
     await openStore({ disk: disk.kill(), views: [views[1]] });
@@ -119,7 +119,7 @@ describe('a pending message', () => {
     expect(store.sizes.messages).toBe(0);
     expect(store.sizes.segments).toBe(2); // The pending one's, and the active.
     expect(idOf(await store.read(placed.position, placed.size))).toBe('later');
-    store.appendDropped([{ position: placed.position, size: placed.size, topicId: topic(1) }], nowMs + day);
+    store.appendDropped([{ position: placed.position, size: placed.size, topicId: topic(1), dueMs: 0 }], nowMs + day);
     await store.retention.run(nowMs + day, () => ({ ms: 1000 }));
     expect(store.sizes.segments).toBe(1);
     expect(() => refer(store, { topic: 1, queue: 0, timestampMs: 1 }, { ...placed, topic: 1 })).toThrow(
@@ -155,7 +155,7 @@ describe('a pending message', () => {
     send(store, { topic: 1, queue: 0, id: 'n', timestampMs: 1, bodyBytes: 100 });
     const [first] = placed;
     if (!first) throw new Error('one was taken');
-    store.appendDropped([{ ...first, topicId: topic(1) }], 2);
+    store.appendDropped([{ ...first, topicId: topic(1), dueMs: 0 }], 2);
     push();
     expect(push).toThrow('TOO_MANY_REQUESTS');
     await store.stop();
@@ -164,13 +164,13 @@ describe('a pending message', () => {
   it('is released once: a second release is a fault of ours, unless its topic is gone', async () => {
     const { store } = await openStore();
     const one = sendPending(store, { topic: 1, queue: 0, id: 'a', timestampMs: 1 });
-    const dropped = [{ position: one.position, size: one.size, topicId: topic(1) }];
+    const dropped = [{ position: one.position, size: one.size, topicId: topic(1), dueMs: 0 }];
     store.appendDropped(dropped, 2);
     expect(() => store.appendDropped(dropped, 2)).toThrow('released once');
     const two = sendPending(store, { topic: 2, queue: 0, id: 'b', timestampMs: 1 });
     store.deleteTopic(topic(2), 3);
     expect(store.sizes.pendingMessages).toBe(0);
-    store.appendDropped([{ position: two.position, size: two.size, topicId: topic(2) }], 4);
+    store.appendDropped([{ position: two.position, size: two.size, topicId: topic(2), dueMs: 0 }], 4);
     expect(() => sendPending(store, { topic: 2, queue: 0, id: 'c', timestampMs: 1 })).toThrow('TOPIC_NOT_FOUND');
     expect(store.sizes.pendingMessages).toBe(0);
   });
@@ -220,7 +220,7 @@ it.each(seeds(20))('pending messages are counted and kept through crashes (seed 
           const to = { topic: 10 + one.topic, queue: 0, timestampMs: nowMs };
           one.over = refer(store, to, one, referenceReason.committed).end;
         } else {
-          one.over = store.appendDropped([{ ...one, topicId: topic(one.topic) }], nowMs).end;
+          one.over = store.appendDropped([{ ...one, topicId: topic(one.topic), dueMs: 0 }], nowMs).end;
         }
       }
       if (chance.chance(0.05)) await committed(store);

@@ -1,4 +1,4 @@
-import { encodeDropped, encodeReference, RecordKind, referenceReason } from '@cometmq/model';
+import { encodeDropped, encodeReference, type Dropped, RecordKind, referenceReason } from '@cometmq/model';
 import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { Prng, viewOf } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
@@ -16,7 +16,7 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
   const log: LogRecord[] = [];
   let position = 0;
   const queues = new Map<string, { topic: number; queue: number; first: number; next: number }>();
-  const pending: { position: LogPosition; size: number; topicId: TopicId }[] = [];
+  const pending: Dropped[] = [];
   let topics = [1, 2, 3, 4, 5];
   const add = (
     kind: RecordKind,
@@ -54,7 +54,7 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
       const topic = chance.pick(topics);
       add(RecordKind.pending, new Uint8Array(chance.below(90)), { topic, queue: 0, offset: 0 });
       const { position: at, size } = log[log.length - 1] as LogRecord;
-      pending.push({ position: at, size, topicId: topic as TopicId });
+      pending.push({ position: at, size, topicId: topic as TopicId, dueMs: 0 });
       continue;
     }
     if (roll >= 20 && pending.length > 0) {
