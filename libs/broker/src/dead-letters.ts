@@ -64,7 +64,7 @@ export class DeadLetters {
 
   private async moveOne(group: ConsumerGroup, message: DueMessage): Promise<void> {
     const refer = await this.prepare(group, message);
-    if (this.groups.isDone(group.id, message)) return; // Acknowledged meanwhile.
+    if (!this.groups.isOpen(group.id, message)) return; // Acknowledged meanwhile.
     refer();
     const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
     this.store.append(kind, this.logClock.nowMs(), payload);

@@ -13,8 +13,10 @@ export interface PopRequest {
   readonly clientId: string;
   /** The lease is renewed by the leader while the client lives. */
   readonly autoRenew: boolean;
-  /** The receive attempt's id; kept in the record. */
+  /** The receive attempt's id; kept in the record. In an orderly group, the same id again gets the same messages again. */
   readonly attemptId?: string | undefined;
+  /** The group is orderly: lanes.ts. Left out: it is not. */
+  readonly orderly?: OrderlyRequest | undefined;
   readonly nowMs: number;
   /** When what is handed out becomes visible again. */
   readonly visibleAtMs: number;
@@ -41,6 +43,11 @@ export interface PopRequest {
   readonly queues: readonly PopQueue[];
 }
 
+export interface OrderlyRequest {
+  /** How long a lane rests after a renewed lease has just run out: its client is dead, or stuck. */
+  backoffMs(attempt: number): number;
+}
+
 export interface PopQueue {
   readonly topicId: TopicId;
   readonly queueId: QueueId;
@@ -50,7 +57,7 @@ export interface PopQueue {
 }
 
 export interface PopDecision {
-  /** A `handOut` record. Undefined: there is nothing to write. Also written when it hands out nothing but moves on. */
+  /** A `handOut` or `fifoHandOut` record. Undefined: there is nothing to write. Also written when it hands out nothing but moves on. */
   readonly record: DecidedRecord | undefined;
   /** In the order they should be delivered. The lease of each is the (epoch, position) the record gets. */
   readonly handed: readonly HandedMessage[];
@@ -126,6 +133,10 @@ export interface ProgressFigures {
   readonly waiting: number;
   /** Kept for members with another filter. */
   readonly parked: number;
+  /** In an orderly group: kept until their message group's turn comes. */
+  readonly blocked: number;
+  /** In an orderly group: message groups with something in flight or kept. */
+  readonly lanes: number;
   /** The lowest offset never handed out; may be a later one where failed deliveries were kept for another member. */
   readonly oldestUndelivered: QueueOffset;
   readonly nextDueMs: number | undefined;

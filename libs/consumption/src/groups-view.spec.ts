@@ -255,11 +255,11 @@ describe('dead letters', () => {
     time.nowMs += minute;
     const last = pop('one', { attemptsMax: 2 });
     expect(last).toMatchObject({ handed: [], deadLetters: [{ offset: 0, attempt: 2 }] });
-    expect(log.view.isDone(group, last.deadLetters[0]!)).toBe(false);
+    expect(log.view.isOpen(group, last.deadLetters[0]!)).toBe(true);
     const record = log.view.decideDeadLetter(group, last.deadLetters);
     expect(decodeLeased(record.payload)).toMatchObject([{ value: 1, leasePosition: 0 }]);
     log.append(record, time.nowMs);
-    expect(log.view.isDone(group, last.deadLetters[0]!)).toBe(true);
+    expect(log.view.isOpen(group, last.deadLetters[0]!)).toBe(false);
     expect(figures()).toMatchObject({ committed: 1, inFlight: 0 });
   });
 

@@ -4,11 +4,14 @@ import { BlockTable, blockOffsets, DeliveryState } from './block-table.js';
 import type {
   InvisibleChange,
   PopDecision,
+  PopQueue,
   PopRequest,
   ProgressFigures,
   ReceiptOutcome,
   ReceiptsDecision,
 } from './decisions.js';
+import { decideFifoPop } from './fifo-pop.js';
+import { decodeFifoHandOut } from './fifo-records.js';
 import {
   ackReason,
   decodeClientLeases,
@@ -23,10 +26,11 @@ import {
   type LeasedOffsets,
 } from './group-records.js';
 import { LeaseTable } from './lease-table.js';
+import type { NewLease } from './lease-table.js';
 import { OffsetRuns } from './offset-runs.js';
 import { Pieces } from './pieces.js';
 import { decidePop } from './pop.js';
-import type { DecidedRecord, FoldedRecord, QueuedMessage, StateChange } from './ports.js';
+import type { DecidedRecord, FoldedRecord, QueuedMessage, QueueOfGroup, StateChange } from './ports.js';
 import { ProgressDirectory } from './progress-directory.js';
 import type { QueueProgress, Tables } from './queue-progress.js';
 
@@ -42,6 +46,12 @@ export interface GroupsLimits {
   readonly renewForMs?: number;
   /** No renewal after this long since the hand-out. */
   readonly renewTotalMs?: number;
+  /** Messages kept in one lane of an orderly group; beyond it they are looked for again when its turn comes. */
+  readonly laneKeptMax?: number;
+  /** Messages kept in all lanes of a queue; beyond it the queue's frontier waits. 8 bytes each. */
+  readonly queueKeptMax?: number;
+  /** And of all queues and groups, as long as a queue has more than one lane's worth. */
+  readonly keptMax?: number;
 }
 
 const second = 1000;
@@ -59,6 +69,7 @@ export class GroupsView {
   readonly name = 'groups';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
     RecordKind.handOut,
+    RecordKind.fifoHandOut,
     RecordKind.ack,
     RecordKind.changeInvisible,
     RecordKind.changeClientLeases,
@@ -79,6 +90,9 @@ export class GroupsView {
       renewBeforeMs: 20 * second,
       renewForMs: 60 * second,
       renewTotalMs: 3 * hour,
+      laneKeptMax: 1024,
+      queueKeptMax: 1024 * 1024,
+      keptMax: 4 * 1024 * 1024,
       ...limits,
     };
   }
@@ -90,6 +104,8 @@ export class GroupsView {
     switch (record.kind) {
       case RecordKind.handOut:
         return this.foldHandOut(record);
+      case RecordKind.fifoHandOut:
+        return this.foldFifoHandOut(record);
       case RecordKind.ack:
         for (const section of decodeLeased(record.payload)) {
           const progress = this.directory.find(section.groupId, section.topicId, section.queueId);
@@ -109,7 +125,11 @@ export class GroupsView {
       case RecordKind.resetProgress: {
         const { groupId, topicId, queueId, offset, generation } = decodeReset(record.payload);
         const progress = this.directory.find(groupId, topicId, queueId);
-        (progress ?? this.directory.create(groupId, topicId, queueId, offset)).reset(offset, generation);
+        (progress ?? this.directory.create(groupId, topicId, queueId, offset)).reset(
+          offset,
+          generation,
+          record.timestampMs,
+        );
         return;
       }
       case RecordKind.groupDeleted:
@@ -142,8 +162,36 @@ export class GroupsView {
 
   decidePop(request: PopRequest): PopDecision {
     this.pieces.settle();
-    const throttled = this.tables.blocks.count >= this.limits.blocksMax;
-    return decidePop(request, (q) => this.directory.find(request.groupId, q.topicId, q.queueId), throttled);
+    const { tables, limits } = this;
+    const throttled = tables.blocks.count >= limits.blocksMax;
+    const progressOf = (q: PopQueue): QueueProgress | undefined =>
+      this.directory.find(request.groupId, q.topicId, q.queueId);
+    if (request.orderly) return decideFifoPop(request, progressOf, tables, limits, throttled, true);
+    if (tables.lanes.queues === 0) return decidePop(request, progressOf, throttled);
+    return this.decidePopAfterFifo(request, progressOf, throttled);
+  }
+
+  /** The group may have been orderly: what its lanes hold is finished first, queue by queue. */
+  private decidePopAfterFifo(
+    request: PopRequest,
+    progressOf: (queue: PopQueue) => QueueProgress | undefined,
+    throttled: boolean,
+  ): PopDecision {
+    const queues = request.queues.filter((queue) => !progressOf(queue)?.lanes);
+    if (queues.length === request.queues.length) return decidePop(request, progressOf, throttled);
+    const orderly = request.queues.filter((queue) => progressOf(queue)?.lanes);
+    const old = decideFifoPop({ ...request, queues: orderly }, progressOf, this.tables, this.limits, throttled, false);
+    if (queues.length === 0) return old;
+    if (old.record) return { ...old, exhausted: false };
+    const now = decidePop({ ...request, queues }, progressOf, throttled);
+    const nextDueMs = Math.min(old.nextDueMs ?? Infinity, now.nextDueMs ?? Infinity);
+    return {
+      ...now,
+      deadLetters: [...old.deadLetters, ...now.deadLetters],
+      exhausted: old.exhausted && now.exhausted,
+      nextDueMs: nextDueMs === Infinity ? undefined : nextDueMs,
+      needs: now.needs ?? old.needs,
+    };
   }
 
   /** Receipts of any groups and queues; one record for all. */
@@ -245,11 +293,19 @@ export class GroupsView {
     return nextMs === Infinity ? undefined : nextMs;
   }
 
-  /** True: nobody of the group will be given the message (again). False also for what it has not looked at yet. */
-  isDone(groupId: GroupId, message: QueuedMessage): boolean {
+  /** True: the message was handed out, or parked, and is not done. */
+  isOpen(groupId: GroupId, message: QueuedMessage): boolean {
     this.pieces.settle();
-    const progress = this.directory.find(groupId, message.topicId, message.queueId);
-    return !!progress && message.offset < progress.frontier && progress.openBlock(message.offset) < 0;
+    return this.directory.find(groupId, message.topicId, message.queueId)?.isOpen(message.offset) ?? false;
+  }
+
+  /** Where lanes of orderly groups came free since the last call: somebody may be waiting for their messages. */
+  takeFreed(): readonly QueueOfGroup[] {
+    const { lanes } = this.tables;
+    if (lanes.freed.size === 0) return nowhere;
+    const freed = [...lanes.freed];
+    lanes.freed.clear();
+    return freed;
   }
 
   figures(groupId: GroupId, topicId: TopicId, queueId: QueueId): ProgressFigures | undefined {
@@ -275,17 +331,12 @@ export class GroupsView {
   /** What the client holds now, renewed leases and others. */
   heldBy(groupId: GroupId, clientId: string): QueuedMessage[] {
     this.pieces.settle();
-    const { leases, blocks } = this.tables;
+    const { leases } = this.tables;
     const held: QueuedMessage[] = [];
     const client = leases.findClient(groupId, clientId);
     for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
       const progress = this.directory.byIndex(leases.owner[slot] as number);
-      const last = leases.last[slot] as number;
-      for (let offset = leases.first[slot] as number; offset <= last; offset += 1) {
-        const block = progress.openBlock(offset);
-        const index = offset % blockOffsets;
-        if (block < 0 || blocks.state(block, index) !== DeliveryState.held || blocks.detail(block, index) !== slot)
-          continue;
+      for (const offset of progress.offsetsOf(slot)) {
         held.push({ topicId: progress.topicId, queueId: progress.queueId, offset: offset as QueueOffset });
       }
     }
@@ -301,6 +352,11 @@ export class GroupsView {
       for (const progress of this.directory.all(groupId)) {
         const name = `${groupId}/${progress.topicId}/${progress.queueId}`;
         lines.push(`${name} frontier ${progress.frontier} generation ${progress.generation}`);
+        for (const { hash, open, backlog, kept, spillFrom, spilled, holdUntilMs } of progress.lanes?.all() ?? []) {
+          const offsets = Array.from({ length: kept }, (_, i) => backlog?.at(i)).join();
+          const rest = `spilled ${spilled} from ${spillFrom} held until ${holdUntilMs}`;
+          lines.push(`${name} lane ${hash} open ${open} kept ${offsets} ${rest}`);
+        }
         for (const { offset, block, index } of progress.openOffsets()) {
           const state = blocks.state(block, index);
           const detail = blocks.detail(block, index);
@@ -309,7 +365,8 @@ export class GroupsView {
               ? `parked ${detail}`
               : `${state === DeliveryState.held ? 'held' : 'waiting'} until ${progress.dueMsAt(block, index)} ` +
                 `lease ${leases.epoch[detail]}:${leases.position[detail]} of ${leases.clientOf(detail).clientId} ` +
-                `renew ${leases.autoRenew[detail]} since ${leases.handedMs[detail]}`;
+                `renew ${leases.autoRenew[detail]} since ${leases.handedMs[detail]} ` +
+                `lane ${leases.lane[detail]} attempt ${leases.attempts.idOf(detail)}`;
           lines.push(`${name} ${offset} attempt ${blocks.attempt(block, index)} ${what}`);
         }
       }
@@ -319,26 +376,41 @@ export class GroupsView {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
+  private foldFifoHandOut(record: FoldedRecord): void {
+    const handOut = decodeFifoHandOut(record.payload);
+    const lease = this.lease(record, handOut, handOut.attemptId);
+    for (const queue of handOut.queues) {
+      const progress =
+        this.directory.find(handOut.groupId, queue.topicId, queue.queueId) ??
+        this.directory.create(handOut.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
+      progress.handOutLanes(queue, lease, record.timestampMs);
+    }
+    lease.client.slots -= 1;
+    this.tables.leases.dropIfIdle(lease.client);
+  }
+
   private foldHandOut(record: FoldedRecord): void {
     const handOut = decodeHandOut(record.payload);
-    const client = this.tables.leases.clientFor(handOut.groupId, handOut.clientId);
-    client.slots += 1; // Stays while its older leases may be leaving.
-    const lease = {
-      epoch: record.epoch,
-      position: record.position,
-      handedMs: record.timestampMs,
-      dueMs: handOut.visibleAtMs,
-      autoRenew: handOut.autoRenew,
-      client,
-    };
+    const lease = this.lease(record, handOut, '');
     for (const queue of handOut.queues) {
       const progress =
         this.directory.find(handOut.groupId, queue.topicId, queue.queueId) ??
         this.directory.create(handOut.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
       progress.handOut(queue.handed, queue.parked, queue.passed, queue.frontier, lease);
     }
-    client.slots -= 1;
-    this.tables.leases.dropIfIdle(client);
+    lease.client.slots -= 1;
+    this.tables.leases.dropIfIdle(lease.client);
+  }
+
+  /** The client counts one slot more, so that it stays while its older leases may be leaving: take that back. */
+  private lease(
+    { epoch, position, timestampMs: handedMs }: FoldedRecord,
+    { groupId, clientId, autoRenew, visibleAtMs: dueMs }: HandOutTerms,
+    attemptId: string,
+  ): NewLease {
+    const client = this.tables.leases.clientFor(groupId, clientId);
+    client.slots += 1;
+    return { epoch, position, handedMs, dueMs, autoRenew, client, attemptId };
   }
 
   private foldClientLeases(record: FoldedRecord): void {
@@ -405,9 +477,11 @@ export class GroupsView {
     const block = progress.openBlock(receipt.offset);
     if (block < 0) return 'noEffect';
     const index = receipt.offset % blockOffsets;
-    if (blocks.state(block, index) !== DeliveryState.held) return 'done';
+    const state = blocks.state(block, index);
+    if (state !== DeliveryState.held && !progress.lanes) return 'done';
     const slot = blocks.detail(block, index);
     const mine = leases.position[slot] === receipt.leasePosition && leases.epoch[slot] === receipt.leaseEpoch;
+    if (progress.lanes) return mine ? 'done' : 'noEffect'; // In order only: an older delivery's acknowledgement is late.
     return mine || (leases.dueMs[slot] as number) <= nowMs ? 'done' : 'noEffect';
   }
 
@@ -426,6 +500,15 @@ export class GroupsView {
     return mine ? 'done' : 'noEffect';
   }
 }
+
+interface HandOutTerms {
+  readonly groupId: GroupId;
+  readonly clientId: string;
+  readonly autoRenew: boolean;
+  readonly visibleAtMs: number;
+}
+
+const nowhere: readonly QueueOfGroup[] = [];
 
 /** Gathers messages under their leases; those of one lease that come one after another share a section. */
 class Sections {
@@ -457,7 +540,8 @@ class Sections {
 }
 
 function freshTables(): Tables {
-  return { blocks: new BlockTable(), leases: new LeaseTable(), removed: [], dirtyHeads: [] };
+  const lanes = { kept: 0, queues: 0, dirty: [], freed: new Set<QueueProgress>() };
+  return { blocks: new BlockTable(), leases: new LeaseTable(), removed: [], dirtyHeads: [], lanes };
 }
 
 function figuresOf(progress: QueueProgress): ProgressFigures {
@@ -470,6 +554,8 @@ function figuresOf(progress: QueueProgress): ProgressFigures {
     inFlight: progress.inFlight,
     waiting: progress.waiting,
     parked: progress.parkedCount,
+    blocked: progress.lanes?.waitingCount() ?? 0,
+    lanes: progress.lanes?.size ?? 0,
     oldestUndelivered: progress.oldestUndelivered as QueueOffset,
     nextDueMs: progress.earliestDueMs(),
     generation: progress.generation,

@@ -8,6 +8,7 @@ export {
   ackReason,
 } from './group-records.js';
 export type { ClientLeasesChange, HandOut, HandOutQueue, LeasedOffsets, ProgressReset } from './group-records.js';
+export { decodeFifoHandOut, type FifoHandOut, type FifoHandOutQueue, type LaneHandOut } from './fifo-records.js';
 export { GroupsView, type GroupsLimits } from './groups-view.js';
 export { OffsetRuns } from './offset-runs.js';
 export * from './ports.js';

@@ -1,11 +1,13 @@
 import type { GroupId } from '@cometmq/model';
 
+import { AttemptTable } from './attempt-table.js';
 import { grown } from './block-table.js';
 
 /**
  * Leases: what one hand-out record gave to one client of one queue. A lease is a slot; its columns are typed arrays.
  * Scattered hand-outs (gaps of more than `leaseGap`) get several slots with the same identity, so that the messages of a
- * slot are found by looking through a short range.
+ * slot are found by looking through a short range. In an orderly group each lane has a slot of its own; its messages are
+ * those of the lane's batch (lanes.ts).
  *
  * `held` counts the messages whose due time is the lease's; `refs` also those that wait for a time of their own but were
  * last handed out under it. A slot is free when refs is 0; a slot that holds something is in its client's list.
@@ -31,6 +33,14 @@ export interface NewLease {
   readonly dueMs: number;
   readonly autoRenew: boolean;
   readonly client: LeaseClient;
+  /** The receive attempt that it answered, as long as that can be asked again; empty: none. */
+  readonly attemptId: string;
+}
+
+/** Of an orderly group: the lane, and how long after the lease's end it comes free. */
+export interface LaneLease {
+  readonly hash: number;
+  readonly backoffMs: number;
 }
 
 export class LeaseTable {
@@ -47,8 +57,13 @@ export class LeaseTable {
   autoRenew = new Uint8Array(64);
   held = new Uint32Array(64);
   refs = new Uint32Array(64);
+  /** The lane's hash + 1; 0: the group is not orderly. */
+  lane = new Float64Array(64);
+  /** How long after its end the messages are due; 0 where the group is not orderly. */
+  backoffMs = new Float64Array(64);
   /** 1: in use. */
   inUse = new Uint8Array(64);
+  readonly attempts = new AttemptTable();
   private prev = new Int32Array(64);
   private next = new Int32Array(64);
   private end = 0;
@@ -65,19 +80,19 @@ export class LeaseTable {
   }
 
   /** Counts nothing yet: the caller adds what is held, then links it. */
-  add(lease: NewLease, owner: number, first: number): number {
+  add(lease: NewLease, owner: number, first: number, lane?: LaneLease): number {
     let slot = this.freeHead;
     if (slot >= 0) this.freeHead = this.next[slot] as number;
     else {
       slot = this.end;
       this.reserve(slot);
     }
-    this.set(slot, lease, owner, first, first);
+    this.set(slot, lease, owner, first, first, lane);
     return slot;
   }
 
   /** Takes a certain slot, as a saved page says. `rebuild` must follow. */
-  set(slot: number, lease: NewLease, owner: number, first: number, last: number): void {
+  set(slot: number, lease: NewLease, owner: number, first: number, last: number, lane?: LaneLease): void {
     this.reserve(slot);
     this.used += 1;
     this.inUse[slot] = 1;
@@ -93,6 +108,9 @@ export class LeaseTable {
     this.client[slot] = lease.client.index;
     this.held[slot] = 0;
     this.refs[slot] = 0;
+    this.lane[slot] = lane ? lane.hash + 1 : 0;
+    this.backoffMs[slot] = lane?.backoffMs ?? 0;
+    if (lease.attemptId !== '') this.attempts.bind(slot, lease);
     lease.client.slots += 1;
     this.touch(slot);
   }
@@ -213,6 +231,7 @@ export class LeaseTable {
     const client = this.clientOf(slot);
     client.slots -= 1;
     this.dropIfIdle(client);
+    this.attempts.unbind(slot);
     this.inUse[slot] = 0;
     this.used -= 1;
     this.next[slot] = this.freeHead;
@@ -239,6 +258,8 @@ export class LeaseTable {
     this.autoRenew = grown(this.autoRenew, new Uint8Array(size));
     this.held = grown(this.held, new Uint32Array(size));
     this.refs = grown(this.refs, new Uint32Array(size));
+    this.lane = grown(this.lane, new Float64Array(size));
+    this.backoffMs = grown(this.backoffMs, new Float64Array(size));
     this.inUse = grown(this.inUse, new Uint8Array(size));
     this.prev = grown(this.prev, new Int32Array(size));
     this.next = grown(this.next, new Int32Array(size));

@@ -3,6 +3,8 @@ import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
 import { blockOffsets, DeliveryState } from './block-table.js';
 import { leasesPerPage, type LeaseClient } from './lease-table.js';
+import { OffsetRuns } from './offset-runs.js';
+import type { Lane } from './lane-list.js';
 import type { StateChange } from './ports.js';
 import type { ProgressDirectory } from './progress-directory.js';
 import type { QueueProgress, Tables } from './queue-progress.js';
@@ -12,13 +14,17 @@ import type { QueueProgress, Tables } from './queue-progress.js';
  *
  *   <group>/<topic>/<queue>/h           | 1 | frontier | generation |
  *   <group>/<topic>/<queue>/b/<block>   | 1 | open u32 | (attempt × 4 + state | lease slot or tag hash | own due time f64, waiting only) × open bits |
- *   l/<page>                            | 1 | clients | text × clients | leases | lease × leases |
- *     lease                             | slot u8 | client | group | topic | queue | epoch | position | first | last | handed out | due | renewed u8 |
+ *   <group>/<topic>/<queue>/n/<lane>    | 1 | spill from + 1, or 0 | spilled | hold until | backlog runs |
+ *   l/<page>                            | 2 | clients | text × clients | leases | lease × leases |
+ *     lease                             | slot u8 | client | group | topic | queue | epoch | position | first | last | handed out | due | renewed u8 | lane + 1, or 0 | back-off | attempt id text |
+ *
+ * The last three are not in pages of layout 1.
  *
  * Slots of leases are this broker's own numbering: blocks and pages of one checkpoint agree, and nobody else sees them.
  * Loading takes pieces in any order; `settle` then counts, links and queues what they hold.
  */
 const layout = 1;
+const pageLayout = 2;
 
 export class Pieces {
   private readonly out = new ByteWriter();
@@ -56,6 +62,7 @@ export class Pieces {
       const progress = this.directory.byIndex(blocks.owner(row));
       changes.push({ key: blockKey(progress, blocks.number(row)), value: this.block(row) });
     }
+    this.takeLanes(changes);
     for (const { page, saved } of leases.takeDirty()) {
       const value = this.page(page);
       if (value !== undefined || saved) changes.push({ key: `l/${page}`, value });
@@ -67,15 +74,17 @@ export class Pieces {
   load(key: string, value: Uint8Array): void {
     this.loaded = true;
     const from = new ByteReader(value);
-    assert(from.u8() === layout, 'a piece has a layout this version knows');
     const parts = key.split('/');
-    if (parts[0] === 'l') return this.loadPage(Number(parts[1]), from);
+    const version = from.u8();
+    assert(version === layout || (parts[0] === 'l' && version === pageLayout), 'a piece has a layout we know');
+    if (parts[0] === 'l') return this.loadPage(Number(parts[1]), from, version);
     const progress = this.progress(Number(parts[0]), Number(parts[1]), Number(parts[2]));
     if (parts[3] === 'h') {
       progress.frontier = from.whole();
       progress.generation = from.whole();
       progress.headSaved = true;
-    } else this.loadBlock(progress, Number(parts[4]), from);
+    } else if (parts[3] === 'n') this.loadLane(progress, Number(parts[4]), from);
+    else this.loadBlock(progress, Number(parts[4]), from);
   }
 
   /** After the last `load`, before anything else. */
@@ -90,10 +99,51 @@ export class Pieces {
     for (const row of rows) this.directory.byIndex(blocks.owner(row)).adopt(row);
     leases.rebuild();
     for (let slot = 0; slot < leases.slotsEnd(); slot += 1) {
-      if (leases.inUse[slot] === 1 && (leases.held[slot] as number) > 0) {
+      if (leases.inUse[slot] === 1 && (leases.held[slot] as number) > 0 && leases.lane[slot] === 0) {
         this.directory.byIndex(leases.owner[slot] as number).queueLease(slot);
       }
     }
+    for (const groupId of this.directory.groupIds()) {
+      for (const progress of this.directory.all(groupId)) progress.lanes?.requeue();
+    }
+  }
+
+  private takeLanes(changes: StateChange[]): void {
+    const { lanes } = this.tables;
+    const { dirty } = lanes;
+    lanes.dirty = [];
+    const current = ({ groupId, topicId, queueId }: QueueProgress, hash: number): Lane | undefined =>
+      this.directory.find(groupId, topicId, queueId)?.lanes?.find(hash);
+    for (const { progress, lane } of dirty) {
+      lane.dirty = false;
+      const now = current(progress, lane.hash);
+      if (now === lane && lane.hasPiece) {
+        lane.saved = true;
+        changes.push({ key: laneKey(progress, lane.hash), value: this.lane(lane) });
+      } else if (lane.saved) {
+        lane.saved = false;
+        // Another one in its place has, or will have, a piece of its own.
+        if (!now?.hasPiece) changes.push({ key: laneKey(progress, lane.hash), value: undefined });
+      }
+    }
+  }
+
+  private lane(lane: Lane): Uint8Array {
+    const out = this.begin();
+    out.whole(lane.spillFrom + 1);
+    out.whole(lane.spilled);
+    out.whole(lane.holdUntilMs);
+    const runs = new OffsetRuns();
+    for (let i = 0; i < lane.kept; i += 1) runs.push(lane.backlog?.at(i) ?? 0, 0);
+    runs.write(out);
+    return out.taken();
+  }
+
+  private loadLane(progress: QueueProgress, hash: number, from: ByteReader): void {
+    const spillFrom = from.whole() - 1;
+    const spilled = from.whole();
+    const holdUntilMs = from.whole();
+    progress.lanesFor().load(hash, OffsetRuns.read(from), spillFrom, spilled, holdUntilMs);
   }
 
   private head(progress: QueueProgress): Uint8Array {
@@ -145,7 +195,7 @@ export class Pieces {
       if (!clients.has(client)) clients.set(client, clients.size);
     }
     if (slots.length === 0) return undefined;
-    const out = this.begin();
+    const out = this.begin(pageLayout);
     out.whole(clients.size);
     for (const client of clients.keys()) out.text(client.clientId);
     out.whole(slots.length);
@@ -163,11 +213,14 @@ export class Pieces {
       out.f64(leases.handedMs[slot] as number);
       out.whole(leases.dueMs[slot] as number);
       out.u8(leases.autoRenew[slot] as number);
+      out.whole(leases.lane[slot] as number);
+      out.whole(leases.backoffMs[slot] as number);
+      out.text(leases.attempts.idOf(slot));
     }
     return out.taken();
   }
 
-  private loadPage(page: number, from: ByteReader): void {
+  private loadPage(page: number, from: ByteReader, version: number): void {
     const { leases } = this.tables;
     const clients: string[] = [];
     for (let left = from.whole(); left > 0; left -= 1) clients.push(from.text());
@@ -183,8 +236,13 @@ export class Pieces {
       const handedMs = from.f64();
       const dueMs = from.whole();
       const autoRenew = from.u8() === 1;
+      const lane = version === layout ? 0 : from.whole();
+      const backoffMs = version === layout ? 0 : from.whole();
+      const attemptId = version === layout ? '' : from.text();
       const client = leases.clientFor(groupId, clientId);
-      leases.set(slot, { epoch, position, handedMs, dueMs, autoRenew, client }, progress.index, first, last);
+      const lease = { epoch, position, handedMs, dueMs, autoRenew, client, attemptId };
+      const inLane = lane === 0 ? undefined : { hash: lane - 1, backoffMs };
+      leases.set(slot, lease, progress.index, first, last, inLane);
     }
     leases.setSaved(page, true);
   }
@@ -194,9 +252,9 @@ export class Pieces {
     return this.directory.find(groupId, topicId, queueId) ?? this.directory.create(groupId, topicId, queueId, 0);
   }
 
-  private begin(): ByteWriter {
+  private begin(version = layout): ByteWriter {
     const out = this.out.begin();
-    out.u8(layout);
+    out.u8(version);
     return out;
   }
 }
@@ -207,4 +265,8 @@ function prefix(progress: QueueProgress): string {
 
 function blockKey(progress: QueueProgress, number: number): string {
   return `${prefix(progress)}/b/${number}`;
+}
+
+function laneKey(progress: QueueProgress, hash: number): string {
+  return `${prefix(progress)}/n/${hash}`;
 }

@@ -1,4 +1,4 @@
-import type { LogPosition, QueueId, QueueOffset, RecordKind, TopicId } from '@cometmq/model';
+import type { GroupId, LogPosition, QueueId, QueueOffset, RecordKind, TopicId } from '@cometmq/model';
 
 /** What a member of a group wants, judged by the hash of a message's tag (0: no tag). */
 export interface TagMatcher {
@@ -60,4 +60,11 @@ export interface QueuedMessage {
   readonly topicId: TopicId;
   readonly queueId: QueueId;
   readonly offset: QueueOffset;
+}
+
+/** One group's progress in one queue. */
+export interface QueueOfGroup {
+  readonly groupId: GroupId;
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
 }

@@ -2,6 +2,9 @@ import type { GroupId, QueueId, TopicId } from '@cometmq/model';
 
 import { blockOffsets, DeliveryState, Mark, type BlockTable } from './block-table.js';
 import { DueHeap } from './due-heap.js';
+import type { FifoHandOutQueue, LaneHandOut } from './fifo-records.js';
+import type { Lane } from './lane-list.js';
+import { Lanes, type LaneGround } from './lanes.js';
 import { leaseGap, type LeaseTable, type NewLease } from './lease-table.js';
 import { OffsetFifo } from './offset-fifo.js';
 import type { OffsetRuns } from './offset-runs.js';
@@ -13,6 +16,24 @@ export interface Tables {
   /** Blocks that are gone and had a saved piece, until the next checkpoint. */
   readonly removed: RemovedBlock[];
   readonly dirtyHeads: QueueProgress[];
+  readonly lanes: LaneTotals;
+}
+
+/** Of all queues' lanes. */
+export interface LaneTotals {
+  /** Offsets kept in backlogs. */
+  kept: number;
+  /** Queues with lanes. */
+  queues: number;
+  /** Lanes whose piece may differ from what was saved. */
+  dirty: DirtyLane[];
+  /** Where lanes came free since this was last asked for. */
+  freed: Set<QueueProgress>;
+}
+
+export interface DirtyLane {
+  readonly progress: QueueProgress;
+  readonly lane: Lane;
 }
 
 export interface RemovedBlock {
@@ -23,11 +44,12 @@ export interface RemovedBlock {
 /**
  * How far one group is in one queue. Everything below `frontier` has been looked at; of that, what is open (held,
  * waiting or parked) stands in the block table, and all the rest is done. So `committed` needs no field of its own.
+ * In an orderly group some also waits in lanes (lanes.ts), which then say what is due; nothing is parked.
  *
  * The heap, the due list and the parked lists are soft: they find by time and tag what the blocks say, are filled by
  * folds and by `advance`, cleaned when looked at, and rebuilt after a load. An entry counts only if the block agrees.
  */
-export class QueueProgress {
+export class QueueProgress implements LaneGround {
   frontier: number;
   generation = 0;
   inFlight = 0;
@@ -35,6 +57,8 @@ export class QueueProgress {
   parkedCount = 0;
   headDirty = false;
   headSaved = false;
+  /** Of an orderly group, while anything of the queue is in flight, waits or is held. */
+  lanes: Lanes | undefined;
   private headBlock = -1;
   private tailBlock = -1;
   private heap: DueHeap | undefined;
@@ -56,11 +80,12 @@ export class QueueProgress {
 
   /** Everything below is done. */
   get committed(): number {
-    return this.headBlock < 0 ? this.frontier : this.tables.blocks.firstOpen(this.headBlock);
+    const open = this.headBlock < 0 ? this.frontier : this.tables.blocks.firstOpen(this.headBlock);
+    return this.lanes ? Math.min(open, this.lanes.oldestKept()) : open;
   }
 
   get oldestUndelivered(): number {
-    let oldest = this.frontier;
+    let oldest = Math.min(this.frontier, this.lanes?.oldestKept() ?? Infinity);
     for (const tag of this.parked?.keys() ?? []) {
       const fifo = this.parkedList(tag);
       if (fifo && fifo.at(0) < oldest) oldest = fifo.at(0);
@@ -94,12 +119,39 @@ export class QueueProgress {
     }
   }
 
+  /** As `handOut`, of an orderly group. */
+  handOutLanes(record: FifoHandOutQueue, lease: NewLease, nowMs: number): void {
+    if (record.frontier > this.frontier) this.frontier = record.frontier;
+    this.touchHead();
+    const lanes = this.orderly();
+    lanes.endHolds(nowMs);
+    for (const change of record.lanes) {
+      const lane = lanes.begin(change);
+      this.holdLane(lanes, lane, change, lease);
+      lanes.moved(lane);
+    }
+    const { passed } = record;
+    for (let run = 0; run < passed.length; run += 1) {
+      const start = passed.starts[run] as number;
+      const end = start + (passed.counts[run] as number);
+      for (let offset = start; offset < end; offset += 1) this.finish(offset);
+    }
+    this.dropIdleLanes();
+  }
+
   /** False: it was done before. */
   finish(offset: number): boolean {
     const block = this.openBlock(offset);
     if (block < 0) return false;
-    this.leave(block, offset % blockOffsets);
-    this.closeAt(block, offset % blockOffsets);
+    const index = offset % blockOffsets;
+    const { lanes } = this;
+    const lane = lanes ? this.laneAt(block, index) : -1;
+    this.leave(block, index);
+    this.closeAt(block, index);
+    if (lanes && lane >= 0) {
+      lanes.closed(lane, offset);
+      this.dropIdleLanes();
+    }
     return true;
   }
 
@@ -120,7 +172,8 @@ export class QueueProgress {
     blocks.setAt(block, index, DeliveryState.waiting, attempt, slot);
     blocks.setDueMs(block, index, visibleAtMs);
     blocks.touch(block);
-    this.queue(visibleAtMs, offset);
+    if (!this.lanes) this.queue(visibleAtMs, offset);
+    else this.laneMoved(slot);
   }
 
   /** A lease's end was moved. */
@@ -129,12 +182,18 @@ export class QueueProgress {
     const queuedMs = leases.queuedMs[slot] as number;
     leases.dueMs[slot] = dueMs;
     leases.touch(slot);
+    if (this.lanes) {
+      this.laneMoved(slot);
+      return;
+    }
     // A later end needs no new entry: the old one finds it when its time comes.
     if (queuedMs === 0 || dueMs < queuedMs) this.queueLease(slot);
   }
 
-  reset(offset: number, generation: number): void {
-    this.dropAll();
+  /** Lanes that a client may still be at work on stay with it until its lease ends. */
+  reset(offset: number, generation: number, nowMs: number): void {
+    this.lanes?.reset(nowMs, (lane) => this.heldUntilMs(lane));
+    this.dropOpen();
     this.frontier = offset;
     this.generation = generation;
     this.touchHead();
@@ -148,13 +207,21 @@ export class QueueProgress {
       if (offset >= first) break;
       this.finish(offset);
     }
+    this.lanes?.expire(first);
+    this.dropIdleLanes();
     if (first <= this.frontier) return;
     this.frontier = first;
     this.touchHead();
   }
 
-  /** Nothing is open any more. */
+  /** Nothing is open or waits any more. */
   dropAll(): void {
+    this.dropOpen();
+    this.lanes?.clear();
+    this.dropIdleLanes();
+  }
+
+  private dropOpen(): void {
     while (this.headBlock >= 0) this.finish(this.tables.blocks.firstOpen(this.headBlock));
     this.heap = undefined;
     this.due = undefined;
@@ -191,14 +258,7 @@ export class QueueProgress {
         this.queueLease(slot);
         continue;
       }
-      const last = leases.last[slot] as number;
-      for (let offset = leases.first[slot] as number; offset <= last; offset += 1) {
-        const block = this.openBlock(offset);
-        const index = offset % blockOffsets;
-        if (block < 0 || blocks.state(block, index) !== DeliveryState.held || blocks.detail(block, index) !== slot)
-          continue;
-        this.list(block, index, offset);
-      }
+      for (const offset of this.offsetsOf(slot)) this.list(this.openBlock(offset), offset % blockOffsets, offset);
     }
     const due = this.due;
     while (due && due.length > 0 && !this.isDue(due.at(0), nowMs)) {
@@ -220,7 +280,10 @@ export class QueueProgress {
   dueMsAt(block: number, index: number): number {
     const { blocks, leases } = this.tables;
     const state = blocks.state(block, index);
-    if (state === DeliveryState.held) return leases.dueMs[blocks.detail(block, index)] as number;
+    if (state === DeliveryState.held) {
+      const slot = blocks.detail(block, index);
+      return (leases.dueMs[slot] as number) + (leases.backoffMs[slot] as number);
+    }
     return state === DeliveryState.waiting ? blocks.dueMs(block, index) : Infinity;
   }
 
@@ -233,6 +296,7 @@ export class QueueProgress {
   /** The next time that something not yet in the due list becomes visible. */
   nextDueMs(): number | undefined {
     const { blocks, leases } = this.tables;
+    if (this.lanes) return this.lanes.nextDueMs();
     const heap = this.heap;
     if (!heap) return undefined;
     while (heap.size > 0) {
@@ -265,6 +329,7 @@ export class QueueProgress {
 
   /** The earliest time that anything is or was due. */
   earliestDueMs(): number | undefined {
+    if (this.lanes) return this.lanes.earliestDueMs();
     const nextMs = this.nextDueMs();
     for (let i = 0; i < (this.due?.length ?? 0); i += 1) {
       const offset = this.due?.at(i) ?? 0;
@@ -341,7 +406,11 @@ export class QueueProgress {
         leases.held[detail] = (leases.held[detail] as number) + 1;
       } else {
         this.waiting += 1;
-        this.queue(blocks.dueMs(block, index), base + index);
+        if (leases.lane[detail] === 0) this.queue(blocks.dueMs(block, index), base + index);
+      }
+      if ((leases.lane[detail] as number) > 0) {
+        const lanes = this.lanesFor();
+        lanes.opened(lanes.lane((leases.lane[detail] as number) - 1), base + index);
       }
     }
   }
@@ -361,6 +430,143 @@ export class QueueProgress {
         if (blocks.isOpen(block, index)) yield { offset: blocks.number(block) * blockOffsets + index, block, index };
       }
     }
+  }
+
+  // ---- lanes -----------------------------------------------------------------------------------------------------
+
+  isOpen(offset: number): boolean {
+    return this.openBlock(offset) >= 0;
+  }
+
+  dueMsOf(offset: number): number {
+    const block = this.openBlock(offset);
+    return block < 0 ? Infinity : this.dueMsAt(block, offset % blockOffsets);
+  }
+
+  /** The lease slot of an open offset that is held; -1: nobody holds it. */
+  heldBySlot(offset: number): number {
+    const { blocks } = this.tables;
+    const block = this.openBlock(offset);
+    const index = offset % blockOffsets;
+    return block >= 0 && blocks.state(block, index) === DeliveryState.held ? blocks.detail(block, index) : -1;
+  }
+
+  /** What is held under a lease slot, ascending. */
+  offsetsOf(slot: number): number[] {
+    const { leases } = this.tables;
+    const lane = this.lanes?.find((leases.lane[slot] as number) - 1);
+    if (lane) return lane.batch.filter((offset) => this.heldBySlot(offset) === slot);
+    const found: number[] = [];
+    const last = leases.last[slot] as number;
+    for (let offset = leases.first[slot] as number; offset <= last; offset += 1) {
+      if (this.heldBySlot(offset) === slot) found.push(offset);
+    }
+    return found;
+  }
+
+  freed(): void {
+    this.tables.lanes.freed.add(this);
+  }
+
+  laneChanged(lane: Lane): void {
+    this.tables.lanes.dirty.push({ progress: this, lane });
+  }
+
+  countKept(change: number): void {
+    this.tables.lanes.kept += change;
+  }
+
+  lanesFor(): Lanes {
+    if (this.lanes) return this.lanes;
+    this.tables.lanes.queues += 1;
+    return (this.lanes = new Lanes(this));
+  }
+
+  /** The lanes; what was handed out or parked before the group became orderly goes to the lane without a group. */
+  private orderly(): Lanes {
+    if (this.lanes) return this.lanes;
+    const lanes = this.lanesFor();
+    if (this.headBlock < 0) return lanes;
+    const { blocks, leases } = this.tables;
+    const lane = lanes.lane(0);
+    const parked: number[] = [];
+    for (const { offset, block, index } of this.openOffsets()) {
+      if (blocks.state(block, index) === DeliveryState.parked) {
+        parked.push(offset);
+        continue;
+      }
+      const slot = blocks.detail(block, index);
+      leases.lane[slot] = 1;
+      leases.touch(slot);
+      lanes.opened(lane, offset);
+    }
+    for (const offset of parked) {
+      this.finish(offset);
+      lanes.keepOld(0, offset);
+    }
+    this.heap = undefined;
+    this.due = undefined;
+    this.parked = undefined;
+    this.tagTurn = undefined;
+    lanes.moved(lane);
+    return lanes;
+  }
+
+  private holdLane(lanes: Lanes, lane: Lane, change: LaneHandOut, lease: NewLease): void {
+    const { blocks, leases } = this.tables;
+    const { handed } = change;
+    let slot = -1;
+    for (let run = 0; run < handed.length; run += 1) {
+      const start = handed.starts[run] as number;
+      const end = start + (handed.counts[run] as number);
+      const attempt = handed.values[run] as number;
+      for (let offset = start; offset < end; offset += 1) {
+        const fresh = this.openBlock(offset) < 0;
+        const block = this.enter(offset, fresh);
+        const index = offset % blockOffsets;
+        if (slot < 0) {
+          slot = leases.add(lease, this.index, offset, change);
+          leases.link(slot);
+        }
+        leases.last[slot] = offset;
+        leases.held[slot] = (leases.held[slot] as number) + 1;
+        leases.refs[slot] = (leases.refs[slot] as number) + 1;
+        this.inFlight += 1;
+        if (fresh) {
+          blocks.openAt(block, index, DeliveryState.held, attempt, slot);
+          lanes.opened(lane, offset);
+        } else blocks.setAt(block, index, DeliveryState.held, attempt, slot);
+      }
+    }
+  }
+
+  /** Until when somebody holds messages of the lane; 0: nobody does. */
+  private heldUntilMs(lane: Lane): number {
+    const { leases } = this.tables;
+    let untilMs = 0;
+    for (const offset of lane.batch) {
+      const slot = this.heldBySlot(offset);
+      if (slot >= 0) untilMs = Math.max(untilMs, leases.dueMs[slot] as number);
+    }
+    return untilMs;
+  }
+
+  /** The lane's hash; -1: it is in none. */
+  private laneAt(block: number, index: number): number {
+    const { blocks, leases } = this.tables;
+    if (blocks.state(block, index) === DeliveryState.parked) return -1;
+    return (leases.lane[blocks.detail(block, index)] as number) - 1;
+  }
+
+  private laneMoved(slot: number): void {
+    const lane = this.lanes?.find((this.tables.leases.lane[slot] as number) - 1);
+    if (lane) this.lanes?.moved(lane);
+  }
+
+  private dropIdleLanes(): void {
+    if (this.lanes?.size !== 0) return;
+    this.lanes = undefined;
+    this.tables.lanes.queues -= 1;
   }
 
   // ---- inside ----------------------------------------------------------------------------------------------------
@@ -448,12 +654,19 @@ export class QueueProgress {
     if (blocks.remove(block)) removed.push({ progress: this, number });
   }
 
-  /** Blocks are nearly always made in order, so the search from the end is short. */
+  /** Blocks are nearly always made in order, or near the oldest: the search from the nearer end is short. */
   private link(block: number): void {
     const { blocks } = this.tables;
     const number = blocks.number(block);
     let before = this.tailBlock;
-    while (before >= 0 && blocks.number(before) > number) before = blocks.prev(before);
+    if (before >= 0 && number - blocks.number(this.headBlock) < blocks.number(before) - number) {
+      before = -1;
+      let next = this.headBlock;
+      while (next >= 0 && blocks.number(next) < number) {
+        before = next;
+        next = blocks.next(next);
+      }
+    } else while (before >= 0 && blocks.number(before) > number) before = blocks.prev(before);
     const after = before < 0 ? this.headBlock : blocks.next(before);
     blocks.setPrev(block, before);
     blocks.setNext(block, after);

@@ -23,6 +23,8 @@ export function tags(...hashes: number[]): TagMatcher {
 export class MemoryQueue implements QueueSource {
   first = queueOffset(0);
   readonly tagHashes: number[] = [];
+  /** Left out: no message group. */
+  readonly groupHashes: number[] = [];
   isAway: (offset: number) => boolean = () => false;
   /** Offsets asked for. */
   asked = 0;
@@ -33,6 +35,14 @@ export class MemoryQueue implements QueueSource {
 
   send(...tagHashes: number[]): void {
     this.tagHashes.push(...tagHashes);
+  }
+
+  /** Messages of the lanes with these hashes. */
+  sendTo(...groupHashes: number[]): void {
+    for (const hash of groupHashes) {
+      this.groupHashes[this.tagHashes.length] = hash;
+      this.tagHashes.push(0);
+    }
   }
 
   entries(from: QueueOffset, max: number): QueueEntries | undefined {
@@ -46,7 +56,7 @@ export class MemoryQueue implements QueueSource {
       position: (i) => logPosition(1000 * (from + i)),
       size: () => 100,
       tagHash: (i) => this.tagHashes[from + i] ?? 0,
-      groupHash: () => 0,
+      groupHash: (i) => this.groupHashes[from + i] ?? 0,
     };
   }
 }

@@ -1,0 +1,81 @@
+// Goal: any process may die at any time; the others go on as far as they can without it, and nothing acknowledged is
+// lost. Method: each kind of process killed with -9 and started again under load, and a ledger of every answer.
+import { Clients } from '../support/clients.js';
+import { freshCluster, type Cluster } from '../support/cluster.js';
+import { Ledger } from '../support/ledger.js';
+import { until } from '../support/until.js';
+
+describe('kill -9 in a cluster', () => {
+  let cluster: Cluster & { end(): Promise<void> };
+  let ledger: Ledger;
+  const clients = [0, 1].map(
+    (proxy) =>
+      new Clients(
+        () => import('rocketmq-client-nodejs'),
+        () => ({ endpoints: cluster.proxies[proxy]?.address ?? '', tls: false, restUrl: cluster.restUrl }),
+      ),
+  );
+
+  beforeAll(async () => {
+    cluster = await freshCluster();
+    ledger = new Ledger('survivors');
+    for (const [i, made] of clients.entries()) {
+      ledger.send(await made.producer({ requestTimeout: 2_000 }), `p${i}`, 3);
+      ledger.read(await made.simple('auditors', 'survivors'));
+    }
+    await ledger.more(100, 'before anything dies');
+  });
+  afterAll(async () => {
+    await Promise.all(clients.map((made) => made.end()));
+    await cluster.end();
+  });
+
+  it('of a proxy: clients of the other go on, its own come back', async () => {
+    const [proxy] = cluster.proxies;
+    await proxy!.kill();
+    await ledger.more(100, 'through the other proxy');
+    await proxy!.start();
+    const clientsBefore = [...ledger.sent].filter((body) => body.startsWith('p0')).length;
+    await until(
+      'more sends through the proxy that was dead',
+      () => [...ledger.sent].filter((body) => body.startsWith('p0')).length > clientsBefore,
+      60_000,
+    );
+  });
+
+  it('of a name server: messages flow, and topics are made through the other', async () => {
+    const [namesrv] = cluster.namesrvs;
+    await namesrv!.kill();
+    await ledger.more(100, 'while one name server is dead');
+    await until('a topic made through the other name server', () =>
+      clients[0]!.rest('POST', '/topics', { name: 'made-meanwhile' }).then(
+        () => true,
+        () => false, // Who called the dead one finds the other on the next call.
+      ),
+    );
+    await namesrv!.start();
+    await ledger.more(100, 'with both name servers again');
+  });
+
+  it('of the broker: it comes back with all it had acknowledged', async () => {
+    const [broker] = cluster.brokers;
+    for (let kill = 0; kill < 2; kill += 1) {
+      await broker!.kill();
+      await broker!.start();
+      await ledger.more(100, `after the broker's kill ${kill + 1}`);
+    }
+  });
+
+  it('of etcd: what is known goes on', async () => {
+    await cluster.etcd.kill();
+    await ledger.more(100, 'while etcd is dead');
+    await cluster.etcd.start();
+    await clients[0]!.rest('POST', '/topics', { name: 'made-afterwards' });
+    await ledger.more(100, 'with etcd again');
+  });
+
+  it('and in the end the ledger is balanced', async () => {
+    await ledger.settle();
+    expect(ledger.progress.done).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,86 @@
+import type * as Package from 'rocketmq-client-nodejs';
+import type { MessageView, Producer, PushConsumer, SimpleConsumer } from 'rocketmq-client-nodejs';
+
+import { until } from './until.js';
+
+/** Where clients of a test connect to, and how. */
+export interface Door {
+  /** host:port of a proxy. */
+  readonly endpoints: string;
+  readonly tls: boolean;
+  /** Base URL of the REST API. */
+  readonly restUrl: string;
+}
+
+function ignore(): void {
+  // The client's own log.
+}
+const quiet = { info: ignore, warn: ignore, error: ignore, debug: ignore } as never;
+
+/** Makes clients of the official package for one test, and ends them all in the order opposite to their start. */
+export class Clients {
+  private readonly running: { shutdown(): Promise<void> }[] = [];
+
+  /** @param load the package; loaded late where what it trusts has to be set before */
+  constructor(
+    private readonly load: () => Promise<typeof Package>,
+    private readonly door: () => Door,
+  ) {}
+
+  async producer(options: { requestTimeout?: number } = {}): Promise<Producer> {
+    const { Producer: Make } = await this.load();
+    return this.begin(new Make({ ...this.common(), ...options }));
+  }
+
+  async simple(consumerGroup: string, topic: string, filter = '*', door?: Door): Promise<SimpleConsumer> {
+    const { SimpleConsumer: Make } = await this.load();
+    const subscriptions = new Map([[topic, filter]]);
+    return this.begin(new Make({ ...this.common(door), consumerGroup, subscriptions, awaitDuration: 3_000 }));
+  }
+
+  /** @param take says whether a message is done with */
+  async push(consumerGroup: string, topic: string, take: (message: MessageView) => boolean): Promise<PushConsumer> {
+    const { PushConsumer: Make, ConsumeResult } = await this.load();
+    const consume = async (message: MessageView): Promise<Package.ConsumeResult> =>
+      take(message) ? ConsumeResult.SUCCESS : ConsumeResult.FAILURE;
+    const subscriptions = new Map([[topic, '*']]);
+    return this.begin(new Make({ ...this.common(), consumerGroup, subscriptions, messageListener: { consume } }));
+  }
+
+  /** Calls the REST API. @throws Error with the answer where it is no success */
+  async rest(method: string, path: string, body: unknown): Promise<void> {
+    const answer = await fetch(`${this.door().restUrl}/api/v1${path}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  }
+
+  async end(): Promise<void> {
+    for (const client of this.running.splice(0).reverse()) await client.shutdown();
+  }
+
+  private async begin<T extends { startup(): Promise<void>; shutdown(): Promise<void> }>(client: T): Promise<T> {
+    await client.startup();
+    this.running.push(client);
+    return client;
+  }
+
+  private common(door = this.door()): { endpoints: string; namespace: string; sslEnabled: boolean; logger: never } {
+    return { endpoints: door.endpoints, namespace: '', sslEnabled: door.tls, logger: quiet };
+  }
+}
+
+/** Receives until so many have come. */
+export async function receive(from: SimpleConsumer, count: number): Promise<MessageView[]> {
+  const found: MessageView[] = [];
+  await until(`${count} messages`, async () => {
+    found.push(...(await from.receive(32, 15_000)));
+    return found.length >= count;
+  });
+  return found;
+}
+
+export const bodiesOf = (messages: readonly MessageView[]): string[] =>
+  messages.map(({ body }) => body.toString()).sort();

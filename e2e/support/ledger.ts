@@ -1,0 +1,101 @@
+import type { Producer, SimpleConsumer } from 'rocketmq-client-nodejs';
+
+import { until } from './until.js';
+
+const restMs = 50;
+/** What was handed out while its proxy or broker died comes again after this. */
+const invisibleMs = 12_000;
+
+/**
+ * Counts what must be true through every failure: a message whose send was acknowledged is delivered; one whose
+ * consumption was acknowledged is not delivered again; nothing is delivered that was never sent.
+ */
+export class Ledger {
+  /** Sends that were acknowledged. */
+  readonly sent = new Set<string>();
+  /** Messages whose consumption was acknowledged. */
+  readonly done = new Set<string>();
+  private readonly tried = new Set<string>();
+  private readonly seen = new Set<string>();
+  private readonly again: string[] = [];
+  private readonly senders: Promise<void>[] = [];
+  private readonly readers: Promise<void>[] = [];
+  private sending = true;
+  private reading = true;
+
+  constructor(private readonly topic: string) {}
+
+  /** Sends one message after the other, `workers` at a time, until `settle`. */
+  send(producer: Producer, name: string, workers: number): void {
+    const send = async (worker: number): Promise<void> => {
+      for (let i = 0; this.sending; i += 1) {
+        const body = `${name}-${worker}-${i}`;
+        this.tried.add(body);
+        try {
+          await producer.send({ topic: this.topic, body: Buffer.from(body) });
+          this.sent.add(body);
+        } catch {
+          await rest(); // Unknown: it may come or not.
+        }
+      }
+    };
+    for (let worker = 0; worker < workers; worker += 1) this.senders.push(send(worker));
+  }
+
+  /** Receives and acknowledges until `settle`. */
+  read(consumer: SimpleConsumer): void {
+    const read = async (): Promise<void> => {
+      while (this.reading) await this.readOnce(consumer).catch(rest);
+    };
+    this.readers.push(read());
+  }
+
+  /** How many sends and how many acknowledgements have been answered. */
+  get progress(): { readonly sent: number; readonly done: number } {
+    return { sent: this.sent.size, done: this.done.size };
+  }
+
+  /** Waits until so many more sends have been acknowledged. */
+  async more(count: number, why: string): Promise<void> {
+    const before = this.sent.size;
+    await until(`${count} more acknowledged sends ${why}`, () => this.sent.size >= before + count, 60_000);
+  }
+
+  /** Ends the sending, reads what is left, and throws where a promise was broken. */
+  async settle(waitMs = 60_000): Promise<void> {
+    this.sending = false;
+    await Promise.all(this.senders);
+    const missing = (): string[] => [...this.sent].filter((body) => !this.seen.has(body));
+    try {
+      await until('every acknowledged message', () => missing().length === 0, waitMs);
+    } catch (caught) {
+      const some = missing().slice(0, 5).join(', ');
+      throw new Error(`${missing().length} of ${this.sent.size} acknowledged are missing: ${some}`, { cause: caught });
+    } finally {
+      this.reading = false;
+      await Promise.all(this.readers);
+    }
+    if (this.again.length > 0) throw new Error(`delivered again after its acknowledgement: ${this.again.join(', ')}`);
+    const strange = [...this.seen].filter((body) => !this.tried.has(body));
+    if (strange.length > 0) throw new Error(`delivered and never sent: ${strange.join(', ')}`);
+  }
+
+  private async readOnce(consumer: SimpleConsumer): Promise<void> {
+    // An acknowledgement that comes after its lease has ended has no effect, and that is no fault.
+    const leaseEndMs = performance.now() + invisibleMs;
+    const messages = await consumer.receive(32, invisibleMs);
+    for (const message of messages) {
+      const body = message.body.toString();
+      this.seen.add(body);
+      if (this.done.has(body)) this.again.push(body);
+      await consumer.ack(message).then(
+        () => void (performance.now() < leaseEndMs && this.done.add(body)),
+        () => undefined, // Unknown: it may come again or not.
+      );
+    }
+  }
+}
+
+function rest(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, restMs));
+}

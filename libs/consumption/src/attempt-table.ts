@@ -1,0 +1,61 @@
+import type { GroupId } from '@cometmq/model';
+
+/**
+ * Receive attempts that were answered to members of orderly groups: a client that lost the answer asks again with the same
+ * id and gets the same messages. An attempt is known while a lease slot of it holds, or last held, anything.
+ */
+export interface Attempt {
+  readonly key: string;
+  readonly id: string;
+  /** Lease slots, in the order they were handed out. */
+  readonly slots: number[];
+}
+
+interface Holder {
+  readonly attemptId: string;
+  readonly position: number;
+  readonly client: { readonly groupId: GroupId; readonly clientId: string };
+}
+
+export class AttemptTable {
+  private readonly byKey = new Map<string, Attempt & { position: number }>();
+  private readonly bySlot: (Attempt | undefined)[] = [];
+
+  find(groupId: GroupId, clientId: string, id: string): Attempt | undefined {
+    return this.byKey.get(keyOf(groupId, clientId, id));
+  }
+
+  /** The slots of one hand-out are one attempt; those of a newer hand-out for the same id replace it. */
+  bind(slot: number, { attemptId: id, position, client }: Holder): void {
+    const key = keyOf(client.groupId, client.clientId, id);
+    let attempt = this.byKey.get(key);
+    if (attempt?.position !== position) {
+      // Loading takes slots in any order: the newest hand-out counts.
+      if (attempt && attempt.position > position) {
+        this.bySlot[slot] = { key, id, slots: [slot] };
+        return;
+      }
+      attempt = { key, id, position, slots: [] };
+      this.byKey.set(key, attempt);
+    }
+    attempt.slots.push(slot);
+    this.bySlot[slot] = attempt;
+  }
+
+  unbind(slot: number): void {
+    const attempt = this.bySlot[slot];
+    if (!attempt) return;
+    this.bySlot[slot] = undefined;
+    attempt.slots.splice(attempt.slots.indexOf(slot), 1);
+    if (attempt.slots.length === 0 && this.byKey.get(attempt.key) === attempt) this.byKey.delete(attempt.key);
+  }
+
+  /** Empty: none. */
+  idOf(slot: number): string {
+    return this.bySlot[slot]?.id ?? '';
+  }
+}
+
+function keyOf(groupId: GroupId, clientId: string, id: string): string {
+  return `${groupId}/${clientId}/${id}`;
+}

@@ -1,0 +1,499 @@
+import { RecordKind, type QueueOffset } from '@cometmq/model';
+
+import type { DueMessage, EntriesNeeded, HandedMessage, PopDecision, PopQueue, PopRequest } from './decisions.js';
+import { encodeFifoHandOut, type FifoHandOutQueue, type LaneHandOut } from './fifo-records.js';
+import type { Lane } from './lane-list.js';
+import type { Lanes } from './lanes.js';
+import { OffsetRuns } from './offset-runs.js';
+import type { QueueEntries } from './ports.js';
+import type { QueueProgress, Tables } from './queue-progress.js';
+
+/**
+ * Who gets what in an orderly group, for one request. First, whether the request repeats an attempt whose answer was
+ * lost: then it gets the same again. Else, queue by queue: lanes that are due or have come free, in turn; then what
+ * nobody has looked at, past the lanes that are busy. Nothing is changed here but the places of lanes in soft lists.
+ *
+ * Of a lane, a request gets the unacknowledged messages of its batch and what comes after them, without a gap.
+ */
+export interface LaneLimits {
+  /** Offsets in one lane's backlog; what lies beyond is looked for in the index when its turn comes. */
+  readonly laneKeptMax: number;
+  /** Offsets in the backlogs of one queue: beyond it the queue's frontier waits for lanes to come free. */
+  readonly queueKeptMax: number;
+  /** And of all queues, as long as a queue has more than one lane's worth. */
+  readonly keptMax: number;
+}
+
+/** How many entries the source is asked for at a time. */
+const entriesMax = 64;
+/** Tags of lanes set aside that may have lost their last reader, looked at in a request. */
+const orphanTagsMax = 4;
+/** Dead letters told in a request; the rest is told when these are moved. */
+const deadLettersMax = 64;
+
+export function decideFifoPop(
+  request: PopRequest,
+  progressOf: (queue: PopQueue) => QueueProgress | undefined,
+  tables: Tables,
+  limits: LaneLimits,
+  /** Nothing new is handed out. */
+  throttled: boolean,
+  /** False: only what has been looked at already. */
+  fresh: boolean,
+): PopDecision {
+  const pop = new FifoPop(request, tables, limits, throttled, fresh);
+  if (request.attemptId !== undefined && pop.repeat(request.attemptId, progressOf)) return pop.decision();
+  for (const queue of request.queues) {
+    pop.look(queue, progressOf(queue));
+    if (pop.stopped) break;
+  }
+  return pop.decision();
+}
+
+/** What becomes of one lane. */
+class Draft implements LaneHandOut {
+  readonly handed = new OffsetRuns();
+  kept = none;
+  taken = 0;
+  spillFrom: number;
+  spilled: number;
+  backoffMs = 0;
+  /** All of the lane below the place under way was handed out or is done: it may go on from there. */
+  reached = true;
+
+  constructor(
+    readonly hash: number,
+    readonly lane: Lane | undefined,
+  ) {
+    this.spillFrom = lane?.spillFrom ?? -1;
+    this.spilled = lane?.spilled ?? 0;
+  }
+
+  get changes(): boolean {
+    return (
+      this.handed.length > 0 ||
+      this.taken > 0 ||
+      this.kept.length > 0 ||
+      this.spillFrom !== (this.lane?.spillFrom ?? -1) ||
+      this.spilled !== (this.lane?.spilled ?? 0)
+    );
+  }
+
+  keep(offset: number, laneKeptMax: number): boolean {
+    if (this.spillFrom >= 0 || (this.lane?.kept ?? 0) - this.taken + this.keptCount >= laneKeptMax) {
+      if (this.spillFrom < 0) this.spillFrom = offset;
+      this.spilled += 1;
+      return false;
+    }
+    if (this.kept === none) this.kept = new OffsetRuns();
+    this.kept.push(offset, 0);
+    this.keptCount += 1;
+    return true;
+  }
+  private keptCount = 0;
+}
+
+const none = new OffsetRuns();
+
+class FifoPop {
+  /** A limit of the request was reached. */
+  stopped = false;
+  private readonly handed: HandedMessage[] = [];
+  private readonly deadLetters: DueMessage[] = [];
+  private readonly written: FifoHandOutQueue[] = [];
+  private bytes = 0;
+  private scanLeft: number;
+  private parked = 0;
+  private held = false;
+  private leftOut = false;
+  private nextDueMs = Infinity;
+  private needs: EntriesNeeded | undefined;
+  /** New offsets in backlogs, of this request. */
+  private kept = 0;
+
+  // Of the queue under way.
+  private queue: PopQueue | undefined;
+  private progress: QueueProgress | undefined;
+  private drafts = new Map<number, Draft>();
+  private passed = new OffsetRuns();
+  private entries: QueueEntries | undefined;
+
+  constructor(
+    private readonly request: PopRequest,
+    private readonly tables: Tables,
+    private readonly limits: LaneLimits,
+    private readonly throttled: boolean,
+    private readonly fresh: boolean,
+  ) {
+    this.scanLeft = request.scanMax;
+  }
+
+  // ---- an attempt again ------------------------------------------------------------------------------------------
+
+  /** True: the attempt was answered before, and what is left of it is handed out again, as the same delivery. */
+  repeat(attemptId: string, progressOf: (queue: PopQueue) => QueueProgress | undefined): boolean {
+    const { groupId, clientId, queues } = this.request;
+    const { leases } = this.tables;
+    const attempt = leases.attempts.find(groupId, clientId, attemptId);
+    if (!attempt) return false;
+    for (const queue of queues) {
+      const progress = progressOf(queue);
+      if (!progress?.lanes) continue;
+      this.begin(queue, progress);
+      for (const slot of attempt.slots) {
+        if (leases.owner[slot] !== progress.index) continue;
+        const lane = progress.lanes.find((leases.lane[slot] as number) - 1);
+        if (lane) this.repeatLane(progress, lane, slot);
+        if (this.stopped) break;
+      }
+      if (this.needs) break;
+      this.end(progress.frontier);
+      if (this.stopped) break;
+    }
+    if (this.needs) {
+      // All of it or nothing: the client takes what it is given for the whole answer.
+      this.handed.length = 0;
+      this.written.length = 0;
+      return true;
+    }
+    return this.handed.length > 0;
+  }
+
+  private repeatLane(progress: QueueProgress, lane: Lane, slot: number): void {
+    const draft = new Draft(lane.hash, lane);
+    for (const offset of lane.batch) {
+      if (!progress.isOpen(offset)) continue;
+      // Whoever gave its first message back, or changed its time, has had the answer.
+      if (progress.heldBySlot(offset) !== slot) break;
+      const index = this.entryOf(offset, entriesMax);
+      if (index < 0 || !this.hand(draft, offset, progress.attemptOf(offset), index) || this.stopped) break;
+    }
+    this.drafts.set(lane.hash, draft);
+  }
+
+  // ---- a queue ---------------------------------------------------------------------------------------------------
+
+  look(queue: PopQueue, progress: QueueProgress | undefined): void {
+    this.begin(queue, progress);
+    const lanes = progress?.lanes;
+    if (lanes) {
+      lanes.advance(this.request.nowMs);
+      this.lookWorn(lanes);
+      this.lookReady(lanes);
+      if (!this.stopped) this.takeBackOrphans(lanes);
+      const nextMs = lanes.nextDueMs();
+      if (nextMs !== undefined && nextMs < this.nextDueMs) this.nextDueMs = nextMs;
+    }
+    const before = progress?.frontier ?? queue.start;
+    this.end(this.stopped || !this.fresh ? before : this.lookFresh(Math.max(before, queue.source.first), lanes));
+  }
+
+  decision(): PopDecision {
+    const { groupId, clientId, autoRenew, attemptId = '' } = this.request;
+    const visibleAtMs = Math.ceil(this.request.visibleAtMs);
+    const queues = this.written;
+    return {
+      record:
+        queues.length === 0
+          ? undefined
+          : {
+              kind: RecordKind.fifoHandOut,
+              payload: encodeFifoHandOut({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues }),
+            },
+      handed: this.handed,
+      deadLetters: this.deadLetters,
+      parked: this.parked,
+      exhausted: !this.stopped && !this.leftOut && this.needs === undefined,
+      throttled: this.held,
+      nextDueMs: this.nextDueMs === Infinity ? undefined : this.nextDueMs,
+      needs: this.needs,
+    };
+  }
+
+  private begin(queue: PopQueue, progress: QueueProgress | undefined): void {
+    this.queue = queue;
+    this.progress = progress;
+    this.entries = undefined;
+    this.drafts = new Map<number, Draft>();
+    this.passed = new OffsetRuns();
+  }
+
+  private end(frontier: number): void {
+    const { queue, progress, passed } = this;
+    const { topicId, queueId, start } = queue as PopQueue;
+    const lanes: LaneHandOut[] = [];
+    for (const draft of this.drafts.values()) if (draft.changes) lanes.push(draft);
+    if (progress && frontier === progress.frontier && lanes.length === 0 && passed.length === 0) return;
+    passed.sort();
+    this.written.push({ topicId, queueId, start: progress ? undefined : start, frontier, passed, lanes });
+  }
+
+  // ---- lanes whose turn it is ------------------------------------------------------------------------------------
+
+  private lookReady(lanes: Lanes): void {
+    const { filter } = this.request;
+    this.serveList(lanes, lanes.ready);
+    if (lanes.aside.size === 0) return;
+    for (const tagHash of filter.all ? [...lanes.aside.keys()] : filter.hashes) {
+      const list = lanes.aside.get(tagHash);
+      if (list && !this.stopped) this.serveList(lanes, list);
+    }
+  }
+
+  private serveList(lanes: Lanes, list: { readonly head: Lane | undefined; readonly size: number }): void {
+    let lane = list.head;
+    for (let left = list.size; lane && left > 0 && !this.stopped; left -= 1) {
+      const { after } = lane;
+      if (this.mayScan()) this.serve(lanes, lane);
+      lane = after;
+    }
+  }
+
+  /** Lanes that begin with dead letters: told again until they are moved. */
+  private lookWorn(lanes: Lanes): void {
+    for (let left = lanes.worn.size; left > 0 && !this.stopped; left -= 1) {
+      const lane = lanes.worn.head as Lane;
+      if (this.leaveOut()) return;
+      lanes.worn.push(lane); // Behind the others, for the next time.
+      if (this.mayScan()) this.serve(lanes, lane);
+    }
+  }
+
+  /** Lanes set aside for a member that is gone for good, or now wants something else. */
+  private takeBackOrphans(lanes: Lanes): void {
+    for (let left = Math.min(orphanTagsMax, lanes.aside.size); left > 0 && !this.stopped; left -= 1) {
+      const tagHash = lanes.nextAside();
+      const list = tagHash === undefined || this.anyoneWants(tagHash) ? undefined : lanes.aside.get(tagHash);
+      if (list) this.serveList(lanes, list);
+    }
+  }
+
+  private serve(lanes: Lanes, lane: Lane): void {
+    const { nowMs } = this.request;
+    if (this.drafts.has(lane.hash)) return;
+    if (lanes.dueMs(lane) > nowMs) {
+      lanes.moved(lane);
+      return;
+    }
+    const draft = new Draft(lane.hash, lane);
+    draft.reached = this.serveBatch(lanes, lane, draft) && this.serveBacklog(lanes, lane, draft);
+    draft.reached &&= this.serveSpilled(lanes, lane, draft);
+    this.drafts.set(lane.hash, draft);
+  }
+
+  /** Delivered before, and not acknowledged. True: all of them are handed out or wanted by nobody. */
+  private serveBatch(lanes: Lanes, lane: Lane, draft: Draft): boolean {
+    const progress = this.progress as QueueProgress;
+    const { attemptsMax } = this.request;
+    if (lane.open === 0) return true;
+    for (const offset of lane.batch) {
+      if (!progress.isOpen(offset)) continue;
+      const attempt = progress.attemptOf(offset);
+      if (attempt >= attemptsMax) {
+        if (draft.handed.length === 0) this.deadLetter(lanes, lane, offset, attempt);
+        return false;
+      }
+      const index = this.entryOf(offset, entriesMax);
+      if (index < 0) return false;
+      const tagHash = (this.entries as QueueEntries).tagHash(index);
+      if (!this.wants(tagHash)) {
+        if (this.anyoneWants(tagHash)) return this.setAside(lanes, lane, draft, tagHash);
+        this.passed.push(offset, 0);
+      } else if (!this.hand(draft, offset, attempt + 1, index) || this.stopped) return false;
+    }
+    return true;
+  }
+
+  /** Kept for the lane's turn. True: nothing is left of it. */
+  private serveBacklog(lanes: Lanes, lane: Lane, draft: Draft): boolean {
+    const { backlog } = lane;
+    if (this.throttled && lane.waits) {
+      this.held = true;
+      return false;
+    }
+    for (let i = 0; backlog && i < backlog.length; i += 1) {
+      if (!this.mayScan()) return false;
+      const offset = backlog.at(i);
+      const index = this.entryOf(offset, entriesMax);
+      if (index < 0) return false;
+      const tagHash = (this.entries as QueueEntries).tagHash(index);
+      if (!this.wants(tagHash)) {
+        if (this.anyoneWants(tagHash)) return this.setAside(lanes, lane, draft, tagHash);
+      } else if (!this.hand(draft, offset, 1, index)) return false;
+      draft.taken += 1;
+      if (this.stopped) return false;
+    }
+    return true;
+  }
+
+  /** What did not fit the backlog, looked for in the index. True: the lane was followed up to the frontier. */
+  private serveSpilled(lanes: Lanes, lane: Lane, draft: Draft): boolean {
+    const { frontier } = this.progress as QueueProgress;
+    while (draft.spillFrom >= 0 && draft.spillFrom < frontier) {
+      const from = draft.spillFrom;
+      const entries = this.read(from, Math.min(entriesMax, frontier - from));
+      if (!entries) return false;
+      const first = Math.max(from, entries.from);
+      const end = Math.min(entries.from + entries.count, frontier);
+      for (let offset = first; offset < end; offset += 1) {
+        if (!this.mayScan()) return false;
+        const index = offset - entries.from;
+        if (entries.groupHash(index) === lane.hash) {
+          const tagHash = entries.tagHash(index);
+          if (this.wants(tagHash)) {
+            if (!this.hand(draft, offset, 1, index)) return false;
+          } else if (this.anyoneWants(tagHash)) return this.setAside(lanes, lane, draft, tagHash);
+          draft.spilled = Math.max(0, draft.spilled - 1);
+        }
+        draft.spillFrom = offset + 1;
+        if (this.stopped) return false;
+      }
+    }
+    draft.spillFrom = -1;
+    draft.spilled = 0;
+    return true;
+  }
+
+  /** The lane goes on when it is moved. */
+  private deadLetter(lanes: Lanes, lane: Lane, offset: number, attempt: number): void {
+    lanes.worn.push(lane);
+    if (this.leaveOut()) return;
+    const index = this.entryOf(offset, entriesMax);
+    if (index < 0) return;
+    const { topicId, queueId } = this.queue as PopQueue;
+    const position = (this.entries as QueueEntries).position(index);
+    this.deadLetters.push({ topicId, queueId, offset: offset as QueueOffset, position, attempt });
+  }
+
+  /** The lane's next message is for another member. */
+  private setAside(lanes: Lanes, lane: Lane, draft: Draft, tagHash: number): false {
+    if (draft.handed.length === 0) lanes.setAside(lane, tagHash); // Else found out again when its turn comes.
+    return false;
+  }
+
+  // ---- what nobody has looked at ---------------------------------------------------------------------------------
+
+  /** Answers the new frontier. */
+  private lookFresh(from: number, lanes: Lanes | undefined): number {
+    const { source } = this.queue as PopQueue;
+    let frontier = from;
+    if (this.throttled && frontier < source.next) {
+      this.held = true;
+      return frontier;
+    }
+    while (frontier < source.next) {
+      if (this.scanLeft <= 0) {
+        this.stopped = true;
+        return frontier;
+      }
+      if (this.isFull(lanes)) return frontier;
+      const max = Math.min(entriesMax, source.next - frontier, this.scanLeft);
+      const entries = this.read(frontier, max);
+      if (!entries) return frontier;
+      const first = frontier - entries.from;
+      const count = Math.min(entries.count, first + max);
+      for (let index = first; index < count; index += 1) {
+        if (!this.meet(frontier, index, entries, lanes)) return frontier;
+        this.scanLeft -= 1;
+        frontier += 1;
+        if (this.stopped) return frontier;
+      }
+    }
+    return frontier;
+  }
+
+  /** False: the message could not be taken; the frontier stays before it. */
+  private meet(offset: number, index: number, entries: QueueEntries, lanes: Lanes | undefined): boolean {
+    const tagHash = entries.tagHash(index);
+    const wanted = this.wants(tagHash);
+    if (!wanted && !this.anyoneWants(tagHash)) return true; // Done by being named nowhere.
+    const hash = entries.groupHash(index);
+    let draft = this.drafts.get(hash);
+    if (!draft) {
+      draft = new Draft(hash, lanes?.find(hash));
+      draft.reached = !lanes || lanes.isFree(hash, this.request.nowMs);
+      this.drafts.set(hash, draft);
+    }
+    if (draft.reached && wanted) return this.hand(draft, offset, 1, index);
+    if (draft.reached) this.parked += 1;
+    draft.reached = false;
+    if (draft.keep(offset, this.limits.laneKeptMax)) this.kept += 1;
+    return true;
+  }
+
+  /** So much is kept already that the frontier waits. */
+  private isFull(lanes: Lanes | undefined): boolean {
+    const { laneKeptMax, queueKeptMax, keptMax } = this.limits;
+    const kept = (lanes?.kept ?? 0) + this.kept;
+    return kept >= queueKeptMax || (kept > laneKeptMax && this.tables.lanes.kept + this.kept >= keptMax);
+  }
+
+  // ---- inside ----------------------------------------------------------------------------------------------------
+
+  /** False: it was not taken, as it was too large for this answer. */
+  private hand(draft: Draft, offset: number, attempt: number, index: number): boolean {
+    const { messagesMax, bytesMax, autoRenew, orderly } = this.request;
+    const { topicId, queueId } = this.queue as PopQueue;
+    const entries = this.entries as QueueEntries;
+    const size = entries.size(index);
+    if (this.handed.length > 0 && this.bytes + size > bytesMax) {
+      this.stopped = true;
+      return false;
+    }
+    this.bytes += size;
+    this.handed.push({
+      topicId,
+      queueId,
+      offset: offset as QueueOffset,
+      position: entries.position(index),
+      size,
+      tagHash: entries.tagHash(index),
+      attempt,
+      generation: this.progress?.generation ?? 0,
+    });
+    if (draft.handed.length === 0 && autoRenew) draft.backoffMs = Math.ceil(orderly?.backoffMs(attempt) ?? 0);
+    draft.handed.push(offset, attempt);
+    if (this.handed.length >= messagesMax) this.stopped = true;
+    return true;
+  }
+
+  private wants(tagHash: number): boolean {
+    const { filter } = this.request;
+    return filter.all || filter.wants(tagHash);
+  }
+
+  private anyoneWants(tagHash: number): boolean {
+    for (const filter of this.request.groupFilters) if (filter.all || filter.wants(tagHash)) return true;
+    return false;
+  }
+
+  private leaveOut(): boolean {
+    if (this.deadLetters.length < deadLettersMax) return false;
+    this.leftOut = true;
+    return true;
+  }
+
+  /** Where in `entries` the offset stands; -1: not in memory, or not kept any more. */
+  private entryOf(offset: number, ahead: number): number {
+    const known = this.entries;
+    if (known && offset >= known.from && offset < known.from + known.count) return offset - known.from;
+    const { source } = this.queue as PopQueue;
+    if (offset < source.first || offset >= source.next) return -1;
+    const entries = this.read(offset, Math.min(ahead, source.next - offset));
+    return entries ? offset - entries.from : -1;
+  }
+
+  private read(from: number, max: number): QueueEntries | undefined {
+    const { topicId, queueId, source } = this.queue as PopQueue;
+    const entries = source.entries(from as QueueOffset, max);
+    if (entries) this.entries = entries;
+    else this.needs ??= { topicId, queueId, from: from as QueueOffset, count: max };
+    return entries;
+  }
+
+  private mayScan(): boolean {
+    if (this.scanLeft <= 0) this.stopped = true;
+    this.scanLeft -= 1;
+    return !this.stopped;
+  }
+}
