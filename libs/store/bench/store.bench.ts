@@ -48,7 +48,7 @@ export function benchFold(messages: number, queues: number): number {
     const offset = Math.floor(i / queues);
     index.add(topic, queue, offset, position, 1100, 7, 0, i >>> 5);
     index.addKeys(topic, envelope);
-    directory.advance(topic, queue, offset, position);
+    directory.advance(topic, queue, offset, position, 1100);
     sizes.grow(topic, 1100);
   }
   const used = process.cpuUsage(cpu);
