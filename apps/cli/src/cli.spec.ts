@@ -120,6 +120,8 @@ describe('consumer groups', () => {
       queueNext: queueOffset(9),
       inFlight: 2,
       ready: 0,
+      blocked: 0,
+      lanes: 0,
     };
     const member = { ...someTraits, clientId: 'c1', groupId: group!.id, subscriptions: [] };
     fixture.brokers.groups.set(group!.id, { queues: [queue], members: [member] });

@@ -35,7 +35,7 @@ function* groupSamples(broker: BrokerService, directory: Directory, groupId: Gro
     const sum = byTopic.get(figures.topicId) ?? { lag: 0, inFlight: 0, ready: 0 };
     sum.inFlight += figures.inFlight;
     sum.ready += fresh + figures.parked;
-    sum.lag += fresh + figures.parked + figures.inFlight;
+    sum.lag += fresh + figures.parked + figures.blocked + figures.inFlight;
     byTopic.set(figures.topicId, sum);
   }
   for (const [topicId, { lag, inFlight, ready }] of byTopic) {

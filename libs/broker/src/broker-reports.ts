@@ -48,6 +48,8 @@ export class BrokerReports implements BrokerAdmin {
         queueNext: bounds.committed,
         inFlight: figures.inFlight,
         ready: fresh + figures.parked,
+        blocked: figures.blocked,
+        lanes: figures.lanes,
       };
     });
     return Promise.resolve({ queues, members: sessions.of(groupId) });

@@ -27,6 +27,7 @@ import type {
   SessionReport,
 } from '@cometmq/client';
 import { GroupsView } from '@cometmq/consumption';
+import type { GroupId } from '@cometmq/model';
 import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
 import { MessageStore, type CheckpointStore, type Disk } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -274,6 +275,7 @@ export class BrokerService implements BrokerLink, Part {
     this.guard(done, () => {
       this.sessions.gone(groupId, clientId);
       this.producers.gone(clientId);
+      this.takeLeave(reign, groupId, clientId);
       this.release(reign, groupId, clientId);
       done(undefined, undefined);
     });
@@ -283,7 +285,7 @@ export class BrokerService implements BrokerLink, Part {
     const { store, groups, sessions, options } = this;
     const { naming, directory, clock, log } = options;
     const logClock = new LogClock(clock, store.lastTimestampMs);
-    const deadLetters = new DeadLetters(store, groups, naming, directory, logClock, log);
+    const deadLetters = new DeadLetters(store, groups, naming, directory, logClock, log, () => deliveries.lanesFreed());
     const deliveries = new Deliveries({
       store,
       groups,
@@ -329,12 +331,22 @@ export class BrokerService implements BrokerLink, Part {
     }
     const nowMs = reign.logClock.nowMs();
     const lives = sessions.settled(monotonicMs)
-      ? (groupId: Parameters<MemberSessions['lives']>[0], clientId: string) => sessions.lives(groupId, clientId)
+      ? (groupId: GroupId, clientId: string) => sessions.lives(groupId, clientId)
       : () => true; // Who has not been heard of yet may be about to come back.
     for (const { kind, payload } of this.groups.decideRenewals(nowMs, lives)) store.append(kind, nowMs, payload);
   }
 
-  private release(reign: Reign, groupId: Parameters<MemberSessions['lives']>[0], clientId: string): void {
+  /** A member that says good-bye did not fail: the lanes it holds need no rest. */
+  private takeLeave(reign: Reign, groupId: GroupId, clientId: string): void {
+    const nowMs = reign.logClock.nowMs();
+    const record = this.groups.decideLeave(groupId, clientId, nowMs);
+    if (!record) return;
+    const topics = new Set(this.groups.heldBy(groupId, clientId).map(({ topicId }) => topicId));
+    this.store.append(record.kind, nowMs, record.payload);
+    for (const topicId of topics) reign.deliveries.changed(groupId, topicId);
+  }
+
+  private release(reign: Reign, groupId: GroupId, clientId: string): void {
     const nowMs = reign.logClock.nowMs();
     const topics = new Set(this.groups.heldBy(groupId, clientId).map(({ topicId }) => topicId));
     const record = this.groups.decideClientGone(groupId, clientId, nowMs);

@@ -38,6 +38,8 @@ export class DeadLetters {
     private readonly directory: Directory,
     private readonly logClock: LogClock,
     private readonly log: Logger,
+    /** After messages are done: others may have waited for it. */
+    private readonly onMoved: () => void,
   ) {}
 
   /** Messages that were delivered as often as allowed. Comes back at once; what fails is found again by a later poll. */
@@ -69,6 +71,7 @@ export class DeadLetters {
     const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
     this.store.append(kind, this.logClock.nowMs(), payload);
     this.count(group, message.topicId);
+    this.onMoved();
   }
 
   private async forwardOne(group: ConsumerGroup, receipt: Receipt, done: Done<void>): Promise<void> {
@@ -88,6 +91,7 @@ export class DeadLetters {
     refer();
     const { end } = this.store.append(record.kind, this.logClock.nowMs(), record.payload);
     this.count(group, receipt.topicId);
+    this.onMoved();
     this.store.whenCommitted(end, (error) => done(error, undefined));
   }
 

@@ -2,6 +2,7 @@ import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@co
 import type { GroupsView, HandedMessage, PopDecision, PopQueue, QueueEntries, QueueSource } from '@cometmq/consumption';
 import {
   queueId as toQueueId,
+  RecordKind,
   type ConsumerGroup,
   type GroupId,
   type LogPosition,
@@ -12,19 +13,22 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
-import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { MessageStore, Placed, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { DeadLetters } from './dead-letters.js';
 import { filterKey, type GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
 import type { MemberSessions } from './member-sessions.js';
+import { Orderly } from './orderly.js';
 import { PriorityShare } from './priority-share.js';
 import { metadataWaitMs } from './sends.js';
 import { WaitingPolls, type WaitingPoll } from './waiting-polls.js';
 
 /** Messages that one decision looks at, at most; a poll that got nothing goes on at once where it stopped. */
 const scanMax = 4096;
+/** A poll of an orderly group that found only busy lanes so often lets others go first. */
+const lookedAwayMax = 4;
 
 export interface DeliveryParts {
   readonly store: MessageStore;
@@ -43,7 +47,7 @@ export interface DeliveryParts {
 /**
  * Hands messages out. A poll takes what is there; one that finds nothing waits until a message arrives, one becomes
  * visible again, or its time has passed. What a poll was given is in the log before the poll is answered; the answer
- * does not wait for the disk (the worst a crash can do is a second delivery).
+ * does not wait for the disk (the worst a crash can do is a second delivery), but in orderly groups it does.
  */
 export class Deliveries {
   private readonly polls: WaitingPolls;
@@ -52,6 +56,7 @@ export class Deliveries {
   private readonly sources = new Map<string, StoreSource>();
   private readonly starts = new Map<string, QueueOffset>();
   private readonly throttled = new Set<GroupId>();
+  private readonly orderly: Orderly;
   private readonly priorityShare = new PriorityShare();
   private arrivals = new Map<TopicId, Set<QueueId>>();
   private turn = 0;
@@ -59,6 +64,7 @@ export class Deliveries {
 
   constructor(private readonly parts: DeliveryParts) {
     this.polls = new WaitingPolls(parts.pollsMax);
+    this.orderly = new Orderly(parts.groups);
     parts.store.onArrival((topicId, queueId) => this.arrived(topicId, queueId));
   }
 
@@ -87,6 +93,13 @@ export class Deliveries {
     };
   }
 
+  /** Messages are done: lanes of orderly groups may have come free. */
+  lanesFreed(): void {
+    this.orderly.whereFreed((groupId, topicId, queues) => {
+      if (!this.stopping && this.polls.of(groupId, topicId)) this.serve(groupId, topicId, queues);
+    });
+  }
+
   /** Something changed for the group: a lease was given up, a visible time set. */
   changed(groupId: GroupId, topicId: TopicId): void {
     if (this.polls.of(groupId, topicId)) this.serve(groupId, topicId, undefined);
@@ -94,6 +107,7 @@ export class Deliveries {
 
   /** After acknowledgements: groups that had too much in flight may go on. */
   acknowledged(): void {
+    this.lanesFreed();
     if (this.throttled.size === 0) return;
     const groups = new Set(this.throttled);
     this.throttled.clear();
@@ -176,7 +190,7 @@ export class Deliveries {
     const topic = this.parts.directory.topicById(call.topicId);
     if (!group || !topic) return false;
     const byPriority = (poll.byPriority ??= this.priorityShare.next(group, topic));
-    for (;;) {
+    for (let lookedAway = 0; ; lookedAway += 1) {
       const queues = byPriority
         ? this.queues(group, topic, topic.readQueues - 1, -1, among)
         : this.queues(group, topic, this.firstQueue(topic, call.queueId), 1, among);
@@ -187,7 +201,10 @@ export class Deliveries {
       if (decision.throttled) this.throttled.add(group.id);
       if (!this.take(poll, decision, nowMs)) {
         if (decision.needs) this.load(group.id, decision.needs.topicId, decision.needs.queueId, decision.needs.from);
-        else if (!decision.exhausted && !decision.throttled && decision.record) continue;
+        else if (!decision.exhausted && !decision.throttled && decision.record) {
+          if (!group.fifo || lookedAway < lookedAwayMax) continue;
+          this.parts.clock.after(0, () => this.changed(group.id, topic.id));
+        }
         return false;
       }
       return true;
@@ -209,6 +226,7 @@ export class Deliveries {
         clientId: call.clientId,
         autoRenew: call.autoRenew,
         attemptId: call.attemptId,
+        orderly: this.orderly.request(group),
         nowMs,
         visibleAtMs: nowMs + call.invisibleMs,
         messagesMax: call.messagesMax,
@@ -229,9 +247,9 @@ export class Deliveries {
   /** Writes what was decided and answers the poll, if it got anything. */
   private take(poll: WaitingPoll, decision: PopDecision, nowMs: number): boolean {
     if (!decision.record) return false;
-    let position: LogPosition;
+    let placed: Placed;
     try {
-      position = this.parts.store.append(decision.record.kind, nowMs, decision.record.payload).position;
+      placed = this.parts.store.append(decision.record.kind, nowMs, decision.record.payload);
     } catch (caught) {
       // The log is behind or full. The poll waits on; nothing was handed out.
       this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a hand-out had to wait');
@@ -240,7 +258,14 @@ export class Deliveries {
     if (decision.parked > 0) queueMicrotask(() => this.changed(poll.call.groupId, poll.call.topicId));
     if (decision.handed.length === 0) return false;
     this.polls.remove(poll);
-    this.answer(poll, decision.handed, position);
+    if (decision.record.kind === RecordKind.handOut) this.answer(poll, decision.handed, placed.position);
+    else {
+      // Else a crash could forget who holds a lane, and the next one be given it too.
+      this.parts.store.whenCommitted(placed.end, (error) => {
+        if (error) this.finish(poll, error);
+        else this.answer(poll, decision.handed, placed.position);
+      });
+    }
     return true;
   }
 

@@ -71,9 +71,9 @@ export class FakeNaming implements Naming {
     const group: ConsumerGroup = {
       name: groupName(draft.name),
       id: groupId((this.ids += 1)),
-      fifo: false,
+      fifo: draft.fifo ?? false,
       attemptsMax: draft.attemptsMax ?? defaultAttemptsMax,
-      retryPolicy: defaultRetryPolicy,
+      retryPolicy: draft.retryPolicy ?? defaultRetryPolicy,
       start: draft.start ?? { at: 'auto' },
       ...(draft.priorityFactor !== undefined && { priorityFactor: draft.priorityFactor }),
       ...(draft.lite && {

@@ -54,6 +54,10 @@ export interface GroupQueueState {
   readonly inFlight: number;
   /** May be handed out now. */
   readonly ready: number;
+  /** In an orderly group: looked at, and kept until their message group's turn comes. */
+  readonly blocked: number;
+  /** In an orderly group: message groups that are busy. */
+  readonly lanes: number;
 }
 
 export interface TopicState {

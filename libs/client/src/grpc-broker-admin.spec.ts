@@ -25,7 +25,18 @@ const figures = {
   sessions: 4,
 };
 const groupQueue = {
-  ...{ topicId: 5, queueId: 1, committed: 10, frontier: 12, queueFirst: 1, queueNext: 20, inFlight: 2, ready: 1 },
+  ...{
+    topicId: 5,
+    queueId: 1,
+    committed: 10,
+    frontier: 12,
+    queueFirst: 1,
+    queueNext: 20,
+    inFlight: 2,
+    ready: 1,
+    blocked: 3,
+    lanes: 2,
+  },
 };
 const session = {
   ...someTraits,

@@ -1,12 +1,4 @@
-import {
-  eachLiteQueueGone,
-  RecordKind,
-  type GroupId,
-  type QueueId,
-  type QueueOffset,
-  type Receipt,
-  type TopicId,
-} from '@cometmq/model';
+import { RecordKind, type GroupId, type QueueId, type QueueOffset, type Receipt, type TopicId } from '@cometmq/model';
 
 import { BlockTable, blockOffsets, DeliveryState } from './block-table.js';
 import type {
@@ -86,7 +78,6 @@ export class GroupsView {
     RecordKind.groupDeleted,
     RecordKind.expiry,
     RecordKind.topicDeleted,
-    RecordKind.liteTopicsDeleted,
   ]);
   private tables: Tables = freshTables();
   private directory = new ProgressDirectory(this.tables);
@@ -145,8 +136,6 @@ export class GroupsView {
         return this.directory.dropGroup(decodeGroupDeleted(record.payload));
       case RecordKind.topicDeleted:
         return this.directory.dropTopic(viewOf(record.payload).getUint32(0, true) as TopicId);
-      case RecordKind.liteTopicsDeleted:
-        return eachLiteQueueGone(record.payload, ({ topicId, queueId }) => this.directory.dropQueue(topicId, queueId));
       case RecordKind.expiry:
         return this.foldExpiry(record.payload);
       default: // Not ours: no change.
@@ -278,6 +267,24 @@ export class GroupsView {
       return { kind: RecordKind.changeClientLeases, payload: encodeClientLeases(change) };
     }
     return undefined;
+  }
+
+  /** The lanes that the client of an orderly group holds are due at once. Undefined: it holds none. */
+  decideLeave(groupId: GroupId, clientId: string, nowMs: number): DecidedRecord | undefined {
+    this.pieces.settle();
+    const { leases } = this.tables;
+    const sections = new Sections();
+    const client = leases.findClient(groupId, clientId);
+    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
+      if (leases.lane[slot] === 0) continue;
+      const progress = this.directory.byIndex(leases.owner[slot] as number);
+      const [epoch, position] = [leases.epoch[slot] as number, leases.position[slot] as number];
+      for (const offset of progress.offsetsOf(slot)) {
+        sections.add(groupId, progress.topicId, progress.queueId, epoch, position, nowMs, offset);
+      }
+    }
+    if (sections.list.length === 0) return undefined;
+    return { kind: RecordKind.changeInvisible, payload: encodeLeased(sections.list) };
   }
 
   /** The group goes on at `offset`; receipts from before have no effect any more. */

@@ -44,7 +44,9 @@ export class FrontDoor {
   readonly streams = new Set<CommandStream>();
   readonly counters = new MessagingCounters();
   /** Sends under way, and the bytes of their requests. */
-  readonly sends = { inFlight: 0, bytes: 0 };
+  readonly sends = { inFlight: 0, bytes: 0, arrivals: 0 };
+  /** Requests that wait for their topic to be known or made, by its name: those that come later stay behind them. */
+  readonly firstUses = new Map<string, Promise<unknown>>();
   /** Acknowledgements, changes of leases and the like under way. */
   calls = 0;
   /** Errors of receives that are held back for a moment. */

@@ -3,12 +3,18 @@
  * are tried again whenever the directory changes and every few milliseconds, until shortly before their deadline.
  *
  * How many wait is bounded by whoever parks: each parked call counts as in flight.
+ *
+ * Sends of one message group keep their order: whoever comes while an earlier one is parked parks behind it.
  */
 import type { Clock, Timer } from '@cometmq/shared';
 
 export interface Parked {
   /** Monotonic time after which it is too late to try. */
   readonly giveUpMs: number;
+  /** Whose order is kept among themselves; left out: it does not matter. */
+  readonly lane?: string | undefined;
+  /** Counts up; 0 where there is no lane. */
+  readonly arrival?: number;
   /** May park itself again. */
   retry(): void;
   giveUp(): void;
@@ -18,6 +24,8 @@ const retryMs = 50;
 
 export class Parking {
   private waiting: Parked[] = [];
+  private readonly lanes = new Set<string>();
+  private ordered = false;
   private timer: Timer | undefined;
   private soon: Timer | undefined;
 
@@ -27,8 +35,17 @@ export class Parking {
     return this.waiting.length;
   }
 
+  /** An earlier call of the lane is parked. */
+  holds(lane: string): boolean {
+    return this.lanes.size > 0 && this.lanes.has(lane);
+  }
+
   park(call: Parked): void {
     this.waiting.push(call);
+    if (call.lane !== undefined) {
+      this.lanes.add(call.lane);
+      this.ordered = true;
+    }
     this.timer ??= this.clock.after(retryMs, () => {
       this.timer = undefined;
       this.tryAll();
@@ -47,6 +64,10 @@ export class Parking {
   private tryAll(): void {
     const calls = this.waiting;
     this.waiting = [];
+    this.lanes.clear(); // Whoever parks again holds those behind it.
+    // They failed in any order.
+    if (this.ordered) calls.sort((one, other) => (one.arrival ?? 0) - (other.arrival ?? 0));
+    this.ordered = false;
     const nowMs = this.clock.monotonicMs();
     for (const call of calls) {
       if (nowMs >= call.giveUpMs) call.giveUp();

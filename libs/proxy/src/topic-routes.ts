@@ -3,8 +3,10 @@
  * A route is built at first use and forgotten when the directory changes below it.
  */
 import type { BrokerLink, BrokerLinks, Directory, DirectoryUpdate } from '@cometmq/client';
-import { type QueueId, type Topic, queueId } from '@cometmq/model';
+import { type QueueId, type Topic, hashText, queueId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
+
+import { queueOfGroup, setOfGroup } from './group-queue.js';
 
 export class TopicRoute {
   private turn: number;
@@ -13,12 +15,16 @@ export class TopicRoute {
     readonly topic: Topic,
     /** Names of the broker sets that take messages, in a stable order. */
     private readonly sets: readonly string[],
+    /** Names of all broker sets: a message group stays with its set while that takes nothing. */
+    private readonly allSets: readonly string[],
     start: number,
   ) {
     this.turn = start;
+    this.setHashes = allSets.map(hashText);
   }
+  private readonly setHashes: readonly number[];
 
-  /** The queue of the last `next`. */
+  /** The queue of the last `next` or `ofGroup`. */
   queueId: QueueId = queueId(0);
 
   /**
@@ -27,9 +33,7 @@ export class TopicRoute {
    */
   next(links: BrokerLinks): BrokerLink {
     const { topic, sets } = this;
-    if (topic.writeQueues < 1 || topic.permission === 'read' || topic.permission === 'none') {
-      throw new MqError('FORBIDDEN', `topic "${topic.name}" has no writable queue`);
-    }
+    this.checkWritable();
     for (let tries = sets.length; tries > 0; tries -= 1) {
       const turn = this.turn;
       this.turn = (turn + 1) % (sets.length * topic.writeQueues);
@@ -39,6 +43,25 @@ export class TopicRoute {
       return link;
     }
     throw new MqError('UNAVAILABLE', 'no broker takes new messages at the moment');
+  }
+
+  /**
+   * The broker set of a message group, always the same; its queue is in `queueId`.
+   * @throws MqError FORBIDDEN when the topic takes no messages, UNAVAILABLE while nobody leads it
+   */
+  ofGroup(groupHash: number, links: BrokerLinks): BrokerLink {
+    this.checkWritable();
+    const set = this.allSets[setOfGroup(groupHash, this.setHashes)];
+    const link = set === undefined ? undefined : links.link(set);
+    if (!link) throw new MqError('UNAVAILABLE', "no broker takes the message group's messages at the moment");
+    this.queueId = queueId(queueOfGroup(groupHash, this.topic.writeQueues));
+    return link;
+  }
+
+  private checkWritable(): void {
+    const { name, writeQueues, permission } = this.topic;
+    if (writeQueues >= 1 && permission !== 'read' && permission !== 'none') return;
+    throw new MqError('FORBIDDEN', `topic "${name}" has no writable queue`);
   }
 
   get setCount(): number {
@@ -63,11 +86,16 @@ export class TopicRoutes {
   /** Takes a topic that the directory may not have heard of yet. */
   put(topic: Topic): TopicRoute {
     const sets: string[] = [];
-    for (const set of this.directory.brokerSets()) if (set.leader !== undefined && set.writable) sets.push(set.name);
+    const allSets: string[] = [];
+    for (const set of this.directory.brokerSets()) {
+      allSets.push(set.name);
+      if (set.leader !== undefined && set.writable) sets.push(set.name);
+    }
     sets.sort();
+    allSets.sort();
     this.made += 1; // Not every route shall start with the same queue.
     const slots = Math.max(1, sets.length * Math.max(1, topic.writeQueues));
-    const route = new TopicRoute(topic, sets, this.made % slots);
+    const route = new TopicRoute(topic, sets, allSets, this.made % slots);
     this.routes.set(topic.name, route);
     return route;
   }

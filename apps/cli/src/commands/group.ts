@@ -36,6 +36,8 @@ const reportView: View<GroupReport> = {
     { title: 'LAG', value: ({ lag }) => lag },
     { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight },
     { title: 'READY', value: ({ ready }) => ready },
+    { title: 'BLOCKED', wide: true, value: ({ blocked }) => blocked },
+    { title: 'LANES', wide: true, value: ({ lanes }) => lanes },
     { title: 'MEMBERS', value: ({ members }) => members.length },
   ],
 };
@@ -51,6 +53,8 @@ const queueView: View<GroupReport['queues'][number]> = {
     { title: 'LAG', value: ({ lag }) => lag },
     { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight },
     { title: 'READY', value: ({ ready }) => ready },
+    { title: 'BLOCKED', wide: true, value: ({ blocked }) => blocked },
+    { title: 'LANES', wide: true, value: ({ lanes }) => lanes },
     { title: 'FRONTIER', wide: true, value: ({ frontier }) => frontier },
     { title: 'MIN', wide: true, value: ({ minOffset }) => minOffset },
   ],
@@ -119,7 +123,7 @@ function withSettings(command: Command): Command {
     .option('--attempts <n>', 'deliveries before the dead-letter topic', wholeNumber(1, 1000))
     .option('--start <where>', 'where to begin in a new queue: auto, first, end or @time', startOf)
     .option('--retry <durations>', 'waits after failed deliveries, as 1s,5s,30s; the last goes on', retryOf)
-    .addOption(new Option('--fifo', 'consume in order (not served yet)'))
+    .addOption(new Option('--fifo', 'consume in order within each message group'))
     .addOption(new Option('--no-fifo', 'consume in any order').hideHelp());
 }
 

@@ -294,7 +294,15 @@ describe('consumer groups', () => {
   it('are described with their progress, lag and members', async () => {
     const topic = await naming.createTopic({ name: 'orders' });
     const group = await naming.createGroup({ name: 'billing' });
-    const queue = { topicId: topic.id, queueFirst: queueOffset(10), queueNext: queueOffset(30), inFlight: 2, ready: 1 };
+    const queue = {
+      topicId: topic.id,
+      queueFirst: queueOffset(10),
+      queueNext: queueOffset(30),
+      inFlight: 2,
+      ready: 1,
+      blocked: 3,
+      lanes: 2,
+    };
     brokers.groups.set(group.id, {
       queues: [
         { ...queue, queueId: queueId(1), committed: queueOffset(20), frontier: queueOffset(25) },

@@ -26,7 +26,7 @@ export const messageTypes: readonly MessageTypeName[] = [
 export const permissions: readonly Permission[] = ['readWrite', 'read', 'write', 'none'];
 
 /** What this release stores but does not serve yet. */
-export const notServedYet: readonly MessageTypeName[] = ['fifo', 'delay', 'transaction', 'lite'];
+export const notServedYet: readonly MessageTypeName[] = ['delay', 'transaction', 'lite'];
 
 export const ref = (name: string): Schema => ({ $ref: `${name}#` });
 
@@ -118,7 +118,7 @@ const groupStart: Schema = {
 };
 
 const groupSettings = {
-  fifo: switchOf('Consume in order within each message group. Can be set, but is not served by this release.'),
+  fifo: switchOf('Consume in order within each message group: one batch of it is in flight at a time.'),
   attemptsMax: {
     type: 'integer',
     minimum: 1,
@@ -246,6 +246,8 @@ export const schemas: Readonly<Record<string, Schema>> = {
       lag: described(whole, 'Messages not done yet.'),
       inFlight: described(whole, 'Messages handed out and not acknowledged yet.'),
       ready: described(whole, 'Messages that may be handed out now.'),
+      blocked: described(whole, "In a FIFO group: messages kept until their message group's turn comes."),
+      lanes: described(whole, 'In a FIFO group: message groups that are busy.'),
       queues: arrayOf(
         object(
           {
@@ -259,6 +261,8 @@ export const schemas: Readonly<Record<string, Schema>> = {
             lag: whole,
             inFlight: whole,
             ready: whole,
+            blocked: whole,
+            lanes: whole,
           },
           'all',
         ),

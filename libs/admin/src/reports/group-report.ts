@@ -18,6 +18,10 @@ export interface GroupReport extends GroupView {
   readonly lag: number;
   readonly inFlight: number;
   readonly ready: number;
+  /** Of an orderly group: messages kept until their message group's turn comes. */
+  readonly blocked: number;
+  /** Of an orderly group: message groups that are busy. */
+  readonly lanes: number;
   readonly queues: readonly {
     readonly brokerSet: string;
     readonly topic: string;
@@ -29,6 +33,8 @@ export interface GroupReport extends GroupView {
     readonly lag: number;
     readonly inFlight: number;
     readonly ready: number;
+    readonly blocked: number;
+    readonly lanes: number;
   }[];
   readonly members: readonly MemberView[];
   readonly missing: readonly Missing[];
@@ -65,16 +71,20 @@ export function groupReport(
         lag: Math.max(0, queue.queueNext - Math.max(queue.committed, queue.queueFirst)),
         inFlight: queue.inFlight,
         ready: queue.ready,
+        blocked: queue.blocked,
+        lanes: queue.lanes,
       })),
     )
     .sort((a, b) => order(a.topic, b.topic) || order(a.brokerSet, b.brokerSet) || a.queueId - b.queueId);
-  const sum = (figure: 'lag' | 'inFlight' | 'ready'): number =>
+  const sum = (figure: 'lag' | 'inFlight' | 'ready' | 'blocked' | 'lanes'): number =>
     queues.reduce((total, queue) => total + queue[figure], 0);
   return {
     ...groupView(group),
     lag: sum('lag'),
     inFlight: sum('inFlight'),
     ready: sum('ready'),
+    blocked: sum('blocked'),
+    lanes: sum('lanes'),
     queues,
     members: membersOf(answers, nameOf),
     missing,

@@ -275,18 +275,15 @@ it('forgets a refusal that nobody waits for', () => {
   expect(call.items).toEqual([]);
 });
 
-it('refuses strangers, garbage, orderly groups and write-only topics', async () => {
+it('refuses strangers, garbage and write-only topics', async () => {
   const stranger = receive({}, { clientId: '' });
   const garbage = door.call('ReceiveMessage', Buffer.from([0x0a, 0x7f]), { timeoutMs: 5_000 });
-  door.naming.group('ordered', { fifo: true });
-  const orderly = receive({ group: { name: 'ordered' } });
   door.naming.topic('inbox', { permission: 'write' });
   const blind = receive({ messageQueue: { topic: { name: 'inbox' } } });
   door.clock.advance(1_001);
-  expect([stranger, garbage, orderly, blind].map((call) => hear(call).status?.code)).toEqual([
+  expect([stranger, garbage, blind].map((call) => hear(call).status?.code)).toEqual([
     Code.CLIENT_ID_REQUIRED,
     Code.BAD_REQUEST,
-    Code.UNSUPPORTED,
     Code.FORBIDDEN,
   ]);
 });

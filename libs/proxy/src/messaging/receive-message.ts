@@ -105,9 +105,6 @@ function poll(
   if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
     throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
   }
-  if (group.fifo && !door.parts.features.fifoGroups) {
-    throw new MqError('UNSUPPORTED', `consumer group "${group.name}" is orderly; FIFO is not served by this release`);
-  }
   remember(door, clientId, wanted, call);
   new Poll(door, stream, clientId, wanted, group, topic, endMs).start();
 }
@@ -315,9 +312,14 @@ class Poll implements WaitingPoll {
     else this.waitFor(sets);
   }
 
-  /** Broker sets that have a leader, the named one first. */
+  /**
+   * Broker sets that have a leader, the named one first. In an orderly group an attempt goes to the named one only: if it
+   * comes again, that set has to know it.
+   */
   private sets(): string[] {
     const { directory, links } = this.door.parts;
+    const { attemptId = '', broker } = this.wanted;
+    if (this.group.fifo && attemptId !== '' && directory.brokerSet(broker)) return links.link(broker) ? [broker] : [];
     const sets: string[] = [];
     for (const { name } of directory.brokerSets()) if (links.link(name)) sets.push(name);
     if (sets.length > 1) {

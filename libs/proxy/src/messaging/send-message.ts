@@ -4,7 +4,7 @@
  * Each message of a request is checked, stored and answered on its own. The queue is chosen here: what the client
  * chose was only a hint which node to ask. A send that nobody can take for the moment waits in this proxy.
  */
-import type { SendCall, SendResult } from '@cometmq/client';
+import type { BrokerLink, SendCall, SendResult } from '@cometmq/client';
 import {
   MessageType,
   type QueueId,
@@ -78,6 +78,13 @@ function commonTopic(messages: readonly WalkedMessage[], bytes: Buffer): string 
   return bytes.toString('latin1', first.topicFrom, first.topicTo);
 }
 
+interface FirstUse {
+  readonly route?: TopicRoute;
+  readonly caught?: unknown;
+}
+const known = (route: TopicRoute): FirstUse => ({ route });
+const failed = (caught: unknown): FirstUse => ({ caught });
+
 /** One request under way. */
 class SendRequest {
   private readonly outcomes: Outcome[];
@@ -104,17 +111,24 @@ class SendRequest {
 
   /** `topic` is what stands in the request, byte for byte: names that are no ASCII can't be in the directory. */
   start(topic: string): void {
-    const route = this.door.routes.find(topic);
+    const { routes, firstUses } = this.door;
+    const before = firstUses.size === 0 ? undefined : firstUses.get(topic);
+    const route = before ? undefined : routes.find(topic);
     if (route?.topic.typeFixed) {
       this.sendAll(route);
       return;
     }
     const [first] = this.messages;
     const text = first ? this.bytes.toString('utf8', first.topicFrom, first.topicTo) : '';
-    this.firstUse(text).then(
-      (known) => this.sendAll(known),
-      (caught: unknown) => this.failAll(failureOf(this.door, this.meter.method, caught)),
-    );
+    const sent = Promise.all([this.firstUse(text).then(known, failed), before])
+      .then(([found]) => {
+        if (found.route) this.sendAll(found.route);
+        else this.failAll(failureOf(this.door, this.meter.method, found.caught));
+      })
+      .finally(() => {
+        if (firstUses.get(topic) === sent) firstUses.delete(topic);
+      });
+    firstUses.set(topic, sent);
   }
 
   /** The topic is unknown, or nobody knows yet what it is for: the first good message says it. */
@@ -243,6 +257,10 @@ function wireTypeName(type: MessageType): string {
   return messageTypeName(type).toUpperCase();
 }
 
+function behind(): MqError {
+  return new MqError('UNAVAILABLE', 'earlier messages of the message group wait for a broker');
+}
+
 /** One message on its way to a leader; also the call itself. */
 class OneSend implements SendCall, Parked {
   readonly topicId: TopicId;
@@ -250,6 +268,9 @@ class OneSend implements SendCall, Parked {
   layout = 0;
   readonly deadlineMs: number | undefined;
   readonly giveUpMs: number;
+  /** Messages of a group are sent in the order of their arrival. */
+  readonly lane: string | undefined;
+  readonly arrival: number;
   private fullSets = 0;
   private lastError: MqError | undefined;
 
@@ -267,18 +288,29 @@ class OneSend implements SendCall, Parked {
     this.topicId = route.topic.id;
     this.deadlineMs = request.call.deadlineMs;
     this.giveUpMs = request.giveUpMs;
+    this.lane = groupHash === 0 ? undefined : `${route.topic.id}/${groupHash}`;
+    this.arrival = groupHash === 0 ? 0 : (request.door.sends.arrivals += 1);
   }
 
   start(): void {
     const { door } = this.request;
     try {
-      const link = this.route.next(door.parts.links);
-      this.queueId = this.type === MessageType.priority ? this.levelQueue() : this.route.queueId;
+      if (this.lane !== undefined && door.parking.holds(this.lane)) throw behind();
+      const link = this.link();
       this.layout = this.route.topic.layout;
       link.send(this, this.done);
     } catch (caught) {
       this.failed(failureOf(door, 'SendMessage', caught));
     }
+  }
+
+  /** The leader to send to; the queue is in `queueId`. */
+  private link(): BrokerLink {
+    const { route, type, groupHash } = this;
+    const { links } = this.request.door.parts;
+    const link = groupHash !== 0 && type !== MessageType.priority ? route.ofGroup(groupHash, links) : route.next(links);
+    this.queueId = type === MessageType.priority ? this.levelQueue() : route.queueId;
+    return link;
   }
 
   /** A queue a level, the highest takes all above it: consumers look at the queues from the highest down. */
@@ -299,7 +331,7 @@ class OneSend implements SendCall, Parked {
   private failed(error: MqError): void {
     this.lastError = error;
     const { door, call } = this.request;
-    if (error.code === 'STORAGE_FULL' && this.fullSets < this.route.setCount - 1) {
+    if (error.code === 'STORAGE_FULL' && this.lane === undefined && this.fullSets < this.route.setCount - 1) {
       this.fullSets += 1; // Another broker set may have room.
       this.start();
     } else if (passes(error) && !call.cancelled && door.clock.monotonicMs() < this.giveUpMs) {

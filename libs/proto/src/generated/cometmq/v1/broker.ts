@@ -361,6 +361,9 @@ export interface GroupQueue {
   queueNext: number;
   inFlight: number;
   ready: number;
+  /** Orderly groups: kept until their message group's turn comes, and how many message groups are busy. */
+  blocked: number;
+  lanes: number;
 }
 
 export interface DescribeTopicRequest {
@@ -4621,7 +4624,18 @@ export const DescribeGroupResponse: MessageFns<DescribeGroupResponse> = {
 };
 
 function createBaseGroupQueue(): GroupQueue {
-  return { topicId: 0, queueId: 0, committed: 0, frontier: 0, queueFirst: 0, queueNext: 0, inFlight: 0, ready: 0 };
+  return {
+    topicId: 0,
+    queueId: 0,
+    committed: 0,
+    frontier: 0,
+    queueFirst: 0,
+    queueNext: 0,
+    inFlight: 0,
+    ready: 0,
+    blocked: 0,
+    lanes: 0,
+  };
 }
 
 export const GroupQueue: MessageFns<GroupQueue> = {
@@ -4649,6 +4663,12 @@ export const GroupQueue: MessageFns<GroupQueue> = {
     }
     if (message.ready !== 0) {
       writer.uint32(64).uint64(message.ready);
+    }
+    if (message.blocked !== 0) {
+      writer.uint32(72).uint64(message.blocked);
+    }
+    if (message.lanes !== 0) {
+      writer.uint32(80).uint64(message.lanes);
     }
     return writer;
   },
@@ -4730,6 +4750,22 @@ export const GroupQueue: MessageFns<GroupQueue> = {
             message.ready = longToNumber(reader.uint64());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.blocked = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.lanes = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4755,6 +4791,8 @@ export const GroupQueue: MessageFns<GroupQueue> = {
     message.queueNext = object.queueNext ?? 0;
     message.inFlight = object.inFlight ?? 0;
     message.ready = object.ready ?? 0;
+    message.blocked = object.blocked ?? 0;
+    message.lanes = object.lanes ?? 0;
     return message;
   },
 };
