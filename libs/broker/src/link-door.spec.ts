@@ -228,4 +228,32 @@ describe('a link between a proxy and a broker', () => {
     expect(taken()).toBe(2);
     await expect(second).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
+
+  const poll = {
+    ...ids,
+    queueId: -1,
+    messagesMax: 1,
+    bytesMax: 1000,
+    filter: everything,
+    invisibleMs: 1000,
+    autoRenew: true,
+    clientId: 'c',
+    waitMs: 1000,
+    attemptId: undefined,
+  };
+
+  it.each(['the poll is taken back', 'the stream breaks'])(
+    'gives back what was handed out when %s before the answer has come',
+    async (what) => {
+      const listener = new Listener();
+      listener.answers.set('receive', { messages: [delivered] });
+      const { link, breakIt } = linked(listener.broker);
+      const cancel = link.receive(poll, () => undefined);
+      while (listener.asked.length === 0) await new Promise(setImmediate);
+      if (what === 'the stream breaks') breakIt();
+      else cancel();
+      await ask(link, 'ack', { receipt });
+      expect(listener.asked).toContainEqual(['handBack', { receipts: [receipt] }]);
+    },
+  );
 });

@@ -44,6 +44,7 @@ export function exchange(broker: BrokerLink, clock: Clock): BidiHandler {
       for (const cancel of waits.values()) cancel();
       waits.clear();
       hush?.();
+      giveBack(broker, answers.end());
     };
     call.onCancel(end);
     input.onEnd(() => {
@@ -161,6 +162,14 @@ function perform(
   }
 }
 
+/** What was handed out and never went on its way: visible again at once. */
+function giveBack(broker: BrokerLink, unsent: readonly WireAnswer[]): void {
+  const receipts = unsent.flatMap(
+    ({ receive }) => receive?.messages.map(({ receipt }) => receiptFromWire(receipt)) ?? [],
+  );
+  if (receipts.length > 0) broker.handBack({ receipts }, () => undefined);
+}
+
 function answer(id: number, error: MqError | undefined): WireAnswer {
   return {
     id,
@@ -183,6 +192,7 @@ class AnswerQueue {
   private commands: internal.ClientCommand[] = [];
   private scheduled = false;
   private blocked = false;
+  private ended = false;
 
   constructor(
     private readonly out: MessageSink,
@@ -196,15 +206,24 @@ class AnswerQueue {
   }
 
   add(given: WireAnswer): void {
-    if (given.id === 0) return; // Nobody waits for this one.
+    if (given.id === 0 || this.ended) return; // Nobody waits for this one.
     this.waiting.push(given);
     this.schedule();
   }
 
   command(given: ClientCommand): void {
-    if (this.commands.length >= commandsMax) return;
+    if (this.ended || this.commands.length >= commandsMax) return;
     this.commands.push(commandToWire(given));
     this.schedule();
+  }
+
+  /** Nothing goes out any more. Answers what has not. */
+  end(): WireAnswer[] {
+    this.ended = true;
+    const unsent = this.waiting;
+    this.waiting = [];
+    this.commands = [];
+    return unsent;
   }
 
   private schedule(): void {

@@ -248,7 +248,14 @@ export class GrpcBrokerLink implements BrokerLink {
   private answered(answer: WireAnswer): void {
     const settle = this.open.get(answer.id);
     this.open.delete(answer.id);
+    // A poll was taken back while its answer was on its way: nobody has these messages.
+    if (!settle && answer.receive) this.giveBack(answer.receive.messages);
     settle?.(answer, answer.error ? errorFromWire(answer.error) : undefined);
+  }
+
+  private giveBack(messages: readonly internal.Delivered[]): void {
+    const receipts = messages.flatMap(({ receipt }) => receipt ?? []);
+    if (receipts.length > 0) this.post({ id: 0, call: { $case: 'handBack', value: { receipts } } }, 0);
   }
 
   private commanded(wire: internal.ClientCommand): void {

@@ -1,4 +1,12 @@
-import { RecordKind, type GroupId, type QueueId, type QueueOffset, type Receipt, type TopicId } from '@cometmq/model';
+import {
+  eachLiteQueueGone,
+  RecordKind,
+  type GroupId,
+  type QueueId,
+  type QueueOffset,
+  type Receipt,
+  type TopicId,
+} from '@cometmq/model';
 
 import { BlockTable, blockOffsets, DeliveryState } from './block-table.js';
 import type {
@@ -78,6 +86,7 @@ export class GroupsView {
     RecordKind.groupDeleted,
     RecordKind.expiry,
     RecordKind.topicDeleted,
+    RecordKind.liteTopicsDeleted,
   ]);
   private tables: Tables = freshTables();
   private directory = new ProgressDirectory(this.tables);
@@ -136,6 +145,8 @@ export class GroupsView {
         return this.directory.dropGroup(decodeGroupDeleted(record.payload));
       case RecordKind.topicDeleted:
         return this.directory.dropTopic(viewOf(record.payload).getUint32(0, true) as TopicId);
+      case RecordKind.liteTopicsDeleted:
+        return eachLiteQueueGone(record.payload, ({ topicId, queueId }) => this.directory.dropQueue(topicId, queueId));
       case RecordKind.expiry:
         return this.foldExpiry(record.payload);
       default: // Not ours: no change.

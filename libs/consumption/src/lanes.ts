@@ -1,4 +1,4 @@
-import { DueHeap } from './due-heap.js';
+import { DueHeap } from '@cometmq/shared';
 import type { LaneHandOut } from './fifo-records.js';
 import { Lane, LaneList } from './lane-list.js';
 import { OffsetFifo } from './offset-fifo.js';

@@ -61,6 +61,21 @@ export class ProgressDirectory {
     for (const groupId of [...this.groupsOf(topicId)]) this.drop(groupId, topicId);
   }
 
+  /** One queue of the topic is gone. */
+  dropQueue(topicId: TopicId, queueId: QueueId): void {
+    for (const groupId of [...this.groupsOf(topicId)]) {
+      const queues = this.groups.get(groupId)?.get(topicId);
+      const progress = queues?.get(queueId);
+      if (!queues || !progress) continue;
+      if (queues.size === 1) {
+        this.drop(groupId, topicId);
+        continue;
+      }
+      this.dropOne(progress);
+      queues.delete(queueId);
+    }
+  }
+
   groupIds(): Iterable<GroupId> {
     return this.groups.keys();
   }
@@ -79,17 +94,19 @@ export class ProgressDirectory {
 
   private drop(groupId: GroupId, topicId: TopicId): void {
     const topics = this.groups.get(groupId);
-    for (const progress of topics?.get(topicId)?.values() ?? []) {
-      progress.dropAll();
-      if (progress.headSaved) this.removed.push(progress);
-      this.list[progress.index] = undefined;
-      this.freeIndexes.push(progress.index);
-    }
+    for (const progress of topics?.get(topicId)?.values() ?? []) this.dropOne(progress);
     topics?.delete(topicId);
     if (topics?.size === 0) this.groups.delete(groupId);
     const readers = this.readers.get(topicId);
     readers?.delete(groupId);
     if (readers?.size === 0) this.readers.delete(topicId);
-    this.last = undefined;
+  }
+
+  private dropOne(progress: QueueProgress): void {
+    progress.dropAll();
+    if (progress.headSaved) this.removed.push(progress);
+    this.list[progress.index] = undefined;
+    this.freeIndexes.push(progress.index);
+    if (this.last === progress) this.last = undefined;
   }
 }

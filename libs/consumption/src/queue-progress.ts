@@ -1,7 +1,7 @@
+import { DueHeap } from '@cometmq/shared';
 import type { GroupId, QueueId, TopicId } from '@cometmq/model';
 
 import { blockOffsets, DeliveryState, Mark, type BlockTable } from './block-table.js';
-import { DueHeap } from './due-heap.js';
 import type { FifoHandOutQueue, LaneHandOut } from './fifo-records.js';
 import type { Lane } from './lane-list.js';
 import { Lanes, type LaneGround } from './lanes.js';

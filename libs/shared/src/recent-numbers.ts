@@ -8,27 +8,26 @@ const out = new ByteWriter();
  * answering a repeated call as the first one. Kept in pages, so that a checkpoint writes only what was added.
  */
 export class RecentNumbers {
-  private readonly numbers: Float64Array;
-  private readonly values: Uint8Array;
+  /** A page is made when it is first written to. */
+  private readonly numbers: Float64Array[] = [];
+  private readonly values: Uint8Array[] = [];
   private readonly places = new Map<number, number>();
   /** How many were ever added; where the next goes, modulo the capacity. */
   private added = 0;
   private readonly dirty = new Set<number>();
 
   /** @param pages of 1,024 numbers each */
-  constructor(private readonly pages: number) {
-    this.numbers = new Float64Array(pages * perPage).fill(-1);
-    this.values = new Uint8Array(pages * perPage);
-  }
+  constructor(private readonly pages: number) {}
 
   /** Undefined: not remembered. */
   get(number: number): number | undefined {
     const place = this.places.get(number);
-    return place === undefined ? undefined : this.values[place];
+    if (place === undefined) return undefined;
+    return this.values[Math.floor(place / perPage)]?.[place % perPage];
   }
 
   add(number: number, value: number): void {
-    const place = this.added % this.numbers.length;
+    const place = this.added % (this.pages * perPage);
     this.added += 1;
     this.put(place, number, value);
     this.dirty.add(Math.floor(place / perPage));
@@ -53,10 +52,13 @@ export class RecentNumbers {
   }
 
   private put(place: number, number: number, value: number): void {
-    const before = this.numbers[place] as number;
+    const page = Math.floor(place / perPage);
+    const numbers = (this.numbers[page] ??= new Float64Array(perPage).fill(-1));
+    const values = (this.values[page] ??= new Uint8Array(perPage));
+    const before = numbers[place % perPage] as number;
     if (before >= 0 && this.places.get(before) === place) this.places.delete(before);
-    this.numbers[place] = number;
-    this.values[place] = value;
+    numbers[place % perPage] = number;
+    values[place % perPage] = value;
     this.places.set(number, place);
   }
 
@@ -64,9 +66,9 @@ export class RecentNumbers {
   private encode(page: number): Uint8Array {
     out.begin();
     out.whole(this.added);
-    for (let place = page * perPage; place < (page + 1) * perPage; place += 1) {
-      out.whole((this.numbers[place] as number) + 1);
-      out.u8(this.values[place] as number);
+    for (let i = 0; i < perPage; i += 1) {
+      out.whole((this.numbers[page]?.[i] ?? -1) + 1);
+      out.u8(this.values[page]?.[i] ?? 0);
     }
     return out.taken();
   }

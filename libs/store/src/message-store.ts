@@ -11,6 +11,7 @@
 import {
   decodeReference,
   droppedPerRecordMax,
+  eachLiteQueueGone,
   encodeDropped,
   encodeReference,
   KiB,
@@ -137,6 +138,14 @@ export interface Bounds {
   readonly committed: QueueOffset;
   /** Whether a message of this queue ever expired. */
   readonly everExpired: boolean;
+}
+
+export interface QueueSize {
+  /** Those that have not expired. */
+  readonly messages: number;
+  /** What they take in the log. */
+  readonly bytes: number;
+  readonly last: LogPosition;
 }
 
 /** A record that may carry the id or key: hashes collide, and it may have expired. Read it and look. */
@@ -398,8 +407,18 @@ export class MessageStore implements Part {
   deleteTopic(topicId: TopicId, timestampMs = this.options.clock.wallMs()): Placed {
     const payload = new Uint8Array(4);
     viewOf(payload).setUint32(0, topicId, true);
-    this.arrivals.forget(topicId);
+    this.arrivals.forget((queue) => this.directory.topicOf(queue) === topicId);
     return this.append(RecordKind.topicDeleted, timestampMs, payload);
+  }
+
+  /** The queues of lite topics are gone, each with all its messages. Their numbers must never be used again. */
+  deleteLiteQueues(record: { readonly kind: RecordKind; readonly payload: Uint8Array }, timestampMs: number): Placed {
+    const going = new Set<number>();
+    eachLiteQueueGone(record.payload, ({ topicId, queueId }) => going.add(this.directory.find(topicId, queueId)));
+    this.arrivals.forget((queue) => going.has(queue));
+    const placed = this.append(record.kind, timestampMs, record.payload);
+    this.indexes.livesChanged();
+    return placed;
   }
 
   /** Calls `act` when all below `end` is committed, in order of `end`; with the error when the disk fails before. */
@@ -430,6 +449,26 @@ export class MessageStore implements Part {
       committed: this.directory.committedOf(queue) as QueueOffset,
       everExpired: first > 0,
     };
+  }
+
+  /** What a queue holds, and where its newest message stands. Undefined: nothing was ever appended to it. */
+  queueSize(topicId: TopicId, queueId: QueueId): QueueSize | undefined {
+    const queue = this.directory.find(topicId, queueId);
+    if (queue < 0) return undefined;
+    return {
+      messages: this.directory.nextOf(queue) - this.directory.firstOf(queue),
+      bytes: this.directory.bytesOf(queue),
+      last: this.directory.lastOf(queue),
+    };
+  }
+
+  /** All messages below it are older than `timeMs`, to a second. */
+  async positionAtTime(timeMs: number): Promise<LogPosition> {
+    for (const segment of this.log.segments().toReversed()) {
+      if (segment.firstTimestampMs >= timeMs) continue;
+      return this.indexes.positionAtTime(segment.first, timeMs, this.appendEnd);
+    }
+    return (this.log.segments()[0]?.first ?? 0) as LogPosition;
   }
 
   /**
@@ -593,7 +632,7 @@ export class MessageStore implements Part {
       const last = this.directory.lastOf(this.directory.find(topicId, queueId));
       index.setPrev(local, this.indexes.segmentAt(last));
     }
-    const queue = this.directory.advance(topicId, queueId, offset, position);
+    const queue = this.directory.advance(topicId, queueId, offset, position, size);
     this.topicSizes.grow(topicId, size);
     this.arrivals.add(queue, offset, position + size);
     return index;
@@ -613,7 +652,7 @@ export class MessageStore implements Part {
     payload: readonly Uint8Array[],
   ): void {
     const views = this.folders[kind] ?? [];
-    const ours = kind === RecordKind.expiry || kind === RecordKind.topicDeleted;
+    const ours = this.directory.kinds.has(kind) && !hasQueueHeader(kind);
     if (views.length === 0 && !ours) return;
     const record: LogRecord = {
       kind,

@@ -18,7 +18,7 @@ import { ByteCache } from './byte-cache.js';
 import { entryWords, IndexEntries, noWords } from './index-entries.js';
 import { encodeIndex, entriesPerPage, keysPerPage, prefixBytes, SealedHead } from './sealed-file.js';
 import type { QueueRow } from './sealed-file.js';
-import { noSegment, SegmentIndex, unknownSegment } from './segment-index.js';
+import { noSegment, sampleEveryMs, SegmentIndex, unknownSegment } from './segment-index.js';
 
 /** What an index is rebuilt from. */
 export interface RecordSource {
@@ -141,6 +141,28 @@ export class SegmentIndexes {
   *inMemory(appendEnd: LogPosition): Generator<{ index: SegmentIndex; end: LogPosition }> {
     yield* this.full;
     yield { index: this.current, end: appendEnd };
+  }
+
+  /** Something of old messages is gone: what retention knows of the segments is to be found again. */
+  livesChanged(): void {
+    for (const segment of this.sealed) segment.liveTopics = undefined;
+  }
+
+  /** Of the segment that begins at `first`: all messages in it below the answer are older than `timeMs`. */
+  async positionAtTime(first: LogPosition, timeMs: number, appendEnd: LogPosition): Promise<LogPosition> {
+    let found = -1;
+    const look = (place: number, timestampMs: number): void => {
+      if (found < 0 && timestampMs + sampleEveryMs > timeMs) found = first + place;
+    };
+    for (const { index, end } of this.inMemory(appendEnd)) {
+      if (index.first !== first) continue;
+      index.eachTime(look);
+      return (found < 0 ? end : found) as LogPosition;
+    }
+    const segment = this.sealed.find((one) => one.first === first);
+    if (!segment) return first;
+    (await this.head(segment)).eachTime(look);
+    return (found < 0 ? segment.end : found) as LogPosition;
   }
 
   async remove(segment: SealedSegment): Promise<void> {

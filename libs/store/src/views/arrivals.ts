@@ -53,11 +53,11 @@ export class Arrivals {
     fresh.length = 0;
   }
 
-  /** The topic is going: its queues' numbers may soon be others'. */
-  forget(topicId: number): void {
+  /** Queues are going: their numbers may soon be others'. */
+  forget(isGoing: (queue: number) => boolean): void {
     for (let i = this.head; i < this.tail; i += 1) {
       const queue = this.queues[i] as number;
-      if (queue !== none && this.directory.topicOf(queue) === topicId) this.queues[i] = none;
+      if (queue !== none && isGoing(queue)) this.queues[i] = none;
     }
   }
 

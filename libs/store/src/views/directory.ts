@@ -1,11 +1,15 @@
 /**
- * The directory: for every queue its first offset still kept, its next offset, and where its last message stands.
- * Offsets start at 0, so a first offset above 0 says that the queue has ever expired something.
+ * The directory: for every queue its first offset still kept, its next offset, where its last message stands, and the
+ * bytes its messages take. Offsets start at 0, so a first offset above 0 says that the queue has ever expired something.
  *
- * Columns over typed arrays, about 60 bytes a queue: a million queues must be thinkable. Stored in pieces of 32
- * neighbouring queues of a topic: | version u8 | count u8 | topicId u32 | queueId u32, first u64, next u64, last u64 × count |.
+ * Columns over typed arrays, some 70 bytes a queue: a million queues must be thinkable. Stored in pieces of 32
+ * neighbouring queues of a topic:
+ *
+ *   | version u8 | count u8 | topicId u32 | (queueId u32, first u64, next u64, last u64, bytes u64) × count |
+ *
+ * Version 1 has no bytes.
  */
-import { RecordKind } from '@cometmq/model';
+import { eachLiteQueueGone, RecordKind } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
@@ -14,8 +18,9 @@ import type { LogRecord } from '../log/record.js';
 import { eachExpired } from './expiry.js';
 import type { Change, StateView } from './state-view.js';
 
-const version = 1;
-const entryBytes = 28;
+const version = 2;
+/** By version. */
+const entryBytes = [0, 28, 36];
 const pieceShift = 5;
 const pieceQueues = 1 << pieceShift;
 /** Ends a topic's list of queues. */
@@ -28,15 +33,18 @@ export class Directory implements StateView {
     RecordKind.reference,
     RecordKind.expiry,
     RecordKind.topicDeleted,
+    RecordKind.liteTopicsDeleted,
   ]);
   private table = new QueueTable();
   private firsts = new Float64Array(32);
   private nexts = new Float64Array(32);
   private lasts = new Float64Array(32);
+  private bytes = new Float64Array(32);
   /** Not stored: all that is folded at the start is committed. */
   private committeds = new Float64Array(32);
-  /** The next queue of the same topic, by number. */
+  /** The next queue of the same topic, by number, and the one before. */
   private siblings = new Uint32Array(32);
+  private olders = new Uint32Array(32);
   private readonly topics = new Map<number, number>();
   private changed = new Uint8Array(32);
   private changedQueues: number[] = [];
@@ -71,6 +79,10 @@ export class Directory implements StateView {
   lastOf(queue: number): LogPosition {
     return this.lasts[queue] as LogPosition;
   }
+  /** What its messages take in the log. */
+  bytesOf(queue: number): number {
+    return this.bytes[queue] as number;
+  }
   /** One above the newest offset that consumers may see. */
   committedOf(queue: number): number {
     return this.committeds[queue] as number;
@@ -101,12 +113,13 @@ export class Directory implements StateView {
   }
 
   /** One more message of a queue, which is the fold of a message or reference. Answers the queue's number. */
-  advance(topicId: number, queueId: number, offset: number, position: number): number {
+  advance(topicId: number, queueId: number, offset: number, position: number, size: number): number {
     let queue = this.table.find(topicId, queueId);
     if (queue < 0) queue = this.addQueue(topicId, queueId, offset, offset);
     assert(this.nexts[queue] === offset, 'a queue grows by one');
     this.nexts[queue] = offset + 1;
     this.lasts[queue] = position;
+    this.bytes[queue] = (this.bytes[queue] as number) + size;
     this.touch(queue);
     return queue;
   }
@@ -115,18 +128,22 @@ export class Directory implements StateView {
     switch (record.kind) {
       case RecordKind.message:
       case RecordKind.reference:
-        this.advance(record.topicId, record.queueId, record.queueOffset, record.position);
+        this.advance(record.topicId, record.queueId, record.queueOffset, record.position, record.size);
         break;
       case RecordKind.expiry:
-        eachExpired(record.payload, (topicId, queueId, first) => {
+        eachExpired(record.payload, (topicId, queueId, first, _messages, bytes) => {
           const queue = this.table.find(topicId, queueId);
           if (queue < 0) return;
+          this.bytes[queue] = Math.max(0, this.bytesOf(queue) - bytes);
           this.firsts[queue] = Math.max(this.firstOf(queue), Math.min(first, this.nextOf(queue)));
           this.touch(queue);
         });
         break;
       case RecordKind.topicDeleted:
         this.removeTopic(readTopicId(record.payload));
+        break;
+      case RecordKind.liteTopicsDeleted:
+        eachLiteQueueGone(record.payload, ({ topicId, queueId }) => this.removeQueue(topicId, queueId));
         break;
       default:
         assert(false, 'a view is shown only the kinds it lists');
@@ -148,11 +165,14 @@ export class Directory implements StateView {
   load(_key: string, value: Uint8Array): void {
     const view = viewOf(value);
     const topicId = view.getUint32(2, true);
-    assert(value[0] === version, 'a directory piece is of a known version');
-    for (let i = 0, at = 6; i < (value[1] as number); i += 1, at += entryBytes) {
+    const [of = 0, count = 0] = value;
+    const size = entryBytes[of];
+    assert(of > 0 && size !== undefined, 'a directory piece is of a known version');
+    for (let i = 0, at = 6; i < count; i += 1, at += size) {
       const queueId = view.getUint32(at, true);
       const queue = this.addQueue(topicId, queueId, getU64(view, at + 4), getU64(view, at + 12));
       this.lasts[queue] = getU64(view, at + 20);
+      if (of > 1) this.bytes[queue] = getU64(view, at + 28);
     }
   }
 
@@ -171,8 +191,10 @@ export class Directory implements StateView {
       this.firsts = grown(this.firsts);
       this.nexts = grown(this.nexts);
       this.lasts = grown(this.lasts);
+      this.bytes = grown(this.bytes);
       this.committeds = grown(this.committeds);
       this.siblings = grown(this.siblings);
+      this.olders = grown(this.olders);
       this.changed = grown(this.changed);
     }
     this.firsts[queue] = first;
@@ -180,7 +202,11 @@ export class Directory implements StateView {
     this.lasts[queue] = 0;
     this.committeds[queue] = next;
     this.changed[queue] = 0;
-    this.siblings[queue] = this.topics.get(topicId) ?? none;
+    this.bytes[queue] = 0;
+    const newest = this.topics.get(topicId) ?? none;
+    if (newest !== none) this.olders[newest] = queue;
+    this.siblings[queue] = newest;
+    this.olders[queue] = none;
     this.topics.set(topicId, queue);
     return queue;
   }
@@ -195,6 +221,19 @@ export class Directory implements StateView {
     }
     this.topics.delete(topicId);
     this.deleted.add(topicId);
+  }
+
+  private removeQueue(topicId: number, queueId: number): void {
+    const queue = this.table.find(topicId, queueId);
+    if (queue < 0) return;
+    const [next, before] = [this.siblings[queue] as number, this.olders[queue] as number];
+    if (next !== none) this.olders[next] = before;
+    if (before !== none) this.siblings[before] = next;
+    else if (next !== none) this.topics.set(topicId, next);
+    else this.topics.delete(topicId);
+    this.changed[queue] = 0;
+    this.changedPieces.add(pieceKey(topicId, queueId));
+    this.table.remove(topicId, queueId);
   }
 
   private touch(queue: number): void {
@@ -213,7 +252,8 @@ export class Directory implements StateView {
       if (queue >= 0) found.push(queue);
     }
     if (found.length === 0) return undefined;
-    const value = new Uint8Array(6 + found.length * entryBytes);
+    const size = entryBytes[version] ?? 0;
+    const value = new Uint8Array(6 + found.length * size);
     const view = new DataView(value.buffer);
     value[0] = version;
     value[1] = found.length;
@@ -224,7 +264,8 @@ export class Directory implements StateView {
       putU64(view, at + 4, this.firstOf(queue));
       putU64(view, at + 12, this.nextOf(queue));
       putU64(view, at + 20, this.lastOf(queue));
-      at += entryBytes;
+      putU64(view, at + 28, this.bytesOf(queue));
+      at += size;
     }
     return value;
   }

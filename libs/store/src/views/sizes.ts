@@ -2,7 +2,7 @@
  * How many messages a topic has and how many bytes of log they take: what size retention, the console and metrics go
  * by. A piece a topic: | version u8 | messages u64 | bytes u64 |.
  */
-import { RecordKind } from '@cometmq/model';
+import { eachLiteQueueGone, RecordKind } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
@@ -24,6 +24,7 @@ export class Sizes implements StateView {
     RecordKind.reference,
     RecordKind.expiry,
     RecordKind.topicDeleted,
+    RecordKind.liteTopicsDeleted,
   ]);
   /** Over all topics. */
   messages = 0;
@@ -55,6 +56,11 @@ export class Sizes implements StateView {
         break;
       case RecordKind.expiry:
         eachExpired(record.payload, (topicId, _queueId, _first, messages, bytes) => {
+          if (this.topics.has(topicId)) this.shrink(topicId, messages, bytes);
+        });
+        break;
+      case RecordKind.liteTopicsDeleted:
+        eachLiteQueueGone(record.payload, ({ topicId, messages, bytes }) => {
           if (this.topics.has(topicId)) this.shrink(topicId, messages, bytes);
         });
         break;

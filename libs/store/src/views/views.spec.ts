@@ -1,4 +1,11 @@
-import { encodeDropped, encodeReference, type Dropped, RecordKind, referenceReason } from '@cometmq/model';
+import {
+  encodeDropped,
+  encodeLiteQueuesGone,
+  encodeReference,
+  type Dropped,
+  RecordKind,
+  referenceReason,
+} from '@cometmq/model';
 import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { Prng, viewOf } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
@@ -88,6 +95,11 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
         return { topicId: state.topic, queueId: state.queue, first, messages, bytes: messages * 3 };
       });
       add(RecordKind.expiry, encodeExpiry(list));
+    } else if (roll === 17 && queues.size > 0) {
+      const [key, { topic, queue, first, next }] = chance.pick([...queues]);
+      queues.delete(key);
+      const gone = { topicId: topic as TopicId, queueId: queue as QueueId, messages: next - first, bytes: 7 };
+      add(RecordKind.liteTopicsDeleted, encodeLiteQueuesGone([gone]));
     } else if (roll < 19) {
       add(RecordKind.ack, Uint8Array.of(chance.below(6), chance.below(100)));
     } else if (topics.length > 2 && chance.chance(0.2)) {

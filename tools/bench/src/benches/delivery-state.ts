@@ -1,0 +1,16 @@
+import { type Bench, type Figure } from '../bench.js';
+
+/** Consumption without log and network. */
+export const deliveryState: Bench = {
+  name: 'delivery-state',
+  about: 'consumption alone: hand-outs and acknowledgements in batches of 32, memory of messages in flight',
+  async run({ quick, inProcess }): Promise<readonly Figure[]> {
+    const inFlight = quick ? 50_000 : 1_000_000;
+    const found = await inProcess('delivery-state', { batches: quick ? 2_000 : 60_000, queues: 8, inFlight });
+    return [
+      { what: 'hand-out', value: found.handOutMicros, unit: 'CPU µs/message' },
+      { what: 'acknowledgement', value: found.ackMicros, unit: 'CPU µs/message' },
+      { what: `${inFlight.toLocaleString('en')} in flight, one by one`, value: found.inFlightMiB, unit: 'MiB' },
+    ];
+  },
+};

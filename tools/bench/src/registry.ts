@@ -1,0 +1,21 @@
+import type { Bench } from './bench.js';
+import { append } from './benches/append.js';
+import { backlog } from './benches/backlog.js';
+import { deliveryState } from './benches/delivery-state.js';
+import { frontDoor } from './benches/front-door.js';
+import { longPoll } from './benches/long-poll.js';
+import { receive } from './benches/receive.js';
+import { recovery } from './benches/recovery.js';
+import { start } from './benches/start.js';
+
+/** In the order they run. */
+export const benches: readonly Bench[] = [
+  append,
+  deliveryState,
+  frontDoor,
+  receive,
+  longPoll,
+  start,
+  backlog,
+  recovery,
+];

@@ -1,0 +1,118 @@
+/**
+ * What delivery state costs without log and network: CPU for a hand-out and an acknowledgement in batches of 32
+ * (decision, record, fold), and the memory of many messages in flight.
+ */
+import { groupId, queueId, queueOffset, topicId, type Receipt } from '@cometmq/model';
+import { GroupsView, type PopDecision, type QueueEntries, type QueueSource } from '@cometmq/consumption';
+import { FoldingLog, everyTag } from '@cometmq/consumption/testing';
+
+export interface DeliveryStateJob {
+  readonly batches: number;
+  readonly queues: number;
+  readonly inFlight: number;
+}
+
+export interface DeliveryStateFigures {
+  readonly handOutMicros: number;
+  readonly ackMicros: number;
+  /** Of so many messages handed out one by one. */
+  readonly inFlightMiB: number;
+}
+
+/** A queue that never ends and makes no garbage. */
+class EndlessQueue implements QueueSource, QueueEntries {
+  first = queueOffset(0);
+  next = queueOffset(2 ** 40);
+  from = queueOffset(0);
+  count = 0;
+  entries(from: number, max: number): QueueEntries {
+    this.from = queueOffset(from);
+    this.count = max;
+    return this;
+  }
+  position = (index: number) => ((this.from + index) * 1000) as never;
+  size = () => 1024;
+  tagHash = () => 0;
+  groupHash = () => 0;
+}
+
+const group = groupId(1);
+const topic = topicId(1);
+
+function pop(view: GroupsView, source: QueueSource, queue: number, nowMs: number, max: number): PopDecision {
+  return view.decidePop({
+    groupId: group,
+    clientId: 'host@1234@5@abcdefgh',
+    autoRenew: true,
+    nowMs,
+    visibleAtMs: nowMs + 60_000,
+    messagesMax: max,
+    bytesMax: 64 * 1024 * 1024,
+    attemptsMax: 17,
+    filter: everyTag,
+    groupFilters: [everyTag],
+    scanMax: 1000,
+    queues: [{ topicId: topic, queueId: queueId(queue), start: queueOffset(0), source }],
+  });
+}
+
+/** CPU of the whole process, collector and compiler included. */
+function cpuMicros(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+export function benchDeliveryState(job: DeliveryStateJob): Promise<DeliveryStateFigures> {
+  const inFlightMiB = memoryOf(job.inFlight);
+  speed(Math.ceil(job.batches / 16), job.queues);
+  return Promise.resolve({ ...speed(job.batches, job.queues), inFlightMiB });
+}
+
+function speed(batches: number, queues: number): { handOutMicros: number; ackMicros: number } {
+  const view = new GroupsView();
+  const log = new FoldingLog(view);
+  const sources = Array.from({ length: queues }, () => new EndlessQueue());
+  let handOut = 0;
+  let ack = 0;
+  const perRound = 64;
+  for (let i = 0; i < batches; i += perRound) {
+    const nowMs = 1_700_000_000_000 + i;
+    const flying: Receipt[][] = [];
+    const start = cpuMicros();
+    for (let j = 0; j < perRound; j += 1) {
+      const decision = pop(view, sources[j % queues] as EndlessQueue, j % queues, nowMs, 32);
+      const lease = log.append(decision.record as never, nowMs);
+      flying.push(decision.handed.map((message) => log.receipt(group, message, lease)));
+    }
+    const popped = cpuMicros();
+    handOut += popped - start;
+    if (i % (16 * perRound) === 0) view.takeChanges();
+    const taken = cpuMicros();
+    for (const receipts of flying) log.append(view.decideAck(receipts, nowMs).record as never, nowMs);
+    ack += cpuMicros() - taken;
+    log.records.length = 0;
+  }
+  const messages = batches * 32;
+  return { handOutMicros: handOut / messages, ackMicros: ack / messages };
+}
+
+function memoryOf(inFlight: number): number {
+  const before = usedMiB();
+  const view = new GroupsView();
+  const log = new FoldingLog(view);
+  const source = new EndlessQueue();
+  for (let i = 0; i < inFlight; i += 1) {
+    log.append(pop(view, source, i & 7, 1_700_000_000_000 + i, 1).record as never, 1_700_000_000_000 + i);
+    log.records.length = 0;
+  }
+  const held = usedMiB() - before;
+  if (view.figures(group, topic, queueId(0)) === undefined) throw new Error('nothing is in flight');
+  return held;
+}
+
+/** Needs --expose-gc. */
+function usedMiB(): number {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 2 ** 20;
+}

@@ -1,0 +1,39 @@
+/**
+ * What a process and the machine have used, from /proc. CPU time is the figure to trust: on a machine that does other
+ * things too, rates say as much of those as of us.
+ */
+import { readFileSync } from 'node:fs';
+
+const ticksPerSecond = 100; // USER_HZ, the same on every Linux.
+const MiB = 1024 * 1024;
+
+/** Seconds of CPU of all threads, user and kernel, since the process began. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+export interface Memory {
+  readonly rssMiB: number;
+  readonly peakRssMiB: number;
+}
+
+export function memoryOf(pid: number): Memory {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const kiB = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+  return { rssMiB: (kiB('VmRSS') * 1024) / MiB, peakRssMiB: (kiB('VmHWM') * 1024) / MiB };
+}
+
+/** MiB written to the disk by the process, as the kernel counts what goes to the block layer. */
+export function writtenMiBOf(pid: number): number {
+  const io = readFileSync(`/proc/${pid}/io`, 'latin1');
+  return Number(/^write_bytes: (\d+)/m.exec(io)?.[1] ?? 0) / MiB;
+}
+
+/** Seconds of CPU of the whole machine. */
+export function machineCpuSeconds(): number {
+  const first = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0] ?? '';
+  const [user = 0, nice = 0, system = 0, , , irq = 0, soft = 0] = first.trim().split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + irq + soft) / ticksPerSecond;
+}

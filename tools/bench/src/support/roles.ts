@@ -1,0 +1,66 @@
+/**
+ * This program again, as another process, for one job: `main.cjs --role=<name>` reads its job as JSON from stdin and
+ * writes what came of it as the last line of stdout.
+ */
+import { spawn } from 'node:child_process';
+
+import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
+import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
+import { type StoreAppendFigures, type StoreAppendJob, appendToStore } from '../roles/store-append.js';
+import { type LoadFigures, type LoadJob, runLoad } from '../load/load.js';
+
+export interface RoleJobs {
+  load: LoadJob;
+  'log-append': LogAppendJob;
+  'store-append': StoreAppendJob;
+  'delivery-state': DeliveryStateJob;
+}
+
+export interface RoleResults {
+  load: LoadFigures;
+  'log-append': LogAppendFigures;
+  'store-append': StoreAppendFigures;
+  'delivery-state': DeliveryStateFigures;
+}
+
+const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<RoleResults[K]> } = {
+  load: runLoad,
+  'log-append': appendToLog,
+  'store-append': appendToStore,
+  'delivery-state': benchDeliveryState,
+};
+
+/** In the child. */
+export async function playRole<K extends keyof RoleJobs>(role: K): Promise<void> {
+  let text = '';
+  for await (const chunk of process.stdin) text += String(chunk);
+  const result = await roles[role](JSON.parse(text) as RoleJobs[K]);
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+export function isRole(name: string): name is keyof RoleJobs {
+  return Object.hasOwn(roles, name);
+}
+
+/** In the parent. */
+export function runRole<K extends keyof RoleJobs>(
+  program: string,
+  role: K,
+  job: RoleJobs[K],
+  flags: readonly string[] = [],
+): Promise<RoleResults[K]> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...flags, program, `--role=${role}`], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      const last = said.trimEnd().split('\n').at(-1) ?? '';
+      if (code === 0) resolve(JSON.parse(last) as RoleResults[K]);
+      else reject(new Error(`the process for "${role}" ended with ${String(code)}`));
+    });
+    child.stdin.end(JSON.stringify(job));
+  });
+}

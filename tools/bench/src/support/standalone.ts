@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+import { H2Client } from '../load/h2-client.js';
+import { Routes, codeOk, queryRoute, statusCodeOf } from '../load/requests.js';
+
+const startMsMax = 60_000;
+
+/** The whole system in one process. Ready means: a client's QueryRoute was answered. */
+export class Standalone {
+  /** From the process's start to the first answered QueryRoute. */
+  startMs = 0;
+  private child: ChildProcess | undefined;
+  private ended: Promise<void> = Promise.resolve();
+  private said = '';
+
+  constructor(
+    private readonly program: string,
+    readonly dataDir: string,
+    readonly port: number,
+    private readonly args: readonly string[],
+  ) {}
+
+  static async at(program: string, dataDir: string, args: readonly string[]): Promise<Standalone> {
+    const [port = 0, admin = 0, metrics = 0] = await freePorts(3);
+    const ports = [`--proxy-port=${port}`, `--admin-port=${admin}`, `--metrics-port=${metrics}`];
+    return new Standalone(program, dataDir, port, [...ports, ...args]);
+  }
+
+  get pid(): number {
+    if (this.child?.pid === undefined) throw new Error('standalone does not run');
+    return this.child.pid;
+  }
+
+  get running(): boolean {
+    return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  async start(): Promise<this> {
+    const fromMs = performance.now();
+    const flags = process.env['BENCH_NODE_FLAGS']?.split(' ') ?? [];
+    const child = spawn(process.execPath, [...flags, this.program, `--data-dir=${this.dataDir}`, ...this.args], {
+      cwd: join(this.program, '../../../..'),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'] },
+    });
+    this.child = child;
+    this.said = '';
+    const hear = (chunk: Buffer): void => void (this.said = (this.said + chunk.toString()).slice(-4000));
+    child.stdout.on('data', hear);
+    child.stderr.on('data', hear);
+    this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
+    while (!(await this.answers())) {
+      if (!this.running) throw new Error(`standalone ended at its start:\n${this.said}`);
+      if (performance.now() - fromMs > startMsMax) throw new Error(`standalone was not ready:\n${this.said}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    this.startMs = performance.now() - fromMs;
+    return this;
+  }
+
+  /** SIGKILL: no goodbye. */
+  async kill(): Promise<void> {
+    this.child?.kill('SIGKILL');
+    await this.ended;
+  }
+
+  async stop(): Promise<void> {
+    this.child?.kill('SIGTERM');
+    await this.ended;
+  }
+
+  private async answers(): Promise<boolean> {
+    const client = await H2Client.open(this.port).catch(() => undefined);
+    if (!client) return false;
+    try {
+      const answer = await client.unary(new Routes('bench-ready@1@0@0').queryRoute, queryRoute('bench-ready'));
+      return statusCodeOf(answer) === codeOk;
+    } catch {
+      return false;
+    } finally {
+      client.close();
+    }
+  }
+}
+
+/** Ports of 127.0.0.1 that nobody listens on now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject);
+          server.listen(0, '127.0.0.1', () => {
+            const address = server.address();
+            resolve(typeof address === 'object' && address ? address.port : 0);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
