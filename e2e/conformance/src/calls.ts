@@ -115,7 +115,5 @@ export interface Driver {
   call<Name extends CallName>(name: Name, args: Calls[Name][0]): Promise<Calls[Name][1]>;
   /** What listeners and checkers were called with so far. */
   events(as: string): readonly DriverEvent[];
-  /** What the driver and its client wrote to stderr last, for the failure's message. */
-  readonly noise: string;
   stop(): Promise<void>;
 }

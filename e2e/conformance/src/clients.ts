@@ -4,8 +4,11 @@
  */
 import type { FeatureId } from './features/index.js';
 import type { Traits } from './scene.js';
+import { go } from './toolchains/go.js';
+import { java } from './toolchains/java.js';
 import { nodejs } from './toolchains/nodejs.js';
 import { python } from './toolchains/python.js';
+import { rust } from './toolchains/rust.js';
 import type { Toolchain } from './toolchains/toolchain.js';
 
 export interface Client {
@@ -27,12 +30,80 @@ const noLiteSimple = 'this client has no simple consumer for lite topics';
 const noPriority = 'this client has no priority messages';
 const noRecall = 'this client cannot recall messages';
 const noPush = 'this client has no push consumer';
+const goFifo = 'this client goes on to the next message of a group before the failed one is through';
 const onlyAsync = 'every send of this client is asynchronous: see "send and receive"';
 
+const javaTraits: Traits = { bodyBytesMax: 4 * MiB };
 const nodejsTraits: Traits = { bodyBytesMax: 3.5 * MiB };
+/** It gives its gRPC library a send limit of 2 MiB. */
+const goTraits: Traits = { bodyBytesMax: 1.9 * MiB };
 const pythonTraits: Traits = { bodyBytesMax: 4 * MiB, wholeSeconds: true };
+const rustTraits: Traits = { bodyBytesMax: 3.5 * MiB, wholeSeconds: true, noPush: true };
+
+const rustLacks: Lacks = {
+  'send-async': onlyAsync,
+  'invisible-duration': 'the published crate has no call for it',
+  'subscribe-later': 'this client names the topic in each receive',
+  push: noPush,
+  'push-retry': noPush,
+  fifo: `${noPush}; see the simple one`,
+  'fifo-retry': noPush,
+  'fifo-dead-letter': noPush,
+  recall: noRecall,
+  priority: noPriority,
+  'lite-push': noLite,
+  'lite-simple': noLite,
+  'body-empty': 'this client panics on the code for an empty body',
+};
 
 export const clients: readonly Client[] = [
+  {
+    language: 'Java',
+    package: 'rocketmq-client-java',
+    version: '5.2.0',
+    newest: true,
+    toolchain: java,
+    traits: javaTraits,
+    lacks: { 'lite-simple': noLiteSimple },
+  },
+  {
+    language: 'Java',
+    package: 'rocketmq-client-java',
+    version: '5.0.7',
+    newest: false,
+    toolchain: java,
+    traits: javaTraits,
+    lacks: { recall: noRecall, priority: noPriority, 'lite-push': noLite, 'lite-simple': noLite },
+  },
+  {
+    language: 'Go',
+    package: 'rocketmq-clients/golang/v5',
+    version: '5.1.4',
+    newest: true,
+    toolchain: go,
+    traits: goTraits,
+    lacks: {
+      'fifo-retry': goFifo,
+      'fifo-dead-letter': goFifo,
+      'lite-simple': noLiteSimple,
+    },
+  },
+  {
+    language: 'Go',
+    package: 'rocketmq-clients/golang/v5',
+    version: '5.1.3',
+    newest: false,
+    toolchain: go,
+    traits: goTraits,
+    lacks: {
+      'fifo-retry': goFifo,
+      'fifo-dead-letter': goFifo,
+      recall: noRecall,
+      priority: noPriority,
+      'lite-push': noLite,
+      'lite-simple': noLite,
+    },
+  },
   {
     language: 'Python',
     package: 'rocketmq-python-client',
@@ -60,6 +131,24 @@ export const clients: readonly Client[] = [
       'lite-push': noLite,
       'lite-simple': noLite,
     },
+  },
+  {
+    language: 'Rust',
+    package: 'rocketmq',
+    version: '5.0.0',
+    newest: true,
+    toolchain: rust,
+    traits: rustTraits,
+    lacks: rustLacks,
+  },
+  {
+    language: 'Rust',
+    package: 'rocketmq',
+    version: '0.1.2',
+    newest: false,
+    toolchain: rust,
+    traits: rustTraits,
+    lacks: rustLacks,
   },
   {
     language: 'Node.js',

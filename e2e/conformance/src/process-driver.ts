@@ -1,13 +1,16 @@
 /** A driver as a process of its own: calls go to its stdin, answers and events come from its stdout. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+
+import { Code } from '@cometmq/proto';
 
 import { ClientError, type CallName, type Calls, type Driver, type DriverEvent } from './calls.js';
 
 export interface Program {
   readonly file: string;
   readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Where the client shall connect, and how. */
@@ -35,7 +38,7 @@ const noiseCharsMax = 8_000;
 const callMsMax = 60_000;
 
 export class ProcessDriver implements Driver {
-  noise = '';
+  private noise = '';
   private readonly waiting = new Map<number, Waiting>();
   private readonly heard: DriverEvent[] = [];
   private readonly child: ChildProcess;
@@ -43,11 +46,24 @@ export class ProcessDriver implements Driver {
   private lastId = 0;
   private gone: string | undefined;
 
-  constructor(program: Program, target: Target) {
-    const { endpoints, tls } = target;
+  /** @param logFile all that the driver and its client say besides */
+  constructor(
+    program: Program,
+    { endpoints, tls, caFile }: Target,
+    private readonly logFile: string,
+  ) {
+    const home = join(dirname(logFile), 'home');
+    mkdirSync(home, { recursive: true });
+    writeFileSync(logFile, '');
     this.child = spawn(program.file, [...program.args, JSON.stringify({ endpoints, tls })], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, ...program.env },
+      cwd: home,
+      env: {
+        ...process.env,
+        // The clients' own log files go there, too.
+        HOME: home,
+        ...(tls && trusted(caFile)),
+      },
     });
     this.ended = new Promise((resolve) => {
       const end = (why: string): void => {
@@ -86,7 +102,7 @@ export class ProcessDriver implements Driver {
   /** A driver ends when nobody talks to it any more; one that doesn't is ended. */
   async stop(): Promise<void> {
     this.child.stdin?.end();
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), 5_000);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), 2_000);
     await this.ended;
     clearTimeout(timer);
   }
@@ -109,14 +125,21 @@ export class ProcessDriver implements Driver {
   }
 
   private hear(text: string): void {
+    appendFileSync(this.logFile, text);
     this.noise = (this.noise + text).slice(-noiseCharsMax);
   }
 }
 
-/** Several clients tell the protocol's code in their message only. */
+/** How each of the languages is told whom to trust; Java and Go trust everybody. */
+function trusted(caFile: string): Record<string, string> {
+  return { NODE_EXTRA_CA_CERTS: caFile, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH: caFile, SSL_CERT_FILE: caFile };
+}
+
+/** Several clients tell the protocol's code in their message only, as a number or by name. */
 function codeIn(message: string): number | undefined {
-  const found = /response[- ]code[:=](\d+)/.exec(message)?.[1];
-  return found === undefined ? undefined : Number(found);
+  const [, number, name = ''] = /response[- ]code[:=](\d+)|\bcode: ([A-Z_]+)/.exec(message) ?? [];
+  if (number !== undefined) return Number(number);
+  return name in Code ? Code[name as keyof typeof Code] : undefined;
 }
 
 function parse(text: string): Line | undefined {

@@ -1,10 +1,12 @@
 /** Runs features with one client against one deployment over one transport, several at a time. */
+import { join } from 'node:path';
+
 import type { Client } from './clients.js';
 import type { Deployment, Transport } from './deployment.js';
 import type { Feature, FeatureId } from './features/index.js';
 import { ProcessDriver } from './process-driver.js';
 import { Scene } from './scene.js';
-import { MissingToolchain } from './toolchains/toolchain.js';
+import { cache, MissingToolchain } from './toolchains/toolchain.js';
 
 export type Outcome =
   | { readonly kind: 'passed'; readonly ms: number }
@@ -22,6 +24,7 @@ export interface Cell {
 
 /** Scenes wait for most of their time: for back-offs, due times and leases. */
 const atOnceMax = 6;
+const closeMsMax = 3_000;
 
 export async function runClient(
   client: Client,
@@ -42,43 +45,43 @@ export async function runClient(
     return why === undefined;
   });
   const target = deployment.target(transport);
+  const mark = `${client.language.replace('.', '')}-${client.version.replaceAll('.', '')}-${transport}`;
   let driver: ProcessDriver;
   try {
-    driver = new ProcessDriver(await client.toolchain.build(client.version), target);
+    const log = join(cache, 'logs', `${mark}-${deployment.name}.log`);
+    driver = new ProcessDriver(await client.toolchain.build(client.version), target, log);
   } catch (caught) {
     const why = caught instanceof Error ? caught.message : String(caught);
     const kind = caught instanceof MissingToolchain ? 'skipped' : 'failed';
     for (const feature of able) tell(feature, { kind, why });
     return cells;
   }
-  const mark = `${client.language.replace('.', '')}-${client.version.replaceAll('.', '')}-${transport}`;
   const queue = [...able];
+  // Some clients take long to close: they wait for their polls.
+  const closing: Promise<void>[] = [];
   const workOff = async (): Promise<void> => {
     for (let feature = queue.shift(); feature !== undefined; feature = queue.shift()) {
       const scene = new Scene(driver, deployment.admin, client.traits, `${mark}-${feature.id}`);
-      tell(feature, await outcomeOf(feature, scene, driver));
+      tell(feature, await outcomeOf(feature, scene));
+      closing.push(scene.close());
     }
   };
   try {
     await Promise.all(Array.from({ length: atOnceMax }, workOff));
   } finally {
+    await Promise.race([Promise.all(closing), new Promise((resolve) => setTimeout(resolve, closeMsMax).unref())]);
     await driver.stop();
   }
   return cells;
 }
 
-async function outcomeOf(feature: Feature, scene: Scene, driver: ProcessDriver): Promise<Outcome> {
+async function outcomeOf(feature: Feature, scene: Scene): Promise<Outcome> {
   const startMs = performance.now();
   try {
     await feature.check(scene);
     return { kind: 'passed', ms: performance.now() - startMs };
   } catch (caught) {
     const why = caught instanceof Error ? (caught.stack ?? caught.message) : String(caught);
-    return {
-      kind: 'failed',
-      why: driver.noise === '' ? why : `${why}\nThe client said:\n${driver.noise.slice(-600)}`,
-    };
-  } finally {
-    await scene.close();
+    return { kind: 'failed', why };
   }
 }
