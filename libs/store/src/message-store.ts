@@ -17,6 +17,7 @@ import {
   KiB,
   MiB,
   RecordKind,
+  releasesPending,
 } from '@cometmq/model';
 import type { Dropped, Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, assert, viewOf } from '@cometmq/shared';
@@ -35,7 +36,7 @@ import type { LogLimits } from './log/commit-log.js';
 import { decodeRecord, hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord } from './log/record.js';
 import { Retention } from './retention.js';
-import type { RetentionGround, RetentionPolicy } from './retention.js';
+import type { RetentionGround } from './retention.js';
 import { Arrivals } from './views/arrivals.js';
 import { Checkpointer } from './views/checkpointer.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
@@ -44,6 +45,7 @@ import { encodeExpiry, expiredPerRecordMax } from './views/expiry.js';
 import type { Expired } from './views/expiry.js';
 import { LmdbCheckpointStore } from './views/lmdb-checkpoint-store.js';
 import { PendingMessages, pendingWindowBytes } from './views/pending-messages.js';
+import { ReleasedPending } from './views/released-pending.js';
 import { Sizes } from './views/sizes.js';
 import type { StateView } from './views/state-view.js';
 
@@ -160,6 +162,8 @@ export interface StoreSizes {
   readonly messageBytes: number;
   readonly queues: number;
   readonly segments: number;
+  /** Of them, those that were compacted. */
+  readonly segmentsCompacted: number;
   /** Bytes of the log's files. */
   readonly logBytes: number;
   /** Of the oldest record kept; 0: there is none. */
@@ -187,12 +191,13 @@ const candidatesMax = 64 * KiB;
 
 export class MessageStore implements Part {
   readonly name = 'store';
-  readonly retention: { run(nowMs: number, policy: RetentionPolicy): Promise<void> };
+  readonly retention: Retention;
   private readonly limits: StoreLimits;
   private readonly log: CommitLog;
   private readonly directory = new Directory();
   private readonly topicSizes = new Sizes();
   private readonly pending: PendingMessages;
+  private readonly released: ReleasedPending;
   private pendingBytesMax = 0;
   /** Behind the newest record that may have ended a life: what it freed may go once it is committed. */
   private lastEnding = 0 as LogPosition;
@@ -226,16 +231,18 @@ export class MessageStore implements Part {
       this.options.onTrouble?.('an index file could not be written; it stays in memory', caught),
     );
     this.pending = new PendingMessages(this.limits.pendingWindowBytes);
-    this.stateViews = [this.directory, this.topicSizes, this.pending, ...options.views];
+    this.released = new ReleasedPending(this.pending, (key) => this.coldPiece(this.released, key));
+    const ours = [this.pending, this.released];
+    this.stateViews = [this.directory, this.topicSizes, ...ours, ...options.views];
     for (const kind of Object.values(RecordKind)) {
-      this.folders[kind] = [this.pending, ...options.views].filter((view) => view.kinds.has(kind));
+      this.folders[kind] = [...ours, ...options.views].filter((view) => view.kinds.has(kind));
     }
     this.messageViews = this.folders[RecordKind.message] ?? [];
     this.arrivals = new Arrivals(this.directory, (topicId, queueId) => {
       for (const listener of this.listeners) listener(topicId as TopicId, queueId as QueueId);
     });
     this.log.onDurable((_from, end) => this.committed(end));
-    this.retention = new Retention(this.ground());
+    this.retention = new Retention(this.ground(), this.limits.segmentBytes);
   }
 
   /**
@@ -266,6 +273,15 @@ export class MessageStore implements Part {
           `${disk.realPath(stateFolder)}, which is gone. Bring it back from a copy, or start with an empty data folder`,
       );
     }
+    const known = stored?.position ?? 0;
+    const ahead = segments.find((segment) => segment.generation > 0 && segment.end > known);
+    if (ahead) {
+      throw new MqError(
+        'DATA_FOLDER',
+        `what the log said below ${ahead.end} is partly known only to the checkpoint in ${disk.realPath(stateFolder)}, ` +
+          `which ends at ${known}. Bring the newest one back from a copy, or start with an empty data folder`,
+      );
+    }
     await this.indexes.open(segments, active.first);
     await this.foldLog(from, active.first);
     this.directory.commitAll();
@@ -280,6 +296,7 @@ export class MessageStore implements Part {
     this.stopping = true;
     this.timer?.cancel();
     try {
+      await this.retention.stop();
       if (this.ready && !this.failure) {
         this.log.requestBatch(); // Hooks may have a last word to append.
         await this.log.close();
@@ -351,6 +368,7 @@ export class MessageStore implements Part {
     if (!this.indexes.canRefer(target.position)) {
       throw new MqError('MESSAGE_NOT_FOUND', 'the message is not kept any more');
     }
+    this.checkTarget(target.position, draft.reason);
     const queueOffset = this.nextOffset(topicId, queueId);
     const payload = [encodeReference(draft)];
     const placed = this.log.append({
@@ -361,6 +379,7 @@ export class MessageStore implements Part {
       reserved: true,
     });
     this.foldEntry(draft, queueOffset, placed.position, placed.size).addReference(target.position);
+    this.indexes.noteReference(target.position);
     this.showViews(RecordKind.reference, placed, timestampMs, draft, queueOffset, payload);
     return appended(placed.position, placed.size, queueOffset);
   }
@@ -379,7 +398,7 @@ export class MessageStore implements Part {
     const placed = this.log.append({ kind: RecordKind.pending, timestampMs, payload, queue, reserved: false });
     this.rollTo(placed.position, placed.size);
     const index = this.indexes.current;
-    index.addPending(placed.position, placed.size, tagHash, groupHash, timestampMs);
+    index.addQueueless(placed.position, placed.size, tagHash, groupHash, timestampMs);
     if (payload[0]) index.addKeys(topicId, payload[0]);
     this.showViews(RecordKind.pending, placed, timestampMs, draft, 0 as QueueOffset, payload);
     return withEnd(placed);
@@ -528,12 +547,17 @@ export class MessageStore implements Part {
   get sizes(): StoreSizes {
     const segments = this.log.segments();
     let logBytes = 0;
-    for (const segment of segments) logBytes += segment.fileBytes;
+    let segmentsCompacted = 0;
+    for (const { fileBytes, generation } of segments) {
+      logBytes += fileBytes;
+      if (generation > 0) segmentsCompacted += 1;
+    }
     return {
       messages: this.topicSizes.messages,
       messageBytes: this.topicSizes.bytes,
       queues: this.directory.queueCount,
       segments: segments.length,
+      segmentsCompacted,
       logBytes,
       oldestTimestampMs: segments[0]?.firstTimestampMs ?? 0,
       pendingMessages: this.pending.messages,
@@ -611,6 +635,15 @@ export class MessageStore implements Part {
     if (queue >= 0) return this.directory.nextOf(queue) as QueueOffset;
     if (this.directory.isDeleted(topicId)) throw new MqError('TOPIC_NOT_FOUND', 'the topic has been deleted');
     return 0 as QueueOffset;
+  }
+
+  /** A compacted segment may lack what it once held. What was pending until now it has: that has lived all the time. */
+  private checkTarget(position: LogPosition, reason: number): void {
+    const held = this.log.holds(position);
+    if (held === true || (held === undefined && releasesPending(reason))) return;
+    // Whoever wants to refer to a message has just read it, and with it the table that says what its segment holds.
+    if (held === undefined) throw new MqError('UNAVAILABLE', 'the message has to be read again first');
+    throw new MqError('MESSAGE_NOT_FOUND', 'the message is not kept any more');
   }
 
   /** The fold of a queue entry at its append. Answers the index it went to. */
@@ -807,12 +840,18 @@ export class MessageStore implements Part {
 
   private ground(): RetentionGround {
     const commitEnd = (): LogPosition => this.commitEnd;
+    const diskFull = (): boolean => this.log.full;
     const checkpointEnd = (): LogPosition => this.checkpointer?.position ?? (0 as LogPosition);
     return {
       directory: this.directory,
       sizes: this.topicSizes,
       indexes: this.indexes,
       pending: this.pending,
+      released: this.released,
+      log: this.log,
+      get diskFull() {
+        return diskFull();
+      },
       segments: () => this.log.segments(),
       get commitEnd() {
         return commitEnd();

@@ -1,20 +1,25 @@
 /**
- * Retention has two moves. Expiry is a record that raises first offsets, by each topic's own time and size; it is as
+ * Retention has three moves. Expiry is a record that raises first offsets, by each topic's own time and size; it is as
  * fine as the time samples of the segment indexes (a second). Space comes back when a sealed segment holds nothing
  * that lives any more: no message above its queue's first offset, no pending message, no target of a reference that
- * lives; then the whole segment goes, with its index. What is not yet in a checkpoint keeps its segment too.
+ * lives; then the whole segment goes, with its index. What is not yet in a checkpoint keeps its segment too. And a
+ * segment in which little lives is compacted (`compaction.ts`).
  */
 import type { LogPosition, TopicId } from '@cometmq/model';
 
+import { Compaction } from './compaction.js';
 import { entriesPerPage } from './index/sealed-file.js';
 import type { QueueRow } from './index/sealed-file.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import { sampleEveryMs } from './index/segment-index.js';
 import type { SegmentIndex } from './index/segment-index.js';
+import { eachLivingReference } from './living-references.js';
+import type { CommitLog } from './log/commit-log.js';
 import type { SegmentInfo } from './log/segment.js';
 import type { Directory } from './views/directory.js';
 import type { Expired } from './views/expiry.js';
 import type { PendingMessages } from './views/pending-messages.js';
+import type { ReleasedPending } from './views/released-pending.js';
 import type { Sizes } from './views/sizes.js';
 
 /** How long a topic's messages are kept, and how many bytes of them; undefined: for ever. */
@@ -28,6 +33,9 @@ export interface RetentionGround {
   readonly sizes: Sizes;
   readonly indexes: SegmentIndexes;
   readonly pending: PendingMessages;
+  readonly released: ReleasedPending;
+  readonly log: Pick<CommitLog, 'prepareCompaction' | 'replace' | 'discard'>;
+  readonly diskFull: boolean;
   segments(): readonly SegmentInfo[];
   readonly commitEnd: LogPosition;
   readonly checkpointEnd: LogPosition;
@@ -63,11 +71,19 @@ interface SegmentRuns {
 
 export class Retention {
   private running: Promise<void> | undefined;
+  private stopping = false;
+  private readonly compaction: Compaction;
 
-  constructor(private readonly ground: RetentionGround) {}
+  constructor(
+    private readonly ground: RetentionGround,
+    segmentBytes: number,
+  ) {
+    this.compaction = new Compaction(ground, segmentBytes);
+  }
 
-  /** One round: expires what is due at `nowMs`, then gives dead segments back. A round at a time. */
+  /** One round: expires what is due at `nowMs`, gives dead segments back, compacts some. A round at a time. */
   run(nowMs: number, policy: RetentionPolicy): Promise<void> {
+    if (this.stopping) return Promise.resolve();
     this.running ??= this.round(nowMs, policy).finally(() => (this.running = undefined));
     return this.running;
   }
@@ -76,6 +92,13 @@ export class Retention {
     const expired = await this.findExpired(this.findDue(nowMs, policy));
     if (expired.length > 0) await this.ground.expire(expired, nowMs);
     await this.unlinkDead();
+    await this.compaction.run(() => this.stopping);
+  }
+
+  /** No round begins from now on; resolves when the one under way is over. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.running?.catch(() => undefined); // Whoever ran it is told.
   }
 
   private findDue(nowMs: number, policy: RetentionPolicy): Map<number, Due> {
@@ -224,30 +247,10 @@ export class Retention {
 
   /** First positions of the segments that hold the target of a reference that lives. */
   private async pinned(): Promise<Set<number>> {
-    const { directory, indexes, commitEnd } = this.ground;
     const pinned = new Set<number>();
-    const isLive = (topicId: number, queueId: number, offset: number): boolean => {
-      const queue = directory.find(topicId, queueId);
-      return queue >= 0 && directory.firstOf(queue) <= offset;
-    };
-    for (const segment of indexes.sealedSegments) {
-      const head = await indexes.head(segment);
-      if (head.refCount === 0) continue;
-      // Both are in the order of entries: one pass over the rows' runs finds each reference's queue and offset.
-      const rows = Array.from({ length: head.queueCount }, (_, i) => head.row(i)).sort((a, b) => a.at - b.at);
-      let i = 0;
-      head.eachReference((entry, target) => {
-        let row = rows[i];
-        while (row && entry >= row.at + row.count) row = rows[++i];
-        if (row && isLive(row.topicId, row.queueId, row.first + entry - row.at)) {
-          pinned.add(indexes.segmentAt(target as LogPosition));
-        }
-      });
-    }
-    // Of those in memory every target is kept: they are new.
-    for (const { index } of indexes.inMemory(commitEnd)) {
-      index.eachReference((_entry, target) => pinned.add(indexes.segmentAt(target as LogPosition)));
-    }
+    await eachLivingReference(this.ground, (target) => {
+      pinned.add(this.ground.indexes.segmentAt(target as LogPosition));
+    });
     return pinned;
   }
 }

@@ -21,6 +21,7 @@ export const smallLimits: Partial<StoreLimits> = {
   tailCacheBytes: 8 * 1024,
   aheadBytes: 4096,
   reserveBytes: 4096,
+  compactionReserveBytes: 4096,
   freeBytesMin: 0,
   checkpointBytes: 1024 * 1024,
   checkpointMs: 60_000,

@@ -7,7 +7,7 @@
  *   ids    | salted hash of the message id u32, 0: none |                          × entries
  *   keys   | salted hash u32 | entry u32 |                                         × keys
  *
- * Pending messages, which no queue shows, stand in a run of their own, numbered from 0 in each segment.
+ * Records that no queue shows (pending messages) stand in a run of their own, numbered from 0 in each segment.
  * The entries of a queue are consecutive offsets, chained; every 32nd is noted, so that none is more than 31 steps away.
  */
 import type { LogPosition, QueueOffset } from '@cometmq/model';
@@ -22,8 +22,8 @@ export const noSegment = -1;
 /** What `prevOf` says when nobody has looked yet. */
 export const unknownSegment = -2;
 
-/** Under what a segment's pending messages stand in its table of queues. No topic has the id 0. */
-export const pendingRun = { topicId: 0, queueId: 0 } as const;
+/** Under what the records that no queue shows stand in a segment's table of queues. No topic has the id 0. */
+const queueless = { topicId: 0, queueId: 0 } as const;
 
 const noteEvery = 32;
 /** A time sample is taken when log time has moved this far: expiry is as fine as that. */
@@ -132,11 +132,11 @@ export class SegmentIndex {
     return queue;
   }
 
-  /** The next pending message: found by its id and keys, in the segment's run of pending ones, and in no queue. */
-  addPending(position: number, size: number, tagHash: number, groupHash: number, timestampMs: number): void {
-    const run = this.table.find(pendingRun.topicId, pendingRun.queueId);
+  /** The next record that no queue shows: found by its id and keys. */
+  addQueueless(position: number, size: number, tagHash: number, groupHash: number, timestampMs: number): void {
+    const run = this.table.find(queueless.topicId, queueless.queueId);
     const place = run < 0 ? 0 : (this.counts[run] as number);
-    this.add(pendingRun.topicId, pendingRun.queueId, place, position, size, tagHash, groupHash, timestampMs);
+    this.add(queueless.topicId, queueless.queueId, place, position, size, tagHash, groupHash, timestampMs);
   }
 
   /** Whether the queue was first seen with the last `add`: its `prev` is then to be set. */

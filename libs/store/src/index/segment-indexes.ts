@@ -9,7 +9,7 @@ import type { LogPosition, QueueOffset } from '@cometmq/model';
 import { RecordKind, referenceTarget } from '@cometmq/model';
 import { assert, MqError } from '@cometmq/shared';
 
-import { isMissing, joinPath, replaceFile } from '../disk/disk.js';
+import { isMissing, joinPath, replaceFile, splitPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { checksum } from '../log/checksum.js';
 import type { SegmentInfo } from '../log/segment.js';
@@ -18,6 +18,7 @@ import { ByteCache } from './byte-cache.js';
 import { entryWords, IndexEntries, noWords } from './index-entries.js';
 import { encodeIndex, entriesPerPage, keysPerPage, prefixBytes, SealedHead } from './sealed-file.js';
 import type { QueueRow } from './sealed-file.js';
+import { QueueTable } from './queue-table.js';
 import { noSegment, sampleEveryMs, SegmentIndex, unknownSegment } from './segment-index.js';
 
 /** What an index is rebuilt from. */
@@ -30,15 +31,20 @@ export class SealedSegment {
   /** Topics that had live messages here when retention last looked; undefined: it has not looked. */
   liveTopics: ReadonlySet<number> | undefined;
   rebuilding: Promise<SealedHead> | undefined;
-  /** Unlinked: whoever still looks here finds nothing. */
+  /** Unlinked, or replaced: whoever still looks here looks again. */
   gone = false;
   /** About to be unlinked: nothing may refer to its records any more. */
   leaving = false;
+  /** While a compaction is under way: what was referred to meanwhile. */
+  newPins: LogPosition[] | undefined;
+  /** A compaction that was not worth it: what lived by the estimate, and in which round. */
+  triedInVain: { readonly liveBytes: number; readonly round: number } | undefined;
 
   constructor(
     readonly number: number,
     readonly first: LogPosition,
     readonly end: LogPosition,
+    readonly compacted: boolean,
     readonly path: string,
   ) {}
 }
@@ -82,7 +88,7 @@ export class SegmentIndexes {
   /** Takes up the segments found at the start. The active one's records are to be folded into `current`. */
   async open(segments: readonly SegmentInfo[], active: LogPosition): Promise<void> {
     await this.disk.makeFolder(this.folder);
-    this.sealed = segments.filter((s) => s.sealed && s.first !== active).map((s) => this.sealedSegment(s.first, s.end));
+    this.sealed = segments.filter((s) => s.sealed && s.first !== active).map((s) => this.sealedSegment(s));
     this.full = [];
     this.current = new SegmentIndex(active);
     const wanted = new Set(this.sealed.map((s) => s.path));
@@ -96,7 +102,7 @@ export class SegmentIndexes {
   async fillGaps(): Promise<void> {
     const present = new Set(await this.disk.list(this.folder));
     for (const segment of this.sealed) {
-      if (!present.has(indexName(segment.first))) await this.head(segment);
+      if (!present.has(splitPath(segment.path).name)) await this.head(segment);
     }
   }
 
@@ -132,6 +138,11 @@ export class SegmentIndexes {
   canRefer(position: LogPosition): boolean {
     const first = this.segmentAt(position);
     return first !== noSegment && this.sealed[placeOf(this.sealed, position)]?.leaving !== true;
+  }
+
+  /** A reference to it was appended. */
+  noteReference(position: LogPosition): void {
+    this.sealed[placeOf(this.sealed, position)]?.newPins?.push(position);
   }
 
   get sealedSegments(): readonly SealedSegment[] {
@@ -172,6 +183,16 @@ export class SegmentIndexes {
     await this.disk.unlink(segment.path);
   }
 
+  /** The segment was compacted: its index, of what was kept, takes the old one's place. */
+  async replace(segment: SealedSegment, info: SegmentInfo): Promise<void> {
+    const next = this.sealedSegment(info);
+    segment.gone = true;
+    this.sealed = this.sealed.map((s) => (s === segment ? next : s));
+    this.heads.delete(segment.number);
+    await this.disk.unlink(segment.path);
+    await this.head(next);
+  }
+
   /** Up to `max` entries of a queue from `offset`, all below position `limit`, all of one segment. */
   scan(
     topicId: number,
@@ -192,7 +213,7 @@ export class SegmentIndexes {
     let step = search.next();
     while (!step.done) {
       const head = this.heads.get(step.value.number);
-      if (!head) return this.scanLater(search, step.value, offset, max, limit);
+      if (!head) return this.scanLater(search, step.value, topicId, queueId, offset, max, limit);
       step = search.next(head);
     }
     if (!step.value) return nothingAt(offset);
@@ -216,13 +237,29 @@ export class SegmentIndexes {
         if (!each((index.first + (found[i] as number)) as LogPosition, found[i + 1] as number)) return;
       }
     }
-    for (const segment of [...this.sealed].reverse()) {
-      if (!wanted(segment.first)) continue;
+    for (let end = Infinity; ;) {
+      const segment = this.sealed.findLast((s) => s.first < end);
+      if (!segment) return;
+      const found = wanted(segment.first) ? await this.keysIn(segment, hash) : [];
+      if (!found) continue; // Gone, or replaced, meanwhile.
+      for (const [position, size] of found) if (!each(position, size)) return;
+      end = segment.first;
+    }
+  }
+
+  /** Undefined: the segment is gone. */
+  private async keysIn(segment: SealedSegment, hash: number): Promise<[LogPosition, number][] | undefined> {
+    try {
+      const found: [LogPosition, number][] = [];
       for (const entry of await this.keyEntries(segment, hash)) {
         const page = await this.page(segment, Math.floor(entry / entriesPerPage));
         const at = (entry % entriesPerPage) * entryWords;
-        if (!each((segment.first + (page[at] as number)) as LogPosition, page[at + 1] as number)) return;
+        found.push([(segment.first + (page[at] as number)) as LogPosition, page[at + 1] as number]);
       }
+      return found;
+    } catch (caught) {
+      if (segment.gone) return undefined;
+      throw caught;
     }
   }
 
@@ -316,6 +353,8 @@ export class SegmentIndexes {
   private async scanLater(
     search: Generator<SealedSegment, Found | undefined, SealedHead>,
     wanted: SealedSegment,
+    topicId: number,
+    queueId: number,
     offset: number,
     max: number,
     limit: LogPosition,
@@ -331,8 +370,8 @@ export class SegmentIndexes {
       segment = step.value.segment;
       return await this.scanPage(step.value, offset, max, limit);
     } catch (caught) {
-      // Retention took the segment meanwhile, and so all that was asked for.
-      if (segment.gone) return nothingAt(offset);
+      // Retention took the segment meanwhile, or replaced it.
+      if (segment.gone) return this.scan(topicId, queueId, offset, max, limit);
       throw caught;
     }
   }
@@ -342,7 +381,8 @@ export class SegmentIndexes {
       const page = await this.page(found.segment, runPage(found.row, offset));
       return entriesOf(found, offset, max, limit, page);
     } catch (caught) {
-      if (found.segment.gone) return nothingAt(offset);
+      const { topicId, queueId } = found.row;
+      if (found.segment.gone) return this.scan(topicId, queueId, offset, max, limit);
       throw caught;
     }
   }
@@ -374,7 +414,7 @@ export class SegmentIndexes {
     for (;;) {
       const next = this.full[0];
       if (!next || next.index.first > first) return;
-      const segment = this.sealedSegment(next.index.first, next.end);
+      const segment = this.sealedSegment({ first: next.index.first, end: next.end, generation: 0 });
       await this.write(segment, next.index);
       this.full.shift();
       this.sealed = [...this.sealed, segment];
@@ -455,7 +495,9 @@ export class SegmentIndexes {
     this.heads.delete(segment.number);
     if (segment.gone) throw new MqError('NOT_FOUND', 'what was looked for has expired meanwhile');
     const index = new SegmentIndex(segment.first);
-    await this.source.scan(segment.first, (record) => foldIntoIndex(index, record), segment.end);
+    const scan: Scan = (each) => this.source.scan(segment.first, each, segment.end);
+    if (segment.compacted) await indexCompacted(index, scan);
+    else await scan((record) => foldIntoIndex(index, record));
     await this.resolvePrevs(segment, index);
     const chunks = await encodeIndex(index, segment.end);
     await replaceFile(this.disk, segment.path, chunks);
@@ -467,8 +509,9 @@ export class SegmentIndexes {
     return head;
   }
 
-  private sealedSegment(first: LogPosition, end: LogPosition): SealedSegment {
-    return new SealedSegment(this.numbers++, first, end, joinPath(this.folder, indexName(first)));
+  private sealedSegment({ first, end, generation }: Pick<SegmentInfo, 'first' | 'end' | 'generation'>): SealedSegment {
+    const path = joinPath(this.folder, indexName(first, generation));
+    return new SealedSegment(this.numbers++, first, end, generation > 0, path);
   }
 }
 
@@ -479,8 +522,7 @@ export class SegmentIndexes {
 export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
   const { kind, topicId } = record;
   if (kind === RecordKind.pending) {
-    index.addPending(record.position, record.size, record.tagHash, record.groupHash, record.timestampMs);
-    index.addKeys(topicId, record.payload);
+    foldQueueless(index, record);
     return -1;
   }
   if (kind !== RecordKind.message && kind !== RecordKind.reference) return -1;
@@ -499,6 +541,37 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
   return queue;
 }
 
+function foldQueueless(index: SegmentIndex, record: LogRecord): void {
+  index.addQueueless(record.position, record.size, record.tagHash, record.groupHash, record.timestampMs);
+  index.addKeys(record.topicId, record.payload);
+}
+
+type Scan = (each: (record: LogRecord) => void) => Promise<unknown>;
+
+/**
+ * The index of a segment from which records were left out. Of a queue, those that live are its last ones, without a
+ * gap; what stands before a gap has expired and is there for a reference's sake: found by id and key, in no queue.
+ */
+async function indexCompacted(index: SegmentIndex, scan: Scan): Promise<void> {
+  const table = new QueueTable();
+  const starts: number[] = [];
+  const nexts: number[] = [];
+  const isQueued = ({ kind }: LogRecord): boolean => kind === RecordKind.message || kind === RecordKind.reference;
+  await scan((record) => {
+    if (!isQueued(record)) return;
+    const { topicId, queueId, queueOffset } = record;
+    const known = table.find(topicId, queueId);
+    const queue = known < 0 ? table.add(topicId, queueId) : known;
+    if (nexts[queue] !== queueOffset) starts[queue] = queueOffset;
+    nexts[queue] = queueOffset + 1;
+  });
+  await scan((record) => {
+    const before = isQueued(record) && record.queueOffset < (starts[table.find(record.topicId, record.queueId)] ?? 0);
+    if (before) foldQueueless(index, record);
+    else foldIntoIndex(index, record);
+  });
+}
+
 /** Index of the last segment that begins at or before `position`; -1: none does. */
 function placeOf(sealed: readonly SealedSegment[], position: LogPosition): number {
   let low = 0;
@@ -515,8 +588,8 @@ function nothingAt(offset: number): IndexEntries {
   return new IndexEntries(offset as QueueOffset, 0, 0, noWords, 0);
 }
 
-function indexName(first: LogPosition): string {
-  return `${String(first).padStart(16, '0')}.index`;
+function indexName(first: LogPosition, generation: number): string {
+  return `${String(first).padStart(16, '0')}${generation > 0 ? `.${generation}` : ''}.index`;
 }
 
 function pageKey(segment: SealedSegment, page: number): number {

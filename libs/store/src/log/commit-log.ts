@@ -26,7 +26,10 @@ import { findProofBehind, lastNonZero, walkRecords } from './record-reader.js';
 import type { WalkRules, Walked } from './record-reader.js';
 import { Room } from './room.js';
 import type { ActiveRoom } from './room.js';
-import { Segment, preparedName, segmentFirst, segmentName } from './segment.js';
+import { readHead } from './compacted-file.js';
+import { compactionSliceBytes, prepareCompaction } from './compaction.js';
+import type { PreparedCompaction } from './compaction.js';
+import { Segment, preparedName, compactedName, segmentFile, segmentName } from './segment.js';
 import type { SegmentInfo } from './segment.js';
 import { TailCache } from './tail-cache.js';
 import { Waiters } from './waiters.js';
@@ -48,6 +51,8 @@ export interface LogLimits {
   readonly aheadBytes: number;
   /** Space that is given back when the disk is full. */
   readonly reserveBytes: number;
+  /** And space that is given to compaction then, so that it can make more. */
+  readonly compactionReserveBytes: number;
   /** The disk counts as full when less than this is free on it. */
   readonly freeBytesMin: number;
 }
@@ -60,6 +65,7 @@ export const logLimits: LogLimits = {
   tailCacheBytes: 32 * MiB,
   aheadBytes: 16 * MiB,
   reserveBytes: 32 * MiB,
+  compactionReserveBytes: 32 * MiB,
   freeBytesMin: 64 * MiB,
 };
 
@@ -96,6 +102,8 @@ export class CommitLog {
   private readonly listeners: ((from: LogPosition, end: LogPosition) => void)[] = [];
   /** In order of position; the last one is active. */
   private rows: Segment[] = [];
+  /** Segments that are about to be replaced. */
+  private readonly compactions = new Map<Segment, PreparedCompaction>();
   /** Positions at which, going on from the segment being written, a next one begins. */
   private readonly rolls: number[] = [];
   /** The first position of the segment that the next record goes to. */
@@ -196,12 +204,9 @@ export class CommitLog {
       if (!segment) break;
       position = logPosition(Math.max(position, segment.first)); // Segments between may be gone.
       const to = Math.min(end, segment.end);
-      const rules = this.walkRules(segment, to - segment.first, to);
-      const walked = await segment.use((file) =>
-        walkRecords(file, position, rules, (block, at) => each(block.record(at))),
-      );
-      if (walked.end < to) throw this.damage(segment, walked);
-      position = logPosition(walked.end);
+      const walked = await this.walk(segment, position, to, (block, at) => each(block.record(at)));
+      if (walked.end < to && (!segment.compacted || !isEnd(walked))) throw this.damage(segment, walked);
+      position = logPosition(segment.compacted ? to : walked.end);
       await this.touch(segment);
     }
     return position;
@@ -277,7 +282,12 @@ export class CommitLog {
       throw new MqError('NOT_FOUND', `no record of ${size} bytes at log position ${position}`);
     }
     const block = new RecordBlock(Buffer.allocUnsafeSlow(size));
-    const read = await segment.use((file) => file.read(block.bytes, position - segment.first));
+    const read = await segment.use(async (file) => {
+      const place = segment.compacted ? (await segment.table(file)).placeOf(position) : position - segment.first;
+      return place < 0 ? undefined : file.read(block.bytes, place);
+    });
+    if (read === undefined)
+      throw new MqError('NOT_FOUND', `the record at log position ${position} is not kept any more`);
     const good =
       read === size && block.hasHeader(0, position, recordBytesCeiling) && block.sizeAt(0) === size && block.isWhole(0);
     if (!good) throw this.corrupt(segment, position, 'a record that was good before is not any more');
@@ -299,6 +309,80 @@ export class CommitLog {
     await segment.close();
     await this.disk.unlink(segment.path);
     await this.disk.syncFolder(this.folder);
+  }
+
+  /**
+   * Whether the record at `position`, of a segment that is kept, was not left out of it. Undefined: the segment was
+   * compacted and nobody has read from it lately, so that it can't be said at once.
+   */
+  holds(position: LogPosition): boolean | undefined {
+    const segment = this.segmentAt(position);
+    if (!segment) return position >= this.durable && position < this.appended;
+    const table = this.compactions.get(segment)?.table ?? segment.loadedTable;
+    if (table) return table.placeOf(position) >= 0;
+    return segment.compacted ? undefined : true;
+  }
+
+  /**
+   * Writes a sealed segment anew, beside the old one, with only the records that `keep` wants; undefined when that takes
+   * more than `bytesMax`. From now on `holds` goes by what was kept. `replace` or `discard` must follow.
+   *
+   * @throws MqError CORRUPT_RECORD; what the disk throws, a full one too: nothing is left behind, and nothing is lost
+   */
+  async prepareCompaction(
+    first: LogPosition,
+    keep: (record: LogRecord) => boolean,
+    bytesMax: number,
+  ): Promise<PreparedCompaction | undefined> {
+    const old = this.rows.find((row) => row.first === first);
+    assert(old?.sealed === true && !this.compactions.has(old), 'a sealed segment is compacted, once at a time');
+    const walk = async (
+      from: number,
+      until: number,
+      each: (block: RecordBlock, at: number) => void,
+    ): Promise<number> => {
+      const walked = await this.walk(old, from, until, each, { checkedTo: old.end, blockBytes: compactionSliceBytes });
+      if (!isEnd(walked)) throw this.damage(old, walked);
+      return walked.end;
+    };
+    const write = (): Promise<PreparedCompaction | undefined> =>
+      prepareCompaction(this.disk, this.folder, old, walk, keep, bytesMax);
+    const prepared = await write().catch(async (caught: unknown) => {
+      if (!isDiskFull(caught) || !(await this.room.lendToCompaction())) throw caught;
+      return write();
+    });
+    if (prepared) this.compactions.set(old, prepared);
+    return prepared;
+  }
+
+  /** Puts a compacted segment in the old one's place. Whenever the power goes, one of them is whole and is found. */
+  async replace(prepared: PreparedCompaction): Promise<SegmentInfo> {
+    const { old, next } = prepared;
+    // Nobody opens the old file by its name from now on: it is open until all who read from it are done.
+    await old.use(async () => {
+      try {
+        await this.disk.rename(prepared.path, next.path);
+        await this.disk.syncFolder(this.folder);
+      } catch (caught) {
+        this.fail(caught); // Which of the two the name now means is anyone's guess.
+        throw caught;
+      }
+      this.rows = this.rows.map((row) => (row === old ? next : row));
+      this.compactions.delete(old);
+      this.lastUsed.delete(old);
+    });
+    await old.close();
+    if (old.path !== next.path) {
+      await this.disk.unlink(old.path);
+      await this.disk.syncFolder(this.folder);
+    }
+    return next.info();
+  }
+
+  /** The old segment stays. */
+  async discard(prepared: PreparedCompaction): Promise<void> {
+    this.compactions.delete(prepared.old);
+    await this.disk.unlink(prepared.path);
   }
 
   /** Lets what was appended become durable, then gives the files back. */
@@ -490,22 +574,51 @@ export class CommitLog {
   // ---- finding the end
 
   private async listSegments(): Promise<void> {
+    const compacted = new Set<LogPosition>();
     for (const name of await this.disk.list(this.folder)) {
-      const first = segmentFirst(name);
-      if (first === undefined) continue;
-      const segment = new Segment(this.disk, this.folder, first, 0);
-      segment.fileBytes = await segment.use((file) => file.size());
-      segment.end = logPosition(first + segment.fileBytes);
-      await this.readFirstTimestamp(segment);
+      if (name.endsWith('.tmp')) await this.disk.unlink(joinPath(this.folder, name));
+      const file = segmentFile(name);
+      if (!file) continue;
+      const { first } = file;
+      if (!file.compacted && compacted.has(first)) {
+        await this.disk.unlink(joinPath(this.folder, name)); // It has been replaced already.
+        continue;
+      }
+      if (file.compacted) compacted.add(first);
+      const segment = file.compacted ? await this.compactedSegment(first) : await this.plainSegment(first);
       const before = this.rows[this.rows.length - 1];
       if (before) {
         before.sealed = true;
-        before.lastTimestampMs = segment.firstTimestampMs;
+        if (!before.compacted) before.lastTimestampMs = segment.firstTimestampMs;
         if (before.end > first) throw this.corrupt(before, first, 'the next segment begins inside this one');
       }
       this.rows.push(segment);
       await this.touch(segment);
     }
+  }
+
+  private async plainSegment(first: LogPosition): Promise<Segment> {
+    const segment = new Segment(this.disk, this.folder, first, 0);
+    segment.fileBytes = await segment.use((file) => file.size());
+    segment.end = logPosition(first + segment.fileBytes);
+    await this.readFirstTimestamp(segment);
+    return segment;
+  }
+
+  private async compactedSegment(first: LogPosition): Promise<Segment> {
+    const path = joinPath(this.folder, compactedName(first));
+    const file = await this.disk.open(path);
+    try {
+      const head = await readHead(file, first);
+      if (head) return new Segment(this.disk, this.folder, first, await file.size(), undefined, head);
+    } finally {
+      await file.close();
+    }
+    throw new MqError(
+      'CORRUPT_RECORD',
+      `the compacted segment ${this.disk.realPath(path)} is damaged: bring this file back from a copy, or start with ` +
+        'an empty data folder',
+    );
   }
 
   private async readFirstTimestamp(segment: Segment): Promise<void> {
@@ -540,16 +653,12 @@ export class CommitLog {
     this.checked.from = this.rows[start]?.first ?? 0;
     for (const segment of this.rows.slice(start)) {
       const last = segment === this.active;
-      const rules = { ...this.walkRules(segment, segment.fileBytes, Infinity), epochMin };
-      const walked = await segment.use(async (file) => {
-        const found = await walkRecords(file, segment.first, rules, (block, at) => {
-          const position = block.positionAt(at);
-          if (position === mark?.position) markSeen = true;
-          segment.lastTimestampMs = block.timestampMsAt(at);
-        });
-        await this.checkEnd(file, segment, rules, found, last, mark);
-        return found;
-      });
+      const note = (block: RecordBlock, at: number): void => {
+        if (block.positionAt(at) === mark?.position) markSeen = true;
+        segment.lastTimestampMs = Math.max(segment.lastTimestampMs, block.timestampMsAt(at));
+      };
+      const walked = await this.walk(segment, segment.first, Infinity, note, { epochMin });
+      await this.checkEnd(segment, walked, last, mark);
       if (walked.end === mark?.position) markSeen = true;
       epochMin = walked.epoch;
       end = logPosition(walked.end);
@@ -563,17 +672,17 @@ export class CommitLog {
 
   /** Whether where a segment's records end is where they may. */
   private async checkEnd(
-    file: DiskFile,
     segment: Segment,
-    rules: WalkRules,
     walked: Walked,
     last: boolean,
     mark: DurableMark | undefined,
   ): Promise<void> {
+    if (last && segment.compacted) throw this.corrupt(segment, segment.end, 'the segments behind it are gone');
     if (walked.found === 'end of file' && (!last || walked.end >= (mark?.position ?? 0))) return;
     if (!last || walked.found === 'newer version' || walked.end < (mark?.position ?? 0))
       throw this.damage(segment, walked);
-    const proof = await findProofBehind(file, walked.end, rules);
+    const rules = this.walkRules(segment, Infinity);
+    const proof = await segment.use((file) => findProofBehind(file, walked.end, rules));
     if (proof === undefined) return;
     throw this.corrupt(
       segment,
@@ -597,12 +706,28 @@ export class CommitLog {
     });
   }
 
-  private walkRules(segment: Segment, fileBytes: number, until: number): WalkRules {
+  /** Walks a segment's records from position `from` on, whichever way they stand in its file. */
+  private walk(
+    segment: Segment,
+    from: number,
+    until: number,
+    each: (block: RecordBlock, at: number) => void,
+    more: Partial<WalkRules> = {},
+  ): Promise<Walked> {
+    return segment.use(async (file) => {
+      const rules = { ...this.walkRules(segment, until), ...more };
+      if (!segment.compacted) return walkRecords(file, from, rules, each);
+      const place = (await segment.table(file)).placeFrom(from);
+      return walkRecords(file, from, { ...rules, gaps: true, place }, each);
+    });
+  }
+
+  private walkRules(segment: Segment, until: number): WalkRules {
     return {
       recordBytesMax: recordBytesCeiling,
-      fileBytes,
+      fileBytes: segment.recordBytes,
       first: segment.first,
-      checkedTo: segment.first >= this.checked.from ? this.checked.to : 0,
+      checkedTo: segment.first >= this.checked.from && !segment.compacted ? this.checked.to : 0,
       epochMin: 0,
       until,
     };
@@ -659,6 +784,11 @@ export class CommitLog {
       return;
     }
   }
+}
+
+/** Whether a walk ended where it should. */
+function isEnd(walked: Walked): boolean {
+  return walked.found === 'end of file' || walked.found === 'until';
 }
 
 interface Batch {

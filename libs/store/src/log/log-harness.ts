@@ -18,6 +18,7 @@ export const smallLimits: LogLimits = {
   tailCacheBytes: 16 * 1024,
   aheadBytes: 4096,
   reserveBytes: 8192,
+  compactionReserveBytes: 4096,
   freeBytesMin: 0,
 };
 

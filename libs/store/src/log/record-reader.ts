@@ -21,6 +21,12 @@ export interface WalkRules {
   readonly epochMin: number;
   /** Stops in front of the first record at or behind this position. */
   readonly until: number;
+  /** Records were left out of the file: each stands at or behind the end of the one before, not right at it. */
+  readonly gaps?: boolean;
+  /** Where in the file the walk begins; left out: where its position says. */
+  readonly place?: number;
+  /** How much is read, and walked without a rest, at a time. */
+  readonly blockBytes?: number;
 }
 
 export interface Walked {
@@ -37,45 +43,48 @@ export async function walkRecords(
   rules: WalkRules,
   each: (block: RecordBlock, at: number) => void,
 ): Promise<Walked> {
-  const { first, fileBytes, recordBytesMax } = rules;
-  const fileEnd = first + fileBytes;
+  const { fileBytes, recordBytesMax } = rules;
+  const gaps = rules.gaps === true;
   let position = from;
+  let place = rules.place ?? from - rules.first;
   let epochMin = rules.epochMin;
-  let block = new RecordBlock(Buffer.allocUnsafeSlow(Math.max(1, Math.min(blockBytes, fileEnd - position))));
-  let blockFirst = position;
+  const stopped = (found: Walked['found']): Walked => ({ end: position, epoch: epochMin, found });
+  let block = new RecordBlock(
+    Buffer.allocUnsafeSlow(Math.max(1, Math.min(rules.blockBytes ?? blockBytes, fileBytes - place))),
+  );
+  let blockPlace = place;
   let filled = 0;
-  /** Makes the block hold `needed` bytes from `position`; false where the file has fewer. */
+  /** Makes the block hold `needed` bytes from `place`; false where the file has fewer. */
   const reach = async (needed: number): Promise<boolean> => {
-    if (position + needed <= blockFirst + filled) return true;
-    if (position + needed > fileEnd) return false;
+    if (place + needed <= blockPlace + filled) return true;
+    if (place + needed > fileBytes) return false;
     if (needed > block.bytes.byteLength) block = new RecordBlock(Buffer.allocUnsafeSlow(needed));
-    blockFirst = position;
-    filled = await file.read(block.bytes, position - first);
+    blockPlace = place;
+    filled = await file.read(block.bytes, place);
     return needed <= filled;
   };
   for (;;) {
-    if (position >= rules.until) return { end: position, epoch: epochMin, found: 'until' };
-    if (position >= fileEnd) return { end: position, epoch: epochMin, found: 'end of file' };
-    const near = position + headerBytes <= blockFirst + filled;
-    if (!near && !(await reach(headerBytes))) return { end: position, epoch: epochMin, found: 'no record' };
-    let at = position - blockFirst;
-    if (!block.looksLikeHeader(at, recordBytesMax)) return { end: position, epoch: epochMin, found: 'no record' };
+    if (position >= rules.until) return stopped('until');
+    if (place >= fileBytes) return stopped('end of file');
+    const near = place + headerBytes <= blockPlace + filled;
+    if (!near && !(await reach(headerBytes))) return stopped('no record');
+    let at = place - blockPlace;
+    if (!block.looksLikeHeader(at, recordBytesMax)) return stopped('no record');
     const size = block.sizeAt(at);
-    if (position + size > blockFirst + filled) {
-      if (!(await reach(size))) return { end: position, epoch: epochMin, found: 'no record' };
-      at = position - blockFirst;
+    if (place + size > blockPlace + filled) {
+      if (!(await reach(size))) return stopped('no record');
+      at = place - blockPlace;
     }
-    if (position >= rules.checkedTo && !block.isWhole(at)) {
-      return { end: position, epoch: epochMin, found: 'wrong checksum' };
-    }
-    if (block.versionAt(at) !== recordVersion) return { end: position, epoch: epochMin, found: 'newer version' };
+    if (position >= rules.checkedTo && !block.isWhole(at)) return stopped('wrong checksum');
+    if (block.versionAt(at) !== recordVersion) return stopped('newer version');
     const epoch = block.epochAt(at);
-    if (block.positionAt(at) !== position || epoch < epochMin) {
-      return { end: position, epoch: epochMin, found: 'leftover' };
-    }
+    const stands = block.positionAt(at);
+    if ((gaps ? stands < position : stands !== position) || epoch < epochMin) return stopped('leftover');
+    if (stands >= rules.until) return stopped('until');
     each(block, at);
     epochMin = epoch;
-    position += size;
+    position = stands + size;
+    place += size;
   }
 }
 

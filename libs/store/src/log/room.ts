@@ -1,19 +1,20 @@
 /**
  * Room on the disk for what the log will write: real zeros ahead of use, so that a batch overwrites and its sync need
- * not touch the file system's own books; and a reserve to live on when the disk is full.
+ * not touch the file system's own books; and reserves to live on when the disk is full.
  *
  *   | records | zeros made ahead |                the active segment
  *   | zeros |                                     `prepared`: the next one, made when the active has its full size
  *   | zeros |                                     `reserve`: deleted when the disk is full, made again afterwards
+ *   | zeros |                                     `reserve-compaction`: the same, for who makes space
  *
  * One background task makes the zeros, a slice and a sync at a time, so that a batch never waits for more than a slice.
  * A disk that is full, or nearly, sets `full`; a timer then looks whether space has come back.
  */
 import type { Clock, Timer } from '@cometmq/shared';
 
-import { isDiskFull, joinPath } from '../disk/disk.js';
+import { isDiskFull, joinPath, splitPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
-import { preparedName, reserveName } from './segment.js';
+import { compactionReserveName, preparedName, reserveName } from './segment.js';
 
 export interface RoomLimits {
   readonly segmentBytes: number;
@@ -21,6 +22,7 @@ export interface RoomLimits {
   readonly aheadBytes: number;
   /** Size of the reserve file. */
   readonly reserveBytes: number;
+  readonly compactionReserveBytes: number;
   /** The disk counts as full when less than this is free on it. */
   readonly freeBytesMin: number;
 }
@@ -32,6 +34,16 @@ export interface ActiveRoom {
   used(): number;
   /** What the file holds, zeros included. */
   fileBytes: number;
+}
+
+/** A file of zeros that gives its space back. */
+class Reserve {
+  ready = false;
+
+  constructor(
+    readonly path: string,
+    readonly bytes: number,
+  ) {}
 }
 
 const sliceBytes = 1024 * 1024;
@@ -49,7 +61,8 @@ export class Room {
   full = false;
   private active: ActiveRoom | undefined;
   private prepared: { file: DiskFile; bytes: number } | undefined;
-  private reserveReady = false;
+  private readonly reserve: Reserve;
+  private readonly compactionReserve: Reserve;
   /** The slice under way. */
   private slice: Promise<void> | undefined;
   private task: Promise<void> | undefined;
@@ -66,13 +79,16 @@ export class Room {
     private readonly limits: RoomLimits,
     private readonly clock: Clock,
     private readonly onFailed: (caught: unknown) => void,
-  ) {}
+  ) {
+    this.reserve = new Reserve(joinPath(folder, reserveName), limits.reserveBytes);
+    this.compactionReserve = new Reserve(joinPath(folder, compactionReserveName), limits.compactionReserveBytes);
+  }
 
   /** At the start: whatever an earlier process had prepared is of unknown content, so it goes. */
   async open(active: ActiveRoom): Promise<void> {
     await this.disk.unlink(joinPath(this.folder, preparedName));
     this.active = active;
-    this.reserveReady = this.limits.reserveBytes === 0 || (await this.hasReserve());
+    for (const reserve of this.reserves) reserve.ready = reserve.bytes === 0 || (await this.hasReserve(reserve));
     this.makeAhead();
   }
 
@@ -117,10 +133,24 @@ export class Room {
   async relieve(): Promise<boolean> {
     this.becomeFull();
     while (this.slice) await this.slice;
-    if (!this.reserveReady || this.limits.reserveBytes === 0) return false;
-    this.reserveReady = false;
-    await this.disk.unlink(joinPath(this.folder, reserveName));
+    return this.give(this.reserve);
+  }
+
+  /** Compaction found the disk full. True when space was given back, so try again at once. */
+  async lendToCompaction(): Promise<boolean> {
+    this.becomeFull();
+    return this.give(this.compactionReserve);
+  }
+
+  private async give(reserve: Reserve): Promise<boolean> {
+    if (!reserve.ready || reserve.bytes === 0) return false;
+    reserve.ready = false;
+    await this.disk.unlink(reserve.path);
     return true;
+  }
+
+  private get reserves(): readonly Reserve[] {
+    return [this.reserve, this.compactionReserve];
   }
 
   async close(): Promise<void> {
@@ -132,7 +162,7 @@ export class Room {
   }
 
   private somethingToMake(): boolean {
-    return this.unchecked >= checkBytes || this.aheadMissing() || !this.reserveReady;
+    return this.unchecked >= checkBytes || this.aheadMissing() || !this.reserve.ready || !this.compactionReserve.ready;
   }
 
   private aheadMissing(): boolean {
@@ -153,7 +183,7 @@ export class Room {
             return;
           }
         } else if (this.aheadMissing()) await this.makeSlice();
-        else await this.makeReserve();
+        else await this.makeReserves();
       }
     } catch (caught) {
       if (isDiskFull(caught)) this.becomeFull();
@@ -200,23 +230,27 @@ export class Room {
     this.unchecked += bytes;
   }
 
-  private async hasReserve(): Promise<boolean> {
-    if (!(await this.disk.list(this.folder)).includes(reserveName)) return false;
-    const file = await this.disk.open(joinPath(this.folder, reserveName));
+  private async hasReserve({ path, bytes }: Reserve): Promise<boolean> {
+    if (!(await this.disk.list(this.folder)).includes(splitPath(path).name)) return false;
+    const file = await this.disk.open(path);
     try {
-      return (await file.size()) >= this.limits.reserveBytes;
+      return (await file.size()) >= bytes;
     } finally {
       await file.close();
     }
   }
 
-  private async makeReserve(): Promise<void> {
-    const file = await this.disk.open(joinPath(this.folder, reserveName), { create: true, durable: true });
+  private async makeReserves(): Promise<void> {
+    for (const reserve of this.reserves) if (!reserve.ready) await this.makeReserve(reserve);
+  }
+
+  private async makeReserve(reserve: Reserve): Promise<void> {
+    const file = await this.disk.open(reserve.path, { create: true, durable: true });
     try {
-      for (let at = await file.size(); at < this.limits.reserveBytes && !this.closed; at += sliceBytes) {
-        await this.writeZeros(file, at, Math.min(sliceBytes, this.limits.reserveBytes - at));
+      for (let at = await file.size(); at < reserve.bytes && !this.closed; at += sliceBytes) {
+        await this.writeZeros(file, at, Math.min(sliceBytes, reserve.bytes - at));
       }
-      this.reserveReady = (await file.size()) >= this.limits.reserveBytes;
+      reserve.ready = (await file.size()) >= reserve.bytes;
     } finally {
       await file.close();
     }
@@ -231,13 +265,14 @@ export class Room {
     });
   }
 
-  /** Full ends when the reserve could be made again and the free space asked for is there beside it. */
+  /** Full ends when the reserves could be made again and the free space asked for is there beside it. */
   private async lookForSpace(): Promise<void> {
     try {
       const wanted = this.limits.freeBytesMin + this.limits.aheadBytes;
-      const reserve = this.reserveReady ? 0 : this.limits.reserveBytes;
-      if (!this.closed && (await this.disk.freeBytes(this.folder)) >= wanted + reserve) {
-        if (!this.reserveReady) await this.makeReserve();
+      let missing = 0;
+      for (const { ready, bytes } of this.reserves) if (!ready) missing += bytes;
+      if (!this.closed && (await this.disk.freeBytes(this.folder)) >= wanted + missing) {
+        await this.makeReserves();
         this.full = false;
         this.makeAhead();
         return;

@@ -63,6 +63,15 @@ export class MemoryCheckpointStore implements CheckpointStore {
     };
   }
 
+  /** What the next process would find if this one ended now. */
+  copy(): MemoryCheckpointStore {
+    const copy = new MemoryCheckpointStore();
+    copy.position = this.position;
+    copy.epoch = this.epoch;
+    for (const [key, value] of this.pieces) copy.pieces.set(key, value);
+    return copy;
+  }
+
   get isWriting(): boolean {
     return this.waiting !== undefined;
   }

@@ -44,7 +44,7 @@ export class PendingMessages implements StateView {
   private readonly changedWindows = new Set<number>();
   private readonly changedTopics = new Set<number>();
 
-  constructor(private readonly windowBytes = pendingWindowBytes) {}
+  constructor(readonly windowBytes = pendingWindowBytes) {}
 
   topic(topicId: number): Readonly<Tally> {
     return this.topics.get(topicId) ?? nothing;
@@ -60,6 +60,24 @@ export class PendingMessages implements StateView {
       if (this.windows.has(number)) return true;
     }
     return false;
+  }
+
+  livesInWindow(number: number): boolean {
+    return this.windows.has(number);
+  }
+
+  /** What the pending messages between the two positions that live take; also those beside them, in the same windows. */
+  bytesIn(first: number, end: number): number {
+    let bytes = 0;
+    for (let number = this.windowOf(first); number <= this.windowOf(end - 1); number += 1) {
+      for (const tally of this.windows.get(number)?.values() ?? []) bytes += tally.bytes;
+    }
+    return bytes;
+  }
+
+  /** Whether the topic ever had pending messages and was not deleted since. */
+  knowsTopic(topicId: number): boolean {
+    return this.topics.has(topicId);
   }
 
   fold(record: LogRecord): void {

@@ -1,0 +1,119 @@
+/**
+ * The writing of a compacted segment: what lives of the old one is copied, slice by slice, into a file beside it, whole
+ * and synced before anyone hears of it. Dead records are not even checked; what is copied is, so that no damage is
+ * carried on as if it were good.
+ */
+import { logPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { joinPath } from '../disk/disk.js';
+import type { Disk, DiskFile } from '../disk/disk.js';
+import { checksum } from './checksum.js';
+import { compactedHeadBytes, encodeHead, PositionTable } from './compacted-file.js';
+import type { CompactedHead } from './compacted-file.js';
+import type { LogRecord, RecordBlock } from './record.js';
+import { compactedName, Segment } from './segment.js';
+
+export interface PreparedCompaction {
+  readonly old: Segment;
+  readonly next: Segment;
+  /** Where the new file stands until it gets its name. */
+  readonly path: string;
+  readonly table: PositionTable;
+}
+
+/** Walks the old segment from `from` up to the first record at or behind `until`; answers where it stopped. */
+type Walk = (from: number, until: number, each: (block: RecordBlock, at: number) => void) => Promise<number>;
+
+/** So many bytes of log are looked at between two rests: well under a millisecond of records. */
+export const compactionSliceBytes = 256 * 1024;
+
+export async function prepareCompaction(
+  disk: Disk,
+  folder: string,
+  old: Segment,
+  walk: Walk,
+  keep: (record: LogRecord) => boolean,
+  bytesMax: number,
+): Promise<PreparedCompaction | undefined> {
+  const path = joinPath(folder, `${compactedName(old.first)}.tmp`);
+  await disk.unlink(path);
+  const file = await disk.open(path, { create: true });
+  let prepared: PreparedCompaction | undefined;
+  try {
+    const copied = await copyLiving(file, old, walk, keep, bytesMax);
+    if (copied) prepared = await finish(disk, folder, path, file, old, copied);
+    return prepared;
+  } finally {
+    await file.close();
+    if (!prepared) await disk.unlink(path);
+  }
+}
+
+interface Copied {
+  /** Position in segment and place in file, a run after another. */
+  readonly runs: number[];
+  /** Where the records end. */
+  readonly end: number;
+}
+
+async function copyLiving(
+  file: DiskFile,
+  old: Segment,
+  walk: Walk,
+  keep: (record: LogRecord) => boolean,
+  bytesMax: number,
+): Promise<Copied | undefined> {
+  const runs: number[] = [];
+  let place = compactedHeadBytes;
+  let runEnd = -1;
+  let slice: Uint8Array[] = [];
+  const take = (block: RecordBlock, at: number): void => {
+    const record = block.record(at);
+    if (!keep(record)) return;
+    const { position, size } = record;
+    if (!block.isWhole(at)) {
+      throw new MqError('CORRUPT_RECORD', `the record at position ${position} was good before and is not any more`);
+    }
+    slice.push(Uint8Array.prototype.slice.call(block.bytes, at, at + size));
+    if (position !== runEnd) runs.push(position - old.first, place);
+    runEnd = position + size;
+    place += size;
+  };
+  for (let from: number = old.first; from < old.end;) {
+    const written = place;
+    const until = Math.min(from + compactionSliceBytes, old.end);
+    from = Math.max(await walk(from, until, take), until);
+    if (place + runs.length * 4 > bytesMax) return undefined;
+    if (slice.length > 0) await file.write(slice, written);
+    slice = [];
+  }
+  return { runs, end: place };
+}
+
+async function finish(
+  disk: Disk,
+  folder: string,
+  path: string,
+  file: DiskFile,
+  old: Segment,
+  copied: Copied,
+): Promise<PreparedCompaction> {
+  const words = Uint32Array.from(copied.runs);
+  const bytes = new Uint8Array(words.buffer);
+  const head: CompactedHead = {
+    generation: old.generation + 1,
+    first: old.first,
+    end: logPosition(old.end),
+    firstTimestampMs: old.firstTimestampMs,
+    lastTimestampMs: old.lastTimestampMs,
+    tableAt: copied.end,
+    runs: words.length / 2,
+    tableChecksum: checksum(bytes),
+  };
+  await file.write([bytes], copied.end);
+  await file.write([encodeHead(head)], 0);
+  await file.sync();
+  const next = new Segment(disk, folder, old.first, copied.end + bytes.length, undefined, head);
+  return { old, next, path, table: new PositionTable(head, words) };
+}
