@@ -42,6 +42,7 @@ import { LogClock } from './log-clock.js';
 import { MemberSessions } from './member-sessions.js';
 import { ProducerSessions } from './producer-sessions.js';
 import { Sends } from './sends.js';
+import { SentBefore } from './sent-before.js';
 import { StreamHolders } from './stream-holders.js';
 
 export interface BrokerOptions {
@@ -87,6 +88,7 @@ export class BrokerService implements BrokerLink, Part {
   readonly name = 'broker';
   readonly store: MessageStore;
   readonly groups = new GroupsView();
+  private readonly sentBefore = new SentBefore();
   readonly sessions: MemberSessions;
   readonly producers = new ProducerSessions();
   readonly commands: ClientCommands;
@@ -106,7 +108,7 @@ export class BrokerService implements BrokerLink, Part {
       folder: options.folder,
       brokerName: options.brokerName,
       clock,
-      views: [this.groups],
+      views: [this.groups, this.sentBefore],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       limits: {
         segmentBytes: options.segmentBytes,
@@ -300,7 +302,13 @@ export class BrokerService implements BrokerLink, Part {
       pollsMax: options.pollsMax,
     });
     const acks = new Acks(store, groups, logClock, () => deliveries.acknowledged());
-    return { sends: new Sends(store, directory, clock, logClock), deliveries, acks, deadLetters, logClock };
+    return {
+      sends: new Sends(store, this.sentBefore, directory, clock, logClock),
+      deliveries,
+      acks,
+      deadLetters,
+      logClock,
+    };
   }
 
   private leading<T>(done: Done<T>): Reign | undefined {

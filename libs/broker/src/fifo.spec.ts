@@ -138,6 +138,42 @@ describe('an orderly group', () => {
   });
 });
 
+describe('a message of a group that is sent again', () => {
+  it('is answered as the first time and not stored again, also when the next one is there already', async () => {
+    const send = (id: string, group = 'g') => world.sendAs(id, { group: Buffer.from(group) });
+    expect([await send('1'), await send('2'), await send('1')]).toEqual([0, 1, 0]);
+    world.clock.advance(300_000);
+    await world.broker.store.checkpoint();
+    expect(await send('3')).toBe(2);
+    await world.restart();
+    expect([await send('2'), await send('3'), await send('1')]).toEqual([1, 2, 0]);
+    expect(ids(await world.pollAs('one'))).toEqual(['1', '2', '3']);
+  });
+
+  it('is answered once the first is safe when that is still under way', async () => {
+    const [first, again] = await Promise.all([
+      world.sendAs('1', { group: Buffer.from('g') }),
+      world.sendAs('1', { group: Buffer.from('g') }),
+    ]);
+    expect([first, again]).toEqual([0, 0]);
+  });
+
+  it('is another one in another topic or group, without a group, or ten minutes later', async () => {
+    const other = await world.naming.createTopic({ name: 'others', type: MessageType.fifo });
+    const group = Buffer.from('g');
+    expect(await world.sendAs('1', { group })).toBe(0);
+    expect(await world.sendAs('1', { group }, other)).toBe(0);
+    expect(await world.sendAs('1', { group: Buffer.from('h') })).toBe(1);
+    expect([await world.sendAs('1', {}), await world.sendAs('1', {})]).toEqual([2, 3]);
+    expect(await world.sendAs('1', { group }, other)).toBe(0);
+    world.clock.advance(601_000);
+    expect(await world.sendAs('2', { group })).toBe(4);
+    world.clock.advance(61_000);
+    expect(await world.sendAs('3', { group })).toBe(5);
+    expect(await world.sendAs('1', { group })).toBe(6);
+  });
+});
+
 it('keeps other groups going past 10,000 messages that wait behind a stuck one', async () => {
   await world.sendTo('stuck', 's0');
   const [stuck] = await world.pollAs('one');

@@ -1,9 +1,12 @@
 import type { Directory, Done, SendCall, SendResult } from '@cometmq/client';
-import { isInnerTopic, type Topic } from '@cometmq/model';
+import { isInnerTopic, type LogPosition, type Topic } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { MessageStore, StoredMessage } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
+import type { SentBefore, SentMessage } from './sent-before.js';
+
+const none: readonly SentMessage[] = [];
 
 /** How long a call waits for metadata that another process has just made. */
 export const metadataWaitMs = 2_000;
@@ -13,9 +16,12 @@ export class Sends {
   /** Plain numbers for metrics. */
   accepted = 0;
   refused = 0;
+  /** Sent again by their producers, and answered as the first time. */
+  repeated = 0;
 
   constructor(
     private readonly store: MessageStore,
+    private readonly sentBefore: SentBefore,
     private readonly directory: Directory,
     private readonly clock: Clock,
     private readonly logClock: LogClock,
@@ -24,7 +30,7 @@ export class Sends {
   send(call: SendCall, done: Done<SendResult>): void {
     const topic = this.directory.topicById(call.topicId);
     if (topic && topic.layout >= call.layout) {
-      this.append(topic, call, done);
+      this.take(topic, call, done);
       return;
     }
     // Made or changed a moment ago: the proxy's copy of the metadata is ahead of ours.
@@ -33,9 +39,49 @@ export class Sends {
       return found && found.layout >= call.layout ? found : undefined;
     };
     this.directory.until(known, metadataWaitMs, 'the topic is not known here').then(
-      (found) => this.append(found, call, done),
+      (found) => this.take(found, call, done),
       () => done(new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more'), undefined),
     );
+  }
+
+  /** A message of a group that is there already, because its producer got no answer, is not stored again. */
+  private take(topic: Topic, call: SendCall, done: Done<SendResult>): void {
+    const candidates = call.groupHash === 0 ? none : this.sentBefore.find(call.topicId, call.envelope);
+    const newest = candidates[0];
+    if (!newest) {
+      this.append(topic, call, done);
+      return;
+    }
+    this.store.whenCommitted((newest.position + newest.size) as LogPosition, (error) => {
+      if (error) {
+        done(error, undefined);
+        return;
+      }
+      this.firstOf(candidates, call).then(
+        (first) => {
+          if (!first) {
+            this.append(topic, call, done);
+            return;
+          }
+          this.repeated += 1;
+          done(undefined, { offset: first.queueOffset });
+        },
+        (caught: unknown) => done(MqError.from(caught), undefined),
+      );
+    });
+  }
+
+  /** The message that was sent before, if it is the same one and still kept. */
+  private async firstOf(candidates: readonly SentMessage[], call: SendCall): Promise<StoredMessage | undefined> {
+    for (const { position, size } of candidates) {
+      const stored = await Promise.resolve(this.store.read(position, size)).catch((caught: unknown) => {
+        if (MqError.from(caught).code === 'NOT_FOUND') return undefined;
+        throw caught;
+      });
+      if (stored?.topicId !== call.topicId) continue;
+      if (Buffer.compare(stored.payload.subarray(0, call.envelope.length), call.envelope) === 0) return stored;
+    }
+    return undefined;
   }
 
   private append(topic: Topic, call: SendCall, done: Done<SendResult>): void {

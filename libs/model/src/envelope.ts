@@ -122,8 +122,12 @@ export class Envelope {
     return this.view.subarray(from, from + this.view.readUInt16LE(8));
   }
   get id(): string {
+    return this.idBytes.toString('utf8');
+  }
+  /** A view of the payload. */
+  get idBytes(): Buffer {
     const from = fixedBytes + 4 * this.keyCount + this.view.readUInt16LE(8);
-    return this.view.toString('utf8', from, from + this.view.readUInt16LE(10));
+    return this.view.subarray(from, from + this.view.readUInt16LE(10));
   }
   get group(): string {
     const from = fixedBytes + 4 * this.keyCount + this.view.readUInt16LE(8) + this.view.readUInt16LE(10);

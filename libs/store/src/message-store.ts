@@ -207,6 +207,7 @@ export class MessageStore implements Part {
   /** By record kind: the views that fold it by `fold`; directory and sizes have a way of their own for queue entries. */
   private readonly folders: (readonly StateView[])[] = [];
   private readonly messageViews: readonly StateView[];
+  private readonly showsAllMessages: boolean;
   private readonly listeners: ((topicId: TopicId, queueId: QueueId) => void)[] = [];
   private dataFolder: DataFolder | undefined;
   private checkpointer: Checkpointer | undefined;
@@ -238,6 +239,7 @@ export class MessageStore implements Part {
       this.folders[kind] = [...ours, ...options.views].filter((view) => view.kinds.has(kind));
     }
     this.messageViews = this.folders[RecordKind.message] ?? [];
+    this.showsAllMessages = this.messageViews.some(({ groupedOnly }) => !groupedOnly);
     this.arrivals = new Arrivals(this.directory, (topicId, queueId) => {
       for (const listener of this.listeners) listener(topicId as TopicId, queueId as QueueId);
     });
@@ -353,7 +355,7 @@ export class MessageStore implements Part {
     const index = this.foldEntry(draft, queueOffset, placed.position, placed.size);
     const envelope = payload[0];
     if (envelope) index.addKeys(topicId, envelope);
-    if (this.messageViews.length > 0)
+    if (this.showsAllMessages || (groupHash !== 0 && this.messageViews.length > 0))
       this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
     return appended(placed.position, placed.size, queueOffset);
   }

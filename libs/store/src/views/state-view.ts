@@ -13,6 +13,8 @@ export interface StateView {
   readonly name: string;
   /** The kinds of record that `fold` is shown, in log order. */
   readonly kinds: ReadonlySet<RecordKind>;
+  /** True: of messages, only those with a message group are shown to `fold` when they are appended. */
+  readonly groupedOnly?: boolean;
   fold(record: LogRecord): void;
   /** The pieces that changed since the last call, encoded as of now; undefined: the piece is gone. */
   takeChanges(): Change[];

@@ -1,0 +1,260 @@
+import { Envelope, RecordKind, type LogPosition, type TopicId } from '@cometmq/model';
+import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
+import type { Change, LogRecord, StateView } from '@cometmq/store';
+
+/**
+ * The messages with a group of the last ten minutes, by topic and message id: a producer that got no answer sends again,
+ * and its message must not come a second time behind its next one.
+ *
+ * A view: it folds message records, and an entry only says where such a message may be; whoever asks reads the record and
+ * looks. Entries lie in generations of a minute, each with a hash table of its own; a generation goes when the newest
+ * record is ten minutes younger than its last, or when there would be too many. 20 bytes an entry and 8 for the table.
+ *
+ *   <generation>/<chunk>   | 1 | started | ended | entries | (hash f64 | position | size) × entries |   1,024 in a chunk
+ */
+export interface SentBeforeLimits {
+  readonly keepMs: number;
+  readonly generationMs: number;
+  readonly generationEntriesMax: number;
+  readonly generationsMax: number;
+}
+
+export const sentBeforeLimits: SentBeforeLimits = {
+  keepMs: 600_000,
+  generationMs: 60_000,
+  generationEntriesMax: 128 * 1024,
+  generationsMax: 16,
+};
+
+export interface SentMessage {
+  readonly position: LogPosition;
+  readonly size: number;
+}
+
+const layout = 1;
+const chunkEntries = 1024;
+
+export class SentBefore implements StateView {
+  readonly name = 'sentBefore';
+  readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([RecordKind.message]);
+  readonly groupedOnly = true;
+  private readonly limits: SentBeforeLimits;
+  /** Oldest first. */
+  private generations: Generation[] = [];
+  private gone: Generation[] = [];
+  private loaded = false;
+  private readonly out = new ByteWriter();
+
+  constructor(limits: Partial<SentBeforeLimits> = {}) {
+    this.limits = { ...sentBeforeLimits, ...limits };
+  }
+
+  fold(record: LogRecord): void {
+    if (record.groupHash === 0 || record.kind !== RecordKind.message) return;
+    this.settle();
+    const { generationMs, generationEntriesMax } = this.limits;
+    let last = this.generations.at(-1);
+    if (!last || record.timestampMs - last.startedMs >= generationMs || last.count >= generationEntriesMax) {
+      last = new Generation((last?.number ?? -1) + 1, record.timestampMs);
+      this.generations.push(last);
+    }
+    last.endedMs = Math.max(last.endedMs, record.timestampMs);
+    last.add(hashOf(record.topicId, record.payload), record.position, record.size);
+    this.forget(record.timestampMs);
+  }
+
+  /** Where a message with this envelope's id may have been stored, newest first. Nearly always none. */
+  find(topicId: TopicId, envelope: Uint8Array): SentMessage[] {
+    this.settle();
+    const hash = hashOf(topicId, envelope);
+    const found: SentMessage[] = [];
+    for (let i = this.generations.length - 1; i >= 0; i -= 1) this.generations[i]?.find(hash, found);
+    return found;
+  }
+
+  get count(): number {
+    let sum = 0;
+    for (const { count } of this.generations) sum += count;
+    return sum;
+  }
+
+  takeChanges(): Change[] {
+    this.settle();
+    const changes: Change[] = [];
+    for (const { number, savedChunks } of this.gone) {
+      for (let chunk = 0; chunk < savedChunks; chunk += 1)
+        changes.push({ key: keyOf(number, chunk), value: undefined });
+    }
+    this.gone = [];
+    for (const generation of this.generations) {
+      for (let chunk = generation.firstDirtyChunk; chunk * chunkEntries < generation.count; chunk += 1) {
+        changes.push({ key: keyOf(generation.number, chunk), value: generation.encode(chunk, this.out) });
+      }
+      generation.saved();
+    }
+    return changes;
+  }
+
+  load(key: string, value: Uint8Array): void {
+    this.loaded = true;
+    const [number = 0, chunk = 0] = key.split('/').map(Number);
+    let generation = this.generations.find((known) => known.number === number);
+    if (!generation) this.generations.push((generation = new Generation(number, 0)));
+    generation.decode(chunk, value);
+  }
+
+  clear(): void {
+    this.generations = [];
+    this.gone = [];
+    this.loaded = false;
+  }
+
+  private forget(nowMs: number): void {
+    const { keepMs, generationsMax } = this.limits;
+    const { generations } = this;
+    while (
+      generations.length > generationsMax ||
+      (generations.length > 1 && nowMs - (generations[0]?.endedMs ?? nowMs) > keepMs)
+    ) {
+      const oldest = generations.shift();
+      if (oldest && oldest.savedChunks > 0) this.gone.push(oldest);
+    }
+  }
+
+  /** Pieces were loaded in any order. */
+  private settle(): void {
+    if (!this.loaded) return;
+    this.loaded = false;
+    this.generations.sort((one, other) => one.number - other.number);
+    for (const generation of this.generations) generation.rehash();
+  }
+}
+
+class Generation {
+  count = 0;
+  endedMs = 0;
+  savedChunks = 0;
+  private savedCount = 0;
+  private hashes = new Float64Array(chunkEntries);
+  private positions = new Float64Array(chunkEntries);
+  private sizes = new Uint32Array(chunkEntries);
+  /** Open addressing; holds entry + 1, 0 is empty. Twice the entries at least. */
+  private slots = new Int32Array(2 * chunkEntries);
+
+  constructor(
+    readonly number: number,
+    public startedMs: number,
+  ) {}
+
+  add(hash: number, position: number, size: number): void {
+    this.put(this.count, hash, position, size);
+    this.count += 1;
+    if (2 * this.count > this.slots.length) this.rehash();
+    else this.place(this.count - 1);
+  }
+
+  find(hash: number, found: SentMessage[]): void {
+    const mask = this.slots.length - 1;
+    for (let slot = slotOf(hash) & mask; ; slot = (slot + 1) & mask) {
+      const entry = (this.slots[slot] as number) - 1;
+      if (entry < 0) return;
+      if (this.hashes[entry] !== hash) continue;
+      found.push({ position: this.positions[entry] as LogPosition, size: this.sizes[entry] as number });
+    }
+  }
+
+  get firstDirtyChunk(): number {
+    return Math.floor(this.savedCount / chunkEntries);
+  }
+
+  saved(): void {
+    this.savedCount = this.count;
+    this.savedChunks = Math.ceil(this.count / chunkEntries);
+  }
+
+  encode(chunk: number, out: ByteWriter): Uint8Array {
+    const from = chunk * chunkEntries;
+    const end = Math.min(this.count, from + chunkEntries);
+    out.begin();
+    out.u8(layout);
+    out.whole(this.startedMs);
+    out.whole(this.endedMs);
+    out.whole(end - from);
+    for (let entry = from; entry < end; entry += 1) {
+      out.f64(this.hashes[entry] as number);
+      out.whole(this.positions[entry] as number);
+      out.whole(this.sizes[entry] as number);
+    }
+    return out.taken();
+  }
+
+  /** `rehash` must follow. */
+  decode(chunk: number, value: Uint8Array): void {
+    const from = new ByteReader(value);
+    assert(from.u8() === layout, 'a piece has a layout this version knows');
+    this.startedMs = from.whole();
+    this.endedMs = Math.max(this.endedMs, from.whole());
+    let entry = chunk * chunkEntries;
+    for (let left = from.whole(); left > 0; left -= 1, entry += 1) {
+      this.put(entry, from.f64(), from.whole(), from.whole());
+    }
+    this.count = Math.max(this.count, entry);
+    this.saved();
+  }
+
+  rehash(): void {
+    let size = this.slots.length;
+    while (2 * this.count > size) size *= 2;
+    this.slots = new Int32Array(size);
+    for (let entry = 0; entry < this.count; entry += 1) this.place(entry);
+  }
+
+  private put(entry: number, hash: number, position: number, size: number): void {
+    if (entry >= this.hashes.length) this.grow(entry);
+    this.hashes[entry] = hash;
+    this.positions[entry] = position;
+    this.sizes[entry] = size;
+  }
+
+  private place(entry: number): void {
+    const mask = this.slots.length - 1;
+    let slot = slotOf(this.hashes[entry] as number) & mask;
+    while (this.slots[slot] !== 0) slot = (slot + 1) & mask;
+    this.slots[slot] = entry + 1;
+  }
+
+  private grow(entry: number): void {
+    let size = this.hashes.length;
+    while (size <= entry) size *= 2;
+    const { hashes, positions, sizes } = this;
+    this.hashes = new Float64Array(size);
+    this.hashes.set(hashes);
+    this.positions = new Float64Array(size);
+    this.positions.set(positions);
+    this.sizes = new Uint32Array(size);
+    this.sizes.set(sizes);
+  }
+}
+
+function keyOf(generation: number, chunk: number): string {
+  return `${generation}/${chunk}`;
+}
+
+/** The low bits of the upper half are as good as any. */
+function slotOf(hash: number): number {
+  return Math.floor(hash / 2 ** 21) ^ hash;
+}
+
+/** 53 bits of the topic and the message id. */
+function hashOf(topicId: TopicId, payload: Uint8Array): number {
+  const id = new Envelope(payload).idBytes;
+  let one = (0x811c9dc5 ^ topicId) >>> 0;
+  let two = Math.imul(topicId + 1, 0x9e3779b1);
+  for (let i = 0; i < id.length; i += 1) {
+    const byte = id[i] as number;
+    one = Math.imul(one ^ byte, 0x01000193);
+    two = Math.imul(two ^ byte, 0x5bd1e995);
+    two ^= two >>> 15;
+  }
+  return (one >>> 0) * 2 ** 21 + (two >>> 11);
+}
