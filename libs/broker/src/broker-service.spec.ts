@@ -92,8 +92,8 @@ describe('the broker', () => {
 
   it('refuses a wrong filter at once', async () => {
     const world = await new BrokerWorld().start();
-    const sql: FilterExpression = { type: 'sql', expression: 'a = 1' };
-    await expect(world.poll({ filter: sql })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    const sql: FilterExpression = { type: 'sql', expression: 'a =' };
+    await expect(world.poll({ filter: sql })).rejects.toMatchObject({ code: 'ILLEGAL_FILTER_EXPRESSION' });
     await world.broker.stop();
   });
 

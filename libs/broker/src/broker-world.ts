@@ -71,7 +71,13 @@ export class BrokerWorld {
   }
 
   /** A message of any kind. Answers its offset. */
-  sendAs(id: string, draft: Partial<EnvelopeDraft>, topic = this.topic, queue = 0): Promise<number> {
+  sendAs(
+    id: string,
+    draft: Partial<EnvelopeDraft>,
+    topic = this.topic,
+    queue = 0,
+    message: Uint8Array = Buffer.from(`body of ${id}`),
+  ): Promise<number> {
     const whole: EnvelopeDraft = {
       type: topic.type,
       tag: Buffer.alloc(0),
@@ -90,7 +96,7 @@ export class BrokerWorld {
           tagHash: hashBytes(whole.tag),
           groupHash: hashBytes(whole.group),
           envelope: encodeEnvelope(whole),
-          message: [Buffer.from(`body of ${id}`)],
+          message: [message],
         },
         done,
       ),

@@ -1,5 +1,5 @@
 import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
-import type { GroupsView, HandedMessage, PopDecision, PopQueue, QueueEntries, QueueSource } from '@cometmq/consumption';
+import type { GroupsView, HandedMessage, PopDecision, PopQueue } from '@cometmq/consumption';
 import {
   queueId as toQueueId,
   RecordKind,
@@ -16,19 +16,23 @@ import { MqError, type Clock, type Timer } from '@cometmq/shared';
 import type { MessageStore, Placed, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import { ColdMessages } from './cold-messages.js';
 import type { DeadLetters } from './dead-letters.js';
 import { filterKey, type GroupFilters } from './group-filters.js';
+import { GroupTurns } from './group-turns.js';
 import type { LogClock } from './log-clock.js';
 import type { MemberSessions } from './member-sessions.js';
 import { Orderly } from './orderly.js';
 import { PriorityShare } from './priority-share.js';
 import { metadataWaitMs } from './sends.js';
+import { StoreSource } from './store-source.js';
 import { WaitingPolls, type WaitingPoll } from './waiting-polls.js';
 
-/** Messages that one decision looks at, at most; a poll that got nothing goes on at once where it stopped. */
+/**
+ * What one decision looks at, at most: under a millisecond. A poll that got nothing goes on where it stopped when others
+ * have had their turn.
+ */
 const scanMax = 4096;
-/** A poll of an orderly group that found only busy lanes so often lets others go first. */
-const lookedAwayMax = 4;
 
 export interface DeliveryParts {
   readonly store: MessageStore;
@@ -58,6 +62,8 @@ export class Deliveries {
   private readonly throttled = new Set<GroupId>();
   private readonly orderly: Orderly;
   private readonly priorityShare = new PriorityShare();
+  private readonly turns = new GroupTurns((groupId, topicId) => this.changed(groupId, topicId));
+  private readonly cold: ColdMessages;
   private arrivals = new Map<TopicId, Set<QueueId>>();
   private turn = 0;
   private stopping = false;
@@ -65,6 +71,7 @@ export class Deliveries {
   constructor(private readonly parts: DeliveryParts) {
     this.polls = new WaitingPolls(parts.pollsMax);
     this.orderly = new Orderly(parts.groups);
+    this.cold = new ColdMessages(parts.store, parts.log);
     parts.store.onArrival((topicId, queueId) => this.arrived(topicId, queueId));
   }
 
@@ -136,12 +143,14 @@ export class Deliveries {
       const nowMs = this.parts.clock.monotonicMs();
       this.parts.sessions.polled(call.groupId, call.clientId, call.topicId, call.filter, nowMs);
       if (this.pop(poll, undefined)) return;
-      if (call.waitMs <= 0 || this.stopping) {
+      // Who does not want to wait still does while what is there is being looked at.
+      const looking = call.waitMs <= 0 && this.turns.isLooking(call.groupId, call.topicId);
+      if ((call.waitMs <= 0 && !looking) || this.stopping) {
         this.finish(poll, undefined);
         return;
       }
       this.polls.add(poll);
-      poll.timer = this.parts.clock.after(call.waitMs, () => this.finish(poll, undefined));
+      poll.timer = this.parts.clock.after(looking ? lookingMsMax : call.waitMs, () => this.finish(poll, undefined));
       this.setAlarm(call.groupId, call.topicId);
     } catch (caught) {
       this.finish(poll, MqError.from(caught));
@@ -169,7 +178,10 @@ export class Deliveries {
     const arrivals = this.arrivals;
     this.arrivals = new Map();
     for (const [topicId, queues] of arrivals) {
-      for (const groupId of [...this.polls.groupsOn(topicId)]) this.serve(groupId, topicId, queues);
+      for (const groupId of [...this.polls.groupsOn(topicId)]) {
+        // Who has more to look at gets there in its turn.
+        if (!this.turns.has(groupId, topicId)) this.serve(groupId, topicId, queues);
+      }
     }
   }
 
@@ -178,7 +190,9 @@ export class Deliveries {
     const empty = new Set<string>();
     for (const poll of [...(this.polls.of(groupId, topicId) ?? [])]) {
       if (poll.over || empty.has(poll.filterKey)) continue;
-      if (!this.pop(poll, queues)) empty.add(poll.filterKey);
+      if (this.pop(poll, queues)) continue;
+      empty.add(poll.filterKey);
+      if (poll.call.waitMs <= 0 && !this.turns.isLooking(groupId, topicId)) this.finish(poll, undefined);
     }
     if (this.polls.of(groupId, topicId)) this.setAlarm(groupId, topicId);
   }
@@ -190,25 +204,20 @@ export class Deliveries {
     const topic = this.parts.directory.topicById(call.topicId);
     if (!group || !topic) return false;
     const byPriority = (poll.byPriority ??= this.priorityShare.next(group, topic));
-    for (let lookedAway = 0; ; lookedAway += 1) {
-      const queues = byPriority
-        ? this.queues(group, topic, topic.readQueues - 1, -1, among)
-        : this.queues(group, topic, this.firstQueue(topic, call.queueId), 1, among);
-      if (queues.length === 0) return false;
-      const nowMs = this.parts.logClock.nowMs();
-      const decision = this.decide(poll, group, topic, queues, nowMs);
-      if (decision.deadLetters.length > 0) this.parts.deadLetters.move(group, decision.deadLetters);
-      if (decision.throttled) this.throttled.add(group.id);
-      if (!this.take(poll, decision, nowMs)) {
-        if (decision.needs) this.load(group.id, decision.needs.topicId, decision.needs.queueId, decision.needs.from);
-        else if (!decision.exhausted && !decision.throttled && decision.record) {
-          if (!group.fifo || lookedAway < lookedAwayMax) continue;
-          this.parts.clock.after(0, () => this.changed(group.id, topic.id));
-        }
-        return false;
-      }
-      return true;
-    }
+    const queues = byPriority
+      ? this.queues(group, topic, topic.readQueues - 1, -1, among)
+      : this.queues(group, topic, this.firstQueue(topic, call.queueId), 1, among);
+    if (queues.length === 0) return false;
+    const nowMs = this.parts.logClock.nowMs();
+    const decision = this.decide(poll, group, topic, queues, nowMs);
+    if (decision.deadLetters.length > 0) this.parts.deadLetters.move(group, decision.deadLetters);
+    if (decision.throttled) this.throttled.add(group.id);
+    if (this.take(poll, decision, nowMs)) return true;
+    const { needs, looks, exhausted, throttled, record } = decision;
+    if (needs) this.load(group.id, topic.id, this.parts.store.scan(needs.topicId, needs.queueId, needs.from, 1));
+    if (looks.length > 0) this.load(group.id, topic.id, this.cold.load(looks));
+    if (!needs && looks.length === 0 && !exhausted && !throttled && record) this.turns.later(group.id, topic.id);
+    return false;
   }
 
   private decide(
@@ -220,7 +229,7 @@ export class Deliveries {
   ): PopDecision {
     const { call } = poll;
     const { filters, sessions, clock, groups } = this.parts;
-    const request = (allHeard: boolean): PopDecision =>
+    const request = (strangers: boolean): PopDecision =>
       groups.decidePop({
         groupId: group.id,
         clientId: call.clientId,
@@ -233,15 +242,16 @@ export class Deliveries {
         bytesMax: call.bytesMax,
         attemptsMax: group.attemptsMax,
         filter: filters.matcher(call.filter),
-        groupFilters: filters.ofGroup(group.id, topic.id, allHeard),
+        groupFilters: filters.ofGroup(group.id, topic.id),
+        strangers,
         scanMax,
         byUrgency: poll.byPriority ?? false,
         queues,
       });
-    const allHeard = sessions.settled(clock.monotonicMs());
-    const decision = request(allHeard);
+    const strangers = !sessions.settled(clock.monotonicMs());
+    const decision = request(strangers);
     // What is kept for members that may never come back must not stop those that are there.
-    return decision.throttled && !allHeard ? request(true) : decision;
+    return decision.throttled && strangers ? request(false) : decision;
   }
 
   /** Writes what was decided and answers the poll, if it got anything. */
@@ -255,7 +265,7 @@ export class Deliveries {
       this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a hand-out had to wait');
       return false;
     }
-    if (decision.parked > 0) queueMicrotask(() => this.changed(poll.call.groupId, poll.call.topicId));
+    if (decision.parked > 0) this.turns.later(poll.call.groupId, poll.call.topicId);
     if (decision.handed.length === 0) return false;
     this.polls.remove(poll);
     if (decision.record.kind === RecordKind.handOut) this.answer(poll, decision.handed, placed.position);
@@ -274,7 +284,7 @@ export class Deliveries {
     const records: (StoredMessage | Promise<StoredMessage | undefined>)[] = [];
     let cold = false;
     for (const message of handed) {
-      const record = store.read(message.position, message.size);
+      const record = this.cold.get(message.position) ?? store.read(message.position, message.size);
       if (record instanceof Promise) {
         cold = true;
         records.push(record.catch((caught: unknown) => this.unreadable(message, caught)));
@@ -371,7 +381,7 @@ export class Deliveries {
   private source(topicId: TopicId, queueId: QueueId): StoreSource {
     const key = `${topicId}/${queueId}`;
     let source = this.sources.get(key);
-    if (!source) this.sources.set(key, (source = new StoreSource(this.parts.store, topicId, queueId)));
+    if (!source) this.sources.set(key, (source = new StoreSource(this.parts.store, this.cold, topicId, queueId)));
     return source;
   }
 
@@ -409,12 +419,11 @@ export class Deliveries {
     );
   }
 
-  /** Index entries that lie on disk are fetched; then the group's polls try again. */
-  private load(groupId: GroupId, topicId: TopicId, queueId: QueueId, from: QueueOffset): void {
-    Promise.resolve(this.parts.store.scan(topicId, queueId, from, 1)).then(
-      () => this.changed(groupId, topicId),
-      (caught: unknown) => this.parts.log.error({ reason: MqError.from(caught).reason }, 'an index can not be read'),
-    );
+  /** What lies on disk is fetched; then the group's polls try again. */
+  private load(groupId: GroupId, topicId: TopicId, loading: unknown): void {
+    this.turns.after(loading, groupId, topicId).catch((caught: unknown) => {
+      this.parts.log.error({ reason: MqError.from(caught).reason }, 'an index can not be read');
+    });
   }
 
   private setAlarm(groupId: GroupId, topicId: TopicId): void {
@@ -437,28 +446,5 @@ export class Deliveries {
 }
 
 const dueAgainMs = 20;
-
-/** One queue as a decision sees it: committed bounds, and entries where they are in memory. */
-class StoreSource implements QueueSource {
-  constructor(
-    private readonly store: MessageStore,
-    private readonly topicId: TopicId,
-    private readonly queueId: QueueId,
-  ) {}
-
-  get first(): QueueOffset {
-    return this.store.bounds(this.topicId, this.queueId).first;
-  }
-  get next(): QueueOffset {
-    return this.store.bounds(this.topicId, this.queueId).committed;
-  }
-  get everExpired(): boolean {
-    return this.store.bounds(this.topicId, this.queueId).everExpired;
-  }
-  entries(from: QueueOffset, max: number): QueueEntries | undefined {
-    const found = this.store.scan(this.topicId, this.queueId, from, max);
-    if (!(found instanceof Promise)) return found;
-    found.catch(() => undefined); // Asked for again, and its failure told, by whoever loads it.
-    return undefined;
-  }
-}
+/** How long a poll that does not want to wait may take to be looked after. */
+const lookingMsMax = 1_000;

@@ -1,40 +1,72 @@
-import type { FilterExpression, GroupId, TopicId } from '@cometmq/model';
-import type { TagMatcher } from '@cometmq/consumption';
-import { compileFilter } from '@cometmq/filter';
-import { MqError } from '@cometmq/shared';
+import type { Matcher } from '@cometmq/consumption';
+import { compileFilter, type Filter } from '@cometmq/filter';
+import { hashText, type FilterExpression, type GroupId, type TopicId } from '@cometmq/model';
 
+import { EncodedProperties } from './encoded-properties.js';
 import type { MemberSessions } from './member-sessions.js';
 
 /** Compiled expressions that are remembered; a consumer repeats its own in every poll. */
 const compiledMax = 10_000;
+const groupsMax = 10_000;
 
-const everythingMatcher: TagMatcher = { all: true, hashes: [], wants: () => true };
+/** Stands for a message that can't be read: it goes the way of those that a consumer can't be given. */
+export const unreadable = new Uint8Array(0);
 
 /** What members want, compiled once an expression. */
 export class GroupFilters {
-  private readonly compiled = new Map<string, TagMatcher>();
+  private readonly compiled = new Map<string, Matcher>();
+  /** Expressions that want the same share a matcher. */
+  private readonly byMeaning = new Map<string, Matcher>();
+  private readonly ofGroups = new Map<string, { readonly version: number; readonly matchers: readonly Matcher[] }>();
+  private readonly properties = new EncodedProperties();
 
   constructor(private readonly sessions: MemberSessions) {}
 
-  /** @throws MqError ILLEGAL_FILTER_EXPRESSION, UNSUPPORTED */
-  matcher(filter: FilterExpression): TagMatcher {
+  /** The same object for the same expression. @throws MqError ILLEGAL_FILTER_EXPRESSION */
+  matcher(filter: FilterExpression): Matcher {
     const key = filterKey(filter);
     let matcher = this.compiled.get(key);
     if (!matcher) {
       const compiled = compileFilter(filter);
-      if (filter.type === 'sql') throw new MqError('UNSUPPORTED', 'SQL-92 filter expressions are not supported yet');
-      matcher = compiled;
-      if (this.compiled.size >= compiledMax) this.compiled.clear();
+      if (this.compiled.size >= compiledMax) this.forget();
+      matcher = this.byMeaning.get(compiled.key) ?? this.matcherOf(compiled);
+      this.byMeaning.set(compiled.key, matcher);
       this.compiled.set(key, matcher);
     }
     return matcher;
   }
 
-  /** What the living members of the group want of the topic; everything, while some may not have been heard of yet. */
-  ofGroup(groupId: GroupId, topicId: TopicId, allHeard: boolean): TagMatcher[] {
-    const matchers = this.sessions.filters(groupId, topicId).map((filter) => this.matcher(filter));
-    if (!allHeard) matchers.push(everythingMatcher);
+  /** What the living members of the group want of the topic. */
+  ofGroup(groupId: GroupId, topicId: TopicId): readonly Matcher[] {
+    const key = `${groupId}/${topicId}`;
+    const version = this.sessions.version(groupId);
+    const known = this.ofGroups.get(key);
+    if (known?.version === version) return known.matchers;
+    const found = this.sessions.filters(groupId, topicId).map((filter) => this.matcher(filter));
+    const matchers = [...new Set(found)];
+    if (this.ofGroups.size >= groupsMax) this.ofGroups.clear();
+    this.ofGroups.set(key, { version, matchers });
     return matchers;
+  }
+
+  private forget(): void {
+    this.compiled.clear();
+    this.byMeaning.clear();
+    this.ofGroups.clear();
+  }
+
+  private matcherOf(filter: Filter): Matcher {
+    const { properties } = this;
+    return {
+      all: filter.all,
+      hashes: filter.hashes,
+      key: hashText(filter.key),
+      cost: filter.cost,
+      wants: (tagHash) => filter.wants(tagHash),
+      wantsMessage: filter.all
+        ? undefined
+        : (payload) => payload === unreadable || filter.wantsMessage(properties.of(payload)),
+    };
   }
 }
 

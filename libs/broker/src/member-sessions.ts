@@ -20,8 +20,15 @@ interface Member {
 
 const unknownTraits: ClientTraits = { language: '', version: '', streaming: false };
 
+interface Members {
+  readonly byClient: Map<string, Member>;
+  /** Another one with each change of who is there and what they want. */
+  version: number;
+}
+
 export class MemberSessions {
-  private readonly groups = new Map<GroupId, Map<string, Member>>();
+  private readonly groups = new Map<GroupId, Members>();
+  private versions = 0;
 
   constructor(
     /** Monotonic. Until `startMs` + 120 s, `settled` is false. */
@@ -37,20 +44,24 @@ export class MemberSessions {
   polled(groupId: GroupId, clientId: string, topicId: TopicId, filter: FilterExpression, nowMs: number): void {
     const member = this.member(groupId, clientId);
     member.heardMs = nowMs;
+    const before = member.filters.get(topicId);
+    if (before?.expression === filter.expression && before.type === filter.type) return;
     member.filters.set(topicId, filter);
+    this.changed(groupId);
   }
 
   gone(groupId: GroupId, clientId: string): void {
     const members = this.groups.get(groupId);
-    members?.delete(clientId);
-    if (members?.size === 0) this.groups.delete(groupId);
+    if (!members?.byClient.delete(clientId)) return;
+    this.changed(groupId);
+    if (members.byClient.size === 0) this.groups.delete(groupId);
   }
 
   /** Forgets who was not heard of for too long; answers who that was. */
   sweep(nowMs: number): { groupId: GroupId; clientId: string }[] {
     const lost: { groupId: GroupId; clientId: string }[] = [];
     for (const [groupId, members] of this.groups) {
-      for (const member of members.values()) {
+      for (const member of members.byClient.values()) {
         if (nowMs - member.heardMs > sessionMsMax) lost.push({ groupId, clientId: member.clientId });
       }
     }
@@ -64,19 +75,24 @@ export class MemberSessions {
   }
 
   lives(groupId: GroupId, clientId: string): boolean {
-    return this.groups.get(groupId)?.has(clientId) ?? false;
+    return this.groups.get(groupId)?.byClient.has(clientId) ?? false;
   }
 
   *living(): Iterable<{ groupId: GroupId; clientId: string }> {
     for (const [groupId, members] of this.groups) {
-      for (const clientId of members.keys()) yield { groupId, clientId };
+      for (const clientId of members.byClient.keys()) yield { groupId, clientId };
     }
+  }
+
+  /** Changes when the group's members or their filters do; never comes again. */
+  version(groupId: GroupId): number {
+    return this.groups.get(groupId)?.version ?? 0;
   }
 
   /** The different filters that living members of the group have for the topic. */
   filters(groupId: GroupId, topicId: TopicId): FilterExpression[] {
     const found = new Map<string, FilterExpression>();
-    for (const member of this.groups.get(groupId)?.values() ?? []) {
+    for (const member of this.groups.get(groupId)?.byClient.values() ?? []) {
       const filter = member.filters.get(topicId);
       if (filter) found.set(`${filter.type} ${filter.expression}`, filter);
     }
@@ -84,7 +100,7 @@ export class MemberSessions {
   }
 
   of(groupId: GroupId): Session[] {
-    return [...(this.groups.get(groupId)?.values() ?? [])].map((member) => ({
+    return [...(this.groups.get(groupId)?.byClient.values() ?? [])].map((member) => ({
       clientId: member.clientId,
       groupId,
       clientType: member.clientType,
@@ -95,7 +111,7 @@ export class MemberSessions {
 
   get count(): number {
     let sum = 0;
-    for (const members of this.groups.values()) sum += members.size;
+    for (const members of this.groups.values()) sum += members.byClient.size;
     return sum;
   }
 
@@ -107,14 +123,29 @@ export class MemberSessions {
     const { language, version, streaming } = session;
     member.traits = { language, version, streaming };
     if (session.subscriptions.length === 0) return; // A simple consumer's filters are known from its polls alone.
+    const same = (topicId: TopicId, filter: FilterExpression): boolean => {
+      const before = member.filters.get(topicId);
+      return before?.expression === filter.expression && before.type === filter.type;
+    };
+    const { subscriptions } = session;
+    if (member.filters.size === subscriptions.length && subscriptions.every((one) => same(one.topicId, one.filter))) {
+      return;
+    }
     member.filters.clear();
-    for (const { topicId, filter } of session.subscriptions) member.filters.set(topicId, filter);
+    for (const { topicId, filter } of subscriptions) member.filters.set(topicId, filter);
+    this.changed(session.groupId);
+  }
+
+  private changed(groupId: GroupId): void {
+    this.versions += 1;
+    const members = this.groups.get(groupId);
+    if (members) members.version = this.versions;
   }
 
   private member(groupId: GroupId, clientId: string): Member {
     let members = this.groups.get(groupId);
-    if (!members) this.groups.set(groupId, (members = new Map<string, Member>()));
-    let member = members.get(clientId);
+    if (!members) this.groups.set(groupId, (members = { byClient: new Map<string, Member>(), version: 0 }));
+    let member = members.byClient.get(clientId);
     if (!member) {
       member = {
         clientId,
@@ -124,7 +155,8 @@ export class MemberSessions {
         clientType: 0,
         traits: unknownTraits,
       };
-      members.set(clientId, member);
+      members.byClient.set(clientId, member);
+      this.changed(groupId);
     }
     return member;
   }

@@ -3,7 +3,7 @@ import { assert } from '@cometmq/shared';
 /**
  * Every message that is neither done nor still ahead of its group, 16 bytes each, in blocks of 32 consecutive offsets:
  *
- *   | state 2 bits, marks 6 bits, attempt 24 bits | lease slot or tag hash u32 | own due time f64 |
+ *   | state 2 bits, marks 6 bits, attempt 24 bits | lease slot or park key u32 | own due time f64 |
  *
  * A block is a row number; its columns are typed arrays, its words lie in chunks of 256 blocks that never move. A bit of
  * `open` says whether the offset counts at all: done ones are bits that are 0, and a block without any 1 is given back.
@@ -17,12 +17,12 @@ export const DeliveryState = {
   held: 1,
   /** Delivered without success, or handed back: due at its own time. */
   waiting: 2,
-  /** Kept for a member with another filter. */
+  /** Kept, under a key, for members with another filter. */
   parked: 3,
 } as const;
 
 /** Soft marks: they help to find things, and are not part of the state. */
-export const Mark = { dueListed: 4, parkListed: 8 } as const;
+export const Mark = { dueListed: 4 } as const;
 
 const stateMask = 3;
 const markMask = 0xfc;
@@ -179,7 +179,7 @@ export class BlockTable {
   attempt(row: number, index: number): number {
     return ((this.words[row >> 8] as Uint32Array)[wordAt(row, index)] as number) >>> 8;
   }
-  /** held, waiting: the lease's slot. parked: the tag hash. */
+  /** held, waiting: the lease's slot. parked: the key it is kept under. */
   detail(row: number, index: number): number {
     return (this.words[row >> 8] as Uint32Array)[wordAt(row, index) + 1] as number;
   }

@@ -1,6 +1,6 @@
 import type { GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 
-import type { DecidedRecord, QueuedMessage, QueueSource, TagMatcher } from './ports.js';
+import type { DecidedRecord, Matcher, QueuedMessage, QueueSource } from './ports.js';
 
 /**
  * What the leader asks of the delivery state, and what it is answered. A decision changes nothing: it answers a record,
@@ -26,13 +26,15 @@ export interface PopRequest {
   /** How often a message is delivered at most; what has used that up comes back in `deadLetters`. */
   readonly attemptsMax: number;
   /** What this member wants. */
-  readonly filter: TagMatcher;
+  readonly filter: Matcher;
   /**
-   * What every living member wants, this one included. A message that none of them wants is passed over for the whole
-   * group; one that another wants is kept for it. While members may still be unknown, add a matcher of everything.
+   * What every living member wants, this one included (the same object). A message that none of them wants is passed
+   * over for the whole group; one that another wants is kept for it.
    */
-  readonly groupFilters: readonly TagMatcher[];
-  /** How many messages are looked at, at most. */
+  readonly groupFilters: readonly Matcher[];
+  /** True: members may still be unknown, so nothing is passed over. */
+  readonly strangers?: boolean;
+  /** How many entries are looked at, at most; a look at a message itself counts for its filter's `cost`. */
   readonly scanMax: number;
   /**
    * True: the order of the queues is that of their urgency. Nothing new of a queue is handed out while an earlier one
@@ -65,7 +67,7 @@ export interface PopDecision {
   readonly deadLetters: readonly DueMessage[];
   /** How many messages this record keeps for other members: wake those. */
   readonly parked: number;
-  /** True: nothing more to look at now. False: a limit was reached, or `needs`. */
+  /** True: nothing more to look at now. False: a limit was reached, or `needs`, or `looks`. */
   readonly exhausted: boolean;
   /** True: so much is in flight that nothing new is handed out until some of it is acknowledged. */
   readonly throttled: boolean;
@@ -73,6 +75,8 @@ export interface PopDecision {
   readonly nextDueMs: number | undefined;
   /** Entries that are not in memory: load them, then decide again. What was handed out before is good. */
   readonly needs: EntriesNeeded | undefined;
+  /** Messages that must be looked at and are not in memory: load them, then decide again. */
+  readonly looks: readonly MessageNeeded[];
 }
 
 export interface DueMessage extends QueuedMessage {
@@ -97,6 +101,12 @@ export interface EntriesNeeded {
   readonly queueId: QueueId;
   readonly from: QueueOffset;
   readonly count: number;
+}
+
+export interface MessageNeeded {
+  readonly position: LogPosition;
+  /** Bytes of the record. */
+  readonly size: number;
 }
 
 /**

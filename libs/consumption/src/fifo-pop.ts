@@ -2,7 +2,8 @@ import { RecordKind, type QueueOffset } from '@cometmq/model';
 
 import type { DueMessage, EntriesNeeded, HandedMessage, PopDecision, PopQueue, PopRequest } from './decisions.js';
 import { encodeFifoHandOut, type FifoHandOutQueue, type LaneHandOut } from './fifo-records.js';
-import type { Lane } from './lane-list.js';
+import { Judge, type Judgement } from './judge.js';
+import type { Lane, LaneList } from './lane-list.js';
 import type { Lanes } from './lanes.js';
 import { OffsetRuns } from './offset-runs.js';
 import type { QueueEntries } from './ports.js';
@@ -26,8 +27,10 @@ export interface LaneLimits {
 
 /** How many entries the source is asked for at a time. */
 const entriesMax = 64;
-/** Tags of lanes set aside that may have lost their last reader, looked at in a request. */
-const orphanTagsMax = 4;
+/** Keys of lanes set aside that may have lost their last reader, looked at in a request. */
+const orphanKeysMax = 4;
+/** Such lanes that must stay, as members may still be unknown, looked at in a request. */
+const orphansKeptMax = 64;
 /** Dead letters told in a request; the rest is told when these are moved. */
 const deadLettersMax = 64;
 
@@ -108,6 +111,7 @@ class FifoPop {
   private leftOut = false;
   private nextDueMs = Infinity;
   private needs: EntriesNeeded | undefined;
+  private readonly judge: Judge;
   /** New offsets in backlogs, of this request. */
   private kept = 0;
 
@@ -126,6 +130,7 @@ class FifoPop {
     private readonly fresh: boolean,
   ) {
     this.scanLeft = request.scanMax;
+    this.judge = new Judge(request);
   }
 
   // ---- an attempt again ------------------------------------------------------------------------------------------
@@ -192,6 +197,7 @@ class FifoPop {
     const { groupId, clientId, autoRenew, attemptId = '' } = this.request;
     const visibleAtMs = Math.ceil(this.request.visibleAtMs);
     const queues = this.written;
+    const { looks } = this.judge;
     return {
       record:
         queues.length === 0
@@ -203,10 +209,11 @@ class FifoPop {
       handed: this.handed,
       deadLetters: this.deadLetters,
       parked: this.parked,
-      exhausted: !this.stopped && !this.leftOut && this.needs === undefined,
+      exhausted: !this.stopped && !this.leftOut && this.needs === undefined && looks.length === 0,
       throttled: this.held,
       nextDueMs: this.nextDueMs === Infinity ? undefined : this.nextDueMs,
       needs: this.needs,
+      looks,
     };
   }
 
@@ -231,18 +238,17 @@ class FifoPop {
   // ---- lanes whose turn it is ------------------------------------------------------------------------------------
 
   private lookReady(lanes: Lanes): void {
-    const { filter } = this.request;
-    this.serveList(lanes, lanes.ready);
+    this.serveList(lanes, lanes.ready, Infinity);
     if (lanes.aside.size === 0) return;
-    for (const tagHash of filter.all ? [...lanes.aside.keys()] : filter.hashes) {
-      const list = lanes.aside.get(tagHash);
-      if (list && !this.stopped) this.serveList(lanes, list);
+    for (const key of this.judge.myKeys(lanes.aside.keys())) {
+      const list = lanes.aside.get(key);
+      if (list && !this.stopped) this.serveList(lanes, list, Infinity);
     }
   }
 
-  private serveList(lanes: Lanes, list: { readonly head: Lane | undefined; readonly size: number }): void {
+  private serveList(lanes: Lanes, list: LaneList, max: number): void {
     let lane = list.head;
-    for (let left = list.size; lane && left > 0 && !this.stopped; left -= 1) {
+    for (let left = Math.min(list.size, max); lane && left > 0 && !this.stopped && !this.judge.isFull; left -= 1) {
       const { after } = lane;
       if (this.mayScan()) this.serve(lanes, lane);
       lane = after;
@@ -261,10 +267,11 @@ class FifoPop {
 
   /** Lanes set aside for a member that is gone for good, or now wants something else. */
   private takeBackOrphans(lanes: Lanes): void {
-    for (let left = Math.min(orphanTagsMax, lanes.aside.size); left > 0 && !this.stopped; left -= 1) {
-      const tagHash = lanes.nextAside();
-      const list = tagHash === undefined || this.anyoneWants(tagHash) ? undefined : lanes.aside.get(tagHash);
-      if (list) this.serveList(lanes, list);
+    const max = this.request.strangers === true ? orphansKeptMax : Infinity;
+    for (let left = Math.min(orphanKeysMax, lanes.aside.size); left > 0 && !this.stopped; left -= 1) {
+      const key = lanes.nextAside();
+      const list = key === undefined || this.judge.anyoneKeeps(key) ? undefined : lanes.aside.get(key);
+      if (list) this.serveList(lanes, list, max);
     }
   }
 
@@ -295,11 +302,10 @@ class FifoPop {
       }
       const index = this.entryOf(offset, entriesMax);
       if (index < 0) return false;
-      const tagHash = (this.entries as QueueEntries).tagHash(index);
-      if (!this.wants(tagHash)) {
-        if (this.anyoneWants(tagHash)) return this.setAside(lanes, lane, draft, tagHash);
-        this.passed.push(offset, 0);
-      } else if (!this.hand(draft, offset, attempt + 1, index) || this.stopped) return false;
+      const judgement = this.judged(index);
+      if (judgement === 'nobodys') this.passed.push(offset, 0);
+      else if (judgement !== 'mine') return this.setAside(lanes, lane, draft, judgement);
+      else if (!this.hand(draft, offset, attempt + 1, index) || this.stopped) return false;
     }
     return true;
   }
@@ -316,10 +322,9 @@ class FifoPop {
       const offset = backlog.at(i);
       const index = this.entryOf(offset, entriesMax);
       if (index < 0) return false;
-      const tagHash = (this.entries as QueueEntries).tagHash(index);
-      if (!this.wants(tagHash)) {
-        if (this.anyoneWants(tagHash)) return this.setAside(lanes, lane, draft, tagHash);
-      } else if (!this.hand(draft, offset, 1, index)) return false;
+      const judgement = this.judged(index);
+      if (judgement !== 'mine' && judgement !== 'nobodys') return this.setAside(lanes, lane, draft, judgement);
+      if (judgement === 'mine' && !this.hand(draft, offset, 1, index)) return false;
       draft.taken += 1;
       if (this.stopped) return false;
     }
@@ -339,10 +344,9 @@ class FifoPop {
         if (!this.mayScan()) return false;
         const index = offset - entries.from;
         if (entries.groupHash(index) === lane.hash) {
-          const tagHash = entries.tagHash(index);
-          if (this.wants(tagHash)) {
-            if (!this.hand(draft, offset, 1, index)) return false;
-          } else if (this.anyoneWants(tagHash)) return this.setAside(lanes, lane, draft, tagHash);
+          const judgement = this.judged(index);
+          if (judgement !== 'mine' && judgement !== 'nobodys') return this.setAside(lanes, lane, draft, judgement);
+          if (judgement === 'mine' && !this.hand(draft, offset, 1, index)) return false;
           draft.spilled = Math.max(0, draft.spilled - 1);
         }
         draft.spillFrom = offset + 1;
@@ -365,9 +369,10 @@ class FifoPop {
     this.deadLetters.push({ topicId, queueId, offset: offset as QueueOffset, position, attempt });
   }
 
-  /** The lane's next message is for another member. */
-  private setAside(lanes: Lanes, lane: Lane, draft: Draft, tagHash: number): false {
-    if (draft.handed.length === 0) lanes.setAside(lane, tagHash); // Else found out again when its turn comes.
+  /** The lane's next message is for another member, or must be loaded to say so. */
+  private setAside(lanes: Lanes, lane: Lane, draft: Draft, judgement: Judgement): false {
+    // Found out again when its turn comes: what follows a batch, and what can't be said yet.
+    if (draft.handed.length === 0 && judgement !== 'unknown') lanes.setAside(lane, this.judge.key);
     return false;
   }
 
@@ -393,10 +398,14 @@ class FifoPop {
       const first = frontier - entries.from;
       const count = Math.min(entries.count, first + max);
       for (let index = first; index < count; index += 1) {
-        if (!this.meet(frontier, index, entries, lanes)) return frontier;
+        if (!this.meet(frontier, index, entries, lanes)) {
+          if (this.judge.looks.length > 0) this.judge.askAhead(source, entries, index + 1, count);
+          return frontier;
+        }
         this.scanLeft -= 1;
         frontier += 1;
         if (this.stopped) return frontier;
+        if (this.scanLeft <= 0) break;
       }
     }
     return frontier;
@@ -404,9 +413,10 @@ class FifoPop {
 
   /** False: the message could not be taken; the frontier stays before it. */
   private meet(offset: number, index: number, entries: QueueEntries, lanes: Lanes | undefined): boolean {
-    const tagHash = entries.tagHash(index);
-    const wanted = this.wants(tagHash);
-    if (!wanted && !this.anyoneWants(tagHash)) return true; // Done by being named nowhere.
+    const judgement = this.judged(index);
+    if (judgement === 'unknown') return false;
+    if (judgement === 'nobodys') return true; // Done by being named nowhere.
+    const wanted = judgement === 'mine';
     const hash = entries.groupHash(index);
     let draft = this.drafts.get(hash);
     if (!draft) {
@@ -457,14 +467,12 @@ class FifoPop {
     return true;
   }
 
-  private wants(tagHash: number): boolean {
-    const { filter } = this.request;
-    return filter.all || filter.wants(tagHash);
-  }
-
-  private anyoneWants(tagHash: number): boolean {
-    for (const filter of this.request.groupFilters) if (filter.all || filter.wants(tagHash)) return true;
-    return false;
+  private judged(index: number): Judgement {
+    const { judge } = this;
+    const found = judge.judge((this.queue as PopQueue).source, this.entries as QueueEntries, index);
+    this.scanLeft -= judge.cost;
+    judge.cost = 0;
+    return found;
   }
 
   private leaveOut(): boolean {

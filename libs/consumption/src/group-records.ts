@@ -38,7 +38,7 @@ export interface HandOutQueue {
   readonly handed: OffsetRuns;
   /** Wanted by no member: done for the group. */
   readonly passed: OffsetRuns;
-  /** Kept for a member with another filter. Ascending. The value is the tag hash. */
+  /** Kept for a member with another filter. Ascending. The value is the key it is kept under. */
   readonly parked: OffsetRuns;
 }
 

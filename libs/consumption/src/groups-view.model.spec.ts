@@ -1,9 +1,9 @@
 import { groupId, queueId, queueOffset, RecordKind, topicId, type GroupId, type Receipt } from '@cometmq/model';
 import * as fc from 'fast-check';
 
-import { decodeHandOut, GroupsView, type TagMatcher } from './index.js';
+import { decodeHandOut, GroupsView, type Matcher } from './index.js';
 import type { OffsetRuns } from './offset-runs.js';
-import { everyTag, FoldingLog, MemoryQueue, tags } from './testing.js';
+import { ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, tags } from './testing.js';
 
 /**
  * Goal: no message is lost, none is with two clients at once, attempts and figures are right, whatever happens in
@@ -28,10 +28,10 @@ const attemptsMax = 3;
 interface Member {
   readonly group: GroupId;
   readonly client: string;
-  readonly filter: TagMatcher;
+  readonly filter: Matcher;
   readonly autoRenew: boolean;
 }
-const member = (group: number, client: string, filter: TagMatcher, autoRenew: boolean): Member => ({
+const member = (group: number, client: string, filter: Matcher, autoRenew: boolean): Member => ({
   group: groupId(group),
   client,
   filter,
@@ -45,6 +45,12 @@ const members = [
   member(2, 'ab', tags(A, B), true), // Nobody of group 2 wants C.
   member(3, 'c', tags(C), true),
   member(3, 'any', everyTag, false),
+  // These are judged by the messages themselves. Two of them wait for tags that share a hash.
+  member(4, 'k0', kinds(0), true),
+  member(4, 'k01', kinds(0, 1), false),
+  member(4, 'a2', ambiguousTag(A, 2), true),
+  member(4, 'a1', ambiguousTag(A, 1), true),
+  member(4, 'c', tags(C), true),
 ] as const;
 
 const queueCount = 2;
@@ -108,13 +114,13 @@ class World {
         offsets(queue.passed, (offset) => {
           const fate = this.fate(who.group, queue.queueId, offset);
           const tag = this.queues[queue.queueId]?.tagHashes[offset] ?? 0;
-          must(!others.some((f) => f.all || f.wants(tag)), 'what is passed over is wanted by nobody');
+          must(!others.some((f) => really(f, tag, offset)), 'what is passed over is wanted by nobody');
           must(!fate.done, 'what is done stays done');
           fate.done = true;
         });
         offsets(queue.parked, (offset) => {
           const fate = this.fate(who.group, queue.queueId, offset);
-          must(this.available(fate) && !fate.parked, 'what is parked was to be had');
+          must(this.available(fate), 'what is parked was to be had');
           Object.assign(fate, { parked: true, dueMs: undefined, lease: undefined, held: false });
         });
       }
@@ -125,7 +131,7 @@ class World {
       const tag = this.queues[message.queueId]?.tagHashes[message.offset] ?? 0;
       must(this.available(fate), 'what is handed out is with nobody else');
       must(message.offset >= (this.queues[message.queueId]?.first ?? 0), 'what is handed out is still there');
-      must(who.filter.all || who.filter.wants(tag), 'what is handed out is wanted');
+      must(really(who.filter, tag, message.offset), 'what is handed out is wanted');
       must(message.attempt === fate.attempt + 1 && message.attempt <= attemptsMax, 'attempts count up');
       must(message.position === 1000 * message.offset, 'a message has its own position');
       const { autoRenew, client } = who;
@@ -146,6 +152,13 @@ class World {
       const { queueId: q, from } = decision.needs;
       must(!decision.exhausted && this.queues[q]?.isAway(from) === true, 'what is needed is not in memory');
     }
+    must(!decision.exhausted || decision.looks.length === 0, 'what must be looked at is not exhausted');
+    for (const { position } of decision.looks) {
+      must(
+        this.queues.some((of) => of.isMessageAway(position / 1000)),
+        'what must be looked at is not in memory',
+      );
+    }
     if (decision.exhausted) this.expectNothingLeft(who, order);
     if (decision.nextDueMs !== undefined) expect(decision.nextDueMs).toBeGreaterThan(this.nowMs);
     return decision.exhausted;
@@ -164,7 +177,8 @@ class World {
       const queue = this.queues[q] as MemoryQueue;
       for (let offset = queue.first as number; offset < queue.next; offset += 1) {
         const tag = queue.tagHashes[offset] ?? 0;
-        if (!who.filter.all && !who.filter.wants(tag)) continue;
+        if (!really(who.filter, tag, offset)) continue;
+        if (who.group === 4 && this.fate(who.group, q, offset).parked) continue; // Kept for another who wants it too.
         must(
           !this.available(this.fate(who.group, q, offset)),
           `${who.client} was given all there is, also ${q}/${offset}`,
@@ -238,6 +252,10 @@ class World {
   /** Some entries are not in memory. */
   keepAway(q: number, isAway: (offset: number) => boolean): void {
     (this.queues[q] as MemoryQueue).isAway = isAway;
+  }
+
+  keepMessagesAway(q: number, isAway: (offset: number) => boolean): void {
+    (this.queues[q] as MemoryQueue).isMessageAway = isAway;
   }
 
   expire(q: number, count: number): void {
@@ -346,6 +364,11 @@ function offsets(runs: OffsetRuns, act: (offset: number) => void): void {
   });
 }
 
+/** Whether the filter wants the message, the message itself asked. */
+function really(filter: Matcher, tag: number, offset: number): boolean {
+  return filter.all || (filter.wants(tag) && (filter.wantsMessage?.(Uint8Array.of(offset % 3)) ?? true));
+}
+
 function must(holds: boolean, promise: string): void {
   if (!holds) throw new Error(`broken: ${promise}`);
 }
@@ -423,7 +446,7 @@ const arbitraryEvent: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.integer({ min: 1, max: 3 }), queue, fc.nat(80))
+      .tuple(fc.integer({ min: 1, max: 4 }), queue, fc.nat(80))
       .map(([g, q, back]) => event(`reset ${g} ${q} by ${back}`, (w) => w.reset(g, q, back))),
   },
   {
@@ -432,6 +455,14 @@ const arbitraryEvent: fc.Arbitrary<Event> = fc.oneof(
       .tuple(queue, fc.nat(4))
       .map(([q, away]) =>
         event(`away ${q} ${away}`, (w) => w.keepAway(q, (offset) => Math.floor(offset / 8) % 5 < away)),
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(queue, fc.nat(4))
+      .map(([q, away]) =>
+        event(`messages away ${q} ${away}`, (w) => w.keepMessagesAway(q, (offset) => offset % 5 < away)),
       ),
   },
   { weight: 3, arbitrary: fc.constant(event('checkpoint', (w) => w.checkpoint())) },
@@ -447,7 +478,10 @@ describe('delivery state of groups, against an oracle', () => {
           act(world);
           world.check();
         }
-        for (let q = 0; q < queueCount; q += 1) world.keepAway(q, () => false);
+        for (let q = 0; q < queueCount; q += 1) {
+          world.keepAway(q, () => false);
+          world.keepMessagesAway(q, () => false);
+        }
         // In the end, when all leases have run out and everyone asks, every message was with somebody who wanted it.
         for (let round = 0; round <= attemptsMax; round += 1) {
           world.nowMs += 5 * 3600_000;

@@ -7,9 +7,9 @@ import {
   type GroupsLimits,
   type PopDecision,
   type PopRequest,
-  type TagMatcher,
+  type Matcher,
 } from './index.js';
-import { everyTag, FoldingLog, MemoryQueue, tags } from './testing.js';
+import { ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, tags } from './testing.js';
 
 const group = groupId(1);
 const topic = topicId(2);
@@ -25,7 +25,7 @@ function stage(limits: GroupsLimits = {}) {
   const source = new MemoryQueue();
   const time = { nowMs: 1_000_000 };
   const pop = (client: string, over: Partial<PopRequest> = {}): PopDecision & { receipts: Receipt[] } => {
-    const filter: TagMatcher = over.filter ?? everyTag;
+    const filter: Matcher = over.filter ?? everyTag;
     const decision = log.view.decidePop({
       groupId: group,
       clientId: client,
@@ -167,6 +167,94 @@ describe('members with different tags', () => {
     expect(figures()).toMatchObject({ committed: 0, parked: 2 });
     pop('a', { filter: tags(A) });
     expect(figures()).toMatchObject({ committed: 2, parked: 0 });
+  });
+});
+
+// The kind of a message is its offset modulo 3.
+describe('members that judge by the message itself', () => {
+  const [zero, one] = [kinds(0), kinds(1)];
+  const both = { groupFilters: [zero, one] };
+
+  it('gives each what it wants, keeps what another wants, passes over the rest', () => {
+    const { source, pop, figures } = stage();
+    source.send(0, 0, 0, 0, 0, 0);
+    expect(given(pop('zero', { filter: zero, ...both }))).toEqual(['0#1', '3#1']);
+    expect(figures()).toMatchObject({ parked: 2, inFlight: 2, frontier: 6 });
+    expect(given(pop('one', { filter: one, ...both }))).toEqual(['1#1', '4#1']);
+  });
+
+  it('does not look again at what it kept for another', () => {
+    const { source, pop } = stage();
+    source.send(...Array.from({ length: 300 }, () => 0));
+    pop('zero', { filter: zero, ...both, messagesMax: 1000 });
+    let looks = 0;
+    const payload = source.payload.bind(source);
+    source.payload = (position) => ((looks += 1), payload(position));
+    expect(pop('zero', { filter: zero, ...both })).toMatchObject({ exhausted: true, record: undefined });
+    expect(looks).toBe(0);
+  });
+
+  it('gives two tags with one hash to those who really want them', () => {
+    const { source, pop, figures } = stage();
+    const [a0, a1] = [ambiguousTag(A, 0), ambiguousTag(A, 1)];
+    const group = { groupFilters: [a0, a1] };
+    source.send(A, A, A, A);
+    expect(given(pop('a0', { filter: a0, ...group }))).toEqual(['0#1', '3#1']);
+    expect(figures()).toMatchObject({ parked: 1 });
+    pop('a0', { filter: a0, ...group }); // Finds it among its own, sees that it is not, and puts it elsewhere.
+    expect(pop('a0', { filter: a0, ...group }).record).toBeUndefined();
+    expect(given(pop('a1', { filter: a1, ...group }))).toEqual(['1#1']);
+  });
+
+  it('judges what was kept for one that is gone anew, for all others', () => {
+    const { source, pop, figures } = stage();
+    source.send(0, 0, 0, 0);
+    pop('zero', { filter: zero, groupFilters: [zero, kinds(2, 1)] });
+    expect(figures()).toMatchObject({ parked: 2 });
+    expect(given(pop('zero', { filter: zero, ...both }))).toEqual([]);
+    expect(figures()).toMatchObject({ parked: 1 });
+    expect(given(pop('one', { filter: one, ...both }))).toEqual(['1#1']);
+    expect(figures()).toMatchObject({ parked: 0, committed: 0 });
+  });
+
+  it('passes over nothing while members may be unknown, and finds them theirs when they come', () => {
+    const { source, pop, figures } = stage();
+    source.send(0, 0, 0, 0);
+    expect(given(pop('zero', { filter: zero, groupFilters: [zero], strangers: true }))).toEqual(['0#1', '3#1']);
+    expect(figures()).toMatchObject({ parked: 2 });
+    expect(given(pop('one', { filter: one, ...both, strangers: true }))).toEqual(['1#1']);
+    pop('one', { filter: one, ...both });
+    expect(figures()).toMatchObject({ parked: 0, inFlight: 3 });
+  });
+
+  it('leaves what an unknown member had kept where that member will look for it', () => {
+    const { source, pop } = stage();
+    source.send(0, 0, 0, 0);
+    pop('zero', { filter: zero, ...both });
+    expect(pop('zero', { filter: zero, groupFilters: [zero], strangers: true }).record).toBeUndefined();
+    expect(given(pop('one', { filter: one, ...both, strangers: true }))).toEqual(['1#1']);
+  });
+
+  it('asks for all messages that it will have to look at, and for no others', () => {
+    const { source, pop } = stage();
+    source.send(A, B, A, B, A, B);
+    source.isMessageAway = () => true;
+    const filter = ambiguousTag(A, 0);
+    const first = pop('a0', { filter });
+    expect(first).toMatchObject({ handed: [], exhausted: false, needs: undefined });
+    expect(first.looks.map(({ position }) => position)).toEqual([0, 2000, 4000]);
+    source.isMessageAway = (offset) => offset === 4;
+    expect(given(pop('a0', { filter }))).toEqual(['0#1']);
+    source.isMessageAway = () => false;
+    expect(pop('a0', { filter }).exhausted).toBe(true);
+  });
+
+  it('takes a look at a message for what it costs', () => {
+    const { source, pop, figures } = stage();
+    source.send(...Array.from({ length: 100 }, () => 0));
+    const dear = { ...kinds(7), cost: 9 };
+    expect(pop('dear', { filter: dear, scanMax: 100 }).exhausted).toBe(false);
+    expect(figures()).toMatchObject({ frontier: 10 });
   });
 });
 

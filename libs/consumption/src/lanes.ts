@@ -217,13 +217,13 @@ export class Lanes {
   }
 
   /** Its first message is for a member with another filter. */
-  setAside(lane: Lane, tagHash: number): void {
-    let list = this.aside.get(tagHash);
-    if (!list) this.aside.set(tagHash, (list = new LaneList()));
+  setAside(lane: Lane, key: number): void {
+    let list = this.aside.get(key);
+    if (!list) this.aside.set(key, (list = new LaneList()));
     list.push(lane);
   }
 
-  /** Another tag of lanes set aside with each call, round and round. */
+  /** Another key of lanes set aside with each call, round and round. */
   nextAside(): number | undefined {
     let turn = this.asideTurn?.next();
     if (!turn || turn.done === true) {

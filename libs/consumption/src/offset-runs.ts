@@ -1,6 +1,6 @@
 import type { ByteReader, ByteWriter } from '@cometmq/shared';
 
-/** Offsets of one queue as runs of consecutive ones, each run with one value (an attempt, a tag hash, or nothing). */
+/** Offsets of one queue as runs of consecutive ones, each run with one value (an attempt, a park key, or nothing). */
 export class OffsetRuns {
   readonly starts: number[] = [];
   readonly counts: number[] = [];

@@ -13,7 +13,7 @@ import type { QueueProgress, Tables } from './queue-progress.js';
  * The state in pieces, for checkpoints that write only what has changed:
  *
  *   <group>/<topic>/<queue>/h           | 1 | frontier | generation |
- *   <group>/<topic>/<queue>/b/<block>   | 1 | open u32 | (attempt × 4 + state | lease slot or tag hash | own due time f64, waiting only) × open bits |
+ *   <group>/<topic>/<queue>/b/<block>   | 1 | open u32 | (attempt × 4 + state | lease slot or park key | own due time f64, waiting only) × open bits |
  *   <group>/<topic>/<queue>/n/<lane>    | 1 | spill from + 1, or 0 | spilled | hold until | backlog runs |
  *   l/<page>                            | 2 | clients | text × clients | leases | lease × leases |
  *     lease                             | slot u8 | client | group | topic | queue | epoch | position | first | last | handed out | due | renewed u8 | lane + 1, or 0 | back-off | attempt id text |

@@ -3,7 +3,8 @@ import { RecordKind, type LogPosition, type QueueOffset } from '@cometmq/model';
 import type { DueMessage, EntriesNeeded, HandedMessage, PopDecision, PopQueue, PopRequest } from './decisions.js';
 import { encodeHandOut, type HandOutQueue } from './group-records.js';
 import { OffsetRuns } from './offset-runs.js';
-import type { QueueEntries, TagMatcher } from './ports.js';
+import { Judge } from './judge.js';
+import type { QueueEntries } from './ports.js';
 import type { QueueProgress } from './queue-progress.js';
 
 /**
@@ -14,8 +15,10 @@ import type { QueueProgress } from './queue-progress.js';
 
 /** How many entries the source is asked for at a time. */
 const entriesMax = 64;
-/** Parked tags that may have lost their last reader, looked at in a request. */
-const orphanTagsMax = 4;
+/** Keys of parked messages that may have lost their last reader, looked at in a request. */
+const orphanKeysMax = 4;
+/** Orphans that must stay, as members may still be unknown, looked at in a request. */
+const orphansKeptMax = 64;
 /** Dead letters told in a request; the rest is told when these are moved. */
 const deadLettersMax = 64;
 
@@ -51,6 +54,7 @@ class Pop {
   private leftOut = false;
   private nextDueMs = Infinity;
   private needs: EntriesNeeded | undefined;
+  private readonly judge: Judge;
 
   // Of the queue under way.
   private queue: PopQueue | undefined;
@@ -59,20 +63,26 @@ class Pop {
   private passedRuns = new OffsetRuns();
   private parkedRuns = new OffsetRuns();
   private entries: QueueEntries | undefined;
+  /** Parked messages that are dealt with: the lists may name them twice. */
+  private taken: Set<number> | undefined;
 
   constructor(
     private readonly request: PopRequest,
     private readonly throttled: boolean,
   ) {
     this.scanLeft = request.scanMax;
+    this.judge = new Judge(request);
   }
 
   look(queue: PopQueue, progress: QueueProgress | undefined): void {
     this.begin(queue, progress);
     if (progress) {
       if (!this.request.byUrgency) this.lookDue(progress);
-      if (!this.stopped) this.lookParked(progress);
-      if (!this.stopped) this.dropOrphans(progress);
+      if (!this.stopped && progress.parkedCount > 0) {
+        this.taken = new Set<number>();
+        this.lookParked(progress);
+        if (!this.stopped) this.lookForOrphans(progress);
+      }
     }
     const before = progress?.frontier ?? queue.start;
     this.end(queue, progress, this.stopped ? before : this.lookFresh(Math.max(before, queue.source.first)));
@@ -90,6 +100,7 @@ class Pop {
     this.queue = queue;
     this.generation = progress?.generation ?? 0;
     this.entries = undefined;
+    this.taken = undefined;
   }
 
   private end(queue: PopQueue, progress: QueueProgress | undefined, frontier: number): void {
@@ -110,6 +121,7 @@ class Pop {
     const { groupId, clientId, autoRenew, attemptId = '' } = this.request;
     const visibleAtMs = Math.ceil(this.request.visibleAtMs);
     const queues = this.written;
+    const { looks } = this.judge;
     return {
       record:
         queues.length === 0
@@ -121,15 +133,16 @@ class Pop {
       handed: this.handed,
       deadLetters: this.deadLetters,
       parked: this.parked,
-      exhausted: !this.stopped && !this.leftOut && this.needs === undefined,
+      exhausted: !this.stopped && !this.leftOut && this.needs === undefined && looks.length === 0,
       throttled: this.held,
       nextDueMs: this.nextDueMs === Infinity ? undefined : this.nextDueMs,
       needs: this.needs,
+      looks,
     };
   }
 
   private lookDue(progress: QueueProgress): void {
-    const { nowMs, attemptsMax, filter } = this.request;
+    const { nowMs, attemptsMax } = this.request;
     const due = progress.advance(nowMs);
     const nextMs = progress.nextDueMs();
     if (nextMs !== undefined && nextMs < this.nextDueMs) this.nextDueMs = nextMs;
@@ -144,54 +157,55 @@ class Pop {
       if (this.stopped) return;
       if (index < 0) continue;
       const entries = this.entries as QueueEntries;
-      const tagHash = entries.tagHash(index);
       if (attempt >= attemptsMax) this.deadLetter(offset, entries.position(index), attempt);
-      else if (filter.all || filter.wants(tagHash)) this.hand(offset, attempt + 1, index, tagHash);
-      else this.putAside(offset, tagHash);
-      if (this.stopped) return;
+      else this.place(offset, attempt + 1, index, undefined);
+      if (this.stopped || this.judge.isFull) return;
     }
   }
 
   private lookParked(progress: QueueProgress): void {
-    const { filter, attemptsMax } = this.request;
-    if (progress.parkedCount === 0) return;
-    const tags = filter.all ? [...progress.parkedTags()] : filter.hashes;
-    for (const tagHash of tags) {
-      const list = progress.parkedList(tagHash);
+    for (const key of this.judge.myKeys(progress.parkedKeys())) {
+      const list = progress.parkedList(key);
       for (let i = 0; list && i < list.length; i += 1) {
-        const offset = list.at(i);
-        if (!progress.isParked(offset)) continue;
-        const attempt = progress.attemptOf(offset);
-        if (attempt >= attemptsMax && this.leaveOut()) continue;
-        const index = this.entryOf(offset, entriesMax);
-        if (this.stopped) return;
-        if (index < 0) continue;
-        if (attempt >= attemptsMax) this.deadLetter(offset, (this.entries as QueueEntries).position(index), attempt);
-        else this.hand(offset, attempt + 1, index, tagHash);
-        if (this.stopped) return;
+        this.lookAtParked(progress, list.at(i), key);
+        if (this.stopped || this.judge.isFull) return;
       }
     }
   }
 
-  /** What was kept for a member that is gone for good, or now wants something else, is passed over. */
-  private dropOrphans(progress: QueueProgress): void {
-    const { filter } = this.request;
-    if (progress.parkedCount === 0 || filter.all) return;
-    for (let left = Math.min(orphanTagsMax, progress.parkedTagCount); left > 0; left -= 1) {
-      const tagHash = progress.nextParkedTag();
-      if (tagHash === undefined || this.anyoneWants(tagHash)) continue;
-      const list = progress.parkedList(tagHash);
-      for (let i = 0; list && i < list.length; i += 1) {
-        if (!progress.isParked(list.at(i))) continue;
-        if (!this.mayScan()) return;
-        this.passedRuns.push(list.at(i), 0);
+  /** What was kept for a member that is gone for good, or now wants something else, is judged anew. */
+  private lookForOrphans(progress: QueueProgress): void {
+    if (this.request.filter.all) return;
+    for (let left = Math.min(orphanKeysMax, progress.parkedKeyCount); left > 0; left -= 1) {
+      const key = progress.nextParkedKey();
+      if (key === undefined || this.judge.anyoneKeeps(key)) continue;
+      const list = progress.parkedList(key);
+      if (!list) continue;
+      // Where most of them must stay, another part of them with each request.
+      const from = this.request.strangers ? Math.floor(this.request.nowMs) % list.length : 0;
+      for (let i = 0, kept = 0; i < list.length && kept < orphansKeptMax; i += 1) {
+        if (!this.lookAtParked(progress, list.at((from + i) % list.length), key)) kept += 1;
+        if (this.stopped || this.judge.isFull) return;
       }
     }
+  }
+
+  /** False: it stays where it is. */
+  private lookAtParked(progress: QueueProgress, offset: number, key: number): boolean {
+    const { attemptsMax } = this.request;
+    if (!progress.isParked(offset, key) || this.taken?.has(offset)) return true;
+    const attempt = progress.attemptOf(offset);
+    if (attempt >= attemptsMax && this.leaveOut()) return false;
+    const index = this.entryOf(offset, entriesMax);
+    if (index < 0) return false;
+    if (attempt >= attemptsMax) this.deadLetter(offset, (this.entries as QueueEntries).position(index), attempt);
+    else if (!this.place(offset, attempt + 1, index, key)) return false;
+    this.taken?.add(offset);
+    return true;
   }
 
   /** Answers the new frontier. */
   private lookFresh(from: number): number {
-    const { filter } = this.request;
     const source = (this.queue as PopQueue).source;
     let frontier = from;
     if (this.throttled && frontier < source.next) {
@@ -213,31 +227,60 @@ class Pop {
       const first = frontier - entries.from;
       const count = Math.min(entries.count, first + max);
       for (let index = first; index < count; index += 1) {
-        const tagHash = entries.tagHash(index);
-        if (filter.all || filter.wants(tagHash)) {
-          this.hand(frontier, 1, index, tagHash);
-          if (this.stopped && this.refused) return frontier;
-        } else this.putAside(frontier, tagHash);
+        if (!this.place(frontier, 1, index, undefined)) {
+          if (this.judge.looks.length > 0) this.judge.askAhead(source, entries, index + 1, count);
+          return frontier;
+        }
         this.scanLeft -= 1;
         frontier += 1;
         if (this.stopped) return frontier;
+        if (this.scanLeft <= 0) break;
       }
     }
     return frontier;
   }
 
-  /** The last `hand` did not take its message, as it was too large. */
-  private refused = false;
+  /**
+   * Hands a message to this member, keeps it for whom it may concern, or passes it over for the group. `key`: where it is
+   * kept now. False: nothing of that: it is too large for what is left, must be loaded first, or stays where it is.
+   */
+  private place(offset: number, attempt: number, index: number, key: number | undefined): boolean {
+    const { judge } = this;
+    const entries = this.entries as QueueEntries;
+    const judgement = judge.judge((this.queue as PopQueue).source, entries, index);
+    this.scanLeft -= judge.cost;
+    judge.cost = 0;
+    switch (judgement) {
+      case 'mine':
+        return this.hand(offset, attempt, index, entries.tagHash(index));
+      case 'anothers':
+        return judge.key !== key && this.park(offset, judge.key);
+      case 'strangers':
+        return key === undefined && this.park(offset, judge.key);
+      case 'nobodys':
+        this.passedRuns.push(offset, 0);
+        return true;
+      case 'unknown':
+        if (this.request.byUrgency) this.stopped = true;
+        return false;
+    }
+  }
 
-  private hand(offset: number, attempt: number, index: number, tagHash: number): void {
+  private park(offset: number, key: number): true {
+    this.parkedRuns.push(offset, key);
+    this.parked += 1;
+    return true;
+  }
+
+  /** False: it is too large for what is left. */
+  private hand(offset: number, attempt: number, index: number, tagHash: number): boolean {
     const { messagesMax, bytesMax } = this.request;
     const { topicId, queueId } = this.queue as PopQueue;
     const entries = this.entries as QueueEntries;
     const size = entries.size(index);
-    this.refused = this.handed.length > 0 && this.bytes + size > bytesMax;
-    if (this.refused) {
+    if (this.handed.length > 0 && this.bytes + size > bytesMax) {
       this.stopped = true;
-      return;
+      return false;
     }
     this.bytes += size;
     this.handed.push({
@@ -252,19 +295,7 @@ class Pop {
     });
     this.handedRuns.push(offset, attempt);
     if (this.handed.length >= messagesMax) this.stopped = true;
-  }
-
-  /** Not for this member: kept for whom it may concern, or passed over for the group. */
-  private putAside(offset: number, tagHash: number): void {
-    if (this.anyoneWants(tagHash)) {
-      this.parkedRuns.push(offset, tagHash);
-      this.parked += 1;
-    } else this.passedRuns.push(offset, 0);
-  }
-
-  private anyoneWants(tagHash: number): boolean {
-    for (const filter of this.request.groupFilters) if (wants(filter, tagHash)) return true;
-    return false;
+    return true;
   }
 
   private leaveOut(): boolean {
@@ -305,8 +336,4 @@ class Pop {
     this.needs ??= { topicId, queueId, from: from as QueueOffset, count };
     if (this.request.byUrgency) this.stopped = true;
   }
-}
-
-function wants(filter: TagMatcher, tagHash: number): boolean {
-  return filter.all || filter.wants(tagHash);
 }

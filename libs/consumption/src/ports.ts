@@ -1,12 +1,19 @@
 import type { GroupId, LogPosition, QueueId, QueueOffset, RecordKind, TopicId } from '@cometmq/model';
 
-/** What a member of a group wants, judged by the hash of a message's tag (0: no tag). */
-export interface TagMatcher {
-  /** True: everything is wanted, `hashes` means nothing. */
+/** What a member of a group wants: judged by the hash of a message's tag (0: none), then by the message itself. */
+export interface Matcher {
+  /** True: everything is wanted, the rest means nothing. */
   readonly all: boolean;
-  /** The hashes of the tags that are wanted. */
+  /** The hashes of the tags that are wanted; empty where tags alone never say. Messages are kept for it under these. */
   readonly hashes: readonly number[];
+  /** Messages are kept for it under this, too, where the tag does not say whose they are. Unlikely to be another's. */
+  readonly key: number;
+  /** False is sure. True may be a mistake where `wantsMessage` is given. */
   wants(tagHash: number): boolean;
+  /** The last word, by what the record of the message says. Left out: the tag's hash says all. */
+  readonly wantsMessage?: ((payload: Uint8Array) => boolean) | undefined;
+  /** What `wantsMessage` costs, in looks at an entry. */
+  readonly cost?: number;
 }
 
 /** One queue, as the store's index knows it. Asked by decisions only, never by a fold. */
@@ -20,6 +27,8 @@ export interface QueueSource {
    * them and decides again. Only read before the next call of `entries`, so one object may serve for ever.
    */
   entries(from: QueueOffset, max: number): QueueEntries | undefined;
+  /** What the record of a message says. Undefined: not in memory; the caller loads it and decides again. */
+  payload(position: LogPosition, size: number): Uint8Array | undefined;
 }
 
 /** A run of consecutive entries; `index` counts from 0 at offset `from`. */

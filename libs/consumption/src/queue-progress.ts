@@ -46,7 +46,7 @@ export interface RemovedBlock {
  * waiting or parked) stands in the block table, and all the rest is done. So `committed` needs no field of its own.
  * In an orderly group some also waits in lanes (lanes.ts), which then say what is due; nothing is parked.
  *
- * The heap, the due list and the parked lists are soft: they find by time and tag what the blocks say, are filled by
+ * The heap, the due list and the parked lists are soft: they find by time and key what the blocks say, are filled by
  * folds and by `advance`, cleaned when looked at, and rebuilt after a load. An entry counts only if the block agrees.
  */
 export class QueueProgress implements LaneGround {
@@ -64,7 +64,7 @@ export class QueueProgress implements LaneGround {
   private heap: DueHeap | undefined;
   private due: OffsetFifo | undefined;
   private parked: Map<number, OffsetFifo> | undefined;
-  private tagTurn: MapIterator<number> | undefined;
+  private keyTurn: MapIterator<number> | undefined;
 
   constructor(
     private readonly tables: Tables,
@@ -86,8 +86,8 @@ export class QueueProgress implements LaneGround {
 
   get oldestUndelivered(): number {
     let oldest = Math.min(this.frontier, this.lanes?.oldestKept() ?? Infinity);
-    for (const tag of this.parked?.keys() ?? []) {
-      const fifo = this.parkedList(tag);
+    for (const key of this.parked?.keys() ?? []) {
+      const fifo = this.parkedList(key);
       if (fifo && fifo.at(0) < oldest) oldest = fifo.at(0);
     }
     return oldest;
@@ -109,8 +109,8 @@ export class QueueProgress implements LaneGround {
     for (let run = 0; run < parked.length; run += 1) {
       const start = parked.starts[run] as number;
       const end = start + (parked.counts[run] as number);
-      const tagHash = parked.values[run] as number;
-      for (let offset = start; offset < end; offset += 1) this.park(offset, offset >= before, tagHash);
+      const key = parked.values[run] as number;
+      for (let offset = start; offset < end; offset += 1) this.park(offset, offset >= before, key);
     }
     for (let run = 0; run < passed.length; run += 1) {
       const start = passed.starts[run] as number;
@@ -226,7 +226,7 @@ export class QueueProgress implements LaneGround {
     this.heap = undefined;
     this.due = undefined;
     this.parked = undefined;
-    this.tagTurn = undefined;
+    this.keyTurn = undefined;
   }
 
   // ---- what is due, what is parked -------------------------------------------------------------------------------
@@ -341,41 +341,39 @@ export class QueueProgress implements LaneGround {
     return nextMs;
   }
 
-  parkedTags(): Iterable<number> {
+  parkedKeys(): Iterable<number> {
     return this.parked?.keys() ?? [];
   }
 
-  get parkedTagCount(): number {
+  get parkedKeyCount(): number {
     return this.parked?.size ?? 0;
   }
 
-  /** Another parked tag with each call, round and round. */
-  nextParkedTag(): number | undefined {
-    let turn = this.tagTurn?.next();
+  /** Another key with each call, round and round. */
+  nextParkedKey(): number | undefined {
+    let turn = this.keyTurn?.next();
     if (!turn || turn.done === true) {
-      this.tagTurn = this.parked?.keys();
-      turn = this.tagTurn?.next();
+      this.keyTurn = this.parked?.keys();
+      turn = this.keyTurn?.next();
     }
     return turn?.done === true ? undefined : turn?.value;
   }
 
-  /** The parked offsets with a tag; the first of them counts, later ones may be stale. */
-  parkedList(tagHash: number): OffsetFifo | undefined {
-    const fifo = this.parked?.get(tagHash);
+  /** The offsets parked under a key. The first of them counts; later ones may be stale, or there twice. */
+  parkedList(key: number): OffsetFifo | undefined {
+    const fifo = this.parked?.get(key);
     if (!fifo) return undefined;
-    while (fifo.length > 0 && !this.isParked(fifo.at(0))) {
-      const block = this.openBlock(fifo.at(0));
-      if (block >= 0) this.tables.blocks.unmark(block, fifo.at(0) % blockOffsets, Mark.parkListed);
-      fifo.shift();
-    }
+    while (fifo.length > 0 && !this.isParked(fifo.at(0), key)) fifo.shift();
     if (fifo.length > 0) return fifo;
-    this.parked?.delete(tagHash);
+    this.parked?.delete(key);
     return undefined;
   }
 
-  isParked(offset: number): boolean {
+  isParked(offset: number, key: number): boolean {
+    const { blocks } = this.tables;
     const block = this.openBlock(offset);
-    return block >= 0 && this.tables.blocks.state(block, offset % blockOffsets) === DeliveryState.parked;
+    const index = offset % blockOffsets;
+    return block >= 0 && blocks.state(block, index) === DeliveryState.parked && blocks.detail(block, index) === key;
   }
 
   // ---- saving and loading ----------------------------------------------------------------------------------------
@@ -397,7 +395,7 @@ export class QueueProgress implements LaneGround {
       const detail = blocks.detail(block, index);
       if (state === DeliveryState.parked) {
         this.parkedCount += 1;
-        this.listParked(block, index, base + index, detail);
+        this.listParked(base + index, detail);
         continue;
       }
       this.inFlight += 1;
@@ -507,7 +505,7 @@ export class QueueProgress implements LaneGround {
     this.heap = undefined;
     this.due = undefined;
     this.parked = undefined;
-    this.tagTurn = undefined;
+    this.keyTurn = undefined;
     lanes.moved(lane);
     return lanes;
   }
@@ -598,15 +596,15 @@ export class QueueProgress implements LaneGround {
     if (slot >= 0) this.queueLease(slot);
   }
 
-  private park(offset: number, fresh: boolean, tagHash: number): void {
+  private park(offset: number, fresh: boolean, key: number): void {
     const { blocks } = this.tables;
     const block = this.enter(offset, fresh);
     if (block < 0) return;
     const index = offset % blockOffsets;
-    if (fresh) blocks.openAt(block, index, DeliveryState.parked, 0, tagHash);
-    else blocks.setAt(block, index, DeliveryState.parked, blocks.attempt(block, index), tagHash);
+    if (fresh) blocks.openAt(block, index, DeliveryState.parked, 0, key);
+    else blocks.setAt(block, index, DeliveryState.parked, blocks.attempt(block, index), key);
     this.parkedCount += 1;
-    this.listParked(block, index, offset, tagHash);
+    this.listParked(offset, key);
   }
 
   /** The block of an offset that is about to change its state, out of the old one; -1: it is done. */
@@ -736,13 +734,10 @@ export class QueueProgress implements LaneGround {
     return false;
   }
 
-  private listParked(block: number, index: number, offset: number, tagHash: number): void {
-    const { blocks } = this.tables;
-    if (blocks.hasMark(block, index, Mark.parkListed)) return;
-    blocks.mark(block, index, Mark.parkListed);
+  private listParked(offset: number, key: number): void {
     const parked = (this.parked ??= new Map<number, OffsetFifo>());
-    let fifo = parked.get(tagHash);
-    if (!fifo) parked.set(tagHash, (fifo = new OffsetFifo()));
+    let fifo = parked.get(key);
+    if (!fifo) parked.set(key, (fifo = new OffsetFifo()));
     fifo.push(offset);
   }
 }

@@ -11,12 +11,32 @@ import {
 
 import type { HandedMessage } from './decisions.js';
 import type { GroupsView } from './groups-view.js';
-import type { DecidedRecord, FoldedRecord, QueueEntries, QueueSource, TagMatcher } from './ports.js';
+import type { DecidedRecord, FoldedRecord, Matcher, QueueEntries, QueueSource } from './ports.js';
 
-export const everyTag: TagMatcher = { all: true, hashes: [], wants: () => true };
+export const everyTag: Matcher = { all: true, hashes: [], key: 0, wants: () => true };
 
-export function tags(...hashes: number[]): TagMatcher {
-  return { all: false, hashes, wants: (tagHash) => hashes.includes(tagHash) };
+export function tags(...hashes: number[]): Matcher {
+  return { all: false, hashes, key: 1_000_000 + (hashes[0] ?? 0), wants: (tagHash) => hashes.includes(tagHash) };
+}
+
+/** Wants messages of these kinds (see `MemoryQueue.payload`), whatever their tag. */
+export function kinds(...wanted: number[]): Matcher {
+  return {
+    all: false,
+    hashes: [],
+    key: 2_000_000 + (wanted[0] ?? 0),
+    wants: () => true,
+    wantsMessage: isOfKind(wanted),
+  };
+}
+
+/** Wants a tag that shares its hash with others: only messages of this kind really have it. */
+export function ambiguousTag(hash: number, kind: number): Matcher {
+  return { ...tags(hash), key: 3_000_000 + kind, wantsMessage: isOfKind([kind]) };
+}
+
+function isOfKind(wanted: readonly number[]): (payload: Uint8Array) => boolean {
+  return (payload) => wanted.includes(payload[0] ?? -1);
 }
 
 /** A queue in memory, every message of 100 bytes. What `isAway` says is not in memory. */
@@ -26,6 +46,7 @@ export class MemoryQueue implements QueueSource {
   /** Left out: no message group. */
   readonly groupHashes: number[] = [];
   isAway: (offset: number) => boolean = () => false;
+  isMessageAway: (offset: number) => boolean = () => false;
   /** Offsets asked for. */
   asked = 0;
 
@@ -58,6 +79,12 @@ export class MemoryQueue implements QueueSource {
       tagHash: (i) => this.tagHashes[from + i] ?? 0,
       groupHash: (i) => this.groupHashes[from + i] ?? 0,
     };
+  }
+
+  /** The kind of a message: its offset modulo 3. */
+  payload(position: LogPosition): Uint8Array | undefined {
+    const offset = position / 1000;
+    return this.isMessageAway(offset) ? undefined : Uint8Array.of(offset % 3);
   }
 }
 

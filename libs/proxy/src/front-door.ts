@@ -87,11 +87,8 @@ export class FrontDoor {
     return this.handlesMade.handles;
   }
 
-  /** @throws MqError ILLEGAL_FILTER_EXPRESSION, UNSUPPORTED */
+  /** @throws MqError ILLEGAL_FILTER_EXPRESSION */
   checkFilter(filter: FilterExpression): void {
-    if (filter.type === 'sql' && !this.parts.features.sqlFilters) {
-      throw new MqError('UNSUPPORTED', 'SQL filters are not served by this release; filter by tags');
-    }
     const key = filter.type + filter.expression;
     if (this.checkedFilters.has(key)) return;
     compileFilter(filter);

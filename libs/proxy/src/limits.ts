@@ -89,13 +89,11 @@ export const defaultLimits: MessagingLimits = {
 /** What this release serves. The rest is refused by name with UNSUPPORTED. */
 export interface Features {
   readonly messageTypes: ReadonlySet<MessageType>;
-  readonly sqlFilters: boolean;
   readonly liteTopics: boolean;
 }
 
 export const defaultFeatures: Features = {
   messageTypes: new Set([MessageType.normal, MessageType.fifo, MessageType.priority]),
-  sqlFilters: false,
   liteTopics: false,
 };
 

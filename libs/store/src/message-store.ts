@@ -516,6 +516,17 @@ export class MessageStore implements Part {
     return this.follow(decodeRecord(bytes));
   }
 
+  /** What the record of a message says, or the one that a reference names. Undefined: it lies on disk only. */
+  payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined {
+    const bytes = this.log.readMemory(position, size);
+    if (!bytes) return undefined;
+    const record = decodeRecord(bytes);
+    if (record.kind !== RecordKind.reference) return record.payload;
+    const { target } = decodeReference(record.payload);
+    const origin = this.log.readMemory(target.position, target.size);
+    return origin && decodeRecord(origin).payload;
+  }
+
   /** Newest first. `idHash` as the envelope has it. */
   async findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
     return this.findHash(saltedId(topicId, idHash), 0, Infinity, max);

@@ -246,7 +246,7 @@ it.each([
   ],
   ['an invisible time above 12 h', { invisibleDuration: { seconds: 43_201, nanos: 0 } }, Code.ILLEGAL_INVISIBLE_TIME],
   ['no invisible time', { invisibleDuration: undefined }, Code.ILLEGAL_INVISIBLE_TIME],
-  ['an SQL filter', { filterExpression: { type: 2, expression: 'a = 1' } }, Code.UNSUPPORTED],
+  ['a wrong SQL filter', { filterExpression: { type: 2, expression: 'a = ' } }, Code.ILLEGAL_FILTER_EXPRESSION],
   ['an unknown filter', { filterExpression: { type: 7, expression: 'a' } }, Code.ILLEGAL_FILTER_EXPRESSION],
   ['a filter that names no tag', { filterExpression: { type: 1, expression: '||' } }, Code.ILLEGAL_FILTER_EXPRESSION],
   ['an unknown topic', { messageQueue: { topic: { name: 'nobody' } } }, Code.TOPIC_NOT_FOUND],

@@ -146,9 +146,9 @@ it.each([
   ['an illegal subscription', consumer({ subscriptions: [{ topic: { name: '' } }] }), Code.ILLEGAL_TOPIC],
   ['an illegal group', consumer({ group: { name: 'a b' } }), Code.ILLEGAL_CONSUMER_GROUP],
   [
-    'an SQL filter',
-    consumer({ subscriptions: [{ topic: { name: 'orders' }, expression: { type: 2, expression: 'a = 1' } }] }),
-    Code.UNSUPPORTED,
+    'a wrong SQL filter',
+    consumer({ subscriptions: [{ topic: { name: 'orders' }, expression: { type: 2, expression: 'a = ' } }] }),
+    Code.ILLEGAL_FILTER_EXPRESSION,
   ],
   ['a lite consumer', consumer({}, ClientType.LITE_PUSH_CONSUMER), Code.UNSUPPORTED],
 ])('rejects %s with only a status, and ends the stream', async (_what, settings, code) => {

@@ -34,6 +34,7 @@ class EndlessQueue implements QueueSource, QueueEntries {
   size = () => 1024;
   tagHash = () => 0;
   groupHash = () => 0;
+  payload = () => undefined;
 }
 
 const group = groupId(1);

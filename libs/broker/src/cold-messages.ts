@@ -1,0 +1,61 @@
+import type { MessageNeeded } from '@cometmq/consumption';
+import type { LogPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+/** Loaded messages that are kept for the decision that asked for them; the last batch stays whole. */
+const bytesMax = 8 * 1024 * 1024;
+
+/**
+ * Messages that lie on disk and that a filter has to look at before anything can be decided about them. Loaded in small
+ * batches, kept until the next few are.
+ */
+export class ColdMessages {
+  private readonly messages = new Map<LogPosition, StoredMessage | undefined>();
+  private bytes = 0;
+
+  constructor(
+    private readonly store: MessageStore,
+    private readonly log: Logger,
+  ) {}
+
+  /** Undefined: not loaded, or not to be read. */
+  get(position: LogPosition): StoredMessage | undefined {
+    return this.messages.get(position);
+  }
+
+  /** True: it was tried, and can't be read. */
+  isUnreadable(position: LogPosition): boolean {
+    return this.messages.has(position) && this.messages.get(position) === undefined;
+  }
+
+  /** Resolves when the first messages of the list, as many as may be kept, are here. Never rejects. */
+  async load(needed: readonly MessageNeeded[]): Promise<void> {
+    const batch: MessageNeeded[] = [];
+    let batchBytes = 0;
+    for (const message of needed) {
+      if (batch.length > 0 && batchBytes + message.size > bytesMax) break;
+      batch.push(message);
+      batchBytes += message.size;
+    }
+    const found = await Promise.all(batch.map(({ position, size }) => this.read(position, size)));
+    if (this.bytes + batchBytes > bytesMax) {
+      this.messages.clear();
+      this.bytes = 0;
+    }
+    batch.forEach(({ position, size }, i) => {
+      if (!this.messages.has(position)) this.bytes += size;
+      this.messages.set(position, found[i]);
+    });
+  }
+
+  private async read(position: LogPosition, size: number): Promise<StoredMessage | undefined> {
+    try {
+      return await this.store.read(position, size);
+    } catch (caught) {
+      this.log.error({ position, reason: MqError.from(caught).reason }, 'a stored message can not be read');
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import type { QueueEntries, QueueSource } from '@cometmq/consumption';
+import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { MessageStore } from '@cometmq/store';
+
+import type { ColdMessages } from './cold-messages.js';
+import { unreadable } from './group-filters.js';
+
+/** One queue as a decision sees it: committed bounds; entries and messages where they are in memory. */
+export class StoreSource implements QueueSource {
+  constructor(
+    private readonly store: MessageStore,
+    private readonly cold: ColdMessages,
+    private readonly topicId: TopicId,
+    private readonly queueId: QueueId,
+  ) {}
+
+  get first(): QueueOffset {
+    return this.store.bounds(this.topicId, this.queueId).first;
+  }
+  get next(): QueueOffset {
+    return this.store.bounds(this.topicId, this.queueId).committed;
+  }
+  get everExpired(): boolean {
+    return this.store.bounds(this.topicId, this.queueId).everExpired;
+  }
+  entries(from: QueueOffset, max: number): QueueEntries | undefined {
+    const found = this.store.scan(this.topicId, this.queueId, from, max);
+    if (!(found instanceof Promise)) return found;
+    found.catch(() => undefined); // Asked for again, and its failure told, by whoever loads it.
+    return undefined;
+  }
+  payload(position: LogPosition, size: number): Uint8Array | undefined {
+    const found = this.store.payloadInMemory(position, size) ?? this.cold.get(position)?.payload;
+    return found ?? (this.cold.isUnreadable(position) ? unreadable : undefined);
+  }
+}
