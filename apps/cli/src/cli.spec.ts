@@ -87,6 +87,19 @@ describe('topics', () => {
     expect(out).toContain("DID NOT ANSWER\nBROKER SET  WHY\nbroker-1    the leader of broker-1 can't be reached");
   });
 
+  it('are left as they are where only a missing one is to be made, and so are groups', async () => {
+    const name = ['--if-missing', '-o', 'name'];
+    for (let i = 0; i < 2; i += 1) {
+      const made = await comet('topic', 'create', 'orders', '--queues', String(4 + i), ...name);
+      expect(made).toEqual({ code: 0, out: 'orders\n', err: '' });
+      const group = await comet('group', 'create', 'billing', '--attempts', String(4 + i), ...name);
+      expect(group).toEqual({ code: 0, out: 'billing\n', err: '' });
+    }
+    expect(fixture.naming.topics.get('orders')?.writeQueues).toBe(4);
+    expect(fixture.naming.groups.get('billing')?.attemptsMax).toBe(4);
+    expect((await comet('topic', 'create', 'orders')).code).toBe(4);
+  });
+
   it('are deleted only by one who says yes', async () => {
     await fixture.naming.createTopic({ name: 'orders' });
     expect(await comet('topic', 'delete', 'orders')).toMatchObject({ code: 2, err: expect.stringContaining('--yes') });

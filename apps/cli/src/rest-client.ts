@@ -29,6 +29,16 @@ export class RestClient {
     return items;
   }
 
+  /** Makes a thing, or where `existing` is its path and it is there already, gets that. */
+  async make<T>(collection: string, draft: unknown, existing?: string): Promise<T> {
+    try {
+      return await this.call<T>('POST', collection, draft);
+    } catch (caught) {
+      if (existing === undefined || MqError.from(caught).code !== 'ALREADY_EXISTS') throw caught;
+      return this.get<T>(existing);
+    }
+  }
+
   async call<T>(method: Method, path: string, body?: unknown): Promise<T> {
     const abort = new AbortController();
     const timer = this.clock.after(this.timeoutMs, () => abort.abort());

@@ -131,12 +131,15 @@ export function groupCommands(comet: Command, act: Act): void {
   const group = comet.command('group').description('Who consumes, and how far they have come.');
   examples(group, 'comet group create billing', 'comet group ls', 'comet group describe billing');
 
-  const create = withSettings(group.command('create <name>').description('Make a consumer group.')).action(
-    act(async (session, name: string, options: ChangeOptions) => {
-      const made = await session.api().call<GroupView>('POST', '/groups', { name, ...settingsOf(options) });
-      session.printer.list(groupView, [made]);
-    }),
-  );
+  const create = withSettings(group.command('create <name>').description('Make a consumer group.'))
+    .option('--if-missing', 'leave one that is there as it is')
+    .action(
+      act(async (session, name: string, options: ChangeOptions & { ifMissing?: boolean }) => {
+        const draft = { name, ...settingsOf(options) };
+        const existing = options.ifMissing ? groupPath(name) : undefined;
+        session.printer.list(groupView, [await session.api().make<GroupView>('/groups', draft, existing)]);
+      }),
+    );
   examples(
     create,
     'comet group create billing',

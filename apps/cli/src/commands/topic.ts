@@ -122,10 +122,12 @@ export function topicCommands(comet: Command, act: Act): void {
         messageTypes,
       ),
     )
+    .option('--if-missing', 'leave one that is there as it is')
     .action(
-      act(async (session, name: string, options: ChangeOptions & { type?: string }) => {
+      act(async (session, name: string, options: ChangeOptions & { type?: string; ifMissing?: boolean }) => {
         const draft = { name, ...(options.type && { type: options.type }), ...settingsOf(options) };
-        session.printer.list(topicView, [await session.api().call<TopicView>('POST', '/topics', draft)]);
+        const existing = options.ifMissing ? topicPath(name) : undefined;
+        session.printer.list(topicView, [await session.api().make<TopicView>('/topics', draft, existing)]);
       }),
     );
   examples(create, 'comet topic create orders', 'comet topic create orders --queues 16 --retention 7d');

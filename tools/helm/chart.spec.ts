@@ -1,0 +1,315 @@
+// Goal: what the chart renders is valid, safe and agrees with the programs. Method: the real Helm, and the programs' own
+// declarations of their settings.
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { readConfig } from '@cometmq/shared';
+
+import { brokerConfig } from '../../apps/broker/src/config.js';
+import { dashboardApiConfig } from '../../apps/dashboard-api/src/config.js';
+import { namesrvConfig } from '../../apps/namesrv/src/config.js';
+import { proxyConfig } from '../../apps/proxy/src/config.js';
+import { ensureHelm, fromHere } from './ensure.mjs';
+
+const repository = join(__dirname, '../..');
+const chart = join(repository, 'charts/cometmq');
+/** What a program says to variables: throws what is wrong with them. */
+const programs: Readonly<Record<string, (env: Readonly<Record<string, string>>) => { readonly kind: string }>> = {
+  broker: (env) => readConfig(brokerConfig, { argv: [], env, readFile: () => '' }),
+  'dashboard-api': (env) => readConfig(dashboardApiConfig, { argv: [], env, readFile: () => '' }),
+  namesrv: (env) => readConfig(namesrvConfig, { argv: [], env, readFile: () => '' }),
+  proxy: (env) => readConfig(proxyConfig, { argv: [], env, readFile: () => '' }),
+};
+
+interface Probe {
+  readonly httpGet?: { readonly port: string };
+  readonly tcpSocket?: { readonly port: string };
+}
+interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly { name: string; value?: string; valueFrom?: unknown }[];
+  readonly ports?: readonly { name: string; containerPort: number }[];
+  readonly securityContext: Record<string, unknown>;
+  readonly resources: { requests?: Record<string, string>; limits?: Record<string, string> };
+  readonly volumeMounts?: readonly { name: string; mountPath: string }[];
+  readonly startupProbe?: Probe;
+  readonly livenessProbe?: Probe;
+  readonly readinessProbe?: Probe;
+}
+interface PodSpec {
+  readonly containers: readonly Container[];
+  readonly initContainers?: readonly Container[];
+  readonly securityContext: Record<string, unknown>;
+  readonly serviceAccountName: string;
+  readonly automountServiceAccountToken: boolean;
+  readonly volumes?: readonly { name: string }[];
+  readonly [host: `host${string}`]: unknown;
+}
+type Labels = Readonly<Record<string, string>>;
+interface Rule {
+  readonly ports: readonly { port: string }[];
+  readonly from?: readonly { podSelector?: { matchLabels?: Labels } }[];
+}
+interface Thing {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly labels: Labels };
+  readonly spec: {
+    readonly replicas?: number;
+    readonly serviceName?: string;
+    readonly selector?: Labels & { matchLabels?: Labels };
+    readonly podSelector?: { matchLabels: Labels };
+    readonly template?: { metadata: { labels: Labels }; spec: PodSpec };
+    readonly volumeClaimTemplates?: readonly { metadata: { name: string } }[];
+    readonly ports?: readonly { name: string; targetPort: string; port: number }[];
+    readonly ingress?: readonly Rule[];
+    readonly clusterIP?: string;
+  };
+}
+interface Workload {
+  readonly thing: Thing;
+  readonly labels: Labels;
+  readonly pod: PodSpec;
+}
+
+let helm: string;
+let parseAll: (text: string) => Thing[];
+beforeAll(() => {
+  ({ helm } = ensureHelm(() => undefined));
+  const { parseAllDocuments } = fromHere('yaml') as {
+    parseAllDocuments: (text: string) => { errors: unknown[]; toJSON(): Thing | null }[];
+  };
+  parseAll = (text) =>
+    parseAllDocuments(text).flatMap((document) => {
+      expect(document.errors).toEqual([]);
+      return document.toJSON() ?? [];
+    });
+});
+
+function runHelm(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(helm, args, { encoding: 'utf8', env: { PATH: process.env['PATH'], HOME: '/nonexistent' } });
+}
+
+function render(...set: string[]): Thing[] {
+  const { status, stdout, stderr } = runHelm(
+    ...['template', 'rel', chart, '--namespace', 'mq'],
+    ...set.flatMap((each) => ['--set', each]),
+  );
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return parseAll(stdout);
+}
+
+const workloads = (things: readonly Thing[]): Workload[] =>
+  things.flatMap((thing) => {
+    const { template } = thing.spec ?? {};
+    return template ? [{ thing, labels: template.metadata.labels, pod: template.spec }] : [];
+  });
+/** All pods, those of `helm test` too. */
+const pods = (things: readonly Thing[]): PodSpec[] => [
+  ...workloads(things).map(({ pod }) => pod),
+  ...things.filter(({ kind }) => kind === 'Pod').map(({ spec }) => spec as unknown as PodSpec),
+];
+const containersOf = (pod: PodSpec): Container[] => [...(pod.initContainers ?? []), ...pod.containers];
+const fits = (selector: Labels, labels: Labels): boolean =>
+  Object.entries(selector).every(([name, value]) => labels[name] === value);
+const component = ({ labels }: { readonly labels: Labels }): string => labels['app.kubernetes.io/component'] ?? '';
+const nameOf = ({ kind, metadata }: Thing): string => `${kind}/${metadata.name}`;
+
+const variables = (env: NonNullable<Container['env']>): Record<string, string> =>
+  Object.fromEntries(env.map(({ name, value }) => [name, value ?? 'rel-0']));
+
+const everything = [
+  ...['broker.sets=3', 'proxy.tls.secretName=certificate', 'metrics.podMonitor.enabled=true', 'etcd.replicas=5'],
+  ...['commonLabels.team=mail', 'image.digest=sha256:' + 'a'.repeat(64), 'namesrv.config.autoCreateTopics=true'],
+  ...['broker.config.segmentBytes=67108864', 'proxy.service.type=NodePort', 'proxy.service.nodePort=30081'],
+  ...['imagePullSecrets[0].name=pull', 'proxy.podLabels.lane=fast', 'dashboardApi.config.adminHostNames={a,b}'],
+];
+const external = ['etcd.enabled=false', 'etcd.external.endpoints={http://a:2379,http://b:2379}', 'proxy.replicas=1'];
+const cases: [string, string[]][] = [
+  ['as it comes', []],
+  ['with everything', everything],
+  ['with an etcd from outside', external],
+];
+
+it('passes lint', () => {
+  const { status, stdout } = runHelm('lint', '--strict', chart);
+  expect(stdout).toContain('0 chart(s) failed');
+  expect(status).toBe(0);
+});
+
+it('is of the version of the programs', () => {
+  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string };
+  const text = readFileSync(join(chart, 'Chart.yaml'), 'utf8');
+  expect(text).toContain(`\nversion: ${version}\n`);
+  expect(text).toContain(`\nappVersion: ${version}\n`);
+});
+
+describe.each(cases)('%s', (_, set) => {
+  let things: Thing[];
+  beforeAll(() => (things = render(...set)));
+
+  it('has each object once, in the namespace, with the usual labels', () => {
+    const names = things.map(nameOf);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { metadata } of things) {
+      expect(metadata.namespace).toBe('mq');
+      expect(metadata.labels).toMatchObject({
+        'app.kubernetes.io/name': 'cometmq',
+        'app.kubernetes.io/instance': 'rel',
+        'app.kubernetes.io/part-of': 'cometmq',
+        'app.kubernetes.io/managed-by': 'Helm',
+      });
+    }
+  });
+
+  it('keeps to the restricted pod security standard, and writes to nothing but its volumes', () => {
+    for (const pod of pods(things)) {
+      expect(pod.securityContext).toMatchObject({
+        runAsNonRoot: true,
+        runAsUser: 3000,
+        fsGroup: 3000,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      expect(pod.automountServiceAccountToken).toBe(false);
+      expect(Object.keys(pod).filter((key) => key.startsWith('host'))).toEqual([]);
+      for (const { securityContext, resources } of containersOf(pod)) {
+        expect(securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(Object.keys(resources.requests ?? {}).sort()).toEqual(['cpu', 'memory']);
+        expect(resources.limits?.['memory']).toBeDefined();
+      }
+    }
+  });
+
+  it('watches each container by ports that it has, and mounts volumes that there are', () => {
+    for (const { thing, pod } of workloads(things)) {
+      const volumes = [...(pod.volumes ?? []), ...(thing.spec.volumeClaimTemplates ?? []).map((c) => c.metadata)];
+      for (const container of pod.containers) {
+        const ports = (container.ports ?? []).map(({ name }) => name);
+        for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const) {
+          const { httpGet, tcpSocket } = container[probe] ?? {};
+          expect(ports).toContain(httpGet?.port ?? tcpSocket?.port);
+        }
+        for (const { name } of container.volumeMounts ?? []) expect(volumes.map((v) => v.name)).toContain(name);
+      }
+    }
+  });
+
+  it('selects with every selector the pods of one component, and by their own ports', () => {
+    const all = workloads(things);
+    const selected = (selector: Labels | undefined): Workload[] =>
+      all.filter(({ labels }) => selector !== undefined && fits(selector, labels));
+    for (const thing of things) {
+      const { spec, kind } = thing;
+      if (kind === 'Pod' || kind === 'ServiceAccount' || kind === 'PodMonitor') continue;
+      const selector =
+        kind === 'Service' ? spec.selector : (spec.selector?.matchLabels ?? spec.podSelector?.matchLabels);
+      const found = selected(selector);
+      expect([nameOf(thing), new Set(found.map(component)).size]).toEqual([nameOf(thing), 1]);
+      if (kind === 'Deployment' || kind === 'StatefulSet') expect(found.map((w) => w.thing)).toEqual([thing]);
+      const ports = found.flatMap(({ pod }) => containersOf(pod)).flatMap((container) => container.ports ?? []);
+      const named = [
+        ...(spec.ports ?? []).map(({ targetPort }) => targetPort),
+        ...(spec.ingress ?? []).flatMap((rule) => rule.ports.map(({ port }) => port)),
+      ];
+      for (const name of named) expect(ports.map((port) => port.name)).toContain(name);
+      for (const peer of (spec.ingress ?? []).flatMap((rule) => rule.from ?? [])) {
+        // A peer is a component that exists, or the whole namespace.
+        if (peer.podSelector?.matchLabels) expect(selected(peer.podSelector.matchLabels)).not.toEqual([]);
+      }
+    }
+  });
+
+  it('gives the programs settings that they take', () => {
+    const roles = new Set<string>();
+    for (const { pod } of workloads(things)) {
+      for (const { args = [], env = [] } of pod.containers) {
+        const role = args[0];
+        if (role === undefined) continue;
+        roles.add(role);
+        expect(programs[role]?.(variables(env)).kind).toBe('run');
+      }
+    }
+    expect([...roles].sort()).toEqual(['broker', 'dashboard-api', 'namesrv', 'proxy']);
+  });
+
+  it('tells the programs of services that there are', () => {
+    const services = new Map(
+      things.filter(({ kind }) => kind === 'Service').map((thing) => [thing.metadata.name, thing.spec.ports ?? []]),
+    );
+    const said = pods(things).flatMap((pod) => containersOf(pod).flatMap(({ env = [] }) => env));
+    const addresses = said.flatMap(({ value = '' }) => [
+      ...value.matchAll(/([a-z0-9-]+)\.mq\.svc\.cluster\.local:(\d+)/g),
+    ]);
+    expect(addresses.length).toBeGreaterThan(4);
+    for (const [, service = '', port] of addresses) {
+      expect([service, (services.get(service) ?? []).map((each) => String(each.port))]).toEqual([
+        service,
+        expect.arrayContaining([port]),
+      ]);
+    }
+  });
+});
+
+describe('broker sets', () => {
+  const sets = (count: number): Thing[] =>
+    render(`broker.sets=${count}`).filter(
+      ({ kind, metadata }) => kind === 'StatefulSet' && /broker/.test(metadata.name),
+    );
+
+  it('are StatefulSets of their own, and one more leaves the others as they are', () => {
+    const three = sets(3);
+    expect(three.map(({ metadata }) => metadata.name)).toEqual(
+      ['0', '1', '2'].map((set) => `rel-cometmq-broker-${set}`),
+    );
+    expect(three.slice(0, 2)).toEqual(sets(2));
+    const names = three.map(
+      ({ spec }) =>
+        spec.template?.spec.containers[0]?.env?.find((e) => /NAME$/.test(e.name) && e.value?.startsWith('broker'))
+          ?.value,
+    );
+    expect(names).toEqual(['broker-0', 'broker-1', 'broker-2']);
+  });
+
+  it('keep their volumes when they or the release go', () => {
+    for (const { spec } of sets(2)) {
+      expect(spec).toMatchObject({
+        persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
+        volumeClaimTemplates: [{ metadata: { name: 'data' } }],
+      });
+    }
+  });
+});
+
+describe('values', () => {
+  it.each([
+    ['proxy.replica=3', /additional properties 'replica' not allowed/],
+    ['broker.members=2', /broker\/members/],
+    ['etcd.replicas=2', /etcd\/replicas/],
+    ['etcd.enabled=false', /endpoints.*minItems/],
+    ['image.digest=sha256:abc', /image\/digest/],
+    ['broker.persistence.size=many', /persistence\/size/],
+    ['fullnameOverride=Not_A_Name', /fullnameOverride/],
+    ['proxy.service.type=Router', /service\/type/],
+  ])('%s is refused, and it is said where', (set, said) => {
+    const { status, stderr } = runHelm('template', 'rel', chart, '--set', set);
+    expect(status).not.toBe(0);
+    expect(stderr).toMatch(said);
+  });
+
+  it('that make a program’s setting unknown are found by the program', () => {
+    const broker = render('broker.config.segmentByte=1').find(
+      ({ kind, metadata }) => `${kind}/${metadata.name}` === 'StatefulSet/rel-cometmq-broker-0',
+    );
+    const env = broker?.spec.template?.spec.containers[0]?.env ?? [];
+    expect(() => programs['broker']?.(variables(env))).toThrow(
+      /COMETMQ_SEGMENT_BYTE=?.*: unknown setting; did you mean COMETMQ_SEGMENT_BYTES/,
+    );
+  });
+});
