@@ -145,16 +145,26 @@ it.each([
   ['an illegal topic', producer(['a b']), Code.ILLEGAL_TOPIC],
   ['an illegal subscription', consumer({ subscriptions: [{ topic: { name: '' } }] }), Code.ILLEGAL_TOPIC],
   ['an illegal group', consumer({ group: { name: 'a b' } }), Code.ILLEGAL_CONSUMER_GROUP],
-  [
-    'a wrong SQL filter',
-    consumer({ subscriptions: [{ topic: { name: 'orders' }, expression: { type: 2, expression: 'a = ' } }] }),
-    Code.ILLEGAL_FILTER_EXPRESSION,
-  ],
   ['a lite consumer', consumer({}, ClientType.LITE_PUSH_CONSUMER), Code.UNSUPPORTED],
 ])('rejects %s with only a status, and ends the stream', async (_what, settings, code) => {
   const call = await open(settings);
   expect(heard(call)).toEqual({ code, settings: undefined });
   expect([call.ended, call.failure]).toEqual([true, undefined]);
+});
+
+it('leaves a subscription with a wrong filter out: the receive that carries it is refused, in words that clients show', async () => {
+  door.naming.topic('payments');
+  const subscriptions = [
+    { topic: { name: 'orders' }, expression: { type: 2, expression: 'a = ' } },
+    { topic: { name: 'payments' }, expression: { type: 2, expression: 'a = 1' } },
+  ];
+  const call = await open(consumer({ subscriptions }));
+  expect(heard(call).code).toBe(Code.OK);
+  expect(call.ended).toBe(false);
+  door.clock.advance(20);
+  expect(door.broker.reports.at(-1)?.sessions[0]?.subscriptions).toEqual([
+    { topicId: door.naming.topics.get('payments')?.id, filter: { type: 'sql', expression: 'a = 1' } },
+  ]);
 });
 
 it('rejects strangers, garbage, and unknown groups where none are made', async () => {

@@ -119,15 +119,30 @@ class TelemetryStream implements CommandStream {
     }
     const filters = new Map<string, FilterExpression>();
     for (const { topic, expression } of subscription.subscriptions) {
-      const filter = filterExpression(expression?.type ?? 0, expression?.expression ?? '');
-      door.checkFilter(filter);
-      filters.set(this.checkTopic(topic?.name), filter);
+      const name = this.checkTopic(topic?.name);
+      const filter = this.goodFilter(expression?.type ?? 0, expression?.expression ?? '');
+      if (filter) filters.set(name, filter);
     }
     const text = subscription.group?.name ?? '';
     const group = text === '' ? undefined : await door.names.group(groupName(text));
     const session = this.register(isConsumer(type) ? type : ClientType.PUSH_CONSUMER, settings);
     if (group) door.sessions.subscribeAll(session, group.name, filters);
     return consumerSettings(settings, subscription, group, session.language, door.limits);
+  }
+
+  /**
+   * Undefined: it is wrong, and the receive that carries it says so. Refused here, most clients end with an error that
+   * names neither code nor reason, and Go waits for ever.
+   */
+  private goodFilter(type: number, expression: string): FilterExpression | undefined {
+    try {
+      const filter = filterExpression(type, expression);
+      this.door.checkFilter(filter);
+      return filter;
+    } catch (caught) {
+      if (MqError.from(caught).code === 'ILLEGAL_FILTER_EXPRESSION') return undefined;
+      throw caught;
+    }
   }
 
   /** Whether the topic exists is not asked here: clients name topics before they look for routes. */
