@@ -1,7 +1,7 @@
 import type { MessageNeeded } from '@cometmq/consumption';
 import type { LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { MessageStore, ReadMessage, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 /** Loaded messages that are kept for the decision that asked for them; the last batch stays whole. */
@@ -39,23 +39,20 @@ export class ColdMessages {
       batch.push(message);
       batchBytes += message.size;
     }
-    const found = await Promise.all(batch.map(({ position, size }) => this.read(position, size)));
+    const found = await this.store.readAll(batch);
     if (this.bytes + batchBytes > bytesMax) {
       this.messages.clear();
       this.bytes = 0;
     }
     batch.forEach(({ position, size }, i) => {
       if (!this.messages.has(position)) this.bytes += size;
-      this.messages.set(position, found[i]);
+      this.messages.set(position, this.readable(position, found[i]));
     });
   }
 
-  private async read(position: LogPosition, size: number): Promise<StoredMessage | undefined> {
-    try {
-      return await this.store.read(position, size);
-    } catch (caught) {
-      this.log.error({ position, reason: MqError.from(caught).reason }, 'a stored message can not be read');
-      return undefined;
-    }
+  private readable(position: LogPosition, found: ReadMessage | undefined): StoredMessage | undefined {
+    if (!(found instanceof MqError)) return found;
+    this.log.error({ position, reason: found.reason }, 'a stored message can not be read');
+    return undefined;
   }
 }

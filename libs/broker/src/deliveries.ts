@@ -13,7 +13,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
-import type { MessageStore, Placed, StoredMessage } from '@cometmq/store';
+import type { MessageStore, Placed, ReadMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { ColdMessages } from './cold-messages.js';
@@ -280,19 +280,10 @@ export class Deliveries {
   }
 
   private answer(poll: WaitingPoll, handed: readonly HandedMessage[], position: LogPosition): void {
-    const { store } = this.parts;
-    const records: (StoredMessage | Promise<StoredMessage | undefined>)[] = [];
-    let cold = false;
-    for (const message of handed) {
-      const record = this.cold.get(message.position) ?? store.read(message.position, message.size);
-      if (record instanceof Promise) {
-        cold = true;
-        records.push(record.catch((caught: unknown) => this.unreadable(message, caught)));
-      } else records.push(record);
-    }
-    if (!cold) queueMicrotask(() => this.deliver(poll, handed, records as StoredMessage[], position));
+    const records = this.parts.store.readAll(handed);
+    if (!(records instanceof Promise)) queueMicrotask(() => this.deliver(poll, handed, records, position));
     else {
-      Promise.all(records.map((record) => Promise.resolve(record))).then(
+      records.then(
         (found) => this.deliver(poll, handed, found, position),
         (caught: unknown) => poll.done(MqError.from(caught), undefined),
       );
@@ -300,16 +291,14 @@ export class Deliveries {
   }
 
   /** One record that can't be read must not keep its neighbours back; it will be tried again, then dead-lettered. */
-  private unreadable(message: HandedMessage, caught: unknown): undefined {
-    const { reason } = MqError.from(caught);
+  private unreadable(message: HandedMessage, { reason }: MqError): void {
     this.parts.log.error({ position: message.position, reason }, 'a stored message can not be read');
-    return undefined;
   }
 
   private deliver(
     poll: WaitingPoll,
     handed: readonly HandedMessage[],
-    records: readonly (StoredMessage | undefined)[],
+    records: readonly ReadMessage[],
     position: LogPosition,
   ): void {
     const { brokerName, store } = this.parts;
@@ -319,6 +308,10 @@ export class Deliveries {
       const message = handed[i];
       const record = records[i];
       if (!message || !record) continue;
+      if (record instanceof MqError) {
+        this.unreadable(message, record);
+        continue;
+      }
       const receipt: Receipt = {
         broker: brokerName,
         groupId,

@@ -33,7 +33,7 @@ import type { SealedSegment } from './index/segment-indexes.js';
 import { unknownSegment } from './index/segment-index.js';
 import { CommitLog, logLimits } from './log/commit-log.js';
 import type { LogLimits } from './log/commit-log.js';
-import { decodeRecord, hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
+import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord } from './log/record.js';
 import { Retention } from './retention.js';
 import type { RetentionGround } from './retention.js';
@@ -130,6 +130,9 @@ export interface StoredMessage extends LogRecord {
   /** The record that holds the payload: this one, or for a reference the one it refers to. */
   readonly origin: { readonly position: LogPosition; readonly size: number };
 }
+
+/** Or why it can't be read: CORRUPT_RECORD; NOT_FOUND when it is gone. */
+export type ReadMessage = StoredMessage | MqError;
 
 export interface Bounds {
   /** The oldest offset kept. */
@@ -508,23 +511,30 @@ export class MessageStore implements Part {
   /**
    * The message that an index entry names. A reference is followed: the answer has the payload of its target.
    *
-   * @throws MqError (as a rejection, where it has to be read from disk) CORRUPT_RECORD; NOT_FOUND when it is gone
+   * @throws MqError (as a rejection) CORRUPT_RECORD; NOT_FOUND when it is gone
    */
-  read(position: LogPosition, size: number): StoredMessage | Promise<StoredMessage> {
-    const bytes = this.log.readMemory(position, size);
-    if (!bytes) return this.readDisk(position, size);
-    return this.follow(decodeRecord(bytes));
+  async read(position: LogPosition, size: number): Promise<StoredMessage> {
+    const [found] = await this.readAll([{ position, size }]);
+    if (!found || found instanceof MqError) throw found ?? new MqError('NOT_FOUND', `no message at ${position}`);
+    return found;
+  }
+
+  /** Many messages, in the order they are named; in place of one that can't be read, why. At once when in memory. */
+  readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
+    const found: StoredMessage[] = [];
+    for (const { position, size } of wanted) {
+      const record = this.log.recordInMemory(position, size);
+      const message = record && this.messageInMemory(record);
+      if (!message) return this.readCold(wanted);
+      found.push(message);
+    }
+    return found;
   }
 
   /** What the record of a message says, or the one that a reference names. Undefined: it lies on disk only. */
   payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined {
-    const bytes = this.log.readMemory(position, size);
-    if (!bytes) return undefined;
-    const record = decodeRecord(bytes);
-    if (record.kind !== RecordKind.reference) return record.payload;
-    const { target } = decodeReference(record.payload);
-    const origin = this.log.readMemory(target.position, target.size);
-    return origin && decodeRecord(origin).payload;
+    const record = this.log.recordInMemory(position, size);
+    return record && this.messageInMemory(record)?.payload;
   }
 
   /** Newest first. `idHash` as the envelope has it. */
@@ -550,7 +560,7 @@ export class MessageStore implements Part {
         low = Math.max(middle + 1, entries.from);
         continue;
       }
-      const { timestampMs } = decodeRecord(await this.log.read(entries.position(0), entries.size(0)));
+      const { timestampMs } = await this.log.read(entries.position(0), entries.size(0));
       if (timestampMs < timeMs) low = middle + 1;
       else high = middle;
     }
@@ -818,18 +828,29 @@ export class MessageStore implements Part {
 
   // ---- reading
 
-  private async readDisk(position: LogPosition, size: number): Promise<StoredMessage> {
-    return this.follow(decodeRecord(await this.log.read(position, size)));
-  }
-
-  private follow(record: LogRecord): StoredMessage | Promise<StoredMessage> {
+  private messageInMemory(record: LogRecord): StoredMessage | undefined {
     if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
     const { target, originTopicId } = decodeReference(record.payload);
-    const bytes = this.log.readMemory(target.position, target.size);
-    if (bytes) return stored(record, decodeRecord(bytes).payload, originTopicId, target);
-    return this.log
-      .read(target.position, target.size)
-      .then((found) => stored(record, decodeRecord(found).payload, originTopicId, target));
+    const origin = this.log.recordInMemory(target.position, target.size);
+    return origin && stored(record, origin.payload, originTopicId, target);
+  }
+
+  private async readCold(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
+    const records = await this.log.readAll(wanted);
+    const targets: Candidate[] = [];
+    for (const record of records) {
+      if (record instanceof MqError || record.kind !== RecordKind.reference) continue;
+      targets.push(decodeReference(record.payload).target);
+    }
+    const origins = targets.length > 0 ? await this.log.readAll(targets) : [];
+    let next = 0;
+    return records.map((record) => {
+      if (record instanceof MqError) return record;
+      if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
+      const { target, originTopicId } = decodeReference(record.payload);
+      const origin = origins[next++] ?? new MqError('NOT_FOUND', `no message at ${target.position}`);
+      return origin instanceof MqError ? origin : stored(record, origin.payload, originTopicId, target);
+    });
   }
 
   private async findHash(hash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {

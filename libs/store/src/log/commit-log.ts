@@ -20,6 +20,7 @@ import type { Clock } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
+import { BlockCache } from './block-cache.js';
 import { RecordBlock, headerBytes, headerBytesOf } from './record.js';
 import type { LogRecord, RecordDraft } from './record.js';
 import { findProofBehind, lastNonZero, walkRecords } from './record-reader.js';
@@ -47,6 +48,8 @@ export interface LogLimits {
   readonly pendingBytesMax: number;
   /** Newest records kept in memory for readers. */
   readonly tailCacheBytes: number;
+  /** Older blocks kept in memory for readers, once there are some. */
+  readonly blockCacheBytes: number;
   /** Zeros kept ahead of the last record. */
   readonly aheadBytes: number;
   /** Space that is given back when the disk is full. */
@@ -63,6 +66,7 @@ export const logLimits: LogLimits = {
   batchBytesMax: 4 * MiB,
   pendingBytesMax: 64 * MiB,
   tailCacheBytes: 32 * MiB,
+  blockCacheBytes: 16 * MiB,
   aheadBytes: 16 * MiB,
   reserveBytes: 32 * MiB,
   compactionReserveBytes: 32 * MiB,
@@ -72,6 +76,7 @@ export const logLimits: LogLimits = {
 /** No record of any version is larger: what a reader believes a size up to. */
 const recordBytesCeiling = 64 * MiB;
 const cacheChunkBytes = 1 * MiB;
+const readBlockBytes = 256 * KiB;
 /** Sealed segments whose files stay open for readers. */
 const openSegmentsMax = 64;
 const fullRetryMs = 100;
@@ -97,6 +102,7 @@ export class CommitLog {
   private readonly limits: LogLimits;
   private readonly room: Room;
   private readonly cache: TailCache;
+  private readonly blocks: BlockCache;
   private readonly waiters = new Waiters();
   private readonly hooks: (() => void)[] = [];
   private readonly listeners: ((from: LogPosition, end: LogPosition) => void)[] = [];
@@ -135,6 +141,7 @@ export class CommitLog {
     assert(this.limits.recordBytesMax <= recordBytesCeiling, 'a record is one that readers believe');
     const chunkBytes = Math.min(cacheChunkBytes, Math.max(4 * KiB, this.limits.tailCacheBytes / 4));
     this.cache = new TailCache(this.limits.tailCacheBytes, chunkBytes);
+    this.blocks = new BlockCache(this.limits.blockCacheBytes, readBlockBytes);
     this.room = new Room(disk, folder, this.limits, clock, (caught) => this.fail(caught));
   }
 
@@ -259,40 +266,62 @@ export class CommitLog {
     this.listeners.push(listener);
   }
 
-  /** The record if it is still in memory: a view that stays valid. Its checksum may not be set yet. */
-  readMemory(position: LogPosition, size: number): Uint8Array | undefined {
-    return this.cache.view(position, size);
+  /** The record if it is in memory, its payload a view that stays valid. Of the newest the checksum may not be set. */
+  recordInMemory(position: LogPosition, size: number): LogRecord | undefined {
+    const chunk = this.cache.find(position);
+    if (chunk) {
+      const at = position - chunk.first;
+      if (!chunk.block.hasHeader(at, position, recordBytesCeiling) || chunk.block.sizeAt(at) !== size) return undefined;
+      chunk.lent = true;
+      return chunk.block.record(at);
+    }
+    const segment = this.segmentAt(position);
+    return segment && this.recordInBlocks(segment, position, size);
   }
 
-  /** As `readMemory`, for who is done with it in this turn of the event loop. */
+  /** The record's bytes if they are among the newest, for who is done with them in this turn of the event loop. */
   peekMemory(position: LogPosition, size: number): Uint8Array | undefined {
     return this.cache.peek(position, size);
   }
 
   /**
-   * The bytes of one record: from memory, or by one read of the disk with its checksum checked.
+   * One record, from memory or from the disk with its checksum checked.
    *
    * @throws MqError CORRUPT_RECORD; NOT_FOUND where the log no longer, or not yet, holds the position
    */
-  async read(position: LogPosition, size: number): Promise<Uint8Array> {
-    const cached = this.cache.view(position, size);
-    if (cached) return cached;
-    const segment = this.segmentAt(position);
-    if (!segment || position + size > segment.end) {
-      throw new MqError('NOT_FOUND', `no record of ${size} bytes at log position ${position}`);
+  async read(position: LogPosition, size: number): Promise<LogRecord> {
+    const [found] = await this.readAll([{ position, size }]);
+    if (!found || found instanceof MqError) throw found ?? this.notFound(position, size);
+    return found;
+  }
+
+  /** Records in the order they are named; in place of one that can't be read, what `read` would throw. */
+  async readAll(wanted: readonly Appended[]): Promise<readonly (LogRecord | MqError)[]> {
+    const found: (LogRecord | MqError | undefined)[] = [];
+    const reads: Promise<unknown>[] = [];
+    const later: number[] = [];
+    for (const { position, size } of wanted) {
+      const record = this.recordInMemory(position, size);
+      const segment = record ? undefined : this.segmentAt(position);
+      found.push(record ?? (segment && position + size <= segment.end ? undefined : this.notFound(position, size)));
+      if (!segment || found[found.length - 1]) continue;
+      later.push(found.length - 1);
+      const place = placeOf(segment, position);
+      if (place !== undefined) this.blocks.wish(segment, place, size);
     }
-    const block = new RecordBlock(Buffer.allocUnsafeSlow(size));
-    const read = await segment.use(async (file) => {
-      const place = segment.compacted ? (await segment.table(file)).placeOf(position) : position - segment.first;
-      return place < 0 ? undefined : file.read(block.bytes, place);
-    });
-    if (read === undefined)
-      throw new MqError('NOT_FOUND', `the record at log position ${position} is not kept any more`);
-    const good =
-      read === size && block.hasHeader(0, position, recordBytesCeiling) && block.sizeAt(0) === size && block.isWhole(0);
-    if (!good) throw this.corrupt(segment, position, 'a record that was good before is not any more');
-    await this.touch(segment);
-    return block.bytes;
+    for (const i of later) {
+      const { position, size } = wanted[i] as Appended;
+      const segment = this.segmentAt(position);
+      if (!segment) continue;
+      reads.push(
+        this.readCold(segment, position, size).then(
+          (record) => (found[i] = record),
+          (caught: unknown) => (found[i] = MqError.from(caught)),
+        ),
+      );
+    }
+    await Promise.all(reads);
+    return found as (LogRecord | MqError)[];
   }
 
   segments(): readonly SegmentInfo[] {
@@ -400,6 +429,40 @@ export class CommitLog {
     for (const segment of this.rows) await segment.close();
     this.state = 'closed';
     this.waiters.fail(new MqError('UNAVAILABLE', 'this broker is stopping'));
+  }
+
+  // ---- reading
+
+  private recordInBlocks(segment: Segment, position: LogPosition, size: number): LogRecord | undefined {
+    const place = placeOf(segment, position);
+    if (place === undefined) return undefined;
+    return this.blocks.find(segment, place, size, (block, at) => wholeRecord(block, at, position, size));
+  }
+
+  private async readCold(segment: Segment, position: LogPosition, size: number): Promise<LogRecord> {
+    const record = await segment.use(async (file) => {
+      if (segment.compacted) await segment.table(file);
+      const place = placeOf(segment, position);
+      if (place === undefined) {
+        throw new MqError('NOT_FOUND', `the record at log position ${position} is not kept any more`);
+      }
+      if (this.blocks.pays(segment, place, size)) {
+        const fileEnd = segment.compacted ? segment.recordBytes : segment.end - segment.first;
+        await this.blocks.load(segment, file, place, size, fileEnd);
+        const found = this.recordInBlocks(segment, position, size);
+        if (found) return found; // Else it had to make room for others already, or is damaged.
+      }
+      const block = new RecordBlock(Buffer.allocUnsafeSlow(size));
+      const read = await file.read(block.bytes, place);
+      return read === size ? wholeRecord(block, 0, position, size) : undefined;
+    });
+    if (!record) throw this.corrupt(segment, position, 'a record that was good before is not any more');
+    await this.touch(segment);
+    return record;
+  }
+
+  private notFound(position: number, size: number): MqError {
+    return new MqError('NOT_FOUND', `no record of ${size} bytes at log position ${position}`);
   }
 
   // ---- the way to the disk
@@ -812,4 +875,17 @@ function roomOf(segment: Segment, file: DiskFile): ActiveRoom {
       segment.fileBytes = bytes;
     },
   };
+}
+
+/** Where the record stands in its segment's file. Undefined: it was left out, or the table that says is not loaded. */
+function placeOf(segment: Segment, position: LogPosition): number | undefined {
+  if (!segment.compacted) return position - segment.first;
+  const place = segment.loadedTable?.placeOf(position) ?? -1;
+  return place < 0 ? undefined : place;
+}
+
+/** The record at `at` if it is the one that was asked for, and whole. */
+function wholeRecord(block: RecordBlock, at: number, position: LogPosition, size: number): LogRecord | undefined {
+  const good = block.hasHeader(at, position, recordBytesCeiling) && block.sizeAt(at) === size && block.isWhole(at);
+  return good ? block.record(at) : undefined;
 }

@@ -9,7 +9,6 @@ import { MemoryDisk, systemError } from '../disk/memory-disk.js';
 import type { CommitLog } from './commit-log.js';
 import { PositionTable } from './compacted-file.js';
 import { durably, numbered, openLog, randomBytes, readAll, told } from './log-harness.js';
-import { decodeRecord } from './record.js';
 import { compactedName, segmentName } from './segment.js';
 
 interface Stored {
@@ -49,11 +48,11 @@ async function expectKept(log: CommitLog, kept: readonly Stored[], gone: readonl
     kept.map(({ n, position }) => [n, position]),
   );
   for (const { n, position, size } of kept) {
-    expect(told(decodeRecord(await log.read(position, size))).n).toBe(n);
+    expect(told(await log.read(position, size)).n).toBe(n);
     expect(log.holds(position)).toBe(true);
   }
   for (const { position, size } of gone) {
-    if (log.readMemory(position, size)) continue; // What is still in memory does no harm.
+    if (log.recordInMemory(position, size)) continue; // What is still in memory does no harm.
     await expect(log.read(position, size)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(log.holds(position)).toBe(false);
   }
@@ -166,9 +165,9 @@ describe('a compacted segment', () => {
     await log.replace(prepared);
     hold = undefined;
     letGo();
-    expect((await Promise.all(reading)).map((bytes) => told(decodeRecord(bytes)).n)).toEqual([0, 1]);
+    expect((await Promise.all(reading)).map((record) => told(record).n)).toEqual([0, 1]);
     await expect(log.read(first.position, first.size)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    expect(told(decodeRecord(await log.read(second.position, second.size))).n).toBe(1);
+    expect(told(await log.read(second.position, second.size)).n).toBe(1);
     await log.close();
   });
 

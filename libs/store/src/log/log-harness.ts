@@ -16,6 +16,7 @@ export const smallLimits: LogLimits = {
   batchBytesMax: 4096,
   pendingBytesMax: 64 * 1024,
   tailCacheBytes: 16 * 1024,
+  blockCacheBytes: 64 * 1024,
   aheadBytes: 4096,
   reserveBytes: 8192,
   compactionReserveBytes: 4096,

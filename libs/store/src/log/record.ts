@@ -209,7 +209,7 @@ export class RecordBlock {
   }
 }
 
-/** The record in bytes that hold exactly one, as `CommitLog.read` and `readMemory` give them. */
+/** The record in bytes that hold exactly one. */
 export function decodeRecord(bytes: Uint8Array): LogRecord {
   return new RecordBlock(bytes).record(0);
 }
