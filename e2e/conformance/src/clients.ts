@@ -2,7 +2,9 @@
  * The official clients, and what each cannot do. A feature that a client lacks, or that a mistake of its own spoils
  * whatever the server does, is "n/a" with the reason; it never counts as a pass.
  */
+import type { Driver } from './calls.js';
 import type { FeatureId } from './features/index.js';
+import { ProcessDriver, type Target } from './process-driver.js';
 import type { Traits } from './scene.js';
 import { go } from './toolchains/go.js';
 import { java } from './toolchains/java.js';
@@ -10,6 +12,8 @@ import { nodejs } from './toolchains/nodejs.js';
 import { python } from './toolchains/python.js';
 import { rust } from './toolchains/rust.js';
 import type { Toolchain } from './toolchains/toolchain.js';
+import { cpp, csharp, php, type Dialect } from './wire/dialects.js';
+import { WireDriver } from './wire/wire-driver.js';
 
 export interface Client {
   readonly language: string;
@@ -17,7 +21,8 @@ export interface Client {
   readonly package: string;
   readonly version: string;
   readonly newest: boolean;
-  readonly toolchain: Toolchain;
+  /** Its driver, ready to be called. @param logFile what the client says besides. @throws MissingToolchain */
+  readonly start: (target: Target, logFile: string) => Promise<Driver>;
   readonly traits: Traits;
   readonly lacks: Lacks;
 }
@@ -31,6 +36,7 @@ const noPriority = 'this client has no priority messages';
 const noRecall = 'this client cannot recall messages';
 const noPush = 'this client has no push consumer';
 const goFifo = 'this client goes on to the next message of a group before the failed one is through';
+const sameMessages = 'the same messages as those of "send and receive"';
 const onlyAsync = 'every send of this client is asynchronous: see "send and receive"';
 
 const javaTraits: Traits = { bodyBytesMax: 4 * MiB };
@@ -56,13 +62,25 @@ const rustLacks: Lacks = {
   'body-empty': 'this client panics on the code for an empty body',
 };
 
+/** The three that are not run, but spoken for: by protobuf messages with their headers and habits. */
+const spoken = (dialect: Dialect): Pick<Client, 'package' | 'version' | 'newest' | 'start'> => ({
+  package: 'by its messages',
+  version: dialect.version,
+  newest: true,
+  start: (target) => Promise.resolve(new WireDriver(dialect, target)),
+});
+
+function process(toolchain: Toolchain, version: string): Client['start'] {
+  return async (target, logFile) => new ProcessDriver(await toolchain.build(version), target, logFile);
+}
+
 export const clients: readonly Client[] = [
   {
     language: 'Java',
     package: 'rocketmq-client-java',
     version: '5.2.0',
     newest: true,
-    toolchain: java,
+    start: process(java, '5.2.0'),
     traits: javaTraits,
     lacks: { 'lite-simple': noLiteSimple },
   },
@@ -71,7 +89,7 @@ export const clients: readonly Client[] = [
     package: 'rocketmq-client-java',
     version: '5.0.7',
     newest: false,
-    toolchain: java,
+    start: process(java, '5.0.7'),
     traits: javaTraits,
     lacks: { recall: noRecall, priority: noPriority, 'lite-push': noLite, 'lite-simple': noLite },
   },
@@ -80,7 +98,7 @@ export const clients: readonly Client[] = [
     package: 'rocketmq-clients/golang/v5',
     version: '5.1.4',
     newest: true,
-    toolchain: go,
+    start: process(go, '5.1.4'),
     traits: goTraits,
     lacks: {
       'fifo-retry': goFifo,
@@ -93,7 +111,7 @@ export const clients: readonly Client[] = [
     package: 'rocketmq-clients/golang/v5',
     version: '5.1.3',
     newest: false,
-    toolchain: go,
+    start: process(go, '5.1.3'),
     traits: goTraits,
     lacks: {
       'fifo-retry': goFifo,
@@ -109,7 +127,7 @@ export const clients: readonly Client[] = [
     package: 'rocketmq-python-client',
     version: '5.1.2',
     newest: true,
-    toolchain: python,
+    start: process(python, '5.1.2'),
     traits: pythonTraits,
     lacks: {},
   },
@@ -118,7 +136,7 @@ export const clients: readonly Client[] = [
     package: 'rocketmq-python-client',
     version: '5.0.6',
     newest: false,
-    toolchain: python,
+    start: process(python, '5.0.6'),
     traits: { ...pythonTraits, noPush: true },
     lacks: {
       push: noPush,
@@ -137,7 +155,7 @@ export const clients: readonly Client[] = [
     package: 'rocketmq',
     version: '5.0.0',
     newest: true,
-    toolchain: rust,
+    start: process(rust, '5.0.0'),
     traits: rustTraits,
     lacks: rustLacks,
   },
@@ -146,7 +164,7 @@ export const clients: readonly Client[] = [
     package: 'rocketmq',
     version: '0.1.2',
     newest: false,
-    toolchain: rust,
+    start: process(rust, '0.1.2'),
     traits: rustTraits,
     lacks: rustLacks,
   },
@@ -155,9 +173,43 @@ export const clients: readonly Client[] = [
     package: 'rocketmq-client-nodejs',
     version: '1.0.8',
     newest: true,
-    toolchain: nodejs,
+    start: process(nodejs, '1.0.8'),
     traits: nodejsTraits,
     lacks: { 'send-async': onlyAsync, 'lite-simple': noLiteSimple },
+  },
+  {
+    language: 'C++',
+    ...spoken(cpp),
+    traits: { bodyBytesMax: 4 * MiB },
+    lacks: {
+      'send-async': sameMessages,
+      priority: noPriority,
+      'lite-push': noLite,
+      'lite-simple': noLite,
+      'fifo-dead-letter': 'this client tries a batch of an orderly group again without limit',
+    },
+  },
+  {
+    language: 'C#',
+    ...spoken(csharp),
+    traits: { bodyBytesMax: 3.5 * MiB },
+    lacks: { 'send-async': sameMessages, 'lite-simple': noLiteSimple },
+  },
+  {
+    language: 'PHP',
+    ...spoken(php),
+    traits: { bodyBytesMax: 4 * MiB, noPush: true },
+    lacks: {
+      'send-async': sameMessages,
+      push: noPush,
+      'push-retry': noPush,
+      fifo: `${noPush}; see the simple one`,
+      'fifo-retry': noPush,
+      'fifo-dead-letter': noPush,
+      priority: noPriority,
+      'lite-push': noLite,
+      'lite-simple': noLite,
+    },
   },
 ];
 

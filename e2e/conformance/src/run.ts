@@ -1,10 +1,10 @@
 /** Runs features with one client against one deployment over one transport, several at a time. */
 import { join } from 'node:path';
 
+import type { Driver } from './calls.js';
 import type { Client } from './clients.js';
 import type { Deployment, Transport } from './deployment.js';
 import type { Feature, FeatureId } from './features/index.js';
-import { ProcessDriver } from './process-driver.js';
 import { Scene } from './scene.js';
 import { cache, MissingToolchain } from './toolchains/toolchain.js';
 
@@ -45,11 +45,11 @@ export async function runClient(
     return why === undefined;
   });
   const target = deployment.target(transport);
-  const mark = `${client.language.replace('.', '')}-${client.version.replaceAll('.', '')}-${transport}`;
-  let driver: ProcessDriver;
+  const mark = `${plainName(client.language)}-${client.version.replaceAll('.', '')}-${transport}`;
+  let driver: Driver;
   try {
     const log = join(cache, 'logs', `${mark}-${deployment.name}.log`);
-    driver = new ProcessDriver(await client.toolchain.build(client.version), target, log);
+    driver = await client.start(target, log);
   } catch (caught) {
     const why = caught instanceof Error ? caught.message : String(caught);
     const kind = caught instanceof MissingToolchain ? 'skipped' : 'failed';
@@ -84,4 +84,9 @@ async function outcomeOf(feature: Feature, scene: Scene): Promise<Outcome> {
     const why = caught instanceof Error ? (caught.stack ?? caught.message) : String(caught);
     return { kind: 'failed', why };
   }
+}
+
+/** The language in letters that a topic's name may hold. */
+function plainName(language: string): string {
+  return language.replace('.', '').replace('#', 'sharp').replaceAll('+', 'p');
 }
