@@ -17,7 +17,8 @@ export type Transport = (typeof transports)[number];
 export interface Deployment {
   readonly name: DeploymentName;
   readonly admin: Admin;
-  target(transport: Transport): Target;
+  /** One node, or two. */
+  targets(transport: Transport): [Target, Target?];
   stop(): Promise<void>;
 }
 
@@ -26,20 +27,23 @@ const creation = ['--auto-create-topics=false', '--auto-create-groups=true'];
 
 export async function deploy(name: DeploymentName): Promise<Deployment> {
   const { caFile, flags } = await certificates();
-  const targets = (port: number) => (transport: Transport) => ({
-    // An address in plain text, a name under TLS: routes are told in the same words.
-    endpoints: transport === 'tls' ? `localhost:${port}` : `127.0.0.1:${port}`,
-    tls: transport === 'tls',
-    caFile,
-  });
+  const targets = (ports: readonly number[]): Deployment['targets'] => {
+    return (transport) => {
+      const tls = transport === 'tls';
+      // An address in plain text, a name under TLS: routes are told in the same words.
+      const of = (port: number): Target => ({ endpoints: `${tls ? 'localhost' : '127.0.0.1'}:${port}`, tls, caFile });
+      const [first = 0, second] = ports;
+      return second === undefined ? [of(first)] : [of(first), of(second)];
+    };
+  };
   if (name === 'standalone') {
     const server = await new Standalone().start([...creation, ...flags]);
     const admin = new Admin(`http://127.0.0.1:${server.adminPort}`);
-    return { name, admin, target: targets(server.grpcPort), stop: () => server.stop() };
+    return { name, admin, targets: targets([server.grpcPort]), stop: () => server.stop() };
   }
   const cluster = await freshCluster({ flags: { namesrv: creation, proxy: flags } });
-  const port = Number(cluster.proxies[0]?.address.split(':')[1]);
-  return { name, admin: new Admin(cluster.restUrl), target: targets(port), stop: () => cluster.end() };
+  const ports = cluster.proxies.map(({ address }) => Number(address.split(':')[1]));
+  return { name, admin: new Admin(cluster.restUrl), targets: targets(ports), stop: () => cluster.end() };
 }
 
 /** An authority made for this run, and a certificate of the server that it has signed: some clients look. */

@@ -5,14 +5,16 @@ import { clients, nameOf } from './clients.js';
 import { deploy, deployments, transports, type DeploymentName, type Transport } from './deployment.js';
 import { features, type FeatureId } from './features/index.js';
 import { writeReport } from './report.js';
-import { runClient, type Cell } from './run.js';
+import { runClient, type Cell, type Outcome } from './run.js';
+import { runWire, type WireCell } from './wire/run-wire.js';
 
 const help = `npm run conformance -- [options]
 
 Runs the official RocketMQ clients, unmodified, against CometMQ and writes what they can do to docs/compatibility.md.
 With any choice below, it prints the outcome and leaves the page alone.
 
-  --client TEXT          only clients whose name holds this: "Java", "Go 5.1.4"; may be given more than once
+  --client TEXT          only clients whose name holds this: "Java", "Go 5.1.4"; may be given more than once;
+                         "wire": the checks by plain protobuf messages
   --feature ID           only this feature; may be given more than once
   --transport NAME       only plain or tls
   --deployment NAME      only standalone or cluster
@@ -32,6 +34,8 @@ const options = {
 
 interface Choice {
   readonly all: boolean;
+  /** The checks on the wire are wanted. */
+  readonly wire: boolean;
   readonly clients: typeof clients;
   readonly features: typeof features;
   readonly transports: readonly Transport[];
@@ -42,23 +46,35 @@ async function main(): Promise<number> {
   const choice = choose();
   if (typeof choice === 'number') return choice;
   const cells: Cell[] = [];
+  const wire: WireCell[] = [];
   const startMs = performance.now();
   for (const name of choice.deployments) {
     const deployment = await deploy(name);
     try {
+      for (const transport of choice.wire ? choice.transports : []) {
+        console.log(`\non the wire, ${transport}, ${name}`);
+        wire.push(
+          ...(await runWire(deployment, transport, undefined, ({ check, outcome }) => tell(check.title, outcome))),
+        );
+      }
       for (const client of choice.clients) {
         for (const transport of choice.transports) {
           console.log(`\n${nameOf(client)}, ${transport}, ${name}`);
-          cells.push(...(await runClient(client, deployment, transport, choice.features, tell)));
+          cells.push(
+            ...(await runClient(client, deployment, transport, choice.features, ({ feature, outcome }) =>
+              tell(feature, outcome),
+            )),
+          );
         }
       }
     } finally {
       await deployment.stop();
     }
   }
-  const count = (kind: Cell['outcome']['kind']): number => cells.filter(({ outcome }) => outcome.kind === kind).length;
+  const count = (kind: Outcome['kind']): number =>
+    [...cells, ...wire].filter(({ outcome }) => outcome.kind === kind).length;
   const seconds = Math.round((performance.now() - startMs) / 1000);
-  if (choice.all) console.log(`\nwritten: ${await writeReport(cells)}`);
+  if (choice.all) console.log(`\nwritten: ${await writeReport(cells, wire)}`);
   console.log(`\n${count('n/a')} n/a, in ${seconds} s`);
   const skipped = cells.flatMap(({ client, outcome: { kind, ...more } }) =>
     kind === 'skipped' && 'why' in more ? [`${nameOf(client)}: ${more.why}`] : [],
@@ -68,10 +84,10 @@ async function main(): Promise<number> {
   return count('failed') > 0 || (process.env['CI'] === 'true' && count('skipped') > 0) ? 1 : 0;
 }
 
-function tell({ feature, outcome }: Cell): void {
+function tell(what: string, outcome: Outcome): void {
   const signs = { passed: '✓', failed: '✗', 'n/a': '–', skipped: '○' };
   const more = outcome.kind === 'passed' ? `(${(outcome.ms / 1000).toFixed(1)} s)` : indent(outcome.why);
-  console.log(`  ${signs[outcome.kind]} ${feature} ${more}`);
+  console.log(`  ${signs[outcome.kind]} ${what} ${more}`);
 }
 
 const indent = (text: string): string => text.trimEnd().replaceAll('\n', '\n      ');
@@ -92,6 +108,7 @@ function choose(): Choice | number {
     const named = feature?.map((id) => one('feature', featureIds(), id));
     return {
       all: [client, feature, transport, deployment].every((chosen) => chosen === undefined),
+      wire: feature === undefined && (client === undefined || client.includes('wire')),
       clients: clients.filter((one) => client?.some((text) => nameOf(one).includes(text)) ?? true),
       features: features.filter(({ id }) => named?.includes(id) ?? true),
       transports: transport === undefined ? transports : [one('transport', transports, transport)],

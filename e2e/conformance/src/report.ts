@@ -7,16 +7,17 @@ import { root } from '../../support/process.js';
 import { nameOf, type Client } from './clients.js';
 import { features } from './features/index.js';
 import type { Cell } from './run.js';
+import type { WireCell } from './wire/run-wire.js';
 
 const page = 'docs/compatibility.md';
 
-export async function writeReport(cells: readonly Cell[]): Promise<string> {
-  const text = await format(reportOf(cells), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
+export async function writeReport(cells: readonly Cell[], wire: readonly WireCell[]): Promise<string> {
+  const text = await format(reportOf(cells, wire), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
   writeFileSync(join(root, page), text);
   return page;
 }
 
-export function reportOf(cells: readonly Cell[]): string {
+export function reportOf(cells: readonly Cell[], wire: readonly WireCell[]): string {
   const ran = [...new Set(cells.map(({ client }) => client))];
   const notes: string[] = [];
   const note = (why: string): string => {
@@ -46,6 +47,9 @@ export function reportOf(cells: readonly Cell[]): string {
     table([['Language', 'Package', 'Version'], ...ran.map((client) => rowOf(client))]),
     '## Features',
     table([['', ...ran.map(nameOf)], ...rows]),
+    '## On the wire',
+    'Checked by plain protobuf messages, with the headers, deadlines and mistakes that clients are known for:',
+    table([['', ''], ...wireRows(wire)]),
     ...(failures.length > 0 ? ['## What failed', failures.join('\n')] : []),
     '## Notes',
     notes.map((why, i) => `${i + 1}. ${why}`).join('\n'),
@@ -66,6 +70,14 @@ function wordOf(cells: readonly Cell[], note: (why: string) => string): string {
   const other = cells.find(({ outcome }) => outcome.kind === 'n/a' || outcome.kind === 'skipped')?.outcome;
   if (other !== undefined && 'why' in other) return `${other.kind} ${note(other.why)}`;
   return passed > 0 ? '✓' : '';
+}
+
+function wireRows(wire: readonly WireCell[]): string[][] {
+  return [...new Set(wire.map(({ check }) => check))].map((check) => {
+    const those = wire.filter((cell) => cell.check === check);
+    const failed = those.filter(({ outcome }) => outcome.kind === 'failed').length;
+    return [check.title, failed === 0 ? '✓' : `**failed** ${failed} of ${those.length}`];
+  });
 }
 
 function table(rows: readonly (readonly string[])[]): string {

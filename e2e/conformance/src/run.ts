@@ -44,7 +44,7 @@ export async function runClient(
     if (why !== undefined) tell(feature, { kind: 'n/a', why });
     return why === undefined;
   });
-  const target = deployment.target(transport);
+  const [target] = deployment.targets(transport);
   const mark = `${plainName(client.language)}-${client.version.replaceAll('.', '')}-${transport}`;
   let driver: Driver;
   try {

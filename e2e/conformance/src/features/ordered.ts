@@ -28,6 +28,7 @@ export const ordered: readonly Feature[] = [
   {
     id: 'fifo',
     title: 'FIFO: order within a message group, push',
+    core: true,
     async check(scene) {
       const { topic, group, sender } = await ready(scene);
       const listener = await scene.push(group, topic);
@@ -40,6 +41,7 @@ export const ordered: readonly Feature[] = [
   {
     id: 'fifo-simple',
     title: 'FIFO: order within a message group, simple',
+    core: true,
     async check(scene) {
       const { topic, group, sender } = await ready(scene);
       await sendOrdered(sender, 6);
@@ -59,6 +61,7 @@ export const ordered: readonly Feature[] = [
   {
     id: 'fifo-retry',
     title: 'FIFO: a failed message is tried again before its next',
+    core: true,
     async check(scene) {
       const { topic, group, sender } = await ready(scene);
       const listener = await scene.push(group, topic, { fail: { 'green-001': 2 } });

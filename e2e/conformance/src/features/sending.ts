@@ -86,6 +86,7 @@ export const sending: readonly Feature[] = [
   {
     id: 'sql',
     title: 'filter by SQL',
+    core: true,
     async check(scene) {
       const topic = await scene.topic('normal');
       const sender = await scene.producer(topic);
@@ -105,6 +106,7 @@ export const sending: readonly Feature[] = [
   {
     id: 'priority',
     title: 'priority messages',
+    core: true,
     async check(scene) {
       const topic = await scene.topic('priority');
       const sender = await scene.producer(topic);

@@ -29,6 +29,8 @@ export interface Received {
 
 export class Wire {
   private readonly client: Client;
+  /** Streams under way: grpc-js would let them go on after `close`. */
+  private readonly open = new Set<{ cancel(): void }>();
 
   constructor(
     target: Target,
@@ -94,32 +96,36 @@ export class Wire {
     return { status: only(statuses), messages, nextOffset };
   }
 
-  /** @returns cancels the call */
-  parts<K extends 'receiveMessage' | 'pullMessage'>(
+  private parts<K extends 'receiveMessage' | 'pullMessage'>(
     name: K,
     request: Asked<K>,
     timeoutMs: number,
-    take: (part: Answered<K>, cancel: () => void) => void,
+    take: (part: Answered<K>) => void,
   ): Promise<void> {
     const { path, encode, decode } = codecOf(name);
     const deadline = Date.now() + timeoutMs;
     const metadata = metadataOf(this.headers());
     const call = this.client.makeServerStreamRequest(path, encode, decode, request, metadata, { deadline });
-    return new Promise((resolve, reject) => {
-      call.on('data', (part: Answered<K>) => take(part, () => call.cancel()));
+    this.open.add(call);
+    const done = (): void => void this.open.delete(call);
+    return new Promise<void>((resolve, reject) => {
+      call.on('data', (part: Answered<K>) => take(part));
       call.on('error', (error: ServiceError) => reject(new ClientError('gRPC', error.message, undefined)));
       call.on('end', resolve);
-    });
+    }).finally(done);
   }
 
   /** @param timeout the header as it stands on the wire, such as "31535999M" */
   telemetry(timeout?: string): Telemetry {
     const { path, encode, decode } = codecOf('telemetry');
     const metadata = metadataOf({ ...this.headers(), ...(timeout !== undefined && { 'grpc-timeout': timeout }) });
-    return new Telemetry(this.client.makeBidiStreamRequest(path, encode, decode, metadata));
+    const call = this.client.makeBidiStreamRequest(path, encode, decode, metadata);
+    this.open.add(call);
+    return new Telemetry(call);
   }
 
   close(): void {
+    for (const call of this.open) call.cancel();
     this.client.close();
   }
 }
