@@ -43,7 +43,7 @@ export const mistakes: readonly Feature[] = [
     title: 'refused: a reserved property name',
     async check(scene) {
       const sender = await scene.producer(await scene.topic('normal'));
-      await refused(40007, () => sender.sendOne('x', { properties: { TRAN_MSG: 'true' } }));
+      await refused(40007, () => sender.sendOne('x', { properties: { TRAN_MSG: 'true' } }), { byServer: true });
     },
   },
   {
@@ -51,7 +51,7 @@ export const mistakes: readonly Feature[] = [
     title: 'refused: a delivery time too far ahead',
     async check(scene) {
       const sender = await scene.producer(await scene.topic('delay'));
-      await refused(40012, () => sender.sendOne('x', { deliverAtMs: scene.dueIn(400 * day) }));
+      await refused(40012, () => sender.sendOne('x', { deliverAtMs: scene.dueIn(400 * day) }), { byServer: true });
     },
   },
   {
@@ -60,7 +60,7 @@ export const mistakes: readonly Feature[] = [
     async check(scene) {
       const topic = await scene.topic('normal');
       const group = await scene.group();
-      await refused(40010, async () => (await scene.simple(group, topic, 'price >', 'sql')).poll());
+      await refused(40010, async () => (await scene.simple(group, topic, 'price >', 'sql')).poll(), { byServer: true });
     },
   },
 ];
