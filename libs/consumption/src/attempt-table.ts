@@ -25,21 +25,23 @@ export class AttemptTable {
     return this.byKey.get(keyOf(groupId, clientId, id));
   }
 
-  /** The slots of one hand-out are one attempt; those of a newer hand-out for the same id replace it. */
-  bind(slot: number, { attemptId: id, position, client }: Holder): void {
+  /**
+   * The slots of one hand-out are one attempt; those of a newer hand-out for the same id replace it. Answers the slots
+   * that have lost their attempt so.
+   */
+  bind(slot: number, { attemptId: id, position, client }: Holder): readonly number[] {
     const key = keyOf(client.groupId, client.clientId, id);
-    let attempt = this.byKey.get(key);
-    if (attempt?.position !== position) {
-      // Loading takes slots in any order: the newest hand-out counts.
-      if (attempt && attempt.position > position) {
-        this.bySlot[slot] = { key, id, slots: [slot] };
-        return;
-      }
-      attempt = { key, id, position, slots: [] };
-      this.byKey.set(key, attempt);
+    const known = this.byKey.get(key);
+    if (known?.position === position) {
+      known.slots.push(slot);
+      this.bySlot[slot] = known;
+      return none;
     }
-    attempt.slots.push(slot);
+    const attempt = { key, id, position, slots: [slot] };
+    this.byKey.set(key, attempt);
     this.bySlot[slot] = attempt;
+    for (const old of known?.slots ?? none) this.bySlot[old] = undefined;
+    return known?.slots ?? none;
   }
 
   unbind(slot: number): void {
@@ -47,7 +49,7 @@ export class AttemptTable {
     if (!attempt) return;
     this.bySlot[slot] = undefined;
     attempt.slots.splice(attempt.slots.indexOf(slot), 1);
-    if (attempt.slots.length === 0 && this.byKey.get(attempt.key) === attempt) this.byKey.delete(attempt.key);
+    if (attempt.slots.length === 0) this.byKey.delete(attempt.key);
   }
 
   /** Empty: none. */
@@ -55,6 +57,8 @@ export class AttemptTable {
     return this.bySlot[slot]?.id ?? '';
   }
 }
+
+const none: readonly number[] = [];
 
 function keyOf(groupId: GroupId, clientId: string, id: string): string {
   return `${groupId}/${clientId}/${id}`;

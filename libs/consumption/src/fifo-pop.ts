@@ -230,7 +230,9 @@ class FifoPop {
     const { topicId, queueId, start } = queue as PopQueue;
     const lanes: LaneHandOut[] = [];
     for (const draft of this.drafts.values()) if (draft.changes) lanes.push(draft);
-    if (progress && frontier === progress.frontier && lanes.length === 0 && passed.length === 0) return;
+    // A group that is orderly no more waits for the last lane to be given back.
+    const settles = !this.fresh && progress?.lanes?.holdsEnded(this.request.nowMs);
+    if (progress && frontier === progress.frontier && lanes.length + passed.length === 0 && !settles) return;
     passed.sort();
     this.written.push({ topicId, queueId, start: progress ? undefined : start, frontier, passed, lanes });
   }
@@ -346,8 +348,10 @@ class FifoPop {
         if (entries.groupHash(index) === lane.hash) {
           const judgement = this.judged(index);
           if (judgement !== 'mine' && judgement !== 'nobodys') return this.setAside(lanes, lane, draft, judgement);
-          if (judgement === 'mine' && !this.hand(draft, offset, 1, index)) return false;
-          draft.spilled = Math.max(0, draft.spilled - 1);
+          if (judgement === 'mine') {
+            if (!this.hand(draft, offset, 1, index)) return false;
+            draft.spilled = Math.max(0, draft.spilled - 1);
+          }
         }
         draft.spillFrom = offset + 1;
         if (this.stopped) return false;

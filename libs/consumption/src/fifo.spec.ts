@@ -350,6 +350,18 @@ describe('a reset', () => {
 });
 
 describe('a group that becomes orderly, or is so no more', () => {
+  it('waits for lanes that were held through a reset', () => {
+    const { log, source, time, pop } = stage();
+    source.sendTo(a, b);
+    pop('one', { messagesMax: 1 });
+    log.append(log.view.decideReset(group, topic, queue, queueOffset(2)), time.nowMs);
+    source.sendTo(a);
+    expect(given(pop('one', { orderly: undefined }))).toEqual([]);
+    time.nowMs += minute;
+    pop('one', { orderly: undefined });
+    expect(given(pop('one', { orderly: undefined }))).toEqual(['2#1']);
+  });
+
   it('finishes what it began', () => {
     const { source, time, pop, ack, checkpoint, restart, figures } = stage();
     source.sendTo(a, a, b);

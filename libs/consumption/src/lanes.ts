@@ -116,6 +116,12 @@ export class Lanes {
     }
   }
 
+  /** `endHolds` would change something. */
+  holdsEnded(nowMs: number): boolean {
+    for (const lane of this.holds) if (lane.holdUntilMs <= nowMs) return true;
+    return false;
+  }
+
   /** Messages below `first` are gone; those of batches were closed before. */
   expire(first: number): void {
     for (const lane of [...this.byHash.values()]) {

@@ -110,7 +110,7 @@ export class LeaseTable {
     this.refs[slot] = 0;
     this.lane[slot] = lane ? lane.hash + 1 : 0;
     this.backoffMs[slot] = lane?.backoffMs ?? 0;
-    if (lease.attemptId !== '') this.attempts.bind(slot, lease);
+    if (lease.attemptId !== '') for (const old of this.attempts.bind(slot, lease)) this.touch(old);
     lease.client.slots += 1;
     this.touch(slot);
   }

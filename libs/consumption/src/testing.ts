@@ -112,3 +112,8 @@ export class FoldingLog {
     return { broker: 'b0', groupId, topicId, queueId, offset, leaseEpoch, leasePosition, generation, attempt };
   }
 }
+
+/** How many seeds a model is tried with: a few in every run, more where COMETMQ_MODEL_SEEDS says so. */
+export function modelSeeds(otherwise: number): number {
+  return Number(process.env['COMETMQ_MODEL_SEEDS'] ?? otherwise);
+}
