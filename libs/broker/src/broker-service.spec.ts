@@ -161,6 +161,25 @@ describe('the broker', () => {
     await world.broker.stop();
   });
 
+  it('takes a good-bye said to one proxy for one said to all', async () => {
+    const world = await new BrokerWorld().start();
+    const report = (proxyId: string) =>
+      world.broker.reportSessions({
+        proxyId,
+        sessions: [{ ...someTraits, clientId: 'push', groupId: world.group.id, subscriptions: [] }],
+        producers: [],
+      });
+    report('p1');
+    report('p2');
+    await settle<void>((done) => world.broker.clientGone({ clientId: 'push', groupId: world.group.id }, done));
+    report('p2'); // Has not noticed yet.
+    expect(world.broker.sessions.lives(world.group.id, 'push')).toBe(false);
+    await world.poll({ clientId: 'push' }); // It is there again.
+    report('p2');
+    expect(world.broker.sessions.lives(world.group.id, 'push')).toBe(true);
+    await world.broker.stop();
+  });
+
   it('refuses sends that were chosen by an older layout or come too late', async () => {
     const world = await new BrokerWorld().start();
     const late = { ...world.topic, layout: 0 };

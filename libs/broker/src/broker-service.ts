@@ -26,7 +26,7 @@ import type {
   SendResult,
   SessionReport,
 } from '@cometmq/client';
-import { GroupsView } from '@cometmq/consumption';
+import { GroupsView, PullOffsets } from '@cometmq/consumption';
 import type { GroupId } from '@cometmq/model';
 import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
 import { MessageStore, type CheckpointStore, type Disk } from '@cometmq/store';
@@ -36,11 +36,13 @@ import { Acks, outcomeError } from './acks.js';
 import { ClientCommands } from './client-commands.js';
 import { DeadLetters } from './dead-letters.js';
 import { Deliveries } from './deliveries.js';
+import { Departed } from './departed.js';
 import { GroupFilters } from './group-filters.js';
 import { Leadership } from './leadership.js';
 import { LogClock } from './log-clock.js';
 import { MemberSessions } from './member-sessions.js';
 import { ProducerSessions } from './producer-sessions.js';
+import { Pulls } from './pulls.js';
 import { Sends } from './sends.js';
 import { SentBefore } from './sent-before.js';
 import { StreamHolders } from './stream-holders.js';
@@ -77,6 +79,7 @@ interface Reign {
   readonly deliveries: Deliveries;
   readonly acks: Acks;
   readonly deadLetters: DeadLetters;
+  readonly pulls: Pulls;
   readonly logClock: LogClock;
 }
 
@@ -88,11 +91,13 @@ export class BrokerService implements BrokerLink, Part {
   readonly name = 'broker';
   readonly store: MessageStore;
   readonly groups = new GroupsView();
+  readonly pullOffsets = new PullOffsets();
   private readonly sentBefore = new SentBefore();
   readonly sessions: MemberSessions;
   readonly producers = new ProducerSessions();
   readonly commands: ClientCommands;
   private readonly holders = new StreamHolders();
+  private readonly departed = new Departed();
   private readonly leadership: Leadership;
   private reign: Reign | undefined;
   private failed: MqError | undefined;
@@ -108,7 +113,7 @@ export class BrokerService implements BrokerLink, Part {
       folder: options.folder,
       brokerName: options.brokerName,
       clock,
-      views: [this.groups, this.sentBefore],
+      views: [this.groups, this.pullOffsets, this.sentBefore],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       limits: {
         segmentBytes: options.segmentBytes,
@@ -151,6 +156,7 @@ export class BrokerService implements BrokerLink, Part {
     this.forgetUpdates?.();
     for (const timer of this.timers) timer.cancel();
     this.reign?.deliveries.stop();
+    this.reign?.pulls.stop();
     if (!this.failed) await this.leadership.leave();
     this.reign = undefined;
     await this.store.stop();
@@ -181,6 +187,7 @@ export class BrokerService implements BrokerLink, Part {
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
     const reign = this.leading(done);
+    this.departed.back(call.clientId);
     return reign ? reign.deliveries.receive(call, done) : nothing;
   }
 
@@ -225,18 +232,16 @@ export class BrokerService implements BrokerLink, Part {
   deadLetter(call: DeadLetterCall, done: Done<void>): void {
     const reign = this.leading(done);
     if (!reign) return;
-    if ('held' in call) {
-      done(new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle is empty'), undefined);
-      return;
-    }
-    const { receipt } = call;
-    const group = this.options.directory.groupById(receipt.groupId);
+    const { groupId } = 'held' in call ? call.held : call.receipt;
+    const group = this.options.directory.groupById(groupId);
     if (!group) done(new MqError('INVALID_RECEIPT_HANDLE', 'the consumer group does not exist any more'), undefined);
-    else reign.deadLetters.forward(group, receipt, done);
+    else if ('held' in call) reign.deadLetters.forwardHeld(group, call.held, done);
+    else reign.deadLetters.forward(group, call.receipt, done);
   }
 
-  reportSessions(report: SessionReport): void {
+  reportSessions(reported: SessionReport): void {
     const nowMs = this.options.clock.monotonicMs();
+    const report = this.departed.living(reported);
     this.sessions.report(report, nowMs);
     this.producers.report(report, nowMs);
     this.holders.report(report, nowMs);
@@ -258,13 +263,16 @@ export class BrokerService implements BrokerLink, Part {
     done(notServed('transactions'), undefined);
   }
 
-  pull(_call: PullCall, done: Done<PullResult>): () => void {
-    done(notServed('pulling'), undefined);
-    return nothing;
+  pull(call: PullCall, done: Done<PullResult>): () => void {
+    const reign = this.leading(done);
+    let cancel = nothing;
+    if (reign) this.guard(done, () => (cancel = reign.pulls.pull(call, done)));
+    return cancel;
   }
 
-  offsets(_call: OffsetsCall, done: Done<OffsetsResult>): void {
-    done(notServed('pulling'), undefined);
+  offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
+    const reign = this.leading(done);
+    if (reign) this.guard(done, () => reign.pulls.offsets(call, done));
   }
 
   syncLite(_call: LiteSyncCall, done: Done<void>): void {
@@ -275,6 +283,7 @@ export class BrokerService implements BrokerLink, Part {
     const reign = this.leading(done);
     if (!reign) return;
     this.guard(done, () => {
+      this.departed.gone(clientId, this.options.clock.monotonicMs());
       this.sessions.gone(groupId, clientId);
       this.producers.gone(clientId);
       this.takeLeave(reign, groupId, clientId);
@@ -288,12 +297,13 @@ export class BrokerService implements BrokerLink, Part {
     const { naming, directory, clock, log } = options;
     const logClock = new LogClock(clock, store.lastTimestampMs);
     const deadLetters = new DeadLetters(store, groups, naming, directory, logClock, log, () => deliveries.lanesFreed());
+    const filters = new GroupFilters(sessions);
     const deliveries = new Deliveries({
       store,
       groups,
       directory,
       sessions,
-      filters: new GroupFilters(sessions),
+      filters,
       deadLetters,
       clock,
       logClock,
@@ -307,6 +317,7 @@ export class BrokerService implements BrokerLink, Part {
       deliveries,
       acks,
       deadLetters,
+      pulls: new Pulls(store, filters, this.pullOffsets, directory, clock, logClock, options.pollsMax),
       logClock,
     };
   }
@@ -334,6 +345,7 @@ export class BrokerService implements BrokerLink, Part {
     const monotonicMs = this.options.clock.monotonicMs();
     this.producers.sweep(monotonicMs);
     this.holders.sweep(monotonicMs);
+    this.departed.sweep(monotonicMs);
     for (const { groupId, clientId } of sessions.sweep(monotonicMs)) {
       this.release(reign, groupId, clientId);
     }
@@ -407,6 +419,7 @@ export class BrokerService implements BrokerLink, Part {
     this.failed = error;
     this.options.log.error({ reason: error.reason }, 'the broker can not go on');
     this.reign?.deliveries.stop();
+    this.reign?.pulls.stop();
     this.options.onFatal(error);
   }
 }

@@ -1,7 +1,9 @@
-import type { Directory, Done, Naming } from '@cometmq/client';
+import type { Directory, Done, HeldMessage, Naming } from '@cometmq/client';
 import type { DueMessage, GroupsView } from '@cometmq/consumption';
 import {
   deadLetterTopic,
+  Envelope,
+  hashText,
   queueId,
   referenceReason,
   type ConsumerGroup,
@@ -15,6 +17,11 @@ import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
+
+/** Messages of a client that are read to find the one it names without a receipt. */
+const heldMax = 4_096;
+/** Messages with the same hash of their id. */
+const sameIdMax = 16;
 
 interface Mover {
   readonly topicId: TopicId;
@@ -64,6 +71,11 @@ export class DeadLetters {
     this.forwardOne(group, receipt, done).catch((caught: unknown) => done(MqError.from(caught), undefined));
   }
 
+  /** The client shows no receipt, but holds the message, or did until it was done. */
+  forwardHeld(group: ConsumerGroup, held: HeldMessage, done: Done<void>): void {
+    this.forwardHeldOne(group, held, done).catch((caught: unknown) => done(MqError.from(caught), undefined));
+  }
+
   private async moveOne(group: ConsumerGroup, message: DueMessage): Promise<void> {
     const refer = await this.prepare(group, message);
     if (!this.groups.isOpen(group.id, message)) return; // Acknowledged meanwhile.
@@ -93,6 +105,56 @@ export class DeadLetters {
     this.count(group, receipt.topicId);
     this.onMoved();
     this.store.whenCommitted(end, (error) => done(error, undefined));
+  }
+
+  private async forwardHeldOne(group: ConsumerGroup, held: HeldMessage, done: Done<void>): Promise<void> {
+    const message = await this.findHeld(group, held);
+    if (!message) {
+      if (!(await this.wasDone(group, held))) {
+        throw new MqError(
+          'INVALID_RECEIPT_HANDLE',
+          'the receipt handle is empty, and the client holds no such message',
+        );
+      }
+      done(undefined, undefined);
+      return;
+    }
+    const refer = await this.prepare(group, message);
+    if (!this.groups.isOpen(group.id, message)) {
+      done(undefined, undefined); // Somebody else was quicker.
+      return;
+    }
+    refer();
+    const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
+    const { end } = this.store.append(kind, this.logClock.nowMs(), payload);
+    this.count(group, message.topicId);
+    this.onMoved();
+    this.store.whenCommitted(end, (error) => done(error, undefined));
+  }
+
+  private async findHeld(
+    group: ConsumerGroup,
+    { clientId, topicId, messageId }: HeldMessage,
+  ): Promise<Mover | undefined> {
+    const mine = this.groups.heldBy(group.id, clientId).filter((message) => message.topicId === topicId);
+    for (const message of mine.slice(0, heldMax)) {
+      const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
+      if (entries.count === 0 || entries.from !== message.offset) continue;
+      const { payload } = await this.store.read(entries.position(0), entries.size(0));
+      if (new Envelope(payload).id === messageId) return message;
+    }
+    return undefined;
+  }
+
+  /** A message with this id was sent to the topic, and is nobody's any more. */
+  private async wasDone(group: ConsumerGroup, { topicId, messageId }: HeldMessage): Promise<boolean> {
+    for (const { position, size } of await this.store.findById(topicId, hashText(messageId), sameIdMax)) {
+      const { payload, queueId: queue, queueOffset: offset } = await this.store.read(position, size);
+      if (new Envelope(payload).id !== messageId) continue;
+      const frontier = this.groups.figures(group.id, topicId, queue)?.frontier ?? 0;
+      if (offset < frontier && !this.groups.isOpen(group.id, { topicId, queueId: queue, offset })) return true;
+    }
+    return false;
   }
 
   /** Everything that has to be waited for; the function answered appends the reference without waiting. */

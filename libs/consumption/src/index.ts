@@ -12,3 +12,4 @@ export { decodeFifoHandOut, type FifoHandOut, type FifoHandOutQueue, type LaneHa
 export { GroupsView, type GroupsLimits } from './groups-view.js';
 export { OffsetRuns } from './offset-runs.js';
 export * from './ports.js';
+export { PullOffsets } from './pull-offsets.js';

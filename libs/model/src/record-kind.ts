@@ -37,6 +37,8 @@ export const RecordKind = {
   groupDeleted: 22,
   /** As `handOut`, to an orderly group: message groups have lanes, and the lanes that were busy are named. */
   fifoHandOut: 23,
+  /** Where a group that pulls has got to in a queue. */
+  pullOffset: 24,
   /** Pending delayed messages are due at another time. */
   timerMoved: 32,
   /** A producer was asked what became of half messages; says when to ask again. */

@@ -10,7 +10,6 @@ import {
   NotifyClientTerminationRequest,
   NotifyClientTerminationResponse,
   Permission,
-  PullMessageResponse,
   QueryAssignmentRequest,
   QueryAssignmentResponse,
   QueryRouteRequest,
@@ -257,22 +256,10 @@ describe('NotifyClientTermination', () => {
 });
 
 describe('what is not served', () => {
-  it.each(['EndTransaction', 'RecallMessage', 'SyncLiteSubscription', 'UpdateOffset', 'GetOffset', 'QueryOffset'])(
-    'refuses %s by name',
-    (method) => {
-      const call = door.call(method, new Uint8Array(0));
-      const { status } = EndTransactionResponse.decode(call.items[0] as Buffer);
-      expect(status?.code).toBe(Code.NOT_IMPLEMENTED);
-      expect(status?.message).toMatch(/^[a-z ]+ (are|is) not served/);
-    },
-  );
-
-  it('refuses PullMessage in its stream', () => {
-    const call = door.call('PullMessage', new Uint8Array(0));
-    expect(PullMessageResponse.decode(call.items[0] as Buffer).content).toMatchObject({
-      $case: 'status',
-      value: { code: Code.NOT_IMPLEMENTED },
-    });
-    expect(call.ended).toBe(true);
+  it.each(['EndTransaction', 'RecallMessage', 'SyncLiteSubscription'])('refuses %s by name', (method) => {
+    const call = door.call(method, new Uint8Array(0));
+    const { status } = EndTransactionResponse.decode(call.items[0] as Buffer);
+    expect(status?.code).toBe(Code.NOT_IMPLEMENTED);
+    expect(status?.message).toMatch(/^[a-z ]+ (are|is) not served/);
   });
 });

@@ -2,7 +2,7 @@
  * ForwardMessageToDeadLetterQueue: the consumer has given up on a message. Clients repeat it every second until it is
  * OK, so the broker answers a second one like the first.
  */
-import type { BrokerLink, Done } from '@cometmq/client';
+import type { BrokerLink, DeadLetterCall, Done } from '@cometmq/client';
 import type { Receipt } from '@cometmq/model';
 import { ForwardMessageToDeadLetterQueueRequest, ForwardMessageToDeadLetterQueueResponse } from '@cometmq/proto';
 import type { UnaryHandler } from '@cometmq/rpc';
@@ -18,25 +18,22 @@ export function forwardToDeadLetter(door: FrontDoor): UnaryHandler {
     'ForwardMessageToDeadLetterQueue',
     ForwardMessageToDeadLetterQueueRequest,
     ForwardMessageToDeadLetterQueueResponse,
-    async (request, { call }) => {
+    async (request, { clientId, call }) => {
       const group = request.group?.name ?? '';
       const topic = request.topic?.name ?? '';
       checkNames(door, group, topic);
-      if (request.receiptHandle === '') {
-        // The C++ client may leave it out, and takes this code as done.
-        throw new MqError(
-          'INVALID_RECEIPT_HANDLE',
-          'the receipt handle is empty; the handle of the delivery is needed',
-        );
-      }
-      const receipt = readReceipt(door, request.receiptHandle, group, topic);
+      const { messageId, receiptHandle } = request;
+      const ask =
+        receiptHandle === ''
+          ? await heldAsk(door, { group, topic, messageId, clientId })
+          : receiptAsk(readReceipt(door, receiptHandle, group, topic));
       await new Promise<void>((resolve, reject) => {
         door.enter();
-        new DeadLetter(door, door.giveUpMs(call), receipt, (error) => {
+        forward(door, door.giveUpMs(call), ask, 0, (error) => {
           door.calls -= 1;
           if (error) reject(error);
           else resolve();
-        }).start();
+        });
       });
       if (door.parts.directory.topic(topic) && door.parts.directory.group(group)) {
         door.counters.groupOut(topic, group).deadLetters += 1;
@@ -46,22 +43,60 @@ export function forwardToDeadLetter(door: FrontDoor): UnaryHandler {
   );
 }
 
+/** What is asked, and of which broker sets, one after the other until one knows the message. */
+interface Ask {
+  readonly call: DeadLetterCall;
+  readonly sets: readonly string[];
+}
+
+function receiptAsk(receipt: Receipt): Ask {
+  return { call: { receipt }, sets: [receipt.broker] };
+}
+
+/** The C++ client may leave the handle out: whoever holds the message for this client is looked for. */
+async function heldAsk(
+  door: FrontDoor,
+  { group, topic, messageId, clientId }: { group: string; topic: string; messageId: string; clientId: string },
+): Promise<Ask> {
+  if (messageId === '')
+    throw new MqError('INVALID_RECEIPT_HANDLE', 'neither a receipt handle nor a message id is given');
+  const [found, owner] = await Promise.all([door.names.topic(topic), door.names.group(group)]);
+  const sets = [...door.parts.directory.brokerSets()].map(({ name }) => name);
+  return { call: { held: { groupId: owner.id, topicId: found.id, messageId, clientId } }, sets };
+}
+
+function forward(
+  door: FrontDoor,
+  giveUpMs: number,
+  ask: Ask,
+  index: number,
+  done: (error: MqError | undefined) => void,
+): void {
+  const set = ask.sets[index];
+  if (set === undefined) {
+    done(new MqError('UNAVAILABLE', 'there is no broker set to ask'));
+    return;
+  }
+  new DeadLetter(door, giveUpMs, set, ask.call, (error) => {
+    const elsewhere = error?.code === 'INVALID_RECEIPT_HANDLE' && index + 1 < ask.sets.length;
+    if (elsewhere) forward(door, giveUpMs, ask, index + 1, done);
+    else done(error);
+  }).start();
+}
+
 class DeadLetter extends LeaderCall<void> {
   constructor(
     door: FrontDoor,
     giveUpMs: number,
-    private readonly receipt: Receipt,
+    protected readonly broker: string,
+    private readonly call: DeadLetterCall,
     private readonly done: (error: MqError | undefined) => void,
   ) {
     super(door, giveUpMs);
   }
 
-  protected get broker(): string {
-    return this.receipt.broker;
-  }
-
   protected ask(link: BrokerLink, done: Done<void>): void {
-    link.deadLetter({ receipt: this.receipt }, done);
+    link.deadLetter(this.call, done);
   }
 
   protected answered(error: MqError | undefined): void {

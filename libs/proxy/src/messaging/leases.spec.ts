@@ -182,8 +182,17 @@ describe('ForwardMessageToDeadLetterQueue', () => {
     expect(door.messaging.counters.groupOut('orders', 'workers').deadLetters).toBe(2);
   });
 
-  it("refuses the C++ client's empty handle with the code that it takes as done", async () => {
-    expect(await forward({ receiptHandle: '' })).toBe(Code.INVALID_RECEIPT_HANDLE);
+  it("looks, for the C++ client's empty handle, for whoever holds the message for it", async () => {
+    const second = door.addBroker('broker-1');
+    door.broker.fault = (kind) =>
+      kind === 'deadLetter' ? new MqError('INVALID_RECEIPT_HANDLE', 'holds no such message') : undefined;
+    expect(await forward({ receiptHandle: '', messageId: 'm1' })).toBe(Code.OK);
+    expect(second.deadLetters).toEqual([
+      { held: { groupId: receipt.groupId, topicId: receipt.topicId, messageId: 'm1', clientId: 'client-1' } },
+    ]);
+    second.fault = door.broker.fault;
+    expect(await forward({ receiptHandle: '', messageId: 'm2' })).toBe(Code.INVALID_RECEIPT_HANDLE);
+    expect(await forward({ receiptHandle: '', messageId: '' })).toBe(Code.INVALID_RECEIPT_HANDLE);
     expect(await forward({ receiptHandle: 'garbage' })).toBe(Code.INVALID_RECEIPT_HANDLE);
   });
 });

@@ -13,14 +13,18 @@ import { ackMessage } from './ack-message.js';
 import { changeInvisibleDuration } from './change-invisible-duration.js';
 import { commandWord } from './command-words.js';
 import { forwardToDeadLetter } from './forward-to-dead-letter.js';
+import { getOffset } from './get-offset.js';
 import { heartbeat } from './heartbeat.js';
-import { notServedStream, notServedUnary } from './not-served.js';
+import { notServedUnary } from './not-served.js';
 import { notifyClientTermination } from './notify-client-termination.js';
+import { pullMessage } from './pull-message.js';
 import { queryAssignment } from './query-assignment.js';
+import { queryOffset } from './query-offset.js';
 import { queryRoute } from './query-route.js';
 import { receiveMessage } from './receive-message.js';
 import { sendMessage } from './send-message.js';
 import { telemetry } from './telemetry.js';
+import { updateOffset } from './update-offset.js';
 
 export type MessagingParts = Pick<FrontDoorParts, 'naming' | 'directory' | 'links' | 'clock'> & Partial<FrontDoorParts>;
 
@@ -114,10 +118,10 @@ function methodsOf(door: FrontDoor): Readonly<Record<string, GrpcMethod>> {
     EndTransaction: notServedUnary(door, 'EndTransaction', 'transactions are'),
     RecallMessage: notServedUnary(door, 'RecallMessage', 'recalling delayed messages is'),
     SyncLiteSubscription: notServedUnary(door, 'SyncLiteSubscription', 'lite topics are'),
-    PullMessage: notServedStream(door, 'PullMessage', 'pulling by offset is'),
-    UpdateOffset: notServedUnary(door, 'UpdateOffset', 'pulling by offset is'),
-    GetOffset: notServedUnary(door, 'GetOffset', 'pulling by offset is'),
-    QueryOffset: notServedUnary(door, 'QueryOffset', 'pulling by offset is'),
+    PullMessage: { kind: 'serverStream', handler: pullMessage(door) },
+    UpdateOffset: { kind: 'unary', handler: updateOffset(door) },
+    GetOffset: { kind: 'unary', handler: getOffset(door) },
+    QueryOffset: { kind: 'unary', handler: queryOffset(door) },
   };
 }
 

@@ -17,17 +17,6 @@ export function notServedUnary(door: FrontDoor, method: string, feature: string)
   };
 }
 
-export function notServedStream(door: FrontDoor, method: string, feature: string): GrpcMethod {
-  const refuse = refusal(door, method, feature);
-  return {
-    kind: 'serverStream',
-    handler: (_request, call, out) => {
-      out.write(refuse(() => clientIdOf(call))); // The stream's first item has its status at number 1 too.
-      out.end();
-    },
-  };
-}
-
 function refusal(door: FrontDoor, method: string, feature: string): (check: () => void) => Buffer {
   const meter = new RpcMeter(method, door);
   const refused: Outcome = { code: Code.NOT_IMPLEMENTED, message: `${feature} not served by this release` };

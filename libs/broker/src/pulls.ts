@@ -1,0 +1,205 @@
+import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessage, PullResult } from '@cometmq/client';
+import type { Matcher, PullOffsets } from '@cometmq/consumption';
+import type { QueueOffset } from '@cometmq/model';
+import { MqError, type Clock, type Timer } from '@cometmq/shared';
+import type { MessageStore, StoredMessage } from '@cometmq/store';
+
+import type { GroupFilters } from './group-filters.js';
+import type { LogClock } from './log-clock.js';
+
+/** Entries that are read from the index at a time. */
+const entriesMax = 64;
+/** Looks at entries and messages between two rests. */
+const sliceCost = 4_096;
+/** And of one pull: then it is answered with where it got to. */
+const scanCostMax = 65_536;
+
+/** A pull that found nothing and waits for messages. */
+interface Waiting {
+  readonly call: PullCall;
+  readonly done: Done<PullResult>;
+  readonly matcher: Matcher;
+  nextOffset: number;
+  timer: Timer | undefined;
+  looking: boolean;
+  over: boolean;
+}
+
+/**
+ * Reads queues by offset, for whoever keeps count itself: no lease, no progress, nothing decided, nothing written. A pull
+ * that finds nothing waits until something arrives.
+ */
+export class Pulls {
+  private readonly waiting = new Map<string, Set<Waiting>>();
+  private count = 0;
+
+  constructor(
+    private readonly store: MessageStore,
+    private readonly filters: GroupFilters,
+    private readonly offsetsView: PullOffsets,
+    private readonly directory: Directory,
+    private readonly clock: Clock,
+    private readonly logClock: LogClock,
+    private readonly pullsMax: number,
+  ) {
+    store.onArrival((topicId, queueId) => {
+      for (const pull of [...(this.waiting.get(`${topicId}/${queueId}`) ?? [])]) this.look(pull);
+    });
+  }
+
+  /** The function answered takes the wait back. @throws MqError */
+  pull(call: PullCall, done: Done<PullResult>): () => void {
+    this.checkQueue(call);
+    if (this.count >= this.pullsMax) {
+      throw new MqError('TOO_MANY_REQUESTS', `${this.count} pulls are under way on this broker; try again later`);
+    }
+    const matcher = this.filters.matcher(call.filter);
+    const { first, committed } = this.store.bounds(call.topicId, call.queueId);
+    const pull: Waiting = {
+      call,
+      done,
+      matcher,
+      nextOffset: Math.min(Math.max(call.offset, first), committed),
+      timer: undefined,
+      looking: false,
+      over: false,
+    };
+    this.count += 1;
+    if (pull.nextOffset !== call.offset) this.finish(pull, undefined, []);
+    else {
+      this.keep(pull);
+      this.look(pull);
+    }
+    return () => this.close(pull);
+  }
+
+  offsets({ topicId, queueId, ask }: OffsetsCall, done: Done<OffsetsResult>): void {
+    this.checkQueue({ topicId, queueId });
+    const { first, committed } = this.store.bounds(topicId, queueId);
+    switch (ask.kind) {
+      case 'first':
+        return done(undefined, { offset: first });
+      case 'end':
+        return done(undefined, { offset: committed });
+      case 'time':
+        this.store.offsetAtTime(topicId, queueId, ask.atMs).then(
+          (offset) => done(undefined, { offset }),
+          (caught: unknown) => done(MqError.from(caught), undefined),
+        );
+        return;
+      case 'ofGroup':
+        return done(undefined, { offset: this.offsetsView.get(ask.groupId, topicId, queueId) });
+      case 'setForGroup': {
+        if (!Number.isSafeInteger(ask.offset) || ask.offset < 0) {
+          throw new MqError('ILLEGAL_OFFSET', `the offset ${ask.offset} is no whole number from 0 on`);
+        }
+        const { kind, payload } = this.offsetsView.decide(ask.groupId, topicId, queueId, ask.offset);
+        const { end } = this.store.append(kind, this.logClock.nowMs(), payload);
+        this.store.whenCommitted(end, (error) => done(error, error ? undefined : { offset: ask.offset }));
+      }
+    }
+  }
+
+  /** Every pull that waits is answered with nothing. */
+  stop(): void {
+    for (const pulls of [...this.waiting.values()]) for (const pull of [...pulls]) this.finish(pull, undefined, []);
+  }
+
+  private checkQueue({ topicId, queueId }: Pick<PullCall, 'topicId' | 'queueId'>): void {
+    const topic = this.directory.topicById(topicId);
+    if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more');
+    const queues = Math.max(topic.readQueues, topic.writeQueues);
+    if (queueId < 0 || queueId >= queues) {
+      throw new MqError(
+        'BAD_REQUEST',
+        `topic "${topic.name}" has no queue ${queueId}; its queues are 0 to ${queues - 1}`,
+      );
+    }
+  }
+
+  private keep(pull: Waiting): void {
+    const key = `${pull.call.topicId}/${pull.call.queueId}`;
+    const pulls = this.waiting.get(key);
+    if (pulls) pulls.add(pull);
+    else this.waiting.set(key, new Set([pull]));
+    pull.timer = this.clock.after(pull.call.waitMs, () => {
+      // What is being looked at is looked at to its end.
+      if (!pull.looking) this.finish(pull, undefined, []);
+    });
+  }
+
+  private look(pull: Waiting): void {
+    if (pull.looking || pull.over) return;
+    pull.looking = true;
+    this.collect(pull).then(
+      ({ messages, more }) => {
+        pull.looking = false;
+        const { waitMs } = pull.call;
+        const arrived = pull.nextOffset < this.store.bounds(pull.call.topicId, pull.call.queueId).committed;
+        if (messages.length > 0 || more || waitMs <= 0) this.finish(pull, undefined, messages);
+        else if (arrived) this.look(pull); // Meanwhile.
+      },
+      (caught: unknown) => this.finish(pull, MqError.from(caught), []),
+    );
+  }
+
+  /** From where it got to, until there is enough or no more. `more`: it stopped early. */
+  private async collect(pull: Waiting): Promise<{ messages: PulledMessage[]; more: boolean }> {
+    const { topicId, queueId, messagesMax, bytesMax } = pull.call;
+    const messages: PulledMessage[] = [];
+    let bytes = 0;
+    let cost = 0;
+    let slice = 0;
+    while (!pull.over) {
+      const found = this.store.scan(topicId, queueId, pull.nextOffset as QueueOffset, entriesMax);
+      const entries = found instanceof Promise ? await found : found;
+      if (entries.count === 0) return { messages, more: false };
+      for (let i = 0; i < entries.count; i += 1) {
+        const offset = entries.from + i;
+        cost += 1;
+        if (pull.matcher.all || pull.matcher.wants(entries.tagHash(i))) {
+          const size = entries.size(i);
+          if (messages.length > 0 && bytes + size > bytesMax) return { messages, more: true };
+          const reading = this.store.read(entries.position(i), size);
+          const stored: StoredMessage = reading instanceof Promise ? await reading : reading;
+          cost += pull.matcher.cost ?? 0;
+          if (pull.matcher.all || (pull.matcher.wantsMessage?.(stored.payload) ?? true)) {
+            const { payload, timestampMs: storedMs, originTopicId } = stored;
+            messages.push({ offset: offset as QueueOffset, payload, storedMs, originTopicId });
+            bytes += size;
+          }
+        }
+        pull.nextOffset = offset + 1;
+        if (messages.length >= messagesMax || cost >= scanCostMax) return { messages, more: true };
+      }
+      if (cost - slice < sliceCost) continue;
+      slice = cost;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    return { messages, more: false };
+  }
+
+  private finish(pull: Waiting, error: MqError | undefined, messages: readonly PulledMessage[]): void {
+    if (!this.close(pull)) return;
+    if (error) {
+      pull.done(error, undefined);
+      return;
+    }
+    const { first, committed } = this.store.bounds(pull.call.topicId, pull.call.queueId);
+    const nextOffset = pull.nextOffset as QueueOffset;
+    queueMicrotask(() => pull.done(undefined, { messages, nextOffset, firstOffset: first, endOffset: committed }));
+  }
+
+  /** False: it was over before. */
+  private close(pull: Waiting): boolean {
+    if (pull.over) return false;
+    pull.over = true;
+    pull.timer?.cancel();
+    this.count -= 1;
+    const key = `${pull.call.topicId}/${pull.call.queueId}`;
+    const pulls = this.waiting.get(key);
+    pulls?.delete(pull);
+    if (pulls?.size === 0) this.waiting.delete(key);
+    return true;
+  }
+}

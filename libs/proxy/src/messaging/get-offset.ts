@@ -1,0 +1,26 @@
+/** GetOffset: where a group that pulls has got to in a queue, as it said itself. */
+import { GetOffsetRequest, GetOffsetResponse } from '@cometmq/proto';
+import type { UnaryHandler } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import type { FrontDoor } from '../front-door.js';
+import { coldCall, okStatus } from './cold-call.js';
+import { askOffset, pullQueue } from './pull-queue.js';
+
+export function getOffset(door: FrontDoor): UnaryHandler {
+  return coldCall(door, 'GetOffset', GetOffsetRequest, GetOffsetResponse, async (request, { call }) => {
+    const [queue, group] = await Promise.all([
+      pullQueue(door, request.messageQueue),
+      door.names.group(request.group?.name),
+    ]);
+    const { offset } = await askOffset(door, queue, call, { kind: 'ofGroup', groupId: group.id });
+    if (offset === undefined) {
+      const { topic, queueId } = queue;
+      throw new MqError(
+        'OFFSET_NOT_FOUND',
+        `group "${group.name}" has no offset in queue ${queueId} of "${topic.name}"`,
+      );
+    }
+    return { status: okStatus(), offset };
+  });
+}

@@ -1,0 +1,74 @@
+/** The queue that a call by offset names: its topic, its broker set and its number, all of them. */
+import type { BrokerLink, Done, OffsetsCall, OffsetsResult } from '@cometmq/client';
+import { type QueueId, type Topic, type TopicId, queueId } from '@cometmq/model';
+import type { MessageQueue } from '@cometmq/proto';
+import type { CallContext } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import { type FrontDoor, LeaderCall } from '../front-door.js';
+
+export interface PullQueue {
+  readonly topic: Topic;
+  readonly broker: string;
+  readonly queueId: QueueId;
+}
+
+/** @throws MqError ILLEGAL_TOPIC, TOPIC_NOT_FOUND, FORBIDDEN, BAD_REQUEST */
+export async function pullQueue(door: FrontDoor, queue: MessageQueue | undefined): Promise<PullQueue> {
+  const topic = await door.names.topic(queue?.topic?.name);
+  if (topic.permission === 'write' || topic.permission === 'none') {
+    throw new MqError('FORBIDDEN', `topic "${topic.name}" may not be read`);
+  }
+  const sets = [...door.parts.directory.brokerSets()];
+  const named = queue?.broker?.name ?? '';
+  const broker = named === '' && sets.length === 1 ? sets[0]?.name : sets.find(({ name }) => name === named)?.name;
+  if (broker === undefined) {
+    const known = sets.map(({ name }) => `"${name}"`).join(', ');
+    throw new MqError('BAD_REQUEST', `the queue must name its broker set, one of ${known}; named is "${named}"`);
+  }
+  const id = queue?.id ?? 0;
+  const queues = Math.max(topic.readQueues, topic.writeQueues);
+  if (id < 0 || id >= queues) {
+    throw new MqError('BAD_REQUEST', `topic "${topic.name}" has no queue ${id}; its queues are 0 to ${queues - 1}`);
+  }
+  return { topic, broker, queueId: queueId(id) };
+}
+
+/** Asks the leader of the queue for an offset, or tells it one. */
+export function askOffset(
+  door: FrontDoor,
+  { topic, broker, queueId: id }: PullQueue,
+  call: CallContext,
+  ask: OffsetsCall['ask'],
+): Promise<OffsetsResult> {
+  return new Promise((resolve, reject) => {
+    door.enter();
+    new AskOffset(door, door.giveUpMs(call), broker, topic.id, id, ask, (error, result) => {
+      door.calls -= 1;
+      if (error || !result) reject(error ?? new MqError('INTERNAL', 'the broker has not answered'));
+      else resolve(result);
+    }).start();
+  });
+}
+
+class AskOffset extends LeaderCall<OffsetsResult> {
+  constructor(
+    door: FrontDoor,
+    giveUpMs: number,
+    protected readonly broker: string,
+    private readonly topicId: TopicId,
+    private readonly queueId: QueueId,
+    private readonly question: OffsetsCall['ask'],
+    private readonly done: Done<OffsetsResult>,
+  ) {
+    super(door, giveUpMs);
+  }
+
+  protected ask(link: BrokerLink, done: Done<OffsetsResult>): void {
+    link.offsets({ topicId: this.topicId, queueId: this.queueId, ask: this.question }, done);
+  }
+
+  protected answered(error: MqError | undefined, result: OffsetsResult | undefined): void {
+    this.done(error, result);
+  }
+}
