@@ -1,5 +1,6 @@
 import type { AckCall, Done } from '@cometmq/client';
 import type { GroupsView, ReceiptOutcome } from '@cometmq/consumption';
+import type { Receipt } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 
@@ -23,7 +24,7 @@ export class Acks {
     private readonly store: MessageStore,
     private readonly groups: GroupsView,
     private readonly logClock: LogClock,
-    private readonly onRecorded: () => void,
+    private readonly onRecorded: (receipts: readonly Receipt[]) => void,
   ) {
     store.beforeBatch(() => this.flush());
   }
@@ -51,7 +52,7 @@ export class Acks {
       const { end } = this.store.append(record.kind, this.logClock.nowMs(), record.payload);
       for (const outcome of outcomes) if (outcome === 'done') this.acknowledged += 1;
       this.store.whenCommitted(end, (error) => settle(batch, outcomes, error));
-      this.onRecorded();
+      this.onRecorded(receipts);
     } catch (caught) {
       settle(batch, [], MqError.from(caught));
     }

@@ -27,7 +27,8 @@ import type {
   SessionReport,
 } from '@cometmq/client';
 import { GroupsView, PullOffsets } from '@cometmq/consumption';
-import type { GroupId } from '@cometmq/model';
+import { LiteTopicsView } from '@cometmq/lite';
+import { MessageType, type GroupId } from '@cometmq/model';
 import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
 import { MessageStore, type CheckpointStore, type Disk } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -39,6 +40,7 @@ import { Deliveries } from './deliveries.js';
 import { Departed } from './departed.js';
 import { GroupFilters } from './group-filters.js';
 import { Leadership } from './leadership.js';
+import { LiteBroker } from './lite/lite-broker.js';
 import { LogClock } from './log-clock.js';
 import { MemberSessions } from './member-sessions.js';
 import { ProducerSessions } from './producer-sessions.js';
@@ -59,6 +61,8 @@ export interface BrokerOptions {
   readonly recordBytesMax: number;
   readonly diskFreeBytesMin: number;
   readonly pendingBytesMax: number;
+  readonly liteTopicsMax: number;
+  readonly liteSubscriptionsMax: number;
   readonly retentionMs: number;
   readonly pollsMax: number;
   readonly leaseMs: number;
@@ -80,6 +84,7 @@ interface Reign {
   readonly acks: Acks;
   readonly deadLetters: DeadLetters;
   readonly pulls: Pulls;
+  readonly lite: LiteBroker;
   readonly logClock: LogClock;
 }
 
@@ -93,6 +98,7 @@ export class BrokerService implements BrokerLink, Part {
   readonly groups = new GroupsView();
   readonly pullOffsets = new PullOffsets();
   private readonly sentBefore = new SentBefore();
+  readonly liteTopics = new LiteTopicsView();
   readonly sessions: MemberSessions;
   readonly producers = new ProducerSessions();
   readonly commands: ClientCommands;
@@ -113,7 +119,7 @@ export class BrokerService implements BrokerLink, Part {
       folder: options.folder,
       brokerName: options.brokerName,
       clock,
-      views: [this.groups, this.pullOffsets, this.sentBefore],
+      views: [this.groups, this.pullOffsets, this.sentBefore, this.liteTopics],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       limits: {
         segmentBytes: options.segmentBytes,
@@ -157,6 +163,7 @@ export class BrokerService implements BrokerLink, Part {
     for (const timer of this.timers) timer.cancel();
     this.reign?.deliveries.stop();
     this.reign?.pulls.stop();
+    this.reign?.lite.stop();
     if (!this.failed) await this.leadership.leave();
     this.reign = undefined;
     await this.store.stop();
@@ -173,7 +180,7 @@ export class BrokerService implements BrokerLink, Part {
     return !this.store.sizes.diskFull;
   }
   get waitingPolls(): number {
-    return this.reign?.deliveries.waiting ?? 0;
+    return this.reign ? this.reign.deliveries.waiting + this.reign.lite.deliveries.waiting : 0;
   }
   /** Dead letters moved since the start, by "group id/topic id". */
   get deadLettersMoved(): ReadonlyMap<string, number> {
@@ -188,7 +195,11 @@ export class BrokerService implements BrokerLink, Part {
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
     const reign = this.leading(done);
     this.departed.back(call.clientId);
-    return reign ? reign.deliveries.receive(call, done) : nothing;
+    if (!reign) return nothing;
+    const { directory } = this.options;
+    const isLite = directory.topicById(call.topicId)?.type === MessageType.lite;
+    const reads = isLite && directory.groupById(call.groupId)?.lite !== undefined ? reign.lite : reign.deliveries;
+    return reads.receive(call, done);
   }
 
   ack(call: AckCall, done: Done<void>): void {
@@ -196,12 +207,15 @@ export class BrokerService implements BrokerLink, Part {
     reign?.acks.ack(call, done);
   }
 
-  changeInvisible({ receipt, invisibleMs }: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
+  changeInvisible({ receipt, invisibleMs, suspend }: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
     const reign = this.leading(done);
     if (!reign) return;
     this.guard(done, () => {
       const nowMs = reign.logClock.nowMs();
-      const { record, outcomes } = this.groups.decideChange([{ receipt, visibleAtMs: nowMs + invisibleMs }]);
+      const visibleAtMs = nowMs + invisibleMs;
+      const { record, outcomes } = suspend
+        ? this.groups.decideHandBack([receipt], visibleAtMs)
+        : this.groups.decideChange([{ receipt, visibleAtMs }]);
       const refused = outcomeError(outcomes[0]);
       if (refused || !record) {
         done(refused, refused ? undefined : { receipt });
@@ -210,6 +224,7 @@ export class BrokerService implements BrokerLink, Part {
       const { end } = this.store.append(record.kind, nowMs, record.payload);
       this.store.whenCommitted(end, (error) => done(error, error ? undefined : { receipt }));
       reign.deliveries.changed(receipt.groupId, receipt.topicId);
+      reign.lite.changed([receipt]);
     });
   }
 
@@ -226,6 +241,7 @@ export class BrokerService implements BrokerLink, Part {
       const { end } = this.store.append(record.kind, nowMs, record.payload);
       this.store.whenCommitted(end, (error) => done(error, undefined));
       for (const { groupId, topicId } of receipts) reign.deliveries.changed(groupId, topicId);
+      reign.lite.changed(receipts);
     });
   }
 
@@ -275,8 +291,9 @@ export class BrokerService implements BrokerLink, Part {
     if (reign) this.guard(done, () => reign.pulls.offsets(call, done));
   }
 
-  syncLite(_call: LiteSyncCall, done: Done<void>): void {
-    done(notServed('lite topics'), undefined);
+  syncLite(call: LiteSyncCall, done: Done<void>): void {
+    const reign = this.leading(done);
+    reign?.lite.syncLite(call, done);
   }
 
   clientGone({ clientId, groupId }: ClientGoneCall, done: Done<void>): void {
@@ -286,6 +303,7 @@ export class BrokerService implements BrokerLink, Part {
       this.departed.gone(clientId, this.options.clock.monotonicMs());
       this.sessions.gone(groupId, clientId);
       this.producers.gone(clientId);
+      reign.lite.clientGone(groupId, clientId);
       this.takeLeave(reign, groupId, clientId);
       this.release(reign, groupId, clientId);
       done(undefined, undefined);
@@ -311,15 +329,29 @@ export class BrokerService implements BrokerLink, Part {
       brokerName: options.brokerName,
       pollsMax: options.pollsMax,
     });
-    const acks = new Acks(store, groups, logClock, () => deliveries.acknowledged());
-    return {
-      sends: new Sends(store, this.sentBefore, directory, clock, logClock),
-      deliveries,
-      acks,
+    const lite = new LiteBroker({
+      view: this.liteTopics,
+      store,
+      groups,
+      directory,
+      sessions,
+      commands: this.commands,
       deadLetters,
-      pulls: new Pulls(store, filters, this.pullOffsets, directory, clock, logClock, options.pollsMax),
+      filters,
+      clock,
       logClock,
-    };
+      log,
+      brokerName: options.brokerName,
+      pollsMax: options.pollsMax,
+      limits: { topicsMax: options.liteTopicsMax, subscriptionsMax: options.liteSubscriptionsMax },
+    });
+    const acks = new Acks(store, groups, logClock, (receipts) => {
+      deliveries.acknowledged();
+      lite.acknowledged(receipts);
+    });
+    const sends = new Sends(store, this.sentBefore, directory, clock, logClock, lite);
+    const pulls = new Pulls(store, filters, this.pullOffsets, directory, clock, logClock, options.pollsMax);
+    return { sends, deliveries, acks, deadLetters, pulls, lite, logClock };
   }
 
   private leading<T>(done: Done<T>): Reign | undefined {
@@ -346,7 +378,9 @@ export class BrokerService implements BrokerLink, Part {
     this.producers.sweep(monotonicMs);
     this.holders.sweep(monotonicMs);
     this.departed.sweep(monotonicMs);
+    reign.lite.sweep();
     for (const { groupId, clientId } of sessions.sweep(monotonicMs)) {
+      reign.lite.clientGone(groupId, clientId);
       this.release(reign, groupId, clientId);
     }
     const nowMs = reign.logClock.nowMs();
@@ -359,20 +393,26 @@ export class BrokerService implements BrokerLink, Part {
   /** A member that says good-bye did not fail: the lanes it holds need no rest. */
   private takeLeave(reign: Reign, groupId: GroupId, clientId: string): void {
     const nowMs = reign.logClock.nowMs();
-    const record = this.groups.decideLeave(groupId, clientId, nowMs);
-    if (!record) return;
-    const topics = new Set(this.groups.heldBy(groupId, clientId).map(({ topicId }) => topicId));
-    this.store.append(record.kind, nowMs, record.payload);
-    for (const topicId of topics) reign.deliveries.changed(groupId, topicId);
+    this.releaseBy(reign, groupId, clientId, nowMs, this.groups.decideLeave(groupId, clientId, nowMs));
   }
 
   private release(reign: Reign, groupId: GroupId, clientId: string): void {
     const nowMs = reign.logClock.nowMs();
-    const topics = new Set(this.groups.heldBy(groupId, clientId).map(({ topicId }) => topicId));
-    const record = this.groups.decideClientGone(groupId, clientId, nowMs);
+    this.releaseBy(reign, groupId, clientId, nowMs, this.groups.decideClientGone(groupId, clientId, nowMs));
+  }
+
+  private releaseBy(
+    reign: Reign,
+    groupId: GroupId,
+    clientId: string,
+    nowMs: number,
+    record: ReturnType<GroupsView['decideClientGone']>,
+  ): void {
     if (!record) return;
+    const held = this.groups.heldBy(groupId, clientId);
     this.store.append(record.kind, nowMs, record.payload);
-    for (const topicId of topics) reign.deliveries.changed(groupId, topicId);
+    for (const topicId of new Set(held.map((message) => message.topicId))) reign.deliveries.changed(groupId, topicId);
+    reign.lite.changed(held.map(({ topicId, queueId }) => ({ groupId, topicId, queueId })));
   }
 
   private metadataChanged(update: DirectoryUpdate): void {
@@ -383,12 +423,15 @@ export class BrokerService implements BrokerLink, Part {
     if (update.kind === 'groupDeleted') {
       const { kind, payload } = this.groups.decideGroupDeleted(update.group.id);
       this.store.append(kind, nowMs, payload);
+      reign.lite.groupDeleted(update.group.id);
     }
+    if (update.kind === 'group') reign.lite.groupChanged(update.group.id);
   }
 
   private expire(): void {
     const { reign, options } = this;
     if (!reign) return;
+    reign.lite.expireIdle();
     const run = this.store.retention.run(reign.logClock.nowMs(), (topicId) => {
       const topic = options.directory.topicById(topicId);
       return { ms: topic?.retentionMs ?? options.retentionMs, bytes: topic?.retentionBytes };
@@ -420,6 +463,7 @@ export class BrokerService implements BrokerLink, Part {
     this.options.log.error({ reason: error.reason }, 'the broker can not go on');
     this.reign?.deliveries.stop();
     this.reign?.pulls.stop();
+    this.reign?.lite.stop();
     this.options.onFatal(error);
   }
 }

@@ -55,6 +55,8 @@ export class BrokerWorld {
       recordBytesMax: 1024 * 1024,
       diskFreeBytesMin: 0,
       pendingBytesMax: 0,
+      liteTopicsMax: 100,
+      liteSubscriptionsMax: 100,
       retentionMs: 72 * 3_600_000,
       pollsMax: 100,
       leaseMs: 3000,

@@ -8,18 +8,18 @@ import {
   type LogPosition,
   type QueueId,
   type QueueOffset,
-  type Receipt,
   type Topic,
   type TopicId,
 } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
-import type { MessageStore, Placed, ReadMessage } from '@cometmq/store';
+import type { MessageStore, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { ColdMessages } from './cold-messages.js';
 import type { DeadLetters } from './dead-letters.js';
 import { filterKey, type GroupFilters } from './group-filters.js';
 import { GroupTurns } from './group-turns.js';
+import { HandOuts } from './hand-outs.js';
 import type { LogClock } from './log-clock.js';
 import type { MemberSessions } from './member-sessions.js';
 import { Orderly } from './orderly.js';
@@ -64,6 +64,7 @@ export class Deliveries {
   private readonly priorityShare = new PriorityShare();
   private readonly turns = new GroupTurns((groupId, topicId) => this.changed(groupId, topicId));
   private readonly cold: ColdMessages;
+  private readonly handOuts: HandOuts;
   private arrivals = new Map<TopicId, Set<QueueId>>();
   private turn = 0;
   private stopping = false;
@@ -72,6 +73,7 @@ export class Deliveries {
     this.polls = new WaitingPolls(parts.pollsMax);
     this.orderly = new Orderly(parts.groups);
     this.cold = new ColdMessages(parts.store, parts.log);
+    this.handOuts = new HandOuts(parts);
     parts.store.onArrival((topicId, queueId) => this.arrived(topicId, queueId));
   }
 
@@ -280,56 +282,13 @@ export class Deliveries {
   }
 
   private answer(poll: WaitingPoll, handed: readonly HandedMessage[], position: LogPosition): void {
-    const records = this.parts.store.readAll(handed);
-    if (!(records instanceof Promise)) queueMicrotask(() => this.deliver(poll, handed, records, position));
-    else {
-      records.then(
-        (found) => this.deliver(poll, handed, found, position),
-        (caught: unknown) => poll.done(MqError.from(caught), undefined),
-      );
-    }
+    this.handOuts.load(poll.call.groupId, handed, position, (error, messages) => {
+      if (messages) this.deliver(poll, messages);
+      else poll.done(error, undefined);
+    });
   }
 
-  /** One record that can't be read must not keep its neighbours back; it will be tried again, then dead-lettered. */
-  private unreadable(message: HandedMessage, { reason }: MqError): void {
-    this.parts.log.error({ position: message.position, reason }, 'a stored message can not be read');
-  }
-
-  private deliver(
-    poll: WaitingPoll,
-    handed: readonly HandedMessage[],
-    records: readonly ReadMessage[],
-    position: LogPosition,
-  ): void {
-    const { brokerName, store } = this.parts;
-    const { groupId } = poll.call;
-    const messages: Delivered[] = [];
-    for (let i = 0; i < handed.length; i += 1) {
-      const message = handed[i];
-      const record = records[i];
-      if (!message || !record) continue;
-      if (record instanceof MqError) {
-        this.unreadable(message, record);
-        continue;
-      }
-      const receipt: Receipt = {
-        broker: brokerName,
-        groupId,
-        topicId: message.topicId,
-        queueId: message.queueId,
-        offset: message.offset,
-        leaseEpoch: store.epoch,
-        leasePosition: position,
-        generation: message.generation,
-        attempt: message.attempt,
-      };
-      messages.push({
-        receipt,
-        payload: record.payload,
-        storedMs: record.timestampMs,
-        originTopicId: record.originTopicId,
-      });
-    }
+  private deliver(poll: WaitingPoll, messages: readonly Delivered[]): void {
     if (!poll.over) {
       poll.over = true;
       poll.done(undefined, { messages });
@@ -341,8 +300,8 @@ export class Deliveries {
       messages.map(({ receipt }) => receipt),
       nowMs,
     );
-    if (record) store.append(record.kind, nowMs, record.payload);
-    this.changed(groupId, poll.call.topicId);
+    if (record) this.parts.store.append(record.kind, nowMs, record.payload);
+    this.changed(poll.call.groupId, poll.call.topicId);
   }
 
   /** The one asked for, else a different one each time. */

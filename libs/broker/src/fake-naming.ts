@@ -58,6 +58,7 @@ export class FakeNaming implements Naming {
       readQueues: draft.readQueues ?? 1,
       permission: draft.permission ?? 'readWrite',
       retentionMs: draft.retentionMs,
+      liteExpirationMs: draft.liteExpirationMs,
       typeFixed: true,
       layout: 1,
       createdMs: 0,

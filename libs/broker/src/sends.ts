@@ -1,5 +1,5 @@
 import type { Directory, Done, SendCall, SendResult } from '@cometmq/client';
-import { isInnerTopic, type LogPosition, type Topic } from '@cometmq/model';
+import { Envelope, isInnerTopic, MessageType, type LogPosition, type QueueId, type Topic } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { MessageStore, StoredMessage } from '@cometmq/store';
 
@@ -10,6 +10,11 @@ const none: readonly SentMessage[] = [];
 
 /** How long a call waits for metadata that another process has just made. */
 export const metadataWaitMs = 2_000;
+
+/** Where a lite topic's messages go; it is made by its first one. @throws MqError LITE_TOPIC_QUOTA_EXCEEDED */
+export interface LiteQueues {
+  queueFor(topic: Topic, liteTopic: string): QueueId;
+}
 
 /** Takes messages in: checks that the queue was well chosen and the client still waits, appends, answers at the commit. */
 export class Sends {
@@ -25,6 +30,7 @@ export class Sends {
     private readonly directory: Directory,
     private readonly clock: Clock,
     private readonly logClock: LogClock,
+    private readonly lite: LiteQueues,
   ) {}
 
   send(call: SendCall, done: Done<SendResult>): void {
@@ -87,9 +93,10 @@ export class Sends {
   private append(topic: Topic, call: SendCall, done: Done<SendResult>): void {
     try {
       this.check(topic, call);
+      const queueId = topic.type === MessageType.lite ? this.liteQueue(topic, call) : call.queueId;
       const appended = this.store.appendMessage({
         topicId: call.topicId,
-        queueId: call.queueId,
+        queueId,
         tagHash: call.tagHash,
         groupHash: call.groupHash,
         timestampMs: this.logClock.nowMs(),
@@ -104,6 +111,13 @@ export class Sends {
       this.refused += 1;
       done(MqError.from(caught), undefined);
     }
+  }
+
+  private liteQueue(topic: Topic, { envelope }: SendCall): QueueId {
+    const name = new Envelope(envelope).liteTopic;
+    if (name === undefined)
+      throw new MqError('MESSAGE_TYPE_CONFLICT', `topic "${topic.name}" takes lite messages only`);
+    return this.lite.queueFor(topic, name);
   }
 
   private check(topic: Topic, call: SendCall): void {

@@ -32,6 +32,18 @@ export const brokerSettings = {
     max: 1024 * GiB,
     why: 'With less than this free, new messages are refused; consumers go on in reserved space.',
   }),
+  liteTopicsMax: count({
+    default: 2_000_000,
+    min: 1,
+    max: 50_000_000,
+    why: 'Lite topics on one broker, of all LITE topics; some 170 bytes of memory each.',
+  }),
+  liteSubscriptionsMax: count({
+    default: 100_000,
+    min: 1,
+    max: 10_000_000,
+    why: 'Lite topics subscribed to by all clients together, as one broker knows them.',
+  }),
   pendingBytesMax: bytes({
     default: 0,
     min: 0,

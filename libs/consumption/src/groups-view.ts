@@ -29,6 +29,7 @@ import {
   decodeReset,
   encodeClientLeases,
   encodeGroupDeleted,
+  encodeHandOut,
   encodeLeased,
   encodeReset,
   type LeasedOffsets,
@@ -296,6 +297,22 @@ export class GroupsView {
     }
     if (sections.list.length === 0) return undefined;
     return { kind: RecordKind.changeInvisible, payload: encodeLeased(sections.list) };
+  }
+
+  /** Where the group begins in queues that it has never asked for. */
+  decideStarts(groupId: GroupId, starts: readonly QueuedMessage[]): DecidedRecord {
+    const none = new OffsetRuns();
+    const queues = starts.map(({ topicId, queueId, offset }) => ({
+      topicId,
+      queueId,
+      start: offset,
+      frontier: offset,
+      handed: none,
+      passed: none,
+      parked: none,
+    }));
+    const terms = { groupId, clientId: '', autoRenew: false, attemptId: '', visibleAtMs: 0, queues };
+    return { kind: RecordKind.handOut, payload: encodeHandOut(terms) };
   }
 
   /** The group goes on at `offset`; receipts from before have no effect any more. */

@@ -2,6 +2,7 @@ export * from './broker.js';
 export * from './dropped.js';
 export * from './envelope.js';
 export * from './filter.js';
+export * from './lite-home.js';
 export * from './lite-queues.js';
 export * from './message-type.js';
 export * from './names.js';

@@ -1,0 +1,191 @@
+import type { Directory, Done, LiteSyncCall, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { GroupsView } from '@cometmq/consumption';
+import { LiteSubscriptions, type LiteTopicsView } from '@cometmq/lite';
+import {
+  everything,
+  firstLiteQueue,
+  type GroupId,
+  type QueueId,
+  type Receipt,
+  type Topic,
+  type TopicId,
+} from '@cometmq/model';
+import { MqError, sleep, type Clock } from '@cometmq/shared';
+import type { MessageStore, Placed } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { ClientCommands } from '../client-commands.js';
+import { ColdMessages } from '../cold-messages.js';
+import type { DeadLetters } from '../dead-letters.js';
+import type { GroupFilters } from '../group-filters.js';
+import { HandOuts } from '../hand-outs.js';
+import type { LogClock } from '../log-clock.js';
+import type { MemberSessions } from '../member-sessions.js';
+import { metadataWaitMs } from '../sends.js';
+import { LiteDeliveries } from './lite-deliveries.js';
+import { LiteReadiness } from './lite-readiness.js';
+import { LiteStarts } from './lite-starts.js';
+import { LiteSync } from './lite-sync.js';
+import { LiteTopics } from './lite-topics.js';
+
+export interface LiteBrokerParts {
+  readonly view: LiteTopicsView;
+  readonly store: MessageStore;
+  readonly groups: GroupsView;
+  readonly directory: Directory;
+  readonly sessions: MemberSessions;
+  readonly commands: ClientCommands;
+  readonly deadLetters: DeadLetters;
+  readonly filters: GroupFilters;
+  readonly clock: Clock;
+  readonly logClock: LogClock;
+  readonly log: Logger;
+  readonly brokerName: string;
+  readonly pollsMax: number;
+  readonly limits: LiteBrokerLimits;
+}
+
+export interface LiteBrokerLimits {
+  /** Lite topics of all parents on this broker. */
+  readonly topicsMax: number;
+  /** Subscriptions of all clients on this broker. */
+  readonly subscriptionsMax: number;
+}
+
+/** A client that has not synchronised for so long has no lite subscriptions any more. */
+const silentMsMax = 180_000;
+
+/** All of a leader that has to do with lite topics, put together. */
+export class LiteBroker {
+  readonly topics: LiteTopics;
+  readonly subscriptions: LiteSubscriptions;
+  readonly sync: LiteSync;
+  readonly deliveries: LiteDeliveries;
+  private readonly readiness: LiteReadiness;
+
+  constructor(private readonly parts: LiteBrokerParts) {
+    const { view, store, groups, directory, clock, logClock, log, brokerName, commands } = parts;
+    const subscriptions = new LiteSubscriptions({ subscriptionsMax: parts.limits.subscriptionsMax, silentMsMax });
+    const readiness: LiteReadiness = new LiteReadiness({
+      view,
+      store,
+      groups,
+      directory,
+      subscriptions,
+      clock,
+      logClock,
+      wake: (groupId, clientId) => this.deliveries.wake(groupId, clientId),
+    });
+    const cold = new ColdMessages(store, log);
+    const starts = new LiteStarts({
+      store,
+      cold,
+      groups,
+      logClock,
+      onMoved: (groupId, topicId, queueId) => readiness.changed(groupId, topicId, queueId),
+      onTrouble: (caught) => log.error({ reason: MqError.from(caught).reason }, 'no start could be found'),
+    });
+    this.subscriptions = subscriptions;
+    this.readiness = readiness;
+    this.deliveries = new LiteDeliveries(
+      {
+        ...parts,
+        starts,
+        handOuts: new HandOuts(parts),
+        everything: parts.filters.matcher(everything),
+      },
+      readiness,
+    );
+    this.sync = new LiteSync({ brokerName, view, store, directory, subscriptions, starts, readiness, commands });
+    this.topics = new LiteTopics({
+      view,
+      store,
+      directory,
+      logClock,
+      topicsMax: parts.limits.topicsMax,
+      onCreated: (topicId, name, queueId) => this.sync.created(topicId, name, queueId),
+      onDeleting: (topicId, name) => this.sync.deleting(topicId, name),
+      breathe: () => sleep(clock, 0),
+    });
+    store.onArrival((topicId, queueId) => readiness.arrived(topicId, queueId));
+  }
+
+  receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
+    return this.deliveries.receive(call, done);
+  }
+
+  syncLite(call: LiteSyncCall, done: Done<void>): void {
+    const { directory, clock } = this.parts;
+    // Made a moment ago: our copy of the metadata is about to learn of it.
+    const known = () => {
+      const group = directory.groupById(call.groupId);
+      const topic = directory.topicById(call.topicId);
+      return group && topic && { group, topic };
+    };
+    const gone = new MqError('TOPIC_NOT_FOUND', 'the topic or the consumer group does not exist any more');
+    directory
+      .until(known, metadataWaitMs, 'unknown')
+      .catch(() => Promise.reject(gone))
+      .then(({ group, topic }) => this.sync.sync(call, group, topic, clock.monotonicMs()))
+      .then(
+        () => this.parts.store.whenCommitted(this.parts.store.appendEnd, (error) => done(error, undefined)),
+        (caught: unknown) => done(MqError.from(caught), undefined),
+      );
+  }
+
+  /** The messages of these receipts are done, or wait for another time, or were given back. */
+  changed(receipts: Iterable<Pick<Receipt, 'groupId' | 'topicId' | 'queueId'>>): void {
+    for (const { groupId, topicId, queueId } of receipts) {
+      if (queueId >= firstLiteQueue) this.readiness.changed(groupId, topicId, queueId);
+    }
+  }
+
+  /** After acknowledgements. */
+  acknowledged(receipts: readonly Receipt[]): void {
+    this.changed(receipts);
+    this.deliveries.acknowledged();
+  }
+
+  queueFor(topic: Topic, name: string): QueueId {
+    return this.topics.queueFor(topic, name);
+  }
+
+  /** Undefined: there was no such lite topic. */
+  delete(topicId: TopicId, name: string): Placed | undefined {
+    return this.topics.delete(topicId, name);
+  }
+
+  clientGone(groupId: GroupId, clientId: string): void {
+    this.subscriptions.drop(groupId, clientId);
+    this.deliveries.clientGone(groupId, clientId);
+  }
+
+  groupChanged(groupId: GroupId): void {
+    this.deliveries.wake(groupId, undefined); // It may have been paused.
+  }
+
+  groupDeleted(groupId: GroupId): void {
+    this.subscriptions.dropGroup(groupId);
+    this.readiness.dropGroup(groupId);
+  }
+
+  /** Drops who has been silent. */
+  sweep(): void {
+    this.subscriptions.sweep(this.parts.clock.monotonicMs());
+  }
+
+  /** Starts to delete idle lite topics. */
+  expireIdle(): void {
+    this.topics.sweep().catch((caught: unknown) => {
+      this.parts.log.error(
+        { reason: MqError.from(caught).reason },
+        'idle lite topics could not be deleted; trying again later',
+      );
+    });
+  }
+
+  stop(): void {
+    this.deliveries.stop();
+    this.readiness.stop();
+  }
+}

@@ -1,0 +1,283 @@
+import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { GroupsView, Matcher, OrderlyRequest, PopDecision, PopQueue } from '@cometmq/consumption';
+import { isPaused, retryDelayMs, type ConsumerGroup, type GroupId, type QueueId, type Topic } from '@cometmq/model';
+import { MqError, type Clock } from '@cometmq/shared';
+import type { MessageStore, Placed } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { DeadLetters } from '../dead-letters.js';
+import type { HandOuts } from '../hand-outs.js';
+import type { LogClock } from '../log-clock.js';
+import type { MemberSessions } from '../member-sessions.js';
+import { LitePolls, type LitePoll } from './lite-polls.js';
+import type { LiteReadiness } from './lite-readiness.js';
+import type { LiteStarts } from './lite-starts.js';
+
+export interface LiteDeliveriesParts {
+  readonly store: MessageStore;
+  readonly groups: GroupsView;
+  readonly directory: Directory;
+  readonly sessions: MemberSessions;
+  readonly deadLetters: DeadLetters;
+  readonly starts: LiteStarts;
+  readonly handOuts: HandOuts;
+  /** Lite consumers take all of what they subscribe to. */
+  readonly everything: Matcher;
+  readonly clock: Clock;
+  readonly logClock: LogClock;
+  readonly log: Logger;
+  readonly pollsMax: number;
+}
+
+/** Messages that one decision looks at, at most. */
+const scanMax = 4_096;
+/** When to look whether a dead letter has been moved. */
+const movedMs = 20;
+
+/**
+ * Hands out messages of lite topics. A poll gets what any of the client's lite topics has, several in one answer, each in
+ * its order: of one lite topic a group has one batch in flight. What was handed out is in the log, and committed, before
+ * the poll is answered: else a crash could forget who holds a lite topic.
+ */
+export class LiteDeliveries {
+  private readonly polls: LitePolls;
+  private readonly orderly = new WeakMap<ConsumerGroup, OrderlyRequest>();
+  /** The last attempt of each client that was given something: an answer may be lost. By group and client. */
+  private readonly attempts = new Map<string, { readonly id: string; readonly queues: readonly QueueId[] }>();
+  private readonly woken = new Map<GroupId, Set<string> | 'all'>();
+  private readonly throttled = new Set<GroupId>();
+  private stopping = false;
+
+  constructor(
+    private readonly parts: LiteDeliveriesParts,
+    private readonly readiness: LiteReadiness,
+  ) {
+    this.polls = new LitePolls(parts.pollsMax);
+  }
+
+  get waiting(): number {
+    return this.polls.count;
+  }
+
+  receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
+    const poll: LitePoll = { call, done, timer: undefined, over: false };
+    this.begin(poll);
+    return () => {
+      poll.over = true;
+      this.polls.remove(poll);
+    };
+  }
+
+  /** There may be something for a client, or for any member of a group: its polls try again, in a moment. */
+  wake(groupId: GroupId, clientId: string | undefined): void {
+    if (this.woken.size === 0) queueMicrotask(() => this.serveWoken());
+    const clients = this.woken.get(groupId);
+    if (clients === 'all') return;
+    if (clientId === undefined) this.woken.set(groupId, 'all');
+    else if (clients) clients.add(clientId);
+    else this.woken.set(groupId, new Set([clientId]));
+  }
+
+  /** After acknowledgements: groups that had too much in flight may go on. */
+  acknowledged(): void {
+    if (this.throttled.size === 0) return;
+    for (const groupId of this.throttled) this.wake(groupId, undefined);
+    this.throttled.clear();
+  }
+
+  /** Every poll that waits is answered with nothing. */
+  stop(): void {
+    this.stopping = true;
+    for (const poll of this.polls.all()) this.finish(poll, undefined);
+  }
+
+  clientGone(groupId: GroupId, clientId: string): void {
+    this.attempts.delete(attemptKey(groupId, clientId));
+  }
+
+  private begin(poll: LitePoll): void {
+    const { call } = poll;
+    try {
+      const { sessions, clock } = this.parts;
+      sessions.polled(call.groupId, call.clientId, call.topicId, call.filter, clock.monotonicMs());
+      if (this.pop(poll)) return;
+      if (call.waitMs <= 0 || this.stopping) {
+        this.finish(poll, undefined);
+        return;
+      }
+      this.polls.add(poll);
+      poll.timer = clock.after(call.waitMs, () => this.finish(poll, undefined));
+    } catch (caught) {
+      this.finish(poll, MqError.from(caught));
+    }
+  }
+
+  /** Answers a poll without messages. Not from inside `receive`. */
+  private finish(poll: LitePoll, error: MqError | undefined): void {
+    this.polls.remove(poll);
+    if (poll.over) return;
+    poll.over = true;
+    queueMicrotask(() => poll.done(error, error ? undefined : { messages: [] }));
+  }
+
+  private serveWoken(): void {
+    const woken = [...this.woken];
+    this.woken.clear();
+    for (const [groupId, clients] of woken) {
+      if (clients === 'all') {
+        for (const poll of this.polls.ofGroup(groupId)) if (!poll.over && !this.pop(poll)) break;
+        continue;
+      }
+      for (const clientId of clients) {
+        for (const poll of this.polls.of(groupId, clientId)) if (!poll.over && !this.pop(poll)) break;
+      }
+    }
+  }
+
+  /** True: the poll is being answered. */
+  private pop(poll: LitePoll): boolean {
+    const { call } = poll;
+    const { directory, clock, logClock, deadLetters } = this.parts;
+    const group = directory.groupById(call.groupId);
+    const topic = directory.topicById(call.topicId);
+    if (!group || !topic || isPaused(group, clock.wallMs())) return false;
+    if (topic.permission === 'none' || topic.permission === 'write') return false;
+    let looked = this.again(call, this.readiness.queuesFor(group, topic.id, call.clientId, call.messagesMax));
+    for (;;) {
+      const queues = this.popQueues(group, topic, looked);
+      const nowMs = logClock.nowMs();
+      const decision = queues.length === 0 ? undefined : this.decide(call, group, queues, nowMs);
+      if (decision && decision.deadLetters.length > 0) {
+        deadLetters.move(group, decision.deadLetters);
+        for (const { queueId } of decision.deadLetters) this.readiness.lookAt(group.id, queueId, nowMs + movedMs);
+      }
+      if (decision?.throttled) this.throttled.add(group.id);
+      const placed = decision && this.write(decision, nowMs);
+      if (decision?.record && !placed) return false;
+      this.readiness.looked(group, call.topicId, call.clientId, looked);
+      if (decision && placed && decision.handed.length > 0) {
+        this.remember(call, decision);
+        this.answer(poll, decision, placed);
+        return true;
+      }
+      if (decision?.needs) {
+        this.load(call, decision);
+        return false;
+      }
+      // Those that had nothing have left the ready set: on with the next ones, as long as there are.
+      const next = this.readiness.queuesFor(group, topic.id, call.clientId, call.messagesMax);
+      if (next.length === 0 || looked.includes(next[0] as QueueId)) return false;
+      looked = next;
+    }
+  }
+
+  /** With those first whose messages were the answer to the same attempt, which then was lost. */
+  private again(call: ReceiveCall, ready: readonly QueueId[]): readonly QueueId[] {
+    if (call.attemptId === undefined) return ready;
+    const last = this.attempts.get(attemptKey(call.groupId, call.clientId));
+    // After a change of leader nobody knows what was answered last: it is among what the client holds.
+    const held = last
+      ? last.id === call.attemptId
+        ? last.queues
+        : []
+      : this.parts.groups.heldBy(call.groupId, call.clientId).map(({ queueId }) => queueId);
+    return held.length === 0 ? ready : [...new Set([...held, ...ready])];
+  }
+
+  private popQueues(group: ConsumerGroup, topic: Topic, looked: readonly QueueId[]): PopQueue[] {
+    const queues: PopQueue[] = [];
+    for (const queueId of looked) {
+      const source = this.parts.starts.source(topic.id, queueId);
+      const start = this.parts.starts.startOf(group, topic.id, queueId);
+      if (start !== undefined) queues.push({ topicId: topic.id, queueId, start, source });
+    }
+    return queues;
+  }
+
+  private decide(call: ReceiveCall, group: ConsumerGroup, queues: readonly PopQueue[], nowMs: number): PopDecision {
+    return this.parts.groups.decidePop({
+      groupId: group.id,
+      clientId: call.clientId,
+      autoRenew: call.autoRenew,
+      attemptId: call.attemptId,
+      orderly: this.orderlyOf(group),
+      nowMs,
+      visibleAtMs: nowMs + call.invisibleMs,
+      messagesMax: call.messagesMax,
+      bytesMax: call.bytesMax,
+      attemptsMax: group.attemptsMax,
+      filter: this.parts.everything,
+      groupFilters: [this.parts.everything],
+      scanMax,
+      queues,
+    });
+  }
+
+  private orderlyOf(group: ConsumerGroup): OrderlyRequest {
+    let request = this.orderly.get(group);
+    if (!request) {
+      request = { backoffMs: (attempt) => retryDelayMs(group.retryPolicy, attempt) };
+      this.orderly.set(group, request);
+    }
+    return request;
+  }
+
+  private write({ record }: PopDecision, nowMs: number): Placed | undefined {
+    if (!record) return undefined;
+    try {
+      return this.parts.store.append(record.kind, nowMs, record.payload);
+    } catch (caught) {
+      // The log is behind or full. The poll waits on; nothing was handed out.
+      this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a hand-out had to wait');
+      return undefined;
+    }
+  }
+
+  private remember({ groupId, clientId, attemptId }: ReceiveCall, { handed }: PopDecision): void {
+    const key = attemptKey(groupId, clientId);
+    if (attemptId === undefined) this.attempts.delete(key);
+    else this.attempts.set(key, { id: attemptId, queues: [...new Set(handed.map(({ queueId }) => queueId))] });
+  }
+
+  private answer(poll: LitePoll, { handed }: PopDecision, { position, end }: Placed): void {
+    this.polls.remove(poll);
+    const { groupId } = poll.call;
+    this.parts.store.whenCommitted(end, (error) => {
+      if (error) this.finish(poll, error);
+      else {
+        this.parts.handOuts.load(groupId, handed, position, (unread, messages) => {
+          if (messages) this.deliver(poll, messages);
+          else this.finish(poll, unread);
+        });
+      }
+    });
+  }
+
+  private deliver(poll: LitePoll, messages: readonly Delivered[]): void {
+    if (!poll.over) {
+      poll.over = true;
+      poll.done(undefined, { messages });
+      return;
+    }
+    // Nobody waits any more: as if it had not been.
+    const { groups, store, logClock } = this.parts;
+    const nowMs = logClock.nowMs();
+    const receipts = messages.map(({ receipt }) => receipt);
+    const { record } = groups.decideHandBack(receipts, nowMs);
+    if (record) store.append(record.kind, nowMs, record.payload);
+    for (const { groupId, topicId, queueId } of receipts) this.readiness.changed(groupId, topicId, queueId);
+  }
+
+  /** Index entries that lie on disk are fetched; then the client's polls try again. */
+  private load({ groupId, clientId }: ReceiveCall, { needs }: PopDecision): void {
+    if (!needs) return;
+    Promise.resolve(this.parts.store.scan(needs.topicId, needs.queueId, needs.from, 1)).then(
+      () => this.wake(groupId, clientId),
+      (caught: unknown) => this.parts.log.error({ reason: MqError.from(caught).reason }, 'an index can not be read'),
+    );
+  }
+}
+
+function attemptKey(groupId: GroupId, clientId: string): string {
+  return `${groupId}/${clientId}`;
+}

@@ -1,0 +1,130 @@
+import type { LiteStart } from '@cometmq/client';
+import type { GroupsView, QueueSource } from '@cometmq/consumption';
+import {
+  queueOffset,
+  type ConsumerGroup,
+  type GroupId,
+  type QueueId,
+  type QueueOffset,
+  type TopicId,
+} from '@cometmq/model';
+import type { MessageStore } from '@cometmq/store';
+
+import type { ColdMessages } from '../cold-messages.js';
+import type { LogClock } from '../log-clock.js';
+import { StoreSource } from '../store-source.js';
+
+export interface LiteStartsParts {
+  readonly store: MessageStore;
+  readonly cold: ColdMessages;
+  readonly groups: GroupsView;
+  readonly logClock: LogClock;
+  /** The group may have something to read in the queue now. */
+  readonly onMoved: (groupId: GroupId, topicId: TopicId, queueId: QueueId) => void;
+  readonly onTrouble: (caught: unknown) => void;
+}
+
+/**
+ * Where a group begins in a lite topic. A subscriber gets what comes after its subscription, unless it says otherwise;
+ * what was decided is recorded at once, so that it holds however late the first poll comes and whoever leads then.
+ */
+export class LiteStarts {
+  private readonly searching = new Set<string>();
+
+  constructor(private readonly parts: LiteStartsParts) {}
+
+  source(topicId: TopicId, queueId: QueueId): QueueSource {
+    return new StoreSource(this.parts.store, this.parts.cold, topicId, queueId);
+  }
+
+  /** The group begins in a lite topic that was just made, or that nothing says otherwise about. */
+  begin(groupId: GroupId, topicId: TopicId, queueId: QueueId, offset: QueueOffset): void {
+    this.beginAll(groupId, topicId, [{ queueId, offset }]);
+  }
+
+  /** One record for all. Those in which the group has begun before are left alone. */
+  beginAll(
+    groupId: GroupId,
+    topicId: TopicId,
+    queues: readonly { readonly queueId: QueueId; readonly offset: QueueOffset }[],
+  ): void {
+    const { groups, store, logClock } = this.parts;
+    const fresh = queues.filter(({ queueId }) => !groups.figures(groupId, topicId, queueId));
+    if (fresh.length === 0) return;
+    const starts = fresh.map(({ queueId, offset }) => ({ topicId, queueId, offset }));
+    const record = groups.decideStarts(groupId, starts);
+    store.append(record.kind, logClock.nowMs(), record.payload);
+  }
+
+  /**
+   * For a poll: where a group begins that has not begun in the queue. Only wildcard groups get there, as a subscription
+   * is recorded: they begin as any other group does. Undefined: it is being looked up.
+   */
+  startOf(group: ConsumerGroup, topicId: TopicId, queueId: QueueId): QueueOffset | undefined {
+    const { store, groups } = this.parts;
+    const { first, committed, everExpired } = store.bounds(topicId, queueId);
+    switch (group.start.at) {
+      case 'first':
+        return first;
+      case 'end':
+        return group.lite?.wildcard ? committed : first;
+      case 'auto':
+        return everExpired && group.lite?.wildcard ? committed : first;
+      case 'time':
+        if (groups.figures(group.id, topicId, queueId)) return first; // It has begun already.
+        this.find(group.id, topicId, queueId, group.start.timeMs);
+        return undefined;
+    }
+  }
+
+  /** A subscription says where to begin, or to go on. A promise: it has to be looked up. */
+  moveTo(groupId: GroupId, topicId: TopicId, queueId: QueueId, start: LiteStart): Promise<void> | undefined {
+    const { store, groups } = this.parts;
+    const { first, committed } = store.bounds(topicId, queueId);
+    const figures = groups.figures(groupId, topicId, queueId);
+    switch (start.at) {
+      case 'last':
+        if (!figures) this.begin(groupId, topicId, queueId, committed);
+        return undefined;
+      case 'first':
+        this.set(groupId, topicId, queueId, first);
+        return undefined;
+      case 'end':
+        this.set(groupId, topicId, queueId, committed);
+        return undefined;
+      case 'offset':
+        this.set(groupId, topicId, queueId, Math.min(Math.max(start.value, first), committed));
+        return undefined;
+      case 'tail':
+        // Who has not begun would begin at the end: so these are the last n messages then.
+        this.set(groupId, topicId, queueId, Math.max((figures?.committed ?? committed) - start.value, first));
+        return undefined;
+      case 'time':
+        return this.search(groupId, topicId, queueId, start.value);
+    }
+  }
+
+  private set(groupId: GroupId, topicId: TopicId, queueId: QueueId, offset: number): void {
+    const { store, groups, logClock, onMoved } = this.parts;
+    if (!groups.figures(groupId, topicId, queueId)) this.begin(groupId, topicId, queueId, queueOffset(offset));
+    else {
+      const record = groups.decideReset(groupId, topicId, queueId, queueOffset(offset));
+      store.append(record.kind, logClock.nowMs(), record.payload);
+    }
+    onMoved(groupId, topicId, queueId);
+  }
+
+  private async search(groupId: GroupId, topicId: TopicId, queueId: QueueId, timeMs: number): Promise<void> {
+    this.set(groupId, topicId, queueId, await this.parts.store.offsetAtTime(topicId, queueId, timeMs));
+  }
+
+  /** For a poll that found no start: once at a time. */
+  private find(groupId: GroupId, topicId: TopicId, queueId: QueueId, timeMs: number): void {
+    const key = `${groupId}/${topicId}/${queueId}`;
+    if (this.searching.has(key)) return;
+    this.searching.add(key);
+    this.search(groupId, topicId, queueId, timeMs)
+      .catch(this.parts.onTrouble)
+      .finally(() => this.searching.delete(key));
+  }
+}

@@ -1,0 +1,100 @@
+import type { Directory, LiteSyncCall } from '@cometmq/client';
+import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
+import { liteHome, type ConsumerGroup, type GroupId, type QueueId, type Topic, type TopicId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import type { MessageStore } from '@cometmq/store';
+
+import type { ClientCommands } from '../client-commands.js';
+import type { LiteReadiness } from './lite-readiness.js';
+import type { LiteStarts } from './lite-starts.js';
+
+export interface LiteSyncParts {
+  readonly brokerName: string;
+  readonly view: LiteTopicsView;
+  readonly store: MessageStore;
+  readonly directory: Directory;
+  readonly subscriptions: LiteSubscriptions;
+  readonly starts: LiteStarts;
+  readonly readiness: LiteReadiness;
+  readonly commands: ClientCommands;
+}
+
+/** Takes in what clients subscribe to, says where their group begins there, and tells those who lost a lite topic. */
+export class LiteSync {
+  /** Clients told to forget a lite topic. A plain number for metrics. */
+  notified = 0;
+
+  constructor(private readonly parts: LiteSyncParts) {}
+
+  /** @throws MqError ILLEGAL_CONSUMER_GROUP, ILLEGAL_TOPIC, BAD_REQUEST, LITE_SUBSCRIPTION_QUOTA_EXCEEDED */
+  async sync(call: LiteSyncCall, group: ConsumerGroup, topic: Topic, nowMs: number): Promise<void> {
+    const { lite } = group;
+    if (!lite) throw new MqError('ILLEGAL_CONSUMER_GROUP', `consumer group "${group.name}" is bound to no LITE topic`);
+    if (lite.topic !== topic.name) {
+      throw new MqError(
+        'ILLEGAL_TOPIC',
+        `consumer group "${group.name}" is bound to "${lite.topic}", not "${topic.name}"`,
+      );
+    }
+    const adds = call.action === 'add' || call.action === 'setAll';
+    if (lite.wildcard && call.action === 'add') {
+      throw new MqError('BAD_REQUEST', `consumer group "${group.name}" gets all lite topics; none can be added`);
+    }
+    const { exclusive, clientQuota, eventsMax } = lite;
+    const { clientId, action } = call;
+    const liteTopics = lite.wildcard && adds ? [] : call.liteTopics;
+    const synced = this.parts.subscriptions.sync(
+      { clientId, groupId: group.id, topicId: topic.id, action, liteTopics, exclusive, clientQuota, eventsMax },
+      nowMs,
+    );
+    for (const { client, name } of synced.evicted) {
+      this.tell(client.clientId, topic.id, name);
+      if (lite.resetOnEviction) this.startAnew(group.id, topic.id, name);
+    }
+    for (const name of synced.refused) this.tell(clientId, topic.id, name);
+    if (lite.resetOnUnsubscribe) for (const name of synced.removed) this.startAnew(group.id, topic.id, name);
+    await this.begin(call, group.id, topic.id, synced.added);
+  }
+
+  /** The lite topic is about to go: its subscribers are told, and have it no more. */
+  deleting(topicId: TopicId, name: string): void {
+    for (const groupId of [...this.parts.subscriptions.groupsOn(topicId)]) {
+      for (const { clientId } of this.parts.subscriptions.dropName(groupId, name)) this.tell(clientId, topicId, name);
+    }
+  }
+
+  /** A lite topic was just made: those who wait for it get it from its first message on. */
+  created(topicId: TopicId, name: string, queueId: QueueId): void {
+    const { readiness, starts, store } = this.parts;
+    for (const groupId of [...readiness.readersOf(topicId)]) {
+      if (readiness.reads(groupId, name)) starts.begin(groupId, topicId, queueId, store.bounds(topicId, queueId).next);
+    }
+  }
+
+  private async begin(call: LiteSyncCall, groupId: GroupId, topicId: TopicId, names: readonly string[]): Promise<void> {
+    const { view, store, starts, readiness } = this.parts;
+    const atEnd: { queueId: QueueId; offset: ReturnType<MessageStore['bounds']>['committed'] }[] = [];
+    for (const name of names) {
+      const queueId = view.find(topicId, name);
+      if (queueId === undefined) continue; // Its first message makes it.
+      if (call.start && call.start.at !== 'last') await starts.moveTo(groupId, topicId, queueId, call.start);
+      else atEnd.push({ queueId, offset: store.bounds(topicId, queueId).committed });
+    }
+    starts.beginAll(groupId, topicId, atEnd);
+    for (const name of names) readiness.subscribed(groupId, topicId, call.clientId, name);
+  }
+
+  private startAnew(groupId: GroupId, topicId: TopicId, name: string): void {
+    const queueId = this.parts.view.find(topicId, name);
+    if (queueId !== undefined) void this.parts.starts.moveTo(groupId, topicId, queueId, { at: 'first' });
+  }
+
+  /** Every leader hears of every subscription; the one at home speaks. */
+  private tell(clientId: string, topicId: TopicId, liteTopic: string): void {
+    const { view, directory, brokerName, commands } = this.parts;
+    const sets = [...directory.brokerSets()].map(({ name }) => name);
+    const isHome = (liteHome(liteTopic, sets) ?? brokerName) === brokerName;
+    if (!isHome && view.find(topicId, liteTopic) === undefined) return;
+    if (commands.tell({ clientId, kind: 'unsubscribeLite', topicId, liteTopic })) this.notified += 1;
+  }
+}

@@ -1,0 +1,384 @@
+import type { ClientCommand, Delivered, LiteStart, LiteSyncCall, ReceiveCall } from '@cometmq/client';
+import { someTraits } from '@cometmq/client/testing';
+import { Envelope, firstLiteQueue, MessageType, type LiteGroup } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { BrokerWorld, ids, settle } from '../broker-world.js';
+
+const minute = 60_000;
+
+class LiteWorld extends BrokerWorld {
+  readonly told: ClientCommand[] = [];
+
+  async begin(lite: Partial<LiteGroup> = {}, liteExpirationMs?: number, attemptsMax = 17): Promise<this> {
+    await this.start();
+    this.topic = await this.naming.createTopic({ name: 'sessions', type: MessageType.lite, liteExpirationMs });
+    this.group = await this.naming.createGroup({ name: 'agents', lite: { topic: 'sessions', ...lite }, attemptsMax });
+    this.listen();
+    return this;
+  }
+
+  listen(): void {
+    this.broker.onCommand('p', (command) => this.told.push(command));
+    this.hear('c1', 'c2', 'c3');
+  }
+
+  hear(...clients: string[]): void {
+    const sessions = clients.map((clientId) => ({
+      ...someTraits,
+      streaming: true,
+      clientId,
+      groupId: this.group.id,
+      subscriptions: [],
+    }));
+    this.broker.reportSessions({ proxyId: 'p', sessions, producers: [] });
+  }
+
+  sendTo(liteTopic: string, ...names: string[]): Promise<number[]> {
+    return Promise.all(names.map((id) => this.sendAs(id, { liteTopic: Buffer.from(liteTopic) })));
+  }
+
+  sync(clientId: string, action: LiteSyncCall['action'], liteTopics: string[], start?: LiteStart): Promise<void> {
+    const call = { clientId, groupId: this.group.id, topicId: this.topic.id, action, liteTopics, start };
+    return settle((done) => this.broker.syncLite(call, done));
+  }
+
+  subscribe(clientId: string, ...liteTopics: string[]): Promise<void> {
+    return this.sync(clientId, 'add', liteTopics);
+  }
+
+  async pollIds(given: Partial<ReceiveCall> = {}): Promise<string[]> {
+    return ids(await this.poll(given));
+  }
+
+  async ackAll(messages: readonly Delivered[]): Promise<void> {
+    await Promise.all(messages.map(({ receipt }) => this.ack(receipt)));
+  }
+
+  forgotten(): string[] {
+    return this.told
+      .splice(0)
+      .map((command) => `${command.clientId} ${'liteTopic' in command ? command.liteTopic : '?'}`);
+  }
+}
+
+async function code(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'OK',
+    (caught: unknown) => `${MqError.from(caught).code}: ${MqError.from(caught).reason}`,
+  );
+}
+
+describe('lite topics', () => {
+  it('deliver to their subscribers, several in one answer, each in its order', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a', 'b');
+    await world.sendTo('a', 'a1', 'a2');
+    await world.sendTo('b', 'b1');
+    await world.sendTo('other', 'x');
+    const messages = await world.poll();
+    expect(ids(messages)).toEqual(['a1', 'a2', 'b1']);
+    expect(messages.map(({ payload }) => new Envelope(payload).liteTopic)).toEqual(['a', 'a', 'b']);
+    expect(messages.every(({ receipt }) => receipt.queueId >= firstLiteQueue)).toBe(true);
+    expect(await world.pollIds()).toEqual([]);
+    await world.broker.stop();
+  });
+
+  it('are blocked while a batch is in flight, and go on when it is acknowledged', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a', 'b');
+    await world.sendTo('a', 'a1', 'a2', 'a3');
+    const first = await world.poll({ messagesMax: 2 });
+    expect(ids(first)).toEqual(['a1', 'a2']);
+    await world.sendTo('b', 'b1');
+    expect(await world.pollIds()).toEqual(['b1']);
+    const waiting = world.poll({ waitMs: 20_000 });
+    await world.ack(first[1]!.receipt);
+    expect(world.broker.waitingPolls).toBe(1);
+    await world.ack(first[0]!.receipt);
+    expect(ids(await waiting)).toEqual(['a3']);
+    await world.broker.stop();
+  });
+
+  it('deliver again in place when the lease ends, and wake whoever waits', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'a1', 'a2');
+    const first = await world.poll();
+    await world.ack(first[1]!.receipt);
+    const waiting = world.poll({ waitMs: 20_000 });
+    world.clock.advance(10_100);
+    const again = await waiting;
+    expect(again.map(({ receipt }) => [receipt.offset, receipt.attempt])).toEqual([[0, 2]]);
+    await world.broker.stop();
+  });
+
+  it('wake only the polls of their subscribers', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    await world.subscribe('c2', 'b');
+    const one = world.poll({ clientId: 'c1', waitMs: 20_000 });
+    const two = world.poll({ clientId: 'c2', waitMs: 20_000 });
+    await world.sendTo('b', 'b1');
+    expect(ids(await two)).toEqual(['b1']);
+    expect(world.broker.waitingPolls).toBe(1);
+    await world.sendTo('a', 'a1');
+    expect(ids(await one)).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
+  it('give a new subscriber what comes after its subscription, also if they are made later', async () => {
+    const world = await new LiteWorld().begin();
+    await world.sendTo('old', 'before');
+    await world.subscribe('c1', 'old', 'new');
+    await world.sendTo('old', 'after');
+    await world.sendTo('new', 'first');
+    expect((await world.pollIds()).sort()).toEqual(['after', 'first']);
+    await world.broker.stop();
+  });
+
+  it('lose nothing when the broker starts again before the first poll', async () => {
+    const world = await new LiteWorld().begin();
+    await world.sendTo('old', 'before');
+    await world.subscribe('c1', 'old', 'new');
+    await world.sendTo('old', 'after');
+    await world.sendTo('new', 'first');
+    await world.restart();
+    expect(await world.pollIds()).toEqual([]); // Subscriptions are the clients' to repeat.
+    await world.sync('c1', 'setAll', ['old', 'new']);
+    const found = await world.poll();
+    expect(ids(found).sort()).toEqual(['after', 'first']);
+    await world.restart();
+    await world.sync('c1', 'setAll', ['old', 'new']);
+    expect(await world.pollIds()).toEqual([]); // Who holds them is in the log.
+    await world.ackAll(found);
+    world.clock.advance(20_000);
+    expect(await world.pollIds()).toEqual([]);
+    await world.broker.stop();
+  });
+
+  it.each<[LiteStart, string[], string[]]>([
+    [{ at: 'last' }, ['4', '5'], []],
+    [{ at: 'first' }, ['1', '2', '3', '4', '5'], ['1', '2', '3', '4', '5']],
+    [{ at: 'end' }, [], []],
+    [{ at: 'offset', value: 1 }, ['2', '3', '4', '5'], ['2', '3', '4', '5']],
+    [{ at: 'tail', value: 2 }, ['2', '3', '4', '5'], ['4', '5']],
+    [{ at: 'time', value: 1_000 }, ['1', '2', '3', '4', '5'], ['1', '2', '3', '4', '5']],
+  ])(
+    'begin where %j says: where a group has got to is 3, where it has not begun is the end',
+    async (start, begun, fresh) => {
+      const world = await new LiteWorld().begin();
+      await world.subscribe('c1', 'a');
+      await world.sendTo('a', '1', '2', '3');
+      await world.ackAll(await world.poll({ clientId: 'c1' }));
+      await world.sendTo('a', '4', '5');
+      await world.sync('c1', 'removeAll', []);
+      await world.sync('c2', 'add', ['a'], start);
+      expect(ids(await world.poll({ clientId: 'c2', waitMs: begun.length > 0 ? 1_000 : 0 }))).toEqual(begun);
+      await world.sync('c2', 'add', ['a'], start); // Again, by another way: nothing happens.
+      expect(await world.pollIds({ clientId: 'c2' })).toEqual([]);
+      world.group = await world.naming.createGroup({ name: 'others', lite: { topic: 'sessions' } });
+      await world.sync('c3', 'add', ['a'], start);
+      expect(ids(await world.poll({ clientId: 'c3', waitMs: fresh.length > 0 ? 1_000 : 0 }))).toEqual(fresh);
+      await world.broker.stop();
+    },
+  );
+
+  it('are taken over by the newest subscriber of an exclusive group, and the older one is told', async () => {
+    const world = await new LiteWorld().begin({ exclusive: true });
+    await world.subscribe('c1', 'a', 'b');
+    await world.subscribe('c2', 'a');
+    expect(world.forgotten()).toEqual(['c1 a']);
+    await world.sendTo('a', 'a1');
+    expect(await world.pollIds({ clientId: 'c1' })).toEqual([]);
+    await world.sync('c1', 'setAll', ['a', 'b']); // It has not heard yet.
+    expect(world.forgotten()).toEqual(['c1 a']);
+    expect(await world.pollIds({ clientId: 'c1' })).toEqual([]);
+    expect(await world.pollIds({ clientId: 'c2' })).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
+  it('begin anew after an eviction or an unsubscription where the group says so', async () => {
+    const world = await new LiteWorld().begin({ exclusive: true, resetOnEviction: true, resetOnUnsubscribe: true });
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'a1');
+    await world.ackAll(await world.poll({ clientId: 'c1' }));
+    await world.subscribe('c2', 'a');
+    const again = await world.poll({ clientId: 'c2' });
+    expect(ids(again)).toEqual(['a1']);
+    await world.ackAll(again);
+    await world.sync('c2', 'remove', ['a']);
+    await world.subscribe('c3', 'a');
+    expect(await world.pollIds({ clientId: 'c3' })).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
+  it('all go to a wildcard group, those from before too', async () => {
+    const world = await new LiteWorld().begin({ wildcard: true });
+    for (let i = 0; i < 50; i += 1) await world.sendTo(`t${i}`, `m${i}`);
+    const found = [...(await world.poll()), ...(await world.poll({ clientId: 'c2' }))];
+    expect(ids(found).sort()).toEqual(Array.from({ length: 50 }, (_, i) => `m${i}`).sort());
+    await world.ackAll(found);
+    const waiting = world.poll({ clientId: 'c3', waitMs: 20_000 });
+    await world.sendTo('new', 'first');
+    expect(ids(await waiting)).toEqual(['first']);
+    expect(await code(world.subscribe('c1', 'a'))).toMatch(/^BAD_REQUEST/);
+    expect(await code(world.sync('c1', 'setAll', []))).toBe('OK');
+    await world.broker.stop();
+  });
+
+  it('pause when a client suspends them, and that is no failed delivery', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a', 'b');
+    await world.sendTo('a', 'a1');
+    const [message] = await world.poll();
+    await settle((done) =>
+      world.broker.changeInvisible({ receipt: message!.receipt, invisibleMs: 30_000, suspend: true }, done),
+    );
+    await world.sendTo('a', 'a2');
+    await world.sendTo('b', 'b1');
+    const other = await world.poll();
+    expect(ids(other)).toEqual(['b1']);
+    await world.ackAll(other);
+    const waiting = world.poll({ waitMs: 60_000 });
+    world.clock.advance(29_000);
+    expect(world.broker.waitingPolls).toBe(1);
+    world.clock.advance(1_100);
+    const again = await waiting;
+    expect(again.map(({ receipt }) => [receipt.offset, receipt.attempt])).toEqual([
+      [0, 1],
+      [1, 1],
+    ]);
+    await world.broker.stop();
+  });
+
+  it('answer a repeated attempt with the same messages as the same delivery', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a', 'b');
+    await world.sendTo('a', 'a1', 'a2');
+    const first = await world.poll({ attemptId: 'x' });
+    await world.sendTo('b', 'b1');
+    const repeated = await world.poll({ attemptId: 'x' });
+    expect(ids(repeated)).toEqual(['a1', 'a2']);
+    expect(repeated.map(({ receipt }) => receipt.attempt)).toEqual([1, 1]);
+    await world.ackAll(repeated);
+    expect(ids(first)).toEqual(ids(repeated));
+    expect(await world.pollIds({ attemptId: 'y' })).toEqual(['b1']);
+    await world.restart();
+    await world.sync('c1', 'setAll', ['a', 'b']);
+    expect(await world.pollIds({ attemptId: 'y' })).toEqual(['b1']);
+    await world.broker.stop();
+  });
+
+  it('put a message that failed too often aside, and go on', async () => {
+    const world = await new LiteWorld().begin({}, undefined, 2);
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'bad', 'good');
+    for (const attempt of [1, 2]) {
+      const [bad] = await world.poll({ messagesMax: 1 });
+      expect([ids([bad!]), bad!.receipt.attempt]).toEqual([['bad'], attempt]);
+      world.clock.advance(10_100);
+    }
+    const waiting = world.poll({ waitMs: 20_000 });
+    await until(
+      () => world.clock.advance(20),
+      () => world.broker.waitingPolls === 0,
+    );
+    expect(ids(await waiting)).toEqual(['good']);
+    await world.broker.stop();
+  });
+
+  it('release what a client held when it goes', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    await world.subscribe('c2', 'a');
+    await world.sendTo('a', 'a1');
+    await world.poll({ clientId: 'c1' });
+    const waiting = world.poll({ clientId: 'c2', waitMs: 20_000 });
+    await settle((done) => world.broker.clientGone({ clientId: 'c1', groupId: world.group.id }, done));
+    expect(ids(await waiting)).toEqual(['a1']);
+    expect(await world.pollIds({ clientId: 'c1' })).toEqual([]);
+    await world.broker.stop();
+  });
+
+  it('remember no more ready lite topics than the group allows, and forget none', async () => {
+    const world = await new LiteWorld().begin({ eventsMax: 3 });
+    const names = Array.from({ length: 20 }, (_, i) => `t${i}`);
+    await world.subscribe('c1', ...names);
+    for (const name of names) await world.sendTo(name, name);
+    const found: string[] = [];
+    for (let polls = 0; polls < 20 && found.length < 20; polls += 1)
+      found.push(...(await world.pollIds({ messagesMax: 4 })));
+    expect(found.sort()).toEqual(names.sort());
+    await world.broker.stop();
+  });
+
+  it('refuse what is over a quota, and name it', async () => {
+    const world = await new LiteWorld().begin({ clientQuota: 2 });
+    expect(await code(world.subscribe('c1', 'a', 'b', 'c'))).toMatch(/^LITE_SUBSCRIPTION_QUOTA_EXCEEDED: .*allows 2/);
+    const names = Array.from({ length: 100 }, (_, i) => `t${i}`);
+    for (const name of names) await world.sendTo(name, 'x');
+    expect(await code(world.sendTo('more', 'x'))).toMatch(/^LITE_TOPIC_QUOTA_EXCEEDED: .*at most 100/);
+    expect(await code(world.sendTo('t7', 'y'))).toBe('OK');
+    await world.broker.stop();
+  });
+
+  it('refuse groups that are bound to none or to another topic', async () => {
+    const world = await new LiteWorld().begin();
+    const other = await world.naming.createTopic({ name: 'other', type: MessageType.lite });
+    world.topic = other;
+    expect(await code(world.subscribe('c1', 'a'))).toMatch(/^ILLEGAL_TOPIC/);
+    world.group = await world.naming.createGroup({ name: 'plain' });
+    expect(await code(world.subscribe('c1', 'a'))).toMatch(/^ILLEGAL_CONSUMER_GROUP/);
+    await world.broker.stop();
+  });
+
+  it('go when nothing is sent to them any more: their subscribers are told, and a new one starts clean', async () => {
+    const world = await new LiteWorld().begin({}, 15 * minute);
+    await world.subscribe('c1', 'idle', 'busy');
+    await world.sendTo('idle', 'i1');
+    await world.sendTo('busy', 'b1');
+    const found = await world.poll();
+    const clients = ['c1', 'c2', 'c3'];
+    for (let passed = 0; passed < 18; passed += 1) {
+      await world.sync('c1', 'setAll', ['idle', 'busy']);
+      world.hear(...clients);
+      world.clock.advance(minute);
+      await world.sendTo('busy', `b${passed}`);
+      if (passed === 12) expect(world.broker.liteTopics.count).toBe(2);
+    }
+    await until(
+      () => world.clock.advance(10),
+      () => world.broker.liteTopics.count === 1,
+    );
+    expect(world.forgotten()).toContain('c1 idle');
+    expect(world.broker.store.sizes.queues).toBe(1);
+    await world.ackAll(found.filter(({ payload }) => new Envelope(payload).liteTopic === 'busy'));
+    expect(await code(world.ack(found[0]!.receipt))).toMatch(/^INVALID_RECEIPT_HANDLE/);
+    await world.subscribe('c1', 'idle');
+    expect(await world.sendTo('idle', 'again')).toEqual([0]);
+    expect(await world.pollIds({ messagesMax: 100 })).toContain('again');
+    await world.broker.stop();
+  });
+
+  it('lose subscribers that stay silent for three minutes', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    for (let i = 0; i < 50; i += 1) world.clock.advance(4_000);
+    await world.sendTo('a', 'a1');
+    expect(await world.pollIds()).toEqual([]);
+    await world.sync('c1', 'setAll', ['a']);
+    await world.sendTo('a', 'a2');
+    expect(await world.pollIds()).toEqual(['a2']);
+    await world.broker.stop();
+  });
+});
+
+/** Lets things happen until it is so. */
+async function until(step: () => void, isSo: () => boolean): Promise<void> {
+  for (let i = 0; i < 10_000 && !isSo(); i += 1) {
+    step();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(isSo()).toBe(true);
+}
