@@ -1,7 +1,9 @@
 import {
   commandToWire,
   deadLetterFromWire,
+  decodeLinkFrame,
   deliveredToWire,
+  encodeLinkFrame,
   endTransactionFromWire,
   errorToWire,
   liteSyncFromWire,
@@ -22,7 +24,7 @@ import {
   type WireCall,
 } from '@cometmq/client';
 import type { GroupId } from '@cometmq/model';
-import { internal } from '@cometmq/proto';
+import type { internal } from '@cometmq/proto';
 import type { BidiHandler, MessageSink } from '@cometmq/rpc';
 import { MqError, unreachable, type Clock } from '@cometmq/shared';
 
@@ -54,7 +56,7 @@ export function exchange(broker: BrokerLink, clock: Clock): BidiHandler {
     input.onMessage((bytes) => {
       let frame: internal.LinkFrame;
       try {
-        frame = internal.LinkFrame.decode(bytes);
+        frame = decodeLinkFrame(bytes);
       } catch {
         out.fail(3, 'not a link frame');
         return;
@@ -238,7 +240,7 @@ class AnswerQueue {
       const answers = this.takeFrame();
       const commands = this.commands;
       this.commands = [];
-      if (this.out.write(internal.LinkFrame.encode({ calls: [], answers, commands }).finish())) continue;
+      if (this.out.write(encodeLinkFrame({ calls: [], answers, commands }))) continue;
       this.blocked = true;
       this.input.pause();
     }

@@ -1,4 +1,4 @@
-import { internal } from '@cometmq/proto';
+import type { internal } from '@cometmq/proto';
 import { MqError, type Clock } from '@cometmq/shared';
 
 import type {
@@ -27,6 +27,7 @@ import type {
   SessionReport,
 } from './broker-link.js';
 import { commandFromWire } from './command-frames.js';
+import { decodeLinkFrame, encodeLinkFrame } from './link-codec.js';
 import {
   deadLetterToWire,
   deliveredFromWire,
@@ -206,7 +207,7 @@ export class GrpcBrokerLink implements BrokerLink {
     while (this.waiting.length > 0 && !this.blocked && !this.closed) {
       const calls = this.takeFrame();
       const stream = this.connected();
-      this.blocked = !stream.write(internal.LinkFrame.encode({ calls, answers: [], commands: [] }).finish());
+      this.blocked = !stream.write(encodeLinkFrame({ calls, answers: [], commands: [] }));
     }
   };
 
@@ -234,7 +235,7 @@ export class GrpcBrokerLink implements BrokerLink {
       this.flush();
     });
     stream.onMessage((frame) => {
-      const { answers, commands } = internal.LinkFrame.decode(frame);
+      const { answers, commands } = decodeLinkFrame(frame);
       for (const answer of answers) this.answered(answer);
       for (const command of commands) this.commanded(command);
     });

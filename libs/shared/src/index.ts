@@ -8,3 +8,5 @@ export * from './lifecycle.js';
 export * from './prng.js';
 export * from './recent-numbers.js';
 export * from './version.js';
+export * from './protobuf/wire-reader.js';
+export * from './protobuf/wire-writer.js';

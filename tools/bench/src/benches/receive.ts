@@ -19,7 +19,15 @@ export const receive: Bench = {
       const fill = { kind: 'fill', topic, bodyBytes: 1_024, messages, connections, inFlight: 32 } as const;
       sends.push(await context.load({ port, pid, ...fill }));
       context.say(`receive and acknowledge, ${max} at a time`);
-      const drain = { kind: 'drain', topic, group: 'bench', messages, max, connections, inFlight: 4 } as const;
+      const drain = {
+        kind: 'drain',
+        topic,
+        group: 'bench',
+        messages,
+        max,
+        connections,
+        inFlight: max === 1 ? 32 : 4,
+      } as const;
       return complete(context, await context.load({ port, pid, ...drain }), messages);
     };
     for (let index = 0; index < context.rounds; index += 1) {
