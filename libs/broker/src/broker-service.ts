@@ -32,10 +32,13 @@ import { MessageType, type GroupId } from '@cometmq/model';
 import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
 import { MessageStore, type CheckpointStore, type Disk } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
+import { TimersView } from '@cometmq/timers';
+import { TransactionsView } from '@cometmq/transactions';
 
 import { Acks, outcomeError } from './acks.js';
 import { ClientCommands } from './client-commands.js';
 import { DeadLetters } from './dead-letters.js';
+import { Delays } from './delays.js';
 import { Deliveries } from './deliveries.js';
 import { Departed } from './departed.js';
 import { GroupFilters } from './group-filters.js';
@@ -48,6 +51,7 @@ import { Pulls } from './pulls.js';
 import { Sends } from './sends.js';
 import { SentBefore } from './sent-before.js';
 import { StreamHolders } from './stream-holders.js';
+import { Transactions } from './transactions.js';
 
 export interface BrokerOptions {
   readonly brokerName: string;
@@ -85,6 +89,8 @@ interface Reign {
   readonly deadLetters: DeadLetters;
   readonly pulls: Pulls;
   readonly lite: LiteBroker;
+  readonly delays: Delays;
+  readonly transactions: Transactions;
   readonly logClock: LogClock;
 }
 
@@ -99,6 +105,8 @@ export class BrokerService implements BrokerLink, Part {
   readonly pullOffsets = new PullOffsets();
   private readonly sentBefore = new SentBefore();
   readonly liteTopics = new LiteTopicsView();
+  readonly delayed = new TimersView();
+  readonly halfMessages = new TransactionsView();
   readonly sessions: MemberSessions;
   readonly producers = new ProducerSessions();
   readonly commands: ClientCommands;
@@ -119,7 +127,7 @@ export class BrokerService implements BrokerLink, Part {
       folder: options.folder,
       brokerName: options.brokerName,
       clock,
-      views: [this.groups, this.pullOffsets, this.sentBefore, this.liteTopics],
+      views: [this.groups, this.pullOffsets, this.sentBefore, this.liteTopics, this.delayed, this.halfMessages],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       limits: {
         segmentBytes: options.segmentBytes,
@@ -161,9 +169,7 @@ export class BrokerService implements BrokerLink, Part {
   async stop(): Promise<void> {
     this.forgetUpdates?.();
     for (const timer of this.timers) timer.cancel();
-    this.reign?.deliveries.stop();
-    this.reign?.pulls.stop();
-    this.reign?.lite.stop();
+    this.quiet();
     if (!this.failed) await this.leadership.leave();
     this.reign = undefined;
     await this.store.stop();
@@ -181,6 +187,10 @@ export class BrokerService implements BrokerLink, Part {
   }
   get waitingPolls(): number {
     return this.reign ? this.reign.deliveries.waiting + this.reign.lite.deliveries.waiting : 0;
+  }
+  /** What is decided on delayed messages and transactions; undefined while this broker does not lead. */
+  get waiting(): { readonly delays: Delays; readonly transactions: Transactions } | undefined {
+    return this.reign;
   }
   /** Dead letters moved since the start, by "group id/topic id". */
   get deadLettersMoved(): ReadonlyMap<string, number> {
@@ -271,12 +281,12 @@ export class BrokerService implements BrokerLink, Part {
     this.commands.answered(answer);
   }
 
-  recall(_call: RecallCall, done: Done<RecallResult>): void {
-    done(notServed('delayed messages'), undefined);
+  recall(call: RecallCall, done: Done<RecallResult>): void {
+    this.leading(done)?.delays.recall(call, done);
   }
 
-  endTransaction(_call: EndTransactionCall, done: Done<void>): void {
-    done(notServed('transactions'), undefined);
+  endTransaction(call: EndTransactionCall, done: Done<void>): void {
+    this.leading(done)?.transactions.end(call, done);
   }
 
   pull(call: PullCall, done: Done<PullResult>): () => void {
@@ -349,9 +359,17 @@ export class BrokerService implements BrokerLink, Part {
       deliveries.acknowledged();
       lite.acknowledged(receipts);
     });
-    const sends = new Sends(store, this.sentBefore, directory, clock, logClock, lite);
+    const delays = new Delays({ store, timers: this.delayed, directory, clock, logClock, log });
+    const { halfMessages: view, producers, commands } = this;
+    const transactions = new Transactions({ store, view, directory, producers, commands, clock, logClock, log });
+    const sends = new Sends(store, this.sentBefore, directory, clock, logClock, lite, (topicId, dueMs) => {
+      if (dueMs > 0) delays.added(topicId, dueMs);
+      else transactions.start();
+    });
     const pulls = new Pulls(store, filters, this.pullOffsets, directory, clock, logClock, options.pollsMax);
-    return { sends, deliveries, acks, deadLetters, pulls, lite, logClock };
+    delays.start();
+    transactions.start();
+    return { sends, deliveries, acks, deadLetters, pulls, lite, delays, transactions, logClock };
   }
 
   private leading<T>(done: Done<T>): Reign | undefined {
@@ -461,10 +479,17 @@ export class BrokerService implements BrokerLink, Part {
     if (this.failed) return;
     this.failed = error;
     this.options.log.error({ reason: error.reason }, 'the broker can not go on');
+    this.quiet();
+    this.options.onFatal(error);
+  }
+
+  /** Nothing is begun any more. */
+  private quiet(): void {
     this.reign?.deliveries.stop();
     this.reign?.pulls.stop();
     this.reign?.lite.stop();
-    this.options.onFatal(error);
+    this.reign?.delays.stop();
+    this.reign?.transactions.stop();
   }
 }
 

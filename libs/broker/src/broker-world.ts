@@ -1,4 +1,4 @@
-import { Directory, type Delivered, type Done, type ReceiveCall } from '@cometmq/client';
+import { Directory, type Delivered, type Done, type ReceiveCall, type SendResult } from '@cometmq/client';
 import {
   encodeEnvelope,
   everything,
@@ -9,6 +9,7 @@ import {
   type Receipt,
   type Topic,
 } from '@cometmq/model';
+import type { Clock, Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger } from '@cometmq/telemetry';
@@ -21,8 +22,9 @@ import { memoryCheckpoints } from './testing.js';
 export class BrokerWorld {
   readonly clock = new ManualClock();
   readonly naming = new FakeNaming();
-  readonly disk = new MemoryDisk();
+  disk = new MemoryDisk();
   readonly checkpoints = memoryCheckpoints();
+  private life = { isOver: false };
   directory = new Directory(this.naming, this.clock);
   broker = this.build();
   topic!: Topic;
@@ -42,14 +44,29 @@ export class BrokerWorld {
     await this.broker.start();
   }
 
+  /** The process is gone, and the power too if chance is given: what was not synced may be lost then. */
+  async crash(chance?: Prng): Promise<void> {
+    this.disk = chance ? this.disk.crash(chance) : this.disk.kill();
+    this.life.isOver = true;
+    this.broker = this.build();
+    await this.broker.start();
+  }
+
   private build(): BrokerService {
-    return new BrokerService({
+    const life = (this.life = { isOver: false });
+    const { clock } = this;
+    const mortal: Clock = {
+      wallMs: () => clock.wallMs(),
+      monotonicMs: () => clock.monotonicMs(),
+      after: (delayMs, act) => clock.after(delayMs, () => (life.isOver ? undefined : act())),
+    };
+    const built: BrokerService = new BrokerService({
       brokerName: 'broker-0',
       disk: this.disk,
       folder: 'data',
       naming: this.naming,
       directory: this.directory,
-      clock: this.clock,
+      clock: mortal,
       log: silentLogger,
       segmentBytes: 4 * 1024 * 1024,
       recordBytesMax: 1024 * 1024,
@@ -62,10 +79,11 @@ export class BrokerWorld {
       leaseMs: 3000,
       address: () => '',
       onFatal: (error) => {
-        throw error;
+        if (built === this.broker) throw error; // Those that crashed go on in vain.
       },
       checkpoints: this.checkpoints,
     });
+    return built;
   }
 
   send(id: string, tag = '', topic = this.topic): Promise<number> {
@@ -73,13 +91,18 @@ export class BrokerWorld {
   }
 
   /** A message of any kind. Answers its offset. */
-  sendAs(
+  async sendAs(...[id, draft, topic, queue, message]: Parameters<BrokerWorld['sendAny']>): Promise<number> {
+    return (await this.sendAny(id, draft, topic, queue, message)).offset;
+  }
+
+  /** A message of any kind. Answers where it is. */
+  sendAny(
     id: string,
     draft: Partial<EnvelopeDraft>,
     topic = this.topic,
     queue = 0,
     message: Uint8Array = Buffer.from(`body of ${id}`),
-  ): Promise<number> {
+  ): Promise<SendResult> {
     const whole: EnvelopeDraft = {
       type: topic.type,
       tag: Buffer.alloc(0),
@@ -88,7 +111,7 @@ export class BrokerWorld {
       keys: [],
       ...draft,
     };
-    return settle<{ offset: number }>((done) =>
+    return settle<SendResult>((done) =>
       this.broker.send(
         {
           topicId: topic.id,
@@ -102,7 +125,7 @@ export class BrokerWorld {
         },
         done,
       ),
-    ).then(({ offset }) => offset);
+    );
   }
 
   poll(given: Partial<ReceiveCall> = {}): Promise<readonly Delivered[]> {

@@ -1,7 +1,17 @@
 import type { Directory, Done, SendCall, SendResult } from '@cometmq/client';
-import { Envelope, isInnerTopic, MessageType, type LogPosition, type QueueId, type Topic } from '@cometmq/model';
+import {
+  Envelope,
+  envelopeType,
+  isInnerTopic,
+  MessageType,
+  type LogPosition,
+  type QueueId,
+  type QueueOffset,
+  type Topic,
+  type TopicId,
+} from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
-import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { MessageDraft, MessageStore, StoredMessage } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
 import type { SentBefore, SentMessage } from './sent-before.js';
@@ -31,6 +41,8 @@ export class Sends {
     private readonly clock: Clock,
     private readonly logClock: LogClock,
     private readonly lite: LiteQueues,
+    /** A message waits now; `dueMs` 0: half of a transaction. */
+    private readonly onPending: (topicId: TopicId, dueMs: number) => void,
   ) {}
 
   send(call: SendCall, done: Done<SendResult>): void {
@@ -94,18 +106,18 @@ export class Sends {
     try {
       this.check(topic, call);
       const queueId = topic.type === MessageType.lite ? this.liteQueue(topic, call) : call.queueId;
-      const appended = this.store.appendMessage({
+      const draft: MessageDraft = {
         topicId: call.topicId,
         queueId,
         tagHash: call.tagHash,
         groupHash: call.groupHash,
         timestampMs: this.logClock.nowMs(),
         payload: [call.envelope, ...call.message],
-      });
-      this.store.whenCommitted(appended.end, (error) => {
-        if (error) done(error, undefined);
-        else done(undefined, { offset: appended.offset });
-      });
+      };
+      const dueMs = pendingUntil(call.envelope);
+      // What is due already is delivered at once.
+      if (dueMs === undefined || (dueMs > 0 && dueMs <= this.clock.wallMs())) this.appendVisible(draft, done);
+      else this.appendPending(draft, dueMs, done);
       this.accepted += 1;
     } catch (caught) {
       this.refused += 1;
@@ -118,6 +130,24 @@ export class Sends {
     if (name === undefined)
       throw new MqError('MESSAGE_TYPE_CONFLICT', `topic "${topic.name}" takes lite messages only`);
     return this.lite.queueFor(topic, name);
+  }
+
+  private appendVisible(draft: MessageDraft, done: Done<SendResult>): void {
+    const { end, offset } = this.store.appendMessage(draft);
+    this.store.whenCommitted(end, (error) => {
+      if (error) done(error, undefined);
+      else done(undefined, { offset });
+    });
+  }
+
+  private appendPending(draft: MessageDraft, dueMs: number, done: Done<SendResult>): void {
+    const { topicId } = draft;
+    const { position, size, end } = this.store.appendPending(draft);
+    this.onPending(topicId, dueMs);
+    this.store.whenCommitted(end, (error) => {
+      if (error) done(error, undefined);
+      else done(undefined, { offset: 0 as QueueOffset, pending: { topicId, position, size, dueMs } });
+    });
   }
 
   private check(topic: Topic, call: SendCall): void {
@@ -135,4 +165,11 @@ export class Sends {
       throw new MqError('FORBIDDEN', `topic "${topic.name}" takes no messages: its permission is ${topic.permission}`);
     }
   }
+}
+
+/** When a delayed message is due; 0: half of a transaction, until it ends; undefined: visible at once. */
+function pendingUntil(bytes: Uint8Array): number | undefined {
+  const type = envelopeType(bytes);
+  if (type === MessageType.transaction) return 0;
+  return type === MessageType.delay ? new Envelope(bytes).dueMs : undefined;
 }

@@ -1,4 +1,4 @@
-import type { FilterExpression, GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
+import type { FilterExpression, GroupId, PendingPlace, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
 /**
@@ -61,16 +61,6 @@ export interface SendResult {
   readonly offset: QueueOffset;
   /** Of a delayed message or half of a transaction: where it lies. */
   readonly pending?: PendingPlace | undefined;
-}
-
-/** A message that no queue shows yet, in the log of its broker set. */
-export interface PendingPlace {
-  readonly topicId: TopicId;
-  readonly position: LogPosition;
-  /** Of the whole record. */
-  readonly size: number;
-  /** When a delayed message was due as it was sent; 0: half of a transaction. */
-  readonly dueMs: number;
 }
 
 export interface ReceiveCall {

@@ -1,8 +1,8 @@
-import type { LogPosition, TopicId } from '@cometmq/model';
+import type { LogPosition, PendingPlace, TopicId } from '@cometmq/model';
 import type { internal } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import type { EndTransactionCall, PendingPlace } from './broker-link.js';
+import type { EndTransactionCall } from './broker-link.js';
 
 /** Messages that no queue shows yet, on the wire and back. */
 export function placeToWire(place: PendingPlace): internal.PendingPlace {

@@ -94,6 +94,11 @@ function putExtras(out: Buffer, from: number, { dueMs, checkAfterMs, priority, l
   if (liteTopic !== undefined) out.set(liteTopic, out.writeUInt16LE(liteTopic.length, at));
 }
 
+/** Without a look at the rest: for those who see every message. */
+export function envelopeType(payload: Uint8Array): MessageType {
+  return payload[2] as MessageType;
+}
+
 /** A look into a message record's payload. Made for one read; holds no copy. */
 export class Envelope {
   private readonly view: Buffer;

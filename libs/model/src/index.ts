@@ -1,4 +1,5 @@
 export * from './broker.js';
+export * from './delay-levels.js';
 export * from './dropped.js';
 export * from './envelope.js';
 export * from './filter.js';
@@ -6,6 +7,7 @@ export * from './lite-home.js';
 export * from './lite-queues.js';
 export * from './message-type.js';
 export * from './names.js';
+export * from './pending-handle.js';
 export * from './receipt.js';
 export * from './record-kind.js';
 export * from './reference.js';

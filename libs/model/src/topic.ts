@@ -1,3 +1,4 @@
+import { delayLevelsMs } from './delay-levels.js';
 import type { MessageType } from './message-type.js';
 import type { GroupName, TopicName } from './names.js';
 import type { GroupId, TopicId } from './units.js';
@@ -91,19 +92,8 @@ export function isPaused(group: ConsumerGroup, nowMs: number): boolean {
   return group.pausedUntilMs !== undefined && nowMs < group.pausedUntilMs;
 }
 
-const second = 1000;
-const minute = 60 * second;
-const hour = 60 * minute;
-
 /** RocketMQ's own retry delays (grpc semantics, section 23). */
-export const defaultRetryPolicy: RetryPolicy = {
-  kind: 'customized',
-  nextMs: [
-    ...[1, 5, 10, 30].map((s) => s * second),
-    ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30].map((m) => m * minute),
-    ...[1, 2].map((h) => h * hour),
-  ],
-};
+export const defaultRetryPolicy: RetryPolicy = { kind: 'customized', nextMs: delayLevelsMs };
 
 /** 16 retries after the first delivery. */
 export const defaultAttemptsMax = 17;

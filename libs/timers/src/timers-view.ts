@@ -28,6 +28,14 @@ const out = new ByteWriter();
  */
 export type Standing = 'near' | 'tail' | 'far' | 'takenBack' | 'none';
 
+/** The timers of an hour that are in no one's memory but for its newest. */
+export interface FarBucket {
+  readonly endMs: number;
+  readonly tail: TimerList;
+  /** Of the cold pieces that hold the others, and of those that say who is gone. */
+  readonly keys: readonly string[];
+}
+
 /**
  * The delayed messages that wait: a deterministic fold over the log. Two parts, divided at `nearEndMs`:
  *
@@ -233,14 +241,14 @@ export class TimersView {
   }
 
   /** Buckets that hold far timers due from `fromMs` to before `toMs`, in order of time. */
-  *farBuckets(fromMs: number, toMs: number): Iterable<{ readonly tail: TimerList; readonly keys: readonly string[] }> {
+  *farBuckets(fromMs: number, toMs: number): Iterable<FarBucket> {
     const from = Math.max(fromMs, this.nearEnd);
     const numbers = [...this.buckets.keys()].filter((number) => number >= bucketOf(from)).sort((a, b) => a - b);
     for (const number of numbers) {
       const bucket = this.buckets.get(number);
       if (!bucket) continue;
       if (number * bucketMs >= toMs) return;
-      yield { tail: bucket.tail, keys: bucket.piecesOf(from, toMs) };
+      yield { endMs: bucket.endMs, tail: bucket.tail, keys: bucket.piecesOf(from, toMs) };
     }
   }
 

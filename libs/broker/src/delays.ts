@@ -1,0 +1,239 @@
+import type { Directory, Done, RecallCall, RecallResult } from '@cometmq/client';
+import {
+  Envelope,
+  queueId,
+  referenceReason,
+  type GroupId,
+  type LogPosition,
+  type PendingPlace,
+  type TopicId,
+} from '@cometmq/model';
+import { MqError, type Clock, type Timer as ClockTimer } from '@cometmq/shared';
+import type { MessageStore } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+import type { Timer, TimersView } from '@cometmq/timers';
+
+import { FarTimers } from './far-timers.js';
+import type { LogClock } from './log-clock.js';
+
+/** Timers that come near in one step, about; and how far ahead of their time. */
+const stepMax = 50_000;
+const aheadMs = 60_000;
+/** With so many near ones, no more come near before their time. */
+const nearMax = 200_000;
+/** Fired, or pieces read, before the event loop has its turn. */
+const firedPerTurn = 512;
+const piecesPerTurn = 16;
+/** The wall clock may be set: what waits is looked at as often as this at the least. */
+const lookMsMax = 1_000;
+const tryAgainMs = 50;
+
+export interface DelayParts {
+  readonly store: MessageStore;
+  readonly timers: TimersView;
+  readonly directory: Directory;
+  readonly clock: Clock;
+  readonly logClock: LogClock;
+  readonly log: Logger;
+}
+
+/** Counts by topic since the start. Plain numbers for metrics. */
+export interface DelayCounts {
+  readonly taken: Map<TopicId, number>;
+  readonly fired: Map<TopicId, number>;
+  /** How late each was, in ms. Told as it fires. */
+  onFired: (lateMs: number) => void;
+}
+
+/**
+ * Delivers delayed messages when their time has come, by the wall clock, never before: each becomes visible by a
+ * reference, one record, so that it is released once, whatever breaks. Those due soon are brought near before; a rush is
+ * worked off in turns, between which everything else goes on.
+ */
+export class Delays {
+  readonly counts: DelayCounts = { taken: new Map(), fired: new Map(), onFired: () => undefined };
+  readonly far: FarTimers;
+  private timer: ClockTimer | undefined;
+  private armedMs = Infinity;
+  private turning = false;
+  private stopped = false;
+  /** How far the border is on its way to. */
+  private target: number | undefined;
+
+  constructor(private readonly parts: DelayParts) {
+    this.far = new FarTimers(parts.store, parts.timers);
+  }
+
+  start(): void {
+    this.soon();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+  }
+
+  /** A delayed message was taken, or is due at another time now. */
+  added(topicId: TopicId, dueMs: number): void {
+    bump(this.counts.taken, topicId);
+    this.changed(dueMs);
+  }
+
+  changed(dueMs: number): void {
+    if (dueMs < this.armedMs && !this.turning) this.arm(dueMs);
+  }
+
+  /** OK is a promise that the message is never delivered; so it comes when the drop is committed. */
+  recall({ place }: RecallCall, done: Done<RecallResult>): void {
+    this.takeBack(place).then(
+      (messageId) => done(undefined, { messageId }),
+      (caught: unknown) => done(MqError.from(caught), undefined),
+    );
+  }
+
+  /** @throws MqError MESSAGE_NOT_FOUND when it waits no more */
+  async takeBack(place: PendingPlace): Promise<string> {
+    const messageId = await this.messageId(place);
+    const { store, logClock, timers } = this.parts;
+    await this.far.find(place, (timer) => {
+      if (timer) store.appendDropped([timer], logClock.nowMs());
+      else if (!timers.wasTakenBack(place.position)) throw waitsNoMore();
+    });
+    await this.committed(store.appendEnd); // Also when somebody else's drop is still on its way to the disk.
+    return messageId;
+  }
+
+  /** Due at another time from now on; the handle stays good. @throws MqError MESSAGE_NOT_FOUND when it waits no more */
+  async move(place: PendingPlace, dueMs: number): Promise<void> {
+    const { store, logClock, timers } = this.parts;
+    const { end } = await this.far.find(place, (timer) => {
+      if (!timer) throw waitsNoMore();
+      const { kind, payload } = timers.decideMove([{ timer, dueMs }]);
+      return store.append(kind, logClock.nowMs(), payload);
+    });
+    this.changed(dueMs);
+    await this.committed(end);
+  }
+
+  private async messageId({ position, size }: PendingPlace): Promise<string> {
+    try {
+      const stored = await this.parts.store.read(position, size);
+      return new Envelope(stored.payload).id;
+    } catch {
+      return ''; // Its segment is gone, and so it waits no more: what follows says so.
+    }
+  }
+
+  private committed(end: LogPosition): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.parts.store.whenCommitted(end, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  // ---- time ------------------------------------------------------------------------------------------------------
+
+  private soon(): void {
+    if (this.turning || this.stopped) return;
+    this.turning = true;
+    setImmediate(() => this.turn());
+  }
+
+  private arm(atMs: number): void {
+    this.timer?.cancel();
+    this.armedMs = atMs;
+    if (atMs === Infinity) return; // Until something is there to wait for.
+    const waitMs = atMs - this.parts.clock.wallMs();
+    this.timer = this.parts.clock.after(Math.max(0, Math.min(waitMs, lookMsMax)), () => this.soon());
+  }
+
+  private turn(): void {
+    this.turning = false;
+    if (this.stopped) return;
+    let waitMs = 0;
+    let more = false;
+    try {
+      more = this.approach();
+      more = this.fireDue() || more;
+    } catch (caught) {
+      // The log is behind or its disk is full: what is due stays so.
+      this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a delayed message had to wait');
+      waitMs = tryAgainMs;
+    }
+    if (more) this.soon();
+    else this.arm(Math.max(this.parts.clock.wallMs() + waitMs, this.nextMs()));
+  }
+
+  private nextMs(): number {
+    const { timers } = this.parts;
+    if (timers.size === 0 && timers.nearSize === 0) return Infinity;
+    return Math.min(timers.firstDueMs, timers.nearEndMs - (timers.nearSize < nearMax ? aheadMs / 2 : 0));
+  }
+
+  /** Moves the border towards where it should be, a few pieces at a time. True: it is not there yet. */
+  private approach(): boolean {
+    const { store, timers, clock } = this.parts;
+    const nowMs = clock.wallMs();
+    if (this.target === undefined) {
+      const isNeeded = timers.nearEndMs <= nowMs;
+      const isWanted = timers.nearEndMs < nowMs + aheadMs / 2 && timers.nearSize < nearMax;
+      if (!isNeeded && !isWanted) return false;
+      this.target = timers.reach(Math.max(timers.nearEndMs + 1, nowMs + aheadMs), stepMax);
+    }
+    const keys = timers.wanted(this.target);
+    for (const key of keys.slice(0, piecesPerTurn)) timers.stage(key, store.coldPiece(timers, key));
+    if (keys.length <= piecesPerTurn) {
+      timers.advance(this.target);
+      this.target = undefined;
+    }
+    return true;
+  }
+
+  /** True: there are more. */
+  private fireDue(): boolean {
+    const { timers, clock } = this.parts;
+    const nowMs = clock.wallMs();
+    for (let left = firedPerTurn; left > 0; left -= 1) {
+      if (timers.firstDueMs > nowMs) return false;
+      const timer = timers.first();
+      if (!timer) return false;
+      this.fire(timer, nowMs);
+    }
+    return timers.firstDueMs <= nowMs;
+  }
+
+  private fire(timer: Timer, nowMs: number): void {
+    const { store, directory, logClock, log } = this.parts;
+    const topic = directory.topicById(timer.topicId);
+    try {
+      if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic was deleted');
+      store.appendReference({
+        topicId: timer.topicId,
+        // Where consumers look, should the topic have become smaller meanwhile.
+        queueId:
+          timer.queueId < topic.readQueues ? timer.queueId : queueId(timer.queueId % Math.max(1, topic.readQueues)),
+        tagHash: timer.tagHash,
+        groupHash: timer.groupHash,
+        timestampMs: logClock.nowMs(),
+        target: timer,
+        originTopicId: timer.topicId,
+        groupId: 0 as GroupId,
+        reason: referenceReason.timerFired,
+      });
+      bump(this.counts.fired, timer.topicId);
+      this.counts.onFired(Math.max(0, nowMs - timer.dueMs));
+    } catch (caught) {
+      const { code, reason } = MqError.from(caught);
+      if (code !== 'TOPIC_NOT_FOUND' && code !== 'MESSAGE_NOT_FOUND') throw caught;
+      log.debug({ topicId: timer.topicId, position: timer.position, reason }, 'a delayed message has nowhere to go');
+      store.appendDropped([timer], logClock.nowMs());
+    }
+  }
+}
+
+function waitsNoMore(): MqError {
+  return new MqError('MESSAGE_NOT_FOUND', 'the message has been delivered already, or is not kept any more');
+}
+
+function bump(counts: Map<TopicId, number>, topicId: TopicId): void {
+  counts.set(topicId, (counts.get(topicId) ?? 0) + 1);
+}

@@ -1,0 +1,238 @@
+import type { Directory, Done, EndTransactionCall } from '@cometmq/client';
+import { queueId, referenceReason, type GroupId, type PendingPlace, type TopicId } from '@cometmq/model';
+import { MqError, type Clock, type Timer as ClockTimer } from '@cometmq/shared';
+import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+import { checksMax, type HalfMessage, type Resolution, type TransactionsView } from '@cometmq/transactions';
+
+import type { ClientCommands } from './client-commands.js';
+import type { LogClock } from './log-clock.js';
+import type { ProducerSessions } from './producer-sessions.js';
+
+/** How often it is looked who is due for a check, and how many are asked for at a time. */
+const lookMs = 500;
+const checksPerLook = 500;
+/** Nobody could be asked: looked at again so much later, or as soon as a producer of the topic comes. */
+const nobodyMs = 30_000;
+const wokenMax = 10_000;
+
+export interface TransactionParts {
+  readonly store: MessageStore;
+  readonly view: TransactionsView;
+  readonly directory: Directory;
+  readonly producers: ProducerSessions;
+  readonly commands: ClientCommands;
+  readonly clock: Clock;
+  readonly logClock: LogClock;
+  readonly log: Logger;
+}
+
+/**
+ * Ends transactions, and asks producers about those that nobody has ended. A commit makes the half message visible by a
+ * reference, a rollback drops it; the first of them in the log wins, and each answer rests on what is committed.
+ */
+export class Transactions {
+  /** By topic, since the start. Plain numbers for metrics. */
+  readonly committed = new Map<TopicId, number>();
+  readonly rolledBack = new Map<TopicId, number>();
+  checksSent = 0;
+  /** Topics with half messages that nobody could be asked about. */
+  private readonly unasked = new Set<TopicId>();
+  private timer: ClockTimer | undefined;
+  private turn = 0;
+  private stopped = false;
+
+  constructor(private readonly parts: TransactionParts) {}
+
+  /** There is something to look after; while there is not, nothing is looked at. */
+  start(): void {
+    if (this.timer || this.stopped || this.parts.view.size === 0) return;
+    this.timer = this.parts.clock.after(lookMs, () => {
+      this.timer = undefined;
+      if (this.stopped) return;
+      try {
+        this.look();
+      } catch (caught) {
+        this.parts.log.warn({ reason: MqError.from(caught).reason }, 'half messages could not be looked at');
+      }
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+  }
+
+  end({ place, resolution }: EndTransactionCall, done: Done<void>): void {
+    try {
+      // "Not known yet" changes nothing: it is asked about again after the pause.
+      if (resolution !== 'unknown') this.decide(place, resolution, referenceReason.committed, 'BAD_REQUEST');
+      this.parts.store.whenCommitted(this.parts.store.appendEnd, (error) => done(error, undefined));
+    } catch (caught) {
+      done(MqError.from(caught), undefined);
+    }
+  }
+
+  /** An operator's word; kept with who said it and when. @throws MqError INVALID_TRANSACTION_ID, CONFLICT */
+  async resolve(place: PendingPlace, resolution: Resolution, who: string): Promise<void> {
+    const { store, view, logClock } = this.parts;
+    if (this.decide(place, resolution, referenceReason.recovered, 'CONFLICT')) {
+      const atMs = logClock.nowMs();
+      const { topicId, position } = place;
+      const { kind, payload } = view.decideAudit({ atMs, who, resolution, topicId, position });
+      store.append(kind, atMs, payload);
+    }
+    await new Promise<void>((resolve, reject) => {
+      store.whenCommitted(store.appendEnd, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** True: it is done by a record of its own. False: it was done before. */
+  private decide(
+    place: PendingPlace,
+    resolution: Resolution,
+    reason: number,
+    opposite: 'BAD_REQUEST' | 'CONFLICT',
+  ): boolean {
+    const decision = this.parts.view.decideEnd(place, resolution);
+    switch (decision.outcome) {
+      case 'now':
+        this.apply(decision.half, resolution, reason);
+        return true;
+      case 'already':
+        return false;
+      case 'opposite': {
+        const other = resolution === 'commit' ? 'rolled back' : 'committed';
+        throw new MqError(opposite, `the transaction has been ${other} already`);
+      }
+      case 'unknown':
+        throw new MqError('INVALID_TRANSACTION_ID', 'no open transaction has this id; it may have ended long ago');
+    }
+  }
+
+  private apply(half: HalfMessage, resolution: Resolution, reason: number): void {
+    const { store, directory, logClock } = this.parts;
+    const { topicId } = half;
+    if (resolution === 'rollback') {
+      store.appendDropped([{ ...half, dueMs: 0 }], logClock.nowMs());
+      bump(this.rolledBack, topicId);
+      return;
+    }
+    const queues = Math.max(1, directory.topicById(topicId)?.readQueues ?? 1);
+    store.appendReference({
+      topicId,
+      // Where consumers look, should the topic have become smaller meanwhile.
+      queueId: half.queueId < queues ? half.queueId : queueId(half.queueId % queues),
+      tagHash: half.tagHash,
+      groupHash: half.groupHash,
+      timestampMs: logClock.nowMs(),
+      target: half,
+      originTopicId: topicId,
+      groupId: 0 as GroupId,
+      reason,
+    });
+    bump(this.committed, topicId);
+  }
+
+  // ---- checks ------------------------------------------------------------------------------------------------------
+
+  private look(): void {
+    const { view, logClock } = this.parts;
+    const nowMs = logClock.nowMs();
+    this.wake(nowMs);
+    const parked: HalfMessage[] = [];
+    const due: { half: HalfMessage; clientId: string }[] = [];
+    for (let left = checksPerLook; left > 0; left -= 1) {
+      const half = view.takeDue(nowMs);
+      if (!half) break;
+      if (half.checks >= checksMax) {
+        parked.push(half);
+        continue;
+      }
+      const clientId = this.producerOf(half.topicId);
+      if (clientId !== undefined) due.push({ half, clientId });
+      else {
+        this.unasked.add(half.topicId);
+        view.later(half.position, nowMs + nobodyMs);
+      }
+    }
+    if (parked.length > 0) this.park(parked, nowMs);
+    if (due.length > 0) void this.ask(due);
+  }
+
+  /** Half messages of topics that have a producer again are due now. */
+  private wake(nowMs: number): void {
+    for (const topicId of this.unasked) {
+      if (this.producerOf(topicId) === undefined) continue;
+      this.unasked.delete(topicId);
+      for (const { position, nextCheckMs, parked } of this.parts.view.list(topicId, 0, wokenMax)) {
+        if (!parked && nextCheckMs <= nowMs) this.parts.view.later(position, nowMs);
+      }
+    }
+  }
+
+  /** A living producer of the topic that can be told something, another one each time. */
+  private producerOf(topicId: TopicId): string | undefined {
+    const { producers, commands } = this.parts;
+    const able: string[] = [];
+    for (const { clientId, streaming } of producers.of(topicId)) {
+      if (streaming && commands.reaches(clientId)) able.push(clientId);
+    }
+    return able.length > 0 ? able[(this.turn += 1) % able.length] : undefined;
+  }
+
+  private park(halves: readonly HalfMessage[], nowMs: number): void {
+    const { store, view, log } = this.parts;
+    const { kind, payload } = view.decideParked(halves);
+    store.append(kind, nowMs, payload);
+    log.warn({ count: halves.length }, 'half messages were set aside: nobody knows what became of their transactions');
+  }
+
+  /** Each is asked about with its message whole; what nobody could be asked about is looked at again later. */
+  private async ask(due: readonly { readonly half: HalfMessage; readonly clientId: string }[]): Promise<void> {
+    const { store, view, commands, logClock, log } = this.parts;
+    const found = await Promise.all(due.map(({ half }) => this.read(half)));
+    if (this.stopped) return;
+    const asked: HalfMessage[] = [];
+    const nowMs = logClock.nowMs();
+    for (const [i, { half, clientId }] of due.entries()) {
+      const stored = found[i];
+      if (!view.half(half.position)) continue; // Ended while it was read: C# ends over a check that comes too late.
+      const { topicId, position, size } = half;
+      const told =
+        stored &&
+        commands.tell({
+          kind: 'recoverOrphan',
+          clientId,
+          place: { topicId, position, size, dueMs: 0 },
+          payload: stored.payload,
+          storedMs: half.storedMs,
+        });
+      if (told) asked.push(half);
+      else view.later(position, nowMs + nobodyMs);
+    }
+    if (asked.length === 0) return;
+    try {
+      const { kind, payload } = view.decideChecked(asked, nowMs);
+      store.append(kind, nowMs, payload);
+      this.checksSent += asked.length;
+    } catch (caught) {
+      for (const { position } of asked) view.later(position, nowMs + nobodyMs);
+      log.warn({ reason: MqError.from(caught).reason }, 'checks of half messages could not be noted');
+    }
+  }
+
+  private async read({ position, size }: HalfMessage): Promise<StoredMessage | undefined> {
+    try {
+      return await this.parts.store.read(position, size);
+    } catch (caught) {
+      this.parts.log.error({ position, reason: MqError.from(caught).reason }, 'a half message can not be read');
+      return undefined;
+    }
+  }
+}
+
+function bump(counts: Map<TopicId, number>, topicId: TopicId): void {
+  counts.set(topicId, (counts.get(topicId) ?? 0) + 1);
+}
