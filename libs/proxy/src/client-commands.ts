@@ -7,8 +7,8 @@ import { TelemetryCommand } from '@cometmq/proto';
 
 import type { SessionRegistry } from './sessions.js';
 
-/** The protocol's word for a command. Undefined: nothing can be said (any more), for want of a topic, say. */
-export type CommandWriter = (command: ClientCommand) => TelemetryCommand['command'] | undefined;
+/** The protocol's word for a command of a broker set. Undefined: nothing can be said (any more), for want of a topic, say. */
+export type CommandWriter = (command: ClientCommand, broker: string) => TelemetryCommand['command'] | undefined;
 
 export interface ClientCommandParts {
   readonly directory: Directory;
@@ -32,7 +32,7 @@ export class ClientCommands {
       const link = this.parts.links.link(name);
       if (!link || this.heard.has(link)) continue;
       this.heard.add(link);
-      link.onCommand(this.parts.proxyId, (command) => this.tell(command));
+      link.onCommand(this.parts.proxyId, (command) => this.tell(command, name));
     }
   }
 
@@ -41,9 +41,9 @@ export class ClientCommands {
     for (const { name } of this.parts.directory.brokerSets()) this.parts.links.link(name)?.commandAnswered(answer);
   }
 
-  private tell(command: ClientCommand): void {
+  private tell(command: ClientCommand, broker: string): void {
     const stream = this.sessions.get(command.clientId)?.stream;
-    const word = stream && this.write(command);
+    const word = stream && this.write(command, broker);
     if (word) stream.push(TelemetryCommand.encode({ status: undefined, command: word }).finish());
   }
 }

@@ -3,7 +3,7 @@
  */
 import type { BrokerLink, BrokerLinks, Directory, Naming } from '@cometmq/client';
 import { compileFilter } from '@cometmq/filter';
-import { type FilterExpression, ReceiptHandles } from '@cometmq/model';
+import { type FilterExpression, PendingHandles, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
@@ -54,12 +54,13 @@ export class FrontDoor {
   /** Stopping: long polls end at once, heartbeats fail, what has begun is finished. */
   draining = false;
   private readonly checkedFilters = new Set<string>();
-  private handlesMade: { readonly secret: Uint8Array; readonly handles: ReceiptHandles } | undefined;
+  private handlesMade:
+    { readonly secret: Uint8Array; readonly handles: ReceiptHandles; readonly pending: PendingHandles } | undefined;
 
   /** @param commandWord how a broker's command is put to a client */
   constructor(
     readonly parts: FrontDoorParts,
-    commandWord: (door: FrontDoor, command: Parameters<CommandWriter>[0]) => ReturnType<CommandWriter>,
+    commandWord: (door: FrontDoor, ...command: Parameters<CommandWriter>) => ReturnType<CommandWriter>,
   ) {
     const { naming, directory, links, clock, chance, limits } = parts;
     this.routes = new TopicRoutes(directory);
@@ -68,8 +69,8 @@ export class FrontDoor {
     this.polls = new WaitingPolls(clock);
     const proxyId = parts.proxyId ?? `proxy-${Math.floor(chance.next() * 2 ** 48).toString(16)}`;
     this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId });
-    this.commands = new ClientCommands({ directory, links, proxyId }, this.sessions, (command) =>
-      commandWord(this, command),
+    this.commands = new ClientCommands({ directory, links, proxyId }, this.sessions, (...command) =>
+      commandWord(this, ...command),
     );
   }
 
@@ -82,9 +83,19 @@ export class FrontDoor {
 
   /** @throws MqError UNAVAILABLE before the directory has come */
   get handles(): ReceiptHandles {
+    return this.signed().handles;
+  }
+  /** Recall handles and transaction ids. @throws MqError UNAVAILABLE before the directory has come */
+  get pendingHandles(): PendingHandles {
+    return this.signed().pending;
+  }
+
+  private signed(): { readonly handles: ReceiptHandles; readonly pending: PendingHandles } {
     const { secret } = this.parts.directory;
-    if (this.handlesMade?.secret !== secret) this.handlesMade = { secret, handles: new ReceiptHandles(secret) };
-    return this.handlesMade.handles;
+    if (this.handlesMade?.secret !== secret) {
+      this.handlesMade = { secret, handles: new ReceiptHandles(secret), pending: new PendingHandles(secret) };
+    }
+    return this.handlesMade;
   }
 
   /** @throws MqError ILLEGAL_FILTER_EXPRESSION */

@@ -59,7 +59,7 @@ export const defaultLimits: MessagingLimits = {
   overheadBytesMax: 64 * KiB,
   messageIdBytesMax: 255,
   messageGroupBytesMax: 63,
-  delayMsMax: 24 * 3_600_000,
+  delayMsMax: 40 * 24 * 3_600_000,
   liteTopicBytesMax: 64,
   orphanRecoveryMsMax: 3_600_000,
 
@@ -93,7 +93,13 @@ export interface Features {
 }
 
 export const defaultFeatures: Features = {
-  messageTypes: new Set([MessageType.normal, MessageType.fifo, MessageType.priority]),
+  messageTypes: new Set([
+    MessageType.normal,
+    MessageType.fifo,
+    MessageType.priority,
+    MessageType.delay,
+    MessageType.transaction,
+  ]),
   liteTopics: false,
 };
 

@@ -2,7 +2,8 @@ import { bytes, count, millis, oneOf, port, text } from '@cometmq/shared';
 
 import { defaultLimits, type Advertised, type MessagingLimits } from './limits.js';
 
-const { bodyBytesMax, pollMsMax, pollsMax } = defaultLimits;
+const { bodyBytesMax, delayMsMax, pollMsMax, pollsMax } = defaultLimits;
+const year = 365 * 24 * 3_600_000;
 
 /** What can be set of the front door, wherever it runs. */
 export const proxySettings = {
@@ -27,14 +28,23 @@ export const proxySettings = {
     max: 64 * 1024 * 1024,
     why: 'The largest body of a message, as sent. Clients are told it in their settings.',
   }),
+  delayMsMax: millis({
+    default: delayMsMax,
+    min: 1_000,
+    max: 100 * year,
+    why: 'How far ahead the delivery time of a delayed message may lie.',
+  }),
   pollMsMax: millis({ default: pollMsMax, min: 100, max: 120_000, why: 'The longest a receive may wait.' }),
   clientPollsMax: count({ default: pollsMax, min: 1, max: 10_000_000, why: 'Receives that may wait on one proxy.' }),
 };
 
-export function limitsOf(config: { bodyBytesMax: number; pollMsMax: number; clientPollsMax: number }): MessagingLimits {
+type LimitSettings = Pick<MessagingLimits, 'bodyBytesMax' | 'delayMsMax' | 'pollMsMax'> & { clientPollsMax: number };
+
+export function limitsOf(config: LimitSettings): MessagingLimits {
   return {
     ...defaultLimits,
     bodyBytesMax: config.bodyBytesMax,
+    delayMsMax: config.delayMsMax,
     pollMsMax: config.pollMsMax,
     pollsMax: config.clientPollsMax,
   };

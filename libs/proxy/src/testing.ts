@@ -35,7 +35,9 @@ import { Directory } from '@cometmq/client';
 import {
   type BrokerSet,
   type ConsumerGroup,
+  Envelope,
   MessageType,
+  type PendingPlace,
   type Receipt,
   type Topic,
   defaultAttemptsMax,
@@ -247,9 +249,17 @@ export class FakeBroker implements BrokerLink {
       return;
     }
     this.sent.push(call);
-    const answer = (): void => done(undefined, { offset: queueOffset(this.nextOffset++) });
+    const pending = this.pending(call);
+    const answer = (): void => done(undefined, { offset: queueOffset(pending ? 0 : this.nextOffset++), pending });
     if (this.holdSends) this.held.push(answer);
     else queueMicrotask(answer);
+  }
+
+  /** Delayed and half messages wait. */
+  private pending({ topicId, envelope }: SendCall): PendingPlace | undefined {
+    const { type, dueMs = 0 } = new Envelope(envelope);
+    if (type !== MessageType.delay && type !== MessageType.transaction) return undefined;
+    return { topicId, position: logPosition(4096 + 1000 * this.sent.length), size: 500, dueMs };
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {

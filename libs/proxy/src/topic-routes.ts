@@ -24,11 +24,12 @@ export class TopicRoute {
   }
   private readonly setHashes: readonly number[];
 
-  /** The queue of the last `next` or `ofGroup`. */
+  /** The queue of the last `next` or `ofGroup`, and its broker set. */
   queueId: QueueId = queueId(0);
+  broker = '';
 
   /**
-   * The broker set that takes the next message, in turn over sets and then over queues; its queue is in `queueId`.
+   * The broker set that takes the next message, in turn over sets and then over queues; its queue is in `queueId`, its name in `broker`.
    * @throws MqError FORBIDDEN when the topic takes no messages, UNAVAILABLE while nobody leads
    */
   next(links: BrokerLinks): BrokerLink {
@@ -37,8 +38,10 @@ export class TopicRoute {
     for (let tries = sets.length; tries > 0; tries -= 1) {
       const turn = this.turn;
       this.turn = (turn + 1) % (sets.length * topic.writeQueues);
-      const link = links.link(sets[turn % sets.length] as string);
+      const set = sets[turn % sets.length] as string;
+      const link = links.link(set);
       if (!link) continue;
+      this.broker = set;
       this.queueId = queueId(Math.floor(turn / sets.length));
       return link;
     }
@@ -53,7 +56,10 @@ export class TopicRoute {
     this.checkWritable();
     const set = this.allSets[setOfGroup(groupHash, this.setHashes)];
     const link = set === undefined ? undefined : links.link(set);
-    if (!link) throw new MqError('UNAVAILABLE', "no broker takes the message group's messages at the moment");
+    if (set === undefined || !link) {
+      throw new MqError('UNAVAILABLE', "no broker takes the message group's messages at the moment");
+    }
+    this.broker = set;
     this.queueId = queueId(queueOfGroup(groupHash, this.topic.writeQueues));
     return link;
   }

@@ -1,14 +1,15 @@
 /** What a broker wants said to a client, in the words of its Telemetry stream. */
-import type { ClientCommand } from '@cometmq/client';
-import { Code, ReceiveMessageResponse, type TelemetryCommand } from '@cometmq/proto';
+import type { ClientCommand, Delivered } from '@cometmq/client';
+import { epoch, groupId, logPosition, queueId, queueOffset } from '@cometmq/model';
+import { Code, type Message, ReceiveMessageResponse, type TelemetryCommand } from '@cometmq/proto';
 
 import type { FrontDoor } from '../front-door.js';
 import { deliveredItem } from './delivered-message.js';
 
 type Word = TelemetryCommand['command'];
 
-/** Undefined: this release has no word for it. */
-export function commandWord(door: FrontDoor, command: ClientCommand): Word {
+/** @param broker the broker set that says it */
+export function commandWord(door: FrontDoor, command: ClientCommand, broker: string): Word {
   switch (command.kind) {
     case 'printStack':
       return { $case: 'printThreadStackTraceCommand', value: { nonce: command.nonce } };
@@ -17,17 +18,43 @@ export function commandWord(door: FrontDoor, command: ClientCommand): Word {
     case 'unsubscribeLite':
       return { $case: 'notifyUnsubscribeLiteCommand', value: { liteTopic: command.liteTopic } };
     case 'verify': {
-      // As whole as a delivered one: C# ends its process over a message that lacks something.
-      const item = Buffer.concat(
-        deliveredItem(command.message, door.handles.write(command.message.receipt), undefined),
-      );
-      const { content } = ReceiveMessageResponse.decode(item);
-      const message = content?.$case === 'message' ? content.value : undefined;
+      const message = wholeMessage(command.message, door.handles.write(command.message.receipt));
       return { $case: 'verifyMessageCommand', value: { nonce: command.nonce, message } };
     }
-    case 'recoverOrphan': // Transactions are refused at the door, so nobody asks.
-      return undefined;
+    case 'recoverOrphan': {
+      const message = wholeMessage(halfDelivered(command, broker), '');
+      const transactionId = door.pendingHandles.write('transaction', { broker, place: command.place });
+      return { $case: 'recoverOrphanedTransactionCommand', value: { message, transactionId } };
+    }
   }
+}
+
+/** As whole as a delivered one: C# ends its process over a message that lacks something. */
+function wholeMessage(delivered: Delivered, handle: string): Message | undefined {
+  const item = Buffer.concat(deliveredItem(delivered, handle, undefined));
+  const { content } = ReceiveMessageResponse.decode(item);
+  return content?.$case === 'message' ? content.value : undefined;
+}
+
+/** Half a message as it would look if it were delivered now. */
+function halfDelivered(half: Extract<ClientCommand, { kind: 'recoverOrphan' }>, broker: string): Delivered {
+  const { topicId } = half.place;
+  return {
+    payload: half.payload,
+    storedMs: half.storedMs,
+    originTopicId: topicId,
+    receipt: {
+      broker,
+      groupId: groupId(0),
+      topicId,
+      queueId: queueId(0),
+      offset: queueOffset(0),
+      leaseEpoch: epoch(0),
+      leasePosition: logPosition(0),
+      generation: 0,
+      attempt: 1,
+    },
+  };
 }
 
 /** A client's answer to a command with a nonce; undefined: the command is none. */

@@ -12,6 +12,7 @@ import type { SessionRegistry } from '../sessions.js';
 import { ackMessage } from './ack-message.js';
 import { changeInvisibleDuration } from './change-invisible-duration.js';
 import { commandWord } from './command-words.js';
+import { endTransaction } from './end-transaction.js';
 import { forwardToDeadLetter } from './forward-to-dead-letter.js';
 import { getOffset } from './get-offset.js';
 import { heartbeat } from './heartbeat.js';
@@ -21,6 +22,7 @@ import { pullMessage } from './pull-message.js';
 import { queryAssignment } from './query-assignment.js';
 import { queryOffset } from './query-offset.js';
 import { queryRoute } from './query-route.js';
+import { recallMessage } from './recall-message.js';
 import { receiveMessage } from './receive-message.js';
 import { sendMessage } from './send-message.js';
 import { telemetry } from './telemetry.js';
@@ -115,8 +117,8 @@ function methodsOf(door: FrontDoor): Readonly<Record<string, GrpcMethod>> {
     ChangeInvisibleDuration: { kind: 'unary', handler: changeInvisibleDuration(door) },
     NotifyClientTermination: { kind: 'unary', handler: notifyClientTermination(door) },
     Telemetry: { kind: 'bidi', handler: telemetry(door) },
-    EndTransaction: notServedUnary(door, 'EndTransaction', 'transactions are'),
-    RecallMessage: notServedUnary(door, 'RecallMessage', 'recalling delayed messages is'),
+    EndTransaction: { kind: 'unary', handler: endTransaction(door) },
+    RecallMessage: { kind: 'unary', handler: recallMessage(door) },
     SyncLiteSubscription: notServedUnary(door, 'SyncLiteSubscription', 'lite topics are'),
     PullMessage: { kind: 'serverStream', handler: pullMessage(door) },
     UpdateOffset: { kind: 'unary', handler: updateOffset(door) },

@@ -139,6 +139,17 @@ export function deliveryMs(found: WalkedMessage): number {
   return found.deliverySeconds * 1000 + Math.floor(found.deliveryNanos / 1e6);
 }
 
+/** When a delayed message is due, as its envelope says it: never before 1970 nor after the year 9999. */
+export function dueMsOf(found: WalkedMessage): number {
+  return Math.min(latestMs, Math.max(1, deliveryMs(found)));
+}
+const latestMs = 253_402_300_799_999;
+
+/** How long after its arrival a half message is first asked about, if its sender says so. */
+export function checkAfterMsOf(found: WalkedMessage): number | undefined {
+  return found.recoverySet && found.recoverySeconds > 0 ? found.recoverySeconds * 1000 : undefined;
+}
+
 /** The kind of a message follows from what is set; the first hit counts. */
 export function derivedType(found: WalkedMessage): MessageType {
   if (found.declaredType === MessageType.transaction) return MessageType.transaction;

@@ -104,7 +104,7 @@ it.each([
   ['an unknown encoding', message({ bodyEncoding: 9 }), Code.MESSAGE_CORRUPTED],
   [
     'a delivery too far ahead',
-    message({ deliveryTimestamp: { seconds: 1_700_090_000, nanos: 0 } }),
+    message({ deliveryTimestamp: { seconds: 1_700_000_001 + 40 * 86_400, nanos: 0 } }),
     Code.ILLEGAL_DELIVERY_TIME,
   ],
   ['a message group of 64 bytes', message({ messageGroup: 'g'.repeat(64) }), Code.ILLEGAL_MESSAGE_GROUP],
@@ -144,16 +144,15 @@ it('refuses every reserved property name', async () => {
   }
 });
 
-it.each([
-  ['DELAY', MessageType.delay, { deliveryTimestamp: { seconds: 1_700_000_100, nanos: 0 } }],
-  ['TRANSACTION', MessageType.transaction, { messageType: 4 }],
-  ['LITE', MessageType.lite, { liteTopic: 'l' }],
-])('names the feature when a %s message fits its topic but is not served', async (feature, type, properties) => {
-  door.naming.topic('orders', { type });
-  const answer = await send(door, encode(message(properties)));
-  expect(answer.status?.code).toBe(Code.UNSUPPORTED);
-  expect(answer.status?.message).toContain(`${feature} messages`);
-});
+it.each([['LITE', MessageType.lite, { liteTopic: 'l' }]])(
+  'names the feature when a %s message fits its topic but is not served',
+  async (feature, type, properties) => {
+    door.naming.topic('orders', { type });
+    const answer = await send(door, encode(message(properties)));
+    expect(answer.status?.code).toBe(Code.UNSUPPORTED);
+    expect(answer.status?.message).toContain(`${feature} messages`);
+  },
+);
 
 it('gives each priority a queue of its own, as far as there are queues, and all broker sets in turn', async () => {
   door.naming.topic('orders', { type: MessageType.priority });

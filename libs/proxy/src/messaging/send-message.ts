@@ -7,6 +7,7 @@
 import type { BrokerLink, SendCall, SendResult } from '@cometmq/client';
 import {
   MessageType,
+  type PendingPlace,
   type QueueId,
   type Topic,
   type TopicId,
@@ -28,7 +29,7 @@ import type { TopicRoute } from '../topic-routes.js';
 import { WireReader, asBuffer } from '../wire/wire-reader.js';
 import { fieldBytes, putLength, putVarint, varintBytes } from '../wire/wire-writer.js';
 import { answerFailure, failureOf } from './cold-call.js';
-import { checkMessage, derivedType } from './send-checks.js';
+import { checkAfterMsOf, checkMessage, derivedType, dueMsOf } from './send-checks.js';
 import { type WalkedMessage, walkSendRequest } from './send-walker.js';
 import { messageToStore } from './stored-message.js';
 
@@ -89,6 +90,8 @@ const failed = (caught: unknown): FirstUse => ({ caught });
 class SendRequest {
   private readonly outcomes: Outcome[];
   private readonly offsets: number[];
+  /** Transaction ids and recall handles, by message. */
+  private handles: (PendingHandleText | undefined)[] | undefined;
   private waiting: number;
   readonly giveUpMs: number;
 
@@ -171,6 +174,8 @@ class SendRequest {
       group,
       keys: found.keys.length === 0 ? noKeys : keysOf(found, bytes),
       priority: type === MessageType.priority ? found.priority : undefined,
+      dueMs: type === MessageType.delay ? dueMsOf(found) : undefined,
+      checkAfterMs: type === MessageType.transaction ? checkAfterMsOf(found) : undefined,
     });
     const message = messageToStore(found, bytes, this.call.peer, nowMs);
     new OneSend(this, index, route, type, found, hashBytes(tag), hashBytes(group), envelope, message).start();
@@ -178,6 +183,14 @@ class SendRequest {
 
   private failAll(error: MqError): void {
     for (let i = 0; i < this.messages.length; i += 1) this.finish(i, error, undefined);
+  }
+
+  /** The message waits, to be named again by its sender. */
+  pending(index: number, broker: string, place: PendingPlace): void {
+    this.handles ??= [];
+    const kind = place.dueMs > 0 ? 'recall' : 'transaction';
+    const text = this.door.pendingHandles.write(kind, { broker, place });
+    this.handles[index] = { tag: kind === 'recall' ? 0x2a : 0x1a, text };
   }
 
   finish(index: number, error: MqError | undefined, offset: number | undefined): void {
@@ -204,7 +217,10 @@ class SendRequest {
     this.meter.done(this.startMs, outcome.code);
   }
 
-  /** SendMessageResponse: status = 1, entries = 2 { status = 1, message_id = 2, offset = 4 }. */
+  /**
+   * SendMessageResponse: status = 1, entries = 2 { status = 1, message_id = 2, transaction_id = 3, offset = 4,
+   * recall_handle = 5 }.
+   */
   private encode(outcome: Outcome): Buffer {
     const { messages, outcomes, offsets } = this;
     let size = statusFieldBytes(outcome);
@@ -220,6 +236,10 @@ class SendRequest {
       at += idTo - idFrom;
       out[at] = 0x20;
       at = putVarint(out, at + 1, offsets[i] as number);
+      const handle = this.handles?.[i];
+      if (!handle) continue;
+      at = putLength(out, at, handle.tag, handle.text.length);
+      at += out.write(handle.text, at, 'latin1');
     }
     return out;
   }
@@ -227,8 +247,17 @@ class SendRequest {
   private entryBytes(index: number): number {
     const { idFrom, idTo } = this.messages[index] as WalkedMessage;
     const offset = this.offsets[index] as number;
-    return statusFieldBytes(this.outcomes[index] as Outcome) + fieldBytes(idTo - idFrom) + 1 + varintBytes(offset);
+    const handle = this.handles?.[index];
+    const handleBytes = handle ? fieldBytes(handle.text.length) : 0;
+    const outcome = this.outcomes[index] as Outcome;
+    return statusFieldBytes(outcome) + fieldBytes(idTo - idFrom) + 1 + varintBytes(offset) + handleBytes;
   }
+}
+
+/** A transaction id or a recall handle, and its field's tag in the answer. */
+interface PendingHandleText {
+  readonly tag: number;
+  readonly text: string;
 }
 
 const nothing = new Uint8Array(0);
@@ -265,6 +294,7 @@ function behind(): MqError {
 class OneSend implements SendCall, Parked {
   readonly topicId: TopicId;
   queueId: QueueId = queueId(0);
+  private broker = '';
   layout = 0;
   readonly deadlineMs: number | undefined;
   readonly giveUpMs: number;
@@ -310,6 +340,7 @@ class OneSend implements SendCall, Parked {
     const { links } = this.request.door.parts;
     const link = groupHash !== 0 && type !== MessageType.priority ? route.ofGroup(groupHash, links) : route.next(links);
     this.queueId = type === MessageType.priority ? this.levelQueue() : route.queueId;
+    this.broker = route.broker;
     return link;
   }
 
@@ -325,6 +356,7 @@ class OneSend implements SendCall, Parked {
     }
     const { request, route } = this;
     request.count(request.door.counters.topicIn(route.topic.name, this.type), this.index);
+    if (result?.pending) request.pending(this.index, this.broker, result.pending);
     request.finish(this.index, undefined, result?.offset);
   };
 

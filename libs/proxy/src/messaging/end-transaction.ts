@@ -1,0 +1,69 @@
+/**
+ * EndTransaction: a producer says, by itself or because it was asked, what becomes of half a message. The transaction id
+ * names the broker set that holds it, so any node will do. What does no harm is answered OK: the official C# client
+ * ends its process over anything else that follows a check.
+ */
+import type { BrokerLink, Done, EndTransactionCall } from '@cometmq/client';
+import {
+  EndTransactionRequest,
+  EndTransactionResponse,
+  TransactionResolution,
+  TransactionSource,
+} from '@cometmq/proto';
+import type { UnaryHandler } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import { type FrontDoor, LeaderCall } from '../front-door.js';
+import { coldCall, okStatus } from './cold-call.js';
+
+export function endTransaction(door: FrontDoor): UnaryHandler {
+  return coldCall(door, 'EndTransaction', EndTransactionRequest, EndTransactionResponse, async (request, { call }) => {
+    if (request.transactionId === '') {
+      throw new MqError('INVALID_TRANSACTION_ID', 'the transaction id is empty; the one of the send is needed');
+    }
+    const { broker, place } = door.pendingHandles.read('transaction', request.transactionId);
+    const topic = request.topic?.name ?? '';
+    // What the directory doesn't know (yet, or any more) is for the broker to judge.
+    const origin = door.parts.directory.topicById(place.topicId)?.name ?? topic;
+    if (origin !== topic) {
+      throw new MqError('INVALID_TRANSACTION_ID', `the transaction id was issued for topic "${origin}"`);
+    }
+    const resolution = resolutionOf(request.resolution);
+    const checked = request.source === TransactionSource.SOURCE_SERVER_CHECK;
+    await new Promise<void>((resolve, reject) => {
+      door.enter();
+      new Ending(door, door.giveUpMs(call), broker, { place, resolution, checked }, (error) => {
+        door.calls -= 1;
+        if (error) reject(error);
+        else resolve();
+      }).start();
+    });
+    return { status: okStatus() };
+  });
+}
+
+/** Not set is what a checker says that does not know yet. */
+function resolutionOf(resolution: TransactionResolution): EndTransactionCall['resolution'] {
+  if (resolution === TransactionResolution.COMMIT) return 'commit';
+  return resolution === TransactionResolution.ROLLBACK ? 'rollback' : 'unknown';
+}
+
+class Ending extends LeaderCall<void> {
+  constructor(
+    door: FrontDoor,
+    giveUpMs: number,
+    protected readonly broker: string,
+    private readonly ending: EndTransactionCall,
+    private readonly done: (error: MqError | undefined) => void,
+  ) {
+    super(door, giveUpMs);
+  }
+
+  protected ask(link: BrokerLink, done: Done<void>): void {
+    link.endTransaction(this.ending, done);
+  }
+
+  protected answered(error: MqError | undefined): void {
+    this.done(error);
+  }
+}

@@ -1,0 +1,184 @@
+/** Delayed messages and transactions at the front door: what the broker is told, and what clients bring back. */
+import { Envelope, MessageType } from '@cometmq/model';
+import {
+  ClientType,
+  Code,
+  EndTransactionRequest,
+  EndTransactionResponse,
+  Message,
+  RecallMessageRequest,
+  RecallMessageResponse,
+  SendMessageRequest,
+  SendMessageResponse,
+  type SendResultEntry,
+  TelemetryCommand,
+  TransactionResolution,
+  TransactionSource,
+} from '@cometmq/proto';
+import { MqError } from '@cometmq/shared';
+
+import { type DoorFixture, openDoor } from '../testing.js';
+
+const seconds = 1_700_000_000;
+
+let door: DoorFixture;
+beforeEach(async () => {
+  door = await openDoor();
+  door.naming.topic('later', { type: MessageType.delay });
+  door.naming.topic('deals', { type: MessageType.transaction });
+  door.naming.topic('all', { type: MessageType.mixed });
+  door.naming.topic('orders');
+});
+afterEach(() => door.stop());
+
+async function send(topic: string, system: Record<string, unknown>): Promise<SendResultEntry> {
+  const message = Message.fromPartial({
+    topic: { name: topic },
+    body: Buffer.from('hello'),
+    userProperties: new Map([['colour', 'red']]),
+    systemProperties: { messageId: '01AB', bodyEncoding: 1, tag: 'A', keys: ['k'], ...system },
+  } as never);
+  const call = door.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish());
+  await call.untilEnd();
+  const [entry] = SendMessageResponse.decode(call.items[0] as Buffer).entries;
+  if (!entry) throw new Error('an answer has an entry a message');
+  return entry;
+}
+
+const delayed = (topic = 'later') => send(topic, { deliveryTimestamp: { seconds: seconds + 60, nanos: 123_456_789 } });
+const half = (topic = 'deals', more: Record<string, unknown> = {}) => send(topic, { messageType: 4, ...more });
+const envelope = (index: number): Envelope => new Envelope(door.broker.sent[index]?.envelope ?? Buffer.alloc(0));
+
+async function recall(topic: string, recallHandle: string): Promise<[number | undefined, string]> {
+  const request = RecallMessageRequest.fromPartial({ topic: { name: topic }, recallHandle });
+  const call = door.call('RecallMessage', RecallMessageRequest.encode(request).finish());
+  await call.untilEnd();
+  const { status, messageId } = RecallMessageResponse.decode(call.items[0] as Buffer);
+  return [status?.code, messageId];
+}
+
+async function end(topic: string, transactionId: string, change: Record<string, unknown> = {}): Promise<number> {
+  const request = EndTransactionRequest.fromPartial({
+    topic: { name: topic },
+    messageId: '01AB',
+    transactionId,
+    resolution: TransactionResolution.COMMIT,
+    ...change,
+  } as never);
+  const call = door.call('EndTransaction', EndTransactionRequest.encode(request).finish());
+  await call.untilEnd();
+  return EndTransactionResponse.decode(call.items[0] as Buffer).status?.code ?? 0;
+}
+
+describe('a delayed message', () => {
+  it('tells the broker when it is due, to the millisecond, and its sender how to take it back', async () => {
+    const entry = await delayed();
+    expect(entry).toMatchObject({ status: { code: Code.OK }, messageId: '01AB', offset: 0, transactionId: '' });
+    expect([envelope(0).type, envelope(0).dueMs]).toEqual([MessageType.delay, seconds * 1000 + 60_123]);
+    expect(await recall('later', entry.recallHandle)).toEqual([Code.OK, 'recalled']);
+    const dueMs = seconds * 1000 + 60_123;
+    expect(door.broker.recalls).toEqual([
+      { place: expect.objectContaining({ topicId: door.naming.topics.get('later')?.id, dueMs }) as unknown },
+    ]);
+  });
+
+  it('of an impossible time is due as early or late as there is time', async () => {
+    await send('later', { deliveryTimestamp: { seconds: -5, nanos: 0 } });
+    expect(envelope(0).dueMs).toBe(1);
+  });
+
+  it('is taken back through its own topic only, by a handle of its own', async () => {
+    const { recallHandle } = await delayed();
+    expect(await recall('all', recallHandle)).toEqual([Code.BAD_REQUEST, '']);
+    expect(await recall('orders', recallHandle)).toEqual([Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE, '']);
+    expect(await recall('nobody', recallHandle)).toEqual([Code.TOPIC_NOT_FOUND, '']);
+    expect(await recall('later', 'garbage')).toEqual([Code.BAD_REQUEST, '']);
+    expect(await recall('later', '')).toEqual([Code.BAD_REQUEST, '']);
+    expect(await recall('later', (await half()).transactionId)).toEqual([Code.BAD_REQUEST, '']);
+    expect(door.broker.recalls).toEqual([]);
+  });
+
+  it('that was delivered already is not found', async () => {
+    const { recallHandle } = await delayed();
+    door.broker.fault = (kind) => (kind === 'recall' ? new MqError('MESSAGE_NOT_FOUND', 'too late') : undefined);
+    expect(await recall('later', recallHandle)).toEqual([Code.MESSAGE_NOT_FOUND, '']);
+  });
+
+  it('is taken back at the broker set that has it, when that has a leader again', async () => {
+    const { recallHandle } = await delayed();
+    door.naming.broker('broker-0', { leader: undefined });
+    const answer = recall('later', recallHandle);
+    door.naming.broker('broker-0', { leader: '' });
+    door.clock.advance(1_000);
+    expect(await answer).toEqual([Code.OK, 'recalled']);
+  });
+});
+
+describe('half a message', () => {
+  it('is known to its sender by an id that any node understands', async () => {
+    const entry = await half('deals', { orphanedTransactionRecoveryDuration: { seconds: 30, nanos: 0 } });
+    expect(entry).toMatchObject({ status: { code: Code.OK }, offset: 0, recallHandle: '' });
+    expect([envelope(0).type, envelope(0).checkAfterMs]).toEqual([MessageType.transaction, 30_000]);
+    expect(await end('deals', entry.transactionId)).toBe(Code.OK);
+    expect(door.broker.ended).toMatchObject([{ resolution: 'commit', checked: false, place: { dueMs: 0 } }]);
+  });
+
+  it('is committed, rolled back or left open, by its producer or because that was asked', async () => {
+    const { transactionId } = await half('all');
+    const source = TransactionSource.SOURCE_SERVER_CHECK;
+    await end('all', transactionId, { resolution: TransactionResolution.ROLLBACK, source });
+    await end('all', transactionId, { resolution: TransactionResolution.TRANSACTION_RESOLUTION_UNSPECIFIED });
+    expect(door.broker.ended).toMatchObject([
+      { resolution: 'rollback', checked: true },
+      { resolution: 'unknown', checked: false },
+    ]);
+  });
+
+  it('is not ended by an id of something else', async () => {
+    const { transactionId } = await half();
+    expect(await end('deals', '')).toBe(Code.INVALID_TRANSACTION_ID);
+    expect(await end('deals', 'garbage')).toBe(Code.INVALID_TRANSACTION_ID);
+    expect(await end('all', transactionId)).toBe(Code.INVALID_TRANSACTION_ID);
+    expect(await end('later', (await delayed()).recallHandle)).toBe(Code.INVALID_TRANSACTION_ID);
+    expect(door.broker.ended).toEqual([]);
+  });
+
+  it('is asked about over the stream of a producer, with its message whole and an id to answer with', async () => {
+    const { transactionId } = await half();
+    const settings = TelemetryCommand.encode(
+      TelemetryCommand.fromPartial({
+        command: {
+          $case: 'settings',
+          value: {
+            clientType: ClientType.PRODUCER,
+            pubSub: { $case: 'publishing', value: { topics: [{ name: 'deals' }] } },
+          },
+        },
+      } as never),
+    ).finish();
+    const stream = door.call('Telemetry', settings, { clientId: 'producer-1' });
+    await stream.until(1);
+    const sent = door.broker.sent[0];
+    const topicId = door.naming.topics.get('deals')?.id;
+    if (!sent || !topicId) throw new Error('the message was sent');
+    const [tell] = door.broker.tell.values();
+    tell?.({
+      kind: 'recoverOrphan',
+      clientId: 'producer-1',
+      place: { topicId, position: 5096 as never, size: 500, dueMs: 0 },
+      payload: Buffer.concat([sent.envelope, ...sent.message]),
+      storedMs: 1_700_000_123_456,
+    });
+    await stream.until(2);
+    const { command } = TelemetryCommand.decode(stream.items[1] as Buffer);
+    if (command?.$case !== 'recoverOrphanedTransactionCommand') throw new Error('a check was expected');
+    const { message, transactionId: asked } = command.value;
+    expect(asked).toBe(transactionId);
+    expect(message?.topic?.name).toBe('deals');
+    expect(Buffer.from(message?.body ?? []).toString()).toBe('hello');
+    expect(message?.userProperties.get('colour')).toBe('red');
+    expect(message?.systemProperties).toMatchObject({ messageId: '01AB', tag: 'A', keys: ['k'], bodyEncoding: 1 });
+    expect(message?.systemProperties?.bodyDigest?.checksum).toMatch(/^[0-9A-F]{32}$/);
+    expect(message?.systemProperties?.bornTimestamp).toBeDefined();
+  });
+});

@@ -1,0 +1,63 @@
+/**
+ * RecallMessage: a delayed message is taken back before its time. The handle names the broker set that holds it, so any
+ * node will do; OK is a promise that it is never delivered.
+ */
+import type { BrokerLink, Done, RecallResult } from '@cometmq/client';
+import { MessageType, messageTypeName, type PendingPlace, printable, topicName } from '@cometmq/model';
+import { RecallMessageRequest, RecallMessageResponse } from '@cometmq/proto';
+import type { UnaryHandler } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import { type FrontDoor, LeaderCall } from '../front-door.js';
+import { coldCall, okStatus } from './cold-call.js';
+
+export function recallMessage(door: FrontDoor): UnaryHandler {
+  return coldCall(door, 'RecallMessage', RecallMessageRequest, RecallMessageResponse, async (request, { call }) => {
+    const name = topicName(request.topic?.name ?? '');
+    const topic = door.parts.directory.topic(name);
+    if (!topic) throw new MqError('TOPIC_NOT_FOUND', `topic "${printable(name)}" does not exist`);
+    if (topic.type !== MessageType.delay && topic.type !== MessageType.mixed) {
+      const type = messageTypeName(topic.type).toUpperCase();
+      throw new MqError(
+        'MESSAGE_TYPE_CONFLICT',
+        `topic "${name}" takes ${type} messages; only delayed ones are recalled`,
+      );
+    }
+    const { broker, place } = door.pendingHandles.read('recall', request.recallHandle);
+    if (place.topicId !== topic.id) {
+      throw new MqError('BAD_REQUEST', `the recall handle was issued for another topic than "${name}"`);
+    }
+    if (!door.parts.directory.brokerSet(broker)) {
+      throw new MqError('BAD_REQUEST', `the recall handle was issued by broker set "${broker}", which is gone`);
+    }
+    const { messageId } = await new Promise<RecallResult>((resolve, reject) => {
+      door.enter();
+      new Recall(door, door.giveUpMs(call), broker, place, (error, result) => {
+        door.calls -= 1;
+        if (error) reject(error);
+        else resolve(result ?? { messageId: '' });
+      }).start();
+    });
+    return { status: okStatus(), messageId };
+  });
+}
+
+class Recall extends LeaderCall<RecallResult> {
+  constructor(
+    door: FrontDoor,
+    giveUpMs: number,
+    protected readonly broker: string,
+    private readonly place: PendingPlace,
+    private readonly done: Done<RecallResult>,
+  ) {
+    super(door, giveUpMs);
+  }
+
+  protected ask(link: BrokerLink, done: Done<RecallResult>): void {
+    link.recall({ place: this.place }, done);
+  }
+
+  protected answered(error: MqError | undefined, result: RecallResult | undefined): void {
+    this.done(error, result);
+  }
+}
