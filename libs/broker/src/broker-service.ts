@@ -30,7 +30,7 @@ import { GroupsView, PullOffsets } from '@cometmq/consumption';
 import { LiteTopicsView } from '@cometmq/lite';
 import { MessageType, type GroupId } from '@cometmq/model';
 import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
-import { MessageStore, type CheckpointStore, type Disk } from '@cometmq/store';
+import { MessageStore, type CheckpointStore, type Disk, type StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import { TimersView } from '@cometmq/timers';
 import { TransactionsView } from '@cometmq/transactions';
@@ -72,6 +72,8 @@ export interface BrokerOptions {
   readonly leaseMs: number;
   /** host:port of the internal service; empty: in this process. Asked for at the start, when the port is known. */
   readonly address: () => string;
+  /** What else bounds the store; left out: its own defaults. */
+  readonly storeLimits?: Partial<StoreLimits>;
   /** Opens the checkpoints in a folder; left out: LMDB. */
   readonly checkpoints?: (folder: string) => CheckpointStore;
   /** The broker can't go on: its disk failed, or another member leads. The process must end. */
@@ -130,6 +132,7 @@ export class BrokerService implements BrokerLink, Part {
       views: [this.groups, this.pullOffsets, this.sentBefore, this.liteTopics, this.delayed, this.halfMessages],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       limits: {
+        ...options.storeLimits,
         segmentBytes: options.segmentBytes,
         recordBytesMax: options.recordBytesMax,
         freeBytesMin: options.diskFreeBytesMin,

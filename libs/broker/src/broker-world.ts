@@ -3,6 +3,7 @@ import {
   encodeEnvelope,
   everything,
   hashBytes,
+  KiB,
   queueId,
   type ConsumerGroup,
   type EnvelopeDraft,
@@ -17,6 +18,9 @@ import { silentLogger } from '@cometmq/telemetry';
 import { BrokerService } from './broker-service.js';
 import { FakeNaming } from './fake-naming.js';
 import { memoryCheckpoints } from './testing.js';
+
+/** What is kept ahead and in reserve is copied by every crash of a disk in memory. */
+const smallStore = { aheadBytes: 128 * KiB, reserveBytes: 64 * KiB, compactionReserveBytes: 64 * KiB } as const;
 
 /** One broker on a memory disk, with time in our hands. */
 export class BrokerWorld {
@@ -82,6 +86,7 @@ export class BrokerWorld {
         if (built === this.broker) throw error; // Those that crashed go on in vain.
       },
       checkpoints: this.checkpoints,
+      storeLimits: smallStore,
     });
     return built;
   }

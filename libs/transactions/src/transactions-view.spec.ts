@@ -89,7 +89,7 @@ describe('half messages', () => {
 
 // Goal: whatever happens, what is open, how often it was asked about and what was decided are as a plain list has them.
 // Method: act by chance, with checkpoints and crashes; compare.
-it.each(seeds(30))('half messages are those of the oracle (seed %i)', (seed) => {
+it.each(seeds(20))('half messages are those of the oracle (seed %i)', (seed) => {
   const chance = new Prng(seed);
   const log = new FoldingTransactions();
   const open = new Map<number, HalfMessage>();
