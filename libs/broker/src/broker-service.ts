@@ -496,10 +496,6 @@ export class BrokerService implements BrokerLink, Part {
   }
 }
 
-function notServed(what: string): MqError {
-  return new MqError('UNSUPPORTED', `${what} are not served by this release`);
-}
-
 function nothing(): void {
   // There is no wait to take back.
 }
