@@ -4,6 +4,7 @@ import { backlog } from './benches/backlog.js';
 import { deliveryState } from './benches/delivery-state.js';
 import { frontDoor } from './benches/front-door.js';
 import { longPoll } from './benches/long-poll.js';
+import { manyQueues } from './benches/many-queues.js';
 import { receive } from './benches/receive.js';
 import { recovery } from './benches/recovery.js';
 import { start } from './benches/start.js';
@@ -11,6 +12,7 @@ import { start } from './benches/start.js';
 /** In the order they run. */
 export const benches: readonly Bench[] = [
   append,
+  manyQueues,
   deliveryState,
   frontDoor,
   receive,

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 
 import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
+import { type ManyQueuesFigures, type ManyQueuesJob, benchManyQueues } from '../roles/many-queues.js';
 import { type StoreAppendFigures, type StoreAppendJob, appendToStore } from '../roles/store-append.js';
 import { type LoadFigures, type LoadJob, runLoad } from '../load/load.js';
 
@@ -13,6 +14,7 @@ export interface RoleJobs {
   load: LoadJob;
   'log-append': LogAppendJob;
   'store-append': StoreAppendJob;
+  'many-queues': ManyQueuesJob;
   'delivery-state': DeliveryStateJob;
 }
 
@@ -20,6 +22,7 @@ export interface RoleResults {
   load: LoadFigures;
   'log-append': LogAppendFigures;
   'store-append': StoreAppendFigures;
+  'many-queues': ManyQueuesFigures;
   'delivery-state': DeliveryStateFigures;
 }
 
@@ -27,6 +30,7 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   load: runLoad,
   'log-append': appendToLog,
   'store-append': appendToStore,
+  'many-queues': benchManyQueues,
   'delivery-state': benchDeliveryState,
 };
 
