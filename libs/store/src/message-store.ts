@@ -265,7 +265,7 @@ export class MessageStore implements Part {
       this.fail(new MqError('DISK_FAILED', 'a checkpoint could not be written', { cause: caught })),
     );
     const stored = this.checkpointer.load();
-    await this.log.open(stored);
+    await this.log.open(stored, this.dataFolder.salt);
     const segments = this.log.segments();
     const active = segments[segments.length - 1];
     assert(active !== undefined, 'an open log has a segment');

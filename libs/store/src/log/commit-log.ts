@@ -118,6 +118,7 @@ export class CommitLog {
   private cut = 0;
   private durable = logPosition(0);
   private epochNow = toEpoch(0);
+  private salt = 0;
   /** Records below have had their checksum checked by this process. */
   private readonly checked = { from: 0, to: 0 };
   private state: 'new' | 'open' | 'closing' | 'closed' = 'new';
@@ -176,11 +177,13 @@ export class CommitLog {
   /**
    * Finds the log's end: checks the records from the segment that holds `mark` on (from the oldest, without one), tells
    * a torn tail from damage, zeroes and syncs what is behind the end. Safe to break off and repeat at any point.
+   * `salt` is what the checksums of this log begin from.
    *
    * @throws MqError CORRUPT_RECORD where the log is damaged or ends below the mark; DATA_FOLDER for a newer format
    */
-  async open(mark: DurableMark | undefined): Promise<void> {
+  async open(mark: DurableMark | undefined, salt: number): Promise<void> {
     assert(this.state === 'new', 'a log is opened once');
+    this.salt = salt;
     await this.disk.makeFolder(this.folder);
     await this.listSegments();
     const end = await this.findEnd(mark);
@@ -374,8 +377,9 @@ export class CommitLog {
       if (!isEnd(walked)) throw this.damage(old, walked);
       return walked.end;
     };
+    const isWhole = (block: RecordBlock, at: number): boolean => block.isWhole(at, this.salt);
     const write = (): Promise<PreparedCompaction | undefined> =>
-      prepareCompaction(this.disk, this.folder, old, walk, keep, bytesMax);
+      prepareCompaction(this.disk, this.folder, old, walk, isWhole, keep, bytesMax);
     const prepared = await write().catch(async (caught: unknown) => {
       if (!isDiskFull(caught) || !(await this.room.lendToCompaction())) throw caught;
       return write();
@@ -436,7 +440,7 @@ export class CommitLog {
   private recordInBlocks(segment: Segment, position: LogPosition, size: number): LogRecord | undefined {
     const place = placeOf(segment, position);
     if (place === undefined) return undefined;
-    return this.blocks.find(segment, place, size, (block, at) => wholeRecord(block, at, position, size));
+    return this.blocks.find(segment, place, size, (block, at) => wholeRecord(block, at, position, size, this.salt));
   }
 
   private async readCold(segment: Segment, position: LogPosition, size: number): Promise<LogRecord> {
@@ -454,7 +458,7 @@ export class CommitLog {
       }
       const block = new RecordBlock(Buffer.allocUnsafeSlow(size));
       const read = await file.read(block.bytes, place);
-      return read === size ? wholeRecord(block, 0, position, size) : undefined;
+      return read === size ? wholeRecord(block, 0, position, size, this.salt) : undefined;
     });
     if (!record) throw this.corrupt(segment, position, 'a record that was good before is not any more');
     await this.touch(segment);
@@ -540,7 +544,7 @@ export class CommitLog {
         const timestampMs = block.timestampMsAt(at);
         if (position === from) firstTimestampMs = timestampMs;
         if (timestampMs > lastTimestampMs) lastTimestampMs = timestampMs;
-        at += block.finish(at, commitKnown);
+        at += block.finish(at, commitKnown, this.salt);
         position = chunk.first + at;
       }
       pieces.push(block.bytes.subarray(pieceAt, at));
@@ -787,6 +791,7 @@ export class CommitLog {
 
   private walkRules(segment: Segment, until: number): WalkRules {
     return {
+      salt: this.salt,
       recordBytesMax: recordBytesCeiling,
       fileBytes: segment.recordBytes,
       first: segment.first,
@@ -885,7 +890,14 @@ function placeOf(segment: Segment, position: LogPosition): number | undefined {
 }
 
 /** The record at `at` if it is the one that was asked for, and whole. */
-function wholeRecord(block: RecordBlock, at: number, position: LogPosition, size: number): LogRecord | undefined {
-  const good = block.hasHeader(at, position, recordBytesCeiling) && block.sizeAt(at) === size && block.isWhole(at);
+function wholeRecord(
+  block: RecordBlock,
+  at: number,
+  position: LogPosition,
+  size: number,
+  salt: number,
+): LogRecord | undefined {
+  const good =
+    block.hasHeader(at, position, recordBytesCeiling) && block.sizeAt(at) === size && block.isWhole(at, salt);
   return good ? block.record(at) : undefined;
 }

@@ -33,6 +33,7 @@ export async function prepareCompaction(
   folder: string,
   old: Segment,
   walk: Walk,
+  isWhole: (block: RecordBlock, at: number) => boolean,
   keep: (record: LogRecord) => boolean,
   bytesMax: number,
 ): Promise<PreparedCompaction | undefined> {
@@ -41,7 +42,7 @@ export async function prepareCompaction(
   const file = await disk.open(path, { create: true });
   let prepared: PreparedCompaction | undefined;
   try {
-    const copied = await copyLiving(file, old, walk, keep, bytesMax);
+    const copied = await copyLiving(file, old, walk, isWhole, keep, bytesMax);
     if (copied) prepared = await finish(disk, folder, path, file, old, copied);
     return prepared;
   } finally {
@@ -61,6 +62,7 @@ async function copyLiving(
   file: DiskFile,
   old: Segment,
   walk: Walk,
+  isWhole: (block: RecordBlock, at: number) => boolean,
   keep: (record: LogRecord) => boolean,
   bytesMax: number,
 ): Promise<Copied | undefined> {
@@ -72,7 +74,7 @@ async function copyLiving(
     const record = block.record(at);
     if (!keep(record)) return;
     const { position, size } = record;
-    if (!block.isWhole(at)) {
+    if (!isWhole(block, at)) {
       throw new MqError('CORRUPT_RECORD', `the record at position ${position} was good before and is not any more`);
     }
     slice.push(Uint8Array.prototype.slice.call(block.bytes, at, at + size));

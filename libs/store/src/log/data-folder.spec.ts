@@ -21,14 +21,21 @@ async function putIdentity(disk: MemoryDisk, line: string): Promise<void> {
 }
 
 describe('a data folder', () => {
-  it('keeps its incarnation for ever; an empty one is a new one', async () => {
+  it('keeps its incarnation and salt for ever; an empty one is a new one', async () => {
     const disk = new MemoryDisk();
     const made = await DataFolder.open(disk, 'data', 'broker-a');
     await made.release();
     const again = await DataFolder.open(disk, 'data', 'broker-a');
-    expect(again.incarnation).toBe(made.incarnation);
+    expect([again.incarnation, again.salt]).toEqual([made.incarnation, made.salt]);
+    expect(again.salt).toBeGreaterThan(0);
     const other = await DataFolder.open(disk, 'other', 'broker-a');
     expect(other.incarnation).not.toBe(made.incarnation);
+  });
+
+  it('of the first format has no salt', async () => {
+    const disk = new MemoryDisk();
+    await putIdentity(disk, JSON.stringify({ format: 1, brokerName: 'broker-a', incarnation: 'x' }));
+    expect((await DataFolder.open(disk, 'data', 'broker-a')).salt).toBe(0);
   });
 
   it('is held by one at a time', async () => {
@@ -48,7 +55,7 @@ describe('a data folder', () => {
 
   it('of a newer format is refused', async () => {
     const disk = new MemoryDisk();
-    await putIdentity(disk, JSON.stringify({ format: 2, brokerName: 'broker-a', incarnation: 'x' }));
+    await putIdentity(disk, JSON.stringify({ format: 3, brokerName: 'broker-a', incarnation: 'x', salt: 1 }));
     expect(await refusal(disk)).toMatch(/DATA_FOLDER.*newer release/);
   });
 

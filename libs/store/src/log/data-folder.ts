@@ -2,12 +2,13 @@
  * The folder that one broker keeps everything in: held by one process at a time, and known to be this broker's.
  *
  *   lock        held while a process uses the folder; the operating system ends it with the process
- *   identity    two lines: {"format":1,"brokerName":"…","incarnation":"…"} and the line's checksum, 8 hex digits
+ *   identity    two lines: {"format":2,"brokerName":"…","incarnation":"…","salt":…} and the line's checksum, 8 hex digits
  *
  * The incarnation is drawn when the folder is made: a broker that comes back with an empty disk is another member of
- * its set, whatever its name.
+ * its set, whatever its name. So is the salt that checksums of the log's records begin from: it goes with the log's
+ * bytes, wherever they are copied to. Format 1 had none, which is 0.
  */
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 
 import { MqError } from '@cometmq/shared';
 
@@ -16,23 +17,34 @@ import type { Disk, DiskLock } from '../disk/disk.js';
 import { checksum } from './checksum.js';
 
 /** Rises when a release can't read what an older one could not have written. */
-export const folderFormat = 1;
+export const folderFormat = 2;
 
 const lockName = 'lock';
 const identityName = 'identity';
 /** What may lie in a folder that is still empty to us: file systems put the second there. */
 const ignored = new Set([lockName, 'lost+found']);
 
-interface Identity {
+/** What chance gives a new folder. */
+interface Drawn {
+  readonly incarnation: string;
+  readonly salt: number;
+}
+
+interface Identity extends Drawn {
   readonly format: number;
   readonly brokerName: string;
-  readonly incarnation: string;
+}
+
+function draw(): Drawn {
+  return { incarnation: randomUUID(), salt: randomInt(1, 2 ** 32) };
 }
 
 export class DataFolder {
   private constructor(
     /** Drawn when the folder was made. */
     readonly incarnation: string,
+    /** Of the log's checksums. */
+    readonly salt: number,
     private readonly lock: DiskLock,
   ) {}
 
@@ -41,12 +53,7 @@ export class DataFolder {
    *
    * @throws MqError DATA_FOLDER when it is in use, another broker's, of a newer format, damaged, or something else's
    */
-  static async open(
-    disk: Disk,
-    folder: string,
-    brokerName: string,
-    newIncarnation: () => string = randomUUID,
-  ): Promise<DataFolder> {
+  static async open(disk: Disk, folder: string, brokerName: string, drawn: () => Drawn = draw): Promise<DataFolder> {
     const where = disk.realPath(folder);
     await disk.makeFolder(folder);
     const lock = await disk.lock(joinPath(folder, lockName));
@@ -57,8 +64,8 @@ export class DataFolder {
       );
     }
     try {
-      const identity = await takeIdentity(disk, folder, brokerName, newIncarnation);
-      return new DataFolder(identity.incarnation, lock);
+      const identity = await takeIdentity(disk, folder, brokerName, drawn);
+      return new DataFolder(identity.incarnation, identity.salt, lock);
     } catch (caught) {
       await lock.release();
       throw caught;
@@ -71,12 +78,7 @@ export class DataFolder {
   }
 }
 
-async function takeIdentity(
-  disk: Disk,
-  folder: string,
-  brokerName: string,
-  newIncarnation: () => string,
-): Promise<Identity> {
+async function takeIdentity(disk: Disk, folder: string, brokerName: string, drawn: () => Drawn): Promise<Identity> {
   const where = disk.realPath(folder);
   const stored = await readWhole(disk, joinPath(folder, identityName));
   if (!stored) {
@@ -88,7 +90,7 @@ async function takeIdentity(
           'or lost part of itself. Name an empty folder, or bring the file "identity" back',
       );
     }
-    const identity: Identity = { format: folderFormat, brokerName, incarnation: newIncarnation() };
+    const identity: Identity = { format: folderFormat, brokerName, ...drawn() };
     await replaceFile(disk, joinPath(folder, identityName), [encodeIdentity(identity)]);
     return identity;
   }
@@ -121,7 +123,7 @@ function decodeIdentity(stored: Buffer, where: string): Identity {
   const [line = '', sum] = stored.toString('utf8').split('\n');
   if (sum === checksumText(line)) {
     const found: unknown = JSON.parse(line);
-    if (isIdentity(found)) return found;
+    if (isIdentity(found)) return { ...found, salt: found.salt ?? 0 };
   }
   throw new MqError(
     'DATA_FOLDER',
@@ -129,7 +131,7 @@ function decodeIdentity(stored: Buffer, where: string): Identity {
   );
 }
 
-function isIdentity(found: unknown): found is Identity {
+function isIdentity(found: unknown): found is Omit<Identity, 'salt'> & { readonly salt?: number } {
   return (
     typeof found === 'object' &&
     found !== null &&
@@ -138,6 +140,7 @@ function isIdentity(found: unknown): found is Identity {
     'brokerName' in found &&
     typeof found.brokerName === 'string' &&
     'incarnation' in found &&
-    typeof found.incarnation === 'string'
+    typeof found.incarnation === 'string' &&
+    (!('salt' in found) || typeof found.salt === 'number')
   );
 }

@@ -30,6 +30,9 @@ export interface Opened {
   readonly sealed: SegmentInfo[];
 }
 
+/** What the logs of specs have for a salt. */
+export const salt = 0x5a175a17;
+
 export async function openLog(disk: Disk, mark?: DurableMark, limits: Partial<LogLimits> = {}): Promise<Opened> {
   const clock = new ManualClock();
   const failures: MqError[] = [];
@@ -38,7 +41,7 @@ export async function openLog(disk: Disk, mark?: DurableMark, limits: Partial<Lo
     onFailed: (error) => failures.push(error),
     onSealed: (segment) => sealed.push(segment),
   });
-  await log.open(mark);
+  await log.open(mark, salt);
   return { log, clock, failures, sealed };
 }
 

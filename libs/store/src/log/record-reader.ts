@@ -9,6 +9,8 @@ const blockBytes = 2 * 1024 * 1024;
 const magicBytes = Buffer.from([0x43, 0x4d]);
 
 export interface WalkRules {
+  /** What checksums begin from. */
+  readonly salt: number;
   /** Records have at most this many bytes; a size beyond is none. */
   readonly recordBytesMax: number;
   /** The file's bytes: nothing behind them is looked at. */
@@ -75,7 +77,7 @@ export async function walkRecords(
       if (!(await reach(size))) return stopped('no record');
       at = place - blockPlace;
     }
-    if (position >= rules.checkedTo && !block.isWhole(at)) return stopped('wrong checksum');
+    if (position >= rules.checkedTo && !block.isWhole(at, rules.salt)) return stopped('wrong checksum');
     if (block.versionAt(at) !== recordVersion) return stopped('newer version');
     const epoch = block.epochAt(at);
     const stands = block.positionAt(at);
@@ -106,7 +108,7 @@ export async function findProofBehind(file: DiskFile, bad: number, rules: WalkRu
       if (at < 0 || at + headerBytes > filled) break;
       const position = blockFirst + at;
       if (block.hasHeader(at, position, recordBytesMax) && block.commitKnownAt(at) > bad) {
-        if (await isWholeInFile(file, position - first, block.sizeAt(at), fileBytes)) return position;
+        if (await isWholeInFile(file, position - first, block.sizeAt(at), rules)) return position;
       }
       at += 1;
     }
@@ -116,10 +118,10 @@ export async function findProofBehind(file: DiskFile, bad: number, rules: WalkRu
   return undefined;
 }
 
-async function isWholeInFile(file: DiskFile, at: number, size: number, fileBytes: number): Promise<boolean> {
-  if (at + size > fileBytes) return false;
+async function isWholeInFile(file: DiskFile, at: number, size: number, rules: WalkRules): Promise<boolean> {
+  if (at + size > rules.fileBytes) return false;
   const record = new RecordBlock(Buffer.allocUnsafeSlow(size));
-  return (await file.read(record.bytes, at)) === size && record.isWhole(0);
+  return (await file.read(record.bytes, at)) === size && record.isWhole(0, rules.salt);
 }
 
 /** Where in [from, to) of the file the last byte stands that is not zero; -1 where all are zeros. */

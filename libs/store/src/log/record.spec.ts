@@ -27,7 +27,7 @@ function written(draft: RecordDraft, epoch: number, position: number, commitKnow
   const size = headerBytesOf(draft.kind) + draft.payload.reduce((sum, chunk) => sum + chunk.byteLength, 0);
   const block = new RecordBlock(Buffer.alloc(at + size + 7, 0xee));
   block.put(at, draft, size, epoch, position);
-  expect(block.finish(at, commitKnown)).toBe(size);
+  expect(block.finish(at, commitKnown, 7)).toBe(size);
   return block;
 }
 
@@ -37,7 +37,7 @@ describe('a record', () => {
       fc.property(drafts, u32, u53, u53, fc.nat(50), (draft, epoch, position, commitKnown, at) => {
         const block = written(draft, epoch, position, commitKnown, at);
         expect(block.hasHeader(at, position, 2 ** 20)).toBe(true);
-        expect(block.isWhole(at)).toBe(true);
+        expect(block.isWhole(at, 7)).toBe(true);
         const found = block.record(at);
         expect(found).toMatchObject({ kind: draft.kind, timestampMs: draft.timestampMs, epoch, position, commitKnown });
         expect(found).toMatchObject(
@@ -58,7 +58,7 @@ describe('a record', () => {
         const bit = where % (size * 8);
         const byte = bit >>> 3;
         block.bytes.writeUInt8(block.bytes.readUInt8(byte) ^ (1 << (bit & 7)), byte);
-        const good = block.hasHeader(0, position, block.bytes.byteLength) && block.isWhole(0);
+        const good = block.hasHeader(0, position, block.bytes.byteLength) && block.isWhole(0, 7);
         expect(good).toBe(false);
       }),
       { seed: 2, numRuns: 500 },

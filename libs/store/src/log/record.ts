@@ -7,7 +7,8 @@
  *   | payload |
  *
  * Messages, references and pending messages have a queue; a pending one has no offset in it yet: 0.
- * `size` is that of the whole record. `checksum` covers all of it, taken with the checksum's own four bytes as zeros.
+ * `size` is that of the whole record. `checksum` covers all of it, taken with the checksum's own four bytes as zeros; it
+ * begins from the log's salt, so that nobody can put into a message what would be taken for a record.
  * `position` is where the record stands, so a misplaced or stale one is never taken for good. `commitKnown` is the
  * commit position when the record was written: proof, for an opening broker, that all below it was once durable.
  * 64-bit numbers stay below 2^53.
@@ -133,10 +134,10 @@ export class RecordBlock {
   }
 
   /** Completes a record that is about to be written. Answers its size. */
-  finish(at: number, commitKnown: number): number {
+  finish(at: number, commitKnown: number, salt: number): number {
     const size = this.sizeAt(at);
     putU64(this.view, at + offsets.commitKnown, commitKnown);
-    this.view.setUint32(at + offsets.checksum, checksum(this.bytes.subarray(at, at + size)), true);
+    this.view.setUint32(at + offsets.checksum, checksum(this.bytes.subarray(at, at + size), salt), true);
     return size;
   }
 
@@ -178,10 +179,10 @@ export class RecordBlock {
   }
 
   /** Whether the checksum of the record at `at` is right. Writes into the block, and puts back what was there. */
-  isWhole(at: number): boolean {
+  isWhole(at: number, salt: number): boolean {
     const stored = this.view.getUint32(at + offsets.checksum, true);
     this.view.setUint32(at + offsets.checksum, 0, true);
-    const found = checksum(this.bytes.subarray(at, at + this.sizeAt(at)));
+    const found = checksum(this.bytes.subarray(at, at + this.sizeAt(at)), salt);
     this.view.setUint32(at + offsets.checksum, stored, true);
     return found === stored;
   }

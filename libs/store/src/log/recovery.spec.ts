@@ -6,7 +6,7 @@ import type { DiskFile, OpenOptions } from '../disk/disk.js';
 import { MemoryDisk } from '../disk/memory-disk.js';
 import type { DurableMark } from './commit-log.js';
 import { playCrashStory } from './crash-story.js';
-import { durably, numbered, openLog, readAll, smallLimits } from './log-harness.js';
+import { durably, numbered, openLog, readAll, salt, smallLimits } from './log-harness.js';
 import { RecordBlock } from './record.js';
 import type { RecordDraft } from './record.js';
 import { segmentName } from './segment.js';
@@ -184,6 +184,30 @@ describe('a log that is opened', () => {
     ).toBe(true);
   });
 
+  // Goal: no client can make a broker refuse to start. Method: a message whose body is a record, right for its place and
+  // of a later commit, but for the salt that its writer can't know; torn off in front of that record.
+  it('takes nothing in a message for proof', async () => {
+    const disk = new MemoryDisk();
+    const { log } = await openLog(disk);
+    await durably(log, numbered(0));
+    const bad = log.durableEnd;
+    for (const guess of [0, 1, salt]) {
+      const body = new RecordBlock(Buffer.alloc(200));
+      const inner = bad + 64 + 8;
+      body.put(0, { kind: 2, timestampMs: 1, payload: [Buffer.alloc(20)] }, 84, 0, inner);
+      body.finish(0, inner, guess);
+      const forged = new RecordBlock(Buffer.alloc(1000));
+      const queue = numbered(1).queue;
+      forged.put(0, { kind: 2, timestampMs: 1, payload: [Buffer.alloc(8), body.bytes], queue }, 272, 0, bad);
+      forged.finish(0, bad, salt);
+      const torn = disk.settled();
+      const file = torn.peek(`log/${segmentName(0)}`);
+      forged.bytes.copy(file, bad, 0, 272);
+      file.fill(0, bad, bad + 64); // The message's own header never reached the disk.
+      expect(await opening(torn)).toMatch(guess === salt ? 'CORRUPT_RECORD' : 'opened');
+    }
+  });
+
   it('refuses a log that ends below the mark, is gone, or has another record where the mark stands', async () => {
     const { disk, records, mark, lastFirst } = await written();
     const cut = disk.settled();
@@ -241,7 +265,7 @@ describe('a log that is opened', () => {
     const block = new RecordBlock(disk.peek(`log/${segmentName(lastFirst)}`));
     block.bytes.writeUInt8(2, at + 2);
     block.bytes.writeUInt32LE(0, at + 8);
-    block.finish(at, block.commitKnownAt(at));
+    block.finish(at, block.commitKnownAt(at), salt);
     expect(await opening(disk)).toMatch(/DATA_FOLDER.*newer/);
   });
 
@@ -272,7 +296,7 @@ async function put(
   const block = new RecordBlock(Buffer.alloc(1000));
   const size = 40 + (draft.queue ? 24 : 0) + draft.payload.reduce((sum, chunk) => sum + chunk.byteLength, 0);
   block.put(0, draft, size, epochOf, says);
-  block.finish(0, says);
+  block.finish(0, says, salt);
   const file = await disk.open(`log/${segmentName(first)}`);
   await file.write([block.bytes.subarray(0, size)], position - first);
 }

@@ -37,7 +37,7 @@ export async function appendToLog(job: LogAppendJob): Promise<LogAppendFigures> 
     },
     onSealed: (segment) => void log.unlink(segment.first),
   });
-  await log.open(undefined);
+  await log.open(undefined, 1);
   const keepAlive = setInterval(() => undefined, 1_000);
   try {
     const payload = [Buffer.alloc(100, 1), Buffer.alloc(job.payloadBytes - 100, 2)];
