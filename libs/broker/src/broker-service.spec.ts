@@ -196,6 +196,23 @@ describe('the broker', () => {
     await world.broker.stop();
   });
 
+  it('deletes at its start what was deleted while it was down', async () => {
+    const world = await new BrokerWorld().start();
+    await world.send('old');
+    await world.send('kept', '', await world.naming.createTopic({ name: 'others' }));
+    await world.poll();
+    const { store, groups } = world.broker;
+    expect([store.topicIds().length, [...groups.groups()].length]).toEqual([2, 1]);
+    await world.broker.stop();
+    await world.naming.deleteTopic('orders');
+    await world.naming.deleteGroup('readers');
+    await world.restart();
+    expect(world.broker.store.topicIds()).toEqual([world.directory.topic('others')?.id]);
+    expect([...world.broker.groups.groups()]).toEqual([]);
+    expect(world.broker.store.sizes.messages).toBe(1);
+    await world.broker.stop();
+  });
+
   it('a deleted topic is gone, and one made again under its name starts clean', async () => {
     const world = await new BrokerWorld().start();
     await world.send('old');

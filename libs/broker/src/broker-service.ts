@@ -164,6 +164,7 @@ export class BrokerService implements BrokerLink, Part {
     this.reign = this.begin();
     this.leadership.keep();
     this.forgetUpdates = options.directory.onUpdate((update) => this.metadataChanged(update));
+    this.reconcile(this.reign);
     this.every(houseKeepingMs, () => this.keepHouse());
     this.every(retentionMs, () => this.expire());
     options.log.info({ broker: options.brokerName, epoch, from: store.appendEnd }, 'the broker leads');
@@ -440,13 +441,31 @@ export class BrokerService implements BrokerLink, Part {
     const { reign } = this;
     if (!reign) return;
     const nowMs = reign.logClock.nowMs();
+    if (update.kind === 'snapshot') this.reconcile(reign);
     if (update.kind === 'topicDeleted') this.store.deleteTopic(update.topic.id, nowMs);
-    if (update.kind === 'groupDeleted') {
-      const { kind, payload } = this.groups.decideGroupDeleted(update.group.id);
-      this.store.append(kind, nowMs, payload);
-      reign.lite.groupDeleted(update.group.id);
-    }
+    if (update.kind === 'groupDeleted') this.deleteGroup(reign, update.group.id, nowMs);
     if (update.kind === 'group') reign.lite.groupChanged(update.group.id);
+  }
+
+  /**
+   * Deletes what was deleted in the metadata while this broker was down or heard nothing of it. That the metadata is not
+   * another or an older one than this log belongs to is known by then: its epoch is above the log's.
+   */
+  private reconcile(reign: Reign): void {
+    const { directory, log } = this.options;
+    const nowMs = reign.logClock.nowMs();
+    const topics = this.store.topicIds().filter((topicId) => !directory.topicById(topicId));
+    const groups = [...this.groups.groups()].filter((groupId) => !directory.groupById(groupId));
+    for (const topicId of topics) this.store.deleteTopic(topicId, nowMs);
+    for (const groupId of groups) this.deleteGroup(reign, groupId, nowMs);
+    if (topics.length + groups.length > 0)
+      log.info({ topics, groups }, 'what was deleted meanwhile is deleted here too');
+  }
+
+  private deleteGroup(reign: Reign, groupId: GroupId, nowMs: number): void {
+    const { kind, payload } = this.groups.decideGroupDeleted(groupId);
+    this.store.append(kind, nowMs, payload);
+    reign.lite.groupDeleted(groupId);
   }
 
   private expire(): void {

@@ -597,6 +597,14 @@ export class MessageStore implements Part {
     return { messages, bytes };
   }
 
+  /** Every topic of which something is kept. */
+  topicIds(): TopicId[] {
+    const ids = new Set<TopicId>();
+    this.directory.eachTopic((topicId) => ids.add(topicId as TopicId));
+    this.pending.eachTopic((topicId) => ids.add(topicId as TopicId));
+    return [...ids];
+  }
+
   /** Of the topic's pending messages that live. */
   pendingSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {
     const { messages, bytes } = this.pending.topic(topicId);
