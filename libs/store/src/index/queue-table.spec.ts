@@ -16,7 +16,11 @@ it.each(seeds(15))('numbers queues as a map would (seed %i)', (seed) => {
     if (found !== (known ?? -1)) throw new Error(`${key}: ${found} instead of ${known}`);
     if (known === undefined) {
       const number = table.add(topic >>> 0, queue);
-      if ([...map.values()].includes(number)) throw new Error(`number ${number} is taken`);
+      const taken = new Set(map.values());
+      for (let lower = 0; lower < number; lower += 1) {
+        if (!taken.has(lower)) throw new Error(`${lower} was free, and ${number} was given`);
+      }
+      if (taken.has(number)) throw new Error(`number ${number} is taken`);
       map.set(key, number);
     } else if (chance.chance(0.4)) {
       table.remove(topic >>> 0, queue);

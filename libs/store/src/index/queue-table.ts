@@ -1,6 +1,5 @@
 /**
- * Numbers queues: (topic id, queue id) → a small number, 0 and up, given in order of arrival and given again after a
- * removal. Open addressing over typed arrays, so that a million queues cost tens of bytes each and a look-up some
+ * Numbers queues: (topic id, queue id) → a small number, 0 and up: the lowest that is free. Open addressing over typed arrays, so that a million queues cost tens of bytes each and a look-up some
  * nanoseconds; a `Map` would need an object or a string for every look-up, as the pair does not fit one number.
  */
 export class QueueTable {
@@ -8,8 +7,13 @@ export class QueueTable {
   private slots = new Uint32Array(64);
   private topics = new Uint32Array(32);
   private queues = new Uint32Array(32);
+  /** By number: 1 when it is given. */
+  private given = new Uint8Array(32);
+  /** One above the highest number ever given. */
   private used = 0;
-  private freed: number[] = [];
+  private count = 0;
+  /** No number below it is free. */
+  private lowest = 0;
   private lastTopic = 0;
   private lastQueue = 0;
   private lastNumber = -1;
@@ -19,7 +23,18 @@ export class QueueTable {
     return this.used;
   }
   get size(): number {
-    return this.used - this.freed.length;
+    return this.count;
+  }
+  /** Whether some queue has the number. */
+  has(number: number): boolean {
+    return this.given[number] === 1;
+  }
+  /** The number that the next queue gets. */
+  get next(): number {
+    if (this.count === this.used) return this.used;
+    const free = this.given.indexOf(0, this.lowest);
+    this.lowest = free;
+    return free;
   }
   topicOf(number: number): number {
     return this.topics[number] as number;
@@ -46,16 +61,25 @@ export class QueueTable {
 
   /** Gives a queue that is not in the table its number. */
   add(topicId: number, queueId: number): number {
-    const number = this.freed.pop() ?? this.used++;
-    if (number >= this.topics.length) {
+    const number = this.next;
+    this.put(number, topicId, queueId);
+    return number;
+  }
+
+  /** Gives a queue that is not in the table a number that is free. */
+  put(number: number, topicId: number, queueId: number): void {
+    while (number >= this.topics.length) {
       this.topics = grown(this.topics);
       this.queues = grown(this.queues);
+      this.given = grown(this.given);
     }
     this.topics[number] = topicId;
     this.queues[number] = queueId;
-    if (this.used * 2 > this.slots.length) this.rehash(number);
+    this.given[number] = 1;
+    this.count += 1;
+    this.used = Math.max(this.used, number + 1);
+    if (this.count * 2 > this.slots.length) this.rehash(number);
     this.insert(number);
-    return number;
   }
 
   remove(topicId: number, queueId: number): void {
@@ -75,13 +99,19 @@ export class QueueTable {
       }
     }
     this.slots[hole] = 0;
-    this.freed.push(number);
+    this.given[number] = 0;
+    this.count -= 1;
+    this.lowest = Math.min(this.lowest, number);
   }
 
   clear(): void {
     this.slots = new Uint32Array(64);
+    this.given = new Uint8Array(32);
+    this.topics = new Uint32Array(32);
+    this.queues = new Uint32Array(32);
     this.used = 0;
-    this.freed = [];
+    this.count = 0;
+    this.lowest = 0;
     this.lastNumber = -1;
   }
 

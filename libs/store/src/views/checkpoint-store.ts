@@ -9,8 +9,8 @@ export interface CheckpointStore {
   load(): Checkpoint | undefined;
   /** One piece of the last checkpoint that was written whole. */
   piece(key: string): Uint8Array | undefined;
-  /** All or nothing, and durable once it resolves. One at a time. */
-  write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void>;
+  /** All or nothing, and durable once it resolves. One at a time. `changes` is read once, at leisure. */
+  write(position: LogPosition, epoch: Epoch, changes: Iterable<PieceChange>): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Checkpoints of the state views. What has changed since the last one is a generation: it is closed at a position
  * (the changed pieces are encoded as of then), waits until that position is committed, and is then written in one
- * transaction with its position. So a checkpoint never runs ahead of what is committed, and while one is waiting or
+ * transaction with its position; a view with much to say is read while it is written. So a checkpoint never runs ahead of what is committed, and while one is waiting or
  * being written the next one gathers in the views, which only note what changed.
  *
  *   stored position ≤ position of the generation under way ≤ append end
@@ -11,12 +11,12 @@ import { assert } from '@cometmq/shared';
 
 import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
-import type { StateView } from './state-view.js';
+import type { Change, StateView } from './state-view.js';
 
 interface Generation {
   readonly position: LogPosition;
   readonly epoch: Epoch;
-  readonly changes: readonly PieceChange[];
+  readonly changes: Iterable<PieceChange>;
   readonly done: () => void;
 }
 
@@ -69,16 +69,24 @@ export class Checkpointer {
   close(position: LogPosition, epoch: Epoch): Promise<void> {
     assert(!this.under, 'one generation at a time');
     assert(position >= this.closedEnd, 'checkpoints do not go back');
-    const changes: PieceChange[] = [];
+    const now: PieceChange[] = [];
+    const later: (readonly [StateView, Iterable<Change>])[] = [];
     for (const view of this.views) {
-      for (const { key, value, cold } of view.takeChanges()) {
+      const changes = view.takeChanges();
+      if (!Array.isArray(changes)) {
+        later.push([view, changes]);
+        continue;
+      }
+      for (const { key, value, cold } of changes as Change[]) {
         const name = pieceKey(view, key, cold === true);
         if (cold) this.coldOnTheWay.set(name, value);
-        changes.push({ key: name, value });
+        now.push({ key: name, value });
       }
     }
     this.closedEnd = position;
-    this.under = new Promise((resolve) => (this.waiting = { position, epoch, changes, done: resolve }));
+    this.under = new Promise(
+      (resolve) => (this.waiting = { position, epoch, changes: inTurn(now, later), done: resolve }),
+    );
     return this.under;
   }
 
@@ -123,6 +131,16 @@ export class Checkpointer {
     this.coldOnTheWay.clear();
     this.under = undefined;
     generation.done();
+  }
+}
+
+function* inTurn(
+  now: readonly PieceChange[],
+  later: readonly (readonly [StateView, Iterable<Change>])[],
+): Generator<PieceChange> {
+  yield* now;
+  for (const [view, changes] of later) {
+    for (const { key, value } of changes) yield { key: pieceKey(view, key, false), value };
   }
 }
 

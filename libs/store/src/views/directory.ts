@@ -2,12 +2,10 @@
  * The directory: for every queue its first offset still kept, its next offset, where its last message stands, and the
  * bytes its messages take. Offsets start at 0, so a first offset above 0 says that the queue has ever expired something.
  *
- * Columns over typed arrays, some 70 bytes a queue: a million queues must be thinkable. Stored in pieces of 32
- * neighbouring queues of a topic:
+ * Columns over typed arrays, some 60 bytes a queue: a million queues must be thinkable. Stored in pieces of 32 queues
+ * with numbers beside one another, so that a piece is encoded in a microsecond; key: number >> 5.
  *
- *   | version u8 | count u8 | topicId u32 | (queueId u32, first u64, next u64, last u64, bytes u64) × count |
- *
- * Version 1 has no bytes.
+ *   | version u8 | (number & 31 u8, topicId u32, queueId u32, first u64, next u64, last u64, bytes u64) × queues |
  */
 import { eachLiteQueueGone, RecordKind } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
@@ -18,11 +16,13 @@ import type { LogRecord } from '../log/record.js';
 import { eachExpired } from './expiry.js';
 import type { Change, StateView } from './state-view.js';
 
-const version = 2;
-/** By version. */
-const entryBytes = [0, 28, 36];
+const version = 3;
+const entryBytes = 41;
 const pieceShift = 5;
 const pieceQueues = 1 << pieceShift;
+/** What `marks` says of a piece: it changed; or it did before the last `takeChanges`, and is still to be read. */
+const changedMark = 1;
+const closingMark = 2;
 /** Ends a topic's list of queues. */
 const none = 0xffffffff;
 
@@ -40,15 +40,18 @@ export class Directory implements StateView {
   private nexts = new Float64Array(32);
   private lasts = new Float64Array(32);
   private bytes = new Float64Array(32);
-  /** Not stored: all that is folded at the start is committed. */
-  private committeds = new Float64Array(32);
+  /** How many of the newest are not committed. Not stored: all that is folded at the start is. */
+  private uncommitted = new Uint32Array(32);
   /** The next queue of the same topic, by number, and the one before. */
   private siblings = new Uint32Array(32);
   private olders = new Uint32Array(32);
   private readonly topics = new Map<number, number>();
-  private changed = new Uint8Array(32);
-  private changedQueues: number[] = [];
-  private readonly changedPieces = new Set<string>();
+  /** By piece. */
+  private marks = new Uint8Array(32);
+  private changedPieces: number[] = [];
+  /** Pieces that are being read, and those of them that have changed meanwhile, as they were. */
+  private closing: number[] = [];
+  private readonly saved = new Map<number, Uint8Array | undefined>();
   /** Deleted since this process began: nothing may be appended to them. */
   private readonly deleted = new Set<number>();
 
@@ -85,14 +88,14 @@ export class Directory implements StateView {
   }
   /** One above the newest offset that consumers may see. */
   committedOf(queue: number): number {
-    return this.committeds[queue] as number;
+    return (this.nexts[queue] as number) - (this.uncommitted[queue] as number);
   }
   commit(queue: number, offset: number): void {
-    this.committeds[queue] = offset + 1;
+    this.uncommitted[queue] = (this.nexts[queue] as number) - offset - 1;
   }
   /** All that has been folded is committed. */
   commitAll(): void {
-    this.committeds.set(this.nexts);
+    this.uncommitted.fill(0);
   }
   isDeleted(topicId: number): boolean {
     return this.deleted.has(topicId);
@@ -115,12 +118,13 @@ export class Directory implements StateView {
   /** One more message of a queue, which is the fold of a message or reference. Answers the queue's number. */
   advance(topicId: number, queueId: number, offset: number, position: number, size: number): number {
     let queue = this.table.find(topicId, queueId);
-    if (queue < 0) queue = this.addQueue(topicId, queueId, offset, offset);
+    if (queue < 0) queue = this.addQueue(topicId, queueId, offset);
+    else this.touch(queue);
     assert(this.nexts[queue] === offset, 'a queue grows by one');
     this.nexts[queue] = offset + 1;
+    this.uncommitted[queue] = (this.uncommitted[queue] as number) + 1;
     this.lasts[queue] = position;
     this.bytes[queue] = (this.bytes[queue] as number) + size;
-    this.touch(queue);
     return queue;
   }
 
@@ -134,9 +138,9 @@ export class Directory implements StateView {
         eachExpired(record.payload, (topicId, queueId, first, _messages, bytes) => {
           const queue = this.table.find(topicId, queueId);
           if (queue < 0) return;
+          this.touch(queue);
           this.bytes[queue] = Math.max(0, this.bytesOf(queue) - bytes);
           this.firsts[queue] = Math.max(this.firstOf(queue), Math.min(first, this.nextOf(queue)));
-          this.touch(queue);
         });
         break;
       case RecordKind.topicDeleted:
@@ -150,73 +154,75 @@ export class Directory implements StateView {
     }
   }
 
-  takeChanges(): Change[] {
-    for (const queue of this.changedQueues) {
-      if (this.changed[queue] === 0) continue;
-      this.changed[queue] = 0;
-      this.changedPieces.add(pieceKey(this.topicOf(queue), this.queueOf(queue)));
-    }
-    this.changedQueues = [];
-    const changes = Array.from(this.changedPieces, (key): Change => ({ key, value: this.encodePiece(key) }));
-    this.changedPieces.clear();
-    return changes;
+  /** Read a slice at a time while the directory goes on: a piece that is about to change is encoded before it does. */
+  takeChanges(): Iterable<Change> {
+    assert(this.closing.length === 0, 'the last changes have been read');
+    this.closing = this.changedPieces;
+    this.changedPieces = [];
+    for (const piece of this.closing) this.marks[piece] = closingMark;
+    return this.readClosing();
   }
 
-  load(_key: string, value: Uint8Array): void {
+  load(key: string, value: Uint8Array): void {
     const view = viewOf(value);
-    const topicId = view.getUint32(2, true);
-    const [of = 0, count = 0] = value;
-    const size = entryBytes[of];
-    assert(of > 0 && size !== undefined, 'a directory piece is of a known version');
-    for (let i = 0, at = 6; i < count; i += 1, at += size) {
-      const queueId = view.getUint32(at, true);
-      const queue = this.addQueue(topicId, queueId, getU64(view, at + 4), getU64(view, at + 12));
-      this.lasts[queue] = getU64(view, at + 20);
-      if (of > 1) this.bytes[queue] = getU64(view, at + 28);
+    assert(value[0] === version, 'a directory piece is of a known version');
+    const base = Number(key) * pieceQueues;
+    for (let at = 1; at < value.length; at += entryBytes) {
+      const number = base + view.getUint8(at);
+      this.table.put(number, view.getUint32(at + 1, true), view.getUint32(at + 5, true));
+      this.setUp(number, getU64(view, at + 9), getU64(view, at + 17));
+      this.lasts[number] = getU64(view, at + 25);
+      this.bytes[number] = getU64(view, at + 33);
     }
   }
 
   clear(): void {
     this.table = new QueueTable();
     this.topics.clear();
-    this.changed.fill(0);
-    this.changedQueues = [];
-    this.changedPieces.clear();
+    this.marks.fill(0);
+    this.changedPieces = [];
+    this.closing = [];
+    this.saved.clear();
     this.deleted.clear();
   }
 
-  private addQueue(topicId: number, queueId: number, first: number, next: number): number {
-    const queue = this.table.add(topicId, queueId);
-    if (queue >= this.firsts.length) {
+  private addQueue(topicId: number, queueId: number, offset: number): number {
+    const queue = this.table.next;
+    this.touch(queue); // Before it is there: what is being read of the piece does not have it.
+    this.table.put(queue, topicId, queueId);
+    this.setUp(queue, offset, offset);
+    return queue;
+  }
+
+  /** A queue's first offsets, and its place among those of its topic. */
+  private setUp(queue: number, first: number, next: number): void {
+    while (queue >= this.firsts.length) {
       this.firsts = grown(this.firsts);
       this.nexts = grown(this.nexts);
       this.lasts = grown(this.lasts);
       this.bytes = grown(this.bytes);
-      this.committeds = grown(this.committeds);
+      this.uncommitted = grown(this.uncommitted);
       this.siblings = grown(this.siblings);
       this.olders = grown(this.olders);
-      this.changed = grown(this.changed);
     }
+    const topicId = this.topicOf(queue);
     this.firsts[queue] = first;
     this.nexts[queue] = next;
     this.lasts[queue] = 0;
-    this.committeds[queue] = next;
-    this.changed[queue] = 0;
     this.bytes[queue] = 0;
+    this.uncommitted[queue] = 0;
     const newest = this.topics.get(topicId) ?? none;
     if (newest !== none) this.olders[newest] = queue;
     this.siblings[queue] = newest;
     this.olders[queue] = none;
     this.topics.set(topicId, queue);
-    return queue;
   }
 
   private removeTopic(topicId: number): void {
     const queues: number[] = [];
     this.eachQueue(topicId, (queue) => queues.push(queue));
     for (const queue of queues) {
-      this.changed[queue] = 0;
-      this.changedPieces.add(pieceKey(topicId, this.queueOf(queue)));
+      this.touch(queue);
       this.table.remove(topicId, this.queueOf(queue));
     }
     this.topics.delete(topicId);
@@ -231,48 +237,57 @@ export class Directory implements StateView {
     if (before !== none) this.siblings[before] = next;
     else if (next !== none) this.topics.set(topicId, next);
     else this.topics.delete(topicId);
-    this.changed[queue] = 0;
-    this.changedPieces.add(pieceKey(topicId, queueId));
+    this.touch(queue);
     this.table.remove(topicId, queueId);
   }
 
+  /** The queue is about to change. */
   private touch(queue: number): void {
-    if (this.changed[queue] !== 0) return;
-    this.changed[queue] = 1;
-    this.changedQueues.push(queue);
+    const piece = queue >>> pieceShift;
+    while (piece >= this.marks.length) this.marks = grown(this.marks);
+    if (this.marks[piece] === changedMark) return;
+    if (this.marks[piece] === closingMark) this.saved.set(piece, this.encodePiece(piece));
+    this.marks[piece] = changedMark;
+    this.changedPieces.push(piece);
   }
 
-  private encodePiece(key: string): Uint8Array | undefined {
-    const dot = key.indexOf('.');
-    const topicId = Number(key.slice(0, dot));
-    const firstQueue = Number(key.slice(dot + 1)) * pieceQueues;
-    const found: number[] = [];
-    for (let queueId = firstQueue; queueId < firstQueue + pieceQueues; queueId += 1) {
-      const queue = this.table.find(topicId, queueId);
-      if (queue >= 0) found.push(queue);
+  private *readClosing(): Generator<Change> {
+    const { closing } = this;
+    for (const piece of closing) {
+      let value = this.saved.get(piece);
+      if (this.marks[piece] === closingMark) {
+        this.marks[piece] = 0;
+        value = this.encodePiece(piece);
+      }
+      yield { key: String(piece), value };
     }
-    if (found.length === 0) return undefined;
-    const size = entryBytes[version] ?? 0;
-    const value = new Uint8Array(6 + found.length * size);
-    const view = new DataView(value.buffer);
+    this.closing = [];
+    this.saved.clear();
+  }
+
+  private encodePiece(piece: number): Uint8Array | undefined {
+    const base = piece * pieceQueues;
+    let count = 0;
+    for (let i = 0; i < pieceQueues; i += 1) if (this.table.has(base + i)) count += 1;
+    if (count === 0) return undefined;
+    const value = new Uint8Array(1 + count * entryBytes);
+    const view = viewOf(value);
     value[0] = version;
-    value[1] = found.length;
-    view.setUint32(2, topicId, true);
-    let at = 6;
-    for (const queue of found) {
-      view.setUint32(at, this.queueOf(queue), true);
-      putU64(view, at + 4, this.firstOf(queue));
-      putU64(view, at + 12, this.nextOf(queue));
-      putU64(view, at + 20, this.lastOf(queue));
-      putU64(view, at + 28, this.bytesOf(queue));
-      at += size;
+    let at = 1;
+    for (let i = 0; i < pieceQueues; i += 1) {
+      const queue = base + i;
+      if (!this.table.has(queue)) continue;
+      view.setUint8(at, i);
+      view.setUint32(at + 1, this.topicOf(queue), true);
+      view.setUint32(at + 5, this.queueOf(queue), true);
+      putU64(view, at + 9, this.firstOf(queue));
+      putU64(view, at + 17, this.nextOf(queue));
+      putU64(view, at + 25, this.lastOf(queue));
+      putU64(view, at + 33, this.bytesOf(queue));
+      at += entryBytes;
     }
     return value;
   }
-}
-
-function pieceKey(topicId: number, queueId: number): string {
-  return `${topicId}.${queueId >>> pieceShift}`;
 }
 
 function readTopicId(payload: Uint8Array): number {

@@ -19,7 +19,7 @@ const metaKey = '!checkpoint';
 const metaBytes = 13;
 const version = 1;
 /** Written in one go; then the event loop has its turn. About a millisecond. */
-const slicePieces = 512;
+const slicePieces = 128;
 
 export class LmdbCheckpointStore implements CheckpointStore {
   private readonly db: RootDatabase<Uint8Array, string>;
@@ -57,19 +57,21 @@ export class LmdbCheckpointStore implements CheckpointStore {
     for (const { key, value } of this.db.getRange(range)) if (key !== metaKey) yield [key, value];
   }
 
-  async write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void> {
+  async write(position: LogPosition, epoch: Epoch, changes: Iterable<PieceChange>): Promise<void> {
     const meta = Buffer.alloc(metaBytes);
     const view = viewOf(meta);
     meta[0] = version;
     view.setUint32(1, epoch, true);
     putU64(view, 5, position);
     await this.db.transaction(async () => {
-      for (let from = 0; from < changes.length; from += slicePieces) {
-        if (from > 0) await breath();
-        for (const { key, value } of changes.slice(from, from + slicePieces)) {
-          if (value) void this.db.put(key, value);
-          else void this.db.remove(key);
-        }
+      let left = slicePieces;
+      for (const { key, value } of changes) {
+        if (value) void this.db.put(key, value);
+        else void this.db.remove(key);
+        left -= 1;
+        if (left > 0) continue;
+        left = slicePieces;
+        await breath();
       }
       void this.db.put(metaKey, meta);
     });

@@ -34,7 +34,7 @@ export class MemoryCheckpointStore implements CheckpointStore {
     return value && Uint8Array.from(value);
   }
 
-  write(position: LogPosition, epoch: Epoch, changes: readonly PieceChange[]): Promise<void> {
+  write(position: LogPosition, epoch: Epoch, changes: Iterable<PieceChange>): Promise<void> {
     return new Promise((resolve, reject) => {
       const apply = (): void => {
         for (const { key, value } of changes) {

@@ -16,8 +16,12 @@ export interface StateView {
   /** True: of messages, only those with a message group are shown to `fold` when they are appended. */
   readonly groupedOnly?: boolean;
   fold(record: LogRecord): void;
-  /** The pieces that changed since the last call, encoded as of now; undefined: the piece is gone. */
-  takeChanges(): Change[];
+  /**
+   * The pieces that changed since the last call, encoded as of now; undefined: the piece is gone. What is no array is read
+   * to its end before the next call, a slice at a time while folds go on: it must give what was at the call, and no cold
+   * pieces. So much changed state need not stop everything else.
+   */
+  takeChanges(): Iterable<Change>;
   /** One stored piece that is not cold, at the start, before any fold. `value` is the callee's to keep. */
   load(key: string, value: Uint8Array): void;
   /** Back to empty; what had changed is forgotten too. */

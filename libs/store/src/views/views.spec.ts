@@ -16,7 +16,7 @@ import { Directory } from './directory.js';
 import { encodeExpiry } from './expiry.js';
 import { PendingMessages } from './pending-messages.js';
 import { Sizes } from './sizes.js';
-import type { StateView } from './state-view.js';
+import type { Change, StateView } from './state-view.js';
 
 /** A log that could be: queues grow by one, expiry raises, pending messages end once, topics go and never come back. */
 function randomLog(chance: Prng, length: number): LogRecord[] {
@@ -156,8 +156,36 @@ describe.each([
       }
       from = to;
     }
-    expect(view.takeChanges()).toEqual([]);
+    expect([...view.takeChanges()]).toEqual([]);
     expect([...pieces].sort()).toEqual([...wholePieces].sort());
     expect(pieces.size).toBeGreaterThan(0);
   });
+});
+
+// Goal: what a directory gives while it goes on is what was when it was asked. Method: a twin is read at once.
+it.each(seeds(40))('a directory that is read while it changes gives what was (seed %i)', (seed) => {
+  const chance = new Prng(seed);
+  const log = randomLog(chance, 600);
+  const [slow, twin] = [new Directory(), new Directory()];
+  const said = (changes: Iterable<Change>): string[] =>
+    Array.from(changes, ({ key, value }) => `${key} ${value ? Buffer.from(value).toString('hex') : 'gone'}`);
+  for (let from = 0; from < log.length;) {
+    const to = Math.min(log.length, from + 1 + chance.below(60));
+    fold(slow, log.slice(from, to));
+    fold(twin, log.slice(from, to));
+    const wanted = said(twin.takeChanges());
+    const reading = slow.takeChanges()[Symbol.iterator]();
+    const found: Change[] = [];
+    from = to;
+    for (let step = reading.next(); !step.done; step = reading.next()) {
+      found.push(step.value);
+      if (from === log.length || !chance.chance(0.3)) continue;
+      const next = Math.min(log.length, from + chance.below(10));
+      fold(slow, log.slice(from, next));
+      fold(twin, log.slice(from, next));
+      from = next;
+    }
+    expect(said(found)).toEqual(wanted);
+  }
+  expect(said(slow.takeChanges())).toEqual(said(twin.takeChanges()));
 });
