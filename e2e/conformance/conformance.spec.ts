@@ -3,6 +3,7 @@
 import { clients, nameOf } from './src/clients.js';
 import { deploy, type Deployment } from './src/deployment.js';
 import { features } from './src/features/index.js';
+import { inTurn } from './src/in-turn.js';
 import { runClient, type Cell } from './src/run.js';
 import { wireChecks } from './src/wire/checks/index.js';
 import { runWire, type WireCell } from './src/wire/run-wire.js';
@@ -19,13 +20,9 @@ let wire: WireCell[] = [];
 
 beforeAll(async () => {
   deployment = await deploy('standalone');
-  const queue = [...newest];
-  const workOff = async (): Promise<void> => {
-    for (let client = queue.shift(); client !== undefined; client = queue.shift()) {
-      cells.push(...(await runClient(client, deployment, 'plain', cut)));
-    }
-  };
-  await Promise.all(Array.from({ length: clientsAtOnce }, workOff));
+  await inTurn(newest, clientsAtOnce, async (client) => {
+    cells.push(...(await runClient(client, deployment, 'plain', cut)));
+  });
   wire = await runWire(deployment, 'plain', checks);
 }, 900_000);
 afterAll(() => deployment.stop());

@@ -19,6 +19,8 @@ export interface Deployment {
   readonly admin: Admin;
   /** One node, or two. */
   targets(transport: Transport): [Target, Target?];
+  /** Kills what the clients are connected to (of several nodes the first), and starts it again. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -39,11 +41,19 @@ export async function deploy(name: DeploymentName): Promise<Deployment> {
   if (name === 'standalone') {
     const server = await new Standalone().start([...creation, ...flags]);
     const admin = new Admin(`http://127.0.0.1:${server.adminPort}`);
-    return { name, admin, targets: targets([server.grpcPort]), stop: () => server.stop() };
+    const restart = async (): Promise<void> => {
+      await server.program.kill();
+      await server.program.start();
+    };
+    return { name, admin, targets: targets([server.grpcPort]), restart, stop: () => server.stop() };
   }
   const cluster = await freshCluster({ flags: { namesrv: creation, proxy: flags } });
   const ports = cluster.proxies.map(({ address }) => Number(address.split(':')[1]));
-  return { name, admin: new Admin(cluster.restUrl), targets: targets(ports), stop: () => cluster.end() };
+  const restart = async (): Promise<void> => {
+    await cluster.proxies[0]?.kill();
+    await cluster.proxies[0]?.start();
+  };
+  return { name, admin: new Admin(cluster.restUrl), targets: targets(ports), restart, stop: () => cluster.end() };
 }
 
 /** An authority made for this run, and a certificate of the server that it has signed: some clients look. */

@@ -3,9 +3,10 @@ import { parseArgs } from 'node:util';
 
 import { clients, nameOf } from './clients.js';
 import { deploy, deployments, transports, type DeploymentName, type Transport } from './deployment.js';
-import { features, type FeatureId } from './features/index.js';
-import { writeReport } from './report.js';
-import { runClient, type Cell, type Outcome } from './run.js';
+import { apart, features, surviving, type FeatureId } from './features/index.js';
+import { inTurn } from './in-turn.js';
+import { writeReport } from './publish.js';
+import { runClient, runThroughRestart, type Cell, type Outcome } from './run.js';
 import { runWire, type WireCell } from './wire/run-wire.js';
 
 const help = `npm run conformance -- [options]
@@ -22,6 +23,9 @@ With any choice below, it prints the outcome and leaves the page alone.
   --help                 this text
 
 Exit codes: 0 nothing failed, 1 something failed (or, where CI=true, was skipped), 2 wrong options.`;
+
+/** They wait more than they work. */
+const clientsAtOnce = 2;
 
 const options = {
   client: { type: 'string', multiple: true },
@@ -52,20 +56,30 @@ async function main(): Promise<number> {
     const deployment = await deploy(name);
     try {
       for (const transport of choice.wire ? choice.transports : []) {
-        console.log(`\non the wire, ${transport}, ${name}`);
-        wire.push(
-          ...(await runWire(deployment, transport, undefined, ({ check, outcome }) => tell(check.title, outcome))),
+        const checked = await runWire(deployment, transport);
+        tell(
+          `on the wire, ${transport}, ${name}`,
+          checked.map(({ check, outcome }) => [check.title, outcome]),
         );
+        wire.push(...checked);
       }
-      for (const client of choice.clients) {
-        for (const transport of choice.transports) {
-          console.log(`\n${nameOf(client)}, ${transport}, ${name}`);
-          cells.push(
-            ...(await runClient(client, deployment, transport, choice.features, ({ feature, outcome }) =>
-              tell(feature, outcome),
-            )),
-          );
-        }
+      const features = apart.filter((feature) => choice.features.includes(feature));
+      const jobs = choice.clients.flatMap((client) => choice.transports.map((transport) => ({ client, transport })));
+      await inTurn(features.length === 0 ? [] : jobs, clientsAtOnce, async ({ client, transport }) => {
+        const ran = await runClient(client, deployment, transport, features);
+        tell(
+          `${nameOf(client)}, ${transport}, ${name}`,
+          ran.map(({ feature, outcome }) => [feature, outcome]),
+        );
+        cells.push(...ran);
+      });
+      for (const transport of choice.features.includes(surviving) ? choice.transports : []) {
+        const ran = await runThroughRestart(choice.clients, deployment, transport);
+        tell(
+          `through a restart, ${transport}, ${name}`,
+          ran.map(({ client, outcome }) => [nameOf(client), outcome]),
+        );
+        cells.push(...ran);
       }
     } finally {
       await deployment.stop();
@@ -84,10 +98,13 @@ async function main(): Promise<number> {
   return count('failed') > 0 || (process.env['CI'] === 'true' && count('skipped') > 0) ? 1 : 0;
 }
 
-function tell(what: string, outcome: Outcome): void {
+function tell(title: string, outcomes: readonly (readonly [string, Outcome])[]): void {
   const signs = { passed: '✓', failed: '✗', 'n/a': '–', skipped: '○' };
-  const more = outcome.kind === 'passed' ? `(${(outcome.ms / 1000).toFixed(1)} s)` : indent(outcome.why);
-  console.log(`  ${signs[outcome.kind]} ${what} ${more}`);
+  console.log(`\n${title}`);
+  for (const [what, outcome] of outcomes) {
+    const more = outcome.kind === 'passed' ? `(${(outcome.ms / 1000).toFixed(1)} s)` : indent(outcome.why);
+    console.log(`  ${signs[outcome.kind]} ${what} ${more}`);
+  }
 }
 
 const indent = (text: string): string => text.trimEnd().replaceAll('\n', '\n      ');

@@ -1,21 +1,8 @@
 /** docs/compatibility.md: what each client can do, as the last whole run has seen it. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { format } from 'prettier';
-
-import { root } from '../../support/process.js';
 import { nameOf, type Client } from './clients.js';
 import { features } from './features/index.js';
 import type { Cell } from './run.js';
 import type { WireCell } from './wire/run-wire.js';
-
-const page = 'docs/compatibility.md';
-
-export async function writeReport(cells: readonly Cell[], wire: readonly WireCell[]): Promise<string> {
-  const text = await format(reportOf(cells, wire), { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
-  writeFileSync(join(root, page), text);
-  return page;
-}
 
 export function reportOf(cells: readonly Cell[], wire: readonly WireCell[]): string {
   const ran = [...new Set(cells.map(({ client }) => client))];

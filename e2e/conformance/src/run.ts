@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Driver } from './calls.js';
 import type { Client } from './clients.js';
 import type { Deployment, Transport } from './deployment.js';
-import type { Feature, FeatureId } from './features/index.js';
+import { surviving, type Feature, type FeatureId } from './features/index.js';
+import { inTurn } from './in-turn.js';
 import { Scene } from './scene.js';
 import { cache, MissingToolchain } from './toolchains/toolchain.js';
 
@@ -31,13 +32,11 @@ export async function runClient(
   deployment: Deployment,
   transport: Transport,
   features: readonly Feature[],
-  told: (cell: Cell) => void = () => undefined,
+  restart?: () => Promise<void>,
 ): Promise<Cell[]> {
   const cells: Cell[] = [];
   const tell = (feature: Feature, outcome: Outcome): void => {
-    const cell = { client, deployment: deployment.name, transport, feature: feature.id, outcome };
-    cells.push(cell);
-    told(cell);
+    cells.push({ client, deployment: deployment.name, transport, feature: feature.id, outcome });
   };
   const able = features.filter((feature) => {
     const why = client.lacks[feature.id];
@@ -56,23 +55,48 @@ export async function runClient(
     for (const feature of able) tell(feature, { kind, why });
     return cells;
   }
-  const queue = [...able];
   // Some clients take long to close: they wait for their polls.
   const closing: Promise<void>[] = [];
-  const workOff = async (): Promise<void> => {
-    for (let feature = queue.shift(); feature !== undefined; feature = queue.shift()) {
-      const scene = new Scene(driver, deployment.admin, client.traits, `${mark}-${feature.id}`);
+  try {
+    await inTurn(able, atOnceMax, async (feature) => {
+      const scene = new Scene(driver, deployment.admin, client.traits, `${mark}-${feature.id}`, restart);
       tell(feature, await outcomeOf(feature, scene));
       closing.push(scene.close());
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: atOnceMax }, workOff));
+    });
   } finally {
     await Promise.race([Promise.all(closing), new Promise((resolve) => setTimeout(resolve, closeMsMax).unref())]);
     await driver.stop();
   }
   return cells;
+}
+
+/** All clients live through one restart of the server, together. */
+export async function runThroughRestart(
+  clients: readonly Client[],
+  deployment: Deployment,
+  transport: Transport,
+): Promise<Cell[]> {
+  let missing = clients.length;
+  let go: (restarted: Promise<void>) => void;
+  const everybody = new Promise<void>((resolve) => (go = resolve));
+  const arrive = (): void => {
+    if ((missing -= 1) === 0) go(deployment.restart());
+  };
+  const cells = await Promise.all(
+    clients.map(async (client) => {
+      let arrived = false;
+      const restart = (): Promise<void> => {
+        arrived = true;
+        arrive();
+        return everybody;
+      };
+      const own = await runClient(client, deployment, transport, [surviving], restart);
+      // Nobody waits for one that didn't get so far.
+      if (!arrived) arrive();
+      return own;
+    }),
+  );
+  return cells.flat();
 }
 
 async function outcomeOf(feature: Feature, scene: Scene): Promise<Outcome> {

@@ -40,6 +40,8 @@ export class Scene {
     readonly traits: Traits,
     /** In every name, so that scenes don't meet. */
     private readonly mark: string,
+    /** Kills the server and starts it again, once everybody who lives through it has come this far. */
+    readonly restart: () => Promise<void> = () => Promise.reject(new Error('nothing is restarted here')),
   ) {}
 
   async topic(type: TopicType, name = 'topic'): Promise<string> {

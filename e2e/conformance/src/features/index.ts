@@ -5,12 +5,13 @@ import { mistakes } from './mistakes.js';
 import { ordered } from './ordered.js';
 import { pushing } from './pushing.js';
 import { sending } from './sending.js';
+import { surviving } from './surviving.js';
 import { timed } from './timed.js';
 import { transactions } from './transactions.js';
 
 export type { Feature, FeatureId } from './feature.js';
 
-const all = [...sending, ...leases, ...pushing, ...ordered, ...timed, ...transactions, ...lite, ...mistakes];
+const all = [...sending, ...leases, ...pushing, ...ordered, ...timed, ...transactions, ...lite, ...mistakes, surviving];
 
 /** In the order of the table. */
 export const features: readonly Feature[] = featureIds.map((id) => find(id));
@@ -20,3 +21,7 @@ function find(id: FeatureId): Feature {
   if (found === undefined) throw new Error(`nothing checks ${id}`);
   return found;
 }
+
+/** Those that a client goes through by itself, with others beside it. */
+export const apart = features.filter((feature) => feature !== surviving);
+export { surviving };

@@ -1,5 +1,6 @@
 /** Runs the checks on the wire against one deployment over one transport, several at a time. */
 import type { Deployment, Transport } from '../deployment.js';
+import { inTurn } from '../in-turn.js';
 import type { Outcome } from '../run.js';
 import { wireChecks } from './checks/index.js';
 import { Talk, type WireCheck } from './talk.js';
@@ -17,20 +18,12 @@ export async function runWire(
   deployment: Deployment,
   transport: Transport,
   checks: readonly WireCheck[] = wireChecks,
-  told: (cell: WireCell) => void = () => undefined,
 ): Promise<WireCell[]> {
   const cells: WireCell[] = [];
-  const queue = [...checks.entries()];
-  const workOff = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const [number, check] = next;
-      const outcome = await outcomeOf(check, deployment, transport, `wire-${transport}-${number}`);
-      const cell = { deployment: deployment.name, transport, check, outcome };
-      cells.push(cell);
-      told(cell);
-    }
-  };
-  await Promise.all(Array.from({ length: atOnceMax }, workOff));
+  await inTurn(checks.entries(), atOnceMax, async ([number, check]) => {
+    const outcome = await outcomeOf(check, deployment, transport, `wire-${transport}-${number}`);
+    cells.push({ deployment: deployment.name, transport, check, outcome });
+  });
   return cells;
 }
 

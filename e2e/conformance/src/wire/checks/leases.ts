@@ -114,6 +114,7 @@ export const leases: readonly WireCheck[] = [
   },
   {
     title: 'a client sends to the dead letters: once, twice, and without a handle as C++ does',
+    core: true,
     async check(talk) {
       const { topic, group, wire } = await ready(talk, ['a', 'b']);
       const [one, two] = await take(wire, group, topic, 2);

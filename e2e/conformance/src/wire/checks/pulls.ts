@@ -34,6 +34,7 @@ async function offsetOf(
 export const pulls: readonly WireCheck[] = [
   {
     title: 'pull from an offset, by a filter, at the end, and beyond',
+    core: true,
     async check(talk) {
       const { wire, group, queue } = await ready(talk);
       const pull = (offset: number, expression = '*'): ReturnType<Wire['pull']> =>
@@ -63,6 +64,7 @@ export const pulls: readonly WireCheck[] = [
   },
   {
     title: 'offsets: beginning, end, at a time; one kept for the group',
+    core: true,
     async check(talk) {
       const { wire, group, queue } = await ready(talk);
       assert.equal(await offsetOf(wire, queue, BEGINNING), 0);
