@@ -54,7 +54,6 @@ async function bundle(wanted) {
     format: 'cjs',
     sourcemap: 'linked',
     sourcesContent: false,
-    keepNames: true,
     minify: false,
     legalComments: 'none',
     external,

@@ -57,7 +57,7 @@ export class Deliveries {
   private readonly polls: WaitingPolls;
   /** When the next message of a topic becomes visible again for a group that waits: "group/topic". */
   private readonly alarms = new Map<string, { readonly atMs: number; readonly timer: Timer }>();
-  private readonly sources = new Map<string, StoreSource>();
+  private readonly sources = new Map<TopicId, StoreSource[]>();
   private readonly starts = new Map<string, QueueOffset>();
   private readonly throttled = new Set<GroupId>();
   private readonly orderly: Orderly;
@@ -331,9 +331,9 @@ export class Deliveries {
   }
 
   private source(topicId: TopicId, queueId: QueueId): StoreSource {
-    const key = `${topicId}/${queueId}`;
-    let source = this.sources.get(key);
-    if (!source) this.sources.set(key, (source = new StoreSource(this.parts.store, this.cold, topicId, queueId)));
+    let queues = this.sources.get(topicId);
+    if (!queues) this.sources.set(topicId, (queues = []));
+    const source = (queues[queueId] ??= new StoreSource(this.parts.store, this.cold, topicId, queueId));
     return source;
   }
 

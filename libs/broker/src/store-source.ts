@@ -15,13 +15,13 @@ export class StoreSource implements QueueSource {
   ) {}
 
   get first(): QueueOffset {
-    return this.store.bounds(this.topicId, this.queueId).first;
+    return this.store.firstOf(this.topicId, this.queueId);
   }
   get next(): QueueOffset {
-    return this.store.bounds(this.topicId, this.queueId).committed;
+    return this.store.committedOf(this.topicId, this.queueId);
   }
   get everExpired(): boolean {
-    return this.store.bounds(this.topicId, this.queueId).everExpired;
+    return this.first > 0;
   }
   entries(from: QueueOffset, max: number): QueueEntries | undefined {
     const found = this.store.scan(this.topicId, this.queueId, from, max);

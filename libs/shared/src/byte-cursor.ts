@@ -1,4 +1,5 @@
 import { assert } from './errors.js';
+import { asBuffer } from './protobuf/wire-reader.js';
 
 /**
  * Payloads and pieces, written and read front to back. Whole numbers are varints: seven bits a byte, low bits first, the
@@ -81,7 +82,7 @@ export class ByteReader {
   private at = 0;
 
   constructor(bytes: Uint8Array) {
-    this.from = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.from = asBuffer(bytes);
   }
 
   u8(): number {

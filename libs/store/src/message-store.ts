@@ -462,6 +462,18 @@ export class MessageStore implements Part {
     this.listeners.push(listener);
   }
 
+  /** `bounds(…).first`, and no object for it. */
+  firstOf(topicId: TopicId, queueId: QueueId): QueueOffset {
+    const queue = this.directory.find(topicId, queueId);
+    return (queue < 0 ? 0 : this.directory.firstOf(queue)) as QueueOffset;
+  }
+
+  /** `bounds(…).committed`, and no object for it. */
+  committedOf(topicId: TopicId, queueId: QueueId): QueueOffset {
+    const queue = this.directory.find(topicId, queueId);
+    return (queue < 0 ? 0 : this.directory.committedOf(queue)) as QueueOffset;
+  }
+
   /** A queue nothing was ever appended to has zeros. */
   bounds(topicId: TopicId, queueId: QueueId): Bounds {
     const queue = this.directory.find(topicId, queueId);
