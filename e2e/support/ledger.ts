@@ -13,8 +13,10 @@ const invisibleMs = 12_000;
 export class Ledger {
   /** Sends that were acknowledged. */
   readonly sent = new Set<string>();
-  /** Messages whose consumption was acknowledged. */
-  readonly done = new Set<string>();
+  /** Stored messages whose consumption was acknowledged, by queue and offset, and when. */
+  private readonly doneAtMs = new Map<string, number>();
+  /** Where a body was found. A producer that got no answer sends again, and both may have been stored. */
+  private readonly places = new Map<string, Set<string>>();
   private readonly tried = new Set<string>();
   private readonly seen = new Set<string>();
   private readonly again: string[] = [];
@@ -23,7 +25,11 @@ export class Ledger {
   private sending = true;
   private reading = true;
 
-  constructor(private readonly topic: string) {}
+  /** @param pauseMs between two sends of a worker */
+  constructor(
+    private readonly topic: string,
+    private readonly pauseMs = 0,
+  ) {}
 
   /** Sends one message after the other, `workers` at a time, until `settle`. */
   send(producer: Producer, name: string, workers: number): void {
@@ -35,8 +41,9 @@ export class Ledger {
           await producer.send({ topic: this.topic, body: Buffer.from(body) });
           this.sent.add(body);
         } catch {
-          await rest(); // Unknown: it may come or not.
+          await rest(restMs); // Unknown: it may come or not.
         }
+        if (this.pauseMs > 0) await rest(this.pauseMs);
       }
     };
     for (let worker = 0; worker < workers; worker += 1) this.senders.push(send(worker));
@@ -45,14 +52,15 @@ export class Ledger {
   /** Receives and acknowledges until `settle`. */
   read(consumer: SimpleConsumer): void {
     const read = async (): Promise<void> => {
-      while (this.reading) await this.readOnce(consumer).catch(rest);
+      while (this.reading) await this.readOnce(consumer).catch(() => rest(restMs));
     };
     this.readers.push(read());
   }
 
-  /** How many sends and how many acknowledgements have been answered. */
-  get progress(): { readonly sent: number; readonly done: number } {
-    return { sent: this.sent.size, done: this.done.size };
+  /** How many sends and acknowledgements have been answered, and how often a send was stored more than once. */
+  get progress(): { readonly sent: number; readonly done: number; readonly storedAgain: number } {
+    const storedAgain = [...this.places.values()].reduce((sum, places) => sum + places.size - 1, 0);
+    return { sent: this.sent.size, done: this.doneAtMs.size, storedAgain };
   }
 
   /** Waits until so many more sends have been acknowledged. */
@@ -87,15 +95,26 @@ export class Ledger {
     for (const message of messages) {
       const body = message.body.toString();
       this.seen.add(body);
-      if (this.done.has(body)) this.again.push(body);
+      const place = placeOf(message.receiptHandle);
+      this.places.set(body, (this.places.get(body) ?? new Set()).add(place));
+      const doneMs = this.doneAtMs.get(place);
+      if (doneMs !== undefined) {
+        const agoMs = Math.round(performance.now() - doneMs);
+        this.again.push(`${body} as attempt ${message.deliveryAttempt}, ${agoMs} ms after`);
+      }
       await consumer.ack(message).then(
-        () => void (performance.now() < leaseEndMs && this.done.add(body)),
+        () => void (performance.now() < leaseEndMs && this.doneAtMs.set(place, performance.now())),
         () => undefined, // Unknown: it may come again or not.
       );
     }
   }
 }
 
-function rest(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, restMs));
+/** Topic, queue and offset of a message, as its receipt handle names them; the client does not tell the queue. */
+function placeOf(receiptHandle: string): string {
+  return Buffer.from(receiptHandle, 'base64url').toString('hex', 9, 25);
+}
+
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -113,7 +113,7 @@ function addPrograms(source: string, root: string): void {
     mkdirSync(join(app, 'dist/apps', name), { recursive: true });
     copyFileSync(bundle, join(app, 'dist/apps', name, basename(bundle)));
   }
-  copyFileSync(join(import.meta.dirname, 'cometmq.cjs'), join(app, 'cometmq'));
+  copyFileSync(join(source, 'tools/image/cometmq.cjs'), join(app, 'cometmq'));
   chmodSync(join(app, 'cometmq'), 0o755);
   for (const name of ['LICENSE', 'package.json']) copyFileSync(join(source, name), join(app, name));
   // `docker exec … comet topic ls`, and the same for every role.
