@@ -114,6 +114,40 @@ describe('topics', () => {
 });
 
 describe('consumer groups', () => {
+  it('are paused, resumed and set elsewhere', async () => {
+    await comet('topic', 'create', 'orders');
+    await comet('group', 'create', 'billing', '--retry', 'exp:1s,1h,3');
+    const billing = () => fixture.naming.groups.get('billing');
+    expect(billing()?.retryPolicy).toEqual({
+      kind: 'exponential',
+      initialMs: 1_000,
+      maxMs: 3_600_000,
+      multiplier: 3,
+    });
+    const before = systemClock.wallMs();
+    expect((await comet('group', 'pause', 'billing', '--for', '10m')).code).toBe(0);
+    expect(billing()?.pausedUntilMs).toBeGreaterThanOrEqual(before + 600_000);
+    expect((await comet('group', 'resume', 'billing')).code).toBe(0);
+    expect(billing()?.pausedUntilMs ?? 0).toBe(0);
+    const reset = await comet('group', 'reset', 'billing', '--topic', 'orders', '--to', 'end', '--yes');
+    expect(lines(reset.out)[1]).toMatch(/^orders +broker-0 +0 +3 +7$/);
+    await comet('group', 'reset', 'billing', '--topic', 'orders', '--to', '@2026-11-22T10:00Z', '--yes');
+    expect(fixture.brokers.resets.map(({ to }) => to)).toEqual([
+      { at: 'end' },
+      { at: 'time', timeMs: Date.UTC(2026, 10, 22, 10) },
+    ]);
+    const wrong = await comet('group', 'reset', 'billing', '--topic', 'orders', '--to', 'there', '--yes');
+    expect(wrong.code).not.toBe(0);
+    expect(wrong.err).toMatch(/must be first, end, an offset/);
+  });
+
+  it('have members that can be asked', async () => {
+    fixture.brokers.clients.set('c1', { nonce: '', code: 20_000, message: 'OK', text: 'main: at x' });
+    expect((await comet('client', 'stack', 'c1')).out).toMatch(/20000 +main: at x/);
+    expect((await comet('client', 'reconnect', 'c1')).code).toBe(0);
+    expect((await comet('client', 'stack', 'nobody')).code).not.toBe(0);
+  });
+
   it('are made, listed, described, altered and deleted', async () => {
     const made = await comet('group', 'create', 'billing', '--attempts', '3', '--retry', '1s,1m', '--start', 'end');
     expect(made.code).toBe(0);

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { MqError, version } from '@cometmq/shared';
 
+import { clientCommands } from './commands/client.js';
 import { clusterCommands } from './commands/cluster.js';
 import { contextCommands } from './commands/context.js';
 import { groupCommands } from './commands/group.js';
@@ -76,6 +77,7 @@ function program(world: World, act: Act): Command {
   contextCommands(comet, act);
   topicCommands(comet, act);
   groupCommands(comet, act);
+  clientCommands(comet, act);
   messageCommands(comet, act);
   clusterCommands(comet, act);
   mqadminCommands(comet, act);

@@ -1,4 +1,4 @@
-import { sessionToWire, type BrokerAdmin, type BrokerLink } from '@cometmq/client';
+import { questionFromWire, resetFromWire, sessionToWire, type BrokerAdmin, type BrokerLink } from '@cometmq/client';
 import type { GroupId, TopicId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
@@ -26,6 +26,16 @@ export function brokerGrpcService(link: BrokerLink, admin: BrokerAdmin, brokerNa
         const { topicId } = internal.DescribeTopicRequest.decode(request);
         const { queues, bytes } = await admin.describeTopic(brokerName, topicId as TopicId);
         return internal.DescribeTopicResponse.encode({ queues: [...queues], bytes }).finish();
+      }),
+      ResetProgress: unary(async (request) => {
+        const call = resetFromWire(internal.ResetProgressRequest.decode(request));
+        const queues = await admin.resetProgress(brokerName, call);
+        return internal.ResetProgressResponse.encode({ queues: [...queues] }).finish();
+      }),
+      AskClient: unary(async (request) => {
+        const question = questionFromWire(internal.AskClientRequest.decode(request));
+        const answer = await admin.askClient(brokerName, question);
+        return internal.AskClientResponse.encode({ answer }).finish();
       }),
     },
   };

@@ -1,4 +1,14 @@
-import type { BrokerAdmin, BrokerState, Directory, GroupState, TopicState } from '@cometmq/client';
+import type {
+  BrokerAdmin,
+  BrokerState,
+  ClientQuestion,
+  CommandAnswer,
+  Directory,
+  GroupState,
+  QueueReset,
+  ResetCall,
+  TopicState,
+} from '@cometmq/client';
 import { queueId, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -65,6 +75,16 @@ export class BrokerReports implements BrokerAdmin {
       return { queueId: queueId(id), first, next: committed };
     });
     return Promise.resolve({ queues, bytes: store.topicSize(topicId).bytes });
+  }
+
+  async resetProgress(brokerSet: string, call: ResetCall): Promise<readonly QueueReset[]> {
+    this.check(brokerSet);
+    return this.broker.resetProgress(call);
+  }
+
+  async askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer> {
+    this.check(brokerSet);
+    return this.broker.questions.ask(question);
   }
 
   private check(brokerSet: string): void {

@@ -18,10 +18,12 @@ import type {
   OffsetsResult,
   PullCall,
   PullResult,
+  QueueReset,
   RecallCall,
   RecallResult,
   ReceiveCall,
   ReceiveResult,
+  ResetCall,
   SendCall,
   SendResult,
   SessionReport,
@@ -37,6 +39,7 @@ import { TransactionsView } from '@cometmq/transactions';
 
 import { Acks, outcomeError } from './acks.js';
 import { ClientCommands } from './client-commands.js';
+import { ClientQuestions } from './client-questions.js';
 import { DeadLetters } from './dead-letters.js';
 import { Delays } from './delays.js';
 import { Deliveries } from './deliveries.js';
@@ -47,6 +50,7 @@ import { LiteBroker } from './lite/lite-broker.js';
 import { LogClock } from './log-clock.js';
 import { MemberSessions } from './member-sessions.js';
 import { ProducerSessions } from './producer-sessions.js';
+import { ProgressResets } from './progress-resets.js';
 import { Pulls } from './pulls.js';
 import { Sends } from './sends.js';
 import { SentBefore } from './sent-before.js';
@@ -112,6 +116,7 @@ export class BrokerService implements BrokerLink, Part {
   readonly sessions: MemberSessions;
   readonly producers = new ProducerSessions();
   readonly commands: ClientCommands;
+  readonly questions: ClientQuestions;
   private readonly holders = new StreamHolders();
   private readonly departed = new Departed();
   private readonly leadership: Leadership;
@@ -141,6 +146,7 @@ export class BrokerService implements BrokerLink, Part {
       onFailed: (error) => this.fatal(error),
       onTrouble: (what, cause) => log.warn({ reason: MqError.from(cause).reason }, what),
     });
+    this.questions = new ClientQuestions(this.store, this.commands, options.brokerName);
     this.leadership = new Leadership(
       naming,
       clock,
@@ -310,6 +316,16 @@ export class BrokerService implements BrokerLink, Part {
     reign?.lite.syncLite(call, done);
   }
 
+  /** @throws MqError NOT_LEADER and what `ProgressResets` throws */
+  async resetProgress(call: ResetCall): Promise<QueueReset[]> {
+    const { reign, options } = this;
+    if (!reign || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
+    const { store, groups, pullOffsets } = this;
+    const resets = await new ProgressResets(store, groups, pullOffsets, options.directory, reign.logClock).reset(call);
+    reign.deliveries.changed(call.groupId, call.topicId);
+    return resets;
+  }
+
   clientGone({ clientId, groupId }: ClientGoneCall, done: Done<void>): void {
     const reign = this.leading(done);
     if (!reign) return;
@@ -444,7 +460,10 @@ export class BrokerService implements BrokerLink, Part {
     if (update.kind === 'snapshot') this.reconcile(reign);
     if (update.kind === 'topicDeleted') this.store.deleteTopic(update.topic.id, nowMs);
     if (update.kind === 'groupDeleted') this.deleteGroup(reign, update.group.id, nowMs);
-    if (update.kind === 'group') reign.lite.groupChanged(update.group.id);
+    if (update.kind === 'group') {
+      reign.deliveries.regroup(update.group.id);
+      reign.lite.groupChanged(update.group.id);
+    }
   }
 
   /**

@@ -52,15 +52,15 @@ export class ClientCommands {
     }
     const nonce = `${this.brokerName}-${(this.asked += 1)}-${this.clock.wallMs()}`;
     return new Promise((resolve, reject) => {
-      if (!this.tell({ ...question, nonce })) {
-        reject(new MqError('NOT_FOUND', `no proxy holds an open stream of client "${question.clientId}"`));
-        return;
-      }
       const timer = this.clock.after(answerMsMax, () => {
         this.open.delete(nonce);
         reject(new MqError('TIMEOUT', `client "${question.clientId}" has not answered within ${answerMsMax} ms`));
       });
       this.open.set(nonce, { done: resolve, timer });
+      if (this.tell({ ...question, nonce })) return;
+      this.open.delete(nonce);
+      timer.cancel();
+      reject(new MqError('NOT_FOUND', `no proxy holds an open stream of client "${question.clientId}"`));
     });
   }
 

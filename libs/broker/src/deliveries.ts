@@ -1,6 +1,7 @@
 import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
 import type { GroupsView, HandedMessage, PopDecision, PopQueue } from '@cometmq/consumption';
 import {
+  isPaused,
   queueId as toQueueId,
   RecordKind,
   type ConsumerGroup,
@@ -114,6 +115,11 @@ export class Deliveries {
     if (this.polls.of(groupId, topicId)) this.serve(groupId, topicId, undefined);
   }
 
+  /** The group's settings changed: it may have been resumed. */
+  regroup(groupId: GroupId): void {
+    for (const topicId of this.polls.topicsOf(groupId)) this.changed(groupId, topicId);
+  }
+
   /** After acknowledgements: groups that had too much in flight may go on. */
   acknowledged(): void {
     this.lanesFreed();
@@ -204,7 +210,7 @@ export class Deliveries {
     const { call } = poll;
     const group = this.parts.directory.groupById(call.groupId);
     const topic = this.parts.directory.topicById(call.topicId);
-    if (!group || !topic) return false;
+    if (!group || !topic || isPaused(group, this.parts.clock.wallMs())) return false;
     const byPriority = (poll.byPriority ??= this.priorityShare.next(group, topic));
     const queues = byPriority
       ? this.queues(group, topic, topic.readQueues - 1, -1, among)
@@ -379,16 +385,18 @@ export class Deliveries {
   }
 
   private setAlarm(groupId: GroupId, topicId: TopicId): void {
-    const { groups, clock, logClock } = this.parts;
+    const { groups, clock, logClock, directory } = this.parts;
     const key = `${groupId}/${topicId}`;
-    const atMs = groups.nextDueMs(groupId, topicId);
+    const pausedUntilMs = directory.groupById(groupId)?.pausedUntilMs ?? 0;
+    const pauseMs = pausedUntilMs - clock.wallMs();
+    const atMs = pauseMs > 0 ? pausedUntilMs : groups.nextDueMs(groupId, topicId);
     const set = this.alarms.get(key);
     if (set && set.atMs === atMs) return;
     set?.timer.cancel();
     this.alarms.delete(key);
     if (atMs === undefined) return;
     // A message that is due and still there waits for a dead-letter topic or another member: look again a little later.
-    const delayMs = Math.max(atMs - logClock.nowMs(), dueAgainMs);
+    const delayMs = pauseMs > 0 ? Math.min(pauseMs, pauseLookMs) : Math.max(atMs - logClock.nowMs(), dueAgainMs);
     const timer = clock.after(delayMs, () => {
       this.alarms.delete(key);
       if (this.polls.of(groupId, topicId)) this.serve(groupId, topicId, undefined);
@@ -398,5 +406,7 @@ export class Deliveries {
 }
 
 const dueAgainMs = 20;
+/** No timer is longer. */
+const pauseLookMs = 3_600_000;
 /** How long a poll that does not want to wait may take to be looked after. */
 const lookingMsMax = 1_000;

@@ -116,8 +116,12 @@ export class FakeNaming implements Naming {
   updateTopic(name: string, change: TopicChange): Promise<Topic> {
     return this.createTopic({ name, ...change });
   }
-  updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup> {
-    return this.createGroup({ name, ...change });
+  async updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup> {
+    const known = await this.ensureGroup(name);
+    const group = { ...known, ...change } as ConsumerGroup;
+    this.groups.set(name, group);
+    this.tell({ kind: 'group', revision: (this.ids += 1), group });
+    return group;
   }
 
   takeLead(claim: LeadClaim): Promise<BrokerSet> {

@@ -53,6 +53,11 @@ export class WaitingPolls {
     return this.byTopic.get(topicId)?.keys() ?? [];
   }
 
+  /** Topics that the group waits on. */
+  topicsOf(groupId: GroupId): TopicId[] {
+    return [...this.byTopic].filter(([, groups]) => groups.has(groupId)).map(([topicId]) => topicId);
+  }
+
   of(groupId: GroupId, topicId: TopicId): ReadonlySet<WaitingPoll> | undefined {
     return this.byTopic.get(topicId)?.get(groupId);
   }

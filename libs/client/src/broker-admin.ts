@@ -1,10 +1,10 @@
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
-import type { Session } from './broker-link.js';
+import type { CommandAnswer, Session } from './broker-link.js';
 
 /**
- * What an operator may ask of the leader of a broker set. Read-only: everything that is changed is changed in the
- * metadata. The broker role has this shape itself (one process); across processes an adapter calls the leader.
+ * What an operator may ask of the leader of a broker set. Settings are changed in the metadata; what is changed here is
+ * the progress of groups, which the broker keeps. The broker role has this shape itself (one process); across processes an adapter calls the leader.
  * @throws MqError UNAVAILABLE when nobody leads the set or its leader can't be reached, NOT_FOUND for an unknown set.
  */
 export interface BrokerAdmin {
@@ -13,7 +13,45 @@ export interface BrokerAdmin {
   describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState>;
   /** Bounds of a topic's queues on this set. */
   describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState>;
+  /** The group goes on from there; receipts from before have no effect any more. */
+  resetProgress(brokerSet: string, call: ResetCall): Promise<readonly QueueReset[]>;
+  /**
+   * Asks a client something, through the proxy that holds its Telemetry stream.
+   * @throws MqError NOT_FOUND when no proxy of this set's knowledge holds one, or the message isn't here; TIMEOUT
+   */
+  askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer>;
 }
+
+export interface ResetCall {
+  readonly groupId: GroupId;
+  readonly topicId: TopicId;
+  /** Undefined: every queue of the topic. */
+  readonly queueId?: QueueId | undefined;
+  readonly to: ResetTarget;
+}
+
+/** Outside the queue: its nearest end. */
+export type ResetTarget =
+  | { readonly at: 'first' | 'end' }
+  /** The first message stored at or after this time. */
+  | { readonly at: 'time'; readonly timeMs: number }
+  | { readonly at: 'offset'; readonly offset: number }
+  /** Where another group has got to; queues that it has never consumed stay as they are. */
+  | { readonly at: 'group'; readonly groupId: GroupId };
+
+export interface QueueReset {
+  readonly queueId: QueueId;
+  /** Undefined: the group had not begun here. */
+  readonly before: QueueOffset | undefined;
+  readonly after: QueueOffset;
+}
+
+export type ClientQuestion = { readonly clientId: string } & (
+  | { readonly kind: 'printStack' }
+  | { readonly kind: 'reconnect' }
+  /** Consume this message now, as a trial. */
+  | { readonly kind: 'verify'; readonly groupId: GroupId; readonly topicId: TopicId; readonly messageId: string }
+);
 
 /** A broker as it sees itself. */
 export interface BrokerState {

@@ -1,11 +1,23 @@
 import { internal } from '@cometmq/proto';
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
-import type { BrokerAdmin, BrokerState, GroupState, TopicState } from './broker-admin.js';
+import type {
+  BrokerAdmin,
+  BrokerState,
+  ClientQuestion,
+  GroupState,
+  QueueReset,
+  ResetCall,
+  TopicState,
+} from './broker-admin.js';
+import type { CommandAnswer } from './broker-link.js';
 import type { LeaderChannels } from './leader-channels.js';
+import { questionToWire, queueResetsFromWire, resetToWire } from './operator-frames.js';
 import { sessionFromWire } from './session-frames.js';
 
 const service = '/cometmq.v1.BrokerService';
+/** A client has 5 s to answer its broker. */
+const answerMsMax = 8_000;
 
 /** `BrokerAdmin` over gRPC, to the leaders that the directory names. */
 export class GrpcBrokerAdmin implements BrokerAdmin {
@@ -46,6 +58,21 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
       })),
       bytes,
     };
+  }
+
+  async resetProgress(brokerSet: string, call: ResetCall): Promise<readonly QueueReset[]> {
+    const request = internal.ResetProgressRequest.encode(resetToWire(call)).finish();
+    return queueResetsFromWire(
+      internal.ResetProgressResponse.decode(await this.ask(brokerSet, 'ResetProgress', request)),
+    );
+  }
+
+  async askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer> {
+    const request = internal.AskClientRequest.encode(questionToWire(question)).finish();
+    const { answer } = internal.AskClientResponse.decode(
+      await this.leaders.ask(brokerSet, `${service}/AskClient`, request, answerMsMax),
+    );
+    return answer ?? { nonce: '', code: 0, message: '', text: '' };
   }
 
   private ask(brokerSet: string, method: string, request: Uint8Array): Promise<Uint8Array> {

@@ -7,6 +7,7 @@ export * from './grpc-broker-link.js';
 export * from './command-frames.js';
 export * from './link-codec.js';
 export * from './link-frames.js';
+export * from './operator-frames.js';
 export * from './pending-frames.js';
 export * from './pull-frames.js';
 export * from './session-frames.js';

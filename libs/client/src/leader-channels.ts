@@ -48,8 +48,8 @@ export class LeaderChannels implements Part {
   }
 
   /** One question to the leader. @param path `/package.Service/Method` */
-  async ask(brokerSet: string, path: string, request: Uint8Array): Promise<Uint8Array> {
-    const deadlineMs = this.clock.monotonicMs() + this.askMsMax;
+  async ask(brokerSet: string, path: string, request: Uint8Array, msMax = this.askMsMax): Promise<Uint8Array> {
+    const deadlineMs = this.clock.monotonicMs() + msMax;
     return this.channel(brokerSet).unary(path, request, { deadlineMs });
   }
 

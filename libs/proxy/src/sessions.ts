@@ -7,7 +7,7 @@
  * have moved to another proxy.
  */
 import type { BrokerLinks, ClientTraits, Directory, ProducerSession, Session } from '@cometmq/client';
-import type { FilterExpression, TopicId } from '@cometmq/model';
+import type { ConsumerGroup, FilterExpression, TopicId } from '@cometmq/model';
 import { type Clock, MqError, type Timer } from '@cometmq/shared';
 
 import type { MessagingLimits } from './limits.js';
@@ -16,6 +16,8 @@ import type { MessagingLimits } from './limits.js';
 export interface CommandStream {
   /** An encoded TelemetryCommand. */
   push(command: Uint8Array): void;
+  /** The group's settings are other ones now: whoever belongs to it is told. */
+  groupChanged(group: ConsumerGroup): void;
   end(): void;
 }
 

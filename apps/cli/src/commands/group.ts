@@ -1,10 +1,11 @@
 import { Option, type Command } from 'commander';
 import type { GroupReport, GroupView } from '@cometmq/admin';
-import type { GroupStart, RetryPolicy } from '@cometmq/model';
+import { pausedForGood, type GroupStart, type RetryPolicy } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { durationText, timeText, type Printer, type View } from '../printer.js';
 import { durationMs, examples, wholeNumber, type Act } from '../session.js';
+import { progressCommands } from './group-progress.js';
 import { missingView } from './topic.js';
 
 export interface GroupSettings {
@@ -22,6 +23,7 @@ export const groupView: View<GroupView> = {
     { title: 'NAME', value: ({ name }) => name },
     { title: 'FIFO', value: ({ fifo }) => fifo },
     { title: 'ATTEMPTS', value: ({ attemptsMax }) => attemptsMax },
+    { title: 'PAUSED', value: ({ pausedUntilMs }) => pauseText(pausedUntilMs) },
     { title: 'START', value: ({ start }) => (start.at === 'time' ? timeText(start.timeMs) : start.at) },
     { title: 'RETRY', wide: true, value: ({ retryPolicy }) => retryText(retryPolicy) },
     { title: 'ID', wide: true, value: ({ id }) => id },
@@ -72,13 +74,21 @@ const memberView: View<GroupReport['members'][number]> = {
   ],
 };
 
+const warningView: View<string> = { name: (text) => text, columns: [{ title: 'WARNING', value: (text) => text }] };
+
+function pauseText(untilMs: number | undefined): string {
+  if (untilMs === undefined || untilMs === 0) return '';
+  return untilMs === pausedForGood ? 'until resumed' : timeText(untilMs);
+}
+
 export function printGroup(printer: Printer, report: GroupReport): void {
-  const { queues, members, missing } = report;
+  const { queues, members, missing, warnings } = report;
   printer.one(
     reportView,
     report,
     { title: 'QUEUES', empty: queues.length === 0, print: () => printer.list(queueView, queues) },
     { title: 'MEMBERS', empty: members.length === 0, print: () => printer.list(memberView, members) },
+    { title: 'WARNINGS', empty: warnings.length === 0, print: () => printer.list(warningView, warnings) },
     { title: 'DID NOT ANSWER', empty: missing.length === 0, print: () => printer.list(missingView, missing) },
   );
 }
@@ -113,8 +123,14 @@ function startOf(text: string): GroupStart {
   return { at: 'time', timeMs };
 }
 
-/** @throws MqError CONFIG */
+/** `1s,5s,30s`, or `exp:1s,2h,2`: first, longest, factor. @throws MqError CONFIG */
 function retryOf(text: string): RetryPolicy {
+  if (text.startsWith('exp:')) {
+    const [initial = '', max = '', factor = '2'] = text.slice(4).split(',');
+    const multiplier = Number(factor);
+    if (!(multiplier >= 1)) throw new MqError('CONFIG', `"${text}": must be like exp:1s,2h,2`);
+    return { kind: 'exponential', initialMs: durationMs(initial.trim()), maxMs: durationMs(max.trim()), multiplier };
+  }
   return { kind: 'customized', nextMs: text.split(',').map((piece) => durationMs(piece.trim())) };
 }
 
@@ -122,7 +138,11 @@ function withSettings(command: Command): Command {
   return command
     .option('--attempts <n>', 'deliveries before the dead-letter topic', wholeNumber(1, 1000))
     .option('--start <where>', 'where to begin in a new queue: auto, first, end or @time', startOf)
-    .option('--retry <durations>', 'waits after failed deliveries, as 1s,5s,30s; the last goes on', retryOf)
+    .option(
+      '--retry <durations>',
+      'waits after failed deliveries, as 1s,5s,30s (the last goes on) or exp:1s,2h,2',
+      retryOf,
+    )
     .addOption(new Option('--fifo', 'consume in order within each message group'))
     .addOption(new Option('--no-fifo', 'consume in any order').hideHelp());
 }
@@ -178,6 +198,8 @@ export function groupCommands(comet: Command, act: Act): void {
     }),
   );
   examples(alter, 'comet group alter billing --attempts 3', 'comet group alter billing --retry 5s,1m');
+
+  progressCommands(group, act);
 
   const remove = group
     .command('delete <name>')

@@ -1,11 +1,13 @@
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { MqError } from '@cometmq/shared';
 
+import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
 import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
 import { problemMediaType, problemOf } from './problems.js';
+import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
 import { topicRoutes } from './topic-routes.js';
 import { validationError } from './validation.js';
@@ -110,6 +112,8 @@ async function buildApp(
       clusterRoutes(api, context);
       topicRoutes(api, context);
       groupRoutes(api, context);
+      progressRoutes(api, context);
+      clientRoutes(api, context);
     },
     { prefix: '/api/v1' },
   );

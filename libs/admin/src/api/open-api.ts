@@ -19,6 +19,7 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         { name: 'cluster', description: 'Is it well, and what is it made of.' },
         { name: 'topics', description: 'What messages are sent to.' },
         { name: 'groups', description: 'Who consumes, and how far they have come.' },
+        { name: 'clients', description: 'What one living client can be asked.' },
       ],
     },
     refResolver: {

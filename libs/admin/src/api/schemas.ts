@@ -141,7 +141,31 @@ const topicFields = {
 } as const;
 const topicRequired = Object.keys(topicFields).filter((name) => !name.startsWith('retention'));
 
-const groupFields = { name: text, id: whole, ...groupSettings, createdMs: whole } as const;
+const groupFields = {
+  name: text,
+  id: whole,
+  ...groupSettings,
+  pausedUntilMs: described(whole, 'Nothing is handed out before this time; absent: the group is not paused.'),
+  createdMs: whole,
+} as const;
+const groupRequired = Object.keys(groupFields).filter((name) => name !== 'pausedUntilMs');
+
+const resetTarget: Schema = {
+  type: 'object',
+  required: ['at'],
+  discriminator: { propertyName: 'at' },
+  description: 'Where the group goes on. Outside the queue: its nearest end.',
+  oneOf: [
+    object({ at: { type: 'string', enum: ['first', 'end'] } }, 'all'),
+    object({ at: { type: 'string', const: 'time' }, timeMs: whole }, 'all', {
+      description: 'At the first message stored at or after this time.',
+    }),
+    object({ at: { type: 'string', const: 'offset' }, offset: whole }, 'all'),
+    object({ at: { type: 'string', const: 'group' }, group: groupName }, 'all', {
+      description: 'Where another group has got to; queues it has never consumed stay as they are.',
+    }),
+  ],
+};
 
 const brokerSetFields = {
   name: text,
@@ -236,10 +260,53 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     [...topicRequired, 'bytes', 'messages', 'queues', 'missing'],
   ),
-  Group: object(groupFields, 'all'),
+  Group: object(groupFields, groupRequired),
   GroupPage: pageOf('Group'),
   GroupDraft: object({ name: groupName, ...groupSettings }, ['name']),
   GroupChange: object(groupSettings, [], { minProperties: 1 }),
+  GroupPause: object(
+    {
+      untilMs: described(whole, 'Until this time.'),
+      forMs: described({ ...whole, minimum: 1 }, 'For so long from now. Neither: until the group is resumed.'),
+    },
+    [],
+  ),
+  GroupReset: object(
+    {
+      topic: topicName,
+      brokerSet: described(text, 'Absent: all of them.'),
+      queueId: described(whole, 'Absent: every queue of the topic.'),
+      to: resetTarget,
+    },
+    ['topic', 'to'],
+  ),
+  GroupResetResult: object(
+    {
+      queues: arrayOf(
+        object(
+          {
+            brokerSet: text,
+            topic: text,
+            queueId: whole,
+            before: described(whole, 'All below was done; absent: the group had not begun.'),
+            after: described(whole, 'What is delivered next.'),
+          },
+          ['brokerSet', 'topic', 'queueId', 'after'],
+        ),
+      ),
+      missing: missingList,
+    },
+    'all',
+  ),
+  ClientTrial: object({ group: groupName, topic: topicName, messageId: text }, 'all'),
+  ClientAnswer: object(
+    {
+      code: described(whole, 'Of apache.rocketmq.v2.Code; 20000: it went well.'),
+      message: text,
+      text: described(text, 'Thread stacks.'),
+    },
+    ['code', 'message'],
+  ),
   GroupDescription: object(
     {
       ...groupFields,
@@ -279,11 +346,17 @@ export const schemas: Readonly<Record<string, Schema>> = {
           'all',
         ),
       ),
+      warnings: described(arrayOf(text), 'What is allowed and seldom meant: members with different filters, say.'),
       missing: missingList,
     },
-    'all',
+    [...groupRequired, ...['lag', 'inFlight', 'ready', 'blocked', 'lanes', 'queues', 'members', 'warnings', 'missing']],
   ),
 };
+
+export const clientParams = object(
+  { clientId: { type: 'string', description: 'As `members` of a group show it.' } },
+  'all',
+);
 
 export const nameParams = (what: string): Schema =>
   object({ name: { type: 'string', description: `Name of the ${what}; "%" is written %25.` } }, 'all');

@@ -20,8 +20,12 @@ export async function askAll<T>(
   clock: Clock,
   waitMs: number,
   ask: (brokerSet: string) => Promise<T>,
+  isMeant: (brokerSet: string) => boolean = () => true,
 ): Promise<Answers<T>> {
-  const names = [...directory.brokerSets()].map((set) => set.name).sort();
+  const names = [...directory.brokerSets()]
+    .map((set) => set.name)
+    .filter(isMeant)
+    .sort();
   const outcomes = await Promise.allSettled(names.map((name) => within(clock, waitMs, name, ask(name))));
   const answers: { brokerSet: string; answer: T }[] = [];
   const missing: Missing[] = [];

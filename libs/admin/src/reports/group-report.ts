@@ -11,6 +11,7 @@ export interface GroupView {
   readonly attemptsMax: number;
   readonly retryPolicy: RetryPolicy;
   readonly start: GroupStart;
+  readonly pausedUntilMs?: number;
   readonly createdMs: number;
 }
 
@@ -37,6 +38,7 @@ export interface GroupReport extends GroupView {
     readonly lanes: number;
   }[];
   readonly members: readonly MemberView[];
+  readonly warnings: readonly string[];
   readonly missing: readonly Missing[];
 }
 
@@ -47,8 +49,9 @@ interface MemberView {
 }
 
 export function groupView(group: ConsumerGroup): GroupView {
-  const { name, id, fifo, attemptsMax, retryPolicy, start, createdMs } = group;
-  return { name, id, fifo, attemptsMax, retryPolicy, start, createdMs };
+  const { name, id, fifo, attemptsMax, retryPolicy, start, pausedUntilMs, createdMs } = group;
+  const pause = pausedUntilMs === undefined ? {} : { pausedUntilMs };
+  return { name, id, fifo, attemptsMax, retryPolicy, start, ...pause, createdMs };
 }
 
 export function groupReport(
@@ -78,6 +81,7 @@ export function groupReport(
     .sort((a, b) => order(a.topic, b.topic) || order(a.brokerSet, b.brokerSet) || a.queueId - b.queueId);
   const sum = (figure: 'lag' | 'inFlight' | 'ready' | 'blocked' | 'lanes'): number =>
     queues.reduce((total, queue) => total + queue[figure], 0);
+  const members = membersOf(answers, nameOf);
   return {
     ...groupView(group),
     lag: sum('lag'),
@@ -86,9 +90,27 @@ export function groupReport(
     blocked: sum('blocked'),
     lanes: sum('lanes'),
     queues,
-    members: membersOf(answers, nameOf),
+    members,
+    warnings: warningsOf(members),
     missing,
   };
+}
+
+/** Nothing is lost where filters differ, but a message waits for a member that wants it. */
+function warningsOf(members: readonly MemberView[]): string[] {
+  const wishes = new Map<string, Set<string>>();
+  for (const { topic, filter, expression } of members.flatMap(({ subscriptions }) => subscriptions)) {
+    const known = wishes.get(topic) ?? new Set<string>();
+    wishes.set(topic, known.add(`${filter} ${expression}`));
+  }
+  return [...wishes]
+    .filter(([, filters]) => filters.size > 1)
+    .map(
+      ([topic, filters]) =>
+        `members subscribe to "${topic}" with ${filters.size} different filters (${[...filters].sort().join('; ')}): ` +
+        'each message waits for a member that wants it',
+    )
+    .sort();
 }
 
 /** Every leader knows every member: one line each, however many sets have told of it. */

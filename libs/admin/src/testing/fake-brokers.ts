@@ -1,5 +1,14 @@
-import type { BrokerAdmin, BrokerState, GroupState, TopicState } from '@cometmq/client';
-import type { GroupId, TopicId } from '@cometmq/model';
+import type {
+  BrokerAdmin,
+  BrokerState,
+  ClientQuestion,
+  CommandAnswer,
+  GroupState,
+  QueueReset,
+  ResetCall,
+  TopicState,
+} from '@cometmq/client';
+import { queueId, queueOffset, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 /** Brokers that say what they were told to; a set that was told nothing does not answer. */
@@ -8,7 +17,15 @@ export class FakeBrokers implements BrokerAdmin {
   readonly groups = new Map<GroupId, GroupState>();
   readonly topics = new Map<TopicId, TopicState>();
 
+  readonly resets: (ResetCall & { readonly brokerSet: string })[] = [];
+  readonly questions: ClientQuestion[] = [];
+  /** What clients say; those that are not here have no stream. */
+  readonly clients = new Map<string, CommandAnswer>();
+
   reset(): void {
+    this.resets.length = 0;
+    this.questions.length = 0;
+    this.clients.clear();
     this.states.clear();
     this.groups.clear();
     this.topics.clear();
@@ -40,6 +57,20 @@ export class FakeBrokers implements BrokerAdmin {
   async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {
     this.known(brokerSet);
     return this.topics.get(topicId) ?? { queues: [], bytes: 0 };
+  }
+
+  async resetProgress(brokerSet: string, call: ResetCall): Promise<readonly QueueReset[]> {
+    this.known(brokerSet);
+    this.resets.push({ ...call, brokerSet });
+    return [{ queueId: call.queueId ?? queueId(0), before: queueOffset(3), after: queueOffset(7) }];
+  }
+
+  async askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer> {
+    this.known(brokerSet);
+    this.questions.push(question);
+    const answer = this.clients.get(question.clientId);
+    if (!answer) throw new MqError('NOT_FOUND', `no proxy holds an open stream of client "${question.clientId}"`);
+    return answer;
   }
 
   private known(brokerSet: string): Partial<BrokerState> {

@@ -98,6 +98,7 @@ export class MessagingService implements Part {
     door.parking.wake();
     door.polls.wake();
     door.commands.listen();
+    if (update.kind === 'group') for (const stream of door.streams) stream.groupChanged(update.group);
     if (update.kind === 'topicDeleted') door.counters.forgetTopic(update.topic.name);
     if (update.kind === 'groupDeleted') door.counters.forgetGroup(update.group.name);
     // A new leader knows no sessions yet; a new topic or group may be what a session was waiting for.

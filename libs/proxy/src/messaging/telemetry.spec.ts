@@ -140,6 +140,26 @@ it.each([
   if (made?.$case === 'exponentialBackoff' && kind === 'customized') expect(made.value.max?.seconds).toBe(7200);
 });
 
+it('tells consumers when the settings of their group change, and nobody else', async () => {
+  const [member, cpp, stranger] = [
+    await open(consumer(), { clientId: 'm' }),
+    await open(consumer(), { clientId: 'cpp', language: 'CPP' }),
+    await open(consumer({ group: { name: 'others' } }), { clientId: 's' }),
+  ];
+  const change = { attemptsMax: 5, retryPolicy: { kind: 'customized', nextMs: [2_000] } } as const;
+  door.naming.group('workers', change);
+  door.naming.group('workers', { ...change, pausedUntilMs: 5 }); // Nothing that a client is told.
+  await member.until(2);
+  expect(heard(member, 1)).toMatchObject({
+    code: Code.OK,
+    settings: {
+      backoffPolicy: { maxAttempts: 5, strategy: { $case: 'customizedBackoff', value: { next: [{ seconds: 2 }] } } },
+      pubSub: { value: { subscriptions: [{ topic: { name: 'orders' } }] } },
+    },
+  });
+  expect([member.items.length, cpp.items.length, stranger.items.length]).toEqual([2, 1, 1]);
+});
+
 it.each([
   ['neither publishing nor subscription', { clientType: 1 }, Code.BAD_REQUEST],
   ['an illegal topic', producer(['a b']), Code.ILLEGAL_TOPIC],

@@ -5,7 +5,7 @@
  * the status, then the end of the stream: Node.js fails its start on nothing else. The session outlives the stream.
  * Commands that the server doesn't know are skipped.
  */
-import type { FilterExpression } from '@cometmq/model';
+import type { ConsumerGroup, FilterExpression } from '@cometmq/model';
 import { groupName, topicName } from '@cometmq/model';
 import { ClientType, type Publishing, type Settings, type Subscription, TelemetryCommand } from '@cometmq/proto';
 import type { BidiHandler, CallContext, MessageSink } from '@cometmq/rpc';
@@ -34,11 +34,20 @@ export function telemetry(door: FrontDoor): BidiHandler {
 /** Settings that wait for a group to be made; more than this and the client is read no faster than it is answered. */
 const waitingMax = 16;
 
+/** What a group's settings make of a client's, to see whether they have changed. */
+function policyOf({ backoffPolicy, pubSub }: Settings): string {
+  return JSON.stringify([backoffPolicy, pubSub?.$case === 'subscription' && pubSub.value.fifo]);
+}
+
 class TelemetryStream implements CommandStream {
   private clientId: string | undefined;
   /** Commands are answered in their order, also when one has to wait for the name service. */
   private answers: Promise<void> = Promise.resolve();
   private waiting = 0;
+  /** What a consumer said last, and what it was answered: told again when its group changes. */
+  private consumer:
+    | { readonly settings: Settings; readonly subscription: Subscription; readonly group: string; told: string }
+    | undefined;
 
   constructor(
     private readonly door: FrontDoor,
@@ -80,6 +89,21 @@ class TelemetryStream implements CommandStream {
 
   push(command: Uint8Array): void {
     this.out.write(command);
+  }
+
+  groupChanged(group: ConsumerGroup): void {
+    const { consumer, door } = this;
+    if (consumer?.group !== group.name || !this.out.open) return;
+    const session = door.sessions.get(this.clientId ?? '');
+    // C++ joins each list of delays to the one before.
+    if (session?.stream !== this || session.language === 'CPP') return;
+    const merged = consumerSettings(consumer.settings, consumer.subscription, group, session.language, door.limits);
+    const told = policyOf(merged);
+    if (told === consumer.told) return;
+    consumer.told = told;
+    this.out.write(
+      TelemetryCommand.encode({ status: { ...ok }, command: { $case: 'settings', value: merged } }).finish(),
+    );
   }
 
   end(): void {
@@ -127,7 +151,9 @@ class TelemetryStream implements CommandStream {
     const group = text === '' ? undefined : await door.names.group(groupName(text));
     const session = this.register(isConsumer(type) ? type : ClientType.PUSH_CONSUMER, settings);
     if (group) door.sessions.subscribeAll(session, group.name, filters);
-    return consumerSettings(settings, subscription, group, session.language, door.limits);
+    const merged = consumerSettings(settings, subscription, group, session.language, door.limits);
+    this.consumer = group && { settings, subscription, group: group.name, told: policyOf(merged) };
+    return merged;
   }
 
   /**

@@ -381,6 +381,54 @@ export interface TopicQueue {
   next: number;
 }
 
+export interface ResetProgressRequest {
+  groupId: number;
+  topicId: number;
+  /** Absent: every queue. */
+  queueId?: number | undefined;
+  to:
+    | { $case: "first"; value: boolean }
+    | { $case: "end"; value: boolean }
+    | //
+    /** The first message stored at or after this time. */
+    { $case: "atMs"; value: number }
+    | { $case: "offset"; value: number }
+    | //
+    /** Where another group has got to. */
+    { $case: "ofGroup"; value: number }
+    | undefined;
+}
+
+export interface ResetProgressResponse {
+  queues: QueueReset[];
+}
+
+export interface QueueReset {
+  queueId: number;
+  /** Absent: the group had not begun. */
+  before?: number | undefined;
+  after: number;
+}
+
+export interface AskClientRequest {
+  clientId: string;
+  question: { $case: "printStack"; value: boolean } | { $case: "reconnect"; value: boolean } | {
+    $case: "verify";
+    value: VerifyQuestion;
+  } | undefined;
+}
+
+/** Consume this message now, as a trial. */
+export interface VerifyQuestion {
+  groupId: number;
+  topicId: number;
+  messageId: string;
+}
+
+export interface AskClientResponse {
+  answer: CommandAnswer | undefined;
+}
+
 function createBaseLinkFrame(): LinkFrame {
   return { calls: [], answers: [], commands: [] };
 }
@@ -4998,6 +5046,554 @@ export const TopicQueue: MessageFns<TopicQueue> = {
   },
 };
 
+function createBaseResetProgressRequest(): ResetProgressRequest {
+  return { groupId: 0, topicId: 0, queueId: undefined, to: undefined };
+}
+
+export const ResetProgressRequest: MessageFns<ResetProgressRequest> = {
+  encode(message: ResetProgressRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(16).uint32(message.topicId);
+    }
+    if (message.queueId !== undefined) {
+      writer.uint32(24).uint32(message.queueId);
+    }
+    switch (message.to?.$case) {
+      case "first":
+        writer.uint32(32).bool(message.to.value);
+        break;
+      case "end":
+        writer.uint32(40).bool(message.to.value);
+        break;
+      case "atMs":
+        writer.uint32(48).uint64(message.to.value);
+        break;
+      case "offset":
+        writer.uint32(56).uint64(message.to.value);
+        break;
+      case "ofGroup":
+        writer.uint32(64).uint32(message.to.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetProgressRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetProgressRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.queueId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.to = { $case: "first", value: reader.bool() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.to = { $case: "end", value: reader.bool() };
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.to = { $case: "atMs", value: longToNumber(reader.uint64()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.to = { $case: "offset", value: longToNumber(reader.uint64()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.to = { $case: "ofGroup", value: reader.uint32() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResetProgressRequest>, I>>(base?: I): ResetProgressRequest {
+    return ResetProgressRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResetProgressRequest>, I>>(object: I): ResetProgressRequest {
+    const message = createBaseResetProgressRequest();
+    message.groupId = object.groupId ?? 0;
+    message.topicId = object.topicId ?? 0;
+    message.queueId = object.queueId ?? undefined;
+    switch (object.to?.$case) {
+      case "first": {
+        if (object.to?.value !== undefined && object.to?.value !== null) {
+          message.to = { $case: "first", value: object.to.value };
+        }
+        break;
+      }
+      case "end": {
+        if (object.to?.value !== undefined && object.to?.value !== null) {
+          message.to = { $case: "end", value: object.to.value };
+        }
+        break;
+      }
+      case "atMs": {
+        if (object.to?.value !== undefined && object.to?.value !== null) {
+          message.to = { $case: "atMs", value: object.to.value };
+        }
+        break;
+      }
+      case "offset": {
+        if (object.to?.value !== undefined && object.to?.value !== null) {
+          message.to = { $case: "offset", value: object.to.value };
+        }
+        break;
+      }
+      case "ofGroup": {
+        if (object.to?.value !== undefined && object.to?.value !== null) {
+          message.to = { $case: "ofGroup", value: object.to.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseResetProgressResponse(): ResetProgressResponse {
+  return { queues: [] };
+}
+
+export const ResetProgressResponse: MessageFns<ResetProgressResponse> = {
+  encode(message: ResetProgressResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.queues) {
+      QueueReset.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetProgressResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetProgressResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queues.push(QueueReset.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResetProgressResponse>, I>>(base?: I): ResetProgressResponse {
+    return ResetProgressResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResetProgressResponse>, I>>(object: I): ResetProgressResponse {
+    const message = createBaseResetProgressResponse();
+    message.queues = object.queues?.map((e) => QueueReset.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseQueueReset(): QueueReset {
+  return { queueId: 0, before: undefined, after: 0 };
+}
+
+export const QueueReset: MessageFns<QueueReset> = {
+  encode(message: QueueReset, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queueId !== 0) {
+      writer.uint32(8).uint32(message.queueId);
+    }
+    if (message.before !== undefined) {
+      writer.uint32(16).uint64(message.before);
+    }
+    if (message.after !== 0) {
+      writer.uint32(24).uint64(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueueReset {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueueReset();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.queueId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.before = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<QueueReset>, I>>(base?: I): QueueReset {
+    return QueueReset.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<QueueReset>, I>>(object: I): QueueReset {
+    const message = createBaseQueueReset();
+    message.queueId = object.queueId ?? 0;
+    message.before = object.before ?? undefined;
+    message.after = object.after ?? 0;
+    return message;
+  },
+};
+
+function createBaseAskClientRequest(): AskClientRequest {
+  return { clientId: "", question: undefined };
+}
+
+export const AskClientRequest: MessageFns<AskClientRequest> = {
+  encode(message: AskClientRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    switch (message.question?.$case) {
+      case "printStack":
+        writer.uint32(16).bool(message.question.value);
+        break;
+      case "reconnect":
+        writer.uint32(24).bool(message.question.value);
+        break;
+      case "verify":
+        VerifyQuestion.encode(message.question.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskClientRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskClientRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.question = { $case: "printStack", value: reader.bool() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.question = { $case: "reconnect", value: reader.bool() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.question = { $case: "verify", value: VerifyQuestion.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AskClientRequest>, I>>(base?: I): AskClientRequest {
+    return AskClientRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AskClientRequest>, I>>(object: I): AskClientRequest {
+    const message = createBaseAskClientRequest();
+    message.clientId = object.clientId ?? "";
+    switch (object.question?.$case) {
+      case "printStack": {
+        if (object.question?.value !== undefined && object.question?.value !== null) {
+          message.question = { $case: "printStack", value: object.question.value };
+        }
+        break;
+      }
+      case "reconnect": {
+        if (object.question?.value !== undefined && object.question?.value !== null) {
+          message.question = { $case: "reconnect", value: object.question.value };
+        }
+        break;
+      }
+      case "verify": {
+        if (object.question?.value !== undefined && object.question?.value !== null) {
+          message.question = { $case: "verify", value: VerifyQuestion.fromPartial(object.question.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseVerifyQuestion(): VerifyQuestion {
+  return { groupId: 0, topicId: 0, messageId: "" };
+}
+
+export const VerifyQuestion: MessageFns<VerifyQuestion> = {
+  encode(message: VerifyQuestion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(16).uint32(message.topicId);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(26).string(message.messageId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyQuestion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyQuestion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VerifyQuestion>, I>>(base?: I): VerifyQuestion {
+    return VerifyQuestion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyQuestion>, I>>(object: I): VerifyQuestion {
+    const message = createBaseVerifyQuestion();
+    message.groupId = object.groupId ?? 0;
+    message.topicId = object.topicId ?? 0;
+    message.messageId = object.messageId ?? "";
+    return message;
+  },
+};
+
+function createBaseAskClientResponse(): AskClientResponse {
+  return { answer: undefined };
+}
+
+export const AskClientResponse: MessageFns<AskClientResponse> = {
+  encode(message: AskClientResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.answer !== undefined) {
+      CommandAnswer.encode(message.answer, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskClientResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskClientResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.answer = CommandAnswer.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AskClientResponse>, I>>(base?: I): AskClientResponse {
+    return AskClientResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AskClientResponse>, I>>(object: I): AskClientResponse {
+    const message = createBaseAskClientResponse();
+    message.answer = (object.answer !== undefined && object.answer !== null)
+      ? CommandAnswer.fromPartial(object.answer)
+      : undefined;
+    return message;
+  },
+};
+
 export type BrokerServiceDefinition = typeof BrokerServiceDefinition;
 export const BrokerServiceDefinition = {
   name: "BrokerService",
@@ -5036,6 +5632,24 @@ export const BrokerServiceDefinition = {
       requestType: DescribeTopicRequest as typeof DescribeTopicRequest,
       requestStream: false,
       responseType: DescribeTopicResponse as typeof DescribeTopicResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Sets a consumer group's progress in the queues of a topic. */
+    resetProgress: {
+      name: "ResetProgress",
+      requestType: ResetProgressRequest as typeof ResetProgressRequest,
+      requestStream: false,
+      responseType: ResetProgressResponse as typeof ResetProgressResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Says something to one client, through the proxy that holds its stream, and waits for its answer. */
+    askClient: {
+      name: "AskClient",
+      requestType: AskClientRequest as typeof AskClientRequest,
+      requestStream: false,
+      responseType: AskClientResponse as typeof AskClientResponse,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,162 @@
+import { Directory } from '@cometmq/client';
+import { someTraits } from '@cometmq/client/testing';
+import { pausedForGood, type BrokerSet } from '@cometmq/model';
+import { systemClock } from '@cometmq/shared';
+import { silentLogger } from '@cometmq/telemetry';
+import type { FastifyInstance } from 'fastify';
+
+import { FakeBrokers } from '../testing/fake-brokers.js';
+import { FakeNaming } from '../testing/fake-naming.js';
+import { buildAdminApi } from './admin-api.js';
+
+let app: FastifyInstance;
+let naming: FakeNaming;
+let brokers: FakeBrokers;
+let directory: Directory;
+const brokerSet: BrokerSet = { name: 'broker-0', epoch: 1, leader: '', inSync: [], writable: true, registeredMs: 1 };
+
+beforeAll(async () => {
+  naming = new FakeNaming();
+  brokers = new FakeBrokers();
+  directory = new Directory(naming, systemClock);
+  await directory.start();
+  const context = { naming, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 1000 };
+  app = await buildAdminApi({ context, host: '127.0.0.1', hostNames: [], version: '0.1.0' });
+});
+beforeEach(async () => {
+  brokers.reset();
+  brokers.states.set('broker-0', {});
+  naming.reset([brokerSet]);
+  await naming.createTopic({ name: 'orders' });
+  await naming.createGroup({ name: 'billing' });
+  await directory.until(() => directory.group('billing') && directory.topic('orders'), 1000, 'the group');
+});
+afterAll(async () => {
+  await app.close();
+  await directory.stop();
+});
+
+async function call(method: 'GET' | 'POST', path: string, body?: object) {
+  const headers = { host: 'localhost:8082' };
+  const url = `/api/v1${path}`;
+  const response = await app.inject({ method, url, headers, ...(body && { payload: body }) });
+  return {
+    status: response.statusCode,
+    body: response.body === '' ? undefined : response.json<Record<string, never>>(),
+  };
+}
+
+describe('a pause', () => {
+  it('has an end or none, is shown, and ends when the group is resumed', async () => {
+    const untilMs = systemClock.wallMs() + 600_000;
+    expect(await call('POST', '/groups/billing/pause', { untilMs })).toMatchObject({
+      status: 200,
+      body: { pausedUntilMs: untilMs },
+    });
+    expect(await call('GET', '/groups/billing')).toMatchObject({ body: { pausedUntilMs: untilMs } });
+    const before = systemClock.wallMs();
+    const { body } = await call('POST', '/groups/billing/pause', { forMs: 60_000 });
+    expect(Number(body?.['pausedUntilMs'])).toBeGreaterThanOrEqual(before + 60_000);
+    expect(await call('POST', '/groups/billing/pause', {})).toMatchObject({ body: { pausedUntilMs: pausedForGood } });
+    expect(await call('POST', '/groups/billing/resume')).toMatchObject({ status: 200, body: { name: 'billing' } });
+  });
+
+  it.each([
+    [{ untilMs: 5 }, /has passed/],
+    [{ untilMs: 5, forMs: 5 }, /untilMs or forMs/],
+    [{ forMs: 0 }, /must be >= 1/],
+    [{ for: '5m' }, /unknown field "for"/],
+  ])('%j is refused', async (body, detail) => {
+    const answer = await call('POST', '/groups/billing/pause', body);
+    expect(answer.status).toBe(400);
+    expect(String(answer.body?.['detail'])).toMatch(detail);
+  });
+});
+
+describe('a reset', () => {
+  it('goes to every broker set and says what was set', async () => {
+    const answer = await call('POST', '/groups/billing/reset', { topic: 'orders', to: { at: 'time', timeMs: 5 } });
+    expect(answer).toEqual({
+      status: 200,
+      body: {
+        queues: [{ brokerSet: 'broker-0', topic: 'orders', queueId: 0, before: 3, after: 7 }],
+        missing: [],
+      },
+    });
+    const ids = { groupId: directory.group('billing')!.id, topicId: directory.topic('orders')!.id };
+    expect(brokers.resets).toMatchObject([{ ...ids, brokerSet: 'broker-0', to: { at: 'time', timeMs: 5 } }]);
+  });
+
+  it('takes over from another group, and may mean one queue of one set', async () => {
+    await naming.createGroup({ name: 'audit' });
+    await directory.until(() => directory.group('audit'), 1000, 'the group');
+    naming.putBroker({ ...brokerSet, name: 'broker-1' });
+    await directory.until(() => directory.brokerSet('broker-1'), 1000, 'the broker set');
+    const to = { at: 'group', group: 'audit' };
+    const one = { topic: 'orders', brokerSet: 'broker-0', queueId: 2, to };
+    expect((await call('POST', '/groups/billing/reset', one)).status).toBe(200);
+    expect(brokers.resets).toMatchObject([
+      { brokerSet: 'broker-0', queueId: 2, to: { at: 'group', groupId: directory.group('audit')!.id } },
+    ]);
+    const vague = { topic: 'orders', to: { at: 'offset', offset: 3 } };
+    expect((await call('POST', '/groups/billing/reset', vague)).status).toBe(400);
+    // One set that does not answer does not hide the others.
+    expect(await call('POST', '/groups/billing/reset', { topic: 'orders', to: { at: 'end' } })).toMatchObject({
+      body: { queues: [{ brokerSet: 'broker-0' }], missing: [{ brokerSet: 'broker-1' }] },
+    });
+  });
+
+  it.each([
+    [{ topic: 'nothing', to: { at: 'end' } }, 404],
+    [{ topic: 'orders', to: { at: 'group', group: 'nobody' } }, 404],
+    [{ topic: 'orders', brokerSet: 'x', to: { at: 'end' } }, 404],
+    [{ topic: 'orders', to: { at: 'now' } }, 400],
+    [{ topic: 'orders', to: { at: 'offset', offset: -1 } }, 400],
+    [{ topic: 'orders' }, 400],
+  ])('%j is refused with %i', async (body, status) => {
+    expect((await call('POST', '/groups/billing/reset', body)).status).toBe(status);
+    expect(brokers.resets).toEqual([]);
+  });
+});
+
+it('warns where members of a group have different filters', async () => {
+  const topicId = directory.topic('orders')!.id;
+  const groupId = directory.group('billing')!.id;
+  const member = (clientId: string, type: 'tag' | 'sql', expression: string) => ({
+    ...someTraits,
+    clientId,
+    groupId,
+    subscriptions: [{ topicId, filter: { type, expression } }],
+  });
+  brokers.groups.set(groupId, { queues: [], members: [member('a', 'tag', 'A'), member('b', 'tag', 'A')] });
+  expect(await call('GET', '/groups/billing')).toMatchObject({ body: { warnings: [] } });
+  brokers.groups.set(groupId, { queues: [], members: [member('a', 'tag', 'A'), member('b', 'sql', 'a > 1')] });
+  const { body } = await call('GET', '/groups/billing');
+  expect(String(body?.['warnings'])).toMatch(/"orders" with 2 different filters \(sql a > 1; tag A\)/);
+});
+
+describe('a client', () => {
+  const said = { nonce: 'n', code: 20_000, message: 'OK', text: 'main: at x' };
+
+  it('is asked for its stacks, to connect anew, and to try a message', async () => {
+    brokers.clients.set('c@1', said);
+    expect(await call('POST', '/clients/c%401/stack-trace')).toEqual({
+      status: 200,
+      body: { code: 20_000, message: 'OK', text: 'main: at x' },
+    });
+    expect((await call('POST', '/clients/c%401/reconnect')).status).toBe(202);
+    const trial = { group: 'billing', topic: 'orders', messageId: 'm1' };
+    expect((await call('POST', '/clients/c%401/verify', trial)).status).toBe(200);
+    expect(brokers.questions).toMatchObject([
+      { kind: 'printStack', clientId: 'c@1' },
+      { kind: 'reconnect' },
+      { kind: 'verify', messageId: 'm1', topicId: directory.topic('orders')!.id },
+    ]);
+  });
+
+  it('that nobody holds a stream of is not found, nor a trial without its topic', async () => {
+    expect((await call('POST', '/clients/nobody/stack-trace')).status).toBe(404);
+    const trial = { group: 'billing', topic: 'nothing', messageId: 'm1' };
+    expect((await call('POST', '/clients/nobody/verify', trial)).status).toBe(404);
+  });
+});
