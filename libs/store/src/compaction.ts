@@ -94,10 +94,8 @@ export class Compaction {
   /** An estimate; goes by the index and by counters, and does not see what only a reference keeps. */
   private async liveBytes(segment: SealedSegment): Promise<number> {
     const { directory, indexes, pending } = this.ground;
-    const head = await indexes.head(segment);
     let bytes = pending.bytesIn(segment.first, segment.end);
-    for (let i = 0; i < head.queueCount; i += 1) {
-      const row = head.row(i);
+    for await (const row of indexes.rows(segment)) {
       const queue = directory.find(row.topicId, row.queueId);
       if (queue < 0) continue;
       const live = row.first + row.count - Math.max(row.first, directory.firstOf(queue));

@@ -1,7 +1,9 @@
 /** The references that still live, wherever their index is: what they refer to must stay. */
 import type { LogPosition } from '@cometmq/model';
 
-import type { SegmentIndexes } from './index/segment-indexes.js';
+import { eachReferenceOf } from './index/sealed-head.js';
+import type { SealedHead } from './index/sealed-head.js';
+import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import type { Directory } from './views/directory.js';
 
 export interface ReferenceGround {
@@ -24,13 +26,27 @@ export async function eachLivingReference(
   for (const segment of indexes.sealedSegments) {
     const head = await indexes.head(segment);
     if (head.refCount === 0) continue;
-    // Both are in the order of entries: one pass over the rows' runs finds each reference's queue and offset.
-    const rows = Array.from({ length: head.queueCount }, (_, i) => head.row(i)).sort((a, b) => a.at - b.at);
-    let i = 0;
-    head.eachReference((entry, target) => {
-      let row = rows[i];
-      while (row && entry >= row.at + row.count) row = rows[++i];
-      if (row && lives(row.topicId, row.queueId, row.first + entry - row.at)) each(target);
-    });
+    const references = referencesOf(indexes, segment, head);
+    let reference = await references.next();
+    // Both are in the order of entries: one pass over the rows finds each reference's queue and offset.
+    for await (const { topicId, queueId, first, count, at } of indexes.rows(segment)) {
+      for (; !reference.done && reference.value.entry < at + count; reference = await references.next()) {
+        if (lives(topicId, queueId, first + reference.value.entry - at)) each(reference.value.target);
+      }
+      if (reference.done) break;
+    }
+  }
+}
+
+async function* referencesOf(
+  indexes: SegmentIndexes,
+  segment: SealedSegment,
+  head: SealedHead,
+): AsyncGenerator<{ entry: number; target: number }> {
+  for (let i = 0; i < head.refPages; i += 1) {
+    const found: { entry: number; target: number }[] = [];
+    const page = await indexes.page(segment, head.firstRefPage + i, false);
+    eachReferenceOf(page, (entry, target) => found.push({ entry, target }));
+    yield* found;
   }
 }

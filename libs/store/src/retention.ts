@@ -8,8 +8,8 @@
 import type { LogPosition, TopicId } from '@cometmq/model';
 
 import { Compaction } from './compaction.js';
-import { entriesPerPage } from './index/sealed-file.js';
-import type { QueueRow } from './index/sealed-file.js';
+import { entriesPerPage } from './index/sealed-head.js';
+import type { QueueRow } from './index/sealed-head.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import { sampleEveryMs } from './index/segment-index.js';
 import type { SegmentIndex } from './index/segment-index.js';
@@ -66,7 +66,7 @@ interface SegmentRuns {
   readonly sealed: SealedSegment | undefined;
   readonly lastTimestampMs: number;
   eachTime(each: (place: number, timestampMs: number) => void): void;
-  runs(): Iterable<Run>;
+  runs(): Iterable<Run> | AsyncIterable<Run>;
 }
 
 export class Retention {
@@ -131,7 +131,7 @@ export class Retention {
       const live = new Set<number>();
       const excess = new Map<number, Run[]>();
       const places = new Map<number, number>();
-      for (const run of segment.runs()) {
+      for await (const run of segment.runs()) {
         const queue = directory.find(run.topicId, run.queueId);
         if (queue < 0) continue;
         const from = Math.max(expired.get(queue)?.first ?? directory.firstOf(queue), run.first);
@@ -234,10 +234,8 @@ export class Retention {
     // Retention has looked, and a topic that had something here still has all of it, or was not due.
     const known = segment.liveTopics;
     if (known && known.size > 0 && [...known].every((topicId) => directory.hasTopic(topicId))) return false;
-    const head = await indexes.head(segment);
     const live = new Set<number>();
-    for (let i = 0; i < head.queueCount; i += 1) {
-      const row = head.row(i);
+    for await (const row of indexes.rows(segment)) {
       const queue = directory.find(row.topicId, row.queueId);
       if (queue >= 0 && directory.firstOf(queue) < row.first + row.count) live.add(row.topicId);
     }
@@ -338,9 +336,8 @@ async function sealedRuns(indexes: SegmentIndexes, segment: SealedSegment): Prom
     sealed: segment,
     lastTimestampMs: head.lastTimestampMs,
     eachTime: (each) => head.eachTime(each),
-    *runs() {
-      for (let i = 0; i < head.queueCount; i += 1) {
-        const row = head.row(i);
+    async *runs() {
+      for await (const row of indexes.rows(segment)) {
         yield {
           ...row,
           walk: async (from, each) => {

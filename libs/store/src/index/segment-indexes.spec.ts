@@ -116,6 +116,42 @@ describe('index files', () => {
     await again.store.stop();
   });
 
+  // Goal: tables of many pages are found through. Method: thousands of queues and references in each of a few segments.
+  it('hold thousands of queues and references', async () => {
+    const chance = new Prng(7);
+    const checkpoints = new MemoryCheckpointStore();
+    const limits = { segmentBytes: 768 * 1024, pendingBytesMax: 64 * 1024 * 1024, batchBytesMax: 256 * 1024 };
+    const { store, disk, clock } = await openStore({ checkpoints, limits });
+    const queues = new Map<number, string[]>();
+    const t0 = clock.wallMs();
+    const target = { ...send(store, { topic: 3, queue: 0, id: 'target', timestampMs: t0 }), topic: 3 };
+    for (let i = 0; i < 24_000; i += 1) {
+      const queue = chance.below(6000) * 700_000; // Up to 2^32.
+      const id = `m${i}`;
+      send(store, { topic: 1, queue, id, timestampMs: t0, bodyBytes: 1 });
+      queues.set(queue, [...(queues.get(queue) ?? []), id]);
+      if (i < 7000) refer(store, { topic: 2, queue: i % 2, timestampMs: t0 + 60_000 }, target);
+    }
+    await committed(store);
+    await store.idle();
+    expect(store.sizes.segments).toBeGreaterThan(3);
+    const check = async (now: MessageStore): Promise<void> => {
+      const some = [...queues].filter(() => chance.chance(0.1));
+      for (const [queue, ids] of some) expect([queue, await idsOf(now, 1, queue)]).toEqual([queue, ids]);
+      expect((await idsOf(now, 2, 0)).length).toBe(3500);
+    };
+    await check(store);
+    await store.stop();
+    const again = await openStore({ checkpoints, disk, limits, clock });
+    await check(again.store);
+    // The last of the references keeps its target, wherever in the table it stands.
+    await again.store.retention.run(t0 + 120_000, (topicId) => ({ ms: (topicId as number) === 3 ? 1000 : 1e9 }));
+    expect(await idsOf(again.store, 3, 0)).toEqual([]);
+    expect((await idsOf(again.store, 2, 1)).every((id) => id === 'target')).toBe(true);
+    expect(again.troubles).toEqual([]);
+    await again.store.stop();
+  });
+
   it('of segments that are gone are deleted at the start', async () => {
     const checkpoints = new MemoryCheckpointStore();
     const { store, disk } = await openStore({ checkpoints });

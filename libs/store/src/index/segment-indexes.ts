@@ -16,8 +16,9 @@ import type { SegmentInfo } from '../log/segment.js';
 import type { LogRecord } from '../log/record.js';
 import { ByteCache } from './byte-cache.js';
 import { entryWords, IndexEntries, noWords } from './index-entries.js';
-import { encodeIndex, entriesPerPage, keysPerPage, prefixBytes, SealedHead } from './sealed-file.js';
-import type { QueueRow } from './sealed-file.js';
+import { encodeIndex } from './sealed-file.js';
+import { entriesPerPage, findRow, keysPerPage, prefixBytes, rowOf, rowWords, SealedHead } from './sealed-head.js';
+import type { QueueRow } from './sealed-head.js';
 import { QueueTable } from './queue-table.js';
 import { noSegment, sampleEveryMs, SegmentIndex, unknownSegment } from './segment-index.js';
 
@@ -51,9 +52,13 @@ export class SealedSegment {
 
 interface Found {
   readonly segment: SealedSegment;
-  readonly head: SealedHead;
   readonly row: QueueRow;
 }
+
+/** What a search wants to see next: the head of a sealed index, or one of its pages. */
+type Wish = { readonly segment: SealedSegment; readonly page: number | undefined };
+type Seen = SealedHead | Uint32Array;
+type Search = Generator<Wish, Found | undefined, Seen>;
 
 /** Where a queue's runs were found last; a consumer reads on from there. Only a hint: may be wrong. */
 const hintsMax = 65_536;
@@ -212,9 +217,9 @@ export class SegmentIndexes {
     const search = this.locate(topicId, queueId, offset);
     let step = search.next();
     while (!step.done) {
-      const head = this.heads.get(step.value.number);
-      if (!head) return this.scanLater(search, step.value, topicId, queueId, offset, max, limit);
-      step = search.next(head);
+      const seen = this.seen(step.value);
+      if (!seen) return this.scanLater(search, step.value, topicId, queueId, offset, max, limit);
+      step = search.next(seen);
     }
     if (!step.value) return nothingAt(offset);
     const { segment, row } = step.value;
@@ -273,8 +278,17 @@ export class SegmentIndexes {
     return head;
   }
 
-  /** Page `number` of a sealed index, as words: entries (4 words) or key pairs (2 words). */
-  async page(segment: SealedSegment, number: number): Promise<Uint32Array> {
+  /** The rows of a sealed index's queues, by topic and queue, which is the order of their runs too. */
+  async *rows(segment: SealedSegment): AsyncGenerator<QueueRow> {
+    const head = await this.head(segment);
+    for (let i = 0; i < head.queuePages; i += 1) {
+      const page = await this.page(segment, head.firstQueuePage + i, false);
+      for (let row = 0; row < page.length / rowWords; row += 1) yield rowOf(page, row);
+    }
+  }
+
+  /** Page `number` of a sealed index, as words. Who goes through all of them keeps none: readers want others. */
+  async page(segment: SealedSegment, number: number, keep = true): Promise<Uint32Array> {
     const cached = this.pages.get(pageKey(segment, number));
     if (cached) return cached;
     let page = await this.readPage(segment, await this.head(segment), number);
@@ -282,25 +296,24 @@ export class SegmentIndexes {
       page = await this.readPage(segment, await this.rebuild(segment), number);
       assert(page !== undefined, 'a new index file can be read');
     }
-    this.pages.set(pageKey(segment, number), page, page.byteLength);
+    if (keep) this.pages.set(pageKey(segment, number), page, page.byteLength);
     return page;
   }
 
   /**
-   * Finds the run of a queue that holds `offset` among the sealed segments. Asks for the heads it wants to see, so
-   * that the same search goes on at once while they are in the cache, and waits only when they are not.
+   * Finds the run of a queue that holds `offset` among the sealed segments. Asks for the heads and pages it wants to
+   * see, so that the same search goes on at once while they are in the cache, and waits only when they are not.
    */
-  private *locate(
-    topicId: number,
-    queueId: number,
-    offset: number,
-  ): Generator<SealedSegment, Found | undefined, SealedHead> {
+  private *locate(topicId: number, queueId: number, offset: number): Search {
     const { sealed } = this;
     const hintKey = topicId * 65_536 + queueId;
-    const look = function* (segment: SealedSegment): Generator<SealedSegment, Found | undefined, SealedHead> {
-      const head = yield segment;
-      const number = head.find(topicId, queueId);
-      return number < 0 ? undefined : { segment, head, row: head.row(number) };
+    const look = function* (segment: SealedSegment): Search {
+      const head = (yield { segment, page: undefined }) as SealedHead;
+      const number = head.queuePageOf(topicId, queueId);
+      if (number < 0) return undefined;
+      const page = (yield { segment, page: number }) as Uint32Array;
+      const row = findRow(page, topicId, queueId);
+      return row < 0 ? undefined : { segment, row: rowOf(page, row) };
     };
     const hit = (found: Found): Found => {
       if (this.hints.size >= hintsMax) this.hints.clear();
@@ -350,21 +363,26 @@ export class SegmentIndexes {
     return undefined;
   }
 
+  private seen({ segment, page }: Wish): Seen | undefined {
+    return page === undefined ? this.heads.get(segment.number) : this.pages.get(pageKey(segment, page));
+  }
+
   private async scanLater(
-    search: Generator<SealedSegment, Found | undefined, SealedHead>,
-    wanted: SealedSegment,
+    search: Search,
+    wanted: Wish,
     topicId: number,
     queueId: number,
     offset: number,
     max: number,
     limit: LogPosition,
   ): Promise<IndexEntries> {
-    let segment = wanted;
+    let { segment } = wanted;
     try {
-      let step = search.next(await this.head(wanted));
+      let step: IteratorResult<Wish, Found | undefined> = { value: wanted, done: false };
       while (!step.done) {
-        segment = step.value;
-        step = search.next(await this.head(segment));
+        const { page } = step.value;
+        ({ segment } = step.value);
+        step = search.next(await (page === undefined ? this.head(segment) : this.page(segment, page)));
       }
       if (!step.value) return nothingAt(offset);
       segment = step.value.segment;
@@ -432,13 +450,19 @@ export class SegmentIndexes {
     for (let queue = 0; queue < index.queueCount; queue += 1) {
       if (index.prevOf(queue) === unknownSegment) unknown.push(queue);
     }
+    // In the order of the rows, so that each page is wanted once.
+    unknown.sort((a, b) => index.topicOf(a) - index.topicOf(b) || index.queueOf(a) - index.queueOf(b));
     for (const older of [...this.sealed].reverse()) {
       if (unknown.length === 0) return;
       if (older.first >= segment.first) continue;
       const head = await this.head(older);
       const rest: number[] = [];
       for (const queue of unknown) {
-        if (head.find(index.topicOf(queue), index.queueOf(queue)) >= 0) index.setPrev(queue, older.first);
+        const [topicId, queueId] = [index.topicOf(queue), index.queueOf(queue)];
+        const number = head.queuePageOf(topicId, queueId);
+        const page =
+          number < 0 ? undefined : (this.pages.get(pageKey(older, number)) ?? (await this.page(older, number)));
+        if (page && findRow(page, topicId, queueId) >= 0) index.setPrev(queue, older.first);
         else rest.push(queue);
       }
       unknown = rest;
