@@ -14,7 +14,7 @@ import { isDiskFull } from './disk/disk.js';
 import type { SealedSegment } from './index/segment-indexes.js';
 import { eachLivingReference } from './living-references.js';
 import type { LogRecord } from './log/record.js';
-import type { RetentionGround } from './retention.js';
+import type { RetentionGround } from './retention-ground.js';
 
 /** Segments looked at in one round, and compacted in one. On a full disk all are looked at. */
 const judgedMax = 32;

@@ -36,7 +36,7 @@ import type { LogLimits } from './log/commit-log.js';
 import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord } from './log/record.js';
 import { Retention } from './retention.js';
-import type { RetentionGround } from './retention.js';
+import type { RetentionGround } from './retention-ground.js';
 import { Arrivals } from './views/arrivals.js';
 import { Checkpointer } from './views/checkpointer.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';

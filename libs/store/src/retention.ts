@@ -14,38 +14,13 @@ import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import { sampleEveryMs } from './index/segment-index.js';
 import type { SegmentIndex } from './index/segment-index.js';
 import { eachLivingReference } from './living-references.js';
-import type { CommitLog } from './log/commit-log.js';
-import type { SegmentInfo } from './log/segment.js';
-import type { Directory } from './views/directory.js';
+import type { RetentionGround } from './retention-ground.js';
 import type { Expired } from './views/expiry.js';
-import type { PendingMessages } from './views/pending-messages.js';
-import type { ReleasedPending } from './views/released-pending.js';
-import type { Sizes } from './views/sizes.js';
 
 /** How long a topic's messages are kept, and how many bytes of them; undefined: for ever. */
 export type RetentionPolicy = (
   topicId: TopicId,
 ) => { readonly ms: number; readonly bytes?: number | undefined } | undefined;
-
-/** What retention needs of the store. */
-export interface RetentionGround {
-  readonly directory: Directory;
-  readonly sizes: Sizes;
-  readonly indexes: SegmentIndexes;
-  readonly pending: PendingMessages;
-  readonly released: ReleasedPending;
-  readonly log: Pick<CommitLog, 'prepareCompaction' | 'replace' | 'discard'>;
-  readonly diskFull: boolean;
-  segments(): readonly SegmentInfo[];
-  readonly commitEnd: LogPosition;
-  readonly checkpointEnd: LogPosition;
-  /** Appends expiry records; resolves when they are committed. */
-  expire(list: readonly Expired[], timestampMs: number): Promise<void>;
-  /** Resolves when every record that ended a life is committed. */
-  settled(): Promise<void>;
-  checkpoint(): Promise<void>;
-  unlink(segment: SealedSegment): Promise<void>;
-}
 
 /** What one topic still has to give. */
 interface Due {

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { Code, type Duration, type FilterExpression, type Message, type MessageQueue } from '@cometmq/proto';
 import type { Dialect } from './dialects.js';
 import { durationOf } from './messages.js';
-import type { Held, Speaker } from './wire-driver.js';
+import type { Held, Speaker } from './speaker.js';
 
 export interface PushLoopOptions {
   readonly dialect: Dialect;

@@ -19,7 +19,8 @@ import type { Target } from '../process-driver.js';
 import type { Dialect } from './dialects.js';
 import { checkQueue, durationOf, messageOf, viewOf } from './messages.js';
 import { PushLoop } from './push-loop.js';
-import { check, Wire, type Loose, type Telemetry } from './wire.js';
+import type { Held, Speaker } from './speaker.js';
+import { check, Wire, type Loose } from './wire.js';
 
 const requestMs = 3_000;
 const resolutions = {
@@ -28,27 +29,6 @@ const resolutions = {
   unknown: TransactionResolution.TRANSACTION_RESOLUTION_UNSPECIFIED,
 };
 const filterTypes = { tag: FilterType.TAG, sql: FilterType.SQL };
-
-export interface Held {
-  readonly message: Message;
-  readonly topic: string;
-  readonly group: string;
-  handle: string;
-}
-
-/** One of the language's clients: its connection, its stream, its heartbeats. */
-export interface Speaker {
-  readonly wire: Wire;
-  readonly telemetry: Telemetry;
-  readonly type: ClientType;
-  readonly group: string | undefined;
-  readonly subscriptions: Map<string, SaidSubscription>;
-  readonly awaitMs: number;
-  readonly loops: PushLoop[];
-  settings: Settings | undefined;
-  rotation: number;
-  heartbeat: NodeJS.Timeout | undefined;
-}
 
 type Handlers = { readonly [Name in CallName]?: (args: Calls[Name][0]) => Promise<Calls[Name][1]> };
 

@@ -44,7 +44,15 @@ async function filled(
   const disk = new CountingDisk();
   const { log } = await openLog(disk, undefined, { ...limits, blockCacheBytes });
   const all: Appended[] = [];
-  for (let n = 0; n < count; n += 1) all.push(await durably(log, numbered(n, bytesOf(n))));
+  for (let n = 0; n < count;) {
+    const batch: Promise<Appended>[] = [];
+    for (let bytes = 0; bytes < 256 * KiB && n < count; n += 1) {
+      const draft = numbered(n, bytesOf(n));
+      batch.push(durably(log, draft));
+      bytes += draft.payload.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    }
+    all.push(...(await Promise.all(batch)));
+  }
   disk.reads = disk.readBytes = 0;
   return { disk, log, all };
 }
