@@ -1,12 +1,15 @@
 // Goal: any process may die at any time; the others go on as far as they can without it, and nothing acknowledged is
 // lost. Method: each kind of process killed with -9 and started again under load, and a ledger of every answer.
-import { Clients } from '../support/clients.js';
-import { freshCluster, type Cluster } from '../support/cluster.js';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { bodiesOf, Clients, receive } from '../support/clients.js';
+import { freshCluster } from '../support/cluster.js';
 import { Ledger } from '../support/ledger.js';
 import { until } from '../support/until.js';
 
 describe('kill -9 in a cluster', () => {
-  let cluster: Cluster & { end(): Promise<void> };
+  let cluster: Awaited<ReturnType<typeof freshCluster>>;
   let ledger: Ledger;
   const clients = [0, 1].map(
     (proxy) =>
@@ -77,5 +80,24 @@ describe('kill -9 in a cluster', () => {
   it('and in the end the ledger is balanced', async () => {
     await ledger.settle();
     expect(ledger.progress.done).toBeGreaterThan(0);
+  });
+
+  it('of the broker with its disk: it begins anew only when an operator gives the old messages up', async () => {
+    const [broker] = cluster.brokers;
+    await broker!.kill();
+    rmSync(join(cluster.home, 'broker-0'), { recursive: true });
+    await expect(broker!.start()).rejects.toThrow(/comet broker forget broker-0/);
+    // The dead leader's presence ends with its lease.
+    await until('the members to be given up', () =>
+      clients[0]!.rest('DELETE', '/broker-sets/broker-0/members').then(
+        () => true,
+        () => false,
+      ),
+    );
+    await broker!.start();
+    const sender = await clients[1]!.producer();
+    await sender.send({ topic: 'survivors', body: Buffer.from('anew') });
+    const reader = await clients[1]!.simple('newcomers', 'survivors');
+    expect(bodiesOf(await receive(reader, 1))).toEqual(['anew']);
   });
 });

@@ -48,11 +48,10 @@ export class Clients {
   }
 
   /** Calls the REST API. @throws Error with the answer where it is no success */
-  async rest(method: string, path: string, body: unknown): Promise<void> {
+  async rest(method: string, path: string, body?: unknown): Promise<void> {
     const answer = await fetch(`${this.door().restUrl}/api/v1${path}`, {
       method,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
   }

@@ -7,7 +7,9 @@ import { startCluster, type Cluster, type ClusterOptions } from '../../tools/clu
 export type { Cluster } from '../../tools/cluster/cluster.ts';
 
 /** A cluster on free ports, in a folder of its own that goes with it. Topics and groups are made on first use. */
-export async function freshCluster(options: Partial<ClusterOptions> = {}): Promise<Cluster & { end(): Promise<void> }> {
+export async function freshCluster(
+  options: Partial<ClusterOptions> = {},
+): Promise<Cluster & { readonly home: string; end(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'cometmq-cluster-'));
   const namesrv = ['--auto-create-topics=true', '--auto-create-groups=true', ...(options.flags?.namesrv ?? [])];
   const cluster = await startCluster({ folder, ports: 'free', ...options, flags: { ...options.flags, namesrv } });
@@ -15,5 +17,5 @@ export async function freshCluster(options: Partial<ClusterOptions> = {}): Promi
     await cluster.stop();
     rmSync(folder, { recursive: true, force: true });
   };
-  return Object.assign(cluster, { end });
+  return Object.assign(cluster, { home: folder, end });
 }

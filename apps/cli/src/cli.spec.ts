@@ -320,6 +320,21 @@ describe('the cluster', () => {
     expect(JSON.parse((await comet('cluster', 'health', '-o', 'json')).out)).toMatchObject({ healthy: false });
   });
 
+  it('lets a broker set whose disks are lost begin anew, when one says yes and nobody leads it', async () => {
+    const forget = ['broker', 'forget', 'broker-0'];
+    expect(await comet(...forget)).toMatchObject({ code: 2, err: expect.stringContaining('--yes') });
+    expect(await comet(...forget, '--yes')).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('leads broker set'),
+    });
+    const { leader: _, leaderMember: __, ...orphan } = brokerSet;
+    fixture.naming.putBroker(orphan);
+    const gone = { code: 0, out: '', err: 'broker set "broker-0" is free to begin anew\n' };
+    expect(await comet(...forget, '--yes')).toEqual(gone);
+    expect(fixture.naming.sets.get('broker-0')?.inSync).toEqual([]);
+    expect((await comet('broker', 'forget', 'nope', '--yes')).code).toBe(3);
+  });
+
   it('is watched until it is healthy, through times when nobody answers', async () => {
     me.env['COMET_API'] = 'http://127.0.0.1:1';
     const timedOut = await comet(
@@ -487,7 +502,7 @@ describe('exit codes', () => {
 
 describe('help', () => {
   const commands = [
-    ...['context', 'topic', 'group', 'msg', 'cluster', 'send', 'receive', 'tail'].map((name) => [name]),
+    ...['context', 'topic', 'group', 'msg', 'cluster', 'broker', 'send', 'receive', 'tail'].map((name) => [name]),
     ...['add', 'use', 'ls', 'show', 'rm'].map((name) => ['context', name]),
     ...['create', 'ls', 'describe', 'alter', 'delete'].flatMap((name) => [
       ['topic', name],
@@ -495,6 +510,7 @@ describe('help', () => {
     ]),
     ...['send', 'receive', 'tail'].map((name) => ['msg', name]),
     ...['health', 'info'].map((name) => ['cluster', name]),
+    ['broker', 'forget'],
     [],
   ];
   it.each(commands.map((words) => [words.join(' ') || 'comet', words] as const))(

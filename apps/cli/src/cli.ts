@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { MqError, version } from '@cometmq/shared';
 
+import { brokerCommands } from './commands/broker.js';
 import { clientCommands } from './commands/client.js';
 import { clusterCommands } from './commands/cluster.js';
 import { contextCommands } from './commands/context.js';
@@ -80,6 +81,7 @@ function program(world: World, act: Act): Command {
   clientCommands(comet, act);
   messageCommands(comet, act);
   clusterCommands(comet, act);
+  brokerCommands(comet, act);
   mqadminCommands(comet, act);
   return comet;
 }

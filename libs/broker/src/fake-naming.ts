@@ -141,6 +141,9 @@ export class FakeNaming implements Naming {
   leaveLead(): Promise<void> {
     return Promise.resolve();
   }
+  forgetMembers(): Promise<BrokerSet> {
+    return Promise.reject(new MqError('UNSUPPORTED', 'the fake name service does not do this'));
+  }
 
   private tell(update: DirectoryUpdate): void {
     for (const listener of this.watchers) listener(update);

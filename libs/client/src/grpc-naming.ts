@@ -138,6 +138,11 @@ export class GrpcNaming implements Naming, Part {
     return this.askDone('LeaveLead', internal.LeadClaim, leadClaimToWire(claim));
   }
 
+  async forgetMembers(name: string): Promise<BrokerSet> {
+    const { broker } = await this.ask('ForgetMembers', internal.NameRequest, { name }, internal.BrokerSetAnswer);
+    return brokerSetFromWire(broker);
+  }
+
   private async askTopic<Q>(method: string, codec: Encodes<Q>, request: Q): Promise<Topic> {
     const { topic } = await this.ask(method, codec, request, internal.TopicAnswer);
     return topicFromWire(topic);

@@ -40,6 +40,11 @@ export interface Naming {
   keepLead(claim: LeadClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void>;
   /** The leader leaves on its own will. */
   leaveLead(claim: LeadClaim & { readonly epoch: number }): Promise<void>;
+  /**
+   * An operator's word that all members of a broker set are lost, and its messages with them: whoever takes the lead next
+   * may, with an empty log. @throws MqError NOT_FOUND, CONFLICT while one of them leads
+   */
+  forgetMembers(brokerSet: string): Promise<BrokerSet>;
 }
 
 export type DirectoryUpdate =

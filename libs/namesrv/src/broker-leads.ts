@@ -1,4 +1,4 @@
-import type { BrokerSet } from '@cometmq/model';
+import { printable, type BrokerSet } from '@cometmq/model';
 import type { LeadClaim } from '@cometmq/client';
 import type { Committed, KeyValue, LeaseId, MetadataStore } from '@cometmq/metadata';
 import { MqError, type Clock } from '@cometmq/shared';
@@ -78,6 +78,29 @@ export class BrokerLeads {
     await this.settle(change);
   }
 
+  /** Nobody's data counts any more. The epoch stays: what was handed out before is never taken for what comes now. */
+  async forget(name: string): Promise<BrokerSet> {
+    const [set, shown] = await Promise.all([this.set(name), this.presence(name)]);
+    if (!set) throw new MqError('NOT_FOUND', `there is no broker set ${printable(name)}`);
+    if (shown?.record.epoch === set.record.epoch) {
+      throw new MqError(
+        'CONFLICT',
+        `${shown.record.member} leads broker set ${name}: stop it first if it is to be given up`,
+      );
+    }
+    const empty = { ...set.record, inSync: [] };
+    const change = await this.store.commit({
+      compare: [
+        { key: keys.set(name), modRevision: set.pair.modRevision },
+        { key: keys.presence(name), modRevision: shown?.pair.modRevision ?? 0 },
+      ],
+      puts: [{ key: keys.set(name), value: JSON.stringify(empty) }],
+    });
+    if (!change.applied) throw new MqError('CONFLICT', `broker set ${name} changed at the same moment: look again`);
+    await this.settle(change);
+    return brokerSetOf(empty, undefined);
+  }
+
   /** Puts the presence, on a new lease unless the old one lives. Undefined: that lease ended just now. */
   private async show(
     name: string,
@@ -125,13 +148,18 @@ function founded(name: string, member: string, nowMs: number): SetRecord {
   return { name, epoch: 1, member, inSync: [member], registeredMs: nowMs };
 }
 
-/** Only who has all that was acknowledged may lead next; the leader before leaves the set with that. */
+/**
+ * Only who has all that was acknowledged may lead next; the leader before leaves the set with that. Where all who had it
+ * were given up, anybody may.
+ */
 function succeed(set: SetRecord, member: string): SetRecord {
+  if (set.inSync.length === 0) return { ...set, epoch: set.epoch + 1, member, inSync: [member] };
   if (!set.inSync.includes(member)) {
     throw new MqError(
       'DATA_FOLDER',
       `${member} can't lead broker set ${set.name}: its data folder is not one of those that hold all acknowledged ` +
-        `messages (${set.inSync.join(', ')}). Start it on that folder, or under another name.`,
+        `messages (${set.inSync.join(', ')}). Start it on that folder, or under another name. If that folder is lost for ` +
+        `good, give its messages up: comet broker forget ${set.name}`,
     );
   }
   const inSync = set.inSync.filter((other) => other === member || other !== set.member);

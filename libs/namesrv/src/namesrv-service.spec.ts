@@ -466,6 +466,24 @@ describe('leads', () => {
     expect(error.reason).toContain('broker-1/v2');
   });
 
+  it('begin anew after all members were given up, with a higher epoch, and never while one leads', async () => {
+    const { open } = await house();
+    const naming = await open();
+    const seen = view(naming);
+    await naming.takeLead(claim);
+    expect((await fault(naming.forgetMembers('broker-0'))).code).toBe('CONFLICT');
+    await naming.leaveLead({ ...claim, epoch: 1 });
+    const fresh = { ...claim, member: 'broker-0/v9' };
+    expect((await fault(naming.takeLead(fresh))).reason).toContain('comet broker forget broker-0');
+
+    expect(await naming.forgetMembers('broker-0')).toMatchObject({ epoch: 1, inSync: [] });
+    expect(seen()).toMatchObject({ epoch: 1, inSync: [] });
+    expect(await naming.takeLead(fresh)).toMatchObject({ epoch: 2, inSync: ['broker-0/v9'] });
+    // Its old volume, found again, is not let back in.
+    expect((await fault(naming.takeLead(claim))).code).toBe('DATA_FOLDER');
+    expect((await fault(naming.forgetMembers('nope'))).code).toBe('NOT_FOUND');
+  });
+
   it('say whether the set takes messages', async () => {
     const naming = await (await house()).open();
     const seen = view(naming);

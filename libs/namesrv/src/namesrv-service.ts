@@ -231,6 +231,12 @@ export class NamesrvService implements Naming, Part {
     return this.leads.leave(claim);
   }
 
+  async forgetMembers(brokerSet: string): Promise<BrokerSet> {
+    const set = await this.leads.forget(brokerSet);
+    this.log.warn({ set: brokerSet, epoch: set.epoch }, 'the members of a broker set were given up, with its messages');
+    return set;
+  }
+
   /** The cluster gets its id and secret from whichever instance comes first. */
   private async identify(): Promise<void> {
     const { clusterId, secret } = (this.options.newIdentity ?? randomIdentity)();

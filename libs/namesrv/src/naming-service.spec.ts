@@ -96,11 +96,12 @@ describe('Naming over gRPC', () => {
     expect(await remote.takeLead(claim)).toMatchObject({ epoch: 1, leader: '', leaderMember: 'b/1', inSync: ['b/1'] });
     await remote.keepLead({ ...claim, epoch: 1, writable: false });
     await remote.leaveLead({ ...claim, epoch: 1 });
+    expect(await remote.forgetMembers('b')).toMatchObject({ name: 'b', epoch: 1, inSync: [] });
     await remote.deleteTopic('t');
     await remote.deleteGroup('g');
 
     expect(far.updates).toEqual(near.updates);
-    expect(far.updates).toHaveLength(1 + 15);
+    expect(far.updates).toHaveLength(1 + 16);
     const whole = follow(remote);
     const wholeNear = follow(service);
     await until('another snapshot', () => whole.updates.length > 0);

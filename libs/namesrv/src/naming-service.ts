@@ -96,6 +96,9 @@ export function namingService(naming: Naming): NamingDoor {
       })),
       KeepLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.keepLead(claim))),
       LeaveLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.leaveLead(claim))),
+      ForgetMembers: method(NameRequest, BrokerSetAnswer, async ({ name }) => ({
+        broker: brokerSetToWire(await naming.forgetMembers(name)),
+      })),
     },
   };
 }

@@ -190,6 +190,9 @@ export class FakeNaming implements Naming {
   leaveLead(): Promise<void> {
     return notHere();
   }
+  forgetMembers(): Promise<BrokerSet> {
+    return notHere();
+  }
 }
 
 function notHere(): Promise<never> {

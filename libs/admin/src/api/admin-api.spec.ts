@@ -87,6 +87,15 @@ describe('the cluster', () => {
     ]);
   });
 
+  it('gives the members of a set up when nobody leads it', async () => {
+    const path = '/api/v1/broker-sets/broker-0/members';
+    await refused(409, 'CONFLICT', 'DELETE', path);
+    naming.putBroker({ ...brokerSet, leader: undefined });
+    expect((await call('DELETE', path)).status).toBe(204);
+    expect(directory.brokerSet('broker-0')?.inSync).toEqual([]);
+    await refused(404, 'NOT_FOUND', 'DELETE', '/api/v1/broker-sets/nope/members');
+  });
+
   it('says what is wrong, set by set', async () => {
     naming.putBroker({ ...brokerSet, name: 'broker-1' });
     naming.putBroker({ ...brokerSet, name: 'broker-2', leader: undefined });

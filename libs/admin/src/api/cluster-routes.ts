@@ -3,12 +3,15 @@ import type { FastifyInstance } from 'fastify';
 import { askAll } from '../reports/ask-all.js';
 import { clusterReport } from '../reports/cluster-report.js';
 import type { AdminContext } from './context.js';
+import { change } from './changes.js';
 import { answers } from './responses.js';
+import { nameParams } from './schemas.js';
 
 /** How long a broker may take before the cluster counts as unhealthy. */
 const describeMsMax = 2000;
 
-export function clusterRoutes(app: FastifyInstance, { directory, brokers, clock }: AdminContext): void {
+export function clusterRoutes(app: FastifyInstance, context: AdminContext): void {
+  const { directory, brokers, clock, log } = context;
   app.get('/health', {
     schema: {
       operationId: 'health',
@@ -28,5 +31,26 @@ export function clusterRoutes(app: FastifyInstance, { directory, brokers, clock 
     },
     handler: async () =>
       clusterReport(directory, await askAll(directory, clock, describeMsMax, (set) => brokers.describe(set))),
+  });
+
+  app.delete<{ Params: { readonly name: string } }>('/broker-sets/:name/members', {
+    schema: {
+      operationId: 'forgetMembers',
+      tags: ['cluster'],
+      summary:
+        'Gives up all members of a broker set, and its messages with them: whoever takes the lead next may, with an ' +
+        'empty log. For when their disks are lost for good; refused while one of them leads.',
+      params: nameParams('broker set'),
+      response: answers({ status: 204, description: 'They do not count any more.' }, 404, 409),
+    },
+    handler: async ({ params, ip }, reply) => {
+      const { name } = await change(
+        context,
+        (naming) => naming.forgetMembers(params.name),
+        (made) => directory.brokerSet(made.name)?.inSync.length === 0,
+      );
+      log.warn({ peer: ip, brokerSet: name }, 'the members of a broker set were given up, with its messages');
+      return reply.code(204).send();
+    },
   });
 }

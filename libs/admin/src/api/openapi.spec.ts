@@ -47,7 +47,7 @@ it('covers every route there is, and no other', () => {
   const listed = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort();
   expect(listed).toEqual(
     [
-      ['GET /api/v1/health', 'GET /api/v1/cluster'],
+      ['GET /api/v1/health', 'GET /api/v1/cluster', 'DELETE /api/v1/broker-sets/{name}/members'],
       ['GET /api/v1/topics', 'POST /api/v1/topics'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/topics/{name}`),
       ['GET /api/v1/groups', 'POST /api/v1/groups'],

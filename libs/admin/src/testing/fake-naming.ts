@@ -21,7 +21,7 @@ export class FakeNaming implements Naming {
   failure: unknown;
   /** Set: a change is never answered. */
   silent = false;
-  private readonly sets = new Map<string, BrokerSet>();
+  readonly sets = new Map<string, BrokerSet>();
   private readonly listeners = new Set<(update: DirectoryUpdate) => void>();
   private revision = 1;
   private ids = 0;
@@ -140,6 +140,16 @@ export class FakeNaming implements Naming {
   }
   leaveLead(): Promise<void> {
     return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
+  }
+
+  async forgetMembers(name: string): Promise<BrokerSet> {
+    await this.faults();
+    const set = this.sets.get(name);
+    if (!set) throw new MqError('NOT_FOUND', `there is no broker set "${name}"`);
+    if (set.leader !== undefined) throw new MqError('CONFLICT', `${set.leaderMember} leads broker set ${name}`);
+    const empty = { ...set, inSync: [] };
+    this.putBroker(empty);
+    return empty;
   }
 
   private whole(): DirectoryUpdate {

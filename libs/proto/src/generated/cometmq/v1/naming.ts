@@ -2523,6 +2523,18 @@ export const NamingServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * An operator's word that all members of a broker set are lost: whoever comes next may lead it, with an empty log. Fails
+     * with CONFLICT while one of them leads.
+     */
+    forgetMembers: {
+      name: "ForgetMembers",
+      requestType: NameRequest as typeof NameRequest,
+      requestStream: false,
+      responseType: BrokerSetAnswer as typeof BrokerSetAnswer,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
