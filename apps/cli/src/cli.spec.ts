@@ -1,3 +1,4 @@
+import { MessageType } from '@cometmq/proto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -219,6 +220,26 @@ describe('messages', () => {
       ['source', 'shop'],
       ['a', 'b=c'],
     ]);
+  });
+
+  it.each([
+    [['--message-group', 'g1'], { messageType: MessageType.FIFO, messageGroup: 'g1' }],
+    [['--at', '2027-01-31T08:00:00Z'], { messageType: MessageType.DELAY, deliveryTimestamp: { seconds: 1801382400 } }],
+    [['--priority', '0'], { messageType: MessageType.PRIORITY, priority: 0 }],
+    [['--lite-topic', 'one'], { messageType: MessageType.LITE, liteTopic: 'one' }],
+  ])('are sent as another kind with %j', async (options, system) => {
+    const topic = `kind-${options[0]?.slice(2)}`;
+    expect((await comet('send', topic, 'x', ...options)).code).toBe(0);
+    expect(door.messages.get(topic)?.[0]?.systemProperties).toMatchObject(system);
+  });
+
+  it('may be delayed from now on', async () => {
+    const beforeMs = Date.now();
+    await comet('send', 'later', 'x', '--delay', '2h');
+    const { seconds = 0 } = door.messages.get('later')?.[0]?.systemProperties?.deliveryTimestamp ?? {};
+    expect(seconds).toBeGreaterThanOrEqual(Math.floor(beforeMs / 1000) + 7_200);
+    expect((await comet('send', 'later', 'x', '--delay', '2h', '--at', '2027-01-31T08:00:00Z')).code).toBe(2);
+    expect((await comet('send', 'later', 'x', '--at', 'tomorrow')).code).toBe(2);
   });
 
   it('are sent many times over, in batches', async () => {

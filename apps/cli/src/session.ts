@@ -32,6 +32,15 @@ export function durationMs(text: string): number {
   return value;
 }
 
+/** @throws MqError CONFIG */
+export function timeMs(text: string): number {
+  const value = Date.parse(text);
+  if (!/^\d{4}-/.test(text) || Number.isNaN(value)) {
+    throw new MqError('CONFIG', `"${text}": must be a time like 2027-01-31T08:00:00Z`);
+  }
+  return value;
+}
+
 /** A whole number within bounds. @throws MqError CONFIG */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {

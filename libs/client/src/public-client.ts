@@ -42,11 +42,19 @@ export interface OutgoingMessage {
   readonly tag?: string;
   readonly keys?: readonly string[];
   readonly properties?: ReadonlyMap<string, string>;
+  /** In order with all of this group. */
+  readonly messageGroup?: string;
+  /** Not delivered before this time, since 1970. */
+  readonly deliveryMs?: number;
+  readonly priority?: number;
+  readonly liteTopic?: string;
 }
 
 export interface SentMessage {
   readonly messageId: string;
   readonly offset: number;
+  /** Of a delayed message: takes it back. */
+  readonly recallHandle?: string;
 }
 
 export interface ReceiveOptions {
@@ -72,6 +80,9 @@ export interface ReceivedMessage {
   readonly tag: string | undefined;
   readonly keys: readonly string[];
   readonly properties: ReadonlyMap<string, string>;
+  readonly messageGroup: string | undefined;
+  readonly liteTopic: string | undefined;
+  readonly priority: number | undefined;
   readonly queueId: number;
   readonly offset: number;
   /** Which delivery it is, from 1. */
@@ -154,7 +165,11 @@ export class PublicClient {
     const answer = SendMessageResponse.decode(bytes);
     for (const entry of answer.entries) check(entry.status);
     check(answer.status);
-    return answer.entries.map(({ messageId, offset }) => ({ messageId, offset }));
+    return answer.entries.map(({ messageId, offset, recallHandle }) => ({
+      messageId,
+      offset,
+      ...(recallHandle !== '' && { recallHandle }),
+    }));
   }
 
   /** What is there, at once; else what comes within `waitMs`, which may be nothing. */
@@ -249,7 +264,11 @@ export class PublicClient {
         keys: [...(message.keys ?? [])],
         messageId: this.nextId(),
         bodyEncoding: Encoding.IDENTITY,
-        messageType: MessageType.NORMAL,
+        messageType: typeOf(message),
+        messageGroup: message.messageGroup,
+        deliveryTimestamp: message.deliveryMs === undefined ? undefined : timestampOf(message.deliveryMs),
+        priority: message.priority,
+        liteTopic: message.liteTopic,
         bornTimestamp: timestampOf(this.options.clock.wallMs()),
         bornHost: hostname(),
       },
@@ -265,6 +284,14 @@ export class PublicClient {
     this.sent += 1;
     return id.toString('hex').toUpperCase();
   }
+}
+
+/** The first hit counts, as it does for the server. */
+function typeOf({ messageGroup, deliveryMs, priority, liteTopic }: OutgoingMessage): MessageType {
+  if (deliveryMs !== undefined) return MessageType.DELAY;
+  if (messageGroup !== undefined) return MessageType.FIFO;
+  if (priority !== undefined) return MessageType.PRIORITY;
+  return liteTopic === undefined ? MessageType.NORMAL : MessageType.LITE;
 }
 
 /** Every field of a message's system properties, absent. */
@@ -290,6 +317,9 @@ function fromWire(message: Message): ReceivedMessage {
     tag: system?.tag,
     keys: system?.keys ?? [],
     properties: message.userProperties,
+    messageGroup: system?.messageGroup,
+    liteTopic: system?.liteTopic,
+    priority: system?.priority,
     queueId: system?.queueId ?? 0,
     offset: system?.queueOffset ?? 0,
     attempt: system?.deliveryAttempt ?? 1,

@@ -5,7 +5,8 @@ import { MqError } from '@cometmq/shared';
 import { wholeNumber, type Session, type Act } from '../session.js';
 import { printCluster } from './cluster.js';
 import { groupPath, groupView, printGroup, type GroupSettings } from './group.js';
-import { receiveMessages, sendMessages } from './message.js';
+import { receiveMessages } from './message.js';
+import { sendMessages } from './send.js';
 import { printTopic, topicPath, topicView, type TopicSettings } from './topic.js';
 
 /**
