@@ -1,7 +1,7 @@
 import { groupId, queueId, queueOffset, RecordKind, topicId, type Receipt } from '@cometmq/model';
 
 import { decodeFifoHandOut, GroupsView, type GroupsLimits, type PopDecision, type PopRequest } from './index.js';
-import { everyTag, FoldingLog, MemoryQueue, tags } from './testing.js';
+import { ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, tags } from './testing.js';
 
 /** Goal: what an orderly group is promised, one promise a test. Method: one queue, one group; time moves by hand. */
 const group = groupId(1);
@@ -406,4 +406,61 @@ it('a hand-out says what it did, for whoever reads the log', () => {
       ],
     },
   ]);
+});
+
+// The kind of a message is its offset modulo 3.
+describe('a lane, and filters that look at the message itself', () => {
+  const [zero, one] = [kinds(0), kinds(1)];
+
+  it('waits for the member that its next message is for, and goes on with it', () => {
+    const { source, pop, ack } = stage();
+    const both = { groupFilters: [zero, one] };
+    source.sendTo(a, a, a, a); // Kinds 0, 1, 2, 0; nobody wants 2.
+    const first = pop('zero', { filter: zero, ...both });
+    expect(given(first)).toEqual(['0#1']);
+    expect(given(pop('one', { filter: one, ...both }))).toEqual([]); // Busy.
+    ack(...first.receipts);
+    expect(given(pop('zero', { filter: zero, ...both }))).toEqual([]); // The next one is for the other.
+    const second = pop('one', { filter: one, ...both });
+    expect(given(second)).toEqual(['1#1']);
+    ack(...second.receipts);
+    expect(given(pop('zero', { filter: zero, ...both }))).toEqual(['3#1']);
+  });
+
+  it('is given to whoever really has the tag, where two tags have one hash', () => {
+    const { source, pop, ack } = stage();
+    const [a0, a1] = [ambiguousTag(A, 0), ambiguousTag(A, 1)];
+    const both = { groupFilters: [a0, a1] };
+    source.send(A, A, A, A);
+    const first = pop('a0', { filter: a0, ...both });
+    expect(given(first)).toEqual(['0#1']);
+    ack(...first.receipts);
+    expect(given(pop('a0', { filter: a0, ...both }))).toEqual([]);
+    const second = pop('a1', { filter: a1, ...both });
+    expect(given(second)).toEqual(['1#1']);
+    ack(...second.receipts);
+    expect(given(pop('a0', { filter: a0, ...both }))).toEqual(['3#1']);
+  });
+
+  it('is judged anew for all when the member it was set aside for is gone', () => {
+    const { source, pop, ack, figures } = stage();
+    source.sendTo(a, a, a, a);
+    const first = pop('zero', { filter: zero, groupFilters: [zero, one], messagesMax: 1 });
+    ack(...first.receipts);
+    pop('zero', { filter: zero, groupFilters: [zero, one] });
+    expect(given(pop('zero', { filter: zero, groupFilters: [zero] }))).toEqual(['3#1']);
+    expect(figures()).toMatchObject({ committed: 3 });
+  });
+
+  it('asks for messages that are not in memory, and gives nothing past them', () => {
+    const { source, pop, ack } = stage();
+    source.sendTo(a, a, a, a);
+    source.isMessageAway = (offset) => offset === 1;
+    const first = pop('zero', { filter: zero });
+    expect(given(first)).toEqual(['0#1']);
+    expect(first).toMatchObject({ exhausted: false, looks: [{ position: 1000 }] });
+    ack(...first.receipts);
+    source.isMessageAway = () => false;
+    expect(given(pop('zero', { filter: zero }))).toEqual(['3#1']);
+  });
 });

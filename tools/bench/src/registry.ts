@@ -7,6 +7,7 @@ import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
 import { receive } from './benches/receive.js';
 import { recovery } from './benches/recovery.js';
+import { sqlFilters } from './benches/sql-filters.js';
 import { start } from './benches/start.js';
 
 /** In the order they run. */
@@ -17,6 +18,7 @@ export const benches: readonly Bench[] = [
   frontDoor,
   receive,
   longPoll,
+  sqlFilters,
   start,
   backlog,
   recovery,

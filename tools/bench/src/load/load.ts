@@ -58,6 +58,8 @@ export interface LongPollJob {
   readonly group: string;
   readonly messages: number;
   readonly everyMs: number;
+  /** Meanwhile these groups look for what is not there. */
+  readonly search?: { readonly topic: string; readonly groups: readonly string[]; readonly sql: string };
 }
 
 export type LoadJob = SendJob | FillJob | DrainJob | LongPollJob;
@@ -363,6 +365,17 @@ async function longPoll(job: LongPollJob): Promise<LoadFigures> {
     });
   };
   poll();
+  const searches = await openAll(job.port, job.search?.groups.length ?? 0);
+  searches.forEach((connection, i) => {
+    const group = job.search?.groups[i] ?? '';
+    const topic = job.search?.topic ?? '';
+    const wanted = receiveRequest({ topic, group, max: 32, pollMs: 20_000, invisibleMs, sql: job.search?.sql }, 0);
+    const receive = new Routes(clientIdOf(`search-${group}`, i)).receive;
+    const search = (): void => {
+      if (!over) connection.call(receive, wanted, { ...nothing, end: search });
+    };
+    search();
+  });
   await sleep(500);
   const template = new SendTemplate({ topic: job.topic, bodyBytes: 1024 }, process.pid);
   const startMs = performance.now();
@@ -376,6 +389,7 @@ async function longPoll(job: LongPollJob): Promise<LoadFigures> {
   await done;
   over = true;
   const seconds = (performance.now() - startMs) / 1000;
+  for (const connection of searches) connection.close();
   consumer.close();
   producer.close();
   return {

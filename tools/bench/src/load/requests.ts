@@ -113,13 +113,18 @@ export interface ReceiveShape {
   readonly max: number;
   readonly pollMs: number;
   readonly invisibleMs: number;
+  /** A SQL expression; left out: everything. */
+  readonly sql?: string | undefined;
 }
 
 export function receiveRequest(shape: ReceiveShape, queueId: number): Buffer {
   const request = ReceiveMessageRequest.fromPartial({
     group: { name: shape.group },
     messageQueue: { topic: { name: shape.topic }, id: queueId },
-    filterExpression: { type: FilterType.TAG, expression: '*' },
+    filterExpression:
+      shape.sql === undefined
+        ? { type: FilterType.TAG, expression: '*' }
+        : { type: FilterType.SQL, expression: shape.sql },
     batchSize: shape.max,
     invisibleDuration: { seconds: Math.floor(shape.invisibleMs / 1000), nanos: 0 },
     longPollingTimeout: { seconds: Math.floor(shape.pollMs / 1000), nanos: (shape.pollMs % 1000) * 1e6 },

@@ -8,6 +8,7 @@ import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } 
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
 import { type ManyQueuesFigures, type ManyQueuesJob, benchManyQueues } from '../roles/many-queues.js';
 import { type StoreAppendFigures, type StoreAppendJob, appendToStore } from '../roles/store-append.js';
+import { type SqlFiltersFigures, type SqlFiltersJob, benchSqlFilters } from '../roles/sql-filters.js';
 import { type LoadFigures, type LoadJob, runLoad } from '../load/load.js';
 
 export interface RoleJobs {
@@ -16,6 +17,7 @@ export interface RoleJobs {
   'store-append': StoreAppendJob;
   'many-queues': ManyQueuesJob;
   'delivery-state': DeliveryStateJob;
+  'sql-filters': SqlFiltersJob;
 }
 
 export interface RoleResults {
@@ -24,6 +26,7 @@ export interface RoleResults {
   'store-append': StoreAppendFigures;
   'many-queues': ManyQueuesFigures;
   'delivery-state': DeliveryStateFigures;
+  'sql-filters': SqlFiltersFigures;
 }
 
 const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<RoleResults[K]> } = {
@@ -32,6 +35,7 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   'store-append': appendToStore,
   'many-queues': benchManyQueues,
   'delivery-state': benchDeliveryState,
+  'sql-filters': benchSqlFilters,
 };
 
 /** In the child. */
