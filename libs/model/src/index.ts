@@ -3,7 +3,7 @@ export * from './delay-levels.js';
 export * from './dropped.js';
 export * from './envelope.js';
 export * from './filter.js';
-export * from './lite-home.js';
+export * from './home-set.js';
 export * from './lite-queues.js';
 export * from './message-type.js';
 export * from './names.js';

@@ -68,6 +68,17 @@ export function groupName(text: string | undefined): GroupName {
   return name;
 }
 
+const liteAlphabet = /^[a-zA-Z0-9_-]+$/;
+
+/** @throws MqError ILLEGAL_LITE_TOPIC */
+export function liteTopicName(text: string, lengthMax: number): string {
+  if (text.length <= lengthMax && liteAlphabet.test(text)) return text;
+  throw new MqError(
+    'ILLEGAL_LITE_TOPIC',
+    `lite topic "${printable(text)}": 1 to ${lengthMax} letters, digits, "-" and "_" are allowed`,
+  );
+}
+
 /** The topic that takes a group's dead letters. RocketMQ's naming, so that its tools find it. */
 export function deadLetterTopic(group: GroupName): TopicName {
   return `${dlqPrefix}${group}` as TopicName;

@@ -10,6 +10,7 @@ import { type Chance, type Clock, MqError } from '@cometmq/shared';
 import { ClientCommands, type CommandWriter } from './client-commands.js';
 import { MessagingCounters, type RpcSeries } from './counters.js';
 import type { Advertised, Features, MessagingLimits } from './limits.js';
+import { LiteMemory } from './lite-memory.js';
 import { Names } from './names.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
 import { type CommandStream, SessionRegistry } from './sessions.js';
@@ -40,6 +41,7 @@ export class FrontDoor {
   readonly sessions: SessionRegistry;
   readonly commands: ClientCommands;
   readonly polls: WaitingPolls;
+  readonly lite: LiteMemory;
   /** Open Telemetry streams. */
   readonly streams = new Set<CommandStream>();
   readonly counters = new MessagingCounters();
@@ -67,6 +69,7 @@ export class FrontDoor {
     this.names = new Names(naming, directory, this.routes, clock);
     this.parking = new Parking(clock);
     this.polls = new WaitingPolls(clock);
+    this.lite = new LiteMemory(directory, links, clock);
     const proxyId = parts.proxyId ?? `proxy-${Math.floor(chance.next() * 2 ** 48).toString(16)}`;
     this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId });
     this.commands = new ClientCommands({ directory, links, proxyId }, this.sessions, (...command) =>

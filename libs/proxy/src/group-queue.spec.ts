@@ -1,6 +1,8 @@
 import { hashText } from '@cometmq/model';
 
-import { queueOfGroup, setOfGroup } from './group-queue.js';
+import { setOfHash } from '@cometmq/model';
+
+import { queueOfGroup } from './group-queue.js';
 
 const groups = Array.from({ length: 20_000 }, (_, i) => hashText(`order-${i}`));
 const spread = (of: (group: number) => number): number[] => {
@@ -17,7 +19,7 @@ describe('the queue of a message group', () => {
       for (const count of counts) expect(Math.abs(count * queues - groups.length)).toBeLessThan(groups.length / 3);
     }
     const sets = [hashText('broker-0'), hashText('broker-1'), hashText('broker-2')];
-    for (const count of spread((group) => setOfGroup(group, sets))) {
+    for (const count of spread((group) => setOfHash(group, sets))) {
       expect(Math.abs(3 * count - groups.length)).toBeLessThan(groups.length / 10);
     }
   });
@@ -31,8 +33,8 @@ describe('the queue of a message group', () => {
     const sets = [hashText('broker-0'), hashText('broker-1')];
     const more = [...sets, hashText('broker-2')];
     const strays = groups.filter((group) => {
-      const now = setOfGroup(group, more);
-      return now !== setOfGroup(group, sets) && now !== 2;
+      const now = setOfHash(group, more);
+      return now !== setOfHash(group, sets) && now !== 2;
     });
     expect(strays).toEqual([]);
   });
@@ -51,7 +53,7 @@ describe('the queue of a message group', () => {
       ]
     `);
     const sets = ['broker-0', 'broker-1'].map(hashText);
-    expect(groups.slice(0, 8).map((group) => setOfGroup(group, sets))).toMatchInlineSnapshot(`
+    expect(groups.slice(0, 8).map((group) => setOfHash(group, sets))).toMatchInlineSnapshot(`
       [
         0,
         1,

@@ -1,21 +1,9 @@
-/**
- * Which queue a message group's messages go to. Nobody else computes it, so it only has to be stable: the set is the one
- * that scores highest for the group (one that comes or goes moves its own groups alone), the queue within it is found by
- * jump consistent hashing (one more queue moves only the groups that it takes).
- */
-export function setOfGroup(groupHash: number, setHashes: readonly number[]): number {
-  let best = 0;
-  let highest = -1;
-  for (let i = 0; i < setHashes.length; i += 1) {
-    const score = mix((setHashes[i] as number) ^ groupHash);
-    if (score > highest) {
-      highest = score;
-      best = i;
-    }
-  }
-  return best;
-}
+import { mix } from '@cometmq/model';
 
+/**
+ * Which queue of its broker set a message group's messages go to. Nobody else computes it, so it only has to be stable: the
+ * queue is found by jump consistent hashing, so that one more queue moves only the groups that it takes.
+ */
 export function queueOfGroup(groupHash: number, queues: number): number {
   let seed = groupHash;
   let queue = 0;
@@ -25,11 +13,4 @@ export function queueOfGroup(groupHash: number, queues: number): number {
     next = Math.floor(((queue + 1) * 2 ** 32) / (mix(seed) + 1));
   }
   return queue;
-}
-
-/** 32 well-mixed bits. */
-function mix(value: number): number {
-  let bits = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
-  return (bits ^ (bits >>> 16)) >>> 0;
 }

@@ -89,7 +89,6 @@ export const defaultLimits: MessagingLimits = {
 /** What this release serves. The rest is refused by name with UNSUPPORTED. */
 export interface Features {
   readonly messageTypes: ReadonlySet<MessageType>;
-  readonly liteTopics: boolean;
 }
 
 export const defaultFeatures: Features = {
@@ -97,10 +96,10 @@ export const defaultFeatures: Features = {
     MessageType.normal,
     MessageType.fifo,
     MessageType.priority,
+    MessageType.lite,
     MessageType.delay,
     MessageType.transaction,
   ]),
-  liteTopics: false,
 };
 
 /** Where clients are told to find the queues. `echo`: where they already are, for one address in front of all. */

@@ -3,10 +3,10 @@
  * A route is built at first use and forgotten when the directory changes below it.
  */
 import type { BrokerLink, BrokerLinks, Directory, DirectoryUpdate } from '@cometmq/client';
-import { type QueueId, type Topic, hashText, queueId } from '@cometmq/model';
+import { type QueueId, type Topic, hashText, queueId, setOfHash } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import { queueOfGroup, setOfGroup } from './group-queue.js';
+import { queueOfGroup } from './group-queue.js';
 
 export class TopicRoute {
   private turn: number;
@@ -54,7 +54,7 @@ export class TopicRoute {
    */
   ofGroup(groupHash: number, links: BrokerLinks): BrokerLink {
     this.checkWritable();
-    const set = this.allSets[setOfGroup(groupHash, this.setHashes)];
+    const set = this.allSets[setOfHash(groupHash, this.setHashes)];
     const link = set === undefined ? undefined : links.link(set);
     if (set === undefined || !link) {
       throw new MqError('UNAVAILABLE', "no broker takes the message group's messages at the moment");

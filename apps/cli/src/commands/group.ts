@@ -13,6 +13,13 @@ export interface GroupSettings {
   readonly attemptsMax?: number;
   readonly retryPolicy?: RetryPolicy;
   readonly start?: GroupStart;
+  readonly priorityFactor?: number;
+  readonly lite?: {
+    readonly topic: string;
+    readonly exclusive?: boolean;
+    readonly wildcard?: boolean;
+    readonly clientQuota?: number;
+  };
 }
 
 export const groupPath = (name: string): string => `/groups/${encodeURIComponent(name)}`;
@@ -103,15 +110,37 @@ interface ChangeOptions {
   readonly attempts?: number;
   readonly start?: GroupStart;
   readonly retry?: RetryPolicy;
+  readonly priorityFactor?: number;
+  readonly liteTopic?: string;
+  readonly liteExclusive?: boolean;
+  readonly liteWildcard?: boolean;
+  readonly liteQuota?: number;
 }
 
-function settingsOf({ fifo, attempts: attemptsMax, start, retry: retryPolicy }: ChangeOptions): GroupSettings {
+function settingsOf(options: ChangeOptions): GroupSettings {
+  const { fifo, attempts: attemptsMax, start, retry: retryPolicy, priorityFactor } = options;
+  const lite = liteOf(options);
   return {
     ...(fifo !== undefined && { fifo }),
     ...(attemptsMax !== undefined && { attemptsMax }),
     ...(start !== undefined && { start }),
     ...(retryPolicy !== undefined && { retryPolicy }),
+    ...(priorityFactor !== undefined && { priorityFactor }),
+    ...(lite && { lite }),
   };
+}
+
+/** @throws MqError CONFIG */
+function liteOf({ liteTopic, liteExclusive, liteWildcard, liteQuota }: ChangeOptions): GroupSettings['lite'] {
+  const more = {
+    ...(liteExclusive !== undefined && { exclusive: liteExclusive }),
+    ...(liteWildcard !== undefined && { wildcard: liteWildcard }),
+    ...(liteQuota !== undefined && { clientQuota: liteQuota }),
+  };
+  if (liteTopic !== undefined) return { topic: liteTopic, ...more };
+  if (Object.keys(more).length > 0)
+    throw new MqError('CONFIG', 'say with --lite-topic which LITE topic it is bound to');
+  return undefined;
 }
 
 /** @throws MqError CONFIG */
@@ -137,6 +166,15 @@ function retryOf(text: string): RetryPolicy {
 function withSettings(command: Command): Command {
   return command
     .option('--attempts <n>', 'deliveries before the dead-letter topic', wholeNumber(1, 1000))
+    .option(
+      '--priority-factor <n>',
+      'of a hundred polls on PRIORITY topics, how many go by priority',
+      wholeNumber(0, 100),
+    )
+    .option('--lite-topic <topic>', 'the LITE topic that its lite consumers are bound to')
+    .option('--lite-exclusive', 'a lite topic has one subscriber; the newest evicts the one before')
+    .option('--lite-wildcard', 'members get all lite topics without subscribing to any')
+    .option('--lite-quota <n>', 'lite topics that one client may subscribe to', wholeNumber(1, 1_000_000))
     .option('--start <where>', 'where to begin in a new queue: auto, first, end or @time', startOf)
     .option(
       '--retry <durations>',

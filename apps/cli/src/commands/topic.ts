@@ -11,6 +11,7 @@ export interface TopicSettings {
   readonly permission?: string;
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
+  readonly liteExpirationMs?: number;
 }
 
 const messageTypes = ['normal', 'fifo', 'delay', 'transaction', 'priority', 'lite', 'mixed'];
@@ -81,6 +82,7 @@ interface ChangeOptions {
   readonly permission?: string;
   readonly retention?: number;
   readonly retentionBytes?: number;
+  readonly liteExpiration?: number;
 }
 
 function settingsOf(options: ChangeOptions): TopicSettings {
@@ -91,6 +93,7 @@ function settingsOf(options: ChangeOptions): TopicSettings {
     permission,
     retention: retentionMs,
     retentionBytes,
+    liteExpiration: liteExpirationMs,
   } = options;
   return {
     ...(writeQueues !== undefined && { writeQueues }),
@@ -98,6 +101,7 @@ function settingsOf(options: ChangeOptions): TopicSettings {
     ...(permission !== undefined && { permission }),
     ...(retentionMs !== undefined && { retentionMs }),
     ...(retentionBytes !== undefined && { retentionBytes }),
+    ...(liteExpirationMs !== undefined && { liteExpirationMs }),
   };
 }
 
@@ -109,6 +113,7 @@ function withSettings(command: Command): Command {
     .option('--read-queues <n>', 'queues consumers are served from', queues)
     .addOption(new Option('--permission <p>', 'what may be done with it').choices(permissions))
     .option('--retention <duration>', 'how long messages are kept, as 72h or 7d', durationMs)
+    .option('--lite-expiration <duration>', 'remove lite topics that nothing is sent to for so long', durationMs)
     .option('--retention-bytes <n>', 'bytes kept on each broker set', wholeNumber(1, Number.MAX_SAFE_INTEGER));
 }
 
@@ -117,11 +122,7 @@ export function topicCommands(comet: Command, act: Act): void {
   examples(topic, 'comet topic create orders --queues 16', 'comet topic ls', 'comet topic describe orders -o json');
 
   const create = withSettings(topic.command('create <name>').description('Make a topic.'))
-    .addOption(
-      new Option('--type <type>', 'what messages it takes; all but normal and mixed are not served yet').choices(
-        messageTypes,
-      ),
-    )
+    .addOption(new Option('--type <type>', 'what messages it takes').choices(messageTypes))
     .option('--if-missing', 'leave one that is there as it is')
     .action(
       act(async (session, name: string, options: ChangeOptions & { type?: string; ifMissing?: boolean }) => {

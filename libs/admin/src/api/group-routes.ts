@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { GroupChange } from '@cometmq/client';
+import type { GroupChange, LiteGroupDraft } from '@cometmq/client';
 import { printable, type ConsumerGroup, type GroupStart, type RetryPolicy } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -16,6 +16,8 @@ interface GroupSettingsBody {
   readonly attemptsMax?: number;
   readonly retryPolicy?: RetryPolicy;
   readonly start?: GroupStart;
+  readonly priorityFactor?: number;
+  readonly lite?: LiteGroupDraft;
 }
 interface GroupDraftBody extends GroupSettingsBody {
   readonly name: string;

@@ -25,9 +25,6 @@ export const messageTypes: readonly MessageTypeName[] = [
 ];
 export const permissions: readonly Permission[] = ['readWrite', 'read', 'write', 'none'];
 
-/** What this release stores but does not serve yet. */
-export const notServedYet: readonly MessageTypeName[] = ['delay', 'transaction', 'lite'];
-
 export const ref = (name: string): Schema => ({ $ref: `${name}#` });
 
 function object(properties: Record<string, Schema>, required: readonly string[] | 'all', more: Schema = {}): Schema {
@@ -57,7 +54,7 @@ const groupName = { ...topicName, maxLength: groupNameLengthMax } as const;
 const messageType: Schema = {
   type: 'string',
   enum: messageTypes,
-  description: `What messages the topic takes. Can be set, but is not served by this release: ${notServedYet.join(', ')}.`,
+  description: 'What messages the topic takes.',
 };
 const queues = { type: 'integer', minimum: 1, maximum: 1024 } as const;
 
@@ -76,6 +73,13 @@ const topicSettings = {
     ...whole,
     minimum: 1,
     description: 'How many bytes are kept on each broker set. Absent: no limit of its own.',
+  },
+  liteExpirationMs: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 30 * 24 * hour,
+    description:
+      'Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never.',
   },
 } as const;
 
@@ -117,6 +121,31 @@ const groupStart: Schema = {
   ],
 };
 
+/** What binds a group to a LITE topic. A change keeps what it leaves out. */
+const liteGroup: Schema = object(
+  {
+    topic: described(topicName, 'The LITE topic. It can not be changed later.'),
+    exclusive: switchOf('A lite topic has one subscriber in the group: the newest evicts the one before.'),
+    wildcard: switchOf('Members get all lite topics of the topic without subscribing to any.'),
+    clientQuota: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'Lite topics that one client may subscribe to. Default: 2000.',
+    },
+    eventsMax: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100_000,
+      description: 'Lite topics with something ready that are remembered for a client. Default: 400.',
+    },
+    resetOnEviction: switchOf('After an eviction the group begins the lite topic anew at its first message.'),
+    resetOnUnsubscribe: switchOf('After an unsubscription the group begins the lite topic anew at its first message.'),
+  },
+  ['topic'],
+  { description: 'A group of lite consumers, bound to one LITE topic.' },
+);
+
 const groupSettings = {
   fifo: switchOf('Consume in order within each message group: one batch of it is in flight at a time.'),
   attemptsMax: {
@@ -127,6 +156,13 @@ const groupSettings = {
   },
   retryPolicy,
   start: groupStart,
+  priorityFactor: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 100,
+    description: 'Of a hundred polls on a PRIORITY topic, so many go by priority. Absent: all.',
+  },
+  lite: liteGroup,
 } as const;
 
 const topicFields = {
@@ -139,7 +175,9 @@ const topicFields = {
   inner: switchOf("One of the house's own: dead letters."),
   createdMs: whole,
 } as const;
-const topicRequired = Object.keys(topicFields).filter((name) => !name.startsWith('retention'));
+const topicRequired = Object.keys(topicFields).filter(
+  (name) => !name.startsWith('retention') && name !== 'liteExpirationMs',
+);
 
 const groupFields = {
   name: text,
@@ -148,7 +186,9 @@ const groupFields = {
   pausedUntilMs: described(whole, 'Nothing is handed out before this time; absent: the group is not paused.'),
   createdMs: whole,
 } as const;
-const groupRequired = Object.keys(groupFields).filter((name) => name !== 'pausedUntilMs');
+const groupRequired = Object.keys(groupFields).filter(
+  (name) => !['pausedUntilMs', 'priorityFactor', 'lite'].includes(name),
+);
 
 const resetTarget: Schema = {
   type: 'object',

@@ -17,6 +17,7 @@ interface TopicSettingsBody {
   readonly permission?: Permission;
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
+  readonly liteExpirationMs?: number;
 }
 interface TopicDraftBody extends TopicSettingsBody {
   readonly name: string;

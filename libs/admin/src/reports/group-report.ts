@@ -1,5 +1,5 @@
 import type { GroupState, Session } from '@cometmq/client';
-import type { ConsumerGroup, GroupStart, RetryPolicy, TopicId } from '@cometmq/model';
+import type { ConsumerGroup, GroupStart, LiteGroup, RetryPolicy, TopicId } from '@cometmq/model';
 
 import type { Answers, Missing } from './ask-all.js';
 
@@ -12,6 +12,8 @@ export interface GroupView {
   readonly retryPolicy: RetryPolicy;
   readonly start: GroupStart;
   readonly pausedUntilMs?: number;
+  readonly priorityFactor?: number;
+  readonly lite?: LiteGroup;
   readonly createdMs: number;
 }
 
@@ -49,9 +51,19 @@ interface MemberView {
 }
 
 export function groupView(group: ConsumerGroup): GroupView {
-  const { name, id, fifo, attemptsMax, retryPolicy, start, pausedUntilMs, createdMs } = group;
-  const pause = pausedUntilMs === undefined ? {} : { pausedUntilMs };
-  return { name, id, fifo, attemptsMax, retryPolicy, start, ...pause, createdMs };
+  const { name, id, fifo, attemptsMax, retryPolicy, start, pausedUntilMs, priorityFactor, lite, createdMs } = group;
+  return {
+    name,
+    id,
+    fifo,
+    attemptsMax,
+    retryPolicy,
+    start,
+    ...(pausedUntilMs !== undefined && { pausedUntilMs }),
+    ...(priorityFactor !== undefined && { priorityFactor }),
+    ...(lite && { lite }),
+    createdMs,
+  };
 }
 
 export function groupReport(

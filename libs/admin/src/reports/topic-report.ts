@@ -13,6 +13,7 @@ export interface TopicView {
   readonly permission: Permission;
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
+  readonly liteExpirationMs?: number;
   readonly typeFixed: boolean;
   readonly layout: number;
   readonly inner: boolean;
@@ -41,6 +42,7 @@ export function topicView(topic: Topic): TopicView {
     permission: topic.permission,
     ...(topic.retentionMs !== undefined && { retentionMs: topic.retentionMs }),
     ...(topic.retentionBytes !== undefined && { retentionBytes: topic.retentionBytes }),
+    ...(topic.liteExpirationMs !== undefined && { liteExpirationMs: topic.liteExpirationMs }),
     typeFixed: topic.typeFixed,
     layout: topic.layout,
     inner: isInnerTopic(topic.name),

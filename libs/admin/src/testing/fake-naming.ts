@@ -2,6 +2,8 @@ import type { DirectoryUpdate, GroupDraft, Naming, TopicDraft } from '@cometmq/c
 import {
   defaultAttemptsMax,
   defaultRetryPolicy,
+  liteGroupDefaults,
+  type LiteGroup,
   groupId,
   groupName,
   MessageType,
@@ -69,6 +71,7 @@ export class FakeNaming implements Naming {
       permission: draft.permission ?? 'readWrite',
       retentionMs: draft.retentionMs,
       retentionBytes: draft.retentionBytes,
+      liteExpirationMs: draft.liteExpirationMs,
       typeFixed: true,
       layout: 1,
       createdMs: this.createdMs,
@@ -107,6 +110,8 @@ export class FakeNaming implements Naming {
       attemptsMax: draft.attemptsMax ?? defaultAttemptsMax,
       retryPolicy: draft.retryPolicy ?? defaultRetryPolicy,
       start: draft.start ?? { at: 'auto' },
+      ...(draft.priorityFactor !== undefined && { priorityFactor: draft.priorityFactor }),
+      ...(draft.lite && { lite: { ...liteGroupDefaults, ...draft.lite } as LiteGroup }),
       createdMs: this.createdMs,
     });
   }

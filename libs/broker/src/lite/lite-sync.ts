@@ -1,6 +1,13 @@
 import type { Directory, LiteSyncCall } from '@cometmq/client';
 import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
-import { liteHome, type ConsumerGroup, type GroupId, type QueueId, type Topic, type TopicId } from '@cometmq/model';
+import {
+  homeOfLiteTopic,
+  type ConsumerGroup,
+  type GroupId,
+  type QueueId,
+  type Topic,
+  type TopicId,
+} from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 
@@ -93,7 +100,7 @@ export class LiteSync {
   private tell(clientId: string, topicId: TopicId, liteTopic: string): void {
     const { view, directory, brokerName, commands } = this.parts;
     const sets = [...directory.brokerSets()].map(({ name }) => name);
-    const isHome = (liteHome(liteTopic, sets) ?? brokerName) === brokerName;
+    const isHome = (homeOfLiteTopic(liteTopic, sets) ?? brokerName) === brokerName;
     if (!isHome && view.find(topicId, liteTopic) === undefined) return;
     if (commands.tell({ clientId, kind: 'unsubscribeLite', topicId, liteTopic })) this.notified += 1;
   }

@@ -55,11 +55,18 @@ async function change(door: FrontDoor, request: ChangeInvisibleDurationRequest, 
   const invisibleMs = nodeNackMs(door, caller.clientId, group, receipt.attempt, askedMs) ?? askedMs;
   const renewed = await new Promise<Receipt>((resolve, reject) => {
     door.enter();
-    new ChangeCall(door, door.giveUpMs(caller.call), receipt, invisibleMs, (error, result) => {
-      door.calls -= 1;
-      if (error) reject(error);
-      else resolve(result?.receipt ?? receipt);
-    }).start();
+    new ChangeCall(
+      door,
+      door.giveUpMs(caller.call),
+      receipt,
+      invisibleMs,
+      request.suspend ?? false,
+      (error, result) => {
+        door.calls -= 1;
+        if (error) reject(error);
+        else resolve(result?.receipt ?? receipt);
+      },
+    ).start();
   });
   return door.handles.write(renewed);
 }
@@ -88,6 +95,7 @@ class ChangeCall extends LeaderCall<ChangeInvisibleResult> {
     giveUpMs: number,
     private readonly receipt: Receipt,
     private readonly invisibleMs: number,
+    private readonly suspend: boolean,
     private readonly done: Done<ChangeInvisibleResult>,
   ) {
     super(door, giveUpMs);
@@ -98,7 +106,8 @@ class ChangeCall extends LeaderCall<ChangeInvisibleResult> {
   }
 
   protected ask(link: BrokerLink, done: Done<ChangeInvisibleResult>): void {
-    link.changeInvisible({ receipt: this.receipt, invisibleMs: this.invisibleMs }, done);
+    const { receipt, invisibleMs, suspend } = this;
+    link.changeInvisible({ receipt, invisibleMs, suspend }, done);
   }
 
   protected answered(error: MqError | undefined, result: ChangeInvisibleResult | undefined): void {

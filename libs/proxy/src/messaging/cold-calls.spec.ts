@@ -4,7 +4,6 @@ import {
   AddressScheme,
   ClientType,
   Code,
-  EndTransactionResponse,
   HeartbeatRequest,
   HeartbeatResponse,
   NotifyClientTerminationRequest,
@@ -252,14 +251,5 @@ describe('NotifyClientTermination', () => {
     expect(door.broker.gone).toEqual([{ clientId: 'client-1', groupId }]);
     expect(second.gone).toEqual(door.broker.gone);
     expect(door.messaging.sessions.size).toBe(0);
-  });
-});
-
-describe('what is not served', () => {
-  it.each(['SyncLiteSubscription'])('refuses %s by name', (method) => {
-    const call = door.call(method, new Uint8Array(0));
-    const { status } = EndTransactionResponse.decode(call.items[0] as Buffer);
-    expect(status?.code).toBe(Code.NOT_IMPLEMENTED);
-    expect(status?.message).toMatch(/^[a-z ]+ (are|is) not served/);
   });
 });

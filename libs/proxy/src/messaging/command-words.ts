@@ -16,6 +16,7 @@ export function commandWord(door: FrontDoor, command: ClientCommand, broker: str
     case 'reconnect':
       return { $case: 'reconnectEndpointsCommand', value: { nonce: command.nonce } };
     case 'unsubscribeLite':
+      door.lite.forget(command.clientId, command.topicId, command.liteTopic);
       return { $case: 'notifyUnsubscribeLiteCommand', value: { liteTopic: command.liteTopic } };
     case 'verify': {
       const message = wholeMessage(command.message, door.handles.write(command.message.receipt));

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 
 import type { Delivered } from '@cometmq/client';
-import { Envelope } from '@cometmq/model';
+import { Envelope, MessageType } from '@cometmq/model';
 
 import { fieldBytes, putLength, putVarint, varintBytes, wideFieldBytes } from '../wire/wire-writer.js';
 import { StoredParts, putTime, readResource, timeBytesMax } from './stored-message.js';
@@ -77,7 +77,7 @@ class Suffix {
       fieldBytes(this.hostBytes) +
       fieldBytes(this.handle.length) +
       1 +
-      varintBytes(receipt.queueId) +
+      varintBytes(this.queueId) +
       1 +
       varintBytes(receipt.offset) +
       2 +
@@ -101,7 +101,7 @@ class Suffix {
     at = putLength(out, at, 0x62, this.handle.length); // receipt_handle = 12
     at += out.write(this.handle, at, 'latin1');
     out[at] = 0x68; // queue_id = 13
-    at = putVarint(out, at + 1, receipt.queueId);
+    at = putVarint(out, at + 1, this.queueId);
     out[at] = 0x70; // queue_offset = 14
     at = putVarint(out, at + 1, receipt.offset);
     out[at] = 0x80; // delivery_attempt = 16
@@ -112,6 +112,11 @@ class Suffix {
     out[at + 1] = 0x01;
     at = putVarint(out, at + 2, this.origin.length);
     out.set(this.origin, at);
+  }
+
+  /** A lite topic has one queue, as far as clients know. */
+  private get queueId(): number {
+    return this.envelope.type === MessageType.lite ? 0 : this.delivered.receipt.queueId;
   }
 
   private timeBytes(): number {

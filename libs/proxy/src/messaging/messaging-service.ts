@@ -16,7 +16,6 @@ import { endTransaction } from './end-transaction.js';
 import { forwardToDeadLetter } from './forward-to-dead-letter.js';
 import { getOffset } from './get-offset.js';
 import { heartbeat } from './heartbeat.js';
-import { notServedUnary } from './not-served.js';
 import { notifyClientTermination } from './notify-client-termination.js';
 import { pullMessage } from './pull-message.js';
 import { queryAssignment } from './query-assignment.js';
@@ -25,6 +24,7 @@ import { queryRoute } from './query-route.js';
 import { recallMessage } from './recall-message.js';
 import { receiveMessage } from './receive-message.js';
 import { sendMessage } from './send-message.js';
+import { syncLiteSubscription } from './sync-lite-subscription.js';
 import { telemetry } from './telemetry.js';
 import { updateOffset } from './update-offset.js';
 
@@ -99,6 +99,7 @@ export class MessagingService implements Part {
     door.polls.wake();
     door.commands.listen();
     if (update.kind === 'group') for (const stream of door.streams) stream.groupChanged(update.group);
+    door.lite.repeat();
     if (update.kind === 'topicDeleted') door.counters.forgetTopic(update.topic.name);
     if (update.kind === 'groupDeleted') door.counters.forgetGroup(update.group.name);
     // A new leader knows no sessions yet; a new topic or group may be what a session was waiting for.
@@ -120,7 +121,7 @@ function methodsOf(door: FrontDoor): Readonly<Record<string, GrpcMethod>> {
     Telemetry: { kind: 'bidi', handler: telemetry(door) },
     EndTransaction: { kind: 'unary', handler: endTransaction(door) },
     RecallMessage: { kind: 'unary', handler: recallMessage(door) },
-    SyncLiteSubscription: notServedUnary(door, 'SyncLiteSubscription', 'lite topics are'),
+    SyncLiteSubscription: { kind: 'unary', handler: syncLiteSubscription(door) },
     PullMessage: { kind: 'serverStream', handler: pullMessage(door) },
     UpdateOffset: { kind: 'unary', handler: updateOffset(door) },
     GetOffset: { kind: 'unary', handler: getOffset(door) },

@@ -17,6 +17,7 @@ export function notifyClientTermination(door: FrontDoor): UnaryHandler {
     NotifyClientTerminationResponse,
     (request, { clientId }) => {
       door.polls.endOf(clientId);
+      door.lite.drop(clientId);
       const session = door.sessions.remove(clientId);
       const groups = new Set(session?.groups.keys());
       // Go says an empty name for producers.

@@ -28,7 +28,7 @@ export function queryAssignment(door: FrontDoor): UnaryHandler {
       const endpoints = endpointsFor(door, request.endpoints, call);
       const assignments: Assignment[] = [];
       for (const { name } of await servingSets(door, topic, door.giveUpMs(call))) {
-        const ids = group.fifo ? Array.from({ length: topic.readQueues }, (_, id) => id) : [-1];
+        const ids = group.fifo && !group.lite ? Array.from({ length: topic.readQueues }, (_, id) => id) : [-1];
         for (const id of ids) {
           assignments.push({
             messageQueue: {

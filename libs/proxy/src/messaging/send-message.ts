@@ -176,9 +176,12 @@ class SendRequest {
       priority: type === MessageType.priority ? found.priority : undefined,
       dueMs: type === MessageType.delay ? dueMsOf(found) : undefined,
       checkAfterMs: type === MessageType.transaction ? checkAfterMsOf(found) : undefined,
+      liteTopic: type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : undefined,
     });
     const message = messageToStore(found, bytes, this.call.peer, nowMs);
-    new OneSend(this, index, route, type, found, hashBytes(tag), hashBytes(group), envelope, message).start();
+    // Messages of a lite topic keep their order as those of a message group do.
+    const groupHash = hashBytes(type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : group);
+    new OneSend(this, index, route, type, found, hashBytes(tag), groupHash, envelope, message).start();
   }
 
   private failAll(error: MqError): void {
@@ -339,7 +342,7 @@ class OneSend implements SendCall, Parked {
     const { route, type, groupHash } = this;
     const { links } = this.request.door.parts;
     const link = groupHash !== 0 && type !== MessageType.priority ? route.ofGroup(groupHash, links) : route.next(links);
-    this.queueId = type === MessageType.priority ? this.levelQueue() : route.queueId;
+    this.queueId = type === MessageType.priority ? this.levelQueue() : route.queueId; // The broker finds a lite topic's.
     this.broker = route.broker;
     return link;
   }

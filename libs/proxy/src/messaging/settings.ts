@@ -3,13 +3,18 @@
  * that stops working without it (grpc semantics, section 6.2): a producer throws on any strategy but the exponential
  * one, `max_body_size` 0 blocks every send, Node.js takes a missing batch size for 0, Python a missing polling time.
  */
-import { type ConsumerGroup, type RetryPolicy, defaultAttemptsMax, defaultRetryPolicy } from '@cometmq/model';
+import {
+  type ConsumerGroup,
+  type RetryPolicy,
+  defaultAttemptsMax,
+  defaultRetryPolicy,
+  liteGroupDefaults,
+} from '@cometmq/model';
 import type { Duration, Publishing, RetryPolicy as WireRetryPolicy, Settings, Subscription } from '@cometmq/proto';
 
 import type { MessagingLimits } from '../limits.js';
 
 const producerAttempts = 3;
-const liteSubscriptionQuota = 2_000;
 
 export function producerSettings(settings: Settings, publishing: Publishing, limits: MessagingLimits): Settings {
   return {
@@ -48,10 +53,10 @@ export function consumerSettings(
       $case: 'subscription',
       value: {
         ...subscription,
-        fifo: group?.fifo ?? false,
+        fifo: group !== undefined && (group.fifo || group.lite !== undefined),
         receiveBatchSize: limits.receiveBatchMax,
         longPollingTimeout: duration(limits.pollMsMax),
-        liteSubscriptionQuota,
+        liteSubscriptionQuota: group?.lite?.clientQuota ?? liteGroupDefaults.clientQuota,
         maxLiteTopicSize: limits.liteTopicBytesMax,
       },
     },

@@ -165,7 +165,6 @@ it.each([
   ['an illegal topic', producer(['a b']), Code.ILLEGAL_TOPIC],
   ['an illegal subscription', consumer({ subscriptions: [{ topic: { name: '' } }] }), Code.ILLEGAL_TOPIC],
   ['an illegal group', consumer({ group: { name: 'a b' } }), Code.ILLEGAL_CONSUMER_GROUP],
-  ['a lite consumer', consumer({}, ClientType.LITE_PUSH_CONSUMER), Code.UNSUPPORTED],
 ])('rejects %s with only a status, and ends the stream', async (_what, settings, code) => {
   const call = await open(settings);
   expect(heard(call)).toEqual({ code, settings: undefined });

@@ -18,6 +18,7 @@ import { decode, failureOf } from './cold-call.js';
 import { commandAnswer } from './command-words.js';
 import { isConsumer, openSession } from './heartbeat.js';
 import { filterExpression } from './receive-request.js';
+import { liteGroup } from './lite-group.js';
 import { consumerSettings, producerSettings } from './settings.js';
 
 export function telemetry(door: FrontDoor): BidiHandler {
@@ -138,9 +139,6 @@ class TelemetryStream implements CommandStream {
     const { door } = this;
     const type = settings.clientType ?? ClientType.CLIENT_TYPE_UNSPECIFIED;
     const lite = type === ClientType.LITE_PUSH_CONSUMER || type === ClientType.LITE_SIMPLE_CONSUMER;
-    if (lite && !door.parts.features.liteTopics) {
-      throw new MqError('UNSUPPORTED', 'lite consumers are not served by this release');
-    }
     const filters = new Map<string, FilterExpression>();
     for (const { topic, expression } of subscription.subscriptions) {
       const name = this.checkTopic(topic?.name);
@@ -148,7 +146,17 @@ class TelemetryStream implements CommandStream {
       if (filter) filters.set(name, filter);
     }
     const text = subscription.group?.name ?? '';
-    const group = text === '' ? undefined : await door.names.group(groupName(text));
+    const group = lite
+      ? await liteGroup(door, groupName(text), subscription.subscriptions[0]?.topic?.name)
+      : text === ''
+        ? undefined
+        : await door.names.group(groupName(text));
+    if (!lite && group?.lite) {
+      throw new MqError(
+        'ILLEGAL_CONSUMER_GROUP',
+        `consumer group "${group.name}" is bound to LITE topic "${group.lite.topic}": only lite consumers may join it`,
+      );
+    }
     const session = this.register(isConsumer(type) ? type : ClientType.PUSH_CONSUMER, settings);
     if (group) door.sessions.subscribeAll(session, group.name, filters);
     const merged = consumerSettings(settings, subscription, group, session.language, door.limits);

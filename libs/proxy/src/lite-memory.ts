@@ -1,0 +1,80 @@
+/**
+ * What lite consumers that synchronise through this node subscribe to, so that a broker set which gets a new leader hears
+ * of it at once and not only when its clients repeat themselves. Leaders keep subscriptions as soft state.
+ */
+import type { BrokerLinks, Directory, LiteSyncCall } from '@cometmq/client';
+import type { GroupId, TopicId } from '@cometmq/model';
+import type { Clock } from '@cometmq/shared';
+
+/** As long as leaders believe in a client that is silent. */
+const silentMsMax = 180_000;
+
+interface Remembered {
+  readonly groupId: GroupId;
+  readonly topicId: TopicId;
+  readonly names: Set<string>;
+  syncedMs: number;
+}
+
+export class LiteMemory {
+  /** By client; one has one group nearly always. */
+  private readonly clients = new Map<string, Remembered[]>();
+  /** Of each set, the reign that has heard of all. */
+  private readonly epochs = new Map<string, number>();
+
+  constructor(
+    private readonly directory: Directory,
+    private readonly links: BrokerLinks,
+    private readonly clock: Clock,
+  ) {}
+
+  /** All sets that have a leader were told this. */
+  synced({ clientId, groupId, topicId, action, liteTopics }: LiteSyncCall): void {
+    const known = this.clients.get(clientId) ?? [];
+    let entry = known.find((one) => one.groupId === groupId);
+    if (!entry) {
+      if (action === 'remove' || action === 'removeAll') return;
+      entry = { groupId, topicId, names: new Set(), syncedMs: 0 };
+      this.clients.set(clientId, [...known, entry]);
+    }
+    entry.syncedMs = this.clock.monotonicMs();
+    if (action === 'setAll' || action === 'removeAll') entry.names.clear();
+    for (const name of liteTopics) {
+      if (action === 'remove') entry.names.delete(name);
+      else entry.names.add(name);
+    }
+  }
+
+  /** The client lost a lite topic, or the lite topic is gone. */
+  forget(clientId: string, topicId: TopicId, liteTopic: string): void {
+    for (const entry of this.clients.get(clientId) ?? []) if (entry.topicId === topicId) entry.names.delete(liteTopic);
+  }
+
+  drop(clientId: string): void {
+    this.clients.delete(clientId);
+  }
+
+  /** After a change of the directory: tells sets that have a new leader what is remembered. */
+  repeat(): void {
+    for (const { name, epoch, leader } of this.directory.brokerSets()) {
+      if (leader === undefined || this.epochs.get(name) === epoch) continue;
+      const link = this.links.link(name);
+      if (!link) continue;
+      this.epochs.set(name, epoch);
+      this.dropSilent();
+      for (const [clientId, entries] of this.clients) {
+        for (const { groupId, topicId, names } of entries) {
+          const call: LiteSyncCall = { clientId, groupId, topicId, action: 'setAll', liteTopics: [...names] };
+          link.syncLite(call, () => undefined); // Where it fails, the client repeats it soon.
+        }
+      }
+    }
+  }
+
+  private dropSilent(): void {
+    const oldestMs = this.clock.monotonicMs() - silentMsMax;
+    for (const [clientId, entries] of this.clients) {
+      if (entries.every(({ syncedMs }) => syncedMs < oldestMs)) this.clients.delete(clientId);
+    }
+  }
+}

@@ -1,0 +1,174 @@
+import { Envelope, liteGroupDefaults, MessageType, type ConsumerGroup } from '@cometmq/model';
+import {
+  ClientType,
+  Code,
+  SendMessageRequest,
+  SendMessageResponse,
+  SyncLiteSubscriptionRequest,
+  SyncLiteSubscriptionResponse,
+  TelemetryCommand,
+} from '@cometmq/proto';
+import { MqError } from '@cometmq/shared';
+
+import { type DoorFixture, openDoor } from '../testing.js';
+
+let door: DoorFixture;
+let group: ConsumerGroup;
+beforeEach(async () => {
+  door = await openDoor();
+  door.naming.topic('sessions', { type: MessageType.lite });
+  door.naming.topic('orders');
+  group = door.naming.group('agents', {
+    lite: { ...liteGroupDefaults, topic: 'sessions' as never, clientQuota: 77 },
+  });
+  door.naming.group('workers');
+});
+afterEach(() => door.stop());
+
+async function sync(
+  request: Record<string, unknown>,
+): Promise<{ code: number | undefined; message: string | undefined }> {
+  const bytes = SyncLiteSubscriptionRequest.encode(
+    SyncLiteSubscriptionRequest.fromPartial({
+      action: 0,
+      topic: { name: 'sessions' },
+      group: { name: 'agents' },
+      liteTopicSet: ['a'],
+      ...request,
+    } as never),
+  ).finish();
+  const call = door.call('SyncLiteSubscription', bytes);
+  await call.untilEnd();
+  const { status } = SyncLiteSubscriptionResponse.decode(call.items[0] as Buffer);
+  return { code: status?.code, message: status?.message };
+}
+
+async function settings(clientType: number, groupName: string, topic: string) {
+  const value = {
+    clientType,
+    pubSub: {
+      $case: 'subscription',
+      value: {
+        group: { name: groupName },
+        subscriptions: [{ topic: { name: topic }, expression: { expression: '*' } }],
+      },
+    },
+  };
+  const command = TelemetryCommand.fromPartial({ command: { $case: 'settings', value } } as never);
+  const call = door.call('Telemetry', TelemetryCommand.encode(command).finish());
+  await call.until(1);
+  const { status, command: said } = TelemetryCommand.decode(call.items[0] as Buffer);
+  const answer =
+    said?.$case === 'settings' && said.value.pubSub?.$case === 'subscription' ? said.value.pubSub.value : undefined;
+  return { call, code: status?.code, answer };
+}
+
+describe('SyncLiteSubscription', () => {
+  it.each([
+    [
+      { action: 0, liteTopicSet: ['a', 'b'] },
+      { action: 'add', liteTopics: ['a', 'b'] },
+    ],
+    [{ action: 1 }, { action: 'remove', liteTopics: ['a'] }],
+    [
+      { action: 2, liteTopicSet: [] },
+      { action: 'setAll', liteTopics: [] },
+    ],
+    [
+      { action: 3, liteTopicSet: [] },
+      { action: 'removeAll', liteTopics: [] },
+    ],
+    [{ offsetOption: { offsetType: { $case: 'policy', value: 1 } } }, { start: { at: 'first' } }],
+    [{ offsetOption: { offsetType: { $case: 'policy', value: 2 } } }, { start: { at: 'end' } }],
+    [{ offsetOption: { offsetType: { $case: 'offset', value: 7 } } }, { start: { at: 'offset', value: 7 } }],
+    [{ offsetOption: { offsetType: { $case: 'tailN', value: 3 } } }, { start: { at: 'tail', value: 3 } }],
+    [{ offsetOption: { offsetType: { $case: 'timestamp', value: 99 } } }, { start: { at: 'time', value: 99 } }],
+  ])('%j is told to the brokers', async (request, told) => {
+    expect((await sync(request)).code).toBe(Code.OK);
+    expect(door.broker.liteSyncs[0]).toMatchObject({ groupId: group.id, ...told });
+  });
+
+  it.each([
+    ['a bad name', { liteTopicSet: ['a/b'] }, Code.ILLEGAL_LITE_TOPIC],
+    ['a long name', { liteTopicSet: ['x'.repeat(65)] }, Code.ILLEGAL_LITE_TOPIC],
+    ['another topic', { topic: { name: 'orders' } }, Code.ILLEGAL_TOPIC],
+    ['a group that is bound to none', { group: { name: 'workers' } }, Code.ILLEGAL_CONSUMER_GROUP],
+    ['a negative offset', { offsetOption: { offsetType: { $case: 'offset', value: -1 } } }, Code.BAD_REQUEST],
+    ['an unknown action', { action: 9 }, Code.BAD_REQUEST],
+  ])('%s is refused', async (_what, request, code) => {
+    expect((await sync(request)).code).toBe(code);
+    expect(door.broker.liteSyncs).toEqual([]);
+  });
+
+  it('answers the quota that a broker names', async () => {
+    door.broker.fault = () => new MqError('LITE_SUBSCRIPTION_QUOTA_EXCEEDED', 'at most 5');
+    expect(await sync({})).toEqual({ code: Code.LITE_SUBSCRIPTION_QUOTA_EXCEEDED, message: 'at most 5' });
+  });
+
+  it('is repeated to a broker set that has a new leader, without what the client was told to forget', async () => {
+    await sync({ action: 2, liteTopicSet: ['a', 'b', 'c'] });
+    await sync({ action: 1, liteTopicSet: ['b'] });
+    await settings(ClientType.LITE_PUSH_CONSUMER, 'agents', 'sessions');
+    const { clientId } = door.broker.liteSyncs[0]!;
+    for (const tell of door.broker.tell.values()) {
+      tell({ kind: 'unsubscribeLite', clientId, topicId: door.naming.topics.get('sessions')!.id, liteTopic: 'c' });
+    }
+    door.broker.liteSyncs.length = 0;
+    door.naming.broker('broker-0', { epoch: 2 });
+    expect(door.broker.liteSyncs.map(({ action, liteTopics }) => [action, liteTopics])).toEqual([['setAll', ['a']]]);
+  });
+});
+
+describe('a lite consumer', () => {
+  it.each([ClientType.LITE_PUSH_CONSUMER, ClientType.LITE_SIMPLE_CONSUMER])(
+    'of type %i gets its quota, the longest name, and order',
+    async (type) => {
+      const { code, answer } = await settings(type, 'agents', 'sessions');
+      expect(code).toBe(Code.OK);
+      expect(answer).toMatchObject({ liteSubscriptionQuota: 77, maxLiteTopicSize: 64, fifo: true });
+    },
+  );
+
+  it.each([
+    ['an ordinary group', ClientType.LITE_PUSH_CONSUMER, 'workers', 'sessions', Code.ILLEGAL_CONSUMER_GROUP],
+    ['another topic', ClientType.LITE_SIMPLE_CONSUMER, 'agents', 'orders', Code.ILLEGAL_TOPIC],
+    ['a lite group, but ordinary itself', ClientType.PUSH_CONSUMER, 'agents', 'sessions', Code.ILLEGAL_CONSUMER_GROUP],
+  ])('with %s is refused', async (_what, type, groupName, topic, wanted) => {
+    const { code, call } = await settings(type, groupName, topic);
+    expect([code, call.ended]).toEqual([wanted, true]);
+  });
+
+  it('is told when it loses a lite topic', async () => {
+    const { call } = await settings(ClientType.LITE_PUSH_CONSUMER, 'agents', 'sessions');
+    const topicId = door.naming.topics.get('sessions')!.id;
+    await sync({});
+    const { clientId } = door.broker.liteSyncs[0]!;
+    for (const tell of door.broker.tell.values()) tell({ kind: 'unsubscribeLite', clientId, topicId, liteTopic: 'a' });
+    await call.until(2);
+    const { command } = TelemetryCommand.decode(call.items[1] as Buffer);
+    expect(command).toEqual({ $case: 'notifyUnsubscribeLiteCommand', value: { liteTopic: 'a' } });
+  });
+});
+
+describe('a message of a lite topic', () => {
+  const send = async (liteTopic: string): Promise<number | undefined> => {
+    const systemProperties = { messageId: '01AB', bodyEncoding: 1, messageType: 5, liteTopic };
+    const request = SendMessageRequest.fromPartial({
+      messages: [{ topic: { name: 'sessions' }, body: Buffer.from('x'), systemProperties }],
+    } as never);
+    const call = door.call('SendMessage', SendMessageRequest.encode(request).finish());
+    await call.untilEnd();
+    return SendMessageResponse.decode(call.items[0] as Buffer).status?.code;
+  };
+
+  it('goes to the broker set of its lite topic, with its name', async () => {
+    const second = door.addBroker('broker-1');
+    for (let i = 0; i < 40; i += 1) expect(await send(`s${i % 10}`)).toBe(Code.OK);
+    const namesOf = (broker: typeof door.broker) =>
+      new Set(broker.sent.map(({ envelope }) => new Envelope(Buffer.from(envelope)).liteTopic));
+    expect(door.broker.sent.length + second.sent.length).toBe(40);
+    const [one, two] = [namesOf(door.broker), namesOf(second)];
+    expect(one.size + two.size).toBe(10); // None on both.
+    expect(Math.min(one.size, two.size)).toBeGreaterThan(0);
+  });
+});
