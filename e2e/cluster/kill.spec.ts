@@ -77,6 +77,17 @@ describe('kill -9 in a cluster', () => {
     await ledger.more(100, 'with etcd again');
   });
 
+  it('and a stop in good order of all but etcd, at once: each ends by itself', async () => {
+    const stopped = [...cluster.brokers, ...cluster.proxies, ...cluster.namesrvs];
+    await Promise.all(
+      stopped.map(async (process) => {
+        expect([process.name, await process.stop()]).toEqual([process.name, false]); // It did not have to be killed.
+        await process.start();
+      }),
+    );
+    await ledger.more(100, 'after the stop of all');
+  });
+
   it('and in the end the ledger is balanced', async () => {
     await ledger.settle();
     expect(ledger.progress.done).toBeGreaterThan(0);

@@ -4,7 +4,7 @@ import { until } from './until.js';
 
 const restMs = 50;
 /** What was handed out while its proxy or broker died comes again after this. */
-const invisibleMs = 12_000;
+const invisibleMs = 10_000;
 
 /**
  * Counts what must be true through every failure: a message whose send was acknowledged is delivered; one whose

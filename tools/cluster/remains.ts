@@ -56,7 +56,7 @@ export function deleteData(folder: string): void {
 }
 
 /** When a process began, in the system's own words; undefined when there is none, or it is dead and not yet buried. */
-function begunOf(pid: number): string | undefined {
+export function begunOf(pid: number): string | undefined {
   try {
     // The name in brackets may hold anything, blanks too: count from its end.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

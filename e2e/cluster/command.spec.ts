@@ -1,0 +1,99 @@
+// Goal: `npm run cluster` says where everything is, ends with the one who asks, and tells who died. Method: the program
+// itself, on ports of its own.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { rootFolder } from '../../tools/cluster/cluster.ts';
+import { freePorts } from '../../tools/cluster/ports.ts';
+import { begunOf } from '../../tools/cluster/remains.ts';
+import { until } from '../support/until.js';
+
+describe('npm run cluster', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cometmq-command-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const small = ['--proxies', '1', '--namesrvs', '1'];
+
+  function command(...args: string[]) {
+    const program = join(rootFolder(), 'tools/cluster/main.ts');
+    const child = spawn(process.execPath, [program, '--data-dir', folder, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const said = { out: '', err: '' };
+    child.stdout.on('data', (chunk: Buffer) => (said.out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (said.err += chunk.toString()));
+    const ended = once(child, 'close').then(([code]) => code as number);
+    const ready = () =>
+      until('the cluster', () => {
+        if (child.exitCode !== null) throw new Error(said.err);
+        return said.out.includes('CometMQ is ready');
+      });
+    return { child, said, ended, ready };
+  }
+
+  /** The first of ten ports in a row that nobody listens on. */
+  async function portBase(): Promise<string> {
+    for (;;) {
+      const [base = 0] = await freePorts(1);
+      const servers = Array.from({ length: 10 }, (_, i) => createServer().listen(base + i, '127.0.0.1'));
+      const free = await Promise.all(servers.map((server) => once(server, 'listening'))).then(
+        () => true,
+        () => false,
+      );
+      await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+      if (free) return String(base);
+    }
+  }
+
+  const noted = (): { name: string; pid: number }[] =>
+    JSON.parse(readFileSync(join(folder, 'processes.json'), 'utf8')) as { name: string; pid: number }[];
+
+  it('runs until it is asked to stop, and not twice on one folder', async () => {
+    const base = await portBase();
+    const first = command('--port-base', base, ...small);
+    await first.ready();
+    expect(first.said.out).toContain(`clients          127.0.0.1:${base}\n`);
+    expect(noted().map(({ name }) => name)).toEqual(['etcd', 'namesrv-0', 'broker-0', 'proxy-0', 'dashboard-api']);
+    const second = command('--port-base', base, ...small);
+    expect(await second.ended).toBe(1);
+    expect(second.said.err).toContain('is in use by etcd');
+    first.child.kill('SIGINT');
+    expect(await first.ended).toBe(0);
+    expect(noted()).toEqual([]);
+  });
+
+  it('says who died and of what, and stops the others', async () => {
+    const { said, ended, ready } = command('--port-base', await portBase(), ...small);
+    await ready();
+    const processes = noted();
+    process.kill(processes.find(({ name }) => name === 'proxy-0')?.pid ?? 0, 'SIGKILL');
+    expect(await ended).toBe(1);
+    expect(said.err).toContain('proxy-0 died of SIGKILL\n');
+    for (const { pid } of processes) expect(begunOf(pid)).toBeUndefined();
+  });
+
+  it('stops what its own end has left behind, and deletes the data', async () => {
+    const { child, ended, ready } = command('--port-base', await portBase(), ...small);
+    await ready();
+    const processes = noted();
+    child.kill('SIGKILL');
+    await ended;
+    const down = command('--tear-down');
+    expect(await down.ended).toBe(0);
+    for (const { pid } of processes) expect(begunOf(pid)).toBeUndefined();
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  it.each([
+    ['--port-bas', '1'],
+    ['--port-base', 'high'],
+    ['--brokers', '0'],
+  ])('refuses %s %s with exit code 2', async (...args) => {
+    const { said, ended } = command(...args);
+    expect(await ended).toBe(2);
+    expect(said.err).toContain(args[0]);
+  });
+});
