@@ -1,6 +1,6 @@
-import { Envelope, RecordKind, type LogPosition, type TopicId } from '@cometmq/model';
+import { envelopeIdBytes, envelopeIdFrom, RecordKind, type LogPosition, type TopicId } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
-import type { Change, LogRecord, StateView } from '@cometmq/store';
+import type { Change, LogRecord, MessageDraft, StateView } from '@cometmq/store';
 
 /**
  * The messages with a group of the last ten minutes, by topic and message id: a producer that got no answer sends again,
@@ -32,12 +32,12 @@ export interface SentMessage {
 }
 
 const layout = 1;
+const nothing: readonly SentMessage[] = [];
 const chunkEntries = 1024;
 
 export class SentBefore implements StateView {
   readonly name = 'sentBefore';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([RecordKind.message]);
-  readonly groupedOnly = true;
   private readonly limits: SentBeforeLimits;
   /** Oldest first. */
   private generations: Generation[] = [];
@@ -49,26 +49,36 @@ export class SentBefore implements StateView {
     this.limits = { ...sentBeforeLimits, ...limits };
   }
 
-  fold(record: LogRecord): void {
-    if (record.groupHash === 0 || record.kind !== RecordKind.message) return;
+  fold({ topicId, groupHash, timestampMs, payload, position, size }: LogRecord): void {
+    if (groupHash !== 0) this.add(hashOf(topicId, payload), timestampMs, position, size);
+  }
+
+  foldAppended({ topicId, groupHash, timestampMs, payload }: MessageDraft, position: LogPosition, size: number): void {
+    if (groupHash !== 0) this.add(hashOf(topicId, payload[0] as Uint8Array), timestampMs, position, size);
+  }
+
+  private add(hash: number, timestampMs: number, position: LogPosition, size: number): void {
     this.settle();
     const { generationMs, generationEntriesMax } = this.limits;
     let last = this.generations.at(-1);
-    if (!last || record.timestampMs - last.startedMs >= generationMs || last.count >= generationEntriesMax) {
-      last = new Generation((last?.number ?? -1) + 1, record.timestampMs);
+    if (!last || timestampMs - last.startedMs >= generationMs || last.count >= generationEntriesMax) {
+      last = new Generation((last?.number ?? -1) + 1, timestampMs);
       this.generations.push(last);
     }
-    last.endedMs = Math.max(last.endedMs, record.timestampMs);
-    last.add(hashOf(record.topicId, record.payload), record.position, record.size);
-    this.forget(record.timestampMs);
+    last.endedMs = Math.max(last.endedMs, timestampMs);
+    last.add(hash, position, size);
+    this.forget(timestampMs);
   }
 
   /** Where a message with this envelope's id may have been stored, newest first. Nearly always none. */
-  find(topicId: TopicId, envelope: Uint8Array): SentMessage[] {
+  find(topicId: TopicId, envelope: Uint8Array): readonly SentMessage[] {
     this.settle();
     const hash = hashOf(topicId, envelope);
-    const found: SentMessage[] = [];
-    for (let i = this.generations.length - 1; i >= 0; i -= 1) this.generations[i]?.find(hash, found);
+    let found = nothing;
+    for (let i = this.generations.length - 1; i >= 0; i -= 1) {
+      const there = this.generations[i]?.find(hash) ?? nothing;
+      if (there.length > 0) found = [...found, ...there];
+    }
     return found;
   }
 
@@ -153,13 +163,14 @@ class Generation {
     else this.place(this.count - 1);
   }
 
-  find(hash: number, found: SentMessage[]): void {
+  find(hash: number): readonly SentMessage[] {
+    let found: SentMessage[] | undefined;
     const mask = this.slots.length - 1;
     for (let slot = slotOf(hash) & mask; ; slot = (slot + 1) & mask) {
       const entry = (this.slots[slot] as number) - 1;
-      if (entry < 0) return;
+      if (entry < 0) return found ?? nothing;
       if (this.hashes[entry] !== hash) continue;
-      found.push({ position: this.positions[entry] as LogPosition, size: this.sizes[entry] as number });
+      (found ??= []).push({ position: this.positions[entry] as LogPosition, size: this.sizes[entry] as number });
     }
   }
 
@@ -247,11 +258,12 @@ function slotOf(hash: number): number {
 
 /** 53 bits of the topic and the message id. */
 function hashOf(topicId: TopicId, payload: Uint8Array): number {
-  const id = new Envelope(payload).idBytes;
+  const from = envelopeIdFrom(payload);
+  const end = from + envelopeIdBytes(payload);
   let one = (0x811c9dc5 ^ topicId) >>> 0;
   let two = Math.imul(topicId + 1, 0x9e3779b1);
-  for (let i = 0; i < id.length; i += 1) {
-    const byte = id[i] as number;
+  for (let i = from; i < end; i += 1) {
+    const byte = payload[i] as number;
     one = Math.imul(one ^ byte, 0x01000193);
     two = Math.imul(two ^ byte, 0x5bd1e995);
     two ^= two >>> 15;

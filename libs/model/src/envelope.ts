@@ -127,12 +127,8 @@ export class Envelope {
     return this.view.subarray(from, from + this.view.readUInt16LE(8));
   }
   get id(): string {
-    return this.idBytes.toString('utf8');
-  }
-  /** A view of the payload. */
-  get idBytes(): Buffer {
     const from = fixedBytes + 4 * this.keyCount + this.view.readUInt16LE(8);
-    return this.view.subarray(from, from + this.view.readUInt16LE(10));
+    return this.view.toString('utf8', from, from + this.view.readUInt16LE(10));
   }
   get group(): string {
     const from = fixedBytes + 4 * this.keyCount + this.view.readUInt16LE(8) + this.view.readUInt16LE(10);
@@ -169,6 +165,18 @@ export class Envelope {
   get message(): Buffer {
     return this.view.subarray(this.size);
   }
+}
+
+/** Where in a message record's payload, or in an envelope alone, the message id stands. Makes nothing. */
+export function envelopeIdFrom(bytes: Uint8Array): number {
+  return fixedBytes + 4 * u16(bytes, 14) + u16(bytes, 8);
+}
+export function envelopeIdBytes(bytes: Uint8Array): number {
+  return u16(bytes, 10);
+}
+
+function u16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
 }
 
 /** FNV-1a, 32 bits, never 0: how tags, message groups, ids and keys are hashed in headers and indexes. 0 says "none". */

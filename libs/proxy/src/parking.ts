@@ -35,9 +35,14 @@ export class Parking {
     return this.waiting.length;
   }
 
+  /** Calls are parked whose order is kept. */
+  get holdsAny(): boolean {
+    return this.lanes.size > 0;
+  }
+
   /** An earlier call of the lane is parked. */
-  holds(lane: string): boolean {
-    return this.lanes.size > 0 && this.lanes.has(lane);
+  holds(lane: string | undefined): boolean {
+    return lane !== undefined && this.lanes.has(lane);
   }
 
   park(call: Parked): void {

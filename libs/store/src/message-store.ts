@@ -47,7 +47,9 @@ import { LmdbCheckpointStore } from './views/lmdb-checkpoint-store.js';
 import { PendingMessages, pendingWindowBytes } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
 import { Sizes } from './views/sizes.js';
-import type { StateView } from './views/state-view.js';
+import type { MessageDraft, StateView } from './views/state-view.js';
+
+export type { MessageDraft } from './views/state-view.js';
 
 export interface StoreLimits extends LogLimits {
   /** Log bytes after which a checkpoint is made: bounds what is folded again after a crash. */
@@ -85,17 +87,6 @@ export interface StoreOptions {
   readonly onFailed: (error: MqError) => void;
   /** Told of what heals by itself but should be known. */
   readonly onTrouble?: (what: string, cause: unknown) => void;
-}
-
-export interface MessageDraft {
-  readonly topicId: TopicId;
-  readonly queueId: QueueId;
-  readonly tagHash: number;
-  /** Hash of the message group; 0: none. */
-  readonly groupHash: number;
-  readonly timestampMs: number;
-  /** One after another. The first chunk starts with, and wholly holds, the model's envelope. */
-  readonly payload: readonly Uint8Array[];
 }
 
 export interface ReferenceDraft {
@@ -210,7 +201,8 @@ export class MessageStore implements Part {
   /** By record kind: the views that fold it by `fold`; directory and sizes have a way of their own for queue entries. */
   private readonly folders: (readonly StateView[])[] = [];
   private readonly messageViews: readonly StateView[];
-  private readonly showsAllMessages: boolean;
+  /** The same, if none of them wants a record made for each message. */
+  private readonly quickViews: readonly StateView[] | undefined;
   private readonly listeners: ((topicId: TopicId, queueId: QueueId) => void)[] = [];
   private dataFolder: DataFolder | undefined;
   private checkpointer: Checkpointer | undefined;
@@ -242,7 +234,7 @@ export class MessageStore implements Part {
       this.folders[kind] = [...ours, ...options.views].filter((view) => view.kinds.has(kind));
     }
     this.messageViews = this.folders[RecordKind.message] ?? [];
-    this.showsAllMessages = this.messageViews.some(({ groupedOnly }) => !groupedOnly);
+    this.quickViews = this.messageViews.every((view) => 'foldAppended' in view) ? this.messageViews : undefined;
     this.arrivals = new Arrivals(this.directory, (topicId, queueId) => {
       for (const listener of this.listeners) listener(topicId as TopicId, queueId as QueueId);
     });
@@ -358,8 +350,9 @@ export class MessageStore implements Part {
     const index = this.foldEntry(draft, queueOffset, placed.position, placed.size);
     const envelope = payload[0];
     if (envelope) index.addKeys(topicId, envelope);
-    if (this.showsAllMessages || (groupHash !== 0 && this.messageViews.length > 0))
-      this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
+    if (this.quickViews) {
+      for (const view of this.quickViews) view.foldAppended?.(draft, placed.position, placed.size);
+    } else this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
     return appended(placed.position, placed.size, queueOffset);
   }
 

@@ -2,6 +2,7 @@ import type { Bench } from './bench.js';
 import { append } from './benches/append.js';
 import { backlog } from './benches/backlog.js';
 import { deliveryState } from './benches/delivery-state.js';
+import { fifo } from './benches/fifo.js';
 import { frontDoor } from './benches/front-door.js';
 import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
@@ -17,6 +18,7 @@ export const benches: readonly Bench[] = [
   deliveryState,
   frontDoor,
   receive,
+  fifo,
   longPoll,
   sqlFilters,
   start,

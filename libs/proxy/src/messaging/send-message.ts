@@ -302,7 +302,9 @@ class OneSend implements SendCall, Parked {
   readonly deadlineMs: number | undefined;
   readonly giveUpMs: number;
   /** Messages of a group are sent in the order of their arrival. */
-  readonly lane: string | undefined;
+  get lane(): string | undefined {
+    return this.groupHash === 0 ? undefined : `${this.topicId}/${this.groupHash}`;
+  }
   readonly arrival: number;
   private fullSets = 0;
   private lastError: MqError | undefined;
@@ -321,14 +323,13 @@ class OneSend implements SendCall, Parked {
     this.topicId = route.topic.id;
     this.deadlineMs = request.call.deadlineMs;
     this.giveUpMs = request.giveUpMs;
-    this.lane = groupHash === 0 ? undefined : `${route.topic.id}/${groupHash}`;
     this.arrival = groupHash === 0 ? 0 : (request.door.sends.arrivals += 1);
   }
 
   start(): void {
     const { door } = this.request;
     try {
-      if (this.lane !== undefined && door.parking.holds(this.lane)) throw behind();
+      if (this.groupHash !== 0 && door.parking.holdsAny && door.parking.holds(this.lane)) throw behind();
       const link = this.link();
       this.layout = this.route.topic.layout;
       link.send(this, this.done);
@@ -366,7 +367,7 @@ class OneSend implements SendCall, Parked {
   private failed(error: MqError): void {
     this.lastError = error;
     const { door, call } = this.request;
-    if (error.code === 'STORAGE_FULL' && this.lane === undefined && this.fullSets < this.route.setCount - 1) {
+    if (error.code === 'STORAGE_FULL' && this.groupHash === 0 && this.fullSets < this.route.setCount - 1) {
       this.fullSets += 1; // Another broker set may have room.
       this.start();
     } else if (passes(error) && !call.cancelled && door.clock.monotonicMs() < this.giveUpMs) {

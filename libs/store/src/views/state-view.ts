@@ -1,6 +1,17 @@
-import type { RecordKind } from '@cometmq/model';
+import type { LogPosition, QueueId, RecordKind, TopicId } from '@cometmq/model';
 
 import type { LogRecord } from '../log/record.js';
+
+export interface MessageDraft {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly tagHash: number;
+  /** Hash of the message group; 0: none. */
+  readonly groupHash: number;
+  readonly timestampMs: number;
+  /** One after another. The first chunk starts with, and wholly holds, the model's envelope. */
+  readonly payload: readonly Uint8Array[];
+}
 
 /**
  * A state view: what must outlive the segments it was folded from. Its fold is deterministic: no I/O, no clock, no
@@ -13,9 +24,12 @@ export interface StateView {
   readonly name: string;
   /** The kinds of record that `fold` is shown, in log order. */
   readonly kinds: ReadonlySet<RecordKind>;
-  /** True: of messages, only those with a message group are shown to `fold` when they are appended. */
-  readonly groupedOnly?: boolean;
   fold(record: LogRecord): void;
+  /**
+   * As `fold`, of a message that was just appended: on the hot path, for views that need no more of it than its draft
+   * and its place. The first chunk of the draft's payload is the envelope. Left out: `fold` is called with a record.
+   */
+  foldAppended?(draft: MessageDraft, position: LogPosition, size: number): void;
   /**
    * The pieces that changed since the last call, encoded as of now; undefined: the piece is gone. What is no array is read
    * to its end before the next call, a slice at a time while folds go on: it must give what was at the call, and no cold

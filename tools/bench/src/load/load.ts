@@ -40,6 +40,8 @@ export interface FillJob extends Target {
   readonly topic: string;
   readonly bodyBytes: number;
   readonly messages: number;
+  /** Message groups; left out: none. */
+  readonly groups?: number;
 }
 
 export interface DrainJob extends Target {
@@ -49,6 +51,8 @@ export interface DrainJob extends Target {
   /** In the topic: it ends when all have been acknowledged. */
   readonly messages: number;
   readonly max: number;
+  /** Of so many message groups, what is received of the first is never acknowledged. */
+  readonly stuckOf?: number;
 }
 
 export interface LongPollJob {
@@ -285,6 +289,7 @@ async function drain(job: DrainJob): Promise<LoadFigures> {
         if (over) return;
         const startMs = performance.now();
         const entries: Receipt[] = [];
+        let received = 0;
         client.call(routes.receive, request, {
           message: (item) => {
             const found = receivedMessageOf(item);
@@ -295,13 +300,15 @@ async function drain(job: DrainJob): Promise<LoadFigures> {
             }
             if (seen.has(found.messageId)) duplicates += 1;
             seen.add(found.messageId);
+            received += 1;
+            if (job.stuckOf !== undefined && found.number % job.stuckOf === 0) return;
             entries.push({ messageId: found.messageId, receiptHandle: found.receiptHandle });
           },
           end: (ok) => {
             if (!ok) failures += 1;
             times.add(performance.now() - startMs);
             // A server that refuses is given time, not more of the same.
-            if (entries.length === 0) setTimeout(poll, ok ? 0 : 10);
+            if (entries.length === 0) setTimeout(poll, ok || received > 0 ? 0 : 10);
             else acknowledge(entries);
           },
         });

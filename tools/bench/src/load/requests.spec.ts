@@ -18,6 +18,15 @@ it('each send has an id and a number of its own', () => {
   }
 });
 
+it('goes through the message groups in turn', () => {
+  const template = new SendTemplate({ topic: 't', bodyBytes: 100, groups: 3 }, 7);
+  const groups = [1, 2, 3, 4].map((number) => {
+    const { messages } = SendMessageRequest.decode(Buffer.from(template.next(number).subarray(5)));
+    return messages[0]?.systemProperties?.messageGroup;
+  });
+  expect(groups).toEqual(['00000001', '00000002', '00000000', '00000001']);
+});
+
 it('finds what it acknowledges in a received message', () => {
   const template = new SendTemplate({ topic: 't', bodyBytes: 100 }, 7);
   const sent = SendMessageRequest.decode(Buffer.from(template.next(77).subarray(5))).messages[0] as Message;

@@ -58,9 +58,12 @@ export interface MessageShape {
   readonly bodyBytes: number;
   readonly tag?: string;
   readonly keys?: readonly string[];
+  /** In so many message groups, in turn; left out: in none. */
+  readonly groups?: number;
 }
 
 const idBytes = 34;
+const groupBytes = 8;
 const markBytes = 16;
 
 /** A send of one message, with a new id and a new number in each: the number stands at the body's start as text. */
@@ -68,10 +71,13 @@ export class SendTemplate {
   private readonly bytes: Buffer;
   private readonly idAt: number;
   private readonly bodyAt: number;
+  private readonly groupAt: number;
+  private readonly groups: number;
 
   constructor(shape: MessageShape, seed: number) {
     const id = `01${'F'.repeat(idBytes - 2)}`;
     const mark = '#'.repeat(markBytes);
+    const group = '@'.repeat(groupBytes);
     const body = Buffer.alloc(Math.max(markBytes, shape.bodyBytes));
     // Neither all the same nor compressible to nothing: as text is.
     for (let i = 0; i < body.length; i += 1) body[i] = 97 + ((i * 7 + seed + (i >>> 4)) % 26);
@@ -82,7 +88,8 @@ export class SendTemplate {
           topic: { name: shape.topic },
           systemProperties: {
             messageId: id,
-            messageType: MessageType.NORMAL,
+            messageType: shape.groups === undefined ? MessageType.NORMAL : MessageType.FIFO,
+            ...(shape.groups !== undefined && { messageGroup: group }),
             bodyEncoding: Encoding.IDENTITY,
             bornTimestamp: { seconds: Math.floor(Date.now() / 1000), nanos: 1 },
             bornHost: 'localhost',
@@ -96,6 +103,8 @@ export class SendTemplate {
     this.bytes = prefixed(SendMessageRequest.encode(request).finish());
     this.idAt = this.bytes.indexOf(id);
     this.bodyAt = this.bytes.indexOf(mark);
+    this.groupAt = this.bytes.indexOf(group);
+    this.groups = shape.groups ?? 0;
     this.bytes.write(`01${hex(seed * 0x9e3779b1, 12)}`, this.idAt, 'latin1');
   }
 
@@ -103,6 +112,7 @@ export class SendTemplate {
   next(number: number): Buffer {
     putHex(this.bytes, this.idAt + 14, 20, number);
     putHex(this.bytes, this.bodyAt, markBytes, number);
+    if (this.groups > 0) putHex(this.bytes, this.groupAt, groupBytes, number % this.groups);
     return this.bytes;
   }
 }

@@ -19,13 +19,14 @@ export class Standalone {
     private readonly program: string,
     readonly dataDir: string,
     readonly port: number,
+    private readonly adminPort: number,
     private readonly args: readonly string[],
   ) {}
 
   static async at(program: string, dataDir: string, args: readonly string[]): Promise<Standalone> {
     const [port = 0, admin = 0, metrics = 0] = await freePorts(3);
     const ports = [`--proxy-port=${port}`, `--admin-port=${admin}`, `--metrics-port=${metrics}`];
-    return new Standalone(program, dataDir, port, [...ports, ...args]);
+    return new Standalone(program, dataDir, port, admin, [...ports, ...args]);
   }
 
   get pid(): number {
@@ -58,6 +59,16 @@ export class Standalone {
     }
     this.startMs = performance.now() - fromMs;
     return this;
+  }
+
+  /** Calls the administrators' API. */
+  async rest(method: string, path: string, body: unknown): Promise<void> {
+    const answer = await fetch(`http://127.0.0.1:${this.adminPort}/api/v1${path}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
   }
 
   /** SIGKILL: no goodbye. */
