@@ -4,6 +4,7 @@ import { backlog } from './benches/backlog.js';
 import { deliveryState } from './benches/delivery-state.js';
 import { fifo } from './benches/fifo.js';
 import { frontDoor } from './benches/front-door.js';
+import { liteTopics } from './benches/lite-topics.js';
 import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
 import { receive } from './benches/receive.js';
@@ -15,6 +16,7 @@ import { start } from './benches/start.js';
 export const benches: readonly Bench[] = [
   append,
   manyQueues,
+  liteTopics,
   deliveryState,
   frontDoor,
   receive,

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 
 import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
+import { type LiteTopicsFigures, type LiteTopicsJob, benchLiteTopics } from '../roles/lite-topics.js';
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
 import { type ManyQueuesFigures, type ManyQueuesJob, benchManyQueues } from '../roles/many-queues.js';
 import { type StoreAppendFigures, type StoreAppendJob, appendToStore } from '../roles/store-append.js';
@@ -16,6 +17,7 @@ export interface RoleJobs {
   'log-append': LogAppendJob;
   'store-append': StoreAppendJob;
   'many-queues': ManyQueuesJob;
+  'lite-topics': LiteTopicsJob;
   'delivery-state': DeliveryStateJob;
   'sql-filters': SqlFiltersJob;
 }
@@ -25,6 +27,7 @@ export interface RoleResults {
   'log-append': LogAppendFigures;
   'store-append': StoreAppendFigures;
   'many-queues': ManyQueuesFigures;
+  'lite-topics': LiteTopicsFigures;
   'delivery-state': DeliveryStateFigures;
   'sql-filters': SqlFiltersFigures;
 }
@@ -34,6 +37,7 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   'log-append': appendToLog,
   'store-append': appendToStore,
   'many-queues': benchManyQueues,
+  'lite-topics': benchLiteTopics,
   'delivery-state': benchDeliveryState,
   'sql-filters': benchSqlFilters,
 };
