@@ -19,6 +19,11 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_storage_size', labels: disk, value: sizes.logBytes };
   yield { metric: 'rocketmq_storage_flush_behind_bytes', labels: disk, value: store.appendEnd - store.commitEnd };
   yield { metric: 'rocketmq_storage_message_reserve_time', labels: disk, value: ageMs };
+  const { topics, subscriptions, created, expired } = broker.liteFigures;
+  yield { metric: 'rocketmq_lite_topic_number', labels: {}, value: topics };
+  yield { metric: 'rocketmq_lite_subscription_number', labels: {}, value: subscriptions };
+  yield { metric: 'rocketmq_lite_topic_created_total', labels: {}, value: created };
+  yield { metric: 'rocketmq_lite_topic_expired_total', labels: {}, value: expired };
   for (const groupId of groups.groups()) yield* groupSamples(broker, directory, groupId);
   for (const [key, value] of broker.deadLettersMoved) {
     const [group, topic] = key.split('/').map(Number);
@@ -28,6 +33,8 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
 }
 
 function* groupSamples(broker: BrokerService, directory: Directory, groupId: GroupId): Iterable<Sample> {
+  // A group may have begun in a million lite topics: they are told of one by one, when somebody asks.
+  if (directory.groupById(groupId)?.lite) return;
   const byTopic = new Map<TopicId, { lag: number; inFlight: number; ready: number }>();
   for (const figures of broker.groups.progressOf(groupId)) {
     const { first, committed } = broker.store.bounds(figures.topicId, figures.queueId);

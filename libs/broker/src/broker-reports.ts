@@ -9,7 +9,7 @@ import type {
   ResetCall,
   TopicState,
 } from '@cometmq/client';
-import { firstLiteQueue, queueId, type GroupId, type TopicId } from '@cometmq/model';
+import { queueId, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { BrokerService } from './broker-service.js';
@@ -47,8 +47,8 @@ export class BrokerReports implements BrokerAdmin {
     this.check(brokerSet);
     const { groups, store, sessions } = this.broker;
     // Lite topics are told of one by one: there may be a million.
-    const ordinary = groups.progressOf(groupId).filter(({ queueId: id }) => id < firstLiteQueue);
-    const queues = ordinary.map((figures) => {
+    const begun = this.directory.groupById(groupId)?.lite ? [] : groups.progressOf(groupId);
+    const queues = begun.map((figures) => {
       const bounds = store.bounds(figures.topicId, figures.queueId);
       const fresh = Math.max(0, bounds.committed - Math.max(figures.frontier, bounds.first));
       return {

@@ -202,6 +202,16 @@ export class BrokerService implements BrokerLink, Part {
   get waiting(): { readonly delays: Delays; readonly transactions: Transactions } | undefined {
     return this.reign;
   }
+  /** Lite topics and subscriptions now; made and expired since the start. */
+  get liteFigures(): Readonly<Record<'topics' | 'subscriptions' | 'created' | 'expired', number>> {
+    const lite = this.reign?.lite;
+    return {
+      topics: this.liteTopics.count,
+      subscriptions: lite?.subscriptions.count ?? 0,
+      created: lite?.topics.created ?? 0,
+      expired: lite?.topics.expired ?? 0,
+    };
+  }
   /** Dead letters moved since the start, by "group id/topic id". */
   get deadLettersMoved(): ReadonlyMap<string, number> {
     return this.reign?.deadLetters.moved ?? new Map<string, number>();
