@@ -1,6 +1,6 @@
 // Goal: SQL filters, pauses, resets and pulls as clients see them. Method: the official Node.js client and the protocol's
 // own messages against a real process.
-import { FilterExpression, Producer, SimpleConsumer } from 'rocketmq-client-nodejs';
+import { ConsumeResult, FilterExpression, Producer, PushConsumer, SimpleConsumer } from 'rocketmq-client-nodejs';
 import {
   PullMessageRequest,
   PullMessageResponse,
@@ -97,6 +97,41 @@ describe('the official Node.js client, with SQL filters', () => {
     expect(await receive(reader, 2)).toEqual(['40', '8']);
   });
 
+  it('answers what an operator asks it', async () => {
+    const tried: string[] = [];
+    const push = new PushConsumer({
+      endpoints: broker.endpoints,
+      namespace: '',
+      consumerGroup: 'pushed',
+      subscriptions: new Map([['pulled', '*']]),
+      messageListener: {
+        consume: async (message) => {
+          tried.push(message.messageId);
+          return ConsumeResult.SUCCESS;
+        },
+      },
+      logger: quiet,
+    });
+    await push.startup();
+    try {
+      const receipt = await producer.send({ topic: 'pulled', body: Buffer.from('try me') });
+      await until('the message', () => tried.length > 0);
+      const { members } = await admin<{ members: { clientId: string }[] }>(broker, 'GET', '/groups/pushed');
+      const client = `/clients/${encodeURIComponent(members[0]?.clientId ?? '')}`;
+      // Node.js answers with a fixed text.
+      expect(await admin(broker, 'POST', `${client}/stack-trace`)).toMatchObject({
+        code: 20_000,
+        text: expect.any(String),
+      });
+      // It declines (50100), in the wrong field of its answer, which is understood all the same.
+      const trial = { group: 'pushed', topic: 'pulled', messageId: receipt.messageId };
+      expect(await admin(broker, 'POST', `${client}/verify`, trial)).toMatchObject({ code: 50_100 });
+      await admin(broker, 'POST', `${client}/reconnect`);
+    } finally {
+      await push.shutdown();
+    }
+  });
+
   it('and anybody may pull by offset', async () => {
     for (const body of ['a', 'b', 'c']) await producer.send({ topic: 'pulled', body: Buffer.from(body) });
     const channel = new GrpcJsChannel({ address: broker.endpoints, clock: systemClock });
@@ -105,7 +140,7 @@ describe('the official Node.js client, with SQL filters', () => {
     const messageQueue = { topic: { name: 'pulled' }, id: 0 };
     const end = QueryOffsetRequest.fromPartial({ messageQueue, queryOffsetPolicy: QueryOffsetPolicy.END } as never);
     const answer = await channel.unary(`${service}/QueryOffset`, QueryOffsetRequest.encode(end).finish(), { headers });
-    expect(QueryOffsetResponse.decode(answer).offset).toBe(3);
+    expect(QueryOffsetResponse.decode(answer).offset).toBe(4); // And the one to try.
     const pull = PullMessageRequest.fromPartial({
       group: { name: 'pullers' },
       messageQueue,
@@ -123,8 +158,8 @@ describe('the official Node.js client, with SQL filters', () => {
     const bodies = items.flatMap(({ content }) =>
       content?.$case === 'message' ? [Buffer.from(content.value.body).toString()] : [],
     );
-    expect(bodies).toEqual(['b', 'c']);
-    expect(items.at(-1)?.content).toEqual({ $case: 'nextOffset', value: 3 });
+    expect(bodies).toEqual(['a', 'b', 'c']);
+    expect(items.at(-1)?.content).toEqual({ $case: 'nextOffset', value: 4 });
     channel.close();
   });
 });

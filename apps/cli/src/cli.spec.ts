@@ -560,6 +560,26 @@ describe('colours', () => {
 });
 
 describe('mqadmin’s names', () => {
+  it('set where a group goes on', async () => {
+    for (const topic of ['orders']) await comet('topic', 'create', topic);
+    for (const group of ['billing', 'audit']) await comet('group', 'create', group);
+    const common = ['-n', 'nameserver:9876', '-y'];
+    const of = ['-g', 'billing', '-t', 'orders'];
+    await comet('resetOffsetByTime', ...of, '-s', '1763805600000', ...common);
+    await comet('resetOffsetByTime', ...of, '-s', '2026-11-22#10:00:00:000', ...common);
+    await comet('resetOffsetByTime', ...of, '-s', 'now', ...common);
+    await comet('skipAccumulatedMessage', ...of, ...common);
+    await comet('cloneGroupOffset', '-s', 'audit', '-d', 'billing', '-t', 'orders', ...common);
+    expect(fixture.brokers.resets.map(({ to }) => to)).toEqual([
+      { at: 'time', timeMs: 1_763_805_600_000 },
+      { at: 'time', timeMs: new Date(2026, 10, 22, 10).getTime() },
+      { at: 'end' },
+      { at: 'end' },
+      { at: 'group', groupId: fixture.naming.groups.get('audit')?.id },
+    ]);
+    expect((await comet('resetOffsetByTime', ...of, '-s', 'yesterday', ...common)).code).not.toBe(0);
+  });
+
   it('do what they did', async () => {
     const update = ['updateTopic', '-n', 'localhost:9876', '-c', 'DefaultCluster', '-t', 'old'];
     expect((await comet(...update, '-r', '8', '-w', '8', '-a', '+message.type=FIFO')).code).toBe(0);

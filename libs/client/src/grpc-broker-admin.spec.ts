@@ -1,13 +1,15 @@
 import { internal } from '@cometmq/proto';
-import { groupId, topicId, type BrokerSet } from '@cometmq/model';
+import { groupId, queueId, topicId, type BrokerSet } from '@cometmq/model';
 import { answering, GrpcJsChannel, GrpcJsServer, type GrpcService } from '@cometmq/rpc';
 import { MqError, systemClock } from '@cometmq/shared';
 
+import type { ClientQuestion, ResetTarget } from './broker-admin.js';
 import { Directory } from './directory.js';
 import { someTraits } from './testing/client-traits.js';
 import { GrpcBrokerAdmin } from './grpc-broker-admin.js';
 import { LeaderChannels } from './leader-channels.js';
 import type { DirectoryUpdate, Naming } from './naming.js';
+import { questionFromWire, resetFromWire } from './operator-frames.js';
 
 // Goal: what a broker says of itself reaches the other side whole. Method: real gRPC to a broker that says known figures.
 const figures = {
@@ -45,6 +47,9 @@ const session = {
   subscriptions: [{ topicId: 5, filter: { type: 'tag', expression: 'a' } }],
 };
 
+/** What came in, read back. */
+const heard: unknown[] = [];
+
 const service: GrpcService = {
   name: 'cometmq.v1.BrokerService',
   methods: {
@@ -68,6 +73,23 @@ const service: GrpcService = {
           queues: [{ queueId: 0, first: 2, next: 8 }],
           bytes: id,
         }).finish();
+      }),
+    },
+    ResetProgress: {
+      kind: 'unary',
+      handler: answering(async (bytes) => {
+        heard.push(resetFromWire(internal.ResetProgressRequest.decode(bytes)));
+        return internal.ResetProgressResponse.encode({
+          queues: [{ queueId: 0, before: undefined, after: 2 ** 40 }],
+        }).finish();
+      }),
+    },
+    AskClient: {
+      kind: 'unary',
+      handler: answering(async (bytes) => {
+        heard.push(questionFromWire(internal.AskClientRequest.decode(bytes)));
+        const answer = { nonce: 'n', code: 20_000, message: 'OK', text: 'stacks' };
+        return internal.AskClientResponse.encode({ answer }).finish();
       }),
     },
   },
@@ -107,6 +129,34 @@ describe('an operator’s questions over gRPC', () => {
   afterAll(async () => {
     await leaders.stop();
     await server.stop();
+  });
+
+  it('set progress and reach clients, every kind of them', async () => {
+    const reset = { groupId: groupId(9), topicId: topicId(5), queueId: queueId(3) };
+    const targets: ResetTarget[] = [
+      ...[{ at: 'first' } as const, { at: 'end' } as const, { at: 'time', timeMs: 1_700_000_000_000 } as const],
+      ...[{ at: 'offset', offset: 0 } as const, { at: 'group', groupId: groupId(4) } as const],
+    ];
+    for (const to of targets) {
+      expect(await admin.resetProgress('broker-0', { ...reset, to })).toEqual([
+        { queueId: 0, before: undefined, after: 2 ** 40 },
+      ]);
+    }
+    await admin.resetProgress('broker-0', { ...reset, queueId: undefined, to: { at: 'end' } });
+    const trial = { kind: 'verify', groupId: groupId(9), topicId: topicId(5), messageId: 'm' } as const;
+    const questions: ClientQuestion[] = [
+      { kind: 'printStack', clientId: 'c' },
+      { kind: 'reconnect', clientId: 'c' },
+      { ...trial, clientId: 'c' },
+    ];
+    for (const question of questions) {
+      expect(await admin.askClient('broker-0', question)).toMatchObject({ code: 20_000, text: 'stacks' });
+    }
+    expect(heard).toEqual([
+      ...targets.map((to) => ({ ...reset, to })),
+      { ...reset, queueId: undefined, to: { at: 'end' } },
+      ...questions,
+    ]);
   });
 
   it('are answered whole', async () => {

@@ -3,7 +3,7 @@ import type { GroupView } from '@cometmq/admin';
 import { MqError } from '@cometmq/shared';
 
 import type { View } from '../printer.js';
-import { durationMs, examples, wholeNumber, type Act } from '../session.js';
+import { durationMs, examples, wholeNumber, type Act, type Session } from '../session.js';
 
 interface QueueReset {
   readonly brokerSet: string;
@@ -48,10 +48,22 @@ interface ResetOptions {
   readonly queue?: number;
 }
 
+const path = (name: string): string => `/groups/${encodeURIComponent(name)}`;
+
+/** Asks, sets where the group goes on, and shows what was set. */
+export async function resetGroup(
+  session: Session,
+  name: string,
+  body: { readonly topic: string; readonly to: object; readonly brokerSet?: string; readonly queueId?: number },
+): Promise<void> {
+  await session.confirm(`Set where the consumer group "${name}" goes on in "${body.topic}"?`);
+  const { queues, missing } = await session.api().call<ResetResult>('POST', `${path(name)}/reset`, body);
+  session.printer.list(resetView, queues);
+  for (const { brokerSet, detail } of missing) session.note(`${brokerSet} did not answer: ${detail}`);
+}
+
 /** Where a group goes on, and whether it does. */
 export function progressCommands(group: Command, act: Act): void {
-  const path = (name: string): string => `/groups/${encodeURIComponent(name)}`;
-
   const pause = group
     .command('pause <name>')
     .description('Hand the group nothing for a while; what is in flight may be finished.')
@@ -85,11 +97,8 @@ export function progressCommands(group: Command, act: Act): void {
     .option('--queue <n>', 'only this queue', wholeNumber(0, 1023))
     .action(
       act(async (session, name: string, { topic, to, brokerSet, queue }: ResetOptions) => {
-        await session.confirm(`Set where the consumer group "${name}" goes on in "${topic}"?`);
-        const body = { topic, to, ...(brokerSet && { brokerSet }), ...(queue !== undefined && { queueId: queue }) };
-        const { queues, missing } = await session.api().call<ResetResult>('POST', `${path(name)}/reset`, body);
-        session.printer.list(resetView, queues);
-        for (const { brokerSet: set, detail } of missing) session.note(`${set} did not answer: ${detail}`);
+        const one = { ...(brokerSet && { brokerSet }), ...(queue !== undefined && { queueId: queue }) };
+        await resetGroup(session, name, { topic, to, ...one });
       }),
     );
   examples(

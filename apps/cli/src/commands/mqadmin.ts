@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 import { wholeNumber, type Session, type Act } from '../session.js';
 import { printCluster } from './cluster.js';
 import { groupPath, groupView, printGroup, type GroupSettings } from './group.js';
+import { resetGroup } from './group-progress.js';
 import { receiveMessages } from './message.js';
 import { sendMessages } from './send.js';
 import { printTopic, topicPath, topicView, type TopicSettings } from './topic.js';
@@ -87,6 +88,38 @@ export function mqadminCommands(comet: Command, act: Act): void {
       );
   }
 
+  hidden('resetOffsetByTime', 'comet group reset --to @time')
+    .requiredOption('-g, --group <name>')
+    .requiredOption('-t, --topic <name>')
+    .requiredOption('-s, --timestamp <time>', 'now, ms since 1970, or yyyy-MM-dd#HH:mm:ss:SSS')
+    .option('-f, --force <flag>', 'ignored')
+    .action(
+      act((session, options: { group: string; topic: string; timestamp: string }) =>
+        resetGroup(session, options.group, { topic: options.topic, to: timeOf(options.timestamp) }),
+      ),
+    );
+
+  hidden('skipAccumulatedMessage', 'comet group reset --to end')
+    .requiredOption('-g, --group <name>')
+    .requiredOption('-t, --topic <name>')
+    .option('-f, --force <flag>', 'ignored')
+    .action(
+      act((session, { group, topic }: { group: string; topic: string }) =>
+        resetGroup(session, group, { topic, to: { at: 'end' } }),
+      ),
+    );
+
+  hidden('cloneGroupOffset', 'comet group reset --to group:<name>')
+    .requiredOption('-s, --srcGroup <name>')
+    .requiredOption('-d, --destGroup <name>')
+    .requiredOption('-t, --topic <name>')
+    .option('-o, --offline', 'ignored')
+    .action(
+      act((session, { srcGroup, destGroup, topic }: { srcGroup: string; destGroup: string; topic: string }) =>
+        resetGroup(session, destGroup, { topic, to: { at: 'group', group: srcGroup } }),
+      ),
+    );
+
   hidden('clusterList', 'comet cluster info')
     .option('-m, --moreStats', 'ignored: -o wide shows more')
     .action(act((session) => printCluster(session)));
@@ -155,6 +188,17 @@ async function upsert<T>(session: Session, list: string, path: string, draft: ob
     if (MqError.from(caught).code !== 'ALREADY_EXISTS') throw caught;
     return Object.keys(change).length === 0 ? api.get<T>(path) : api.call<T>('PATCH', path, change);
   }
+}
+
+/** mqadmin's ways to write a time; without a zone it is this machine's. @throws MqError CONFIG */
+function timeOf(text: string): object {
+  if (text === 'now') return { at: 'end' };
+  if (/^\d{12,14}$/.test(text)) return { at: 'time', timeMs: Number(text) };
+  const match = /^(\d{4}-\d\d-\d\d)#(\d\d:\d\d:\d\d)(?::(\d{1,3}))?$/.exec(text);
+  const timeMs = match ? Date.parse(`${match[1]}T${match[2]}.${(match[3] ?? '0').padStart(3, '0')}`) : Number.NaN;
+  if (Number.isNaN(timeMs))
+    throw new MqError('CONFIG', `-s ${text}: must be now, ms since 1970, or like 2026-11-22#10:00:00:000`);
+  return { at: 'time', timeMs };
 }
 
 /** @throws MqError CONFIG */
