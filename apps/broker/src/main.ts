@@ -29,14 +29,16 @@ void runProgram({
       onFatal: fatal,
     });
     const reports = new BrokerReports(broker, directory, config.brokerName, version);
+    const door = brokerGrpcService(broker, reports, config.brokerName, clock);
     const server: GrpcJsServer = new GrpcJsServer({
       name: 'broker service',
       host: config.host,
       port: config.port,
-      services: [brokerGrpcService(broker, reports, config.brokerName, clock)],
+      services: [door],
       clock,
       log: (said, cause) => log.error({ cause: String(cause) }, said),
     });
+    server.onStopping(() => door.close()); // Links never end by themselves.
     const telemetry = new Telemetry({
       service: 'broker',
       version,

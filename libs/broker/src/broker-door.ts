@@ -4,14 +4,23 @@ import { internal } from '@cometmq/proto';
 import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
 
-import { exchange } from './link-door.js';
+import { exchange, type Link } from './link-door.js';
 
-/** The broker's internal gRPC service: links of proxies, and what operators ask. */
-export function brokerGrpcService(link: BrokerLink, admin: BrokerAdmin, brokerName: string, clock: Clock): GrpcService {
+/** The broker's internal gRPC service: links of proxies, and what operators ask. `close` ends the links. */
+export function brokerGrpcService(
+  link: BrokerLink,
+  admin: BrokerAdmin,
+  brokerName: string,
+  clock: Clock,
+): GrpcService & { close(): void } {
+  const links = new Set<Link>();
   return {
+    close: () => {
+      for (const each of links) each.close();
+    },
     name: 'cometmq.v1.BrokerService',
     methods: {
-      Exchange: { kind: 'bidi', handler: exchange(link, clock) },
+      Exchange: { kind: 'bidi', handler: exchange(link, clock, links) },
       Describe: unary(async () => {
         const state = await admin.describe(brokerName);
         return internal.DescribeBrokerResponse.encode({ ...state }).finish();

@@ -12,7 +12,7 @@ import type { CallContext, MessageSink, MessageSource } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
-import { exchange } from './link-door.js';
+import { exchange, type Link } from './link-door.js';
 
 // Goal: what is asked at one end of a link is asked at the other, and so is what is answered. Method: both ends over a
 // stream in memory, and a broker that writes down what it is asked.
@@ -24,6 +24,7 @@ class Listener {
   readonly asked: Asked[] = [];
   readonly answers = new Map<string, unknown>();
   readonly commands = new Map<string, (command: ClientCommand) => void>();
+  onAsked: (kind: string) => void = () => undefined;
 
   readonly broker: BrokerLink = new Proxy({} as BrokerLink, {
     get: (_, kind: string) => {
@@ -35,6 +36,7 @@ class Listener {
       }
       return (call: unknown, done?: Done<unknown>) => {
         this.asked.push([kind, call]);
+        this.onAsked(kind);
         const answer = this.answers.get(kind);
         if (answer === 'later') return () => this.asked.push([kind, 'taken back']);
         if (answer instanceof MqError) done?.(answer, undefined);
@@ -51,6 +53,7 @@ function linked(broker: BrokerLink) {
   const toBroker: ((frame: Uint8Array) => void)[] = [];
   let broken: (error?: MqError) => void = () => undefined;
   let cancel: () => void = () => undefined;
+  const links = new Set<Link>();
   const connect = (): FrameStream => {
     let toProxy: (frame: Uint8Array) => void = () => undefined;
     const input = {
@@ -66,11 +69,11 @@ function linked(broker: BrokerLink) {
         return true;
       },
       onDrain: () => undefined,
-      end: () => undefined,
+      end: () => broken(),
       fail: () => undefined,
     } as unknown as MessageSink;
     const call = { onCancel: (act: () => void) => (cancel = act) } as unknown as CallContext;
-    exchange(broker, clock)(call, input, out);
+    exchange(broker, clock, links)(call, input, out);
     return {
       write: (frame) => {
         toBroker.at(-1)?.(frame);
@@ -85,6 +88,7 @@ function linked(broker: BrokerLink) {
   const link = new GrpcBrokerLink(connect, clock);
   return {
     link,
+    links,
     breakIt: () => {
       cancel();
       broken();
@@ -144,6 +148,21 @@ function ask(link: BrokerLink, kind: keyof BrokerLink, call: unknown): Promise<u
 }
 
 describe('a link between a proxy and a broker', () => {
+  it('is ended by a broker that stops, after what has been answered', async () => {
+    const listener = new Listener();
+    listener.answers.set('ack', undefined);
+    listener.answers.set('recall', 'later');
+    const { link, links } = linked(listener.broker);
+    // In the turn in which the first was answered, before the answer could go out.
+    listener.onAsked = (kind) => {
+      if (kind === 'recall') for (const each of links) each.close();
+    };
+    const answered = ask(link, 'ack', { receipt });
+    const unanswered = ask(link, 'recall', { place });
+    expect(await answered).toBeUndefined();
+    await expect(unanswered).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   it.each(calls)('carries %s there and back', async (kind, call, answer) => {
     const listener = new Listener();
     listener.answers.set(kind, answer);

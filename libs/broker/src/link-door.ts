@@ -33,16 +33,24 @@ const frameBytesMax = 4 * 1024 * 1024;
 /** Commands that wait for a proxy that does not read; more are left out: what they say is said again, or asked anew. */
 const commandsMax = 10_000;
 
+/** A link that is open. Proxies never end theirs; a broker that stops has to. */
+export interface Link {
+  /** Sends what has gathered, and ends the stream in good order. */
+  close(): void;
+}
+
 /**
  * The far end of a proxy's link: calls of a frame are made one after the other in this turn of the event loop, answers
  * gather and go out together. A proxy that stops reading is not read from either, so nothing grows without bound.
  */
-export function exchange(broker: BrokerLink, clock: Clock): BidiHandler {
+export function exchange(broker: BrokerLink, clock: Clock, links = new Set<Link>()): BidiHandler {
   return (call, input, out) => {
     const answers = new AnswerQueue(out, input);
     const waits = new Map<number, () => void>();
     let hush: (() => void) | undefined;
+    links.add(answers);
     const end = (): void => {
+      links.delete(answers);
       for (const cancel of waits.values()) cancel();
       waits.clear();
       hush?.();
@@ -189,7 +197,7 @@ function sendResultToWire({ offset, pending }: SendResult): WireAnswer['send'] {
   return { offset, pending: pending && placeToWire(pending) };
 }
 
-class AnswerQueue {
+class AnswerQueue implements Link {
   private waiting: WireAnswer[] = [];
   private commands: internal.ClientCommand[] = [];
   private scheduled = false;
@@ -217,6 +225,11 @@ class AnswerQueue {
     if (this.ended || this.commands.length >= commandsMax) return;
     this.commands.push(commandToWire(given));
     this.schedule();
+  }
+
+  close(): void {
+    this.flush();
+    if (this.out.open) this.out.end();
   }
 
   /** Nothing goes out any more. Answers what has not. */
