@@ -9,7 +9,7 @@ import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
 import { ClientCommands, type CommandWriter } from './client-commands.js';
 import { MessagingCounters, type RpcSeries } from './counters.js';
-import type { Advertised, Features, MessagingLimits } from './limits.js';
+import type { Advertised, MessagingLimits } from './limits.js';
 import { LiteMemory } from './lite-memory.js';
 import { Names } from './names.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
@@ -24,7 +24,6 @@ export interface FrontDoorParts {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly limits: MessagingLimits;
-  readonly features: Features;
   readonly advertised: Advertised;
   /** Which of the cluster's proxies this is; made up when left out. */
   readonly proxyId?: string | undefined;

@@ -1,7 +1,7 @@
 /**
  * What the front door allows. Defaults are RocketMQ's where it has one: clients are built around them.
  */
-import { KiB, MessageType, MiB } from '@cometmq/model';
+import { KiB, MiB } from '@cometmq/model';
 
 export interface MessagingLimits {
   /** As sent, after the client's own compression. Clients ask for it in their settings. */
@@ -84,22 +84,6 @@ export const defaultLimits: MessagingLimits = {
   requestMsMax: 3_000,
   receiveErrorDelayMs: 1_000,
   stopMsMax: 5_000,
-};
-
-/** What this release serves. The rest is refused by name with UNSUPPORTED. */
-export interface Features {
-  readonly messageTypes: ReadonlySet<MessageType>;
-}
-
-export const defaultFeatures: Features = {
-  messageTypes: new Set([
-    MessageType.normal,
-    MessageType.fifo,
-    MessageType.priority,
-    MessageType.lite,
-    MessageType.delay,
-    MessageType.transaction,
-  ]),
 };
 
 /** Where clients are told to find the queues. `echo`: where they already are, for one address in front of all. */

@@ -1,4 +1,4 @@
-/** QueryRoute, QueryAssignment, Heartbeat, NotifyClientTermination, and the calls that are not served. */
+/** QueryRoute, QueryAssignment, Heartbeat, NotifyClientTermination. */
 import { MessageType } from '@cometmq/model';
 import {
   AddressScheme,

@@ -7,7 +7,7 @@ import { MqError, type Part, sleep, systemChance } from '@cometmq/shared';
 
 import type { MessagingCounters } from '../counters.js';
 import { FrontDoor, type FrontDoorParts } from '../front-door.js';
-import { defaultFeatures, defaultLimits } from '../limits.js';
+import { defaultLimits } from '../limits.js';
 import type { SessionRegistry } from '../sessions.js';
 import { ackMessage } from './ack-message.js';
 import { changeInvisibleDuration } from './change-invisible-duration.js';
@@ -34,7 +34,6 @@ export function createMessagingService(parts: MessagingParts): MessagingService 
   return new MessagingService({
     chance: systemChance,
     limits: defaultLimits,
-    features: defaultFeatures,
     advertised: { kind: 'echo' },
     log: () => undefined,
     ...parts,

@@ -2,7 +2,7 @@ import { Envelope, MessageType } from '@cometmq/model';
 import { Code, Message, SendMessageRequest, SendMessageResponse } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import { defaultFeatures, defaultLimits } from '../limits.js';
+import { defaultLimits } from '../limits.js';
 import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
 import { reservedPropertyNames } from './reserved-properties.js';
 
@@ -267,13 +267,6 @@ it('asks once for an unknown topic that many want, and believes a no for a momen
   expect(door.naming.asked).toEqual(['ensureTopic nobody']);
   door.naming.topic('nobody');
   expect((await send(door, request)).status?.code).toBe(Code.OK);
-});
-
-it('refuses a kind of message that is switched off', async () => {
-  await door.stop();
-  door = await openDoor({ features: { ...defaultFeatures, messageTypes: new Set([MessageType.normal]) } });
-  door.naming.topic('orders', { type: MessageType.lite });
-  expect((await send(door, encode(message({ liteTopic: 'l' })))).status?.code).toBe(Code.UNSUPPORTED);
 });
 
 it('bounds the sends under way by count and by bytes', async () => {

@@ -136,13 +136,13 @@ class SendRequest {
 
   /** The topic is unknown, or nobody knows yet what it is for: the first good message says it. */
   private async firstUse(text: string): Promise<TopicRoute> {
-    const { names, routes, limits, clock, parts } = this.door;
+    const { names, routes, limits, clock } = this.door;
     const topic = await names.topic(text);
     if (!topic.typeFixed && !isInnerTopic(topic.name)) {
       const nowMs = clock.wallMs();
       const good = this.messages.find((found) => checkMessage(found, this.bytes, limits, nowMs) === undefined);
       const type = good && derivedType(good);
-      if (type !== undefined && parts.features.messageTypes.has(type)) await names.fixType(topic, type);
+      if (type !== undefined) await names.fixType(topic, type);
     }
     return routes.find(topic.name) ?? routes.put(topic);
   }
@@ -164,7 +164,7 @@ class SendRequest {
     const wrong = checkMessage(found, bytes, door.limits, nowMs);
     if (wrong) throw wrong;
     const type = derivedType(found);
-    checkType(door, type, topic);
+    checkType(type, topic);
     const tag = bytes.subarray(found.tagFrom, found.tagTo);
     const group = found.groupTo > found.groupFrom ? bytes.subarray(found.groupFrom, found.groupTo) : nothing;
     const envelope = encodeEnvelope({
@@ -272,16 +272,13 @@ function keysOf(found: WalkedMessage, bytes: Buffer): Uint8Array[] {
   return keys;
 }
 
-/** @throws MqError MESSAGE_TYPE_CONFLICT, UNSUPPORTED */
-function checkType(door: FrontDoor, type: MessageType, topic: Topic): void {
+/** @throws MqError MESSAGE_TYPE_CONFLICT */
+function checkType(type: MessageType, topic: Topic): void {
   if (topic.typeFixed && !accepts(topic.type, type) && !isInnerTopic(topic.name)) {
     throw new MqError(
       'MESSAGE_TYPE_CONFLICT',
       `a ${wireTypeName(type)} message can't go to topic "${topic.name}", which takes ${wireTypeName(topic.type)} messages`,
     );
-  }
-  if (!door.parts.features.messageTypes.has(type)) {
-    throw new MqError('UNSUPPORTED', `${wireTypeName(type)} messages are not served by this release`);
   }
 }
 
