@@ -67,6 +67,25 @@ describe('the official Node.js client, with lite topics', () => {
       expect(mine).toEqual(Array.from({ length: 20 }, (_, i) => `${name} ${i}`));
     }
     expect(seen.length).toBe(40);
+    const list = await admin<{ items: { name: string; messages: number }[] }>(
+      broker,
+      'GET',
+      '/topics/sessions/lite-topics',
+    );
+    expect(list.items.map(({ name, messages }) => `${name} ${messages}`).sort()).toEqual(['a 20', 'b 20', 'c 20']);
+    const path = '/topics/sessions/lite-topics/a';
+    const described = await admin<{ places: { groups: { group: string; subscribers: string[] }[] }[] }>(
+      broker,
+      'GET',
+      path,
+    );
+    const readers = described.places[0]?.groups.map(({ group, subscribers }) => [group, subscribers.length]);
+    expect(readers?.sort()).toEqual([
+      ['agents', 1],
+      ['owners', 0],
+    ]);
+    await admin(broker, 'DELETE', path);
+    await expect(admin(broker, 'GET', path)).rejects.toThrow(/404/);
   });
 
   it('begins where its offset option says', async () => {

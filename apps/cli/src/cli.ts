@@ -8,6 +8,7 @@ import { contextCommands } from './commands/context.js';
 import { groupCommands } from './commands/group.js';
 import { messageCommands } from './commands/message.js';
 import { mqadminCommands } from './commands/mqadmin.js';
+import { liteCommands } from './commands/lite.js';
 import { topicCommands } from './commands/topic.js';
 import { exitCode, exitCodeHelp, exitCodeOf, type ExitCode } from './exit-codes.js';
 import { formats, visible } from './printer.js';
@@ -77,6 +78,7 @@ function program(world: World, act: Act): Command {
   );
   contextCommands(comet, act);
   topicCommands(comet, act);
+  liteCommands(comet, act);
   groupCommands(comet, act);
   clientCommands(comet, act);
   messageCommands(comet, act);

@@ -46,6 +46,29 @@ export function brokerGrpcService(
         const answer = await admin.askClient(brokerName, question);
         return internal.AskClientResponse.encode({ answer }).finish();
       }),
+      ListLiteTopics: unary(async (request) => {
+        const { topicId, ...call } = internal.ListLiteTopicsRequest.decode(request);
+        const page = await admin.listLiteTopics(brokerName, { ...call, topicId: topicId as TopicId });
+        const { next, total } = page;
+        return internal.ListLiteTopicsResponse.encode({ liteTopics: [...page.liteTopics], next, total }).finish();
+      }),
+      DescribeLiteTopic: unary(async (request) => {
+        const { topicId, liteTopic } = internal.LiteTopicRequest.decode(request);
+        const found = await admin.describeLiteTopic(brokerName, topicId as TopicId, liteTopic);
+        const readers = found?.readers.map((reader) => ({
+          groupId: reader.groupId,
+          committed: reader.committed,
+          inFlight: reader.inFlight,
+          subscribers: [...reader.subscribers],
+        }));
+        const state = found && { ...found, readers: readers ?? [] };
+        return internal.DescribeLiteTopicResponse.encode({ state }).finish();
+      }),
+      DeleteLiteTopic: unary(async (request) => {
+        const { topicId, liteTopic } = internal.LiteTopicRequest.decode(request);
+        const deleted = await admin.deleteLiteTopic(brokerName, topicId as TopicId, liteTopic);
+        return internal.DeleteLiteTopicResponse.encode({ deleted }).finish();
+      }),
     },
   };
 }

@@ -5,6 +5,9 @@ import type {
   CommandAnswer,
   Directory,
   GroupState,
+  ListLiteTopicsCall,
+  LiteTopicPage,
+  LiteTopicState,
   QueueReset,
   ResetCall,
   TopicState,
@@ -87,6 +90,21 @@ export class BrokerReports implements BrokerAdmin {
   async askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer> {
     this.check(brokerSet);
     return this.broker.questions.ask(question);
+  }
+
+  async listLiteTopics(brokerSet: string, call: ListLiteTopicsCall): Promise<LiteTopicPage> {
+    this.check(brokerSet);
+    return this.broker.lite().reports.list(call);
+  }
+
+  async describeLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<LiteTopicState | undefined> {
+    this.check(brokerSet);
+    return this.broker.lite().reports.describe(topicId, liteTopic);
+  }
+
+  async deleteLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<boolean> {
+    this.check(brokerSet);
+    return this.broker.lite().delete(topicId, liteTopic);
   }
 
   private check(brokerSet: string): void {

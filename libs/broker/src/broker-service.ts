@@ -202,6 +202,13 @@ export class BrokerService implements BrokerLink, Part {
   get waiting(): { readonly delays: Delays; readonly transactions: Transactions } | undefined {
     return this.reign;
   }
+  /** @throws MqError NOT_LEADER */
+  lite(): LiteBroker {
+    if (!this.reign || this.failed) {
+      throw new MqError('NOT_LEADER', `broker ${this.options.brokerName} does not lead now`);
+    }
+    return this.reign.lite;
+  }
   /** Lite topics and subscriptions now; made and expired since the start. */
   get liteFigures(): Readonly<Record<'topics' | 'subscriptions' | 'created' | 'expired', number>> {
     const lite = this.reign?.lite;

@@ -20,6 +20,50 @@ export interface BrokerAdmin {
    * @throws MqError NOT_FOUND when no proxy of this set's knowledge holds one, or the message isn't here; TIMEOUT
    */
   askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer>;
+  /** Lite topics of a LITE topic on this set, a page at a time and in no order. */
+  listLiteTopics(brokerSet: string, call: ListLiteTopicsCall): Promise<LiteTopicPage>;
+  /** Undefined: it is not on this set. */
+  describeLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<LiteTopicState | undefined>;
+  /** It goes with all its messages. False: it was not on this set. */
+  deleteLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<boolean>;
+}
+
+export interface ListLiteTopicsCall {
+  readonly topicId: TopicId;
+  /** Begins the names; empty: all. */
+  readonly prefix: string;
+  /** `next` of the page before; 0: from the beginning. */
+  readonly from: number;
+  readonly max: number;
+}
+
+export interface LiteTopicPage {
+  /** May be fewer than asked for while there are more. */
+  readonly liteTopics: readonly { readonly name: string; readonly messages: number; readonly bytes: number }[];
+  /** Undefined: that was all. */
+  readonly next?: number | undefined;
+  /** Of the topic on this set, whatever their names. */
+  readonly total: number;
+}
+
+export interface LiteTopicState {
+  readonly queueId: QueueId;
+  /** The first offset still kept, and the one the next message gets. */
+  readonly first: QueueOffset;
+  readonly next: QueueOffset;
+  readonly bytes: number;
+  /** When its newest message came; 0: it holds none. */
+  readonly lastMs: number;
+  /** Groups that are bound to its topic. */
+  readonly readers: readonly LiteReader[];
+}
+
+export interface LiteReader {
+  readonly groupId: GroupId;
+  /** All below is done. Undefined: the group has not begun here. */
+  readonly committed?: QueueOffset | undefined;
+  readonly inFlight: number;
+  readonly subscribers: readonly string[];
 }
 
 export interface ResetCall {

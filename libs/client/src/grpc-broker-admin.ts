@@ -6,6 +6,9 @@ import type {
   BrokerState,
   ClientQuestion,
   GroupState,
+  ListLiteTopicsCall,
+  LiteTopicPage,
+  LiteTopicState,
   QueueReset,
   ResetCall,
   TopicState,
@@ -73,6 +76,37 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
       await this.leaders.ask(brokerSet, `${service}/AskClient`, request, answerMsMax),
     );
     return answer ?? { nonce: '', code: 0, message: '', text: '' };
+  }
+
+  async listLiteTopics(brokerSet: string, call: ListLiteTopicsCall): Promise<LiteTopicPage> {
+    const request = internal.ListLiteTopicsRequest.encode(call).finish();
+    return internal.ListLiteTopicsResponse.decode(await this.ask(brokerSet, 'ListLiteTopics', request));
+  }
+
+  async describeLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<LiteTopicState | undefined> {
+    const request = internal.LiteTopicRequest.encode({ topicId, liteTopic }).finish();
+    const { state } = internal.DescribeLiteTopicResponse.decode(
+      await this.ask(brokerSet, 'DescribeLiteTopic', request),
+    );
+    return (
+      state && {
+        queueId: state.queueId as QueueId,
+        first: state.first as QueueOffset,
+        next: state.next as QueueOffset,
+        bytes: state.bytes,
+        lastMs: state.lastMs,
+        readers: state.readers.map(({ groupId, committed, ...rest }) => ({
+          ...rest,
+          groupId: groupId as GroupId,
+          committed: committed as QueueOffset | undefined,
+        })),
+      }
+    );
+  }
+
+  async deleteLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<boolean> {
+    const request = internal.LiteTopicRequest.encode({ topicId, liteTopic }).finish();
+    return internal.DeleteLiteTopicResponse.decode(await this.ask(brokerSet, 'DeleteLiteTopic', request)).deleted;
   }
 
   private ask(brokerSet: string, method: string, request: Uint8Array): Promise<Uint8Array> {

@@ -9,6 +9,7 @@ import { guard } from './guard.js';
 import { problemMediaType, problemOf } from './problems.js';
 import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
+import { liteRoutes } from './lite-routes.js';
 import { topicRoutes } from './topic-routes.js';
 import { validationError } from './validation.js';
 
@@ -111,6 +112,7 @@ async function buildApp(
     async (api) => {
       clusterRoutes(api, context);
       topicRoutes(api, context);
+      liteRoutes(api, context);
       groupRoutes(api, context);
       progressRoutes(api, context);
       clientRoutes(api, context);

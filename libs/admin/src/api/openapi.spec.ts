@@ -50,6 +50,8 @@ it('covers every route there is, and no other', () => {
       ['GET /api/v1/health', 'GET /api/v1/cluster', 'DELETE /api/v1/broker-sets/{name}/members'],
       ['GET /api/v1/topics', 'POST /api/v1/topics'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/topics/{name}`),
+      ['GET /api/v1/topics/{name}/lite-topics'],
+      ['GET', 'DELETE'].map((method) => `${method} /api/v1/topics/{name}/lite-topics/{liteTopic}`),
       ['GET /api/v1/groups', 'POST /api/v1/groups'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/groups/{name}`),
       ['pause', 'resume', 'reset'].map((what) => `POST /api/v1/groups/{name}/${what}`),
@@ -59,7 +61,7 @@ it('covers every route there is, and no other', () => {
       .sort(),
   );
   // Every route in the sources is in the list above.
-  const resources = ['cluster', 'topic', 'group', 'progress', 'client'];
+  const resources = ['cluster', 'topic', 'lite', 'group', 'progress', 'client'];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];
   expect(declared).toHaveLength(operations.length);

@@ -277,6 +277,47 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'all',
   ),
   Topic: object(topicFields, topicRequired),
+  LiteTopicPage: object(
+    {
+      items: arrayOf(object({ name: text, brokerSet: text, messages: whole, bytes: whole }, 'all')),
+      next: described(text, '`after` of the next page; absent: that was all.'),
+    },
+    ['items'],
+  ),
+  LiteTopicDescription: object(
+    {
+      name: text,
+      topic: text,
+      places: arrayOf(
+        object(
+          {
+            brokerSet: text,
+            queueId: whole,
+            minOffset: whole,
+            maxOffset: whole,
+            bytes: whole,
+            lastMs: described(whole, 'When its newest message came; 0: it holds none.'),
+            groups: arrayOf(
+              object(
+                {
+                  group: text,
+                  committed: described(whole, 'All below is done. Absent: the group has not begun here.'),
+                  lag: described(whole, 'Messages not done yet.'),
+                  inFlight: whole,
+                  subscribers: described(arrayOf(text), 'Client ids.'),
+                },
+                ['group', 'lag', 'inFlight', 'subscribers'],
+              ),
+            ),
+          },
+          'all',
+        ),
+        { description: 'One, but for what lies on its old home after a broker set was added.' },
+      ),
+      missing: missingList,
+    },
+    'all',
+  ),
   TopicPage: pageOf('Topic'),
   TopicDraft: object({ name: topicName, type: messageType, ...topicSettings }, ['name']),
   TopicChange: object(topicSettings, [], { minProperties: 1 }),
@@ -420,3 +461,18 @@ export const topicListQuery = object(
   [],
 );
 export const groupListQuery = object(paging, []);
+export const liteListQuery = object(
+  {
+    limit: paging.limit,
+    after: paging.after,
+    prefix: { type: 'string', maxLength: 64, description: 'How the names begin.' },
+  },
+  [],
+);
+export const liteParams: Schema = object(
+  {
+    name: { type: 'string', description: 'Name of the LITE topic; "%" is written %25.' },
+    liteTopic: { type: 'string', description: 'Name of the lite topic.' },
+  },
+  'all',
+);

@@ -4,6 +4,9 @@ import type {
   ClientQuestion,
   CommandAnswer,
   GroupState,
+  ListLiteTopicsCall,
+  LiteTopicPage,
+  LiteTopicState,
   QueueReset,
   ResetCall,
   TopicState,
@@ -22,7 +25,10 @@ export class FakeBrokers implements BrokerAdmin {
   /** What clients say; those that are not here have no stream. */
   readonly clients = new Map<string, CommandAnswer>();
 
+  readonly liteTopics = new Map<string, LiteTopicState>();
+
   reset(): void {
+    this.liteTopics.clear();
     this.resets.length = 0;
     this.questions.length = 0;
     this.clients.clear();
@@ -52,6 +58,24 @@ export class FakeBrokers implements BrokerAdmin {
   async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {
     this.known(brokerSet);
     return this.groups.get(groupId) ?? { queues: [], members: [] };
+  }
+
+  async listLiteTopics(brokerSet: string, { prefix, from, max }: ListLiteTopicsCall): Promise<LiteTopicPage> {
+    this.known(brokerSet);
+    const names = [...this.liteTopics.keys()].filter((name) => name.startsWith(prefix));
+    const liteTopics = names.slice(from, from + max).map((name) => ({ name, messages: 1, bytes: 100 }));
+    const next = from + max < names.length ? from + max : undefined;
+    return { liteTopics, next, total: this.liteTopics.size };
+  }
+
+  async describeLiteTopic(brokerSet: string, _topicId: TopicId, name: string): Promise<LiteTopicState | undefined> {
+    this.known(brokerSet);
+    return this.liteTopics.get(name);
+  }
+
+  async deleteLiteTopic(brokerSet: string, _topicId: TopicId, name: string): Promise<boolean> {
+    this.known(brokerSet);
+    return this.liteTopics.delete(name);
   }
 
   async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {

@@ -11,7 +11,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError, sleep, type Clock } from '@cometmq/shared';
-import type { MessageStore, Placed } from '@cometmq/store';
+import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { ClientCommands } from '../client-commands.js';
@@ -23,6 +23,7 @@ import type { LogClock } from '../log-clock.js';
 import type { MemberSessions } from '../member-sessions.js';
 import { metadataWaitMs } from '../sends.js';
 import { LiteDeliveries } from './lite-deliveries.js';
+import { LiteReports } from './lite-reports.js';
 import { LiteReadiness } from './lite-readiness.js';
 import { LiteStarts } from './lite-starts.js';
 import { LiteSync } from './lite-sync.js';
@@ -58,6 +59,7 @@ const silentMsMax = 180_000;
 /** All of a leader that has to do with lite topics, put together. */
 export class LiteBroker {
   readonly topics: LiteTopics;
+  readonly reports: LiteReports;
   readonly subscriptions: LiteSubscriptions;
   readonly sync: LiteSync;
   readonly deliveries: LiteDeliveries;
@@ -97,6 +99,7 @@ export class LiteBroker {
       readiness,
     );
     this.sync = new LiteSync({ brokerName, view, store, directory, subscriptions, starts, readiness, commands });
+    this.reports = new LiteReports(parts, subscriptions);
     this.topics = new LiteTopics({
       view,
       store,
@@ -150,9 +153,14 @@ export class LiteBroker {
     return this.topics.queueFor(topic, name);
   }
 
-  /** Undefined: there was no such lite topic. */
-  delete(topicId: TopicId, name: string): Placed | undefined {
-    return this.topics.delete(topicId, name);
+  /** Resolves once it is gone for good. False: there was no such lite topic. */
+  async delete(topicId: TopicId, name: string): Promise<boolean> {
+    const placed = this.topics.delete(topicId, name);
+    if (!placed) return false;
+    await new Promise<void>((resolve, reject) => {
+      this.parts.store.whenCommitted(placed.end, (error) => (error ? reject(error) : resolve()));
+    });
+    return true;
   }
 
   clientGone(groupId: GroupId, clientId: string): void {

@@ -361,6 +361,32 @@ describe('lite topics', () => {
     await world.broker.stop();
   });
 
+  it('are listed by prefix, described with their readers, and deleted by an operator', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'user-1', 'user-2');
+    for (const name of ['user-1', 'user-2', 'other']) await world.sendTo(name, 'x', 'y');
+    const { reports } = world.broker.lite();
+    const topicId = world.topic.id;
+    const page = reports.list({ topicId, prefix: 'user-', from: 0, max: 1 });
+    expect([page.liteTopics.map(({ name, messages }) => [name, messages]), page.total]).toEqual([[['user-1', 2]], 3]);
+    const rest = reports.list({ topicId, prefix: 'user-', from: page.next!, max: 10 });
+    expect([rest.liteTopics.map(({ name }) => name), rest.next]).toEqual([['user-2'], undefined]);
+    const [held] = await world.poll({ messagesMax: 1 });
+    expect(await reports.describe(topicId, 'user-1')).toMatchObject({
+      first: 0,
+      next: 2,
+      lastMs: world.clock.wallMs(),
+      readers: [{ groupId: world.group.id, committed: 0, inFlight: 1, subscribers: ['c1'] }],
+    });
+    expect(await reports.describe(topicId, 'nobody')).toBeUndefined();
+    expect(await world.broker.lite().delete(topicId, 'user-1')).toBe(true);
+    expect(await world.broker.lite().delete(topicId, 'user-1')).toBe(false);
+    expect(world.forgotten()).toEqual(['c1 user-1']);
+    expect(await code(world.ack(held!.receipt))).toMatch(/^INVALID_RECEIPT_HANDLE/);
+    expect(await world.pollIds()).toEqual(['x', 'y']);
+    await world.broker.stop();
+  });
+
   it('lose subscribers that stay silent for three minutes', async () => {
     const world = await new LiteWorld().begin();
     await world.subscribe('c1', 'a');

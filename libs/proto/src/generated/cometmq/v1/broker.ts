@@ -429,6 +429,64 @@ export interface AskClientResponse {
   answer: CommandAnswer | undefined;
 }
 
+export interface ListLiteTopicsRequest {
+  topicId: number;
+  /** Begins the names; empty: all. */
+  prefix: string;
+  /** `next` of the answer before; 0: from the beginning. */
+  from: number;
+  max: number;
+}
+
+export interface ListLiteTopicsResponse {
+  liteTopics: LiteTopic[];
+  /** Absent: that was all. */
+  next?:
+    | number
+    | undefined;
+  /** Of the topic on this broker, whatever their names. */
+  total: number;
+}
+
+export interface LiteTopic {
+  name: string;
+  messages: number;
+  bytes: number;
+}
+
+export interface LiteTopicRequest {
+  topicId: number;
+  liteTopic: string;
+}
+
+export interface DescribeLiteTopicResponse {
+  /** Absent: it is not on this broker. */
+  state: LiteTopicState | undefined;
+}
+
+export interface LiteTopicState {
+  queueId: number;
+  first: number;
+  next: number;
+  bytes: number;
+  /** When its newest message came; 0: it holds none. */
+  lastMs: number;
+  readers: LiteReader[];
+}
+
+export interface LiteReader {
+  groupId: number;
+  /** Absent: the group has not begun here. */
+  committed?: number | undefined;
+  inFlight: number;
+  subscribers: string[];
+}
+
+export interface DeleteLiteTopicResponse {
+  /** False: it was not on this broker. */
+  deleted: boolean;
+}
+
 function createBaseLinkFrame(): LinkFrame {
   return { calls: [], answers: [], commands: [] };
 }
@@ -5594,6 +5652,640 @@ export const AskClientResponse: MessageFns<AskClientResponse> = {
   },
 };
 
+function createBaseListLiteTopicsRequest(): ListLiteTopicsRequest {
+  return { topicId: 0, prefix: "", from: 0, max: 0 };
+}
+
+export const ListLiteTopicsRequest: MessageFns<ListLiteTopicsRequest> = {
+  encode(message: ListLiteTopicsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.prefix !== "") {
+      writer.uint32(18).string(message.prefix);
+    }
+    if (message.from !== 0) {
+      writer.uint32(24).uint32(message.from);
+    }
+    if (message.max !== 0) {
+      writer.uint32(32).uint32(message.max);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLiteTopicsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLiteTopicsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.max = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListLiteTopicsRequest>, I>>(base?: I): ListLiteTopicsRequest {
+    return ListLiteTopicsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListLiteTopicsRequest>, I>>(object: I): ListLiteTopicsRequest {
+    const message = createBaseListLiteTopicsRequest();
+    message.topicId = object.topicId ?? 0;
+    message.prefix = object.prefix ?? "";
+    message.from = object.from ?? 0;
+    message.max = object.max ?? 0;
+    return message;
+  },
+};
+
+function createBaseListLiteTopicsResponse(): ListLiteTopicsResponse {
+  return { liteTopics: [], next: undefined, total: 0 };
+}
+
+export const ListLiteTopicsResponse: MessageFns<ListLiteTopicsResponse> = {
+  encode(message: ListLiteTopicsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.liteTopics) {
+      LiteTopic.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== undefined) {
+      writer.uint32(16).uint32(message.next);
+    }
+    if (message.total !== 0) {
+      writer.uint32(24).uint32(message.total);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLiteTopicsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLiteTopicsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.liteTopics.push(LiteTopic.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.next = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.total = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListLiteTopicsResponse>, I>>(base?: I): ListLiteTopicsResponse {
+    return ListLiteTopicsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListLiteTopicsResponse>, I>>(object: I): ListLiteTopicsResponse {
+    const message = createBaseListLiteTopicsResponse();
+    message.liteTopics = object.liteTopics?.map((e) => LiteTopic.fromPartial(e)) || [];
+    message.next = object.next ?? undefined;
+    message.total = object.total ?? 0;
+    return message;
+  },
+};
+
+function createBaseLiteTopic(): LiteTopic {
+  return { name: "", messages: 0, bytes: 0 };
+}
+
+export const LiteTopic: MessageFns<LiteTopic> = {
+  encode(message: LiteTopic, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.messages !== 0) {
+      writer.uint32(16).uint64(message.messages);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).uint64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteTopic {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteTopic();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.messages = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteTopic>, I>>(base?: I): LiteTopic {
+    return LiteTopic.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteTopic>, I>>(object: I): LiteTopic {
+    const message = createBaseLiteTopic();
+    message.name = object.name ?? "";
+    message.messages = object.messages ?? 0;
+    message.bytes = object.bytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseLiteTopicRequest(): LiteTopicRequest {
+  return { topicId: 0, liteTopic: "" };
+}
+
+export const LiteTopicRequest: MessageFns<LiteTopicRequest> = {
+  encode(message: LiteTopicRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.liteTopic !== "") {
+      writer.uint32(18).string(message.liteTopic);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteTopicRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteTopicRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.liteTopic = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteTopicRequest>, I>>(base?: I): LiteTopicRequest {
+    return LiteTopicRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteTopicRequest>, I>>(object: I): LiteTopicRequest {
+    const message = createBaseLiteTopicRequest();
+    message.topicId = object.topicId ?? 0;
+    message.liteTopic = object.liteTopic ?? "";
+    return message;
+  },
+};
+
+function createBaseDescribeLiteTopicResponse(): DescribeLiteTopicResponse {
+  return { state: undefined };
+}
+
+export const DescribeLiteTopicResponse: MessageFns<DescribeLiteTopicResponse> = {
+  encode(message: DescribeLiteTopicResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== undefined) {
+      LiteTopicState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribeLiteTopicResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribeLiteTopicResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = LiteTopicState.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DescribeLiteTopicResponse>, I>>(base?: I): DescribeLiteTopicResponse {
+    return DescribeLiteTopicResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DescribeLiteTopicResponse>, I>>(object: I): DescribeLiteTopicResponse {
+    const message = createBaseDescribeLiteTopicResponse();
+    message.state = (object.state !== undefined && object.state !== null)
+      ? LiteTopicState.fromPartial(object.state)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLiteTopicState(): LiteTopicState {
+  return { queueId: 0, first: 0, next: 0, bytes: 0, lastMs: 0, readers: [] };
+}
+
+export const LiteTopicState: MessageFns<LiteTopicState> = {
+  encode(message: LiteTopicState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queueId !== 0) {
+      writer.uint32(8).uint32(message.queueId);
+    }
+    if (message.first !== 0) {
+      writer.uint32(16).uint64(message.first);
+    }
+    if (message.next !== 0) {
+      writer.uint32(24).uint64(message.next);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(32).uint64(message.bytes);
+    }
+    if (message.lastMs !== 0) {
+      writer.uint32(40).uint64(message.lastMs);
+    }
+    for (const v of message.readers) {
+      LiteReader.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteTopicState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteTopicState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.queueId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.first = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.next = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.readers.push(LiteReader.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteTopicState>, I>>(base?: I): LiteTopicState {
+    return LiteTopicState.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteTopicState>, I>>(object: I): LiteTopicState {
+    const message = createBaseLiteTopicState();
+    message.queueId = object.queueId ?? 0;
+    message.first = object.first ?? 0;
+    message.next = object.next ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.lastMs = object.lastMs ?? 0;
+    message.readers = object.readers?.map((e) => LiteReader.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLiteReader(): LiteReader {
+  return { groupId: 0, committed: undefined, inFlight: 0, subscribers: [] };
+}
+
+export const LiteReader: MessageFns<LiteReader> = {
+  encode(message: LiteReader, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.committed !== undefined) {
+      writer.uint32(16).uint64(message.committed);
+    }
+    if (message.inFlight !== 0) {
+      writer.uint32(24).uint64(message.inFlight);
+    }
+    for (const v of message.subscribers) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiteReader {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiteReader();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.committed = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.inFlight = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.subscribers.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LiteReader>, I>>(base?: I): LiteReader {
+    return LiteReader.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LiteReader>, I>>(object: I): LiteReader {
+    const message = createBaseLiteReader();
+    message.groupId = object.groupId ?? 0;
+    message.committed = object.committed ?? undefined;
+    message.inFlight = object.inFlight ?? 0;
+    message.subscribers = object.subscribers?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseDeleteLiteTopicResponse(): DeleteLiteTopicResponse {
+  return { deleted: false };
+}
+
+export const DeleteLiteTopicResponse: MessageFns<DeleteLiteTopicResponse> = {
+  encode(message: DeleteLiteTopicResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deleted !== false) {
+      writer.uint32(8).bool(message.deleted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteLiteTopicResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteLiteTopicResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DeleteLiteTopicResponse>, I>>(base?: I): DeleteLiteTopicResponse {
+    return DeleteLiteTopicResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteLiteTopicResponse>, I>>(object: I): DeleteLiteTopicResponse {
+    const message = createBaseDeleteLiteTopicResponse();
+    message.deleted = object.deleted ?? false;
+    return message;
+  },
+};
+
 export type BrokerServiceDefinition = typeof BrokerServiceDefinition;
 export const BrokerServiceDefinition = {
   name: "BrokerService",
@@ -5650,6 +6342,33 @@ export const BrokerServiceDefinition = {
       requestType: AskClientRequest as typeof AskClientRequest,
       requestStream: false,
       responseType: AskClientResponse as typeof AskClientResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Lite topics of a LITE topic on this broker. */
+    listLiteTopics: {
+      name: "ListLiteTopics",
+      requestType: ListLiteTopicsRequest as typeof ListLiteTopicsRequest,
+      requestStream: false,
+      responseType: ListLiteTopicsResponse as typeof ListLiteTopicsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** One of them: what it holds and who reads it. */
+    describeLiteTopic: {
+      name: "DescribeLiteTopic",
+      requestType: LiteTopicRequest as typeof LiteTopicRequest,
+      requestStream: false,
+      responseType: DescribeLiteTopicResponse as typeof DescribeLiteTopicResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** It goes with all its messages; subscribers are told. */
+    deleteLiteTopic: {
+      name: "DeleteLiteTopic",
+      requestType: LiteTopicRequest as typeof LiteTopicRequest,
+      requestStream: false,
+      responseType: DeleteLiteTopicResponse as typeof DeleteLiteTopicResponse,
       responseStream: false,
       options: {},
     },
