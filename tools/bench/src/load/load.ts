@@ -2,7 +2,9 @@
  * The load: sends, drains and long polls, run in a process of its own. The server's CPU is read at the very borders of
  * the measured time, so that neither warming up nor the end of it counts.
  */
-import { machineCpuSeconds, cpuSecondsOf, writtenMiBOf } from '../support/proc.js';
+import { tmpdir } from 'node:os';
+
+import { cpuSecondsOf, diskWrittenBytes, machineCpuSeconds } from '../support/proc.js';
 import { H2Client } from './h2-client.js';
 import { Histogram } from './histogram.js';
 import {
@@ -74,6 +76,7 @@ export interface LoadFigures {
   readonly seconds: number;
   readonly perSecond: number;
   readonly cpuSecondsPerMillion: number;
+  /** By the disk, for everybody on it; NaN where it can't be told. */
   readonly writtenBytesPerMessage: number;
   readonly msMedian: number;
   readonly ms99: number;
@@ -98,7 +101,7 @@ class Meter {
     this.cpu = cpuSecondsOf(this.pid);
     this.own = ownCpuSeconds();
     this.machine = machineCpuSeconds();
-    this.written = writtenMiBOf(this.pid);
+    this.written = diskWrittenBytes(tmpdir());
     this.startMs = performance.now();
   }
 
@@ -111,7 +114,7 @@ class Meter {
       seconds,
       perSecond: messages / seconds,
       cpuSecondsPerMillion: (cpu / messages) * 1e6,
-      writtenBytesPerMessage: ((writtenMiBOf(this.pid) - this.written) * 1024 * 1024) / messages,
+      writtenBytesPerMessage: (diskWrittenBytes(tmpdir()) - this.written) / messages,
       msMedian: times.at(0.5),
       ms99: times.at(0.99),
       failures,

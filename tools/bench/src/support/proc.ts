@@ -2,7 +2,7 @@
  * What a process and the machine have used, from /proc. CPU time is the figure to trust: on a machine that does other
  * things too, rates say as much of those as of us.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 
 const ticksPerSecond = 100; // USER_HZ, the same on every Linux.
 const MiB = 1024 * 1024;
@@ -25,10 +25,16 @@ export function memoryOf(pid: number): Memory {
   return { rssMiB: (kiB('VmRSS') * 1024) / MiB, peakRssMiB: (kiB('VmHWM') * 1024) / MiB };
 }
 
-/** MiB written to the disk by the process, as the kernel counts what goes to the block layer. */
-export function writtenMiBOf(pid: number): number {
-  const io = readFileSync(`/proc/${pid}/io`, 'latin1');
-  return Number(/^write_bytes: (\d+)/m.exec(io)?.[1] ?? 0) / MiB;
+/**
+ * Bytes that the disk under `path` has written, as it counts them itself, for whomever. What the kernel counts for a
+ * process (`write_bytes`) is of no use: it takes a whole folio, up to a few MiB, for each write into it.
+ */
+export function diskWrittenBytes(path: string): number {
+  const { dev } = statSync(path);
+  const [major, minor] = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)];
+  const stat = `/sys/dev/block/${major}:${minor}/stat`;
+  if (!existsSync(stat)) return Number.NaN; // No block device of its own: memory, or an overlay.
+  return Number(readFileSync(stat, 'latin1').trim().split(/\s+/)[6]) * 512;
 }
 
 /** Seconds of CPU of the whole machine. */
