@@ -18,6 +18,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Bench, BenchContext } from './bench.js';
 import { benches } from './registry.js';
 import { type BenchReport, type Report, machineNow, reportOf, tableOf } from './report.js';
+import { atExit } from './support/at-exit.js';
 import { serveEcho } from './support/echo-server.js';
 import { isRole, playRole, runRole } from './support/roles.js';
 import { Standalone } from './support/standalone.js';
@@ -55,6 +56,8 @@ function wishesOf(args: readonly string[]): Wishes {
 async function runOne(bench: Bench, wishes: Wishes, say: (line: string) => void): Promise<BenchReport> {
   // Where the system keeps temporary files may be memory: TMPDIR says where the disk is.
   const parent = mkdtempSync(join(tmpdir(), 'cometmq-bench-'));
+  const removeFolder = (): void => rmSync(parent, { recursive: true, force: true });
+  const forget = atExit(removeFolder);
   const servers: Standalone[] = [];
   const folder = join(parent, 'work');
   mkdirSync(folder);
@@ -89,7 +92,8 @@ async function runOne(bench: Bench, wishes: Wishes, say: (line: string) => void)
     return { name: bench.name, about: bench.about, seconds: seconds(), figures: [], failed };
   } finally {
     for (const server of servers) if (server.running) await server.stop();
-    rmSync(parent, { recursive: true, force: true });
+    removeFolder();
+    forget();
   }
 }
 
@@ -101,6 +105,8 @@ async function main(args: readonly string[]): Promise<void> {
     for (const { name, about } of benches) console.log(`${name.padEnd(16)} ${about}`);
     return;
   }
+  if (process.platform !== 'linux')
+    throw new Error('CPU and memory are read from /proc: the benches run on Linux only');
   const wishes = wishesOf(args);
   const machine = machineNow();
   const say = (line: string): void => void process.stderr.write(`  ${line}\n`);

@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 
+import { atExit } from './at-exit.js';
 import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
 import { type LiteTopicsFigures, type LiteTopicsJob, benchLiteTopics } from '../roles/lite-topics.js';
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
@@ -65,10 +66,12 @@ export function runRole<K extends keyof RoleJobs>(
     const child = spawn(process.execPath, [...flags, program, `--role=${role}`], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
+    const forget = atExit(() => child.kill('SIGKILL'));
     let said = '';
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     child.once('error', reject);
     child.once('close', (code) => {
+      forget();
       const last = said.trimEnd().split('\n').at(-1) ?? '';
       if (code === 0) resolve(JSON.parse(last) as RoleResults[K]);
       else reject(new Error(`the process for "${role}" ended with ${String(code)}`));

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
+import { atExit } from './at-exit.js';
 import { H2Client } from '../load/h2-client.js';
 import { Routes, codeOk, queryRoute, statusCodeOf } from '../load/requests.js';
 
@@ -51,7 +52,8 @@ export class Standalone {
     const hear = (chunk: Buffer): void => void (this.said = (this.said + chunk.toString()).slice(-4000));
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
-    this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
+    const forget = atExit(() => child.kill('SIGKILL'));
+    this.ended = new Promise((resolve) => child.once('exit', () => resolve(forget())));
     while (!(await this.answers())) {
       if (!this.running) throw new Error(`standalone ended at its start:\n${this.said}`);
       if (performance.now() - fromMs > startMsMax) throw new Error(`standalone was not ready:\n${this.said}`);
