@@ -10,6 +10,8 @@ export const deliveryState: Bench = {
     return [
       { what: 'hand-out', value: found.handOutMicros, unit: 'CPU µs/message' },
       { what: 'acknowledgement', value: found.ackMicros, unit: 'CPU µs/message' },
+      { what: 'hand-out, 1,000 message groups', value: found.orderlyHandOutMicros, unit: 'CPU µs/message' },
+      { what: 'acknowledgement, 1,000 message groups', value: found.orderlyAckMicros, unit: 'CPU µs/message' },
       { what: `${inFlight.toLocaleString('en')} in flight, one by one`, value: found.inFlightMiB, unit: 'MiB' },
     ];
   },

@@ -1,6 +1,6 @@
 /**
  * What delivery state costs without log and network: CPU for a hand-out and an acknowledgement in batches of 32
- * (decision, record, fold), and the memory of many messages in flight.
+ * (decision, record, fold), also in order within 1,000 message groups a queue, and the memory of many messages in flight.
  */
 import { groupId, queueId, queueOffset, topicId, type Receipt } from '@cometmq/model';
 import { GroupsView, type PopDecision, type QueueEntries, type QueueSource } from '@cometmq/consumption';
@@ -15,12 +15,17 @@ export interface DeliveryStateJob {
 export interface DeliveryStateFigures {
   readonly handOutMicros: number;
   readonly ackMicros: number;
+  readonly orderlyHandOutMicros: number;
+  readonly orderlyAckMicros: number;
   /** Of so many messages handed out one by one. */
   readonly inFlightMiB: number;
 }
 
 /** A queue that never ends and makes no garbage. */
 class EndlessQueue implements QueueSource, QueueEntries {
+  /** @param groups message groups, in turn; 0: none */
+  constructor(private readonly groups: number) {}
+
   first = queueOffset(0);
   next = queueOffset(2 ** 40);
   from = queueOffset(0);
@@ -33,15 +38,25 @@ class EndlessQueue implements QueueSource, QueueEntries {
   position = (index: number) => ((this.from + index) * 1000) as never;
   size = () => 1024;
   tagHash = () => 0;
-  groupHash = () => 0;
+  groupHash = (index: number) => (this.groups === 0 ? 0 : 1 + ((this.from + index) % this.groups));
   payload = () => undefined;
 }
 
 const group = groupId(1);
 const topic = topicId(1);
 
-function pop(view: GroupsView, source: QueueSource, queue: number, nowMs: number, max: number): PopDecision {
+const orderly = { backoffMs: () => 1_000 };
+
+function pop(
+  view: GroupsView,
+  source: QueueSource,
+  queue: number,
+  nowMs: number,
+  max: number,
+  inOrder = false,
+): PopDecision {
   return view.decidePop({
+    ...(inOrder && { orderly }),
     groupId: group,
     clientId: 'host@1234@5@abcdefgh',
     autoRenew: true,
@@ -65,14 +80,18 @@ function cpuMicros(): number {
 
 export function benchDeliveryState(job: DeliveryStateJob): Promise<DeliveryStateFigures> {
   const inFlightMiB = memoryOf(job.inFlight);
-  speed(Math.ceil(job.batches / 16), job.queues);
-  return Promise.resolve({ ...speed(job.batches, job.queues), inFlightMiB });
+  speed(Math.ceil(job.batches / 16), job.queues, 0);
+  const plain = speed(job.batches, job.queues, 0);
+  speed(Math.ceil(job.batches / 16), job.queues, 1_000);
+  const inOrder = speed(job.batches, job.queues, 1_000);
+  const orderlyFigures = { orderlyHandOutMicros: inOrder.handOutMicros, orderlyAckMicros: inOrder.ackMicros };
+  return Promise.resolve({ ...plain, ...orderlyFigures, inFlightMiB });
 }
 
-function speed(batches: number, queues: number): { handOutMicros: number; ackMicros: number } {
+function speed(batches: number, queues: number, groups: number): { handOutMicros: number; ackMicros: number } {
   const view = new GroupsView();
   const log = new FoldingLog(view);
-  const sources = Array.from({ length: queues }, () => new EndlessQueue());
+  const sources = Array.from({ length: queues }, () => new EndlessQueue(groups));
   let handOut = 0;
   let ack = 0;
   const perRound = 64;
@@ -81,7 +100,7 @@ function speed(batches: number, queues: number): { handOutMicros: number; ackMic
     const flying: Receipt[][] = [];
     const start = cpuMicros();
     for (let j = 0; j < perRound; j += 1) {
-      const decision = pop(view, sources[j % queues] as EndlessQueue, j % queues, nowMs, 32);
+      const decision = pop(view, sources[j % queues] as EndlessQueue, j % queues, nowMs, 32, groups > 0);
       const lease = log.append(decision.record as never, nowMs);
       flying.push(decision.handed.map((message) => log.receipt(group, message, lease)));
     }
@@ -101,7 +120,7 @@ function memoryOf(inFlight: number): number {
   const before = usedMiB();
   const view = new GroupsView();
   const log = new FoldingLog(view);
-  const source = new EndlessQueue();
+  const source = new EndlessQueue(0);
   for (let i = 0; i < inFlight; i += 1) {
     log.append(pop(view, source, i & 7, 1_700_000_000_000 + i, 1).record as never, 1_700_000_000_000 + i);
     log.records.length = 0;
