@@ -94,10 +94,15 @@ export class OrderLedger {
     }
   }
 
-  acknowledged(message: MessageView, inTime: boolean): void {
+  /** From now on the next one may be with another member, who may hear of it before this one has its answer. */
+  acknowledges(message: MessageView): void {
     const [group = 0, number = 0] = message.body.toString().split('-').map(Number);
     this.lanes[group]?.open.delete(number);
-    if (inTime) this.done[group]?.add(number);
+  }
+
+  acknowledged(message: MessageView): void {
+    const [group = 0, number = 0] = message.body.toString().split('-').map(Number);
+    this.done[group]?.add(number);
   }
 
   /** It said good-bye: what it held may be given to others. */
@@ -160,8 +165,9 @@ export class Member {
     for (const message of messages) {
       if (!this.working) return;
       // An acknowledgement that comes after its lease has ended has no effect, and that is no fault.
+      this.ledger.acknowledges(message);
       await this.consumer.ack(message).then(
-        () => this.ledger.acknowledged(message, performance.now() < askedMs + invisibleMs),
+        () => performance.now() < askedMs + invisibleMs && this.ledger.acknowledged(message),
         () => undefined, // Unknown: it may come again or not.
       );
     }
