@@ -1,6 +1,7 @@
 import type { Bench } from './bench.js';
 import { append } from './benches/append.js';
 import { backlog } from './benches/backlog.js';
+import { compaction } from './benches/compaction.js';
 import { deliveryState } from './benches/delivery-state.js';
 import { fifo } from './benches/fifo.js';
 import { frontDoor } from './benches/front-door.js';
@@ -17,6 +18,7 @@ export const benches: readonly Bench[] = [
   append,
   manyQueues,
   liteTopics,
+  compaction,
   deliveryState,
   frontDoor,
   receive,

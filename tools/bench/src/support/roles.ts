@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 
 import { atExit } from './at-exit.js';
+import { type CompactionFigures, type CompactionJob, benchCompaction } from '../roles/compaction.js';
 import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
 import { type LiteTopicsFigures, type LiteTopicsJob, benchLiteTopics } from '../roles/lite-topics.js';
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
@@ -19,6 +20,7 @@ export interface RoleJobs {
   'store-append': StoreAppendJob;
   'many-queues': ManyQueuesJob;
   'lite-topics': LiteTopicsJob;
+  compaction: CompactionJob;
   'delivery-state': DeliveryStateJob;
   'sql-filters': SqlFiltersJob;
 }
@@ -29,6 +31,7 @@ export interface RoleResults {
   'store-append': StoreAppendFigures;
   'many-queues': ManyQueuesFigures;
   'lite-topics': LiteTopicsFigures;
+  compaction: CompactionFigures;
   'delivery-state': DeliveryStateFigures;
   'sql-filters': SqlFiltersFigures;
 }
@@ -39,6 +42,7 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   'store-append': appendToStore,
   'many-queues': benchManyQueues,
   'lite-topics': benchLiteTopics,
+  compaction: benchCompaction,
   'delivery-state': benchDeliveryState,
   'sql-filters': benchSqlFilters,
 };
