@@ -368,12 +368,13 @@ export class CommitLog {
   ): Promise<PreparedCompaction | undefined> {
     const old = this.rows.find((row) => row.first === first);
     assert(old?.sealed === true && !this.compactions.has(old), 'a sealed segment is compacted, once at a time');
+    const slice = new RecordBlock(Buffer.allocUnsafeSlow(compactionSliceBytes));
     const walk = async (
       from: number,
       until: number,
       each: (block: RecordBlock, at: number) => void,
     ): Promise<number> => {
-      const walked = await this.walk(old, from, until, each, { checkedTo: old.end, blockBytes: compactionSliceBytes });
+      const walked = await this.walk(old, from, until, each, { checkedTo: old.end, block: slice });
       if (!isEnd(walked)) throw this.damage(old, walked);
       return walked.end;
     };

@@ -32,10 +32,10 @@ describe('a data folder', () => {
     expect(other.incarnation).not.toBe(made.incarnation);
   });
 
-  it('of the first format has no salt', async () => {
+  it('of a format that was never released is refused', async () => {
     const disk = new MemoryDisk();
     await putIdentity(disk, JSON.stringify({ format: 1, brokerName: 'broker-a', incarnation: 'x' }));
-    expect((await DataFolder.open(disk, 'data', 'broker-a')).salt).toBe(0);
+    expect(await refusal(disk)).toMatch(/DATA_FOLDER.*before the first release/);
   });
 
   it('is held by one at a time', async () => {

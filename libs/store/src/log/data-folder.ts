@@ -6,7 +6,7 @@
  *
  * The incarnation is drawn when the folder is made: a broker that comes back with an empty disk is another member of
  * its set, whatever its name. So is the salt that checksums of the log's records begin from: it goes with the log's
- * bytes, wherever they are copied to. Format 1 had none, which is 0.
+ * bytes, wherever they are copied to.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 
@@ -101,6 +101,12 @@ async function takeIdentity(disk: Disk, folder: string, brokerName: string, draw
       `${where} is of format ${identity.format}, this release knows up to ${folderFormat}: start the newer release`,
     );
   }
+  if (identity.format < folderFormat) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `${where} is of format ${identity.format}, of before the first release: start with an empty folder`,
+    );
+  }
   if (identity.brokerName !== brokerName) {
     throw new MqError(
       'DATA_FOLDER',
@@ -123,7 +129,7 @@ function decodeIdentity(stored: Buffer, where: string): Identity {
   const [line = '', sum] = stored.toString('utf8').split('\n');
   if (sum === checksumText(line)) {
     const found: unknown = JSON.parse(line);
-    if (isIdentity(found)) return { ...found, salt: found.salt ?? 0 };
+    if (isIdentity(found)) return found;
   }
   throw new MqError(
     'DATA_FOLDER',
@@ -131,7 +137,7 @@ function decodeIdentity(stored: Buffer, where: string): Identity {
   );
 }
 
-function isIdentity(found: unknown): found is Omit<Identity, 'salt'> & { readonly salt?: number } {
+function isIdentity(found: unknown): found is Identity {
   return (
     typeof found === 'object' &&
     found !== null &&
@@ -141,6 +147,7 @@ function isIdentity(found: unknown): found is Omit<Identity, 'salt'> & { readonl
     typeof found.brokerName === 'string' &&
     'incarnation' in found &&
     typeof found.incarnation === 'string' &&
-    (!('salt' in found) || typeof found.salt === 'number')
+    // Format 1, of before the first release, had none.
+    ('salt' in found ? typeof found.salt === 'number' : found.format === 1)
   );
 }

@@ -27,8 +27,8 @@ export interface WalkRules {
   readonly gaps?: boolean;
   /** Where in the file the walk begins; left out: where its position says. */
   readonly place?: number;
-  /** How much is read, and walked without a rest, at a time. */
-  readonly blockBytes?: number;
+  /** What is read into, for who walks a file in many slices; its size is how much is read at a time. */
+  readonly block?: RecordBlock;
 }
 
 export interface Walked {
@@ -51,9 +51,8 @@ export async function walkRecords(
   let place = rules.place ?? from - rules.first;
   let epochMin = rules.epochMin;
   const stopped = (found: Walked['found']): Walked => ({ end: position, epoch: epochMin, found });
-  let block = new RecordBlock(
-    Buffer.allocUnsafeSlow(Math.max(1, Math.min(rules.blockBytes ?? blockBytes, fileBytes - place))),
-  );
+  let block =
+    rules.block ?? new RecordBlock(Buffer.allocUnsafeSlow(Math.max(1, Math.min(blockBytes, fileBytes - place))));
   let blockPlace = place;
   let filled = 0;
   /** Makes the block hold `needed` bytes from `place`; false where the file has fewer. */
