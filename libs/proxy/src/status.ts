@@ -7,8 +7,7 @@
  */
 import { Code } from '@cometmq/proto';
 import type { ErrorCode, MqError } from '@cometmq/shared';
-
-import { fieldBytes, putLength, putVarint, varintBytes } from './wire/wire-writer.js';
+import { fieldBytes, putLength, putVarint, varintBytes } from '@cometmq/shared';
 
 export const wireCode: Readonly<Record<ErrorCode, Code>> = {
   BAD_REQUEST: Code.BAD_REQUEST,

@@ -2,13 +2,11 @@
 import type { BrokerLink, Done } from '@cometmq/client';
 import type { Receipt } from '@cometmq/model';
 import type { UnaryHandler, UnaryReply } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import { asBuffer, fieldBytes, MqError, putLength, WireReader, wireType } from '@cometmq/shared';
 
 import type { GroupOut } from '../counters.js';
 import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
-import { WireReader, asBuffer, wireType } from '../wire/wire-reader.js';
-import { fieldBytes, putLength } from '../wire/wire-writer.js';
 import { answerFailure, failureOf } from './cold-call.js';
 import { readName } from './receive-request.js';
 import { checkNames, readReceipt } from './receipts.js';

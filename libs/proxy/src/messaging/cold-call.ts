@@ -4,11 +4,10 @@
  */
 import type { Status } from '@cometmq/proto';
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import { Malformed, MqError } from '@cometmq/shared';
 
 import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
 import { type Outcome, ok, outcomeOf, statusOnly } from '../status.js';
-import { Malformed } from '../wire/wire-reader.js';
 
 /** A generated message's codec. */
 export interface Codec<T> {

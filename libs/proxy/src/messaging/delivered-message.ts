@@ -7,8 +7,8 @@ import { hash } from 'node:crypto';
 
 import type { Delivered } from '@cometmq/client';
 import { Envelope, MessageType } from '@cometmq/model';
+import { fieldBytes, putLength, putVarint, varintBytes, wideFieldBytes } from '@cometmq/shared';
 
-import { fieldBytes, putLength, putVarint, varintBytes, wideFieldBytes } from '../wire/wire-writer.js';
 import { StoredParts, putTime, readResource, timeBytesMax } from './stored-message.js';
 
 /** Of what stands before the system properties, so much is copied rather than sent as a chunk of its own. */

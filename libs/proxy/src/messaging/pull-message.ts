@@ -16,12 +16,11 @@ import {
 } from '@cometmq/model';
 import { PullMessageRequest } from '@cometmq/proto';
 import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import { MqError, putVarint, varintBytes } from '@cometmq/shared';
 
 import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.js';
 import { type Outcome, ok, outcomeOf, statusOnly, wireCode } from '../status.js';
 import type { WaitingPoll } from '../waiting-polls.js';
-import { putVarint, varintBytes } from '../wire/wire-writer.js';
 import { decode, failureOf } from './cold-call.js';
 import { deliveredItem } from './delivered-message.js';
 import { pollingMs } from './polling-time.js';

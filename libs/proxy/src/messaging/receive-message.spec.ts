@@ -2,12 +2,11 @@ import { createHash } from 'node:crypto';
 
 import { topicId } from '@cometmq/model';
 import { Code, Message, ReceiveMessageRequest, ReceiveMessageResponse, SendMessageRequest } from '@cometmq/proto';
-import { MqError } from '@cometmq/shared';
+import { MqError, WireReader } from '@cometmq/shared';
 import { ReceiveMessageResponse as OfficialResponse } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb';
 
 import { defaultLimits } from '../limits.js';
 import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
-import { WireReader } from '../wire/wire-reader.js';
 import { pollingMs } from './polling-time.js';
 import { readReceiveRequest } from './receive-request.js';
 

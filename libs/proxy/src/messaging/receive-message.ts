@@ -11,12 +11,11 @@
 import type { Delivered, ReceiveCall, ReceiveResult } from '@cometmq/client';
 import type { ConsumerGroup, Topic } from '@cometmq/model';
 import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import { asBuffer, MqError, WireReader } from '@cometmq/shared';
 
 import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
 import { type Outcome, ok, outcomeOf, putStatusField, statusFieldBytes, wireCode } from '../status.js';
 import type { WaitingPoll } from '../waiting-polls.js';
-import { WireReader, asBuffer } from '../wire/wire-reader.js';
 import { failureOf } from './cold-call.js';
 import { deliveredItem } from './delivered-message.js';
 import { pollingMs } from './polling-time.js';

@@ -3,9 +3,7 @@
  */
 import type { FilterExpression } from '@cometmq/model';
 import { everything } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
-
-import { type WireReader, wireType } from '../wire/wire-reader.js';
+import { MqError, type WireReader, wireType } from '@cometmq/shared';
 
 export interface ReceiveRequest {
   group: string;

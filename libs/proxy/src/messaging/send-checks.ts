@@ -3,10 +3,9 @@
  * A limit of 0 or below switches its check off.
  */
 import { MessageType, printable } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, textTrait } from '@cometmq/shared';
 
 import type { MessagingLimits } from '../limits.js';
-import { textTrait } from '../wire/wire-reader.js';
 import { PropertyFault, type WalkedMessage } from './send-walker.js';
 
 /** Encodings that consumers know: plain and gzip; 0 stands for plain. */

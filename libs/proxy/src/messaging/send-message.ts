@@ -19,15 +19,13 @@ import {
   queueId,
 } from '@cometmq/model';
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import { asBuffer, fieldBytes, MqError, putLength, putVarint, varintBytes, WireReader } from '@cometmq/shared';
 
 import type { TopicIn } from '../counters.js';
 import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
 import type { Parked } from '../parking.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
 import type { TopicRoute } from '../topic-routes.js';
-import { WireReader, asBuffer } from '../wire/wire-reader.js';
-import { fieldBytes, putLength, putVarint, varintBytes } from '../wire/wire-writer.js';
 import { answerFailure, failureOf } from './cold-call.js';
 import { checkAfterMsOf, checkMessage, derivedType, dueMsOf } from './send-checks.js';
 import { type WalkedMessage, walkSendRequest } from './send-walker.js';

@@ -1,7 +1,7 @@
 import { Message, SendMessageRequest } from '@cometmq/proto';
+import { Malformed, WireReader } from '@cometmq/shared';
 import fc from 'fast-check';
 
-import { Malformed, WireReader } from '../wire/wire-reader.js';
 import { PropertyFault, type WalkedMessage, walkSendRequest } from './send-walker.js';
 import { plainForm } from './stored-message.js';
 

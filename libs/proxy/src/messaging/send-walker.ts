@@ -6,7 +6,7 @@
  * official clients don't (Node.js keeps the last copy only), so a message with its topic, its system properties or its
  * body twice is marked `rewrite` and is stored in the plain form that every decoder reads alike.
  */
-import { textTrait, type WireReader, scanText, wireType } from '../wire/wire-reader.js';
+import { scanText, textTrait, type WireReader, wireType } from '@cometmq/shared';
 import { isReservedProperty } from './reserved-properties.js';
 
 /** A mistake in the user properties. */

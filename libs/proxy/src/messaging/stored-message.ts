@@ -9,10 +9,8 @@
  * Inside them the last of two copies of a field counts in every decoder. A second system properties field would do by
  * the letter of protobuf, but the decoder of the official Node.js client keeps only the last one it sees.
  */
-import { assert } from '@cometmq/shared';
+import { assert, putLength, putVarint, varintBytes, WireReader, wireType } from '@cometmq/shared';
 
-import { WireReader, wireType } from '../wire/wire-reader.js';
-import { putLength, putVarint, varintBytes } from '../wire/wire-writer.js';
 import type { WalkedMessage } from './send-walker.js';
 
 const systemTag = 0x1a;

@@ -1,1 +1,0 @@
-export { Malformed, WireReader, asBuffer, readText, scanText, textTrait, wireType } from '@cometmq/shared';

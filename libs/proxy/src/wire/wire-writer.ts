@@ -1,1 +1,0 @@
-export { fieldBytes, putLength, putVarint, varintBytes, wideFieldBytes } from '@cometmq/shared';
