@@ -12,6 +12,8 @@ export const deliveryState: Bench = {
       { what: 'acknowledgement', value: found.ackMicros, unit: 'CPU µs/message' },
       { what: 'hand-out, 1,000 message groups', value: found.orderlyHandOutMicros, unit: 'CPU µs/message' },
       { what: 'acknowledgement, 1,000 message groups', value: found.orderlyAckMicros, unit: 'CPU µs/message' },
+      { what: `${inFlight.toLocaleString('en')} behind a stuck message group`, value: found.stuckMiB, unit: 'MiB' },
+      { what: 'each of them, looked at and left to wait', value: found.stuckMicros, unit: 'CPU µs' },
       { what: `${inFlight.toLocaleString('en')} in flight, one by one`, value: found.inFlightMiB, unit: 'MiB' },
     ];
   },

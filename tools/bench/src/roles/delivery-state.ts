@@ -19,6 +19,10 @@ export interface DeliveryStateFigures {
   readonly orderlyAckMicros: number;
   /** Of so many messages handed out one by one. */
   readonly inFlightMiB: number;
+  /** Of as many that wait behind one stuck message group. */
+  readonly stuckMiB: number;
+  /** For each of them, to be looked at and left to wait. */
+  readonly stuckMicros: number;
 }
 
 /** A queue that never ends and makes no garbage. */
@@ -79,13 +83,33 @@ function cpuMicros(): number {
 }
 
 export function benchDeliveryState(job: DeliveryStateJob): Promise<DeliveryStateFigures> {
+  // Memory first, before anything is left behind that could go meanwhile.
+  const stuckFigures = stuck(job.inFlight);
   const inFlightMiB = memoryOf(job.inFlight);
   speed(Math.ceil(job.batches / 16), job.queues, 0);
   const plain = speed(job.batches, job.queues, 0);
   speed(Math.ceil(job.batches / 16), job.queues, 1_000);
   const inOrder = speed(job.batches, job.queues, 1_000);
   const orderlyFigures = { orderlyHandOutMicros: inOrder.handOutMicros, orderlyAckMicros: inOrder.ackMicros };
-  return Promise.resolve({ ...plain, ...orderlyFigures, inFlightMiB });
+  return Promise.resolve({ ...plain, ...orderlyFigures, inFlightMiB, ...stuckFigures });
+}
+
+/** One message group, its first message with a client that does not come back; another client polls on and on. */
+function stuck(messages: number): { stuckMiB: number; stuckMicros: number } {
+  const before = usedMiB();
+  const view = new GroupsView();
+  const log = new FoldingLog(view);
+  const source = new EndlessQueue(1);
+  const nowMs = 1_700_000_000_000;
+  log.append(pop(view, source, 0, nowMs, 1, true).record as never, nowMs);
+  const start = cpuMicros();
+  for (let seen = 0; seen < messages; seen += 1000) {
+    log.append(pop(view, source, 0, nowMs, 32, true).record as never, nowMs);
+    log.records.length = 0;
+  }
+  const stuckMicros = (cpuMicros() - start) / messages;
+  if ((view.figures(group, topic, queueId(0))?.blocked ?? 0) < messages) throw new Error('all of them wait');
+  return { stuckMicros, stuckMiB: usedMiB() - before };
 }
 
 function speed(batches: number, queues: number, groups: number): { handOutMicros: number; ackMicros: number } {
