@@ -5,6 +5,8 @@ import type { Directory } from './directory.js';
 
 interface Opened {
   readonly address: string;
+  /** A leader that comes back under its old name may have another address behind it: a new reign, a new look. */
+  readonly epoch: number;
   readonly channel: RpcChannel;
 }
 
@@ -37,13 +39,13 @@ export class LeaderChannels implements Part {
   channel(brokerSet: string): RpcChannel {
     const set = this.directory.brokerSet(brokerSet);
     if (!set) throw new MqError('NOT_FOUND', `there is no broker set "${brokerSet}"`);
-    const address = set.leader;
+    const { epoch, leader: address } = set;
     if (address === undefined || address === '') throw new MqError('UNAVAILABLE', `nobody leads ${brokerSet}`);
     const opened = this.opened.get(brokerSet);
-    if (opened?.address === address) return opened.channel;
+    if (opened?.address === address && opened.epoch === epoch) return opened.channel;
     if (opened) this.close(brokerSet, opened.channel);
     const channel = this.connect(address);
-    this.opened.set(brokerSet, { address, channel });
+    this.opened.set(brokerSet, { address, epoch, channel });
     return channel;
   }
 
@@ -54,10 +56,11 @@ export class LeaderChannels implements Part {
   }
 
   private closeDeposed(): void {
-    for (const [name, { address, channel }] of this.opened) {
-      const leader = this.directory.brokerSet(name)?.leader;
+    for (const [name, { address, epoch, channel }] of this.opened) {
+      const set = this.directory.brokerSet(name);
       // While nobody leads, the old one stays: its leader may only have been silent to the name service.
-      if (leader !== undefined && leader !== address) this.close(name, channel);
+      if (set?.leader === undefined) continue;
+      if (set.leader !== address || set.epoch !== epoch) this.close(name, channel);
     }
   }
 
