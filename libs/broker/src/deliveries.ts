@@ -30,10 +30,10 @@ import { StoreSource } from './store-source.js';
 import { WaitingPolls, type WaitingPoll } from './waiting-polls.js';
 
 /**
- * What one decision looks at, at most: under a millisecond. A poll that got nothing goes on where it stopped when others
+ * What one decision looks at, at most: well under a millisecond. A poll that got nothing goes on where it stopped when others
  * have had their turn.
  */
-const scanMax = 4096;
+const scanMax = 2048;
 
 export interface DeliveryParts {
   readonly store: MessageStore;

@@ -116,7 +116,7 @@ describe('filters in delivery', () => {
     const next = ids(await world.poll({ topicId: other.id, clientId: 'neighbour' }));
     expect(next).toEqual(['next door']);
     expect(ids(await found)).toEqual(['last']);
-    expect(turns).toBeGreaterThanOrEqual(3); // 3,000 looks of 7 each, at most 4,096 in one go.
+    expect(turns).toBeGreaterThanOrEqual(3); // 3,000 looks of 7 each, at most 2,048 in one go.
     await world.broker.stop();
   });
 

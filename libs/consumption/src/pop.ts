@@ -81,11 +81,16 @@ class Pop {
       if (!this.stopped && progress.parkedCount > 0) {
         this.taken = new Set<number>();
         this.lookParked(progress);
-        if (!this.stopped) this.lookForOrphans(progress);
+        if (!this.stopped && this.request.strangers !== true) this.lookForOrphans(progress);
       }
     }
     const before = progress?.frontier ?? queue.start;
-    this.end(queue, progress, this.stopped ? before : this.lookFresh(Math.max(before, queue.source.first)));
+    const frontier = this.stopped ? before : this.lookFresh(Math.max(before, queue.source.first));
+    // Most of them must stay while members may be unknown: looked at only when there is nothing else to do.
+    if (progress && this.taken && !this.stopped && frontier >= queue.source.next && this.mayClaim()) {
+      this.lookForOrphans(progress);
+    }
+    this.end(queue, progress, frontier);
   }
 
   /** What was delivered before, of a queue that was looked at for all else. */
@@ -188,6 +193,12 @@ class Pop {
         if (this.stopped || this.judge.isFull) return;
       }
     }
+  }
+
+  /** While members may be unknown, some of its messages may be kept where their tags don't lead it. */
+  private mayClaim(): boolean {
+    const { filter, strangers } = this.request;
+    return strangers === true && filter.hashes.length === 0 && filter.wantsMessage !== undefined;
   }
 
   /** False: it stays where it is. */
