@@ -2,6 +2,7 @@
 import { ConsumeResult, LitePushConsumerImpl, OffsetOption, Producer, type MessageView } from 'rocketmq-client-nodejs';
 
 import { admin, createTopic } from '../support/admin.js';
+import { shortPolls } from '../support/client-stories.js';
 import { Standalone } from '../support/standalone.js';
 import { until } from '../support/until.js';
 
@@ -16,7 +17,7 @@ describe('the official Node.js client, with lite topics', () => {
   const running: { shutdown(): Promise<void> }[] = [];
 
   beforeAll(async () => {
-    broker = await new Standalone().start();
+    broker = await new Standalone().start([shortPolls]);
     await createTopic(broker, { name: 'sessions', type: 'lite' });
     for (const [name, more] of [
       ['agents', {}],
@@ -28,7 +29,6 @@ describe('the official Node.js client, with lite topics', () => {
     await producer.startup();
   });
   afterAll(async () => {
-    // Each waits for its long poll to end.
     await Promise.all([producer, ...running].map((client) => client.shutdown()));
     await broker.stop();
   });

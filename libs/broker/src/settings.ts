@@ -36,7 +36,7 @@ export const brokerSettings = {
     default: 2_000_000,
     min: 1,
     max: 50_000_000,
-    why: 'Lite topics on one broker, of all LITE topics; some 170 bytes of memory each.',
+    why: 'Lite topics on one broker, of all LITE topics; some 130 bytes of memory each.',
   }),
   liteSubscriptionsMax: count({
     default: 100_000,

@@ -1,6 +1,14 @@
 import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
 import type { GroupsView, Matcher, OrderlyRequest, PopDecision, PopQueue } from '@cometmq/consumption';
-import { isPaused, retryDelayMs, type ConsumerGroup, type GroupId, type QueueId, type Topic } from '@cometmq/model';
+import {
+  isPaused,
+  pausedForGood,
+  retryDelayMs,
+  type ConsumerGroup,
+  type GroupId,
+  type QueueId,
+  type Topic,
+} from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { MessageStore, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -33,6 +41,8 @@ export interface LiteDeliveriesParts {
 const scanMax = 4_096;
 /** When to look whether a dead letter has been moved. */
 const movedMs = 20;
+/** A long pause is looked at again so often. */
+const pauseLookMs = 60_000;
 
 /**
  * Hands out messages of lite topics. A poll gets what any of the client's lite topics has, several in one answer, each in
@@ -46,6 +56,7 @@ export class LiteDeliveries {
   private readonly attempts = new Map<string, { readonly id: string; readonly queues: readonly QueueId[] }>();
   private readonly woken = new Map<GroupId, Set<string> | 'all'>();
   private readonly throttled = new Set<GroupId>();
+  private readonly paused = new Set<GroupId>();
   private stopping = false;
 
   constructor(
@@ -140,7 +151,11 @@ export class LiteDeliveries {
     const { directory, clock, logClock, deadLetters } = this.parts;
     const group = directory.groupById(call.groupId);
     const topic = directory.topicById(call.topicId);
-    if (!group || !topic || isPaused(group, clock.wallMs())) return false;
+    if (!group || !topic) return false;
+    if (isPaused(group, clock.wallMs())) {
+      this.wakeAfterPause(group);
+      return false;
+    }
     if (topic.permission === 'none' || topic.permission === 'write') return false;
     let looked = this.again(call, this.readiness.queuesFor(group, topic.id, call.clientId, call.messagesMax));
     for (;;) {
@@ -169,6 +184,16 @@ export class LiteDeliveries {
       if (next.length === 0 || looked.includes(next[0] as QueueId)) return false;
       looked = next;
     }
+  }
+
+  /** Once for the group: its polls try again when the pause is over; `wake` is called where it ends before. */
+  private wakeAfterPause({ id, pausedUntilMs = 0 }: ConsumerGroup): void {
+    if (this.paused.has(id) || pausedUntilMs === pausedForGood) return;
+    this.paused.add(id);
+    this.parts.clock.after(Math.min(pausedUntilMs - this.parts.clock.wallMs(), pauseLookMs), () => {
+      this.paused.delete(id);
+      if (!this.stopping) this.wake(id, undefined);
+    });
   }
 
   /** With those first whose messages were the answer to the same attempt, which then was lost. */

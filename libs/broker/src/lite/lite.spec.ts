@@ -55,6 +55,10 @@ class LiteWorld extends BrokerWorld {
     await Promise.all(messages.map(({ receipt }) => this.ack(receipt)));
   }
 
+  pause(pausedUntilMs: number): void {
+    this.directory.apply({ kind: 'group', revision: 1_000, group: { ...this.group, pausedUntilMs } });
+  }
+
   forgotten(): string[] {
     return this.told
       .splice(0)
@@ -384,6 +388,20 @@ describe('lite topics', () => {
     expect(world.forgotten()).toEqual(['c1 user-1']);
     expect(await code(world.ack(held!.receipt))).toMatch(/^INVALID_RECEIPT_HANDLE/);
     expect(await world.pollIds()).toEqual(['x', 'y']);
+    await world.broker.stop();
+  });
+
+  it('rest while their group is paused, and go on when the pause ends', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'a1');
+    world.pause(world.clock.wallMs() + 30_000);
+    expect(await world.pollIds()).toEqual([]);
+    const waiting = world.poll({ waitMs: 60_000 });
+    world.clock.advance(29_000);
+    expect(world.broker.waitingPolls).toBe(1);
+    world.clock.advance(1_100);
+    expect(ids(await waiting)).toEqual(['a1']);
     await world.broker.stop();
   });
 
