@@ -17,6 +17,12 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_broker_permission', labels: {}, value: broker.writable ? 6 : 4 };
   yield { metric: 'rocketmq_broker_epoch', labels: {}, value: store.epoch };
   yield { metric: 'rocketmq_storage_size', labels: disk, value: sizes.logBytes };
+  const { segments, segmentsCompacted } = sizes;
+  yield { metric: 'rocketmq_storage_segments', labels: { state: 'whole' }, value: segments - segmentsCompacted };
+  yield { metric: 'rocketmq_storage_segments', labels: { state: 'compacted' }, value: segmentsCompacted };
+  yield { metric: 'rocketmq_pending_messages', labels: {}, value: sizes.pendingMessages };
+  yield { metric: 'rocketmq_pending_bytes', labels: {}, value: sizes.pendingMessageBytes };
+  yield { metric: 'rocketmq_pending_bytes_max', labels: {}, value: sizes.pendingMessageBytesMax };
   yield { metric: 'rocketmq_storage_flush_behind_bytes', labels: disk, value: store.appendEnd - store.commitEnd };
   yield { metric: 'rocketmq_storage_message_reserve_time', labels: disk, value: ageMs };
   const { topics, subscriptions, created, expired } = broker.liteFigures;

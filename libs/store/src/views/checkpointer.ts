@@ -25,8 +25,11 @@ export class Checkpointer {
   private closedEnd = 0 as LogPosition;
   private waiting: Generation | undefined;
   private writing: Promise<void> | undefined;
-  /** Cold pieces of the generation that is waiting or being written: not in the store yet. */
-  private readonly coldOnTheWay = new Map<string, Uint8Array | undefined>();
+  /**
+   * Cold pieces of the generation closed last: not in the store yet, or not in sight there. Kept until the next one is
+   * closed, as who reads in the turn in which a write ends may still see the store as it was before.
+   */
+  private cold: ReadonlyMap<string, Uint8Array | undefined> = new Map();
   private under: Promise<void> | undefined;
 
   constructor(
@@ -70,6 +73,7 @@ export class Checkpointer {
     assert(!this.under, 'one generation at a time');
     assert(position >= this.closedEnd, 'checkpoints do not go back');
     const now: PieceChange[] = [];
+    const taken = new Map<string, Uint8Array | undefined>();
     const later: (readonly [StateView, Iterable<Change>])[] = [];
     for (const view of this.views) {
       const changes = view.takeChanges();
@@ -79,10 +83,11 @@ export class Checkpointer {
       }
       for (const { key, value, cold } of changes as Change[]) {
         const name = pieceKey(view, key, cold === true);
-        if (cold) this.coldOnTheWay.set(name, value);
+        if (cold) taken.set(name, value);
         now.push({ key: name, value });
       }
     }
+    this.cold = taken;
     this.closedEnd = position;
     this.under = new Promise(
       (resolve) => (this.waiting = { position, epoch, changes: inTurn(now, later), done: resolve }),
@@ -93,7 +98,7 @@ export class Checkpointer {
   /** A cold piece as the view last wrote it, on disk or on its way there. */
   coldPiece(view: StateView, key: string): Uint8Array | undefined {
     const name = pieceKey(view, key, true);
-    return this.coldOnTheWay.has(name) ? this.coldOnTheWay.get(name) : this.store.piece(name);
+    return this.cold.has(name) ? this.cold.get(name) : this.store.piece(name);
   }
 
   /** The last checkpoint on disk. */
@@ -128,7 +133,6 @@ export class Checkpointer {
       return;
     }
     this.storedEnd = generation.position;
-    this.coldOnTheWay.clear();
     this.under = undefined;
     generation.done();
   }
