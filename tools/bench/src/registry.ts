@@ -2,6 +2,8 @@ import type { Bench } from './bench.js';
 import { append } from './benches/append.js';
 import { backlog } from './benches/backlog.js';
 import { compaction } from './benches/compaction.js';
+import { delay } from './benches/delay.js';
+import { delayWaiting } from './benches/delay-waiting.js';
 import { deliveryState } from './benches/delivery-state.js';
 import { fifo } from './benches/fifo.js';
 import { frontDoor } from './benches/front-door.js';
@@ -12,6 +14,7 @@ import { receive } from './benches/receive.js';
 import { recovery } from './benches/recovery.js';
 import { sqlFilters } from './benches/sql-filters.js';
 import { start } from './benches/start.js';
+import { transactions } from './benches/transactions.js';
 
 /** In the order they run. */
 export const benches: readonly Bench[] = [
@@ -28,4 +31,7 @@ export const benches: readonly Bench[] = [
   start,
   backlog,
   recovery,
+  delay,
+  delayWaiting,
+  transactions,
 ];

@@ -8,10 +8,25 @@ import { atExit } from './at-exit.js';
 import { type CompactionFigures, type CompactionJob, benchCompaction } from '../roles/compaction.js';
 import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
 import { type LiteTopicsFigures, type LiteTopicsJob, benchLiteTopics } from '../roles/lite-topics.js';
+import {
+  type LatenessFigures,
+  type LatenessJob,
+  type RestartFigures,
+  type RestartJob,
+  type RushFigures,
+  type RushJob,
+  type WaitingFigures,
+  type WaitingJob,
+  fillWithWaiting,
+  measureLateness,
+  measureRush,
+  restartWithWaiting,
+} from '../roles/delays.js';
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
 import { type ManyQueuesFigures, type ManyQueuesJob, benchManyQueues } from '../roles/many-queues.js';
 import { type StoreAppendFigures, type StoreAppendJob, appendToStore } from '../roles/store-append.js';
 import { type SqlFiltersFigures, type SqlFiltersJob, benchSqlFilters } from '../roles/sql-filters.js';
+import { type TransactionsFigures, type TransactionsJob, measureTransactions } from '../roles/transactions.js';
 import { type LoadFigures, type LoadJob, runLoad } from '../load/load.js';
 
 export interface RoleJobs {
@@ -23,6 +38,11 @@ export interface RoleJobs {
   compaction: CompactionJob;
   'delivery-state': DeliveryStateJob;
   'sql-filters': SqlFiltersJob;
+  'delay-lateness': LatenessJob;
+  'delay-rush': RushJob;
+  'delay-fill': WaitingJob;
+  'delay-restart': RestartJob;
+  transactions: TransactionsJob;
 }
 
 export interface RoleResults {
@@ -34,6 +54,11 @@ export interface RoleResults {
   compaction: CompactionFigures;
   'delivery-state': DeliveryStateFigures;
   'sql-filters': SqlFiltersFigures;
+  'delay-lateness': LatenessFigures;
+  'delay-rush': RushFigures;
+  'delay-fill': WaitingFigures;
+  'delay-restart': RestartFigures;
+  transactions: TransactionsFigures;
 }
 
 const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<RoleResults[K]> } = {
@@ -45,6 +70,11 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   compaction: benchCompaction,
   'delivery-state': benchDeliveryState,
   'sql-filters': benchSqlFilters,
+  'delay-lateness': measureLateness,
+  'delay-rush': measureRush,
+  'delay-fill': fillWithWaiting,
+  'delay-restart': restartWithWaiting,
+  transactions: measureTransactions,
 };
 
 /** In the child. */
