@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
 import { FakeFrontDoor, someTraits } from '@cometmq/client/testing';
-import { queueId, queueOffset } from '@cometmq/model';
+import { MessageType as TopicType, queueId, queueOffset, type LogPosition, type TopicId } from '@cometmq/model';
 import { sleep, systemClock } from '@cometmq/shared';
 
 import { FakeTerminal, type Ran } from './testing.js';
@@ -610,5 +610,48 @@ describe('mqadmin’s names', () => {
     expect((await comet('updateTopic', '-t', 'a', '-p', '7')).code).toBe(2);
     expect((await comet('updateTopic', '-t', 'a', '-a', '+x=y')).code).toBe(2);
     expect((await comet('updateTopic')).code).toBe(2);
+  });
+});
+
+describe('what waits', () => {
+  const place = (topicId: TopicId, position: number, dueMs: number) => {
+    return { topicId, position: position as LogPosition, size: 300, dueMs };
+  };
+
+  it('is listed, rescheduled and cancelled: delayed messages', async () => {
+    const { id: topicId } = await fixture.naming.createTopic({ name: 'later', type: TopicType.delay });
+    const dueMs = Date.parse('2030-01-02T03:04:05Z');
+    const state = { messageId: 'M1', tag: 'A', storedMs: 1 };
+    fixture.brokers.waiting.delayed.set('broker-0', [
+      { place: place(topicId, 1, dueMs), ...state },
+      { place: place(topicId, 2, dueMs + 1), ...state, messageId: 'M2' },
+    ]);
+    await fixture.directory.until(() => fixture.directory.topic('later'), 1000, 'the topic');
+    const { out } = await comet('delayed', 'ls', '--topic', 'later', '--max', '1', '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject([{ topic: 'later', messageId: 'M1', dueMs }]);
+    const [{ id }] = JSON.parse(out) as [{ id: string }];
+    expect((await comet('delayed', 'describe', id)).out).toMatch(/DUE +2030-01-02/);
+    const moved = await comet('delayed', 'reschedule', id, '--at', '2031-01-01T00:00Z', '-o', 'jsonl');
+    expect(JSON.parse(moved.out)).toMatchObject({ dueMs: Date.parse('2031-01-01T00:00Z') });
+    expect((await comet('delayed', 'reschedule', id)).err).toContain('--at and --in');
+    expect(await comet('delayed', 'cancel', id, '--yes')).toEqual({
+      ...{ code: 0, out: '', err: 'the message will never be delivered\n' },
+    });
+    expect((await comet('delayed', 'cancel', id, '--yes')).code).not.toBe(0);
+  });
+
+  it('is listed and decided on: transactions', async () => {
+    const { id: topicId } = await fixture.naming.createTopic({ name: 'deals', type: TopicType.transaction });
+    const times = { storedMs: 1_000, checks: 15, lastCheckMs: 2_000, nextCheckMs: 3_000 };
+    fixture.brokers.waiting.half.set('broker-0', [
+      { place: place(topicId, 1, 0), messageId: 'H1', tag: '', ...times, parked: true },
+    ]);
+    await fixture.directory.until(() => fixture.directory.topic('deals'), 1000, 'the topic');
+    expect((await comet('transaction', 'ls')).out).toMatch(/deals +H1 +15 .*parked/);
+    const id = (await comet('transaction', 'ls', '-o', 'name')).out.trim();
+    expect((await comet('transaction', 'describe', id, '-o', 'json')).out).toContain('"messageId": "H1"');
+    expect((await comet('transaction', 'commit', id, '--who', 'ada')).err).toContain('--yes');
+    expect((await comet('transaction', 'commit', id, '--who', 'ada', '--yes')).code).toBe(0);
+    expect((await comet('transaction', 'audits')).out).toMatch(/ada +commit +deals/);
   });
 });

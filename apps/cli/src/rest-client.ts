@@ -16,16 +16,17 @@ export class RestClient {
     return this.call<T>('GET', path);
   }
 
-  /** All pages of a list. */
-  async list<T>(path: string, query: Readonly<Record<string, string | undefined>>): Promise<T[]> {
+  /** All pages of a list, or as many of them as hold `max` items. */
+  async list<T>(path: string, query: Readonly<Record<string, string | undefined>>, max = Infinity): Promise<T[]> {
     const items: T[] = [];
     let after: string | undefined;
     do {
-      const given = Object.entries({ ...query, limit: '1000', after }).filter(([, value]) => value !== undefined);
+      const limit = String(Math.min(1000, max - items.length));
+      const given = Object.entries({ ...query, limit, after }).filter(([, value]) => value !== undefined);
       const page = await this.get<Page<T>>(`${path}?${new URLSearchParams(given as [string, string][]).toString()}`);
       items.push(...page.items);
       after = page.next;
-    } while (after !== undefined);
+    } while (after !== undefined && items.length < max);
     return items;
   }
 

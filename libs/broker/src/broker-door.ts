@@ -5,6 +5,7 @@ import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
 
 import { exchange, type Link } from './link-door.js';
+import { waitingMethods } from './waiting-door.js';
 
 /** The broker's internal gRPC service: links of proxies, and what operators ask. `close` ends the links. */
 export function brokerGrpcService(
@@ -20,6 +21,7 @@ export function brokerGrpcService(
     },
     name: 'cometmq.v1.BrokerService',
     methods: {
+      ...waitingMethods(admin.waiting, brokerName),
       Exchange: { kind: 'bidi', handler: exchange(link, clock, links) },
       Describe: unary(async () => {
         const state = await admin.describe(brokerName);

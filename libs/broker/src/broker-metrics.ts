@@ -1,7 +1,7 @@
 import type { Directory } from '@cometmq/client';
 import { groupId as toGroupId, topicId as toTopicId, type GroupId, type TopicId } from '@cometmq/model';
 import type { Clock } from '@cometmq/shared';
-import type { Sample } from '@cometmq/telemetry';
+import type { MetricName, Sample } from '@cometmq/telemetry';
 
 import type { BrokerService } from './broker-service.js';
 
@@ -30,11 +30,36 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_lite_subscription_number', labels: {}, value: subscriptions };
   yield { metric: 'rocketmq_lite_topic_created_total', labels: {}, value: created };
   yield { metric: 'rocketmq_lite_topic_expired_total', labels: {}, value: expired };
+  yield* waitingSamples(broker, directory, clock);
   for (const groupId of groups.groups()) yield* groupSamples(broker, directory, groupId);
   for (const [key, value] of broker.deadLettersMoved) {
     const [group, topic] = key.split('/').map(Number);
     const labels = labelsOf(directory, toGroupId(group ?? 0), toTopicId(topic ?? 0));
     if (labels) yield { metric: 'rocketmq_send_to_dlq_messages_total', labels, value };
+  }
+}
+
+/** Delayed messages and transactions. */
+function* waitingSamples(broker: BrokerService, directory: Directory, clock: Clock): Iterable<Sample> {
+  const { waiting, delayed, halfMessages } = broker;
+  if (!waiting) return;
+  const { delays, transactions } = waiting;
+  const overdueMs = Math.max(0, clock.wallMs() - delayed.firstDueMs);
+  yield { metric: 'rocketmq_timer_dequeue_latency', labels: {}, value: overdueMs };
+  yield { metric: 'rocketmq_delay_message_latency', labels: {}, value: delays.aheadSeconds };
+  const byTopic: readonly (readonly [MetricName, ReadonlyMap<number, number>])[] = [
+    ['rocketmq_timing_messages', delayed.sizes],
+    ['rocketmq_timer_enqueue_total', delays.taken],
+    ['rocketmq_timer_dequeue_total', delays.fired],
+    ['rocketmq_half_messages', halfMessages.sizes],
+    ['rocketmq_commit_messages_total', transactions.committed],
+    ['rocketmq_rollback_messages_total', transactions.rolledBack],
+  ];
+  for (const [metric, counts] of byTopic) {
+    for (const [topicId, value] of counts) {
+      const topic = directory.topicById(toTopicId(topicId));
+      if (topic) yield { metric, labels: { topic: topic.name }, value };
+    }
   }
 }
 

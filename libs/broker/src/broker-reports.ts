@@ -16,15 +16,20 @@ import { queueId, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { BrokerService } from './broker-service.js';
+import { WaitingReports } from './waiting-reports.js';
 
 /** What an operator may ask of this broker: `BrokerAdmin` for the one set it leads. */
 export class BrokerReports implements BrokerAdmin {
+  readonly waiting: WaitingReports;
+
   constructor(
     private readonly broker: BrokerService,
     private readonly directory: Directory,
     private readonly brokerName: string,
     private readonly version: string,
-  ) {}
+  ) {
+    this.waiting = new WaitingReports(broker, (brokerSet) => this.check(brokerSet));
+  }
 
   async describe(brokerSet: string): Promise<BrokerState> {
     this.check(brokerSet);

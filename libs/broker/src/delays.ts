@@ -10,7 +10,7 @@ import {
 } from '@cometmq/model';
 import { MqError, type Clock, type Timer as ClockTimer } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
-import type { Logger } from '@cometmq/telemetry';
+import { Buckets, metrics, type Logger } from '@cometmq/telemetry';
 import type { Timer, TimersView } from '@cometmq/timers';
 
 import { FarTimers } from './far-timers.js';
@@ -37,21 +37,16 @@ export interface DelayParts {
   readonly log: Logger;
 }
 
-/** Counts by topic since the start. Plain numbers for metrics. */
-export interface DelayCounts {
-  readonly taken: Map<TopicId, number>;
-  readonly fired: Map<TopicId, number>;
-  /** How late each was, in ms. Told as it fires. */
-  onFired: (lateMs: number) => void;
-}
-
 /**
  * Delivers delayed messages when their time has come, by the wall clock, never before: each becomes visible by a
  * reference, one record, so that it is released once, whatever breaks. Those due soon are brought near before; a rush is
  * worked off in turns, between which everything else goes on.
  */
 export class Delays {
-  readonly counts: DelayCounts = { taken: new Map(), fired: new Map(), onFired: () => undefined };
+  /** By topic since the start, and how far ahead they were sent. Plain numbers for metrics. */
+  readonly taken = new Map<TopicId, number>();
+  readonly fired = new Map<TopicId, number>();
+  readonly aheadSeconds = new Buckets(metrics.rocketmq_delay_message_latency.buckets);
   readonly far: FarTimers;
   private timer: ClockTimer | undefined;
   private armedMs = Infinity;
@@ -73,13 +68,14 @@ export class Delays {
     this.timer?.cancel();
   }
 
-  /** A delayed message was taken, or is due at another time now. */
+  /** A delayed message was taken. */
   added(topicId: TopicId, dueMs: number): void {
-    bump(this.counts.taken, topicId);
+    bump(this.taken, topicId);
+    this.aheadSeconds.record((dueMs - this.parts.clock.wallMs()) / 1_000);
     this.changed(dueMs);
   }
 
-  changed(dueMs: number): void {
+  private changed(dueMs: number): void {
     if (dueMs < this.armedMs && !this.turning) this.arm(dueMs);
   }
 
@@ -196,12 +192,12 @@ export class Delays {
       if (timers.firstDueMs > nowMs) return false;
       const timer = timers.first();
       if (!timer) return false;
-      this.fire(timer, nowMs);
+      this.fire(timer);
     }
     return timers.firstDueMs <= nowMs;
   }
 
-  private fire(timer: Timer, nowMs: number): void {
+  private fire(timer: Timer): void {
     const { store, directory, logClock, log } = this.parts;
     const topic = directory.topicById(timer.topicId);
     try {
@@ -219,8 +215,7 @@ export class Delays {
         groupId: 0 as GroupId,
         reason: referenceReason.timerFired,
       });
-      bump(this.counts.fired, timer.topicId);
-      this.counts.onFired(Math.max(0, nowMs - timer.dueMs));
+      bump(this.fired, timer.topicId);
     } catch (caught) {
       const { code, reason } = MqError.from(caught);
       if (code !== 'TOPIC_NOT_FOUND' && code !== 'MESSAGE_NOT_FOUND') throw caught;

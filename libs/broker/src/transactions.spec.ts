@@ -5,6 +5,7 @@ import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 import { checksMax } from '@cometmq/transactions';
 
+import { brokerSamples } from './broker-metrics.js';
 import { BrokerWorld, ids, settle } from './broker-world.js';
 
 const second = 1_000;
@@ -159,6 +160,25 @@ describe('a check', () => {
     await world.pass(100 * second, 'p1');
     expect(world.asked).toEqual([]);
   });
+});
+
+it('figures say what waits and what became of it', async () => {
+  await world.half('open');
+  await world.end(await world.half('kept'), 'commit');
+  await world.end(await world.half('gone'), 'rollback');
+  const all = await world.naming.createTopic({ name: 'all', type: MessageType.mixed });
+  const dueMs = world.clock.wallMs() + 90_000;
+  await world.sendAny('later', { type: MessageType.delay, dueMs }, all);
+  const samples = [...brokerSamples(world.broker, world.directory, world.clock)];
+  const value = (metric: string, topic: string): unknown =>
+    samples.find((sample) => sample.metric === metric && sample.labels['topic'] === topic)?.value;
+  expect(value('rocketmq_half_messages', 'deals')).toBe(1);
+  expect(value('rocketmq_commit_messages_total', 'deals')).toBe(1);
+  expect(value('rocketmq_rollback_messages_total', 'deals')).toBe(1);
+  expect(value('rocketmq_timing_messages', 'all')).toBe(1);
+  expect(value('rocketmq_timer_enqueue_total', 'all')).toBe(1);
+  const ahead = samples.find(({ metric }) => metric === 'rocketmq_delay_message_latency')?.value;
+  expect(ahead).toMatchObject({ count: 1, sum: 90 });
 });
 
 describe('an operator', () => {

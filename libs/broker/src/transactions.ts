@@ -15,6 +15,7 @@ const checksPerLook = 500;
 /** Nobody could be asked: looked at again so much later, or as soon as a producer of the topic comes. */
 const nobodyMs = 30_000;
 const wokenMax = 10_000;
+const fromTheFirst = { storedMs: 0, position: -1 } as const;
 
 export interface TransactionParts {
   readonly store: MessageStore;
@@ -166,7 +167,7 @@ export class Transactions {
     for (const topicId of this.unasked) {
       if (this.producerOf(topicId) === undefined) continue;
       this.unasked.delete(topicId);
-      for (const { position, nextCheckMs, parked } of this.parts.view.list(topicId, 0, wokenMax)) {
+      for (const { position, nextCheckMs, parked } of this.parts.view.list(topicId, fromTheFirst, wokenMax)) {
         if (!parked && nextCheckMs <= nowMs) this.parts.view.later(position, nowMs);
       }
     }

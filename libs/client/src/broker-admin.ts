@@ -1,10 +1,12 @@
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
 import type { CommandAnswer, Session } from './broker-link.js';
+import type { WaitingAdmin } from './waiting-admin.js';
 
 /**
  * What an operator may ask of the leader of a broker set. Settings are changed in the metadata; what is changed here is
- * the progress of groups, which the broker keeps. The broker role has this shape itself (one process); across processes an adapter calls the leader.
+ * what the broker keeps: the progress of groups, and what waits. The broker role has this shape itself (one process);
+ * across processes an adapter calls the leader.
  * @throws MqError UNAVAILABLE when nobody leads the set or its leader can't be reached, NOT_FOUND for an unknown set.
  */
 export interface BrokerAdmin {
@@ -20,6 +22,8 @@ export interface BrokerAdmin {
    * @throws MqError NOT_FOUND when no proxy of this set's knowledge holds one, or the message isn't here; TIMEOUT
    */
   askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer>;
+  /** Messages that no queue shows yet. */
+  readonly waiting: WaitingAdmin;
   /** Lite topics of a LITE topic on this set, a page at a time and in no order. */
   listLiteTopics(brokerSet: string, call: ListLiteTopicsCall): Promise<LiteTopicPage>;
   /** Undefined: it is not on this set. */

@@ -14,6 +14,7 @@ import type {
   TopicState,
 } from './broker-admin.js';
 import type { CommandAnswer } from './broker-link.js';
+import { GrpcWaitingAdmin } from './grpc-waiting-admin.js';
 import type { LeaderChannels } from './leader-channels.js';
 import { questionToWire, queueResetsFromWire, resetToWire } from './operator-frames.js';
 import { sessionFromWire } from './session-frames.js';
@@ -24,7 +25,11 @@ const answerMsMax = 8_000;
 
 /** `BrokerAdmin` over gRPC, to the leaders that the directory names. */
 export class GrpcBrokerAdmin implements BrokerAdmin {
-  constructor(private readonly leaders: LeaderChannels) {}
+  readonly waiting: GrpcWaitingAdmin;
+
+  constructor(private readonly leaders: LeaderChannels) {
+    this.waiting = new GrpcWaitingAdmin(leaders);
+  }
 
   async describe(brokerSet: string): Promise<BrokerState> {
     const answer = await this.ask(brokerSet, 'Describe', internal.DescribeBrokerRequest.encode({}).finish());

@@ -16,5 +16,7 @@ export * from './remote-broker-links.js';
 export * from './naming-frames.js';
 export * from './grpc-naming.js';
 export * from './grpc-broker-admin.js';
+export * from './grpc-waiting-admin.js';
+export * from './waiting-admin.js';
 export * from './public-client.js';
 export * from './settings.js';

@@ -154,7 +154,7 @@ it.each(seeds(20))('half messages are those of the oracle (seed %i)', (seed) => 
     }
     expect(log.view.size).toBe(open.size);
   }
-  const plain = log.view.list(undefined, 0, Infinity).map((half) => {
+  const plain = log.view.list(undefined, { storedMs: 0, position: -1 }, Infinity).map((half) => {
     const { position, size, topicId: topic, checks, lastCheckMs, nextCheckMs, parked } = half;
     return { position, size, topicId: topic, checks, lastCheckMs, nextCheckMs, parked };
   });

@@ -160,13 +160,18 @@ export class TransactionsView {
     return this.halves.find(position);
   }
 
-  /** Those of a topic, or all, stored behind `after`: oldest first. */
-  list(topicId: TopicId | undefined, after: number, max: number): HalfMessage[] {
+  /** Those of a topic, or all, behind `after` by (time of storing, position): oldest first. */
+  list(
+    topicId: TopicId | undefined,
+    after: { readonly storedMs: number; readonly position: number },
+    max: number,
+  ): HalfMessage[] {
     const found: HalfMessage[] = [];
     for (const half of this.halves.values()) {
-      if (half.position > after && (topicId === undefined || half.topicId === topicId)) found.push(half);
+      if (topicId !== undefined && half.topicId !== topicId) continue;
+      if ((half.storedMs - after.storedMs || half.position - after.position) > 0) found.push(half);
     }
-    return found.sort((a, b) => a.position - b.position).slice(0, max);
+    return found.sort((a, b) => a.storedMs - b.storedMs || a.position - b.position).slice(0, max);
   }
 
   /** What operators have decided, newest last. */

@@ -4,6 +4,7 @@ import { MqError } from '@cometmq/shared';
 import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
+import { delayedRoutes } from './delayed-routes.js';
 import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
 import { problemMediaType, problemOf } from './problems.js';
@@ -11,6 +12,7 @@ import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
 import { liteRoutes } from './lite-routes.js';
 import { topicRoutes } from './topic-routes.js';
+import { transactionRoutes } from './transaction-routes.js';
 import { validationError } from './validation.js';
 
 export interface AdminApiOptions {
@@ -116,6 +118,8 @@ async function buildApp(
       groupRoutes(api, context);
       progressRoutes(api, context);
       clientRoutes(api, context);
+      delayedRoutes(api, context);
+      transactionRoutes(api, context);
     },
     { prefix: '/api/v1' },
   );

@@ -20,6 +20,8 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         { name: 'topics', description: 'What messages are sent to.' },
         { name: 'groups', description: 'Who consumes, and how far they have come.' },
         { name: 'clients', description: 'What one living client can be asked.' },
+        { name: 'delayed messages', description: 'What waits for its time.' },
+        { name: 'transactions', description: 'Half messages that nobody has decided on.' },
       ],
     },
     refResolver: {

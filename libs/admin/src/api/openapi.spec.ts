@@ -56,12 +56,16 @@ it('covers every route there is, and no other', () => {
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/groups/{name}`),
       ['pause', 'resume', 'reset'].map((what) => `POST /api/v1/groups/{name}/${what}`),
       ['stack-trace', 'reconnect', 'verify'].map((what) => `POST /api/v1/clients/{clientId}/${what}`),
+      ['GET /api/v1/delayed'],
+      ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/delayed/{id}`),
+      ['GET /api/v1/transactions', 'GET /api/v1/transactions/audits', 'GET /api/v1/transactions/{id}'],
+      ['commit', 'rollback'].map((word) => `POST /api/v1/transactions/{id}/${word}`),
     ]
       .flat()
       .sort(),
   );
   // Every route in the sources is in the list above.
-  const resources = ['cluster', 'topic', 'lite', 'group', 'progress', 'client'];
+  const resources = ['cluster', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction'];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];
   expect(declared).toHaveLength(operations.length);

@@ -248,6 +248,28 @@ const pageOf = (item: string): Schema =>
     ['items', 'total'],
   );
 
+/** What is known of every message that no queue shows yet. */
+const waitingFields = {
+  id: described(text, 'As its sender got it: the recall handle, or the transaction id.'),
+  topic: described(text, 'Empty when the topic is gone.'),
+  brokerSet: text,
+  messageId: text,
+  tag: text,
+  storedMs: whole,
+  bytes: described(whole, 'What it takes in the log.'),
+} as const;
+
+const waitingPageOf = (item: string): Schema =>
+  object(
+    {
+      items: arrayOf(ref(item)),
+      total: described(whole, 'How many there are, of the topic or of all.'),
+      next: described(text, 'Give it as `after` to get the next page; absent on the last one.'),
+      missing: missingList,
+    },
+    ['items', 'total', 'missing'],
+  );
+
 /** By name, as they stand in the document's components. */
 export const schemas: Readonly<Record<string, Schema>> = {
   Problem: object(
@@ -340,6 +362,43 @@ export const schemas: Readonly<Record<string, Schema>> = {
       missing: missingList,
     },
     [...topicRequired, 'bytes', 'messages', 'queues', 'missing'],
+  ),
+  Delayed: object({ ...waitingFields, dueMs: described(whole, 'When it is delivered.') }, 'all'),
+  DelayedPage: waitingPageOf('Delayed'),
+  DelayedChange: object({ dueMs: described(whole, 'When to deliver it.') }, 'all'),
+  Transaction: object(
+    {
+      ...waitingFields,
+      checks: described(whole, 'How often a producer was asked what became of it.'),
+      lastCheckMs: described(whole, '0: never.'),
+      nextCheckMs: whole,
+      parked: switchOf('Asked about as often as allowed: nobody is asked any more.'),
+    },
+    'all',
+  ),
+  TransactionPage: waitingPageOf('Transaction'),
+  TransactionDecision: object(
+    { who: { type: 'string', minLength: 1, maxLength: 200, description: "Who decides; else the caller's address." } },
+    [],
+  ),
+  TransactionAudits: object(
+    {
+      items: arrayOf(
+        object(
+          {
+            atMs: whole,
+            who: text,
+            resolution: { type: 'string', enum: ['commit', 'rollback'] },
+            topic: text,
+            brokerSet: text,
+            position: described(whole, 'Where the half message stands in the log.'),
+          },
+          'all',
+        ),
+      ),
+      missing: missingList,
+    },
+    'all',
   ),
   Group: object(groupFields, groupRequired),
   GroupPage: pageOf('Group'),
@@ -476,3 +535,20 @@ export const liteParams: Schema = object(
   },
   'all',
 );
+
+export const idParams = (description: string): Schema => object({ id: { type: 'string', description } }, 'all');
+
+const waitingPaging = {
+  topic: { ...topicName, description: 'Only those of this topic.' },
+  limit: paging.limit,
+  after: paging.after,
+} as const;
+export const delayedListQuery = object(
+  {
+    ...waitingPaging,
+    fromMs: described(whole, 'Due at this time or later.'),
+    toMs: described(whole, 'Due before this time.'),
+  },
+  [],
+);
+export const halfListQuery = object(waitingPaging, []);

@@ -14,11 +14,14 @@ import type {
 import { queueId, queueOffset, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { FakeWaiting } from './fake-waiting.js';
+
 /** Brokers that say what they were told to; a set that was told nothing does not answer. */
 export class FakeBrokers implements BrokerAdmin {
   readonly states = new Map<string, Partial<BrokerState>>();
   readonly groups = new Map<GroupId, GroupState>();
   readonly topics = new Map<TopicId, TopicState>();
+  readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
 
   readonly resets: (ResetCall & { readonly brokerSet: string })[] = [];
   readonly questions: ClientQuestion[] = [];
@@ -35,6 +38,7 @@ export class FakeBrokers implements BrokerAdmin {
     this.states.clear();
     this.groups.clear();
     this.topics.clear();
+    this.waiting.reset();
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

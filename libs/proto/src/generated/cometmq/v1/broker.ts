@@ -487,6 +487,100 @@ export interface DeleteLiteTopicResponse {
   deleted: boolean;
 }
 
+export interface ListDelayedRequest {
+  /** 0: of all topics. */
+  topicId: number;
+  /** Due from, and due before. */
+  fromMs: number;
+  toMs: number;
+  /** Those behind this one, by (due time, position). */
+  afterDueMs: number;
+  afterPosition: number;
+  max: number;
+  /** Set: this one alone, if it waits. */
+  place: PendingPlace | undefined;
+}
+
+export interface DelayedMessage {
+  /** Its time is the one it is due at now. */
+  place: PendingPlace | undefined;
+  messageId: string;
+  tag: string;
+  storedMs: number;
+}
+
+export interface ListDelayedResponse {
+  messages: DelayedMessage[];
+  /** Of the topic, or of all: how many wait, whenever they are due. */
+  total: number;
+}
+
+export interface ChangeDelayedRequest {
+  place:
+    | PendingPlace
+    | undefined;
+  /** Absent: it is taken back. */
+  dueMs?: number | undefined;
+}
+
+export interface ChangeDelayedResponse {
+}
+
+export interface ListHalfRequest {
+  /** 0: of all topics. */
+  topicId: number;
+  /** Those behind this one, by (time of storing, position). */
+  afterStoredMs: number;
+  afterPosition: number;
+  max: number;
+  /** Set: this one alone, if it is open. */
+  place: PendingPlace | undefined;
+}
+
+export interface HalfMessage {
+  place: PendingPlace | undefined;
+  messageId: string;
+  tag: string;
+  storedMs: number;
+  checks: number;
+  /** 0: never. */
+  lastCheckMs: number;
+  nextCheckMs: number;
+  parked: boolean;
+}
+
+export interface ListHalfResponse {
+  messages: HalfMessage[];
+  total: number;
+}
+
+export interface ResolveHalfRequest {
+  place:
+    | PendingPlace
+    | undefined;
+  /** "commit" or "rollback". */
+  resolution: string;
+  who: string;
+}
+
+export interface ResolveHalfResponse {
+}
+
+export interface ListAuditsRequest {
+}
+
+export interface ListAuditsResponse {
+  audits: TransactionAudit[];
+}
+
+export interface TransactionAudit {
+  atMs: number;
+  who: string;
+  resolution: string;
+  topicId: number;
+  position: number;
+}
+
 function createBaseLinkFrame(): LinkFrame {
   return { calls: [], answers: [], commands: [] };
 }
@@ -6286,6 +6380,1054 @@ export const DeleteLiteTopicResponse: MessageFns<DeleteLiteTopicResponse> = {
   },
 };
 
+function createBaseListDelayedRequest(): ListDelayedRequest {
+  return { topicId: 0, fromMs: 0, toMs: 0, afterDueMs: 0, afterPosition: 0, max: 0, place: undefined };
+}
+
+export const ListDelayedRequest: MessageFns<ListDelayedRequest> = {
+  encode(message: ListDelayedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(16).uint64(message.fromMs);
+    }
+    if (message.toMs !== 0) {
+      writer.uint32(24).uint64(message.toMs);
+    }
+    if (message.afterDueMs !== 0) {
+      writer.uint32(32).uint64(message.afterDueMs);
+    }
+    if (message.afterPosition !== 0) {
+      writer.uint32(40).int64(message.afterPosition);
+    }
+    if (message.max !== 0) {
+      writer.uint32(48).uint32(message.max);
+    }
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDelayedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDelayedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.toMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.afterDueMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.afterPosition = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.max = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListDelayedRequest>, I>>(base?: I): ListDelayedRequest {
+    return ListDelayedRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDelayedRequest>, I>>(object: I): ListDelayedRequest {
+    const message = createBaseListDelayedRequest();
+    message.topicId = object.topicId ?? 0;
+    message.fromMs = object.fromMs ?? 0;
+    message.toMs = object.toMs ?? 0;
+    message.afterDueMs = object.afterDueMs ?? 0;
+    message.afterPosition = object.afterPosition ?? 0;
+    message.max = object.max ?? 0;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDelayedMessage(): DelayedMessage {
+  return { place: undefined, messageId: "", tag: "", storedMs: 0 };
+}
+
+export const DelayedMessage: MessageFns<DelayedMessage> = {
+  encode(message: DelayedMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.messageId !== "") {
+      writer.uint32(18).string(message.messageId);
+    }
+    if (message.tag !== "") {
+      writer.uint32(26).string(message.tag);
+    }
+    if (message.storedMs !== 0) {
+      writer.uint32(32).uint64(message.storedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DelayedMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDelayedMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.storedMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DelayedMessage>, I>>(base?: I): DelayedMessage {
+    return DelayedMessage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DelayedMessage>, I>>(object: I): DelayedMessage {
+    const message = createBaseDelayedMessage();
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    message.messageId = object.messageId ?? "";
+    message.tag = object.tag ?? "";
+    message.storedMs = object.storedMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListDelayedResponse(): ListDelayedResponse {
+  return { messages: [], total: 0 };
+}
+
+export const ListDelayedResponse: MessageFns<ListDelayedResponse> = {
+  encode(message: ListDelayedResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.messages) {
+      DelayedMessage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.total !== 0) {
+      writer.uint32(16).uint64(message.total);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDelayedResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDelayedResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messages.push(DelayedMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.total = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListDelayedResponse>, I>>(base?: I): ListDelayedResponse {
+    return ListDelayedResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDelayedResponse>, I>>(object: I): ListDelayedResponse {
+    const message = createBaseListDelayedResponse();
+    message.messages = object.messages?.map((e) => DelayedMessage.fromPartial(e)) || [];
+    message.total = object.total ?? 0;
+    return message;
+  },
+};
+
+function createBaseChangeDelayedRequest(): ChangeDelayedRequest {
+  return { place: undefined, dueMs: undefined };
+}
+
+export const ChangeDelayedRequest: MessageFns<ChangeDelayedRequest> = {
+  encode(message: ChangeDelayedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.dueMs !== undefined) {
+      writer.uint32(16).uint64(message.dueMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeDelayedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeDelayedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dueMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ChangeDelayedRequest>, I>>(base?: I): ChangeDelayedRequest {
+    return ChangeDelayedRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ChangeDelayedRequest>, I>>(object: I): ChangeDelayedRequest {
+    const message = createBaseChangeDelayedRequest();
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    message.dueMs = object.dueMs ?? undefined;
+    return message;
+  },
+};
+
+function createBaseChangeDelayedResponse(): ChangeDelayedResponse {
+  return {};
+}
+
+export const ChangeDelayedResponse: MessageFns<ChangeDelayedResponse> = {
+  encode(_: ChangeDelayedResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeDelayedResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeDelayedResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ChangeDelayedResponse>, I>>(base?: I): ChangeDelayedResponse {
+    return ChangeDelayedResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ChangeDelayedResponse>, I>>(_: I): ChangeDelayedResponse {
+    const message = createBaseChangeDelayedResponse();
+    return message;
+  },
+};
+
+function createBaseListHalfRequest(): ListHalfRequest {
+  return { topicId: 0, afterStoredMs: 0, afterPosition: 0, max: 0, place: undefined };
+}
+
+export const ListHalfRequest: MessageFns<ListHalfRequest> = {
+  encode(message: ListHalfRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.afterStoredMs !== 0) {
+      writer.uint32(16).uint64(message.afterStoredMs);
+    }
+    if (message.afterPosition !== 0) {
+      writer.uint32(24).int64(message.afterPosition);
+    }
+    if (message.max !== 0) {
+      writer.uint32(32).uint32(message.max);
+    }
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHalfRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHalfRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.afterStoredMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.afterPosition = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.max = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListHalfRequest>, I>>(base?: I): ListHalfRequest {
+    return ListHalfRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHalfRequest>, I>>(object: I): ListHalfRequest {
+    const message = createBaseListHalfRequest();
+    message.topicId = object.topicId ?? 0;
+    message.afterStoredMs = object.afterStoredMs ?? 0;
+    message.afterPosition = object.afterPosition ?? 0;
+    message.max = object.max ?? 0;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHalfMessage(): HalfMessage {
+  return {
+    place: undefined,
+    messageId: "",
+    tag: "",
+    storedMs: 0,
+    checks: 0,
+    lastCheckMs: 0,
+    nextCheckMs: 0,
+    parked: false,
+  };
+}
+
+export const HalfMessage: MessageFns<HalfMessage> = {
+  encode(message: HalfMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.messageId !== "") {
+      writer.uint32(18).string(message.messageId);
+    }
+    if (message.tag !== "") {
+      writer.uint32(26).string(message.tag);
+    }
+    if (message.storedMs !== 0) {
+      writer.uint32(32).uint64(message.storedMs);
+    }
+    if (message.checks !== 0) {
+      writer.uint32(40).uint32(message.checks);
+    }
+    if (message.lastCheckMs !== 0) {
+      writer.uint32(48).uint64(message.lastCheckMs);
+    }
+    if (message.nextCheckMs !== 0) {
+      writer.uint32(56).uint64(message.nextCheckMs);
+    }
+    if (message.parked !== false) {
+      writer.uint32(64).bool(message.parked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HalfMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHalfMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.storedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.checks = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lastCheckMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.nextCheckMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.parked = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HalfMessage>, I>>(base?: I): HalfMessage {
+    return HalfMessage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HalfMessage>, I>>(object: I): HalfMessage {
+    const message = createBaseHalfMessage();
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    message.messageId = object.messageId ?? "";
+    message.tag = object.tag ?? "";
+    message.storedMs = object.storedMs ?? 0;
+    message.checks = object.checks ?? 0;
+    message.lastCheckMs = object.lastCheckMs ?? 0;
+    message.nextCheckMs = object.nextCheckMs ?? 0;
+    message.parked = object.parked ?? false;
+    return message;
+  },
+};
+
+function createBaseListHalfResponse(): ListHalfResponse {
+  return { messages: [], total: 0 };
+}
+
+export const ListHalfResponse: MessageFns<ListHalfResponse> = {
+  encode(message: ListHalfResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.messages) {
+      HalfMessage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.total !== 0) {
+      writer.uint32(16).uint64(message.total);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHalfResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHalfResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messages.push(HalfMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.total = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListHalfResponse>, I>>(base?: I): ListHalfResponse {
+    return ListHalfResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHalfResponse>, I>>(object: I): ListHalfResponse {
+    const message = createBaseListHalfResponse();
+    message.messages = object.messages?.map((e) => HalfMessage.fromPartial(e)) || [];
+    message.total = object.total ?? 0;
+    return message;
+  },
+};
+
+function createBaseResolveHalfRequest(): ResolveHalfRequest {
+  return { place: undefined, resolution: "", who: "" };
+}
+
+export const ResolveHalfRequest: MessageFns<ResolveHalfRequest> = {
+  encode(message: ResolveHalfRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      PendingPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.resolution !== "") {
+      writer.uint32(18).string(message.resolution);
+    }
+    if (message.who !== "") {
+      writer.uint32(26).string(message.who);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveHalfRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveHalfRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = PendingPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resolution = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolveHalfRequest>, I>>(base?: I): ResolveHalfRequest {
+    return ResolveHalfRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolveHalfRequest>, I>>(object: I): ResolveHalfRequest {
+    const message = createBaseResolveHalfRequest();
+    message.place = (object.place !== undefined && object.place !== null)
+      ? PendingPlace.fromPartial(object.place)
+      : undefined;
+    message.resolution = object.resolution ?? "";
+    message.who = object.who ?? "";
+    return message;
+  },
+};
+
+function createBaseResolveHalfResponse(): ResolveHalfResponse {
+  return {};
+}
+
+export const ResolveHalfResponse: MessageFns<ResolveHalfResponse> = {
+  encode(_: ResolveHalfResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveHalfResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveHalfResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolveHalfResponse>, I>>(base?: I): ResolveHalfResponse {
+    return ResolveHalfResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolveHalfResponse>, I>>(_: I): ResolveHalfResponse {
+    const message = createBaseResolveHalfResponse();
+    return message;
+  },
+};
+
+function createBaseListAuditsRequest(): ListAuditsRequest {
+  return {};
+}
+
+export const ListAuditsRequest: MessageFns<ListAuditsRequest> = {
+  encode(_: ListAuditsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAuditsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAuditsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListAuditsRequest>, I>>(base?: I): ListAuditsRequest {
+    return ListAuditsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListAuditsRequest>, I>>(_: I): ListAuditsRequest {
+    const message = createBaseListAuditsRequest();
+    return message;
+  },
+};
+
+function createBaseListAuditsResponse(): ListAuditsResponse {
+  return { audits: [] };
+}
+
+export const ListAuditsResponse: MessageFns<ListAuditsResponse> = {
+  encode(message: ListAuditsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.audits) {
+      TransactionAudit.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAuditsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAuditsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.audits.push(TransactionAudit.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListAuditsResponse>, I>>(base?: I): ListAuditsResponse {
+    return ListAuditsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListAuditsResponse>, I>>(object: I): ListAuditsResponse {
+    const message = createBaseListAuditsResponse();
+    message.audits = object.audits?.map((e) => TransactionAudit.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTransactionAudit(): TransactionAudit {
+  return { atMs: 0, who: "", resolution: "", topicId: 0, position: 0 };
+}
+
+export const TransactionAudit: MessageFns<TransactionAudit> = {
+  encode(message: TransactionAudit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0) {
+      writer.uint32(8).uint64(message.atMs);
+    }
+    if (message.who !== "") {
+      writer.uint32(18).string(message.who);
+    }
+    if (message.resolution !== "") {
+      writer.uint32(26).string(message.resolution);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(32).uint32(message.topicId);
+    }
+    if (message.position !== 0) {
+      writer.uint32(40).uint64(message.position);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransactionAudit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransactionAudit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.resolution = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TransactionAudit>, I>>(base?: I): TransactionAudit {
+    return TransactionAudit.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TransactionAudit>, I>>(object: I): TransactionAudit {
+    const message = createBaseTransactionAudit();
+    message.atMs = object.atMs ?? 0;
+    message.who = object.who ?? "";
+    message.resolution = object.resolution ?? "";
+    message.topicId = object.topicId ?? 0;
+    message.position = object.position ?? 0;
+    return message;
+  },
+};
+
 export type BrokerServiceDefinition = typeof BrokerServiceDefinition;
 export const BrokerServiceDefinition = {
   name: "BrokerService",
@@ -6369,6 +7511,51 @@ export const BrokerServiceDefinition = {
       requestType: LiteTopicRequest as typeof LiteTopicRequest,
       requestStream: false,
       responseType: DeleteLiteTopicResponse as typeof DeleteLiteTopicResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Delayed messages that wait, in the order of their time. */
+    listDelayed: {
+      name: "ListDelayed",
+      requestType: ListDelayedRequest as typeof ListDelayedRequest,
+      requestStream: false,
+      responseType: ListDelayedResponse as typeof ListDelayedResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A delayed message is due at another time, or never. */
+    changeDelayed: {
+      name: "ChangeDelayed",
+      requestType: ChangeDelayedRequest as typeof ChangeDelayedRequest,
+      requestStream: false,
+      responseType: ChangeDelayedResponse as typeof ChangeDelayedResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Half messages nobody has decided on, oldest first. */
+    listHalf: {
+      name: "ListHalf",
+      requestType: ListHalfRequest as typeof ListHalfRequest,
+      requestStream: false,
+      responseType: ListHalfResponse as typeof ListHalfResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** An operator decides on a half message. */
+    resolveHalf: {
+      name: "ResolveHalf",
+      requestType: ResolveHalfRequest as typeof ResolveHalfRequest,
+      requestStream: false,
+      responseType: ResolveHalfResponse as typeof ResolveHalfResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What operators have decided, oldest first. */
+    listAudits: {
+      name: "ListAudits",
+      requestType: ListAuditsRequest as typeof ListAuditsRequest,
+      requestStream: false,
+      responseType: ListAuditsResponse as typeof ListAuditsResponse,
       responseStream: false,
       options: {},
     },

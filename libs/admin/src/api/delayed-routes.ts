@@ -1,0 +1,100 @@
+import type { FastifyInstance } from 'fastify';
+import { MqError } from '@cometmq/shared';
+
+import { delayedView, delayedReport, readCursor, waitingId, readWaitingId } from '../reports/waiting-report.js';
+import { askAll } from '../reports/ask-all.js';
+import { within } from '../within.js';
+import type { AdminContext } from './context.js';
+import { answers } from './responses.js';
+import { delayedListQuery, idParams, ref } from './schemas.js';
+import { topicNamed } from './topic-named.js';
+
+interface DelayedQueryString {
+  readonly topic?: string;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  readonly limit?: number;
+  readonly after?: string;
+}
+interface ById {
+  readonly id: string;
+}
+
+const limitDefault = 100;
+
+/** Delayed messages that wait: to be seen, taken back, or delivered at another time. */
+export function delayedRoutes(app: FastifyInstance, context: AdminContext): void {
+  const { directory, brokers, clock, requestMsMax, log } = context;
+  const tags = ['delayed messages'];
+
+  app.get<{ Querystring: DelayedQueryString }>('/delayed', {
+    schema: {
+      operationId: 'listDelayed',
+      tags,
+      summary: 'Delayed messages that wait, in the order of their time.',
+      querystring: delayedListQuery,
+      response: answers({ status: 200, schema: 'DelayedPage', description: 'A page of them.' }, 400, 404),
+    },
+    handler: async ({ query }) => {
+      const { topic, fromMs = 0, toMs = Infinity, limit: max = limitDefault, after } = query;
+      const topicId = topic === undefined ? undefined : topicNamed(directory, topic).id;
+      const cursor = readCursor(after);
+      const answered = await askAll(directory, clock, requestMsMax, (set) => {
+        const { timeMs: dueMs, position } = cursor.in(set);
+        return brokers.waiting.listDelayed(set, { topicId, fromMs, toMs, max, after: { dueMs, position } });
+      });
+      return delayedReport(directory, answered, max);
+    },
+  });
+
+  app.get<{ Params: ById }>('/delayed/:id', {
+    schema: {
+      operationId: 'describeDelayed',
+      tags,
+      summary: 'One delayed message that waits.',
+      params: idParams('The id of a list, or the recall handle that its sender got.'),
+      response: answers({ status: 200, schema: 'Delayed', description: 'The message.' }, 400, 404),
+    },
+    handler: async ({ params }) => {
+      const { broker, place } = readWaitingId(directory, 'recall', params.id);
+      const found = await within(clock, requestMsMax, broker, brokers.waiting.findDelayed(broker, place));
+      if (!found) throw new MqError('MESSAGE_NOT_FOUND', 'the message has been delivered or taken back already');
+      return delayedView(directory, broker, found);
+    },
+  });
+
+  app.patch<{ Params: ById; Body: { readonly dueMs: number } }>('/delayed/:id', {
+    schema: {
+      operationId: 'rescheduleDelayed',
+      tags,
+      summary: 'Delivers the message at another time; in the past: at once.',
+      params: idParams('The id of a list, or the recall handle that its sender got.'),
+      body: ref('DelayedChange'),
+      response: answers({ status: 200, schema: 'Delayed', description: 'The message as it waits now.' }, 400, 404),
+    },
+    handler: async ({ params, body, ip }) => {
+      const { broker, place } = readWaitingId(directory, 'recall', params.id);
+      const before = await within(clock, requestMsMax, broker, brokers.waiting.findDelayed(broker, place));
+      if (!before) throw new MqError('MESSAGE_NOT_FOUND', 'the message has been delivered or taken back already');
+      await within(clock, requestMsMax, broker, brokers.waiting.moveDelayed(broker, place, body.dueMs));
+      log.info({ peer: ip, id: params.id, dueMs: body.dueMs }, 'delayed message rescheduled');
+      return delayedView(directory, broker, { ...before, place: { ...before.place, dueMs: body.dueMs } });
+    },
+  });
+
+  app.delete<{ Params: ById }>('/delayed/:id', {
+    schema: {
+      operationId: 'cancelDelayed',
+      tags,
+      summary: 'Takes the message back: it is never delivered.',
+      params: idParams('The id of a list, or the recall handle that its sender got.'),
+      response: answers({ status: 204, description: 'It will never be delivered.' }, 400, 404),
+    },
+    handler: async ({ params, ip }, reply) => {
+      const { broker, place } = readWaitingId(directory, 'recall', params.id);
+      await within(clock, requestMsMax, broker, brokers.waiting.takeBackDelayed(broker, place));
+      log.info({ peer: ip, id: waitingId(directory, 'recall', broker, place) }, 'delayed message cancelled');
+      return reply.code(204).send();
+    },
+  });
+}
