@@ -21,8 +21,12 @@ const stepMax = 50_000;
 const aheadMs = 60_000;
 /** With so many near ones, no more come near before their time. */
 const nearMax = 200_000;
-/** Fired, or pieces read, before the event loop has its turn. */
-const firedPerTurn = 512;
+/**
+ * So long are timers fired, and so many pieces read, before the event loop has its turn. Consumers that wait take their
+ * own time between two turns: a turn must be long enough for a rush to get out beside them, and short enough for sends.
+ */
+const turnMs = 10;
+const firedPerLook = 64;
 const piecesPerTurn = 16;
 /** The wall clock may be set: what waits is looked at as often as this at the least. */
 const lookMsMax = 1_000;
@@ -188,12 +192,15 @@ export class Delays {
   private fireDue(): boolean {
     const { timers, clock } = this.parts;
     const nowMs = clock.wallMs();
-    for (let left = firedPerTurn; left > 0; left -= 1) {
-      if (timers.firstDueMs > nowMs) return false;
-      const timer = timers.first();
-      if (!timer) return false;
-      this.fire(timer);
-    }
+    const endMs = clock.monotonicMs() + turnMs;
+    do {
+      for (let left = firedPerLook; left > 0; left -= 1) {
+        if (timers.firstDueMs > nowMs) return false;
+        const timer = timers.first();
+        if (!timer) return false;
+        this.fire(timer);
+      }
+    } while (clock.monotonicMs() < endMs);
     return timers.firstDueMs <= nowMs;
   }
 
