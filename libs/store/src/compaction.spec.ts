@@ -3,6 +3,7 @@ import type { LogPosition, QueueId, TopicId } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
+import { breath } from './breath.js';
 import { MemoryDisk } from './disk/memory-disk.js';
 import type { MessageStore } from './message-store.js';
 import { committed, hashText, idOf, idsOf, openStore, readQueue, refer, send, sendPending } from './store-harness.js';
@@ -146,6 +147,42 @@ describe('compaction', () => {
     await store.retention.run(t0 + 31 * second, policy);
     expect(store.sizes.segmentsCompacted).toBe(1);
     expect(await idsOf(store, 3, 0)).toEqual(['just so']);
+    await store.stop();
+  });
+
+  it('empties a full disk, though something lives in every segment', async () => {
+    const disk = new MemoryDisk({ capacityBytes: 80 * 1024 });
+    const { store, clock, failures } = await openStore({ disk });
+    const t0 = clock.wallMs();
+    const waiting: { id: string; position: LogPosition; size: number }[] = [];
+    let sent = 0;
+    const sendOne = (): boolean => {
+      try {
+        const id = `m${(sent += 1)}`;
+        if (sent % 20 === 0) waiting.push({ id, ...sendPending(store, { topic: 2, queue: 0, id, timestampMs: t0 }) });
+        else send(store, { topic: 1, queue: 0, id, timestampMs: t0, bodyBytes: 60 });
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    while (sent < 5000 && sendOne()) await breath();
+    expect(store.sizes.diskFull).toBe(true);
+    expect(sendOne()).toBe(false);
+    await store.checkpoint();
+    await store.idle();
+    const before = store.sizes.logBytes;
+    for (let i = 0; i < 8; i += 1) await store.retention.run(t0 + day, policy);
+    expect(store.sizes.logBytes).toBeLessThan(before / 2);
+    expect(store.sizes.segmentsCompacted).toBeGreaterThan(5);
+    for (let i = 0; i < 200 && store.sizes.diskFull; i += 1) {
+      clock.advance(500);
+      await breath();
+    }
+    expect(sendOne()).toBe(true);
+    await committed(store);
+    for (const { id, position, size } of waiting) expect(idOf(await store.read(position, size))).toBe(id);
+    expect(failures).toEqual([]);
     await store.stop();
   });
 
