@@ -48,6 +48,9 @@ describe('lite subscriptions', () => {
     expect(sync('c', 'removeAll').removed).toEqual(['e']);
     expect(sync('c', 'removeAll').removed).toEqual([]);
     expect([subscriptions.count, of('a'), of('e')]).toEqual([1, ['d'], []]);
+    expect([...subscriptions.groupsOn(9 as TopicId)]).toEqual([group]);
+    sync('d', 'removeAll');
+    expect([...subscriptions.groupsOn(9 as TopicId)]).toEqual([]);
   });
 
   it('move to the newest subscriber of an exclusive group, and stay with it', () => {

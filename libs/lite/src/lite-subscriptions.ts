@@ -70,6 +70,7 @@ interface Group {
  */
 export class LiteSubscriptions {
   private readonly groups = new Map<GroupId, Group>();
+  private readonly byTopic = new Map<TopicId, Set<GroupId>>();
   private total = 0;
 
   constructor(private readonly limits: LiteLimits) {}
@@ -94,8 +95,8 @@ export class LiteSubscriptions {
   }
 
   /** Those groups with members that read lite topics of the topic. */
-  *groupsOn(topicId: TopicId): Iterable<GroupId> {
-    for (const [groupId, group] of this.groups) if (group.topicId === topicId) yield groupId;
+  groupsOn(topicId: TopicId): Iterable<GroupId> {
+    return this.byTopic.get(topicId) ?? [];
   }
 
   subscribersOf(groupId: GroupId, name: string): readonly LiteClient[] {
@@ -155,7 +156,11 @@ export class LiteSubscriptions {
     const names = [...client.names];
     for (const name of names) this.unsubscribe(client, name);
     group.clients.delete(clientId);
-    if (group.clients.size === 0) this.groups.delete(groupId);
+    if (group.clients.size > 0) return names;
+    this.groups.delete(groupId);
+    const onTopic = this.byTopic.get(group.topicId);
+    onTopic?.delete(groupId);
+    if (onTopic?.size === 0) this.byTopic.delete(group.topicId);
     return names;
   }
 
@@ -216,7 +221,13 @@ export class LiteSubscriptions {
 
   private clientFor({ groupId, clientId, topicId, eventsMax }: LiteSync, nowMs: number): Client {
     let group = this.groups.get(groupId);
-    if (!group) this.groups.set(groupId, (group = { topicId, clients: new Map(), byName: new Map() }));
+    if (!group) {
+      group = { topicId, clients: new Map(), byName: new Map() };
+      this.groups.set(groupId, group);
+      const onTopic = this.byTopic.get(topicId);
+      if (onTopic) onTopic.add(groupId);
+      else this.byTopic.set(topicId, new Set([groupId]));
+    }
     let client = group.clients.get(clientId);
     if (!client) {
       const ready = new ReadyQueues(eventsMax);

@@ -8,6 +8,8 @@ import type { Clock } from '@cometmq/shared';
 
 /** As long as leaders believe in a client that is silent. */
 const silentMsMax = 180_000;
+/** So often those that went without a word are forgotten. */
+const sweepMs = 60_000;
 
 interface Remembered {
   readonly groupId: GroupId;
@@ -21,6 +23,7 @@ export class LiteMemory {
   private readonly clients = new Map<string, Remembered[]>();
   /** Of each set, the reign that has heard of all. */
   private readonly epochs = new Map<string, number>();
+  private sweptMs = 0;
 
   constructor(
     private readonly directory: Directory,
@@ -28,8 +31,14 @@ export class LiteMemory {
     private readonly clock: Clock,
   ) {}
 
+  /** Clients that are remembered. */
+  get size(): number {
+    return this.clients.size;
+  }
+
   /** All sets that have a leader were told this. */
   synced({ clientId, groupId, topicId, action, liteTopics }: LiteSyncCall): void {
+    if (this.clock.monotonicMs() - this.sweptMs > sweepMs) this.dropSilent();
     const known = this.clients.get(clientId) ?? [];
     let entry = known.find((one) => one.groupId === groupId);
     if (!entry) {
@@ -72,6 +81,7 @@ export class LiteMemory {
   }
 
   private dropSilent(): void {
+    this.sweptMs = this.clock.monotonicMs();
     const oldestMs = this.clock.monotonicMs() - silentMsMax;
     for (const [clientId, entries] of this.clients) {
       if (entries.every(({ syncedMs }) => syncedMs < oldestMs)) this.clients.delete(clientId);
