@@ -5,13 +5,18 @@ import { Ledger } from '../support/ledger.js';
 import { Standalone } from '../support/standalone.js';
 
 describe('kill -9', () => {
+  const broker = new Standalone();
+  const clients = new Clients(
+    () => import('rocketmq-client-nodejs'),
+    () => ({ endpoints: broker.endpoints, tls: false, restUrl: `http://127.0.0.1:${broker.adminPort}` }),
+  );
+  beforeAll(() => broker.start());
+  afterAll(async () => {
+    await clients.end().finally(() => broker.stop());
+  });
+
   it('loses no acknowledged message, and delivers none that was never sent or is done with', async () => {
     const kills = 4;
-    const broker = await new Standalone().start();
-    const clients = new Clients(
-      () => import('rocketmq-client-nodejs'),
-      () => ({ endpoints: broker.endpoints, tls: false, restUrl: `http://127.0.0.1:${broker.adminPort}` }),
-    );
     const ledger = new Ledger('survivors');
     ledger.send(await clients.producer({ requestTimeout: 2_000 }), 'p', 8);
     ledger.read(await clients.simple('auditors', 'survivors'));
@@ -23,7 +28,5 @@ describe('kill -9', () => {
     await ledger.settle();
     expect(ledger.progress.sent).toBeGreaterThanOrEqual(200 * kills);
     expect(ledger.progress.done).toBeGreaterThan(0);
-    await clients.end();
-    await broker.stop();
   }, 240_000);
 });
