@@ -12,7 +12,7 @@ export interface GroupDraft {
   readonly name: string;
   readonly fifo?: boolean;
   /** Makes it a group of lite topics: those of this topic. */
-  readonly liteTopicOf?: string;
+  readonly lite?: { readonly topic: string; readonly exclusive?: boolean; readonly clientQuota?: number };
   readonly attemptsMax?: number;
   readonly retryPolicy?: RetryPolicy;
 }

@@ -5,7 +5,7 @@ import type { Feature } from './feature.js';
 
 async function ready(scene: Scene): Promise<{ topic: string; group: string }> {
   const topic = await scene.topic('lite');
-  return { topic, group: await scene.group({ liteTopicOf: topic }) };
+  return { topic, group: await scene.group({ lite: { topic } }) };
 }
 
 export const lite: readonly Feature[] = [

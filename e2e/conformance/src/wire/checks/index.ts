@@ -1,6 +1,7 @@
 import type { WireCheck } from '../talk.js';
 import { decisions } from './decisions.js';
 import { leases } from './leases.js';
+import { lite } from './lite.js';
 import { pulls } from './pulls.js';
 import { receives } from './receives.js';
 import { routes } from './routes.js';
@@ -15,4 +16,5 @@ export const wireChecks: readonly WireCheck[] = [
   ...leases,
   ...decisions,
   ...pulls,
+  ...lite,
 ];
