@@ -17,6 +17,9 @@ export interface GroupDraft {
   readonly retryPolicy?: RetryPolicy;
 }
 
+/** A connection that was kept may be closed by the server just as it is used again: minutes lie between two requests. */
+const alone = { connection: 'close' };
+
 export class Admin {
   /** @param base such as http://127.0.0.1:8082 */
   constructor(private readonly base: string) {}
@@ -30,13 +33,13 @@ export class Admin {
   }
 
   async hasTopic(name: string): Promise<boolean> {
-    return (await fetch(`${this.base}/api/v1/topics/${encodeURIComponent(name)}`)).ok;
+    return (await fetch(`${this.base}/api/v1/topics/${encodeURIComponent(name)}`, { headers: alone })).ok;
   }
 
   private async post(what: string, body: object): Promise<void> {
     const answer = await fetch(`${this.base}/api/v1/${what}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...alone },
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Error(`${what} ${JSON.stringify(body)}: ${answer.status} ${await answer.text()}`);

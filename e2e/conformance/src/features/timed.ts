@@ -7,6 +7,7 @@ export const timed: readonly Feature[] = [
   {
     id: 'delay',
     title: 'delayed messages, never early',
+    core: true,
     async check(scene) {
       const topic = await scene.topic('delay');
       const sender = await scene.producer(topic);
@@ -26,6 +27,7 @@ export const timed: readonly Feature[] = [
   {
     id: 'recall',
     title: 'recall of a delayed message',
+    core: true,
     async check(scene) {
       const topic = await scene.topic('delay');
       const sender = await scene.producer(topic);

@@ -8,6 +8,7 @@ export const transactions: readonly Feature[] = [
   {
     id: 'transaction-commit',
     title: 'transaction: commit',
+    core: true,
     async check(scene) {
       const topic = await scene.topic('transaction');
       const sender = await scene.producer(topic, 'unknown');
@@ -19,6 +20,7 @@ export const transactions: readonly Feature[] = [
   {
     id: 'transaction-rollback',
     title: 'transaction: rollback',
+    core: true,
     async check(scene) {
       const topic = await scene.topic('transaction');
       const sender = await scene.producer(topic, 'unknown');

@@ -26,6 +26,7 @@ async function half(
 export const decisions: readonly WireCheck[] = [
   {
     title: 'a transaction ended without a source, on another node, twice; not both ways',
+    core: true,
     async check(talk) {
       const wire = talk.wire();
       const { topic, end } = await half(talk, wire);
@@ -39,6 +40,7 @@ export const decisions: readonly WireCheck[] = [
   },
   {
     title: 'unknown transactions: INVALID_TRANSACTION_ID',
+    core: true,
     async check(talk) {
       const wire = talk.wire();
       const { topic, end } = await half(talk, wire);
@@ -56,6 +58,7 @@ export const decisions: readonly WireCheck[] = [
   },
   {
     title: 'recall: twice, with garbage, of another topic, after delivery',
+    core: true,
     async check(talk) {
       const topic = await talk.topic('delay');
       const wire = talk.wire();
@@ -79,6 +82,7 @@ export const decisions: readonly WireCheck[] = [
   },
   {
     title: 'a delayed message says when it was due, and counts its attempts from 1',
+    core: true,
     async check(talk) {
       const topic = await talk.topic('delay');
       const wire = talk.wire();
