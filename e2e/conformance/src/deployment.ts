@@ -1,5 +1,6 @@
 /** What the clients are run against: the whole in one process, or all parts as processes of their own. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generate } from 'selfsigned';
 
@@ -7,7 +8,6 @@ import { freshCluster } from '../../support/cluster.js';
 import { Standalone } from '../../support/standalone.js';
 import { Admin } from './admin.js';
 import type { Target } from './process-driver.js';
-import { cache } from './toolchains/toolchain.js';
 
 export const deployments = ['standalone', 'cluster'] as const;
 export type DeploymentName = (typeof deployments)[number];
@@ -28,7 +28,7 @@ export interface Deployment {
 const creation = ['--auto-create-topics=false', '--auto-create-groups=true'];
 
 export async function deploy(name: DeploymentName): Promise<Deployment> {
-  const { caFile, flags } = await certificates();
+  const { caFile, flags, remove } = await certificates();
   const targets = (ports: readonly number[]): Deployment['targets'] => {
     return (transport) => {
       const tls = transport === 'tls';
@@ -45,7 +45,7 @@ export async function deploy(name: DeploymentName): Promise<Deployment> {
       await server.program.kill();
       await server.program.start();
     };
-    return { name, admin, targets: targets([server.grpcPort]), restart, stop: () => server.stop() };
+    return { name, admin, targets: targets([server.grpcPort]), restart, stop: () => server.stop().finally(remove) };
   }
   const cluster = await freshCluster({ flags: { namesrv: creation, proxy: flags } });
   const ports = cluster.proxies.map(({ address }) => Number(address.split(':')[1]));
@@ -53,13 +53,18 @@ export async function deploy(name: DeploymentName): Promise<Deployment> {
     await cluster.proxies[0]?.kill();
     await cluster.proxies[0]?.start();
   };
-  return { name, admin: new Admin(cluster.restUrl), targets: targets(ports), restart, stop: () => cluster.end() };
+  return {
+    name,
+    admin: new Admin(cluster.restUrl),
+    targets: targets(ports),
+    restart,
+    stop: () => cluster.end().finally(remove),
+  };
 }
 
 /** An authority made for this run, and a certificate of the server that it has signed: some clients look. */
-async function certificates(): Promise<{ caFile: string; flags: string[] }> {
-  const folder = join(cache, 'tls');
-  mkdirSync(folder, { recursive: true });
+async function certificates(): Promise<{ caFile: string; flags: string[]; remove: () => void }> {
+  const folder = mkdtempSync(join(tmpdir(), 'cometmq-conformance-'));
   const kind = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
   const authority = await generate([{ name: 'commonName', value: 'conformance' }], {
     ...kind,
@@ -92,5 +97,9 @@ async function certificates(): Promise<{ caFile: string; flags: string[] }> {
   const caFile = write('ca.pem', authority.cert);
   const certFile = write('server.pem', server.cert);
   const keyFile = write('server.key', server.private);
-  return { caFile, flags: [`--tls-cert-file=${certFile}`, `--tls-key-file=${keyFile}`] };
+  return {
+    caFile,
+    flags: [`--tls-cert-file=${certFile}`, `--tls-key-file=${keyFile}`],
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }

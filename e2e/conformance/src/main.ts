@@ -3,10 +3,10 @@ import { parseArgs } from 'node:util';
 
 import { clients, nameOf } from './clients.js';
 import { deploy, deployments, transports, type DeploymentName, type Transport } from './deployment.js';
-import { apart, features, surviving, type FeatureId } from './features/index.js';
+import { apart, features, together, type FeatureId } from './features/index.js';
 import { inTurn } from './in-turn.js';
 import { writeReport } from './publish.js';
-import { runClient, runThroughRestart, type Cell, type Outcome } from './run.js';
+import { runClient, runTogether, type Cell, type Outcome } from './run.js';
 import { runWire, type WireCell } from './wire/run-wire.js';
 
 const help = `npm run conformance -- [options]
@@ -73,13 +73,16 @@ async function main(): Promise<number> {
         );
         cells.push(...ran);
       });
-      for (const transport of choice.features.includes(surviving) ? choice.transports : []) {
-        const ran = await runThroughRestart(choice.clients, deployment, transport);
-        tell(
-          `through a restart, ${transport}, ${name}`,
-          ran.map(({ client, outcome }) => [nameOf(client), outcome]),
-        );
-        cells.push(...ran);
+      for (const feature of together.filter((one) => choice.features.includes(one))) {
+        for (const transport of choice.transports) {
+          const ran = await runTogether(feature, choice.clients, deployment, transport);
+          const title = `all together, ${feature.id}, ${transport}, ${name}`;
+          tell(
+            title,
+            ran.map(({ client, outcome }) => [nameOf(client), outcome]),
+          );
+          cells.push(...ran);
+        }
       }
     } finally {
       await deployment.stop();

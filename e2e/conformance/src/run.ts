@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { Driver } from './calls.js';
 import type { Client } from './clients.js';
 import type { Deployment, Transport } from './deployment.js';
-import { surviving, type Feature, type FeatureId } from './features/index.js';
+import type { Feature, FeatureId } from './features/index.js';
 import { inTurn } from './in-turn.js';
-import { Scene } from './scene.js';
+import { Scene, type Crowd } from './scene.js';
 import { cache, MissingToolchain } from './toolchains/toolchain.js';
 
 export type Outcome =
@@ -32,7 +32,7 @@ export async function runClient(
   deployment: Deployment,
   transport: Transport,
   features: readonly Feature[],
-  restart?: () => Promise<void>,
+  crowd?: Crowd,
 ): Promise<Cell[]> {
   const cells: Cell[] = [];
   const tell = (feature: Feature, outcome: Outcome): void => {
@@ -59,7 +59,7 @@ export async function runClient(
   const closing: Promise<void>[] = [];
   try {
     await inTurn(able, atOnceMax, async (feature) => {
-      const scene = new Scene(driver, deployment.admin, client.traits, `${mark}-${feature.id}`, restart);
+      const scene = new Scene(driver, deployment.admin, client.traits, `${mark}-${feature.id}`, crowd);
       tell(feature, await outcomeOf(feature, scene));
       closing.push(scene.close());
     });
@@ -70,29 +70,35 @@ export async function runClient(
   return cells;
 }
 
-/** All clients live through one restart of the server, together. */
-export async function runThroughRestart(
+/** All clients go through a feature together; when everybody has come so far, the restart is a restart of the server. */
+export async function runTogether(
+  feature: Feature,
   clients: readonly Client[],
   deployment: Deployment,
   transport: Transport,
 ): Promise<Cell[]> {
-  let missing = clients.length;
-  let go: (restarted: Promise<void>) => void;
-  const everybody = new Promise<void>((resolve) => (go = resolve));
-  const arrive = (): void => {
-    if ((missing -= 1) === 0) go(deployment.restart());
+  const topic = `together-${transport}-${feature.id}`;
+  await deployment.admin.createTopic({ name: topic, type: 'normal' });
+  let awaited = clients.length;
+  let arrived = 0;
+  let go: (met: Promise<number>) => void;
+  const everybody = new Promise<number>((resolve) => (go = resolve));
+  const one = (): void => {
+    if ((awaited -= 1) > 0) return;
+    go((feature.id === 'restart' ? deployment.restart() : Promise.resolve()).then(() => arrived));
   };
   const cells = await Promise.all(
     clients.map(async (client) => {
-      let arrived = false;
-      const restart = (): Promise<void> => {
-        arrived = true;
-        arrive();
+      let met = false;
+      const meet = (): Promise<number> => {
+        met = true;
+        arrived += 1;
+        one();
         return everybody;
       };
-      const own = await runClient(client, deployment, transport, [surviving], restart);
+      const own = await runClient(client, deployment, transport, [feature], { topic, meet });
       // Nobody waits for one that didn't get so far.
-      if (!arrived) arrive();
+      if (!met) one();
       return own;
     }),
   );

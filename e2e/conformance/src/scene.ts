@@ -31,6 +31,12 @@ const awaitMs = 3_000;
 /** The least that the protocol allows. */
 export const invisibleMsMin = 10_000;
 
+/** The other clients, for what all go through together. */
+export interface Crowd {
+  readonly topic: string;
+  meet(): Promise<number>;
+}
+
 export class Scene {
   private readonly opened: string[] = [];
 
@@ -40,9 +46,20 @@ export class Scene {
     readonly traits: Traits,
     /** In every name, so that scenes don't meet. */
     private readonly mark: string,
-    /** Kills the server and starts it again, once everybody who lives through it has come this far. */
-    readonly restart: () => Promise<void> = () => Promise.reject(new Error('nothing is restarted here')),
+    private readonly crowd?: Crowd,
   ) {}
+
+  /** Waits until everybody has come this far, and what is to happen then has. @returns how many have */
+  meet(): Promise<number> {
+    assert(this.crowd, 'nobody else is here');
+    return this.crowd.meet();
+  }
+
+  /** A topic of all clients of the run. */
+  get sharedTopic(): string {
+    assert(this.crowd, 'nobody else is here');
+    return this.crowd.topic;
+  }
 
   async topic(type: TopicType, name = 'topic'): Promise<string> {
     const full = this.named(name);

@@ -35,6 +35,7 @@ export const featureIds = [
   'reserved-property',
   'delay-too-far',
   'bad-filter',
+  'interop',
   'restart',
 ] as const;
 export type FeatureId = (typeof featureIds)[number];

@@ -5,13 +5,23 @@ import { mistakes } from './mistakes.js';
 import { ordered } from './ordered.js';
 import { pushing } from './pushing.js';
 import { sending } from './sending.js';
-import { surviving } from './surviving.js';
 import { timed } from './timed.js';
+import { together } from './together.js';
 import { transactions } from './transactions.js';
 
 export type { Feature, FeatureId } from './feature.js';
 
-const all = [...sending, ...leases, ...pushing, ...ordered, ...timed, ...transactions, ...lite, ...mistakes, surviving];
+const all = [
+  ...sending,
+  ...leases,
+  ...pushing,
+  ...ordered,
+  ...timed,
+  ...transactions,
+  ...lite,
+  ...mistakes,
+  ...together,
+];
 
 /** In the order of the table. */
 export const features: readonly Feature[] = featureIds.map((id) => find(id));
@@ -23,5 +33,5 @@ function find(id: FeatureId): Feature {
 }
 
 /** Those that a client goes through by itself, with others beside it. */
-export const apart = features.filter((feature) => feature !== surviving);
-export { surviving };
+export const apart = features.filter((feature) => !together.includes(feature));
+export { together };

@@ -11,7 +11,6 @@ import {
   type Message,
   type MessageQueue,
   type Settings,
-  type TelemetryCommand,
 } from '@cometmq/proto';
 import { until } from '../../../support/until.js';
 import type { CallName, Calls, Driver, DriverEvent, Receipt, SaidMessage, SaidSubscription } from '../calls.js';
@@ -166,7 +165,9 @@ export class WireDriver implements Driver {
     };
     this.speakers.set(as, speaker);
     telemetry.write({ command: { $case: 'settings', value: this.settingsOf(said) } });
-    const first = await until('the settings', () => telemetry.commands[0] ?? (telemetry.ended && ended), 10_000);
+    await until('the settings', () => telemetry.commands.length > 0 || telemetry.ended, 10_000);
+    const [first] = telemetry.commands;
+    if (first === undefined) throw new Error(`telemetry ended: ${telemetry.order.join(', ')}`);
     check(first.status);
     if (first.command?.$case !== 'settings') throw new Error('the first command holds no settings');
     speaker.settings = first.command.value;
@@ -357,5 +358,3 @@ export class WireDriver implements Driver {
     return `m${(this.refs += 1)}`;
   }
 }
-
-const ended: TelemetryCommand = { command: undefined };

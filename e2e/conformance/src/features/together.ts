@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 
 import { until } from '../../../support/until.js';
-import { bodyOf } from '../scene.js';
+import { bodyOf, sorted } from '../scene.js';
 import type { Feature } from './feature.js';
 
-/** Not with the others: all clients of a run live through one restart together. */
-export const surviving: Feature = {
+const restart: Feature = {
   id: 'restart',
   title: 'goes on after the server was killed and started again',
   async check(scene) {
@@ -38,7 +37,7 @@ export const surviving: Feature = {
       );
     await sender.sendOne('before');
     await heard('before');
-    await scene.restart();
+    await scene.meet();
     await until(
       'a send to succeed',
       () =>
@@ -52,3 +51,22 @@ export const surviving: Feature = {
     assert.equal(came.filter((body) => body === 'before').length, 1);
   },
 };
+
+const interop: Feature = {
+  id: 'interop',
+  title: 'reads what all other clients have sent',
+  async check(scene) {
+    const { sharedTopic: topic } = scene;
+    const said = { tag: 'T', keys: ['k1', 'k2'], properties: { text: 'grün 🚀', number: '7' } };
+    await (await scene.producer(topic)).sendOne(scene.named('hello'), said);
+    const senders = await scene.meet();
+    const came = await (await scene.simple(await scene.group(), topic)).drain(senders);
+    assert.equal(new Set(came.map(bodyOf)).size, senders);
+    for (const { tag, keys, properties } of came) {
+      assert.deepEqual({ tag, keys: sorted(keys), properties }, said);
+    }
+  },
+};
+
+/** What all clients of a run go through together, and not beside the other checks. */
+export const together: readonly Feature[] = [interop, restart];
