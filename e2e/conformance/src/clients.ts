@@ -34,6 +34,7 @@ const noLite = 'this client has no lite topics';
 const noLiteSimple = 'this client has no simple consumer for lite topics';
 const noPriority = 'this client has no priority messages';
 const noRecall = 'this client cannot recall messages';
+const pythonLite = 'this client subscribes to the letters of a lite topic’s name, one by one, instead of to the name';
 const noPush = 'this client has no push consumer';
 const goFifo = 'this client goes on to the next message of a group before the failed one is through';
 const sameMessages = 'the same messages as those of "send and receive"';
@@ -129,7 +130,7 @@ export const clients: readonly Client[] = [
     newest: true,
     start: process(python, '5.1.2'),
     traits: pythonTraits,
-    lacks: {},
+    lacks: { 'lite-push': pythonLite, 'lite-simple': pythonLite },
   },
   {
     language: 'Python',

@@ -12,6 +12,7 @@ export const lite: readonly Feature[] = [
   {
     id: 'lite-push',
     title: 'lite topics: push',
+    core: true,
     async check(scene) {
       const { topic, group } = await ready(scene);
       const sender = await scene.producer(topic);

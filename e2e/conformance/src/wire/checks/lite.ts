@@ -56,6 +56,7 @@ async function lites(wire: Wire, { topic, group }: Lite, count: number): Promise
 export const lite: readonly WireCheck[] = [
   {
     title: 'lite: settings with quota and name size; other groups and topics are refused',
+    core: true,
     async check(talk) {
       const { topic, group } = await ready(talk);
       const { first } = await settle(talk.wire(), { type: ClientType.LITE_PUSH_CONSUMER, group, topics: [topic] });
@@ -75,6 +76,7 @@ export const lite: readonly WireCheck[] = [
   },
   {
     title: 'lite: a complete set, also an empty one, takes the place of what was subscribed',
+    core: true,
     async check(talk) {
       const lite = await ready(talk);
       const wire = talk.wire();
@@ -89,6 +91,7 @@ export const lite: readonly WireCheck[] = [
   },
   {
     title: 'lite: where a subscription begins: end, first, offset, last n, a time',
+    core: true,
     async check(talk) {
       const lite = await ready(talk);
       const wire = talk.wire();
@@ -112,6 +115,7 @@ export const lite: readonly WireCheck[] = [
   },
   {
     title: 'lite: order within a lite topic, one batch at a time',
+    core: true,
     async check(talk) {
       const lite = await ready(talk);
       const wire = talk.wire();
@@ -128,6 +132,7 @@ export const lite: readonly WireCheck[] = [
   },
   {
     title: 'lite: who takes over an exclusive lite topic evicts the one before, who is told',
+    core: true,
     async check(talk) {
       const lite = await ready(talk, { exclusive: true });
       const said = { type: ClientType.LITE_PUSH_CONSUMER, group: lite.group, topics: [lite.topic] };
@@ -148,6 +153,7 @@ export const lite: readonly WireCheck[] = [
   },
   {
     title: 'lite: names and types that are refused',
+    core: true,
     async check(talk) {
       const lite = await ready(talk);
       const wire = talk.wire();
