@@ -109,6 +109,9 @@ export class ClientError extends Error {
   }
 }
 
+/** The client has not come back from a call. */
+export class Unanswered extends Error {}
+
 /** A client of one language and version, ready to be told what to do. */
 export interface Driver {
   /** @throws ClientError what the client threw */

@@ -44,7 +44,7 @@ const javaTraits: Traits = { bodyBytesMax: 4 * MiB };
 const nodejsTraits: Traits = { bodyBytesMax: 3.5 * MiB };
 /** It gives its gRPC library a send limit of 2 MiB. */
 const goTraits: Traits = { bodyBytesMax: 1.9 * MiB };
-const pythonTraits: Traits = { bodyBytesMax: 4 * MiB, wholeSeconds: true };
+const pythonTraits: Traits = { bodyBytesMax: 4 * MiB, wholeSeconds: true, losesAnswers: true };
 const rustTraits: Traits = { bodyBytesMax: 3.5 * MiB, wholeSeconds: true, noPush: true };
 
 const rustLacks: Lacks = {

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 import { clients, nameOf } from './clients.js';
-import { deploy, deployments, transports, type DeploymentName, type Transport } from './deployment.js';
+import { deploy, deployments, transports, type Deployment, type DeploymentName, type Transport } from './deployment.js';
 import { apart, features, together, type FeatureId } from './features/index.js';
 import { inTurn } from './in-turn.js';
 import { writeReport } from './publish.js';
@@ -19,19 +19,18 @@ With any choice below, it prints the outcome and leaves the page alone.
   --feature ID           only this feature; may be given more than once
   --transport NAME       only plain or tls
   --deployment NAME      only standalone or cluster
+  --at-once N            so many clients at a time (default 4): they wait more than they work
   --list                 the clients and features there are
   --help                 this text
 
 Exit codes: 0 nothing failed, 1 something failed (or, where CI=true, was skipped), 2 wrong options.`;
-
-/** They wait more than they work. */
-const clientsAtOnce = 2;
 
 const options = {
   client: { type: 'string', multiple: true },
   feature: { type: 'string', multiple: true },
   transport: { type: 'string' },
   deployment: { type: 'string' },
+  'at-once': { type: 'string', default: '4' },
   list: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
@@ -44,6 +43,7 @@ interface Choice {
   readonly features: typeof features;
   readonly transports: readonly Transport[];
   readonly deployments: readonly DeploymentName[];
+  readonly atOnce: number;
 }
 
 async function main(): Promise<number> {
@@ -52,41 +52,50 @@ async function main(): Promise<number> {
   const cells: Cell[] = [];
   const wire: WireCell[] = [];
   const startMs = performance.now();
-  for (const name of choice.deployments) {
-    const deployment = await deploy(name);
-    try {
-      for (const transport of choice.wire ? choice.transports : []) {
-        const checked = await runWire(deployment, transport);
+  const running: Deployment[] = [];
+  const stop = async (): Promise<void> => {
+    for (const deployment of running) await deployment.stop();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stop().then(() => process.exit(130)));
+  try {
+    for (const name of choice.deployments) running.push(await deploy(name));
+    const places = running.flatMap((deployment) =>
+      choice.transports.map((transport) => ({ deployment, transport, where: `${transport}, ${deployment.name}` })),
+    );
+    const alone = apart.filter((feature) => choice.features.includes(feature));
+    const jobs = places.flatMap(({ deployment, transport, where }) => [
+      ...(choice.wire ? [() => checkWire(deployment, transport, where)] : []),
+      ...(alone.length === 0 ? [] : choice.clients).map((client) => async () => {
+        const ran = await runClient(client, deployment, transport, alone);
         tell(
-          `on the wire, ${transport}, ${name}`,
-          checked.map(({ check, outcome }) => [check.title, outcome]),
-        );
-        wire.push(...checked);
-      }
-      const features = apart.filter((feature) => choice.features.includes(feature));
-      const jobs = choice.clients.flatMap((client) => choice.transports.map((transport) => ({ client, transport })));
-      await inTurn(features.length === 0 ? [] : jobs, clientsAtOnce, async ({ client, transport }) => {
-        const ran = await runClient(client, deployment, transport, features);
-        tell(
-          `${nameOf(client)}, ${transport}, ${name}`,
+          `${nameOf(client)}, ${where}`,
           ran.map(({ feature, outcome }) => [feature, outcome]),
         );
         cells.push(...ran);
-      });
-      for (const feature of together.filter((one) => choice.features.includes(one))) {
-        for (const transport of choice.transports) {
-          const ran = await runTogether(feature, choice.clients, deployment, transport);
-          const title = `all together, ${feature.id}, ${transport}, ${name}`;
-          tell(
-            title,
-            ran.map(({ client, outcome }) => [nameOf(client), outcome]),
-          );
-          cells.push(...ran);
-        }
+      }),
+    ]);
+    const checkWire = async (deployment: Deployment, transport: Transport, where: string): Promise<void> => {
+      const checked = await runWire(deployment, transport);
+      tell(
+        `on the wire, ${where}`,
+        checked.map(({ check, outcome }) => [check.title, outcome]),
+      );
+      wire.push(...checked);
+    };
+    await inTurn(jobs, choice.atOnce, (job) => job());
+    for (const feature of together.filter((one) => choice.features.includes(one))) {
+      for (const { deployment, transport, where } of places) {
+        const ran = await runTogether(feature, choice.clients, deployment, transport);
+        tell(
+          `all together, ${feature.id}, ${where}`,
+          ran.map(({ client, outcome }) => [nameOf(client), outcome]),
+        );
+        cells.push(...ran);
       }
-    } finally {
-      await deployment.stop();
     }
+  } finally {
+    await stop();
   }
   const count = (kind: Outcome['kind']): number =>
     [...cells, ...wire].filter(({ outcome }) => outcome.kind === kind).length;
@@ -125,8 +134,11 @@ function choose(): Choice | number {
       return 0;
     }
     const { client, feature, transport, deployment } = values;
+    const atOnce = Number(values['at-once']);
+    if (!Number.isInteger(atOnce) || atOnce < 1) throw new RangeError(`--at-once ${values['at-once']}: not a count`);
     const named = feature?.map((id) => one('feature', featureIds(), id));
     return {
+      atOnce,
       all: [client, feature, transport, deployment].every((chosen) => chosen === undefined),
       wire: feature === undefined && (client === undefined || client.includes('wire')),
       clients: clients.filter((one) => client?.some((text) => nameOf(one).includes(text)) ?? true),

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 
 import { Code } from '@cometmq/proto';
 
-import { ClientError, type CallName, type Calls, type Driver, type DriverEvent } from './calls.js';
+import { ClientError, Unanswered, type CallName, type Calls, type Driver, type DriverEvent } from './calls.js';
 
 export interface Program {
   readonly file: string;
@@ -34,8 +34,8 @@ interface Waiting {
 }
 
 const noiseCharsMax = 8_000;
-/** No call of a client takes longer: the longest poll is 20 s, and sends are tried a few times at 3 s each. */
-const callMsMax = 60_000;
+/** No call of a client takes longer: a poll ends after a few seconds, and sends are tried a few times at 3 s each. */
+const callMsMax = 30_000;
 
 export class ProcessDriver implements Driver {
   private noise = '';
@@ -86,7 +86,7 @@ export class ProcessDriver implements Driver {
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<object>((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
-      timer = setTimeout(() => reject(new Error(`${name} was not answered in ${callMsMax} ms`)), callMsMax);
+      timer = setTimeout(() => reject(new Unanswered(`${name} was not answered in ${callMsMax} ms`)), callMsMax);
     });
     this.child.stdin?.write(`${JSON.stringify({ id, call: name, ...args })}\n`);
     return answered.finally(() => {
