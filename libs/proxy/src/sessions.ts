@@ -32,6 +32,8 @@ export class ClientSession {
   readonly groups = new Map<string, Map<string, FilterExpression>>();
   /** Topics that it said it sends to. */
   publishes: readonly string[] = [];
+  /** Topics that it sent half messages to: C++ names no topics, and can all the same be asked what became of them. */
+  readonly transacts = new Set<string>();
   /** The newest of its Telemetry streams on this node. */
   stream: CommandStream | undefined;
   /** `Settings.client_properties`, for the console. */
@@ -50,6 +52,8 @@ export interface SessionParts {
 }
 
 const changeReportMs = 20;
+/** No producer has so many; who sends to more is asked about these. */
+const transactsMax = 1_000;
 
 export class SessionRegistry {
   private readonly sessions = new Map<string, ClientSession>();
@@ -132,11 +136,19 @@ export class SessionRegistry {
     this.changed();
   }
 
+  /** It sent a half message to the topic. Strangers have no stream that they could be asked on. */
+  transacted(clientId: string, topic: string): void {
+    const session = this.sessions.get(clientId);
+    if (!session || session.transacts.has(topic) || session.transacts.size >= transactsMax) return;
+    session.transacts.add(topic);
+    if (!session.publishes.includes(topic)) this.changed();
+  }
+
   remove(clientId: string): ClientSession | undefined {
     const session = this.sessions.get(clientId);
     if (!session) return undefined;
     this.sessions.delete(clientId);
-    if (session.groups.size > 0 || session.publishes.length > 0) this.changed();
+    if (session.groups.size > 0 || session.publishes.length > 0 || session.transacts.size > 0) this.changed();
     return session;
   }
 
@@ -192,9 +204,10 @@ export class SessionRegistry {
     const { directory } = this.parts;
     const producers: ProducerSession[] = [];
     for (const session of this.sessions.values()) {
-      if (session.publishes.length === 0) continue;
+      const names = new Set([...session.publishes, ...session.transacts]);
+      if (names.size === 0) continue;
       const topicIds: TopicId[] = [];
-      for (const name of session.publishes) {
+      for (const name of names) {
         const topic = directory.topic(name);
         if (topic) topicIds.push(topic.id);
       }

@@ -143,6 +143,20 @@ describe('half a message', () => {
     expect(door.broker.ended).toEqual([]);
   });
 
+  // Goal: C++, whose settings name no topics, can be asked. Method: such settings, a half message, and what brokers hear.
+  it('makes its sender a producer of the topic, named in its settings or not', async () => {
+    const publishing = { $case: 'publishing', value: { topics: [] } };
+    const value = { clientType: ClientType.PRODUCER, pubSub: publishing };
+    const settings = TelemetryCommand.fromPartial({ command: { $case: 'settings', value } } as never);
+    await door.call('Telemetry', TelemetryCommand.encode(settings).finish()).until(1);
+    door.clock.advance(20);
+    expect(door.broker.reports.at(-1)?.producers).toEqual([]);
+    await half();
+    door.clock.advance(20);
+    const topicId = door.naming.topics.get('deals')?.id;
+    expect(door.broker.reports.at(-1)?.producers).toMatchObject([{ topicIds: [topicId], streaming: true }]);
+  });
+
   it('is asked about over the stream of a producer, with its message whole and an id to answer with', async () => {
     const { transactionId } = await half();
     const settings = TelemetryCommand.encode(

@@ -176,6 +176,7 @@ class SendRequest {
       checkAfterMs: type === MessageType.transaction ? checkAfterMsOf(found) : undefined,
       liteTopic: type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : undefined,
     });
+    if (type === MessageType.transaction) door.sessions.transacted(clientIdOf(this.call), topic.name);
     const message = messageToStore(found, bytes, this.call.peer, nowMs);
     // Messages of a lite topic keep their order as those of a message group do.
     const groupHash = hashBytes(type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : group);
