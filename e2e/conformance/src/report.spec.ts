@@ -40,3 +40,12 @@ it('names each failure with its place and its first line, and each reason once',
   expect(page).toContain(`- ${java.language} ${java.version}, tls, cluster: send: no\n`);
   expect(page.match(/it has none/g)).toHaveLength(1);
 });
+
+it('says what passed at the second try only', () => {
+  const outcome: Outcome = { ...passed, firstWhy: 'too slow\nby far' };
+  const cell: Cell = { client: java, deployment: 'cluster', transport: 'plain', feature: 'send', outcome };
+  const page = reportOf([cell], []);
+  expect(page).toContain(`## Passed at the second try`);
+  expect(page).toContain(`- ${java.language} ${java.version}, plain, cluster: send: too slow\n`);
+  expect(reportOf([{ ...cell, outcome: passed }], [])).not.toContain('second try');
+});

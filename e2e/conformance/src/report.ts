@@ -23,6 +23,11 @@ export function reportOf(cells: readonly Cell[], wire: readonly WireCell[]): str
       ? [`- ${nameOf(client)}, ${transport}, ${deployment}: ${feature}: ${firstLine(outcome.why)}`]
       : [],
   );
+  const second = cells.flatMap(({ client, deployment, transport, feature, outcome }) =>
+    outcome.kind === 'passed' && outcome.firstWhy !== undefined
+      ? [`- ${nameOf(client)}, ${transport}, ${deployment}: ${feature}: ${firstLine(outcome.firstWhy)}`]
+      : [],
+  );
   const ways = [...new Set(cells.map(({ deployment, transport }) => `${transport} against ${deployment}`))];
   return [
     '<!-- Written by `npm run conformance`. -->',
@@ -38,6 +43,9 @@ export function reportOf(cells: readonly Cell[], wire: readonly WireCell[]): str
     'Checked by plain protobuf messages, with the headers, deadlines and mistakes that clients are known for:',
     table([['', ''], ...wireRows(wire)]),
     ...(failures.length > 0 ? ['## What failed', failures.join('\n')] : []),
+    ...(second.length > 0
+      ? ['## Passed at the second try', 'By themselves, after they had failed beside the others:', second.join('\n')]
+      : []),
     '## Notes',
     notes.map((why, i) => `${i + 1}. ${why}`).join('\n'),
     '',

@@ -10,7 +10,8 @@ import { Scene, type Crowd } from './scene.js';
 import { cache, MissingToolchain } from './toolchains/toolchain.js';
 
 export type Outcome =
-  | { readonly kind: 'passed'; readonly ms: number }
+  /** `firstWhy`: why it had failed at the first try, while others ran beside it. */
+  | { readonly kind: 'passed'; readonly ms: number; readonly firstWhy?: string }
   | { readonly kind: 'failed'; readonly why: string }
   | { readonly kind: 'n/a'; readonly why: string }
   | { readonly kind: 'skipped'; readonly why: string };
@@ -33,6 +34,8 @@ export async function runClient(
   transport: Transport,
   features: readonly Feature[],
   crowd?: Crowd,
+  /** In every name, beside the client's and the feature's. */
+  round = 'once',
 ): Promise<Cell[]> {
   const cells: Cell[] = [];
   const tell = (feature: Feature, outcome: Outcome): void => {
@@ -44,7 +47,7 @@ export async function runClient(
     return why === undefined;
   });
   const [target] = deployment.targets(transport);
-  const mark = `${plainName(client.language)}-${client.version.replaceAll('.', '')}-${transport}`;
+  const mark = `${plainName(client.language)}-${client.version.replaceAll('.', '')}-${transport}-${round}`;
   let driver: Driver;
   try {
     const log = join(cache, 'logs', `${mark}-${deployment.name}.log`);
