@@ -171,6 +171,7 @@ export const clients: readonly Client[] = [
     traits: rustTraits,
     lacks: rustLacks,
   },
+  // No older one was to be had when this was written.
   {
     language: 'Node.js',
     package: 'rocketmq-client-nodejs',
