@@ -7,6 +7,7 @@ import { delayWaiting } from './benches/delay-waiting.js';
 import { deliveryState } from './benches/delivery-state.js';
 import { fifo } from './benches/fifo.js';
 import { frontDoor } from './benches/front-door.js';
+import { inFlight } from './benches/in-flight.js';
 import { liteTopics } from './benches/lite-topics.js';
 import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
@@ -27,6 +28,7 @@ export const benches: readonly Bench[] = [
   receive,
   fifo,
   longPoll,
+  inFlight,
   sqlFilters,
   start,
   backlog,

@@ -1,7 +1,7 @@
 /** A broker in this process, on a real disk, spoken to without a network: what is measured is the broker alone. */
 import { BrokerService, type BrokerOptions } from '@cometmq/broker';
 import { FakeNaming } from '@cometmq/broker/testing';
-import { Directory, type SendResult } from '@cometmq/client';
+import { Directory, type ReceiveResult, type SendResult } from '@cometmq/client';
 import { encodeEnvelope, everything, type MessageType, queueId, type ConsumerGroup, type Topic } from '@cometmq/model';
 import { systemClock as clock } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
@@ -115,6 +115,22 @@ export class BenchBroker {
       },
       done,
     );
+  }
+
+  /** One poll; what it is given is left in flight. */
+  receive(
+    clientId: string,
+    messagesMax: number,
+    invisibleMs: number,
+    waitMs: number,
+  ): Promise<ReceiveResult['messages']> {
+    const call = {
+      ...{ groupId: this.group.id, topicId: this.topic.id, queueId: -1, messagesMax, bytesMax: 16 * 1024 ** 2 },
+      ...{ filter: everything, invisibleMs, autoRenew: false, clientId, waitMs, attemptId: undefined },
+    };
+    return new Promise((resolve, reject) => {
+      this.broker.receive(call, (error, result) => (error ? reject(error) : resolve(result?.messages ?? [])));
+    });
   }
 
   /** Reads and acknowledges until `stop` says so; `each` sees every message's payload as it comes. */

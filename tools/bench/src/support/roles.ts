@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { atExit } from './at-exit.js';
 import { type CompactionFigures, type CompactionJob, benchCompaction } from '../roles/compaction.js';
 import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
+import { type InFlightFigures, type InFlightJob, measureInFlight } from '../roles/in-flight.js';
 import { type LiteTopicsFigures, type LiteTopicsJob, benchLiteTopics } from '../roles/lite-topics.js';
 import {
   type LatenessFigures,
@@ -42,6 +43,7 @@ export interface RoleJobs {
   'delay-rush': RushJob;
   'delay-fill': WaitingJob;
   'delay-restart': RestartJob;
+  'in-flight': InFlightJob;
   transactions: TransactionsJob;
 }
 
@@ -58,6 +60,7 @@ export interface RoleResults {
   'delay-rush': RushFigures;
   'delay-fill': WaitingFigures;
   'delay-restart': RestartFigures;
+  'in-flight': InFlightFigures;
   transactions: TransactionsFigures;
 }
 
@@ -74,6 +77,7 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   'delay-rush': measureRush,
   'delay-fill': fillWithWaiting,
   'delay-restart': restartWithWaiting,
+  'in-flight': measureInFlight,
   transactions: measureTransactions,
 };
 
