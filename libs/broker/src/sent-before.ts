@@ -1,6 +1,13 @@
-import { envelopeIdBytes, envelopeIdFrom, RecordKind, type LogPosition, type TopicId } from '@cometmq/model';
+import {
+  envelopeIdBytes,
+  envelopeIdFrom,
+  RecordKind,
+  type LogPosition,
+  type TopicId,
+  type StateChange,
+} from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
-import type { Change, LogRecord, MessageDraft, StateView } from '@cometmq/store';
+import type { LogRecord, MessageDraft, StateView } from '@cometmq/store';
 
 /**
  * The messages with a group of the last ten minutes, by topic and message id: a producer that got no answer sends again,
@@ -88,9 +95,9 @@ export class SentBefore implements StateView {
     return sum;
   }
 
-  takeChanges(): Change[] {
+  takeChanges(): StateChange[] {
     this.settle();
-    const changes: Change[] = [];
+    const changes: StateChange[] = [];
     for (const { number, savedChunks } of this.gone) {
       for (let chunk = 0; chunk < savedChunks; chunk += 1)
         changes.push({ key: keyOf(number, chunk), value: undefined });

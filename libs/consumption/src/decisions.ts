@@ -1,6 +1,6 @@
-import type { GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
+import type { GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId, DecidedRecord } from '@cometmq/model';
 
-import type { DecidedRecord, Matcher, QueuedMessage, QueueSource } from './ports.js';
+import type { Matcher, QueuedMessage, QueueSource } from './ports.js';
 
 /**
  * What the leader asks of the delivery state, and what it is answered. A decision changes nothing: it answers a record,

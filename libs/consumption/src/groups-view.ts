@@ -6,6 +6,8 @@ import {
   type QueueOffset,
   type Receipt,
   type TopicId,
+  type DecidedRecord,
+  type StateChange,
 } from '@cometmq/model';
 
 import { BlockTable, blockOffsets, DeliveryState } from './block-table.js';
@@ -39,7 +41,7 @@ import type { NewLease } from './lease-table.js';
 import { OffsetRuns } from './offset-runs.js';
 import { Pieces } from './pieces.js';
 import { decidePop } from './pop.js';
-import type { DecidedRecord, FoldedRecord, QueuedMessage, QueueOfGroup, StateChange } from './ports.js';
+import type { FoldedRecord, QueuedMessage, QueueOfGroup } from './ports.js';
 import { ProgressDirectory } from './progress-directory.js';
 import type { QueueProgress, Tables } from './queue-progress.js';
 

@@ -1,11 +1,11 @@
-import type { GroupId, QueueId, TopicId } from '@cometmq/model';
+import type { GroupId, QueueId, TopicId, StateChange } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
 import { blockOffsets, DeliveryState } from './block-table.js';
 import { leasesPerPage, type LeaseClient } from './lease-table.js';
 import { OffsetRuns } from './offset-runs.js';
 import type { Lane } from './lane-list.js';
-import type { StateChange } from './ports.js';
+
 import type { ProgressDirectory } from './progress-directory.js';
 import type { QueueProgress, Tables } from './queue-progress.js';
 

@@ -52,18 +52,6 @@ export interface FoldedRecord {
   readonly payload: Uint8Array;
 }
 
-/** A piece of state that changed. Undefined: the piece is gone. */
-export interface StateChange {
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-}
-
-/** A record that a decision asks to be appended and folded before the next decision. */
-export interface DecidedRecord {
-  readonly kind: RecordKind;
-  readonly payload: Uint8Array;
-}
-
 /** One message of one queue. */
 export interface QueuedMessage {
   readonly topicId: TopicId;

@@ -1,8 +1,16 @@
-import { RecordKind, type GroupId, type QueueId, type QueueOffset, type TopicId } from '@cometmq/model';
+import {
+  RecordKind,
+  type GroupId,
+  type QueueId,
+  type QueueOffset,
+  type TopicId,
+  type DecidedRecord,
+  type StateChange,
+} from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
 import { decodeGroupDeleted } from './group-records.js';
-import type { DecidedRecord, FoldedRecord, StateChange } from './ports.js';
+import type { FoldedRecord } from './ports.js';
 
 /**
  * Where groups that pull have got to, as they say themselves: one number a queue, nothing in flight. It has nothing to do

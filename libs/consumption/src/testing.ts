@@ -7,11 +7,12 @@ import {
   type Receipt,
   type GroupId,
   type Epoch,
+  type DecidedRecord,
 } from '@cometmq/model';
 
 import type { HandedMessage } from './decisions.js';
 import type { GroupsView } from './groups-view.js';
-import type { DecidedRecord, FoldedRecord, Matcher, QueueEntries, QueueSource } from './ports.js';
+import type { FoldedRecord, Matcher, QueueEntries, QueueSource } from './ports.js';
 
 export const everyTag: Matcher = { all: true, hashes: [], key: 0, wants: () => true };
 

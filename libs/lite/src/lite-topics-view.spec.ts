@@ -1,8 +1,15 @@
-import { logPosition, RecordKind, type LiteQueueGone, type QueueId, type TopicId } from '@cometmq/model';
+import {
+  logPosition,
+  RecordKind,
+  type LiteQueueGone,
+  type QueueId,
+  type TopicId,
+  type DecidedRecord,
+} from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
-import { LiteTopicsView, type DecidedRecord, type FoldedRecord } from './index.js';
+import { LiteTopicsView, type FoldedRecord } from './index.js';
 
 const [A, B] = [1 as TopicId, 2 as TopicId];
 

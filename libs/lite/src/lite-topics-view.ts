@@ -7,6 +7,8 @@ import {
   type LogPosition,
   type QueueId,
   type TopicId,
+  type DecidedRecord,
+  type StateChange,
 } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
@@ -262,17 +264,5 @@ function blockOf(queueId: QueueId): number {
 export interface FoldedRecord {
   readonly kind: RecordKind;
   readonly position: LogPosition;
-  readonly payload: Uint8Array;
-}
-
-/** A piece of state that changed. Undefined: the piece is gone. */
-export interface StateChange {
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-}
-
-/** A record that a decision asks to be appended and folded before the next decision. */
-export interface DecidedRecord {
-  readonly kind: RecordKind;
   readonly payload: Uint8Array;
 }

@@ -13,3 +13,4 @@ export * from './record-kind.js';
 export * from './reference.js';
 export * from './topic.js';
 export * from './units.js';
+export * from './state-view.js';

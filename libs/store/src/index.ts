@@ -8,6 +8,6 @@ export * from './log/record.js';
 export type { SegmentInfo } from './log/segment.js';
 export * from './message-store.js';
 export type { Checkpoint, CheckpointStore, PieceChange } from './views/checkpoint-store.js';
-export type { Change, StateView } from './views/state-view.js';
+export type { StateView } from './views/state-view.js';
 export type { RetentionPolicy } from './retention.js';
 export * from './disk/folder-lock.js';

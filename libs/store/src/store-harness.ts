@@ -1,5 +1,5 @@
 /** Small stores for specs: limits so low that a few messages fill a segment, and messages that tell who they are. */
-import { encodeEnvelope, Envelope, hashText, RecordKind, referenceReason } from '@cometmq/model';
+import { encodeEnvelope, Envelope, hashText, RecordKind, referenceReason, type StateChange } from '@cometmq/model';
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -11,7 +11,7 @@ import { MessageStore } from './message-store.js';
 import type { Appended, MessageDraft, Placed, StoredMessage, StoreLimits } from './message-store.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
-import type { Change, StateView } from './views/state-view.js';
+import type { StateView } from './views/state-view.js';
 
 export const smallLimits: Partial<StoreLimits> = {
   segmentBytes: 4096,
@@ -74,7 +74,7 @@ export class TallyView implements StateView {
   readonly kinds = new Set<RecordKind>([RecordKind.ack, RecordKind.topicDeleted]);
   readonly sums = new Map<string, number>();
   /** Cold pieces that the next checkpoint takes. */
-  readonly cold: Change[] = [];
+  readonly cold: StateChange[] = [];
   private readonly changed = new Set<string>();
 
   fold(record: LogRecord): void {
@@ -89,8 +89,8 @@ export class TallyView implements StateView {
     this.changed.add(key);
   }
 
-  takeChanges(): Change[] {
-    const changes = [...this.changed].map((key): Change => {
+  takeChanges(): StateChange[] {
+    const changes = [...this.changed].map((key): StateChange => {
       const sum = this.sums.get(key);
       return { key, value: sum === undefined ? undefined : Buffer.from(String(sum)) };
     });

@@ -13,13 +13,6 @@ export interface FoldedRecord {
   readonly groupHash: number;
 }
 
-/** A piece of state that changed. Undefined: the piece is gone. Cold ones are only given back when asked for. */
-export interface StateChange {
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-  readonly cold?: boolean;
-}
-
 /** A delayed message that waits: where it lies, when it is due, and all that its entry in the queue will say. */
 export interface Timer {
   readonly position: LogPosition;

@@ -9,9 +9,10 @@ import {
   referenceReason,
   topicId,
   type GroupId,
+  type StateChange,
 } from '@cometmq/model';
 
-import type { FoldedRecord, StateChange, Timer } from './ports.js';
+import type { FoldedRecord, Timer } from './ports.js';
 import { eachGone, isGoneKey } from './time-bucket.js';
 import { decodeTimers, TimerList } from './timer-list.js';
 import { TimersView } from './timers-view.js';

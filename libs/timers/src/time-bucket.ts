@@ -1,6 +1,6 @@
+import type { StateChange } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
-import type { StateChange } from './ports.js';
 import { PositionSet } from './position-set.js';
 import { decodeTimers, encodeTimers, TimerList } from './timer-list.js';
 

@@ -7,11 +7,12 @@ import {
   referenceReason,
   type LogPosition,
   type TopicId,
+  type StateChange,
 } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter, RecentNumbers } from '@cometmq/shared';
 
 import { NearTimers } from './near-timers.js';
-import type { FoldedRecord, StateChange, Timer } from './ports.js';
+import type { FoldedRecord, Timer } from './ports.js';
 import { bucketMs, eachGone, encodeGone, isGoneKey, TimeBucket } from './time-bucket.js';
 import { decodeTimers, encodeTimers, TimerList } from './timer-list.js';
 import { PositionSet } from './position-set.js';

@@ -13,18 +13,6 @@ export interface FoldedRecord {
   readonly groupHash: number;
 }
 
-/** A piece of state that changed. Undefined: the piece is gone. */
-export interface StateChange {
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-}
-
-/** A record that a decision asks to be appended and folded before the next decision. */
-export interface DecidedRecord {
-  readonly kind: RecordKind;
-  readonly payload: Uint8Array;
-}
-
 /** Half of a transaction: a message that is stored, and that nobody has decided on yet. */
 export interface HalfMessage {
   readonly position: LogPosition;

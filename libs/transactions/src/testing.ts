@@ -9,9 +9,10 @@ import {
   referenceReason,
   topicId,
   type GroupId,
+  type DecidedRecord,
 } from '@cometmq/model';
 
-import type { DecidedRecord, FoldedRecord, HalfMessage, Resolution } from './ports.js';
+import type { FoldedRecord, HalfMessage, Resolution } from './ports.js';
 import { TransactionsView } from './transactions-view.js';
 
 const nothing = Buffer.alloc(0);

@@ -7,11 +7,13 @@ import {
   referenceReason,
   type LogPosition,
   type TopicId,
+  type DecidedRecord,
+  type StateChange,
 } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter, RecentNumbers } from '@cometmq/shared';
 
 import { HalfTable } from './half-table.js';
-import type { Audit, DecidedRecord, FoldedRecord, HalfMessage, Resolution, StateChange } from './ports.js';
+import type { Audit, FoldedRecord, HalfMessage, Resolution } from './ports.js';
 import {
   decodeAudit,
   decodeChecked,

@@ -6,12 +6,12 @@
  *
  *   stored position ≤ position of the generation under way ≤ append end
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import type { Epoch, LogPosition, StateChange } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 
 import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
-import type { Change, StateView } from './state-view.js';
+import type { StateView } from './state-view.js';
 
 interface Generation {
   readonly position: LogPosition;
@@ -74,14 +74,14 @@ export class Checkpointer {
     assert(position >= this.closedEnd, 'checkpoints do not go back');
     const now: PieceChange[] = [];
     const taken = new Map<string, Uint8Array | undefined>();
-    const later: (readonly [StateView, Iterable<Change>])[] = [];
+    const later: (readonly [StateView, Iterable<StateChange>])[] = [];
     for (const view of this.views) {
       const changes = view.takeChanges();
       if (!Array.isArray(changes)) {
         later.push([view, changes]);
         continue;
       }
-      for (const { key, value, cold } of changes as Change[]) {
+      for (const { key, value, cold } of changes as StateChange[]) {
         const name = pieceKey(view, key, cold === true);
         if (cold) taken.set(name, value);
         now.push({ key: name, value });
@@ -140,7 +140,7 @@ export class Checkpointer {
 
 function* inTurn(
   now: readonly PieceChange[],
-  later: readonly (readonly [StateView, Iterable<Change>])[],
+  later: readonly (readonly [StateView, Iterable<StateChange>])[],
 ): Generator<PieceChange> {
   yield* now;
   for (const [view, changes] of later) {

@@ -7,14 +7,14 @@
  *
  *   | version u8 | (number & 31 u8, topicId u32, queueId u32, first u64, next u64, last u64, bytes u64) × queues |
  */
-import { eachLiteQueueGone, RecordKind } from '@cometmq/model';
+import { eachLiteQueueGone, RecordKind, type StateChange } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import { grown, QueueTable } from '../index/queue-table.js';
 import type { LogRecord } from '../log/record.js';
 import { eachExpired } from './expiry.js';
-import type { Change, StateView } from './state-view.js';
+import type { StateView } from './state-view.js';
 
 const version = 3;
 const entryBytes = 41;
@@ -155,7 +155,7 @@ export class Directory implements StateView {
   }
 
   /** Read a slice at a time while the directory goes on: a piece that is about to change is encoded before it does. */
-  takeChanges(): Iterable<Change> {
+  takeChanges(): Iterable<StateChange> {
     assert(this.closing.length === 0, 'the last changes have been read');
     this.closing = this.changedPieces;
     this.changedPieces = [];
@@ -251,7 +251,7 @@ export class Directory implements StateView {
     this.changedPieces.push(piece);
   }
 
-  private *readClosing(): Generator<Change> {
+  private *readClosing(): Generator<StateChange> {
     const { closing } = this;
     for (const piece of closing) {
       let value = this.saved.get(piece);

@@ -8,11 +8,11 @@
  * Pieces: `w<window>` → | version u8 | window bytes u32 | (topic id u32, messages u32, bytes u64) × topics |, and
  * `t<topic id>` → | version u8 | for each topic that ever had one: after its deletion, releases of its messages are void.
  */
-import { eachDropped, MiB, RecordKind, decodeReference, releasesPending } from '@cometmq/model';
+import { eachDropped, MiB, RecordKind, decodeReference, releasesPending, type StateChange } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
-import type { Change, StateView } from './state-view.js';
+import type { StateView } from './state-view.js';
 
 const version = 1;
 const prefixBytes = 5;
@@ -101,8 +101,8 @@ export class PendingMessages implements StateView {
     }
   }
 
-  takeChanges(): Change[] {
-    const changes: Change[] = [];
+  takeChanges(): StateChange[] {
+    const changes: StateChange[] = [];
     for (const number of this.changedWindows) changes.push({ key: `w${number}`, value: this.encode(number) });
     for (const topicId of this.changedTopics) {
       changes.push({ key: `t${topicId}`, value: this.topics.has(topicId) ? Uint8Array.of(version) : undefined });

@@ -7,12 +7,12 @@
  * sixteenth of window n >> 4, one bit for 64 bytes of log (no record is smaller); `m<window>` → | version u8 | u16 |, which
  * of the window's sixteen bitmaps there are.
  */
-import { decodeReference, eachDropped, RecordKind, releasesPending } from '@cometmq/model';
+import { decodeReference, eachDropped, RecordKind, releasesPending, type StateChange } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
 import type { PendingMessages } from './pending-messages.js';
-import type { Change, StateView } from './state-view.js';
+import type { StateView } from './state-view.js';
 
 const version = 1;
 const partsPerWindow = 16;
@@ -88,8 +88,8 @@ export class ReleasedPending implements StateView {
     };
   }
 
-  takeChanges(): Change[] {
-    const changes: Change[] = [];
+  takeChanges(): StateChange[] {
+    const changes: StateChange[] = [];
     if (this.recent.length > this.stored) {
       changes.push({ key: `r${this.nextPiece}`, value: encodePositions(this.recent.slice(this.stored)) });
       this.pieces.push(this.nextPiece++);
@@ -136,7 +136,7 @@ export class ReleasedPending implements StateView {
     return round;
   }
 
-  private mergeSome(round: Round, changes: Change[]): void {
+  private mergeSome(round: Round, changes: StateChange[]): void {
     const { positions } = round;
     for (let left = this.limits.bitmaps; left > 0 && round.at < positions.length;) {
       const part = Math.floor((positions[round.at] as number) / this.partBytes);
@@ -160,7 +160,7 @@ export class ReleasedPending implements StateView {
     this.round = undefined;
   }
 
-  private forgetDeadWindows(changes: Change[]): void {
+  private forgetDeadWindows(changes: StateChange[]): void {
     for (const [window, mask] of this.masks) {
       if (!this.isOver(window)) continue;
       for (let i = 0; i < partsPerWindow; i += 1) {

@@ -2,12 +2,12 @@
  * How many messages a topic has and how many bytes of log they take: what size retention, the console and metrics go
  * by. A piece a topic: | version u8 | messages u64 | bytes u64 |.
  */
-import { eachLiteQueueGone, RecordKind } from '@cometmq/model';
+import { eachLiteQueueGone, RecordKind, type StateChange } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
 import { eachExpired } from './expiry.js';
-import type { Change, StateView } from './state-view.js';
+import type { StateView } from './state-view.js';
 
 const version = 1;
 
@@ -78,8 +78,8 @@ export class Sizes implements StateView {
     }
   }
 
-  takeChanges(): Change[] {
-    const changes = this.changed.map((topicId): Change => {
+  takeChanges(): StateChange[] {
+    const changes = this.changed.map((topicId): StateChange => {
       const sizes = this.topics.get(topicId);
       if (!sizes) return { key: String(topicId), value: undefined };
       sizes.changed = false;

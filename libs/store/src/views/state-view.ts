@@ -1,4 +1,4 @@
-import type { LogPosition, QueueId, RecordKind, TopicId } from '@cometmq/model';
+import type { LogPosition, QueueId, RecordKind, TopicId, StateChange } from '@cometmq/model';
 
 import type { LogRecord } from '../log/record.js';
 
@@ -35,19 +35,9 @@ export interface StateView {
    * to its end before the next call, a slice at a time while folds go on: it must give what was at the call, and no cold
    * pieces. So much changed state need not stop everything else.
    */
-  takeChanges(): Iterable<Change>;
+  takeChanges(): Iterable<StateChange>;
   /** One stored piece that is not cold, at the start, before any fold. `value` is the callee's to keep. */
   load(key: string, value: Uint8Array): void;
   /** Back to empty; what had changed is forgotten too. */
   clear(): void;
-}
-
-export interface Change {
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-  /**
-   * True: a cold piece, in a key space of its own. It is not loaded at the start and takes no memory; whoever needs it
-   * asks the store for it (`MessageStore.coldPiece`). So a view may hold far more than fits in memory.
-   */
-  readonly cold?: boolean;
 }

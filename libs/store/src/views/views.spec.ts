@@ -5,6 +5,7 @@ import {
   type Dropped,
   RecordKind,
   referenceReason,
+  type StateChange,
 } from '@cometmq/model';
 import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { Prng, viewOf } from '@cometmq/shared';
@@ -16,7 +17,7 @@ import { Directory } from './directory.js';
 import { encodeExpiry } from './expiry.js';
 import { PendingMessages } from './pending-messages.js';
 import { Sizes } from './sizes.js';
-import type { Change, StateView } from './state-view.js';
+import type { StateView } from './state-view.js';
 
 /** A log that could be: queues grow by one, expiry raises, pending messages end once, topics go and never come back. */
 function randomLog(chance: Prng, length: number): LogRecord[] {
@@ -167,7 +168,7 @@ it.each(seeds(40))('a directory that is read while it changes gives what was (se
   const chance = new Prng(seed);
   const log = randomLog(chance, 600);
   const [slow, twin] = [new Directory(), new Directory()];
-  const said = (changes: Iterable<Change>): string[] =>
+  const said = (changes: Iterable<StateChange>): string[] =>
     Array.from(changes, ({ key, value }) => `${key} ${value ? Buffer.from(value).toString('hex') : 'gone'}`);
   for (let from = 0; from < log.length;) {
     const to = Math.min(log.length, from + 1 + chance.below(60));
@@ -175,7 +176,7 @@ it.each(seeds(40))('a directory that is read while it changes gives what was (se
     fold(twin, log.slice(from, to));
     const wanted = said(twin.takeChanges());
     const reading = slow.takeChanges()[Symbol.iterator]();
-    const found: Change[] = [];
+    const found: StateChange[] = [];
     from = to;
     for (let step = reading.next(); !step.done; step = reading.next()) {
       found.push(step.value);
