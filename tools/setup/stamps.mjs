@@ -15,8 +15,9 @@ const skipped = new Set(['node_modules', 'dist', 'tmp', 'data', 'fixtures', 'tes
 export function hashOf(paths, wanted = () => true) {
   const hash = createHash('sha256');
   const walk = (path) => {
-    const stat = statSync(join(root, path), { throwIfNoEntry: false });
-    if (stat === undefined) return;
+    // Asked apart: before Node.js 22 `throwIfNoEntry: false` still throws ENOTDIR for a path below a file.
+    if (!existsSync(join(root, path))) return;
+    const stat = statSync(join(root, path));
     if (!stat.isDirectory()) {
       if (wanted(path)) hash.update(`${path}\0${stat.size}\0${stat.mtimeMs}\n`);
       return;
