@@ -14,7 +14,8 @@ import type { QueueProgress, Tables } from './queue-progress.js';
  * lost: then it gets the same again. Else, queue by queue: lanes that are due or have come free, in turn; then what
  * nobody has looked at, past the lanes that are busy. Nothing is changed here but the places of lanes in soft lists.
  *
- * Of a lane, a request gets the unacknowledged messages of its batch and what comes after them, without a gap.
+ * Of a lane, a request gets the unacknowledged messages of its batch, as they were; only when none of them is left, what
+ * comes after them, without a gap. So nothing behind a message that failed is ever seen before it is done.
  */
 export interface LaneLimits {
   /** Offsets in one lane's backlog; what lies beyond is looked for in the index when its turn comes. */
@@ -61,7 +62,7 @@ class Draft implements LaneHandOut {
   spillFrom: number;
   spilled: number;
   backoffMs = 0;
-  /** All of the lane below the place under way was handed out or is done: it may go on from there. */
+  /** All of the lane below the place under way is done, or was handed out for the first time: it may go on from there. */
   reached = true;
 
   constructor(
@@ -285,12 +286,12 @@ class FifoPop {
       return;
     }
     const draft = new Draft(lane.hash, lane);
-    draft.reached = this.serveBatch(lanes, lane, draft) && this.serveBacklog(lanes, lane, draft);
-    draft.reached &&= this.serveSpilled(lanes, lane, draft);
+    draft.reached = this.serveBatch(lanes, lane, draft) && draft.handed.length === 0;
+    draft.reached &&= this.serveBacklog(lanes, lane, draft) && this.serveSpilled(lanes, lane, draft);
     this.drafts.set(lane.hash, draft);
   }
 
-  /** Delivered before, and not acknowledged. True: all of them are handed out or wanted by nobody. */
+  /** Delivered before, and not acknowledged: they come again as they were. True: all are handed out or wanted by nobody. */
   private serveBatch(lanes: Lanes, lane: Lane, draft: Draft): boolean {
     const progress = this.progress as QueueProgress;
     const { attemptsMax } = this.request;

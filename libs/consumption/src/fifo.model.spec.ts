@@ -266,6 +266,8 @@ class World {
         `lane ${lane} of ${queue} goes on with ${next.join()}, not ${offsets.join()}`,
       );
       must(this.laneDueMs(who.group, queue, lane) <= this.nowMs, `lane ${lane} of ${queue} was not to be had`);
+      const again = offsets.filter((offset) => this.fate(who.group, queue, offset).flight);
+      must(again.length === 0 || again.length === offsets.length, `lane ${lane} of ${queue} is not filled up`);
     }
   }
 

@@ -249,10 +249,9 @@ describe('lite topics', () => {
     expect(world.broker.waitingPolls).toBe(1);
     world.clock.advance(1_100);
     const again = await waiting;
-    expect(again.map(({ receipt }) => [receipt.offset, receipt.attempt])).toEqual([
-      [0, 1],
-      [1, 1],
-    ]);
+    expect(again.map(({ receipt }) => [receipt.offset, receipt.attempt])).toEqual([[0, 1]]);
+    await world.ackAll(again); // Nothing behind it is seen before it is done.
+    expect(ids(await world.poll())).toEqual(['a2']);
     await world.broker.stop();
   });
 
