@@ -88,10 +88,14 @@ export type UnaryHandler = (request: Uint8Array, call: CallContext, reply: Unary
 export type ServerStreamHandler = (request: Uint8Array, call: CallContext, out: MessageSink) => void;
 export type BidiHandler = (call: CallContext, input: MessageSource, out: MessageSink) => void;
 
-export type GrpcMethod =
+export type GrpcMethod = {
+  /** Of one request message; a larger one ends its call with RESOURCE_EXHAUSTED. Left out: what the server allows. */
+  readonly requestBytesMax?: number;
+} & (
   | { readonly kind: 'unary'; readonly handler: UnaryHandler }
   | { readonly kind: 'serverStream'; readonly handler: ServerStreamHandler }
-  | { readonly kind: 'bidi'; readonly handler: BidiHandler };
+  | { readonly kind: 'bidi'; readonly handler: BidiHandler }
+);
 
 export interface GrpcService {
   /** With its package: `apache.rocketmq.v2.MessagingService`. */

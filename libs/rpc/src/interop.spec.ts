@@ -7,7 +7,7 @@ import { FrontDoorServer } from './front-door/front-door-server.js';
 import { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
 import { GrpcJsServer } from './grpc-js/grpc-js-server.js';
 import type { GrpcServer } from './grpc-server.js';
-import { echoService, streamRequest } from './testing/echo.js';
+import { echoService, shortBytesMax, streamRequest } from './testing/echo.js';
 import type { EchoNotes } from './testing/echo.js';
 import { until } from './testing/until.js';
 import { selfSignedIdentity } from './tls-identity.js';
@@ -87,6 +87,28 @@ describe.each(['FrontDoorServer', 'GrpcJsServer'])('%s', (kind) => {
     expect([thrown.code, thrown.details]).toEqual([jsStatus.INTERNAL, 'internal error']);
     expect(logged).toEqual(['/test.Echo/Throw failed']);
     expect((await failure(unary('Nothing', Buffer.alloc(0)))).code).toBe(jsStatus.UNIMPLEMENTED);
+  });
+
+  it('holds each method to the request size of its own', async () => {
+    const fits = Buffer.alloc(shortBytesMax, 1);
+    expect((await unary('Short', fits)).equals(fits)).toBe(true);
+    const refused = await failure(unary('Short', Buffer.alloc(shortBytesMax + 1)));
+    expect([refused.code, refused.details]).toEqual([
+      jsStatus.RESOURCE_EXHAUSTED,
+      'a message of 101 bytes: at most 100',
+    ]);
+    expect((await failure(unary('Short', Buffer.alloc(100_000)))).code).toBe(jsStatus.RESOURCE_EXHAUSTED);
+
+    const chat = client.makeBidiStreamRequest('/test.Echo/ShortChat', asIs, asIs);
+    const heard: Buffer[] = [];
+    chat.on('data', (message: Buffer) => {
+      heard.push(message);
+      chat.write(Buffer.alloc(shortBytesMax + 1));
+    });
+    chat.on('error', () => undefined);
+    chat.write(fits);
+    const end = await new Promise<number>((resolve) => chat.on('status', ({ code }) => resolve(code)));
+    expect([heard.map(({ length }) => length), end]).toEqual([[shortBytesMax], jsStatus.RESOURCE_EXHAUSTED]);
   });
 
   it('streams with back-pressure, and in both directions', async () => {

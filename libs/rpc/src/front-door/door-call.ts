@@ -119,6 +119,10 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
     return !this.done;
   }
 
+  private get messageBytesMax(): number {
+    return Math.min(this.host.messageBytesMax, this.route.method.requestBytesMax ?? Infinity);
+  }
+
   onCancel(act: () => void): void {
     if (this.cancelled) {
       this.guarded(act);
@@ -188,11 +192,13 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
   /** Data of this call: most requests are one message that is one piece, and need no assembler. */
   data(chunk: Buffer, from: number, to: number): void {
     if (this.assembler === undefined) {
-      if (to - from >= 5 && chunk[from] === 0 && chunk.readUInt32BE(from + 1) === to - from - 5) {
+      const bytes = to - from - 5;
+      const { messageBytesMax } = this;
+      if (bytes >= 0 && bytes <= messageBytesMax && chunk[from] === 0 && chunk.readUInt32BE(from + 1) === bytes) {
         this.message(chunk.subarray(from + 5, to));
         return;
       }
-      this.assembler = new MessageAssembler(this, this.host.messageBytesMax, this.host.budget);
+      this.assembler = new MessageAssembler(this, messageBytesMax, this.host.budget);
     }
     this.assembler.push(chunk, from, to);
   }

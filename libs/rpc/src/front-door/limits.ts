@@ -4,7 +4,7 @@ export interface FrontDoorLimits {
   readonly connectionsMax: number;
   /** Open calls of one connection; a client carries all its long polls over one. */
   readonly streamsMax: number;
-  /** Of one request message. RocketMQ's own proxy takes 130 MiB. */
+  /** Of one request message where its method allows as much. RocketMQ's own proxy takes 130 MiB. */
   readonly messageBytesMax: number;
   /** What a caller may send ahead on one call and on one connection. */
   readonly streamWindowBytes: number;

@@ -141,6 +141,12 @@ export class GrpcJsServer implements GrpcServer {
   private handler(path: string, method: GrpcMethod): UntypedServiceImplementation[string] {
     const { clock, log, identity } = this.options;
     const encrypted = identity !== undefined;
+    const { requestBytesMax = Infinity } = method;
+    const fits = (call: JsCall, request: Uint8Array): boolean => {
+      if (request.length <= requestBytesMax) return true;
+      call.fail(grpcStatus.RESOURCE_EXHAUSTED, `a message of ${request.length} bytes: at most ${requestBytesMax}`);
+      return false;
+    };
     const guarded = (call: JsCall, act: () => void): void => {
       try {
         act();
@@ -153,17 +159,22 @@ export class GrpcJsServer implements GrpcServer {
       case 'unary':
         return (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
           const mine = new JsUnaryCall(call, clock, encrypted, done);
-          guarded(mine, () => method.handler(call.request, mine, mine));
+          if (fits(mine, call.request)) guarded(mine, () => method.handler(call.request, mine, mine));
         };
       case 'serverStream':
         return (call: ServerWritableStream<Buffer, Buffer>) => {
           const mine = new JsStreamCall(call, clock, encrypted);
-          guarded(mine, () => method.handler(call.request, mine, mine));
+          if (fits(mine, call.request)) guarded(mine, () => method.handler(call.request, mine, mine));
         };
       case 'bidi':
         return (call: ServerDuplexStream<Buffer, Buffer>) => {
           const mine = new JsStreamCall(call, clock, encrypted);
-          guarded(mine, () => method.handler(mine, new JsSource(call, (act) => guarded(mine, act)), mine));
+          const input = new JsSource(
+            call,
+            (message) => fits(mine, message),
+            (act) => guarded(mine, act),
+          );
+          guarded(mine, () => method.handler(mine, input, mine));
         };
     }
   }
@@ -288,11 +299,14 @@ class JsStreamCall extends JsCall implements MessageSink {
 class JsSource implements MessageSource {
   constructor(
     private readonly stream: ServerDuplexStream<Buffer, Buffer>,
+    private readonly fits: (message: Uint8Array) => boolean,
     private readonly guarded: (act: () => void) => void,
   ) {}
 
   onMessage(act: (message: Uint8Array) => void): void {
-    this.stream.on('data', (message: Buffer) => this.guarded(() => act(message)));
+    this.stream.on('data', (message: Buffer) => {
+      if (this.fits(message)) this.guarded(() => act(message));
+    });
   }
 
   onEnd(act: () => void): void {

@@ -8,6 +8,8 @@ export interface EchoNotes {
   calls: CallContext[];
 }
 
+export const shortBytesMax = 100;
+
 export function echoService(notes: EchoNotes): GrpcService {
   const note = (call: CallContext): void => {
     notes.calls.push(call);
@@ -22,6 +24,13 @@ export function echoService(notes: EchoNotes): GrpcService {
           notes.calls.push(call);
           reply.send(request);
         },
+      },
+      /** Echo and Chat that take little. */
+      Short: { kind: 'unary', requestBytesMax: shortBytesMax, handler: (request, _call, reply) => reply.send(request) },
+      ShortChat: {
+        kind: 'bidi',
+        requestBytesMax: shortBytesMax,
+        handler: (_call, input, out) => input.onMessage((message) => void out.write(message)),
       },
       /** The request in chunks of a third. */
       Chunks: {
