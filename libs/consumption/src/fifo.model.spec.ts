@@ -1,4 +1,5 @@
 import {
+  encodeExpiry,
   groupId,
   queueId,
   queueOffset,
@@ -428,11 +429,8 @@ class World {
     const q = this.chance.below(queueCount);
     const source = this.queues[q] as MemoryQueue;
     source.first = queueOffset(Math.min(source.next, source.first + this.chance.below(40)));
-    const payload = Buffer.alloc(20);
-    payload.writeUInt32LE(1, 0);
-    payload.writeUInt32LE(topic, 4);
-    payload.writeUInt32LE(q, 8);
-    payload.writeUInt32LE(source.first, 12);
+    const { first } = source;
+    const payload = encodeExpiry([{ topicId: topic, queueId: queueId(q), first, messages: 1, bytes: 1 }]);
     this.log.append({ kind: RecordKind.expiry, payload }, this.nowMs);
     for (const group of groups) {
       for (let offset = 0; offset < source.first; offset += 1) this.finish(this.fate(group, q, offset));

@@ -1,4 +1,13 @@
-import { groupId, queueId, queueOffset, RecordKind, topicId, type GroupId, type Receipt } from '@cometmq/model';
+import {
+  encodeExpiry,
+  groupId,
+  queueId,
+  queueOffset,
+  RecordKind,
+  topicId,
+  type GroupId,
+  type Receipt,
+} from '@cometmq/model';
 import { seeds } from '@cometmq/shared/testing';
 import * as fc from 'fast-check';
 
@@ -262,11 +271,8 @@ class World {
   expire(q: number, count: number): void {
     const queue = this.queues[q] as MemoryQueue;
     queue.first = queueOffset(Math.min(queue.next, queue.first + count));
-    const payload = Buffer.alloc(20);
-    payload.writeUInt32LE(1, 0);
-    payload.writeUInt32LE(topic, 4);
-    payload.writeUInt32LE(q, 8);
-    payload.writeUInt32LE(queue.first, 12);
+    const { first } = queue;
+    const payload = encodeExpiry([{ topicId: topic, queueId: queueId(q), first, messages: 1, bytes: 1 }]);
     this.log.append({ kind: RecordKind.expiry, payload }, this.nowMs);
     for (const m of members) {
       for (let offset = 0; offset < queue.first; offset += 1) this.fate(m.group, q, offset).done = true;

@@ -1,4 +1,4 @@
-import { groupId, queueId, queueOffset, RecordKind, topicId, type Receipt } from '@cometmq/model';
+import { encodeTopicDeleted, groupId, queueId, queueOffset, RecordKind, topicId, type Receipt } from '@cometmq/model';
 
 import {
   decodeHandOut,
@@ -427,9 +427,7 @@ describe('what goes away', () => {
     expect(view.describe()).toEqual([]);
 
     pop('one');
-    const payload = Buffer.alloc(4);
-    payload.writeUInt32LE(topic);
-    log.append({ kind: RecordKind.topicDeleted, payload }, time.nowMs);
+    log.append({ kind: RecordKind.topicDeleted, payload: encodeTopicDeleted(topic) }, time.nowMs);
     expect(view.describe()).toEqual([]);
     expect([...view.groups()]).toEqual([]);
   });

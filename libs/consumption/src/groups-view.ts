@@ -1,4 +1,6 @@
 import {
+  decodeTopicDeleted,
+  eachExpired,
   eachLiteQueueGone,
   RecordKind,
   type GroupId,
@@ -147,7 +149,7 @@ export class GroupsView {
       case RecordKind.groupDeleted:
         return this.directory.dropGroup(decodeGroupDeleted(record.payload));
       case RecordKind.topicDeleted:
-        return this.directory.dropTopic(viewOf(record.payload).getUint32(0, true) as TopicId);
+        return this.directory.dropTopic(decodeTopicDeleted(record.payload));
       case RecordKind.liteTopicsDeleted:
         return eachLiteQueueGone(record.payload, ({ topicId, queueId }) => this.directory.dropQueue(topicId, queueId));
       case RecordKind.expiry:
@@ -475,18 +477,12 @@ export class GroupsView {
     }
   }
 
-  /** | queues u32 | (topic u32 | queue u32 | new first u64) × queues | */
   private foldExpiry(payload: Uint8Array): void {
-    const view = viewOf(payload);
-    const count = view.getUint32(0, true);
-    for (let i = 0, at = 4; i < count; i += 1, at += 16) {
-      const topicId = view.getUint32(at, true) as TopicId;
-      const queueId = view.getUint32(at + 4, true) as QueueId;
-      const first = view.getUint32(at + 8, true) + view.getUint32(at + 12, true) * 2 ** 32;
+    eachExpired(payload, (topicId, queueId, first) => {
       for (const groupId of this.directory.groupsOf(topicId)) {
         this.directory.find(groupId, topicId, queueId)?.expire(first);
       }
-    }
+    });
   }
 
   private decideReceipts(
@@ -616,8 +612,4 @@ function each(runs: OffsetRuns, act: (offset: number) => void): void {
     const end = start + (runs.counts[run] as number);
     for (let offset = start; offset < end; offset += 1) act(offset);
   }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

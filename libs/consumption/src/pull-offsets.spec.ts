@@ -1,4 +1,13 @@
-import { epoch, groupId, logPosition, queueId, queueOffset, RecordKind, topicId } from '@cometmq/model';
+import {
+  encodeTopicDeleted,
+  epoch,
+  groupId,
+  logPosition,
+  queueId,
+  queueOffset,
+  RecordKind,
+  topicId,
+} from '@cometmq/model';
 
 import { GroupsView, PullOffsets } from './index.js';
 
@@ -34,9 +43,7 @@ describe('offsets of groups that pull', () => {
     const saved = new Map(view.takeChanges().map(({ key, value }) => [key, value]));
     expect(view.takeChanges()).toEqual([]);
     view.fold({ ...at, ...new GroupsView().decideGroupDeleted(groupId(2)) });
-    const topicPayload = Buffer.alloc(4);
-    topicPayload.writeUInt32LE(2);
-    view.fold({ ...at, kind: RecordKind.topicDeleted, payload: topicPayload });
+    view.fold({ ...at, kind: RecordKind.topicDeleted, payload: encodeTopicDeleted(topicId(2)) });
     for (const { key, value } of view.takeChanges()) {
       if (value) saved.set(key, value);
       else saved.delete(key);

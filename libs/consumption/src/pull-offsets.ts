@@ -1,4 +1,5 @@
 import {
+  decodeTopicDeleted,
   RecordKind,
   type GroupId,
   type QueueId,
@@ -68,7 +69,7 @@ export class PullOffsets {
         return this.drop((entry) => entry.groupId === groupId);
       }
       case RecordKind.topicDeleted: {
-        const topicId = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+        const topicId = decodeTopicDeleted(payload);
         return this.drop((entry) => entry.topicId === topicId);
       }
       default: // Not ours: no change.

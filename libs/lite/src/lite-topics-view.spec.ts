@@ -1,4 +1,5 @@
 import {
+  encodeTopicDeleted,
   logPosition,
   RecordKind,
   type LiteQueueGone,
@@ -33,9 +34,7 @@ class Log {
     this.append(this.view.decideDelete(gone));
   }
   deleteTopic(topicId: TopicId): void {
-    const payload = Buffer.alloc(4);
-    payload.writeUInt32LE(topicId);
-    this.append({ kind: RecordKind.topicDeleted, payload });
+    this.append({ kind: RecordKind.topicDeleted, payload: encodeTopicDeleted(topicId) });
   }
 }
 

@@ -1,4 +1,5 @@
 import {
+  decodeTopicDeleted,
   eachLiteQueueGone,
   encodeLiteQueuesGone,
   firstLiteQueue,
@@ -20,7 +21,7 @@ import { LiteTopicTable } from './lite-topic-table.js';
  * topic is gone and made again: so a name that comes back starts clean, and old receipts mean the old queue.
  *
  *   liteTopicsCreated   | 1 | topic | count | (queue | name text) × count |            whole numbers are varints
- *   liteTopicsDeleted   model's lite-queues.ts
+ *   liteTopicsDeleted   model's records/lite-queues-gone.ts
  *
  * Pieces, which a checkpoint writes when they changed:
  *
@@ -123,7 +124,7 @@ export class LiteTopicsView {
         eachLiteQueueGone(record.payload, ({ topicId, queueId }) => this.remove(topicId, queueId));
         return;
       case RecordKind.topicDeleted:
-        this.removeParent(new ByteReader(record.payload).u32() as TopicId);
+        this.removeParent(decodeTopicDeleted(record.payload));
         return;
       default: // Not ours: no change.
     }

@@ -1,7 +1,8 @@
 /**
  * What a record of the log says. A number's meaning never changes; new meaning is a new number.
  * Who folds what: the store folds 1 to 15, consumption 16 to 31, timers 32 to 39, transactions 40 to 47, lite 48 to 55;
- * timers and transactions fold `pending`, `reference` and `dropped` as well.
+ * others' records that tell a view something too are folded by it as well. A payload that more than one lib folds is
+ * written down once, encoder and decoder beside each other, in records/ (that of a message: envelope.ts).
  */
 export const RecordKind = {
   /** The first record of a leader's reign. Payload: empty. */

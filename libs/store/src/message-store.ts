@@ -13,14 +13,17 @@ import {
   droppedPerRecordMax,
   eachLiteQueueGone,
   encodeDropped,
+  encodeExpiry,
   encodeReference,
+  encodeTopicDeleted,
+  expiredPerRecordMax,
   KiB,
   MiB,
   RecordKind,
   releasesPending,
 } from '@cometmq/model';
-import type { Dropped, Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import { MqError, assert, viewOf } from '@cometmq/shared';
+import type { Dropped, Epoch, Expired, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { MqError, assert } from '@cometmq/shared';
 import type { Clock, Part, Timer } from '@cometmq/shared';
 
 import { DataFolder } from './log/data-folder.js';
@@ -41,8 +44,6 @@ import { Arrivals } from './views/arrivals.js';
 import { Checkpointer } from './views/checkpointer.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { Directory } from './views/directory.js';
-import { encodeExpiry, expiredPerRecordMax } from './views/expiry.js';
-import type { Expired } from './views/expiry.js';
 import { LmdbCheckpointStore } from './views/lmdb-checkpoint-store.js';
 import { PendingMessages, pendingWindowBytes } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
@@ -422,10 +423,8 @@ export class MessageStore implements Part {
 
   /** The topic's queues are gone at once, and its space with its segments. Its id must never be used again. */
   deleteTopic(topicId: TopicId, timestampMs = this.options.clock.wallMs()): Placed {
-    const payload = new Uint8Array(4);
-    viewOf(payload).setUint32(0, topicId, true);
     this.arrivals.forget((queue) => this.directory.topicOf(queue) === topicId);
-    return this.append(RecordKind.topicDeleted, timestampMs, payload);
+    return this.append(RecordKind.topicDeleted, timestampMs, encodeTopicDeleted(topicId));
   }
 
   /** The queues of lite topics are gone, each with all its messages. Their numbers must never be used again. */

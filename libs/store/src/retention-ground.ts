@@ -1,10 +1,9 @@
-import type { LogPosition } from '@cometmq/model';
+import type { Expired, LogPosition } from '@cometmq/model';
 
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { SegmentInfo } from './log/segment.js';
 import type { Directory } from './views/directory.js';
-import type { Expired } from './views/expiry.js';
 import type { PendingMessages } from './views/pending-messages.js';
 import type { ReleasedPending } from './views/released-pending.js';
 import type { Sizes } from './views/sizes.js';

@@ -5,7 +5,7 @@
  * lives; then the whole segment goes, with its index. What is not yet in a checkpoint keeps its segment too. And a
  * segment in which little lives is compacted (`compaction.ts`).
  */
-import type { LogPosition, TopicId } from '@cometmq/model';
+import type { Expired, LogPosition, QueueId, TopicId } from '@cometmq/model';
 
 import { Compaction } from './compaction.js';
 import { entriesPerPage } from './index/sealed-head.js';
@@ -15,7 +15,6 @@ import { sampleEveryMs } from './index/segment-index.js';
 import type { SegmentIndex } from './index/segment-index.js';
 import { eachLivingReference } from './living-references.js';
 import type { RetentionGround } from './retention-ground.js';
-import type { Expired } from './views/expiry.js';
 
 /** How long a topic's messages are kept, and how many bytes of them; undefined: for ever. */
 export type RetentionPolicy = (
@@ -135,8 +134,8 @@ export class Retention {
     return [...expired]
       .filter(([, { messages }]) => messages > 0)
       .map(([queue, { topicId, first, messages, bytes }]) => ({
-        topicId,
-        queueId: directory.queueOf(queue),
+        topicId: topicId as TopicId,
+        queueId: directory.queueOf(queue) as QueueId,
         first,
         messages,
         bytes,

@@ -1,5 +1,13 @@
 /** Small stores for specs: limits so low that a few messages fill a segment, and messages that tell who they are. */
-import { encodeEnvelope, Envelope, hashText, RecordKind, referenceReason, type StateChange } from '@cometmq/model';
+import {
+  decodeTopicDeleted,
+  encodeEnvelope,
+  Envelope,
+  hashText,
+  RecordKind,
+  referenceReason,
+  type StateChange,
+} from '@cometmq/model';
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -79,7 +87,7 @@ export class TallyView implements StateView {
 
   fold(record: LogRecord): void {
     if (record.kind === RecordKind.topicDeleted) {
-      const key = String(record.payload[0]);
+      const key = String(decodeTopicDeleted(record.payload));
       this.sums.delete(key);
       this.changed.add(key);
       return;

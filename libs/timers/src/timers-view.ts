@@ -1,5 +1,6 @@
 import {
   decodeReference,
+  decodeTopicDeleted,
   eachDropped,
   Envelope,
   MessageType,
@@ -113,7 +114,7 @@ export class TimersView {
         return;
       case RecordKind.topicDeleted:
         // Its timers stay until they are due; then nobody wants them.
-        this.forgetTopic(new DataView(record.payload.buffer, record.payload.byteOffset).getUint32(0, true));
+        this.forgetTopic(decodeTopicDeleted(record.payload));
         return;
       default: // Not ours: no change.
     }

@@ -1,4 +1,4 @@
-import { RecordKind, topicId, type TopicId } from '@cometmq/model';
+import { encodeTopicDeleted, RecordKind, topicId, type TopicId } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
@@ -148,7 +148,7 @@ it.each(seeds(20))('half messages are those of the oracle (seed %i)', (seed) => 
         if (!chance.chance(0.05) || topics.size === 1) break;
         const topic = chance.pick([...topics]);
         topics.delete(topic);
-        log.append({ kind: RecordKind.topicDeleted, payload: new Uint8Array(Uint32Array.of(topic).buffer) });
+        log.append({ kind: RecordKind.topicDeleted, payload: encodeTopicDeleted(topicId(topic)) });
         for (const one of [...open.values()]) if (one.topicId === (topic as TopicId)) open.delete(one.position);
       }
     }

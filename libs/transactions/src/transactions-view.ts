@@ -1,5 +1,6 @@
 import {
   decodeReference,
+  decodeTopicDeleted,
   eachDropped,
   Envelope,
   MessageType,
@@ -110,9 +111,7 @@ export class TransactionsView {
         this.operatorsChanged = true;
         return;
       case RecordKind.topicDeleted:
-        return this.dropTopic(
-          new DataView(record.payload.buffer, record.payload.byteOffset).getUint32(0, true) as TopicId,
-        );
+        return this.dropTopic(decodeTopicDeleted(record.payload));
       default: // Not ours: no change.
     }
   }

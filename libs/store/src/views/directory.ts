@@ -7,13 +7,12 @@
  *
  *   | version u8 | (number & 31 u8, topicId u32, queueId u32, first u64, next u64, last u64, bytes u64) × queues |
  */
-import { eachLiteQueueGone, RecordKind, type StateChange } from '@cometmq/model';
+import { decodeTopicDeleted, eachExpired, eachLiteQueueGone, RecordKind, type StateChange } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import { grown, QueueTable } from '../index/queue-table.js';
 import type { LogRecord } from '../log/record.js';
-import { eachExpired } from './expiry.js';
 import type { StateView } from './state-view.js';
 
 const version = 3;
@@ -144,7 +143,7 @@ export class Directory implements StateView {
         });
         break;
       case RecordKind.topicDeleted:
-        this.removeTopic(readTopicId(record.payload));
+        this.removeTopic(decodeTopicDeleted(record.payload));
         break;
       case RecordKind.liteTopicsDeleted:
         eachLiteQueueGone(record.payload, ({ topicId, queueId }) => this.removeQueue(topicId, queueId));
@@ -288,8 +287,4 @@ export class Directory implements StateView {
     }
     return value;
   }
-}
-
-function readTopicId(payload: Uint8Array): number {
-  return viewOf(payload).getUint32(0, true);
 }

@@ -8,7 +8,15 @@
  * Pieces: `w<window>` → | version u8 | window bytes u32 | (topic id u32, messages u32, bytes u64) × topics |, and
  * `t<topic id>` → | version u8 | for each topic that ever had one: after its deletion, releases of its messages are void.
  */
-import { eachDropped, MiB, RecordKind, decodeReference, releasesPending, type StateChange } from '@cometmq/model';
+import {
+  decodeTopicDeleted,
+  eachDropped,
+  MiB,
+  RecordKind,
+  decodeReference,
+  releasesPending,
+  type StateChange,
+} from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
@@ -94,7 +102,7 @@ export class PendingMessages implements StateView {
         eachDropped(record.payload, (position, size, topicId) => this.release(position, size, topicId));
         break;
       case RecordKind.topicDeleted:
-        this.forget(viewOf(record.payload).getUint32(0, true));
+        this.forget(decodeTopicDeleted(record.payload));
         break;
       default:
         assert(false, 'a view is shown only the kinds it lists');

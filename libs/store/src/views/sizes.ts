@@ -2,11 +2,10 @@
  * How many messages a topic has and how many bytes of log they take: what size retention, the console and metrics go
  * by. A piece a topic: | version u8 | messages u64 | bytes u64 |.
  */
-import { eachLiteQueueGone, RecordKind, type StateChange } from '@cometmq/model';
+import { decodeTopicDeleted, eachExpired, eachLiteQueueGone, RecordKind, type StateChange } from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
-import { eachExpired } from './expiry.js';
 import type { StateView } from './state-view.js';
 
 const version = 1;
@@ -65,7 +64,7 @@ export class Sizes implements StateView {
         });
         break;
       case RecordKind.topicDeleted: {
-        const topicId = viewOf(record.payload).getUint32(0, true);
+        const topicId = decodeTopicDeleted(record.payload);
         const sizes = this.topics.get(topicId);
         if (!sizes) return;
         this.shrink(topicId, sizes.messages, sizes.bytes);

@@ -1,20 +1,21 @@
 import {
   encodeDropped,
+  encodeExpiry,
   encodeLiteQueuesGone,
   encodeReference,
+  encodeTopicDeleted,
   type Dropped,
   RecordKind,
   referenceReason,
   type StateChange,
 } from '@cometmq/model';
 import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import { Prng, viewOf } from '@cometmq/shared';
+import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import type { LogRecord } from '../log/record.js';
 import { TallyView } from '../store-harness.js';
 import { Directory } from './directory.js';
-import { encodeExpiry } from './expiry.js';
 import { PendingMessages } from './pending-messages.js';
 import { Sizes } from './sizes.js';
 import type { StateView } from './state-view.js';
@@ -93,7 +94,13 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
         const first = state.first + chance.below(state.next - state.first + 1);
         const messages = first - state.first;
         state.first = first;
-        return { topicId: state.topic, queueId: state.queue, first, messages, bytes: messages * 3 };
+        return {
+          topicId: state.topic as TopicId,
+          queueId: state.queue as QueueId,
+          first,
+          messages,
+          bytes: messages * 3,
+        };
       });
       add(RecordKind.expiry, encodeExpiry(list));
     } else if (roll === 17 && queues.size > 0) {
@@ -107,9 +114,7 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
       const gone = chance.pick(topics);
       topics = topics.filter((topic) => topic !== gone);
       for (const [key, { topic }] of queues) if (topic === gone) queues.delete(key);
-      const payload = new Uint8Array(4);
-      viewOf(payload).setUint32(0, gone, true);
-      add(RecordKind.topicDeleted, payload);
+      add(RecordKind.topicDeleted, encodeTopicDeleted(gone as TopicId));
     }
   }
   return log;

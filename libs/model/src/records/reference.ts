@@ -5,7 +5,7 @@
  */
 import { getU64, putU64, viewOf } from '@cometmq/shared';
 
-import type { GroupId, LogPosition, TopicId } from './units.js';
+import type { GroupId, LogPosition, TopicId } from '../units.js';
 
 /** Why a message is visible in another queue than it was written to. Written to the log: numbers never change. */
 export const referenceReason = {

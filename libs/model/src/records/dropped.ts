@@ -4,7 +4,7 @@
  */
 import { getU64, putU64, viewOf } from '@cometmq/shared';
 
-import type { LogPosition, TopicId } from './units.js';
+import type { LogPosition, TopicId } from '../units.js';
 
 export interface Dropped {
   readonly position: LogPosition;

@@ -1,0 +1,71 @@
+/**
+ * Payloads that several views fold. Goal: each entry is read as it was written, wherever the payload lies in memory, and
+ * also when a later version has written more behind it.
+ */
+import { groupId, logPosition, queueId, topicId } from '../units.js';
+import { encodeDropped, eachDropped, type Dropped } from './dropped.js';
+import { eachExpired, encodeExpiry, type Expired } from './expiry.js';
+import { eachLiteQueueGone, encodeLiteQueuesGone, type LiteQueueGone } from './lite-queues-gone.js';
+import { decodeReference, encodeReference, referenceTarget, type Reference } from './reference.js';
+import { decodeTopicDeleted, encodeTopicDeleted } from './topic-deleted.js';
+
+/** As it may stand in the log's memory: at an odd place, between other bytes. */
+function elsewhere(payload: Uint8Array): Uint8Array {
+  const bytes = Buffer.alloc(payload.length + 40, 0xa5);
+  bytes.set(payload, 13);
+  return bytes.subarray(13, 13 + payload.length + 20);
+}
+
+const large = 2 ** 40 + 7;
+
+describe('records that several views fold', () => {
+  it('expiry', () => {
+    const list: Expired[] = [
+      { topicId: topicId(1), queueId: queueId(2), first: 3, messages: 4, bytes: 5 },
+      { topicId: topicId(6), queueId: queueId(7), first: large, messages: large + 1, bytes: large + 2 },
+      { topicId: topicId(2 ** 32 - 1), queueId: queueId(2 ** 32 - 1), first: 0, messages: 0, bytes: 0 },
+    ];
+    const found: Expired[] = [];
+    eachExpired(elsewhere(encodeExpiry(list)), (...[topic, queue, first, messages, bytes]) =>
+      found.push({ topicId: topic, queueId: queue, first, messages, bytes }),
+    );
+    expect(found).toEqual(list);
+  });
+
+  it('topicDeleted', () => {
+    for (const id of [1, 2 ** 32 - 1]) expect(decodeTopicDeleted(elsewhere(encodeTopicDeleted(topicId(id))))).toBe(id);
+  });
+
+  it('liteTopicsDeleted', () => {
+    const list: LiteQueueGone[] = [
+      { topicId: topicId(1), queueId: queueId(65_536), messages: 2, bytes: 3 },
+      { topicId: topicId(4), queueId: queueId(2 ** 32 - 1), messages: large, bytes: large + 1 },
+    ];
+    const found: LiteQueueGone[] = [];
+    eachLiteQueueGone(elsewhere(encodeLiteQueuesGone(list)), (gone) => found.push(gone));
+    expect(found).toEqual(list);
+  });
+
+  it('dropped', () => {
+    const list: Dropped[] = [
+      { position: logPosition(large), size: 1, topicId: topicId(2), dueMs: 3 },
+      { position: logPosition(4), size: 5, topicId: topicId(6), dueMs: large },
+    ];
+    const found: Dropped[] = [];
+    eachDropped(elsewhere(encodeDropped(list)), (...[position, size, topic, dueMs]) =>
+      found.push({ position, size, topicId: topic, dueMs }),
+    );
+    expect(found).toEqual(list);
+  });
+
+  it('reference', () => {
+    const reference: Reference = {
+      target: { position: logPosition(large), size: 1 },
+      reason: 2,
+      groupId: groupId(3),
+      originTopicId: topicId(4),
+    };
+    expect(decodeReference(elsewhere(encodeReference(reference)))).toEqual(reference);
+    expect(referenceTarget(elsewhere(encodeReference(reference)))).toBe(large);
+  });
+});
