@@ -71,8 +71,9 @@ export class AdminServer implements Part {
       const app = await this.app;
       app.routing(request, response);
     } catch (caught) {
-      this.options.log.error({ err: caught }, 'the REST API could not be built');
-      response.writeHead(500).end();
+      this.options.log.error({ err: caught }, 'an administrator’s request could not be passed on');
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500).end();
     }
   }
 

@@ -362,7 +362,10 @@ describe('consumer groups', () => {
   });
 
   const bad: [unknown, string][] = [
-    [{ name: 'g', retryPolicy: { kind: 'linear' } }, 'retryPolicy: kind linear is not known here'],
+    [
+      { name: 'g', retryPolicy: { kind: 'linear' } },
+      'retryPolicy: kind must be one of exponential, customized, not linear',
+    ],
     [{ name: 'g', retryPolicy: { kind: 'exponential', initialMs: 1, maxMs: 2 } }, 'retryPolicy: multiplier is missing'],
     [
       { name: 'g', retryPolicy: { kind: 'customized', nextMs: [] } },
@@ -373,7 +376,13 @@ describe('consumer groups', () => {
       'unknown field "maxMs"; allowed are kind, nextMs',
     ],
     [{ name: 'g', start: { at: 'time' } }, 'start: timeMs is missing'],
-    [{ name: 'g', start: { at: 'now' } }, 'start: at now is not known here'],
+    [
+      { name: 'g', retryPolicy: { nextMs: [1000] } },
+      'retryPolicy: kind is missing; it is one of exponential, customized',
+    ],
+    [{ name: 'g', retryPolicy: { kind: null } }, 'kind must be one of exponential, customized, not null'],
+    [{ name: 'g', start: {} }, 'start: at is missing; it is one of auto, first, end, time'],
+    [{ name: 'g', start: { at: 'now' } }, 'start: at must be one of auto, first, end, time, not now'],
     [{ name: 'g', attemptsMax: 0 }, 'attemptsMax: must be >= 1'],
     [{ name: 'g', fifo: 'yes' }, 'fifo: must be boolean'],
   ];

@@ -75,7 +75,13 @@ async function buildApp(
         discriminator: true,
       },
     },
-    schemaErrorFormatter: (errors, part) => validationError(errors, part),
+    schemaErrorFormatter: (errors, part) => {
+      try {
+        return validationError(errors, part);
+      } catch (caught) {
+        return MqError.from(caught); // Thrown from here it would be nobody's, and end the process.
+      }
+    },
     // A URL that can't even be read gets here before any hook.
     frameworkErrors: (error, _request, reply) => void sendError(error, reply),
   });
