@@ -27,7 +27,7 @@ export class BrokerWorld {
   readonly clock = new ManualClock();
   readonly naming = new FakeNaming();
   disk = new MemoryDisk();
-  readonly checkpoints = memoryCheckpoints();
+  checkpoints = memoryCheckpoints();
   private life = { isOver: false };
   directory = new Directory(this.naming, this.clock);
   broker = this.build();
@@ -44,6 +44,14 @@ export class BrokerWorld {
 
   async restart(): Promise<void> {
     await this.broker.stop();
+    this.broker = this.build();
+    await this.broker.start();
+  }
+
+  /** All that is known next is read from the log. */
+  async restartWithoutCheckpoint(): Promise<void> {
+    await this.broker.stop();
+    this.checkpoints = memoryCheckpoints();
     this.broker = this.build();
     await this.broker.start();
   }

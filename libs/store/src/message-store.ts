@@ -309,6 +309,10 @@ export class MessageStore implements Part {
     }
   }
 
+  /** All state views, the store's own first. */
+  get views(): readonly Pick<StateView, 'name' | 'kinds'>[] {
+    return this.stateViews;
+  }
   /** Of this data folder: another one after it was lost. */
   get incarnation(): string {
     assert(this.dataFolder !== undefined, 'the store has been started');

@@ -31,11 +31,12 @@ const warmUpMs = 1_000;
 
 export async function appendToLog(job: LogAppendJob): Promise<LogAppendFigures> {
   const clock = systemClock;
+  const unlinks: Promise<void>[] = [];
   const log = new CommitLog(new FileDisk(job.folder), 'log', {}, clock, {
     onFailed: (error) => {
       throw error;
     },
-    onSealed: (segment) => void log.unlink(segment.first),
+    onSealed: (segment) => unlinks.push(log.unlink(segment.first)),
   });
   await log.open(undefined, 1);
   const keepAlive = setInterval(() => undefined, 1_000);
@@ -94,6 +95,7 @@ export async function appendToLog(job: LogAppendJob): Promise<LogAppendFigures> 
   } finally {
     clearInterval(keepAlive);
     await log.close();
+    await Promise.all(unlinks); // Nothing may still be at work in the folder that goes.
     rmSync(join(job.folder, 'log'), { recursive: true });
   }
 }
