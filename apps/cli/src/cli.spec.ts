@@ -56,10 +56,12 @@ describe('topics', () => {
     expect((await comet('topic', 'ls', '-o', 'wide')).out).toMatch(/RETENTION.*\n.* 3d /);
     const described = await comet('-o', 'json', 'topic', 'describe', 'orders');
     expect(JSON.parse(described.out)).toMatchObject({ name: 'orders', queues: [], messages: 0 });
+    const unset = await comet('topic', 'alter', 'orders', '--retention', 'default', '-o', 'jsonl');
+    expect(JSON.parse(unset.out)).not.toHaveProperty('retentionMs');
     const altered = await comet('topic', 'alter', 'orders', '--permission', 'read', '-o', 'jsonl');
     expect(JSON.parse(altered.out)).toMatchObject({ permission: 'read', writeQueues: 4 });
     expect(await comet('topic', 'delete', 'orders', '--yes')).toEqual({
-      ...{ code: 0, out: '', err: 'topic "orders" is gone\n' },
+      ...{ code: 0, out: '', err: 'topic "orders" was deleted\n' },
     });
     expect(await comet('topic', 'ls', '-o', 'name')).toEqual({ code: 0, out: '', err: '' });
   });
@@ -242,6 +244,41 @@ describe('messages', () => {
     expect((await comet('send', 'later', 'x', '--at', 'tomorrow')).code).toBe(2);
   });
 
+  it('keep every byte of a line, and say where an option can not be meant', async () => {
+    const bytes = Buffer.from(
+      '61ff00\r\n\nc328\n62'.replace(/[0-9a-f]{2}/g, (hex) => String.fromCharCode(parseInt(hex, 16))),
+      'latin1',
+    );
+    me.input = bytes;
+    expect((await comet('send', 'raw', '--lines')).err).toBe('3 of 3 messages were sent\n');
+    const stored = (door.messages.get('raw') ?? []).map(({ body }) => Buffer.from(body).toString('hex'));
+    expect(stored).toEqual(['61ff00', 'c328', '62']);
+    const twice = await comet('send', 'raw', 'x', '-p', 'a=1', '-p', 'a=2');
+    expect(twice).toMatchObject({ code: 2, err: expect.stringContaining('--property a: given twice') });
+    expect(door.messages.get('raw')).toHaveLength(3);
+  });
+
+  it('are not acknowledged when nobody reads what was printed', async () => {
+    await comet('send', 'unread', 'x', '--count', '40');
+    me.readerIsGone = true;
+    await comet('receive', 'unread', '-g', 'heads', '--max', '40', '-o', 'name');
+    expect(door.acked.filter((ack) => ack.startsWith('heads '))).toEqual([]);
+    await fixture.naming.createTopic({ name: 'unread' });
+    await fixture.directory.until(() => fixture.directory.topic('unread'), 1000, 'the topic');
+    expect((await comet('tail', 'unread', '--from-start')).code).toBe(0);
+    expect(fixture.naming.groups.size).toBe(0); // As in `comet tail unread | head -1`.
+  });
+
+  it('are counted for a person while they are sent, on standard error, and the line is wiped', async () => {
+    me.isTerminal = true;
+    me.clockStepMs = 60; // Each look at the clock.
+    const { out, err } = await comet('send', 'counted', 'again', '--count', '320', '-o', 'name');
+    expect(lines(out)).toHaveLength(320);
+    const plain = err.replaceAll('\u001b', '');
+    expect(plain).toMatch(/\r\[K\d+ of 320 messages sent, [\d,]+\/s/);
+    expect(plain).toMatch(/\r\[K320 of 320 messages were sent\n$/);
+  });
+
   it('are sent many times over, in batches', async () => {
     const { out, err } = await comet('send', 'many', 'again', '--count', '100', '-o', 'name');
     expect(new Set(lines(out)).size).toBe(100);
@@ -325,6 +362,38 @@ class FakeSender extends FakeTerminal {
   }
 }
 
+describe('completion', () => {
+  const completed = async (...words: string[]): Promise<string[]> =>
+    lines((await comet('__complete', '--', ...words)).out);
+
+  it('offers commands, options, choices and the names that the cluster knows', async () => {
+    for (const name of ['orders', 'orders-eu', 'visits']) await fixture.naming.createTopic({ name });
+    await fixture.naming.createGroup({ name: 'billing' });
+    await fixture.directory.until(() => fixture.directory.group('billing'), 1000, 'the group');
+    expect(await completed('to')).toEqual(['topic']);
+    expect(await completed('')).not.toContain('__complete');
+    expect(await completed('topic', 'des')).toEqual(['describe']);
+    expect(await completed('topic', 'describe', 'ord')).toEqual(['orders', 'orders-eu']);
+    expect(await completed('receive', 'orders', '--gr')).toEqual(['--group']);
+    expect(await completed('receive', 'orders', '--group', '')).toEqual(['billing']);
+    expect(await completed('-o', 'json', 'group', 'rm', 'bill')).toEqual(['billing']);
+    expect(await completed('topic', 'create', 'x', '--type', 'f')).toEqual(['fifo']);
+    expect(await completed('completion', 'z')).toEqual(['zsh']);
+    expect(await completed('broker', 'forget', '')).toEqual(['broker-0']);
+    expect(await completed('send', '--file', '')).toEqual([]);
+  });
+
+  it('offers nothing, and says nothing, where no cluster answers', async () => {
+    me.env['COMET_API'] = 'http://127.0.0.1:1';
+    expect(await comet('__complete', '--', 'topic', 'describe', '')).toEqual({ code: 0, out: '', err: '' });
+  });
+
+  it.each(['bash', 'zsh', 'fish'])('has a script for %s that asks comet itself', async (shell) => {
+    expect((await comet('completion', shell)).out).toContain('comet __complete --');
+    expect((await comet('completion', 'tcsh')).code).toBe(2);
+  });
+});
+
 describe('the cluster', () => {
   it('is told of, for people and for scripts', async () => {
     const { out } = await comet('cluster', 'info');
@@ -350,7 +419,11 @@ describe('the cluster', () => {
     });
     const { leader: _, leaderMember: __, ...orphan } = brokerSet;
     fixture.naming.putBroker(orphan);
-    const gone = { code: 0, out: '', err: 'broker set "broker-0" is free to begin anew\n' };
+    const gone = {
+      code: 0,
+      out: '',
+      err: 'broker set "broker-0": members forgotten; its next broker starts with an empty log\n',
+    };
     expect(await comet(...forget, '--yes')).toEqual(gone);
     expect(fixture.naming.sets.get('broker-0')?.inSync).toEqual([]);
     expect((await comet('broker', 'forget', 'nope', '--yes')).code).toBe(3);
@@ -457,11 +530,11 @@ describe('exit codes', () => {
     [2, ['topic', 'ls', '-o', 'yaml'], 'Allowed choices are'],
     [2, ['receive', 'a'], "required option '-g, --group <name>'"],
     [2, ['send', 'a', 'b', '--file', 'c'], 'not both'],
-    [2, ['send', 'a', '--file', '/nope'], 'there is no such file'],
+    [2, ['send', 'a', '--file', '/nope'], 'no such file'],
     [2, ['send', 'a', 'b', '-p', 'novalue'], 'must be name=value'],
     [2, ['group', 'create', 'g', '--start', 'soon'], 'must be auto, first, end or a time'],
-    [3, ['topic', 'describe', 'nope'], '"comet topic create" makes one'],
-    [3, ['group', 'describe', 'nope'], '"comet group create" makes one'],
+    [3, ['topic', 'describe', 'nope'], 'create it with "comet topic create"'],
+    [3, ['group', 'describe', 'nope'], 'create it with "comet group create"'],
     [3, ['tail', 'nope'], 'there is no topic'],
     [4, ['topic', 'create', 'or ders'], 'may hold only letters'],
     [4, ['topic', 'create', 'taken'], 'exists already'],

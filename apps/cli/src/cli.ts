@@ -4,6 +4,7 @@ import { MqError, version } from '@cometmq/shared';
 import { brokerCommands } from './commands/broker.js';
 import { clientCommands } from './commands/client.js';
 import { clusterCommands } from './commands/cluster.js';
+import { completionCommands } from './commands/completion.js';
 import { contextCommands } from './commands/context.js';
 import { delayedCommands } from './commands/delayed.js';
 import { groupCommands } from './commands/group.js';
@@ -51,25 +52,25 @@ function program(world: World, act: Act): Command {
   const comet = new Command('comet')
     .description('Topics, consumer groups, messages and the state of a CometMQ cluster.')
     .version(version, '-V, --version', 'print the version')
-    .addOption(new Option('--context <name>', 'cluster to speak to (COMET_CONTEXT)').default(context, context))
-    .option('--api <url>', 'its REST API (COMET_API)')
-    .option('--endpoint <host:port>', 'its proxies (COMET_ENDPOINT)')
-    .option('--tls', 'speak TLS to the proxies')
-    .option('--ca <file>', 'authorities to believe, as PEM')
+    .addOption(new Option('--context <name>', 'saved cluster to use (COMET_CONTEXT)').default(context, context))
+    .option('--api <url>', 'URL of the REST API (COMET_API)')
+    .option('--endpoint <host:port>', 'address of the proxies (COMET_ENDPOINT)')
+    .option('--tls', 'use TLS to the proxies')
+    .option('--ca <file>', 'certificate authorities to trust, as PEM')
     .addOption(
-      new Option('--timeout <duration>', 'how long a call may take (COMET_TIMEOUT; 10s)')
+      new Option('--timeout <duration>', 'limit of one call (COMET_TIMEOUT; 10s)')
         .argParser(durationMs)
         .default(timeout === undefined ? undefined : durationMs(timeout), timeout),
     )
     .addOption(
-      new Option('-o, --output <format>', 'how to show it (COMET_OUTPUT)')
+      new Option('-o, --output <format>', 'format of the output (COMET_OUTPUT)')
         .choices(formats)
         .default(formats.find((format) => format === output) ?? 'table'),
     )
-    .option('-y, --yes', 'do not ask')
-    .option('--no-color', 'no colours (NO_COLOR)')
+    .option('-y, --yes', 'do not ask for confirmation')
+    .option('--no-color', 'print without colours (NO_COLOR)')
     .exitOverride()
-    .showHelpAfterError('(--help shows what there is)')
+    .showHelpAfterError('(see --help)')
     .configureOutput({ writeOut: (text) => world.out(text), writeErr: (text) => world.err(text) })
     .addHelpText('after', exitCodeHelp);
   examples(
@@ -89,6 +90,7 @@ function program(world: World, act: Act): Command {
   clusterCommands(comet, act);
   brokerCommands(comet, act);
   mqadminCommands(comet, act);
+  completionCommands(comet, act);
   return comet;
 }
 
@@ -96,9 +98,9 @@ function hint({ code, reason }: MqError): string {
   if (reason.includes('comet ')) return ''; // It has been said.
   switch (code) {
     case 'TOPIC_NOT_FOUND':
-      return ' ("comet topic create" makes one)';
+      return ' (create it with "comet topic create")';
     case 'CONSUMER_GROUP_NOT_FOUND':
-      return ' ("comet group create" makes one)';
+      return ' (create it with "comet group create")';
     default:
       return '';
   }

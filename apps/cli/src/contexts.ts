@@ -88,8 +88,7 @@ function understood(text: string, path: string): Context {
 
 /** @throws MqError CONFIG */
 export function apiUrl(text: string): string {
-  const url = URL.parse(text);
-  if (!url || !/^https?:$/.test(url.protocol)) {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
     throw new MqError('CONFIG', `--api ${text}: must be a URL like ${localContext.api}`);
   }
   return text.replace(/\/+$/, '');

@@ -6,18 +6,25 @@ import { realWorld } from './real-world.js';
 
 async function main(): Promise<void> {
   const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM']) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {
       if (interrupt.signal.aborted) process.exit(130); // Asked twice.
       interrupt.abort();
     });
   }
-  // Who reads us has seen enough.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  // The reader of our output has seen enough (`| head`), or the terminal is gone: what was begun is tidied up, then we end.
+  let failed = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      failed ||= error.code !== 'EPIPE' && error.code !== 'EIO';
+      interrupt.abort();
+    });
+  }
   const { port1: alive } = new MessageChannel();
-  alive.ref(); // A clock that is waited for does not keep a process alive.
+  alive.ref(); // A timer that is waited for does not keep a process alive.
   try {
-    process.exitCode = await runCli(process.argv.slice(2), realWorld(interrupt.signal));
+    const code = await runCli(process.argv.slice(2), realWorld(interrupt.signal));
+    process.exitCode = failed ? 1 : code;
   } finally {
     alive.close();
   }

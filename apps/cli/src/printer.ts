@@ -24,13 +24,18 @@ export interface Listing<T> {
   end(): void;
 }
 
-/** Standard output in the format that was asked for. What a stranger wrote can't move the cursor or ring the bell. */
+/** Standard output in the format that was asked for. What a message contains can't move the cursor or ring the bell. */
 export class Printer {
   constructor(
-    private readonly world: Pick<World, 'out'>,
+    private readonly world: Pick<World, 'out' | 'terminal'>,
     readonly format: Format,
     private readonly colour: boolean,
   ) {}
+
+  /** True where each row is seen as it comes. */
+  get toTerminal(): boolean {
+    return this.world.terminal.out;
+  }
 
   get forPeople(): boolean {
     return this.format === 'table' || this.format === 'wide';
@@ -148,15 +153,32 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+const durations = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'm'],
+  [1000, 's'],
+  [1, 'ms'],
+] as const;
+
+/** A setting, exactly, as it may be typed again: `7d`, `90m`, `1500ms`. */
 export function durationText(ms: number): string {
-  const steps = [
-    [86_400_000, 'd'],
-    [3_600_000, 'h'],
-    [60_000, 'm'],
-    [1000, 's'],
-  ] as const;
-  for (const [factor, unit] of steps) if (ms >= factor && ms % factor === 0) return `${ms / factor}${unit}`;
-  return `${ms}ms`;
+  const [factor, unit] = durations.find(([size]) => ms >= size && ms % size === 0) ?? [1, 'ms'];
+  return `${ms / factor}${unit}`;
+}
+
+/** How long something takes, for people: the two largest units that matter, `24d 7h`, `3m 20s`, `1.5s`. */
+export function aboutText(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)}ms`;
+  if (ms < 10_000) return `${Math.round(ms / 100) / 10}s`;
+  const whole = Math.round(ms / 1000) * 1000;
+  const first = durations.findIndex(([size]) => whole >= size);
+  const [[large, largeUnit], [small, smallUnit]] = [
+    durations[first] ?? durations[3],
+    durations[first + 1] ?? durations[4],
+  ];
+  const rest = Math.floor((whole % large) / small);
+  return `${Math.floor(whole / large)}${largeUnit}${rest > 0 && smallUnit !== 'ms' ? ` ${rest}${smallUnit}` : ''}`;
 }
 
 export function timeText(ms: number | undefined): string {

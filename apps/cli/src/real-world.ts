@@ -1,13 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { GrpcJsChannel } from '@cometmq/rpc';
-import { systemChance, systemClock } from '@cometmq/shared';
+import { MqError, systemChance, systemClock } from '@cometmq/shared';
 
 import type { Files, World } from './world.js';
 
 const files: Files = {
-  read: (path) => unlessMissing(() => readFileSync(path)),
+  read: (path) => unlessMissing(() => readFileSync(path), path),
   write: (path, text) => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const fresh = `${path}.${process.pid}`;
@@ -15,7 +14,7 @@ const files: Files = {
     renameSync(fresh, path);
   },
   remove: (path) => rmSync(path),
-  list: (folder) => unlessMissing(() => readdirSync(folder)) ?? [],
+  list: (folder) => unlessMissing(() => readdirSync(folder), folder) ?? [],
 };
 
 /** This process's terminal, disk and network. */
@@ -24,7 +23,8 @@ export function realWorld(interrupted: AbortSignal): World {
     env: process.env,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
-    terminal: { in: process.stdin.isTTY, out: process.stdout.isTTY },
+    written: () => new Promise((resolve) => process.stdout.write('', (error) => resolve(!error))),
+    terminal: { in: process.stdin.isTTY, out: process.stdout.isTTY, err: process.stderr.isTTY },
     readAllInput: async () => Buffer.concat((await process.stdin.toArray()) as Buffer[]),
     ask: async (question) => {
       const terminal = createInterface({ input: process.stdin, output: process.stderr });
@@ -37,17 +37,22 @@ export function realWorld(interrupted: AbortSignal): World {
     clock: systemClock,
     chance: systemChance,
     fetch: (...request) => fetch(...request),
-    connect: (address, tls) => new GrpcJsChannel({ address, clock: systemClock, ...(tls && { tls }) }),
+    connect: async (address, tls) => {
+      const { GrpcJsChannel } = await import('@cometmq/rpc');
+      return new GrpcJsChannel({ address, clock: systemClock, ...(tls && { tls }) });
+    },
     files,
     interrupted,
   };
 }
 
-function unlessMissing<T>(act: () => T): T | undefined {
+function unlessMissing<T>(act: () => T, path: string): T | undefined {
   try {
     return act();
   } catch (caught) {
-    if ((caught as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw caught;
+    const { code } = caught as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    const why = { EISDIR: 'is a folder, not a file', EACCES: 'may not be read', ENOTDIR: 'is no path' }[code ?? ''];
+    throw new MqError('CONFIG', `${path} ${why ?? `can't be read: ${code}`}`, { cause: caught });
   }
 }

@@ -1,10 +1,11 @@
-import { PublicClient } from '@cometmq/client';
+import type { PublicClient } from '@cometmq/client';
 import { millis, MqError } from '@cometmq/shared';
 import type { Command } from 'commander';
 
 import { apiUrl, Contexts, hostPort, localContext, type Context } from './contexts.js';
 import type { ExitCode } from './exit-codes.js';
 import { Printer, type Format } from './printer.js';
+import { Progress } from './progress.js';
 import { RestClient } from './rest-client.js';
 import type { World } from './world.js';
 
@@ -52,7 +53,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-/** One run of a command: whom it speaks to, and how it shows what it is told. */
+/** One run of a command: which cluster it calls, and how it shows the answers. */
 export class Session {
   readonly contexts: Contexts;
   readonly printer: Printer;
@@ -89,13 +90,13 @@ export class Session {
     return new RestClient(this.world.fetch, this.world.clock, this.target.api, this.timeoutMs);
   }
 
-  /** A client like any other, through the proxies' door. */
-  client(): PublicClient {
+  /** A client like any other, of the proxies' gRPC endpoint. */
+  async client(): Promise<PublicClient> {
     const { endpoint, tls, ca } = this.target;
-    const channel = this.world.connect(
-      endpoint,
-      tls ? (ca === undefined ? {} : { caPem: this.authorities(ca) }) : undefined,
-    );
+    const [{ PublicClient }, channel] = await Promise.all([
+      import('@cometmq/client'),
+      this.world.connect(endpoint, tls ? (ca === undefined ? {} : { caPem: this.authorities(ca) }) : undefined),
+    ]);
     this.closing.push(() => channel.close());
     const { clock, chance } = this.world;
     return new PublicClient({ channel, clock, chance, requestMsMax: this.timeoutMs });
@@ -105,6 +106,11 @@ export class Session {
     for (const close of this.closing) close();
   }
 
+  /** Counts up on standard error where a person looks on; silent elsewhere, and on work that is done at once. */
+  progress(what: string, total: number): Progress {
+    return new Progress(this.world, what, total);
+  }
+
   note(text: string): void {
     this.world.err(`${text}\n`);
   }
@@ -112,14 +118,15 @@ export class Session {
   /** @throws MqError CONFIG when nobody can be asked, CANCELLED when the answer is no. */
   async confirm(question: string): Promise<void> {
     if (this.options.yes) return;
-    if (!this.world.terminal.in) throw new MqError('CONFIG', `${question} Say --yes, as nobody can be asked here`);
+    if (!this.world.terminal.in)
+      throw new MqError('CONFIG', `${question} Add --yes to confirm where there is no terminal`);
     const answer = await this.world.ask(`${question} [y/N] `);
     if (!/^y(es)?$/i.test(answer.trim())) throw new MqError('CANCELLED', 'nothing was changed');
   }
 
   private authorities(path: string): string {
     const bytes = this.world.files.read(path);
-    if (!bytes) throw new MqError('CONFIG', `--ca ${path}: there is no such file`);
+    if (!bytes) throw new MqError('CONFIG', `--ca ${path}: no such file`);
     return Buffer.from(bytes).toString('utf8');
   }
 }

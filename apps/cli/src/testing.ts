@@ -1,5 +1,5 @@
 import { GrpcJsChannel } from '@cometmq/rpc';
-import { Prng, systemClock } from '@cometmq/shared';
+import { Prng, systemClock, type Clock } from '@cometmq/shared';
 
 import { runCli } from './cli.js';
 import type { World } from './world.js';
@@ -17,6 +17,10 @@ export class FakeTerminal {
   input: string | Uint8Array = '';
   answers: string[] = [];
   isTerminal = false;
+  /** Nobody reads standard output any more. */
+  readerIsGone = false;
+  /** So much later it is with each look at the clock, beside the time that really passes. */
+  clockStepMs = 0;
   readonly asked: string[] = [];
   /** What the run under way has said up to now. */
   out = '';
@@ -32,21 +36,28 @@ export class FakeTerminal {
     return { code, out: this.out, err: this.err };
   }
 
+  private clock(): Clock {
+    let aheadMs = 0;
+    const monotonicMs = (): number => systemClock.monotonicMs() + (aheadMs += this.clockStepMs);
+    return Object.assign(Object.create(systemClock) as Clock, { monotonicMs });
+  }
+
   private world(): World {
     return {
       env: this.env,
       out: (text) => void (this.out += text),
       err: (text) => void (this.err += text),
-      terminal: { in: this.isTerminal, out: this.isTerminal },
+      written: async () => !this.readerIsGone,
+      terminal: { in: this.isTerminal, out: this.isTerminal, err: this.isTerminal },
       readAllInput: async () => Buffer.from(this.input as string),
       ask: async (question) => {
         this.asked.push(question);
         return this.answers.shift() ?? '';
       },
-      clock: systemClock,
+      clock: this.clock(),
       chance: this.chance,
       fetch: (...request) => fetch(...request),
-      connect: (address) => new GrpcJsChannel({ address, clock: systemClock }),
+      connect: async (address) => new GrpcJsChannel({ address, clock: systemClock }),
       files: {
         read: (path) => {
           const text = this.files.get(path);

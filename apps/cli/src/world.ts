@@ -8,22 +8,25 @@ export interface World {
   out(text: string): void;
   /** Standard error: progress, notes and mistakes. */
   err(text: string): void;
-  /** Where each of them leads to a person. */
-  readonly terminal: { readonly in: boolean; readonly out: boolean };
+  /** Resolves when the reader of standard output has taken all of it; false: the reader is gone. */
+  written(): Promise<boolean>;
+  /** Which of them are a terminal, with a person in front of it. */
+  readonly terminal: { readonly in: boolean; readonly out: boolean; readonly err: boolean };
   readAllInput(): Promise<Uint8Array>;
   /** Asks the person at the terminal for a line. */
   ask(question: string): Promise<string>;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly fetch: typeof fetch;
-  connect(address: string, tls: { readonly caPem?: string } | undefined): RpcChannel;
+  /** The libraries of the wire are loaded with the first connection, so that all other commands start without them. */
+  connect(address: string, tls: { readonly caPem?: string } | undefined): Promise<RpcChannel>;
   readonly files: Files;
-  /** Aborted when the person wants to stop (Ctrl-C, SIGTERM). */
+  /** Aborted when the command is to stop: Ctrl-C, SIGTERM, a closed terminal, a reader of the output that is gone. */
   readonly interrupted: AbortSignal;
 }
 
 export interface Files {
-  /** Undefined: there is no such file. */
+  /** Undefined: there is no such file. @throws MqError CONFIG when it can't be read as a file. */
   read(path: string): Uint8Array | undefined;
   /** Replaces the file at once, for its owner's eyes only; makes the folders it lies in. */
   write(path: string, text: string): void;

@@ -90,6 +90,8 @@ export interface ReceivedMessage {
   /** When the sender made it and when the broker took it, since 1970. */
   readonly bornMs: number | undefined;
   readonly storedMs: number | undefined;
+  /** Of a dead letter: the topic it was sent to. */
+  readonly originTopic: string | undefined;
 }
 
 const service = '/apache.rocketmq.v2.MessagingService';
@@ -325,6 +327,7 @@ function fromWire(message: Message): ReceivedMessage {
     attempt: system?.deliveryAttempt ?? 1,
     bornMs: msOf(system?.bornTimestamp),
     storedMs: msOf(system?.storeTimestamp),
+    originTopic: system?.deadLetterQueue?.topic,
   };
 }
 

@@ -21,12 +21,12 @@ const answerView: View<ClientAnswer> = {
 export function clientCommands(comet: Command, act: Act): void {
   const client = comet
     .command('client')
-    .description('Ask one living client something; `comet group describe` has ids.');
+    .description('Ask a connected client; its id is shown by `comet group describe`.');
   const path = (id: string, what: string): string => `/clients/${encodeURIComponent(id)}/${what}`;
 
   const stack = client
     .command('stack <id>')
-    .description('The stacks of its threads, as far as its language has them.')
+    .description('Show the stack traces of its threads, where its language has them.')
     .action(
       act(async (session, id: string) => {
         session.printer.list(answerView, [await session.api().call<ClientAnswer>('POST', path(id, 'stack-trace'))]);
@@ -36,18 +36,18 @@ export function clientCommands(comet: Command, act: Act): void {
 
   const reconnect = client
     .command('reconnect <id>')
-    .description('Let it open its connections anew; a hint that only Java and Node.js take.')
+    .description('Ask it to reconnect; only Java and Node.js clients do.')
     .action(
       act(async (session, id: string) => {
         await session.api().call('POST', path(id, 'reconnect'));
-        session.note(`"${id}" was told`);
+        session.note(`client "${id}" was asked to reconnect`);
       }),
     );
   examples(reconnect, 'comet client reconnect host@1234@0@abc');
 
   const verify = client
     .command('verify <id>')
-    .description('Let a push consumer consume one stored message as a trial; nothing is acknowledged.')
+    .description('Have a push consumer process one stored message as a test; nothing is acknowledged.')
     .requiredOption('--group <name>', 'its consumer group')
     .requiredOption('--topic <name>', 'the topic of the message')
     .requiredOption('--message <id>', 'the id of the message')

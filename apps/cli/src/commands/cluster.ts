@@ -62,15 +62,15 @@ interface HealthOptions {
 }
 
 export function clusterCommands(comet: Command, act: Act): void {
-  const cluster = comet.command('cluster').description('Is it well, and what is it made of.');
+  const cluster = comet.command('cluster').description('State of the cluster and its broker sets.');
   examples(cluster, 'comet cluster health', 'comet cluster info', 'comet cluster info -o json');
 
   const health = cluster
     .command('health')
-    .description('Healthy or not, and why. Exits with 1 when not.')
-    .option('--watch', 'go on, and say so when it changes; --timeout ends it')
+    .description('Tell whether the cluster is healthy, and if not, why. Exits with 1 when it is not.')
+    .option('--watch', 'keep watching and print every change; ends after --timeout')
     .option('--exit-when-healthy', 'watch until it is healthy, then exit with 0')
-    .option('--every <duration>', 'how often to look', durationMs, 1000)
+    .option('--every <duration>', 'how often to check', durationMs, 1000)
     .action(
       act(async (session, options: HealthOptions) => {
         if (options.watch || options.exitWhenHealthy) return watchHealth(session, options);
@@ -88,12 +88,12 @@ export function clusterCommands(comet: Command, act: Act): void {
 
   const info = cluster
     .command('info')
-    .description('The cluster and its broker sets.')
+    .description('Show the cluster and its broker sets.')
     .action(act((session) => printCluster(session)));
   examples(info, 'comet cluster info', 'comet cluster info -o wide', 'comet cluster info -o json');
 }
 
-/** Looks again and again; a cluster that can't be asked is one that is not healthy. */
+/** Checks again and again; a cluster that does not answer counts as not healthy. */
 async function watchHealth(session: Session, { exitWhenHealthy, every }: HealthOptions): Promise<ExitCode> {
   const { clock, interrupted } = session.world;
   const { timeout } = session.options;

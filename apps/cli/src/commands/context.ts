@@ -22,7 +22,7 @@ const view: View<Named> = {
 };
 
 export function contextCommands(comet: Command, act: Act): void {
-  const context = comet.command('context').description('Clusters by name, so that nothing has to be typed twice.');
+  const context = comet.command('context').description('Saved clusters, each under a name.');
   examples(
     context,
     'comet context add prod --api https://mq.example.com --endpoint mq.example.com:8081 --tls --use',
@@ -32,15 +32,15 @@ export function contextCommands(comet: Command, act: Act): void {
 
   const add = context
     .command('add <name>')
-    .description('Remember where a cluster is: --api, --endpoint, --tls, --ca.')
-    .option('--use', 'use it from now on')
+    .description('Save the address of a cluster: --api, --endpoint, --tls, --ca.')
+    .option('--use', 'make it the current context')
     .action(
       act((session, name: string, { use }: { use?: boolean }) => {
         const { api = localContext.api, endpoint = localContext.endpoint, tls = false, ca } = session.options;
         const target = { api: apiUrl(api), endpoint: hostPort(endpoint), tls, ...(ca !== undefined && { ca }) };
         session.contexts.put(name, target);
         if (use) session.contexts.use(name);
-        session.note(`context "${name}" is remembered${use ? ' and in use' : ''}`);
+        session.note(`context "${name}" is saved${use ? ' and current' : ''}`);
       }),
     );
   examples(
@@ -51,18 +51,18 @@ export function contextCommands(comet: Command, act: Act): void {
 
   const use = context
     .command('use <name>')
-    .description('Use a context from now on.')
+    .description('Make a context the current one.')
     .action(
       act((session, name: string) => {
         session.contexts.use(name);
-        session.note(`context "${name}" is in use`);
+        session.note(`context "${name}" is current`);
       }),
     );
   examples(use, 'comet context use prod');
 
   const list = context
     .command('ls')
-    .description('All contexts; * is the one in use.')
+    .description('List all contexts; * marks the current one.')
     .action(
       act(({ contexts, printer }) => {
         const current = contexts.current();
@@ -76,12 +76,13 @@ export function contextCommands(comet: Command, act: Act): void {
 
   const show = context
     .command('show [name]')
-    .description('One context; the one in use if none is named.')
+    .description('Show a context; the current one if none is named.')
     .action(
       act(({ contexts, printer, options }, given: string | undefined) => {
         const current = contexts.current();
         const name = given ?? options.context ?? current;
-        if (name === undefined) throw new MqError('NOT_FOUND', 'no context is in use; "comet context use" chooses one');
+        if (name === undefined)
+          throw new MqError('NOT_FOUND', 'no context is current; "comet context use" chooses one');
         printer.one(view, { name, current: name === current, ...contexts.get(name) });
       }),
     );
@@ -89,11 +90,11 @@ export function contextCommands(comet: Command, act: Act): void {
 
   const remove = context
     .command('rm <name>')
-    .description('Forget a context. The cluster stays as it is.')
+    .description('Remove a saved context. The cluster is not touched.')
     .action(
       act((session, name: string) => {
         session.contexts.remove(name);
-        session.note(`context "${name}" is forgotten`);
+        session.note(`context "${name}" is removed`);
       }),
     );
   examples(remove, 'comet context rm old');

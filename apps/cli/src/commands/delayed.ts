@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { DelayedView } from '@cometmq/admin';
 import { MqError } from '@cometmq/shared';
 
-import { durationText, timeText, type View } from '../printer.js';
+import { aboutText, timeText, type View } from '../printer.js';
 import { durationMs, examples, wholeNumber, type Act } from '../session.js';
 
 const delayedPath = (id: string): string => `/delayed/${encodeURIComponent(id)}`;
@@ -15,7 +15,7 @@ const delayedView: View<DelayedView> = {
     { title: 'MESSAGE', value: ({ messageId }) => messageId },
     { title: 'TAG', value: ({ tag }) => tag },
     { title: 'ID', value: ({ id }) => id },
-    { title: 'WAITS FOR', wide: true, value: ({ dueMs, storedMs }) => durationText(Math.max(0, dueMs - storedMs)) },
+    { title: 'DELAY', wide: true, value: ({ dueMs, storedMs }) => aboutText(Math.max(0, dueMs - storedMs)) },
     { title: 'SENT', wide: true, value: ({ storedMs }) => timeText(storedMs) },
     { title: 'BYTES', wide: true, value: ({ bytes }) => bytes },
     { title: 'BROKER SET', wide: true, value: ({ brokerSet }) => brokerSet },
@@ -38,17 +38,17 @@ interface ListOptions {
 }
 
 export function delayedCommands(comet: Command, act: Act): void {
-  const delayed = comet.command('delayed').description('Delayed messages that wait for their time.');
+  const delayed = comet.command('delayed').description('Delayed messages that are not due yet.');
   examples(delayed, 'comet delayed ls --topic reminders', 'comet delayed cancel <id>');
 
   const list = delayed
     .command('ls')
     .alias('list')
-    .description('Those that wait, in the order of their time.')
-    .option('--topic <name>', 'only those of this topic')
+    .description('List delayed messages, the next due first.')
+    .option('--topic <name>', 'only messages of this topic')
     .option('--from <time>', 'due at this time or later', momentOf)
     .option('--to <time>', 'due before this time', momentOf)
-    .option('--max <n>', 'at most so many', wholeNumber(1, 1_000_000), 100)
+    .option('--max <n>', 'list at most this many', wholeNumber(1, 1_000_000), 100)
     .action(
       act(async (session, { topic, from, to, max }: ListOptions) => {
         const query = { topic, fromMs: from?.toString(), toMs: to?.toString() };
@@ -59,7 +59,7 @@ export function delayedCommands(comet: Command, act: Act): void {
 
   const describe = delayed
     .command('describe <id>')
-    .description('One of them, by its id or the recall handle that its sender got.')
+    .description('Show one, by its id or by the recall handle that its sender got.')
     .action(
       act(async (session, id: string) => {
         session.printer.one(delayedView, await session.api().get<DelayedView>(delayedPath(id)));
@@ -69,10 +69,10 @@ export function delayedCommands(comet: Command, act: Act): void {
 
   const cancel = delayed
     .command('cancel <id>')
-    .description('Take it back: it is never delivered.')
+    .description('Cancel a message: it will never be delivered.')
     .action(
       act(async (session, id: string) => {
-        await session.confirm('Take this message back, so that it is never delivered?');
+        await session.confirm('Cancel this message, so that it is never delivered?');
         await session.api().call('DELETE', delayedPath(id));
         session.note('the message will never be delivered');
       }),
@@ -81,9 +81,9 @@ export function delayedCommands(comet: Command, act: Act): void {
 
   const reschedule = delayed
     .command('reschedule <id>')
-    .description('Deliver it at another time.')
-    .option('--at <time>', 'when', momentOf)
-    .option('--in <duration>', 'so long from now', durationMs)
+    .description('Change when a message is delivered.')
+    .option('--at <time>', 'at this time', momentOf)
+    .option('--in <duration>', 'this long from now', durationMs)
     .action(
       act(async (session, id: string, { at, in: inMs }: { at?: number; in?: number }) => {
         if ((at === undefined) === (inMs === undefined)) throw new MqError('CONFIG', 'give one of --at and --in');

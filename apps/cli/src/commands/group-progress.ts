@@ -50,24 +50,24 @@ interface ResetOptions {
 
 const path = (name: string): string => `/groups/${encodeURIComponent(name)}`;
 
-/** Asks, sets where the group goes on, and shows what was set. */
+/** Asks for confirmation, moves the group, and shows what was set. */
 export async function resetGroup(
   session: Session,
   name: string,
   body: { readonly topic: string; readonly to: object; readonly brokerSet?: string; readonly queueId?: number },
 ): Promise<void> {
-  await session.confirm(`Set where the consumer group "${name}" goes on in "${body.topic}"?`);
+  await session.confirm(`Move the consumer group "${name}" to another position in "${body.topic}"?`);
   const { queues, missing } = await session.api().call<ResetResult>('POST', `${path(name)}/reset`, body);
   session.printer.list(resetView, queues);
   for (const { brokerSet, detail } of missing) session.note(`${brokerSet} did not answer: ${detail}`);
 }
 
-/** Where a group goes on, and whether it does. */
+/** Commands that pause a group or move it. */
 export function progressCommands(group: Command, act: Act): void {
   const pause = group
     .command('pause <name>')
-    .description('Hand the group nothing for a while; what is in flight may be finished.')
-    .option('--for <duration>', 'how long; left out: until it is resumed', durationMs)
+    .description('Stop delivering to the group; messages in flight may still be acknowledged.')
+    .option('--for <duration>', 'for this long; by default until it is resumed', durationMs)
     .action(
       act(async (session, name: string, { for: forMs }: { for?: number }) => {
         const body = forMs === undefined ? {} : { forMs };
@@ -79,21 +79,21 @@ export function progressCommands(group: Command, act: Act): void {
 
   const resume = group
     .command('resume <name>')
-    .description('End a pause.')
+    .description('Resume delivery.')
     .action(
       act(async (session, name: string) => {
         await session.api().call<GroupView>('POST', `${path(name)}/resume`);
-        session.note(`consumer group "${name}" goes on`);
+        session.note(`consumer group "${name}" is resumed`);
       }),
     );
   examples(resume, 'comet group resume billing');
 
   const reset = group
     .command('reset <name>')
-    .description('Set where the group goes on in a topic; receipts from before have no effect.')
+    .description('Move the group to another position in a topic; receipt handles from before have no effect.')
     .requiredOption('--topic <name>', 'in this topic')
     .requiredOption('--to <where>', 'first, end (skip), @time, an offset, or group:<name> (clone)', targetOf)
-    .option('--broker-set <name>', 'only there')
+    .option('--broker-set <name>', 'only on this broker set')
     .option('--queue <n>', 'only this queue', wholeNumber(0, 1023))
     .action(
       act(async (session, name: string, { topic, to, brokerSet, queue }: ResetOptions) => {

@@ -138,8 +138,7 @@ function liteOf({ liteTopic, liteExclusive, liteWildcard, liteQuota }: ChangeOpt
     ...(liteQuota !== undefined && { clientQuota: liteQuota }),
   };
   if (liteTopic !== undefined) return { topic: liteTopic, ...more };
-  if (Object.keys(more).length > 0)
-    throw new MqError('CONFIG', 'say with --lite-topic which LITE topic it is bound to');
+  if (Object.keys(more).length > 0) throw new MqError('CONFIG', 'name the LITE topic with --lite-topic');
   return undefined;
 }
 
@@ -165,20 +164,20 @@ function retryOf(text: string): RetryPolicy {
 
 function withSettings(command: Command): Command {
   return command
-    .option('--attempts <n>', 'deliveries before the dead-letter topic', wholeNumber(1, 1000))
+    .option('--attempts <n>', 'deliveries before a message goes to the dead-letter topic', wholeNumber(1, 1000))
     .option(
       '--priority-factor <n>',
       'of a hundred polls on PRIORITY topics, how many go by priority',
       wholeNumber(0, 100),
     )
-    .option('--lite-topic <topic>', 'the LITE topic that its lite consumers are bound to')
-    .option('--lite-exclusive', 'a lite topic has one subscriber; the newest evicts the one before')
-    .option('--lite-wildcard', 'members get all lite topics without subscribing to any')
-    .option('--lite-quota <n>', 'lite topics that one client may subscribe to', wholeNumber(1, 1_000_000))
-    .option('--start <where>', 'where to begin in a new queue: auto, first, end or @time', startOf)
+    .option('--lite-topic <topic>', 'the LITE topic that its lite consumers use')
+    .option('--lite-exclusive', 'a lite topic has one subscriber; a new one replaces the one before')
+    .option('--lite-wildcard', 'members receive from all lite topics without subscribing')
+    .option('--lite-quota <n>', 'how many lite topics one client may subscribe to', wholeNumber(1, 1_000_000))
+    .option('--start <where>', 'where to start in a new queue: auto, first, end or @time', startOf)
     .option(
       '--retry <durations>',
-      'waits after failed deliveries, as 1s,5s,30s (the last goes on) or exp:1s,2h,2',
+      'delays after failed deliveries, as 1s,5s,30s (the last one repeats) or exp:1s,2h,2',
       retryOf,
     )
     .addOption(new Option('--fifo', 'consume in order within each message group'))
@@ -186,11 +185,11 @@ function withSettings(command: Command): Command {
 }
 
 export function groupCommands(comet: Command, act: Act): void {
-  const group = comet.command('group').description('Who consumes, and how far they have come.');
+  const group = comet.command('group').description('Consumer groups and their progress.');
   examples(group, 'comet group create billing', 'comet group ls', 'comet group describe billing');
 
-  const create = withSettings(group.command('create <name>').description('Make a consumer group.'))
-    .option('--if-missing', 'leave one that is there as it is')
+  const create = withSettings(group.command('create <name>').description('Create a consumer group.'))
+    .option('--if-missing', 'leave it as it is if it exists')
     .action(
       act(async (session, name: string, options: ChangeOptions & { ifMissing?: boolean }) => {
         const draft = { name, ...settingsOf(options) };
@@ -207,8 +206,8 @@ export function groupCommands(comet: Command, act: Act): void {
   const list = group
     .command('ls')
     .alias('list')
-    .description('All consumer groups.')
-    .option('--contains <text>', 'those with this in their name')
+    .description('List consumer groups.')
+    .option('--contains <text>', 'only names that contain this')
     .action(
       act(async (session, { contains }: { contains?: string }) => {
         session.printer.list(groupView, await session.api().list<GroupView>('/groups', { contains }));
@@ -218,7 +217,7 @@ export function groupCommands(comet: Command, act: Act): void {
 
   const describe = group
     .command('describe <name>')
-    .description('A group, its progress in each queue and its members.')
+    .description('Show a group, its progress in each queue and its members.')
     .action(
       act(async (session, name: string) => {
         printGroup(session.printer, await session.api().get<GroupReport>(groupPath(name)));
@@ -227,7 +226,7 @@ export function groupCommands(comet: Command, act: Act): void {
   examples(describe, 'comet group describe billing', 'comet group describe billing -o json');
 
   const alter = withSettings(
-    group.command('alter <name>').description('Change what is given and leave the rest.'),
+    group.command('alter <name>').description('Change the settings given; the others stay.'),
   ).action(
     act(async (session, name: string, options: ChangeOptions) => {
       const change = settingsOf(options);
@@ -247,7 +246,7 @@ export function groupCommands(comet: Command, act: Act): void {
       act(async (session, name: string) => {
         await session.confirm(`Delete the consumer group "${name}" with all its progress?`);
         await session.api().call('DELETE', groupPath(name));
-        session.note(`consumer group "${name}" is gone`);
+        session.note(`consumer group "${name}" was deleted`);
       }),
     );
   examples(remove, 'comet group delete billing', 'comet group delete billing --yes');

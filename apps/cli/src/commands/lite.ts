@@ -75,14 +75,14 @@ const reportView: View<LiteTopicReport> = {
 
 /** The lite topics of a LITE topic. */
 export function liteCommands(comet: Command, act: Act): void {
-  const lite = comet.command('lite').description('Lite topics of a topic of type LITE.');
+  const lite = comet.command('lite').description('Lite topics below a topic of type LITE.');
   const pathOf = (topic: string, name: string): string => `${topicPath(topic)}/lite-topics/${encodeURIComponent(name)}`;
   examples(lite, 'comet lite ls sessions --prefix user-', 'comet lite describe sessions user-42');
 
   lite
     .command('ls <topic>')
-    .description('List them, in no order.')
-    .option('--prefix <text>', 'how the names begin')
+    .description('List lite topics, in no particular order.')
+    .option('--prefix <text>', 'only names that begin with this')
     .action(
       act(async (session, topic: string, { prefix }: { prefix?: string }) => {
         session.printer.list(
@@ -94,7 +94,7 @@ export function liteCommands(comet: Command, act: Act): void {
 
   lite
     .command('describe <topic> <lite-topic>')
-    .description('What one holds, how far each group is, and who subscribes to it.')
+    .description('Show a lite topic: its messages, the progress of each group, its subscribers.')
     .action(
       act(async (session, topic: string, name: string) => {
         const report = await session.api().get<LiteTopicReport>(pathOf(topic, name));
@@ -113,11 +113,11 @@ export function liteCommands(comet: Command, act: Act): void {
 
   lite
     .command('delete <topic> <lite-topic>')
-    .description('Delete one with all its messages; its subscribers are told.')
+    .description('Delete a lite topic with all its messages; its subscribers are notified.')
     .action(
       act(async (session, topic: string, name: string) => {
         await session.api().call('DELETE', pathOf(topic, name));
-        session.note(`lite topic "${name}" is gone`);
+        session.note(`lite topic "${name}" was deleted`);
       }),
     );
 }

@@ -31,6 +31,7 @@ const receivedView: View<ReceivedMessage> = {
       wide: true,
       value: ({ properties }) => [...properties].map((pair) => pair.join('=')).join(' '),
     },
+    { title: 'ORIGIN', wide: true, value: ({ originTopic }) => originTopic },
     { title: 'BODY', value: shownBody },
   ],
 };
@@ -53,7 +54,7 @@ interface TailOptions {
 }
 
 export function messageCommands(comet: Command, act: Act): void {
-  const message = comet.command('msg').description('Send, receive and watch messages.');
+  const message = comet.command('msg').description('Send, receive and follow messages.');
   examples(message, 'comet msg send orders hello', 'comet msg receive orders --group billing', 'comet msg tail orders');
   for (const parent of [message, comet]) {
     addSend(parent, act);
@@ -65,16 +66,16 @@ export function messageCommands(comet: Command, act: Act): void {
 function addReceive(parent: Command, act: Act): void {
   const receive = parent
     .command('receive <topic>')
-    .description('Receive messages as a member of a group, and acknowledge them. Exits with 6 when none came.')
+    .description('Receive messages as a member of a group and acknowledge them. Exits with 6 when none came.')
     .requiredOption('-g, --group <name>', 'consumer group')
-    .option('-m, --max <n>', 'receive so many at most', wholeNumber(1, 1_000_000), 1)
-    .option('-w, --wait <duration>', 'wait so long for them', durationMs, 5_000)
-    .option('-t, --tag <expression>', 'those with one of these tags, as "a || b"')
-    .option('--sql <expression>', 'those whose properties fulfil this, as "amount > 5 AND kind = \'hot\'"')
-    .option('--no-ack', 'leave them to be delivered again')
+    .option('-m, --max <n>', 'receive at most this many', wholeNumber(1, 1_000_000), 1)
+    .option('-w, --wait <duration>', 'wait this long for them', durationMs, 5_000)
+    .option('-t, --tag <expression>', 'only messages with one of these tags, as "a || b"')
+    .option('--sql <expression>', 'only messages whose properties match, as "amount > 5 AND kind = \'hot\'"')
+    .option('--no-ack', 'do not acknowledge: they are delivered again')
     .option(
       '--invisible <duration>',
-      'without acknowledgement: how long nobody else gets them (10s to 12h)',
+      'how long a message that is not acknowledged is kept from other members (10s to 12h)',
       durationMs,
       30_000,
     )
@@ -90,11 +91,11 @@ function addReceive(parent: Command, act: Act): void {
 function addTail(parent: Command, act: Act): void {
   const tail = parent
     .command('tail <topic>')
-    .description('Watch messages as they come, with a group of its own that is deleted afterwards.')
-    .option('-t, --tag <expression>', 'those with one of these tags, as "a || b"')
-    .option('--sql <expression>', 'those whose properties fulfil this, as "amount > 5 AND kind = \'hot\'"')
-    .option('-m, --max <n>', 'stop after so many', wholeNumber(1, 1_000_000))
-    .option('--from-start', 'begin with the first message kept, not with the next one sent')
+    .description('Show messages as they arrive, with a consumer group of its own that is deleted afterwards.')
+    .option('-t, --tag <expression>', 'only messages with one of these tags, as "a || b"')
+    .option('--sql <expression>', 'only messages whose properties match, as "amount > 5 AND kind = \'hot\'"')
+    .option('-m, --max <n>', 'stop after this many', wholeNumber(1, 1_000_000))
+    .option('--from-start', 'start at the oldest message kept instead of the next one sent')
     .action(act((session, topic: string, options: TailOptions) => tailTopic(session, topic, options)));
   examples(
     tail,
@@ -107,9 +108,10 @@ function addTail(parent: Command, act: Act): void {
 export async function receiveMessages(session: Session, topic: string, options: ReceiveOptions): Promise<ExitCode> {
   const { group, max, wait, ack, invisible } = options;
   const { clock, interrupted } = session.world;
-  const client = session.client();
+  const client = await session.client();
   const listing = session.printer.listing(receivedView);
   const endMs = clock.monotonicMs() + wait;
+  const progress = session.progress('messages received', max);
   let received = 0;
   try {
     while (received < max && !interrupted.aborted) {
@@ -119,15 +121,19 @@ export async function receiveMessages(session: Session, topic: string, options: 
         ...{ invisibleMs: invisible, filter: filterOf(options), signal: interrupted },
       });
       received += batch.length;
-      if (batch.length > 0) listing.add(batch); // Shown before they are done with: no message is lost on the way.
+      // Shown before they are acknowledged: what nobody has read is delivered again.
+      if (batch.length > 0) listing.add(batch);
+      if (!(await session.world.written())) break;
       if (ack) await client.ack(group, topic, batch);
+      if (!session.printer.toTerminal) progress.done(received);
       if (leftMs === 0 && batch.length === 0) break;
     }
   } catch (caught) {
     if (MqError.from(caught).code !== 'CANCELLED') throw caught;
   } finally {
+    progress.end();
     listing.end();
-    // One that holds nothing says goodbye; else what it holds would be released before its time.
+    // Only a member that holds nothing leaves the group: leaving would release what it holds before its time.
     if (ack) await client.leave(group).catch(() => undefined);
   }
   if (received > 0 || interrupted.aborted) return exitCode.ok;
@@ -140,11 +146,11 @@ async function tailTopic(session: Session, topic: string, options: TailOptions):
   const filter = filterOf(options);
   const { world } = session;
   const api = session.api();
+  const client = await session.client();
   await api.get<TopicView>(topicPath(topic));
   const unique = Math.floor(world.chance.next() * 2 ** 40).toString(36);
   const group = `comet-tail-${unique}`;
   await api.call<GroupView>('POST', '/groups', { name: group, start: { at: fromStart ? 'first' : 'end' } });
-  const client = session.client();
   const listing = session.printer.listing(receivedView);
   session.note(`watching "${topic}" as group "${group}"; Ctrl-C ends it`);
   try {
@@ -167,7 +173,7 @@ interface Watched {
 
 const pollMs = 15_000;
 const pauseMs = 500;
-/** The proxies hear of a new group a moment after the REST API has made it. */
+/** The proxies learn of a new group a moment after the REST API has made it. */
 const newsMsMax = 5_000;
 
 async function watch(
@@ -177,6 +183,7 @@ async function watch(
   { topic, group, filter, max }: Watched,
 ): Promise<void> {
   const { clock, interrupted } = world;
+  const written = (): Promise<boolean> => world.written();
   const beganMs = clock.monotonicMs();
   let seen = 0;
   let told = '';
@@ -188,6 +195,7 @@ async function watch(
       });
       seen += batch.length;
       if (batch.length > 0) listing.add(batch);
+      if (!(await written())) return;
       await client.ack(group, topic, batch);
       told = '';
     } catch (caught) {
@@ -212,11 +220,11 @@ function filterOf({ tag, sql }: Pick<ReceiveOptions, 'tag' | 'sql'>): FilterExpr
 function jsonOf(message: ReceivedMessage): unknown {
   const { topic, messageId, tag, keys, properties, queueId, offset, attempt, bornMs, storedMs, receiptHandle } =
     message;
-  const { messageGroup, liteTopic, priority } = message;
+  const { messageGroup, liteTopic, priority, originTopic } = message;
   const text = textOf(message);
   return {
     ...{ topic, messageId, tag, keys, properties: Object.fromEntries(properties), queueId, offset, attempt },
-    ...{ messageGroup, liteTopic, priority, bornMs, storedMs, receiptHandle },
+    ...{ messageGroup, liteTopic, priority, originTopic, bornMs, storedMs, receiptHandle },
     ...(text === undefined ? { bodyBase64: Buffer.from(message.body).toString('base64') } : { body: text }),
   };
 }

@@ -34,18 +34,18 @@ export interface SendOptions {
 export function addSend(parent: Command, act: Act): void {
   const send = parent
     .command('send <topic> [body]')
-    .description('Send messages: the body given, a file, or standard input. Resolves when they are stored.')
-    .option('-f, --file <path>', 'take the body from a file')
-    .option('-l, --lines', 'each line of the input is a message')
+    .description('Send messages: the body given, a file, or standard input. Ends when they are stored.')
+    .option('-f, --file <path>', 'read the body from a file')
+    .option('-l, --lines', 'send each line of the input as a message, byte for byte')
     .option('-t, --tag <tag>', 'tag to filter by')
-    .option('-k, --key <key>', 'key to find it by; may be given again', collect)
-    .option('-p, --property <name=value>', 'property; may be given again', collectProperty)
-    .option('-n, --count <n>', 'send it so many times', wholeNumber(1, 1_000_000), 1)
-    .option('--message-group <name>', 'in order with all of this group; for a FIFO topic')
-    .option('--delay <duration>', 'delivered so long from now; for a DELAY topic', durationMs)
-    .option('--at <time>', 'delivered at this time, as 2027-01-31T08:00:00Z; for a DELAY topic', timeMs)
-    .option('--priority <n>', 'the higher the sooner; for a PRIORITY topic', wholeNumber(0, 2 ** 31 - 1))
-    .option('--lite-topic <name>', 'to this lite topic; for a LITE topic')
+    .option('-k, --key <key>', 'key to find it by; may be repeated', collect)
+    .option('-p, --property <name=value>', 'property; may be repeated with other names', collectProperty)
+    .option('-n, --count <n>', 'send it this many times', wholeNumber(1, 1_000_000), 1)
+    .option('--message-group <name>', 'message group, within which order is kept; for a FIFO topic')
+    .option('--delay <duration>', 'deliver it after this time; for a DELAY topic', durationMs)
+    .option('--at <time>', 'deliver it at this time, as 2027-01-31T08:00:00Z; for a DELAY topic', timeMs)
+    .option('--priority <n>', 'higher goes first; for a PRIORITY topic', wholeNumber(0, 2 ** 31 - 1))
+    .option('--lite-topic <name>', 'send to this lite topic; for a LITE topic')
     .action(
       act((session, topic: string, body: string | undefined, options: SendOptions) =>
         sendMessages(session, topic, body, options),
@@ -68,7 +68,7 @@ export async function sendMessages(
 ): Promise<void> {
   const bodies = await bodiesOf(session, body, options);
   const listing = session.printer.listing(sentView);
-  const client = session.client();
+  const client = await session.client();
   const { tag, key = [], property, count = 1 } = options;
   const special = specialOf(options, session.world.clock.wallMs());
   const one = (bytes: Uint8Array): OutgoingMessage => ({
@@ -79,9 +79,12 @@ export async function sendMessages(
   let batch: OutgoingMessage[] = [];
   let batchBytes = 0;
   let sent = 0;
+  const total = bodies.length * count;
+  const progress = session.progress('messages sent', total);
   const flush = async (): Promise<void> => {
     listing.add(await client.send(batch));
     sent += batch.length;
+    progress.done(sent);
     batch = [];
     batchBytes = 0;
   };
@@ -95,8 +98,9 @@ export async function sendMessages(
     }
     if (batch.length > 0) await flush();
   } finally {
+    progress.end();
     listing.end();
-    if (bodies.length * count > 1) session.note(`${sent} of ${bodies.length * count} messages were sent`);
+    if (total > 1) session.note(`${sent} of ${total} messages were sent`);
   }
 }
 
@@ -125,14 +129,26 @@ async function bodiesOf(
   if (body !== undefined && body !== '-') bytes = Buffer.from(body, 'utf8');
   else if (file !== undefined) {
     bytes = world.files.read(file);
-    if (!bytes) throw new MqError('CONFIG', `--file ${file}: there is no such file`);
+    if (!bytes) throw new MqError('CONFIG', `--file ${file}: no such file`);
   } else {
     if (world.terminal.in && body !== '-') session.note('the body comes from standard input; Ctrl-D ends it');
     bytes = await world.readAllInput();
   }
   if (!lines) return [bytes];
-  const split = Buffer.from(bytes).toString('utf8').split(/\r?\n/);
-  return split.filter((line) => line !== '').map((line) => Buffer.from(line, 'utf8'));
+  return linesOf(bytes);
+}
+
+/** Lines as they are, whatever their encoding; a line ends with LF or CR LF, and empty ones are left out. */
+function linesOf(bytes: Uint8Array): Uint8Array[] {
+  const lines: Uint8Array[] = [];
+  for (let from = 0; from < bytes.length;) {
+    const newline = bytes.indexOf(0x0a, from);
+    const end = newline < 0 ? bytes.length : newline;
+    const last = newline >= 0 && end > from && bytes[end - 1] === 0x0d ? end - 1 : end;
+    if (last > from) lines.push(bytes.subarray(from, last));
+    from = end + 1;
+  }
+  return lines;
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
@@ -143,5 +159,7 @@ function collect(value: string, before: readonly string[] = []): readonly string
 function collectProperty(pair: string, before: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
   const equals = pair.indexOf('=');
   if (equals < 1) throw new MqError('CONFIG', `--property ${pair}: must be name=value`);
-  return new Map([...before, [pair.slice(0, equals), pair.slice(equals + 1)]]);
+  const name = pair.slice(0, equals);
+  if (before.has(name)) throw new MqError('CONFIG', `--property ${name}: given twice; a message has one value a name`);
+  return new Map([...before, [name, pair.slice(equals + 1)]]);
 }

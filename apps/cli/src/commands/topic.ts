@@ -105,25 +105,38 @@ function settingsOf(options: ChangeOptions): TopicSettings {
   };
 }
 
+/** `default` takes a setting back: the REST API's 0. */
+function orDefault(parse: (text: string) => number): (text: string) => number {
+  return (text) => (text === 'default' ? 0 : parse(text));
+}
+
 function withSettings(command: Command): Command {
   const queues = wholeNumber(1, 1024);
   return command
-    .option('-q, --queues <n>', 'queues to write to and read from, on each broker set', queues)
-    .option('--write-queues <n>', 'queues new messages go to', queues)
-    .option('--read-queues <n>', 'queues consumers are served from', queues)
-    .addOption(new Option('--permission <p>', 'what may be done with it').choices(permissions))
-    .option('--retention <duration>', 'how long messages are kept, as 72h or 7d', durationMs)
-    .option('--lite-expiration <duration>', 'remove lite topics that nothing is sent to for so long', durationMs)
-    .option('--retention-bytes <n>', 'bytes kept on each broker set', wholeNumber(1, Number.MAX_SAFE_INTEGER));
+    .option('-q, --queues <n>', 'write and read queues on each broker set', queues)
+    .option('--write-queues <n>', 'queues that new messages go to', queues)
+    .option('--read-queues <n>', 'queues that consumers read', queues)
+    .addOption(new Option('--permission <p>', 'which of sending and receiving is allowed').choices(permissions))
+    .option(
+      '--retention <duration>',
+      'how long messages are kept, as 72h or 7d; default: as the broker is configured',
+      orDefault(durationMs),
+    )
+    .option('--lite-expiration <duration>', 'remove a lite topic that receives no message for this long', durationMs)
+    .option(
+      '--retention-bytes <n>',
+      'bytes kept on each broker set; default: no limit',
+      orDefault(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
+    );
 }
 
 export function topicCommands(comet: Command, act: Act): void {
-  const topic = comet.command('topic').description('What messages are sent to.');
+  const topic = comet.command('topic').description('Topics.');
   examples(topic, 'comet topic create orders --queues 16', 'comet topic ls', 'comet topic describe orders -o json');
 
-  const create = withSettings(topic.command('create <name>').description('Make a topic.'))
-    .addOption(new Option('--type <type>', 'what messages it takes').choices(messageTypes))
-    .option('--if-missing', 'leave one that is there as it is')
+  const create = withSettings(topic.command('create <name>').description('Create a topic.'))
+    .addOption(new Option('--type <type>', 'type of its messages').choices(messageTypes))
+    .option('--if-missing', 'leave it as it is if it exists')
     .action(
       act(async (session, name: string, options: ChangeOptions & { type?: string; ifMissing?: boolean }) => {
         const draft = { name, ...(options.type && { type: options.type }), ...settingsOf(options) };
@@ -136,10 +149,10 @@ export function topicCommands(comet: Command, act: Act): void {
   const list = topic
     .command('ls')
     .alias('list')
-    .description('All topics but the dead letters.')
-    .option('--all', "the house's own too")
-    .option('--contains <text>', 'those with this in their name')
-    .addOption(new Option('--type <type>', 'those of this type').choices(messageTypes))
+    .description('List topics.')
+    .option('--all', 'dead-letter topics and other inner topics too')
+    .option('--contains <text>', 'only names that contain this')
+    .addOption(new Option('--type <type>', 'only topics of this type').choices(messageTypes))
     .action(
       act(async (session, options: { all?: boolean; contains?: string; type?: string }) => {
         const { all, contains, type } = options;
@@ -151,7 +164,7 @@ export function topicCommands(comet: Command, act: Act): void {
 
   const describe = topic
     .command('describe <name>')
-    .description('A topic and the bounds of its queues.')
+    .description('Show a topic and the offsets of its queues.')
     .action(
       act(async (session, name: string) => {
         printTopic(session.printer, await session.api().get<TopicReport>(topicPath(name)));
@@ -160,7 +173,7 @@ export function topicCommands(comet: Command, act: Act): void {
   examples(describe, 'comet topic describe orders', 'comet topic describe %DLQ%billing -o json');
 
   const alter = withSettings(
-    topic.command('alter <name>').description('Change what is given and leave the rest.'),
+    topic.command('alter <name>').description('Change the settings given; the others stay.'),
   ).action(
     act(async (session, name: string, options: ChangeOptions) => {
       const change = settingsOf(options);
@@ -168,7 +181,7 @@ export function topicCommands(comet: Command, act: Act): void {
       session.printer.list(topicView, [await session.api().call<TopicView>('PATCH', topicPath(name), change)]);
     }),
   );
-  examples(alter, 'comet topic alter orders --queues 32', 'comet topic alter orders --permission read');
+  examples(alter, 'comet topic alter orders --queues 32', 'comet topic alter orders --retention default');
 
   const remove = topic
     .command('delete <name>')
@@ -178,7 +191,7 @@ export function topicCommands(comet: Command, act: Act): void {
       act(async (session, name: string) => {
         await session.confirm(`Delete the topic "${name}" with all its messages?`);
         await session.api().call('DELETE', topicPath(name));
-        session.note(`topic "${name}" is gone`);
+        session.note(`topic "${name}" was deleted`);
       }),
     );
   examples(remove, 'comet topic delete orders', 'comet topic delete orders --yes');

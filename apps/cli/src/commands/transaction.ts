@@ -35,15 +35,17 @@ const auditView: View<TransactionAuditView> = {
 };
 
 export function transactionCommands(comet: Command, act: Act): void {
-  const transaction = comet.command('transaction').description('Half messages that nobody has decided on.');
+  const transaction = comet
+    .command('transaction')
+    .description('Transactional messages that are neither committed nor rolled back.');
   examples(transaction, 'comet transaction ls', 'comet transaction commit <id> --who ada');
 
   const list = transaction
     .command('ls')
     .alias('list')
-    .description('Those that are open, oldest first.')
-    .option('--topic <name>', 'only those of this topic')
-    .option('--max <n>', 'at most so many', wholeNumber(1, 1_000_000), 100)
+    .description('List open transactions, oldest first.')
+    .option('--topic <name>', 'only messages of this topic')
+    .option('--max <n>', 'list at most this many', wholeNumber(1, 1_000_000), 100)
     .action(
       act(async (session, { topic, max }: { topic?: string; max: number }) => {
         session.printer.list(
@@ -56,7 +58,7 @@ export function transactionCommands(comet: Command, act: Act): void {
 
   const describe = transaction
     .command('describe <id>')
-    .description('One of them, by its id or the transaction id that its sender got.')
+    .description('Show one, by its id or by the transaction id that its sender got.')
     .action(
       act(async (session, id: string) => {
         session.printer.one(transactionView, await session.api().get<TransactionView>(transactionPath(id)));
@@ -71,12 +73,16 @@ export function transactionCommands(comet: Command, act: Act): void {
     const command = transaction
       .command(`${resolution} <id>`)
       .description(does)
-      .option('--who <name>', 'who decides, for the record')
+      .option('--who <name>', 'name of the operator, kept in the history')
       .action(
         act(async (session, id: string, { who }: { who?: string }) => {
           await session.confirm(question);
           await session.api().call('POST', `${transactionPath(id)}/${resolution}`, who === undefined ? {} : { who });
-          session.note(resolution === 'commit' ? 'the message is delivered' : 'the message is dropped');
+          session.note(
+            resolution === 'commit'
+              ? 'the transaction is committed: the message is delivered'
+              : 'the transaction is rolled back: the message is dropped',
+          );
         }),
       );
     examples(command, `comet transaction ${resolution} <id> --who ada --yes`);
@@ -84,7 +90,7 @@ export function transactionCommands(comet: Command, act: Act): void {
 
   const audits = transaction
     .command('audits')
-    .description('What operators have decided, newest first.')
+    .description('List the decisions of operators, newest first.')
     .action(
       act(async (session) => {
         const { items } = await session.api().get<{ items: TransactionAuditView[] }>('/transactions/audits');

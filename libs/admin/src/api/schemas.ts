@@ -65,14 +65,16 @@ const topicSettings = {
   permission: { type: 'string', enum: permissions, description: 'What may be done with the queues.' },
   retentionMs: {
     type: 'integer',
-    minimum: 1000,
+    minimum: 0,
     maximum: 10 * year,
-    description: "How long messages are kept, consumed or not. Absent: the broker's default.",
+    description:
+      "How long messages are kept, consumed or not; at least a minute. 0, or absent in a new topic: the broker's default.",
   },
   retentionBytes: {
     ...whole,
-    minimum: 1,
-    description: 'How many bytes are kept on each broker set. Absent: no limit of its own.',
+    minimum: 0,
+    description:
+      'How many bytes are kept on each broker set; at least 1 MiB. 0, or absent in a new topic: no limit of its own.',
   },
   liteExpirationMs: {
     type: 'integer',

@@ -89,7 +89,14 @@ export class FakeNaming implements Naming {
   async updateTopic(name: string, change: Partial<Topic>): Promise<Topic> {
     await this.faults();
     const topic = this.topicOf(name);
-    return this.putTopic({ ...topic, ...change, layout: topic.layout + 1 });
+    // As namesrv does: 0 takes a setting back.
+    const { retentionMs, retentionBytes, liteExpirationMs, ...rest } = { ...topic, ...change };
+    const kept = {
+      ...(retentionMs && { retentionMs }),
+      ...(retentionBytes && { retentionBytes }),
+      ...(liteExpirationMs && { liteExpirationMs }),
+    };
+    return this.putTopic({ ...rest, ...kept, layout: topic.layout + 1 });
   }
 
   async deleteTopic(name: string): Promise<void> {

@@ -209,5 +209,11 @@ function metadataOf(options: CallOptions): Metadata {
 
 function errorFrom(status: StatusObject | ServiceError): MqError {
   const code = status.metadata?.get(codeTrailer)[0];
-  return errorOf(status.code, status.details, typeof code === 'string' ? code : undefined, status);
+  return errorOf(status.code, plainDetails(status.details), typeof code === 'string' ? code : undefined, status);
+}
+
+/** grpc-js wraps why a connection failed in words about itself; the reason alone is worth showing. */
+function plainDetails(details: string): string {
+  const match = /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note: /.exec(details);
+  return match ? `no connection: ${match[1]}` : details;
 }
