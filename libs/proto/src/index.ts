@@ -8,3 +8,4 @@
 export * from './generated/index.apache.rocketmq.v2.js';
 export * as internal from './generated/index.cometmq.v1.js';
 export { Duration, Timestamp } from './generated/index.google.protobuf.js';
+export { decodeCounted, TooManyFields } from './counted-decode.js';

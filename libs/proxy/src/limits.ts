@@ -43,6 +43,19 @@ export interface MessagingLimits {
   /** Acknowledgements, changes of leases and the like. */
   readonly callsMax: number;
 
+  /** Of one request, encoded, where its method has no limit of its own; room for the longest filter expression. */
+  readonly requestBytesMax: number;
+  /** Of acknowledgements and subscriptions to lite topics, which list many. */
+  readonly listBytesMax: number;
+  /** Of what clients say on a Telemetry stream: settings, and the stacks of their threads. */
+  readonly telemetryBytesMax: number;
+  /** Fields in one request, nested ones counted; of sends and lists. Counted on the wire, before anything is made. */
+  readonly fieldsMax: number;
+  readonly listFieldsMax: number;
+  /** Addresses of an access point, and characters of a namespace or a host: they come back with every queue. */
+  readonly addressesMax: number;
+  readonly nameLengthMax: number;
+
   /** How long a call without a deadline may take. */
   readonly requestMsMax: number;
   /** An error is answered to a receive after this long: some clients repeat at once. */
@@ -81,10 +94,26 @@ export const defaultLimits: MessagingLimits = {
   pollsPerGroupMax: 4_096,
   callsMax: 50_000,
 
+  requestBytesMax: 128 * KiB,
+  listBytesMax: 8 * MiB,
+  telemetryBytesMax: 4 * MiB,
+  fieldsMax: 10_000,
+  listFieldsMax: 100_000,
+  addressesMax: 64,
+  nameLengthMax: 255,
+
   requestMsMax: 3_000,
   receiveErrorDelayMs: 1_000,
   stopMsMax: 5_000,
 };
+
+/**
+ * Of one SendMessage request. A client sends one message a request; what is somewhat too large shall still be told so in
+ * the protocol's own words, and batches are taken.
+ */
+export function sendRequestBytesMax({ bodyBytesMax, overheadBytesMax }: MessagingLimits): number {
+  return Math.max(32 * MiB, 2 * (bodyBytesMax + overheadBytesMax));
+}
 
 /** Where clients are told to find the queues. `echo`: where they already are, for one address in front of all. */
 export type Advertised =

@@ -78,8 +78,14 @@ export interface Outcome {
 export const ok: Outcome = { code: Code.OK, message: 'OK' };
 
 export function outcomeOf(error: MqError | undefined): Outcome {
-  return error ? { code: wireCode[error.code], message: error.reason } : ok;
+  return error ? { code: wireCode[error.code], message: cut(error.reason) } : ok;
 }
+
+/** Reasons quote what the caller said; an answer must not grow with it. */
+function cut(reason: string): string {
+  return reason.length <= reasonLengthMax ? reason : `${reason.slice(0, reasonLengthMax - 1)}…`;
+}
+const reasonLengthMax = 1_000;
 
 /** The entries' common code, or MULTIPLE_RESULTS. @param outcomes at least one */
 export function commonOutcome(outcomes: readonly Outcome[]): Outcome {

@@ -29,13 +29,13 @@ export function ackMessage(door: FrontDoor): UnaryHandler {
     const startMs = door.clock.monotonicMs();
     try {
       const bytes = asBuffer(request);
-      reader.reset(bytes, 0, bytes.length);
-      const wanted = readAckRequest(reader);
+      reader.reset(bytes, 0, bytes.length, door.limits.listFieldsMax);
+      const wanted = readAckRequest(reader, door.limits.entriesMax);
       const acks = new AckRequestCall(door, meter, startMs, reply, wanted, door.giveUpMs(call, startMs));
       try {
         door.sessions.touch(clientIdOf(call), startMs);
         checkNames(door, wanted.group, wanted.topic);
-        checkCount(door, wanted.entries.length);
+        if (wanted.entries.length === 0) throw entryCount(0, door.limits.entriesMax);
         door.enter();
       } catch (caught) {
         acks.refuse(failureOf(door, meter.method, caught));
@@ -48,21 +48,21 @@ export function ackMessage(door: FrontDoor): UnaryHandler {
   };
 }
 
-function checkCount(door: FrontDoor, entries: number): void {
-  const { entriesMax } = door.limits;
-  if (entries >= 1 && entries <= entriesMax) return;
-  throw new MqError('BAD_REQUEST', `the request holds ${entries} entries; allowed are 1 to ${entriesMax}`);
+function entryCount(entries: number | string, entriesMax: number): MqError {
+  return new MqError('BAD_REQUEST', `the request holds ${entries} entries; allowed are 1 to ${entriesMax}`);
 }
 
-/** AckMessageRequest: group = 1, topic = 2, entries = 3 { message_id = 1, receipt_handle = 2 }. @throws Malformed */
-export function readAckRequest(reader: WireReader): AckRequest {
+/** AckMessageRequest: group = 1, topic = 2, entries = 3 { message_id = 1, receipt_handle = 2 }. @throws Malformed, MqError */
+export function readAckRequest(reader: WireReader, entriesMax: number): AckRequest {
   const found: AckRequest = { group: '', topic: '', entries: [] };
   while (reader.next()) {
     if (reader.type !== wireType.bytes) reader.skip();
     else if (reader.field === 1) found.group = readName(reader);
     else if (reader.field === 2) found.topic = readName(reader);
-    else if (reader.field === 3) found.entries.push(readEntry(reader));
-    else reader.skip();
+    else if (reader.field === 3) {
+      if (found.entries.length >= entriesMax) throw entryCount(`more than ${entriesMax}`, entriesMax);
+      found.entries.push(readEntry(reader));
+    } else reader.skip();
   }
   return found;
 }

@@ -2,9 +2,9 @@
  * The frame of every call that is not hot: decode, check who calls, do, encode, measure. A failure of any kind becomes
  * an answer with nothing but its status, under gRPC's OK: clients lose the code of anything else.
  */
-import type { Status } from '@cometmq/proto';
+import { decodeCounted, type Status, TooManyFields } from '@cometmq/proto';
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
-import { Malformed, MqError } from '@cometmq/shared';
+import { Malformed, MqError, TooManyWireFields } from '@cometmq/shared';
 
 import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
 import { type Outcome, ok, outcomeOf, statusOnly } from '../status.js';
@@ -12,7 +12,7 @@ import { type Outcome, ok, outcomeOf, statusOnly } from '../status.js';
 /** A generated message's codec. */
 export interface Codec<T> {
   encode(message: T): { finish(): Uint8Array };
-  decode(bytes: Uint8Array): T;
+  decode: Parameters<typeof decodeCounted<T>>[0]['decode'];
 }
 
 /** Who calls, and how. */
@@ -27,6 +27,7 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
   request: Codec<Request>,
   response: Codec<Response>,
   handle: (request: Request, caller: Caller) => Promise<Response> | Response,
+  fieldsMax = door.limits.fieldsMax,
 ): UnaryHandler {
   const meter = new RpcMeter(method, door);
   return (bytes, call, reply) => {
@@ -44,7 +45,7 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
     try {
       const clientId = clientIdOf(call);
       door.sessions.touch(clientId, startMs);
-      const answer = handle(decode(door, request, bytes), { clientId, call });
+      const answer = handle(decode(door, request, bytes, fieldsMax), { clientId, call });
       if (answer instanceof Promise) answer.then(succeed, fail);
       else succeed(answer);
     } catch (caught) {
@@ -54,11 +55,16 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
 }
 
 /** @throws MqError BAD_REQUEST */
-export function decode<T>(door: FrontDoor, codec: Codec<T>, bytes: Uint8Array): T {
+export function decode<T>(
+  door: FrontDoor,
+  codec: Pick<Codec<T>, 'decode'>,
+  bytes: Uint8Array,
+  fieldsMax = door.limits.fieldsMax,
+): T {
   try {
-    return codec.decode(bytes);
-  } catch {
-    throw malformed(door);
+    return decodeCounted(codec, bytes, fieldsMax);
+  } catch (caught) {
+    throw caught instanceof TooManyFields ? tooManyFields(door, caught) : malformed(door);
   }
 }
 
@@ -67,8 +73,14 @@ export function malformed(door: FrontDoor): MqError {
   return new MqError('BAD_REQUEST', 'the request is no valid protobuf message of this call');
 }
 
+function tooManyFields(door: FrontDoor, { message }: Error): MqError {
+  door.counters.malformed += 1;
+  return new MqError('BAD_REQUEST', `the request holds ${message}; so many are not allowed`);
+}
+
 /** Whatever was thrown, as an error that a client may see. What nobody expected goes to the log. */
 export function failureOf(door: FrontDoor, what: string, caught: unknown): MqError {
+  if (caught instanceof TooManyWireFields) return tooManyFields(door, caught);
   if (caught instanceof Malformed) return malformed(door);
   const error = MqError.from(caught);
   if (error.code === 'INTERNAL') door.parts.log(`${what} failed`, error.cause ?? error);

@@ -7,11 +7,18 @@ import { isIP } from 'node:net';
 import { AddressScheme, type Endpoints } from '@cometmq/proto';
 import type { CallContext } from '@cometmq/rpc';
 
-import type { FrontDoor } from '../front-door.js';
+import { MqError } from '@cometmq/shared';
 
-/** @param asked the access point as the client says it knows it */
+import type { FrontDoor } from '../front-door.js';
+import type { MessagingLimits } from '../limits.js';
+
+/**
+ * @param asked the access point as the client says it knows it
+ * @throws MqError BAD_REQUEST
+ */
 export function endpointsFor(door: FrontDoor, asked: Endpoints | undefined, call: CallContext): Endpoints {
   const { advertised } = door.parts;
+  if (asked) checkSize(asked, door.limits);
   if (advertised.kind === 'address') return endpointsOf(advertised.host, advertised.port);
   if (asked && asked.addresses.length > 0 && asked.addresses.every(({ host, port }) => host !== '' && isPort(port))) {
     return asked.scheme === AddressScheme.ADDRESS_SCHEME_UNSPECIFIED
@@ -19,6 +26,19 @@ export function endpointsFor(door: FrontDoor, asked: Endpoints | undefined, call
       : asked;
   }
   return ofAuthority(call.headers.get(':authority') ?? call.headers.get('host') ?? '');
+}
+
+/** What is asked with comes back with every queue of the answer. */
+function checkSize({ addresses }: Endpoints, { addressesMax, nameLengthMax }: MessagingLimits): void {
+  if (addresses.length > addressesMax) {
+    throw new MqError(
+      'BAD_REQUEST',
+      `the endpoints hold ${addresses.length} addresses; at most ${addressesMax} are allowed`,
+    );
+  }
+  if (addresses.some(({ host }) => host.length > nameLengthMax)) {
+    throw new MqError('BAD_REQUEST', `a host of the endpoints has more than ${nameLengthMax} characters`);
+  }
 }
 
 function ofAuthority(authority: string): Endpoints {

@@ -2,12 +2,12 @@
  * The front door's service, `apache.rocketmq.v2.MessagingService`: one file a call, all over the same parts.
  */
 import type { DirectoryUpdate } from '@cometmq/client';
-import type { GrpcMethod, GrpcService } from '@cometmq/rpc';
+import type { GrpcMethod, GrpcService, ServerStreamHandler, UnaryHandler } from '@cometmq/rpc';
 import { MqError, type Part, sleep, systemChance } from '@cometmq/shared';
 
 import type { MessagingCounters } from '../counters.js';
 import { FrontDoor, type FrontDoorParts } from '../front-door.js';
-import { defaultLimits } from '../limits.js';
+import { defaultLimits, sendRequestBytesMax } from '../limits.js';
 import type { SessionRegistry } from '../sessions.js';
 import { ackMessage } from './ack-message.js';
 import { changeInvisibleDuration } from './change-invisible-duration.js';
@@ -107,24 +107,31 @@ export class MessagingService implements Part {
 }
 
 function methodsOf(door: FrontDoor): Readonly<Record<string, GrpcMethod>> {
+  const { requestBytesMax, listBytesMax, telemetryBytesMax } = door.limits;
+  const unary = (handler: UnaryHandler, bytesMax = requestBytesMax): GrpcMethod => {
+    return { kind: 'unary', handler, requestBytesMax: bytesMax };
+  };
+  const serverStream = (handler: ServerStreamHandler): GrpcMethod => {
+    return { kind: 'serverStream', handler, requestBytesMax };
+  };
   return {
-    QueryRoute: { kind: 'unary', handler: queryRoute(door) },
-    Heartbeat: { kind: 'unary', handler: heartbeat(door) },
-    SendMessage: { kind: 'unary', handler: sendMessage(door) },
-    QueryAssignment: { kind: 'unary', handler: queryAssignment(door) },
-    ReceiveMessage: { kind: 'serverStream', handler: receiveMessage(door) },
-    AckMessage: { kind: 'unary', handler: ackMessage(door) },
-    ForwardMessageToDeadLetterQueue: { kind: 'unary', handler: forwardToDeadLetter(door) },
-    ChangeInvisibleDuration: { kind: 'unary', handler: changeInvisibleDuration(door) },
-    NotifyClientTermination: { kind: 'unary', handler: notifyClientTermination(door) },
-    Telemetry: { kind: 'bidi', handler: telemetry(door) },
-    EndTransaction: { kind: 'unary', handler: endTransaction(door) },
-    RecallMessage: { kind: 'unary', handler: recallMessage(door) },
-    SyncLiteSubscription: { kind: 'unary', handler: syncLiteSubscription(door) },
-    PullMessage: { kind: 'serverStream', handler: pullMessage(door) },
-    UpdateOffset: { kind: 'unary', handler: updateOffset(door) },
-    GetOffset: { kind: 'unary', handler: getOffset(door) },
-    QueryOffset: { kind: 'unary', handler: queryOffset(door) },
+    QueryRoute: unary(queryRoute(door)),
+    Heartbeat: unary(heartbeat(door)),
+    SendMessage: unary(sendMessage(door), sendRequestBytesMax(door.limits)),
+    QueryAssignment: unary(queryAssignment(door)),
+    ReceiveMessage: serverStream(receiveMessage(door)),
+    AckMessage: unary(ackMessage(door), listBytesMax),
+    ForwardMessageToDeadLetterQueue: unary(forwardToDeadLetter(door)),
+    ChangeInvisibleDuration: unary(changeInvisibleDuration(door)),
+    NotifyClientTermination: unary(notifyClientTermination(door)),
+    Telemetry: { kind: 'bidi', handler: telemetry(door), requestBytesMax: telemetryBytesMax },
+    EndTransaction: unary(endTransaction(door)),
+    RecallMessage: unary(recallMessage(door)),
+    SyncLiteSubscription: unary(syncLiteSubscription(door), listBytesMax),
+    PullMessage: serverStream(pullMessage(door)),
+    UpdateOffset: unary(updateOffset(door)),
+    GetOffset: unary(getOffset(door)),
+    QueryOffset: unary(queryOffset(door)),
   };
 }
 

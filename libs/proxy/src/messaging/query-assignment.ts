@@ -18,6 +18,8 @@ export function queryAssignment(door: FrontDoor): UnaryHandler {
     QueryAssignmentRequest,
     QueryAssignmentResponse,
     async (request, { call }) => {
+      const resource = named(request.topic, door.limits);
+      const endpoints = endpointsFor(door, request.endpoints, call);
       const [topic, group] = await Promise.all([
         door.names.topic(request.topic?.name),
         door.names.group(request.group?.name),
@@ -25,14 +27,13 @@ export function queryAssignment(door: FrontDoor): UnaryHandler {
       if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
         throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
       }
-      const endpoints = endpointsFor(door, request.endpoints, call);
       const assignments: Assignment[] = [];
       for (const { name } of await servingSets(door, topic, door.giveUpMs(call))) {
         const ids = group.fifo && !group.lite ? Array.from({ length: topic.readQueues }, (_, id) => id) : [-1];
         for (const id of ids) {
           assignments.push({
             messageQueue: {
-              topic: named(request.topic),
+              topic: resource,
               id,
               permission: permissionOf(topic, true, id < topic.writeQueues),
               broker: { name, id: 0, endpoints },

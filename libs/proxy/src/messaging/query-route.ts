@@ -19,16 +19,18 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import type { FrontDoor } from '../front-door.js';
+import type { MessagingLimits } from '../limits.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { endpointsFor } from './endpoints.js';
 
 export function queryRoute(door: FrontDoor): UnaryHandler {
   return coldCall(door, 'QueryRoute', QueryRouteRequest, QueryRouteResponse, async (request, { call }) => {
-    const topic = await door.names.topic(request.topic?.name);
+    const resource = named(request.topic, door.limits);
     const endpoints = endpointsFor(door, request.endpoints, call);
+    const topic = await door.names.topic(request.topic?.name);
     const messageQueues: MessageQueue[] = [];
     for (const set of await servingSets(door, topic, door.giveUpMs(call))) {
-      messageQueues.push(...queuesOf(topic, set.name, named(request.topic), endpoints));
+      messageQueues.push(...queuesOf(topic, set.name, resource, endpoints));
     }
     // An empty list crashes Rust and Python.
     if (messageQueues.length === 0) throw new MqError('TOPIC_NOT_FOUND', `topic "${topic.name}" has no queues`);
@@ -51,9 +53,14 @@ export async function servingSets(door: FrontDoor, topic: Topic, giveUpMs: numbe
   }
 }
 
-/** The resource as the client named it: C++ insists on its own spelling, namespace included. */
-export function named(resource: Resource | undefined): Resource {
-  return resource ?? { resourceNamespace: '', name: '' };
+/**
+ * The resource as the client named it: C++ insists on its own spelling, namespace included.
+ * @throws MqError BAD_REQUEST
+ */
+export function named(resource: Resource | undefined, { nameLengthMax }: MessagingLimits): Resource {
+  if (!resource) return { resourceNamespace: '', name: '' };
+  if (resource.resourceNamespace.length <= nameLengthMax) return resource;
+  throw new MqError('BAD_REQUEST', `the namespace has more than ${nameLengthMax} characters`);
 }
 
 function queuesOf(topic: Topic, broker: string, resource: Resource, endpoints: Endpoints): MessageQueue[] {

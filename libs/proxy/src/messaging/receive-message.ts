@@ -35,7 +35,7 @@ export function receiveMessage(door: FrontDoor): ServerStreamHandler {
       const clientId = clientIdOf(call);
       door.sessions.touch(clientId, stream.startMs);
       const bytes = asBuffer(request);
-      reader.reset(bytes, 0, bytes.length);
+      reader.reset(bytes, 0, bytes.length, door.limits.fieldsMax);
       wanted = readReceiveRequest(reader);
       begin(door, stream, clientId, wanted, call);
     } catch (caught) {

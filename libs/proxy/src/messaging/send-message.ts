@@ -39,8 +39,8 @@ export function sendMessage(door: FrontDoor): UnaryHandler {
     try {
       door.sessions.touch(clientIdOf(call), startMs);
       const bytes = asBuffer(request);
-      reader.reset(bytes, 0, bytes.length);
-      const messages = walkSendRequest(reader);
+      reader.reset(bytes, 0, bytes.length, door.limits.listFieldsMax);
+      const messages = walkSendRequest(reader, door.limits.entriesMax);
       const topic = commonTopic(messages, bytes);
       checkRoom(door, messages.length, bytes.length);
       new SendRequest(door, meter, startMs, bytes, call, reply, messages).start(topic);
@@ -50,15 +50,9 @@ export function sendMessage(door: FrontDoor): UnaryHandler {
   };
 }
 
-/** @throws MqError BAD_REQUEST, TOO_MANY_REQUESTS */
+/** @throws MqError TOO_MANY_REQUESTS */
 function checkRoom(door: FrontDoor, messages: number, requestBytes: number): void {
   const { sends, limits } = door;
-  if (messages > limits.entriesMax) {
-    throw new MqError(
-      'BAD_REQUEST',
-      `the request holds ${messages} messages, at most ${limits.entriesMax} are allowed`,
-    );
-  }
   if (sends.inFlight + messages <= limits.sendsMax && sends.bytes + requestBytes <= limits.sendBytesMax) return;
   door.counters.throttled.sends += 1;
   throw new MqError('TOO_MANY_REQUESTS', `${sends.inFlight} sends are under way on this node; try again later`);

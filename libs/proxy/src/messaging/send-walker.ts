@@ -6,7 +6,7 @@
  * official clients don't (Node.js keeps the last copy only), so a message with its topic, its system properties or its
  * body twice is marked `rewrite` and is stored in the plain form that every decoder reads alike.
  */
-import { scanText, textTrait, type WireReader, wireType } from '@cometmq/shared';
+import { MqError, scanText, textTrait, type WireReader, wireType } from '@cometmq/shared';
 import { isReservedProperty } from './reserved-properties.js';
 
 /** A mistake in the user properties. */
@@ -69,13 +69,18 @@ const noKeys: number[] = [];
 
 /**
  * The messages of an encoded SendMessageRequest.
- * @throws Malformed
+ * @throws Malformed, MqError BAD_REQUEST
  */
-export function walkSendRequest(reader: WireReader): WalkedMessage[] {
+export function walkSendRequest(reader: WireReader, messagesMax: number): WalkedMessage[] {
   const messages: WalkedMessage[] = [];
   while (reader.next()) {
     if (reader.field !== 1) reader.skip();
-    else if (reader.is(wireType.bytes)) messages.push(walkMessage(reader));
+    else if (reader.is(wireType.bytes)) {
+      if (messages.length >= messagesMax) {
+        throw new MqError('BAD_REQUEST', `the request holds more than ${messagesMax} messages`);
+      }
+      messages.push(walkMessage(reader));
+    }
   }
   return messages;
 }

@@ -35,6 +35,7 @@ export function syncLiteSubscription(door: FrontDoor): UnaryHandler {
       door.lite.synced(call);
       return { status: okStatus() };
     },
+    door.limits.listFieldsMax,
   );
 }
 

@@ -67,7 +67,7 @@ class TelemetryStream implements CommandStream {
     try {
       this.clientId = clientIdOf(this.call);
       this.door.sessions.touch(this.clientId, startMs);
-      said = decode(this.door, TelemetryCommand, bytes);
+      said = decode(this.door, TelemetryCommand, bytes, this.door.limits.listFieldsMax);
     } catch (caught) {
       this.reject(caught, startMs);
       return;

@@ -8,6 +8,11 @@ import { isUtf8 } from 'node:buffer';
 
 export class Malformed extends Error {}
 
+/** Well-formed as far as it was read, but with more fields than the reader was told to take. */
+export class TooManyWireFields extends Malformed {}
+
+const unbounded = 2 ** 30 - 1;
+
 export const wireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 export class WireReader {
@@ -15,6 +20,9 @@ export class WireReader {
   field = 0;
   /** Wire type of the field at hand. */
   type = 0;
+  /** Fields that may still be read, those of embedded messages too. */
+  private fieldsLeft = unbounded;
+  private fieldsMax = unbounded;
 
   constructor(
     public bytes: Buffer,
@@ -23,15 +31,19 @@ export class WireReader {
   ) {}
 
   /** Looks at other bytes from now on: one reader serves many walks. */
-  reset(bytes: Buffer, at: number, end: number): void {
+  reset(bytes: Buffer, at: number, end: number, fieldsMax = unbounded): void {
     this.bytes = bytes;
     this.at = at;
     this.end = end;
+    this.fieldsLeft = fieldsMax;
+    this.fieldsMax = fieldsMax;
   }
 
-  /** Reads the next field's tag. False: the end. */
+  /** Reads the next field's tag. False: the end. @throws TooManyWireFields */
   next(): boolean {
     if (this.at >= this.end) return false;
+    if (this.fieldsLeft === 0) throw new TooManyWireFields(`more than ${this.fieldsMax} fields`);
+    this.fieldsLeft -= 1;
     const tag = this.uint32();
     this.field = tag >>> 3;
     this.type = tag & 7;
