@@ -294,6 +294,9 @@ describe('a slow watcher', () => {
     onDrain(act: () => void): void {
       this.drain = act;
     }
+    onArrival(): void {
+      // Nobody asks.
+    }
     end(): void {
       this.open = false;
     }

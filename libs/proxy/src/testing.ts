@@ -379,6 +379,9 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   readonly encrypted = false;
   cancelled = false;
   ended = false;
+  /** Set to answer or to break; else what is written arrives when the call has ended. */
+  holdsArrival = false;
+  arrival: ((arrived: boolean) => void) | undefined;
   failure: GrpcStatusCode | undefined;
   /** How many items are taken before the caller stops reading. */
   room = Infinity;
@@ -391,6 +394,7 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   constructor(
     readonly deadlineMs: number | undefined,
     private readonly sentHeaders: Readonly<Record<string, string>>,
+    readonly connection = 1,
   ) {}
 
   readonly headers = { get: (name: string): string | undefined => this.sentHeaders[name] };
@@ -402,6 +406,7 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   cancel(): void {
     if (this.ended) return;
     this.cancelled = true;
+    this.arrival?.(false);
     for (const act of this.cancels.splice(0)) act();
   }
   get open(): boolean {
@@ -425,8 +430,12 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
     this.room = items;
     this.drain?.();
   }
+  onArrival(act: (arrived: boolean) => void): void {
+    this.arrival = act;
+  }
   end(): void {
     this.ended = true;
+    if (!this.holdsArrival) this.arrival?.(true);
     this.tell();
   }
   fail(status: GrpcStatusCode): void {

@@ -45,6 +45,8 @@ export interface CallContext {
   /** `ip:port` of the caller; an IPv6 address stands in brackets. */
   readonly peer: string;
   readonly encrypted: boolean;
+  /** The same number for all calls of one connection, and another for every other. 0: not known. */
+  readonly connection: number;
   /** Monotonic clock time at which the caller gives up; undefined where it set none, or one that means "never". */
   readonly deadlineMs: number | undefined;
   /** The caller is gone: it cancelled, its deadline passed, or its connection broke. */
@@ -68,6 +70,12 @@ export interface MessageSink extends Failing {
   write(message: MessageBytes): boolean;
   /** Runs `act` each time that writing may go on after a `false`. One listener; a later one replaces it. */
   onDrain(act: () => void): void;
+  /**
+   * Asks whether what is written arrives: true once the caller's end has confirmed all of it after the call ended well,
+   * false once it is sure that no confirmation comes, as the call was cancelled or its connection broke. One listener, set
+   * before `end`; told nothing when the call fails.
+   */
+  onArrival(act: (arrived: boolean) => void): void;
   /** Ends the call well. */
   end(): void;
   /** False once the call has ended, whoever ended it. */

@@ -30,6 +30,7 @@ import type { Route } from '../routes.js';
 export interface CallHost {
   readonly peer: string;
   readonly encrypted: boolean;
+  readonly connection: number;
   readonly messageBytesMax: number;
   readonly budget: ByteBudget;
   /** Response headers, at once. */
@@ -91,6 +92,7 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
   private endListener: (() => void) | undefined = undefined;
   private drainListener: (() => void) | undefined = undefined;
   private cancelListener: (() => void) | undefined = undefined;
+  private arrivalListener: ((arrived: boolean) => void) | undefined = undefined;
   private moreCancelListeners: (() => void)[] | undefined = undefined;
 
   constructor(
@@ -113,6 +115,10 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
 
   get encrypted(): boolean {
     return this.host.encrypted;
+  }
+
+  get connection(): number {
+    return this.host.connection;
   }
 
   get open(): boolean {
@@ -148,6 +154,10 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
 
   onDrain(act: () => void): void {
     this.drainListener = act;
+  }
+
+  onArrival(act: (arrived: boolean) => void): void {
+    this.arrivalListener = act;
   }
 
   end(): void {
@@ -311,6 +321,13 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
     if (this.done || !this.drainWanted) return;
     this.drainWanted = false;
     if (this.drainListener !== undefined) this.guarded(this.drainListener);
+  }
+
+  /** Who wants to know whether the answer arrives; told by whoever takes it. */
+  takeArrivalListener(): ((arrived: boolean) => void) | undefined {
+    const act = this.arrivalListener;
+    this.arrivalListener = undefined;
+    return act;
   }
 
   /** The connection has let go of the call: everything held is given back. */

@@ -62,6 +62,77 @@ async function alive(client: RawH2Client): Promise<void> {
   await client.seen((each) => each.type === frameType.PING && each.payload.equals(mark));
 }
 
+describe('an answer whose arrival is asked for', () => {
+  beforeEach(() => serve());
+  const asks = (each: SeenFrame): boolean => each.type === frameType.PING && each.flags === 0;
+  const stream = (streamId: number, count: number, bytes: number): Buffer[] => [
+    headersFrame(streamId, requestHeaders('/test.Echo/Stream')),
+    data(streamId, grpcMessage(streamRequest(count, bytes)), flag.END_STREAM),
+  ];
+  const confirm = (client: RawH2Client, ping: SeenFrame): void =>
+    client.send(frame(frameType.PING, flag.ACK, 0, ping.payload));
+
+  it('has arrived when a ping behind it is answered, not before', async () => {
+    const client = await raw();
+    notes.arrivals = [];
+    client.send(greeting, ...stream(1, 2, 50_000)); // More than the window takes.
+    await client.seen(isData(1));
+    await alive(client);
+    expect(client.frames.some(asks)).toBe(false);
+    client.send(frame(frameType.WINDOW_UPDATE, 0, 1, Buffer.from([0, 1, 0, 0])));
+    client.send(frame(frameType.WINDOW_UPDATE, 0, 0, Buffer.from([0, 1, 0, 0])));
+    const ping = await client.seen(asks);
+    expect(client.frames.indexOf(ping)).toBeGreaterThan(client.frames.findIndex(ends(1)));
+    client.send(frame(frameType.PING, flag.ACK, 0, Buffer.alloc(8))); // Of another ping.
+    await alive(client);
+    expect(notes.arrivals).toEqual([]);
+    confirm(client, ping);
+    await alive(client);
+    expect(notes.arrivals).toEqual([true]);
+  });
+
+  it('shares its ping with others, one at a time', async () => {
+    const client = await raw();
+    notes.arrivals = [];
+    client.send(greeting, ...stream(1, 1, 10), ...stream(3, 1, 10));
+    const ping = await client.seen(asks);
+    client.send(...stream(5, 1, 10));
+    await client.seen(ends(5));
+    await alive(client);
+    expect(client.frames.filter(asks)).toHaveLength(1);
+    confirm(client, ping);
+    const next = await client.seen((each) => asks(each) && each !== ping);
+    expect(notes.arrivals).toEqual([true, true]);
+    confirm(client, next);
+    await alive(client);
+    expect(notes.arrivals).toEqual([true, true, true]);
+    expect(server.seen.protocolErrors).toBe(0);
+  });
+
+  it('is known to be lost when the connection ends first, whole or not', async () => {
+    const client = await raw();
+    notes.arrivals = [];
+    client.send(greeting, ...stream(1, 1, 10), ...stream(3, 2, 50_000));
+    await client.seen(asks);
+    client.close();
+    await until(() => notes.arrivals?.length === 2);
+    expect(notes.arrivals).toEqual([false, false]);
+  });
+
+  it('is waited for a little before a connection ends in good order', async () => {
+    const client = await raw();
+    notes.arrivals = [];
+    client.send(greeting, ...stream(1, 1, 10));
+    const ping = await client.seen(asks);
+    const stopped = server.stop();
+    await client.seen((each) => each.type === frameType.GOAWAY);
+    confirm(client, ping);
+    await client.closed();
+    await stopped;
+    expect(notes.arrivals).toEqual([true]);
+  });
+});
+
 describe('odd, but allowed', () => {
   beforeEach(() => serve());
 

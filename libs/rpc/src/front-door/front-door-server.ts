@@ -76,6 +76,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private checkedMs: number;
   private dirty: H2Connection[] = [];
   private stopping = false;
+  private connectionNumber = 0;
   private emptied: (() => void) | undefined;
   private readonly flushAll = (): void => {
     const due = this.dirty;
@@ -182,7 +183,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   admitted(greeting: Greeting, socket: Socket, peer: string, encrypted: boolean, rest: Buffer, from: number): void {
     this.greetings.delete(greeting);
-    const connection = new H2Connection(socket, this, peer, encrypted);
+    const connection = new H2Connection(socket, this, peer, encrypted, (this.connectionNumber += 1));
     this.connections.add(connection);
     if (this.stopping) connection.drain();
     else connection.received(rest, from);

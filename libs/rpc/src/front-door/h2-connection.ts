@@ -35,6 +35,7 @@ import { encodeGrpcMessage, okBlockBytesMax, ResponseHeaders } from '../http2/re
 import { defaultHpackTableBytes, readSettings, settingsPayload } from '../http2/settings.js';
 import type { Route } from '../routes.js';
 import { Allowance } from './allowance.js';
+import { Arrivals } from './arrivals.js';
 import type { MutableCounters } from './counters.js';
 import { DoorCall } from './door-call.js';
 import type { CallHost } from './door-call.js';
@@ -109,6 +110,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   private dataEndsCall = false;
 
   private readonly resets: Allowance;
+  private readonly arrivals = new Arrivals();
   private readonly pings: Allowance;
   private readonly controls: Allowance;
 
@@ -126,6 +128,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     private readonly host: ConnectionHost,
     readonly peer: string,
     readonly encrypted: boolean,
+    readonly connection: number,
   ) {
     const limits = host.limits;
     this.limits = limits;
@@ -169,7 +172,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     if (this.closed || this.draining) return;
     this.draining = true;
     this.goAway(h2Error.NO_ERROR, 'the server is stopping');
-    if (this.calls.size === 0) this.closeSoon();
+    this.closeWhenDone();
   }
 
   /** Closes now; open calls are cancelled. */
@@ -181,7 +184,9 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
 
   /** Sends what has gathered in this turn. */
   flush(): void {
-    if (!this.socketGone) this.out.flush();
+    if (this.socketGone) return;
+    if (this.arrivals.wantPing && !this.closed) this.askForArrivals();
+    this.out.flush();
   }
 
   /** To be called about once a second: refills allowances and looks for what takes too long. */
@@ -335,9 +340,18 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     this.checkSocketBytes();
   }
 
+  pingAnswered(payload: Buffer, from: number): void {
+    if (!this.arrivals.answered(payload, from)) {
+      this.spend(this.controls, 'answers to no ping');
+      return;
+    }
+    if (this.arrivals.wantPing) this.flushDue();
+    if (this.draining) this.closeWhenDone();
+  }
+
   goingAway(): void {
-    if (this.calls.size === 0) this.closeSoon();
     this.draining = true;
+    this.closeWhenDone();
   }
 
   windowUpdate(streamId: number, increment: number): void {
@@ -480,6 +494,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     const answered = call.done;
     this.dropQueue(call);
     this.forget(call);
+    call.takeArrivalListener()?.(false); // Also of an answer that is whole: its end did not go out.
     if (answered) return;
     this.host.counters.callsCancelled += 1;
     call.gone();
@@ -492,7 +507,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     if (!call.remoteClosed) this.unfinished -= 1;
     this.host.deadlines.remove(call);
     call.forget();
-    if (this.draining && this.calls.size === 0) this.closeSoon();
+    if (this.draining) this.closeWhenDone();
   }
 
   consumed(call: DoorCall): void {
@@ -683,6 +698,8 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
       this.putStatus(call.streamId, !call.headersSent, status, message);
     }
     if (!call.remoteClosed) this.writeReset(call.streamId, h2Error.NO_ERROR); // Nothing more is wanted.
+    const arrival = call.takeArrivalListener();
+    if (arrival && status === grpcStatus.OK) this.arrivals.add(arrival);
   }
 
   private putOpening(call: DoorCall): void {
@@ -733,6 +750,13 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     this.putHead(at, payload.length, frameType.SETTINGS, 0, 0);
     const more = this.limits.connectionWindowBytes - defaultWindowBytes;
     if (more > 0) this.writeWindowUpdate(0, more);
+  }
+
+  private askForArrivals(): void {
+    const block = this.out.reserve(frameHeaderBytes + 8);
+    const at = this.out.offset;
+    this.arrivals.ask(block, at + frameHeaderBytes);
+    this.putHead(at, 8, frameType.PING, 0, 0);
   }
 
   private writeWindowUpdate(streamId: number, increment: number): void {
@@ -795,6 +819,13 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     this.closeSoon();
   }
 
+  /** Draining: the end comes when nobody is served any more, and what was answered last has arrived. */
+  private closeWhenDone(): void {
+    if (this.calls.size > 0) return;
+    if (this.arrivals.size === 0) this.closeSoon();
+    else this.host.clock.after(lingerMs, () => this.closeSoon());
+  }
+
   /** Sends what is in the outbox, ends, and waits a little for the peer to read it. */
   private closeSoon(): void {
     if (this.closed) return;
@@ -816,6 +847,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     this.socketGone = true;
     this.closed = true;
     this.cancelAll();
+    this.arrivals.lost();
     this.socket.destroy();
     this.host.closed(this);
   }

@@ -191,6 +191,7 @@ class JsHeaders implements Headers {
 
 /** What unary and streaming calls have in common. */
 abstract class JsCall implements CallContext {
+  readonly connection = 0;
   readonly headers: Headers;
   readonly peer: string;
   readonly deadlineMs: number | undefined;
@@ -257,6 +258,7 @@ class JsUnaryCall extends JsCall implements UnaryReply {
 
 class JsStreamCall extends JsCall implements MessageSink {
   private drainAct: (() => void) | undefined;
+  private arrivalAct: ((arrived: boolean) => void) | undefined;
 
   constructor(
     private readonly stream: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
@@ -282,10 +284,17 @@ class JsStreamCall extends JsCall implements MessageSink {
     this.drainAct = act;
   }
 
+  /** grpc-js says nothing of it: what was given to the transport counts as arrived. */
+  onArrival(act: (arrived: boolean) => void): void {
+    this.arrivalAct = act;
+    this.onCancel(() => act(false));
+  }
+
   end(): void {
     if (this.done) return;
     this.done = true;
     this.stream.end();
+    this.arrivalAct?.(true);
   }
 
   override fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void {

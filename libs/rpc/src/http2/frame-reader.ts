@@ -20,9 +20,10 @@ export interface FrameSink {
   settings(payload: Buffer, from: number, to: number): void;
   settingsAcknowledged(): void;
   ping(payload: Buffer, from: number): void;
+  pingAnswered(payload: Buffer, from: number): void;
   goingAway(): void;
   windowUpdate(streamId: number, increment: number): void;
-  /** PRIORITY, the answer to a ping, and kinds of frame nobody knows. */
+  /** PRIORITY, and kinds of frame nobody knows. */
   ignored(): void;
   /** Nothing more is wanted: the rest of the chunk is dropped. */
   readonly closed: boolean;
@@ -255,7 +256,7 @@ export class FrameReader {
       case frameType.PING:
         if (this.streamId !== 0) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'PING on a stream');
         if ((this.flags & flag.ACK) === 0) this.sink.ping(bytes, from);
-        else this.sink.ignored();
+        else this.sink.pingAnswered(bytes, from);
         break;
       case frameType.WINDOW_UPDATE:
         this.sink.windowUpdate(this.streamId, bytes.readUInt32BE(from) & 0x7fffffff);

@@ -6,6 +6,8 @@ export interface EchoNotes {
   /** Unary and streaming calls that were cancelled. */
   cancelled: number;
   calls: CallContext[];
+  /** What was said of the answers of `Stream`. */
+  arrivals?: boolean[];
 }
 
 export const shortBytesMax = 100;
@@ -60,6 +62,7 @@ export function echoService(notes: EchoNotes): GrpcService {
         kind: 'serverStream',
         handler: (request, call, out) => {
           note(call);
+          out.onArrival((arrived) => notes.arrivals?.push(arrived));
           const view = Buffer.from(request);
           const count = view.readUInt32BE(0);
           const body = Buffer.alloc(view.readUInt32BE(4), 7);

@@ -149,10 +149,12 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
   readonly headers: { get(name: string): string | undefined };
   readonly peer = '127.0.0.1:0';
   readonly encrypted = false;
+  readonly connection = 1;
   readonly deadlineMs: number | undefined;
   cancelled = false;
   open = true;
   private readonly cancelActs: (() => void)[] = [];
+  private arrivalAct: ((arrived: boolean) => void) | undefined;
 
   constructor(
     options: CallOptions,
@@ -182,10 +184,15 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     // There is always room.
   }
 
+  onArrival(act: (arrived: boolean) => void): void {
+    this.arrivalAct = act;
+  }
+
   end(): void {
     if (!this.open) return;
     this.open = false;
     this.finish(undefined);
+    this.arrivalAct?.(true);
   }
 
   fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void {
@@ -200,6 +207,7 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     this.open = false;
     this.cancelled = true;
     this.finish(failure);
+    this.arrivalAct?.(false);
     for (const act of this.cancelActs) act();
   }
 }
