@@ -15,12 +15,11 @@ import { build } from 'esbuild';
 import { buildSources, buildStamp, root, writeStamp } from '../setup/stamps.mjs';
 
 /**
- * What stays outside the bundles, found in node_modules at run time: what has binaries of its own (lmdb,
- * fs-native-extensions), or finds files beside itself (etcd3 its .proto files, swagger-ui its pages; pino and lmdb start
+ * What stays outside the bundles, found in node_modules at run time: what has binaries of its own
+ * (fs-native-extensions), or finds files beside itself (etcd3 its .proto files, swagger-ui its pages; pino starts
  * worker threads from theirs), and what is for development only.
  */
 export const external = [
-  'lmdb',
   'fs-native-extensions',
   'etcd3',
   'pino',

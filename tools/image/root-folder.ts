@@ -21,7 +21,7 @@ import { runtimePackages, unpack } from './debian.ts';
 export const user = 3000;
 
 /** Left out of bundles by tools/build, and needed when they run. */
-export const runtimeModules = ['lmdb', 'fs-native-extensions', 'etcd3', 'pino', '@fastify/swagger-ui'] as const;
+export const runtimeModules = ['fs-native-extensions', 'etcd3', 'pino', '@fastify/swagger-ui'] as const;
 
 /** Parts of the file system that change at different times, lowest first: what did not change is not sent again. */
 export const layers = [

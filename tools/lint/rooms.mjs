@@ -4,7 +4,7 @@
  * can be simulated. Folders are globs from the root; e2e/ and tools/ stand beside the house and use what they like.
  */
 export const rooms = [
-  { modules: ['lmdb', 'fs-native-extensions'], in: ['libs/store/**'] },
+  { modules: ['fs-native-extensions'], in: ['libs/store/**'] },
   { modules: ['@grpc/grpc-js', 'selfsigned'], in: ['libs/rpc/**'] },
   { modules: ['etcd3'], in: ['libs/metadata/**'] },
   { modules: ['@opentelemetry/*', 'pino'], in: ['libs/telemetry/**'] },

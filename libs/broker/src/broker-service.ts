@@ -78,7 +78,7 @@ export interface BrokerOptions {
   readonly address: () => string;
   /** What else bounds the store; left out: its own defaults. */
   readonly storeLimits?: Partial<StoreLimits>;
-  /** Opens the checkpoints in a folder; left out: LMDB. */
+  /** Opens the checkpoints in a folder; left out: files on the disk. */
   readonly checkpoints?: (folder: string) => CheckpointStore;
   /** The broker can't go on: its disk failed, or another member leads. The process must end. */
   readonly onFatal: (error: MqError) => void;

@@ -44,10 +44,10 @@ import { Arrivals } from './views/arrivals.js';
 import { Checkpointer } from './views/checkpointer.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { Directory } from './views/directory.js';
-import { LmdbCheckpointStore } from './views/lmdb-checkpoint-store.js';
 import { PendingMessages, pendingWindowBytes } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
 import { Sizes } from './views/sizes.js';
+import { openState } from './views/state-folder.js';
 import type { MessageDraft, StateView } from './views/state-view.js';
 
 export type { MessageDraft } from './views/state-view.js';
@@ -82,7 +82,7 @@ export interface StoreOptions {
   readonly clock: Clock;
   readonly limits?: Partial<StoreLimits>;
   readonly views: readonly StateView[];
-  /** Opens the checkpoints in a folder (a path of the operating system); left out: LMDB. */
+  /** Opens the checkpoints in a folder (a path of the operating system); left out: files on the disk. */
   readonly checkpoints?: (folder: string) => CheckpointStore;
   /** The disk can no longer be trusted: nothing is acknowledged from now on, and the broker must exit. Told once. */
   readonly onFailed: (error: MqError) => void;
@@ -252,11 +252,11 @@ export class MessageStore implements Part {
     const { disk, folder, brokerName } = this.options;
     this.dataFolder = await DataFolder.open(disk, folder, brokerName);
     const stateFolder = joinPath(folder, 'state');
-    await disk.makeFolder(stateFolder);
-    const checkpoints = this.openCheckpoints(disk.realPath(stateFolder));
-    this.checkpointer = new Checkpointer(checkpoints, this.stateViews, (caught) =>
-      this.fail(new MqError('DISK_FAILED', 'a checkpoint could not be written', { cause: caught })),
-    );
+    const checkpoints = this.options.checkpoints?.(disk.realPath(stateFolder)) ?? (await this.openState());
+    this.checkpointer = new Checkpointer(checkpoints, this.stateViews, (caught) => {
+      const said = caught instanceof Error ? caught.message : String(caught);
+      this.fail(new MqError('DISK_FAILED', `the checkpoint could not be written or read: ${said}`, { cause: caught }));
+    });
     const stored = this.checkpointer.load();
     await this.log.open(stored, this.dataFolder.salt);
     const segments = this.log.segments();
@@ -293,6 +293,7 @@ export class MessageStore implements Part {
   async stop(): Promise<void> {
     this.stopping = true;
     this.timer?.cancel();
+    this.checkpointer?.beginStop();
     try {
       await this.retention.stop();
       if (this.ready && !this.failure) {
@@ -654,17 +655,9 @@ export class MessageStore implements Part {
     await this.indexes.idle();
   }
 
-  private openCheckpoints(folder: string): CheckpointStore {
-    try {
-      return this.options.checkpoints?.(folder) ?? new LmdbCheckpointStore(folder);
-    } catch (caught) {
-      throw new MqError(
-        'DATA_FOLDER',
-        `the checkpoints in ${folder} can't be opened: ${caught instanceof Error ? caught.message : String(caught)}. ` +
-          'Bring the folder back from a copy; or, if the log still has its first segment, delete it: it is made anew',
-        { cause: caught },
-      );
-    }
+  private openState(): Promise<CheckpointStore> {
+    const { disk, folder, clock, onTrouble } = this.options;
+    return openState({ disk, folder, log: this.incarnation, clock, onTrouble });
   }
 
   // ---- folding

@@ -49,7 +49,7 @@ export interface OpenedStore {
 export async function openStore(
   given: {
     disk?: Disk;
-    checkpoints?: CheckpointStore;
+    checkpoints?: CheckpointStore | 'on the disk';
     limits?: Partial<StoreLimits>;
     clock?: ManualClock;
     views?: readonly StateView[];
@@ -68,7 +68,9 @@ export async function openStore(
     clock,
     limits: { ...smallLimits, ...given.limits },
     views: [view, ...(given.views ?? [])],
-    checkpoints: () => (checkpoints instanceof MemoryCheckpointStore ? checkpoints.session() : checkpoints),
+    ...(checkpoints !== 'on the disk' && {
+      checkpoints: () => (checkpoints instanceof MemoryCheckpointStore ? checkpoints.session() : checkpoints),
+    }),
     onFailed: (error) => failures.push(error),
     onTrouble: (_what, cause) => troubles.push(cause),
   });

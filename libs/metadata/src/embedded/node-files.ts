@@ -13,7 +13,7 @@ export class NodeFiles implements MetadataFiles {
 
   list(): Promise<string[]> {
     return this.guard('list', '', async () => {
-      await mkdir(this.place, { recursive: true });
+      await mkdir(this.place, { recursive: true, mode: 0o700 });
       return readdir(this.place);
     });
   }

@@ -49,6 +49,7 @@ function faultyFile(file: DiskFile, guard: Guard): DiskFile {
     path,
     size: () => guard('size', path, () => file.size()),
     read: (into, at) => guard('read', path, () => file.read(into, at)),
+    readNow: (into, at) => file.readNow(into, at),
     write: (chunks, at) => guard('write', path, () => file.write(chunks, at)),
     writeDurably: (chunks, at) => guard('write', path, () => guard('sync', path, () => file.writeDurably(chunks, at))),
     truncate: (size) => guard('truncate', path, () => file.truncate(size)),

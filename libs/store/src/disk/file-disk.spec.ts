@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -89,6 +89,15 @@ describe.each([
     expect((await readAll(again.log)).map(({ n }) => n)).toEqual(Array.from({ length: 100 }, (_, n) => n));
     await again.log.close();
   });
+});
+
+it('lets nobody but the owner read what it makes', async () => {
+  const disk = new FileDisk(root);
+  await disk.makeFolder('a/b');
+  await replaceFile(disk, 'a/b/file', [Buffer.from('secret')]);
+  await (await disk.lock('a/lock'))?.release();
+  const modeOf = (path: string): string => (statSync(join(root, path)).mode & 0o777).toString(8);
+  expect(['a', 'a/b', 'a/b/file', 'a/lock'].map(modeOf)).toEqual(['700', '700', '600', '600']);
 });
 
 describe('a data folder on the real disk', () => {

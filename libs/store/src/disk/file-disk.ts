@@ -14,6 +14,10 @@ import type { Disk, DiskFile, DiskLock, OpenOptions } from './disk.js';
 /** One `writev` takes no more on Linux. */
 const chunksMax = 1024;
 
+/** Messages are nobody's business but their owner's. */
+const fileMode = 0o600;
+const folderMode = 0o700;
+
 /**
  * With O_DSYNC the kernel does at the end of a write what `fdatasync` does, in the same call: one trip through the
  * thread pool a batch, not two. Only where it is known to reach the platter: macOS ignores the drive's cache there.
@@ -30,7 +34,7 @@ export class FileDisk implements Disk {
   async open(path: string, options?: OpenOptions): Promise<DiskFile> {
     const durable = options?.durable === true && durableFlag !== 0;
     const flags = fs.constants.O_RDWR | (options?.create ? fs.constants.O_CREAT : 0) | (durable ? durableFlag : 0);
-    const fd = await call<number>((done) => fs.open(this.realPath(path), flags, 0o640, done));
+    const fd = await call<number>((done) => fs.open(this.realPath(path), flags, fileMode, done));
     return new RealFile(path, fd, durable);
   }
 
@@ -45,7 +49,7 @@ export class FileDisk implements Disk {
 
   async makeFolder(folder: string): Promise<void> {
     const made = await call<string | undefined>((done) =>
-      fs.mkdir(this.realPath(folder), { recursive: true, mode: 0o750 }, done),
+      fs.mkdir(this.realPath(folder), { recursive: true, mode: folderMode }, done),
     );
     if (made === undefined) return;
     // Every folder that was made is an entry of the one above it.
@@ -80,7 +84,7 @@ export class FileDisk implements Disk {
     // Loaded when needed: who only reads files needs no native code.
     const { tryLock } = await import('fs-native-extensions');
     const fd = await call<number>((done) =>
-      fs.open(this.realPath(path), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o640, done),
+      fs.open(this.realPath(path), fs.constants.O_RDWR | fs.constants.O_CREAT, fileMode, done),
     );
     const close = (): Promise<void> => callVoid((done) => fs.close(fd, done));
     let granted = false;
@@ -129,6 +133,16 @@ class RealFile implements DiskFile {
     while (filled < into.byteLength) {
       const from = filled;
       const step = await call<number>((done) => fs.read(this.fd, into, from, into.byteLength - from, at + from, done));
+      if (step === 0) break;
+      filled += step;
+    }
+    return filled;
+  }
+
+  readNow(into: Uint8Array, at: number): number {
+    let filled = 0;
+    while (filled < into.byteLength) {
+      const step = fs.readSync(this.fd, into, filled, into.byteLength - filled, at + filled);
       if (step === 0) break;
       filled += step;
     }

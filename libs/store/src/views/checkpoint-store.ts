@@ -11,6 +11,8 @@ export interface CheckpointStore {
   piece(key: string): Uint8Array | undefined;
   /** All or nothing, and durable once it resolves. One at a time. `changes` is read once, at leisure. */
   write(position: LogPosition, epoch: Epoch, changes: Iterable<PieceChange>): Promise<void>;
+  /** From now on a write that can't be done now fails instead of waiting. */
+  beginClose(): void;
   close(): Promise<void>;
 }
 

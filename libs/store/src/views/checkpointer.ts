@@ -7,7 +7,7 @@
  *   stored position ≤ position of the generation under way ≤ append end
  */
 import type { Epoch, LogPosition, StateChange } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, MqError } from '@cometmq/shared';
 
 import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
@@ -31,6 +31,7 @@ export class Checkpointer {
    */
   private cold: ReadonlyMap<string, Uint8Array | undefined> = new Map();
   private under: Promise<void> | undefined;
+  private stopping = false;
 
   constructor(
     private readonly store: CheckpointStore,
@@ -98,7 +99,13 @@ export class Checkpointer {
   /** A cold piece as the view last wrote it, on disk or on its way there. */
   coldPiece(view: StateView, key: string): Uint8Array | undefined {
     const name = pieceKey(view, key, true);
-    return this.cold.has(name) ? this.cold.get(name) : this.store.piece(name);
+    if (this.cold.has(name)) return this.cold.get(name);
+    try {
+      return this.store.piece(name);
+    } catch (caught) {
+      this.onFailed(caught);
+      throw caught;
+    }
   }
 
   /** The last checkpoint on disk. */
@@ -119,7 +126,14 @@ export class Checkpointer {
     this.writing = this.write(next);
   }
 
+  /** From now on a full disk ends a checkpoint: the next start folds from the one before. */
+  beginStop(): void {
+    this.stopping = true;
+    this.store.beginClose();
+  }
+
   async stop(): Promise<void> {
+    this.beginStop();
     await this.writing;
     await this.store.close();
   }
@@ -128,11 +142,19 @@ export class Checkpointer {
     try {
       await this.store.write(generation.position, generation.epoch, generation.changes);
     } catch (caught) {
+      if (this.stopping && caught instanceof MqError && caught.code === 'STORAGE_FULL') {
+        this.over(generation);
+        return;
+      }
       // The pieces taken are lost to this process; the stored checkpoint and the log are whole.
       this.onFailed(caught);
       return;
     }
     this.storedEnd = generation.position;
+    this.over(generation);
+  }
+
+  private over(generation: Generation): void {
     this.under = undefined;
     generation.done();
   }

@@ -59,6 +59,7 @@ export class MemoryCheckpointStore implements CheckpointStore {
       load: () => this.load(),
       piece: (key) => this.piece(key),
       write: (...args) => (number === this.sessions ? this.write(...args) : never),
+      beginClose: () => this.beginClose(),
       close: () => this.close(),
     };
   }
@@ -87,6 +88,10 @@ export class MemoryCheckpointStore implements CheckpointStore {
   /** The write under way is lost; nobody hears of it. */
   crash(): void {
     this.waiting = undefined;
+  }
+
+  beginClose(): void {
+    // Never waits.
   }
 
   close(): Promise<void> {
