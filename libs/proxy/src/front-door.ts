@@ -7,6 +7,7 @@ import { type FilterExpression, PendingHandles, ReceiptHandles } from '@cometmq/
 import type { CallContext, FailureLog } from '@cometmq/rpc';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
+import { AnswersUnderWay } from './answers-under-way.js';
 import { ClientCommands, type CommandWriter } from './client-commands.js';
 import { MessagingCounters, type RpcSeries } from './counters.js';
 import type { Advertised, MessagingLimits } from './limits.js';
@@ -41,6 +42,8 @@ export class FrontDoor {
   readonly commands: ClientCommands;
   readonly polls: WaitingPolls;
   readonly lite: LiteMemory;
+  /** Messages that may not have reached their client yet. */
+  readonly answers: AnswersUnderWay;
   /** Open Telemetry streams. */
   readonly streams = new Set<CommandStream>();
   readonly counters = new MessagingCounters();
@@ -69,6 +72,9 @@ export class FrontDoor {
     this.parking = new Parking(clock);
     this.polls = new WaitingPolls(clock);
     this.lite = new LiteMemory(directory, links, clock);
+    this.answers = new AnswersUnderWay(clock, links, limits.autoRenewLeaseMs, (messages) => {
+      this.counters.handedBack += messages;
+    });
     const proxyId = parts.proxyId ?? `proxy-${Math.floor(chance.next() * 2 ** 48).toString(16)}`;
     this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId });
     this.commands = new ClientCommands({ directory, links, proxyId }, this.sessions, (...command) =>

@@ -493,6 +493,9 @@ export interface CallOptions {
   /** From now; undefined: no deadline. */
   readonly timeoutMs?: number | undefined;
   readonly room?: number;
+  readonly connection?: number;
+  /** Whether what is written arrives is said by the spec. */
+  readonly holdsArrival?: boolean;
 }
 
 /** A front door with one broker set, `broker-0`. */
@@ -518,8 +521,9 @@ export async function openDoor(change: Partial<MessagingParts> = {}): Promise<Do
     const { clientId = 'client-1', language = 'JAVA', timeoutMs } = options;
     const headers = { 'x-mq-client-id': clientId, 'x-mq-language': language, 'x-mq-client-version': '5.0.8' };
     const deadlineMs = 'timeoutMs' in options && timeoutMs !== undefined ? clock.monotonicMs() + timeoutMs : undefined;
-    const made = new FakeCall(deadlineMs, headers);
+    const made = new FakeCall(deadlineMs, headers, options.connection);
     made.room = options.room ?? Infinity;
+    made.holdsArrival = options.holdsArrival ?? false;
     invoke(messaging.service.methods[method], request, made);
     return made;
   };

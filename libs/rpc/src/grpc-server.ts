@@ -71,9 +71,9 @@ export interface MessageSink extends Failing {
   /** Runs `act` each time that writing may go on after a `false`. One listener; a later one replaces it. */
   onDrain(act: () => void): void;
   /**
-   * Asks whether what is written arrives: true once the caller's end has confirmed all of it after the call ended well,
-   * false once it is sure that no confirmation comes, as the call was cancelled or its connection broke. One listener, set
-   * before `end`; told nothing when the call fails.
+   * Asks whether what is written arrives: true once the caller's end has confirmed all of it after the call ended well;
+   * false once it is sure that no confirmation comes: the call failed or was cancelled, the caller gave it up before it had all,
+   * or its connection broke. Told once. One listener, set before `end`.
    */
   onArrival(act: (arrived: boolean) => void): void;
   /** Ends the call well. */

@@ -87,6 +87,7 @@ export class MessagingService implements Part {
     this.drain();
     await idle(this.door, this.door.limits.stopMsMax);
     this.door.sessions.stop();
+    this.door.answers.stop();
     this.forget?.();
   }
 

@@ -345,6 +345,67 @@ it('writes as fast as the client reads, and gives back what it never read', asyn
   expect(door.broker.handedBack[0]?.receipts.length).toBe(5);
 });
 
+describe('messages that may not have reached their client', () => {
+  async function answered(options: CallOptions = {}, attemptId = 'try-1'): Promise<FakeCall> {
+    const call = receive({ attemptId }, { holdsArrival: true, ...options });
+    door.broker.deliver(door.broker.delivered(await sendOne()));
+    await call.untilEnd();
+    expect(hear(call).messages.length).toBe(1);
+    return call;
+  }
+  const back = (): number => door.broker.handedBack.length;
+
+  it('are given back when the connection ends before they have arrived, also of an answer that was whole', async () => {
+    const call = await answered();
+    expect(back()).toBe(0);
+    call.arrival?.(false);
+    expect(back()).toBe(1);
+  });
+
+  it('stay with the client once they have arrived, whatever becomes of the connection', async () => {
+    const call = await answered();
+    call.arrival?.(true);
+    call.arrival?.(false);
+    receive({ attemptId: 'try-1' }, { connection: 2 });
+    door.clock.advance(120_000);
+    expect(back()).toBe(0);
+  });
+
+  it('are given back when the client asks with the same attempt id again, before it is served', async () => {
+    await answered();
+    receive({ attemptId: 'try-2' });
+    expect(back()).toBe(0);
+    receive({ attemptId: 'try-1' });
+    expect(back()).toBe(1);
+  });
+
+  it('are given back soon when the client asks on another connection', async () => {
+    await answered();
+    receive({ attemptId: 'try-2' }, { connection: 2 });
+    door.clock.advance(9_000);
+    expect(back()).toBe(0);
+    door.clock.advance(2_000);
+    expect(back()).toBe(1);
+  });
+
+  it('are given back after one lease when nothing is heard at all', async () => {
+    const call = await answered();
+    door.clock.advance(59_000);
+    expect(back()).toBe(0);
+    door.clock.advance(2_000);
+    expect(back()).toBe(1);
+    call.arrival?.(true); // Too late.
+    expect(back()).toBe(1);
+  });
+
+  it('are left to the leader in an orderly group, which knows the attempt', async () => {
+    door.naming.group('workers', { fifo: true });
+    await answered();
+    receive({ attemptId: 'try-1' });
+    expect(back()).toBe(0);
+  });
+});
+
 it('asks every broker set, the named one first, and waits for all of them at once', async () => {
   const index = await sendOne();
   const second = door.addBroker('broker-1');

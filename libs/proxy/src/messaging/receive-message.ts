@@ -4,7 +4,7 @@
  * The named queue is a hint where to look first; every other queue of the topic on every broker set is looked at too,
  * because some clients only ever name one. While leaders change a poll waits and then finds nothing: an error would
  * make Go and Rust poll without pause and cost C# its queue for 100 seconds. What was handed out to a stream that has
- * gone is given back at once, and the attempt is not counted.
+ * gone, or did not reach its client, is given back, and the attempt is not counted (answers-under-way.ts).
  *
  * The stream: one status, the messages, the server's time.
  */
@@ -13,6 +13,7 @@ import type { ConsumerGroup, Topic } from '@cometmq/model';
 import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc';
 import { asBuffer, MqError, WireReader } from '@cometmq/shared';
 
+import type { AnswerUnderWay } from '../answers-under-way.js';
 import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
 import { type Outcome, ok, outcomeOf, putStatusField, statusFieldBytes, wireCode } from '../status.js';
 import type { WaitingPoll } from '../waiting-polls.js';
@@ -105,6 +106,7 @@ function poll(
     throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
   }
   remember(door, clientId, wanted, call);
+  door.answers.asked(clientId, call.connection, group.fifo ? undefined : wanted.attemptId); // Leaders know those in order.
   new Poll(door, stream, clientId, wanted, group, topic, endMs).start();
 }
 
@@ -188,12 +190,14 @@ class ReceiveStream {
     this.meter.done(this.startMs, outcome.code);
   }
 
-  /** Writes as fast as the client reads. `lost` is called if it goes before it has all. */
-  deliver(items: readonly Uint8Array[][], lost: () => void): void {
+  /** Writes as fast as the client reads, and hears whether all of it arrives. */
+  deliver(items: readonly Uint8Array[][], answer: AnswerUnderWay): void {
+    this.out.onArrival(answer.settle);
     let next = 0;
     let flowing = this.out.write(okItem);
     const goOn = (): void => {
       if (this.ended) return;
+      answer.movedMs = this.door.clock.monotonicMs();
       while (flowing && next < items.length) {
         flowing = this.out.write(items[next] as Uint8Array[]);
         next += 1;
@@ -209,11 +213,7 @@ class ReceiveStream {
     };
     goOn();
     if (this.ended) return;
-    this.call.onCancel(() => {
-      if (this.ended) return;
-      this.abandon();
-      lost();
-    });
+    this.call.onCancel(() => this.abandon());
     this.out.onDrain(goOn);
   }
 }
@@ -434,7 +434,11 @@ class Poll implements WaitingPoll {
       }
     }
     if (items.length === 0) this.stream.nothing();
-    else this.stream.deliver(items, () => this.giveBack({ messages }));
+    else {
+      const receipts = messages.map(({ receipt }) => receipt);
+      const { clientId, wanted, stream } = this;
+      stream.deliver(items, door.answers.begin(clientId, stream.call.connection, wanted.attemptId, receipts));
+    }
   }
 
   /** A dead letter still names the topic it was sent to; its reader must acknowledge it where it found it. */
@@ -443,12 +447,7 @@ class Poll implements WaitingPoll {
   }
 
   private giveBack(result: ReceiveResult | undefined): void {
-    const messages = result?.messages ?? [];
-    const [first] = messages;
-    if (!first) return;
-    this.door.counters.handedBack += messages.length;
-    const link = this.door.parts.links.link(first.receipt.broker);
-    link?.handBack({ receipts: messages.map(({ receipt }) => receipt) }, () => undefined);
+    this.door.answers.giveBack(result?.messages.map(({ receipt }) => receipt) ?? []);
   }
 }
 

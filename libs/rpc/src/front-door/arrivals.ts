@@ -1,9 +1,15 @@
 /**
  * Who waits to hear that what was written on a connection has arrived. The only proof is an answer from the far end to a
  * question sent behind it: a ping. One ping at a time serves all that was written before it; what is written while it is
- * out waits for the next one. Its eight bytes are `arrived?` of this connection: a mark and a count.
+ * out waits for the next one. Its eight bytes are a mark and a count.
+ *
+ * A caller whose deadline passes while the last of its answer is on the way resets the stream and throws the answer away.
+ * Frames keep their order, so such a reset comes before the answer to the ping.
  */
-type Arrival = (arrived: boolean) => void;
+interface Arrival {
+  readonly streamId: number;
+  readonly tell: (arrived: boolean) => void;
+}
 
 const mark = 0x61727231;
 
@@ -23,8 +29,19 @@ export class Arrivals {
   }
 
   /** All that it is about has been written. */
-  add(arrival: Arrival): void {
-    this.waiting.push(arrival);
+  add(streamId: number, tell: (arrived: boolean) => void): void {
+    this.waiting.push({ streamId, tell });
+  }
+
+  /** The caller gave the stream up before it had all of it, if anybody still waits to hear. */
+  reset(streamId: number): void {
+    const given = this.asked.find((each) => each.streamId === streamId);
+    const kept = given ?? this.waiting.find((each) => each.streamId === streamId);
+    if (!kept) return;
+    if (given)
+      this.asked[this.asked.indexOf(kept)] = { streamId: 0, tell: () => undefined }; // Its ping is still out.
+    else this.waiting.splice(this.waiting.indexOf(kept), 1);
+    kept.tell(false);
   }
 
   /** Writes the payload of a ping, which goes out behind all that was written so far. */
@@ -42,7 +59,7 @@ export class Arrivals {
     if (payload.readUInt32BE(from) !== mark || payload.readUInt32BE(from + 4) !== this.count) return false;
     const asked = this.asked;
     this.asked = [];
-    for (const arrival of asked) arrival(true);
+    for (const { tell } of asked) tell(true);
     return true;
   }
 
@@ -51,6 +68,6 @@ export class Arrivals {
     const all = [...this.asked, ...this.waiting];
     this.asked = [];
     this.waiting = [];
-    for (const arrival of all) arrival(false);
+    for (const { tell } of all) tell(false);
   }
 }

@@ -119,6 +119,17 @@ describe('an answer whose arrival is asked for', () => {
     expect(notes.arrivals).toEqual([false, false]);
   });
 
+  it('is known to be lost when the caller gave it up before it had all', async () => {
+    const client = await raw();
+    notes.arrivals = [];
+    client.send(greeting, ...stream(1, 1, 10), ...stream(3, 1, 10));
+    const ping = await client.seen(asks);
+    client.send(frame(frameType.RST_STREAM, 0, 3, Buffer.from([0, 0, 0, h2Error.CANCEL])));
+    confirm(client, ping);
+    await alive(client);
+    expect(notes.arrivals).toEqual([false, true]);
+  });
+
   it('is waited for a little before a connection ends in good order', async () => {
     const client = await raw();
     notes.arrivals = [];

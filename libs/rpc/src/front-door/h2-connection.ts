@@ -318,6 +318,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     this.spend(this.resets, 'resets');
     const call = this.calls.get(streamId);
     if (call !== undefined) this.cancel(call);
+    else this.arrivals.reset(streamId);
   }
 
   settings(payload: Buffer, from: number, to: number): void {
@@ -699,7 +700,8 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     }
     if (!call.remoteClosed) this.writeReset(call.streamId, h2Error.NO_ERROR); // Nothing more is wanted.
     const arrival = call.takeArrivalListener();
-    if (arrival && status === grpcStatus.OK) this.arrivals.add(arrival);
+    if (arrival && status === grpcStatus.OK) this.arrivals.add(call.streamId, arrival);
+    else arrival?.(false);
   }
 
   private putOpening(call: DoorCall): void {

@@ -300,6 +300,7 @@ class JsStreamCall extends JsCall implements MessageSink {
   override fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void {
     if (this.done) return;
     this.done = true;
+    this.arrivalAct?.(false);
     this.stream.emit('error', { code: status, details: message, metadata: trailers(code) });
   }
 }

@@ -199,6 +199,7 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     if (!this.open) return;
     this.open = false;
     this.finish(errorOf(status, message, code));
+    this.arrivalAct?.(false);
   }
 
   /** The caller is gone. */
