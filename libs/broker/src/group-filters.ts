@@ -1,12 +1,14 @@
 import type { Matcher } from '@cometmq/consumption';
 import { compileFilter, type Filter } from '@cometmq/filter';
-import { hashText, type FilterExpression, type GroupId, type TopicId } from '@cometmq/model';
+import { hashText, MiB, type FilterExpression, type GroupId, type TopicId } from '@cometmq/model';
 
 import { EncodedProperties } from './encoded-properties.js';
 import type { MemberSessions } from './member-sessions.js';
 
 /** Compiled expressions that are remembered; a consumer repeats its own in every poll. */
 const compiledMax = 10_000;
+/** And their characters: what is compiled grows with them. */
+const compiledLengthsMax = 4 * MiB;
 const groupsMax = 10_000;
 
 /** Stands for a message that can't be read: it goes the way of those that a consumer can't be given. */
@@ -15,6 +17,7 @@ export const unreadable = new Uint8Array(0);
 /** What members want, compiled once an expression. */
 export class GroupFilters {
   private readonly compiled = new Map<string, Matcher>();
+  private compiledLengths = 0;
   /** Expressions that want the same share a matcher. */
   private readonly byMeaning = new Map<string, Matcher>();
   private readonly ofGroups = new Map<string, { readonly version: number; readonly matchers: readonly Matcher[] }>();
@@ -28,7 +31,8 @@ export class GroupFilters {
     let matcher = this.compiled.get(key);
     if (!matcher) {
       const compiled = compileFilter(filter);
-      if (this.compiled.size >= compiledMax) this.forget();
+      this.compiledLengths += key.length;
+      if (this.compiled.size >= compiledMax || this.compiledLengths > compiledLengthsMax) this.forget(key.length);
       matcher = this.byMeaning.get(compiled.key) ?? this.matcherOf(compiled);
       this.byMeaning.set(compiled.key, matcher);
       this.compiled.set(key, matcher);
@@ -49,7 +53,8 @@ export class GroupFilters {
     return matchers;
   }
 
-  private forget(): void {
+  private forget(compiledLengths: number): void {
+    this.compiledLengths = compiledLengths;
     this.compiled.clear();
     this.byMeaning.clear();
     this.ofGroups.clear();

@@ -232,6 +232,15 @@ describe('a link between a proxy and a broker', () => {
     expect(listener.commands.size).toBe(0);
   });
 
+  it('carries the newest report only, of those that wait to be written', async () => {
+    const listener = new Listener();
+    const { link } = linked(listener.broker);
+    for (let i = 0; i < 1_000; i += 1) link.reportSessions({ ...report, sessions: [] });
+    link.reportSessions(report);
+    await ask(link, 'ack', { receipt });
+    expect(listener.asked.filter(([kind]) => kind === 'reportSessions')).toEqual([['reportSessions', report]]);
+  });
+
   it('takes waits back, and all of them when the stream breaks', async () => {
     const listener = new Listener();
     listener.answers.set('pull', 'later');

@@ -124,8 +124,12 @@ export class GrpcBrokerLink implements BrokerLink {
     this.call({ $case: 'deadLetter', value: deadLetterToWire(call) }, 0, plain(done));
   }
 
+  /** A newer report takes the place of one that still waits to be written. */
   reportSessions(report: SessionReport): void {
-    this.post({ id: 0, call: { $case: 'sessions', value: reportToWire(report) } }, 0);
+    const call: WireCall = { id: 0, call: { $case: 'sessions', value: reportToWire(report) } };
+    const before = this.waiting.findIndex((waiting) => waiting.call?.$case === 'sessions');
+    if (before >= 0) this.waiting[before] = call;
+    else this.post(call, 0);
   }
 
   clientGone(call: ClientGoneCall, done: Done<void>): void {

@@ -16,9 +16,14 @@ export interface ClientCommandParts {
   readonly proxyId: string;
 }
 
+/** Operators ask one by one and wait some seconds. */
+const askedMax = 1_000;
+
 export class ClientCommands {
   /** Links that were asked for commands. A link that is gone is forgotten with its object. */
   private readonly heard = new WeakSet<BrokerLink>();
+  /** Who was asked what, by the question's nonce; the oldest are forgotten. */
+  private readonly asked = new Map<string, string>();
 
   constructor(
     private readonly parts: ClientCommandParts,
@@ -36,14 +41,21 @@ export class ClientCommands {
     }
   }
 
-  /** A client has answered what it was asked. */
-  answered(answer: CommandAnswer): void {
+  /** A client has answered what it was asked. What nobody asked it is not passed on. */
+  answered(clientId: string, answer: CommandAnswer): void {
+    if (this.asked.get(answer.nonce) !== clientId) return;
+    this.asked.delete(answer.nonce);
     for (const { name } of this.parts.directory.brokerSets()) this.parts.links.link(name)?.commandAnswered(answer);
   }
 
   private tell(command: ClientCommand, broker: string): void {
     const stream = this.sessions.get(command.clientId)?.stream;
     const word = stream && this.write(command, broker);
-    if (word) stream.push(TelemetryCommand.encode({ status: undefined, command: word }).finish());
+    if (!word || !stream.push(TelemetryCommand.encode({ status: undefined, command: word }).finish())) return;
+    if (!('nonce' in command)) return;
+    this.asked.set(command.nonce, command.clientId);
+    if (this.asked.size <= askedMax) return;
+    const [oldest] = this.asked.keys();
+    if (oldest !== undefined) this.asked.delete(oldest);
   }
 }

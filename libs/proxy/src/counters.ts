@@ -42,7 +42,7 @@ export class MessagingCounters {
   readonly out = new Map<string, Map<string, GroupOut>>();
   private readonly rpcs = new Map<string, Map<number, RpcSeries>>();
   /** Requests turned away with TOO_MANY_REQUESTS, by what was full. */
-  readonly throttled = { sends: 0, polls: 0, calls: 0, sessions: 0 };
+  readonly throttled = { sends: 0, polls: 0, calls: 0 };
   /** Requests that could not be decoded. */
   malformed = 0;
   /** Sends and acknowledgements that waited for a leader. */

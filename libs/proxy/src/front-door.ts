@@ -3,7 +3,7 @@
  */
 import type { BrokerLink, BrokerLinks, Directory, Naming } from '@cometmq/client';
 import { compileFilter } from '@cometmq/filter';
-import { type FilterExpression, PendingHandles, ReceiptHandles } from '@cometmq/model';
+import { type FilterExpression, MiB, PendingHandles, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
@@ -31,8 +31,9 @@ export interface FrontDoorParts {
   readonly log: FailureLog;
 }
 
-/** Checked expressions that are remembered: a consumer repeats its own in every poll. */
+/** Checked expressions that are remembered, and their characters: a consumer repeats its own in every poll. */
 const filtersMax = 2_000;
+const filterLengthsMax = 4 * MiB;
 
 export class FrontDoor {
   readonly routes: TopicRoutes;
@@ -46,6 +47,8 @@ export class FrontDoor {
   readonly answers: AnswersUnderWay;
   /** Open Telemetry streams. */
   readonly streams = new Set<CommandStream>();
+  /** Bytes of settings that these keep. */
+  settingsBytes = 0;
   readonly counters = new MessagingCounters();
   /** Sends under way, and the bytes of their requests. */
   readonly sends = { inFlight: 0, bytes: 0, arrivals: 0 };
@@ -58,6 +61,7 @@ export class FrontDoor {
   /** Stopping: long polls end at once, heartbeats fail, what has begun is finished. */
   draining = false;
   private readonly checkedFilters = new Set<string>();
+  private filterLengths = 0;
   private handlesMade:
     { readonly secret: Uint8Array; readonly handles: ReceiptHandles; readonly pending: PendingHandles } | undefined;
 
@@ -111,7 +115,11 @@ export class FrontDoor {
     const key = filter.type + filter.expression;
     if (this.checkedFilters.has(key)) return;
     compileFilter(filter);
-    if (this.checkedFilters.size >= filtersMax) this.checkedFilters.clear();
+    this.filterLengths += key.length;
+    if (this.checkedFilters.size >= filtersMax || this.filterLengths > filterLengthsMax) {
+      this.checkedFilters.clear();
+      this.filterLengths = key.length;
+    }
     this.checkedFilters.add(key);
   }
 

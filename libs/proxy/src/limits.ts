@@ -31,6 +31,13 @@ export interface MessagingLimits {
   readonly sessionMsMax: number;
   readonly sessionReportMs: number;
   readonly sessionsMax: number;
+  /** What is remembered of the words of one client, and of all: topics, groups, filters, labels. About, in bytes. */
+  readonly sessionBytesMax: number;
+  readonly sessionsBytesMax: number;
+  /** Of the settings on all Telemetry streams that are kept, to be told again when a group changes. */
+  readonly settingsBytesMax: number;
+  /** Telemetry streams that are open. */
+  readonly streamsMax: number;
 
   /** Messages of one send, entries of one acknowledgement. */
   readonly entriesMax: number;
@@ -86,6 +93,10 @@ export const defaultLimits: MessagingLimits = {
   sessionMsMax: 120_000,
   sessionReportMs: 5_000,
   sessionsMax: 100_000,
+  sessionBytesMax: 512 * KiB,
+  sessionsBytesMax: 32 * MiB,
+  settingsBytesMax: 32 * MiB,
+  streamsMax: 200_000,
 
   entriesMax: 1_024,
   sendsMax: 20_000,

@@ -5,6 +5,9 @@
  * Leaders renew the leases of clients that some proxy reports, so every broker set gets all sessions of this proxy,
  * whole, every few seconds and soon after each change. Nothing is said of a session that expires here: its client may
  * have moved to another proxy.
+ *
+ * What clients say of themselves is kept as far as there is room, for one and for all of them: names beyond it are not
+ * remembered, and counted. A receive says again what it needs, so its client is served all the same.
  */
 import type { BrokerLinks, ClientTraits, Directory, ProducerSession, Session } from '@cometmq/client';
 import type { ConsumerGroup, FilterExpression, TopicId } from '@cometmq/model';
@@ -14,8 +17,8 @@ import type { MessagingLimits } from './limits.js';
 
 /** What the server says on an open Telemetry stream. */
 export interface CommandStream {
-  /** An encoded TelemetryCommand. */
-  push(command: Uint8Array): void;
+  /** An encoded TelemetryCommand. False: it was left out, as the client doesn't read. */
+  push(command: Uint8Array): boolean;
   /** The group's settings are other ones now: whoever belongs to it is told. */
   groupChanged(group: ConsumerGroup): void;
   end(): void;
@@ -30,6 +33,8 @@ export class ClientSession {
   lastSeenMs = 0;
   /** By consumer group, then by topic. */
   readonly groups = new Map<string, Map<string, FilterExpression>>();
+  /** What is kept of its words, about, in bytes. */
+  keptBytes = 0;
   /** Topics that it said it sends to. */
   publishes: readonly string[] = [];
   /** Topics that it sent half messages to: C++ names no topics, and can all the same be asked what became of them. */
@@ -52,11 +57,19 @@ export interface SessionParts {
 }
 
 const changeReportMs = 20;
-/** No producer has so many; who sends to more is asked about these. */
-const transactsMax = 1_000;
+/** What a kept text costs beside its characters. */
+const entryBytes = 64;
+/** As the official clients allow themselves (grpc semantics, section 6.6). */
+const properties = { entriesMax: 32, keyLengthMax: 64, valueLengthMax: 256 } as const;
 
 export class SessionRegistry {
   private readonly sessions = new Map<string, ClientSession>();
+  /** What is kept of all clients' words, about, in bytes. */
+  keptBytes = 0;
+  /** Clients that there was no room for. */
+  refused = 0;
+  /** Texts that there was no room for. */
+  leftOut = 0;
   private periodic: Timer | undefined;
   private soon: Timer | undefined;
 
@@ -83,7 +96,7 @@ export class SessionRegistry {
     return this.sessions.get(clientId);
   }
 
-  /** The client was heard of. Does nothing for a stranger: a session begins with what says more. */
+  /** The client was heard of. Does nothing for an unknown one: a session begins with what says more. */
   touch(clientId: string, nowMs: number): void {
     const session = this.sessions.get(clientId);
     if (session) session.lastSeenMs = nowMs;
@@ -95,6 +108,7 @@ export class SessionRegistry {
     if (!session) {
       const { sessionsMax } = this.parts.limits;
       if (this.sessions.size >= sessionsMax) {
+        this.refused += 1;
         throw new MqError('TOO_MANY_REQUESTS', `this node serves ${sessionsMax} clients already`);
       }
       session = new ClientSession(clientId);
@@ -104,10 +118,11 @@ export class SessionRegistry {
     return session;
   }
 
-  /** It is a member of the group; what it subscribes to is said elsewhere. */
-  join(session: ClientSession, group: string): Map<string, FilterExpression> {
+  /** It is a member of the group; what it subscribes to is said elsewhere. Undefined: there is no room for the name. */
+  join(session: ClientSession, group: string): Map<string, FilterExpression> | undefined {
     let topics = session.groups.get(group);
     if (!topics) {
+      if (!this.keep(session, group.length + entryBytes)) return undefined;
       session.groups.set(group, (topics = new Map<string, FilterExpression>()));
       this.changed();
     }
@@ -116,38 +131,73 @@ export class SessionRegistry {
 
   subscribe(session: ClientSession, group: string, topic: string, filter: FilterExpression): void {
     const topics = this.join(session, group);
-    const now = topics.get(topic);
-    if (now?.expression === filter.expression && now.type === filter.type) return;
-    topics.set(topic, filter);
-    this.changed();
+    if (topics && this.put(session, topics, topic, filter)) this.changed();
   }
 
   /** What it said it subscribes to replaces what it said before. */
   subscribeAll(session: ClientSession, group: string, subscriptions: ReadonlyMap<string, FilterExpression>): void {
     const topics = this.join(session, group);
-    let same = topics.size === subscriptions.size;
-    for (const [topic, filter] of subscriptions) {
-      const now = topics.get(topic);
-      if (now?.expression !== filter.expression || now.type !== filter.type) same = false;
+    if (!topics) return;
+    let changed = false;
+    for (const [topic, filter] of topics) {
+      if (subscriptions.has(topic)) continue;
+      topics.delete(topic);
+      this.letGo(session, subscriptionBytes(topic, filter));
+      changed = true;
     }
-    if (same) return;
-    topics.clear();
-    for (const [topic, filter] of subscriptions) topics.set(topic, filter);
-    this.changed();
+    for (const [topic, filter] of subscriptions) if (this.put(session, topics, topic, filter)) changed = true;
+    if (changed) this.changed();
   }
 
-  /** It sent a half message to the topic. Strangers have no stream that they could be asked on. */
+  /** False: it was said before, or there is no room for it. */
+  private put(
+    session: ClientSession,
+    topics: Map<string, FilterExpression>,
+    topic: string,
+    filter: FilterExpression,
+  ): boolean {
+    const now = topics.get(topic);
+    if (now?.expression === filter.expression && now.type === filter.type) return false;
+    if (now) this.letGo(session, subscriptionBytes(topic, now));
+    topics.delete(topic);
+    if (!this.keep(session, subscriptionBytes(topic, filter))) return now !== undefined;
+    topics.set(topic, filter);
+    return true;
+  }
+
+  /** The topics it says it sends to. */
+  publish(session: ClientSession, topics: readonly string[]): void {
+    const before = session.publishes;
+    this.letGo(session, namesBytes(before));
+    session.publishes = topics.filter((topic) => this.keep(session, topic.length + entryBytes));
+    const after = session.publishes;
+    if (after.length !== before.length || after.some((topic, i) => topic !== before[i])) this.changed();
+  }
+
+  /** It sent a half message to the topic. Clients without a session have no stream that they could be asked on. */
   transacted(clientId: string, topic: string): void {
     const session = this.sessions.get(clientId);
-    if (!session || session.transacts.has(topic) || session.transacts.size >= transactsMax) return;
+    if (!session || session.transacts.has(topic) || !this.keep(session, topic.length + entryBytes)) return;
     session.transacts.add(topic);
     if (!session.publishes.includes(topic)) this.changed();
+  }
+
+  /** `Settings.client_properties`: labels, of which as many are kept as the official clients allow. */
+  label(session: ClientSession, said: ReadonlyMap<string, string>): void {
+    const kept = new Map<string, string>();
+    this.letGo(session, propertiesBytes(session.properties));
+    for (const [key, value] of said) {
+      if (kept.size >= properties.entriesMax) break;
+      if (key.length > properties.keyLengthMax || value.length > properties.valueLengthMax) continue;
+      if (this.keep(session, key.length + value.length + entryBytes)) kept.set(key, value);
+    }
+    session.properties = kept;
   }
 
   remove(clientId: string): ClientSession | undefined {
     const session = this.sessions.get(clientId);
     if (!session) return undefined;
-    this.sessions.delete(clientId);
+    this.forget(session);
     if (session.groups.size > 0 || session.publishes.length > 0 || session.transacts.size > 0) this.changed();
     return session;
   }
@@ -171,8 +221,30 @@ export class SessionRegistry {
   private expire(): void {
     const oldestMs = this.parts.clock.monotonicMs() - this.parts.limits.sessionMsMax;
     for (const session of this.sessions.values()) {
-      if (session.lastSeenMs < oldestMs) this.sessions.delete(session.clientId);
+      if (session.lastSeenMs < oldestMs) this.forget(session);
     }
+  }
+
+  private forget(session: ClientSession): void {
+    this.sessions.delete(session.clientId);
+    this.letGo(session, session.keptBytes);
+  }
+
+  /** False: there is no room for so many bytes of this client's words. */
+  private keep(session: ClientSession, bytes: number): boolean {
+    const { sessionBytesMax, sessionsBytesMax } = this.parts.limits;
+    if (session.keptBytes + bytes > sessionBytesMax || this.keptBytes + bytes > sessionsBytesMax) {
+      this.leftOut += 1;
+      return false;
+    }
+    session.keptBytes += bytes;
+    this.keptBytes += bytes;
+    return true;
+  }
+
+  private letGo(session: ClientSession, bytes: number): void {
+    session.keptBytes -= bytes;
+    this.keptBytes -= bytes;
   }
 
   private report(): void {
@@ -215,6 +287,20 @@ export class SessionRegistry {
     }
     return producers;
   }
+}
+
+function subscriptionBytes(topic: string, { expression }: FilterExpression): number {
+  return topic.length + expression.length + entryBytes;
+}
+
+function namesBytes(names: readonly string[]): number {
+  return names.reduce((sum, { length }) => sum + length + entryBytes, 0);
+}
+
+function propertiesBytes(kept: ReadonlyMap<string, string>): number {
+  let bytes = 0;
+  for (const [key, value] of kept) bytes += key.length + value.length + entryBytes;
+  return bytes;
 }
 
 function traitsOf({ language, version, stream }: ClientSession): ClientTraits {

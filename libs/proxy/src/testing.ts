@@ -387,6 +387,8 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   room = Infinity;
   private readonly cancels: (() => void)[] = [];
   private drain: (() => void) | undefined;
+  private paused = false;
+  private readonly said: Uint8Array[] = [];
   private message: ((message: Uint8Array) => void) | undefined;
   private inputEnd: (() => void) | undefined;
   private readonly waiters: { readonly count: number; readonly resolve: () => void }[] = [];
@@ -449,13 +451,19 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
     this.inputEnd = act;
   }
   pause(): void {
-    // Nothing is kept back.
+    this.paused = true;
   }
   resume(): void {
-    // Nothing was kept back.
+    this.paused = false;
+    while (!this.paused && this.said.length > 0) this.message?.(this.said.shift() as Uint8Array);
+  }
+  /** What was said and is not taken in yet. */
+  get heldBack(): number {
+    return this.said.length;
   }
   say(message: Uint8Array): void {
-    this.message?.(message);
+    this.said.push(message);
+    if (!this.paused) this.resume();
   }
   hangUp(): void {
     this.inputEnd?.();

@@ -1,7 +1,11 @@
-import type { ClientCommand } from '@cometmq/client';
+import { type ClientCommand, Directory } from '@cometmq/client';
 import { type RetryPolicy, defaultRetryPolicy } from '@cometmq/model';
 import { ClientType, Code, Message, SendMessageRequest, type Settings, TelemetryCommand } from '@cometmq/proto';
 
+import { MqError, Prng } from '@cometmq/shared';
+import { seeds } from '@cometmq/shared/testing';
+
+import { defaultLimits } from '../limits.js';
 import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
 import { strategyFor } from './settings.js';
 
@@ -162,13 +166,159 @@ it('tells consumers when the settings of their group change, and nobody else', a
 
 it.each([
   ['neither publishing nor subscription', { clientType: 1 }, Code.BAD_REQUEST],
-  ['an illegal topic', producer(['a b']), Code.ILLEGAL_TOPIC],
-  ['an illegal subscription', consumer({ subscriptions: [{ topic: { name: '' } }] }), Code.ILLEGAL_TOPIC],
   ['an illegal group', consumer({ group: { name: 'a b' } }), Code.ILLEGAL_CONSUMER_GROUP],
 ])('rejects %s with only a status, and ends the stream', async (_what, settings, code) => {
   const call = await open(settings);
   expect(heard(call)).toEqual({ code, settings: undefined });
   expect([call.ended, call.failure]).toEqual([true, undefined]);
+});
+
+it('leaves a topic with an illegal name out, and keeps the stream', async () => {
+  const sender = await open(producer(['a b', 'orders', '']), { clientId: 'sender' });
+  expect(heard(sender)).toMatchObject({ code: Code.OK, settings: { pubSub: { value: { maxBodySize: 4_194_304 } } } });
+  expect(door.messaging.sessions.get('sender')?.publishes).toEqual(['orders']);
+  const subscriptions = [{ topic: { name: '' } }, { topic: { name: 'orders' } }, { topic: { name: 'TBW102' } }];
+  const reader = await open(consumer({ subscriptions }));
+  expect(heard(reader).code).toBe(Code.OK);
+  expect([...(door.messaging.sessions.get('client-1')?.groups.get('workers')?.keys() ?? [])]).toEqual(['orders']);
+  expect([sender.ended, reader.ended]).toEqual([false, false]);
+});
+
+// Go says its settings once for each send that is under way.
+it('answers settings that are said hundreds of times at once, each of them, and never ends the stream', async () => {
+  const call = door.call('Telemetry', new Uint8Array(0));
+  for (let i = 0; i < 300; i += 1) call.say(command(producer([`topic-${i}`])));
+  expect(call.heldBack).toBeGreaterThan(0); // It is read as fast as it is answered.
+  await call.until(300);
+  for (let i = 0; i < 300; i += 1) expect(heard(call, i).code).toBe(Code.OK);
+  expect([call.items.length, call.heldBack, call.ended]).toEqual([300, 0, false]);
+});
+
+it('waits for a name service that gives no answer', async () => {
+  const ensureGroup = door.naming.ensureGroup.bind(door.naming);
+  let tries = 0;
+  door.naming.ensureGroup = (name) => {
+    tries += 1;
+    return tries <= 3 ? Promise.reject(new MqError('TIMEOUT', 'no answer')) : ensureGroup(name);
+  };
+  const call = door.call('Telemetry', command(consumer({ group: { name: 'fresh' } })));
+  const answered = call.until(1);
+  while (tries < 4) {
+    await new Promise(setImmediate);
+    door.clock.advance(500);
+  }
+  await answered;
+  expect(heard(call).code).toBe(Code.OK);
+  expect(call.ended).toBe(false);
+});
+
+it('reads no more from who does not read the answers, and leaves commands to it out', async () => {
+  const call = door.call('Telemetry', command(consumer()), { room: 1 });
+  await call.until(1);
+  await new Promise(setImmediate);
+  for (let i = 0; i < 5; i += 1) call.say(command(consumer()));
+  await new Promise(setImmediate);
+  expect([call.items.length, call.heldBack]).toEqual([1, 5]);
+  const [tell] = [...door.broker.tell.values()];
+  tell?.({ clientId: 'client-1', kind: 'printStack', nonce: 'n1' });
+  door.naming.group('workers', { attemptsMax: 5 });
+  expect(call.items.length).toBe(1);
+  call.read(Infinity);
+  await call.until(6);
+  expect([call.items.length, call.heldBack, call.ended]).toEqual([6, 0, false]);
+  expect(heard(call, 5).settings?.backoffPolicy?.maxAttempts).toBe(5);
+});
+
+describe('what clients say of themselves', () => {
+  const long = 'x'.repeat(100);
+  const many = (count: number, change: Record<string, unknown>): Record<string, unknown>[] =>
+    Array.from({ length: count }, (_, i) => ({ topic: { name: `${long}-${i}` }, ...change }));
+
+  it('is kept up to a size for each of them and for all, and forgotten with them', async () => {
+    const [sessionBytesMax, sessionsBytesMax] = [20_000, 500_000];
+    await door.stop();
+    door = await openDoor({ limits: { ...defaultLimits, sessionBytesMax, sessionsBytesMax } });
+    const { sessions } = door.messaging;
+    const expression = { type: 1, expression: 'A'.repeat(1_000) };
+    const clients = Math.ceil(sessionsBytesMax / sessionBytesMax) + 20;
+    for (let i = 0; i < clients; i += 1) {
+      const call = await open(consumer({ subscriptions: many(40, { expression }) }), { clientId: `c${i}` });
+      expect([heard(call).code, call.ended]).toEqual([Code.OK, false]);
+      call.cancel();
+      expect(sessions.get(`c${i}`)?.keptBytes).toBeLessThanOrEqual(sessionBytesMax);
+    }
+    expect(sessions.keptBytes).toBeGreaterThan(sessionsBytesMax / 2);
+    expect(sessions.keptBytes).toBeLessThanOrEqual(sessionsBytesMax);
+    expect(sessions.leftOut).toBeGreaterThan(0);
+    door.clock.advance(130_000);
+    expect([sessions.size, sessions.keptBytes]).toEqual([0, 0]);
+  });
+
+  it('is read to the end only as far as it is kept: a hundred thousand subscriptions cost nothing', async () => {
+    const checked = jest.spyOn(Directory.prototype, 'topic');
+    const call = await open(consumer({ subscriptions: many(7_000, {}) }));
+    expect(heard(call).code).toBe(Code.OK);
+    expect(checked.mock.calls.length).toBeLessThan(6_000);
+    checked.mockRestore();
+    const more = await open(consumer({ subscriptions: many(100_000, {}) }));
+    expect(heard(more).code).toBe(Code.BAD_REQUEST); // More fields than a request may have.
+  });
+
+  it('is kept to be told again as far as there is room for all streams', async () => {
+    const bytes = command(consumer({ subscriptions: many(2_000, {}) })).length;
+    const streams = Math.ceil(defaultLimits.settingsBytesMax / 3 / bytes) + 5;
+    const calls: FakeCall[] = [];
+    for (let i = 0; i < streams; i += 1) {
+      calls.push(await open(consumer({ subscriptions: many(2_000, {}) }), { clientId: `c${i}` }));
+    }
+    door.naming.group('workers', { attemptsMax: 5 });
+    const told = (): number => calls.filter(({ items }) => items.length === 2).length;
+    expect(told()).toBe(streams - 5 - 1);
+    for (const call of calls) call.cancel();
+    const fresh = await open(consumer());
+    door.naming.group('workers', { attemptsMax: 6 });
+    expect(fresh.items.length).toBe(2); // What was kept for the others is free again.
+  });
+
+  it('keeps labels as far as the official clients allow themselves', async () => {
+    const labels = new Map(Array.from({ length: 5_000 }, (_, i) => [`k${i}`, 'v']));
+    labels.set('k0', 'v'.repeat(10_000));
+    await open({ ...consumer(), clientProperties: labels });
+    expect([...(door.messaging.sessions.get('client-1')?.properties.keys() ?? [])]).toEqual(
+      Array.from({ length: 32 }, (_, i) => `k${i + 1}`),
+    );
+  });
+
+  it.each(seeds(10))('is counted exactly, whatever it says after what (seed %i)', async (seed) => {
+    const chance = new Prng(seed);
+    const number = (below: number): number => Math.floor(chance.next() * below);
+    const { sessions } = door.messaging;
+    for (let i = 0; i < 300; i += 1) {
+      const session = sessions.open(`c${number(3)}`);
+      const names = Array.from({ length: number(5) }, () => `t${number(8)}`);
+      const filter = { type: 'tag', expression: 'A'.repeat(number(4)) } as const;
+      const acts = [
+        () => sessions.publish(session, names),
+        () => sessions.subscribeAll(session, `g${number(2)}`, new Map(names.map((name) => [name, filter]))),
+        () => sessions.subscribe(session, `g${number(2)}`, `t${number(8)}`, filter),
+        () => sessions.transacted(session.clientId, `t${number(8)}`),
+        () => sessions.label(session, new Map(names.map((name) => [name, 'v']))),
+        () => sessions.remove(session.clientId),
+      ];
+      acts[number(acts.length)]?.();
+    }
+    const kept = [...sessions.all()].reduce((sum, { keptBytes }) => sum + keptBytes, 0);
+    expect(sessions.keptBytes).toBe(kept);
+    for (const session of [...sessions.all()]) {
+      sessions.publish(session, []);
+      sessions.label(session, new Map());
+      for (const group of session.groups.keys()) sessions.subscribeAll(session, group, new Map());
+      const names = [...session.groups.keys(), ...session.transacts];
+      expect(session.keptBytes).toBe(names.reduce((sum, { length }) => sum + length + 64, 0));
+      sessions.remove(session.clientId);
+    }
+    expect(sessions.keptBytes).toBe(0);
+  });
 });
 
 it('leaves a subscription with a wrong filter out: the receive that carries it is refused, in words that clients show', async () => {
@@ -306,6 +456,21 @@ describe('commands of a broker', () => {
     const odd = { $case: 'verifyMessageCommand' as const, value: { nonce: 'n2', message: undefined } };
     call.say(TelemetryCommand.encode({ status: { code: Code.OK, message: '' }, command: odd }).finish());
     expect(door.broker.commandAnswers.map(({ nonce }) => nonce)).toEqual(['n2']);
+  });
+
+  it('are answered by who was asked, and once: nothing else is passed on', async () => {
+    const [asked, other] = [await open(consumer()), await open(consumer(), { clientId: 'client-2' })];
+    tell()({ clientId: 'client-1', kind: 'printStack', nonce: 'n1' });
+    const value = { nonce: 'n1', threadStackTrace: 'main: running' };
+    const answer = TelemetryCommand.encode({
+      status: { code: Code.OK, message: '' },
+      command: { $case: 'threadStackTrace', value },
+    }).finish();
+    other.say(answer);
+    expect(door.broker.commandAnswers.length).toBe(0);
+    asked.say(answer);
+    asked.say(answer);
+    expect(door.broker.commandAnswers.length).toBe(1);
   });
 
   it('to a client that is not here are left to whom it is with', async () => {

@@ -4,15 +4,27 @@
  * Each settings command is answered by one command with both status and settings. A rejection is a command with only
  * the status, then the end of the stream: Node.js fails its start on nothing else. The session outlives the stream.
  * Commands that the server doesn't know are skipped.
+ *
+ * A stream is ended for what can't be read and for a group that can't be joined, never for load: whoever says more than
+ * is answered is read no further until it is, and so is whoever doesn't read the answers. Go says its settings once for
+ * each send that is under way, hundreds at a time. A topic whose name is illegal is left out: the call that uses it is
+ * told so.
  */
 import type { ConsumerGroup, FilterExpression } from '@cometmq/model';
 import { groupName, topicName } from '@cometmq/model';
-import { ClientType, type Publishing, type Settings, type Subscription, TelemetryCommand } from '@cometmq/proto';
-import type { BidiHandler, CallContext, MessageSink } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import {
+  ClientType,
+  type Publishing,
+  type Settings,
+  type Subscription,
+  TelemetryCommand,
+  type FilterExpression as WireFilter,
+} from '@cometmq/proto';
+import type { BidiHandler, CallContext, MessageSink, MessageSource } from '@cometmq/rpc';
+import { MqError, sleep } from '@cometmq/shared';
 
 import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
-import type { CommandStream } from '../sessions.js';
+import type { ClientSession, CommandStream } from '../sessions.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
 import { decode, failureOf } from './cold-call.js';
 import { commandAnswer } from './command-words.js';
@@ -24,7 +36,11 @@ import { consumerSettings, producerSettings } from './settings.js';
 export function telemetry(door: FrontDoor): BidiHandler {
   const meter = new RpcMeter('Telemetry', door);
   return (call, input, out) => {
-    const stream = new TelemetryStream(door, meter, call, out);
+    const stream = new TelemetryStream(door, meter, call, input, out);
+    if (door.streams.size >= door.limits.streamsMax) {
+      stream.refuse(new MqError('TOO_MANY_REQUESTS', `this node holds ${door.streams.size} Telemetry streams already`));
+      return;
+    }
     input.onMessage((bytes) => stream.take(bytes));
     input.onEnd(() => stream.end());
     call.onCancel(() => stream.closed());
@@ -32,12 +48,24 @@ export function telemetry(door: FrontDoor): BidiHandler {
   };
 }
 
-/** Settings that wait for a group to be made; more than this and the client is read no faster than it is answered. */
+/** Settings that wait to be answered, each for the one before, or for a group to be made; then no more is read. */
 const waitingMax = 16;
+/** The name service is asked again so often while it gives no answer about a group. */
+const askAgainMs = 500;
+/** What decoded settings take in memory, for a byte on the wire. */
+const bytesKeptFor = 3;
 
 /** What a group's settings make of a client's, to see whether they have changed. */
 function policyOf({ backoffPolicy, pubSub }: Settings): string {
   return JSON.stringify([backoffPolicy, pubSub?.$case === 'subscription' && pubSub.value.fifo]);
+}
+
+interface Kept {
+  readonly settings: Settings;
+  readonly subscription: Subscription;
+  readonly group: string;
+  readonly bytes: number;
+  told: string;
 }
 
 class TelemetryStream implements CommandStream {
@@ -45,24 +73,31 @@ class TelemetryStream implements CommandStream {
   /** Commands are answered in their order, also when one has to wait for the name service. */
   private answers: Promise<void> = Promise.resolve();
   private waiting = 0;
+  /** The client has not read what it was told. */
+  private unread = false;
+  private paused = false;
   /** What a consumer said last, and what it was answered: told again when its group changes. */
-  private consumer:
-    | { readonly settings: Settings; readonly subscription: Subscription; readonly group: string; told: string }
-    | undefined;
+  private consumer: Kept | undefined;
 
   constructor(
     private readonly door: FrontDoor,
     private readonly meter: RpcMeter,
     private readonly call: CallContext,
+    private readonly input: MessageSource,
     private readonly out: MessageSink,
-  ) {}
+  ) {
+    out.onDrain(() => {
+      this.unread = false;
+      this.flow();
+    });
+  }
+
+  refuse(error: MqError): void {
+    this.reject(error, this.door.clock.monotonicMs());
+  }
 
   take(bytes: Uint8Array): void {
     const startMs = this.door.clock.monotonicMs();
-    if (this.waiting >= waitingMax) {
-      this.reject(new MqError('TOO_MANY_REQUESTS', 'too many settings at once on one stream'), startMs);
-      return;
-    }
     let said: TelemetryCommand;
     try {
       this.clientId = clientIdOf(this.call);
@@ -74,22 +109,42 @@ class TelemetryStream implements CommandStream {
     }
     if (said.command?.$case !== 'settings') {
       const answer = commandAnswer(said);
-      if (answer) this.door.commands.answered(answer);
+      if (answer) this.door.commands.answered(this.clientId, answer);
       return;
     }
     const settings = said.command.value;
     this.waiting += 1;
+    this.flow();
     this.answers = this.answers
-      .then(() => this.settle(settings))
+      .then(() => this.settle(settings, bytes.length))
       .then(
         (merged) => this.answer(ok, merged, startMs),
         (caught: unknown) => this.reject(caught, startMs),
       )
-      .finally(() => (this.waiting -= 1));
+      .finally(() => {
+        this.waiting -= 1;
+        this.flow();
+      });
   }
 
-  push(command: Uint8Array): void {
-    this.out.write(command);
+  /** Left out while the client doesn't read: whoever asks, asks again. */
+  push(command: Uint8Array): boolean {
+    if (this.unread || !this.out.open) return false;
+    this.write(command);
+    return true;
+  }
+
+  private write(command: Uint8Array): void {
+    if (!this.out.write(command)) this.unread = true;
+  }
+
+  /** The client is read as fast as it is answered and reads the answers. */
+  private flow(): void {
+    const full = this.unread || this.waiting >= waitingMax;
+    if (full === this.paused || !this.out.open) return;
+    this.paused = full;
+    if (full) this.input.pause();
+    else this.input.resume();
   }
 
   groupChanged(group: ConsumerGroup): void {
@@ -101,10 +156,8 @@ class TelemetryStream implements CommandStream {
     const merged = consumerSettings(consumer.settings, consumer.subscription, group, session.language, door.limits);
     const told = policyOf(merged);
     if (told === consumer.told) return;
-    consumer.told = told;
-    this.out.write(
-      TelemetryCommand.encode({ status: { ...ok }, command: { $case: 'settings', value: merged } }).finish(),
-    );
+    const command = { $case: 'settings' as const, value: merged };
+    if (this.push(TelemetryCommand.encode({ status: { ...ok }, command }).finish())) consumer.told = told;
   }
 
   end(): void {
@@ -114,6 +167,7 @@ class TelemetryStream implements CommandStream {
 
   closed(): void {
     this.door.streams.delete(this);
+    this.keep(undefined);
     const session = this.clientId === undefined ? undefined : this.door.sessions.get(this.clientId);
     if (session?.stream !== this) return;
     session.stream = undefined;
@@ -121,36 +175,31 @@ class TelemetryStream implements CommandStream {
   }
 
   /** Registers the client and completes its settings. */
-  private async settle(settings: Settings): Promise<Settings> {
+  private async settle(settings: Settings, bytes: number): Promise<Settings> {
     if (settings.pubSub?.$case === 'publishing') return this.settleProducer(settings, settings.pubSub.value);
-    if (settings.pubSub?.$case === 'subscription') return this.settleConsumer(settings, settings.pubSub.value);
+    if (settings.pubSub?.$case === 'subscription') return this.settleConsumer(settings, settings.pubSub.value, bytes);
     throw new MqError('BAD_REQUEST', 'settings need either publishing or subscription');
   }
 
   private settleProducer(settings: Settings, publishing: Publishing): Settings {
-    const topics = publishing.topics.map(({ name }) => this.checkTopic(name));
     const session = this.register(settings.clientType ?? ClientType.PRODUCER, settings);
-    if (topics.join() !== session.publishes.join()) this.door.sessions.changed();
-    session.publishes = topics;
+    if (session) {
+      const names = publishing.topics.map(({ name }) => this.goodTopic(name));
+      this.door.sessions.publish(session, names.filter(isKnown));
+    }
     return producerSettings(settings, publishing, this.door.limits);
   }
 
-  private async settleConsumer(settings: Settings, subscription: Subscription): Promise<Settings> {
+  private async settleConsumer(settings: Settings, subscription: Subscription, bytes: number): Promise<Settings> {
     const { door } = this;
     const type = settings.clientType ?? ClientType.CLIENT_TYPE_UNSPECIFIED;
     const lite = type === ClientType.LITE_PUSH_CONSUMER || type === ClientType.LITE_SIMPLE_CONSUMER;
-    const filters = new Map<string, FilterExpression>();
-    for (const { topic, expression } of subscription.subscriptions) {
-      const name = this.checkTopic(topic?.name);
-      const filter = this.goodFilter(expression?.type ?? 0, expression?.expression ?? '');
-      if (filter) filters.set(name, filter);
-    }
     const text = subscription.group?.name ?? '';
     const group = lite
       ? await liteGroup(door, groupName(text), subscription.subscriptions[0]?.topic?.name)
       : text === ''
         ? undefined
-        : await door.names.group(groupName(text));
+        : await this.groupOf(text);
     if (!lite && group?.lite) {
       throw new MqError(
         'ILLEGAL_CONSUMER_GROUP',
@@ -158,19 +207,58 @@ class TelemetryStream implements CommandStream {
       );
     }
     const session = this.register(isConsumer(type) ? type : ClientType.PUSH_CONSUMER, settings);
-    if (group) door.sessions.subscribeAll(session, group.name, filters);
-    const merged = consumerSettings(settings, subscription, group, session.language, door.limits);
-    this.consumer = group && { settings, subscription, group: group.name, told: policyOf(merged) };
+    if (group && session) door.sessions.subscribeAll(session, group.name, this.filtersOf(subscription));
+    const language = languageOf(this.call);
+    const merged = consumerSettings(settings, subscription, group, language, door.limits);
+    this.keep(group && session && { settings, subscription, group: group.name, bytes, told: policyOf(merged) });
     return merged;
+  }
+
+  /** Waits for a name service that gives no answer: its silence is no reason to end a client's stream. */
+  private async groupOf(text: string): Promise<ConsumerGroup> {
+    const name = groupName(text);
+    for (;;) {
+      try {
+        return await this.door.names.group(name);
+      } catch (caught) {
+        if (!MqError.from(caught).retry || !this.out.open) throw caught;
+      }
+      await sleep(this.door.clock, askAgainMs);
+    }
+  }
+
+  /** As many as there is room to remember. */
+  private filtersOf({ subscriptions }: Subscription): Map<string, FilterExpression> {
+    const filters = new Map<string, FilterExpression>();
+    let left = this.door.limits.sessionBytesMax;
+    for (const { topic, expression } of subscriptions) {
+      const name = this.goodTopic(topic?.name);
+      left -= (name?.length ?? 0) + (expression?.expression.length ?? 0);
+      if (left < 0) break;
+      const filter = name === undefined ? undefined : this.goodFilter(expression);
+      if (name !== undefined && filter) filters.set(name, filter);
+    }
+    return filters;
+  }
+
+  /** Replaces what is kept, as far as there is room. */
+  private keep(consumer: Kept | undefined): void {
+    const { door } = this;
+    door.settingsBytes -= bytesKeptFor * (this.consumer?.bytes ?? 0);
+    this.consumer = undefined;
+    if (!consumer || !this.out.open) return;
+    if (door.settingsBytes + bytesKeptFor * consumer.bytes > door.limits.settingsBytesMax) return;
+    door.settingsBytes += bytesKeptFor * consumer.bytes;
+    this.consumer = consumer;
   }
 
   /**
    * Undefined: it is wrong, and the receive that carries it says so. Refused here, most clients end with an error that
    * names neither code nor reason, and Go waits for ever.
    */
-  private goodFilter(type: number, expression: string): FilterExpression | undefined {
+  private goodFilter(said: WireFilter | undefined): FilterExpression | undefined {
     try {
-      const filter = filterExpression(type, expression);
+      const filter = filterExpression(said?.type ?? 0, said?.expression ?? '');
       this.door.checkFilter(filter);
       return filter;
     } catch (caught) {
@@ -180,13 +268,27 @@ class TelemetryStream implements CommandStream {
   }
 
   /** Whether the topic exists is not asked here: clients name topics before they look for routes. */
-  private checkTopic(name: string | undefined): string {
-    return this.door.parts.directory.topic(name ?? '')?.name ?? topicName(name);
+  private goodTopic(name: string | undefined): string | undefined {
+    const known = this.door.parts.directory.topic(name ?? '')?.name;
+    if (known !== undefined) return known;
+    try {
+      return topicName(name);
+    } catch (caught) {
+      if (MqError.from(caught).code === 'ILLEGAL_TOPIC') return undefined;
+      throw caught;
+    }
   }
 
-  private register(clientType: number, settings: Settings): ReturnType<typeof openSession> {
-    const session = openSession(this.door, { clientId: this.clientId ?? '', call: this.call }, clientType);
-    session.properties = settings.clientProperties;
+  /** Undefined: this node has as many clients as it can remember, and serves this one without. */
+  private register(clientType: number, settings: Settings): ClientSession | undefined {
+    let session: ClientSession;
+    try {
+      session = openSession(this.door, { clientId: this.clientId ?? '', call: this.call }, clientType);
+    } catch (caught) {
+      if (MqError.from(caught).code === 'TOO_MANY_REQUESTS') return undefined;
+      throw caught;
+    }
+    this.door.sessions.label(session, settings.clientProperties);
     if (this.out.open) {
       if (session.stream === undefined) this.door.sessions.changed();
       session.stream = this; // The newest; the older one is left open.
@@ -196,7 +298,7 @@ class TelemetryStream implements CommandStream {
 
   private answer(outcome: Outcome, settings: Settings | undefined, startMs: number): void {
     const command = settings && { $case: 'settings' as const, value: settings };
-    this.out.write(TelemetryCommand.encode({ status: { ...outcome }, command }).finish());
+    this.write(TelemetryCommand.encode({ status: { ...outcome }, command }).finish());
     this.meter.done(startMs, outcome.code);
   }
 
@@ -204,4 +306,12 @@ class TelemetryStream implements CommandStream {
     this.answer(outcomeOf(failureOf(this.door, this.meter.method, caught)), undefined, startMs);
     this.end();
   }
+}
+
+function isKnown(name: string | undefined): name is string {
+  return name !== undefined;
+}
+
+function languageOf(call: CallContext): string {
+  return call.headers.get('x-mq-language') ?? '';
 }
