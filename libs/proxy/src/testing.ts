@@ -385,6 +385,10 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   failure: GrpcStatusCode | undefined;
   /** How many items are taken before the caller stops reading. */
   room = Infinity;
+  /** Bytes of answers there is room for; what is asked for beyond waits for `giveRoom`. */
+  roomBytes = Infinity;
+  reservedBytes = 0;
+  private roomWaits: { readonly bytes: number; readonly granted: () => void } | undefined;
   private readonly cancels: (() => void)[] = [];
   private drain: (() => void) | undefined;
   private paused = false;
@@ -410,6 +414,28 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
     this.cancelled = true;
     this.arrival?.(false);
     for (const act of this.cancels.splice(0)) act();
+  }
+  reserve(bytes: number, granted: () => void): boolean {
+    if (!this.open) return false;
+    if (bytes > this.roomBytes) {
+      this.roomWaits = { bytes, granted };
+      return false;
+    }
+    this.roomBytes -= bytes;
+    this.reservedBytes += bytes;
+    return true;
+  }
+  get waitsForRoom(): boolean {
+    return this.open && this.roomWaits !== undefined;
+  }
+  giveRoom(bytes: number): void {
+    this.roomBytes += bytes;
+    const ask = this.roomWaits;
+    if (ask === undefined || !this.open || ask.bytes > this.roomBytes) return;
+    this.roomWaits = undefined;
+    this.roomBytes -= ask.bytes;
+    this.reservedBytes += ask.bytes;
+    ask.granted();
   }
   get open(): boolean {
     return !this.ended && !this.cancelled;

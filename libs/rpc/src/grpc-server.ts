@@ -53,6 +53,12 @@ export interface CallContext {
   readonly cancelled: boolean;
   /** Runs `act` once when the caller goes; at once if it has gone already. Not after a call that ended well. */
   onCancel(act: () => void): void;
+  /**
+   * Asks for room for about so many bytes of answer, before they are read. True: they are set aside for this call until
+   * it has written as much, or has ended. False: too much is waiting already to be taken by this caller, or by all; once
+   * there is room it is set aside and `granted` is run, unless the call has ended by then. One ask at a time.
+   */
+  reserve(bytes: number, granted: () => void): boolean;
 }
 
 /** How a handler says that a call failed. */

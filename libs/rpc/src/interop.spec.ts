@@ -7,7 +7,7 @@ import { FrontDoorServer } from './front-door/front-door-server.js';
 import { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
 import { GrpcJsServer } from './grpc-js/grpc-js-server.js';
 import type { GrpcServer } from './grpc-server.js';
-import { echoService, shortBytesMax, streamRequest } from './testing/echo.js';
+import { echoService, newEchoNotes, shortBytesMax, streamRequest } from './testing/echo.js';
 import type { EchoNotes } from './testing/echo.js';
 import { until } from './testing/until.js';
 import { selfSignedIdentity } from './tls-identity.js';
@@ -22,7 +22,7 @@ describe.each(['FrontDoorServer', 'GrpcJsServer'])('%s', (kind) => {
   let logged: string[];
 
   beforeEach(async () => {
-    notes = { cancelled: 0, calls: [] };
+    notes = newEchoNotes();
     logged = [];
     const options = {
       port: 0,
@@ -184,7 +184,7 @@ describe.each(['FrontDoorServer', 'GrpcJsServer'])('%s', (kind) => {
 describe('GrpcJsChannel', () => {
   it('gives back the MqError that was meant, over plain text and TLS', async () => {
     const identity = await selfSignedIdentity(clock.wallMs());
-    const services = [echoService({ cancelled: 0, calls: [] })];
+    const services = [echoService(newEchoNotes())];
     for (const tls of [false, true]) {
       const server = new GrpcJsServer({ port: 0, services, clock, log: () => undefined, ...(tls ? { identity } : {}) });
       await server.start();
@@ -224,7 +224,7 @@ describe('GrpcJsChannel', () => {
   });
 
   it('says UNAVAILABLE while nobody answers, and connects again', async () => {
-    const services = [echoService({ cancelled: 0, calls: [] })];
+    const services = [echoService(newEchoNotes())];
     const first = new GrpcJsServer({ port: 0, services, clock, log: () => undefined, stopMs: 100 });
     await first.start();
     const channel = new GrpcJsChannel({ address: `127.0.0.1:${first.port}`, clock });

@@ -44,13 +44,15 @@ export class Arrivals {
     kept.tell(false);
   }
 
-  /** Writes the payload of a ping, which goes out behind all that was written so far. */
-  ask(into: Buffer, at: number): void {
+  /** The payload of a ping, which goes out behind all that was written so far. */
+  ask(): Buffer {
+    const payload = Buffer.allocUnsafe(8);
     this.count = (this.count + 1) >>> 0;
-    into.writeUInt32BE(mark, at);
-    into.writeUInt32BE(this.count, at + 4);
+    payload.writeUInt32BE(mark, 0);
+    payload.writeUInt32BE(this.count, 4);
     this.asked = this.waiting;
     this.waiting = [];
+    return payload;
   }
 
   /** False: no such ping is out. */

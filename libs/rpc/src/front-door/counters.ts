@@ -20,6 +20,8 @@ export interface FrontDoorCounters {
   readonly heldBytes: number;
   /** Of answers waiting for their callers' windows and sockets, now. */
   readonly queuedBytes: number;
+  /** Those, what sockets have not taken yet, and what handlers have asked room for, now. */
+  readonly answerBytes: number;
 }
 
 export class MutableCounters implements FrontDoorCounters {
@@ -39,4 +41,5 @@ export class MutableCounters implements FrontDoorCounters {
   bytesOut = 0;
   heldBytes = 0;
   queuedBytes = 0;
+  answerBytes = 0;
 }

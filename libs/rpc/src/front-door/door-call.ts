@@ -24,7 +24,10 @@ import type {
 import type { ByteBudget } from '../http2/byte-budget.js';
 import { MessageAssembler } from '../http2/message-assembler.js';
 import type { MessageReceiver } from '../http2/message-assembler.js';
+import type { MemoryAccount } from '../memory/memory-account.js';
+import type { MemoryAsk, MemoryPool } from '../memory/memory-pool.js';
 import type { Route } from '../routes.js';
+import type { SendingCall } from './send-scheduler.js';
 
 /** What a call needs of the connection it came by. */
 export interface CallHost {
@@ -33,6 +36,9 @@ export interface CallHost {
   readonly connection: number;
   readonly messageBytesMax: number;
   readonly budget: ByteBudget;
+  /** What waits to be sent or may be, of this connection, and of all. */
+  readonly answers: MemoryAccount;
+  readonly answerPool: MemoryPool;
   /** Response headers, at once. */
   open(call: DoorCall): void;
   /** Headers if they are still due, the message, status OK. */
@@ -52,7 +58,9 @@ export interface CallHost {
 /** What a kept message costs beside its bytes. */
 const inboxEntryBytes = 256;
 
-export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSource, MessageReceiver, WheelEntry {
+export class DoorCall
+  implements CallContext, UnaryReply, MessageSink, MessageSource, MessageReceiver, WheelEntry, SendingCall
+{
   dueMs = 0;
   wheelSlot = noSlot;
   wheelNext: WheelEntry | undefined = undefined;
@@ -78,7 +86,11 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
   endMessage = '';
   /** In the connection's list of calls that wait for it. */
   waiting = false;
+  movedMs = 0;
   drainWanted = false;
+  /** Room set aside for what is still to be written. */
+  private reservedBytes = 0;
+  private roomAsk: MemoryAsk | undefined = undefined;
 
   private request: Uint8Array | undefined = undefined;
   private heldBytes = 0;
@@ -139,17 +151,55 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
     }
   }
 
+  reserve(bytes: number, granted: () => void): boolean {
+    if (this.done) return false;
+    const ask = {
+      bytes,
+      granted: () => {
+        this.roomAsk = undefined;
+        this.reservedBytes += bytes;
+        this.guarded(granted);
+      },
+    };
+    if (this.host.answerPool.ask(this.host.answers, ask)) {
+      this.reservedBytes += bytes;
+      return true;
+    }
+    this.roomAsk = ask;
+    return false;
+  }
+
   // ---- what the handler says -------------------------------------------------------------------------------------
 
   send(message: MessageBytes): void {
     if (this.done) return;
     this.done = true;
     this.host.reply(this, message);
+    if (this.reservedBytes > 0 || this.roomAsk !== undefined) this.unreserve();
   }
 
   write(message: MessageBytes): boolean {
     if (this.done) return false;
-    return this.host.write(this, message);
+    const flowing = this.host.write(this, message);
+    if (this.reservedBytes > 0) this.written(message);
+    return flowing;
+  }
+
+  /** It is counted where it waits now, or is gone. */
+  private written(message: MessageBytes): void {
+    let length = 0;
+    if (message instanceof Uint8Array) length = message.length;
+    else for (const chunk of message) length += chunk.length;
+    const bytes = Math.min(length, this.reservedBytes);
+    this.reservedBytes -= bytes;
+    this.host.answers.give(bytes);
+  }
+
+  private unreserve(): void {
+    if (this.roomAsk !== undefined) this.host.answerPool.withdraw(this.host.answers, this.roomAsk);
+    this.roomAsk = undefined;
+    this.host.answers.give(this.reservedBytes);
+    this.reservedBytes = 0;
   }
 
   onDrain(act: () => void): void {
@@ -164,12 +214,14 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
     if (this.done) return;
     this.done = true;
     this.host.finish(this, grpcStatus.OK, '');
+    this.unreserve();
   }
 
   fail(status: GrpcStatusCode, message: string, _code?: ErrorCode): void {
     if (this.done) return;
     this.done = true;
     this.host.finish(this, status, message);
+    this.unreserve();
   }
 
   onMessage(act: (message: Uint8Array) => void): void {
@@ -333,6 +385,7 @@ export class DoorCall implements CallContext, UnaryReply, MessageSink, MessageSo
   /** The connection has let go of the call: everything held is given back. */
   forget(): void {
     this.done = true;
+    if (this.reservedBytes > 0 || this.roomAsk !== undefined) this.unreserve();
     this.queue.length = 0;
     this.queuedBytes = 0;
     this.inbox = [];

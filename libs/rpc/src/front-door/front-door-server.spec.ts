@@ -8,7 +8,7 @@ import { ManualClock } from '@cometmq/shared/testing';
 import { GrpcJsChannel } from '../grpc-js/grpc-js-channel.js';
 import { flag, frameType, h2Error, setting } from '../http2/constants.js';
 import { settingsPayload } from '../http2/settings.js';
-import { echoService, streamRequest } from '../testing/echo.js';
+import { echoService, newEchoNotes, streamRequest } from '../testing/echo.js';
 import type { EchoNotes } from '../testing/echo.js';
 import { frame, greeting, grpcMessage, headersFrame, RawH2Client, requestHeaders } from '../testing/raw-h2-client.js';
 import type { SeenFrame } from '../testing/raw-h2-client.js';
@@ -23,7 +23,7 @@ let logged: unknown[];
 const clients: RawH2Client[] = [];
 
 async function serve(options: Partial<FrontDoorOptions> = {}): Promise<void> {
-  notes = { cancelled: 0, calls: [] };
+  notes = newEchoNotes();
   logged = [];
   server = new FrontDoorServer({
     port: 0,
@@ -481,6 +481,60 @@ describe('memory', () => {
     expect(server.seen.floods).toBe(1);
   });
 
+  it('answers are made only as far as there is room for them, and one that reads nothing takes from nobody', async () => {
+    const MiB = 1_024 * 1_024;
+    await serve({ limits: { connectionQueuedBytesMax: 1.1 * MiB, serverQueuedBytesMax: 2.5 * MiB } });
+    const greedy = await raw();
+    const noWindow = settingsPayload([[setting.INITIAL_WINDOW_SIZE, 0]]);
+    greedy.send(greeting, frame(frameType.SETTINGS, 0, 0, noWindow));
+    const ask = grpcMessage(Buffer.from('00040000', 'hex'));
+    const heavy = requestHeaders('/test.Echo/Heavy');
+    for (let id = 1; id <= 799; id += 2) greedy.send(headersFrame(id, heavy), data(id, ask, flag.END_STREAM));
+    await until(() => notes.calls.length === 400);
+    await alive(greedy);
+    expect(notes.made).toBe(4); // Of 400: as much as its connection may have waiting.
+    expect(server.seen.answerBytes).toBeLessThan(1.2 * MiB);
+
+    const others = Array.from(
+      { length: 3 },
+      () => new GrpcJsChannel({ address: `127.0.0.1:${server.port}`, clock: systemClock }),
+    );
+    const answers = await Promise.all(
+      others.flatMap((channel) => Array.from({ length: 10 }, () => channel.unary('/test.Echo/Heavy', ask.subarray(5)))),
+    );
+    expect(answers.map((answer) => answer.length)).toEqual(Array(30).fill(MiB / 4));
+    expect(notes.made).toBe(34);
+
+    // Once it reads, it gets all that it asked for.
+    greedy.send(
+      frame(frameType.SETTINGS, 0, 0, settingsPayload([[setting.INITIAL_WINDOW_SIZE, 4 * MiB]])),
+      frame(frameType.WINDOW_UPDATE, 0, 0, Buffer.from('7f000000', 'hex')),
+    );
+    await until(() => notes.made === 430);
+    await greedy.seen(ends(799));
+    for (const channel of others) channel.close();
+    greedy.close();
+    await until(() => server.seen.answerBytes === 0);
+  }, 60_000);
+
+  it('room that was asked for is given back when its caller goes', async () => {
+    const MiB = 1_024 * 1_024;
+    await serve({ limits: { connectionQueuedBytesMax: 2.1 * MiB } });
+    const client = await raw();
+    client.send(greeting, frame(frameType.SETTINGS, 0, 0, settingsPayload([[setting.INITIAL_WINDOW_SIZE, 0]])));
+    const heavy = requestHeaders('/test.Echo/Heavy');
+    const request = grpcMessage(Buffer.from('00100000', 'hex'));
+    for (let id = 1; id <= 9; id += 2) client.send(headersFrame(id, heavy), data(id, request, flag.END_STREAM));
+    await until(() => notes.calls.length === 5);
+    expect(notes.made).toBe(2);
+    client.send(frame(frameType.RST_STREAM, 0, 5, Buffer.from([0, 0, 0, 8]))); // One that waits.
+    client.send(frame(frameType.RST_STREAM, 0, 1, Buffer.from([0, 0, 0, 8]))); // One that holds.
+    await until(() => notes.made === 3);
+    client.close();
+    await until(() => server.seen.answerBytes === 0);
+    expect(notes.made).toBe(3);
+  });
+
   it('a slow reader of large answers holds back its handlers, and gets everything', async () => {
     await serve();
     const session = connectHttp2(`http://127.0.0.1:${server.port}`);
@@ -597,6 +651,27 @@ describe('time', () => {
     expect(server.seen.connectionsOpen).toBe(0);
     for (let i = 0; i < 3; i += 1) clock.advance(1_000);
     expect(clock.timersWaiting).toBe(0); // Nobody is here: nothing ticks.
+  });
+
+  it('ends calls whose answers are left unread', async () => {
+    const clock = new ManualClock();
+    await serve({ clock });
+    const client = await raw();
+    client.send(greeting, headersFrame(1, requestHeaders('/test.Echo/Stream')));
+    client.send(data(1, grpcMessage(streamRequest(10, 100_000)), flag.END_STREAM));
+    await until(() => server.seen.queuedBytes > 0);
+    for (let i = 0; i < 50; i += 1) clock.advance(1_000);
+    client.send(frame(frameType.WINDOW_UPDATE, 0, 0, Buffer.from([0, 0, 0, 1])));
+    client.send(frame(frameType.WINDOW_UPDATE, 0, 1, Buffer.from([0, 0, 0, 1]))); // It reads on, if little.
+    await alive(client);
+    for (let i = 0; i < 50; i += 1) clock.advance(1_000);
+    await alive(client);
+    expect(server.seen.callsOpen).toBe(1);
+    for (let i = 0; i < 12; i += 1) clock.advance(1_000);
+    await client.seen((each) => each.type === frameType.RST_STREAM && each.streamId === 1);
+    expect(server.seen).toMatchObject({ callsOpen: 0, queuedBytes: 0 });
+    expect(notes.cancelled).toBe(1);
+    await alive(client);
   });
 
   it('one timer serves the deadlines of all calls', async () => {

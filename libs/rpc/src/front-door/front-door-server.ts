@@ -15,6 +15,7 @@ import type { Clock, Timer } from '@cometmq/shared';
 import { DeadlineWheel } from '../deadline-wheel.js';
 import type { FailureLog, GrpcServer, GrpcService } from '../grpc-server.js';
 import { ByteBudget } from '../http2/byte-budget.js';
+import { MemoryPool } from '../memory/memory-pool.js';
 import { routesOf } from '../routes.js';
 import type { Route } from '../routes.js';
 import { selfSignedIdentity } from '../tls-identity.js';
@@ -61,6 +62,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters = new MutableCounters();
   readonly budget: ByteBudget;
+  readonly answerPool: MemoryPool;
   readonly blocks = new BlockPool();
   readonly deadlines: DeadlineWheel<DoorCall>;
   readonly mode: ListenMode;
@@ -91,6 +93,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.limits = { ...defaultFrontDoorLimits, ...options.limits };
     this.routes = routesOf(options.services);
     this.budget = new ByteBudget(this.limits.serverHeldBytesMax);
+    this.answerPool = new MemoryPool(this.limits.serverQueuedBytesMax, setImmediate);
     this.mode = options.mode ?? 'both';
     this.proxyProtocol = options.proxyProtocol ?? false;
     this.boundPort = options.port;
@@ -105,6 +108,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   /** What has been seen so far; a copy. */
   get seen(): FrontDoorCounters {
     this.counters.heldBytes = this.budget.bytes;
+    this.counters.answerBytes = this.answerPool.account.bytes;
     return { ...this.counters };
   }
 

@@ -15,24 +15,16 @@ import { grpcStatus } from '../grpc-server.js';
 import type { FailureLog, GrpcStatusCode, MessageBytes } from '../grpc-server.js';
 import { parseGrpcTimeout } from '../grpc-timeout.js';
 import { ByteBudget } from '../http2/byte-budget.js';
-import {
-  defaultWindowBytes,
-  flag,
-  frameBytesMin,
-  frameHeaderBytes,
-  frameType,
-  H2Failure,
-  h2Error,
-  setting,
-  windowBytesMax,
-} from '../http2/constants.js';
+import { defaultWindowBytes, frameBytesMin, H2Failure, h2Error, setting } from '../http2/constants.js';
 import type { H2ErrorCode } from '../http2/constants.js';
 import { FrameReader } from '../http2/frame-reader.js';
 import type { FrameSink } from '../http2/frame-reader.js';
+import { FrameWriter } from '../http2/frame-writer.js';
 import { HpackDecoder } from '../http2/hpack-decoder.js';
 import type { RequestHeaders } from '../http2/hpack-decoder.js';
-import { encodeGrpcMessage, okBlockBytesMax, ResponseHeaders } from '../http2/response-headers.js';
-import { defaultHpackTableBytes, readSettings, settingsPayload } from '../http2/settings.js';
+import { defaultHpackTableBytes, readSettings } from '../http2/settings.js';
+import { MemoryAccount } from '../memory/memory-account.js';
+import type { MemoryPool } from '../memory/memory-pool.js';
 import type { Route } from '../routes.js';
 import { Allowance } from './allowance.js';
 import { Arrivals } from './arrivals.js';
@@ -42,6 +34,8 @@ import type { CallHost } from './door-call.js';
 import type { FrontDoorLimits } from './limits.js';
 import { Outbox } from './outbox.js';
 import type { BlockPool, OutboxOwner } from './outbox.js';
+import { SendScheduler } from './send-scheduler.js';
+import type { SendSchedulerHost } from './send-scheduler.js';
 
 /** What all connections of a server share. */
 export interface ConnectionHost {
@@ -50,6 +44,7 @@ export interface ConnectionHost {
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters: MutableCounters;
   readonly budget: ByteBudget;
+  readonly answerPool: MemoryPool;
   readonly blocks: BlockPool;
   readonly deadlines: DeadlineWheel<DoorCall>;
   readonly log: FailureLog;
@@ -59,32 +54,29 @@ export interface ConnectionHost {
   closed(connection: H2Connection): void;
 }
 
-/** Framed bytes that may wait for the socket before data stays with its call. */
-const socketBytesMax = 1_024 * 1_024;
 /** Framed bytes that may wait at all: above it the peer lets us answer and never reads. */
-const socketBytesHardMax = 4 * socketBytesMax;
-/** What one call may send before the next one's turn. */
-const turnBytes = 65_536;
+const socketBytesHardMax = 4 * 1_024 * 1_024;
 /** What may wait of one call's messages before `write` says stop. */
 const callQueueBytes = 131_072;
-const callPrefixBytes = 5;
 /** How long a peer may take to read our last words. */
 const lingerMs = 1_000;
 /** A window opened by less than this makes tiny frames. */
 const smallIncrement = 64;
 
-const nothing = Buffer.alloc(0);
-
-export class H2Connection implements FrameSink, CallHost, OutboxOwner {
+export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSchedulerHost<DoorCall> {
   readonly messageBytesMax: number;
   readonly budget: ByteBudget;
+  readonly answers: MemoryAccount;
+  readonly answerPool: MemoryPool;
   closed = false;
+  nowMs: number;
 
   private readonly calls = new Map<number, DoorCall>();
   private readonly reader: FrameReader;
   private readonly decoder: HpackDecoder;
-  private readonly answers = new ResponseHeaders();
   private readonly out: Outbox;
+  private readonly writer: FrameWriter;
+  private readonly sending: SendScheduler<DoorCall>;
   private readonly limits: FrontDoorLimits;
 
   private lastStreamId = 0;
@@ -95,14 +87,6 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   // What the peer may send.
   private receiveWindow: number;
   private credit = 0;
-  // What we may send.
-  private sendWindow = defaultWindowBytes;
-  private callSendWindow = defaultWindowBytes;
-  private frameBytesMax = frameBytesMin;
-  private queuedBytes = 0;
-  /** Calls with bytes to send that only the connection or the socket holds up, in turn. */
-  private readonly waiting: DoorCall[] = [];
-
   // The frame of data being read.
   private dataCall: DoorCall | undefined;
   private dataFlowBytes = 0;
@@ -114,7 +98,6 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   private readonly pings: Allowance;
   private readonly controls: Allowance;
 
-  private nowMs: number;
   private checkedMs: number;
   private activeMs: number;
   private writtenMs: number;
@@ -140,7 +123,11 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
       headerBlockBytesMax: limits.headerBlockBytesMax,
     });
     this.decoder = new HpackDecoder({ tableBytesMax: defaultHpackTableBytes, listBytesMax: limits.headerListBytesMax });
-    this.out = new Outbox(socket, host.blocks, this);
+    this.answerPool = host.answerPool;
+    this.answers = new MemoryAccount(limits.connectionQueuedBytesMax, host.answerPool.account);
+    this.out = new Outbox(socket, host.blocks, this, this.answers);
+    this.writer = new FrameWriter(this.out);
+    this.sending = new SendScheduler<DoorCall>(this, this.out, this.writer, this.answers, host.counters);
     this.resets = new Allowance(limits.resetsBurst, limits.resetsPerSecond);
     this.pings = new Allowance(limits.pingsBurst, limits.pingsPerSecond);
     this.controls = new Allowance(limits.controlsBurst, limits.controlsPerSecond);
@@ -212,8 +199,18 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
       this.breakOff(h2Error.ENHANCE_YOUR_CALM, 'a frame took too long');
     } else if (nowMs - this.activeMs > this.limits.idleMs) {
       this.drain();
-    } else if (this.unfinished > 0) {
-      this.endSlowRequests(nowMs);
+    } else {
+      if (this.unfinished > 0) this.endSlowRequests(nowMs);
+      if (this.sending.queuedBytes > 0) this.endUnread(nowMs);
+    }
+  }
+
+  /** The caller has closed its window on an answer and keeps it so. */
+  private endUnread(nowMs: number): void {
+    for (const call of [...this.calls.values()]) {
+      if (call.queuedBytes === 0 || nowMs - call.movedMs <= this.limits.unreadMs) continue;
+      this.writeReset(call.streamId, h2Error.CANCEL);
+      this.cancel(call);
     }
   }
 
@@ -230,7 +227,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     if (this.calls.get(call.streamId) !== call) return;
     this.host.counters.deadlinesPassed += 1;
     const answered = call.done;
-    this.dropQueue(call);
+    this.sending.drop(call);
     this.writeTrailers(call, grpcStatus.DEADLINE_EXCEEDED, 'the deadline has passed');
     this.forget(call);
     if (!answered) call.gone();
@@ -324,8 +321,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   settings(payload: Buffer, from: number, to: number): void {
     this.spend(this.controls, 'settings');
     readSettings(payload, from, to, (id, value) => this.setting(id, value));
-    const at = this.head(0);
-    this.putHead(at, 0, frameType.SETTINGS, flag.ACK, 0);
+    this.writer.settingsAck();
   }
 
   settingsAcknowledged(): void {
@@ -334,10 +330,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
 
   ping(payload: Buffer, from: number): void {
     this.spend(this.pings, 'pings');
-    const block = this.out.reserve(frameHeaderBytes + 8);
-    const at = this.out.offset;
-    payload.copy(block, at + frameHeaderBytes, from, from + 8);
-    this.putHead(at, 8, frameType.PING, flag.ACK, 0);
+    this.writer.pingAck(payload, from);
     this.checkSocketBytes();
   }
 
@@ -359,10 +352,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     if (increment < smallIncrement) this.spend(this.controls, 'tiny window updates');
     if (streamId === 0) {
       if (increment === 0) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'a window update by nothing');
-      this.sendWindow += increment;
-      if (this.sendWindow > windowBytesMax)
-        throw new H2Failure(h2Error.FLOW_CONTROL_ERROR, 'the connection window overflows');
-      this.pumpWaiting();
+      this.sending.connectionWindow(increment);
       return;
     }
     const call = this.calls.get(streamId);
@@ -374,11 +364,8 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     }
     if (increment === 0) {
       this.resetCall(call, h2Error.PROTOCOL_ERROR);
-    } else if (call.sendWindow + increment > windowBytesMax) {
+    } else if (!this.sending.callWindowGrows(call, increment)) {
       this.resetCall(call, h2Error.FLOW_CONTROL_ERROR);
-    } else {
-      call.sendWindow += increment;
-      this.wake(call);
     }
   }
 
@@ -389,21 +376,13 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   private setting(id: number, value: number): void {
     switch (id) {
       case setting.HEADER_TABLE_SIZE:
-        this.answers.tableLimit(value);
+        this.writer.tableLimit(value);
         break;
-      case setting.INITIAL_WINDOW_SIZE: {
-        const change = value - this.callSendWindow;
-        this.callSendWindow = value;
-        for (const call of [...this.calls.values()]) {
-          call.sendWindow += change;
-          if (call.sendWindow > windowBytesMax)
-            throw new H2Failure(h2Error.FLOW_CONTROL_ERROR, 'a stream window overflows');
-          if (change > 0) this.wake(call);
-        }
+      case setting.INITIAL_WINDOW_SIZE:
+        this.sending.initialWindow(value, [...this.calls.values()]);
         break;
-      }
       case setting.MAX_FRAME_SIZE:
-        this.frameBytesMax = value;
+        this.sending.frameBytesMax = value;
         break;
     }
   }
@@ -439,7 +418,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
       this.refuseWith(streamId, endStream, grpcStatus.UNIMPLEMENTED, `unknown method ${headers.path ?? ''}`);
       return;
     }
-    if (this.queuedBytes > this.limits.connectionQueuedBytesMax) {
+    if (this.tooMuchQueued) {
       this.refuseWith(streamId, endStream, grpcStatus.RESOURCE_EXHAUSTED, 'too many answers wait to be read');
       return;
     }
@@ -452,7 +431,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
       this.nowMs,
       timeoutMs === undefined ? undefined : this.nowMs + timeoutMs,
       this.limits.streamWindowBytes,
-      this.callSendWindow,
+      this.sending.callWindow,
     );
     this.calls.set(streamId, call);
     this.host.counters.callsOpen += 1;
@@ -466,6 +445,12 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     if (call.remoteClosed) return;
     this.unfinished -= 1;
     call.remoteEnded();
+  }
+
+  /** Of its own, or a share of what is too much in all. */
+  private get tooMuchQueued(): boolean {
+    const bytes = this.sending.queuedBytes;
+    return bytes > this.limits.connectionQueuedBytesMax || (bytes > callQueueBytes && this.answerPool.account.full);
   }
 
   private refuse(streamId: number): void {
@@ -493,7 +478,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
 
   private cancel(call: DoorCall): void {
     const answered = call.done;
-    this.dropQueue(call);
+    this.sending.drop(call);
     this.forget(call);
     call.takeArrivalListener()?.(false); // Also of an answer that is whole: its end did not go out.
     if (answered) return;
@@ -538,16 +523,18 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   reply(call: DoorCall, message: MessageBytes): void {
     if (this.calls.get(call.streamId) !== call || this.closed) return;
     if (!call.headersSent) this.putOpening(call);
-    this.sendMessage(call, message);
+    this.sending.send(call, message);
     this.finishCall(call, grpcStatus.OK, '');
   }
 
   write(call: DoorCall, message: MessageBytes): boolean {
     if (this.calls.get(call.streamId) !== call || this.closed) return false;
     if (!call.headersSent) this.putOpening(call);
-    this.sendMessage(call, message);
+    this.sending.send(call, message);
     if (call.queuedBytes === 0) return true;
-    if (call.queuedBytes < callQueueBytes && this.queuedBytes < this.limits.connectionQueuedBytesMax / 4) return true;
+    const much =
+      call.queuedBytes >= callQueueBytes || this.sending.queuedBytes >= this.limits.connectionQueuedBytesMax / 4;
+    if (!much && !this.answerPool.account.full) return true;
     call.drainWanted = true;
     return false;
   }
@@ -567,137 +554,18 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     this.forget(call);
   }
 
-  private sendMessage(call: DoorCall, message: MessageBytes): void {
-    let length = 0;
-    if (message instanceof Uint8Array) length = message.length;
-    else for (const chunk of message) length += chunk.length;
-    const flowBytes = length + callPrefixBytes;
-    if (
-      call.queuedBytes === 0 &&
-      flowBytes <= this.sendWindow &&
-      flowBytes <= call.sendWindow &&
-      flowBytes <= this.frameBytesMax &&
-      this.out.pendingBytes < socketBytesMax
-    ) {
-      this.sendWindow -= flowBytes;
-      call.sendWindow -= flowBytes;
-      const block = this.out.reserve(frameHeaderBytes + callPrefixBytes);
-      const at = this.out.offset;
-      writeHead(block, at, flowBytes, frameType.DATA, 0, call.streamId);
-      writePrefix(block, at + frameHeaderBytes, length);
-      this.out.advance(at + frameHeaderBytes + callPrefixBytes);
-      if (message instanceof Uint8Array) this.out.append(message, 0, length);
-      else for (const chunk of message) this.out.append(chunk, 0, chunk.length);
-      return;
-    }
-    const prefix = Buffer.allocUnsafe(callPrefixBytes);
-    writePrefix(prefix, 0, length);
-    call.queue.push(prefix);
-    if (message instanceof Uint8Array) {
-      if (length > 0) call.queue.push(message);
+  sent(call: DoorCall): void {
+    if (call.endStatus !== -1) {
+      this.writeTrailers(call, call.endStatus, call.endMessage);
+      this.forget(call);
     } else {
-      for (const chunk of message) if (chunk.length > 0) call.queue.push(chunk);
-    }
-    this.addQueued(call, flowBytes);
-    if (!call.waiting) {
-      this.pump(call, turnBytes);
-      this.wait(call);
-    }
-  }
-
-  /** Sends of what waits with a call as much as windows, socket and its turn allow. */
-  private pump(call: DoorCall, turn: number): void {
-    let left = turn;
-    while (call.queuedBytes > 0 && left > 0 && this.out.pendingBytes < socketBytesMax) {
-      const count = Math.min(this.sendWindow, call.sendWindow, this.frameBytesMax, call.queuedBytes);
-      if (count <= 0) return;
-      const block = this.out.reserve(frameHeaderBytes);
-      const at = this.out.offset;
-      writeHead(block, at, count, frameType.DATA, 0, call.streamId);
-      this.out.advance(at + frameHeaderBytes);
-      this.moveQueued(call, count);
-      this.sendWindow -= count;
-      call.sendWindow -= count;
-      left -= count;
-    }
-  }
-
-  private moveQueued(call: DoorCall, bytes: number): void {
-    let left = bytes;
-    let spent = 0;
-    while (left > 0) {
-      const piece = call.queue[spent];
-      if (piece === undefined) break;
-      const from = call.queueOffset;
-      const to = Math.min(piece.length, from + left);
-      this.out.append(piece, from, to);
-      left -= to - from;
-      if (to === piece.length) {
-        spent += 1;
-        call.queueOffset = 0;
-      } else {
-        call.queueOffset = to;
-      }
-    }
-    if (spent > 0) call.queue.splice(0, spent);
-    this.addQueued(call, -bytes);
-  }
-
-  private addQueued(call: DoorCall, bytes: number): void {
-    call.queuedBytes += bytes;
-    this.queuedBytes += bytes;
-    this.host.counters.queuedBytes += bytes;
-  }
-
-  private dropQueue(call: DoorCall): void {
-    this.addQueued(call, -call.queuedBytes);
-    call.queue.length = 0;
-    call.queueOffset = 0;
-  }
-
-  /** Puts a call in line if it is not its own window that holds it up. */
-  private wait(call: DoorCall): void {
-    if (call.waiting || call.queuedBytes === 0 || call.sendWindow <= 0) return;
-    call.waiting = true;
-    this.waiting.push(call);
-  }
-
-  /** Its window has grown. */
-  private wake(call: DoorCall): void {
-    if (call.queuedBytes === 0 || call.waiting) return;
-    this.wait(call);
-    this.pumpWaiting();
-  }
-
-  private pumpWaiting(): void {
-    while (this.waiting.length > 0 && this.sendWindow > 0 && this.out.pendingBytes < socketBytesMax && !this.closed) {
-      const call = this.waiting.shift();
-      if (call === undefined) return;
-      call.waiting = false;
-      if (call.queuedBytes === 0) continue; // It was cancelled meanwhile.
-      this.pump(call, turnBytes);
-      if (call.queuedBytes > 0) {
-        this.wait(call);
-      } else if (call.endStatus !== -1) {
-        this.writeTrailers(call, call.endStatus, call.endMessage);
-        this.forget(call);
-      } else {
-        call.drained();
-      }
+      call.drained();
     }
   }
 
   private writeTrailers(call: DoorCall, status: GrpcStatusCode, message: string): void {
-    if (status === grpcStatus.OK && call.headersSent) {
-      const block = this.out.reserve(frameHeaderBytes + okBlockBytesMax);
-      const at = this.out.offset;
-      const end = this.answers.writeOk(block, at + frameHeaderBytes);
-      const flags = flag.END_STREAM | flag.END_HEADERS;
-      writeHead(block, at, end - at - frameHeaderBytes, frameType.HEADERS, flags, call.streamId);
-      this.out.advance(end);
-    } else {
-      this.putStatus(call.streamId, !call.headersSent, status, message);
-    }
+    if (status === grpcStatus.OK && call.headersSent) this.writer.okTrailers(call.streamId);
+    else this.putStatus(call.streamId, !call.headersSent, status, message);
     if (!call.remoteClosed) this.writeReset(call.streamId, h2Error.NO_ERROR); // Nothing more is wanted.
     const arrival = call.takeArrivalListener();
     if (arrival && status === grpcStatus.OK) this.arrivals.add(call.streamId, arrival);
@@ -706,34 +574,17 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
 
   private putOpening(call: DoorCall): void {
     call.headersSent = true;
-    const block = this.out.reserve(frameHeaderBytes + okBlockBytesMax);
-    const at = this.out.offset;
-    const end = this.answers.writeOpening(block, at + frameHeaderBytes);
-    writeHead(block, at, end - at - frameHeaderBytes, frameType.HEADERS, flag.END_HEADERS, call.streamId);
-    this.out.advance(end);
+    this.writer.opening(call.streamId);
   }
 
   /** Trailers with a status, alone or behind what was sent. */
-  private putStatus(streamId: number, opening: boolean, status: GrpcStatusCode, message: string): void {
-    const text = message === '' ? nothing : encodeGrpcMessage(message);
-    const block = this.out.reserve(frameHeaderBytes + 2 * okBlockBytesMax + text.length);
-    const at = this.out.offset;
-    let end = at + frameHeaderBytes;
-    if (opening) end = this.answers.writeOpening(block, end);
-    end = this.answers.writeStatus(block, end, status, text);
-    const flags = flag.END_STREAM | flag.END_HEADERS;
-    writeHead(block, at, end - at - frameHeaderBytes, frameType.HEADERS, flags, streamId);
-    this.out.advance(end);
+  private putStatus(streamId: number, alone: boolean, status: GrpcStatusCode, message: string): void {
+    this.writer.statusTrailers(streamId, alone, status, message);
     this.checkSocketBytes();
   }
 
   private writeHttpStatus(streamId: number, httpStatus: number, endStream: boolean): void {
-    const block = this.out.reserve(frameHeaderBytes + okBlockBytesMax);
-    const at = this.out.offset;
-    const end = this.answers.writeHttpStatus(block, at + frameHeaderBytes, httpStatus);
-    const flags = flag.END_STREAM | flag.END_HEADERS;
-    writeHead(block, at, end - at - frameHeaderBytes, frameType.HEADERS, flags, streamId);
-    this.out.advance(end);
+    this.writer.httpStatus(streamId, httpStatus);
     if (!endStream) this.writeReset(streamId, h2Error.NO_ERROR);
     this.checkSocketBytes();
   }
@@ -741,51 +592,27 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   // ---- frames of the connection ----------------------------------------------------------------------------------
 
   private greet(): void {
-    const payload = settingsPayload([
+    this.writer.settings([
       [setting.MAX_CONCURRENT_STREAMS, this.limits.streamsMax],
       [setting.INITIAL_WINDOW_SIZE, this.limits.streamWindowBytes],
       [setting.MAX_HEADER_LIST_SIZE, this.limits.headerListBytesMax],
     ]);
-    const block = this.out.reserve(frameHeaderBytes + payload.length);
-    const at = this.out.offset;
-    payload.copy(block, at + frameHeaderBytes);
-    this.putHead(at, payload.length, frameType.SETTINGS, 0, 0);
     const more = this.limits.connectionWindowBytes - defaultWindowBytes;
-    if (more > 0) this.writeWindowUpdate(0, more);
+    if (more > 0) this.writer.windowUpdate(0, more);
   }
 
   private askForArrivals(): void {
-    const block = this.out.reserve(frameHeaderBytes + 8);
-    const at = this.out.offset;
-    this.arrivals.ask(block, at + frameHeaderBytes);
-    this.putHead(at, 8, frameType.PING, 0, 0);
+    this.writer.ping(this.arrivals.ask());
   }
 
   private writeWindowUpdate(streamId: number, increment: number): void {
-    this.putNumber(frameType.WINDOW_UPDATE, streamId, increment);
-  }
-
-  private writeReset(streamId: number, code: H2ErrorCode): void {
-    this.putNumber(frameType.RST_STREAM, streamId, code);
-  }
-
-  private putNumber(type: number, streamId: number, value: number): void {
-    const block = this.out.reserve(frameHeaderBytes + 4);
-    const at = this.out.offset;
-    block.writeUInt32BE(value, at + frameHeaderBytes);
-    this.putHead(at, 4, type, 0, streamId);
+    this.writer.windowUpdate(streamId, increment);
     this.checkSocketBytes();
   }
 
-  private head(payloadBytes: number): number {
-    this.out.reserve(frameHeaderBytes + payloadBytes);
-    return this.out.offset;
-  }
-
-  /** The head of a frame whose payload stands behind it in the block already. */
-  private putHead(at: number, length: number, type: number, flags: number, streamId: number): void {
-    writeHead(this.out.reserve(0), at, length, type, flags, streamId);
-    this.out.advance(at + frameHeaderBytes + length);
+  private writeReset(streamId: number, code: H2ErrorCode): void {
+    this.writer.reset(streamId, code);
+    this.checkSocketBytes();
   }
 
   private checkSocketBytes(): void {
@@ -797,13 +624,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
   // ---- the end ---------------------------------------------------------------------------------------------------
 
   private goAway(code: H2ErrorCode, reason: string): void {
-    const text = Buffer.from(reason.slice(0, 200), 'latin1');
-    const block = this.out.reserve(frameHeaderBytes + 8 + text.length);
-    const at = this.out.offset;
-    block.writeUInt32BE(this.lastStreamId, at + frameHeaderBytes);
-    block.writeUInt32BE(code, at + frameHeaderBytes + 4);
-    text.copy(block, at + frameHeaderBytes + 8);
-    this.putHead(at, 8 + text.length, frameType.GOAWAY, 0, 0);
+    this.writer.goAway(this.lastStreamId, code, reason);
   }
 
   /** The peer broke a rule. */
@@ -841,7 +662,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
 
   private cancelAll(): void {
     for (const call of [...this.calls.values()]) this.cancel(call);
-    this.waiting.length = 0;
+    this.sending.dropAll();
   }
 
   private socketClosed(): void {
@@ -850,6 +671,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
     this.closed = true;
     this.cancelAll();
     this.arrivals.lost();
+    this.out.drop();
     this.socket.destroy();
     this.host.closed(this);
   }
@@ -867,27 +689,6 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner {
       if (this.endDue && this.out.pendingBytes === 0) this.socket.end();
       return;
     }
-    if (this.waiting.length > 0) this.pumpWaiting();
+    this.sending.pumpLine();
   }
-}
-
-function writeHead(into: Buffer, at: number, length: number, type: number, flags: number, streamId: number): void {
-  into[at] = length >>> 16;
-  into[at + 1] = length >>> 8;
-  into[at + 2] = length;
-  into[at + 3] = type;
-  into[at + 4] = flags;
-  into[at + 5] = streamId >>> 24;
-  into[at + 6] = streamId >>> 16;
-  into[at + 7] = streamId >>> 8;
-  into[at + 8] = streamId;
-}
-
-/** gRPC's prefix of a message that is not compressed. */
-function writePrefix(into: Buffer, at: number, length: number): void {
-  into[at] = 0;
-  into[at + 1] = length >>> 24;
-  into[at + 2] = length >>> 16;
-  into[at + 3] = length >>> 8;
-  into[at + 4] = length;
 }

@@ -15,14 +15,18 @@ export interface FrontDoorLimits {
   /** Unfinished and undelivered messages, of one connection and of the server. Above it calls are refused. */
   readonly connectionHeldBytesMax: number;
   readonly serverHeldBytesMax: number;
-  /** Answers one connection has not taken yet; above it new calls on it are refused. */
+  /** Answers one connection has not taken yet; above it new calls on it are refused, and room for more is not given. */
   readonly connectionQueuedBytesMax: number;
+  /** The same of all connections together. */
+  readonly serverQueuedBytesMax: number;
   /** Until the protocol is clear: PROXY header, TLS handshake, HTTP/2 preface; also for the rest of a frame. */
   readonly greetingMs: number;
   /** From a request's headers to its end. */
   readonly requestMs: number;
   /** A connection whose socket takes nothing for so long is closed. */
   readonly stalledMs: number;
+  /** A call whose caller leaves an answer unread for so long is ended. */
+  readonly unreadMs: number;
   /** A connection without calls and frames for so long is closed in good order. */
   readonly idleMs: number;
   /** Bursts and lasting rates (a second) of a connection before it is told to calm down. */
@@ -47,10 +51,12 @@ export const defaultFrontDoorLimits: FrontDoorLimits = {
   headerListBytesMax: 32_768,
   connectionHeldBytesMax: 320 * MiB, // One message of the largest size while it is joined, and some others.
   serverHeldBytesMax: 640 * MiB,
-  connectionQueuedBytesMax: 64 * MiB,
+  connectionQueuedBytesMax: 16 * MiB,
+  serverQueuedBytesMax: 128 * MiB,
   greetingMs: 10_000,
   requestMs: 30_000,
   stalledMs: 30_000,
+  unreadMs: 60_000,
   idleMs: 600_000,
   resetsBurst: 2_000,
   resetsPerSecond: 200,

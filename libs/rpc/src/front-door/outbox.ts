@@ -8,6 +8,9 @@
  */
 import type { Socket } from 'node:net';
 
+import type { FrameOut } from '../http2/frame-writer.js';
+import type { MemoryAccount } from '../memory/memory-account.js';
+
 const blockBytes = 64 * 1_024;
 const copyBytesMax = 4_096;
 const poolBlocksMax = 64;
@@ -32,7 +35,7 @@ export interface OutboxOwner {
   written(bytes: number): void;
 }
 
-export class Outbox {
+export class Outbox implements FrameOut {
   private block: Buffer | undefined;
   private partFrom = 0;
   private at = 0;
@@ -41,12 +44,14 @@ export class Outbox {
   private flying: Buffer[] = [];
   private gatheredBytes = 0;
   private flyingBytes = 0;
+  private dropped = false;
   private readonly onWritten = (): void => this.writeEnded();
 
   constructor(
     private readonly socket: Socket,
     private readonly pool: BlockPool,
     private readonly owner: OutboxOwner,
+    private readonly memory: MemoryAccount,
   ) {}
 
   /** Bytes gathered or given to the socket, and not yet with the operating system. */
@@ -102,6 +107,7 @@ export class Outbox {
     this.blocks = [];
     this.flyingBytes = this.gatheredBytes;
     this.gatheredBytes = 0;
+    this.memory.add(this.flyingBytes);
     const last = parts.length - 1;
     if (last > 0) this.socket.cork();
     for (let i = 0; i <= last; i += 1) {
@@ -127,8 +133,19 @@ export class Outbox {
     this.partFrom = this.at;
   }
 
+  /** The socket is gone: what it had is no longer held. */
+  drop(): void {
+    this.memory.give(this.flyingBytes);
+    this.flyingBytes = 0;
+    this.gatheredBytes = 0;
+    this.parts = [];
+    this.dropped = true;
+  }
+
   private writeEnded(): void {
+    if (this.dropped) return;
     const bytes = this.flyingBytes;
+    this.memory.give(bytes);
     for (const block of this.flying) if (block.length === blockBytes) this.pool.give(block);
     this.flying = [];
     this.flyingBytes = 0;

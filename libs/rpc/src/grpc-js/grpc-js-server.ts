@@ -224,6 +224,11 @@ abstract class JsCall implements CallContext {
     else this.cancelActs.push(act);
   }
 
+  /** Our own processes read what they ask for; what strangers leave unread is bounded where they are met. */
+  reserve(): boolean {
+    return true;
+  }
+
   private cancel(): void {
     if (this.done || this.gone) return;
     this.gone = true;

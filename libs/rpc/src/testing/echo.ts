@@ -8,7 +8,11 @@ export interface EchoNotes {
   calls: CallContext[];
   /** What was said of the answers of `Stream`. */
   arrivals?: boolean[];
+  /** Answers that `Heavy` has made. */
+  made: number;
 }
+
+export const newEchoNotes = (): EchoNotes => ({ cancelled: 0, calls: [], made: 0 });
 
 export const shortBytesMax = 100;
 
@@ -76,6 +80,19 @@ export function echoService(notes: EchoNotes): GrpcService {
           };
           out.onDrain(pour);
           pour();
+        },
+      },
+      /** `bytes u32`: an answer of so many bytes, made when there is room for it. */
+      Heavy: {
+        kind: 'unary',
+        handler: (request, call, reply) => {
+          note(call);
+          const bytes = Buffer.from(request).readUInt32BE(0);
+          const make = (): void => {
+            notes.made += 1;
+            reply.send(Buffer.alloc(bytes, 7));
+          };
+          if (call.reserve(bytes, make)) make();
         },
       },
       Chat: {

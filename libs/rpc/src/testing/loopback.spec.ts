@@ -1,10 +1,10 @@
 import { ManualClock } from '@cometmq/shared/testing';
-import { echoService, streamRequest } from './echo.js';
+import { echoService, newEchoNotes, streamRequest } from './echo.js';
 import { loopback } from './loopback.js';
 
 function setUp() {
   const clock = new ManualClock();
-  const notes = { cancelled: 0, calls: [] };
+  const notes = newEchoNotes();
   return { clock, notes, channel: loopback([echoService(notes)], clock) };
 }
 

@@ -170,6 +170,10 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     else this.cancelActs.push(act);
   }
 
+  reserve(): boolean {
+    return true;
+  }
+
   send(message: MessageBytes): void {
     this.write(message);
     this.end();
