@@ -15,7 +15,12 @@ void runProgram({
   readFile: (path) => readFileSync(path, 'utf8'),
   build: (config, { log, fatal }) => {
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
-    const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
+    const naming = new GrpcNaming({
+      addresses: config.namesrvAddresses,
+      connect,
+      clock,
+      onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
+    });
     const directory = new Directory(naming, clock);
     const broker: BrokerService = new BrokerService({
       ...config,

@@ -20,7 +20,12 @@ void runProgram({
       ...{ host: config.metricsHost, port: config.metricsPort },
       labels: { cluster: config.clusterName, node_type: 'dashboard-api', node_id: hostname() },
     });
-    const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
+    const naming = new GrpcNaming({
+      addresses: config.namesrvAddresses,
+      connect,
+      clock,
+      onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
+    });
     const directory = new Directory(naming, clock);
     const leaders = new LeaderChannels(directory, connect, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(leaders);

@@ -11,7 +11,7 @@ import { namesrvConfig } from './config.js';
 void runProgram({
   declared: namesrvConfig,
   readFile: (path) => readFileSync(path, 'utf8'),
-  build: (config, { log }) => {
+  build: (config, { log, fatal }) => {
     let serves = false;
     const store = new EtcdStore({
       endpoints: config.etcdEndpoints,
@@ -19,7 +19,7 @@ void runProgram({
       clock,
       say: (line) => log.warn({}, line),
     });
-    const naming = new NamesrvService({ ...config, store, clock, log });
+    const naming = new NamesrvService({ ...config, store, clock, log, onReplaced: fatal });
     const door = namingService(naming);
     const server = new GrpcJsServer({
       name: 'naming service',

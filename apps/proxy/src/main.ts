@@ -17,7 +17,12 @@ void runProgram({
   build: (config, { log }) => {
     const failed = (said: string, cause: unknown): void => log.error({ cause: String(cause) }, said);
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
-    const naming = new GrpcNaming({ addresses: config.namesrvAddresses, connect, clock });
+    const naming = new GrpcNaming({
+      addresses: config.namesrvAddresses,
+      connect,
+      clock,
+      onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
+    });
     const directory = new Directory(naming, clock);
     const leaders = new LeaderChannels(directory, connect, clock);
     const links = new RemoteBrokerLinks(directory, leaders, clock);

@@ -7,12 +7,14 @@ import type {
   ClientGoneCall,
   CommandAnswer,
   DeadLetterCall,
+  Deleted,
   Directory,
   DirectoryUpdate,
   Done,
   EndTransactionCall,
   HandBackCall,
   LiteSyncCall,
+  MetadataKnowledge,
   Naming,
   OffsetsCall,
   OffsetsResult,
@@ -30,7 +32,7 @@ import type {
 } from '@cometmq/client';
 import { GroupsView, PullOffsets } from '@cometmq/consumption';
 import { LiteTopicsView } from '@cometmq/lite';
-import { MessageType, type GroupId } from '@cometmq/model';
+import { MessageType, type GroupId, type Topic, type TopicId } from '@cometmq/model';
 import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
 import { MessageStore, type CheckpointStore, type Disk, type StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -48,6 +50,7 @@ import { GroupFilters } from './group-filters.js';
 import { Leadership } from './leadership.js';
 import { LiteBroker } from './lite/lite-broker.js';
 import { LogClock } from './log-clock.js';
+import { MetadataView, type ToldMetadata } from './metadata-view.js';
 import { MemberSessions } from './member-sessions.js';
 import { ProducerSessions } from './producer-sessions.js';
 import { ProgressResets } from './progress-resets.js';
@@ -82,9 +85,13 @@ export interface BrokerOptions {
   readonly checkpoints?: (folder: string) => CheckpointStore;
   /** The broker can't go on: its disk failed, or another member leads. The process must end. */
   readonly onFatal: (error: MqError) => void;
+  /** Metadata that is not this log's own gets what the log knows of it, without being asked again. */
+  readonly adoptMetadata?: boolean | undefined;
 }
 
 const houseKeepingMs = 5_000;
+/** Ids named in a line of the log. */
+const shownMax = 50;
 const retentionMs = 60_000;
 
 /** What leads: made once the store is open and the lead is taken. */
@@ -113,6 +120,7 @@ export class BrokerService implements BrokerLink, Part {
   readonly liteTopics = new LiteTopicsView();
   readonly delayed = new TimersView();
   readonly halfMessages = new TransactionsView();
+  readonly metadata = new MetadataView();
   readonly sessions: MemberSessions;
   readonly producers = new ProducerSessions();
   readonly commands: ClientCommands;
@@ -134,7 +142,15 @@ export class BrokerService implements BrokerLink, Part {
       folder: options.folder,
       brokerName: options.brokerName,
       clock,
-      views: [this.groups, this.pullOffsets, this.sentBefore, this.liteTopics, this.delayed, this.halfMessages],
+      views: [
+        this.groups,
+        this.pullOffsets,
+        this.sentBefore,
+        this.liteTopics,
+        this.delayed,
+        this.halfMessages,
+        this.metadata,
+      ],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       limits: {
         ...options.storeLimits,
@@ -153,6 +169,12 @@ export class BrokerService implements BrokerLink, Part {
       log,
       () => this.writable,
       (error) => this.fatal(error),
+      {
+        claim: () => (this.store.epoch > 0 ? { epoch: this.store.epoch, metadata: this.metadata.version } : undefined),
+        contradiction: () => this.metadata.contradiction(this.told),
+        all: () => this.known(),
+      },
+      options.adoptMetadata ?? false,
     );
   }
 
@@ -168,9 +190,9 @@ export class BrokerService implements BrokerLink, Part {
     assert(epoch > store.epoch, 'a new reign has a higher epoch than any record of the log');
     await store.beginEpoch(epoch, Math.max(options.clock.wallMs(), store.lastTimestampMs));
     this.reign = this.begin();
-    this.leadership.keep();
     this.forgetUpdates = options.directory.onUpdate((update) => this.metadataChanged(update));
     this.reconcile(this.reign);
+    this.leadership.keep();
     this.every(houseKeepingMs, () => this.keepHouse());
     this.every(retentionMs, () => this.expire());
     options.log.info({ broker: options.brokerName, epoch, from: store.appendEnd }, 'the broker leads');
@@ -396,9 +418,10 @@ export class BrokerService implements BrokerLink, Part {
       deliveries.acknowledged();
       lite.acknowledged(receipts);
     });
-    const delays = new Delays({ store, timers: this.delayed, directory, clock, logClock, log });
+    const definitions = { topicById: (topicId: TopicId) => this.definition(topicId) };
+    const delays = new Delays({ store, timers: this.delayed, definitions, clock, logClock, log });
     const { halfMessages: view, producers, commands } = this;
-    const transactions = new Transactions({ store, view, directory, producers, commands, clock, logClock, log });
+    const transactions = new Transactions({ store, view, definitions, producers, commands, clock, logClock, log });
     const sends = new Sends(store, this.sentBefore, directory, clock, logClock, lite, (topicId, dueMs) => {
       if (dueMs > 0) delays.added(topicId, dueMs);
       else transactions.start();
@@ -472,30 +495,107 @@ export class BrokerService implements BrokerLink, Part {
 
   private metadataChanged(update: DirectoryUpdate): void {
     const { reign } = this;
-    if (!reign) return;
+    if (!reign || this.failed) return;
     const nowMs = reign.logClock.nowMs();
-    if (update.kind === 'snapshot') this.reconcile(reign);
-    if (update.kind === 'topicDeleted') this.store.deleteTopic(update.topic.id, nowMs);
-    if (update.kind === 'groupDeleted') this.deleteGroup(reign, update.group.id, nowMs);
-    if (update.kind === 'group') {
-      reign.deliveries.regroup(update.group.id);
-      reign.lite.groupChanged(update.group.id);
+    const { version } = this.options.directory;
+    switch (update.kind) {
+      case 'snapshot':
+        this.reconcile(reign);
+        return;
+      case 'topic':
+        this.define({ version, topics: [update.topic], groups: [] }, nowMs);
+        return;
+      case 'group':
+        this.define({ version, topics: [], groups: [update.group] }, nowMs);
+        reign.deliveries.regroup(update.group.id);
+        reign.lite.groupChanged(update.group.id);
+        return;
+      case 'topicDeleted':
+        if (update.recorded && this.isSame(this.metadata.topics.get(update.topic.id), update.topic)) {
+          this.store.deleteTopic(update.topic.id, nowMs);
+        }
+        return;
+      case 'groupDeleted':
+        if (update.recorded && this.isSame(this.metadata.groups.get(update.group.id), update.group)) {
+          this.deleteGroup(reign, update.group.id, nowMs);
+        }
+        return;
+      default: // Broker sets: none of this broker's business.
     }
   }
 
+  /** What the name service tells. */
+  private get told(): ToldMetadata {
+    const { directory } = this.options;
+    return { version: directory.version, topics: directory.topics(), groups: directory.groups() };
+  }
+
+  /** What the log knows of the metadata, for one that has lost it. */
+  private known(): Omit<MetadataKnowledge, 'claim' | 'insist' | 'last'> {
+    const { directory } = this.options;
+    const { topics, groups } = this.metadata;
+    return {
+      topics: topics.all(),
+      groups: groups.all(),
+      topicIdMax: this.store.topicIds().reduce<number>((max, id) => Math.max(max, id), topics.idMax),
+      groupIdMax: [...this.groups.groups()].reduce<number>((max, id) => Math.max(max, id), groups.idMax),
+      deletedTopics: [...directory.topics()].filter((topic) => topics.isDeleted(topic)).map(({ id }) => id),
+      deletedGroups: [...directory.groups()].filter((group) => groups.isDeleted(group)).map(({ id }) => id),
+    };
+  }
+
+  /** Writes down what is new: by it this log can tell its metadata from any other, and bring it back. */
+  private define(told: ToldMetadata, nowMs: number): void {
+    const contradiction = this.metadata.contradiction(told);
+    if (contradiction !== undefined) {
+      // What is sent to the one would be found in the other: nothing goes on from here.
+      this.fatal(new MqError('METADATA_MISMATCH', contradiction));
+      return;
+    }
+    for (const { kind, payload } of this.metadata.decide(told)) this.store.append(kind, nowMs, payload);
+  }
+
+  /** A deletion is of what the log knows under that id, not of what another history of the metadata had there. */
+  private isSame(known: Deleted | undefined, deleted: Deleted): boolean {
+    return known === undefined || known.createdMs === deleted.createdMs;
+  }
+
   /**
-   * Deletes what was deleted in the metadata while this broker was down or heard nothing of it. That the metadata is not
-   * another or an older one than this log belongs to is known by then: its epoch is above the log's.
+   * Deletes what somebody deleted in the metadata while this broker was down or heard nothing of it. That the metadata does
+   * not name a topic or group deletes nothing: it may have been lost.
    */
   private reconcile(reign: Reign): void {
     const { directory, log } = this.options;
     const nowMs = reign.logClock.nowMs();
-    const topics = this.store.topicIds().filter((topicId) => !directory.topicById(topicId));
-    const groups = [...this.groups.groups()].filter((groupId) => !directory.groupById(groupId));
-    for (const topicId of topics) this.store.deleteTopic(topicId, nowMs);
-    for (const groupId of groups) this.deleteGroup(reign, groupId, nowMs);
-    if (topics.length + groups.length > 0)
-      log.info({ topics, groups }, 'what was deleted meanwhile is deleted here too');
+    this.define(this.told, nowMs);
+    if (this.failed) return;
+    const topicIds = new Set<number>([...this.store.topicIds(), ...this.metadata.topics.ids()]);
+    const groupIds = new Set<number>([...this.groups.groups(), ...this.metadata.groups.ids()]);
+    const topics = directory.deleted.topics.filter(
+      (deleted) => topicIds.delete(deleted.id) && this.isSame(this.metadata.topics.get(deleted.id as TopicId), deleted),
+    );
+    const groups = directory.deleted.groups.filter(
+      (deleted) => groupIds.delete(deleted.id) && this.isSame(this.metadata.groups.get(deleted.id as GroupId), deleted),
+    );
+    for (const { id } of topics) this.store.deleteTopic(id as TopicId, nowMs);
+    for (const { id } of groups) this.deleteGroup(reign, id as GroupId, nowMs);
+    if (topics.length + groups.length > 0) {
+      const [topicsGone, groupsGone] = [topics, groups].map((all) => all.map(({ id }) => id));
+      log.info({ topics: topicsGone, groups: groupsGone }, 'what was deleted meanwhile is deleted here too');
+    }
+    const lostTopics = [...topicIds].filter((id) => !directory.topicById(id as TopicId));
+    const lostGroups = [...groupIds].filter((id) => !directory.groupById(id as GroupId));
+    if (lostTopics.length + lostGroups.length === 0) return;
+    log.warn(
+      { topics: lostTopics.slice(0, shownMax), groups: lostGroups.slice(0, shownMax) },
+      `${lostTopics.length} topics and ${lostGroups.length} consumer groups of this log are not in the metadata, and nobody ` +
+        'deleted them: what is stored of them is kept',
+    );
+  }
+
+  /** As the metadata has it; or, where that has lost it, as it was when this log last heard of it. */
+  private definition(topicId: TopicId): Topic | undefined {
+    return this.options.directory.topicById(topicId) ?? this.metadata.topics.get(topicId);
   }
 
   private deleteGroup(reign: Reign, groupId: GroupId, nowMs: number): void {
@@ -509,8 +609,9 @@ export class BrokerService implements BrokerLink, Part {
     if (!reign) return;
     reign.lite.expireIdle();
     const run = this.store.retention.run(reign.logClock.nowMs(), (topicId) => {
-      const topic = options.directory.topicById(topicId);
-      return { ms: topic?.retentionMs ?? options.retentionMs, bytes: topic?.retentionBytes };
+      const topic = this.definition(topicId);
+      if (!topic) return undefined; // How long it is to be kept is not known here.
+      return { ms: topic.retentionMs ?? options.retentionMs, bytes: topic.retentionBytes };
     });
     run.catch((caught: unknown) => {
       options.log.error({ reason: MqError.from(caught).reason }, 'messages could not be expired; trying again later');

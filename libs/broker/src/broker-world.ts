@@ -29,6 +29,8 @@ export class BrokerWorld {
   disk = new MemoryDisk();
   checkpoints = memoryCheckpoints();
   private life = { isOver: false };
+  /** Told to bring its metadata, should it be lost. */
+  adopts = false;
   directory = new Directory(this.naming, this.clock);
   broker = this.build();
   topic!: Topic;
@@ -94,6 +96,7 @@ export class BrokerWorld {
         if (built === this.broker) throw error; // Those that crashed go on in vain.
       },
       checkpoints: this.checkpoints,
+      adoptMetadata: this.adopts,
       storeLimits: smallStore,
     });
     return built;

@@ -35,7 +35,8 @@ const tryAgainMs = 50;
 export interface DelayParts {
   readonly store: MessageStore;
   readonly timers: TimersView;
-  readonly directory: Directory;
+  /** Topics as they were last defined, also those that the metadata has lost. */
+  readonly definitions: Pick<Directory, 'topicById'>;
   readonly clock: Clock;
   readonly logClock: LogClock;
   readonly log: Logger;
@@ -205,15 +206,15 @@ export class Delays {
   }
 
   private fire(timer: Timer): void {
-    const { store, directory, logClock, log } = this.parts;
-    const topic = directory.topicById(timer.topicId);
+    const { store, definitions, logClock, log } = this.parts;
+    const topic = definitions.topicById(timer.topicId);
+    const queues = topic?.readQueues ?? Infinity;
     try {
-      if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic was deleted');
+      // Had somebody deleted the topic, its timers would be gone, or the store would refuse it now.
       store.appendReference({
         topicId: timer.topicId,
         // Where consumers look, should the topic have become smaller meanwhile.
-        queueId:
-          timer.queueId < topic.readQueues ? timer.queueId : queueId(timer.queueId % Math.max(1, topic.readQueues)),
+        queueId: timer.queueId < queues ? timer.queueId : queueId(timer.queueId % Math.max(1, queues)),
         tagHash: timer.tagHash,
         groupHash: timer.groupHash,
         timestampMs: logClock.nowMs(),

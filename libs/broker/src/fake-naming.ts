@@ -1,8 +1,10 @@
 import type {
+  Deleted,
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
   LeadClaim,
+  MetadataKnowledge,
   Naming,
   TopicChange,
   TopicDraft,
@@ -27,26 +29,40 @@ import { MqError } from '@cometmq/shared';
 /** A name service in memory: enough of it for a broker to lead and to be told of topics and groups. */
 export class FakeNaming implements Naming {
   deposed = false;
+  /** Why the metadata is not the one of the broker that asks; undefined: it is. */
+  mismatch: MqError | undefined;
+  readonly claims: LeadClaim[] = [];
+  readonly adopted: MetadataKnowledge[] = [];
   private readonly topics = new Map<string, Topic>();
   private readonly groups = new Map<string, ConsumerGroup>();
   private readonly watchers = new Set<(update: DirectoryUpdate) => void>();
+  private readonly deletedTopics: Deleted[] = [];
+  private readonly deletedGroups: Deleted[] = [];
   private ids = 0;
   private reigns = 0;
 
   watch(listener: (update: DirectoryUpdate) => void): () => void {
     queueMicrotask(() => {
-      listener({
-        kind: 'snapshot',
-        revision: this.ids,
-        clusterId: 'test',
-        secret: new Uint8Array(32),
-        topics: [...this.topics.values()],
-        groups: [...this.groups.values()],
-        brokers: [],
-      });
+      listener(this.whole());
       this.watchers.add(listener);
     });
     return () => this.watchers.delete(listener);
+  }
+
+  /** They are not there any more, though nobody deleted them: one by one, or all at once. */
+  lose(how: 'one by one' | 'all at once'): void {
+    const topics = [...this.topics.values()];
+    const groups = [...this.groups.values()];
+    this.topics.clear();
+    this.groups.clear();
+    if (how === 'all at once') return this.tell(this.whole());
+    for (const topic of topics) this.tell({ kind: 'topicDeleted', revision: this.ids, topic, recorded: false });
+    for (const group of groups) this.tell({ kind: 'groupDeleted', revision: this.ids, group, recorded: false });
+  }
+
+  /** All of it is told again. */
+  tellAll(): void {
+    this.tell(this.whole());
   }
 
   createTopic(draft: TopicDraft): Promise<Topic> {
@@ -90,14 +106,18 @@ export class FakeNaming implements Naming {
   deleteTopic(name: string): Promise<void> {
     const topic = this.topics.get(name);
     this.topics.delete(name);
-    if (topic) this.tell({ kind: 'topicDeleted', revision: (this.ids += 1), topic });
+    if (!topic) return Promise.resolve();
+    this.deletedTopics.push({ id: topic.id, createdMs: topic.createdMs });
+    this.tell({ kind: 'topicDeleted', revision: (this.ids += 1), topic, recorded: true });
     return Promise.resolve();
   }
 
   deleteGroup(name: string): Promise<void> {
     const group = this.groups.get(name);
     this.groups.delete(name);
-    if (group) this.tell({ kind: 'groupDeleted', revision: (this.ids += 1), group });
+    if (!group) return Promise.resolve();
+    this.deletedGroups.push({ id: group.id, createdMs: group.createdMs });
+    this.tell({ kind: 'groupDeleted', revision: (this.ids += 1), group, recorded: true });
     return Promise.resolve();
   }
 
@@ -125,6 +145,8 @@ export class FakeNaming implements Naming {
   }
 
   takeLead(claim: LeadClaim): Promise<BrokerSet> {
+    this.claims.push(claim);
+    if (this.mismatch) return Promise.reject(this.mismatch);
     return Promise.resolve({
       name: claim.name,
       epoch: (this.reigns += 1),
@@ -135,7 +157,9 @@ export class FakeNaming implements Naming {
       registeredMs: 0,
     });
   }
-  keepLead(): Promise<void> {
+  keepLead(claim: LeadClaim): Promise<void> {
+    this.claims.push(claim);
+    if (this.mismatch) return Promise.reject(this.mismatch);
     return this.deposed ? Promise.reject(new MqError('NOT_LEADER', 'another member leads')) : Promise.resolve();
   }
   leaveLead(): Promise<void> {
@@ -143,6 +167,32 @@ export class FakeNaming implements Naming {
   }
   forgetMembers(): Promise<BrokerSet> {
     return Promise.reject(new MqError('UNSUPPORTED', 'the fake name service does not do this'));
+  }
+
+  allowAdoption(): Promise<number> {
+    return Promise.reject(new MqError('UNSUPPORTED', 'the fake name service does not do this'));
+  }
+  adoptMetadata(part: MetadataKnowledge): Promise<void> {
+    if (!part.insist) return Promise.reject(new MqError('METADATA_MISMATCH', 'no operator has allowed it'));
+    this.adopted.push(part);
+    this.mismatch = undefined;
+    return Promise.resolve();
+  }
+
+  private whole(): DirectoryUpdate {
+    return {
+      kind: 'snapshot',
+      revision: this.ids,
+      clusterId: 'test',
+      secret: new Uint8Array(32),
+      topics: [...this.topics.values()],
+      groups: [...this.groups.values()],
+      brokers: [],
+      generation: 1,
+      replaced: [],
+      deletedTopics: [...this.deletedTopics],
+      deletedGroups: [...this.deletedGroups],
+    };
   }
 
   private tell(update: DirectoryUpdate): void {

@@ -1,17 +1,35 @@
-import type { LeadClaim, Naming } from '@cometmq/client';
+import type { LeadClaim, MetadataKnowledge, Naming } from '@cometmq/client';
 import { epoch, type Epoch } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
+
+/** What the log knows of the metadata, asked for whenever it matters. */
+export interface LogKnowledge {
+  /** What goes with each claim; undefined: the log is empty. */
+  claim(): LeadClaim['log'];
+  /** Why the metadata that is told can't be the log's own; undefined: it may be. */
+  contradiction(): string | undefined;
+  /** All that the log knows, for metadata that was lost. */
+  all(): Omit<MetadataKnowledge, 'claim' | 'insist' | 'last'>;
+}
+
+/** Definitions in one part of what is brought. */
+const definitionsMax = 200;
 
 /**
  * This broker's reign over its set: claimed from the name service with a new epoch, kept by saying so three times a
  * lease. The lease only notices silence; safety comes from the epoch. When another member has taken over, `onDeposed`
  * is called and the reign is over for good.
+ *
+ * Metadata that is not the log's own (another cluster's, empty, or older than the log) neither gives nor ends a reign: at
+ * the start it is refused before anything is written; a leader goes on, says so, and waits for its own to come back.
+ * Once an operator has allowed it, it gets what the log knows.
  */
 export class Leadership {
   private claim: LeadClaim | undefined;
   private reign: Epoch | undefined;
   private stopped = false;
+  private mismatch: string | undefined;
   private wake: (() => void) | undefined;
   private keeping: Promise<void> | undefined;
 
@@ -21,6 +39,9 @@ export class Leadership {
     private readonly log: Logger,
     private readonly writable: () => boolean,
     private readonly onDeposed: (error: MqError) => void,
+    private readonly knowledge: LogKnowledge,
+    /** The operator has told this broker itself to bring its metadata. */
+    private readonly adopts: boolean,
   ) {}
 
   /** Claims the lead, waiting as long as the name service can't be reached or another member still lives. */
@@ -29,11 +50,14 @@ export class Leadership {
     for (;;) {
       if (this.stopped) throw new MqError('CANCELLED', 'stopped before the lead was taken');
       try {
-        const set = await this.naming.takeLead(claim);
+        const contradiction = this.knowledge.contradiction();
+        if (contradiction !== undefined) throw new MqError('METADATA_MISMATCH', `${contradiction}. ${wayOut}`);
+        const set = await this.naming.takeLead(this.withLog(claim));
         this.reign = epoch(set.epoch);
         return this.reign;
       } catch (caught) {
         const error = MqError.from(caught);
+        if (error.code === 'METADATA_MISMATCH' && (await this.bring(claim, error))) continue;
         if (!error.retry) throw error;
         this.log.warn({ reason: error.reason }, 'the lead can not be taken yet; trying again');
         await this.pause(500);
@@ -61,17 +85,63 @@ export class Leadership {
     if (!claim || reign === undefined) return;
     while (!this.stopped) {
       try {
-        await this.naming.keepLead({ ...claim, epoch: reign, writable: this.writable() });
+        await this.naming.keepLead({ ...this.withLog(claim), epoch: reign, writable: this.writable() });
+        this.mismatch = undefined;
       } catch (caught) {
         const error = MqError.from(caught);
         if (error.code === 'NOT_LEADER') {
           this.onDeposed(error);
           return;
         }
-        this.log.warn({ reason: error.reason }, 'the name service does not answer; serving goes on');
+        if (error.code === 'METADATA_MISMATCH') await this.mismatched(claim, error);
+        else this.log.warn({ reason: error.reason }, 'the name service does not answer; serving goes on');
       }
       await this.pause(claim.leaseMs / 3);
     }
+  }
+
+  private async mismatched(claim: LeadClaim, error: MqError): Promise<void> {
+    try {
+      if (await this.bring(claim, error)) return;
+    } catch (caught) {
+      this.log.warn({ reason: MqError.from(caught).reason }, 'the metadata could not be brought back; trying again');
+    }
+    if (this.mismatch !== undefined) return; // Once is enough, until it is over.
+    this.mismatch = error.reason;
+    this.log.error({ reason: error.reason }, 'the metadata is not the one that this log belongs to; serving goes on');
+  }
+
+  /** @returns whether what the log knows was brought into the metadata. False: no operator has allowed it. */
+  private async bring(claim: LeadClaim, why: MqError): Promise<boolean> {
+    const { topics, groups, deletedTopics, deletedGroups, ...ids } = this.knowledge.all();
+    const none = { topics: [], groups: [], deletedTopics: [], deletedGroups: [] };
+    const parts: Pick<MetadataKnowledge, keyof typeof none>[] = [];
+    for (const some of slices(topics)) parts.push({ ...none, topics: some });
+    for (const some of slices(groups)) parts.push({ ...none, groups: some });
+    for (const some of slices(deletedTopics)) parts.push({ ...none, deletedTopics: some });
+    for (const some of slices(deletedGroups)) parts.push({ ...none, deletedGroups: some });
+    if (parts.length === 0) parts.push(none);
+    const base = { ...ids, claim: this.withLog(claim), insist: this.adopts };
+    try {
+      for (const [i, part] of parts.entries()) {
+        await this.naming.adoptMetadata({ ...base, ...part, last: i === parts.length - 1 });
+      }
+    } catch (caught) {
+      const error = MqError.from(caught);
+      if (error.code !== 'METADATA_MISMATCH') throw error;
+      if (this.adopts) this.log.error({ reason: error.reason }, 'the metadata can not be brought back here');
+      return false;
+    }
+    this.log.warn(
+      { reason: why.reason, topics: topics.length, groups: groups.length },
+      'the metadata that this log knows was brought back',
+    );
+    return true;
+  }
+
+  private withLog(claim: LeadClaim): LeadClaim {
+    const log = this.knowledge.claim();
+    return log ? { ...claim, log } : claim;
   }
 
   /** Waits, but not past a stop. */
@@ -85,4 +155,12 @@ export class Leadership {
       };
     });
   }
+}
+
+const wayOut =
+  'Nothing was changed. Bring the newest backup of the metadata back; or, if there is none, let brokers bring what their ' +
+  'logs know: comet cluster adopt (npm start: once with --adopt-metadata)';
+
+function* slices<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < all.length; from += definitionsMax) yield all.slice(from, from + definitionsMax);
 }

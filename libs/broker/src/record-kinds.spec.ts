@@ -252,8 +252,10 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         lite: chats.map((topic) => world.broker.liteTopics.countOf(topic.id)),
         timers: later.map((topic) => world.timers(topic)),
         transactions: deals.map((topic) => world.halves(topic)),
+        metadata: topics.map((topic) => world.broker.metadata.topics.get(topic.id)?.name),
       }),
       wanted: {
+        metadata: [undefined, 'third'],
         directory: ['0-0', '0-1'],
         sizes: [0, 1],
         pending: [0, 1, 0, 1],
@@ -410,8 +412,10 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
       says: () => ({
         groups: groups.map((group) => world.progress(world.topic, 0, group)),
         pullOffsets: groups.map((group) => world.pulled(group)),
+        metadata: groups.map((group) => world.broker.metadata.groups.get(group.id)?.name),
       }),
       wanted: {
+        metadata: [undefined, 'two'],
         groups: [undefined, 'committed 0, frontier 1, in flight 1'],
         pullOffsets: [[], [`${world.topic.id}: 5`]],
       },
@@ -505,6 +509,18 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         lite: ['one', 'two', 'three'].map((name) => world.broker.liteTopics.find(chats.id, name)),
       }),
       wanted: { lite: [...queues, undefined] },
+    };
+  },
+
+  async metadata(world) {
+    const topic = await world.naming.createTopic({ name: 'defined', writeQueues: 3 });
+    const group = await world.naming.createGroup({ name: 'readers-2', fifo: true });
+    return {
+      says: () => {
+        const { version, topics, groups } = world.broker.metadata;
+        return { metadata: [version?.clusterId, topics.get(topic.id)?.writeQueues, groups.get(group.id)?.fifo] };
+      },
+      wanted: { metadata: ['test', 3, true] },
     };
   },
 

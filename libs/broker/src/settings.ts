@@ -1,5 +1,5 @@
 import { GiB, KiB, MiB } from '@cometmq/model';
-import { bytes, count, millis, port, text } from '@cometmq/shared';
+import { bytes, count, flag, millis, port, text } from '@cometmq/shared';
 
 const hour = 3_600_000;
 const year = 365 * 24 * hour;
@@ -49,6 +49,10 @@ export const brokerSettings = {
     min: 0,
     max: 1024 * GiB,
     why: 'What delayed and half messages may take of the disk while they wait; 0: half of what it can take.',
+  }),
+  adoptMetadata: flag({
+    default: false,
+    why: 'For one start, after the metadata was lost: bring back what the log knows of it. See docs/operations.md.',
   }),
   pollsMax: count({ default: 100_000, min: 1, max: 10_000_000, why: 'Long polls that may wait on one broker.' }),
   leaseMs: millis({

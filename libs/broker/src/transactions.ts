@@ -20,7 +20,8 @@ const fromTheFirst = { storedMs: 0, position: -1 } as const;
 export interface TransactionParts {
   readonly store: MessageStore;
   readonly view: TransactionsView;
-  readonly directory: Directory;
+  /** Topics as they were last defined, also those that the metadata has lost. */
+  readonly definitions: Pick<Directory, 'topicById'>;
   readonly producers: ProducerSessions;
   readonly commands: ClientCommands;
   readonly clock: Clock;
@@ -113,14 +114,14 @@ export class Transactions {
   }
 
   private apply(half: HalfMessage, resolution: Resolution, reason: number): void {
-    const { store, directory, logClock } = this.parts;
+    const { store, definitions, logClock } = this.parts;
     const { topicId } = half;
     if (resolution === 'rollback') {
       store.appendDropped([{ ...half, dueMs: 0 }], logClock.nowMs());
       bump(this.rolledBack, topicId);
       return;
     }
-    const queues = Math.max(1, directory.topicById(topicId)?.readQueues ?? 1);
+    const queues = Math.max(1, definitions.topicById(topicId)?.readQueues ?? 1);
     store.appendReference({
       topicId,
       // Where consumers look, should the topic have become smaller meanwhile.

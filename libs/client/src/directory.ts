@@ -1,7 +1,10 @@
-import type { BrokerSet, ConsumerGroup, GroupId, Topic, TopicId } from '@cometmq/model';
+import type { BrokerSet, ConsumerGroup, GroupId, MetadataVersion, Topic, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Part } from '@cometmq/shared';
 
-import type { DirectoryUpdate, Naming } from './naming.js';
+import type { Deleted, DirectoryUpdate, Naming } from './naming.js';
+
+/** As many as the name service shows to who comes new. */
+const deletedMax = 10_000;
 
 /**
  * This process's copy of the metadata, kept by a watch: topics, groups and broker sets by name and by id. Look-ups are
@@ -16,7 +19,9 @@ export class Directory implements Part {
   private readonly setsByName = new Map<string, BrokerSet>();
   private readonly listeners = new Set<(update: DirectoryUpdate) => void>();
   private clusterSecret: Uint8Array | undefined;
-  private clusterIdentity = '';
+  private known: MetadataVersion | undefined;
+  private topicsGone: Deleted[] = [];
+  private groupsGone: Deleted[] = [];
   private unwatch: (() => void) | undefined;
 
   constructor(
@@ -67,7 +72,16 @@ export class Directory implements Part {
     return this.groupsByName.size;
   }
   get clusterId(): string {
-    return this.clusterIdentity;
+    return this.known?.clusterId ?? '';
+  }
+  /** How far the metadata has come, as it is known here. */
+  get version(): MetadataVersion {
+    if (!this.known) throw new MqError('UNAVAILABLE', 'the name service has not answered yet');
+    return this.known;
+  }
+  /** The latest topics and groups that somebody deleted. What is just not there was not. */
+  get deleted(): { readonly topics: readonly Deleted[]; readonly groups: readonly Deleted[] } {
+    return { topics: this.topicsGone, groups: this.groupsGone };
   }
   get secret(): Uint8Array {
     if (!this.clusterSecret) throw new MqError('UNAVAILABLE', 'the name service has not answered yet');
@@ -99,6 +113,7 @@ export class Directory implements Part {
   }
 
   apply(update: DirectoryUpdate): void {
+    if (this.known) this.known = { ...this.known, revision: update.revision };
     switch (update.kind) {
       case 'snapshot':
         this.replace(update);
@@ -108,6 +123,7 @@ export class Directory implements Part {
         break;
       case 'topicDeleted':
         this.dropTopic(update.topic);
+        if (update.recorded) this.topicsGone = remembered(this.topicsGone, update.topic);
         break;
       case 'group':
         this.groupsByName.set(update.group.name, update.group);
@@ -117,6 +133,7 @@ export class Directory implements Part {
         this.groupsById.delete(update.group.id);
         if (this.groupsByName.get(update.group.name)?.id === update.group.id)
           this.groupsByName.delete(update.group.name);
+        if (update.recorded) this.groupsGone = remembered(this.groupsGone, update.group);
         break;
       case 'broker':
         this.setsByName.set(update.broker.name, update.broker);
@@ -150,7 +167,15 @@ export class Directory implements Part {
       this.groupsById.set(group.id, group);
     }
     for (const set of whole.brokers) this.setsByName.set(set.name, set);
-    this.clusterIdentity = whole.clusterId;
+    const { clusterId, generation, revision } = whole;
+    this.known = { clusterId, generation, revision };
+    this.topicsGone = [...whole.deletedTopics];
+    this.groupsGone = [...whole.deletedGroups];
     this.clusterSecret = whole.secret;
   }
+}
+
+function remembered(gone: Deleted[], { id, createdMs }: Deleted): Deleted[] {
+  gone.push({ id, createdMs });
+  return gone.length > 2 * deletedMax ? gone.slice(-deletedMax) : gone;
 }

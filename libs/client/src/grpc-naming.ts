@@ -1,5 +1,12 @@
 import { internal } from '@cometmq/proto';
-import type { BrokerSet, ConsumerGroup, MessageType, Topic } from '@cometmq/model';
+import {
+  followsMetadata,
+  type BrokerSet,
+  type ConsumerGroup,
+  type MessageType,
+  type MetadataVersion,
+  type Topic,
+} from '@cometmq/model';
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
 import { assert, MqError, sleep, type Clock, type Part, type Timer } from '@cometmq/shared';
 
@@ -7,13 +14,23 @@ import {
   brokerSetFromWire,
   groupDraftToWire,
   groupFromWire,
+  knowledgeToWire,
   leadClaimToWire,
   namingPath,
   topicDraftToWire,
   topicFromWire,
   UpdateReader,
 } from './naming-frames.js';
-import type { DirectoryUpdate, GroupChange, GroupDraft, LeadClaim, Naming, TopicChange, TopicDraft } from './naming.js';
+import type {
+  DirectoryUpdate,
+  GroupChange,
+  GroupDraft,
+  LeadClaim,
+  MetadataKnowledge,
+  Naming,
+  TopicChange,
+  TopicDraft,
+} from './naming.js';
 
 export interface GrpcNamingOptions {
   /** host:port of each instance. They are equal; one is used until it fails, then the next. */
@@ -22,6 +39,8 @@ export interface GrpcNamingOptions {
   readonly clock: Clock;
   /** How long one call may take, all attempts together. */
   readonly callMsMax?: number;
+  /** Told, once each time, when what the name service shows is refused, and why. */
+  readonly onRefused?: ((reason: string) => void) | undefined;
 }
 
 /** One instance is asked no longer than this before the next is. */
@@ -32,6 +51,8 @@ const pauseMsMax = 1_000;
 const firstUpdateMsMax = 10_000;
 /** How long an answer waits for its own change to come by the watch; a watch that takes longer is made anew. */
 const seenMsMax = 2_000;
+/** An instance may be behind for a moment. */
+const refusalsTold = 10;
 
 /** A message's codec, as generated. */
 interface Encodes<T> {
@@ -73,13 +94,13 @@ export class GrpcNaming implements Naming, Part {
   watch(listener: (update: DirectoryUpdate) => void): () => void {
     const watch = new Watch(
       {
-        instances: this.options.addresses.length,
         open: () => {
           const instance = this.current;
           const request = internal.WatchRequest.encode({}).finish();
           return { instance, stream: this.channel(instance).serverStream(namingPath('Watch'), request) };
         },
         failed: (instance) => this.moveOn(instance),
+        refused: (reason) => this.options.onRefused?.(reason),
       },
       listener,
       this.options.clock,
@@ -141,6 +162,15 @@ export class GrpcNaming implements Naming, Part {
   async forgetMembers(name: string): Promise<BrokerSet> {
     const { broker } = await this.ask('ForgetMembers', internal.NameRequest, { name }, internal.BrokerSetAnswer);
     return brokerSetFromWire(broker);
+  }
+
+  async allowAdoption(): Promise<number> {
+    const { untilMs } = await this.ask('AllowAdoption', internal.AllowAdoptionRequest, {}, internal.AdoptionAnswer);
+    return untilMs;
+  }
+
+  adoptMetadata(part: MetadataKnowledge): Promise<void> {
+    return this.askDone('AdoptMetadata', internal.MetadataKnowledge, knowledgeToWire(part));
   }
 
   private async askTopic<Q>(method: string, codec: Encodes<Q>, request: Q): Promise<Topic> {
@@ -215,19 +245,25 @@ export class GrpcNaming implements Naming, Part {
 }
 
 interface WatchDoor {
-  readonly instances: number;
   open(): { readonly instance: number; readonly stream: IncomingStream };
   failed(instance: number): void;
+  refused(reason: string): void;
 }
 
-/** One watch, kept up over broken connections and instances that go. */
+/**
+ * One watch, kept up over broken connections and instances that go. What has been told is never taken back by another
+ * instance that shows less: it may be behind for a moment; or its store is another one, emptied, or set back to a backup,
+ * and then what is known here is the better knowledge until the loss is mended.
+ */
 class Watch {
   /** The last revision told; 0: nothing yet. */
   private told = 0;
   private stream: IncomingStream | undefined;
   private timer: Timer | undefined;
   private pauseMs = pauseMsMin;
-  private refused = 0;
+  private known: MetadataVersion | undefined;
+  /** The refusals in a row, and why; told once they are no matter of a moment. */
+  private refusals = 0;
   private stopped = false;
   /** Leaves the stream at hand and opens another. */
   private giveUp: () => void = () => undefined;
@@ -291,8 +327,8 @@ class Watch {
       if (this.stream !== stream || this.stopped) return;
       const update = reader.read(internal.DirectoryUpdate.decode(bytes));
       if (!update) return;
+      if (this.refuses(update)) return giveUp();
       if (!begun) {
-        if (this.isBehind(update)) return giveUp();
         begun = true;
         this.timer?.cancel();
         this.pauseMs = pauseMsMin;
@@ -301,21 +337,29 @@ class Watch {
     });
   }
 
-  /**
-   * An instance that has lost its store still shows what it knew last. Going back to that would take away what has been
-   * told; so the others are asked first. If all say the same, it is the truth: the store was set back.
-   */
-  private isBehind(update: DirectoryUpdate): boolean {
-    if (update.revision >= this.told || this.refused >= 2 * this.door.instances) {
-      this.refused = 0;
+  private refuses(update: DirectoryUpdate): boolean {
+    if (update.kind !== 'snapshot') return false;
+    const { clusterId, generation, revision, replaced } = update;
+    const { known } = this;
+    if (!known || followsMetadata({ clusterId, generation, revision }, known) || replaced.includes(known.clusterId)) {
+      this.refusals = 0;
+      this.known = { clusterId, generation, revision };
       return false;
     }
-    this.refused += 1;
+    this.refusals += 1;
+    if (this.refusals === refusalsTold) {
+      this.door.refused(
+        `the name service shows metadata of cluster ${clusterId}, generation ${generation}, revision ${revision}, which ` +
+          `is not what was known until now (cluster ${known.clusterId}, generation ${known.generation}, revision ` +
+          `${known.revision}): its store was emptied, replaced or set back. What was known goes on to be used`,
+      );
+    }
     return true;
   }
 
   private tell(update: DirectoryUpdate): void {
     this.told = update.revision;
+    if (this.known) this.known = { ...this.known, revision: update.revision };
     this.listener(update);
     this.wake(update.revision);
   }

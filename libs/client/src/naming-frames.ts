@@ -14,7 +14,15 @@ import type {
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import type { DirectoryUpdate, GroupChange, GroupDraft, LeadClaim, TopicChange, TopicDraft } from './naming.js';
+import type {
+  DirectoryUpdate,
+  GroupChange,
+  GroupDraft,
+  LeadClaim,
+  MetadataKnowledge,
+  TopicChange,
+  TopicDraft,
+} from './naming.js';
 
 /** The words of `Naming` on the wire and back, for both ends. */
 export const namingServiceName = 'cometmq.v1.NamingService';
@@ -121,24 +129,59 @@ export function groupDraftFromWire(wire: internal.GroupDraft): GroupDraft {
 export function leadClaimToWire(
   claim: LeadClaim & { readonly epoch?: number; readonly writable?: boolean },
 ): internal.LeadClaim {
-  return { ...claim, epoch: claim.epoch ?? 0, writable: claim.writable ?? false };
+  const { log, ...rest } = claim;
+  return {
+    ...rest,
+    epoch: claim.epoch ?? 0,
+    writable: claim.writable ?? false,
+    logEpoch: log?.epoch ?? 0,
+    metadata: log?.metadata,
+  };
+}
+
+export function leadClaimFromWire(
+  wire: internal.LeadClaim,
+): LeadClaim & { readonly epoch: number; readonly writable: boolean } {
+  const { logEpoch, metadata, ...rest } = wire;
+  return logEpoch > 0 ? { ...rest, log: { epoch: logEpoch, metadata } } : rest;
+}
+
+export function knowledgeToWire(knowledge: MetadataKnowledge): internal.MetadataKnowledge {
+  return {
+    ...knowledge,
+    claim: leadClaimToWire(knowledge.claim),
+    topics: knowledge.topics.map(topicToWire),
+    groups: knowledge.groups.map(groupToWire),
+    deletedTopics: [...knowledge.deletedTopics],
+    deletedGroups: [...knowledge.deletedGroups],
+  };
+}
+
+export function knowledgeFromWire(wire: internal.MetadataKnowledge): MetadataKnowledge {
+  return {
+    ...wire,
+    claim: leadClaimFromWire(whole(wire.claim)),
+    topics: wire.topics.map(topicFromWire),
+    groups: wire.groups.map(groupFromWire),
+  };
 }
 
 /** One frame, or for a snapshot as many as it takes. */
 export function updateToWire(update: DirectoryUpdate): internal.DirectoryUpdate[] {
   const { revision } = update;
+  const recorded = 'recorded' in update && update.recorded;
   switch (update.kind) {
     case 'snapshot':
-      return snapshotParts(update).map((value) => ({ revision, update: { $case: 'snapshot', value } }));
+      return snapshotParts(update).map((value) => ({ revision, recorded, update: { $case: 'snapshot', value } }));
     case 'topic':
     case 'topicDeleted':
-      return [{ revision, update: { $case: update.kind, value: topicToWire(update.topic) } }];
+      return [{ revision, recorded, update: { $case: update.kind, value: topicToWire(update.topic) } }];
     case 'group':
     case 'groupDeleted':
-      return [{ revision, update: { $case: update.kind, value: groupToWire(update.group) } }];
+      return [{ revision, recorded, update: { $case: update.kind, value: groupToWire(update.group) } }];
     case 'broker':
     case 'brokerDeleted':
-      return [{ revision, update: { $case: update.kind, value: brokerSetToWire(update.broker) } }];
+      return [{ revision, recorded, update: { $case: update.kind, value: brokerSetToWire(update.broker) } }];
   }
 }
 
@@ -148,18 +191,20 @@ export class UpdateReader {
 
   /** Undefined: a part of something, or a kind of update that this version does not know. */
   read(frame: internal.DirectoryUpdate): DirectoryUpdate | undefined {
-    const { revision, update } = frame;
+    const { revision, recorded, update } = frame;
     switch (update?.$case) {
       case undefined:
         return undefined;
       case 'snapshot':
         return this.snapshot(revision, update.value);
       case 'topic':
+        return { kind: 'topic', revision, topic: topicFromWire(update.value) };
       case 'topicDeleted':
-        return { kind: update.$case, revision, topic: topicFromWire(update.value) };
+        return { kind: 'topicDeleted', revision, topic: topicFromWire(update.value), recorded };
       case 'group':
+        return { kind: 'group', revision, group: groupFromWire(update.value) };
       case 'groupDeleted':
-        return { kind: update.$case, revision, group: groupFromWire(update.value) };
+        return { kind: 'groupDeleted', revision, group: groupFromWire(update.value), recorded };
       case 'broker':
       case 'brokerDeleted':
         return { kind: update.$case, revision, broker: brokerSetFromWire(update.value) };
@@ -180,16 +225,24 @@ export class UpdateReader {
       topics: parts.flatMap((one) => one.topics.map(topicFromWire)),
       groups: parts.flatMap((one) => one.groups.map(groupFromWire)),
       brokers: parts.flatMap((one) => one.brokers.map(brokerSetFromWire)),
+      generation: first.generation,
+      replaced: first.replaced,
+      deletedTopics: parts.flatMap((one) => one.deletedTopics),
+      deletedGroups: parts.flatMap((one) => one.deletedGroups),
     };
   }
 }
 
 function snapshotParts(update: Extract<DirectoryUpdate, { kind: 'snapshot' }>): internal.SnapshotPart[] {
-  const { clusterId, secret, topics, groups, brokers } = update;
-  const empty = (): internal.SnapshotPart => internal.SnapshotPart.fromPartial({ clusterId, secret });
+  const { clusterId, secret, generation, topics, groups, brokers } = update;
+  const replaced = [...update.replaced];
+  const empty = (): internal.SnapshotPart =>
+    internal.SnapshotPart.fromPartial({ clusterId, secret, generation, replaced });
   const parts = [{ ...empty(), brokers: brokers.map(brokerSetToWire) }];
   for (const some of slices(topics)) parts.push({ ...empty(), topics: some.map(topicToWire) });
   for (const some of slices(groups)) parts.push({ ...empty(), groups: some.map(groupToWire) });
+  for (const some of slices(update.deletedTopics)) parts.push({ ...empty(), deletedTopics: [...some] });
+  for (const some of slices(update.deletedGroups)) parts.push({ ...empty(), deletedGroups: [...some] });
   const last = parts.at(-1);
   if (last) last.last = true;
   return parts;

@@ -4,6 +4,7 @@ import type {
   GroupStart,
   LiteGroup,
   MessageType,
+  MetadataVersion,
   Permission,
   RetryPolicy,
   Topic,
@@ -45,6 +46,16 @@ export interface Naming {
    * may, with an empty log. @throws MqError NOT_FOUND, CONFLICT while one of them leads
    */
   forgetMembers(brokerSet: string): Promise<BrokerSet>;
+  /**
+   * An operator's word that the metadata was lost, wholly or in part: for some time, brokers whose logs belong to other or
+   * newer metadata may bring theirs. @returns until when, wall time
+   */
+  allowAdoption(): Promise<number>;
+  /**
+   * A broker brings what its log knows, in parts; each may come again. After the last one its lead can be taken, or kept.
+   * @throws MqError METADATA_MISMATCH while no operator has allowed it, or where another cluster lives
+   */
+  adoptMetadata(part: MetadataKnowledge): Promise<void>;
 }
 
 export type DirectoryUpdate =
@@ -57,13 +68,32 @@ export type DirectoryUpdate =
       readonly topics: readonly Topic[];
       readonly groups: readonly ConsumerGroup[];
       readonly brokers: readonly BrokerSet[];
+      /** Rises when metadata that was lost is brought back from brokers' logs. */
+      readonly generation: number;
+      /** Ids that this cluster had until then. */
+      readonly replaced: readonly string[];
+      /** The latest of those that were deleted, and known to be. */
+      readonly deletedTopics: readonly Deleted[];
+      readonly deletedGroups: readonly Deleted[];
     }
   | { readonly kind: 'topic'; readonly revision: number; readonly topic: Topic }
-  | { readonly kind: 'topicDeleted'; readonly revision: number; readonly topic: Topic }
+  | { readonly kind: 'topicDeleted'; readonly revision: number; readonly topic: Topic; readonly recorded: boolean }
   | { readonly kind: 'group'; readonly revision: number; readonly group: ConsumerGroup }
-  | { readonly kind: 'groupDeleted'; readonly revision: number; readonly group: ConsumerGroup }
+  | {
+      readonly kind: 'groupDeleted';
+      readonly revision: number;
+      readonly group: ConsumerGroup;
+      /** Somebody asked for it. False: it is just not there any more, which deletes nothing anywhere else. */
+      readonly recorded: boolean;
+    }
   | { readonly kind: 'broker'; readonly revision: number; readonly broker: BrokerSet }
   | { readonly kind: 'brokerDeleted'; readonly revision: number; readonly broker: BrokerSet };
+
+/** A topic or group that was deleted: absence alone never says so. */
+export interface Deleted {
+  readonly id: number;
+  readonly createdMs: number;
+}
 
 export interface TopicDraft {
   readonly name: string;
@@ -107,4 +137,28 @@ export interface LeadClaim {
   /** host:port of its internal service, reachable by proxies; empty: in this process. */
   readonly address: string;
   readonly leaseMs: number;
+  /** The claimant's log; left out while it is empty. */
+  readonly log?:
+    | {
+        readonly epoch: number;
+        /** The metadata under which it was written; undefined while no record says so. */
+        readonly metadata?: MetadataVersion | undefined;
+      }
+    | undefined;
+}
+
+/** What the log of a broker knows of the metadata that it belongs to. */
+export interface MetadataKnowledge {
+  readonly claim: LeadClaim;
+  readonly topics: readonly Topic[];
+  readonly groups: readonly ConsumerGroup[];
+  /** The highest ids that the log knows to have been given. */
+  readonly topicIdMax: number;
+  readonly groupIdMax: number;
+  /** Topics and groups that the metadata shows though the log says that they were deleted. */
+  readonly deletedTopics: readonly number[];
+  readonly deletedGroups: readonly number[];
+  /** Told to do so at the broker itself: no other permission is needed. */
+  readonly insist: boolean;
+  readonly last: boolean;
 }

@@ -57,11 +57,9 @@ export interface Transaction {
   readonly deletes?: readonly string[];
 }
 
-/** Holds while the key was last written at `modRevision`; 0: while it doesn't exist. */
-export interface Compare {
-  readonly key: string;
-  readonly modRevision: number;
-}
+/** Holds while the key was last written at `modRevision` (0: while it doesn't exist), or while it has this value. */
+export type Compare =
+  { readonly key: string; readonly modRevision: number } | { readonly key: string; readonly value: string };
 
 export interface Put {
   readonly key: string;

@@ -11,6 +11,7 @@ export * from './receipt.js';
 export * from './records/dropped.js';
 export * from './records/expiry.js';
 export * from './records/lite-queues-gone.js';
+export * from './records/metadata.js';
 export * from './records/reference.js';
 export * from './records/topic-deleted.js';
 export * from './record-kind.js';

@@ -1,6 +1,7 @@
 /**
  * What a record of the log says. A number's meaning never changes; new meaning is a new number.
- * Who folds what: the store folds 1 to 15, consumption 16 to 31, timers 32 to 39, transactions 40 to 47, lite 48 to 55;
+ * Who folds what: the store folds 1 to 15, consumption 16 to 31, timers 32 to 39, transactions 40 to 47, lite 48 to 55,
+ * the broker's own view of the metadata 56 to 63;
  * others' records that tell a view something too are folded by it as well. A payload that more than one lib folds is
  * written down once, encoder and decoder beside each other, in records/ (that of a message: envelope.ts).
  */
@@ -52,5 +53,7 @@ export const RecordKind = {
   liteTopicsCreated: 48,
   /** Lite topics are gone; their queues are. */
   liteTopicsDeleted: 49,
+  /** Which metadata this log belongs to, and topics and groups as it defines them. */
+  metadata: 56,
 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];

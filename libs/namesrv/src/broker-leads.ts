@@ -1,9 +1,10 @@
 import { printable, type BrokerSet } from '@cometmq/model';
 import type { LeadClaim } from '@cometmq/client';
-import type { Committed, KeyValue, LeaseId, MetadataStore } from '@cometmq/metadata';
+import type { Committed, KeyValue, LeaseId } from '@cometmq/metadata';
 import { MqError, type Clock } from '@cometmq/shared';
 
 import { checkClaim } from './checks.js';
+import { identityIn, mismatchOf, type ClusterStore } from './cluster.js';
 import { brokerSetOf, keys, recordOf, type PresenceRecord, type SetRecord } from './keys.js';
 
 type Held = LeadClaim & { readonly epoch: number };
@@ -23,7 +24,7 @@ const triesMax = 5;
  */
 export class BrokerLeads {
   constructor(
-    private readonly store: MetadataStore,
+    private readonly store: ClusterStore,
     private readonly clock: Clock,
     /** Waits until this instance, and who watches it, knows of a change. */
     private readonly settle: (change: Committed) => Promise<void>,
@@ -32,7 +33,7 @@ export class BrokerLeads {
   async take(claim: LeadClaim): Promise<BrokerSet> {
     checkClaim(claim);
     const { name, member, address, leaseMs } = claim;
-    const old = await this.set(name);
+    const old = await this.known(claim);
     const set = old ? succeed(old.record, member) : founded(name, member, this.clock.wallMs());
     const presence: PresenceRecord = { member, epoch: set.epoch, address, writable: true };
     const lease = await this.store.grantLease(leaseMs);
@@ -53,7 +54,7 @@ export class BrokerLeads {
     const { name, member, address, leaseMs, epoch, writable } = claim;
     const wanted: PresenceRecord = { member, epoch, address, writable };
     for (let tries = 0; tries < triesMax; tries += 1) {
-      const [set, shown] = await Promise.all([this.set(name), this.presence(name)]);
+      const [set, shown] = await Promise.all([this.known(claim), this.presence(name)]);
       if (set?.record.epoch !== epoch || set.record.member !== member) throw deposed(claim, set?.record);
       const ours = shown?.record.epoch === epoch && shown.record.member === member ? shown : undefined;
       const alive = ours?.pair.lease === undefined ? undefined : await this.store.keepLease(ours.pair.lease);
@@ -126,6 +127,15 @@ export class BrokerLeads {
   /** A lease that nobody needs; one that can't be ended now ends by itself. */
   private async letGo(lease: LeaseId): Promise<void> {
     await this.store.revokeLease(lease).catch(() => undefined);
+  }
+
+  /** The set, in metadata under which the claimant may act. @throws MqError METADATA_MISMATCH */
+  private async known(claim: LeadClaim): Promise<Known<SetRecord> | undefined> {
+    const [identity, set] = await Promise.all([identityIn(this.store), this.set(claim.name)]);
+    if (!identity) throw new MqError('UNAVAILABLE', 'the metadata store is empty: no cluster has been made in it yet');
+    const mismatch = mismatchOf(claim, identity, set?.record);
+    if (mismatch) throw mismatch;
+    return set;
   }
 
   private async set(name: string): Promise<Known<SetRecord> | undefined> {

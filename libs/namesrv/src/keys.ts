@@ -9,7 +9,9 @@ import type { KeyValue } from '@cometmq/metadata';
  *   sets/<name>       SetRecord: epoch, leader, in-sync set; changed only by comparing its revision
  *   presence/<name>   PresenceRecord of the set's leader, on its lease: gone when the leader is silent
  *   ids               how many topics and groups were ever made; an id is taken in the transaction that makes its owner
+ *   deletedTopics/<id>, deletedGroups/<id>  DeletedRecord, the latest 10,000: absence alone deletes nothing
  *   clusterId         text, made once
+ *   clusterLineage    LineageRecord; absent: its first generation
  *   secret            32 bytes in base64, made once: receipt handles are signed with it
  */
 export const keys = {
@@ -18,7 +20,12 @@ export const keys = {
   sets: 'sets/',
   presences: 'presence/',
   ids: 'ids',
+  deletedTopics: 'deletedTopics/',
+  deletedGroups: 'deletedGroups/',
+  /** What both keys of the cluster's identity begin with. */
+  cluster: 'cluster',
   clusterId: 'clusterId',
+  lineage: 'clusterLineage',
   secret: 'secret',
   topic: (name: string) => `topics/${name}`,
   group: (name: string) => `groups/${name}`,
@@ -51,11 +58,32 @@ export interface IdsRecord {
   readonly groups: number;
 }
 
+/** A topic or group that somebody deleted. */
+export interface DeletedRecord {
+  readonly id: number;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly deletedMs: number;
+}
+
+/** How this metadata came to be what it is. */
+export interface LineageRecord {
+  /** Rises each time what was lost is brought back from brokers' logs. */
+  readonly generation: number;
+  /** Cluster ids that this store had until then, when it had begun empty. */
+  readonly replaced: readonly string[];
+  /** Until then brokers may bring what their logs know; absent: no operator has said so. */
+  readonly adoptUntilMs?: number | undefined;
+}
+
 /** Undefined where there is no key, or somebody has written something else there by hand. */
 export function recordOf<T>(pair: KeyValue | undefined): T | undefined {
-  if (!pair) return undefined;
+  return pair && recordIn(pair.value);
+}
+
+export function recordIn<T>(text: string): T | undefined {
   try {
-    const value: unknown = JSON.parse(pair.value);
+    const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as T) : undefined;
   } catch {
     return undefined;

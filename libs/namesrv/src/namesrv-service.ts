@@ -17,6 +17,7 @@ import type {
   GroupChange,
   GroupDraft,
   LeadClaim,
+  MetadataKnowledge,
   Naming,
   TopicChange,
   TopicDraft,
@@ -25,11 +26,13 @@ import type { Committed, Compare, KeyValue, MetadataStore, Put } from '@cometmq/
 import { MqError, sleep, type Clock, type Part } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
+import { Adoption } from './adoption.js';
 import { BrokerLeads } from './broker-leads.js';
 import { checkGroup, checkMessageType, checkTopic } from './checks.js';
+import { ClusterStore } from './cluster.js';
 import { DirectoryCopy } from './directory-copy.js';
 import { changedGroupRecord, newGroupRecord } from './group-record.js';
-import { keys, recordOf, type GroupRecord, type IdsRecord, type TopicRecord } from './keys.js';
+import { keys, recordOf, type DeletedRecord, type GroupRecord, type IdsRecord, type TopicRecord } from './keys.js';
 
 export interface NamesrvOptions {
   readonly store: MetadataStore;
@@ -41,6 +44,11 @@ export interface NamesrvOptions {
   /** Write and read queues of a topic, on each broker set, where its maker names none. Default: 8. */
   readonly defaultQueues?: number | undefined;
   readonly log?: Logger | undefined;
+  /**
+   * The store was emptied, replaced or set back to a backup under this instance, which holds nothing of its own: it must
+   * end, and begin again with what the store holds now. Left out: it goes on with what it knew.
+   */
+  readonly onReplaced?: ((error: MqError) => void) | undefined;
   /** Where the cluster's id and secret come from, once in its life; the simulation gives its own. */
   readonly newIdentity?: (() => { readonly clusterId: string; readonly secret: Uint8Array }) | undefined;
 }
@@ -83,7 +91,9 @@ export class NamesrvService implements Naming, Part {
   private readonly clock: Clock;
   private readonly log: Logger;
   private readonly copy: DirectoryCopy;
+  private readonly changes: ClusterStore;
   private readonly leads: BrokerLeads;
+  private readonly adoption: Adoption;
   private readonly queues: number;
   private readonly ensuring = new Map<string, Promise<unknown>>();
   private lastMaking: Promise<unknown> = Promise.resolve();
@@ -95,10 +105,18 @@ export class NamesrvService implements Naming, Part {
     this.clock = options.clock;
     this.log = options.log ?? silentLogger;
     this.queues = options.defaultQueues ?? 8;
-    this.copy = new DirectoryCopy(this.clock, (key) =>
-      this.log.error({ key }, 'a metadata key holds something else than it should and is left out'),
+    this.copy = new DirectoryCopy(
+      this.clock,
+      (key) =>
+        this.log.error({ key }, 'a metadata key holds something else than it should; what was there before counts'),
+      (error) => {
+        this.log.error({ reason: error.reason }, 'the metadata store is not what it was');
+        options.onReplaced?.(error);
+      },
     );
-    this.leads = new BrokerLeads(this.store, this.clock, (change) => this.settle(change.revision));
+    this.changes = new ClusterStore(this.store, () => this.copy.ours());
+    this.leads = new BrokerLeads(this.changes, this.clock, (change) => this.settle(change.revision));
+    this.adoption = new Adoption(this.store, this.copy, this.clock, this.log);
   }
 
   /** Resolves once there is a directory to serve; waits for the store as long as it takes. */
@@ -182,7 +200,7 @@ export class NamesrvService implements Naming, Part {
 
   async deleteTopic(given: string): Promise<void> {
     const name = topicName(given);
-    await this.remove(keys.topic(name), noTopic(name, false));
+    await this.remove(keys.topic(name), keys.deletedTopics, noTopic(name, false));
   }
 
   async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
@@ -214,7 +232,7 @@ export class NamesrvService implements Naming, Part {
 
   async deleteGroup(given: string): Promise<void> {
     const name = groupName(given);
-    await this.remove(keys.group(name), noGroup(name));
+    await this.remove(keys.group(name), keys.deletedGroups, noGroup(name));
   }
 
   async takeLead(claim: LeadClaim): Promise<BrokerSet> {
@@ -237,16 +255,38 @@ export class NamesrvService implements Naming, Part {
     return set;
   }
 
-  /** The cluster gets its id and secret from whichever instance comes first. */
+  async allowAdoption(): Promise<number> {
+    const { untilMs, revision } = await this.adoption.allow();
+    await this.settle(revision);
+    this.log.warn({ untilMs }, 'brokers may bring the metadata that their logs know');
+    return untilMs;
+  }
+
+  async adoptMetadata(part: MetadataKnowledge): Promise<void> {
+    await this.settle(await this.adoption.take(part));
+  }
+
+  /**
+   * The cluster gets its id and secret from whichever instance comes first. A store that holds anything but lacks them has
+   * lost a part of itself: that is no new cluster.
+   */
   private async identify(): Promise<void> {
     const { clusterId, secret } = (this.options.newIdentity ?? randomIdentity)();
     const wanted = { [keys.clusterId]: clusterId, [keys.secret]: Buffer.from(secret).toString('base64') };
     const found = await Promise.all([this.store.get(keys.clusterId), this.store.get(keys.secret)]);
     if (!found.every(Boolean)) {
-      const missing = Object.entries(wanted).filter((_, i) => !found[i]);
+      const { pairs } = await this.store.range('');
+      const lacks = [keys.clusterId, keys.secret].filter((key) => !pairs.some((pair) => pair.key === key));
+      if (lacks.length > 0 && pairs.length > 0) {
+        throw new MqError(
+          'METADATA_MISMATCH',
+          `the metadata store holds ${pairs.length} keys but lacks ${lacks.join(' and ')}: a part of it was lost. Bring ` +
+            'its newest backup back, or empty it and let brokers bring what their logs know: comet cluster adopt',
+        );
+      }
       await this.store.commit({
-        compare: missing.map(([key]) => ({ key, modRevision: 0 })),
-        puts: missing.map(([key, value]) => ({ key, value })),
+        compare: lacks.map((key) => ({ key, modRevision: 0 })),
+        puts: lacks.map((key) => ({ key, value: wanted[key] ?? '' })),
       });
     }
     await this.copy.reached(0, settleMsMax);
@@ -316,11 +356,18 @@ export class NamesrvService implements Naming, Part {
     });
   }
 
-  private remove(key: string, absent: MqError): Promise<void> {
+  /** That it was deleted is written down with the deletion: it is what brokers delete their part by. */
+  private remove(key: string, folder: string, absent: MqError): Promise<void> {
     return this.change<void>(async () => {
       const found = await this.store.get(key);
       if (!found) throw absent;
-      return { result: undefined, write: { compare: [{ key, modRevision: found.modRevision }], deletes: [key] } };
+      const compare = [{ key, modRevision: found.modRevision }];
+      const record = recordOf<Topic | ConsumerGroup>(found);
+      if (!record) return { result: undefined, write: { compare, deletes: [key] } };
+      const { id, name, createdMs } = record;
+      const deleted: DeletedRecord = { id, name, createdMs, deletedMs: this.clock.wallMs() };
+      const puts = [{ key: `${folder}${id}`, value: JSON.stringify(deleted) }];
+      return { result: undefined, write: { compare, puts, deletes: [key, ...this.copy.deletedTooMany(folder)] } };
     });
   }
 
@@ -328,7 +375,7 @@ export class NamesrvService implements Naming, Part {
   private async change<T>(decide: () => Promise<Decision<T>>): Promise<T> {
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
       const { result, write, seen } = await decide();
-      const change: Committed = write ? await this.store.commit(write) : { applied: true, revision: seen ?? 0 };
+      const change: Committed = write ? await this.changes.commit(write) : { applied: true, revision: seen ?? 0 };
       if (!change.applied) continue;
       await this.settle(change.revision);
       return result;

@@ -173,11 +173,12 @@ describe('Naming over gRPC', () => {
       layout: 1,
       createdMs: 5,
     };
+    const one = await instance(store);
     for (let i = 0; i < 3_000; i += 1) {
       const name = `t${i}-${'x'.repeat(100)}`;
       void store.commit({ compare: [], puts: [{ key: `topics/${name}`, value: JSON.stringify({ name, ...topic }) }] });
     }
-    const remote = await naming((await instance(store)).address);
+    const remote = await naming(one.address);
     const heard = follow(remote);
     await until('the whole', () => heard.updates.length === 1);
     expect(heard.updates[0]?.kind === 'snapshot' && heard.updates[0].topics.length).toBe(3_000);
@@ -238,6 +239,44 @@ describe('Naming over gRPC', () => {
     const error: unknown = await remote.ensureTopic('a').catch((caught: unknown) => caught);
     expect(error).toMatchObject({ code: 'UNAVAILABLE' });
     expect((error as MqError).reason).toContain('127.0.0.1:1, 127.0.0.1:2');
+  });
+
+  it('is told nothing by instances of another cluster, until that brings the metadata back', async () => {
+    const old = await instance(await memory());
+    const service = await started(
+      new NamesrvService({ store: await memory(), clock, autoCreateTopics: true, autoCreateGroups: true }),
+    );
+    const refused: string[] = [];
+    const remote = await started(
+      new GrpcNaming({
+        addresses: [old.address, (await instance(await memory(), service)).address],
+        clock,
+        connect: (address) => new GrpcJsChannel({ address, clock }),
+        onRefused: (reason) => refused.push(reason),
+      }),
+    );
+    const directory = await started(new Directory(remote, clock));
+    const topic = await remote.ensureTopic('a');
+    await old.stop();
+    const heard: DirectoryUpdate[] = [];
+    directory.onUpdate((update) => heard.push(update));
+    await until('it is refused', () => refused.length > 0, 20_000);
+    expect(refused[0]).toContain(`cluster ${directory.clusterId}`);
+    expect([heard.length, directory.topic('a')]).toEqual([0, topic]);
+    const { clusterId, version } = directory;
+    await service.adoptMetadata({
+      claim: { name: 'b', member: 'b/1', address: '', leaseMs: 3_000, log: { epoch: 1, metadata: version } },
+      topics: [topic],
+      groups: [],
+      topicIdMax: topic.id,
+      groupIdMax: 0,
+      deletedTopics: [],
+      deletedGroups: [],
+      insist: true,
+      last: true,
+    });
+    await until('it is believed', () => heard.length > 0);
+    expect([directory.clusterId, directory.version.generation, directory.topic('a')]).toEqual([clusterId, 2, topic]);
   });
 
   it('is not taken back in time by an instance that has lost its store', async () => {

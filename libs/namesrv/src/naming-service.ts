@@ -3,6 +3,8 @@ import {
   brokerSetToWire,
   groupDraftFromWire,
   groupToWire,
+  knowledgeFromWire,
+  leadClaimFromWire,
   namingServiceName,
   topicDraftFromWire,
   topicToWire,
@@ -54,6 +56,7 @@ export function namingService(naming: Naming): NamingDoor {
   };
   const { TopicAnswer, GroupAnswer, BrokerSetAnswer, DoneAnswer } = internal;
   const { NameRequest, TopicDraft, GroupDraft, LeadClaim, FixTopicTypeRequest } = internal;
+  const { AllowAdoptionRequest, AdoptionAnswer, MetadataKnowledge } = internal;
 
   return {
     close: () => {
@@ -92,13 +95,19 @@ export function namingService(naming: Naming): NamingDoor {
       DeleteGroup: method(NameRequest, DoneAnswer, ({ name }) => done(naming.deleteGroup(name))),
       EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(naming.ensureInnerTopic(name))),
       TakeLead: method(LeadClaim, BrokerSetAnswer, async (claim) => ({
-        broker: brokerSetToWire(await naming.takeLead(claim)),
+        broker: brokerSetToWire(await naming.takeLead(leadClaimFromWire(claim))),
       })),
-      KeepLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.keepLead(claim))),
-      LeaveLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.leaveLead(claim))),
+      KeepLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.keepLead(leadClaimFromWire(claim)))),
+      LeaveLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.leaveLead(leadClaimFromWire(claim)))),
       ForgetMembers: method(NameRequest, BrokerSetAnswer, async ({ name }) => ({
         broker: brokerSetToWire(await naming.forgetMembers(name)),
       })),
+      AllowAdoption: method(AllowAdoptionRequest, AdoptionAnswer, async () => ({
+        untilMs: await naming.allowAdoption(),
+      })),
+      AdoptMetadata: method(MetadataKnowledge, DoneAnswer, (part) =>
+        done(naming.adoptMetadata(knowledgeFromWire(part))),
+      ),
     },
   };
 }

@@ -92,6 +92,10 @@ export class FakeNaming implements Naming {
       topics: [...this.topics.values()],
       groups: [...this.groups.values()],
       brokers: [...this.brokers.values()],
+      generation: 1,
+      replaced: [],
+      deletedTopics: [],
+      deletedGroups: [],
     });
   }
 
@@ -169,7 +173,7 @@ export class FakeNaming implements Naming {
   deleteTopic(name: string): Promise<void> {
     const topic = this.topics.get(name);
     this.topics.delete(name);
-    if (topic) this.listener?.({ kind: 'topicDeleted', revision: (this.revision += 1), topic });
+    if (topic) this.listener?.({ kind: 'topicDeleted', revision: (this.revision += 1), topic, recorded: true });
     return Promise.resolve();
   }
   createGroup(): Promise<ConsumerGroup> {
@@ -191,6 +195,12 @@ export class FakeNaming implements Naming {
     return notHere();
   }
   forgetMembers(): Promise<BrokerSet> {
+    return notHere();
+  }
+  allowAdoption(): Promise<number> {
+    return notHere();
+  }
+  adoptMetadata(): Promise<void> {
     return notHere();
   }
 }

@@ -34,6 +34,7 @@ const statuses: Partial<Record<ErrorCode, GrpcStatusCode>> = {
   CANCELLED: grpcStatus.CANCELLED,
   CONFIG: grpcStatus.INTERNAL,
   DATA_FOLDER: grpcStatus.INTERNAL,
+  METADATA_MISMATCH: grpcStatus.FAILED_PRECONDITION,
   CORRUPT_RECORD: grpcStatus.DATA_LOSS,
   DISK_FAILED: grpcStatus.INTERNAL,
   INTERNAL: grpcStatus.INTERNAL,

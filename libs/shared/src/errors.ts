@@ -54,6 +54,7 @@ const catalogue = {
   // The house is broken, or was given the wrong ground to stand on.
   CONFIG: { retry: false },
   DATA_FOLDER: { retry: false },
+  METADATA_MISMATCH: { retry: false }, // The metadata is another cluster's, empty, or older than what was seen of it.
   CORRUPT_RECORD: { retry: false },
   DISK_FAILED: { retry: false },
   INTERNAL: { retry: false },

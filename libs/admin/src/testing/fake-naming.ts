@@ -103,7 +103,7 @@ export class FakeNaming implements Naming {
     await this.faults();
     const topic = this.topicOf(name);
     this.topics.delete(name);
-    this.tell((revision) => ({ kind: 'topicDeleted', revision, topic }));
+    this.tell((revision) => ({ kind: 'topicDeleted', revision, topic, recorded: true }));
   }
 
   async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
@@ -136,7 +136,7 @@ export class FakeNaming implements Naming {
     await this.faults();
     const group = this.groupOf(name);
     this.groups.delete(name);
-    this.tell((revision) => ({ kind: 'groupDeleted', revision, group }));
+    this.tell((revision) => ({ kind: 'groupDeleted', revision, group, recorded: true }));
   }
 
   /** The house's own topics pass the check of names. */
@@ -164,6 +164,14 @@ export class FakeNaming implements Naming {
     return empty;
   }
 
+  async allowAdoption(): Promise<number> {
+    await this.faults();
+    return this.createdMs + 3_600_000;
+  }
+  adoptMetadata(): Promise<void> {
+    return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
+  }
+
   private whole(): DirectoryUpdate {
     return {
       kind: 'snapshot',
@@ -173,6 +181,10 @@ export class FakeNaming implements Naming {
       topics: [...this.topics.values()],
       groups: [...this.groups.values()],
       brokers: [...this.sets.values()],
+      generation: 1,
+      replaced: [],
+      deletedTopics: [],
+      deletedGroups: [],
     };
   }
 

@@ -103,10 +103,11 @@ export class EtcdStore implements MetadataStore {
     ];
     const compare = [
       absent(token),
-      ...transaction.compare.map(({ key, modRevision }) => ({
-        ...absent(this.bytes(key)),
-        mod_revision: modRevision,
-      })),
+      ...transaction.compare.map((compare) => {
+        const key = this.bytes(compare.key);
+        if ('value' in compare) return equals(key, Buffer.from(compare.value));
+        return { ...absent(key), mod_revision: compare.modRevision };
+      }),
     ];
     try {
       const answer = await this.client.kv.txn({ compare, success: writes });
@@ -257,6 +258,10 @@ function absent(key: Buffer): {
   mod_revision: number;
 } {
   return { key, result: 'Equal', target: 'Mod', mod_revision: 0 };
+}
+
+function equals(key: Buffer, value: Buffer): { key: Buffer; result: 'Equal'; target: 'Value'; value: Buffer } {
+  return { key, result: 'Equal', target: 'Value', value };
 }
 
 function committed(answer: ITxnResponse): Committed {

@@ -75,7 +75,10 @@ export class KeyValueState {
   }
 
   holds(transaction: Transaction): boolean {
-    return transaction.compare.every(({ key, modRevision }) => (this.pairs.get(key)?.modRevision ?? 0) === modRevision);
+    return transaction.compare.every((compare) => {
+      const pair = this.pairs.get(compare.key);
+      return 'value' in compare ? pair?.value === compare.value : (pair?.modRevision ?? 0) === compare.modRevision;
+    });
   }
 
   leaseTtlMs(id: LeaseId): number | undefined {

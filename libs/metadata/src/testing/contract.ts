@@ -103,6 +103,16 @@ export function metadataStoreContract(name: string, open: () => Promise<OpenedSt
       expect((await store.commit(create)).applied).toBe(false);
     });
 
+    it('compares a value, whenever it was written', async () => {
+      const write = (value: string) => store.commit({ compare: [{ key: 'a', value }], puts: [{ key: 'b', value }] });
+      expect((await write('')).applied).toBe(false); // An absent key has no value, not even an empty one.
+      await put('a', 'ü');
+      await put('a', 'ü');
+      expect((await write('u')).applied).toBe(false);
+      expect((await write('ü')).applied).toBe(true);
+      expect((await store.get('b'))?.value).toBe('ü');
+    });
+
     it('lets one of many win who compare the same', async () => {
       const at = await put('a', '0');
       const outcomes = await Promise.all(

@@ -22,8 +22,9 @@ export class FaultyStore implements MetadataStore {
   private away = false;
   private deaf = false;
   private readonly watches = new Set<() => void>();
+  private readonly turns = new Set<() => void>();
 
-  constructor(private readonly store: MetadataStore) {}
+  constructor(private store: MetadataStore) {}
 
   start(): Promise<void> {
     return Promise.resolve();
@@ -45,6 +46,12 @@ export class FaultyStore implements MetadataStore {
   comeBack(): void {
     this.away = this.deaf = false;
     for (const goOn of this.watches) goOn();
+  }
+
+  /** Another store stands where this one stood: emptied, restored, or another cluster's. Watches are told the whole of it. */
+  becomes(store: MetadataStore): void {
+    this.store = store;
+    for (const turn of this.turns) turn();
   }
 
   get(key: string): Promise<KeyValue | undefined> {
@@ -78,18 +85,21 @@ export class FaultyStore implements MetadataStore {
       missed = [];
       for (const update of updates) listener(update);
     };
-    const stop = this.store.watch(
-      prefix,
-      (update) => {
-        if (this.away || this.deaf) missed.push(update);
-        else listener(update);
-      },
-      after,
-    );
+    const hear = (update: StoreUpdate): void => {
+      if (this.away || this.deaf) missed.push(update);
+      else listener(update);
+    };
+    let stop = this.store.watch(prefix, hear, after);
+    const turn = (): void => {
+      stop();
+      stop = this.store.watch(prefix, hear);
+    };
     this.watches.add(goOn);
+    this.turns.add(turn);
     return () => {
       stop();
       this.watches.delete(goOn);
+      this.turns.delete(turn);
     };
   }
 

@@ -2,10 +2,13 @@
  * Payloads that several views fold. Goal: each entry is read as it was written, wherever the payload lies in memory, and
  * also when a later version has written more behind it.
  */
+import { groupName, topicName } from '../names.js';
+import type { ConsumerGroup, Topic } from '../topic.js';
 import { groupId, logPosition, queueId, topicId } from '../units.js';
 import { encodeDropped, eachDropped, type Dropped } from './dropped.js';
 import { eachExpired, encodeExpiry, type Expired } from './expiry.js';
 import { eachLiteQueueGone, encodeLiteQueuesGone, type LiteQueueGone } from './lite-queues-gone.js';
+import { decodeMetadata, encodeMetadata, followsMetadata, type MetadataRecord } from './metadata.js';
 import { decodeReference, encodeReference, referenceTarget, type Reference } from './reference.js';
 import { decodeTopicDeleted, encodeTopicDeleted } from './topic-deleted.js';
 
@@ -17,6 +20,26 @@ function elsewhere(payload: Uint8Array): Uint8Array {
 }
 
 const large = 2 ** 40 + 7;
+const topic: Topic = {
+  name: topicName('orders'),
+  id: topicId(7),
+  type: 1,
+  writeQueues: 8,
+  readQueues: 8,
+  permission: 'readWrite',
+  typeFixed: true,
+  layout: 3,
+  createdMs: 5,
+};
+const group: ConsumerGroup = {
+  name: groupName('readers'),
+  id: groupId(9),
+  fifo: false,
+  attemptsMax: 17,
+  retryPolicy: { kind: 'customized', nextMs: [1, 2] },
+  start: { at: 'time', timeMs: 4 },
+  createdMs: 6,
+};
 
 describe('records that several views fold', () => {
   it('expiry', () => {
@@ -56,6 +79,28 @@ describe('records that several views fold', () => {
       found.push({ position, size, topicId: topic, dueMs }),
     );
     expect(found).toEqual(list);
+  });
+
+  it('metadata', () => {
+    const record: MetadataRecord = {
+      version: { clusterId: 'c-ü', generation: 2, revision: large },
+      topics: [{ ...topic, retentionMs: 60_000 }],
+      groups: [group],
+    };
+    expect(decodeMetadata(elsewhere(encodeMetadata(record)))).toEqual(record);
+  });
+
+  it.each([
+    ['the same', { revision: 5 }, true],
+    ['a later revision', { revision: 6 }, true],
+    ['an earlier revision', { revision: 4 }, false],
+    ['an earlier revision of a later generation', { generation: 3, revision: 1 }, true],
+    ['a later revision of an earlier generation', { generation: 1, revision: 9 }, false],
+    ['another cluster', { clusterId: 'b', generation: 9, revision: 9 }, false],
+  ])('metadata goes on from what was known: %s', (_what, change, follows) => {
+    const known = { clusterId: 'a', generation: 2, revision: 5 };
+    expect(followsMetadata({ ...known, ...change }, known)).toBe(follows);
+    expect(followsMetadata({ ...known, ...change }, undefined)).toBe(true);
   });
 
   it('reference', () => {

@@ -105,6 +105,8 @@ export interface DirectoryUpdate {
     | { $case: "broker"; value: BrokerSet }
     | { $case: "brokerDeleted"; value: BrokerSet }
     | undefined;
+  /** Of topic_deleted and group_deleted: somebody asked for it, and that is recorded. Else it is just not there any more. */
+  recorded: boolean;
 }
 
 /** The whole comes in parts, of one revision and with nothing between them. */
@@ -115,6 +117,18 @@ export interface SnapshotPart {
   groups: ConsumerGroup[];
   brokers: BrokerSet[];
   last: boolean;
+  /** Rises when metadata that was lost is brought back from brokers' logs. */
+  generation: number;
+  /** Ids that this cluster had until then, of metadata that had begun empty. */
+  replaced: string[];
+  deletedTopics: Deleted[];
+  deletedGroups: Deleted[];
+}
+
+/** A topic or group that was deleted, and when it had been made. */
+export interface Deleted {
+  id: number;
+  createdMs: number;
 }
 
 /** What is asked for is checked by the service, which has the words for it: any number must be able to get there. */
@@ -156,6 +170,39 @@ export interface LeadClaim {
   leaseMs: number;
   epoch: number;
   writable: boolean;
+  /** Of the claimant's log; 0 while it is empty. */
+  logEpoch: number;
+  /** Which metadata the log belongs to; absent while it doesn't know. */
+  metadata: MetadataVersion | undefined;
+}
+
+export interface MetadataVersion {
+  clusterId: string;
+  generation: number;
+  revision: number;
+}
+
+export interface AllowAdoptionRequest {
+}
+
+export interface AdoptionAnswer {
+  revision: number;
+  untilMs: number;
+}
+
+export interface MetadataKnowledge {
+  claim: LeadClaim | undefined;
+  topics: Topic[];
+  groups: ConsumerGroup[];
+  /** The highest ids that the log knows to have been given. */
+  topicIdMax: number;
+  groupIdMax: number;
+  /** Topics and groups that the metadata shows though the log says that they were deleted. */
+  deletedTopics: number[];
+  deletedGroups: number[];
+  /** Told to do so at the broker itself. */
+  insist: boolean;
+  last: boolean;
 }
 
 /** An answer's revision: the change is among those that a watch has told up to it. */
@@ -1301,7 +1348,7 @@ export const WatchRequest: MessageFns<WatchRequest> = {
 };
 
 function createBaseDirectoryUpdate(): DirectoryUpdate {
-  return { revision: 0, update: undefined };
+  return { revision: 0, update: undefined, recorded: false };
 }
 
 export const DirectoryUpdate: MessageFns<DirectoryUpdate> = {
@@ -1331,6 +1378,9 @@ export const DirectoryUpdate: MessageFns<DirectoryUpdate> = {
       case "brokerDeleted":
         BrokerSet.encode(message.update.value, writer.uint32(66).fork()).join();
         break;
+    }
+    if (message.recorded !== false) {
+      writer.uint32(72).bool(message.recorded);
     }
     return writer;
   },
@@ -1412,6 +1462,14 @@ export const DirectoryUpdate: MessageFns<DirectoryUpdate> = {
             message.update = { $case: "brokerDeleted", value: BrokerSet.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.recorded = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1474,12 +1532,24 @@ export const DirectoryUpdate: MessageFns<DirectoryUpdate> = {
         break;
       }
     }
+    message.recorded = object.recorded ?? false;
     return message;
   },
 };
 
 function createBaseSnapshotPart(): SnapshotPart {
-  return { clusterId: "", secret: new Uint8Array(0), topics: [], groups: [], brokers: [], last: false };
+  return {
+    clusterId: "",
+    secret: new Uint8Array(0),
+    topics: [],
+    groups: [],
+    brokers: [],
+    last: false,
+    generation: 0,
+    replaced: [],
+    deletedTopics: [],
+    deletedGroups: [],
+  };
 }
 
 export const SnapshotPart: MessageFns<SnapshotPart> = {
@@ -1501,6 +1571,18 @@ export const SnapshotPart: MessageFns<SnapshotPart> = {
     }
     if (message.last !== false) {
       writer.uint32(48).bool(message.last);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(56).uint64(message.generation);
+    }
+    for (const v of message.replaced) {
+      writer.uint32(66).string(v!);
+    }
+    for (const v of message.deletedTopics) {
+      Deleted.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.deletedGroups) {
+      Deleted.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1566,6 +1648,38 @@ export const SnapshotPart: MessageFns<SnapshotPart> = {
             message.last = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.generation = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.replaced.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.deletedTopics.push(Deleted.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.deletedGroups.push(Deleted.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1589,6 +1703,77 @@ export const SnapshotPart: MessageFns<SnapshotPart> = {
     message.groups = object.groups?.map((e) => ConsumerGroup.fromPartial(e)) || [];
     message.brokers = object.brokers?.map((e) => BrokerSet.fromPartial(e)) || [];
     message.last = object.last ?? false;
+    message.generation = object.generation ?? 0;
+    message.replaced = object.replaced?.map((e) => e) || [];
+    message.deletedTopics = object.deletedTopics?.map((e) => Deleted.fromPartial(e)) || [];
+    message.deletedGroups = object.deletedGroups?.map((e) => Deleted.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDeleted(): Deleted {
+  return { id: 0, createdMs: 0 };
+}
+
+export const Deleted: MessageFns<Deleted> = {
+  encode(message: Deleted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    if (message.createdMs !== 0) {
+      writer.uint32(16).uint64(message.createdMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Deleted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.createdMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Deleted>, I>>(base?: I): Deleted {
+    return Deleted.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Deleted>, I>>(object: I): Deleted {
+    const message = createBaseDeleted();
+    message.id = object.id ?? 0;
+    message.createdMs = object.createdMs ?? 0;
     return message;
   },
 };
@@ -2018,7 +2203,7 @@ export const GroupDraft: MessageFns<GroupDraft> = {
 };
 
 function createBaseLeadClaim(): LeadClaim {
-  return { name: "", member: "", address: "", leaseMs: 0, epoch: 0, writable: false };
+  return { name: "", member: "", address: "", leaseMs: 0, epoch: 0, writable: false, logEpoch: 0, metadata: undefined };
 }
 
 export const LeadClaim: MessageFns<LeadClaim> = {
@@ -2040,6 +2225,12 @@ export const LeadClaim: MessageFns<LeadClaim> = {
     }
     if (message.writable !== false) {
       writer.uint32(48).bool(message.writable);
+    }
+    if (message.logEpoch !== 0) {
+      writer.uint32(57).double(message.logEpoch);
+    }
+    if (message.metadata !== undefined) {
+      MetadataVersion.encode(message.metadata, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -2105,6 +2296,22 @@ export const LeadClaim: MessageFns<LeadClaim> = {
             message.writable = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.logEpoch = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.metadata = MetadataVersion.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2128,6 +2335,390 @@ export const LeadClaim: MessageFns<LeadClaim> = {
     message.leaseMs = object.leaseMs ?? 0;
     message.epoch = object.epoch ?? 0;
     message.writable = object.writable ?? false;
+    message.logEpoch = object.logEpoch ?? 0;
+    message.metadata = (object.metadata !== undefined && object.metadata !== null)
+      ? MetadataVersion.fromPartial(object.metadata)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMetadataVersion(): MetadataVersion {
+  return { clusterId: "", generation: 0, revision: 0 };
+}
+
+export const MetadataVersion: MessageFns<MetadataVersion> = {
+  encode(message: MetadataVersion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clusterId !== "") {
+      writer.uint32(10).string(message.clusterId);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(17).double(message.generation);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(25).double(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetadataVersion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetadataVersion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clusterId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.generation = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.revision = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MetadataVersion>, I>>(base?: I): MetadataVersion {
+    return MetadataVersion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MetadataVersion>, I>>(object: I): MetadataVersion {
+    const message = createBaseMetadataVersion();
+    message.clusterId = object.clusterId ?? "";
+    message.generation = object.generation ?? 0;
+    message.revision = object.revision ?? 0;
+    return message;
+  },
+};
+
+function createBaseAllowAdoptionRequest(): AllowAdoptionRequest {
+  return {};
+}
+
+export const AllowAdoptionRequest: MessageFns<AllowAdoptionRequest> = {
+  encode(_: AllowAdoptionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AllowAdoptionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAllowAdoptionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AllowAdoptionRequest>, I>>(base?: I): AllowAdoptionRequest {
+    return AllowAdoptionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AllowAdoptionRequest>, I>>(_: I): AllowAdoptionRequest {
+    const message = createBaseAllowAdoptionRequest();
+    return message;
+  },
+};
+
+function createBaseAdoptionAnswer(): AdoptionAnswer {
+  return { revision: 0, untilMs: 0 };
+}
+
+export const AdoptionAnswer: MessageFns<AdoptionAnswer> = {
+  encode(message: AdoptionAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0) {
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(16).uint64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdoptionAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdoptionAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AdoptionAnswer>, I>>(base?: I): AdoptionAnswer {
+    return AdoptionAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AdoptionAnswer>, I>>(object: I): AdoptionAnswer {
+    const message = createBaseAdoptionAnswer();
+    message.revision = object.revision ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseMetadataKnowledge(): MetadataKnowledge {
+  return {
+    claim: undefined,
+    topics: [],
+    groups: [],
+    topicIdMax: 0,
+    groupIdMax: 0,
+    deletedTopics: [],
+    deletedGroups: [],
+    insist: false,
+    last: false,
+  };
+}
+
+export const MetadataKnowledge: MessageFns<MetadataKnowledge> = {
+  encode(message: MetadataKnowledge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.claim !== undefined) {
+      LeadClaim.encode(message.claim, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.topics) {
+      Topic.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.groups) {
+      ConsumerGroup.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.topicIdMax !== 0) {
+      writer.uint32(33).double(message.topicIdMax);
+    }
+    if (message.groupIdMax !== 0) {
+      writer.uint32(41).double(message.groupIdMax);
+    }
+    if (message.deletedTopics.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.deletedTopics) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.deletedGroups.length !== 0) {
+      writer.uint32(74).fork();
+      for (const v of message.deletedGroups) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.insist !== false) {
+      writer.uint32(56).bool(message.insist);
+    }
+    if (message.last !== false) {
+      writer.uint32(64).bool(message.last);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetadataKnowledge {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetadataKnowledge();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.claim = LeadClaim.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topics.push(Topic.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.groups.push(ConsumerGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.topicIdMax = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.groupIdMax = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.deletedTopics.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.deletedTopics.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 9: {
+            if (tag === 72) {
+              message.deletedGroups.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 74) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.deletedGroups.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.insist = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.last = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MetadataKnowledge>, I>>(base?: I): MetadataKnowledge {
+    return MetadataKnowledge.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MetadataKnowledge>, I>>(object: I): MetadataKnowledge {
+    const message = createBaseMetadataKnowledge();
+    message.claim = (object.claim !== undefined && object.claim !== null)
+      ? LeadClaim.fromPartial(object.claim)
+      : undefined;
+    message.topics = object.topics?.map((e) => Topic.fromPartial(e)) || [];
+    message.groups = object.groups?.map((e) => ConsumerGroup.fromPartial(e)) || [];
+    message.topicIdMax = object.topicIdMax ?? 0;
+    message.groupIdMax = object.groupIdMax ?? 0;
+    message.deletedTopics = object.deletedTopics?.map((e) => e) || [];
+    message.deletedGroups = object.deletedGroups?.map((e) => e) || [];
+    message.insist = object.insist ?? false;
+    message.last = object.last ?? false;
     return message;
   },
 };
@@ -2532,6 +3123,24 @@ export const NamingServiceDefinition = {
       requestType: NameRequest as typeof NameRequest,
       requestStream: false,
       responseType: BrokerSetAnswer as typeof BrokerSetAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** An operator's word that brokers whose logs belong to other, or to newer, metadata than this may bring theirs. */
+    allowAdoption: {
+      name: "AllowAdoption",
+      requestType: AllowAdoptionRequest as typeof AllowAdoptionRequest,
+      requestStream: false,
+      responseType: AdoptionAnswer as typeof AdoptionAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** A broker brings what its log knows. In parts, each of which may come again. */
+    adoptMetadata: {
+      name: "AdoptMetadata",
+      requestType: MetadataKnowledge as typeof MetadataKnowledge,
+      requestStream: false,
+      responseType: DoneAnswer as typeof DoneAnswer,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,168 @@
+/**
+ * Goal: nothing that was stored is deleted because the metadata doesn't know it, and a broker acts under its own metadata
+ * only. Method: a whole broker before a name service that loses what it knew, or is another one.
+ */
+import { MessageType, queueId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { BrokerWorld, ids, settle } from './broker-world.js';
+
+const mismatch = new MqError('METADATA_MISMATCH', 'another cluster');
+const queue = queueId(0);
+
+/** Messages of the world's topic that its store still shows. */
+function kept(world: BrokerWorld): number {
+  return (
+    world.broker.store.bounds(world.topic.id, queue).committed - world.broker.store.bounds(world.topic.id, queue).first
+  );
+}
+
+describe('topics and groups that the metadata does not name any more', () => {
+  it.each(['one by one', 'all at once'] as const)('keep what is stored of them: lost %s', async (how) => {
+    const world = await new BrokerWorld().start();
+    await world.sendAny('a', {});
+    await world.poll();
+    world.naming.lose(how);
+    expect(world.directory.topic('orders')).toBeUndefined();
+    expect(kept(world)).toBe(1);
+    expect(world.broker.groups.progressOf(world.group.id)).toHaveLength(1);
+    await world.restart();
+    expect(kept(world)).toBe(1);
+    expect(world.broker.groups.progressOf(world.group.id)).toHaveLength(1);
+    await world.broker.stop();
+  });
+
+  it('lose nothing to a default retention that is shorter than their own', async () => {
+    const world = await new BrokerWorld().start();
+    world.topic = await world.naming.createTopic({ name: 'archive', retentionMs: 365 * 86_400_000 });
+    await world.sendAny('old', {});
+    world.naming.lose('all at once');
+    for (let day = 0; day < 10; day += 1) {
+      world.clock.advance(86_400_000);
+      await world.broker.store.retention.run(world.clock.wallMs(), () => undefined); // One at a time: the timer's is done.
+    }
+    expect(kept(world)).toBe(1);
+    await world.broker.stop();
+  });
+
+  it('lose no delayed message', async () => {
+    const world = await new BrokerWorld().start();
+    world.topic = await world.naming.createTopic({ name: 'later', type: MessageType.delay });
+    await world.sendAny('soon', { dueMs: world.clock.wallMs() + 5_000 });
+    world.naming.lose('all at once');
+    for (let turns = 0; kept(world) === 0 && turns < 1_000; turns += 1) {
+      world.clock.advance(100);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(kept(world)).toBe(1);
+    await world.broker.stop();
+  });
+});
+
+describe('topics and groups that somebody deleted', () => {
+  it('are deleted here too, also when this broker was away', async () => {
+    const world = await new BrokerWorld().start();
+    await world.sendAny('a', {});
+    await world.poll();
+    await world.broker.stop();
+    await world.naming.deleteTopic('orders');
+    await world.naming.deleteGroup('readers');
+    await world.restart();
+    expect(kept(world)).toBe(0);
+    expect(world.broker.groups.progressOf(world.group.id)).toHaveLength(0);
+    await world.broker.stop();
+  });
+
+  it('are told from others that another history of the metadata gave the same id', async () => {
+    const world = await new BrokerWorld().start();
+    await world.sendAny('a', {});
+    const { id } = world.topic;
+    world.directory.apply({
+      kind: 'topicDeleted',
+      revision: 9,
+      recorded: true,
+      topic: { ...world.topic, id, createdMs: 77 },
+    });
+    expect(kept(world)).toBe(1);
+    await world.broker.stop();
+  });
+});
+
+describe('a broker before metadata that is not its own', () => {
+  it('refuses to start, and writes nothing', async () => {
+    const world = await new BrokerWorld().start();
+    await world.sendAny('a', {});
+    await world.broker.stop();
+    const end = world.broker.store.appendEnd;
+    world.naming.mismatch = mismatch;
+    await expect(world.restart()).rejects.toBe(mismatch);
+    expect(world.broker.store.appendEnd).toBe(end);
+    expect(world.naming.claims.at(-1)?.log).toMatchObject({ epoch: 1, metadata: { clusterId: 'test', generation: 1 } });
+    await world.broker.stop();
+    world.naming.mismatch = undefined;
+    await world.restart();
+    expect(ids(await world.poll())).toEqual(['a']);
+    await world.broker.stop();
+  });
+
+  it('refuses to start where an id is another’s, or what was deleted is there again', async () => {
+    const world = await new BrokerWorld().start();
+    const { topic } = world;
+    await world.broker.stop();
+    const takes = (): number => world.naming.claims.filter((claim) => !('epoch' in claim)).length;
+    const asked = takes();
+    const other = { ...topic, name: 'other' as typeof topic.name };
+    world.directory.apply({ kind: 'topic', revision: 9, topic: other });
+    await expect(world.restart()).rejects.toThrow(/knows topic \d+ as other.*as orders.*comet cluster adopt/);
+    await world.broker.stop();
+    world.directory.apply({ kind: 'topicDeleted', revision: 10, topic: other, recorded: false });
+    world.directory.apply({ kind: 'topic', revision: 10, topic });
+    await world.restart();
+    await world.naming.deleteTopic('orders');
+    await world.broker.stop();
+    world.directory.apply({ kind: 'topic', revision: 11, topic });
+    await expect(world.restart()).rejects.toThrow(/shows topic orders, which the log knows was deleted/);
+    await world.broker.stop();
+    expect(takes()).toBe(asked + 1);
+  });
+
+  it('leads on while it is another one, and is not deposed by it', async () => {
+    const world = await new BrokerWorld().start();
+    world.naming.mismatch = mismatch;
+    const asked = world.naming.claims.length;
+    for (let turns = 0; world.naming.claims.length < asked + 3 && turns < 1_000; turns += 1) {
+      world.clock.advance(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(world.naming.claims.length).toBeGreaterThanOrEqual(asked + 3);
+    expect(world.broker.unready()).toBeUndefined();
+    await world.sendAny('a', {});
+    expect(ids(await world.poll())).toEqual(['a']);
+    await world.broker.stop();
+  });
+
+  it('brings what its log knows once it is told to, and leads then', async () => {
+    const world = await new BrokerWorld().start();
+    await world.naming.createTopic({ name: 'gone' });
+    const gone = await world.naming.ensureTopic('gone');
+    await world.sendAny('a', {});
+    await world.naming.deleteTopic('gone');
+    await world.broker.stop();
+    world.naming.mismatch = mismatch;
+    world.adopts = true;
+    await world.restart();
+    const [part, ...more] = world.naming.adopted;
+    const all = { topics: [...(part?.topics ?? [])], groups: [...(part?.groups ?? [])] };
+    for (const { topics, groups } of more) {
+      all.topics.push(...topics);
+      all.groups.push(...groups);
+    }
+    expect(all.topics.map(({ name, id }) => [name, id])).toEqual([['orders', world.topic.id]]);
+    expect(all.groups.map(({ name, id }) => [name, id])).toEqual([['readers', world.group.id]]);
+    expect(part).toMatchObject({ topicIdMax: gone.id, groupIdMax: world.group.id, insist: true });
+    expect(world.naming.adopted.map(({ last }) => last)).toEqual([false, true]);
+    expect(ids(await world.poll())).toEqual(['a']);
+    await settle<void>((done) => world.broker.clientGone({ clientId: 'c', groupId: world.group.id }, done));
+    await world.broker.stop();
+  });
+});

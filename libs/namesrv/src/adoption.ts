@@ -1,0 +1,232 @@
+import type { MetadataKnowledge } from '@cometmq/client';
+import type { Compare, MetadataStore, Put } from '@cometmq/metadata';
+import type { ConsumerGroup, Topic } from '@cometmq/model';
+import { MqError, type Clock } from '@cometmq/shared';
+import type { Logger } from '@cometmq/telemetry';
+
+import { checkClaim } from './checks.js';
+import { identityIn, type Identity } from './cluster.js';
+import type { DirectoryCopy } from './directory-copy.js';
+import { keys, recordOf, type DeletedRecord, type IdsRecord, type LineageRecord, type SetRecord } from './keys.js';
+
+/** How long an operator's word holds: brokers that restart again and again wait some minutes in between. */
+const allowedMs = 3_600_000;
+/**
+ * Ids left out when metadata comes back: what another broker's log may know beyond the first one's is not used again.
+ */
+const idsGap = 1_000;
+/** Keys in one transaction; etcd takes 128. */
+const writesMax = 50;
+const conflictsMax = 50;
+
+/**
+ * Metadata that was lost, wholly or since a backup, comes back from brokers' logs. The first broker's word counts for
+ * everything that it knows: its cluster's id, its topics and groups with their ids, above which all new ones will be. A
+ * new generation says that this was done. Those who come later only add what is still missing.
+ *
+ * It all goes through the store itself, part by part, and each part may come again; the last one writes the identity and
+ * the broker set's epoch, with which the broker may lead.
+ */
+export class Adoption {
+  constructor(
+    private readonly store: MetadataStore,
+    private readonly copy: DirectoryCopy,
+    private readonly clock: Clock,
+    private readonly log: Logger,
+  ) {}
+
+  async allow(): Promise<{ readonly untilMs: number; readonly revision: number }> {
+    const untilMs = this.clock.wallMs() + allowedMs;
+    const revision = await this.commit(async () => {
+      const { lineage, pairs } = await this.identity();
+      const value: LineageRecord = { ...lineage, adoptUntilMs: untilMs };
+      return {
+        compare: [{ key: keys.lineage, modRevision: pairs.lineage?.modRevision ?? 0 }],
+        puts: [{ key: keys.lineage, value: JSON.stringify(value) }],
+      };
+    });
+    return { untilMs, revision };
+  }
+
+  /** @returns the revision of its last change */
+  async take(part: MetadataKnowledge): Promise<number> {
+    checkClaim(part.claim);
+    const first = await this.isFirst(part);
+    await this.raiseIds(part, first ? idsGap : 0);
+    for (const topics of slices(part.topics)) await this.bring('topics', topics, first);
+    for (const groups of slices(part.groups)) await this.bring('groups', groups, first);
+    for (const id of part.deletedTopics) await this.delete('topics', id);
+    for (const id of part.deletedGroups) await this.delete('groups', id);
+    return part.last ? this.finish(part) : 0;
+  }
+
+  private async identity(): Promise<Identity> {
+    const identity = await identityIn(this.store);
+    if (!identity) throw new MqError('UNAVAILABLE', 'the metadata store is empty: no cluster has been made in it yet');
+    return identity;
+  }
+
+  /** Whether this log knows more than the store. @throws MqError METADATA_MISMATCH when it may not bring it */
+  private async isFirst({ claim, insist }: MetadataKnowledge): Promise<boolean> {
+    const { version, lineage } = await this.identity();
+    if (!insist && (lineage.adoptUntilMs ?? 0) <= this.clock.wallMs()) {
+      throw new MqError('METADATA_MISMATCH', 'no operator has allowed it: comet cluster adopt');
+    }
+    const known = claim.log?.metadata;
+    if (!known) return false;
+    if (known.clusterId === version.clusterId) return known.generation >= version.generation;
+    const { pairs } = await this.store.range(keys.sets);
+    if (pairs.length === 0) return true;
+    throw new MqError(
+      'METADATA_MISMATCH',
+      `the metadata is of another cluster, ${version.clusterId}, in which ${pairs.map(nameOf).join(', ')} already ` +
+        `served: the log of ${claim.member}, of cluster ${known.clusterId}, is not brought into it. Connect to the right ` +
+        'metadata, or empty this one first',
+    );
+  }
+
+  private async raiseIds({ topicIdMax, groupIdMax }: MetadataKnowledge, gap: number): Promise<void> {
+    await this.commit(async () => {
+      const counter = await this.store.get(keys.ids);
+      const { topics, groups } = recordOf<IdsRecord>(counter) ?? { topics: 0, groups: 0 };
+      const raised: IdsRecord = {
+        topics: Math.max(topics, topicIdMax + gap),
+        groups: Math.max(groups, groupIdMax + gap),
+      };
+      if (raised.topics === topics && raised.groups === groups) return undefined;
+      return {
+        compare: [{ key: keys.ids, modRevision: counter?.modRevision ?? 0 }],
+        puts: [{ key: keys.ids, value: JSON.stringify(raised) }],
+      };
+    });
+  }
+
+  private async bring<T extends Topic | ConsumerGroup>(
+    kind: 'topics' | 'groups',
+    records: readonly T[],
+    first: boolean,
+  ): Promise<void> {
+    const names = this.copy.namesById(kind);
+    await this.commit(async () => {
+      const compare: Compare[] = [];
+      const puts: Put[] = [];
+      for (const record of records) {
+        if (this.copy.isDeleted(deletedFolder(kind), record)) continue;
+        const key = `${keys[kind]}${record.name}`;
+        const found = await this.store.get(key);
+        const there = recordOf<T>(found);
+        if (there && !first) {
+          if (there.id !== record.id)
+            this.log.warn({ key, id: record.id, known: there.id }, 'a name has another id by now');
+          continue;
+        }
+        const holder = names.get(record.id);
+        if (holder !== undefined && holder !== record.name) await this.makeRoom(kind, holder, record.id, first);
+        compare.push({ key, modRevision: found?.modRevision ?? 0 });
+        puts.push({ key, value: JSON.stringify(record) });
+      }
+      return puts.length > 0 ? { compare, puts } : undefined;
+    });
+  }
+
+  /** Something that was made since the loss has got an id that the log knows as another's. Nothing was stored under it. */
+  private async makeRoom(kind: 'topics' | 'groups', name: string, id: number, first: boolean): Promise<void> {
+    if (!first) {
+      throw new MqError(
+        'CONFLICT',
+        `${kind === 'topics' ? 'topic' : 'consumer group'} ${name} has id ${id}, which this log knows as another's: ` +
+          `delete ${name} if nothing in it is needed, and try again`,
+      );
+    }
+    await this.commit(async () => {
+      const key = `${keys[kind]}${name}`;
+      const [found, counter] = await Promise.all([this.store.get(key), this.store.get(keys.ids)]);
+      const record = recordOf<Topic | ConsumerGroup>(found);
+      const ids = recordOf<IdsRecord>(counter) ?? { topics: 0, groups: 0 };
+      if (!found || record?.id !== id) return undefined;
+      const next = { ...ids, [kind]: ids[kind] + 1 };
+      return {
+        compare: [
+          { key, modRevision: found.modRevision },
+          { key: keys.ids, modRevision: counter?.modRevision ?? 0 },
+        ],
+        puts: [
+          { key, value: JSON.stringify({ ...record, id: next[kind] }) },
+          { key: keys.ids, value: JSON.stringify(next) },
+        ],
+      };
+    });
+  }
+
+  /** The log says that this was deleted: the metadata shows it because it is older. */
+  private async delete(kind: 'topics' | 'groups', id: number): Promise<void> {
+    const name = this.copy.namesById(kind).get(id);
+    if (name === undefined) return;
+    await this.commit(async () => {
+      const key = `${keys[kind]}${name}`;
+      const found = await this.store.get(key);
+      const record = recordOf<Topic | ConsumerGroup>(found);
+      if (!found || record?.id !== id) return undefined;
+      const { createdMs } = record;
+      const deleted: DeletedRecord = { id, name, createdMs, deletedMs: this.clock.wallMs() };
+      return {
+        compare: [{ key, modRevision: found.modRevision }],
+        puts: [{ key: `${deletedFolder(kind)}${id}`, value: JSON.stringify(deleted) }],
+        deletes: [key],
+      };
+    });
+  }
+
+  private async finish(part: MetadataKnowledge): Promise<number> {
+    const { name, member, log } = part.claim;
+    const revision = await this.commit(async () => {
+      const [{ version, lineage, pairs }, found] = await Promise.all([this.identity(), this.store.get(keys.set(name))]);
+      const set = recordOf<SetRecord>(found);
+      const compare: Compare[] = [
+        { key: keys.clusterId, modRevision: pairs.clusterId.modRevision },
+        { key: keys.lineage, modRevision: pairs.lineage?.modRevision ?? 0 },
+        { key: keys.set(name), modRevision: found?.modRevision ?? 0 },
+      ];
+      const puts: Put[] = [];
+      const epoch = log?.epoch ?? 0;
+      if (!set || set.epoch < epoch) {
+        const next = { name, registeredMs: this.clock.wallMs(), ...set, epoch, member, inSync: [member] };
+        puts.push({ key: keys.set(name), value: JSON.stringify(next satisfies SetRecord) });
+      }
+      const known = log?.metadata;
+      if (known && (await this.isFirst(part))) {
+        const isOther = known.clusterId !== version.clusterId;
+        const replaced = isOther ? [...lineage.replaced, version.clusterId] : lineage.replaced;
+        const generation = Math.max(known.generation, version.generation) + 1;
+        puts.push({ key: keys.lineage, value: JSON.stringify({ ...lineage, generation, replaced }) });
+        if (isOther) puts.push({ key: keys.clusterId, value: known.clusterId });
+      }
+      return puts.length > 0 ? { compare, puts } : undefined;
+    });
+    this.log.warn({ set: name, member }, 'a broker has brought the metadata that its log knows');
+    return revision;
+  }
+
+  /** Decides, writes, and decides again when something it rests on has changed meanwhile. */
+  private async commit(decide: () => Promise<Parameters<MetadataStore['commit']>[0] | undefined>): Promise<number> {
+    for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
+      const wanted = await decide();
+      if (!wanted) return 0;
+      const { applied, revision } = await this.store.commit(wanted);
+      if (applied) return revision;
+    }
+    throw new MqError('CONFLICT', 'others change the same metadata all the time; try again');
+  }
+}
+
+function deletedFolder(kind: 'topics' | 'groups'): string {
+  return kind === 'topics' ? keys.deletedTopics : keys.deletedGroups;
+}
+
+function nameOf({ key }: { readonly key: string }): string {
+  return key.slice(keys.sets.length);
+}
+
+function* slices<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < all.length; from += writesMax) yield all.slice(from, from + writesMax);
+}
