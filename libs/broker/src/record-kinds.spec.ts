@@ -143,8 +143,10 @@ class KindsWorld extends BrokerWorld {
 const { delay, fifo, lite, normal, transaction } = MessageType;
 
 const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<Told>> = {
-  async epochStart() {
-    return Promise.resolve({ says: () => ({}), wanted: {} });
+  async epochStart(world) {
+    await world.restart();
+    const starts = (): number[] => world.broker.store.epochs.slice(0, 2).map(({ epoch }) => epoch);
+    return { says: () => ({ epochs: starts() }), wanted: { epochs: [1, 2] } };
   },
 
   async message(world) {

@@ -3,6 +3,7 @@ export * from './disk/file-disk.js';
 export { IndexEntries } from './index/index-entries.js';
 export { CommitLog, logLimits } from './log/commit-log.js';
 export type { DurableMark, LogEvents, LogLimits } from './log/commit-log.js';
+export type { EpochStart } from './log/epoch-table.js';
 export { DataFolder } from './log/data-folder.js';
 export * from './log/record.js';
 export type { SegmentInfo } from './log/segment.js';

@@ -36,6 +36,7 @@ import type { SealedSegment } from './index/segment-indexes.js';
 import { unknownSegment } from './index/segment-index.js';
 import { CommitLog, logLimits } from './log/commit-log.js';
 import type { LogLimits } from './log/commit-log.js';
+import type { EpochStart } from './log/epoch-table.js';
 import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord } from './log/record.js';
 import { Retention } from './retention.js';
@@ -47,6 +48,7 @@ import { Directory } from './views/directory.js';
 import { PendingMessages, pendingWindowBytes } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
 import { Sizes } from './views/sizes.js';
+import { Epochs } from './views/epochs.js';
 import { openState } from './views/state-folder.js';
 import type { MessageDraft, StateView } from './views/state-view.js';
 
@@ -229,7 +231,7 @@ export class MessageStore implements Part {
     );
     this.pending = new PendingMessages(this.limits.pendingWindowBytes);
     this.released = new ReleasedPending(this.pending, (key) => this.coldPiece(this.released, key));
-    const ours = [this.pending, this.released];
+    const ours = [new Epochs(this.log.epochs), this.pending, this.released];
     this.stateViews = [this.directory, this.topicSizes, ...ours, ...options.views];
     for (const kind of Object.values(RecordKind)) {
       this.folders[kind] = [...ours, ...options.views].filter((view) => view.kinds.has(kind));
@@ -239,7 +241,7 @@ export class MessageStore implements Part {
     this.arrivals = new Arrivals(this.directory, (topicId, queueId) => {
       for (const listener of this.listeners) listener(topicId as TopicId, queueId as QueueId);
     });
-    this.log.onDurable((_from, end) => this.committed(end));
+    this.log.onCommitted((_from, end) => this.committed(end));
     this.retention = new Retention(this.ground(), this.limits.segmentBytes);
   }
 
@@ -327,12 +329,16 @@ export class MessageStore implements Part {
     const segments = this.log.segments();
     return segments[segments.length - 1]?.lastTimestampMs ?? 0;
   }
+  /** Where each epoch of the log begins. */
+  get epochs(): readonly EpochStart[] {
+    return this.log.epochs.all;
+  }
   get appendEnd(): LogPosition {
     return this.log.appendEnd;
   }
   /** All below it is visible. */
   get commitEnd(): LogPosition {
-    return this.log.durableEnd;
+    return this.log.commitEnd;
   }
 
   /** Begins the reign of a leader: its first record. Decisions may be made once it resolves. */
@@ -444,7 +450,7 @@ export class MessageStore implements Part {
 
   /** Calls `act` when all below `end` is committed, in order of `end`; with the error when the disk fails before. */
   whenCommitted(end: LogPosition, act: (error?: MqError) => void): void {
-    this.log.whenDurable(end, act, act);
+    this.log.whenCommitted(end, act, act);
   }
   /** Called right before each batch is cut; may append, so that what has gathered becomes one record. */
   beforeBatch(act: () => void): void {

@@ -81,6 +81,15 @@ export class BlockCache {
     return last === first ? head : Promise.all([head, this.loadBlock(this.block(segment, last), file, fileEnd)]);
   }
 
+  /** Nothing of this segment is kept. What is being read of it now is forgotten with the segment's next use. */
+  forget(segment: Segment): void {
+    for (const block of this.segments.get(segment)?.values() ?? []) {
+      this.loaded.delete(block);
+      this.remembered.delete(block);
+    }
+    this.segments.delete(segment);
+  }
+
   private filledOf(block: Block | undefined, bytes: number): RecordBlock | undefined {
     if (!block?.records || block.filled < bytes) return undefined;
     this.loaded.delete(block);

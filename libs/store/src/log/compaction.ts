@@ -4,15 +4,22 @@
  * carried on as if it were good.
  */
 import { logPosition } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import type { LogPosition } from '@cometmq/model';
+import { assert, MqError } from '@cometmq/shared';
 
-import { joinPath } from '../disk/disk.js';
+import { isDiskFull, joinPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { checksum } from './checksum.js';
 import { compactedHeadBytes, encodeHead, PositionTable } from './compacted-file.js';
 import type { CompactedHead } from './compacted-file.js';
-import type { LogRecord, RecordBlock } from './record.js';
+import { RecordBlock } from './record.js';
+import type { LogRecord } from './record.js';
+import type { Room } from './room.js';
 import { compactedName, Segment } from './segment.js';
+import type { SegmentInfo } from './segment.js';
+import type { Segments } from './segments.js';
+import { isEnd } from './segment-walk.js';
+import type { SegmentWalk } from './segment-walk.js';
 
 export interface PreparedCompaction {
   readonly old: Segment;
@@ -26,9 +33,82 @@ export interface PreparedCompaction {
 type Walk = (from: number, until: number, each: (block: RecordBlock, at: number) => void) => Promise<number>;
 
 /** So many bytes of log are looked at between two rests: well under a millisecond of records. */
-export const compactionSliceBytes = 256 * 1024;
+const compactionSliceBytes = 256 * 1024;
 
-export async function prepareCompaction(
+/** Segments of a log that are about to be replaced by what lives of them. */
+export class Compactions {
+  private readonly underWay = new Map<Segment, PreparedCompaction>();
+
+  constructor(
+    private readonly segments: Segments,
+    private readonly walk: SegmentWalk,
+    private readonly room: Room,
+    private readonly fail: (caught: unknown) => void,
+  ) {}
+
+  /** What will be kept of the segment, while it is being compacted. */
+  tableOf(segment: Segment): PositionTable | undefined {
+    return this.underWay.get(segment)?.table;
+  }
+
+  /** See `CommitLog.prepareCompaction`. */
+  async prepare(
+    first: LogPosition,
+    keep: (record: LogRecord) => boolean,
+    bytesMax: number,
+  ): Promise<PreparedCompaction | undefined> {
+    const { disk, folder } = this.segments;
+    const old = this.segments.find(first);
+    assert(old?.sealed === true && !this.underWay.has(old), 'a sealed segment is compacted, once at a time');
+    const slice = new RecordBlock(Buffer.allocUnsafeSlow(compactionSliceBytes));
+    const walk: Walk = async (from, until, each) => {
+      const walked = await this.walk.walk(old, from, until, each, { checkedTo: old.end, block: slice });
+      if (!isEnd(walked)) throw this.walk.damage(old, walked);
+      return walked.end;
+    };
+    const isWhole = (block: RecordBlock, at: number): boolean => block.isWhole(at, this.walk.salt);
+    const write = (): Promise<PreparedCompaction | undefined> =>
+      prepareCompaction(disk, folder, old, walk, isWhole, keep, bytesMax);
+    const prepared = await write().catch(async (caught: unknown) => {
+      if (!isDiskFull(caught) || !(await this.room.lendToCompaction())) throw caught;
+      return write();
+    });
+    if (prepared) this.underWay.set(old, prepared);
+    return prepared;
+  }
+
+  /** Puts a compacted segment in the old one's place. Whenever the power goes, one of them is whole and is found. */
+  async replace(prepared: PreparedCompaction): Promise<SegmentInfo> {
+    const { old, next } = prepared;
+    const { disk, folder } = this.segments;
+    // Nobody opens the old file by its name from now on: it is open until all who read from it are done.
+    await old.use(async () => {
+      try {
+        await disk.rename(prepared.path, next.path);
+        await disk.syncFolder(folder);
+      } catch (caught) {
+        this.fail(caught); // Which of the two the name now means is anyone's guess.
+        throw caught;
+      }
+      this.segments.replace(old, next);
+      this.underWay.delete(old);
+    });
+    await old.close();
+    if (old.path !== next.path) {
+      await disk.unlink(old.path);
+      await disk.syncFolder(folder);
+    }
+    return next.info();
+  }
+
+  /** The old segment stays. */
+  async discard(prepared: PreparedCompaction): Promise<void> {
+    this.underWay.delete(prepared.old);
+    await this.segments.disk.unlink(prepared.path);
+  }
+}
+
+async function prepareCompaction(
   disk: Disk,
   folder: string,
   old: Segment,

@@ -15,6 +15,7 @@ import type { Clock, Timer } from '@cometmq/shared';
 import { isDiskFull, joinPath, splitPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { compactionReserveName, preparedName, reserveName } from './segment.js';
+import type { Segment } from './segment.js';
 
 export interface RoomLimits {
   readonly segmentBytes: number;
@@ -34,6 +35,19 @@ export interface ActiveRoom {
   used(): number;
   /** What the file holds, zeros included. */
   fileBytes: number;
+}
+
+export function roomOf(segment: Segment, file: DiskFile): ActiveRoom {
+  return {
+    file,
+    used: () => segment.end - segment.first,
+    get fileBytes(): number {
+      return segment.fileBytes;
+    },
+    set fileBytes(bytes: number) {
+      segment.fileBytes = bytes;
+    },
+  };
 }
 
 /** A file of zeros that gives its space back. */
@@ -116,11 +130,16 @@ export class Room {
 
   /** The file of the next segment and its bytes of zeros, all durable; still named `prepared`. */
   async takePrepared(): Promise<{ file: DiskFile; bytes: number }> {
-    this.active = undefined; // No more zeros for it.
-    while (this.slice) await this.slice;
+    await this.leave();
     const taken = this.prepared ?? { file: await this.newPrepared(), bytes: 0 };
     this.prepared = undefined;
     return taken;
+  }
+
+  /** The active segment is going to change: nothing more is made ahead in it. */
+  async leave(): Promise<void> {
+    this.active = undefined;
+    while (this.slice) await this.slice;
   }
 
   /** The taken file has become the active segment. */

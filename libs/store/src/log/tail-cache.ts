@@ -25,6 +25,8 @@ export class TailCache {
   private row: Chunk[] = [];
   private rowBytes = 0;
   private readonly spares: RecordBlock[] = [];
+  /** The next record begins a chunk of its own. */
+  private fresh = false;
 
   constructor(
     private readonly bytesMax: number,
@@ -38,7 +40,8 @@ export class TailCache {
   /** Takes room for a record at `position`, which is where the last one ended. */
   place(position: number, size: number): Chunk {
     const last = this.row[this.row.length - 1];
-    if (last && last.end === position && position - last.first + size <= last.block.bytes.byteLength) {
+    const fits = last && position - last.first + size <= last.block.bytes.byteLength;
+    if (fits && !this.fresh && last.end === position) {
       last.end += size;
       return last;
     }
@@ -46,6 +49,7 @@ export class TailCache {
     const block = this.takeBlock(size);
     const chunk: Chunk = { block, first: position, end: position + size, lent: false };
     this.row.push(chunk);
+    this.fresh = false;
     this.rowBytes += block.bytes.byteLength;
     return chunk;
   }
@@ -94,10 +98,15 @@ export class TailCache {
     if (gone > 0) this.row = this.row.slice(gone);
   }
 
-  /** Forgets everything: the next record may stand anywhere. */
-  clear(): void {
-    this.row = [];
-    this.rowBytes = 0;
+  /** Forgets what stands at `end` and behind it; who holds views of it keeps them as they are. */
+  cut(end: number): void {
+    for (let last = this.row.at(-1); last && last.first >= end; last = this.row.at(-1)) {
+      this.row.pop();
+      this.rowBytes -= last.block.bytes.byteLength;
+    }
+    const last = this.row.at(-1);
+    if (last && last.end > end) last.end = end;
+    this.fresh = true;
   }
 
   private takeBlock(size: number): RecordBlock {

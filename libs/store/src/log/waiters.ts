@@ -42,6 +42,15 @@ export class Waiters {
     this.compact();
   }
 
+  /** Those who wait for more than `end` are told why it does not come. */
+  failBehind(end: number, error: MqError): void {
+    let at = this.ends.length;
+    while (at > this.head && (this.ends[at - 1] as number) > end) at -= 1;
+    const fails = this.fails.slice(at);
+    this.ends.length = this.acts.length = this.fails.length = at;
+    for (const failed of fails) failed?.(error);
+  }
+
   fail(error: MqError): void {
     const fails = this.fails.slice(this.head);
     this.ends = [];

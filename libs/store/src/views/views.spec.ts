@@ -13,9 +13,11 @@ import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from 
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
+import { EpochTable } from '../log/epoch-table.js';
 import type { LogRecord } from '../log/record.js';
 import { TallyView } from '../store-harness.js';
 import { Directory } from './directory.js';
+import { Epochs } from './epochs.js';
 import { PendingMessages } from './pending-messages.js';
 import { Sizes } from './sizes.js';
 import type { StateView } from './state-view.js';
@@ -24,6 +26,7 @@ import type { StateView } from './state-view.js';
 function randomLog(chance: Prng, length: number): LogRecord[] {
   const log: LogRecord[] = [];
   let position = 0;
+  let epoch = 0;
   const queues = new Map<string, { topic: number; queue: number; first: number; next: number }>();
   const pending: Dropped[] = [];
   let topics = [1, 2, 3, 4, 5];
@@ -37,7 +40,7 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
       kind,
       position: position as LogPosition,
       size,
-      epoch: 1 as Epoch,
+      epoch: epoch as Epoch,
       timestampMs: log.length,
       commitKnown: 0 as LogPosition,
       payload,
@@ -58,6 +61,10 @@ function randomLog(chance: Prng, length: number): LogRecord[] {
     state.next += 1;
   };
   while (log.length < length) {
+    if (epoch === 0 || chance.chance(0.02)) {
+      epoch += 1 + chance.below(2);
+      add(RecordKind.epochStart, new Uint8Array(0));
+    }
     const roll = chance.below(25);
     if (roll >= 22) {
       const topic = chance.pick(topics);
@@ -137,6 +144,7 @@ describe.each([
   ['directory', () => new Directory()],
   ['sizes', () => new Sizes()],
   ['pending messages', () => new PendingMessages(2048)],
+  ['epochs', () => new Epochs(new EpochTable())],
   ['tally (the specs’ own)', () => new TallyView()],
 ])('%s', (_name, make: () => StateView) => {
   it.each(seeds(40))('is its snapshot and the fold of the rest (seed %i)', (seed) => {

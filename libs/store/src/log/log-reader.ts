@@ -1,0 +1,187 @@
+/**
+ * Reading: records in order, or one by one; from memory (the newest, and blocks of files that paid for being kept), else
+ * from the disk with their checksum checked.
+ */
+import { logPosition } from '@cometmq/model';
+import type { LogPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { BlockCache } from './block-cache.js';
+import type { LogEnds } from './log-ends.js';
+import { readBlockBytes, recordBytesCeiling } from './log-limits.js';
+import type { LogLimits } from './log-limits.js';
+import { headerBytes, RecordBlock } from './record.js';
+import type { LogRecord } from './record.js';
+import type { Segment } from './segment.js';
+import type { Segments } from './segments.js';
+import { isEnd } from './segment-walk.js';
+import type { SegmentWalk } from './segment-walk.js';
+import type { TailCache } from './tail-cache.js';
+
+export interface RecordPlace {
+  readonly position: LogPosition;
+  readonly size: number;
+}
+
+export class LogReader {
+  private readonly blocks: BlockCache;
+
+  constructor(
+    private readonly segments: Segments,
+    private readonly walk: SegmentWalk,
+    private readonly cache: TailCache,
+    private readonly ends: LogEnds,
+    limits: Pick<LogLimits, 'blockCacheBytes'>,
+  ) {
+    this.blocks = new BlockCache(limits.blockCacheBytes, readBlockBytes);
+  }
+
+  /** Of what is durable; see `CommitLog.scan`. */
+  async scan(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition> {
+    let position = from;
+    const end = Math.min(until, this.ends.durable);
+    while (position < end) {
+      const segment = this.segments.from(position);
+      if (!segment) break;
+      position = logPosition(Math.max(position, segment.first)); // Segments between may be gone.
+      const to = Math.min(end, segment.end);
+      const walked = await this.walk.walk(segment, position, to, (block, at) => each(block.record(at)));
+      if (walked.end < to && (!segment.compacted || !isEnd(walked))) throw this.walk.damage(segment, walked);
+      position = logPosition(segment.compacted ? to : walked.end);
+      await this.segments.touch(segment);
+    }
+    return position;
+  }
+
+  /** The record if it is in memory, its payload a view that stays valid. Of the newest the checksum may not be set. */
+  recordInMemory(position: LogPosition, size: number): LogRecord | undefined {
+    const chunk = this.cache.find(position);
+    if (chunk) {
+      const at = position - chunk.first;
+      if (!chunk.block.hasHeader(at, position, recordBytesCeiling) || chunk.block.sizeAt(at) !== size) return undefined;
+      chunk.lent = true;
+      return chunk.block.record(at);
+    }
+    const segment = this.segments.at(position);
+    return segment && this.recordInBlocks(segment, position, size);
+  }
+
+  /** Records in the order they are named; in place of one that can't be read, why. */
+  async readAll(wanted: readonly RecordPlace[]): Promise<readonly (LogRecord | MqError)[]> {
+    const found: (LogRecord | MqError | undefined)[] = [];
+    const reads: Promise<unknown>[] = [];
+    const later: number[] = [];
+    for (const { position, size } of wanted) {
+      const record = this.recordInMemory(position, size);
+      const segment = record ? undefined : this.segments.at(position);
+      found.push(record ?? (segment && position + size <= segment.end ? undefined : notFound(position, size)));
+      if (!segment || found[found.length - 1]) continue;
+      later.push(found.length - 1);
+      const place = placeOf(segment, position);
+      if (place !== undefined) this.blocks.wish(segment, place, size);
+    }
+    for (const i of later) {
+      const { position, size } = wanted[i] as RecordPlace;
+      const segment = this.segments.at(position);
+      if (!segment) continue;
+      reads.push(
+        this.readCold(segment, position, size).then(
+          (record) => (found[i] = record),
+          (caught: unknown) => (found[i] = MqError.from(caught)),
+        ),
+      );
+    }
+    await Promise.all(reads);
+    return found as (LogRecord | MqError)[];
+  }
+
+  /**
+   * The log's own bytes from `from` on, whole records of one segment, `bytesMax` at the most but one record at the least;
+   * what a member that lags behind fetches. None at the end of what is durable. Undefined: the log no longer has all
+   * that stood there, since the segment is gone or was compacted.
+   *
+   * @throws MqError CORRUPT_RECORD
+   */
+  async readBytes(from: LogPosition, bytesMax: number): Promise<Uint8Array | undefined> {
+    if (from >= this.ends.durable) return new Uint8Array(0);
+    const segment = this.segments.at(from);
+    if (!segment || segment.compacted) return undefined;
+    const bytes = await segment.use(async (file) => {
+      const place = from - segment.first;
+      const head = new RecordBlock(Buffer.allocUnsafeSlow(headerBytes));
+      const known = (await file.read(head.bytes, place)) === headerBytes && head.hasHeader(0, from, recordBytesCeiling);
+      if (!known) return undefined;
+      const wanted = Math.min(segment.end - from, Math.max(bytesMax, head.sizeAt(0)));
+      const block = new RecordBlock(Buffer.allocUnsafeSlow(wanted));
+      if ((await file.read(block.bytes, place)) < wanted) return undefined;
+      let end = 0;
+      while (end + headerBytes <= wanted && block.hasHeader(end, from + end, recordBytesCeiling)) {
+        const size = block.sizeAt(end);
+        if (end + size > wanted || !block.isWhole(end, this.walk.salt)) break;
+        end += size;
+      }
+      return end > 0 ? block.bytes.subarray(0, end) : undefined;
+    });
+    if (!bytes) throw this.segments.corrupt(segment, from, 'a record that was good before is not any more');
+    await this.segments.touch(segment);
+    return bytes;
+  }
+
+  /** What was read of this segment is not good any more. */
+  forget(segment: Segment): void {
+    this.blocks.forget(segment);
+  }
+
+  private recordInBlocks(segment: Segment, position: LogPosition, size: number): LogRecord | undefined {
+    const place = placeOf(segment, position);
+    if (place === undefined) return undefined;
+    const { salt } = this.walk;
+    return this.blocks.find(segment, place, size, (block, at) => wholeRecord(block, at, position, size, salt));
+  }
+
+  private async readCold(segment: Segment, position: LogPosition, size: number): Promise<LogRecord> {
+    const record = await segment.use(async (file) => {
+      if (segment.compacted) await segment.table(file);
+      const place = placeOf(segment, position);
+      if (place === undefined) {
+        throw new MqError('NOT_FOUND', `the record at log position ${position} is not kept any more`);
+      }
+      if (this.blocks.pays(segment, place, size)) {
+        const fileEnd = segment.compacted ? segment.recordBytes : segment.end - segment.first;
+        await this.blocks.load(segment, file, place, size, fileEnd);
+        const found = this.recordInBlocks(segment, position, size);
+        if (found) return found; // Else it had to make room for others already, or is damaged.
+      }
+      const block = new RecordBlock(Buffer.allocUnsafeSlow(size));
+      const read = await file.read(block.bytes, place);
+      return read === size ? wholeRecord(block, 0, position, size, this.walk.salt) : undefined;
+    });
+    if (!record) throw this.segments.corrupt(segment, position, 'a record that was good before is not any more');
+    await this.segments.touch(segment);
+    return record;
+  }
+}
+
+export function notFound(position: number, size: number): MqError {
+  return new MqError('NOT_FOUND', `no record of ${size} bytes at log position ${position}`);
+}
+
+/** Where the record stands in its segment's file. Undefined: it was left out, or the table that says is not loaded. */
+function placeOf(segment: Segment, position: LogPosition): number | undefined {
+  if (!segment.compacted) return position - segment.first;
+  const place = segment.loadedTable?.placeOf(position) ?? -1;
+  return place < 0 ? undefined : place;
+}
+
+/** The record at `at` if it is the one that was asked for, and whole. */
+function wholeRecord(
+  block: RecordBlock,
+  at: number,
+  position: LogPosition,
+  size: number,
+  salt: number,
+): LogRecord | undefined {
+  const good =
+    block.hasHeader(at, position, recordBytesCeiling) && block.sizeAt(at) === size && block.isWhole(at, salt);
+  return good ? block.record(at) : undefined;
+}

@@ -1,0 +1,106 @@
+/**
+ * What a log does when it is opened: checks the records from the segment that holds the mark on (from the oldest,
+ * without one), and finds where they end. A torn tail is told from damage: below the mark, in a sealed segment, or where
+ * a later record proves that one was committed, a bad record is damage; else it is the end of the log.
+ */
+import { epoch as toEpoch, logPosition, MiB } from '@cometmq/model';
+import type { Epoch, LogPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import type { DiskFile } from '../disk/disk.js';
+import type { EpochTable } from './epoch-table.js';
+import type { RecordBlock } from './record.js';
+import { findProofBehind, lastNonZero } from './record-reader.js';
+import type { Walked } from './record-reader.js';
+import type { Segment } from './segment.js';
+import type { Segments } from './segments.js';
+import type { SegmentWalk } from './segment-walk.js';
+
+/** Up to where a checkpoint knows the log to be durable. */
+export interface DurableMark {
+  readonly position: LogPosition;
+  readonly epoch: Epoch;
+}
+
+/** @throws MqError CORRUPT_RECORD where the log is damaged or ends below the mark; DATA_FOLDER for a newer format */
+export async function findEnd(
+  segments: Segments,
+  walk: SegmentWalk,
+  epochs: EpochTable,
+  mark: DurableMark | undefined,
+): Promise<LogPosition> {
+  const oldest = segments.all[0];
+  if (!oldest) {
+    if (mark && mark.position > 0) throw isGone(segments, mark);
+    await segments.begin();
+    return logPosition(0);
+  }
+  if (mark && mark.position < oldest.first) {
+    throw segments.corrupt(oldest, mark.position, `the log begins only at ${oldest.first}, the checkpoint before it`);
+  }
+  const start = mark ? segments.all.findLastIndex((row) => row.first <= mark.position) : 0;
+  let markSeen = !mark;
+  let epochMin = 0;
+  let end: LogPosition = oldest.first;
+  walk.checked.from = segments.all[start]?.first ?? 0;
+  for (const segment of segments.all.slice(start)) {
+    const note = (block: RecordBlock, at: number): void => {
+      const position = block.positionAt(at);
+      if (position === mark?.position) markSeen = true;
+      segment.lastTimestampMs = Math.max(segment.lastTimestampMs, block.timestampMsAt(at));
+      epochs.note(toEpoch(block.epochAt(at)), logPosition(position));
+    };
+    const walked = await walk.walk(segment, segment.first, Infinity, note, { epochMin });
+    await checkEnd(segments, walk, segment, walked, mark);
+    if (walked.end === mark?.position) markSeen = true;
+    epochMin = walked.epoch;
+    end = logPosition(walked.end);
+  }
+  if (mark && !markSeen) {
+    throw segments.corrupt(segments.active, mark.position, 'the checkpoint ends here, but no record begins');
+  }
+  walk.checked.to = end;
+  return end;
+}
+
+/** Zeroes and syncs what stands behind the end of the log, so that nothing of it is ever taken for a record. */
+export async function clearBehind(file: DiskFile, end: number, fileBytes: number): Promise<void> {
+  const last = await lastNonZero(file, end, fileBytes);
+  if (last < 0) return;
+  const zeros = Buffer.alloc(Math.min(MiB, last + 1 - end));
+  for (let at = end; at <= last; at += zeros.byteLength) {
+    await file.write([zeros.subarray(0, Math.min(zeros.byteLength, last + 1 - at))], at);
+  }
+  await file.sync();
+}
+
+/** Whether where a segment's records end is where they may. */
+async function checkEnd(
+  segments: Segments,
+  walk: SegmentWalk,
+  segment: Segment,
+  walked: Walked,
+  mark: DurableMark | undefined,
+): Promise<void> {
+  const last = segment === segments.active;
+  if (last && segment.compacted) throw segments.corrupt(segment, segment.end, 'the segments behind it are gone');
+  if (walked.found === 'end of file' && (!last || walked.end >= (mark?.position ?? 0))) return;
+  if (!last || walked.found === 'newer version' || walked.end < (mark?.position ?? 0))
+    throw walk.damage(segment, walked);
+  const rules = walk.rules(segment, Infinity);
+  const proof = await segment.use((file) => findProofBehind(file, walked.end, rules));
+  if (proof === undefined) return;
+  throw segments.corrupt(
+    segment,
+    walked.end,
+    `${walked.found}, but the record at ${proof} proves that one was committed`,
+  );
+}
+
+function isGone(segments: Segments, mark: DurableMark): MqError {
+  return new MqError(
+    'CORRUPT_RECORD',
+    `the log in ${segments.disk.realPath(segments.folder)} is gone: its checkpoint knows of ${mark.position} bytes. ` +
+      'Bring the files back, or start with an empty data folder',
+  );
+}

@@ -1,0 +1,193 @@
+/**
+ * The row of segments that a log consists of, by position; the last one is active. Keeps the number of open files down:
+ * of the sealed ones the file that was read longest ago is closed.
+ */
+import { logPosition } from '@cometmq/model';
+import type { LogPosition } from '@cometmq/model';
+import { assert, MqError } from '@cometmq/shared';
+
+import { joinPath } from '../disk/disk.js';
+import type { Disk } from '../disk/disk.js';
+import { readHead } from './compacted-file.js';
+import { recordBytesCeiling } from './log-limits.js';
+import { headerBytes, RecordBlock } from './record.js';
+import { compactedName, Segment, segmentFile, segmentName } from './segment.js';
+import type { SegmentInfo } from './segment.js';
+
+/** Sealed segments whose files stay open for readers. */
+const openSegmentsMax = 64;
+
+export class Segments {
+  private rows: Segment[] = [];
+  /** Sealed segments whose files may be open, the longest unread first. */
+  private readonly lastUsed = new Set<Segment>();
+
+  constructor(
+    readonly disk: Disk,
+    readonly folder: string,
+  ) {}
+
+  get all(): readonly Segment[] {
+    return this.rows;
+  }
+  /** The oldest position kept. */
+  get first(): LogPosition {
+    return this.rows[0]?.first ?? logPosition(0);
+  }
+  get active(): Segment {
+    const last = this.rows[this.rows.length - 1];
+    assert(last !== undefined, 'an open log has a segment');
+    return last;
+  }
+
+  infos(): readonly SegmentInfo[] {
+    return this.rows.map((segment) => segment.info());
+  }
+
+  /** The segment whose records reach over `position`. */
+  at(position: number): Segment | undefined {
+    let low = 0;
+    let high = this.rows.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const row = this.rows[middle] as Segment;
+      if (position < row.first) high = middle - 1;
+      else if (position >= row.end) low = middle + 1;
+      else return row;
+    }
+    return undefined;
+  }
+
+  /** That one, or the next behind it: segments between may be gone. */
+  from(position: number): Segment | undefined {
+    return this.rows.find((row) => position < row.end);
+  }
+
+  find(first: LogPosition): Segment | undefined {
+    return this.rows.find((row) => row.first === first);
+  }
+
+  /** Takes up the files that are there. Each but the last is sealed. */
+  async open(): Promise<void> {
+    const compacted = new Set<LogPosition>();
+    for (const name of await this.disk.list(this.folder)) {
+      if (name.endsWith('.tmp')) await this.disk.unlink(joinPath(this.folder, name));
+      const file = segmentFile(name);
+      if (!file) continue;
+      const { first } = file;
+      if (!file.compacted && compacted.has(first)) {
+        await this.disk.unlink(joinPath(this.folder, name)); // It has been replaced already.
+        continue;
+      }
+      if (file.compacted) compacted.add(first);
+      const segment = file.compacted ? await this.compactedSegment(first) : await this.plainSegment(first);
+      const before = this.rows[this.rows.length - 1];
+      if (before) {
+        before.sealed = true;
+        if (!before.compacted) before.lastTimestampMs = segment.firstTimestampMs;
+        if (before.end > first) throw this.corrupt(before, first, 'the next segment begins inside this one');
+      }
+      this.rows.push(segment);
+      await this.touch(segment);
+    }
+  }
+
+  /** The first segment of an empty log. */
+  async begin(): Promise<void> {
+    const first = logPosition(0);
+    const path = joinPath(this.folder, segmentName(first));
+    const file = await this.disk.open(path, { create: true, durable: true });
+    this.rows.push(new Segment(this.disk, this.folder, first, 0, file));
+  }
+
+  /** A new active segment; the one before it has been sealed. */
+  push(segment: Segment): void {
+    this.lastUsed.add(this.active);
+    this.rows.push(segment);
+  }
+
+  /** Another file answers for the same positions. */
+  replace(old: Segment, next: Segment): void {
+    this.rows = this.rows.map((row) => (row === old ? next : row));
+    this.lastUsed.delete(old);
+  }
+
+  /** Deletes a segment's file. Should a crash bring it back, it is whole. */
+  async unlink(segment: Segment): Promise<void> {
+    this.rows = this.rows.filter((row) => row !== segment);
+    this.lastUsed.delete(segment);
+    await segment.close();
+    await this.disk.unlink(segment.path);
+    await this.disk.syncFolder(this.folder);
+  }
+
+  /** Deletes all segments behind the one that `to` lies in or begins, newest first, and makes that one active again. */
+  async cutBehind(to: LogPosition): Promise<readonly Segment[]> {
+    const cut: Segment[] = [];
+    while (this.active.first > to) {
+      cut.push(this.active);
+      await this.unlink(this.active);
+    }
+    const { active } = this;
+    assert(!active.compacted && to <= active.end, 'what is cut off is the end of the log');
+    active.end = to;
+    active.sealed = false;
+    this.lastUsed.delete(active);
+    return cut;
+  }
+
+  /** The segment was read from. */
+  async touch(segment: Segment): Promise<void> {
+    if (!segment.sealed) return;
+    this.lastUsed.delete(segment);
+    this.lastUsed.add(segment);
+    if (this.lastUsed.size <= openSegmentsMax) return;
+    for (const oldest of this.lastUsed) {
+      if (oldest.inUse) continue;
+      this.lastUsed.delete(oldest);
+      await oldest.close();
+      return;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const segment of this.rows) await segment.close();
+  }
+
+  corrupt(segment: Segment, position: number, what: string): MqError {
+    const file = this.disk.realPath(segment.path);
+    return new MqError(
+      'CORRUPT_RECORD',
+      `the log is damaged at position ${position} (${file}, byte ${position - segment.first}): ${what}. ` +
+        'Nothing was changed; bring this file back from a copy, or start with an empty data folder',
+    );
+  }
+
+  private async plainSegment(first: LogPosition): Promise<Segment> {
+    const segment = new Segment(this.disk, this.folder, first, 0);
+    segment.fileBytes = await segment.use((file) => file.size());
+    segment.end = logPosition(first + segment.fileBytes);
+    const block = new RecordBlock(Buffer.alloc(headerBytes));
+    const read = await segment.use((file) => file.read(block.bytes, 0));
+    if (read === headerBytes && block.hasHeader(0, first, recordBytesCeiling)) {
+      segment.firstTimestampMs = block.timestampMsAt(0);
+    }
+    return segment;
+  }
+
+  private async compactedSegment(first: LogPosition): Promise<Segment> {
+    const path = joinPath(this.folder, compactedName(first));
+    const file = await this.disk.open(path);
+    try {
+      const head = await readHead(file, first);
+      if (head) return new Segment(this.disk, this.folder, first, await file.size(), undefined, head);
+    } finally {
+      await file.close();
+    }
+    throw new MqError(
+      'CORRUPT_RECORD',
+      `the compacted segment ${this.disk.realPath(path)} is damaged: bring this file back from a copy, or start with ` +
+        'an empty data folder',
+    );
+  }
+}
