@@ -534,6 +534,7 @@ export interface DoorFixture {
 export interface CallOptions {
   readonly clientId?: string | undefined;
   readonly language?: string;
+  readonly version?: string;
   /** From now; undefined: no deadline. */
   readonly timeoutMs?: number | undefined;
   readonly room?: number;
@@ -562,8 +563,8 @@ export async function openDoor(change: Partial<MessagingParts> = {}): Promise<Do
   const messaging = createMessagingService({ naming, directory, links, clock, chance: { next: () => 0.5 }, ...change });
   await messaging.start();
   const call = (method: string, request: Uint8Array | undefined, options: CallOptions = {}): FakeCall => {
-    const { clientId = 'client-1', language = 'JAVA', timeoutMs } = options;
-    const headers = { 'x-mq-client-id': clientId, 'x-mq-language': language, 'x-mq-client-version': '5.0.8' };
+    const { clientId = 'client-1', language = 'JAVA', version = '5.0.8', timeoutMs } = options;
+    const headers = { 'x-mq-client-id': clientId, 'x-mq-language': language, 'x-mq-client-version': version };
     const deadlineMs = 'timeoutMs' in options && timeoutMs !== undefined ? clock.monotonicMs() + timeoutMs : undefined;
     const made = new FakeCall(deadlineMs, headers, options.connection);
     made.room = options.room ?? Infinity;

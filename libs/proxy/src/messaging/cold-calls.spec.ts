@@ -86,6 +86,25 @@ describe('QueryRoute', () => {
     expect((await route()).messageQueues[0]?.acceptMessageTypes).toEqual(accepted);
   });
 
+  it.each([
+    ['JAVA', '5.0.8', [1, 2, 3, 4]],
+    ['JAVA', '5.1.0', [1, 2, 3, 4]],
+    ['JAVA', '5.1.1', [1, 2, 3, 4, 6]],
+    ['JAVA', '5.2.0', [1, 2, 3, 4, 6]],
+    ['JAVA', 'unknown', [1, 2, 3, 4]],
+    ['HTTP', '1.0.8', [1, 2, 3, 4, 6]],
+    ['DOTNET', '5.1.0', [1, 2, 3, 4]],
+  ])(
+    'names all types that %s %s knows while the first message of a topic made on first use may be of any',
+    async (language, version, all) => {
+      const options = { language, version };
+      door.naming.topic('orders', { typeFixed: false });
+      expect((await route({}, options)).messageQueues[0]?.acceptMessageTypes).toEqual(all);
+      door.naming.topic('orders', { type: MessageType.fifo, typeFixed: true });
+      expect((await route({}, options)).messageQueues[0]?.acceptMessageTypes).toEqual([2]);
+    },
+  );
+
   it('says an address of its own where one is configured, with the scheme that fits', async () => {
     for (const [host, scheme] of [
       ['mq.example.org', AddressScheme.DOMAIN_NAME],

@@ -15,7 +15,7 @@ import {
   QueryRouteResponse,
   type Resource,
 } from '@cometmq/proto';
-import type { UnaryHandler } from '@cometmq/rpc';
+import type { CallContext, UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import type { FrontDoor } from '../front-door.js';
@@ -29,8 +29,9 @@ export function queryRoute(door: FrontDoor): UnaryHandler {
     const endpoints = endpointsFor(door, request.endpoints, call);
     const topic = await door.names.topic(request.topic?.name);
     const messageQueues: MessageQueue[] = [];
+    const types = topic.typeFixed ? acceptedTypes(topic.type) : anyType(call);
     for (const set of await servingSets(door, topic, door.giveUpMs(call))) {
-      messageQueues.push(...queuesOf(topic, set.name, resource, endpoints));
+      messageQueues.push(...queuesOf(topic, set.name, resource, endpoints, types));
     }
     // An empty list crashes Rust and Python.
     if (messageQueues.length === 0) throw new MqError('TOPIC_NOT_FOUND', `topic "${topic.name}" has no queues`);
@@ -63,9 +64,14 @@ export function named(resource: Resource | undefined, { nameLengthMax }: Messagi
   throw new MqError('BAD_REQUEST', `the namespace has more than ${nameLengthMax} characters`);
 }
 
-function queuesOf(topic: Topic, broker: string, resource: Resource, endpoints: Endpoints): MessageQueue[] {
+function queuesOf(
+  topic: Topic,
+  broker: string,
+  resource: Resource,
+  endpoints: Endpoints,
+  acceptMessageTypes: WireMessageType[],
+): MessageQueue[] {
   const queues: MessageQueue[] = [];
-  const acceptMessageTypes = acceptedTypes(topic.type);
   for (let id = 0; id < Math.max(topic.readQueues, topic.writeQueues); id += 1) {
     queues.push({
       topic: resource,
@@ -92,4 +98,21 @@ type WireMessageType = MessageQueue['acceptMessageTypes'][number];
 function acceptedTypes(type: MessageType): WireMessageType[] {
   if (type === MessageType.mixed) return [1, 2, 3, 4];
   return [type];
+}
+
+/**
+ * A topic that was made on first use is for whatever its first message is, as long as there is none: a client that
+ * checks types by itself must not refuse what would be taken. LITE topics are never made so.
+ */
+function anyType({ headers }: CallContext): WireMessageType[] {
+  const types = acceptedTypes(MessageType.mixed);
+  const language = headers.get('x-mq-language') ?? '';
+  return knowsPriority(language, headers.get('x-mq-client-version') ?? '') ? [...types, MessageType.priority] : types;
+}
+
+/** Others may lose the whole route over a number they don't know. */
+function knowsPriority(language: string, version: string): boolean {
+  if (language !== 'JAVA') return language === 'HTTP' || language === 'GO'; // These keep numbers as they come.
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  return major * 1e6 + minor * 1e3 + patch >= 5_001_001;
 }
