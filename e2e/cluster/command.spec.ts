@@ -75,12 +75,27 @@ describe('npm run cluster', () => {
     for (const { pid } of processes) expect(begunOf(pid)).toBeUndefined();
   });
 
-  it('stops what its own end has left behind, and deletes the data', async () => {
+  it('leaves nothing behind when it is asked twice, though one Ctrl-C arrives twice', async () => {
+    const { child, said, ended, ready } = command('--port-base', await portBase(), ...small);
+    await ready();
+    const processes = noted();
+    // One that does not stop by itself.
+    process.kill(processes.find(({ name }) => name === 'proxy-0')?.pid ?? 0, 'SIGSTOP');
+    child.kill('SIGINT');
+    child.kill('SIGINT');
+    await until('it stops', () => said.err.includes('stopping'));
+    await until('asked again', () => child.kill('SIGINT') && said.err.includes('killed'));
+    expect(await ended).toBe(130);
+    await until('nothing is left', () => processes.every(({ pid }) => begunOf(pid) === undefined));
+  });
+
+  it('leaves nothing behind when it is killed, and deletes the data', async () => {
     const { child, ended, ready } = command('--port-base', await portBase(), ...small);
     await ready();
     const processes = noted();
     child.kill('SIGKILL');
     await ended;
+    await until('nothing is left', () => processes.every(({ pid }) => begunOf(pid) === undefined), 30_000);
     const down = command('--tear-down');
     expect(await down.ended).toBe(0);
     for (const { pid } of processes) expect(begunOf(pid)).toBeUndefined();

@@ -49,7 +49,7 @@ describe('the image', () => {
     const ended = once(child, 'exit');
     await until('the system in the image', () => {
       if (child.exitCode !== null) throw new Error(said);
-      return said.includes('CometMQ is ready');
+      return said.includes('"msg":"ready"');
     });
     const clients = new Clients(
       () => import('rocketmq-client-nodejs'),

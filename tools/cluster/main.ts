@@ -7,8 +7,8 @@ import { deleteData, noteProcesses, running, stopRunning } from './remains.ts';
 const help = `npm run cluster -- [options]
 
 Runs CometMQ as it runs in production, as separate processes on this machine: etcd, two name servers, a broker, two
-proxies and the dashboard API. Ctrl-C (or SIGTERM) stops them all. If one of them dies, it is told which and why, and
-the others are stopped.
+proxies and the dashboard API. Ctrl-C (or SIGTERM) stops them all, a second one kills them. If one of them dies, it is
+told which and why, and the others are stopped. If this program is killed, they end too.
 
   --port-base N        use N, N+1, … (proxies first, then the dashboard API) instead of 8081, 8082, 9876, 10911, 2379 …
   --data-dir FOLDER    keep data and logs here (default: data/cluster); a later run finds them again
@@ -19,7 +19,10 @@ the others are stopped.
   --tear-down          instead: stop what still runs on the data folder, and delete its data
   --help               this text
 
-Exit codes: 0 stopped, 1 failed or one of the processes died, 2 wrong options.`;
+Exit codes: 0 stopped, 1 failed or one of the processes died, 2 wrong options, 130 killed.`;
+
+/** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm. */
+const sameRequestMs = 500;
 
 const options = {
   'port-base': { type: 'string' },
@@ -79,13 +82,21 @@ async function run(options: ClusterOptions): Promise<number> {
         resolve();
       };
     }
+    let askedMs = -Infinity;
     const onSignal = (): void => {
-      if (stopping) process.exit(130); // Asked twice; what still runs is found by --tear-down.
+      const nowMs = performance.now();
+      if (nowMs - askedMs < sameRequestMs) return;
+      askedMs = nowMs;
+      if (stopping) {
+        for (const process of cluster.processes) process.killNow();
+        say('killed');
+        process.exit(130);
+      }
       stopping = true;
-      say('stopping …');
+      say('stopping … (again: kill)');
       resolve();
     };
-    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal);
   });
   say('starting …');
   const started = cluster.start();

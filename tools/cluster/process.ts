@@ -4,6 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { began, ended } from './watchdog.ts';
 
 export interface Recipe {
   readonly name: string;
@@ -68,9 +69,12 @@ export class ClusterProcess {
     const env = { PATH: process.env['PATH'] };
     const child = spawn(file, args, { stdio: ['ignore', log, log], env, detached: ownGroup });
     closeSync(log);
+    const { pid } = child;
+    if (pid !== undefined) began(pid);
     this.child = child;
     this.gone = new Promise((resolve) => {
       const end = (how: string): void => {
+        if (pid !== undefined) ended(pid);
         if (this.child !== child) return;
         this.child = undefined;
         resolve();
@@ -116,9 +120,14 @@ export class ClusterProcess {
 
   /** Power off: no chance to say goodbye. */
   async kill(): Promise<void> {
+    this.killNow();
+    await this.gone;
+  }
+
+  /** The same, for who can't wait. */
+  killNow(): void {
     this.asked = true;
     this.child?.kill('SIGKILL');
-    await this.gone;
   }
 
   /** The end of what it has said, as lines to be put behind a message. */

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 
 import { brokerGrpcService, BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
 import { Directory, GrpcNaming } from '@cometmq/client';
 import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
-import { runProgram, Telemetry } from '@cometmq/telemetry';
+import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { brokerConfig } from './config.js';
 
@@ -55,7 +56,12 @@ void runProgram({
     });
     telemetry.addReadiness(() => broker.unready());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
-    return [telemetry, naming, directory, server, broker];
+    return {
+      parts: [telemetry, naming, directory, server, broker],
+      ready: () => ({
+        what: `CometMQ ${version}: the broker ${config.brokerName}`,
+        facts: { address: reachedAt(config.host, server.port), data: resolve(config.dataDir) },
+      }),
+    };
   },
-  ready: (config) => `broker ${config.brokerName} is ready on ${config.host}:${config.port}`,
 });

@@ -1,17 +1,18 @@
 /** `comet`, the command line. */
 import { MessageChannel } from 'node:worker_threads';
 
+import { stopRequests, systemClock } from '@cometmq/shared';
+
 import { runCli } from './cli.js';
 import { realWorld } from './real-world.js';
 
 async function main(): Promise<void> {
   const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => {
-      if (interrupt.signal.aborted) process.exit(130); // Asked twice.
-      interrupt.abort();
-    });
-  }
+  const onSignal = stopRequests(systemClock, (_, requests) => {
+    if (requests > 1) process.exit(130);
+    interrupt.abort();
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal);
   // The reader of our output has seen enough (`| head`), or the terminal is gone: what was begun is tidied up, then we end.
   let failed = false;
   for (const stream of [process.stdout, process.stderr]) {

@@ -6,7 +6,7 @@ import { AdminServer } from '@cometmq/admin';
 import { Directory, GrpcBrokerAdmin, GrpcNaming, LeaderChannels } from '@cometmq/client';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
-import { runProgram, Telemetry } from '@cometmq/telemetry';
+import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { dashboardApiConfig } from './config.js';
 
@@ -34,7 +34,12 @@ void runProgram({
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
     });
     telemetry.addReadiness(() => admin.unready());
-    return [telemetry, naming, directory, leaders, admin];
+    return {
+      parts: [telemetry, naming, directory, leaders, admin],
+      ready: () => ({
+        what: `CometMQ ${version}: the REST API`,
+        facts: { api: `http://${reachedAt(config.adminHost, admin.port)}/docs` },
+      }),
+    };
   },
-  ready: (config) => `The REST API is ready: http://${config.adminHost}:${config.adminPort}/docs`,
 });

@@ -4,7 +4,7 @@ import { EtcdStore } from '@cometmq/metadata';
 import { namingService, NamesrvService } from '@cometmq/namesrv';
 import { GrpcJsServer } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
-import { runProgram, Telemetry } from '@cometmq/telemetry';
+import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { namesrvConfig } from './config.js';
 
@@ -45,7 +45,12 @@ void runProgram({
       start: () => Promise.resolve(void (serves = true)),
       stop: () => Promise.resolve(void (serves = false)),
     };
-    return [telemetry, store, naming, server, gate];
+    return {
+      parts: [telemetry, store, naming, server, gate],
+      ready: () => ({
+        what: `CometMQ ${version}: the name server`,
+        facts: { address: reachedAt(config.host, server.port) },
+      }),
+    };
   },
-  ready: (config) => `namesrv is ready on ${config.host}:${config.port}`,
 });

@@ -5,7 +5,7 @@ import { Directory, GrpcNaming, LeaderChannels, RemoteBrokerLinks } from '@comet
 import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
 import { FrontDoorServer, GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
-import { runProgram, Telemetry } from '@cometmq/telemetry';
+import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
 
@@ -58,7 +58,12 @@ void runProgram({
     const led = (): boolean => [...directory.brokerSets()].some(({ leader }) => leader !== undefined);
     telemetry.addReadiness(() => (led() ? undefined : 'no broker set has a leader yet'));
     telemetry.addSource(proxyMetrics(messaging));
-    return [telemetry, naming, directory, leaders, links, messaging, door];
+    return {
+      parts: [telemetry, naming, directory, leaders, links, messaging, door],
+      ready: () => ({
+        what: `CometMQ ${version}: the proxy`,
+        facts: { clients: reachedAt(config.proxyHost, door.port) },
+      }),
+    };
   },
-  ready: (config) => `proxy is ready on ${config.proxyHost}:${config.proxyPort}`,
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { AdminServer } from '@cometmq/admin';
 import { BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
@@ -10,13 +10,16 @@ import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@c
 import { FrontDoorServer } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
-import { runProgram, Telemetry } from '@cometmq/telemetry';
+import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
-/** All parts of the house in one process: the same modules as apart, called without a network between them. */
+/** How the command line is called where this was started from. */
+const comet = process.env['npm_lifecycle_event'] === undefined ? 'comet' : 'npm run comet --';
+
+/** All parts in one process: the same modules as apart, called without a network between them. */
 void runProgram({
   declared: standaloneConfig,
   readFile: read,
@@ -88,8 +91,22 @@ void runProgram({
     telemetry.addReadiness(() => broker.unready());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     telemetry.addSource(proxyMetrics(messaging));
-    return [telemetry, lock, store, naming, directory, broker, messaging, door, admin];
+    return {
+      parts: [telemetry, lock, store, naming, directory, broker, messaging, door, admin],
+      ready: () => ({
+        what: `CometMQ ${version}`,
+        facts: {
+          clients: `${reachedAt(config.proxyHost, door.port)} (gRPC)`,
+          api: `http://${reachedAt(config.adminHost, admin.port)}/docs`,
+          metrics: `http://${reachedAt(config.metricsHost, telemetry.port)}/metrics`,
+          data: resolve(config.dataDir),
+        },
+        advice: [
+          `Send a first message:  ${comet} send greetings "Hello"`,
+          `Receive it:            ${comet} receive greetings --group readers`,
+          'Clients in Java, Go, Python, Node.js: README.md; everything else: docs/.',
+        ],
+      }),
+    };
   },
-  ready: (config) =>
-    `CometMQ is ready: clients at ${config.proxyHost}:${config.proxyPort}, REST at ${config.adminPort}`,
 });

@@ -7,6 +7,7 @@ export * from './errors.js';
 export * from './lifecycle.js';
 export * from './prng.js';
 export * from './recent-numbers.js';
+export * from './stop-requests.js';
 export * from './version.js';
 export * from './protobuf/wire-reader.js';
 export * from './protobuf/wire-writer.js';

@@ -2,6 +2,7 @@ import {
   MqError,
   readConfig,
   run,
+  stopRequests,
   systemClock,
   type Declared,
   type Part,
@@ -9,17 +10,32 @@ import {
   type Values,
 } from '@cometmq/shared';
 
-import { createLogger, type Logger, type LogLevel } from './logger.js';
+import { createLogger, createTerminalLogger, type Logger, type LogLevel } from './logger.js';
 import { Telemetry } from './telemetry.js';
 
 /** What a `main.ts` says of its program; everything else is the same for all of them. */
 export interface Program<S extends Settings> {
   readonly declared: Declared<S>;
   readonly readFile: (path: string) => string;
-  /** The parts, in the order they start; they stop in the other. Building does nothing. */
-  readonly build: (config: Values<S>, surroundings: Surroundings) => readonly Part[];
-  /** A line for a human when all parts have started. */
-  readonly ready: (config: Values<S>) => string;
+  /** Building does nothing; the parts are started by who runs the program. */
+  readonly build: (config: Values<S>, surroundings: Surroundings) => Built;
+}
+
+export interface Built {
+  /** In the order they start; they stop in the other. */
+  readonly parts: readonly Part[];
+  /** Asked when all parts have started. */
+  readonly ready: () => Readiness;
+}
+
+/** What is told once a program is ready: as one JSON line, or as a few lines at a terminal. */
+export interface Readiness {
+  /** What is ready: "CometMQ 0.1.0", "The broker broker-0". */
+  readonly what: string;
+  /** Name → value, such as where it is reached. */
+  readonly facts: Readonly<Record<string, string>>;
+  /** Lines for people, below the facts. */
+  readonly advice?: readonly string[];
 }
 
 export interface Surroundings {
@@ -49,48 +65,50 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
     return;
   }
   const { values } = reading;
-  const log = createLogger(program.declared.program, (values as { logLevel?: LogLevel }).logLevel ?? 'info');
+  const level = (values as { logLevel?: LogLevel }).logLevel ?? 'info';
+  const { isTTY: atTerminal } = process.stderr;
+  const print = (text: string): void => void process.stderr.write(text);
+  const log = atTerminal
+    ? createTerminalLogger(level, systemClock, print)
+    : createLogger(program.declared.program, level);
   let failure: MqError | undefined;
-  let parts: readonly Part[] = [];
-  const until = new Promise<void>((resolve) => {
-    const fatal = (error: MqError): void => {
-      failure ??= error;
-      resolve();
-    };
-    let signals = 0;
-    const onSignal = (signal: string): void => {
-      signals += 1;
-      if (signals > 1) process.exit(130);
-      log.info({ signal }, 'stopping');
-      systemClock.after(stopMsMax, () => process.exit(1));
-      resolve();
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
-    process.on('uncaughtException', (error) => {
-      log.error({ reason: error.message, stack: error.stack }, 'a mistake of ours');
-      fatal(MqError.from(error));
-    });
-    process.on('unhandledRejection', (reason) => {
-      log.error({ reason: String(reason), stack: reason instanceof Error ? reason.stack : '' }, 'a mistake of ours');
-      fatal(MqError.from(reason));
-    });
-    parts = program.build(values, { log, fatal });
+  const { promise: until, resolve: stop } = Promise.withResolvers<void>();
+  const fatal = (error: MqError): void => {
+    failure ??= error;
+    stop();
+  };
+  const onSignal = stopRequests(systemClock, (signal, requests) => {
+    if (requests > 1) process.exit(130);
+    log.info({ signal }, 'stopping');
+    systemClock.after(stopMsMax, () => process.exit(1));
+    stop();
+  });
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('uncaughtException', (error) => {
+    log.error({ reason: error.message, stack: error.stack }, 'a mistake of ours');
+    fatal(MqError.from(error));
+  });
+  process.on('unhandledRejection', (reason) => {
+    log.error({ reason: String(reason), stack: reason instanceof Error ? reason.stack : '' }, 'a mistake of ours');
+    fatal(MqError.from(reason));
   });
   // Ready is who has started whole and is not about to leave, whatever the parts say of themselves.
   let life: 'starting' | 'up' | 'stopping' = 'starting';
   void until.then(() => (life = 'stopping'));
-  for (const part of parts) {
-    if (part instanceof Telemetry) part.addReadiness(() => (life === 'up' ? undefined : `it is ${life}`));
-  }
   // What parts wait with does not keep a process alive; this does, whatever time it is.
   // eslint-disable-next-line no-restricted-globals -- no timer: nothing ever happens when it fires
   const alive = setInterval(() => undefined, 60_000);
   try {
+    const { parts, ready } = program.build(values, { log, fatal });
+    for (const part of parts) {
+      if (part instanceof Telemetry) part.addReadiness(() => (life === 'up' ? undefined : `it is ${life}`));
+    }
     await run(parts, until, () => {
       life = 'up';
-      log.info({}, 'ready');
-      process.stderr.write(`${program.ready(values)}\n`);
+      const readiness = ready();
+      if (atTerminal) print(asBlock(readiness));
+      else log.info(readiness.facts, 'ready');
     });
   } catch (caught) {
     failure ??= MqError.from(caught);
@@ -101,4 +119,17 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
     if (failure.cause instanceof Error) log.error({ cause: failure.cause.message }, 'the cause');
   }
   process.exit(failure ? 1 : 0);
+}
+
+/** The readiness as somebody at a terminal reads it. */
+export function asBlock({ what, facts, advice = [] }: Readiness): string {
+  const width = Math.max(...Object.keys(facts).map((name) => name.length));
+  const told = Object.entries(facts).map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
+  return ['', `${what} is ready.`, '', ...told, '', ...advice, 'Ctrl-C stops it.', '', ''].join('\n');
+}
+
+/** Where a server that listens on an address is reached from this machine. */
+export function reachedAt(host: string, port: number): string {
+  const everywhere = host === '' || host === '0.0.0.0' || host === '::';
+  return `${everywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host}:${port}`;
 }
