@@ -1,16 +1,4 @@
-/**
- * `npm run bench`: starts what it measures, loads it, and says what came out beside what was asked for.
- *
- *   npm run bench                          all of them
- *   npm run bench -- receive start         the benches named
- *   npm run bench -- --quick               sizes that only show that it runs
- *   npm run bench -- --rounds=5            how often what is short is measured; the best counts
- *   npm run bench -- --json=figures.json   the figures as JSON too; `-` writes nothing else to stdout
- *   npm run bench -- --list
- *
- * Compare CPU seconds per million messages: rates are also those of the machine's other work. BENCH_NODE_FLAGS gives
- * flags to the Node.js of the servers, such as --cpu-prof.
- */
+/** `npm run bench`: starts what it measures, loads it, and says what came out beside what was asked for. */
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -22,6 +10,20 @@ import { atExit } from './support/at-exit.js';
 import { serveEcho } from './support/echo-server.js';
 import { isRole, playRole, runRole } from './support/roles.js';
 import { Standalone } from './support/standalone.js';
+
+const help = `npm run bench -- [options] [benches]
+
+Starts what it measures, loads it, and says what came out beside what was asked for.
+
+  npm run bench                          all of them
+  npm run bench -- receive start         the benches named
+  npm run bench -- --quick               sizes that only show that it runs
+  npm run bench -- --rounds=5            how often what is short is measured; the best counts
+  npm run bench -- --json=figures.json   the figures as JSON too; - writes nothing else to stdout
+  npm run bench -- --list                which benches there are
+
+Compare CPU seconds per million messages: rates are also those of the machine's other work. BENCH_NODE_FLAGS gives flags
+to the Node.js of the servers, such as --cpu-prof.`;
 
 const program = process.argv[1] ?? '';
 const standaloneProgram = resolve(dirname(program), '../../apps/standalone/main.cjs');
@@ -41,7 +43,7 @@ function wishesOf(args: readonly string[]): Wishes {
     (arg) => arg.startsWith('--') && !['--quick', '--list'].includes(arg) && !/^--(rounds|json)=./.test(arg),
   );
   if (unknown !== undefined)
-    throw new Error(`unknown option ${unknown}: there are --quick, --rounds=, --json=, --list`);
+    throw new Error(`unknown option ${unknown}: there are --quick, --rounds=, --json=, --list, --help`);
   const stranger = names.find((name) => !benches.some((bench) => bench.name === name));
   if (stranger !== undefined) {
     throw new Error(`no bench is called ${stranger}: there are ${benches.map(({ name }) => name).join(', ')}`);
@@ -101,6 +103,10 @@ async function main(args: readonly string[]): Promise<void> {
   const role = args.find((arg) => arg.startsWith('--role='))?.slice('--role='.length);
   if (role === 'echo') return serveEcho();
   if (role !== undefined && isRole(role)) return playRole(role);
+  if (args.includes('--help') || args.includes('-h')) {
+    console.log(help);
+    return;
+  }
   if (args.includes('--list')) {
     for (const { name, about } of benches) console.log(`${name.padEnd(16)} ${about}`);
     return;
