@@ -5,8 +5,9 @@
 import { find } from '../../tools/debian/ensure.mjs';
 import { ensureHelm } from '../../tools/helm/ensure.mjs';
 import { runtimePackages, unpack } from '../../tools/image/debian.ts';
-import { makeRootFolder, running } from '../../tools/image/root-folder.ts';
+import { downloads, makeRootFolder, running } from '../../tools/image/root-folder.ts';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { attempt, must } from './run.ts';
 
@@ -55,8 +56,7 @@ function ownCluster(kube: string, source: string): Target {
       wasUp = attempt(kube, ['kubectl', 'get', 'nodes']).status === 0;
       say(wasUp ? 'the cluster is up already' : 'starting a cluster …');
       must(kube, ['up']);
-      mkdirSync(join(source, 'tmp'), { recursive: true });
-      const scratch = mkdtempSync(join(source, 'tmp/kubernetes-'));
+      const scratch = mkdtempSync(join(tmpdir(), 'cometmq-kubernetes-'));
       try {
         say('making the images …');
         const [ours, etcd] = [join(scratch, 'cometmq'), join(scratch, 'etcd')];
@@ -64,7 +64,7 @@ function ownCluster(kube: string, source: string): Target {
         const env = running.Env.flatMap((each) => ['-e', each]);
         must(kube, ['image', 'cometmq/cometmq:e2e', ours, ...env, '-u', running.User, ...running.Entrypoint]);
         mkdirSync(etcd);
-        unpack([...runtimePackages, 'etcd-server'], etcd, join(source, 'tmp/image'));
+        unpack([...runtimePackages, 'etcd-server'], etcd, downloads(source));
         must(kube, ['image', 'cometmq/etcd:e2e', etcd, '-u', running.User, '/usr/bin/etcd']);
       } finally {
         rmSync(scratch, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 /** `npm run image`: the one image of all programs, as an OCI archive, made without a container engine. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeArchive } from './oci.ts';
@@ -66,8 +67,7 @@ function main(): number {
 }
 
 function make(reference: string, archive: string): void {
-  mkdirSync(join(source, 'tmp'), { recursive: true });
-  const root = mkdtempSync(join(source, 'tmp/root-'));
+  const root = mkdtempSync(join(tmpdir(), 'cometmq-image-'));
   try {
     makeRootFolder(source, root);
     writeArchive(

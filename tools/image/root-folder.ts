@@ -47,10 +47,13 @@ export const running = {
   StopSignal: 'SIGTERM',
 };
 
+/** Where Debian packages are kept for the next time. */
+export const downloads = (source: string): string => join(source, 'node_modules/.cache/cometmq-image');
+
 export function makeRootFolder(source: string, root: string): void {
   mkdirSync(root, { recursive: true });
   if (readdirSync(root).length > 0) throw new Error(`${root} is not empty`);
-  unpack(runtimePackages, root, join(source, 'tmp/image'));
+  unpack(runtimePackages, root, downloads(source));
   addAccounts(root);
   addNode(source, root);
   addPackages(source, root);

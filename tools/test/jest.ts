@@ -1,4 +1,4 @@
-/** Runs one of jest's projects, with its own report on the screen, and counts from the lines of our reporter. */
+/** Runs one of jest's projects, with our reporter's lines on the screen, and counts from those it writes to a file. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -24,7 +24,7 @@ export async function runJest(project: string, patterns: readonly string[], scra
   const report = join(scratch, `${project}.jsonl`);
   const args = [
     ...['node_modules/jest/bin/jest.js', '--selectProjects', project, '--passWithNoTests'],
-    ...['--reporters=default', `--reporters=${join(import.meta.dirname, 'reporter.mjs')}`],
+    `--reporters=${join(import.meta.dirname, 'reporter.mjs')}`,
     // The processes under test need the cores more than jest does.
     // The official clients leave timers behind that would keep jest waiting for ever.
     ...(project === 'e2e'

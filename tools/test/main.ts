@@ -7,7 +7,8 @@
  *   npm test -- libs/store          the specs whose path holds this
  *   npm test -- unit libs/store     the same of one step
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensure } from '../debian/ensure.mjs';
 import { runJest } from './jest.ts';
@@ -30,34 +31,34 @@ const steps = [...Object.keys(programs), ...jestProjects];
 const args = process.argv.slice(2);
 const named = steps.filter((step) => args.includes(step));
 const patterns = args.filter((arg) => !steps.includes(arg));
-const wanted = named.length > 0 ? named : patterns.length > 0 ? jestProjects : steps;
+const wanted = [...(named.length > 0 ? named : patterns.length > 0 ? jestProjects : steps)];
 // Real processes are started from dist/.
 if (wanted.includes('e2e') && !wanted.includes('build')) wanted.push('build');
 
 const startMs = performance.now();
-mkdirSync('tmp', { recursive: true });
-const scratch = mkdtempSync(join(root, 'tmp/test-'));
+const scratch = mkdtempSync(join(tmpdir(), 'cometmq-test-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
 const outcomes: Outcome[] = [];
 
-try {
-  // The programs take one core each: two at a time, and each one's output in one piece.
-  const queue = Object.entries(programs).filter(([step]) => wanted.includes(step));
-  const workOff = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const [step, command] = next;
-      const outcome = await runProgram(step, command);
-      console.log(`${outcome.failed === 0 ? '✓' : '✗'} ${step} (${outcome.seconds.toFixed(1)} s)`);
-      if (outcome.failed > 0) console.log(outcome.output.trimEnd());
-      outcomes.push(outcome);
-    }
-  };
-  await Promise.all([workOff(), workOff()]);
-  if (wanted.includes('unit')) provideEtcd();
-  for (const project of jestProjects.filter((step) => wanted.includes(step))) {
-    outcomes.push(await runJest(project, patterns, scratch));
+console.log(`To do: ${steps.filter((step) => wanted.includes(step)).join(', ')}`);
+// The programs take one core each: two at a time, and each one's output in one piece.
+const queue = Object.entries(programs).filter(([step]) => wanted.includes(step));
+const workOff = async (): Promise<void> => {
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const [step, command] = next;
+    console.log(`… ${step}`);
+    const outcome = await runProgram(step, command);
+    console.log(`${outcome.failed === 0 ? '✓' : '✗'} ${step} (${outcome.seconds.toFixed(1)} s)`);
+    if (outcome.failed > 0) console.log(outcome.output.trimEnd());
+    outcomes.push(outcome);
   }
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
+};
+await Promise.all([workOff(), workOff()]);
+if (wanted.includes('unit')) provideEtcd();
+for (const project of jestProjects.filter((step) => wanted.includes(step))) {
+  console.log(`\n… ${project}`);
+  outcomes.push(await runJest(project, patterns, scratch));
 }
 
 const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, outcome) => total + of(outcome), 0);

@@ -1,4 +1,4 @@
-/** How the drivers are made: each language with its own tools, into tmp/, anew only when a source has changed. */
+/** How the drivers are made: each language with its own tools, anew only when a source has changed. */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { root } from '../../../support/process.js';
 import type { Program } from '../process-driver.js';
 
 /** Where drivers and what they need are kept. Outside the sources, and not thrown away with a build. */
-export const cache = join(root, 'tmp', 'conformance');
+export const cache = join(root, 'node_modules', '.cache', 'cometmq-conformance');
 export const sources = join(root, 'e2e', 'conformance');
 
 /** A language's tools are not on this machine: its rows are skipped, not failed. */
