@@ -1,8 +1,12 @@
 // Goal: what the chart renders is valid, safe and agrees with the programs. Method: the real Helm, and the programs' own
 // declarations of their settings.
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { readConfig } from '@cometmq/shared';
 
@@ -283,6 +287,74 @@ describe('broker sets', () => {
         persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
         volumeClaimTemplates: [{ metadata: { name: 'data' } }],
       });
+    }
+  });
+});
+
+describe('etcd', () => {
+  // Goal: its size is never changed by the chart. Method: Helm asks a Kubernetes API of which a few answers are enough.
+  const resources = (names: Record<string, string>): object[] =>
+    Object.entries(names).map(([name, kind]) => ({ name, kind, namespaced: true, verbs: ['get', 'list'] }));
+  const list = { kind: 'APIResourceList', apiVersion: 'v1' };
+  const discovery: Record<string, object> = {
+    '/version': { major: '1', minor: '34', gitVersion: 'v1.34.0' },
+    '/api': { kind: 'APIVersions', versions: ['v1'] },
+    '/apis': {
+      kind: 'APIGroupList',
+      apiVersion: 'v1',
+      groups: [{ name: 'apps', versions: [{ groupVersion: 'apps/v1', version: 'v1' }] }],
+    },
+    '/api/v1': {
+      ...list,
+      groupVersion: 'v1',
+      resources: resources({ persistentvolumeclaims: 'PersistentVolumeClaim' }),
+    },
+    '/apis/apps/v1': { ...list, groupVersion: 'apps/v1', resources: resources({ statefulsets: 'StatefulSet' }) },
+  };
+  const statefulSet = '/apis/apps/v1/namespaces/mq/statefulsets/rel-cometmq-etcd';
+  const claims = '/api/v1/namespaces/mq/persistentvolumeclaims';
+  const made = (replicas: number): Record<string, object> => ({
+    [statefulSet]: { kind: 'StatefulSet', apiVersion: 'apps/v1', metadata: {}, spec: { replicas } },
+  });
+  const left = (...names: string[]): Record<string, object> => ({
+    [claims]: {
+      kind: 'PersistentVolumeClaimList',
+      apiVersion: 'v1',
+      items: names.map((name) => ({ kind: 'PersistentVolumeClaim', apiVersion: 'v1', metadata: { name } })),
+    },
+  });
+  const [one, two, three] = [0, 1, 2].map((member) => `data-rel-cometmq-etcd-${member}`) as [string, string, string];
+
+  it.each([
+    ['nothing is there yet', left(), 'etcd.replicas=5', undefined],
+    ['it stays as it is', made(3), 'etcd.replicas=3', undefined],
+    ['one becomes three', made(1), 'etcd.replicas=3', /made with 1 members, and 3 are asked for.*etcdctl member/],
+    ['three become one', made(3), 'etcd.replicas=1', /made with 3 members, and 1 are asked for/],
+    ['it is installed again', left(one, two, three, 'data-rel-cometmq-broker-0-0'), 'etcd.replicas=3', undefined],
+    ['it is installed again, larger', left(one), 'etcd.replicas=3', /made with 1 members/],
+    ['it is not ours', made(1), 'etcd.enabled=false,etcd.external.endpoints={http://a:2379}', undefined],
+  ])('has a size that is fixed: %s', async (_what, answers, set, refused) => {
+    const answersOf = { ...discovery, ...answers };
+    const server = createServer((request, response) => {
+      const body = answersOf[new URL(request.url ?? '', 'http://api').pathname];
+      response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify(body ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'NotFound', code: 404 }),
+      );
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const args = ['template', 'rel', chart, '--namespace', 'mq', '--dry-run=server', '--set', set];
+      const asked = promisify(execFile)(helm, [...args, '--kube-apiserver', `http://127.0.0.1:${port}`], {
+        env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
+        maxBuffer: 16 * 1024 * 1024,
+      });
+      // What is rendered is then checked against the API's own schema, which is not there: that far it got.
+      const rendered = /failed to download openapi/;
+      await expect(asked).rejects.toMatchObject({ stderr: expect.stringMatching(refused ?? rendered) as string });
+    } finally {
+      server.close();
     }
   });
 });

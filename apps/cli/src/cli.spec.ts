@@ -594,6 +594,18 @@ describe('exit codes', () => {
   });
 });
 
+describe('metadata that was lost', () => {
+  it('may be brought back by brokers once it is said so, and not without', async () => {
+    const asked = await comet('cluster', 'adopt');
+    expect([asked.code, asked.err]).toEqual([2, expect.stringContaining('--yes')]);
+    const { code, err } = await comet('cluster', 'adopt', '--yes');
+    expect([code, err]).toEqual([
+      0,
+      expect.stringContaining('brokers may bring the metadata that their logs know until'),
+    ]);
+  });
+});
+
 describe('help', () => {
   const commands = [
     ...['context', 'topic', 'group', 'msg', 'cluster', 'broker', 'send', 'receive', 'tail'].map((name) => [name]),
@@ -603,7 +615,7 @@ describe('help', () => {
       ['group', name],
     ]),
     ...['send', 'receive', 'tail'].map((name) => ['msg', name]),
-    ...['health', 'info'].map((name) => ['cluster', name]),
+    ...['health', 'info', 'adopt'].map((name) => ['cluster', name]),
     ['broker', 'forget'],
     [],
   ];

@@ -91,6 +91,22 @@ export function clusterCommands(comet: Command, act: Act): void {
     .description('Show the cluster and its broker sets.')
     .action(act((session) => printCluster(session)));
   examples(info, 'comet cluster info', 'comet cluster info -o wide', 'comet cluster info -o json');
+
+  const adopt = cluster
+    .command('adopt')
+    .description(
+      'Bring topics and groups back from what the logs of brokers know, after the metadata (etcd) was emptied or set back ' +
+        'to an old backup and brokers refuse it for that. They do it by themselves within the hour: at once where they ' +
+        'run, at their next start where they stopped.',
+    )
+    .action(
+      act(async (session) => {
+        await session.confirm('Is the metadata lost for good? Brokers will replace it by what their logs know.');
+        const { untilMs } = await session.api().call<{ untilMs: number }>('POST', '/cluster/adoption');
+        session.note(`brokers may bring the metadata that their logs know until ${timeText(untilMs)}`);
+      }),
+    );
+  examples(adopt, 'comet cluster adopt', 'comet cluster adopt --yes');
 }
 
 /** Checks again and again; a cluster that does not answer counts as not healthy. */

@@ -4,6 +4,7 @@ import { askAll } from '../reports/ask-all.js';
 import { clusterReport } from '../reports/cluster-report.js';
 import type { AdminContext } from './context.js';
 import { change } from './changes.js';
+import { within } from '../within.js';
 import { answers } from './responses.js';
 import { nameParams } from './schemas.js';
 
@@ -31,6 +32,22 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
     },
     handler: async () =>
       clusterReport(directory, await askAll(directory, clock, describeMsMax, (set) => brokers.describe(set))),
+  });
+
+  app.post('/cluster/adoption', {
+    schema: {
+      operationId: 'allowAdoption',
+      tags: ['cluster'],
+      summary:
+        'Lets brokers, for an hour, bring the metadata that their logs know: topics and groups with their ids. For when ' +
+        'the metadata was lost or set back to an old backup, and brokers refuse it for that.',
+      response: answers({ status: 200, schema: 'Adoption', description: 'They may.' }),
+    },
+    handler: async ({ ip }) => {
+      const untilMs = await within(clock, context.requestMsMax, 'the name service', context.naming.allowAdoption());
+      log.warn({ peer: ip, untilMs }, 'brokers may bring the metadata that their logs know');
+      return { untilMs };
+    },
   });
 
   app.delete<{ Params: { readonly name: string } }>('/broker-sets/:name/members', {

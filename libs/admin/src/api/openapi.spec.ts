@@ -47,6 +47,7 @@ it('covers every route there is, and no other', () => {
   const listed = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort();
   expect(listed).toEqual(
     [
+      ['POST /api/v1/cluster/adoption'],
       ['GET /api/v1/health', 'GET /api/v1/cluster', 'DELETE /api/v1/broker-sets/{name}/members'],
       ['GET /api/v1/topics', 'POST /api/v1/topics'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/topics/{name}`),
@@ -90,7 +91,9 @@ it('is OpenAPI 3.1: every operation is named, told and answered, every path para
       expect(status).toMatch(/^\d{3}$/);
       if (status >= '400') expect(Object.keys(content ?? {})).toEqual(['application/problem+json']);
     }
-    const saysAll = ['resumeGroup', 'askStackTrace', 'askReconnect'].includes(operation.operationId ?? '');
+    const saysAll = ['resumeGroup', 'askStackTrace', 'askReconnect', 'allowAdoption'].includes(
+      operation.operationId ?? '',
+    );
     if (['post', 'patch'].includes(method) && !saysAll) {
       expect(Object.keys(operation.requestBody?.content ?? {})).toEqual(['application/json']);
     }

@@ -285,6 +285,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'all',
   ),
   Health: object({ status: { type: 'string', enum: ['ok'] } }, 'all'),
+  Adoption: object({ untilMs: described(whole, 'Wall time in ms since 1970.') }, ['untilMs']),
   Cluster: object(
     {
       id: text,
