@@ -31,9 +31,9 @@ export function reportOf(cells: readonly Cell[], wire: readonly WireCell[]): str
   const ways = [...new Set(cells.map(({ deployment, transport }) => `${transport} against ${deployment}`))];
   return [
     '<!-- Written by `npm run conformance`. -->',
-    '# Which client can do what',
+    '# Compatibility: which client can do what',
     `Seen by running the official, unmodified clients against CometMQ: each in ${ways.join(', ')}. A tick means that all of these passed.`,
-    '"n/a" stands where the client has no such thing, or spoils it by itself whatever the server does; the note says which. It is never counted as passed.',
+    '"n/a": the client has no such feature, or its own fault prevents it whatever the server does; the note says which. It never counts as passed. C++, C# and PHP clients are not run: their protobuf messages, headers and timing are reproduced instead.',
     '`npm run conformance` runs it all again and writes this page.',
     '## Clients',
     table([['Language', 'Package', 'Version'], ...ran.map((client) => rowOf(client))]),
