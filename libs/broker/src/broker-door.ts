@@ -1,15 +1,15 @@
-import { questionFromWire, resetFromWire, sessionToWire, type BrokerAdmin, type BrokerLink } from '@cometmq/client';
+import { questionFromWire, resetFromWire, sessionToWire, type BrokerAdmin } from '@cometmq/client';
 import type { GroupId, TopicId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
 
-import { exchange, type Link } from './link-door.js';
+import { exchange, type Link, type LinkedBroker } from './link-door.js';
 import { waitingMethods } from './waiting-door.js';
 
 /** The broker's internal gRPC service: links of proxies, and what operators ask. `close` ends the links. */
 export function brokerGrpcService(
-  link: BrokerLink,
+  link: LinkedBroker,
   admin: BrokerAdmin,
   brokerName: string,
   clock: Clock,

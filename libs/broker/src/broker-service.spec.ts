@@ -161,6 +161,33 @@ describe('the broker', () => {
     await world.broker.stop();
   });
 
+  it('does not renew what a proxy was given just before its link ended, though the client lives', async () => {
+    const world = await new BrokerWorld().start();
+    const lives = (): void =>
+      world.broker.reportSessions({
+        proxyId: 'p2',
+        sessions: [{ ...someTraits, clientId: 'push', groupId: world.group.id, subscriptions: [] }],
+        producers: [],
+      });
+    const take = async (id: string): Promise<{ epoch: number; position: number }> => {
+      await world.send(id);
+      const push = { autoRenew: true, invisibleMs: 60_000, clientId: 'push', connection: '7:p1/1' };
+      const [message] = await world.poll(push);
+      return { epoch: message!.receipt.leaseEpoch, position: message!.receipt.leasePosition };
+    };
+    await take('arrived');
+    const underWay = await take('under way');
+    world.clock.advance(10_000);
+    await take('on the link');
+    world.broker.linkLost({ prefix: '7:', report: { agoMs: 1_000, unconfirmed: [underWay] } });
+    for (let i = 0; i < 13; i += 1) {
+      lives();
+      world.clock.advance(5_000);
+    }
+    expect(ids(await world.poll())).toEqual(['under way', 'on the link']);
+    await world.broker.stop();
+  });
+
   it('takes a good-bye said to one proxy for one said to all', async () => {
     const world = await new BrokerWorld().start();
     const report = (proxyId: string) =>
@@ -177,6 +204,21 @@ describe('the broker', () => {
     await world.poll({ clientId: 'push' }); // It is there again.
     report('p2');
     expect(world.broker.sessions.lives(world.group.id, 'push')).toBe(true);
+    await world.broker.stop();
+  });
+
+  it('frees nothing of another client with the same id that stays', async () => {
+    const world = await new BrokerWorld().start();
+    const take = async (id: string, connection: string): Promise<void> => {
+      await world.send(id);
+      await world.poll({ autoRenew: true, invisibleMs: 60_000, clientId: 'twin', connection });
+    };
+    await take('a', '3:p1/1');
+    await take('b', '3:p1/2');
+    const gone = { clientId: 'twin', groupId: world.group.id, connection: 'p1/2' };
+    await settle<void>((done) => world.broker.clientGone(gone, done));
+    expect(ids(await world.poll())).toEqual(['b']);
+    expect(world.broker.sessions.lives(world.group.id, 'twin')).toBe(true);
     await world.broker.stop();
   });
 

@@ -1,6 +1,5 @@
 import type {
   AckCall,
-  BrokerLink,
   ChangeInvisibleCall,
   ChangeInvisibleResult,
   ClientCommand,
@@ -49,6 +48,7 @@ import { Departed } from './departed.js';
 import { GroupFilters } from './group-filters.js';
 import { Leadership } from './leadership.js';
 import { LiteBroker } from './lite/lite-broker.js';
+import type { LinkedBroker, LostLink } from './link-door.js';
 import { LogClock } from './log-clock.js';
 import { MetadataView, type ToldMetadata } from './metadata-view.js';
 import { MemberSessions } from './member-sessions.js';
@@ -90,6 +90,8 @@ export interface BrokerOptions {
 }
 
 const houseKeepingMs = 5_000;
+/** No answer is longer on its way to a proxy that reports: what it does not name by then it has given to its client. */
+const onTheLinkMsMax = 2_000;
 /** Ids named in a line of the log. */
 const shownMax = 50;
 const retentionMs = 60_000;
@@ -111,7 +113,7 @@ interface Reign {
  * The broker's role: the leader of one broker set. Takes calls as `BrokerLink`, decides, writes what was decided to the
  * log, and answers once that is safe. One event loop, so decisions follow one another.
  */
-export class BrokerService implements BrokerLink, Part {
+export class BrokerService implements LinkedBroker, Part {
   readonly name = 'broker';
   readonly store: MessageStore;
   readonly groups = new GroupsView();
@@ -365,10 +367,27 @@ export class BrokerService implements BrokerLink, Part {
     return resets;
   }
 
-  clientGone({ clientId, groupId }: ClientGoneCall, done: Done<void>): void {
+  /** What went out on the link's connections shortly before it ended may have reached nobody: it is not renewed. */
+  linkLost({ prefix, report }: LostLink): void {
+    const { reign } = this;
+    if (!reign) return;
+    const knownBeforeMs = report ? reign.logClock.nowMs() - report.agoMs - onTheLinkMsMax : 0;
+    const unconfirmed = new Set(report?.unconfirmed.map(({ epoch, position }) => `${epoch}:${position}`));
+    this.groups.connectionsLost(
+      (connection) => connection.startsWith(prefix),
+      ({ epoch, position }, handedMs) => handedMs < knownBeforeMs && !unconfirmed.has(`${epoch}:${position}`),
+    );
+  }
+
+  clientGone({ clientId, groupId, connection }: ClientGoneCall, done: Done<void>): void {
     const reign = this.leading(done);
     if (!reign) return;
     this.guard(done, () => {
+      if (connection !== undefined) {
+        this.takeLeave(reign, groupId, clientId, (name) => name === connection || name.endsWith(`:${connection}`));
+        done(undefined, undefined);
+        return;
+      }
       this.departed.gone(clientId, this.options.clock.monotonicMs());
       this.sessions.gone(groupId, clientId);
       this.producers.gone(clientId);
@@ -469,9 +488,9 @@ export class BrokerService implements BrokerLink, Part {
   }
 
   /** A member that says good-bye did not fail: the lanes it holds need no rest. */
-  private takeLeave(reign: Reign, groupId: GroupId, clientId: string): void {
+  private takeLeave(reign: Reign, groupId: GroupId, clientId: string, isIts?: (connection: string) => boolean): void {
     const nowMs = reign.logClock.nowMs();
-    this.releaseBy(reign, groupId, clientId, nowMs, this.groups.decideLeave(groupId, clientId, nowMs));
+    this.releaseBy(reign, groupId, clientId, nowMs, this.groups.decideLeave(groupId, clientId, nowMs, isIts));
   }
 
   private release(reign: Reign, groupId: GroupId, clientId: string): void {

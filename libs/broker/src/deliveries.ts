@@ -275,6 +275,7 @@ export class Deliveries {
     }
     if (decision.parked > 0) this.turns.later(poll.call.groupId, poll.call.topicId);
     if (decision.handed.length === 0) return false;
+    this.handOuts.begin(poll.call, placed.position);
     this.polls.remove(poll);
     if (decision.record.kind === RecordKind.handOut) this.answer(poll, decision.handed, placed.position);
     else {

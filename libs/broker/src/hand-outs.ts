@@ -1,5 +1,5 @@
-import type { Delivered, Done } from '@cometmq/client';
-import type { HandedMessage } from '@cometmq/consumption';
+import type { Delivered, Done, ReceiveCall } from '@cometmq/client';
+import type { GroupsView, HandedMessage } from '@cometmq/consumption';
 import type { GroupId, LogPosition, Receipt } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { MessageStore, ReadMessage } from '@cometmq/store';
@@ -7,6 +7,7 @@ import type { Logger } from '@cometmq/telemetry';
 
 export interface HandOutsParts {
   readonly store: MessageStore;
+  readonly groups: GroupsView;
   readonly brokerName: string;
   readonly log: Logger;
 }
@@ -14,6 +15,12 @@ export interface HandOutsParts {
 /** Makes what was handed out ready to be delivered: the stored messages, each with its receipt. */
 export class HandOuts {
   constructor(private readonly parts: HandOutsParts) {}
+
+  /** What was just handed out to a poll goes out on its connection: so it may be renewed. */
+  begin({ groupId, clientId, connection = unnamed }: ReceiveCall, position: LogPosition): void {
+    const { groups, store } = this.parts;
+    groups.sendVia(groupId, clientId, { epoch: store.epoch, position }, connection);
+  }
 
   /** Reads what was handed out under the lease at `position`. `done` is called later, with what could be read. */
   load(
@@ -63,3 +70,6 @@ export class HandOuts {
     return messages;
   }
 }
+
+/** A proxy that does not say which connection. */
+const unnamed = '-';

@@ -4,6 +4,7 @@ import {
   type ClientCommand,
   type Done,
   type FrameStream,
+  type ReceiveCall,
   type SessionReport,
 } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
@@ -201,6 +202,7 @@ describe('a link between a proxy and a broker', () => {
       subscriptions: subscriptions.map(({ topicId: topic, filter }) => ({ topicId: topic, filter })),
     })),
     producers: [{ clientId: 'q', topicIds: [topicId(4)], language: 'GO', version: '5.1.4', streaming: false }],
+    unconfirmed: [],
   };
 
   const commands: ClientCommand[] = [
@@ -269,6 +271,21 @@ describe('a link between a proxy and a broker', () => {
     waitMs: 1000,
     attemptId: undefined,
   };
+
+  it('tells the leader which connections are lost with it, and what its proxy said last', async () => {
+    const listener = new Listener();
+    listener.answers.set('receive', 'later');
+    const { link, breakIt } = linked(listener.broker);
+    link.receive({ ...poll, connection: 'p1/7' }, () => undefined);
+    const unconfirmed = [{ epoch: 3, position: 2 ** 40 }];
+    link.reportSessions({ proxyId: 'p1', sessions: [], producers: [], unconfirmed });
+    while (listener.asked.length < 2) await new Promise(setImmediate);
+    breakIt();
+    const connection = (listener.asked[0]?.[1] as ReceiveCall).connection ?? '';
+    const lost = listener.asked.at(-1);
+    expect(lost).toEqual(['linkLost', { prefix: expect.any(String) as string, report: { agoMs: 0, unconfirmed } }]);
+    expect(connection).toBe(`${(lost?.[1] as { prefix: string }).prefix}p1/7`);
+  });
 
   it.each(['the poll is taken back', 'the stream breaks'])(
     'gives back what was handed out when %s before the answer has come',

@@ -1,4 +1,5 @@
 import {
+  clientGoneFromWire,
   commandToWire,
   deadLetterFromWire,
   decodeLinkFrame,
@@ -19,11 +20,11 @@ import {
   sendFromWire,
   type BrokerLink,
   type ClientCommand,
+  type HandOutLease,
   type SendResult,
   type WireAnswer,
   type WireCall,
 } from '@cometmq/client';
-import type { GroupId } from '@cometmq/model';
 import type { internal } from '@cometmq/proto';
 import type { BidiHandler, MessageSink } from '@cometmq/rpc';
 import { MqError, unreachable, type Clock } from '@cometmq/shared';
@@ -39,22 +40,43 @@ export interface Link {
   close(): void;
 }
 
+/** What a leader is told of links beside the calls on them. */
+export interface LinkedBroker extends BrokerLink {
+  /** The link has ended, and maybe its proxy with it. */
+  linkLost?(lost: LostLink): void;
+}
+
+export interface LostLink {
+  /** Connections of the calls that came on it begin so. */
+  readonly prefix: string;
+  /** What its proxy said last; undefined: nothing yet. */
+  readonly report: { readonly agoMs: number; readonly unconfirmed: readonly HandOutLease[] } | undefined;
+}
+
+let linkCount = 0;
+
 /**
  * The far end of a proxy's link: calls of a frame are made one after the other in this turn of the event loop, answers
  * gather and go out together. A proxy that stops reading is not read from either, so nothing grows without bound.
  */
-export function exchange(broker: BrokerLink, clock: Clock, links = new Set<Link>()): BidiHandler {
+export function exchange(broker: LinkedBroker, clock: Clock, links = new Set<Link>()): BidiHandler {
   return (call, input, out) => {
     const answers = new AnswerQueue(out, input);
     const waits = new Map<number, () => void>();
+    const prefix = `${(linkCount += 1)}:`;
     let hush: (() => void) | undefined;
+    let report: { readonly atMs: number; readonly unconfirmed: readonly HandOutLease[] } | undefined;
     links.add(answers);
     const end = (): void => {
-      links.delete(answers);
+      if (!links.delete(answers)) return;
       for (const cancel of waits.values()) cancel();
       waits.clear();
       hush?.();
       giveBack(broker, answers.end());
+      broker.linkLost?.({
+        prefix,
+        report: report && { agoMs: clock.monotonicMs() - report.atMs, unconfirmed: report.unconfirmed },
+      });
     };
     call.onCancel(end);
     input.onEnd(() => {
@@ -73,8 +95,9 @@ export function exchange(broker: BrokerLink, clock: Clock, links = new Set<Link>
         // From here on it is known whose clients can be told something on this stream.
         if (wire.call?.$case === 'sessions') {
           hush ??= broker.onCommand(wire.call.value.proxyId, (command) => answers.command(command));
+          report = { atMs: clock.monotonicMs(), unconfirmed: wire.call.value.unconfirmed };
         }
-        perform(broker, clock, wire, answers, waits);
+        perform(broker, clock, wire, answers, waits, prefix);
       }
     });
   };
@@ -86,6 +109,7 @@ function perform(
   { id, call }: WireCall,
   answers: AnswerQueue,
   waits: Map<number, () => void>,
+  prefix: string,
 ): void {
   const plain = (error: MqError | undefined): void => answers.add(answer(id, error));
   try {
@@ -97,7 +121,8 @@ function perform(
         break;
       case 'receive': {
         let answered = false;
-        const cancel = broker.receive(receiveFromWire(call.value), (error, result) => {
+        const asked = receiveFromWire(call.value);
+        const cancel = broker.receive({ ...asked, connection: prefix + (asked.connection ?? '') }, (error, result) => {
           answered = true;
           waits.delete(id);
           const receive = result && { messages: result.messages.map(deliveredToWire) };
@@ -130,7 +155,7 @@ function perform(
         broker.reportSessions(reportFromWire(call.value));
         break;
       case 'clientGone':
-        broker.clientGone({ clientId: call.value.clientId, groupId: call.value.groupId as GroupId }, plain);
+        broker.clientGone(clientGoneFromWire(call.value), plain);
         break;
       case 'recall':
         broker.recall({ place: placeFromWire(call.value.place) }, (error, result) =>

@@ -77,6 +77,8 @@ export interface ReceiveCall {
   readonly clientId: string;
   readonly waitMs: number;
   readonly attemptId: string | undefined;
+  /** Which of the proxy's connections the answer goes out on: "proxy id/number". Left out: the proxy does not say. */
+  readonly connection?: string | undefined;
 }
 
 export interface ReceiveResult {
@@ -125,6 +127,8 @@ export interface HeldMessage {
 export interface ClientGoneCall {
   readonly clientId: string;
   readonly groupId: GroupId;
+  /** Given: another client with this id stays. Only what went out on this connection is given up. */
+  readonly connection?: string | undefined;
 }
 
 export interface RecallCall {
@@ -234,6 +238,14 @@ export interface SessionReport {
   readonly sessions: readonly Session[];
   /** Whom leaders may ask about transactions. */
   readonly producers: readonly ProducerSession[];
+  /** Hand-outs of this broker that were written to a client and are not known to have arrived. */
+  readonly unconfirmed?: readonly HandOutLease[];
+}
+
+/** What names a hand-out: its record. */
+export interface HandOutLease {
+  readonly epoch: number;
+  readonly position: number;
 }
 
 /** What is known of a client beside what it does. */

@@ -42,7 +42,7 @@ import {
 } from './link-frames.js';
 import { endTransactionToWire, placeFromWire, placeToWire } from './pending-frames.js';
 import { offsetsResultFromWire, offsetsToWire, pullResultFromWire, pullToWire } from './pull-frames.js';
-import { liteSyncToWire, reportToWire } from './session-frames.js';
+import { clientGoneToWire, liteSyncToWire, reportToWire } from './session-frames.js';
 
 /** What the link needs of a two-way stream: frames in order, and word of its end. */
 export interface FrameStream {
@@ -133,7 +133,7 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   clientGone(call: ClientGoneCall, done: Done<void>): void {
-    this.call({ $case: 'clientGone', value: { ...call } }, 0, plain(done));
+    this.call({ $case: 'clientGone', value: clientGoneToWire(call) }, 0, plain(done));
   }
 
   recall({ place }: RecallCall, done: Done<RecallResult>): void {

@@ -90,6 +90,7 @@ export function receiveToWire(call: ReceiveCall): internal.ReceiveCall {
     clientId: call.clientId,
     waitMs: Math.max(0, Math.floor(call.waitMs)),
     attemptId: call.attemptId,
+    connection: call.connection ?? '',
   };
 }
 
@@ -106,6 +107,7 @@ export function receiveFromWire(wire: internal.ReceiveCall): ReceiveCall {
     clientId: wire.clientId,
     waitMs: wire.waitMs,
     attemptId: wire.attemptId,
+    connection: wire.connection || undefined,
   };
 }
 

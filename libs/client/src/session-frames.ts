@@ -2,7 +2,14 @@ import type { FilterExpression, GroupId, TopicId } from '@cometmq/model';
 import type { internal } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import type { LiteStart, LiteSyncCall, ProducerSession, Session, SessionReport } from './broker-link.js';
+import type {
+  ClientGoneCall,
+  LiteStart,
+  LiteSyncCall,
+  ProducerSession,
+  Session,
+  SessionReport,
+} from './broker-link.js';
 
 /** Who lives and what they subscribe to, on the wire and back. */
 export function filterFromWire(wire: internal.Filter | undefined): FilterExpression {
@@ -36,6 +43,7 @@ export function reportToWire(report: SessionReport): internal.SessionReport {
     proxyId: report.proxyId,
     sessions: report.sessions.map(sessionToWire),
     producers: report.producers.map((producer) => ({ ...producer, topicIds: [...producer.topicIds] })),
+    unconfirmed: [...(report.unconfirmed ?? [])],
   };
 }
 
@@ -47,7 +55,16 @@ export function reportFromWire(wire: internal.SessionReport): SessionReport {
       ...producer,
       topicIds: producer.topicIds as TopicId[],
     })),
+    unconfirmed: wire.unconfirmed,
   };
+}
+
+export function clientGoneToWire({ clientId, groupId, connection = '' }: ClientGoneCall): internal.ClientGoneCall {
+  return { clientId, groupId, connection };
+}
+
+export function clientGoneFromWire({ clientId, groupId, connection }: internal.ClientGoneCall): ClientGoneCall {
+  return { clientId, groupId: groupId as GroupId, connection: connection || undefined };
 }
 
 export function liteSyncToWire(call: LiteSyncCall): internal.LiteSyncCall {

@@ -13,7 +13,7 @@ import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { decodeFifoHandOut, GroupsView, type DueMessage, type Matcher, type PopDecision } from './index.js';
-import { ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, modelSeeds, tags } from './testing.js';
+import { ArrivalOracle, ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, modelSeeds, tags } from './testing.js';
 
 /**
  * Goal: in orderly groups, whatever happens in whatever order and through any crash: of a message group only the next
@@ -87,6 +87,7 @@ class World {
   readonly log: FoldingLog;
   readonly saved = new Map<string, Uint8Array>();
   savedRecords = 0;
+  readonly arrivals = new ArrivalOracle();
   /** By queue and lane. */
   readonly offsetsOf = new Map<number, Map<number, number[]>>();
   readonly fates = new Map<string, Fate>();
@@ -284,6 +285,9 @@ class World {
 
   private handOut(who: Member, decision: PopDecision, position: number | undefined, attemptId?: string): void {
     if (decision.handed.length === 0 || position === undefined) return;
+    if (this.arrivals.goesOut(position)) {
+      this.view.sendVia(who.group, who.client, { epoch: this.log.epoch, position }, 'proxy/1');
+    }
     if (attemptId !== undefined) this.attempts.set(`${who.group}/${who.client}/${attemptId}`, position);
     const written = decodeFifoHandOut(decision.record!.payload);
     for (const message of decision.handed) {
@@ -365,7 +369,9 @@ class World {
     expect(outcomes).toEqual(expected);
     if (record) this.log.append(record, this.nowMs);
     picked.forEach((receipt, i) => {
-      if (expected[i] === 'done') this.finish(this.fate(receipt.groupId, receipt.queueId, receipt.offset));
+      if (expected[i] !== 'done') return;
+      this.finish(this.fate(receipt.groupId, receipt.queueId, receipt.offset));
+      this.arrivals.isShown(receipt.leasePosition, this.log.records.length - 1);
     });
   }
 
@@ -400,8 +406,12 @@ class World {
     for (const record of this.view.decideRenewals(this.nowMs, lives)) this.log.append(record, this.nowMs);
     for (const m of living) {
       const its = this.heldBy(m).filter(({ lease }) => lease.autoRenew && lease.handedMs > this.nowMs - 3 * 3600_000);
-      if (!its.some(({ dueMs }) => dueMs - this.nowMs < 20_000)) continue;
-      for (const flight of its) flight.dueMs = Math.max(flight.dueMs, this.nowMs + 60_000);
+      const knows = ({ lease, dueMs }: Flight): boolean => this.arrivals.mayHaveArrived(lease, dueMs);
+      if (!its.some((flight) => knows(flight) && flight.dueMs - this.nowMs < 20_000)) continue;
+      for (const flight of its) {
+        if (knows(flight)) flight.dueMs = Math.max(flight.dueMs, this.nowMs + 60_000);
+        else Object.assign(flight, { held: false, dueMs: this.dueMs(flight) }); // Due when it was due.
+      }
     }
   }
 
@@ -490,6 +500,7 @@ class World {
   }
 
   crash(): void {
+    this.arrivals.crash(this.savedRecords);
     const next = this.rebuilt();
     expect(next.describe()).toEqual(this.view.describe());
     this.view = next;

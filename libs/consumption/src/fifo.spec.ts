@@ -38,6 +38,7 @@ function stage(limits: GroupsLimits = {}) {
       ...over,
     });
     const lease = decision.record && log.append(decision.record, time.nowMs);
+    if (lease) log.view.sendVia(group, client, { epoch: log.epoch, position: lease }, 'proxy/1');
     return { ...decision, receipts: decision.handed.map((m) => log.receipt(group, m, lease!)) };
   };
   const ack = (...receipts: (Receipt | undefined)[]) => {

@@ -13,7 +13,7 @@ import * as fc from 'fast-check';
 
 import { decodeHandOut, GroupsView, type Matcher } from './index.js';
 import type { OffsetRuns } from './offset-runs.js';
-import { ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, modelSeeds, tags } from './testing.js';
+import { ArrivalOracle, ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, modelSeeds, tags } from './testing.js';
 
 /**
  * Goal: no message is lost, none is with two clients at once, attempts and figures are right, whatever happens in
@@ -73,6 +73,7 @@ class World {
   readonly log = new FoldingLog(this.view);
   readonly saved = new Map<string, Uint8Array>();
   savedRecords = 0;
+  readonly arrivals = new ArrivalOracle();
   readonly fates = new Map<string, Fate>();
   receipts: Receipt[] = [];
   readonly generations = new Map<string, number>();
@@ -117,6 +118,9 @@ class World {
       must(dead.attempt === attemptsMax, 'a dead letter says how often it was delivered');
     }
     const lease = decision.record && this.log.append(decision.record, this.nowMs);
+    if (lease !== undefined && this.arrivals.goesOut(lease)) {
+      this.view.sendVia(who.group, who.client, { epoch: this.log.epoch, position: lease }, 'proxy/1');
+    }
     if (decision.record) {
       const written = decodeHandOut(decision.record.payload);
       for (const queue of written.queues) {
@@ -209,7 +213,11 @@ class World {
     expect(decision.outcomes).toEqual(expected);
     if (decision.record) this.log.append(decision.record, this.nowMs);
     picked.forEach((receipt, i) => {
-      if (expected[i] === 'done') this.fate(receipt.groupId, receipt.queueId, receipt.offset).done = true;
+      if (expected[i] !== 'done') return;
+      const fate = this.fate(receipt.groupId, receipt.queueId, receipt.offset);
+      fate.done = true;
+      if (fate.parked || fate.lease?.position !== receipt.leasePosition) return;
+      this.arrivals.isShown(receipt.leasePosition, this.log.records.length - 1);
     });
   }
 
@@ -239,8 +247,12 @@ class World {
     for (const record of records) this.log.append(record, this.nowMs);
     for (const m of living) {
       const its = this.heldOf(m).filter((f) => f.lease?.autoRenew && f.lease.handedMs > this.nowMs - 3 * 3600_000);
-      if (!its.some((fate) => (fate.dueMs ?? 0) - this.nowMs < 20_000)) continue;
-      for (const fate of its) fate.dueMs = Math.max(fate.dueMs ?? 0, this.nowMs + 60_000);
+      const knows = (fate: Fate): boolean => this.arrivals.mayHaveArrived(fate.lease!, fate.dueMs ?? 0);
+      if (!its.some((fate) => knows(fate) && (fate.dueMs ?? 0) - this.nowMs < 20_000)) continue;
+      for (const fate of its) {
+        if (knows(fate)) fate.dueMs = Math.max(fate.dueMs ?? 0, this.nowMs + 60_000);
+        else fate.held = false; // Due when it was due.
+      }
     }
   }
 
@@ -310,6 +322,7 @@ class World {
   }
 
   crash(): void {
+    this.arrivals.crash(this.savedRecords);
     const next = this.rebuilt();
     this.expectSame(next);
     this.view = next;

@@ -24,7 +24,11 @@ function stage(limits: GroupsLimits = {}) {
   const log = new FoldingLog(view);
   const source = new MemoryQueue();
   const time = { nowMs: 1_000_000 };
-  const pop = (client: string, over: Partial<PopRequest> = {}): PopDecision & { receipts: Receipt[] } => {
+  const pop = (
+    client: string,
+    over: Partial<PopRequest> = {},
+    connection: string | undefined = 'proxy/1',
+  ): PopDecision & { receipts: Receipt[] } => {
     const filter: Matcher = over.filter ?? everyTag;
     const decision = log.view.decidePop({
       groupId: group,
@@ -42,7 +46,16 @@ function stage(limits: GroupsLimits = {}) {
       ...over,
     });
     const lease = decision.record && log.append(decision.record, time.nowMs);
+    if (lease && connection) log.view.sendVia(group, client, { epoch: log.epoch, position: lease }, connection);
     return { ...decision, receipts: decision.handed.map((m) => log.receipt(group, m, lease!)) };
+  };
+  const renew = () => {
+    for (const record of log.view.decideRenewals(time.nowMs, () => true)) log.append(record, time.nowMs);
+  };
+  /** Nothing but the log is left. */
+  const restart = () => {
+    log.view = new GroupsView(limits);
+    for (const record of log.records) log.view.fold(record);
   };
   const ack = (receipts: Receipt[]) => {
     const { record, outcomes } = log.view.decideAck(receipts, time.nowMs);
@@ -50,7 +63,7 @@ function stage(limits: GroupsLimits = {}) {
     return outcomes;
   };
   const figures = () => log.view.figures(group, topic, queue);
-  return { view, log, source, time, pop, ack, figures };
+  return { view, log, source, time, pop, ack, figures, renew, restart };
 }
 
 const given = (decision: PopDecision) => decision.handed.map((m) => `${m.offset}#${m.attempt}`);
@@ -365,6 +378,62 @@ describe('dead letters', () => {
 
 describe('leases of clients', () => {
   const living = () => true;
+
+  it('are not renewed after a restart where the answer may have reached nobody, though the client lives', () => {
+    const { source, pop, ack, time, renew, restart } = stage();
+    source.send(0, 0, 0, 0, 0);
+    const auto = { autoRenew: true, messagesMax: 1 };
+    pop('one', auto);
+    time.nowMs += 50_000;
+    renew(); // So it had arrived.
+    pop('one', auto);
+    const shown = pop('one', { autoRenew: true, messagesMax: 2 });
+    restart();
+    ack(shown.receipts.slice(0, 1)); // So all of it had arrived.
+    pop('one', auto);
+    time.nowMs += 45_000;
+    renew();
+    time.nowMs += 10_000;
+    expect(given(pop('two'))).toEqual([]);
+    time.nowMs += 5_000; // One lease.
+    expect(given(pop('two'))).toEqual(['1#2']);
+    for (let minutes = 0; minutes < 30; minutes += 1) {
+      renew();
+      time.nowMs += 30_000;
+    }
+    expect(given(pop('three'))).toEqual(['1#3']);
+  });
+
+  it('are not renewed where the proxy went before it said that the answer has arrived', () => {
+    const { log, source, pop, time, renew } = stage();
+    source.send(0, 0, 0);
+    const auto = { autoRenew: true, messagesMax: 1 };
+    pop('one', auto, 'proxy/1');
+    time.nowMs += 1000;
+    pop('one', auto, 'proxy/2');
+    pop('one', auto, 'other/1');
+    log.view.connectionsLost(
+      (connection) => connection.startsWith('proxy/'),
+      (_lease, handedMs) => handedMs < time.nowMs,
+    );
+    for (let rounds = 0; rounds < 4; rounds += 1) {
+      time.nowMs += 20_000;
+      renew();
+    }
+    expect(given(pop('two'))).toEqual(['1#2']);
+  });
+
+  it('are given up by connection where another member of the same client id stays', () => {
+    const { log, source, pop, time } = stage();
+    source.send(0, 0, 0);
+    const auto = { autoRenew: true, messagesMax: 1 };
+    pop('one', auto, 'proxy/1');
+    pop('one', auto, 'proxy/2');
+    const left = log.view.decideLeave(group, 'one', time.nowMs, (connection) => connection === 'proxy/2');
+    log.append(left!, time.nowMs);
+    expect(given(pop('two', { messagesMax: 2 }))).toEqual(['1#2', '2#1']);
+    expect(log.view.decideLeave(group, 'one', time.nowMs, (connection) => connection === 'proxy/2')).toBeUndefined();
+  });
 
   it('are renewed by one record a client, when they soon end, while it lives, up to three hours', () => {
     const { log, source, pop, time, view } = stage();

@@ -22,22 +22,21 @@ import type {
   ReceiptOutcome,
   ReceiptsDecision,
 } from './decisions.js';
+import { ClientLeases, type LeaseId, type RenewalLimits } from './client-leases.js';
 import { decideFifoPop } from './fifo-pop.js';
 import { decodeFifoHandOut } from './fifo-records.js';
 import {
   ackReason,
-  decodeClientLeases,
   decodeGroupDeleted,
   decodeHandOut,
   decodeLeased,
   decodeReset,
-  encodeClientLeases,
   encodeGroupDeleted,
   encodeHandOut,
   encodeLeased,
   encodeReset,
-  type LeasedOffsets,
 } from './group-records.js';
+import { LeasedSections } from './leased-sections.js';
 import { LeaseTable } from './lease-table.js';
 import type { NewLease } from './lease-table.js';
 import { OffsetRuns } from './offset-runs.js';
@@ -47,18 +46,12 @@ import type { FoldedRecord, QueuedMessage, QueueOfGroup } from './ports.js';
 import { ProgressDirectory } from './progress-directory.js';
 import type { QueueProgress, Tables } from './queue-progress.js';
 
-export interface GroupsLimits {
+export interface GroupsLimits extends Partial<RenewalLimits> {
   /**
    * Blocks of 32 offsets with something in flight or parked, about 600 bytes each, over all groups. At the limit nothing
    * new is handed out; redeliveries and acknowledgements go on.
    */
   readonly blocksMax?: number;
-  /** A lease is renewed when less than this is left. */
-  readonly renewBeforeMs?: number;
-  /** Renewed to end this long from now. */
-  readonly renewForMs?: number;
-  /** No renewal after this long since the hand-out. */
-  readonly renewTotalMs?: number;
   /** Messages kept in one lane of an orderly group; beyond it they are looked for again when its turn comes. */
   readonly laneKeptMax?: number;
   /** Messages kept in all lanes of a queue; beyond it the queue's frontier waits. 8 bytes each. */
@@ -97,6 +90,7 @@ export class GroupsView {
   private directory = new ProgressDirectory(this.tables);
   private pieces = new Pieces(this.tables, this.directory);
   private readonly limits: Required<GroupsLimits>;
+  private clients: ClientLeases;
 
   constructor(limits: GroupsLimits = {}) {
     this.limits = {
@@ -109,6 +103,7 @@ export class GroupsView {
       keptMax: 4 * 1024 * 1024,
       ...limits,
     };
+    this.clients = new ClientLeases(this.tables, this.directory, this.limits);
   }
 
   // ---- the view --------------------------------------------------------------------------------------------------
@@ -123,7 +118,9 @@ export class GroupsView {
       case RecordKind.ack:
         for (const section of decodeLeased(record.payload)) {
           const progress = this.directory.find(section.groupId, section.topicId, section.queueId);
-          if (progress) each(section.offsets, (offset) => progress.finish(offset));
+          if (!progress) continue;
+          progress.leaseShown(section);
+          each(section.offsets, (offset) => progress.finish(offset));
         }
         return;
       case RecordKind.changeInvisible:
@@ -135,7 +132,7 @@ export class GroupsView {
         }
         return;
       case RecordKind.changeClientLeases:
-        return this.foldClientLeases(record);
+        return this.clients.fold(record.payload);
       case RecordKind.resetProgress: {
         const { groupId, topicId, queueId, offset, generation } = decodeReset(record.payload);
         const progress = this.directory.find(groupId, topicId, queueId);
@@ -172,6 +169,7 @@ export class GroupsView {
     this.tables = freshTables();
     this.directory = new ProgressDirectory(this.tables);
     this.pieces = new Pieces(this.tables, this.directory);
+    this.clients = new ClientLeases(this.tables, this.directory, this.limits);
   }
 
   // ---- decisions -------------------------------------------------------------------------------------------------
@@ -244,63 +242,48 @@ export class GroupsView {
    * message is moved if its outcome is `done`.)
    */
   decideDeadLetter(groupId: GroupId, messages: readonly QueuedMessage[]): DecidedRecord {
-    const sections = new Sections();
+    const sections = new LeasedSections();
     for (const { topicId, queueId, offset } of messages) {
       sections.add(groupId, topicId, queueId, 0, 0, ackReason.deadLettered, offset);
     }
     return { kind: RecordKind.ack, payload: encodeLeased(sections.list) };
   }
 
-  /** A record for each living client with a lease that soon ends. To be called every few seconds. */
+  /** What keeps the leases of living clients from ending. To be called every few seconds. */
   decideRenewals(nowMs: number, lives: (groupId: GroupId, clientId: string) => boolean): DecidedRecord[] {
     this.pieces.settle();
-    const { leases } = this.tables;
-    const { renewBeforeMs, renewForMs, renewTotalMs } = this.limits;
-    const handedAfterMs = Math.max(0, Math.floor(nowMs - renewTotalMs));
-    const records: DecidedRecord[] = [];
-    for (const { groupId, clientId, head } of leases.clients()) {
-      for (let slot = head; slot >= 0; slot = leases.after(slot)) {
-        if (leases.autoRenew[slot] === 0 || (leases.handedMs[slot] as number) <= handedAfterMs) continue;
-        if ((leases.dueMs[slot] as number) - nowMs >= renewBeforeMs) continue;
-        if (!lives(groupId, clientId)) break;
-        const visibleAtMs = Math.ceil(nowMs + renewForMs);
-        const payload = encodeClientLeases({ mode: 'renew', groupId, clientId, visibleAtMs, handedAfterMs });
-        records.push({ kind: RecordKind.changeClientLeases, payload });
-        break;
-      }
-    }
-    return records;
+    return this.clients.renewals(nowMs, lives);
   }
 
   /** All that the client holds is visible from `visibleAtMs` at the latest. Undefined: it holds nothing longer. */
   decideClientGone(groupId: GroupId, clientId: string, visibleAtMs: number): DecidedRecord | undefined {
     this.pieces.settle();
-    const { leases } = this.tables;
-    const client = leases.findClient(groupId, clientId);
-    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
-      if ((leases.dueMs[slot] as number) <= visibleAtMs) continue;
-      const change = { mode: 'cut', groupId, clientId, visibleAtMs: Math.ceil(visibleAtMs), handedAfterMs: 0 } as const;
-      return { kind: RecordKind.changeClientLeases, payload: encodeClientLeases(change) };
-    }
-    return undefined;
+    return this.clients.gone(groupId, clientId, visibleAtMs);
   }
 
-  /** The lanes that the client of an orderly group holds are due at once. Undefined: it holds none. */
-  decideLeave(groupId: GroupId, clientId: string, nowMs: number): DecidedRecord | undefined {
+  /** `ClientLeases.left`: a member says good-bye, or one of several with its client id. Undefined: it holds nothing so. */
+  decideLeave(
+    groupId: GroupId,
+    clientId: string,
+    nowMs: number,
+    isIts?: (connection: string) => boolean,
+  ): DecidedRecord | undefined {
     this.pieces.settle();
-    const { leases } = this.tables;
-    const sections = new Sections();
-    const client = leases.findClient(groupId, clientId);
-    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
-      if (leases.lane[slot] === 0) continue;
-      const progress = this.directory.byIndex(leases.owner[slot] as number);
-      const [epoch, position] = [leases.epoch[slot] as number, leases.position[slot] as number];
-      for (const offset of progress.offsetsOf(slot)) {
-        sections.add(groupId, progress.topicId, progress.queueId, epoch, position, nowMs, offset);
-      }
-    }
-    if (sections.list.length === 0) return undefined;
-    return { kind: RecordKind.changeInvisible, payload: encodeLeased(sections.list) };
+    return this.clients.left(groupId, clientId, nowMs, isIts);
+  }
+
+  /** The hand-out that was just folded goes out on this connection. Soft: forgotten with this leader. */
+  sendVia(groupId: GroupId, clientId: string, lease: LeaseId, connection: string): void {
+    this.clients.sendVia(groupId, clientId, lease, connection);
+  }
+
+  /** Connections that are gone with their proxy; of what went out on them, some is known to have arrived. */
+  connectionsLost(
+    isLost: (connection: string) => boolean,
+    hasArrived: (lease: LeaseId, handedMs: number) => boolean,
+  ): void {
+    this.pieces.settle();
+    this.clients.connectionsLost(isLost, hasArrived);
   }
 
   /** Where the group begins in queues that it has never asked for. */
@@ -381,16 +364,7 @@ export class GroupsView {
   /** What the client holds now, renewed leases and others. */
   heldBy(groupId: GroupId, clientId: string): QueuedMessage[] {
     this.pieces.settle();
-    const { leases } = this.tables;
-    const held: QueuedMessage[] = [];
-    const client = leases.findClient(groupId, clientId);
-    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
-      const progress = this.directory.byIndex(leases.owner[slot] as number);
-      for (const offset of progress.offsetsOf(slot)) {
-        held.push({ topicId: progress.topicId, queueId: progress.queueId, offset: offset as QueueOffset });
-      }
-    }
-    return held;
+    return this.clients.heldBy(groupId, clientId);
   }
 
   /** The whole state in a form that can be compared: a line for each queue and for each message that is not done. */
@@ -463,20 +437,6 @@ export class GroupsView {
     return { epoch, position, handedMs, dueMs, autoRenew, client, attemptId };
   }
 
-  private foldClientLeases(record: FoldedRecord): void {
-    const { leases } = this.tables;
-    const { mode, groupId, clientId, visibleAtMs, handedAfterMs } = decodeClientLeases(record.payload);
-    const client = leases.findClient(groupId, clientId);
-    for (let slot = client?.head ?? -1; slot >= 0; slot = leases.after(slot)) {
-      const dueMs = leases.dueMs[slot] as number;
-      const moves =
-        mode === 'cut'
-          ? dueMs > visibleAtMs
-          : leases.autoRenew[slot] === 1 && (leases.handedMs[slot] as number) > handedAfterMs && dueMs < visibleAtMs;
-      if (moves) this.directory.byIndex(leases.owner[slot] as number).moveLease(slot, visibleAtMs);
-    }
-  }
-
   private foldExpiry(payload: Uint8Array): void {
     eachExpired(payload, (topicId, queueId, first) => {
       for (const groupId of this.directory.groupsOf(topicId)) {
@@ -495,7 +455,7 @@ export class GroupsView {
     ) => { readonly outcome: ReceiptOutcome; readonly value: number },
   ): ReceiptsDecision {
     this.pieces.settle();
-    const sections = new Sections();
+    const sections = new LeasedSections();
     const outcomes: ReceiptOutcome[] = [];
     for (let i = 0; i < receipts.length; i += 1) {
       const receipt = receipts[i] as Receipt;
@@ -509,8 +469,7 @@ export class GroupsView {
       outcomes.push(outcome);
       if (outcome === 'done') sections.add(groupId, topicId, queueId, leaseEpoch, leasePosition, value, offset);
     }
-    const record = sections.list.length === 0 ? undefined : { kind, payload: encodeLeased(sections.list) };
-    return { record, outcomes };
+    return { record: sections.record(kind), outcomes };
   }
 
   /** An ack counts when its lease holds the message, or nobody does. */
@@ -553,35 +512,6 @@ interface HandOutTerms {
 }
 
 const nowhere: readonly QueueOfGroup[] = [];
-
-/** Gathers messages under their leases; those of one lease that come one after another share a section. */
-class Sections {
-  readonly list: LeasedOffsets[] = [];
-
-  add(
-    groupId: GroupId,
-    topicId: TopicId,
-    queueId: QueueId,
-    leaseEpoch: number,
-    leasePosition: number,
-    value: number,
-    offset: number,
-  ): void {
-    let last = this.list[this.list.length - 1];
-    if (
-      last?.leasePosition !== leasePosition ||
-      last.queueId !== queueId ||
-      last.groupId !== groupId ||
-      last.topicId !== topicId ||
-      last.leaseEpoch !== leaseEpoch ||
-      last.value !== value
-    ) {
-      last = { groupId, topicId, queueId, leaseEpoch, leasePosition, value, offsets: new OffsetRuns() };
-      this.list.push(last);
-    }
-    last.offsets.push(offset, 0);
-  }
-}
 
 function freshTables(): Tables {
   const lanes = { kept: 0, queues: 0, dirty: [], freed: new Set<QueueProgress>() };

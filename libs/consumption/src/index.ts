@@ -1,3 +1,4 @@
+export type { LeaseId } from './client-leases.js';
 export * from './decisions.js';
 export {
   decodeClientLeases,

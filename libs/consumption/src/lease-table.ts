@@ -2,6 +2,7 @@ import type { GroupId } from '@cometmq/model';
 
 import { AttemptTable } from './attempt-table.js';
 import { grown } from './block-table.js';
+import { LeaseConnections } from './lease-connections.js';
 
 /**
  * Leases: what one hand-out record gave to one client of one queue. A lease is a slot; its columns are typed arrays.
@@ -63,6 +64,13 @@ export class LeaseTable {
   backoffMs = new Float64Array(64);
   /** 1: in use. */
   inUse = new Uint8Array(64);
+  /**
+   * Soft: which connection the answer goes out on, in `connections`, and 1 where it is known to have arrived. Decisions ask
+   * for it; no fold does, and nothing of it is saved.
+   */
+  via = new Uint32Array(64);
+  arrived = new Uint8Array(64);
+  readonly connections = new LeaseConnections();
   readonly attempts = new AttemptTable();
   private prev = new Int32Array(64);
   private next = new Int32Array(64);
@@ -110,6 +118,8 @@ export class LeaseTable {
     this.refs[slot] = 0;
     this.lane[slot] = lane ? lane.hash + 1 : 0;
     this.backoffMs[slot] = lane?.backoffMs ?? 0;
+    this.via[slot] = 0;
+    this.arrived[slot] = 0;
     if (lease.attemptId !== '') for (const old of this.attempts.bind(slot, lease)) this.touch(old);
     lease.client.slots += 1;
     this.touch(slot);
@@ -135,6 +145,26 @@ export class LeaseTable {
     const refs = (this.refs[slot] as number) - 1;
     this.refs[slot] = refs;
     if (refs === 0) this.free(slot);
+  }
+
+  /** Undefined: it is not known, or not any more. */
+  sendVia(slot: number, connection: string | undefined): void {
+    this.connections.release(this.via[slot] as number);
+    this.via[slot] = connection === undefined ? 0 : this.connections.take(connection);
+  }
+
+  isOf(slot: number, epoch: number, position: number): boolean {
+    return this.position[slot] === position && this.epoch[slot] === epoch;
+  }
+
+  /** Its client has shown the lease: so the whole answer has arrived. Costs something only where that was not known. */
+  setArrived(slot: number): void {
+    if (this.via[slot] !== 0 || this.arrived[slot] === 1) return;
+    this.arrived[slot] = 1;
+    const [epoch, position] = [this.epoch[slot] as number, this.position[slot] as number];
+    for (let other = this.clientOf(slot).head; other >= 0; other = this.after(other)) {
+      if (this.isOf(other, epoch, position)) this.arrived[other] = 1;
+    }
   }
 
   clientOf(slot: number): LeaseClient {
@@ -232,6 +262,7 @@ export class LeaseTable {
     client.slots -= 1;
     this.dropIfIdle(client);
     this.attempts.unbind(slot);
+    this.sendVia(slot, undefined);
     this.inUse[slot] = 0;
     this.used -= 1;
     this.next[slot] = this.freeHead;
@@ -261,6 +292,8 @@ export class LeaseTable {
     this.lane = grown(this.lane, new Float64Array(size));
     this.backoffMs = grown(this.backoffMs, new Float64Array(size));
     this.inUse = grown(this.inUse, new Uint8Array(size));
+    this.via = grown(this.via, new Uint32Array(size));
+    this.arrived = grown(this.arrived, new Uint8Array(size));
     this.prev = grown(this.prev, new Int32Array(size));
     this.next = grown(this.next, new Int32Array(size));
     this.pageFlags = grown(this.pageFlags, new Uint8Array(size / leasesPerPage));

@@ -3,6 +3,7 @@ import type { GroupId, QueueId, TopicId } from '@cometmq/model';
 
 import { blockOffsets, DeliveryState, Mark, type BlockTable } from './block-table.js';
 import type { FifoHandOutQueue, LaneHandOut } from './fifo-records.js';
+import type { LeasedOffsets } from './group-records.js';
 import type { Lane } from './lane-list.js';
 import { Lanes, type LaneGround } from './lanes.js';
 import { leaseGap, type LeaseTable, type NewLease } from './lease-table.js';
@@ -153,6 +154,24 @@ export class QueueProgress implements LaneGround {
       this.dropIdleLanes();
     }
     return true;
+  }
+
+  /** A client has shown the lease of these messages: the answer with it has arrived. */
+  leaseShown({ leaseEpoch, leasePosition, offsets }: LeasedOffsets): void {
+    const { blocks, leases } = this.tables;
+    for (let run = 0; run < offsets.length; run += 1) {
+      const start = offsets.starts[run] as number;
+      const end = start + (offsets.counts[run] as number);
+      for (let offset = start; offset < end; offset += 1) {
+        const block = this.openBlock(offset);
+        const index = offset % blockOffsets;
+        if (block < 0 || blocks.state(block, index) === DeliveryState.parked) continue;
+        const slot = blocks.detail(block, index);
+        if (!leases.isOf(slot, leaseEpoch, leasePosition)) continue;
+        leases.setArrived(slot);
+        return;
+      }
+    }
   }
 
   /** Due at a time of its own from now on; with `uncounted` the last delivery does not count. */

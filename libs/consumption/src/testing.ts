@@ -114,6 +114,34 @@ export class FoldingLog {
   }
 }
 
+/** For models: which answers may have reached their clients, as far as a leader can know. By the position of the lease. */
+export class ArrivalOracle {
+  private readonly sent = new Set<number>();
+  /** The number of the record in which the client showed the lease. */
+  private readonly shown = new Map<number, number>();
+
+  /** Most answers go out on a connection that the leader knows. */
+  goesOut(position: number): boolean {
+    if (position % 4 === 0) return false;
+    this.sent.add(position);
+    return true;
+  }
+
+  isShown(position: number, record: number): void {
+    this.shown.set(position, record);
+  }
+
+  /** What was folded before the checkpoint is forgotten with the leader. */
+  crash(savedRecords: number): void {
+    this.sent.clear();
+    for (const [position, record] of this.shown) if (record < savedRecords) this.shown.delete(position);
+  }
+
+  mayHaveArrived(lease: { readonly position: number; readonly handedMs: number }, dueMs: number): boolean {
+    return this.sent.has(lease.position) || this.shown.has(lease.position) || dueMs - lease.handedMs > 60_000;
+  }
+}
+
 /** How many seeds a model is tried with: a few in every run, more where COMETMQ_MODEL_SEEDS says so. */
 export function modelSeeds(otherwise: number): number {
   return Number(process.env['COMETMQ_MODEL_SEEDS'] ?? otherwise);

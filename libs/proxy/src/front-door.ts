@@ -36,6 +36,8 @@ const filtersMax = 2_000;
 const filterLengthsMax = 4 * MiB;
 
 export class FrontDoor {
+  /** Which of the cluster's proxies this is. */
+  readonly proxyId: string;
   readonly routes: TopicRoutes;
   readonly names: Names;
   readonly parking: Parking;
@@ -80,7 +82,9 @@ export class FrontDoor {
       this.counters.handedBack += messages;
     });
     const proxyId = parts.proxyId ?? `proxy-${Math.floor(chance.next() * 2 ** 48).toString(16)}`;
-    this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId });
+    this.proxyId = proxyId;
+    const unconfirmedOf = (broker: string) => this.answers.unconfirmedOf(broker);
+    this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId, unconfirmedOf });
     this.commands = new ClientCommands({ directory, links, proxyId }, this.sessions, (...command) =>
       commandWord(this, ...command),
     );

@@ -9,7 +9,7 @@
  * What clients say of themselves is kept as far as there is room, for one and for all of them: names beyond it are not
  * remembered, and counted. A receive says again what it needs, so its client is served all the same.
  */
-import type { BrokerLinks, ClientTraits, Directory, ProducerSession, Session } from '@cometmq/client';
+import type { BrokerLinks, ClientTraits, Directory, HandOutLease, ProducerSession, Session } from '@cometmq/client';
 import type { ConsumerGroup, FilterExpression, TopicId } from '@cometmq/model';
 import { type Clock, MqError, type Timer } from '@cometmq/shared';
 
@@ -17,6 +17,8 @@ import type { MessagingLimits } from './limits.js';
 
 /** What the server says on an open Telemetry stream. */
 export interface CommandStream {
+  /** Of the call. */
+  readonly connection: number;
   /** An encoded TelemetryCommand. False: it was left out, as the client doesn't read. */
   push(command: Uint8Array): boolean;
   /** The group's settings are other ones now: whoever belongs to it is told. */
@@ -41,6 +43,10 @@ export class ClientSession {
   readonly transacts = new Set<string>();
   /** The newest of its Telemetry streams on this node. */
   stream: CommandStream | undefined;
+  /** All of them: two clients with one id come on two connections. */
+  readonly streams = new Set<CommandStream>();
+  /** Connections on which somebody said good-bye, while others stay. */
+  readonly left = new Set<number>();
   /** `Settings.client_properties`, for the console. */
   properties: ReadonlyMap<string, string> = new Map();
 
@@ -54,6 +60,8 @@ export interface SessionParts {
   readonly limits: MessagingLimits;
   /** Which proxy speaks. */
   readonly proxyId: string;
+  /** Hand-outs of a broker set that may not have reached their clients. */
+  readonly unconfirmedOf: (broker: string) => readonly HandOutLease[];
 }
 
 const changeReportMs = 20;
@@ -248,8 +256,11 @@ export class SessionRegistry {
   }
 
   private report(): void {
-    const report = { proxyId: this.parts.proxyId, sessions: this.members(), producers: this.producers() };
-    for (const set of this.parts.directory.brokerSets()) this.parts.links.link(set.name)?.reportSessions(report);
+    const { directory, links, proxyId, unconfirmedOf } = this.parts;
+    const said = { proxyId, sessions: this.members(), producers: this.producers() };
+    for (const { name } of directory.brokerSets()) {
+      links.link(name)?.reportSessions({ ...said, unconfirmed: unconfirmedOf(name) });
+    }
   }
 
   /** All that consume, with names turned into ids; names that the directory doesn't know are left out. */

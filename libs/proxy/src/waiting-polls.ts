@@ -6,6 +6,8 @@ import type { Clock, Timer } from '@cometmq/shared';
 
 export interface WaitingPoll {
   readonly clientId: string;
+  /** Which one it came by. */
+  readonly connection: number;
   /** One bound holds for all polls with the same key. */
   readonly key: string;
   /** Ends what is overdue; asks again where nobody could be asked. */
@@ -58,9 +60,11 @@ export class WaitingPolls {
     for (const poll of [...this.polls]) poll.endNow();
   }
 
-  /** The client has gone: nothing may be taken for it any more. */
-  endOf(clientId: string): void {
-    for (const poll of [...this.polls]) if (poll.clientId === clientId) poll.endNow();
+  /** The client has gone, or left one connection: nothing may be taken for it any more. */
+  endOf(clientId: string, connection?: number): void {
+    for (const poll of [...this.polls]) {
+      if (poll.clientId === clientId && (connection === undefined || poll.connection === connection)) poll.endNow();
+    }
   }
 
   private nextBeat(): void {

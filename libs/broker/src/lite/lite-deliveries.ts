@@ -265,6 +265,7 @@ export class LiteDeliveries {
   }
 
   private answer(poll: LitePoll, { handed }: PopDecision, { position, end }: Placed): void {
+    this.parts.handOuts.begin(poll.call, position);
     this.polls.remove(poll);
     const { groupId } = poll.call;
     this.parts.store.whenCommitted(end, (error) => {

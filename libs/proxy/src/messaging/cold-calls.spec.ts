@@ -14,10 +14,11 @@ import {
   QueryRouteRequest,
   QueryRouteResponse,
   ReceiveMessageRequest,
+  TelemetryCommand,
 } from '@cometmq/proto';
 import { grpcStatus } from '@cometmq/rpc';
 
-import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
+import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
 
 let door: DoorFixture;
 beforeEach(async () => {
@@ -267,8 +268,65 @@ describe('NotifyClientTermination', () => {
     }
     expect(poll.ended).toBe(true);
     const groupId = door.naming.groups.get('workers')?.id;
-    expect(door.broker.gone).toEqual([{ clientId: 'client-1', groupId }]);
+    expect(door.broker.gone).toEqual([{ clientId: 'client-1', groupId, connection: undefined }]);
     expect(second.gone).toEqual(door.broker.gone);
     expect(door.messaging.sessions.size).toBe(0);
+  });
+
+  describe('of one of two clients with the same id', () => {
+    const settings = TelemetryCommand.encode(
+      TelemetryCommand.fromPartial({
+        command: {
+          $case: 'settings',
+          value: {
+            clientType: ClientType.PUSH_CONSUMER,
+            pubSub: { $case: 'subscription', value: { group: { name: 'workers' }, subscriptions: [] } },
+          },
+        },
+      } as never),
+    ).finish();
+    const join = async (connection: number): Promise<FakeCall[]> => {
+      const stream = door.call('Telemetry', settings, { connection });
+      await stream.until(1);
+      const poll = door.call(
+        'ReceiveMessage',
+        ReceiveMessageRequest.encode(
+          ReceiveMessageRequest.fromPartial({
+            group: { name: 'workers' },
+            messageQueue: { topic: { name: 'orders' } },
+            autoRenew: true,
+            longPollingTimeout: { seconds: 9 },
+          }),
+        ).finish(),
+        { connection },
+      );
+      return [stream, poll];
+    };
+    const bye = (connection: number): FakeCall =>
+      door.call('NotifyClientTermination', NotifyClientTerminationRequest.encode({ group: undefined }).finish(), {
+        connection,
+      });
+    const gone = (): unknown[] => door.broker.gone.map(({ connection }) => connection?.split('/')[1] ?? 'all');
+
+    it('gives up what went out on its own connection, and nothing of the other', async () => {
+      const [, first] = await join(1);
+      const [, second] = await join(2);
+      bye(1);
+      expect(gone()).toEqual(['1']);
+      expect([first?.ended, second?.ended]).toEqual([true, false]);
+      expect(door.messaging.sessions.size).toBe(1);
+      bye(2);
+      expect(gone()).toEqual(['1', 'all']);
+      expect(second?.ended).toBe(true);
+      expect(door.messaging.sessions.size).toBe(0);
+    });
+
+    it('ends with the last stream, where one client said it on one of its connections', async () => {
+      await join(1);
+      const [stream] = await join(2);
+      bye(1);
+      stream?.cancel();
+      expect(gone()).toEqual(['1', 'all']);
+    });
   });
 });

@@ -148,6 +148,10 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
     this.key = `pull ${wanted.group.name} ${wanted.queue.topic.name}`;
   }
 
+  get connection(): number {
+    return this.stream.call.connection;
+  }
+
   begin(): void {
     if (!this.stream.open) {
       this.stream.abandon();

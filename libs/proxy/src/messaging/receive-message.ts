@@ -118,6 +118,7 @@ function remember(door: FrontDoor, clientId: string, wanted: ReceiveRequest, cal
     session.language = call.headers.get('x-mq-language') ?? '';
     session.version = call.headers.get('x-mq-client-version') ?? '';
   }
+  session.left.delete(call.connection);
   if (session.clientType === 0) session.clientType = wanted.autoRenew ? clientTypePush : clientTypeSimple;
   door.sessions.subscribe(session, wanted.group, wanted.topic, wanted.filter);
 }
@@ -260,6 +261,10 @@ class Poll implements WaitingPoll {
     this.key = pollKey(wanted);
   }
 
+  get connection(): number {
+    return this.stream.call.connection;
+  }
+
   start(): void {
     if (!this.stream.open) {
       this.stream.abandon();
@@ -395,6 +400,7 @@ class Poll implements WaitingPoll {
       clientId: this.clientId,
       waitMs,
       attemptId: wanted.attemptId === '' ? undefined : wanted.attemptId,
+      connection: `${door.proxyId}/${this.connection}`,
     };
   }
 

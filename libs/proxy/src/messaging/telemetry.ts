@@ -24,6 +24,7 @@ import type { BidiHandler, CallContext, MessageSink, MessageSource } from '@come
 import { MqError, sleep } from '@cometmq/shared';
 
 import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
+import { streamEnded } from '../good-bye.js';
 import type { ClientSession, CommandStream } from '../sessions.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
 import { decode, failureOf } from './cold-call.js';
@@ -90,6 +91,10 @@ class TelemetryStream implements CommandStream {
       this.unread = false;
       this.flow();
     });
+  }
+
+  get connection(): number {
+    return this.call.connection;
   }
 
   refuse(error: MqError): void {
@@ -169,9 +174,12 @@ class TelemetryStream implements CommandStream {
     this.door.streams.delete(this);
     this.keep(undefined);
     const session = this.clientId === undefined ? undefined : this.door.sessions.get(this.clientId);
-    if (session?.stream !== this) return;
-    session.stream = undefined;
-    this.door.sessions.changed();
+    if (!session?.streams.delete(this)) return;
+    if (session.stream === this) {
+      session.stream = [...session.streams].at(-1);
+      this.door.sessions.changed();
+    }
+    streamEnded(this.door, session);
   }
 
   /** Registers the client and completes its settings. */
@@ -292,6 +300,7 @@ class TelemetryStream implements CommandStream {
     if (this.out.open) {
       if (session.stream === undefined) this.door.sessions.changed();
       session.stream = this; // The newest; the older one is left open.
+      session.streams.add(this);
     }
     return session;
   }

@@ -108,7 +108,11 @@ export interface ReceiveCall {
   autoRenew: boolean;
   clientId: string;
   waitMs: number;
-  attemptId?: string | undefined;
+  attemptId?:
+    | string
+    | undefined;
+  /** Which of the proxy's connections the answer goes out on: "proxy id/number". */
+  connection: string;
 }
 
 export interface CancelCall {
@@ -291,6 +295,14 @@ export interface SessionReport {
   proxyId: string;
   sessions: Session[];
   producers: ProducerSession[];
+  /** Hand-outs of this broker that were written to a client and are not known to have arrived. */
+  unconfirmed: Lease[];
+}
+
+/** A hand-out, by its record. */
+export interface Lease {
+  epoch: number;
+  position: number;
 }
 
 export interface Session {
@@ -321,6 +333,8 @@ export interface Subscription {
 export interface ClientGoneCall {
   clientId: string;
   groupId: number;
+  /** Set: another client with this id stays. Only what went out on this connection is given up. */
+  connection: string;
 }
 
 export interface DescribeBrokerRequest {
@@ -1752,6 +1766,7 @@ function createBaseReceiveCall(): ReceiveCall {
     clientId: "",
     waitMs: 0,
     attemptId: undefined,
+    connection: "",
   };
 }
 
@@ -1789,6 +1804,9 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
     }
     if (message.attemptId !== undefined) {
       writer.uint32(90).string(message.attemptId);
+    }
+    if (message.connection !== "") {
+      writer.uint32(98).string(message.connection);
     }
     return writer;
   },
@@ -1894,6 +1912,14 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
             message.attemptId = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1924,6 +1950,7 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
     message.clientId = object.clientId ?? "";
     message.waitMs = object.waitMs ?? 0;
     message.attemptId = object.attemptId ?? undefined;
+    message.connection = object.connection ?? "";
     return message;
   },
 };
@@ -4000,7 +4027,7 @@ export const VerifyCommand: MessageFns<VerifyCommand> = {
 };
 
 function createBaseSessionReport(): SessionReport {
-  return { proxyId: "", sessions: [], producers: [] };
+  return { proxyId: "", sessions: [], producers: [], unconfirmed: [] };
 }
 
 export const SessionReport: MessageFns<SessionReport> = {
@@ -4013,6 +4040,9 @@ export const SessionReport: MessageFns<SessionReport> = {
     }
     for (const v of message.producers) {
       ProducerSession.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.unconfirmed) {
+      Lease.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -4054,6 +4084,14 @@ export const SessionReport: MessageFns<SessionReport> = {
             message.producers.push(ProducerSession.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unconfirmed.push(Lease.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4074,6 +4112,74 @@ export const SessionReport: MessageFns<SessionReport> = {
     message.proxyId = object.proxyId ?? "";
     message.sessions = object.sessions?.map((e) => Session.fromPartial(e)) || [];
     message.producers = object.producers?.map((e) => ProducerSession.fromPartial(e)) || [];
+    message.unconfirmed = object.unconfirmed?.map((e) => Lease.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLease(): Lease {
+  return { epoch: 0, position: 0 };
+}
+
+export const Lease: MessageFns<Lease> = {
+  encode(message: Lease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint64(message.epoch);
+    }
+    if (message.position !== 0) {
+      writer.uint32(16).uint64(message.position);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Lease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Lease>, I>>(base?: I): Lease {
+    return Lease.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Lease>, I>>(object: I): Lease {
+    const message = createBaseLease();
+    message.epoch = object.epoch ?? 0;
+    message.position = object.position ?? 0;
     return message;
   },
 };
@@ -4392,7 +4498,7 @@ export const Subscription: MessageFns<Subscription> = {
 };
 
 function createBaseClientGoneCall(): ClientGoneCall {
-  return { clientId: "", groupId: 0 };
+  return { clientId: "", groupId: 0, connection: "" };
 }
 
 export const ClientGoneCall: MessageFns<ClientGoneCall> = {
@@ -4402,6 +4508,9 @@ export const ClientGoneCall: MessageFns<ClientGoneCall> = {
     }
     if (message.groupId !== 0) {
       writer.uint32(16).uint32(message.groupId);
+    }
+    if (message.connection !== "") {
+      writer.uint32(26).string(message.connection);
     }
     return writer;
   },
@@ -4435,6 +4544,14 @@ export const ClientGoneCall: MessageFns<ClientGoneCall> = {
             message.groupId = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4454,6 +4571,7 @@ export const ClientGoneCall: MessageFns<ClientGoneCall> = {
     const message = createBaseClientGoneCall();
     message.clientId = object.clientId ?? "";
     message.groupId = object.groupId ?? 0;
+    message.connection = object.connection ?? "";
     return message;
   },
 };

@@ -1,0 +1,61 @@
+/**
+ * A client says that it stops, or its last stream ends after it did. Where another client with the same id stays on
+ * another connection of this node, only what belongs to the connection of the one that goes is given up.
+ */
+import type { FrontDoor } from './front-door.js';
+import type { ClientSession } from './sessions.js';
+
+/** `groupName` as the request says; empty or left out: it says none. */
+export function sayGoodBye(door: FrontDoor, clientId: string, connection: number, groupName: string | undefined): void {
+  const session = door.sessions.get(clientId);
+  if (!session || connection === 0 || !staysWithout(session, connection)) {
+    leave(door, clientId, groupName);
+    return;
+  }
+  session.left.add(connection);
+  door.polls.endOf(clientId, connection);
+  tellBrokers(door, clientId, groupsOf(session, groupName), `${door.proxyId}/${connection}`);
+}
+
+/** One of its streams has ended: if all that are left said good-bye before, the client is gone. */
+export function streamEnded(door: FrontDoor, session: ClientSession): void {
+  if (session.left.size === 0) return;
+  for (const { connection } of session.streams) if (!session.left.has(connection)) return;
+  leave(door, session.clientId, undefined);
+}
+
+function leave(door: FrontDoor, clientId: string, groupName: string | undefined): void {
+  door.polls.endOf(clientId);
+  door.lite.drop(clientId);
+  tellBrokers(door, clientId, groupsOf(door.sessions.remove(clientId), groupName), undefined);
+}
+
+function staysWithout(session: ClientSession, connection: number): boolean {
+  for (const stream of session.streams) {
+    if (stream.connection !== connection && !session.left.has(stream.connection)) return true;
+  }
+  return false;
+}
+
+function groupsOf(session: ClientSession | undefined, groupName: string | undefined): ReadonlySet<string> {
+  const groups = new Set(session?.groups.keys());
+  if (groupName) groups.add(groupName); // Go says an empty name for producers.
+  return groups;
+}
+
+function tellBrokers(
+  door: FrontDoor,
+  clientId: string,
+  groups: ReadonlySet<string>,
+  connection: string | undefined,
+): void {
+  const { directory, links } = door.parts;
+  for (const name of groups) {
+    const group = directory.group(name);
+    if (!group) continue;
+    for (const set of directory.brokerSets()) {
+      // Nothing is lost where it fails: the leases end by themselves.
+      links.link(set.name)?.clientGone({ clientId, groupId: group.id, connection }, () => undefined);
+    }
+  }
+}
