@@ -57,7 +57,11 @@ export class Clients {
   }
 
   async end(): Promise<void> {
-    for (const client of this.running.splice(0).reverse()) await client.shutdown();
+    const failures: unknown[] = [];
+    for (const client of this.running.splice(0).reverse()) {
+      await client.shutdown().catch((caught: unknown) => failures.push(caught)); // The others are ended all the same.
+    }
+    if (failures.length > 0) throw new Error('a client could not be ended', { cause: failures[0] });
   }
 
   private async begin<T extends { startup(): Promise<void>; shutdown(): Promise<void> }>(client: T): Promise<T> {

@@ -12,9 +12,11 @@ export class Program {
   private child: ChildProcess | undefined;
   private ended: Promise<number | null> = Promise.resolve(null);
 
+  /** @param bundle of an app, or where else it lies below dist/ */
   constructor(
     private readonly app: string,
     private readonly args: readonly string[],
+    private readonly bundle = `apps/${app}`,
   ) {}
 
   get pid(): number {
@@ -22,7 +24,7 @@ export class Program {
   }
 
   async start(waitMs = 30_000): Promise<void> {
-    const child = spawn(process.execPath, [join(root, 'dist/apps', this.app, 'main.cjs'), ...this.args], {
+    const child = spawn(process.execPath, [join(root, 'dist', this.bundle, 'main.cjs'), ...this.args], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'] },
@@ -48,6 +50,11 @@ export class Program {
   async kill(): Promise<void> {
     this.child?.kill('SIGKILL');
     await this.ended;
+  }
+
+  /** Waits until it ends by itself. @returns the exit code */
+  async end(): Promise<number | null> {
+    return this.ended;
   }
 
   /** SIGTERM. @returns the exit code */

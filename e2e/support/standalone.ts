@@ -13,18 +13,20 @@ export class Standalone {
   metricsPort = 0;
   readonly dataDir = mkdtempSync(join(tmpdir(), 'cometmq-e2e-'));
 
-  async start(args: readonly string[] = []): Promise<this> {
+  /** @param bundle below dist/: another program than the standalone one, with its arguments */
+  async start(args: readonly string[] = [], bundle?: string): Promise<this> {
     this.grpcPort ||= await freePort();
     this.adminPort ||= await freePort();
     this.metricsPort ||= await freePort();
-    this.program = new Program('standalone', [
+    const all = [
       `--data-dir=${this.dataDir}`,
       `--proxy-port=${this.grpcPort}`,
       `--admin-port=${this.adminPort}`,
       `--metrics-port=${this.metricsPort}`,
       '--log-level=info',
       ...args,
-    ]);
+    ];
+    this.program = new Program('standalone', all, bundle);
     await this.program.start();
     return this;
   }

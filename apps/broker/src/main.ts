@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { brokerGrpcService, BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
 import { Directory, GrpcNaming } from '@cometmq/client';
 import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
-import { systemClock as clock, version } from '@cometmq/shared';
+import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -42,7 +42,7 @@ void runProgram({
       port: config.port,
       services: [door],
       clock,
-      log: (said, cause) => log.error({ cause: String(cause) }, said),
+      log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
     server.onStopping(() => door.close()); // Links never end by themselves.
     const telemetry = new Telemetry({

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { EtcdStore } from '@cometmq/metadata';
 import { namingService, NamesrvService } from '@cometmq/namesrv';
 import { GrpcJsServer } from '@cometmq/rpc';
-import { systemClock as clock, version } from '@cometmq/shared';
+import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { namesrvConfig } from './config.js';
@@ -27,7 +27,7 @@ void runProgram({
       port: config.port,
       services: [door],
       clock,
-      log: (said, cause) => log.error({ cause: String(cause) }, said),
+      log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
     server.onStopping(() => door.close()); // Watches never end by themselves.
     const telemetry = new Telemetry({

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { Directory, GrpcNaming, LeaderChannels, RemoteBrokerLinks } from '@cometmq/client';
 import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
 import { FrontDoorServer, GrpcJsChannel } from '@cometmq/rpc';
-import { systemClock as clock, version } from '@cometmq/shared';
+import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
@@ -15,7 +15,7 @@ void runProgram({
   declared: proxyConfig,
   readFile: read,
   build: (config, { log }) => {
-    const failed = (said: string, cause: unknown): void => log.error({ cause: String(cause) }, said);
+    const failed = (said: string, cause: unknown): void => log.error({ cause: causeText(cause) }, said);
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
     const naming = new GrpcNaming({
       addresses: config.namesrvAddresses,

@@ -8,7 +8,7 @@ import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { NamesrvService } from '@cometmq/namesrv';
 import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
 import { FrontDoorServer } from '@cometmq/rpc';
-import { systemClock as clock, version } from '@cometmq/shared';
+import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -24,7 +24,7 @@ void runProgram({
   declared: standaloneConfig,
   readFile: read,
   build: (config, { log, fatal }) => {
-    const failed = (said: string, cause: unknown): void => log.error({ cause: String(cause) }, said);
+    const failed = (said: string, cause: unknown): void => log.error({ cause: causeText(cause) }, said);
     const disk = new FileDisk(config.dataDir);
     const lock = new FolderLock(disk, 'metadata');
     const store = new EmbeddedStore(new NodeFiles(join(config.dataDir, 'metadata')), clock);

@@ -4,6 +4,7 @@ import type { Receipt } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 
+import { decide } from './decide.js';
 import type { LogClock } from './log-clock.js';
 
 /** Acknowledgements that may wait for a batch. */
@@ -42,25 +43,21 @@ export class Acks {
     if (this.pending.length === 0) return;
     const batch = this.pending;
     this.pending = [];
-    try {
+    let outcomes: readonly ReceiptOutcome[] = [];
+    const settle = (error: MqError | undefined): void => {
+      for (let i = 0; i < batch.length; i += 1) batch[i]?.done(error ?? outcomeError(outcomes[i]), undefined);
+    };
+    decide<undefined>(this.store, settle, () => {
       const receipts = batch.map(({ call }) => call.receipt);
-      const { record, outcomes } = this.groups.decideAck(receipts, this.logClock.nowMs());
-      if (!record) {
-        settle(batch, outcomes, undefined);
-        return;
-      }
+      const decision = this.groups.decideAck(receipts, this.logClock.nowMs());
+      const { record } = decision;
+      outcomes = decision.outcomes;
+      if (!record) return { end: undefined, result: undefined };
       const { end } = this.store.append(record.kind, this.logClock.nowMs(), record.payload);
       for (const outcome of outcomes) if (outcome === 'done') this.acknowledged += 1;
-      this.store.whenCommitted(end, (error) => settle(batch, outcomes, error));
-      this.onRecorded(receipts);
-    } catch (caught) {
-      settle(batch, [], MqError.from(caught));
-    }
+      return { end, result: undefined, after: () => this.onRecorded(receipts) };
+    });
   }
-}
-
-function settle(batch: readonly Pending[], outcomes: readonly ReceiptOutcome[], error: MqError | undefined): void {
-  for (let i = 0; i < batch.length; i += 1) batch[i]?.done(error ?? outcomeError(outcomes[i]), undefined);
 }
 
 /** Done, or without effect because it does no harm: OK. Clients repeat for ever what is answered otherwise. */

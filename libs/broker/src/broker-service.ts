@@ -32,7 +32,7 @@ import type {
 import { GroupsView, PullOffsets } from '@cometmq/consumption';
 import { LiteTopicsView } from '@cometmq/lite';
 import { MessageType, type GroupId, type Topic, type TopicId } from '@cometmq/model';
-import { assert, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
+import { assert, failureFacts, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
 import { MessageStore, type CheckpointStore, type Disk, type StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import { TimersView } from '@cometmq/timers';
@@ -41,6 +41,7 @@ import { TransactionsView } from '@cometmq/transactions';
 import { Acks, outcomeError } from './acks.js';
 import { ClientCommands } from './client-commands.js';
 import { ClientQuestions } from './client-questions.js';
+import { decide } from './decide.js';
 import { DeadLetters } from './dead-letters.js';
 import { Delays } from './delays.js';
 import { Deliveries } from './deliveries.js';
@@ -162,7 +163,7 @@ export class BrokerService implements LinkedBroker, Part {
         pendingMessageBytesMax: options.pendingBytesMax,
       },
       onFailed: (error) => this.fatal(error),
-      onTrouble: (what, cause) => log.warn({ reason: MqError.from(cause).reason }, what),
+      onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
     });
     this.questions = new ClientQuestions(this.store, this.commands, options.brokerName);
     this.leadership = new Leadership(
@@ -271,38 +272,39 @@ export class BrokerService implements LinkedBroker, Part {
   changeInvisible({ receipt, invisibleMs, suspend }: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
     const reign = this.leading(done);
     if (!reign) return;
-    this.guard(done, () => {
+    decide(this.store, done, () => {
       const nowMs = reign.logClock.nowMs();
       const visibleAtMs = nowMs + invisibleMs;
       const { record, outcomes } = suspend
         ? this.groups.decideHandBack([receipt], visibleAtMs)
         : this.groups.decideChange([{ receipt, visibleAtMs }]);
       const refused = outcomeError(outcomes[0]);
-      if (refused || !record) {
-        done(refused, refused ? undefined : { receipt });
-        return;
-      }
+      if (refused) throw refused;
+      const result = { receipt };
+      if (!record) return { end: undefined, result };
       const { end } = this.store.append(record.kind, nowMs, record.payload);
-      this.store.whenCommitted(end, (error) => done(error, error ? undefined : { receipt }));
-      reign.deliveries.changed(receipt.groupId, receipt.topicId);
-      reign.lite.changed([receipt]);
+      const after = (): void => {
+        reign.deliveries.changed(receipt.groupId, receipt.topicId);
+        reign.lite.changed([receipt]);
+      };
+      return { end, result, after };
     });
   }
 
   handBack({ receipts }: HandBackCall, done: Done<void>): void {
     const reign = this.leading(done);
     if (!reign) return;
-    this.guard(done, () => {
+    decide(this.store, done, () => {
       const nowMs = reign.logClock.nowMs();
       const { record } = this.groups.decideHandBack(receipts, nowMs);
-      if (!record) {
-        done(undefined, undefined);
-        return;
-      }
+      const result = undefined;
+      if (!record) return { end: undefined, result };
       const { end } = this.store.append(record.kind, nowMs, record.payload);
-      this.store.whenCommitted(end, (error) => done(error, undefined));
-      for (const { groupId, topicId } of receipts) reign.deliveries.changed(groupId, topicId);
-      reign.lite.changed(receipts);
+      const after = (): void => {
+        for (const { groupId, topicId } of receipts) reign.deliveries.changed(groupId, topicId);
+        reign.lite.changed(receipts);
+      };
+      return { end, result, after };
     });
   }
 
@@ -343,13 +345,16 @@ export class BrokerService implements LinkedBroker, Part {
   pull(call: PullCall, done: Done<PullResult>): () => void {
     const reign = this.leading(done);
     let cancel = nothing;
-    if (reign) this.guard(done, () => (cancel = reign.pulls.pull(call, done)));
+    try {
+      if (reign) cancel = reign.pulls.pull(call, done);
+    } catch (caught) {
+      done(MqError.from(caught), undefined);
+    }
     return cancel;
   }
 
   offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
-    const reign = this.leading(done);
-    if (reign) this.guard(done, () => reign.pulls.offsets(call, done));
+    this.leading(done)?.pulls.offsets(call, done);
   }
 
   syncLite(call: LiteSyncCall, done: Done<void>): void {
@@ -382,11 +387,10 @@ export class BrokerService implements LinkedBroker, Part {
   clientGone({ clientId, groupId, connection }: ClientGoneCall, done: Done<void>): void {
     const reign = this.leading(done);
     if (!reign) return;
-    this.guard(done, () => {
+    decide(this.store, done, () => {
       if (connection !== undefined) {
         this.takeLeave(reign, groupId, clientId, (name) => name === connection || name.endsWith(`:${connection}`));
-        done(undefined, undefined);
-        return;
+        return { end: undefined, result: undefined };
       }
       this.departed.gone(clientId, this.options.clock.monotonicMs());
       this.sessions.gone(groupId, clientId);
@@ -394,7 +398,7 @@ export class BrokerService implements LinkedBroker, Part {
       reign.lite.clientGone(groupId, clientId);
       this.takeLeave(reign, groupId, clientId);
       this.release(reign, groupId, clientId);
-      done(undefined, undefined);
+      return { end: undefined, result: undefined };
     });
   }
 
@@ -457,14 +461,6 @@ export class BrokerService implements LinkedBroker, Part {
       return undefined;
     }
     return this.reign;
-  }
-
-  private guard<T>(done: Done<T>, act: () => void): void {
-    try {
-      act();
-    } catch (caught) {
-      done(MqError.from(caught), undefined);
-    }
   }
 
   /** Leases of living clients are renewed, those of the lost are cut. */
@@ -633,7 +629,7 @@ export class BrokerService implements LinkedBroker, Part {
       return { ms: topic.retentionMs ?? options.retentionMs, bytes: topic.retentionBytes };
     });
     run.catch((caught: unknown) => {
-      options.log.error({ reason: MqError.from(caught).reason }, 'messages could not be expired; trying again later');
+      options.log.error(failureFacts(caught), 'messages could not be expired; trying again later');
     });
   }
 
@@ -644,8 +640,7 @@ export class BrokerService implements LinkedBroker, Part {
         try {
           act();
         } catch (caught) {
-          const { reason } = MqError.from(caught);
-          this.options.log.error({ reason }, 'house-keeping failed; trying again later');
+          this.options.log.error(failureFacts(caught), 'periodic work failed; trying again later');
         }
         again();
       });
@@ -656,7 +651,7 @@ export class BrokerService implements LinkedBroker, Part {
   private fatal(error: MqError): void {
     if (this.failed) return;
     this.failed = error;
-    this.options.log.error({ reason: error.reason }, 'the broker can not go on');
+    this.options.log.error(failureFacts(error), 'the broker can not go on');
     this.quiet();
     this.options.onFatal(error);
   }

@@ -10,7 +10,7 @@ import {
   type Receipt,
   type Topic,
 } from '@cometmq/model';
-import type { Clock, Prng } from '@cometmq/shared';
+import type { Clock, MqError, Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger } from '@cometmq/telemetry';
@@ -28,6 +28,10 @@ export class BrokerWorld {
   readonly naming = new FakeNaming();
   disk = new MemoryDisk();
   checkpoints = memoryCheckpoints();
+  /** Told when the broker can't go on. */
+  onFatal: (error: MqError) => void = (error) => {
+    throw error;
+  };
   private life = { isOver: false };
   /** Told to bring its metadata, should it be lost. */
   adopts = false;
@@ -93,7 +97,7 @@ export class BrokerWorld {
       leaseMs: 3000,
       address: () => '',
       onFatal: (error) => {
-        if (built === this.broker) throw error; // Those that crashed go on in vain.
+        if (built === this.broker) this.onFatal(error); // Those that crashed go on in vain.
       },
       checkpoints: this.checkpoints,
       adoptMetadata: this.adopts,

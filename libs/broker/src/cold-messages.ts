@@ -1,6 +1,6 @@
 import type { MessageNeeded } from '@cometmq/consumption';
 import type { LogPosition } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { failureFacts, MqError } from '@cometmq/shared';
 import type { MessageStore, ReadMessage, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -52,7 +52,7 @@ export class ColdMessages {
 
   private readable(position: LogPosition, found: ReadMessage | undefined): StoredMessage | undefined {
     if (!(found instanceof MqError)) return found;
-    this.log.error({ position, reason: found.reason }, 'a stored message can not be read');
+    this.log.error({ position, ...failureFacts(found) }, 'a stored message can not be read');
     return undefined;
   }
 }

@@ -12,7 +12,7 @@ import {
   type Receipt,
   type TopicId,
 } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { failureFacts, MqError } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -57,10 +57,7 @@ export class DeadLetters {
       this.underWay.add(key);
       this.moveOne(group, message)
         .catch((caught: unknown) => {
-          this.log.warn(
-            { group: group.name, reason: MqError.from(caught).reason },
-            'a dead letter could not be moved yet',
-          );
+          this.log.warn({ group: group.name, ...failureFacts(caught) }, 'a dead letter could not be moved yet');
         })
         .finally(() => this.underWay.delete(key));
     }

@@ -8,7 +8,7 @@ import {
   type PendingPlace,
   type TopicId,
 } from '@cometmq/model';
-import { MqError, type Clock, type Timer as ClockTimer } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError, type Timer as ClockTimer } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 import { Buckets, metrics, type Logger } from '@cometmq/telemetry';
 import type { Timer, TimersView } from '@cometmq/timers';
@@ -31,6 +31,7 @@ const piecesPerTurn = 16;
 /** The wall clock may be set: what waits is looked at as often as this at the least. */
 const lookMsMax = 1_000;
 const tryAgainMs = 50;
+const failedMs = 1_000;
 
 export interface DelayParts {
   readonly store: MessageStore;
@@ -120,8 +121,12 @@ export class Delays {
     try {
       const stored = await this.parts.store.read(position, size);
       return new Envelope(stored.payload).id;
-    } catch {
-      return ''; // Its segment is gone, and so it waits no more: what follows says so.
+    } catch (caught) {
+      // Its segment is gone, and so it waits no more: what follows says so. One that is damaged may still be recalled.
+      const { code } = MqError.from(caught);
+      if (code !== 'NOT_FOUND')
+        this.parts.log.warn({ position, ...failureFacts(caught) }, 'a delayed message can not be read');
+      return '';
     }
   }
 
@@ -156,12 +161,20 @@ export class Delays {
       more = this.approach();
       more = this.fireDue() || more;
     } catch (caught) {
-      // The log is behind or its disk is full: what is due stays so.
-      this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a delayed message had to wait');
-      waitMs = tryAgainMs;
+      waitMs = this.pauseAfter(MqError.from(caught));
     }
     if (more) this.soon();
     else this.arm(Math.max(this.parts.clock.wallMs() + waitMs, this.nextMs()));
+  }
+
+  /** The log is behind or its disk is full: what is due stays so. Anything else does not pass by itself. */
+  private pauseAfter(error: MqError): number {
+    if (error.retry) {
+      this.parts.log.debug({ reason: error.reason }, 'a delayed message had to wait');
+      return tryAgainMs;
+    }
+    this.parts.log.error(failureFacts(error), 'delayed messages can not be delivered; trying again later');
+    return failedMs;
   }
 
   private nextMs(): number {

@@ -12,7 +12,7 @@ import {
   type Topic,
   type TopicId,
 } from '@cometmq/model';
-import { MqError, type Clock, type Timer } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError, type Timer } from '@cometmq/shared';
 import type { MessageStore, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -270,7 +270,7 @@ export class Deliveries {
       placed = this.parts.store.append(decision.record.kind, nowMs, decision.record.payload);
     } catch (caught) {
       // The log is behind or full. The poll waits on; nothing was handed out.
-      this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a hand-out had to wait');
+      this.parts.log.debug(failureFacts(caught), 'a hand-out had to wait');
       return false;
     }
     if (decision.parked > 0) this.turns.later(poll.call.groupId, poll.call.topicId);
@@ -374,14 +374,14 @@ export class Deliveries {
         this.starts.set(key, offset);
         this.changed(groupId, topicId);
       },
-      (caught: unknown) => this.parts.log.error({ reason: MqError.from(caught).reason }, 'no start could be found'),
+      (caught: unknown) => this.parts.log.error(failureFacts(caught), 'no start could be found'),
     );
   }
 
   /** What lies on disk is fetched; then the group's polls try again. */
   private load(groupId: GroupId, topicId: TopicId, loading: unknown): void {
     this.turns.after(loading, groupId, topicId).catch((caught: unknown) => {
-      this.parts.log.error({ reason: MqError.from(caught).reason }, 'an index can not be read');
+      this.parts.log.error(failureFacts(caught), 'an index can not be read');
     });
   }
 

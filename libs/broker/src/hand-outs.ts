@@ -1,7 +1,7 @@
 import type { Delivered, Done, ReceiveCall } from '@cometmq/client';
 import type { GroupsView, HandedMessage } from '@cometmq/consumption';
 import type { GroupId, LogPosition, Receipt } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { failureFacts, MqError } from '@cometmq/shared';
 import type { MessageStore, ReadMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -50,7 +50,7 @@ export class HandOuts {
       if (!message || !record) continue;
       if (record instanceof MqError) {
         // It must not keep its neighbours back; it will be tried again, then dead-lettered.
-        log.error({ position: message.position, reason: record.reason }, 'a stored message can not be read');
+        log.error({ position: message.position, ...failureFacts(record) }, 'a stored message can not be read');
         continue;
       }
       const receipt: Receipt = {

@@ -1,6 +1,6 @@
 import type { LeadClaim, MetadataKnowledge, Naming } from '@cometmq/client';
 import { epoch, type Epoch } from '@cometmq/model';
-import { MqError, type Clock } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 /** What the log knows of the metadata, asked for whenever it matters. */
@@ -59,7 +59,7 @@ export class Leadership {
         const error = MqError.from(caught);
         if (error.code === 'METADATA_MISMATCH' && (await this.bring(claim, error))) continue;
         if (!error.retry) throw error;
-        this.log.warn({ reason: error.reason }, 'the lead can not be taken yet; trying again');
+        this.log.warn(failureFacts(error), 'the lead can not be taken yet; trying again');
         await this.pause(500);
       }
     }
@@ -76,7 +76,7 @@ export class Leadership {
     await this.keeping;
     if (!this.claim || this.reign === undefined) return;
     await this.naming.leaveLead({ ...this.claim, epoch: this.reign }).catch((caught: unknown) => {
-      this.log.warn({ reason: MqError.from(caught).reason }, 'the name service was not told of the leave');
+      this.log.warn(failureFacts(caught), 'the name service was not told of the leave');
     });
   }
 
@@ -94,7 +94,7 @@ export class Leadership {
           return;
         }
         if (error.code === 'METADATA_MISMATCH') await this.mismatched(claim, error);
-        else this.log.warn({ reason: error.reason }, 'the name service does not answer; serving goes on');
+        else this.log.warn(failureFacts(error), 'the name service does not answer; serving goes on');
       }
       await this.pause(claim.leaseMs / 3);
     }

@@ -1,9 +1,10 @@
 import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessage, PullResult } from '@cometmq/client';
 import type { Matcher, PullOffsets } from '@cometmq/consumption';
-import type { QueueOffset } from '@cometmq/model';
+import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
 import type { MessageStore, StoredMessage } from '@cometmq/store';
 
+import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
 
@@ -74,30 +75,38 @@ export class Pulls {
   }
 
   offsets({ topicId, queueId, ask }: OffsetsCall, done: Done<OffsetsResult>): void {
-    this.checkQueue({ topicId, queueId });
-    const { first, committed } = this.store.bounds(topicId, queueId);
-    switch (ask.kind) {
-      case 'first':
-        return done(undefined, { offset: first });
-      case 'end':
-        return done(undefined, { offset: committed });
-      case 'time':
-        this.store.offsetAtTime(topicId, queueId, ask.atMs).then(
-          (offset) => done(undefined, { offset }),
-          (caught: unknown) => done(MqError.from(caught), undefined),
-        );
-        return;
-      case 'ofGroup':
-        return done(undefined, { offset: this.offsetsView.get(ask.groupId, topicId, queueId) });
-      case 'setForGroup': {
-        if (!Number.isSafeInteger(ask.offset) || ask.offset < 0) {
-          throw new MqError('ILLEGAL_OFFSET', `the offset ${ask.offset} is no whole number from 0 on`);
-        }
-        const { kind, payload } = this.offsetsView.decide(ask.groupId, topicId, queueId, ask.offset);
-        const { end } = this.store.append(kind, this.logClock.nowMs(), payload);
-        this.store.whenCommitted(end, (error) => done(error, error ? undefined : { offset: ask.offset }));
-      }
+    if (ask.kind === 'time') {
+      this.offsetAtTime(topicId, queueId, ask.atMs).then(
+        (offset) => done(undefined, { offset }),
+        (caught: unknown) => done(MqError.from(caught), undefined),
+      );
+      return;
     }
+    decide(this.store, done, () => {
+      this.checkQueue({ topicId, queueId });
+      const { first, committed } = this.store.bounds(topicId, queueId);
+      switch (ask.kind) {
+        case 'first':
+          return { end: undefined, result: { offset: first } };
+        case 'end':
+          return { end: undefined, result: { offset: committed } };
+        case 'ofGroup':
+          return { end: undefined, result: { offset: this.offsetsView.get(ask.groupId, topicId, queueId) } };
+        case 'setForGroup': {
+          const { groupId, offset } = ask;
+          if (!Number.isSafeInteger(offset) || offset < 0) {
+            throw new MqError('ILLEGAL_OFFSET', `the offset ${offset} is no whole number from 0 on`);
+          }
+          const { kind, payload } = this.offsetsView.decide(groupId, topicId, queueId, offset);
+          return { end: this.store.append(kind, this.logClock.nowMs(), payload).end, result: { offset } };
+        }
+      }
+    });
+  }
+
+  private async offsetAtTime(topicId: TopicId, queueId: QueueId, atMs: number): Promise<QueueOffset> {
+    this.checkQueue({ topicId, queueId });
+    return this.store.offsetAtTime(topicId, queueId, atMs);
   }
 
   /** Every pull that waits is answered with nothing. */

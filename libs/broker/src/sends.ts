@@ -11,7 +11,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
-import type { MessageDraft, MessageStore, StoredMessage } from '@cometmq/store';
+import type { MessageDraft, MessageStore, Placed, StoredMessage } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
 import type { SentBefore, SentMessage } from './sent-before.js';
@@ -103,6 +103,9 @@ export class Sends {
   }
 
   private append(topic: Topic, call: SendCall, done: Done<SendResult>): void {
+    let placed: Placed;
+    let result: SendResult;
+    let dueMs: number | undefined;
     try {
       this.check(topic, call);
       const queueId = topic.type === MessageType.lite ? this.liteQueue(topic, call) : call.queueId;
@@ -114,15 +117,28 @@ export class Sends {
         timestampMs: this.logClock.nowMs(),
         payload: [call.envelope, ...call.message],
       };
-      const dueMs = pendingUntil(call.envelope);
-      // What is due already is delivered at once.
-      if (dueMs === undefined || (dueMs > 0 && dueMs <= this.clock.wallMs())) this.appendVisible(draft, done);
-      else this.appendPending(draft, dueMs, done);
-      this.accepted += 1;
+      dueMs = this.pendingUntil(call.envelope);
+      if (dueMs === undefined) {
+        const appended = this.store.appendMessage(draft);
+        placed = appended;
+        result = { offset: appended.offset };
+      } else {
+        placed = this.store.appendPending(draft);
+        const { position, size } = placed;
+        result = { offset: 0 as QueueOffset, pending: { topicId: call.topicId, position, size, dueMs } };
+      }
     } catch (caught) {
       this.refused += 1;
       done(MqError.from(caught), undefined);
+      return;
     }
+    // As `decide`, without its objects: what is in the log is answered by its commit, and by nothing else.
+    this.accepted += 1;
+    this.store.whenCommitted(placed.end, (error) => {
+      if (error) done(error, undefined);
+      else done(undefined, result);
+    });
+    if (dueMs !== undefined) this.onPending(call.topicId, dueMs);
   }
 
   private liteQueue(topic: Topic, { envelope }: SendCall): QueueId {
@@ -132,22 +148,14 @@ export class Sends {
     return this.lite.queueFor(topic, name);
   }
 
-  private appendVisible(draft: MessageDraft, done: Done<SendResult>): void {
-    const { end, offset } = this.store.appendMessage(draft);
-    this.store.whenCommitted(end, (error) => {
-      if (error) done(error, undefined);
-      else done(undefined, { offset });
-    });
-  }
-
-  private appendPending(draft: MessageDraft, dueMs: number, done: Done<SendResult>): void {
-    const { topicId } = draft;
-    const { position, size, end } = this.store.appendPending(draft);
-    this.onPending(topicId, dueMs);
-    this.store.whenCommitted(end, (error) => {
-      if (error) done(error, undefined);
-      else done(undefined, { offset: 0 as QueueOffset, pending: { topicId, position, size, dueMs } });
-    });
+  /** When a delayed message is due; 0: half of a transaction, until it ends; undefined: visible at once. */
+  private pendingUntil(bytes: Uint8Array): number | undefined {
+    const type = envelopeType(bytes);
+    if (type === MessageType.transaction) return 0;
+    if (type !== MessageType.delay) return undefined;
+    const { dueMs } = new Envelope(bytes);
+    // What is due already is delivered at once.
+    return dueMs !== undefined && dueMs > 0 && dueMs <= this.clock.wallMs() ? undefined : dueMs;
   }
 
   private check(topic: Topic, call: SendCall): void {
@@ -165,11 +173,4 @@ export class Sends {
       throw new MqError('FORBIDDEN', `topic "${topic.name}" takes no messages: its permission is ${topic.permission}`);
     }
   }
-}
-
-/** When a delayed message is due; 0: half of a transaction, until it ends; undefined: visible at once. */
-function pendingUntil(bytes: Uint8Array): number | undefined {
-  const type = envelopeType(bytes);
-  if (type === MessageType.transaction) return 0;
-  return type === MessageType.delay ? new Envelope(bytes).dueMs : undefined;
 }

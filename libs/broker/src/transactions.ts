@@ -1,11 +1,12 @@
 import type { Directory, Done, EndTransactionCall } from '@cometmq/client';
 import { queueId, referenceReason, type GroupId, type PendingPlace, type TopicId } from '@cometmq/model';
-import { MqError, type Clock, type Timer as ClockTimer } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError, type Timer as ClockTimer } from '@cometmq/shared';
 import type { MessageStore, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import { checksMax, type HalfMessage, type Resolution, type TransactionsView } from '@cometmq/transactions';
 
 import type { ClientCommands } from './client-commands.js';
+import { decide } from './decide.js';
 import type { LogClock } from './log-clock.js';
 import type { ProducerSessions } from './producer-sessions.js';
 
@@ -55,7 +56,7 @@ export class Transactions {
       try {
         this.look();
       } catch (caught) {
-        this.parts.log.warn({ reason: MqError.from(caught).reason }, 'half messages could not be looked at');
+        this.parts.log.warn(failureFacts(caught), 'half messages could not be looked at');
       }
       this.start();
     });
@@ -67,13 +68,12 @@ export class Transactions {
   }
 
   end({ place, resolution }: EndTransactionCall, done: Done<void>): void {
-    try {
+    const { store } = this.parts;
+    decide(store, done, () => {
       // "Not known yet" changes nothing: it is asked about again after the pause.
       if (resolution !== 'unknown') this.decide(place, resolution, referenceReason.committed, 'BAD_REQUEST');
-      this.parts.store.whenCommitted(this.parts.store.appendEnd, (error) => done(error, undefined));
-    } catch (caught) {
-      done(MqError.from(caught), undefined);
-    }
+      return { end: store.appendEnd, result: undefined };
+    });
   }
 
   /** An operator's word; kept with who said it and when. @throws MqError INVALID_TRANSACTION_ID, CONFLICT */
@@ -221,7 +221,7 @@ export class Transactions {
       this.checksSent += asked.length;
     } catch (caught) {
       for (const { position } of asked) view.later(position, nowMs + nobodyMs);
-      log.warn({ reason: MqError.from(caught).reason }, 'checks of half messages could not be noted');
+      log.warn(failureFacts(caught), 'checks of half messages could not be noted');
     }
   }
 
@@ -229,7 +229,7 @@ export class Transactions {
     try {
       return await this.parts.store.read(position, size);
     } catch (caught) {
-      this.parts.log.error({ position, reason: MqError.from(caught).reason }, 'a half message can not be read');
+      this.parts.log.error({ position, ...failureFacts(caught) }, 'a half message can not be read');
       return undefined;
     }
   }

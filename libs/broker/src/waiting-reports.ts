@@ -10,7 +10,7 @@ import type {
   WaitingAdmin,
 } from '@cometmq/client';
 import { Envelope, type PendingPlace } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, throwAssertion } from '@cometmq/shared';
 import type { Timer } from '@cometmq/timers';
 import type { HalfMessage } from '@cometmq/transactions';
 
@@ -92,7 +92,8 @@ export class WaitingReports implements WaitingAdmin {
       const { payload, timestampMs } = await this.broker.store.read(position, size);
       const envelope = new Envelope(payload);
       return { messageId: envelope.id, tag: envelope.tag.toString('utf8'), storedMs: timestampMs };
-    } catch {
+    } catch (caught) {
+      throwAssertion(caught);
       return { messageId: '', tag: '', storedMs: 0 };
     }
   }

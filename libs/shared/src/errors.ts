@@ -1,4 +1,5 @@
 import { AssertionError } from 'node:assert';
+import { inspect } from 'node:util';
 
 /**
  * Every fault of the world has one code from this closed list; our own mistakes are assertions.
@@ -79,15 +80,49 @@ export class MqError extends Error {
     return catalogue[this.code].retry;
   }
 
-  /** The way out of every `catch`. A stranger becomes INTERNAL; its cause is for our log, never for the client. */
+  /**
+   * The way out of every `catch`. What is no MqError becomes INTERNAL; its cause is for our log, never for the client. A
+   * failed assertion is thrown on: nobody may answer with it and go on, as memory may no longer be what the log says.
+   */
   static from(caught: unknown): MqError {
-    return caught instanceof MqError ? caught : new MqError('INTERNAL', 'unexpected failure', { cause: caught });
+    if (caught instanceof MqError) return caught;
+    throwAssertion(caught);
+    return new MqError('INTERNAL', 'unexpected failure', { cause: caught });
   }
 }
+
+/** For a `catch` that does without `MqError.from`: a failed assertion goes on up, until it ends the process. */
+export function throwAssertion(caught: unknown): void {
+  if (caught instanceof AssertionError) throw caught;
+}
+
+/** What a log line says of a failure: why, and, where that says nothing, what was behind it. Throws assertions on. */
+export function failureFacts(caught: unknown): { readonly reason: string; readonly cause?: string } {
+  const { reason, cause } = MqError.from(caught);
+  return cause === undefined ? { reason } : { reason, cause: causeText(cause) };
+}
+
+/** A stack with the causes below it, as text. */
+export function causeText(cause: unknown): string {
+  const texts: string[] = [];
+  for (let at = cause; at !== undefined && texts.length < causesMax; at = at instanceof Error ? at.cause : undefined) {
+    texts.push(at instanceof Error ? (at.stack ?? at.message) : typeof at === 'string' ? at : inspect(at));
+  }
+  return texts.join('\ncaused by ');
+}
+
+const causesMax = 8;
 
 /** For what only our own bug can break. Stays on in production: a stopped broker recovers, a wrong one corrupts. */
 export function assert(holds: boolean, promise: string): asserts holds {
   if (!holds) throw new AssertionError({ message: promise });
+}
+
+/** A failed assertion that has a cause: a promise of ours that an error below broke. */
+export function broken(promise: string, cause: unknown): AssertionError {
+  const error = new AssertionError({ message: promise });
+  error.cause = cause;
+  return error;
 }
 
 /** The `default` of a complete switch: does not compile while a case is missing. */

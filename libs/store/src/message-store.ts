@@ -23,7 +23,7 @@ import {
   releasesPending,
 } from '@cometmq/model';
 import type { Dropped, Epoch, Expired, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import { MqError, assert } from '@cometmq/shared';
+import { MqError, assert, broken } from '@cometmq/shared';
 import type { Clock, Part, Timer } from '@cometmq/shared';
 
 import { DataFolder } from './log/data-folder.js';
@@ -352,6 +352,7 @@ export class MessageStore implements Part {
   appendMessage(draft: MessageDraft): Appended {
     const { topicId, queueId, tagHash, groupHash, timestampMs, payload } = draft;
     const queueOffset = this.nextOffset(topicId, queueId);
+    this.checkWhole();
     const placed = this.log.append({
       kind: RecordKind.message,
       timestampMs,
@@ -359,12 +360,16 @@ export class MessageStore implements Part {
       queue: { topicId, queueId, queueOffset, tagHash, groupHash },
       reserved: false,
     });
-    const index = this.foldEntry(draft, queueOffset, placed.position, placed.size);
-    const envelope = payload[0];
-    if (envelope) index.addKeys(topicId, envelope);
-    if (this.quickViews) {
-      for (const view of this.quickViews) view.foldAppended?.(draft, placed.position, placed.size);
-    } else this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
+    try {
+      const index = this.foldEntry(draft, queueOffset, placed.position, placed.size);
+      const envelope = payload[0];
+      if (envelope) index.addKeys(topicId, envelope);
+      if (this.quickViews) {
+        for (const view of this.quickViews) view.foldAppended?.(draft, placed.position, placed.size);
+      } else this.showViews(RecordKind.message, placed, timestampMs, draft, queueOffset, payload);
+    } catch (caught) {
+      this.foldFailed(RecordKind.message, placed.position, caught);
+    }
     return appended(placed.position, placed.size, queueOffset);
   }
 
@@ -381,6 +386,7 @@ export class MessageStore implements Part {
     this.checkTarget(target.position, draft.reason);
     const queueOffset = this.nextOffset(topicId, queueId);
     const payload = [encodeReference(draft)];
+    this.checkWhole();
     const placed = this.log.append({
       kind: RecordKind.reference,
       timestampMs,
@@ -388,9 +394,13 @@ export class MessageStore implements Part {
       queue: { topicId, queueId, queueOffset, tagHash, groupHash },
       reserved: true,
     });
-    this.foldEntry(draft, queueOffset, placed.position, placed.size).addReference(target.position);
-    this.indexes.noteReference(target.position);
-    this.showViews(RecordKind.reference, placed, timestampMs, draft, queueOffset, payload);
+    try {
+      this.foldEntry(draft, queueOffset, placed.position, placed.size).addReference(target.position);
+      this.indexes.noteReference(target.position);
+      this.showViews(RecordKind.reference, placed, timestampMs, draft, queueOffset, payload);
+    } catch (caught) {
+      this.foldFailed(RecordKind.reference, placed.position, caught);
+    }
     return appended(placed.position, placed.size, queueOffset);
   }
 
@@ -405,12 +415,17 @@ export class MessageStore implements Part {
     if (this.directory.isDeleted(topicId)) throw new MqError('TOPIC_NOT_FOUND', 'the topic has been deleted');
     this.checkPendingQuota(payload);
     const queue = { topicId, queueId, queueOffset: 0 as QueueOffset, tagHash, groupHash };
+    this.checkWhole();
     const placed = this.log.append({ kind: RecordKind.pending, timestampMs, payload, queue, reserved: false });
-    this.rollTo(placed.position, placed.size);
-    const index = this.indexes.current;
-    index.addQueueless(placed.position, placed.size, tagHash, groupHash, timestampMs);
-    if (payload[0]) index.addKeys(topicId, payload[0]);
-    this.showViews(RecordKind.pending, placed, timestampMs, draft, 0 as QueueOffset, payload);
+    try {
+      this.rollTo(placed.position, placed.size);
+      const index = this.indexes.current;
+      index.addQueueless(placed.position, placed.size, tagHash, groupHash, timestampMs);
+      if (payload[0]) index.addKeys(topicId, payload[0]);
+      this.showViews(RecordKind.pending, placed, timestampMs, draft, 0 as QueueOffset, payload);
+    } catch (caught) {
+      this.foldFailed(RecordKind.pending, placed.position, caught);
+    }
     return withEnd(placed);
   }
 
@@ -426,9 +441,14 @@ export class MessageStore implements Part {
   /** A record of the state views' own. May use the space kept for a full disk. */
   append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed {
     assert(!hasQueueHeader(kind), 'messages, references and pending messages have their own way in');
+    this.checkWhole();
     const placed = this.log.append({ kind, timestampMs, payload: [payload], reserved: true });
-    this.rollTo(placed.position, placed.size);
-    this.showViews(kind, placed, timestampMs, undefined, 0 as QueueOffset, [payload]);
+    try {
+      this.rollTo(placed.position, placed.size);
+      this.showViews(kind, placed, timestampMs, undefined, 0 as QueueOffset, [payload]);
+    } catch (caught) {
+      this.foldFailed(kind, placed.position, caught);
+    }
     return withEnd(placed);
   }
 
@@ -805,6 +825,22 @@ export class MessageStore implements Part {
       void this.closeGeneration();
       this.armTimer();
     });
+  }
+
+  /** Nothing is decided on views that missed a record. @throws MqError */
+  private checkWhole(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  /**
+   * The log has the record and a view does not: memory is no longer what the log says. Whoever appended it must not be
+   * answered, and nothing may be decided or checkpointed any more; the next start folds the log anew.
+   */
+  private foldFailed(kind: RecordKind, position: LogPosition, caught: unknown): never {
+    const said = caught instanceof Error ? caught.message : String(caught);
+    const promise = `the record of kind ${kind} at log position ${position} is folded: ${said}`;
+    this.fail(new MqError('INTERNAL', promise, { cause: caught }));
+    throw broken(promise, caught);
   }
 
   private fail(error: MqError): void {

@@ -1,4 +1,5 @@
 import {
+  causeText,
   MqError,
   readConfig,
   run,
@@ -46,10 +47,16 @@ export interface Surroundings {
 
 /** What of a stuck stop is waited for before the process ends anyway. */
 const stopMsMax = 30_000;
+/** A programming error; sysexits.h calls it EX_SOFTWARE. */
+const programmingErrorExitCode = 70;
 
 /**
  * Runs a program from its configuration to its exit code: 0 after SIGTERM or SIGINT, 1 when a part failed, 2 when the
- * configuration was wrong. A second signal ends it at once.
+ * configuration was wrong, 70 after a programming error: a failed assertion, or an error that nobody caught. A second
+ * signal ends it at once.
+ *
+ * A programming error ends the process as a power cut would. Stopping the parts would have them write down what they hold in memory
+ * (a checkpoint, say), and what that is worth nobody knows any more; what was acknowledged is on disk already.
  */
 export async function runProgram<S extends Settings>(program: Program<S>): Promise<void> {
   let reading;
@@ -57,7 +64,7 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
     const { readFile } = program;
     reading = readConfig(program.declared, { argv: process.argv.slice(2), env: process.env, readFile });
   } catch (caught) {
-    process.stderr.write(`${MqError.from(caught).reason}\n`);
+    process.stderr.write(`${caught instanceof MqError ? caught.reason : causeText(caught)}\n`);
     process.exit(2);
   }
   if (reading.kind === 'show') {
@@ -85,14 +92,14 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
   });
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  process.on('uncaughtException', (error) => {
-    log.error({ reason: error.message, stack: error.stack }, 'a mistake of ours');
-    fatal(MqError.from(error));
-  });
-  process.on('unhandledRejection', (reason) => {
-    log.error({ reason: String(reason), stack: reason instanceof Error ? reason.stack : '' }, 'a mistake of ours');
-    fatal(MqError.from(reason));
-  });
+  const broken = (caught: unknown): void => {
+    const reason = caught instanceof Error ? caught.message : String(caught);
+    log.error({ reason, cause: causeText(caught) }, 'a programming error: the process ends');
+    print(`${program.declared.program}: a programming error: ${reason}\n`);
+    process.exit(programmingErrorExitCode);
+  };
+  process.on('uncaughtException', broken);
+  process.on('unhandledRejection', broken);
   // Ready is who has started whole and is not about to leave, whatever the parts say of themselves.
   let life: 'starting' | 'up' | 'stopping' = 'starting';
   void until.then(() => (life = 'stopping'));
@@ -111,12 +118,13 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
       else log.info(readiness.facts, 'ready');
     });
   } catch (caught) {
-    failure ??= MqError.from(caught);
+    failure ??= MqError.from(caught); // A failed assertion goes on up, and ends the process above.
   }
   clearInterval(alive);
   if (failure) {
     process.stderr.write(`${program.declared.program}: ${failure.reason}\n`);
-    if (failure.cause instanceof Error) log.error({ cause: failure.cause.message }, 'the cause');
+    if (failure.cause !== undefined)
+      log.error({ reason: failure.reason, cause: causeText(failure.cause) }, 'the cause');
   }
   process.exit(failure ? 1 : 0);
 }

@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert';
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { MqError } from '@cometmq/shared';
 
@@ -87,6 +88,7 @@ async function buildApp(
   });
 
   const sendError = (caught: unknown, reply: FastifyReply): FastifyReply => {
+    passAssertion(caught);
     const { error, status } = understood(caught);
     if (error.code === 'INTERNAL') log.error({ err: caught }, 'an administrator’s request failed');
     const problem = problemOf(error, status);
@@ -131,6 +133,14 @@ async function buildApp(
   );
   await app.ready();
   return app;
+}
+
+/** The framework answers whatever is thrown to it; what ends the process has to be thrown past it. */
+function passAssertion(caught: unknown): void {
+  if (!(caught instanceof AssertionError)) return;
+  setImmediate(() => {
+    throw caught;
+  });
 }
 
 /** Ours, or one of the framework's own with the status it chose; a stranger's words are never shown. */

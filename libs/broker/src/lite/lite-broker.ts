@@ -10,7 +10,7 @@ import {
   type Topic,
   type TopicId,
 } from '@cometmq/model';
-import { MqError, sleep, type Clock } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -85,7 +85,7 @@ export class LiteBroker {
       groups,
       logClock,
       onMoved: (groupId, topicId, queueId) => readiness.changed(groupId, topicId, queueId),
-      onTrouble: (caught) => log.error({ reason: MqError.from(caught).reason }, 'no start could be found'),
+      onTrouble: (caught) => log.error(failureFacts(caught), 'no start could be found'),
     });
     this.subscriptions = subscriptions;
     this.readiness = readiness;
@@ -185,10 +185,7 @@ export class LiteBroker {
   /** Starts to delete idle lite topics. */
   expireIdle(): void {
     this.topics.sweep().catch((caught: unknown) => {
-      this.parts.log.error(
-        { reason: MqError.from(caught).reason },
-        'idle lite topics could not be deleted; trying again later',
-      );
+      this.parts.log.error(failureFacts(caught), 'idle lite topics could not be deleted; trying again later');
     });
   }
 

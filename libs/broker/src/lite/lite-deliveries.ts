@@ -9,7 +9,7 @@ import {
   type QueueId,
   type Topic,
 } from '@cometmq/model';
-import { MqError, type Clock } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError } from '@cometmq/shared';
 import type { MessageStore, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -253,7 +253,7 @@ export class LiteDeliveries {
       return this.parts.store.append(record.kind, nowMs, record.payload);
     } catch (caught) {
       // The log is behind or full. The poll waits on; nothing was handed out.
-      this.parts.log.debug({ reason: MqError.from(caught).reason }, 'a hand-out had to wait');
+      this.parts.log.debug(failureFacts(caught), 'a hand-out had to wait');
       return undefined;
     }
   }
@@ -299,7 +299,7 @@ export class LiteDeliveries {
     if (!needs) return;
     Promise.resolve(this.parts.store.scan(needs.topicId, needs.queueId, needs.from, 1)).then(
       () => this.wake(groupId, clientId),
-      (caught: unknown) => this.parts.log.error({ reason: MqError.from(caught).reason }, 'an index can not be read'),
+      (caught: unknown) => this.parts.log.error(failureFacts(caught), 'an index can not be read'),
     );
   }
 }

@@ -8,6 +8,7 @@
  * `done` means the handler has no more say: it ended the call or the caller is gone. The connection forgets the call
  * once its trailers are out.
  */
+import { throwAssertion } from '@cometmq/shared';
 import type { ErrorCode } from '@cometmq/shared';
 import { noSlot } from '../deadline-wheel.js';
 import type { WheelEntry } from '../deadline-wheel.js';
@@ -430,6 +431,7 @@ export class DoorCall
   }
 
   private handlerFailed(caught: unknown): void {
+    throwAssertion(caught);
     this.host.handlerFailed(this, caught);
     this.fail(grpcStatus.INTERNAL, 'internal error');
   }

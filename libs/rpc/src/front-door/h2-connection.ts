@@ -9,6 +9,7 @@
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { throwAssertion } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 import type { DeadlineWheel } from '../deadline-wheel.js';
 import { grpcStatus } from '../grpc-server.js';
@@ -637,6 +638,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
 
   /** A bug of ours in the connection's own code: it must not take the others along. */
   private ownFault(caught: unknown): void {
+    throwAssertion(caught);
     this.host.log(`connection of ${this.peer} failed`, caught);
     this.goAway(h2Error.INTERNAL_ERROR, 'internal error');
     this.closeSoon();

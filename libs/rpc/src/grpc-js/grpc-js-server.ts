@@ -14,7 +14,7 @@ import type {
   ServiceDefinition,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { assert, MqError } from '@cometmq/shared';
+import { assert, MqError, throwAssertion } from '@cometmq/shared';
 import type { Clock, ErrorCode } from '@cometmq/shared';
 import { grpcStatus } from '../grpc-server.js';
 import type {
@@ -151,6 +151,7 @@ export class GrpcJsServer implements GrpcServer {
       try {
         act();
       } catch (caught) {
+        throwAssertion(caught);
         log(`${path} failed`, caught);
         call.fail(grpcStatus.INTERNAL, 'internal error');
       }
