@@ -100,6 +100,7 @@ export class Deliveries {
     return () => {
       poll.over = true;
       this.polls.remove(poll);
+      poll.abandon?.();
     };
   }
 
@@ -289,7 +290,7 @@ export class Deliveries {
   }
 
   private answer(poll: WaitingPoll, handed: readonly HandedMessage[], position: LogPosition): void {
-    this.handOuts.load(poll.call.groupId, handed, position, (error, messages) => {
+    this.handOuts.load(poll, handed, position, (error, messages) => {
       if (messages) this.deliver(poll, messages);
       else poll.done(error, undefined);
     });
@@ -302,12 +303,17 @@ export class Deliveries {
       return;
     }
     // Nobody waits any more: as if it had not been.
-    const nowMs = this.parts.logClock.nowMs();
-    const { record } = this.parts.groups.decideHandBack(
-      messages.map(({ receipt }) => receipt),
-      nowMs,
-    );
-    if (record) this.parts.store.append(record.kind, nowMs, record.payload);
+    const { groups, store, logClock, log } = this.parts;
+    const nowMs = logClock.nowMs();
+    const receipts = messages.map(({ receipt }) => receipt);
+    const { record } = groups.decideHandBack(receipts, nowMs);
+    if (!record) return;
+    try {
+      store.append(record.kind, nowMs, record.payload);
+    } catch (caught) {
+      log.debug({ reason: MqError.from(caught).reason }, 'a hand-out was not given back; its lease ends by itself');
+      return;
+    }
     this.changed(poll.call.groupId, poll.call.topicId);
   }
 

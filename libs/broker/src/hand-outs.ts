@@ -12,6 +12,15 @@ export interface HandOutsParts {
   readonly log: Logger;
 }
 
+/** For whom it is read. */
+export interface Receiver {
+  readonly call: ReceiveCall;
+  /** Nobody waits any more. */
+  readonly over: boolean;
+  /** To be run when nobody waits any more while there is no room for what was handed out. */
+  abandon?: (() => void) | undefined;
+}
+
 /** Makes what was handed out ready to be delivered: the stored messages, each with its receipt. */
 export class HandOuts {
   constructor(private readonly parts: HandOutsParts) {}
@@ -22,8 +31,31 @@ export class HandOuts {
     groups.sendVia(groupId, clientId, { epoch: store.epoch, position }, connection);
   }
 
-  /** Reads what was handed out under the lease at `position`. `done` is called later, with what could be read. */
+  /**
+   * Reads what was handed out under the lease at `position`, once there is room for it. `done` is called later, with what
+   * could be read; without the messages' bytes, to be given back, where nobody waits for them any more.
+   */
   load(
+    receiver: Receiver,
+    handed: readonly HandedMessage[],
+    position: LogPosition,
+    done: Done<readonly Delivered[]>,
+  ): void {
+    const { groupId, askRoom } = receiver.call;
+    const unread = (): void => done(undefined, this.unread(groupId, handed, position));
+    if (receiver.over) {
+      queueMicrotask(unread);
+      return;
+    }
+    const read = (): void => {
+      receiver.abandon = undefined;
+      this.read(groupId, handed, position, done);
+    };
+    if (!askRoom || askRoom(bytesOf(handed), read)) read();
+    else receiver.abandon = unread;
+  }
+
+  private read(
     groupId: GroupId,
     handed: readonly HandedMessage[],
     position: LogPosition,
@@ -42,7 +74,7 @@ export class HandOuts {
     records: readonly ReadMessage[],
     position: LogPosition,
   ): Delivered[] {
-    const { brokerName, store, log } = this.parts;
+    const { log } = this.parts;
     const messages: Delivered[] = [];
     for (let i = 0; i < handed.length; i += 1) {
       const message = handed[i];
@@ -53,22 +85,43 @@ export class HandOuts {
         log.error({ position: message.position, ...failureFacts(record) }, 'a stored message can not be read');
         continue;
       }
-      const receipt: Receipt = {
-        broker: brokerName,
-        groupId,
-        topicId: message.topicId,
-        queueId: message.queueId,
-        offset: message.offset,
-        leaseEpoch: store.epoch,
-        leasePosition: position,
-        generation: message.generation,
-        attempt: message.attempt,
-      };
+      const receipt = this.receipt(groupId, message, position);
       const { payload, timestampMs: storedMs, originTopicId } = record;
       messages.push({ receipt, payload, storedMs, originTopicId });
     }
     return messages;
   }
+
+  private unread(groupId: GroupId, handed: readonly HandedMessage[], position: LogPosition): Delivered[] {
+    return handed.map((message) => ({
+      receipt: this.receipt(groupId, message, position),
+      payload: nothing,
+      storedMs: 0,
+      originTopicId: message.topicId,
+    }));
+  }
+
+  private receipt(groupId: GroupId, message: HandedMessage, position: LogPosition): Receipt {
+    return {
+      broker: this.parts.brokerName,
+      groupId,
+      topicId: message.topicId,
+      queueId: message.queueId,
+      offset: message.offset,
+      leaseEpoch: this.parts.store.epoch,
+      leasePosition: position,
+      generation: message.generation,
+      attempt: message.attempt,
+    };
+  }
+}
+
+const nothing = new Uint8Array(0);
+
+function bytesOf(handed: readonly HandedMessage[]): number {
+  let bytes = 0;
+  for (const { size } of handed) bytes += size;
+  return bytes;
 }
 
 /** A proxy that does not say which connection. */

@@ -1,10 +1,11 @@
 import {
-  GrpcBrokerLink,
+  type AskRoom,
   type BrokerLink,
   type ClientCommand,
   type Done,
   type FrameStream,
   type ReceiveCall,
+  GrpcBrokerLink,
   type SessionReport,
 } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
@@ -301,4 +302,92 @@ describe('a link between a proxy and a broker', () => {
       expect(listener.asked).toContainEqual(['handBack', { receipts: [receipt] }]);
     },
   );
+
+  describe('asks a proxy whether its client has room', () => {
+    const large = { ...delivered, payload: Buffer.alloc(100_000, 7) };
+    const ready = async (): Promise<void> => {
+      for (let i = 0; i < 20; i += 1) await new Promise(setImmediate);
+    };
+
+    /** A broker that asks for room, and answers once it has it. */
+    function asking(message: typeof delivered) {
+      const listener = new Listener();
+      const seen = { read: 0, takenBack: 0 };
+      const broker: BrokerLink = new Proxy(listener.broker, {
+        get: (target, kind: string) =>
+          kind !== 'receive'
+            ? target[kind as keyof BrokerLink]
+            : ((({ askRoom }, done) => {
+                const read = (): void => {
+                  seen.read += 1;
+                  done(undefined, { messages: [message] });
+                };
+                if (!askRoom || askRoom(message.payload.length, read)) read();
+                return () => (seen.takenBack += 1);
+              }) satisfies BrokerLink['receive']),
+      });
+      return { ...linked(broker), listener, seen };
+    }
+
+    it('before much is read, and takes the answer without asking again', async () => {
+      const { link, seen } = asking(large);
+      const asked: number[] = [];
+      let give: () => void = () => undefined;
+      let got: unknown;
+      const askRoom: AskRoom = (bytes, granted) => {
+        asked.push(bytes);
+        give = granted;
+        return false;
+      };
+      link.receive({ ...poll, askRoom }, (_, result) => (got = result));
+      await ready();
+      expect([asked, seen.read, got]).toEqual([[100_000], 0, undefined]);
+      give();
+      await ready();
+      expect([asked, seen.read, got]).toEqual([[100_000], 1, { messages: [large] }]);
+    });
+
+    it('not for little: that is held at the proxy while there is none, and given back with its client', async () => {
+      const { link, seen, listener } = asking(delivered);
+      let give: () => void = () => undefined;
+      const askRoom: AskRoom = (_bytes, granted) => {
+        give = granted;
+        return false;
+      };
+      let got: unknown;
+      link.receive({ ...poll, askRoom }, (_, result) => (got = result));
+      await ready();
+      expect([seen.read, got]).toEqual([1, undefined]);
+      give();
+      expect(got).toMatchObject({ messages: [{ receipt }] });
+      const cancel = link.receive({ ...poll, askRoom }, () => {
+        throw new Error('nobody waits any more');
+      });
+      await ready();
+      cancel();
+      await ready();
+      expect(listener.asked).toContainEqual(['handBack', { receipts: [receipt] }]);
+    });
+
+    it('and gives back what it would have to hold beyond its bound, with a code that tells the client to wait', async () => {
+      const { link, listener } = asking({ ...delivered, payload: Buffer.alloc(60_000) });
+      const ends: (string | undefined)[] = [];
+      for (let i = 0; i < 300; i += 1) {
+        link.receive({ ...poll, askRoom: () => false }, (error) => ends.push(error?.code));
+      }
+      await ready();
+      const heldMax = Math.floor((16 * 1024 * 1024) / 60_000);
+      expect(ends).toEqual(Array.from({ length: 300 - heldMax }, () => 'TOO_MANY_REQUESTS'));
+      expect(listener.asked.filter(([kind]) => kind === 'handBack').length).toBe(300 - heldMax);
+    });
+
+    it('no more once the client has gone', async () => {
+      const { link, seen } = asking(large);
+      const cancel = link.receive({ ...poll, askRoom: () => false }, () => undefined);
+      await ready();
+      cancel();
+      await ready();
+      expect(seen).toEqual({ read: 0, takenBack: 1 });
+    });
+  });
 });

@@ -8,6 +8,7 @@ import {
   endTransactionFromWire,
   errorToWire,
   liteSyncFromWire,
+  messageBytes,
   offsetsFromWire,
   placeFromWire,
   placeToWire,
@@ -18,6 +19,7 @@ import {
   receiveFromWire,
   reportFromWire,
   sendFromWire,
+  type AskRoom,
   type BrokerLink,
   type ClientCommand,
   type HandOutLease,
@@ -64,6 +66,7 @@ export function exchange(broker: LinkedBroker, clock: Clock, links = new Set<Lin
     const answers = new AnswerQueue(out, input);
     const waits = new Map<number, () => void>();
     const prefix = `${(linkCount += 1)}:`;
+    const rooms = new Rooms(answers);
     let hush: (() => void) | undefined;
     let report: { readonly atMs: number; readonly unconfirmed: readonly HandOutLease[] } | undefined;
     links.add(answers);
@@ -97,7 +100,7 @@ export function exchange(broker: LinkedBroker, clock: Clock, links = new Set<Lin
           hush ??= broker.onCommand(wire.call.value.proxyId, (command) => answers.command(command));
           report = { atMs: clock.monotonicMs(), unconfirmed: wire.call.value.unconfirmed };
         }
-        perform(broker, clock, wire, answers, waits, prefix);
+        perform(broker, clock, wire, answers, waits, prefix, rooms);
       }
     });
   };
@@ -110,6 +113,7 @@ function perform(
   answers: AnswerQueue,
   waits: Map<number, () => void>,
   prefix: string,
+  rooms: Rooms,
 ): void {
   const plain = (error: MqError | undefined): void => answers.add(answer(id, error));
   try {
@@ -121,7 +125,7 @@ function perform(
         break;
       case 'receive': {
         let answered = false;
-        const asked = receiveFromWire(call.value);
+        const asked = receiveFromWire(call.value, rooms.asker(id));
         const cancel = broker.receive({ ...asked, connection: prefix + (asked.connection ?? '') }, (error, result) => {
           answered = true;
           waits.delete(id);
@@ -134,6 +138,10 @@ function perform(
       case 'cancel':
         waits.get(call.value.id)?.();
         waits.delete(call.value.id);
+        rooms.forget(call.value.id);
+        break;
+      case 'room':
+        rooms.granted(call.value.id);
         break;
       case 'ack':
         broker.ack({ receipt: receiptFromWire(call.value.receipt) }, plain);
@@ -167,7 +175,7 @@ function perform(
         break;
       case 'pull': {
         let answered = false;
-        const cancel = broker.pull(pullFromWire(call.value), (error, result) => {
+        const cancel = broker.pull(pullFromWire(call.value, rooms.asker(id)), (error, result) => {
           answered = true;
           waits.delete(id);
           answers.add({ ...answer(id, error), pull: result && pullResultToWire(result) });
@@ -215,6 +223,7 @@ function answer(id: number, error: MqError | undefined): WireAnswer {
     recall: undefined,
     pull: undefined,
     offsets: undefined,
+    roomBytes: 0,
   };
 }
 
@@ -222,8 +231,44 @@ function sendResultToWire({ offset, pending }: SendResult): WireAnswer['send'] {
   return { offset, pending: pending && placeToWire(pending) };
 }
 
+/**
+ * Where messages go to a proxy, and what is read for them before there is room: little, as far as the link takes it; for
+ * much the proxy is asked, which knows whether its client reads.
+ */
+class Rooms {
+  private readonly asked = new Map<number, () => void>();
+
+  constructor(private readonly answers: AnswerQueue) {}
+
+  asker(id: number): AskRoom {
+    return (bytes, granted) => {
+      if (bytes <= unaskedBytesMax) return this.answers.hasRoom(granted);
+      this.asked.set(id, granted);
+      this.answers.add({ ...answer(id, undefined), roomBytes: bytes });
+      return false;
+    };
+  }
+
+  granted(id: number): void {
+    const granted = this.asked.get(id);
+    this.asked.delete(id);
+    granted?.();
+  }
+
+  forget(id: number): void {
+    this.asked.delete(id);
+  }
+}
+
+/** A round trip to the proxy costs more than to hold so much for a client that turns out not to read. */
+const unaskedBytesMax = 64 * 1024;
+/** Messages that wait to be written to one proxy; above it no more are read. */
+const answerBytesMax = 32 * 1024 * 1024;
+
 class AnswerQueue implements Link {
   private waiting: WireAnswer[] = [];
+  private waitingBytes = 0;
+  private roomWaiters: (() => void)[] = [];
   private commands: internal.ClientCommand[] = [];
   private scheduled = false;
   private blocked = false;
@@ -243,7 +288,15 @@ class AnswerQueue implements Link {
   add(given: WireAnswer): void {
     if (given.id === 0 || this.ended) return; // Nobody waits for this one.
     this.waiting.push(given);
+    this.waitingBytes += messageBytes(given);
     this.schedule();
+  }
+
+  /** False: too much waits to be written; `act` runs when it is less. */
+  hasRoom(act: () => void): boolean {
+    if (this.waitingBytes <= answerBytesMax) return true;
+    this.roomWaiters.push(act);
+    return false;
   }
 
   command(given: ClientCommand): void {
@@ -262,6 +315,8 @@ class AnswerQueue implements Link {
     this.ended = true;
     const unsent = this.waiting;
     this.waiting = [];
+    this.waitingBytes = 0;
+    this.roomWaiters = [];
     this.commands = [];
     return unsent;
   }
@@ -282,16 +337,22 @@ class AnswerQueue implements Link {
       this.blocked = true;
       this.input.pause();
     }
+    if (this.roomWaiters.length === 0 || this.waitingBytes > answerBytesMax) return;
+    const acts = this.roomWaiters;
+    this.roomWaiters = [];
+    for (const act of acts) act();
   };
 
   private takeFrame(): WireAnswer[] {
     let bytes = 0;
     let count = 0;
-    for (const { receive } of this.waiting) {
-      for (const { payload } of receive?.messages ?? []) bytes += payload.length;
-      if (count > 0 && bytes > frameBytesMax) break;
+    for (const each of this.waiting) {
+      const more = messageBytes(each);
+      if (count > 0 && bytes + more > frameBytesMax) break;
+      bytes += more;
       count += 1;
     }
+    this.waitingBytes -= bytes;
     const answers = this.waiting.slice(0, count);
     this.waiting = this.waiting.slice(count);
     return answers;

@@ -2,7 +2,7 @@ import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessa
 import type { Matcher, PullOffsets } from '@cometmq/consumption';
 import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
-import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { IndexEntries, MessageStore, StoredMessage } from '@cometmq/store';
 
 import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
@@ -159,6 +159,7 @@ export class Pulls {
     let bytes = 0;
     let cost = 0;
     let slice = 0;
+    let roomAsked = false;
     while (!pull.over) {
       const found = this.store.scan(topicId, queueId, pull.nextOffset as QueueOffset, entriesMax);
       const entries = found instanceof Promise ? await found : found;
@@ -168,6 +169,11 @@ export class Pulls {
         cost += 1;
         if (pull.matcher.all || pull.matcher.wants(entries.tagHash(i))) {
           const size = entries.size(i);
+          if (!roomAsked) {
+            roomAsked = true;
+            await room(pull, entries, i);
+            if (pull.over) return { messages, more: false };
+          }
           if (messages.length > 0 && bytes + size > bytesMax) return { messages, more: true };
           const reading = this.store.read(entries.position(i), size);
           const stored: StoredMessage = reading instanceof Promise ? await reading : reading;
@@ -211,4 +217,22 @@ export class Pulls {
     if (pulls?.size === 0) this.waiting.delete(key);
     return true;
   }
+}
+
+/** Resolves when there is room for what may be read from `from` on; never, if the pull is taken back before. */
+function room({ call, matcher }: Waiting, entries: IndexEntries, from: number): Promise<void> | undefined {
+  const { askRoom, messagesMax, bytesMax } = call;
+  if (!askRoom) return undefined;
+  let bytes = 0;
+  let count = 0;
+  for (let i = from; i < entries.count && count < messagesMax; i += 1) {
+    if (!matcher.all && !matcher.wants(entries.tagHash(i))) continue;
+    const size = entries.size(i);
+    if (count > 0 && bytes + size > bytesMax) break;
+    bytes += size;
+    count += 1;
+  }
+  return new Promise((resolve) => {
+    if (askRoom(bytes, resolve)) resolve();
+  });
 }

@@ -1,10 +1,11 @@
-import type { Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { Done, ReceiveResult } from '@cometmq/client';
 import type { GroupId, TopicId } from '@cometmq/model';
 import { MqError, type Timer } from '@cometmq/shared';
 
+import type { Receiver } from './hand-outs.js';
+
 /** A receive that found nothing and waits for messages, for one to become due again, or for its time to pass. */
-export interface WaitingPoll {
-  readonly call: ReceiveCall;
+export interface WaitingPoll extends Receiver {
   readonly done: Done<ReceiveResult>;
   /** Polls with the same key want the same: where one got nothing, the other would too. */
   readonly filterKey: string;

@@ -38,6 +38,12 @@ export interface BrokerLink {
   commandAnswered(answer: CommandAnswer): void;
 }
 
+/**
+ * Asks for room for about so many bytes of messages, before they are read. True: it is there. False: `granted` runs once
+ * it is, unless the caller has gone by then. A call asks once.
+ */
+export type AskRoom = (bytes: number, granted: () => void) => boolean;
+
 export type Done<T> = (error: MqError | undefined, result: T | undefined) => void;
 
 export interface SendCall {
@@ -79,6 +85,8 @@ export interface ReceiveCall {
   readonly attemptId: string | undefined;
   /** Which of the proxy's connections the answer goes out on: "proxy id/number". Left out: the proxy does not say. */
   readonly connection?: string | undefined;
+  /** Left out: there is always room. */
+  readonly askRoom?: AskRoom | undefined;
 }
 
 export interface ReceiveResult {
@@ -157,6 +165,8 @@ export interface PullCall {
   readonly filter: FilterExpression;
   readonly clientId: string;
   readonly waitMs: number;
+  /** As of a receive. */
+  readonly askRoom?: AskRoom | undefined;
 }
 
 export interface PullResult {

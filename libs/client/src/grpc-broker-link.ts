@@ -3,6 +3,7 @@ import { MqError, type Clock } from '@cometmq/shared';
 
 import type {
   AckCall,
+  AskRoom,
   BrokerLink,
   ChangeInvisibleCall,
   ChangeInvisibleResult,
@@ -33,6 +34,7 @@ import {
   deliveredFromWire,
   errorFromWire,
   exchangePath,
+  messageBytes,
   receiptFromWire,
   receiptToWire,
   receiveToWire,
@@ -58,6 +60,15 @@ export interface FrameStream {
 /** Answers settle calls; a call that is dropped (cancelled) has none. */
 type Settle = (answer: WireAnswer | undefined, error: MqError | undefined) => void;
 
+/** A receive's or a pull's answer that is here, while its client has no room for it. */
+interface Held {
+  readonly answer: WireAnswer;
+  readonly bytes: number;
+}
+
+/** Answers that are held; one more is given back. The broker asks first where much is to be read. */
+const heldBytesMax = 16 * 1024 * 1024;
+
 /** Frames are kept below gRPC's usual message limits whatever the messages' sizes. */
 const frameBytesMax = 8 * 1024 * 1024;
 
@@ -68,6 +79,10 @@ const frameBytesMax = 8 * 1024 * 1024;
 export class GrpcBrokerLink implements BrokerLink {
   private stream: FrameStream | undefined;
   private readonly open = new Map<number, Settle>();
+  /** How the clients of open receives and pulls are asked for room, until they have been. */
+  private readonly rooms = new Map<number, AskRoom>();
+  private readonly held = new Map<number, Held>();
+  private heldBytes = 0;
   private readonly listeners = new Set<(command: ClientCommand) => void>();
   private waiting: WireCall[] = [];
   private waitingBytes = 0;
@@ -100,6 +115,7 @@ export class GrpcBrokerLink implements BrokerLink {
       if (error) done(error, undefined);
       else done(undefined, { messages: (answer?.receive?.messages ?? []).map(deliveredFromWire) });
     });
+    if (call.askRoom && this.open.has(id)) this.rooms.set(id, call.askRoom);
     return () => this.cancel(id);
   }
 
@@ -152,6 +168,7 @@ export class GrpcBrokerLink implements BrokerLink {
       if (error) done(error, undefined);
       else done(undefined, pullResultFromWire(answer?.pull));
     });
+    if (call.askRoom && this.open.has(id)) this.rooms.set(id, call.askRoom);
     return () => this.cancel(id);
   }
 
@@ -195,7 +212,11 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   private cancel(id: number): void {
-    if (this.open.delete(id)) this.post({ id: 0, call: { $case: 'cancel', value: { id } } }, 0);
+    if (!this.open.delete(id)) return;
+    this.rooms.delete(id);
+    const held = this.release(id);
+    if (held) this.giveBack(held.answer);
+    else this.post({ id: 0, call: { $case: 'cancel', value: { id } } }, 0);
   }
 
   private post(call: WireCall, bytes: number): void {
@@ -251,15 +272,75 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   private answered(answer: WireAnswer): void {
+    if (answer.roomBytes > 0) {
+      this.roomAsked(answer);
+      return;
+    }
+    const askRoom = this.rooms.get(answer.id);
+    this.rooms.delete(answer.id);
+    const bytes = askRoom ? messageBytes(answer) : 0;
+    if (askRoom && bytes > 0) {
+      if (this.heldBytes + bytes > heldBytesMax) this.tooMuch(answer);
+      else if (askRoom(bytes, () => this.settle(this.release(answer.id)?.answer))) this.settle(answer);
+      else this.hold(answer, bytes);
+    } else this.settle(answer);
+  }
+
+  /** The broker has much to read for a call. Asked once, so the answer itself comes without being asked for. */
+  private roomAsked({ id, roomBytes }: WireAnswer): void {
+    const askRoom = this.rooms.get(id);
+    this.rooms.delete(id);
+    const granted = (): void => this.post({ id: 0, call: { $case: 'room', value: { id } } }, 0);
+    if (!askRoom || askRoom(roomBytes, granted)) granted();
+  }
+
+  /** A copy: the frame it came in may be much larger, and goes. */
+  private hold(answer: WireAnswer, bytes: number): void {
+    const copied = <T extends { payload: Uint8Array }>(message: T): T => ({
+      ...message,
+      payload: new Uint8Array(message.payload),
+    });
+    const { receive, pull } = answer;
+    this.held.set(answer.id, {
+      answer: {
+        ...answer,
+        receive: receive && { messages: receive.messages.map(copied) },
+        pull: pull && { ...pull, messages: pull.messages.map(copied) },
+      },
+      bytes,
+    });
+    this.heldBytes += bytes;
+  }
+
+  private release(id: number): Held | undefined {
+    const held = this.held.get(id);
+    if (!held) return undefined;
+    this.held.delete(id);
+    this.heldBytes -= held.bytes;
+    return held;
+  }
+
+  private tooMuch(answer: WireAnswer): void {
+    this.giveBack(answer);
+    const settle = this.open.get(answer.id);
+    this.open.delete(answer.id);
+    settle?.(
+      undefined,
+      new MqError('TOO_MANY_REQUESTS', 'clients of this node leave too much unread; try again later'),
+    );
+  }
+
+  private settle(answer: WireAnswer | undefined): void {
+    if (!answer) return;
     const settle = this.open.get(answer.id);
     this.open.delete(answer.id);
     // A poll was taken back while its answer was on its way: nobody has these messages.
-    if (!settle && answer.receive) this.giveBack(answer.receive.messages);
+    if (!settle) this.giveBack(answer);
     settle?.(answer, answer.error ? errorFromWire(answer.error) : undefined);
   }
 
-  private giveBack(messages: readonly internal.Delivered[]): void {
-    const receipts = messages.flatMap(({ receipt }) => receipt ?? []);
+  private giveBack({ receive }: WireAnswer): void {
+    const receipts = receive?.messages.flatMap(({ receipt }) => receipt ?? []) ?? [];
     if (receipts.length > 0) this.post({ id: 0, call: { $case: 'handBack', value: { receipts } } }, 0);
   }
 
@@ -274,8 +355,13 @@ export class GrpcBrokerLink implements BrokerLink {
     this.blocked = false;
     this.waiting = [];
     this.waitingBytes = 0;
-    const settles = [...this.open.values()];
-    this.open.clear();
+    this.rooms.clear();
+    const settles: Settle[] = [];
+    for (const [id, settle] of this.open) {
+      if (this.held.has(id)) continue; // Its answer is here.
+      settles.push(settle);
+      this.open.delete(id);
+    }
     const error = new MqError('UNAVAILABLE', `the link to the broker broke: ${cause.reason}`);
     for (const settle of settles) settle(undefined, error);
   }

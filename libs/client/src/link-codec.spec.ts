@@ -63,6 +63,7 @@ const answer: fc.Arbitrary<internal.LinkAnswer> = fc.record({
   recall: option(fc.record({ messageId: fc.string() })),
   pull: fc.constant(undefined),
   offsets: option(fc.record({ offset: option(u53) })),
+  roomBytes: u32,
 });
 const frame: fc.Arbitrary<internal.LinkFrame> = fc.record({
   calls: fc.array(call, { maxLength: 5 }),

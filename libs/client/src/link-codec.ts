@@ -78,8 +78,8 @@ function planCall(call: Call): Plan {
 }
 
 function planAnswer(answer: Answer): Plan {
-  const { error, send, receive, receipt, recall, pull, offsets } = answer;
-  if (error || receipt || recall || pull || offsets || send?.pending) {
+  const { error, send, receive, receipt, recall, pull, offsets, roomBytes } = answer;
+  if (error || receipt || recall || pull || offsets || send?.pending || roomBytes > 0) {
     return ready(tag.answers, internal.LinkAnswer.encode(answer).finish());
   }
   let bytes = numberBytes(answer.id);
@@ -282,6 +282,7 @@ function readAnswer(reader: WireReader, end: number): Answer {
     recall: undefined,
     pull: undefined,
     offsets: undefined,
+    roomBytes: 0,
   };
   const outer = reader.end;
   reader.end = end;

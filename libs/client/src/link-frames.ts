@@ -2,7 +2,7 @@ import type { internal } from '@cometmq/proto';
 import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 import { errorCodes, MqError, type ErrorCode } from '@cometmq/shared';
 
-import type { DeadLetterCall, Delivered, ReceiveCall, SendCall } from './broker-link.js';
+import type { AskRoom, DeadLetterCall, Delivered, ReceiveCall, SendCall } from './broker-link.js';
 import { filterFromWire } from './session-frames.js';
 
 /** The words of `BrokerLink` on the wire and back, for both ends of the stream. */
@@ -91,10 +91,12 @@ export function receiveToWire(call: ReceiveCall): internal.ReceiveCall {
     waitMs: Math.max(0, Math.floor(call.waitMs)),
     attemptId: call.attemptId,
     connection: call.connection ?? '',
+    asksRoom: call.askRoom !== undefined,
   };
 }
 
-export function receiveFromWire(wire: internal.ReceiveCall): ReceiveCall {
+/** @param askRoom how this end asks the other one, if it wants to be asked */
+export function receiveFromWire(wire: internal.ReceiveCall, askRoom?: AskRoom): ReceiveCall {
   return {
     groupId: wire.groupId as GroupId,
     topicId: wire.topicId as TopicId,
@@ -108,6 +110,7 @@ export function receiveFromWire(wire: internal.ReceiveCall): ReceiveCall {
     waitMs: wire.waitMs,
     attemptId: wire.attemptId,
     connection: wire.connection || undefined,
+    askRoom: wire.asksRoom ? askRoom : undefined,
   };
 }
 
@@ -136,4 +139,11 @@ export function errorToWire(error: MqError): internal.LinkError {
 export function errorFromWire(wire: internal.LinkError): MqError {
   const known = errorCodes.includes(wire.code as ErrorCode);
   return new MqError(known ? (wire.code as ErrorCode) : 'INTERNAL', wire.reason);
+}
+
+/** Bytes of the messages in an answer. */
+export function messageBytes({ receive, pull }: WireAnswer): number {
+  let bytes = 0;
+  for (const { payload } of receive?.messages ?? pull?.messages ?? []) bytes += payload.length;
+  return bytes;
 }

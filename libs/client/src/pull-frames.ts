@@ -2,7 +2,7 @@ import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { internal } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import type { OffsetsCall, OffsetsResult, PullCall, PullResult, PulledMessage } from './broker-link.js';
+import type { AskRoom, OffsetsCall, OffsetsResult, PullCall, PullResult, PulledMessage } from './broker-link.js';
 import { filterFromWire } from './session-frames.js';
 
 /** Pulling and its offsets on the wire and back. Ids are never 0, so 0 stands for "no group". */
@@ -17,10 +17,12 @@ export function pullToWire(call: PullCall): internal.PullCall {
     filter: call.filter,
     clientId: call.clientId,
     waitMs: Math.max(0, Math.floor(call.waitMs)),
+    asksRoom: call.askRoom !== undefined,
   };
 }
 
-export function pullFromWire(wire: internal.PullCall): PullCall {
+/** @param askRoom how this end asks the other one, if it wants to be asked */
+export function pullFromWire(wire: internal.PullCall, askRoom?: AskRoom): PullCall {
   return {
     groupId: wire.groupId === 0 ? undefined : (wire.groupId as GroupId),
     topicId: wire.topicId as TopicId,
@@ -31,6 +33,7 @@ export function pullFromWire(wire: internal.PullCall): PullCall {
     filter: filterFromWire(wire.filter),
     clientId: wire.clientId,
     waitMs: wire.waitMs,
+    askRoom: wire.asksRoom ? askRoom : undefined,
   };
 }
 

@@ -56,7 +56,7 @@ export interface CallContext {
   /**
    * Asks for room for about so many bytes of answer, before they are read. True: they are set aside for this call until
    * it has written as much, or has ended. False: too much is waiting already to be taken by this caller, or by all; once
-   * there is room it is set aside and `granted` is run, unless the call has ended by then. One ask at a time.
+   * there is room it is set aside and `granted` is run, unless the call has ended by then. A newer ask takes an older one back.
    */
   reserve(bytes: number, granted: () => void): boolean;
 }

@@ -76,6 +76,7 @@ export class LiteDeliveries {
     return () => {
       poll.over = true;
       this.polls.remove(poll);
+      poll.abandon?.();
     };
   }
 
@@ -247,7 +248,7 @@ export class LiteDeliveries {
     return request;
   }
 
-  private write({ record }: PopDecision, nowMs: number): Placed | undefined {
+  private write({ record }: Pick<PopDecision, 'record'>, nowMs: number): Placed | undefined {
     if (!record) return undefined;
     try {
       return this.parts.store.append(record.kind, nowMs, record.payload);
@@ -267,11 +268,10 @@ export class LiteDeliveries {
   private answer(poll: LitePoll, { handed }: PopDecision, { position, end }: Placed): void {
     this.parts.handOuts.begin(poll.call, position);
     this.polls.remove(poll);
-    const { groupId } = poll.call;
     this.parts.store.whenCommitted(end, (error) => {
       if (error) this.finish(poll, error);
       else {
-        this.parts.handOuts.load(groupId, handed, position, (unread, messages) => {
+        this.parts.handOuts.load(poll, handed, position, (unread, messages) => {
           if (messages) this.deliver(poll, messages);
           else this.finish(poll, unread);
         });
@@ -286,11 +286,10 @@ export class LiteDeliveries {
       return;
     }
     // Nobody waits any more: as if it had not been.
-    const { groups, store, logClock } = this.parts;
+    const { groups, logClock } = this.parts;
     const nowMs = logClock.nowMs();
     const receipts = messages.map(({ receipt }) => receipt);
-    const { record } = groups.decideHandBack(receipts, nowMs);
-    if (record) store.append(record.kind, nowMs, record.payload);
+    if (!this.write(groups.decideHandBack(receipts, nowMs), nowMs)) return; // Its lease ends by itself.
     for (const { groupId, topicId, queueId } of receipts) this.readiness.changed(groupId, topicId, queueId);
   }
 

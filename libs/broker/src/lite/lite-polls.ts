@@ -1,10 +1,11 @@
-import type { Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { Done, ReceiveResult } from '@cometmq/client';
 import type { GroupId } from '@cometmq/model';
 import { MqError, type Timer } from '@cometmq/shared';
 
+import type { Receiver } from '../hand-outs.js';
+
 /** A lite consumer that waits for messages of its lite topics. */
-export interface LitePoll {
-  readonly call: ReceiveCall;
+export interface LitePoll extends Receiver {
   readonly done: Done<ReceiveResult>;
   timer: Timer | undefined;
   /** Answered, or nobody waits any more. */

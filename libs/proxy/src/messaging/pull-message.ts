@@ -190,10 +190,13 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
         filter,
         clientId: this.clientId,
         waitMs: Math.max(0, Math.floor(this.endMs - this.door.clock.monotonicMs())),
+        askRoom: this.askRoom,
       },
       done,
     );
   }
+
+  private readonly askRoom = (bytes: number, granted: () => void): boolean => this.stream.call.reserve(bytes, granted);
 
   protected answered(error: MqError | undefined, result: PullResult | undefined): void {
     if (error?.code === 'TIMEOUT' || error?.code === 'UNAVAILABLE' || error?.code === 'NOT_LEADER') {

@@ -481,3 +481,38 @@ it('reads a request like the generated decoder', () => {
     attemptId: 'a',
   });
 });
+
+describe('room for the answer', () => {
+  it('is what the client has, and is asked for before a broker reads', async () => {
+    const index = await sendOne();
+    const call = receive();
+    call.roomBytes = 100;
+    const [waiting] = door.broker.waiting;
+    expect(waiting?.call.askRoom?.(60, () => undefined)).toBe(true);
+    const granted = jest.fn();
+    expect(waiting?.call.askRoom?.(60, granted)).toBe(false);
+    door.broker.deliver(door.broker.delivered(index));
+    await call.untilEnd();
+    expect(granted).not.toHaveBeenCalled();
+  });
+
+  it('is asked for one broker set at a time: only one of them is the answer', async () => {
+    const index = await sendOne();
+    const second = door.addBroker('broker-1');
+    const call = receive();
+    call.roomBytes = 0;
+    for (const broker of [door.broker, second]) broker.deliver(); // They have nothing at first.
+    await new Promise(setImmediate);
+    const asks = [door.broker, second].map((broker) => [...broker.waiting].at(-1)?.call.askRoom);
+    const granted = [jest.fn(), jest.fn()];
+    asks.forEach((ask, i) => expect(ask?.(10, granted[i] as () => void)).toBe(false));
+    call.giveRoom(10);
+    expect(granted.map(({ mock }) => mock.calls.length)).toEqual([1, 0]);
+    door.broker.deliver(); // What was to be read was gone: the other one's turn.
+    call.giveRoom(10);
+    expect(granted.map(({ mock }) => mock.calls.length)).toEqual([1, 1]);
+    second.deliver(door.broker.delivered(index, { broker: 'broker-1' }));
+    await call.untilEnd();
+    expect(hear(call).messages.length).toBe(1);
+  });
+});

@@ -235,6 +235,13 @@ function timeItem(wallMs: number): Buffer {
   return out.subarray(0, putTime(out, 0, 0x1a, wallMs));
 }
 
+/** A broker set has messages, and waits until its client has room for them. */
+interface RoomAsk {
+  readonly asked: Asked;
+  readonly bytes: number;
+  readonly granted: () => void;
+}
+
 /** What one broker set was asked. */
 interface Asked {
   done: boolean;
@@ -246,6 +253,8 @@ class Poll implements WaitingPoll {
   readonly key: string;
   private over = false;
   private asked: Asked[] = [];
+  /** Only one set's messages can be the answer, so room is asked for one of them, the first. */
+  private roomAsks: RoomAsk[] = [];
   /** Nobody could be asked, or all came back early: asked again at the next tick. */
   private idle = false;
 
@@ -311,6 +320,7 @@ class Poll implements WaitingPoll {
   private ask(): void {
     this.idle = false;
     this.asked = [];
+    this.roomAsks = [];
     const sets = this.sets();
     if (sets.length > 1) this.probe(sets, 0);
     else this.waitFor(sets);
@@ -374,7 +384,7 @@ class Poll implements WaitingPoll {
     }
     const asked: Asked = { done: false, cancel: undefined };
     this.asked.push(asked);
-    asked.cancel = link.receive(this.call(set, waitMs), (error, result) => {
+    asked.cancel = link.receive(this.call(set, waitMs, asked), (error, result) => {
       if (asked.done) {
         this.giveBack(result);
         return;
@@ -383,10 +393,24 @@ class Poll implements WaitingPoll {
       if (error) this.failed(error, nothing);
       else if (!result || result.messages.length === 0) nothing();
       else this.deliver(result.messages);
+      if (!this.over && this.roomAsks.length > 0) this.nextRoom(asked);
     });
   }
 
-  private call(set: string, waitMs: number): ReceiveCall {
+  private askRoom(ask: RoomAsk): boolean {
+    this.roomAsks.push(ask);
+    return this.roomAsks.length === 1 && this.stream.call.reserve(ask.bytes, ask.granted);
+  }
+
+  /** The set has no messages after all: the next one's turn. */
+  private nextRoom(asked: Asked): void {
+    const [first] = this.roomAsks;
+    this.roomAsks = this.roomAsks.filter((ask) => ask.asked !== asked);
+    const [next] = this.roomAsks;
+    if (next && first?.asked === asked && this.stream.call.reserve(next.bytes, next.granted)) next.granted();
+  }
+
+  private call(set: string, waitMs: number, asked: Asked): ReceiveCall {
     const { wanted, door } = this;
     return {
       groupId: this.group.id,
@@ -401,6 +425,7 @@ class Poll implements WaitingPoll {
       waitMs,
       attemptId: wanted.attemptId === '' ? undefined : wanted.attemptId,
       connection: `${door.proxyId}/${this.connection}`,
+      askRoom: (bytes, granted) => this.askRoom({ asked, bytes, granted }),
     };
   }
 

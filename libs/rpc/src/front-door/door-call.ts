@@ -154,6 +154,8 @@ export class DoorCall
 
   reserve(bytes: number, granted: () => void): boolean {
     if (this.done) return false;
+    if (this.roomAsk !== undefined) this.host.answerPool.withdraw(this.host.answers, this.roomAsk);
+    this.roomAsk = undefined;
     const ask = {
       bytes,
       granted: () => {

@@ -82,10 +82,11 @@ export class SendScheduler<Call extends SendingCall> {
     const prefix = Buffer.allocUnsafe(messagePrefixBytes);
     writeMessagePrefix(prefix, 0, length);
     call.queue.push(prefix);
+    const stays = call.queuedBytes > 0 || flowBytes > this.window || flowBytes > call.sendWindow;
     if (message instanceof Uint8Array) {
-      if (length > 0) call.queue.push(message);
+      if (length > 0) call.queue.push(stays ? unpinned(message) : message);
     } else {
-      for (const chunk of message) if (chunk.length > 0) call.queue.push(chunk);
+      for (const chunk of message) if (chunk.length > 0) call.queue.push(stays ? unpinned(chunk) : chunk);
     }
     if (call.queuedBytes === 0) call.movedMs = this.host.nowMs;
     this.addQueued(call, flowBytes);
@@ -207,3 +208,10 @@ export class SendScheduler<Call extends SendingCall> {
     else this.memory.give(-bytes);
   }
 }
+
+/** What stays for long must not keep much else in memory: a small message may be part of a frame or read of megabytes. */
+function unpinned(bytes: Uint8Array): Uint8Array {
+  const { byteLength } = bytes.buffer;
+  return byteLength > pinBytesMax && bytes.length * 4 < byteLength ? new Uint8Array(bytes) : bytes;
+}
+const pinBytesMax = 65_536;

@@ -31,6 +31,7 @@ export interface LinkCall {
     | { $case: "offsets"; value: OffsetsCall }
     | { $case: "liteSync"; value: LiteSyncCall }
     | { $case: "commandAnswer"; value: CommandAnswer }
+    | { $case: "room"; value: RoomCall }
     | undefined;
 }
 
@@ -43,7 +44,11 @@ export interface LinkAnswer {
   receipt: Receipt | undefined;
   recall: RecallResult | undefined;
   pull: PullResult | undefined;
-  offsets: OffsetsResult | undefined;
+  offsets:
+    | OffsetsResult
+    | undefined;
+  /** Not 0: this is not the answer yet. So many bytes of messages are ready to be read; the proxy says when it has room. */
+  roomBytes: number;
 }
 
 export interface LinkError {
@@ -113,10 +118,17 @@ export interface ReceiveCall {
     | undefined;
   /** Which of the proxy's connections the answer goes out on: "proxy id/number". */
   connection: string;
+  /** Before many bytes are read the proxy is asked whether it has room for them. */
+  asksRoom: boolean;
 }
 
 export interface CancelCall {
   /** The receive that nobody waits for any more. */
+  id: number;
+}
+
+export interface RoomCall {
+  /** The receive or pull that there is room for now. */
   id: number;
 }
 
@@ -190,6 +202,8 @@ export interface PullCall {
   filter: Filter | undefined;
   clientId: string;
   waitMs: number;
+  /** As of a receive. */
+  asksRoom: boolean;
 }
 
 export interface PullResult {
@@ -729,6 +743,9 @@ export const LinkCall: MessageFns<LinkCall> = {
       case "commandAnswer":
         CommandAnswer.encode(message.call.value, writer.uint32(130).fork()).join();
         break;
+      case "room":
+        RoomCall.encode(message.call.value, writer.uint32(138).fork()).join();
+        break;
     }
     return writer;
   },
@@ -874,6 +891,14 @@ export const LinkCall: MessageFns<LinkCall> = {
             message.call = { $case: "commandAnswer", value: CommandAnswer.decode(reader, reader.uint32()) };
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.call = { $case: "room", value: RoomCall.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -983,6 +1008,12 @@ export const LinkCall: MessageFns<LinkCall> = {
         }
         break;
       }
+      case "room": {
+        if (object.call?.value !== undefined && object.call?.value !== null) {
+          message.call = { $case: "room", value: RoomCall.fromPartial(object.call.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -998,6 +1029,7 @@ function createBaseLinkAnswer(): LinkAnswer {
     recall: undefined,
     pull: undefined,
     offsets: undefined,
+    roomBytes: 0,
   };
 }
 
@@ -1026,6 +1058,9 @@ export const LinkAnswer: MessageFns<LinkAnswer> = {
     }
     if (message.offsets !== undefined) {
       OffsetsResult.encode(message.offsets, writer.uint32(66).fork()).join();
+    }
+    if (message.roomBytes !== 0) {
+      writer.uint32(72).uint32(message.roomBytes);
     }
     return writer;
   },
@@ -1107,6 +1142,14 @@ export const LinkAnswer: MessageFns<LinkAnswer> = {
             message.offsets = OffsetsResult.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.roomBytes = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1146,6 +1189,7 @@ export const LinkAnswer: MessageFns<LinkAnswer> = {
     message.offsets = (object.offsets !== undefined && object.offsets !== null)
       ? OffsetsResult.fromPartial(object.offsets)
       : undefined;
+    message.roomBytes = object.roomBytes ?? 0;
     return message;
   },
 };
@@ -1767,6 +1811,7 @@ function createBaseReceiveCall(): ReceiveCall {
     waitMs: 0,
     attemptId: undefined,
     connection: "",
+    asksRoom: false,
   };
 }
 
@@ -1807,6 +1852,9 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
     }
     if (message.connection !== "") {
       writer.uint32(98).string(message.connection);
+    }
+    if (message.asksRoom !== false) {
+      writer.uint32(104).bool(message.asksRoom);
     }
     return writer;
   },
@@ -1920,6 +1968,14 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
             message.connection = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.asksRoom = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1951,6 +2007,7 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
     message.waitMs = object.waitMs ?? 0;
     message.attemptId = object.attemptId ?? undefined;
     message.connection = object.connection ?? "";
+    message.asksRoom = object.asksRoom ?? false;
     return message;
   },
 };
@@ -2005,6 +2062,61 @@ export const CancelCall: MessageFns<CancelCall> = {
   },
   fromPartial<I extends Exact<DeepPartial<CancelCall>, I>>(object: I): CancelCall {
     const message = createBaseCancelCall();
+    message.id = object.id ?? 0;
+    return message;
+  },
+};
+
+function createBaseRoomCall(): RoomCall {
+  return { id: 0 };
+}
+
+export const RoomCall: MessageFns<RoomCall> = {
+  encode(message: RoomCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint64(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RoomCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoomCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RoomCall>, I>>(base?: I): RoomCall {
+    return RoomCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RoomCall>, I>>(object: I): RoomCall {
+    const message = createBaseRoomCall();
     message.id = object.id ?? 0;
     return message;
   },
@@ -2717,6 +2829,7 @@ function createBasePullCall(): PullCall {
     filter: undefined,
     clientId: "",
     waitMs: 0,
+    asksRoom: false,
   };
 }
 
@@ -2748,6 +2861,9 @@ export const PullCall: MessageFns<PullCall> = {
     }
     if (message.waitMs !== 0) {
       writer.uint32(72).uint32(message.waitMs);
+    }
+    if (message.asksRoom !== false) {
+      writer.uint32(80).bool(message.asksRoom);
     }
     return writer;
   },
@@ -2837,6 +2953,14 @@ export const PullCall: MessageFns<PullCall> = {
             message.waitMs = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.asksRoom = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2865,6 +2989,7 @@ export const PullCall: MessageFns<PullCall> = {
       : undefined;
     message.clientId = object.clientId ?? "";
     message.waitMs = object.waitMs ?? 0;
+    message.asksRoom = object.asksRoom ?? false;
     return message;
   },
 };
