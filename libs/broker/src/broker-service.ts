@@ -156,11 +156,11 @@ export class BrokerService implements LinkedBroker, Part {
       ],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       limits: {
-        ...options.storeLimits,
         segmentBytes: options.segmentBytes,
         recordBytesMax: options.recordBytesMax,
         freeBytesMin: options.diskFreeBytesMin,
         pendingMessageBytesMax: options.pendingBytesMax,
+        ...options.storeLimits,
       },
       onFailed: (error) => this.fatal(error),
       onTrouble: (what, cause) => log.warn(failureFacts(cause), what),

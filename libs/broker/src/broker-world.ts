@@ -12,6 +12,7 @@ import {
 } from '@cometmq/model';
 import type { Clock, MqError, Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
+import type { StoreLimits } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger } from '@cometmq/telemetry';
 
@@ -20,7 +21,11 @@ import { FakeNaming } from './fake-naming.js';
 import { memoryCheckpoints } from './testing.js';
 
 /** What is kept ahead and in reserve is copied by every crash of a disk in memory. */
-const smallStore = { aheadBytes: 128 * KiB, reserveBytes: 64 * KiB, compactionReserveBytes: 64 * KiB } as const;
+const smallStore: Partial<StoreLimits> = {
+  aheadBytes: 128 * KiB,
+  reserveBytes: 64 * KiB,
+  compactionReserveBytes: 64 * KiB,
+};
 
 /** One broker on a memory disk, with time in our hands. */
 export class BrokerWorld {
@@ -32,6 +37,8 @@ export class BrokerWorld {
   onFatal: (error: MqError) => void = (error) => {
     throw error;
   };
+  /** Of the store that is built next. */
+  storeLimits = smallStore;
   private life = { isOver: false };
   /** Told to bring its metadata, should it be lost. */
   adopts = false;
@@ -101,7 +108,7 @@ export class BrokerWorld {
       },
       checkpoints: this.checkpoints,
       adoptMetadata: this.adopts,
-      storeLimits: smallStore,
+      storeLimits: this.storeLimits,
     });
     return built;
   }

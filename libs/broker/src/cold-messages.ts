@@ -4,6 +4,8 @@ import { failureFacts, MqError } from '@cometmq/shared';
 import type { MessageStore, ReadMessage, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import { ColdEntries } from './cold-entries.js';
+
 /** Loaded messages that are kept for the decision that asked for them; the last batch stays whole. */
 const bytesMax = 8 * 1024 * 1024;
 
@@ -14,11 +16,15 @@ const bytesMax = 8 * 1024 * 1024;
 export class ColdMessages {
   private readonly messages = new Map<LogPosition, StoredMessage | undefined>();
   private bytes = 0;
+  /** The index entries that lead to messages, where those lie on disk too. */
+  readonly entries: ColdEntries;
 
   constructor(
     private readonly store: MessageStore,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.entries = new ColdEntries(store);
+  }
 
   /** Undefined: not loaded, or not to be read. */
   get(position: LogPosition): StoredMessage | undefined {

@@ -223,7 +223,7 @@ export class Deliveries {
     if (decision.throttled) this.throttled.add(group.id);
     if (this.take(poll, decision, nowMs)) return true;
     const { needs, looks, exhausted, throttled, record } = decision;
-    if (needs) this.load(group.id, topic.id, this.parts.store.scan(needs.topicId, needs.queueId, needs.from, 1));
+    if (needs) this.load(group.id, topic.id, this.cold.entries.load(needs.topicId, needs.queueId, needs.from));
     if (looks.length > 0) this.load(group.id, topic.id, this.cold.load(looks));
     if (!needs && looks.length === 0 && !exhausted && !throttled && record) this.turns.later(group.id, topic.id);
     return false;

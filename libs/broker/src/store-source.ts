@@ -24,10 +24,8 @@ export class StoreSource implements QueueSource {
     return this.first > 0;
   }
   entries(from: QueueOffset, max: number): QueueEntries | undefined {
-    const found = this.store.scan(this.topicId, this.queueId, from, max);
-    if (!(found instanceof Promise)) return found;
-    found.catch(() => undefined); // Asked for again, and its failure told, by whoever loads it.
-    return undefined;
+    const { topicId, queueId } = this;
+    return this.store.scanInMemory(topicId, queueId, from, max) ?? this.cold.entries.get(topicId, queueId, from);
   }
   payload(position: LogPosition, size: number): Uint8Array | undefined {
     const found = this.store.payloadInMemory(position, size) ?? this.cold.get(position)?.payload;

@@ -87,8 +87,23 @@ export class MqError extends Error {
   static from(caught: unknown): MqError {
     if (caught instanceof MqError) return caught;
     throwAssertion(caught);
-    return new MqError('INTERNAL', 'unexpected failure', { cause: caught });
+    tellUnexpected?.(caught);
+    return unexpected(caught);
   }
+}
+
+let tellUnexpected: ((cause: unknown) => void) | undefined;
+
+/**
+ * Has `tell` called with every failure that becomes INTERNAL, wherever that happens: whoever is answered so never sees
+ * the cause, so the process's log must.
+ */
+export function onUnexpected(tell: ((cause: unknown) => void) | undefined): void {
+  tellUnexpected = tell;
+}
+
+function unexpected(cause: unknown): MqError {
+  return new MqError('INTERNAL', 'unexpected failure', { cause });
 }
 
 /** For a `catch` that does without `MqError.from`: a failed assertion goes on up, until it ends the process. */
@@ -98,7 +113,8 @@ export function throwAssertion(caught: unknown): void {
 
 /** What a log line says of a failure: why, and, where that says nothing, what was behind it. Throws assertions on. */
 export function failureFacts(caught: unknown): { readonly reason: string; readonly cause?: string } {
-  const { reason, cause } = MqError.from(caught);
+  throwAssertion(caught);
+  const { reason, cause } = caught instanceof MqError ? caught : unexpected(caught);
   return cause === undefined ? { reason } : { reason, cause: causeText(cause) };
 }
 

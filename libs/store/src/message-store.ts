@@ -303,7 +303,7 @@ export class MessageStore implements Part {
         await this.log.close();
         await this.closeGeneration();
       }
-      await this.indexes.idle();
+      await this.indexes.close();
       await this.log.close();
       await this.checkpointer?.stop();
     } finally {
@@ -541,6 +541,14 @@ export class MessageStore implements Part {
     const start = queue < 0 ? from : Math.max(from, this.directory.firstOf(queue));
     const count = queue < 0 ? 0 : Math.min(max, this.directory.committedOf(queue) - start);
     return this.indexes.scan(topicId, queueId, start, Math.max(0, count), this.commitEnd);
+  }
+
+  /** As `scan` where that is answered at once; undefined: it lies on disk, and nothing was begun. */
+  scanInMemory(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | undefined {
+    const queue = this.directory.find(topicId, queueId);
+    const start = queue < 0 ? from : Math.max(from, this.directory.firstOf(queue));
+    const count = queue < 0 ? 0 : Math.min(max, this.directory.committedOf(queue) - start);
+    return this.indexes.scanInMemory(topicId, queueId, start, Math.max(0, count), this.commitEnd);
   }
 
   /**

@@ -1,18 +1,20 @@
 import {
   causeText,
+  type Declared,
   MqError,
+  onUnexpected,
+  type Part,
   readConfig,
   run,
+  type Settings,
   stopRequests,
   systemClock,
-  type Declared,
-  type Part,
-  type Settings,
   type Values,
 } from '@cometmq/shared';
 
 import { createLogger, createTerminalLogger, type Logger, type LogLevel } from './logger.js';
 import { Telemetry } from './telemetry.js';
+import { unexpectedFailures } from './unexpected-failures.js';
 
 /** What a `main.ts` says of its program; everything else is the same for all of them. */
 export interface Program<S extends Settings> {
@@ -78,6 +80,7 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
   const log = atTerminal
     ? createTerminalLogger(level, systemClock, print)
     : createLogger(program.declared.program, level);
+  onUnexpected(unexpectedFailures(log));
   let failure: MqError | undefined;
   const { promise: until, resolve: stop } = Promise.withResolvers<void>();
   const fatal = (error: MqError): void => {

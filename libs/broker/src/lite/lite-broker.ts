@@ -93,6 +93,7 @@ export class LiteBroker {
       {
         ...parts,
         starts,
+        cold,
         handOuts: new HandOuts(parts),
         everything: parts.filters.matcher(everything),
       },

@@ -19,6 +19,7 @@ import type { LogClock } from '../log-clock.js';
 import type { MemberSessions } from '../member-sessions.js';
 import { LitePolls, type LitePoll } from './lite-polls.js';
 import type { LiteReadiness } from './lite-readiness.js';
+import type { ColdMessages } from '../cold-messages.js';
 import type { LiteStarts } from './lite-starts.js';
 
 export interface LiteDeliveriesParts {
@@ -28,6 +29,7 @@ export interface LiteDeliveriesParts {
   readonly sessions: MemberSessions;
   readonly deadLetters: DeadLetters;
   readonly starts: LiteStarts;
+  readonly cold: ColdMessages;
   readonly handOuts: HandOuts;
   /** Lite consumers take all of what they subscribe to. */
   readonly everything: Matcher;
@@ -296,7 +298,7 @@ export class LiteDeliveries {
   /** Index entries that lie on disk are fetched; then the client's polls try again. */
   private load({ groupId, clientId }: ReceiveCall, { needs }: PopDecision): void {
     if (!needs) return;
-    Promise.resolve(this.parts.store.scan(needs.topicId, needs.queueId, needs.from, 1)).then(
+    this.parts.cold.entries.load(needs.topicId, needs.queueId, needs.from).then(
       () => this.wake(groupId, clientId),
       (caught: unknown) => this.parts.log.error(failureFacts(caught), 'an index can not be read'),
     );

@@ -31,6 +31,11 @@ export class IndexEntries {
   tagHash(i: number): number {
     return this.words[this.at + i * entryWords + 2] as number;
   }
+  /** The same entries and no more: what a page holds beside them can go. */
+  copy(): IndexEntries {
+    const words = this.words.slice(this.at, this.at + this.count * entryWords);
+    return new IndexEntries(this.from, this.count, this.segmentFirst, words, 0);
+  }
   groupHash(i: number): number {
     return this.words[this.at + i * entryWords + 3] as number;
   }

@@ -4,6 +4,7 @@ import { seeds } from '@cometmq/shared/testing';
 
 import { readWhole } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
+import { faultyDisk } from '../disk/faulty-disk.js';
 import { MemoryDisk } from '../disk/memory-disk.js';
 import type { MessageStore } from '../message-store.js';
 import { committed, hashText, idsOf, openStore, refer, send } from '../store-harness.js';
@@ -173,6 +174,75 @@ describe('index files', () => {
     expect(look(0)).toBeInstanceOf(Promise);
     await look(0);
     expect(look(0)).not.toBeInstanceOf(Promise);
+    await store.stop();
+  });
+});
+
+// Goal: however many readers want index pages, they share a few open files and a few reads, and one read serves all who
+// want the same. Method: everybody reads every queue of sealed segments at once; the disk counts.
+describe('many readers at once', () => {
+  async function sealed(): Promise<{ disk: MemoryDisk; checkpoints: MemoryCheckpointStore; queues: number[] }> {
+    const disk = new MemoryDisk();
+    const checkpoints = new MemoryCheckpointStore();
+    const { store } = await openStore({ disk, checkpoints });
+    const queues = Array.from({ length: 200 }, (_, queue) => queue);
+    for (let round = 0; round < 3; round += 1) {
+      for (const queue of queues) send(store, { topic: 1, queue, id: `m${round}-${queue}`, timestampMs: 1 });
+      await committed(store);
+    }
+    await store.stop();
+    return { disk, checkpoints, queues };
+  }
+
+  it('open few files, read few pages at a time, and each page once', async () => {
+    const { disk, checkpoints, queues } = await sealed();
+    const count = { opens: 0, reads: 0, under: 0, most: 0 };
+    const counted = faultyDisk(disk, async (operation, path) => {
+      if (!path.startsWith(folder)) return undefined;
+      if (operation === 'open') count.opens += 1;
+      if (operation !== 'read') return undefined;
+      count.reads += 1;
+      count.most = Math.max(count.most, (count.under += 1));
+      await new Promise((resolve) => setImmediate(resolve));
+      count.under -= 1;
+      return undefined;
+    });
+    const { store } = await openStore({ disk: counted, checkpoints, limits: { indexCacheBytes: 64 * 1024 * 1024 } });
+    const segments = store.sizes.segments;
+    expect(segments).toBeGreaterThan(5);
+    Object.assign(count, { opens: 0, reads: 0 });
+    const scans = queues.flatMap((queue) =>
+      Array.from({ length: 10 }, () => store.scan(1 as TopicId, queue as QueueId, 0 as QueueOffset, 10)),
+    );
+    for (const scan of scans) expect((await scan).count).toBeGreaterThan(0);
+    expect(count.opens).toBeLessThanOrEqual(segments);
+    expect(count.most).toBeLessThanOrEqual(2);
+    // Of each: the head in two reads, a page of entries and one of queues.
+    expect(count.reads).toBeLessThanOrEqual(segments * 4);
+    await store.stop();
+  });
+
+  it('begin nothing when they ask for what is in memory', async () => {
+    const { disk, checkpoints } = await sealed();
+    let reads = 0;
+    const counted = faultyDisk(disk, (operation, path) => {
+      if (operation === 'read' && path.startsWith(folder)) reads += 1;
+      return undefined;
+    });
+    const { store } = await openStore({ disk: counted, checkpoints });
+    await store.idle();
+    reads = 0;
+    const look = () => store.scanInMemory(1 as TopicId, 7 as QueueId, 0 as QueueOffset, 10);
+    expect([look(), reads]).toEqual([undefined, 0]);
+    const found = await store.scan(1 as TopicId, 7 as QueueId, 0 as QueueOffset, 10);
+    expect(look()).toEqual(found);
+    const copy = found.copy();
+    expect([copy.from, copy.count, copy.position(0), copy.size(0)]).toEqual([
+      found.from,
+      found.count,
+      found.position(0),
+      found.size(0),
+    ]);
     await store.stop();
   });
 });

@@ -9,13 +9,14 @@ import type { LogPosition, QueueOffset } from '@cometmq/model';
 import { RecordKind, referenceTarget } from '@cometmq/model';
 import { assert, MqError } from '@cometmq/shared';
 
-import { isMissing, joinPath, replaceFile, splitPath } from '../disk/disk.js';
-import type { Disk, DiskFile } from '../disk/disk.js';
+import { joinPath, replaceFile, splitPath } from '../disk/disk.js';
+import type { Disk } from '../disk/disk.js';
 import { checksum } from '../log/checksum.js';
 import type { SegmentInfo } from '../log/segment.js';
 import type { LogRecord } from '../log/record.js';
 import { ByteCache } from './byte-cache.js';
 import { entryWords, IndexEntries, noWords } from './index-entries.js';
+import { IndexFiles } from './index-files.js';
 import { encodeIndex } from './sealed-file.js';
 import { entriesPerPage, findRow, keysPerPage, prefixBytes, rowOf, rowWords, SealedHead } from './sealed-head.js';
 import type { QueueRow } from './sealed-head.js';
@@ -73,6 +74,10 @@ export class SegmentIndexes {
   private numbers = 0;
   private readonly heads: ByteCache<SealedHead>;
   private readonly pages: ByteCache<Uint32Array>;
+  private readonly files: IndexFiles;
+  /** Pages and heads that are being read, by their keys: who wants the same waits for the same read. */
+  private readonly loadingPages = new Map<number, Promise<Uint32Array>>();
+  private readonly loadingHeads = new Map<number, Promise<SealedHead>>();
   private readonly hints = new Map<number, LogPosition>();
   private work: Promise<void> = Promise.resolve();
   /** How many index files were made anew because they were missing or wrong. */
@@ -86,6 +91,7 @@ export class SegmentIndexes {
     /** Told of a failure to write an index file; the index then stays in memory. */
     private readonly onWriteFailed: (error: unknown) => void,
   ) {
+    this.files = new IndexFiles(disk);
     this.heads = new ByteCache(cacheBytes / 2);
     this.pages = new ByteCache(cacheBytes / 2);
   }
@@ -129,6 +135,12 @@ export class SegmentIndexes {
   /** Resolves when the index files under way are written. */
   async idle(): Promise<void> {
     await this.work;
+  }
+
+  /** Gives the files back that are open for readers. */
+  async close(): Promise<void> {
+    await this.work;
+    await this.files.close();
   }
 
   /** First position of the segment that holds `position`; `noSegment` when it is gone. */
@@ -185,6 +197,7 @@ export class SegmentIndexes {
     segment.gone = true;
     this.sealed = this.sealed.filter((s) => s !== segment);
     this.heads.delete(segment.number);
+    await this.files.forget(segment.path);
     await this.disk.unlink(segment.path);
   }
 
@@ -194,6 +207,7 @@ export class SegmentIndexes {
     segment.gone = true;
     this.sealed = this.sealed.map((s) => (s === segment ? next : s));
     this.heads.delete(segment.number);
+    await this.files.forget(segment.path);
     await this.disk.unlink(segment.path);
     await this.head(next);
   }
@@ -206,6 +220,33 @@ export class SegmentIndexes {
     max: number,
     limit: LogPosition,
   ): IndexEntries | Promise<IndexEntries> {
+    const found = this.look(topicId, queueId, offset, max, limit);
+    if (found instanceof IndexEntries) return found;
+    const { search, wanted, run } = found;
+    if (run) return this.scanPage(run, offset, max, limit);
+    return this.scanLater(search, wanted, topicId, queueId, offset, max, limit);
+  }
+
+  /** The same where all that is needed is in memory; undefined: it is not, and nothing was begun. */
+  scanInMemory(
+    topicId: number,
+    queueId: number,
+    offset: number,
+    max: number,
+    limit: LogPosition,
+  ): IndexEntries | undefined {
+    const found = this.look(topicId, queueId, offset, max, limit);
+    return found instanceof IndexEntries ? found : undefined;
+  }
+
+  /** As far as memory goes: the entries, or where the search stopped and what it wants to see. */
+  private look(
+    topicId: number,
+    queueId: number,
+    offset: number,
+    max: number,
+    limit: LogPosition,
+  ): IndexEntries | { readonly search: Search; readonly wanted: Wish; readonly run: Found | undefined } {
     for (let i = this.full.length; i >= 0; i -= 1) {
       const index = i === this.full.length ? this.current : (this.full[i] as { index: SegmentIndex }).index;
       const queue = index.find(topicId, queueId);
@@ -218,13 +259,15 @@ export class SegmentIndexes {
     let step = search.next();
     while (!step.done) {
       const seen = this.seen(step.value);
-      if (!seen) return this.scanLater(search, step.value, topicId, queueId, offset, max, limit);
+      if (!seen) return { search, wanted: step.value, run: undefined };
       step = search.next(seen);
     }
     if (!step.value) return nothingAt(offset);
     const { segment, row } = step.value;
-    const page = this.pages.get(pageKey(segment, runPage(row, offset)));
-    return page ? entriesOf(step.value, offset, max, limit, page) : this.scanPage(step.value, offset, max, limit);
+    const number = runPage(row, offset);
+    const page = this.pages.get(pageKey(segment, number));
+    if (page) return entriesOf(step.value, offset, max, limit, page);
+    return { search, wanted: { segment, page: number }, run: step.value };
   }
 
   /** The records, newest segment first, that may carry the id or key with this salted hash. */
@@ -273,9 +316,11 @@ export class SegmentIndexes {
     const cached = this.heads.get(segment.number);
     if (cached) return cached;
     if (segment.rebuilding) return segment.rebuilding;
-    const head = (await this.readHead(segment)) ?? (await this.rebuild(segment));
-    this.heads.set(segment.number, head, head.bytes.length);
-    return head;
+    return onceAtATime(this.loadingHeads, segment.number, async () => {
+      const head = (await this.readHead(segment)) ?? (await this.rebuild(segment));
+      this.heads.set(segment.number, head, head.bytes.length);
+      return head;
+    });
   }
 
   /** The rows of a sealed index's queues, by topic and queue, which is the order of their runs too. */
@@ -289,14 +334,19 @@ export class SegmentIndexes {
 
   /** Page `number` of a sealed index, as words. Who goes through all of them keeps none: readers want others. */
   async page(segment: SealedSegment, number: number, keep = true): Promise<Uint32Array> {
-    const cached = this.pages.get(pageKey(segment, number));
+    const key = pageKey(segment, number);
+    const cached = this.pages.get(key);
     if (cached) return cached;
-    let page = await this.readPage(segment, await this.head(segment), number);
-    if (!page) {
-      page = await this.readPage(segment, await this.rebuild(segment), number);
-      assert(page !== undefined, 'a new index file can be read');
-    }
-    if (keep) this.pages.set(pageKey(segment, number), page, page.byteLength);
+    const page = await onceAtATime(this.loadingPages, key, () => this.loadPage(segment, number));
+    if (keep) this.pages.set(key, page, page.byteLength);
+    return page;
+  }
+
+  private async loadPage(segment: SealedSegment, number: number): Promise<Uint32Array> {
+    const page =
+      (await this.readPage(segment, await this.head(segment), number)) ??
+      (await this.readPage(segment, await this.rebuild(segment), number));
+    assert(page !== undefined, 'a new index file can be read');
     return page;
   }
 
@@ -470,44 +520,27 @@ export class SegmentIndexes {
     for (const queue of unknown) index.setPrev(queue, noSegment);
   }
 
-  private async readHead(segment: SealedSegment): Promise<SealedHead | undefined> {
-    const opened = await this.openFile(segment);
-    if (!opened) return undefined;
-    try {
-      const fileBytes = await opened.size();
+  private readHead(segment: SealedSegment): Promise<SealedHead | undefined> {
+    return this.files.use(segment.path, async (file) => {
+      const fileBytes = await file.size();
       const prefix = new Uint8Array(prefixBytes);
-      if ((await opened.read(prefix, 0)) < prefixBytes) return undefined;
+      if ((await file.read(prefix, 0)) < prefixBytes) return undefined;
       const headBytes = SealedHead.bytesOf(prefix, fileBytes);
       if (headBytes === undefined) return undefined;
       const bytes = new Uint8Array(headBytes);
-      if ((await opened.read(bytes, 0)) < headBytes) return undefined;
+      if ((await file.read(bytes, 0)) < headBytes) return undefined;
       return SealedHead.read(bytes, segment.first, segment.end, fileBytes);
-    } finally {
-      await opened.close();
-    }
+    });
   }
 
-  private async readPage(segment: SealedSegment, head: SealedHead, number: number): Promise<Uint32Array | undefined> {
-    const opened = await this.openFile(segment);
-    if (!opened) return undefined;
-    try {
+  private readPage(segment: SealedSegment, head: SealedHead, number: number): Promise<Uint32Array | undefined> {
+    return this.files.use(segment.path, async (file) => {
       const { at, bytes, checksum: wanted } = head.page(number);
       const words = new Uint32Array(bytes / 4);
       const into = new Uint8Array(words.buffer);
-      if ((await opened.read(into, at)) < bytes) return undefined;
+      if ((await file.read(into, at)) < bytes) return undefined;
       return checksum(into) === wanted ? words : undefined;
-    } finally {
-      await opened.close();
-    }
-  }
-
-  private async openFile(segment: SealedSegment): Promise<DiskFile | undefined> {
-    try {
-      return await this.disk.open(segment.path);
-    } catch (caught) {
-      if (isMissing(caught)) return undefined;
-      throw caught;
-    }
+    });
   }
 
   private rebuild(segment: SealedSegment): Promise<SealedHead> {
@@ -525,6 +558,7 @@ export class SegmentIndexes {
     await this.resolvePrevs(segment, index);
     const chunks = await encodeIndex(index, segment.end);
     await replaceFile(this.disk, segment.path, chunks);
+    await this.files.forget(segment.path);
     this.rebuilt += 1;
     const fileBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     const head = SealedHead.read(chunks[0] as Uint8Array, segment.first, segment.end, fileBytes);
@@ -568,6 +602,15 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
 function foldQueueless(index: SegmentIndex, record: LogRecord): void {
   index.addQueueless(record.position, record.size, record.tagHash, record.groupHash, record.timestampMs);
   index.addKeys(record.topicId, record.payload);
+}
+
+/** One load a key at a time: who comes while it is under way waits for it. */
+function onceAtATime<T>(under: Map<number, Promise<T>>, key: number, load: () => Promise<T>): Promise<T> {
+  const known = under.get(key);
+  if (known) return known;
+  const loading = load().finally(() => under.delete(key));
+  under.set(key, loading);
+  return loading;
 }
 
 type Scan = (each: (record: LogRecord) => void) => Promise<unknown>;

@@ -9,6 +9,7 @@
  * goes. A block is never written over, so a view of it stays valid for as long as it is held.
  */
 import type { DiskFile } from '../disk/disk.js';
+import { Slots } from '../disk/slots.js';
 import { RecordBlock } from './record.js';
 import type { Segment } from './segment.js';
 
@@ -23,6 +24,8 @@ interface Block {
 }
 
 const rememberedMax = 2_048;
+/** Blocks read at a time: what is on its way is beside what is kept. */
+const readsMax = 8;
 
 export class BlockCache {
   private readonly segments = new Map<Segment, Map<number, Block>>();
@@ -30,6 +33,7 @@ export class BlockCache {
   private readonly loaded = new Set<Block>();
   /** Others that were asked for. */
   private readonly remembered = new Set<Block>();
+  private readonly reads = new Slots(readsMax);
 
   constructor(
     private readonly bytesMax: number,
@@ -101,7 +105,9 @@ export class BlockCache {
     const from = block.index * this.blockBytes;
     const wanted = Math.min(this.blockBytes, fileEnd - from);
     if (block.records && block.filled >= wanted) return Promise.resolve();
-    block.loading ??= this.readBlock(block, file, from, wanted).finally(() => (block.loading = undefined));
+    block.loading ??= this.reads
+      .use(() => this.readBlock(block, file, from, wanted))
+      .finally(() => (block.loading = undefined));
     return block.loading;
   }
 

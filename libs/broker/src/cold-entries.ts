@@ -1,0 +1,38 @@
+import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { IndexEntries, MessageStore } from '@cometmq/store';
+
+/** Entries read at a time. */
+const entriesMax = 64;
+/** Queues whose last loaded entries are kept: a kilobyte each. */
+const queuesMax = 8_192;
+
+/**
+ * Index entries that were fetched from disk for a decision, kept until it is made: the pages they came from may have had
+ * to make room for others by then, and a group that waits its turn must get further with every load.
+ */
+export class ColdEntries {
+  /** Of each queue those loaded last, the longest unused queue first. */
+  private readonly loaded = new Map<string, IndexEntries>();
+
+  constructor(private readonly store: MessageStore) {}
+
+  /** Undefined: not loaded. */
+  get(topicId: TopicId, queueId: QueueId, from: QueueOffset): IndexEntries | undefined {
+    const entries = this.loaded.get(`${topicId}/${queueId}`);
+    return entries && from >= entries.from && from < entries.end ? entries : undefined;
+  }
+
+  /** Resolves when they are here. @throws MqError when they can't be read */
+  async load(topicId: TopicId, queueId: QueueId, from: QueueOffset): Promise<void> {
+    const entries = await this.store.scan(topicId, queueId, from, entriesMax);
+    const key = `${topicId}/${queueId}`;
+    this.loaded.delete(key);
+    if (entries.count === 0) return;
+    this.loaded.set(key, entries.copy());
+    if (this.loaded.size <= queuesMax) return;
+    for (const oldest of this.loaded.keys()) {
+      this.loaded.delete(oldest);
+      return;
+    }
+  }
+}
