@@ -170,6 +170,24 @@ withEtcd('etcd', () => {
       );
     });
 
+    it('tells the whole again when another etcd answers, though it has come further', async () => {
+      const other = await EtcdProcess.begin();
+      const writer = storeAt(other.clientPort, at);
+      await store.commit(put('a', '1'));
+      const heard = listen(store, '');
+      await until('the snapshot', () => heard.updates.length === 1);
+      let revision = 0;
+      while (revision < heard.updates[0]!.revision + 5) ({ revision } = await writer.commit(put('b', '1')));
+      line.targetPort = other.clientPort;
+      line.cut();
+      await until('the whole', () => heard.updates.length > 1);
+      heard.stop();
+      expect(heard.updates.map((update) => update.kind)).toEqual(['snapshot', 'snapshot']);
+      expect(heard.folded()).toEqual(new Map([['b', '1']]));
+      await writer.stop();
+      await other.end();
+    });
+
     it('renews a lease again after the line was cut', async () => {
       const lease = await store.grantLease(10_000);
       expect(await store.keepLease(lease.id)).toBeDefined();

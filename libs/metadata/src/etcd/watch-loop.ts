@@ -5,8 +5,8 @@ import { MqError, type Clock, type Timer } from '@cometmq/shared';
 import type { Change, Range, StoreUpdate } from '../metadata-store.js';
 
 export interface WatchSource {
-  /** The whole as it is now. */
-  range(): Promise<Range>;
+  /** The whole as it is now, and the id of the etcd cluster that says so. */
+  range(): Promise<Range & { readonly etcd: string }>;
   stream(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>>;
   readonly bounds: { readonly key: Buffer; readonly range_end: Buffer };
   /** Undefined: not for the listener's eyes. */
@@ -24,10 +24,13 @@ type WatchStream = IDuplexStream<IWatchRequest, IWatchResponse>;
 
 /**
  * One watch on etcd, kept up for ever: it goes on behind the last revision that it has told, so a broken connection
- * costs nothing; where etcd has compacted that away, or has been set back to an older backup, the whole is told again.
+ * costs nothing; where etcd has compacted that away, has been set back to an older backup, or is another cluster, the
+ * whole is told again.
  */
 export class WatchLoop {
   private nextRevision: number | undefined;
+  /** The etcd cluster that has told it; undefined: none yet. */
+  private etcd: string | undefined;
   private stream: WatchStream | undefined;
   private timer: Timer | undefined;
   private retryMs = retryMsMin;
@@ -63,8 +66,9 @@ export class WatchLoop {
   }
 
   private async tellAll(): Promise<void> {
-    const { revision, pairs } = await this.source.range();
+    const { revision, pairs, etcd } = await this.source.range();
     if (this.stopped) return;
+    this.etcd = etcd;
     this.nextRevision = revision + 1;
     this.listener({ kind: 'snapshot', revision, pairs });
   }
@@ -91,6 +95,12 @@ export class WatchLoop {
       return this.again(new MqError('UNAVAILABLE', `etcd cancelled the watch: ${response.cancel_reason}`));
     }
     if (response.created) {
+      const { cluster_id: etcd } = response.header;
+      if (this.etcd !== undefined && this.etcd !== etcd) {
+        this.nextRevision = undefined; // Its revisions count other changes.
+        return this.again(new MqError('UNAVAILABLE', 'another etcd cluster answers than before'));
+      }
+      this.etcd = etcd;
       const behind = Number(response.header.revision) < (this.nextRevision ?? 0) - 1;
       if (behind) {
         this.nextRevision = undefined;

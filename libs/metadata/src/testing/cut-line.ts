@@ -17,14 +17,16 @@ export class CutLine {
   private constructor(
     private readonly server: Server,
     readonly port: number,
+    /** Where connections made from now on lead. */
+    public targetPort: number,
   ) {}
 
   static async to(targetPort: number): Promise<CutLine> {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const line = new CutLine(server, (server.address() as AddressInfo).port);
-    server.on('connection', (near) => line.join(near, targetPort));
+    const line = new CutLine(server, (server.address() as AddressInfo).port, targetPort);
+    server.on('connection', (near) => line.join(near, line.targetPort));
     return line;
   }
 
