@@ -1,6 +1,8 @@
 /** Orderly consumer groups on a whole broker: log, crash, waiting polls, dead letters. */
 import { type Delivered, type ReceiveCall } from '@cometmq/client';
-import { deadLetterTopic, MessageType, type Receipt } from '@cometmq/model';
+import { deadLetterTopic, MessageType, type EnvelopeDraft, type Receipt } from '@cometmq/model';
+import { Prng } from '@cometmq/shared';
+import { seeds } from '@cometmq/shared/testing';
 
 import { BrokerWorld, ids, settle } from './broker-world.js';
 
@@ -171,6 +173,51 @@ describe('a message of a group that is sent again', () => {
     world.clock.advance(61_000);
     expect(await world.sendAs('3', { group })).toBe(5);
     expect(await world.sendAs('1', { group })).toBe(6);
+  });
+});
+
+describe('another message with the same id', () => {
+  const sendBody = (id: string, body: string, draft: Partial<EnvelopeDraft> = {}, topic = world.topic) =>
+    world.sendAs(id, { group: Buffer.from('g'), ...draft }, topic, 0, Buffer.from(`body of ${body}`));
+
+  it('is stored in its place, if its body, its tag or its keys are others, also beside the first in one batch', async () => {
+    const offsets = await Promise.all([
+      sendBody('1', 'a'),
+      sendBody('1', 'b'),
+      sendBody('2', 'c'),
+      sendBody('1', 'd', { tag: Buffer.from('T') }),
+      sendBody('1', 'd', { keys: [Buffer.from('k')] }),
+    ]);
+    expect(offsets).toEqual([0, 1, 2, 3, 4]);
+    expect(await Promise.all([sendBody('1', 'b'), sendBody('1', 'e'), sendBody('1', 'a')])).toEqual([1, 5, 0]);
+    await world.crash();
+    expect(await Promise.all([sendBody('1', 'a'), sendBody('1', 'b'), sendBody('1', 'f')])).toEqual([0, 1, 6]);
+    expect(ids(await world.pollAs('one'))).toEqual(['a', 'b', 'c', 'd', 'd', 'e', 'f']);
+  });
+
+  it('is stored in a lite topic too', async () => {
+    const topic = await world.naming.createTopic({ name: 'sessions', type: MessageType.lite });
+    const draft = { liteTopic: Buffer.from('t') };
+    const sent = ['a', 'b', 'a', 'c'].map((body) => sendBody('1', body, draft, topic));
+    expect(await Promise.all(sent)).toEqual([0, 1, 0, 2]);
+  });
+
+  // Goal: what was answered is stored, in the order it was sent, and what comes again is answered as before. Method:
+  // messages by chance of few ids and bodies, many at a time, with checkpoints and crashes between, against a plain list.
+  it.each(seeds(10))('is told from one that comes again, whatever comes together (seed %i)', async (seed) => {
+    const chance = new Prng(seed);
+    const stored: string[] = [];
+    for (let round = 0; round < 8; round += 1) {
+      const batch = Array.from({ length: 1 + chance.below(12) }, () => [chance.below(3), chance.below(4)] as const);
+      const expected = batch.map(([id, body]) => {
+        const known = stored.indexOf(`${id} ${body}`);
+        return known < 0 ? stored.push(`${id} ${body}`) - 1 : known;
+      });
+      expect(await Promise.all(batch.map(([id, body]) => sendBody(`${id}`, `${id} ${body}`)))).toEqual(expected);
+      if (chance.below(3) === 0) await world.broker.store.checkpoint();
+      if (chance.below(3) === 0) await world.crash(chance);
+    }
+    expect(ids(await world.pollAs('one'))).toEqual(stored);
   });
 });
 

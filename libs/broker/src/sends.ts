@@ -14,6 +14,7 @@ import { MqError, type Clock } from '@cometmq/shared';
 import type { MessageDraft, MessageStore, Placed, StoredMessage } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
+import { isSameMessage } from './same-message.js';
 import type { SentBefore, SentMessage } from './sent-before.js';
 
 const none: readonly SentMessage[] = [];
@@ -62,9 +63,13 @@ export class Sends {
     );
   }
 
-  /** A message of a group that is there already, because its producer got no answer, is not stored again. */
+  /**
+   * A message of a group that is there already, because its producer got no answer, is not stored again. What is found is
+   * looked up by id and content, so it is the same message but for a chance of one in 2^53: another one with the same id
+   * takes its place in the order at once, without a read before it.
+   */
   private take(topic: Topic, call: SendCall, done: Done<SendResult>): void {
-    const candidates = call.groupHash === 0 ? none : this.sentBefore.find(call.topicId, call.envelope);
+    const candidates = call.groupHash === 0 ? none : this.sentBefore.find(call.topicId, call.envelope, call.message);
     const newest = candidates[0];
     if (!newest) {
       this.append(topic, call, done);
@@ -97,7 +102,7 @@ export class Sends {
         throw caught;
       });
       if (stored?.topicId !== call.topicId) continue;
-      if (Buffer.compare(stored.payload.subarray(0, call.envelope.length), call.envelope) === 0) return stored;
+      if (isSameMessage(stored.payload, call.envelope, Buffer.concat(call.message))) return stored;
     }
     return undefined;
   }

@@ -1,4 +1,5 @@
 import {
+  Envelope,
   envelopeIdBytes,
   envelopeIdFrom,
   RecordKind,
@@ -9,9 +10,11 @@ import {
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 import type { LogRecord, MessageDraft, StateView } from '@cometmq/store';
 
+import { contentHash } from './same-message.js';
+
 /**
- * The messages with a group of the last ten minutes, by topic and message id: a producer that got no answer sends again,
- * and its message must not come a second time behind its next one.
+ * The messages with a group of the last ten minutes, by topic, message id and content: a producer that got no answer sends
+ * again, and its message must not come a second time behind its next one. Another message with the same id is another one.
  *
  * A view: it folds message records, and an entry only says where such a message may be; whoever asks reads the record and
  * looks. Entries lie in generations of a minute, each with a hash table of its own; a generation goes when the newest
@@ -38,7 +41,8 @@ export interface SentMessage {
   readonly size: number;
 }
 
-const layout = 1;
+/** 1 knew messages by their id only: what it wrote is forgotten. */
+const layout = 2;
 const nothing: readonly SentMessage[] = [];
 const chunkEntries = 1024;
 
@@ -49,7 +53,12 @@ export class SentBefore implements StateView {
   /** Oldest first. */
   private generations: Generation[] = [];
   private gone: Generation[] = [];
+  /** Pieces of another layout. */
+  private stale: string[] = [];
   private loaded = false;
+  /** Whoever asks for a message appends it next, mostly. */
+  private lastEnvelope: Uint8Array | undefined;
+  private lastHash = 0;
   private readonly out = new ByteWriter();
 
   constructor(limits: Partial<SentBeforeLimits> = {}) {
@@ -57,11 +66,15 @@ export class SentBefore implements StateView {
   }
 
   fold({ topicId, groupHash, timestampMs, payload, position, size }: LogRecord): void {
-    if (groupHash !== 0) this.add(hashOf(topicId, payload), timestampMs, position, size);
+    if (groupHash === 0) return;
+    const message = payload.subarray(new Envelope(payload).size);
+    this.add(hashOf(topicId, payload, contentHash(message)), timestampMs, position, size);
   }
 
   foldAppended({ topicId, groupHash, timestampMs, payload }: MessageDraft, position: LogPosition, size: number): void {
-    if (groupHash !== 0) this.add(hashOf(topicId, payload[0] as Uint8Array), timestampMs, position, size);
+    if (groupHash === 0) return;
+    const [envelope, ...message] = payload;
+    this.add(this.hashOf(topicId, envelope as Uint8Array, message), timestampMs, position, size);
   }
 
   private add(hash: number, timestampMs: number, position: LogPosition, size: number): void {
@@ -77,10 +90,10 @@ export class SentBefore implements StateView {
     this.forget(timestampMs);
   }
 
-  /** Where a message with this envelope's id may have been stored, newest first. Nearly always none. */
-  find(topicId: TopicId, envelope: Uint8Array): readonly SentMessage[] {
+  /** Where this message may have been stored, newest first. Nearly always nowhere. */
+  find(topicId: TopicId, envelope: Uint8Array, message: readonly Uint8Array[]): readonly SentMessage[] {
     this.settle();
-    const hash = hashOf(topicId, envelope);
+    const hash = this.hashOf(topicId, envelope, message);
     let found = nothing;
     for (let i = this.generations.length - 1; i >= 0; i -= 1) {
       const there = this.generations[i]?.find(hash) ?? nothing;
@@ -103,6 +116,8 @@ export class SentBefore implements StateView {
         changes.push({ key: keyOf(number, chunk), value: undefined });
     }
     this.gone = [];
+    for (const key of this.stale) changes.push({ key, value: undefined });
+    this.stale = [];
     for (const generation of this.generations) {
       for (let chunk = generation.firstDirtyChunk; chunk * chunkEntries < generation.count; chunk += 1) {
         changes.push({ key: keyOf(generation.number, chunk), value: generation.encode(chunk, this.out) });
@@ -114,6 +129,10 @@ export class SentBefore implements StateView {
 
   load(key: string, value: Uint8Array): void {
     this.loaded = true;
+    if (value[0] !== layout) {
+      this.stale.push(key);
+      return;
+    }
     const [number = 0, chunk = 0] = key.split('/').map(Number);
     let generation = this.generations.find((known) => known.number === number);
     if (!generation) this.generations.push((generation = new Generation(number, 0)));
@@ -123,7 +142,18 @@ export class SentBefore implements StateView {
   clear(): void {
     this.generations = [];
     this.gone = [];
+    this.stale = [];
     this.loaded = false;
+  }
+
+  private hashOf(topicId: TopicId, envelope: Uint8Array, message: readonly Uint8Array[]): number {
+    if (this.lastEnvelope !== envelope) {
+      const [only] = message;
+      const content = contentHash(only && message.length === 1 ? only : Buffer.concat(message));
+      this.lastEnvelope = envelope;
+      this.lastHash = hashOf(topicId, envelope, content);
+    }
+    return this.lastHash;
   }
 
   private forget(nowMs: number): void {
@@ -263,12 +293,12 @@ function slotOf(hash: number): number {
   return Math.floor(hash / 2 ** 21) ^ hash;
 }
 
-/** 53 bits of the topic and the message id. */
-function hashOf(topicId: TopicId, payload: Uint8Array): number {
+/** 53 bits of the topic, the message id and the content's hash. */
+function hashOf(topicId: TopicId, payload: Uint8Array, content: number): number {
   const from = envelopeIdFrom(payload);
   const end = from + envelopeIdBytes(payload);
-  let one = (0x811c9dc5 ^ topicId) >>> 0;
-  let two = Math.imul(topicId + 1, 0x9e3779b1);
+  let one = (Math.imul(0x811c9dc5 ^ topicId, 0x01000193) ^ content) >>> 0;
+  let two = Math.imul(topicId + 1, 0x9e3779b1) ^ Math.imul(content, 0x85ebca6b);
   for (let i = from; i < end; i += 1) {
     const byte = payload[i] as number;
     one = Math.imul(one ^ byte, 0x01000193);
