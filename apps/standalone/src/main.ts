@@ -27,7 +27,9 @@ void runProgram({
     const failed = (said: string, cause: unknown): void => log.error({ cause: causeText(cause) }, said);
     const disk = new FileDisk(config.dataDir);
     const lock = new FolderLock(disk, 'metadata');
-    const store = new EmbeddedStore(new NodeFiles(join(config.dataDir, 'metadata')), clock);
+    const store = new EmbeddedStore(new NodeFiles(join(config.dataDir, 'metadata')), clock, {
+      say: (line) => log.warn({}, line),
+    });
     const naming = new NamesrvService({ ...config, store, clock, log });
     const directory = new Directory(naming, clock);
     const address = (): string => 'local';

@@ -20,8 +20,8 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-async function opened(files: MetadataFiles, journalBytesMin = 1_000_000): Promise<EmbeddedStore> {
-  const store = new EmbeddedStore(files, systemClock, { journalBytesMin });
+async function opened(files: MetadataFiles, journalBytesMin = 1_000_000, said: string[] = []): Promise<EmbeddedStore> {
+  const store = new EmbeddedStore(files, systemClock, { journalBytesMin, say: (line) => said.push(line) });
   await store.start();
   return store;
 }
@@ -79,7 +79,7 @@ describe('EmbeddedStore on a real folder', () => {
     for (let i = 0; i < 500; i += 1) await store.commit(put('a', String(i)));
     await store.stop();
     const files = readdirSync(folder);
-    expect(files).toHaveLength(2);
+    expect(files).toHaveLength(4);
     const bytes = files.reduce((sum, file) => sum + readFileSync(join(folder, file)).length, 0);
     expect(bytes).toBeLessThan(4_000);
     const again = await opened(new NodeFiles(folder));
@@ -87,23 +87,26 @@ describe('EmbeddedStore on a real folder', () => {
     await again.stop();
   });
 
-  it('cuts off a torn tail', async () => {
+  it('cuts off a torn tail, and says so', async () => {
     const folder = newFolder();
     const store = await opened(new NodeFiles(folder));
     await store.commit(put('a', '1'));
     await store.stop();
     const journal = join(folder, 'journal-1');
+    const clean = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))] as const);
     const whole = readFileSync(journal);
     for (const tail of ['\u0001', 'x'.repeat(100), '\0'.repeat(4096)]) {
       writeFileSync(journal, Buffer.concat([whole, Buffer.from(tail)]));
-      const again = await opened(new NodeFiles(folder));
+      const said: string[] = [];
+      const again = await opened(new NodeFiles(folder), undefined, said);
+      expect(said).toEqual([expect.stringContaining(`the last ${tail.length} bytes, from byte ${whole.length} on`)]);
       expect((await again.get('a'))?.value).toBe('1');
       await again.commit(put('b', '2'));
       await again.stop();
       const third = await opened(new NodeFiles(folder));
       expect((await third.get('b'))?.value).toBe('2');
       await third.stop();
-      writeFileSync(journal, whole);
+      for (const [name, bytes] of clean) writeFileSync(join(folder, name), bytes);
     }
   });
 
@@ -115,14 +118,46 @@ describe('EmbeddedStore on a real folder', () => {
     await store.stop();
     const journal = join(folder, 'journal-1');
     const whole = readFileSync(journal);
-    const lastRecord = whole.lastIndexOf('{"batch":2') - 8;
-    for (let at = 0; at < lastRecord; at += 1) {
+    for (let at = 0; at < whole.length; at += 1) {
       const damaged = Buffer.from(whole);
       damaged[at] = (damaged[at] ?? 0) ^ 0x40;
       writeFileSync(journal, damaged);
       await expect(opened(new NodeFiles(folder))).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
     }
-    expect(lastRecord).toBeGreaterThan(50);
+    expect(whole.length).toBeGreaterThan(100);
+  });
+
+  it.each(['stopped', 'killed'])('refuses a journal that is shorter than it was once synced: %s', async (how) => {
+    const folder = newFolder();
+    const store = await opened(new NodeFiles(folder));
+    for (const key of ['a', 'b', 'c']) await store.commit(put(key, '1'));
+    if (how === 'stopped') await store.stop();
+    const journal = join(folder, 'journal-1');
+    const whole = readFileSync(journal);
+    for (let length = 0; length < whole.length; length += 1) {
+      writeFileSync(journal, whole.subarray(0, length));
+      await expect(opened(new NodeFiles(folder))).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
+    }
+    await store.stop();
+  });
+
+  it('takes marks that are behind, damaged or gone for no proof', async () => {
+    const folder = newFolder();
+    const store = await opened(new NodeFiles(folder));
+    await store.commit(put('a', '1'));
+    const marks = (): (readonly [string, Buffer])[] =>
+      ['synced-0', 'synced-1'].map((name) => [join(folder, name), readFileSync(join(folder, name))]);
+    const behind = marks();
+    await store.commit(put('b', '2'));
+    await store.commit(put('c', '3'));
+    await store.stop();
+    const half = marks().map(([file, bytes]) => [file, bytes.subarray(0, 9)] as const);
+    for (const some of [behind, half, half.map(([file]) => [file, Buffer.alloc(0)] as const)]) {
+      for (const [file, bytes] of some) writeFileSync(file, bytes);
+      const again = await opened(new NodeFiles(folder));
+      expect((await again.range('')).pairs).toHaveLength(3);
+      await again.stop();
+    }
   });
 
   it.each(['snapshot', 'journal-1'])('refuses a folder whose %s is gone or damaged', async (file) => {

@@ -12,9 +12,13 @@ import type { MetadataFiles } from './files.js';
  *   snapshot      | size u32 | crc32 u32 | {"format":1,"generation":g,"state":…} |
  *   journal-<g>   | size u32 | crc32 u32 | {"format":1,"generation":g} |  then a record a batch: | … | {"batch":n,"entries":[…]} |
  *
+ *   synced-0, -1  | size u32 | crc32 u32 | {"generation":g,"batch":n,"end":e} |  in turn: so much of the journal was synced
+ *
  * Little-endian; the checksum covers the size and the JSON. A batch is one record, written only after the one before
- * was synced. So a bad record with a good one behind it is damage, and one with nothing behind it is a torn tail that
- * nobody was promised.
+ * was synced. So a bad record with a good one behind it is damage, and so is a journal that lacks what a mark says was
+ * synced. A bad record with nothing behind it that no mark knows of is a torn tail that nobody was promised: it is cut off,
+ * and told. Marks are written after the sync that they speak of, and synced themselves when the store is closed: they may
+ * be behind, never ahead.
  *
  * A new snapshot: journal g+1 is made, then the snapshot beside the old one, both synced; the rename is the moment from
  * which g+1 counts. Whatever else lies in the folder is left over from a crash in between, and is cleared away.
@@ -23,6 +27,7 @@ const format = 1;
 const headBytes = 8;
 const snapshotFile = 'snapshot';
 const draftFile = 'snapshot.new';
+const markFiles = ['synced-0', 'synced-1'] as const;
 const journalFile = (generation: number): string => `journal-${generation}`;
 
 interface SnapshotRecord {
@@ -33,6 +38,11 @@ interface SnapshotRecord {
 interface JournalHead {
   readonly format: number;
   readonly generation: number;
+}
+interface MarkRecord {
+  readonly generation: number;
+  readonly batch: number;
+  readonly end: number;
 }
 interface BatchRecord {
   readonly batch: number;
@@ -51,6 +61,8 @@ export class FileJournal implements Journal {
     private readonly files: MetadataFiles,
     /** A snapshot is due when the journal is longer than this and than four snapshots. */
     private readonly journalBytesMin = 1024 * 1024,
+    /** Takes a line when something was cut off. */
+    private readonly say: (line: string) => void = () => undefined,
   ) {}
 
   async open(): Promise<{ snapshot: Frozen; entries: Entry[] }> {
@@ -73,6 +85,7 @@ export class FileJournal implements Journal {
     await this.files.append(file, bytes);
     await this.files.sync(file);
     this.journalBytes += bytes.length;
+    await this.mark(this.batch % 2);
   }
 
   async snapshot(state: Frozen): Promise<void> {
@@ -91,11 +104,32 @@ export class FileJournal implements Journal {
     this.batch = 0;
     this.journalBytes = head.length;
     this.snapshotBytes = whole.length;
+    await this.mark(0);
+    await this.mark(1);
+    await this.files.syncFolder();
     if (old > 0) await this.files.remove(journalFile(old));
   }
 
-  close(): Promise<void> {
-    return this.files.close();
+  async close(): Promise<void> {
+    // A mark that is not synced proves less, and nothing else rests on it.
+    for (const file of markFiles) await this.files.sync(file).catch(() => undefined);
+    await this.files.close();
+  }
+
+  private async mark(slot: number): Promise<void> {
+    const { generation, batch, journalBytes: end } = this;
+    await this.files.write(markFiles[slot] ?? markFiles[0], record({ generation, batch, end } satisfies MarkRecord));
+  }
+
+  /** So much of the journal was synced for sure. */
+  private async syncedEnd(): Promise<number> {
+    let end = 0;
+    for (const file of markFiles) {
+      const [mark] = scan((await this.files.read(file)) ?? new Uint8Array()).records as (MarkRecord | undefined)[];
+      // One of another journal, or one that the power took, says nothing.
+      if (mark?.generation === this.generation) end = Math.max(end, mark.end);
+    }
+    return end;
   }
 
   private async begin(names: readonly string[]): Promise<SnapshotRecord> {
@@ -127,6 +161,10 @@ export class FileJournal implements Journal {
     if (!head) throw this.damaged(file, 'its head is bad');
     this.checkFormat(head.format);
     if (head.generation !== this.generation) throw this.damaged(file, `it belongs to snapshot ${head.generation}`);
+    const synced = await this.syncedEnd();
+    if (end < synced) {
+      throw this.damaged(file, `it is good up to byte ${end} of ${bytes.length}, and was synced up to byte ${synced}`);
+    }
     if (end < bytes.length) await this.cutTail(file, bytes, end);
     const batches = records.slice(1) as BatchRecord[];
     for (const { batch } of batches) {
@@ -144,6 +182,10 @@ export class FileJournal implements Journal {
     }
     await this.files.truncate(file, end);
     await this.files.sync(file);
+    this.say(
+      `metadata file ${file} in ${this.files.place}: the last ${bytes.length - end} bytes, from byte ${end} on, were cut ` +
+        'off: a change that was being written when the process ended, and was not answered',
+    );
   }
 
   private async clear(names: readonly string[]): Promise<void> {
@@ -166,7 +208,8 @@ export class FileJournal implements Journal {
   private damaged(file: string, how: string): MqError {
     return new MqError(
       'CORRUPT_RECORD',
-      `metadata file ${file} in ${this.files.place} is damaged: ${how}. Restore the folder from a backup.`,
+      `metadata file ${file} in ${this.files.place} is damaged: ${how}. Restore the folder from a backup; or, if there ` +
+        'is none, move it away and start once with --adopt-metadata, which brings back what the log of the broker knows',
     );
   }
 }
