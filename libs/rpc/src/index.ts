@@ -1,7 +1,7 @@
 export type { FrontDoorCounters } from './front-door/counters.js';
 export { FrontDoorServer } from './front-door/front-door-server.js';
 export type { FrontDoorOptions } from './front-door/front-door-server.js';
-export type { ListenMode } from './front-door/greeting.js';
+export type { ListenMode } from './sockets/greeting.js';
 export { defaultFrontDoorLimits } from './front-door/limits.js';
 export type { FrontDoorLimits } from './front-door/limits.js';
 export { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';

@@ -1,10 +1,12 @@
 /**
- * Who waits to hear that what was written on a connection has arrived. The only proof is an answer from the far end to a
+ * The pings of a connection, and who waits to hear that what was written on a connection has arrived. The only proof is an answer from the far end to a
  * question sent behind it: a ping. One ping at a time serves all that was written before it; what is written while it is
  * out waits for the next one. Its eight bytes are a mark and a count.
  *
  * A caller whose deadline passes while the last of its answer is on the way resets the stream and throws the answer away.
  * Frames keep their order, so such a reset comes before the answer to the ping.
+ *
+ * A ping also asks whether anybody is there at all, with nobody waiting.
  */
 interface Arrival {
   readonly streamId: number;
@@ -14,6 +16,7 @@ interface Arrival {
 const mark = 0x61727231;
 
 export class Arrivals {
+  private askedMs: number | undefined;
   private waiting: Arrival[] = [];
   /** A ping is out for them. */
   private asked: Arrival[] = [];
@@ -25,7 +28,12 @@ export class Arrivals {
   }
 
   get wantPing(): boolean {
-    return this.waiting.length > 0 && this.asked.length === 0;
+    return this.waiting.length > 0 && this.askedMs === undefined;
+  }
+
+  /** Since when a ping is out. */
+  get outSinceMs(): number | undefined {
+    return this.askedMs;
   }
 
   /** All that it is about has been written. */
@@ -45,7 +53,8 @@ export class Arrivals {
   }
 
   /** The payload of a ping, which goes out behind all that was written so far. */
-  ask(): Buffer {
+  ask(nowMs: number): Buffer {
+    this.askedMs = nowMs;
     const payload = Buffer.allocUnsafe(8);
     this.count = (this.count + 1) >>> 0;
     payload.writeUInt32BE(mark, 0);
@@ -57,10 +66,11 @@ export class Arrivals {
 
   /** False: no such ping is out. */
   answered(payload: Buffer, from: number): boolean {
-    if (this.asked.length === 0) return false;
+    if (this.askedMs === undefined) return false;
     if (payload.readUInt32BE(from) !== mark || payload.readUInt32BE(from + 4) !== this.count) return false;
     const asked = this.asked;
     this.asked = [];
+    this.askedMs = undefined;
     for (const { tell } of asked) tell(true);
     return true;
   }

@@ -1,8 +1,30 @@
+/** Why a connection was ended that its peer had not closed. */
+export const cutReasons = [
+  /** It broke HTTP/2. */
+  'protocol',
+  /** Frames that move nothing, beyond what they may cost. */
+  'flood',
+  /** It lets us answer and takes nothing of it. */
+  'unread',
+  /** It did not say what it is, or did not finish a frame, in time. */
+  'slow',
+  /** A ping was not answered: nobody is there. */
+  'silent',
+  /** It made room for another address when all places were taken. */
+  'displaced',
+] as const;
+export type CutReason = (typeof cutReasons)[number];
+
+/** Why a connection was closed as soon as it was made. */
+export const refusalReasons = ['full', 'address', 'rate', 'stopping'] as const;
+export type RefusalReason = (typeof refusalReasons)[number];
+
 /** What a front door has seen since it started, for telemetry. Plain numbers; read them whenever you like. */
 export interface FrontDoorCounters {
   readonly connectionsOpen: number;
   readonly connectionsTotal: number;
-  readonly connectionsRefused: number;
+  readonly refused: Readonly<Record<RefusalReason, number>>;
+  readonly cut: Readonly<Record<CutReason, number>>;
   readonly callsOpen: number;
   readonly callsTotal: number;
   /** Calls turned away before a handler saw them. */
@@ -10,9 +32,8 @@ export interface FrontDoorCounters {
   readonly callsCancelled: number;
   readonly deadlinesPassed: number;
   readonly handlerFailures: number;
-  /** Connections ended because the peer broke HTTP/2 or a limit; floods are counted here too. */
+  /** Connections and streams ended because the peer broke HTTP/2 or a limit. */
   readonly protocolErrors: number;
-  readonly floods: number;
   readonly tlsFailures: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -27,7 +48,8 @@ export interface FrontDoorCounters {
 export class MutableCounters implements FrontDoorCounters {
   connectionsOpen = 0;
   connectionsTotal = 0;
-  connectionsRefused = 0;
+  readonly refused = zeros(refusalReasons);
+  readonly cut = zeros(cutReasons);
   callsOpen = 0;
   callsTotal = 0;
   callsRefused = 0;
@@ -35,11 +57,14 @@ export class MutableCounters implements FrontDoorCounters {
   deadlinesPassed = 0;
   handlerFailures = 0;
   protocolErrors = 0;
-  floods = 0;
   tlsFailures = 0;
   bytesIn = 0;
   bytesOut = 0;
   heldBytes = 0;
   queuedBytes = 0;
   answerBytes = 0;
+}
+
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
 }

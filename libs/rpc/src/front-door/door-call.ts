@@ -52,6 +52,8 @@ export interface CallHost {
   consumed(call: DoorCall): void;
   /** The whole request is there, and the deadline starts to count. */
   dispatched(call: DoorCall): void;
+  /** What came is not gRPC, and is whole. */
+  answerPlainly(call: DoorCall): void;
   handlerFailed(call: DoorCall, cause: unknown): void;
   deadlinePassed(call: DoorCall): void;
 }
@@ -71,6 +73,7 @@ export class DoorCall
   done = false;
   /** The caller has sent its last byte. */
   remoteClosed = false;
+  resetByPeer = false;
   headersSent = false;
 
   // The request side's flow control.
@@ -89,6 +92,10 @@ export class DoorCall
   waiting = false;
   movedMs = 0;
   drainWanted = false;
+  /** Not 0: the request is not gRPC, and gets this answer once it is whole. */
+  httpStatus = 0;
+  /** Bytes of data still to come, where the caller said how many; -1 where it didn't. */
+  contentLeft = -1;
   /** Room set aside for what is still to be written. */
   private reservedBytes = 0;
   private roomAsk: MemoryAsk | undefined = undefined;
@@ -256,6 +263,7 @@ export class DoorCall
 
   /** Data of this call: most requests are one message that is one piece, and need no assembler. */
   data(chunk: Buffer, from: number, to: number): void {
+    if (this.httpStatus !== 0) return;
     if (this.assembler === undefined) {
       const bytes = to - from - 5;
       const { messageBytesMax } = this;
@@ -297,7 +305,9 @@ export class DoorCall
     if (this.remoteClosed) return;
     this.remoteClosed = true;
     if (this.done) return;
-    if (this.assembler?.midway === true) {
+    if (this.httpStatus !== 0) {
+      this.host.answerPlainly(this);
+    } else if (this.assembler?.midway === true) {
       this.fail(grpcStatus.INTERNAL, 'the request ends within a message');
     } else if (this.route.method.kind === 'bidi') {
       this.deliver();

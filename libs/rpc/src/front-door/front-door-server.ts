@@ -15,21 +15,26 @@ import type { Clock, Timer } from '@cometmq/shared';
 import { DeadlineWheel } from '../deadline-wheel.js';
 import type { FailureLog, GrpcServer, GrpcService } from '../grpc-server.js';
 import { ByteBudget } from '../http2/byte-budget.js';
+import { MemoryAccount } from '../memory/memory-account.js';
 import { MemoryPool } from '../memory/memory-pool.js';
 import { routesOf } from '../routes.js';
 import type { Route } from '../routes.js';
 import { selfSignedIdentity } from '../tls-identity.js';
 import type { TlsIdentity } from '../tls-identity.js';
+import { AddressBook } from '../sockets/address-book.js';
+import type { PeerAddress } from '../sockets/address-book.js';
+import { Allowance } from '../sockets/allowance.js';
+import { peerText } from '../sockets/proxy-protocol.js';
 import { MutableCounters } from './counters.js';
-import type { FrontDoorCounters } from './counters.js';
+import type { CutReason, FrontDoorCounters, RefusalReason } from './counters.js';
 import type { DoorCall } from './door-call.js';
-import { Greeting } from './greeting.js';
-import type { GreetingHost, ListenMode } from './greeting.js';
+import { Greeting } from '../sockets/greeting.js';
+import type { GreetingEnd, GreetingHost, ListenMode } from '../sockets/greeting.js';
 import { H2Connection } from './h2-connection.js';
 import type { ConnectionHost } from './h2-connection.js';
 import { defaultFrontDoorLimits } from './limits.js';
 import type { FrontDoorLimits } from './limits.js';
-import { BlockPool } from './outbox.js';
+import { BlockPool } from '../sockets/outbox.js';
 
 export interface FrontDoorOptions {
   readonly name?: string;
@@ -40,6 +45,8 @@ export interface FrontDoorOptions {
   readonly services: readonly GrpcService[];
   readonly clock: Clock;
   readonly log: FailureLog;
+  /** Told what callers did that they should not, in measure: a connection was ended, one was refused. */
+  readonly warn?: (said: string, facts: Readonly<Record<string, unknown>>) => void;
   /** Default: both. */
   readonly mode?: ListenMode;
   /** Default: a self-signed certificate made at the start. */
@@ -53,6 +60,11 @@ export interface FrontDoorOptions {
 
 const tickMs = 50;
 const checkMs = 1_000;
+/** Connections that make room at the same time. */
+const displacedMax = 256;
+/** Lines about callers, so that many of them make no flood of the log. */
+const warningsBurst = 20;
+const warningsPerSecond = 1;
 
 export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost {
   readonly name: string;
@@ -67,6 +79,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   readonly deadlines: DeadlineWheel<DoorCall>;
   readonly mode: ListenMode;
   readonly proxyProtocol: boolean;
+  readonly notGrpc: Route;
   secureContext: SecureContext | undefined;
 
   private readonly connections = new Set<H2Connection>();
@@ -78,6 +91,11 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private checkedMs: number;
   private dirty: H2Connection[] = [];
   private stopping = false;
+  private readonly addresses: AddressBook;
+  /** Connections that make room and are not gone yet. */
+  private readonly displaced = new Set<H2Connection>();
+  private readonly warnings: Allowance;
+  private unsaid = 0;
   private connectionNumber = 0;
   private emptied: (() => void) | undefined;
   private readonly flushAll = (): void => {
@@ -94,10 +112,26 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.routes = routesOf(options.services);
     this.budget = new ByteBudget(this.limits.serverHeldBytesMax);
     this.answerPool = new MemoryPool(this.limits.serverQueuedBytesMax, setImmediate);
+    const { limits } = this;
+    const share = limits.addressMemoryShare;
+    this.addresses = new AddressBook(
+      {
+        connectionsMax: limits.addressConnectionsMax,
+        connectionsPerSecond: limits.addressConnectionsPerSecond,
+        effortBurst: limits.addressEffortFactor * limits.effortBurst,
+        effortPerSecond: limits.addressEffortFactor * limits.effortPerSecond,
+        answerBytesMax: share * limits.serverQueuedBytesMax,
+        requestBytesMax: share * limits.serverHeldBytesMax,
+      },
+      this.answerPool.account,
+      new MemoryAccount(limits.serverHeldBytesMax),
+    );
+    this.notGrpc = { path: '', method: { kind: 'unary', handler: (_request, _call, reply) => reply.send([]) } };
     this.mode = options.mode ?? 'both';
     this.proxyProtocol = options.proxyProtocol ?? false;
     this.boundPort = options.port;
     this.checkedMs = options.clock.monotonicMs();
+    this.warnings = new Allowance(warningsBurst, warningsPerSecond, this.checkedMs);
     this.deadlines = new DeadlineWheel<DoorCall>(tickMs, this.checkedMs);
   }
 
@@ -109,7 +143,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   get seen(): FrontDoorCounters {
     this.counters.heldBytes = this.budget.bytes;
     this.counters.answerBytes = this.answerPool.account.bytes;
-    return { ...this.counters };
+    return { ...this.counters, refused: { ...this.counters.refused }, cut: { ...this.counters.cut } };
   }
 
   async start(): Promise<void> {
@@ -173,35 +207,121 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   // ---- connections -----------------------------------------------------------------------------------------------
 
   private accept(socket: Socket): void {
-    if (this.stopping || this.connections.size + this.greetings.size >= this.limits.connectionsMax) {
-      this.counters.connectionsRefused += 1;
+    const nowMs = this.clock.monotonicMs();
+    const peer = peerText(socket.remoteAddress, socket.remotePort);
+    // Behind a balancer nobody is known yet: the one address is the balancer's.
+    const address = this.proxyProtocol ? undefined : this.addresses.find(peer, nowMs);
+    const refusal = this.refusal(address, nowMs);
+    if (refusal !== undefined) {
+      this.refuse(peer, refusal);
       socket.on('error', () => undefined);
       socket.destroy();
       return;
     }
     this.counters.connectionsTotal += 1;
     this.counters.connectionsOpen += 1;
-    this.greetings.add(new Greeting(socket, this, this.clock.monotonicMs()));
+    const greeting = new Greeting(socket, this, nowMs, peer);
+    if (address !== undefined) this.place(greeting, address);
+    this.greetings.add(greeting);
     this.arm();
   }
 
-  admitted(greeting: Greeting, socket: Socket, peer: string, encrypted: boolean, rest: Buffer, from: number): void {
+  private refusal(address: PeerAddress | undefined, nowMs: number): RefusalReason | undefined {
+    if (this.stopping) return 'stopping';
+    if (address !== undefined) {
+      const refusal = this.refusalOf(address, nowMs);
+      if (refusal !== undefined) return refusal;
+    }
+    const places = this.connections.size + this.greetings.size - this.displaced.size;
+    return places >= this.limits.connectionsMax && !this.makeRoom(address) ? 'full' : undefined;
+  }
+
+  private refusalOf(address: PeerAddress, nowMs: number): RefusalReason | undefined {
+    if (address.connections >= this.limits.addressConnectionsMax) return 'address';
+    return address.admissions.spend(1, nowMs) ? undefined : 'rate';
+  }
+
+  /** All places are taken: the address that has the most gives one up, if the newcomer's would still have fewer. */
+  private makeRoom(newcomer: PeerAddress | undefined): boolean {
+    if (this.displaced.size >= displacedMax) return false;
+    const heaviest = this.addresses.heaviest();
+    if (heaviest === undefined || heaviest.connections <= (newcomer?.connections ?? 0) + 1) return false;
+    const member = heaviest.leastMissed();
+    if (member === undefined) return false;
+    heaviest.members.delete(member);
+    if (member instanceof H2Connection) this.displaced.add(member);
+    member.displace();
+    return true;
+  }
+
+  private place(greeting: Greeting, address: PeerAddress): void {
+    greeting.address = address;
+    address.members.add(greeting);
+  }
+
+  /** A balancer has said for whom it speaks. */
+  identified(greeting: Greeting, peer: string): boolean {
+    const nowMs = this.clock.monotonicMs();
+    const address = this.addresses.find(peer, nowMs);
+    const refusal = this.refusalOf(address, nowMs);
+    if (refusal === undefined) this.place(greeting, address);
+    else this.refuse(peer, refusal);
+    return refusal === undefined;
+  }
+
+  admitted(greeting: Greeting, socket: Socket, encrypted: boolean, rest: Buffer, from: number): void {
+    const { peer } = greeting;
+    const address = greeting.address ?? this.addresses.find(peer, this.clock.monotonicMs());
     this.greetings.delete(greeting);
-    const connection = new H2Connection(socket, this, peer, encrypted, (this.connectionNumber += 1));
+    address.members.delete(greeting);
+    const connection = new H2Connection(socket, this, peer, encrypted, (this.connectionNumber += 1), address);
+    address.members.add(connection);
     this.connections.add(connection);
     if (this.stopping) connection.drain();
     else connection.received(rest, from);
   }
 
-  rejected(greeting: Greeting, why: 'tls' | 'protocol' | 'gone'): void {
+  rejected(greeting: Greeting, why: GreetingEnd): void {
     if (!this.greetings.delete(greeting)) return;
+    greeting.address?.members.delete(greeting);
     this.counters.connectionsOpen -= 1;
-    if (why === 'protocol') this.counters.protocolErrors += 1;
-    if (why === 'tls') this.counters.tlsFailures += 1;
+    if (why === 'protocol') {
+      this.counters.protocolErrors += 1;
+      this.cut(greeting.peer, 'protocol', 'it begins with neither TLS, HTTP/2 nor what else is allowed');
+    } else if (why === 'tls') {
+      this.counters.tlsFailures += 1;
+    } else if (why === 'displaced') {
+      this.cut(greeting.peer, 'displaced', 'all places are taken');
+    } else if (why === 'slow') {
+      this.cut(greeting.peer, 'slow', 'it has not said in time what it speaks');
+    }
+  }
+
+  cut(peer: string, reason: CutReason, why: string): void {
+    this.counters.cut[reason] += 1;
+    this.warn('a connection of a client was ended', { peer, reason, why });
+  }
+
+  private refuse(peer: string, reason: RefusalReason): void {
+    this.counters.refused[reason] += 1;
+    this.warn('a connection was refused', { peer, reason });
+  }
+
+  private warn(said: string, facts: Readonly<Record<string, unknown>>): void {
+    const { warn } = this.options;
+    if (warn === undefined) return;
+    if (!this.warnings.spend(1, this.clock.monotonicMs())) {
+      this.unsaid += 1;
+      return;
+    }
+    warn(said, this.unsaid === 0 ? facts : { ...facts, notTold: this.unsaid });
+    this.unsaid = 0;
   }
 
   closed(connection: H2Connection): void {
     if (!this.connections.delete(connection)) return;
+    this.displaced.delete(connection);
+    connection.address.members.delete(connection);
     this.counters.connectionsOpen -= 1;
     if (this.connections.size === 0) this.emptied?.();
   }
@@ -226,8 +346,9 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
       this.checkedMs = nowMs;
       for (const connection of [...this.connections]) connection.check(nowMs);
       for (const greeting of [...this.greetings]) {
-        if (nowMs - greeting.startedMs > this.limits.greetingMs) greeting.abort();
+        if (nowMs - greeting.startedMs > this.limits.greetingMs) greeting.tooSlow();
       }
+      this.addresses.sweep(nowMs);
     }
     if (this.connections.size + this.greetings.size > 0) this.arm();
   }

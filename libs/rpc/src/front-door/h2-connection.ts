@@ -27,14 +27,16 @@ import { defaultHpackTableBytes, readSettings } from '../http2/settings.js';
 import { MemoryAccount } from '../memory/memory-account.js';
 import type { MemoryPool } from '../memory/memory-pool.js';
 import type { Route } from '../routes.js';
-import { Allowance } from './allowance.js';
+import type { Member, PeerAddress } from '../sockets/address-book.js';
+import { Allowance } from '../sockets/allowance.js';
 import { Arrivals } from './arrivals.js';
-import type { MutableCounters } from './counters.js';
+import type { CutReason, MutableCounters } from './counters.js';
 import { DoorCall } from './door-call.js';
 import type { CallHost } from './door-call.js';
+import { Effort, effort } from './effort.js';
 import type { FrontDoorLimits } from './limits.js';
-import { Outbox } from './outbox.js';
-import type { BlockPool, OutboxOwner } from './outbox.js';
+import { Outbox } from '../sockets/outbox.js';
+import type { BlockPool, OutboxOwner } from '../sockets/outbox.js';
 import { SendScheduler } from './send-scheduler.js';
 import type { SendSchedulerHost } from './send-scheduler.js';
 
@@ -51,6 +53,10 @@ export interface ConnectionHost {
   readonly log: FailureLog;
   /** `connection.flush` shall run at the end of this turn of the event loop. */
   flushLater(connection: H2Connection): void;
+  /** For requests that are not gRPC; has no handler that is called. */
+  readonly notGrpc: Route;
+  /** It is ended though its peer has not closed it; to be counted and told. */
+  cut(peer: string, reason: CutReason, why: string): void;
   /** The socket is closed. */
   closed(connection: H2Connection): void;
 }
@@ -61,10 +67,15 @@ const socketBytesHardMax = 4 * 1_024 * 1_024;
 const callQueueBytes = 131_072;
 /** How long a peer may take to read our last words. */
 const lingerMs = 1_000;
-/** A window opened by less than this makes tiny frames. */
-const smallIncrement = 64;
+/** A frame of data below this that does not end its request is next to nothing. */
+const smallDataBytes = 256;
+/** A list of headers above this costs something by itself. */
+const longListBytes = 8_192;
+/** Streams ended before their callers had ended them, whose late frames are nobody's fault. */
+const cutShortMax = 1_024;
+const notGrpcText = Buffer.from('This port speaks gRPC.\n', 'latin1');
 
-export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSchedulerHost<DoorCall> {
+export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, SendSchedulerHost<DoorCall> {
   readonly messageBytesMax: number;
   readonly budget: ByteBudget;
   readonly answers: MemoryAccount;
@@ -94,15 +105,15 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   private dataBytes = 0;
   private dataEndsCall = false;
 
-  private readonly resets: Allowance;
   private readonly arrivals = new Arrivals();
-  private readonly pings: Allowance;
-  private readonly controls: Allowance;
+  private readonly effort: Effort;
+  private readonly cutShort = new Set<number>();
 
-  private checkedMs: number;
+  private heardMs: number;
   private activeMs: number;
   private writtenMs: number;
   private framesChecked = -1;
+  private pongs = 0;
   private midwaySinceMs: number | undefined;
   /** Calls whose request is not whole yet. */
   private unfinished = 0;
@@ -113,6 +124,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     readonly peer: string,
     readonly encrypted: boolean,
     readonly connection: number,
+    readonly address: PeerAddress,
   ) {
     const limits = host.limits;
     this.limits = limits;
@@ -125,15 +137,14 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     });
     this.decoder = new HpackDecoder({ tableBytesMax: defaultHpackTableBytes, listBytesMax: limits.headerListBytesMax });
     this.answerPool = host.answerPool;
-    this.answers = new MemoryAccount(limits.connectionQueuedBytesMax, host.answerPool.account);
+    this.answers = new MemoryAccount(limits.connectionQueuedBytesMax, address.answers);
     this.out = new Outbox(socket, host.blocks, this, this.answers);
     this.writer = new FrameWriter(this.out);
     this.sending = new SendScheduler<DoorCall>(this, this.out, this.writer, this.answers, host.counters);
-    this.resets = new Allowance(limits.resetsBurst, limits.resetsPerSecond);
-    this.pings = new Allowance(limits.pingsBurst, limits.pingsPerSecond);
-    this.controls = new Allowance(limits.controlsBurst, limits.controlsPerSecond);
     this.nowMs = host.clock.monotonicMs();
-    this.checkedMs = this.nowMs;
+    const own = new Allowance(limits.effortBurst, limits.effortPerSecond, this.nowMs);
+    this.effort = new Effort(own, address.effort, this.sending);
+    this.heardMs = this.nowMs;
     this.activeMs = this.nowMs;
     this.writtenMs = this.nowMs;
     this.greet();
@@ -147,6 +158,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     this.host.counters.bytesIn += chunk.length - from;
     if (this.closed) return;
     this.nowMs = this.host.clock.monotonicMs();
+    this.heardMs = this.nowMs;
     try {
       this.reader.feed(chunk, from);
     } catch (caught) {
@@ -173,37 +185,59 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   /** Sends what has gathered in this turn. */
   flush(): void {
     if (this.socketGone) return;
-    if (this.arrivals.wantPing && !this.closed) this.askForArrivals();
+    if (this.arrivals.wantPing && !this.closed) this.sendPing();
     this.out.flush();
   }
 
-  /** To be called about once a second: refills allowances and looks for what takes too long. */
+  get idle(): boolean {
+    return this.calls.size === 0;
+  }
+
+  displace(): void {
+    if (this.closed) return;
+    this.cut('displaced', 'all places are taken');
+    this.goAway(h2Error.ENHANCE_YOUR_CALM, 'all places are taken');
+    this.closeSoon();
+  }
+
+  /** To be called about once a second: looks for what takes too long. */
   check(nowMs: number): void {
-    const seconds = (nowMs - this.checkedMs) / 1_000;
-    this.checkedMs = nowMs;
     this.nowMs = nowMs;
-    this.resets.refill(seconds);
-    this.pings.refill(seconds);
-    this.controls.refill(seconds);
     if (this.closed) return;
     if (!this.out.busy) {
       this.writtenMs = nowMs;
     } else if (nowMs - this.writtenMs > this.limits.stalledMs) {
+      this.cut('unread', `the socket has taken nothing for ${this.limits.stalledMs} ms`);
       this.abort();
       return;
     }
-    const moved = this.reader.frames !== this.framesChecked;
-    this.framesChecked = this.reader.frames;
+    const frames = this.reader.frames - this.pongs; // An answer to our own ping is no activity.
+    const moved = frames !== this.framesChecked;
+    this.framesChecked = frames;
     if (moved || this.calls.size > 0) this.activeMs = nowMs;
-    if (moved || !this.reader.midway) this.midwaySinceMs = this.reader.midway ? nowMs : undefined;
+    const midway = this.reader.midway || !this.reader.begun;
+    if (moved || !midway) this.midwaySinceMs = midway ? nowMs : undefined;
     if (this.midwaySinceMs !== undefined && nowMs - this.midwaySinceMs > this.limits.greetingMs) {
-      this.breakOff(h2Error.ENHANCE_YOUR_CALM, 'a frame took too long');
+      this.breakOff(h2Error.ENHANCE_YOUR_CALM, 'a frame took too long', 'slow');
     } else if (nowMs - this.activeMs > this.limits.idleMs) {
       this.drain();
+    } else if (!this.anybodyThere(nowMs)) {
+      this.cut('silent', `nothing was heard for ${Math.round(nowMs - this.heardMs)} ms, a ping was not answered`);
+      this.abort();
     } else {
       if (this.unfinished > 0) this.endSlowRequests(nowMs);
       if (this.sending.queuedBytes > 0) this.endUnread(nowMs);
     }
+  }
+
+  /** Asks, where nothing has been heard for a while. False: nobody has answered, and nothing else came. */
+  private anybodyThere(nowMs: number): boolean {
+    const { outSinceMs } = this.arrivals;
+    if (outSinceMs === undefined) {
+      if (nowMs - this.heardMs >= this.limits.quietMs) this.sendPing();
+      return true;
+    }
+    return nowMs - Math.max(outSinceMs, this.heardMs) <= this.limits.pingAnswerMs;
   }
 
   /** The caller has closed its window on an answer and keeps it so. */
@@ -254,7 +288,8 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
       if (streamId % 2 === 0 || (streamId > this.lastStreamId && !this.draining)) {
         throw new H2Failure(h2Error.PROTOCOL_ERROR, `data on stream ${streamId}, which is not open`);
       }
-      return; // A call that has ended; the caller did not know yet.
+      this.lateData(streamId, endStream);
+      return;
     }
     if (call.remoteClosed) {
       this.resetCall(call, h2Error.STREAM_CLOSED);
@@ -263,6 +298,16 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     call.receiveWindow -= flowBytes;
     if (call.receiveWindow < 0) throw new H2Failure(h2Error.FLOW_CONTROL_ERROR, 'a stream window is passed');
     this.dataCall = call;
+  }
+
+  /** Of a call that has ended: the caller did not know yet, or had ended it itself. */
+  private lateData(streamId: number, endStream: boolean): void {
+    this.spend(effort.late, 'frames on ended streams');
+    if (!this.cutShort.has(streamId)) {
+      if (streamId <= this.lastStreamId) this.countedReset(streamId, h2Error.STREAM_CLOSED);
+    } else if (endStream) {
+      this.cutShort.delete(streamId);
+    }
   }
 
   dataPiece(chunk: Buffer, from: number, to: number): void {
@@ -274,8 +319,12 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   dataEnds(): void {
     const call = this.dataCall;
     this.dataCall = undefined;
-    if (this.dataBytes === 0 && !this.dataEndsCall) this.spend(this.controls, 'empty frames of data');
+    if (this.dataBytes < smallDataBytes && !this.dataEndsCall) {
+      if (this.dataBytes === 0) this.spend(effort.emptyData, 'empty frames of data');
+      else this.spend(effort.smallData, 'small frames of data');
+    }
     if (call === undefined || this.calls.get(call.streamId) !== call) return;
+    if (call.contentLeft !== -1 && !this.countContent(call)) return;
     if (this.dataEndsCall) {
       this.requestEnded(call);
       return;
@@ -285,72 +334,104 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     this.consumed(call);
   }
 
-  headers(streamId: number, endStream: boolean, block: Buffer, from: number, to: number): void {
+  /** False: it is not as many bytes as the caller said, and its stream is reset. */
+  private countContent(call: DoorCall): boolean {
+    const left = call.contentLeft - this.dataBytes;
+    if (left < 0 || (this.dataEndsCall && left > 0)) {
+      this.resetCall(call, h2Error.PROTOCOL_ERROR);
+      return false;
+    }
+    call.contentLeft = left;
+    return true;
+  }
+
+  headers(streamId: number, endStream: boolean, block: Buffer, from: number, to: number, dependsOn: number): void {
     const headers = this.decoder.decode(block, from, to); // Always, or the tables would go apart.
+    if (headers.bytes > longListBytes) this.spend((effort.headerKiB * headers.bytes) / 1_024, 'long lists of headers');
     if (streamId % 2 === 0) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'a client opened an even stream');
     const known = this.calls.get(streamId);
     if (known !== undefined) {
-      if (known.remoteClosed || !endStream) this.resetCall(known, h2Error.PROTOCOL_ERROR);
-      else this.requestEnded(known);
-      return;
-    }
-    if (streamId <= this.lastStreamId) {
-      this.spend(this.controls, 'headers on ended streams');
-      return;
-    }
-    if (this.draining || this.calls.size >= this.limits.streamsMax) {
-      if (!this.draining) this.lastStreamId = streamId;
-      this.host.counters.callsRefused += 1;
+      this.trailers(known, endStream, headers);
+    } else if (streamId <= this.lastStreamId) {
+      this.spend(effort.late, 'frames on ended streams');
+      if (this.cutShort.has(streamId)) return;
+      throw new H2Failure(h2Error.STREAM_CLOSED, `headers on stream ${streamId}, which is closed`);
+    } else if (this.draining || this.calls.size >= this.limits.streamsMax) {
+      this.refuse(streamId, endStream);
       this.writeReset(streamId, h2Error.REFUSED_STREAM);
-      this.spend(this.resets, 'calls above the limit');
-      return;
+    } else if (dependsOn === streamId) {
+      this.refuse(streamId, endStream);
+      this.countedReset(streamId, h2Error.PROTOCOL_ERROR);
+    } else {
+      this.openCall(streamId, endStream, headers);
     }
-    this.lastStreamId = streamId;
-    this.openCall(streamId, endStream, headers);
+  }
+
+  private trailers(call: DoorCall, endStream: boolean, headers: RequestHeaders): void {
+    if (call.remoteClosed) this.resetCall(call, h2Error.STREAM_CLOSED);
+    else if (!endStream || headers.pseudoSeen || headers.malformed || call.contentLeft > 0)
+      this.resetCall(call, h2Error.PROTOCOL_ERROR);
+    else this.requestEnded(call);
+  }
+
+  priority(streamId: number, dependsOn: number): void {
+    this.spend(effort.idle, 'frames of no use');
+    if (dependsOn !== streamId) return; // Nobody goes by priorities any more.
+    const call = this.calls.get(streamId);
+    if (call === undefined) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'a stream that depends on itself');
+    this.resetCall(call, h2Error.PROTOCOL_ERROR);
   }
 
   reset(streamId: number, _code: number): void {
     if (streamId === 0 || streamId % 2 === 0 || (streamId > this.lastStreamId && !this.draining)) {
       throw new H2Failure(h2Error.PROTOCOL_ERROR, 'RST_STREAM of a stream that was never open');
     }
-    this.spend(this.resets, 'resets');
     const call = this.calls.get(streamId);
-    if (call !== undefined) this.cancel(call);
-    else this.arrivals.reset(streamId);
+    this.spend(call === undefined || call.done ? effort.late : effort.reset, 'resets');
+    if (call !== undefined) {
+      call.resetByPeer = true;
+      this.cancel(call);
+    } else {
+      this.cutShort.delete(streamId);
+      this.arrivals.reset(streamId);
+    }
   }
 
   settings(payload: Buffer, from: number, to: number): void {
-    this.spend(this.controls, 'settings');
+    this.spend(effort.settings + effort.settingsOfCall * this.calls.size, 'settings');
+    this.writer.settingsAck(); // Before what they let us send.
     readSettings(payload, from, to, (id, value) => this.setting(id, value));
-    this.writer.settingsAck();
   }
 
   settingsAcknowledged(): void {
-    this.spend(this.controls, 'settings');
+    this.spend(effort.idle, 'settings');
   }
 
   ping(payload: Buffer, from: number): void {
-    this.spend(this.pings, 'pings');
+    this.spend(effort.ping, 'pings');
     this.writer.pingAck(payload, from);
     this.checkSocketBytes();
   }
 
   pingAnswered(payload: Buffer, from: number): void {
     if (!this.arrivals.answered(payload, from)) {
-      this.spend(this.controls, 'answers to no ping');
+      this.spend(effort.idle, 'answers to no ping');
       return;
     }
+    this.pongs += 1;
     if (this.arrivals.wantPing) this.flushDue();
     if (this.draining) this.closeWhenDone();
   }
 
-  goingAway(): void {
+  goingAway(streamId: number): void {
+    if (streamId !== 0) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'GOAWAY on a stream');
+    this.spend(effort.settings, 'frames of no use');
     this.draining = true;
     this.closeWhenDone();
   }
 
   windowUpdate(streamId: number, increment: number): void {
-    if (increment < smallIncrement) this.spend(this.controls, 'tiny window updates');
+    this.spend(effort.windowUpdate, 'window updates');
     if (streamId === 0) {
       if (increment === 0) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'a window update by nothing');
       this.sending.connectionWindow(increment);
@@ -371,7 +452,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   }
 
   ignored(): void {
-    this.spend(this.controls, 'frames of no use');
+    this.spend(effort.idle, 'frames of no use');
   }
 
   private setting(id: number, value: number): void {
@@ -388,33 +469,29 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     }
   }
 
-  private spend(allowance: Allowance, what: string): void {
-    if (allowance.spend()) return;
-    this.host.counters.floods += 1;
-    throw new H2Failure(h2Error.ENHANCE_YOUR_CALM, `too many ${what}`);
+  private spend(price: number, what: string): void {
+    this.effort.spend(price, what, this.nowMs);
   }
 
   // ---- calls -----------------------------------------------------------------------------------------------------
 
   private openCall(streamId: number, endStream: boolean, headers: RequestHeaders): void {
-    if (headers.path === undefined || headers.method === undefined || headers.malformed) {
-      if (!headers.tooLarge) {
-        this.refuse(streamId);
-        this.countedReset(streamId, h2Error.PROTOCOL_ERROR);
-        return;
-      }
-    }
     if (headers.tooLarge) {
       const most = this.limits.headerListBytesMax;
       this.refuseWith(streamId, endStream, grpcStatus.RESOURCE_EXHAUSTED, `headers of more than ${most} bytes`);
       return;
     }
-    if (headers.method !== 'POST' || headers.contentType?.startsWith('application/grpc') !== true) {
-      this.refuse(streamId);
-      this.writeHttpStatus(streamId, headers.method === 'POST' ? 415 : 405, endStream);
+    const { contentLength } = headers;
+    if (!headers.complete || (endStream && contentLength !== undefined && contentLength > 0)) {
+      this.refuse(streamId, endStream);
+      this.countedReset(streamId, h2Error.PROTOCOL_ERROR);
       return;
     }
-    const route = this.host.routes.get(headers.path ?? '');
+    let route: Route | undefined = this.host.notGrpc;
+    let httpStatus = 0;
+    if (headers.method !== 'POST') httpStatus = 405;
+    else if (headers.contentType?.startsWith('application/grpc') !== true) httpStatus = 415;
+    else route = this.host.routes.get(headers.path ?? '');
     if (route === undefined) {
       this.refuseWith(streamId, endStream, grpcStatus.UNIMPLEMENTED, `unknown method ${headers.path ?? ''}`);
       return;
@@ -434,6 +511,12 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
       this.limits.streamWindowBytes,
       this.sending.callWindow,
     );
+    if (httpStatus !== 0) {
+      this.host.counters.callsRefused += 1;
+      call.httpStatus = httpStatus;
+    }
+    if (contentLength !== undefined) call.contentLeft = contentLength;
+    this.lastStreamId = streamId;
     this.calls.set(streamId, call);
     this.host.counters.callsOpen += 1;
     this.host.counters.callsTotal += 1;
@@ -454,15 +537,29 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     return bytes > this.limits.connectionQueuedBytesMax || (bytes > callQueueBytes && this.answerPool.account.full);
   }
 
-  private refuse(streamId: number): void {
+  /** A call that no handler will see. */
+  private refuse(streamId: number, endStream: boolean): void {
     this.host.counters.callsRefused += 1;
+    if (this.draining) return;
     this.lastStreamId = streamId;
+    if (!endStream) this.keepCutShort(streamId);
+    this.spend(effort.refusal, 'calls that are refused');
   }
 
   private refuseWith(streamId: number, endStream: boolean, status: GrpcStatusCode, message: string): void {
-    this.refuse(streamId);
+    this.refuse(streamId, endStream);
     this.putStatus(streamId, true, status, message);
     if (!endStream) this.writeReset(streamId, h2Error.NO_ERROR);
+  }
+
+  private keepCutShort(streamId: number): void {
+    if (this.cutShort.size >= cutShortMax) {
+      for (const oldest of this.cutShort) {
+        this.cutShort.delete(oldest);
+        break;
+      }
+    }
+    this.cutShort.add(streamId);
   }
 
   /** A stream ended because of what the peer did counts like a reset of its own. */
@@ -474,7 +571,7 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   private countedReset(streamId: number, code: H2ErrorCode): void {
     this.host.counters.protocolErrors += 1;
     this.writeReset(streamId, code);
-    this.spend(this.resets, 'resets');
+    this.spend(effort.reset, 'broken streams');
   }
 
   private cancel(call: DoorCall): void {
@@ -491,7 +588,10 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   private forget(call: DoorCall): void {
     if (!this.calls.delete(call.streamId)) return;
     this.host.counters.callsOpen -= 1;
-    if (!call.remoteClosed) this.unfinished -= 1;
+    if (!call.remoteClosed) {
+      this.unfinished -= 1;
+      if (!call.resetByPeer) this.keepCutShort(call.streamId);
+    }
     this.host.deadlines.remove(call);
     call.forget();
     if (this.draining) this.closeWhenDone();
@@ -545,6 +645,13 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     this.finishCall(call, status, message);
   }
 
+  answerPlainly(call: DoorCall): void {
+    this.writer.httpStatus(call.streamId, call.httpStatus);
+    call.endStatus = grpcStatus.UNIMPLEMENTED;
+    this.sending.sendPlain(call, notGrpcText);
+    if (call.queuedBytes === 0) this.sent(call);
+  }
+
   private finishCall(call: DoorCall, status: GrpcStatusCode, message: string): void {
     if (call.queuedBytes > 0) {
       call.endStatus = status;
@@ -565,7 +672,8 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   }
 
   private writeTrailers(call: DoorCall, status: GrpcStatusCode, message: string): void {
-    if (status === grpcStatus.OK && call.headersSent) this.writer.okTrailers(call.streamId);
+    if (call.httpStatus !== 0) this.writer.dataEnd(call.streamId);
+    else if (status === grpcStatus.OK && call.headersSent) this.writer.okTrailers(call.streamId);
     else this.putStatus(call.streamId, !call.headersSent, status, message);
     if (!call.remoteClosed) this.writeReset(call.streamId, h2Error.NO_ERROR); // Nothing more is wanted.
     const arrival = call.takeArrivalListener();
@@ -584,12 +692,6 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     this.checkSocketBytes();
   }
 
-  private writeHttpStatus(streamId: number, httpStatus: number, endStream: boolean): void {
-    this.writer.httpStatus(streamId, httpStatus);
-    if (!endStream) this.writeReset(streamId, h2Error.NO_ERROR);
-    this.checkSocketBytes();
-  }
-
   // ---- frames of the connection ----------------------------------------------------------------------------------
 
   private greet(): void {
@@ -602,8 +704,8 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
     if (more > 0) this.writer.windowUpdate(0, more);
   }
 
-  private askForArrivals(): void {
-    this.writer.ping(this.arrivals.ask());
+  private sendPing(): void {
+    this.writer.ping(this.arrivals.ask(this.nowMs));
   }
 
   private writeWindowUpdate(streamId: number, increment: number): void {
@@ -618,8 +720,12 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
 
   private checkSocketBytes(): void {
     if (this.out.pendingBytes <= socketBytesHardMax || this.closed) return;
-    this.host.counters.floods += 1;
+    this.cut('unread', `${this.out.pendingBytes} bytes of answers wait for the socket`);
     this.abort();
+  }
+
+  private cut(reason: CutReason, why: string): void {
+    this.host.cut(this.peer, reason, why);
   }
 
   // ---- the end ---------------------------------------------------------------------------------------------------
@@ -629,10 +735,11 @@ export class H2Connection implements FrameSink, CallHost, OutboxOwner, SendSched
   }
 
   /** The peer broke a rule. */
-  private breakOff(code: H2ErrorCode, reason: string): void {
+  private breakOff(code: H2ErrorCode, why: string, reason?: CutReason): void {
     if (this.closed) return;
     this.host.counters.protocolErrors += 1;
-    this.goAway(code, reason);
+    this.cut(reason ?? (code === h2Error.ENHANCE_YOUR_CALM ? 'flood' : 'protocol'), why);
+    this.goAway(code, why);
     this.closeSoon();
   }
 

@@ -1,7 +1,13 @@
 /** What one server grants its callers, who may be anyone. Every bound on memory and on waiting is here. */
 export interface FrontDoorLimits {
-  /** Above it a connection is closed as soon as it is made. */
+  /** Above it a connection is closed as soon as it is made, or one of the address that has the most. */
   readonly connectionsMax: number;
+  /** Of one address (IPv4, or the first 64 bits of IPv6): open at once, and made a second in the long run. */
+  readonly addressConnectionsMax: number;
+  readonly addressConnectionsPerSecond: number;
+  /** What the connections of one address may have together of what all may: of memory; and of the effort of one. */
+  readonly addressMemoryShare: number;
+  readonly addressEffortFactor: number;
   /** Open calls of one connection; a client carries all its long polls over one. */
   readonly streamsMax: number;
   /** Of one request message where its method allows as much. RocketMQ's own proxy takes 130 MiB. */
@@ -29,20 +35,23 @@ export interface FrontDoorLimits {
   readonly unreadMs: number;
   /** A connection without calls and frames for so long is closed in good order. */
   readonly idleMs: number;
-  /** Bursts and lasting rates (a second) of a connection before it is told to calm down. */
-  readonly resetsBurst: number;
-  readonly resetsPerSecond: number;
-  readonly pingsBurst: number;
-  readonly pingsPerSecond: number;
-  /** SETTINGS, empty frames of data, frames of no use. */
-  readonly controlsBurst: number;
-  readonly controlsPerSecond: number;
+  /** A connection of which nothing was heard for so long is asked whether anybody is there… */
+  readonly quietMs: number;
+  /** …and closed if no answer comes within this. */
+  readonly pingAnswerMs: number;
+  /** What a connection may cost beside its messages, see effort.ts: a burst, and so much a second. */
+  readonly effortBurst: number;
+  readonly effortPerSecond: number;
 }
 
 const MiB = 1_024 * 1_024;
 
 export const defaultFrontDoorLimits: FrontDoorLimits = {
   connectionsMax: 10_000,
+  addressConnectionsMax: 2_500,
+  addressConnectionsPerSecond: 250,
+  addressMemoryShare: 0.5,
+  addressEffortFactor: 16,
   streamsMax: 1_024,
   messageBytesMax: 130 * MiB,
   streamWindowBytes: 4 * MiB,
@@ -58,10 +67,8 @@ export const defaultFrontDoorLimits: FrontDoorLimits = {
   stalledMs: 30_000,
   unreadMs: 60_000,
   idleMs: 600_000,
-  resetsBurst: 2_000,
-  resetsPerSecond: 200,
-  pingsBurst: 20_000, // grpc-go measures bandwidth with a ping each round trip.
-  pingsPerSecond: 10_000,
-  controlsBurst: 5_000,
-  controlsPerSecond: 1_000,
+  quietMs: 10_000,
+  pingAnswerMs: 20_000, // Together less than a lease of a message that was written into a dead connection.
+  effortBurst: 20_000,
+  effortPerSecond: 5_000,
 };

@@ -13,7 +13,7 @@ import type { FrameWriter } from '../http2/frame-writer.js';
 import type { GrpcStatusCode, MessageBytes } from '../grpc-server.js';
 import type { MemoryAccount } from '../memory/memory-account.js';
 import type { MutableCounters } from './counters.js';
-import type { Outbox } from './outbox.js';
+import type { Outbox } from '../sockets/outbox.js';
 
 /** The answer side of a call. */
 export interface SendingCall {
@@ -94,6 +94,16 @@ export class SendScheduler<Call extends SendingCall> {
       this.pump(call);
       this.wait(call);
     }
+  }
+
+  /** Bytes that are no message, for what is not gRPC. */
+  sendPlain(call: Call, bytes: Uint8Array): void {
+    call.queue.push(bytes);
+    if (call.queuedBytes === 0) call.movedMs = this.host.nowMs;
+    this.addQueued(call, bytes.length);
+    if (call.waiting) return;
+    this.pump(call);
+    this.wait(call);
   }
 
   /** Forgets what waits with a call. */

@@ -14,16 +14,17 @@ export interface FrameSink {
   /** The next piece of it. Pieces may be kept: the memory is never written again. */
   dataPiece(chunk: Buffer, from: number, to: number): void;
   dataEnds(): void;
-  /** A whole header block. */
-  headers(streamId: number, endStream: boolean, block: Buffer, from: number, to: number): void;
+  /** A whole header block; `dependsOn` is the stream it was made a child of, 0 if of none. */
+  headers(streamId: number, endStream: boolean, block: Buffer, from: number, to: number, dependsOn: number): void;
+  priority(streamId: number, dependsOn: number): void;
   reset(streamId: number, code: number): void;
   settings(payload: Buffer, from: number, to: number): void;
   settingsAcknowledged(): void;
   ping(payload: Buffer, from: number): void;
   pingAnswered(payload: Buffer, from: number): void;
-  goingAway(): void;
+  goingAway(streamId: number): void;
   windowUpdate(streamId: number, increment: number): void;
-  /** PRIORITY, and kinds of frame nobody knows. */
+  /** A kind of frame nobody knows. */
   ignored(): void;
   /** Nothing more is wanted: the rest of the chunk is dropped. */
   readonly closed: boolean;
@@ -60,6 +61,7 @@ export class FrameReader {
   // The header block being read over several frames.
   private blockStreamId = 0;
   private blockEndStream = false;
+  private blockDependsOn = 0;
   private block: Buffer | undefined;
   private blockLength = 0;
   private continuations = 0;
@@ -74,6 +76,11 @@ export class FrameReader {
   /** A header block has begun and not ended, or a frame other than data is not whole yet. */
   get midway(): boolean {
     return this.blockStreamId !== 0 || this.headLength > 0 || (this.inFrame && this.type !== frameType.DATA);
+  }
+
+  /** The peer has sent its SETTINGS, as it must first. */
+  get begun(): boolean {
+    return this.settingsSeen;
   }
 
   /** Frames whose head has been read. */
@@ -160,7 +167,6 @@ export class FrameReader {
         break;
       case frameType.PRIORITY:
         proper = length === 5;
-        this.skipping = true;
         break;
       case frameType.GOAWAY:
         proper = length >= 8;
@@ -209,7 +215,7 @@ export class FrameReader {
       this.left -= skipped;
       if (this.left === 0) {
         this.inFrame = false;
-        if (this.type === frameType.GOAWAY) this.sink.goingAway();
+        if (this.type === frameType.GOAWAY) this.sink.goingAway(this.streamId);
         else this.sink.ignored();
       }
       return from + skipped;
@@ -241,6 +247,10 @@ export class FrameReader {
       case frameType.CONTINUATION:
         this.continuationFrame(bytes, from, to);
         break;
+      case frameType.PRIORITY:
+        if (this.streamId === 0) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'PRIORITY on the connection');
+        this.sink.priority(this.streamId, bytes.readUInt32BE(from) & 0x7fffffff);
+        break;
       case frameType.RST_STREAM:
         this.sink.reset(this.streamId, bytes.readUInt32BE(from));
         break;
@@ -271,18 +281,21 @@ export class FrameReader {
       padding = bytes[at] ?? 0;
       at += 1;
     }
+    const dependencyAt = at;
     if (this.flags & flag.PRIORITY) at += 5;
     if (at > to) throw new H2Failure(h2Error.FRAME_SIZE_ERROR, 'HEADERS too short for its flags');
     if (padding > to - at) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'more padding than frame');
     const blockEnd = to - padding;
+    const dependsOn = at > dependencyAt ? bytes.readUInt32BE(dependencyAt) & 0x7fffffff : 0;
     const endStream = (this.flags & flag.END_STREAM) !== 0;
     if (this.streamId === 0) throw new H2Failure(h2Error.PROTOCOL_ERROR, 'HEADERS on the connection');
     if (this.flags & flag.END_HEADERS) {
-      this.sink.headers(this.streamId, endStream, bytes, at, blockEnd);
+      this.sink.headers(this.streamId, endStream, bytes, at, blockEnd, dependsOn);
       return;
     }
     this.blockStreamId = this.streamId;
     this.blockEndStream = endStream;
+    this.blockDependsOn = dependsOn;
     this.blockLength = 0;
     this.continuations = 0;
     this.keepFragment(bytes, at, blockEnd);
@@ -301,7 +314,7 @@ export class FrameReader {
     const streamId = this.blockStreamId;
     this.block = undefined;
     this.blockStreamId = 0;
-    this.sink.headers(streamId, this.blockEndStream, block, 0, this.blockLength);
+    this.sink.headers(streamId, this.blockEndStream, block, 0, this.blockLength, this.blockDependsOn);
   }
 
   private keepFragment(bytes: Buffer, from: number, to: number): void {

@@ -73,12 +73,20 @@ export class FrameWriter {
     this.out.advance(end);
   }
 
-  /** An answer that is not gRPC's. */
+  /** An empty frame of data that ends a stream. */
+  dataEnd(streamId: number): void {
+    const block = this.out.reserve(frameHeaderBytes);
+    const at = this.out.offset;
+    writeHead(block, at, 0, frameType.DATA, flag.END_STREAM, streamId);
+    this.out.advance(at + frameHeaderBytes);
+  }
+
+  /** The headers of an answer that is not gRPC's. */
   httpStatus(streamId: number, httpStatus: number): void {
     const block = this.out.reserve(frameHeaderBytes + okBlockBytesMax);
     const at = this.out.offset;
     const end = this.answers.writeHttpStatus(block, at + frameHeaderBytes, httpStatus);
-    writeHead(block, at, end - at - frameHeaderBytes, frameType.HEADERS, flag.END_STREAM | flag.END_HEADERS, streamId);
+    writeHead(block, at, end - at - frameHeaderBytes, frameType.HEADERS, flag.END_HEADERS, streamId);
     this.out.advance(end);
   }
 

@@ -167,9 +167,17 @@ it('keeps a list above the limit short, and the table in step', () => {
   const decoder = new HpackDecoder({ tableBytesMax: 4_096, listBytesMax: 2_000 });
   const insert = Buffer.from(encodeLiteral('x', 'y'.repeat(900), 'indexing'));
   decoder.decode(insert, 0, insert.length);
-  const bomb = Buffer.concat([Buffer.alloc(10_000, 0xbe), Buffer.from(encodeLiteral('after', 'all', 'indexing'))]);
-  const headers = decoder.decode(bomb, 0, bomb.length);
+  const block = Buffer.concat([Buffer.alloc(6, 0xbe), Buffer.from(encodeLiteral('after', 'all', 'indexing'))]);
+  const headers = decoder.decode(block, 0, block.length);
   expect(headers.tooLarge).toBe(true);
   expect(headers.fields.length).toBe(2);
   expect(decoder.decode(Buffer.from([0xbe]), 0, 1).get('after')).toBe('all');
+});
+
+it('does not read on in a list far above the limit', () => {
+  const decoder = new HpackDecoder({ tableBytesMax: 4_096, listBytesMax: 2_000 });
+  const insert = Buffer.from(encodeLiteral('x', 'y'.repeat(900), 'indexing'));
+  decoder.decode(insert, 0, insert.length);
+  const bomb = Buffer.concat([Buffer.alloc(9, 0xbe), Buffer.of(0x80)]); // What stands behind is broken.
+  expect(() => decoder.decode(bomb, 0, bomb.length)).toThrow('far above 2000 bytes');
 });

@@ -1,8 +1,8 @@
 /**
  * Reads header blocks (HPACK, RFC 7541): the static table, a dynamic table of a connection, Huffman, size updates.
  *
- * A block is always read to its end, however long its list of headers, since the table must stay in step with the
- * sender's; what is over the limit is only not kept. Clients repeat their headers, so most fields are entries of the
+ * A block is read to its end though its list of headers is too long, since the table must stay in step with the
+ * sender's; what is over the limit is only not kept. One that is far too long ends the connection. Clients repeat their headers, so most fields are entries of the
  * table that are shared, not made anew; and a block that changes nothing and equals the last one gives the same object.
  */
 import type { Headers } from '../grpc-server.js';
@@ -12,20 +12,46 @@ import { decodeHuffman } from './huffman.js';
 /** RFC 7541, section 4.1: what an entry costs beside its text. */
 const entryOverheadBytes = 32;
 const staticFieldCount = 61;
+/** A list of headers so many times the limit, which was announced, is no mistake. */
+const bombFactor = 4;
 /** A block up to this size is compared with the one before. */
 const repeatBytesMax = 64;
 
-/** Header names the transport itself looks at. */
-const kinds: Readonly<Record<string, number>> = {
-  ':method': 1,
-  ':path': 2,
-  'content-type': 3,
-  'grpc-timeout': 4,
-};
+/** Header names the transport itself looks at. Pseudo-headers come first, as they must in a request. */
+const kindOther = 0;
 const kindMethod = 1;
 const kindPath = 2;
-const kindContentType = 3;
-const kindTimeout = 4;
+const kindScheme = 3;
+const kindAuthority = 4;
+const kindContentType = 5;
+const kindTimeout = 6;
+const kindContentLength = 7;
+const kindTe = 8;
+/** Of no place in a request: the name alone makes it malformed. */
+const kindMalformed = 9;
+const kinds: Readonly<Record<string, number>> = {
+  ':method': kindMethod,
+  ':path': kindPath,
+  ':scheme': kindScheme,
+  ':authority': kindAuthority,
+  'content-type': kindContentType,
+  'grpc-timeout': kindTimeout,
+  'content-length': kindContentLength,
+  te: kindTe,
+  // They speak of the connection, which HTTP/2 has other ways for (RFC 9113, section 8.2.2).
+  connection: kindMalformed,
+  'proxy-connection': kindMalformed,
+  'keep-alive': kindMalformed,
+  'transfer-encoding': kindMalformed,
+  upgrade: kindMalformed,
+};
+const isPseudo = (kind: number): boolean => kind >= kindMethod && kind <= kindAuthority;
+
+/** Not a name: empty, with capitals, with what no name may have, or a pseudo-header no request has (section 8.2.1). */
+// eslint-disable-next-line no-control-regex
+const nameMalformed = /^$|[\x00-\x20A-Z\x7f-\xff:]/;
+// eslint-disable-next-line no-control-regex
+const valueMalformed = /[\0\r\n]/;
 
 export class HeaderField {
   readonly bytes: number;
@@ -36,8 +62,17 @@ export class HeaderField {
     readonly value: string,
   ) {
     this.bytes = name.length + value.length + entryOverheadBytes;
-    this.kind = kinds[name] ?? 0;
+    this.kind = kindOf(name, value);
   }
+}
+
+function kindOf(name: string, value: string): number {
+  const kind = Object.hasOwn(kinds, name)
+    ? (kinds[name] ?? kindOther)
+    : nameMalformed.test(name)
+      ? kindMalformed
+      : kindOther;
+  return valueMalformed.test(value) || (kind === kindTe && value !== 'trailers') ? kindMalformed : kind;
 }
 
 /** The headers of one request. Never changes: calls with the same block may share it. */
@@ -45,14 +80,26 @@ export class RequestHeaders implements Headers {
   readonly fields: HeaderField[] = [];
   method: string | undefined;
   path: string | undefined;
+  scheme: string | undefined;
+  /** Bytes of data that will come, if the caller says so. */
+  contentLength: number | undefined;
   contentType: string | undefined;
   timeout: string | undefined;
   /** As RFC 9113 counts a list of headers: 32 bytes a field beside its text. */
   bytes = 0;
   /** The list was longer than allowed; what is here is its beginning. */
   tooLarge = false;
-  /** A name with capital letters or an empty one: malformed in HTTP/2. */
+  /** By its fields, in what RFC 9113 (section 8) asks of a request or of trailers. */
   malformed = false;
+  pseudoSeen = false;
+  private authoritySeen = false;
+  private regularSeen = false;
+
+  /** As a request's: nothing that must be there is missing. */
+  get complete(): boolean {
+    if (this.method === 'CONNECT') return !this.malformed;
+    return !this.malformed && this.method !== undefined && this.scheme !== undefined && (this.path ?? '') !== '';
+  }
 
   get(name: string): string | undefined {
     const fields = this.fields;
@@ -66,24 +113,48 @@ export class RequestHeaders implements Headers {
   add(field: HeaderField, bytesMax: number): void {
     this.bytes += field.bytes;
     if (this.bytes > bytesMax) {
+      // Nobody has so many headers; a block can name what is large in a byte, again and again.
+      if (this.bytes > bombFactor * bytesMax) {
+        throw new H2Failure(h2Error.ENHANCE_YOUR_CALM, `a list of headers far above ${bytesMax} bytes`);
+      }
       this.tooLarge = true;
       return;
     }
-    switch (field.kind) {
-      case kindMethod:
-        this.method ??= field.value;
-        break;
-      case kindPath:
-        this.path ??= field.value;
-        break;
+    if (isPseudo(field.kind)) this.addPseudo(field);
+    else this.addRegular(field);
+    this.fields.push(field);
+  }
+
+  private addPseudo({ kind, value }: HeaderField): void {
+    this.pseudoSeen = true;
+    if (this.regularSeen) this.malformed = true;
+    const before = [this.method, this.path, this.scheme, this.authoritySeen || undefined][kind - kindMethod];
+    if (before !== undefined) this.malformed = true;
+    else if (kind === kindMethod) this.method = value;
+    else if (kind === kindPath) this.path = value;
+    else if (kind === kindScheme) this.scheme = value;
+    else this.authoritySeen = true;
+  }
+
+  private addRegular({ kind, value }: HeaderField): void {
+    this.regularSeen = true;
+    switch (kind) {
       case kindContentType:
-        this.contentType ??= field.value;
+        this.contentType ??= value;
         break;
       case kindTimeout:
-        this.timeout ??= field.value;
+        this.timeout ??= value;
+        break;
+      case kindContentLength: {
+        const length = /^\d{1,15}$/.test(value) ? Number(value) : -1;
+        if (length < 0 || (this.contentLength ?? length) !== length) this.malformed = true;
+        this.contentLength = length;
+        break;
+      }
+      case kindMalformed:
+        this.malformed = true;
         break;
     }
-    this.fields.push(field);
   }
 }
 
@@ -106,8 +177,6 @@ const staticFields: readonly HeaderField[] = ([
 
 /** Where Huffman text is decoded to; text longer than this gets a buffer of its own. */
 const scratch = Buffer.allocUnsafeSlow(16_384);
-
-const nameMalformed = /^$|[A-Z]/;
 
 export interface HpackLimits {
   /** The dynamic table's size as announced in our SETTINGS. */
@@ -185,7 +254,6 @@ export class HpackDecoder {
         const indexing = (first & 0xc0) === 0x40;
         const nameIndex = this.integer(first, indexing ? 0x3f : 0x0f);
         const name = nameIndex === 0 ? this.text() : this.field(nameIndex).name;
-        if (nameIndex === 0 && nameMalformed.test(name)) headers.malformed = true;
         const field = new HeaderField(name, this.text());
         if (indexing) {
           this.insert(field);

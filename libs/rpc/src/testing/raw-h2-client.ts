@@ -1,6 +1,7 @@
 /** A client that says exactly the frames it is told to, proper or not, and notes what comes back. For specs. */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { flag, frameType, preface } from '../http2/constants.js';
 import { encodeHeaders } from './hpack-encoder.js';
 
@@ -63,13 +64,20 @@ export class RawH2Client {
     });
   }
 
-  static async open(port: number): Promise<RawH2Client> {
-    const socket = connect({ port, host: '127.0.0.1' });
+  /** `from`: the address to call from, where the machine has several, as of the loopback. */
+  static async open(
+    port: number,
+    options: { readonly tls?: boolean; readonly from?: string } = {},
+  ): Promise<RawH2Client> {
+    const to = { port, host: '127.0.0.1', ...(options.from !== undefined && { localAddress: options.from }) };
+    const socket =
+      options.tls === true ? connectTls({ ...to, rejectUnauthorized: false, ALPNProtocols: ['h2'] }) : connect(to);
+    const client = new RawH2Client(socket);
     await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
+      socket.once(options.tls === true ? 'secureConnect' : 'connect', resolve);
       socket.once('error', reject);
     });
-    return new RawH2Client(socket);
+    return client;
   }
 
   send(...parts: readonly Uint8Array[]): void {

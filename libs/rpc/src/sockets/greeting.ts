@@ -10,7 +10,8 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { preface } from '../http2/constants.js';
-import { peerText, readProxyHeader } from './proxy-protocol.js';
+import type { Member, PeerAddress } from './address-book.js';
+import { readProxyHeader } from './proxy-protocol.js';
 
 /** `plaintext-only` and `tls-only` close what comes the other way. */
 export type ListenMode = 'both' | 'tls-only' | 'plaintext-only';
@@ -19,11 +20,15 @@ export interface GreetingHost {
   readonly mode: ListenMode;
   readonly proxyProtocol: boolean;
   readonly secureContext: SecureContext | undefined;
+  /** The PROXY header named the caller. False: it is refused. */
+  identified(greeting: Greeting, peer: string): boolean;
   /** It speaks HTTP/2; `rest` from `from` on came behind the preface. */
-  admitted(greeting: Greeting, socket: Socket, peer: string, encrypted: boolean, rest: Buffer, from: number): void;
+  admitted(greeting: Greeting, socket: Socket, encrypted: boolean, rest: Buffer, from: number): void;
   /** It is closed, or will be. */
-  rejected(greeting: Greeting, why: 'tls' | 'protocol' | 'gone'): void;
+  rejected(greeting: Greeting, why: GreetingEnd): void;
 }
+
+export type GreetingEnd = 'tls' | 'protocol' | 'slow' | 'displaced' | 'gone';
 
 const tlsHandshakeByte = 0x16;
 const http1 = /^(GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE) /;
@@ -32,14 +37,17 @@ const http1Answer =
   'This port speaks gRPC, which needs HTTP/2.  \n';
 const http1BytesMin = 8;
 
-export class Greeting {
+export class Greeting implements Member {
+  /** Whom it counts for; a balancer's is known only from its header. */
+  address: PeerAddress | undefined;
+  readonly idle = true;
+
   private socket: Socket;
   private encrypted = false;
   private proxyDue: boolean;
   private kindDue = true;
   private early: Buffer | undefined;
   private over = false;
-  private peer: string;
   private readonly onData = (chunk: Buffer): void => this.received(chunk);
   private readonly onClose = (): void => this.gone();
 
@@ -47,18 +55,26 @@ export class Greeting {
     private readonly raw: Socket,
     private readonly host: GreetingHost,
     readonly startedMs: number,
+    public peer: string,
   ) {
     this.socket = raw;
     this.proxyDue = host.proxyProtocol;
-    this.peer = peerText(raw.remoteAddress, raw.remotePort);
     raw.on('error', () => undefined); // A broken connection is told by 'close'.
     raw.on('close', this.onClose);
     raw.on('data', this.onData);
   }
 
-  /** It took too long, or the server stops. */
+  /** The server stops. */
   abort(): void {
     this.reject('gone');
+  }
+
+  tooSlow(): void {
+    this.reject('slow');
+  }
+
+  displace(): void {
+    this.reject('displaced');
   }
 
   private gone(): void {
@@ -78,8 +94,9 @@ export class Greeting {
         return;
       }
       this.proxyDue = false;
+      if (header.kind === 'found') this.peer = header.peer ?? this.peer;
+      if (!this.host.identified(this, this.peer)) return this.reject('gone');
       if (header.kind === 'found') {
-        this.peer = header.peer ?? this.peer;
         bytes = bytes.subarray(header.length);
         if (bytes.length === 0) return;
       }
@@ -119,7 +136,7 @@ export class Greeting {
     socket.off('data', this.onData);
     socket.off('close', this.onClose);
     this.raw.off('close', this.onClose);
-    this.host.admitted(this, socket, this.peer, this.encrypted, bytes, preface.length);
+    this.host.admitted(this, socket, this.encrypted, bytes, preface.length);
   }
 
   private notHttp2(bytes: Buffer): void {
@@ -136,7 +153,7 @@ export class Greeting {
     this.host.rejected(this, 'protocol');
   }
 
-  private reject(why: 'tls' | 'protocol' | 'gone'): void {
+  private reject(why: GreetingEnd): void {
     if (this.over) return;
     this.over = true;
     this.socket.destroy();
