@@ -2,8 +2,15 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { Directory, GrpcNaming, LeaderChannels, RemoteBrokerLinks } from '@cometmq/client';
-import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
-import { FrontDoorServer, GrpcJsChannel } from '@cometmq/rpc';
+import {
+  advertisedOf,
+  clientPort,
+  clientPortMetrics,
+  createMessagingService,
+  limitsOf,
+  proxyMetrics,
+} from '@cometmq/proxy';
+import { GrpcJsChannel } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -35,17 +42,7 @@ void runProgram({
       advertised: advertisedOf(config.advertisedAddress),
       log: failed,
     });
-    const certified = config.tlsCertFile !== '';
-    const door = new FrontDoorServer({
-      host: config.proxyHost,
-      port: config.proxyPort,
-      mode: config.listenMode,
-      ...(certified && { identity: { certPem: read(config.tlsCertFile), keyPem: read(config.tlsKeyFile) } }),
-      services: [messaging.service],
-      clock,
-      log: failed,
-    });
-    door.onStopping(() => messaging.drain());
+    const door = clientPort({ config, messaging, clock, log, readFile: read });
     const telemetry = new Telemetry({
       service: 'proxy',
       version,
@@ -58,6 +55,7 @@ void runProgram({
     const led = (): boolean => [...directory.brokerSets()].some(({ leader }) => leader !== undefined);
     telemetry.addReadiness(() => (led() ? undefined : 'no broker set has a leader yet'));
     telemetry.addSource(proxyMetrics(messaging));
+    telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
       parts: [telemetry, naming, directory, leaders, links, messaging, door],
       ready: () => ({

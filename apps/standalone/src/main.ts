@@ -6,8 +6,14 @@ import { BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { NamesrvService } from '@cometmq/namesrv';
-import { advertisedOf, createMessagingService, limitsOf, proxyMetrics } from '@cometmq/proxy';
-import { FrontDoorServer } from '@cometmq/rpc';
+import {
+  advertisedOf,
+  clientPort,
+  clientPortMetrics,
+  createMessagingService,
+  limitsOf,
+  proxyMetrics,
+} from '@cometmq/proxy';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -56,17 +62,7 @@ void runProgram({
       advertised,
       log: failed,
     });
-    const certified = config.tlsCertFile !== '';
-    const door = new FrontDoorServer({
-      host: config.proxyHost,
-      port: config.proxyPort,
-      mode: config.listenMode,
-      ...(certified && { identity: { certPem: read(config.tlsCertFile), keyPem: read(config.tlsKeyFile) } }),
-      services: [messaging.service],
-      clock,
-      log: failed,
-    });
-    door.onStopping(() => messaging.drain());
+    const door = clientPort({ config, messaging, clock, log, readFile: read });
     const brokers = new BrokerReports(broker, directory, config.brokerName, version);
     const admin = new AdminServer({
       naming,
@@ -93,6 +89,7 @@ void runProgram({
     telemetry.addReadiness(() => broker.unready());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     telemetry.addSource(proxyMetrics(messaging));
+    telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
       parts: [telemetry, lock, store, naming, directory, broker, messaging, door, admin],
       ready: () => ({

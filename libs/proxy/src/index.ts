@@ -2,6 +2,7 @@ export * from './counters.js';
 export * from './limits.js';
 export { MessagingService, createMessagingService, type MessagingParts } from './messaging/messaging-service.js';
 export { ClientSession, SessionRegistry } from './sessions.js';
-export { proxyMetrics } from './metrics.js';
+export { clientPort, type ClientPortParts } from './client-port.js';
+export { clientPortMetrics, proxyMetrics } from './metrics.js';
 export { plainForm } from './messaging/stored-message.js';
 export * from './settings.js';

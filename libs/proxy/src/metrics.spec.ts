@@ -1,7 +1,13 @@
+import { connect } from 'node:net';
+
 import { MessageType } from '@cometmq/model';
 import { Code, HeartbeatRequest } from '@cometmq/proto';
+import { systemClock } from '@cometmq/shared';
+import { silentLogger } from '@cometmq/telemetry';
 
-import { proxyMetrics } from './metrics.js';
+import { clientPort } from './client-port.js';
+import { clientPortMetrics, proxyMetrics } from './metrics.js';
+import { proxySettings } from './settings.js';
 import { openDoor } from './testing.js';
 
 it('shows what the front door counted under the names and labels of RocketMQ', async () => {
@@ -26,5 +32,50 @@ it('shows what the front door counted under the names and labels of RocketMQ', a
   door.naming.topic('orders');
   await door.naming.deleteTopic('orders');
   expect(counters.in.size).toBe(0);
+  await door.stop();
+});
+
+it('shows what became of connections, and the settings of the clients’ port have their effect', async () => {
+  const door = await openDoor();
+  const values = Object.fromEntries(Object.entries(proxySettings).map(([name, each]) => [name, each.default]));
+  const warned: object[] = [];
+  const server = clientPort({
+    config: {
+      ...(values as unknown as Parameters<typeof clientPort>[0]['config']),
+      proxyHost: '127.0.0.1',
+      proxyPort: 0,
+      listenMode: 'plaintext-only',
+      proxyProtocol: true,
+      clientConnectionsPerAddressMax: 2,
+    },
+    messaging: door.messaging,
+    clock: systemClock,
+    log: { ...silentLogger, warn: (facts, said) => void warned.push({ said, ...facts }) },
+    readFile: () => '',
+  });
+  await server.start();
+  const sockets = [1, 2, 3].map((port) => {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(`PROXY TCP4 192.0.2.7 192.0.2.9 ${port} 8081\r\n`);
+    return socket;
+  });
+  await Promise.race(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+  const samples = [...clientPortMetrics(() => server.seen)()];
+  const find = (metric: string, reason?: string): unknown =>
+    samples.find((s) => s.metric === metric && s.labels['reason'] === reason)?.value;
+  expect(find('rocketmq_proxy_up')).toBe(1);
+  expect(find('rocketmq_proxy_connections')).toBe(2);
+  expect(find('rocketmq_proxy_connections_refused_total', 'address')).toBe(1);
+  expect(find('rocketmq_proxy_connections_ended_total', 'flood')).toBe(0);
+  expect(warned).toEqual([
+    {
+      said: 'a connection was refused',
+      peer: expect.stringMatching(/^192\.0\.2\.7:\d$/) as unknown,
+      reason: 'address',
+    },
+  ]);
+  for (const socket of sockets) socket.destroy();
+  await server.stop();
   await door.stop();
 });

@@ -1,5 +1,6 @@
 /** The front door's figures under the names RocketMQ's boards know. Asked for when somebody looks. */
 import { isInnerTopic, messageTypeName } from '@cometmq/model';
+import type { FrontDoorCounters } from '@cometmq/rpc';
 import type { MetricSource, Sample } from '@cometmq/telemetry';
 
 import type { MessagingService } from './messaging/messaging-service.js';
@@ -24,6 +25,25 @@ export function proxyMetrics(messaging: MessagingService): MetricSource {
     }
     yield { metric: 'rocketmq_proxy_waiting_polls', labels: {}, value: messaging.waitingPolls };
     yield* connections(messaging.sessions.all());
+  };
+}
+
+/** What the clients' port sees: connections and what became of them. */
+export function clientPortMetrics(seen: () => FrontDoorCounters): MetricSource {
+  return function* () {
+    const counters = seen();
+    const none = {};
+    yield { metric: 'rocketmq_proxy_up', labels: none, value: 1 };
+    yield { metric: 'rocketmq_proxy_connections', labels: none, value: counters.connectionsOpen };
+    yield { metric: 'rocketmq_proxy_protocol_errors_total', labels: none, value: counters.protocolErrors };
+    for (const [reason, value] of Object.entries(counters.cut)) {
+      yield { metric: 'rocketmq_proxy_connections_ended_total', labels: { reason }, value };
+    }
+    for (const [reason, value] of Object.entries({ ...counters.refused, tls: counters.tlsFailures })) {
+      yield { metric: 'rocketmq_proxy_connections_refused_total', labels: { reason }, value };
+    }
+    yield { metric: 'rocketmq_proxy_memory_bytes', labels: { held: 'requests' }, value: counters.heldBytes };
+    yield { metric: 'rocketmq_proxy_memory_bytes', labels: { held: 'answers' }, value: counters.answerBytes };
   };
 }
 

@@ -1,4 +1,4 @@
-import { bytes, count, millis, oneOf, port, text } from '@cometmq/shared';
+import { bytes, count, flag, millis, oneOf, port, text } from '@cometmq/shared';
 
 import { defaultLimits, type Advertised, type MessagingLimits } from './limits.js';
 
@@ -18,6 +18,22 @@ export const proxySettings = {
     why: 'PEM file of the certificate; empty: a self-signed one is made at the start.',
   }),
   tlsKeyFile: text({ default: '', why: 'PEM file of the certificate’s key.' }),
+  proxyProtocol: flag({
+    default: false,
+    why: 'Believe the PROXY protocol’s header (versions 1 and 2) on the clients’ port. Only behind a load balancer that sends it: it says who the caller is.',
+  }),
+  clientConnectionsMax: count({
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    why: 'Client connections at once. When all are taken, the address that has the most gives one up for another.',
+  }),
+  clientConnectionsPerAddressMax: count({
+    default: 2_500,
+    min: 1,
+    max: 1_000_000,
+    why: 'Client connections at once from one IPv4 address or one IPv6 /64. Raise it behind a balancer or a NAT that hides who calls.',
+  }),
   advertisedAddress: text({
     default: '',
     why: 'host:port that clients are told to connect to; empty: the address they came by.',

@@ -77,7 +77,26 @@ export const metrics = describe({
   },
   rocketmq_proxy_waiting_polls: { kind: 'gauge', unit: '', help: 'Long polls waiting.' },
   rocketmq_proxy_connections: { kind: 'gauge', unit: '', help: 'Open client connections.' },
-  rocketmq_proxy_protocol_errors_total: { kind: 'counter', unit: '', help: 'Connections ended for malformed input.' },
+  rocketmq_proxy_protocol_errors_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Connections and streams ended for malformed input.',
+  },
+  rocketmq_proxy_connections_ended_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Client connections ended by the server. reason: protocol, flood, unread, slow, silent, displaced',
+  },
+  rocketmq_proxy_connections_refused_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Client connections not taken. reason: full, address, rate, stopping, tls',
+  },
+  rocketmq_proxy_memory_bytes: {
+    kind: 'gauge',
+    unit: 'bytes',
+    help: 'Held for clients. held: requests (on their way in), answers (on their way out)',
+  },
   rocketmq_process_resident_memory: { kind: 'gauge', unit: 'bytes', help: 'Resident memory of the process.' },
   rocketmq_process_cpu_seconds_total: { kind: 'counter', unit: '', help: 'CPU time of the process, user and system.' },
   rocketmq_event_loop_lag: { kind: 'gauge', unit: 'ms', help: 'p99 delay of the event loop since the last scrape.' },

@@ -50,7 +50,6 @@ const isPseudo = (kind: number): boolean => kind >= kindMethod && kind <= kindAu
 /** Not a name: empty, with capitals, with what no name may have, or a pseudo-header no request has (section 8.2.1). */
 // eslint-disable-next-line no-control-regex
 const nameMalformed = /^$|[\x00-\x20A-Z\x7f-\xff:]/;
-// eslint-disable-next-line no-control-regex
 const valueMalformed = /[\0\r\n]/;
 
 export class HeaderField {

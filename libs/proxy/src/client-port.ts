@@ -1,0 +1,37 @@
+/** The port that clients connect to, made from the settings: the same in the proxy and in the standalone program. */
+import { FrontDoorServer } from '@cometmq/rpc';
+import type { Clock, Values } from '@cometmq/shared';
+import { causeText } from '@cometmq/shared';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { MessagingService } from './messaging/messaging-service.js';
+import type { proxySettings } from './settings.js';
+
+export interface ClientPortParts {
+  readonly config: Values<typeof proxySettings>;
+  readonly messaging: MessagingService;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly readFile: (path: string) => string;
+}
+
+export function clientPort({ config, messaging, clock, log, readFile }: ClientPortParts): FrontDoorServer {
+  const { tlsCertFile, tlsKeyFile } = config;
+  const server = new FrontDoorServer({
+    host: config.proxyHost,
+    port: config.proxyPort,
+    mode: config.listenMode,
+    proxyProtocol: config.proxyProtocol,
+    ...(tlsCertFile !== '' && { identity: { certPem: readFile(tlsCertFile), keyPem: readFile(tlsKeyFile) } }),
+    services: [messaging.service],
+    clock,
+    log: (said, cause) => log.error({ cause: causeText(cause) }, said),
+    warn: (said, facts) => log.warn(facts, said),
+    limits: {
+      connectionsMax: config.clientConnectionsMax,
+      addressConnectionsMax: Math.min(config.clientConnectionsMax, config.clientConnectionsPerAddressMax),
+    },
+  });
+  server.onStopping(() => messaging.drain());
+  return server;
+}
