@@ -122,5 +122,5 @@ async function syncAt(path: string, flags: string): Promise<void> {
 }
 
 function isAbsent(caught: unknown): boolean {
-  return caught instanceof Error && 'code' in caught && caught.code === 'ENOENT';
+  return typeof caught === 'object' && caught !== null && 'code' in caught && caught.code === 'ENOENT';
 }

@@ -4,11 +4,11 @@
  * Calls go through libuv's thread pool by their callback form: one promise a call and no file-handle objects.
  */
 import * as fs from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { assert } from '@cometmq/shared';
 
-import { isMissing, splitPath } from './disk.js';
+import { isMissing } from './disk.js';
 import type { Disk, DiskFile, DiskLock, OpenOptions } from './disk.js';
 
 /** One `writev` takes no more on Linux. */
@@ -48,13 +48,13 @@ export class FileDisk implements Disk {
   }
 
   async makeFolder(folder: string): Promise<void> {
-    const made = await call<string | undefined>((done) =>
-      fs.mkdir(this.realPath(folder), { recursive: true, mode: folderMode }, done),
-    );
-    if (made === undefined) return;
-    // Every folder that was made is an entry of the one above it.
-    for (let below = folder; below !== ''; below = splitPath(below).folder) {
-      await this.syncFolder(splitPath(below).folder);
+    const path = this.realPath(folder);
+    const first = await call<string | undefined>((done) => fs.mkdir(path, { recursive: true, mode: folderMode }, done));
+    if (first === undefined) return;
+    // Every folder that was made is an entry of the one above it, the root of this disk too.
+    for (let made = path; ; made = dirname(made)) {
+      await syncFolderAt(dirname(made));
+      if (made === resolve(first)) return;
     }
   }
 
@@ -70,14 +70,8 @@ export class FileDisk implements Disk {
     }
   }
 
-  async syncFolder(folder: string): Promise<void> {
-    if (process.platform === 'win32') return; // NTFS journals its folders and lets nobody open one.
-    const fd = await call<number>((done) => fs.open(this.realPath(folder), fs.constants.O_RDONLY, done));
-    try {
-      await callVoid((done) => fs.fsync(fd, done));
-    } finally {
-      await callVoid((done) => fs.close(fd, done));
-    }
+  syncFolder(folder: string): Promise<void> {
+    return syncFolderAt(this.realPath(folder));
   }
 
   async lock(path: string): Promise<DiskLock | undefined> {
@@ -111,6 +105,16 @@ export class FileDisk implements Disk {
 
   realPath(path: string): string {
     return join(this.root, path);
+  }
+}
+
+async function syncFolderAt(path: string): Promise<void> {
+  if (process.platform === 'win32') return; // NTFS journals its folders and lets nobody open one.
+  const fd = await call<number>((done) => fs.open(path, fs.constants.O_RDONLY, done));
+  try {
+    await callVoid((done) => fs.fsync(fd, done));
+  } finally {
+    await callVoid((done) => fs.close(fd, done));
   }
 }
 
