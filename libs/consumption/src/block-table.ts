@@ -22,7 +22,12 @@ export const DeliveryState = {
 } as const;
 
 /** Soft marks: they help to find things, and are not part of the state. */
-export const Mark = { dueListed: 4 } as const;
+export const Mark = {
+  /** Its queue's due list has an entry for it. */
+  dueListed: 4,
+  /** In flight, and due when its queue was last looked at. */
+  due: 8,
+} as const;
 
 const stateMask = 3;
 const markMask = 0xfc;

@@ -5,7 +5,7 @@ import { LeasedSections } from './leased-sections.js';
 import type { LeaseClient } from './lease-table.js';
 import type { QueuedMessage } from './ports.js';
 import type { ProgressDirectory } from './progress-directory.js';
-import type { Tables } from './queue-progress.js';
+import type { Tables } from './tables.js';
 
 export interface RenewalLimits {
   /** A lease is renewed when less than this is left. */

@@ -7,7 +7,8 @@ import type { Lane, LaneList } from './lane-list.js';
 import type { Lanes } from './lanes.js';
 import { OffsetRuns } from './offset-runs.js';
 import type { QueueEntries } from './ports.js';
-import type { QueueProgress, Tables } from './queue-progress.js';
+import type { QueueProgress } from './queue-progress.js';
+import type { Tables } from './tables.js';
 
 /**
  * Who gets what in an orderly group, for one request. First, whether the request repeats an attempt whose answer was

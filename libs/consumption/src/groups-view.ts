@@ -12,7 +12,7 @@ import {
   type StateChange,
 } from '@cometmq/model';
 
-import { BlockTable, blockOffsets, DeliveryState } from './block-table.js';
+import { blockOffsets, DeliveryState } from './block-table.js';
 import type {
   InvisibleChange,
   PopDecision,
@@ -37,14 +37,14 @@ import {
   encodeReset,
 } from './group-records.js';
 import { LeasedSections } from './leased-sections.js';
-import { LeaseTable } from './lease-table.js';
 import type { NewLease } from './lease-table.js';
-import { OffsetRuns } from './offset-runs.js';
+import { eachRun, OffsetRuns } from './offset-runs.js';
 import { Pieces } from './pieces.js';
 import { decidePop } from './pop.js';
 import type { FoldedRecord, QueuedMessage, QueueOfGroup } from './ports.js';
 import { ProgressDirectory } from './progress-directory.js';
-import type { QueueProgress, Tables } from './queue-progress.js';
+import type { QueueProgress } from './queue-progress.js';
+import { freshTables, type Tables } from './tables.js';
 
 export interface GroupsLimits extends Partial<RenewalLimits> {
   /**
@@ -120,7 +120,9 @@ export class GroupsView {
           const progress = this.directory.find(section.groupId, section.topicId, section.queueId);
           if (!progress) continue;
           progress.leaseShown(section);
-          each(section.offsets, (offset) => progress.finish(offset));
+          eachRun(section.offsets, (offset) => {
+            if (!progress.release(section, offset)) progress.finish(offset);
+          });
         }
         return;
       case RecordKind.changeInvisible:
@@ -128,7 +130,10 @@ export class GroupsView {
         for (const section of decodeLeased(record.payload)) {
           const progress = this.directory.find(section.groupId, section.topicId, section.queueId);
           const uncounted = record.kind === RecordKind.handBack;
-          if (progress) each(section.offsets, (offset) => progress.wait(offset, section.value, uncounted));
+          if (!progress) continue;
+          eachRun(section.offsets, (offset) => {
+            if (!progress.release(section, offset)) progress.wait(offset, section.value, uncounted);
+          });
         }
         return;
       case RecordKind.changeClientLeases:
@@ -420,7 +425,7 @@ export class GroupsView {
       const progress =
         this.directory.find(handOut.groupId, queue.topicId, queue.queueId) ??
         this.directory.create(handOut.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
-      progress.handOut(queue.handed, queue.parked, queue.passed, queue.frontier, lease);
+      progress.handOut(queue, lease);
     }
     lease.client.slots -= 1;
     this.tables.leases.dropIfIdle(lease.client);
@@ -513,11 +518,6 @@ interface HandOutTerms {
 
 const nowhere: readonly QueueOfGroup[] = [];
 
-function freshTables(): Tables {
-  const lanes = { kept: 0, queues: 0, dirty: [], freed: new Set<QueueProgress>() };
-  return { blocks: new BlockTable(), leases: new LeaseTable(), removed: [], dirtyHeads: [], lanes };
-}
-
 function figuresOf(progress: QueueProgress): ProgressFigures {
   return {
     groupId: progress.groupId,
@@ -534,12 +534,4 @@ function figuresOf(progress: QueueProgress): ProgressFigures {
     nextDueMs: progress.earliestDueMs(),
     generation: progress.generation,
   };
-}
-
-function each(runs: OffsetRuns, act: (offset: number) => void): void {
-  for (let run = 0; run < runs.length; run += 1) {
-    const start = runs.starts[run] as number;
-    const end = start + (runs.counts[run] as number);
-    for (let offset = start; offset < end; offset += 1) act(offset);
-  }
 }

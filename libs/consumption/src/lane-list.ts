@@ -1,8 +1,19 @@
 import type { OffsetFifo } from './offset-fifo.js';
 
+/** What a client held of a lane when the group was reset. It is let go offset by offset, or when its time has passed. */
+export interface LaneHold {
+  readonly epoch: number;
+  readonly position: number;
+  readonly clientId: string;
+  readonly untilMs: number;
+  readonly offsets: number[];
+}
+
+export const noHolds: readonly LaneHold[] = [];
+
 /**
  * One lane of a queue in an orderly group: the messages with one message group's hash (0: those without a group).
- * State: `batch`, `backlog`, `spillFrom`, `spilled`, `holdUntilMs`. The rest is soft.
+ * State: `batch`, `backlog`, `spillFrom`, `spilled`, `holds`. The rest is soft.
  */
 export class Lane {
   /** Handed out and not done, ascending. What is done is dropped when it comes to the front. */
@@ -15,7 +26,9 @@ export class Lane {
   spillFrom = -1;
   /** How many of them were seen there. */
   spilled = 0;
-  /** Who held it before a reset may still be at work until then; 0: nobody. */
+  /** Who held some of it before a reset may still be at work on that. */
+  holds: readonly LaneHold[] = noHolds;
+  /** Until when at most; 0: nobody is. */
   holdUntilMs = 0;
 
   /** The time under which it stands in the heap; 0: in none. */

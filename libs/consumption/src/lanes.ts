@@ -1,6 +1,6 @@
 import { DueHeap } from '@cometmq/shared';
 import type { LaneHandOut } from './fifo-records.js';
-import { Lane, LaneList } from './lane-list.js';
+import { Lane, LaneList, noHolds, type LaneHold } from './lane-list.js';
 import { OffsetFifo } from './offset-fifo.js';
 import type { OffsetRuns } from './offset-runs.js';
 
@@ -16,6 +16,10 @@ export interface LaneGround {
   laneChanged(lane: Lane): void;
   /** Offsets kept in backlogs were added or taken away. */
   countKept(change: number): void;
+  /** A lane is to be looked at by then. */
+  laneQueued(timeMs: number): void;
+  /** The first message of a lane's batch has become due. */
+  laneDue(offset: number): void;
 }
 
 /**
@@ -105,15 +109,38 @@ export class Lanes {
     if (lane.queuedMs !== 0 && lane.queuedMs <= dueMs) return;
     lane.queuedMs = dueMs;
     this.heap.push(dueMs, lane.hash);
+    this.ground.laneQueued(dueMs);
   }
 
   /** Nobody from before `nowMs` is waited for any more. */
   endHolds(nowMs: number): void {
     for (const lane of this.holds) {
-      if (lane.holdUntilMs > nowMs) continue;
-      this.hold(lane, 0);
+      const left = lane.holds.filter(({ untilMs }) => untilMs > nowMs);
+      if (left.length === lane.holds.length) continue;
+      this.setHolds(lane, left);
       this.moved(lane);
     }
+  }
+
+  /** Whoever held the offset through a reset, under this lease, is done with it. False: nobody did. */
+  release(epoch: number, position: number, offset: number): boolean {
+    for (const lane of this.holds) {
+      const hold = lane.holds.find(
+        (each) => each.position === position && each.epoch === epoch && each.offsets.includes(offset),
+      );
+      if (!hold) continue;
+      const left = { ...hold, offsets: hold.offsets.filter((each) => each !== offset) };
+      const others = lane.holds.filter((each) => each !== hold);
+      this.setHolds(lane, left.offsets.length > 0 ? [...others, left] : others);
+      this.moved(lane);
+      return true;
+    }
+    return false;
+  }
+
+  /** What clients hold through a reset. */
+  *held(): Iterable<LaneHold> {
+    for (const { holds } of this.holds) yield* holds;
   }
 
   /** `endHolds` would change something. */
@@ -137,12 +164,12 @@ export class Lanes {
     }
   }
 
-  /** Nothing is kept any more. Lanes that somebody holds until after `nowMs` stay until then. */
-  reset(nowMs: number, heldUntilMs: (lane: Lane) => number): void {
+  /** Nothing is kept any more. Lanes of which somebody holds something until after `nowMs` stay. */
+  reset(nowMs: number, holdsOf: (lane: Lane) => readonly LaneHold[]): void {
     for (const lane of [...this.byHash.values()]) {
-      const untilMs = Math.max(lane.holdUntilMs, heldUntilMs(lane));
+      const holds = [...lane.holds.filter(({ untilMs }) => untilMs > nowMs), ...holdsOf(lane)];
       this.clearWaiting(lane);
-      this.hold(lane, untilMs > nowMs ? untilMs : 0);
+      this.setHolds(lane, holds);
       this.moved(lane);
     }
   }
@@ -151,7 +178,7 @@ export class Lanes {
   clear(): void {
     for (const lane of [...this.byHash.values()]) {
       this.clearWaiting(lane);
-      this.hold(lane, 0);
+      this.setHolds(lane, noHolds);
       this.moved(lane);
     }
   }
@@ -171,15 +198,17 @@ export class Lanes {
   }
 
   /** The lane as a saved piece says. `requeue` must follow. */
-  load(hash: number, backlog: OffsetRuns, spillFrom: number, spilled: number, holdUntilMs: number): void {
+  load(hash: number, backlog: OffsetRuns, spillFrom: number, spilled: number, holds: readonly LaneHold[]): void {
     const lane = this.lane(hash);
     if (backlog.length > 0) keepAll((lane.backlog = new OffsetFifo()), backlog);
     this.count(lane.kept);
     lane.spillFrom = spillFrom;
     lane.spilled = spilled;
-    lane.holdUntilMs = holdUntilMs;
-    if (holdUntilMs > 0) this.holds.add(lane);
     lane.saved = true;
+    const wasDirty = lane.dirty;
+    lane.dirty = true; // It is what was saved.
+    this.setHolds(lane, holds);
+    lane.dirty = wasDirty;
   }
 
   /** Finds every lane its place anew. */
@@ -203,7 +232,15 @@ export class Lanes {
       if (lane.list) continue;
       if (this.dueMs(lane) > nowMs) this.moved(lane);
       else if (lane.open > 0 || lane.waits) this.ready.push(lane);
+      if (lane.open > 0 && lane.list === this.ready) this.ground.laneDue(lane.batch[0] as number);
     }
+  }
+
+  /** How many messages of batches are due by now, of lanes that `advance` has found: the first of a batch says so for all. */
+  dueBy(nowMs: number): number {
+    let sum = this.dueIn(this.ready, nowMs) + this.dueIn(this.worn, nowMs);
+    for (const list of this.aside.values()) sum += this.dueIn(list, nowMs);
+    return sum;
   }
 
   /** When the lane may be handed out (again); 0: at once. */
@@ -290,10 +327,18 @@ export class Lanes {
     this.ground.freed();
   }
 
-  private hold(lane: Lane, untilMs: number): void {
-    if (lane.holdUntilMs === untilMs) return;
-    lane.holdUntilMs = untilMs;
-    if (untilMs > 0) this.holds.add(lane);
+  private dueIn(list: LaneList, nowMs: number): number {
+    let sum = 0;
+    for (let lane = list.head; lane; lane = lane.after) if (lane.open > 0 && this.dueMs(lane) <= nowMs) sum += lane.open;
+    return sum;
+  }
+
+  private setHolds(lane: Lane, holds: readonly LaneHold[]): void {
+    if (lane.holds.length === 0 && holds.length === 0) return;
+    lane.holds = holds;
+    lane.holdUntilMs = 0;
+    for (const { untilMs } of holds) if (untilMs > lane.holdUntilMs) lane.holdUntilMs = untilMs;
+    if (holds.length > 0) this.holds.add(lane);
     else this.holds.delete(lane);
     this.touch(lane);
   }

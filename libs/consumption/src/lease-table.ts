@@ -83,7 +83,7 @@ export class LeaseTable {
   private pageFlags = new Uint8Array(1);
   private dirtyPages: number[] = [];
 
-  get count(): number {
+  get size(): number {
     return this.used;
   }
 
@@ -131,6 +131,18 @@ export class LeaseTable {
     this.next[slot] = client.head;
     if (client.head >= 0) this.prev[client.head] = slot;
     client.head = slot;
+  }
+
+  /** The offset is held under it from now on. */
+  take(slot: number, offset: number): void {
+    this.last[slot] = offset;
+    this.count(slot, true);
+  }
+
+  /** One of the open messages names it; with `held`, its due time is the lease's. */
+  count(slot: number, held: boolean): void {
+    this.refs[slot] = (this.refs[slot] as number) + 1;
+    if (held) this.held[slot] = (this.held[slot] as number) + 1;
   }
 
   /** One of its messages has left it for a time of its own, or for good. */

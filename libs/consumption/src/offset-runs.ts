@@ -76,3 +76,13 @@ export class OffsetRuns {
 }
 
 const none = new OffsetRuns();
+
+/** Every offset of the runs with its value, run by run. */
+export function eachRun(runs: OffsetRuns, act: (offset: number, value: number) => void): void {
+  for (let run = 0; run < runs.length; run += 1) {
+    const start = runs.starts[run] as number;
+    const end = start + (runs.counts[run] as number);
+    const value = runs.values[run] as number;
+    for (let offset = start; offset < end; offset += 1) act(offset, value);
+  }
+}

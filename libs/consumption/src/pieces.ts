@@ -3,28 +3,31 @@ import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
 import { blockOffsets, DeliveryState } from './block-table.js';
 import { leasesPerPage, type LeaseClient } from './lease-table.js';
-import { OffsetRuns } from './offset-runs.js';
+import { eachRun, OffsetRuns } from './offset-runs.js';
 import type { Lane } from './lane-list.js';
 
 import type { ProgressDirectory } from './progress-directory.js';
-import type { QueueProgress, Tables } from './queue-progress.js';
+import type { LaneHold } from './lane-list.js';
+import type { QueueProgress } from './queue-progress.js';
+import type { Tables } from './tables.js';
 
 /**
  * The state in pieces, for checkpoints that write only what has changed:
  *
  *   <group>/<topic>/<queue>/h           | 1 | frontier | generation |
  *   <group>/<topic>/<queue>/b/<block>   | 1 | open u32 | (attempt × 4 + state | lease slot or park key | own due time f64, waiting only) × open bits |
- *   <group>/<topic>/<queue>/n/<lane>    | 1 | spill from + 1, or 0 | spilled | hold until | backlog runs |
+ *   <group>/<topic>/<queue>/n/<lane>    | 2 | spill from + 1, or 0 | spilled | held until | backlog runs | holds | hold × holds |
+ *     hold                              | epoch | position | client text | until | offset runs |
  *   l/<page>                            | 2 | clients | text × clients | leases | lease × leases |
  *     lease                             | slot u8 | client | group | topic | queue | epoch | position | first | last | handed out | due | renewed u8 | lane + 1, or 0 | back-off | attempt id text |
  *
- * The last three are not in pages of layout 1.
+ * The last three are not in pages of layout 1, and the holds not in lanes of layout 1.
  *
  * Slots of leases are this broker's own numbering: blocks and pages of one checkpoint agree, and nobody else sees them.
  * Loading takes pieces in any order; `settle` then counts, links and queues what they hold.
  */
 const layout = 1;
-const pageLayout = 2;
+const secondLayout = 2;
 
 export class Pieces {
   private readonly out = new ByteWriter();
@@ -76,14 +79,15 @@ export class Pieces {
     const from = new ByteReader(value);
     const parts = key.split('/');
     const version = from.u8();
-    assert(version === layout || (parts[0] === 'l' && version === pageLayout), 'a piece has a layout we know');
+    const hasSecond = parts[0] === 'l' || parts[3] === 'n';
+    assert(version === layout || (hasSecond && version === secondLayout), 'a piece has a layout we know');
     if (parts[0] === 'l') return this.loadPage(Number(parts[1]), from, version);
     const progress = this.progress(Number(parts[0]), Number(parts[1]), Number(parts[2]));
     if (parts[3] === 'h') {
       progress.frontier = from.whole();
       progress.generation = from.whole();
       progress.headSaved = true;
-    } else if (parts[3] === 'n') this.loadLane(progress, Number(parts[4]), from);
+    } else if (parts[3] === 'n') this.loadLane(progress, Number(parts[4]), from, version);
     else this.loadBlock(progress, Number(parts[4]), from);
   }
 
@@ -100,7 +104,7 @@ export class Pieces {
     leases.rebuild();
     for (let slot = 0; slot < leases.slotsEnd(); slot += 1) {
       if (leases.inUse[slot] === 1 && (leases.held[slot] as number) > 0 && leases.lane[slot] === 0) {
-        this.directory.byIndex(leases.owner[slot] as number).queueLease(slot);
+        this.directory.byIndex(leases.owner[slot] as number).unordered.queueLease(slot);
       }
     }
     for (const groupId of this.directory.groupIds()) {
@@ -129,21 +133,36 @@ export class Pieces {
   }
 
   private lane(lane: Lane): Uint8Array {
-    const out = this.begin();
+    const out = this.begin(secondLayout);
     out.whole(lane.spillFrom + 1);
     out.whole(lane.spilled);
     out.whole(lane.holdUntilMs);
     const runs = new OffsetRuns();
     for (let i = 0; i < lane.kept; i += 1) runs.push(lane.backlog?.at(i) ?? 0, 0);
     runs.write(out);
+    out.whole(lane.holds.length);
+    for (const { epoch, position, clientId, untilMs, offsets } of lane.holds) {
+      out.whole(epoch);
+      out.whole(position);
+      out.text(clientId);
+      out.whole(untilMs);
+      const held = new OffsetRuns();
+      for (const offset of offsets) held.push(offset, 0);
+      held.write(out);
+    }
     return out.taken();
   }
 
-  private loadLane(progress: QueueProgress, hash: number, from: ByteReader): void {
+  private loadLane(progress: QueueProgress, hash: number, from: ByteReader, version: number): void {
     const spillFrom = from.whole() - 1;
     const spilled = from.whole();
     const holdUntilMs = from.whole();
-    progress.lanesFor().load(hash, OffsetRuns.read(from), spillFrom, spilled, holdUntilMs);
+    const backlog = OffsetRuns.read(from);
+    const holds: LaneHold[] = [];
+    if (version === secondLayout) for (let left = from.whole(); left > 0; left -= 1) holds.push(readHold(from));
+    // Nobody can prove to be done with it: it ends with its time.
+    else if (holdUntilMs > 0) holds.push({ epoch: 0, position: 0, clientId: '', untilMs: holdUntilMs, offsets: [] });
+    progress.lanesFor().lanes.load(hash, backlog, spillFrom, spilled, holds);
   }
 
   private head(progress: QueueProgress): Uint8Array {
@@ -195,7 +214,7 @@ export class Pieces {
       if (!clients.has(client)) clients.set(client, clients.size);
     }
     if (slots.length === 0) return undefined;
-    const out = this.begin(pageLayout);
+    const out = this.begin(secondLayout);
     out.whole(clients.size);
     for (const client of clients.keys()) out.text(client.clientId);
     out.whole(slots.length);
@@ -257,6 +276,16 @@ export class Pieces {
     out.u8(version);
     return out;
   }
+}
+
+function readHold(from: ByteReader): LaneHold {
+  const epoch = from.whole();
+  const position = from.whole();
+  const clientId = from.text();
+  const untilMs = from.whole();
+  const offsets: number[] = [];
+  eachRun(OffsetRuns.read(from), (offset) => offsets.push(offset));
+  return { epoch, position, clientId, untilMs, offsets };
 }
 
 function prefix(progress: QueueProgress): string {

@@ -148,13 +148,14 @@ class Pop {
 
   private lookDue(progress: QueueProgress): void {
     const { nowMs, attemptsMax } = this.request;
-    const due = progress.advance(nowMs);
-    const nextMs = progress.nextDueMs();
+    const { unordered } = progress;
+    const due = unordered.advance(nowMs);
+    const nextMs = unordered.nextDueMs();
     if (nextMs !== undefined && nextMs < this.nextDueMs) this.nextDueMs = nextMs;
     if (!due) return;
     for (let i = 0; i < due.length; i += 1) {
       const offset = due.at(i);
-      if (!progress.isDue(offset, nowMs)) continue;
+      if (!unordered.isDue(offset, nowMs)) continue;
       const attempt = progress.attemptOf(offset);
       // More of them than can be moved at once must not keep the others back.
       if (attempt >= attemptsMax && this.leaveOut()) continue;
@@ -169,8 +170,8 @@ class Pop {
   }
 
   private lookParked(progress: QueueProgress): void {
-    for (const key of this.judge.myKeys(progress.parkedKeys())) {
-      const list = progress.parkedList(key);
+    for (const key of this.judge.myKeys(progress.unordered.parkedKeys())) {
+      const list = progress.unordered.parkedList(key);
       for (let i = 0; list && i < list.length; i += 1) {
         this.lookAtParked(progress, list.at(i), key);
         if (this.stopped || this.judge.isFull) return;
@@ -181,10 +182,10 @@ class Pop {
   /** What was kept for a member that is gone for good, or now wants something else, is judged anew. */
   private lookForOrphans(progress: QueueProgress): void {
     if (this.request.filter.all) return;
-    for (let left = Math.min(orphanKeysMax, progress.parkedKeyCount); left > 0; left -= 1) {
-      const key = progress.nextParkedKey();
+    for (let left = Math.min(orphanKeysMax, progress.unordered.parkedKeyCount); left > 0; left -= 1) {
+      const key = progress.unordered.nextParkedKey();
       if (key === undefined || this.judge.anyoneKeeps(key)) continue;
-      const list = progress.parkedList(key);
+      const list = progress.unordered.parkedList(key);
       if (!list) continue;
       // Where most of them must stay, another part of them with each request.
       const from = this.request.strangers ? Math.floor(this.request.nowMs) % list.length : 0;
@@ -204,7 +205,7 @@ class Pop {
   /** False: it stays where it is. */
   private lookAtParked(progress: QueueProgress, offset: number, key: number): boolean {
     const { attemptsMax } = this.request;
-    if (!progress.isParked(offset, key) || this.taken?.has(offset)) return true;
+    if (!progress.unordered.isParked(offset, key) || this.taken?.has(offset)) return true;
     const attempt = progress.attemptOf(offset);
     if (attempt >= attemptsMax && this.leaveOut()) return false;
     const index = this.entryOf(offset, entriesMax);

@@ -1,7 +1,8 @@
 import type { GroupId, QueueId, TopicId } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 
-import { QueueProgress, type Tables } from './queue-progress.js';
+import { QueueProgress } from './queue-progress.js';
+import type { Tables } from './tables.js';
 
 type Topics = Map<TopicId, Map<QueueId, QueueProgress>>;
 
@@ -46,6 +47,11 @@ export class ProgressDirectory {
     const progress = this.list[index];
     assert(progress !== undefined, 'a lease or block belongs to a progress that is');
     return progress;
+  }
+
+  /** Undefined: it is gone. */
+  at(index: number): QueueProgress | undefined {
+    return this.list[index];
   }
 
   isCurrent(progress: QueueProgress): boolean {

@@ -1,0 +1,65 @@
+import { DueHeap } from '@cometmq/shared';
+
+import { BlockTable } from './block-table.js';
+import type { Lane } from './lane-list.js';
+import { LeaseTable } from './lease-table.js';
+import type { QueueProgress } from './queue-progress.js';
+
+/** What all queues' progress share. */
+export interface Tables {
+  readonly blocks: BlockTable;
+  readonly leases: LeaseTable;
+  /** Blocks that are gone and had a saved piece, until the next checkpoint. */
+  readonly removed: RemovedBlock[];
+  readonly dirtyHeads: QueueProgress[];
+  readonly lanes: LaneTotals;
+  readonly due: DueTotals;
+}
+
+/** Of all queues' lanes. */
+export interface LaneTotals {
+  /** Offsets kept in backlogs. */
+  kept: number;
+  /** Queues with lanes. */
+  queues: number;
+  /** Lanes whose piece may differ from what was saved. */
+  dirty: DirtyLane[];
+  /** Where lanes came free since this was last asked for. */
+  freed: Set<QueueProgress>;
+}
+
+export interface DirtyLane {
+  readonly progress: QueueProgress;
+  readonly lane: Lane;
+}
+
+export interface RemovedBlock {
+  readonly progress: QueueProgress;
+  readonly number: number;
+}
+
+/** What became due, wherever it lies. Soft. */
+export interface DueTotals {
+  /** When each queue's progress must be looked at next, by its index; an entry counts if the progress agrees. */
+  readonly alarms: DueHeap;
+  /** Messages that have become due since this was last taken: the index of their progress, and the offset, in turn. */
+  news: number[];
+}
+
+/** More than these are not noted: polls find them. */
+const newsMax = 1_000_000;
+
+export function noteDue({ due }: Tables, index: number, offset: number): void {
+  if (due.news.length < newsMax) due.news.push(index, offset);
+}
+
+export function freshTables(): Tables {
+  return {
+    blocks: new BlockTable(),
+    leases: new LeaseTable(),
+    removed: [],
+    dirtyHeads: [],
+    lanes: { kept: 0, queues: 0, dirty: [], freed: new Set() },
+    due: { alarms: new DueHeap(), news: [] },
+  };
+}
