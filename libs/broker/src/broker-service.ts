@@ -277,7 +277,7 @@ export class BrokerService implements LinkedBroker, Part {
       const visibleAtMs = nowMs + invisibleMs;
       const { record, outcomes } = suspend
         ? this.groups.decideHandBack([receipt], visibleAtMs)
-        : this.groups.decideChange([{ receipt, visibleAtMs }]);
+        : this.groups.decideChange([{ receipt, visibleAtMs }], nowMs);
       const refused = outcomeError(outcomes[0]);
       if (refused) throw refused;
       const result = { receipt };

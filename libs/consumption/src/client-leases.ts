@@ -121,6 +121,7 @@ export class ClientLeases {
       const goes = isIts ? connection === undefined || isIts(connection) : leases.lane[slot] !== 0;
       if (goes) this.give(slot, nowMs, sections);
     }
+    if (!isIts) this.letGo(groupId, clientId, nowMs, sections);
     return sections.record(RecordKind.changeInvisible);
   }
 
@@ -171,6 +172,20 @@ export class ClientLeases {
       this.give(slot, (leases.dueMs[slot] as number) + (leases.backoffMs[slot] as number), sections);
     }
     return sections.record(RecordKind.changeInvisible);
+  }
+
+  /** What it held through a reset. */
+  private letGo(groupId: GroupId, clientId: string, nowMs: number, sections: LeasedSections): void {
+    for (const progress of this.tables.lanes.held) {
+      if (progress.groupId !== groupId) continue;
+      for (const hold of progress.lanes?.held() ?? []) {
+        if (hold.clientId !== clientId || hold.untilMs <= nowMs) continue;
+        const { topicId, queueId } = progress;
+        for (const offset of hold.offsets) {
+          sections.add(groupId, topicId, queueId, hold.epoch, hold.position, Math.ceil(nowMs), offset);
+        }
+      }
+    }
   }
 
   /** All that is held under the lease slot is due at a time of its own. */

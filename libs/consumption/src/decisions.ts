@@ -110,13 +110,14 @@ export interface MessageNeeded {
 }
 
 /**
- * What became of one receipt: `done`: it is in the record. `noEffect`: answer OK, nothing changes (already done, another
- * lease holds the message now, or the group was reset since). `invalid`: answer INVALID_RECEIPT_HANDLE.
+ * What became of one receipt. `done`: it counts, and is in the record. `noEffect`: the message was done before; answer OK.
+ * `stale`: its lease is over (the message was handed out again, or the group was reset since, or it comes too late in an
+ * orderly group), and it changes nothing for the message. `invalid`: it names nothing that was handed out.
  */
-export type ReceiptOutcome = 'done' | 'noEffect' | 'invalid';
+export type ReceiptOutcome = 'done' | 'noEffect' | 'stale' | 'invalid';
 
 export interface ReceiptsDecision {
-  /** Undefined: no receipt has an effect. */
+  /** Undefined: there is nothing to write. A stale receipt may still free a lane that its client held through a reset. */
   readonly record: DecidedRecord | undefined;
   /** One for each receipt, in order. */
   readonly outcomes: readonly ReceiptOutcome[];
@@ -141,6 +142,8 @@ export interface ProgressFigures {
   readonly inFlight: number;
   /** Of `inFlight`, those delivered unsuccessfully and waiting for their time. */
   readonly waiting: number;
+  /** Of `inFlight`, those whose time has come: nobody holds them any more, and they are ready to be delivered again. */
+  readonly due: number;
   /** Kept for members with another filter. */
   readonly parked: number;
   /** In an orderly group: kept until their message group's turn comes. */

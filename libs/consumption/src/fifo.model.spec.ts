@@ -46,6 +46,13 @@ interface Lease {
   readonly attemptId: string | undefined;
 }
 
+interface Hold {
+  readonly position: number;
+  readonly client: string;
+  readonly untilMs: number;
+  readonly offsets: Set<number>;
+}
+
 interface Member {
   readonly group: GroupId;
   readonly client: string;
@@ -91,7 +98,8 @@ class World {
   /** By queue and lane. */
   readonly offsetsOf = new Map<number, Map<number, number[]>>();
   readonly fates = new Map<string, Fate>();
-  readonly holds = new Map<string, number>();
+  /** What clients hold of lanes through resets, by group, queue and lane. */
+  readonly holds = new Map<string, Hold[]>();
   readonly generations = new Map<string, number>();
   readonly receipts: Receipt[] = [];
   readonly attempts = new Map<string, number>();
@@ -159,7 +167,8 @@ class World {
   laneDueMs(group: number, queue: number, lane: number): number {
     const first = this.open(group, queue, lane)[0];
     const flight = first === undefined ? undefined : this.fate(group, queue, first).flight;
-    return flight ? this.dueMs(flight) : (this.holds.get(`${group}/${queue}/${lane}`) ?? 0);
+    if (flight) return this.dueMs(flight);
+    return Math.max(0, ...(this.holds.get(`${group}/${queue}/${lane}`) ?? []).map(({ untilMs }) => untilMs));
   }
 
   generation(group: number, queue: number): number {
@@ -351,6 +360,26 @@ class World {
     return flight?.lease.position === leasePosition && flight.lease.epoch === leaseEpoch ? flight : undefined;
   }
 
+  /** In order only the last lease counts, and only in time. */
+  private judged(receipt: Receipt, whenDone: 'noEffect' | 'stale', inTime: boolean): string {
+    const { groupId: group, queueId: q, offset } = receipt;
+    if (receipt.generation !== this.generation(group, q)) return 'stale';
+    if (this.fate(group, q, offset).done) return whenDone;
+    const flight = this.mine(receipt);
+    return flight && (!inTime || flight.dueMs > this.nowMs) ? 'done' : 'stale';
+  }
+
+  /** Who held it through a reset shows the lease: it is done with it. */
+  private letGo({ groupId: group, queueId: q, offset, leasePosition }: Receipt): void {
+    const key = `${group}/${q}/${this.laneOf(q, offset)}`;
+    const holds = this.holds.get(key) ?? [];
+    holds.find(({ position }) => position === leasePosition)?.offsets.delete(offset);
+    this.holds.set(
+      key,
+      holds.filter(({ offsets }) => offsets.size > 0),
+    );
+  }
+
   /** Some of the receipts ever given out, mostly young ones. */
   some(): Receipt[] {
     const { receipts, chance } = this;
@@ -365,10 +394,11 @@ class World {
   ack(): void {
     const picked = this.some();
     const { record, outcomes } = this.view.decideAck(picked, this.nowMs);
-    const expected = picked.map((receipt) => (this.mine(receipt) ? 'done' : 'noEffect'));
+    const expected = picked.map((receipt) => this.judged(receipt, 'noEffect', true));
     expect(outcomes).toEqual(expected);
     if (record) this.log.append(record, this.nowMs);
     picked.forEach((receipt, i) => {
+      if (expected[i] === 'stale') this.letGo(receipt);
       if (expected[i] !== 'done') return;
       this.finish(this.fate(receipt.groupId, receipt.queueId, receipt.offset));
       this.arrivals.isShown(receipt.leasePosition, this.log.records.length - 1);
@@ -379,16 +409,21 @@ class World {
     const picked = this.some();
     const { record, outcomes } = back
       ? this.view.decideHandBack(picked, visibleAtMs)
-      : this.view.decideChange(picked.map((receipt) => ({ receipt, visibleAtMs })));
-    const flights = picked.map((receipt) => {
-      const flight = this.mine(receipt);
-      return flight && (!back || flight.held) ? flight : undefined;
+      : this.view.decideChange(
+          picked.map((receipt) => ({ receipt, visibleAtMs })),
+          this.nowMs,
+        );
+    const expected = picked.map((receipt) => {
+      if (!back) return this.judged(receipt, 'stale', true);
+      const outcome = this.judged(receipt, 'noEffect', false);
+      return outcome === 'done' && !this.mine(receipt)?.held ? 'noEffect' : outcome;
     });
-    expect(outcomes).toEqual(flights.map((flight) => (flight ? 'done' : 'noEffect')));
+    expect(outcomes).toEqual(expected);
     if (record) this.log.append(record, this.nowMs);
     picked.forEach((receipt, i) => {
-      const flight = flights[i];
-      if (!flight) return;
+      const flight = this.mine(receipt);
+      if (expected[i] === 'stale') this.letGo(receipt);
+      if (expected[i] !== 'done' || !flight) return;
       flight.dueMs = visibleAtMs;
       flight.held = false;
       if (back) this.fate(receipt.groupId, receipt.queueId, receipt.offset).attempt -= 1;
@@ -427,7 +462,14 @@ class World {
     const its = this.heldBy(who);
     expect(this.view.heldBy(who.group, who.client)).toHaveLength(its.length);
     const record = this.view.decideLeave(who.group, who.client, this.nowMs);
-    expect(record !== undefined).toBe(its.length > 0);
+    let lets = 0;
+    for (const [key, holds] of this.holds) {
+      if (!key.startsWith(`${who.group}/`)) continue;
+      const left = holds.filter(({ client, untilMs }) => client !== who.client || untilMs <= this.nowMs);
+      lets += holds.length - left.length;
+      this.holds.set(key, left);
+    }
+    expect(record !== undefined).toBe(its.length + lets > 0);
     if (record) this.log.append(record, this.nowMs);
     for (const flight of its) {
       flight.dueMs = this.nowMs;
@@ -455,13 +497,17 @@ class World {
     const offset = Math.max(source.first, source.next - this.chance.below(60));
     for (const lane of this.lanes(q)) {
       const key = `${group}/${q}/${lane}`;
-      let untilMs = this.holds.get(key) ?? 0;
+      const holds = new Map<number, Hold>();
+      for (const hold of this.holds.get(key) ?? []) if (hold.untilMs > this.nowMs) holds.set(hold.position, hold);
       for (const at of this.open(group, q, lane)) {
         const { flight } = this.fate(group, q, at);
-        if (flight?.held) untilMs = Math.max(untilMs, flight.dueMs);
+        if (!flight?.held || flight.dueMs <= this.nowMs) continue;
+        const { position, client } = flight.lease;
+        const hold = holds.get(position) ?? { position, client, untilMs: flight.dueMs, offsets: new Set<number>() };
+        hold.offsets.add(at);
+        holds.set(position, hold);
       }
-      if (untilMs > this.nowMs) this.holds.set(key, untilMs);
-      else this.holds.delete(key);
+      this.holds.set(key, [...holds.values()]);
     }
     this.log.append(this.view.decideReset(groupId(group), topic, queueId(q), queueOffset(offset)), this.nowMs);
     this.generations.set(`${group}/${q}`, this.generation(group, q) + 1);
@@ -519,10 +565,11 @@ class World {
 
   check(): void {
     for (const group of groups) {
-      for (const figures of this.view.progressOf(groupId(group))) {
+      for (const figures of this.view.progressOf(groupId(group), this.nowMs)) {
         const q = figures.queueId as number;
         const source = this.queues[q] as MemoryQueue;
         let flying = 0;
+        let ready = 0;
         let blocked = 0;
         let committed = figures.frontier as number;
         let nextMs = Infinity;
@@ -532,6 +579,7 @@ class World {
           const flights = open.filter((offset) => this.fate(group, q, offset).flight);
           must(flights.join() === open.slice(0, flights.length).join(), 'what is in flight comes before the rest');
           flying += flights.length;
+          if (flights.length > 0 && this.laneDueMs(group, q, lane) <= this.nowMs) ready += flights.length;
           blocked += open.slice(flights.length).filter((offset) => offset < figures.frontier).length;
           const [first] = open;
           if (first !== undefined) committed = Math.min(committed, first);
@@ -540,6 +588,7 @@ class World {
           else if (dueMs > 0) overdue = true;
         }
         must(figures.inFlight === flying, 'in flight is what was handed out');
+        must(figures.due === ready, `due are ${ready}, not ${figures.due}`);
         if (!this.expired) must(figures.blocked === blocked, `blocked are ${blocked}, not ${figures.blocked}`);
         committed = Math.max(committed, Math.min(source.first, figures.frontier));
         // What is looked for in the index only may lie a little further on.

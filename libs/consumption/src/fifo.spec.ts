@@ -47,7 +47,10 @@ function stage(limits: GroupsLimits = {}) {
     return outcomes;
   };
   const change = (receipt: Receipt | undefined, ms: number) => {
-    const { record, outcomes } = log.view.decideChange([{ receipt: receipt!, visibleAtMs: time.nowMs + ms }]);
+    const { record, outcomes } = log.view.decideChange(
+      [{ receipt: receipt!, visibleAtMs: time.nowMs + ms }],
+      time.nowMs,
+    );
     if (record) log.append(record, time.nowMs);
     return outcomes;
   };
@@ -110,7 +113,7 @@ describe('a lane', () => {
     time.nowMs += minute;
     const two = pop('two');
     expect(given(two)).toEqual(['0#2', '2#2']);
-    expect(ack(one.receipts[0])).toEqual(['noEffect']); // Superseded.
+    expect(ack(one.receipts[0])).toEqual(['stale']); // Superseded.
     expect(given(pop('one'))).toEqual([]);
     expect(ack(...two.receipts)).toEqual(['done', 'done']);
     expect(given(pop('one'))).toEqual(['3#1']);
@@ -134,13 +137,20 @@ describe('a lane', () => {
     expect(given(pop('one', { messagesMax: 3 }))).toEqual(['3#1', '4#1', '5#1']);
   });
 
-  it('takes a late acknowledgement as long as it was not handed out again', () => {
-    const { source, time, pop, ack } = stage();
+  it('takes no acknowledgement and no time that comes late, but a message that is given up for good', () => {
+    const { log, source, time, pop, ack, change } = stage();
     source.sendTo(a, a);
     const one = pop('one', { messagesMax: 1 });
-    time.nowMs += 2 * minute;
-    expect(ack(one.receipts[0])).toEqual(['done']);
-    expect(given(pop('two'))).toEqual(['1#1']);
+    time.nowMs += minute;
+    expect(ack(one.receipts[0])).toEqual(['stale']);
+    expect(change(one.receipts[0], minute)).toEqual(['stale']);
+    expect(log.view.decideForward(one.receipts[0]!).outcomes).toEqual(['done']);
+    const two = pop('two', { messagesMax: 1 });
+    expect(given(two)).toEqual(['0#2']);
+    expect(log.view.decideForward(one.receipts[0]!).outcomes).toEqual(['stale']);
+    expect(ack(...two.receipts, ...two.receipts)).toEqual(['done', 'done']);
+    expect(ack(...two.receipts)).toEqual(['noEffect']);
+    expect(change(two.receipts[0], minute)).toEqual(['stale']); // It is done.
   });
 
   it('waits for the time its first message was given, whatever the others say', () => {
@@ -359,14 +369,38 @@ describe('a reset', () => {
     const one = pop('one', { messagesMax: 1 });
     time.nowMs += 20_000;
     log.append(log.view.decideReset(group, topic, queue, queueOffset(0)), time.nowMs);
-    expect(ack(one.receipts[0])).toEqual(['noEffect']);
     expect(pop('two')).toMatchObject({ handed: [{ offset: 1, attempt: 1 }], exhausted: true });
     checkpoint();
     restart();
     expect(given(pop('two'))).toEqual([]);
     time.nowMs += 40_000;
     expect(given(pop('two'))).toEqual(['0#1', '2#1']);
+    expect(ack(one.receipts[0])).toEqual(['stale']);
   });
+
+  it.each(['acknowledges', 'sets a time', 'gives back', 'says good-bye'])(
+    'frees a lane at once when its holder %s, message by message',
+    (what) => {
+      const { log, source, time, pop, ack, change, checkpoint, restart } = stage();
+      source.sendTo(a, a, a);
+      const one = pop('one', { messagesMax: 2 });
+      log.append(log.view.decideReset(group, topic, queue, queueOffset(0)), time.nowMs);
+      expect(given(pop('two'))).toEqual([]);
+      checkpoint();
+      restart();
+      for (const receipt of one.receipts) {
+        expect(given(pop('two'))).toEqual([]);
+        if (what === 'acknowledges') expect(ack(receipt)).toEqual(['stale']);
+        else if (what === 'sets a time') expect(change(receipt, 0)).toEqual(['stale']);
+        else if (what === 'gives back') log.append(log.view.decideHandBack([receipt], time.nowMs).record!, time.nowMs);
+        else if (receipt.offset === 1) log.append(log.view.decideLeave(group, 'one', time.nowMs)!, time.nowMs);
+      }
+      expect(log.view.takeFreed()).toMatchObject([{ queueId: queue }]);
+      checkpoint();
+      restart();
+      expect(given(pop('two'))).toEqual(['0#1', '1#1', '2#1']);
+    },
+  );
 });
 
 describe('a group that becomes orderly, or is so no more', () => {

@@ -204,11 +204,11 @@ class World {
   ack(picked: readonly Receipt[]): void {
     const decision = this.view.decideAck(picked, this.nowMs);
     const expected = picked.map((receipt) => {
-      if (receipt.generation !== this.generation(receipt)) return 'noEffect';
+      if (receipt.generation !== this.generation(receipt)) return 'stale';
       const fate = this.fate(receipt.groupId, receipt.queueId, receipt.offset);
       if (fate.done) return 'noEffect';
       const mine = fate.lease?.position === receipt.leasePosition && fate.lease.epoch === receipt.leaseEpoch;
-      return mine || !fate.held || this.available(fate) ? 'done' : 'noEffect';
+      return mine || !fate.held || this.available(fate) ? 'done' : 'stale';
     });
     expect(decision.outcomes).toEqual(expected);
     if (decision.record) this.log.append(decision.record, this.nowMs);
@@ -225,12 +225,17 @@ class World {
     const picked = [...new Set(chosen)];
     const decision = back
       ? this.view.decideHandBack(picked, visibleAtMs)
-      : this.view.decideChange(picked.map((receipt) => ({ receipt, visibleAtMs })));
+      : this.view.decideChange(
+          picked.map((receipt) => ({ receipt, visibleAtMs })),
+          this.nowMs,
+        );
     const judged = picked.map((receipt) => {
       const fate = this.fate(receipt.groupId, receipt.queueId, receipt.offset);
       const mine = fate.lease?.position === receipt.leasePosition && fate.lease.epoch === receipt.leaseEpoch;
       const current = receipt.generation === this.generation(receipt);
-      return current && !fate.done && mine && (!back || fate.held) ? 'done' : 'noEffect';
+      if (!current) return 'stale';
+      if (fate.done) return back ? 'noEffect' : 'stale';
+      return mine ? (!back || fate.held ? 'done' : 'noEffect') : 'stale';
     });
     expect(decision.outcomes).toEqual(judged);
     if (decision.record) this.log.append(decision.record, this.nowMs);
@@ -342,7 +347,7 @@ class World {
     // Which of the kept ones is looked at first, and which of the overdue ones, is not part of the state.
     const figures = (view: GroupsView) =>
       members.map((m) =>
-        view.progressOf(m.group).map((of) => ({
+        view.progressOf(m.group, this.nowMs).map((of) => ({
           ...of,
           oldestUndelivered: 0,
           nextDueMs: of.nextDueMs && Math.max(of.nextDueMs, this.nowMs),
@@ -354,7 +359,7 @@ class World {
   check(): void {
     for (const key of this.known) {
       const [group = 0, q = 0] = key.split('/').map(Number);
-      const figures = this.view.figures(groupId(group), topic, queueId(q))!;
+      const figures = this.view.figures(groupId(group), topic, queueId(q), this.nowMs)!;
       const queue = this.queues[q] as MemoryQueue;
       const seen = Array.from({ length: queue.next }, (_, offset) => this.fate(group, q, offset));
       const open = seen.findIndex((fate, offset) => offset < figures.frontier && !fate.done);
@@ -363,6 +368,7 @@ class World {
       must(figures.committed === (open < 0 ? figures.frontier : open), 'all below the committed offset is done');
       must(figures.inFlight === flying.length, 'in flight is what was handed out');
       must(figures.waiting === flying.filter((fate) => !fate.held).length, 'waiting has times of its own');
+      must(figures.due === flying.filter((fate) => this.available(fate)).length, 'what is due is counted');
       must(figures.parked === seen.filter((fate) => !fate.done && fate.parked).length, 'parked is kept');
       must(figures.generation === (this.generations.get(key) ?? 0), 'resets are counted');
       const overdue = due !== undefined && due <= this.nowMs;

@@ -289,7 +289,7 @@ describe('receipts', () => {
     const old = pop('one').receipts;
     time.nowMs += minute;
     const young = pop('two').receipts;
-    expect(ack(old)).toEqual(['noEffect']);
+    expect(ack(old)).toEqual(['stale']);
     expect(ack(young)).toEqual(['done']);
   });
 
@@ -298,7 +298,7 @@ describe('receipts', () => {
     source.send(0);
     const [known] = pop('one').receipts as [Receipt];
     const unknown = { ...known, leasePosition: (known.leasePosition + 999) as never };
-    expect(ack([unknown])).toEqual(['noEffect']);
+    expect(ack([unknown])).toEqual(['stale']);
     time.nowMs += minute;
     expect(ack([unknown])).toEqual(['done']);
   });
@@ -316,7 +316,7 @@ describe('receipts', () => {
     source.send(0, 0);
     const old = pop('one').receipts;
     log.append(log.view.decideReset(group, topic, queue, queueOffset(1)), time.nowMs);
-    expect(ack(old)).toEqual(['noEffect', 'noEffect']);
+    expect(ack(old)).toEqual(['stale', 'stale']);
     const again = pop('one');
     expect(again.handed).toMatchObject([{ offset: 1, attempt: 1, generation: 1 }]);
     expect(ack(again.receipts)).toEqual(['done']);
@@ -327,7 +327,10 @@ describe('receipts', () => {
     source.send(0);
     const [receipt] = pop('one').receipts as [Receipt];
     for (let i = 1; i <= 100; i += 1) {
-      const { record, outcomes } = log.view.decideChange([{ receipt, visibleAtMs: time.nowMs + i * minute }]);
+      const { record, outcomes } = log.view.decideChange(
+        [{ receipt, visibleAtMs: time.nowMs + i * minute }],
+        time.nowMs,
+      );
       expect(outcomes).toEqual(['done']);
       log.append(record!, time.nowMs);
     }
@@ -373,6 +376,73 @@ describe('dead letters', () => {
     const decision = pop('one', { attemptsMax: 1, scanMax: 100 });
     expect(decision.deadLetters).toHaveLength(64);
     expect(given(decision)).toEqual(['300#1']);
+  });
+});
+
+describe('what is due', () => {
+  const attempts = (max: number) => (groupId: number) => (groupId === group ? max : undefined);
+  const worn = (messages: readonly { readonly offset: number }[]) => messages.map(({ offset }) => offset);
+
+  it.each([undefined, { backoffMs: () => 0 }])(
+    'is ready and not with anybody, though nobody asks (orderly: %j)',
+    (orderly) => {
+      const { source, pop, time, log, restart } = stage();
+      source.send(0, 0, 0);
+      const { receipts } = pop('one', { messagesMax: 2, orderly });
+      const due = () => log.view.figures(group, topic, queue, time.nowMs)?.due;
+      expect(due()).toBe(0);
+      time.nowMs += minute;
+      expect(due()).toBe(2);
+      restart();
+      expect(log.view.figures(group, topic, queue, time.nowMs)).toMatchObject({ due: 2, inFlight: 2 });
+      pop('two', { messagesMax: 1, orderly });
+      expect(due()).toBe(orderly ? 0 : 1); // In order, the rest waits for its first.
+      log.append(log.view.decideDeadLetter(group, receipts.slice(0, 1)), time.nowMs);
+      expect(due()).toBe(1);
+    },
+  );
+
+  it('is due no more when its lease is renewed after all, and due again later', () => {
+    const { source, pop, time, log, renew } = stage();
+    source.send(0, 0);
+    pop('one', { autoRenew: true });
+    const due = () => log.view.figures(group, topic, queue, time.nowMs)?.due;
+    time.nowMs += minute;
+    expect(due()).toBe(2);
+    renew();
+    expect(due()).toBe(0);
+    time.nowMs += minute;
+    expect(due()).toBe(2);
+  });
+
+  it.each([undefined, { backoffMs: () => 0 }])(
+    'is a dead letter when it was the last attempt (orderly: %j)',
+    (orderly) => {
+      const { source, pop, time, log, restart } = stage();
+      source.send(0, 0);
+      pop('one', { messagesMax: 1, orderly });
+      expect(log.view.takeWorn(time.nowMs, attempts(1), 10)).toEqual([]);
+      time.nowMs += minute;
+      expect(worn(log.view.takeWorn(time.nowMs, attempts(2), 10))).toEqual([]);
+      log.view.lookAgain(group, time.nowMs); // Fewer are allowed now.
+      expect(worn(log.view.takeWorn(time.nowMs, attempts(1), 10))).toEqual([0]);
+      expect(log.view.takeWorn(time.nowMs, attempts(1), 10)).toEqual([]);
+      restart();
+      const dead = log.view.takeWorn(time.nowMs, attempts(1), 10);
+      expect(worn(dead)).toEqual([0]);
+      log.append(log.view.decideDeadLetter(group, dead), time.nowMs);
+      expect(log.view.figures(group, topic, queue, time.nowMs)).toMatchObject({ due: 0, inFlight: 0, committed: 1 });
+      expect(log.view.takeWorn(time.nowMs + hour, attempts(1), 10)).toEqual([]);
+    },
+  );
+
+  it('is told in parts where much of it is worn, and costs nothing where nothing is due', () => {
+    const { source, pop, time, log } = stage();
+    source.send(...Array.from({ length: 100 }, () => 0));
+    pop('one', { messagesMax: 100 });
+    time.nowMs += minute;
+    const told = [0, 1, 2, 3].map(() => log.view.takeWorn(time.nowMs, attempts(1), 30).length);
+    expect(told).toEqual([30, 30, 30, 10]);
   });
 });
 
@@ -460,7 +530,10 @@ describe('leases of clients', () => {
     const { log, source, pop, time, view } = stage();
     source.send(0, 0);
     const [first] = pop('one', { autoRenew: true }).receipts as [Receipt];
-    log.append(view.decideChange([{ receipt: first, visibleAtMs: time.nowMs + 10_000 }]).record!, time.nowMs);
+    log.append(
+      view.decideChange([{ receipt: first, visibleAtMs: time.nowMs + 10_000 }], time.nowMs).record!,
+      time.nowMs,
+    );
     time.nowMs += 50_000;
     for (const record of view.decideRenewals(time.nowMs, living)) log.append(record, time.nowMs);
     time.nowMs += 20_000;

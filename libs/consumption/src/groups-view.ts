@@ -12,17 +12,17 @@ import {
   type StateChange,
 } from '@cometmq/model';
 
-import { blockOffsets, DeliveryState } from './block-table.js';
+import { DeliveryState } from './block-table.js';
 import type {
   InvisibleChange,
   PopDecision,
   PopQueue,
   PopRequest,
   ProgressFigures,
-  ReceiptOutcome,
   ReceiptsDecision,
 } from './decisions.js';
 import { ClientLeases, type LeaseId, type RenewalLimits } from './client-leases.js';
+import { DueWatch, type WornMessage } from './due-watch.js';
 import { decideFifoPop } from './fifo-pop.js';
 import { decodeFifoHandOut } from './fifo-records.js';
 import {
@@ -43,6 +43,7 @@ import { Pieces } from './pieces.js';
 import { decidePop } from './pop.js';
 import type { FoldedRecord, QueuedMessage, QueueOfGroup } from './ports.js';
 import { ProgressDirectory } from './progress-directory.js';
+import { ReceiptDecisions } from './receipt-decisions.js';
 import type { QueueProgress } from './queue-progress.js';
 import { freshTables, type Tables } from './tables.js';
 
@@ -86,11 +87,13 @@ export class GroupsView {
     RecordKind.topicDeleted,
     RecordKind.liteTopicsDeleted,
   ]);
-  private tables: Tables = freshTables();
-  private directory = new ProgressDirectory(this.tables);
-  private pieces = new Pieces(this.tables, this.directory);
   private readonly limits: Required<GroupsLimits>;
-  private clients: ClientLeases;
+  private tables!: Tables;
+  private directory!: ProgressDirectory;
+  private pieces!: Pieces;
+  private clients!: ClientLeases;
+  private receipts!: ReceiptDecisions;
+  private dueWatch!: DueWatch;
 
   constructor(limits: GroupsLimits = {}) {
     this.limits = {
@@ -103,7 +106,7 @@ export class GroupsView {
       keptMax: 4 * 1024 * 1024,
       ...limits,
     };
-    this.clients = new ClientLeases(this.tables, this.directory, this.limits);
+    this.clear();
   }
 
   // ---- the view --------------------------------------------------------------------------------------------------
@@ -175,6 +178,8 @@ export class GroupsView {
     this.directory = new ProgressDirectory(this.tables);
     this.pieces = new Pieces(this.tables, this.directory);
     this.clients = new ClientLeases(this.tables, this.directory, this.limits);
+    this.receipts = new ReceiptDecisions(this.tables, this.directory);
+    this.dueWatch = new DueWatch(this.tables, this.directory);
   }
 
   // ---- decisions -------------------------------------------------------------------------------------------------
@@ -215,37 +220,32 @@ export class GroupsView {
 
   /** Receipts of any groups and queues; one record for all. */
   decideAck(receipts: readonly Receipt[], nowMs: number): ReceiptsDecision {
-    return this.decideReceipts(RecordKind.ack, receipts, (receipt, progress) => ({
-      outcome: this.ackOutcome(receipt, progress, nowMs),
-      value: ackReason.acknowledged,
-    }));
+    this.pieces.settle();
+    return this.receipts.ack(receipts, nowMs);
   }
 
   /**
    * ChangeInvisibleDuration, and so the nack: the message is due at a time of its own, and is no longer renewed with its
    * lease. The receipt stays good until the message is handed out again.
    */
-  decideChange(changes: readonly InvisibleChange[]): ReceiptsDecision {
-    const receipts = changes.map((change) => change.receipt);
-    return this.decideReceipts(RecordKind.changeInvisible, receipts, (receipt, progress, index) => ({
-      outcome: this.leaseOutcome(receipt, progress, false),
-      value: Math.max(0, Math.ceil((changes[index] as InvisibleChange).visibleAtMs)),
-    }));
+  decideChange(changes: readonly InvisibleChange[], nowMs: number): ReceiptsDecision {
+    this.pieces.settle();
+    return this.receipts.change(changes, nowMs);
   }
 
   /** For what never reached its client: visible from `visibleAtMs`, and the delivery does not count. */
   decideHandBack(receipts: readonly Receipt[], visibleAtMs: number): ReceiptsDecision {
-    const value = Math.max(0, Math.ceil(visibleAtMs));
-    return this.decideReceipts(RecordKind.handBack, receipts, (receipt, progress) => ({
-      outcome: this.leaseOutcome(receipt, progress, true),
-      value,
-    }));
+    this.pieces.settle();
+    return this.receipts.handBack(receipts, visibleAtMs);
   }
 
-  /**
-   * Done, because they went to the dead-letter topic. (A client's ForwardMessageToDeadLetterQueue is a `decideAck`: the
-   * message is moved if its outcome is `done`.)
-   */
+  /** ForwardMessageToDeadLetterQueue: done for the group, if the outcome is `done`; then the message is moved. */
+  decideForward(receipt: Receipt): ReceiptsDecision {
+    this.pieces.settle();
+    return this.receipts.forward(receipt);
+  }
+
+  /** Done, because they went to the dead-letter topic. */
   decideDeadLetter(groupId: GroupId, messages: readonly QueuedMessage[]): DecidedRecord {
     const sections = new LeasedSections();
     for (const { topicId, queueId, offset } of messages) {
@@ -331,6 +331,18 @@ export class GroupsView {
     return nextMs === Infinity ? undefined : nextMs;
   }
 
+  /** `DueWatch.takeWorn`: what has become a dead letter, whoever asks for messages. */
+  takeWorn(nowMs: number, attemptsMaxOf: (groupId: GroupId) => number | undefined, max: number): WornMessage[] {
+    this.pieces.settle();
+    return this.dueWatch.takeWorn(nowMs, attemptsMaxOf, max);
+  }
+
+  /** The group may be allowed fewer attempts than before: what is due is looked at again. */
+  lookAgain(groupId: GroupId, nowMs: number): void {
+    this.pieces.settle();
+    this.dueWatch.again(groupId, nowMs);
+  }
+
   /** True: the message was handed out, or parked, and is not done. */
   isOpen(groupId: GroupId, message: QueuedMessage): boolean {
     this.pieces.settle();
@@ -346,17 +358,18 @@ export class GroupsView {
     return freed;
   }
 
-  figures(groupId: GroupId, topicId: TopicId, queueId: QueueId): ProgressFigures | undefined {
+  /** As of `nowMs`; left out: as of the last look at what is due. */
+  figures(groupId: GroupId, topicId: TopicId, queueId: QueueId, nowMs = 0): ProgressFigures | undefined {
     this.pieces.settle();
     const progress = this.directory.find(groupId, topicId, queueId);
-    return progress && figuresOf(progress);
+    return progress && figuresOf(progress, nowMs);
   }
 
   /** Of every queue the group has ever asked for, by topic and queue. */
-  progressOf(groupId: GroupId): ProgressFigures[] {
+  progressOf(groupId: GroupId, nowMs = 0): ProgressFigures[] {
     this.pieces.settle();
     return [...this.directory.all(groupId)]
-      .map(figuresOf)
+      .map((progress) => figuresOf(progress, nowMs))
       .sort((a, b) => a.topicId - b.topicId || a.queueId - b.queueId);
   }
 
@@ -381,9 +394,18 @@ export class GroupsView {
       for (const progress of this.directory.all(groupId)) {
         const name = `${groupId}/${progress.topicId}/${progress.queueId}`;
         lines.push(`${name} frontier ${progress.frontier} generation ${progress.generation}`);
-        for (const { hash, open, backlog, kept, spillFrom, spilled, holdUntilMs } of progress.lanes?.all() ?? []) {
+        for (const { hash, open, backlog, kept, spillFrom, spilled, holds } of progress.lanes?.all() ?? []) {
           const offsets = Array.from({ length: kept }, (_, i) => backlog?.at(i)).join();
-          const rest = `spilled ${spilled} from ${spillFrom} held until ${holdUntilMs}`;
+          const held = holds.map(({ position, clientId, untilMs, offsets }) => [
+            position,
+            clientId,
+            untilMs,
+            ...offsets,
+          ]);
+          const rest = `spilled ${spilled} from ${spillFrom} held ${held
+            .map((each) => each.join())
+            .sort()
+            .join(' ')}`;
           lines.push(`${name} lane ${hash} open ${open} kept ${offsets} ${rest}`);
         }
         for (const { offset, block, index } of progress.openOffsets()) {
@@ -449,64 +471,6 @@ export class GroupsView {
       }
     });
   }
-
-  private decideReceipts(
-    kind: RecordKind,
-    receipts: readonly Receipt[],
-    judge: (
-      receipt: Receipt,
-      progress: QueueProgress,
-      index: number,
-    ) => { readonly outcome: ReceiptOutcome; readonly value: number },
-  ): ReceiptsDecision {
-    this.pieces.settle();
-    const sections = new LeasedSections();
-    const outcomes: ReceiptOutcome[] = [];
-    for (let i = 0; i < receipts.length; i += 1) {
-      const receipt = receipts[i] as Receipt;
-      const { groupId, topicId, queueId, offset, leaseEpoch, leasePosition } = receipt;
-      const progress = this.directory.find(groupId, topicId, queueId);
-      if (!progress) {
-        outcomes.push('invalid');
-        continue;
-      }
-      const { outcome, value } = judge(receipt, progress, i);
-      outcomes.push(outcome);
-      if (outcome === 'done') sections.add(groupId, topicId, queueId, leaseEpoch, leasePosition, value, offset);
-    }
-    return { record: sections.record(kind), outcomes };
-  }
-
-  /** An ack counts when its lease holds the message, or nobody does. */
-  private ackOutcome(receipt: Receipt, progress: QueueProgress, nowMs: number): ReceiptOutcome {
-    const { blocks, leases } = this.tables;
-    if (receipt.generation !== (progress.generation & 0xffff)) return 'noEffect';
-    if (receipt.offset >= progress.frontier) return 'invalid';
-    const block = progress.openBlock(receipt.offset);
-    if (block < 0) return 'noEffect';
-    const index = receipt.offset % blockOffsets;
-    const state = blocks.state(block, index);
-    if (state !== DeliveryState.held && !progress.lanes) return 'done';
-    const slot = blocks.detail(block, index);
-    const mine = leases.position[slot] === receipt.leasePosition && leases.epoch[slot] === receipt.leaseEpoch;
-    if (progress.lanes) return mine ? 'done' : 'noEffect'; // In order only: an older delivery's acknowledgement is late.
-    return mine || (leases.dueMs[slot] as number) <= nowMs ? 'done' : 'noEffect';
-  }
-
-  /** A message's time may be set by its last lease only, also while it waits; given back only while it is held. */
-  private leaseOutcome(receipt: Receipt, progress: QueueProgress, heldOnly: boolean): ReceiptOutcome {
-    const { blocks, leases } = this.tables;
-    if (receipt.generation !== (progress.generation & 0xffff)) return 'noEffect';
-    if (receipt.offset >= progress.frontier) return 'invalid';
-    const block = progress.openBlock(receipt.offset);
-    if (block < 0) return 'noEffect';
-    const index = receipt.offset % blockOffsets;
-    const state = blocks.state(block, index);
-    if (state === DeliveryState.parked || (heldOnly && state !== DeliveryState.held)) return 'noEffect';
-    const slot = blocks.detail(block, index);
-    const mine = leases.position[slot] === receipt.leasePosition && leases.epoch[slot] === receipt.leaseEpoch;
-    return mine ? 'done' : 'noEffect';
-  }
 }
 
 interface HandOutTerms {
@@ -518,7 +482,7 @@ interface HandOutTerms {
 
 const nowhere: readonly QueueOfGroup[] = [];
 
-function figuresOf(progress: QueueProgress): ProgressFigures {
+function figuresOf(progress: QueueProgress, nowMs: number): ProgressFigures {
   return {
     groupId: progress.groupId,
     topicId: progress.topicId,
@@ -527,6 +491,7 @@ function figuresOf(progress: QueueProgress): ProgressFigures {
     frontier: progress.frontier as QueueOffset,
     inFlight: progress.inFlight,
     waiting: progress.waiting,
+    due: progress.dueBy(nowMs),
     parked: progress.parkedCount,
     blocked: progress.lanes?.waitingCount() ?? 0,
     lanes: progress.lanes?.size ?? 0,

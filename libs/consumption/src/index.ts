@@ -10,6 +10,7 @@ export {
 } from './group-records.js';
 export type { ClientLeasesChange, HandOut, HandOutQueue, LeasedOffsets, ProgressReset } from './group-records.js';
 export { decodeFifoHandOut, type FifoHandOut, type FifoHandOutQueue, type LaneHandOut } from './fifo-records.js';
+export type { WornMessage } from './due-watch.js';
 export { GroupsView, type GroupsLimits } from './groups-view.js';
 export { OffsetRuns } from './offset-runs.js';
 export * from './ports.js';

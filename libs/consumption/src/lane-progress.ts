@@ -113,6 +113,11 @@ export class LaneProgress implements LaneGround {
     this.tables.lanes.kept += change;
   }
 
+  holdsChanged(any: boolean): void {
+    if (any) this.tables.lanes.held.add(this.of);
+    else this.tables.lanes.held.delete(this.of);
+  }
+
   laneQueued(timeMs: number): void {
     this.of.alarmAt(timeMs);
   }
@@ -146,4 +151,3 @@ export class LaneProgress implements LaneGround {
     return [...bySlot.values()];
   }
 }
-

@@ -16,6 +16,8 @@ export interface LaneGround {
   laneChanged(lane: Lane): void;
   /** Offsets kept in backlogs were added or taken away. */
   countKept(change: number): void;
+  /** Whether any lane is held through a reset. */
+  holdsChanged(any: boolean): void;
   /** A lane is to be looked at by then. */
   laneQueued(timeMs: number): void;
   /** The first message of a lane's batch has become due. */
@@ -134,6 +136,13 @@ export class Lanes {
       this.setHolds(lane, left.offsets.length > 0 ? [...others, left] : others);
       this.moved(lane);
       return true;
+    }
+    return false;
+  }
+
+  isHeldBy(epoch: number, position: number, offset: number): boolean {
+    for (const each of this.held()) {
+      if (each.position === position && each.epoch === epoch && each.offsets.includes(offset)) return true;
     }
     return false;
   }
@@ -329,7 +338,8 @@ export class Lanes {
 
   private dueIn(list: LaneList, nowMs: number): number {
     let sum = 0;
-    for (let lane = list.head; lane; lane = lane.after) if (lane.open > 0 && this.dueMs(lane) <= nowMs) sum += lane.open;
+    for (let lane = list.head; lane; lane = lane.after)
+      if (lane.open > 0 && this.dueMs(lane) <= nowMs) sum += lane.open;
     return sum;
   }
 
@@ -340,6 +350,7 @@ export class Lanes {
     for (const { untilMs } of holds) if (untilMs > lane.holdUntilMs) lane.holdUntilMs = untilMs;
     if (holds.length > 0) this.holds.add(lane);
     else this.holds.delete(lane);
+    this.ground.holdsChanged(this.holds.size > 0);
     this.touch(lane);
   }
 

@@ -199,6 +199,12 @@ export class QueueProgress extends OpenOffsets {
     this.tables.due.alarms.push(timeMs, this.index);
   }
 
+  /** In an orderly group, the first open offset of the lane that an open one is in. */
+  firstOfLane(offset: number): number {
+    const lane = this.inLanes?.laneOf(this.slotOf(offset));
+    return lane?.batch.find((each) => this.isOpen(each)) ?? offset;
+  }
+
   /** What is held under a lease slot, ascending. */
   offsetsOf(slot: number): number[] {
     const { leases } = this.tables;

@@ -24,6 +24,8 @@ export interface LaneTotals {
   queues: number;
   /** Lanes whose piece may differ from what was saved. */
   dirty: DirtyLane[];
+  /** Where clients hold lanes through a reset. */
+  held: Set<QueueProgress>;
   /** Where lanes came free since this was last asked for. */
   freed: Set<QueueProgress>;
 }
@@ -59,7 +61,7 @@ export function freshTables(): Tables {
     leases: new LeaseTable(),
     removed: [],
     dirtyHeads: [],
-    lanes: { kept: 0, queues: 0, dirty: [], freed: new Set() },
+    lanes: { kept: 0, queues: 0, dirty: [], held: new Set(), freed: new Set() },
     due: { alarms: new DueHeap(), news: [] },
   };
 }

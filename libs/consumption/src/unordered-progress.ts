@@ -207,9 +207,7 @@ export class UnorderedProgress {
     const { blocks } = this.tables;
     const block = this.of.openBlock(offset);
     const index = offset % blockOffsets;
-    return (
-      block >= 0 && blocks.state(block, index) === DeliveryState.waiting && blocks.dueMs(block, index) === timeMs
-    );
+    return block >= 0 && blocks.state(block, index) === DeliveryState.waiting && blocks.dueMs(block, index) === timeMs;
   }
 
   private leaseQueuedAt(slot: number, timeMs: number): boolean {
