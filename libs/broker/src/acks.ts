@@ -60,8 +60,17 @@ export class Acks {
   }
 }
 
-/** Done, or without effect because it does no harm: OK. Clients repeat for ever what is answered otherwise. */
+/** Done now or before: OK. What changed nothing is said so: clients give it up, or are known to their proxy not to. */
 export function outcomeError(outcome: ReceiptOutcome | undefined): MqError | undefined {
-  if (outcome !== 'invalid') return undefined;
-  return new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle names no message that was handed out');
+  switch (outcome) {
+    case 'stale':
+      return new MqError(
+        'INVALID_RECEIPT_HANDLE',
+        'the lease of the receipt handle is over: the message was delivered again, its group was reset, or its time has passed',
+      );
+    case 'invalid':
+      return new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle names no message that was handed out');
+    default:
+      return undefined;
+  }
 }

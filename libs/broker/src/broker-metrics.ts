@@ -67,12 +67,12 @@ function* groupSamples(broker: BrokerService, directory: Directory, groupId: Gro
   // A group may have begun in a million lite topics: they are told of one by one, when somebody asks.
   if (directory.groupById(groupId)?.lite) return;
   const byTopic = new Map<TopicId, { lag: number; inFlight: number; ready: number }>();
-  for (const figures of broker.groups.progressOf(groupId)) {
+  for (const figures of broker.groups.progressOf(groupId, broker.logMs)) {
     const { first, committed } = broker.store.bounds(figures.topicId, figures.queueId);
     const fresh = Math.max(0, committed - Math.max(figures.frontier, first));
     const sum = byTopic.get(figures.topicId) ?? { lag: 0, inFlight: 0, ready: 0 };
-    sum.inFlight += figures.inFlight;
-    sum.ready += fresh + figures.parked;
+    sum.inFlight += figures.inFlight - figures.due;
+    sum.ready += fresh + figures.parked + figures.due;
     sum.lag += fresh + figures.parked + figures.blocked + figures.inFlight;
     byTopic.set(figures.topicId, sum);
   }

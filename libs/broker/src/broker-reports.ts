@@ -55,7 +55,7 @@ export class BrokerReports implements BrokerAdmin {
     this.check(brokerSet);
     const { groups, store, sessions } = this.broker;
     // Lite topics are told of one by one: there may be a million.
-    const begun = this.directory.groupById(groupId)?.lite ? [] : groups.progressOf(groupId);
+    const begun = this.directory.groupById(groupId)?.lite ? [] : groups.progressOf(groupId, this.broker.logMs);
     const queues = begun.map((figures) => {
       const bounds = store.bounds(figures.topicId, figures.queueId);
       const fresh = Math.max(0, bounds.committed - Math.max(figures.frontier, bounds.first));
@@ -66,8 +66,8 @@ export class BrokerReports implements BrokerAdmin {
         frontier: figures.frontier,
         queueFirst: bounds.first,
         queueNext: bounds.committed,
-        inFlight: figures.inFlight,
-        ready: fresh + figures.parked,
+        inFlight: figures.inFlight - figures.due,
+        ready: fresh + figures.parked + figures.due,
         blocked: figures.blocked,
         lanes: figures.lanes,
       };

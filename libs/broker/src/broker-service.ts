@@ -29,7 +29,7 @@ import type {
   SendResult,
   SessionReport,
 } from '@cometmq/client';
-import { GroupsView, PullOffsets } from '@cometmq/consumption';
+import { GroupsView, PullOffsets, type QueuedMessage } from '@cometmq/consumption';
 import { LiteTopicsView } from '@cometmq/lite';
 import { MessageType, type GroupId, type Topic, type TopicId } from '@cometmq/model';
 import { assert, failureFacts, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
@@ -91,6 +91,8 @@ export interface BrokerOptions {
 }
 
 const houseKeepingMs = 5_000;
+/** How often it is looked for messages whose last attempt has ended. */
+const dueLookMs = 1_000;
 /** No answer is longer on its way to a proxy that reports: what it does not name by then it has given to its client. */
 const onTheLinkMsMax = 2_000;
 /** Ids named in a line of the log. */
@@ -197,6 +199,7 @@ export class BrokerService implements LinkedBroker, Part {
     this.reconcile(this.reign);
     this.leadership.keep();
     this.every(houseKeepingMs, () => this.keepHouse());
+    this.every(dueLookMs, () => this.reign?.deadLetters.look());
     this.every(retentionMs, () => this.expire());
     options.log.info({ broker: options.brokerName, epoch, from: store.appendEnd }, 'the broker leads');
   }
@@ -219,6 +222,10 @@ export class BrokerService implements LinkedBroker, Part {
   /** False: no new messages are taken, for want of disk space. Consumers go on. */
   get writable(): boolean {
     return !this.store.sizes.diskFull;
+  }
+  /** Log time; 0 while this broker does not lead. */
+  get logMs(): number {
+    return this.reign?.logClock.nowMs() ?? 0;
   }
   get waitingPolls(): number {
     return this.reign ? this.reign.deliveries.waiting + this.reign.lite.deliveries.waiting : 0;
@@ -272,14 +279,19 @@ export class BrokerService implements LinkedBroker, Part {
   changeInvisible({ receipt, invisibleMs, suspend }: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
     const reign = this.leading(done);
     if (!reign) return;
-    decide(this.store, done, () => {
+    let refused: MqError | undefined;
+    const settle: Done<ChangeInvisibleResult> = (error, result) => {
+      const why = error ?? refused;
+      if (why) done(why, undefined);
+      else done(undefined, result);
+    };
+    decide(this.store, settle, () => {
       const nowMs = reign.logClock.nowMs();
       const visibleAtMs = nowMs + invisibleMs;
       const { record, outcomes } = suspend
         ? this.groups.decideHandBack([receipt], visibleAtMs)
         : this.groups.decideChange([{ receipt, visibleAtMs }], nowMs);
-      const refused = outcomeError(outcomes[0]);
-      if (refused) throw refused;
+      refused = outcomeError(outcomes[0]); // Also then a lane may come free, which is a record.
       const result = { receipt };
       if (!record) return { end: undefined, result };
       const { end } = this.store.append(record.kind, nowMs, record.payload);
@@ -406,7 +418,11 @@ export class BrokerService implements LinkedBroker, Part {
     const { store, groups, sessions, options } = this;
     const { naming, directory, clock, log } = options;
     const logClock = new LogClock(clock, store.lastTimestampMs);
-    const deadLetters = new DeadLetters(store, groups, naming, directory, logClock, log, () => deliveries.lanesFreed());
+    const moved = (groupId: GroupId, { topicId, queueId: queue }: QueuedMessage): void => {
+      deliveries.lanesFreed();
+      lite.changed([{ groupId, topicId, queueId: queue }]);
+    };
+    const deadLetters = new DeadLetters(store, groups, naming, directory, logClock, log, moved);
     const filters = new GroupFilters(sessions);
     const deliveries = new Deliveries({
       store,
@@ -522,6 +538,7 @@ export class BrokerService implements LinkedBroker, Part {
         return;
       case 'group':
         this.define({ version, topics: [], groups: [update.group] }, nowMs);
+        this.groups.lookAgain(update.group.id, nowMs); // It may be allowed fewer attempts.
         reign.deliveries.regroup(update.group.id);
         reign.lite.groupChanged(update.group.id);
         return;

@@ -1,5 +1,5 @@
 import type { Directory, Done, HeldMessage, Naming } from '@cometmq/client';
-import type { DueMessage, GroupsView } from '@cometmq/consumption';
+import type { GroupsView, QueuedMessage } from '@cometmq/consumption';
 import {
   deadLetterTopic,
   Envelope,
@@ -7,10 +7,8 @@ import {
   queueId,
   referenceReason,
   type ConsumerGroup,
-  type QueueId,
-  type QueueOffset,
+  type GroupId,
   type Receipt,
-  type TopicId,
 } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
@@ -22,21 +20,23 @@ import type { LogClock } from './log-clock.js';
 const heldMax = 4_096;
 /** Messages with the same hash of their id. */
 const sameIdMax = 16;
-
-interface Mover {
-  readonly topicId: TopicId;
-  readonly queueId: QueueId;
-  readonly offset: QueueOffset;
-}
+/** Messages that are moved in one round. */
+const movesMax = 1_000;
 
 /**
  * Moves messages to a group's dead-letter topic: a reference in `%DLQ%group` and the end of the message for the group,
  * two records that go out together. The body stays where it is.
+ *
+ * A message is due for it when its last attempt has ended, whoever asks for messages: `look` finds those, polls tell
+ * of those they meet.
  */
 export class DeadLetters {
   /** Messages moved, by group id and topic id. Plain numbers for metrics. */
   readonly moved = new Map<string, number>();
   private readonly underWay = new Set<string>();
+  /** Could not be moved: tried again with the next look. */
+  private failed = new Map<string, { readonly groupId: GroupId; readonly message: QueuedMessage }>();
+  private failure: unknown;
 
   constructor(
     private readonly store: MessageStore,
@@ -45,22 +45,41 @@ export class DeadLetters {
     private readonly directory: Directory,
     private readonly logClock: LogClock,
     private readonly log: Logger,
-    /** After messages are done: others may have waited for it. */
-    private readonly onMoved: () => void,
+    /** After a message is done: others may have waited for it. */
+    private readonly onMoved: (groupId: GroupId, message: QueuedMessage) => void,
   ) {}
 
-  /** Messages that were delivered as often as allowed. Comes back at once; what fails is found again by a later poll. */
-  move(group: ConsumerGroup, messages: readonly DueMessage[]): void {
+  /** To be called every second or so: moves what has become a dead letter, and what could not be moved before. */
+  look(): void {
+    const { failed, failure } = this;
+    if (failed.size > 0) {
+      this.log.warn({ messages: failed.size, ...failureFacts(failure) }, 'dead letters could not be moved yet');
+      this.failed = new Map();
+      for (const { groupId, message } of failed.values()) this.moveIfKnown(groupId, message);
+    }
+    const attemptsMaxOf = (groupId: GroupId): number | undefined => this.directory.groupById(groupId)?.attemptsMax;
+    const worn = this.groups.takeWorn(this.logClock.nowMs(), attemptsMaxOf, movesMax);
+    for (const message of worn) this.moveIfKnown(message.groupId, message);
+  }
+
+  /** Messages that were delivered as often as allowed. Comes back at once. */
+  move(group: ConsumerGroup, messages: readonly QueuedMessage[]): void {
     for (const message of messages) {
       const key = `${group.id}/${message.topicId}/${message.queueId}/${message.offset}`;
-      if (this.underWay.has(key)) continue;
+      if (this.underWay.has(key) || this.failed.has(key)) continue;
       this.underWay.add(key);
       this.moveOne(group, message)
         .catch((caught: unknown) => {
-          this.log.warn({ group: group.name, ...failureFacts(caught) }, 'a dead letter could not be moved yet');
+          this.failure = caught;
+          this.failed.set(key, { groupId: group.id, message });
         })
         .finally(() => this.underWay.delete(key));
     }
+  }
+
+  private moveIfKnown(groupId: GroupId, message: QueuedMessage): void {
+    const group = this.directory.groupById(groupId);
+    if (group && this.groups.isOpen(groupId, message)) this.move(group, [message]);
   }
 
   /** The client itself gives a message up. A second call for the same message is answered OK. */
@@ -73,35 +92,29 @@ export class DeadLetters {
     this.forwardHeldOne(group, held, done).catch((caught: unknown) => done(MqError.from(caught), undefined));
   }
 
-  private async moveOne(group: ConsumerGroup, message: DueMessage): Promise<void> {
+  private async moveOne(group: ConsumerGroup, message: QueuedMessage): Promise<void> {
     const refer = await this.prepare(group, message);
     if (!this.groups.isOpen(group.id, message)) return; // Acknowledged meanwhile.
     refer();
     const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
     this.store.append(kind, this.logClock.nowMs(), payload);
-    this.count(group, message.topicId);
-    this.onMoved();
+    this.movedOne(group, message);
   }
 
   private async forwardOne(group: ConsumerGroup, receipt: Receipt, done: Done<void>): Promise<void> {
-    const before = this.groups.decideAck([receipt], this.logClock.nowMs()).outcomes[0];
+    const before = this.groups.decideForward(receipt).outcomes[0];
     if (before === 'invalid')
       throw new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle names no message of the queue');
-    if (before === 'noEffect') {
-      done(undefined, undefined);
-      return;
-    }
-    const refer = await this.prepare(group, receipt);
-    const { record, outcomes } = this.groups.decideAck([receipt], this.logClock.nowMs());
-    if (!record || outcomes[0] !== 'done') {
-      done(undefined, undefined); // Somebody else was quicker.
-      return;
-    }
-    refer();
-    const { end } = this.store.append(record.kind, this.logClock.nowMs(), record.payload);
-    this.count(group, receipt.topicId);
-    this.onMoved();
-    this.store.whenCommitted(end, (error) => done(error, undefined));
+    const refer = before === 'done' ? await this.prepare(group, receipt) : undefined;
+    const { record, outcomes } = this.groups.decideForward(receipt);
+    const moves = refer && outcomes[0] === 'done';
+    if (moves) refer();
+    // Else somebody was quicker: clients repeat for ever what is answered otherwise. Its lane may still come free.
+    const end = record && this.store.append(record.kind, this.logClock.nowMs(), record.payload).end;
+    if (moves) this.movedOne(group, receipt);
+    else if (record) this.onMoved(group.id, receipt);
+    if (end === undefined) done(undefined, undefined);
+    else this.store.whenCommitted(end, (error) => done(error, undefined));
   }
 
   private async forwardHeldOne(group: ConsumerGroup, held: HeldMessage, done: Done<void>): Promise<void> {
@@ -124,15 +137,14 @@ export class DeadLetters {
     refer();
     const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
     const { end } = this.store.append(kind, this.logClock.nowMs(), payload);
-    this.count(group, message.topicId);
-    this.onMoved();
+    this.movedOne(group, message);
     this.store.whenCommitted(end, (error) => done(error, undefined));
   }
 
   private async findHeld(
     group: ConsumerGroup,
     { clientId, topicId, messageId }: HeldMessage,
-  ): Promise<Mover | undefined> {
+  ): Promise<QueuedMessage | undefined> {
     const mine = this.groups.heldBy(group.id, clientId).filter((message) => message.topicId === topicId);
     for (const message of mine.slice(0, heldMax)) {
       const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
@@ -155,7 +167,7 @@ export class DeadLetters {
   }
 
   /** Everything that has to be waited for; the function answered appends the reference without waiting. */
-  private async prepare(group: ConsumerGroup, message: Mover): Promise<() => void> {
+  private async prepare(group: ConsumerGroup, message: QueuedMessage): Promise<() => void> {
     const name = deadLetterTopic(group.name);
     const target = this.directory.topic(name) ?? (await this.naming.ensureInnerTopic(name));
     const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
@@ -178,8 +190,9 @@ export class DeadLetters {
     };
   }
 
-  private count(group: ConsumerGroup, topicId: TopicId): void {
-    const key = `${group.id}/${topicId}`;
+  private movedOne(group: ConsumerGroup, message: QueuedMessage): void {
+    const key = `${group.id}/${message.topicId}`;
     this.moved.set(key, (this.moved.get(key) ?? 0) + 1);
+    this.onMoved(group.id, message);
   }
 }

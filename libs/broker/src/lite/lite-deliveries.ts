@@ -41,8 +41,6 @@ export interface LiteDeliveriesParts {
 
 /** Messages that one decision looks at, at most. */
 const scanMax = 4_096;
-/** When to look whether a dead letter has been moved. */
-const movedMs = 20;
 /** A long pause is looked at again so often. */
 const pauseLookMs = 60_000;
 
@@ -165,10 +163,7 @@ export class LiteDeliveries {
       const queues = this.popQueues(group, topic, looked);
       const nowMs = logClock.nowMs();
       const decision = queues.length === 0 ? undefined : this.decide(call, group, queues, nowMs);
-      if (decision && decision.deadLetters.length > 0) {
-        deadLetters.move(group, decision.deadLetters);
-        for (const { queueId } of decision.deadLetters) this.readiness.lookAt(group.id, queueId, nowMs + movedMs);
-      }
+      if (decision && decision.deadLetters.length > 0) deadLetters.move(group, decision.deadLetters);
       if (decision?.throttled) this.throttled.add(group.id);
       const placed = decision && this.write(decision, nowMs);
       if (decision?.record && !placed) return false;

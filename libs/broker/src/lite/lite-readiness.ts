@@ -118,11 +118,6 @@ export class LiteReadiness {
     for (const queueId of queues) if (!this.isReady(group.id, topicId, queueId)) ready?.remove(queueId);
   }
 
-  /** Something is under way in the queue: look again at this time. */
-  lookAt(groupId: GroupId, queueId: QueueId, atMs: number): void {
-    this.alarms.set(groupId, queueId, atMs);
-  }
-
   /** The client has just subscribed to it. */
   subscribed(groupId: GroupId, topicId: TopicId, clientId: string, name: string): void {
     const client = this.parts.subscriptions.client(groupId, clientId);

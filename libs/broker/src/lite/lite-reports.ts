@@ -4,10 +4,13 @@ import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
 import { queueOffset, type QueueId, type TopicId } from '@cometmq/model';
 import type { MessageStore } from '@cometmq/store';
 
+import type { LogClock } from '../log-clock.js';
+
 export interface LiteReportsParts {
   readonly view: LiteTopicsView;
   readonly store: MessageStore;
   readonly groups: GroupsView;
+  readonly logClock: LogClock;
   readonly directory: Directory;
 }
 
@@ -56,14 +59,15 @@ export class LiteReports {
   }
 
   private readersOf(topicId: TopicId, queueId: QueueId, name: string): LiteReader[] {
-    const { directory, groups } = this.parts;
+    const { directory, groups, logClock } = this.parts;
     const topic = directory.topicById(topicId)?.name;
     const readers: LiteReader[] = [];
     for (const { id, lite } of directory.groups()) {
       if (topic === undefined || lite?.topic !== topic) continue;
-      const figures = groups.figures(id, topicId, queueId);
+      const figures = groups.figures(id, topicId, queueId, logClock.nowMs());
+      const inFlight = figures ? figures.inFlight - figures.due : 0;
       const subscribers = this.subscriptions.subscribersOf(id, name).map(({ clientId }) => clientId);
-      readers.push({ groupId: id, committed: figures?.committed, inFlight: figures?.inFlight ?? 0, subscribers });
+      readers.push({ groupId: id, committed: figures?.committed, inFlight, subscribers });
     }
     return readers;
   }

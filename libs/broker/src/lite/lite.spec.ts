@@ -356,8 +356,8 @@ describe('lite topics', () => {
     );
     expect(world.forgotten()).toContain('c1 idle');
     expect(world.broker.store.sizes.queues).toBe(1);
-    await world.ackAll(found.filter(({ payload }) => new Envelope(payload).liteTopic === 'busy'));
-    expect(await code(world.ack(found[0]!.receipt))).toMatch(/^INVALID_RECEIPT_HANDLE/);
+    // Of the one its lease is over, of the other nothing is left.
+    for (const { receipt } of found) expect(await code(world.ack(receipt))).toMatch(/^INVALID_RECEIPT_HANDLE/);
     await world.subscribe('c1', 'idle');
     expect(await world.sendTo('idle', 'again')).toEqual([0]);
     expect(await world.pollIds({ messagesMax: 100 })).toContain('again');

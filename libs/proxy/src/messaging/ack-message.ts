@@ -1,7 +1,7 @@
 /** AckMessage: the consumer has finished with these messages; the broker shall not deliver them again. */
 import type { BrokerLink, Done } from '@cometmq/client';
 import type { Receipt } from '@cometmq/model';
-import type { UnaryHandler, UnaryReply } from '@cometmq/rpc';
+import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { asBuffer, fieldBytes, MqError, putLength, WireReader, wireType } from '@cometmq/shared';
 
 import type { GroupOut } from '../counters.js';
@@ -9,7 +9,7 @@ import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
 import { answerFailure, failureOf } from './cold-call.js';
 import { readName } from './receive-request.js';
-import { checkNames, readReceipt } from './receipts.js';
+import { checkNames, leaderSaid, readReceipt, repeatsForEver } from './receipts.js';
 
 export interface AckEntry {
   messageId: string;
@@ -31,7 +31,7 @@ export function ackMessage(door: FrontDoor): UnaryHandler {
       const bytes = asBuffer(request);
       reader.reset(bytes, 0, bytes.length, door.limits.listFieldsMax);
       const wanted = readAckRequest(reader, door.limits.entriesMax);
-      const acks = new AckRequestCall(door, meter, startMs, reply, wanted, door.giveUpMs(call, startMs));
+      const acks = new AckRequestCall(door, meter, startMs, reply, wanted, call);
       try {
         door.sessions.touch(clientIdOf(call), startMs);
         checkNames(door, wanted.group, wanted.topic);
@@ -84,6 +84,8 @@ function readEntry(reader: WireReader): AckEntry {
 /** One request under way: as many results as entries and in their order, whatever happens (Rust reads the first). */
 class AckRequestCall {
   private readonly outcomes: Outcome[];
+  private readonly giveUpMs: number;
+  readonly forgives: boolean;
   private waiting: number;
 
   constructor(
@@ -92,8 +94,10 @@ class AckRequestCall {
     private readonly startMs: number,
     private readonly reply: UnaryReply,
     private readonly request: AckRequest,
-    private readonly giveUpMs: number,
+    call: CallContext,
   ) {
+    this.giveUpMs = door.giveUpMs(call, startMs);
+    this.forgives = repeatsForEver(call);
     this.waiting = request.entries.length;
     this.outcomes = new Array<Outcome>(request.entries.length).fill(ok);
   }
@@ -188,6 +192,6 @@ class OneAck extends LeaderCall<void> {
 
   protected answered(error: MqError | undefined): void {
     if (!error && this.counter) this.counter.acks += 1;
-    this.request.finish(this.index, error);
+    this.request.finish(this.index, leaderSaid(error, this.request.forgives));
   }
 }

@@ -9,12 +9,12 @@ import type { BrokerLink, ChangeInvisibleResult, Done } from '@cometmq/client';
 import { type Receipt, retryDelayMs } from '@cometmq/model';
 import { ChangeInvisibleDurationRequest, ChangeInvisibleDurationResponse, ClientType } from '@cometmq/proto';
 import type { UnaryHandler } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import type { MqError } from '@cometmq/shared';
 
 import { type FrontDoor, LeaderCall } from '../front-door.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
 import { type Caller, coldCall, failureOf } from './cold-call.js';
-import { checkNames, readReceipt } from './receipts.js';
+import { checkInvisibleTime, checkNames, leaderSaid, readReceipt, repeatsForEver } from './receipts.js';
 import { durationMs } from './receive-request.js';
 
 export function changeInvisibleDuration(door: FrontDoor): UnaryHandler {
@@ -45,12 +45,7 @@ async function change(door: FrontDoor, request: ChangeInvisibleDurationRequest, 
   const wanted = request.invisibleDuration;
   const askedMs = wanted ? durationMs(wanted.seconds, wanted.nanos) : 0;
   const { invisibleMsMax } = door.limits;
-  if (askedMs < 0 || askedMs > invisibleMsMax) {
-    throw new MqError(
-      'ILLEGAL_INVISIBLE_TIME',
-      `invisible duration ${askedMs} ms; allowed are 0 to ${invisibleMsMax} ms`,
-    );
-  }
+  checkInvisibleTime(askedMs, 0, invisibleMsMax);
   const receipt = readReceipt(door, request.receiptHandle, group, topic);
   const invisibleMs = nodeNackMs(door, caller.clientId, group, receipt.attempt, askedMs) ?? askedMs;
   const renewed = await new Promise<Receipt>((resolve, reject) => {
@@ -63,7 +58,8 @@ async function change(door: FrontDoor, request: ChangeInvisibleDurationRequest, 
       request.suspend ?? false,
       (error, result) => {
         door.calls -= 1;
-        if (error) reject(error);
+        const refused = leaderSaid(error, repeatsForEver(caller.call));
+        if (refused) reject(refused);
         else resolve(result?.receipt ?? receipt);
       },
     ).start();

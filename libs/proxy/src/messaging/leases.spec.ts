@@ -54,6 +54,23 @@ describe('AckMessage', () => {
   });
 
   it.each([
+    ['RUST', '5.0.0', Code.OK],
+    ['RUST', '', Code.OK],
+    ['RUST', '5.1.0', Code.INVALID_RECEIPT_HANDLE],
+    ['JAVA', '5.0.0', Code.INVALID_RECEIPT_HANDLE],
+  ])(
+    'answers %s %s a handle whose lease is over with %i, which old Rust clients would repeat for ever',
+    async (language, version, code) => {
+      door.broker.fault = () => new MqError('INVALID_RECEIPT_HANDLE', 'the lease is over');
+      const answer = await ack([handle], {}, { language, version });
+      expect([answer.status?.code, answer.entries[0]?.status?.code]).toEqual([code, code]);
+      const changed = await change({}, { language, version });
+      expect([changed.status?.code, changed.receiptHandle]).toEqual([code, handle]);
+      expect((await ack(['garbage'], {}, { language, version })).status?.code).toBe(Code.INVALID_RECEIPT_HANDLE);
+    },
+  );
+
+  it.each([
     ['garbage', () => 'garbage'],
     ['nothing', () => ''],
     ['another form', () => '0 1 2 3 4 broker-a 6 7 8'],
@@ -140,6 +157,11 @@ describe('ChangeInvisibleDuration', () => {
     expect(answer.status?.code).toBe(code);
     expect(answer.receiptHandle).toBe('receiptHandle' in changed ? changed.receiptHandle : handle);
     expect(door.broker.changed).toEqual([]);
+  });
+
+  it('names the time as Apache does, and what is allowed', async () => {
+    const { status } = await change({ invisibleDuration: { seconds: 43_201, nanos: 0 } });
+    expect(status?.message).toBe('the invisibleTime is too large: 43201000 ms; allowed are 0 to 43200000 ms');
   });
 
   it("takes a Node.js push consumer's tiny nack for the group's retry delay", async () => {

@@ -264,7 +264,10 @@ it.each([
 
 it('refuses at once who has no time', async () => {
   const call = receive({ invisibleDuration: undefined, longPollingTimeout: { seconds: 0, nanos: 0 } });
-  expect(hear(call).status?.code).toBe(Code.ILLEGAL_INVISIBLE_TIME);
+  expect(hear(call).status).toEqual({
+    code: Code.ILLEGAL_INVISIBLE_TIME,
+    message: 'the invisibleTime is too small: 0 ms; allowed are 10000 to 43200000 ms',
+  });
 });
 
 it('forgets a refusal that nobody waits for', () => {

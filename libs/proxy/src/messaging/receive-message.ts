@@ -20,6 +20,7 @@ import type { WaitingPoll } from '../waiting-polls.js';
 import { failureOf } from './cold-call.js';
 import { deliveredItem } from './delivered-message.js';
 import { pollingMs } from './polling-time.js';
+import { checkInvisibleTime } from './receipts.js';
 import { type ReceiveRequest, readReceiveRequest } from './receive-request.js';
 import { putTime, timeBytesMax } from './stored-message.js';
 
@@ -81,13 +82,7 @@ function pollKey(wanted: ReceiveRequest): string {
 function checkRequest(door: FrontDoor, wanted: ReceiveRequest): void {
   const { invisibleMsMin, invisibleMsMax } = door.limits;
   if (!wanted.autoRenew) {
-    const invisibleMs = wanted.invisibleMs ?? 0;
-    if (invisibleMs < invisibleMsMin || invisibleMs > invisibleMsMax) {
-      throw new MqError(
-        'ILLEGAL_INVISIBLE_TIME',
-        `invisible duration ${invisibleMs} ms; allowed are ${invisibleMsMin} to ${invisibleMsMax} ms`,
-      );
-    }
+    checkInvisibleTime(wanted.invisibleMs ?? 0, invisibleMsMin, invisibleMsMax);
   }
   door.checkFilter(wanted.filter);
 }
