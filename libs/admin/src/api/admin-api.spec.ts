@@ -465,7 +465,14 @@ describe('a visitor’s browser is nobody’s hand', () => {
     });
     const page = await app.inject({ url: '/docs/', headers: { host: 'localhost' } });
     expect(page.statusCode).toBe(200);
-    expect(page.headers['content-security-policy']).toContain("default-src 'self'");
+    const policy = page.headers['content-security-policy'];
+    expect(policy).toContain("default-src 'self'");
+    // It works over plain http at any address, and asks nobody else for anything.
+    expect(policy).not.toMatch(/upgrade-insecure-requests|https?:|\*/);
     expect(page.body).toContain('swagger-ui');
+    expect(page.body).toContain('CometMQ administration API');
+    const script = await app.inject({ url: '/docs/static/swagger-initializer.js', headers: { host: 'localhost' } });
+    const [, logo = ''] = /image\/svg\+xml;base64,([^"'`]+)/.exec(script.body) ?? [];
+    expect(Buffer.from(logo, 'base64').toString()).toContain('CometMQ');
   });
 });

@@ -2,6 +2,8 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 
+import { docsPage } from './docs-page.js';
+
 /** Watches the routes that are added from now on, and serves what they are as a document and as pages. */
 export async function addOpenApi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
@@ -16,18 +18,18 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       tags: [
-        { name: 'cluster', description: 'Is it well, and what is it made of.' },
-        { name: 'topics', description: 'What messages are sent to.' },
-        { name: 'groups', description: 'Who consumes, and how far they have come.' },
-        { name: 'clients', description: 'What one living client can be asked.' },
-        { name: 'delayed messages', description: 'What waits for its time.' },
-        { name: 'transactions', description: 'Half messages that nobody has decided on.' },
+        { name: 'cluster', description: 'State of the cluster and its broker sets.' },
+        { name: 'topics', description: 'Topics.' },
+        { name: 'groups', description: 'Consumer groups and their progress.' },
+        { name: 'clients', description: 'Questions to a connected client.' },
+        { name: 'delayed messages', description: 'Delayed messages that are not due yet.' },
+        { name: 'transactions', description: 'Transactions that are neither committed nor rolled back.' },
       ],
     },
     refResolver: {
       buildLocalReference: (schema, _base, _fragment, i) => (typeof schema.$id === 'string' ? schema.$id : `def-${i}`),
     },
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, uiConfig: { deepLinking: true } });
+  await app.register(swaggerUi, docsPage);
   app.get('/openapi.json', { schema: { hide: true }, handler: async () => app.swagger() });
 }
