@@ -8,7 +8,7 @@ import {
   type StateChange,
 } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
-import type { LogRecord, MessageDraft, StateView } from '@cometmq/store';
+import type { LogRecord, StateView } from '@cometmq/store';
 
 import { contentHash } from './same-message.js';
 
@@ -65,16 +65,11 @@ export class SentBefore implements StateView {
     this.limits = { ...sentBeforeLimits, ...limits };
   }
 
-  fold({ topicId, groupHash, timestampMs, payload, position, size }: LogRecord): void {
-    if (groupHash === 0) return;
+  fold(record: LogRecord): void {
+    if (record.groupHash === 0) return; // Nearly always: nothing more is asked of the record.
+    const { topicId, timestampMs, payload, position, size } = record;
     const message = payload.subarray(new Envelope(payload).size);
     this.add(hashOf(topicId, payload, contentHash(message)), timestampMs, position, size);
-  }
-
-  foldAppended({ topicId, groupHash, timestampMs, payload }: MessageDraft, position: LogPosition, size: number): void {
-    if (groupHash === 0) return;
-    const [envelope, ...message] = payload;
-    this.add(this.hashOf(topicId, envelope as Uint8Array, message), timestampMs, position, size);
   }
 
   private add(hash: number, timestampMs: number, position: LogPosition, size: number): void {

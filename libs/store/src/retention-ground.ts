@@ -1,29 +1,69 @@
 import type { Expired, LogPosition } from '@cometmq/model';
 
+import type { Checkpoints } from './checkpoints.js';
+import type { Folding } from './folding.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { SegmentInfo } from './log/segment.js';
+import type { StoreWriter } from './writer.js';
 import type { Directory } from './views/directory.js';
 import type { PendingMessages } from './views/pending-messages.js';
 import type { ReleasedPending } from './views/released-pending.js';
 import type { Sizes } from './views/sizes.js';
 
 /** What expiry, unlinking and compaction need of the store. */
-export interface RetentionGround {
+export class RetentionGround {
   readonly directory: Directory;
   readonly sizes: Sizes;
-  readonly indexes: SegmentIndexes;
   readonly pending: PendingMessages;
   readonly released: ReleasedPending;
-  readonly log: Pick<CommitLog, 'prepareCompaction' | 'replace' | 'discard'>;
-  readonly diskFull: boolean;
-  segments(): readonly SegmentInfo[];
-  readonly commitEnd: LogPosition;
-  readonly checkpointEnd: LogPosition;
+
+  constructor(
+    readonly log: CommitLog,
+    readonly indexes: SegmentIndexes,
+    private readonly folding: Folding,
+    private readonly writer: StoreWriter,
+    private readonly checkpoints: Checkpoints,
+  ) {
+    this.directory = folding.directory;
+    this.sizes = folding.sizes;
+    this.pending = folding.pending;
+    this.released = folding.released;
+  }
+
+  get diskFull(): boolean {
+    return this.log.full;
+  }
+  get commitEnd(): LogPosition {
+    return this.log.commitEnd;
+  }
+  get checkpointEnd(): LogPosition {
+    return this.checkpoints.position;
+  }
+  segments(): readonly SegmentInfo[] {
+    return this.log.segments();
+  }
+
   /** Appends expiry records; resolves when they are committed. */
-  expire(list: readonly Expired[], timestampMs: number): Promise<void>;
+  async expire(list: readonly Expired[], timestampMs: number): Promise<void> {
+    await untilCommitted(this.log, this.writer.expire(list, timestampMs));
+  }
+
   /** Resolves when every record that ended a life is committed. */
-  settled(): Promise<void>;
-  checkpoint(): Promise<void>;
-  unlink(segment: SealedSegment): Promise<void>;
+  settled(): Promise<void> {
+    return untilCommitted(this.log, this.folding.lastEnding);
+  }
+
+  checkpoint(): Promise<void> {
+    return this.checkpoints.make();
+  }
+
+  async unlink(segment: SealedSegment): Promise<void> {
+    await this.indexes.remove(segment);
+    await this.log.unlink(segment.first);
+  }
+}
+
+export function untilCommitted(log: CommitLog, end: LogPosition): Promise<void> {
+  return new Promise((resolve, reject) => log.whenCommitted(end, resolve, reject));
 }

@@ -16,7 +16,7 @@ import type { Disk } from './disk/disk.js';
 import { MemoryDisk } from './disk/memory-disk.js';
 import type { LogRecord } from './log/record.js';
 import { MessageStore } from './message-store.js';
-import type { Appended, MessageDraft, Placed, StoredMessage, StoreLimits } from './message-store.js';
+import type { Appended, MessageDraft, Placed, StoredMessage, StoreLimits } from './store-types.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
 import type { StateView } from './views/state-view.js';
@@ -53,6 +53,7 @@ export async function openStore(
     limits?: Partial<StoreLimits>;
     clock?: ManualClock;
     views?: readonly StateView[];
+    follows?: boolean;
   } = {},
 ): Promise<OpenedStore> {
   const disk = given.disk ?? new MemoryDisk();
@@ -68,6 +69,7 @@ export async function openStore(
     clock,
     limits: { ...smallLimits, ...given.limits },
     views: [view, ...(given.views ?? [])],
+    ...(given.follows && { follows: true }),
     ...(checkpoints !== 'on the disk' && {
       checkpoints: () => (checkpoints instanceof MemoryCheckpointStore ? checkpoints.session() : checkpoints),
     }),

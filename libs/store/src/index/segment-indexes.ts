@@ -575,12 +575,12 @@ export class SegmentIndexes {
 
 /**
  * Adds a record of any kind to the index it belongs to; only messages, references and pending messages are indexed.
- * Answers the number of the queue that grew; -1: none did.
+ * `head` is what its payload begins with: the envelope lies in it. Answers the number of the queue that grew; -1: none did.
  */
-export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
+export function foldIntoIndex(index: SegmentIndex, record: LogRecord, head = record.payload): number {
   const { kind, topicId } = record;
   if (kind === RecordKind.pending) {
-    foldQueueless(index, record);
+    foldQueueless(index, record, head);
     return -1;
   }
   if (kind !== RecordKind.message && kind !== RecordKind.reference) return -1;
@@ -594,14 +594,14 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord): number {
     record.groupHash,
     record.timestampMs,
   );
-  if (kind === RecordKind.message) index.addKeys(topicId, record.payload);
+  if (kind === RecordKind.message) index.addKeys(topicId, head);
   else index.addReference(referenceTarget(record.payload));
   return queue;
 }
 
-function foldQueueless(index: SegmentIndex, record: LogRecord): void {
+function foldQueueless(index: SegmentIndex, record: LogRecord, head = record.payload): void {
   index.addQueueless(record.position, record.size, record.tagHash, record.groupHash, record.timestampMs);
-  index.addKeys(record.topicId, record.payload);
+  index.addKeys(record.topicId, head);
 }
 
 /** One load a key at a time: who comes while it is under way waits for it. */

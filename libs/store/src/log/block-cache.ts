@@ -85,7 +85,7 @@ export class BlockCache {
     return last === first ? head : Promise.all([head, this.loadBlock(this.block(segment, last), file, fileEnd)]);
   }
 
-  /** Nothing of this segment is kept. What is being read of it now is forgotten with the segment's next use. */
+  /** The segment is gone: nothing of it is kept, but for what is being read now, which goes with time. */
   forget(segment: Segment): void {
     for (const block of this.segments.get(segment)?.values() ?? []) {
       this.loaded.delete(block);

@@ -241,8 +241,7 @@ export class CommitLog {
       const written = logPosition(Math.min(to, this.durableEnd));
       const cut = await this.segmentsHeld.cutBehind(written);
       const { active } = this.segmentsHeld;
-      for (const segment of [...cut, active]) this.reader.forget(segment);
-      active.fileBytes = await active.use((file) => file.size());
+      for (const segment of cut) this.reader.forget(segment);
       await active.use((file) => clearBehind(file, written - active.first, active.fileBytes));
       this.walk.checked.to = Math.min(this.walk.checked.to, to);
       this.cache.cut(to);

@@ -7,6 +7,7 @@ import { seeds } from '@cometmq/shared/testing';
 import { MemoryDisk } from '../disk/memory-disk.js';
 import type { CommitLog } from './commit-log.js';
 import { EpochTable } from './epoch-table.js';
+import type { EpochStart } from './epoch-table.js';
 import { durably, numbered, openLog, randomBytes, readAll, salt, smallLimits } from './log-harness.js';
 import type { told } from './log-harness.js';
 import { RecordBlock } from './record.js';
@@ -291,10 +292,18 @@ describe('the table of epochs', () => {
     expect(ours.all.map(({ epoch: number, start }) => [number, start])).toEqual(starts);
     expect([0, 99, 100, 249, 250, 1000].map((at) => ours.at(logPosition(at)))).toEqual([1, 1, 3, 3, 4, 4]);
     const end = logPosition(400);
-    // A leader whose log has epochs 1, 3 up to 180 and then 5: both have 3, ours until 250, its until 180.
     expect(ours.endOf(epoch(3), end)).toBe(250);
-    expect(ours.endOf(epoch(5), end)).toBe(400);
     expect(ours.endOf(epoch(2), end)).toBe(100);
+    const rows = (...list: [number, number][]): EpochStart[] =>
+      list.map(([number, start]) => ({ epoch: epoch(number), start: logPosition(start) }));
+    const common = (theirs: EpochStart[], theirEnd: number): number =>
+      ours.commonEnd(end, theirs, logPosition(theirEnd));
+    expect(common(rows([1, 0], [3, 100], [5, 180]), 900)).toBe(180);
+    expect(common(rows([1, 0], [3, 100]), 120)).toBe(120);
+    expect(common(rows([1, 0], [3, 100], [4, 250]), 900)).toBe(400);
+    expect(common(rows([1, 0], [3, 90], [4, 250]), 900)).toBe(400); // Nobody writes an epoch twice: the last decides.
+    expect(common(rows([1, 0], [2, 70]), 900)).toBe(70);
+    expect(common(rows([2, 0]), 900)).toBe(0);
     ours.cut(logPosition(180));
     expect(ours.last).toBe(3);
     expect(ours.endOf(epoch(3), logPosition(180))).toBe(180);

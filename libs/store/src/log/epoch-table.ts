@@ -40,10 +40,18 @@ export class EpochTable {
     return this.rows.findLast(({ start }) => start <= position)?.epoch ?? toEpoch(0);
   }
 
-  /**
-   * How far a log that ends at `end` has records of epochs up to `epoch`: the end of the last such one. Two logs are the
-   * same below the smaller of their answers for the highest epoch that both know.
-   */
+  /** Up to where a log that ends at `end`, and one that has these epochs and ends at `theirEnd`, are the same. */
+  commonEnd(end: LogPosition, theirs: readonly EpochStart[], theirEnd: LogPosition): LogPosition {
+    const other = new EpochTable();
+    for (const row of theirs) other.note(row.epoch, row.start);
+    const same = this.rows.findLast(({ epoch, start }) =>
+      theirs.some((row) => row.epoch === epoch && row.start === start),
+    );
+    if (!same) return 0 as LogPosition;
+    return Math.min(this.endOf(same.epoch, end), other.endOf(same.epoch, theirEnd)) as LogPosition;
+  }
+
+  /** How far a log that ends at `end` has records of epochs up to `epoch`. */
   endOf(epoch: Epoch, end: LogPosition): LogPosition {
     return this.rows.find((row) => row.epoch > epoch)?.start ?? end;
   }

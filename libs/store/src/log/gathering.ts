@@ -122,7 +122,8 @@ export class Gathering {
   }
 
   private place(position: number, size: number) {
-    if (position + size - this.segmentFirst > this.limits.segmentBytes) {
+    const isFirst = position === this.segmentFirst; // A record larger than a segment has one of its own.
+    if (!isFirst && position + size - this.segmentFirst > this.limits.segmentBytes) {
       this.rolls.push(position);
       this.segmentFirst = position;
     }

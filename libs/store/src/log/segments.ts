@@ -121,19 +121,27 @@ export class Segments {
     await this.disk.syncFolder(this.folder);
   }
 
-  /** Deletes all segments behind the one that `to` lies in or begins, newest first, and makes that one active again. */
+  /**
+   * Deletes all segments behind the one that `to` lies in or begins, newest first, and makes that one active again.
+   * Answers those that are no more.
+   */
   async cutBehind(to: LogPosition): Promise<readonly Segment[]> {
     const cut: Segment[] = [];
     while (this.active.first > to) {
       cut.push(this.active);
       await this.unlink(this.active);
     }
-    const { active } = this;
-    assert(!active.compacted && to <= active.end, 'what is cut off is the end of the log');
+    const old = this.active;
+    assert(!old.compacted && to <= old.end, 'what is cut off is the end of the log');
+    // Another one, though of the same file: nothing that was read of the old one is taken for what it holds now.
+    const active = new Segment(this.disk, this.folder, old.first, 0);
+    active.fileBytes = await active.use((file) => file.size());
     active.end = to;
-    active.sealed = false;
-    this.lastUsed.delete(active);
-    return cut;
+    active.firstTimestampMs = old.firstTimestampMs;
+    active.lastTimestampMs = old.lastTimestampMs;
+    this.replace(old, active);
+    await old.close();
+    return [...cut, old];
   }
 
   /** The segment was read from. */

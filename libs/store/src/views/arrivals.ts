@@ -61,6 +61,11 @@ export class Arrivals {
     }
   }
 
+  /** Nobody is told of what is there now. */
+  clear(): void {
+    this.head = this.tail = 0;
+  }
+
   private makeRoom(): void {
     if (this.head > this.queues.length / 2) {
       this.queues.copyWithin(0, this.head, this.tail);

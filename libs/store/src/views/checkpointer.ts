@@ -126,6 +126,16 @@ export class Checkpointer {
     this.writing = this.write(next);
   }
 
+  /** The generation that waits for its commit will never have it: it is forgotten, and `load` goes back to what is stored. */
+  async abandon(): Promise<void> {
+    const { waiting } = this;
+    this.waiting = undefined;
+    if (waiting) this.over(waiting);
+    await this.under; // Another is being written: all of it is committed.
+    this.cold = new Map();
+    this.closedEnd = this.storedEnd;
+  }
+
   /** From now on a full disk ends a checkpoint: the next start folds from the one before. */
   beginStop(): void {
     this.stopping = true;

@@ -1,4 +1,4 @@
-import type { LogPosition, QueueId, RecordKind, TopicId, StateChange } from '@cometmq/model';
+import type { QueueId, RecordKind, TopicId, StateChange } from '@cometmq/model';
 
 import type { LogRecord } from '../log/record.js';
 
@@ -24,12 +24,8 @@ export interface StateView {
   readonly name: string;
   /** The kinds of record that `fold` is shown, in log order. */
   readonly kinds: ReadonlySet<RecordKind>;
+  /** The record, and its bytes, are valid during the call. */
   fold(record: LogRecord): void;
-  /**
-   * As `fold`, of a message that was just appended: on the hot path, for views that need no more of it than its draft
-   * and its place. The first chunk of the draft's payload is the envelope. Left out: `fold` is called with a record.
-   */
-  foldAppended?(draft: MessageDraft, position: LogPosition, size: number): void;
   /**
    * The pieces that changed since the last call, encoded as of now; undefined: the piece is gone. What is no array is read
    * to its end before the next call, a slice at a time while folds go on: it must give what was at the call, and no cold

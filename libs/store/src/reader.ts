@@ -1,0 +1,199 @@
+/** What the store answers: a queue's bounds and entries, messages by their place, and those with an id, a key, a time. */
+import { decodeReference, KiB, RecordKind } from '@cometmq/model';
+import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import type { Folding } from './folding.js';
+import type { IndexEntries } from './index/index-entries.js';
+import { saltedId, saltedKey } from './index/key-hash.js';
+import type { SegmentIndexes } from './index/segment-indexes.js';
+import type { CommitLog } from './log/commit-log.js';
+import type { LogRecord } from './log/record.js';
+import type { Bounds, Candidate, QueueSize, ReadMessage, StoredMessage } from './store-types.js';
+
+const noBounds = { first: 0, next: 0, committed: 0, everExpired: false } as unknown as Bounds;
+/** A search by id or key never answers with more. */
+const candidatesMax = 64 * KiB;
+
+export class StoreReader {
+  constructor(
+    private readonly log: CommitLog,
+    private readonly folding: Folding,
+    private readonly indexes: SegmentIndexes,
+  ) {}
+
+  firstOf(topicId: TopicId, queueId: QueueId): QueueOffset {
+    const { directory } = this.folding;
+    const queue = directory.find(topicId, queueId);
+    return (queue < 0 ? 0 : directory.firstOf(queue)) as QueueOffset;
+  }
+
+  committedOf(topicId: TopicId, queueId: QueueId): QueueOffset {
+    const { directory } = this.folding;
+    const queue = directory.find(topicId, queueId);
+    return (queue < 0 ? 0 : directory.committedOf(queue)) as QueueOffset;
+  }
+
+  bounds(topicId: TopicId, queueId: QueueId): Bounds {
+    const { directory } = this.folding;
+    const queue = directory.find(topicId, queueId);
+    if (queue < 0) return noBounds;
+    const first = directory.firstOf(queue) as QueueOffset;
+    return {
+      first,
+      next: directory.nextOf(queue) as QueueOffset,
+      committed: directory.committedOf(queue) as QueueOffset,
+      everExpired: first > 0,
+    };
+  }
+
+  queueSize(topicId: TopicId, queueId: QueueId): QueueSize | undefined {
+    const { directory } = this.folding;
+    const queue = directory.find(topicId, queueId);
+    if (queue < 0) return undefined;
+    return {
+      messages: directory.nextOf(queue) - directory.firstOf(queue),
+      bytes: directory.bytesOf(queue),
+      last: directory.lastOf(queue),
+    };
+  }
+
+  async positionAtTime(timeMs: number): Promise<LogPosition> {
+    for (const segment of this.log.segments().toReversed()) {
+      if (segment.firstTimestampMs >= timeMs) continue;
+      return this.indexes.positionAtTime(segment.first, timeMs, this.folding.end);
+    }
+    return (this.log.segments()[0]?.first ?? 0) as LogPosition;
+  }
+
+  scan(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | Promise<IndexEntries> {
+    const { directory } = this.folding;
+    const queue = directory.find(topicId, queueId);
+    const start = queue < 0 ? from : Math.max(from, directory.firstOf(queue));
+    const count = queue < 0 ? 0 : Math.min(max, directory.committedOf(queue) - start);
+    return this.indexes.scan(topicId, queueId, start, Math.max(0, count), this.log.commitEnd);
+  }
+
+  scanInMemory(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | undefined {
+    const { directory } = this.folding;
+    const queue = directory.find(topicId, queueId);
+    const start = queue < 0 ? from : Math.max(from, directory.firstOf(queue));
+    const count = queue < 0 ? 0 : Math.min(max, directory.committedOf(queue) - start);
+    return this.indexes.scanInMemory(topicId, queueId, start, Math.max(0, count), this.log.commitEnd);
+  }
+
+  async read(position: LogPosition, size: number): Promise<StoredMessage> {
+    const [found] = await this.readAll([{ position, size }]);
+    if (!found || found instanceof MqError) throw found ?? new MqError('NOT_FOUND', `no message at ${position}`);
+    return found;
+  }
+
+  readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
+    const found: StoredMessage[] = [];
+    for (const { position, size } of wanted) {
+      const record = this.log.recordInMemory(position, size);
+      const message = record && this.messageInMemory(record);
+      if (!message) return this.readCold(wanted);
+      found.push(message);
+    }
+    return found;
+  }
+
+  payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined {
+    const record = this.log.recordInMemory(position, size);
+    return record && this.messageInMemory(record)?.payload;
+  }
+
+  findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
+    return this.findHash(saltedId(topicId, idHash), 0, Infinity, max);
+  }
+
+  findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
+    return this.findHash(saltedKey(topicId, keyHash), fromMs, toMs, max);
+  }
+
+  async offsetAtTime(topicId: TopicId, queueId: QueueId, timeMs: number): Promise<QueueOffset> {
+    const { first, committed } = this.bounds(topicId, queueId);
+    let low: number = first;
+    let high: number = committed;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const entries = await this.scan(topicId, queueId, middle as QueueOffset, 1);
+      // What expires meanwhile lies before the time asked for, or the search is over anyway.
+      if (entries.count === 0 || entries.from !== middle) {
+        low = Math.max(middle + 1, entries.from);
+        continue;
+      }
+      const { timestampMs } = await this.log.read(entries.position(0), entries.size(0));
+      if (timestampMs < timeMs) low = middle + 1;
+      else high = middle;
+    }
+    return low as QueueOffset;
+  }
+
+  private messageInMemory(record: LogRecord): StoredMessage | undefined {
+    if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
+    const { target, originTopicId } = decodeReference(record.payload);
+    const origin = this.log.recordInMemory(target.position, target.size);
+    return origin && stored(record, origin.payload, originTopicId, target);
+  }
+
+  private async readCold(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
+    const records = await this.log.readAll(wanted);
+    const targets: Candidate[] = [];
+    for (const record of records) {
+      if (record instanceof MqError || record.kind !== RecordKind.reference) continue;
+      targets.push(decodeReference(record.payload).target);
+    }
+    const origins = targets.length > 0 ? await this.log.readAll(targets) : [];
+    let next = 0;
+    return records.map((record) => {
+      if (record instanceof MqError) return record;
+      if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
+      const { target, originTopicId } = decodeReference(record.payload);
+      const origin = origins[next++] ?? new MqError('NOT_FOUND', `no message at ${target.position}`);
+      return origin instanceof MqError ? origin : stored(record, origin.payload, originTopicId, target);
+    });
+  }
+
+  private async findHash(hash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
+    const times = new Map(this.log.segments().map((segment) => [segment.first, segment]));
+    const found: Candidate[] = [];
+    const limit = this.log.commitEnd;
+    const wanted = (first: LogPosition): boolean => {
+      const segment = times.get(first);
+      if (!segment?.sealed) return true;
+      return segment.firstTimestampMs <= toMs && segment.lastTimestampMs >= fromMs;
+    };
+    if (max <= 0) return found;
+    await this.indexes.findKey(hash, wanted, (position, size) => {
+      if (position + size <= limit) found.push({ position, size });
+      return found.length < Math.min(max, candidatesMax);
+    });
+    return found;
+  }
+}
+
+function stored(
+  record: LogRecord,
+  payload: Uint8Array,
+  originTopicId: TopicId,
+  { position, size }: Candidate,
+): StoredMessage {
+  return {
+    kind: record.kind,
+    position: record.position,
+    size: record.size,
+    epoch: record.epoch,
+    timestampMs: record.timestampMs,
+    commitKnown: record.commitKnown,
+    payload,
+    topicId: record.topicId,
+    queueId: record.queueId,
+    queueOffset: record.queueOffset,
+    tagHash: record.tagHash,
+    groupHash: record.groupHash,
+    originTopicId,
+    origin: { position, size },
+  };
+}

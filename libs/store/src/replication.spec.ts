@@ -1,0 +1,202 @@
+/** Two stores with the same log: what one decides, the other comes to; and they change places. */
+import { RecordKind } from '@cometmq/model';
+import type { Epoch, LogPosition, QueueId, TopicId } from '@cometmq/model';
+import { Prng } from '@cometmq/shared';
+import { seeds } from '@cometmq/shared/testing';
+
+import { readWhole, replaceFile } from './disk/disk.js';
+import { MemoryDisk } from './disk/memory-disk.js';
+import type { MessageStore } from './message-store.js';
+import { idsOf, openStore, refer, send, sendPending } from './store-harness.js';
+import type { OpenedStore } from './store-harness.js';
+import type { Placed } from './store-types.js';
+import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
+
+/** A store that can be stopped and started again on what it left. */
+class Member {
+  readonly disk = new MemoryDisk();
+  readonly checkpoints = new MemoryCheckpointStore();
+  opened!: OpenedStore;
+
+  get store(): MessageStore {
+    return this.opened.store;
+  }
+
+  async start(follows: boolean): Promise<void> {
+    const { disk, checkpoints } = this;
+    this.opened = await openStore({ disk, checkpoints, follows });
+  }
+
+  /** Resolves when all that is committed here is folded, and all that was taken is durable. */
+  async settled(): Promise<void> {
+    const { store } = this;
+    await new Promise<void>((resolve, reject) => store.replication.whenDurable(store.appendEnd, resolve, reject));
+    for (let turns = 0; store.foldedEnd < store.commitEnd; turns += 1) {
+      if (turns > 10_000) throw new Error('what is committed is not folded');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/** A leader and a follower, both of whom must have what counts as committed. */
+class Pair {
+  leader = new Member();
+  follower = new Member();
+  private nowMs = 1000;
+  private epoch = 1;
+  private sent = 0;
+  private targets: { position: LogPosition; size: number; topic: number }[] = [];
+  private pending: { placed: Placed; topic: number }[] = [];
+  private gone = new Set<number>();
+
+  constructor(private readonly chance: Prng) {}
+
+  async start(): Promise<void> {
+    await this.leader.start(true);
+    // A member's log has the same salt as the one it is a copy of.
+    const identity = await readWhole(this.leader.disk, 'data/identity');
+    await this.follower.disk.makeFolder('data');
+    await replaceFile(this.follower.disk, 'data/identity', [identity as Buffer]);
+    await this.follower.start(true);
+    await this.takeOver(this.leader);
+  }
+
+  /** Decisions of all kinds, by chance. */
+  act(count: number): void {
+    const { chance } = this;
+    const { store } = this.leader;
+    for (let i = count; i > 0; i -= 1) {
+      this.nowMs += chance.below(50);
+      const { nowMs: timestampMs } = this;
+      const topic = chance.pick([1, 2, 3, 4].filter((one) => !this.gone.has(one)));
+      const queue = chance.below(3);
+      const id = `m${(this.sent += 1)}`;
+      const roll = chance.below(20);
+      if (roll < 9) {
+        const { position, size } = send(store, {
+          topic,
+          queue,
+          id,
+          timestampMs,
+          bodyBytes: chance.below(300),
+          keys: ['k'],
+        });
+        this.targets.push({ position, size, topic });
+      } else if (roll < 11 && this.targets.length > 0) {
+        refer(store, { topic, queue, timestampMs }, chance.pick(this.targets));
+      } else if (roll < 13) {
+        this.pending.push({ placed: sendPending(store, { topic, queue, id, timestampMs }), topic });
+      } else if (roll < 15 && this.pending.length > 0) {
+        const { placed, topic: origin } = this.takePending();
+        if (chance.chance(0.5)) refer(store, { topic, queue, timestampMs }, { ...placed, topic: origin }, 2);
+        else store.appendDropped([{ ...placed, topicId: origin as TopicId, dueMs: 0 }], timestampMs);
+      } else if (roll === 15 && this.gone.size < 2 && chance.chance(0.2)) {
+        this.gone.add(topic);
+        this.targets = this.targets.filter((target) => target.topic !== topic);
+        this.pending = this.pending.filter((one) => one.topic !== topic);
+        store.deleteTopic(topic as TopicId, timestampMs);
+      } else store.append(RecordKind.ack, timestampMs, Uint8Array.of(chance.below(4), chance.below(100)));
+    }
+  }
+
+  /** The follower fetches what it lacks, up to some point; what both have is committed, up to some point. */
+  async copy(all = false): Promise<void> {
+    const { leader, follower, chance } = this;
+    await leader.settled();
+    const from = follower.store.replication;
+    while (follower.store.appendEnd < leader.store.appendEnd && (all || !chance.chance(0.1))) {
+      const bytes = await leader.store.replication.readBytes(follower.store.appendEnd, 1 + chance.below(3000));
+      if (!bytes) throw new Error('the leader lacks what the follower wants');
+      from.append(bytes);
+    }
+    await follower.settled();
+    const both = follower.store.appendEnd;
+    leader.store.replication.advanceCommit(both);
+    if (all || chance.chance(0.7)) from.advanceCommit(both);
+    await follower.settled();
+  }
+
+  /** The leader is deposed: what it has not copied is gone; the follower leads. */
+  async changePlaces(): Promise<void> {
+    const [old, next] = [this.leader, this.follower];
+    await this.takeOver(next);
+    this.act(this.chance.below(5));
+    await next.settled();
+    const to = old.store.replication.commonEnd(next.store.epochs, next.store.appendEnd);
+    await old.store.replication.stepDown(to);
+    [this.leader, this.follower] = [next, old];
+  }
+
+  async restartFollower(): Promise<void> {
+    await this.follower.store.stop();
+    await this.follower.start(true);
+  }
+
+  /** Both say the same of everything. */
+  async compare(): Promise<void> {
+    await this.copy(true);
+    const { leader, follower } = this;
+    for (let topic = 1; topic <= 4; topic += 1) {
+      for (let queue = 0; queue < 3; queue += 1) {
+        const bounds = (store: MessageStore) => store.bounds(topic as TopicId, queue as QueueId);
+        expect(bounds(follower.store)).toEqual(bounds(leader.store));
+        const ids = await idsOf(leader.store, topic, queue);
+        expect(ids).toHaveLength(bounds(leader.store).committed);
+        expect(await idsOf(follower.store, topic, queue)).toEqual(ids);
+      }
+    }
+    expect(follower.opened.view.sums).toEqual(leader.opened.view.sums);
+    expect(follower.store.epochs).toEqual(leader.store.epochs);
+    const [one, two] = [await leader.store.snapshot(), await follower.store.snapshot()];
+    expect(two.position).toBe(one.position);
+    // In which pieces the released messages lie goes by when checkpoints were made.
+    const pieces = (all: ReadonlyMap<string, Uint8Array>): string[] =>
+      [...all]
+        .filter(([key]) => !key.startsWith('released/'))
+        .map(([key, value]) => `${key} ${Buffer.from(value).toString('hex')}`);
+    expect(pieces(two.pieces).sort()).toEqual(pieces(one.pieces).sort());
+    for (const { opened } of [leader, follower]) expect([opened.failures, opened.troubles]).toEqual([[], []]);
+  }
+
+  private async takeOver(member: Member): Promise<void> {
+    await member.store.replication.lead();
+    const { appendEnd } = member.store;
+    this.targets = this.targets.filter(({ position }) => position < appendEnd);
+    // Committed when the other one has it; and never, should this one be deposed before.
+    member.store.beginEpoch((this.epoch += 1) as Epoch, this.nowMs).catch((caught: unknown) => {
+      expect(caught).toMatchObject({ code: 'NOT_LEADER' });
+    });
+    // Those of what the old leader alone knows are not ours to release; nor need any be.
+    this.pending = [];
+    this.gone = new Set([1, 2, 3, 4].filter((topic) => this.isGone(member.store, topic)));
+    [this.leader, this.follower] = member === this.leader ? [this.leader, this.follower] : [member, this.leader];
+  }
+
+  private isGone(store: MessageStore, topic: number): boolean {
+    return this.gone.has(topic) && !store.topicIds().includes(topic as TopicId);
+  }
+
+  private takePending(): { placed: Placed; topic: number } {
+    return this.pending.splice(this.chance.below(this.pending.length), 1)[0] as { placed: Placed; topic: number };
+  }
+}
+
+// Goal: a follower comes to what the leader has, by construction, and so does a leader that was deposed. Method: the
+// leader decides by chance; copies, commits, restarts and changes of place come by chance; then both are compared.
+it.each(seeds(25))('two members come to the same, whoever leads (seed %i)', async (seed) => {
+  const chance = new Prng(seed);
+  const pair = new Pair(chance);
+  await pair.start();
+  for (let step = 0; step < 25; step += 1) {
+    pair.act(chance.below(20));
+    const roll = chance.below(10);
+    if (roll < 5) await pair.copy();
+    else if (roll === 5) await pair.restartFollower();
+    else if (roll === 6) void pair.leader.store.checkpoint();
+    else if (roll === 7) await pair.changePlaces();
+    else if (roll === 8) await pair.compare();
+  }
+  await pair.compare();
+  await pair.leader.store.stop();
+  await pair.follower.store.stop();
+});

@@ -1,0 +1,140 @@
+/**
+ * Who leads, and when records are folded: a leader folds what it appends at once, everybody else what is committed. A
+ * follower that becomes leader folds the rest first; a leader that is deposed throws away what it has folded, cuts its
+ * log, and folds again from its checkpoint, which never ran ahead of the commit. Between members go bytes of the log.
+ */
+import type { LogPosition } from '@cometmq/model';
+import { assert } from '@cometmq/shared';
+import type { MqError } from '@cometmq/shared';
+
+import type { Checkpoints } from './checkpoints.js';
+import type { Folding } from './folding.js';
+import type { SegmentIndexes } from './index/segment-indexes.js';
+import type { CommitLog } from './log/commit-log.js';
+import type { EpochStart } from './log/epoch-table.js';
+import type { Batch } from './log/gathering.js';
+import type { DurableMark } from './log/recovery.js';
+
+export class Replication {
+  private catchingUp: Promise<void> | undefined;
+  /** Index files that were missing are being made. */
+  private gaps: Promise<void> | undefined;
+  /** False while what was folded is no state of this log. */
+  private folds = false;
+
+  constructor(
+    private readonly log: CommitLog,
+    private readonly folding: Folding,
+    private readonly indexes: SegmentIndexes,
+    private readonly checkpoints: Checkpoints,
+    private leads: boolean,
+    private readonly events: { onFailed(caught: unknown): void; onGapStays(caught: unknown): void },
+  ) {
+    log.commitsWhenDurable = leads;
+    log.onCommitted((_from, end) => this.committed(end));
+  }
+
+  get isLeader(): boolean {
+    return this.leads;
+  }
+
+  /** What the checkpoint says has been loaded: folds the rest. */
+  async begin(stored: DurableMark | undefined): Promise<void> {
+    const { log, folding } = this;
+    const segments = log.segments();
+    const active = segments[segments.length - 1];
+    assert(active !== undefined, 'an open log has a segment');
+    await this.indexes.open(segments, active.first);
+    folding.begin(active.first, stored?.position ?? (0 as LogPosition));
+    await log.scan(folding.end, (record) => folding.apply(record), log.commitEnd);
+    folding.settle();
+    this.folds = true;
+    // In the background: whoever wants one before makes it.
+    this.gaps = this.indexes.fillGaps().catch((caught: unknown) => this.events.onGapStays(caught));
+  }
+
+  /** What is durable here, committed or not. */
+  get durableEnd(): LogPosition {
+    return this.log.durableEnd;
+  }
+  /** True, as a leader begins: what is durable here is committed. False: `advanceCommit` says what is. */
+  set commitsWhenDurable(alone: boolean) {
+    this.log.commitsWhenDurable = alone;
+  }
+  /** All below `end` is committed; what is not durable here yet counts as soon as it is. */
+  advanceCommit(end: LogPosition): void {
+    this.log.advanceCommit(end);
+  }
+  /** Called with each batch when it sets out for the disk: what goes to the others at the same time. */
+  onCut(listener: (batch: Batch) => void): void {
+    this.log.onCut(listener);
+  }
+  /** Calls `act` once all below `end` is durable here; `failed` when that can't come any more. */
+  whenDurable(end: LogPosition, act: () => void, failed?: (error: MqError) => void): void {
+    this.log.whenDurable(end, act, failed);
+  }
+  /** Up to where our log and one that has these epochs and this end are the same. */
+  commonEnd(theirs: readonly EpochStart[], theirEnd: LogPosition): LogPosition {
+    return this.log.epochs.commonEnd(this.log.appendEnd, theirs, theirEnd);
+  }
+  /** What one that lags behind fetches; see `CommitLog.readBytes`. */
+  readBytes(from: LogPosition, bytesMax: number): Promise<Uint8Array | undefined> {
+    return this.log.readBytes(from, bytesMax);
+  }
+
+  /** Whole records of the leader, which go on where this log ends. Answers where it ends now. */
+  append(bytes: Uint8Array): LogPosition {
+    assert(!this.leads, 'a leader takes records from nobody');
+    return this.log.appendBytes(bytes);
+  }
+
+  /** From now on this broker decides. All that its log holds is folded when it resolves. */
+  async lead(): Promise<void> {
+    const { log, folding } = this;
+    assert(!this.leads, 'who leads already need not begin to');
+    await new Promise<void>((resolve, reject) => log.whenDurable(log.appendEnd, resolve, reject));
+    await this.catchingUp;
+    this.leads = true;
+    await log.scan(folding.end, (record) => folding.apply(record), log.appendEnd);
+  }
+
+  /** From now on another one decides, whose log is the same as ours below `to`. Nobody may be appending any more. */
+  async stepDown(to: LogPosition): Promise<void> {
+    const { log, folding, checkpoints } = this;
+    this.leads = false;
+    this.folds = false;
+    log.commitsWhenDurable = false;
+    await this.catchingUp;
+    await checkpoints.abandon();
+    await log.truncate(to);
+    await this.gaps;
+    await this.indexes.idle(); // What was sealed meanwhile too.
+    folding.clear();
+    await this.begin(checkpoints.load());
+  }
+
+  private committed(end: LogPosition): void {
+    if (!this.leads) {
+      this.catchUp();
+      return;
+    }
+    this.folding.committed(end);
+    this.checkpoints.committed(end);
+  }
+
+  private catchUp(): void {
+    if (this.catchingUp || !this.folds) return;
+    this.catchingUp = this.foldCommitted()
+      .catch((caught: unknown) => this.events.onFailed(caught))
+      .finally(() => (this.catchingUp = undefined));
+  }
+
+  private async foldCommitted(): Promise<void> {
+    const { log, folding, checkpoints } = this;
+    while (!this.leads && this.folds && folding.end < log.commitEnd) {
+      await log.scan(folding.end, (record) => folding.apply(record), log.commitEnd);
+      folding.committed(folding.end);
+      checkpoints.committed(folding.end);
+    }
+  }
+}

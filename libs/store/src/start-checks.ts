@@ -1,0 +1,29 @@
+import { MqError } from '@cometmq/shared';
+
+import type { DurableMark } from './log/recovery.js';
+import type { SegmentInfo } from './log/segment.js';
+
+/** @throws MqError DATA_FOLDER where the log alone can't say what the checkpoint would have to */
+export function checkStartsWithin(
+  segments: readonly SegmentInfo[],
+  stored: DurableMark | undefined,
+  stateFolder: string,
+): void {
+  const oldest = segments[0]?.first ?? 0;
+  if (!stored && oldest > 0) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `the log begins at ${oldest}, and what came before it is known only to the checkpoint in ` +
+        `${stateFolder}, which is gone. Bring it back from a copy, or start with an empty data folder`,
+    );
+  }
+  const known = stored?.position ?? 0;
+  const ahead = segments.find((segment) => segment.generation > 0 && segment.end > known);
+  if (ahead) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `what the log said below ${ahead.end} is partly known only to the checkpoint in ${stateFolder}, ` +
+        `which ends at ${known}. Bring the newest one back from a copy, or start with an empty data folder`,
+    );
+  }
+}

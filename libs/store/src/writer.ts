@@ -1,0 +1,217 @@
+/**
+ * A leader's way in: drafts become records, take their place in the log and in their queue, and are folded at once, so
+ * that who decides next sees them.
+ */
+import { droppedPerRecordMax, encodeDropped, encodeReference, encodeTopicDeleted, RecordKind } from '@cometmq/model';
+import { encodeExpiry, expiredPerRecordMax, releasesPending } from '@cometmq/model';
+import type {
+  DecidedRecord,
+  Dropped,
+  Epoch,
+  Expired,
+  LogPosition,
+  QueueId,
+  QueueOffset,
+  TopicId,
+} from '@cometmq/model';
+import { MqError, assert } from '@cometmq/shared';
+
+import type { Folding } from './folding.js';
+import type { SegmentIndexes } from './index/segment-indexes.js';
+import type { CommitLog } from './log/commit-log.js';
+import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
+import type { LogRecord, QueueFields, RecordDraft } from './log/record.js';
+import type { Appended, Placed, ReferenceDraft } from './store-types.js';
+import type { MessageDraft } from './views/state-view.js';
+
+const noBytes = new Uint8Array(0);
+const noQueue: QueueFields = {
+  topicId: 0 as TopicId,
+  queueId: 0 as QueueId,
+  queueOffset: 0 as QueueOffset,
+  tagHash: 0,
+  groupHash: 0,
+};
+
+/** What was appended last, for its fold: one for all, since one for each would cost more than the whole fold. */
+class LastAppended implements LogRecord {
+  kind: RecordKind = RecordKind.message;
+  position = 0 as LogPosition;
+  size = 0;
+  epoch = 0 as Epoch;
+  timestampMs = 0;
+  topicId = noQueue.topicId;
+  queueId = noQueue.queueId;
+  queueOffset = noQueue.queueOffset;
+  tagHash = 0;
+  groupHash = 0;
+  chunks: readonly Uint8Array[] = [];
+
+  constructor(private readonly log: CommitLog) {}
+
+  get commitKnown(): LogPosition {
+    return this.log.commitEnd;
+  }
+
+  /** In one piece, without a copy: as it stands in the log's memory. Few folds ask for that of a message. */
+  get payload(): Uint8Array {
+    if (this.chunks.length === 1) return this.chunks[0] as Uint8Array;
+    const bytes = this.log.peekMemory(this.position, this.size);
+    assert(bytes !== undefined, 'what was just appended is in memory');
+    return bytes.subarray(headerBytesOf(this.kind));
+  }
+}
+
+export class StoreWriter {
+  /** Log bytes of pending messages that may live at a time. */
+  pendingBytesMax = 0;
+  private readonly record: LastAppended;
+
+  constructor(
+    private readonly log: CommitLog,
+    private readonly folding: Folding,
+    private readonly indexes: SegmentIndexes,
+  ) {
+    this.record = new LastAppended(log);
+  }
+
+  /** @throws MqError MESSAGE_TOO_LARGE, TOO_MANY_REQUESTS, STORAGE_FULL, DISK_FAILED, TOPIC_NOT_FOUND */
+  appendMessage(draft: MessageDraft): Appended {
+    const { topicId, queueId, tagHash, groupHash, timestampMs, payload } = draft;
+    const queueOffset = this.nextOffset(topicId, queueId);
+    const queue = { topicId, queueId, queueOffset, tagHash, groupHash };
+    this.folding.checkWhole();
+    const placed = this.log.append({ kind: RecordKind.message, timestampMs, payload, queue, reserved: false });
+    this.fold(RecordKind.message, placed, timestampMs, queue, payload);
+    return appended(placed.position, placed.size, queueOffset);
+  }
+
+  /** @throws MqError MESSAGE_NOT_FOUND when the target is gone; else as `appendMessage` */
+  appendReference(draft: ReferenceDraft): Appended {
+    const { topicId, queueId, tagHash, groupHash, timestampMs, target } = draft;
+    if (!this.indexes.canRefer(target.position)) {
+      throw new MqError('MESSAGE_NOT_FOUND', 'the message is not kept any more');
+    }
+    this.checkTarget(target.position, draft.reason);
+    const queueOffset = this.nextOffset(topicId, queueId);
+    const queue = { topicId, queueId, queueOffset, tagHash, groupHash };
+    const { position, size } = this.appendNow(RecordKind.reference, timestampMs, encodeReference(draft), queue);
+    return appended(position, size, queueOffset);
+  }
+
+  /** @throws MqError as `appendMessage`; TOO_MANY_REQUESTS also when the quota of pending messages is used up */
+  appendPending(draft: MessageDraft): Placed {
+    const { topicId, queueId, tagHash, groupHash, timestampMs, payload } = draft;
+    if (this.folding.directory.isDeleted(topicId)) throw topicIsGone();
+    this.checkPendingQuota(payload);
+    const queue = { topicId, queueId, queueOffset: 0 as QueueOffset, tagHash, groupHash };
+    this.folding.checkWhole();
+    const placed = this.log.append({ kind: RecordKind.pending, timestampMs, payload, queue, reserved: false });
+    this.fold(RecordKind.pending, placed, timestampMs, queue, payload);
+    return withEnd(placed);
+  }
+
+  appendDropped(list: readonly Dropped[], timestampMs: number): Placed {
+    let from = 0;
+    for (; list.length - from > droppedPerRecordMax; from += droppedPerRecordMax) {
+      this.append(RecordKind.dropped, timestampMs, encodeDropped(list.slice(from, from + droppedPerRecordMax)));
+    }
+    return this.append(RecordKind.dropped, timestampMs, encodeDropped(list.slice(from)));
+  }
+
+  append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed {
+    assert(!hasQueueHeader(kind), 'messages, references and pending messages have their own way in');
+    return this.appendNow(kind, timestampMs, payload, undefined);
+  }
+
+  deleteTopic(topicId: TopicId, timestampMs: number): Placed {
+    return this.append(RecordKind.topicDeleted, timestampMs, encodeTopicDeleted(topicId));
+  }
+
+  deleteLiteQueues({ kind, payload }: DecidedRecord, timestampMs: number): Placed {
+    return this.append(kind, timestampMs, payload);
+  }
+
+  /** Answers where the last of the records ends. */
+  expire(list: readonly Expired[], timestampMs: number): LogPosition {
+    let end = this.log.appendEnd;
+    for (let from = 0; from < list.length; from += expiredPerRecordMax) {
+      const payload = encodeExpiry(list.slice(from, from + expiredPerRecordMax));
+      end = this.append(RecordKind.expiry, timestampMs, payload).end;
+    }
+    return end;
+  }
+
+  /** A record of whose payload nothing is kept back, which may use the space kept for a full disk. */
+  private appendNow(kind: RecordKind, timestampMs: number, payload: Uint8Array, queue: RecordDraft['queue']): Placed {
+    this.folding.checkWhole();
+    const chunks = [payload];
+    const placed = this.log.append({ kind, timestampMs, payload: chunks, queue, reserved: true });
+    this.fold(kind, placed, timestampMs, queue ?? noQueue, chunks);
+    return withEnd(placed);
+  }
+
+  private fold(
+    kind: RecordKind,
+    { position, size }: { readonly position: LogPosition; readonly size: number },
+    timestampMs: number,
+    { topicId, queueId, queueOffset, tagHash, groupHash }: QueueFields,
+    chunks: readonly Uint8Array[],
+  ): void {
+    const { record } = this;
+    record.kind = kind;
+    record.position = position;
+    record.size = size;
+    record.epoch = this.log.epoch;
+    record.timestampMs = timestampMs;
+    record.chunks = chunks;
+    record.topicId = topicId;
+    record.queueId = queueId;
+    record.queueOffset = queueOffset;
+    record.tagHash = tagHash;
+    record.groupHash = groupHash;
+    this.folding.apply(record, chunks[0] ?? noBytes);
+  }
+
+  private nextOffset(topicId: TopicId, queueId: QueueId): QueueOffset {
+    const { directory } = this.folding;
+    const queue = directory.find(topicId, queueId);
+    if (queue >= 0) return directory.nextOf(queue) as QueueOffset;
+    if (directory.isDeleted(topicId)) throw topicIsGone();
+    return 0 as QueueOffset;
+  }
+
+  /** A compacted segment may lack what it once held. What was pending until now it has: that has lived all the time. */
+  private checkTarget(position: LogPosition, reason: number): void {
+    const held = this.log.holds(position);
+    if (held === true || (held === undefined && releasesPending(reason))) return;
+    // Whoever wants to refer to a message has just read it, and with it the table that says what its segment holds.
+    if (held === undefined) throw new MqError('UNAVAILABLE', 'the message has to be read again first');
+    throw new MqError('MESSAGE_NOT_FOUND', 'the message is not kept any more');
+  }
+
+  private checkPendingQuota(payload: readonly Uint8Array[]): void {
+    const { pending } = this.folding;
+    let bytes = queueHeaderBytes;
+    for (const chunk of payload) bytes += chunk.byteLength;
+    if (pending.bytes + bytes <= this.pendingBytesMax) return;
+    throw new MqError(
+      'TOO_MANY_REQUESTS',
+      `${pending.messages} delayed and half messages of ${pending.bytes} bytes are waiting on this broker, ` +
+        `at most ${this.pendingBytesMax} bytes may (pendingBytesMax)`,
+    );
+  }
+}
+
+function topicIsGone(): MqError {
+  return new MqError('TOPIC_NOT_FOUND', 'the topic has been deleted');
+}
+
+function withEnd({ position, size }: { readonly position: LogPosition; readonly size: number }): Placed {
+  return { position, size, end: (position + size) as LogPosition };
+}
+
+/** Spelled out: spreading an object costs more than the whole fold. */
+function appended(position: LogPosition, size: number, offset: QueueOffset): Appended {
+  return { position, size, end: (position + size) as LogPosition, offset };
+}
