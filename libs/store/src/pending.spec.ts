@@ -162,17 +162,24 @@ describe('a pending message', () => {
   });
 
   it('is released once: a second release is a fault of ours, unless its topic is gone', async () => {
-    const { store } = await openStore();
+    const { store, failures } = await openStore();
     const one = sendPending(store, { topic: 1, queue: 0, id: 'a', timestampMs: 1 });
     const dropped = [{ position: one.position, size: one.size, topicId: topic(1), dueMs: 0 }];
     store.appendDropped(dropped, 2);
-    expect(() => store.appendDropped(dropped, 2)).toThrow('released once');
     const two = sendPending(store, { topic: 2, queue: 0, id: 'b', timestampMs: 1 });
     store.deleteTopic(topic(2), 3);
     expect(store.sizes.pendingMessages).toBe(0);
     store.appendDropped([{ position: two.position, size: two.size, topicId: topic(2), dueMs: 0 }], 4);
     expect(() => sendPending(store, { topic: 2, queue: 0, id: 'c', timestampMs: 1 })).toThrow('TOPIC_NOT_FOUND');
     expect(store.sizes.pendingMessages).toBe(0);
+    expect(failures).toEqual([]);
+    // From then on memory is not what the log says: nothing is taken, and nothing is stored of it.
+    expect(() => store.appendDropped(dropped, 5)).toThrow('released once');
+    expect(failures.map(({ code }) => code)).toEqual(['INTERNAL']);
+    expect(() => sendPending(store, { topic: 1, queue: 0, id: 'd', timestampMs: 6 })).toThrow('released once');
+    const before = store.sizes.checkpointPosition;
+    await store.checkpoint();
+    expect(store.sizes.checkpointPosition).toBe(before);
   });
 });
 
