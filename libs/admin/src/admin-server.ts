@@ -71,7 +71,7 @@ export class AdminServer implements Part {
       const app = await this.app;
       app.routing(request, response);
     } catch (caught) {
-      this.options.log.error({ err: caught }, 'an administrator’s request could not be passed on');
+      this.options.log.error({ err: caught }, 'a request to the REST API failed before it was handled');
       if (response.headersSent) response.destroy();
       else response.writeHead(500).end();
     }

@@ -271,7 +271,7 @@ export class Deliveries {
       placed = this.parts.store.append(decision.record.kind, nowMs, decision.record.payload);
     } catch (caught) {
       // The log is behind or full. The poll waits on; nothing was handed out.
-      this.parts.log.debug(failureFacts(caught), 'a hand-out had to wait');
+      this.parts.log.debug(failureFacts(caught), 'a delivery had to wait');
       return false;
     }
     if (decision.parked > 0) this.turns.later(poll.call.groupId, poll.call.topicId);
@@ -311,7 +311,10 @@ export class Deliveries {
     try {
       store.append(record.kind, nowMs, record.payload);
     } catch (caught) {
-      log.debug({ reason: MqError.from(caught).reason }, 'a hand-out was not given back; its lease ends by itself');
+      log.debug(
+        { reason: MqError.from(caught).reason },
+        'a delivery could not be given back; it is redelivered when its lease ends',
+      );
       return;
     }
     this.changed(poll.call.groupId, poll.call.topicId);

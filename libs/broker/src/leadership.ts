@@ -76,7 +76,7 @@ export class Leadership {
     await this.keeping;
     if (!this.claim || this.reign === undefined) return;
     await this.naming.leaveLead({ ...this.claim, epoch: this.reign }).catch((caught: unknown) => {
-      this.log.warn(failureFacts(caught), 'the name service was not told of the leave');
+      this.log.warn(failureFacts(caught), 'the name service could not be told that the broker leaves');
     });
   }
 

@@ -188,7 +188,10 @@ export class Transactions {
     const { store, view, log } = this.parts;
     const { kind, payload } = view.decideParked(halves);
     store.append(kind, nowMs, payload);
-    log.warn({ count: halves.length }, 'half messages were set aside: nobody knows what became of their transactions');
+    log.warn(
+      { count: halves.length },
+      'transactions were set aside: no producer answered the checks; an operator must decide',
+    );
   }
 
   /** Each is asked about with its message whole; what nobody could be asked about is looked at again later. */

@@ -61,7 +61,7 @@ const service: GrpcService = {
       kind: 'unary',
       handler: answering(async (bytes) => {
         const { groupId: id } = internal.DescribeGroupRequest.decode(bytes);
-        if (id !== 9) throw new MqError('NOT_LEADER', 'another one leads');
+        if (id !== 9) throw new MqError('NOT_LEADER', 'another member leads');
         return internal.DescribeGroupResponse.encode({ queues: [groupQueue], sessions: [session] }).finish();
       }),
     },

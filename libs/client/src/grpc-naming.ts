@@ -224,7 +224,7 @@ export class GrpcNaming implements Naming, Part {
 
   private unreachable(last: MqError): MqError {
     const where = this.options.addresses.join(', ');
-    return new MqError('UNAVAILABLE', `the name service at ${where} can't do it now: ${last.reason}`, { cause: last });
+    return new MqError('UNAVAILABLE', `the name service at ${where} is not available: ${last.reason}`, { cause: last });
   }
 
   private moveOn(from: number): void {

@@ -117,7 +117,7 @@ export class Adoption {
         const there = recordOf<T>(found);
         if (there && !first) {
           if (there.id !== record.id)
-            this.log.warn({ key, id: record.id, known: there.id }, 'a name has another id by now');
+            this.log.warn({ key, id: record.id, known: there.id }, 'the name belongs to another id now');
           continue;
         }
         const holder = names.get(record.id);

@@ -81,7 +81,7 @@ describe('topics', () => {
     [{ name: 'a b' }, 'ILLEGAL_TOPIC', 'letters'],
     [{ name: 'x'.repeat(128) }, 'ILLEGAL_TOPIC', '127'],
     [{ name: 'TBW102' }, 'ILLEGAL_TOPIC', 'reserved'],
-    [{ name: '%DLQ%g' }, 'ILLEGAL_TOPIC', 'house'],
+    [{ name: '%DLQ%g' }, 'ILLEGAL_TOPIC', 'inner topic'],
     [{ name: 't', writeQueues: 0 }, 'BAD_REQUEST', '1 to 1024'],
     [{ name: 't', readQueues: 1_025 }, 'BAD_REQUEST', '1 to 1024'],
     [{ name: 't', writeQueues: 1.5 }, 'BAD_REQUEST', 'whole'],

@@ -150,7 +150,8 @@ export class NamesrvService implements Naming, Part {
 
   async createTopic(draft: TopicDraft): Promise<Topic> {
     const name = topicName(draft.name);
-    if (isInnerTopic(name)) throw new MqError('ILLEGAL_TOPIC', `topic ${name} is made by the house itself when needed`);
+    if (isInnerTopic(name))
+      throw new MqError('ILLEGAL_TOPIC', `topic ${name} is an inner topic: it is created when it is needed`);
     checkTopic(draft);
     checkMessageType(draft.type, topicTypes);
     return this.make(keys.topic(name), (ids, found) => {
@@ -173,7 +174,7 @@ export class NamesrvService implements Naming, Part {
 
   async ensureInnerTopic(given: string): Promise<Topic> {
     const name = topicName(given);
-    if (!isInnerTopic(name)) throw new MqError('ILLEGAL_TOPIC', `topic ${name} is not one of the house's own`);
+    if (!isInnerTopic(name)) throw new MqError('ILLEGAL_TOPIC', `topic ${name} is not an inner topic`);
     return this.ensure(
       keys.topic(name),
       () => this.copy.topic(name),
@@ -251,7 +252,10 @@ export class NamesrvService implements Naming, Part {
 
   async forgetMembers(brokerSet: string): Promise<BrokerSet> {
     const set = await this.leads.forget(brokerSet);
-    this.log.warn({ set: brokerSet, epoch: set.epoch }, 'the members of a broker set were given up, with its messages');
+    this.log.warn(
+      { set: brokerSet, epoch: set.epoch },
+      'the members of a broker set were forgotten, with its messages',
+    );
     return set;
   }
 

@@ -90,7 +90,7 @@ async function buildApp(
   const sendError = (caught: unknown, reply: FastifyReply): FastifyReply => {
     passAssertion(caught);
     const { error, status } = understood(caught);
-    if (error.code === 'INTERNAL') log.error({ err: caught }, 'an administrator’s request failed');
+    if (error.code === 'INTERNAL') log.error({ err: caught }, 'a request to the REST API failed');
     const problem = problemOf(error, status);
     return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
   };

@@ -45,11 +45,11 @@ export function clientRoutes(app: FastifyInstance, context: AdminContext): void 
     schema: {
       operationId: 'askStackTrace',
       tags,
-      summary: 'The stacks of all threads of a client, as far as its language has them.',
+      summary: 'Asks a client for the stack traces of its threads, where its language has them.',
       description:
         'Java and Go answer; C++ and Node.js with a fixed text; C# says UNSUPPORTED; Python and Rust never do.',
       params: clientParams,
-      response: answers({ status: 200, schema: 'ClientAnswer', description: 'What it says.' }, 404, 504),
+      response: answers({ status: 200, schema: 'ClientAnswer', description: 'Its answer.' }, 404, 504),
     },
     handler: async ({ params: { clientId } }) => answerOf(await ask({ kind: 'printStack', clientId })),
   });
@@ -58,13 +58,13 @@ export function clientRoutes(app: FastifyInstance, context: AdminContext): void 
     schema: {
       operationId: 'askReconnect',
       tags,
-      summary: 'Asks a client to open its connections anew. A hint: only Java and Node.js take it.',
+      summary: 'Asks a client to reconnect. Only Java and Node.js clients do.',
       params: clientParams,
-      response: answers({ status: 202, description: 'It was told.' }, 404),
+      response: answers({ status: 202, description: 'The client was asked.' }, 404),
     },
     handler: async ({ params: { clientId }, ip }, reply) => {
       await ask({ kind: 'reconnect', clientId });
-      log.info({ peer: ip, clientId }, 'a client was asked to connect anew');
+      log.info({ peer: ip, clientId }, 'a client was asked to reconnect');
       return reply.code(202).send();
     },
   });
@@ -73,10 +73,10 @@ export function clientRoutes(app: FastifyInstance, context: AdminContext): void 
     schema: {
       operationId: 'askVerify',
       tags,
-      summary: 'Lets a push consumer consume one stored message as a trial. Nothing is acknowledged.',
+      summary: 'Has a push consumer process one stored message as a test. Nothing is acknowledged.',
       params: clientParams,
       body: ref('ClientTrial'),
-      response: answers({ status: 200, schema: 'ClientAnswer', description: 'What became of it.' }, 400, 404, 504),
+      response: answers({ status: 200, schema: 'ClientAnswer', description: 'The result.' }, 400, 404, 504),
     },
     handler: async ({ params: { clientId }, body, ip }) => {
       const topic = directory.topic(body.topic);
@@ -86,7 +86,7 @@ export function clientRoutes(app: FastifyInstance, context: AdminContext): void 
         throw new MqError('CONSUMER_GROUP_NOT_FOUND', `there is no consumer group "${printable(body.group)}"`);
       const { messageId } = body;
       const answer = await ask({ kind: 'verify', clientId, groupId: group.id, topicId: topic.id, messageId });
-      log.info({ peer: ip, clientId, messageId }, 'a client was given a message to try');
+      log.info({ peer: ip, clientId, messageId }, 'a client was given a message to process as a test');
       return answerOf(answer);
     },
   });

@@ -17,8 +17,8 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
     schema: {
       operationId: 'health',
       tags: ['cluster'],
-      summary: 'This process lives. Says nothing about the brokers: see the cluster for that.',
-      response: answers({ status: 200, schema: 'Health', description: 'It does.' }),
+      summary: 'Liveness of this process. For the brokers see the cluster.',
+      response: answers({ status: 200, schema: 'Health', description: 'The process is alive.' }),
     },
     handler: async () => ({ status: 'ok' }),
   });
@@ -41,7 +41,7 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       summary:
         'Lets brokers, for an hour, bring the metadata that their logs know: topics and groups with their ids. For when ' +
         'the metadata was lost or set back to an old backup, and brokers refuse it for that.',
-      response: answers({ status: 200, schema: 'Adoption', description: 'They may.' }),
+      response: answers({ status: 200, schema: 'Adoption', description: 'Adoption is allowed.' }),
     },
     handler: async ({ ip }) => {
       const untilMs = await within(clock, context.requestMsMax, 'the name service', context.naming.allowAdoption());
@@ -58,7 +58,7 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
         'Gives up all members of a broker set, and its messages with them: whoever takes the lead next may, with an ' +
         'empty log. For when their disks are lost for good; refused while one of them leads.',
       params: nameParams('broker set'),
-      response: answers({ status: 204, description: 'They do not count any more.' }, 404, 409),
+      response: answers({ status: 204, description: 'The members are forgotten.' }, 404, 409),
     },
     handler: async ({ params, ip }, reply) => {
       const { name } = await change(
@@ -66,7 +66,7 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
         (naming) => naming.forgetMembers(params.name),
         (made) => directory.brokerSet(made.name)?.inSync.length === 0,
       );
-      log.warn({ peer: ip, brokerSet: name }, 'the members of a broker set were given up, with its messages');
+      log.warn({ peer: ip, brokerSet: name }, 'the members of a broker set were forgotten, with its messages');
       return reply.code(204).send();
     },
   });

@@ -31,9 +31,9 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
     schema: {
       operationId: 'listDelayed',
       tags,
-      summary: 'Delayed messages that wait, in the order of their time.',
+      summary: 'Delayed messages that are not due yet, the next due first.',
       querystring: delayedListQuery,
-      response: answers({ status: 200, schema: 'DelayedPage', description: 'A page of them.' }, 400, 404),
+      response: answers({ status: 200, schema: 'DelayedPage', description: 'One page.' }, 400, 404),
     },
     handler: async ({ query }) => {
       const { topic, fromMs = 0, toMs = Infinity, limit: max = limitDefault, after } = query;
@@ -51,8 +51,8 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
     schema: {
       operationId: 'describeDelayed',
       tags,
-      summary: 'One delayed message that waits.',
-      params: idParams('The id of a list, or the recall handle that its sender got.'),
+      summary: 'A delayed message that is not due yet.',
+      params: idParams('The id shown in a list, or the recall handle that the sender got.'),
       response: answers({ status: 200, schema: 'Delayed', description: 'The message.' }, 400, 404),
     },
     handler: async ({ params }) => {
@@ -67,10 +67,10 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
     schema: {
       operationId: 'rescheduleDelayed',
       tags,
-      summary: 'Delivers the message at another time; in the past: at once.',
-      params: idParams('The id of a list, or the recall handle that its sender got.'),
+      summary: 'Changes when the message is delivered. A time in the past delivers it at once.',
+      params: idParams('The id shown in a list, or the recall handle that the sender got.'),
       body: ref('DelayedChange'),
-      response: answers({ status: 200, schema: 'Delayed', description: 'The message as it waits now.' }, 400, 404),
+      response: answers({ status: 200, schema: 'Delayed', description: 'The message with its new time.' }, 400, 404),
     },
     handler: async ({ params, body, ip }) => {
       const { broker, place } = readWaitingId(directory, 'recall', params.id);
@@ -86,8 +86,8 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
     schema: {
       operationId: 'cancelDelayed',
       tags,
-      summary: 'Takes the message back: it is never delivered.',
-      params: idParams('The id of a list, or the recall handle that its sender got.'),
+      summary: 'Cancels the message: it is never delivered.',
+      params: idParams('The id shown in a list, or the recall handle that the sender got.'),
       response: answers({ status: 204, description: 'It will never be delivered.' }, 400, 404),
     },
     handler: async ({ params, ip }, reply) => {

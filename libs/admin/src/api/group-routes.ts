@@ -41,7 +41,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       tags,
       summary: 'Consumer groups in the order of their names.',
       querystring: groupListQuery,
-      response: answers({ status: 200, schema: 'GroupPage', description: 'A page of them.' }, 400),
+      response: answers({ status: 200, schema: 'GroupPage', description: 'One page.' }, 400),
     },
     handler: async ({ query }) => pageOf([...directory.groups()].map(groupView), query),
   });
@@ -50,9 +50,9 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'createGroup',
       tags,
-      summary: 'Makes a consumer group.',
+      summary: 'Creates a consumer group.',
       body: ref('GroupDraft'),
-      response: answers({ status: 201, schema: 'Group', description: 'It was made.' }, 400, 409),
+      response: answers({ status: 201, schema: 'Group', description: 'Created.' }, 400, 409),
     },
     handler: async ({ body, ip }, reply) => {
       const group = await change(
@@ -87,7 +87,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'updateGroup',
       tags,
-      summary: 'Changes what is given and leaves the rest.',
+      summary: 'Changes the settings given; the others stay.',
       params: nameParams('consumer group'),
       body: ref('GroupChange'),
       response: answers({ status: 200, schema: 'Group', description: 'The group as it is now.' }, 400, 404, 409),
@@ -112,7 +112,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       tags,
       summary: 'Deletes a consumer group with all its progress.',
       params: nameParams('consumer group'),
-      response: answers({ status: 204, description: 'It is gone.' }, 404),
+      response: answers({ status: 204, description: 'Deleted.' }, 404),
     },
     handler: async ({ params, ip }, reply) => {
       const known = directory.group(params.name);

@@ -41,7 +41,7 @@ export function liteRoutes(app: FastifyInstance, context: AdminContext): void {
       summary: 'Lite topics, broker set by broker set and in no order. A page may be short while there are more.',
       params: nameParams('LITE topic'),
       querystring: liteListQuery,
-      response: answers({ status: 200, schema: 'LiteTopicPage', description: 'A page of them.' }, 400, 404),
+      response: answers({ status: 200, schema: 'LiteTopicPage', description: 'One page.' }, 400, 404),
     },
     handler: async ({ params, query }) => {
       const { id: topicId } = found(params.name);
@@ -67,7 +67,7 @@ export function liteRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'describeLiteTopic',
       tags,
-      summary: 'A lite topic: what it holds, how far each group is, and who subscribes to it.',
+      summary: 'A lite topic: its messages, the progress of each group, its subscribers.',
       params: liteParams,
       response: answers({ status: 200, schema: 'LiteTopicDescription', description: 'The lite topic.' }, 400, 404),
     },
@@ -88,9 +88,9 @@ export function liteRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'deleteLiteTopic',
       tags,
-      summary: 'Deletes a lite topic with all its messages; its subscribers are told.',
+      summary: 'Deletes a lite topic with all its messages; its subscribers are notified.',
       params: liteParams,
-      response: answers({ status: 204, description: 'It is gone.' }, 400, 404),
+      response: answers({ status: 204, description: 'Deleted.' }, 400, 404),
     },
     handler: async ({ params, ip }, reply) => {
       const { id } = found(params.name);

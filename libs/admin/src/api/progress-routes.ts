@@ -53,7 +53,8 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
     schema: {
       operationId: 'pauseGroup',
       tags,
-      summary: 'Hands the group nothing until a time, or until it is resumed. What is in flight may be finished.',
+      summary:
+        'Stops delivery to the group until a time, or until it is resumed. Messages in flight may still be acknowledged.',
       params: nameParams('consumer group'),
       body: ref('GroupPause'),
       response: answers({ status: 200, schema: 'Group', description: 'The group as it is now.' }, 400, 404),
@@ -75,7 +76,7 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
     schema: {
       operationId: 'resumeGroup',
       tags,
-      summary: 'Ends a pause.',
+      summary: 'Resumes delivery to the group.',
       params: nameParams('consumer group'),
       response: answers({ status: 200, schema: 'Group', description: 'The group as it is now.' }, 404),
     },
@@ -90,10 +91,10 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
     schema: {
       operationId: 'resetGroup',
       tags,
-      summary: 'Sets where the group goes on in a topic: what is delivered next. Receipts from before have no effect.',
+      summary: 'Moves the group to another position in a topic. Receipt handles from before have no effect.',
       params: nameParams('consumer group'),
       body: ref('GroupReset'),
-      response: answers({ status: 200, schema: 'GroupResetResult', description: 'What was set.' }, 400, 404),
+      response: answers({ status: 200, schema: 'GroupResetResult', description: 'The new positions.' }, 400, 404),
     },
     handler: async ({ params, body, ip }) => {
       const group = found(params.name);
@@ -120,7 +121,7 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
         (set) => brokers.resetProgress(set, call),
         (set) => body.brokerSet === undefined || set === body.brokerSet,
       );
-      log.info({ peer: ip, group: group.name, reset: body }, 'progress of a consumer group was set');
+      log.info({ peer: ip, group: group.name, reset: body }, 'a consumer group was moved');
       const queues = outcome.answers.flatMap(({ brokerSet, answer }) =>
         answer.map(({ queueId: id, before, after }) => ({
           brokerSet,

@@ -54,7 +54,7 @@ const groupName = { ...topicName, maxLength: groupNameLengthMax } as const;
 const messageType: Schema = {
   type: 'string',
   enum: messageTypes,
-  description: 'What messages the topic takes.',
+  description: 'Type of the messages that the topic takes.',
 };
 const queues = { type: 'integer', minimum: 1, maximum: 1024 } as const;
 
@@ -62,7 +62,11 @@ const queues = { type: 'integer', minimum: 1, maximum: 1024 } as const;
 const topicSettings = {
   writeQueues: described(queues, 'New messages go to so many queues on each broker set.'),
   readQueues: described(queues, 'Consumers are served from so many queues on each broker set.'),
-  permission: { type: 'string', enum: permissions, description: 'What may be done with the queues.' },
+  permission: {
+    type: 'string',
+    enum: permissions,
+    description: 'Whether messages may be sent to the topic and received from it.',
+  },
   retentionMs: {
     type: 'integer',
     minimum: 0,
@@ -104,7 +108,7 @@ const retryPolicy: Schema = {
     object(
       {
         kind: { type: 'string', const: 'customized' },
-        nextMs: arrayOf(delayMs, { minItems: 1, maxItems: 64, description: 'The last one goes for all that follow.' }),
+        nextMs: arrayOf(delayMs, { minItems: 1, maxItems: 64, description: 'The last one repeats.' }),
       },
       'all',
     ),
@@ -174,7 +178,7 @@ const topicFields = {
   ...topicSettings,
   typeFixed: switchOf('False while the first message may still decide the type.'),
   layout: described(whole, 'Rises with every change of the queues.'),
-  inner: switchOf("One of the house's own: dead letters."),
+  inner: switchOf('An inner topic: dead letters.'),
   createdMs: whole,
 } as const;
 const topicRequired = Object.keys(topicFields).filter(
@@ -517,7 +521,7 @@ export const topicListQuery = object(
     inner: {
       type: 'string',
       enum: ['true', 'false'],
-      description: "true: only the house's own topics; false: all but these.",
+      description: 'true: inner topics only, such as dead-letter topics; false: all others.',
     },
   },
   [],

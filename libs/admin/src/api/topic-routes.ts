@@ -46,7 +46,7 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
       tags,
       summary: 'Topics in the order of their names.',
       querystring: topicListQuery,
-      response: answers({ status: 200, schema: 'TopicPage', description: 'A page of them.' }, 400),
+      response: answers({ status: 200, schema: 'TopicPage', description: 'One page.' }, 400),
     },
     handler: async ({ query }) => {
       const views = [...directory.topics()].map(topicView).filter(({ type, inner }) => {
@@ -60,9 +60,9 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'createTopic',
       tags,
-      summary: 'Makes a topic. It is usable everywhere at once.',
+      summary: 'Creates a topic.',
       body: ref('TopicDraft'),
-      response: answers({ status: 201, schema: 'Topic', description: 'It was made.' }, 400, 409),
+      response: answers({ status: 201, schema: 'Topic', description: 'Created.' }, 400, 409),
     },
     handler: async ({ body, ip }, reply) => {
       const { type, ...rest } = body;
@@ -84,7 +84,7 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'describeTopic',
       tags,
-      summary: 'A topic and the bounds of its queues.',
+      summary: 'A topic and the offsets of its queues.',
       params: nameParams('topic'),
       response: answers({ status: 200, schema: 'TopicDescription', description: 'The topic.' }, 404),
     },
@@ -101,7 +101,7 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'updateTopic',
       tags,
-      summary: 'Changes what is given and leaves the rest. A type can not be changed.',
+      summary: 'Changes the settings given; the others stay. The type of a topic can not be changed.',
       params: nameParams('topic'),
       body: ref('TopicChange'),
       response: answers({ status: 200, schema: 'Topic', description: 'The topic as it is now.' }, 400, 404, 409),
@@ -124,9 +124,9 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'deleteTopic',
       tags,
-      summary: 'Deletes a topic with all its messages. A topic made again under the name starts clean.',
+      summary: 'Deletes a topic with all its messages. A new topic of the same name starts empty.',
       params: nameParams('topic'),
-      response: answers({ status: 204, description: 'It is gone.' }, 404),
+      response: answers({ status: 204, description: 'Deleted.' }, 404),
     },
     handler: async ({ params, ip }, reply) => {
       const known = directory.topic(params.name);

@@ -36,9 +36,9 @@ export function transactionRoutes(app: FastifyInstance, context: AdminContext): 
     schema: {
       operationId: 'listTransactions',
       tags,
-      summary: 'Half messages nobody has decided on, oldest first.',
+      summary: 'Transactions that are neither committed nor rolled back, oldest first.',
       querystring: halfListQuery,
-      response: answers({ status: 200, schema: 'TransactionPage', description: 'A page of them.' }, 400, 404),
+      response: answers({ status: 200, schema: 'TransactionPage', description: 'One page.' }, 400, 404),
     },
     handler: async ({ query }) => {
       const { topic, limit: max = limitDefault, after } = query;
@@ -56,7 +56,7 @@ export function transactionRoutes(app: FastifyInstance, context: AdminContext): 
     schema: {
       operationId: 'listTransactionAudits',
       tags,
-      summary: 'What operators have decided, newest first: the last 1,000 of each broker set.',
+      summary: 'Decisions of operators, newest first: the last 1,000 of each broker set.',
       response: answers({ status: 200, schema: 'TransactionAudits', description: 'The decisions.' }),
     },
     handler: async () => {
@@ -69,7 +69,7 @@ export function transactionRoutes(app: FastifyInstance, context: AdminContext): 
     schema: {
       operationId: 'describeTransaction',
       tags,
-      summary: 'One half message nobody has decided on.',
+      summary: 'A transaction that is neither committed nor rolled back.',
       params: idParams(idText),
       response: answers({ status: 200, schema: 'Transaction', description: 'The half message.' }, 400, 404),
     },

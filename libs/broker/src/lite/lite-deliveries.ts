@@ -251,7 +251,7 @@ export class LiteDeliveries {
       return this.parts.store.append(record.kind, nowMs, record.payload);
     } catch (caught) {
       // The log is behind or full. The poll waits on; nothing was handed out.
-      this.parts.log.debug(failureFacts(caught), 'a hand-out had to wait');
+      this.parts.log.debug(failureFacts(caught), 'a delivery had to wait');
       return undefined;
     }
   }
