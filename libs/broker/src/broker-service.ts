@@ -33,7 +33,7 @@ import { GroupsView, PullOffsets, type QueuedMessage } from '@cometmq/consumptio
 import { LiteTopicsView } from '@cometmq/lite';
 import { MessageType, type GroupId, type Topic, type TopicId } from '@cometmq/model';
 import { assert, failureFacts, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
-import { MessageStore, type CheckpointStore, type Disk, type StoreLimits } from '@cometmq/store';
+import { MessageStore, type CheckpointStore, type Disk, type RetentionPolicy, type StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import { TimersView } from '@cometmq/timers';
 import { TransactionsView } from '@cometmq/transactions';
@@ -165,6 +165,7 @@ export class BrokerService implements LinkedBroker, Part {
         ...options.storeLimits,
       },
       onFailed: (error) => this.fatal(error),
+      onFull: () => this.becameFull(),
       onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
     });
     this.questions = new ClientQuestions(this.store, this.commands, options.brokerName);
@@ -488,6 +489,7 @@ export class BrokerService implements LinkedBroker, Part {
     this.holders.sweep(monotonicMs);
     this.departed.sweep(monotonicMs);
     reign.lite.sweep();
+    if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
     for (const { groupId, clientId } of sessions.sweep(monotonicMs)) {
       reign.lite.clientGone(groupId, clientId);
       this.release(reign, groupId, clientId);
@@ -636,15 +638,28 @@ export class BrokerService implements LinkedBroker, Part {
     reign.lite.groupDeleted(groupId);
   }
 
-  private expire(): void {
+  private becameFull(): void {
+    const { log } = this.options;
+    log.warn({}, 'the disk is full: new messages are refused until space comes free');
+    // Told from within a write of the log, which nothing here may disturb.
+    Promise.resolve()
+      .then(() => this.expire(true))
+      .catch((caught: unknown) => log.error(failureFacts(caught), 'messages could not be expired; trying again later'));
+  }
+
+  /** `afresh`: a round that is under way is not enough. */
+  private expire(afresh = false): void {
     const { reign, options } = this;
     if (!reign) return;
     reign.lite.expireIdle();
-    const run = this.store.retention.run(reign.logClock.nowMs(), (topicId) => {
+    const policy: RetentionPolicy = (topicId) => {
       const topic = this.definition(topicId);
       if (!topic) return undefined; // How long it is to be kept is not known here.
       return { ms: topic.retentionMs ?? options.retentionMs, bytes: topic.retentionBytes };
-    });
+    };
+    const { retention } = this.store;
+    const nowMs = reign.logClock.nowMs();
+    const run = afresh ? retention.runAfresh(nowMs, policy) : retention.run(nowMs, policy);
     run.catch((caught: unknown) => {
       options.log.error(failureFacts(caught), 'messages could not be expired; trying again later');
     });

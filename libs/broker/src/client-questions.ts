@@ -1,7 +1,7 @@
 import type { ClientQuestion, CommandAnswer, Delivered } from '@cometmq/client';
-import { Envelope, epoch, hashText, logPosition, type GroupId, type TopicId } from '@cometmq/model';
+import { epoch, logPosition, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import { findMessages, type MessageStore } from '@cometmq/store';
 
 import type { ClientCommands } from './client-commands.js';
 
@@ -37,9 +37,8 @@ export class ClientQuestions {
 
   /** Under no lease: acknowledging it has no effect. */
   private async find(groupId: GroupId, topicId: TopicId, messageId: string): Promise<Delivered> {
-    for (const { position, size } of await this.store.findById(topicId, hashText(messageId), sameIdMax)) {
-      const { payload, timestampMs, queueId, queueOffset, originTopicId } = await this.store.read(position, size);
-      if (new Envelope(payload).id !== messageId) continue;
+    for (const message of await findMessages(this.store, topicId, messageId, sameIdMax)) {
+      const { payload, timestampMs, queueId, queueOffset, originTopicId } = message;
       const receipt = {
         broker: this.brokerName,
         groupId,

@@ -3,7 +3,7 @@ import type { GroupsView, QueuedMessage } from '@cometmq/consumption';
 import {
   deadLetterTopic,
   Envelope,
-  hashText,
+  RecordKind,
   queueId,
   referenceReason,
   type ConsumerGroup,
@@ -11,7 +11,7 @@ import {
   type Receipt,
 } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import { findMessages, type MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
@@ -157,9 +157,9 @@ export class DeadLetters {
 
   /** A message with this id was sent to the topic, and is nobody's any more. */
   private async wasDone(group: ConsumerGroup, { topicId, messageId }: HeldMessage): Promise<boolean> {
-    for (const { position, size } of await this.store.findById(topicId, hashText(messageId), sameIdMax)) {
-      const { payload, queueId: queue, queueOffset: offset } = await this.store.read(position, size);
-      if (new Envelope(payload).id !== messageId) continue;
+    for (const message of await findMessages(this.store, topicId, messageId, sameIdMax)) {
+      const { kind, queueId: queue, queueOffset: offset } = message;
+      if (kind === RecordKind.pending) continue; // Nobody has been given it yet.
       const frontier = this.groups.figures(group.id, topicId, queue)?.frontier ?? 0;
       if (offset < frontier && !this.groups.isOpen(group.id, { topicId, queueId: queue, offset })) return true;
     }

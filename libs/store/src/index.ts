@@ -9,6 +9,7 @@ export * from './log/record.js';
 export type { SegmentInfo } from './log/segment.js';
 export * from './message-store.js';
 export * from './store-types.js';
+export { findMessages } from './find-messages.js';
 export type { Checkpoint, CheckpointStore, PieceChange } from './views/checkpoint-store.js';
 export type { StateView } from './views/state-view.js';
 export type { Batch } from './log/gathering.js';

@@ -61,6 +61,7 @@ export class MessageStore implements Part {
     const log = (this.log = new CommitLog(disk, joinPath(folder, 'log'), limits, clock, {
       onFailed: (error) => this.fail(error),
       onSealed: (segment) => this.folding.sealed(segment.first),
+      onFull: () => this.options.onFull?.(),
     }));
     const source = {
       scan: (from: LogPosition, each: (record: LogRecord) => void, until?: LogPosition) => log.scan(from, each, until),
@@ -280,6 +281,11 @@ export class MessageStore implements Part {
   findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
     return this.reader.findById(topicId, idHash, max);
   }
+  /** References to the record at `target`; as all hashes do, this one may name others too. */
+  findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
+    return this.reader.findReferences(target, max);
+  }
+
   /** Those of segments that may hold messages stored between the two times. Newest segment first. */
   findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
     return this.reader.findByKey(topicId, keyHash, fromMs, toMs, max);
@@ -290,6 +296,11 @@ export class MessageStore implements Part {
   }
 
   // ---- figures and checkpoints
+
+  /** New messages are refused. */
+  get diskFull(): boolean {
+    return this.log.full;
+  }
 
   get sizes(): StoreSizes {
     return sizesOf({

@@ -6,6 +6,7 @@ import { ManualClock, seeds } from '@cometmq/shared/testing';
 import { breath } from './breath.js';
 import { MemoryDisk } from './disk/memory-disk.js';
 import type { LogRecord } from './log/record.js';
+import { findMessages } from './find-messages.js';
 import type { MessageStore } from './message-store.js';
 import { committed, hashText, idOf, idsOf, openStore, refer, send, sendPending } from './store-harness.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
@@ -263,5 +264,37 @@ it.each(seeds(20))('pending messages are counted and kept through crashes (seed 
     const released = new Set(all.filter(({ visible }) => visible).map(({ id }) => id));
     expect(shown.filter((id) => !released.has(id))).toEqual([]);
   }
+  await store.stop();
+});
+
+// Goal: an operator who looks for a message by its id is told where it is. Method: the same message while it waits, after
+// its release, after it became a dead letter, from memory, from index files, and from ones that were made again.
+it('is found by its id where it became visible', async () => {
+  const disk = new MemoryDisk();
+  const checkpoints = new MemoryCheckpointStore();
+  let { store } = await openStore({ disk, checkpoints });
+  const whereIs = async (id: string): Promise<string[]> =>
+    (await findMessages(store, topic(1), id, 10)).map(
+      ({ kind, topicId, queueId, queueOffset }) =>
+        `${kind === RecordKind.pending ? 'waits' : `${topicId}/${queueId}/${queueOffset}`}`,
+    );
+  send(store, { topic: 1, queue: 3, id: 'before', timestampMs: 1 });
+  const waiting = sendPending(store, { topic: 1, queue: 3, id: 'late', timestampMs: 1 });
+  const other = sendPending(store, { topic: 1, queue: 3, id: 'other', timestampMs: 1 });
+  await committed(store);
+  expect(await whereIs('late')).toEqual(['waits']);
+  refer(store, { topic: 9, queue: 0, timestampMs: 2 }, { ...other, topic: 1 }, referenceReason.deadLetter);
+  refer(store, { topic: 1, queue: 3, timestampMs: 2 }, { ...waiting, topic: 1 }, referenceReason.timerFired);
+  refer(store, { topic: 9, queue: 0, timestampMs: 3 }, { ...waiting, topic: 1 }, referenceReason.deadLetter);
+  await committed(store);
+  const all = async (): Promise<string[][]> => Promise.all(['late', 'other', 'before', 'never'].map(whereIs));
+  const wanted = [['1/3/1'], ['waits'], ['1/3/0'], []];
+  expect(await all()).toEqual(wanted);
+  await fill(store, 60, 4);
+  expect(await all()).toEqual(wanted);
+  await store.stop();
+  for (const name of await disk.list('data/index')) await disk.unlink(`data/index/${name}`);
+  ({ store } = await openStore({ disk, checkpoints }));
+  expect(await all()).toEqual(wanted);
   await store.stop();
 });

@@ -5,7 +5,7 @@ import { MqError } from '@cometmq/shared';
 
 import type { Folding } from './folding.js';
 import type { IndexEntries } from './index/index-entries.js';
-import { saltedId, saltedKey } from './index/key-hash.js';
+import { saltedId, saltedKey, saltedTarget } from './index/key-hash.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { LogRecord } from './log/record.js';
@@ -106,6 +106,10 @@ export class StoreReader {
 
   findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
     return this.findHash(saltedId(topicId, idHash), 0, Infinity, max);
+  }
+
+  findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
+    return this.findHash(saltedTarget(target), 0, Infinity, max);
   }
 
   findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {

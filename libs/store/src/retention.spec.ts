@@ -3,7 +3,7 @@ import { RecordKind } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
-import { MemoryDisk } from './disk/memory-disk.js';
+import { MemoryDisk, systemError } from './disk/memory-disk.js';
 import type { MessageStore } from './message-store.js';
 import { committed, idsOf, openStore, readQueue, refer, send } from './store-harness.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
@@ -201,3 +201,31 @@ it.each(seeds(25))('expires what is due and nothing else (seed %i)', async (seed
   expect(store.sizes.segments).toBeLessThan(40);
   await store.stop();
 });
+
+it('frees what needs no new checkpoint first, as that may wait for the space', async () => {
+  const disk = new MemoryDisk();
+  const clock = new ManualClock();
+  const { store } = await openStore({ disk, clock, checkpoints: 'on the disk' });
+  const t0 = clock.wallMs();
+  await fill(store, 1, 60, t0, 100);
+  await store.checkpoint();
+  await fill(store, 1, 60, t0 + 6_000, 100);
+  const { segments } = store.sizes;
+  // Room for the record that says what expired, and for nothing else.
+  disk.watcher = ({ kind, path }) => {
+    if (kind === 'make' && path.startsWith('data/state')) throw systemError('ENOSPC', 'no space left on device');
+  };
+  const round = store.retention.run(t0 + day, () => ({ ms: hour }));
+  await until(() => store.sizes.segments < segments);
+  const firstRound = store.sizes.segments;
+  expect(firstRound).toBeGreaterThan(1);
+  disk.watcher = undefined;
+  clock.advance(1_000);
+  await round;
+  expect(store.sizes.segments).toBeLessThan(firstRound);
+  await store.stop();
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -62,6 +62,12 @@ export class Retention {
     return this.running;
   }
 
+  /** The same, but a round under way, which may have looked already, is not enough. */
+  async runAfresh(nowMs: number, policy: RetentionPolicy): Promise<void> {
+    await this.running?.catch(() => undefined); // Whoever ran it is told.
+    await this.run(nowMs, policy);
+  }
+
   private async round(nowMs: number, policy: RetentionPolicy): Promise<void> {
     const expired = await this.findExpired(this.findDue(nowMs, policy));
     if (expired.length > 0) await this.ground.expire(expired, nowMs);
@@ -196,10 +202,15 @@ export class Retention {
     const going = dead.filter((segment) => segment.leaving);
     // No crash may bring back a life that their records were needed for.
     await this.ground.settled();
-    if (going.some((segment) => segment.end > this.ground.checkpointEnd)) await this.ground.checkpoint();
-    for (const segment of going) {
-      if (segment.end <= this.ground.checkpointEnd) await this.ground.unlink(segment);
-    }
+    const unlinkSettled = async (): Promise<readonly SealedSegment[]> => {
+      const settled = going.filter((segment) => segment.end <= this.ground.checkpointEnd && !segment.gone);
+      for (const segment of settled) await this.ground.unlink(segment);
+      return going.filter((segment) => !segment.gone);
+    };
+    // On a full disk a checkpoint may have to wait for the space that these give back.
+    if ((await unlinkSettled()).length === 0) return;
+    await this.ground.checkpoint();
+    await unlinkSettled();
   }
 
   private async isDead(segment: SealedSegment): Promise<boolean> {

@@ -49,6 +49,8 @@ export interface StoreOptions {
   readonly checkpoints?: (folder: string) => CheckpointStore;
   /** The disk can no longer be trusted: nothing is acknowledged from now on, and the broker must exit. Told once. */
   readonly onFailed: (error: MqError) => void;
+  /** The disk has become full: retention should have a look. */
+  readonly onFull?: () => void;
   /** Told of what heals by itself but should be known. */
   readonly onTrouble?: (what: string, cause: unknown) => void;
 }

@@ -25,7 +25,7 @@ import { entryWords } from './index-entries.js';
 import { noSegment } from './segment-index.js';
 
 export const magic = 0x58494d43;
-export const version = 2;
+export const version = 3;
 export const prefixBytes = 64;
 export const timeBytes = 12;
 export const rowWords = 10;

@@ -14,7 +14,7 @@ import type { LogPosition, QueueOffset } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 
 import { entryWords, IndexEntries, noWords } from './index-entries.js';
-import { saltedId, saltedKey } from './key-hash.js';
+import { saltedId, saltedKey, saltedTarget } from './key-hash.js';
 import { grown, QueueTable } from './queue-table.js';
 
 /** What `prevOf` says when no older segment that is still kept holds the queue. */
@@ -155,7 +155,7 @@ export class SegmentIndex {
     }
   }
 
-  /** The last entry is a reference; its target is to stay as long as it does. */
+  /** The last entry is a reference; its target is to stay as long as it does. It is found by its target too. */
   addReference(target: number): void {
     if (this.refs === this.refEntries.length) {
       this.refEntries = this.refs === 0 ? new Uint32Array(16) : grown(this.refEntries);
@@ -164,6 +164,7 @@ export class SegmentIndex {
     this.refEntries[this.refs] = this.entries - 1;
     this.refTargets[this.refs] = target;
     this.refs += 1;
+    this.addKey(saltedTarget(target));
   }
 
   find(topicId: number, queueId: number): number {

@@ -79,7 +79,7 @@ export class CommitLog {
     const segments = (this.segmentsHeld = new Segments(disk, folder));
     this.walk = new SegmentWalk(segments);
     this.cache = new TailCache(this.limits.tailCacheBytes, chunkBytes);
-    this.room = new Room(disk, folder, this.limits, clock, fail);
+    this.room = new Room(disk, folder, this.limits, clock, fail, () => events.onFull?.());
     this.gathering = new Gathering(this.cache, this.limits);
     this.reader = new LogReader(segments, this.walk, this.cache, this.ends, this.limits);
     this.writer = new LogWriter(segments, this.gathering, this.cache, this.ends, this.room, clock, events);

@@ -24,6 +24,8 @@ export interface WriterEvents {
   /** The log is dead. Told once; every waiter has been told before. */
   onFailed(error: MqError): void;
   onSealed(segment: SegmentInfo): void;
+  /** The disk has become full: whoever can make space should. */
+  onFull?(): void;
 }
 
 export class LogWriter {

@@ -93,6 +93,8 @@ export class Room {
     private readonly limits: RoomLimits,
     private readonly clock: Clock,
     private readonly onFailed: (caught: unknown) => void,
+    /** The disk has become full. */
+    private readonly onFull: () => void = () => undefined,
   ) {
     this.reserve = new Reserve(joinPath(folder, reserveName), limits.reserveBytes);
     this.compactionReserve = new Reserve(joinPath(folder, compactionReserveName), limits.compactionReserveBytes);
@@ -276,7 +278,9 @@ export class Room {
   }
 
   private becomeFull(): void {
+    const was = this.full;
     this.full = true;
+    if (!was) this.onFull();
     if (this.retry || this.closed) return;
     this.retry = this.clock.after(retryMs, () => {
       this.retry = undefined;
