@@ -1,4 +1,11 @@
-import { followsMetadata, type BrokerSet, type ConsumerGroup, type MetadataVersion, type Topic } from '@cometmq/model';
+import {
+  followsMetadata,
+  isInnerTopic,
+  type BrokerSet,
+  type ConsumerGroup,
+  type MetadataVersion,
+  type Topic,
+} from '@cometmq/model';
 import type { Deleted, DirectoryUpdate } from '@cometmq/client';
 import type { Change, KeyValue, StoreUpdate } from '@cometmq/metadata';
 import { assert, MqError, type Clock } from '@cometmq/shared';
@@ -35,6 +42,7 @@ const deletedMax = 10_000;
 export class DirectoryCopy {
   private revision = 0;
   private topics = new Map<string, Topic>();
+  private innerTopics = 0;
   private groups = new Map<string, ConsumerGroup>();
   private sets = new Map<string, SetRecord>();
   private presences = new Map<string, PresenceRecord>();
@@ -84,6 +92,11 @@ export class DirectoryCopy {
 
   isDeleted(folder: string, { id, createdMs }: Deleted): boolean {
     return this.deleted.get(folder)?.get(`${folder}${id}`)?.createdMs === createdMs;
+  }
+
+  /** How many there are, those made by the system itself aside. */
+  count(kind: 'topics' | 'groups'): number {
+    return this[kind].size - (kind === 'topics' ? this.innerTopics : 0);
   }
 
   /** Who has which id. */
@@ -180,6 +193,7 @@ export class DirectoryCopy {
     this.deleted = new Map();
     this.lineage = firstLineage;
     this.topics = new Map();
+    this.innerTopics = 0;
     this.groups = new Map();
     this.sets = new Map();
     this.presences = new Map();
@@ -250,6 +264,7 @@ export class DirectoryCopy {
     if (key.startsWith(keys.topics)) {
       const topic = recordOf<TopicRecord>(pair);
       const was = fold(this.topics, key.slice(keys.topics.length), topic);
+      if (isInnerTopic(key.slice(keys.topics.length))) this.innerTopics += Number(!!topic) - Number(!!was);
       if (was && was.id !== topic?.id) {
         tell({ kind: 'topicDeleted', revision, topic: was, recorded: gone.has(`${keys.deletedTopics}${was.id}`) });
       }

@@ -3,6 +3,7 @@ import { MemoryStore } from '@cometmq/metadata';
 import { FaultyStore, until } from '@cometmq/metadata/testing';
 import { MessageType, isPaused, liteGroupDefaults, pausedForGood, type Topic } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
+import { silentLogger } from '@cometmq/telemetry';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { NamesrvService, type NamesrvOptions } from './namesrv-service.js';
@@ -142,6 +143,43 @@ describe('topics', () => {
     expect(topic.layout).toBe(5);
     expect(topic.writeQueues).toBeGreaterThan(10);
     expect(topic.retentionMs).toBeGreaterThan(60_000);
+  });
+});
+
+describe('as many topics and groups as may be', () => {
+  it('are made, and no more, on whatever way; dead letters are not counted', async () => {
+    const naming = await (await house()).open({ topicsMax: 3, groupsMax: 2 });
+    await naming.ensureInnerTopic('%DLQ%g');
+    await naming.createTopic({ name: 'a' });
+    await naming.ensureTopic('b');
+    const made = await Promise.allSettled([naming.createTopic({ name: 'c' }), naming.ensureTopic('d')]);
+    expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const asked of [naming.createTopic({ name: 'e' }), naming.ensureTopic('e')]) {
+      const error = await fault(asked);
+      expect([error.code, error.reason]).toEqual(['FORBIDDEN', expect.stringContaining('3 topics, as many as may be')]);
+    }
+    await naming.ensureInnerTopic('%DLQ%h');
+    expect((await naming.ensureTopic('a')).name).toBe('a');
+    await naming.deleteTopic('a');
+    expect((await naming.ensureTopic('e')).name).toBe('e');
+    await naming.createGroup({ name: 'g' });
+    await naming.ensureGroup('h');
+    for (const asked of [naming.createGroup({ name: 'i' }), naming.ensureGroup('i')]) {
+      expect((await fault(asked)).reason).toContain('2 consumer groups, as many as may be (groupsMax)');
+    }
+  });
+
+  it('and each that a first use makes is told in the log, once', async () => {
+    const said: unknown[] = [];
+    const log = { ...silentLogger, info: (fields: object, line: string) => said.push([line, fields]) };
+    const naming = await (await house()).open({ log });
+    await Promise.all([naming.ensureTopic('t'), naming.ensureTopic('t'), naming.ensureGroup('g')]);
+    await naming.ensureTopic('t');
+    await naming.createTopic({ name: 'asked-for' });
+    expect(said).toEqual([
+      ['a topic was made by its first use', { topic: 't', id: 1, writeQueues: 8 }],
+      ['a consumer group was made by its first use', { group: 'g', id: 1 }],
+    ]);
   });
 });
 

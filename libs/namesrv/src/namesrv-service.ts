@@ -43,6 +43,9 @@ export interface NamesrvOptions {
   readonly autoCreateGroups: boolean;
   /** Write and read queues of a topic, on each broker set, where its maker names none. Default: 8. */
   readonly defaultQueues?: number | undefined;
+  /** Topics and consumer groups there may be, dead letters aside; no more are made. Default: 20,000. */
+  readonly topicsMax?: number | undefined;
+  readonly groupsMax?: number | undefined;
   readonly log?: Logger | undefined;
   /**
    * The store was emptied, replaced or set back to a backup under this instance, which holds nothing of its own: it must
@@ -58,6 +61,7 @@ const settleMsMax = 10_000;
 /** How often a change is decided anew because another came first. Each time somebody has got further. */
 const conflictsMax = 200;
 const retryMs = 200;
+const countMax = 20_000;
 /** Who has waited so long for its turn to make something is told so: the store must be away. */
 const turnMsMax = 5_000;
 
@@ -156,6 +160,7 @@ export class NamesrvService implements Naming, Part {
     checkMessageType(draft.type, topicTypes);
     return this.make(keys.topic(name), (ids, found) => {
       if (found) throw new MqError('ALREADY_EXISTS', `topic ${name} exists already`);
+      this.checkRoom('topics');
       return this.newTopic(name, ids, { ...draft, typeFixed: true });
     });
   }
@@ -167,8 +172,10 @@ export class NamesrvService implements Naming, Part {
       () => this.copy.topic(name),
       (ids) => {
         if (!this.options.autoCreateTopics || isInnerTopic(name)) throw noTopic(name, this.options.autoCreateTopics);
+        this.checkRoom('topics');
         return this.newTopic(name, ids, { typeFixed: false });
       },
+      ({ id, writeQueues }) => this.log.info({ topic: name, id, writeQueues }, 'a topic was made by its first use'),
     );
   }
 
@@ -180,6 +187,7 @@ export class NamesrvService implements Naming, Part {
       () => this.copy.topic(name),
       // One queue is enough for what nobody wants; its type is never asked for.
       (ids) => this.newTopic(name, ids, { writeQueues: 1, readQueues: 1, typeFixed: true }),
+      ({ id }) => this.log.info({ topic: name, id }, 'a topic for dead letters was made'),
     );
   }
 
@@ -209,6 +217,7 @@ export class NamesrvService implements Naming, Part {
     checkGroup(draft);
     return this.make(keys.group(name), (ids, found) => {
       if (found) throw new MqError('ALREADY_EXISTS', `consumer group ${name} exists already`);
+      this.checkRoom('groups');
       return this.newGroup(name, ids, draft);
     });
   }
@@ -220,8 +229,10 @@ export class NamesrvService implements Naming, Part {
       () => this.copy.group(name),
       (ids) => {
         if (!this.options.autoCreateGroups) throw noGroup(name);
+        this.checkRoom('groups');
         return this.newGroup(name, ids, {});
       },
+      ({ id }) => this.log.info({ group: name, id }, 'a consumer group was made by its first use'),
     );
   }
 
@@ -296,17 +307,40 @@ export class NamesrvService implements Naming, Part {
     await this.copy.reached(0, settleMsMax);
   }
 
+  /** @throws MqError FORBIDDEN when there are as many as may be */
+  private checkRoom(kind: 'topics' | 'groups'): void {
+    const max = (kind === 'topics' ? this.options.topicsMax : this.options.groupsMax) ?? countMax;
+    if (this.copy.count(kind) < max) return;
+    const what = kind === 'topics' ? 'topics' : 'consumer groups';
+    throw new MqError(
+      'FORBIDDEN',
+      `there are ${max} ${what}, as many as may be (${kind}Max): delete what nobody needs`,
+    );
+  }
+
   /** The name if it is there, else what `make` gives. Many who ask at once share one answer. */
-  private ensure<T extends object>(key: string, known: () => T | undefined, make: (ids: Ids) => T): Promise<T> {
+  private ensure<T extends object>(
+    key: string,
+    known: () => T | undefined,
+    make: (ids: Ids) => T,
+    said: (made: T) => void,
+  ): Promise<T> {
     const already = known();
     if (already) return Promise.resolve(already);
     const underWay = this.ensuring.get(key) as Promise<T> | undefined;
     if (underWay) return underWay;
+    let isNew = false;
     const asked = this.make<T>(key, (ids, found) => {
       const record = recordOf<T>(found);
+      isNew = !record;
       if (found && record) return { there: record, seen: found.modRevision };
       return make(ids);
-    }).finally(() => this.ensuring.delete(key));
+    })
+      .then((made) => {
+        if (isNew) said(made);
+        return made;
+      })
+      .finally(() => this.ensuring.delete(key));
     this.ensuring.set(key, asked);
     return asked;
   }

@@ -12,6 +12,7 @@ import { ClientCommands, type CommandWriter } from './client-commands.js';
 import { MessagingCounters, type RpcSeries } from './counters.js';
 import type { Advertised, MessagingLimits } from './limits.js';
 import { LiteMemory } from './lite-memory.js';
+import { FirstUses } from './first-uses.js';
 import { Names } from './names.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
 import { type CommandStream, SessionRegistry } from './sessions.js';
@@ -74,7 +75,7 @@ export class FrontDoor {
   ) {
     const { naming, directory, links, clock, chance, limits } = parts;
     this.routes = new TopicRoutes(directory);
-    this.names = new Names(naming, directory, this.routes, clock);
+    this.names = new Names(naming, directory, this.routes, clock, new FirstUses(clock, limits.creationsPerAddressMax));
     this.parking = new Parking(clock);
     this.polls = new WaitingPolls(clock);
     this.lite = new LiteMemory(directory, links, clock);

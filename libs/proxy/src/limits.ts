@@ -63,6 +63,9 @@ export interface MessagingLimits {
   readonly addressesMax: number;
   readonly nameLengthMax: number;
 
+  /** Topics and groups that first uses by clients of one address may make in a minute; 0: no limit. */
+  readonly creationsPerAddressMax: number;
+
   /** How long a call without a deadline may take. */
   readonly requestMsMax: number;
   /** An error is answered to a receive after this long: some clients repeat at once. */
@@ -97,6 +100,8 @@ export const defaultLimits: MessagingLimits = {
   sessionsBytesMax: 32 * MiB,
   settingsBytesMax: 32 * MiB,
   streamsMax: 200_000,
+
+  creationsPerAddressMax: 1_000,
 
   entriesMax: 1_024,
   sendsMax: 20_000,

@@ -14,6 +14,7 @@ import {
 } from '@cometmq/model';
 import { type Clock, MqError } from '@cometmq/shared';
 
+import type { FirstUses } from './first-uses.js';
 import type { TopicRoutes } from './topic-routes.js';
 
 const refusedMs = 500;
@@ -29,26 +30,35 @@ export class Names {
     private readonly directory: Directory,
     private readonly routes: TopicRoutes,
     private readonly clock: Clock,
+    private readonly firstUses: FirstUses,
   ) {}
 
-  /** @throws MqError ILLEGAL_TOPIC, TOPIC_NOT_FOUND */
-  async topic(text: string | undefined): Promise<Topic> {
+  /**
+   * @param peer who asks
+   * @throws MqError ILLEGAL_TOPIC, TOPIC_NOT_FOUND, TOO_MANY_REQUESTS, FORBIDDEN
+   */
+  async topic(text: string | undefined, peer: string): Promise<Topic> {
     const known = this.routes.find(text ?? '');
     if (known) return known.topic;
     const name = topicName(text);
     const topic = await this.once(`topic ${name}`, () =>
-      this.isOwnDeadLetterTopic(name) ? this.naming.ensureInnerTopic(name) : this.naming.ensureTopic(name),
+      this.isOwnDeadLetterTopic(name)
+        ? this.naming.ensureInnerTopic(name)
+        : this.make(peer, () => this.naming.ensureTopic(name)),
     );
     if (!this.directory.topic(name)) this.routes.put(topic);
     return topic;
   }
 
-  /** @throws MqError ILLEGAL_CONSUMER_GROUP, CONSUMER_GROUP_NOT_FOUND */
-  async group(text: string | undefined): Promise<ConsumerGroup> {
+  /**
+   * @param peer who asks
+   * @throws MqError ILLEGAL_CONSUMER_GROUP, CONSUMER_GROUP_NOT_FOUND, TOO_MANY_REQUESTS, FORBIDDEN
+   */
+  async group(text: string | undefined, peer: string): Promise<ConsumerGroup> {
     const known = this.directory.group(text ?? '');
     if (known) return known;
     const name = groupName(text);
-    return this.once(`group ${name}`, () => this.naming.ensureGroup(name));
+    return this.once(`group ${name}`, () => this.make(peer, () => this.naming.ensureGroup(name)));
   }
 
   /** The first message of a topic that was made on first use says what it is for. */
@@ -56,6 +66,13 @@ export class Names {
     const fixed = await this.once(`type ${topic.name}`, () => this.naming.fixTopicType(topic.name, type));
     if (fixed.typeFixed) this.routes.put(fixed);
     return fixed;
+  }
+
+  private async make<T>(peer: string, ask: () => Promise<T>): Promise<T> {
+    this.firstUses.check(peer);
+    const made = await ask();
+    this.firstUses.made(peer);
+    return made;
   }
 
   /** Whoever may read a group's dead letters may do so before there are any. */

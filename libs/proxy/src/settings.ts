@@ -51,10 +51,18 @@ export const proxySettings = {
     why: 'How far ahead the delivery time of a delayed message may lie.',
   }),
   pollMsMax: millis({ default: pollMsMax, min: 100, max: 120_000, why: 'The longest a receive may wait.' }),
+  creationsPerAddressMax: count({
+    default: defaultLimits.creationsPerAddressMax,
+    min: 0,
+    max: 1_000_000,
+    why: 'Topics and groups that first uses by clients of one address may make in a minute; 0: no limit. Only where autoCreateTopics or autoCreateGroups is on.',
+  }),
   clientPollsMax: count({ default: pollsMax, min: 1, max: 10_000_000, why: 'Receives that may wait on one proxy.' }),
 };
 
-type LimitSettings = Pick<MessagingLimits, 'bodyBytesMax' | 'delayMsMax' | 'pollMsMax'> & { clientPollsMax: number };
+type LimitSettings = Pick<MessagingLimits, 'bodyBytesMax' | 'delayMsMax' | 'pollMsMax' | 'creationsPerAddressMax'> & {
+  clientPollsMax: number;
+};
 
 export function limitsOf(config: LimitSettings): MessagingLimits {
   return {
@@ -62,6 +70,7 @@ export function limitsOf(config: LimitSettings): MessagingLimits {
     bodyBytesMax: config.bodyBytesMax,
     delayMsMax: config.delayMsMax,
     pollMsMax: config.pollMsMax,
+    creationsPerAddressMax: config.creationsPerAddressMax,
     pollsMax: config.clientPollsMax,
   };
 }

@@ -18,6 +18,7 @@ import {
 } from '@cometmq/proto';
 import { grpcStatus } from '@cometmq/rpc';
 
+import { defaultLimits } from '../limits.js';
 import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
 
 let door: DoorFixture;
@@ -146,6 +147,24 @@ describe('QueryRoute', () => {
     door.naming.createsTopics = false;
     expect((await route({ topic: { name: '%DLQ%workers' } })).status?.code).toBe(Code.OK);
     expect((await route({ topic: { name: '%DLQ%nobody' } })).status?.code).toBe(Code.TOPIC_NOT_FOUND);
+  });
+
+  it('makes no more for one address than may be in a minute, and goes on with what there is', async () => {
+    door.naming.createsTopics = true;
+    const codes = new Map<number | undefined, number>();
+    for (let i = 0; i < defaultLimits.creationsPerAddressMax + 2; i += 1) {
+      const code = (await route({ topic: { name: `fresh-${i}` } })).status?.code;
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    expect(codes).toEqual(
+      new Map([
+        [Code.OK, defaultLimits.creationsPerAddressMax],
+        [Code.TOO_MANY_REQUESTS, 2],
+      ]),
+    );
+    expect((await route({ topic: { name: 'fresh-0' } })).status?.code).toBe(Code.OK);
+    door.clock.advance(60_000);
+    expect((await route({ topic: { name: 'later' } })).status?.code).toBe(Code.OK);
   });
 
   it('waits for the first broker, and answers no empty list', async () => {

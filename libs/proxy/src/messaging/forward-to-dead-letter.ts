@@ -25,7 +25,7 @@ export function forwardToDeadLetter(door: FrontDoor): UnaryHandler {
       const { messageId, receiptHandle } = request;
       const ask =
         receiptHandle === ''
-          ? await heldAsk(door, { group, topic, messageId, clientId })
+          ? await heldAsk(door, { group, topic, messageId, clientId }, call.peer)
           : receiptAsk(readReceipt(door, receiptHandle, group, topic));
       await new Promise<void>((resolve, reject) => {
         door.enter();
@@ -57,10 +57,11 @@ function receiptAsk(receipt: Receipt): Ask {
 async function heldAsk(
   door: FrontDoor,
   { group, topic, messageId, clientId }: { group: string; topic: string; messageId: string; clientId: string },
+  peer: string,
 ): Promise<Ask> {
   if (messageId === '')
     throw new MqError('INVALID_RECEIPT_HANDLE', 'neither a receipt handle nor a message id is given');
-  const [found, owner] = await Promise.all([door.names.topic(topic), door.names.group(group)]);
+  const [found, owner] = await Promise.all([door.names.topic(topic, peer), door.names.group(group, peer)]);
   const sets = [...door.parts.directory.brokerSets()].map(({ name }) => name);
   return { call: { held: { groupId: owner.id, topicId: found.id, messageId, clientId } }, sets };
 }

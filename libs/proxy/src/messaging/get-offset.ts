@@ -10,8 +10,8 @@ import { askOffset, pullQueue } from './pull-queue.js';
 export function getOffset(door: FrontDoor): UnaryHandler {
   return coldCall(door, 'GetOffset', GetOffsetRequest, GetOffsetResponse, async (request, { call }) => {
     const [queue, group] = await Promise.all([
-      pullQueue(door, request.messageQueue),
-      door.names.group(request.group?.name),
+      pullQueue(door, request.messageQueue, call.peer),
+      door.names.group(request.group?.name, call.peer),
     ]);
     const { offset } = await askOffset(door, queue, call, { kind: 'ofGroup', groupId: group.id });
     if (offset === undefined) {

@@ -22,7 +22,10 @@ export function heartbeat(door: FrontDoor): UnaryHandler {
     }
     const groupText = request.group?.name ?? '';
     // Go and Rust producers may send an empty group, or one that means nothing.
-    const group = isConsumer(request.clientType) && groupText !== '' ? await door.names.group(groupText) : undefined;
+    const group =
+      isConsumer(request.clientType) && groupText !== ''
+        ? await door.names.group(groupText, caller.call.peer)
+        : undefined;
     const session = openSession(door, caller, request.clientType);
     if (group) door.sessions.join(session, group.name);
     return { status: okStatus() };

@@ -24,8 +24,13 @@ export async function liteGroup(door: FrontDoor, name: GroupName, topic: string 
 }
 
 /** @throws MqError TOPIC_NOT_FOUND, ILLEGAL_TOPIC */
-export async function liteParent(door: FrontDoor, group: ConsumerGroup, name: string | undefined): Promise<Topic> {
-  const topic = await door.names.topic(name);
+export async function liteParent(
+  door: FrontDoor,
+  group: ConsumerGroup,
+  name: string | undefined,
+  peer: string,
+): Promise<Topic> {
+  const topic = await door.names.topic(name, peer);
   if (topic.name !== group.lite?.topic) throw otherTopic(group, topic.name);
   return topic;
 }

@@ -47,8 +47,8 @@ async function begin(door: FrontDoor, stream: PullStream, bytes: Uint8Array, cal
     throw new MqError('TOO_MANY_REQUESTS', `too many polls wait on this node (${door.polls.size}); try again later`);
   }
   const [queue, group] = await Promise.all([
-    pullQueue(door, request.messageQueue),
-    door.names.group(request.group?.name),
+    pullQueue(door, request.messageQueue, call.peer),
+    door.names.group(request.group?.name, call.peer),
   ]);
   const remainingMs = call.deadlineMs === undefined ? undefined : call.deadlineMs - stream.startMs;
   const wantedMs = timeout && durationMs(timeout.seconds, timeout.nanos);

@@ -14,8 +14,8 @@ export interface PullQueue {
 }
 
 /** @throws MqError ILLEGAL_TOPIC, TOPIC_NOT_FOUND, FORBIDDEN, BAD_REQUEST */
-export async function pullQueue(door: FrontDoor, queue: MessageQueue | undefined): Promise<PullQueue> {
-  const topic = await door.names.topic(queue?.topic?.name);
+export async function pullQueue(door: FrontDoor, queue: MessageQueue | undefined, peer: string): Promise<PullQueue> {
+  const topic = await door.names.topic(queue?.topic?.name, peer);
   if (topic.permission === 'write' || topic.permission === 'none') {
     throw new MqError('FORBIDDEN', `topic "${topic.name}" may not be read`);
   }

@@ -21,8 +21,8 @@ export function queryAssignment(door: FrontDoor): UnaryHandler {
       const resource = named(request.topic, door.limits);
       const endpoints = endpointsFor(door, request.endpoints, call);
       const [topic, group] = await Promise.all([
-        door.names.topic(request.topic?.name),
-        door.names.group(request.group?.name),
+        door.names.topic(request.topic?.name, call.peer),
+        door.names.group(request.group?.name, call.peer),
       ]);
       if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
         throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);

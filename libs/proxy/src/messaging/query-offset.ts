@@ -12,7 +12,7 @@ import { durationMs } from './receive-request.js';
 export function queryOffset(door: FrontDoor): UnaryHandler {
   return coldCall(door, 'QueryOffset', QueryOffsetRequest, QueryOffsetResponse, async (request, { call }) => {
     const ask = questionOf(request);
-    const { offset } = await askOffset(door, await pullQueue(door, request.messageQueue), call, ask);
+    const { offset } = await askOffset(door, await pullQueue(door, request.messageQueue, call.peer), call, ask);
     return { status: okStatus(), offset: offset ?? 0 };
   });
 }

@@ -27,7 +27,7 @@ export function queryRoute(door: FrontDoor): UnaryHandler {
   return coldCall(door, 'QueryRoute', QueryRouteRequest, QueryRouteResponse, async (request, { call }) => {
     const resource = named(request.topic, door.limits);
     const endpoints = endpointsFor(door, request.endpoints, call);
-    const topic = await door.names.topic(request.topic?.name);
+    const topic = await door.names.topic(request.topic?.name, call.peer);
     const messageQueues: MessageQueue[] = [];
     const types = topic.typeFixed ? acceptedTypes(topic.type) : anyType(call);
     for (const set of await servingSets(door, topic, door.giveUpMs(call))) {

@@ -62,7 +62,7 @@ function begin(
     poll(door, stream, clientId, wanted, call, group, topic, endMs);
     return;
   }
-  Promise.all([door.names.topic(wanted.topic), door.names.group(wanted.group)])
+  Promise.all([door.names.topic(wanted.topic, call.peer), door.names.group(wanted.group, call.peer)])
     .then(([foundTopic, foundGroup]) => poll(door, stream, clientId, wanted, call, foundGroup, foundTopic, endMs))
     .catch((caught: unknown) => stream.fail(caught, wanted.pollMs));
 }

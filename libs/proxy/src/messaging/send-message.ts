@@ -129,7 +129,7 @@ class SendRequest {
   /** The topic is unknown, or nobody knows yet what it is for: the first good message says it. */
   private async firstUse(text: string): Promise<TopicRoute> {
     const { names, routes, limits, clock } = this.door;
-    const topic = await names.topic(text);
+    const topic = await names.topic(text, this.call.peer);
     if (!topic.typeFixed && !isInnerTopic(topic.name)) {
       const nowMs = clock.wallMs();
       const good = this.messages.find((found) => checkMessage(found, this.bytes, limits, nowMs) === undefined);

@@ -22,12 +22,12 @@ export function syncLiteSubscription(door: FrontDoor): UnaryHandler {
     'SyncLiteSubscription',
     SyncLiteSubscriptionRequest,
     SyncLiteSubscriptionResponse,
-    async (request, { clientId }) => {
+    async (request, { clientId, call: { peer } }) => {
       const action = actions[request.action];
       if (!action) throw new MqError('BAD_REQUEST', `action ${request.action} is unknown; 0 to 3 are allowed`);
       const names = request.liteTopicSet.map((name) => liteTopicName(name, door.limits.liteTopicBytesMax));
       const group = await liteGroup(door, groupName(request.group?.name), request.topic?.name);
-      const topic = await liteParent(door, group, request.topic?.name);
+      const topic = await liteParent(door, group, request.topic?.name, peer);
       const start = action === 'add' ? startOf(request.offsetOption) : undefined;
       const call = { clientId, groupId: group.id, topicId: topic.id, action, liteTopics: names, start };
       door.sessions.join(door.sessions.open(clientId), group.name);

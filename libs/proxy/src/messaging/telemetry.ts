@@ -227,7 +227,7 @@ class TelemetryStream implements CommandStream {
     const name = groupName(text);
     for (;;) {
       try {
-        return await this.door.names.group(name);
+        return await this.door.names.group(name, this.call.peer);
       } catch (caught) {
         if (!MqError.from(caught).retry || !this.out.open) throw caught;
       }

@@ -15,8 +15,8 @@ export function updateOffset(door: FrontDoor): UnaryHandler {
       throw new MqError('ILLEGAL_OFFSET', `the offset ${offset} is not allowed; offsets begin at 0`);
     }
     const [queue, group] = await Promise.all([
-      pullQueue(door, request.messageQueue),
-      door.names.group(request.group?.name),
+      pullQueue(door, request.messageQueue, call.peer),
+      door.names.group(request.group?.name, call.peer),
     ]);
     await askOffset(door, queue, call, { kind: 'setForGroup', groupId: group.id, offset: queueOffset(offset) });
     return { status: okStatus() };
