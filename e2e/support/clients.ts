@@ -27,7 +27,7 @@ export class Clients {
     private readonly door: () => Door,
   ) {}
 
-  async producer(options: { requestTimeout?: number } = {}): Promise<Producer> {
+  async producer(options: { requestTimeout?: number; topics?: string[] } = {}): Promise<Producer> {
     const { Producer: Make } = await this.load();
     return this.begin(new Make({ ...this.common(), ...options }));
   }
@@ -36,6 +36,12 @@ export class Clients {
     const { SimpleConsumer: Make } = await this.load();
     const subscriptions = new Map([[topic, filter]]);
     return this.begin(new Make({ ...this.common(door), consumerGroup, subscriptions, awaitDuration: 3_000 }));
+  }
+
+  async simpleOf(consumerGroup: string, topics: readonly string[]): Promise<SimpleConsumer> {
+    const { SimpleConsumer: Make } = await this.load();
+    const subscriptions = new Map(topics.map((topic) => [topic, '*']));
+    return this.begin(new Make({ ...this.common(), consumerGroup, subscriptions, awaitDuration: 3_000 }));
   }
 
   /** @param take says whether a message is done with */

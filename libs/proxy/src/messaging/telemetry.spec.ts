@@ -194,6 +194,21 @@ it('answers settings that are said hundreds of times at once, each of them, and 
   expect([call.items.length, call.heldBack, call.ended]).toEqual([300, 0, false]);
 });
 
+it('tells Node.js its settings again for half a minute, as it may not have listened yet; nobody else', async () => {
+  const node = await open(producer(['orders']), { language: 'HTTP' });
+  const java = await open(producer(['orders']), { clientId: 'java' });
+  const gone = await open(producer(['orders']), { clientId: 'gone', language: 'HTTP' });
+  gone.cancel();
+  const counts: number[] = [];
+  for (const ms of [99, 1, 200, 700, 2_000, 7_000, 20_000, 300_000]) {
+    door.clock.advance(ms);
+    counts.push(node.items.length);
+  }
+  expect(counts).toEqual([1, 2, 3, 4, 5, 6, 7, 7]);
+  for (let i = 1; i < 7; i += 1) expect(node.items[i]).toEqual(node.items[0]);
+  expect([java.items.length, gone.items.length]).toEqual([1, 1]);
+});
+
 it('waits for a name service that gives no answer', async () => {
   const ensureGroup = door.naming.ensureGroup.bind(door.naming);
   let tries = 0;

@@ -21,7 +21,7 @@ import {
   type FilterExpression as WireFilter,
 } from '@cometmq/proto';
 import type { BidiHandler, CallContext, MessageSink, MessageSource } from '@cometmq/rpc';
-import { MqError, sleep } from '@cometmq/shared';
+import { MqError, sleep, type Timer } from '@cometmq/shared';
 
 import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
 import { streamEnded } from '../good-bye.js';
@@ -61,6 +61,14 @@ function policyOf({ backoffPolicy, pubSub }: Settings): string {
   return JSON.stringify([backoffPolicy, pubSub?.$case === 'subscription' && pubSub.value.fifo]);
 }
 
+/**
+ * The official Node.js client listens for its settings only once it has the routes of all its topics, and opens the
+ * stream with the first of them: an answer that came before is lost on it, and it waits for ever. So it is told again,
+ * so long after its first settings each. What comes twice does it no harm.
+ */
+const againMs = [100, 300, 1_000, 3_000, 10_000, 30_000];
+const againLanguage = 'HTTP';
+
 interface Kept {
   readonly settings: Settings;
   readonly subscription: Subscription;
@@ -79,6 +87,9 @@ class TelemetryStream implements CommandStream {
   private paused = false;
   /** What a consumer said last, and what it was answered: told again when its group changes. */
   private consumer: Kept | undefined;
+  /** What a client that may have missed it is told again. */
+  private answered: Uint8Array | undefined;
+  private again: Timer | undefined;
 
   constructor(
     private readonly door: FrontDoor,
@@ -173,6 +184,8 @@ class TelemetryStream implements CommandStream {
   closed(): void {
     this.door.streams.delete(this);
     this.keep(undefined);
+    this.remember(undefined);
+    this.again?.cancel();
     const session = this.clientId === undefined ? undefined : this.door.sessions.get(this.clientId);
     if (!session?.streams.delete(this)) return;
     if (session.stream === this) {
@@ -307,8 +320,32 @@ class TelemetryStream implements CommandStream {
 
   private answer(outcome: Outcome, settings: Settings | undefined, startMs: number): void {
     const command = settings && { $case: 'settings' as const, value: settings };
-    this.write(TelemetryCommand.encode({ status: { ...outcome }, command }).finish());
+    const bytes = TelemetryCommand.encode({ status: { ...outcome }, command }).finish();
+    this.write(bytes);
     this.meter.done(startMs, outcome.code);
+    if (!settings || !this.out.open || languageOf(this.call) !== againLanguage) return;
+    if (!this.answered) this.tellAgain(0, this.door.clock.monotonicMs());
+    this.remember(bytes);
+  }
+
+  private tellAgain(turn: number, firstMs: number): void {
+    const delayMs = againMs[turn];
+    if (delayMs === undefined) {
+      this.remember(noAnswer); // It has had all there is; nothing more is kept.
+      return;
+    }
+    this.again = this.door.clock.after(firstMs + delayMs - this.door.clock.monotonicMs(), () => {
+      if (this.answered && this.answered.length > 0) this.push(this.answered);
+      this.tellAgain(turn + 1, firstMs);
+    });
+  }
+
+  /** As far as there is room. */
+  private remember(answer: Uint8Array | undefined): void {
+    const { door } = this;
+    door.settingsBytes -= this.answered?.length ?? 0;
+    this.answered = answer && door.settingsBytes + answer.length > door.limits.settingsBytesMax ? noAnswer : answer;
+    door.settingsBytes += this.answered?.length ?? 0;
   }
 
   private reject(caught: unknown, startMs: number): void {
@@ -316,6 +353,8 @@ class TelemetryStream implements CommandStream {
     this.end();
   }
 }
+
+const noAnswer = new Uint8Array(0);
 
 function isKnown(name: string | undefined): name is string {
   return name !== undefined;
