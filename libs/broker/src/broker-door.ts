@@ -61,6 +61,7 @@ export function brokerGrpcService(
           groupId: reader.groupId,
           committed: reader.committed,
           inFlight: reader.inFlight,
+          lag: reader.lag,
           subscribers: [...reader.subscribers],
         }));
         const state = found && { ...found, readers: readers ?? [] };

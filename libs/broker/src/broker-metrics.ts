@@ -1,4 +1,4 @@
-import type { Directory } from '@cometmq/client';
+import { lagOf, type Directory } from '@cometmq/client';
 import { groupId as toGroupId, topicId as toTopicId, type GroupId, type TopicId } from '@cometmq/model';
 import type { Clock } from '@cometmq/shared';
 import type { MetricName, Sample } from '@cometmq/telemetry';
@@ -7,7 +7,7 @@ import type { BrokerService } from './broker-service.js';
 
 /** A broker's figures under RocketMQ's names, asked for when somebody looks. */
 export function* brokerSamples(broker: BrokerService, directory: Directory, clock: Clock): Iterable<Sample> {
-  const { store, groups } = broker;
+  const { store } = broker;
   if (broker.unready() !== undefined) return;
   const sizes = store.sizes;
   const disk = { storage_type: 'local', storage_medium: 'disk' };
@@ -31,7 +31,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_lite_topic_created_total', labels: {}, value: created };
   yield { metric: 'rocketmq_lite_topic_expired_total', labels: {}, value: expired };
   yield* waitingSamples(broker, directory, clock);
-  for (const groupId of groups.groups()) yield* groupSamples(broker, directory, groupId);
+  for (const groupId of broker.backlogs.groupIds()) yield* groupSamples(broker, directory, groupId);
   for (const [key, value] of broker.deadLettersMoved) {
     const [group, topic] = key.split('/').map(Number);
     const labels = labelsOf(directory, toGroupId(group ?? 0), toTopicId(topic ?? 0));
@@ -64,17 +64,13 @@ function* waitingSamples(broker: BrokerService, directory: Directory, clock: Clo
 }
 
 function* groupSamples(broker: BrokerService, directory: Directory, groupId: GroupId): Iterable<Sample> {
-  // A group may have begun in a million lite topics: they are told of one by one, when somebody asks.
-  if (directory.groupById(groupId)?.lite) return;
   const byTopic = new Map<TopicId, { lag: number; inFlight: number; ready: number }>();
-  for (const figures of broker.groups.progressOf(groupId, broker.logMs)) {
-    const { first, committed } = broker.store.bounds(figures.topicId, figures.queueId);
-    const fresh = Math.max(0, committed - Math.max(figures.frontier, first));
-    const sum = byTopic.get(figures.topicId) ?? { lag: 0, inFlight: 0, ready: 0 };
-    sum.inFlight += figures.inFlight - figures.due;
-    sum.ready += fresh + figures.parked + figures.due;
-    sum.lag += fresh + figures.parked + figures.blocked + figures.inFlight;
-    byTopic.set(figures.topicId, sum);
+  for (const queue of broker.backlogs.of(groupId)) {
+    const sum = byTopic.get(queue.topicId) ?? { lag: 0, inFlight: 0, ready: 0 };
+    sum.inFlight += queue.inFlight;
+    sum.ready += queue.ready;
+    sum.lag += lagOf(queue);
+    byTopic.set(queue.topicId, sum);
   }
   for (const [topicId, { lag, inFlight, ready }] of byTopic) {
     const labels = labelsOf(directory, groupId, topicId);

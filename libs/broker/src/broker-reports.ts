@@ -51,28 +51,11 @@ export class BrokerReports implements BrokerAdmin {
     };
   }
 
-  describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {
+  async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {
     this.check(brokerSet);
-    const { groups, store, sessions } = this.broker;
-    // Lite topics are told of one by one: there may be a million.
-    const begun = this.directory.groupById(groupId)?.lite ? [] : groups.progressOf(groupId, this.broker.logMs);
-    const queues = begun.map((figures) => {
-      const bounds = store.bounds(figures.topicId, figures.queueId);
-      const fresh = Math.max(0, bounds.committed - Math.max(figures.frontier, bounds.first));
-      return {
-        topicId: figures.topicId,
-        queueId: figures.queueId,
-        committed: figures.committed,
-        frontier: figures.frontier,
-        queueFirst: bounds.first,
-        queueNext: bounds.committed,
-        inFlight: figures.inFlight - figures.due,
-        ready: fresh + figures.parked + figures.due,
-        blocked: figures.blocked,
-        lanes: figures.lanes,
-      };
-    });
-    return Promise.resolve({ queues, members: sessions.of(groupId) });
+    const { backlogs, sessions } = this.broker;
+    await backlogs.load(groupId);
+    return { queues: backlogs.of(groupId), members: sessions.of(groupId) };
   }
 
   describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {

@@ -39,6 +39,7 @@ import { TimersView } from '@cometmq/timers';
 import { TransactionsView } from '@cometmq/transactions';
 
 import { Acks, outcomeError } from './acks.js';
+import { Backlogs } from './backlogs.js';
 import { ClientCommands } from './client-commands.js';
 import { ClientQuestions } from './client-questions.js';
 import { decide } from './decide.js';
@@ -130,6 +131,7 @@ export class BrokerService implements LinkedBroker, Part {
   readonly producers = new ProducerSessions();
   readonly commands: ClientCommands;
   readonly questions: ClientQuestions;
+  readonly backlogs: Backlogs;
   private readonly holders = new StreamHolders();
   private readonly departed = new Departed();
   private readonly leadership: Leadership;
@@ -168,6 +170,8 @@ export class BrokerService implements LinkedBroker, Part {
       onFull: () => this.becameFull(),
       onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
     });
+    const { store, groups, sessions } = this;
+    this.backlogs = new Backlogs({ store, groups, directory: options.directory, sessions, nowMs: () => this.logMs });
     this.questions = new ClientQuestions(this.store, this.commands, options.brokerName);
     this.leadership = new Leadership(
       naming,
@@ -490,6 +494,11 @@ export class BrokerService implements LinkedBroker, Part {
     this.departed.sweep(monotonicMs);
     reign.lite.sweep();
     if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
+    for (const groupId of this.backlogs.groupIds()) {
+      this.backlogs.load(groupId).catch((caught: unknown) => {
+        this.options.log.warn({ groupId, ...failureFacts(caught) }, 'where a group begins could not be found');
+      });
+    }
     for (const { groupId, clientId } of sessions.sweep(monotonicMs)) {
       reign.lite.clientGone(groupId, clientId);
       this.release(reign, groupId, clientId);

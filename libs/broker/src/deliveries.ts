@@ -1,5 +1,5 @@
 import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
-import type { GroupsView, HandedMessage, PopDecision, PopQueue } from '@cometmq/consumption';
+import type { GroupsView, HandedMessage, PopDecision, PopQueue, QueuedMessage } from '@cometmq/consumption';
 import {
   isPaused,
   queueId as toQueueId,
@@ -16,6 +16,7 @@ import { type Clock, failureFacts, MqError, type Timer } from '@cometmq/shared';
 import type { MessageStore, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import { startOffset } from './backlogs.js';
 import { ColdMessages } from './cold-messages.js';
 import type { DeadLetters } from './dead-letters.js';
 import { filterKey, type GroupFilters } from './group-filters.js';
@@ -60,6 +61,8 @@ export class Deliveries {
   private readonly alarms = new Map<string, { readonly atMs: number; readonly timer: Timer }>();
   private readonly sources = new Map<TopicId, StoreSource[]>();
   private readonly starts = new Map<string, QueueOffset>();
+  /** In how many queues of a topic a group has begun: "group/topic". */
+  private readonly begun = new Map<string, number>();
   private readonly throttled = new Set<GroupId>();
   private readonly orderly: Orderly;
   private readonly priorityShare = new PriorityShare();
@@ -212,6 +215,7 @@ export class Deliveries {
     const group = this.parts.directory.groupById(call.groupId);
     const topic = this.parts.directory.topicById(call.topicId);
     if (!group || !topic || isPaused(group, this.parts.clock.wallMs())) return false;
+    this.beginEverywhere(group, topic);
     const byPriority = (poll.byPriority ??= this.priorityShare.next(group, topic));
     const queues = byPriority
       ? this.queues(group, topic, topic.readQueues - 1, -1, among)
@@ -360,21 +364,41 @@ export class Deliveries {
     queueId: QueueId,
     source: StoreSource,
   ): QueueOffset | undefined {
-    switch (group.start.at) {
-      case 'first':
-        return source.first;
-      case 'end':
-        return source.next;
-      case 'auto':
-        return source.everExpired ? source.next : source.first;
-      case 'time': {
-        if (this.parts.groups.figures(group.id, topicId, queueId)) return source.first; // It has begun already.
-        const key = `${group.id}/${topicId}/${queueId}`;
-        const known = this.starts.get(key);
-        if (known === undefined) this.findStart(key, group.id, topicId, queueId, group.start.timeMs);
-        return known;
+    const { start } = group;
+    if (start.at !== 'time') return startOffset(start, source.first, source.next, source.everExpired);
+    if (this.parts.groups.figures(group.id, topicId, queueId)) return source.first; // It has begun already.
+    const key = `${group.id}/${topicId}/${queueId}`;
+    const known = this.starts.get(key);
+    if (known === undefined) this.findStart(key, group.id, topicId, queueId, start.timeMs);
+    return known;
+  }
+
+  /**
+   * With its first poll a group begins in all queues of a topic, not in each when it happens to be served from it: else what
+   * comes to the others meanwhile would lie before the start of a group that begins at the end.
+   */
+  private beginEverywhere(group: ConsumerGroup, topic: Topic): void {
+    const key = `${group.id}/${topic.id}`;
+    if (this.begun.get(key) === topic.readQueues || topic.permission === 'none' || topic.permission === 'write') return;
+    const starts: QueuedMessage[] = [];
+    let unknown = false;
+    for (let queue = 0; queue < topic.readQueues; queue += 1) {
+      const queueId = toQueueId(queue);
+      if (this.parts.groups.figures(group.id, topic.id, queueId)) continue;
+      const offset = this.start(group, topic.id, queueId, this.source(topic.id, queueId));
+      if (offset === undefined) unknown = true;
+      else starts.push({ topicId: topic.id, queueId, offset });
+    }
+    if (starts.length > 0) {
+      const { kind, payload } = this.parts.groups.decideStarts(group.id, starts);
+      try {
+        this.parts.store.append(kind, this.parts.logClock.nowMs(), payload);
+      } catch (caught) {
+        this.parts.log.debug(failureFacts(caught), 'the start of a group had to wait');
+        return;
       }
     }
+    if (!unknown) this.begun.set(key, topic.readQueues);
   }
 
   private findStart(key: string, groupId: GroupId, topicId: TopicId, queueId: QueueId, timeMs: number): void {

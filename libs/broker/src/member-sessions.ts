@@ -109,6 +109,15 @@ export class MemberSessions {
     }));
   }
 
+  /** Topics that a living member subscribes to. */
+  topicsOf(groupId: GroupId): TopicId[] {
+    return [...(this.groups.get(groupId)?.byClient.values() ?? [])].flatMap(({ filters }) => [...filters.keys()]);
+  }
+
+  groupIds(): Iterable<GroupId> {
+    return this.groups.keys();
+  }
+
   get count(): number {
     let sum = 0;
     for (const members of this.groups.values()) sum += members.byClient.size;

@@ -315,7 +315,12 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         groups: [world.progress(other), world.progress(other, 1), world.held('c1'), world.due(other)],
       }),
       wanted: {
-        groups: [undefined, 'committed 0, frontier 1, in flight 1', `${other.id}/1/0`, dueMs],
+        groups: [
+          'committed 0, frontier 0, in flight 0', // It begins in all queues at once.
+          'committed 0, frontier 1, in flight 1',
+          `${other.id}/1/0`,
+          dueMs,
+        ],
       },
     };
   },

@@ -66,6 +66,8 @@ export interface LiteReader {
   readonly groupId: GroupId;
   /** All below is done. Undefined: the group has not begun here. */
   readonly committed?: QueueOffset | undefined;
+  /** Messages not done yet; 0 where it has not begun. */
+  readonly lag: number;
   readonly inFlight: number;
   readonly subscribers: readonly string[];
 }
@@ -144,6 +146,15 @@ export interface GroupQueueState {
   readonly blocked: number;
   /** In an orderly group: message groups that are busy. */
   readonly lanes: number;
+}
+
+/**
+ * What a group has still to do in a queue: the visible messages that are kept and that it is not done with. Done is what was
+ * acknowledged, moved to the dead-letter topic, or passed over because no member's filter wants it; what no member has
+ * looked at yet counts whatever the filters say. In a queue it has not begun: what its start policy leaves to do.
+ */
+export function lagOf({ ready, blocked, inFlight }: GroupQueueState): number {
+  return ready + blocked + inFlight;
 }
 
 export interface TopicState {

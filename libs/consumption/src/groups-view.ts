@@ -358,15 +358,15 @@ export class GroupsView {
     return freed;
   }
 
-  /** As of `nowMs`; left out: as of the last look at what is due. */
-  figures(groupId: GroupId, topicId: TopicId, queueId: QueueId, nowMs = 0): ProgressFigures | undefined {
+  /** As of `nowMs`, log time, which does not go back; left out: what is due is not counted apart. */
+  figures(groupId: GroupId, topicId: TopicId, queueId: QueueId, nowMs?: number): ProgressFigures | undefined {
     this.pieces.settle();
     const progress = this.directory.find(groupId, topicId, queueId);
     return progress && figuresOf(progress, nowMs);
   }
 
   /** Of every queue the group has ever asked for, by topic and queue. */
-  progressOf(groupId: GroupId, nowMs = 0): ProgressFigures[] {
+  progressOf(groupId: GroupId, nowMs?: number): ProgressFigures[] {
     this.pieces.settle();
     return [...this.directory.all(groupId)]
       .map((progress) => figuresOf(progress, nowMs))
@@ -482,7 +482,7 @@ interface HandOutTerms {
 
 const nowhere: readonly QueueOfGroup[] = [];
 
-function figuresOf(progress: QueueProgress, nowMs: number): ProgressFigures {
+function figuresOf(progress: QueueProgress, nowMs: number | undefined): ProgressFigures {
   return {
     groupId: progress.groupId,
     topicId: progress.topicId,
@@ -491,7 +491,7 @@ function figuresOf(progress: QueueProgress, nowMs: number): ProgressFigures {
     frontier: progress.frontier as QueueOffset,
     inFlight: progress.inFlight,
     waiting: progress.waiting,
-    due: progress.dueBy(nowMs),
+    due: nowMs === undefined ? 0 : progress.dueBy(nowMs),
     parked: progress.parkedCount,
     blocked: progress.lanes?.waitingCount() ?? 0,
     lanes: progress.lanes?.size ?? 0,

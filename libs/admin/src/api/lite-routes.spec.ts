@@ -46,7 +46,7 @@ describe('lite topics', () => {
     await naming.createTopic({ name: 'orders' });
     const { id } = await naming.createGroup({ name: 'agents', lite: { topic: 'sessions' } });
     await directory.until(() => directory.group('agents') && directory.topic('orders'), 1000, 'the group');
-    const readers = [{ groupId: id, committed: queueOffset(4), inFlight: 1, subscribers: ['c1'] }];
+    const readers = [{ groupId: id, committed: queueOffset(4), lag: 5, inFlight: 1, subscribers: ['c1'] }];
     for (const name of ['user-1', 'user-2', 'other']) brokers.liteTopics.set(name, { ...state, readers });
   });
 

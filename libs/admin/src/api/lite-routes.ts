@@ -126,10 +126,10 @@ function placeView(brokerSet: string, state: LiteTopicState, groupName: (id: Gro
     maxOffset: next,
     bytes,
     lastMs,
-    groups: readers.map(({ groupId, committed, inFlight, subscribers }) => ({
+    groups: readers.map(({ groupId, committed, lag, inFlight, subscribers }) => ({
       group: groupName(groupId) ?? '',
       ...(committed !== undefined && { committed }),
-      lag: committed === undefined ? 0 : Math.max(0, next - Math.max(committed, first)),
+      lag,
       inFlight,
       subscribers,
     })),

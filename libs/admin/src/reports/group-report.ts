@@ -1,4 +1,4 @@
-import type { GroupState, Session } from '@cometmq/client';
+import { lagOf, type GroupState, type Session } from '@cometmq/client';
 import type { ConsumerGroup, GroupStart, LiteGroup, RetryPolicy, TopicId } from '@cometmq/model';
 
 import type { Answers, Missing } from './ask-all.js';
@@ -82,8 +82,7 @@ export function groupReport(
         maxOffset: queue.queueNext,
         committed: queue.committed,
         frontier: queue.frontier,
-        // What has expired before it was done is nobody's backlog.
-        lag: Math.max(0, queue.queueNext - Math.max(queue.committed, queue.queueFirst)),
+        lag: lagOf(queue),
         inFlight: queue.inFlight,
         ready: queue.ready,
         blocked: queue.blocked,

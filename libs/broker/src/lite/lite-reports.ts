@@ -1,9 +1,17 @@
-import type { Directory, LiteReader, LiteTopicPage, LiteTopicState, ListLiteTopicsCall } from '@cometmq/client';
+import {
+  lagOf,
+  type Directory,
+  type LiteReader,
+  type LiteTopicPage,
+  type LiteTopicState,
+  type ListLiteTopicsCall,
+} from '@cometmq/client';
 import type { GroupsView } from '@cometmq/consumption';
 import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
 import { queueOffset, type QueueId, type TopicId } from '@cometmq/model';
 import type { MessageStore } from '@cometmq/store';
 
+import { backlogOf } from '../backlogs.js';
 import type { LogClock } from '../log-clock.js';
 
 export interface LiteReportsParts {
@@ -59,15 +67,18 @@ export class LiteReports {
   }
 
   private readersOf(topicId: TopicId, queueId: QueueId, name: string): LiteReader[] {
-    const { directory, groups, logClock } = this.parts;
+    const { directory, groups, store, logClock } = this.parts;
+    const { first, committed: next } = store.bounds(topicId, queueId);
     const topic = directory.topicById(topicId)?.name;
     const readers: LiteReader[] = [];
     for (const { id, lite } of directory.groups()) {
       if (topic === undefined || lite?.topic !== topic) continue;
       const figures = groups.figures(id, topicId, queueId, logClock.nowMs());
-      const inFlight = figures ? figures.inFlight - figures.due : 0;
+      const backlog = figures && backlogOf(figures, first, next);
+      const lag = backlog ? lagOf(backlog) : 0;
+      const inFlight = backlog?.inFlight ?? 0;
       const subscribers = this.subscriptions.subscribersOf(id, name).map(({ clientId }) => clientId);
-      readers.push({ groupId: id, committed: figures?.committed, inFlight, subscribers });
+      readers.push({ groupId: id, committed: figures?.committed, lag, inFlight, subscribers });
     }
     return readers;
   }

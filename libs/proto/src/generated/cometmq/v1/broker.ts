@@ -508,6 +508,8 @@ export interface LiteReader {
   committed?: number | undefined;
   inFlight: number;
   subscribers: string[];
+  /** Messages not done yet; 0 where it has not begun. */
+  lag: number;
 }
 
 export interface DeleteLiteTopicResponse {
@@ -6478,7 +6480,7 @@ export const LiteTopicState: MessageFns<LiteTopicState> = {
 };
 
 function createBaseLiteReader(): LiteReader {
-  return { groupId: 0, committed: undefined, inFlight: 0, subscribers: [] };
+  return { groupId: 0, committed: undefined, inFlight: 0, subscribers: [], lag: 0 };
 }
 
 export const LiteReader: MessageFns<LiteReader> = {
@@ -6494,6 +6496,9 @@ export const LiteReader: MessageFns<LiteReader> = {
     }
     for (const v of message.subscribers) {
       writer.uint32(34).string(v!);
+    }
+    if (message.lag !== 0) {
+      writer.uint32(40).uint64(message.lag);
     }
     return writer;
   },
@@ -6543,6 +6548,14 @@ export const LiteReader: MessageFns<LiteReader> = {
             message.subscribers.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lag = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6564,6 +6577,7 @@ export const LiteReader: MessageFns<LiteReader> = {
     message.committed = object.committed ?? undefined;
     message.inFlight = object.inFlight ?? 0;
     message.subscribers = object.subscribers?.map((e) => e) || [];
+    message.lag = object.lag ?? 0;
     return message;
   },
 };
