@@ -11,6 +11,7 @@ import { RecordKind } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 
 import { isDiskFull } from './disk/disk.js';
+import { isQueueless } from './index/segment-index.js';
 import type { SealedSegment } from './index/segment-indexes.js';
 import { eachLivingReference } from './living-references.js';
 import type { LogRecord } from './log/record.js';
@@ -96,9 +97,9 @@ export class Compaction {
     const { directory, indexes, pending } = this.ground;
     let bytes = pending.bytesIn(segment.first, segment.end);
     for await (const row of indexes.rows(segment)) {
+      if (isQueueless(row) || directory.isOver(row.topicId, row.queueId, row.first + row.count - 1)) continue;
       const queue = directory.find(row.topicId, row.queueId);
-      if (queue < 0) continue;
-      const live = row.first + row.count - Math.max(row.first, directory.firstOf(queue));
+      const live = row.first + row.count - Math.max(row.first, queue < 0 ? 0 : directory.firstOf(queue));
       if (live > 0) bytes += (row.bytes * live) / row.count;
     }
     return bytes;
@@ -136,18 +137,16 @@ export class Compaction {
   }
 
   private keeper({ first, end }: SealedSegment, pins: Float64Array): (record: LogRecord) => boolean {
-    const { directory, pending, released } = this.ground;
+    const { directory, released } = this.ground;
     const isReleased = released.releasedIn(first, end);
     const isPinned = (position: number): boolean => isAmong(pins, position);
     return ({ kind, position, topicId, queueId, queueOffset }) => {
       switch (kind) {
         case RecordKind.message:
-        case RecordKind.reference: {
-          const queue = directory.find(topicId, queueId);
-          return (queue >= 0 && queueOffset >= directory.firstOf(queue)) || isPinned(position);
-        }
+        case RecordKind.reference:
+          return !directory.isOver(topicId, queueId, queueOffset) || isPinned(position);
         case RecordKind.pending:
-          return (pending.knowsTopic(topicId) && !isReleased(position)) || isPinned(position);
+          return (!directory.isDeleted(topicId) && !isReleased(position)) || isPinned(position);
         default:
           return !kinds.has(kind); // What a newer release wrote is not ours to judge.
       }

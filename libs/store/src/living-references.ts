@@ -17,10 +17,6 @@ export async function eachLivingReference(
   { directory, indexes, commitEnd }: ReferenceGround,
   each: (target: number) => void,
 ): Promise<void> {
-  const lives = (topicId: number, queueId: number, offset: number): boolean => {
-    const queue = directory.find(topicId, queueId);
-    return queue >= 0 && directory.firstOf(queue) <= offset;
-  };
   // Before anything is waited for: what is in memory now may be sealed, and gone from here, in a moment.
   for (const { index } of indexes.inMemory(commitEnd)) index.eachReference((_entry, target) => each(target));
   for (const segment of indexes.sealedSegments) {
@@ -31,7 +27,8 @@ export async function eachLivingReference(
     // Both are in the order of entries: one pass over the rows finds each reference's queue and offset.
     for await (const { topicId, queueId, first, count, at } of indexes.rows(segment)) {
       for (; !reference.done && reference.value.entry < at + count; reference = await references.next()) {
-        if (lives(topicId, queueId, first + reference.value.entry - at)) each(reference.value.target);
+        const offset = first + reference.value.entry - at;
+        if (!directory.isOver(topicId, queueId, offset)) each(reference.value.target);
       }
       if (reference.done) break;
     }

@@ -32,7 +32,7 @@ import { RetentionGround, untilCommitted } from './retention-ground.js';
 import { storeLimits } from './store-types.js';
 import type { Appended, Bounds, Candidate, MessageDraft, Placed, QueueSize, ReadMessage } from './store-types.js';
 import type { ReferenceDraft, Snapshot, StoredMessage, StoreLimits, StoreOptions, StoreSizes } from './store-types.js';
-import { checkStartsWithin } from './start-checks.js';
+import { checkLogIsThere, checkStartsWithin } from './start-checks.js';
 import { openState } from './views/state-folder.js';
 import type { StateView } from './views/state-view.js';
 import { StoreWriter } from './writer.js';
@@ -100,11 +100,13 @@ export class MessageStore implements Part {
   async start(): Promise<void> {
     const { disk, folder, brokerName, clock, onTrouble } = this.options;
     this.dataFolder = await DataFolder.open(disk, folder, brokerName);
+    await checkLogIsThere(disk, folder, this.dataFolder.begun);
     const stateFolder = disk.realPath(joinPath(folder, 'state'));
     const state = { disk, folder, log: this.incarnation, clock, onTrouble };
     this.checkpoints.open(this.options.checkpoints?.(stateFolder) ?? (await openState(state)));
     const stored = this.checkpoints.load();
     await this.log.open(stored, this.dataFolder.salt);
+    await this.dataFolder.noteBegun();
     checkStartsWithin(this.log.segments(), stored, stateFolder);
     await this.replication.begin(stored);
     this.writer.pendingBytesMax = await this.findPendingMax();

@@ -11,7 +11,7 @@ import { Compaction } from './compaction.js';
 import { entriesPerPage } from './index/sealed-head.js';
 import type { QueueRow } from './index/sealed-head.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
-import { sampleEveryMs } from './index/segment-index.js';
+import { isQueueless, sampleEveryMs } from './index/segment-index.js';
 import type { SegmentIndex } from './index/segment-index.js';
 import { eachLivingReference } from './living-references.js';
 import type { RetentionGround } from './retention-ground.js';
@@ -221,8 +221,8 @@ export class Retention {
     if (known && known.size > 0 && [...known].every((topicId) => directory.hasTopic(topicId))) return false;
     const live = new Set<number>();
     for await (const row of indexes.rows(segment)) {
-      const queue = directory.find(row.topicId, row.queueId);
-      if (queue >= 0 && directory.firstOf(queue) < row.first + row.count) live.add(row.topicId);
+      if (isQueueless(row)) continue; // Pending messages have been asked after.
+      if (!directory.isOver(row.topicId, row.queueId, row.first + row.count - 1)) live.add(row.topicId);
     }
     segment.liveTopics = live;
     return live.size === 0;

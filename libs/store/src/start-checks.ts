@@ -1,6 +1,9 @@
 import { MqError } from '@cometmq/shared';
 
+import { joinPath } from './disk/disk.js';
+import type { Disk } from './disk/disk.js';
 import type { DurableMark } from './log/recovery.js';
+import { segmentFile } from './log/segment.js';
 import type { SegmentInfo } from './log/segment.js';
 
 /** @throws MqError DATA_FOLDER where the log alone can't say what the checkpoint would have to */
@@ -26,4 +29,15 @@ export function checkStartsWithin(
         `which ends at ${known}. Bring the newest one back from a copy, or start with an empty data folder`,
     );
   }
+}
+
+/** A folder that has had a log and has none now lost it: it is not begun anew. @throws MqError DATA_FOLDER */
+export async function checkLogIsThere(disk: Disk, folder: string, begun: boolean): Promise<void> {
+  const logFolder = joinPath(folder, 'log');
+  if (!begun || (await disk.list(logFolder)).some((name) => segmentFile(name) !== undefined)) return;
+  throw new MqError(
+    'DATA_FOLDER',
+    `the log in ${disk.realPath(logFolder)} is gone: this data folder has had one. Bring the files back from a copy; or, ` +
+      'to give all its messages up, start with an empty data folder',
+  );
 }

@@ -25,6 +25,11 @@ export const unknownSegment = -2;
 /** Under what the records that no queue shows stand in a segment's table of queues. No topic has the id 0. */
 const queueless = { topicId: 0, queueId: 0 } as const;
 
+/** Whether a queue of a segment's table is none: the run of records that no queue shows. */
+export function isQueueless({ topicId, queueId }: { readonly topicId: number; readonly queueId: number }): boolean {
+  return topicId === queueless.topicId && queueId === queueless.queueId;
+}
+
 const noteEvery = 32;
 /** A time sample is taken when log time has moved this far: expiry is as fine as that. */
 export const sampleEveryMs = 1000;

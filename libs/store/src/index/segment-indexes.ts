@@ -105,7 +105,7 @@ export class SegmentIndexes {
     const wanted = new Set(this.sealed.map((s) => s.path));
     for (const name of await this.disk.list(this.folder)) {
       const path = joinPath(this.folder, name);
-      if (!wanted.has(path)) await this.disk.unlink(path);
+      if (isIndexName(name) && !wanted.has(path)) await this.disk.unlink(path);
     }
   }
 
@@ -657,6 +657,11 @@ function nothingAt(offset: number): IndexEntries {
 
 function indexName(first: LogPosition, generation: number): string {
   return `${String(first).padStart(16, '0')}${generation > 0 ? `.${generation}` : ''}.index`;
+}
+
+/** Ours, or left over from the making of one. */
+function isIndexName(name: string): boolean {
+  return /^\d{16}(\.\d+)?\.index(\.tmp)?$/.test(name);
 }
 
 function pageKey(segment: SealedSegment, page: number): number {

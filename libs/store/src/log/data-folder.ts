@@ -2,7 +2,8 @@
  * The folder that one broker keeps everything in: held by one process at a time, and known to be this broker's.
  *
  *   lock        held while a process uses the folder; the operating system ends it with the process
- *   identity    two lines: {"format":2,"brokerName":"…","incarnation":"…","salt":…} and the line's checksum, 8 hex digits
+ *   identity    two lines: {"format":2,"brokerName":"…","incarnation":"…","salt":…,"begun":true} and the line's checksum,
+ *               8 hex digits
  *
  * The incarnation is drawn when the folder is made: a broker that comes back with an empty disk is another member of
  * its set, whatever its name. So is the salt that checksums of the log's records begin from: it goes with the log's
@@ -33,6 +34,8 @@ interface Drawn {
 interface Identity extends Drawn {
   readonly format: number;
   readonly brokerName: string;
+  /** The log has been there: without one the folder has lost it, and is not a new one. */
+  readonly begun?: boolean;
 }
 
 function draw(): Drawn {
@@ -41,12 +44,32 @@ function draw(): Drawn {
 
 export class DataFolder {
   private constructor(
-    /** Drawn when the folder was made. */
-    readonly incarnation: string,
-    /** Of the log's checksums. */
-    readonly salt: number,
+    private readonly disk: Disk,
+    private readonly folder: string,
+    private identity: Identity,
     private readonly lock: DiskLock,
   ) {}
+
+  /** Drawn when the folder was made. */
+  get incarnation(): string {
+    return this.identity.incarnation;
+  }
+  /** Of the log's checksums. */
+  get salt(): number {
+    return this.identity.salt;
+  }
+  /** The folder has held a log. */
+  get begun(): boolean {
+    return this.identity.begun === true;
+  }
+
+  /** From now on the folder holds a log. */
+  async noteBegun(): Promise<void> {
+    if (this.begun) return;
+    const identity = { ...this.identity, begun: true };
+    await replaceFile(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);
+    this.identity = identity;
+  }
 
   /**
    * Takes the folder, and makes it this broker's when it is empty.
@@ -65,7 +88,7 @@ export class DataFolder {
     }
     try {
       const identity = await takeIdentity(disk, folder, brokerName, drawn);
-      return new DataFolder(identity.incarnation, identity.salt, lock);
+      return new DataFolder(disk, folder, identity, lock);
     } catch (caught) {
       await lock.release();
       throw caught;

@@ -6,6 +6,8 @@
  * with numbers beside one another, so that a piece is encoded in a microsecond; key: number >> 5.
  *
  *   | version u8 | (number & 31 u8, topicId u32, queueId u32, first u64, next u64, last u64, bytes u64) × queues |
+ *
+ * What was deleted has pieces of its own: `tombstones.ts`.
  */
 import { decodeTopicDeleted, eachExpired, eachLiteQueueGone, RecordKind, type StateChange } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
@@ -14,6 +16,7 @@ import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 import { grown, QueueTable } from '../index/queue-table.js';
 import type { LogRecord } from '../log/record.js';
 import type { StateView } from './state-view.js';
+import { Tombstones } from './tombstones.js';
 
 const version = 3;
 const entryBytes = 41;
@@ -51,8 +54,8 @@ export class Directory implements StateView {
   /** Pieces that are being read, and those of them that have changed meanwhile, as they were. */
   private closing: number[] = [];
   private readonly saved = new Map<number, Uint8Array | undefined>();
-  /** Deleted since this process began: nothing may be appended to them. */
-  private readonly deleted = new Set<number>();
+  /** What records have deleted: nothing may be appended to it, and only it is dead without being known here. */
+  private readonly deleted = new Tombstones();
 
   /** One above the highest queue number. */
   get end(): number {
@@ -97,7 +100,15 @@ export class Directory implements StateView {
     this.uncommitted.fill(0);
   }
   isDeleted(topicId: number): boolean {
-    return this.deleted.has(topicId);
+    return this.deleted.hasTopic(topicId);
+  }
+  /**
+   * Whether the message at `offset` is over: it has expired, or a record has deleted its queue. One of a queue that is
+   * not known here, and that nothing says was deleted, lives.
+   */
+  isOver(topicId: number, queueId: number, offset: number): boolean {
+    const queue = this.table.find(topicId, queueId);
+    return queue < 0 ? this.deleted.hasQueue(topicId, queueId) : offset < this.firstOf(queue);
   }
   hasTopic(topicId: number): boolean {
     return this.topics.has(topicId);
@@ -159,10 +170,14 @@ export class Directory implements StateView {
     this.closing = this.changedPieces;
     this.changedPieces = [];
     for (const piece of this.closing) this.marks[piece] = closingMark;
-    return this.readClosing();
+    return this.readClosing(this.deleted.takeChanges());
   }
 
   load(key: string, value: Uint8Array): void {
+    if (Tombstones.owns(key)) {
+      this.deleted.load(key, value);
+      return;
+    }
     const view = viewOf(value);
     assert(value[0] === version, 'a directory piece is of a known version');
     const base = Number(key) * pieceQueues;
@@ -225,10 +240,11 @@ export class Directory implements StateView {
       this.table.remove(topicId, this.queueOf(queue));
     }
     this.topics.delete(topicId);
-    this.deleted.add(topicId);
+    this.deleted.addTopic(topicId);
   }
 
   private removeQueue(topicId: number, queueId: number): void {
+    this.deleted.addQueue(topicId, queueId);
     const queue = this.table.find(topicId, queueId);
     if (queue < 0) return;
     const [next, before] = [this.siblings[queue] as number, this.olders[queue] as number];
@@ -250,8 +266,9 @@ export class Directory implements StateView {
     this.changedPieces.push(piece);
   }
 
-  private *readClosing(): Generator<StateChange> {
+  private *readClosing(deleted: readonly StateChange[]): Generator<StateChange> {
     const { closing } = this;
+    yield* deleted;
     for (const piece of closing) {
       let value = this.saved.get(piece);
       if (this.marks[piece] === closingMark) {

@@ -83,11 +83,6 @@ export class PendingMessages implements StateView {
     return bytes;
   }
 
-  /** Whether the topic ever had pending messages and was not deleted since. */
-  knowsTopic(topicId: number): boolean {
-    return this.topics.has(topicId);
-  }
-
   fold(record: LogRecord): void {
     switch (record.kind) {
       case RecordKind.pending:
