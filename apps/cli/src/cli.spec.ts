@@ -79,7 +79,7 @@ describe('topics', () => {
     const { id } = await fixture.naming.createTopic({ name: 'orders' });
     fixture.brokers.topics.set(id, {
       bytes: 2048,
-      queues: [{ queueId: queueId(0), first: queueOffset(2), next: queueOffset(12) }],
+      queues: [{ queueId: queueId(0), first: queueOffset(2), next: queueOffset(12), unread: 0 }],
     });
     fixture.naming.putBroker({ ...brokerSet, name: 'broker-1' });
     await fixture.directory.until(() => fixture.directory.brokerSet('broker-1'), 1000, 'the broker set');

@@ -12,7 +12,7 @@ import type {
   ResetCall,
   TopicState,
 } from '@cometmq/client';
-import { queueId, type GroupId, type TopicId } from '@cometmq/model';
+import { MessageType, queueId, type GroupId, type QueueId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { BrokerService } from './broker-service.js';
@@ -62,10 +62,18 @@ export class BrokerReports implements BrokerAdmin {
     this.check(brokerSet);
     const { store } = this.broker;
     const topic = this.directory.topicById(topicId);
-    const count = topic ? Math.max(topic.readQueues, topic.writeQueues) : 0;
+    // Those of lite topics are told of one by one.
+    const filled = topic?.type === MessageType.lite ? [] : store.queueIds(topicId);
+    const count = filled.reduce(
+      (most, id) => Math.max(most, id + 1),
+      Math.max(topic?.readQueues ?? 0, topic?.writeQueues ?? 0),
+    );
+    const groups = this.groupsOf(topicId, filled);
     const queues = Array.from({ length: count }, (_, id) => {
       const { first, committed } = store.bounds(topicId, queueId(id));
-      return { queueId: queueId(id), first, next: committed };
+      const doneTo = groups.map((groupId) => this.broker.groups.figures(groupId, topicId, queueId(id))?.committed ?? 0);
+      const unread = committed - Math.min(committed, Math.max(first, groups.length > 0 ? Math.min(...doneTo) : 0));
+      return { queueId: queueId(id), first, next: committed, unread };
     });
     return Promise.resolve({ queues, bytes: store.topicSize(topicId).bytes });
   }
@@ -93,6 +101,12 @@ export class BrokerReports implements BrokerAdmin {
   async deleteLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<boolean> {
     this.check(brokerSet);
     return this.broker.lite().delete(topicId, liteTopic);
+  }
+
+  /** Consumer groups that have begun to consume the topic here. */
+  private groupsOf(topicId: TopicId, filled: readonly QueueId[]): GroupId[] {
+    const { groups } = this.broker;
+    return [...groups.groups()].filter((groupId) => filled.some((id) => groups.figures(groupId, topicId, id)));
   }
 
   private check(brokerSet: string): void {

@@ -168,4 +168,6 @@ export interface TopicQueueState {
   /** The first offset still kept, and the one the next message gets. */
   readonly first: QueueOffset;
   readonly next: QueueOffset;
+  /** Messages that some consumer group of the topic is not done with; where it has none, all. */
+  readonly unread: number;
 }

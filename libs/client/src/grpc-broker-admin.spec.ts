@@ -70,7 +70,7 @@ const service: GrpcService = {
       handler: answering(async (bytes) => {
         const { topicId: id } = internal.DescribeTopicRequest.decode(bytes);
         return internal.DescribeTopicResponse.encode({
-          queues: [{ queueId: 0, first: 2, next: 8 }],
+          queues: [{ queueId: 0, first: 2, next: 8, unread: 3 }],
           bytes: id,
         }).finish();
       }),
@@ -163,7 +163,7 @@ describe('an operator’s questions over gRPC', () => {
     expect(await admin.describe('broker-0')).toEqual(figures);
     expect(await admin.describeGroup('broker-0', groupId(9))).toEqual({ queues: [groupQueue], members: [session] });
     expect(await admin.describeTopic('broker-0', topicId(77))).toEqual({
-      queues: [{ queueId: 0, first: 2, next: 8 }],
+      queues: [{ queueId: 0, first: 2, next: 8, unread: 3 }],
       bytes: 77,
     });
   });

@@ -59,10 +59,11 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
       await this.ask(brokerSet, 'DescribeTopic', request),
     );
     return {
-      queues: queues.map(({ queueId, first, next }) => ({
+      queues: queues.map(({ queueId, first, next, unread }) => ({
         queueId: queueId as QueueId,
         first: first as QueueOffset,
         next: next as QueueOffset,
+        unread,
       })),
       bytes,
     };

@@ -23,6 +23,31 @@ export const limits = {
   leaseMsMax: 5 * minute,
 } as const;
 
+/**
+ * The queue counts that a topic gets, in the order that keeps every message readable: consumers' queues grow with the
+ * producers', and may become fewer only down to those that are written to already.
+ */
+export function queueCounts(
+  change: Pick<TopicChange, 'writeQueues' | 'readQueues'>,
+  now: { readonly writeQueues: number; readonly readQueues: number },
+): { readonly writeQueues: number; readonly readQueues: number } {
+  const writeQueues = change.writeQueues ?? now.writeQueues;
+  const readQueues = change.readQueues ?? Math.max(now.readQueues, writeQueues);
+  if (readQueues < writeQueues) {
+    refuse(
+      `${readQueues} read queues are fewer than ${writeQueues} write queues: what is sent to the others could not be ` +
+        'consumed. Lower the write queues first',
+    );
+  }
+  if (readQueues < now.writeQueues) {
+    refuse(
+      `messages are still sent to ${now.writeQueues} queues: lower the write queues to ${readQueues} first; once the queues ` +
+        'above are consumed, lower the read queues',
+    );
+  }
+  return { writeQueues, readQueues };
+}
+
 const permissions: readonly Permission[] = ['readWrite', 'read', 'write', 'none'];
 
 export function checkTopic(change: TopicChange): void {

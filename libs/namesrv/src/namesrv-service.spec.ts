@@ -120,7 +120,7 @@ describe('topics', () => {
     const naming = await (await house()).open();
     const made = await naming.createTopic({ name: 't', writeQueues: 4, retentionMs: 60_000 });
     const grown = await naming.updateTopic('t', { writeQueues: 8 });
-    expect(grown).toEqual({ ...made, writeQueues: 8, layout: 2 });
+    expect(grown).toEqual({ ...made, writeQueues: 8, readQueues: 8, layout: 2 });
     const longer = await naming.updateTopic('t', { retentionMs: 120_000, retentionBytes: 1 << 24 });
     expect(longer).toEqual({ ...grown, retentionMs: 120_000, retentionBytes: 1 << 24 });
     expect((await naming.updateTopic('t', { permission: 'read' })).layout).toBe(3);
@@ -129,6 +129,40 @@ describe('topics', () => {
     expect((await fault(naming.updateTopic('t', { readQueues: 0 }))).code).toBe('BAD_REQUEST');
     expect((await fault(naming.updateTopic('none', {}))).code).toBe('TOPIC_NOT_FOUND');
     expect((await fault(naming.deleteTopic('none'))).code).toBe('TOPIC_NOT_FOUND');
+  });
+
+  it('keep every queue that is written to readable, grown and shrunk', async () => {
+    const naming = await (await house()).open({ defaultQueues: 8 });
+    const counts = async (asked: Promise<Topic>): Promise<number[]> => {
+      const { writeQueues, readQueues } = await asked;
+      return [writeQueues, readQueues];
+    };
+    const refusal = async (asked: Promise<unknown>): Promise<string> => {
+      const error = await fault(asked);
+      expect(error.code).toBe('BAD_REQUEST');
+      return error.reason;
+    };
+    expect(await counts(naming.createTopic({ name: 'a', readQueues: 2 }))).toEqual([2, 2]);
+    expect(await counts(naming.createTopic({ name: 'b', readQueues: 12 }))).toEqual([8, 12]);
+    expect(await refusal(naming.createTopic({ name: 'c', writeQueues: 8, readQueues: 2 }))).toContain('could not be');
+    expect(await counts(naming.updateTopic('a', { writeQueues: 8 }))).toEqual([8, 8]);
+    expect(await refusal(naming.updateTopic('a', { writeQueues: 9, readQueues: 8 }))).toContain(
+      '8 read queues are fewer than 9',
+    );
+    expect(await refusal(naming.updateTopic('a', { readQueues: 2 }))).toContain('Lower the write queues first');
+    expect(await refusal(naming.updateTopic('a', { writeQueues: 2, readQueues: 2 }))).toContain(
+      'still sent to 8 queues',
+    );
+    expect(await counts(naming.updateTopic('a', { writeQueues: 2 }))).toEqual([2, 8]);
+    expect(await counts(naming.updateTopic('a', { readQueues: 2 }))).toEqual([2, 2]);
+  });
+
+  it('heal where they contradict each other already', async () => {
+    const { open, store } = await house();
+    const naming = await open();
+    const made = await naming.createTopic({ name: 't', writeQueues: 8 });
+    await store.commit({ compare: [], puts: [{ key: 'topics/t', value: JSON.stringify({ ...made, readQueues: 2 }) }] });
+    expect(await naming.updateTopic('t', { retentionMs: 60_000 })).toMatchObject({ writeQueues: 8, readQueues: 8 });
   });
 
   it('lose no change when two instances change one at the same time', async () => {

@@ -28,7 +28,7 @@ import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { Adoption } from './adoption.js';
 import { BrokerLeads } from './broker-leads.js';
-import { checkGroup, checkMessageType, checkTopic } from './checks.js';
+import { checkGroup, checkMessageType, checkTopic, queueCounts } from './checks.js';
 import { ClusterStore } from './cluster.js';
 import { DirectoryCopy } from './directory-copy.js';
 import { changedGroupRecord, newGroupRecord } from './group-record.js';
@@ -62,6 +62,7 @@ const settleMsMax = 10_000;
 const conflictsMax = 200;
 const retryMs = 200;
 const countMax = 20_000;
+const noQueues = { writeQueues: 0, readQueues: 0 } as const;
 /** Who has waited so long for its turn to make something is told so: the store must be away. */
 const turnMsMax = 5_000;
 
@@ -434,8 +435,7 @@ export class NamesrvService implements Naming, Part {
       name,
       id: topicId(ids.nextTopic()),
       type: draft.type ?? MessageType.normal,
-      writeQueues: draft.writeQueues ?? this.queues,
-      readQueues: draft.readQueues ?? draft.writeQueues ?? this.queues,
+      ...queueCounts({ writeQueues: Math.min(this.queues, draft.readQueues ?? this.queues), ...draft }, noQueues),
       permission: draft.permission ?? 'readWrite',
       ...kept(draft),
       typeFixed: draft.typeFixed,
@@ -476,8 +476,7 @@ function changedTopic(topic: Topic, change: TopicChange): Topic {
   const { retentionMs, retentionBytes, liteExpirationMs, ...rest } = topic;
   const next = {
     ...rest,
-    writeQueues: change.writeQueues ?? topic.writeQueues,
-    readQueues: change.readQueues ?? topic.readQueues,
+    ...queueCounts(change, topic),
     permission: change.permission ?? topic.permission,
   };
   const moved =

@@ -1,5 +1,5 @@
 /** Plain numbers of a store, for metrics and administrators. */
-import type { LogPosition, TopicId } from '@cometmq/model';
+import type { LogPosition, QueueId, TopicId } from '@cometmq/model';
 
 import type { Folding } from './folding.js';
 import type { SegmentInfo } from './log/segment.js';
@@ -42,4 +42,10 @@ export function topicIdsOf({ directory, pending }: Folding): TopicId[] {
   directory.eachTopic((topicId) => ids.add(topicId as TopicId));
   pending.eachTopic((topicId) => ids.add(topicId as TopicId));
   return [...ids];
+}
+
+export function queueIdsOf({ directory }: Folding, topicId: TopicId): QueueId[] {
+  const ids: QueueId[] = [];
+  directory.eachQueue(topicId, (queue) => ids.push(directory.queueOf(queue) as QueueId));
+  return ids.sort((a, b) => a - b);
 }

@@ -17,7 +17,7 @@ import type { Part } from '@cometmq/shared';
 
 import { Checkpoints } from './checkpoints.js';
 import { joinPath } from './disk/disk.js';
-import { sizesOf, topicIdsOf } from './figures.js';
+import { queueIdsOf, sizesOf, topicIdsOf } from './figures.js';
 import { Folding } from './folding.js';
 import type { IndexEntries } from './index/index-entries.js';
 import { SegmentIndexes } from './index/segment-indexes.js';
@@ -326,6 +326,11 @@ export class MessageStore implements Part {
   /** Every topic of which something is kept. */
   topicIds(): TopicId[] {
     return topicIdsOf(this.folding);
+  }
+
+  /** Every queue of the topic that anything was ever appended to, in their order. */
+  queueIds(topicId: TopicId): QueueId[] {
+    return queueIdsOf(this.folding, topicId);
   }
   /** What the file system can still take. */
   freeBytes(): Promise<number> {

@@ -157,8 +157,8 @@ describe('topics', () => {
     brokers.topics.set(id, {
       bytes: 5000,
       queues: [
-        { queueId: queueId(1), first: queueOffset(0), next: queueOffset(7) },
-        { queueId: queueId(0), first: queueOffset(3), next: queueOffset(10) },
+        { queueId: queueId(1), first: queueOffset(0), next: queueOffset(7), unread: 7 },
+        { queueId: queueId(0), first: queueOffset(3), next: queueOffset(10), unread: 0 },
       ],
     });
     naming.putBroker({ ...brokerSet, name: 'broker-9' });
@@ -173,6 +173,29 @@ describe('topics', () => {
       ],
       missing: [{ brokerSet: 'broker-9', detail: "the leader of broker-9 can't be reached" }],
     });
+  });
+
+  it('have fewer read queues only once what is in the others is consumed, on every broker set', async () => {
+    const { id } = await naming.createTopic({ name: 'orders', writeQueues: 2, readQueues: 4 });
+    const queue = (queue: number, unread: number) => ({
+      queueId: queueId(queue),
+      first: queueOffset(0),
+      next: queueOffset(9),
+      unread,
+    });
+    const fewer = ['PATCH', '/api/v1/topics/orders', { readQueues: 2 }] as const;
+    brokers.topics.set(id, { bytes: 1, queues: [queue(0, 9), queue(2, 4), queue(3, 5)] });
+    await directory.until(() => directory.topicById(id), 1000, 'the topic');
+    expect(await refused(409, 'CONFLICT', ...fewer)).toMatch(/^9 messages .*queue 2 of broker-0: 4/);
+    naming.putBroker({ ...brokerSet, name: 'broker-9' });
+    await directory.until(() => directory.brokerSet('broker-9'), 1000, 'the broker set');
+    brokers.topics.set(id, { bytes: 1, queues: [queue(0, 9), queue(2, 0), queue(3, 0)] });
+    expect(await refused(503, 'UNAVAILABLE', ...fewer)).toContain('broker set broker-9 does not say');
+    naming.reset([brokerSet]);
+    const again = await naming.createTopic({ name: 'orders', writeQueues: 2, readQueues: 4 });
+    brokers.topics.set(again.id, { bytes: 1, queues: [queue(0, 9), queue(2, 0), queue(3, 0)] });
+    await directory.until(() => directory.topicById(again.id), 1000, 'the topic');
+    expect(await call(...fewer)).toMatchObject({ status: 200, body: { readQueues: 2 } });
   });
 
   it('may have "%" and "|" in their names, escaped or, for dead letters, as they are', async () => {

@@ -40,6 +40,33 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     return topic;
   };
 
+  /** Fewer read queues hide the others: not while anything in them is still to be consumed. */
+  const checkDrained = async (name: string, readQueues: number | undefined): Promise<void> => {
+    const topic = directory.topic(name);
+    if (!topic || readQueues === undefined || readQueues >= topic.readQueues) return;
+    const asked = await askAll(directory, clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
+    const [missing] = asked.missing;
+    if (missing) {
+      throw new MqError(
+        'UNAVAILABLE',
+        `broker set ${missing.brokerSet} does not say whether the queues from ${readQueues} on are consumed: ${missing.detail}`,
+      );
+    }
+    const left = asked.answers.flatMap(({ brokerSet, answer }) =>
+      answer.queues
+        .filter((queue) => queue.queueId >= readQueues && queue.unread > 0)
+        .map((queue) => ({ brokerSet, ...queue })),
+    );
+    const [first] = left;
+    if (!first) return;
+    const messages = left.reduce((sum, queue) => sum + queue.unread, 0);
+    throw new MqError(
+      'CONFLICT',
+      `${messages} messages in the queues from ${readQueues} on are still to be consumed (queue ${first.queueId} of ` +
+        `${first.brokerSet}: ${first.unread}) and could not be any more: wait until they are, or until they have expired`,
+    );
+  };
+
   app.get<{ Querystring: TopicListQuery }>('/topics', {
     schema: {
       operationId: 'listTopics',
@@ -101,12 +128,15 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     schema: {
       operationId: 'updateTopic',
       tags,
-      summary: 'Changes the settings given; the others stay. The type of a topic can not be changed.',
+      summary:
+        'Changes the settings given; the others stay. The type of a topic can not be changed. Read queues grow with ' +
+        'write queues; to have fewer, lower the write queues, wait until the others are consumed, lower the read queues.',
       params: nameParams('topic'),
       body: ref('TopicChange'),
       response: answers({ status: 200, schema: 'Topic', description: 'The topic as it is now.' }, 400, 404, 409),
     },
     handler: async ({ params, body, ip }) => {
+      await checkDrained(params.name, body.readQueues);
       const topic = await change(
         context,
         (naming) => naming.updateTopic(params.name, body satisfies TopicChange),

@@ -407,6 +407,8 @@ export interface TopicQueue {
   queueId: number;
   first: number;
   next: number;
+  /** Messages that some consumer group of the topic is not done with; where it has none, all. */
+  unread: number;
 }
 
 export interface ResetProgressRequest {
@@ -5365,7 +5367,7 @@ export const DescribeTopicResponse: MessageFns<DescribeTopicResponse> = {
 };
 
 function createBaseTopicQueue(): TopicQueue {
-  return { queueId: 0, first: 0, next: 0 };
+  return { queueId: 0, first: 0, next: 0, unread: 0 };
 }
 
 export const TopicQueue: MessageFns<TopicQueue> = {
@@ -5378,6 +5380,9 @@ export const TopicQueue: MessageFns<TopicQueue> = {
     }
     if (message.next !== 0) {
       writer.uint32(24).uint64(message.next);
+    }
+    if (message.unread !== 0) {
+      writer.uint32(32).uint64(message.unread);
     }
     return writer;
   },
@@ -5419,6 +5424,14 @@ export const TopicQueue: MessageFns<TopicQueue> = {
             message.next = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unread = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5439,6 +5452,7 @@ export const TopicQueue: MessageFns<TopicQueue> = {
     message.queueId = object.queueId ?? 0;
     message.first = object.first ?? 0;
     message.next = object.next ?? 0;
+    message.unread = object.unread ?? 0;
     return message;
   },
 };
