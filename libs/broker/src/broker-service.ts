@@ -45,7 +45,9 @@ import { ClientQuestions } from './client-questions.js';
 import { decide } from './decide.js';
 import { DeadLetters } from './dead-letters.js';
 import { Delays } from './delays.js';
+import { ColdMessages } from './cold-messages.js';
 import { Deliveries } from './deliveries.js';
+import { HandOuts } from './hand-outs.js';
 import { Departed } from './departed.js';
 import { GroupFilters } from './group-filters.js';
 import { Leadership } from './leadership.js';
@@ -439,7 +441,8 @@ export class BrokerService implements LinkedBroker, Part {
       clock,
       logClock,
       log,
-      brokerName: options.brokerName,
+      cold: new ColdMessages(store, log),
+      handOuts: new HandOuts({ store, groups, brokerName: options.brokerName, log }),
       pollsMax: options.pollsMax,
     });
     const lite = new LiteBroker({
@@ -537,15 +540,26 @@ export class BrokerService implements LinkedBroker, Part {
 
   private metadataChanged(update: DirectoryUpdate): void {
     const { reign } = this;
-    if (!reign || this.failed) return;
+    if (!reign || this.failed || update.kind === 'broker' || update.kind === 'brokerDeleted') return;
+    this.learn(update, reign);
+    // Who waits for what is no more, or may not be read any more, hears of it now.
+    reign.deliveries.revise();
+    reign.lite.deliveries.revise();
+    reign.pulls.revise();
+  }
+
+  private learn(update: DirectoryUpdate, reign: Reign): void {
     const nowMs = reign.logClock.nowMs();
     const { version } = this.options.directory;
     switch (update.kind) {
       case 'snapshot':
         this.reconcile(reign);
+        reign.deliveries.everythingChanged();
         return;
       case 'topic':
         this.define({ version, topics: [update.topic], groups: [] }, nowMs);
+        reign.deliveries.topicChanged(update.topic.id);
+        reign.lite.topicChanged(update.topic);
         return;
       case 'group':
         this.define({ version, topics: [], groups: [update.group] }, nowMs);
@@ -556,6 +570,7 @@ export class BrokerService implements LinkedBroker, Part {
       case 'topicDeleted':
         if (update.recorded && this.isSame(this.metadata.topics.get(update.topic.id), update.topic)) {
           this.store.deleteTopic(update.topic.id, nowMs);
+          reign.deliveries.topicDeleted(update.topic.id);
         }
         return;
       case 'groupDeleted':
@@ -645,6 +660,7 @@ export class BrokerService implements LinkedBroker, Part {
     const { kind, payload } = this.groups.decideGroupDeleted(groupId);
     this.store.append(kind, nowMs, payload);
     reign.lite.groupDeleted(groupId);
+    reign.deliveries.groupDeleted(groupId);
   }
 
   private becameFull(): void {

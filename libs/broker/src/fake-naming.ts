@@ -133,8 +133,12 @@ export class FakeNaming implements Naming {
   fixTopicType(name: string): Promise<Topic> {
     return this.ensureInnerTopic(name);
   }
-  updateTopic(name: string, change: TopicChange): Promise<Topic> {
-    return this.createTopic({ name, ...change });
+  async updateTopic(name: string, change: TopicChange): Promise<Topic> {
+    const known = await this.ensureInnerTopic(name);
+    const topic = { ...known, ...change } as Topic;
+    this.topics.set(known.name, topic);
+    this.tell({ kind: 'topic', revision: (this.ids += 1), topic });
+    return topic;
   }
   async updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup> {
     const known = await this.ensureGroup(name);

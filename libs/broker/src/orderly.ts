@@ -9,7 +9,10 @@ export class Orderly {
 
   /** Undefined: the group is not orderly. */
   request(group: ConsumerGroup): OrderlyRequest | undefined {
-    if (!group.fifo) return undefined;
+    return group.fifo ? this.of(group) : undefined;
+  }
+
+  of(group: ConsumerGroup): OrderlyRequest {
     let request = this.requests.get(group);
     if (!request) {
       request = { backoffMs: (attempt) => retryDelayMs(group.retryPolicy, attempt) };

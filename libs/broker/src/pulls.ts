@@ -114,6 +114,19 @@ export class Pulls {
     for (const pulls of [...this.waiting.values()]) for (const pull of [...pulls]) this.finish(pull, undefined, []);
   }
 
+  /** The metadata changed: who waits on a topic that is no more is told so. */
+  revise(): void {
+    for (const pulls of [...this.waiting.values()]) {
+      for (const pull of [...pulls]) {
+        try {
+          this.checkQueue(pull.call);
+        } catch (caught) {
+          this.finish(pull, MqError.from(caught), []);
+        }
+      }
+    }
+  }
+
   private checkQueue({ topicId, queueId }: Pick<PullCall, 'topicId' | 'queueId'>): void {
     const topic = this.directory.topicById(topicId);
     if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more');

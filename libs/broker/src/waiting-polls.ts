@@ -1,23 +1,17 @@
-import type { Done, ReceiveResult } from '@cometmq/client';
 import type { GroupId, TopicId } from '@cometmq/model';
-import { MqError, type Timer } from '@cometmq/shared';
+import { MqError } from '@cometmq/shared';
 
-import type { Receiver } from './hand-outs.js';
+import type { Poll, Polls } from './poll-loop.js';
 
-/** A receive that found nothing and waits for messages, for one to become due again, or for its time to pass. */
-export interface WaitingPoll extends Receiver {
-  readonly done: Done<ReceiveResult>;
+export interface WaitingPoll extends Poll {
   /** Polls with the same key want the same: where one got nothing, the other would too. */
   readonly filterKey: string;
   /** Whether it goes by priority; undefined: not decided yet. */
   byPriority?: boolean;
-  timer: Timer | undefined;
-  /** Answered, or nobody waits any more. */
-  over: boolean;
 }
 
 /** Who waits, by topic and group, oldest first. Bounded: a poll too many is refused, not kept. */
-export class WaitingPolls {
+export class WaitingPolls implements Polls<WaitingPoll> {
   private readonly byTopic = new Map<TopicId, Map<GroupId, Set<WaitingPoll>>>();
   private total = 0;
 
@@ -37,17 +31,19 @@ export class WaitingPolls {
     this.total += 1;
   }
 
-  /** False: it did not wait any more. */
-  remove(poll: WaitingPoll): boolean {
+  remove(poll: WaitingPoll): void {
     const { topicId, groupId } = poll.call;
     const groups = this.byTopic.get(topicId);
     const polls = groups?.get(groupId);
-    if (!polls?.delete(poll)) return false;
+    if (!polls?.delete(poll)) return;
     this.total -= 1;
     poll.timer?.cancel();
     if (polls.size === 0) groups?.delete(groupId);
     if (groups?.size === 0) this.byTopic.delete(topicId);
-    return true;
+  }
+
+  topics(): TopicId[] {
+    return [...this.byTopic.keys()];
   }
 
   groupsOn(topicId: TopicId): Iterable<GroupId> {

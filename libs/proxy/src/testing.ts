@@ -182,8 +182,11 @@ export class FakeNaming implements Naming {
   updateGroup(): Promise<ConsumerGroup> {
     return notHere();
   }
-  deleteGroup(): Promise<void> {
-    return notHere();
+  deleteGroup(name: string): Promise<void> {
+    const group = this.groups.get(name);
+    this.groups.delete(name);
+    if (group) this.listener?.({ kind: 'groupDeleted', revision: (this.revision += 1), group, recorded: true });
+    return Promise.resolve();
   }
   takeLead(): Promise<BrokerSet> {
     return notHere();

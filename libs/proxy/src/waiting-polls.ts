@@ -10,8 +10,8 @@ export interface WaitingPoll {
   readonly connection: number;
   /** One bound holds for all polls with the same key. */
   readonly key: string;
-  /** Ends what is overdue; asks again where nobody could be asked. */
-  tick(nowMs: number): void;
+  /** Ends what is overdue; asks again where nobody could be asked. `changed`: what it waits for may be another, or gone. */
+  tick(nowMs: number, changed: boolean): void;
   /** Answers now that there is nothing. */
   endNow(): void;
 }
@@ -47,12 +47,12 @@ export class WaitingPolls {
     else this.counts.delete(poll.key);
   }
 
-  /** The directory changed: who found nobody to ask may find somebody now. */
+  /** The directory changed: who found nobody to ask may find somebody now, or wait for what is no more. */
   wake(): void {
     if (this.polls.size === 0) return;
     this.soon ??= this.clock.after(0, () => {
       this.soon = undefined;
-      this.tick();
+      this.tick(true);
     });
   }
 
@@ -70,13 +70,13 @@ export class WaitingPolls {
   private nextBeat(): void {
     this.beat = this.clock.after(beatMs, () => {
       this.beat = undefined;
-      this.tick();
+      this.tick(false);
       if (this.polls.size > 0) this.nextBeat();
     });
   }
 
-  private tick(): void {
+  private tick(changed: boolean): void {
     const nowMs = this.clock.monotonicMs();
-    for (const poll of this.polls) poll.tick(nowMs); // A set may lose and gain members while it is walked.
+    for (const poll of this.polls) poll.tick(nowMs, changed); // A set may lose and gain members while it is walked.
   }
 }

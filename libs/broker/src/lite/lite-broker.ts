@@ -173,6 +173,12 @@ export class LiteBroker {
     this.deliveries.wake(groupId, undefined); // It may have been paused.
   }
 
+  topicChanged(topic: Topic): void {
+    for (const { id, lite } of this.parts.directory.groups()) {
+      if (lite?.topic === topic.name) this.deliveries.wake(id, undefined); // It may be read again.
+    }
+  }
+
   groupDeleted(groupId: GroupId): void {
     this.subscriptions.dropGroup(groupId);
     this.readiness.dropGroup(groupId);

@@ -1,41 +1,30 @@
-import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
-import type { GroupsView, Matcher, OrderlyRequest, PopDecision, PopQueue } from '@cometmq/consumption';
+import type { Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
+import type { Matcher, PopDecision, PopQueue } from '@cometmq/consumption';
 import {
   isPaused,
   pausedForGood,
-  retryDelayMs,
   type ConsumerGroup,
   type GroupId,
   type QueueId,
+  type Receipt,
   type Topic,
 } from '@cometmq/model';
-import { type Clock, failureFacts, MqError } from '@cometmq/shared';
-import type { MessageStore, Placed } from '@cometmq/store';
-import type { Logger } from '@cometmq/telemetry';
+import { failureFacts } from '@cometmq/shared';
 
 import type { DeadLetters } from '../dead-letters.js';
-import type { HandOuts } from '../hand-outs.js';
-import type { LogClock } from '../log-clock.js';
-import type { MemberSessions } from '../member-sessions.js';
+import { Orderly } from '../orderly.js';
+import { PollLoop, type PollParts } from '../poll-loop.js';
 import { LitePolls, type LitePoll } from './lite-polls.js';
 import type { LiteReadiness } from './lite-readiness.js';
 import type { ColdMessages } from '../cold-messages.js';
 import type { LiteStarts } from './lite-starts.js';
 
-export interface LiteDeliveriesParts {
-  readonly store: MessageStore;
-  readonly groups: GroupsView;
-  readonly directory: Directory;
-  readonly sessions: MemberSessions;
+export interface LiteDeliveriesParts extends PollParts {
   readonly deadLetters: DeadLetters;
   readonly starts: LiteStarts;
   readonly cold: ColdMessages;
-  readonly handOuts: HandOuts;
   /** Lite consumers take all of what they subscribe to. */
   readonly everything: Matcher;
-  readonly clock: Clock;
-  readonly logClock: LogClock;
-  readonly log: Logger;
   readonly pollsMax: number;
 }
 
@@ -49,35 +38,27 @@ const pauseLookMs = 60_000;
  * its order: of one lite topic a group has one batch in flight. What was handed out is in the log, and committed, before
  * the poll is answered: else a crash could forget who holds a lite topic.
  */
-export class LiteDeliveries {
+export class LiteDeliveries extends PollLoop<LitePoll> {
   private readonly polls: LitePolls;
-  private readonly orderly = new WeakMap<ConsumerGroup, OrderlyRequest>();
+  private readonly orderly: Orderly;
   /** The last attempt of each client that was given something: an answer may be lost. By group and client. */
   private readonly attempts = new Map<string, { readonly id: string; readonly queues: readonly QueueId[] }>();
   private readonly woken = new Map<GroupId, Set<string> | 'all'>();
   private readonly throttled = new Set<GroupId>();
   private readonly paused = new Set<GroupId>();
-  private stopping = false;
 
   constructor(
     private readonly parts: LiteDeliveriesParts,
     private readonly readiness: LiteReadiness,
   ) {
-    this.polls = new LitePolls(parts.pollsMax);
-  }
-
-  get waiting(): number {
-    return this.polls.count;
+    const polls = new LitePolls(parts.pollsMax);
+    super(parts, polls);
+    this.polls = polls;
+    this.orderly = new Orderly(parts.groups);
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
-    const poll: LitePoll = { call, done, timer: undefined, over: false };
-    this.begin(poll);
-    return () => {
-      poll.over = true;
-      this.polls.remove(poll);
-      poll.abandon?.();
-    };
+    return this.look({ call, done, timer: undefined, over: false });
   }
 
   /** There may be something for a client, or for any member of a group: its polls try again, in a moment. */
@@ -97,39 +78,20 @@ export class LiteDeliveries {
     this.throttled.clear();
   }
 
-  /** Every poll that waits is answered with nothing. */
-  stop(): void {
-    this.stopping = true;
-    for (const poll of this.polls.all()) this.finish(poll, undefined);
-  }
-
   clientGone(groupId: GroupId, clientId: string): void {
     this.attempts.delete(attemptKey(groupId, clientId));
   }
 
-  private begin(poll: LitePoll): void {
-    const { call } = poll;
-    try {
-      const { sessions, clock } = this.parts;
-      sessions.polled(call.groupId, call.clientId, call.topicId, call.filter, clock.monotonicMs());
-      if (this.pop(poll)) return;
-      if (call.waitMs <= 0 || this.stopping) {
-        this.finish(poll, undefined);
-        return;
-      }
-      this.polls.add(poll);
-      poll.timer = clock.after(call.waitMs, () => this.finish(poll, undefined));
-    } catch (caught) {
-      this.finish(poll, MqError.from(caught));
-    }
+  protected tryNow(poll: LitePoll): boolean {
+    return this.pop(poll);
   }
 
-  /** Answers a poll without messages. Not from inside `receive`. */
-  private finish(poll: LitePoll, error: MqError | undefined): void {
-    this.polls.remove(poll);
-    if (poll.over) return;
-    poll.over = true;
-    queueMicrotask(() => poll.done(error, error ? undefined : { messages: [] }));
+  protected parked(): void {
+    // Readiness wakes it.
+  }
+
+  protected givenBack(receipts: readonly Receipt[]): void {
+    for (const { groupId, topicId, queueId } of receipts) this.readiness.changed(groupId, topicId, queueId);
   }
 
   private serveWoken(): void {
@@ -165,7 +127,7 @@ export class LiteDeliveries {
       const decision = queues.length === 0 ? undefined : this.decide(call, group, queues, nowMs);
       if (decision && decision.deadLetters.length > 0) deadLetters.move(group, decision.deadLetters);
       if (decision?.throttled) this.throttled.add(group.id);
-      const placed = decision && this.write(decision, nowMs);
+      const placed = decision?.record && this.write(decision.record, nowMs);
       if (decision?.record && !placed) return false;
       this.readiness.looked(group, call.topicId, call.clientId, looked);
       if (decision && placed && decision.handed.length > 0) {
@@ -223,7 +185,7 @@ export class LiteDeliveries {
       clientId: call.clientId,
       autoRenew: call.autoRenew,
       attemptId: call.attemptId,
-      orderly: this.orderlyOf(group),
+      orderly: this.orderly.of(group),
       nowMs,
       visibleAtMs: nowMs + call.invisibleMs,
       messagesMax: call.messagesMax,
@@ -236,58 +198,10 @@ export class LiteDeliveries {
     });
   }
 
-  private orderlyOf(group: ConsumerGroup): OrderlyRequest {
-    let request = this.orderly.get(group);
-    if (!request) {
-      request = { backoffMs: (attempt) => retryDelayMs(group.retryPolicy, attempt) };
-      this.orderly.set(group, request);
-    }
-    return request;
-  }
-
-  private write({ record }: Pick<PopDecision, 'record'>, nowMs: number): Placed | undefined {
-    if (!record) return undefined;
-    try {
-      return this.parts.store.append(record.kind, nowMs, record.payload);
-    } catch (caught) {
-      // The log is behind or full. The poll waits on; nothing was handed out.
-      this.parts.log.debug(failureFacts(caught), 'a delivery had to wait');
-      return undefined;
-    }
-  }
-
   private remember({ groupId, clientId, attemptId }: ReceiveCall, { handed }: PopDecision): void {
     const key = attemptKey(groupId, clientId);
     if (attemptId === undefined) this.attempts.delete(key);
     else this.attempts.set(key, { id: attemptId, queues: [...new Set(handed.map(({ queueId }) => queueId))] });
-  }
-
-  private answer(poll: LitePoll, { handed }: PopDecision, { position, end }: Placed): void {
-    this.parts.handOuts.begin(poll.call, position);
-    this.polls.remove(poll);
-    this.parts.store.whenCommitted(end, (error) => {
-      if (error) this.finish(poll, error);
-      else {
-        this.parts.handOuts.load(poll, handed, position, (unread, messages) => {
-          if (messages) this.deliver(poll, messages);
-          else this.finish(poll, unread);
-        });
-      }
-    });
-  }
-
-  private deliver(poll: LitePoll, messages: readonly Delivered[]): void {
-    if (!poll.over) {
-      poll.over = true;
-      poll.done(undefined, { messages });
-      return;
-    }
-    // Nobody waits any more: as if it had not been.
-    const { groups, logClock } = this.parts;
-    const nowMs = logClock.nowMs();
-    const receipts = messages.map(({ receipt }) => receipt);
-    if (!this.write(groups.decideHandBack(receipts, nowMs), nowMs)) return; // Its lease ends by itself.
-    for (const { groupId, topicId, queueId } of receipts) this.readiness.changed(groupId, topicId, queueId);
   }
 
   /** Index entries that lie on disk are fetched; then the client's polls try again. */

@@ -1,19 +1,13 @@
-import type { Done, ReceiveResult } from '@cometmq/client';
 import type { GroupId } from '@cometmq/model';
-import { MqError, type Timer } from '@cometmq/shared';
+import { MqError } from '@cometmq/shared';
 
-import type { Receiver } from '../hand-outs.js';
+import type { Poll, Polls } from '../poll-loop.js';
 
 /** A lite consumer that waits for messages of its lite topics. */
-export interface LitePoll extends Receiver {
-  readonly done: Done<ReceiveResult>;
-  timer: Timer | undefined;
-  /** Answered, or nobody waits any more. */
-  over: boolean;
-}
+export type LitePoll = Poll;
 
 /** Who waits, by group and client, oldest first. Bounded: a poll too many is refused, not kept. */
-export class LitePolls {
+export class LitePolls implements Polls<LitePoll> {
   private readonly byGroup = new Map<GroupId, Map<string, Set<LitePoll>>>();
   private total = 0;
 

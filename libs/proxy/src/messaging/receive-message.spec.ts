@@ -348,6 +348,63 @@ it('writes as fast as the client reads, and gives back what it never read', asyn
   expect(door.broker.handedBack[0]?.receipts.length).toBe(5);
 });
 
+describe('a receive that waits for what changes', () => {
+  const settled = (): Promise<void> => new Promise(setImmediate);
+  const answer = (call: FakeCall): number | undefined => {
+    door.clock.advance(1_001); // An error is answered slowly.
+    return hear(call).status?.code;
+  };
+
+  it.each<[string, () => unknown, Code]>([
+    ['its topic is deleted', () => door.naming.deleteTopic('orders'), Code.TOPIC_NOT_FOUND],
+    ['its group is deleted', () => door.naming.deleteGroup('workers'), Code.CONSUMER_GROUP_NOT_FOUND],
+    ['its topic is closed', () => door.naming.topic('orders', { permission: 'write' }), Code.FORBIDDEN],
+  ])('is answered when %s', (_what, act, code) => {
+    const call = receive();
+    expect(door.broker.waiting.size).toBe(1);
+    act();
+    door.clock.advance(1);
+    expect(door.broker.waiting.size).toBe(0);
+    expect(answer(call)).toBe(code);
+  });
+
+  it.each(['topic', 'group'] as const)('asks anew when its %s was made again under the same name', async (what) => {
+    const call = receive();
+    const before = door.broker.receives.at(-1);
+    // Both are heard of before the poll is looked at.
+    if (what === 'topic') {
+      await door.naming.deleteTopic('orders');
+      door.naming.topic('orders');
+    } else {
+      await door.naming.deleteGroup('workers');
+      door.naming.group('workers');
+    }
+    door.clock.advance(1);
+    await settled();
+    const after = door.broker.receives.at(-1);
+    expect(after?.[`${what}Id`]).not.toBe(before?.[`${what}Id`]);
+    expect([door.broker.waiting.size, call.ended]).toEqual([1, false]);
+    door.broker.deliver(door.broker.delivered(await sendOne()));
+    await call.untilEnd();
+    expect(hear(call).messages.length).toBe(1);
+  });
+
+  it('asks anew when the leader knew first that the topic is another, else says so', async () => {
+    const call: FakeCall = receive();
+    const [first] = door.broker.waiting;
+    door.broker.waiting.clear();
+    first?.done(new MqError('TOPIC_NOT_FOUND', 'gone'), undefined);
+    expect(answer(call)).toBe(Code.TOPIC_NOT_FOUND); // It is the same as far as this node knows.
+  });
+
+  it('waits on when nothing of it has changed', () => {
+    const call = receive();
+    door.naming.topic('orders', { retentionMs: 1_000 });
+    door.clock.advance(1);
+    expect([door.broker.receives.length, door.broker.waiting.size, call.ended]).toEqual([1, 1, false]);
+  });
+});
+
 describe('messages that may not have reached their client', () => {
   async function answered(options: CallOptions = {}, attemptId = 'try-1'): Promise<FakeCall> {
     const call = receive({ attemptId }, { holdsArrival: true, ...options });

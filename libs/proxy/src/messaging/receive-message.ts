@@ -97,12 +97,17 @@ function poll(
   topic: Topic,
   endMs: number,
 ): void {
-  if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
-    throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
-  }
+  checkReadable(topic);
   remember(door, clientId, wanted, call);
   door.answers.asked(clientId, call.connection, group.fifo ? undefined : wanted.attemptId); // Leaders know those in order.
   new Poll(door, stream, clientId, wanted, group, topic, endMs).start();
+}
+
+/** @throws MqError FORBIDDEN */
+function checkReadable(topic: Topic): void {
+  if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
+    throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
+  }
 }
 
 /** A client that lost its session (this node started again) gets one from what it asks for. */
@@ -258,8 +263,8 @@ class Poll implements WaitingPoll {
     private readonly stream: ReceiveStream,
     readonly clientId: string,
     private readonly wanted: ReceiveRequest,
-    private readonly group: ConsumerGroup,
-    private readonly topic: Topic,
+    private group: ConsumerGroup,
+    private topic: Topic,
     private readonly endMs: number,
   ) {
     this.key = pollKey(wanted);
@@ -283,8 +288,8 @@ class Poll implements WaitingPoll {
     this.ask();
   }
 
-  tick(nowMs: number): void {
-    if (this.over) return;
+  tick(nowMs: number, changed: boolean): void {
+    if (this.over || (changed && this.revised())) return;
     if (this.idle) {
       if (nowMs >= this.endMs) this.endNow();
       else this.ask();
@@ -332,8 +337,10 @@ class Poll implements WaitingPoll {
     const sets: string[] = [];
     for (const { name } of directory.brokerSets()) if (links.link(name)) sets.push(name);
     if (sets.length > 1) {
+      const { chance } = this.door.parts;
       const named = sets.indexOf(this.wanted.broker);
-      const first = named >= 0 ? named : Math.floor(this.door.parts.chance.next() * sets.length);
+      // Some clients only ever name one: under a lasting backlog the others would never have their turn.
+      const first = named >= 0 && chance.next() >= 0.5 ? named : Math.floor(chance.next() * sets.length);
       sets.push(...sets.splice(0, first));
     }
     return sets;
@@ -429,8 +436,37 @@ class Poll implements WaitingPoll {
       nothing();
       return;
     }
+    if (gone.has(error.code) && this.revised()) return;
     this.finish();
     this.stream.fail(error, this.wanted.pollMs);
+  }
+
+  /**
+   * What it waits for may have been deleted, made again under the same name, or closed to readers. True: it is answered so, or
+   * asks anew for what has the name now.
+   */
+  private revised(): boolean {
+    const { door, wanted } = this;
+    const group = door.parts.directory.group(wanted.group);
+    const topic = door.routes.find(wanted.topic)?.topic;
+    try {
+      if (!topic) throw new MqError('TOPIC_NOT_FOUND', `topic "${wanted.topic}" does not exist any more`);
+      if (!group) {
+        throw new MqError('CONSUMER_GROUP_NOT_FOUND', `consumer group "${wanted.group}" does not exist any more`);
+      }
+      checkReadable(topic);
+    } catch (caught) {
+      this.finish();
+      this.stream.fail(caught, wanted.pollMs);
+      return true;
+    }
+    const isAnother = group.id !== this.group.id || topic.id !== this.topic.id;
+    this.group = group;
+    this.topic = topic;
+    if (!isAnother) return false;
+    this.cancelAsked();
+    this.ask();
+    return true;
   }
 
   private deliver(messages: readonly Delivered[]): void {
@@ -477,6 +513,8 @@ class Poll implements WaitingPoll {
   }
 }
 
+/** The leader does not know what is asked for any more. */
+const gone: ReadonlySet<string> = new Set(['TOPIC_NOT_FOUND', 'CONSUMER_GROUP_NOT_FOUND']);
 /** How long after its time a link's answer is still waited for. */
 const overdueMs = 50;
 /** So much before its end a poll that came back empty is not sent again. */

@@ -1,0 +1,115 @@
+/** Receives that wait: in turn through the queues, and never for what is no more. */
+import { queueId as toQueueId, queueOffset } from '@cometmq/model';
+
+import { BrokerWorld, ids, settle } from './broker-world.js';
+
+let world: BrokerWorld;
+beforeEach(async () => {
+  world = await new BrokerWorld().start();
+});
+afterEach(() => world.broker.stop());
+
+const hour = 3_600_000;
+
+describe('queues under a lasting backlog', () => {
+  async function backlog(queues: number, each: number): Promise<void> {
+    world.topic = await world.naming.updateTopic('orders', { readQueues: queues, writeQueues: queues });
+    for (let queue = 0; queue < queues; queue += 1) {
+      for (let i = 0; i < each; i += 1) await world.sendAny(`${queue}-${i}`, {}, world.topic, queue);
+    }
+  }
+
+  it.each([0, 5, -1])('are served in turn, whatever queue the client names (%i)', async (queueId) => {
+    await backlog(8, 12);
+    const taken = new Array<number>(8).fill(0);
+    for (let polls = 0; polls < 16; polls += 1) {
+      for (const { receipt } of await world.poll({ queueId, messagesMax: 4 })) {
+        taken[receipt.queueId] = (taken[receipt.queueId] ?? 0) + 1;
+        await world.ack(receipt);
+      }
+    }
+    expect(taken).toEqual(new Array(8).fill(8));
+  });
+
+  it('are so for each of several groups that poll in turn', async () => {
+    await backlog(4, 12);
+    const other = await world.naming.createGroup({ name: 'others' });
+    const seen = new Map<number, Set<number>>();
+    for (let polls = 0; polls < 8; polls += 1) {
+      for (const { id } of [world.group, other]) {
+        const found = await world.poll({ groupId: id, messagesMax: 2 });
+        const queues = seen.get(id) ?? new Set<number>();
+        for (const { receipt } of found) queues.add(receipt.queueId);
+        seen.set(id, queues);
+      }
+    }
+    expect([...seen.values()].map(({ size }) => size)).toEqual([4, 4]);
+  });
+});
+
+describe('a receive that waits', () => {
+  const wait = () => world.poll({ waitMs: hour });
+
+  it('is answered at once when its topic is deleted, and the same name made again is another topic', async () => {
+    const waiting = wait();
+    expect(world.broker.waitingPolls).toBe(1);
+    await world.naming.deleteTopic('orders');
+    await expect(waiting).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+    expect(world.broker.waitingPolls).toBe(0);
+    world.topic = await world.naming.createTopic({ name: 'orders' });
+    const again = wait();
+    await world.send('a');
+    expect(ids(await again)).toEqual(['a']);
+  });
+
+  it('is answered at once when its group is deleted', async () => {
+    const waiting = wait();
+    await world.naming.deleteGroup('readers');
+    await expect(waiting).rejects.toMatchObject({ code: 'CONSUMER_GROUP_NOT_FOUND' });
+  });
+
+  it('is answered at once when its topic is closed to readers, and waits on when something else changes', async () => {
+    const waiting = wait();
+    await world.naming.updateTopic('orders', { retentionMs: hour });
+    await world.naming.updateGroup('readers', { attemptsMax: 3 });
+    expect(world.broker.waitingPolls).toBe(1);
+    await world.naming.updateTopic('orders', { permission: 'write' });
+    await expect(waiting).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await world.naming.updateTopic('orders', { permission: 'readWrite' });
+    const again = wait();
+    await world.send('a');
+    expect(ids(await again)).toEqual(['a']);
+  });
+
+  it('gets what lies in a queue that was added meanwhile', async () => {
+    const waiting = wait();
+    const { readQueues } = world.topic;
+    world.topic = await world.naming.updateTopic('orders', { writeQueues: readQueues + 1 });
+    await world.sendAny('new', {}, world.topic, readQueues);
+    expect(world.broker.waitingPolls).toBe(1);
+    await world.naming.updateTopic('orders', { readQueues: readQueues + 1 });
+    expect(ids(await waiting)).toEqual(['new']);
+  });
+
+  it('by offset is answered too when its topic is deleted', async () => {
+    const pull = settle((done) =>
+      world.broker.pull(
+        {
+          topicId: world.topic.id,
+          groupId: world.group.id,
+          queueId: toQueueId(0),
+          offset: queueOffset(0),
+          clientId: 'c1',
+          messagesMax: 1,
+          bytesMax: 1000,
+          filter: { type: 'tag', expression: '*' },
+          waitMs: hour,
+        },
+        done,
+      ),
+    );
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    await world.naming.deleteTopic('orders');
+    await expect(pull).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+  });
+});
