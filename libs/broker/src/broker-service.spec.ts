@@ -269,3 +269,41 @@ describe('the broker', () => {
     await world.broker.stop();
   });
 });
+
+describe('what an operator should know is a line of log', () => {
+  const linesOf = (world: BrokerWorld, what: string) =>
+    world.said.filter(({ said }) => said.includes(what)).map(({ facts }) => facts);
+
+  it('a start after a stop that was not a clean one, and no other', async () => {
+    const world = await new BrokerWorld().start();
+    await world.send('a');
+    await world.restart();
+    expect(linesOf(world, 'recovered')).toEqual([]);
+    await world.send('b');
+    const end = world.broker.store.appendEnd;
+    await world.crash();
+    expect(linesOf(world, 'recovered')).toEqual([expect.objectContaining({ broker: 'broker-0', end })]);
+    await world.broker.stop();
+  });
+
+  it('dead letters: the first at once, a flood in one line', async () => {
+    const world = await new BrokerWorld().start(1);
+    const pass = async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= 1_000) {
+        world.clock.advance(1_000);
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await world.send('first');
+    await world.poll();
+    await pass(13_000);
+    const one = { group: 'readers', topic: 'orders', messages: 1 };
+    expect(linesOf(world, 'dead-letter')).toEqual([one]);
+    for (let i = 0; i < 50; i += 1) await world.send(`${i}`);
+    await world.poll({ messagesMax: 20 });
+    await world.poll({ messagesMax: 30 });
+    await pass(25_000);
+    expect(linesOf(world, 'dead-letter')).toEqual([one, { ...one, messages: 50 }]);
+    await world.broker.stop();
+  });
+});

@@ -192,7 +192,21 @@ export class BrokerService implements LinkedBroker, Part {
 
   async start(): Promise<void> {
     const { options, store } = this;
+    const startedMs = options.clock.monotonicMs();
     await store.start();
+    if (store.recovered) {
+      const { from, end } = store.recovered;
+      const facts = {
+        broker: options.brokerName,
+        from,
+        end,
+        tookMs: Math.round(options.clock.monotonicMs() - startedMs),
+      };
+      options.log.warn(
+        facts,
+        'recovered: the last stop was not a clean one, and the log was read again from its last checkpoint',
+      );
+    }
     const epoch = await this.leadership.take({
       name: options.brokerName,
       member: `${options.brokerName}/${store.incarnation}`,

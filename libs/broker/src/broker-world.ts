@@ -14,7 +14,7 @@ import type { Clock, MqError, Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import type { StoreLimits } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
-import { silentLogger } from '@cometmq/telemetry';
+import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { BrokerService } from './broker-service.js';
 import { FakeNaming } from './fake-naming.js';
@@ -33,6 +33,8 @@ export class BrokerWorld {
   readonly naming = new FakeNaming();
   disk = new MemoryDisk();
   checkpoints = memoryCheckpoints();
+  /** What was logged, from warnings on. */
+  readonly said: { readonly facts: object; readonly said: string }[] = [];
   /** Told when the broker can't go on. */
   onFatal: (error: MqError) => void = (error) => {
     throw error;
@@ -77,6 +79,11 @@ export class BrokerWorld {
     await this.broker.start();
   }
 
+  private get log(): Logger {
+    const note = (facts: object, said: string): void => void this.said.push({ facts, said });
+    return { ...silentLogger, warn: note, error: note };
+  }
+
   private build(): BrokerService {
     const life = (this.life = { isOver: false });
     const { clock } = this;
@@ -92,7 +99,7 @@ export class BrokerWorld {
       naming: this.naming,
       directory: this.directory,
       clock: mortal,
-      log: silentLogger,
+      log: this.log,
       segmentBytes: 4 * 1024 * 1024,
       recordBytesMax: 1024 * 1024,
       diskFreeBytesMin: 0,

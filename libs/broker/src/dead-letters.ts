@@ -20,6 +20,8 @@ import type { LogClock } from './log-clock.js';
 const heldMax = 4_096;
 /** Messages with the same hash of their id. */
 const sameIdMax = 16;
+/** Between two lines of log on new dead letters. */
+const tellMs = 10_000;
 /** Messages that are moved in one round. */
 const movesMax = 1_000;
 
@@ -33,6 +35,9 @@ const movesMax = 1_000;
 export class DeadLetters {
   /** Messages moved, by group id and topic id. Plain numbers for metrics. */
   readonly moved = new Map<string, number>();
+  /** Of them, those that no log line has told of yet, by group and topic name, and when the last line was written. */
+  private untold = new Map<string, { readonly group: string; readonly topic: string; messages: number }>();
+  private toldMs = -Infinity;
   private readonly underWay = new Set<string>();
   /** Could not be moved: tried again with the next look. */
   private failed = new Map<string, { readonly groupId: GroupId; readonly message: QueuedMessage }>();
@@ -57,6 +62,7 @@ export class DeadLetters {
       this.failed = new Map();
       for (const { groupId, message } of failed.values()) this.moveIfKnown(groupId, message);
     }
+    this.tell();
     const attemptsMaxOf = (groupId: GroupId): number | undefined => this.directory.groupById(groupId)?.attemptsMax;
     const worn = this.groups.takeWorn(this.logClock.nowMs(), attemptsMaxOf, movesMax);
     for (const message of worn) this.moveIfKnown(message.groupId, message);
@@ -193,6 +199,22 @@ export class DeadLetters {
   private movedOne(group: ConsumerGroup, message: QueuedMessage): void {
     const key = `${group.id}/${message.topicId}`;
     this.moved.set(key, (this.moved.get(key) ?? 0) + 1);
+    const untold = this.untold.get(key);
+    if (untold) untold.messages += 1;
+    else {
+      const topic = this.directory.topicById(message.topicId)?.name ?? '';
+      this.untold.set(key, { group: group.name, topic, messages: 1 });
+    }
     this.onMoved(group.id, message);
+  }
+
+  /** A line for each group and topic with new dead letters: the first at once, then gathered, so that a flood is no flood. */
+  private tell(): void {
+    const nowMs = this.logClock.nowMs();
+    if (this.untold.size === 0 || nowMs - this.toldMs < tellMs) return;
+    this.toldMs = nowMs;
+    for (const facts of this.untold.values())
+      this.log.warn(facts, 'messages went to the dead-letter topic of the group');
+    this.untold = new Map();
   }
 }

@@ -26,7 +26,10 @@ export class ProgressResets {
     }
     const count = Math.max(topic.readQueues, topic.writeQueues);
     if (call.queueId !== undefined && call.queueId >= count) {
-      throw new MqError('BAD_REQUEST', `topic "${topic.name}" has queues 0 to ${count - 1}`);
+      throw new MqError(
+        'BAD_REQUEST',
+        `topic "${topic.name}" has no queue ${call.queueId}; its queues are 0 to ${count - 1}`,
+      );
     }
     const all = Array.from({ length: count }, (_, id) => toQueueId(id));
     const targets: { queueId: QueueId; offset: QueueOffset }[] = [];

@@ -52,6 +52,7 @@ export class MessageStore implements Part {
   private dataFolder: DataFolder | undefined;
   private failure: MqError | undefined;
   private ready = false;
+  private refolded: { readonly from: LogPosition; readonly end: LogPosition } | undefined;
   private stopping = false;
 
   /** Builds only; `start` opens. */
@@ -109,9 +110,17 @@ export class MessageStore implements Part {
     await this.dataFolder.noteBegun();
     checkStartsWithin(this.log.segments(), stored, stateFolder);
     await this.replication.begin(stored);
+    const from = stored?.position ?? (0 as LogPosition);
+    const end = this.log.appendEnd;
+    if (end > from) this.refolded = { from, end };
     this.writer.pendingBytesMax = await this.findPendingMax();
     this.ready = true;
     this.checkpoints.begin();
+  }
+
+  /** What was folded again at the start, as the last stop was not a clean one; undefined: nothing was. */
+  get recovered(): { readonly from: LogPosition; readonly end: LogPosition } | undefined {
+    return this.refolded;
   }
 
   /** A last checkpoint, so that the next start has nothing to fold; then gives everything back. */

@@ -1,7 +1,7 @@
 import { Directory } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
 import { pausedForGood, type BrokerSet } from '@cometmq/model';
-import { systemClock } from '@cometmq/shared';
+import { MqError, systemClock } from '@cometmq/shared';
 import { silentLogger } from '@cometmq/telemetry';
 import type { FastifyInstance } from 'fastify';
 
@@ -74,6 +74,21 @@ describe('a pause', () => {
 });
 
 describe('a reset', () => {
+  it('is refused as the brokers refuse it: a queue that does not exist, say', async () => {
+    brokers.refusal = new MqError('BAD_REQUEST', 'topic "orders" has queues 0 to 7');
+    const answer = await call('POST', '/groups/billing/reset', { topic: 'orders', queueId: 99, to: { at: 'first' } });
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { code: 'BAD_REQUEST', detail: 'topic "orders" has queues 0 to 7' },
+    });
+  });
+
+  it('that no broker answers is no success', async () => {
+    brokers.states.clear();
+    const answer = await call('POST', '/groups/billing/reset', { topic: 'orders', to: { at: 'first' } });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
+  });
+
   it('goes to every broker set and says what was set', async () => {
     const answer = await call('POST', '/groups/billing/reset', { topic: 'orders', to: { at: 'time', timeMs: 5 } });
     expect(answer).toEqual({

@@ -3,7 +3,7 @@ import type { ResetTarget } from '@cometmq/client';
 import { pausedForGood, printable, queueId, type ConsumerGroup } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import { askAll } from '../reports/ask-all.js';
+import { changeAll } from '../reports/ask-all.js';
 import { groupView } from '../reports/group-report.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
@@ -114,7 +114,7 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
         queueId: body.queueId === undefined ? undefined : queueId(body.queueId),
         to,
       };
-      const outcome = await askAll(
+      const outcome = await changeAll(
         directory,
         clock,
         requestMsMax,

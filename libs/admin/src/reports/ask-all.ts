@@ -20,19 +20,50 @@ export async function askAll<T>(
   clock: Clock,
   waitMs: number,
   ask: (brokerSet: string) => Promise<T>,
-  isMeant: (brokerSet: string) => boolean = () => true,
+  isMeant?: (brokerSet: string) => boolean,
 ): Promise<Answers<T>> {
-  const names = [...directory.brokerSets()]
+  const names = namesOf(directory, isMeant);
+  return (await outcomesOf(names, clock, waitMs, ask)).all;
+}
+
+/**
+ * The same for a change: what is refused by all who answered is refused, and what nobody answered was not done.
+ *
+ * @throws MqError
+ */
+export async function changeAll<T>(...asked: Parameters<typeof askAll<T>>): Promise<Answers<T>> {
+  const [directory, clock, waitMs, ask, isMeant] = asked;
+  const { all, failures } = await outcomesOf(namesOf(directory, isMeant), clock, waitMs, ask);
+  const [first] = failures;
+  if (first && all.answers.length === 0) throw failures.find(({ retry }) => !retry) ?? first;
+  return all;
+}
+
+function namesOf(directory: Directory, isMeant: (brokerSet: string) => boolean = () => true): string[] {
+  return [...directory.brokerSets()]
     .map((set) => set.name)
     .filter(isMeant)
     .sort();
+}
+
+async function outcomesOf<T>(
+  names: readonly string[],
+  clock: Clock,
+  waitMs: number,
+  ask: (brokerSet: string) => Promise<T>,
+): Promise<{ readonly all: Answers<T>; readonly failures: readonly MqError[] }> {
+  const failures: MqError[] = [];
   const outcomes = await Promise.allSettled(names.map((name) => within(clock, waitMs, name, ask(name))));
   const answers: { brokerSet: string; answer: T }[] = [];
   const missing: Missing[] = [];
   outcomes.forEach((outcome, i) => {
     const brokerSet = names[i] ?? '';
     if (outcome.status === 'fulfilled') answers.push({ brokerSet, answer: outcome.value });
-    else missing.push({ brokerSet, detail: MqError.from(outcome.reason).reason });
+    else {
+      const failure = MqError.from(outcome.reason);
+      failures.push(failure);
+      missing.push({ brokerSet, detail: failure.reason });
+    }
   });
-  return { answers, missing };
+  return { all: { answers, missing }, failures };
 }

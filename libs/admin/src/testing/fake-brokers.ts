@@ -24,6 +24,8 @@ export class FakeBrokers implements BrokerAdmin {
   readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
 
   readonly resets: (ResetCall & { readonly brokerSet: string })[] = [];
+  /** Set: what a leader answers to a reset. */
+  refusal: MqError | undefined;
   readonly questions: ClientQuestion[] = [];
   /** What clients say; those that are not here have no stream. */
   readonly clients = new Map<string, CommandAnswer>();
@@ -33,6 +35,7 @@ export class FakeBrokers implements BrokerAdmin {
   reset(): void {
     this.liteTopics.clear();
     this.resets.length = 0;
+    this.refusal = undefined;
     this.questions.length = 0;
     this.clients.clear();
     this.states.clear();
@@ -89,6 +92,7 @@ export class FakeBrokers implements BrokerAdmin {
 
   async resetProgress(brokerSet: string, call: ResetCall): Promise<readonly QueueReset[]> {
     this.known(brokerSet);
+    if (this.refusal) throw this.refusal;
     this.resets.push({ ...call, brokerSet });
     return [{ queueId: call.queueId ?? queueId(0), before: queueOffset(3), after: queueOffset(7) }];
   }
