@@ -55,6 +55,7 @@ void runProgram({
       clock,
     });
     telemetry.addReadiness(() => broker.unready());
+    telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     return {
       parts: [telemetry, naming, directory, server, broker],

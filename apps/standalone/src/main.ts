@@ -87,6 +87,7 @@ void runProgram({
       clock,
     });
     telemetry.addReadiness(() => broker.unready());
+    telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));

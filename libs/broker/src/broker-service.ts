@@ -240,6 +240,11 @@ export class BrokerService implements LinkedBroker, Part {
     return this.reign ? undefined : 'the broker does not lead yet';
   }
 
+  /** What it does not do although it leads. */
+  degraded(): string | undefined {
+    return this.reign && this.store.diskFull ? 'the disk is full: new messages are refused' : undefined;
+  }
+
   /** False: no new messages are taken, for want of disk space. Consumers go on. */
   get writable(): boolean {
     return !this.store.sizes.diskFull;

@@ -362,7 +362,7 @@ export class GrpcBrokerLink implements BrokerLink {
       settles.push(settle);
       this.open.delete(id);
     }
-    const error = new MqError('UNAVAILABLE', `the link to the broker broke: ${cause.reason}`);
+    const error = new MqError('UNAVAILABLE', `the link to the broker broke: ${cause.reason}`, { cause });
     for (const settle of settles) settle(undefined, error);
   }
 }

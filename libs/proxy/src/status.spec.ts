@@ -20,6 +20,28 @@ it('turns every error into a code that clients know, never 0 and never a class h
   }
 });
 
+it.each([
+  ['CORRUPT_RECORD', 'the record at 4096 of /var/lib/cometmq/data/broker/log/0000.seg is damaged', undefined],
+  ['DATA_FOLDER', '/var/lib/cometmq/data belongs to broker "a"', undefined],
+  ['DISK_FAILED', 'the disk under the log failed: EIO /dev/vda', undefined],
+  ['CONFIG', 'can not read /etc/cometmq/tls.pem', undefined],
+  ['INTERNAL', 'store.ts said', undefined],
+  ['UNAVAILABLE', 'No connection established. Last error: connect ECONNREFUSED 10.1.2.3:10911', new Error('14')],
+  ['TIMEOUT', 'Deadline exceeded after 3.006s,remote_addr=10.1.2.3:10911', new Error('4')],
+] as const)('says nothing of our inside for %s', (code, reason, cause) => {
+  const { message } = outcomeOf(new MqError(code, reason, cause && { cause }));
+  expect(message).not.toBe('');
+  expect(message).not.toMatch(/\/|\d|\.ts|EIO|ECONN/);
+});
+
+it('keeps what a client can use', () => {
+  const known = new MqError('TOPIC_NOT_FOUND', 'topic "a" does not exist', { cause: new Error('5') });
+  expect(outcomeOf(known).message).toBe('topic "a" does not exist');
+  expect(outcomeOf(new MqError('UNAVAILABLE', 'no broker takes new messages at the moment')).message).toMatch(
+    /no broker/,
+  );
+});
+
 it('writes what the generated decoder reads', () => {
   for (const outcome of [ok, outcomeOf(new MqError('ILLEGAL_TOPIC', 'ungültig ☃')), { code: Code.OK, message: '' }]) {
     const out = Buffer.alloc(statusFieldBytes(outcome));

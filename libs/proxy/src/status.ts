@@ -1,5 +1,5 @@
 /**
- * The one place where the house's error codes become codes of the clients' protocol.
+ * The one place where our error codes become codes of the clients' protocol.
  *
  * Clients retry or give up by the code alone: a permanent failure of an acknowledgement must be
  * INVALID_RECEIPT_HANDLE (everything else is repeated for ever), only TOO_MANY_REQUESTS makes a producer back off, and
@@ -50,8 +50,8 @@ export const wireCode: Readonly<Record<ErrorCode, Code>> = {
   STALE_LAYOUT: Code.PROXY_TIMEOUT,
   CONFLICT: Code.PROXY_TIMEOUT,
   CANCELLED: Code.PROXY_TIMEOUT,
-  // As a queue that may not be written to.
-  STORAGE_FULL: Code.FORBIDDEN,
+  // Producers wait a little before they try again elsewhere; only this code makes them.
+  STORAGE_FULL: Code.TOO_MANY_REQUESTS,
   // The class-heading codes of the protocol (NOT_FOUND and others) are never sent to clients.
   NOT_FOUND: Code.BAD_REQUEST,
   ALREADY_EXISTS: Code.BAD_REQUEST,
@@ -79,7 +79,30 @@ export interface Outcome {
 export const ok: Outcome = { code: Code.OK, message: 'OK' };
 
 export function outcomeOf(error: MqError | undefined): Outcome {
-  return error ? { code: wireCode[error.code], message: cut(error.reason) } : ok;
+  return error ? { code: wireCode[error.code], message: cut(wordsOf(error)) } : ok;
+}
+
+/** What went wrong inside is for the log: its words name files, addresses and parts of ours. */
+const insides: Partial<Record<ErrorCode, string>> = {
+  CONFIG: 'the server is not set up for this',
+  DATA_FOLDER: 'what is stored is damaged and can not be read',
+  CORRUPT_RECORD: 'what is stored is damaged and can not be read',
+  DISK_FAILED: 'the disk of the broker failed',
+  INTERNAL: 'internal error',
+};
+/** The same of a call between our own processes that failed underway. */
+const underway: Partial<Record<ErrorCode, string>> = {
+  UNAVAILABLE: 'not available at the moment; try again',
+  TIMEOUT: 'no answer in time; try again',
+  CANCELLED: 'broken off; try again',
+};
+
+export function isInside({ code }: MqError): boolean {
+  return insides[code] !== undefined;
+}
+
+function wordsOf({ code, cause, reason }: MqError): string {
+  return insides[code] ?? (cause === undefined ? undefined : underway[code]) ?? reason;
 }
 
 /** Reasons quote what the caller said; an answer must not grow with it. */

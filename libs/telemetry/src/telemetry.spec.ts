@@ -7,6 +7,7 @@ import { Telemetry } from './telemetry.js';
 describe('telemetry', () => {
   let telemetry: Telemetry;
   let ready: string | undefined;
+  let degraded: string | undefined;
   const samples: Sample[] = [];
 
   beforeAll(async () => {
@@ -21,6 +22,7 @@ describe('telemetry', () => {
     });
     telemetry.addSource(() => samples);
     telemetry.addReadiness(() => ready);
+    telemetry.addDegradation(() => degraded);
     await telemetry.start();
   });
   afterAll(() => telemetry.stop());
@@ -53,6 +55,9 @@ describe('telemetry', () => {
     expect([not.status, await not.text()]).toEqual([503, 'no leader yet\n']);
     ready = undefined;
     expect((await get('/readyz')).status).toBe(200);
+    degraded = 'the disk is full';
+    const half = await get('/readyz');
+    expect([half.status, await half.text()]).toEqual([200, 'degraded: the disk is full\n']);
     expect((await get('/healthz')).status).toBe(200);
     expect((await get('/elsewhere')).status).toBe(404);
   });

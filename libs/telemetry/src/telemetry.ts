@@ -42,6 +42,7 @@ export class Telemetry implements Part {
   readonly name = 'telemetry';
   private readonly sources: MetricSource[] = [];
   private readonly readiness: (() => string | undefined)[] = [];
+  private readonly degradations: (() => string | undefined)[] = [];
   private server: Server | undefined;
   private provider: MeterProvider | undefined;
   private loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
@@ -57,6 +58,11 @@ export class Telemetry implements Part {
   /** `check` answers undefined when its part may serve, else why not, in a few words. */
   addReadiness(check: () => string | undefined): void {
     this.readiness.push(check);
+  }
+
+  /** `check` answers undefined while all is well, else what its part does not do although it serves. */
+  addDegradation(check: () => string | undefined): void {
+    this.degradations.push(check);
   }
 
   get port(): number {
@@ -117,7 +123,7 @@ export class Telemetry implements Part {
     else if (path === '/readyz') {
       const why = this.unready();
       response.statusCode = why === undefined ? 200 : 503;
-      response.end(`${why ?? 'ok'}\n`);
+      response.end(`${why ?? this.degraded() ?? 'ok'}\n`);
     } else {
       response.statusCode = 404;
       response.end('here are /metrics, /healthz and /readyz\n');
@@ -131,6 +137,11 @@ export class Telemetry implements Part {
       if (why !== undefined) return why;
     }
     return undefined;
+  }
+
+  private degraded(): string | undefined {
+    const found = this.degradations.flatMap((check) => check() ?? []);
+    return found.length === 0 ? undefined : `degraded: ${found.join('; ')}`;
   }
 
   private producer(): MetricProducer {

@@ -7,7 +7,7 @@ import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { Malformed, MqError, TooManyWireFields } from '@cometmq/shared';
 
 import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
-import { type Outcome, ok, outcomeOf, statusOnly } from '../status.js';
+import { type Outcome, isInside, ok, outcomeOf, statusOnly } from '../status.js';
 
 /** A generated message's codec. */
 export interface Codec<T> {
@@ -83,7 +83,7 @@ export function failureOf(door: FrontDoor, what: string, caught: unknown): MqErr
   if (caught instanceof TooManyWireFields) return tooManyFields(door, caught);
   if (caught instanceof Malformed) return malformed(door);
   const error = MqError.from(caught);
-  if (error.code === 'INTERNAL') door.parts.log(`${what} failed`, error.cause ?? error);
+  if (isInside(error)) door.parts.log(`${what} failed`, error.cause ?? error);
   return error;
 }
 

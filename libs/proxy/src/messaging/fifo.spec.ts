@@ -56,7 +56,7 @@ describe('messages of a group', () => {
     while (door.broker.sent.length === 0) await codeOf(send('x', `group-${(group += 1)}`));
     const others = second.sent.length;
     door.broker.fault = () => new MqError('STORAGE_FULL', 'the disk is full');
-    expect(await codeOf(send('y', `group-${group}`))).toBe(Code.FORBIDDEN);
+    expect(await codeOf(send('y', `group-${group}`))).toBe(Code.TOO_MANY_REQUESTS);
     door.broker.fault = () => undefined;
     door.naming.broker('broker-0', { leader: undefined });
     const waiting = send('z', `group-${group}`);

@@ -246,7 +246,7 @@ it('goes to another broker when one is full, and says so when all are', async ()
   expect(second.sent.length).toBe(4);
   second.fault = door.broker.fault;
   const answer = await send(door, encode(message()));
-  expect(answer.status).toEqual({ code: Code.FORBIDDEN, message: 'the disk is full' });
+  expect(answer.status).toEqual({ code: Code.TOO_MANY_REQUESTS, message: 'the disk is full' });
 });
 
 it('fixes the type of a topic made on first use by its first message', async () => {
