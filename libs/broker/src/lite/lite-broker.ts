@@ -99,7 +99,17 @@ export class LiteBroker {
       },
       readiness,
     );
-    this.sync = new LiteSync({ brokerName, view, store, directory, subscriptions, starts, readiness, commands });
+    this.sync = new LiteSync({
+      brokerName,
+      view,
+      store,
+      groups,
+      directory,
+      subscriptions,
+      starts,
+      readiness,
+      commands,
+    });
     this.reports = new LiteReports(parts, subscriptions);
     this.topics = new LiteTopics({
       view,

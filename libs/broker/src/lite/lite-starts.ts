@@ -10,6 +10,7 @@ import {
 } from '@cometmq/model';
 import type { MessageStore } from '@cometmq/store';
 
+import { startOffset } from '../backlogs.js';
 import type { ColdMessages } from '../cold-messages.js';
 import type { LogClock } from '../log-clock.js';
 import { StoreSource } from '../store-source.js';
@@ -25,8 +26,9 @@ export interface LiteStartsParts {
 }
 
 /**
- * Where a group begins in a lite topic. A subscriber gets what comes after its subscription, unless it says otherwise;
- * what was decided is recorded at once, so that it holds however late the first poll comes and whoever leads then.
+ * Where a group begins in a lite topic. Its first subscriber gets all that is kept, also what was sent before it subscribed,
+ * unless it or the group says otherwise: a client that asks and subscribes a moment late must get its answer. What was
+ * decided is recorded at once, so that it holds however late the first poll comes and whoever leads then.
  */
 export class LiteStarts {
   private readonly searching = new Set<string>();
@@ -57,24 +59,21 @@ export class LiteStarts {
   }
 
   /**
-   * For a poll: where a group begins that has not begun in the queue. Only wildcard groups get there, as a subscription
-   * is recorded: they begin as any other group does. Undefined: it is being looked up.
+   * Where a group begins that has not begun in the lite topic, if its subscriber does not say. Wildcard groups, which get all
+   * there is, begin as any other group does. Undefined: it is to be looked up by the group's time.
    */
+  firstOf({ start, lite }: ConsumerGroup, topicId: TopicId, queueId: QueueId): QueueOffset | undefined {
+    const { first, committed, everExpired } = this.parts.store.bounds(topicId, queueId);
+    return startOffset(start, first, committed, everExpired && lite?.wildcard === true);
+  }
+
+  /** For a poll: only wildcard groups get there, as a subscription is recorded. Undefined: it is being looked up. */
   startOf(group: ConsumerGroup, topicId: TopicId, queueId: QueueId): QueueOffset | undefined {
-    const { store, groups } = this.parts;
-    const { first, committed, everExpired } = store.bounds(topicId, queueId);
-    switch (group.start.at) {
-      case 'first':
-        return first;
-      case 'end':
-        return group.lite?.wildcard ? committed : first;
-      case 'auto':
-        return everExpired && group.lite?.wildcard ? committed : first;
-      case 'time':
-        if (groups.figures(group.id, topicId, queueId)) return first; // It has begun already.
-        this.find(group.id, topicId, queueId, group.start.timeMs);
-        return undefined;
-    }
+    const known = this.firstOf(group, topicId, queueId);
+    if (known !== undefined || group.start.at !== 'time') return known;
+    if (this.parts.groups.figures(group.id, topicId, queueId)) return this.parts.store.bounds(topicId, queueId).first;
+    this.find(group.id, topicId, queueId, group.start.timeMs);
+    return undefined;
   }
 
   /** A subscription says where to begin, or to go on. A promise: it has to be looked up. */
@@ -83,8 +82,7 @@ export class LiteStarts {
     const { first, committed } = store.bounds(topicId, queueId);
     const figures = groups.figures(groupId, topicId, queueId);
     switch (start.at) {
-      case 'last':
-        if (!figures) this.begin(groupId, topicId, queueId, committed);
+      case 'last': // It stays where it is.
         return undefined;
       case 'first':
         this.set(groupId, topicId, queueId, first);
@@ -96,7 +94,7 @@ export class LiteStarts {
         this.set(groupId, topicId, queueId, Math.min(Math.max(start.value, first), committed));
         return undefined;
       case 'tail':
-        // Who has not begun would begin at the end: so these are the last n messages then.
+        // For who has not begun these are the last n messages.
         this.set(groupId, topicId, queueId, Math.max((figures?.committed ?? committed) - start.value, first));
         return undefined;
       case 'time':

@@ -1,10 +1,12 @@
 import type { Directory, LiteSyncCall } from '@cometmq/client';
+import type { GroupsView } from '@cometmq/consumption';
 import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
 import {
   homeOfLiteTopic,
   type ConsumerGroup,
   type GroupId,
   type QueueId,
+  type QueueOffset,
   type Topic,
   type TopicId,
 } from '@cometmq/model';
@@ -19,6 +21,7 @@ export interface LiteSyncParts {
   readonly brokerName: string;
   readonly view: LiteTopicsView;
   readonly store: MessageStore;
+  readonly groups: GroupsView;
   readonly directory: Directory;
   readonly subscriptions: LiteSubscriptions;
   readonly starts: LiteStarts;
@@ -60,7 +63,7 @@ export class LiteSync {
     }
     for (const name of synced.refused) this.tell(clientId, topic.id, name);
     if (lite.resetOnUnsubscribe) for (const name of synced.removed) this.startAnew(group.id, topic.id, name);
-    await this.begin(call, group.id, topic.id, synced.added);
+    await this.begin(call, group, topic.id, synced.added);
   }
 
   /** The lite topic is about to go: its subscribers are told, and have it no more. */
@@ -78,17 +81,29 @@ export class LiteSync {
     }
   }
 
-  private async begin(call: LiteSyncCall, groupId: GroupId, topicId: TopicId, names: readonly string[]): Promise<void> {
-    const { view, store, starts, readiness } = this.parts;
-    const atEnd: { queueId: QueueId; offset: ReturnType<MessageStore['bounds']>['committed'] }[] = [];
+  private async begin(
+    { clientId, start }: LiteSyncCall,
+    group: ConsumerGroup,
+    topicId: TopicId,
+    names: readonly string[],
+  ): Promise<void> {
+    const { view, groups, starts, readiness } = this.parts;
+    const fresh: { queueId: QueueId; offset: QueueOffset }[] = [];
     for (const name of names) {
       const queueId = view.find(topicId, name);
       if (queueId === undefined) continue; // Its first message makes it.
-      if (call.start && call.start.at !== 'last') await starts.moveTo(groupId, topicId, queueId, call.start);
-      else atEnd.push({ queueId, offset: store.bounds(topicId, queueId).committed });
+      if (start && start.at !== 'last') {
+        await starts.moveTo(group.id, topicId, queueId, start);
+        continue;
+      }
+      const offset = starts.firstOf(group, topicId, queueId);
+      if (offset !== undefined) fresh.push({ queueId, offset });
+      else if (group.start.at === 'time' && !groups.figures(group.id, topicId, queueId)) {
+        await starts.moveTo(group.id, topicId, queueId, { at: 'time', value: group.start.timeMs });
+      }
     }
-    starts.beginAll(groupId, topicId, atEnd);
-    for (const name of names) readiness.subscribed(groupId, topicId, call.clientId, name);
+    starts.beginAll(group.id, topicId, fresh);
+    for (const name of names) readiness.subscribed(group.id, topicId, clientId, name);
   }
 
   private startAnew(groupId: GroupId, topicId: TopicId, name: string): void {

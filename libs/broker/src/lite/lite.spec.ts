@@ -1,4 +1,4 @@
-import type { ClientCommand, Delivered, LiteStart, LiteSyncCall, ReceiveCall } from '@cometmq/client';
+import type { ClientCommand, Delivered, GroupDraft, LiteStart, LiteSyncCall, ReceiveCall } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
 import { Envelope, firstLiteQueue, MessageType, type LiteGroup } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
@@ -131,13 +131,33 @@ describe('lite topics', () => {
     await world.broker.stop();
   });
 
-  it('give a new subscriber what comes after its subscription, also if they are made later', async () => {
+  it('give the first subscriber also what was sent before, and later ones what the group has not had', async () => {
     const world = await new LiteWorld().begin();
-    await world.sendTo('old', 'before');
+    await world.sendTo('old', 'before', 'answer');
     await world.subscribe('c1', 'old', 'new');
     await world.sendTo('old', 'after');
     await world.sendTo('new', 'first');
-    expect((await world.pollIds()).sort()).toEqual(['after', 'first']);
+    const found = await world.poll();
+    expect(ids(found).sort()).toEqual(['after', 'answer', 'before', 'first']);
+    await world.ackAll(found);
+    await world.sync('c1', 'removeAll', []);
+    await world.sendTo('old', 'meanwhile');
+    await world.subscribe('c2', 'old');
+    expect(await world.pollIds({ clientId: 'c2' })).toEqual(['meanwhile']);
+    await world.broker.stop();
+  });
+
+  it.each<[GroupDraft['start'], string[]]>([
+    [{ at: 'first' }, ['before', 'after']],
+    [{ at: 'end' }, ['after']],
+    [{ at: 'time', timeMs: 0 }, ['before', 'after']],
+  ])('begin where the group says, if it does: %j', async (start, expected) => {
+    const world = await new LiteWorld().begin();
+    world.group = await world.naming.createGroup({ name: 'others', lite: { topic: 'sessions' }, start });
+    await world.sendTo('a', 'before');
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'after');
+    expect(await world.pollIds({ waitMs: 1_000 })).toEqual(expected);
     await world.broker.stop();
   });
 
@@ -151,7 +171,7 @@ describe('lite topics', () => {
     expect(await world.pollIds()).toEqual([]); // Subscriptions are the clients' to repeat.
     await world.sync('c1', 'setAll', ['old', 'new']);
     const found = await world.poll();
-    expect(ids(found).sort()).toEqual(['after', 'first']);
+    expect(ids(found).sort()).toEqual(['after', 'before', 'first']);
     await world.restart();
     await world.sync('c1', 'setAll', ['old', 'new']);
     expect(await world.pollIds()).toEqual([]); // Who holds them is in the log.
@@ -162,14 +182,14 @@ describe('lite topics', () => {
   });
 
   it.each<[LiteStart, string[], string[]]>([
-    [{ at: 'last' }, ['4', '5'], []],
+    [{ at: 'last' }, ['4', '5'], ['1', '2', '3', '4', '5']],
     [{ at: 'first' }, ['1', '2', '3', '4', '5'], ['1', '2', '3', '4', '5']],
     [{ at: 'end' }, [], []],
     [{ at: 'offset', value: 1 }, ['2', '3', '4', '5'], ['2', '3', '4', '5']],
     [{ at: 'tail', value: 2 }, ['2', '3', '4', '5'], ['4', '5']],
     [{ at: 'time', value: 1_000 }, ['1', '2', '3', '4', '5'], ['1', '2', '3', '4', '5']],
   ])(
-    'begin where %j says: where a group has got to is 3, where it has not begun is the end',
+    'begin where %j says: where a group has got to is 3, where it has not begun is the first message',
     async (start, begun, fresh) => {
       const world = await new LiteWorld().begin();
       await world.subscribe('c1', 'a');
@@ -412,7 +432,7 @@ describe('lite topics', () => {
     expect(await world.pollIds()).toEqual([]);
     await world.sync('c1', 'setAll', ['a']);
     await world.sendTo('a', 'a2');
-    expect(await world.pollIds()).toEqual(['a2']);
+    expect(await world.pollIds()).toEqual(['a1', 'a2']);
     await world.broker.stop();
   });
 });

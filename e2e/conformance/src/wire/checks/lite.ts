@@ -90,12 +90,12 @@ export const lite: readonly WireCheck[] = [
     },
   },
   {
-    title: 'lite: where a subscription begins: end, first, offset, last n, a time',
+    title: 'lite: where a subscription begins: all that is kept, the end, an offset, a time',
     core: true,
     async check(talk) {
       const lite = await ready(talk);
       const wire = talk.wire();
-      const names = ['end', 'first', 'offset', 'tail', 'time'];
+      const names = ['kept', 'end', 'first', 'offset', 'time'];
       for (const name of names)
         await lite.send(
           wire,
@@ -104,13 +104,15 @@ export const lite: readonly WireCheck[] = [
         );
       const begin = async (name: string, offsetType?: OffsetOption['offsetType']): Promise<void> =>
         is(await lite.sync(wire, PARTIAL_ADD, [name], offsetType && { offsetType }), 'OK');
-      await begin('end');
+      await begin('kept');
+      await begin('end', { $case: 'policy', value: OffsetOption_Policy.MAX });
       await begin('first', { $case: 'policy', value: OffsetOption_Policy.MIN });
       await begin('offset', { $case: 'offset', value: 2 });
       await begin('time', { $case: 'timestamp', value: Date.now() - 3_600_000 });
       await lite.send(wire, 'end', ['end3']);
-      const came = await lites(wire, lite, 3 + 1 + 3 + 1);
-      assert.deepEqual([...came].sort(), ['end3', 'first0', 'first1', 'first2', 'offset2', 'time0', 'time1', 'time2']);
+      const came = await lites(wire, lite, 3 + 1 + 3 + 1 + 3);
+      const all = ['kept', 'first', 'time'].flatMap((name) => ['0', '1', '2'].map((i) => `${name}${i}`));
+      assert.deepEqual([...came].sort(), [...all, 'end3', 'offset2'].sort());
     },
   },
   {
