@@ -132,10 +132,16 @@ const everything = [
   ...['imagePullSecrets[0].name=pull', 'proxy.podLabels.lane=fast', 'dashboardApi.config.adminHostNames={a,b}'],
 ];
 const external = ['etcd.enabled=false', 'etcd.external.endpoints={http://a:2379,http://b:2379}', 'proxy.replicas=1'];
+const secured = [
+  ...['etcd.enabled=false', 'etcd.external.endpoints={https://a:2379}', 'namesrv.extraEnv[0].name=TZ'],
+  ...['etcd.external.tls.secretName=etcd-client', 'etcd.external.tls.clientCertificate=true'],
+  ...['etcd.external.auth.secretName=etcd-user', 'namesrv.extraEnv[0].value=UTC'],
+];
 const cases: [string, string[]][] = [
   ['as it comes', []],
   ['with everything', everything],
   ['with an etcd from outside', external],
+  ['with an etcd that wants a certificate and a user', secured],
 ];
 
 it('passes lint', () => {
@@ -292,6 +298,21 @@ describe('broker sets', () => {
 });
 
 describe('etcd', () => {
+  it('is reached with the secrets that are named, by name servers alone', () => {
+    const things = workloads(render(...secured));
+    const [namesrv] = things.filter((one) => component(one) === 'namesrv');
+    const container = namesrv?.pod.containers[0];
+    const values = new Map(container?.env?.map(({ name, value, valueFrom }) => [name, value ?? valueFrom]));
+    expect(values.get('TZ')).toBe('UTC');
+    expect(values.get('COMETMQ_ETCD_CA_FILE')).toBe('/etcd-tls/ca.crt');
+    expect(values.get('COMETMQ_ETCD_CERT_FILE')).toBe('/etcd-tls/tls.crt');
+    expect(values.get('COMETMQ_ETCD_KEY_FILE')).toBe('/etcd-tls/tls.key');
+    expect(values.get('COMETMQ_ETCD_USER')).toEqual({ secretKeyRef: { name: 'etcd-user', key: 'username' } });
+    expect(values.get('COMETMQ_ETCD_PASSWORD')).toEqual({ secretKeyRef: { name: 'etcd-user', key: 'password' } });
+    expect(namesrv?.pod.volumes).toMatchObject([{ name: 'etcd-tls', secret: { secretName: 'etcd-client' } }]);
+    expect(JSON.stringify(things.filter((one) => one !== namesrv))).not.toContain('etcd-user');
+  });
+
   // Goal: its size is never changed by the chart. Method: Helm asks a Kubernetes API of which a few answers are enough.
   const resources = (names: Record<string, string>): object[] =>
     Object.entries(names).map(([name, kind]) => ({ name, kind, namespaced: true, verbs: ['get', 'list'] }));

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-import { EtcdStore } from '@cometmq/metadata';
+import { etcdAddressOf, EtcdStore } from '@cometmq/metadata';
 import { namingService, NamesrvService } from '@cometmq/namesrv';
 import { GrpcJsServer } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
@@ -8,13 +8,15 @@ import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { namesrvConfig } from './config.js';
 
+const read = (path: string): string => readFileSync(path, 'utf8');
+
 void runProgram({
   declared: namesrvConfig,
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readFile: read,
   build: (config, { log, fatal }) => {
     let serves = false;
     const store = new EtcdStore({
-      endpoints: config.etcdEndpoints,
+      ...etcdAddressOf(config, read),
       root: config.etcdRoot,
       clock,
       say: (line) => log.warn({}, line),

@@ -5,8 +5,14 @@ import { MqError, type Clock } from '@cometmq/shared';
 export interface EtcdAddress {
   /** `http://host:port` or `https://host:port`, all of one kind. */
   readonly endpoints: readonly string[];
-  /** PEM; for `https`. */
-  readonly tls?: { readonly ca: Buffer; readonly key?: Buffer; readonly cert?: Buffer } | undefined;
+  /** PEM; for `https`. Without `ca` the authorities of Node.js are believed. */
+  readonly tls?:
+    | {
+        readonly ca?: Buffer | undefined;
+        readonly key?: Buffer | undefined;
+        readonly cert?: Buffer | undefined;
+      }
+    | undefined;
   readonly user?: { readonly name: string; readonly password: string } | undefined;
 }
 
@@ -42,6 +48,18 @@ export class EtcdClient extends Etcd3 {
   }
 
   /**
+   * To be told of each error: where it says that our token is over, or older than etcd's users are, the next request asks
+   * for another one. etcd3 does so only for requests, and only when the token is over.
+   */
+  heard(error: unknown): void {
+    const said = error instanceof Error ? error.message : String(error);
+    if (!tokenErrors.some((words) => said.includes(words))) return;
+    (
+      this.pool as unknown as { readonly authenticator: { invalidateMetadata(): void } }
+    ).authenticator.invalidateMetadata();
+  }
+
+  /**
    * A bare watch stream. etcd3's own Watcher takes the revision in the answer to its creation for one it has been told
    * of: when the connection breaks just then, what came between is never told.
    * The stream is refused by a member that has lost its cluster, else it would be told nothing for ever.
@@ -60,6 +78,8 @@ interface WatchStub {
   watch(metadata: unknown): IDuplexStream<IWatchRequest, IWatchResponse>;
 }
 
+const tokenErrors = ['invalid auth token', 'auth store is old', 'user name is empty'];
+
 const never = (): { dispose(): void } => ({ dispose: () => undefined });
 /** Runs what it is given, once. */
 const plain = {
@@ -71,7 +91,8 @@ const plain = {
 
 function credentials(tls: NonNullable<EtcdAddress['tls']>): NonNullable<IOptions['credentials']> {
   return {
-    rootCertificate: tls.ca,
+    // grpc-js takes none for those of Node.js; etcd3's type does not know it.
+    rootCertificate: tls.ca as Buffer,
     ...(tls.key && { privateKey: tls.key }),
     ...(tls.cert && { certChain: tls.cert }),
   };

@@ -119,6 +119,9 @@ export class EtcdStore implements MetadataStore {
         this.tokenLease = undefined;
         throw leaseGone(puts.find((put) => put.lease !== undefined)?.lease ?? tokenLease.id);
       }
+      // What etcd refuses it has not done.
+      const error = this.wrong(caught);
+      if (error.code === 'CONFIG') throw error;
       return this.findOut(token, tokenLease.id, caught);
     }
   }
@@ -135,6 +138,7 @@ export class EtcdStore implements MetadataStore {
           return { key: pair.key, pair: type.toUpperCase() === 'DELETE' ? undefined : pair };
         },
         lost: (error) => {
+          this.client.heard(error);
           if (!this.stopped) this.reach.lost(etcdError(error, this.options).reason);
         },
         found: () => this.reach.found(),
@@ -211,6 +215,7 @@ export class EtcdStore implements MetadataStore {
   }
 
   private wrong(caught: unknown): MqError {
+    this.client.heard(caught);
     const error = etcdError(caught, this.options);
     if (error.code === 'UNAVAILABLE' && !this.stopped) this.reach.lost(error.reason);
     return error;

@@ -12,6 +12,13 @@ export function etcdInstalled(): boolean {
   return spawnSync('etcd', ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
+export interface EtcdOptions {
+  /** PEM files; who comes must have a certificate of that authority too. */
+  readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
+  /** How long a user's token lives that is not used. */
+  readonly tokenSeconds?: number;
+}
+
 /** A real etcd of one member on free ports, with its data in a folder that goes with it. */
 export class EtcdProcess {
   private readonly folder = mkdtempSync(join(tmpdir(), 'cometmq-etcd-'));
@@ -20,22 +27,25 @@ export class EtcdProcess {
   private constructor(
     readonly clientPort: number,
     private readonly peerPort: number,
+    private readonly options: EtcdOptions,
   ) {}
 
-  static async begin(): Promise<EtcdProcess> {
-    const etcd = new EtcdProcess(await freePort(), await freePort());
+  static async begin(options: EtcdOptions = {}): Promise<EtcdProcess> {
+    const etcd = new EtcdProcess(await freePort(), await freePort(), options);
     await etcd.start();
     return etcd;
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${this.clientPort}`;
+    return `${this.options.tls ? 'https' : 'http'}://127.0.0.1:${this.clientPort}`;
   }
 
   /** Starts it on the data it had, and waits until it answers. */
   async start(): Promise<void> {
     const client = this.endpoint;
     const peer = `http://127.0.0.1:${this.peerPort}`;
+    const metrics = `http://127.0.0.1:${await freePort()}`;
+    const { tls, tokenSeconds } = this.options;
     const flags = {
       name: 'test',
       'data-dir': this.folder,
@@ -46,13 +56,21 @@ export class EtcdProcess {
       'initial-cluster': `test=${peer}`,
       logger: 'zap',
       'log-level': 'error',
+      ...(tls && {
+        'cert-file': tls.certFile,
+        'key-file': tls.keyFile,
+        'trusted-ca-file': tls.caFile,
+        'client-cert-auth': 'true',
+        'listen-metrics-urls': metrics, // Asked without a certificate; each question is a line of its log.
+      }),
+      ...(tokenSeconds !== undefined && { 'auth-token-ttl': String(tokenSeconds) }),
     };
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-    const started = spawn('etcd', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    const started = spawn('etcd', args, { stdio: ['ignore', 'ignore', tls ? 'ignore' : 'inherit'] });
     this.process = started;
     await until('etcd answers', async () => {
       if (started.exitCode !== null) throw new Error(`etcd ended with ${started.exitCode}`);
-      const answer = await fetch(`${client}/health`).catch(() => undefined);
+      const answer = await fetch(`${tls ? metrics : client}/health`).catch(() => undefined);
       return answer?.ok === true && (await answer.text()).includes('true');
     });
   }
