@@ -27,6 +27,12 @@ export function brokerGrpcService(
         const state = await admin.describe(brokerName);
         return internal.DescribeBrokerResponse.encode({ ...state }).finish();
       }),
+      ListDamage: unary(async () => {
+        return internal.LogDamageResponse.encode({ damages: [...(await admin.damage(brokerName))] }).finish();
+      }),
+      GiveUpLost: unary(async () => {
+        return internal.LogDamageResponse.encode({ damages: [...(await admin.giveUpLost(brokerName))] }).finish();
+      }),
       DescribeGroup: unary(async (request) => {
         const { groupId } = internal.DescribeGroupRequest.decode(request);
         const { queues, members } = await admin.describeGroup(brokerName, groupId as GroupId);

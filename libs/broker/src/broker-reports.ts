@@ -8,6 +8,7 @@ import type {
   ListLiteTopicsCall,
   LiteTopicPage,
   LiteTopicState,
+  LogDamage,
   QueueReset,
   ResetCall,
   TopicState,
@@ -34,7 +35,7 @@ export class BrokerReports implements BrokerAdmin {
   async describe(brokerSet: string): Promise<BrokerState> {
     this.check(brokerSet);
     const { store } = this.broker;
-    const { logBytes, oldestTimestampMs } = store.sizes;
+    const { logBytes, oldestTimestampMs, lostBytes } = store.sizes;
     return {
       name: this.brokerName,
       incarnation: store.incarnation,
@@ -42,6 +43,7 @@ export class BrokerReports implements BrokerAdmin {
       appendEnd: store.appendEnd,
       commitEnd: store.commitEnd,
       diskBytes: logBytes,
+      lostBytes,
       freeBytes: await store.freeBytes(),
       oldestMs: oldestTimestampMs,
       writable: this.broker.writable,
@@ -49,6 +51,16 @@ export class BrokerReports implements BrokerAdmin {
       waitingPolls: this.broker.waitingPolls,
       sessions: this.broker.sessions.count,
     };
+  }
+
+  damage(brokerSet: string): Promise<readonly LogDamage[]> {
+    this.check(brokerSet);
+    return Promise.resolve(this.broker.store.damage.all);
+  }
+
+  giveUpLost(brokerSet: string): Promise<readonly LogDamage[]> {
+    this.check(brokerSet);
+    return this.broker.giveUpLost();
   }
 
   async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {

@@ -33,7 +33,14 @@ import { GroupsView, PullOffsets, type QueuedMessage } from '@cometmq/consumptio
 import { LiteTopicsView } from '@cometmq/lite';
 import { MessageType, type GroupId, type Topic, type TopicId } from '@cometmq/model';
 import { assert, failureFacts, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
-import { MessageStore, type CheckpointStore, type Disk, type RetentionPolicy, type StoreLimits } from '@cometmq/store';
+import {
+  MessageStore,
+  type CheckpointStore,
+  type Damage,
+  type Disk,
+  type RetentionPolicy,
+  type StoreLimits,
+} from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import { TimersView } from '@cometmq/timers';
 import { TransactionsView } from '@cometmq/transactions';
@@ -170,6 +177,7 @@ export class BrokerService implements LinkedBroker, Part {
       },
       onFailed: (error) => this.fatal(error),
       onFull: () => this.becameFull(),
+      onDamage: ({ first, end, what }) => log.error({ first, end, what }, 'part of the log is lost'),
       onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
     });
     const { store, groups, sessions } = this;
@@ -410,6 +418,16 @@ export class BrokerService implements LinkedBroker, Part {
     return resets;
   }
 
+  /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
+  async giveUpLost(): Promise<readonly Damage[]> {
+    const { reign, options } = this;
+    if (!reign || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
+    const given = await this.store.damage.giveUp();
+    for (const { first, end, what } of given)
+      options.log.warn({ first, end, what }, 'a lost part of the log is given up');
+    return given;
+  }
+
   /** What went out on the link's connections shortly before it ended may have reached nobody: it is not renewed. */
   linkLost({ prefix, report }: LostLink): void {
     const { reign } = this;
@@ -461,7 +479,7 @@ export class BrokerService implements LinkedBroker, Part {
       logClock,
       log,
       cold: new ColdMessages(store, log),
-      handOuts: new HandOuts({ store, groups, brokerName: options.brokerName, log }),
+      handOuts: new HandOuts({ store, groups, brokerName: options.brokerName, logClock, log }),
       pollsMax: options.pollsMax,
     });
     const lite = new LiteBroker({

@@ -5,10 +5,13 @@ import { failureFacts, MqError } from '@cometmq/shared';
 import type { MessageStore, ReadMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import type { LogClock } from './log-clock.js';
+
 export interface HandOutsParts {
   readonly store: MessageStore;
   readonly groups: GroupsView;
   readonly brokerName: string;
+  readonly logClock: LogClock;
   readonly log: Logger;
 }
 
@@ -81,8 +84,9 @@ export class HandOuts {
       const record = records[i];
       if (!message || !record) continue;
       if (record instanceof MqError) {
-        // It must not keep its neighbours back; it will be tried again, then dead-lettered.
+        // It must not keep its neighbours back; it will be tried again, until it can be read or is given up.
         log.error({ position: message.position, ...failureFacts(record) }, 'a stored message can not be read');
+        if (this.parts.store.damage.isGivenUp(message.position, message.size)) this.passOver(groupId, message);
         continue;
       }
       const receipt = this.receipt(groupId, message, position);
@@ -90,6 +94,14 @@ export class HandOuts {
       messages.push({ receipt, payload, storedMs, originTopicId });
     }
     return messages;
+  }
+
+  /** An operator gave it up: it is done for the group. */
+  private passOver(groupId: GroupId, message: HandedMessage): void {
+    const { groups, store, logClock } = this.parts;
+    if (!groups.isOpen(groupId, message)) return;
+    const { kind, payload } = groups.decideDeadLetter(groupId, [message]);
+    store.append(kind, logClock.nowMs(), payload);
   }
 
   private unread(groupId: GroupId, handed: readonly HandedMessage[], position: LogPosition): Delivered[] {

@@ -2,7 +2,7 @@ import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessa
 import type { Matcher, PullOffsets } from '@cometmq/consumption';
 import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
-import type { IndexEntries, MessageStore, StoredMessage } from '@cometmq/store';
+import type { IndexEntries, MessageStore } from '@cometmq/store';
 
 import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
@@ -23,6 +23,8 @@ interface Waiting {
   nextOffset: number;
   timer: Timer | undefined;
   looking: boolean;
+  /** Its time has passed while it was being looked at: what is found then is the answer. */
+  late: boolean;
   over: boolean;
 }
 
@@ -63,6 +65,7 @@ export class Pulls {
       nextOffset: Math.min(Math.max(call.offset, first), committed),
       timer: undefined,
       looking: false,
+      late: false,
       over: false,
     };
     this.count += 1;
@@ -145,8 +148,8 @@ export class Pulls {
     if (pulls) pulls.add(pull);
     else this.waiting.set(key, new Set([pull]));
     pull.timer = this.clock.after(pull.call.waitMs, () => {
-      // What is being looked at is looked at to its end.
-      if (!pull.looking) this.finish(pull, undefined, []);
+      if (pull.looking) pull.late = true;
+      else this.finish(pull, undefined, []);
     });
   }
 
@@ -158,7 +161,7 @@ export class Pulls {
         pull.looking = false;
         const { waitMs } = pull.call;
         const arrived = pull.nextOffset < this.store.bounds(pull.call.topicId, pull.call.queueId).committed;
-        if (messages.length > 0 || more || waitMs <= 0) this.finish(pull, undefined, messages);
+        if (messages.length > 0 || more || waitMs <= 0 || pull.late) this.finish(pull, undefined, messages);
         else if (arrived) this.look(pull); // Meanwhile.
       },
       (caught: unknown) => this.finish(pull, MqError.from(caught), []),
@@ -188,10 +191,13 @@ export class Pulls {
             if (pull.over) return { messages, more: false };
           }
           if (messages.length > 0 && bytes + size > bytesMax) return { messages, more: true };
-          const reading = this.store.read(entries.position(i), size);
-          const stored: StoredMessage = reading instanceof Promise ? await reading : reading;
+          const reading = this.store.readAll([{ position: entries.position(i), size }]);
+          const [stored] = reading instanceof Promise ? await reading : reading;
           cost += pull.matcher.cost ?? 0;
-          if (pull.matcher.all || (pull.matcher.wantsMessage?.(stored.payload) ?? true)) {
+          // What can't be read is passed over, and keeps nobody from what stands behind it: the store tells of it.
+          if (!stored || stored instanceof MqError) {
+            if (stored && stored.code !== 'CORRUPT_RECORD' && stored.code !== 'NOT_FOUND') throw stored;
+          } else if (pull.matcher.all || (pull.matcher.wantsMessage?.(stored.payload) ?? true)) {
             const { payload, timestampMs: storedMs, originTopicId } = stored;
             messages.push({ offset: offset as QueueOffset, payload, storedMs, originTopicId });
             bytes += size;

@@ -11,6 +11,10 @@ import type { WaitingAdmin } from './waiting-admin.js';
  */
 export interface BrokerAdmin {
   describe(brokerSet: string): Promise<BrokerState>;
+  /** What of this set's log is known to be lost, and not given up. */
+  damage(brokerSet: string): Promise<readonly LogDamage[]>;
+  /** Gives all of that up: consumers pass over it. Answers what was given up. */
+  giveUpLost(brokerSet: string): Promise<readonly LogDamage[]>;
   /** Progress of a group on this set. A group that never consumed there has no queues. */
   describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState>;
   /** Bounds of a topic's queues on this set. */
@@ -30,6 +34,14 @@ export interface BrokerAdmin {
   describeLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<LiteTopicState | undefined>;
   /** It goes with all its messages. False: it was not on this set. */
   deleteLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<boolean>;
+}
+
+/** A part of the log, from position `first` up to `end`, that should be there and is not. */
+export interface LogDamage {
+  readonly first: number;
+  readonly end: number;
+  /** What was found, with the path of the file. */
+  readonly what: string;
 }
 
 export interface ListLiteTopicsCall {
@@ -115,6 +127,8 @@ export interface BrokerState {
   /** What the log and its views take, and what is left on their disk. */
   readonly diskBytes: number;
   readonly freeBytes: number;
+  /** Of the log, known to be lost and not given up. */
+  readonly lostBytes: number;
   /** Time of the oldest record kept, since 1970; 0: the log is empty. */
   readonly oldestMs: number;
   readonly writable: boolean;

@@ -20,6 +20,7 @@ const figures = {
   commitEnd: 2 ** 40 - 5,
   diskBytes: 1,
   freeBytes: 2,
+  lostBytes: 0,
   oldestMs: 1_700_000_000_000,
   writable: true,
   version: '0.1.0',

@@ -9,6 +9,7 @@ import type {
   ListLiteTopicsCall,
   LiteTopicPage,
   LiteTopicState,
+  LogDamage,
   QueueReset,
   ResetCall,
   TopicState,
@@ -34,6 +35,16 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
   async describe(brokerSet: string): Promise<BrokerState> {
     const answer = await this.ask(brokerSet, 'Describe', internal.DescribeBrokerRequest.encode({}).finish());
     return internal.DescribeBrokerResponse.decode(answer);
+  }
+
+  async damage(brokerSet: string): Promise<readonly LogDamage[]> {
+    const request = internal.LogDamageRequest.encode({}).finish();
+    return internal.LogDamageResponse.decode(await this.ask(brokerSet, 'ListDamage', request)).damages;
+  }
+
+  async giveUpLost(brokerSet: string): Promise<readonly LogDamage[]> {
+    const request = internal.LogDamageRequest.encode({}).finish();
+    return internal.LogDamageResponse.decode(await this.ask(brokerSet, 'GiveUpLost', request)).damages;
   }
 
   async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {

@@ -403,6 +403,7 @@ class FifoPop {
       if (!entries) return frontier;
       const first = frontier - entries.from;
       const count = Math.min(entries.count, first + max);
+      if (count <= first) return frontier; // Gone meanwhile: what the queue holds now is looked at next time.
       for (let index = first; index < count; index += 1) {
         if (!this.meet(frontier, index, entries, lanes)) {
           if (this.judge.looks.length > 0) this.judge.askAhead(source, entries, index + 1, count);

@@ -238,6 +238,7 @@ class Pop {
       }
       const first = frontier - entries.from;
       const count = Math.min(entries.count, first + max);
+      if (count <= first) return frontier; // Gone meanwhile: what the queue holds now is looked at next time.
       for (let index = first; index < count; index += 1) {
         if (!this.place(frontier, 1, index, undefined)) {
           if (this.judge.looks.length > 0) this.judge.askAhead(source, entries, index + 1, count);

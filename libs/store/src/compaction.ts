@@ -9,6 +9,7 @@
  */
 import { RecordKind } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
 
 import { isDiskFull } from './disk/disk.js';
 import { isQueueless } from './index/segment-index.js';
@@ -53,7 +54,7 @@ export class Compaction {
       await this.gatherPins(candidates);
       for (const candidate of candidates) {
         if (stopped()) return;
-        await this.compact(candidate, stopped);
+        await this.compactOrLeave(candidate, stopped);
       }
     } catch (caught) {
       // Those with the least to copy came first: the next round may find room.
@@ -110,6 +111,16 @@ export class Compaction {
     await eachLivingReference(this.ground, (target) => {
       bySegment.get(this.ground.indexes.segmentAt(target as LogPosition))?.pins.push(target);
     });
+  }
+
+  /** A segment that is damaged stays as it is, and keeps no other one back: reading it tells of it. */
+  private async compactOrLeave(candidate: Candidate, stopped: () => boolean): Promise<void> {
+    try {
+      await this.compact(candidate, stopped);
+    } catch (caught) {
+      if (MqError.from(caught).code !== 'CORRUPT_RECORD') throw caught;
+      candidate.segment.triedInVain = { liveBytes: candidate.liveBytes, round: this.round };
+    }
   }
 
   private async compact({ segment, pins, fileBytes, liveBytes }: Candidate, stopped: () => boolean): Promise<void> {

@@ -12,6 +12,7 @@ export interface FiguresGround {
   readonly diskFull: boolean;
   readonly checkpointPosition: LogPosition;
   readonly indexesRebuilt: number;
+  readonly lostBytes: number;
 }
 
 export function sizesOf({ folding, segments, ...rest }: FiguresGround): StoreSizes {

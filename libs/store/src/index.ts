@@ -6,6 +6,8 @@ export type { DurableMark, LogEvents, LogLimits } from './log/commit-log.js';
 export type { EpochStart } from './log/epoch-table.js';
 export { DataFolder } from './log/data-folder.js';
 export * from './log/record.js';
+export type { DamageNotes } from './damage-notes.js';
+export type { Damage } from './log/segments.js';
 export type { SegmentInfo } from './log/segment.js';
 export * from './message-store.js';
 export * from './store-types.js';

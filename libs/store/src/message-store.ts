@@ -16,15 +16,15 @@ import { MqError, assert } from '@cometmq/shared';
 import type { Part } from '@cometmq/shared';
 
 import { Checkpoints } from './checkpoints.js';
+import { DamageNotes } from './damage-notes.js';
 import { joinPath } from './disk/disk.js';
 import { queueIdsOf, sizesOf, topicIdsOf } from './figures.js';
 import { Folding } from './folding.js';
 import type { IndexEntries } from './index/index-entries.js';
-import { SegmentIndexes } from './index/segment-indexes.js';
+import { indexedFirsts, SegmentIndexes } from './index/segment-indexes.js';
 import { CommitLog } from './log/commit-log.js';
 import { DataFolder } from './log/data-folder.js';
 import type { EpochStart } from './log/epoch-table.js';
-import type { LogRecord } from './log/record.js';
 import { StoreReader } from './reader.js';
 import { Replication } from './replication.js';
 import { Retention } from './retention.js';
@@ -43,6 +43,8 @@ export class MessageStore implements Part {
   /** What copies of this store need of it, and of each other. */
   readonly replication: Replication;
   private readonly limits: StoreLimits;
+  /** What of the log is lost, as far as it is known. */
+  readonly damage: DamageNotes;
   private readonly log: CommitLog;
   private readonly indexes: SegmentIndexes;
   private readonly folding: Folding;
@@ -64,11 +66,14 @@ export class MessageStore implements Part {
       onSealed: (segment) => this.folding.sealed(segment.first),
       onFull: () => this.options.onFull?.(),
     }));
-    const source = {
-      scan: (from: LogPosition, each: (record: LogRecord) => void, until?: LogPosition) => log.scan(from, each, until),
-    };
-    this.indexes = new SegmentIndexes(disk, joinPath(folder, 'index'), source, limits.indexCacheBytes, (caught) =>
-      options.onTrouble?.('an index file could not be written; it stays in memory', caught),
+    this.damage = new DamageNotes(log, (damage) => options.onDamage?.(damage));
+    this.indexes = new SegmentIndexes(
+      disk,
+      this.indexFolder,
+      log,
+      limits.indexCacheBytes,
+      (caught) => options.onTrouble?.('an index file could not be written; it stays in memory', caught),
+      (_first, lost) => this.damage.foundLost(lost),
     );
     const { segmentBytes, pendingWindowBytes } = limits;
     const { indexes } = this;
@@ -83,7 +88,7 @@ export class MessageStore implements Part {
     });
     this.checkpoints = new Checkpoints(log, this.folding, limits, clock, (caught) => this.checkpointFailed(caught));
     this.writer = new StoreWriter(log, this.folding, indexes);
-    this.reader = new StoreReader(log, this.folding, indexes);
+    this.reader = new StoreReader(log, this.folding, indexes, this.damage);
     const leads = options.follows !== true;
     this.replication = new Replication(log, this.folding, indexes, this.checkpoints, leads, {
       onFailed: (caught) => this.fail(MqError.from(caught)),
@@ -106,8 +111,9 @@ export class MessageStore implements Part {
     const state = { disk, folder, log: this.incarnation, clock, onTrouble };
     this.checkpoints.open(this.options.checkpoints?.(stateFolder) ?? (await openState(state)));
     const stored = this.checkpoints.load();
-    await this.log.open(stored, this.dataFolder.salt);
+    await this.log.open(stored, this.dataFolder.salt, await indexedFirsts(disk, this.indexFolder));
     await this.dataFolder.noteBegun();
+    this.damage.tellKnown();
     checkStartsWithin(this.log.segments(), stored, stateFolder);
     await this.replication.begin(stored);
     const from = stored?.position ?? (0 as LogPosition);
@@ -321,6 +327,7 @@ export class MessageStore implements Part {
       diskFull: this.log.full,
       checkpointPosition: this.checkpoints.position,
       indexesRebuilt: this.indexes.rebuilt,
+      lostBytes: this.damage.bytes,
     });
   }
   topicSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {
@@ -360,6 +367,10 @@ export class MessageStore implements Part {
   /** Resolves when no index file is being written. */
   idle(): Promise<void> {
     return this.indexes.idle();
+  }
+
+  private get indexFolder(): string {
+    return joinPath(this.options.folder, 'index');
   }
 
   private fail(error: MqError): void {

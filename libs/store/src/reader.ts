@@ -4,12 +4,18 @@ import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model'
 import { MqError } from '@cometmq/shared';
 
 import type { Folding } from './folding.js';
-import type { IndexEntries } from './index/index-entries.js';
+import { entryWords, IndexEntries } from './index/index-entries.js';
 import { saltedId, saltedKey, saltedTarget } from './index/key-hash.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { LogRecord } from './log/record.js';
 import type { Bounds, Candidate, QueueSize, ReadMessage, StoredMessage } from './store-types.js';
+
+/** Told of what turns out to be lost. */
+interface LostNotes {
+  foundHole(topicId: TopicId, queueId: QueueId, from: QueueOffset, count: number): void;
+  foundRecord(position: LogPosition, size: number): void;
+}
 
 const noBounds = { first: 0, next: 0, committed: 0, everExpired: false } as unknown as Bounds;
 /** A search by id or key never answers with more. */
@@ -20,6 +26,7 @@ export class StoreReader {
     private readonly log: CommitLog,
     private readonly folding: Folding,
     private readonly indexes: SegmentIndexes,
+    private readonly lost: LostNotes,
   ) {}
 
   firstOf(topicId: TopicId, queueId: QueueId): QueueOffset {
@@ -67,19 +74,43 @@ export class StoreReader {
   }
 
   scan(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | Promise<IndexEntries> {
-    const { directory } = this.folding;
-    const queue = directory.find(topicId, queueId);
-    const start = queue < 0 ? from : Math.max(from, directory.firstOf(queue));
-    const count = queue < 0 ? 0 : Math.min(max, directory.committedOf(queue) - start);
-    return this.indexes.scan(topicId, queueId, start, Math.max(0, count), this.log.commitEnd);
+    const { start, count } = this.visible(topicId, queueId, from, max);
+    const found = this.indexes.scan(topicId, queueId, start, count, this.log.commitEnd);
+    if (count === 0 || (!(found instanceof Promise) && found.count > 0)) return found;
+    return this.scanOrLost(topicId, queueId, start, count, found);
   }
 
   scanInMemory(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | undefined {
+    const { start, count } = this.visible(topicId, queueId, from, max);
+    const found = this.indexes.scanInMemory(topicId, queueId, start, count, this.log.commitEnd);
+    return count > 0 && found?.count === 0 ? undefined : found;
+  }
+
+  private visible(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number) {
     const { directory } = this.folding;
     const queue = directory.find(topicId, queueId);
     const start = queue < 0 ? from : Math.max(from, directory.firstOf(queue));
     const count = queue < 0 ? 0 : Math.min(max, directory.committedOf(queue) - start);
-    return this.indexes.scanInMemory(topicId, queueId, start, Math.max(0, count), this.log.commitEnd);
+    return { start: start as QueueOffset, count: Math.max(0, count) };
+  }
+
+  /** Where no index has what the directory says is there, entries of no size stand for what was lost. */
+  private async scanOrLost(
+    topicId: TopicId,
+    queueId: QueueId,
+    from: QueueOffset,
+    max: number,
+    under: IndexEntries | Promise<IndexEntries>,
+  ): Promise<IndexEntries> {
+    const found = await under;
+    if (found.count > 0) return found;
+    const next = await this.indexes.nextRun(topicId, queueId, from);
+    // Meanwhile it may have expired, or its queue may be gone: then it is no more than that.
+    const now = this.visible(topicId, queueId, from, max);
+    if (now.count === 0 || now.start !== from || next === from) return found;
+    const count = Math.min(now.count, next === undefined ? now.count : next - from);
+    this.lost.foundHole(topicId, queueId, from, count);
+    return new IndexEntries(from, count, this.log.first, new Uint32Array(count * entryWords), 0);
   }
 
   async read(position: LogPosition, size: number): Promise<StoredMessage> {
@@ -143,13 +174,13 @@ export class StoreReader {
   }
 
   private async readCold(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
-    const records = await this.log.readAll(wanted);
+    const records = await this.readRecords(wanted);
     const targets: Candidate[] = [];
     for (const record of records) {
       if (record instanceof MqError || record.kind !== RecordKind.reference) continue;
       targets.push(decodeReference(record.payload).target);
     }
-    const origins = targets.length > 0 ? await this.log.readAll(targets) : [];
+    const origins = targets.length > 0 ? await this.readRecords(targets) : [];
     let next = 0;
     return records.map((record) => {
       if (record instanceof MqError) return record;
@@ -158,6 +189,17 @@ export class StoreReader {
       const origin = origins[next++] ?? new MqError('NOT_FOUND', `no message at ${target.position}`);
       return origin instanceof MqError ? origin : stored(record, origin.payload, originTopicId, target);
     });
+  }
+
+  private async readRecords(wanted: readonly Candidate[]): Promise<readonly (LogRecord | MqError)[]> {
+    const records = await this.log.readAll(wanted);
+    for (const [i, { position, size }] of wanted.entries()) {
+      const record = records[i];
+      if (record instanceof MqError && record.code === 'CORRUPT_RECORD' && size > 0) {
+        this.lost.foundRecord(position, size);
+      }
+    }
+    return records;
   }
 
   private async findHash(hash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {

@@ -40,6 +40,10 @@ export class RetentionGround {
   get checkpointEnd(): LogPosition {
     return this.checkpoints.position;
   }
+  /** Some of the log is lost. */
+  get damaged(): boolean {
+    return this.log.damages.length > 0;
+  }
   segments(): readonly SegmentInfo[] {
     return this.log.segments();
   }

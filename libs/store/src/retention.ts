@@ -96,6 +96,8 @@ export class Retention {
   private async findExpired(due: ReadonlyMap<number, Due>): Promise<Expired[]> {
     const { directory, indexes, commitEnd } = this.ground;
     const expired = new Map<number, { first: number; messages: number; bytes: number; topicId: number }>();
+    let passedOver = false;
+    const staying = new Set<number>();
     const firstTimes = new Map(this.ground.segments().map((s) => [s.first as number, s.firstTimestampMs]));
     for (const sealed of [...indexes.sealedSegments, ...indexes.inMemory(commitEnd)]) {
       const first = 'index' in sealed ? sealed.index.first : sealed.first;
@@ -106,7 +108,10 @@ export class Retention {
       };
       if (![...due.keys()].some(maybe)) break;
       const known = 'index' in sealed ? undefined : sealed.liveTopics;
-      if (known && ![...known].some(maybe)) continue;
+      if (known && ![...known].some(maybe)) {
+        passedOver = true;
+        continue;
+      }
       const segment = 'index' in sealed ? memoryRuns(sealed.index, sealed.end) : await sealedRuns(indexes, sealed);
       const live = new Set<number>();
       const excess = new Map<number, Run[]>();
@@ -114,20 +119,23 @@ export class Retention {
       for await (const run of segment.runs()) {
         const queue = directory.find(run.topicId, run.queueId);
         if (queue < 0) continue;
-        const from = Math.max(expired.get(queue)?.first ?? directory.firstOf(queue), run.first);
+        const kept = expired.get(queue)?.first ?? directory.firstOf(queue);
+        const from = Math.max(kept, run.first);
         if (from >= run.first + run.count) continue;
         const own = due.get(run.topicId);
-        const contiguous = from === (expired.get(queue)?.first ?? directory.firstOf(queue));
-        if (!own || !contiguous) {
+        // What lies between has stayed so far, or it was lost: then it holds back nothing.
+        const follows = from === kept || (!passedOver && !staying.has(queue) && this.ground.damaged);
+        if (!own || !follows) {
           live.add(run.topicId);
           continue;
         }
         let place = places.get(own.cutoffMs);
         if (place === undefined) places.set(own.cutoffMs, (place = placeAtTime(segment, own.cutoffMs)));
         const taken = await take(segment, run, from, Math.min(place, commitEnd - segment.first));
-        note(expired, queue, run.topicId, from, taken);
+        note(expired, queue, run.topicId, kept, from, taken);
         own.excessBytes -= taken.bytes;
         if (from + taken.messages === run.first + run.count) continue;
+        staying.add(queue);
         live.add(run.topicId);
         if (own.excessBytes > 0) excess.set(run.topicId, [...(excess.get(run.topicId) ?? []), run]);
       }
@@ -185,7 +193,7 @@ export class Retention {
       const from = startOf(run);
       const taken = await take(segment, run, from, Math.min(stop, commitEnd - segment.first));
       const queue = directory.find(run.topicId, run.queueId);
-      note(expired, queue, topicId, from, taken);
+      note(expired, queue, topicId, from, from, taken);
       own.excessBytes -= taken.bytes;
     }
   }
@@ -264,13 +272,14 @@ function note(
   expired: Map<number, { first: number; messages: number; bytes: number; topicId: number }>,
   queue: number,
   topicId: number,
+  kept: number,
   from: number,
   taken: Taken,
 ): void {
   if (taken.messages === 0) return;
-  const entry = expired.get(queue) ?? { first: from, messages: 0, bytes: 0, topicId };
+  const entry = expired.get(queue) ?? { first: kept, messages: 0, bytes: 0, topicId };
   entry.first = from + taken.messages;
-  entry.messages += taken.messages;
+  entry.messages += from - kept + taken.messages;
   entry.bytes += taken.bytes;
   expired.set(queue, entry);
 }

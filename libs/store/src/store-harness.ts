@@ -15,6 +15,7 @@ import { ManualClock } from '@cometmq/shared/testing';
 import type { Disk } from './disk/disk.js';
 import { MemoryDisk } from './disk/memory-disk.js';
 import type { LogRecord } from './log/record.js';
+import type { Damage } from './log/segments.js';
 import { MessageStore } from './message-store.js';
 import type { Appended, MessageDraft, Placed, StoredMessage, StoreLimits } from './store-types.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
@@ -54,6 +55,7 @@ export async function openStore(
     clock?: ManualClock;
     views?: readonly StateView[];
     follows?: boolean;
+    onDamage?: (damage: Damage) => void;
   } = {},
 ): Promise<OpenedStore> {
   const disk = given.disk ?? new MemoryDisk();
@@ -70,6 +72,7 @@ export async function openStore(
     limits: { ...smallLimits, ...given.limits },
     views: [view, ...(given.views ?? [])],
     ...(given.follows && { follows: true }),
+    ...(given.onDamage && { onDamage: given.onDamage }),
     ...(checkpoints !== 'on the disk' && {
       checkpoints: () => (checkpoints instanceof MemoryCheckpointStore ? checkpoints.session() : checkpoints),
     }),

@@ -7,6 +7,7 @@ import type { Disk } from './disk/disk.js';
 import { logLimits } from './log/log-limits.js';
 import type { LogLimits } from './log/log-limits.js';
 import type { LogRecord } from './log/record.js';
+import type { Damage } from './log/segments.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { pendingWindowBytes } from './views/pending-messages.js';
 import type { StateView } from './views/state-view.js';
@@ -51,6 +52,8 @@ export interface StoreOptions {
   readonly onFailed: (error: MqError) => void;
   /** The disk has become full: retention should have a look. */
   readonly onFull?: () => void;
+  /** Told of each part of the log that is found to be lost. */
+  readonly onDamage?: (damage: Damage) => void;
   /** Told of what heals by itself but should be known. */
   readonly onTrouble?: (what: string, cause: unknown) => void;
 }
@@ -136,6 +139,8 @@ export interface StoreSizes {
   readonly diskFull: boolean;
   readonly checkpointPosition: LogPosition;
   readonly indexesRebuilt: number;
+  /** Log bytes known to be lost, and not given up. */
+  readonly lostBytes: number;
 }
 
 export interface Snapshot {

@@ -62,6 +62,11 @@ export const metrics = describe({
   rocketmq_storage_size: { kind: 'gauge', unit: 'bytes', help: 'Bytes of the log on disk.' },
   rocketmq_storage_flush_behind_bytes: { kind: 'gauge', unit: 'bytes', help: 'Appended and not yet durable.' },
   rocketmq_storage_message_reserve_time: { kind: 'gauge', unit: 'ms', help: 'Age of the oldest message kept.' },
+  rocketmq_storage_lost_bytes: {
+    kind: 'gauge',
+    unit: 'bytes',
+    help: 'Of the log, known to be lost and not given up. Not 0: an operator is needed.',
+  },
   rocketmq_storage_segments: { kind: 'gauge', unit: '', help: 'Segments of the log, by state: whole or compacted.' },
   rocketmq_pending_messages: { kind: 'gauge', unit: '', help: 'Delayed and half messages that wait.' },
   rocketmq_pending_bytes: { kind: 'gauge', unit: 'bytes', help: 'What they take of the disk.' },

@@ -1,10 +1,68 @@
 import type { Command } from 'commander';
 
+import { bytesText, type View } from '../printer.js';
 import { examples, type Act } from '../session.js';
+
+interface Damage {
+  readonly first: number;
+  readonly end: number;
+  readonly what: string;
+}
+
+interface Damages {
+  readonly damages: readonly Damage[];
+}
+
+const damageView: View<Damage> = {
+  name: ({ first }) => String(first),
+  columns: [
+    { title: 'FROM', value: ({ first }) => first },
+    { title: 'TO', value: ({ end }) => end },
+    { title: 'BYTES', value: ({ first, end }) => bytesText(end - first) },
+    { title: 'WHAT', value: ({ what }) => what },
+  ],
+};
+
+const damagePath = (set: string): string => `/broker-sets/${encodeURIComponent(set)}/damage`;
 
 export function brokerCommands(comet: Command, act: Act): void {
   const broker = comet.command('broker').description('Maintenance of broker sets.');
   examples(broker, 'comet broker forget broker-0');
+
+  const damage = broker
+    .command('damage <set>')
+    .description('What of the log of a broker set is known to be lost: where, how much, and what was found.')
+    .action(
+      act(async (session, set: string) => {
+        const { damages } = await session.api().get<Damages>(damagePath(set));
+        session.printer.list(damageView, damages);
+      }),
+    );
+  examples(damage, 'comet broker damage broker-0');
+
+  const giveUp = broker
+    .command('give-up <set>')
+    .description(
+      'Give up what of the log of a broker set is lost: consumers pass over the messages that were in it. Until then ' +
+        'they are tried again, and the files may be brought back from a copy (see "comet broker damage").',
+    )
+    .action(
+      act(async (session, set: string) => {
+        const { damages } = await session.api().get<Damages>(damagePath(set));
+        if (damages.length === 0) {
+          session.note(`broker set "${set}": nothing of its log is known to be lost`);
+          return;
+        }
+        const bytes = damages.reduce((sum, { first, end }) => sum + end - first, 0);
+        for (const { what, first, end } of damages) session.note(`${what} (log positions ${first} to ${end})`);
+        await session.confirm(
+          `Give up ${bytesText(bytes)} of the log of broker set "${set}", with the messages in them?`,
+        );
+        await session.api().call('DELETE', damagePath(set));
+        session.note(`broker set "${set}": ${bytesText(bytes)} of its log are given up`);
+      }),
+    );
+  examples(giveUp, 'comet broker give-up broker-0', 'comet broker give-up broker-0 --yes');
 
   const forget = broker
     .command('forget <set>')

@@ -96,6 +96,17 @@ describe('the cluster', () => {
     await refused(404, 'NOT_FOUND', 'DELETE', '/api/v1/broker-sets/nope/members');
   });
 
+  it('says what of a log is lost, and gives it up when told to', async () => {
+    const path = '/api/v1/broker-sets/broker-0/damage';
+    const damage = { first: 4096, end: 8192, what: 'the segment is missing' };
+    brokers.damages.push(damage);
+    expect(await call('GET', path)).toMatchObject({ status: 200, body: { damages: [damage] } });
+    expect(await call('DELETE', path)).toMatchObject({ status: 200, body: { damages: [damage] } });
+    expect(await call('GET', path)).toMatchObject({ status: 200, body: { damages: [] } });
+    await refused(404, 'NOT_FOUND', 'GET', '/api/v1/broker-sets/nope/damage');
+    await refused(404, 'NOT_FOUND', 'DELETE', '/api/v1/broker-sets/nope/damage');
+  });
+
   it('says what is wrong, set by set', async () => {
     naming.putBroker({ ...brokerSet, name: 'broker-1' });
     naming.putBroker({ ...brokerSet, name: 'broker-2', leader: undefined });

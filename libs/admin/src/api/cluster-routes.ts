@@ -1,3 +1,4 @@
+import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
 import { askAll } from '../reports/ask-all.js';
@@ -13,6 +14,10 @@ const describeMsMax = 2000;
 
 export function clusterRoutes(app: FastifyInstance, context: AdminContext): void {
   const { directory, brokers, clock, log } = context;
+  const setNamed = (name: string): string => {
+    if (!directory.brokerSet(name)) throw new MqError('NOT_FOUND', `there is no broker set "${name}"`);
+    return name;
+  };
   app.get('/health', {
     schema: {
       operationId: 'health',
@@ -47,6 +52,37 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       const untilMs = await within(clock, context.requestMsMax, 'the name service', context.naming.allowAdoption());
       log.warn({ peer: ip, untilMs }, 'brokers may bring the metadata that their logs know');
       return { untilMs };
+    },
+  });
+
+  app.get<{ Params: { readonly name: string } }>('/broker-sets/:name/damage', {
+    schema: {
+      operationId: 'listDamage',
+      tags: ['cluster'],
+      summary: 'What of the log of a broker set is known to be lost: where, how much, and what was found.',
+      params: nameParams('broker set'),
+      response: answers({ status: 200, schema: 'LogDamages', description: 'None: all is well.' }, 404),
+    },
+    handler: async ({ params }) => ({
+      damages: await within(clock, context.requestMsMax, 'the broker', brokers.damage(setNamed(params.name))),
+    }),
+  });
+
+  app.delete<{ Params: { readonly name: string } }>('/broker-sets/:name/damage', {
+    schema: {
+      operationId: 'giveUpLost',
+      tags: ['cluster'],
+      summary:
+        'Gives up what of the log of a broker set is lost, so that consumers pass over it. Until then messages that can ' +
+        'not be read are tried again: the files may be brought back from a copy.',
+      params: nameParams('broker set'),
+      response: answers({ status: 200, schema: 'LogDamages', description: 'What was given up.' }, 404),
+    },
+    handler: async ({ params, ip }) => {
+      const name = setNamed(params.name);
+      const damages = await within(clock, context.requestMsMax, 'the broker', brokers.giveUpLost(name));
+      log.warn({ peer: ip, brokerSet: name, damages: damages.length }, 'lost parts of a log were given up');
+      return { damages };
     },
   });
 

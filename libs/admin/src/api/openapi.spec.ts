@@ -48,6 +48,7 @@ it('covers every route there is, and no other', () => {
   expect(listed).toEqual(
     [
       ['POST /api/v1/cluster/adoption'],
+      ['GET', 'DELETE'].map((method) => `${method} /api/v1/broker-sets/{name}/damage`),
       ['GET /api/v1/health', 'GET /api/v1/cluster', 'DELETE /api/v1/broker-sets/{name}/members'],
       ['GET /api/v1/topics', 'POST /api/v1/topics'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/topics/{name}`),

@@ -231,6 +231,7 @@ const brokerState = object(
     commitEnd: described(whole, 'What consumers see ends here.'),
     diskBytes: whole,
     freeBytes: whole,
+    lostBytes: described(whole, 'Of the log, known to be lost and not given up.'),
     oldestMs: described(whole, 'Time of the oldest record; 0: there is none.'),
     waitingPolls: whole,
     sessions: whole,
@@ -290,6 +291,21 @@ export const schemas: Readonly<Record<string, Schema>> = {
   ),
   Health: object({ status: { type: 'string', enum: ['ok'] } }, 'all'),
   Adoption: object({ untilMs: described(whole, 'Wall time in ms since 1970.') }, ['untilMs']),
+  LogDamages: object(
+    {
+      damages: arrayOf(
+        object(
+          {
+            first: described(whole, 'Log position, in bytes, where it begins.'),
+            end: described(whole, 'And where it ends.'),
+            what: described(text, 'What was found, with the path of the file.'),
+          },
+          'all',
+        ),
+      ),
+    },
+    'all',
+  ),
   Cluster: object(
     {
       id: text,

@@ -44,10 +44,24 @@ function wrongWith(set: BrokerSet, state: BrokerState | undefined, problem: stri
   if (set.leader === undefined) return 'nobody leads';
   if (problem !== undefined) return problem;
   if (!set.writable || state?.writable === false) return 'takes no new messages (draining, or its disk is full)';
+  if (state && state.lostBytes > 0)
+    return `${state.lostBytes} bytes of its log are lost (comet broker damage ${set.name})`;
   return undefined;
 }
 
 function stateView(state: BrokerState): BrokerView {
   const { version, incarnation, appendEnd, commitEnd, diskBytes, freeBytes, oldestMs, waitingPolls, sessions } = state;
-  return { version, incarnation, appendEnd, commitEnd, diskBytes, freeBytes, oldestMs, waitingPolls, sessions };
+  const { lostBytes } = state;
+  return {
+    version,
+    incarnation,
+    appendEnd,
+    commitEnd,
+    diskBytes,
+    freeBytes,
+    lostBytes,
+    oldestMs,
+    waitingPolls,
+    sessions,
+  };
 }

@@ -7,6 +7,7 @@ import type {
   ListLiteTopicsCall,
   LiteTopicPage,
   LiteTopicState,
+  LogDamage,
   QueueReset,
   ResetCall,
   TopicState,
@@ -32,7 +33,10 @@ export class FakeBrokers implements BrokerAdmin {
 
   readonly liteTopics = new Map<string, LiteTopicState>();
 
+  readonly damages: LogDamage[] = [];
+
   reset(): void {
+    this.damages.length = 0;
     this.liteTopics.clear();
     this.resets.length = 0;
     this.refusal = undefined;
@@ -53,6 +57,7 @@ export class FakeBrokers implements BrokerAdmin {
       commitEnd: 4096,
       diskBytes: 268_435_456,
       freeBytes: 1_000_000_000,
+      lostBytes: 0,
       oldestMs: 0,
       writable: true,
       version: '0.1.0',
@@ -60,6 +65,16 @@ export class FakeBrokers implements BrokerAdmin {
       sessions: 0,
       ...this.known(brokerSet),
     };
+  }
+
+  damage(brokerSet: string): Promise<readonly LogDamage[]> {
+    this.known(brokerSet);
+    return Promise.resolve([...this.damages]);
+  }
+
+  giveUpLost(brokerSet: string): Promise<readonly LogDamage[]> {
+    this.known(brokerSet);
+    return Promise.resolve(this.damages.splice(0));
   }
 
   async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {

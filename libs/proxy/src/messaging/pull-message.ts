@@ -165,7 +165,9 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
   }
 
   tick(nowMs: number): void {
-    if (nowMs >= this.endMs + overdueMs) this.endNow();
+    if (nowMs < this.endMs + overdueMs || !this.finish()) return;
+    // Whether there is a message is not known: "none" would be taken for the queue's end.
+    this.stream.fail(new MqError('TIMEOUT', 'the broker is slow to read; try again'));
   }
 
   endNow(): void {
@@ -260,4 +262,5 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
 
 const nothingNew: Outcome = { code: wireCode.MESSAGE_NOT_FOUND, message: 'no message from this offset on' };
 /** How long after its time a link's answer is still waited for. */
-const overdueMs = 50;
+/** Later than that the broker is slow: half of what clients add to their time. */
+const overdueMs = 1_000;

@@ -26,6 +26,12 @@ import { noSegment, sampleEveryMs, SegmentIndex, unknownSegment } from './segmen
 /** What an index is rebuilt from. */
 export interface RecordSource {
   scan(from: LogPosition, each: (record: LogRecord) => void, until?: LogPosition): Promise<LogPosition>;
+  /** The records of the segment that begins at `first` as far as they can be read; `lost` is told of what can't. */
+  salvage(
+    first: LogPosition,
+    each: (record: LogRecord) => void,
+    lost: (from: LogPosition, to: LogPosition) => void,
+  ): Promise<void>;
 }
 
 /** A segment whose index is in a file, or can be. */
@@ -47,8 +53,13 @@ export class SealedSegment {
     readonly first: LogPosition,
     readonly end: LogPosition,
     readonly compacted: boolean,
-    readonly path: string,
+    public path: string,
   ) {}
+}
+
+export interface Lost {
+  readonly from: LogPosition;
+  readonly to: LogPosition;
 }
 
 interface Found {
@@ -90,6 +101,8 @@ export class SegmentIndexes {
     cacheBytes: number,
     /** Told of a failure to write an index file; the index then stays in memory. */
     private readonly onWriteFailed: (error: unknown) => void,
+    /** Told of what of a segment was found to be lost. */
+    private readonly onDamaged: (first: LogPosition, lost: readonly Lost[]) => void = () => undefined,
   ) {
     this.files = new IndexFiles(disk);
     this.heads = new ByteCache(cacheBytes / 2);
@@ -99,11 +112,12 @@ export class SegmentIndexes {
   /** Takes up the segments found at the start. The active one's records are to be folded into `current`. */
   async open(segments: readonly SegmentInfo[], active: LogPosition): Promise<void> {
     await this.disk.makeFolder(this.folder);
-    this.sealed = segments.filter((s) => s.sealed && s.first !== active).map((s) => this.sealedSegment(s));
+    const names = await this.disk.list(this.folder);
+    this.sealed = segments.filter((s) => s.sealed && s.first !== active).map((s) => this.sealedSegment(s, names));
     this.full = [];
     this.current = new SegmentIndex(active);
     const wanted = new Set(this.sealed.map((s) => s.path));
-    for (const name of await this.disk.list(this.folder)) {
+    for (const name of names) {
       const path = joinPath(this.folder, name);
       if (isIndexName(name) && !wanted.has(path)) await this.disk.unlink(path);
     }
@@ -400,14 +414,14 @@ export class SegmentIndexes {
       if (upper) {
         if (upper.row.prev === noSegment) return undefined;
         place = Math.min(place, placeOf(sealed, upper.row.prev as LogPosition));
-        if (place < low || (sealed[place] as SealedSegment).first !== upper.row.prev) return undefined;
+        if (place < low) return undefined;
       }
       const found = yield* look(sealed[place] as SealedSegment);
       if (found) {
         if (offset >= found.row.first + found.row.count) return undefined;
         if (offset >= found.row.first) return hit(found);
-        upper = found;
       }
+      upper = found; // None where the chain leads to what is lost: then one by one.
       place -= 1;
     }
     return undefined;
@@ -482,7 +496,7 @@ export class SegmentIndexes {
     for (;;) {
       const next = this.full[0];
       if (!next || next.index.first > first) return;
-      const segment = this.sealedSegment({ first: next.index.first, end: next.end, generation: 0 });
+      const segment = this.sealedSegment({ first: next.index.first, end: next.end, generation: 0, lost: false });
       await this.write(segment, next.index);
       this.full.shift();
       this.sealed = [...this.sealed, segment];
@@ -551,10 +565,15 @@ export class SegmentIndexes {
   private async rebuildNow(segment: SealedSegment): Promise<SealedHead> {
     this.heads.delete(segment.number);
     if (segment.gone) throw new MqError('NOT_FOUND', 'what was looked for has expired meanwhile');
-    const index = new SegmentIndex(segment.first);
+    let index = new SegmentIndex(segment.first);
     const scan: Scan = (each) => this.source.scan(segment.first, each, segment.end);
-    if (segment.compacted) await indexCompacted(index, scan);
-    else await scan((record) => foldIntoIndex(index, record));
+    try {
+      if (segment.compacted) await indexCompacted(index, scan);
+      else await scan((record) => foldIntoIndex(index, record));
+    } catch (caught) {
+      if (MqError.from(caught).code !== 'CORRUPT_RECORD') throw caught;
+      index = await this.indexDamaged(segment);
+    }
     await this.resolvePrevs(segment, index);
     const chunks = await encodeIndex(index, segment.end);
     await replaceFile(this.disk, segment.path, chunks);
@@ -567,8 +586,49 @@ export class SegmentIndexes {
     return head;
   }
 
-  private sealedSegment({ first, end, generation }: Pick<SegmentInfo, 'first' | 'end' | 'generation'>): SealedSegment {
-    const path = joinPath(this.folder, indexName(first, generation));
+  /** Of what can be read. Not kept beyond this process: the segment may be brought back whole. */
+  private async indexDamaged(segment: SealedSegment): Promise<SegmentIndex> {
+    segment.path = joinPath(this.folder, `damaged-${segment.number}`);
+    const index = new SegmentIndex(segment.first);
+    let lostAt = segment.first;
+    const lost: Lost[] = [];
+    await this.source.salvage(
+      segment.first,
+      (record) => foldBehindLost(index, record, lostAt, segment.compacted),
+      (from, to) => {
+        lostAt = from;
+        lost.push({ from, to });
+      },
+    );
+    this.onDamaged(segment.first, lost);
+    return index;
+  }
+
+  /** The first offset at or behind `from` at which a run of the queue begins, in any segment; undefined: none does. */
+  async nextRun(topicId: number, queueId: number, from: number): Promise<number | undefined> {
+    for (const segment of this.sealed) {
+      const head = await this.head(segment);
+      const number = head.queuePageOf(topicId, queueId);
+      if (number < 0) continue;
+      const page = await this.page(segment, number);
+      const row = findRow(page, topicId, queueId);
+      const first = row < 0 ? -1 : rowOf(page, row).first;
+      if (first >= from) return first;
+    }
+    for (const { index } of this.inMemory(0 as LogPosition)) {
+      const queue = index.find(topicId, queueId);
+      if (queue >= 0 && index.firstOf(queue) >= from) return index.firstOf(queue);
+    }
+    return undefined;
+  }
+
+  private sealedSegment(
+    { first, end, generation, lost }: Pick<SegmentInfo, 'first' | 'end' | 'generation' | 'lost'>,
+    names: readonly string[] = [],
+  ): SealedSegment {
+    // How often a segment had been compacted that is lost is known by its index only.
+    const known = lost ? names.find((name) => firstOf(name) === first) : undefined;
+    const path = joinPath(this.folder, known ?? indexName(first, generation));
     return new SealedSegment(this.numbers++, first, end, generation > 0, path);
   }
 }
@@ -597,6 +657,24 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord, head = rec
   if (kind === RecordKind.message) index.addKeys(topicId, head);
   else index.addReference(referenceTarget(record.payload));
   return queue;
+}
+
+/**
+ * As `foldIntoIndex`, of a segment some of which was lost at `lostAt`: what a queue lacks before the record has entries of
+ * no size, so that whoever reads them is told.
+ */
+function foldBehindLost(index: SegmentIndex, record: LogRecord, lostAt: LogPosition, compacted: boolean): void {
+  const { kind, topicId, queueId, queueOffset } = record;
+  if (kind === RecordKind.message || kind === RecordKind.reference) {
+    const queue = index.find(topicId, queueId);
+    const next = queue < 0 ? queueOffset : index.endOf(queue);
+    // Of a compacted segment nobody knows which offsets were lost, and which had expired before.
+    if (compacted && next !== queueOffset) return foldQueueless(index, record);
+    for (let offset = next; offset < queueOffset; offset += 1) {
+      index.add(topicId, queueId, offset, lostAt, 0, 0, 0, record.timestampMs);
+    }
+  }
+  foldIntoIndex(index, record);
 }
 
 function foldQueueless(index: SegmentIndex, record: LogRecord, head = record.payload): void {
@@ -653,6 +731,19 @@ function placeOf(sealed: readonly SealedSegment[], position: LogPosition): numbe
 
 function nothingAt(offset: number): IndexEntries {
   return new IndexEntries(offset as QueueOffset, 0, 0, noWords, 0);
+}
+
+/** Where the segment begins that an index file of this name is of. */
+function firstOf(name: string): number | undefined {
+  const found = /^(\d{16})(\.\d+)?\.index$/.exec(name);
+  return found ? Number(found[1]) : undefined;
+}
+
+/** Where segments begin that have an index file. */
+export async function indexedFirsts(disk: Disk, folder: string): Promise<ReadonlySet<number>> {
+  await disk.makeFolder(folder);
+  const firsts = (await disk.list(folder)).map(firstOf);
+  return new Set(firsts.filter((first) => first !== undefined));
 }
 
 function indexName(first: LogPosition, generation: number): string {

@@ -41,6 +41,7 @@ import type { DurableMark } from './recovery.js';
 import { Room } from './room.js';
 import type { SegmentInfo } from './segment.js';
 import { Segments } from './segments.js';
+import type { Damage } from './segments.js';
 import { SegmentWalk } from './segment-walk.js';
 import { TailCache } from './tail-cache.js';
 
@@ -158,17 +159,17 @@ export class CommitLog {
   /**
    * Finds the log's end: checks the records from the segment that holds `mark` on (from the oldest, without one), tells
    * a torn tail from damage, zeroes and syncs what is behind the end. Safe to break off and repeat at any point.
-   * `salt` is what the checksums of this log begin from.
+   * `salt` is what the checksums of this log begin from; `known`, where else segments are known to begin.
    *
    * @throws MqError CORRUPT_RECORD where the log is damaged or ends below the mark; DATA_FOLDER for a newer format
    */
-  async open(mark: DurableMark | undefined, salt: number): Promise<void> {
+  async open(mark: DurableMark | undefined, salt: number, known?: ReadonlySet<number>): Promise<void> {
     assert(!this.opened, 'a log is opened once');
     this.opened = true;
     const { disk, folder } = this.segmentsHeld;
     this.walk.salt = this.gathering.salt = salt;
     await disk.makeFolder(folder);
-    await this.segmentsHeld.open();
+    await this.segmentsHeld.open(known);
     this.epochs.cut(mark?.position ?? logPosition(0)); // What lies behind is found again, if it is still there.
     const end = await findEnd(this.segmentsHeld, this.walk, this.epochs, mark);
     this.epochNow = toEpoch(Math.max(this.epochs.last, mark?.epoch ?? 0));
@@ -177,6 +178,7 @@ export class CommitLog {
     // What was found may have been written but never synced, and a name may never have reached its folder.
     await active.use((file) => file.sync());
     await disk.syncFolder(folder);
+    await this.segmentsHeld.settleGaps();
     active.end = end;
     this.ends.open(end, mark?.position ?? logPosition(0));
     this.gathering.open(end, active.first);
@@ -298,6 +300,36 @@ export class CommitLog {
    */
   readBytes(from: LogPosition, bytesMax: number): Promise<Uint8Array | undefined> {
     return this.reader.readBytes(from, bytesMax);
+  }
+
+  /**
+   * The records of one sealed segment as far as they can be read, in order. `lost` is told of what lies between them
+   * and can't.
+   */
+  salvage(
+    first: LogPosition,
+    each: (record: LogRecord) => void,
+    lost: (from: LogPosition, to: LogPosition) => void,
+  ): Promise<void> {
+    return this.reader.salvage(first, each, lost);
+  }
+
+  /** What is known to be lost. */
+  get damages(): readonly Damage[] {
+    return this.segmentsHeld.damages;
+  }
+
+  /** All that is known to be lost is given up: it does not count as damage any more. Answers what that is. */
+  giveUp(): Promise<readonly Damage[]> {
+    return this.segmentsHeld.giveUp();
+  }
+  isGivenUp(first: LogPosition, size: number): boolean {
+    return this.segmentsHeld.isGivenUp({ first, end: first + size });
+  }
+
+  /** False: it was known. */
+  noteDamage(damage: Damage): boolean {
+    return this.segmentsHeld.noteDamage(damage);
   }
 
   // ---- segments

@@ -12,6 +12,7 @@ import { readBlockBytes, recordBytesCeiling } from './log-limits.js';
 import type { LogLimits } from './log-limits.js';
 import { headerBytes, RecordBlock } from './record.js';
 import type { LogRecord } from './record.js';
+import { findRecordBehind } from './record-reader.js';
 import type { Segment } from './segment.js';
 import type { Segments } from './segments.js';
 import { isEnd } from './segment-walk.js';
@@ -53,8 +54,45 @@ export class LogReader {
     return position;
   }
 
+  /** See `CommitLog.salvage`. */
+  async salvage(
+    first: LogPosition,
+    each: (record: LogRecord) => void,
+    lost: (from: LogPosition, to: LogPosition) => void,
+  ): Promise<void> {
+    const segment = this.segments.find(first);
+    if (!segment) return;
+    let position: LogPosition = first;
+    while (position < segment.end) {
+      const next = await this.salvageFrom(segment, position, each);
+      if (next.bad < segment.end) lost(next.bad, next.good);
+      position = next.good;
+    }
+  }
+
+  /** Up to the first bad record; answers where that stands, and the next good one behind it. */
+  private async salvageFrom(
+    segment: Segment,
+    from: LogPosition,
+    each: (record: LogRecord) => void,
+  ): Promise<{ bad: LogPosition; good: LogPosition }> {
+    const { end } = segment;
+    try {
+      const walked = await this.walk.walk(segment, from, end, (block, at) => each(block.record(at)));
+      if (walked.end >= end || (segment.compacted && isEnd(walked))) return { bad: end, good: end };
+      const bad = logPosition(walked.end);
+      const rules = this.walk.rules(segment, end);
+      const good = segment.compacted ? undefined : await segment.use((file) => findRecordBehind(file, bad, rules));
+      return { bad, good: logPosition(good ?? end) };
+    } catch (caught) {
+      if (MqError.from(caught).code !== 'CORRUPT_RECORD') throw caught;
+      return { bad: from, good: end }; // Nothing of it can be read.
+    }
+  }
+
   /** The record if it is in memory, its payload a view that stays valid. Of the newest the checksum may not be set. */
   recordInMemory(position: LogPosition, size: number): LogRecord | undefined {
+    if (size === 0) return undefined; // It stands for one that was lost.
     const chunk = this.cache.find(position);
     if (chunk) {
       const at = position - chunk.first;
@@ -74,7 +112,7 @@ export class LogReader {
     for (const { position, size } of wanted) {
       const record = this.recordInMemory(position, size);
       const segment = record ? undefined : this.segments.at(position);
-      found.push(record ?? (segment && position + size <= segment.end ? undefined : notFound(position, size)));
+      found.push(record ?? this.refusal(segment, position, size));
       if (!segment || found[found.length - 1]) continue;
       later.push(found.length - 1);
       const place = placeOf(segment, position);
@@ -122,7 +160,7 @@ export class LogReader {
       }
       return end > 0 ? block.bytes.subarray(0, end) : undefined;
     });
-    if (!bytes) throw this.segments.corrupt(segment, from, 'a record that was good before is not any more');
+    if (!bytes) throw this.segments.unreadable(segment, from);
     await this.segments.touch(segment);
     return bytes;
   }
@@ -130,6 +168,13 @@ export class LogReader {
   /** What was read of this segment is not good any more. */
   forget(segment: Segment): void {
     this.blocks.forget(segment);
+  }
+
+  /** Why there is no use in looking for the record on the disk; undefined: there is. */
+  private refusal(segment: Segment | undefined, position: LogPosition, size: number): MqError | undefined {
+    if (!segment || position + size > segment.end) return notFound(position, size);
+    if (size > 0) return undefined;
+    return new MqError('CORRUPT_RECORD', `a record of this queue was lost with log position ${position}`);
   }
 
   private recordInBlocks(segment: Segment, position: LogPosition, size: number): LogRecord | undefined {
@@ -156,7 +201,7 @@ export class LogReader {
       const read = await file.read(block.bytes, place);
       return read === size ? wholeRecord(block, 0, position, size, this.walk.salt) : undefined;
     });
-    if (!record) throw this.segments.corrupt(segment, position, 'a record that was good before is not any more');
+    if (!record) throw this.segments.unreadable(segment, position);
     await this.segments.touch(segment);
     return record;
   }

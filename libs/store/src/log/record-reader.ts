@@ -93,7 +93,21 @@ export async function walkRecords(
  * Looks behind a bad record at `bad` for proof that it once was good: a whole record, at its place, that knows a commit
  * position beyond it. Answers that record's position. Records do not stand at round places, so every byte may begin one.
  */
-export async function findProofBehind(file: DiskFile, bad: number, rules: WalkRules): Promise<number | undefined> {
+export function findProofBehind(file: DiskFile, bad: number, rules: WalkRules): Promise<number | undefined> {
+  return findBehind(file, bad, rules, (block, at) => block.commitKnownAt(at) > bad);
+}
+
+/** Where the first whole record stands behind a bad one. */
+export function findRecordBehind(file: DiskFile, bad: number, rules: WalkRules): Promise<number | undefined> {
+  return findBehind(file, bad, rules, () => true);
+}
+
+async function findBehind(
+  file: DiskFile,
+  bad: number,
+  rules: WalkRules,
+  wanted: (block: RecordBlock, at: number) => boolean,
+): Promise<number | undefined> {
   const { first, fileBytes, recordBytesMax } = rules;
   const fileEnd = first + fileBytes;
   const bytes = Buffer.allocUnsafeSlow(Math.max(headerBytes, Math.min(blockBytes, fileEnd - bad)));
@@ -106,7 +120,7 @@ export async function findProofBehind(file: DiskFile, bad: number, rules: WalkRu
       at = bytes.indexOf(magicBytes, at);
       if (at < 0 || at + headerBytes > filled) break;
       const position = blockFirst + at;
-      if (block.hasHeader(at, position, recordBytesMax) && block.commitKnownAt(at) > bad) {
+      if (block.hasHeader(at, position, recordBytesMax) && wanted(block, at)) {
         if (await isWholeInFile(file, position - first, block.sizeAt(at), rules)) return position;
       }
       at += 1;

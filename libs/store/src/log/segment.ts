@@ -25,6 +25,8 @@ export interface SegmentInfo {
   readonly fileBytes: number;
   /** How often it was compacted. */
   readonly generation: number;
+  /** Nothing of it can be read. */
+  readonly lost: boolean;
 }
 
 const digits = 16; // 2^53 has as many.
@@ -58,6 +60,8 @@ export class Segment {
   firstTimestampMs = 0;
   lastTimestampMs = 0;
   sealed = false;
+  /** Why nothing of it can be read: its file is gone, or what says where its records stand is damaged. */
+  lost: MqError | undefined;
   private opening: Promise<DiskFile> | undefined;
   private users = 0;
   private closeWanted = false;
@@ -96,7 +100,16 @@ export class Segment {
 
   info(): SegmentInfo {
     const { first, end, firstTimestampMs, lastTimestampMs, sealed, fileBytes } = this;
-    return { first, end, firstTimestampMs, lastTimestampMs, sealed, fileBytes, generation: this.generation };
+    return {
+      first,
+      end,
+      firstTimestampMs,
+      lastTimestampMs,
+      sealed,
+      fileBytes,
+      generation: this.generation,
+      lost: this.lost !== undefined,
+    };
   }
 
   get generation(): number {
@@ -126,6 +139,7 @@ export class Segment {
 
   /** Lends the open file; opens it when it is not. */
   async use<T>(act: (file: DiskFile) => Promise<T>): Promise<T> {
+    if (this.lost) throw this.lost;
     this.users += 1;
     try {
       this.opening ??= this.disk.open(this.path, { durable: true });

@@ -6,13 +6,23 @@ import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { assert, MqError } from '@cometmq/shared';
 
-import { joinPath } from '../disk/disk.js';
+import { isDiskFull, joinPath } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
 import { readHead } from './compacted-file.js';
+import { Gaps } from './gaps.js';
+import type { LogRange } from './gaps.js';
 import { recordBytesCeiling } from './log-limits.js';
 import { headerBytes, RecordBlock } from './record.js';
 import { compactedName, Segment, segmentFile, segmentName } from './segment.js';
 import type { SegmentInfo } from './segment.js';
+
+/** What the log should hold and does not. */
+export interface Damage extends LogRange {
+  /** What was found, with the file's path. */
+  readonly what: string;
+}
+
+const damagesMax = 1_024;
 
 /** Sealed segments whose files stay open for readers. */
 const openSegmentsMax = 64;
@@ -21,11 +31,17 @@ export class Segments {
   private rows: Segment[] = [];
   /** Sealed segments whose files may be open, the longest unread first. */
   private readonly lastUsed = new Set<Segment>();
+  /** What was found lost at the start. */
+  readonly damages: Damage[] = [];
+  private readonly gaps: Gaps;
+  private gapsUnknown = false;
 
   constructor(
     readonly disk: Disk,
     readonly folder: string,
-  ) {}
+  ) {
+    this.gaps = new Gaps(disk, folder);
+  }
 
   get all(): readonly Segment[] {
     return this.rows;
@@ -67,8 +83,12 @@ export class Segments {
     return this.rows.find((row) => row.first === first);
   }
 
-  /** Takes up the files that are there. Each but the last is sealed. */
-  async open(): Promise<void> {
+  /**
+   * Takes up the files that are there. Each but the last is sealed. What is missing between them, or cut off one, is
+   * damage, unless it was given up: its positions are kept, and reading them says so. `known`: where else segments are
+   * known to begin, which tells a missing one from one that was cut off.
+   */
+  async open(known: ReadonlySet<number> = new Set()): Promise<void> {
     const compacted = new Set<LogPosition>();
     for (const name of await this.disk.list(this.folder)) {
       if (name.endsWith('.tmp')) await this.disk.unlink(joinPath(this.folder, name));
@@ -84,12 +104,88 @@ export class Segments {
       const before = this.rows[this.rows.length - 1];
       if (before) {
         before.sealed = true;
+        if (before.lost) before.end = first;
         if (!before.compacted) before.lastTimestampMs = segment.firstTimestampMs;
         if (before.end > first) throw this.corrupt(before, first, 'the next segment begins inside this one');
       }
       this.rows.push(segment);
       await this.touch(segment);
     }
+    const last = this.rows[this.rows.length - 1];
+    if (last?.lost) throw last.lost; // How far it goes is not known.
+    if (await this.gaps.open()) this.findLost(known);
+    else this.gapsUnknown = true;
+  }
+
+  /** A folder of an older release says nothing of what it gave up: what is missing then was given up. */
+  async settleGaps(): Promise<void> {
+    if (!this.gapsUnknown) return;
+    this.gapsUnknown = false;
+    let from = 0;
+    const holes = this.rows.map(({ first, end }) => {
+      const hole = { first: from, end: first };
+      from = end;
+      return hole;
+    });
+    await this.gaps.add(...holes);
+  }
+
+  /** False: it was known, or there is so much that more of it says nothing new. */
+  noteDamage(damage: Damage): boolean {
+    const known = this.damages.some(({ first, end }) => first <= damage.first && end >= damage.end);
+    if (known || this.isGivenUp(damage) || this.damages.length >= damagesMax) return false;
+    this.damages.push(damage);
+    return true;
+  }
+
+  /** All damage known now is given up: it is not told of any more, also by later processes. */
+  async giveUp(): Promise<readonly Damage[]> {
+    const given = [...this.damages];
+    await this.gaps.add(...given);
+    this.damages.splice(0, given.length);
+    return given;
+  }
+
+  isGivenUp(range: LogRange): boolean {
+    return this.gaps.missingOf(range).length === 0;
+  }
+
+  private findLost(known: ReadonlySet<number>): void {
+    const rows: Segment[] = [];
+    let from = 0;
+    for (const row of this.rows) {
+      for (const hole of this.gaps.missingOf({ first: from, end: row.first })) {
+        const before = rows[rows.length - 1];
+        const wasCut = before && before.end === hole.first && !before.compacted && !known.has(hole.first);
+        if (wasCut && !before.lost) {
+          before.end = logPosition(hole.end);
+          this.damages.push({
+            ...hole,
+            what: `the segment ends too early, or another one behind it is missing: ${this.disk.realPath(before.path)}`,
+          });
+          continue;
+        }
+        const starts = [...known].filter((first) => first > hole.first && first < hole.end).sort((a, b) => a - b);
+        for (const [i, first] of [hole.first, ...starts].entries()) {
+          rows.push(this.lostSegment({ first, end: starts[i] ?? hole.end }, row.firstTimestampMs));
+        }
+      }
+      if (row.lost) this.damages.push({ first: row.first, end: row.end, what: row.lost.reason });
+      rows.push(row);
+      from = row.end;
+    }
+    this.rows = rows;
+  }
+
+  private lostSegment({ first, end }: LogRange, lastTimestampMs: number): Segment {
+    const segment = new Segment(this.disk, this.folder, logPosition(first), 0);
+    segment.end = logPosition(end);
+    segment.sealed = true;
+    segment.lastTimestampMs = lastTimestampMs;
+    const what = `the segment is missing: ${this.disk.realPath(segment.path)}`;
+    segment.lost = new MqError('CORRUPT_RECORD', `${what}. Bring this file back from a copy, or give up what it held`);
+    this.damages.push({ first, end, what });
+    return segment;
   }
 
   /** The first segment of an empty log. */
@@ -114,6 +210,18 @@ export class Segments {
 
   /** Deletes a segment's file. Should a crash bring it back, it is whole. */
   async unlink(segment: Segment): Promise<void> {
+    const noted = await this.gaps.add(segment).then(
+      () => true,
+      (caught: unknown) => {
+        if (!isDiskFull(caught)) throw caught;
+        return false; // What goes makes the room for it.
+      },
+    );
+    await this.remove(segment);
+    if (!noted) await this.gaps.add(segment);
+  }
+
+  private async remove(segment: Segment): Promise<void> {
     this.rows = this.rows.filter((row) => row !== segment);
     this.lastUsed.delete(segment);
     await segment.close();
@@ -129,7 +237,7 @@ export class Segments {
     const cut: Segment[] = [];
     while (this.active.first > to) {
       cut.push(this.active);
-      await this.unlink(this.active);
+      await this.remove(this.active);
     }
     const old = this.active;
     assert(!old.compacted && to <= old.end, 'what is cut off is the end of the log');
@@ -162,6 +270,16 @@ export class Segments {
     for (const segment of this.rows) await segment.close();
   }
 
+  /** For who reads a record that was good before. */
+  unreadable(segment: Segment, position: number): MqError {
+    const file = this.disk.realPath(segment.path);
+    return new MqError(
+      'CORRUPT_RECORD',
+      `the record at log position ${position} (${file}, byte ${position - segment.first}) was good before and is not any ` +
+        'more: bring this file back from a copy, or give up what is lost',
+    );
+  }
+
   corrupt(segment: Segment, position: number, what: string): MqError {
     const file = this.disk.realPath(segment.path);
     return new MqError(
@@ -192,10 +310,13 @@ export class Segments {
     } finally {
       await file.close();
     }
-    throw new MqError(
+    const segment = new Segment(this.disk, this.folder, first, 0);
+    segment.sealed = true;
+    segment.lost = new MqError(
       'CORRUPT_RECORD',
-      `the compacted segment ${this.disk.realPath(path)} is damaged: bring this file back from a copy, or start with ` +
-        'an empty data folder',
+      `the compacted segment ${this.disk.realPath(path)} is damaged: bring this file back from a copy, or give up what ` +
+        'it held',
     );
+    return segment;
   }
 }

@@ -367,6 +367,21 @@ export interface DescribeBrokerResponse {
   version: string;
   waitingPolls: number;
   sessions: number;
+  lostBytes: number;
+}
+
+export interface LogDamageRequest {
+}
+
+export interface LogDamageResponse {
+  damages: LogDamage[];
+}
+
+export interface LogDamage {
+  /** Log positions, in bytes. */
+  first: number;
+  end: number;
+  what: string;
 }
 
 export interface DescribeGroupRequest {
@@ -4762,6 +4777,7 @@ function createBaseDescribeBrokerResponse(): DescribeBrokerResponse {
     version: "",
     waitingPolls: 0,
     sessions: 0,
+    lostBytes: 0,
   };
 }
 
@@ -4802,6 +4818,9 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     }
     if (message.sessions !== 0) {
       writer.uint32(96).uint64(message.sessions);
+    }
+    if (message.lostBytes !== 0) {
+      writer.uint32(104).uint64(message.lostBytes);
     }
     return writer;
   },
@@ -4915,6 +4934,14 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
             message.sessions = longToNumber(reader.uint64());
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.lostBytes = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4944,6 +4971,184 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     message.version = object.version ?? "";
     message.waitingPolls = object.waitingPolls ?? 0;
     message.sessions = object.sessions ?? 0;
+    message.lostBytes = object.lostBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseLogDamageRequest(): LogDamageRequest {
+  return {};
+}
+
+export const LogDamageRequest: MessageFns<LogDamageRequest> = {
+  encode(_: LogDamageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogDamageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogDamageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LogDamageRequest>, I>>(base?: I): LogDamageRequest {
+    return LogDamageRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogDamageRequest>, I>>(_: I): LogDamageRequest {
+    const message = createBaseLogDamageRequest();
+    return message;
+  },
+};
+
+function createBaseLogDamageResponse(): LogDamageResponse {
+  return { damages: [] };
+}
+
+export const LogDamageResponse: MessageFns<LogDamageResponse> = {
+  encode(message: LogDamageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.damages) {
+      LogDamage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogDamageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogDamageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.damages.push(LogDamage.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LogDamageResponse>, I>>(base?: I): LogDamageResponse {
+    return LogDamageResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogDamageResponse>, I>>(object: I): LogDamageResponse {
+    const message = createBaseLogDamageResponse();
+    message.damages = object.damages?.map((e) => LogDamage.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLogDamage(): LogDamage {
+  return { first: 0, end: 0, what: "" };
+}
+
+export const LogDamage: MessageFns<LogDamage> = {
+  encode(message: LogDamage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.first !== 0) {
+      writer.uint32(8).uint64(message.first);
+    }
+    if (message.end !== 0) {
+      writer.uint32(16).uint64(message.end);
+    }
+    if (message.what !== "") {
+      writer.uint32(26).string(message.what);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogDamage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogDamage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.first = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.end = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LogDamage>, I>>(base?: I): LogDamage {
+    return LogDamage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogDamage>, I>>(object: I): LogDamage {
+    const message = createBaseLogDamage();
+    message.first = object.first ?? 0;
+    message.end = object.end ?? 0;
+    message.what = object.what ?? "";
     return message;
   },
 };
@@ -7719,6 +7924,24 @@ export const BrokerServiceDefinition = {
       requestType: DescribeBrokerRequest as typeof DescribeBrokerRequest,
       requestStream: false,
       responseType: DescribeBrokerResponse as typeof DescribeBrokerResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What of this broker's log is known to be lost, and not given up. */
+    listDamage: {
+      name: "ListDamage",
+      requestType: LogDamageRequest as typeof LogDamageRequest,
+      requestStream: false,
+      responseType: LogDamageResponse as typeof LogDamageResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** All of that is given up: consumers pass over it. Answers what that is. */
+    giveUpLost: {
+      name: "GiveUpLost",
+      requestType: LogDamageRequest as typeof LogDamageRequest,
+      requestStream: false,
+      responseType: LogDamageResponse as typeof LogDamageResponse,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,65 @@
+/**
+ * What of the log is known to be lost, found at the start or on reading: each place is told once, and counted until it is
+ * given up.
+ */
+import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+
+import type { CommitLog } from './log/commit-log.js';
+import type { Damage } from './log/segments.js';
+
+/** More places than that are counted, and not told of one by one. */
+const placesMax = 1_024;
+
+export class DamageNotes {
+  private readonly holes = new Set<string>();
+
+  constructor(
+    private readonly log: CommitLog,
+    private readonly tell: (damage: Damage) => void,
+  ) {}
+
+  get all(): readonly Damage[] {
+    return [...this.log.damages];
+  }
+  get bytes(): number {
+    return this.log.damages.reduce((sum, { first, end }) => sum + end - first, 0);
+  }
+
+  /** An operator gives up what is lost: consumers pass over it. Answers what that is. Durable once it resolves. */
+  giveUp(): Promise<readonly Damage[]> {
+    return this.log.giveUp();
+  }
+
+  /** Whether a message that can't be read was given up. Of no size: it stands for one whose place is not known. */
+  isGivenUp(position: LogPosition, size: number): boolean {
+    return size > 0 ? this.log.isGivenUp(position, size) : this.log.damages.length === 0;
+  }
+
+  /** What was found at the start. */
+  tellKnown(): void {
+    for (const damage of this.log.damages) this.tell(damage);
+  }
+
+  /** Parts of a segment can't be read. */
+  foundLost(lost: readonly { readonly from: LogPosition; readonly to: LogPosition }[]): void {
+    for (const { from, to } of lost) this.note({ first: from, end: to, what: 'records can not be read' });
+  }
+
+  /** One record can't be read. */
+  foundRecord(position: LogPosition, size: number): void {
+    this.note({ first: position, end: position + size, what: 'a record can not be read' });
+  }
+
+  /** No index has what a queue should hold. Where in the log it was is not known. */
+  foundHole(topicId: TopicId, queueId: QueueId, from: QueueOffset, count: number): void {
+    const key = `${topicId}/${queueId}/${from}`;
+    if (this.holes.has(key) || this.holes.size >= placesMax) return;
+    this.holes.add(key);
+    const what = `messages ${from} to ${from + count - 1} of queue ${queueId} of topic ${topicId} are in no index`;
+    this.tell({ first: 0, end: 0, what });
+  }
+
+  private note(damage: Damage): void {
+    if (this.log.noteDamage(damage)) this.tell(damage);
+  }
+}

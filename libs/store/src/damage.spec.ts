@@ -1,0 +1,186 @@
+/**
+ * Damage of sealed segments. Goal: it costs the messages it hit and no others, is told once, and nothing loops. Method: a
+ * store of many small segments, stopped; some of a sealed segment is taken away; started again, every queue is read as a
+ * consumer reads it.
+ */
+import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { MqError, Prng } from '@cometmq/shared';
+import { seeds } from '@cometmq/shared/testing';
+
+import { MemoryDisk } from './disk/memory-disk.js';
+import { segmentName } from './log/segment.js';
+import type { MessageStore } from './message-store.js';
+import { committed, idOf, openStore, send } from './store-harness.js';
+import type { Damage } from './log/segments.js';
+import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
+
+const topic = 1 as TopicId;
+const queues = [0, 1, 2] as QueueId[];
+const count = 240;
+
+interface Written {
+  readonly disk: MemoryDisk;
+  readonly checkpoints: MemoryCheckpointStore;
+  /** By queue: the ids and positions of its messages. */
+  readonly sent: { id: string; position: number; size: number }[][];
+  readonly sealed: { first: number; end: number }[];
+}
+
+async function written(seed: number): Promise<Written> {
+  const chance = new Prng(seed);
+  const disk = new MemoryDisk();
+  const checkpoints = new MemoryCheckpointStore();
+  const { store } = await openStore({ disk, checkpoints });
+  const sent: Written['sent'] = [[], [], []];
+  for (let i = 0; i < count; i += 1) {
+    const queue = chance.below(3);
+    const id = `m${i}`;
+    const { position, size } = send(store, { topic, queue, id, timestampMs: 1000 + i, bodyBytes: chance.below(400) });
+    sent[queue]?.push({ id, position, size });
+    if (i % 5 === 0) await committed(store);
+  }
+  await committed(store);
+  await store.checkpoint();
+  await store.idle();
+  const names = (await disk.list('data/log')).filter((name) => /^\d+\.log$/.test(name)).sort();
+  const firsts = names.map((name) => Number(name.slice(0, 16)));
+  const sealed = firsts.slice(0, -1).map((first, i) => ({ first, end: firsts[i + 1] as number }));
+  await store.stop();
+  expect(sealed.length).toBeGreaterThan(8);
+  return { disk, checkpoints, sent, sealed };
+}
+
+/** What a consumer gets of a queue: ids, and `-` for what can't be read. */
+async function consumed(store: MessageStore, queue: QueueId): Promise<string[]> {
+  const found: string[] = [];
+  const { first, committed: end } = store.bounds(topic, queue);
+  for (let from: QueueOffset = first; from < end;) {
+    const entries = await store.scan(topic, queue, from, 7);
+    expect(entries.from).toBe(from);
+    expect(entries.count).toBeGreaterThan(0); // Whoever reads on gets on.
+    const wanted = Array.from({ length: entries.count }, (_, i) => ({
+      position: entries.position(i),
+      size: entries.size(i),
+    }));
+    for (const message of await store.readAll(wanted)) {
+      if (message instanceof MqError) expect(message.code).toBe('CORRUPT_RECORD');
+      found.push(message instanceof MqError ? '-' : idOf(message));
+    }
+    from = entries.end;
+  }
+  return found;
+}
+
+async function check(
+  { disk, checkpoints, sent }: Written,
+  isHit: (position: number, size: number) => boolean,
+): Promise<Damage[]> {
+  const damages: Damage[] = [];
+  const { store, failures } = await openStore({ disk, checkpoints, onDamage: (damage) => damages.push(damage) });
+  for (const queue of queues) {
+    const wanted = (sent[queue] ?? []).map(({ id, position, size }) => (isHit(position, size) ? '-' : id));
+    expect(await consumed(store, queue)).toEqual(wanted);
+    expect(await consumed(store, queue)).toEqual(wanted);
+  }
+  // It goes on.
+  const { offset } = send(store, { topic, queue: 0, id: 'after', timestampMs: 9000 });
+  await committed(store);
+  expect((await consumed(store, 0 as QueueId))[offset]).toBe('after');
+  expect(failures).toEqual([]);
+  expect(store.sizes.lostBytes > 0).toBe(damages.some(({ first, end }) => end > first));
+  await store.stop();
+  return damages;
+}
+
+async function withoutIndex(disk: MemoryDisk, first: number): Promise<void> {
+  for (const name of await disk.list('data/index')) {
+    if (name.startsWith(String(first).padStart(16, '0'))) await disk.unlink(`data/index/${name}`);
+  }
+}
+
+describe.each(['with its index', 'and its index is gone too'])('a sealed segment %s', (which) => {
+  const indexGone = which !== 'with its index';
+
+  it.each(seeds(6))('that is missing (seed %i)', async (seed) => {
+    const all = await written(seed);
+    const gone = new Prng(seed).pick(all.sealed);
+    await all.disk.unlink(`data/log/${segmentName(gone.first)}`);
+    if (indexGone) await withoutIndex(all.disk, gone.first);
+    const damages = await check(all, (position) => position >= gone.first && position < gone.end);
+    expect(damages[0]).toMatchObject(gone);
+    expect(damages[0]?.what).toContain('missing');
+  });
+
+  it.each(seeds(6))('that is cut off, by a byte or by half (seed %i)', async (seed) => {
+    const all = await written(seed);
+    const chance = new Prng(seed);
+    const cut = chance.pick(all.sealed);
+    const bytes = cut.end - cut.first;
+    const left = seed % 2 === 0 ? bytes - 1 : chance.below(bytes);
+    const file = await all.disk.open(`data/log/${segmentName(cut.first)}`);
+    await file.truncate(left);
+    if (indexGone) await withoutIndex(all.disk, cut.first);
+    const damages = await check(
+      all,
+      (position, size) => position >= cut.first && position < cut.end && position + size > cut.first + left,
+    );
+    expect(damages[0]).toMatchObject({ first: cut.first + left, end: cut.end });
+  });
+
+  it.each(seeds(6))('with bytes that went bad in the middle (seed %i)', async (seed) => {
+    const all = await written(seed);
+    const chance = new Prng(seed);
+    const hit = chance.pick(all.sealed);
+    const bad = hit.first + chance.below(hit.end - hit.first);
+    const bytes = all.disk.peek(`data/log/${segmentName(hit.first)}`);
+    bytes.writeUInt8(bytes.readUInt8(bad - hit.first) ^ 8, bad - hit.first);
+    if (indexGone) await withoutIndex(all.disk, hit.first);
+    await check(all, (position, size) => bad >= position && bad < position + size);
+  });
+});
+
+it('several segments beside one another are missing: each is told of', async () => {
+  const all = await written(3);
+  const gone = all.sealed.slice(2, 5);
+  for (const { first } of gone) await all.disk.unlink(`data/log/${segmentName(first)}`);
+  const damages = await check(all, (position) => gone.some(({ first, end }) => position >= first && position < end));
+  expect(damages.slice(0, 3)).toMatchObject(gone);
+});
+
+it('what retention took is not missed, and a folder of an older release has given up what it lacks', async () => {
+  const all = await written(4);
+  const { disk, checkpoints } = all;
+  const first = await openStore({ disk, checkpoints });
+  await first.store.retention.run(1e9, () => ({ ms: 0, bytes: undefined }));
+  await first.store.stop();
+  const damages: Damage[] = [];
+  const again = await openStore({ disk, checkpoints, onDamage: (damage) => damages.push(damage) });
+  expect(again.store.sizes.segments).toBe(1);
+  expect(damages).toEqual([]);
+  await again.store.stop();
+  await disk.unlink('data/log/gaps');
+  const older = await openStore({ disk, checkpoints, onDamage: (damage) => damages.push(damage) });
+  expect(damages).toEqual([]);
+  await older.store.stop();
+});
+
+it('expires what is left of a queue around what is lost', async () => {
+  const all = await written(5);
+  const gone = all.sealed[1] as { first: number; end: number };
+  await all.disk.unlink(`data/log/${segmentName(gone.first)}`);
+  await withoutIndex(all.disk, gone.first);
+  const { store } = await openStore({ disk: all.disk, checkpoints: all.checkpoints });
+  await store.retention.run(1e9, () => ({ ms: 0, bytes: undefined }));
+  for (const queue of queues) expect(store.bounds(topic, queue)).toMatchObject({ first: all.sent[queue]?.length });
+  expect(store.sizes.messages).toBe(0);
+  expect(store.sizes.segments).toBe(1);
+  await store.stop();
+});
+
+it('starts only when what is lost is not needed to know what follows', async () => {
+  const all = await written(6);
+  const last = all.sealed.at(-1) as { first: number };
+  await all.disk.unlink(`data/log/${segmentName(last.first)}`);
+  const fresh = new MemoryCheckpointStore();
+  await expect(openStore({ disk: all.disk, checkpoints: fresh })).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
+});
