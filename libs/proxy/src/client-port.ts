@@ -1,5 +1,5 @@
 /** The port that clients connect to, made from the settings: the same in the proxy and in the standalone program. */
-import { FrontDoorServer } from '@cometmq/rpc';
+import { FrontDoorServer, type FrontDoorLimits } from '@cometmq/rpc';
 import type { Clock, Values } from '@cometmq/shared';
 import { causeText } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
@@ -28,10 +28,24 @@ export function clientPort({ config, messaging, clock, log, readFile }: ClientPo
     log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     warn: (said, facts) => log.warn(facts, said),
     limits: {
+      ...memoryLimits(config.clientMemoryBytesMax),
       connectionsMax: config.clientConnectionsMax,
       addressConnectionsMax: Math.min(config.clientConnectionsMax, config.clientConnectionsPerAddressMax),
     },
   });
   server.onStopping(() => messaging.drain());
   return server;
+}
+
+const connectionAnswerBytesMax = 16 * 1024 * 1024;
+
+/** Half for each direction; of that, one connection has a quarter at most for its answers, and half for its requests. */
+function memoryLimits(bytesMax: number): Partial<FrontDoorLimits> {
+  const half = Math.floor(bytesMax / 2);
+  return {
+    serverHeldBytesMax: half,
+    connectionHeldBytesMax: half / 2,
+    serverQueuedBytesMax: half,
+    connectionQueuedBytesMax: Math.min(connectionAnswerBytesMax, half / 4),
+  };
 }

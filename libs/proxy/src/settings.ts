@@ -34,6 +34,12 @@ export const proxySettings = {
     max: 1_000_000,
     why: 'Client connections at once from one IPv4 address or one IPv6 /64. Raise it behind a balancer or a NAT that hides who calls.',
   }),
+  clientMemoryBytesMax: bytes({
+    default: 256 * 1024 * 1024,
+    min: 32 * 1024 * 1024,
+    max: 64 * 1024 ** 3,
+    why: 'Memory for messages on their way in and out: one half for requests, one for answers. Above it clients are slowed down. A pod needs some three times as much.',
+  }),
   advertisedAddress: text({
     default: '',
     why: 'host:port that clients are told to connect to; empty: the address they came by.',

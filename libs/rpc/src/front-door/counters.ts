@@ -37,7 +37,7 @@ export interface FrontDoorCounters {
   readonly tlsFailures: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** Of unfinished and undelivered request messages, now. */
+  /** Of request messages that are not whole, not taken in, or (large ones) being worked on, now. */
   readonly heldBytes: number;
   /** Of answers waiting for their callers' windows and sockets, now. */
   readonly queuedBytes: number;

@@ -22,7 +22,6 @@ import type {
   MessageSource,
   UnaryReply,
 } from '../grpc-server.js';
-import type { ByteBudget } from '../http2/byte-budget.js';
 import { MessageAssembler } from '../http2/message-assembler.js';
 import type { MessageReceiver } from '../http2/message-assembler.js';
 import type { MemoryAccount } from '../memory/memory-account.js';
@@ -32,11 +31,16 @@ import type { SendingCall } from './send-scheduler.js';
 
 /** What a call needs of the connection it came by. */
 export interface CallHost {
+  readonly nowMs: number;
   readonly peer: string;
   readonly encrypted: boolean;
   readonly connection: number;
   readonly messageBytesMax: number;
-  readonly budget: ByteBudget;
+  /** What came of requests without being announced: pieces, and messages not taken in. Refused where it is too much. */
+  readonly pieces: MemoryAccount;
+  /** Large requests that were announced, and those being worked on. These wait. Another account, or what waits for room would fill it. */
+  readonly requests: MemoryAccount;
+  readonly requestPool: MemoryPool;
   /** What waits to be sent or may be, of this connection, and of all. */
   readonly answers: MemoryAccount;
   readonly answerPool: MemoryPool;
@@ -48,6 +52,8 @@ export interface CallHost {
   write(call: DoorCall, message: MessageBytes): boolean;
   /** Trailers, after all that waits. */
   finish(call: DoorCall, status: GrpcStatusCode, message: string): void;
+  /** There is room for a large message: so many bytes of it may be sent. */
+  widen(call: DoorCall, bytes: number): void;
   /** What the caller sent has been taken in: it may send more. */
   consumed(call: DoorCall): void;
   /** The whole request is there, and the deadline starts to count. */
@@ -60,6 +66,11 @@ export interface CallHost {
 
 /** What a kept message costs beside its bytes. */
 const inboxEntryBytes = 256;
+/** A request from this size on is counted while it is worked on; smaller ones are bounded by the number of calls. */
+const countedBytesMin = 16_384;
+/** While others wait, who has room for a message must send it at this rate, after a while. */
+const slowBytesPerSecond = 65_536;
+const patienceMs = 5_000;
 
 export class DoorCall
   implements CallContext, UnaryReply, MessageSink, MessageSource, MessageReceiver, WheelEntry, SendingCall
@@ -103,6 +114,11 @@ export class DoorCall
   private request: Uint8Array | undefined = undefined;
   private heldBytes = 0;
   private assembler: MessageAssembler | undefined = undefined;
+  /** Of the large message that is coming, or being worked on. */
+  private admittedBytes = 0;
+  private admittedMs = 0;
+  private inboxAdmittedBytes = 0;
+  private requestAsk: MemoryAsk | undefined = undefined;
 
   private inbox: Uint8Array[] = [];
   private paused = false;
@@ -258,7 +274,7 @@ export class DoorCall
 
   /** Not to be asked for more: what came last is not taken in yet. */
   get holdsBack(): boolean {
-    return this.inbox.length > 0;
+    return this.inbox.length > 0 || this.requestAsk !== undefined;
   }
 
   /** Data of this call: most requests are one message that is one piece, and need no assembler. */
@@ -271,9 +287,41 @@ export class DoorCall
         this.message(chunk.subarray(from + 5, to));
         return;
       }
-      this.assembler = new MessageAssembler(this, messageBytesMax, this.host.budget);
+      this.assembler = new MessageAssembler(this, messageBytesMax, this.host.pieces);
     }
     this.assembler.push(chunk, from, to);
+  }
+
+  admit(bytes: number): boolean {
+    const admitted = (): void => {
+      this.requestAsk = undefined;
+      this.admittedBytes += bytes;
+      this.admittedMs = this.host.nowMs;
+      this.host.widen(this, bytes);
+    };
+    const ask = {
+      bytes,
+      granted: () => {
+        admitted();
+        this.assembler?.admitted();
+      },
+    };
+    if (this.host.requestPool.ask(this.host.requests, ask)) admitted();
+    else this.requestAsk = ask;
+    return this.requestAsk === undefined;
+  }
+
+  withdraw(): void {
+    if (this.requestAsk !== undefined) this.host.requestPool.withdraw(this.host.requests, this.requestAsk);
+    this.requestAsk = undefined;
+  }
+
+  /** It has room for a message that it does not send: for too long by itself, or so slowly that others wait for it. */
+  dawdles(nowMs: number, msMax: number): boolean {
+    if (this.admittedBytes === 0 || this.assembler?.midway !== true) return false;
+    const ms = nowMs - this.admittedMs;
+    if (ms > msMax) return true;
+    return ms > patienceMs && this.host.requestPool.short && this.assembler.bytes < (ms / 1_000) * slowBytesPerSecond;
   }
 
   message(bytes: Uint8Array): void {
@@ -281,6 +329,11 @@ export class DoorCall
     if (this.route.method.kind === 'bidi') {
       if (this.messageListener !== undefined && !this.paused && this.inbox.length === 0 && !this.delivering) {
         this.deliverOne(bytes);
+        this.letGoOfAdmitted();
+      } else if (this.admittedBytes > 0) {
+        this.inboxAdmittedBytes += this.admittedBytes; // It keeps its room until the inbox is empty.
+        this.admittedBytes = 0;
+        this.inbox.push(bytes);
       } else if (this.hold(bytes.length + inboxEntryBytes)) {
         this.inbox.push(unshared(bytes));
       }
@@ -297,7 +350,7 @@ export class DoorCall
 
   /** A frame of data has ended, and more will come: what waits for it must not hold on to the socket's chunk. */
   frameEnded(): void {
-    if (this.request === undefined || this.heldBytes > 0 || this.done) return;
+    if (this.request === undefined || this.heldBytes > 0 || this.admittedBytes > 0 || this.done) return;
     if (this.hold(this.request.length + inboxEntryBytes)) this.request = unshared(this.request);
   }
 
@@ -335,6 +388,10 @@ export class DoorCall
     const method = this.route.method;
     this.request = undefined;
     this.letGo(this.heldBytes);
+    if (request.length >= countedBytesMin && this.admittedBytes === 0) {
+      this.admittedBytes = request.length; // It is here, and stays as long as it is worked on.
+      this.host.requests.add(request.length);
+    }
     this.host.dispatched(this);
     try {
       if (method.kind === 'unary') {
@@ -360,6 +417,7 @@ export class DoorCall
       this.deliverOne(message);
     }
     if (taken > 0) this.inbox.splice(0, taken);
+    if (this.inbox.length === 0 && this.inboxAdmittedBytes > 0) this.letGoOfAdmitted();
     this.delivering = false;
     if (this.remoteClosed && !this.endTold && !this.done && !this.paused && this.inbox.length === 0) {
       if (this.endListener === undefined) return;
@@ -404,6 +462,8 @@ export class DoorCall
     this.inbox = [];
     this.request = undefined;
     this.letGo(this.heldBytes);
+    this.letGoOfAdmitted();
+    if (this.requestAsk !== undefined) this.withdraw();
     this.assembler?.drop();
   }
 
@@ -419,7 +479,7 @@ export class DoorCall
   }
 
   private hold(bytes: number): boolean {
-    if (this.host.budget.take(bytes)) {
+    if (this.host.pieces.take(bytes)) {
       this.heldBytes += bytes;
       return true;
     }
@@ -431,7 +491,13 @@ export class DoorCall
     const given = Math.min(bytes, this.heldBytes);
     if (given === 0) return;
     this.heldBytes -= given;
-    this.host.budget.give(given);
+    this.host.pieces.give(given);
+  }
+
+  private letGoOfAdmitted(): void {
+    this.host.requests.give(this.admittedBytes + this.inboxAdmittedBytes);
+    this.admittedBytes = 0;
+    this.inboxAdmittedBytes = 0;
   }
 
   private guarded(act: () => void): void {

@@ -14,7 +14,6 @@ import { MqError } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
 import { DeadlineWheel } from '../deadline-wheel.js';
 import type { FailureLog, GrpcServer, GrpcService } from '../grpc-server.js';
-import { ByteBudget } from '../http2/byte-budget.js';
 import { MemoryAccount } from '../memory/memory-account.js';
 import { MemoryPool } from '../memory/memory-pool.js';
 import { routesOf } from '../routes.js';
@@ -73,7 +72,8 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   readonly limits: FrontDoorLimits;
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters = new MutableCounters();
-  readonly budget: ByteBudget;
+  readonly requestPool: MemoryPool;
+  private readonly pieces: MemoryAccount;
   readonly answerPool: MemoryPool;
   readonly blocks = new BlockPool();
   readonly deadlines: DeadlineWheel<DoorCall>;
@@ -110,7 +110,8 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.log = options.log;
     this.limits = { ...defaultFrontDoorLimits, ...options.limits };
     this.routes = routesOf(options.services);
-    this.budget = new ByteBudget(this.limits.serverHeldBytesMax);
+    this.pieces = new MemoryAccount(this.limits.serverHeldBytesMax / 2);
+    this.requestPool = new MemoryPool(this.limits.serverHeldBytesMax / 2, setImmediate);
     this.answerPool = new MemoryPool(this.limits.serverQueuedBytesMax, setImmediate);
     const { limits } = this;
     const share = limits.addressMemoryShare;
@@ -121,10 +122,11 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
         effortBurst: limits.addressEffortFactor * limits.effortBurst,
         effortPerSecond: limits.addressEffortFactor * limits.effortPerSecond,
         answerBytesMax: share * limits.serverQueuedBytesMax,
-        requestBytesMax: share * limits.serverHeldBytesMax,
+        requestBytesMax: (share * limits.serverHeldBytesMax) / 2,
       },
       this.answerPool.account,
-      new MemoryAccount(limits.serverHeldBytesMax),
+      this.requestPool.account,
+      this.pieces,
     );
     this.notGrpc = { path: '', method: { kind: 'unary', handler: (_request, _call, reply) => reply.send([]) } };
     this.mode = options.mode ?? 'both';
@@ -141,7 +143,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   /** What has been seen so far; a copy. */
   get seen(): FrontDoorCounters {
-    this.counters.heldBytes = this.budget.bytes;
+    this.counters.heldBytes = this.requestPool.account.bytes + this.pieces.bytes;
     this.counters.answerBytes = this.answerPool.account.bytes;
     return { ...this.counters, refused: { ...this.counters.refused }, cut: { ...this.counters.cut } };
   }

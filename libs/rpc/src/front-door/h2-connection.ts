@@ -15,7 +15,6 @@ import type { DeadlineWheel } from '../deadline-wheel.js';
 import { grpcStatus } from '../grpc-server.js';
 import type { FailureLog, GrpcStatusCode, MessageBytes } from '../grpc-server.js';
 import { parseGrpcTimeout } from '../grpc-timeout.js';
-import { ByteBudget } from '../http2/byte-budget.js';
 import { defaultWindowBytes, frameBytesMin, H2Failure, h2Error, setting } from '../http2/constants.js';
 import type { H2ErrorCode } from '../http2/constants.js';
 import { FrameReader } from '../http2/frame-reader.js';
@@ -46,7 +45,7 @@ export interface ConnectionHost {
   readonly limits: FrontDoorLimits;
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters: MutableCounters;
-  readonly budget: ByteBudget;
+  readonly requestPool: MemoryPool;
   readonly answerPool: MemoryPool;
   readonly blocks: BlockPool;
   readonly deadlines: DeadlineWheel<DoorCall>;
@@ -77,7 +76,9 @@ const notGrpcText = Buffer.from('This port speaks gRPC.\n', 'latin1');
 
 export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, SendSchedulerHost<DoorCall> {
   readonly messageBytesMax: number;
-  readonly budget: ByteBudget;
+  readonly pieces: MemoryAccount;
+  readonly requests: MemoryAccount;
+  readonly requestPool: MemoryPool;
   readonly answers: MemoryAccount;
   readonly answerPool: MemoryPool;
   closed = false;
@@ -129,7 +130,9 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     const limits = host.limits;
     this.limits = limits;
     this.messageBytesMax = limits.messageBytesMax;
-    this.budget = new ByteBudget(limits.connectionHeldBytesMax, host.budget);
+    this.requestPool = host.requestPool;
+    this.pieces = new MemoryAccount(limits.connectionHeldBytesMax / 2, address.pieces);
+    this.requests = new MemoryAccount(limits.connectionHeldBytesMax / 2, address.requests);
     this.receiveWindow = limits.connectionWindowBytes;
     this.reader = new FrameReader(this, {
       frameBytesMax: frameBytesMin,
@@ -251,7 +254,12 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
 
   private endSlowRequests(nowMs: number): void {
     for (const call of [...this.calls.values()]) {
-      if (call.remoteClosed || call.done || call.route.method.kind === 'bidi') continue;
+      if (call.remoteClosed || call.done) continue;
+      if (call.dawdles(nowMs, this.limits.requestMs)) {
+        call.fail(grpcStatus.DEADLINE_EXCEEDED, 'the message was not sent in time');
+        continue;
+      }
+      if (call.route.method.kind === 'bidi') continue;
       const dueMs = Math.min(call.openedMs + this.limits.requestMs, call.deadlineMs ?? Infinity);
       if (nowMs > dueMs) call.fail(grpcStatus.DEADLINE_EXCEEDED, 'the request was not sent in time');
     }
@@ -595,6 +603,14 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.host.deadlines.remove(call);
     call.forget();
     if (this.draining) this.closeWhenDone();
+  }
+
+  widen(call: DoorCall, bytes: number): void {
+    const increment = bytes - call.receiveWindow;
+    if (increment <= 0 || call.remoteClosed || this.calls.get(call.streamId) !== call) return;
+    this.writeWindowUpdate(call.streamId, increment);
+    call.receiveWindow += increment;
+    call.credit -= increment; // Lent to this message: what comes of it pays it back.
   }
 
   consumed(call: DoorCall): void {

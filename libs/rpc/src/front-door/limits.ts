@@ -12,13 +12,17 @@ export interface FrontDoorLimits {
   readonly streamsMax: number;
   /** Of one request message where its method allows as much. RocketMQ's own proxy takes 130 MiB. */
   readonly messageBytesMax: number;
-  /** What a caller may send ahead on one call and on one connection. */
+  /** What a caller may send ahead on one call, until a large message has room, and on one connection. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
   /** Of one request's headers: compressed, and as RFC 9113 counts the list. */
   readonly headerBlockBytesMax: number;
   readonly headerListBytesMax: number;
-  /** Unfinished and undelivered messages, of one connection and of the server. Above it calls are refused. */
+  /**
+   * Request messages on their way in, of one connection and of the server: not whole, not taken in, or being worked on.
+   * Half of it is for large ones, which wait before they are sent until there is room, see message-assembler.ts; half for
+   * what comes without having asked, and is refused above that.
+   */
   readonly connectionHeldBytesMax: number;
   readonly serverHeldBytesMax: number;
   /** Answers one connection has not taken yet; above it new calls on it are refused, and room for more is not given. */
@@ -54,12 +58,12 @@ export const defaultFrontDoorLimits: FrontDoorLimits = {
   addressEffortFactor: 16,
   streamsMax: 1_024,
   messageBytesMax: 130 * MiB,
-  streamWindowBytes: 4 * MiB,
+  streamWindowBytes: 65_535,
   connectionWindowBytes: 16 * MiB,
   headerBlockBytesMax: 65_536,
   headerListBytesMax: 32_768,
-  connectionHeldBytesMax: 320 * MiB, // One message of the largest size while it is joined, and some others.
-  serverHeldBytesMax: 640 * MiB,
+  connectionHeldBytesMax: 64 * MiB,
+  serverHeldBytesMax: 128 * MiB,
   connectionQueuedBytesMax: 16 * MiB,
   serverQueuedBytesMax: 128 * MiB,
   greetingMs: 10_000,

@@ -1,17 +1,23 @@
 import fc from 'fast-check';
+import { MemoryAccount } from '../memory/memory-account.js';
 import { grpcMessage } from '../testing/raw-h2-client.js';
-import { ByteBudget } from './byte-budget.js';
-import { MessageAssembler } from './message-assembler.js';
+import { MessageAssembler, smallMessageBytesMax } from './message-assembler.js';
 
-function collect(messageBytesMax = 1_000_000, budgetBytes = 10_000_000) {
+function collect(messageBytesMax = 1_000_000, budgetBytes = 10_000_000, admits = false) {
   const messages: Buffer[] = [];
   const faults: number[] = [];
-  const budget = new ByteBudget(budgetBytes);
+  const budget = new MemoryAccount(budgetBytes);
+  const asked: number[] = [];
   const receiver = {
+    admit: (bytes: number) => {
+      asked.push(bytes);
+      return admits;
+    },
+    withdraw: () => void asked.push(-1),
     message: (bytes: Uint8Array) => void messages.push(Buffer.from(bytes)),
     broken: (status: number) => void faults.push(status),
   };
-  return { messages, faults, budget, assembler: new MessageAssembler(receiver, messageBytesMax, budget) };
+  return { messages, faults, budget, asked, assembler: new MessageAssembler(receiver, messageBytesMax, budget) };
 }
 
 it('gives back all messages however they are cut (seed 5)', () => {
@@ -50,9 +56,14 @@ it('holds at most twice what came, in pieces of one byte, whatever length is pro
 
 it('passes a message that is whole on without a copy', () => {
   let given: Uint8Array | undefined;
-  const receiver = { message: (bytes: Uint8Array) => void (given = bytes), broken: () => undefined };
+  const receiver = {
+    admit: () => false,
+    withdraw: () => undefined,
+    message: (bytes: Uint8Array) => void (given = bytes),
+    broken: () => undefined,
+  };
   const wire = grpcMessage(Buffer.from('hello'));
-  new MessageAssembler(receiver, 100, new ByteBudget(0)).push(wire, 0, wire.length);
+  new MessageAssembler(receiver, 100, new MemoryAccount(0)).push(wire, 0, wire.length);
   expect(given?.buffer).toBe(wire.buffer);
 });
 
@@ -74,4 +85,46 @@ it('ends the call when the budget is used up, and gives everything back', () => 
   for (let at = 0; at < wire.length; at += 1_000) assembler.push(wire, at, Math.min(wire.length, at + 1_000));
   expect(faults).toEqual([8]);
   expect(budget.bytes).toBe(0);
+});
+
+describe('a large message', () => {
+  const body = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i & 0xff));
+  const wire = grpcMessage(body);
+
+  it('is announced, and counts for nothing here once it is admitted', () => {
+    const { messages, budget, asked, assembler } = collect(1_000_000, 10, true);
+    for (let at = 0; at < wire.length; at += 999) assembler.push(wire, at, Math.min(wire.length, at + 999));
+    expect([asked, budget.bytes, messages.length]).toEqual([[100_000], 0, 1]);
+    expect(messages[0]?.equals(body)).toBe(true);
+  });
+
+  it('that is admitted on its way is put together of both parts', () => {
+    for (const admittedAt of [1_000, 4_101, 30_000, 99_999]) {
+      const { messages, budget, asked, assembler } = collect();
+      for (let at = 0; at < wire.length; at += 1) {
+        if (at === admittedAt) {
+          assembler.admitted();
+          expect(budget.bytes).toBe(0);
+        }
+        assembler.push(wire, at, at + 1);
+      }
+      expect([asked, budget.bytes, messages.length]).toEqual([[100_000], 0, 1]);
+      expect(messages[0]?.equals(body)).toBe(true);
+    }
+  });
+
+  it('that is whole before it is admitted asks no longer', () => {
+    const { messages, asked, assembler } = collect();
+    assembler.push(wire, 0, 50_000);
+    assembler.push(wire, 50_000, wire.length);
+    assembler.admitted();
+    expect([asked, messages.length]).toEqual([[100_000, -1], 1]);
+  });
+
+  it('is none up to its limit', () => {
+    const { asked, assembler } = collect();
+    const small = grpcMessage(Buffer.alloc(smallMessageBytesMax));
+    for (let at = 0; at < small.length; at += 5_000) assembler.push(small, at, Math.min(small.length, at + 5_000));
+    expect(asked).toEqual([]);
+  });
 });

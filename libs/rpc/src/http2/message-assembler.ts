@@ -1,22 +1,29 @@
 /**
  * Puts gRPC messages together from pieces of data: | compressed u8 | length u32 big-endian | message |, again and again.
  *
- * A message that lies whole in one piece is passed on as part of it, uncopied. Any other is copied into blocks that
- * double in size as bytes arrive, whatever length was promised, and joined once it is whole. So an unfinished message
- * holds at most twice the bytes that came for it (4 KiB at least), in pieces of one byte too, and no byte is copied
- * more than twice.
+ * A message that lies whole in one piece is passed on as part of it, uncopied. A large one is announced first (`admit`):
+ * once there is room for it, it gets its memory at once and each byte is copied once. Any other, and what comes of a large
+ * one before it is admitted, is copied into blocks that double in size as bytes arrive, whatever length was promised, and
+ * joined once it is whole. So a message that was not admitted holds at most twice the bytes that came for it (4 KiB at
+ * least), in pieces of one byte too, and no byte is copied more than twice.
  */
 import { grpcStatus } from '../grpc-server.js';
 import type { GrpcStatusCode } from '../grpc-server.js';
-import type { ByteBudget } from './byte-budget.js';
+import type { MemoryAccount } from '../memory/memory-account.js';
 
 export interface MessageReceiver {
+  /** A large message begins. True: its bytes are taken for it. False: not yet; then comes `admitted`, or never. */
+  admit(bytes: number): boolean;
+  /** It is whole without having been admitted. */
+  withdraw(): void;
   message(bytes: Uint8Array): void;
   /** The call can't go on; what comes after is dropped. */
   broken(status: GrpcStatusCode, reason: string): void;
 }
 
 const prefixBytes = 5;
+/** A larger message is announced. */
+export const smallMessageBytesMax = 65_536;
 const blockBytesMin = 4_096;
 /** Below this a loop is faster than a native copy. */
 const loopCopyBytesMax = 24;
@@ -31,6 +38,9 @@ export class MessageAssembler {
   private readonly blocks: Buffer[] = [];
   private last: Buffer | undefined;
   private lastLength = 0;
+  /** All of an admitted message. */
+  private whole: Buffer | undefined;
+  private waiting = false;
   private gathered = 0;
   private held = 0;
   private dead = false;
@@ -38,12 +48,29 @@ export class MessageAssembler {
   constructor(
     private readonly receiver: MessageReceiver,
     private readonly messageBytesMax: number,
-    private readonly budget: ByteBudget,
+    private readonly memory: MemoryAccount,
   ) {}
 
   /** A message has begun and not ended. */
   get midway(): boolean {
     return this.prefixLength > 0;
+  }
+
+  /** Bytes that have come of the message that is under way. */
+  get bytes(): number {
+    return this.gathered;
+  }
+
+  /** Room has been found for the message that waits. */
+  admitted(): void {
+    if (this.dead || !this.waiting) return;
+    this.waiting = false;
+    const whole = Buffer.allocUnsafeSlow(this.size);
+    let at = 0;
+    for (const block of this.blocks) at += block.copy(whole, at);
+    this.last?.copy(whole, at, 0, this.lastLength);
+    this.letGoOfBlocks();
+    this.whole = whole;
   }
 
   push(chunk: Buffer, from: number, to: number): void {
@@ -59,8 +86,8 @@ export class MessageAssembler {
         this.receiver.message(chunk.subarray(at, end));
         at = end;
       } else {
-        this.gathering = true;
-        at = this.gather(chunk, at, to);
+        if (!this.gathering) this.begin();
+        at = this.whole === undefined ? this.gather(chunk, at, to) : this.fill(this.whole, chunk, at, to);
       }
     }
   }
@@ -97,6 +124,21 @@ export class MessageAssembler {
       this.receiver.message(chunk.subarray(at, at));
     }
     return at;
+  }
+
+  private begin(): void {
+    this.gathering = true;
+    if (this.size <= smallMessageBytesMax) return;
+    if (this.receiver.admit(this.size)) this.whole = Buffer.allocUnsafeSlow(this.size);
+    else this.waiting = true;
+  }
+
+  private fill(whole: Buffer, chunk: Buffer, from: number, to: number): number {
+    const end = from + Math.min(to - from, this.size - this.gathered);
+    chunk.copy(whole, this.gathered, from, end);
+    this.gathered += end - from;
+    if (this.gathered === this.size) this.pass(whole);
+    return end;
   }
 
   private gather(chunk: Buffer, from: number, to: number): number {
@@ -140,13 +182,18 @@ export class MessageAssembler {
       let at = 0;
       for (const block of this.blocks) at += block.copy(whole, at);
     }
+    if (this.waiting) this.receiver.withdraw();
+    if (whole !== undefined) this.pass(whole);
+  }
+
+  private pass(message: Buffer): void {
     this.release();
     this.prefixLength = 0;
-    if (whole !== undefined) this.receiver.message(whole);
+    this.receiver.message(message);
   }
 
   private take(bytes: number): boolean {
-    if (!this.budget.take(bytes)) {
+    if (!this.memory.take(bytes)) {
       this.break(grpcStatus.RESOURCE_EXHAUSTED, 'too many bytes of unfinished messages are held; try again');
       return false;
     }
@@ -160,12 +207,18 @@ export class MessageAssembler {
   }
 
   private release(): void {
-    this.budget.give(this.held);
+    this.letGoOfBlocks();
+    this.whole = undefined;
+    this.waiting = false;
+    this.gathered = 0;
+    this.gathering = false;
+  }
+
+  private letGoOfBlocks(): void {
+    this.memory.give(this.held);
     this.held = 0;
     this.blocks.length = 0;
     this.last = undefined;
     this.lastLength = 0;
-    this.gathered = 0;
-    this.gathering = false;
   }
 }

@@ -2,8 +2,8 @@
  * Bytes held for callers, counted where they add up: a call's in its connection's account, that one's in its address's,
  * and all in the server's.
  *
- * `take` asks first; `add` is for what is here already and can't be refused. Who holds nothing may always take, however
- * much, as far as its own level goes: a message above the bound would otherwise never pass.
+ * `take` asks first; `add` is for what is here already and can't be refused. Who holds nothing may always take, however much, as far as its own level goes: a message above the
+ * bound would otherwise never pass.
  */
 export class MemoryAccount {
   private held = 0;

@@ -23,7 +23,7 @@ it('remembers an address until what it has used is whole again', () => {
     answerBytesMax: 10,
     requestBytesMax: 10,
   };
-  const book = new AddressBook(limits, new MemoryAccount(100), new MemoryAccount(100));
+  const book = new AddressBook(limits, new MemoryAccount(100), new MemoryAccount(100), new MemoryAccount(100));
   const entry = book.find('10.0.0.1:1', 0);
   const member = { idle: true, displace: () => undefined };
   entry.members.add(member);

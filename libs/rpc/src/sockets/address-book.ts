@@ -32,6 +32,7 @@ export class PeerAddress {
     readonly effort: Allowance,
     readonly answers: MemoryAccount,
     readonly requests: MemoryAccount,
+    readonly pieces: MemoryAccount,
   ) {}
 
   get connections(): number {
@@ -58,6 +59,7 @@ export class AddressBook {
     private readonly limits: AddressLimits,
     private readonly answers: MemoryAccount,
     private readonly requests: MemoryAccount,
+    private readonly pieces: MemoryAccount,
   ) {}
 
   /** @param peer as `peerText` gives it */
@@ -72,6 +74,7 @@ export class AddressBook {
         new Allowance(limits.effortBurst, limits.effortPerSecond, nowMs),
         new MemoryAccount(limits.answerBytesMax, this.answers),
         new MemoryAccount(limits.requestBytesMax, this.requests),
+        new MemoryAccount(limits.requestBytesMax, this.pieces),
       );
       this.entries.set(key, entry);
     }
