@@ -1,9 +1,7 @@
 import { compileFilter } from '@cometmq/filter';
-import { encodeEnvelope, MessageType } from '@cometmq/model';
+import { EncodedProperties, encodeEnvelope, MessageType } from '@cometmq/model';
 import { Message } from '@cometmq/proto';
 import * as fc from 'fast-check';
-
-import { EncodedProperties } from './encoded-properties.js';
 
 const encoded = (message: Message, tag = ''): Buffer =>
   Buffer.concat([

@@ -1,8 +1,7 @@
 import type { Matcher } from '@cometmq/consumption';
 import { compileFilter, type Filter } from '@cometmq/filter';
-import { hashText, MiB, type FilterExpression, type GroupId, type TopicId } from '@cometmq/model';
+import { EncodedProperties, hashText, MiB, type FilterExpression, type GroupId, type TopicId } from '@cometmq/model';
 
-import { EncodedProperties } from './encoded-properties.js';
 import type { MemberSessions } from './member-sessions.js';
 
 /** Compiled expressions that are remembered; a consumer repeats its own in every poll. */

@@ -1,5 +1,6 @@
 import type { Directory, Done, SendCall, SendResult } from '@cometmq/client';
 import {
+  isSameMessage,
   Envelope,
   envelopeType,
   isInnerTopic,
@@ -14,7 +15,6 @@ import { MqError, type Clock } from '@cometmq/shared';
 import type { MessageDraft, MessageStore, Placed, StoredMessage } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
-import { isSameMessage } from './same-message.js';
 import type { SentBefore, SentMessage } from './sent-before.js';
 
 const none: readonly SentMessage[] = [];

@@ -1,4 +1,5 @@
 import {
+  contentHash,
   Envelope,
   envelopeIdBytes,
   envelopeIdFrom,
@@ -9,8 +10,6 @@ import {
 } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 import type { LogRecord, StateView } from '@cometmq/store';
-
-import { contentHash } from './same-message.js';
 
 /**
  * The messages with a group of the last ten minutes, by topic, message id and content: a producer that got no answer sends

@@ -1,7 +1,6 @@
 import type { CheckpointStore } from '@cometmq/store';
 import { MemoryCheckpointStore } from '@cometmq/store/testing';
 
-export { EncodedProperties } from './encoded-properties.js';
 export * from './fake-naming.js';
 
 /** Checkpoints on no disk; the one of a folder is found again by whoever opens the folder again. */

@@ -4,5 +4,4 @@ export { MessagingService, createMessagingService, type MessagingParts } from '.
 export { ClientSession, SessionRegistry } from './sessions.js';
 export { clientPort, type ClientPortParts } from './client-port.js';
 export { clientPortMetrics, proxyMetrics } from './metrics.js';
-export { plainForm } from './messaging/stored-message.js';
 export * from './settings.js';

@@ -1,10 +1,10 @@
 /** What a broker wants said to a client, in the words of its Telemetry stream. */
 import type { ClientCommand, Delivered } from '@cometmq/client';
-import { epoch, groupId, logPosition, queueId, queueOffset } from '@cometmq/model';
+import { deliveredMessage, epoch, groupId, logPosition, queueId, queueOffset } from '@cometmq/model';
 import { Code, type Message, ReceiveMessageResponse, type TelemetryCommand } from '@cometmq/proto';
 
 import type { FrontDoor } from '../front-door.js';
-import { deliveredItem } from './delivered-message.js';
+import { messageTag } from './receive-message.js';
 
 type Word = TelemetryCommand['command'];
 
@@ -32,7 +32,7 @@ export function commandWord(door: FrontDoor, command: ClientCommand, broker: str
 
 /** As whole as a delivered one: C# ends its process over a message that lacks something. */
 function wholeMessage(delivered: Delivered, handle: string): Message | undefined {
-  const item = Buffer.concat(deliveredItem(delivered, handle, undefined));
+  const item = Buffer.concat(deliveredMessage(messageTag, delivered, handle, undefined));
   const { content } = ReceiveMessageResponse.decode(item);
   return content?.$case === 'message' ? content.value : undefined;
 }

@@ -10,6 +10,7 @@ import {
   type ConsumerGroup,
   type FilterExpression,
   type QueueOffset,
+  deliveredMessage,
   epoch,
   logPosition,
   queueOffset,
@@ -22,7 +23,6 @@ import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.
 import { type Outcome, ok, outcomeOf, statusOnly, wireCode } from '../status.js';
 import type { WaitingPoll } from '../waiting-polls.js';
 import { decode, failureOf } from './cold-call.js';
-import { deliveredItem } from './delivered-message.js';
 import { pollingMs } from './polling-time.js';
 import { type PullQueue, pullQueue } from './pull-queue.js';
 import { durationMs, filterExpression } from './receive-request.js';
@@ -123,6 +123,8 @@ class PullStream {
 }
 
 /** PullMessageResponse: status = 1, message = 2, next_offset = 3. */
+const messageTag = 0x12;
+
 function offsetItem(offset: QueueOffset): Buffer {
   const out = Buffer.allocUnsafe(1 + varintBytes(offset));
   out[0] = 0x18;
@@ -239,7 +241,7 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
       };
       const renamed = originTopicId === queue.topic.id ? undefined : queue.topic.name;
       try {
-        items.push(deliveredItem({ receipt, payload, storedMs, originTopicId }, '', renamed));
+        items.push(deliveredMessage(messageTag, { receipt, payload, storedMs }, '', renamed));
       } catch (caught) {
         this.door.parts.log(`message at offset ${offset} can't be delivered`, caught);
         continue;

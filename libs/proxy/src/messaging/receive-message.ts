@@ -9,7 +9,7 @@
  * The stream: one status, the messages, the server's time.
  */
 import type { Delivered, ReceiveCall, ReceiveResult } from '@cometmq/client';
-import type { ConsumerGroup, Topic } from '@cometmq/model';
+import { type ConsumerGroup, deliveredMessage, putTime, timeBytesMax, type Topic } from '@cometmq/model';
 import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc';
 import { asBuffer, MqError, WireReader } from '@cometmq/shared';
 
@@ -18,11 +18,9 @@ import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
 import { type Outcome, ok, outcomeOf, putStatusField, statusFieldBytes, wireCode } from '../status.js';
 import type { WaitingPoll } from '../waiting-polls.js';
 import { failureOf } from './cold-call.js';
-import { deliveredItem } from './delivered-message.js';
 import { pollingMs } from './polling-time.js';
 import { checkInvisibleTime } from './receipts.js';
 import { type ReceiveRequest, readReceiveRequest } from './receive-request.js';
-import { putTime, timeBytesMax } from './stored-message.js';
 
 const clientTypePush = 2;
 const clientTypeSimple = 3;
@@ -222,6 +220,8 @@ class ReceiveStream {
 const noNewMessage: Outcome = { code: wireCode.MESSAGE_NOT_FOUND, message: 'no new message' };
 
 /** ReceiveMessageResponse: status = 1, message = 2, delivery_timestamp = 3. */
+export const messageTag = 0x12;
+
 function statusItem(outcome: Outcome): Buffer {
   const out = Buffer.allocUnsafe(statusFieldBytes(outcome));
   putStatusField(out, 0, outcome);
@@ -481,7 +481,14 @@ class Poll implements WaitingPoll {
     const counter = door.counters.groupOut(this.topic.name, this.group.name);
     for (const delivered of messages) {
       try {
-        items.push(deliveredItem(delivered, door.handles.write(delivered.receipt), this.deadLetterTopic(delivered)));
+        items.push(
+          deliveredMessage(
+            messageTag,
+            delivered,
+            door.handles.write(delivered.receipt),
+            this.deadLetterTopic(delivered),
+          ),
+        );
       } catch (caught) {
         // It stays leased and comes again; the others must not suffer for it.
         door.parts.log(`message at offset ${delivered.receipt.offset} can't be delivered`, caught);

@@ -15,6 +15,7 @@ import {
   encodeEnvelope,
   hashBytes,
   isInnerTopic,
+  messageToStore,
   messageTypeName,
   queueId,
 } from '@cometmq/model';
@@ -29,7 +30,6 @@ import type { TopicRoute } from '../topic-routes.js';
 import { answerFailure, failureOf } from './cold-call.js';
 import { checkAfterMsOf, checkMessage, derivedType, dueMsOf } from './send-checks.js';
 import { type WalkedMessage, walkSendRequest } from './send-walker.js';
-import { messageToStore } from './stored-message.js';
 
 export function sendMessage(door: FrontDoor): UnaryHandler {
   const meter = new RpcMeter('SendMessage', door);

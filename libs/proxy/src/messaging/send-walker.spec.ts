@@ -1,9 +1,9 @@
+import { plainForm } from '@cometmq/model';
 import { Message, SendMessageRequest } from '@cometmq/proto';
 import { Malformed, WireReader } from '@cometmq/shared';
 import fc from 'fast-check';
 
 import { PropertyFault, type WalkedMessage, walkSendRequest } from './send-walker.js';
-import { plainForm } from './stored-message.js';
 
 const walk = (bytes: Buffer): WalkedMessage[] => walkSendRequest(new WireReader(bytes, 0, bytes.length), 1_024);
 const text = (bytes: Buffer, from: number, to: number): string => bytes.toString('utf8', from, to);

@@ -2,9 +2,8 @@
  * What a SQL expression of 5 terms costs for messages as they are stored: properties are found in the encoded message,
  * and 1 message in 100 matches.
  */
-import { EncodedProperties } from '@cometmq/broker/testing';
 import { compileFilter } from '@cometmq/filter';
-import { encodeEnvelope, MessageType } from '@cometmq/model';
+import { EncodedProperties, encodeEnvelope, MessageType } from '@cometmq/model';
 import { Message } from '@cometmq/proto';
 
 export interface SqlFiltersJob {

@@ -1,31 +1,34 @@
-/**
- * The encoded message as the log keeps it, and as a consumer gets it.
- *
- * A stored message is what its sender sent, byte for byte, in a plain form: at most one topic, exactly one system
- * properties, at most one body. What the server has to say is joined to the system properties, which get a new length:
- *
- *   | … | 1a, length | system properties as sent + what the server says | … |
- *
- * Inside them the last of two copies of a field counts in every decoder. A second system properties field would do by
- * the letter of protobuf, but the decoder of the official Node.js client keeps only the last one it sees.
- */
-import { assert, putLength, putVarint, varintBytes, WireReader, wireType } from '@cometmq/shared';
+/** From what a sender sent to what the log keeps. */
+import { putLength, varintBytes, WireReader, wireType } from '@cometmq/shared';
 
-import type { WalkedMessage } from './send-walker.js';
+import { putTime } from './wire-time.js';
 
 const systemTag = 0x1a;
 const latestSeconds = 253_402_300_799; // The end of the year 9999, where protobuf's Timestamp ends.
+
+/** What is known of a message that was sent: ranges in the request's bytes, and what it says of itself. */
+export interface SentMessage {
+  readonly from: number;
+  readonly to: number;
+  /** Where the tag of the system properties stands, and what they hold. */
+  readonly systemTagAt: number;
+  readonly systemFrom: number;
+  readonly systemTo: number;
+  /** 0: it does not say. */
+  readonly encoding: number;
+  readonly bornSeconds: number;
+  readonly bornNanos: number;
+  readonly bornHostFrom: number;
+  readonly bornHostTo: number;
+  /** Holds what only the server may say and a later field can't undo, or a field twice. */
+  readonly rewrite: boolean;
+}
 
 /**
  * The message of a send as it goes into the log: as it came, unless the sender left out what every delivery must have
  * (encoding, time and host of birth) or said what only the server may say.
  */
-export function messageToStore(
-  found: WalkedMessage,
-  bytes: Buffer,
-  peer: string,
-  nowMs: number,
-): readonly Uint8Array[] {
+export function messageToStore(found: SentMessage, bytes: Buffer, peer: string, nowMs: number): readonly Uint8Array[] {
   const bornValid =
     found.bornSeconds > 0 && found.bornSeconds <= latestSeconds && found.bornNanos >= 0 && found.bornNanos < 1e9;
   const hostBlank = found.bornHostTo === found.bornHostFrom;
@@ -60,21 +63,6 @@ function senderSuffix(plain: boolean, bornMs: number | undefined, host: string):
   }
   return out.subarray(0, at);
 }
-
-/** A Timestamp with both its fields, so that it replaces another one whole. Tag of one byte. */
-export function putTime(out: Buffer, at: number, tag: number, timeMs: number): number {
-  const seconds = Math.floor(timeMs / 1000);
-  const nanos = Math.floor(timeMs - seconds * 1000) * 1e6;
-  const length = 2 + varintBytes(seconds) + varintBytes(nanos);
-  let to = putLength(out, at, tag, length);
-  out[to] = 0x08;
-  to = putVarint(out, to + 1, seconds);
-  out[to] = 0x10;
-  return putVarint(out, to + 1, nanos);
-}
-
-/** The most that `putTime` writes. */
-export const timeBytesMax = 18;
 
 /** `ip` of `ip:port`; at most 100 characters. */
 function hostOf(peer: string): string {
@@ -130,53 +118,4 @@ function pushJoined(out: Uint8Array[], tag: number, pieces: readonly Uint8Array[
   const head = Buffer.allocUnsafe(1 + varintBytes(length));
   putLength(head, 0, tag, length);
   out.push(head, ...pieces);
-}
-
-/** Where the parts of a stored message lie. */
-export class StoredParts {
-  systemTagAt = -1;
-  systemFrom = 0;
-  systemTo = 0;
-  bodyFrom = 0;
-  bodyTo = 0;
-  topicFrom = 0;
-  topicTo = 0;
-
-  /** One walk over the top level; bodies and properties are jumped over. */
-  constructor(message: Buffer) {
-    const reader = new WireReader(message, 0, message.length);
-    for (let tagAt = 0; reader.next(); tagAt = reader.at) {
-      if (reader.type !== wireType.bytes) {
-        reader.skip();
-        continue;
-      }
-      const end = reader.lengthEnd();
-      if (reader.field === 1) {
-        this.topicFrom = reader.at;
-        this.topicTo = end;
-      } else if (reader.field === 3) {
-        this.systemTagAt = tagAt;
-        this.systemFrom = reader.at;
-        this.systemTo = end;
-      } else if (reader.field === 4) {
-        this.bodyFrom = reader.at;
-        this.bodyTo = end;
-      }
-      reader.at = end;
-    }
-    assert(this.systemTagAt >= 0, 'a stored message has its system properties');
-  }
-}
-
-/** Name and namespace of an encoded Resource. */
-export function readResource(bytes: Buffer, from: number, to: number): { namespace: string; name: string } {
-  const reader = new WireReader(bytes, from, to);
-  let namespace = '';
-  let name = '';
-  while (reader.next()) {
-    if (reader.type === wireType.bytes && reader.field === 1) namespace = reader.text();
-    else if (reader.type === wireType.bytes && reader.field === 2) name = reader.text();
-    else reader.skip();
-  }
-  return { namespace, name };
 }

@@ -1,7 +1,8 @@
-import { encodeEnvelope, MessageType } from '@cometmq/model';
 import { type Encoding, Message, MessageType as WireType, SystemProperties } from '@cometmq/proto';
 import fc from 'fast-check';
 
+import { encodeEnvelope } from '../envelope.js';
+import { MessageType } from '../message-type.js';
 import { contentHash, isSameMessage } from './same-message.js';
 
 const envelope = encodeEnvelope({

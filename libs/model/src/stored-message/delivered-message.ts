@@ -1,21 +1,39 @@
 /**
- * One delivered message as an item of the response stream: what is stored, byte for byte, with what belongs to this
+ * One delivered message as a field of an answer: what is stored, byte for byte, with what belongs to this
  * delivery joined to its system properties. The body is not copied; its digest is made here, because senders spell
  * theirs differently and consumers throw away a message whose digest doesn't fit.
  */
 import { hash } from 'node:crypto';
 
-import type { Delivered } from '@cometmq/client';
-import { Envelope, MessageType } from '@cometmq/model';
 import { fieldBytes, putLength, putVarint, varintBytes, wideFieldBytes } from '@cometmq/shared';
 
-import { StoredParts, putTime, readResource, timeBytesMax } from './stored-message.js';
+import { Envelope } from '../envelope.js';
+import { MessageType } from '../message-type.js';
+import type { Receipt } from '../receipt.js';
+import { readResource, StoredParts } from './stored-parts.js';
+import { putTime, timeBytesMax } from './wire-time.js';
 
 /** Of what stands before the system properties, so much is copied rather than sent as a chunk of its own. */
 const copiedBytesMax = 4096;
 
-/** @param deadLetterTopic the topic it is read from, where that is another one than it was sent to */
-export function deliveredItem(delivered: Delivered, handle: string, deadLetterTopic: string | undefined): Uint8Array[] {
+/** A stored message on its way to a consumer. */
+export interface Delivery {
+  readonly receipt: Receipt;
+  /** Envelope and encoded message, as stored. */
+  readonly payload: Uint8Array;
+  readonly storedMs: number;
+}
+
+/**
+ * @param tag of the field, one byte: of type length-delimited
+ * @param deadLetterTopic the topic it is read from, where that is another one than it was sent to
+ */
+export function deliveredMessage(
+  tag: number,
+  delivered: Delivery,
+  handle: string,
+  deadLetterTopic: string | undefined,
+): Uint8Array[] {
   const envelope = new Envelope(delivered.payload);
   const message = envelope.message;
   const parts = new StoredParts(message);
@@ -35,7 +53,7 @@ export function deliveredItem(delivered: Delivered, handle: string, deadLetterTo
 
   const copied = parts.systemTagAt <= copiedBytesMax ? parts.systemTagAt : 0;
   const middle = Buffer.allocUnsafe(1 + varintBytes(messageBytes) + copied + fieldBytes(systemBytes));
-  const headBytes = putLength(middle, 0, 0x12, messageBytes);
+  const headBytes = putLength(middle, 0, tag, messageBytes);
   message.copy(middle, headBytes, 0, copied);
   let at = putLength(middle, headBytes + copied, 0x1a, systemBytes);
   message.copy(middle, at, parts.systemFrom, parts.systemTo);
@@ -60,7 +78,7 @@ class Suffix {
   private readonly hostBytes: number;
 
   constructor(
-    private readonly delivered: Delivered,
+    private readonly delivered: Delivery,
     private readonly envelope: Envelope,
     private readonly handle: string,
     private readonly digest: string,
@@ -128,7 +146,7 @@ class Suffix {
 const scratchTime = Buffer.alloc(timeBytesMax);
 
 /** Clients compute with it and fail below 1. */
-function attemptOf(delivered: Delivered): number {
+function attemptOf(delivered: Delivery): number {
   return Math.max(1, delivered.receipt.attempt);
 }
 

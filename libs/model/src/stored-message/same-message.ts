@@ -6,8 +6,9 @@
  */
 import { crc32 } from 'node:zlib';
 
-import { Envelope } from '@cometmq/model';
 import { Malformed, WireReader, wireType } from '@cometmq/shared';
+
+import { Envelope } from '../envelope.js';
 
 /** Fields of the encoded message. */
 const field = { topic: 1, userProperty: 2, system: 3 } as const;

@@ -1,12 +1,18 @@
-import type { MessageProperties, PropertyName } from '@cometmq/filter';
-import { Envelope } from '@cometmq/model';
+import { Envelope } from '../envelope.js';
+
+/** A property's name, as text and as it stands in an encoded message. */
+interface PropertyName {
+  readonly text: string;
+  readonly utf8: Uint8Array;
+}
 
 /**
  * The properties of a stored message, read where they stand: one walk over the encoded message finds the ranges of those
  * that are sought, and a text is made only of what a term asks for. The body is jumped over. One object serves any
  * number of messages, one after another. What is malformed has no properties; nothing here throws.
  */
-export class EncodedProperties implements MessageProperties {
+export class EncodedProperties {
+  /** The message's tag, UTF-8; empty: it has none. */
   tag: Buffer = nothing;
   private message: Buffer = nothing;
   private names: readonly PropertyName[] = [];
@@ -25,6 +31,7 @@ export class EncodedProperties implements MessageProperties {
     return this;
   }
 
+  /** Looks for these properties: from now on `text(i)` is the i-th of them. */
   seek(names: readonly PropertyName[]): void {
     const { message } = this;
     this.names = names;
@@ -46,6 +53,7 @@ export class EncodedProperties implements MessageProperties {
     }
   }
 
+  /** Undefined: the message has no such property. */
   text(index: number): string | undefined {
     const from = this.ranges[2 * index] as number;
     if (from >= 0) return this.message.toString('utf8', from, this.ranges[2 * index + 1]);
