@@ -176,9 +176,11 @@ describe('consumer groups', () => {
     const member = { ...someTraits, clientId: 'c1', groupId: group!.id, subscriptions: [] };
     fixture.brokers.groups.set(group!.id, { queues: [queue], members: [member] });
     await fixture.directory.until(() => fixture.directory.topic('orders'), 1000, 'the topic');
+    const listed = await comet('group', 'ls');
+    expect(listed.out).toMatch(/^NAME +LAG +IN FLIGHT +READY +MEMBERS +FIFO.*\nbilling +2 +2 +0 +1 +false /);
     const { out } = await comet('group', 'describe', 'billing');
-    expect(out).toMatch(/\nLAG +6\nIN FLIGHT +2\n/);
-    expect(out).toMatch(/\norders +broker-0 +0 +3 +9 +6 +2 +0\n/);
+    expect(out).toMatch(/\nLAG +2\nIN FLIGHT +2\n/);
+    expect(out).toMatch(/\norders +broker-0 +0 +3 +9 +2 +2 +0\n/);
     expect(out).toContain('MEMBERS\nCLIENT  SUBSCRIPTIONS\nc1      -\n');
     expect((await comet('group', 'rm', 'billing', '-y')).code).toBe(0);
     expect(fixture.naming.groups.size).toBe(0);

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { GroupReport, GroupView } from '@cometmq/admin';
+import type { GroupItem, GroupReport, GroupView } from '@cometmq/admin';
 import { pausedForGood, type GroupStart, type RetryPolicy } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -35,6 +35,19 @@ export const groupView: View<GroupView> = {
     { title: 'RETRY', wide: true, value: ({ retryPolicy }) => retryText(retryPolicy) },
     { title: 'ID', wide: true, value: ({ id }) => id },
     { title: 'CREATED', wide: true, value: ({ createdMs }) => timeText(createdMs) },
+  ],
+};
+
+const itemView: View<GroupItem> = {
+  name: ({ name }) => name,
+  columns: [
+    ...groupView.columns.slice(0, 1),
+    { title: 'LAG', value: ({ progress }) => progress?.lag },
+    { title: 'IN FLIGHT', value: ({ progress }) => progress?.inFlight },
+    { title: 'READY', value: ({ progress }) => progress?.ready },
+    { title: 'MEMBERS', value: ({ progress }) => progress?.members },
+    ...groupView.columns.slice(1),
+    { title: 'NOT COUNTED', wide: true, value: ({ progress }) => progress?.missing.join(' ') },
   ],
 };
 
@@ -206,11 +219,17 @@ export function groupCommands(comet: Command, act: Act): void {
   const list = group
     .command('ls')
     .alias('list')
-    .description('List consumer groups.')
+    .description('List consumer groups with their lag and members.')
     .option('--contains <text>', 'only names that contain this')
     .action(
       act(async (session, { contains }: { contains?: string }) => {
-        session.printer.list(groupView, await session.api().list<GroupView>('/groups', { contains }));
+        const { printer } = session;
+        const progress = printer.format === 'name' ? undefined : 'true';
+        const groups = await session.api().list<GroupItem>('/groups', { contains, progress });
+        printer.list(itemView, groups);
+        const silent = new Set(groups.flatMap((group) => group.progress?.missing ?? []));
+        if (printer.forPeople && silent.size > 0)
+          session.note(`not counted, as they do not answer: ${[...silent].join(', ')}`);
       }),
     );
   examples(list, 'comet group ls', 'comet group ls -o name');

@@ -4,10 +4,10 @@ import { printable, type ConsumerGroup, type GroupStart, type RetryPolicy } from
 import { MqError } from '@cometmq/shared';
 
 import { askAll } from '../reports/ask-all.js';
-import { groupReport, groupView } from '../reports/group-report.js';
+import { groupReport, groupView, type GroupItem, type GroupReport } from '../reports/group-report.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
-import { pageOf, type PageQuery } from './paging.js';
+import { pageOf, type Page, type PageQuery } from './paging.js';
 import { answers } from './responses.js';
 import { groupListQuery, nameParams, ref } from './schemas.js';
 
@@ -22,9 +22,15 @@ interface GroupSettingsBody {
 interface GroupDraftBody extends GroupSettingsBody {
   readonly name: string;
 }
+interface GroupListQuery extends PageQuery {
+  readonly progress?: 'true' | 'false';
+}
 interface ByName {
   readonly name: string;
 }
+
+/** Groups of one page whose progress is asked for at once. */
+const askedAtOnce = 8;
 
 export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
   const { directory, brokers, clock, requestMsMax, log } = context;
@@ -35,7 +41,12 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
     return group;
   };
 
-  app.get<{ Querystring: PageQuery }>('/groups', {
+  const report = async (group: ConsumerGroup): Promise<GroupReport> => {
+    const answered = await askAll(directory, clock, requestMsMax, (set) => brokers.describeGroup(set, group.id));
+    return groupReport(group, (id) => directory.topicById(id)?.name, answered);
+  };
+
+  app.get<{ Querystring: GroupListQuery }>('/groups', {
     schema: {
       operationId: 'listGroups',
       tags,
@@ -43,7 +54,18 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       querystring: groupListQuery,
       response: answers({ status: 200, schema: 'GroupPage', description: 'One page.' }, 400),
     },
-    handler: async ({ query }) => pageOf([...directory.groups()].map(groupView), query),
+    handler: async ({ query }): Promise<Page<GroupItem>> => {
+      const page = pageOf([...directory.groups()].map(groupView), query);
+      if (query.progress !== 'true') return page;
+      const items = await inTurn(page.items, askedAtOnce, async (item) => {
+        const group = directory.group(item.name);
+        if (!group) return item; // Deleted a moment ago.
+        const { lag, inFlight, ready, members, missing } = await report(group);
+        const silent = missing.map(({ brokerSet }) => brokerSet);
+        return { ...item, progress: { lag, inFlight, ready, members: members.length, missing: silent } };
+      });
+      return { ...page, items };
+    },
   });
 
   app.post<{ Body: GroupDraftBody }>('/groups', {
@@ -77,9 +99,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       response: answers({ status: 200, schema: 'GroupDescription', description: 'The group.' }, 404),
     },
     handler: async ({ params }) => {
-      const group = found(params.name);
-      const answered = await askAll(directory, clock, requestMsMax, (set) => brokers.describeGroup(set, group.id));
-      return groupReport(group, (id) => directory.topicById(id)?.name, answered);
+      return report(found(params.name));
     },
   });
 
@@ -125,4 +145,15 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       return reply.code(204).send();
     },
   });
+}
+
+/** Each of them, some at once, in their order. */
+async function inTurn<T, R>(items: readonly T[], atOnce: number, act: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.entries();
+  const workOff = async (): Promise<void> => {
+    for (const [i, item] of queue) results[i] = await act(item);
+  };
+  await Promise.all(Array.from({ length: atOnce }, workOff));
+  return results;
 }

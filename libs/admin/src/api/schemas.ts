@@ -424,7 +424,24 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'all',
   ),
   Group: object(groupFields, groupRequired),
-  GroupPage: pageOf('Group'),
+  GroupItem: object(
+    {
+      ...groupFields,
+      progress: object(
+        {
+          lag: described(whole, 'Messages not done yet.'),
+          inFlight: described(whole, 'Messages delivered and not acknowledged yet.'),
+          ready: described(whole, 'Messages that may be delivered now.'),
+          members: described(whole, 'Clients that consume.'),
+          missing: arrayOf(text, { description: 'Broker sets that did not answer and are not counted.' }),
+        },
+        'all',
+        { description: 'Where it was asked for.' },
+      ),
+    },
+    groupRequired,
+  ),
+  GroupPage: pageOf('GroupItem'),
   GroupDraft: object({ name: groupName, ...groupSettings }, ['name']),
   GroupChange: object(groupSettings, [], { minProperties: 1 }),
   GroupPause: object(
@@ -542,7 +559,17 @@ export const topicListQuery = object(
   },
   [],
 );
-export const groupListQuery = object(paging, []);
+export const groupListQuery = object(
+  {
+    ...paging,
+    progress: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: 'With the progress of each group: all leaders are asked.',
+    },
+  },
+  [],
+);
 export const liteListQuery = object(
   {
     limit: paging.limit,

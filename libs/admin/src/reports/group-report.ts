@@ -44,6 +44,18 @@ export interface GroupReport extends GroupView {
   readonly missing: readonly Missing[];
 }
 
+/** A group in a list; `progress` where it was asked for. */
+export interface GroupItem extends GroupView {
+  readonly progress?: {
+    readonly lag: number;
+    readonly inFlight: number;
+    readonly ready: number;
+    readonly members: number;
+    /** Broker sets that did not answer and are not counted. */
+    readonly missing: readonly string[];
+  };
+}
+
 interface MemberView {
   readonly clientId: string;
   readonly brokerSets: string[];
