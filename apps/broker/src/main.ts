@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 
-import { brokerGrpcService, BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
+import {
+  brokerGrpcService,
+  BrokerReports,
+  brokerSamples,
+  BrokerService,
+  LinkMeter,
+  linkSamples,
+} from '@cometmq/broker';
 import { Directory, GrpcNaming } from '@cometmq/client';
 import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
@@ -35,7 +42,8 @@ void runProgram({
       onFatal: fatal,
     });
     const reports = new BrokerReports(broker, directory, config.brokerName, version);
-    const door = brokerGrpcService(broker, reports, config.brokerName, clock);
+    const meter = new LinkMeter();
+    const door = brokerGrpcService(broker, reports, config.brokerName, clock, meter);
     const server: GrpcJsServer = new GrpcJsServer({
       name: 'broker service',
       host: config.host,
@@ -57,6 +65,7 @@ void runProgram({
     telemetry.addReadiness(() => broker.unready());
     telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    telemetry.addSource(() => linkSamples(meter));
     return {
       parts: [telemetry, naming, directory, server, broker],
       ready: () => ({

@@ -5,6 +5,7 @@ import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
 
 import { exchange, type Link, type LinkedBroker } from './link-door.js';
+import type { LinkMeter } from './link-meter.js';
 import { waitingMethods } from './waiting-door.js';
 
 /** The broker's internal gRPC service: links of proxies, and what operators ask. `close` ends the links. */
@@ -13,6 +14,7 @@ export function brokerGrpcService(
   admin: BrokerAdmin,
   brokerName: string,
   clock: Clock,
+  meter?: LinkMeter,
 ): GrpcService & { close(): void } {
   const links = new Set<Link>();
   return {
@@ -22,7 +24,7 @@ export function brokerGrpcService(
     name: 'cometmq.v1.BrokerService',
     methods: {
       ...waitingMethods(admin.waiting, brokerName),
-      Exchange: { kind: 'bidi', handler: exchange(link, clock, links) },
+      Exchange: { kind: 'bidi', handler: exchange(link, clock, links, meter) },
       Describe: unary(async () => {
         const state = await admin.describe(brokerName);
         return internal.DescribeBrokerResponse.encode({ ...state }).finish();

@@ -1,9 +1,17 @@
-import { lagOf, type Directory } from '@cometmq/client';
-import { groupId as toGroupId, topicId as toTopicId, type GroupId, type TopicId } from '@cometmq/model';
+import { lagOf, type ClientTraits, type Directory } from '@cometmq/client';
+import {
+  groupId as toGroupId,
+  isInnerTopic,
+  messageTypeName,
+  topicId as toTopicId,
+  type GroupId,
+  type TopicId,
+} from '@cometmq/model';
 import type { Clock } from '@cometmq/shared';
 import type { MetricName, Sample } from '@cometmq/telemetry';
 
 import type { BrokerService } from './broker-service.js';
+import type { LinkMeter } from './link-meter.js';
 
 /** A broker's figures under RocketMQ's names, asked for when somebody looks. */
 export function* brokerSamples(broker: BrokerService, directory: Directory, clock: Clock): Iterable<Sample> {
@@ -26,6 +34,11 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_storage_flush_behind_bytes', labels: disk, value: store.appendEnd - store.commitEnd };
   yield { metric: 'rocketmq_storage_lost_bytes', labels: disk, value: sizes.lostBytes };
   yield { metric: 'rocketmq_storage_message_reserve_time', labels: disk, value: ageMs };
+  if (broker.freeBytes !== undefined) {
+    yield { metric: 'rocketmq_storage_free_bytes', labels: disk, value: broker.freeBytes };
+  }
+  yield* trafficSamples(broker, directory);
+  yield* connectionSamples(broker, directory);
   const { topics, subscriptions, created, expired } = broker.liteFigures;
   yield { metric: 'rocketmq_lite_topic_number', labels: {}, value: topics };
   yield { metric: 'rocketmq_lite_subscription_number', labels: {}, value: subscriptions };
@@ -38,6 +51,73 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
     const labels = labelsOf(directory, toGroupId(group ?? 0), toTopicId(topic ?? 0));
     if (labels) yield { metric: 'rocketmq_send_to_dlq_messages_total', labels, value };
   }
+}
+
+/** How long calls of proxies took. Only where there are links: in one process, the proxy says how long its calls take. */
+export function* linkSamples(meter: LinkMeter): Iterable<Sample> {
+  for (const { request, code, latencyMs } of meter.series()) {
+    const labels = {
+      protocol_type: 'grpc',
+      request_code: request,
+      response_code: code,
+      is_long_polling: String(request === 'ReceiveMessage' || request === 'PullMessage'),
+      result: code === 'OK' ? 'success' : 'process_request_failed',
+    };
+    yield { metric: 'rocketmq_rpc_latency', labels, value: latencyMs };
+  }
+}
+
+/** What came in and went out: the bytes are those of whole encoded messages, both ways. */
+function* trafficSamples({ traffic }: BrokerService, directory: Directory): Iterable<Sample> {
+  for (const [topicId, types] of traffic.in) {
+    const topic = directory.topicById(topicId)?.name;
+    if (topic === undefined) continue;
+    for (const [type, { messages, bytes, sizes }] of types) {
+      const labels = { topic, message_type: messageTypeName(type), is_system: String(isInnerTopic(topic)) };
+      yield { metric: 'rocketmq_messages_in_total', labels, value: messages };
+      yield { metric: 'rocketmq_throughput_in_total', labels, value: bytes };
+      yield { metric: 'rocketmq_message_size', labels, value: sizes };
+    }
+  }
+  for (const [topicId, groups] of traffic.out) {
+    for (const [groupId, { messages, bytes, retries, retryBytes }] of groups) {
+      const labels = labelsOf(directory, groupId, topicId);
+      if (!labels) continue;
+      const again = { ...labels, is_retry: 'true' };
+      yield { metric: 'rocketmq_messages_out_total', labels, value: messages - retries };
+      yield { metric: 'rocketmq_throughput_out_total', labels, value: bytes - retryBytes };
+      yield { metric: 'rocketmq_messages_out_total', labels: again, value: retries };
+      yield { metric: 'rocketmq_throughput_out_total', labels: again, value: retryBytes };
+    }
+  }
+}
+
+/** Every leader hears of every client; so all brokers of a cluster say the same. */
+function* connectionSamples({ sessions, producers }: BrokerService, directory: Directory): Iterable<Sample> {
+  const counts = new Map<string, { metric: MetricName; labels: Record<string, string>; value: number }>();
+  const add = (metric: MetricName, traits: ClientTraits, more: Record<string, string>): void => {
+    const { language, version } = traits;
+    const labels = { protocol_type: 'grpc', language: label(language), version: label(version), ...more };
+    const key = [metric, ...Object.values(labels)].join(' ');
+    const known = counts.get(key);
+    if (known) known.value += 1;
+    else if (counts.size < connectionSeriesMax) counts.set(key, { metric, labels, value: 1 });
+  };
+  for (const producer of producers.all()) add('rocketmq_producer_connections', producer, {});
+  for (const groupId of sessions.groupIds()) {
+    const group = directory.groupById(groupId)?.name;
+    if (group === undefined) continue;
+    const more = { consumer_group: group, consume_mode: 'pop', is_system: 'false' };
+    for (const session of sessions.of(groupId)) add('rocketmq_consumer_connections', session, more);
+  }
+  yield* counts.values();
+}
+
+/** Versions and languages are whatever clients say: their series must not be without number. */
+const connectionSeriesMax = 2_000;
+
+function label(text: string): string {
+  return /^[\w.+-]{1,32}$/.test(text) ? text : 'other';
 }
 
 /** Delayed messages and transactions. */
@@ -86,6 +166,6 @@ function labelsOf(directory: Directory, groupId: GroupId, topicId: TopicId): Rec
   const group = directory.groupById(groupId);
   const topic = directory.topicById(topicId);
   return group && topic
-    ? { consumer_group: group.name, topic: topic.name, is_retry: 'false', is_system: 'false' }
+    ? { consumer_group: group.name, topic: topic.name, is_retry: 'false', is_system: String(isInnerTopic(topic.name)) }
     : undefined;
 }

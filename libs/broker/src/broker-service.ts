@@ -69,6 +69,7 @@ import { Pulls } from './pulls.js';
 import { Sends } from './sends.js';
 import { SentBefore } from './sent-before.js';
 import { StreamHolders } from './stream-holders.js';
+import { Traffic } from './traffic.js';
 import { Transactions } from './transactions.js';
 
 export interface BrokerOptions {
@@ -141,6 +142,9 @@ export class BrokerService implements LinkedBroker, Part {
   readonly commands: ClientCommands;
   readonly questions: ClientQuestions;
   readonly backlogs: Backlogs;
+  readonly traffic = new Traffic();
+  /** Of the data disk, as of a few seconds ago; undefined: not looked at yet. */
+  freeBytes: number | undefined;
   private readonly holders = new StreamHolders();
   private readonly departed = new Departed();
   private readonly leadership: Leadership;
@@ -227,6 +231,7 @@ export class BrokerService implements LinkedBroker, Part {
     this.forgetUpdates = options.directory.onUpdate((update) => this.metadataChanged(update));
     this.reconcile(this.reign);
     this.leadership.keep();
+    this.lookAtDisk();
     this.every(houseKeepingMs, () => this.keepHouse());
     this.every(dueLookMs, () => this.reign?.deadLetters.look());
     this.every(retentionMs, () => this.expire());
@@ -479,7 +484,7 @@ export class BrokerService implements LinkedBroker, Part {
       logClock,
       log,
       cold: new ColdMessages(store, log),
-      handOuts: new HandOuts({ store, groups, brokerName: options.brokerName, logClock, log }),
+      handOuts: new HandOuts({ store, groups, brokerName: options.brokerName, logClock, log, traffic: this.traffic }),
       pollsMax: options.pollsMax,
     });
     const lite = new LiteBroker({
@@ -494,6 +499,7 @@ export class BrokerService implements LinkedBroker, Part {
       clock,
       logClock,
       log,
+      traffic: this.traffic,
       brokerName: options.brokerName,
       pollsMax: options.pollsMax,
       limits: { topicsMax: options.liteTopicsMax, subscriptionsMax: options.liteSubscriptionsMax },
@@ -506,11 +512,29 @@ export class BrokerService implements LinkedBroker, Part {
     const delays = new Delays({ store, timers: this.delayed, definitions, clock, logClock, log });
     const { halfMessages: view, producers, commands } = this;
     const transactions = new Transactions({ store, view, definitions, producers, commands, clock, logClock, log });
-    const sends = new Sends(store, this.sentBefore, directory, clock, logClock, lite, (topicId, dueMs) => {
-      if (dueMs > 0) delays.added(topicId, dueMs);
-      else transactions.start();
-    });
-    const pulls = new Pulls(store, filters, this.pullOffsets, directory, clock, logClock, options.pollsMax);
+    const sends = new Sends(
+      store,
+      this.sentBefore,
+      directory,
+      clock,
+      logClock,
+      lite,
+      this.traffic,
+      (topicId, dueMs) => {
+        if (dueMs > 0) delays.added(topicId, dueMs);
+        else transactions.start();
+      },
+    );
+    const pulls = new Pulls(
+      store,
+      filters,
+      this.pullOffsets,
+      directory,
+      clock,
+      logClock,
+      options.pollsMax,
+      this.traffic,
+    );
     delays.start();
     transactions.start();
     return { sends, deliveries, acks, deadLetters, pulls, lite, delays, transactions, logClock };
@@ -534,6 +558,7 @@ export class BrokerService implements LinkedBroker, Part {
     this.departed.sweep(monotonicMs);
     reign.lite.sweep();
     if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
+    this.lookAtDisk();
     for (const groupId of this.backlogs.groupIds()) {
       this.backlogs.load(groupId).catch((caught: unknown) => {
         this.options.log.warn({ groupId, ...failureFacts(caught) }, 'where a group begins could not be found');
@@ -548,6 +573,13 @@ export class BrokerService implements LinkedBroker, Part {
       ? (groupId: GroupId, clientId: string) => sessions.lives(groupId, clientId)
       : () => true; // Who has not been heard of yet may be about to come back.
     for (const { kind, payload } of this.groups.decideRenewals(nowMs, lives)) store.append(kind, nowMs, payload);
+  }
+
+  private lookAtDisk(): void {
+    this.store.freeBytes().then(
+      (bytes) => (this.freeBytes = bytes),
+      (caught: unknown) => this.options.log.warn(failureFacts(caught), 'the free space of the data disk is not known'),
+    );
   }
 
   /** A member that says good-bye did not fail: the lanes it holds need no rest. */
@@ -605,12 +637,14 @@ export class BrokerService implements LinkedBroker, Part {
         reign.lite.groupChanged(update.group.id);
         return;
       case 'topicDeleted':
+        this.traffic.forgetTopic(update.topic.id);
         if (update.recorded && this.isSame(this.metadata.topics.get(update.topic.id), update.topic)) {
           this.store.deleteTopic(update.topic.id, nowMs);
           reign.deliveries.topicDeleted(update.topic.id);
         }
         return;
       case 'groupDeleted':
+        this.traffic.forgetGroup(update.group.id);
         if (update.recorded && this.isSame(this.metadata.groups.get(update.group.id), update.group)) {
           this.deleteGroup(reign, update.group.id, nowMs);
         }

@@ -6,6 +6,7 @@ import type { MessageStore, ReadMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
+import type { Traffic } from './traffic.js';
 
 export interface HandOutsParts {
   readonly store: MessageStore;
@@ -13,6 +14,7 @@ export interface HandOutsParts {
   readonly brokerName: string;
   readonly logClock: LogClock;
   readonly log: Logger;
+  readonly traffic: Traffic;
 }
 
 /** For whom it is read. */
@@ -77,7 +79,7 @@ export class HandOuts {
     records: readonly ReadMessage[],
     position: LogPosition,
   ): Delivered[] {
-    const { log } = this.parts;
+    const { log, traffic } = this.parts;
     const messages: Delivered[] = [];
     for (let i = 0; i < handed.length; i += 1) {
       const message = handed[i];
@@ -92,6 +94,7 @@ export class HandOuts {
       const receipt = this.receipt(groupId, message, position);
       const { payload, timestampMs: storedMs, originTopicId } = record;
       messages.push({ receipt, payload, storedMs, originTopicId });
+      traffic.delivered(message.topicId, groupId, payload, message.attempt);
     }
     return messages;
   }

@@ -31,6 +31,8 @@ import type { internal } from '@cometmq/proto';
 import type { BidiHandler, MessageSink } from '@cometmq/rpc';
 import { MqError, unreachable, type Clock } from '@cometmq/shared';
 
+import { LinkMeter } from './link-meter.js';
+
 /** Answers are cut into frames of about this size, so that one large receive does not hold up the others. */
 const frameBytesMax = 4 * 1024 * 1024;
 /** Commands that wait for a proxy that does not read; more are left out: what they say is said again, or asked anew. */
@@ -55,13 +57,33 @@ export interface LostLink {
   readonly report: { readonly agoMs: number; readonly unconfirmed: readonly HandOutLease[] } | undefined;
 }
 
+/** Calls of a link under the names that their clients' calls have on boards; those that nobody waits for have none. */
+const requestNames: Readonly<Record<string, string | undefined>> = {
+  send: 'SendMessage',
+  receive: 'ReceiveMessage',
+  ack: 'AckMessage',
+  changeInvisible: 'ChangeInvisibleDuration',
+  deadLetter: 'ForwardMessageToDeadLetterQueue',
+  clientGone: 'NotifyClientTermination',
+  recall: 'RecallMessage',
+  endTransaction: 'EndTransaction',
+  pull: 'PullMessage',
+  offsets: 'QueryOffset',
+  liteSync: 'SyncLiteSubscription',
+};
+
 let linkCount = 0;
 
 /**
  * The far end of a proxy's link: calls of a frame are made one after the other in this turn of the event loop, answers
  * gather and go out together. A proxy that stops reading is not read from either, so nothing grows without bound.
  */
-export function exchange(broker: LinkedBroker, clock: Clock, links = new Set<Link>()): BidiHandler {
+export function exchange(
+  broker: LinkedBroker,
+  clock: Clock,
+  links = new Set<Link>(),
+  meter = new LinkMeter(),
+): BidiHandler {
   return (call, input, out) => {
     const answers = new AnswerQueue(out, input);
     const waits = new Map<number, () => void>();
@@ -100,7 +122,7 @@ export function exchange(broker: LinkedBroker, clock: Clock, links = new Set<Lin
           hush ??= broker.onCommand(wire.call.value.proxyId, (command) => answers.command(command));
           report = { atMs: clock.monotonicMs(), unconfirmed: wire.call.value.unconfirmed };
         }
-        perform(broker, clock, wire, answers, waits, prefix, rooms);
+        perform(broker, clock, wire, answers, waits, prefix, rooms, meter);
       }
     });
   };
@@ -114,13 +136,20 @@ function perform(
   waits: Map<number, () => void>,
   prefix: string,
   rooms: Rooms,
+  meter: LinkMeter,
 ): void {
-  const plain = (error: MqError | undefined): void => answers.add(answer(id, error));
+  const request = call && requestNames[call.$case];
+  const startMs = clock.monotonicMs();
+  const add = (given: WireAnswer): void => {
+    if (request !== undefined) meter.done(request, given.error?.code ?? 'OK', clock.monotonicMs() - startMs);
+    answers.add(given);
+  };
+  const plain = (error: MqError | undefined): void => add(answer(id, error));
   try {
     switch (call?.$case) {
       case 'send':
         broker.send(sendFromWire(call.value, clock.monotonicMs()), (error, result) => {
-          answers.add({ ...answer(id, error), send: result && sendResultToWire(result) });
+          add({ ...answer(id, error), send: result && sendResultToWire(result) });
         });
         break;
       case 'receive': {
@@ -130,7 +159,7 @@ function perform(
           answered = true;
           waits.delete(id);
           const receive = result && { messages: result.messages.map(deliveredToWire) };
-          answers.add({ ...answer(id, error), receive });
+          add({ ...answer(id, error), receive });
         });
         if (!answered) waits.set(id, cancel);
         break;
@@ -149,7 +178,7 @@ function perform(
       case 'changeInvisible': {
         const { receipt, invisibleMs, suspend } = call.value;
         broker.changeInvisible({ receipt: receiptFromWire(receipt), invisibleMs, suspend }, (error, result) =>
-          answers.add({ ...answer(id, error), receipt: result && receiptToWire(result.receipt) }),
+          add({ ...answer(id, error), receipt: result && receiptToWire(result.receipt) }),
         );
         break;
       }
@@ -167,7 +196,7 @@ function perform(
         break;
       case 'recall':
         broker.recall({ place: placeFromWire(call.value.place) }, (error, result) =>
-          answers.add({ ...answer(id, error), recall: result && { ...result } }),
+          add({ ...answer(id, error), recall: result && { ...result } }),
         );
         break;
       case 'endTransaction':
@@ -178,14 +207,14 @@ function perform(
         const cancel = broker.pull(pullFromWire(call.value, rooms.asker(id)), (error, result) => {
           answered = true;
           waits.delete(id);
-          answers.add({ ...answer(id, error), pull: result && pullResultToWire(result) });
+          add({ ...answer(id, error), pull: result && pullResultToWire(result) });
         });
         if (!answered) waits.set(id, cancel);
         break;
       }
       case 'offsets':
         broker.offsets(offsetsFromWire(call.value), (error, result) =>
-          answers.add({ ...answer(id, error), offsets: result && { offset: result.offset } }),
+          add({ ...answer(id, error), offsets: result && { offset: result.offset } }),
         );
         break;
       case 'liteSync':

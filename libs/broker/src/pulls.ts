@@ -7,6 +7,7 @@ import type { IndexEntries, MessageStore } from '@cometmq/store';
 import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
+import type { Traffic } from './traffic.js';
 
 /** Entries that are read from the index at a time. */
 const entriesMax = 64;
@@ -44,6 +45,7 @@ export class Pulls {
     private readonly clock: Clock,
     private readonly logClock: LogClock,
     private readonly pullsMax: number,
+    private readonly traffic: Traffic,
   ) {
     store.onArrival((topicId, queueId) => {
       for (const pull of [...(this.waiting.get(`${topicId}/${queueId}`) ?? [])]) this.look(pull);
@@ -219,7 +221,9 @@ export class Pulls {
       pull.done(error, undefined);
       return;
     }
-    const { first, committed } = this.store.bounds(pull.call.topicId, pull.call.queueId);
+    const { topicId, queueId, groupId } = pull.call;
+    if (groupId !== undefined) for (const { payload } of messages) this.traffic.delivered(topicId, groupId, payload, 1);
+    const { first, committed } = this.store.bounds(topicId, queueId);
     const nextOffset = pull.nextOffset as QueueOffset;
     queueMicrotask(() => pull.done(undefined, { messages, nextOffset, firstOffset: first, endOffset: committed }));
   }

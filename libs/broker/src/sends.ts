@@ -16,6 +16,7 @@ import type { MessageDraft, MessageStore, Placed, StoredMessage } from '@cometmq
 
 import type { LogClock } from './log-clock.js';
 import type { SentBefore, SentMessage } from './sent-before.js';
+import type { Traffic } from './traffic.js';
 
 const none: readonly SentMessage[] = [];
 
@@ -42,6 +43,7 @@ export class Sends {
     private readonly clock: Clock,
     private readonly logClock: LogClock,
     private readonly lite: LiteQueues,
+    private readonly traffic: Traffic,
     /** A message waits now; `dueMs` 0: half of a transaction. */
     private readonly onPending: (topicId: TopicId, dueMs: number) => void,
   ) {}
@@ -139,6 +141,7 @@ export class Sends {
     }
     // As `decide`, without its objects: what is in the log is answered by its commit, and by nothing else.
     this.accepted += 1;
+    this.traffic.sent(call.topicId, envelopeType(call.envelope), call.message);
     this.store.whenCommitted(placed.end, (error) => {
       if (error) done(error, undefined);
       else done(undefined, result);

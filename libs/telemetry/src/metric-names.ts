@@ -25,6 +25,12 @@ export const metrics = describe({
     unit: '',
     help: 'Bytes delivered. topic, consumer_group, is_retry',
   },
+  rocketmq_message_size: {
+    kind: 'histogram',
+    unit: 'bytes',
+    help: 'Bytes of accepted messages. topic, message_type, is_system',
+    buckets: [1024, 4096, 524_288, 1_048_576, 2_097_152, 4_194_304],
+  },
   rocketmq_timing_messages: { kind: 'gauge', unit: '', help: 'Delayed messages that wait. topic' },
   rocketmq_timer_enqueue_total: { kind: 'counter', unit: '', help: 'Delayed messages taken. topic' },
   rocketmq_timer_dequeue_total: { kind: 'counter', unit: '', help: 'Delayed messages delivered. topic' },

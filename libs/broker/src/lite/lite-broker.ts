@@ -22,6 +22,7 @@ import { HandOuts } from '../hand-outs.js';
 import type { LogClock } from '../log-clock.js';
 import type { MemberSessions } from '../member-sessions.js';
 import { metadataWaitMs } from '../sends.js';
+import type { Traffic } from '../traffic.js';
 import { LiteDeliveries } from './lite-deliveries.js';
 import { LiteReports } from './lite-reports.js';
 import { LiteReadiness } from './lite-readiness.js';
@@ -42,6 +43,7 @@ export interface LiteBrokerParts {
   readonly logClock: LogClock;
   readonly log: Logger;
   readonly brokerName: string;
+  readonly traffic: Traffic;
   readonly pollsMax: number;
   readonly limits: LiteBrokerLimits;
 }

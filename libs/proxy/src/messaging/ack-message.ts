@@ -4,7 +4,6 @@ import type { Receipt } from '@cometmq/model';
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { asBuffer, fieldBytes, MqError, putLength, WireReader, wireType } from '@cometmq/shared';
 
-import type { GroupOut } from '../counters.js';
 import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
 import { answerFailure, failureOf } from './cold-call.js';
@@ -111,11 +110,10 @@ class AckRequestCall {
 
   start(): void {
     const { group, topic, entries } = this.request;
-    const counter = this.counter();
     for (let i = 0; i < entries.length; i += 1) {
       try {
         const receipt = readReceipt(this.door, (entries[i] as AckEntry).receiptHandle, group, topic);
-        new OneAck(this.door, this.giveUpMs, this, i, receipt, counter).start();
+        new OneAck(this.door, this.giveUpMs, this, i, receipt).start();
       } catch (caught) {
         this.finish(i, failureOf(this.door, this.meter.method, caught));
       }
@@ -128,12 +126,6 @@ class AckRequestCall {
     if (this.waiting > 0) return;
     this.door.calls -= 1;
     this.send(this.outcomes.length === 1 ? (this.outcomes[0] ?? ok) : commonOutcome(this.outcomes));
-  }
-
-  private counter(): GroupOut | undefined {
-    const { group, topic } = this.request;
-    const { directory } = this.door.parts;
-    return directory.group(group) && directory.topic(topic) && this.door.counters.groupOut(topic, group);
   }
 
   private send(outcome: Outcome): void {
@@ -177,7 +169,6 @@ class OneAck extends LeaderCall<void> {
     private readonly request: AckRequestCall,
     private readonly index: number,
     private readonly receipt: Receipt,
-    private readonly counter: GroupOut | undefined,
   ) {
     super(door, giveUpMs);
   }
@@ -191,7 +182,6 @@ class OneAck extends LeaderCall<void> {
   }
 
   protected answered(error: MqError | undefined): void {
-    if (!error && this.counter) this.counter.acks += 1;
     this.request.finish(this.index, leaderSaid(error, this.request.forgives));
   }
 }

@@ -35,9 +35,6 @@ export function forwardToDeadLetter(door: FrontDoor): UnaryHandler {
           else resolve();
         });
       });
-      if (door.parts.directory.topic(topic) && door.parts.directory.group(group)) {
-        door.counters.groupOut(topic, group).deadLetters += 1;
-      }
       return { status: okStatus() };
     },
   );

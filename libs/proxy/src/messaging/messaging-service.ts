@@ -100,8 +100,6 @@ export class MessagingService implements Part {
     door.commands.listen();
     if (update.kind === 'group') for (const stream of door.streams) stream.groupChanged(update.group);
     door.lite.repeat();
-    if (update.kind === 'topicDeleted') door.counters.forgetTopic(update.topic.name);
-    if (update.kind === 'groupDeleted') door.counters.forgetGroup(update.group.name);
     // A new leader knows no sessions yet; a new topic or group may be what a session was waiting for.
     door.sessions.changed();
   }

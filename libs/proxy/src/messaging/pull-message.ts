@@ -224,7 +224,6 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
 
   private deliver(messages: readonly PulledMessage[], nextOffset: QueueOffset): void {
     const { queue, group } = this.wanted;
-    const counter = this.door.counters.groupOut(queue.topic.name, group.name);
     const items: Uint8Array[][] = [];
     for (const { offset, payload, storedMs, originTopicId } of messages) {
       // As delivered, but without a handle: there is no lease to name.
@@ -244,10 +243,7 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
         items.push(deliveredMessage(messageTag, { receipt, payload, storedMs }, '', renamed));
       } catch (caught) {
         this.door.parts.log(`message at offset ${offset} can't be delivered`, caught);
-        continue;
       }
-      counter.messages += 1;
-      counter.bytes += payload.length;
     }
     this.stream.deliver(items.length > 0 ? ok : nothingNew, items, nextOffset);
   }

@@ -478,7 +478,6 @@ class Poll implements WaitingPoll {
     }
     const { door } = this;
     const items: Uint8Array[][] = [];
-    const counter = door.counters.groupOut(this.topic.name, this.group.name);
     for (const delivered of messages) {
       try {
         items.push(
@@ -492,14 +491,6 @@ class Poll implements WaitingPoll {
       } catch (caught) {
         // It stays leased and comes again; the others must not suffer for it.
         door.parts.log(`message at offset ${delivered.receipt.offset} can't be delivered`, caught);
-        continue;
-      }
-      if (delivered.receipt.attempt > 1) {
-        counter.retries += 1;
-        counter.retryBytes += delivered.payload.length;
-      } else {
-        counter.messages += 1;
-        counter.bytes += delivered.payload.length;
       }
     }
     if (items.length === 0) this.stream.nothing();

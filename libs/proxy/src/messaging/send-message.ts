@@ -22,7 +22,6 @@ import {
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { asBuffer, fieldBytes, MqError, putLength, putVarint, varintBytes, WireReader } from '@cometmq/shared';
 
-import type { TopicIn } from '../counters.js';
 import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
 import type { Parked } from '../parking.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
@@ -196,14 +195,6 @@ class SendRequest {
     if (this.waiting === 0) this.answer();
   }
 
-  count(series: TopicIn, index: number): void {
-    const found = this.messages[index] as WalkedMessage;
-    const size = found.bodyTo - found.bodyFrom;
-    series.messages += 1;
-    series.bytes += size;
-    series.size.record(size);
-  }
-
   private answer(): void {
     const { door, messages } = this;
     door.sends.inFlight -= messages.length;
@@ -348,8 +339,7 @@ class OneSend implements SendCall, Parked {
       this.failed(error);
       return;
     }
-    const { request, route } = this;
-    request.count(request.door.counters.topicIn(route.topic.name, this.type), this.index);
+    const { request } = this;
     if (result?.pending) request.pending(this.index, this.broker, result.pending);
     request.finish(this.index, undefined, result?.offset);
   };
