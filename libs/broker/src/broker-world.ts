@@ -32,13 +32,16 @@ export class BrokerWorld {
   readonly clock = new ManualClock();
   readonly naming = new FakeNaming();
   disk = new MemoryDisk();
-  checkpoints = memoryCheckpoints();
   /** What was logged, from warnings on. */
   readonly said: { readonly facts: object; readonly said: string }[] = [];
+  /** Undefined: on the disk. */
+  checkpoints: ReturnType<typeof memoryCheckpoints> | undefined = memoryCheckpoints();
   /** Told when the broker can't go on. */
   onFatal: (error: MqError) => void = (error) => {
     throw error;
   };
+  /** What a test breaks in a broker that was just built. */
+  onBuilt: ((broker: BrokerService) => void) | undefined;
   /** Of the store that is built next. */
   storeLimits = smallStore;
   private life = { isOver: false };
@@ -113,10 +116,11 @@ export class BrokerWorld {
       onFatal: (error) => {
         if (built === this.broker) this.onFatal(error); // Those that crashed go on in vain.
       },
-      checkpoints: this.checkpoints,
+      ...(this.checkpoints && { checkpoints: this.checkpoints }),
       adoptMetadata: this.adopts,
       storeLimits: this.storeLimits,
     });
+    this.onBuilt?.(built);
     return built;
   }
 
