@@ -71,10 +71,11 @@ class Compiler {
       }
       case 'in': {
         const texts = new Set(expression.texts);
-        return this.onText(expression.operand, (text) => texts.has(text) !== expression.negated);
+        return this.onText(expression.operand, unknown, (text) => texts.has(text) !== expression.negated);
       }
       case 'search': {
         const { text: sought, negated: not, how, operand } = expression;
+        if (sought === '') return constant(no); // Nothing is found by an empty text, and nothing is without it.
         const test = (text: string): boolean =>
           (how === 'contains'
             ? text.includes(sought)
@@ -83,7 +84,7 @@ class Compiler {
               : text.endsWith(sought)) !== not;
         return operand.kind === 'text'
           ? constant(verdict(test(operand.value)))
-          : this.onText(operand as Property, test);
+          : this.onText(operand as Property, no, test);
       }
       case 'isNull':
         return this.isNull(expression.operand, expression.negated);
@@ -106,17 +107,15 @@ class Compiler {
     const slot = this.slot(property);
     return (properties) => {
       const text = properties.text(slot);
-      if (text === undefined) return unknown;
-      const value = toBoolean(text);
-      return value === undefined ? failed : verdict(value);
+      return text === undefined ? unknown : verdict(toBoolean(text));
     };
   }
 
-  private onText(property: Property, test: (text: string) => boolean): Judge {
+  private onText(property: Property, missing: Verdict, test: (text: string) => boolean): Judge {
     const slot = this.slot(property);
     return (properties) => {
       const text = properties.text(slot);
-      return text === undefined ? unknown : verdict(test(text));
+      return text === undefined ? missing : verdict(test(text));
     };
   }
 
@@ -128,13 +127,8 @@ class Compiler {
       }
       case 'text':
         return constant(verdict(not));
-      case 'number': {
-        const read = this.number(operand, 'decimal');
-        return (properties) => {
-          const value = read(properties);
-          return isFailed(value) ? failed : verdict((value === undefined) !== not);
-        };
-      }
+      case 'number':
+        return constant(verdict((operand.kind === 'negative') !== not));
       default: {
         const judge = this.judge(operand);
         return (properties) => {
@@ -145,18 +139,20 @@ class Compiler {
     }
   }
 
+  /**
+   * With something missing it is as in RocketMQ: on the left it makes the comparison unknown, on the right the two differ, and
+   * on both sides they are equal.
+   */
   private equal(left: Expression, right: Expression, wanted: boolean): Judge {
     const sorts = [sortOf(left), sortOf(right)];
-    if (sorts.includes('null')) return constant(unknown);
     if (sorts.includes('number')) {
       const type = numberType(left, right);
       const a = this.number(left, type);
       const b = this.number(right, type);
       return (properties) => {
         const x = a(properties);
-        if (x === undefined) return unknown;
         const y = b(properties);
-        if (y === undefined) return unknown;
+        if (x === undefined || y === undefined) return withMissing(x === undefined, y === undefined, wanted);
         if (isFailed(x) || isFailed(y)) return failed;
         return verdict((!(x < y) && !(x > y)) === wanted);
       };
@@ -164,15 +160,21 @@ class Compiler {
     if (sorts.includes('condition')) {
       const a = this.judge(left);
       const b = this.judge(right);
+      const unlike = right.kind === 'property'; // A text is read as a truth value on the left only.
       return (properties) => {
         const x = a(properties);
-        if (x > yes) return x;
+        if (x === failed) return failed;
         const y = b(properties);
-        return y > yes ? y : verdict((x === y) === wanted);
+        if (y === failed) return failed;
+        if (x === unknown || y === unknown) return withMissing(x === unknown, y === unknown, wanted);
+        return unlike ? failed : verdict((x === y) === wanted);
       };
     }
     if (right.kind === 'text' && left.kind === 'property') return this.equalText(left, right.value, wanted);
-    if (left.kind === 'text' && right.kind === 'property') return this.equalText(right, left.value, wanted);
+    if (left.kind === 'text' && right.kind === 'property') {
+      const { value } = left;
+      return this.onText(right, verdict(!wanted), (text) => (text === value) === wanted);
+    }
     if (left.kind === 'text' && right.kind === 'text')
       return constant(verdict((left.value === right.value) === wanted));
     const a = this.slot(left as Property);
@@ -180,7 +182,8 @@ class Compiler {
     return (properties) => {
       const x = properties.text(a);
       const y = properties.text(b);
-      return x === undefined || y === undefined ? unknown : verdict((x === y) === wanted);
+      if (x === undefined || y === undefined) return withMissing(x === undefined, y === undefined, wanted);
+      return verdict((x === y) === wanted);
     };
   }
 
@@ -221,13 +224,8 @@ class Compiler {
           return text === undefined ? undefined : convert(text);
         };
       }
-      case 'negative': {
-        const slot = this.slot(expression.operand);
-        return (properties) => {
-          const text = properties.text(slot);
-          return text === undefined ? undefined : -toDecimal(text);
-        };
-      }
+      case 'negative': // A text has no negative: as if it were missing.
+        return () => undefined;
       default:
         return () => NaN; // The parser lets only these be compared with a number.
     }
@@ -295,6 +293,11 @@ function constant(found: Verdict): Judge {
 
 function verdict(holds: boolean): Verdict {
   return holds ? yes : no;
+}
+
+/** Of a comparison by `=` (`wanted`) or `<>`, at least one side of which is missing. */
+function withMissing(left: boolean, right: boolean, wanted: boolean): Verdict {
+  return left && right ? verdict(wanted) : left ? unknown : verdict(!wanted);
 }
 
 function isFailed(value: number | bigint | undefined): boolean {

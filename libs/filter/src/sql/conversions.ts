@@ -1,8 +1,10 @@
 /**
- * Properties are texts; next to a number or a truth value they are read as one. `undefined` says the property is missing
- * and becomes "unknown"; NaN says that the text is no such thing, which ends the judgement: no match.
+ * Properties are texts; next to a number or a truth value they are read as one, as Java reads them. `undefined` says the
+ * property is missing; NaN says that the text is no such thing, which ends the judgement: no match.
  */
-const decimalShape = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const decimalShape = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[fFdD]?$/;
+/** What Java cuts off both ends of a decimal. */
+const blanks = /^[\0- ]+|[\0- ]+$/g;
 /** So many digits always fit a double exactly. */
 const safeDigits = 15;
 const integerMax = 2n ** 63n - 1n;
@@ -27,15 +29,13 @@ export function toInteger(text: string): number | bigint {
 }
 
 export function toDecimal(text: string): number {
-  return decimalShape.test(text) ? Number(text) : NaN;
+  const found = decimalShape.exec(text.replace(blanks, ''))?.[1];
+  return found === undefined ? NaN : Number(found);
 }
 
-/** Undefined: neither true nor false. */
-export function toBoolean(text: string): boolean | undefined {
-  if (text === 'true') return true;
-  if (text === 'false') return false;
-  const lower = text.length <= 5 ? text.toLowerCase() : '';
-  return lower === 'true' ? true : lower === 'false' ? false : undefined;
+/** Whatever is not "true" is false. */
+export function toBoolean(text: string): boolean {
+  return text === 'true' || (text.length === 4 && text.toLowerCase() === 'true');
 }
 
 const zero = 48;

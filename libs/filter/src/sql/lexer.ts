@@ -66,6 +66,7 @@ export function tokenize(source: string): Token[] {
     }
     const digits = take(number);
     if (digits !== undefined) {
+      if (/^0\d/.test(digits)) throw wrong(from, leadingZero(digits));
       const token = numberToken(digits, from);
       if (token.kind === 'integer' && /[lL]/.test(source.charAt(at))) at += 1; // 5L is 5.
       refuseWordAfterNumber(source, from, at);
@@ -117,6 +118,11 @@ function refuseWordAfterNumber(source: string, from: number, at: number): void {
     const word = /^[\p{L}\p{Nd}_$.]+/u.exec(source.slice(from))?.[0] ?? '';
     throw wrong(from, `${quoted(word)} is neither a number nor a property's name, which can't begin with a digit`);
   }
+}
+
+/** RocketMQ reads such a number as 0, and takes no notice of what follows. */
+function leadingZero(digits: string): string {
+  return `a number does not begin with 0, found ${quoted(digits)}; write ${digits.replace(/^0+(?=\d)/, '')}`;
 }
 
 const unclosedText = 'the text that begins here has no closing quote';

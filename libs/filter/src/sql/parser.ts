@@ -293,7 +293,8 @@ function ordered(expression: Expression, operator: string): void {
 function comparable(left: Expression, right: Expression, operator: Comparison, at: number): void {
   const a = sortOf(left);
   const b = sortOf(right);
-  if (a === b || a === 'property' || b === 'property' || a === 'null' || b === 'null') return;
+  if (a === 'null' || b === 'null') throw wrong(at, `${operator} can't compare with NULL; ask with IS NULL`);
+  if (a === b || a === 'property' || b === 'property') return;
   const hint = left.kind === 'not' ? `; NOT binds tighter than ${operator}, write NOT (…)` : '';
   throw wrong(at, `${operator} can't compare a ${a} with a ${b}${hint}`);
 }

@@ -48,7 +48,7 @@ export type Value =
   | { readonly kind: 'text'; readonly at: number; readonly value: string }
   | { readonly kind: 'boolean'; readonly at: number; readonly value: boolean }
   | { readonly kind: 'null'; readonly at: number }
-  /** The negative of a property, which is taken for a decimal. */
+  /** The negative of a property. A property is a text and has none: it is as if it were missing. */
   | { readonly kind: 'negative'; readonly at: number; readonly operand: Property };
 
 export interface Property {
