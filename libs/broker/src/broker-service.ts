@@ -84,6 +84,7 @@ export interface BrokerOptions {
   readonly recordBytesMax: number;
   readonly diskFreeBytesMin: number;
   readonly pendingBytesMax: number;
+  readonly diskQueueBytesMax?: number;
   readonly liteTopicsMax: number;
   readonly liteSubscriptionsMax: number;
   readonly retentionMs: number;
@@ -177,6 +178,9 @@ export class BrokerService implements LinkedBroker, Part {
         recordBytesMax: options.recordBytesMax,
         freeBytesMin: options.diskFreeBytesMin,
         pendingMessageBytesMax: options.pendingBytesMax,
+        ...(options.diskQueueBytesMax !== undefined && {
+          pendingBytesMax: Math.max(options.diskQueueBytesMax, 2 * options.recordBytesMax),
+        }),
         ...options.storeLimits,
       },
       onFailed: (error) => this.fatal(error),

@@ -107,6 +107,7 @@ export class BrokerWorld {
       recordBytesMax: 1024 * 1024,
       diskFreeBytesMin: 0,
       pendingBytesMax: 0,
+      diskQueueBytesMax: 4 * 1024 * 1024,
       liteTopicsMax: 100,
       liteSubscriptionsMax: 100,
       retentionMs: 72 * 3_600_000,

@@ -118,3 +118,20 @@ describe('a pull', () => {
     expect(reads).toBe(0);
   });
 });
+
+describe('a send', () => {
+  it('is refused while as much waits for the disk as is allowed, and taken afterwards', async () => {
+    const large = Buffer.alloc(900 * 1024, 1);
+    const sends = Array.from({ length: 8 }, (_, i) => world.sendAny(`large ${i}`, {}, undefined, 0, large));
+    const ends = await Promise.all(
+      sends.map((sent) =>
+        sent.then(
+          () => 'taken',
+          ({ code }: { code: string }) => code,
+        ),
+      ),
+    );
+    expect(ends).toEqual([...Array<string>(4).fill('taken'), ...Array<string>(4).fill('TOO_MANY_REQUESTS')]);
+    await world.sendAny('later', {}, undefined, 0, large);
+  });
+});

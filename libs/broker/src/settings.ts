@@ -54,6 +54,12 @@ export const brokerSettings = {
     default: false,
     why: 'For one start, after the metadata was lost: bring back what the log knows of it. See docs/operations.md.',
   }),
+  diskQueueBytesMax: bytes({
+    default: 64 * MiB,
+    min: 1 * MiB,
+    max: 16 * GiB,
+    why: 'Memory for messages that wait for the disk; at least one of the largest fits. Above it sends are refused with TOO_MANY_REQUESTS.',
+  }),
   pollsMax: count({ default: 100_000, min: 1, max: 10_000_000, why: 'Long polls that may wait on one broker.' }),
   leaseMs: millis({
     default: 3_000,
