@@ -23,10 +23,12 @@ interface Named {
 describe('metadata that is lost', () => {
   let broker: Standalone;
   const open: { shutdown(): Promise<void> }[] = [];
+  const start = (...args: string[]) => broker.start(['--segment-bytes=16777216', ...args]);
   const metadata = (): string => join(broker.dataDir, 'metadata');
 
   beforeEach(async () => {
-    broker = await new Standalone().start();
+    broker = new Standalone();
+    await start();
     await createTopic(broker, { name: 'orders', type: 'normal', writeQueues: 3 });
     const producer = new Producer({ endpoints: broker.endpoints, namespace: '', topics: ['orders'], logger: quiet });
     await producer.startup();
@@ -86,13 +88,13 @@ describe('metadata that is lost', () => {
     rmSync(metadata(), { recursive: true });
     const before = log();
     for (let tries = 0; tries < 3; tries += 1) {
-      await expect(broker.start()).rejects.toThrow(
+      await expect(start()).rejects.toThrow(
         /belongs to cluster .*it is another one, or was emptied.*--adopt-metadata/s,
       );
     }
     expect(log()).toEqual(before);
 
-    await broker.start(['--adopt-metadata']);
+    await start('--adopt-metadata');
     expect(await names('/topics')).toEqual(['orders']);
     expect(await names('/groups')).toEqual(['readers']);
     expect(await admin(broker, 'GET', '/topics/orders')).toMatchObject({ id, writeQueues: 3 });
@@ -102,7 +104,7 @@ describe('metadata that is lost', () => {
     expect([...first, ...rest].sort()).toEqual(['m0', 'm1', 'm2', 'm3', 'm4', 'm5']);
 
     await broker.program.stop();
-    await broker.start();
+    await start();
     expect(await names('/topics')).toEqual(['new', 'orders']);
   }, 120_000);
 
@@ -110,13 +112,13 @@ describe('metadata that is lost', () => {
     await broker.program.stop();
     const copy = join(broker.dataDir, 'copy');
     cpSync(metadata(), copy, { recursive: true });
-    await broker.start();
+    await start();
     await createTopic(broker, { name: 'later', type: 'normal' });
     await broker.program.stop();
     rmSync(metadata(), { recursive: true });
     cpSync(copy, metadata(), { recursive: true });
-    await expect(broker.start()).rejects.toThrow(/it is older, probably restored from a backup/);
-    await broker.start(['--adopt-metadata']);
+    await expect(start()).rejects.toThrow(/it is older, probably restored from a backup/);
+    await start('--adopt-metadata');
     expect(await names('/topics')).toEqual(['later', 'orders']);
     expect(await received(6)).toHaveLength(6);
   }, 120_000);

@@ -27,7 +27,7 @@ export function brokerGrpcService(
       Exchange: { kind: 'bidi', handler: exchange(link, clock, links, meter) },
       Describe: unary(async () => {
         const state = await admin.describe(brokerName);
-        return internal.DescribeBrokerResponse.encode({ ...state }).finish();
+        return internal.DescribeBrokerResponse.encode({ ...state, metadataProblem: state.metadataProblem }).finish();
       }),
       ListDamage: unary(async () => {
         return internal.LogDamageResponse.encode({ damages: [...(await admin.damage(brokerName))] }).finish();

@@ -1,17 +1,18 @@
-import type {
-  BrokerAdmin,
-  BrokerState,
-  ClientQuestion,
-  CommandAnswer,
-  Directory,
-  GroupState,
-  ListLiteTopicsCall,
-  LiteTopicPage,
-  LiteTopicState,
-  LogDamage,
-  QueueReset,
-  ResetCall,
-  TopicState,
+import {
+  lagOf,
+  type BrokerAdmin,
+  type BrokerState,
+  type ClientQuestion,
+  type CommandAnswer,
+  type Directory,
+  type GroupState,
+  type ListLiteTopicsCall,
+  type LiteTopicPage,
+  type LiteTopicState,
+  type LogDamage,
+  type QueueReset,
+  type ResetCall,
+  type TopicState,
 } from '@cometmq/client';
 import { MessageType, queueId, type GroupId, type QueueId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
@@ -50,6 +51,7 @@ export class BrokerReports implements BrokerAdmin {
       version: this.version,
       waitingPolls: this.broker.waitingPolls,
       sessions: this.broker.sessions.count,
+      metadataProblem: this.broker.metadataProblem,
     };
   }
 
@@ -70,7 +72,7 @@ export class BrokerReports implements BrokerAdmin {
     return { queues: backlogs.of(groupId), members: sessions.of(groupId) };
   }
 
-  describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {
+  async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {
     this.check(brokerSet);
     const { store } = this.broker;
     const topic = this.directory.topicById(topicId);
@@ -80,14 +82,17 @@ export class BrokerReports implements BrokerAdmin {
       (most, id) => Math.max(most, id + 1),
       Math.max(topic?.readQueues ?? 0, topic?.writeQueues ?? 0),
     );
-    const groups = this.groupsOf(topicId, filled);
+    const unread = await this.unread(topicId, filled);
     const queues = Array.from({ length: count }, (_, id) => {
       const { first, committed } = store.bounds(topicId, queueId(id));
-      const doneTo = groups.map((groupId) => this.broker.groups.figures(groupId, topicId, queueId(id))?.committed ?? 0);
-      const unread = committed - Math.min(committed, Math.max(first, groups.length > 0 ? Math.min(...doneTo) : 0));
-      return { queueId: queueId(id), first, next: committed, unread };
+      return {
+        queueId: queueId(id),
+        first,
+        next: committed,
+        unread: unread?.get(id) ?? (unread ? 0 : committed - first),
+      };
     });
-    return Promise.resolve({ queues, bytes: store.topicSize(topicId).bytes });
+    return { queues, bytes: store.topicSize(topicId).bytes };
   }
 
   async resetProgress(brokerSet: string, call: ResetCall): Promise<readonly QueueReset[]> {
@@ -115,10 +120,21 @@ export class BrokerReports implements BrokerAdmin {
     return this.broker.lite().delete(topicId, liteTopic);
   }
 
-  /** Consumer groups that have begun to consume the topic here. */
-  private groupsOf(topicId: TopicId, filled: readonly QueueId[]): GroupId[] {
-    const { groups } = this.broker;
-    return [...groups.groups()].filter((groupId) => filled.some((id) => groups.figures(groupId, topicId, id)));
+  /** What the slowest of the topic's groups has still to do, by queue; undefined: the topic has no group. */
+  private async unread(topicId: TopicId, filled: readonly QueueId[]): Promise<Map<number, number> | undefined> {
+    const { groups, sessions, backlogs } = this.broker;
+    const consumes = (groupId: GroupId): boolean =>
+      filled.some((id) => groups.figures(groupId, topicId, id)) || sessions.topicsOf(groupId).includes(topicId);
+    const consuming = [...backlogs.groupIds()].filter(consumes);
+    if (consuming.length === 0) return undefined;
+    const most = new Map<number, number>();
+    for (const groupId of consuming) {
+      await backlogs.load(groupId);
+      for (const queue of backlogs.of(groupId)) {
+        if (queue.topicId === topicId) most.set(queue.queueId, Math.max(most.get(queue.queueId) ?? 0, lagOf(queue)));
+      }
+    }
+    return most;
   }
 
   private check(brokerSet: string): void {

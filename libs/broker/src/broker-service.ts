@@ -257,6 +257,11 @@ export class BrokerService implements LinkedBroker, Part {
     return this.reign ? undefined : 'the broker does not lead yet';
   }
 
+  /** Why the metadata is not the one that this log belongs to; undefined: it is, as far as this broker knows. */
+  get metadataProblem(): string | undefined {
+    return this.leadership.mismatch;
+  }
+
   /** What it does not do although it leads. */
   degraded(): string | undefined {
     return this.reign && this.store.diskFull ? 'the disk is full: new messages are refused' : undefined;

@@ -29,7 +29,8 @@ export class Leadership {
   private claim: LeadClaim | undefined;
   private reign: Epoch | undefined;
   private stopped = false;
-  private mismatch: string | undefined;
+  /** Why the metadata is not the log's own, as it was said last; undefined: it is. */
+  mismatch: string | undefined;
   private wake: (() => void) | undefined;
   private keeping: Promise<void> | undefined;
 

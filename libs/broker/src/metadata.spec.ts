@@ -136,6 +136,7 @@ describe('a broker before metadata that is not its own', () => {
     }
     expect(world.naming.claims.length).toBeGreaterThanOrEqual(asked + 3);
     expect(world.broker.unready()).toBeUndefined();
+    expect(world.broker.metadataProblem).toBe('another cluster');
     await world.sendAny('a', {});
     expect(ids(await world.poll())).toEqual(['a']);
     await world.broker.stop();

@@ -135,6 +135,8 @@ export interface BrokerState {
   readonly version: string;
   readonly waitingPolls: number;
   readonly sessions: number;
+  /** Why the metadata is not the one that this log belongs to; the broker serves on all the same. */
+  readonly metadataProblem?: string | undefined;
 }
 
 export interface GroupState {

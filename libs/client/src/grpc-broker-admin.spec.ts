@@ -21,6 +21,7 @@ const figures = {
   diskBytes: 1,
   freeBytes: 2,
   lostBytes: 0,
+  metadataProblem: 'another cluster',
   oldestMs: 1_700_000_000_000,
   writable: true,
   version: '0.1.0',

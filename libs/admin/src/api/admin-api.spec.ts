@@ -112,7 +112,9 @@ describe('the cluster', () => {
     naming.putBroker({ ...brokerSet, name: 'broker-2', leader: undefined });
     naming.putBroker({ ...brokerSet, name: 'broker-3', writable: false });
     brokers.states.set('broker-3', {});
-    await directory.until(() => directory.brokerSet('broker-3'), 1000, 'the broker set');
+    naming.putBroker({ ...brokerSet, name: 'broker-4' });
+    brokers.states.set('broker-4', { metadataProblem: 'the metadata is of another cluster' });
+    await directory.until(() => directory.brokerSet('broker-4'), 1000, 'the broker set');
     const { body } = await call('GET', '/api/v1/cluster');
     expect(body).toMatchObject({
       healthy: false,
@@ -120,6 +122,7 @@ describe('the cluster', () => {
         "broker-1: the leader of broker-1 can't be reached",
         'broker-2: nobody leads',
         'broker-3: takes no new messages (draining, or its disk is full)',
+        'broker-4: the metadata is of another cluster',
       ],
     });
   });

@@ -4,7 +4,7 @@ import type { BrokerSet } from '@cometmq/model';
 import type { Answers } from './ask-all.js';
 
 /** A broker as it sees itself, without what its set says too. */
-export type BrokerView = Omit<BrokerState, 'name' | 'epoch' | 'writable'>;
+export type BrokerView = Omit<BrokerState, 'name' | 'epoch' | 'writable' | 'metadataProblem'>;
 
 export interface ClusterReport {
   readonly id: string;
@@ -44,6 +44,7 @@ function wrongWith(set: BrokerSet, state: BrokerState | undefined, problem: stri
   if (set.leader === undefined) return 'nobody leads';
   if (problem !== undefined) return problem;
   if (!set.writable || state?.writable === false) return 'takes no new messages (draining, or its disk is full)';
+  if (state?.metadataProblem !== undefined) return state.metadataProblem;
   if (state && state.lostBytes > 0)
     return `${state.lostBytes} bytes of its log are lost (comet broker damage ${set.name})`;
   return undefined;

@@ -368,6 +368,8 @@ export interface DescribeBrokerResponse {
   waitingPolls: number;
   sessions: number;
   lostBytes: number;
+  /** Why the metadata is not the one that this log belongs to; absent: it is. */
+  metadataProblem?: string | undefined;
 }
 
 export interface LogDamageRequest {
@@ -4778,6 +4780,7 @@ function createBaseDescribeBrokerResponse(): DescribeBrokerResponse {
     waitingPolls: 0,
     sessions: 0,
     lostBytes: 0,
+    metadataProblem: undefined,
   };
 }
 
@@ -4821,6 +4824,9 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     }
     if (message.lostBytes !== 0) {
       writer.uint32(104).uint64(message.lostBytes);
+    }
+    if (message.metadataProblem !== undefined) {
+      writer.uint32(114).string(message.metadataProblem);
     }
     return writer;
   },
@@ -4942,6 +4948,14 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
             message.lostBytes = longToNumber(reader.uint64());
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.metadataProblem = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4972,6 +4986,7 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     message.waitingPolls = object.waitingPolls ?? 0;
     message.sessions = object.sessions ?? 0;
     message.lostBytes = object.lostBytes ?? 0;
+    message.metadataProblem = object.metadataProblem ?? undefined;
     return message;
   },
 };
