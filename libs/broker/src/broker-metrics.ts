@@ -32,6 +32,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_pending_bytes', labels: {}, value: sizes.pendingMessageBytes };
   yield { metric: 'rocketmq_pending_bytes_max', labels: {}, value: sizes.pendingMessageBytesMax };
   yield { metric: 'rocketmq_storage_flush_behind_bytes', labels: disk, value: store.appendEnd - store.commitEnd };
+  yield { metric: 'rocketmq_storage_tail_cut_bytes', labels: disk, value: sizes.tailCutBytes };
   yield { metric: 'rocketmq_storage_lost_bytes', labels: disk, value: sizes.lostBytes };
   yield { metric: 'rocketmq_storage_message_reserve_time', labels: disk, value: ageMs };
   if (broker.freeBytes !== undefined) {

@@ -185,6 +185,7 @@ export class BrokerService implements LinkedBroker, Part {
       },
       onFailed: (error) => this.fatal(error),
       onFull: () => this.becameFull(),
+      onTailCut: (cut) => log.warn(cut, 'what was written last and never synced is cut off the log'),
       onDamage: ({ first, end, what }) => log.error({ first, end, what }, 'part of the log is lost'),
       onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
     });

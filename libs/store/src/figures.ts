@@ -13,6 +13,7 @@ export interface FiguresGround {
   readonly checkpointPosition: LogPosition;
   readonly indexesRebuilt: number;
   readonly lostBytes: number;
+  readonly tailCutBytes: number;
 }
 
 export function sizesOf({ folding, segments, ...rest }: FiguresGround): StoreSizes {

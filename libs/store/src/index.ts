@@ -2,7 +2,7 @@ export * from './disk/disk.js';
 export * from './disk/file-disk.js';
 export { IndexEntries } from './index/index-entries.js';
 export { CommitLog, logLimits } from './log/commit-log.js';
-export type { DurableMark, LogEvents, LogLimits } from './log/commit-log.js';
+export type { DurableMark, LogEvents, LogLimits, TailCut } from './log/commit-log.js';
 export type { EpochStart } from './log/epoch-table.js';
 export { DataFolder } from './log/data-folder.js';
 export * from './log/record.js';

@@ -23,6 +23,7 @@ import { Folding } from './folding.js';
 import type { IndexEntries } from './index/index-entries.js';
 import { indexedFirsts, SegmentIndexes } from './index/segment-indexes.js';
 import { CommitLog } from './log/commit-log.js';
+import type { TailCut } from './log/commit-log.js';
 import { DataFolder } from './log/data-folder.js';
 import type { EpochStart } from './log/epoch-table.js';
 import { StoreReader } from './reader.js';
@@ -53,6 +54,7 @@ export class MessageStore implements Part {
   private readonly reader: StoreReader;
   private dataFolder: DataFolder | undefined;
   private failure: MqError | undefined;
+  private tailCut: TailCut | undefined;
   private ready = false;
   private refolded: { readonly from: LogPosition; readonly end: LogPosition } | undefined;
   private stopping = false;
@@ -63,6 +65,10 @@ export class MessageStore implements Part {
     const limits = (this.limits = { ...storeLimits, ...options.limits });
     const log = (this.log = new CommitLog(disk, joinPath(folder, 'log'), limits, clock, {
       onFailed: (error) => this.fail(error),
+      onTailCut: (cut) => {
+        this.tailCut = cut;
+        options.onTailCut?.(cut);
+      },
       onSealed: (segment) => this.folding.sealed(segment.first),
       onFull: () => this.options.onFull?.(),
     }));
@@ -328,6 +334,7 @@ export class MessageStore implements Part {
       checkpointPosition: this.checkpoints.position,
       indexesRebuilt: this.indexes.rebuilt,
       lostBytes: this.damage.bytes,
+      tailCutBytes: this.tailCut?.bytes ?? 0,
     });
   }
   topicSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {

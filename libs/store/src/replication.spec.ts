@@ -4,8 +4,8 @@ import type { Epoch, LogPosition, QueueId, TopicId } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
-import { readWhole, replaceFile } from './disk/disk.js';
 import { MemoryDisk } from './disk/memory-disk.js';
+import { DataFolder } from './log/data-folder.js';
 import type { MessageStore } from './message-store.js';
 import { idsOf, openStore, refer, send, sendPending } from './store-harness.js';
 import type { OpenedStore } from './store-harness.js';
@@ -52,12 +52,12 @@ class Pair {
   constructor(private readonly chance: Prng) {}
 
   async start(): Promise<void> {
-    await this.leader.start(true);
-    // A member's log has the same salt as the one it is a copy of.
-    const identity = await readWhole(this.leader.disk, 'data/identity');
-    await this.follower.disk.makeFolder('data');
-    await replaceFile(this.follower.disk, 'data/identity', [identity as Buffer]);
-    await this.follower.start(true);
+    for (const member of [this.leader, this.follower]) {
+      // A member's log has the same salt as the one it is a copy of.
+      const drawn = { incarnation: 'one', salt: 1234 };
+      await (await DataFolder.open(member.disk, 'data', 'b1', () => drawn)).release();
+      await member.start(true);
+    }
     await this.takeOver(this.leader);
   }
 

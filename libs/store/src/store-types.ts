@@ -7,6 +7,7 @@ import type { Disk } from './disk/disk.js';
 import { logLimits } from './log/log-limits.js';
 import type { LogLimits } from './log/log-limits.js';
 import type { LogRecord } from './log/record.js';
+import type { TailCut } from './log/commit-log.js';
 import type { Damage } from './log/segments.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { pendingWindowBytes } from './views/pending-messages.js';
@@ -52,6 +53,8 @@ export interface StoreOptions {
   readonly onFailed: (error: MqError) => void;
   /** The disk has become full: retention should have a look. */
   readonly onFull?: () => void;
+  /** Told at the start of what was cut off at the log's end, since it had never been synced. */
+  readonly onTailCut?: (cut: TailCut) => void;
   /** Told of each part of the log that is found to be lost. */
   readonly onDamage?: (damage: Damage) => void;
   /** Told of what heals by itself but should be known. */
@@ -141,6 +144,8 @@ export interface StoreSizes {
   readonly indexesRebuilt: number;
   /** Log bytes known to be lost, and not given up. */
   readonly lostBytes: number;
+  /** Cut off at the log's end when this process began: what had been written and never synced. */
+  readonly tailCutBytes: number;
 }
 
 export interface Snapshot {

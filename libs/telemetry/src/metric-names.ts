@@ -68,6 +68,11 @@ export const metrics = describe({
   rocketmq_storage_size: { kind: 'gauge', unit: 'bytes', help: 'Bytes of the log on disk.' },
   rocketmq_storage_flush_behind_bytes: { kind: 'gauge', unit: 'bytes', help: 'Appended and not yet durable.' },
   rocketmq_storage_message_reserve_time: { kind: 'gauge', unit: 'ms', help: 'Age of the oldest message kept.' },
+  rocketmq_storage_tail_cut_bytes: {
+    kind: 'gauge',
+    unit: 'bytes',
+    help: 'Cut off the end of the log at the last start: written before a crash, and never synced.',
+  },
   rocketmq_storage_lost_bytes: {
     kind: 'gauge',
     unit: 'bytes',

@@ -23,6 +23,7 @@ import type { Clock } from '@cometmq/shared';
 import type { Disk } from '../disk/disk.js';
 import { Compactions } from './compaction.js';
 import type { PreparedCompaction } from './compaction.js';
+import { DurableNote } from './durable-note.js';
 import { EpochTable } from './epoch-table.js';
 import { Gathering } from './gathering.js';
 import type { Batch } from './gathering.js';
@@ -52,7 +53,19 @@ export type { SegmentInfo } from './segment.js';
 
 const cacheChunkBytes = 1 * MiB;
 
-export type LogEvents = WriterEvents;
+export interface LogEvents extends WriterEvents {
+  /** Told at the start of what stood behind the log's end and was cut off: it had never been synced. */
+  onTailCut?(cut: TailCut): void;
+}
+
+export interface TailCut {
+  /** Where the log ends now. */
+  readonly from: LogPosition;
+  readonly bytes: number;
+  /** What stood there instead of a record. */
+  readonly found: string;
+}
+
 export type Appended = RecordPlace;
 
 export class CommitLog {
@@ -65,13 +78,20 @@ export class CommitLog {
   private readonly cache: TailCache;
   private readonly ends = new LogEnds();
   private readonly gathering: Gathering;
+  private readonly durableNote: DurableNote;
   private readonly reader: LogReader;
   private readonly writer: LogWriter;
   private readonly compactions: Compactions;
   private epochNow = toEpoch(0);
   private opened = false;
 
-  constructor(disk: Disk, folder: string, limits: Partial<LogLimits>, clock: Clock, events: LogEvents) {
+  constructor(
+    disk: Disk,
+    folder: string,
+    limits: Partial<LogLimits>,
+    clock: Clock,
+    private readonly events: LogEvents,
+  ) {
     this.limits = { ...logLimits, ...limits };
     assert(this.limits.recordBytesMax <= this.limits.segmentBytes, 'a record fits a segment');
     assert(this.limits.recordBytesMax <= recordBytesCeiling, 'a record is one that readers believe');
@@ -84,6 +104,8 @@ export class CommitLog {
     this.gathering = new Gathering(this.cache, this.limits);
     this.reader = new LogReader(segments, this.walk, this.cache, this.ends, this.limits);
     this.writer = new LogWriter(segments, this.gathering, this.cache, this.ends, this.room, clock, events);
+    this.durableNote = new DurableNote(disk, folder, clock, fail);
+    this.ends.onDurable((_from, end) => this.durableNote.reached(end));
     this.compactions = new Compactions(segments, this.walk, this.room, fail);
   }
 
@@ -171,10 +193,13 @@ export class CommitLog {
     await disk.makeFolder(folder);
     await this.segmentsHeld.open(known);
     this.epochs.cut(mark?.position ?? logPosition(0)); // What lies behind is found again, if it is still there.
-    const end = await findEnd(this.segmentsHeld, this.walk, this.epochs, mark);
+    await this.durableNote.open();
+    const synced = { end: this.durableNote.end, path: disk.realPath(this.durableNote.path) };
+    const { end, found } = await findEnd(this.segmentsHeld, this.walk, this.epochs, mark, synced);
     this.epochNow = toEpoch(Math.max(this.epochs.last, mark?.epoch ?? 0));
     const { active } = this.segmentsHeld;
-    await active.use((file) => clearBehind(file, end - active.first, active.fileBytes));
+    const cut = await active.use((file) => clearBehind(file, end - active.first, active.fileBytes));
+    if (cut > 0) this.events.onTailCut?.({ from: end, bytes: cut, found });
     // What was found may have been written but never synced, and a name may never have reached its folder.
     await active.use((file) => file.sync());
     await disk.syncFolder(folder);
@@ -188,6 +213,8 @@ export class CommitLog {
   /** Lets what was appended become durable, then gives the files back. */
   async close(): Promise<void> {
     await this.writer.end();
+    if (this.opened && !this.ends.failure) await this.durableNote.settle(this.ends.durable);
+    await this.durableNote.close();
     await this.segmentsHeld.close();
     this.ends.close(new MqError('UNAVAILABLE', 'this broker is stopping'));
   }
@@ -241,6 +268,7 @@ export class CommitLog {
     assert(to >= this.commitEnd && to <= this.appendEnd, 'what is committed stays');
     await this.writer.whileStill(async () => {
       const written = logPosition(Math.min(to, this.durableEnd));
+      await this.durableNote.settle(written); // Before anything goes: else what went would be missed.
       const cut = await this.segmentsHeld.cutBehind(written);
       const { active } = this.segmentsHeld;
       for (const segment of cut) this.reader.forget(segment);

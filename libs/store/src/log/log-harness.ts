@@ -6,7 +6,7 @@ import type { MqError, Prng } from '@cometmq/shared';
 
 import type { Disk } from '../disk/disk.js';
 import { CommitLog } from './commit-log.js';
-import type { DurableMark, LogLimits } from './commit-log.js';
+import type { DurableMark, LogLimits, TailCut } from './commit-log.js';
 import type { LogRecord, RecordDraft } from './record.js';
 import type { SegmentInfo } from './segment.js';
 
@@ -28,6 +28,7 @@ export interface Opened {
   readonly clock: ManualClock;
   readonly failures: MqError[];
   readonly sealed: SegmentInfo[];
+  readonly cuts: TailCut[];
 }
 
 /** What the logs of specs have for a salt. */
@@ -37,12 +38,14 @@ export async function openLog(disk: Disk, mark?: DurableMark, limits: Partial<Lo
   const clock = new ManualClock();
   const failures: MqError[] = [];
   const sealed: SegmentInfo[] = [];
+  const cuts: TailCut[] = [];
   const log = new CommitLog(disk, 'log', { ...smallLimits, ...limits }, clock, {
     onFailed: (error) => failures.push(error),
     onSealed: (segment) => sealed.push(segment),
+    onTailCut: (cut) => cuts.push(cut),
   });
   await log.open(mark, salt);
-  return { log, clock, failures, sealed };
+  return { log, clock, failures, sealed, cuts };
 }
 
 /** A draft that no other number makes. */

@@ -120,6 +120,60 @@ async function everything(disk: MemoryDisk): Promise<string> {
   return names.map((name) => `${name}:${disk.peek(`log/${name}`).toString('latin1')}`).join('\n');
 }
 
+describe('the end of a log', () => {
+  /** One record a batch, of which the last is not proved by any behind it. */
+  async function ended(noteMs: number): Promise<{ disk: MemoryDisk; last: { position: number; size: number } }> {
+    const disk = new MemoryDisk();
+    const { log, clock } = await openLog(disk);
+    let last = { position: 0, size: 0 };
+    for (let n = 0; n < 5; n += 1) last = await durably(log, numbered(n, 300));
+    clock.advance(noteMs);
+    await new Promise((resolve) => setImmediate(resolve));
+    return { disk: disk.kill(), last };
+  }
+
+  it('that was synced is not cut off when it is damaged: the start is refused, with a way to go on', async () => {
+    const { disk, last } = await ended(100);
+    const file = disk.peek(`log/${segmentName(0)}`);
+    file.writeUInt8(file.readUInt8(last.position + 100) ^ 1, last.position + 100);
+    const said = await opening(disk);
+    expect(said).toContain('CORRUPT_RECORD');
+    expect(said).toContain(`position ${last.position} `);
+    expect(said).toContain('delete /memory/log/durable');
+    await disk.unlink('log/durable');
+    const { log, cuts } = await openLog(disk);
+    expect(log.durableEnd).toBe(last.position);
+    expect(cuts).toEqual([{ from: last.position, bytes: last.size, found: 'wrong checksum' }]);
+  });
+
+  it('that may never have been synced is cut off, and told of', async () => {
+    const { disk, last } = await ended(0);
+    const file = disk.peek(`log/${segmentName(0)}`);
+    file.fill(0, last.position, last.position + 64);
+    const { log, cuts } = await openLog(disk);
+    expect(log.durableEnd).toBe(last.position);
+    expect(cuts).toMatchObject([{ from: last.position, found: 'no record' }]);
+    expect(cuts[0]?.bytes).toBeGreaterThan(200);
+  });
+
+  it('is told of when the whole log is gone', async () => {
+    const { disk } = await ended(100);
+    await disk.unlink(`log/${segmentName(0)}`);
+    expect(await opening(disk)).toContain('is gone');
+  });
+
+  it('may be cut off when that is meant: a log that was truncated opens again', async () => {
+    const disk = new MemoryDisk();
+    const { log } = await openLog(disk);
+    log.commitsWhenDurable = false;
+    const { position } = await durably(log, numbered(0));
+    await log.truncate(position);
+    expect(await opening(disk.settled())).toBe('opened');
+    await log.close();
+    expect(await opening(disk)).toBe('opened');
+  });
+});
+
 describe('a log that is opened', () => {
   it('refuses a flipped bit anywhere below the mark, names the place, and changes nothing', async () => {
     const { disk, records, mark, lastFirst } = await written();

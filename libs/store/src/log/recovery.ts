@@ -22,18 +22,34 @@ export interface DurableMark {
   readonly epoch: Epoch;
 }
 
+/** What a note beside the log says of it. */
+interface Synced {
+  /** All below it was synced before. */
+  readonly end: LogPosition;
+  /** Of the note. */
+  readonly path: string;
+}
+
+interface FoundEnd {
+  readonly end: LogPosition;
+  /** What stands there. */
+  readonly found: Walked['found'];
+}
+
 /** @throws MqError CORRUPT_RECORD where the log is damaged or ends below the mark; DATA_FOLDER for a newer format */
 export async function findEnd(
   segments: Segments,
   walk: SegmentWalk,
   epochs: EpochTable,
   mark: DurableMark | undefined,
-): Promise<LogPosition> {
+  synced: Synced,
+): Promise<FoundEnd> {
   const oldest = segments.all[0];
   if (!oldest) {
-    if (mark && mark.position > 0) throw isGone(segments, mark);
+    if (mark && mark.position > 0) throw isGone(segments, mark.position);
+    if (synced.end > 0) throw isGone(segments, synced.end);
     await segments.begin();
-    return logPosition(0);
+    return { end: logPosition(0), found: 'end of file' };
   }
   if (mark && mark.position < oldest.first) {
     throw segments.corrupt(oldest, mark.position, `the log begins only at ${oldest.first}, the checkpoint before it`);
@@ -42,6 +58,7 @@ export async function findEnd(
   let markSeen = !mark;
   let epochMin = 0;
   let end: LogPosition = oldest.first;
+  let found: Walked['found'] = 'end of file';
   walk.checked.from = segments.all[start]?.first ?? 0;
   for (const segment of segments.all.slice(start)) {
     const note = (block: RecordBlock, at: number): void => {
@@ -55,23 +72,36 @@ export async function findEnd(
     if (walked.end === mark?.position) markSeen = true;
     epochMin = walked.epoch;
     end = logPosition(walked.end);
+    found = walked.found;
   }
   if (mark && !markSeen) {
     throw segments.corrupt(segments.active, mark.position, 'the checkpoint ends here, but no record begins');
   }
+  if (end < synced.end) throw endsTooEarly(segments, end, found, synced);
   walk.checked.to = end;
-  return end;
+  return { end, found };
 }
 
-/** Zeroes and syncs what stands behind the end of the log, so that nothing of it is ever taken for a record. */
-export async function clearBehind(file: DiskFile, end: number, fileBytes: number): Promise<void> {
+function endsTooEarly(segments: Segments, end: LogPosition, found: string, { end: synced, path }: Synced): MqError {
+  const file = segments.disk.realPath(segments.active.path);
+  return new MqError(
+    'CORRUPT_RECORD',
+    `the log is damaged at position ${end} (${file}, byte ${end - segments.active.first}): ${found}, but all below ` +
+      `${synced} was synced before. Nothing was changed; bring this file back from a copy, or, to go on without the ` +
+      `${synced - end} bytes from there on, delete ${path}`,
+  );
+}
+
+/** Answers how many bytes there were. Zeroes and syncs what stands behind the end of the log, so that nothing of it is ever taken for a record. */
+export async function clearBehind(file: DiskFile, end: number, fileBytes: number): Promise<number> {
   const last = await lastNonZero(file, end, fileBytes);
-  if (last < 0) return;
+  if (last < 0) return 0;
   const zeros = Buffer.alloc(Math.min(MiB, last + 1 - end));
   for (let at = end; at <= last; at += zeros.byteLength) {
     await file.write([zeros.subarray(0, Math.min(zeros.byteLength, last + 1 - at))], at);
   }
   await file.sync();
+  return last + 1 - end;
 }
 
 /** Whether where a segment's records end is where they may. */
@@ -97,10 +127,10 @@ async function checkEnd(
   );
 }
 
-function isGone(segments: Segments, mark: DurableMark): MqError {
+function isGone(segments: Segments, known: number): MqError {
   return new MqError(
     'CORRUPT_RECORD',
-    `the log in ${segments.disk.realPath(segments.folder)} is gone: its checkpoint knows of ${mark.position} bytes. ` +
+    `the log in ${segments.disk.realPath(segments.folder)} is gone: ${known} bytes of it were there. ` +
       'Bring the files back, or start with an empty data folder',
   );
 }
