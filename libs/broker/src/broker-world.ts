@@ -94,6 +94,7 @@ export class BrokerWorld {
       wallMs: () => clock.wallMs(),
       monotonicMs: () => clock.monotonicMs(),
       after: (delayMs, act) => clock.after(delayMs, () => (life.isOver ? undefined : act())),
+      soon: (act) => clock.soon(act),
     };
     const built: BrokerService = new BrokerService({
       brokerName: 'broker-0',

@@ -62,7 +62,7 @@ export class Delays {
   private target: number | undefined;
 
   constructor(private readonly parts: DelayParts) {
-    this.far = new FarTimers(parts.store, parts.timers);
+    this.far = new FarTimers(parts.store, parts.timers, parts.clock);
   }
 
   start(): void {
@@ -141,7 +141,7 @@ export class Delays {
   private soon(): void {
     if (this.turning || this.stopped) return;
     this.turning = true;
-    setImmediate(() => this.turn());
+    this.parts.clock.soon(() => this.turn());
   }
 
   private arm(atMs: number): void {

@@ -52,13 +52,14 @@ export class Deliveries extends PollLoop<WaitingPoll> {
   private readonly priorityShare = new PriorityShare();
   private readonly queueTurns = new QueueTurns();
   private readonly starts: GroupStarts;
-  private readonly turns = new GroupTurns((groupId, topicId) => this.changed(groupId, topicId));
+  private readonly turns: GroupTurns;
   private arrivals = new Map<TopicId, Set<QueueId>>();
 
   constructor(private readonly parts: DeliveryParts) {
     const polls = new WaitingPolls(parts.pollsMax);
     super(parts, polls);
     this.polls = polls;
+    this.turns = new GroupTurns(parts.clock, (groupId, topicId) => this.changed(groupId, topicId));
     this.orderly = new Orderly(parts.groups);
     this.starts = new GroupStarts({ ...parts, onFound: (groupId, topicId) => this.changed(groupId, topicId) });
     parts.store.onArrival((topicId, queueId) => this.arrived(topicId, queueId));

@@ -1,4 +1,5 @@
 import type { PendingPlace, TopicId } from '@cometmq/model';
+import type { Turns } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 import { decodeTimers, eachGone, isGoneKey, TimerList, type Timer, type TimersView } from '@cometmq/timers';
 
@@ -20,6 +21,7 @@ export class FarTimers {
   constructor(
     private readonly store: MessageStore,
     private readonly timers: TimersView,
+    private readonly turns: Turns,
   ) {}
 
   /** What `act` makes of a timer that waits as of now, and does at once; it gets undefined if it waits no more. */
@@ -65,7 +67,7 @@ export class FarTimers {
     const list = new TimerList();
     const gone = new Set<number>();
     for (let i = 0; i < keys.length; i += 1) {
-      if (i > 0 && i % piecesPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (i > 0 && i % piecesPerTurn === 0) await new Promise<void>((resolve) => this.turns.soon(resolve));
       const key = keys[i] as string;
       const piece = this.store.coldPiece(this.timers, key);
       if (!piece) continue; // All in it is gone.

@@ -1,4 +1,5 @@
 import type { GroupId, TopicId } from '@cometmq/model';
+import type { Turns } from '@cometmq/shared';
 
 /**
  * Times the event loop comes round between two turns: what all others have to do comes first, several steps of it, as a
@@ -17,10 +18,13 @@ export class GroupTurns {
   /** How much is being fetched from disk, for whom. */
   private readonly loads = new Map<string, number>();
 
-  constructor(private readonly goOn: (groupId: GroupId, topicId: TopicId) => void) {}
+  constructor(
+    private readonly clock: Turns,
+    private readonly goOn: (groupId: GroupId, topicId: TopicId) => void,
+  ) {}
 
   later(groupId: GroupId, topicId: TopicId): void {
-    if (this.turns.size === 0 && this.rests === 0) setImmediate(this.next);
+    if (this.turns.size === 0 && this.rests === 0) this.clock.soon(this.next);
     this.turns.set(keyOf(groupId, topicId), { groupId, topicId });
   }
 
@@ -50,13 +54,13 @@ export class GroupTurns {
   private readonly next = (): void => {
     if (this.rests > 0) {
       this.rests -= 1;
-      if (this.rests > 0 || this.turns.size > 0) setImmediate(this.next);
+      if (this.rests > 0 || this.turns.size > 0) this.clock.soon(this.next);
       return;
     }
     for (const [key, { groupId, topicId }] of this.turns) {
       this.turns.delete(key);
       this.rests = restsBetween;
-      setImmediate(this.next);
+      this.clock.soon(this.next);
       this.goOn(groupId, topicId);
       return;
     }

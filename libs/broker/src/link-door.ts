@@ -29,7 +29,7 @@ import {
 } from '@cometmq/client';
 import type { internal } from '@cometmq/proto';
 import type { BidiHandler, MessageSink } from '@cometmq/rpc';
-import { MqError, unreachable, type Clock } from '@cometmq/shared';
+import { MqError, unreachable, type Clock, type Turns } from '@cometmq/shared';
 
 import { LinkMeter } from './link-meter.js';
 
@@ -85,7 +85,7 @@ export function exchange(
   meter = new LinkMeter(),
 ): BidiHandler {
   return (call, input, out) => {
-    const answers = new AnswerQueue(out, input);
+    const answers = new AnswerQueue(out, input, clock);
     const waits = new Map<number, () => void>();
     const prefix = `${(linkCount += 1)}:`;
     const rooms = new Rooms(answers);
@@ -306,6 +306,7 @@ class AnswerQueue implements Link {
   constructor(
     private readonly out: MessageSink,
     private readonly input: { pause(): void; resume(): void },
+    private readonly turns: Turns,
   ) {
     out.onDrain(() => {
       this.blocked = false;
@@ -353,7 +354,7 @@ class AnswerQueue implements Link {
   private schedule(): void {
     if (this.scheduled || this.blocked) return;
     this.scheduled = true;
-    setImmediate(this.flush);
+    this.turns.soon(this.flush);
   }
 
   private readonly flush = (): void => {

@@ -210,7 +210,7 @@ export class Pulls {
       }
       if (cost - slice < sliceCost) continue;
       slice = cost;
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await new Promise<void>((resolve) => this.clock.soon(resolve));
     }
     return { messages, more: false };
   }

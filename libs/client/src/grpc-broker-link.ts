@@ -224,7 +224,7 @@ export class GrpcBrokerLink implements BrokerLink {
     this.waitingBytes += bytes;
     if (this.scheduled || this.blocked || this.closed) return;
     this.scheduled = true;
-    setImmediate(this.flush);
+    this.clock.soon(this.flush);
   }
 
   private readonly flush = (): void => {

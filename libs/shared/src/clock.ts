@@ -1,8 +1,17 @@
 /**
+ * The only way to the next turn of the event loop, so that a simulation owns the order in which things happen. Micro tasks
+ * need no port: their order follows from the turn they are made in.
+ */
+export interface Turns {
+  /** Runs `act` in a later turn, after all that is ready now. */
+  soon(act: () => void): void;
+}
+
+/**
  * The only way to the time of day and to timers. Everything that waits or stamps is given a `Clock`, so that a test
  * and the simulation own time.
  */
-export interface Clock {
+export interface Clock extends Turns {
   /** Milliseconds since 1970-01-01 UTC. May jump either way. */
   wallMs(): number;
   /** Milliseconds since some fixed moment of this process. Never goes back; fractions allowed. */
@@ -43,6 +52,7 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   after: (delayMs, act) => new SystemTimer(delayMs, act),
+  soon: (act) => void setImmediate(act),
 };
 
 /** Resolves after `delayMs` of the clock given. */

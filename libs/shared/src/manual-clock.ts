@@ -31,6 +31,11 @@ export class ManualClock implements Clock {
     return { cancel: () => (this.pending = this.pending.filter((other) => other !== entry)) };
   }
 
+  /** As it is: specs own time, not the order of turns. */
+  soon(act: () => void): void {
+    setImmediate(act);
+  }
+
   /** Moves time on and fires what falls due on the way, timers set by timers included. */
   advance(byMs: number): void {
     const untilMs = this.elapsedMs + byMs;

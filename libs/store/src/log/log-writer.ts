@@ -135,7 +135,7 @@ export class LogWriter {
   private schedule(): void {
     if (this.pumping || this.ends.failure || !this.open) return;
     this.scheduled = true;
-    setImmediate(() => {
+    this.clock.soon(() => {
       this.scheduled = false;
       this.pump();
     });
