@@ -22,11 +22,13 @@ export function clientPort({ config, messaging, clock, log, readFile }: ClientPo
     port: config.proxyPort,
     mode: config.listenMode,
     proxyProtocol: config.proxyProtocol,
-    ...(tlsCertFile !== '' && { identity: { certPem: readFile(tlsCertFile), keyPem: readFile(tlsKeyFile) } }),
+    ...(tlsCertFile !== '' && {
+      identity: () => ({ certPem: readFile(tlsCertFile), keyPem: readFile(tlsKeyFile) }),
+    }),
     services: [messaging.service],
     clock,
     log: (said, cause) => log.error({ cause: causeText(cause) }, said),
-    warn: (said, facts) => log.warn(facts, said),
+    tell: (level, said, facts) => log[level](facts, said),
     limits: {
       ...memoryLimits(config.clientMemoryBytesMax),
       connectionsMax: config.clientConnectionsMax,

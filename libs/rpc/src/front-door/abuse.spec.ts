@@ -31,7 +31,7 @@ async function serve(options: Partial<FrontDoorOptions> = {}): Promise<void> {
     log: (said, cause) => {
       throw new Error(said, { cause });
     },
-    warn: (said, facts) => void warned.push({ said, facts }),
+    tell: (_level, said, facts) => void warned.push({ said, facts }),
     mode: 'plaintext-only',
     stopMs: 200,
     ...options,

@@ -1,7 +1,7 @@
 /** The front door against callers that are hostile, slow, or odd. What proper clients see is in interop.spec.ts. */
 import { connect as connectHttp2 } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, getCiphers } from 'node:tls';
 import fc from 'fast-check';
 import { systemClock } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -32,7 +32,7 @@ async function serve(options: Partial<FrontDoorOptions> = {}): Promise<void> {
     services: [echoService(notes)],
     clock: systemClock,
     log: (message, cause) => void logged.push(message, cause),
-    warn: (said, facts) => void warned.push([said, facts]),
+    tell: (_level, said, facts) => void warned.push([said, facts]),
     mode: 'plaintext-only',
     stopMs: 200,
     ...options,
@@ -641,6 +641,102 @@ describe('one port', () => {
     await later.unary('/test.Echo/Echo', large);
     await secure.unary('/test.Echo/Echo', large);
     for (const channel of [plain, secure, later]) channel.close();
+  });
+
+  it('offers authenticated encryption only, TLS 1.2 at least', async () => {
+    await serve({ mode: 'both' });
+    const suite = (options: { ciphers?: string; maxVersion?: 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3' }): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const minVersion = options.maxVersion === 'TLSv1.1' ? 'TLSv1.1' : 'TLSv1.2';
+        const socket = connectTls(
+          {
+            port: server.port,
+            host: '127.0.0.1',
+            rejectUnauthorized: false,
+            ALPNProtocols: ['h2'],
+            minVersion,
+            ...options,
+          },
+          () => {
+            resolve(socket.getCipher().standardName);
+            socket.destroy();
+          },
+        );
+        socket.on('error', reject);
+      });
+    expect(await suite({})).toMatch(/^TLS_(AES|CHACHA20)_/);
+    expect(await suite({ maxVersion: 'TLSv1.2' })).toMatch(/GCM|CHACHA20/);
+    const cbc = getCiphers().filter(
+      (name) => /^ecdhe-(rsa|ecdsa)-.*-sha(256|384)?$/.test(name) && !/gcm|chacha|ccm/.test(name),
+    );
+    expect(cbc.length).toBeGreaterThan(3);
+    for (const name of cbc) {
+      await expect(suite({ ciphers: `${name.toUpperCase()}:@SECLEVEL=0`, maxVersion: 'TLSv1.2' })).rejects.toThrow(
+        /handshake failure/,
+      );
+    }
+    await expect(suite({ ciphers: 'DEFAULT@SECLEVEL=0', maxVersion: 'TLSv1.1' })).rejects.toThrow();
+  });
+
+  it('serves a renewed certificate without a restart, under load, and keeps the old one where the new one is bad', async () => {
+    const clock = new ManualClock();
+    const [first, second] = [await selfSignedIdentity(clock.wallMs()), await selfSignedIdentity(clock.wallMs())];
+    const ended = await selfSignedIdentity(clock.wallMs() - 20 * 365 * 24 * 3_600_000);
+    let files = first;
+    const limits = { quietMs: Infinity, greetingMs: Infinity, stalledMs: Infinity, idleMs: Infinity };
+    await serve({ mode: 'tls-only', clock, identity: () => files, limits });
+    const served = (): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = connectTls(
+          { port: server.port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] },
+          () => {
+            resolve(socket.getPeerX509Certificate()?.toString() ?? '');
+            socket.destroy();
+          },
+        );
+        socket.on('error', reject);
+      });
+    const pem = (text: string): string => text.replace(/\s/g, '');
+    expect(pem(await served())).toBe(pem(first.certPem));
+
+    const address = `localhost:${server.port}`;
+    const channel = new GrpcJsChannel({ address, clock: systemClock, tls: { caPem: first.certPem } });
+    let calls = 0;
+    let loading = true;
+    const load = (async () => {
+      for (; loading; calls += 1) await channel.unary('/test.Echo/Echo', Buffer.from('under load'));
+    })();
+    const bad = [
+      { ...second, keyPem: first.keyPem },
+      { ...second, certPem: 'not a certificate' },
+      { certPem: '', keyPem: '' },
+      ended,
+    ];
+    for (const each of bad) {
+      files = each;
+      clock.advance(10_000);
+      expect(warned).toEqual([]); // The key may come a moment after the certificate.
+      clock.advance(10_000);
+      clock.advance(10_000);
+      expect(warned.splice(0).map(([said]) => said)).toEqual([
+        'the new TLS certificate can not be served; the one before stays',
+      ]);
+      expect(pem(await served())).toBe(pem(first.certPem));
+    }
+    files = second;
+    clock.advance(10_000);
+    expect(pem(await served())).toBe(pem(second.certPem));
+    expect(warned.map(([said]) => said)).toEqual(['a renewed TLS certificate is served']);
+    const later = new GrpcJsChannel({ address, clock: systemClock, tls: { caPem: second.certPem } });
+    await later.unary('/test.Echo/Echo', Buffer.alloc(1));
+    const before = calls;
+    await until(() => calls > before + 10); // Who was connected before notices nothing.
+    loading = false;
+    await load;
+    for (const each of [channel, later]) each.close();
+    await server.stop();
+    clock.advance(30_000);
+    expect(clock.timersWaiting).toBe(0); // It looks no longer.
   });
 
   it('offers h2 and nothing else, and counts failed handshakes', async () => {

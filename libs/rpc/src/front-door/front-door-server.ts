@@ -8,7 +8,6 @@
  */
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { MqError } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
@@ -24,12 +23,15 @@ import { AddressBook } from '../sockets/address-book.js';
 import type { PeerAddress } from '../sockets/address-book.js';
 import { Allowance } from '../sockets/allowance.js';
 import { peerText } from '../sockets/proxy-protocol.js';
+import { secureContextOf } from '../sockets/tls-context.js';
 import { MutableCounters } from './counters.js';
 import type { CutReason, FrontDoorCounters, RefusalReason } from './counters.js';
 import type { DoorCall } from './door-call.js';
 import { Greeting } from '../sockets/greeting.js';
 import type { GreetingEnd, GreetingHost, ListenMode } from '../sockets/greeting.js';
 import { H2Connection } from './h2-connection.js';
+import { IdentityWatch } from './identity-watch.js';
+import type { Tell } from './identity-watch.js';
 import type { ConnectionHost } from './h2-connection.js';
 import { defaultFrontDoorLimits } from './limits.js';
 import type { FrontDoorLimits } from './limits.js';
@@ -44,12 +46,12 @@ export interface FrontDoorOptions {
   readonly services: readonly GrpcService[];
   readonly clock: Clock;
   readonly log: FailureLog;
-  /** Told what callers did that they should not, in measure: a connection was ended, one was refused. */
-  readonly warn?: (said: string, facts: Readonly<Record<string, unknown>>) => void;
+  /** Told what callers did that they should not, in measure, and of certificates that are renewed. */
+  readonly tell?: Tell;
   /** Default: both. */
   readonly mode?: ListenMode;
-  /** Default: a self-signed certificate made at the start. */
-  readonly identity?: TlsIdentity;
+  /** As a function it is asked again now and then, and a renewed one is served. Default: self-signed, made at the start. */
+  readonly identity?: TlsIdentity | (() => TlsIdentity);
   /** Believe PROXY headers. Only behind a load balancer: they say who the caller is. Default: false. */
   readonly proxyProtocol?: boolean;
   /** How long `stop` lets open calls go on. Default: 5 s. */
@@ -96,6 +98,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private readonly displaced = new Set<H2Connection>();
   private readonly warnings: Allowance;
   private unsaid = 0;
+  private identityWatch: IdentityWatch | undefined;
   private connectionNumber = 0;
   private emptied: (() => void) | undefined;
   private readonly flushAll = (): void => {
@@ -150,7 +153,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   async start(): Promise<void> {
     if (this.mode !== 'plaintext-only') {
-      this.useIdentity(this.options.identity ?? (await selfSignedIdentity(this.clock.wallMs())));
+      await this.startIdentity(this.options.identity);
     }
     const listener = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) =>
       this.accept(socket),
@@ -166,17 +169,23 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.boundPort = (listener.address() as AddressInfo).port;
   }
 
-  /** From now on new connections get this certificate; those that are open keep theirs. */
+  /** From now on new connections get this certificate; those that are open keep theirs. @throws MqError CONFIG */
   useIdentity(identity: TlsIdentity): void {
-    try {
-      this.secureContext = createSecureContext({
-        cert: identity.certPem,
-        key: identity.keyPem,
-        minVersion: 'TLSv1.2',
-      });
-    } catch (cause) {
-      throw new MqError('CONFIG', 'the TLS certificate and key are no matching PEM pair', { cause });
+    this.secureContext = secureContextOf(identity);
+  }
+
+  private async startIdentity(identity: FrontDoorOptions['identity']): Promise<void> {
+    if (typeof identity !== 'function') {
+      this.useIdentity(identity ?? (await selfSignedIdentity(this.clock.wallMs())));
+      return;
     }
+    this.identityWatch = new IdentityWatch({
+      load: identity,
+      use: (renewed) => this.useIdentity(renewed),
+      clock: this.clock,
+      tell: this.options.tell ?? (() => undefined),
+    });
+    this.identityWatch.start();
   }
 
   onStopping(act: () => void): void {
@@ -188,6 +197,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     if (listener === undefined) return;
     this.listener = undefined;
     this.stopping = true;
+    this.identityWatch?.stop();
     const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
     for (const act of this.stoppingActs) act();
     for (const greeting of [...this.greetings]) greeting.abort();
@@ -310,13 +320,13 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   }
 
   private warn(said: string, facts: Readonly<Record<string, unknown>>): void {
-    const { warn } = this.options;
-    if (warn === undefined) return;
+    const { tell } = this.options;
+    if (tell === undefined) return;
     if (!this.warnings.spend(1, this.clock.monotonicMs())) {
       this.unsaid += 1;
       return;
     }
-    warn(said, this.unsaid === 0 ? facts : { ...facts, notTold: this.unsaid });
+    tell('warn', said, this.unsaid === 0 ? facts : { ...facts, notTold: this.unsaid });
     this.unsaid = 0;
   }
 
