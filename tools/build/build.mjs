@@ -1,9 +1,10 @@
 /**
- * Bundles every program of the house into one file each: apps/<name>/src/main.ts → dist/apps/<name>/main.cjs, and in
+ * Bundles every program into one file each: apps/<name>/src/main.ts → dist/apps/<name>/main.cjs, and in
  * the same way the larger tools and test helpers, tools/<name>/src/main.ts and e2e/<name>/src/main.ts.
  *
  *   node tools/build/build.mjs              all of them
  *   node tools/build/build.mjs broker cli   some of them
+ *   node tools/build/build.mjs apps/cli     those of a project
  *
  * One that does not build fails alone: the others are written, and the exit code is 1. A file is replaced at once, never
  * half-written, so that a process that starts meanwhile finds the old one or the new one.
@@ -12,7 +13,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'n
 import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import { buildSources, buildStamp, root, writeStamp } from '../setup/stamps.mjs';
+import { buildSources, root, stampOf, writeStamp } from '../setup/stamps.mjs';
 
 /**
  * What stays outside the bundles, found in node_modules at run time: what has binaries of its own
@@ -86,20 +87,20 @@ async function bundleAs(wanted, more) {
   }
 }
 
-/** Builds the programs named (all if none is) and gives a line for each mistake. */
+/** Builds the programs named, by name or by their project's folder (all if none is); gives a line for each mistake. */
 export async function buildAll(names = []) {
-  const stamp = buildSources();
+  const sources = buildSources();
   const all = programs();
-  const unknown = names.filter((name) => !all.some((program) => program.name === name));
+  const isNamed = (program, name) => program.name === name || program.source.startsWith(`${name}/`);
+  const unknown = names.filter((name) => !all.some((program) => isNamed(program, name)));
   if (unknown.length > 0)
     return [`no program is called ${unknown.join(', ')}: there are ${all.map((p) => p.name).join(', ')}`];
-  const wanted = names.length === 0 ? all : all.filter((program) => names.includes(program.name));
-  if (wanted.length === 0) return [];
+  const wanted = names.length === 0 ? all : all.filter((program) => names.some((name) => isNamed(program, name)));
   const mistakes = await bundle(wanted).then(
     () => [],
     () => buildEach(wanted),
   );
-  if (names.length === 0 && mistakes.length === 0) writeStamp(buildStamp, stamp);
+  if (mistakes.length === 0) for (const { bundle: file } of wanted) writeStamp(stampOf(file), sources);
   return [...new Set(mistakes)];
 }
 

@@ -51,7 +51,7 @@ export function wrongLicences(lock, licenceOnDisk = () => undefined) {
     );
 }
 
-/** The offenders of the house. */
+/** The offenders of the repository. */
 export function wrongLicencesOf(root) {
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
   return wrongLicences(lock, (path) => {

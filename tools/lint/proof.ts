@@ -1,5 +1,5 @@
 /**
- * A rule that can't fail protects nothing. Each line says what a file of the house must not do and which rule says so;
+ * A rule that can't fail protects nothing. Each line says what a source file must not do and which rule says so;
  * the text is linted as if it stood in that file. The lines with no rule show that the rooms themselves are open.
  */
 import type { ESLint } from 'eslint';

@@ -1,7 +1,7 @@
 /**
- * Which folder may use what from outside the house, in one table. Each outside library has one room, so that it can be
- * replaced there; each seam to the world (time, chance, disk, network, processes) has its rooms, so that everything else
- * can be simulated. Folders are globs from the root; e2e/ and tools/ stand beside the house and use what they like.
+ * Which folder may use what from outside, in one table. Each third-party library has one room, so that it can be replaced
+ * there; each seam to the world (time, chance, disk, network, processes) has its rooms, so that everything else can be
+ * simulated. Folders are globs from the root; e2e/ and tools/ may use what they like.
  */
 export const rooms = [
   { modules: ['fs-native-extensions'], in: ['libs/store/**'] },
@@ -50,7 +50,7 @@ export const rooms = [
 export const timeRooms = ['libs/shared/**'];
 
 /** Where the table holds. */
-export const house = ['libs/**/*.ts', 'apps/**/*.ts'];
+export const sources = ['libs/**/*.ts', 'apps/**/*.ts'];
 
 const useClock = 'Take a Clock (libs/shared): tests and the simulation own time.';
 const useChance = 'Take a Chance (libs/shared): a seed repeats a run.';
@@ -88,7 +88,7 @@ export const timeRules = {
 export function roomBlocks() {
   const globs = [...new Set(rooms.flatMap((room) => room.in))].sort((a, b) => specificity(a) - specificity(b));
   return [
-    { name: 'rooms', files: house, rules: forbid(rooms) },
+    { name: 'rooms', files: sources, rules: forbid(rooms) },
     ...globs.map((glob) => ({
       name: `rooms of ${glob}`,
       files: [glob],
@@ -110,7 +110,7 @@ function forbid(closed) {
   const patterns = closed.map(({ modules, in: open, names }) => ({
     ...(names ? { allowImportNames: names } : {}),
     regex: `^(${modules.map(asRegex).join('|')})$`,
-    message: `Its room is ${open.length === 0 ? 'outside the house (tools/, e2e/)' : open.join(', ')}.`,
+    message: `Its room is ${open.length === 0 ? 'outside libs/ and apps/' : open.join(', ')}.`,
   }));
   return { 'no-restricted-imports': ['error', { patterns }] };
 }

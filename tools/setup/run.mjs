@@ -5,46 +5,43 @@
  *
  *   node tools/setup/run.mjs <what> [arguments of the command]
  *
- * Plain JavaScript on nothing but Node.js 18: it must run where nothing is installed yet.
+ * Plain JavaScript on nothing but Node.js 20: it must run where nothing is installed yet.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   buildSources,
-  buildStamp,
   contentHashOf,
   protoSources,
   protoStamp,
   readStamp,
   root,
+  stampOf,
   writeStamp,
 } from './stamps.mjs';
 
+const roles = ['namesrv', 'broker', 'proxy', 'dashboard-api'].map((name) => `dist/apps/${name}/main.cjs`);
+const standalone = 'dist/apps/standalone/main.cjs';
+const comet = 'dist/apps/cli/main.cjs';
+const bench = 'dist/tools/bench/main.cjs';
+const conformance = 'dist/e2e/conformance/main.cjs';
+
 /**
- * What → the program that does it, and what it needs. `bundles`: dist/ must be up to date. A program that is a .ts is
- * run as it is; its types are stripped by Node.js.
+ * What → the program that does it, and the bundles it needs up to date. A program that is a .ts is run as it is; its
+ * types are stripped by Node.js.
  */
 const commands = {
-  standalone: { program: 'dist/apps/standalone/main.cjs', bundles: true },
-  comet: { program: 'dist/apps/cli/main.cjs', bundles: true },
-  cluster: {
-    program: ['dist/tools/cluster/main.cjs', 'tools/cluster/main.mjs', 'tools/cluster/main.ts'],
-    bundles: true,
-  },
-  bench: { program: ['dist/tools/bench/main.cjs', 'tools/bench/main.mjs', 'tools/bench/main.ts'], bundles: true },
-  image: { program: ['dist/tools/image/main.cjs', 'tools/image/main.mjs', 'tools/image/main.ts'], bundles: true },
-  conformance: {
-    program: ['dist/e2e/conformance/main.cjs', 'e2e/conformance/main.mjs', 'e2e/conformance/main.ts'],
-    bundles: true,
-  },
-  'e2e:kubernetes': {
-    program: ['dist/e2e/kubernetes/main.cjs', 'e2e/kubernetes/main.mjs', 'e2e/kubernetes/main.ts'],
-    bundles: true,
-  },
-  // Builds by itself, as one of its checks.
+  standalone: { program: standalone, bundles: [standalone] },
+  comet: { program: comet, bundles: [comet] },
+  cluster: { program: 'tools/cluster/main.ts', bundles: roles },
+  bench: { program: bench, bundles: [bench, standalone] },
+  image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet] },
+  conformance: { program: conformance, bundles: [conformance, ...roles, standalone] },
+  'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet] },
+  // Nx builds what its tasks need.
   test: { program: 'tools/test/main.ts' },
-  build: {},
+  build: { bundles: 'all' },
   setup: {},
 };
 
@@ -59,15 +56,11 @@ async function main([what, ...args]) {
   const command = commands[what];
   installPackages();
   const node = findNode();
-  if (what !== 'test') {
+  if (command.bundles !== undefined) {
     generateProto(node);
-    if (command.bundles || what === 'build') buildBundles(node);
+    buildBundles(node, command.bundles);
   }
-  if (command.program === undefined) return;
-  const candidates = [command.program].flat();
-  const program = candidates.find((path) => existsSync(join(root, path)));
-  if (program === undefined) throw new Stop(`${what} is not there yet: none of ${candidates.join(', ')} exists`);
-  await become(node, program, args);
+  if (command.program !== undefined) await become(node, command.program, args);
 }
 
 /** Brings node_modules to what package-lock.json says, unless it is so already. */
@@ -140,10 +133,14 @@ function generateProto(node) {
   writeStamp(protoStamp, wanted);
 }
 
-function buildBundles(node) {
-  if (readStamp(buildStamp) === buildSources()) return;
+/** Builds those that were made from other sources than there are now. */
+function buildBundles(node, bundles) {
+  const sources = buildSources();
+  const stale = bundles === 'all' ? [] : bundles.filter((bundle) => readStamp(stampOf(bundle)) !== sources);
+  if (bundles !== 'all' && stale.length === 0) return;
   say('building …');
-  const done = spawnSync(node, ['tools/build/build.mjs'], { cwd: root, stdio: ['ignore', 2, 2] });
+  const projects = stale.map((bundle) => bundle.slice('dist/'.length, -'/main.cjs'.length));
+  const done = spawnSync(node, ['tools/build/build.mjs', ...projects], { cwd: root, stdio: ['ignore', 2, 2] });
   if (done.status !== 0) throw new Stop('the build failed: see above');
 }
 

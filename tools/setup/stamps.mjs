@@ -43,7 +43,8 @@ export function writeStamp(path, stamp) {
   writeFileSync(join(root, path), `${stamp}\n`);
 }
 
-export const buildStamp = 'dist/.stamp';
+/** Beside each bundle: what it was made from. */
+export const stampOf = (bundle) => `${dirname(bundle)}/.stamp`;
 
 /** What the bundles are made from. */
 export function buildSources() {

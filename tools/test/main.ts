@@ -1,74 +1,78 @@
 /**
- * `npm test`: everything that must hold, from the cheap to the dear. A step that fails stops no other; what failed is
- * told again, shortly, at the end, and the very last line counts: `N passed, N failed`.
+ * `npm test`: everything that must hold. Nx runs the tasks of all projects, two at a time, and keeps what came of them
+ * in its cache; what has not changed since is not run again, but counted. A task that fails stops no other that does not
+ * stand on it; what failed is told again, shortly, at the end, and the very last line counts: `N passed, N failed`.
  *
  *   npm test                        all
- *   npm test -- lint types          the steps named: format, lint, types, proto, build, unit, e2e
+ *   npm test -- lint unit           the steps named: format, rules, cycles, proto, lint, types, build, unit, e2e
  *   npm test -- libs/store          the specs whose path holds this
  *   npm test -- unit libs/store     the same of one step
+ *
+ * One project, or only what a change touches: `npx nx run store:test`, `npx nx affected -t lint typecheck test`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensure } from '../debian/ensure.mjs';
 import { runJest } from './jest.ts';
-import { elapsedS, runProgram, type Outcome } from './program.ts';
+import { runNx } from './nx.ts';
+import { elapsedS, type Outcome } from './outcome.ts';
 
 const root = join(import.meta.dirname, '../..');
 process.chdir(root);
 
-/** Steps that run one program. Each counts as one check, or as many as the program's own last line says. */
-const programs: Record<string, readonly string[]> = {
-  format: ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.'],
-  lint: ['tools/lint/main.ts'],
-  types: ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--pretty', 'false'],
-  proto: ['tools/proto/generate.mjs', '--check'],
-  build: ['tools/build/build.mjs'],
+/** Step → the target of Nx, in the order in which they are told. */
+const targets: Readonly<Record<string, string>> = {
+  format: 'format',
+  rules: 'rules',
+  cycles: 'cycles',
+  proto: 'proto',
+  lint: 'lint',
+  types: 'typecheck',
+  build: 'build',
+  unit: 'test',
+  e2e: 'e2e',
 };
-const jestProjects = ['unit', 'e2e'];
-const steps = [...Object.keys(programs), ...jestProjects];
+const steps = Object.keys(targets);
+const specSteps = ['unit', 'e2e'];
 
 const args = process.argv.slice(2);
 const named = steps.filter((step) => args.includes(step));
 const patterns = args.filter((arg) => !steps.includes(arg));
-const wanted = [...(named.length > 0 ? named : patterns.length > 0 ? jestProjects : steps)];
-// Real processes are started from dist/.
-if (wanted.includes('e2e') && !wanted.includes('build')) wanted.push('build');
-
 const startMs = performance.now();
 const scratch = mkdtempSync(join(tmpdir(), 'cometmq-test-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
-const outcomes: Outcome[] = [];
 
-console.log(`To do: ${steps.filter((step) => wanted.includes(step)).join(', ')}`);
-// The programs take one core each: two at a time, and each one's output in one piece.
-const queue = Object.entries(programs).filter(([step]) => wanted.includes(step));
-const workOff = async (): Promise<void> => {
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const [step, command] = next;
-    console.log(`… ${step}`);
-    const outcome = await runProgram(step, command);
-    console.log(`${outcome.failed === 0 ? '✓' : '✗'} ${step} (${outcome.seconds.toFixed(1)} s)`);
-    if (outcome.failed > 0) console.log(outcome.output.trimEnd());
-    outcomes.push(outcome);
+const outcomes: Outcome[] = [];
+if (patterns.length === 0) {
+  const wanted = named.length > 0 ? named : steps;
+  console.log(`To do: ${wanted.join(', ')}`);
+  if (wanted.includes('unit')) provideEtcd();
+  outcomes.push(
+    ...(await runNx(
+      root,
+      wanted.map((step) => targets[step] ?? step),
+    )),
+  );
+} else {
+  const wanted = named.length > 0 ? named : specSteps;
+  console.log(`To do: the specs of ${wanted.join(' and ')} whose path holds ${patterns.join(' or ')}`);
+  // Real processes are started from dist/.
+  if (wanted.includes('e2e')) outcomes.push(...(await runNx(root, ['build'])));
+  if (wanted.includes('unit')) provideEtcd();
+  for (const step of specSteps.filter((one) => wanted.includes(one))) {
+    outcomes.push(await runJest(step, patterns, join(scratch, `${step}.jsonl`)));
   }
-};
-await Promise.all([workOff(), workOff()]);
-if (wanted.includes('unit')) provideEtcd();
-for (const project of jestProjects.filter((step) => wanted.includes(step))) {
-  console.log(`\n… ${project}`);
-  outcomes.push(await runJest(project, patterns, scratch));
 }
 
 const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, outcome) => total + of(outcome), 0);
-const failed = sum((outcome) => outcome.failed);
+const failed = sum((outcome) => outcome.failures.length);
 const skipped = sum((outcome) => outcome.skipped);
 if (failed > 0) {
   console.log('\nWhat failed:');
-  for (const { step, failures } of outcomes) for (const failure of failures) console.log(`  ${step}: ${failure}`);
+  for (const { task, failures } of outcomes) for (const failure of failures) console.log(`  ${task}: ${failure}`);
 }
-console.log(`\n${steps.filter((step) => wanted.includes(step)).join(', ')} in ${elapsedS(startMs).toFixed(0)} s`);
+console.log(`\n${outcomes.length} tasks in ${elapsedS(startMs).toFixed(0)} s`);
 console.log(`${sum((outcome) => outcome.passed)} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed === 0 ? 0 : 1;
 

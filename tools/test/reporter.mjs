@@ -1,29 +1,37 @@
 /**
  * Jest's reporter for `npm test`: a line for each spec file as it ends, with how far the run is, and all that failed in
- * it. COMETMQ_TEST_REPORT names a file that gets a line of JSON as each spec file starts and ends, so that what is known
- * survives one that never ends.
+ * it. The file `report` gets a line of JSON as each spec file starts and ends, so that what is known survives one that
+ * never ends.
  */
-import { appendFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
 
 export default class Reporter {
+  #report;
   #done = 0;
   #total = 0;
 
+  constructor(_, { report }) {
+    this.#report = report;
+  }
+
   onRunStart(results) {
     this.#total = results.numTotalTestSuites;
-    if (this.#total > 0) console.log(`${this.#total} spec files`);
+    mkdirSync(dirname(this.#report), { recursive: true });
+    writeFileSync(this.#report, '');
   }
 
   onTestFileStart(test) {
-    write({ started: relative(process.cwd(), test.path) });
+    this.#write({ started: relative(root, test.path) });
   }
 
   onTestFileResult(test, result) {
-    const path = relative(process.cwd(), test.path);
+    const path = relative(root, test.path);
     const broken = result.testExecError !== undefined && result.testExecError !== null;
     const failed = result.testResults.filter((one) => one.status === 'failed');
-    write({
+    this.#write({
       ended: path,
       passed: result.numPassingTests,
       skipped: result.numPendingTests + result.numTodoTests,
@@ -38,6 +46,10 @@ export default class Reporter {
     console.log(`${good ? '✓' : '✗'} ${at} ${path}: ${counted(result)}, ${seconds} s`);
     if (!good) console.log((result.failureMessage ?? '').trimEnd());
   }
+
+  #write(line) {
+    appendFileSync(this.#report, `${JSON.stringify(line)}\n`);
+  }
 }
 
 function counted({ numPassingTests, numFailingTests, numPendingTests }) {
@@ -45,9 +57,4 @@ function counted({ numPassingTests, numFailingTests, numPendingTests }) {
   if (numFailingTests > 0) told.push(`${numFailingTests} failed`);
   if (numPendingTests > 0) told.push(`${numPendingTests} skipped`);
   return told.join(', ');
-}
-
-function write(line) {
-  const report = process.env.COMETMQ_TEST_REPORT;
-  if (report !== undefined) appendFileSync(report, `${JSON.stringify(line)}\n`);
 }
