@@ -1,11 +1,12 @@
-import { RecordKind, type QueueOffset } from '@cometmq/model';
+import { RecordKind } from '@cometmq/model';
 
-import type { DueMessage, EntriesNeeded, HandedMessage, PopDecision, PopQueue, PopRequest } from './decisions.js';
+import type { PopDecision, PopQueue, PopRequest } from './decisions.js';
 import { encodeFifoHandOut, type FifoHandOutQueue, type LaneHandOut } from './fifo-records.js';
-import { Judge, type Judgement } from './judge.js';
+import type { Judgement } from './judge.js';
 import type { Lane, LaneList } from './lane-list.js';
 import type { Lanes } from './lanes.js';
 import { OffsetRuns } from './offset-runs.js';
+import { entriesMax, PopWork } from './pop-work.js';
 import type { QueueEntries } from './ports.js';
 import type { QueueProgress } from './queue-progress.js';
 import type { Tables } from './tables.js';
@@ -27,14 +28,10 @@ export interface LaneLimits {
   readonly keptMax: number;
 }
 
-/** How many entries the source is asked for at a time. */
-const entriesMax = 64;
 /** Keys of lanes set aside that may have lost their last reader, looked at in a request. */
 const orphanKeysMax = 4;
 /** Such lanes that must stay, as members may still be unknown, looked at in a request. */
 const orphansKeptMax = 64;
-/** Dead letters told in a request; the rest is told when these are moved. */
-const deadLettersMax = 64;
 
 export function decideFifoPop(
   request: PopRequest,
@@ -100,39 +97,23 @@ class Draft implements LaneHandOut {
 
 const none = new OffsetRuns();
 
-class FifoPop {
-  /** A limit of the request was reached. */
-  stopped = false;
-  private readonly handed: HandedMessage[] = [];
-  private readonly deadLetters: DueMessage[] = [];
+class FifoPop extends PopWork {
   private readonly written: FifoHandOutQueue[] = [];
-  private bytes = 0;
-  private scanLeft: number;
-  private parked = 0;
-  private held = false;
-  private leftOut = false;
-  private nextDueMs = Infinity;
-  private needs: EntriesNeeded | undefined;
-  private readonly judge: Judge;
   /** New offsets in backlogs, of this request. */
   private kept = 0;
 
   // Of the queue under way.
-  private queue: PopQueue | undefined;
-  private progress: QueueProgress | undefined;
   private drafts = new Map<number, Draft>();
   private passed = new OffsetRuns();
-  private entries: QueueEntries | undefined;
 
   constructor(
-    private readonly request: PopRequest,
+    request: PopRequest,
     private readonly tables: Tables,
     private readonly limits: LaneLimits,
-    private readonly throttled: boolean,
+    throttled: boolean,
     private readonly fresh: boolean,
   ) {
-    this.scanLeft = request.scanMax;
-    this.judge = new Judge(request);
+    super(request, throttled);
   }
 
   // ---- an attempt again ------------------------------------------------------------------------------------------
@@ -173,7 +154,7 @@ class FifoPop {
       // Whoever gave its first message back, or changed its time, has had the answer.
       if (progress.heldBySlot(offset) !== slot) break;
       const index = this.entryOf(offset, entriesMax);
-      if (index < 0 || !this.hand(draft, offset, progress.attemptOf(offset), index) || this.stopped) break;
+      if (index < 0 || !this.handTo(draft, offset, progress.attemptOf(offset), index) || this.stopped) break;
     }
     this.drafts.set(lane.hash, draft);
   }
@@ -188,41 +169,23 @@ class FifoPop {
       this.lookWorn(lanes);
       this.lookReady(lanes);
       if (!this.stopped) this.takeBackOrphans(lanes);
-      const nextMs = lanes.nextDueMs();
-      if (nextMs !== undefined && nextMs < this.nextDueMs) this.nextDueMs = nextMs;
+      this.dueAt(lanes.nextDueMs());
     }
     const before = progress?.frontier ?? queue.start;
-    this.end(this.stopped || !this.fresh ? before : this.lookFresh(Math.max(before, queue.source.first), lanes));
+    this.end(this.stopped || !this.fresh ? before : this.lookFresh(Math.max(before, queue.source.first)));
   }
 
   decision(): PopDecision {
     const { groupId, clientId, autoRenew, attemptId = '' } = this.request;
     const visibleAtMs = Math.ceil(this.request.visibleAtMs);
     const queues = this.written;
-    const { looks } = this.judge;
-    return {
-      record:
-        queues.length === 0
-          ? undefined
-          : {
-              kind: RecordKind.fifoHandOut,
-              payload: encodeFifoHandOut({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues }),
-            },
-      handed: this.handed,
-      deadLetters: this.deadLetters,
-      parked: this.parked,
-      exhausted: !this.stopped && !this.leftOut && this.needs === undefined && looks.length === 0,
-      throttled: this.held,
-      nextDueMs: this.nextDueMs === Infinity ? undefined : this.nextDueMs,
-      needs: this.needs,
-      looks,
-    };
+    if (queues.length === 0) return this.answer(undefined);
+    const payload = encodeFifoHandOut({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues });
+    return this.answer({ kind: RecordKind.fifoHandOut, payload });
   }
 
   private begin(queue: PopQueue, progress: QueueProgress | undefined): void {
-    this.queue = queue;
-    this.progress = progress;
-    this.entries = undefined;
+    this.beginQueue(queue, progress);
     this.drafts = new Map<number, Draft>();
     this.passed = new OffsetRuns();
   }
@@ -301,7 +264,7 @@ class FifoPop {
       if (!progress.isOpen(offset)) continue;
       const attempt = progress.attemptOf(offset);
       if (attempt >= attemptsMax) {
-        if (draft.handed.length === 0) this.deadLetter(lanes, lane, offset, attempt);
+        if (draft.handed.length === 0) this.tellWorn(lanes, lane, offset, attempt);
         return false;
       }
       const index = this.entryOf(offset, entriesMax);
@@ -309,7 +272,7 @@ class FifoPop {
       const judgement = this.judged(index);
       if (judgement === 'nobodys') this.passed.push(offset, 0);
       else if (judgement !== 'mine') return this.setAside(lanes, lane, draft, judgement);
-      else if (!this.hand(draft, offset, attempt + 1, index) || this.stopped) return false;
+      else if (!this.handTo(draft, offset, attempt + 1, index) || this.stopped) return false;
     }
     return true;
   }
@@ -318,7 +281,7 @@ class FifoPop {
   private serveBacklog(lanes: Lanes, lane: Lane, draft: Draft): boolean {
     const { backlog } = lane;
     if (this.throttled && lane.waits) {
-      this.held = true;
+      this.holdBack();
       return false;
     }
     for (let i = 0; backlog && i < backlog.length; i += 1) {
@@ -328,7 +291,7 @@ class FifoPop {
       if (index < 0) return false;
       const judgement = this.judged(index);
       if (judgement !== 'mine' && judgement !== 'nobodys') return this.setAside(lanes, lane, draft, judgement);
-      if (judgement === 'mine' && !this.hand(draft, offset, 1, index)) return false;
+      if (judgement === 'mine' && !this.handTo(draft, offset, 1, index)) return false;
       draft.taken += 1;
       if (this.stopped) return false;
     }
@@ -351,7 +314,7 @@ class FifoPop {
           const judgement = this.judged(index);
           if (judgement !== 'mine' && judgement !== 'nobodys') return this.setAside(lanes, lane, draft, judgement);
           if (judgement === 'mine') {
-            if (!this.hand(draft, offset, 1, index)) return false;
+            if (!this.handTo(draft, offset, 1, index)) return false;
             draft.spilled = Math.max(0, draft.spilled - 1);
           }
         }
@@ -365,14 +328,11 @@ class FifoPop {
   }
 
   /** The lane goes on when it is moved. */
-  private deadLetter(lanes: Lanes, lane: Lane, offset: number, attempt: number): void {
+  private tellWorn(lanes: Lanes, lane: Lane, offset: number, attempt: number): void {
     lanes.worn.push(lane);
     if (this.leaveOut()) return;
     const index = this.entryOf(offset, entriesMax);
-    if (index < 0) return;
-    const { topicId, queueId } = this.queue as PopQueue;
-    const position = (this.entries as QueueEntries).position(index);
-    this.deadLetters.push({ topicId, queueId, offset: offset as QueueOffset, position, attempt });
+    if (index >= 0) this.deadLetter(offset, index, attempt);
   }
 
   /** The lane's next message is for another member, or must be loaded to say so. */
@@ -384,42 +344,8 @@ class FifoPop {
 
   // ---- what nobody has looked at ---------------------------------------------------------------------------------
 
-  /** Answers the new frontier. */
-  private lookFresh(from: number, lanes: Lanes | undefined): number {
-    const { source } = this.queue as PopQueue;
-    let frontier = from;
-    if (this.throttled && frontier < source.next) {
-      this.held = true;
-      return frontier;
-    }
-    while (frontier < source.next) {
-      if (this.scanLeft <= 0) {
-        this.stopped = true;
-        return frontier;
-      }
-      if (this.isFull(lanes)) return frontier;
-      const max = Math.min(entriesMax, source.next - frontier, this.scanLeft);
-      const entries = this.read(frontier, max);
-      if (!entries) return frontier;
-      const first = frontier - entries.from;
-      const count = Math.min(entries.count, first + max);
-      if (count <= first) return frontier; // Gone meanwhile: what the queue holds now is looked at next time.
-      for (let index = first; index < count; index += 1) {
-        if (!this.meet(frontier, index, entries, lanes)) {
-          if (this.judge.looks.length > 0) this.judge.askAhead(source, entries, index + 1, count);
-          return frontier;
-        }
-        this.scanLeft -= 1;
-        frontier += 1;
-        if (this.stopped) return frontier;
-        if (this.scanLeft <= 0) break;
-      }
-    }
-    return frontier;
-  }
-
-  /** False: the message could not be taken; the frontier stays before it. */
-  private meet(offset: number, index: number, entries: QueueEntries, lanes: Lanes | undefined): boolean {
+  protected meet(offset: number, index: number, entries: QueueEntries): boolean {
+    const lanes = this.progress?.lanes;
     const judgement = this.judged(index);
     if (judgement === 'unknown') return false;
     if (judgement === 'nobodys') return true; // Done by being named nowhere.
@@ -431,7 +357,7 @@ class FifoPop {
       draft.reached = !lanes || lanes.isFree(hash, this.request.nowMs);
       this.drafts.set(hash, draft);
     }
-    if (draft.reached && wanted) return this.hand(draft, offset, 1, index);
+    if (draft.reached && wanted) return this.handTo(draft, offset, 1, index);
     if (draft.reached) this.parked += 1;
     draft.reached = false;
     if (draft.keep(offset, this.limits.laneKeptMax)) this.kept += 1;
@@ -439,76 +365,20 @@ class FifoPop {
   }
 
   /** So much is kept already that the frontier waits. */
-  private isFull(lanes: Lanes | undefined): boolean {
+  protected get waits(): boolean {
     const { laneKeptMax, queueKeptMax, keptMax } = this.limits;
-    const kept = (lanes?.kept ?? 0) + this.kept;
+    const kept = (this.progress?.lanes?.kept ?? 0) + this.kept;
     return kept >= queueKeptMax || (kept > laneKeptMax && this.tables.lanes.kept + this.kept >= keptMax);
   }
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
   /** False: it was not taken, as it was too large for this answer. */
-  private hand(draft: Draft, offset: number, attempt: number, index: number): boolean {
-    const { messagesMax, bytesMax, autoRenew, orderly } = this.request;
-    const { topicId, queueId } = this.queue as PopQueue;
-    const entries = this.entries as QueueEntries;
-    const size = entries.size(index);
-    if (this.handed.length > 0 && this.bytes + size > bytesMax) {
-      this.stopped = true;
-      return false;
-    }
-    this.bytes += size;
-    this.handed.push({
-      topicId,
-      queueId,
-      offset: offset as QueueOffset,
-      position: entries.position(index),
-      size,
-      tagHash: entries.tagHash(index),
-      attempt,
-      generation: this.progress?.generation ?? 0,
-    });
+  private handTo(draft: Draft, offset: number, attempt: number, index: number): boolean {
+    if (!this.hand(offset, attempt, index)) return false;
+    const { autoRenew, orderly } = this.request;
     if (draft.handed.length === 0 && autoRenew) draft.backoffMs = Math.ceil(orderly?.backoffMs(attempt) ?? 0);
     draft.handed.push(offset, attempt);
-    if (this.handed.length >= messagesMax) this.stopped = true;
     return true;
-  }
-
-  private judged(index: number): Judgement {
-    const { judge } = this;
-    const found = judge.judge((this.queue as PopQueue).source, this.entries as QueueEntries, index);
-    this.scanLeft -= judge.cost;
-    judge.cost = 0;
-    return found;
-  }
-
-  private leaveOut(): boolean {
-    if (this.deadLetters.length < deadLettersMax) return false;
-    this.leftOut = true;
-    return true;
-  }
-
-  /** Where in `entries` the offset stands; -1: not in memory, or not kept any more. */
-  private entryOf(offset: number, ahead: number): number {
-    const known = this.entries;
-    if (known && offset >= known.from && offset < known.from + known.count) return offset - known.from;
-    const { source } = this.queue as PopQueue;
-    if (offset < source.first || offset >= source.next) return -1;
-    const entries = this.read(offset, Math.min(ahead, source.next - offset));
-    return entries ? offset - entries.from : -1;
-  }
-
-  private read(from: number, max: number): QueueEntries | undefined {
-    const { topicId, queueId, source } = this.queue as PopQueue;
-    const entries = source.entries(from as QueueOffset, max);
-    if (entries) this.entries = entries;
-    else this.needs ??= { topicId, queueId, from: from as QueueOffset, count: max };
-    return entries;
-  }
-
-  private mayScan(): boolean {
-    if (this.scanLeft <= 0) this.stopped = true;
-    this.scanLeft -= 1;
-    return !this.stopped;
   }
 }

@@ -111,7 +111,7 @@ describe('a hand-out', () => {
     source.isAway = (offset) => offset === 1;
     const again = pop('one');
     expect(given(again)).toEqual(['0#2', '2#2']);
-    expect(again.needs).toMatchObject({ from: 1, count: 1 });
+    expect(again.needs).toMatchObject({ from: 1 });
   });
 
   it('hands out nothing new while too much is in flight, but what is due', () => {

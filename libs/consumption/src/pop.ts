@@ -1,10 +1,9 @@
-import { RecordKind, type LogPosition, type QueueOffset } from '@cometmq/model';
+import { RecordKind } from '@cometmq/model';
 
-import type { DueMessage, EntriesNeeded, HandedMessage, PopDecision, PopQueue, PopRequest } from './decisions.js';
+import type { PopDecision, PopQueue, PopRequest } from './decisions.js';
 import { encodeHandOut, type HandOutQueue } from './group-records.js';
 import { OffsetRuns } from './offset-runs.js';
-import { Judge } from './judge.js';
-import type { QueueEntries } from './ports.js';
+import { entriesMax, PopWork } from './pop-work.js';
 import type { QueueProgress } from './queue-progress.js';
 
 /**
@@ -13,14 +12,10 @@ import type { QueueProgress } from './queue-progress.js';
  * new of every queue. Nothing is changed here: see `decisions.ts`.
  */
 
-/** How many entries the source is asked for at a time. */
-const entriesMax = 64;
 /** Keys of parked messages that may have lost their last reader, looked at in a request. */
 const orphanKeysMax = 4;
 /** Orphans that must stay, as members may still be unknown, looked at in a request. */
 const orphansKeptMax = 64;
-/** Dead letters told in a request; the rest is told when these are moved. */
-const deadLettersMax = 64;
 
 export function decidePop(
   request: PopRequest,
@@ -41,38 +36,18 @@ export function decidePop(
   return pop.decision();
 }
 
-class Pop {
-  /** A limit of the request was reached. */
-  stopped = false;
-  private readonly handed: HandedMessage[] = [];
-  private readonly deadLetters: DueMessage[] = [];
+class Pop extends PopWork {
   private readonly written: HandOutQueue[] = [];
-  private bytes = 0;
-  private scanLeft: number;
-  private parked = 0;
-  private held = false;
-  private leftOut = false;
-  private nextDueMs = Infinity;
-  private needs: EntriesNeeded | undefined;
-  private readonly judge: Judge;
 
   // Of the queue under way.
-  private queue: PopQueue | undefined;
-  private generation = 0;
   private handedRuns = new OffsetRuns();
   private passedRuns = new OffsetRuns();
   private parkedRuns = new OffsetRuns();
-  private entries: QueueEntries | undefined;
   /** Parked messages that are dealt with: the lists may name them twice. */
   private taken: Set<number> | undefined;
 
-  constructor(
-    private readonly request: PopRequest,
-    private readonly throttled: boolean,
-  ) {
-    this.scanLeft = request.scanMax;
-    this.judge = new Judge(request);
-  }
+  /** A message that nobody has looked at is placed at once, or not at all. */
+  protected readonly waits = false;
 
   look(queue: PopQueue, progress: QueueProgress | undefined): void {
     this.begin(queue, progress);
@@ -102,9 +77,7 @@ class Pop {
   }
 
   private begin(queue: PopQueue, progress: QueueProgress | undefined): void {
-    this.queue = queue;
-    this.generation = progress?.generation ?? 0;
-    this.entries = undefined;
+    this.beginQueue(queue, progress);
     this.taken = undefined;
   }
 
@@ -126,32 +99,16 @@ class Pop {
     const { groupId, clientId, autoRenew, attemptId = '' } = this.request;
     const visibleAtMs = Math.ceil(this.request.visibleAtMs);
     const queues = this.written;
-    const { looks } = this.judge;
-    return {
-      record:
-        queues.length === 0
-          ? undefined
-          : {
-              kind: RecordKind.handOut,
-              payload: encodeHandOut({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues }),
-            },
-      handed: this.handed,
-      deadLetters: this.deadLetters,
-      parked: this.parked,
-      exhausted: !this.stopped && !this.leftOut && this.needs === undefined && looks.length === 0,
-      throttled: this.held,
-      nextDueMs: this.nextDueMs === Infinity ? undefined : this.nextDueMs,
-      needs: this.needs,
-      looks,
-    };
+    if (queues.length === 0) return this.answer(undefined);
+    const payload = encodeHandOut({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues });
+    return this.answer({ kind: RecordKind.handOut, payload });
   }
 
   private lookDue(progress: QueueProgress): void {
     const { nowMs, attemptsMax } = this.request;
     const { unordered } = progress;
     const due = unordered.advance(nowMs);
-    const nextMs = unordered.nextDueMs();
-    if (nextMs !== undefined && nextMs < this.nextDueMs) this.nextDueMs = nextMs;
+    this.dueAt(unordered.nextDueMs());
     if (!due) return;
     for (let i = 0; i < due.length; i += 1) {
       const offset = due.at(i);
@@ -159,11 +116,10 @@ class Pop {
       const attempt = progress.attemptOf(offset);
       // More of them than can be moved at once must not keep the others back.
       if (attempt >= attemptsMax && this.leaveOut()) continue;
-      const index = this.entryOf(offset, due.length - i);
+      const index = this.mayScan() ? this.entryOf(offset, due.length - i) : -1;
       if (this.stopped) return;
       if (index < 0) continue;
-      const entries = this.entries as QueueEntries;
-      if (attempt >= attemptsMax) this.deadLetter(offset, entries.position(index), attempt);
+      if (attempt >= attemptsMax) this.deadLetter(offset, index, attempt);
       else this.place(offset, attempt + 1, index, undefined);
       if (this.stopped || this.judge.isFull) return;
     }
@@ -208,49 +164,16 @@ class Pop {
     if (!progress.unordered.isParked(offset, key) || this.taken?.has(offset)) return true;
     const attempt = progress.attemptOf(offset);
     if (attempt >= attemptsMax && this.leaveOut()) return false;
-    const index = this.entryOf(offset, entriesMax);
+    const index = this.mayScan() ? this.entryOf(offset, entriesMax) : -1;
     if (index < 0) return false;
-    if (attempt >= attemptsMax) this.deadLetter(offset, (this.entries as QueueEntries).position(index), attempt);
+    if (attempt >= attemptsMax) this.deadLetter(offset, index, attempt);
     else if (!this.place(offset, attempt + 1, index, key)) return false;
     this.taken?.add(offset);
     return true;
   }
 
-  /** Answers the new frontier. */
-  private lookFresh(from: number): number {
-    const source = (this.queue as PopQueue).source;
-    let frontier = from;
-    if (this.throttled && frontier < source.next) {
-      this.held = true;
-      return frontier;
-    }
-    while (frontier < source.next) {
-      if (this.scanLeft <= 0) {
-        this.stopped = true;
-        return frontier;
-      }
-      const max = Math.min(entriesMax, source.next - frontier, this.scanLeft);
-      const entries = source.entries(frontier as QueueOffset, max);
-      this.entries = entries;
-      if (!entries) {
-        this.missing(frontier, source.next - frontier);
-        return frontier;
-      }
-      const first = frontier - entries.from;
-      const count = Math.min(entries.count, first + max);
-      if (count <= first) return frontier; // Gone meanwhile: what the queue holds now is looked at next time.
-      for (let index = first; index < count; index += 1) {
-        if (!this.place(frontier, 1, index, undefined)) {
-          if (this.judge.looks.length > 0) this.judge.askAhead(source, entries, index + 1, count);
-          return frontier;
-        }
-        this.scanLeft -= 1;
-        frontier += 1;
-        if (this.stopped) return frontier;
-        if (this.scanLeft <= 0) break;
-      }
-    }
-    return frontier;
+  protected meet(offset: number, index: number): boolean {
+    return this.place(offset, 1, index, undefined);
   }
 
   /**
@@ -259,13 +182,11 @@ class Pop {
    */
   private place(offset: number, attempt: number, index: number, key: number | undefined): boolean {
     const { judge } = this;
-    const entries = this.entries as QueueEntries;
-    const judgement = judge.judge((this.queue as PopQueue).source, entries, index);
-    this.scanLeft -= judge.cost;
-    judge.cost = 0;
-    switch (judgement) {
+    switch (this.judged(index)) {
       case 'mine':
-        return this.hand(offset, attempt, index, entries.tagHash(index));
+        if (!this.hand(offset, attempt, index)) return false;
+        this.handedRuns.push(offset, attempt);
+        return true;
       case 'anothers':
         return judge.key !== key && this.park(offset, judge.key);
       case 'strangers':
@@ -283,70 +204,5 @@ class Pop {
     this.parkedRuns.push(offset, key);
     this.parked += 1;
     return true;
-  }
-
-  /** False: it is too large for what is left. */
-  private hand(offset: number, attempt: number, index: number, tagHash: number): boolean {
-    const { messagesMax, bytesMax } = this.request;
-    const { topicId, queueId } = this.queue as PopQueue;
-    const entries = this.entries as QueueEntries;
-    const size = entries.size(index);
-    if (this.handed.length > 0 && this.bytes + size > bytesMax) {
-      this.stopped = true;
-      return false;
-    }
-    this.bytes += size;
-    this.handed.push({
-      topicId,
-      queueId,
-      offset: offset as QueueOffset,
-      position: entries.position(index),
-      size,
-      tagHash,
-      attempt,
-      generation: this.generation,
-    });
-    this.handedRuns.push(offset, attempt);
-    if (this.handed.length >= messagesMax) this.stopped = true;
-    return true;
-  }
-
-  private leaveOut(): boolean {
-    if (this.deadLetters.length < deadLettersMax) return false;
-    this.leftOut = true;
-    return true;
-  }
-
-  private deadLetter(offset: number, position: LogPosition, attempt: number): void {
-    const { topicId, queueId } = this.queue as PopQueue;
-    this.deadLetters.push({ topicId, queueId, offset: offset as QueueOffset, position, attempt });
-  }
-
-  /** Where in `entries` the offset stands; -1: not in memory. Counts as looked at; stops at the limit. */
-  private entryOf(offset: number, ahead: number): number {
-    if (!this.mayScan()) return -1;
-    const known = this.entries;
-    if (known && offset >= known.from && offset < known.from + known.count) return offset - known.from;
-    const source = (this.queue as PopQueue).source;
-    if (offset < source.first || offset >= source.next) return -1;
-    const entries = source.entries(offset as QueueOffset, Math.min(entriesMax, ahead, source.next - offset));
-    if (!entries) {
-      this.missing(offset, 1);
-      return -1;
-    }
-    this.entries = entries;
-    return offset - entries.from;
-  }
-
-  private mayScan(): boolean {
-    if (this.scanLeft <= 0) this.stopped = true;
-    this.scanLeft -= 1;
-    return !this.stopped;
-  }
-
-  private missing(from: number, count: number): void {
-    const { topicId, queueId } = this.queue as PopQueue;
-    this.needs ??= { topicId, queueId, from: from as QueueOffset, count };
-    if (this.request.byUrgency) this.stopped = true;
   }
 }
