@@ -7,6 +7,9 @@ import type { MessageStore } from '@cometmq/store';
 import { decide } from './decide.js';
 import type { LogClock } from './log-clock.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'append' | 'beforeBatch' | 'requestBatch' | 'whenCommitted'>;
+
 /** Acknowledgements that may wait for a batch. */
 const pendingMax = 200_000;
 
@@ -22,7 +25,7 @@ export class Acks {
   private pending: Pending[] = [];
 
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly groups: GroupsView,
     private readonly logClock: LogClock,
     private readonly onRecorded: (receipts: readonly Receipt[]) => void,

@@ -5,6 +5,9 @@ import { findMessages, type MessageStore } from '@cometmq/store';
 
 import type { ClientCommands } from './client-commands.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'findById' | 'findReferences' | 'readAll'>;
+
 /** Messages with the same hash of their id. */
 const sameIdMax = 16;
 const said: CommandAnswer = { nonce: '', code: 0, message: '', text: '' };
@@ -12,7 +15,7 @@ const said: CommandAnswer = { nonce: '', code: 0, message: '', text: '' };
 /** What operators ask clients. A message to be tried is looked up here, and goes as whole as a delivered one. */
 export class ClientQuestions {
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly commands: ClientCommands,
     private readonly brokerName: string,
   ) {}

@@ -1,6 +1,9 @@
 import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { IndexEntries, MessageStore } from '@cometmq/store';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'scan'>;
+
 /** Entries read at a time. */
 const entriesMax = 64;
 /** Queues whose last loaded entries are kept: a kilobyte each. */
@@ -14,7 +17,7 @@ export class ColdEntries {
   /** Of each queue those loaded last, the longest unused queue first. */
   private readonly loaded = new Map<string, IndexEntries>();
 
-  constructor(private readonly store: MessageStore) {}
+  constructor(private readonly store: Store) {}
 
   /** Undefined: not loaded. */
   get(topicId: TopicId, queueId: QueueId, from: QueueOffset): IndexEntries | undefined {

@@ -6,6 +6,9 @@ import type { Logger } from '@cometmq/telemetry';
 
 import { ColdEntries } from './cold-entries.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'readAll' | 'scan'>;
+
 /** Loaded messages that are kept for the decision that asked for them; the last batch stays whole. */
 const bytesMax = 8 * 1024 * 1024;
 
@@ -20,7 +23,7 @@ export class ColdMessages {
   readonly entries: ColdEntries;
 
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly log: Logger,
   ) {
     this.entries = new ColdEntries(store);

@@ -16,6 +16,12 @@ import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  'append' | 'appendReference' | 'findById' | 'findReferences' | 'read' | 'readAll' | 'scan' | 'whenCommitted'
+>;
+
 /** Messages of a client that are read to find the one it names without a receipt. */
 const heldMax = 4_096;
 /** Messages with the same hash of their id. */
@@ -44,7 +50,7 @@ export class DeadLetters {
   private failure: unknown;
 
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly groups: GroupsView,
     private readonly naming: Naming,
     private readonly directory: Directory,

@@ -16,6 +16,12 @@ import type { Timer, TimersView } from '@cometmq/timers';
 import { FarTimers } from './far-timers.js';
 import type { LogClock } from './log-clock.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'coldPiece' | 'read' | 'whenCommitted'
+>;
+
 /** Timers that come near in one step, about; and how far ahead of their time. */
 const stepMax = 50_000;
 const aheadMs = 60_000;
@@ -34,7 +40,7 @@ const tryAgainMs = 50;
 const failedMs = 1_000;
 
 export interface DelayParts {
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly timers: TimersView;
   /** Topics as they were last defined, also those that the metadata has lost. */
   readonly definitions: Pick<Directory, 'topicById'>;

@@ -3,6 +3,9 @@ import type { Turns } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 import { decodeTimers, eachGone, isGoneKey, TimerList, type Timer, type TimersView } from '@cometmq/timers';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'coldPiece'>;
+
 /** Pieces read before the event loop has its turn. */
 const piecesPerTurn = 16;
 
@@ -19,7 +22,7 @@ export interface TimersAsked {
 /** Finds waiting timers wherever they lie: near, in the tail of a bucket, or in cold pieces on disk. */
 export class FarTimers {
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly timers: TimersView,
     private readonly turns: Turns,
   ) {}

@@ -16,8 +16,11 @@ import { startOffset } from './backlogs.js';
 import type { LogClock } from './log-clock.js';
 import type { StoreSource } from './store-source.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'append' | 'offsetAtTime'>;
+
 export interface GroupStartsParts {
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly groups: GroupsView;
   readonly logClock: LogClock;
   readonly log: Logger;

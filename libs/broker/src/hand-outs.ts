@@ -8,8 +8,11 @@ import type { Logger } from '@cometmq/telemetry';
 import type { LogClock } from './log-clock.js';
 import type { Traffic } from './traffic.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'append' | 'damage' | 'epoch' | 'readAll'>;
+
 export interface HandOutsParts {
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly groups: GroupsView;
   readonly brokerName: string;
   readonly logClock: LogClock;

@@ -10,6 +10,19 @@ import type { LogClock } from './log-clock.js';
 import type { MemberSessions } from './member-sessions.js';
 import { metadataWaitMs } from './sends.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  | 'append'
+  | 'committedOf'
+  | 'firstOf'
+  | 'offsetAtTime'
+  | 'onArrival'
+  | 'payloadInMemory'
+  | 'scanInMemory'
+  | 'whenCommitted'
+>;
+
 /** A receive that found nothing and waits for messages, for one to become due again, or for its time to pass. */
 export interface Poll extends Receiver {
   readonly done: Done<ReceiveResult>;
@@ -28,7 +41,7 @@ export interface Polls<P extends Poll> {
 }
 
 export interface PollParts {
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly sessions: MemberSessions;

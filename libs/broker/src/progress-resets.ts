@@ -6,10 +6,13 @@ import type { MessageStore } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'append' | 'bounds' | 'offsetAtTime' | 'whenCommitted'>;
+
 /** Sets where a group goes on: what an operator resets, skips, or takes over from another group. */
 export class ProgressResets {
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly groups: GroupsView,
     private readonly pullOffsets: PullOffsets,
     private readonly directory: Directory,

@@ -9,6 +9,12 @@ import type { GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
 import type { Traffic } from './traffic.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  'append' | 'bounds' | 'offsetAtTime' | 'onArrival' | 'readAll' | 'scan' | 'whenCommitted'
+>;
+
 /** Entries that are read from the index at a time. */
 const entriesMax = 64;
 /** Looks at entries and messages between two rests. */
@@ -38,7 +44,7 @@ export class Pulls {
   private count = 0;
 
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly filters: GroupFilters,
     private readonly offsetsView: PullOffsets,
     private readonly directory: Directory,

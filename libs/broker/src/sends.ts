@@ -18,6 +18,9 @@ import type { LogClock } from './log-clock.js';
 import type { SentBefore, SentMessage } from './sent-before.js';
 import type { Traffic } from './traffic.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'appendMessage' | 'appendPending' | 'read' | 'whenCommitted'>;
+
 const none: readonly SentMessage[] = [];
 
 /** How long a call waits for metadata that another process has just made. */
@@ -37,7 +40,7 @@ export class Sends {
   repeated = 0;
 
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly sentBefore: SentBefore,
     private readonly directory: Directory,
     private readonly clock: Clock,

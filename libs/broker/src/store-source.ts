@@ -5,10 +5,13 @@ import type { MessageStore } from '@cometmq/store';
 import type { ColdMessages } from './cold-messages.js';
 import { unreadable } from './group-filters.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'committedOf' | 'firstOf' | 'payloadInMemory' | 'scanInMemory'>;
+
 /** One queue as a decision sees it: committed bounds; entries and messages where they are in memory. */
 export class StoreSource implements QueueSource {
   constructor(
-    private readonly store: MessageStore,
+    private readonly store: Store,
     private readonly cold: ColdMessages,
     private readonly topicId: TopicId,
     private readonly queueId: QueueId,

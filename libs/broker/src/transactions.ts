@@ -10,6 +10,12 @@ import { decide } from './decide.js';
 import type { LogClock } from './log-clock.js';
 import type { ProducerSessions } from './producer-sessions.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'read' | 'whenCommitted'
+>;
+
 /** How often it is looked who is due for a check, and how many are asked for at a time. */
 const lookMs = 500;
 const checksPerLook = 500;
@@ -19,7 +25,7 @@ const wokenMax = 10_000;
 const fromTheFirst = { storedMs: 0, position: -1 } as const;
 
 export interface TransactionParts {
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly view: TransactionsView;
   /** Topics as they were last defined, also those that the metadata has lost. */
   readonly definitions: Pick<Directory, 'topicById'>;

@@ -5,6 +5,9 @@ import { MqError } from '@cometmq/shared';
 import type { MessageStore } from './message-store.js';
 import type { StoredMessage } from './store-types.js';
 
+/** What of a store messages are found with. */
+export type MessageSearch = Pick<MessageStore, 'findById' | 'findReferences' | 'readAll'>;
+
 /** References to one message that are looked at: a release, and a dead letter a group. */
 const referencesMax = 64;
 
@@ -13,7 +16,7 @@ const referencesMax = 64;
  * it became visible at, one that still waits as the pending record. Those that can't be read are left out.
  */
 export async function findMessages(
-  store: MessageStore,
+  store: MessageSearch,
   topicId: TopicId,
   messageId: string,
   max: number,
@@ -29,7 +32,7 @@ export async function findMessages(
 }
 
 /** The reference that made it visible in its topic; one in another topic is a dead letter. */
-async function releaseOf(store: MessageStore, pending: StoredMessage): Promise<StoredMessage | undefined> {
+async function releaseOf(store: MessageSearch, pending: StoredMessage): Promise<StoredMessage | undefined> {
   const candidates = await store.findReferences(pending.position, referencesMax);
   for (const message of await store.readAll(candidates)) {
     if (message instanceof MqError || message.kind !== RecordKind.reference) continue;

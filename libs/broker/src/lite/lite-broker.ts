@@ -30,9 +30,32 @@ import { LiteStarts } from './lite-starts.js';
 import { LiteSync } from './lite-sync.js';
 import { LiteTopics } from './lite-topics.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  | 'append'
+  | 'appendEnd'
+  | 'bounds'
+  | 'committedOf'
+  | 'damage'
+  | 'deleteLiteQueues'
+  | 'epoch'
+  | 'firstOf'
+  | 'offsetAtTime'
+  | 'onArrival'
+  | 'payloadInMemory'
+  | 'positionAtTime'
+  | 'queueSize'
+  | 'read'
+  | 'readAll'
+  | 'scan'
+  | 'scanInMemory'
+  | 'whenCommitted'
+>;
+
 export interface LiteBrokerParts {
   readonly view: LiteTopicsView;
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly sessions: MemberSessions;

@@ -8,9 +8,12 @@ import type { MessageStore } from '@cometmq/store';
 import type { LogClock } from '../log-clock.js';
 import { LiteAlarms } from './lite-alarms.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'bounds'>;
+
 export interface LiteReadinessParts {
   readonly view: LiteTopicsView;
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly subscriptions: LiteSubscriptions;

@@ -14,9 +14,12 @@ import type { MessageStore } from '@cometmq/store';
 import { backlogOf } from '../backlogs.js';
 import type { LogClock } from '../log-clock.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'bounds' | 'queueSize' | 'read' | 'scan'>;
+
 export interface LiteReportsParts {
   readonly view: LiteTopicsView;
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly groups: GroupsView;
   readonly logClock: LogClock;
   readonly directory: Directory;

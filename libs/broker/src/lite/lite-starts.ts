@@ -15,8 +15,14 @@ import type { ColdMessages } from '../cold-messages.js';
 import type { LogClock } from '../log-clock.js';
 import { StoreSource } from '../store-source.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  'append' | 'bounds' | 'committedOf' | 'firstOf' | 'offsetAtTime' | 'payloadInMemory' | 'scanInMemory'
+>;
+
 export interface LiteStartsParts {
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly cold: ColdMessages;
   readonly groups: GroupsView;
   readonly logClock: LogClock;

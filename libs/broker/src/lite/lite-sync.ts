@@ -17,10 +17,13 @@ import type { ClientCommands } from '../client-commands.js';
 import type { LiteReadiness } from './lite-readiness.js';
 import type { LiteStarts } from './lite-starts.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'bounds'>;
+
 export interface LiteSyncParts {
   readonly brokerName: string;
   readonly view: LiteTopicsView;
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly subscriptions: LiteSubscriptions;

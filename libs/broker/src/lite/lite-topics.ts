@@ -6,13 +6,16 @@ import type { MessageStore, Placed } from '@cometmq/store';
 
 import type { LogClock } from '../log-clock.js';
 
+/** What is used of the store. */
+type Store = Pick<MessageStore, 'append' | 'deleteLiteQueues' | 'positionAtTime' | 'queueSize'>;
+
 /** Places looked at in one turn of the event loop, and lite topics that one record deletes. */
 const walkMax = 16_384;
 const deletedPerRecordMax = 1_024;
 
 export interface LiteTopicsParts {
   readonly view: LiteTopicsView;
-  readonly store: MessageStore;
+  readonly store: Store;
   readonly directory: Directory;
   readonly logClock: LogClock;
   /** Lite topics on this broker, of all parents. */
