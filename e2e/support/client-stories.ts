@@ -45,6 +45,18 @@ export function clientStories(clients: Clients, mark: string): void {
     expect(await reader.receive(32, 15_000)).toEqual([]);
   });
 
+  it('carries bodies of megabytes, many at a time', async () => {
+    const topic = named('large');
+    const sender = await clients.producer({ requestTimeout: 20_000 });
+    const bodies = Array.from({ length: 12 }, (_, i) => Buffer.alloc(3_000_000, `large ${i} `));
+    await Promise.all(bodies.map((body) => sender.send({ topic, body })));
+    const reader = await clients.simple(named('large-readers'), topic);
+    const messages = await receive(reader, bodies.length);
+    expect(messages.map(({ body }) => body.length)).toEqual(bodies.map(({ length }) => length));
+    expect(new Set(messages.map(({ body }) => body.toString('latin1', 0, 9))).size).toBe(bodies.length);
+    for (const message of messages) await reader.ack(message);
+  });
+
   it('delivers only the tags asked for', async () => {
     const topic = named('tagged');
     const sender = await clients.producer();
