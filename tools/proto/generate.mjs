@@ -46,10 +46,19 @@ function generate() {
     buf('generate', '--template', 'proto/buf.gen.yaml', '--output', fresh);
     const files = sources(join(fresh, target));
     if (files.size === 0) throw new Error('buf generated nothing');
+    files.set('descriptors.ts', descriptors(fresh));
     return new Map([...files].map(([path, text]) => [path, header + text]));
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
+}
+
+/** What clients may call, as a google.protobuf.FileDescriptorSet, for server reflection. */
+function descriptors(folder) {
+  const file = join(folder, 'descriptors.binpb');
+  buf('build', 'proto', '--path', 'proto/apache', '--path', 'proto/grpc', '--exclude-source-info', '--output', file);
+  const text = readFileSync(file).toString('base64');
+  return `/** The .proto files of what clients may call, as an encoded google.protobuf.FileDescriptorSet, in base64. */\nexport const fileDescriptorSet =\n  '${text}';\n`;
 }
 
 function main() {

@@ -42,7 +42,9 @@ void runProgram({
       advertised: advertisedOf(config.advertisedAddress),
       log: failed,
     });
-    const door = clientPort({ config, messaging, clock, log, readFile: read });
+    const led = (): boolean => [...directory.brokerSets()].some(({ leader }) => leader !== undefined);
+    const unready = (): string | undefined => (led() ? undefined : 'no broker set has a leader yet');
+    const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const telemetry = new Telemetry({
       service: 'proxy',
       version,
@@ -52,8 +54,7 @@ void runProgram({
       otlpEndpoint: config.otlpEndpoint,
       clock,
     });
-    const led = (): boolean => [...directory.brokerSets()].some(({ leader }) => leader !== undefined);
-    telemetry.addReadiness(() => (led() ? undefined : 'no broker set has a leader yet'));
+    telemetry.addReadiness(unready);
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {

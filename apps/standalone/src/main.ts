@@ -62,7 +62,8 @@ void runProgram({
       advertised,
       log: failed,
     });
-    const door = clientPort({ config, messaging, clock, log, readFile: read });
+    const unready = (): string | undefined => broker.unready();
+    const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const brokers = new BrokerReports(broker, directory, config.brokerName, version);
     const admin = new AdminServer({
       naming,
@@ -86,7 +87,7 @@ void runProgram({
       otlpEndpoint: config.otlpEndpoint,
       clock,
     });
-    telemetry.addReadiness(() => broker.unready());
+    telemetry.addReadiness(unready);
     telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     telemetry.addSource(proxyMetrics(messaging));

@@ -6,6 +6,8 @@ import type { Logger } from '@cometmq/telemetry';
 
 import type { MessagingService } from './messaging/messaging-service.js';
 import type { proxySettings } from './settings.js';
+import { Health } from './standard/health.js';
+import { reflectionServices } from './standard/reflection.js';
 
 export interface ClientPortParts {
   readonly config: Values<typeof proxySettings>;
@@ -13,9 +15,14 @@ export interface ClientPortParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly readFile: (path: string) => string;
+  /** Why this process does not serve yet; undefined: it does. */
+  readonly unready: () => string | undefined;
 }
 
-export function clientPort({ config, messaging, clock, log, readFile }: ClientPortParts): FrontDoorServer {
+export function clientPort(parts: ClientPortParts): FrontDoorServer {
+  const { config, messaging, clock, log, readFile, unready } = parts;
+  const health = new Health({ clock, services: [messaging.service], unready });
+  const services = [messaging.service, health.service];
   const { tlsCertFile, tlsKeyFile } = config;
   const server = new FrontDoorServer({
     host: config.proxyHost,
@@ -25,7 +32,7 @@ export function clientPort({ config, messaging, clock, log, readFile }: ClientPo
     ...(tlsCertFile !== '' && {
       identity: () => ({ certPem: readFile(tlsCertFile), keyPem: readFile(tlsKeyFile) }),
     }),
-    services: [messaging.service],
+    services: [...services, ...reflectionServices(services)],
     clock,
     log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     tell: (level, said, facts) => log[level](facts, said),
@@ -35,6 +42,7 @@ export function clientPort({ config, messaging, clock, log, readFile }: ClientPo
       addressConnectionsMax: Math.min(config.clientConnectionsMax, config.clientConnectionsPerAddressMax),
     },
   });
+  server.onStopping(() => health.drain());
   server.onStopping(() => messaging.drain());
   return server;
 }

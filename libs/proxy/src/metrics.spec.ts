@@ -42,6 +42,7 @@ it('shows what became of connections, and the settings of the clients’ port ha
     clock: systemClock,
     log: { ...silentLogger, warn: (facts, said) => void warned.push({ said, ...facts }) },
     readFile: () => '',
+    unready: () => undefined,
   });
   await server.start();
   const sockets = [1, 2, 3].map((port) => {

@@ -6,3 +6,4 @@
 export * as google from "./index.google.js";
 export * as apache from "./index.apache.js";
 export * as cometmq from "./index.cometmq.js";
+export * as grpc from "./index.grpc.js";
