@@ -437,6 +437,7 @@ export class BrokerService implements LinkedBroker, Part {
   async giveUpLost(): Promise<readonly Damage[]> {
     const { reign, options } = this;
     if (!reign || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
+    await this.store.checkpoint(); // Of a state that has passed it over: from now on nobody else knows that it was there.
     const given = await this.store.damage.giveUp();
     for (const { first, end, what } of given)
       options.log.warn({ first, end, what }, 'a lost part of the log is given up');

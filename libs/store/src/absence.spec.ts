@@ -89,6 +89,49 @@ it.each(seeds(10))('a folder whose first start was cut off may begin again (seed
   await first.store.stop();
 });
 
+// Goal: a log with a hole that retention made is not taken for a whole one. Method: one topic is kept, and stands before
+// and behind another one that has expired; then the checkpoint is damaged, gone, or an older one is brought back.
+describe('a log with a hole in it', () => {
+  async function holed(checkpoints: MemoryCheckpointStore | 'on the disk') {
+    const disk = new MemoryDisk();
+    const { store } = await openStore({ disk, checkpoints });
+    await fill(store, 1, 20);
+    await store.checkpoint();
+    const old = checkpoints === 'on the disk' ? undefined : checkpoints.copy();
+    await fill(store, 2, 60);
+    await fill(store, 1, 20);
+    await store.retention.run(100 * day, (topic) => ((topic as number) === 2 ? { ms: day } : undefined));
+    const names = await disk.list('data/log');
+    expect(names).toContain('0000000000000000.log');
+    expect(names.filter((name) => name.endsWith('.log')).length).toBeLessThan(8);
+    await store.stop();
+    return { disk, old };
+  }
+
+  it('does not make a damaged state again', async () => {
+    const disk = new MemoryDisk();
+    const { store } = await openStore({ disk, checkpoints: 'on the disk' });
+    await fill(store, 1, 60);
+    await store.stop();
+    const names = (await disk.list('data/log')).filter((name) => name.endsWith('.log'));
+    await disk.unlink(`data/log/${names[2]}`);
+    disk.peek('data/state/manifest').fill(0);
+    await expect(openStore({ disk, checkpoints: 'on the disk' })).rejects.toThrow(/is not all there.*Bring back/);
+  });
+
+  it('does not make a state that is gone', async () => {
+    const { disk } = await holed(new MemoryCheckpointStore());
+    const checkpoints = new MemoryCheckpointStore();
+    await expect(openStore({ disk, checkpoints })).rejects.toThrow(/holds nothing from position .*which is gone/);
+  });
+
+  it('does not go on from an older checkpoint than the hole', async () => {
+    const { disk, old } = await holed(new MemoryCheckpointStore());
+    if (!old) throw new Error('there was a checkpoint');
+    await expect(openStore({ disk, checkpoints: old })).rejects.toThrow(/holds nothing from position .*which ends at/);
+  });
+});
+
 it('files of others in the folder of indexes stay', async () => {
   const disk = new MemoryDisk();
   const checkpoints = new MemoryCheckpointStore();

@@ -12,15 +12,19 @@ export function checkStartsWithin(
   stored: DurableMark | undefined,
   stateFolder: string,
 ): void {
-  const oldest = segments[0]?.first ?? 0;
-  if (!stored && oldest > 0) {
-    throw new MqError(
-      'DATA_FOLDER',
-      `the log begins at ${oldest}, and what came before it is known only to the checkpoint in ` +
-        `${stateFolder}, which is gone. Bring it back from a copy, or start with an empty data folder`,
-    );
-  }
   const known = stored?.position ?? 0;
+  const held = stored ? `in ${stateFolder}, which ends at ${known}` : `in ${stateFolder}, which is gone`;
+  let end = 0;
+  for (const segment of segments) {
+    if (segment.first > end && segment.first > known) {
+      throw new MqError(
+        'DATA_FOLDER',
+        `the log holds nothing from position ${end} to ${segment.first}, and what stood there is known only to a newer ` +
+          `checkpoint than the one ${held}. Bring the newest one back from a copy, or start with an empty data folder`,
+      );
+    }
+    end = segment.end;
+  }
   const ahead = segments.find((segment) => segment.generation > 0 && segment.end > known);
   if (ahead) {
     throw new MqError(

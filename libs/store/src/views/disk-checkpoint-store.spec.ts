@@ -242,7 +242,7 @@ describe('a store whose checkpoint is damaged', () => {
     const names = await disk.list('data/state');
     await expect(openStore({ disk, checkpoints: 'on the disk' })).rejects.toMatchObject({
       code: 'DATA_FOLDER',
-      message: expect.stringMatching(/is damaged: .*retention has deleted.*Bring back/s) as string,
+      message: expect.stringMatching(/is damaged: .*is not all there.*Bring back/s) as string,
     });
     expect(await disk.list('data/state')).toEqual(names);
   });

@@ -42,17 +42,24 @@ export async function openState({ disk, folder, log, clock, onTrouble }: StateFo
 
 /** Undefined: the log says all that the state was folded from. */
 async function whatTheLogLacks(disk: Disk, folder: string): Promise<string | undefined> {
-  let first: number | undefined;
-  let compacted = 0;
+  let end: number | undefined;
   for (const name of await disk.list(folder)) {
     const file = segmentFile(name);
     if (!file) continue;
-    first = Math.min(first ?? file.first, file.first);
-    if (file.compacted) compacted += 1;
+    if (file.compacted) return `the segment at position ${file.first} was compacted`;
+    if (file.first !== (end ?? 0)) return `the log below position ${file.first} is not all there`;
+    end = file.first + (await sizeOf(disk, joinPath(folder, name)));
   }
-  if (first === undefined) return 'there is no log';
-  if (first > 0) return `retention has deleted the log below position ${first}`;
-  return compacted > 0 ? `${compacted} segments of the log were compacted` : undefined;
+  return end === undefined ? 'there is no log' : undefined;
+}
+
+async function sizeOf(disk: Disk, path: string): Promise<number> {
+  const file = await disk.open(path);
+  try {
+    return await file.size();
+  } finally {
+    await file.close();
+  }
 }
 
 function refusal(where: string, damage: MqError, lost: string): MqError {
@@ -60,8 +67,8 @@ function refusal(where: string, damage: MqError, lost: string): MqError {
     'DATA_FOLDER',
     `${damage.reason}. The state can't be made again from the log alone: ${lost}, and what those records said of ` +
       `consumers' progress, timers, transactions and first offsets is known only to the checkpoint. The messages that are ` +
-      `left are whole. Nothing was changed. Bring back ${where} from a copy of this data folder (any that is not older than ` +
-      'the oldest log segment: what is newer is folded from the log), or start with an empty data folder',
+      `left are whole. Nothing was changed. Bring back ${where} from a copy of this data folder, the newest there is (what ` +
+      'came after it is folded from the log), or start with an empty data folder',
     { cause: damage },
   );
 }
