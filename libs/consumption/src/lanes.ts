@@ -126,6 +126,7 @@ export class Lanes {
 
   /** Whoever held the offset through a reset, under this lease, is done with it. False: nobody did. */
   release(epoch: number, position: number, offset: number): boolean {
+    if (this.holds.size === 0) return false;
     for (const lane of this.holds) {
       const hold = lane.holds.find(
         (each) => each.position === position && each.epoch === epoch && each.offsets.includes(offset),
@@ -141,6 +142,7 @@ export class Lanes {
   }
 
   isHeldBy(epoch: number, position: number, offset: number): boolean {
+    if (this.holds.size === 0) return false;
     for (const each of this.held()) {
       if (each.position === position && each.epoch === epoch && each.offsets.includes(offset)) return true;
     }

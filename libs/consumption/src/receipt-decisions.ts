@@ -88,35 +88,38 @@ export class ReceiptDecisions {
 
   private ackOutcome(receipt: Receipt, progress: QueueProgress, nowMs: number): ReceiptOutcome {
     if (progress.lanes) return this.leaseOutcome(receipt, progress, nowMs);
-    const known = this.known(receipt, progress);
-    if (known !== 'open') return known;
-    const slot = progress.heldBySlot(receipt.offset);
-    if (slot < 0) return 'done'; // It waits, or is parked.
-    const { leases } = this.tables;
+    const block = openBlock(receipt, progress);
+    if (typeof block === 'string') return block;
+    const { blocks, leases } = this.tables;
+    const index = receipt.offset % blockOffsets;
+    if (blocks.state(block, index) !== DeliveryState.held) return 'done'; // It waits, or is parked.
+    const slot = blocks.detail(block, index);
     const mine = leases.isOf(slot, receipt.leaseEpoch, receipt.leasePosition);
     return mine || (leases.dueMs[slot] as number) <= nowMs ? 'done' : 'stale';
   }
 
   /** Only the last lease counts; in order only until its time has passed: from then on it may be with somebody else. */
   private leaseOutcome(receipt: Receipt, progress: QueueProgress, nowMs: number): ReceiptOutcome {
-    const known = this.known(receipt, progress);
-    if (known !== 'open') return known;
+    const block = openBlock(receipt, progress);
+    if (typeof block === 'string') return block;
     const { blocks, leases } = this.tables;
-    const block = progress.openBlock(receipt.offset);
-    const slot = progress.slotOf(receipt.offset);
-    if (slot < 0 || !leases.isOf(slot, receipt.leaseEpoch, receipt.leasePosition)) return 'stale';
-    if (!progress.lanes) return 'done';
     const index = receipt.offset % blockOffsets;
-    const held = blocks.state(block, index) === DeliveryState.held;
-    const endMs = held ? (leases.dueMs[slot] as number) : blocks.dueMs(block, index);
+    const state = blocks.state(block, index);
+    if (state === DeliveryState.parked) return 'stale';
+    const slot = blocks.detail(block, index);
+    if (!leases.isOf(slot, receipt.leaseEpoch, receipt.leasePosition)) return 'stale';
+    if (!progress.lanes) return 'done';
+    const endMs = state === DeliveryState.held ? (leases.dueMs[slot] as number) : blocks.dueMs(block, index);
     return endMs > nowMs ? 'done' : 'stale';
   }
+}
 
-  private known({ generation, offset }: Receipt, progress: QueueProgress): ReceiptOutcome | 'open' {
-    if (generation !== (progress.generation & 0xffff)) return 'stale';
-    if (offset >= progress.frontier) return 'invalid';
-    return progress.isOpen(offset) ? 'open' : 'noEffect';
-  }
+/** The block in which the message is open, or what that it is in none says. */
+function openBlock({ generation, offset }: Receipt, progress: QueueProgress): number | ReceiptOutcome {
+  if (generation !== (progress.generation & 0xffff)) return 'stale';
+  if (offset >= progress.frontier) return 'invalid';
+  const block = progress.openBlock(offset);
+  return block < 0 ? 'noEffect' : block;
 }
 
 function timeOf(visibleAtMs: number): number {

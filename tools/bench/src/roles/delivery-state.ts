@@ -51,6 +51,8 @@ const topic = topicId(1);
 
 const orderly = { backoffMs: () => 1_000 };
 
+const clientId = 'host@1234@5@abcdefgh';
+
 function pop(
   view: GroupsView,
   source: QueueSource,
@@ -62,7 +64,7 @@ function pop(
   return view.decidePop({
     ...(inOrder && { orderly }),
     groupId: group,
-    clientId: 'host@1234@5@abcdefgh',
+    clientId,
     autoRenew: true,
     nowMs,
     visibleAtMs: nowMs + 60_000,
@@ -126,6 +128,7 @@ function speed(batches: number, queues: number, groups: number): { handOutMicros
     for (let j = 0; j < perRound; j += 1) {
       const decision = pop(view, sources[j % queues] as EndlessQueue, j % queues, nowMs, 32, groups > 0);
       const lease = log.append(decision.record as never, nowMs);
+      view.sendVia(group, clientId, { epoch: log.epoch, position: lease }, 'proxy/1');
       flying.push(decision.handed.map((message) => log.receipt(group, message, lease)));
     }
     const popped = cpuMicros();
