@@ -26,6 +26,7 @@ const standalone = 'dist/apps/standalone/main.cjs';
 const comet = 'dist/apps/cli/main.cjs';
 const bench = 'dist/tools/bench/main.cjs';
 const conformance = 'dist/e2e/conformance/main.cjs';
+const simulation = 'dist/e2e/simulation/main.cjs';
 
 /**
  * What → the program that does it, and the bundles it needs up to date. A program that is a .ts is run as it is; its
@@ -38,6 +39,7 @@ const commands = {
   bench: { program: bench, bundles: [bench, standalone] },
   image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet] },
   conformance: { program: conformance, bundles: [conformance, ...roles, standalone] },
+  simulate: { program: simulation, bundles: [simulation] },
   'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet] },
   // Nx builds what its tasks need.
   test: { program: 'tools/test/main.ts' },

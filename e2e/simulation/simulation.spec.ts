@@ -1,0 +1,59 @@
+// Goal: every promise to clients holds whatever breaks, and a run can be repeated. Method: the real roles on clocks, disks, a
+// network and metadata that a seed governs, for some seconds of their time; more with `npm run simulate -- --seeds 1000`.
+import { seeds } from '@cometmq/shared/testing';
+
+import { simulate } from './src/workload.js';
+
+const simMs = 8_000;
+
+it('does the same again for the same seed, and something else for another', async () => {
+  const [first, again, other] = [
+    await simulate({ seed: 1, simMs }),
+    await simulate({ seed: 1, simMs }),
+    await simulate({ seed: 2, simMs }),
+  ];
+  expect(again).toEqual(first);
+  expect(other.hash).not.toBe(first.hash);
+}, 120_000);
+
+it.each(seeds(6, 101))(
+  'keeps its promises (seed %i)',
+  async (seed) => {
+    const { sent, starts } = await simulate({ seed, simMs });
+    expect(sent).toBeGreaterThan(50);
+    expect(starts).toBeGreaterThan(0);
+  },
+  120_000,
+);
+
+/** What each planted mistake must be found by, within a few seeds. */
+async function firstFinding(plant: NonNullable<Parameters<typeof simulate>[0]['plant']>): Promise<string> {
+  for (const seed of seeds(20)) {
+    const found = await simulate({ seed, simMs, plant }).then(
+      () => undefined,
+      (caught: unknown) => (caught as Error).message,
+    );
+    if (found !== undefined) return found;
+  }
+  return 'nothing was found';
+}
+
+it('finds a broker that acknowledges what is not on disk', async () => {
+  const found = await firstFinding((broker) => {
+    broker.store.whenCommitted = (_end, act) => queueMicrotask(() => act());
+  });
+  expect(found).toMatch(/are missing|again, acknowledged/);
+}, 240_000);
+
+it('finds a broker that forgets acknowledgements', async () => {
+  const found = await firstFinding((broker) => {
+    const { groups } = broker;
+    const decideAck = groups.decideAck.bind(groups);
+    let count = 0;
+    groups.decideAck = (receipts, nowMs) => {
+      const { record, outcomes } = decideAck(receipts, nowMs);
+      return { record: (count += 1) % 5 === 0 ? undefined : record, outcomes };
+    };
+  });
+  expect(found).toContain('again, acknowledged');
+}, 240_000);

@@ -1,0 +1,46 @@
+/**
+ * Runs simulations: `npm run simulate -- --seed 7`, `--seeds 100 [--from 1]`, `--ms 60000`, `--trace`. The first seed that
+ * fails ends it with 1; the same seed does the same again.
+ */
+import { parseArgs } from 'node:util';
+
+import { simulate } from './workload.js';
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string' },
+      seeds: { type: 'string', default: '10' },
+      from: { type: 'string', default: '1' },
+      ms: { type: 'string', default: '60000' },
+      trace: { type: 'boolean', default: false },
+    },
+  });
+  const first = Number(values.seed ?? values.from);
+  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  const simMs = Number(values.ms);
+  if (![first, count, simMs].every(Number.isSafeInteger)) throw new Error('seeds and times are whole numbers');
+  const print = values.trace ? (line: string) => process.stdout.write(`${line}\n`) : undefined;
+  for (let seed = first; seed < first + count; seed += 1) {
+    const startMs = performance.now();
+    try {
+      const { hash, steps, sent, starts, simMs: lastedMs } = await simulate({ seed, simMs, print });
+      const tookMs = Math.round(performance.now() - startMs);
+      process.stdout.write(
+        `seed ${seed}: ${hash}, ${sent} messages, ${starts} starts, ${Math.round(lastedMs / 1_000)} s simulated in ${steps} steps, ${tookMs} ms\n`,
+      );
+    } catch (caught) {
+      process.stdout.write(
+        `${(caught as Error).message}\nagain: npm run simulate -- --seed ${seed} --ms ${simMs} --trace\n`,
+      );
+      return 1;
+    }
+  }
+  return 0;
+}
+
+process.on('unhandledRejection', (reason) => {
+  process.stdout.write(`a mistake of ours: ${reason instanceof Error ? reason.stack : String(reason)}\n`);
+  process.exit(1);
+});
+void main().then((code) => process.exit(code));

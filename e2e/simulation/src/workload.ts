@@ -1,0 +1,217 @@
+/** What clients do in a simulation, and what breaks meanwhile. All of it by chance, from the seed. */
+import type { BrokerService } from '@cometmq/broker';
+import type { ReceivedMessage } from '@cometmq/client';
+import { MqError, sleep } from '@cometmq/shared';
+
+import { Ledger, type Sent } from './ledger.js';
+import { World } from './world.js';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** How long clients send while things break, in simulated time. */
+  readonly simMs: number;
+  readonly print?: ((line: string) => void) | undefined;
+  /** What a test breaks in each broker that is built. */
+  readonly plant?: ((broker: BrokerService) => void) | undefined;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  /** Of all that happened: the same for the same seed. */
+  readonly hash: string;
+  readonly steps: number;
+  readonly simMs: number;
+  readonly sent: number;
+  readonly starts: number;
+}
+
+const groupsOf: Readonly<Record<string, string>> = { orders: 'readers', steps: 'ordered', later: 'late' };
+const topics = Object.keys(groupsOf);
+/** After the last fault all that is left is delivered within this time. */
+const settleMsMax = 30 * 60_000;
+
+/** @throws Error that names the seed and what was wrong */
+export async function simulate({ seed, simMs, print, plant }: SimulationOptions): Promise<Outcome> {
+  const world = new World(seed, print, plant);
+  try {
+    return await play(world, simMs);
+  } catch (caught) {
+    throw new Error(`seed ${seed} at ${world.clock.nowMs.toFixed(0)} ms: ${String((caught as Error).message)}`, {
+      cause: caught,
+    });
+  }
+}
+
+async function play(world: World, simMs: number): Promise<Outcome> {
+  const ledger = new Ledger();
+  let started = false;
+  let steps = 0;
+  void world.start().then(
+    () => (started = true),
+    (caught: unknown) => world.failures.push(`the world did not start: ${String(caught)}`),
+  );
+  steps += await world.run(() => started, 120_000, 'the world starts');
+
+  let sending = true;
+  let reading = true;
+  const running: Promise<void>[] = [];
+  for (let i = 0; i < 3; i += 1) running.push(produce(world, ledger, `producer ${i}`, () => sending));
+  for (const topic of topics) {
+    for (let i = 0; i < 2; i += 1) running.push(consume(world, ledger, topic, `${topic} consumer ${i}`, () => reading));
+  }
+  const breaking = breakThings(world, ledger, () => sending);
+  const endMs = world.clock.nowMs + simMs;
+  steps += await world.run(() => world.clock.nowMs >= endMs, simMs + 60_000, 'the clients work');
+  sending = false;
+  let calm = false;
+  void breaking.then(() => (calm = true));
+  steps += await world.run(() => calm, 300_000, 'the last fault is mended');
+  const { missing } = ledger;
+  try {
+    steps += await world.run(() => missing.size === 0, settleMsMax, 'every acknowledged message is delivered');
+  } catch (caught) {
+    throw new Error(
+      `${missing.size} of ${ledger.acknowledged.size} are missing: ${[...missing].slice(0, 5).join(', ')}`,
+      { cause: caught },
+    );
+  }
+  reading = false;
+  let ended = false;
+  void Promise.all(running).then(() => (ended = true));
+  steps += await world.run(() => ended, 300_000, 'the clients end');
+  if (ledger.wrong.length > 0) throw new Error(ledger.wrong.slice(0, 5).join('; '));
+  const starts = world.members.reduce((sum, member) => sum + member.starts, 0);
+  return {
+    seed: world.seed,
+    hash: world.trace.digest(),
+    steps,
+    simMs: world.clock.nowMs,
+    sent: ledger.acknowledged.size,
+    starts,
+  };
+}
+
+async function produce(world: World, ledger: Ledger, name: string, goesOn: () => boolean): Promise<void> {
+  const { client, process, chance } = world.client(name);
+  const numbers = new Map<string, number>();
+  for (let i = 0; goesOn(); i += 1) {
+    const topic = chance.pick(topics);
+    // Of one group only one producer sends: else nobody knows their order.
+    const messageGroup = topic === 'steps' ? `${name} g${chance.below(3)}` : undefined;
+    const number = messageGroup === undefined ? 0 : (numbers.get(messageGroup) ?? 0);
+    if (messageGroup !== undefined) numbers.set(messageGroup, number + 1);
+    const body = `${name} ${i}`;
+    const sent: Sent = { topic, body, number, ...(messageGroup !== undefined && { messageGroup }) };
+    ledger.sending(sent);
+    const deliveryMs = topic === 'later' ? process.wallMs() + chance.below(20_000) : undefined;
+    const answer = await answerOf(
+      client.send([
+        {
+          topic,
+          body: Buffer.from(body),
+          ...(messageGroup !== undefined && { messageGroup }),
+          ...(deliveryMs !== undefined && { deliveryMs }),
+        },
+      ]),
+    );
+    if (typeof answer !== 'string') ledger.sent(sent);
+    world.trace.note(
+      `${name}: sent "${body}" to ${topic}: ${typeof answer === 'string' ? answer : `offset ${answer[0]?.offset}`}`,
+    );
+    await sleep(process, chance.below(chance.below(10) === 0 ? 1_000 : 60));
+  }
+}
+
+async function consume(
+  world: World,
+  ledger: Ledger,
+  topic: string,
+  name: string,
+  goesOn: () => boolean,
+): Promise<void> {
+  const { client, process, chance } = world.client(name);
+  const group = groupsOf[topic] ?? '';
+  while (goesOn()) {
+    const askedMs = process.monotonicMs();
+    const options = {
+      group,
+      topic,
+      messagesMax: 1 + chance.below(16),
+      waitMs: chance.below(3_000),
+      invisibleMs: 10_000,
+    };
+    const messages = await answerOf(client.receive(options));
+    if (typeof messages === 'string') {
+      world.trace.note(`${name}: received nothing: ${messages}`);
+      await sleep(process, 20 + chance.below(200));
+      continue;
+    }
+    const leaseEndMs = askedMs + options.invisibleMs;
+    for (const message of messages) {
+      ledger.received(group, message, askedMs);
+      world.trace.note(`${name}: received ${textOf(message)}`);
+    }
+    for (const message of messages) {
+      if (chance.below(12) === 0) continue; // It crashed over it: the message comes again.
+      const answer = await answerOf(client.ack(group, topic, [message]));
+      // One that comes after its lease has ended may count or not.
+      if (answer === undefined && process.monotonicMs() < leaseEndMs)
+        ledger.done(group, message, process.monotonicMs());
+      world.trace.note(`${name}: acknowledged ${textOf(message)}: ${String(answer ?? 'OK')}`);
+    }
+  }
+}
+
+const textOf = ({ body, queueId, offset, attempt }: ReceivedMessage): string =>
+  `"${Buffer.from(body).toString()}" at ${queueId}/${offset}, attempt ${attempt}`;
+
+/** The answer, or the code of why there is none. */
+async function answerOf<T>(asked: Promise<T>): Promise<T | string> {
+  try {
+    return await asked;
+  } catch (caught) {
+    if (caught instanceof MqError) return caught.code;
+    throw caught;
+  }
+}
+
+/** Until nothing more shall break; resolves when everything is mended. */
+async function breakThings(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
+  const process = world.clock.process('faults');
+  const chance = world.chance('faults');
+  while (goesOn()) {
+    await sleep(process, 500 + chance.below(8_000));
+    const member = chance.pick(world.members);
+    const kind = chance.pick(['power', 'power', 'kill', 'stop', 'cut', 'jump'] as const);
+    // The worst moment is right after a promise was made.
+    if (goesOn() && chance.below(2) === 0) await Promise.race([ledger.nextSent(), sleep(process, 2_000)]);
+    world.trace.note(`fault: ${kind}`);
+    switch (kind) {
+      case 'power':
+      case 'kill':
+        member.end(kind === 'power');
+        await sleep(process, chance.below(5_000));
+        // Another one may come while it starts.
+        if (chance.below(4) === 0) {
+          void member.start();
+          await sleep(process, chance.below(100));
+          member.end(chance.below(2) === 0);
+        }
+        await member.start();
+        break;
+      case 'stop':
+        await member.stop();
+        await member.start();
+        break;
+      case 'cut':
+        member.cut();
+        await sleep(process, chance.below(4_000));
+        member.mend();
+        break;
+      case 'jump':
+        member.setWall(chance.below(7_200_000) - 3_600_000);
+        break;
+    }
+  }
+  for (const member of world.members) member.setWall(0); // Delayed messages go by the wall clock.
+}
