@@ -105,7 +105,7 @@ export class Leadership {
     try {
       if (await this.bring(claim, error)) return;
     } catch (caught) {
-      this.log.warn({ reason: MqError.from(caught).reason }, 'the metadata could not be brought back; trying again');
+      this.log.warn(failureFacts(caught), 'the metadata could not be brought back; trying again');
     }
     if (this.mismatch !== undefined) return; // Once is enough, until it is over.
     this.mismatch = error.reason;
