@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { readWhole, replaceFile } from './disk.js';
 import type { Disk } from './disk.js';
 import { FileDisk } from './file-disk.js';
+import { FolderLock } from './folder-lock.js';
 import { MemoryDisk } from './memory-disk.js';
 import { DataFolder } from '../log/data-folder.js';
 import { durably, numbered, openLog, readAll } from '../log/log-harness.js';
@@ -98,6 +99,18 @@ it('lets nobody but the owner read what it makes', async () => {
   await (await disk.lock('a/lock'))?.release();
   const modeOf = (path: string): string => (statSync(join(root, path)).mode & 0o777).toString(8);
   expect(['a', 'a/b', 'a/b/file', 'a/lock'].map(modeOf)).toEqual(['700', '700', '600', '600']);
+});
+
+// Goal: a wrong --data-dir is told by its name and the reason. Method: places where no folder can be made.
+it.each([
+  ['a file', (): string => join(root, 'file')],
+  ['below a file', (): string => join(root, 'file', 'data')],
+  ['in /proc, where nothing can be made', (): string => '/proc/cometmq/data'],
+])('says which folder can not be used: %s', async (_name, place) => {
+  writeFileSync(join(root, 'file'), '');
+  const refused = { code: 'DATA_FOLDER', message: expect.stringContaining(`${place()}/metadata can't be used: E`) };
+  await expect(new FolderLock(new FileDisk(place()), 'metadata').start()).rejects.toMatchObject(refused);
+  await expect(DataFolder.open(new FileDisk(place()), 'metadata', 'broker-a')).rejects.toMatchObject(refused);
 });
 
 describe('a data folder on the real disk', () => {

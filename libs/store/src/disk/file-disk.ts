@@ -48,14 +48,8 @@ export class FileDisk implements Disk {
   }
 
   async makeFolder(folder: string): Promise<void> {
-    const path = this.realPath(folder);
-    const first = await call<string | undefined>((done) => fs.mkdir(path, { recursive: true, mode: folderMode }, done));
-    if (first === undefined) return;
     // Every folder that was made is an entry of the one above it, the root of this disk too.
-    for (let made = path; ; made = dirname(made)) {
-      await syncFolderAt(dirname(made));
-      if (made === resolve(first)) return;
-    }
+    for (const made of await makeFolders(this.realPath(folder))) await syncFolderAt(dirname(made));
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -105,6 +99,34 @@ export class FileDisk implements Disk {
 
   realPath(path: string): string {
     return join(this.root, path);
+  }
+}
+
+/**
+ * Makes a folder and those above it that are missing; answers with what it made, the innermost first. Not the system
+ * library's own `recursive`: where a folder above is there but takes no entry of that name (/proc), it never ends.
+ */
+async function makeFolders(path: string): Promise<string[]> {
+  const make = (): Promise<void> => callVoid((done) => fs.mkdir(path, folderMode, done));
+  try {
+    await make();
+    return [path];
+  } catch (caught) {
+    if (isMissing(caught) && dirname(path) !== path) {
+      const above = await makeFolders(dirname(path));
+      await make();
+      return [path, ...above];
+    }
+    if (await isFolder(path)) return [];
+    throw caught;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await call<fs.Stats>((done) => fs.stat(path, done))).isDirectory();
+  } catch {
+    return false;
   }
 }
 

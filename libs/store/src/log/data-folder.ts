@@ -15,12 +15,12 @@ import { MqError } from '@cometmq/shared';
 
 import { joinPath, readWhole, replaceFile } from '../disk/disk.js';
 import type { Disk, DiskLock } from '../disk/disk.js';
+import { lockFolder, lockName } from '../disk/folder-lock.js';
 import { checksum } from './checksum.js';
 
 /** Rises when a release can't read what an older one could not have written. */
 export const folderFormat = 2;
 
-const lockName = 'lock';
 const identityName = 'identity';
 /** What may lie in a folder that is still empty to us: file systems put the second there. */
 const ignored = new Set([lockName, 'lost+found']);
@@ -77,15 +77,7 @@ export class DataFolder {
    * @throws MqError DATA_FOLDER when it is in use, another broker's, of a newer format, damaged, or something else's
    */
   static async open(disk: Disk, folder: string, brokerName: string, drawn: () => Drawn = draw): Promise<DataFolder> {
-    const where = disk.realPath(folder);
-    await disk.makeFolder(folder);
-    const lock = await disk.lock(joinPath(folder, lockName));
-    if (!lock) {
-      throw new MqError(
-        'DATA_FOLDER',
-        `${where} is in use by another process: stop that one, or give this broker a folder of its own`,
-      );
-    }
+    const lock = await lockFolder(disk, folder);
     try {
       const identity = await takeIdentity(disk, folder, brokerName, drawn);
       return new DataFolder(disk, folder, identity, lock);
