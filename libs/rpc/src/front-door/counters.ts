@@ -1,3 +1,6 @@
+import { refusalReasons } from '../sockets/admission.js';
+import type { RefusalReason } from '../sockets/admission.js';
+
 /** Why a connection was ended that its peer had not closed. */
 export const cutReasons = [
   /** It broke HTTP/2. */
@@ -14,10 +17,6 @@ export const cutReasons = [
   'displaced',
 ] as const;
 export type CutReason = (typeof cutReasons)[number];
-
-/** Why a connection was closed as soon as it was made. */
-export const refusalReasons = ['full', 'address', 'rate', 'stopping'] as const;
-export type RefusalReason = (typeof refusalReasons)[number];
 
 /** What a front door has seen since it started, for telemetry. Plain numbers; read them whenever you like. */
 export interface FrontDoorCounters {

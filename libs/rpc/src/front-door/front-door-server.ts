@@ -19,13 +19,15 @@ import { routesOf } from '../routes.js';
 import type { Route } from '../routes.js';
 import { selfSignedIdentity } from '../tls-identity.js';
 import type { TlsIdentity } from '../tls-identity.js';
+import { Admission } from '../sockets/admission.js';
+import type { RefusalReason } from '../sockets/admission.js';
 import { AddressBook } from '../sockets/address-book.js';
 import type { PeerAddress } from '../sockets/address-book.js';
 import { Allowance } from '../sockets/allowance.js';
 import { peerText } from '../sockets/proxy-protocol.js';
 import { secureContextOf } from '../sockets/tls-context.js';
 import { MutableCounters } from './counters.js';
-import type { CutReason, FrontDoorCounters, RefusalReason } from './counters.js';
+import type { CutReason, FrontDoorCounters } from './counters.js';
 import type { DoorCall } from './door-call.js';
 import { Greeting } from '../sockets/greeting.js';
 import type { GreetingEnd, GreetingHost, ListenMode } from '../sockets/greeting.js';
@@ -61,8 +63,6 @@ export interface FrontDoorOptions {
 
 const tickMs = 50;
 const checkMs = 1_000;
-/** Connections that make room at the same time. */
-const displacedMax = 256;
 /** Lines about callers, so that many of them make no flood of the log. */
 const warningsBurst = 20;
 const warningsPerSecond = 1;
@@ -94,8 +94,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private dirty: H2Connection[] = [];
   private stopping = false;
   private readonly addresses: AddressBook;
-  /** Connections that make room and are not gone yet. */
-  private readonly displaced = new Set<H2Connection>();
+  private readonly admission: Admission;
   private readonly warnings: Allowance;
   private unsaid = 0;
   private identityWatch: IdentityWatch | undefined;
@@ -131,6 +130,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
       this.requestPool.account,
       this.pieces,
     );
+    this.admission = new Admission(limits, this.addresses);
     this.notGrpc = { path: '', method: { kind: 'unary', handler: (_request, _call, reply) => reply.send([]) } };
     this.mode = options.mode ?? 'both';
     this.proxyProtocol = options.proxyProtocol ?? false;
@@ -223,47 +223,20 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     const peer = peerText(socket.remoteAddress, socket.remotePort);
     // Behind a balancer nobody is known yet: the one address is the balancer's.
     const address = this.proxyProtocol ? undefined : this.addresses.find(peer, nowMs);
-    const refusal = this.refusal(address, nowMs);
+    const refusal = this.stopping ? 'stopping' : this.admission.refusal(address, nowMs);
     if (refusal !== undefined) {
       this.refuse(peer, refusal);
       socket.on('error', () => undefined);
       socket.destroy();
       return;
     }
+    this.admission.enter();
     this.counters.connectionsTotal += 1;
     this.counters.connectionsOpen += 1;
     const greeting = new Greeting(socket, this, nowMs, peer);
     if (address !== undefined) this.place(greeting, address);
     this.greetings.add(greeting);
     this.arm();
-  }
-
-  private refusal(address: PeerAddress | undefined, nowMs: number): RefusalReason | undefined {
-    if (this.stopping) return 'stopping';
-    if (address !== undefined) {
-      const refusal = this.refusalOf(address, nowMs);
-      if (refusal !== undefined) return refusal;
-    }
-    const places = this.connections.size + this.greetings.size - this.displaced.size;
-    return places >= this.limits.connectionsMax && !this.makeRoom(address) ? 'full' : undefined;
-  }
-
-  private refusalOf(address: PeerAddress, nowMs: number): RefusalReason | undefined {
-    if (address.connections >= this.limits.addressConnectionsMax) return 'address';
-    return address.admissions.spend(1, nowMs) ? undefined : 'rate';
-  }
-
-  /** All places are taken: the address that has the most gives one up, if the newcomer's would still have fewer. */
-  private makeRoom(newcomer: PeerAddress | undefined): boolean {
-    if (this.displaced.size >= displacedMax) return false;
-    const heaviest = this.addresses.heaviest();
-    if (heaviest === undefined || heaviest.connections <= (newcomer?.connections ?? 0) + 1) return false;
-    const member = heaviest.leastMissed();
-    if (member === undefined) return false;
-    heaviest.members.delete(member);
-    if (member instanceof H2Connection) this.displaced.add(member);
-    member.displace();
-    return true;
   }
 
   private place(greeting: Greeting, address: PeerAddress): void {
@@ -275,7 +248,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   identified(greeting: Greeting, peer: string): boolean {
     const nowMs = this.clock.monotonicMs();
     const address = this.addresses.find(peer, nowMs);
-    const refusal = this.refusalOf(address, nowMs);
+    const refusal = this.admission.refusalOf(address, nowMs);
     if (refusal === undefined) this.place(greeting, address);
     else this.refuse(peer, refusal);
     return refusal === undefined;
@@ -296,6 +269,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   rejected(greeting: Greeting, why: GreetingEnd): void {
     if (!this.greetings.delete(greeting)) return;
     greeting.address?.members.delete(greeting);
+    this.admission.leave(greeting);
     this.counters.connectionsOpen -= 1;
     if (why === 'protocol') {
       this.counters.protocolErrors += 1;
@@ -332,7 +306,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   closed(connection: H2Connection): void {
     if (!this.connections.delete(connection)) return;
-    this.displaced.delete(connection);
+    this.admission.leave(connection);
     connection.address.members.delete(connection);
     this.counters.connectionsOpen -= 1;
     if (this.connections.size === 0) this.emptied?.();

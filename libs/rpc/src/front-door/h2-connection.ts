@@ -33,7 +33,9 @@ import type { CutReason, MutableCounters } from './counters.js';
 import { DoorCall } from './door-call.js';
 import type { CallHost } from './door-call.js';
 import { Effort, effort } from './effort.js';
+import { EndedStreams } from './ended-streams.js';
 import type { FrontDoorLimits } from './limits.js';
+import { Liveness } from './liveness.js';
 import { Outbox } from '../sockets/outbox.js';
 import type { BlockPool, OutboxOwner } from '../sockets/outbox.js';
 import { SendScheduler } from './send-scheduler.js';
@@ -70,8 +72,6 @@ const lingerMs = 1_000;
 const smallDataBytes = 256;
 /** A list of headers above this costs something by itself. */
 const longListBytes = 8_192;
-/** Streams ended before their callers had ended them, whose late frames are nobody's fault. */
-const cutShortMax = 1_024;
 const notGrpcText = Buffer.from('This port speaks gRPC.\n', 'latin1');
 
 export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, SendSchedulerHost<DoorCall> {
@@ -108,14 +108,9 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
 
   private readonly arrivals = new Arrivals();
   private readonly effort: Effort;
-  private readonly cutShort = new Set<number>();
+  private readonly endedStreams = new EndedStreams();
 
-  private heardMs: number;
-  private activeMs: number;
-  private writtenMs: number;
-  private framesChecked = -1;
-  private pongs = 0;
-  private midwaySinceMs: number | undefined;
+  private readonly liveness: Liveness;
   /** Calls whose request is not whole yet. */
   private unfinished = 0;
 
@@ -147,9 +142,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.nowMs = host.clock.monotonicMs();
     const own = new Allowance(limits.effortBurst, limits.effortPerSecond, this.nowMs);
     this.effort = new Effort(own, address.effort, this.sending);
-    this.heardMs = this.nowMs;
-    this.activeMs = this.nowMs;
-    this.writtenMs = this.nowMs;
+    this.liveness = new Liveness(limits, this.nowMs);
     this.greet();
     socket.on('data', (chunk: Buffer) => this.received(chunk));
     socket.on('close', () => this.socketClosed());
@@ -161,7 +154,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.host.counters.bytesIn += chunk.length - from;
     if (this.closed) return;
     this.nowMs = this.host.clock.monotonicMs();
-    this.heardMs = this.nowMs;
+    this.liveness.heard(this.nowMs);
     try {
       this.reader.feed(chunk, from);
     } catch (caught) {
@@ -207,40 +200,37 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   check(nowMs: number): void {
     this.nowMs = nowMs;
     if (this.closed) return;
-    if (!this.out.busy) {
-      this.writtenMs = nowMs;
-    } else if (nowMs - this.writtenMs > this.limits.stalledMs) {
-      this.cut('unread', `the socket has taken nothing for ${this.limits.stalledMs} ms`);
-      this.abort();
-      return;
+    const verdict = this.liveness.look({
+      nowMs,
+      socketBusy: this.out.busy,
+      frames: this.reader.frames,
+      midway: this.reader.midway || !this.reader.begun,
+      callsOpen: this.calls.size > 0,
+      pingOutMs: this.arrivals.outSinceMs,
+    });
+    switch (verdict) {
+      case 'stalled':
+        this.cut('unread', `the socket has taken nothing for ${this.limits.stalledMs} ms`);
+        this.abort();
+        return;
+      case 'silent':
+        this.cut('silent', 'nothing was heard for a while, and a ping was not answered');
+        this.abort();
+        return;
+      case 'slow':
+        this.breakOff(h2Error.ENHANCE_YOUR_CALM, 'a frame took too long', 'slow');
+        return;
+      case 'idle':
+        this.drain();
+        return;
+      case 'ask':
+        this.sendPing();
+        break;
+      case 'fine':
+        break;
     }
-    const frames = this.reader.frames - this.pongs; // An answer to our own ping is no activity.
-    const moved = frames !== this.framesChecked;
-    this.framesChecked = frames;
-    if (moved || this.calls.size > 0) this.activeMs = nowMs;
-    const midway = this.reader.midway || !this.reader.begun;
-    if (moved || !midway) this.midwaySinceMs = midway ? nowMs : undefined;
-    if (this.midwaySinceMs !== undefined && nowMs - this.midwaySinceMs > this.limits.greetingMs) {
-      this.breakOff(h2Error.ENHANCE_YOUR_CALM, 'a frame took too long', 'slow');
-    } else if (nowMs - this.activeMs > this.limits.idleMs) {
-      this.drain();
-    } else if (!this.anybodyThere(nowMs)) {
-      this.cut('silent', `nothing was heard for ${Math.round(nowMs - this.heardMs)} ms, a ping was not answered`);
-      this.abort();
-    } else {
-      if (this.unfinished > 0) this.endSlowRequests(nowMs);
-      if (this.sending.queuedBytes > 0) this.endUnread(nowMs);
-    }
-  }
-
-  /** Asks, where nothing has been heard for a while. False: nobody has answered, and nothing else came. */
-  private anybodyThere(nowMs: number): boolean {
-    const { outSinceMs } = this.arrivals;
-    if (outSinceMs === undefined) {
-      if (nowMs - this.heardMs >= this.limits.quietMs) this.sendPing();
-      return true;
-    }
-    return nowMs - Math.max(outSinceMs, this.heardMs) <= this.limits.pingAnswerMs;
+    if (this.unfinished > 0) this.endSlowRequests(nowMs);
+    if (this.sending.queuedBytes > 0) this.endUnread(nowMs);
   }
 
   /** The caller has closed its window on an answer and keeps it so. */
@@ -311,10 +301,10 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   /** Of a call that has ended: the caller did not know yet, or had ended it itself. */
   private lateData(streamId: number, endStream: boolean): void {
     this.spend(effort.late, 'frames on ended streams');
-    if (!this.cutShort.has(streamId)) {
+    if (!this.endedStreams.has(streamId)) {
       if (streamId <= this.lastStreamId) this.countedReset(streamId, h2Error.STREAM_CLOSED);
     } else if (endStream) {
-      this.cutShort.delete(streamId);
+      this.endedStreams.delete(streamId);
     }
   }
 
@@ -362,7 +352,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
       this.trailers(known, endStream, headers);
     } else if (streamId <= this.lastStreamId) {
       this.spend(effort.late, 'frames on ended streams');
-      if (this.cutShort.has(streamId)) return;
+      if (this.endedStreams.has(streamId)) return;
       throw new H2Failure(h2Error.STREAM_CLOSED, `headers on stream ${streamId}, which is closed`);
     } else if (this.draining || this.calls.size >= this.limits.streamsMax) {
       this.refuse(streamId, endStream);
@@ -400,7 +390,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
       call.resetByPeer = true;
       this.cancel(call);
     } else {
-      this.cutShort.delete(streamId);
+      this.endedStreams.delete(streamId);
       this.arrivals.reset(streamId);
     }
   }
@@ -426,7 +416,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
       this.spend(effort.idle, 'answers to no ping');
       return;
     }
-    this.pongs += 1;
+    this.liveness.ponged();
     if (this.arrivals.wantPing) this.flushDue();
     if (this.draining) this.closeWhenDone();
   }
@@ -550,7 +540,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.host.counters.callsRefused += 1;
     if (this.draining) return;
     this.lastStreamId = streamId;
-    if (!endStream) this.keepCutShort(streamId);
+    if (!endStream) this.endedStreams.add(streamId);
     this.spend(effort.refusal, 'calls that are refused');
   }
 
@@ -558,16 +548,6 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.refuse(streamId, endStream);
     this.putStatus(streamId, true, status, message);
     if (!endStream) this.writeReset(streamId, h2Error.NO_ERROR);
-  }
-
-  private keepCutShort(streamId: number): void {
-    if (this.cutShort.size >= cutShortMax) {
-      for (const oldest of this.cutShort) {
-        this.cutShort.delete(oldest);
-        break;
-      }
-    }
-    this.cutShort.add(streamId);
   }
 
   /** A stream ended because of what the peer did counts like a reset of its own. */
@@ -598,7 +578,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.host.counters.callsOpen -= 1;
     if (!call.remoteClosed) {
       this.unfinished -= 1;
-      if (!call.resetByPeer) this.keepCutShort(call.streamId);
+      if (!call.resetByPeer) this.endedStreams.add(call.streamId);
     }
     this.host.deadlines.remove(call);
     call.forget();
@@ -808,7 +788,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   }
 
   written(bytes: number): void {
-    this.writtenMs = this.host.clock.monotonicMs();
+    this.liveness.written(this.host.clock.monotonicMs());
     this.host.counters.bytesOut += bytes;
     if (this.closed) {
       if (this.endDue && this.out.pendingBytes === 0) this.socket.end();
