@@ -129,17 +129,20 @@ export class LiteReadiness {
 
   /** It has something new and nobody holds it, or what was handed out is due; else it is looked at when that is so. */
   private isReady(groupId: GroupId, topicId: TopicId, queueId: QueueId): boolean {
-    const dueMs = this.dueMs(groupId, topicId, queueId);
-    if (dueMs <= this.parts.logClock.nowMs()) return true;
+    const nowMs = this.parts.logClock.nowMs();
+    const dueMs = this.dueMs(groupId, topicId, queueId, nowMs);
+    if (dueMs <= nowMs) return true;
     if (dueMs < Infinity) this.alarms.set(groupId, queueId, dueMs);
     return false;
   }
 
-  private dueMs(groupId: GroupId, topicId: TopicId, queueId: QueueId): number {
+  private dueMs(groupId: GroupId, topicId: TopicId, queueId: QueueId, nowMs: number): number {
     const { store, groups } = this.parts;
     const { first, committed } = store.bounds(topicId, queueId);
-    const figures = groups.figures(groupId, topicId, queueId);
+    const figures = groups.figures(groupId, topicId, queueId, nowMs);
     if (!figures) return committed > first ? 0 : Infinity;
+    // Whoever looked first: of what was found due already, no time is to come.
+    if (figures.due > 0) return 0;
     if (figures.inFlight > 0) return figures.nextDueMs ?? Infinity;
     if (figures.blocked > 0) return figures.nextDueMs ?? 0;
     return committed > Math.max(figures.frontier, first) ? 0 : Infinity;

@@ -117,6 +117,22 @@ describe('lite topics', () => {
     await world.broker.stop();
   });
 
+  it.each<[string, (world: LiteWorld) => unknown]>([
+    ['the broker looked for dead letters', (world) => world.clock.advance(5_000)],
+    ['an operator looked at the lite topic', (world) => world.broker.lite().reports.describe(world.topic.id, 'a')],
+  ])('deliver again what a member that died held, to who subscribes after %s', async (_who, look) => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'a1', 'a2');
+    expect(await world.pollIds()).toEqual(['a1', 'a2']);
+    await world.sync('c1', 'removeAll', []);
+    world.clock.advance(10_100);
+    await look(world);
+    await world.subscribe('c2', 'a');
+    expect(await world.pollIds({ clientId: 'c2' })).toEqual(['a1', 'a2']);
+    await world.broker.stop();
+  });
+
   it('wake only the polls of their subscribers', async () => {
     const world = await new LiteWorld().begin();
     await world.subscribe('c1', 'a');
