@@ -12,7 +12,7 @@ import { seeds } from '@cometmq/shared/testing';
 import { ensure } from '../../tools/debian/ensure.mjs';
 import { root } from '../support/process.js';
 import { Standalone } from '../support/standalone.js';
-import { Subject } from './src/house.js';
+import { Subject } from './src/subject.js';
 import { Replay, type Planted } from './src/replay.js';
 import { mayTrace, record, type Recording } from './src/trace.js';
 

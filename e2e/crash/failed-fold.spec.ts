@@ -13,7 +13,7 @@ const kept: ReceiveOptions = { group: 'readers', topic: 'kept', messagesMax: 1, 
 
 /** What makes the record, and must not be done: by a receive, by acknowledgements that gather, by a timer. */
 const steps: Readonly<Record<string, (client: PublicClient) => Promise<boolean>>> = {
-  handOut: async (client) => (await client.receive(kept)).length > 0, // Polls that wait may be told of nothing.
+  delivery: async (client) => (await client.receive(kept)).length > 0, // Polls that wait may be told of nothing.
   ack: async (client) => {
     await client.ack(kept.group, kept.topic, await client.receive(kept));
     return true;

@@ -23,7 +23,7 @@ export const user = 3000;
 /** Left out of bundles by tools/build, and needed when they run. */
 export const runtimeModules = ['fs-native-extensions', 'etcd3', 'pino', '@fastify/swagger-ui'] as const;
 
-/** Parts of the file system that change at different times, lowest first: what did not change is not sent again. */
+/** Components of the file system that change at different times, lowest first: what did not change is not sent again. */
 export const layers = [
   { name: 'Debian and Node.js', paths: ['etc', 'lib', 'lib64', 'usr', 'var'] },
   { name: 'npm packages', paths: ['app/node_modules'] },

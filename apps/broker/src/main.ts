@@ -10,7 +10,7 @@ import {
   LinkMeter,
   linkSamples,
 } from '@cometmq/broker';
-import { Directory, GrpcNaming } from '@cometmq/client';
+import { Directory, GrpcNameService } from '@cometmq/client';
 import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
@@ -23,18 +23,18 @@ void runProgram({
   readFile: (path) => readFileSync(path, 'utf8'),
   build: (config, { log, fatal }) => {
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
-    const naming = new GrpcNaming({
+    const nameService = new GrpcNameService({
       addresses: config.namesrvAddresses,
       connect,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const directory = new Directory(naming, clock);
+    const directory = new Directory(nameService, clock);
     const broker: BrokerService = new BrokerService({
       ...config,
       disk: new FileDisk(config.dataDir),
       folder: 'broker',
-      naming,
+      nameService,
       directory,
       clock,
       log,
@@ -67,7 +67,7 @@ void runProgram({
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     telemetry.addSource(() => linkSamples(meter));
     return {
-      parts: [telemetry, naming, directory, server, broker],
+      parts: [telemetry, nameService, directory, server, broker],
       ready: () => ({
         what: `CometMQ ${version}: the broker ${config.brokerName}`,
         facts: { address: reachedAt(config.host, server.port), data: resolve(config.dataDir) },

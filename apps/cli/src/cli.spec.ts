@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
-import { FakeFrontDoor, someTraits } from '@cometmq/client/testing';
+import { FakeProxy, someTraits } from '@cometmq/client/testing';
 import { MessageType as TopicType, queueId, queueOffset, type LogPosition, type TopicId } from '@cometmq/model';
 import { sleep, systemClock } from '@cometmq/shared';
 
@@ -11,7 +11,7 @@ import { FakeTerminal, type Ran } from './testing.js';
 
 // Goal: what a person and a script see. Method: the real REST API and real gRPC over fakes; output and exit code captured.
 let fixture: AdminFixture;
-let door: FakeFrontDoor;
+let door: FakeProxy;
 let me: FakeTerminal;
 
 const brokerSet = {
@@ -21,7 +21,7 @@ const brokerSet = {
 
 beforeAll(async () => {
   fixture = await startAdminFixture();
-  door = new FakeFrontDoor();
+  door = new FakeProxy();
   await door.start();
 });
 afterAll(async () => {
@@ -31,7 +31,7 @@ afterAll(async () => {
 beforeEach(() => {
   fixture.brokers.reset();
   fixture.brokers.states.set('broker-0', {});
-  fixture.naming.reset([brokerSet]);
+  fixture.nameService.reset([brokerSet]);
   me = new FakeTerminal();
   me.env = { HOME: '/home/me', COMET_API: fixture.url, COMET_ENDPOINT: door.address };
 });
@@ -67,8 +67,8 @@ describe('topics', () => {
   });
 
   it('are listed over many pages, without the dead letters unless asked for', async () => {
-    for (let i = 0; i < 1003; i += 1) await fixture.naming.createTopic({ name: `t${i}` });
-    await fixture.naming.createTopic({ name: '%DLQ%g' });
+    for (let i = 0; i < 1003; i += 1) await fixture.nameService.createTopic({ name: `t${i}` });
+    await fixture.nameService.createTopic({ name: '%DLQ%g' });
     await fixture.directory.until(() => fixture.directory.topic('%DLQ%g'), 5000, 'the topics');
     expect(lines((await comet('topic', 'ls', '-o', 'name')).out)).toHaveLength(1003);
     expect(lines((await comet('topic', 'ls', '-o', 'name', '--all', '--contains', 'G')).out)).toEqual(['%DLQ%g']);
@@ -76,12 +76,12 @@ describe('topics', () => {
   });
 
   it('are described for people with their queues, and with who did not answer', async () => {
-    const { id } = await fixture.naming.createTopic({ name: 'orders' });
+    const { id } = await fixture.nameService.createTopic({ name: 'orders' });
     fixture.brokers.topics.set(id, {
       bytes: 2048,
       queues: [{ queueId: queueId(0), first: queueOffset(2), next: queueOffset(12), unread: 0 }],
     });
-    fixture.naming.putBroker({ ...brokerSet, name: 'broker-1' });
+    fixture.nameService.putBroker({ ...brokerSet, name: 'broker-1' });
     await fixture.directory.until(() => fixture.directory.brokerSet('broker-1'), 1000, 'the broker set');
     const { out } = await comet('topic', 'describe', 'orders');
     expect(out).toMatch(/^NAME +orders\n/);
@@ -98,21 +98,21 @@ describe('topics', () => {
       const group = await comet('group', 'create', 'billing', '--attempts', String(4 + i), ...name);
       expect(group).toEqual({ code: 0, out: 'billing\n', err: '' });
     }
-    expect(fixture.naming.topics.get('orders')?.writeQueues).toBe(4);
-    expect(fixture.naming.groups.get('billing')?.attemptsMax).toBe(4);
+    expect(fixture.nameService.topics.get('orders')?.writeQueues).toBe(4);
+    expect(fixture.nameService.groups.get('billing')?.attemptsMax).toBe(4);
     expect((await comet('topic', 'create', 'orders')).code).toBe(4);
   });
 
   it('are deleted only by one who says yes', async () => {
-    await fixture.naming.createTopic({ name: 'orders' });
+    await fixture.nameService.createTopic({ name: 'orders' });
     expect(await comet('topic', 'delete', 'orders')).toMatchObject({ code: 2, err: expect.stringContaining('--yes') });
     me.isTerminal = true;
     me.answers = ['n', 'y'];
     expect(await comet('topic', 'delete', 'orders')).toMatchObject({ code: 1, err: 'comet: nothing was changed\n' });
-    expect(fixture.naming.topics.has('orders')).toBe(true);
+    expect(fixture.nameService.topics.has('orders')).toBe(true);
     expect((await comet('topic', 'delete', 'orders')).code).toBe(0);
     expect(me.asked).toHaveLength(2);
-    expect(fixture.naming.topics.has('orders')).toBe(false);
+    expect(fixture.nameService.topics.has('orders')).toBe(false);
   });
 });
 
@@ -120,7 +120,7 @@ describe('consumer groups', () => {
   it('are paused, resumed and set elsewhere', async () => {
     await comet('topic', 'create', 'orders');
     await comet('group', 'create', 'billing', '--retry', 'exp:1s,1h,3');
-    const billing = () => fixture.naming.groups.get('billing');
+    const billing = () => fixture.nameService.groups.get('billing');
     expect(billing()?.retryPolicy).toEqual({
       kind: 'exponential',
       initialMs: 1_000,
@@ -154,14 +154,14 @@ describe('consumer groups', () => {
   it('are made, listed, described, altered and deleted', async () => {
     const made = await comet('group', 'create', 'billing', '--attempts', '3', '--retry', '1s,1m', '--start', 'end');
     expect(made.code).toBe(0);
-    expect(fixture.naming.groups.get('billing')).toMatchObject({
+    expect(fixture.nameService.groups.get('billing')).toMatchObject({
       ...{ attemptsMax: 3, retryPolicy: { kind: 'customized', nextMs: [1000, 60_000] }, start: { at: 'end' } },
     });
     const altered = await comet('group', 'alter', 'billing', '--start', '@2026-11-22T10:00Z', '-o', 'json');
     expect(JSON.parse(altered.out)).toMatchObject([{ start: { at: 'time', timeMs: Date.UTC(2026, 10, 22, 10) } }]);
     expect(lines((await comet('group', 'ls', '-o', 'name')).out)).toEqual(['billing']);
-    const topic = await fixture.naming.createTopic({ name: 'orders' });
-    const group = fixture.naming.groups.get('billing');
+    const topic = await fixture.nameService.createTopic({ name: 'orders' });
+    const group = fixture.nameService.groups.get('billing');
     const offsets = { committed: queueOffset(3), frontier: queueOffset(5), queueFirst: queueOffset(0) };
     const queue = {
       topicId: topic.id,
@@ -183,7 +183,7 @@ describe('consumer groups', () => {
     expect(out).toMatch(/\norders +broker-0 +0 +3 +9 +2 +2 +0\n/);
     expect(out).toContain('MEMBERS\nCLIENT  SUBSCRIPTIONS\nc1      -\n');
     expect((await comet('group', 'rm', 'billing', '-y')).code).toBe(0);
-    expect(fixture.naming.groups.size).toBe(0);
+    expect(fixture.nameService.groups.size).toBe(0);
   });
 });
 
@@ -265,10 +265,10 @@ describe('messages', () => {
     me.readerIsGone = true;
     await comet('receive', 'unread', '-g', 'heads', '--max', '40', '-o', 'name');
     expect(door.acked.filter((ack) => ack.startsWith('heads '))).toEqual([]);
-    await fixture.naming.createTopic({ name: 'unread' });
+    await fixture.nameService.createTopic({ name: 'unread' });
     await fixture.directory.until(() => fixture.directory.topic('unread'), 1000, 'the topic');
     expect((await comet('tail', 'unread', '--from-start')).code).toBe(0);
-    expect(fixture.naming.groups.size).toBe(0); // As in `comet tail unread | head -1`.
+    expect(fixture.nameService.groups.size).toBe(0); // As in `comet tail unread | head -1`.
   });
 
   it('are counted for a person while they are sent, on standard error, and the line is wiped', async () => {
@@ -327,12 +327,12 @@ describe('messages', () => {
   });
 
   it('are watched as they come by a group that is gone afterwards', async () => {
-    await fixture.naming.createTopic({ name: 'watched' });
+    await fixture.nameService.createTopic({ name: 'watched' });
     await fixture.directory.until(() => fixture.directory.topic('watched'), 1000, 'the topic');
     const left = door.gone.length;
     const watching = comet('tail', 'watched', '-o', 'jsonl');
     await until(() => door.polls === 1);
-    const [group] = [...fixture.naming.groups.values()];
+    const [group] = [...fixture.nameService.groups.values()];
     expect(group).toMatchObject({ name: expect.stringMatching(/^comet-tail-\w+$/), start: { at: 'end' } });
     await new FakeSender().send('watched', 'one');
     await until(() => me.out.includes('one'));
@@ -340,19 +340,19 @@ describe('messages', () => {
     await until(() => door.polls === 1); // It waits for the next one.
     me.interrupt.abort();
     expect((await watching).code).toBe(0);
-    expect(fixture.naming.groups.size).toBe(0);
+    expect(fixture.nameService.groups.size).toBe(0);
     expect(door.gone).toHaveLength(left + 1);
     expect(door.acked.filter((ack) => ack.startsWith(`${group?.name} `))).toHaveLength(1);
   });
 
   it('are watched from the start, up to a number', async () => {
-    await fixture.naming.createTopic({ name: 'from-start' });
+    await fixture.nameService.createTopic({ name: 'from-start' });
     await fixture.directory.until(() => fixture.directory.topic('from-start'), 1000, 'the topic');
     await comet('send', 'from-start', 'x', '--count', '5');
     const { code, out } = await comet('msg', 'tail', 'from-start', '--from-start', '--max', '3', '-o', 'name');
     expect(code).toBe(0);
     expect(lines(out)).toHaveLength(3);
-    expect(fixture.naming.groups.size).toBe(0);
+    expect(fixture.nameService.groups.size).toBe(0);
   });
 });
 
@@ -369,8 +369,8 @@ describe('completion', () => {
     lines((await comet('__complete', '--', ...words)).out);
 
   it('offers commands, options, choices and the names that the cluster knows', async () => {
-    for (const name of ['orders', 'orders-eu', 'visits']) await fixture.naming.createTopic({ name });
-    await fixture.naming.createGroup({ name: 'billing' });
+    for (const name of ['orders', 'orders-eu', 'visits']) await fixture.nameService.createTopic({ name });
+    await fixture.nameService.createGroup({ name: 'billing' });
     await fixture.directory.until(() => fixture.directory.group('billing'), 1000, 'the group');
     expect(await completed('to')).toEqual(['topic']);
     expect(await completed('')).not.toContain('__complete');
@@ -420,14 +420,14 @@ describe('the cluster', () => {
       err: expect.stringContaining('leads broker set'),
     });
     const { leader: _, leaderMember: __, ...orphan } = brokerSet;
-    fixture.naming.putBroker(orphan);
+    fixture.nameService.putBroker(orphan);
     const gone = {
       code: 0,
       out: '',
       err: 'broker set "broker-0": members forgotten; its next broker starts with an empty log\n',
     };
     expect(await comet(...forget, '--yes')).toEqual(gone);
-    expect(fixture.naming.sets.get('broker-0')?.inSync).toEqual([]);
+    expect(fixture.nameService.sets.get('broker-0')?.inSync).toEqual([]);
     expect((await comet('broker', 'forget', 'nope', '--yes')).code).toBe(3);
   });
 
@@ -543,7 +543,7 @@ describe('exit codes', () => {
     [5, ['topic', 'ls', '--api', 'http://127.0.0.1:1'], "can't be reached: bad port"],
     [5, ['send', 'a', 'b', '--endpoint', '127.0.0.1:1', '--timeout', '2s'], 'comet: '],
   ])('%i for %j', async (code, argv, said) => {
-    await fixture.naming.createTopic({ name: 'taken' });
+    await fixture.nameService.createTopic({ name: 'taken' });
     const ran = await comet(...argv);
     expect(ran).toEqual({ code, out: '', err: expect.stringContaining(said) });
   });
@@ -662,7 +662,7 @@ describe('mqadmin’s names', () => {
       { at: 'time', timeMs: new Date(2026, 10, 22, 10).getTime() },
       { at: 'end' },
       { at: 'end' },
-      { at: 'group', groupId: fixture.naming.groups.get('audit')?.id },
+      { at: 'group', groupId: fixture.nameService.groups.get('audit')?.id },
     ]);
     expect((await comet('resetOffsetByTime', ...of, '-s', 'yesterday', ...common)).code).not.toBe(0);
   });
@@ -670,15 +670,15 @@ describe('mqadmin’s names', () => {
   it('do what they did', async () => {
     const update = ['updateTopic', '-n', 'localhost:9876', '-c', 'DefaultCluster', '-t', 'old'];
     expect((await comet(...update, '-r', '8', '-w', '8', '-a', '+message.type=FIFO')).code).toBe(0);
-    expect(fixture.naming.topics.get('old')).toMatchObject({ type: 2, writeQueues: 8 });
+    expect(fixture.nameService.topics.get('old')).toMatchObject({ type: 2, writeQueues: 8 });
     expect((await comet(...update, '-p', '4')).code).toBe(0);
-    expect(fixture.naming.topics.get('old')).toMatchObject({ permission: 'read', writeQueues: 8 });
+    expect(fixture.nameService.topics.get('old')).toMatchObject({ permission: 'read', writeQueues: 8 });
     await fixture.directory.until(() => fixture.directory.topic('old'), 1000, 'the topic');
     expect((await comet('topicList', '-n', 'localhost:9876', '-o', 'name')).out).toBe('old\n');
     expect((await comet('topicStatus', '-t', 'old')).out).toMatch(/^NAME +old/);
     expect((await comet('topicRoute', '-t', 'old', '-o', 'name')).out).toBe('old\n');
     expect((await comet('updateSubGroup', '-n', 'x', '-c', 'y', '-g', 'grp', '-r', '4')).code).toBe(0);
-    expect(fixture.naming.groups.get('grp')).toMatchObject({ attemptsMax: 5 });
+    expect(fixture.nameService.groups.get('grp')).toMatchObject({ attemptsMax: 5 });
     expect((await comet('updateSubGroup', '-g', 'grp')).code).toBe(0);
     expect((await comet('consumerProgress', '-g', 'grp')).out).toMatch(/^NAME +grp/);
     expect((await comet('consumerProgress', '-o', 'name')).out).toBe('grp\n');
@@ -690,7 +690,7 @@ describe('mqadmin’s names', () => {
     );
     expect((await comet('deleteTopic', '-n', 'x', '-c', 'y', '-t', 'old', '--yes')).code).toBe(0);
     expect((await comet('deleteSubGroup', '-g', 'grp', '-y')).code).toBe(0);
-    expect([fixture.naming.topics.size, fixture.naming.groups.size]).toEqual([0, 0]);
+    expect([fixture.nameService.topics.size, fixture.nameService.groups.size]).toEqual([0, 0]);
   });
 
   it('refuse what they can not do', async () => {
@@ -706,7 +706,7 @@ describe('what waits', () => {
   };
 
   it('is listed, rescheduled and cancelled: delayed messages', async () => {
-    const { id: topicId } = await fixture.naming.createTopic({ name: 'later', type: TopicType.delay });
+    const { id: topicId } = await fixture.nameService.createTopic({ name: 'later', type: TopicType.delay });
     const dueMs = Date.parse('2030-01-02T03:04:05Z');
     const state = { messageId: 'M1', tag: 'A', storedMs: 1 };
     fixture.brokers.waiting.delayed.set('broker-0', [
@@ -728,7 +728,7 @@ describe('what waits', () => {
   });
 
   it('is listed and decided on: transactions', async () => {
-    const { id: topicId } = await fixture.naming.createTopic({ name: 'deals', type: TopicType.transaction });
+    const { id: topicId } = await fixture.nameService.createTopic({ name: 'deals', type: TopicType.transaction });
     const times = { storedMs: 1_000, checks: 15, lastCheckMs: 2_000, nextCheckMs: 3_000 };
     fixture.brokers.waiting.half.set('broker-0', [
       { place: place(topicId, 1, 0), messageId: 'H1', tag: '', ...times, parked: true },

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { AdminServer } from '@cometmq/admin';
-import { Directory, GrpcBrokerAdmin, GrpcNaming, LeaderChannels } from '@cometmq/client';
+import { Directory, GrpcBrokerAdmin, GrpcNameService, LeaderChannels } from '@cometmq/client';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -20,22 +20,22 @@ void runProgram({
       ...{ host: config.metricsHost, port: config.metricsPort },
       labels: { cluster: config.clusterName, node_type: 'dashboard-api', node_id: hostname() },
     });
-    const naming = new GrpcNaming({
+    const nameService = new GrpcNameService({
       addresses: config.namesrvAddresses,
       connect,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const directory = new Directory(naming, clock);
+    const directory = new Directory(nameService, clock);
     const leaders = new LeaderChannels(directory, connect, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(leaders);
     const admin = new AdminServer({
-      ...{ naming, directory, brokers, clock, log, version, requestMsMax: config.adminRequestMsMax },
+      ...{ nameService, directory, brokers, clock, log, version, requestMsMax: config.adminRequestMsMax },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
     });
     telemetry.addReadiness(() => admin.unready());
     return {
-      parts: [telemetry, naming, directory, leaders, admin],
+      parts: [telemetry, nameService, directory, leaders, admin],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,
         facts: { api: `http://${reachedAt(config.adminHost, admin.port)}/docs` },

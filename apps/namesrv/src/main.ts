@@ -21,10 +21,10 @@ void runProgram({
       clock,
       say: (line) => log.warn({}, line),
     });
-    const naming = new NamesrvService({ ...config, store, clock, log, onReplaced: fatal });
-    const door = namingService(naming);
+    const nameService = new NamesrvService({ ...config, store, clock, log, onReplaced: fatal });
+    const door = namingService(nameService);
     const server = new GrpcJsServer({
-      name: 'naming service',
+      name: 'nameService service',
       host: config.host,
       port: config.port,
       services: [door],
@@ -48,7 +48,7 @@ void runProgram({
       stop: () => Promise.resolve(void (serves = false)),
     };
     return {
-      parts: [telemetry, store, naming, server, gate],
+      parts: [telemetry, store, nameService, server, gate],
       ready: () => ({
         what: `CometMQ ${version}: the name server`,
         facts: { address: reachedAt(config.host, server.port) },

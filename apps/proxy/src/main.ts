@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { Directory, GrpcNaming, LeaderChannels, RemoteBrokerLinks } from '@cometmq/client';
+import { Directory, GrpcNameService, LeaderChannels, RemoteBrokerLinks } from '@cometmq/client';
 import {
   advertisedOf,
   clientPort,
@@ -24,17 +24,17 @@ void runProgram({
   build: (config, { log }) => {
     const failed = (said: string, cause: unknown): void => log.error({ cause: causeText(cause) }, said);
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
-    const naming = new GrpcNaming({
+    const nameService = new GrpcNameService({
       addresses: config.namesrvAddresses,
       connect,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const directory = new Directory(naming, clock);
+    const directory = new Directory(nameService, clock);
     const leaders = new LeaderChannels(directory, connect, clock);
     const links = new RemoteBrokerLinks(directory, leaders, clock);
     const messaging = createMessagingService({
-      naming,
+      nameService,
       directory,
       links,
       clock,
@@ -58,7 +58,7 @@ void runProgram({
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
-      parts: [telemetry, naming, directory, leaders, links, messaging, door],
+      parts: [telemetry, nameService, directory, leaders, links, messaging, door],
       ready: () => ({
         what: `CometMQ ${version}: the proxy`,
         facts: { clients: reachedAt(config.proxyHost, door.port) },

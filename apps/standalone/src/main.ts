@@ -36,14 +36,14 @@ void runProgram({
     const store = new EmbeddedStore(new NodeFiles(join(config.dataDir, 'metadata')), clock, {
       say: (line) => log.warn({}, line),
     });
-    const naming = new NamesrvService({ ...config, store, clock, log });
-    const directory = new Directory(naming, clock);
+    const nameService = new NamesrvService({ ...config, store, clock, log });
+    const directory = new Directory(nameService, clock);
     const address = (): string => 'local';
     const broker = new BrokerService({
       ...config,
       disk,
       folder: 'broker',
-      naming,
+      nameService,
       directory,
       clock,
       log,
@@ -54,7 +54,7 @@ void runProgram({
     const limits = limitsOf(config);
     const advertised = advertisedOf(config.advertisedAddress);
     const messaging = createMessagingService({
-      naming,
+      nameService,
       directory,
       links,
       clock,
@@ -66,7 +66,7 @@ void runProgram({
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const brokers = new BrokerReports(broker, directory, config.brokerName, version);
     const admin = new AdminServer({
-      naming,
+      nameService,
       directory,
       brokers,
       clock,
@@ -93,7 +93,7 @@ void runProgram({
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
-      parts: [telemetry, lock, store, naming, directory, broker, messaging, door, admin],
+      parts: [telemetry, lock, store, nameService, directory, broker, messaging, door, admin],
       ready: () => ({
         what: `CometMQ ${version}`,
         facts: {

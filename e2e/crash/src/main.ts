@@ -8,7 +8,7 @@ import { writeSync } from 'node:fs';
 
 import { Prng } from '@cometmq/shared';
 
-import { Subject } from './house.js';
+import { Subject } from './subject.js';
 
 const rounds = 24;
 
@@ -19,11 +19,11 @@ function say(line: string): void {
 async function work(folder: string, seed: number): Promise<void> {
   const chance = new Prng(seed);
   const subject = await new Subject(folder).start();
-  const kept = await subject.naming.createTopic({ name: 'kept', writeQueues: 2, readQueues: 2 });
+  const kept = await subject.nameService.createTopic({ name: 'kept', writeQueues: 2, readQueues: 2 });
   say('topic kept');
-  const brief = await subject.naming.createTopic({ name: 'brief', writeQueues: 1, readQueues: 1 });
+  const brief = await subject.nameService.createTopic({ name: 'brief', writeQueues: 1, readQueues: 1 });
   say('topic brief');
-  const group = await subject.naming.createGroup({ name: 'readers' });
+  const group = await subject.nameService.createGroup({ name: 'readers' });
   say('group readers');
   let sent = 0;
   for (let round = 0; round < rounds; round += 1) {
@@ -40,7 +40,7 @@ async function work(folder: string, seed: number): Promise<void> {
       if (chance.chance(0.7)) await subject.ack(receipt).then(() => say(`done ${id}`));
     }
     if (round % 4 !== 3) continue;
-    await subject.naming.createTopic({ name: `later-${round}` });
+    await subject.nameService.createTopic({ name: `later-${round}` });
     say(`topic later-${round}`);
     // What is brief is over at once: segments go, or are compacted.
     const nowMs = subject.broker.store.lastTimestampMs + 60_000;

@@ -82,21 +82,21 @@ function applied(content: Buffer, change: Write | Cut): Buffer {
 
 type Entry = FileBytes | Folder;
 
-interface Naming extends Change {
+interface NameService extends Change {
   /** Name → what it means from now on; undefined: nothing. */
   readonly names: readonly (readonly [string, Entry | undefined])[];
 }
 
 class Folder {
   readonly seen = new Map<string, Entry>();
-  readonly changes: Naming[] = [];
+  readonly changes: NameService[] = [];
   private readonly base = new Map<string, Entry>();
 
-  change(...names: Naming['names']): Naming {
+  change(...names: NameService['names']): NameService {
     for (const change of names) setName(this.seen, change);
-    const naming = { names, done: false, safe: false };
-    this.changes.push(naming);
-    return naming;
+    const nameService = { names, done: false, safe: false };
+    this.changes.push(nameService);
+    return nameService;
   }
 
   settle(): void {

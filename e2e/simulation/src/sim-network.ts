@@ -8,7 +8,7 @@ import type {
   Delivered,
   DirectoryUpdate,
   Done,
-  Naming,
+  NameService,
   PullCall,
   PullResult,
   ReceiveCall,
@@ -164,12 +164,12 @@ export class SimLink implements BrokerLink {
 }
 
 /** The name service as a process far from it sees it. What a process that is over asked for is never answered. */
-export function farNaming(naming: Naming, process: SimProcess, chance: Prng): Naming {
+export function farNaming(nameService: NameService, process: SimProcess, chance: Prng): NameService {
   const there = new Wire(process, chance);
   const back = new Wire(process, chance);
   const watch = (listener: (update: DirectoryUpdate) => void): (() => void) =>
-    naming.watch((update) => back.send(() => listener(update)));
-  return new Proxy(naming, {
+    nameService.watch((update) => back.send(() => listener(update)));
+  return new Proxy(nameService, {
     get: (of, name) => {
       if (name === 'watch') return watch;
       const found: unknown = Reflect.get(of, name);

@@ -91,10 +91,10 @@ export class World {
   async start(): Promise<void> {
     await this.metadata.start();
     await this.namesrv.start();
-    const naming = farNaming(this.namesrv, this.proxy, this.chance('proxy naming'));
-    const directory = new Directory(naming, this.proxy);
+    const nameService = farNaming(this.namesrv, this.proxy, this.chance('proxy nameService'));
+    const directory = new Directory(nameService, this.proxy);
     this.messaging = createMessagingService({
-      naming,
+      nameService,
       directory,
       links: { link: (set) => (directory.brokerSet(set)?.leader === undefined ? undefined : this.link) },
       clock: this.proxy,
@@ -167,8 +167,8 @@ export class Member {
     const process = world.clock.process(`${this.name} #${this.starts}`);
     this.process = process;
     process.wallOffsetMs = this.wallOffsetMs;
-    const naming = farNaming(world.namesrv, process, chance);
-    const directory = new Directory(naming, process);
+    const nameService = farNaming(world.namesrv, process, chance);
+    const directory = new Directory(nameService, process);
     const said =
       (level: string) =>
       (_facts: object, what: string): void => {
@@ -179,7 +179,7 @@ export class Member {
       brokerName: this.name,
       disk: slowDisk(this.disk, process, chance),
       folder: 'data',
-      naming,
+      nameService,
       directory,
       clock: process,
       log,

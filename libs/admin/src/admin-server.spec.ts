@@ -32,9 +32,9 @@ describe('the REST API’s server', () => {
 
   it('says in one line that its port is taken', async () => {
     const fixture = await startAdminFixture();
-    const { naming, directory, brokers } = fixture;
+    const { nameService, directory, brokers } = fixture;
     const rival = new AdminServer({
-      ...{ naming, directory, brokers, clock: systemClock, requestMsMax: 100, version: '0.1.0' },
+      ...{ nameService, directory, brokers, clock: systemClock, requestMsMax: 100, version: '0.1.0' },
       ...{ host: '127.0.0.1', port: fixture.server.port, hostNames: [], log: console },
     });
     await expect(rival.start()).rejects.toMatchObject({

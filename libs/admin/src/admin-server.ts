@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { MqError, type Part } from '@cometmq/shared';
+import { MqError, type Component } from '@cometmq/shared';
 
 import type { AdminContext } from './api/context.js';
 
@@ -22,7 +22,7 @@ const headerBytesMax = 16 * 1024;
  * The administrators' way in: the REST API on a port of its own. The API and the web framework below it are built at the
  * first request: they would cost a process that is never asked 0.25 s of CPU and 27 MiB at its start.
  */
-export class AdminServer implements Part {
+export class AdminServer implements Component {
   readonly name = 'admin';
   private server: Server | undefined;
   private app: Promise<FastifyInstance> | undefined;

@@ -1,3 +1,3 @@
 export * from './testing/admin-fixture.js';
 export * from './testing/fake-brokers.js';
-export * from './testing/fake-naming.js';
+export * from './testing/fake-name-service.js';

@@ -39,12 +39,12 @@ class LagWorld extends BrokerWorld {
 
   override async start(): Promise<this> {
     await super.start();
-    this.topic = await this.naming.createTopic({ name: 'lagging', writeQueues: queues, readQueues: queues });
+    this.topic = await this.nameService.createTopic({ name: 'lagging', writeQueues: queues, readQueues: queues });
     return this;
   }
 
   async reader(name: string, given: object, filter = everything): Promise<Reader> {
-    const group = await this.naming.createGroup({ name, ...given });
+    const group = await this.nameService.createGroup({ name, ...given });
     const open = Array.from({ length: queues }, () => new Set<number>());
     const reader = { group, filter, open, held: new Map<string, Receipt>(), dead: 0, begun: false };
     this.readers.push(reader);

@@ -6,13 +6,13 @@ import { BrokerWorld } from './broker-world.js';
 describe('a topic as the broker describes it', () => {
   it('says what is still to be consumed in each queue, by the slowest of its groups, and of all queues that hold any', async () => {
     const world = await new BrokerWorld().start();
-    const topic = await world.naming.createTopic({ name: 'wide', writeQueues: 3, readQueues: 3 });
+    const topic = await world.nameService.createTopic({ name: 'wide', writeQueues: 3, readQueues: 3 });
     const reports = new BrokerReports(world.broker, world.directory, 'broker-0', '1');
     const unread = async (): Promise<number[]> =>
       (await reports.describeTopic('broker-0', topic.id)).queues.map((queue) => queue.unread);
     for (const queue of [0, 0, 1, 2]) await world.sendAny(`m${queue}`, {}, topic, queue);
     expect(await unread()).toEqual([2, 1, 1]); // Nobody has read any.
-    const slow = await world.naming.createGroup({ name: 'slow' });
+    const slow = await world.nameService.createGroup({ name: 'slow' });
     for (const { receipt } of await world.poll({ topicId: topic.id })) await world.ack(receipt);
     const held = await world.poll({ topicId: topic.id, groupId: slow.id });
     expect(held).toHaveLength(4);

@@ -110,7 +110,7 @@ describe('the broker', () => {
       1000,
       'no dead-letter topic',
     );
-    const undertaker = await world.naming.createGroup({ name: 'undertaker' });
+    const undertaker = await world.nameService.createGroup({ name: 'undertaker' });
     const waiting = world.poll({ topicId: dead.id, groupId: undertaker.id, waitMs: 10_000 });
     const found = await waiting;
     expect(ids(found)).toEqual(['poison']);
@@ -128,12 +128,12 @@ describe('the broker', () => {
       await settle<void>((done) => world.broker.deadLetter({ receipt: message!.receipt }, done));
     }
     const dead = world.directory.topic(deadLetterTopic(world.group.name))!;
-    const undertaker = await world.naming.createGroup({ name: 'undertaker' });
+    const undertaker = await world.nameService.createGroup({ name: 'undertaker' });
     expect(ids(await world.poll({ topicId: dead.id, groupId: undertaker.id, waitMs: 10_000 }))).toEqual(['poison']);
     await world.broker.stop();
   });
 
-  it('makes a hand-out that never arrived visible at once, without counting it', async () => {
+  it('makes a delivery that never arrived visible at once, without counting it', async () => {
     const world = await new BrokerWorld().start();
     await world.send('a');
     const [lost] = await world.poll();
@@ -241,13 +241,13 @@ describe('the broker', () => {
   it('deletes at its start what was deleted while it was down', async () => {
     const world = await new BrokerWorld().start();
     await world.send('old');
-    await world.send('kept', '', await world.naming.createTopic({ name: 'others' }));
+    await world.send('kept', '', await world.nameService.createTopic({ name: 'others' }));
     await world.poll();
     const { store, groups } = world.broker;
     expect([store.topicIds().length, [...groups.groups()].length]).toEqual([2, 1]);
     await world.broker.stop();
-    await world.naming.deleteTopic('orders');
-    await world.naming.deleteGroup('readers');
+    await world.nameService.deleteTopic('orders');
+    await world.nameService.deleteGroup('readers');
     await world.restart();
     expect(world.broker.store.topicIds()).toEqual([world.directory.topic('others')?.id]);
     expect([...world.broker.groups.groups()]).toEqual([]);
@@ -258,11 +258,11 @@ describe('the broker', () => {
   it('a deleted topic is gone, and one made again under its name starts clean', async () => {
     const world = await new BrokerWorld().start();
     await world.send('old');
-    await world.naming.deleteTopic('orders');
+    await world.nameService.deleteTopic('orders');
     const refused = expect(world.send('x')).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
     world.clock.advance(3_000);
     await refused;
-    world.topic = await world.naming.createTopic({ name: 'orders' });
+    world.topic = await world.nameService.createTopic({ name: 'orders' });
     expect(await world.poll()).toEqual([]);
     expect(await world.send('new')).toBe(0);
     expect(ids(await world.poll())).toEqual(['new']);

@@ -14,7 +14,7 @@ import type {
   HandBackCall,
   LiteSyncCall,
   MetadataKnowledge,
-  Naming,
+  NameService,
   OffsetsCall,
   OffsetsResult,
   PullCall,
@@ -32,7 +32,7 @@ import type {
 import { GroupsView, PullOffsets, type QueuedMessage } from '@cometmq/consumption';
 import { LiteTopicsView } from '@cometmq/lite';
 import { MessageType, type GroupId, type Topic, type TopicId } from '@cometmq/model';
-import { assert, failureFacts, MqError, type Clock, type Part, type Timer } from '@cometmq/shared';
+import { assert, failureFacts, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
 import {
   MessageStore,
   type CheckpointStore,
@@ -54,8 +54,8 @@ import { DeadLetters } from './dead-letters.js';
 import { Delays } from './delays.js';
 import { ColdMessages } from './cold-messages.js';
 import { Deliveries } from './deliveries.js';
-import { HandOuts } from './hand-outs.js';
-import { Departed } from './departed.js';
+import { DeliveryLoader } from './delivery-loader.js';
+import { DepartedClients } from './departed-clients.js';
 import { GroupFilters } from './group-filters.js';
 import { Leadership } from './leadership.js';
 import { LiteBroker } from './lite/lite-broker.js';
@@ -67,8 +67,8 @@ import { ProducerSessions } from './producer-sessions.js';
 import { ProgressResets } from './progress-resets.js';
 import { Pulls } from './pulls.js';
 import { Sends } from './sends.js';
-import { SentBefore } from './sent-before.js';
-import { StreamHolders } from './stream-holders.js';
+import { DedupWindow } from './dedup-window.js';
+import { StreamIndex } from './stream-index.js';
 import { Traffic } from './traffic.js';
 import { Transactions } from './transactions.js';
 
@@ -76,7 +76,7 @@ export interface BrokerOptions {
   readonly brokerName: string;
   readonly disk: Disk;
   readonly folder: string;
-  readonly naming: Naming;
+  readonly nameService: NameService;
   readonly directory: Directory;
   readonly clock: Clock;
   readonly log: Logger;
@@ -112,7 +112,7 @@ const shownMax = 50;
 const retentionMs = 60_000;
 
 /** What leads: made once the store is open and the lead is taken. */
-interface Reign {
+interface Term {
   readonly sends: Sends;
   readonly deliveries: Deliveries;
   readonly acks: Acks;
@@ -128,12 +128,12 @@ interface Reign {
  * The broker's role: the leader of one broker set. Takes calls as `BrokerLink`, decides, writes what was decided to the
  * log, and answers once that is safe. One event loop, so decisions follow one another.
  */
-export class BrokerService implements LinkedBroker, Part {
+export class BrokerService implements LinkedBroker, Component {
   readonly name = 'broker';
   readonly store: MessageStore;
   readonly groups = new GroupsView();
   readonly pullOffsets = new PullOffsets();
-  private readonly sentBefore = new SentBefore();
+  private readonly dedupWindow = new DedupWindow();
   readonly liteTopics = new LiteTopicsView();
   readonly delayed = new TimersView();
   readonly halfMessages = new TransactionsView();
@@ -146,16 +146,16 @@ export class BrokerService implements LinkedBroker, Part {
   readonly traffic = new Traffic();
   /** Of the data disk, as of a few seconds ago; undefined: not looked at yet. */
   freeBytes: number | undefined;
-  private readonly holders = new StreamHolders();
-  private readonly departed = new Departed();
+  private readonly holders = new StreamIndex();
+  private readonly departed = new DepartedClients();
   private readonly leadership: Leadership;
-  private reign: Reign | undefined;
+  private term: Term | undefined;
   private failed: MqError | undefined;
   private timers: Timer[] = [];
   private forgetUpdates: (() => void) | undefined;
 
   constructor(private readonly options: BrokerOptions) {
-    const { clock, naming, log } = options;
+    const { clock, nameService, log } = options;
     this.sessions = new MemberSessions(clock.monotonicMs());
     this.commands = new ClientCommands(this.holders, clock, options.brokerName);
     this.store = new MessageStore({
@@ -166,7 +166,7 @@ export class BrokerService implements LinkedBroker, Part {
       views: [
         this.groups,
         this.pullOffsets,
-        this.sentBefore,
+        this.dedupWindow,
         this.liteTopics,
         this.delayed,
         this.halfMessages,
@@ -193,7 +193,7 @@ export class BrokerService implements LinkedBroker, Part {
     this.backlogs = new Backlogs({ store, groups, directory: options.directory, sessions, nowMs: () => this.logMs });
     this.questions = new ClientQuestions(this.store, this.commands, options.brokerName);
     this.leadership = new Leadership(
-      naming,
+      nameService,
       clock,
       log,
       () => this.writable,
@@ -230,15 +230,15 @@ export class BrokerService implements LinkedBroker, Part {
       address: options.address(),
       leaseMs: options.leaseMs,
     });
-    assert(epoch > store.epoch, 'a new reign has a higher epoch than any record of the log');
+    assert(epoch > store.epoch, 'a new term has a higher epoch than any record of the log');
     await store.beginEpoch(epoch, Math.max(options.clock.wallMs(), store.lastTimestampMs));
-    this.reign = this.begin();
+    this.term = this.begin();
     this.forgetUpdates = options.directory.onUpdate((update) => this.metadataChanged(update));
-    this.reconcile(this.reign);
+    this.reconcile(this.term);
     this.leadership.keep();
     this.lookAtDisk();
     this.every(houseKeepingMs, () => this.keepHouse());
-    this.every(dueLookMs, () => this.reign?.deadLetters.look());
+    this.every(dueLookMs, () => this.term?.deadLetters.look());
     this.every(retentionMs, () => this.expire());
     options.log.info({ broker: options.brokerName, epoch, from: store.appendEnd }, 'the broker leads');
   }
@@ -248,14 +248,14 @@ export class BrokerService implements LinkedBroker, Part {
     for (const timer of this.timers) timer.cancel();
     this.quiet();
     if (!this.failed) await this.leadership.leave();
-    this.reign = undefined;
+    this.term = undefined;
     await this.store.stop();
   }
 
   /** Why this broker can't serve; undefined when it can. */
   unready(): string | undefined {
     if (this.failed) return this.failed.reason;
-    return this.reign ? undefined : 'the broker does not lead yet';
+    return this.term ? undefined : 'the broker does not lead yet';
   }
 
   /** Why the metadata is not the one that this log belongs to; undefined: it is, as far as this broker knows. */
@@ -265,7 +265,7 @@ export class BrokerService implements LinkedBroker, Part {
 
   /** What it does not do although it leads. */
   degraded(): string | undefined {
-    return this.reign && this.store.diskFull ? 'the disk is full: new messages are refused' : undefined;
+    return this.term && this.store.diskFull ? 'the disk is full: new messages are refused' : undefined;
   }
 
   /** False: no new messages are taken, for want of disk space. Consumers go on. */
@@ -274,25 +274,25 @@ export class BrokerService implements LinkedBroker, Part {
   }
   /** Log time; 0 while this broker does not lead. */
   get logMs(): number {
-    return this.reign?.logClock.nowMs() ?? 0;
+    return this.term?.logClock.nowMs() ?? 0;
   }
   get waitingPolls(): number {
-    return this.reign ? this.reign.deliveries.waiting + this.reign.lite.deliveries.waiting : 0;
+    return this.term ? this.term.deliveries.waiting + this.term.lite.deliveries.waiting : 0;
   }
   /** What is decided on delayed messages and transactions; undefined while this broker does not lead. */
   get waiting(): { readonly delays: Delays; readonly transactions: Transactions } | undefined {
-    return this.reign;
+    return this.term;
   }
   /** @throws MqError NOT_LEADER */
   lite(): LiteBroker {
-    if (!this.reign || this.failed) {
+    if (!this.term || this.failed) {
       throw new MqError('NOT_LEADER', `broker ${this.options.brokerName} does not lead now`);
     }
-    return this.reign.lite;
+    return this.term.lite;
   }
   /** Lite topics and subscriptions now; made and expired since the start. */
   get liteFigures(): Readonly<Record<'topics' | 'subscriptions' | 'created' | 'expired', number>> {
-    const lite = this.reign?.lite;
+    const lite = this.term?.lite;
     return {
       topics: this.liteTopics.count,
       subscriptions: lite?.subscriptions.count ?? 0,
@@ -302,32 +302,32 @@ export class BrokerService implements LinkedBroker, Part {
   }
   /** Dead letters moved since the start, by "group id/topic id". */
   get deadLettersMoved(): ReadonlyMap<string, number> {
-    return this.reign?.deadLetters.moved ?? new Map<string, number>();
+    return this.term?.deadLetters.moved ?? new Map<string, number>();
   }
 
   send(call: SendCall, done: Done<SendResult>): void {
-    const reign = this.leading(done);
-    reign?.sends.send(call, done);
+    const term = this.leading(done);
+    term?.sends.send(call, done);
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
-    const reign = this.leading(done);
+    const term = this.leading(done);
     this.departed.back(call.clientId);
-    if (!reign) return nothing;
+    if (!term) return nothing;
     const { directory } = this.options;
     const isLite = directory.topicById(call.topicId)?.type === MessageType.lite;
-    const reads = isLite && directory.groupById(call.groupId)?.lite !== undefined ? reign.lite : reign.deliveries;
+    const reads = isLite && directory.groupById(call.groupId)?.lite !== undefined ? term.lite : term.deliveries;
     return reads.receive(call, done);
   }
 
   ack(call: AckCall, done: Done<void>): void {
-    const reign = this.leading(done);
-    reign?.acks.ack(call, done);
+    const term = this.leading(done);
+    term?.acks.ack(call, done);
   }
 
   changeInvisible({ receipt, invisibleMs, suspend }: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
-    const reign = this.leading(done);
-    if (!reign) return;
+    const term = this.leading(done);
+    if (!term) return;
     let refused: MqError | undefined;
     const settle: Done<ChangeInvisibleResult> = (error, result) => {
       const why = error ?? refused;
@@ -335,7 +335,7 @@ export class BrokerService implements LinkedBroker, Part {
       else done(undefined, result);
     };
     decide(this.store, settle, () => {
-      const nowMs = reign.logClock.nowMs();
+      const nowMs = term.logClock.nowMs();
       const visibleAtMs = nowMs + invisibleMs;
       const { record, outcomes } = suspend
         ? this.groups.decideHandBack([receipt], visibleAtMs)
@@ -345,38 +345,38 @@ export class BrokerService implements LinkedBroker, Part {
       if (!record) return { end: undefined, result };
       const { end } = this.store.append(record.kind, nowMs, record.payload);
       const after = (): void => {
-        reign.deliveries.changed(receipt.groupId, receipt.topicId);
-        reign.lite.changed([receipt]);
+        term.deliveries.changed(receipt.groupId, receipt.topicId);
+        term.lite.changed([receipt]);
       };
       return { end, result, after };
     });
   }
 
   handBack({ receipts }: HandBackCall, done: Done<void>): void {
-    const reign = this.leading(done);
-    if (!reign) return;
+    const term = this.leading(done);
+    if (!term) return;
     decide(this.store, done, () => {
-      const nowMs = reign.logClock.nowMs();
+      const nowMs = term.logClock.nowMs();
       const { record } = this.groups.decideHandBack(receipts, nowMs);
       const result = undefined;
       if (!record) return { end: undefined, result };
       const { end } = this.store.append(record.kind, nowMs, record.payload);
       const after = (): void => {
-        for (const { groupId, topicId } of receipts) reign.deliveries.changed(groupId, topicId);
-        reign.lite.changed(receipts);
+        for (const { groupId, topicId } of receipts) term.deliveries.changed(groupId, topicId);
+        term.lite.changed(receipts);
       };
       return { end, result, after };
     });
   }
 
   deadLetter(call: DeadLetterCall, done: Done<void>): void {
-    const reign = this.leading(done);
-    if (!reign) return;
+    const term = this.leading(done);
+    if (!term) return;
     const { groupId } = 'held' in call ? call.held : call.receipt;
     const group = this.options.directory.groupById(groupId);
     if (!group) done(new MqError('INVALID_RECEIPT_HANDLE', 'the consumer group does not exist any more'), undefined);
-    else if ('held' in call) reign.deadLetters.forwardHeld(group, call.held, done);
-    else reign.deadLetters.forward(group, call.receipt, done);
+    else if ('held' in call) term.deadLetters.forwardHeld(group, call.held, done);
+    else term.deadLetters.forward(group, call.receipt, done);
   }
 
   reportSessions(reported: SessionReport): void {
@@ -404,10 +404,10 @@ export class BrokerService implements LinkedBroker, Part {
   }
 
   pull(call: PullCall, done: Done<PullResult>): () => void {
-    const reign = this.leading(done);
+    const term = this.leading(done);
     let cancel = nothing;
     try {
-      if (reign) cancel = reign.pulls.pull(call, done);
+      if (term) cancel = term.pulls.pull(call, done);
     } catch (caught) {
       done(MqError.from(caught), undefined);
     }
@@ -419,24 +419,24 @@ export class BrokerService implements LinkedBroker, Part {
   }
 
   syncLite(call: LiteSyncCall, done: Done<void>): void {
-    const reign = this.leading(done);
-    reign?.lite.syncLite(call, done);
+    const term = this.leading(done);
+    term?.lite.syncLite(call, done);
   }
 
   /** @throws MqError NOT_LEADER and what `ProgressResets` throws */
   async resetProgress(call: ResetCall): Promise<QueueReset[]> {
-    const { reign, options } = this;
-    if (!reign || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
+    const { term, options } = this;
+    if (!term || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
     const { store, groups, pullOffsets } = this;
-    const resets = await new ProgressResets(store, groups, pullOffsets, options.directory, reign.logClock).reset(call);
-    reign.deliveries.changed(call.groupId, call.topicId);
+    const resets = await new ProgressResets(store, groups, pullOffsets, options.directory, term.logClock).reset(call);
+    term.deliveries.changed(call.groupId, call.topicId);
     return resets;
   }
 
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
   async giveUpLost(): Promise<readonly Damage[]> {
-    const { reign, options } = this;
-    if (!reign || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
+    const { term, options } = this;
+    if (!term || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
     await this.store.checkpoint(); // Of a state that has passed it over: from now on nobody else knows that it was there.
     const given = await this.store.damage.giveUp();
     for (const { first, end, what } of given)
@@ -446,9 +446,9 @@ export class BrokerService implements LinkedBroker, Part {
 
   /** What went out on the link's connections shortly before it ended may have reached nobody: it is not renewed. */
   linkLost({ prefix, report }: LostLink): void {
-    const { reign } = this;
-    if (!reign) return;
-    const knownBeforeMs = report ? reign.logClock.nowMs() - report.agoMs - onTheLinkMsMax : 0;
+    const { term } = this;
+    if (!term) return;
+    const knownBeforeMs = report ? term.logClock.nowMs() - report.agoMs - onTheLinkMsMax : 0;
     const unconfirmed = new Set(report?.unconfirmed.map(({ epoch, position }) => `${epoch}:${position}`));
     this.groups.connectionsLost(
       (connection) => connection.startsWith(prefix),
@@ -457,32 +457,32 @@ export class BrokerService implements LinkedBroker, Part {
   }
 
   clientGone({ clientId, groupId, connection }: ClientGoneCall, done: Done<void>): void {
-    const reign = this.leading(done);
-    if (!reign) return;
+    const term = this.leading(done);
+    if (!term) return;
     decide(this.store, done, () => {
       if (connection !== undefined) {
-        this.takeLeave(reign, groupId, clientId, (name) => name === connection || name.endsWith(`:${connection}`));
+        this.takeLeave(term, groupId, clientId, (name) => name === connection || name.endsWith(`:${connection}`));
         return { end: undefined, result: undefined };
       }
       this.departed.gone(clientId, this.options.clock.monotonicMs());
       this.sessions.gone(groupId, clientId);
       this.producers.gone(clientId);
-      reign.lite.clientGone(groupId, clientId);
-      this.takeLeave(reign, groupId, clientId);
-      this.release(reign, groupId, clientId);
+      term.lite.clientGone(groupId, clientId);
+      this.takeLeave(term, groupId, clientId);
+      this.release(term, groupId, clientId);
       return { end: undefined, result: undefined };
     });
   }
 
-  private begin(): Reign {
+  private begin(): Term {
     const { store, groups, sessions, options } = this;
-    const { naming, directory, clock, log } = options;
+    const { nameService, directory, clock, log } = options;
     const logClock = new LogClock(clock, store.lastTimestampMs);
     const moved = (groupId: GroupId, { topicId, queueId: queue }: QueuedMessage): void => {
       deliveries.lanesFreed();
       lite.changed([{ groupId, topicId, queueId: queue }]);
     };
-    const deadLetters = new DeadLetters(store, groups, naming, directory, logClock, log, moved);
+    const deadLetters = new DeadLetters(store, groups, nameService, directory, logClock, log, moved);
     const filters = new GroupFilters(sessions);
     const deliveries = new Deliveries({
       store,
@@ -495,7 +495,14 @@ export class BrokerService implements LinkedBroker, Part {
       logClock,
       log,
       cold: new ColdMessages(store, log),
-      handOuts: new HandOuts({ store, groups, brokerName: options.brokerName, logClock, log, traffic: this.traffic }),
+      deliveryLoader: new DeliveryLoader({
+        store,
+        groups,
+        brokerName: options.brokerName,
+        logClock,
+        log,
+        traffic: this.traffic,
+      }),
       pollsMax: options.pollsMax,
     });
     const lite = new LiteBroker({
@@ -525,7 +532,7 @@ export class BrokerService implements LinkedBroker, Part {
     const transactions = new Transactions({ store, view, definitions, producers, commands, clock, logClock, log });
     const sends = new Sends(
       store,
-      this.sentBefore,
+      this.dedupWindow,
       directory,
       clock,
       logClock,
@@ -551,23 +558,23 @@ export class BrokerService implements LinkedBroker, Part {
     return { sends, deliveries, acks, deadLetters, pulls, lite, delays, transactions, logClock };
   }
 
-  private leading<T>(done: Done<T>): Reign | undefined {
-    if (!this.reign || this.failed) {
+  private leading<T>(done: Done<T>): Term | undefined {
+    if (!this.term || this.failed) {
       done(new MqError('NOT_LEADER', `broker ${this.options.brokerName} does not lead now`), undefined);
       return undefined;
     }
-    return this.reign;
+    return this.term;
   }
 
   /** Leases of living clients are renewed, those of the lost are cut. */
   private keepHouse(): void {
-    const { reign, sessions, store } = this;
-    if (!reign) return;
+    const { term, sessions, store } = this;
+    if (!term) return;
     const monotonicMs = this.options.clock.monotonicMs();
     this.producers.sweep(monotonicMs);
     this.holders.sweep(monotonicMs);
     this.departed.sweep(monotonicMs);
-    reign.lite.sweep();
+    term.lite.sweep();
     if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
     this.lookAtDisk();
     for (const groupId of this.backlogs.groupIds()) {
@@ -576,10 +583,10 @@ export class BrokerService implements LinkedBroker, Part {
       });
     }
     for (const { groupId, clientId } of sessions.sweep(monotonicMs)) {
-      reign.lite.clientGone(groupId, clientId);
-      this.release(reign, groupId, clientId);
+      term.lite.clientGone(groupId, clientId);
+      this.release(term, groupId, clientId);
     }
-    const nowMs = reign.logClock.nowMs();
+    const nowMs = term.logClock.nowMs();
     const lives = sessions.settled(monotonicMs)
       ? (groupId: GroupId, clientId: string) => sessions.lives(groupId, clientId)
       : () => true; // Who has not been heard of yet may be about to come back.
@@ -594,18 +601,18 @@ export class BrokerService implements LinkedBroker, Part {
   }
 
   /** A member that says good-bye did not fail: the lanes it holds need no rest. */
-  private takeLeave(reign: Reign, groupId: GroupId, clientId: string, isIts?: (connection: string) => boolean): void {
-    const nowMs = reign.logClock.nowMs();
-    this.releaseBy(reign, groupId, clientId, nowMs, this.groups.decideLeave(groupId, clientId, nowMs, isIts));
+  private takeLeave(term: Term, groupId: GroupId, clientId: string, isIts?: (connection: string) => boolean): void {
+    const nowMs = term.logClock.nowMs();
+    this.releaseBy(term, groupId, clientId, nowMs, this.groups.decideLeave(groupId, clientId, nowMs, isIts));
   }
 
-  private release(reign: Reign, groupId: GroupId, clientId: string): void {
-    const nowMs = reign.logClock.nowMs();
-    this.releaseBy(reign, groupId, clientId, nowMs, this.groups.decideClientGone(groupId, clientId, nowMs));
+  private release(term: Term, groupId: GroupId, clientId: string): void {
+    const nowMs = term.logClock.nowMs();
+    this.releaseBy(term, groupId, clientId, nowMs, this.groups.decideClientGone(groupId, clientId, nowMs));
   }
 
   private releaseBy(
-    reign: Reign,
+    term: Term,
     groupId: GroupId,
     clientId: string,
     nowMs: number,
@@ -614,50 +621,50 @@ export class BrokerService implements LinkedBroker, Part {
     if (!record) return;
     const held = this.groups.heldBy(groupId, clientId);
     this.store.append(record.kind, nowMs, record.payload);
-    for (const topicId of new Set(held.map((message) => message.topicId))) reign.deliveries.changed(groupId, topicId);
-    reign.lite.changed(held.map(({ topicId, queueId }) => ({ groupId, topicId, queueId })));
+    for (const topicId of new Set(held.map((message) => message.topicId))) term.deliveries.changed(groupId, topicId);
+    term.lite.changed(held.map(({ topicId, queueId }) => ({ groupId, topicId, queueId })));
   }
 
   private metadataChanged(update: DirectoryUpdate): void {
-    const { reign } = this;
-    if (!reign || this.failed || update.kind === 'broker' || update.kind === 'brokerDeleted') return;
-    this.learn(update, reign);
+    const { term } = this;
+    if (!term || this.failed || update.kind === 'broker' || update.kind === 'brokerDeleted') return;
+    this.learn(update, term);
     // Who waits for what is no more, or may not be read any more, hears of it now.
-    reign.deliveries.revise();
-    reign.lite.deliveries.revise();
-    reign.pulls.revise();
+    term.deliveries.revise();
+    term.lite.deliveries.revise();
+    term.pulls.revise();
   }
 
-  private learn(update: DirectoryUpdate, reign: Reign): void {
-    const nowMs = reign.logClock.nowMs();
+  private learn(update: DirectoryUpdate, term: Term): void {
+    const nowMs = term.logClock.nowMs();
     const { version } = this.options.directory;
     switch (update.kind) {
       case 'snapshot':
-        this.reconcile(reign);
-        reign.deliveries.everythingChanged();
+        this.reconcile(term);
+        term.deliveries.everythingChanged();
         return;
       case 'topic':
         this.define({ version, topics: [update.topic], groups: [] }, nowMs);
-        reign.deliveries.topicChanged(update.topic.id);
-        reign.lite.topicChanged(update.topic);
+        term.deliveries.topicChanged(update.topic.id);
+        term.lite.topicChanged(update.topic);
         return;
       case 'group':
         this.define({ version, topics: [], groups: [update.group] }, nowMs);
         this.groups.lookAgain(update.group.id, nowMs); // It may be allowed fewer attempts.
-        reign.deliveries.regroup(update.group.id);
-        reign.lite.groupChanged(update.group.id);
+        term.deliveries.regroup(update.group.id);
+        term.lite.groupChanged(update.group.id);
         return;
       case 'topicDeleted':
         this.traffic.forgetTopic(update.topic.id);
         if (update.recorded && this.isSame(this.metadata.topics.get(update.topic.id), update.topic)) {
           this.store.deleteTopic(update.topic.id, nowMs);
-          reign.deliveries.topicDeleted(update.topic.id);
+          term.deliveries.topicDeleted(update.topic.id);
         }
         return;
       case 'groupDeleted':
         this.traffic.forgetGroup(update.group.id);
         if (update.recorded && this.isSame(this.metadata.groups.get(update.group.id), update.group)) {
-          this.deleteGroup(reign, update.group.id, nowMs);
+          this.deleteGroup(term, update.group.id, nowMs);
         }
         return;
       default: // Broker sets: none of this broker's business.
@@ -704,9 +711,9 @@ export class BrokerService implements LinkedBroker, Part {
    * Deletes what somebody deleted in the metadata while this broker was down or heard nothing of it. That the metadata does
    * not name a topic or group deletes nothing: it may have been lost.
    */
-  private reconcile(reign: Reign): void {
+  private reconcile(term: Term): void {
     const { directory, log } = this.options;
-    const nowMs = reign.logClock.nowMs();
+    const nowMs = term.logClock.nowMs();
     this.define(this.told, nowMs);
     if (this.failed) return;
     const topicIds = new Set<number>([...this.store.topicIds(), ...this.metadata.topics.ids()]);
@@ -718,7 +725,7 @@ export class BrokerService implements LinkedBroker, Part {
       (deleted) => groupIds.delete(deleted.id) && this.isSame(this.metadata.groups.get(deleted.id as GroupId), deleted),
     );
     for (const { id } of topics) this.store.deleteTopic(id as TopicId, nowMs);
-    for (const { id } of groups) this.deleteGroup(reign, id as GroupId, nowMs);
+    for (const { id } of groups) this.deleteGroup(term, id as GroupId, nowMs);
     if (topics.length + groups.length > 0) {
       const [topicsGone, groupsGone] = [topics, groups].map((all) => all.map(({ id }) => id));
       log.info({ topics: topicsGone, groups: groupsGone }, 'what was deleted meanwhile is deleted here too');
@@ -738,11 +745,11 @@ export class BrokerService implements LinkedBroker, Part {
     return this.options.directory.topicById(topicId) ?? this.metadata.topics.get(topicId);
   }
 
-  private deleteGroup(reign: Reign, groupId: GroupId, nowMs: number): void {
+  private deleteGroup(term: Term, groupId: GroupId, nowMs: number): void {
     const { kind, payload } = this.groups.decideGroupDeleted(groupId);
     this.store.append(kind, nowMs, payload);
-    reign.lite.groupDeleted(groupId);
-    reign.deliveries.groupDeleted(groupId);
+    term.lite.groupDeleted(groupId);
+    term.deliveries.groupDeleted(groupId);
   }
 
   private becameFull(): void {
@@ -756,16 +763,16 @@ export class BrokerService implements LinkedBroker, Part {
 
   /** `afresh`: a round that is under way is not enough. */
   private expire(afresh = false): void {
-    const { reign, options } = this;
-    if (!reign) return;
-    reign.lite.expireIdle();
+    const { term, options } = this;
+    if (!term) return;
+    term.lite.expireIdle();
     const policy: RetentionPolicy = (topicId) => {
       const topic = this.definition(topicId);
       if (!topic) return undefined; // How long it is to be kept is not known here.
       return { ms: topic.retentionMs ?? options.retentionMs, bytes: topic.retentionBytes };
     };
     const { retention } = this.store;
-    const nowMs = reign.logClock.nowMs();
+    const nowMs = term.logClock.nowMs();
     const run = afresh ? retention.runAfresh(nowMs, policy) : retention.run(nowMs, policy);
     run.catch((caught: unknown) => {
       options.log.error(failureFacts(caught), 'messages could not be expired; trying again later');
@@ -797,11 +804,11 @@ export class BrokerService implements LinkedBroker, Part {
 
   /** Nothing is begun any more. */
   private quiet(): void {
-    this.reign?.deliveries.stop();
-    this.reign?.pulls.stop();
-    this.reign?.lite.stop();
-    this.reign?.delays.stop();
-    this.reign?.transactions.stop();
+    this.term?.deliveries.stop();
+    this.term?.pulls.stop();
+    this.term?.lite.stop();
+    this.term?.delays.stop();
+    this.term?.transactions.stop();
   }
 }
 

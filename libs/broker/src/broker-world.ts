@@ -17,7 +17,7 @@ import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { BrokerService } from './broker-service.js';
-import { FakeNaming } from './fake-naming.js';
+import { FakeNameService } from './fake-name-service.js';
 import { memoryCheckpoints } from './testing.js';
 
 /** What is kept ahead and in reserve is copied by every crash of a disk in memory. */
@@ -30,7 +30,7 @@ const smallStore: Partial<StoreLimits> = {
 /** One broker on a memory disk, with time in our hands. */
 export class BrokerWorld {
   readonly clock = new ManualClock();
-  readonly naming = new FakeNaming();
+  readonly nameService = new FakeNameService();
   disk = new MemoryDisk();
   /** What was logged, from warnings on. */
   readonly said: { readonly facts: object; readonly said: string }[] = [];
@@ -47,7 +47,7 @@ export class BrokerWorld {
   private life = { isOver: false };
   /** Told to bring its metadata, should it be lost. */
   adopts = false;
-  directory = new Directory(this.naming, this.clock);
+  directory = new Directory(this.nameService, this.clock);
   broker = this.build();
   topic!: Topic;
   group!: ConsumerGroup;
@@ -55,8 +55,8 @@ export class BrokerWorld {
   async start(attemptsMax = 17): Promise<this> {
     await this.directory.start();
     await this.broker.start();
-    this.topic = await this.naming.createTopic({ name: 'orders' });
-    this.group = await this.naming.createGroup({ name: 'readers', attemptsMax });
+    this.topic = await this.nameService.createTopic({ name: 'orders' });
+    this.group = await this.nameService.createGroup({ name: 'readers', attemptsMax });
     return this;
   }
 
@@ -100,7 +100,7 @@ export class BrokerWorld {
       brokerName: 'broker-0',
       disk: this.disk,
       folder: 'data',
-      naming: this.naming,
+      nameService: this.nameService,
       directory: this.directory,
       clock: mortal,
       log: this.log,

@@ -1,7 +1,7 @@
 import type { ClientCommand, CommandAnswer } from '@cometmq/client';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
 
-import type { StreamHolders } from './stream-holders.js';
+import type { StreamIndex } from './stream-index.js';
 
 type Listener = (command: ClientCommand) => void;
 /** A command that is answered, before it has its nonce. */
@@ -20,7 +20,7 @@ export class ClientCommands {
   private asked = 0;
 
   constructor(
-    private readonly holders: StreamHolders,
+    private readonly holders: StreamIndex,
     private readonly clock: Clock,
     /** Begins each nonce, so that brokers' questions are told apart. */
     private readonly brokerName: string,

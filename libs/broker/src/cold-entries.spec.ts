@@ -18,7 +18,7 @@ it('delivers everything from many queues of sealed segments when no index page s
   await world.restart();
   const made: Topic[] = [];
   for (let t = 0; t < topics; t += 1) {
-    made.push(await world.naming.createTopic({ name: `t${t}`, readQueues: queues, writeQueues: queues }));
+    made.push(await world.nameService.createTopic({ name: `t${t}`, readQueues: queues, writeQueues: queues }));
   }
   const wanted: string[] = [];
   for (let round = 0; round < 3; round += 1) {

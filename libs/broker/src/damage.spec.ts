@@ -99,7 +99,7 @@ describe('a log of which a segment is gone', () => {
     // So it is for others, and after a restart, of which nobody is told any more.
     await world.restart();
     expect(await reports.damage('broker-0')).toEqual([]);
-    const late = await world.naming.createGroup({ name: 'late' });
+    const late = await world.nameService.createGroup({ name: 'late' });
     expect(await world.drain(late)).toEqual(world.readable);
     expect(world.committed(late)).toBe(count);
     await world.broker.stop();

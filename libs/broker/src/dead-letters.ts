@@ -1,4 +1,4 @@
-import type { Directory, Done, HeldMessage, Naming } from '@cometmq/client';
+import type { Directory, Done, HeldMessage, NameService } from '@cometmq/client';
 import type { GroupsView, QueuedMessage } from '@cometmq/consumption';
 import {
   deadLetterTopic,
@@ -52,7 +52,7 @@ export class DeadLetters {
   constructor(
     private readonly store: Store,
     private readonly groups: GroupsView,
-    private readonly naming: Naming,
+    private readonly nameService: NameService,
     private readonly directory: Directory,
     private readonly logClock: LogClock,
     private readonly log: Logger,
@@ -70,8 +70,8 @@ export class DeadLetters {
     }
     this.tell();
     const attemptsMaxOf = (groupId: GroupId): number | undefined => this.directory.groupById(groupId)?.attemptsMax;
-    const worn = this.groups.takeWorn(this.logClock.nowMs(), attemptsMaxOf, movesMax);
-    for (const message of worn) this.moveIfKnown(message.groupId, message);
+    const exhausted = this.groups.takeExhausted(this.logClock.nowMs(), attemptsMaxOf, movesMax);
+    for (const message of exhausted) this.moveIfKnown(message.groupId, message);
   }
 
   /** Messages that were delivered as often as allowed. Comes back at once. */
@@ -181,7 +181,7 @@ export class DeadLetters {
   /** Everything that has to be waited for; the function answered appends the reference without waiting. */
   private async prepare(group: ConsumerGroup, message: QueuedMessage): Promise<() => void> {
     const name = deadLetterTopic(group.name);
-    const target = this.directory.topic(name) ?? (await this.naming.ensureInnerTopic(name));
+    const target = this.directory.topic(name) ?? (await this.nameService.ensureInnerTopic(name));
     const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
     if (entries.count === 0 || entries.from !== message.offset) {
       throw new MqError('MESSAGE_NOT_FOUND', 'the message has expired');

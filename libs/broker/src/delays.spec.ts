@@ -11,7 +11,7 @@ const hour = 3_600 * second;
 class DelayWorld extends BrokerWorld {
   override async start(): Promise<this> {
     await super.start();
-    this.topic = await this.naming.createTopic({ name: 'later', type: MessageType.delay });
+    this.topic = await this.nameService.createTopic({ name: 'later', type: MessageType.delay });
     return this;
   }
 
@@ -118,10 +118,10 @@ describe('a delayed message', () => {
   });
 
   it('of a deleted topic goes nowhere and keeps nobody up', async () => {
-    const other = await world.naming.createTopic({ name: 'other', type: MessageType.delay });
+    const other = await world.nameService.createTopic({ name: 'other', type: MessageType.delay });
     await world.sendAt('gone', inMs(second), other);
     await world.sendAt('a', inMs(second));
-    await world.naming.deleteTopic('other');
+    await world.nameService.deleteTopic('other');
     await world.pass(second);
     expect(await world.visibleIds()).toEqual(['a']);
     expect(world.broker.delayed.size).toBe(0);
@@ -186,7 +186,7 @@ it('a message that was moved is delivered at its new time, and can still be reca
 });
 
 it('lists what waits in order of time, in pages, wherever it lies', async () => {
-  const other = await world.naming.createTopic({ name: 'other', type: MessageType.delay });
+  const other = await world.nameService.createTopic({ name: 'other', type: MessageType.delay });
   const chance = new Prng(7);
   const wanted: { id: string; dueMs: number }[] = [];
   const sendSome = (count: number): Promise<void[]> => {

@@ -212,7 +212,7 @@ export class Deliveries extends PollLoop<WaitingPoll> {
   ): PopDecision {
     const { call } = poll;
     const { filters, sessions, clock, groups } = this.parts;
-    const request = (strangers: boolean): PopDecision =>
+    const request = (unknownMembers: boolean): PopDecision =>
       groups.decidePop({
         groupId: group.id,
         clientId: call.clientId,
@@ -226,15 +226,15 @@ export class Deliveries extends PollLoop<WaitingPoll> {
         attemptsMax: group.attemptsMax,
         filter: filters.matcher(call.filter),
         groupFilters: filters.ofGroup(group.id, topic.id),
-        strangers,
+        unknownMembers,
         scanMax,
         byUrgency: poll.byPriority ?? false,
         queues,
       });
-    const strangers = !sessions.settled(clock.monotonicMs());
-    const decision = request(strangers);
+    const unknownMembers = !sessions.settled(clock.monotonicMs());
+    const decision = request(unknownMembers);
     // What is kept for members that may never come back must not stop those that are there.
-    return decision.throttled && strangers ? request(false) : decision;
+    return decision.throttled && unknownMembers ? request(false) : decision;
   }
 
   /** Writes what was decided and answers the poll, if it got anything. */

@@ -11,7 +11,7 @@ async function filled(): Promise<{ world: BrokerWorld; sent: number }> {
   await world.start();
   world.storeLimits = { ...world.storeLimits, segmentBytes: 64 * KiB, recordBytesMax: 16 * KiB };
   await world.restart();
-  world.topic = await world.naming.createTopic({ name: 'short', retentionMs: 90_000 });
+  world.topic = await world.nameService.createTopic({ name: 'short', retentionMs: 90_000 });
   const send = (i: number): Promise<number> => world.sendAs(`m${i}`, {}, world.topic, 0, Buffer.alloc(4 * KiB, 'x'));
   for (let i = 0; i < due; i += 1) await send(i);
   await world.broker.store.idle();

@@ -35,7 +35,7 @@ async function figures(): Promise<{ inFlight: number; ready: number; lag: number
 async function deadLetters(): Promise<string[]> {
   const dead = world.directory.topic(deadLetterTopic(world.group.name));
   if (!dead) return [];
-  const reader = await world.naming.ensureGroup('undertaker');
+  const reader = await world.nameService.ensureGroup('undertaker');
   return ids(await world.poll({ topicId: dead.id, groupId: reader.id, clientId: 'undertaker' }));
 }
 
@@ -58,7 +58,7 @@ describe('messages whose consumers died', () => {
     ['in order', true],
   ])('are dead letters after their last attempt, %s, though nobody asks, also after a restart', async (_, fifo) => {
     world = await new BrokerWorld().start(1);
-    if (fifo) await world.naming.updateGroup('readers', { fifo });
+    if (fifo) await world.nameService.updateGroup('readers', { fifo });
     await world.send('a');
     await world.send('b');
     await world.poll({ messagesMax: 1 });
@@ -79,8 +79,10 @@ describe('messages whose consumers died', () => {
     await world.poll();
     await pass(12_000);
     expect(await deadLetters()).toEqual([]);
-    const broken = jest.spyOn(world.naming, 'ensureInnerTopic').mockRejectedValue(new MqError('UNAVAILABLE', 'away'));
-    await world.naming.updateGroup('readers', { attemptsMax: 1 });
+    const broken = jest
+      .spyOn(world.nameService, 'ensureInnerTopic')
+      .mockRejectedValue(new MqError('UNAVAILABLE', 'away'));
+    await world.nameService.updateGroup('readers', { attemptsMax: 1 });
     await pass(3_000);
     expect(broken).toHaveBeenCalled();
     expect(await figures()).toMatchObject({ ready: 1 });
@@ -112,8 +114,8 @@ describe('a receipt', () => {
 
   it('from before a reset is refused, and frees the lane of its message group at once', async () => {
     world = await new BrokerWorld().start();
-    world.topic = await world.naming.createTopic({ name: 'steps', type: MessageType.fifo });
-    await world.naming.updateGroup('readers', { fifo: true });
+    world.topic = await world.nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    await world.nameService.updateGroup('readers', { fifo: true });
     for (const id of ['a1', 'a2']) await world.sendAs(id, { group: Buffer.from('a') });
     const old = await world.poll({ invisibleMs: 3_600_000 });
     const call = { groupId: world.group.id, topicId: world.topic.id, queueId: undefined, to: { at: 'first' } } as const;

@@ -10,7 +10,12 @@ describe('messages that expire', () => {
     const { topic: orders } = world;
     await world.send('before');
     for (const { receipt } of await world.poll()) await world.ack(receipt);
-    const other = await world.naming.createTopic({ name: 'other', writeQueues: 2, readQueues: 2, retentionMs: 60_000 });
+    const other = await world.nameService.createTopic({
+      name: 'other',
+      writeQueues: 2,
+      readQueues: 2,
+      retentionMs: 60_000,
+    });
     for (let i = 0; i < orders.id; i += 1) await world.sendAny(`other-${i}`, {}, other, 0);
     await world.sendAny('other-last', {}, other, 1);
     const expired = (): boolean[] => [0, 1].map((q) => world.broker.store.bounds(other.id, queueId(q)).everExpired);

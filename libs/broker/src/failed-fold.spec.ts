@@ -20,7 +20,7 @@ class FailingWorld extends BrokerWorld {
     const fail = (): never => {
       throw new TypeError(planted);
     };
-    for (const view of [groups, pullOffsets, liteTopics, delayed, halfMessages, this.broker['sentBefore']]) {
+    for (const view of [groups, pullOffsets, liteTopics, delayed, halfMessages, this.broker['dedupWindow']]) {
       view.fold = fail;
       if ('foldAppended' in view) view.foldAppended = fail;
     }
@@ -70,7 +70,7 @@ describe('a fold that fails ends the broker, which does not answer', () => {
     ['half of a transaction', MessageType.transaction, {}],
   ] as const)('%s that is sent', async (_name, type, draft) => {
     const world = await new FailingWorld().start();
-    world.topic = await world.naming.createTopic({ name: 'more', type });
+    world.topic = await world.nameService.createTopic({ name: 'more', type });
     world.plant();
     // Of those with a group each is folded; `sendAny` rejects with whatever the broker throws or answers.
     await expect(world.sendAny('a', { group: Buffer.from('g'), ...draft })).rejects.toThrow(AssertionError);
@@ -81,7 +81,7 @@ describe('a fold that fails ends the broker, which does not answer', () => {
 
   it('the end of a transaction', async () => {
     const world = await new FailingWorld().start();
-    world.topic = await world.naming.createTopic({ name: 'deals', type: MessageType.transaction });
+    world.topic = await world.nameService.createTopic({ name: 'deals', type: MessageType.transaction });
     const { pending } = await world.sendAny('a', {});
     world.plant();
     const ended = settle((done) =>

@@ -9,8 +9,8 @@ import { BrokerWorld, ids, settle } from './broker-world.js';
 class FifoWorld extends BrokerWorld {
   override async start(attemptsMax = 17): Promise<this> {
     await super.start(attemptsMax);
-    this.topic = await this.naming.createTopic({ name: 'steps', type: MessageType.fifo });
-    this.group = await this.naming.createGroup({
+    this.topic = await this.nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    this.group = await this.nameService.createGroup({
       name: 'ordered',
       fifo: true,
       attemptsMax,
@@ -77,7 +77,7 @@ describe('an orderly group', () => {
     expect(await world.pollAs('one', { attemptId: 'try-2' })).toEqual([]);
   });
 
-  it('is answered only when the hand-out is safe', async () => {
+  it('is answered only when the delivery is safe', async () => {
     await world.sendTo('a', 'a1');
     const { store } = world.broker;
     let position = 0;
@@ -99,7 +99,7 @@ describe('an orderly group', () => {
   it('takes back at once what a client did not wait for', async () => {
     await world.sendTo('a', 'a1');
     const cancel = world.pollWith({ clientId: 'one', waitMs: 5_000 }, () => undefined);
-    cancel(); // The hand-out is on its way to the disk.
+    cancel(); // The delivery is on its way to the disk.
     const next = await world.pollAs('two', { waitMs: 5_000 });
     expect([ids(next), attempts(next)]).toEqual([['a1'], [1]]);
   });
@@ -116,7 +116,7 @@ describe('an orderly group', () => {
     const [next] = await world.pollAs('one', { waitMs: 20_000 });
     expect(ids([next!])).toEqual(['a2']);
     const dlq = world.directory.topic(deadLetterTopic(world.group.name))!;
-    const plain = await world.naming.createGroup({ name: 'cleaners' });
+    const plain = await world.nameService.createGroup({ name: 'cleaners' });
     expect(ids(await world.poll({ topicId: dlq.id, groupId: plain.id }))).toEqual(['poison']);
   });
 
@@ -161,7 +161,7 @@ describe('a message of a group that is sent again', () => {
   });
 
   it('is another one in another topic or group, without a group, or ten minutes later', async () => {
-    const other = await world.naming.createTopic({ name: 'others', type: MessageType.fifo });
+    const other = await world.nameService.createTopic({ name: 'others', type: MessageType.fifo });
     const group = Buffer.from('g');
     expect(await world.sendAs('1', { group })).toBe(0);
     expect(await world.sendAs('1', { group }, other)).toBe(0);
@@ -196,7 +196,7 @@ describe('another message with the same id', () => {
   });
 
   it('is stored in a lite topic too', async () => {
-    const topic = await world.naming.createTopic({ name: 'sessions', type: MessageType.lite });
+    const topic = await world.nameService.createTopic({ name: 'sessions', type: MessageType.lite });
     const draft = { liteTopic: Buffer.from('t') };
     const sent = ['a', 'b', 'a', 'c'].map((body) => sendBody('1', body, draft, topic));
     expect(await Promise.all(sent)).toEqual([0, 1, 0, 2]);

@@ -102,7 +102,7 @@ describe('filters in delivery', () => {
 
   it('looks for a rare match a slice at a time, and lets others have their turn between', async () => {
     const world = await new BrokerWorld().start();
-    const other = await world.naming.createTopic({ name: 'other' });
+    const other = await world.nameService.createTopic({ name: 'other' });
     for (let i = 0; i < 3000; i += 1) void send(world, `m${i}`, { n: String(i) });
     await send(world, 'last', { n: 'last' });
     await world.send('next door', '', other);

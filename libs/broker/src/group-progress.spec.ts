@@ -49,7 +49,7 @@ describe('a group that is set elsewhere', () => {
     for (const id of ['a', 'b', 'c']) await world.send(id);
     const [first] = await world.poll({ messagesMax: 1 });
     await world.ack(first!.receipt);
-    const copy = await world.naming.createGroup({ name: 'copy' });
+    const copy = await world.nameService.createGroup({ name: 'copy' });
     const target = { groupId: copy.id, queueId: undefined };
     const resets = await reset(world, { at: 'group', groupId: world.group.id }, target);
     expect(resets[0]).toEqual({ queueId: 0, before: undefined, after: 1 });
@@ -70,7 +70,7 @@ describe('a paused group', () => {
     const world = await new BrokerWorld().start();
     await world.send('a');
     await world.poll(); // Attempt 1; its lease runs out in the pause.
-    await world.naming.updateGroup('readers', { pausedUntilMs: world.clock.wallMs() + 600_000 });
+    await world.nameService.updateGroup('readers', { pausedUntilMs: world.clock.wallMs() + 600_000 });
     expect(await world.poll()).toEqual([]);
     const waiting = world.poll({ waitMs: 3_600_000 });
     await world.send('b');
@@ -85,12 +85,12 @@ describe('a paused group', () => {
     const world = await new BrokerWorld().start();
     await world.send('a');
     const [held] = await world.poll();
-    await world.naming.updateGroup('readers', { pausedUntilMs: Number.MAX_SAFE_INTEGER });
+    await world.nameService.updateGroup('readers', { pausedUntilMs: Number.MAX_SAFE_INTEGER });
     await world.ack(held!.receipt);
     await world.send('b');
     const waiting = world.poll({ waitMs: 20_000 });
     expect(world.broker.waitingPolls).toBe(1);
-    await world.naming.updateGroup('readers', { pausedUntilMs: 0 });
+    await world.nameService.updateGroup('readers', { pausedUntilMs: 0 });
     expect(ids(await waiting)).toEqual(['b']);
     await world.broker.stop();
   });

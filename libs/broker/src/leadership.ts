@@ -1,4 +1,4 @@
-import type { LeadClaim, MetadataKnowledge, Naming } from '@cometmq/client';
+import type { LeadershipClaim, MetadataKnowledge, NameService } from '@cometmq/client';
 import { epoch, type Epoch } from '@cometmq/model';
 import { type Clock, failureFacts, MqError } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
@@ -6,7 +6,7 @@ import type { Logger } from '@cometmq/telemetry';
 /** What the log knows of the metadata, asked for whenever it matters. */
 export interface LogKnowledge {
   /** What goes with each claim; undefined: the log is empty. */
-  claim(): LeadClaim['log'];
+  claim(): LeadershipClaim['log'];
   /** Why the metadata that is told can't be the log's own; undefined: it may be. */
   contradiction(): string | undefined;
   /** All that the log knows, for metadata that was lost. */
@@ -17,17 +17,17 @@ export interface LogKnowledge {
 const definitionsMax = 200;
 
 /**
- * This broker's reign over its set: claimed from the name service with a new epoch, kept by saying so three times a
+ * This broker's term over its set: claimed from the name service with a new epoch, kept by saying so three times a
  * lease. The lease only notices silence; safety comes from the epoch. When another member has taken over, `onDeposed`
- * is called and the reign is over for good.
+ * is called and the term is over for good.
  *
- * Metadata that is not the log's own (another cluster's, empty, or older than the log) neither gives nor ends a reign: at
+ * Metadata that is not the log's own (another cluster's, empty, or older than the log) neither gives nor ends a term: at
  * the start it is refused before anything is written; a leader goes on, says so, and waits for its own to come back.
  * Once an operator has allowed it, it gets what the log knows.
  */
 export class Leadership {
-  private claim: LeadClaim | undefined;
-  private reign: Epoch | undefined;
+  private claim: LeadershipClaim | undefined;
+  private term: Epoch | undefined;
   private stopped = false;
   /** Why the metadata is not the log's own, as it was said last; undefined: it is. */
   mismatch: string | undefined;
@@ -35,7 +35,7 @@ export class Leadership {
   private keeping: Promise<void> | undefined;
 
   constructor(
-    private readonly naming: Naming,
+    private readonly nameService: NameService,
     private readonly clock: Clock,
     private readonly log: Logger,
     private readonly writable: () => boolean,
@@ -46,16 +46,16 @@ export class Leadership {
   ) {}
 
   /** Claims the lead, waiting as long as the name service can't be reached or another member still lives. */
-  async take(claim: LeadClaim): Promise<Epoch> {
+  async take(claim: LeadershipClaim): Promise<Epoch> {
     this.claim = claim;
     for (;;) {
       if (this.stopped) throw new MqError('CANCELLED', 'stopped before the lead was taken');
       try {
         const contradiction = this.knowledge.contradiction();
         if (contradiction !== undefined) throw new MqError('METADATA_MISMATCH', `${contradiction}. ${wayOut}`);
-        const set = await this.naming.takeLead(this.withLog(claim));
-        this.reign = epoch(set.epoch);
-        return this.reign;
+        const set = await this.nameService.acquireLeadership(this.withLog(claim));
+        this.term = epoch(set.epoch);
+        return this.term;
       } catch (caught) {
         const error = MqError.from(caught);
         if (error.code === 'METADATA_MISMATCH' && (await this.bring(claim, error))) continue;
@@ -75,18 +75,18 @@ export class Leadership {
     this.stopped = true;
     this.wake?.();
     await this.keeping;
-    if (!this.claim || this.reign === undefined) return;
-    await this.naming.leaveLead({ ...this.claim, epoch: this.reign }).catch((caught: unknown) => {
+    if (!this.claim || this.term === undefined) return;
+    await this.nameService.resignLeadership({ ...this.claim, epoch: this.term }).catch((caught: unknown) => {
       this.log.warn(failureFacts(caught), 'the name service could not be told that the broker leaves');
     });
   }
 
   private async loop(): Promise<void> {
-    const { claim, reign } = this;
-    if (!claim || reign === undefined) return;
+    const { claim, term } = this;
+    if (!claim || term === undefined) return;
     while (!this.stopped) {
       try {
-        await this.naming.keepLead({ ...this.withLog(claim), epoch: reign, writable: this.writable() });
+        await this.nameService.renewLeadership({ ...this.withLog(claim), epoch: term, writable: this.writable() });
         this.mismatch = undefined;
       } catch (caught) {
         const error = MqError.from(caught);
@@ -101,7 +101,7 @@ export class Leadership {
     }
   }
 
-  private async mismatched(claim: LeadClaim, error: MqError): Promise<void> {
+  private async mismatched(claim: LeadershipClaim, error: MqError): Promise<void> {
     try {
       if (await this.bring(claim, error)) return;
     } catch (caught) {
@@ -113,7 +113,7 @@ export class Leadership {
   }
 
   /** @returns whether what the log knows was brought into the metadata. False: no operator has allowed it. */
-  private async bring(claim: LeadClaim, why: MqError): Promise<boolean> {
+  private async bring(claim: LeadershipClaim, why: MqError): Promise<boolean> {
     const { topics, groups, deletedTopics, deletedGroups, ...ids } = this.knowledge.all();
     const none = { topics: [], groups: [], deletedTopics: [], deletedGroups: [] };
     const parts: Pick<MetadataKnowledge, keyof typeof none>[] = [];
@@ -125,7 +125,7 @@ export class Leadership {
     const base = { ...ids, claim: this.withLog(claim), insist: this.adopts };
     try {
       for (const [i, part] of parts.entries()) {
-        await this.naming.adoptMetadata({ ...base, ...part, last: i === parts.length - 1 });
+        await this.nameService.adoptMetadata({ ...base, ...part, last: i === parts.length - 1 });
       }
     } catch (caught) {
       const error = MqError.from(caught);
@@ -140,7 +140,7 @@ export class Leadership {
     return true;
   }
 
-  private withLog(claim: LeadClaim): LeadClaim {
+  private withLog(claim: LeadershipClaim): LeadershipClaim {
     const log = this.knowledge.claim();
     return log ? { ...claim, log } : claim;
   }

@@ -22,7 +22,7 @@ import {
   type AskRoom,
   type BrokerLink,
   type ClientCommand,
-  type HandOutLease,
+  type DeliveryLease,
   type SendResult,
   type WireAnswer,
   type WireCall,
@@ -54,7 +54,7 @@ export interface LostLink {
   /** Connections of the calls that came on it begin so. */
   readonly prefix: string;
   /** What its proxy said last; undefined: nothing yet. */
-  readonly report: { readonly agoMs: number; readonly unconfirmed: readonly HandOutLease[] } | undefined;
+  readonly report: { readonly agoMs: number; readonly unconfirmed: readonly DeliveryLease[] } | undefined;
 }
 
 /** Calls of a link under the names that their clients' calls have on boards; those that nobody waits for have none. */
@@ -90,7 +90,7 @@ export function exchange(
     const prefix = `${(linkCount += 1)}:`;
     const rooms = new Rooms(answers);
     let hush: (() => void) | undefined;
-    let report: { readonly atMs: number; readonly unconfirmed: readonly HandOutLease[] } | undefined;
+    let report: { readonly atMs: number; readonly unconfirmed: readonly DeliveryLease[] } | undefined;
     links.add(answers);
     const end = (): void => {
       if (!links.delete(answers)) return;

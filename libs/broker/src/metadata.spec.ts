@@ -22,7 +22,7 @@ describe('topics and groups that the metadata does not name any more', () => {
     const world = await new BrokerWorld().start();
     await world.sendAny('a', {});
     await world.poll();
-    world.naming.lose(how);
+    world.nameService.lose(how);
     expect(world.directory.topic('orders')).toBeUndefined();
     expect(kept(world)).toBe(1);
     expect(world.broker.groups.progressOf(world.group.id)).toHaveLength(1);
@@ -34,9 +34,9 @@ describe('topics and groups that the metadata does not name any more', () => {
 
   it('lose nothing to a default retention that is shorter than their own', async () => {
     const world = await new BrokerWorld().start();
-    world.topic = await world.naming.createTopic({ name: 'archive', retentionMs: 365 * 86_400_000 });
+    world.topic = await world.nameService.createTopic({ name: 'archive', retentionMs: 365 * 86_400_000 });
     await world.sendAny('old', {});
-    world.naming.lose('all at once');
+    world.nameService.lose('all at once');
     for (let day = 0; day < 10; day += 1) {
       world.clock.advance(86_400_000);
       await world.broker.store.retention.run(world.clock.wallMs(), () => undefined); // One at a time: the timer's is done.
@@ -47,9 +47,9 @@ describe('topics and groups that the metadata does not name any more', () => {
 
   it('lose no delayed message', async () => {
     const world = await new BrokerWorld().start();
-    world.topic = await world.naming.createTopic({ name: 'later', type: MessageType.delay });
+    world.topic = await world.nameService.createTopic({ name: 'later', type: MessageType.delay });
     await world.sendAny('soon', { dueMs: world.clock.wallMs() + 5_000 });
-    world.naming.lose('all at once');
+    world.nameService.lose('all at once');
     for (let turns = 0; kept(world) === 0 && turns < 1_000; turns += 1) {
       world.clock.advance(100);
       await new Promise((resolve) => setImmediate(resolve));
@@ -65,8 +65,8 @@ describe('topics and groups that somebody deleted', () => {
     await world.sendAny('a', {});
     await world.poll();
     await world.broker.stop();
-    await world.naming.deleteTopic('orders');
-    await world.naming.deleteGroup('readers');
+    await world.nameService.deleteTopic('orders');
+    await world.nameService.deleteGroup('readers');
     await world.restart();
     expect(kept(world)).toBe(0);
     expect(world.broker.groups.progressOf(world.group.id)).toHaveLength(0);
@@ -94,12 +94,15 @@ describe('a broker before metadata that is not its own', () => {
     await world.sendAny('a', {});
     await world.broker.stop();
     const end = world.broker.store.appendEnd;
-    world.naming.mismatch = mismatch;
+    world.nameService.mismatch = mismatch;
     await expect(world.restart()).rejects.toBe(mismatch);
     expect(world.broker.store.appendEnd).toBe(end);
-    expect(world.naming.claims.at(-1)?.log).toMatchObject({ epoch: 1, metadata: { clusterId: 'test', generation: 1 } });
+    expect(world.nameService.claims.at(-1)?.log).toMatchObject({
+      epoch: 1,
+      metadata: { clusterId: 'test', generation: 1 },
+    });
     await world.broker.stop();
-    world.naming.mismatch = undefined;
+    world.nameService.mismatch = undefined;
     await world.restart();
     expect(ids(await world.poll())).toEqual(['a']);
     await world.broker.stop();
@@ -109,7 +112,7 @@ describe('a broker before metadata that is not its own', () => {
     const world = await new BrokerWorld().start();
     const { topic } = world;
     await world.broker.stop();
-    const takes = (): number => world.naming.claims.filter((claim) => !('epoch' in claim)).length;
+    const takes = (): number => world.nameService.claims.filter((claim) => !('epoch' in claim)).length;
     const asked = takes();
     const other = { ...topic, name: 'other' as typeof topic.name };
     world.directory.apply({ kind: 'topic', revision: 9, topic: other });
@@ -118,7 +121,7 @@ describe('a broker before metadata that is not its own', () => {
     world.directory.apply({ kind: 'topicDeleted', revision: 10, topic: other, recorded: false });
     world.directory.apply({ kind: 'topic', revision: 10, topic });
     await world.restart();
-    await world.naming.deleteTopic('orders');
+    await world.nameService.deleteTopic('orders');
     await world.broker.stop();
     world.directory.apply({ kind: 'topic', revision: 11, topic });
     await expect(world.restart()).rejects.toThrow(/shows topic orders, which the log knows was deleted/);
@@ -128,13 +131,13 @@ describe('a broker before metadata that is not its own', () => {
 
   it('leads on while it is another one, and is not deposed by it', async () => {
     const world = await new BrokerWorld().start();
-    world.naming.mismatch = mismatch;
-    const asked = world.naming.claims.length;
-    for (let turns = 0; world.naming.claims.length < asked + 3 && turns < 1_000; turns += 1) {
+    world.nameService.mismatch = mismatch;
+    const asked = world.nameService.claims.length;
+    for (let turns = 0; world.nameService.claims.length < asked + 3 && turns < 1_000; turns += 1) {
       world.clock.advance(1_000);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    expect(world.naming.claims.length).toBeGreaterThanOrEqual(asked + 3);
+    expect(world.nameService.claims.length).toBeGreaterThanOrEqual(asked + 3);
     expect(world.broker.unready()).toBeUndefined();
     expect(world.broker.metadataProblem).toBe('another cluster');
     await world.sendAny('a', {});
@@ -144,15 +147,15 @@ describe('a broker before metadata that is not its own', () => {
 
   it('brings what its log knows once it is told to, and leads then', async () => {
     const world = await new BrokerWorld().start();
-    await world.naming.createTopic({ name: 'gone' });
-    const gone = await world.naming.ensureTopic('gone');
+    await world.nameService.createTopic({ name: 'gone' });
+    const gone = await world.nameService.ensureTopic('gone');
     await world.sendAny('a', {});
-    await world.naming.deleteTopic('gone');
+    await world.nameService.deleteTopic('gone');
     await world.broker.stop();
-    world.naming.mismatch = mismatch;
+    world.nameService.mismatch = mismatch;
     world.adopts = true;
     await world.restart();
-    const [part, ...more] = world.naming.adopted;
+    const [part, ...more] = world.nameService.adopted;
     const all = { topics: [...(part?.topics ?? [])], groups: [...(part?.groups ?? [])] };
     for (const { topics, groups } of more) {
       all.topics.push(...topics);
@@ -161,7 +164,7 @@ describe('a broker before metadata that is not its own', () => {
     expect(all.topics.map(({ name, id }) => [name, id])).toEqual([['orders', world.topic.id]]);
     expect(all.groups.map(({ name, id }) => [name, id])).toEqual([['readers', world.group.id]]);
     expect(part).toMatchObject({ topicIdMax: gone.id, groupIdMax: world.group.id, insist: true });
-    expect(world.naming.adopted.map(({ last }) => last)).toEqual([false, true]);
+    expect(world.nameService.adopted.map(({ last }) => last)).toEqual([false, true]);
     expect(ids(await world.poll())).toEqual(['a']);
     await settle<void>((done) => world.broker.clientGone({ clientId: 'c', groupId: world.group.id }, done));
     await world.broker.stop();

@@ -5,7 +5,7 @@ import { type Clock, failureFacts, MqError, type Timer } from '@cometmq/shared';
 import type { MessageStore, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
-import type { HandOuts, Receiver } from './hand-outs.js';
+import type { DeliveryLoader, Receiver } from './delivery-loader.js';
 import type { LogClock } from './log-clock.js';
 import type { MemberSessions } from './member-sessions.js';
 import { metadataWaitMs } from './sends.js';
@@ -45,7 +45,7 @@ export interface PollParts {
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly sessions: MemberSessions;
-  readonly handOuts: HandOuts;
+  readonly deliveryLoader: DeliveryLoader;
   readonly clock: Clock;
   readonly logClock: LogClock;
   readonly log: Logger;
@@ -166,10 +166,10 @@ export abstract class PollLoop<P extends Poll> {
 
   /** What was just written hands messages to the poll. */
   protected answer(poll: P, { handed, record }: PopDecision, { position, end }: Placed): void {
-    const { handOuts, store } = this.base;
-    handOuts.begin(poll.call, position);
+    const { deliveryLoader, store } = this.base;
+    deliveryLoader.begin(poll.call, position);
     this.waits.remove(poll);
-    if (record?.kind === RecordKind.handOut) {
+    if (record?.kind === RecordKind.delivery) {
       this.read(poll, handed, position);
       return;
     }
@@ -180,7 +180,7 @@ export abstract class PollLoop<P extends Poll> {
   }
 
   private read(poll: P, handed: PopDecision['handed'], position: LogPosition): void {
-    this.base.handOuts.load(poll, handed, position, (error, messages) => {
+    this.base.deliveryLoader.load(poll, handed, position, (error, messages) => {
       if (messages) this.deliver(poll, messages);
       else this.finish(poll, error);
     });

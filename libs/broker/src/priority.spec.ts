@@ -4,7 +4,7 @@ import { BrokerWorld, ids } from './broker-world.js';
 
 async function priorityWorld(): Promise<BrokerWorld> {
   const world = await new BrokerWorld().start();
-  world.topic = await world.naming.createTopic({
+  world.topic = await world.nameService.createTopic({
     name: 'alarms',
     type: MessageType.priority,
     writeQueues: 8,
@@ -43,7 +43,7 @@ describe('a topic of prioritised messages', () => {
 
   it('looks at the levels in turn in as many polls as the priority factor leaves', async () => {
     const world = await priorityWorld();
-    world.group = await world.naming.createGroup({ name: 'fair', priorityFactor: 50 });
+    world.group = await world.nameService.createGroup({ name: 'fair', priorityFactor: 50 });
     for (let i = 0; i < 40; i += 1) for (const priority of [0, 7]) await send(world, `${priority}-${i}`, priority);
     const levels: string[] = [];
     // Polls that don't go by priority take the levels in turn.

@@ -30,7 +30,7 @@ class KindsWorld extends BrokerWorld {
     return pending;
   }
   topicOf(type: MessageType, name = 'second', queues = 1): Promise<Topic> {
-    return this.naming.createTopic({ name, type, readQueues: queues, writeQueues: queues });
+    return this.nameService.createTopic({ name, type, readQueues: queues, writeQueues: queues });
   }
   end(place: PendingPlace, resolution: 'commit' | 'rollback'): Promise<void> {
     return settle((done) => this.broker.endTransaction({ place, resolution, checked: false }, done));
@@ -157,15 +157,15 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     const places = (id: string): number => {
       const none = Buffer.alloc(0);
       const envelope = encodeEnvelope({ type: normal, tag: none, id: Buffer.from(id), group: none, keys: [] });
-      return world.broker['sentBefore'].find(other.id, envelope, [Buffer.from(`body of ${id}`)]).length;
+      return world.broker['dedupWindow'].find(other.id, envelope, [Buffer.from(`body of ${id}`)]).length;
     };
     return {
       says: () => ({
         directory: [world.bounds(world.topic, 0), world.bounds(other, 0, 1)],
         sizes: [world.count(world.topic), world.count(other)],
-        sentBefore: [places('a'), places('b'), places('plain')],
+        dedupWindow: [places('a'), places('b'), places('plain')],
       }),
-      wanted: { directory: ['0-1', '0-1 0-1'], sizes: [1, 2], sentBefore: [1, 1, 0] },
+      wanted: { directory: ['0-1', '0-1 0-1'], sizes: [1, 2], dedupWindow: [1, 1, 0] },
     };
   },
 
@@ -184,7 +184,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     await world.broker.waiting!.transactions.resolve(second, 'commit', 'ada');
     await world.pass(1_000, () => world.timers(later) === 1);
     await world.committed();
-    const dead = await world.naming.ensureInnerTopic(deadLetterTopic(world.group.name));
+    const dead = await world.nameService.ensureInnerTopic(deadLetterTopic(world.group.name));
     return {
       says: async () => ({
         directory: [later, deals, dead].map((topic) => world.bounds(topic, 0)),
@@ -209,7 +209,12 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
   async expiry(world) {
     await world.send('kept');
     for (const { receipt } of await world.poll()) await world.ack(receipt);
-    const short = await world.naming.createTopic({ name: 'short', writeQueues: 2, readQueues: 2, retentionMs: 60_000 });
+    const short = await world.nameService.createTopic({
+      name: 'short',
+      writeQueues: 2,
+      readQueues: 2,
+      retentionMs: 60_000,
+    });
     for (let i = 0; i < world.topic.id; i += 1) await world.sendAny(`e${i}`, {}, short, 0);
     for (let i = 0; i < 3; i += 1) await world.sendAny(`f${i}`, {}, short, 1);
     await world.poll({ topicId: short.id, messagesMax: 1 });
@@ -242,7 +247,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     for (const topic of later) await world.pending('t', topic, world.clock.wallMs() + 60_000);
     for (const topic of deals) await world.pending('h', topic);
     for (const topic of chats) await world.sendAs('l', { liteTopic: Buffer.from('chat') }, topic);
-    for (const [gone] of [topics, later, deals, chats]) await world.naming.deleteTopic(gone!.name);
+    for (const [gone] of [topics, later, deals, chats]) await world.nameService.deleteTopic(gone!.name);
     await world.committed();
     return {
       says: () => ({
@@ -305,7 +310,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     };
   },
 
-  async handOut(world) {
+  async delivery(world) {
     const other = await world.topicOf(normal, 'second', 2);
     await world.sendEach(other, 2);
     await world.poll({ topicId: other.id, clientId: 'c1', messagesMax: 1 });
@@ -325,9 +330,9 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     };
   },
 
-  async fifoHandOut(world) {
+  async fifoDelivery(world) {
     const steps = await world.topicOf(fifo, 'steps');
-    world.group = await world.naming.createGroup({ name: 'ordered', fifo: true });
+    world.group = await world.nameService.createGroup({ name: 'ordered', fifo: true });
     for (const id of ['a1', 'a2']) await world.sendAs(id, { group: Buffer.from('a') }, steps);
     await world.sendAs('b1', { group: Buffer.from('b') }, steps);
     await world.poll({ topicId: steps.id, clientId: 'c1', messagesMax: 1 });
@@ -409,11 +414,14 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
   },
 
   async groupDeleted(world) {
-    const groups = [await world.naming.createGroup({ name: 'one' }), await world.naming.createGroup({ name: 'two' })];
+    const groups = [
+      await world.nameService.createGroup({ name: 'one' }),
+      await world.nameService.createGroup({ name: 'two' }),
+    ];
     await world.send('a');
     for (const { id } of groups) await world.poll({ groupId: id });
     for (const group of groups) await world.setOffset(group, world.topic, 0, 5);
-    await world.naming.deleteGroup('one');
+    await world.nameService.deleteGroup('one');
     await world.committed();
     return {
       says: () => ({
@@ -520,8 +528,8 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
   },
 
   async metadata(world) {
-    const topic = await world.naming.createTopic({ name: 'defined', writeQueues: 3 });
-    const group = await world.naming.createGroup({ name: 'readers-2', fifo: true });
+    const topic = await world.nameService.createTopic({ name: 'defined', writeQueues: 3 });
+    const group = await world.nameService.createGroup({ name: 'readers-2', fifo: true });
     return {
       says: () => {
         const { version, topics, groups } = world.broker.metadata;
@@ -533,7 +541,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
 
   async liteTopicsDeleted(world) {
     const chats = await world.topicOf(lite, 'chats');
-    const group = await world.naming.createGroup({ name: 'agents', lite: { topic: 'chats' } });
+    const group = await world.nameService.createGroup({ name: 'agents', lite: { topic: 'chats' } });
     const names = ['one', 'two', 'three'];
     const session = { ...someTraits, streaming: true, clientId: 'c1', groupId: group.id, subscriptions: [] };
     world.broker.onCommand('proxy', () => undefined);

@@ -5,7 +5,7 @@ import { everything, queueId, queueOffset } from '@cometmq/model';
 import { BrokerWorld, ids } from './broker-world.js';
 
 /** A client's room: notes what is asked for, and gives it when it is told to. */
-class Room {
+class SegmentSpace {
   readonly asked: number[] = [];
   private granted: (() => void) | undefined;
   readonly ask: AskRoom = (bytes, granted) => {
@@ -41,7 +41,7 @@ afterEach(() => world.broker.stop());
 
 describe('a receive', () => {
   it('reads what it hands out once there is room for it', async () => {
-    const room = new Room();
+    const room = new SegmentSpace();
     let got: readonly Delivered[] | undefined;
     world.pollWith({ askRoom: room.ask }, (_, result) => (got = result?.messages));
     await turns();
@@ -55,7 +55,7 @@ describe('a receive', () => {
   });
 
   it('gives back what it handed out to a client that goes while it has no room: no attempt is counted', async () => {
-    const takeBack = world.pollWith({ askRoom: new Room().ask }, () => {
+    const takeBack = world.pollWith({ askRoom: new SegmentSpace().ask }, () => {
       throw new Error('nobody waits any more');
     });
     await turns();
@@ -67,7 +67,7 @@ describe('a receive', () => {
 });
 
 describe('a pull', () => {
-  const pull = (room: Room, done: (result: PullResult | undefined) => void, given = {}): (() => void) =>
+  const pull = (room: SegmentSpace, done: (result: PullResult | undefined) => void, given = {}): (() => void) =>
     world.broker.pull(
       {
         groupId: world.group.id,
@@ -86,7 +86,7 @@ describe('a pull', () => {
     );
 
   it('reads nothing before there is room for about what it will answer', async () => {
-    const room = new Room();
+    const room = new SegmentSpace();
     let got: PullResult | undefined;
     pull(room, (result) => (got = result));
     await turns();
@@ -98,7 +98,7 @@ describe('a pull', () => {
   });
 
   it('asks for no more than it may answer', async () => {
-    const [few, little] = [new Room(), new Room()];
+    const [few, little] = [new SegmentSpace(), new SegmentSpace()];
     pull(few, () => undefined, { messagesMax: 1 })();
     pull(little, () => undefined, { bytesMax: 5_000 })();
     await turns();
@@ -108,7 +108,7 @@ describe('a pull', () => {
   });
 
   it('is over when it is taken back before there is room', async () => {
-    const room = new Room();
+    const room = new SegmentSpace();
     pull(room, () => {
       throw new Error('nobody waits any more');
     })();

@@ -15,7 +15,7 @@ import { MqError, type Clock } from '@cometmq/shared';
 import type { MessageDraft, MessageStore, Placed, StoredMessage } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
-import type { SentBefore, SentMessage } from './sent-before.js';
+import type { DedupWindow, SentMessage } from './dedup-window.js';
 import type { Traffic } from './traffic.js';
 
 /** What is used of the store. */
@@ -41,7 +41,7 @@ export class Sends {
 
   constructor(
     private readonly store: Store,
-    private readonly sentBefore: SentBefore,
+    private readonly dedupWindow: DedupWindow,
     private readonly directory: Directory,
     private readonly clock: Clock,
     private readonly logClock: LogClock,
@@ -74,7 +74,7 @@ export class Sends {
    * takes its place in the order at once, without a read before it.
    */
   private take(topic: Topic, call: SendCall, done: Done<SendResult>): void {
-    const candidates = call.groupHash === 0 ? none : this.sentBefore.find(call.topicId, call.envelope, call.message);
+    const candidates = call.groupHash === 0 ? none : this.dedupWindow.find(call.topicId, call.envelope, call.message);
     const newest = candidates[0];
     if (!newest) {
       this.append(topic, call, done);

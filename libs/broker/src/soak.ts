@@ -67,7 +67,7 @@ export class Soak extends BrokerWorld {
     await this.restart();
     const add = async (name: keyof typeof kept, queues: number, type: MessageType): Promise<Topic> => {
       const counts = { readQueues: queues, writeQueues: queues };
-      const topic = await this.naming.createTopic({ name, type, retentionMs: kept[name], ...counts });
+      const topic = await this.nameService.createTopic({ name, type, retentionMs: kept[name], ...counts });
       this.topics.push(topic);
       this.ledger.watch(topic, kept[name]);
       return topic;
@@ -77,9 +77,9 @@ export class Soak extends BrokerWorld {
     const later = await add('later', 2, MessageType.delay);
     const deals = await add('deals', 1, MessageType.transaction);
     const steps = await add('steps', 2, MessageType.fifo);
-    const readers = await this.naming.createGroup({ name: 'payers', attemptsMax });
-    const others = await this.naming.createGroup({ name: 'others', attemptsMax });
-    const lanes = await this.naming.createGroup({
+    const readers = await this.nameService.createGroup({ name: 'payers', attemptsMax });
+    const others = await this.nameService.createGroup({ name: 'others', attemptsMax });
+    const lanes = await this.nameService.createGroup({
       name: 'lanes',
       fifo: true,
       attemptsMax,

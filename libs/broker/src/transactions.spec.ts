@@ -15,7 +15,7 @@ class TransactionWorld extends BrokerWorld {
 
   override async start(): Promise<this> {
     await super.start();
-    this.topic = await this.naming.createTopic({ name: 'deals', type: MessageType.transaction });
+    this.topic = await this.nameService.createTopic({ name: 'deals', type: MessageType.transaction });
     return this;
   }
 
@@ -96,7 +96,7 @@ describe('half a message', () => {
 
   it('of a deleted topic is gone', async () => {
     const place = await world.half('a');
-    await world.naming.deleteTopic('deals');
+    await world.nameService.deleteTopic('deals');
     await expect(world.end(place, 'commit')).rejects.toThrow('INVALID_TRANSACTION_ID');
     expect(world.broker.halfMessages.size).toBe(0);
   });
@@ -166,7 +166,7 @@ it('figures say what waits and what became of it', async () => {
   await world.half('open');
   await world.end(await world.half('kept'), 'commit');
   await world.end(await world.half('gone'), 'rollback');
-  const all = await world.naming.createTopic({ name: 'all', type: MessageType.mixed });
+  const all = await world.nameService.createTopic({ name: 'all', type: MessageType.mixed });
   const dueMs = world.clock.wallMs() + 90_000;
   await world.sendAny('later', { type: MessageType.delay, dueMs }, all);
   const samples = [...brokerSamples(world.broker, world.directory, world.clock)];

@@ -14,7 +14,7 @@ let far: GrpcWaitingAdmin;
 
 beforeEach(async () => {
   world = await new BrokerWorld().start();
-  topic = await world.naming.createTopic({ name: 'all', type: MessageType.mixed });
+  topic = await world.nameService.createTopic({ name: 'all', type: MessageType.mixed });
   near = new BrokerReports(world.broker, world.directory, 'broker-0', '1').waiting;
   const methods = waitingMethods(near, 'broker-0');
   const ask = (_set: string, path: string, request: Uint8Array): Promise<Uint8Array> =>

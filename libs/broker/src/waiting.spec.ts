@@ -13,7 +13,7 @@ const hour = 3_600_000;
 
 describe('queues under a lasting backlog', () => {
   async function backlog(queues: number, each: number): Promise<void> {
-    world.topic = await world.naming.updateTopic('orders', { readQueues: queues, writeQueues: queues });
+    world.topic = await world.nameService.updateTopic('orders', { readQueues: queues, writeQueues: queues });
     for (let queue = 0; queue < queues; queue += 1) {
       for (let i = 0; i < each; i += 1) await world.sendAny(`${queue}-${i}`, {}, world.topic, queue);
     }
@@ -33,7 +33,7 @@ describe('queues under a lasting backlog', () => {
 
   it('are so for each of several groups that poll in turn', async () => {
     await backlog(4, 12);
-    const other = await world.naming.createGroup({ name: 'others' });
+    const other = await world.nameService.createGroup({ name: 'others' });
     const seen = new Map<number, Set<number>>();
     for (let polls = 0; polls < 8; polls += 1) {
       for (const { id } of [world.group, other]) {
@@ -53,10 +53,10 @@ describe('a receive that waits', () => {
   it('is answered at once when its topic is deleted, and the same name made again is another topic', async () => {
     const waiting = wait();
     expect(world.broker.waitingPolls).toBe(1);
-    await world.naming.deleteTopic('orders');
+    await world.nameService.deleteTopic('orders');
     await expect(waiting).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
     expect(world.broker.waitingPolls).toBe(0);
-    world.topic = await world.naming.createTopic({ name: 'orders' });
+    world.topic = await world.nameService.createTopic({ name: 'orders' });
     const again = wait();
     await world.send('a');
     expect(ids(await again)).toEqual(['a']);
@@ -64,18 +64,18 @@ describe('a receive that waits', () => {
 
   it('is answered at once when its group is deleted', async () => {
     const waiting = wait();
-    await world.naming.deleteGroup('readers');
+    await world.nameService.deleteGroup('readers');
     await expect(waiting).rejects.toMatchObject({ code: 'CONSUMER_GROUP_NOT_FOUND' });
   });
 
   it('is answered at once when its topic is closed to readers, and waits on when something else changes', async () => {
     const waiting = wait();
-    await world.naming.updateTopic('orders', { retentionMs: hour });
-    await world.naming.updateGroup('readers', { attemptsMax: 3 });
+    await world.nameService.updateTopic('orders', { retentionMs: hour });
+    await world.nameService.updateGroup('readers', { attemptsMax: 3 });
     expect(world.broker.waitingPolls).toBe(1);
-    await world.naming.updateTopic('orders', { permission: 'write' });
+    await world.nameService.updateTopic('orders', { permission: 'write' });
     await expect(waiting).rejects.toMatchObject({ code: 'FORBIDDEN' });
-    await world.naming.updateTopic('orders', { permission: 'readWrite' });
+    await world.nameService.updateTopic('orders', { permission: 'readWrite' });
     const again = wait();
     await world.send('a');
     expect(ids(await again)).toEqual(['a']);
@@ -84,10 +84,10 @@ describe('a receive that waits', () => {
   it('gets what lies in a queue that was added meanwhile', async () => {
     const waiting = wait();
     const { readQueues } = world.topic;
-    world.topic = await world.naming.updateTopic('orders', { writeQueues: readQueues + 1 });
+    world.topic = await world.nameService.updateTopic('orders', { writeQueues: readQueues + 1 });
     await world.sendAny('new', {}, world.topic, readQueues);
     expect(world.broker.waitingPolls).toBe(1);
-    await world.naming.updateTopic('orders', { readQueues: readQueues + 1 });
+    await world.nameService.updateTopic('orders', { readQueues: readQueues + 1 });
     expect(ids(await waiting)).toEqual(['new']);
   });
 
@@ -109,7 +109,7 @@ describe('a receive that waits', () => {
       ),
     );
     for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
-    await world.naming.deleteTopic('orders');
+    await world.nameService.deleteTopic('orders');
     await expect(pull).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
   });
 });

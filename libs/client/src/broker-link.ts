@@ -15,7 +15,7 @@ export interface BrokerLink {
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void;
   ack(call: AckCall, done: Done<void>): void;
   changeInvisible(call: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void;
-  /** A hand-out that never reached its client: visible again at once, the attempt is not counted. */
+  /** A delivery that never reached its client: visible again at once, the attempt is not counted. */
   handBack(call: HandBackCall, done: Done<void>): void;
   deadLetter(call: DeadLetterCall, done: Done<void>): void;
   /** All sessions this proxy holds, sent whole every few seconds and on every change of one. */
@@ -248,12 +248,12 @@ export interface SessionReport {
   readonly sessions: readonly Session[];
   /** Whom leaders may ask about transactions. */
   readonly producers: readonly ProducerSession[];
-  /** Hand-outs of this broker that were written to a client and are not known to have arrived. */
-  readonly unconfirmed?: readonly HandOutLease[];
+  /** Deliveries of this broker that were written to a client and are not known to have arrived. */
+  readonly unconfirmed?: readonly DeliveryLease[];
 }
 
-/** What names a hand-out: its record. */
-export interface HandOutLease {
+/** What names a delivery: its record. */
+export interface DeliveryLease {
   readonly epoch: number;
   readonly position: number;
 }

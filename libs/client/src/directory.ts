@@ -1,7 +1,7 @@
 import type { BrokerSet, ConsumerGroup, GroupId, MetadataVersion, Topic, TopicId } from '@cometmq/model';
-import { MqError, type Clock, type Part } from '@cometmq/shared';
+import { MqError, type Clock, type Component } from '@cometmq/shared';
 
-import type { Deleted, DirectoryUpdate, Naming } from './naming.js';
+import type { Deleted, DirectoryUpdate, NameService } from './name-service.js';
 
 /** As many as the name service shows to who comes new. */
 const deletedMax = 10_000;
@@ -10,7 +10,7 @@ const deletedMax = 10_000;
  * This process's copy of the metadata, kept by a watch: topics, groups and broker sets by name and by id. Look-ups are
  * plain map reads, so the hot path may ask for every message.
  */
-export class Directory implements Part {
+export class Directory implements Component {
   readonly name = 'directory';
   private readonly topicsByName = new Map<string, Topic>();
   private readonly topicsById = new Map<TopicId, Topic>();
@@ -25,14 +25,14 @@ export class Directory implements Part {
   private unwatch: (() => void) | undefined;
 
   constructor(
-    private readonly naming: Naming,
+    private readonly nameService: NameService,
     private readonly clock: Clock,
     /** How long `start` waits for the first snapshot before it gives up. */
     private readonly startMsMax = 60_000,
   ) {}
 
   async start(): Promise<void> {
-    this.unwatch = this.naming.watch((update) => this.apply(update));
+    this.unwatch = this.nameService.watch((update) => this.apply(update));
     await this.until(() => this.clusterSecret, this.startMsMax, 'the name service does not answer');
   }
 

@@ -8,7 +8,7 @@ import { Directory } from './directory.js';
 import { someTraits } from './testing/client-traits.js';
 import { GrpcBrokerAdmin } from './grpc-broker-admin.js';
 import { LeaderChannels } from './leader-channels.js';
-import type { DirectoryUpdate, Naming } from './naming.js';
+import type { DirectoryUpdate, NameService } from './name-service.js';
 import { questionFromWire, resetFromWire } from './operator-frames.js';
 
 // Goal: what a broker says of itself reaches the other side whole. Method: real gRPC to a broker that says known figures.
@@ -98,7 +98,7 @@ const service: GrpcService = {
 };
 
 function directoryOf(leader: string | undefined): Directory {
-  const directory = new Directory({ watch: () => () => undefined } as unknown as Naming, systemClock);
+  const directory = new Directory({ watch: () => () => undefined } as unknown as NameService, systemClock);
   directory.apply({ kind: 'broker', revision: 1, broker: setOf('broker-0', leader) });
   return directory;
 }

@@ -1,4 +1,4 @@
-// Goal: a channel lives as long as the reign it was made for. Method: a directory that is told who leads, and channels
+// Goal: a channel lives as long as the term it was made for. Method: a directory that is told who leads, and channels
 // that note their end.
 import type { BrokerSet } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
@@ -6,7 +6,7 @@ import { systemClock } from '@cometmq/shared';
 
 import { Directory } from './directory.js';
 import { LeaderChannels } from './leader-channels.js';
-import type { Naming } from './naming.js';
+import type { NameService } from './name-service.js';
 
 describe('a channel to a leader', () => {
   let directory: Directory;
@@ -15,7 +15,7 @@ describe('a channel to a leader', () => {
 
   beforeEach(async () => {
     closed = [];
-    directory = new Directory({ watch: () => () => undefined } as unknown as Naming, systemClock);
+    directory = new Directory({ watch: () => () => undefined } as unknown as NameService, systemClock);
     let made = 0;
     const connect = (address: string): RpcChannel => {
       const name = `${address} ${(made += 1)}`;
@@ -48,7 +48,7 @@ describe('a channel to a leader', () => {
     expect(leaders.channel('b')).not.toBe(channel);
   });
 
-  it('ends when the same broker begins a new reign: under the same name it may be on another machine', () => {
+  it('ends when the same broker begins a new term: under the same name it may be on another machine', () => {
     leads(1, 'x:1');
     const channel = leaders.channel('b');
     leads(1, undefined);

@@ -1,17 +1,17 @@
 import type { RpcChannel } from '@cometmq/rpc';
-import { MqError, type Clock, type Part } from '@cometmq/shared';
+import { MqError, type Clock, type Component } from '@cometmq/shared';
 
 import type { Directory } from './directory.js';
 
 interface Opened {
   readonly address: string;
-  /** A leader that comes back under its old name may have another address behind it: a new reign, a new look. */
+  /** A leader that comes back under its old name may have another address behind it: a new term, a new look. */
   readonly epoch: number;
   readonly channel: RpcChannel;
 }
 
 /** One channel to the leader of each broker set, as the directory names it: made when first asked for, closed when deposed. */
-export class LeaderChannels implements Part {
+export class LeaderChannels implements Component {
   readonly name = 'leader channels';
   private readonly opened = new Map<string, Opened>();
   private forget: (() => void) | undefined;

@@ -3,11 +3,11 @@ import { GrpcJsChannel } from '@cometmq/rpc';
 import { Prng, systemClock } from '@cometmq/shared';
 
 import { PublicClient } from './public-client.js';
-import { FakeFrontDoor } from './testing/fake-front-door.js';
+import { FakeProxy } from './testing/fake-proxy.js';
 
 // Goal: what is sent comes back whole, and refusals keep their code. Method: real gRPC to a front door that is a list.
 describe('the small client', () => {
-  const door = new FakeFrontDoor();
+  const door = new FakeProxy();
   let channel: GrpcJsChannel;
   let client: PublicClient;
   const receiving = { group: 'g', messagesMax: 8, waitMs: 50, invisibleMs: 10_000 };

@@ -98,7 +98,7 @@ const service = '/apache.rocketmq.v2.MessagingService';
 /** Message ids count seconds from here: 2021-01-01 UTC. */
 const idEpochMs = 1_609_459_200_000;
 
-/** Codes of the protocol that have another name in the house; the rest are called the same. */
+/** Codes of the protocol that have another name in the system; the rest are called the same. */
 const renamed: Readonly<Record<string, ErrorCode>> = {
   MESSAGE_BODY_TOO_LARGE: 'MESSAGE_TOO_LARGE',
   PAYLOAD_TOO_LARGE: 'MESSAGE_TOO_LARGE',
@@ -299,7 +299,7 @@ function typeOf({ messageGroup, deliveryMs, priority, liteTopic }: OutgoingMessa
 /** Every field of a message's system properties, absent. */
 const noSystemProperties: SystemProperties = SystemProperties.fromPartial({});
 
-/** @throws MqError with the house's code for what the server said. */
+/** @throws MqError with the system's code for what the server said. */
 function check(status: Status | undefined): void {
   if (!status) throw new MqError('INTERNAL', 'the server answered without a status');
   if (status.code === Code.OK) return;

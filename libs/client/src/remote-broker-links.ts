@@ -1,5 +1,5 @@
 import type { DuplexStream, RpcChannel } from '@cometmq/rpc';
-import type { Clock, Part } from '@cometmq/shared';
+import type { Clock, Component } from '@cometmq/shared';
 
 import type { BrokerLink } from './broker-link.js';
 import type { BrokerLinks } from './broker-links.js';
@@ -13,7 +13,7 @@ interface Opened {
 }
 
 /** Links over the network to the leaders that the directory names; each lives and ends with its leader's channel. */
-export class RemoteBrokerLinks implements BrokerLinks, Part {
+export class RemoteBrokerLinks implements BrokerLinks, Component {
   readonly name = 'broker links';
   private readonly opened = new Map<string, Opened>();
 

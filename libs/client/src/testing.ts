@@ -1,2 +1,2 @@
 export * from './testing/client-traits.js';
-export * from './testing/fake-front-door.js';
+export * from './testing/fake-proxy.js';

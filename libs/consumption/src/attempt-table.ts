@@ -26,7 +26,7 @@ export class AttemptTable {
   }
 
   /**
-   * The slots of one hand-out are one attempt; those of a newer hand-out for the same id replace it. Answers the slots
+   * The slots of one delivery are one attempt; those of a newer delivery for the same id replace it. Answers the slots
    * that have lost their attempt so.
    */
   bind(slot: number, { attemptId: id, position, client }: Holder): readonly number[] {

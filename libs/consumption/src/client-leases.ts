@@ -12,11 +12,11 @@ export interface RenewalLimits {
   readonly renewBeforeMs: number;
   /** Renewed to end this long from now. */
   readonly renewForMs: number;
-  /** No renewal after this long since the hand-out. */
+  /** No renewal after this long since the delivery. */
   readonly renewTotalMs: number;
 }
 
-/** What names one hand-out. */
+/** What names one delivery. */
 export interface LeaseId {
   readonly epoch: number;
   readonly position: number;

@@ -33,7 +33,7 @@ export interface PopRequest {
    */
   readonly groupFilters: readonly Matcher[];
   /** True: members may still be unknown, so nothing is passed over. */
-  readonly strangers?: boolean;
+  readonly unknownMembers?: boolean;
   /** How many entries are looked at, at most; a look at a message itself counts for its filter's `cost`. */
   readonly scanMax: number;
   /**
@@ -59,7 +59,7 @@ export interface PopQueue {
 }
 
 export interface PopDecision {
-  /** A `handOut` or `fifoHandOut` record. Undefined: there is nothing to write. Also written when it hands out nothing but moves on. */
+  /** A `delivery` or `fifoDelivery` record. Undefined: there is nothing to write. Also written when it hands out nothing but moves on. */
   readonly record: DecidedRecord | undefined;
   /** In the order they should be delivered. The lease of each is the (epoch, position) the record gets. */
   readonly handed: readonly HandedMessage[];

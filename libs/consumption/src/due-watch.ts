@@ -6,7 +6,7 @@ import type { ProgressDirectory } from './progress-directory.js';
 import type { QueueProgress } from './queue-progress.js';
 import { noteDue, type Tables } from './tables.js';
 
-export interface WornMessage extends QueuedMessage {
+export interface ExhaustedMessage extends QueuedMessage {
   readonly groupId: GroupId;
 }
 
@@ -24,7 +24,11 @@ export class DueWatch {
    * Messages that became due since the last call and were delivered as often as allowed: they are dead letters. Each is told
    * once. `attemptsMaxOf` answers undefined for a group that nobody knows.
    */
-  takeWorn(nowMs: number, attemptsMaxOf: (groupId: GroupId) => number | undefined, max: number): WornMessage[] {
+  takeExhausted(
+    nowMs: number,
+    attemptsMaxOf: (groupId: GroupId) => number | undefined,
+    max: number,
+  ): ExhaustedMessage[] {
     const { alarms } = this.tables.due;
     for (let left = looksMax; left > 0 && alarms.topMs <= nowMs; left -= 1) {
       const timeMs = alarms.topMs;
@@ -33,19 +37,19 @@ export class DueWatch {
       if (progress?.alarmMs === timeMs) progress.look(nowMs);
     }
     const { news } = this.tables.due;
-    const worn: WornMessage[] = [];
+    const exhausted: ExhaustedMessage[] = [];
     let at = 0;
-    for (; at < news.length && worn.length < max; at += 2) {
+    for (; at < news.length && exhausted.length < max; at += 2) {
       const progress = this.directory.at(news[at] as number);
       const offset = news[at + 1] as number;
-      if (progress && isWorn(progress, offset, nowMs, attemptsMaxOf(progress.groupId))) {
+      if (progress && isExhausted(progress, offset, nowMs, attemptsMaxOf(progress.groupId))) {
         const { groupId, topicId, queueId } = progress;
-        worn.push({ groupId, topicId, queueId, offset: offset as QueueOffset });
+        exhausted.push({ groupId, topicId, queueId, offset: offset as QueueOffset });
       }
     }
     if (at === news.length) this.tables.due.news = [];
     else news.splice(0, at);
-    return worn;
+    return exhausted;
   }
 
   /** What is due is looked at again: the group may have been allowed fewer attempts. */
@@ -59,7 +63,7 @@ export class DueWatch {
   }
 }
 
-function isWorn(progress: QueueProgress, offset: number, nowMs: number, attemptsMax: number | undefined): boolean {
+function isExhausted(progress: QueueProgress, offset: number, nowMs: number, attemptsMax: number | undefined): boolean {
   if (attemptsMax === undefined || progress.attemptOf(offset) < attemptsMax) return false;
   const first = progress.lanes ? progress.firstOfLane(offset) : offset;
   return first === offset && progress.dueMsOf(offset) <= nowMs;

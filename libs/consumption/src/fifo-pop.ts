@@ -1,8 +1,8 @@
 import { RecordKind } from '@cometmq/model';
 
 import type { PopDecision, PopQueue, PopRequest } from './decisions.js';
-import { encodeFifoHandOut, type FifoHandOutQueue, type LaneHandOut } from './fifo-records.js';
-import type { Judgement } from './judge.js';
+import { encodeFifoDelivery, type FifoDeliveryQueue, type LaneDelivery } from './fifo-records.js';
+import type { FilterVerdict } from './filter-match.js';
 import type { Lane, LaneList } from './lane-list.js';
 import type { Lanes } from './lanes.js';
 import { OffsetRuns } from './offset-runs.js';
@@ -29,9 +29,9 @@ export interface LaneLimits {
 }
 
 /** Keys of lanes set aside that may have lost their last reader, looked at in a request. */
-const orphanKeysMax = 4;
+const unclaimedKeysMax = 4;
 /** Such lanes that must stay, as members may still be unknown, looked at in a request. */
-const orphansKeptMax = 64;
+const unclaimedKeptMax = 64;
 
 export function decideFifoPop(
   request: PopRequest,
@@ -53,7 +53,7 @@ export function decideFifoPop(
 }
 
 /** What becomes of one lane. */
-class Draft implements LaneHandOut {
+class Draft implements LaneDelivery {
   readonly handed = new OffsetRuns();
   kept = none;
   taken = 0;
@@ -98,7 +98,7 @@ class Draft implements LaneHandOut {
 const none = new OffsetRuns();
 
 class FifoPop extends PopWork {
-  private readonly written: FifoHandOutQueue[] = [];
+  private readonly written: FifoDeliveryQueue[] = [];
   /** New offsets in backlogs, of this request. */
   private kept = 0;
 
@@ -166,9 +166,9 @@ class FifoPop extends PopWork {
     const lanes = progress?.lanes;
     if (lanes) {
       lanes.advance(this.request.nowMs);
-      this.lookWorn(lanes);
+      this.lookExhausted(lanes);
       this.lookReady(lanes);
-      if (!this.stopped) this.takeBackOrphans(lanes);
+      if (!this.stopped) this.takeBackUnclaimed(lanes);
       this.dueAt(lanes.nextDueMs());
     }
     const before = progress?.frontier ?? queue.start;
@@ -180,8 +180,8 @@ class FifoPop extends PopWork {
     const visibleAtMs = Math.ceil(this.request.visibleAtMs);
     const queues = this.written;
     if (queues.length === 0) return this.answer(undefined);
-    const payload = encodeFifoHandOut({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues });
-    return this.answer({ kind: RecordKind.fifoHandOut, payload });
+    const payload = encodeFifoDelivery({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues });
+    return this.answer({ kind: RecordKind.fifoDelivery, payload });
   }
 
   private begin(queue: PopQueue, progress: QueueProgress | undefined): void {
@@ -193,7 +193,7 @@ class FifoPop extends PopWork {
   private end(frontier: number): void {
     const { queue, progress, passed } = this;
     const { topicId, queueId, start } = queue as PopQueue;
-    const lanes: LaneHandOut[] = [];
+    const lanes: LaneDelivery[] = [];
     for (const draft of this.drafts.values()) if (draft.changes) lanes.push(draft);
     // A group that is orderly no more waits for the last lane to be given back.
     const settles = !this.fresh && progress?.lanes?.holdsEnded(this.request.nowMs);
@@ -207,7 +207,7 @@ class FifoPop extends PopWork {
   private lookReady(lanes: Lanes): void {
     this.serveList(lanes, lanes.ready, Infinity);
     if (lanes.aside.size === 0) return;
-    for (const key of this.judge.myKeys(lanes.aside.keys())) {
+    for (const key of this.match.myKeys(lanes.aside.keys())) {
       const list = lanes.aside.get(key);
       if (list && !this.stopped) this.serveList(lanes, list, Infinity);
     }
@@ -215,7 +215,7 @@ class FifoPop extends PopWork {
 
   private serveList(lanes: Lanes, list: LaneList, max: number): void {
     let lane = list.head;
-    for (let left = Math.min(list.size, max); lane && left > 0 && !this.stopped && !this.judge.isFull; left -= 1) {
+    for (let left = Math.min(list.size, max); lane && left > 0 && !this.stopped && !this.match.isFull; left -= 1) {
       const { after } = lane;
       if (this.mayScan()) this.serve(lanes, lane);
       lane = after;
@@ -223,21 +223,21 @@ class FifoPop extends PopWork {
   }
 
   /** Lanes that begin with dead letters: told again until they are moved. */
-  private lookWorn(lanes: Lanes): void {
-    for (let left = lanes.worn.size; left > 0 && !this.stopped; left -= 1) {
-      const lane = lanes.worn.head as Lane;
+  private lookExhausted(lanes: Lanes): void {
+    for (let left = lanes.exhausted.size; left > 0 && !this.stopped; left -= 1) {
+      const lane = lanes.exhausted.head as Lane;
       if (this.leaveOut()) return;
-      lanes.worn.push(lane); // Behind the others, for the next time.
+      lanes.exhausted.push(lane); // Behind the others, for the next time.
       if (this.mayScan()) this.serve(lanes, lane);
     }
   }
 
   /** Lanes set aside for a member that is gone for good, or now wants something else. */
-  private takeBackOrphans(lanes: Lanes): void {
-    const max = this.request.strangers === true ? orphansKeptMax : Infinity;
-    for (let left = Math.min(orphanKeysMax, lanes.aside.size); left > 0 && !this.stopped; left -= 1) {
+  private takeBackUnclaimed(lanes: Lanes): void {
+    const max = this.request.unknownMembers === true ? unclaimedKeptMax : Infinity;
+    for (let left = Math.min(unclaimedKeysMax, lanes.aside.size); left > 0 && !this.stopped; left -= 1) {
       const key = lanes.nextAside();
-      const list = key === undefined || this.judge.anyoneKeeps(key) ? undefined : lanes.aside.get(key);
+      const list = key === undefined || this.match.anyoneKeeps(key) ? undefined : lanes.aside.get(key);
       if (list) this.serveList(lanes, list, max);
     }
   }
@@ -269,9 +269,9 @@ class FifoPop extends PopWork {
       }
       const index = this.entryOf(offset, entriesMax);
       if (index < 0) return false;
-      const judgement = this.judged(index);
-      if (judgement === 'nobodys') this.passed.push(offset, 0);
-      else if (judgement !== 'mine') return this.setAside(lanes, lane, draft, judgement);
+      const verdict = this.judged(index);
+      if (verdict === 'none') this.passed.push(offset, 0);
+      else if (verdict !== 'mine') return this.setAside(lanes, lane, draft, verdict);
       else if (!this.handTo(draft, offset, attempt + 1, index) || this.stopped) return false;
     }
     return true;
@@ -289,9 +289,9 @@ class FifoPop extends PopWork {
       const offset = backlog.at(i);
       const index = this.entryOf(offset, entriesMax);
       if (index < 0) return false;
-      const judgement = this.judged(index);
-      if (judgement !== 'mine' && judgement !== 'nobodys') return this.setAside(lanes, lane, draft, judgement);
-      if (judgement === 'mine' && !this.handTo(draft, offset, 1, index)) return false;
+      const verdict = this.judged(index);
+      if (verdict !== 'mine' && verdict !== 'none') return this.setAside(lanes, lane, draft, verdict);
+      if (verdict === 'mine' && !this.handTo(draft, offset, 1, index)) return false;
       draft.taken += 1;
       if (this.stopped) return false;
     }
@@ -311,9 +311,9 @@ class FifoPop extends PopWork {
         if (!this.mayScan()) return false;
         const index = offset - entries.from;
         if (entries.groupHash(index) === lane.hash) {
-          const judgement = this.judged(index);
-          if (judgement !== 'mine' && judgement !== 'nobodys') return this.setAside(lanes, lane, draft, judgement);
-          if (judgement === 'mine') {
+          const verdict = this.judged(index);
+          if (verdict !== 'mine' && verdict !== 'none') return this.setAside(lanes, lane, draft, verdict);
+          if (verdict === 'mine') {
             if (!this.handTo(draft, offset, 1, index)) return false;
             draft.spilled = Math.max(0, draft.spilled - 1);
           }
@@ -329,16 +329,16 @@ class FifoPop extends PopWork {
 
   /** The lane goes on when it is moved. */
   private tellWorn(lanes: Lanes, lane: Lane, offset: number, attempt: number): void {
-    lanes.worn.push(lane);
+    lanes.exhausted.push(lane);
     if (this.leaveOut()) return;
     const index = this.entryOf(offset, entriesMax);
     if (index >= 0) this.deadLetter(offset, index, attempt);
   }
 
   /** The lane's next message is for another member, or must be loaded to say so. */
-  private setAside(lanes: Lanes, lane: Lane, draft: Draft, judgement: Judgement): false {
+  private setAside(lanes: Lanes, lane: Lane, draft: Draft, verdict: FilterVerdict): false {
     // Found out again when its turn comes: what follows a batch, and what can't be said yet.
-    if (draft.handed.length === 0 && judgement !== 'unknown') lanes.setAside(lane, this.judge.key);
+    if (draft.handed.length === 0 && verdict !== 'unknown') lanes.setAside(lane, this.match.key);
     return false;
   }
 
@@ -346,10 +346,10 @@ class FifoPop extends PopWork {
 
   protected meet(offset: number, index: number, entries: QueueEntries): boolean {
     const lanes = this.progress?.lanes;
-    const judgement = this.judged(index);
-    if (judgement === 'unknown') return false;
-    if (judgement === 'nobodys') return true; // Done by being named nowhere.
-    const wanted = judgement === 'mine';
+    const verdict = this.judged(index);
+    if (verdict === 'unknown') return false;
+    if (verdict === 'none') return true; // Done by being named nowhere.
+    const wanted = verdict === 'mine';
     const hash = entries.groupHash(index);
     let draft = this.drafts.get(hash);
     if (!draft) {

@@ -4,24 +4,24 @@ import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 import { OffsetRuns } from './offset-runs.js';
 
 /**
- * The payload of a hand-out to a member of an orderly group; written as in group-records.ts:
+ * The payload of a delivery to a member of an orderly group; written as in group-records.ts:
  *
- *   fifoHandOut | 1 | flags u8 | group | client text | attempt id text | visible at | queues | queue × queues |
+ *   fifoDelivery | 1 | flags u8 | group | client text | attempt id text | visible at | queues | queue × queues |
  *     queue     | topic | queue | start + 1, or 0 | frontier | passed runs | lanes | lane × lanes |
  *     lane      | hash | back-off ms | handed runs | taken | kept runs | spill from + 1, or 0 | spilled |
  */
 const layout = 1;
 
-export interface FifoHandOut {
+export interface FifoDeliveryRecord {
   readonly groupId: GroupId;
   readonly clientId: string;
   readonly autoRenew: boolean;
   readonly attemptId: string;
   readonly visibleAtMs: number;
-  readonly queues: readonly FifoHandOutQueue[];
+  readonly queues: readonly FifoDeliveryQueue[];
 }
 
-export interface FifoHandOutQueue {
+export interface FifoDeliveryQueue {
   readonly topicId: TopicId;
   readonly queueId: QueueId;
   /** Where the group begins in this queue; only in the first record about it. */
@@ -30,11 +30,11 @@ export interface FifoHandOutQueue {
   readonly frontier: number;
   /** Handed out before, and now wanted by no member: done for the group. */
   readonly passed: OffsetRuns;
-  readonly lanes: readonly LaneHandOut[];
+  readonly lanes: readonly LaneDelivery[];
 }
 
 /** What changed in one lane. */
-export interface LaneHandOut {
+export interface LaneDelivery {
   readonly hash: number;
   /** How long after the lease's end the lane comes free, if the lease just ends. */
   readonly backoffMs: number;
@@ -51,7 +51,7 @@ export interface LaneHandOut {
 
 const scratch = new ByteWriter();
 
-export function encodeFifoHandOut(record: FifoHandOut): Uint8Array {
+export function encodeFifoDelivery(record: FifoDeliveryRecord): Uint8Array {
   const out = scratch.begin();
   out.u8(layout);
   out.u8(record.autoRenew ? 1 : 0);
@@ -80,26 +80,26 @@ export function encodeFifoHandOut(record: FifoHandOut): Uint8Array {
   return out.taken();
 }
 
-export function decodeFifoHandOut(payload: Uint8Array): FifoHandOut {
+export function decodeFifoDelivery(payload: Uint8Array): FifoDeliveryRecord {
   const from = new ByteReader(payload);
-  assert(from.u8() === layout, 'a hand-out has a layout this version knows: new meaning is a new record kind');
+  assert(from.u8() === layout, 'a delivery has a layout this version knows: new meaning is a new record kind');
   const autoRenew = (from.u8() & 1) === 1;
   const groupId = from.whole() as GroupId;
   const clientId = from.text();
   const attemptId = from.text();
   const visibleAtMs = from.whole();
-  const queues: FifoHandOutQueue[] = [];
+  const queues: FifoDeliveryQueue[] = [];
   for (let left = from.whole(); left > 0; left -= 1) queues.push(readQueue(from));
   return { groupId, clientId, autoRenew, attemptId, visibleAtMs, queues };
 }
 
-function readQueue(from: ByteReader): FifoHandOutQueue {
+function readQueue(from: ByteReader): FifoDeliveryQueue {
   const topicId = from.whole() as TopicId;
   const queueId = from.whole() as QueueId;
   const start = from.whole();
   const frontier = from.whole();
   const passed = OffsetRuns.read(from);
-  const lanes: LaneHandOut[] = [];
+  const lanes: LaneDelivery[] = [];
   for (let left = from.whole(); left > 0; left -= 1) {
     const hash = from.whole();
     const backoffMs = from.whole();

@@ -12,7 +12,7 @@ import {
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
-import { decodeFifoHandOut, GroupsView, type DueMessage, type Matcher, type PopDecision } from './index.js';
+import { decodeFifoDelivery, GroupsView, type DueMessage, type Matcher, type PopDecision } from './index.js';
 import { ArrivalOracle, ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, modelSeeds, tags } from './testing.js';
 
 /**
@@ -219,7 +219,7 @@ class World {
     else must(decision.handed.length === 0, 'an attempt is repeated as a whole');
     this.checkDead(who, decision);
     const position = decision.record && this.log.append(decision.record, this.nowMs);
-    this.handOut(who, decision, position, attemptId);
+    this.delivery(who, decision, position, attemptId);
     if (decision.exhausted && again.length === 0) this.checkNothingLeft(who, order);
     if (decision.nextDueMs !== undefined) must(decision.nextDueMs > this.nowMs, 'what is due next is not due now');
     for (const message of decision.deadLetters) {
@@ -292,13 +292,13 @@ class World {
     }
   }
 
-  private handOut(who: Member, decision: PopDecision, position: number | undefined, attemptId?: string): void {
+  private delivery(who: Member, decision: PopDecision, position: number | undefined, attemptId?: string): void {
     if (decision.handed.length === 0 || position === undefined) return;
     if (this.arrivals.goesOut(position)) {
       this.view.sendVia(who.group, who.client, { epoch: this.log.epoch, position }, 'proxy/1');
     }
     if (attemptId !== undefined) this.attempts.set(`${who.group}/${who.client}/${attemptId}`, position);
-    const written = decodeFifoHandOut(decision.record!.payload);
+    const written = decodeFifoDelivery(decision.record!.payload);
     for (const message of decision.handed) {
       const lane = this.laneOf(message.queueId, message.offset);
       const rest = written.queues
@@ -624,7 +624,7 @@ class World {
         expect(figures).toMatchObject({ inFlight: 0, blocked: 0, committed: this.queues[figures.queueId]?.next });
       }
     }
-    // What was held through a reset is forgotten with the next hand-out of the queue.
+    // What was held through a reset is forgotten with the next delivery of the queue.
     const lanes = this.view.describe().filter((line) => line.includes(' lane '));
     expect(lanes.filter((line) => !line.includes('open 0 kept  spilled 0 from -1'))).toEqual([]);
   }

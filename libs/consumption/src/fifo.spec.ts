@@ -1,6 +1,6 @@
 import { groupId, queueId, queueOffset, RecordKind, topicId, type Receipt } from '@cometmq/model';
 
-import { decodeFifoHandOut, GroupsView, type GroupsLimits, type PopDecision, type PopRequest } from './index.js';
+import { decodeFifoDelivery, GroupsView, type GroupsLimits, type PopDecision, type PopRequest } from './index.js';
 import { ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, tags } from './testing.js';
 
 /** Goal: what an orderly group is promised, one promise a test. Method: one queue, one group; time moves by hand. */
@@ -443,14 +443,14 @@ describe('a group that becomes orderly, or is so no more', () => {
   });
 });
 
-it('a hand-out says what it did, for whoever reads the log', () => {
+it('a delivery says what it did, for whoever reads the log', () => {
   const { source, pop } = stage();
   source.sendTo(a);
   pop('one');
   source.sendTo(a, b);
   const { record } = pop('two', { attemptId: 'try-1', autoRenew: true });
-  expect(record?.kind).toBe(RecordKind.fifoHandOut);
-  const written = decodeFifoHandOut(record!.payload);
+  expect(record?.kind).toBe(RecordKind.fifoDelivery);
+  const written = decodeFifoDelivery(record!.payload);
   expect(written).toMatchObject({ groupId: group, clientId: 'two', attemptId: 'try-1', autoRenew: true });
   expect(written.queues).toMatchObject([
     {

@@ -7,7 +7,7 @@ import { OffsetRuns } from './offset-runs.js';
  * The payloads of the records that change a group's delivery state. Each begins with a layout number; whole numbers are
  * varints, `runs` are offset-runs.ts.
  *
- *   handOut             | 1 | flags u8 | group | client text | attempt id text | visible at | queues | queue × queues |
+ *   delivery             | 1 | flags u8 | group | client text | attempt id text | visible at | queues | queue × queues |
  *     queue             | topic | queue | start + 1, or 0 | frontier | handed runs | passed runs | parked runs |
  *   ack, changeInvisible, handBack
  *                       | 1 | sections | (group | topic | queue | epoch | position | value | runs) × sections |
@@ -18,16 +18,16 @@ import { OffsetRuns } from './offset-runs.js';
 const layout = 1;
 
 /** Messages were handed out to a member of a group, or passed over for the whole group, or kept for another member. */
-export interface HandOut {
+export interface DeliveryRecord {
   readonly groupId: GroupId;
   readonly clientId: string;
   readonly autoRenew: boolean;
   readonly attemptId: string;
   readonly visibleAtMs: number;
-  readonly queues: readonly HandOutQueue[];
+  readonly queues: readonly DeliveryQueue[];
 }
 
-export interface HandOutQueue {
+export interface DeliveryQueue {
   readonly topicId: TopicId;
   readonly queueId: QueueId;
   /** Where the group begins in this queue; only in the first record about it. */
@@ -76,7 +76,7 @@ export interface ProgressReset {
 
 const scratch = new ByteWriter();
 
-export function encodeHandOut(record: HandOut): Uint8Array {
+export function encodeDelivery(record: DeliveryRecord): Uint8Array {
   const out = begin();
   out.u8(record.autoRenew ? 1 : 0);
   out.whole(record.groupId);
@@ -96,14 +96,14 @@ export function encodeHandOut(record: HandOut): Uint8Array {
   return out.taken();
 }
 
-export function decodeHandOut(payload: Uint8Array): HandOut {
+export function decodeDelivery(payload: Uint8Array): DeliveryRecord {
   const from = open(payload);
   const autoRenew = (from.u8() & 1) === 1;
   const groupId = from.whole() as GroupId;
   const clientId = from.text();
   const attemptId = from.text();
   const visibleAtMs = from.whole();
-  const queues: HandOutQueue[] = [];
+  const queues: DeliveryQueue[] = [];
   for (let left = from.whole(); left > 0; left -= 1) {
     const topicId = from.whole() as TopicId;
     const queueId = from.whole() as QueueId;

@@ -11,7 +11,7 @@ import {
 import { seeds } from '@cometmq/shared/testing';
 import * as fc from 'fast-check';
 
-import { decodeHandOut, GroupsView, type Matcher } from './index.js';
+import { decodeDelivery, GroupsView, type Matcher } from './index.js';
 import type { OffsetRuns } from './offset-runs.js';
 import { ArrivalOracle, ambiguousTag, everyTag, FoldingLog, kinds, MemoryQueue, modelSeeds, tags } from './testing.js';
 
@@ -122,7 +122,7 @@ class World {
       this.view.sendVia(who.group, who.client, { epoch: this.log.epoch, position: lease }, 'proxy/1');
     }
     if (decision.record) {
-      const written = decodeHandOut(decision.record.payload);
+      const written = decodeDelivery(decision.record.payload);
       for (const queue of written.queues) {
         this.known.add(`${who.group}/${queue.queueId}`);
         offsets(queue.passed, (offset) => {

@@ -1,7 +1,7 @@
 import { encodeTopicDeleted, groupId, queueId, queueOffset, RecordKind, topicId, type Receipt } from '@cometmq/model';
 
 import {
-  decodeHandOut,
+  decodeDelivery,
   decodeLeased,
   GroupsView,
   type GroupsLimits,
@@ -68,7 +68,7 @@ function stage(limits: GroupsLimits = {}) {
 
 const given = (decision: PopDecision) => decision.handed.map((m) => `${m.offset}#${m.attempt}`);
 
-describe('a hand-out', () => {
+describe('a delivery', () => {
   it('gives each message once, then again when its lease has run out', () => {
     const { source, time, pop } = stage();
     source.send(0, 0);
@@ -130,7 +130,7 @@ describe('a hand-out', () => {
     const { source, pop } = stage();
     source.send(A, A, B, 0);
     const { record } = pop('one', { filter: tags(A), groupFilters: [tags(A), tags(B)], attemptId: 'try-1' });
-    const written = decodeHandOut(record!.payload);
+    const written = decodeDelivery(record!.payload);
     expect(written).toMatchObject({ clientId: 'one', attemptId: 'try-1', groupId: group, visibleAtMs: 1_060_000 });
     expect(written.queues[0]).toMatchObject({
       start: 0,
@@ -184,7 +184,7 @@ describe('members with different tags', () => {
 });
 
 // The kind of a message is its offset modulo 3.
-describe('members that judge by the message itself', () => {
+describe('members that match by the message itself', () => {
   const [zero, one] = [kinds(0), kinds(1)];
   const both = { groupFilters: [zero, one] };
 
@@ -233,9 +233,9 @@ describe('members that judge by the message itself', () => {
   it('passes over nothing while members may be unknown, and finds them theirs when they come', () => {
     const { source, pop, figures } = stage();
     source.send(0, 0, 0, 0);
-    expect(given(pop('zero', { filter: zero, groupFilters: [zero], strangers: true }))).toEqual(['0#1', '3#1']);
+    expect(given(pop('zero', { filter: zero, groupFilters: [zero], unknownMembers: true }))).toEqual(['0#1', '3#1']);
     expect(figures()).toMatchObject({ parked: 2 });
-    expect(given(pop('one', { filter: one, ...both, strangers: true }))).toEqual(['1#1']);
+    expect(given(pop('one', { filter: one, ...both, unknownMembers: true }))).toEqual(['1#1']);
     pop('one', { filter: one, ...both });
     expect(figures()).toMatchObject({ parked: 0, inFlight: 3 });
   });
@@ -244,8 +244,8 @@ describe('members that judge by the message itself', () => {
     const { source, pop } = stage();
     source.send(0, 0, 0, 0);
     pop('zero', { filter: zero, ...both });
-    expect(pop('zero', { filter: zero, groupFilters: [zero], strangers: true }).record).toBeUndefined();
-    expect(given(pop('one', { filter: one, ...both, strangers: true }))).toEqual(['1#1']);
+    expect(pop('zero', { filter: zero, groupFilters: [zero], unknownMembers: true }).record).toBeUndefined();
+    expect(given(pop('one', { filter: one, ...both, unknownMembers: true }))).toEqual(['1#1']);
   });
 
   it('asks for all messages that it will have to look at, and for no others', () => {
@@ -381,7 +381,7 @@ describe('dead letters', () => {
 
 describe('what is due', () => {
   const attempts = (max: number) => (groupId: number) => (groupId === group ? max : undefined);
-  const worn = (messages: readonly { readonly offset: number }[]) => messages.map(({ offset }) => offset);
+  const exhausted = (messages: readonly { readonly offset: number }[]) => messages.map(({ offset }) => offset);
 
   it.each([undefined, { backoffMs: () => 0 }])(
     'is ready and not with anybody, though nobody asks (orderly: %j)',
@@ -421,27 +421,27 @@ describe('what is due', () => {
       const { source, pop, time, log, restart } = stage();
       source.send(0, 0);
       pop('one', { messagesMax: 1, orderly });
-      expect(log.view.takeWorn(time.nowMs, attempts(1), 10)).toEqual([]);
+      expect(log.view.takeExhausted(time.nowMs, attempts(1), 10)).toEqual([]);
       time.nowMs += minute;
-      expect(worn(log.view.takeWorn(time.nowMs, attempts(2), 10))).toEqual([]);
+      expect(exhausted(log.view.takeExhausted(time.nowMs, attempts(2), 10))).toEqual([]);
       log.view.lookAgain(group, time.nowMs); // Fewer are allowed now.
-      expect(worn(log.view.takeWorn(time.nowMs, attempts(1), 10))).toEqual([0]);
-      expect(log.view.takeWorn(time.nowMs, attempts(1), 10)).toEqual([]);
+      expect(exhausted(log.view.takeExhausted(time.nowMs, attempts(1), 10))).toEqual([0]);
+      expect(log.view.takeExhausted(time.nowMs, attempts(1), 10)).toEqual([]);
       restart();
-      const dead = log.view.takeWorn(time.nowMs, attempts(1), 10);
-      expect(worn(dead)).toEqual([0]);
+      const dead = log.view.takeExhausted(time.nowMs, attempts(1), 10);
+      expect(exhausted(dead)).toEqual([0]);
       log.append(log.view.decideDeadLetter(group, dead), time.nowMs);
       expect(log.view.figures(group, topic, queue, time.nowMs)).toMatchObject({ due: 0, inFlight: 0, committed: 1 });
-      expect(log.view.takeWorn(time.nowMs + hour, attempts(1), 10)).toEqual([]);
+      expect(log.view.takeExhausted(time.nowMs + hour, attempts(1), 10)).toEqual([]);
     },
   );
 
-  it('is told in parts where much of it is worn, and costs nothing where nothing is due', () => {
+  it('is told in parts where much of it is exhausted, and costs nothing where nothing is due', () => {
     const { source, pop, time, log } = stage();
     source.send(...Array.from({ length: 100 }, () => 0));
     pop('one', { messagesMax: 100 });
     time.nowMs += minute;
-    const told = [0, 1, 2, 3].map(() => log.view.takeWorn(time.nowMs, attempts(1), 30).length);
+    const told = [0, 1, 2, 3].map(() => log.view.takeExhausted(time.nowMs, attempts(1), 30).length);
     expect(told).toEqual([30, 30, 30, 10]);
   });
 });

@@ -22,17 +22,17 @@ import type {
   ReceiptsDecision,
 } from './decisions.js';
 import { ClientLeases, type LeaseId, type RenewalLimits } from './client-leases.js';
-import { DueWatch, type WornMessage } from './due-watch.js';
+import { DueWatch, type ExhaustedMessage } from './due-watch.js';
 import { decideFifoPop } from './fifo-pop.js';
-import { decodeFifoHandOut } from './fifo-records.js';
+import { decodeFifoDelivery } from './fifo-records.js';
 import {
   ackReason,
   decodeGroupDeleted,
-  decodeHandOut,
+  decodeDelivery,
   decodeLeased,
   decodeReset,
   encodeGroupDeleted,
-  encodeHandOut,
+  encodeDelivery,
   encodeLeased,
   encodeReset,
 } from './group-records.js';
@@ -70,13 +70,13 @@ const hour = 3600 * second;
  * changes nothing, and holds once its record is appended and folded, before the next decision is made.
  *
  * Time comes from the caller (decisions) or the record (folds). A delivery's identity, its lease, is the (epoch, position)
- * of the hand-out record.
+ * of the delivery record.
  */
 export class GroupsView {
   readonly name = 'groups';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
-    RecordKind.handOut,
-    RecordKind.fifoHandOut,
+    RecordKind.delivery,
+    RecordKind.fifoDelivery,
     RecordKind.ack,
     RecordKind.changeInvisible,
     RecordKind.changeClientLeases,
@@ -114,10 +114,10 @@ export class GroupsView {
   fold(record: FoldedRecord): void {
     this.pieces.settle();
     switch (record.kind) {
-      case RecordKind.handOut:
-        return this.foldHandOut(record);
-      case RecordKind.fifoHandOut:
-        return this.foldFifoHandOut(record);
+      case RecordKind.delivery:
+        return this.foldDelivery(record);
+      case RecordKind.fifoDelivery:
+        return this.foldFifoDelivery(record);
       case RecordKind.ack:
         for (const section of decodeLeased(record.payload)) {
           const progress = this.directory.find(section.groupId, section.topicId, section.queueId);
@@ -277,7 +277,7 @@ export class GroupsView {
     return this.clients.left(groupId, clientId, nowMs, isIts);
   }
 
-  /** The hand-out that was just folded goes out on this connection. Soft: forgotten with this leader. */
+  /** The delivery that was just folded goes out on this connection. Soft: forgotten with this leader. */
   sendVia(groupId: GroupId, clientId: string, lease: LeaseId, connection: string): void {
     this.clients.sendVia(groupId, clientId, lease, connection);
   }
@@ -304,7 +304,7 @@ export class GroupsView {
       parked: none,
     }));
     const terms = { groupId, clientId: '', autoRenew: false, attemptId: '', visibleAtMs: 0, queues };
-    return { kind: RecordKind.handOut, payload: encodeHandOut(terms) };
+    return { kind: RecordKind.delivery, payload: encodeDelivery(terms) };
   }
 
   /** The group goes on at `offset`; receipts from before have no effect any more. */
@@ -331,10 +331,14 @@ export class GroupsView {
     return nextMs === Infinity ? undefined : nextMs;
   }
 
-  /** `DueWatch.takeWorn`: what has become a dead letter, whoever asks for messages. */
-  takeWorn(nowMs: number, attemptsMaxOf: (groupId: GroupId) => number | undefined, max: number): WornMessage[] {
+  /** `DueWatch.takeExhausted`: what has become a dead letter, whoever asks for messages. */
+  takeExhausted(
+    nowMs: number,
+    attemptsMaxOf: (groupId: GroupId) => number | undefined,
+    max: number,
+  ): ExhaustedMessage[] {
     this.pieces.settle();
-    return this.dueWatch.takeWorn(nowMs, attemptsMaxOf, max);
+    return this.dueWatch.takeExhausted(nowMs, attemptsMaxOf, max);
   }
 
   /** The group may be allowed fewer attempts than before: what is due is looked at again. */
@@ -427,27 +431,27 @@ export class GroupsView {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
-  private foldFifoHandOut(record: FoldedRecord): void {
-    const handOut = decodeFifoHandOut(record.payload);
-    const lease = this.lease(record, handOut, handOut.attemptId);
-    for (const queue of handOut.queues) {
+  private foldFifoDelivery(record: FoldedRecord): void {
+    const delivery = decodeFifoDelivery(record.payload);
+    const lease = this.lease(record, delivery, delivery.attemptId);
+    for (const queue of delivery.queues) {
       const progress =
-        this.directory.find(handOut.groupId, queue.topicId, queue.queueId) ??
-        this.directory.create(handOut.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
-      progress.handOutLanes(queue, lease, record.timestampMs);
+        this.directory.find(delivery.groupId, queue.topicId, queue.queueId) ??
+        this.directory.create(delivery.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
+      progress.deliveryLanes(queue, lease, record.timestampMs);
     }
     lease.client.slots -= 1;
     this.tables.leases.dropIfIdle(lease.client);
   }
 
-  private foldHandOut(record: FoldedRecord): void {
-    const handOut = decodeHandOut(record.payload);
-    const lease = this.lease(record, handOut, '');
-    for (const queue of handOut.queues) {
+  private foldDelivery(record: FoldedRecord): void {
+    const delivery = decodeDelivery(record.payload);
+    const lease = this.lease(record, delivery, '');
+    for (const queue of delivery.queues) {
       const progress =
-        this.directory.find(handOut.groupId, queue.topicId, queue.queueId) ??
-        this.directory.create(handOut.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
-      progress.handOut(queue, lease);
+        this.directory.find(delivery.groupId, queue.topicId, queue.queueId) ??
+        this.directory.create(delivery.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
+      progress.delivery(queue, lease);
     }
     lease.client.slots -= 1;
     this.tables.leases.dropIfIdle(lease.client);
@@ -456,7 +460,7 @@ export class GroupsView {
   /** The client counts one slot more, so that it stays while its older leases may be leaving: take that back. */
   private lease(
     { epoch, position, timestampMs: handedMs }: FoldedRecord,
-    { groupId, clientId, autoRenew, visibleAtMs: dueMs }: HandOutTerms,
+    { groupId, clientId, autoRenew, visibleAtMs: dueMs }: DeliveryTerms,
     attemptId: string,
   ): NewLease {
     const client = this.tables.leases.clientFor(groupId, clientId);
@@ -473,7 +477,7 @@ export class GroupsView {
   }
 }
 
-interface HandOutTerms {
+interface DeliveryTerms {
   readonly groupId: GroupId;
   readonly clientId: string;
   readonly autoRenew: boolean;

@@ -3,14 +3,25 @@ export * from './decisions.js';
 export {
   decodeClientLeases,
   decodeGroupDeleted,
-  decodeHandOut,
+  decodeDelivery,
   decodeLeased,
   decodeReset,
   ackReason,
 } from './group-records.js';
-export type { ClientLeasesChange, HandOut, HandOutQueue, LeasedOffsets, ProgressReset } from './group-records.js';
-export { decodeFifoHandOut, type FifoHandOut, type FifoHandOutQueue, type LaneHandOut } from './fifo-records.js';
-export type { WornMessage } from './due-watch.js';
+export type {
+  ClientLeasesChange,
+  DeliveryRecord,
+  DeliveryQueue,
+  LeasedOffsets,
+  ProgressReset,
+} from './group-records.js';
+export {
+  decodeFifoDelivery,
+  type FifoDeliveryRecord,
+  type FifoDeliveryQueue,
+  type LaneDelivery,
+} from './fifo-records.js';
+export type { ExhaustedMessage } from './due-watch.js';
 export { GroupsView, type GroupsLimits } from './groups-view.js';
 export { OffsetRuns } from './offset-runs.js';
 export * from './ports.js';

@@ -1,13 +1,13 @@
 import { DeliveryState, Mark } from './block-table.js';
-import type { LaneHandOut } from './fifo-records.js';
+import type { LaneDelivery } from './fifo-records.js';
 import type { Lane, LaneHold } from './lane-list.js';
-import { Lanes, type LaneGround } from './lanes.js';
+import { Lanes, type LanePort } from './lanes.js';
 import type { NewLease } from './lease-table.js';
 import type { QueueProgress } from './queue-progress.js';
 import { noteDue, type Tables } from './tables.js';
 
 /** The lanes of a queue's progress, and how they stand on its open offsets: of an orderly group, while there are any. */
-export class LaneProgress implements LaneGround {
+export class LaneProgress implements LanePort {
   readonly lanes = new Lanes(this);
 
   constructor(
@@ -42,7 +42,7 @@ export class LaneProgress implements LaneGround {
     this.lanes.moved(lane);
   }
 
-  handOut(change: LaneHandOut, lease: NewLease): void {
+  delivery(change: LaneDelivery, lease: NewLease): void {
     const { leases } = this.tables;
     const { handed } = change;
     const lane = this.lanes.begin(change);

@@ -1,11 +1,11 @@
 import { DueHeap } from '@cometmq/shared';
-import type { LaneHandOut } from './fifo-records.js';
+import type { LaneDelivery } from './fifo-records.js';
 import { Lane, LaneList, noHolds, type LaneHold } from './lane-list.js';
 import { OffsetFifo } from './offset-fifo.js';
 import type { OffsetRuns } from './offset-runs.js';
 
 /** What lanes ask of the queue's progress they belong to. */
-export interface LaneGround {
+export interface LanePort {
   /** Handed out, and not done. */
   isOpen(offset: number): boolean;
   /** Of an open offset. */
@@ -34,11 +34,11 @@ export interface LaneGround {
  * A lane is handed out again when the first message of its batch is due; how the others stand does not matter. The heap
  * says when; the lists hold lanes that are due or have come free, and are looked at in turn:
  *
- *   ready: to be handed out | aside: the first message is for a member with another filter | worn: it is a dead letter
+ *   ready: to be handed out | aside: the first message is for a member with another filter | exhausted: it is a dead letter
  */
 export class Lanes {
   readonly ready = new LaneList();
-  readonly worn = new LaneList();
+  readonly exhausted = new LaneList();
   readonly aside = new Map<number, LaneList>();
   /** Offsets in all backlogs. */
   kept = 0;
@@ -47,7 +47,7 @@ export class Lanes {
   private heap = new DueHeap();
   private asideTurn: MapIterator<number> | undefined;
 
-  constructor(private readonly ground: LaneGround) {}
+  constructor(private readonly ground: LanePort) {}
 
   get size(): number {
     return this.byHash.size;
@@ -63,8 +63,8 @@ export class Lanes {
 
   // ---- folds -----------------------------------------------------------------------------------------------------
 
-  /** What a hand-out says of a lane, but for the messages that are handed out. `moved` must follow. */
-  begin({ hash, taken, kept, spillFrom, spilled }: LaneHandOut): Lane {
+  /** What a delivery says of a lane, but for the messages that are handed out. `moved` must follow. */
+  begin({ hash, taken, kept, spillFrom, spilled }: LaneDelivery): Lane {
     const lane = this.lane(hash);
     for (let left = taken; left > 0; left -= 1) lane.backlog?.shift();
     const added = kept.total();
@@ -106,7 +106,7 @@ export class Lanes {
     }
     const dueMs = this.dueMs(lane);
     if (lane.queuedMs !== 0 && lane.queuedMs <= dueMs) return; // The heap finds the later time when it looks.
-    // Hand-outs that were acknowledged in time leave entries behind; now and then all are made anew.
+    // Deliveries that were acknowledged in time leave entries behind; now and then all are made anew.
     if (this.heap.size >= 64 && this.heap.size > 4 * this.byHash.size) this.requeue();
     if (lane.queuedMs !== 0 && lane.queuedMs <= dueMs) return;
     lane.queuedMs = dueMs;
@@ -249,7 +249,7 @@ export class Lanes {
 
   /** How many messages of batches are due by now, of lanes that `advance` has found: the first of a batch says so for all. */
   dueBy(nowMs: number): number {
-    let sum = this.dueIn(this.ready, nowMs) + this.dueIn(this.worn, nowMs);
+    let sum = this.dueIn(this.ready, nowMs) + this.dueIn(this.exhausted, nowMs);
     for (const list of this.aside.values()) sum += this.dueIn(list, nowMs);
     return sum;
   }
@@ -308,8 +308,8 @@ export class Lanes {
   /** Also of lanes with dead letters, which are due and wait to be moved. */
   earliestDueMs(): number | undefined {
     const nextMs = this.nextDueMs();
-    const worn = this.worn.head && this.dueMs(this.worn.head);
-    return worn === undefined ? nextMs : Math.min(worn, nextMs ?? Infinity);
+    const exhausted = this.exhausted.head && this.dueMs(this.exhausted.head);
+    return exhausted === undefined ? nextMs : Math.min(exhausted, nextMs ?? Infinity);
   }
 
   // ---- figures ---------------------------------------------------------------------------------------------------

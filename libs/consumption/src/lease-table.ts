@@ -5,8 +5,8 @@ import { grown } from './block-table.js';
 import { LeaseConnections } from './lease-connections.js';
 
 /**
- * Leases: what one hand-out record gave to one client of one queue. A lease is a slot; its columns are typed arrays.
- * Scattered hand-outs (gaps of more than `leaseGap`) get several slots with the same identity, so that the messages of a
+ * Leases: what one delivery record gave to one client of one queue. A lease is a slot; its columns are typed arrays.
+ * Scattered deliveries (gaps of more than `leaseGap`) get several slots with the same identity, so that the messages of a
  * slot are found by looking through a short range. In an orderly group each lane has a slot of its own; its messages are
  * those of the lane's batch (lanes.ts).
  *

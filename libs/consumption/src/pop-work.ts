@@ -1,7 +1,7 @@
 import type { DecidedRecord, QueueOffset } from '@cometmq/model';
 
 import type { DueMessage, EntriesNeeded, HandedMessage, PopDecision, PopQueue, PopRequest } from './decisions.js';
-import { Judge, type Judgement } from './judge.js';
+import { FilterMatch, type FilterVerdict } from './filter-match.js';
 import type { QueueEntries } from './ports.js';
 import type { QueueProgress } from './queue-progress.js';
 
@@ -17,7 +17,7 @@ const deadLettersMax = 64;
 export abstract class PopWork {
   /** A limit of the request was reached. */
   stopped = false;
-  protected readonly judge: Judge;
+  protected readonly match: FilterMatch;
   protected readonly handed: HandedMessage[] = [];
   /** Kept for other members, or for their lane's turn with somebody waiting. */
   protected parked = 0;
@@ -41,7 +41,7 @@ export abstract class PopWork {
     protected readonly throttled: boolean,
   ) {
     this.scanLeft = request.scanMax;
-    this.judge = new Judge(request);
+    this.match = new FilterMatch(request);
   }
 
   /** A message that nobody has looked at. False: it could not be taken; the frontier stays before it. */
@@ -56,7 +56,7 @@ export abstract class PopWork {
   }
 
   protected answer(record: DecidedRecord | undefined): PopDecision {
-    const { looks } = this.judge;
+    const { looks } = this.match;
     return {
       record,
       handed: this.handed,
@@ -101,7 +101,7 @@ export abstract class PopWork {
       const count = Math.min(entries.count, first + max);
       for (let index = first; index < count; index += 1) {
         if (!this.meet(frontier, index, entries)) {
-          if (this.judge.looks.length > 0) this.judge.askAhead(source, entries, index + 1, count);
+          if (this.match.looks.length > 0) this.match.askAhead(source, entries, index + 1, count);
           return frontier;
         }
         this.scanLeft -= 1;
@@ -113,11 +113,11 @@ export abstract class PopWork {
     return frontier;
   }
 
-  protected judged(index: number): Judgement {
-    const { judge } = this;
-    const found = judge.judge((this.queue as PopQueue).source, this.entries as QueueEntries, index);
-    this.scanLeft -= judge.cost;
-    judge.cost = 0;
+  protected judged(index: number): FilterVerdict {
+    const { match } = this;
+    const found = match.match((this.queue as PopQueue).source, this.entries as QueueEntries, index);
+    this.scanLeft -= match.cost;
+    match.cost = 0;
     return found;
   }
 

@@ -1,7 +1,7 @@
 import { RecordKind } from '@cometmq/model';
 
 import type { PopDecision, PopQueue, PopRequest } from './decisions.js';
-import { encodeHandOut, type HandOutQueue } from './group-records.js';
+import { encodeDelivery, type DeliveryQueue } from './group-records.js';
 import { OffsetRuns } from './offset-runs.js';
 import { entriesMax, PopWork } from './pop-work.js';
 import type { QueueProgress } from './queue-progress.js';
@@ -13,9 +13,9 @@ import type { QueueProgress } from './queue-progress.js';
  */
 
 /** Keys of parked messages that may have lost their last reader, looked at in a request. */
-const orphanKeysMax = 4;
-/** Orphans that must stay, as members may still be unknown, looked at in a request. */
-const orphansKeptMax = 64;
+const unclaimedKeysMax = 4;
+/** Unclaimed messages that must stay, as members may still be unknown, looked at in a request. */
+const unclaimedKeptMax = 64;
 
 export function decidePop(
   request: PopRequest,
@@ -37,7 +37,7 @@ export function decidePop(
 }
 
 class Pop extends PopWork {
-  private readonly written: HandOutQueue[] = [];
+  private readonly written: DeliveryQueue[] = [];
 
   // Of the queue under way.
   private handedRuns = new OffsetRuns();
@@ -56,14 +56,14 @@ class Pop extends PopWork {
       if (!this.stopped && progress.parkedCount > 0) {
         this.taken = new Set<number>();
         this.lookParked(progress);
-        if (!this.stopped && this.request.strangers !== true) this.lookForOrphans(progress);
+        if (!this.stopped && this.request.unknownMembers !== true) this.lookForUnclaimed(progress);
       }
     }
     const before = progress?.frontier ?? queue.start;
     const frontier = this.stopped ? before : this.lookFresh(Math.max(before, queue.source.first));
     // Most of them must stay while members may be unknown: looked at only when there is nothing else to do.
     if (progress && this.taken && !this.stopped && frontier >= queue.source.next && this.mayClaim()) {
-      this.lookForOrphans(progress);
+      this.lookForUnclaimed(progress);
     }
     this.end(queue, progress, frontier);
   }
@@ -100,8 +100,8 @@ class Pop extends PopWork {
     const visibleAtMs = Math.ceil(this.request.visibleAtMs);
     const queues = this.written;
     if (queues.length === 0) return this.answer(undefined);
-    const payload = encodeHandOut({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues });
-    return this.answer({ kind: RecordKind.handOut, payload });
+    const payload = encodeDelivery({ groupId, clientId, autoRenew, attemptId, visibleAtMs, queues });
+    return this.answer({ kind: RecordKind.delivery, payload });
   }
 
   private lookDue(progress: QueueProgress): void {
@@ -121,41 +121,41 @@ class Pop extends PopWork {
       if (index < 0) continue;
       if (attempt >= attemptsMax) this.deadLetter(offset, index, attempt);
       else this.place(offset, attempt + 1, index, undefined);
-      if (this.stopped || this.judge.isFull) return;
+      if (this.stopped || this.match.isFull) return;
     }
   }
 
   private lookParked(progress: QueueProgress): void {
-    for (const key of this.judge.myKeys(progress.unordered.parkedKeys())) {
+    for (const key of this.match.myKeys(progress.unordered.parkedKeys())) {
       const list = progress.unordered.parkedList(key);
       for (let i = 0; list && i < list.length; i += 1) {
         this.lookAtParked(progress, list.at(i), key);
-        if (this.stopped || this.judge.isFull) return;
+        if (this.stopped || this.match.isFull) return;
       }
     }
   }
 
   /** What was kept for a member that is gone for good, or now wants something else, is judged anew. */
-  private lookForOrphans(progress: QueueProgress): void {
+  private lookForUnclaimed(progress: QueueProgress): void {
     if (this.request.filter.all) return;
-    for (let left = Math.min(orphanKeysMax, progress.unordered.parkedKeyCount); left > 0; left -= 1) {
+    for (let left = Math.min(unclaimedKeysMax, progress.unordered.parkedKeyCount); left > 0; left -= 1) {
       const key = progress.unordered.nextParkedKey();
-      if (key === undefined || this.judge.anyoneKeeps(key)) continue;
+      if (key === undefined || this.match.anyoneKeeps(key)) continue;
       const list = progress.unordered.parkedList(key);
       if (!list) continue;
       // Where most of them must stay, another part of them with each request.
-      const from = this.request.strangers ? Math.floor(this.request.nowMs) % list.length : 0;
-      for (let i = 0, kept = 0; i < list.length && kept < orphansKeptMax; i += 1) {
+      const from = this.request.unknownMembers ? Math.floor(this.request.nowMs) % list.length : 0;
+      for (let i = 0, kept = 0; i < list.length && kept < unclaimedKeptMax; i += 1) {
         if (!this.lookAtParked(progress, list.at((from + i) % list.length), key)) kept += 1;
-        if (this.stopped || this.judge.isFull) return;
+        if (this.stopped || this.match.isFull) return;
       }
     }
   }
 
   /** While members may be unknown, some of its messages may be kept where their tags don't lead it. */
   private mayClaim(): boolean {
-    const { filter, strangers } = this.request;
-    return strangers === true && filter.hashes.length === 0 && filter.wantsMessage !== undefined;
+    const { filter, unknownMembers } = this.request;
+    return unknownMembers === true && filter.hashes.length === 0 && filter.wantsMessage !== undefined;
   }
 
   /** False: it stays where it is. */
@@ -181,17 +181,17 @@ class Pop extends PopWork {
    * kept now. False: nothing of that: it is too large for what is left, must be loaded first, or stays where it is.
    */
   private place(offset: number, attempt: number, index: number, key: number | undefined): boolean {
-    const { judge } = this;
+    const { match } = this;
     switch (this.judged(index)) {
       case 'mine':
         if (!this.hand(offset, attempt, index)) return false;
         this.handedRuns.push(offset, attempt);
         return true;
-      case 'anothers':
-        return judge.key !== key && this.park(offset, judge.key);
-      case 'strangers':
-        return key === undefined && this.park(offset, judge.key);
-      case 'nobodys':
+      case 'other':
+        return match.key !== key && this.park(offset, match.key);
+      case 'unknownMembers':
+        return key === undefined && this.park(offset, match.key);
+      case 'none':
         this.passedRuns.push(offset, 0);
         return true;
       case 'unknown':

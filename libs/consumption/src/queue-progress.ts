@@ -1,8 +1,8 @@
 import type { GroupId, QueueId, TopicId } from '@cometmq/model';
 
 import { blockOffsets } from './block-table.js';
-import type { FifoHandOutQueue } from './fifo-records.js';
-import type { HandOutQueue, LeasedOffsets } from './group-records.js';
+import type { FifoDeliveryQueue } from './fifo-records.js';
+import type { DeliveryQueue, LeasedOffsets } from './group-records.js';
 import { LaneProgress } from './lane-progress.js';
 import type { Lanes } from './lanes.js';
 import type { NewLease } from './lease-table.js';
@@ -62,7 +62,7 @@ export class QueueProgress extends OpenOffsets {
 
   // ---- folds -----------------------------------------------------------------------------------------------------
 
-  handOut({ handed, parked, passed, frontier }: HandOutQueue, lease: NewLease): void {
+  delivery({ handed, parked, passed, frontier }: DeliveryQueue, lease: NewLease): void {
     const before = this.frontier;
     if (frontier > before) this.frontier = frontier;
     this.touchHead();
@@ -73,13 +73,13 @@ export class QueueProgress extends OpenOffsets {
     });
   }
 
-  /** As `handOut`, of an orderly group. */
-  handOutLanes(record: FifoHandOutQueue, lease: NewLease, nowMs: number): void {
+  /** As `delivery`, of an orderly group. */
+  deliveryLanes(record: FifoDeliveryQueue, lease: NewLease, nowMs: number): void {
     if (record.frontier > this.frontier) this.frontier = record.frontier;
     this.touchHead();
     const inLanes = this.orderly();
     inLanes.lanes.endHolds(nowMs);
-    for (const change of record.lanes) inLanes.handOut(change, lease);
+    for (const change of record.lanes) inLanes.delivery(change, lease);
     eachRun(record.passed, (offset) => void this.finish(offset));
     this.dropIdleLanes();
   }

@@ -62,7 +62,7 @@ export class ReceiptDecisions {
   private decide(
     kind: RecordKind,
     receipts: readonly Receipt[],
-    judge: (receipt: Receipt, progress: QueueProgress) => ReceiptOutcome,
+    match: (receipt: Receipt, progress: QueueProgress) => ReceiptOutcome,
     valueOf: (index: number) => number,
   ): ReceiptsDecision {
     const sections = new LeasedSections();
@@ -75,7 +75,7 @@ export class ReceiptDecisions {
         outcomes.push('invalid');
         continue;
       }
-      const outcome = judge(receipt, progress);
+      const outcome = match(receipt, progress);
       outcomes.push(outcome);
       // Of no effect for the message; but its lane need not wait any longer for who held it through a reset.
       const frees = outcome === 'stale' && progress.lanes?.isHeldBy(leaseEpoch, leasePosition, offset);

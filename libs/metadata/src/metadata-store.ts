@@ -1,14 +1,14 @@
-import type { Part } from '@cometmq/shared';
+import type { Component } from '@cometmq/shared';
 
 /**
- * What the house asks of a key-value store, in etcd's terms: one number, the revision, counts all changes; a transaction
+ * What the system asks of a key-value store, in etcd's terms: one number, the revision, counts all changes; a transaction
  * compares what was read and then writes all or nothing; a watch tells every change in order; a key may hang on a lease
  * and goes with it. Three adapters keep one contract (`testing/contract.ts`): etcd, a folder on disk, memory.
  *
  * Faults of all methods: MqError UNAVAILABLE when the store can't be reached (a read changes nothing; of a commit the
  * message says whether its outcome is known), DISK_FAILED when its disk has failed.
  */
-export interface MetadataStore extends Part {
+export interface MetadataStore extends Component {
   /** The key now. Sees every change that was answered to anybody before this call. */
   get(key: string): Promise<KeyValue | undefined>;
   /** All keys that start with `prefix`, ordered by key, as they are together at one revision. Sees what `get` sees. */

@@ -3,7 +3,7 @@ import { assert } from '@cometmq/shared';
 import type { MessageType } from './message-type.js';
 
 /**
- * What stands before the encoded message in a message record, so that the house can filter, index and deliver it
+ * What stands before the encoded message in a message record, so that the system can filter, index and deliver it
  * without reading the clients' protocol. Little-endian:
  *
  *   | size u16 | type u8 | flags u8 | idHash u32 | tagLength u16 | idLength u16 | groupLength u16 | keyCount u16 |

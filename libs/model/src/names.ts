@@ -79,7 +79,7 @@ export function liteTopicName(text: string, lengthMax: number): string {
   );
 }
 
-/** The topic that takes a group's dead letters. RocketMQ's naming, so that its tools find it. */
+/** The topic that takes a group's dead letters. RocketMQ's nameService, so that its tools find it. */
 export function deadLetterTopic(group: GroupName): TopicName {
   return `${dlqPrefix}${group}` as TopicName;
 }

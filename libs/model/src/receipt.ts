@@ -5,7 +5,7 @@ import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from 
 
 /**
  * A receipt names one delivery of one message: what a client gives back to acknowledge it. The delivery's lease is
- * (epoch, position) of the hand-out record, so any proxy and any later leader can honour it.
+ * (epoch, position) of the delivery record, so any proxy and any later leader can honour it.
  */
 export interface Receipt {
   /** The broker set that holds the message. */
@@ -16,7 +16,7 @@ export interface Receipt {
   readonly offset: QueueOffset;
   readonly leaseEpoch: Epoch;
   readonly leasePosition: LogPosition;
-  /** The group's reset generation at the hand-out: after a reset, older receipts have no effect. */
+  /** The group's reset generation at the delivery: after a reset, older receipts have no effect. */
   readonly generation: number;
   /** Which delivery this is, from 1. */
   readonly attempt: number;

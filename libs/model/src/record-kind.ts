@@ -6,7 +6,7 @@
  * written down once, encoder and decoder beside each other, in records/ (that of a message: envelope.ts).
  */
 export const RecordKind = {
-  /** The first record of a leader's reign. Payload: empty. */
+  /** The first record of a leader's term. Payload: empty. */
   epochStart: 1,
   /** A message, visible in its queue as soon as it is committed. */
   message: 2,
@@ -24,21 +24,21 @@ export const RecordKind = {
   /** Pending messages that will never be visible: recalled, cancelled, rolled back. */
   dropped: 7,
   /** Messages were handed out to a member of a group, or passed over for the whole group. */
-  handOut: 16,
+  delivery: 16,
   /** Messages are done for a group. */
   ack: 17,
   /** The invisible time of single messages was set anew. */
   changeInvisible: 18,
   /** The invisible time of all that a client of a group holds was set anew (renewed, or cut because it is gone). */
   changeClientLeases: 19,
-  /** A hand-out that never reached its client: visible again, and the attempt does not count. */
+  /** A delivery that never reached its client: visible again, and the attempt does not count. */
   handBack: 20,
   /** A group's progress was set by an operator. */
   resetProgress: 21,
   /** A group is gone; all its progress is. */
   groupDeleted: 22,
-  /** As `handOut`, to an orderly group: message groups have lanes, and the lanes that were busy are named. */
-  fifoHandOut: 23,
+  /** As `delivery`, to an orderly group: message groups have lanes, and the lanes that were busy are named. */
+  fifoDelivery: 23,
   /** Where a group that pulls has got to in a queue. */
   pullOffset: 24,
   /** Pending delayed messages are due at another time. */

@@ -6,7 +6,7 @@ type Unit<Base, Name extends string> = Base & { readonly [unit]: Name };
 export type LogPosition = Unit<number, 'log position'>;
 /** The index of a message in one queue. Grows by one; below 2^53. */
 export type QueueOffset = Unit<number, 'queue offset'>;
-/** The reign of one leader of a broker set. Rises by at least one with each. */
+/** The term of one leader of a broker set. Rises by at least one with each. */
 export type Epoch = Unit<number, 'epoch'>;
 /** A topic's number in the metadata. Never used twice, so a topic made again under its old name starts clean. */
 export type TopicId = Unit<number, 'topic id'>;

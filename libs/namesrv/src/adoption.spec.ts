@@ -3,7 +3,7 @@
  * deleted by it; and it comes back, once an operator says so, from what a log knows. Method: name services before stores in
  * memory, and claims as brokers make them.
  */
-import type { DirectoryUpdate, LeadClaim, MetadataKnowledge, Naming } from '@cometmq/client';
+import type { DirectoryUpdate, LeadershipClaim, MetadataKnowledge, NameService } from '@cometmq/client';
 import { MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { FaultyStore, until } from '@cometmq/metadata/testing';
 import type { ConsumerGroup, MetadataVersion, Topic } from '@cometmq/model';
@@ -13,7 +13,7 @@ import { ManualClock } from '@cometmq/shared/testing';
 import { NamesrvService } from './namesrv-service.js';
 
 const clock = new ManualClock();
-const claim: LeadClaim = { name: 'broker-0', member: 'broker-0/v1', address: 'host:9', leaseMs: 3_000 };
+const claim: LeadershipClaim = { name: 'broker-0', member: 'broker-0/v1', address: 'host:9', leaseMs: 3_000 };
 
 async function storeOf(pairs: Iterable<{ key: string; value: string }> = []): Promise<MemoryStore> {
   const store = new MemoryStore(clock);
@@ -30,26 +30,26 @@ async function serviceOf(store: MetadataStore, onReplaced?: (error: MqError) => 
 }
 
 /** What a broker would know by now. */
-async function toldBy(naming: Naming): Promise<Extract<DirectoryUpdate, { kind: 'snapshot' }>> {
+async function toldBy(nameService: NameService): Promise<Extract<DirectoryUpdate, { kind: 'snapshot' }>> {
   return new Promise((resolve) => {
-    const stop = naming.watch((update) => {
+    const stop = nameService.watch((update) => {
       stop();
       if (update.kind === 'snapshot') resolve(update);
     });
   });
 }
 
-async function versionOf(naming: Naming): Promise<MetadataVersion> {
-  const { clusterId, generation, revision } = await toldBy(naming);
+async function versionOf(nameService: NameService): Promise<MetadataVersion> {
+  const { clusterId, generation, revision } = await toldBy(nameService);
   return { clusterId, generation, revision };
 }
 
-function withLog(epoch: number, metadata?: MetadataVersion): LeadClaim {
+function withLog(epoch: number, metadata?: MetadataVersion): LeadershipClaim {
   return { ...claim, log: { epoch, metadata } };
 }
 
 function knowledge(
-  log: LeadClaim,
+  log: LeadershipClaim,
   topics: readonly Topic[],
   groups: readonly ConsumerGroup[] = [],
   more: Partial<MetadataKnowledge> = {},
@@ -70,16 +70,18 @@ async function fault(asked: Promise<unknown>): Promise<MqError> {
 describe('a claim under metadata that is not the log’s own', () => {
   it('is refused before anything is written: empty metadata, however often', async () => {
     const store = await storeOf();
-    const naming = await serviceOf(store);
+    const nameService = await serviceOf(store);
     const before = await store.range('');
     const known = { clusterId: 'was', generation: 1, revision: 9 };
     for (let tries = 0; tries < 5; tries += 1) {
-      const error = await fault(naming.takeLead(withLog(2, known)));
+      const error = await fault(nameService.acquireLeadership(withLog(2, known)));
       expect(error.code).toBe('METADATA_MISMATCH');
       expect(error.reason).toMatch(/cluster was.*Nothing was changed.*comet cluster adopt/);
-      expect((await fault(naming.takeLead(withLog(2)))).reason).toContain('does not know broker set broker-0');
+      expect((await fault(nameService.acquireLeadership(withLog(2)))).reason).toContain(
+        'does not know broker set broker-0',
+      );
     }
-    expect((await fault(naming.keepLead({ ...withLog(2, known), epoch: 2, writable: true }))).code).toBe(
+    expect((await fault(nameService.renewLeadership({ ...withLog(2, known), epoch: 2, writable: true }))).code).toBe(
       'METADATA_MISMATCH',
     );
     expect(await store.range('')).toEqual(before);
@@ -87,33 +89,35 @@ describe('a claim under metadata that is not the log’s own', () => {
 
   it('is refused by an older backup: by its revision, and by its epoch', async () => {
     const store = await storeOf();
-    const naming = await serviceOf(store);
-    await naming.takeLead(claim);
+    const nameService = await serviceOf(store);
+    await nameService.acquireLeadership(claim);
     const backup = (await store.range('')).pairs;
-    await naming.ensureTopic('later');
-    const known = await versionOf(naming);
-    await naming.takeLead(withLog(1, known));
+    await nameService.ensureTopic('later');
+    const known = await versionOf(nameService);
+    await nameService.acquireLeadership(withLog(1, known));
     const old = await serviceOf(await storeOf(backup));
-    const error = await fault(old.takeLead(withLog(1, known)));
+    const error = await fault(old.acquireLeadership(withLog(1, known)));
     expect([error.code, error.reason]).toEqual([
       'METADATA_MISMATCH',
       expect.stringContaining('restored from a backup'),
     ]);
-    expect((await fault(old.keepLead({ ...withLog(1, known), epoch: 1, writable: true }))).code).toBe(
+    expect((await fault(old.renewLeadership({ ...withLog(1, known), epoch: 1, writable: true }))).code).toBe(
       'METADATA_MISMATCH',
     );
-    expect((await fault(old.takeLead(withLog(2)))).reason).toContain('knows epoch 1 of broker set broker-0');
-    expect((await naming.takeLead(withLog(2, known))).epoch).toBe(3);
+    expect((await fault(old.acquireLeadership(withLog(2)))).reason).toContain('knows epoch 1 of broker set broker-0');
+    expect((await nameService.acquireLeadership(withLog(2, known))).epoch).toBe(3);
   });
 
   it('is refused by a newer one’s word only when that is of the same metadata', async () => {
-    const naming = await serviceOf(await storeOf());
-    await naming.takeLead(claim);
-    const error = await fault(naming.keepLead({ ...withLog(9, await versionOf(naming)), epoch: 9, writable: true }));
+    const nameService = await serviceOf(await storeOf());
+    await nameService.acquireLeadership(claim);
+    const error = await fault(
+      nameService.renewLeadership({ ...withLog(9, await versionOf(nameService)), epoch: 9, writable: true }),
+    );
     expect(error.code).toBe('METADATA_MISMATCH'); // Not deposed: this metadata is older.
-    await naming.takeLead(claim);
-    const late = { ...withLog(1, await versionOf(naming)), epoch: 1, writable: true };
-    expect((await fault(naming.keepLead(late))).code).toBe('NOT_LEADER');
+    await nameService.acquireLeadership(claim);
+    const late = { ...withLog(1, await versionOf(nameService)), epoch: 1, writable: true };
+    expect((await fault(nameService.renewLeadership(late))).code).toBe('NOT_LEADER');
   });
 });
 
@@ -124,12 +128,12 @@ describe('a name service whose store is another one now', () => {
       const first = await storeOf();
       const faulty = new FaultyStore(first);
       const replaced: MqError[] = [];
-      const naming = await serviceOf(faulty, (error) => replaced.push(error));
-      await naming.ensureTopic('orders');
+      const nameService = await serviceOf(faulty, (error) => replaced.push(error));
+      await nameService.ensureTopic('orders');
       const backup = (await first.range('')).pairs;
-      await naming.ensureTopic('bills');
+      await nameService.ensureTopic('bills');
       const heard: DirectoryUpdate[] = [];
-      naming.watch((update) => heard.push(update));
+      nameService.watch((update) => heard.push(update));
       await until('the whole', () => heard.length === 1);
       const store = await storeOf(what === 'older' ? backup : []);
       if (what.startsWith('another')) await serviceOf(store);
@@ -137,11 +141,11 @@ describe('a name service whose store is another one now', () => {
       faulty.becomes(store);
       await until('it is known', () => replaced.length > 0);
       expect(replaced.map(({ code }) => code)).toEqual(['METADATA_MISMATCH']);
-      const made = await fault(naming.createTopic({ name: 'new' }));
+      const made = await fault(nameService.createTopic({ name: 'new' }));
       expect(made.reason).toContain('emptied, replaced or restored');
       expect((await store.range('')).pairs).toEqual(before);
       expect(heard).toHaveLength(1);
-      expect((await toldBy(naming)).topics.map(({ name }) => name)).toEqual(['orders', 'bills']);
+      expect((await toldBy(nameService)).topics.map(({ name }) => name)).toEqual(['orders', 'bills']);
     },
   );
 
@@ -157,15 +161,15 @@ describe('a name service whose store is another one now', () => {
 describe('deletions', () => {
   it('are recorded, and told as such; what is just gone is told as that', async () => {
     const store = await storeOf();
-    const naming = await serviceOf(store);
+    const nameService = await serviceOf(store);
     const heard: DirectoryUpdate[] = [];
-    naming.watch((update) => heard.push(update));
-    const [asked, byHand] = [await naming.ensureTopic('asked'), await naming.ensureTopic('byHand')];
-    const group = await naming.ensureGroup('g');
-    await naming.deleteTopic('asked');
-    await naming.deleteGroup('g');
+    nameService.watch((update) => heard.push(update));
+    const [asked, byHand] = [await nameService.ensureTopic('asked'), await nameService.ensureTopic('byHand')];
+    const group = await nameService.ensureGroup('g');
+    await nameService.deleteTopic('asked');
+    await nameService.deleteGroup('g');
     await store.commit({ compare: [], deletes: ['topics/byHand'] });
-    await naming.ensureTopic('last');
+    await nameService.ensureTopic('last');
     const gone = heard.flatMap((one) => ('recorded' in one ? [[one.kind, one.recorded]] : []));
     expect(gone).toEqual([
       ['topicDeleted', true],
@@ -173,7 +177,7 @@ describe('deletions', () => {
       ['topicDeleted', false],
     ]);
     const other = await serviceOf(store);
-    for (const one of [naming, other]) {
+    for (const one of [nameService, other]) {
       const { deletedTopics, deletedGroups } = await toldBy(one);
       expect(deletedTopics).toEqual([{ id: asked.id, createdMs: asked.createdMs }]);
       expect(deletedGroups).toEqual([{ id: group.id, createdMs: group.createdMs }]);
@@ -183,18 +187,18 @@ describe('deletions', () => {
 
   it('and what is made again under the name are two events, with two ids', async () => {
     const store = await storeOf();
-    const [naming, other] = [await serviceOf(store), await serviceOf(store)];
+    const [nameService, other] = [await serviceOf(store), await serviceOf(store)];
     const heard: string[] = [];
     other.watch((update) => {
       if ('topic' in update) heard.push(`${update.kind} ${update.topic.id}`);
       if ('group' in update) heard.push(`${update.kind} ${update.group.id}`);
     });
     await toldBy(other);
-    await naming.createTopic({ name: 't' });
-    await naming.createGroup({ name: 'g' });
-    await naming.deleteTopic('t');
-    await naming.deleteGroup('g');
-    await Promise.all([naming.createTopic({ name: 't' }), naming.createGroup({ name: 'g' })]);
+    await nameService.createTopic({ name: 't' });
+    await nameService.createGroup({ name: 'g' });
+    await nameService.deleteTopic('t');
+    await nameService.deleteGroup('g');
+    await Promise.all([nameService.createTopic({ name: 't' }), nameService.createGroup({ name: 'g' })]);
     await until('all is known', () => heard.length === 6);
     expect(heard.filter((one) => one.startsWith('topic'))).toEqual(['topic 1', 'topicDeleted 1', 'topic 2']);
     expect(heard.filter((one) => one.startsWith('group'))).toEqual(['group 1', 'groupDeleted 1', 'group 2']);
@@ -202,26 +206,26 @@ describe('deletions', () => {
 
   it('are not taken from what nobody can read', async () => {
     const store = await storeOf();
-    const naming = await serviceOf(store);
+    const nameService = await serviceOf(store);
     const heard: DirectoryUpdate[] = [];
-    await naming.ensureTopic('orders');
-    naming.watch((update) => heard.push(update));
+    await nameService.ensureTopic('orders');
+    nameService.watch((update) => heard.push(update));
     await store.commit({ compare: [], puts: [{ key: 'topics/orders', value: '{' }] });
-    await naming.ensureTopic('last');
+    await nameService.ensureTopic('last');
     expect(heard.map(({ kind }) => kind)).toEqual(['snapshot', 'topic']);
-    expect((await toldBy(naming)).topics.map(({ name }) => name)).toContain('orders');
+    expect((await toldBy(nameService)).topics.map(({ name }) => name)).toContain('orders');
   });
 
   it('are remembered, the latest ten thousand', async () => {
     const record = (id: number): string => JSON.stringify({ id, name: `t${id}`, createdMs: 1, deletedMs: 2 });
     const ids = Array.from({ length: 10_000 }, (_, i) => i + 1);
     const store = await storeOf();
-    const naming = await serviceOf(store);
+    const nameService = await serviceOf(store);
     await store.commit({ compare: [], puts: ids.map((id) => ({ key: `deletedTopics/${id}`, value: record(id) })) });
     await store.commit({ compare: [], puts: [{ key: 'ids', value: '{"topics":20000,"groups":0}' }] });
-    await naming.ensureTopic('t');
-    await naming.deleteTopic('t');
-    const { deletedTopics } = await toldBy(naming);
+    await nameService.ensureTopic('t');
+    await nameService.deleteTopic('t');
+    const { deletedTopics } = await toldBy(nameService);
     expect(deletedTopics).toHaveLength(10_000);
     expect(deletedTopics.at(-1)?.id).toBe(20_001);
     expect((await store.range('deletedTopics/')).pairs).toHaveLength(10_000);
@@ -230,107 +234,112 @@ describe('deletions', () => {
 
 describe('what a log knows', () => {
   /** A cluster with two topics and a group, of which a broker's log knows all. */
-  async function known(): Promise<{ log: LeadClaim; topics: Topic[]; groups: ConsumerGroup[]; backup: MemoryStore }> {
+  async function known(): Promise<{
+    log: LeadershipClaim;
+    topics: Topic[];
+    groups: ConsumerGroup[];
+    backup: MemoryStore;
+  }> {
     const store = await storeOf();
-    const naming = await serviceOf(store);
-    await naming.takeLead(claim);
-    const topics = [await naming.createTopic({ name: 'orders', writeQueues: 3, retentionMs: 60_000 })];
+    const nameService = await serviceOf(store);
+    await nameService.acquireLeadership(claim);
+    const topics = [await nameService.createTopic({ name: 'orders', writeQueues: 3, retentionMs: 60_000 })];
     const backup = await storeOf((await store.range('')).pairs);
-    topics.push(await naming.createTopic({ name: 'bills' }));
-    const groups = [await naming.createGroup({ name: 'readers', attemptsMax: 3 })];
-    return { log: withLog(1, await versionOf(naming)), topics, groups, backup };
+    topics.push(await nameService.createTopic({ name: 'bills' }));
+    const groups = [await nameService.createGroup({ name: 'readers', attemptsMax: 3 })];
+    return { log: withLog(1, await versionOf(nameService)), topics, groups, backup };
   }
 
   it('comes into emptied metadata when an operator allows it, under its old ids, and none is used again', async () => {
     const { log, topics, groups } = await known();
-    const naming = await serviceOf(await storeOf());
+    const nameService = await serviceOf(await storeOf());
     const part = knowledge(log, topics, groups);
-    expect(await fault(naming.adoptMetadata(part))).toMatchObject({ code: 'METADATA_MISMATCH' });
-    const meanwhile = await naming.ensureTopic('meanwhile');
+    expect(await fault(nameService.adoptMetadata(part))).toMatchObject({ code: 'METADATA_MISMATCH' });
+    const meanwhile = await nameService.ensureTopic('meanwhile');
     expect(meanwhile.id).toBe(topics[0]?.id);
-    expect(await naming.allowAdoption()).toBe(clock.wallMs() + 3_600_000);
-    await naming.adoptMetadata({ ...part, topics: topics.slice(0, 1), groups: [], last: false });
-    await naming.adoptMetadata({ ...part, topics: topics.slice(1), groups: [], last: false });
-    await naming.adoptMetadata({ ...part, topics: [], groups });
-    const told = await toldBy(naming);
+    expect(await nameService.allowAdoption()).toBe(clock.wallMs() + 3_600_000);
+    await nameService.adoptMetadata({ ...part, topics: topics.slice(0, 1), groups: [], last: false });
+    await nameService.adoptMetadata({ ...part, topics: topics.slice(1), groups: [], last: false });
+    await nameService.adoptMetadata({ ...part, topics: [], groups });
+    const told = await toldBy(nameService);
     expect(told).toMatchObject({ clusterId: log.log?.metadata?.clusterId, generation: 2 });
     expect(told.topics).toEqual(expect.arrayContaining(topics));
     expect(told.groups).toEqual(groups);
-    const ids = [...told.topics, await naming.ensureTopic('new')].map(({ id }) => id);
+    const ids = [...told.topics, await nameService.ensureTopic('new')].map(({ id }) => id);
     expect(new Set(ids).size).toBe(4);
     expect(Math.min(...ids.filter((id) => !topics.some((topic) => topic.id === id)))).toBeGreaterThan(1_000);
-    expect((await naming.ensureGroup('new')).id).toBeGreaterThan(1_000);
-    expect(await naming.takeLead(log)).toMatchObject({ epoch: 2, leaderMember: claim.member });
-    await naming.keepLead({ ...log, epoch: 2, writable: true });
+    expect((await nameService.ensureGroup('new')).id).toBeGreaterThan(1_000);
+    expect(await nameService.acquireLeadership(log)).toMatchObject({ epoch: 2, leaderMember: claim.member });
+    await nameService.renewLeadership({ ...log, epoch: 2, writable: true });
   });
 
   it('may come again and again, and from a broker that is told so itself', async () => {
     const { log, topics, groups } = await known();
-    const naming = await serviceOf(await storeOf());
+    const nameService = await serviceOf(await storeOf());
     const part = knowledge(log, topics, groups, { insist: true });
-    for (let tries = 0; tries < 3; tries += 1) await naming.adoptMetadata(part);
-    expect((await toldBy(naming)).topics).toEqual(topics);
-    expect(await naming.takeLead(log)).toMatchObject({ epoch: 2 });
+    for (let tries = 0; tries < 3; tries += 1) await nameService.adoptMetadata(part);
+    expect((await toldBy(nameService)).topics).toEqual(topics);
+    expect(await nameService.acquireLeadership(log)).toMatchObject({ epoch: 2 });
   });
 
-  it('outlasts a leader’s reign: what was adopted for it is kept under the same epoch', async () => {
+  it('outlasts a leader’s term: what was adopted for it is kept under the same epoch', async () => {
     const { log, topics } = await known();
-    const naming = await serviceOf(await storeOf());
-    await naming.allowAdoption();
-    await naming.adoptMetadata(knowledge(log, topics));
-    await naming.keepLead({ ...log, epoch: 1, writable: true });
-    expect((await toldBy(naming)).brokers).toMatchObject([{ epoch: 1, leader: 'host:9' }]);
+    const nameService = await serviceOf(await storeOf());
+    await nameService.allowAdoption();
+    await nameService.adoptMetadata(knowledge(log, topics));
+    await nameService.renewLeadership({ ...log, epoch: 1, writable: true });
+    expect((await toldBy(nameService)).brokers).toMatchObject([{ epoch: 1, leader: 'host:9' }]);
   });
 
   it('mends an older backup: what it lacks comes back, what was deleted since goes', async () => {
     const { log, topics, groups, backup } = await known();
-    const naming = await serviceOf(backup);
-    await naming.allowAdoption();
+    const nameService = await serviceOf(backup);
+    await nameService.allowAdoption();
     const [orders, bills] = topics;
-    await naming.adoptMetadata(
+    await nameService.adoptMetadata(
       knowledge(log, [{ ...bills!, writeQueues: 16 }], groups, { deletedTopics: [orders!.id] }),
     );
-    const told = await toldBy(naming);
+    const told = await toldBy(nameService);
     expect(told.topics).toEqual([{ ...bills, writeQueues: 16 }]);
     expect(told.deletedTopics).toEqual([{ id: orders!.id, createdMs: orders!.createdMs }]);
     expect(told.generation).toBe(2);
-    await naming.takeLead(log);
+    await nameService.acquireLeadership(log);
   });
 
   it('of a second broker fills gaps only, and never takes an id or a deletion back', async () => {
     const { log, topics, groups } = await known();
-    const naming = await serviceOf(await storeOf());
-    await naming.allowAdoption();
-    await naming.adoptMetadata(knowledge(log, topics.slice(0, 1)));
-    const changed = await naming.updateTopic('orders', { retentionMs: 120_000 });
-    const second: LeadClaim = { ...log, name: 'broker-1', member: 'broker-1/v1' };
-    await naming.adoptMetadata(knowledge(second, topics, groups));
-    expect((await toldBy(naming)).topics).toEqual([changed, topics[1]]);
-    await naming.takeLead(second);
-    await naming.deleteTopic('bills');
-    await naming.adoptMetadata(knowledge(second, topics, groups));
-    expect((await toldBy(naming)).topics).toEqual([changed]);
+    const nameService = await serviceOf(await storeOf());
+    await nameService.allowAdoption();
+    await nameService.adoptMetadata(knowledge(log, topics.slice(0, 1)));
+    const changed = await nameService.updateTopic('orders', { retentionMs: 120_000 });
+    const second: LeadershipClaim = { ...log, name: 'broker-1', member: 'broker-1/v1' };
+    await nameService.adoptMetadata(knowledge(second, topics, groups));
+    expect((await toldBy(nameService)).topics).toEqual([changed, topics[1]]);
+    await nameService.acquireLeadership(second);
+    await nameService.deleteTopic('bills');
+    await nameService.adoptMetadata(knowledge(second, topics, groups));
+    expect((await toldBy(nameService)).topics).toEqual([changed]);
     const clash = { ...topics[0]!, name: 'other' as Topic['name'], createdMs: 5 };
-    expect((await fault(naming.adoptMetadata(knowledge(second, [clash])))).code).toBe('CONFLICT');
+    expect((await fault(nameService.adoptMetadata(knowledge(second, [clash])))).code).toBe('CONFLICT');
   });
 
   it('is not brought into a cluster in which others live', async () => {
     const { log, topics } = await known();
     const store = await storeOf();
-    const naming = await serviceOf(store);
-    await naming.takeLead({ ...claim, name: 'broker-7', member: 'broker-7/v1' });
-    await naming.allowAdoption();
+    const nameService = await serviceOf(store);
+    await nameService.acquireLeadership({ ...claim, name: 'broker-7', member: 'broker-7/v1' });
+    await nameService.allowAdoption();
     const before = await store.range('');
-    const error = await fault(naming.adoptMetadata(knowledge(log, topics)));
+    const error = await fault(nameService.adoptMetadata(knowledge(log, topics)));
     expect([error.code, error.reason]).toEqual(['METADATA_MISMATCH', expect.stringContaining('broker-7')]);
     expect(await store.range('')).toEqual(before);
   });
 
   it('is let in for an hour', async () => {
     const { log, topics } = await known();
-    const naming = await serviceOf(await storeOf());
-    await naming.allowAdoption();
+    const nameService = await serviceOf(await storeOf());
+    await nameService.allowAdoption();
     clock.advance(3_600_000);
-    expect((await fault(naming.adoptMetadata(knowledge(log, topics)))).code).toBe('METADATA_MISMATCH');
+    expect((await fault(nameService.adoptMetadata(knowledge(log, topics)))).code).toBe('METADATA_MISMATCH');
   });
 });

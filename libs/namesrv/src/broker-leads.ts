@@ -1,5 +1,5 @@
 import { printable, type BrokerSet } from '@cometmq/model';
-import type { LeadClaim } from '@cometmq/client';
+import type { LeadershipClaim } from '@cometmq/client';
 import type { Committed, KeyValue, LeaseId } from '@cometmq/metadata';
 import { MqError, type Clock } from '@cometmq/shared';
 
@@ -7,7 +7,7 @@ import { checkClaim } from './checks.js';
 import { identityIn, mismatchOf, type ClusterStore } from './cluster.js';
 import { brokerSetOf, keys, recordOf, type PresenceRecord, type SetRecord } from './keys.js';
 
-type Held = LeadClaim & { readonly epoch: number };
+type Held = LeadershipClaim & { readonly epoch: number };
 
 interface Known<T> {
   readonly pair: KeyValue;
@@ -22,7 +22,7 @@ const triesMax = 5;
  * which is what makes it safe; `presence/<name>` under a lease only notices silence. All is read from the store itself, as
  * this instance's copy may be behind, and any instance may renew what another has begun.
  */
-export class BrokerLeads {
+export class BrokerLeadership {
   constructor(
     private readonly store: ClusterStore,
     private readonly clock: Clock,
@@ -30,7 +30,7 @@ export class BrokerLeads {
     private readonly settle: (change: Committed) => Promise<void>,
   ) {}
 
-  async take(claim: LeadClaim): Promise<BrokerSet> {
+  async take(claim: LeadershipClaim): Promise<BrokerSet> {
     checkClaim(claim);
     const { name, member, address, leaseMs } = claim;
     const old = await this.known(claim);
@@ -130,7 +130,7 @@ export class BrokerLeads {
   }
 
   /** The set, in metadata under which the claimant may act. @throws MqError METADATA_MISMATCH */
-  private async known(claim: LeadClaim): Promise<Known<SetRecord> | undefined> {
+  private async known(claim: LeadershipClaim): Promise<Known<SetRecord> | undefined> {
     const [identity, set] = await Promise.all([identityIn(this.store), this.set(claim.name)]);
     if (!identity) throw new MqError('UNAVAILABLE', 'the metadata store is empty: no cluster has been made in it yet');
     const mismatch = mismatchOf(claim, identity, set?.record);

@@ -1,5 +1,5 @@
 import { MessageType, printable, topicName, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
-import type { GroupChange, LeadClaim, TopicChange } from '@cometmq/client';
+import type { GroupChange, LeadershipClaim, TopicChange } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 
 /** What may be asked of the metadata. All throw MqError BAD_REQUEST with what is allowed. */
@@ -115,7 +115,7 @@ function checkStart(start: GroupStart): void {
 
 const setAlphabet = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
-export function checkClaim(claim: LeadClaim): void {
+export function checkClaim(claim: LeadershipClaim): void {
   if (!setAlphabet.test(claim.name)) {
     refuse(`broker set "${printable(claim.name)}" must be 1 to 63 letters, digits, ".", "_" and "-"`);
   }

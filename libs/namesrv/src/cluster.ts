@@ -1,4 +1,4 @@
-import type { LeadClaim } from '@cometmq/client';
+import type { LeadershipClaim } from '@cometmq/client';
 import type { Committed, KeyValue, MetadataStore, Transaction } from '@cometmq/metadata';
 import { followsMetadata, type MetadataVersion } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
@@ -65,7 +65,7 @@ const wayOut =
  * Why a broker whose log is not empty may not act under this metadata; undefined: it may. Nothing has been written by then.
  */
 export function mismatchOf(
-  { name, member, log }: LeadClaim,
+  { name, member, log }: LeadershipClaim,
   { version }: Identity,
   set: SetRecord | undefined,
 ): MqError | undefined {

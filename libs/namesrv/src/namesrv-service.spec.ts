@@ -1,4 +1,4 @@
-import { Directory, type DirectoryUpdate, type LeadClaim, type Naming } from '@cometmq/client';
+import { Directory, type DirectoryUpdate, type LeadershipClaim, type NameService } from '@cometmq/client';
 import { MemoryStore } from '@cometmq/metadata';
 import { FaultyStore, until } from '@cometmq/metadata/testing';
 import { MessageType, isPaused, liteGroupDefaults, pausedForGood, type Topic } from '@cometmq/model';
@@ -8,14 +8,14 @@ import { ManualClock } from '@cometmq/shared/testing';
 
 import { NamesrvService, type NamesrvOptions } from './namesrv-service.js';
 
-interface House {
+interface World {
   readonly clock: ManualClock;
   readonly store: MemoryStore;
   /** An instance of its own before the same store. */
   open(options?: Partial<NamesrvOptions>): Promise<NamesrvService>;
 }
 
-async function house(): Promise<House> {
+async function world(): Promise<World> {
   const clock = new ManualClock();
   const store = new MemoryStore(clock);
   await store.start();
@@ -40,17 +40,17 @@ async function fault(asked: Promise<unknown>): Promise<MqError> {
   return error as MqError;
 }
 
-function follow(naming: Naming): { readonly updates: DirectoryUpdate[]; stop(): void; kinds(): string } {
+function follow(nameService: NameService): { readonly updates: DirectoryUpdate[]; stop(): void; kinds(): string } {
   const updates: DirectoryUpdate[] = [];
-  const stop = naming.watch((update) => updates.push(update));
+  const stop = nameService.watch((update) => updates.push(update));
   return { updates, stop, kinds: () => updates.map((update) => update.kind).join(' ') };
 }
 
 describe('topics', () => {
-  it('are made with the defaults of the house', async () => {
-    const { open, clock } = await house();
-    const naming = await open({ defaultQueues: 5 });
-    expect(await naming.createTopic({ name: 'orders' })).toEqual({
+  it('are made with the defaults of the system', async () => {
+    const { open, clock } = await world();
+    const nameService = await open({ defaultQueues: 5 });
+    expect(await nameService.createTopic({ name: 'orders' })).toEqual({
       name: 'orders',
       id: 1,
       type: MessageType.normal,
@@ -64,7 +64,7 @@ describe('topics', () => {
   });
 
   it('take what they are given', async () => {
-    const naming = await (await house()).open();
+    const nameService = await (await world()).open();
     const draft = {
       name: 'orders',
       type: MessageType.fifo,
@@ -74,7 +74,7 @@ describe('topics', () => {
       retentionMs: 60_000,
       retentionBytes: 1 << 30,
     } as const;
-    expect(await naming.createTopic(draft)).toMatchObject(draft);
+    expect(await nameService.createTopic(draft)).toMatchObject(draft);
   });
 
   it.each([
@@ -92,22 +92,22 @@ describe('topics', () => {
     [{ name: 't', retentionBytes: -1 }, 'BAD_REQUEST', 'bytes'],
     [{ name: 't', type: 7 as 1 }, 'BAD_REQUEST', '100 (mixed)'],
   ])('are refused as %j', async (draft, code, word) => {
-    const naming = await (await house()).open();
-    const error = await fault(naming.createTopic(draft));
+    const nameService = await (await world()).open();
+    const error = await fault(nameService.createTopic(draft));
     expect(error.code).toBe(code);
     expect(error.reason).toContain(word);
   });
 
   it('are made once', async () => {
-    const naming = await (await house()).open();
-    await naming.createTopic({ name: 'orders' });
-    const error = await fault(naming.createTopic({ name: 'orders' }));
+    const nameService = await (await world()).open();
+    await nameService.createTopic({ name: 'orders' });
+    const error = await fault(nameService.createTopic({ name: 'orders' }));
     expect(error).toMatchObject({ code: 'ALREADY_EXISTS' });
     expect(error.reason).toContain('orders');
   });
 
   it('get ids that are never used again, by nobody', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const [one, other] = [await open(), await open()];
     const first = await one.createTopic({ name: 'orders' });
     await other.deleteTopic('orders');
@@ -117,22 +117,22 @@ describe('topics', () => {
   });
 
   it('change what they are told to, and the layout only with the queues', async () => {
-    const naming = await (await house()).open();
-    const made = await naming.createTopic({ name: 't', writeQueues: 4, retentionMs: 60_000 });
-    const grown = await naming.updateTopic('t', { writeQueues: 8 });
+    const nameService = await (await world()).open();
+    const made = await nameService.createTopic({ name: 't', writeQueues: 4, retentionMs: 60_000 });
+    const grown = await nameService.updateTopic('t', { writeQueues: 8 });
     expect(grown).toEqual({ ...made, writeQueues: 8, readQueues: 8, layout: 2 });
-    const longer = await naming.updateTopic('t', { retentionMs: 120_000, retentionBytes: 1 << 24 });
+    const longer = await nameService.updateTopic('t', { retentionMs: 120_000, retentionBytes: 1 << 24 });
     expect(longer).toEqual({ ...grown, retentionMs: 120_000, retentionBytes: 1 << 24 });
-    expect((await naming.updateTopic('t', { permission: 'read' })).layout).toBe(3);
-    const plain = await naming.updateTopic('t', { retentionMs: 0, retentionBytes: 0 });
+    expect((await nameService.updateTopic('t', { permission: 'read' })).layout).toBe(3);
+    const plain = await nameService.updateTopic('t', { retentionMs: 0, retentionBytes: 0 });
     expect([plain.retentionMs, plain.retentionBytes]).toEqual([undefined, undefined]);
-    expect((await fault(naming.updateTopic('t', { readQueues: 0 }))).code).toBe('BAD_REQUEST');
-    expect((await fault(naming.updateTopic('none', {}))).code).toBe('TOPIC_NOT_FOUND');
-    expect((await fault(naming.deleteTopic('none'))).code).toBe('TOPIC_NOT_FOUND');
+    expect((await fault(nameService.updateTopic('t', { readQueues: 0 }))).code).toBe('BAD_REQUEST');
+    expect((await fault(nameService.updateTopic('none', {}))).code).toBe('TOPIC_NOT_FOUND');
+    expect((await fault(nameService.deleteTopic('none'))).code).toBe('TOPIC_NOT_FOUND');
   });
 
   it('keep every queue that is written to readable, grown and shrunk', async () => {
-    const naming = await (await house()).open({ defaultQueues: 8 });
+    const nameService = await (await world()).open({ defaultQueues: 8 });
     const counts = async (asked: Promise<Topic>): Promise<number[]> => {
       const { writeQueues, readQueues } = await asked;
       return [writeQueues, readQueues];
@@ -142,31 +142,36 @@ describe('topics', () => {
       expect(error.code).toBe('BAD_REQUEST');
       return error.reason;
     };
-    expect(await counts(naming.createTopic({ name: 'a', readQueues: 2 }))).toEqual([2, 2]);
-    expect(await counts(naming.createTopic({ name: 'b', readQueues: 12 }))).toEqual([8, 12]);
-    expect(await refusal(naming.createTopic({ name: 'c', writeQueues: 8, readQueues: 2 }))).toContain('could not be');
-    expect(await counts(naming.updateTopic('a', { writeQueues: 8 }))).toEqual([8, 8]);
-    expect(await refusal(naming.updateTopic('a', { writeQueues: 9, readQueues: 8 }))).toContain(
+    expect(await counts(nameService.createTopic({ name: 'a', readQueues: 2 }))).toEqual([2, 2]);
+    expect(await counts(nameService.createTopic({ name: 'b', readQueues: 12 }))).toEqual([8, 12]);
+    expect(await refusal(nameService.createTopic({ name: 'c', writeQueues: 8, readQueues: 2 }))).toContain(
+      'could not be',
+    );
+    expect(await counts(nameService.updateTopic('a', { writeQueues: 8 }))).toEqual([8, 8]);
+    expect(await refusal(nameService.updateTopic('a', { writeQueues: 9, readQueues: 8 }))).toContain(
       '8 read queues are fewer than 9',
     );
-    expect(await refusal(naming.updateTopic('a', { readQueues: 2 }))).toContain('Lower the write queues first');
-    expect(await refusal(naming.updateTopic('a', { writeQueues: 2, readQueues: 2 }))).toContain(
+    expect(await refusal(nameService.updateTopic('a', { readQueues: 2 }))).toContain('Lower the write queues first');
+    expect(await refusal(nameService.updateTopic('a', { writeQueues: 2, readQueues: 2 }))).toContain(
       'still sent to 8 queues',
     );
-    expect(await counts(naming.updateTopic('a', { writeQueues: 2 }))).toEqual([2, 8]);
-    expect(await counts(naming.updateTopic('a', { readQueues: 2 }))).toEqual([2, 2]);
+    expect(await counts(nameService.updateTopic('a', { writeQueues: 2 }))).toEqual([2, 8]);
+    expect(await counts(nameService.updateTopic('a', { readQueues: 2 }))).toEqual([2, 2]);
   });
 
   it('heal where they contradict each other already', async () => {
-    const { open, store } = await house();
-    const naming = await open();
-    const made = await naming.createTopic({ name: 't', writeQueues: 8 });
+    const { open, store } = await world();
+    const nameService = await open();
+    const made = await nameService.createTopic({ name: 't', writeQueues: 8 });
     await store.commit({ compare: [], puts: [{ key: 'topics/t', value: JSON.stringify({ ...made, readQueues: 2 }) }] });
-    expect(await naming.updateTopic('t', { retentionMs: 60_000 })).toMatchObject({ writeQueues: 8, readQueues: 8 });
+    expect(await nameService.updateTopic('t', { retentionMs: 60_000 })).toMatchObject({
+      writeQueues: 8,
+      readQueues: 8,
+    });
   });
 
   it('lose no change when two instances change one at the same time', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const [one, other] = [await open(), await open()];
     await one.createTopic({ name: 't' });
     await Promise.all([
@@ -182,23 +187,23 @@ describe('topics', () => {
 
 describe('as many topics and groups as may be', () => {
   it('are made, and no more, on whatever way; dead letters are not counted', async () => {
-    const naming = await (await house()).open({ topicsMax: 3, groupsMax: 2 });
-    await naming.ensureInnerTopic('%DLQ%g');
-    await naming.createTopic({ name: 'a' });
-    await naming.ensureTopic('b');
-    const made = await Promise.allSettled([naming.createTopic({ name: 'c' }), naming.ensureTopic('d')]);
+    const nameService = await (await world()).open({ topicsMax: 3, groupsMax: 2 });
+    await nameService.ensureInnerTopic('%DLQ%g');
+    await nameService.createTopic({ name: 'a' });
+    await nameService.ensureTopic('b');
+    const made = await Promise.allSettled([nameService.createTopic({ name: 'c' }), nameService.ensureTopic('d')]);
     expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    for (const asked of [naming.createTopic({ name: 'e' }), naming.ensureTopic('e')]) {
+    for (const asked of [nameService.createTopic({ name: 'e' }), nameService.ensureTopic('e')]) {
       const error = await fault(asked);
       expect([error.code, error.reason]).toEqual(['FORBIDDEN', expect.stringContaining('3 topics, as many as may be')]);
     }
-    await naming.ensureInnerTopic('%DLQ%h');
-    expect((await naming.ensureTopic('a')).name).toBe('a');
-    await naming.deleteTopic('a');
-    expect((await naming.ensureTopic('e')).name).toBe('e');
-    await naming.createGroup({ name: 'g' });
-    await naming.ensureGroup('h');
-    for (const asked of [naming.createGroup({ name: 'i' }), naming.ensureGroup('i')]) {
+    await nameService.ensureInnerTopic('%DLQ%h');
+    expect((await nameService.ensureTopic('a')).name).toBe('a');
+    await nameService.deleteTopic('a');
+    expect((await nameService.ensureTopic('e')).name).toBe('e');
+    await nameService.createGroup({ name: 'g' });
+    await nameService.ensureGroup('h');
+    for (const asked of [nameService.createGroup({ name: 'i' }), nameService.ensureGroup('i')]) {
       expect((await fault(asked)).reason).toContain('2 consumer groups, as many as may be (groupsMax)');
     }
   });
@@ -206,10 +211,10 @@ describe('as many topics and groups as may be', () => {
   it('and each that a first use makes is told in the log, once', async () => {
     const said: unknown[] = [];
     const log = { ...silentLogger, info: (fields: object, line: string) => said.push([line, fields]) };
-    const naming = await (await house()).open({ log });
-    await Promise.all([naming.ensureTopic('t'), naming.ensureTopic('t'), naming.ensureGroup('g')]);
-    await naming.ensureTopic('t');
-    await naming.createTopic({ name: 'asked-for' });
+    const nameService = await (await world()).open({ log });
+    await Promise.all([nameService.ensureTopic('t'), nameService.ensureTopic('t'), nameService.ensureGroup('g')]);
+    await nameService.ensureTopic('t');
+    await nameService.createTopic({ name: 'asked-for' });
     expect(said).toEqual([
       ['a topic was made by its first use', { topic: 't', id: 1, writeQueues: 8 }],
       ['a consumer group was made by its first use', { group: 'g', id: 1 }],
@@ -219,7 +224,7 @@ describe('as many topics and groups as may be', () => {
 
 describe('topics made on first use', () => {
   it('are the same for all who ask at once, on every instance', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const instances = [await open(), await open(), await open()];
     const asked = instances.flatMap((one) => Array.from({ length: 20 }, () => one.ensureTopic('new')));
     const ids = new Set((await Promise.all(asked)).map((topic) => topic.id));
@@ -228,7 +233,7 @@ describe('topics made on first use', () => {
   });
 
   it('make many different ones at once without using an id twice', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const instances = [await open(), await open(), await open()];
     const names = Array.from({ length: 60 }, (_, i) => `t${i}`);
     const made = await Promise.all(names.map(async (name, i) => instances[i % 3]?.ensureTopic(name)));
@@ -236,7 +241,7 @@ describe('topics made on first use', () => {
   });
 
   it('take the type of the first message, of several the first', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const [one, other] = [await open(), await open()];
     expect(await one.ensureTopic('t')).toMatchObject({ type: MessageType.normal, typeFixed: false });
     const fixed = await Promise.all([
@@ -250,13 +255,13 @@ describe('topics made on first use', () => {
   });
 
   it('do not change the type of one that was made with it', async () => {
-    const naming = await (await house()).open();
-    await naming.createTopic({ name: 't', type: MessageType.delay });
-    expect((await naming.fixTopicType('t', MessageType.fifo)).type).toBe(MessageType.delay);
+    const nameService = await (await world()).open();
+    await nameService.createTopic({ name: 't', type: MessageType.delay });
+    expect((await nameService.fixTopicType('t', MessageType.fifo)).type).toBe(MessageType.delay);
   });
 
   it('are not made where that is switched off, but those of others are found', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const [strict, other] = [await open({ autoCreateTopics: false, autoCreateGroups: false }), await open()];
     const error = await fault(strict.ensureTopic('t'));
     expect(error.code).toBe('TOPIC_NOT_FOUND');
@@ -269,35 +274,35 @@ describe('topics made on first use', () => {
   });
 
   it('check the name first', async () => {
-    const naming = await (await house()).open();
-    expect((await fault(naming.ensureTopic('no good'))).code).toBe('ILLEGAL_TOPIC');
-    expect((await fault(naming.ensureGroup('no good'))).code).toBe('ILLEGAL_CONSUMER_GROUP');
+    const nameService = await (await world()).open();
+    expect((await fault(nameService.ensureTopic('no good'))).code).toBe('ILLEGAL_TOPIC');
+    expect((await fault(nameService.ensureGroup('no good'))).code).toBe('ILLEGAL_CONSUMER_GROUP');
   });
 
-  it('are never the house’s own, which are made without asking', async () => {
-    const naming = await (await house()).open({ autoCreateTopics: false });
-    expect((await fault(naming.ensureTopic('%DLQ%g'))).code).toBe('TOPIC_NOT_FOUND');
-    expect((await fault(naming.ensureInnerTopic('plain'))).code).toBe('ILLEGAL_TOPIC');
-    const made = await Promise.all([naming.ensureInnerTopic('%DLQ%g'), naming.ensureInnerTopic('%DLQ%g')]);
+  it('are never the system’s own, which are made without asking', async () => {
+    const nameService = await (await world()).open({ autoCreateTopics: false });
+    expect((await fault(nameService.ensureTopic('%DLQ%g'))).code).toBe('TOPIC_NOT_FOUND');
+    expect((await fault(nameService.ensureInnerTopic('plain'))).code).toBe('ILLEGAL_TOPIC');
+    const made = await Promise.all([nameService.ensureInnerTopic('%DLQ%g'), nameService.ensureInnerTopic('%DLQ%g')]);
     expect(made[0]).toMatchObject({ writeQueues: 1, readQueues: 1, permission: 'readWrite', typeFixed: true });
     expect(made[1]).toEqual(made[0]);
-    expect(await naming.ensureTopic('%DLQ%g')).toEqual(made[0]);
+    expect(await nameService.ensureTopic('%DLQ%g')).toEqual(made[0]);
   });
 });
 
 describe('groups', () => {
   it('are made, found, changed and deleted', async () => {
-    const naming = await (await house()).open();
-    const made = await naming.createGroup({ name: 'g', fifo: true, attemptsMax: 3 });
+    const nameService = await (await world()).open();
+    const made = await nameService.createGroup({ name: 'g', fifo: true, attemptsMax: 3 });
     expect(made).toMatchObject({ id: 1, fifo: true, attemptsMax: 3, start: { at: 'auto' } });
-    expect(await naming.ensureGroup('g')).toEqual(made);
-    expect((await fault(naming.createGroup({ name: 'g' }))).code).toBe('ALREADY_EXISTS');
+    expect(await nameService.ensureGroup('g')).toEqual(made);
+    expect((await fault(nameService.createGroup({ name: 'g' }))).code).toBe('ALREADY_EXISTS');
     const retryPolicy = { kind: 'exponential', initialMs: 100, maxMs: 1_000, multiplier: 2 } as const;
-    const changed = await naming.updateGroup('g', { retryPolicy, start: { at: 'time', timeMs: 5 } });
+    const changed = await nameService.updateGroup('g', { retryPolicy, start: { at: 'time', timeMs: 5 } });
     expect(changed).toEqual({ ...made, retryPolicy, start: { at: 'time', timeMs: 5 } });
-    await naming.deleteGroup('g');
-    expect((await fault(naming.updateGroup('g', {}))).code).toBe('CONSUMER_GROUP_NOT_FOUND');
-    expect((await naming.ensureGroup('g')).id).toBe(2);
+    await nameService.deleteGroup('g');
+    expect((await fault(nameService.updateGroup('g', {}))).code).toBe('CONSUMER_GROUP_NOT_FOUND');
+    expect((await nameService.ensureGroup('g')).id).toBe(2);
   });
 
   it.each([
@@ -315,8 +320,8 @@ describe('groups', () => {
     [{ priorityFactor: 101 }, '100'],
     [{ lite: { topic: 't', clientQuota: 0 } }, 'lite topics of a client'],
   ] as const)('are refused as %j', async (draft, word) => {
-    const naming = await (await house()).open();
-    const error = await fault(naming.createGroup({ name: 'g', ...draft }));
+    const nameService = await (await world()).open();
+    const error = await fault(nameService.createGroup({ name: 'g', ...draft }));
     expect(error.code).toBe('BAD_REQUEST');
     expect(error.reason).toContain(word);
   });
@@ -324,38 +329,38 @@ describe('groups', () => {
 
 describe('groups of lite consumers', () => {
   it('are bound to one topic for good, and keep what a change leaves out', async () => {
-    const naming = await (await house()).open();
-    const made = await naming.createGroup({ name: 'g', lite: { topic: 'parent', exclusive: true } });
+    const nameService = await (await world()).open();
+    const made = await nameService.createGroup({ name: 'g', lite: { topic: 'parent', exclusive: true } });
     expect(made.lite).toEqual({ ...liteGroupDefaults, topic: 'parent', exclusive: true });
-    const changed = await naming.updateGroup('g', { lite: { topic: 'parent', clientQuota: 5 } });
+    const changed = await nameService.updateGroup('g', { lite: { topic: 'parent', clientQuota: 5 } });
     expect(changed.lite).toEqual({ ...made.lite, clientQuota: 5 });
-    expect((await fault(naming.updateGroup('g', { lite: { topic: 'other' } }))).reason).toContain(
+    expect((await fault(nameService.updateGroup('g', { lite: { topic: 'other' } }))).reason).toContain(
       'bound to topic parent',
     );
   });
 
   it('may be paused and resumed', async () => {
-    const naming = await (await house()).open();
-    await naming.createGroup({ name: 'g' });
-    const paused = await naming.updateGroup('g', { pausedUntilMs: 1_000 });
+    const nameService = await (await world()).open();
+    await nameService.createGroup({ name: 'g' });
+    const paused = await nameService.updateGroup('g', { pausedUntilMs: 1_000 });
     expect([isPaused(paused, 999), isPaused(paused, 1_000)]).toEqual([true, false]);
-    expect(isPaused(await naming.updateGroup('g', { pausedUntilMs: pausedForGood }), 2 ** 50)).toBe(true);
-    expect((await naming.updateGroup('g', { pausedUntilMs: 0 })).pausedUntilMs).toBeUndefined();
+    expect(isPaused(await nameService.updateGroup('g', { pausedUntilMs: pausedForGood }), 2 ** 50)).toBe(true);
+    expect((await nameService.updateGroup('g', { pausedUntilMs: 0 })).pausedUntilMs).toBeUndefined();
   });
 });
 
 describe('watch', () => {
   it('shows all there is, then each change, and is never called from inside', async () => {
-    const naming = await (await house()).open();
-    await naming.createTopic({ name: 'a' });
-    const heard = follow(naming);
+    const nameService = await (await world()).open();
+    await nameService.createTopic({ name: 'a' });
+    const heard = follow(nameService);
     expect(heard.updates).toHaveLength(0);
-    await naming.ensureGroup('g');
-    await naming.updateTopic('a', { writeQueues: 2 });
-    await naming.deleteTopic('a');
-    await naming.deleteGroup('g');
+    await nameService.ensureGroup('g');
+    await nameService.updateTopic('a', { writeQueues: 2 });
+    await nameService.deleteTopic('a');
+    await nameService.deleteGroup('g');
     heard.stop();
-    await naming.createTopic({ name: 'b' });
+    await nameService.createTopic({ name: 'b' });
     expect(heard.kinds()).toBe('snapshot group topic topicDeleted groupDeleted');
     expect(heard.updates[0]).toMatchObject({ topics: [{ name: 'a' }], groups: [], brokers: [] });
     expect(heard.updates[3]).toMatchObject({ topic: { name: 'a', id: 1, writeQueues: 2 } });
@@ -364,21 +369,21 @@ describe('watch', () => {
   });
 
   it('has told of a change when the operation returns, on that instance', async () => {
-    const { open, clock } = await house();
-    const naming = await open();
-    const directory = new Directory(naming, clock);
+    const { open, clock } = await world();
+    const nameService = await open();
+    const directory = new Directory(nameService, clock);
     await directory.start();
     for (let i = 0; i < 20; i += 1) {
-      const topic = await naming.ensureTopic(`t${i}`);
+      const topic = await nameService.ensureTopic(`t${i}`);
       expect(directory.topicById(topic.id)).toEqual(topic);
     }
-    await naming.deleteTopic('t3');
+    await nameService.deleteTopic('t3');
     expect(directory.topic('t3')).toBeUndefined();
     await directory.stop();
   });
 
   it('tells every instance the same in the same order', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const instances = [await open(), await open()];
     const heard = instances.map(follow);
     await until('snapshots', () => heard.every((one) => one.updates.length > 0));
@@ -397,7 +402,7 @@ describe('watch', () => {
   });
 
   it('gives one cluster one id and one secret, whoever came first', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const instances = await Promise.all([open(), open(), open()]);
     const heard = instances.map(follow);
     await until('snapshots', () => heard.every((one) => one.updates.length > 0));
@@ -411,22 +416,22 @@ describe('watch', () => {
   });
 
   it('leaves out what somebody wrote by hand, and goes on', async () => {
-    const { open, store } = await house();
-    const naming = await open();
-    const heard = follow(naming);
+    const { open, store } = await world();
+    const nameService = await open();
+    const heard = follow(nameService);
     await store.commit({ compare: [], puts: [{ key: 'topics/bad', value: '{' }] });
-    await naming.ensureTopic('good');
+    await nameService.ensureTopic('good');
     expect(heard.kinds()).toBe('snapshot topic');
   });
 });
 
 describe('leads', () => {
-  const claim: LeadClaim = { name: 'broker-0', member: 'broker-0/v1', address: 'host:9', leaseMs: 3_000 };
+  const claim: LeadershipClaim = { name: 'broker-0', member: 'broker-0/v1', address: 'host:9', leaseMs: 3_000 };
   const held = { ...claim, epoch: 1, writable: true };
 
   /** The set as watchers see it now. */
-  function view(naming: Naming): () => unknown {
-    const heard = follow(naming);
+  function view(nameService: NameService): () => unknown {
+    const heard = follow(nameService);
     return () =>
       heard.updates.reduce<unknown>((known, update) => {
         if (update.kind === 'snapshot') return update.brokers.find((set) => set.name === claim.name);
@@ -435,10 +440,10 @@ describe('leads', () => {
   }
 
   it('begin with epoch 1 and rise with each claim', async () => {
-    const { open, clock } = await house();
-    const naming = await open();
-    const seen = view(naming);
-    const set = await naming.takeLead(claim);
+    const { open, clock } = await world();
+    const nameService = await open();
+    const seen = view(nameService);
+    const set = await nameService.acquireLeadership(claim);
     expect(set).toEqual({
       name: 'broker-0',
       epoch: 1,
@@ -449,34 +454,34 @@ describe('leads', () => {
       registeredMs: clock.wallMs(),
     });
     expect(seen()).toEqual(set);
-    expect((await naming.takeLead(claim)).epoch).toBe(2);
+    expect((await nameService.acquireLeadership(claim)).epoch).toBe(2);
     expect(seen()).toMatchObject({ epoch: 2, leader: 'host:9' });
   });
 
   it('end when the leader is silent, and come back with it under the same epoch', async () => {
-    const { open, clock } = await house();
-    const naming = await open();
-    const seen = view(naming);
-    await naming.takeLead(claim);
+    const { open, clock } = await world();
+    const nameService = await open();
+    const seen = view(nameService);
+    await nameService.acquireLeadership(claim);
     clock.advance(2_000);
-    await naming.keepLead(held);
+    await nameService.renewLeadership(held);
     clock.advance(2_900);
-    await naming.ensureTopic('t');
+    await nameService.ensureTopic('t');
     expect(seen()).toMatchObject({ leader: 'host:9' });
     clock.advance(200);
     await until('it is known', () => !JSON.stringify(seen()).includes('host:9'));
     expect(seen()).toMatchObject({ epoch: 1, inSync: ['broker-0/v1'] });
-    await naming.keepLead(held);
+    await nameService.renewLeadership(held);
     expect(seen()).toMatchObject({ epoch: 1, leader: 'host:9' });
   });
 
   it('may be kept at another instance than took them', async () => {
-    const { open, clock } = await house();
+    const { open, clock } = await world();
     const [one, other] = [await open(), await open()];
-    await one.takeLead(claim);
+    await one.acquireLeadership(claim);
     for (let i = 0; i < 6; i += 1) {
       clock.advance(2_000);
-      await (i % 2 === 0 ? other : one).keepLead(held);
+      await (i % 2 === 0 ? other : one).renewLeadership(held);
     }
     const seen = view(one);
     await one.ensureTopic('t');
@@ -484,24 +489,24 @@ describe('leads', () => {
   });
 
   it('are refused to the deposed, at every instance', async () => {
-    const { open } = await house();
+    const { open } = await world();
     const [one, other] = [await open(), await open()];
-    await one.takeLead(claim);
-    await one.takeLead(claim);
-    for (const naming of [one, other]) {
-      const error = await fault(naming.keepLead(held));
+    await one.acquireLeadership(claim);
+    await one.acquireLeadership(claim);
+    for (const nameService of [one, other]) {
+      const error = await fault(nameService.renewLeadership(held));
       expect(error.code).toBe('NOT_LEADER');
       expect(error.reason).toContain('epoch 2');
     }
-    expect((await fault(one.keepLead({ ...held, name: 'unknown' }))).code).toBe('NOT_LEADER');
-    expect((await fault(one.keepLead({ ...held, epoch: 2, member: 'broker-1/x' }))).code).toBe('NOT_LEADER');
-    await other.keepLead({ ...held, epoch: 2 });
+    expect((await fault(one.renewLeadership({ ...held, name: 'unknown' }))).code).toBe('NOT_LEADER');
+    expect((await fault(one.renewLeadership({ ...held, epoch: 2, member: 'broker-1/x' }))).code).toBe('NOT_LEADER');
+    await other.renewLeadership({ ...held, epoch: 2 });
   });
 
   it('go to one of two who claim at the same moment', async () => {
-    const { open, store } = await house();
+    const { open, store } = await world();
     const [one, other] = [await open(), await open()];
-    await one.takeLead(claim);
+    await one.acquireLeadership(claim);
     const set = {
       name: 'broker-0',
       epoch: 1,
@@ -511,7 +516,7 @@ describe('leads', () => {
     };
     await store.commit({ compare: [], puts: [{ key: 'sets/broker-0', value: JSON.stringify(set) }] });
     const rival = { ...claim, member: 'broker-1/v2', address: 'rival:9' };
-    const outcomes = await Promise.allSettled([one.takeLead(claim), other.takeLead(rival)]);
+    const outcomes = await Promise.allSettled([one.acquireLeadership(claim), other.acquireLeadership(rival)]);
     const won = outcomes.filter((outcome) => outcome.status === 'fulfilled');
     const lost = outcomes.filter((outcome) => outcome.status === 'rejected');
     expect(won).toHaveLength(1);
@@ -520,9 +525,9 @@ describe('leads', () => {
   });
 
   it('drop the leader before from the in-sync set, and are for its members only', async () => {
-    const { open, store } = await house();
-    const naming = await open();
-    await naming.takeLead(claim);
+    const { open, store } = await world();
+    const nameService = await open();
+    await nameService.acquireLeadership(claim);
     const set = {
       name: 'broker-0',
       epoch: 1,
@@ -531,54 +536,54 @@ describe('leads', () => {
       registeredMs: 0,
     };
     await store.commit({ compare: [], puts: [{ key: 'sets/broker-0', value: JSON.stringify(set) }] });
-    const next = await naming.takeLead({ ...claim, member: 'broker-1/v2' });
+    const next = await nameService.acquireLeadership({ ...claim, member: 'broker-1/v2' });
     expect(next).toMatchObject({ epoch: 2, inSync: ['broker-1/v2'], leaderMember: 'broker-1/v2' });
-    const error = await fault(naming.takeLead(claim));
+    const error = await fault(nameService.acquireLeadership(claim));
     expect(error.code).toBe('DATA_FOLDER');
     expect(error.reason).toContain('broker-1/v2');
   });
 
   it('begin anew after all members were given up, with a higher epoch, and never while one leads', async () => {
-    const { open } = await house();
-    const naming = await open();
-    const seen = view(naming);
-    await naming.takeLead(claim);
-    expect((await fault(naming.forgetMembers('broker-0'))).code).toBe('CONFLICT');
-    await naming.leaveLead({ ...claim, epoch: 1 });
+    const { open } = await world();
+    const nameService = await open();
+    const seen = view(nameService);
+    await nameService.acquireLeadership(claim);
+    expect((await fault(nameService.forgetMembers('broker-0'))).code).toBe('CONFLICT');
+    await nameService.resignLeadership({ ...claim, epoch: 1 });
     const fresh = { ...claim, member: 'broker-0/v9' };
-    expect((await fault(naming.takeLead(fresh))).reason).toContain('comet broker forget broker-0');
+    expect((await fault(nameService.acquireLeadership(fresh))).reason).toContain('comet broker forget broker-0');
 
-    expect(await naming.forgetMembers('broker-0')).toMatchObject({ epoch: 1, inSync: [] });
+    expect(await nameService.forgetMembers('broker-0')).toMatchObject({ epoch: 1, inSync: [] });
     expect(seen()).toMatchObject({ epoch: 1, inSync: [] });
-    expect(await naming.takeLead(fresh)).toMatchObject({ epoch: 2, inSync: ['broker-0/v9'] });
+    expect(await nameService.acquireLeadership(fresh)).toMatchObject({ epoch: 2, inSync: ['broker-0/v9'] });
     // Its old volume, found again, is not let back in.
-    expect((await fault(naming.takeLead(claim))).code).toBe('DATA_FOLDER');
-    expect((await fault(naming.forgetMembers('nope'))).code).toBe('NOT_FOUND');
+    expect((await fault(nameService.acquireLeadership(claim))).code).toBe('DATA_FOLDER');
+    expect((await fault(nameService.forgetMembers('nope'))).code).toBe('NOT_FOUND');
   });
 
   it('say whether the set takes messages', async () => {
-    const naming = await (await house()).open();
-    const seen = view(naming);
-    await naming.takeLead(claim);
-    await naming.keepLead({ ...held, writable: false });
+    const nameService = await (await world()).open();
+    const seen = view(nameService);
+    await nameService.acquireLeadership(claim);
+    await nameService.renewLeadership({ ...held, writable: false });
     expect(seen()).toMatchObject({ writable: false, leader: 'host:9' });
-    await naming.keepLead(held);
+    await nameService.renewLeadership(held);
     expect(seen()).toMatchObject({ writable: true });
   });
 
   it('end at once when given up, but only by their holder', async () => {
-    const { open, clock } = await house();
-    const naming = await open();
-    const seen = view(naming);
-    await naming.takeLead(claim);
-    await naming.takeLead(claim);
-    await naming.leaveLead(held); // Of epoch 1.
+    const { open, clock } = await world();
+    const nameService = await open();
+    const seen = view(nameService);
+    await nameService.acquireLeadership(claim);
+    await nameService.acquireLeadership(claim);
+    await nameService.resignLeadership(held); // Of epoch 1.
     expect(seen()).toMatchObject({ leader: 'host:9' });
-    await naming.leaveLead({ ...held, epoch: 2 });
+    await nameService.resignLeadership({ ...held, epoch: 2 });
     expect(seen()).not.toHaveProperty('leader');
-    await naming.leaveLead({ ...held, epoch: 2 });
+    await nameService.resignLeadership({ ...held, epoch: 2 });
     clock.advance(10_000);
-    await naming.ensureTopic('t');
+    await nameService.ensureTopic('t');
     expect(seen()).toMatchObject({ epoch: 2, inSync: ['broker-0/v1'] });
   });
 
@@ -587,8 +592,8 @@ describe('leads', () => {
     [{ member: 'x' }, 'incarnation'],
     [{ leaseMs: 10 }, '500'],
   ])('are refused as %j', async (change, word) => {
-    const naming = await (await house()).open();
-    const error = await fault(naming.takeLead({ ...claim, ...change }));
+    const nameService = await (await world()).open();
+    const error = await fault(nameService.acquireLeadership({ ...claim, ...change }));
     expect(error.code).toBe('BAD_REQUEST');
     expect(error.reason).toContain(word);
   });
@@ -596,11 +601,11 @@ describe('leads', () => {
 
 describe('while the store is away', () => {
   it('what is known is served, changes are refused, nobody is deposed, and all goes on by itself', async () => {
-    const { open, store } = await house();
+    const { open, store } = await world();
     const faulty = new FaultyStore(store);
     const [cut, other] = [await open({ store: faulty }), await open()];
     const claim = { name: 'b', member: 'b/1', address: 'x:1', leaseMs: 3_000 };
-    await cut.takeLead(claim);
+    await cut.acquireLeadership(claim);
     const known = await cut.ensureTopic('known');
     const heard = follow(cut);
     await until('the whole', () => heard.updates.length === 1);
@@ -609,7 +614,7 @@ describe('while the store is away', () => {
     expect(await cut.ensureTopic('known')).toEqual(known);
     expect((await fault(cut.ensureTopic('new'))).code).toBe('UNAVAILABLE');
     expect((await fault(cut.createTopic({ name: 'new' }))).code).toBe('UNAVAILABLE');
-    expect((await fault(cut.keepLead({ ...claim, epoch: 1, writable: true }))).code).toBe('UNAVAILABLE');
+    expect((await fault(cut.renewLeadership({ ...claim, epoch: 1, writable: true }))).code).toBe('UNAVAILABLE');
     const late = follow(cut);
     await until('the whole again', () => late.updates.length === 1);
     expect(late.updates).toEqual(heard.updates);
@@ -617,19 +622,19 @@ describe('while the store is away', () => {
     expect(heard.updates).toHaveLength(1);
 
     faulty.comeBack();
-    await cut.keepLead({ ...claim, epoch: 1, writable: true });
+    await cut.renewLeadership({ ...claim, epoch: 1, writable: true });
     await cut.ensureTopic('new');
     expect(heard.kinds()).toBe('snapshot topic topic');
   });
 
   it('an operation returns only when its change has come back by the watch', async () => {
-    const { open, store, clock } = await house();
+    const { open, store, clock } = await world();
     const faulty = new FaultyStore(store);
-    const naming = await open({ store: faulty });
-    const heard = follow(naming);
+    const nameService = await open({ store: faulty });
+    const heard = follow(nameService);
     faulty.stopHearing();
     let returned = false;
-    const made = naming.ensureTopic('t').finally(() => (returned = true));
+    const made = nameService.ensureTopic('t').finally(() => (returned = true));
     await until('it is made', async () => (await store.get('topics/t')) !== undefined);
     for (let i = 0; i < 50; i += 1) await Promise.resolve();
     expect(returned).toBe(false);
@@ -638,7 +643,7 @@ describe('while the store is away', () => {
     expect(heard.kinds()).toBe('snapshot topic');
 
     faulty.stopHearing();
-    const late = fault(naming.ensureTopic('u'));
+    const late = fault(nameService.ensureTopic('u'));
     await until('it is made', async () => (await store.get('topics/u')) !== undefined);
     await until('it waits', () => clock.timersWaiting > 0);
     clock.advance(60_000);
@@ -646,31 +651,31 @@ describe('while the store is away', () => {
   });
 
   it('finds at the next try what was made though its answer was lost', async () => {
-    const { open, store } = await house();
+    const { open, store } = await world();
     const faulty = new FaultyStore(store);
-    const naming = await open({ store: faulty });
+    const nameService = await open({ store: faulty });
     faulty.loseNextAnswer = true;
-    expect((await fault(naming.ensureTopic('t'))).code).toBe('UNAVAILABLE');
-    expect((await naming.ensureTopic('t')).id).toBe(1);
-    expect((await naming.ensureTopic('u')).id).toBe(2);
+    expect((await fault(nameService.ensureTopic('t'))).code).toBe('UNAVAILABLE');
+    expect((await nameService.ensureTopic('t')).id).toBe(1);
+    expect((await nameService.ensureTopic('u')).id).toBe(2);
   });
 
   it('waits at the start until it is there', async () => {
-    const { store, clock } = await house();
+    const { store, clock } = await world();
     const faulty = new FaultyStore(store);
     faulty.leave();
-    const naming = new NamesrvService({ store: faulty, clock, autoCreateTopics: true, autoCreateGroups: true });
+    const nameService = new NamesrvService({ store: faulty, clock, autoCreateTopics: true, autoCreateGroups: true });
     let started = false;
-    void naming.start().then(() => (started = true));
-    const heard = follow(naming);
+    void nameService.start().then(() => (started = true));
+    const heard = follow(nameService);
     clock.advance(1_000);
-    expect(naming.ready).toBe(false);
+    expect(nameService.ready).toBe(false);
     faulty.comeBack();
     await until('it has started', () => {
       clock.advance(200);
       return started;
     });
-    const topic: Topic = await naming.ensureTopic('t');
+    const topic: Topic = await nameService.ensureTopic('t');
     expect(heard.kinds()).toBe('snapshot topic');
     expect(topic.id).toBe(1);
   });

@@ -16,18 +16,18 @@ import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadClaim,
+  LeadershipClaim,
   MetadataKnowledge,
-  Naming,
+  NameService,
   TopicChange,
   TopicDraft,
 } from '@cometmq/client';
 import type { Committed, Compare, KeyValue, MetadataStore, Put } from '@cometmq/metadata';
-import { MqError, sleep, type Clock, type Part } from '@cometmq/shared';
+import { MqError, sleep, type Clock, type Component } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { Adoption } from './adoption.js';
-import { BrokerLeads } from './broker-leads.js';
+import { BrokerLeadership } from './broker-leads.js';
 import { checkGroup, checkMessageType, checkTopic, queueCounts } from './checks.js';
 import { ClusterStore } from './cluster.js';
 import { DirectoryCopy } from './directory-copy.js';
@@ -90,14 +90,14 @@ interface Decision<T> {
  *
  * While the store is away the copy goes on serving, and changes fail with UNAVAILABLE.
  */
-export class NamesrvService implements Naming, Part {
+export class NamesrvService implements NameService, Component {
   readonly name = 'namesrv';
   private readonly store: MetadataStore;
   private readonly clock: Clock;
   private readonly log: Logger;
   private readonly copy: DirectoryCopy;
   private readonly changes: ClusterStore;
-  private readonly leads: BrokerLeads;
+  private readonly leads: BrokerLeadership;
   private readonly adoption: Adoption;
   private readonly queues: number;
   private readonly ensuring = new Map<string, Promise<unknown>>();
@@ -120,7 +120,7 @@ export class NamesrvService implements Naming, Part {
       },
     );
     this.changes = new ClusterStore(this.store, () => this.copy.ours());
-    this.leads = new BrokerLeads(this.changes, this.clock, (change) => this.settle(change.revision));
+    this.leads = new BrokerLeadership(this.changes, this.clock, (change) => this.settle(change.revision));
     this.adoption = new Adoption(this.store, this.copy, this.clock, this.log);
   }
 
@@ -248,17 +248,17 @@ export class NamesrvService implements Naming, Part {
     await this.remove(keys.group(name), keys.deletedGroups, noGroup(name));
   }
 
-  async takeLead(claim: LeadClaim): Promise<BrokerSet> {
+  async acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet> {
     const set = await this.leads.take(claim);
     this.log.info({ set: set.name, epoch: set.epoch, leader: claim.member }, 'a broker set has a new leader');
     return set;
   }
 
-  keepLead(claim: LeadClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void> {
+  renewLeadership(claim: LeadershipClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void> {
     return this.leads.keep(claim);
   }
 
-  leaveLead(claim: LeadClaim & { readonly epoch: number }): Promise<void> {
+  resignLeadership(claim: LeadershipClaim & { readonly epoch: number }): Promise<void> {
     return this.leads.leave(claim);
   }
 

@@ -1,21 +1,21 @@
-import { Directory, GrpcNaming, type DirectoryUpdate, type Naming } from '@cometmq/client';
+import { Directory, GrpcNameService, type DirectoryUpdate, type NameService } from '@cometmq/client';
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
 import { MessageType } from '@cometmq/model';
 import { GrpcJsChannel, GrpcJsServer, type CallContext, type MessageSink } from '@cometmq/rpc';
 import { internal } from '@cometmq/proto';
-import { MqError, sleep, systemClock, type Part } from '@cometmq/shared';
+import { MqError, sleep, systemClock, type Component } from '@cometmq/shared';
 
 import { namingService } from './naming-service.js';
 import { NamesrvService } from './namesrv-service.js';
 
 const clock = systemClock;
-const running: Part[] = [];
+const running: Component[] = [];
 afterEach(async () => {
   for (const part of running.splice(0).reverse()) await part.stop();
 });
 
-async function started<T extends Part>(part: T): Promise<T> {
+async function started<T extends Component>(part: T): Promise<T> {
   running.push(part);
   await part.start();
   return part;
@@ -27,9 +27,10 @@ interface Instance {
   stop(): Promise<void>;
 }
 
-async function instance(store: MetadataStore, naming?: Naming): Promise<Instance> {
+async function instance(store: MetadataStore, nameService?: NameService): Promise<Instance> {
   const service =
-    naming ?? (await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true })));
+    nameService ??
+    (await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true })));
   const door = namingService(service);
   const log = (message: string, cause: unknown): void => {
     throw new Error(message, { cause });
@@ -39,25 +40,27 @@ async function instance(store: MetadataStore, naming?: Naming): Promise<Instance
   return { address: `127.0.0.1:${server.port}`, stop: () => server.stop() };
 }
 
-async function naming(...addresses: string[]): Promise<GrpcNaming> {
-  return started(new GrpcNaming({ addresses, clock, connect: (address) => new GrpcJsChannel({ address, clock }) }));
+async function nameService(...addresses: string[]): Promise<GrpcNameService> {
+  return started(
+    new GrpcNameService({ addresses, clock, connect: (address) => new GrpcJsChannel({ address, clock }) }),
+  );
 }
 
 async function memory(): Promise<MemoryStore> {
   return started(new MemoryStore(clock));
 }
 
-function follow(source: Naming): { readonly updates: DirectoryUpdate[]; kinds(): string } {
+function follow(source: NameService): { readonly updates: DirectoryUpdate[]; kinds(): string } {
   const updates: DirectoryUpdate[] = [];
   source.watch((update) => updates.push(update));
   return { updates, kinds: () => updates.map((update) => update.kind).join(' ') };
 }
 
-describe('Naming over gRPC', () => {
+describe('NameService over gRPC', () => {
   it('says the same as the service itself', async () => {
     const store = await memory();
     const service = await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true }));
-    const remote = await naming((await instance(store, service)).address);
+    const remote = await nameService((await instance(store, service)).address);
     const [near, far] = [follow(service), follow(remote)];
     await until('the first snapshots', () => near.updates.length > 0 && far.updates.length > 0);
 
@@ -93,9 +96,14 @@ describe('Naming over gRPC', () => {
       priorityFactor: 30,
     });
     const claim = { name: 'b', member: 'b/1', address: '', leaseMs: 3_000 };
-    expect(await remote.takeLead(claim)).toMatchObject({ epoch: 1, leader: '', leaderMember: 'b/1', inSync: ['b/1'] });
-    await remote.keepLead({ ...claim, epoch: 1, writable: false });
-    await remote.leaveLead({ ...claim, epoch: 1 });
+    expect(await remote.acquireLeadership(claim)).toMatchObject({
+      epoch: 1,
+      leader: '',
+      leaderMember: 'b/1',
+      inSync: ['b/1'],
+    });
+    await remote.renewLeadership({ ...claim, epoch: 1, writable: false });
+    await remote.resignLeadership({ ...claim, epoch: 1 });
     expect(await remote.forgetMembers('b')).toMatchObject({ name: 'b', epoch: 1, inSync: [] });
     await remote.deleteTopic('t');
     await remote.deleteGroup('g');
@@ -109,7 +117,7 @@ describe('Naming over gRPC', () => {
   });
 
   it('carries errors with their code and their words', async () => {
-    const remote = await naming((await instance(await memory())).address);
+    const remote = await nameService((await instance(await memory())).address);
     const cases: [Promise<unknown>, string, string][] = [
       [remote.createTopic({ name: 'no good' }), 'ILLEGAL_TOPIC', 'letters'],
       [remote.createTopic({ name: 't', writeQueues: -1 }), 'BAD_REQUEST', '1 to 1024'],
@@ -117,7 +125,7 @@ describe('Naming over gRPC', () => {
       [remote.createGroup({ name: 'g', attemptsMax: NaN }), 'BAD_REQUEST', 'whole number'],
       [remote.updateTopic('none', {}), 'TOPIC_NOT_FOUND', 'none'],
       [
-        remote.keepLead({ name: 'b', member: 'b/1', address: '', leaseMs: 3_000, epoch: 1, writable: true }),
+        remote.renewLeadership({ name: 'b', member: 'b/1', address: '', leaseMs: 3_000, epoch: 1, writable: true }),
         'NOT_LEADER',
         'b/1',
       ],
@@ -133,10 +141,10 @@ describe('Naming over gRPC', () => {
   it('returns when this process has been told of the change', async () => {
     const store = await memory();
     const [one, other] = [await instance(store), await instance(store)];
-    const maker = await naming(one.address);
+    const maker = await nameService(one.address);
     // Calls go to one instance; the directory of the same process watches there too.
     const directory = await started(new Directory(maker, clock));
-    const far = await naming(other.address);
+    const far = await nameService(other.address);
     for (let i = 0; i < 30; i += 1) {
       const topic = await maker.ensureTopic(`t${i}`);
       expect(directory.topicById(topic.id)?.name).toBe(`t${i}`);
@@ -148,7 +156,7 @@ describe('Naming over gRPC', () => {
     const store = await memory();
     const faulty = new FaultyStore(store);
     const [cut, good] = [await instance(faulty), await instance(store)];
-    const remote = await naming(cut.address, good.address);
+    const remote = await nameService(cut.address, good.address);
     const directory = await started(new Directory(remote, clock));
     faulty.leave();
     let returned = false;
@@ -178,7 +186,7 @@ describe('Naming over gRPC', () => {
       const name = `t${i}-${'x'.repeat(100)}`;
       void store.commit({ compare: [], puts: [{ key: `topics/${name}`, value: JSON.stringify({ name, ...topic }) }] });
     }
-    const remote = await naming(one.address);
+    const remote = await nameService(one.address);
     const heard = follow(remote);
     await until('the whole', () => heard.updates.length === 1);
     expect(heard.updates[0]?.kind === 'snapshot' && heard.updates[0].topics.length).toBe(3_000);
@@ -187,7 +195,7 @@ describe('Naming over gRPC', () => {
   it('moves on to the next instance when one stops, with the whole and all that follows', async () => {
     const store = await memory();
     const [one, other] = [await instance(store), await instance(store)];
-    const remote = await naming(one.address, other.address);
+    const remote = await nameService(one.address, other.address);
     const directory = await started(new Directory(remote, clock));
     const heard = follow(remote);
     await remote.ensureTopic('a');
@@ -206,7 +214,7 @@ describe('Naming over gRPC', () => {
     const store = await memory();
     const [one, other] = [await instance(store), await instance(store)];
     const line = await CutLine.to(Number(one.address.split(':')[1]));
-    const remote = await naming(`127.0.0.1:${line.port}`, other.address);
+    const remote = await nameService(`127.0.0.1:${line.port}`, other.address);
     const heard = follow(remote);
     await until('the whole', () => heard.updates.length === 1);
     await remote.ensureTopic('a');
@@ -221,7 +229,7 @@ describe('Naming over gRPC', () => {
 
   it('starts with a dead address in its list', async () => {
     const { address } = await instance(await memory());
-    const remote = await naming('127.0.0.1:1', address);
+    const remote = await nameService('127.0.0.1:1', address);
     const directory = await started(new Directory(remote, clock));
     expect((await remote.ensureTopic('a')).id).toBe(1);
     expect(directory.topic('a')).toBeDefined();
@@ -229,7 +237,7 @@ describe('Naming over gRPC', () => {
 
   it('says who does not answer when none does', async () => {
     const remote = await started(
-      new GrpcNaming({
+      new GrpcNameService({
         addresses: ['127.0.0.1:1', '127.0.0.1:2'],
         clock,
         connect: (address) => new GrpcJsChannel({ address, clock }),
@@ -248,7 +256,7 @@ describe('Naming over gRPC', () => {
     );
     const refused: string[] = [];
     const remote = await started(
-      new GrpcNaming({
+      new GrpcNameService({
         addresses: [old.address, (await instance(await memory(), service)).address],
         clock,
         connect: (address) => new GrpcJsChannel({ address, clock }),
@@ -283,7 +291,7 @@ describe('Naming over gRPC', () => {
     const store = await memory();
     const faulty = new FaultyStore(store);
     const [good, cut] = [await instance(store), await instance(faulty)];
-    const remote = await naming(good.address, cut.address);
+    const remote = await nameService(good.address, cut.address);
     const directory = await started(new Directory(remote, clock));
     faulty.leave();
     await remote.ensureTopic('a');
@@ -297,7 +305,7 @@ describe('Naming over gRPC', () => {
     await back.stop();
   });
 
-  async function instanceAt(address: string, store: MetadataStore): Promise<Part> {
+  async function instanceAt(address: string, store: MetadataStore): Promise<Component> {
     const service = await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true }));
     const door = namingService(service);
     const port = Number(address.split(':')[1]);
@@ -310,7 +318,7 @@ describe('Naming over gRPC', () => {
 
   it('gives up quietly when stopped', async () => {
     const { address } = await instance(await memory());
-    const remote = await naming(address);
+    const remote = await nameService(address);
     const heard = follow(remote);
     await until('the whole', () => heard.updates.length === 1);
     await remote.stop();
@@ -408,22 +416,22 @@ withEtcd('two instances over etcd', () => {
     const store = (): Promise<EtcdStore> =>
       started(new EtcdStore({ endpoints: [etcd.endpoint], root: '/cometmq/test/', clock, patienceMs: 1_000 }));
     const [one, other] = [await instance(await store()), await instance(await store())];
-    const remote = await naming(one.address, other.address);
+    const remote = await nameService(one.address, other.address);
     const directory = await started(new Directory(remote, clock));
     const claim = { name: 'b', member: 'b/1', address: 'x:1', leaseMs: 3_000 };
     const held = { ...claim, epoch: 1, writable: true };
-    await remote.takeLead(claim);
+    await remote.acquireLeadership(claim);
     await remote.ensureTopic('a');
 
     await etcd.kill();
     expect(directory.topic('a')).toBeDefined();
     expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
-    await expect(remote.keepLead(held)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(remote.renewLeadership(held)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
 
     await etcd.start();
     await until('the lead is kept again', () =>
-      remote.keepLead(held).then(
+      remote.renewLeadership(held).then(
         () => true,
         () => false,
       ),
@@ -434,9 +442,9 @@ withEtcd('two instances over etcd', () => {
     expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
 
     await one.stop();
-    await remote.keepLead(held);
+    await remote.renewLeadership(held);
     await until('the silent leader is shown as gone', () => directory.brokerSet('b')?.leader === undefined);
-    await remote.keepLead(held);
+    await remote.renewLeadership(held);
     expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
   });
 });

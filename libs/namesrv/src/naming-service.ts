@@ -10,7 +10,7 @@ import {
   topicToWire,
   updateToWire,
   type DirectoryUpdate,
-  type Naming,
+  type NameService,
 } from '@cometmq/client';
 import type { ConsumerGroup, MessageType, Topic } from '@cometmq/model';
 import { answering, failWith, type GrpcMethod, type GrpcService, type MessageSink } from '@cometmq/rpc';
@@ -19,17 +19,17 @@ import { MqError } from '@cometmq/shared';
 /** A watcher that takes nothing while so many updates gather is told the whole again instead. */
 const waitingMax = 10_000;
 
-export interface NamingDoor extends GrpcService {
+export interface NameServiceEndpoint extends GrpcService {
   /** Sends the watchers away, to another instance. For the moment the server begins to stop, which waits for open calls. */
   close(): void;
 }
 
 /**
- * The name service's door: `Naming` over gRPC. Each answer carries a revision up to which this instance's watchers have
+ * The name service's door: `NameService` over gRPC. Each answer carries a revision up to which this instance's watchers have
  * been told, its own change included, so that a caller who also watches, here or elsewhere, knows what to wait for.
  */
-export function namingService(naming: Naming): NamingDoor {
-  const told = new LastTold(naming);
+export function namingService(nameService: NameService): NameServiceEndpoint {
+  const told = new LastTold(nameService);
   const watchers = new Set<MessageSink>();
 
   function method<Q, A>(
@@ -55,7 +55,7 @@ export function namingService(naming: Naming): NamingDoor {
     return {};
   };
   const { TopicAnswer, GroupAnswer, BrokerSetAnswer, DoneAnswer } = internal;
-  const { NameRequest, TopicDraft, GroupDraft, LeadClaim, FixTopicTypeRequest } = internal;
+  const { NameRequest, TopicDraft, GroupDraft, LeadershipClaim, FixTopicTypeRequest } = internal;
   const { AllowAdoptionRequest, AdoptionAnswer, MetadataKnowledge } = internal;
 
   return {
@@ -68,45 +68,53 @@ export function namingService(naming: Naming): NamingDoor {
         kind: 'serverStream',
         handler: (_request, call, out) => {
           watchers.add(out);
-          const stop = serveWatch(naming, out);
+          const stop = serveWatch(nameService, out);
           call.onCancel(() => {
             watchers.delete(out);
             stop();
           });
         },
       },
-      CreateTopic: method(TopicDraft, TopicAnswer, (draft) => topic(naming.createTopic(topicDraftFromWire(draft)))),
-      EnsureTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(naming.ensureTopic(name))),
+      CreateTopic: method(TopicDraft, TopicAnswer, (draft) =>
+        topic(nameService.createTopic(topicDraftFromWire(draft))),
+      ),
+      EnsureTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(nameService.ensureTopic(name))),
       FixTopicType: method(FixTopicTypeRequest, TopicAnswer, ({ name, type }) =>
-        topic(naming.fixTopicType(name, type as MessageType)),
+        topic(nameService.fixTopicType(name, type as MessageType)),
       ),
       UpdateTopic: method(TopicDraft, TopicAnswer, (draft) => {
         const { name, type, ...change } = topicDraftFromWire(draft);
         if (type !== undefined) throw new MqError('BAD_REQUEST', 'the type of a topic does not change');
-        return topic(naming.updateTopic(name, change));
+        return topic(nameService.updateTopic(name, change));
       }),
-      DeleteTopic: method(NameRequest, DoneAnswer, ({ name }) => done(naming.deleteTopic(name))),
-      CreateGroup: method(GroupDraft, GroupAnswer, (draft) => group(naming.createGroup(groupDraftFromWire(draft)))),
-      EnsureGroup: method(NameRequest, GroupAnswer, ({ name }) => group(naming.ensureGroup(name))),
+      DeleteTopic: method(NameRequest, DoneAnswer, ({ name }) => done(nameService.deleteTopic(name))),
+      CreateGroup: method(GroupDraft, GroupAnswer, (draft) =>
+        group(nameService.createGroup(groupDraftFromWire(draft))),
+      ),
+      EnsureGroup: method(NameRequest, GroupAnswer, ({ name }) => group(nameService.ensureGroup(name))),
       UpdateGroup: method(GroupDraft, GroupAnswer, (draft) => {
         const { name, ...change } = groupDraftFromWire(draft);
-        return group(naming.updateGroup(name, change));
+        return group(nameService.updateGroup(name, change));
       }),
-      DeleteGroup: method(NameRequest, DoneAnswer, ({ name }) => done(naming.deleteGroup(name))),
-      EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(naming.ensureInnerTopic(name))),
-      TakeLead: method(LeadClaim, BrokerSetAnswer, async (claim) => ({
-        broker: brokerSetToWire(await naming.takeLead(leadClaimFromWire(claim))),
+      DeleteGroup: method(NameRequest, DoneAnswer, ({ name }) => done(nameService.deleteGroup(name))),
+      EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(nameService.ensureInnerTopic(name))),
+      AcquireLeadership: method(LeadershipClaim, BrokerSetAnswer, async (claim) => ({
+        broker: brokerSetToWire(await nameService.acquireLeadership(leadClaimFromWire(claim))),
       })),
-      KeepLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.keepLead(leadClaimFromWire(claim)))),
-      LeaveLead: method(LeadClaim, DoneAnswer, (claim) => done(naming.leaveLead(leadClaimFromWire(claim)))),
+      RenewLeadership: method(LeadershipClaim, DoneAnswer, (claim) =>
+        done(nameService.renewLeadership(leadClaimFromWire(claim))),
+      ),
+      ResignLeadership: method(LeadershipClaim, DoneAnswer, (claim) =>
+        done(nameService.resignLeadership(leadClaimFromWire(claim))),
+      ),
       ForgetMembers: method(NameRequest, BrokerSetAnswer, async ({ name }) => ({
-        broker: brokerSetToWire(await naming.forgetMembers(name)),
+        broker: brokerSetToWire(await nameService.forgetMembers(name)),
       })),
       AllowAdoption: method(AllowAdoptionRequest, AdoptionAnswer, async () => ({
-        untilMs: await naming.allowAdoption(),
+        untilMs: await nameService.allowAdoption(),
       })),
       AdoptMetadata: method(MetadataKnowledge, DoneAnswer, (part) =>
-        done(naming.adoptMetadata(knowledgeFromWire(part))),
+        done(nameService.adoptMetadata(knowledgeFromWire(part))),
       ),
     },
   };
@@ -117,17 +125,17 @@ class LastTold {
   revision = 0;
   private begun = false;
 
-  constructor(private readonly naming: Naming) {}
+  constructor(private readonly nameService: NameService) {}
 
   begin(): void {
     if (this.begun) return;
     this.begun = true;
-    this.naming.watch((update) => (this.revision = update.revision));
+    this.nameService.watch((update) => (this.revision = update.revision));
   }
 }
 
 /** @returns what ends it. */
-function serveWatch(naming: Naming, out: MessageSink): () => void {
+function serveWatch(nameService: NameService, out: MessageSink): () => void {
   let waiting: DirectoryUpdate[] = [];
   let blocked = false;
   let unwatch: (() => void) | undefined;
@@ -138,7 +146,7 @@ function serveWatch(naming: Naming, out: MessageSink): () => void {
     }
   };
   const watch = (): void => {
-    unwatch = naming.watch((update) => {
+    unwatch = nameService.watch((update) => {
       if (!out.open) return unwatch?.();
       if (!blocked) return send(update);
       waiting.push(update);

@@ -9,7 +9,7 @@
  *
  * What has arrived is the client's: its leases follow the client, not the connection, and outlive a reconnect.
  */
-import type { BrokerLinks, HandOutLease } from '@cometmq/client';
+import type { BrokerLinks, DeliveryLease } from '@cometmq/client';
 import type { Receipt } from '@cometmq/model';
 import type { Clock, Timer } from '@cometmq/shared';
 
@@ -87,12 +87,12 @@ export class AnswersUnderWay {
     this.links.link(first.broker)?.handBack({ receipts }, () => undefined);
   }
 
-  /** Hand-outs of a broker set that are not known to have arrived: its leader is told. */
-  unconfirmedOf(broker: string): HandOutLease[] {
-    const leases: HandOutLease[] = [];
+  /** Deliveries of a broker set that are not known to have arrived: its leader is told. */
+  unconfirmedOf(broker: string): DeliveryLease[] {
+    const leases: DeliveryLease[] = [];
     for (const answers of this.byClient.values()) {
       for (const { receipts } of answers) {
-        const [first] = receipts; // One answer is one hand-out.
+        const [first] = receipts; // One answer is one delivery.
         if (first?.broker === broker) leases.push({ epoch: first.leaseEpoch, position: first.leasePosition });
       }
     }

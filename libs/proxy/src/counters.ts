@@ -1,5 +1,5 @@
 /**
- * What the front door counts, in plain numbers that only grow; telemetry reads them when somebody asks.
+ * What the front context counts, in plain numbers that only grow; telemetry reads them when somebody asks.
  */
 import { Buckets } from '@cometmq/telemetry';
 

@@ -2,32 +2,37 @@
  * A client says that it stops, or its last stream ends after it did. Where another client with the same id stays on
  * another connection of this node, only what belongs to the connection of the one that goes is given up.
  */
-import type { FrontDoor } from './front-door.js';
+import type { ProxyContext } from './proxy-context.js';
 import type { ClientSession } from './sessions.js';
 
 /** `groupName` as the request says; empty or left out: it says none. */
-export function sayGoodBye(door: FrontDoor, clientId: string, connection: number, groupName: string | undefined): void {
-  const session = door.sessions.get(clientId);
+export function sayGoodBye(
+  context: ProxyContext,
+  clientId: string,
+  connection: number,
+  groupName: string | undefined,
+): void {
+  const session = context.sessions.get(clientId);
   if (!session || connection === 0 || !staysWithout(session, connection)) {
-    leave(door, clientId, groupName);
+    leave(context, clientId, groupName);
     return;
   }
   session.left.add(connection);
-  door.polls.endOf(clientId, connection);
-  tellBrokers(door, clientId, groupsOf(session, groupName), `${door.proxyId}/${connection}`);
+  context.polls.endOf(clientId, connection);
+  tellBrokers(context, clientId, groupsOf(session, groupName), `${context.proxyId}/${connection}`);
 }
 
 /** One of its streams has ended: if all that are left said good-bye before, the client is gone. */
-export function streamEnded(door: FrontDoor, session: ClientSession): void {
+export function streamEnded(context: ProxyContext, session: ClientSession): void {
   if (session.left.size === 0) return;
   for (const { connection } of session.streams) if (!session.left.has(connection)) return;
-  leave(door, session.clientId, undefined);
+  leave(context, session.clientId, undefined);
 }
 
-function leave(door: FrontDoor, clientId: string, groupName: string | undefined): void {
-  door.polls.endOf(clientId);
-  door.lite.drop(clientId);
-  tellBrokers(door, clientId, groupsOf(door.sessions.remove(clientId), groupName), undefined);
+function leave(context: ProxyContext, clientId: string, groupName: string | undefined): void {
+  context.polls.endOf(clientId);
+  context.lite.drop(clientId);
+  tellBrokers(context, clientId, groupsOf(context.sessions.remove(clientId), groupName), undefined);
 }
 
 function staysWithout(session: ClientSession, connection: number): boolean {
@@ -44,12 +49,12 @@ function groupsOf(session: ClientSession | undefined, groupName: string | undefi
 }
 
 function tellBrokers(
-  door: FrontDoor,
+  context: ProxyContext,
   clientId: string,
   groups: ReadonlySet<string>,
   connection: string | undefined,
 ): void {
-  const { directory, links } = door.parts;
+  const { directory, links } = context.parts;
   for (const name of groups) {
     const group = directory.group(name);
     if (!group) continue;

@@ -1,5 +1,5 @@
 /**
- * What the front door allows. Defaults are RocketMQ's where it has one: clients are built around them.
+ * What the front context allows. Defaults are RocketMQ's where it has one: clients are built around them.
  */
 import { KiB, MiB } from '@cometmq/model';
 

@@ -21,7 +21,7 @@ interface Remembered {
 export class LiteMemory {
   /** By client; one has one group nearly always. */
   private readonly clients = new Map<string, Remembered[]>();
-  /** Of each set, the reign that has heard of all. */
+  /** Of each set, the term that has heard of all. */
   private readonly epochs = new Map<string, number>();
   private sweptMs = 0;
 

@@ -7,26 +7,26 @@ import { silentLogger } from '@cometmq/telemetry';
 import { clientPort } from './client-port.js';
 import { clientPortMetrics, proxyMetrics } from './metrics.js';
 import { proxySettings } from './settings.js';
-import { openDoor } from './testing.js';
+import { openProxy } from './testing.js';
 
-it('shows what the front door counted under the names and labels of RocketMQ', async () => {
-  const door = await openDoor();
-  door.naming.group('workers');
-  const { counters } = door.messaging;
+it('shows what the front context counted under the names and labels of RocketMQ', async () => {
+  const context = await openProxy();
+  context.nameService.group('workers');
+  const { counters } = context.messaging;
   const request = HeartbeatRequest.encode({ group: { name: 'workers', resourceNamespace: '' }, clientType: 2 });
-  await door.call('Heartbeat', request.finish()).untilEnd();
+  await context.call('Heartbeat', request.finish()).untilEnd();
 
-  const samples = [...proxyMetrics(door.messaging)()];
+  const samples = [...proxyMetrics(context.messaging)()];
   const find = (metric: string, is: Record<string, string> = {}): unknown =>
     samples.find((s) => s.metric === metric && Object.entries(is).every(([k, v]) => s.labels[k] === v))?.value;
   const heartbeats = { request_code: 'Heartbeat', response_code: 'OK', result: 'success' };
   expect(find('rocketmq_rpc_latency', heartbeats)).toMatchObject({ count: 1 });
   expect(counters.rpc('Heartbeat', Code.OK).latencyMs.counts.length).toBe(10);
-  await door.stop();
+  await context.stop();
 });
 
 it('shows what became of connections, and the settings of the clients’ port have their effect', async () => {
-  const door = await openDoor();
+  const context = await openProxy();
   const values = Object.fromEntries(Object.entries(proxySettings).map(([name, each]) => [name, each.default]));
   const warned: object[] = [];
   const server = clientPort({
@@ -38,7 +38,7 @@ it('shows what became of connections, and the settings of the clients’ port ha
       proxyProtocol: true,
       clientConnectionsPerAddressMax: 2,
     },
-    messaging: door.messaging,
+    messaging: context.messaging,
     clock: systemClock,
     log: { ...silentLogger, warn: (facts, said) => void warned.push({ said, ...facts }) },
     readFile: () => '',
@@ -68,5 +68,5 @@ it('shows what became of connections, and the settings of the clients’ port ha
   ]);
   for (const socket of sockets) socket.destroy();
   await server.stop();
-  await door.stop();
+  await context.stop();
 });

@@ -2,7 +2,7 @@
  * Topics and groups by name, made on first use where the name service allows it. Many callers at once are one
  * question, and a "no" is believed for a moment, so that a client that repeats itself doesn't reach the name service.
  */
-import type { Directory, Naming } from '@cometmq/client';
+import type { Directory, NameService } from '@cometmq/client';
 import {
   type ConsumerGroup,
   type MessageType,
@@ -26,7 +26,7 @@ export class Names {
   private readonly refused = new Map<string, { readonly error: MqError; readonly untilMs: number }>();
 
   constructor(
-    private readonly naming: Naming,
+    private readonly nameService: NameService,
     private readonly directory: Directory,
     private readonly routes: TopicRoutes,
     private readonly clock: Clock,
@@ -43,8 +43,8 @@ export class Names {
     const name = topicName(text);
     const topic = await this.once(`topic ${name}`, () =>
       this.isOwnDeadLetterTopic(name)
-        ? this.naming.ensureInnerTopic(name)
-        : this.make(peer, () => this.naming.ensureTopic(name)),
+        ? this.nameService.ensureInnerTopic(name)
+        : this.make(peer, () => this.nameService.ensureTopic(name)),
     );
     if (!this.directory.topic(name)) this.routes.put(topic);
     return topic;
@@ -58,12 +58,12 @@ export class Names {
     const known = this.directory.group(text ?? '');
     if (known) return known;
     const name = groupName(text);
-    return this.once(`group ${name}`, () => this.make(peer, () => this.naming.ensureGroup(name)));
+    return this.once(`group ${name}`, () => this.make(peer, () => this.nameService.ensureGroup(name)));
   }
 
   /** The first message of a topic that was made on first use says what it is for. */
   async fixType(topic: Topic, type: MessageType): Promise<Topic> {
-    const fixed = await this.once(`type ${topic.name}`, () => this.naming.fixTopicType(topic.name, type));
+    const fixed = await this.once(`type ${topic.name}`, () => this.nameService.fixTopicType(topic.name, type));
     if (fixed.typeFixed) this.routes.put(fixed);
     return fixed;
   }

@@ -9,7 +9,7 @@
  * What clients say of themselves is kept as far as there is room, for one and for all of them: names beyond it are not
  * remembered, and counted. A receive says again what it needs, so its client is served all the same.
  */
-import type { BrokerLinks, ClientTraits, Directory, HandOutLease, ProducerSession, Session } from '@cometmq/client';
+import type { BrokerLinks, ClientTraits, Directory, DeliveryLease, ProducerSession, Session } from '@cometmq/client';
 import type { ConsumerGroup, FilterExpression, TopicId } from '@cometmq/model';
 import { type Clock, MqError, type Timer } from '@cometmq/shared';
 
@@ -60,8 +60,8 @@ export interface SessionParts {
   readonly limits: MessagingLimits;
   /** Which proxy speaks. */
   readonly proxyId: string;
-  /** Hand-outs of a broker set that may not have reached their clients. */
-  readonly unconfirmedOf: (broker: string) => readonly HandOutLease[];
+  /** Deliveries of a broker set that may not have reached their clients. */
+  readonly unconfirmedOf: (broker: string) => readonly DeliveryLease[];
 }
 
 const changeReportMs = 20;

@@ -5,7 +5,7 @@ import { defaultLimits, type Advertised, type MessagingLimits } from './limits.j
 const { bodyBytesMax, delayMsMax, pollMsMax, pollsMax } = defaultLimits;
 const year = 365 * 24 * 3_600_000;
 
-/** What can be set of the front door, wherever it runs. */
+/** What can be set of the front context, wherever it runs. */
 export const proxySettings = {
   proxyHost: text({ default: '0.0.0.0', why: 'The address the clients’ gRPC protocol is served on.' }),
   proxyPort: port({ default: 8081, why: 'The clients’ gRPC port, for TLS and plain text; 0: any free one.' }),

@@ -18,7 +18,7 @@ import type {
   EndTransactionCall,
   HandBackCall,
   LiteSyncCall,
-  Naming,
+  NameService,
   OffsetsCall,
   OffsetsResult,
   PullCall,
@@ -66,7 +66,7 @@ import { ManualClock } from '@cometmq/shared/testing';
 import { type MessagingParts, type MessagingService, createMessagingService } from './messaging/messaging-service.js';
 
 /** The name service, in memory. */
-export class FakeNaming implements Naming {
+export class FakeNameService implements NameService {
   readonly topics = new Map<string, Topic>();
   readonly groups = new Map<string, ConsumerGroup>();
   readonly brokers = new Map<string, BrokerSet>();
@@ -188,13 +188,13 @@ export class FakeNaming implements Naming {
     if (group) this.listener?.({ kind: 'groupDeleted', revision: (this.revision += 1), group, recorded: true });
     return Promise.resolve();
   }
-  takeLead(): Promise<BrokerSet> {
+  acquireLeadership(): Promise<BrokerSet> {
     return notHere();
   }
-  keepLead(): Promise<void> {
+  renewLeadership(): Promise<void> {
     return notHere();
   }
-  leaveLead(): Promise<void> {
+  resignLeadership(): Promise<void> {
     return notHere();
   }
   forgetMembers(): Promise<BrokerSet> {
@@ -521,9 +521,9 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   }
 }
 
-export interface DoorFixture {
+export interface ProxyFixture {
   readonly clock: ManualClock;
-  readonly naming: FakeNaming;
+  readonly nameService: FakeNameService;
   readonly directory: Directory;
   readonly brokers: Map<string, FakeBroker>;
   readonly broker: FakeBroker;
@@ -546,24 +546,31 @@ export interface CallOptions {
   readonly holdsArrival?: boolean;
 }
 
-/** A front door with one broker set, `broker-0`. */
-export async function openDoor(change: Partial<MessagingParts> = {}): Promise<DoorFixture> {
+/** A front context with one broker set, `broker-0`. */
+export async function openProxy(change: Partial<MessagingParts> = {}): Promise<ProxyFixture> {
   const clock = new ManualClock();
-  const naming = new FakeNaming();
+  const nameService = new FakeNameService();
   const brokers = new Map<string, FakeBroker>();
   const links: BrokerLinks = {
-    link: (name) => (naming.brokers.get(name)?.leader === undefined ? undefined : brokers.get(name)),
+    link: (name) => (nameService.brokers.get(name)?.leader === undefined ? undefined : brokers.get(name)),
   };
   const addBroker = (name: string): FakeBroker => {
     const made = new FakeBroker(name, clock);
     brokers.set(name, made);
-    naming.broker(name);
+    nameService.broker(name);
     return made;
   };
   const broker = addBroker('broker-0');
-  const directory = new Directory(naming, clock);
+  const directory = new Directory(nameService, clock);
   await directory.start();
-  const messaging = createMessagingService({ naming, directory, links, clock, chance: { next: () => 0.5 }, ...change });
+  const messaging = createMessagingService({
+    nameService,
+    directory,
+    links,
+    clock,
+    chance: { next: () => 0.5 },
+    ...change,
+  });
   await messaging.start();
   const call = (method: string, request: Uint8Array | undefined, options: CallOptions = {}): FakeCall => {
     const { clientId = 'client-1', language = 'JAVA', version = '5.0.8', timeoutMs } = options;
@@ -577,7 +584,7 @@ export async function openDoor(change: Partial<MessagingParts> = {}): Promise<Do
   };
   return {
     clock,
-    naming,
+    nameService,
     directory,
     brokers,
     broker,

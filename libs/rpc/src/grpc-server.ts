@@ -1,5 +1,5 @@
 /**
- * The port every gRPC service of the house is written against: bytes in, bytes out, callbacks instead of promises.
+ * The port every gRPC service of the system is written against: bytes in, bytes out, callbacks instead of promises.
  *
  * A call ends exactly once: by `send`, by `end`, by `fail`, or because the caller is gone (`cancelled`). Whatever a
  * handler says after the caller is gone has no effect and is no error; it can't know in time.
@@ -7,7 +7,7 @@
  * delivered (up to 64 KiB around them): copy what is kept for long. Those that go out are not copied and must not
  * change until the call has ended.
  */
-import type { ErrorCode, Part } from '@cometmq/shared';
+import type { ErrorCode, Component } from '@cometmq/shared';
 
 /** The status codes of gRPC: https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 export const grpcStatus = {
@@ -63,7 +63,7 @@ export interface CallContext {
 
 /** How a handler says that a call failed. */
 export interface Failing {
-  /** `code` travels to callers inside the house only, who get the same MqError back; a front door drops it. */
+  /** `code` travels to callers inside the system only, who get the same MqError back; a front door drops it. */
   fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void;
 }
 
@@ -117,7 +117,7 @@ export interface GrpcService {
   readonly methods: Readonly<Record<string, GrpcMethod>>;
 }
 
-export interface GrpcServer extends Part {
+export interface GrpcServer extends Component {
   /** The port listened on; the one asked for until `start`. */
   readonly port: number;
   /** Runs `act` when stopping begins, while calls are still open: the moment to answer long polls. */

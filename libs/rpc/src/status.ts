@@ -1,6 +1,6 @@
 /**
- * Between MqError and gRPC's status, both ways. Inside the house an error keeps its code over the wire in the trailer
- * `cometmq-code`; the status beside it is for strangers' tools, and for what the transport itself reports.
+ * Between MqError and gRPC's status, both ways. Inside the system an error keeps its code over the wire in the trailer
+ * `cometmq-code`; the status beside it is for unknownMembers' tools, and for what the transport itself reports.
  */
 import { errorCodes, MqError } from '@cometmq/shared';
 import type { ErrorCode } from '@cometmq/shared';

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 /**
  * Every fault of the world has one code from this closed list; our own mistakes are assertions.
  *
- * `retry` tells a caller inside the house whether the same call may succeed later without being changed.
+ * `retry` tells a caller inside the system whether the same call may succeed later without being changed.
  * What a code becomes on a client's wire is decided at the door that speaks the protocol, not here.
  */
 const catalogue = {
@@ -43,7 +43,7 @@ const catalogue = {
   UNSUPPORTED: { retry: false },
   LITE_TOPIC_QUOTA_EXCEEDED: { retry: false },
   LITE_SUBSCRIPTION_QUOTA_EXCEEDED: { retry: false },
-  // The house can't do it now.
+  // The system can't do it now.
   TOO_MANY_REQUESTS: { retry: true },
   TIMEOUT: { retry: true },
   UNAVAILABLE: { retry: true },
@@ -52,7 +52,7 @@ const catalogue = {
   CONFLICT: { retry: true }, // The metadata changed between reading and writing it.
   STORAGE_FULL: { retry: true },
   CANCELLED: { retry: false },
-  // The house is broken, or was given the wrong ground to stand on.
+  // The system is broken, or was given the wrong ground to stand on.
   CONFIG: { retry: false },
   DATA_FOLDER: { retry: false },
   METADATA_MISMATCH: { retry: false }, // The metadata is another cluster's, empty, or older than what was seen of it.

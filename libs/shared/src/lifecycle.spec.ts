@@ -1,6 +1,6 @@
 // Goal: parts start in order, stop in the other, and a stop is heeded whenever it comes. Method: parts that note what
 // is done to them.
-import { run, type Part } from './lifecycle.js';
+import { run, type Component } from './lifecycle.js';
 
 describe('run', () => {
   let done: string[];
@@ -12,7 +12,7 @@ describe('run', () => {
     until = new Promise((resolve) => (stop = resolve));
   });
 
-  function part(name: string, start: () => Promise<void> = () => Promise.resolve()): Part {
+  function part(name: string, start: () => Promise<void> = () => Promise.resolve()): Component {
     return {
       name,
       start: () => {
@@ -50,7 +50,7 @@ describe('run', () => {
 
   it('is not upset by a start that its own stop breaks off', async () => {
     let breakOff: (error: Error) => void = () => undefined;
-    const waits: Part = {
+    const waits: Component = {
       name: 'a',
       start: () => {
         stop();

@@ -1,7 +1,7 @@
 import { MqError } from './errors.js';
 
 /** A part of a process: building it does nothing, `start` makes it work, `stop` ends it and gives everything back. */
-export interface Part {
+export interface Component {
   readonly name: string;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -12,8 +12,8 @@ export interface Part {
  * already started are stopped and the failure is thrown. A stop that is asked for during the start is heeded at once:
  * a part may be waiting for another process that never comes.
  */
-export async function run(parts: readonly Part[], until: Promise<unknown>, ready?: () => void): Promise<void> {
-  const started: Part[] = [];
+export async function run(parts: readonly Component[], until: Promise<unknown>, ready?: () => void): Promise<void> {
+  const started: Component[] = [];
   let asked = false;
   const stop = until.then(() => void (asked = true));
   try {
@@ -34,7 +34,7 @@ export async function run(parts: readonly Part[], until: Promise<unknown>, ready
 }
 
 /** Stops every part, last one first, even if one of them fails; then throws the first failure. */
-export async function stopAll(parts: readonly Part[]): Promise<void> {
+export async function stopAll(parts: readonly Component[]): Promise<void> {
   let failure: unknown;
   for (const part of [...parts].reverse()) {
     try {

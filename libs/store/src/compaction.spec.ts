@@ -3,7 +3,7 @@ import type { LogPosition, QueueId, TopicId } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
-import { breath } from './breath.js';
+import { yieldToLoop } from './yield-to-loop.js';
 import { MemoryDisk } from './disk/memory-disk.js';
 import type { MessageStore } from './message-store.js';
 import { committed, hashText, idOf, idsOf, openStore, readQueue, refer, send, sendPending } from './store-harness.js';
@@ -166,7 +166,7 @@ describe('compaction', () => {
         return false;
       }
     };
-    while (sent < 5000 && sendOne()) await breath();
+    while (sent < 5000 && sendOne()) await yieldToLoop();
     expect(store.sizes.diskFull).toBe(true);
     expect(sendOne()).toBe(false);
     await store.checkpoint();
@@ -177,7 +177,7 @@ describe('compaction', () => {
     expect(store.sizes.segmentsCompacted).toBeGreaterThan(5);
     for (let i = 0; i < 200 && store.sizes.diskFull; i += 1) {
       clock.advance(500);
-      await breath();
+      await yieldToLoop();
     }
     expect(sendOne()).toBe(true);
     await committed(store);

@@ -16,7 +16,7 @@ import { isQueueless } from './index/segment-index.js';
 import type { SealedSegment } from './index/segment-indexes.js';
 import { eachLivingReference } from './living-references.js';
 import type { LogRecord } from './log/record.js';
-import type { RetentionGround } from './retention-ground.js';
+import type { RetentionPort } from './retention-port.js';
 
 /** Segments looked at in one round, and compacted in one. On a full disk all are looked at. */
 const judgedMax = 32;
@@ -40,7 +40,7 @@ export class Compaction {
   private round = 0;
 
   constructor(
-    private readonly ground: RetentionGround,
+    private readonly ground: RetentionPort,
     private readonly segmentBytes: number,
   ) {}
 

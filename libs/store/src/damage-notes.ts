@@ -40,7 +40,7 @@ export class DamageNotes {
     for (const damage of this.log.damages) this.tell(damage);
   }
 
-  /** Parts of a segment can't be read. */
+  /** Components of a segment can't be read. */
   foundLost(lost: readonly { readonly from: LogPosition; readonly to: LogPosition }[]): void {
     for (const { from, to } of lost) this.note({ first: from, end: to, what: 'records can not be read' });
   }

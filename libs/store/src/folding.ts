@@ -19,7 +19,7 @@ import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { EpochTable } from './log/epoch-table.js';
 import type { LogRecord } from './log/record.js';
 import { Arrivals } from './views/arrivals.js';
-import { Directory } from './views/directory.js';
+import { QueueDirectory } from './views/queue-directory.js';
 import { Epochs } from './views/epochs.js';
 import { PendingMessages } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
@@ -41,7 +41,7 @@ export interface FoldingParts {
 type Arrived = (topicId: TopicId, queueId: QueueId) => void;
 
 export class Folding {
-  readonly directory = new Directory();
+  readonly directory = new QueueDirectory();
   readonly sizes = new Sizes();
   readonly pending: PendingMessages;
   readonly released: ReleasedPending;

@@ -4,10 +4,10 @@ import type { LogPosition } from '@cometmq/model';
 import { eachReferenceOf } from './index/sealed-head.js';
 import type { SealedHead } from './index/sealed-head.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
-import type { Directory } from './views/directory.js';
+import type { QueueDirectory } from './views/queue-directory.js';
 
 export interface ReferenceGround {
-  readonly directory: Directory;
+  readonly directory: QueueDirectory;
   readonly indexes: SegmentIndexes;
   readonly commitEnd: LogPosition;
 }

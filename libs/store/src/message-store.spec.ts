@@ -118,7 +118,7 @@ describe('MessageStore', () => {
     await store.stop();
   });
 
-  it('begins a reign with a record, and knows the epoch again', async () => {
+  it('begins a term with a record, and knows the epoch again', async () => {
     const checkpoints = new MemoryCheckpointStore();
     const { store, disk } = await openStore({ checkpoints });
     await store.beginEpoch(5 as Epoch);

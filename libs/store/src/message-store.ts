@@ -13,7 +13,7 @@
 import { RecordKind } from '@cometmq/model';
 import type { DecidedRecord, Dropped, Epoch, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, assert } from '@cometmq/shared';
-import type { Part } from '@cometmq/shared';
+import type { Component } from '@cometmq/shared';
 
 import { Checkpoints } from './checkpoints.js';
 import { DamageNotes } from './damage-notes.js';
@@ -29,7 +29,7 @@ import type { EpochStart } from './log/epoch-table.js';
 import { StoreReader } from './reader.js';
 import { Replication } from './replication.js';
 import { Retention } from './retention.js';
-import { RetentionGround, untilCommitted } from './retention-ground.js';
+import { RetentionPort, untilCommitted } from './retention-port.js';
 import { storeLimits } from './store-types.js';
 import type { Appended, Bounds, Candidate, MessageDraft, Placed, QueueSize, ReadMessage } from './store-types.js';
 import type { ReferenceDraft, Snapshot, StoredMessage, StoreLimits, StoreOptions, StoreSizes } from './store-types.js';
@@ -38,7 +38,7 @@ import { openState } from './views/state-folder.js';
 import type { StateView } from './views/state-view.js';
 import { StoreWriter } from './writer.js';
 
-export class MessageStore implements Part {
+export class MessageStore implements Component {
   readonly name = 'store';
   readonly retention: Retention;
   /** What copies of this store need of it, and of each other. */
@@ -100,7 +100,7 @@ export class MessageStore implements Part {
       onFailed: (caught) => this.fail(MqError.from(caught)),
       onGapStays: (caught) => this.trouble('an index file could not be made', caught),
     });
-    const ground = new RetentionGround(log, indexes, this.folding, this.writer, this.checkpoints);
+    const ground = new RetentionPort(log, indexes, this.folding, this.writer, this.checkpoints);
     this.retention = new Retention(ground, segmentBytes);
   }
 

@@ -3,7 +3,7 @@ import type { LogPosition, QueueId, TopicId } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
-import { breath } from './breath.js';
+import { yieldToLoop } from './yield-to-loop.js';
 import { MemoryDisk } from './disk/memory-disk.js';
 import type { LogRecord } from './log/record.js';
 import { findMessages } from './find-messages.js';
@@ -242,7 +242,7 @@ it.each(seeds(20))('pending messages are counted and kept through crashes (seed 
     if (chance.chance(0.4)) {
       checkpoints.auto = chance.chance(0.5);
       if (chance.chance(0.6)) void store.checkpoint();
-      await breath(); // It has begun, so the dead process will not begin it later.
+      await yieldToLoop(); // It has begun, so the dead process will not begin it later.
       disk = chance.chance(0.3) ? disk.kill() : disk.crash(chance);
       if (chance.chance(0.5)) checkpoints.settle();
       checkpoints.crash();

@@ -211,7 +211,7 @@ it('frees what needs no new checkpoint first, as that may wait for the space', a
   await store.checkpoint();
   await fill(store, 1, 60, t0 + 6_000, 100);
   const { segments } = store.sizes;
-  // Room for the record that says what expired, and for nothing else.
+  // SegmentSpace for the record that says what expired, and for nothing else.
   disk.watcher = ({ kind, path }) => {
     if (kind === 'make' && path.startsWith('data/state')) throw systemError('ENOSPC', 'no space left on device');
   };

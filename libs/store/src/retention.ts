@@ -14,7 +14,7 @@ import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import { isQueueless, sampleEveryMs } from './index/segment-index.js';
 import type { SegmentIndex } from './index/segment-index.js';
 import { eachLivingReference } from './living-references.js';
-import type { RetentionGround } from './retention-ground.js';
+import type { RetentionPort } from './retention-port.js';
 
 /** How long a topic's messages are kept, and how many bytes of them; undefined: for ever. */
 export type RetentionPolicy = (
@@ -49,7 +49,7 @@ export class Retention {
   private readonly compaction: Compaction;
 
   constructor(
-    private readonly ground: RetentionGround,
+    private readonly ground: RetentionPort,
     segmentBytes: number,
   ) {
     this.compaction = new Compaction(ground, segmentBytes);

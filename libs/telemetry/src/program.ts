@@ -3,7 +3,7 @@ import {
   type Declared,
   MqError,
   onUnexpected,
-  type Part,
+  type Component,
   readConfig,
   run,
   type Settings,
@@ -26,7 +26,7 @@ export interface Program<S extends Settings> {
 
 export interface Built {
   /** In the order they start; they stop in the other. */
-  readonly parts: readonly Part[];
+  readonly parts: readonly Component[];
   /** Asked when all parts have started. */
   readonly ready: () => Readiness;
 }

@@ -1,6 +1,6 @@
 import { count, oneOf, text } from '@cometmq/shared';
 
-/** What every process of the house can be told about how it is watched. */
+/** What every process of the system can be told about how it is watched. */
 export const telemetrySettings = {
   logLevel: oneOf(['debug', 'info', 'warn', 'error', 'silent'], {
     default: 'info',

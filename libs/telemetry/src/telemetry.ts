@@ -15,7 +15,7 @@ import {
   type MetricData,
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
-import { MqError, type Clock, type Part } from '@cometmq/shared';
+import { MqError, type Clock, type Component } from '@cometmq/shared';
 
 import { metrics, type MetricName } from './metric-names.js';
 import { Buckets, type MetricSource, type Sample } from './metric-source.js';
@@ -38,7 +38,7 @@ export interface TelemetryOptions {
  * The window into a process: /metrics for Prometheus, /healthz (the event loop turns) and /readyz (the part may serve
  * its role) on one port, and OTLP by configuration.
  */
-export class Telemetry implements Part {
+export class Telemetry implements Component {
   readonly name = 'telemetry';
   private readonly sources: MetricSource[] = [];
   private readonly readiness: (() => string | undefined)[] = [];

@@ -33,7 +33,7 @@ export const leases: readonly Feature[] = [
       assert(first && second);
       assert.equal(second.messageId, first.messageId);
       assert.deepEqual([first.attempt, second.attempt], [1, 2]);
-      // The time runs from the hand-out, which is before the arrival here.
+      // The time runs from the delivery, which is before the arrival here.
       assert(second.atMs - first.atMs >= invisibleMsMin - 1000, `again after ${second.atMs - first.atMs} ms`);
     },
   },

@@ -6,10 +6,10 @@ import { silentLogger } from '@cometmq/telemetry';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
-import { FakeNaming } from '../testing/fake-naming.js';
+import { FakeNameService } from '../testing/fake-name-service.js';
 import { buildAdminApi } from './admin-api.js';
 
-let naming: FakeNaming;
+let nameService: FakeNameService;
 let brokers: FakeBrokers;
 let directory: Directory;
 let app: FastifyInstance;
@@ -26,18 +26,18 @@ const brokerSet = {
 
 // Building the API compiles its schemas; one serves all tests, and the cluster behind it is a new one for each.
 beforeAll(async () => {
-  naming = new FakeNaming();
+  nameService = new FakeNameService();
   brokers = new FakeBrokers();
-  directory = new Directory(naming, systemClock);
+  directory = new Directory(nameService, systemClock);
   await directory.start();
-  const context = { naming, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 100 };
+  const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 100 };
   app = await buildAdminApi({ context, host: '127.0.0.1', hostNames: ['comet.test'], version: '0.1.0' });
 });
 
 beforeEach(() => {
   brokers.reset();
   brokers.states.set('broker-0', {});
-  naming.reset([brokerSet]);
+  nameService.reset([brokerSet]);
 });
 
 afterAll(async () => {
@@ -70,8 +70,8 @@ async function refused(status: number, code: string, ...of: Parameters<typeof ca
 
 describe('the cluster', () => {
   it('is healthy while each set has a leader that answers and takes messages', async () => {
-    await naming.createTopic({ name: 'orders' });
-    await naming.createGroup({ name: 'billing' });
+    await nameService.createTopic({ name: 'orders' });
+    await nameService.createGroup({ name: 'billing' });
     await directory.until(() => directory.group('billing'), 1000, 'the group');
     const { status, body } = await call('GET', '/api/v1/cluster');
     expect(status).toBe(200);
@@ -90,7 +90,7 @@ describe('the cluster', () => {
   it('gives the members of a set up when nobody leads it', async () => {
     const path = '/api/v1/broker-sets/broker-0/members';
     await refused(409, 'CONFLICT', 'DELETE', path);
-    naming.putBroker({ ...brokerSet, leader: undefined });
+    nameService.putBroker({ ...brokerSet, leader: undefined });
     expect((await call('DELETE', path)).status).toBe(204);
     expect(directory.brokerSet('broker-0')?.inSync).toEqual([]);
     await refused(404, 'NOT_FOUND', 'DELETE', '/api/v1/broker-sets/nope/members');
@@ -108,11 +108,11 @@ describe('the cluster', () => {
   });
 
   it('says what is wrong, set by set', async () => {
-    naming.putBroker({ ...brokerSet, name: 'broker-1' });
-    naming.putBroker({ ...brokerSet, name: 'broker-2', leader: undefined });
-    naming.putBroker({ ...brokerSet, name: 'broker-3', writable: false });
+    nameService.putBroker({ ...brokerSet, name: 'broker-1' });
+    nameService.putBroker({ ...brokerSet, name: 'broker-2', leader: undefined });
+    nameService.putBroker({ ...brokerSet, name: 'broker-3', writable: false });
     brokers.states.set('broker-3', {});
-    naming.putBroker({ ...brokerSet, name: 'broker-4' });
+    nameService.putBroker({ ...brokerSet, name: 'broker-4' });
     brokers.states.set('broker-4', { metadataProblem: 'the metadata is of another cluster' });
     await directory.until(() => directory.brokerSet('broker-4'), 1000, 'the broker set');
     const { body } = await call('GET', '/api/v1/cluster');
@@ -167,7 +167,7 @@ describe('topics', () => {
   );
 
   it('are described with the bounds of their queues on each broker set', async () => {
-    const { id } = await naming.createTopic({ name: 'orders', writeQueues: 2 });
+    const { id } = await nameService.createTopic({ name: 'orders', writeQueues: 2 });
     brokers.topics.set(id, {
       bytes: 5000,
       queues: [
@@ -175,7 +175,7 @@ describe('topics', () => {
         { queueId: queueId(0), first: queueOffset(3), next: queueOffset(10), unread: 0 },
       ],
     });
-    naming.putBroker({ ...brokerSet, name: 'broker-9' });
+    nameService.putBroker({ ...brokerSet, name: 'broker-9' });
     await directory.until(() => directory.brokerSet('broker-9'), 1000, 'the broker set');
     const { body } = await call('GET', '/api/v1/topics/orders');
     expect(body).toMatchObject({
@@ -190,7 +190,7 @@ describe('topics', () => {
   });
 
   it('have fewer read queues only once what is in the others is consumed, on every broker set', async () => {
-    const { id } = await naming.createTopic({ name: 'orders', writeQueues: 2, readQueues: 4 });
+    const { id } = await nameService.createTopic({ name: 'orders', writeQueues: 2, readQueues: 4 });
     const queue = (queue: number, unread: number) => ({
       queueId: queueId(queue),
       first: queueOffset(0),
@@ -201,37 +201,37 @@ describe('topics', () => {
     brokers.topics.set(id, { bytes: 1, queues: [queue(0, 9), queue(2, 4), queue(3, 5)] });
     await directory.until(() => directory.topicById(id), 1000, 'the topic');
     expect(await refused(409, 'CONFLICT', ...fewer)).toMatch(/^9 messages .*queue 2 of broker-0: 4/);
-    naming.putBroker({ ...brokerSet, name: 'broker-9' });
+    nameService.putBroker({ ...brokerSet, name: 'broker-9' });
     await directory.until(() => directory.brokerSet('broker-9'), 1000, 'the broker set');
     brokers.topics.set(id, { bytes: 1, queues: [queue(0, 9), queue(2, 0), queue(3, 0)] });
     expect(await refused(503, 'UNAVAILABLE', ...fewer)).toContain('broker set broker-9 does not say');
-    naming.reset([brokerSet]);
-    const again = await naming.createTopic({ name: 'orders', writeQueues: 2, readQueues: 4 });
+    nameService.reset([brokerSet]);
+    const again = await nameService.createTopic({ name: 'orders', writeQueues: 2, readQueues: 4 });
     brokers.topics.set(again.id, { bytes: 1, queues: [queue(0, 9), queue(2, 0), queue(3, 0)] });
     await directory.until(() => directory.topicById(again.id), 1000, 'the topic');
     expect(await call(...fewer)).toMatchObject({ status: 200, body: { readQueues: 2 } });
   });
 
   it('may have "%" and "|" in their names, escaped or, for dead letters, as they are', async () => {
-    await naming.ensureInnerTopic('%DLQ%bill|ing');
+    await nameService.ensureInnerTopic('%DLQ%bill|ing');
     await directory.until(() => directory.topic('%DLQ%bill|ing'), 1000, 'the topic');
     const escaped = encodeURIComponent('%DLQ%bill|ing');
     expect(await call('GET', `/api/v1/topics/${escaped}`)).toMatchObject({
       body: { name: '%DLQ%bill|ing', inner: true },
     });
     expect(await call('GET', '/api/v1/topics/%DLQ%bill|ing')).toMatchObject({ body: { name: '%DLQ%bill|ing' } });
-    await naming.createTopic({ name: '%DLQ%ab' }); // %ab alone would be an escape.
+    await nameService.createTopic({ name: '%DLQ%ab' }); // %ab alone would be an escape.
     await directory.until(() => directory.topic('%DLQ%ab'), 1000, 'the topic');
     expect(await call('GET', '/api/v1/topics/%DLQ%ab')).toMatchObject({ body: { name: '%DLQ%ab' } });
     const long = `%${'|'.repeat(126)}`;
-    await naming.createTopic({ name: long });
+    await nameService.createTopic({ name: long });
     expect(encodeURIComponent(long).length).toBeGreaterThan(300);
     expect(await call('DELETE', `/api/v1/topics/${encodeURIComponent(long)}`)).toMatchObject({ status: 204 });
   });
 
   it('are listed by name, a page at a time, filtered', async () => {
-    for (const name of ['b', 'a2', 'c', 'a1', '%DLQ%g']) await naming.createTopic({ name });
-    await naming.createTopic({ name: 'ordered', type: 2 });
+    for (const name of ['b', 'a2', 'c', 'a1', '%DLQ%g']) await nameService.createTopic({ name });
+    await nameService.createTopic({ name: 'ordered', type: 2 });
     await directory.until(() => directory.topic('ordered'), 1000, 'the topics');
     const names = async (query: string) => {
       const { body } = await call('GET', `/api/v1/topics${query}`);
@@ -270,11 +270,11 @@ describe('topics', () => {
     const headers = { 'content-type': 'application/json' };
     const detail = await refused(400, 'BAD_REQUEST', 'POST', '/api/v1/topics', JSON.stringify(body), headers);
     expect(detail).toContain(said);
-    expect(naming.topics.size).toBe(0);
+    expect(nameService.topics.size).toBe(0);
   });
 
   it('keep their type, and a change must change something', async () => {
-    await naming.createTopic({ name: 'orders' });
+    await nameService.createTopic({ name: 'orders' });
     const typed = await refused(400, 'BAD_REQUEST', 'PATCH', '/api/v1/topics/orders', { type: 'fifo' });
     expect(typed).toContain('unknown field "type"');
     expect(await refused(400, 'BAD_REQUEST', 'PATCH', '/api/v1/topics/orders', {})).toContain('nothing to change');
@@ -338,8 +338,8 @@ describe('consumer groups', () => {
   });
 
   it('are described with their progress, lag and members', async () => {
-    const topic = await naming.createTopic({ name: 'orders' });
-    const group = await naming.createGroup({ name: 'billing' });
+    const topic = await nameService.createTopic({ name: 'orders' });
+    const group = await nameService.createGroup({ name: 'billing' });
     const queue = {
       topicId: topic.id,
       queueFirst: queueOffset(10),
@@ -364,7 +364,7 @@ describe('consumer groups', () => {
       ],
     });
     brokers.states.set('broker-1', {});
-    naming.putBroker({ ...brokerSet, name: 'broker-1' });
+    nameService.putBroker({ ...brokerSet, name: 'broker-1' });
     await directory.until(() => directory.brokerSet('broker-1'), 1000, 'the broker set');
     const { body } = await call('GET', '/api/v1/groups/billing');
     expect(body).toMatchObject({
@@ -425,7 +425,7 @@ describe('consumer groups', () => {
   ];
   it.each(bad)('are not made from %j', async (body, said) => {
     expect(await refused(400, 'BAD_REQUEST', 'POST', '/api/v1/groups', body)).toContain(said);
-    expect(naming.groups.size).toBe(0);
+    expect(nameService.groups.size).toBe(0);
   });
 
   it('are refused with the name service’s own words', async () => {
@@ -453,7 +453,7 @@ describe('whatever goes wrong is a problem document', () => {
   });
 
   it('a stranger’s failure shows nothing of its inside', async () => {
-    naming.failure = new Error('secret at /srv/cometmq/thing.ts:12');
+    nameService.failure = new Error('secret at /srv/cometmq/thing.ts:12');
     const answer = await call('POST', '/api/v1/topics', { name: 'a' });
     expect(answer).toMatchObject({ status: 500, body: { code: 'INTERNAL', detail: 'unexpected failure' } });
     expect(answer.text).not.toMatch(/secret|thing\.ts|at /);
@@ -465,12 +465,12 @@ describe('whatever goes wrong is a problem document', () => {
     ['TOO_MANY_REQUESTS', 429],
     ['STORAGE_FULL', 507],
   ] as const)('%s of the name service is %i', async (code, status) => {
-    naming.failure = new MqError(code, 'not now');
+    nameService.failure = new MqError(code, 'not now');
     expect(await refused(status, code, 'POST', '/api/v1/topics', { name: 'a' })).toBe('not now');
   });
 
   it('a name service that never answers is a timeout', async () => {
-    naming.silent = true;
+    nameService.silent = true;
     expect(await refused(504, 'TIMEOUT', 'POST', '/api/v1/topics', { name: 'a' })).toContain('within 100 ms');
   });
 });

@@ -11,11 +11,11 @@ const shownMsMax = 1000;
  * what was written.
  */
 export async function change<T>(
-  { naming, directory, clock, requestMsMax }: AdminContext,
-  make: (to: typeof naming) => Promise<T>,
+  { nameService, directory, clock, requestMsMax }: AdminContext,
+  make: (to: typeof nameService) => Promise<T>,
   shown: (made: T) => boolean,
 ): Promise<T> {
-  const made = await within(clock, requestMsMax, 'the name service', make(naming));
+  const made = await within(clock, requestMsMax, 'the name service', make(nameService));
   await directory.until(() => (shown(made) ? true : undefined), shownMsMax, '').catch(() => undefined);
   return made;
 }

@@ -49,7 +49,12 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       response: answers({ status: 200, schema: 'Adoption', description: 'Adoption is allowed.' }),
     },
     handler: async ({ ip }) => {
-      const untilMs = await within(clock, context.requestMsMax, 'the name service', context.naming.allowAdoption());
+      const untilMs = await within(
+        clock,
+        context.requestMsMax,
+        'the name service',
+        context.nameService.allowAdoption(),
+      );
       log.warn({ peer: ip, untilMs }, 'brokers may bring the metadata that their logs know');
       return { untilMs };
     },
@@ -99,7 +104,7 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
     handler: async ({ params, ip }, reply) => {
       const { name } = await change(
         context,
-        (naming) => naming.forgetMembers(params.name),
+        (nameService) => nameService.forgetMembers(params.name),
         (made) => directory.brokerSet(made.name)?.inSync.length === 0,
       );
       log.warn({ peer: ip, brokerSet: name }, 'the members of a broker set were forgotten, with its messages');

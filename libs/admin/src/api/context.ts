@@ -1,11 +1,11 @@
-import type { BrokerAdmin, Directory, Naming } from '@cometmq/client';
+import type { BrokerAdmin, Directory, NameService } from '@cometmq/client';
 import type { Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 /** What the routes stand on. */
 export interface AdminContext {
   /** The truth: everything that is changed is changed here. */
-  readonly naming: Naming;
+  readonly nameService: NameService;
   /** This process's copy of it: everything that is shown is read here. */
   readonly directory: Directory;
   readonly brokers: BrokerAdmin;

@@ -79,7 +79,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
     handler: async ({ body, ip }, reply) => {
       const group = await change(
         context,
-        (naming) => naming.createGroup(body),
+        (nameService) => nameService.createGroup(body),
         ({ id }) => directory.groupById(id) !== undefined,
       );
       log.info({ peer: ip, group: group.name }, 'consumer group created');
@@ -115,7 +115,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
     handler: async ({ params, body, ip }) => {
       const group = await change(
         context,
-        (naming) => naming.updateGroup(params.name, body satisfies GroupChange),
+        (nameService) => nameService.updateGroup(params.name, body satisfies GroupChange),
         (made) => {
           const shown = directory.groupById(made.id);
           return shown !== undefined && looksLike(groupView(shown), groupView(made));
@@ -138,7 +138,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       const known = directory.group(params.name);
       await change(
         context,
-        (naming) => naming.deleteGroup(params.name),
+        (nameService) => nameService.deleteGroup(params.name),
         () => !known || directory.groupById(known.id) === undefined,
       );
       log.info({ peer: ip, group: params.name }, 'consumer group deleted');

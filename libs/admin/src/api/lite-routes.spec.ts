@@ -5,11 +5,11 @@ import { silentLogger } from '@cometmq/telemetry';
 import type { FastifyInstance } from 'fastify';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
-import { FakeNaming } from '../testing/fake-naming.js';
+import { FakeNameService } from '../testing/fake-name-service.js';
 import { buildAdminApi } from './admin-api.js';
 
 let app: FastifyInstance;
-let naming: FakeNaming;
+let nameService: FakeNameService;
 let brokers: FakeBrokers;
 let directory: Directory;
 const sets = ['broker-0', 'broker-1'].map((name): BrokerSet => {
@@ -17,11 +17,11 @@ const sets = ['broker-0', 'broker-1'].map((name): BrokerSet => {
 });
 
 beforeAll(async () => {
-  naming = new FakeNaming();
+  nameService = new FakeNameService();
   brokers = new FakeBrokers();
-  directory = new Directory(naming, systemClock);
+  directory = new Directory(nameService, systemClock);
   await directory.start();
-  const context = { naming, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 1000 };
+  const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 1000 };
   app = await buildAdminApi({ context, host: '127.0.0.1', hostNames: [], version: '0.1.0' });
 });
 afterAll(async () => {
@@ -40,11 +40,11 @@ const state = { queueId: queueId(65_536), first: queueOffset(1), next: queueOffs
 describe('lite topics', () => {
   beforeEach(async () => {
     brokers.reset();
-    naming.reset(sets);
+    nameService.reset(sets);
     for (const { name } of sets) brokers.states.set(name, {});
-    await naming.createTopic({ name: 'sessions', type: MessageType.lite });
-    await naming.createTopic({ name: 'orders' });
-    const { id } = await naming.createGroup({ name: 'agents', lite: { topic: 'sessions' } });
+    await nameService.createTopic({ name: 'sessions', type: MessageType.lite });
+    await nameService.createTopic({ name: 'orders' });
+    const { id } = await nameService.createGroup({ name: 'agents', lite: { topic: 'sessions' } });
     await directory.until(() => directory.group('agents') && directory.topic('orders'), 1000, 'the group');
     const readers = [{ groupId: id, committed: queueOffset(4), lag: 5, inFlight: 1, subscribers: ['c1'] }];
     for (const name of ['user-1', 'user-2', 'other']) brokers.liteTopics.set(name, { ...state, readers });

@@ -126,8 +126,8 @@ it('shapes what is really answered', async () => {
     const valid = ajv.validate({ $ref: `https://document.test/#/components/schemas/${name}` }, value);
     expect({ name, errors: valid ? [] : ajv.errors }).toEqual({ name, errors: [] });
   };
-  await fixture.naming.createTopic({ name: 'orders' });
-  await fixture.naming.createGroup({ name: 'billing' });
+  await fixture.nameService.createTopic({ name: 'orders' });
+  await fixture.nameService.createGroup({ name: 'billing' });
   await fixture.directory.until(() => fixture.directory.group('billing'), 1000, 'the group');
   const get = async (path: string) => (await fetch(`${fixture.url}/api/v1/${path}`)).json();
   fits('Cluster', await get('cluster'));

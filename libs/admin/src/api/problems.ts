@@ -1,7 +1,7 @@
 import { type MqError, type ErrorCode } from '@cometmq/shared';
 
 /**
- * Every error of the API is one problem document (RFC 9457), application/problem+json. `code` is the house's own and
+ * Every error of the API is one problem document (RFC 9457), application/problem+json. `code` is our own and
  * the one to branch on; `detail` is for people. Causes and stacks go to the log, never into a document.
  */
 export interface Problem {

@@ -6,29 +6,29 @@ import { silentLogger } from '@cometmq/telemetry';
 import type { FastifyInstance } from 'fastify';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
-import { FakeNaming } from '../testing/fake-naming.js';
+import { FakeNameService } from '../testing/fake-name-service.js';
 import { buildAdminApi } from './admin-api.js';
 
 let app: FastifyInstance;
-let naming: FakeNaming;
+let nameService: FakeNameService;
 let brokers: FakeBrokers;
 let directory: Directory;
 const brokerSet: BrokerSet = { name: 'broker-0', epoch: 1, leader: '', inSync: [], writable: true, registeredMs: 1 };
 
 beforeAll(async () => {
-  naming = new FakeNaming();
+  nameService = new FakeNameService();
   brokers = new FakeBrokers();
-  directory = new Directory(naming, systemClock);
+  directory = new Directory(nameService, systemClock);
   await directory.start();
-  const context = { naming, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 1000 };
+  const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 1000 };
   app = await buildAdminApi({ context, host: '127.0.0.1', hostNames: [], version: '0.1.0' });
 });
 beforeEach(async () => {
   brokers.reset();
   brokers.states.set('broker-0', {});
-  naming.reset([brokerSet]);
-  await naming.createTopic({ name: 'orders' });
-  await naming.createGroup({ name: 'billing' });
+  nameService.reset([brokerSet]);
+  await nameService.createTopic({ name: 'orders' });
+  await nameService.createGroup({ name: 'billing' });
   await directory.until(() => directory.group('billing') && directory.topic('orders'), 1000, 'the group');
 });
 afterAll(async () => {
@@ -103,9 +103,9 @@ describe('a reset', () => {
   });
 
   it('takes over from another group, and may mean one queue of one set', async () => {
-    await naming.createGroup({ name: 'audit' });
+    await nameService.createGroup({ name: 'audit' });
     await directory.until(() => directory.group('audit'), 1000, 'the group');
-    naming.putBroker({ ...brokerSet, name: 'broker-1' });
+    nameService.putBroker({ ...brokerSet, name: 'broker-1' });
     await directory.until(() => directory.brokerSet('broker-1'), 1000, 'the broker set');
     const to = { at: 'group', group: 'audit' };
     const one = { topic: 'orders', brokerSet: 'broker-0', queueId: 2, to };

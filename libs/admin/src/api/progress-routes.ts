@@ -40,7 +40,7 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
   const setPause = async (name: string, pausedUntilMs: number) => {
     const group = await change(
       context,
-      (naming) => naming.updateGroup(name, { pausedUntilMs }),
+      (nameService) => nameService.updateGroup(name, { pausedUntilMs }),
       (made) => {
         const shown = directory.groupById(made.id);
         return shown !== undefined && looksLike(groupView(shown), groupView(made));

@@ -544,7 +544,12 @@ export const nameParams = (what: string): Schema =>
 const paging = {
   limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Items on a page.' },
   after: described(text, '`next` of the page before.'),
-  contains: { type: 'string', minLength: 1, maxLength: topicNameLengthMax, description: 'Part of the name, any case.' },
+  contains: {
+    type: 'string',
+    minLength: 1,
+    maxLength: topicNameLengthMax,
+    description: 'Component of the name, any case.',
+  },
 } as const;
 
 export const topicListQuery = object(

@@ -96,7 +96,7 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
       const draft = { ...rest, ...(type && { type: MessageType[type] }) };
       const topic = await change(
         context,
-        (naming) => naming.createTopic(draft),
+        (nameService) => nameService.createTopic(draft),
         ({ id }) => directory.topicById(id) !== undefined,
       );
       log.info({ peer: ip, topic: topic.name, type }, 'topic created');
@@ -139,7 +139,7 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
       await checkDrained(params.name, body.readQueues);
       const topic = await change(
         context,
-        (naming) => naming.updateTopic(params.name, body satisfies TopicChange),
+        (nameService) => nameService.updateTopic(params.name, body satisfies TopicChange),
         (made) => {
           const shown = directory.topicById(made.id);
           return shown !== undefined && looksLike(topicView(shown), topicView(made));
@@ -162,7 +162,7 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
       const known = directory.topic(params.name);
       await change(
         context,
-        (naming) => naming.deleteTopic(params.name),
+        (nameService) => nameService.deleteTopic(params.name),
         () => !known || directory.topicById(known.id) === undefined,
       );
       log.info({ peer: ip, topic: params.name }, 'topic deleted');

@@ -13,16 +13,16 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.stop());
 beforeEach(async () => {
-  const { brokers, naming, directory } = fixture;
+  const { brokers, nameService, directory } = fixture;
   brokers.reset();
   const broker = { epoch: 1, leader: '', leaderMember: 'm', inSync: ['m'], writable: true, registeredMs: 1 };
-  naming.reset([
+  nameService.reset([
     { ...broker, name: 'broker-0' },
     { ...broker, name: 'broker-1' },
   ]);
   for (const name of ['broker-0', 'broker-1']) brokers.states.set(name, {});
-  later = await naming.createTopic({ name: 'later', type: MessageType.delay });
-  deals = await naming.createTopic({ name: 'deals', type: MessageType.transaction });
+  later = await nameService.createTopic({ name: 'later', type: MessageType.delay });
+  deals = await nameService.createTopic({ name: 'deals', type: MessageType.transaction });
   await directory.until(() => directory.topic('deals'), 5_000, 'the topics');
 });
 

@@ -4,10 +4,10 @@ import { silentLogger } from '@cometmq/telemetry';
 
 import { AdminServer } from '../admin-server.js';
 import { FakeBrokers } from './fake-brokers.js';
-import { FakeNaming } from './fake-naming.js';
+import { FakeNameService } from './fake-name-service.js';
 
 export interface AdminFixture {
-  readonly naming: FakeNaming;
+  readonly nameService: FakeNameService;
   readonly brokers: FakeBrokers;
   readonly directory: Directory;
   readonly server: AdminServer;
@@ -17,10 +17,10 @@ export interface AdminFixture {
 
 /** The real REST API on a free port of this machine, over a cluster of one healthy broker set that is all fake. */
 export async function startAdminFixture(clock: Clock = systemClock): Promise<AdminFixture> {
-  const naming = new FakeNaming();
+  const nameService = new FakeNameService();
   const brokers = new FakeBrokers();
   brokers.states.set('broker-0', {});
-  naming.putBroker({
+  nameService.putBroker({
     name: 'broker-0',
     epoch: 1,
     leader: 'broker-0:10911',
@@ -29,10 +29,10 @@ export async function startAdminFixture(clock: Clock = systemClock): Promise<Adm
     writable: true,
     registeredMs: 1_700_000_000_000,
   });
-  const directory = new Directory(naming, clock);
+  const directory = new Directory(nameService, clock);
   await directory.start();
   const server = new AdminServer({
-    ...{ naming, directory, brokers, clock, log: silentLogger, requestMsMax: 500 },
+    ...{ nameService, directory, brokers, clock, log: silentLogger, requestMsMax: 500 },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0' },
   });
   await server.start();
@@ -40,5 +40,5 @@ export async function startAdminFixture(clock: Clock = systemClock): Promise<Adm
     await server.stop();
     await directory.stop();
   };
-  return { naming, brokers, directory, server, url: `http://127.0.0.1:${server.port}`, stop };
+  return { nameService, brokers, directory, server, url: `http://127.0.0.1:${server.port}`, stop };
 }

@@ -18,7 +18,7 @@ import type { ClientCommands } from '../client-commands.js';
 import { ColdMessages } from '../cold-messages.js';
 import type { DeadLetters } from '../dead-letters.js';
 import type { GroupFilters } from '../group-filters.js';
-import { HandOuts } from '../hand-outs.js';
+import { DeliveryLoader } from '../delivery-loader.js';
 import type { LogClock } from '../log-clock.js';
 import type { MemberSessions } from '../member-sessions.js';
 import { metadataWaitMs } from '../sends.js';
@@ -119,7 +119,7 @@ export class LiteBroker {
         ...parts,
         starts,
         cold,
-        handOuts: new HandOuts(parts),
+        deliveryLoader: new DeliveryLoader(parts),
         everything: parts.filters.matcher(everything),
       },
       readiness,

@@ -12,8 +12,12 @@ class LiteWorld extends BrokerWorld {
 
   async begin(lite: Partial<LiteGroup> = {}, liteExpirationMs?: number, attemptsMax = 17): Promise<this> {
     await this.start();
-    this.topic = await this.naming.createTopic({ name: 'sessions', type: MessageType.lite, liteExpirationMs });
-    this.group = await this.naming.createGroup({ name: 'agents', lite: { topic: 'sessions', ...lite }, attemptsMax });
+    this.topic = await this.nameService.createTopic({ name: 'sessions', type: MessageType.lite, liteExpirationMs });
+    this.group = await this.nameService.createGroup({
+      name: 'agents',
+      lite: { topic: 'sessions', ...lite },
+      attemptsMax,
+    });
     this.listen();
     return this;
   }
@@ -169,7 +173,7 @@ describe('lite topics', () => {
     [{ at: 'time', timeMs: 0 }, ['before', 'after']],
   ])('begin where the group says, if it does: %j', async (start, expected) => {
     const world = await new LiteWorld().begin();
-    world.group = await world.naming.createGroup({ name: 'others', lite: { topic: 'sessions' }, start });
+    world.group = await world.nameService.createGroup({ name: 'others', lite: { topic: 'sessions' }, start });
     await world.sendTo('a', 'before');
     await world.subscribe('c1', 'a');
     await world.sendTo('a', 'after');
@@ -217,7 +221,7 @@ describe('lite topics', () => {
       expect(ids(await world.poll({ clientId: 'c2', waitMs: begun.length > 0 ? 1_000 : 0 }))).toEqual(begun);
       await world.sync('c2', 'add', ['a'], start); // Again, by another way: nothing happens.
       expect(await world.pollIds({ clientId: 'c2' })).toEqual([]);
-      world.group = await world.naming.createGroup({ name: 'others', lite: { topic: 'sessions' } });
+      world.group = await world.nameService.createGroup({ name: 'others', lite: { topic: 'sessions' } });
       await world.sync('c3', 'add', ['a'], start);
       expect(ids(await world.poll({ clientId: 'c3', waitMs: fresh.length > 0 ? 1_000 : 0 }))).toEqual(fresh);
       await world.broker.stop();
@@ -364,10 +368,10 @@ describe('lite topics', () => {
 
   it('refuse groups that are bound to none or to another topic', async () => {
     const world = await new LiteWorld().begin();
-    const other = await world.naming.createTopic({ name: 'other', type: MessageType.lite });
+    const other = await world.nameService.createTopic({ name: 'other', type: MessageType.lite });
     world.topic = other;
     expect(await code(world.subscribe('c1', 'a'))).toMatch(/^ILLEGAL_TOPIC/);
-    world.group = await world.naming.createGroup({ name: 'plain' });
+    world.group = await world.nameService.createGroup({ name: 'plain' });
     expect(await code(world.subscribe('c1', 'a'))).toMatch(/^ILLEGAL_CONSUMER_GROUP/);
     await world.broker.stop();
   });

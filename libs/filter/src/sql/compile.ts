@@ -13,10 +13,10 @@ export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 export interface Program {
   /** What to `seek` before `judge` is called. */
   readonly names: readonly PropertyName[];
-  readonly judge: Judge;
+  readonly judge: FilterMatch;
 }
 
-export type Judge = (properties: MessageProperties) => Verdict;
+export type FilterMatch = (properties: MessageProperties) => Verdict;
 /** Undefined: unknown. NaN: failed. */
 type Reader = (properties: MessageProperties) => number | bigint | undefined;
 
@@ -32,7 +32,7 @@ class Compiler {
   readonly names: PropertyName[] = [];
   private readonly slots = new Map<string, number>();
 
-  judge(expression: Expression): Judge {
+  judge(expression: Expression): FilterMatch {
     switch (expression.kind) {
       case 'property':
         return this.bare(expression);
@@ -50,7 +50,7 @@ class Compiler {
     }
   }
 
-  private condition(expression: Condition): Judge {
+  private condition(expression: Condition): FilterMatch {
     switch (expression.kind) {
       case 'and':
         return all(this.chain(expression, 'and'));
@@ -92,8 +92,8 @@ class Compiler {
   }
 
   /** `a AND b AND c` as one row. */
-  private chain(expression: Expression, kind: 'and' | 'or'): Judge[] {
-    const judges: Judge[] = [];
+  private chain(expression: Expression, kind: 'and' | 'or'): FilterMatch[] {
+    const judges: FilterMatch[] = [];
     let left = expression;
     while (left.kind === kind) {
       judges.push(this.judge(left.right));
@@ -103,7 +103,7 @@ class Compiler {
     return judges.reverse();
   }
 
-  private bare(property: Property): Judge {
+  private bare(property: Property): FilterMatch {
     const slot = this.slot(property);
     return (properties) => {
       const text = properties.text(slot);
@@ -111,7 +111,7 @@ class Compiler {
     };
   }
 
-  private onText(property: Property, missing: Verdict, test: (text: string) => boolean): Judge {
+  private onText(property: Property, missing: Verdict, test: (text: string) => boolean): FilterMatch {
     const slot = this.slot(property);
     return (properties) => {
       const text = properties.text(slot);
@@ -119,7 +119,7 @@ class Compiler {
     };
   }
 
-  private isNull(operand: Expression, not: boolean): Judge {
+  private isNull(operand: Expression, not: boolean): FilterMatch {
     switch (sortOf(operand)) {
       case 'property': {
         const slot = this.slot(operand as Property);
@@ -143,7 +143,7 @@ class Compiler {
    * With something missing it is as in RocketMQ: on the left it makes the comparison unknown, on the right the two differ, and
    * on both sides they are equal.
    */
-  private equal(left: Expression, right: Expression, wanted: boolean): Judge {
+  private equal(left: Expression, right: Expression, wanted: boolean): FilterMatch {
     const sorts = [sortOf(left), sortOf(right)];
     if (sorts.includes('number')) {
       const type = numberType(left, right);
@@ -187,7 +187,7 @@ class Compiler {
     };
   }
 
-  private equalText(property: Property, wantedText: string, wanted: boolean): Judge {
+  private equalText(property: Property, wantedText: string, wanted: boolean): FilterMatch {
     const slot = this.slot(property);
     return (properties) => {
       const text = properties.text(slot);
@@ -195,7 +195,7 @@ class Compiler {
     };
   }
 
-  private order(operator: Comparison, left: Expression, right: Expression): Judge {
+  private order(operator: Comparison, left: Expression, right: Expression): FilterMatch {
     const type = numberType(left, right);
     const a = this.number(left, type);
     const b = this.number(right, type);
@@ -256,11 +256,11 @@ const tests: Record<Comparison, (x: number | bigint, y: number | bigint) => bool
   '>=': (x, y) => x >= y,
 };
 
-function all(judges: readonly Judge[]): Judge {
+function all(judges: readonly FilterMatch[]): FilterMatch {
   return (properties) => {
     let found: Verdict = yes;
     for (let i = 0; i < judges.length; i += 1) {
-      const next = (judges[i] as Judge)(properties);
+      const next = (judges[i] as FilterMatch)(properties);
       if (next === no || next === failed) return next;
       if (next === unknown) found = unknown;
     }
@@ -268,11 +268,11 @@ function all(judges: readonly Judge[]): Judge {
   };
 }
 
-function any(judges: readonly Judge[]): Judge {
+function any(judges: readonly FilterMatch[]): FilterMatch {
   return (properties) => {
     let found: Verdict = no;
     for (let i = 0; i < judges.length; i += 1) {
-      const next = (judges[i] as Judge)(properties);
+      const next = (judges[i] as FilterMatch)(properties);
       if (next === yes || next === failed) return next;
       if (next === unknown) found = unknown;
     }
@@ -280,14 +280,14 @@ function any(judges: readonly Judge[]): Judge {
   };
 }
 
-function negated(judge: Judge): Judge {
+function negated(judge: FilterMatch): FilterMatch {
   return (properties) => {
     const found = judge(properties);
     return found === yes ? no : found === no ? yes : found;
   };
 }
 
-function constant(found: Verdict): Judge {
+function constant(found: Verdict): FilterMatch {
   return () => found;
 }
 

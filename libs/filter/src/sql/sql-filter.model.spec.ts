@@ -168,7 +168,7 @@ function canMeet(operator: Comparison, left: Expression, right: Expression): boo
   return sorts[0] === sorts[1] || sorts.includes('property');
 }
 
-class NotToBeJudged extends Error {}
+class NotToBeMatched extends Error {}
 type Texts = Record<string, string>;
 
 function byTheBook(expression: Expression, texts: Texts): Verdict {
@@ -176,7 +176,7 @@ function byTheBook(expression: Expression, texts: Texts): Verdict {
     const value = truth(expression, texts);
     return value === null ? Verdict.unknown : value ? Verdict.yes : Verdict.no;
   } catch (caught) {
-    if (caught instanceof NotToBeJudged) return Verdict.failed;
+    if (caught instanceof NotToBeMatched) return Verdict.failed;
     throw caught;
   }
 }
@@ -258,14 +258,14 @@ function valueOf(expression: Expression, texts: Texts): string | bigint | number
 
 function decimalOf(found: string): number {
   const java = /^[\0- ]*([+-]?(\d+([.]\d*)?|[.]\d+)([eE][+-]?\d+)?)[dDfF]?[\0- ]*$/.exec(found)?.[1];
-  if (java === undefined) throw new NotToBeJudged();
+  if (java === undefined) throw new NotToBeMatched();
   return Number(java);
 }
 
 function integerOf(found: string): bigint {
-  if (!/^[+-]?\d+$/.test(found)) throw new NotToBeJudged();
+  if (!/^[+-]?\d+$/.test(found)) throw new NotToBeMatched();
   const value = BigInt(found.replace('+', ''));
-  if (BigInt.asIntN(64, value) !== value) throw new NotToBeJudged();
+  if (BigInt.asIntN(64, value) !== value) throw new NotToBeMatched();
   return value;
 }
 
@@ -277,7 +277,7 @@ function compared(operator: Comparison, left: Expression, right: Expression, tex
   if (readLeft === null && readRight === null && equals) return operator === '=';
   if (readLeft === null) return null;
   if (readRight === null) return equals ? operator === '<>' : null;
-  if (equals && sortOf(left) === 'condition' && sortOf(right) === 'property') throw new NotToBeJudged();
+  if (equals && sortOf(left) === 'condition' && sortOf(right) === 'property') throw new NotToBeMatched();
   // Both are there: now both have to be readable, the left one first.
   const x = readLeft();
   const y = readRight();

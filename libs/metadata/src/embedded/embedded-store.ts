@@ -11,7 +11,7 @@ export interface EmbeddedStoreOptions {
 }
 
 /**
- * The metadata of a house without etcd, in a folder of its own. What was answered survives `kill -9` and a power cut.
+ * The metadata of a system without etcd, in a folder of its own. What was answered survives `kill -9` and a power cut.
  * One process at a time may hold the folder: whoever builds this holds the lock of the data folder it lies in.
  */
 export class EmbeddedStore extends LocalStore {

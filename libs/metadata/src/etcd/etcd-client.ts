@@ -98,7 +98,7 @@ function credentials(tls: NonNullable<EtcdAddress['tls']>): NonNullable<IOptions
   };
 }
 
-/** etcd's error in the house's words. `doing` completes "etcd … ". */
+/** etcd's error in our words. `doing` completes "etcd … ". */
 export function etcdError(caught: unknown, address: EtcdAddress): MqError {
   if (caught instanceof MqError) return caught;
   const where = address.endpoints.join(', ');

@@ -4,7 +4,7 @@ import type { Receipt } from '@cometmq/model';
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { asBuffer, fieldBytes, MqError, putLength, WireReader, wireType } from '@cometmq/shared';
 
-import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.js';
+import { type ProxyContext, LeaderCall, RpcMeter, clientIdOf } from '../proxy-context.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
 import { answerFailure, failureOf } from './cold-call.js';
 import { readName } from './receive-request.js';
@@ -21,28 +21,28 @@ export interface AckRequest {
   readonly entries: AckEntry[];
 }
 
-export function ackMessage(door: FrontDoor): UnaryHandler {
-  const meter = new RpcMeter('AckMessage', door);
+export function ackMessage(context: ProxyContext): UnaryHandler {
+  const meter = new RpcMeter('AckMessage', context);
   const reader = new WireReader(Buffer.alloc(0), 0, 0);
   return (request, call, reply) => {
-    const startMs = door.clock.monotonicMs();
+    const startMs = context.clock.monotonicMs();
     try {
       const bytes = asBuffer(request);
-      reader.reset(bytes, 0, bytes.length, door.limits.listFieldsMax);
-      const wanted = readAckRequest(reader, door.limits.entriesMax);
-      const acks = new AckRequestCall(door, meter, startMs, reply, wanted, call);
+      reader.reset(bytes, 0, bytes.length, context.limits.listFieldsMax);
+      const wanted = readAckRequest(reader, context.limits.entriesMax);
+      const acks = new AckRequestCall(context, meter, startMs, reply, wanted, call);
       try {
-        door.sessions.touch(clientIdOf(call), startMs);
-        checkNames(door, wanted.group, wanted.topic);
-        if (wanted.entries.length === 0) throw entryCount(0, door.limits.entriesMax);
-        door.enter();
+        context.sessions.touch(clientIdOf(call), startMs);
+        checkNames(context, wanted.group, wanted.topic);
+        if (wanted.entries.length === 0) throw entryCount(0, context.limits.entriesMax);
+        context.enter();
       } catch (caught) {
-        acks.refuse(failureOf(door, meter.method, caught));
+        acks.refuse(failureOf(context, meter.method, caught));
         return;
       }
       acks.start();
     } catch (caught) {
-      answerFailure(door, meter, startMs, reply, caught);
+      answerFailure(context, meter, startMs, reply, caught);
     }
   };
 }
@@ -88,14 +88,14 @@ class AckRequestCall {
   private waiting: number;
 
   constructor(
-    private readonly door: FrontDoor,
+    private readonly context: ProxyContext,
     private readonly meter: RpcMeter,
     private readonly startMs: number,
     private readonly reply: UnaryReply,
     private readonly request: AckRequest,
     call: CallContext,
   ) {
-    this.giveUpMs = door.giveUpMs(call, startMs);
+    this.giveUpMs = context.giveUpMs(call, startMs);
     this.forgives = repeatsForEver(call);
     this.waiting = request.entries.length;
     this.outcomes = new Array<Outcome>(request.entries.length).fill(ok);
@@ -112,10 +112,10 @@ class AckRequestCall {
     const { group, topic, entries } = this.request;
     for (let i = 0; i < entries.length; i += 1) {
       try {
-        const receipt = readReceipt(this.door, (entries[i] as AckEntry).receiptHandle, group, topic);
-        new OneAck(this.door, this.giveUpMs, this, i, receipt).start();
+        const receipt = readReceipt(this.context, (entries[i] as AckEntry).receiptHandle, group, topic);
+        new OneAck(this.context, this.giveUpMs, this, i, receipt).start();
       } catch (caught) {
-        this.finish(i, failureOf(this.door, this.meter.method, caught));
+        this.finish(i, failureOf(this.context, this.meter.method, caught));
       }
     }
   }
@@ -124,7 +124,7 @@ class AckRequestCall {
     if (error) this.outcomes[index] = outcomeOf(error);
     this.waiting -= 1;
     if (this.waiting > 0) return;
-    this.door.calls -= 1;
+    this.context.calls -= 1;
     this.send(this.outcomes.length === 1 ? (this.outcomes[0] ?? ok) : commonOutcome(this.outcomes));
   }
 
@@ -164,13 +164,13 @@ class AckRequestCall {
 
 class OneAck extends LeaderCall<void> {
   constructor(
-    door: FrontDoor,
+    context: ProxyContext,
     giveUpMs: number,
     private readonly request: AckRequestCall,
     private readonly index: number,
     private readonly receipt: Receipt,
   ) {
-    super(door, giveUpMs);
+    super(context, giveUpMs);
   }
 
   protected get broker(): string {

@@ -11,23 +11,23 @@ import { ChangeInvisibleDurationRequest, ChangeInvisibleDurationResponse, Client
 import type { UnaryHandler } from '@cometmq/rpc';
 import type { MqError } from '@cometmq/shared';
 
-import { type FrontDoor, LeaderCall } from '../front-door.js';
+import { type ProxyContext, LeaderCall } from '../proxy-context.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
 import { type Caller, coldCall, failureOf } from './cold-call.js';
 import { checkInvisibleTime, checkNames, leaderSaid, readReceipt, repeatsForEver } from './receipts.js';
 import { durationMs } from './receive-request.js';
 
-export function changeInvisibleDuration(door: FrontDoor): UnaryHandler {
+export function changeInvisibleDuration(context: ProxyContext): UnaryHandler {
   return coldCall(
-    door,
+    context,
     'ChangeInvisibleDuration',
     ChangeInvisibleDurationRequest,
     ChangeInvisibleDurationResponse,
     async (request, caller) => {
       try {
-        return answer(ok, await change(door, request, caller));
+        return answer(ok, await change(context, request, caller));
       } catch (caught) {
-        return answer(outcomeOf(failureOf(door, 'ChangeInvisibleDuration', caught)), request.receiptHandle);
+        return answer(outcomeOf(failureOf(context, 'ChangeInvisibleDuration', caught)), request.receiptHandle);
       }
     },
   );
@@ -38,33 +38,33 @@ function answer(outcome: Outcome, receiptHandle: string): ChangeInvisibleDuratio
 }
 
 /** @returns the new handle. */
-async function change(door: FrontDoor, request: ChangeInvisibleDurationRequest, caller: Caller): Promise<string> {
+async function change(context: ProxyContext, request: ChangeInvisibleDurationRequest, caller: Caller): Promise<string> {
   const group = request.group?.name ?? '';
   const topic = request.topic?.name ?? '';
-  checkNames(door, group, topic);
+  checkNames(context, group, topic);
   const wanted = request.invisibleDuration;
   const askedMs = wanted ? durationMs(wanted.seconds, wanted.nanos) : 0;
-  const { invisibleMsMax } = door.limits;
+  const { invisibleMsMax } = context.limits;
   checkInvisibleTime(askedMs, 0, invisibleMsMax);
-  const receipt = readReceipt(door, request.receiptHandle, group, topic);
-  const invisibleMs = nodeNackMs(door, caller.clientId, group, receipt.attempt, askedMs) ?? askedMs;
+  const receipt = readReceipt(context, request.receiptHandle, group, topic);
+  const invisibleMs = nodeNackMs(context, caller.clientId, group, receipt.attempt, askedMs) ?? askedMs;
   const renewed = await new Promise<Receipt>((resolve, reject) => {
-    door.enter();
+    context.enter();
     new ChangeCall(
-      door,
-      door.giveUpMs(caller.call),
+      context,
+      context.giveUpMs(caller.call),
       receipt,
       invisibleMs,
       request.suspend ?? false,
       (error, result) => {
-        door.calls -= 1;
+        context.calls -= 1;
         const refused = leaderSaid(error, repeatsForEver(caller.call));
         if (refused) reject(refused);
         else resolve(result?.receipt ?? receipt);
       },
     ).start();
   });
-  return door.handles.write(renewed);
+  return context.handles.write(renewed);
 }
 
 /**
@@ -72,29 +72,29 @@ async function change(door: FrontDoor, request: ChangeInvisibleDurationRequest, 
  * seconds for milliseconds or ignores it: without this, a failing message is through all its attempts in a second.
  */
 function nodeNackMs(
-  door: FrontDoor,
+  context: ProxyContext,
   clientId: string,
   group: string,
   attempt: number,
   askedMs: number,
 ): number | undefined {
   if (askedMs >= 1000) return undefined;
-  const session = door.sessions.get(clientId);
+  const session = context.sessions.get(clientId);
   if (session?.language !== 'HTTP' || session.clientType !== ClientType.PUSH_CONSUMER) return undefined;
-  const policy = door.parts.directory.group(group)?.retryPolicy;
+  const policy = context.parts.directory.group(group)?.retryPolicy;
   return policy && retryDelayMs(policy, Math.max(1, attempt));
 }
 
 class ChangeCall extends LeaderCall<ChangeInvisibleResult> {
   constructor(
-    door: FrontDoor,
+    context: ProxyContext,
     giveUpMs: number,
     private readonly receipt: Receipt,
     private readonly invisibleMs: number,
     private readonly suspend: boolean,
     private readonly done: Done<ChangeInvisibleResult>,
   ) {
-    super(door, giveUpMs);
+    super(context, giveUpMs);
   }
 
   protected get broker(): string {

@@ -6,7 +6,7 @@ import { decodeCounted, type Status, TooManyFields } from '@cometmq/proto';
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { Malformed, MqError, TooManyWireFields } from '@cometmq/shared';
 
-import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
+import { type ProxyContext, RpcMeter, clientIdOf } from '../proxy-context.js';
 import { type Outcome, isInside, ok, outcomeOf, statusOnly } from '../status.js';
 
 /** A generated message's codec. */
@@ -22,17 +22,17 @@ export interface Caller {
 }
 
 export function coldCall<Request, Response extends { status: Outcome | undefined }>(
-  door: FrontDoor,
+  context: ProxyContext,
   method: string,
   request: Codec<Request>,
   response: Codec<Response>,
   handle: (request: Request, caller: Caller) => Promise<Response> | Response,
-  fieldsMax = door.limits.fieldsMax,
+  fieldsMax = context.limits.fieldsMax,
 ): UnaryHandler {
-  const meter = new RpcMeter(method, door);
+  const meter = new RpcMeter(method, context);
   return (bytes, call, reply) => {
-    const startMs = door.clock.monotonicMs();
-    const fail = (caught: unknown): void => answerFailure(door, meter, startMs, reply, caught);
+    const startMs = context.clock.monotonicMs();
+    const fail = (caught: unknown): void => answerFailure(context, meter, startMs, reply, caught);
     const succeed = (answer: Response): void => {
       try {
         reply.send(response.encode(answer).finish());
@@ -44,8 +44,8 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
     };
     try {
       const clientId = clientIdOf(call);
-      door.sessions.touch(clientId, startMs);
-      const answer = handle(decode(door, request, bytes, fieldsMax), { clientId, call });
+      context.sessions.touch(clientId, startMs);
+      const answer = handle(decode(context, request, bytes, fieldsMax), { clientId, call });
       if (answer instanceof Promise) answer.then(succeed, fail);
       else succeed(answer);
     } catch (caught) {
@@ -56,45 +56,45 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
 
 /** @throws MqError BAD_REQUEST */
 export function decode<T>(
-  door: FrontDoor,
+  context: ProxyContext,
   codec: Pick<Codec<T>, 'decode'>,
   bytes: Uint8Array,
-  fieldsMax = door.limits.fieldsMax,
+  fieldsMax = context.limits.fieldsMax,
 ): T {
   try {
     return decodeCounted(codec, bytes, fieldsMax);
   } catch (caught) {
-    throw caught instanceof TooManyFields ? tooManyFields(door, caught) : malformed(door);
+    throw caught instanceof TooManyFields ? tooManyFields(context, caught) : malformed(context);
   }
 }
 
-export function malformed(door: FrontDoor): MqError {
-  door.counters.malformed += 1;
+export function malformed(context: ProxyContext): MqError {
+  context.counters.malformed += 1;
   return new MqError('BAD_REQUEST', 'the request is no valid protobuf message of this call');
 }
 
-function tooManyFields(door: FrontDoor, { message }: Error): MqError {
-  door.counters.malformed += 1;
+function tooManyFields(context: ProxyContext, { message }: Error): MqError {
+  context.counters.malformed += 1;
   return new MqError('BAD_REQUEST', `the request holds ${message}; so many are not allowed`);
 }
 
 /** Whatever was thrown, as an error that a client may see. What nobody expected goes to the log. */
-export function failureOf(door: FrontDoor, what: string, caught: unknown): MqError {
-  if (caught instanceof TooManyWireFields) return tooManyFields(door, caught);
-  if (caught instanceof Malformed) return malformed(door);
+export function failureOf(context: ProxyContext, what: string, caught: unknown): MqError {
+  if (caught instanceof TooManyWireFields) return tooManyFields(context, caught);
+  if (caught instanceof Malformed) return malformed(context);
   const error = MqError.from(caught);
-  if (isInside(error)) door.parts.log(`${what} failed`, error.cause ?? error);
+  if (isInside(error)) context.parts.log(`${what} failed`, error.cause ?? error);
   return error;
 }
 
 export function answerFailure(
-  door: FrontDoor,
+  context: ProxyContext,
   meter: RpcMeter,
   startMs: number,
   reply: UnaryReply,
   caught: unknown,
 ): void {
-  const outcome = outcomeOf(failureOf(door, meter.method, caught));
+  const outcome = outcomeOf(failureOf(context, meter.method, caught));
   reply.send(statusOnly(outcome));
   meter.done(startMs, outcome.code);
 }

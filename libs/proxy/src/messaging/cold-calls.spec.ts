@@ -19,15 +19,15 @@ import {
 import { grpcStatus } from '@cometmq/rpc';
 
 import { defaultLimits } from '../limits.js';
-import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
+import { type CallOptions, type ProxyFixture, type FakeCall, openProxy } from '../testing.js';
 
-let door: DoorFixture;
+let context: ProxyFixture;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('orders', { readQueues: 2, writeQueues: 2 });
-  door.naming.group('workers');
+  context = await openProxy();
+  context.nameService.topic('orders', { readQueues: 2, writeQueues: 2 });
+  context.nameService.group('workers');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 const endpoints = { scheme: AddressScheme.IPv4, addresses: [{ host: '127.0.0.1', port: 8081 }] };
 
@@ -37,15 +37,15 @@ async function route(change: Record<string, unknown> = {}, options?: CallOptions
     endpoints,
     ...change,
   } as never);
-  const call = door.call('QueryRoute', QueryRouteRequest.encode(request).finish(), options);
+  const call = context.call('QueryRoute', QueryRouteRequest.encode(request).finish(), options);
   await call.untilEnd();
   return QueryRouteResponse.decode(call.items[0] as Buffer);
 }
 
 describe('QueryRoute', () => {
   it('lists the queues of every broker set as clients need them, always in the same order', async () => {
-    door.addBroker('broker-a');
-    door.naming.broker('broker-a', { leader: undefined });
+    context.addBroker('broker-a');
+    context.nameService.broker('broker-a', { leader: undefined });
     const answer = await route();
     expect(answer.status).toEqual({ code: Code.OK, message: 'OK' });
     expect(answer.messageQueues.map(({ id, broker }) => `${broker?.name} ${id}`)).toEqual([
@@ -65,10 +65,10 @@ describe('QueryRoute', () => {
   });
 
   it('gives queue 0 every permission where counts differ', async () => {
-    door.naming.topic('orders', { readQueues: 1, writeQueues: 3 });
+    context.nameService.topic('orders', { readQueues: 1, writeQueues: 3 });
     const counts = (await route()).messageQueues.map(({ permission }) => permission);
     expect(counts).toEqual([Permission.READ_WRITE, Permission.WRITE, Permission.WRITE]);
-    door.naming.topic('orders', { readQueues: 2, writeQueues: 2, permission: 'none' });
+    context.nameService.topic('orders', { readQueues: 2, writeQueues: 2, permission: 'none' });
     expect((await route()).messageQueues.map(({ permission }) => permission)).toEqual([
       Permission.NONE,
       Permission.NONE,
@@ -84,7 +84,7 @@ describe('QueryRoute', () => {
     [MessageType.priority, [6]],
     [MessageType.mixed, [1, 2, 3, 4]],
   ])('says what a topic of type %p takes', async (type, accepted) => {
-    door.naming.topic('orders', { type });
+    context.nameService.topic('orders', { type });
     expect((await route()).messageQueues[0]?.acceptMessageTypes).toEqual(accepted);
   });
 
@@ -100,9 +100,9 @@ describe('QueryRoute', () => {
     'names all types that %s %s knows while the first message of a topic made on first use may be of any',
     async (language, version, all) => {
       const options = { language, version };
-      door.naming.topic('orders', { typeFixed: false });
+      context.nameService.topic('orders', { typeFixed: false });
       expect((await route({}, options)).messageQueues[0]?.acceptMessageTypes).toEqual(all);
-      door.naming.topic('orders', { type: MessageType.fifo, typeFixed: true });
+      context.nameService.topic('orders', { type: MessageType.fifo, typeFixed: true });
       expect((await route({}, options)).messageQueues[0]?.acceptMessageTypes).toEqual([2]);
     },
   );
@@ -113,9 +113,9 @@ describe('QueryRoute', () => {
       ['10.0.0.7', AddressScheme.IPv4],
       ['fd00::7', AddressScheme.IPv6],
     ] as const) {
-      await door.stop();
-      door = await openDoor({ advertised: { kind: 'address', host, port: 9 } });
-      door.naming.topic('orders');
+      await context.stop();
+      context = await openProxy({ advertised: { kind: 'address', host, port: 9 } });
+      context.nameService.topic('orders');
       const [queue] = (await route()).messageQueues;
       expect(queue?.broker?.endpoints).toEqual({ scheme, addresses: [{ host, port: 9 }] });
     }
@@ -142,15 +142,15 @@ describe('QueryRoute', () => {
   });
 
   it('makes topics where that is allowed, and the dead-letter topic of a group that exists', async () => {
-    door.naming.createsTopics = true;
+    context.nameService.createsTopics = true;
     expect((await route({ topic: { name: 'fresh' } })).status?.code).toBe(Code.OK);
-    door.naming.createsTopics = false;
+    context.nameService.createsTopics = false;
     expect((await route({ topic: { name: '%DLQ%workers' } })).status?.code).toBe(Code.OK);
     expect((await route({ topic: { name: '%DLQ%nobody' } })).status?.code).toBe(Code.TOPIC_NOT_FOUND);
   });
 
   it('makes no more for one address than may be in a minute, and goes on with what there is', async () => {
-    door.naming.createsTopics = true;
+    context.nameService.createsTopics = true;
     const codes = new Map<number | undefined, number>();
     for (let i = 0; i < defaultLimits.creationsPerAddressMax + 2; i += 1) {
       const code = (await route({ topic: { name: `fresh-${i}` } })).status?.code;
@@ -163,23 +163,23 @@ describe('QueryRoute', () => {
       ]),
     );
     expect((await route({ topic: { name: 'fresh-0' } })).status?.code).toBe(Code.OK);
-    door.clock.advance(60_000);
+    context.clock.advance(60_000);
     expect((await route({ topic: { name: 'later' } })).status?.code).toBe(Code.OK);
   });
 
   it('waits for the first broker, and answers no empty list', async () => {
-    door.naming.brokers.clear();
-    door.naming.snapshot();
+    context.nameService.brokers.clear();
+    context.nameService.snapshot();
     const found = route({}, { timeoutMs: 3_000 });
     await Promise.resolve();
-    door.clock.advance(1_000);
-    door.addBroker('broker-0');
+    context.clock.advance(1_000);
+    context.addBroker('broker-0');
     expect((await found).messageQueues.length).toBe(2);
-    door.naming.brokers.clear();
-    door.naming.snapshot();
+    context.nameService.brokers.clear();
+    context.nameService.snapshot();
     const none = route({}, { timeoutMs: 3_000 });
     for (let i = 0; i < 5; i += 1) await Promise.resolve();
-    door.clock.advance(2_800);
+    context.clock.advance(2_800);
     expect((await none).status?.code).toBe(Code.TOPIC_NOT_FOUND);
   });
 
@@ -195,14 +195,14 @@ async function assignment(change: Record<string, unknown> = {}): Promise<QueryAs
     endpoints,
     ...change,
   } as never);
-  const call = door.call('QueryAssignment', QueryAssignmentRequest.encode(request).finish());
+  const call = context.call('QueryAssignment', QueryAssignmentRequest.encode(request).finish());
   await call.untilEnd();
   return QueryAssignmentResponse.decode(call.items[0] as Buffer);
 }
 
 describe('QueryAssignment', () => {
   it('gives one assignment a broker set, any queue; to orderly groups one a queue', async () => {
-    door.addBroker('broker-1');
+    context.addBroker('broker-1');
     const any = (await assignment()).assignments.map(({ messageQueue }) => messageQueue);
     expect(any.map((queue) => [queue?.broker?.name, queue?.id])).toEqual([
       ['broker-0', -1],
@@ -213,7 +213,7 @@ describe('QueryAssignment', () => {
       permission: Permission.READ_WRITE,
       broker: { id: 0, endpoints },
     });
-    door.naming.group('workers', { fifo: true });
+    context.nameService.group('workers', { fifo: true });
     expect((await assignment()).assignments.map(({ messageQueue }) => messageQueue?.id)).toEqual([0, 1, 0, 1]);
   });
 
@@ -226,7 +226,7 @@ describe('QueryAssignment', () => {
 
   it('says that a topic has no readable queue, and makes groups on first use', async () => {
     expect((await assignment({ group: { name: 'fresh' } })).status?.code).toBe(Code.OK);
-    door.naming.topic('orders', { permission: 'write' });
+    context.nameService.topic('orders', { permission: 'write' });
     expect((await assignment()).status?.code).toBe(Code.FORBIDDEN);
   });
 });
@@ -236,7 +236,7 @@ async function beat(clientType: number, group: string | undefined, options?: Cal
     group: group === undefined ? undefined : { name: group, resourceNamespace: '' },
     clientType: clientType as 1,
   };
-  const call = door.call('Heartbeat', HeartbeatRequest.encode(request).finish(), options);
+  const call = context.call('Heartbeat', HeartbeatRequest.encode(request).finish(), options);
   await call.untilEnd();
   return call.failure ?? HeartbeatResponse.decode(call.items[0] as Buffer).status?.code;
 }
@@ -244,7 +244,7 @@ async function beat(clientType: number, group: string | undefined, options?: Cal
 describe('Heartbeat', () => {
   it('keeps clients that never sent settings, of every known type', async () => {
     for (const type of [1, 2, 3, 4, 5, 6]) expect(await beat(type, 'workers', { clientId: `c${type}` })).toBe(Code.OK);
-    expect(door.messaging.sessions.size).toBe(6);
+    expect(context.messaging.sessions.size).toBe(6);
     expect(await beat(ClientType.PRODUCER, '')).toBe(Code.OK);
     expect(await beat(ClientType.PUSH_CONSUMER, undefined)).toBe(Code.OK);
   });
@@ -256,16 +256,16 @@ describe('Heartbeat', () => {
   });
 
   it('fails by gRPC while the node stops, so that producers go elsewhere', async () => {
-    door.messaging.drain();
+    context.messaging.drain();
     expect(await beat(1, undefined)).toBe(grpcStatus.UNAVAILABLE);
   });
 });
 
 describe('NotifyClientTermination', () => {
-  it('ends polls, tells every broker, and is OK for strangers', async () => {
-    const second = door.addBroker('broker-1');
+  it('ends polls, tells every broker, and is OK for unknownMembers', async () => {
+    const second = context.addBroker('broker-1');
     await beat(ClientType.PUSH_CONSUMER, 'workers');
-    const poll = door.call(
+    const poll = context.call(
       'ReceiveMessage',
       ReceiveMessageRequest.encode(
         ReceiveMessageRequest.fromPartial({
@@ -276,9 +276,9 @@ describe('NotifyClientTermination', () => {
         }),
       ).finish(),
     );
-    door.clock.advance(1);
+    context.clock.advance(1);
     for (const clientId of ['client-1', 'stranger']) {
-      const call = door.call(
+      const call = context.call(
         'NotifyClientTermination',
         NotifyClientTerminationRequest.encode({ group: undefined }).finish(),
         { clientId },
@@ -286,10 +286,10 @@ describe('NotifyClientTermination', () => {
       expect(NotifyClientTerminationResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.OK);
     }
     expect(poll.ended).toBe(true);
-    const groupId = door.naming.groups.get('workers')?.id;
-    expect(door.broker.gone).toEqual([{ clientId: 'client-1', groupId, connection: undefined }]);
-    expect(second.gone).toEqual(door.broker.gone);
-    expect(door.messaging.sessions.size).toBe(0);
+    const groupId = context.nameService.groups.get('workers')?.id;
+    expect(context.broker.gone).toEqual([{ clientId: 'client-1', groupId, connection: undefined }]);
+    expect(second.gone).toEqual(context.broker.gone);
+    expect(context.messaging.sessions.size).toBe(0);
   });
 
   describe('of one of two clients with the same id', () => {
@@ -305,9 +305,9 @@ describe('NotifyClientTermination', () => {
       } as never),
     ).finish();
     const join = async (connection: number): Promise<FakeCall[]> => {
-      const stream = door.call('Telemetry', settings, { connection });
+      const stream = context.call('Telemetry', settings, { connection });
       await stream.until(1);
-      const poll = door.call(
+      const poll = context.call(
         'ReceiveMessage',
         ReceiveMessageRequest.encode(
           ReceiveMessageRequest.fromPartial({
@@ -322,10 +322,10 @@ describe('NotifyClientTermination', () => {
       return [stream, poll];
     };
     const bye = (connection: number): FakeCall =>
-      door.call('NotifyClientTermination', NotifyClientTerminationRequest.encode({ group: undefined }).finish(), {
+      context.call('NotifyClientTermination', NotifyClientTerminationRequest.encode({ group: undefined }).finish(), {
         connection,
       });
-    const gone = (): unknown[] => door.broker.gone.map(({ connection }) => connection?.split('/')[1] ?? 'all');
+    const gone = (): unknown[] => context.broker.gone.map(({ connection }) => connection?.split('/')[1] ?? 'all');
 
     it('gives up what went out on its own connection, and nothing of the other', async () => {
       const [, first] = await join(1);
@@ -333,11 +333,11 @@ describe('NotifyClientTermination', () => {
       bye(1);
       expect(gone()).toEqual(['1']);
       expect([first?.ended, second?.ended]).toEqual([true, false]);
-      expect(door.messaging.sessions.size).toBe(1);
+      expect(context.messaging.sessions.size).toBe(1);
       bye(2);
       expect(gone()).toEqual(['1', 'all']);
       expect(second?.ended).toBe(true);
-      expect(door.messaging.sessions.size).toBe(0);
+      expect(context.messaging.sessions.size).toBe(0);
     });
 
     it('ends with the last stream, where one client said it on one of its connections', async () => {

@@ -3,28 +3,28 @@ import type { ClientCommand, Delivered } from '@cometmq/client';
 import { deliveredMessage, epoch, groupId, logPosition, queueId, queueOffset } from '@cometmq/model';
 import { Code, type Message, ReceiveMessageResponse, type TelemetryCommand } from '@cometmq/proto';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import { messageTag } from './receive-message.js';
 
 type Word = TelemetryCommand['command'];
 
 /** @param broker the broker set that says it */
-export function commandWord(door: FrontDoor, command: ClientCommand, broker: string): Word {
+export function commandWord(context: ProxyContext, command: ClientCommand, broker: string): Word {
   switch (command.kind) {
     case 'printStack':
       return { $case: 'printThreadStackTraceCommand', value: { nonce: command.nonce } };
     case 'reconnect':
       return { $case: 'reconnectEndpointsCommand', value: { nonce: command.nonce } };
     case 'unsubscribeLite':
-      door.lite.forget(command.clientId, command.topicId, command.liteTopic);
+      context.lite.forget(command.clientId, command.topicId, command.liteTopic);
       return { $case: 'notifyUnsubscribeLiteCommand', value: { liteTopic: command.liteTopic } };
     case 'verify': {
-      const message = wholeMessage(command.message, door.handles.write(command.message.receipt));
+      const message = wholeMessage(command.message, context.handles.write(command.message.receipt));
       return { $case: 'verifyMessageCommand', value: { nonce: command.nonce, message } };
     }
     case 'recoverOrphan': {
       const message = wholeMessage(halfDelivered(command, broker), '');
-      const transactionId = door.pendingHandles.write('transaction', { broker, place: command.place });
+      const transactionId = context.pendingHandles.write('transaction', { broker, place: command.place });
       return { $case: 'recoverOrphanedTransactionCommand', value: { message, transactionId } };
     }
   }

@@ -13,33 +13,39 @@ import {
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import { type FrontDoor, LeaderCall } from '../front-door.js';
+import { type ProxyContext, LeaderCall } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 
-export function endTransaction(door: FrontDoor): UnaryHandler {
-  return coldCall(door, 'EndTransaction', EndTransactionRequest, EndTransactionResponse, async (request, { call }) => {
-    if (request.transactionId === '') {
-      throw new MqError('INVALID_TRANSACTION_ID', 'the transaction id is empty; the one of the send is needed');
-    }
-    const { broker, place } = door.pendingHandles.read('transaction', request.transactionId);
-    const topic = request.topic?.name ?? '';
-    // What the directory doesn't know (yet, or any more) is for the broker to judge.
-    const origin = door.parts.directory.topicById(place.topicId)?.name ?? topic;
-    if (origin !== topic) {
-      throw new MqError('INVALID_TRANSACTION_ID', `the transaction id was issued for topic "${origin}"`);
-    }
-    const resolution = resolutionOf(request.resolution);
-    const checked = request.source === TransactionSource.SOURCE_SERVER_CHECK;
-    await new Promise<void>((resolve, reject) => {
-      door.enter();
-      new Ending(door, door.giveUpMs(call), broker, { place, resolution, checked }, (error) => {
-        door.calls -= 1;
-        if (error) reject(error);
-        else resolve();
-      }).start();
-    });
-    return { status: okStatus() };
-  });
+export function endTransaction(context: ProxyContext): UnaryHandler {
+  return coldCall(
+    context,
+    'EndTransaction',
+    EndTransactionRequest,
+    EndTransactionResponse,
+    async (request, { call }) => {
+      if (request.transactionId === '') {
+        throw new MqError('INVALID_TRANSACTION_ID', 'the transaction id is empty; the one of the send is needed');
+      }
+      const { broker, place } = context.pendingHandles.read('transaction', request.transactionId);
+      const topic = request.topic?.name ?? '';
+      // What the directory doesn't know (yet, or any more) is for the broker to judge.
+      const origin = context.parts.directory.topicById(place.topicId)?.name ?? topic;
+      if (origin !== topic) {
+        throw new MqError('INVALID_TRANSACTION_ID', `the transaction id was issued for topic "${origin}"`);
+      }
+      const resolution = resolutionOf(request.resolution);
+      const checked = request.source === TransactionSource.SOURCE_SERVER_CHECK;
+      await new Promise<void>((resolve, reject) => {
+        context.enter();
+        new Ending(context, context.giveUpMs(call), broker, { place, resolution, checked }, (error) => {
+          context.calls -= 1;
+          if (error) reject(error);
+          else resolve();
+        }).start();
+      });
+      return { status: okStatus() };
+    },
+  );
 }
 
 /** Not set is what a checker says that does not know yet. */
@@ -50,13 +56,13 @@ function resolutionOf(resolution: TransactionResolution): EndTransactionCall['re
 
 class Ending extends LeaderCall<void> {
   constructor(
-    door: FrontDoor,
+    context: ProxyContext,
     giveUpMs: number,
     protected readonly broker: string,
     private readonly ending: EndTransactionCall,
     private readonly done: (error: MqError | undefined) => void,
   ) {
-    super(door, giveUpMs);
+    super(context, giveUpMs);
   }
 
   protected ask(link: BrokerLink, done: Done<void>): void {

@@ -9,16 +9,16 @@ import type { CallContext } from '@cometmq/rpc';
 
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import type { MessagingLimits } from '../limits.js';
 
 /**
  * @param asked the access point as the client says it knows it
  * @throws MqError BAD_REQUEST
  */
-export function endpointsFor(door: FrontDoor, asked: Endpoints | undefined, call: CallContext): Endpoints {
-  const { advertised } = door.parts;
-  if (asked) checkSize(asked, door.limits);
+export function endpointsFor(context: ProxyContext, asked: Endpoints | undefined, call: CallContext): Endpoints {
+  const { advertised } = context.parts;
+  if (asked) checkSize(asked, context.limits);
   if (advertised.kind === 'address') return endpointsOf(advertised.host, advertised.port);
   if (asked && asked.addresses.length > 0 && asked.addresses.every(({ host, port }) => host !== '' && isPort(port))) {
     return asked.scheme === AddressScheme.ADDRESS_SCHEME_UNSPECIFIED

@@ -8,29 +8,29 @@ import { ForwardMessageToDeadLetterQueueRequest, ForwardMessageToDeadLetterQueue
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import { type FrontDoor, LeaderCall } from '../front-door.js';
+import { type ProxyContext, LeaderCall } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { checkNames, readReceipt } from './receipts.js';
 
-export function forwardToDeadLetter(door: FrontDoor): UnaryHandler {
+export function forwardToDeadLetter(context: ProxyContext): UnaryHandler {
   return coldCall(
-    door,
+    context,
     'ForwardMessageToDeadLetterQueue',
     ForwardMessageToDeadLetterQueueRequest,
     ForwardMessageToDeadLetterQueueResponse,
     async (request, { clientId, call }) => {
       const group = request.group?.name ?? '';
       const topic = request.topic?.name ?? '';
-      checkNames(door, group, topic);
+      checkNames(context, group, topic);
       const { messageId, receiptHandle } = request;
       const ask =
         receiptHandle === ''
-          ? await heldAsk(door, { group, topic, messageId, clientId }, call.peer)
-          : receiptAsk(readReceipt(door, receiptHandle, group, topic));
+          ? await heldAsk(context, { group, topic, messageId, clientId }, call.peer)
+          : receiptAsk(readReceipt(context, receiptHandle, group, topic));
       await new Promise<void>((resolve, reject) => {
-        door.enter();
-        forward(door, door.giveUpMs(call), ask, 0, (error) => {
-          door.calls -= 1;
+        context.enter();
+        forward(context, context.giveUpMs(call), ask, 0, (error) => {
+          context.calls -= 1;
           if (error) reject(error);
           else resolve();
         });
@@ -52,19 +52,19 @@ function receiptAsk(receipt: Receipt): Ask {
 
 /** The C++ client may leave the handle out: whoever holds the message for this client is looked for. */
 async function heldAsk(
-  door: FrontDoor,
+  context: ProxyContext,
   { group, topic, messageId, clientId }: { group: string; topic: string; messageId: string; clientId: string },
   peer: string,
 ): Promise<Ask> {
   if (messageId === '')
     throw new MqError('INVALID_RECEIPT_HANDLE', 'neither a receipt handle nor a message id is given');
-  const [found, owner] = await Promise.all([door.names.topic(topic, peer), door.names.group(group, peer)]);
-  const sets = [...door.parts.directory.brokerSets()].map(({ name }) => name);
+  const [found, owner] = await Promise.all([context.names.topic(topic, peer), context.names.group(group, peer)]);
+  const sets = [...context.parts.directory.brokerSets()].map(({ name }) => name);
   return { call: { held: { groupId: owner.id, topicId: found.id, messageId, clientId } }, sets };
 }
 
 function forward(
-  door: FrontDoor,
+  context: ProxyContext,
   giveUpMs: number,
   ask: Ask,
   index: number,
@@ -75,22 +75,22 @@ function forward(
     done(new MqError('UNAVAILABLE', 'there is no broker set to ask'));
     return;
   }
-  new DeadLetter(door, giveUpMs, set, ask.call, (error) => {
+  new DeadLetter(context, giveUpMs, set, ask.call, (error) => {
     const elsewhere = error?.code === 'INVALID_RECEIPT_HANDLE' && index + 1 < ask.sets.length;
-    if (elsewhere) forward(door, giveUpMs, ask, index + 1, done);
+    if (elsewhere) forward(context, giveUpMs, ask, index + 1, done);
     else done(error);
   }).start();
 }
 
 class DeadLetter extends LeaderCall<void> {
   constructor(
-    door: FrontDoor,
+    context: ProxyContext,
     giveUpMs: number,
     protected readonly broker: string,
     private readonly call: DeadLetterCall,
     private readonly done: (error: MqError | undefined) => void,
   ) {
-    super(door, giveUpMs);
+    super(context, giveUpMs);
   }
 
   protected ask(link: BrokerLink, done: Done<void>): void {

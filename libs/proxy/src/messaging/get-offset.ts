@@ -3,17 +3,17 @@ import { GetOffsetRequest, GetOffsetResponse } from '@cometmq/proto';
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { askOffset, pullQueue } from './pull-queue.js';
 
-export function getOffset(door: FrontDoor): UnaryHandler {
-  return coldCall(door, 'GetOffset', GetOffsetRequest, GetOffsetResponse, async (request, { call }) => {
+export function getOffset(context: ProxyContext): UnaryHandler {
+  return coldCall(context, 'GetOffset', GetOffsetRequest, GetOffsetResponse, async (request, { call }) => {
     const [queue, group] = await Promise.all([
-      pullQueue(door, request.messageQueue, call.peer),
-      door.names.group(request.group?.name, call.peer),
+      pullQueue(context, request.messageQueue, call.peer),
+      context.names.group(request.group?.name, call.peer),
     ]);
-    const { offset } = await askOffset(door, queue, call, { kind: 'ofGroup', groupId: group.id });
+    const { offset } = await askOffset(context, queue, call, { kind: 'ofGroup', groupId: group.id });
     if (offset === undefined) {
       const { topic, queueId } = queue;
       throw new MqError(

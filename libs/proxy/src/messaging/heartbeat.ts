@@ -3,7 +3,7 @@ import { ClientType, HeartbeatRequest, HeartbeatResponse } from '@cometmq/proto'
 import { type UnaryHandler, grpcStatus } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import { type Caller, coldCall, okStatus } from './cold-call.js';
 
 const knownTypes = new Set<number>([
@@ -15,8 +15,8 @@ const knownTypes = new Set<number>([
   ClientType.LITE_SIMPLE_CONSUMER,
 ]);
 
-export function heartbeat(door: FrontDoor): UnaryHandler {
-  const beat = coldCall(door, 'Heartbeat', HeartbeatRequest, HeartbeatResponse, async (request, caller) => {
+export function heartbeat(context: ProxyContext): UnaryHandler {
+  const beat = coldCall(context, 'Heartbeat', HeartbeatRequest, HeartbeatResponse, async (request, caller) => {
     if (!knownTypes.has(request.clientType)) {
       throw new MqError('UNRECOGNIZED_CLIENT_TYPE', `client type ${request.clientType} is unknown; allowed are 1 to 6`);
     }
@@ -24,15 +24,15 @@ export function heartbeat(door: FrontDoor): UnaryHandler {
     // Go and Rust producers may send an empty group, or one that means nothing.
     const group =
       isConsumer(request.clientType) && groupText !== ''
-        ? await door.names.group(groupText, caller.call.peer)
+        ? await context.names.group(groupText, caller.call.peer)
         : undefined;
-    const session = openSession(door, caller, request.clientType);
-    if (group) door.sessions.join(session, group.name);
+    const session = openSession(context, caller, request.clientType);
+    if (group) context.sessions.join(session, group.name);
     return { status: okStatus() };
   });
   return (request, call, reply) => {
     // While this node goes, its clients shall look elsewhere: only a failure of the transport makes them.
-    if (door.draining) reply.fail(grpcStatus.UNAVAILABLE, 'this node is stopping');
+    if (context.draining) reply.fail(grpcStatus.UNAVAILABLE, 'this node is stopping');
     else beat(request, call, reply);
   };
 }
@@ -42,11 +42,11 @@ export function isConsumer(clientType: number): boolean {
 }
 
 export function openSession(
-  door: FrontDoor,
+  context: ProxyContext,
   { clientId, call }: Caller,
   clientType: number,
-): ReturnType<FrontDoor['sessions']['open']> {
-  const session = door.sessions.open(clientId);
+): ReturnType<ProxyContext['sessions']['open']> {
+  const session = context.sessions.open(clientId);
   if (clientType !== 0) session.clientType = clientType;
   session.language = call.headers.get('x-mq-language') ?? session.language;
   session.version = call.headers.get('x-mq-client-version') ?? session.version;

@@ -13,19 +13,19 @@ import {
 } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
+import { type CallOptions, type ProxyFixture, openProxy } from '../testing.js';
 
-let door: DoorFixture;
+let context: ProxyFixture;
 let receipt: Receipt;
 let handle: string;
 beforeEach(async () => {
-  door = await openDoor();
-  const topic = door.naming.topic('orders');
-  const group = door.naming.group('workers');
-  receipt = door.broker.receipt({ topicId: topic.id, groupId: group.id, attempt: 3 });
-  handle = new ReceiptHandles(door.directory.secret).write(receipt);
+  context = await openProxy();
+  const topic = context.nameService.topic('orders');
+  const group = context.nameService.group('workers');
+  receipt = context.broker.receipt({ topicId: topic.id, groupId: group.id, attempt: 3 });
+  handle = new ReceiptHandles(context.directory.secret).write(receipt);
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 const names = { group: { name: 'workers' }, topic: { name: 'orders' } };
 
@@ -36,7 +36,7 @@ async function ack(
 ): Promise<AckMessageResponse> {
   const entries = handles.map((receiptHandle, i) => ({ messageId: `m${i}`, receiptHandle }));
   const request = AckMessageRequest.fromPartial({ ...names, entries, ...change } as never);
-  const call = door.call('AckMessage', AckMessageRequest.encode(request).finish(), options);
+  const call = context.call('AckMessage', AckMessageRequest.encode(request).finish(), options);
   await call.untilEnd();
   return AckMessageResponse.decode(call.items[0] as Buffer);
 }
@@ -49,7 +49,7 @@ describe('AckMessage', () => {
       entries: [{ messageId: 'm0', receiptHandle: handle, status: okay }],
     });
     expect((await ack([handle])).status).toEqual(okay);
-    expect(door.broker.acked).toEqual([{ receipt }, { receipt }]);
+    expect(context.broker.acked).toEqual([{ receipt }, { receipt }]);
   });
 
   it.each([
@@ -60,7 +60,7 @@ describe('AckMessage', () => {
   ])(
     'answers %s %s a handle whose lease is over with %i, which old Rust clients would repeat for ever',
     async (language, version, code) => {
-      door.broker.fault = () => new MqError('INVALID_RECEIPT_HANDLE', 'the lease is over');
+      context.broker.fault = () => new MqError('INVALID_RECEIPT_HANDLE', 'the lease is over');
       const answer = await ack([handle], {}, { language, version });
       expect([answer.status?.code, answer.entries[0]?.status?.code]).toEqual([code, code]);
       const changed = await change({}, { language, version });
@@ -75,8 +75,8 @@ describe('AckMessage', () => {
     ['another form', () => '0 1 2 3 4 broker-a 6 7 8'],
     ['a changed handle', () => `${handle.slice(0, 20)}${handle[20] === 'A' ? 'B' : 'A'}${handle.slice(21)}`],
     ['a handle of another cluster', () => new ReceiptHandles(Buffer.alloc(32, 8)).write(receipt)],
-    ['a handle of another group', () => issued({ groupId: door.naming.group('others').id })],
-    ['a handle of another topic', () => issued({ topicId: door.naming.topic('mails').id })],
+    ['a handle of another group', () => issued({ groupId: context.nameService.group('others').id })],
+    ['a handle of another topic', () => issued({ topicId: context.nameService.topic('mails').id })],
   ])('refuses %s for ever', async (_what, bad) => {
     const answer = await ack([bad(), handle]);
     expect(answer.status?.code).toBe(Code.MULTIPLE_RESULTS);
@@ -84,7 +84,7 @@ describe('AckMessage', () => {
       ['m0', Code.INVALID_RECEIPT_HANDLE],
       ['m1', Code.OK],
     ]);
-    expect(door.broker.acked.length).toBe(1);
+    expect(context.broker.acked.length).toBe(1);
   });
 
   it.each([
@@ -99,28 +99,28 @@ describe('AckMessage', () => {
   it('refuses a request without entries, a stranger, garbage', async () => {
     expect((await ack([])).status?.code).toBe(Code.BAD_REQUEST);
     expect((await ack([handle], {}, { clientId: '' })).entries[0]?.status?.code).toBe(Code.CLIENT_ID_REQUIRED);
-    const call = door.call('AckMessage', Buffer.from([0x1a, 99]));
+    const call = context.call('AckMessage', Buffer.from([0x1a, 99]));
     expect(AckMessageResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.BAD_REQUEST);
   });
 
   it('goes to the broker set that the handle names, and waits for its leader', async () => {
-    const second = door.addBroker('broker-1');
-    door.naming.broker('broker-1', { leader: undefined });
+    const second = context.addBroker('broker-1');
+    context.nameService.broker('broker-1', { leader: undefined });
     const waiting = ack([issued({ broker: 'broker-1' })], {}, { timeoutMs: 3_000 });
-    door.clock.advance(1_000);
-    door.naming.broker('broker-1', { epoch: 2 });
-    door.clock.advance(10);
+    context.clock.advance(1_000);
+    context.nameService.broker('broker-1', { epoch: 2 });
+    context.clock.advance(10);
     expect((await waiting).status?.code).toBe(Code.OK);
     expect(second.acked.length).toBe(1);
 
-    door.broker.fault = () => new MqError('NOT_LEADER', 'somebody else leads');
+    context.broker.fault = () => new MqError('NOT_LEADER', 'somebody else leads');
     const late = ack([handle], {}, { timeoutMs: 3_000 });
-    door.clock.advance(2_800);
+    context.clock.advance(2_800);
     expect((await late).status?.code).toBe(Code.PROXY_TIMEOUT);
   });
 
   const issued = (change: Partial<Receipt>): string =>
-    new ReceiptHandles(door.directory.secret).write({ ...receipt, ...change });
+    new ReceiptHandles(context.directory.secret).write({ ...receipt, ...change });
 });
 
 async function change(
@@ -133,7 +133,11 @@ async function change(
     invisibleDuration: { seconds: 20, nanos: 0 },
     ...changed,
   } as never);
-  const call = door.call('ChangeInvisibleDuration', ChangeInvisibleDurationRequest.encode(request).finish(), options);
+  const call = context.call(
+    'ChangeInvisibleDuration',
+    ChangeInvisibleDurationRequest.encode(request).finish(),
+    options,
+  );
   await call.untilEnd();
   return ChangeInvisibleDurationResponse.decode(call.items[0] as Buffer);
 }
@@ -143,7 +147,7 @@ describe('ChangeInvisibleDuration', () => {
     expect(await change()).toEqual({ status: { code: Code.OK, message: 'OK' }, receiptHandle: handle });
     await change({ invisibleDuration: undefined });
     await change({ invisibleDuration: { seconds: 43_200, nanos: 0 } });
-    expect(door.broker.changed.map(({ invisibleMs }) => invisibleMs)).toEqual([20_000, 0, 43_200_000]);
+    expect(context.broker.changed.map(({ invisibleMs }) => invisibleMs)).toEqual([20_000, 0, 43_200_000]);
   });
 
   it.each([
@@ -155,7 +159,7 @@ describe('ChangeInvisibleDuration', () => {
     const answer = await change(changed);
     expect(answer.status?.code).toBe(code);
     expect(answer.receiptHandle).toBe('receiptHandle' in changed ? changed.receiptHandle : handle);
-    expect(door.broker.changed).toEqual([]);
+    expect(context.broker.changed).toEqual([]);
   });
 
   it('names the time as Apache does, and what is allowed', async () => {
@@ -171,14 +175,14 @@ describe('ChangeInvisibleDuration', () => {
     const node = { clientId: 'node-1', language: 'HTTP' };
     const tiny = { invisibleDuration: { seconds: 0, nanos: 5_000_000 } };
     await change(tiny, node); // Nobody knows yet what it is.
-    door.call('Heartbeat', beat.finish(), node);
+    context.call('Heartbeat', beat.finish(), node);
     await Promise.resolve();
     await change(tiny, node);
     await change({ invisibleDuration: { seconds: 2, nanos: 0 } }, node);
-    door.call('Heartbeat', beat.finish(), { clientId: 'java-1' });
+    context.call('Heartbeat', beat.finish(), { clientId: 'java-1' });
     await change(tiny, { clientId: 'java-1' });
     const retryMs = retryDelayMs(defaultRetryPolicy, 3);
-    expect(door.broker.changed.map(({ invisibleMs }) => invisibleMs)).toEqual([5, retryMs, 2_000, 5]);
+    expect(context.broker.changed.map(({ invisibleMs }) => invisibleMs)).toEqual([5, retryMs, 2_000, 5]);
   });
 });
 
@@ -188,7 +192,7 @@ async function forward(changed: Record<string, unknown> = {}): Promise<number | 
     receiptHandle: handle,
     ...changed,
   } as never);
-  const call = door.call(
+  const call = context.call(
     'ForwardMessageToDeadLetterQueue',
     ForwardMessageToDeadLetterQueueRequest.encode(request).finish(),
   );
@@ -199,18 +203,18 @@ async function forward(changed: Record<string, unknown> = {}): Promise<number | 
 describe('ForwardMessageToDeadLetterQueue', () => {
   it('forwards, as often as it is asked', async () => {
     expect([await forward(), await forward()]).toEqual([Code.OK, Code.OK]);
-    expect(door.broker.deadLetters).toEqual([{ receipt }, { receipt }]);
+    expect(context.broker.deadLetters).toEqual([{ receipt }, { receipt }]);
   });
 
   it("looks, for the C++ client's empty handle, for whoever holds the message for it", async () => {
-    const second = door.addBroker('broker-1');
-    door.broker.fault = (kind) =>
+    const second = context.addBroker('broker-1');
+    context.broker.fault = (kind) =>
       kind === 'deadLetter' ? new MqError('INVALID_RECEIPT_HANDLE', 'holds no such message') : undefined;
     expect(await forward({ receiptHandle: '', messageId: 'm1' })).toBe(Code.OK);
     expect(second.deadLetters).toEqual([
       { held: { groupId: receipt.groupId, topicId: receipt.topicId, messageId: 'm1', clientId: 'client-1' } },
     ]);
-    second.fault = door.broker.fault;
+    second.fault = context.broker.fault;
     expect(await forward({ receiptHandle: '', messageId: 'm2' })).toBe(Code.INVALID_RECEIPT_HANDLE);
     expect(await forward({ receiptHandle: '', messageId: '' })).toBe(Code.INVALID_RECEIPT_HANDLE);
     expect(await forward({ receiptHandle: 'garbage' })).toBe(Code.INVALID_RECEIPT_HANDLE);

@@ -1,7 +1,7 @@
 import type { ConsumerGroup, GroupName, Topic } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 
 /** How long a group that was just made may take to be known here. */
 const knownMsMax = 1_000;
@@ -11,8 +11,12 @@ const knownMsMax = 1_000;
  * it is bound to.
  * @throws MqError ILLEGAL_CONSUMER_GROUP, ILLEGAL_TOPIC
  */
-export async function liteGroup(door: FrontDoor, name: GroupName, topic: string | undefined): Promise<ConsumerGroup> {
-  const { directory } = door.parts;
+export async function liteGroup(
+  context: ProxyContext,
+  name: GroupName,
+  topic: string | undefined,
+): Promise<ConsumerGroup> {
+  const { directory } = context.parts;
   const help = `create it with: comet group create ${name} --lite-topic ${topic ?? '<topic>'}`;
   const group = await directory.until(() => directory.group(name), knownMsMax, 'unknown').catch(() => undefined);
   if (!group) throw new MqError('ILLEGAL_CONSUMER_GROUP', `consumer group "${name}" does not exist; ${help}`);
@@ -25,12 +29,12 @@ export async function liteGroup(door: FrontDoor, name: GroupName, topic: string 
 
 /** @throws MqError TOPIC_NOT_FOUND, ILLEGAL_TOPIC */
 export async function liteParent(
-  door: FrontDoor,
+  context: ProxyContext,
   group: ConsumerGroup,
   name: string | undefined,
   peer: string,
 ): Promise<Topic> {
-  const topic = await door.names.topic(name, peer);
+  const topic = await context.names.topic(name, peer);
   if (topic.name !== group.lite?.topic) throw otherTopic(group, topic.name);
   return topic;
 }

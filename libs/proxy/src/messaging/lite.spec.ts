@@ -10,20 +10,20 @@ import {
 } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import { type DoorFixture, openDoor } from '../testing.js';
+import { type ProxyFixture, openProxy } from '../testing.js';
 
-let door: DoorFixture;
+let context: ProxyFixture;
 let group: ConsumerGroup;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('sessions', { type: MessageType.lite });
-  door.naming.topic('orders');
-  group = door.naming.group('agents', {
+  context = await openProxy();
+  context.nameService.topic('sessions', { type: MessageType.lite });
+  context.nameService.topic('orders');
+  group = context.nameService.group('agents', {
     lite: { ...liteGroupDefaults, topic: 'sessions' as never, clientQuota: 77 },
   });
-  door.naming.group('workers');
+  context.nameService.group('workers');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 async function sync(
   request: Record<string, unknown>,
@@ -37,7 +37,7 @@ async function sync(
       ...request,
     } as never),
   ).finish();
-  const call = door.call('SyncLiteSubscription', bytes);
+  const call = context.call('SyncLiteSubscription', bytes);
   await call.untilEnd();
   const { status } = SyncLiteSubscriptionResponse.decode(call.items[0] as Buffer);
   return { code: status?.code, message: status?.message };
@@ -55,7 +55,7 @@ async function settings(clientType: number, groupName: string, topic: string) {
     },
   };
   const command = TelemetryCommand.fromPartial({ command: { $case: 'settings', value } } as never);
-  const call = door.call('Telemetry', TelemetryCommand.encode(command).finish());
+  const call = context.call('Telemetry', TelemetryCommand.encode(command).finish());
   await call.until(1);
   const { status, command: said } = TelemetryCommand.decode(call.items[0] as Buffer);
   const answer =
@@ -85,7 +85,7 @@ describe('SyncLiteSubscription', () => {
     [{ offsetOption: { offsetType: { $case: 'timestamp', value: 99 } } }, { start: { at: 'time', value: 99 } }],
   ])('%j is told to the brokers', async (request, told) => {
     expect((await sync(request)).code).toBe(Code.OK);
-    expect(door.broker.liteSyncs[0]).toMatchObject({ groupId: group.id, ...told });
+    expect(context.broker.liteSyncs[0]).toMatchObject({ groupId: group.id, ...told });
   });
 
   it.each([
@@ -97,11 +97,11 @@ describe('SyncLiteSubscription', () => {
     ['an unknown action', { action: 9 }, Code.BAD_REQUEST],
   ])('%s is refused', async (_what, request, code) => {
     expect((await sync(request)).code).toBe(code);
-    expect(door.broker.liteSyncs).toEqual([]);
+    expect(context.broker.liteSyncs).toEqual([]);
   });
 
   it('answers the quota that a broker names', async () => {
-    door.broker.fault = () => new MqError('LITE_SUBSCRIPTION_QUOTA_EXCEEDED', 'at most 5');
+    context.broker.fault = () => new MqError('LITE_SUBSCRIPTION_QUOTA_EXCEEDED', 'at most 5');
     expect(await sync({})).toEqual({ code: Code.LITE_SUBSCRIPTION_QUOTA_EXCEEDED, message: 'at most 5' });
   });
 
@@ -109,13 +109,18 @@ describe('SyncLiteSubscription', () => {
     await sync({ action: 2, liteTopicSet: ['a', 'b', 'c'] });
     await sync({ action: 1, liteTopicSet: ['b'] });
     await settings(ClientType.LITE_PUSH_CONSUMER, 'agents', 'sessions');
-    const { clientId } = door.broker.liteSyncs[0]!;
-    for (const tell of door.broker.tell.values()) {
-      tell({ kind: 'unsubscribeLite', clientId, topicId: door.naming.topics.get('sessions')!.id, liteTopic: 'c' });
+    const { clientId } = context.broker.liteSyncs[0]!;
+    for (const tell of context.broker.tell.values()) {
+      tell({
+        kind: 'unsubscribeLite',
+        clientId,
+        topicId: context.nameService.topics.get('sessions')!.id,
+        liteTopic: 'c',
+      });
     }
-    door.broker.liteSyncs.length = 0;
-    door.naming.broker('broker-0', { epoch: 2 });
-    expect(door.broker.liteSyncs.map(({ action, liteTopics }) => [action, liteTopics])).toEqual([['setAll', ['a']]]);
+    context.broker.liteSyncs.length = 0;
+    context.nameService.broker('broker-0', { epoch: 2 });
+    expect(context.broker.liteSyncs.map(({ action, liteTopics }) => [action, liteTopics])).toEqual([['setAll', ['a']]]);
   });
 });
 
@@ -140,10 +145,11 @@ describe('a lite consumer', () => {
 
   it('is told when it loses a lite topic', async () => {
     const { call } = await settings(ClientType.LITE_PUSH_CONSUMER, 'agents', 'sessions');
-    const topicId = door.naming.topics.get('sessions')!.id;
+    const topicId = context.nameService.topics.get('sessions')!.id;
     await sync({});
-    const { clientId } = door.broker.liteSyncs[0]!;
-    for (const tell of door.broker.tell.values()) tell({ kind: 'unsubscribeLite', clientId, topicId, liteTopic: 'a' });
+    const { clientId } = context.broker.liteSyncs[0]!;
+    for (const tell of context.broker.tell.values())
+      tell({ kind: 'unsubscribeLite', clientId, topicId, liteTopic: 'a' });
     await call.until(2);
     const { command } = TelemetryCommand.decode(call.items[1] as Buffer);
     expect(command).toEqual({ $case: 'notifyUnsubscribeLiteCommand', value: { liteTopic: 'a' } });
@@ -156,18 +162,18 @@ describe('a message of a lite topic', () => {
     const request = SendMessageRequest.fromPartial({
       messages: [{ topic: { name: 'sessions' }, body: Buffer.from('x'), systemProperties }],
     } as never);
-    const call = door.call('SendMessage', SendMessageRequest.encode(request).finish());
+    const call = context.call('SendMessage', SendMessageRequest.encode(request).finish());
     await call.untilEnd();
     return SendMessageResponse.decode(call.items[0] as Buffer).status?.code;
   };
 
   it('goes to the broker set of its lite topic, with its name', async () => {
-    const second = door.addBroker('broker-1');
+    const second = context.addBroker('broker-1');
     for (let i = 0; i < 40; i += 1) expect(await send(`s${i % 10}`)).toBe(Code.OK);
-    const namesOf = (broker: typeof door.broker) =>
+    const namesOf = (broker: typeof context.broker) =>
       new Set(broker.sent.map(({ envelope }) => new Envelope(Buffer.from(envelope)).liteTopic));
-    expect(door.broker.sent.length + second.sent.length).toBe(40);
-    const [one, two] = [namesOf(door.broker), namesOf(second)];
+    expect(context.broker.sent.length + second.sent.length).toBe(40);
+    const [one, two] = [namesOf(context.broker), namesOf(second)];
     expect(one.size + two.size).toBe(10); // None on both.
     expect(Math.min(one.size, two.size)).toBeGreaterThan(0);
   });

@@ -1,12 +1,12 @@
 /**
- * The front door's service, `apache.rocketmq.v2.MessagingService`: one file a call, all over the same parts.
+ * The front context's service, `apache.rocketmq.v2.MessagingService`: one file a call, all over the same parts.
  */
 import type { DirectoryUpdate } from '@cometmq/client';
 import type { GrpcMethod, GrpcService, ServerStreamHandler, UnaryHandler } from '@cometmq/rpc';
-import { MqError, type Part, sleep, systemChance } from '@cometmq/shared';
+import { MqError, type Component, sleep, systemChance } from '@cometmq/shared';
 
 import type { MessagingCounters } from '../counters.js';
-import { FrontDoor, type FrontDoorParts } from '../front-door.js';
+import { ProxyContext, type ProxyParts } from '../proxy-context.js';
 import { defaultLimits, sendRequestBytesMax } from '../limits.js';
 import type { SessionRegistry } from '../sessions.js';
 import { ackMessage } from './ack-message.js';
@@ -28,7 +28,7 @@ import { syncLiteSubscription } from './sync-lite-subscription.js';
 import { telemetry } from './telemetry.js';
 import { updateOffset } from './update-offset.js';
 
-export type MessagingParts = Pick<FrontDoorParts, 'naming' | 'directory' | 'links' | 'clock'> & Partial<FrontDoorParts>;
+export type MessagingParts = Pick<ProxyParts, 'nameService' | 'directory' | 'links' | 'clock'> & Partial<ProxyParts>;
 
 export function createMessagingService(parts: MessagingParts): MessagingService {
   return new MessagingService({
@@ -44,69 +44,69 @@ export function createMessagingService(parts: MessagingParts): MessagingService 
  * Starts after the directory and before the server that offers `service`; so it stops after that server. When the
  * server begins to stop, it must call `drain`, so that long polls end before their connections do.
  */
-export class MessagingService implements Part {
+export class MessagingService implements Component {
   readonly name = 'messaging service';
   readonly service: GrpcService;
-  private readonly door: FrontDoor;
+  private readonly context: ProxyContext;
   private forget: (() => void) | undefined;
 
-  constructor(parts: FrontDoorParts) {
-    this.door = new FrontDoor(parts, commandWord);
-    this.service = { name: 'apache.rocketmq.v2.MessagingService', methods: methodsOf(this.door) };
+  constructor(parts: ProxyParts) {
+    this.context = new ProxyContext(parts, commandWord);
+    this.service = { name: 'apache.rocketmq.v2.MessagingService', methods: methodsOf(this.context) };
   }
 
   get counters(): MessagingCounters {
-    return this.door.counters;
+    return this.context.counters;
   }
   get sessions(): SessionRegistry {
-    return this.door.sessions;
+    return this.context.sessions;
   }
   get waitingPolls(): number {
-    return this.door.polls.size;
+    return this.context.polls.size;
   }
   get sendsInFlight(): number {
-    return this.door.sends.inFlight;
+    return this.context.sends.inFlight;
   }
 
   start(): Promise<void> {
-    this.forget = this.door.parts.directory.onUpdate((update) => this.changed(update));
-    this.door.sessions.start();
-    this.door.commands.listen();
+    this.forget = this.context.parts.directory.onUpdate((update) => this.changed(update));
+    this.context.sessions.start();
+    this.context.commands.listen();
     return Promise.resolve();
   }
 
   /** No new waiting: polls are answered now, Telemetry streams end, heartbeats fail. Sends and the rest go on. */
   drain(): void {
-    this.door.draining = true;
-    this.door.polls.endAll();
-    for (const stream of [...this.door.streams]) stream.end();
+    this.context.draining = true;
+    this.context.polls.endAll();
+    for (const stream of [...this.context.streams]) stream.end();
   }
 
   /** Waits until what has begun is answered. */
   async stop(): Promise<void> {
     this.drain();
-    await idle(this.door, this.door.limits.stopMsMax);
-    this.door.sessions.stop();
-    this.door.answers.stop();
+    await idle(this.context, this.context.limits.stopMsMax);
+    this.context.sessions.stop();
+    this.context.answers.stop();
     this.forget?.();
   }
 
   private changed(update: DirectoryUpdate): void {
-    const { door } = this;
-    door.routes.apply(update);
-    door.names.forgetRefusals();
-    door.parking.wake();
-    door.polls.wake();
-    door.commands.listen();
-    if (update.kind === 'group') for (const stream of door.streams) stream.groupChanged(update.group);
-    door.lite.repeat();
+    const { context } = this;
+    context.routes.apply(update);
+    context.names.forgetRefusals();
+    context.parking.wake();
+    context.polls.wake();
+    context.commands.listen();
+    if (update.kind === 'group') for (const stream of context.streams) stream.groupChanged(update.group);
+    context.lite.repeat();
     // A new leader knows no sessions yet; a new topic or group may be what a session was waiting for.
-    door.sessions.changed();
+    context.sessions.changed();
   }
 }
 
-function methodsOf(door: FrontDoor): Readonly<Record<string, GrpcMethod>> {
-  const { requestBytesMax, listBytesMax, telemetryBytesMax } = door.limits;
+function methodsOf(context: ProxyContext): Readonly<Record<string, GrpcMethod>> {
+  const { requestBytesMax, listBytesMax, telemetryBytesMax } = context.limits;
   const unary = (handler: UnaryHandler, bytesMax = requestBytesMax): GrpcMethod => {
     return { kind: 'unary', handler, requestBytesMax: bytesMax };
   };
@@ -114,32 +114,32 @@ function methodsOf(door: FrontDoor): Readonly<Record<string, GrpcMethod>> {
     return { kind: 'serverStream', handler, requestBytesMax };
   };
   return {
-    QueryRoute: unary(queryRoute(door)),
-    Heartbeat: unary(heartbeat(door)),
-    SendMessage: unary(sendMessage(door), sendRequestBytesMax(door.limits)),
-    QueryAssignment: unary(queryAssignment(door)),
-    ReceiveMessage: serverStream(receiveMessage(door)),
-    AckMessage: unary(ackMessage(door), listBytesMax),
-    ForwardMessageToDeadLetterQueue: unary(forwardToDeadLetter(door)),
-    ChangeInvisibleDuration: unary(changeInvisibleDuration(door)),
-    NotifyClientTermination: unary(notifyClientTermination(door)),
-    Telemetry: { kind: 'bidi', handler: telemetry(door), requestBytesMax: telemetryBytesMax },
-    EndTransaction: unary(endTransaction(door)),
-    RecallMessage: unary(recallMessage(door)),
-    SyncLiteSubscription: unary(syncLiteSubscription(door), listBytesMax),
-    PullMessage: serverStream(pullMessage(door)),
-    UpdateOffset: unary(updateOffset(door)),
-    GetOffset: unary(getOffset(door)),
-    QueryOffset: unary(queryOffset(door)),
+    QueryRoute: unary(queryRoute(context)),
+    Heartbeat: unary(heartbeat(context)),
+    SendMessage: unary(sendMessage(context), sendRequestBytesMax(context.limits)),
+    QueryAssignment: unary(queryAssignment(context)),
+    ReceiveMessage: serverStream(receiveMessage(context)),
+    AckMessage: unary(ackMessage(context), listBytesMax),
+    ForwardMessageToDeadLetterQueue: unary(forwardToDeadLetter(context)),
+    ChangeInvisibleDuration: unary(changeInvisibleDuration(context)),
+    NotifyClientTermination: unary(notifyClientTermination(context)),
+    Telemetry: { kind: 'bidi', handler: telemetry(context), requestBytesMax: telemetryBytesMax },
+    EndTransaction: unary(endTransaction(context)),
+    RecallMessage: unary(recallMessage(context)),
+    SyncLiteSubscription: unary(syncLiteSubscription(context), listBytesMax),
+    PullMessage: serverStream(pullMessage(context)),
+    UpdateOffset: unary(updateOffset(context)),
+    GetOffset: unary(getOffset(context)),
+    QueryOffset: unary(queryOffset(context)),
   };
 }
 
-async function idle(door: FrontDoor, waitMs: number): Promise<void> {
-  const untilMs = door.clock.monotonicMs() + waitMs;
-  while (door.sends.inFlight > 0 || door.calls > 0) {
-    if (door.clock.monotonicMs() >= untilMs) {
-      throw new MqError('TIMEOUT', `${door.sends.inFlight} sends and ${door.calls} calls are still under way`);
+async function idle(context: ProxyContext, waitMs: number): Promise<void> {
+  const untilMs = context.clock.monotonicMs() + waitMs;
+  while (context.sends.inFlight > 0 || context.calls > 0) {
+    if (context.clock.monotonicMs() >= untilMs) {
+      throw new MqError('TIMEOUT', `${context.sends.inFlight} sends and ${context.calls} calls are still under way`);
     }
-    await sleep(door.clock, 10);
+    await sleep(context.clock, 10);
   }
 }

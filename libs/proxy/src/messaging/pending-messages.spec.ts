@@ -1,4 +1,4 @@
-/** Delayed messages and transactions at the front door: what the broker is told, and what clients bring back. */
+/** Delayed messages and transactions at the front context: what the broker is told, and what clients bring back. */
 import { Envelope, MessageType } from '@cometmq/model';
 import {
   ClientType,
@@ -17,19 +17,19 @@ import {
 } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import { type DoorFixture, openDoor } from '../testing.js';
+import { type ProxyFixture, openProxy } from '../testing.js';
 
 const seconds = 1_700_000_000;
 
-let door: DoorFixture;
+let context: ProxyFixture;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('later', { type: MessageType.delay });
-  door.naming.topic('deals', { type: MessageType.transaction });
-  door.naming.topic('all', { type: MessageType.mixed });
-  door.naming.topic('orders');
+  context = await openProxy();
+  context.nameService.topic('later', { type: MessageType.delay });
+  context.nameService.topic('deals', { type: MessageType.transaction });
+  context.nameService.topic('all', { type: MessageType.mixed });
+  context.nameService.topic('orders');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 async function send(topic: string, system: Record<string, unknown>): Promise<SendResultEntry> {
   const message = Message.fromPartial({
@@ -38,7 +38,7 @@ async function send(topic: string, system: Record<string, unknown>): Promise<Sen
     userProperties: new Map([['colour', 'red']]),
     systemProperties: { messageId: '01AB', bodyEncoding: 1, tag: 'A', keys: ['k'], ...system },
   } as never);
-  const call = door.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish());
+  const call = context.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish());
   await call.untilEnd();
   const [entry] = SendMessageResponse.decode(call.items[0] as Buffer).entries;
   if (!entry) throw new Error('an answer has an entry a message');
@@ -47,11 +47,11 @@ async function send(topic: string, system: Record<string, unknown>): Promise<Sen
 
 const delayed = (topic = 'later') => send(topic, { deliveryTimestamp: { seconds: seconds + 60, nanos: 123_456_789 } });
 const half = (topic = 'deals', more: Record<string, unknown> = {}) => send(topic, { messageType: 4, ...more });
-const envelope = (index: number): Envelope => new Envelope(door.broker.sent[index]?.envelope ?? Buffer.alloc(0));
+const envelope = (index: number): Envelope => new Envelope(context.broker.sent[index]?.envelope ?? Buffer.alloc(0));
 
 async function recall(topic: string, recallHandle: string): Promise<[number | undefined, string]> {
   const request = RecallMessageRequest.fromPartial({ topic: { name: topic }, recallHandle });
-  const call = door.call('RecallMessage', RecallMessageRequest.encode(request).finish());
+  const call = context.call('RecallMessage', RecallMessageRequest.encode(request).finish());
   await call.untilEnd();
   const { status, messageId } = RecallMessageResponse.decode(call.items[0] as Buffer);
   return [status?.code, messageId];
@@ -65,7 +65,7 @@ async function end(topic: string, transactionId: string, change: Record<string, 
     resolution: TransactionResolution.COMMIT,
     ...change,
   } as never);
-  const call = door.call('EndTransaction', EndTransactionRequest.encode(request).finish());
+  const call = context.call('EndTransaction', EndTransactionRequest.encode(request).finish());
   await call.untilEnd();
   return EndTransactionResponse.decode(call.items[0] as Buffer).status?.code ?? 0;
 }
@@ -77,8 +77,8 @@ describe('a delayed message', () => {
     expect([envelope(0).type, envelope(0).dueMs]).toEqual([MessageType.delay, seconds * 1000 + 60_123]);
     expect(await recall('later', entry.recallHandle)).toEqual([Code.OK, 'recalled']);
     const dueMs = seconds * 1000 + 60_123;
-    expect(door.broker.recalls).toEqual([
-      { place: expect.objectContaining({ topicId: door.naming.topics.get('later')?.id, dueMs }) as unknown },
+    expect(context.broker.recalls).toEqual([
+      { place: expect.objectContaining({ topicId: context.nameService.topics.get('later')?.id, dueMs }) as unknown },
     ]);
   });
 
@@ -95,21 +95,21 @@ describe('a delayed message', () => {
     expect(await recall('later', 'garbage')).toEqual([Code.BAD_REQUEST, '']);
     expect(await recall('later', '')).toEqual([Code.BAD_REQUEST, '']);
     expect(await recall('later', (await half()).transactionId)).toEqual([Code.BAD_REQUEST, '']);
-    expect(door.broker.recalls).toEqual([]);
+    expect(context.broker.recalls).toEqual([]);
   });
 
   it('that was delivered already is not found', async () => {
     const { recallHandle } = await delayed();
-    door.broker.fault = (kind) => (kind === 'recall' ? new MqError('MESSAGE_NOT_FOUND', 'too late') : undefined);
+    context.broker.fault = (kind) => (kind === 'recall' ? new MqError('MESSAGE_NOT_FOUND', 'too late') : undefined);
     expect(await recall('later', recallHandle)).toEqual([Code.MESSAGE_NOT_FOUND, '']);
   });
 
   it('is taken back at the broker set that has it, when that has a leader again', async () => {
     const { recallHandle } = await delayed();
-    door.naming.broker('broker-0', { leader: undefined });
+    context.nameService.broker('broker-0', { leader: undefined });
     const answer = recall('later', recallHandle);
-    door.naming.broker('broker-0', { leader: '' });
-    door.clock.advance(1_000);
+    context.nameService.broker('broker-0', { leader: '' });
+    context.clock.advance(1_000);
     expect(await answer).toEqual([Code.OK, 'recalled']);
   });
 });
@@ -120,7 +120,7 @@ describe('half a message', () => {
     expect(entry).toMatchObject({ status: { code: Code.OK }, offset: 0, recallHandle: '' });
     expect([envelope(0).type, envelope(0).checkAfterMs]).toEqual([MessageType.transaction, 30_000]);
     expect(await end('deals', entry.transactionId)).toBe(Code.OK);
-    expect(door.broker.ended).toMatchObject([{ resolution: 'commit', checked: false, place: { dueMs: 0 } }]);
+    expect(context.broker.ended).toMatchObject([{ resolution: 'commit', checked: false, place: { dueMs: 0 } }]);
   });
 
   it('is committed, rolled back or left open, by its producer or because that was asked', async () => {
@@ -128,7 +128,7 @@ describe('half a message', () => {
     const source = TransactionSource.SOURCE_SERVER_CHECK;
     await end('all', transactionId, { resolution: TransactionResolution.ROLLBACK, source });
     await end('all', transactionId, { resolution: TransactionResolution.TRANSACTION_RESOLUTION_UNSPECIFIED });
-    expect(door.broker.ended).toMatchObject([
+    expect(context.broker.ended).toMatchObject([
       { resolution: 'rollback', checked: true },
       { resolution: 'unknown', checked: false },
     ]);
@@ -140,7 +140,7 @@ describe('half a message', () => {
     expect(await end('deals', 'garbage')).toBe(Code.INVALID_TRANSACTION_ID);
     expect(await end('all', transactionId)).toBe(Code.INVALID_TRANSACTION_ID);
     expect(await end('later', (await delayed()).recallHandle)).toBe(Code.INVALID_TRANSACTION_ID);
-    expect(door.broker.ended).toEqual([]);
+    expect(context.broker.ended).toEqual([]);
   });
 
   // Goal: C++, whose settings name no topics, can be asked. Method: such settings, a half message, and what brokers hear.
@@ -148,13 +148,13 @@ describe('half a message', () => {
     const publishing = { $case: 'publishing', value: { topics: [] } };
     const value = { clientType: ClientType.PRODUCER, pubSub: publishing };
     const settings = TelemetryCommand.fromPartial({ command: { $case: 'settings', value } } as never);
-    await door.call('Telemetry', TelemetryCommand.encode(settings).finish()).until(1);
-    door.clock.advance(20);
-    expect(door.broker.reports.at(-1)?.producers).toEqual([]);
+    await context.call('Telemetry', TelemetryCommand.encode(settings).finish()).until(1);
+    context.clock.advance(20);
+    expect(context.broker.reports.at(-1)?.producers).toEqual([]);
     await half();
-    door.clock.advance(20);
-    const topicId = door.naming.topics.get('deals')?.id;
-    expect(door.broker.reports.at(-1)?.producers).toMatchObject([{ topicIds: [topicId], streaming: true }]);
+    context.clock.advance(20);
+    const topicId = context.nameService.topics.get('deals')?.id;
+    expect(context.broker.reports.at(-1)?.producers).toMatchObject([{ topicIds: [topicId], streaming: true }]);
   });
 
   it('is asked about over the stream of a producer, with its message whole and an id to answer with', async () => {
@@ -170,12 +170,12 @@ describe('half a message', () => {
         },
       } as never),
     ).finish();
-    const stream = door.call('Telemetry', settings, { clientId: 'producer-1' });
+    const stream = context.call('Telemetry', settings, { clientId: 'producer-1' });
     await stream.until(1);
-    const sent = door.broker.sent[0];
-    const topicId = door.naming.topics.get('deals')?.id;
+    const sent = context.broker.sent[0];
+    const topicId = context.nameService.topics.get('deals')?.id;
     if (!sent || !topicId) throw new Error('the message was sent');
-    const [tell] = door.broker.tell.values();
+    const [tell] = context.broker.tell.values();
     tell?.({
       kind: 'recoverOrphan',
       clientId: 'producer-1',

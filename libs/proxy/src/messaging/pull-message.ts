@@ -19,42 +19,42 @@ import { PullMessageRequest } from '@cometmq/proto';
 import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc';
 import { MqError, putVarint, varintBytes } from '@cometmq/shared';
 
-import { type FrontDoor, LeaderCall, RpcMeter, clientIdOf } from '../front-door.js';
+import { type ProxyContext, LeaderCall, RpcMeter, clientIdOf } from '../proxy-context.js';
 import { type Outcome, ok, outcomeOf, statusOnly, wireCode } from '../status.js';
-import type { WaitingPoll } from '../waiting-polls.js';
+import type { WaitingPoll } from '../client-polls.js';
 import { decode, failureOf } from './cold-call.js';
 import { pollingMs } from './polling-time.js';
 import { type PullQueue, pullQueue } from './pull-queue.js';
 import { durationMs, filterExpression } from './receive-request.js';
 
-export function pullMessage(door: FrontDoor): ServerStreamHandler {
-  const meter = new RpcMeter('PullMessage', door);
+export function pullMessage(context: ProxyContext): ServerStreamHandler {
+  const meter = new RpcMeter('PullMessage', context);
   return (bytes, call, out) => {
-    const stream = new PullStream(door, meter, call, out);
-    begin(door, stream, bytes, call).catch((caught: unknown) => stream.fail(caught));
+    const stream = new PullStream(context, meter, call, out);
+    begin(context, stream, bytes, call).catch((caught: unknown) => stream.fail(caught));
   };
 }
 
-async function begin(door: FrontDoor, stream: PullStream, bytes: Uint8Array, call: CallContext): Promise<void> {
+async function begin(context: ProxyContext, stream: PullStream, bytes: Uint8Array, call: CallContext): Promise<void> {
   const clientId = clientIdOf(call);
-  door.sessions.touch(clientId, stream.startMs);
-  const request = decode(door, PullMessageRequest, bytes);
+  context.sessions.touch(clientId, stream.startMs);
+  const request = decode(context, PullMessageRequest, bytes);
   const { filterExpression: wish, longPollingTimeout: timeout, offset, batchSize } = request;
   const filter = filterExpression(wish?.type ?? 0, wish?.expression ?? '');
-  door.checkFilter(filter);
-  if (door.polls.size >= door.limits.pollsMax) {
-    door.counters.throttled.polls += 1;
-    throw new MqError('TOO_MANY_REQUESTS', `too many polls wait on this node (${door.polls.size}); try again later`);
+  context.checkFilter(filter);
+  if (context.polls.size >= context.limits.pollsMax) {
+    context.counters.throttled.polls += 1;
+    throw new MqError('TOO_MANY_REQUESTS', `too many polls wait on this node (${context.polls.size}); try again later`);
   }
   const [queue, group] = await Promise.all([
-    pullQueue(door, request.messageQueue, call.peer),
-    door.names.group(request.group?.name, call.peer),
+    pullQueue(context, request.messageQueue, call.peer),
+    context.names.group(request.group?.name, call.peer),
   ]);
   const remainingMs = call.deadlineMs === undefined ? undefined : call.deadlineMs - stream.startMs;
   const wantedMs = timeout && durationMs(timeout.seconds, timeout.nanos);
-  const waitMs = door.draining ? 0 : pollingMs(wantedMs, remainingMs, door.limits.pollMsMax);
-  const messagesMax = Math.min(Math.max(batchSize, 1), door.limits.receiveBatchMax);
-  new Pull(door, stream, clientId, { queue, group, filter, offset, messagesMax, waitMs }).begin();
+  const waitMs = context.draining ? 0 : pollingMs(wantedMs, remainingMs, context.limits.pollMsMax);
+  const messagesMax = Math.min(Math.max(batchSize, 1), context.limits.receiveBatchMax);
+  new Pull(context, stream, clientId, { queue, group, filter, offset, messagesMax, waitMs }).begin();
 }
 
 interface Wanted {
@@ -72,12 +72,12 @@ class PullStream {
   private ended = false;
 
   constructor(
-    private readonly door: FrontDoor,
+    private readonly context: ProxyContext,
     private readonly meter: RpcMeter,
     readonly call: CallContext,
     private readonly out: MessageSink,
   ) {
-    this.startMs = door.clock.monotonicMs();
+    this.startMs = context.clock.monotonicMs();
   }
 
   get open(): boolean {
@@ -85,7 +85,7 @@ class PullStream {
   }
 
   fail(caught: unknown): void {
-    this.say(outcomeOf(failureOf(this.door, this.meter.method, caught)), undefined);
+    this.say(outcomeOf(failureOf(this.context, this.meter.method, caught)), undefined);
   }
 
   abandon(): void {
@@ -140,12 +140,12 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
   private cancel: (() => void) | undefined;
 
   constructor(
-    door: FrontDoor,
+    context: ProxyContext,
     private readonly stream: PullStream,
     readonly clientId: string,
     private readonly wanted: Wanted,
   ) {
-    super(door, stream.startMs + wanted.waitMs);
+    super(context, stream.startMs + wanted.waitMs);
     this.endMs = this.giveUpMs;
     this.key = `pull ${wanted.group.name} ${wanted.queue.topic.name}`;
   }
@@ -159,7 +159,7 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
       this.stream.abandon();
       return;
     }
-    this.door.polls.add(this);
+    this.context.polls.add(this);
     this.stream.call.onCancel(() => {
       if (this.finish()) this.stream.abandon();
     });
@@ -190,10 +190,10 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
         queueId: queue.queueId,
         offset: queueOffset(Math.max(0, offset)),
         messagesMax,
-        bytesMax: this.door.limits.receiveBytesMax,
+        bytesMax: this.context.limits.receiveBytesMax,
         filter,
         clientId: this.clientId,
-        waitMs: Math.max(0, Math.floor(this.endMs - this.door.clock.monotonicMs())),
+        waitMs: Math.max(0, Math.floor(this.endMs - this.context.clock.monotonicMs())),
         askRoom: this.askRoom,
       },
       done,
@@ -242,7 +242,7 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
       try {
         items.push(deliveredMessage(messageTag, { receipt, payload, storedMs }, '', renamed));
       } catch (caught) {
-        this.door.parts.log(`message at offset ${offset} can't be delivered`, caught);
+        this.context.parts.log(`message at offset ${offset} can't be delivered`, caught);
       }
     }
     this.stream.deliver(items.length > 0 ? ok : nothingNew, items, nextOffset);
@@ -252,7 +252,7 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
   private finish(): boolean {
     if (this.over) return false;
     this.over = true;
-    this.door.polls.delete(this);
+    this.context.polls.delete(this);
     this.cancel?.();
     return true;
   }

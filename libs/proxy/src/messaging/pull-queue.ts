@@ -5,7 +5,7 @@ import type { MessageQueue } from '@cometmq/proto';
 import type { CallContext } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import { type FrontDoor, LeaderCall } from '../front-door.js';
+import { type ProxyContext, LeaderCall } from '../proxy-context.js';
 
 export interface PullQueue {
   readonly topic: Topic;
@@ -14,12 +14,16 @@ export interface PullQueue {
 }
 
 /** @throws MqError ILLEGAL_TOPIC, TOPIC_NOT_FOUND, FORBIDDEN, BAD_REQUEST */
-export async function pullQueue(door: FrontDoor, queue: MessageQueue | undefined, peer: string): Promise<PullQueue> {
-  const topic = await door.names.topic(queue?.topic?.name, peer);
+export async function pullQueue(
+  context: ProxyContext,
+  queue: MessageQueue | undefined,
+  peer: string,
+): Promise<PullQueue> {
+  const topic = await context.names.topic(queue?.topic?.name, peer);
   if (topic.permission === 'write' || topic.permission === 'none') {
     throw new MqError('FORBIDDEN', `topic "${topic.name}" may not be read`);
   }
-  const sets = [...door.parts.directory.brokerSets()];
+  const sets = [...context.parts.directory.brokerSets()];
   const named = queue?.broker?.name ?? '';
   const broker = named === '' && sets.length === 1 ? sets[0]?.name : sets.find(({ name }) => name === named)?.name;
   if (broker === undefined) {
@@ -36,15 +40,15 @@ export async function pullQueue(door: FrontDoor, queue: MessageQueue | undefined
 
 /** Asks the leader of the queue for an offset, or tells it one. */
 export function askOffset(
-  door: FrontDoor,
+  context: ProxyContext,
   { topic, broker, queueId: id }: PullQueue,
   call: CallContext,
   ask: OffsetsCall['ask'],
 ): Promise<OffsetsResult> {
   return new Promise((resolve, reject) => {
-    door.enter();
-    new AskOffset(door, door.giveUpMs(call), broker, topic.id, id, ask, (error, result) => {
-      door.calls -= 1;
+    context.enter();
+    new AskOffset(context, context.giveUpMs(call), broker, topic.id, id, ask, (error, result) => {
+      context.calls -= 1;
       if (error || !result) reject(error ?? new MqError('INTERNAL', 'the broker has not answered'));
       else resolve(result);
     }).start();
@@ -53,7 +57,7 @@ export function askOffset(
 
 class AskOffset extends LeaderCall<OffsetsResult> {
   constructor(
-    door: FrontDoor,
+    context: ProxyContext,
     giveUpMs: number,
     protected readonly broker: string,
     private readonly topicId: TopicId,
@@ -61,7 +65,7 @@ class AskOffset extends LeaderCall<OffsetsResult> {
     private readonly question: OffsetsCall['ask'],
     private readonly done: Done<OffsetsResult>,
   ) {
-    super(door, giveUpMs);
+    super(context, giveUpMs);
   }
 
   protected ask(link: BrokerLink, done: Done<OffsetsResult>): void {

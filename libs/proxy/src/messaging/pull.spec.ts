@@ -16,15 +16,15 @@ import {
 } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import { type DoorFixture, openDoor } from '../testing.js';
+import { type ProxyFixture, openProxy } from '../testing.js';
 
-let door: DoorFixture;
+let context: ProxyFixture;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('orders');
-  door.naming.group('workers');
+  context = await openProxy();
+  context.nameService.topic('orders');
+  context.nameService.group('workers');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 const queue = { topic: { name: 'orders' }, id: 1, broker: { name: 'broker-0' } };
 const group = { name: 'workers' };
@@ -37,7 +37,7 @@ async function pull(change: Record<string, unknown> = {}) {
     batchSize: 10,
     ...change,
   } as never);
-  const call = door.call('PullMessage', PullMessageRequest.encode(request).finish());
+  const call = context.call('PullMessage', PullMessageRequest.encode(request).finish());
   await call.untilEnd();
   return call.items.map((item) => PullMessageResponse.decode(item).content);
 }
@@ -45,11 +45,11 @@ async function pull(change: Record<string, unknown> = {}) {
 async function sendOne(text: string): Promise<void> {
   const message = { topic: { name: 'orders' }, systemProperties: { messageId: text }, body: Buffer.from(text) };
   const request = SendMessageRequest.fromPartial({ messages: [message] } as never);
-  await door.call('SendMessage', SendMessageRequest.encode(request).finish()).untilEnd();
+  await context.call('SendMessage', SendMessageRequest.encode(request).finish()).untilEnd();
 }
 
 const stored = (index: number, offset: number): PulledMessage => {
-  const { payload, storedMs, originTopicId } = door.broker.delivered(index);
+  const { payload, storedMs, originTopicId } = context.broker.delivered(index);
   return { payload, storedMs, originTopicId, offset: queueOffset(offset) };
 };
 
@@ -57,7 +57,7 @@ describe('PullMessage', () => {
   it('answers status, messages, and where to go on', async () => {
     await sendOne('one');
     await sendOne('two');
-    door.broker.pulled = {
+    context.broker.pulled = {
       messages: [stored(0, 5), stored(1, 7)],
       nextOffset: queueOffset(8),
       firstOffset: queueOffset(0),
@@ -70,7 +70,7 @@ describe('PullMessage', () => {
       value: { systemProperties: { queueId: 1, queueOffset: 7, deliveryAttempt: 1, bodyDigest: { type: 2 } } },
     });
     expect(items[3]).toMatchObject({ value: 8 });
-    expect(door.broker.pulls[0]).toMatchObject({
+    expect(context.broker.pulls[0]).toMatchObject({
       queueId: 1,
       offset: 5,
       messagesMax: 10,
@@ -80,7 +80,7 @@ describe('PullMessage', () => {
   });
 
   it('says that there is nothing, and how far was looked', async () => {
-    door.broker.pulled = {
+    context.broker.pulled = {
       messages: [],
       nextOffset: queueOffset(9),
       firstOffset: queueOffset(0),
@@ -96,7 +96,7 @@ describe('PullMessage', () => {
     [3, 4],
     [12, 9],
   ])('corrects offset %i, which is outside the queue, to %i', async (offset, nearest) => {
-    door.broker.pulled = {
+    context.broker.pulled = {
       messages: [],
       nextOffset: queueOffset(nearest),
       firstOffset: queueOffset(4),
@@ -109,12 +109,12 @@ describe('PullMessage', () => {
   });
 
   it('finds nothing while nobody leads, and says so before the deadline', async () => {
-    door.broker.fault = () => new MqError('NOT_LEADER', 'not now');
+    context.broker.fault = () => new MqError('NOT_LEADER', 'not now');
     const request = PullMessageRequest.fromPartial({ group, messageQueue: queue, offset: 5 } as never);
-    const call = door.call('PullMessage', PullMessageRequest.encode(request).finish(), { timeoutMs: 3_000 });
+    const call = context.call('PullMessage', PullMessageRequest.encode(request).finish(), { timeoutMs: 3_000 });
     for (let i = 0; i < 40 && !call.ended; i += 1) {
       await new Promise((resolve) => setImmediate(resolve));
-      door.clock.advance(100);
+      context.clock.advance(100);
     }
     expect(call.items.map((item) => PullMessageResponse.decode(item).content)).toMatchObject([
       { value: { code: Code.MESSAGE_NOT_FOUND } },
@@ -135,7 +135,7 @@ describe('PullMessage', () => {
 
 describe('offsets', () => {
   const ask = async (method: string, request: Uint8Array) => {
-    const call = door.call(method, request);
+    const call = context.call(method, request);
     await call.untilEnd();
     return call.items[0] as Buffer;
   };
@@ -155,10 +155,10 @@ describe('offsets', () => {
 
   it('are told and asked for', async () => {
     expect(await get()).toMatchObject({ status: { code: Code.OFFSET_NOT_FOUND } });
-    door.broker.offset = { offset: queueOffset(7) };
+    context.broker.offset = { offset: queueOffset(7) };
     expect(await update(7)).toBe(Code.OK);
     expect(await get()).toMatchObject({ status: { code: Code.OK }, offset: 7 });
-    expect(door.broker.offsetCalls.map((call) => call.ask)).toMatchObject([
+    expect(context.broker.offsetCalls.map((call) => call.ask)).toMatchObject([
       { kind: 'ofGroup' },
       { kind: 'setForGroup', offset: 7 },
       { kind: 'ofGroup' },
@@ -167,15 +167,15 @@ describe('offsets', () => {
 
   it('below 0 are refused', async () => {
     expect(await update(-1)).toBe(Code.ILLEGAL_OFFSET);
-    expect(door.broker.offsetCalls).toEqual([]);
+    expect(context.broker.offsetCalls).toEqual([]);
   });
 
   it('of the ends and of a time', async () => {
-    door.broker.offset = { offset: queueOffset(3) };
+    context.broker.offset = { offset: queueOffset(3) };
     expect(await query(QueryOffsetPolicy.BEGINNING)).toMatchObject({ status: { code: Code.OK }, offset: 3 });
     await query(QueryOffsetPolicy.END);
     await query(QueryOffsetPolicy.TIMESTAMP, { seconds: 12, nanos: 345_000_000 });
-    expect(door.broker.offsetCalls.map((call) => call.ask)).toEqual([
+    expect(context.broker.offsetCalls.map((call) => call.ask)).toEqual([
       { kind: 'first' },
       { kind: 'end' },
       { kind: 'time', atMs: 12_345 },

@@ -6,29 +6,29 @@ import { type Assignment, QueryAssignmentRequest, QueryAssignmentResponse } from
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { endpointsFor } from './endpoints.js';
 import { named, permissionOf, servingSets } from './query-route.js';
 
-export function queryAssignment(door: FrontDoor): UnaryHandler {
+export function queryAssignment(context: ProxyContext): UnaryHandler {
   return coldCall(
-    door,
+    context,
     'QueryAssignment',
     QueryAssignmentRequest,
     QueryAssignmentResponse,
     async (request, { call }) => {
-      const resource = named(request.topic, door.limits);
-      const endpoints = endpointsFor(door, request.endpoints, call);
+      const resource = named(request.topic, context.limits);
+      const endpoints = endpointsFor(context, request.endpoints, call);
       const [topic, group] = await Promise.all([
-        door.names.topic(request.topic?.name, call.peer),
-        door.names.group(request.group?.name, call.peer),
+        context.names.topic(request.topic?.name, call.peer),
+        context.names.group(request.group?.name, call.peer),
       ]);
       if (topic.readQueues < 1 || topic.permission === 'write' || topic.permission === 'none') {
         throw new MqError('FORBIDDEN', `topic "${topic.name}" has no readable queue`);
       }
       const assignments: Assignment[] = [];
-      for (const { name } of await servingSets(door, topic, door.giveUpMs(call))) {
+      for (const { name } of await servingSets(context, topic, context.giveUpMs(call))) {
         const ids = group.fifo && !group.lite ? Array.from({ length: topic.readQueues }, (_, id) => id) : [-1];
         for (const id of ids) {
           assignments.push({

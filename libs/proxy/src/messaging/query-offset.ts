@@ -4,15 +4,15 @@ import { QueryOffsetPolicy, QueryOffsetRequest, QueryOffsetResponse } from '@com
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { askOffset, pullQueue } from './pull-queue.js';
 import { durationMs } from './receive-request.js';
 
-export function queryOffset(door: FrontDoor): UnaryHandler {
-  return coldCall(door, 'QueryOffset', QueryOffsetRequest, QueryOffsetResponse, async (request, { call }) => {
+export function queryOffset(context: ProxyContext): UnaryHandler {
+  return coldCall(context, 'QueryOffset', QueryOffsetRequest, QueryOffsetResponse, async (request, { call }) => {
     const ask = questionOf(request);
-    const { offset } = await askOffset(door, await pullQueue(door, request.messageQueue, call.peer), call, ask);
+    const { offset } = await askOffset(context, await pullQueue(context, request.messageQueue, call.peer), call, ask);
     return { status: okStatus(), offset: offset ?? 0 };
   });
 }

@@ -18,19 +18,19 @@ import {
 import type { CallContext, UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import type { MessagingLimits } from '../limits.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { endpointsFor } from './endpoints.js';
 
-export function queryRoute(door: FrontDoor): UnaryHandler {
-  return coldCall(door, 'QueryRoute', QueryRouteRequest, QueryRouteResponse, async (request, { call }) => {
-    const resource = named(request.topic, door.limits);
-    const endpoints = endpointsFor(door, request.endpoints, call);
-    const topic = await door.names.topic(request.topic?.name, call.peer);
+export function queryRoute(context: ProxyContext): UnaryHandler {
+  return coldCall(context, 'QueryRoute', QueryRouteRequest, QueryRouteResponse, async (request, { call }) => {
+    const resource = named(request.topic, context.limits);
+    const endpoints = endpointsFor(context, request.endpoints, call);
+    const topic = await context.names.topic(request.topic?.name, call.peer);
     const messageQueues: MessageQueue[] = [];
     const types = topic.typeFixed ? acceptedTypes(topic.type) : anyType(call);
-    for (const set of await servingSets(door, topic, door.giveUpMs(call))) {
+    for (const set of await servingSets(context, topic, context.giveUpMs(call))) {
       messageQueues.push(...queuesOf(topic, set.name, resource, endpoints, types));
     }
     // An empty list crashes Rust and Python.
@@ -40,13 +40,13 @@ export function queryRoute(door: FrontDoor): UnaryHandler {
 }
 
 /** In a stable order. Waits a little for the first one: a cluster that has just started is about to have it. */
-export async function servingSets(door: FrontDoor, topic: Topic, giveUpMs: number): Promise<BrokerSet[]> {
-  const { directory } = door.parts;
+export async function servingSets(context: ProxyContext, topic: Topic, giveUpMs: number): Promise<BrokerSet[]> {
+  const { directory } = context.parts;
   const find = (): BrokerSet[] | undefined => {
     const sets = [...directory.brokerSets()];
     return sets.length > 0 ? sets.sort((a, b) => (a.name < b.name ? -1 : 1)) : undefined;
   };
-  const leftMs = Math.max(0, giveUpMs - door.clock.monotonicMs());
+  const leftMs = Math.max(0, giveUpMs - context.clock.monotonicMs());
   try {
     return await directory.until(find, leftMs, 'no broker');
   } catch {

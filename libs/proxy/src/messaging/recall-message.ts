@@ -8,13 +8,13 @@ import { RecallMessageRequest, RecallMessageResponse } from '@cometmq/proto';
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import { type FrontDoor, LeaderCall } from '../front-door.js';
+import { type ProxyContext, LeaderCall } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 
-export function recallMessage(door: FrontDoor): UnaryHandler {
-  return coldCall(door, 'RecallMessage', RecallMessageRequest, RecallMessageResponse, async (request, { call }) => {
+export function recallMessage(context: ProxyContext): UnaryHandler {
+  return coldCall(context, 'RecallMessage', RecallMessageRequest, RecallMessageResponse, async (request, { call }) => {
     const name = topicName(request.topic?.name ?? '');
-    const topic = door.parts.directory.topic(name);
+    const topic = context.parts.directory.topic(name);
     if (!topic) throw new MqError('TOPIC_NOT_FOUND', `topic "${printable(name)}" does not exist`);
     if (topic.type !== MessageType.delay && topic.type !== MessageType.mixed) {
       const type = messageTypeName(topic.type).toUpperCase();
@@ -23,17 +23,17 @@ export function recallMessage(door: FrontDoor): UnaryHandler {
         `topic "${name}" takes ${type} messages; only delayed ones are recalled`,
       );
     }
-    const { broker, place } = door.pendingHandles.read('recall', request.recallHandle);
+    const { broker, place } = context.pendingHandles.read('recall', request.recallHandle);
     if (place.topicId !== topic.id) {
       throw new MqError('BAD_REQUEST', `the recall handle was issued for another topic than "${name}"`);
     }
-    if (!door.parts.directory.brokerSet(broker)) {
+    if (!context.parts.directory.brokerSet(broker)) {
       throw new MqError('BAD_REQUEST', `the recall handle was issued by broker set "${broker}", which is gone`);
     }
     const { messageId } = await new Promise<RecallResult>((resolve, reject) => {
-      door.enter();
-      new Recall(door, door.giveUpMs(call), broker, place, (error, result) => {
-        door.calls -= 1;
+      context.enter();
+      new Recall(context, context.giveUpMs(call), broker, place, (error, result) => {
+        context.calls -= 1;
         if (error) reject(error);
         else resolve(result ?? { messageId: '' });
       }).start();
@@ -44,13 +44,13 @@ export function recallMessage(door: FrontDoor): UnaryHandler {
 
 class Recall extends LeaderCall<RecallResult> {
   constructor(
-    door: FrontDoor,
+    context: ProxyContext,
     giveUpMs: number,
     protected readonly broker: string,
     private readonly place: PendingPlace,
     private readonly done: Done<RecallResult>,
   ) {
-    super(door, giveUpMs);
+    super(context, giveUpMs);
   }
 
   protected ask(link: BrokerLink, done: Done<RecallResult>): void {

@@ -8,12 +8,12 @@ import { groupName, topicName } from '@cometmq/model';
 import type { CallContext } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 
 /** @throws MqError INVALID_RECEIPT_HANDLE */
-export function readReceipt(door: FrontDoor, handle: string, group: string, topic: string): Receipt {
-  const receipt = door.handles.read(handle);
-  const { directory } = door.parts;
+export function readReceipt(context: ProxyContext, handle: string, group: string, topic: string): Receipt {
+  const receipt = context.handles.read(handle);
+  const { directory } = context.parts;
   // What the directory doesn't know (yet, or any more) is for the broker to judge.
   const owner = directory.groupById(receipt.groupId)?.name ?? group;
   if (owner !== group) throw foreign(`consumer group "${owner}"`);
@@ -52,8 +52,8 @@ export function checkInvisibleTime(ms: number, msMin: number, msMax: number): vo
 }
 
 /** @throws MqError ILLEGAL_TOPIC, ILLEGAL_CONSUMER_GROUP for names that can't be; whether they exist the handle says */
-export function checkNames(door: FrontDoor, group: string, topic: string): void {
-  const { directory } = door.parts;
+export function checkNames(context: ProxyContext, group: string, topic: string): void {
+  const { directory } = context.parts;
   if (!directory.topic(topic)) topicName(topic);
   if (!directory.group(group)) groupName(group);
 }

@@ -6,7 +6,7 @@ import { MqError, WireReader } from '@cometmq/shared';
 import { ReceiveMessageResponse as OfficialResponse } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb';
 
 import { defaultLimits } from '../limits.js';
-import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
+import { type CallOptions, type ProxyFixture, type FakeCall, openProxy } from '../testing.js';
 import { pollingMs } from './polling-time.js';
 import { readReceiveRequest } from './receive-request.js';
 
@@ -39,16 +39,16 @@ function hear(call: FakeCall): Heard {
   };
 }
 
-let door: DoorFixture;
+let context: ProxyFixture;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('orders');
-  door.naming.group('workers');
+  context = await openProxy();
+  context.nameService.topic('orders');
+  context.nameService.group('workers');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 const receive = (change?: Record<string, unknown>, options?: CallOptions): FakeCall =>
-  door.call('ReceiveMessage', request(change), { timeoutMs: 8_000, ...options });
+  context.call('ReceiveMessage', request(change), { timeoutMs: 8_000, ...options });
 
 async function sendOne(properties: Record<string, unknown> = {}, body = 'hello'): Promise<number> {
   const message = Message.fromPartial({
@@ -69,16 +69,16 @@ async function sendOne(properties: Record<string, unknown> = {}, body = 'hello')
       ...properties,
     },
   } as never);
-  const call = door.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish());
+  const call = context.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish());
   await call.untilEnd();
-  return door.broker.sent.length - 1;
+  return context.broker.sent.length - 1;
 }
 
 it('delivers what was sent with all that consumers need, in the order of the protocol', async () => {
   const index = await sendOne();
   const call = receive();
-  const delivered = door.broker.delivered(index, { attempt: 3, queueId: 2 as never });
-  door.broker.deliver(delivered);
+  const delivered = context.broker.delivered(index, { attempt: 3, queueId: 2 as never });
+  context.broker.deliver(delivered);
   await call.untilEnd();
   const { order, status, messages } = hear(call);
   expect(order).toEqual(['status', 'message', 'deliveryTimestamp']);
@@ -112,7 +112,7 @@ it('delivers what was sent with all that consumers need, in the order of the pro
 it('reads the same with the decoder of the official Node.js client', async () => {
   const index = await sendOne({ bornHost: '', bodyEncoding: 0 });
   const call = receive();
-  door.broker.deliver(door.broker.delivered(index));
+  context.broker.deliver(context.broker.delivered(index));
   await call.untilEnd();
   const official = OfficialResponse.deserializeBinary(call.items[1] as Buffer).getMessage();
   const system = official?.getSystemProperties();
@@ -126,10 +126,10 @@ it('reads the same with the decoder of the official Node.js client', async () =>
 
 it('names a dead letter by the topic it is read from, and says where it came from', async () => {
   const index = await sendOne();
-  const dlq = door.naming.topic('%DLQ%workers');
+  const dlq = context.nameService.topic('%DLQ%workers');
   const call = receive({ messageQueue: { topic: { name: '%DLQ%workers' } } });
-  const delivered = door.broker.delivered(index, { topicId: dlq.id });
-  door.broker.deliver({ ...delivered, originTopicId: topicId(1) });
+  const delivered = context.broker.delivered(index, { topicId: dlq.id });
+  context.broker.deliver({ ...delivered, originTopicId: topicId(1) });
   await call.untilEnd();
   const [message] = hear(call).messages;
   expect(message?.topic).toEqual({ name: '%DLQ%workers', resourceNamespace: 'ns' });
@@ -139,7 +139,7 @@ it('names a dead letter by the topic it is read from, and says where it came fro
 it('delivers large bodies and large properties', async () => {
   const index = await sendOne({ traceContext: 'x'.repeat(10_000) }, 'b'.repeat(3_000_000));
   const call = receive();
-  door.broker.deliver(door.broker.delivered(index));
+  context.broker.deliver(context.broker.delivered(index));
   await call.untilEnd();
   const [message] = hear(call).messages;
   expect(message?.body.length).toBe(3_000_000);
@@ -155,7 +155,7 @@ it('passes on what the client asks for', () => {
     attemptId: '',
     messageQueue: { topic: { name: 'orders' }, id: 1, broker: { name: 'gone' } },
   });
-  expect(door.broker.receives[0]).toMatchObject({
+  expect(context.broker.receives[0]).toMatchObject({
     queueId: 2,
     messagesMax: 32,
     filter: { type: 'tag', expression: 'A || B' },
@@ -165,7 +165,7 @@ it('passes on what the client asks for', () => {
     waitMs: 5_000,
     attemptId: 'try-1',
   });
-  expect(door.broker.receives[1]).toMatchObject({
+  expect(context.broker.receives[1]).toMatchObject({
     queueId: -1,
     messagesMax: 1,
     invisibleMs: 60_000,
@@ -183,15 +183,15 @@ it.each([
   ['it has no deadline', { longPollingTimeout: { seconds: 3, nanos: 0 } }, undefined, 3_000],
 ])('says that there is nothing in time when %s', async (_what, change, timeoutMs, endMs) => {
   const call = receive(change, { timeoutMs });
-  if (endMs > 0) door.clock.advance(endMs - 20);
+  if (endMs > 0) context.clock.advance(endMs - 20);
   expect(call.ended).toBe(false);
-  door.clock.advance(20);
+  context.clock.advance(20);
   await call.untilEnd();
   expect(hear(call)).toMatchObject({
     status: { code: Code.MESSAGE_NOT_FOUND },
     order: ['status', 'deliveryTimestamp'],
   });
-  expect(door.messaging.waitingPolls).toBe(0);
+  expect(context.messaging.waitingPolls).toBe(0);
 });
 
 it.each([
@@ -209,30 +209,30 @@ it.each([
 
 it('ends a poll whose broker never answers', async () => {
   const call = receive();
-  door.broker.waiting.clear();
-  door.clock.advance(5_200);
+  context.broker.waiting.clear();
+  context.clock.advance(5_200);
   expect(call.ended).toBe(true);
   expect(hear(call).status?.code).toBe(Code.MESSAGE_NOT_FOUND);
 });
 
 it('answers no error while leaders change, and delivers once there is one', async () => {
   const index = await sendOne();
-  door.naming.broker('broker-0', { leader: undefined });
+  context.nameService.broker('broker-0', { leader: undefined });
   const patient = receive();
-  door.clock.advance(1_000);
+  context.clock.advance(1_000);
   expect(patient.items).toEqual([]);
-  door.naming.broker('broker-0', { epoch: 2 });
-  door.clock.advance(10);
-  expect(door.broker.receives.at(-1)?.waitMs).toBe(4_000);
-  door.broker.deliver(door.broker.delivered(index));
+  context.nameService.broker('broker-0', { epoch: 2 });
+  context.clock.advance(10);
+  expect(context.broker.receives.at(-1)?.waitMs).toBe(4_000);
+  context.broker.deliver(context.broker.delivered(index));
   await patient.untilEnd();
   expect(hear(patient).messages.length).toBe(1);
 
-  door.broker.fault = () => new MqError('NOT_LEADER', 'somebody else leads');
+  context.broker.fault = () => new MqError('NOT_LEADER', 'somebody else leads');
   const unlucky = receive();
-  door.clock.advance(4_900);
+  context.clock.advance(4_900);
   expect(unlucky.items).toEqual([]);
-  door.clock.advance(200);
+  context.clock.advance(200);
   expect(hear(unlucky).status?.code).toBe(Code.MESSAGE_NOT_FOUND);
 });
 
@@ -254,9 +254,9 @@ it.each([
 ])('refuses %s, slowly', async (_what, change, code) => {
   const call = receive(change);
   for (let i = 0; i < 10; i += 1) await Promise.resolve();
-  door.clock.advance(990);
+  context.clock.advance(990);
   expect(call.items).toEqual([]);
-  door.clock.advance(20);
+  context.clock.advance(20);
   expect(hear(call)).toMatchObject({ status: { code }, order: ['status', 'deliveryTimestamp'] });
   expect(hear(call).status?.message).toMatch(/\w/);
 });
@@ -272,16 +272,16 @@ it('refuses at once who has no time', async () => {
 it('forgets a refusal that nobody waits for', () => {
   const call = receive({ invisibleDuration: undefined });
   call.cancel();
-  door.clock.advance(2_000);
+  context.clock.advance(2_000);
   expect(call.items).toEqual([]);
 });
 
-it('refuses strangers, garbage and write-only topics', async () => {
+it('refuses unknownMembers, garbage and write-only topics', async () => {
   const stranger = receive({}, { clientId: '' });
-  const garbage = door.call('ReceiveMessage', Buffer.from([0x0a, 0x7f]), { timeoutMs: 5_000 });
-  door.naming.topic('inbox', { permission: 'write' });
+  const garbage = context.call('ReceiveMessage', Buffer.from([0x0a, 0x7f]), { timeoutMs: 5_000 });
+  context.nameService.topic('inbox', { permission: 'write' });
   const blind = receive({ messageQueue: { topic: { name: 'inbox' } } });
-  door.clock.advance(1_001);
+  context.clock.advance(1_001);
   expect([stranger, garbage, blind].map((call) => hear(call).status?.code)).toEqual([
     Code.CLIENT_ID_REQUIRED,
     Code.BAD_REQUEST,
@@ -291,40 +291,40 @@ it('refuses strangers, garbage and write-only topics', async () => {
 
 it('makes a group on first use, and says so where that is not allowed', async () => {
   const call = receive({ group: { name: 'fresh' } });
-  while (door.broker.receives.length === 0) await Promise.resolve();
-  expect(door.broker.receives[0]?.groupId).toBe(door.naming.groups.get('fresh')?.id);
+  while (context.broker.receives.length === 0) await Promise.resolve();
+  expect(context.broker.receives[0]?.groupId).toBe(context.nameService.groups.get('fresh')?.id);
   call.cancel();
-  door.naming.createsGroups = false;
+  context.nameService.createsGroups = false;
   const refused = receive({ group: { name: 'strange' } });
   for (let i = 0; i < 10; i += 1) await Promise.resolve();
-  door.clock.advance(1_001);
+  context.clock.advance(1_001);
   expect(hear(refused).status?.code).toBe(Code.CONSUMER_GROUP_NOT_FOUND);
 });
 
 it('takes the wait back when the client goes', () => {
   const call = receive();
-  expect(door.broker.waiting.size).toBe(1);
+  expect(context.broker.waiting.size).toBe(1);
   call.cancel();
-  expect(door.broker.waiting.size).toBe(0);
-  expect(door.messaging.waitingPolls).toBe(0);
+  expect(context.broker.waiting.size).toBe(0);
+  expect(context.messaging.waitingPolls).toBe(0);
 });
 
 // Check 15: cancelled between the pop and the write.
 it('gives messages back that were taken for a stream that had gone', async () => {
   const index = await sendOne();
   const call = receive();
-  const [waiting] = door.broker.waiting;
+  const [waiting] = context.broker.waiting;
   call.cancel();
-  waiting?.done(undefined, { messages: [door.broker.delivered(index)] });
-  expect(door.broker.handedBack.map(({ receipts }) => receipts[0]?.offset)).toEqual([300]);
-  expect(door.messaging.counters.handedBack).toBe(1);
+  waiting?.done(undefined, { messages: [context.broker.delivered(index)] });
+  expect(context.broker.handedBack.map(({ receipts }) => receipts[0]?.offset)).toEqual([300]);
+  expect(context.messaging.counters.handedBack).toBe(1);
 });
 
 it('writes as fast as the client reads, and gives back what it never read', async () => {
   const index = await sendOne();
-  const messages = Array.from({ length: 5 }, () => door.broker.delivered(index));
+  const messages = Array.from({ length: 5 }, () => context.broker.delivered(index));
   const slow = receive({}, { room: 2 });
-  door.broker.deliver(...messages);
+  context.broker.deliver(...messages);
   expect(slow.items.length).toBe(2);
   slow.read(2);
   expect(slow.items.length).toBe(4);
@@ -339,80 +339,80 @@ it('writes as fast as the client reads, and gives back what it never read', asyn
     'deliveryTimestamp',
   ]);
   expect(slow.ended).toBe(true);
-  expect(door.broker.handedBack).toEqual([]);
+  expect(context.broker.handedBack).toEqual([]);
 
   const lost = receive({}, { room: 3 });
-  door.broker.deliver(...messages);
+  context.broker.deliver(...messages);
   lost.cancel();
-  expect(door.broker.handedBack[0]?.receipts.length).toBe(5);
+  expect(context.broker.handedBack[0]?.receipts.length).toBe(5);
 });
 
 describe('a receive that waits for what changes', () => {
   const settled = (): Promise<void> => new Promise(setImmediate);
   const answer = (call: FakeCall): number | undefined => {
-    door.clock.advance(1_001); // An error is answered slowly.
+    context.clock.advance(1_001); // An error is answered slowly.
     return hear(call).status?.code;
   };
 
   it.each<[string, () => unknown, Code]>([
-    ['its topic is deleted', () => door.naming.deleteTopic('orders'), Code.TOPIC_NOT_FOUND],
-    ['its group is deleted', () => door.naming.deleteGroup('workers'), Code.CONSUMER_GROUP_NOT_FOUND],
-    ['its topic is closed', () => door.naming.topic('orders', { permission: 'write' }), Code.FORBIDDEN],
+    ['its topic is deleted', () => context.nameService.deleteTopic('orders'), Code.TOPIC_NOT_FOUND],
+    ['its group is deleted', () => context.nameService.deleteGroup('workers'), Code.CONSUMER_GROUP_NOT_FOUND],
+    ['its topic is closed', () => context.nameService.topic('orders', { permission: 'write' }), Code.FORBIDDEN],
   ])('is answered when %s', (_what, act, code) => {
     const call = receive();
-    expect(door.broker.waiting.size).toBe(1);
+    expect(context.broker.waiting.size).toBe(1);
     act();
-    door.clock.advance(1);
-    expect(door.broker.waiting.size).toBe(0);
+    context.clock.advance(1);
+    expect(context.broker.waiting.size).toBe(0);
     expect(answer(call)).toBe(code);
   });
 
   it.each(['topic', 'group'] as const)('asks anew when its %s was made again under the same name', async (what) => {
     const call = receive();
-    const before = door.broker.receives.at(-1);
+    const before = context.broker.receives.at(-1);
     // Both are heard of before the poll is looked at.
     if (what === 'topic') {
-      await door.naming.deleteTopic('orders');
-      door.naming.topic('orders');
+      await context.nameService.deleteTopic('orders');
+      context.nameService.topic('orders');
     } else {
-      await door.naming.deleteGroup('workers');
-      door.naming.group('workers');
+      await context.nameService.deleteGroup('workers');
+      context.nameService.group('workers');
     }
-    door.clock.advance(1);
+    context.clock.advance(1);
     await settled();
-    const after = door.broker.receives.at(-1);
+    const after = context.broker.receives.at(-1);
     expect(after?.[`${what}Id`]).not.toBe(before?.[`${what}Id`]);
-    expect([door.broker.waiting.size, call.ended]).toEqual([1, false]);
-    door.broker.deliver(door.broker.delivered(await sendOne()));
+    expect([context.broker.waiting.size, call.ended]).toEqual([1, false]);
+    context.broker.deliver(context.broker.delivered(await sendOne()));
     await call.untilEnd();
     expect(hear(call).messages.length).toBe(1);
   });
 
   it('asks anew when the leader knew first that the topic is another, else says so', async () => {
     const call: FakeCall = receive();
-    const [first] = door.broker.waiting;
-    door.broker.waiting.clear();
+    const [first] = context.broker.waiting;
+    context.broker.waiting.clear();
     first?.done(new MqError('TOPIC_NOT_FOUND', 'gone'), undefined);
     expect(answer(call)).toBe(Code.TOPIC_NOT_FOUND); // It is the same as far as this node knows.
   });
 
   it('waits on when nothing of it has changed', () => {
     const call = receive();
-    door.naming.topic('orders', { retentionMs: 1_000 });
-    door.clock.advance(1);
-    expect([door.broker.receives.length, door.broker.waiting.size, call.ended]).toEqual([1, 1, false]);
+    context.nameService.topic('orders', { retentionMs: 1_000 });
+    context.clock.advance(1);
+    expect([context.broker.receives.length, context.broker.waiting.size, call.ended]).toEqual([1, 1, false]);
   });
 });
 
 describe('messages that may not have reached their client', () => {
   async function answered(options: CallOptions = {}, attemptId = 'try-1'): Promise<FakeCall> {
     const call = receive({ attemptId }, { holdsArrival: true, ...options });
-    door.broker.deliver(door.broker.delivered(await sendOne()));
+    context.broker.deliver(context.broker.delivered(await sendOne()));
     await call.untilEnd();
     expect(hear(call).messages.length).toBe(1);
     return call;
   }
-  const back = (): number => door.broker.handedBack.length;
+  const back = (): number => context.broker.handedBack.length;
 
   it('are given back when the connection ends before they have arrived, also of an answer that was whole', async () => {
     const call = await answered();
@@ -426,7 +426,7 @@ describe('messages that may not have reached their client', () => {
     call.arrival?.(true);
     call.arrival?.(false);
     receive({ attemptId: 'try-1' }, { connection: 2 });
-    door.clock.advance(120_000);
+    context.clock.advance(120_000);
     expect(back()).toBe(0);
   });
 
@@ -441,24 +441,24 @@ describe('messages that may not have reached their client', () => {
   it('are given back soon when the client asks on another connection', async () => {
     await answered();
     receive({ attemptId: 'try-2' }, { connection: 2 });
-    door.clock.advance(9_000);
+    context.clock.advance(9_000);
     expect(back()).toBe(0);
-    door.clock.advance(2_000);
+    context.clock.advance(2_000);
     expect(back()).toBe(1);
   });
 
   it('are given back after one lease when nothing is heard at all', async () => {
     const call = await answered();
-    door.clock.advance(59_000);
+    context.clock.advance(59_000);
     expect(back()).toBe(0);
-    door.clock.advance(2_000);
+    context.clock.advance(2_000);
     expect(back()).toBe(1);
     call.arrival?.(true); // Too late.
     expect(back()).toBe(1);
   });
 
   it('are left to the leader in an orderly group, which knows the attempt', async () => {
-    door.naming.group('workers', { fifo: true });
+    context.nameService.group('workers', { fifo: true });
     await answered();
     receive({ attemptId: 'try-1' });
     expect(back()).toBe(0);
@@ -467,58 +467,58 @@ describe('messages that may not have reached their client', () => {
 
 it('asks every broker set, the named one first, and waits for all of them at once', async () => {
   const index = await sendOne();
-  const second = door.addBroker('broker-1');
+  const second = context.addBroker('broker-1');
   const call = receive({ messageQueue: { topic: { name: 'orders' }, id: 3, broker: { name: 'broker-1' } } });
-  door.clock.advance(1);
+  context.clock.advance(1);
   expect(second.receives[0]).toMatchObject({ queueId: 3, waitMs: 0 });
-  expect(door.broker.receives[0]).toMatchObject({ queueId: -1, waitMs: 0 });
-  expect([door.broker.waiting.size, second.waiting.size]).toEqual([1, 1]);
+  expect(context.broker.receives[0]).toMatchObject({ queueId: -1, waitMs: 0 });
+  expect([context.broker.waiting.size, second.waiting.size]).toEqual([1, 1]);
   const [other] = second.waiting;
-  door.broker.deliver(door.broker.delivered(index));
+  context.broker.deliver(context.broker.delivered(index));
   await call.untilEnd();
   expect(hear(call).messages.length).toBe(1);
   expect(second.waiting.size).toBe(0);
   // The other's answer was on its way already.
   other?.done(undefined, {
-    messages: [second.sent.length > 0 ? second.delivered(0) : door.broker.delivered(index, { broker: 'broker-1' })],
+    messages: [second.sent.length > 0 ? second.delivered(0) : context.broker.delivered(index, { broker: 'broker-1' })],
   });
   expect(second.handedBack.length).toBe(1);
 });
 
 it('bounds the polls that wait', async () => {
-  await door.stop();
-  door = await openDoor({ limits: { ...defaultLimits, pollsPerGroupMax: 2, pollsMax: 3 } });
-  door.naming.topic('orders');
-  door.naming.group('workers');
-  door.naming.group('others');
+  await context.stop();
+  context = await openProxy({ limits: { ...defaultLimits, pollsPerGroupMax: 2, pollsMax: 3 } });
+  context.nameService.topic('orders');
+  context.nameService.group('workers');
+  context.nameService.group('others');
   receive();
   const second = receive();
   const third = receive();
   receive({ group: { name: 'others' } });
   const fifth = receive({ group: { name: 'others' } });
-  door.clock.advance(1_001);
+  context.clock.advance(1_001);
   expect(hear(third).status?.code).toBe(Code.TOO_MANY_REQUESTS);
   expect(hear(fifth).status?.code).toBe(Code.TOO_MANY_REQUESTS);
   second.cancel();
   receive();
-  expect(door.messaging.waitingPolls).toBe(3);
+  expect(context.messaging.waitingPolls).toBe(3);
 });
 
-it('ends long polls when the door closes, and answers later ones at once', async () => {
+it('ends long polls when the context closes, and answers later ones at once', async () => {
   const call = receive();
-  door.messaging.drain();
+  context.messaging.drain();
   await call.untilEnd();
   expect(hear(call).status?.code).toBe(Code.MESSAGE_NOT_FOUND);
   const late = receive();
-  door.clock.advance(1);
+  context.clock.advance(1);
   expect(hear(late).status?.code).toBe(Code.MESSAGE_NOT_FOUND);
 });
 
 it('delivers the rest when one stored message is damaged', async () => {
   const index = await sendOne();
   const call = receive();
-  const good = door.broker.delivered(index);
-  door.broker.deliver({ ...good, payload: good.payload.subarray(0, 40) }, good);
+  const good = context.broker.delivered(index);
+  context.broker.deliver({ ...good, payload: good.payload.subarray(0, 40) }, good);
   await call.untilEnd();
   expect(hear(call).messages.length).toBe(1);
 });
@@ -546,31 +546,31 @@ describe('room for the answer', () => {
     const index = await sendOne();
     const call = receive();
     call.roomBytes = 100;
-    const [waiting] = door.broker.waiting;
+    const [waiting] = context.broker.waiting;
     expect(waiting?.call.askRoom?.(60, () => undefined)).toBe(true);
     const granted = jest.fn();
     expect(waiting?.call.askRoom?.(60, granted)).toBe(false);
-    door.broker.deliver(door.broker.delivered(index));
+    context.broker.deliver(context.broker.delivered(index));
     await call.untilEnd();
     expect(granted).not.toHaveBeenCalled();
   });
 
   it('is asked for one broker set at a time: only one of them is the answer', async () => {
     const index = await sendOne();
-    const second = door.addBroker('broker-1');
+    const second = context.addBroker('broker-1');
     const call = receive();
     call.roomBytes = 0;
-    for (const broker of [door.broker, second]) broker.deliver(); // They have nothing at first.
+    for (const broker of [context.broker, second]) broker.deliver(); // They have nothing at first.
     await new Promise(setImmediate);
-    const asks = [door.broker, second].map((broker) => [...broker.waiting].at(-1)?.call.askRoom);
+    const asks = [context.broker, second].map((broker) => [...broker.waiting].at(-1)?.call.askRoom);
     const granted = [jest.fn(), jest.fn()];
     asks.forEach((ask, i) => expect(ask?.(10, granted[i] as () => void)).toBe(false));
     call.giveRoom(10);
     expect(granted.map(({ mock }) => mock.calls.length)).toEqual([1, 0]);
-    door.broker.deliver(); // What was to be read was gone: the other one's turn.
+    context.broker.deliver(); // What was to be read was gone: the other one's turn.
     call.giveRoom(10);
     expect(granted.map(({ mock }) => mock.calls.length)).toEqual([1, 1]);
-    second.deliver(door.broker.delivered(index, { broker: 'broker-1' }));
+    second.deliver(context.broker.delivered(index, { broker: 'broker-1' }));
     await call.untilEnd();
     expect(hear(call).messages.length).toBe(1);
   });

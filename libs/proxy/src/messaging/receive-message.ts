@@ -14,9 +14,9 @@ import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc
 import { asBuffer, MqError, WireReader } from '@cometmq/shared';
 
 import type { AnswerUnderWay } from '../answers-under-way.js';
-import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
+import { type ProxyContext, RpcMeter, clientIdOf, passes } from '../proxy-context.js';
 import { type Outcome, ok, outcomeOf, putStatusField, statusFieldBytes, wireCode } from '../status.js';
-import type { WaitingPoll } from '../waiting-polls.js';
+import type { WaitingPoll } from '../client-polls.js';
 import { failureOf } from './cold-call.js';
 import { pollingMs } from './polling-time.js';
 import { checkInvisibleTime } from './receipts.js';
@@ -25,19 +25,19 @@ import { type ReceiveRequest, readReceiveRequest } from './receive-request.js';
 const clientTypePush = 2;
 const clientTypeSimple = 3;
 
-export function receiveMessage(door: FrontDoor): ServerStreamHandler {
-  const meter = new RpcMeter('ReceiveMessage', door);
+export function receiveMessage(context: ProxyContext): ServerStreamHandler {
+  const meter = new RpcMeter('ReceiveMessage', context);
   const reader = new WireReader(Buffer.alloc(0), 0, 0);
   return (request, call, out) => {
-    const stream = new ReceiveStream(door, meter, call, out);
+    const stream = new ReceiveStream(context, meter, call, out);
     let wanted: ReceiveRequest | undefined;
     try {
       const clientId = clientIdOf(call);
-      door.sessions.touch(clientId, stream.startMs);
+      context.sessions.touch(clientId, stream.startMs);
       const bytes = asBuffer(request);
-      reader.reset(bytes, 0, bytes.length, door.limits.fieldsMax);
+      reader.reset(bytes, 0, bytes.length, context.limits.fieldsMax);
       wanted = readReceiveRequest(reader);
-      begin(door, stream, clientId, wanted, call);
+      begin(context, stream, clientId, wanted, call);
     } catch (caught) {
       stream.fail(caught, wanted?.pollMs);
     }
@@ -45,30 +45,30 @@ export function receiveMessage(door: FrontDoor): ServerStreamHandler {
 }
 
 function begin(
-  door: FrontDoor,
+  context: ProxyContext,
   stream: ReceiveStream,
   clientId: string,
   wanted: ReceiveRequest,
   call: CallContext,
 ): void {
   const endMs = stream.startMs + stream.budgetMs(wanted.pollMs);
-  checkRoom(door, wanted);
-  checkRequest(door, wanted);
-  const group = door.parts.directory.group(wanted.group);
-  const topic = door.routes.find(wanted.topic)?.topic;
+  checkRoom(context, wanted);
+  checkRequest(context, wanted);
+  const group = context.parts.directory.group(wanted.group);
+  const topic = context.routes.find(wanted.topic)?.topic;
   if (group && topic) {
-    poll(door, stream, clientId, wanted, call, group, topic, endMs);
+    poll(context, stream, clientId, wanted, call, group, topic, endMs);
     return;
   }
-  Promise.all([door.names.topic(wanted.topic, call.peer), door.names.group(wanted.group, call.peer)])
-    .then(([foundTopic, foundGroup]) => poll(door, stream, clientId, wanted, call, foundGroup, foundTopic, endMs))
+  Promise.all([context.names.topic(wanted.topic, call.peer), context.names.group(wanted.group, call.peer)])
+    .then(([foundTopic, foundGroup]) => poll(context, stream, clientId, wanted, call, foundGroup, foundTopic, endMs))
     .catch((caught: unknown) => stream.fail(caught, wanted.pollMs));
 }
 
-function checkRoom(door: FrontDoor, wanted: ReceiveRequest): void {
-  const { polls, limits } = door;
+function checkRoom(context: ProxyContext, wanted: ReceiveRequest): void {
+  const { polls, limits } = context;
   if (polls.size < limits.pollsMax && polls.countOf(pollKey(wanted)) < limits.pollsPerGroupMax) return;
-  door.counters.throttled.polls += 1;
+  context.counters.throttled.polls += 1;
   throw new MqError('TOO_MANY_REQUESTS', `too many receives wait on this node (${polls.size}); try again later`);
 }
 
@@ -77,16 +77,16 @@ function pollKey(wanted: ReceiveRequest): string {
 }
 
 /** @throws MqError ILLEGAL_INVISIBLE_TIME, ILLEGAL_FILTER_EXPRESSION, UNSUPPORTED */
-function checkRequest(door: FrontDoor, wanted: ReceiveRequest): void {
-  const { invisibleMsMin, invisibleMsMax } = door.limits;
+function checkRequest(context: ProxyContext, wanted: ReceiveRequest): void {
+  const { invisibleMsMin, invisibleMsMax } = context.limits;
   if (!wanted.autoRenew) {
     checkInvisibleTime(wanted.invisibleMs ?? 0, invisibleMsMin, invisibleMsMax);
   }
-  door.checkFilter(wanted.filter);
+  context.checkFilter(wanted.filter);
 }
 
 function poll(
-  door: FrontDoor,
+  context: ProxyContext,
   stream: ReceiveStream,
   clientId: string,
   wanted: ReceiveRequest,
@@ -96,9 +96,9 @@ function poll(
   endMs: number,
 ): void {
   checkReadable(topic);
-  remember(door, clientId, wanted, call);
-  door.answers.asked(clientId, call.connection, group.fifo ? undefined : wanted.attemptId); // Leaders know those in order.
-  new Poll(door, stream, clientId, wanted, group, topic, endMs).start();
+  remember(context, clientId, wanted, call);
+  context.answers.asked(clientId, call.connection, group.fifo ? undefined : wanted.attemptId); // Leaders know those in order.
+  new Poll(context, stream, clientId, wanted, group, topic, endMs).start();
 }
 
 /** @throws MqError FORBIDDEN */
@@ -109,16 +109,16 @@ function checkReadable(topic: Topic): void {
 }
 
 /** A client that lost its session (this node started again) gets one from what it asks for. */
-function remember(door: FrontDoor, clientId: string, wanted: ReceiveRequest, call: CallContext): void {
-  let session = door.sessions.get(clientId);
+function remember(context: ProxyContext, clientId: string, wanted: ReceiveRequest, call: CallContext): void {
+  let session = context.sessions.get(clientId);
   if (!session) {
-    session = door.sessions.open(clientId);
+    session = context.sessions.open(clientId);
     session.language = call.headers.get('x-mq-language') ?? '';
     session.version = call.headers.get('x-mq-client-version') ?? '';
   }
   session.left.delete(call.connection);
   if (session.clientType === 0) session.clientType = wanted.autoRenew ? clientTypePush : clientTypeSimple;
-  door.sessions.subscribe(session, wanted.group, wanted.topic, wanted.filter);
+  context.sessions.subscribe(session, wanted.group, wanted.topic, wanted.filter);
 }
 
 /** The answer's stream. Says each thing once, whoever wants it said. */
@@ -127,18 +127,18 @@ class ReceiveStream {
   private ended = false;
 
   constructor(
-    readonly door: FrontDoor,
+    readonly context: ProxyContext,
     private readonly meter: RpcMeter,
     readonly call: CallContext,
     private readonly out: MessageSink,
   ) {
-    this.startMs = door.clock.monotonicMs();
+    this.startMs = context.clock.monotonicMs();
   }
 
   budgetMs(wantedMs: number | undefined): number {
     const { deadlineMs } = this.call;
     const remainingMs = deadlineMs === undefined ? undefined : deadlineMs - this.startMs;
-    return this.door.draining ? 0 : pollingMs(wantedMs, remainingMs, this.door.limits.pollMsMax);
+    return this.context.draining ? 0 : pollingMs(wantedMs, remainingMs, this.context.limits.pollMsMax);
   }
 
   get open(): boolean {
@@ -154,23 +154,23 @@ class ReceiveStream {
 
   /** An error that can't be avoided is answered slowly where the client has time: some repeat at once. */
   fail(caught: unknown, wantedMs: number | undefined): void {
-    const { door } = this;
-    const error = failureOf(door, this.meter.method, caught);
+    const { context } = this;
+    const error = failureOf(context, this.meter.method, caught);
     const outcome = outcomeOf(error);
-    const delayMs = Math.min(door.limits.receiveErrorDelayMs, this.budgetMs(wantedMs));
-    if (delayMs <= 0 || door.delayedErrors >= door.limits.pollsMax) {
+    const delayMs = Math.min(context.limits.receiveErrorDelayMs, this.budgetMs(wantedMs));
+    if (delayMs <= 0 || context.delayedErrors >= context.limits.pollsMax) {
       this.say(outcome);
       return;
     }
-    door.delayedErrors += 1;
-    const timer = door.clock.after(delayMs, () => {
-      door.delayedErrors -= 1;
+    context.delayedErrors += 1;
+    const timer = context.clock.after(delayMs, () => {
+      context.delayedErrors -= 1;
       this.say(outcome);
     });
     this.call.onCancel(() => {
       if (this.ended) return;
       timer.cancel();
-      door.delayedErrors -= 1;
+      context.delayedErrors -= 1;
       this.abandon();
     });
   }
@@ -184,7 +184,7 @@ class ReceiveStream {
     if (this.ended) return;
     this.ended = true;
     this.out.write(statusItem(outcome));
-    this.out.write(timeItem(this.door.clock.wallMs()));
+    this.out.write(timeItem(this.context.clock.wallMs()));
     this.out.end();
     this.meter.done(this.startMs, outcome.code);
   }
@@ -196,7 +196,7 @@ class ReceiveStream {
     let flowing = this.out.write(okItem);
     const goOn = (): void => {
       if (this.ended) return;
-      answer.movedMs = this.door.clock.monotonicMs();
+      answer.movedMs = this.context.clock.monotonicMs();
       while (flowing && next < items.length) {
         flowing = this.out.write(items[next] as Uint8Array[]);
         next += 1;
@@ -206,7 +206,7 @@ class ReceiveStream {
         return;
       }
       this.ended = true;
-      this.out.write(timeItem(this.door.clock.wallMs()));
+      this.out.write(timeItem(this.context.clock.wallMs()));
       this.out.end();
       this.meter.done(this.startMs, ok.code);
     };
@@ -259,7 +259,7 @@ class Poll implements WaitingPoll {
   private idle = false;
 
   constructor(
-    private readonly door: FrontDoor,
+    private readonly context: ProxyContext,
     private readonly stream: ReceiveStream,
     readonly clientId: string,
     private readonly wanted: ReceiveRequest,
@@ -279,7 +279,7 @@ class Poll implements WaitingPoll {
       this.stream.abandon();
       return;
     }
-    this.door.polls.add(this);
+    this.context.polls.add(this);
     this.stream.call.onCancel(() => {
       if (this.over) return;
       this.finish();
@@ -304,7 +304,7 @@ class Poll implements WaitingPoll {
 
   private finish(): void {
     this.over = true;
-    this.door.polls.delete(this);
+    this.context.polls.delete(this);
     this.cancelAsked();
   }
 
@@ -331,13 +331,13 @@ class Poll implements WaitingPoll {
    * comes again, that set has to know it.
    */
   private sets(): string[] {
-    const { directory, links } = this.door.parts;
+    const { directory, links } = this.context.parts;
     const { attemptId = '', broker } = this.wanted;
     if (this.group.fifo && attemptId !== '' && directory.brokerSet(broker)) return links.link(broker) ? [broker] : [];
     const sets: string[] = [];
     for (const { name } of directory.brokerSets()) if (links.link(name)) sets.push(name);
     if (sets.length > 1) {
-      const { chance } = this.door.parts;
+      const { chance } = this.context.parts;
       const named = sets.indexOf(this.wanted.broker);
       // Some clients only ever name one: under a lasting backlog the others would never have their turn.
       const first = named >= 0 && chance.next() >= 0.5 ? named : Math.floor(chance.next() * sets.length);
@@ -356,7 +356,7 @@ class Poll implements WaitingPoll {
   }
 
   private waitFor(sets: readonly string[]): void {
-    const leftMs = this.endMs - this.door.clock.monotonicMs();
+    const leftMs = this.endMs - this.context.clock.monotonicMs();
     if (leftMs <= 0 && sets.length !== 1) {
       this.endNow(); // More than one have been asked just now.
       return;
@@ -374,12 +374,12 @@ class Poll implements WaitingPoll {
 
   /** Everybody came back with nothing; before its time if leaders are changing. */
   private nothingYet(): void {
-    if (this.door.clock.monotonicMs() >= this.endMs - earlyMs) this.endNow();
+    if (this.context.clock.monotonicMs() >= this.endMs - earlyMs) this.endNow();
     else this.idle = true;
   }
 
   private askOne(set: string, waitMs: number, nothing: () => void): void {
-    const link = this.door.parts.links.link(set);
+    const link = this.context.parts.links.link(set);
     if (!link) {
       nothing();
       return;
@@ -413,20 +413,20 @@ class Poll implements WaitingPoll {
   }
 
   private call(set: string, waitMs: number, asked: Asked): ReceiveCall {
-    const { wanted, door } = this;
+    const { wanted, context } = this;
     return {
       groupId: this.group.id,
       topicId: this.topic.id,
       queueId: set === wanted.broker ? wanted.queueId : -1,
-      messagesMax: Math.min(Math.max(wanted.batchSize, 1), door.limits.receiveBatchMax),
-      bytesMax: door.limits.receiveBytesMax,
+      messagesMax: Math.min(Math.max(wanted.batchSize, 1), context.limits.receiveBatchMax),
+      bytesMax: context.limits.receiveBytesMax,
       filter: wanted.filter,
-      invisibleMs: wanted.autoRenew ? door.limits.autoRenewLeaseMs : (wanted.invisibleMs ?? 0),
+      invisibleMs: wanted.autoRenew ? context.limits.autoRenewLeaseMs : (wanted.invisibleMs ?? 0),
       autoRenew: wanted.autoRenew,
       clientId: this.clientId,
       waitMs,
       attemptId: wanted.attemptId === '' ? undefined : wanted.attemptId,
-      connection: `${door.proxyId}/${this.connection}`,
+      connection: `${context.proxyId}/${this.connection}`,
       askRoom: (bytes, granted) => this.askRoom({ asked, bytes, granted }),
     };
   }
@@ -446,9 +446,9 @@ class Poll implements WaitingPoll {
    * asks anew for what has the name now.
    */
   private revised(): boolean {
-    const { door, wanted } = this;
-    const group = door.parts.directory.group(wanted.group);
-    const topic = door.routes.find(wanted.topic)?.topic;
+    const { context, wanted } = this;
+    const group = context.parts.directory.group(wanted.group);
+    const topic = context.routes.find(wanted.topic)?.topic;
     try {
       if (!topic) throw new MqError('TOPIC_NOT_FOUND', `topic "${wanted.topic}" does not exist any more`);
       if (!group) {
@@ -476,7 +476,7 @@ class Poll implements WaitingPoll {
       this.giveBack({ messages });
       return;
     }
-    const { door } = this;
+    const { context } = this;
     const items: Uint8Array[][] = [];
     for (const delivered of messages) {
       try {
@@ -484,20 +484,20 @@ class Poll implements WaitingPoll {
           deliveredMessage(
             messageTag,
             delivered,
-            door.handles.write(delivered.receipt),
+            context.handles.write(delivered.receipt),
             this.deadLetterTopic(delivered),
           ),
         );
       } catch (caught) {
         // It stays leased and comes again; the others must not suffer for it.
-        door.parts.log(`message at offset ${delivered.receipt.offset} can't be delivered`, caught);
+        context.parts.log(`message at offset ${delivered.receipt.offset} can't be delivered`, caught);
       }
     }
     if (items.length === 0) this.stream.nothing();
     else {
       const receipts = messages.map(({ receipt }) => receipt);
       const { clientId, wanted, stream } = this;
-      stream.deliver(items, door.answers.begin(clientId, stream.call.connection, wanted.attemptId, receipts));
+      stream.deliver(items, context.answers.begin(clientId, stream.call.connection, wanted.attemptId, receipts));
     }
   }
 
@@ -507,7 +507,7 @@ class Poll implements WaitingPoll {
   }
 
   private giveBack(result: ReceiveResult | undefined): void {
-    this.door.answers.giveBack(result?.messages.map(({ receipt }) => receipt) ?? []);
+    this.context.answers.giveBack(result?.messages.map(({ receipt }) => receipt) ?? []);
   }
 }
 

@@ -7,18 +7,18 @@ import type { GrpcMethod } from '@cometmq/rpc';
 import { Prng } from '@cometmq/shared';
 
 import { defaultLimits, sendRequestBytesMax } from '../limits.js';
-import { type DoorFixture, openDoor } from '../testing.js';
+import { type ProxyFixture, openProxy } from '../testing.js';
 
-let door: DoorFixture;
+let context: ProxyFixture;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('orders');
-  door.naming.group('workers');
+  context = await openProxy();
+  context.nameService.topic('orders');
+  context.nameService.group('workers');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 const methodOf = (name: string): GrpcMethod => {
-  const method = door.messaging.service.methods[name];
+  const method = context.messaging.service.methods[name];
   if (!method) throw new RangeError(`no method ${name}`);
   return method;
 };
@@ -43,12 +43,12 @@ function emptyEntries(path: readonly number[], bytesMax: number): Buffer {
 
 /** The code of the first answer; -1: none, as commands that nobody knows are skipped. */
 async function answer(method: string, request: Buffer): Promise<{ code: number; bytes: number }> {
-  const call = door.call(method, request, { timeoutMs: 1_000 });
+  const call = context.call(method, request, { timeoutMs: 1_000 });
   const settle = async (): Promise<void> => {
     for (let i = 0; i < 30; i += 1) await Promise.resolve();
   };
   await settle();
-  door.clock.advance(2_000);
+  context.clock.advance(2_000);
   await settle();
   call.cancel();
   const [first = Buffer.alloc(0)] = call.items;
@@ -64,7 +64,7 @@ it('every call has a limit: small where little is named, larger for lists, and f
     SyncLiteSubscription: listBytesMax,
     Telemetry: telemetryBytesMax,
   };
-  const limits = Object.keys(door.messaging.service.methods).map((name) => [name, bytesMaxOf(name)]);
+  const limits = Object.keys(context.messaging.service.methods).map((name) => [name, bytesMaxOf(name)]);
   expect(Object.fromEntries(limits)).toEqual({
     ...Object.fromEntries(limits.map(([name]) => [name, requestBytesMax])),
     ...larger,
@@ -107,7 +107,7 @@ const seeds = [20_261_130, 20_261_131];
 it.each(seeds)('answers each call filled with empty entries of any field (seed %i)', async (seed) => {
   const chance = new Prng(seed);
   const number = (max: number): number => 1 + Math.floor(chance.next() * max);
-  for (const method of Object.keys(door.messaging.service.methods)) {
+  for (const method of Object.keys(context.messaging.service.methods)) {
     for (let i = 0; i < 20; i += 1) {
       const path = Array.from({ length: number(4) }, () => number(24));
       const request = emptyEntries(path, Math.min(bytesMaxOf(method), 1_000_000));

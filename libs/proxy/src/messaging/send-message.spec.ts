@@ -3,7 +3,7 @@ import { Code, Message, SendMessageRequest, SendMessageResponse } from '@cometmq
 import { MqError } from '@cometmq/shared';
 
 import { defaultLimits } from '../limits.js';
-import { type CallOptions, type DoorFixture, openDoor } from '../testing.js';
+import { type CallOptions, type ProxyFixture, openProxy } from '../testing.js';
 import { reservedPropertyNames } from './reserved-properties.js';
 
 const message = (change: Record<string, unknown> = {}, outer: Record<string, unknown> = {}): Message =>
@@ -23,29 +23,29 @@ const message = (change: Record<string, unknown> = {}, outer: Record<string, unk
 
 const encode = (...messages: Message[]): Uint8Array => SendMessageRequest.encode({ messages }).finish();
 
-async function send(door: DoorFixture, request: Uint8Array, options?: CallOptions): Promise<SendMessageResponse> {
-  const call = door.call('SendMessage', request, options);
+async function send(context: ProxyFixture, request: Uint8Array, options?: CallOptions): Promise<SendMessageResponse> {
+  const call = context.call('SendMessage', request, options);
   await call.untilEnd();
   return SendMessageResponse.decode(call.items[0] as Buffer);
 }
 
-let door: DoorFixture;
+let context: ProxyFixture;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('orders');
+  context = await openProxy();
+  context.nameService.topic('orders');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
-const stored = (index: number): Message => Message.decode(Buffer.concat(door.broker.sent[index]?.message ?? []));
+const stored = (index: number): Message => Message.decode(Buffer.concat(context.broker.sent[index]?.message ?? []));
 
 it('passes the encoded message through byte for byte and answers id and offset', async () => {
   const sent = message({ tag: 'A', keys: ['k1', '', 'k2'], queueId: 3, deliveryAttempt: 5000 });
-  const answer = await send(door, encode(sent));
+  const answer = await send(context, encode(sent));
   expect(answer.status).toEqual({ code: Code.OK, message: 'OK' });
   expect(answer.entries).toEqual([
     { status: { code: Code.OK, message: 'OK' }, messageId: '01AB', transactionId: '', offset: 0, recallHandle: '' },
   ]);
-  const call = door.broker.sent[0];
+  const call = context.broker.sent[0];
   expect(Buffer.concat(call?.message ?? [])).toEqual(Buffer.from(Message.encode(sent).finish()));
   const envelope = new Envelope(Buffer.concat([call?.envelope ?? Buffer.alloc(0), ...(call?.message ?? [])]));
   expect([envelope.id, envelope.tag.toString(), envelope.keyCount, envelope.type]).toEqual([
@@ -57,7 +57,7 @@ it('passes the encoded message through byte for byte and answers id and offset',
 });
 
 it('adds what every delivery must have and the sender left out', async () => {
-  await send(door, encode(message({ bodyEncoding: 0, bornHost: '', bornTimestamp: undefined })));
+  await send(context, encode(message({ bodyEncoding: 0, bornHost: '', bornTimestamp: undefined })));
   expect(stored(0).systemProperties).toMatchObject({
     messageId: '01AB',
     bodyEncoding: 1,
@@ -70,7 +70,7 @@ it('adds what every delivery must have and the sender left out', async () => {
 
 it('takes out what only the server may say and a delivery can not undo', async () => {
   const lies = { deadLetterQueue: { topic: 'x', messageId: 'y' }, invisibleDuration: { seconds: 5, nanos: 0 } };
-  await send(door, encode(message({ ...lies, tag: 'A' })));
+  await send(context, encode(message({ ...lies, tag: 'A' })));
   const system = stored(0).systemProperties;
   expect(system).toMatchObject({ tag: 'A', messageId: '01AB', bornHost: 'their-host' });
   expect([system?.deadLetterQueue, system?.invisibleDuration]).toEqual([undefined, undefined]);
@@ -128,53 +128,53 @@ it.each([
   ['a system topic', message({}, { topic: { name: 'rmq_sys_x' } }), Code.ILLEGAL_TOPIC],
   ['no topic', message({}, { topic: undefined }), Code.ILLEGAL_TOPIC],
 ])('refuses %s', async (_what, bad, code) => {
-  const answer = await send(door, encode(bad));
+  const answer = await send(context, encode(bad));
   expect(answer.status?.code).toBe(code);
   expect(answer.entries.map(({ status }) => status?.code)).toEqual([code]);
   expect(answer.status?.message).toMatch(/\w+ \w+/);
-  expect(door.broker.sent).toEqual([]);
-  expect(door.messaging.sendsInFlight).toBe(0);
+  expect(context.broker.sent).toEqual([]);
+  expect(context.messaging.sendsInFlight).toBe(0);
 });
 
 it('refuses every reserved property name', async () => {
   for (const name of reservedPropertyNames) {
-    const answer = await send(door, encode(message({}, { userProperties: new Map([[name, 'x']]) })));
+    const answer = await send(context, encode(message({}, { userProperties: new Map([[name, 'x']]) })));
     expect([name, answer.status?.code]).toEqual([name, Code.ILLEGAL_MESSAGE_PROPERTY_KEY]);
   }
 });
 
 it('gives each priority a queue of its own, as far as there are queues, and all broker sets in turn', async () => {
-  door.naming.topic('orders', { type: MessageType.priority });
+  context.nameService.topic('orders', { type: MessageType.priority });
   for (const priority of [0, 2, 3, 9]) {
-    expect((await send(door, encode(message({ priority })))).status?.code).toBe(Code.OK);
+    expect((await send(context, encode(message({ priority })))).status?.code).toBe(Code.OK);
   }
-  expect(door.broker.sent.map(({ queueId }) => queueId)).toEqual([0, 2, 3, 3]);
-  expect(door.broker.sent.map(({ envelope }) => new Envelope(Buffer.from(envelope)).priority)).toEqual([0, 2, 3, 9]);
+  expect(context.broker.sent.map(({ queueId }) => queueId)).toEqual([0, 2, 3, 3]);
+  expect(context.broker.sent.map(({ envelope }) => new Envelope(Buffer.from(envelope)).priority)).toEqual([0, 2, 3, 9]);
   expect(stored(3).systemProperties?.priority).toBe(9);
 });
 
 it('refuses a negative priority, and a message without one on a topic of prioritised messages', async () => {
-  door.naming.topic('orders', { type: MessageType.priority });
-  expect((await send(door, encode(message({ priority: -1 })))).status?.code).toBe(Code.BAD_REQUEST);
-  const plain = await send(door, encode(message()));
+  context.nameService.topic('orders', { type: MessageType.priority });
+  expect((await send(context, encode(message({ priority: -1 })))).status?.code).toBe(Code.BAD_REQUEST);
+  const plain = await send(context, encode(message()));
   expect(plain.status?.code).toBe(Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE);
 });
 
 it('answers bytes that are no request, and requests without message or with two topics', async () => {
-  const corrupt = await send(door, encode());
+  const corrupt = await send(context, encode());
   expect(corrupt.status?.code).toBe(Code.MESSAGE_CORRUPTED);
-  const garbage = await send(door, Buffer.from([0x0a, 0xff, 0x01]));
+  const garbage = await send(context, Buffer.from([0x0a, 0xff, 0x01]));
   expect(garbage.status?.code).toBe(Code.BAD_REQUEST);
-  expect(door.messaging.counters.malformed).toBe(1);
-  const two = await send(door, encode(message(), message({}, { topic: { name: 'other' } })));
+  expect(context.messaging.counters.malformed).toBe(1);
+  const two = await send(context, encode(message(), message({}, { topic: { name: 'other' } })));
   expect(two.status?.code).toBe(Code.MESSAGE_CORRUPTED);
-  const stranger = await send(door, encode(message()), { clientId: ' ' });
+  const stranger = await send(context, encode(message()), { clientId: ' ' });
   expect(stranger.status?.code).toBe(Code.CLIENT_ID_REQUIRED);
 });
 
 it('answers one entry a message, each with its own result', async () => {
   const answer = await send(
-    door,
+    context,
     encode(message({ messageId: 'a' }), message({ messageId: 'b', tag: '|' }), message({ messageId: 'c' })),
   );
   expect(answer.status?.code).toBe(Code.MULTIPLE_RESULTS);
@@ -186,12 +186,12 @@ it('answers one entry a message, each with its own result', async () => {
 });
 
 it('spreads messages evenly over brokers and queues, leaving out who takes none', async () => {
-  const second = door.addBroker('broker-1');
-  const third = door.addBroker('broker-2');
-  door.naming.broker('broker-2', { writable: false });
-  for (let i = 0; i < 80; i += 1) await send(door, encode(message()));
+  const second = context.addBroker('broker-1');
+  const third = context.addBroker('broker-2');
+  context.nameService.broker('broker-2', { writable: false });
+  for (let i = 0; i < 80; i += 1) await send(context, encode(message()));
   const counts = new Map<string, number>();
-  for (const broker of [door.broker, second]) {
+  for (const broker of [context.broker, second]) {
     for (const { queueId } of broker.sent)
       counts.set(`${broker.name} ${queueId}`, (counts.get(`${broker.name} ${queueId}`) ?? 0) + 1);
   }
@@ -200,98 +200,98 @@ it('spreads messages evenly over brokers and queues, leaving out who takes none'
 });
 
 it('refuses a topic that may not be written to', async () => {
-  door.naming.topic('orders', { permission: 'read' });
-  expect((await send(door, encode(message()))).status?.code).toBe(Code.FORBIDDEN);
+  context.nameService.topic('orders', { permission: 'read' });
+  expect((await send(context, encode(message()))).status?.code).toBe(Code.FORBIDDEN);
 });
 
 it('waits for a leader, and sends with the new layout', async () => {
-  door.naming.broker('broker-0', { leader: undefined });
-  const waiting = send(door, encode(message()), { timeoutMs: 3_000 });
-  door.clock.advance(200);
-  expect(door.broker.sent).toEqual([]);
-  door.naming.topic('orders', { layout: 7 });
-  door.naming.broker('broker-0', { epoch: 2 });
-  door.clock.advance(100);
+  context.nameService.broker('broker-0', { leader: undefined });
+  const waiting = send(context, encode(message()), { timeoutMs: 3_000 });
+  context.clock.advance(200);
+  expect(context.broker.sent).toEqual([]);
+  context.nameService.topic('orders', { layout: 7 });
+  context.nameService.broker('broker-0', { epoch: 2 });
+  context.clock.advance(100);
   expect((await waiting).status?.code).toBe(Code.OK);
-  expect(door.broker.sent[0]?.layout).toBe(7);
+  expect(context.broker.sent[0]?.layout).toBe(7);
 });
 
 it.each(['NOT_LEADER', 'STALE_LAYOUT', 'UNAVAILABLE'] as const)(
   'repeats a send that met %s, and answers before the deadline',
   async (code) => {
     let fails = true;
-    door.broker.fault = () => (fails ? new MqError(code, 'not now') : undefined);
-    const first = send(door, encode(message()), { timeoutMs: 3_000 });
-    door.clock.advance(500);
+    context.broker.fault = () => (fails ? new MqError(code, 'not now') : undefined);
+    const first = send(context, encode(message()), { timeoutMs: 3_000 });
+    context.clock.advance(500);
     fails = false;
-    door.clock.advance(100);
+    context.clock.advance(100);
     expect((await first).status?.code).toBe(Code.OK);
 
     fails = true;
-    const second = door.call('SendMessage', encode(message()), { timeoutMs: 3_000 });
-    door.clock.advance(2_600);
+    const second = context.call('SendMessage', encode(message()), { timeoutMs: 3_000 });
+    context.clock.advance(2_600);
     expect(second.items).toEqual([]);
-    door.clock.advance(200); // 300 ms are left to the answer.
+    context.clock.advance(200); // 300 ms are left to the answer.
     await second.untilEnd();
     expect(SendMessageResponse.decode(second.items[0] as Buffer).status?.code).toBe(Code.PROXY_TIMEOUT);
-    expect(door.messaging.sendsInFlight).toBe(0);
+    expect(context.messaging.sendsInFlight).toBe(0);
   },
 );
 
 it('goes to another broker when one is full, and says so when all are', async () => {
-  const second = door.addBroker('broker-1');
-  door.broker.fault = () => new MqError('STORAGE_FULL', 'the disk is full');
-  for (let i = 0; i < 4; i += 1) expect((await send(door, encode(message()))).status?.code).toBe(Code.OK);
+  const second = context.addBroker('broker-1');
+  context.broker.fault = () => new MqError('STORAGE_FULL', 'the disk is full');
+  for (let i = 0; i < 4; i += 1) expect((await send(context, encode(message()))).status?.code).toBe(Code.OK);
   expect(second.sent.length).toBe(4);
-  second.fault = door.broker.fault;
-  const answer = await send(door, encode(message()));
+  second.fault = context.broker.fault;
+  const answer = await send(context, encode(message()));
   expect(answer.status).toEqual({ code: Code.TOO_MANY_REQUESTS, message: 'the disk is full' });
 });
 
 it('fixes the type of a topic made on first use by its first message', async () => {
-  door.naming.createsTopics = true;
-  expect((await send(door, encode(message({}, { topic: { name: 'fresh' } })))).status?.code).toBe(Code.OK);
-  expect(door.naming.asked).toEqual(['ensureTopic fresh', `fixTopicType fresh ${MessageType.normal}`]);
-  await send(door, encode(message({}, { topic: { name: 'fresh' } })));
-  expect(door.naming.asked.length).toBe(2);
-  const lite = await send(door, encode(message({ liteTopic: 'l' }, { topic: { name: 'fresh-2' } })));
+  context.nameService.createsTopics = true;
+  expect((await send(context, encode(message({}, { topic: { name: 'fresh' } })))).status?.code).toBe(Code.OK);
+  expect(context.nameService.asked).toEqual(['ensureTopic fresh', `fixTopicType fresh ${MessageType.normal}`]);
+  await send(context, encode(message({}, { topic: { name: 'fresh' } })));
+  expect(context.nameService.asked.length).toBe(2);
+  const lite = await send(context, encode(message({ liteTopic: 'l' }, { topic: { name: 'fresh-2' } })));
   expect(lite.status?.code).toBe(Code.OK);
-  expect(door.naming.topics.get('fresh-2')).toMatchObject({ typeFixed: true, type: MessageType.lite });
+  expect(context.nameService.topics.get('fresh-2')).toMatchObject({ typeFixed: true, type: MessageType.lite });
 });
 
 it('asks once for an unknown topic that many want, and believes a no for a moment', async () => {
   const request = encode(message({}, { topic: { name: 'nobody' } }));
-  await Promise.all([send(door, request), send(door, request), send(door, request)]);
-  await send(door, request);
-  expect(door.naming.asked).toEqual(['ensureTopic nobody']);
-  door.naming.topic('nobody');
-  expect((await send(door, request)).status?.code).toBe(Code.OK);
+  await Promise.all([send(context, request), send(context, request), send(context, request)]);
+  await send(context, request);
+  expect(context.nameService.asked).toEqual(['ensureTopic nobody']);
+  context.nameService.topic('nobody');
+  expect((await send(context, request)).status?.code).toBe(Code.OK);
 });
 
 it('bounds the sends under way by count and by bytes', async () => {
-  await door.stop();
-  door = await openDoor({ limits: { ...defaultLimits, sendsMax: 2, sendBytesMax: 400 } });
-  door.naming.topic('orders');
-  door.broker.holdSends = true;
-  const first = door.call('SendMessage', encode(message()));
-  const large = await send(door, encode(message({}, { body: new Uint8Array(400) })));
+  await context.stop();
+  context = await openProxy({ limits: { ...defaultLimits, sendsMax: 2, sendBytesMax: 400 } });
+  context.nameService.topic('orders');
+  context.broker.holdSends = true;
+  const first = context.call('SendMessage', encode(message()));
+  const large = await send(context, encode(message({}, { body: new Uint8Array(400) })));
   expect(large.status?.code).toBe(Code.TOO_MANY_REQUESTS);
-  const second = door.call('SendMessage', encode(message()));
-  const third = await send(door, encode(message()));
+  const second = context.call('SendMessage', encode(message()));
+  const third = await send(context, encode(message()));
   expect(third.status?.code).toBe(Code.TOO_MANY_REQUESTS);
-  expect(door.messaging.counters.throttled.sends).toBe(2);
-  for (const answer of door.broker.held.splice(0)) answer();
+  expect(context.messaging.counters.throttled.sends).toBe(2);
+  for (const answer of context.broker.held.splice(0)) answer();
   await Promise.all([first.untilEnd(), second.untilEnd()]);
-  door.broker.holdSends = false;
-  expect((await send(door, encode(message()))).status?.code).toBe(Code.OK);
+  context.broker.holdSends = false;
+  expect((await send(context, encode(message()))).status?.code).toBe(Code.OK);
 });
 
 it('finishes the sends under way when it stops', async () => {
-  door.broker.holdSends = true;
-  const call = door.call('SendMessage', encode(message()));
-  const stopping = door.messaging.stop();
-  door.broker.held[0]?.();
-  door.clock.advance(20);
+  context.broker.holdSends = true;
+  const call = context.call('SendMessage', encode(message()));
+  const stopping = context.messaging.stop();
+  context.broker.held[0]?.();
+  context.clock.advance(20);
   await stopping;
   expect(SendMessageResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.OK);
 });

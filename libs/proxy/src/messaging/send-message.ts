@@ -22,7 +22,7 @@ import {
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { asBuffer, fieldBytes, MqError, putLength, putVarint, varintBytes, WireReader } from '@cometmq/shared';
 
-import { type FrontDoor, RpcMeter, clientIdOf, passes } from '../front-door.js';
+import { type ProxyContext, RpcMeter, clientIdOf, passes } from '../proxy-context.js';
 import type { Parked } from '../parking.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
 import type { TopicRoute } from '../topic-routes.js';
@@ -30,30 +30,30 @@ import { answerFailure, failureOf } from './cold-call.js';
 import { checkAfterMsOf, checkMessage, derivedType, dueMsOf } from './send-checks.js';
 import { type WalkedMessage, walkSendRequest } from './send-walker.js';
 
-export function sendMessage(door: FrontDoor): UnaryHandler {
-  const meter = new RpcMeter('SendMessage', door);
+export function sendMessage(context: ProxyContext): UnaryHandler {
+  const meter = new RpcMeter('SendMessage', context);
   const reader = new WireReader(Buffer.alloc(0), 0, 0);
   return (request, call, reply) => {
-    const startMs = door.clock.monotonicMs();
+    const startMs = context.clock.monotonicMs();
     try {
-      door.sessions.touch(clientIdOf(call), startMs);
+      context.sessions.touch(clientIdOf(call), startMs);
       const bytes = asBuffer(request);
-      reader.reset(bytes, 0, bytes.length, door.limits.listFieldsMax);
-      const messages = walkSendRequest(reader, door.limits.entriesMax);
+      reader.reset(bytes, 0, bytes.length, context.limits.listFieldsMax);
+      const messages = walkSendRequest(reader, context.limits.entriesMax);
       const topic = commonTopic(messages, bytes);
-      checkRoom(door, messages.length, bytes.length);
-      new SendRequest(door, meter, startMs, bytes, call, reply, messages).start(topic);
+      checkRoom(context, messages.length, bytes.length);
+      new SendRequest(context, meter, startMs, bytes, call, reply, messages).start(topic);
     } catch (caught) {
-      answerFailure(door, meter, startMs, reply, caught);
+      answerFailure(context, meter, startMs, reply, caught);
     }
   };
 }
 
 /** @throws MqError TOO_MANY_REQUESTS */
-function checkRoom(door: FrontDoor, messages: number, requestBytes: number): void {
-  const { sends, limits } = door;
+function checkRoom(context: ProxyContext, messages: number, requestBytes: number): void {
+  const { sends, limits } = context;
   if (sends.inFlight + messages <= limits.sendsMax && sends.bytes + requestBytes <= limits.sendBytesMax) return;
-  door.counters.throttled.sends += 1;
+  context.counters.throttled.sends += 1;
   throw new MqError('TOO_MANY_REQUESTS', `${sends.inFlight} sends are under way on this node; try again later`);
 }
 
@@ -87,7 +87,7 @@ class SendRequest {
   readonly giveUpMs: number;
 
   constructor(
-    readonly door: FrontDoor,
+    readonly context: ProxyContext,
     private readonly meter: RpcMeter,
     private readonly startMs: number,
     private readonly bytes: Buffer,
@@ -98,14 +98,14 @@ class SendRequest {
     this.waiting = messages.length;
     this.outcomes = new Array<Outcome>(messages.length).fill(ok);
     this.offsets = new Array<number>(messages.length).fill(0);
-    this.giveUpMs = door.giveUpMs(call, startMs);
-    door.sends.inFlight += messages.length;
-    door.sends.bytes += bytes.length;
+    this.giveUpMs = context.giveUpMs(call, startMs);
+    context.sends.inFlight += messages.length;
+    context.sends.bytes += bytes.length;
   }
 
   /** `topic` is what stands in the request, byte for byte: names that are no ASCII can't be in the directory. */
   start(topic: string): void {
-    const { routes, firstUses } = this.door;
+    const { routes, firstUses } = this.context;
     const before = firstUses.size === 0 ? undefined : firstUses.get(topic);
     const route = before ? undefined : routes.find(topic);
     if (route?.topic.typeFixed) {
@@ -117,7 +117,7 @@ class SendRequest {
     const sent = Promise.all([this.firstUse(text).then(known, failed), before])
       .then(([found]) => {
         if (found.route) this.sendAll(found.route);
-        else this.failAll(failureOf(this.door, this.meter.method, found.caught));
+        else this.failAll(failureOf(this.context, this.meter.method, found.caught));
       })
       .finally(() => {
         if (firstUses.get(topic) === sent) firstUses.delete(topic);
@@ -127,7 +127,7 @@ class SendRequest {
 
   /** The topic is unknown, or nobody knows yet what it is for: the first good message says it. */
   private async firstUse(text: string): Promise<TopicRoute> {
-    const { names, routes, limits, clock } = this.door;
+    const { names, routes, limits, clock } = this.context;
     const topic = await names.topic(text, this.call.peer);
     if (!topic.typeFixed && !isInnerTopic(topic.name)) {
       const nowMs = clock.wallMs();
@@ -139,20 +139,20 @@ class SendRequest {
   }
 
   private sendAll(route: TopicRoute): void {
-    const nowMs = this.door.clock.wallMs();
+    const nowMs = this.context.clock.wallMs();
     for (let i = 0; i < this.messages.length; i += 1) {
       try {
         this.sendOne(i, this.messages[i] as WalkedMessage, route, nowMs);
       } catch (caught) {
-        this.finish(i, failureOf(this.door, this.meter.method, caught), undefined);
+        this.finish(i, failureOf(this.context, this.meter.method, caught), undefined);
       }
     }
   }
 
   private sendOne(index: number, found: WalkedMessage, route: TopicRoute, nowMs: number): void {
-    const { bytes, door } = this;
+    const { bytes, context } = this;
     const { topic } = route;
-    const wrong = checkMessage(found, bytes, door.limits, nowMs);
+    const wrong = checkMessage(found, bytes, context.limits, nowMs);
     if (wrong) throw wrong;
     const type = derivedType(found);
     checkType(type, topic);
@@ -169,7 +169,7 @@ class SendRequest {
       checkAfterMs: type === MessageType.transaction ? checkAfterMsOf(found) : undefined,
       liteTopic: type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : undefined,
     });
-    if (type === MessageType.transaction) door.sessions.transacted(clientIdOf(this.call), topic.name);
+    if (type === MessageType.transaction) context.sessions.transacted(clientIdOf(this.call), topic.name);
     const message = messageToStore(found, bytes, this.call.peer, nowMs);
     // Messages of a lite topic keep their order as those of a message group do.
     const groupHash = hashBytes(type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : group);
@@ -184,7 +184,7 @@ class SendRequest {
   pending(index: number, broker: string, place: PendingPlace): void {
     this.handles ??= [];
     const kind = place.dueMs > 0 ? 'recall' : 'transaction';
-    const text = this.door.pendingHandles.write(kind, { broker, place });
+    const text = this.context.pendingHandles.write(kind, { broker, place });
     this.handles[index] = { tag: kind === 'recall' ? 0x2a : 0x1a, text };
   }
 
@@ -196,9 +196,9 @@ class SendRequest {
   }
 
   private answer(): void {
-    const { door, messages } = this;
-    door.sends.inFlight -= messages.length;
-    door.sends.bytes -= this.bytes.length;
+    const { context, messages } = this;
+    context.sends.inFlight -= messages.length;
+    context.sends.bytes -= this.bytes.length;
     const outcome = messages.length === 1 ? (this.outcomes[0] ?? ok) : commonOutcome(this.outcomes);
     this.reply.send(this.encode(outcome));
     this.meter.done(this.startMs, outcome.code);
@@ -304,25 +304,25 @@ class OneSend implements SendCall, Parked {
     this.topicId = route.topic.id;
     this.deadlineMs = request.call.deadlineMs;
     this.giveUpMs = request.giveUpMs;
-    this.arrival = groupHash === 0 ? 0 : (request.door.sends.arrivals += 1);
+    this.arrival = groupHash === 0 ? 0 : (request.context.sends.arrivals += 1);
   }
 
   start(): void {
-    const { door } = this.request;
+    const { context } = this.request;
     try {
-      if (this.groupHash !== 0 && door.parking.holdsAny && door.parking.holds(this.lane)) throw behind();
+      if (this.groupHash !== 0 && context.parking.holdsAny && context.parking.holds(this.lane)) throw behind();
       const link = this.link();
       this.layout = this.route.topic.layout;
       link.send(this, this.done);
     } catch (caught) {
-      this.failed(failureOf(door, 'SendMessage', caught));
+      this.failed(failureOf(context, 'SendMessage', caught));
     }
   }
 
   /** The leader to send to; the queue is in `queueId`. */
   private link(): BrokerLink {
     const { route, type, groupHash } = this;
-    const { links } = this.request.door.parts;
+    const { links } = this.request.context.parts;
     const link = groupHash !== 0 && type !== MessageType.priority ? route.ofGroup(groupHash, links) : route.next(links);
     this.queueId = type === MessageType.priority ? this.levelQueue() : route.queueId; // The broker finds a lite topic's.
     this.broker = route.broker;
@@ -346,19 +346,19 @@ class OneSend implements SendCall, Parked {
 
   private failed(error: MqError): void {
     this.lastError = error;
-    const { door, call } = this.request;
+    const { context, call } = this.request;
     if (error.code === 'STORAGE_FULL' && this.groupHash === 0 && this.fullSets < this.route.setCount - 1) {
       this.fullSets += 1; // Another broker set may have room.
       this.start();
-    } else if (passes(error) && !call.cancelled && door.clock.monotonicMs() < this.giveUpMs) {
-      door.counters.parked += 1;
-      door.parking.park(this);
+    } else if (passes(error) && !call.cancelled && context.clock.monotonicMs() < this.giveUpMs) {
+      context.counters.parked += 1;
+      context.parking.park(this);
     } else this.request.finish(this.index, error, undefined);
   }
 
   retry(): void {
-    const { door, call } = this.request;
-    const route = door.routes.find(this.route.topic.name);
+    const { context, call } = this.request;
+    const route = context.routes.find(this.route.topic.name);
     if (call.cancelled) this.giveUp();
     else if (route?.topic.id !== this.topicId) {
       const { name } = this.route.topic;

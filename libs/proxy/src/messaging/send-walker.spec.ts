@@ -89,7 +89,7 @@ it('finds in any request what the generated decoder finds', () => {
   );
 });
 
-// Goal: strangers' bytes never crash the door. Method: any bytes, and good requests with bytes changed, cut and doubled.
+// Goal: unknownMembers' bytes never crash the context. Method: any bytes, and good requests with bytes changed, cut and doubled.
 it('takes any bytes or says that they are malformed', () => {
   const damaged = fc
     .tuple(anyMessage, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 8 }), fc.nat())

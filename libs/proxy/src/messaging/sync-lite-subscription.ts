@@ -9,38 +9,38 @@ import { type OffsetOption, SyncLiteSubscriptionRequest, SyncLiteSubscriptionRes
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import { type FrontDoor, passes } from '../front-door.js';
+import { type ProxyContext, passes } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { liteGroup, liteParent } from './lite-group.js';
 
 const policies: readonly ('last' | 'first' | 'end' | undefined)[] = ['last', 'first', 'end'];
 const actions: readonly (LiteSyncCall['action'] | undefined)[] = ['add', 'remove', 'setAll', 'removeAll'];
 
-export function syncLiteSubscription(door: FrontDoor): UnaryHandler {
+export function syncLiteSubscription(context: ProxyContext): UnaryHandler {
   return coldCall(
-    door,
+    context,
     'SyncLiteSubscription',
     SyncLiteSubscriptionRequest,
     SyncLiteSubscriptionResponse,
     async (request, { clientId, call: { peer } }) => {
       const action = actions[request.action];
       if (!action) throw new MqError('BAD_REQUEST', `action ${request.action} is unknown; 0 to 3 are allowed`);
-      const names = request.liteTopicSet.map((name) => liteTopicName(name, door.limits.liteTopicBytesMax));
-      const group = await liteGroup(door, groupName(request.group?.name), request.topic?.name);
-      const topic = await liteParent(door, group, request.topic?.name, peer);
+      const names = request.liteTopicSet.map((name) => liteTopicName(name, context.limits.liteTopicBytesMax));
+      const group = await liteGroup(context, groupName(request.group?.name), request.topic?.name);
+      const topic = await liteParent(context, group, request.topic?.name, peer);
       const start = action === 'add' ? startOf(request.offsetOption) : undefined;
       const call = { clientId, groupId: group.id, topicId: topic.id, action, liteTopics: names, start };
-      door.sessions.join(door.sessions.open(clientId), group.name);
-      await tellAll(door, call);
-      door.lite.synced(call);
+      context.sessions.join(context.sessions.open(clientId), group.name);
+      await tellAll(context, call);
+      context.lite.synced(call);
       return { status: okStatus() };
     },
-    door.limits.listFieldsMax,
+    context.limits.listFieldsMax,
   );
 }
 
-async function tellAll(door: FrontDoor, call: LiteSyncCall): Promise<void> {
-  const { directory, links } = door.parts;
+async function tellAll(context: ProxyContext, call: LiteSyncCall): Promise<void> {
+  const { directory, links } = context.parts;
   const told: Promise<void>[] = [];
   for (const { name } of directory.brokerSets()) {
     const link = links.link(name);

@@ -6,16 +6,16 @@ import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { defaultLimits } from '../limits.js';
-import { type CallOptions, type DoorFixture, type FakeCall, openDoor } from '../testing.js';
+import { type CallOptions, type ProxyFixture, type FakeCall, openProxy } from '../testing.js';
 import { strategyFor } from './settings.js';
 
-let door: DoorFixture;
+let context: ProxyFixture;
 beforeEach(async () => {
-  door = await openDoor();
-  door.naming.topic('orders');
-  door.naming.group('workers');
+  context = await openProxy();
+  context.nameService.topic('orders');
+  context.nameService.group('workers');
 });
-afterEach(() => door.stop());
+afterEach(() => context.stop());
 
 const command = (settings: Record<string, unknown>): Uint8Array =>
   TelemetryCommand.encode(
@@ -50,7 +50,7 @@ const consumer = (
 });
 
 async function open(settings: Record<string, unknown>, options?: CallOptions): Promise<FakeCall> {
-  const call = door.call('Telemetry', command(settings), options);
+  const call = context.call('Telemetry', command(settings), options);
   await call.until(1);
   return call;
 }
@@ -88,7 +88,7 @@ it('completes the settings of a producer', async () => {
     },
   });
   expect(call.ended).toBe(false);
-  expect(door.messaging.sessions.get('client-1')?.publishes).toEqual(['orders']);
+  expect(context.messaging.sessions.get('client-1')?.publishes).toEqual(['orders']);
 });
 
 it('answers a producer without topics, and topics that do not exist', async () => {
@@ -151,8 +151,8 @@ it('tells consumers when the settings of their group change, and nobody else', a
     await open(consumer({ group: { name: 'others' } }), { clientId: 's' }),
   ];
   const change = { attemptsMax: 5, retryPolicy: { kind: 'customized', nextMs: [2_000] } } as const;
-  door.naming.group('workers', change);
-  door.naming.group('workers', { ...change, pausedUntilMs: 5 }); // Nothing that a client is told.
+  context.nameService.group('workers', change);
+  context.nameService.group('workers', { ...change, pausedUntilMs: 5 }); // Nothing that a client is told.
   await member.until(2);
   expect(heard(member, 1)).toMatchObject({
     code: Code.OK,
@@ -176,17 +176,17 @@ it.each([
 it('leaves a topic with an illegal name out, and keeps the stream', async () => {
   const sender = await open(producer(['a b', 'orders', '']), { clientId: 'sender' });
   expect(heard(sender)).toMatchObject({ code: Code.OK, settings: { pubSub: { value: { maxBodySize: 4_194_304 } } } });
-  expect(door.messaging.sessions.get('sender')?.publishes).toEqual(['orders']);
+  expect(context.messaging.sessions.get('sender')?.publishes).toEqual(['orders']);
   const subscriptions = [{ topic: { name: '' } }, { topic: { name: 'orders' } }, { topic: { name: 'TBW102' } }];
   const reader = await open(consumer({ subscriptions }));
   expect(heard(reader).code).toBe(Code.OK);
-  expect([...(door.messaging.sessions.get('client-1')?.groups.get('workers')?.keys() ?? [])]).toEqual(['orders']);
+  expect([...(context.messaging.sessions.get('client-1')?.groups.get('workers')?.keys() ?? [])]).toEqual(['orders']);
   expect([sender.ended, reader.ended]).toEqual([false, false]);
 });
 
 // Go says its settings once for each send that is under way.
 it('answers settings that are said hundreds of times at once, each of them, and never ends the stream', async () => {
-  const call = door.call('Telemetry', new Uint8Array(0));
+  const call = context.call('Telemetry', new Uint8Array(0));
   for (let i = 0; i < 300; i += 1) call.say(command(producer([`topic-${i}`])));
   expect(call.heldBack).toBeGreaterThan(0); // It is read as fast as it is answered.
   await call.until(300);
@@ -201,7 +201,7 @@ it('tells Node.js its settings again for half a minute, as it may not have liste
   gone.cancel();
   const counts: number[] = [];
   for (const ms of [99, 1, 200, 700, 2_000, 7_000, 20_000, 300_000]) {
-    door.clock.advance(ms);
+    context.clock.advance(ms);
     counts.push(node.items.length);
   }
   expect(counts).toEqual([1, 2, 3, 4, 5, 6, 7, 7]);
@@ -210,17 +210,17 @@ it('tells Node.js its settings again for half a minute, as it may not have liste
 });
 
 it('waits for a name service that gives no answer', async () => {
-  const ensureGroup = door.naming.ensureGroup.bind(door.naming);
+  const ensureGroup = context.nameService.ensureGroup.bind(context.nameService);
   let tries = 0;
-  door.naming.ensureGroup = (name) => {
+  context.nameService.ensureGroup = (name) => {
     tries += 1;
     return tries <= 3 ? Promise.reject(new MqError('TIMEOUT', 'no answer')) : ensureGroup(name);
   };
-  const call = door.call('Telemetry', command(consumer({ group: { name: 'fresh' } })));
+  const call = context.call('Telemetry', command(consumer({ group: { name: 'fresh' } })));
   const answered = call.until(1);
   while (tries < 4) {
     await new Promise(setImmediate);
-    door.clock.advance(500);
+    context.clock.advance(500);
   }
   await answered;
   expect(heard(call).code).toBe(Code.OK);
@@ -228,15 +228,15 @@ it('waits for a name service that gives no answer', async () => {
 });
 
 it('reads no more from who does not read the answers, and leaves commands to it out', async () => {
-  const call = door.call('Telemetry', command(consumer()), { room: 1 });
+  const call = context.call('Telemetry', command(consumer()), { room: 1 });
   await call.until(1);
   await new Promise(setImmediate);
   for (let i = 0; i < 5; i += 1) call.say(command(consumer()));
   await new Promise(setImmediate);
   expect([call.items.length, call.heldBack]).toEqual([1, 5]);
-  const [tell] = [...door.broker.tell.values()];
+  const [tell] = [...context.broker.tell.values()];
   tell?.({ clientId: 'client-1', kind: 'printStack', nonce: 'n1' });
-  door.naming.group('workers', { attemptsMax: 5 });
+  context.nameService.group('workers', { attemptsMax: 5 });
   expect(call.items.length).toBe(1);
   call.read(Infinity);
   await call.until(6);
@@ -251,9 +251,9 @@ describe('what clients say of themselves', () => {
 
   it('is kept up to a size for each of them and for all, and forgotten with them', async () => {
     const [sessionBytesMax, sessionsBytesMax] = [20_000, 500_000];
-    await door.stop();
-    door = await openDoor({ limits: { ...defaultLimits, sessionBytesMax, sessionsBytesMax } });
-    const { sessions } = door.messaging;
+    await context.stop();
+    context = await openProxy({ limits: { ...defaultLimits, sessionBytesMax, sessionsBytesMax } });
+    const { sessions } = context.messaging;
     const expression = { type: 1, expression: 'A'.repeat(1_000) };
     const clients = Math.ceil(sessionsBytesMax / sessionBytesMax) + 20;
     for (let i = 0; i < clients; i += 1) {
@@ -265,7 +265,7 @@ describe('what clients say of themselves', () => {
     expect(sessions.keptBytes).toBeGreaterThan(sessionsBytesMax / 2);
     expect(sessions.keptBytes).toBeLessThanOrEqual(sessionsBytesMax);
     expect(sessions.leftOut).toBeGreaterThan(0);
-    door.clock.advance(130_000);
+    context.clock.advance(130_000);
     expect([sessions.size, sessions.keptBytes]).toEqual([0, 0]);
   });
 
@@ -286,12 +286,12 @@ describe('what clients say of themselves', () => {
     for (let i = 0; i < streams; i += 1) {
       calls.push(await open(consumer({ subscriptions: many(2_000, {}) }), { clientId: `c${i}` }));
     }
-    door.naming.group('workers', { attemptsMax: 5 });
+    context.nameService.group('workers', { attemptsMax: 5 });
     const told = (): number => calls.filter(({ items }) => items.length === 2).length;
     expect(told()).toBe(streams - 5 - 1);
     for (const call of calls) call.cancel();
     const fresh = await open(consumer());
-    door.naming.group('workers', { attemptsMax: 6 });
+    context.nameService.group('workers', { attemptsMax: 6 });
     expect(fresh.items.length).toBe(2); // What was kept for the others is free again.
   });
 
@@ -299,7 +299,7 @@ describe('what clients say of themselves', () => {
     const labels = new Map(Array.from({ length: 5_000 }, (_, i) => [`k${i}`, 'v']));
     labels.set('k0', 'v'.repeat(10_000));
     await open({ ...consumer(), clientProperties: labels });
-    expect([...(door.messaging.sessions.get('client-1')?.properties.keys() ?? [])]).toEqual(
+    expect([...(context.messaging.sessions.get('client-1')?.properties.keys() ?? [])]).toEqual(
       Array.from({ length: 32 }, (_, i) => `k${i + 1}`),
     );
   });
@@ -307,7 +307,7 @@ describe('what clients say of themselves', () => {
   it.each(seeds(10))('is counted exactly, whatever it says after what (seed %i)', async (seed) => {
     const chance = new Prng(seed);
     const number = (below: number): number => Math.floor(chance.next() * below);
-    const { sessions } = door.messaging;
+    const { sessions } = context.messaging;
     for (let i = 0; i < 300; i += 1) {
       const session = sessions.open(`c${number(3)}`);
       const names = Array.from({ length: number(5) }, () => `t${number(8)}`);
@@ -337,7 +337,7 @@ describe('what clients say of themselves', () => {
 });
 
 it('leaves a subscription with a wrong filter out: the receive that carries it is refused, in words that clients show', async () => {
-  door.naming.topic('payments');
+  context.nameService.topic('payments');
   const subscriptions = [
     { topic: { name: 'orders' }, expression: { type: 2, expression: 'a = ' } },
     { topic: { name: 'payments' }, expression: { type: 2, expression: 'a = 1' } },
@@ -345,22 +345,22 @@ it('leaves a subscription with a wrong filter out: the receive that carries it i
   const call = await open(consumer({ subscriptions }));
   expect(heard(call).code).toBe(Code.OK);
   expect(call.ended).toBe(false);
-  door.clock.advance(20);
-  expect(door.broker.reports.at(-1)?.sessions[0]?.subscriptions).toEqual([
-    { topicId: door.naming.topics.get('payments')?.id, filter: { type: 'sql', expression: 'a = 1' } },
+  context.clock.advance(20);
+  expect(context.broker.reports.at(-1)?.sessions[0]?.subscriptions).toEqual([
+    { topicId: context.nameService.topics.get('payments')?.id, filter: { type: 'sql', expression: 'a = 1' } },
   ]);
 });
 
-it('rejects strangers, garbage, and unknown groups where none are made', async () => {
+it('rejects unknownMembers, garbage, and unknown groups where none are made', async () => {
   expect(heard(await open(producer([]), { clientId: '' })).code).toBe(Code.CLIENT_ID_REQUIRED);
-  const garbage = door.call('Telemetry', Buffer.from([0x12, 0x7f]));
+  const garbage = context.call('Telemetry', Buffer.from([0x12, 0x7f]));
   expect(heard(garbage)).toEqual({ code: Code.BAD_REQUEST, settings: undefined });
-  door.naming.createsGroups = false;
+  context.nameService.createsGroups = false;
   expect(heard(await open(consumer({ group: { name: 'strange' } }))).code).toBe(Code.CONSUMER_GROUP_NOT_FOUND);
 });
 
 it('skips commands that it does not know, and answers each settings command in order', async () => {
-  const call = door.call('Telemetry', new Uint8Array(0));
+  const call = context.call('Telemetry', new Uint8Array(0));
   call.say(
     TelemetryCommand.encode(
       TelemetryCommand.fromPartial({ command: { $case: 'verifyMessageResult', value: { nonce: 'n' } } }),
@@ -378,34 +378,34 @@ it('skips commands that it does not know, and answers each settings command in o
 it('keeps the session when the stream ends, and the newest of two streams', async () => {
   const first = await open(consumer());
   const second = await open(consumer());
-  const session = door.messaging.sessions.get('client-1');
+  const session = context.messaging.sessions.get('client-1');
   const newest = session?.stream;
   first.hangUp();
   expect(first.ended).toBe(true);
   expect(session?.stream).toBe(newest);
   second.cancel();
   expect(session?.stream).toBeUndefined();
-  expect(door.messaging.sessions.get('client-1')).toBe(session);
+  expect(context.messaging.sessions.get('client-1')).toBe(session);
 });
 
-it('ends its streams when the door closes', async () => {
+it('ends its streams when the context closes', async () => {
   const call = await open(consumer());
-  door.messaging.drain();
+  context.messaging.drain();
   expect(call.ended).toBe(true);
 });
 
 describe('sessions', () => {
   const reported = (): unknown =>
-    door.broker.reports
+    context.broker.reports
       .at(-1)
       ?.sessions.map(({ clientId, groupId, subscriptions }) => ({ clientId, groupId, subscriptions }));
 
   it('are reported to every broker soon after a change, and every few seconds', async () => {
-    const second = door.addBroker('broker-1');
+    const second = context.addBroker('broker-1');
     await open(consumer());
-    door.clock.advance(20);
-    const orders = door.naming.topics.get('orders')?.id;
-    const workers = door.naming.groups.get('workers')?.id;
+    context.clock.advance(20);
+    const orders = context.nameService.topics.get('orders')?.id;
+    const workers = context.nameService.groups.get('workers')?.id;
     expect(reported()).toEqual([
       {
         clientId: 'client-1',
@@ -413,32 +413,32 @@ describe('sessions', () => {
         subscriptions: [{ topicId: orders, filter: { type: 'tag', expression: 'A' } }],
       },
     ]);
-    expect(second.reports.at(-1)).toEqual(door.broker.reports.at(-1));
-    const count = door.broker.reports.length;
-    door.clock.advance(5_000);
-    expect(door.broker.reports.length).toBe(count + 1);
+    expect(second.reports.at(-1)).toEqual(context.broker.reports.at(-1));
+    const count = context.broker.reports.length;
+    context.clock.advance(5_000);
+    expect(context.broker.reports.length).toBe(count + 1);
     await open(consumer()); // Nothing new.
-    door.clock.advance(100);
-    expect(door.broker.reports.length).toBe(count + 1);
+    context.clock.advance(100);
+    expect(context.broker.reports.length).toBe(count + 1);
     await open(consumer({ subscriptions: [] }));
-    door.clock.advance(100);
+    context.clock.advance(100);
     expect(reported()).toEqual([{ clientId: 'client-1', groupId: workers, subscriptions: [] }]);
   });
 
   it('end 120 s after the last request of any kind', async () => {
     await open(consumer());
-    door.clock.advance(119_000);
-    door.call('SendMessage', new Uint8Array(0)); // Refused, and a sign of life.
-    door.clock.advance(119_000);
-    expect(door.messaging.sessions.size).toBe(1);
-    door.clock.advance(7_000);
-    expect(door.messaging.sessions.size).toBe(0);
+    context.clock.advance(119_000);
+    context.call('SendMessage', new Uint8Array(0)); // Refused, and a sign of life.
+    context.clock.advance(119_000);
+    expect(context.messaging.sessions.size).toBe(1);
+    context.clock.advance(7_000);
+    expect(context.messaging.sessions.size).toBe(0);
     expect(reported()).toEqual([]);
   });
 });
 
 describe('commands of a broker', () => {
-  const tell = (): ((command: ClientCommand) => void) => [...door.broker.tell.values()][0] ?? (() => undefined);
+  const tell = (): ((command: ClientCommand) => void) => [...context.broker.tell.values()][0] ?? (() => undefined);
   const said = (call: FakeCall): TelemetryCommand => TelemetryCommand.decode(call.items.at(-1) as Buffer);
 
   it('go to the newest stream of the client, and its answers to the brokers', async () => {
@@ -447,7 +447,7 @@ describe('commands of a broker', () => {
     expect(said(call).command).toEqual({ $case: 'printThreadStackTraceCommand', value: { nonce: 'n1' } });
     const answer = { $case: 'threadStackTrace' as const, value: { nonce: 'n1', threadStackTrace: 'main: running' } };
     call.say(TelemetryCommand.encode({ status: { code: Code.OK, message: 'fine' }, command: answer }).finish());
-    expect(door.broker.commandAnswers).toEqual([
+    expect(context.broker.commandAnswers).toEqual([
       { nonce: 'n1', code: Code.OK, message: 'fine', text: 'main: running' },
     ]);
   });
@@ -458,9 +458,9 @@ describe('commands of a broker', () => {
       body: Buffer.from('body'),
       systemProperties: { messageId: 'm1' },
     });
-    await door.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish()).until(1);
+    await context.call('SendMessage', SendMessageRequest.encode({ messages: [message] }).finish()).until(1);
     const call = await open(consumer());
-    tell()({ clientId: 'client-1', kind: 'verify', nonce: 'n2', message: door.broker.delivered(0) });
+    tell()({ clientId: 'client-1', kind: 'verify', nonce: 'n2', message: context.broker.delivered(0) });
     const { command } = said(call);
     if (command?.$case !== 'verifyMessageCommand') throw new Error('another command was said');
     const heardMessage = command.value.message;
@@ -470,7 +470,7 @@ describe('commands of a broker', () => {
     // As the official Node.js client answers.
     const odd = { $case: 'verifyMessageCommand' as const, value: { nonce: 'n2', message: undefined } };
     call.say(TelemetryCommand.encode({ status: { code: Code.OK, message: '' }, command: odd }).finish());
-    expect(door.broker.commandAnswers.map(({ nonce }) => nonce)).toEqual(['n2']);
+    expect(context.broker.commandAnswers.map(({ nonce }) => nonce)).toEqual(['n2']);
   });
 
   it('are answered by who was asked, and once: nothing else is passed on', async () => {
@@ -482,10 +482,10 @@ describe('commands of a broker', () => {
       command: { $case: 'threadStackTrace', value },
     }).finish();
     other.say(answer);
-    expect(door.broker.commandAnswers.length).toBe(0);
+    expect(context.broker.commandAnswers.length).toBe(0);
     asked.say(answer);
     asked.say(answer);
-    expect(door.broker.commandAnswers.length).toBe(1);
+    expect(context.broker.commandAnswers.length).toBe(1);
   });
 
   it('to a client that is not here are left to whom it is with', async () => {
@@ -498,11 +498,11 @@ describe('commands of a broker', () => {
 
 it('reports producers with the topics they send to', async () => {
   await open(producer(['orders', 'unknown']));
-  door.clock.advance(20);
-  expect(door.broker.reports.at(-1)?.producers).toEqual([
+  context.clock.advance(20);
+  expect(context.broker.reports.at(-1)?.producers).toEqual([
     expect.objectContaining({
       clientId: 'client-1',
-      topicIds: [door.naming.topics.get('orders')?.id],
+      topicIds: [context.nameService.topics.get('orders')?.id],
       streaming: true,
     }),
   ]);

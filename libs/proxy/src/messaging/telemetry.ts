@@ -23,7 +23,7 @@ import {
 import type { BidiHandler, CallContext, MessageSink, MessageSource } from '@cometmq/rpc';
 import { MqError, sleep, type Timer } from '@cometmq/shared';
 
-import { type FrontDoor, RpcMeter, clientIdOf } from '../front-door.js';
+import { type ProxyContext, RpcMeter, clientIdOf } from '../proxy-context.js';
 import { streamEnded } from '../good-bye.js';
 import type { ClientSession, CommandStream } from '../sessions.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
@@ -34,18 +34,20 @@ import { filterExpression } from './receive-request.js';
 import { liteGroup } from './lite-group.js';
 import { consumerSettings, producerSettings } from './settings.js';
 
-export function telemetry(door: FrontDoor): BidiHandler {
-  const meter = new RpcMeter('Telemetry', door);
+export function telemetry(context: ProxyContext): BidiHandler {
+  const meter = new RpcMeter('Telemetry', context);
   return (call, input, out) => {
-    const stream = new TelemetryStream(door, meter, call, input, out);
-    if (door.streams.size >= door.limits.streamsMax) {
-      stream.refuse(new MqError('TOO_MANY_REQUESTS', `this node holds ${door.streams.size} Telemetry streams already`));
+    const stream = new TelemetryStream(context, meter, call, input, out);
+    if (context.streams.size >= context.limits.streamsMax) {
+      stream.refuse(
+        new MqError('TOO_MANY_REQUESTS', `this node holds ${context.streams.size} Telemetry streams already`),
+      );
       return;
     }
     input.onMessage((bytes) => stream.take(bytes));
     input.onEnd(() => stream.end());
     call.onCancel(() => stream.closed());
-    door.streams.add(stream);
+    context.streams.add(stream);
   };
 }
 
@@ -92,7 +94,7 @@ class TelemetryStream implements CommandStream {
   private again: Timer | undefined;
 
   constructor(
-    private readonly door: FrontDoor,
+    private readonly context: ProxyContext,
     private readonly meter: RpcMeter,
     private readonly call: CallContext,
     private readonly input: MessageSource,
@@ -109,23 +111,23 @@ class TelemetryStream implements CommandStream {
   }
 
   refuse(error: MqError): void {
-    this.reject(error, this.door.clock.monotonicMs());
+    this.reject(error, this.context.clock.monotonicMs());
   }
 
   take(bytes: Uint8Array): void {
-    const startMs = this.door.clock.monotonicMs();
+    const startMs = this.context.clock.monotonicMs();
     let said: TelemetryCommand;
     try {
       this.clientId = clientIdOf(this.call);
-      this.door.sessions.touch(this.clientId, startMs);
-      said = decode(this.door, TelemetryCommand, bytes, this.door.limits.listFieldsMax);
+      this.context.sessions.touch(this.clientId, startMs);
+      said = decode(this.context, TelemetryCommand, bytes, this.context.limits.listFieldsMax);
     } catch (caught) {
       this.reject(caught, startMs);
       return;
     }
     if (said.command?.$case !== 'settings') {
       const answer = commandAnswer(said);
-      if (answer) this.door.commands.answered(this.clientId, answer);
+      if (answer) this.context.commands.answered(this.clientId, answer);
       return;
     }
     const settings = said.command.value;
@@ -164,12 +166,12 @@ class TelemetryStream implements CommandStream {
   }
 
   groupChanged(group: ConsumerGroup): void {
-    const { consumer, door } = this;
+    const { consumer, context } = this;
     if (consumer?.group !== group.name || !this.out.open) return;
-    const session = door.sessions.get(this.clientId ?? '');
+    const session = context.sessions.get(this.clientId ?? '');
     // C++ joins each list of delays to the one before.
     if (session?.stream !== this || session.language === 'CPP') return;
-    const merged = consumerSettings(consumer.settings, consumer.subscription, group, session.language, door.limits);
+    const merged = consumerSettings(consumer.settings, consumer.subscription, group, session.language, context.limits);
     const told = policyOf(merged);
     if (told === consumer.told) return;
     const command = { $case: 'settings' as const, value: merged };
@@ -182,17 +184,17 @@ class TelemetryStream implements CommandStream {
   }
 
   closed(): void {
-    this.door.streams.delete(this);
+    this.context.streams.delete(this);
     this.keep(undefined);
     this.remember(undefined);
     this.again?.cancel();
-    const session = this.clientId === undefined ? undefined : this.door.sessions.get(this.clientId);
+    const session = this.clientId === undefined ? undefined : this.context.sessions.get(this.clientId);
     if (!session?.streams.delete(this)) return;
     if (session.stream === this) {
       session.stream = [...session.streams].at(-1);
-      this.door.sessions.changed();
+      this.context.sessions.changed();
     }
-    streamEnded(this.door, session);
+    streamEnded(this.context, session);
   }
 
   /** Registers the client and completes its settings. */
@@ -206,18 +208,18 @@ class TelemetryStream implements CommandStream {
     const session = this.register(settings.clientType ?? ClientType.PRODUCER, settings);
     if (session) {
       const names = publishing.topics.map(({ name }) => this.goodTopic(name));
-      this.door.sessions.publish(session, names.filter(isKnown));
+      this.context.sessions.publish(session, names.filter(isKnown));
     }
-    return producerSettings(settings, publishing, this.door.limits);
+    return producerSettings(settings, publishing, this.context.limits);
   }
 
   private async settleConsumer(settings: Settings, subscription: Subscription, bytes: number): Promise<Settings> {
-    const { door } = this;
+    const { context } = this;
     const type = settings.clientType ?? ClientType.CLIENT_TYPE_UNSPECIFIED;
     const lite = type === ClientType.LITE_PUSH_CONSUMER || type === ClientType.LITE_SIMPLE_CONSUMER;
     const text = subscription.group?.name ?? '';
     const group = lite
-      ? await liteGroup(door, groupName(text), subscription.subscriptions[0]?.topic?.name)
+      ? await liteGroup(context, groupName(text), subscription.subscriptions[0]?.topic?.name)
       : text === ''
         ? undefined
         : await this.groupOf(text);
@@ -228,9 +230,9 @@ class TelemetryStream implements CommandStream {
       );
     }
     const session = this.register(isConsumer(type) ? type : ClientType.PUSH_CONSUMER, settings);
-    if (group && session) door.sessions.subscribeAll(session, group.name, this.filtersOf(subscription));
+    if (group && session) context.sessions.subscribeAll(session, group.name, this.filtersOf(subscription));
     const language = languageOf(this.call);
-    const merged = consumerSettings(settings, subscription, group, language, door.limits);
+    const merged = consumerSettings(settings, subscription, group, language, context.limits);
     this.keep(group && session && { settings, subscription, group: group.name, bytes, told: policyOf(merged) });
     return merged;
   }
@@ -240,18 +242,18 @@ class TelemetryStream implements CommandStream {
     const name = groupName(text);
     for (;;) {
       try {
-        return await this.door.names.group(name, this.call.peer);
+        return await this.context.names.group(name, this.call.peer);
       } catch (caught) {
         if (!MqError.from(caught).retry || !this.out.open) throw caught;
       }
-      await sleep(this.door.clock, askAgainMs);
+      await sleep(this.context.clock, askAgainMs);
     }
   }
 
   /** As many as there is room to remember. */
   private filtersOf({ subscriptions }: Subscription): Map<string, FilterExpression> {
     const filters = new Map<string, FilterExpression>();
-    let left = this.door.limits.sessionBytesMax;
+    let left = this.context.limits.sessionBytesMax;
     for (const { topic, expression } of subscriptions) {
       const name = this.goodTopic(topic?.name);
       left -= (name?.length ?? 0) + (expression?.expression.length ?? 0);
@@ -264,12 +266,12 @@ class TelemetryStream implements CommandStream {
 
   /** Replaces what is kept, as far as there is room. */
   private keep(consumer: Kept | undefined): void {
-    const { door } = this;
-    door.settingsBytes -= bytesKeptFor * (this.consumer?.bytes ?? 0);
+    const { context } = this;
+    context.settingsBytes -= bytesKeptFor * (this.consumer?.bytes ?? 0);
     this.consumer = undefined;
     if (!consumer || !this.out.open) return;
-    if (door.settingsBytes + bytesKeptFor * consumer.bytes > door.limits.settingsBytesMax) return;
-    door.settingsBytes += bytesKeptFor * consumer.bytes;
+    if (context.settingsBytes + bytesKeptFor * consumer.bytes > context.limits.settingsBytesMax) return;
+    context.settingsBytes += bytesKeptFor * consumer.bytes;
     this.consumer = consumer;
   }
 
@@ -280,7 +282,7 @@ class TelemetryStream implements CommandStream {
   private goodFilter(said: WireFilter | undefined): FilterExpression | undefined {
     try {
       const filter = filterExpression(said?.type ?? 0, said?.expression ?? '');
-      this.door.checkFilter(filter);
+      this.context.checkFilter(filter);
       return filter;
     } catch (caught) {
       if (MqError.from(caught).code === 'ILLEGAL_FILTER_EXPRESSION') return undefined;
@@ -290,7 +292,7 @@ class TelemetryStream implements CommandStream {
 
   /** Whether the topic exists is not asked here: clients name topics before they look for routes. */
   private goodTopic(name: string | undefined): string | undefined {
-    const known = this.door.parts.directory.topic(name ?? '')?.name;
+    const known = this.context.parts.directory.topic(name ?? '')?.name;
     if (known !== undefined) return known;
     try {
       return topicName(name);
@@ -304,14 +306,14 @@ class TelemetryStream implements CommandStream {
   private register(clientType: number, settings: Settings): ClientSession | undefined {
     let session: ClientSession;
     try {
-      session = openSession(this.door, { clientId: this.clientId ?? '', call: this.call }, clientType);
+      session = openSession(this.context, { clientId: this.clientId ?? '', call: this.call }, clientType);
     } catch (caught) {
       if (MqError.from(caught).code === 'TOO_MANY_REQUESTS') return undefined;
       throw caught;
     }
-    this.door.sessions.label(session, settings.clientProperties);
+    this.context.sessions.label(session, settings.clientProperties);
     if (this.out.open) {
-      if (session.stream === undefined) this.door.sessions.changed();
+      if (session.stream === undefined) this.context.sessions.changed();
       session.stream = this; // The newest; the older one is left open.
       session.streams.add(this);
     }
@@ -324,7 +326,7 @@ class TelemetryStream implements CommandStream {
     this.write(bytes);
     this.meter.done(startMs, outcome.code);
     if (!settings || !this.out.open || languageOf(this.call) !== againLanguage) return;
-    if (!this.answered) this.tellAgain(0, this.door.clock.monotonicMs());
+    if (!this.answered) this.tellAgain(0, this.context.clock.monotonicMs());
     this.remember(bytes);
   }
 
@@ -334,7 +336,7 @@ class TelemetryStream implements CommandStream {
       this.remember(noAnswer); // It has had all there is; nothing more is kept.
       return;
     }
-    this.again = this.door.clock.after(firstMs + delayMs - this.door.clock.monotonicMs(), () => {
+    this.again = this.context.clock.after(firstMs + delayMs - this.context.clock.monotonicMs(), () => {
       if (this.answered && this.answered.length > 0) this.push(this.answered);
       this.tellAgain(turn + 1, firstMs);
     });
@@ -342,14 +344,15 @@ class TelemetryStream implements CommandStream {
 
   /** As far as there is room. */
   private remember(answer: Uint8Array | undefined): void {
-    const { door } = this;
-    door.settingsBytes -= this.answered?.length ?? 0;
-    this.answered = answer && door.settingsBytes + answer.length > door.limits.settingsBytesMax ? noAnswer : answer;
-    door.settingsBytes += this.answered?.length ?? 0;
+    const { context } = this;
+    context.settingsBytes -= this.answered?.length ?? 0;
+    this.answered =
+      answer && context.settingsBytes + answer.length > context.limits.settingsBytesMax ? noAnswer : answer;
+    context.settingsBytes += this.answered?.length ?? 0;
   }
 
   private reject(caught: unknown, startMs: number): void {
-    this.answer(outcomeOf(failureOf(this.door, this.meter.method, caught)), undefined, startMs);
+    this.answer(outcomeOf(failureOf(this.context, this.meter.method, caught)), undefined, startMs);
     this.end();
   }
 }

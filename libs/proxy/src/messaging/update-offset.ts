@@ -4,21 +4,21 @@ import { UpdateOffsetRequest, UpdateOffsetResponse } from '@cometmq/proto';
 import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
-import type { FrontDoor } from '../front-door.js';
+import type { ProxyContext } from '../proxy-context.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { askOffset, pullQueue } from './pull-queue.js';
 
-export function updateOffset(door: FrontDoor): UnaryHandler {
-  return coldCall(door, 'UpdateOffset', UpdateOffsetRequest, UpdateOffsetResponse, async (request, { call }) => {
+export function updateOffset(context: ProxyContext): UnaryHandler {
+  return coldCall(context, 'UpdateOffset', UpdateOffsetRequest, UpdateOffsetResponse, async (request, { call }) => {
     const { offset } = request;
     if (!Number.isSafeInteger(offset) || offset < 0) {
       throw new MqError('ILLEGAL_OFFSET', `the offset ${offset} is not allowed; offsets begin at 0`);
     }
     const [queue, group] = await Promise.all([
-      pullQueue(door, request.messageQueue, call.peer),
-      door.names.group(request.group?.name, call.peer),
+      pullQueue(context, request.messageQueue, call.peer),
+      context.names.group(request.group?.name, call.peer),
     ]);
-    await askOffset(door, queue, call, { kind: 'setForGroup', groupId: group.id, offset: queueOffset(offset) });
+    await askOffset(context, queue, call, { kind: 'setForGroup', groupId: group.id, offset: queueOffset(offset) });
     return { status: okStatus() };
   });
 }

@@ -4,7 +4,7 @@ import { FrontDoorServer, GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
-import { openDoor } from '../testing.js';
+import { openProxy } from '../testing.js';
 import { FileDescriptors } from './file-descriptors.js';
 import { Health } from './health.js';
 import { reflectionServices } from './reflection.js';
@@ -14,7 +14,7 @@ const messagingName = 'apache.rocketmq.v2.MessagingService';
 
 let unready: string | undefined;
 let clock: ManualClock;
-let door: Awaited<ReturnType<typeof openDoor>>;
+let context: Awaited<ReturnType<typeof openProxy>>;
 let server: FrontDoorServer;
 let channel: GrpcJsChannel;
 let asked: Health;
@@ -22,9 +22,9 @@ let asked: Health;
 beforeEach(async () => {
   unready = undefined;
   clock = new ManualClock();
-  door = await openDoor();
-  asked = new Health({ clock, services: [door.messaging.service], unready: () => unready });
-  const services = [door.messaging.service, asked.service];
+  context = await openProxy();
+  asked = new Health({ clock, services: [context.messaging.service], unready: () => unready });
+  const services = [context.messaging.service, asked.service];
   server = new FrontDoorServer({
     host: '127.0.0.1',
     port: 0,
@@ -42,7 +42,7 @@ beforeEach(async () => {
 afterEach(async () => {
   channel.close();
   await server.stop();
-  await door.stop();
+  await context.stop();
 });
 
 describe('health', () => {

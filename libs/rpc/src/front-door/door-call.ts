@@ -107,7 +107,7 @@ export class DoorCall
   httpStatus = 0;
   /** Bytes of data still to come, where the caller said how many; -1 where it didn't. */
   contentLeft = -1;
-  /** Room set aside for what is still to be written. */
+  /** SegmentSpace set aside for what is still to be written. */
   private reservedBytes = 0;
   private roomAsk: MemoryAsk | undefined = undefined;
 

@@ -225,7 +225,7 @@ abstract class JsCall implements CallContext {
     else this.cancelActs.push(act);
   }
 
-  /** Our own processes read what they ask for; what strangers leave unread is bounded where they are met. */
+  /** Our own processes read what they ask for; what unknownMembers leave unread is bounded where they are met. */
   reserve(): boolean {
     return true;
   }

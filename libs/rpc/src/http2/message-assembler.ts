@@ -61,7 +61,7 @@ export class MessageAssembler {
     return this.gathered;
   }
 
-  /** Room has been found for the message that waits. */
+  /** SegmentSpace has been found for the message that waits. */
   admitted(): void {
     if (this.dead || !this.waiting) return;
     this.waiting = false;

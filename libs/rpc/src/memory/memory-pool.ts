@@ -6,7 +6,7 @@
  */
 import { MemoryAccount } from './memory-account.js';
 
-/** Room that was asked for. Belongs to one line at a time. */
+/** SegmentSpace that was asked for. Belongs to one line at a time. */
 export interface MemoryAsk {
   readonly bytes: number;
   /** The bytes have been taken for it. */

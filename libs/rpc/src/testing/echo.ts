@@ -55,7 +55,7 @@ export function echoService(notes: EchoNotes): GrpcService {
       Throw: {
         kind: 'unary',
         handler: () => {
-          throw new Error('the secret of the house');
+          throw new Error('the secret of the system');
         },
       },
       /** Never answers. */

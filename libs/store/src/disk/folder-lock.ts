@@ -1,4 +1,4 @@
-import { MqError, type Part } from '@cometmq/shared';
+import { MqError, type Component } from '@cometmq/shared';
 
 import { joinPath, type Disk, type DiskLock } from './disk.js';
 
@@ -24,7 +24,7 @@ export async function lockFolder(disk: Disk, folder: string): Promise<DiskLock> 
 }
 
 /** A folder that this process holds while it runs. */
-export class FolderLock implements Part {
+export class FolderLock implements Component {
   readonly name = 'folder lock';
   private lock: DiskLock | undefined;
 

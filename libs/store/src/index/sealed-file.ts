@@ -4,7 +4,7 @@
 import type { LogPosition } from '@cometmq/model';
 import { putU64, viewOf } from '@cometmq/shared';
 
-import { breath } from '../breath.js';
+import { yieldToLoop } from '../yield-to-loop.js';
 import { checksum } from '../log/checksum.js';
 import { entryWords } from './index-entries.js';
 import { magic, pageSizes, prefixBytes, refWords, rowWords, timeBytes, version } from './sealed-head.js';
@@ -29,7 +29,7 @@ export async function encodeIndex(index: SegmentIndex, end: LogPosition): Promis
     at += index.countOf(queue);
     if (at - sliced >= sliceEntries) {
       sliced = at;
-      await breath();
+      await yieldToLoop();
     }
   }
   const keys = await sortedKeys(index, order);
@@ -72,7 +72,7 @@ export async function encodeIndex(index: SegmentIndex, end: LogPosition): Promis
       view.setUint32(to, checksum(bytes.subarray(from, from + pageBytes)), true);
       to += 4;
     }
-    await breath();
+    await yieldToLoop();
   }
   for (let i = 0; i < rows.length; i += pageSizes.queues / 4) {
     view.setUint32(to, rows[i] as number, true);
@@ -141,13 +141,13 @@ async function sortedKeys(index: SegmentIndex, order: Uint32Array): Promise<Uint
   } else {
     renumber(to, count, order, from);
     for (let shift = 0; shift < 32 && index.entryCount >>> shift > 0; shift += digitBits) {
-      await breath();
+      await yieldToLoop();
       radixPass(from, from.entries, count, shift, to);
       [from, to] = [to, from];
     }
   }
   for (let shift = 0; shift < 32; shift += digitBits) {
-    await breath();
+    await yieldToLoop();
     radixPass(from, from.hashes, count, shift, to);
     [from, to] = [to, from];
   }

@@ -39,7 +39,7 @@ import { RecordBlock, headerBytesOf } from './record.js';
 import type { LogRecord, RecordDraft } from './record.js';
 import { clearBehind, findEnd } from './recovery.js';
 import type { DurableMark } from './recovery.js';
-import { Room } from './room.js';
+import { SegmentSpace } from './segment-space.js';
 import type { SegmentInfo } from './segment.js';
 import { Segments } from './segments.js';
 import type { Damage } from './segments.js';
@@ -74,7 +74,7 @@ export class CommitLog {
   private readonly limits: LogLimits;
   private readonly segmentsHeld: Segments;
   private readonly walk: SegmentWalk;
-  private readonly room: Room;
+  private readonly room: SegmentSpace;
   private readonly cache: TailCache;
   private readonly ends = new LogEnds();
   private readonly gathering: Gathering;
@@ -100,7 +100,7 @@ export class CommitLog {
     const segments = (this.segmentsHeld = new Segments(disk, folder));
     this.walk = new SegmentWalk(segments);
     this.cache = new TailCache(this.limits.tailCacheBytes, chunkBytes);
-    this.room = new Room(disk, folder, this.limits, clock, fail, () => events.onFull?.());
+    this.room = new SegmentSpace(disk, folder, this.limits, clock, fail, () => events.onFull?.());
     this.gathering = new Gathering(this.cache, this.limits);
     this.reader = new LogReader(segments, this.walk, this.cache, this.ends, this.limits);
     this.writer = new LogWriter(segments, this.gathering, this.cache, this.ends, this.room, clock, events);

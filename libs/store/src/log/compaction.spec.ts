@@ -3,7 +3,7 @@ import type { LogPosition } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
-import { breath } from '../breath.js';
+import { yieldToLoop } from '../yield-to-loop.js';
 import { faultyDisk } from '../disk/faulty-disk.js';
 import { MemoryDisk, systemError } from '../disk/memory-disk.js';
 import type { CommitLog } from './commit-log.js';
@@ -242,7 +242,7 @@ describe('a compacted segment', () => {
     await expectKept(log, [...kept, ...all.slice(inFirst.length)], inFirst.slice(3));
     for (let i = 0; i < 100 && log.full; i += 1) {
       clock.advance(500);
-      await breath();
+      await yieldToLoop();
     }
     expect([log.full, await reserved()]).toEqual([false, true]);
     expect(failures).toEqual([]);

@@ -14,7 +14,7 @@ import { compactedHeadBytes, encodeHead, PositionTable } from './compacted-file.
 import type { CompactedHead } from './compacted-file.js';
 import { RecordBlock } from './record.js';
 import type { LogRecord } from './record.js';
-import type { Room } from './room.js';
+import type { SegmentSpace } from './segment-space.js';
 import { compactedName, Segment } from './segment.js';
 import type { SegmentInfo } from './segment.js';
 import type { Segments } from './segments.js';
@@ -42,7 +42,7 @@ export class Compactions {
   constructor(
     private readonly segments: Segments,
     private readonly walk: SegmentWalk,
-    private readonly room: Room,
+    private readonly room: SegmentSpace,
     private readonly fail: (caught: unknown) => void,
   ) {}
 

@@ -97,11 +97,11 @@ async function takeIdentity(disk: Disk, folder: string, brokerName: string, draw
   const where = disk.realPath(folder);
   const stored = await readWhole(disk, joinPath(folder, identityName));
   if (!stored) {
-    const strangers = (await disk.list(folder)).filter((name) => !ignored.has(name) && !name.endsWith('.tmp'));
-    if (strangers.length > 0) {
+    const unknownMembers = (await disk.list(folder)).filter((name) => !ignored.has(name) && !name.endsWith('.tmp'));
+    if (unknownMembers.length > 0) {
       throw new MqError(
         'DATA_FOLDER',
-        `${where} holds files (${strangers.slice(0, 3).join(', ')}) but no identity: it is not a broker's data folder, ` +
+        `${where} holds files (${unknownMembers.slice(0, 3).join(', ')}) but no identity: it is not a broker's data folder, ` +
           'or lost part of itself. Name an empty folder, or bring the file "identity" back',
       );
     }

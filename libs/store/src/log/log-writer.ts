@@ -11,8 +11,8 @@ import type { Clock } from '@cometmq/shared';
 import { isDiskFull, joinPath } from '../disk/disk.js';
 import type { Batch, Gathering } from './gathering.js';
 import type { LogEnds } from './log-ends.js';
-import { roomOf } from './room.js';
-import type { ActiveRoom, Room } from './room.js';
+import { roomOf } from './segment-space.js';
+import type { ActiveSpace, SegmentSpace } from './segment-space.js';
 import { Segment, preparedName } from './segment.js';
 import type { SegmentInfo } from './segment.js';
 import type { Segments } from './segments.js';
@@ -45,7 +45,7 @@ export class LogWriter {
     private readonly gathering: Gathering,
     private readonly cache: TailCache,
     private readonly ends: LogEnds,
-    private readonly room: Room,
+    private readonly room: SegmentSpace,
     private readonly clock: Clock,
     private readonly events: WriterEvents,
   ) {}
@@ -221,7 +221,7 @@ export class LogWriter {
     this.events.onSealed(old.info());
   }
 
-  private async enterActive(enter: (room: ActiveRoom) => Promise<void>): Promise<void> {
+  private async enterActive(enter: (room: ActiveSpace) => Promise<void>): Promise<void> {
     const segment = this.segments.active;
     const file = await segment.use((opened) => Promise.resolve(opened));
     await enter(roomOf(segment, file));

@@ -39,7 +39,7 @@ export interface RecordDraft {
   readonly payload: readonly Uint8Array[];
   /** Of messages, references and pending messages, and only of them. */
   readonly queue?: QueueFields | undefined;
-  /** May use the space kept for when the disk is full: hand-outs, acks, expiry. */
+  /** May use the space kept for when the disk is full: deliveries, acks, expiry. */
   readonly reserved?: boolean | undefined;
 }
 

@@ -5,7 +5,7 @@
  * A ring over typed arrays: some 10 nanoseconds an entry, and nothing for the garbage collector.
  */
 import { grown } from '../index/queue-table.js';
-import type { Directory } from './directory.js';
+import type { QueueDirectory } from './queue-directory.js';
 
 const none = 0xffffffff;
 
@@ -21,7 +21,7 @@ export class Arrivals {
   private readonly fresh: number[] = [];
 
   constructor(
-    private readonly directory: Directory,
+    private readonly directory: QueueDirectory,
     private readonly tell: (topicId: number, queueId: number) => void,
   ) {}
 

@@ -16,7 +16,7 @@ import type { Epoch, LogPosition } from '@cometmq/model';
 import { MqError, sleep } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
-import { breath } from '../breath.js';
+import { yieldToLoop } from '../yield-to-loop.js';
 import { isDiskFull, isMissing, joinPath, readWhole, replaceFile } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { ByteCache } from '../index/byte-cache.js';
@@ -246,7 +246,7 @@ async function inOrder(changes: Iterable<PieceChange>): Promise<Piece[]> {
     left -= 1;
     if (left > 0) continue;
     left = slicePieces;
-    await breath();
+    await yieldToLoop();
   }
   const pieces = Array.from(newest, ([key, value]) => ({ key, value }));
   return pieces.sort((a, b) => (a.key < b.key ? -1 : 1));

@@ -16,7 +16,7 @@ import { seeds } from '@cometmq/shared/testing';
 import { EpochTable } from '../log/epoch-table.js';
 import type { LogRecord } from '../log/record.js';
 import { TallyView } from '../store-harness.js';
-import { Directory } from './directory.js';
+import { QueueDirectory } from './queue-directory.js';
 import { Epochs } from './epochs.js';
 import { PendingMessages } from './pending-messages.js';
 import { Sizes } from './sizes.js';
@@ -141,7 +141,7 @@ function takeInto(pieces: Map<string, Uint8Array>, view: StateView): void {
 // Goal: "stored pieces + fold of the rest = state", for every view. Method: fold a random log once through with
 // checkpoints by chance, and once with a restart at each of them; in the end both have stored the same.
 describe.each([
-  ['directory', () => new Directory()],
+  ['directory', () => new QueueDirectory()],
   ['sizes', () => new Sizes()],
   ['pending messages', () => new PendingMessages(2048)],
   ['epochs', () => new Epochs(new EpochTable())],
@@ -180,7 +180,7 @@ describe.each([
 it.each(seeds(40))('a directory that is read while it changes gives what was (seed %i)', (seed) => {
   const chance = new Prng(seed);
   const log = randomLog(chance, 600);
-  const [slow, twin] = [new Directory(), new Directory()];
+  const [slow, twin] = [new QueueDirectory(), new QueueDirectory()];
   const said = (changes: Iterable<StateChange>): string[] =>
     Array.from(changes, ({ key, value }) => `${key} ${value ? Buffer.from(value).toString('hex') : 'gone'}`);
   for (let from = 0; from < log.length;) {

@@ -14,7 +14,7 @@ export const delayWaiting: Bench = {
     const starts: number[] = [];
     let restarted;
     for (let i = 0; i < rounds; i += 1) {
-      restarted = await inProcess('delay-restart', { folder, reign: 2 + i });
+      restarted = await inProcess('delay-restart', { folder, term: 2 + i });
       say(`  ready after ${restarted.startMs.toFixed(0)} ms with ${restarted.waiting} waiting`);
       starts.push(restarted.startMs);
     }

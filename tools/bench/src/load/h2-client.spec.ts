@@ -1,4 +1,4 @@
-/** Goal: what the load sends is what a server hears. Method: both servers of the house tell a call's headers and body back. */
+/** Goal: what the load sends is what a server hears. Method: both servers of the system tell a call's headers and body back. */
 import { FrontDoorServer, GrpcJsServer, type GrpcMethod, type GrpcServer, type GrpcService } from '@cometmq/rpc';
 import { systemClock } from '@cometmq/shared';
 

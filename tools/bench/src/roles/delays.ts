@@ -180,7 +180,7 @@ export async function fillWithWaiting(job: WaitingJob): Promise<WaitingFigures> 
 
 export interface RestartJob {
   readonly folder: string;
-  readonly reign: number;
+  readonly term: number;
 }
 
 export interface RestartFigures {
@@ -190,7 +190,7 @@ export interface RestartFigures {
 }
 
 export async function restartWithWaiting(job: RestartJob): Promise<RestartFigures> {
-  const bench = await BenchBroker.open(job.folder, MessageType.delay, job.reign);
+  const bench = await BenchBroker.open(job.folder, MessageType.delay, job.term);
   const waiting = bench.broker.delayed.size;
   globalThis.gc?.();
   const figures = { startMs: bench.startMs, waiting, rssMiB: rssMiB() };

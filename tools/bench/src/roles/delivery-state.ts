@@ -1,5 +1,5 @@
 /**
- * What delivery state costs without log and network: CPU for a hand-out and an acknowledgement in batches of 32
+ * What delivery state costs without log and network: CPU for a delivery and an acknowledgement in batches of 32
  * (decision, record, fold), also in order within 1,000 message groups a queue, and the memory of many messages in flight.
  */
 import { groupId, queueId, queueOffset, topicId, type Receipt } from '@cometmq/model';
@@ -13,9 +13,9 @@ export interface DeliveryStateJob {
 }
 
 export interface DeliveryStateFigures {
-  readonly handOutMicros: number;
+  readonly deliveryMicros: number;
   readonly ackMicros: number;
-  readonly orderlyHandOutMicros: number;
+  readonly orderlyDeliveryMicros: number;
   readonly orderlyAckMicros: number;
   /** Of so many messages handed out one by one. */
   readonly inFlightMiB: number;
@@ -92,7 +92,7 @@ export function benchDeliveryState(job: DeliveryStateJob): Promise<DeliveryState
   const plain = speed(job.batches, job.queues, 0);
   speed(Math.ceil(job.batches / 16), job.queues, 1_000);
   const inOrder = speed(job.batches, job.queues, 1_000);
-  const orderlyFigures = { orderlyHandOutMicros: inOrder.handOutMicros, orderlyAckMicros: inOrder.ackMicros };
+  const orderlyFigures = { orderlyDeliveryMicros: inOrder.deliveryMicros, orderlyAckMicros: inOrder.ackMicros };
   return Promise.resolve({ ...plain, ...orderlyFigures, inFlightMiB, ...stuckFigures });
 }
 
@@ -114,11 +114,11 @@ function stuck(messages: number): { stuckMiB: number; stuckMicros: number } {
   return { stuckMicros, stuckMiB: usedMiB() - before };
 }
 
-function speed(batches: number, queues: number, groups: number): { handOutMicros: number; ackMicros: number } {
+function speed(batches: number, queues: number, groups: number): { deliveryMicros: number; ackMicros: number } {
   const view = new GroupsView();
   const log = new FoldingLog(view);
   const sources = Array.from({ length: queues }, () => new EndlessQueue(groups));
-  let handOut = 0;
+  let delivery = 0;
   let ack = 0;
   const perRound = 64;
   for (let i = 0; i < batches; i += perRound) {
@@ -132,7 +132,7 @@ function speed(batches: number, queues: number, groups: number): { handOutMicros
       flying.push(decision.handed.map((message) => log.receipt(group, message, lease)));
     }
     const popped = cpuMicros();
-    handOut += popped - start;
+    delivery += popped - start;
     if (i % (16 * perRound) === 0) view.takeChanges();
     const taken = cpuMicros();
     for (const receipts of flying) log.append(view.decideAck(receipts, nowMs).record as never, nowMs);
@@ -140,7 +140,7 @@ function speed(batches: number, queues: number, groups: number): { handOutMicros
     log.records.length = 0;
   }
   const messages = batches * 32;
-  return { handOutMicros: handOut / messages, ackMicros: ack / messages };
+  return { deliveryMicros: delivery / messages, ackMicros: ack / messages };
 }
 
 function memoryOf(inFlight: number): number {

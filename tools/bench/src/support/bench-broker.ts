@@ -1,6 +1,6 @@
 /** A broker in this process, on a real disk, spoken to without a network: what is measured is the broker alone. */
 import { BrokerService, type BrokerOptions } from '@cometmq/broker';
-import { FakeNaming } from '@cometmq/broker/testing';
+import { FakeNameService } from '@cometmq/broker/testing';
 import { Directory, type ReceiveResult, type SendResult } from '@cometmq/client';
 import { encodeEnvelope, everything, type MessageType, queueId, type ConsumerGroup, type Topic } from '@cometmq/model';
 import { systemClock as clock } from '@cometmq/shared';
@@ -25,17 +25,17 @@ export class BenchBroker {
     readonly startMs: number,
   ) {}
 
-  /** @param reign which start of this folder it is, from 1 */
-  static async open(folder: string, type: MessageType, reign = 1): Promise<BenchBroker> {
-    const naming = new FakeNaming();
-    const topic = await naming.createTopic({ name: 'bench', type, writeQueues: queues, readQueues: queues });
-    const group = await naming.createGroup({ name: 'bench' });
-    const directory = new Directory(naming, clock);
+  /** @param term which start of this folder it is, from 1 */
+  static async open(folder: string, type: MessageType, term = 1): Promise<BenchBroker> {
+    const nameService = new FakeNameService();
+    const topic = await nameService.createTopic({ name: 'bench', type, writeQueues: queues, readQueues: queues });
+    const group = await nameService.createGroup({ name: 'bench' });
+    const directory = new Directory(nameService, clock);
     const options: BrokerOptions = {
       brokerName: 'broker-0',
       disk: new FileDisk(folder),
       folder: 'broker',
-      naming,
+      nameService,
       directory,
       clock,
       log: silentLogger,
@@ -54,8 +54,8 @@ export class BenchBroker {
       },
     };
     const broker = new BrokerService(options);
-    for (let i = 1; i < reign; i += 1) {
-      await naming.takeLead({ name: 'broker-0', member: 'earlier', address: '', leaseMs: 3_000 });
+    for (let i = 1; i < term; i += 1) {
+      await nameService.acquireLeadership({ name: 'broker-0', member: 'earlier', address: '', leaseMs: 3_000 });
     }
     const keepAlive = setInterval(() => undefined, 1_000);
     await directory.start();

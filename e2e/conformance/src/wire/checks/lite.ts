@@ -49,7 +49,7 @@ async function ready(talk: Talk, more: { exclusive?: boolean } = {}): Promise<Li
 
 async function lites(wire: Wire, { topic, group }: Lite, count: number): Promise<string[]> {
   const came = await take(wire, group, topic, count);
-  for (const held of came) is(await ack(wire, group, topic, handleOf(held)), 'OK'); // Without naming the lite topic.
+  for (const held of came) is(await ack(wire, group, topic, handleOf(held)), 'OK'); // Without nameService the lite topic.
   return came.map(textOf);
 }
 

@@ -52,7 +52,7 @@ export interface LinkAnswer {
 }
 
 export interface LinkError {
-  /** A code of the house's closed list. */
+  /** A code of the system's closed list. */
   code: string;
   reason: string;
 }
@@ -309,11 +309,11 @@ export interface SessionReport {
   proxyId: string;
   sessions: Session[];
   producers: ProducerSession[];
-  /** Hand-outs of this broker that were written to a client and are not known to have arrived. */
+  /** Deliveries of this broker that were written to a client and are not known to have arrived. */
   unconfirmed: Lease[];
 }
 
-/** A hand-out, by its record. */
+/** A delivery, by its record. */
 export interface Lease {
   epoch: number;
   position: number;

@@ -163,7 +163,7 @@ export interface GroupDraft {
   lite: LiteGroupDraft | undefined;
 }
 
-export interface LeadClaim {
+export interface LeadershipClaim {
   name: string;
   member: string;
   address: string;
@@ -191,7 +191,7 @@ export interface AdoptionAnswer {
 }
 
 export interface MetadataKnowledge {
-  claim: LeadClaim | undefined;
+  claim: LeadershipClaim | undefined;
   topics: Topic[];
   groups: ConsumerGroup[];
   /** The highest ids that the log knows to have been given. */
@@ -2202,12 +2202,12 @@ export const GroupDraft: MessageFns<GroupDraft> = {
   },
 };
 
-function createBaseLeadClaim(): LeadClaim {
+function createBaseLeadershipClaim(): LeadershipClaim {
   return { name: "", member: "", address: "", leaseMs: 0, epoch: 0, writable: false, logEpoch: 0, metadata: undefined };
 }
 
-export const LeadClaim: MessageFns<LeadClaim> = {
-  encode(message: LeadClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const LeadershipClaim: MessageFns<LeadershipClaim> = {
+  encode(message: LeadershipClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
@@ -2235,7 +2235,7 @@ export const LeadClaim: MessageFns<LeadClaim> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): LeadClaim {
+  decode(input: BinaryReader | Uint8Array, length?: number): LeadershipClaim {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -2244,7 +2244,7 @@ export const LeadClaim: MessageFns<LeadClaim> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseLeadClaim();
+      const message = createBaseLeadershipClaim();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -2324,11 +2324,11 @@ export const LeadClaim: MessageFns<LeadClaim> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<LeadClaim>, I>>(base?: I): LeadClaim {
-    return LeadClaim.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<LeadershipClaim>, I>>(base?: I): LeadershipClaim {
+    return LeadershipClaim.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<LeadClaim>, I>>(object: I): LeadClaim {
-    const message = createBaseLeadClaim();
+  fromPartial<I extends Exact<DeepPartial<LeadershipClaim>, I>>(object: I): LeadershipClaim {
+    const message = createBaseLeadershipClaim();
     message.name = object.name ?? "";
     message.member = object.member ?? "";
     message.address = object.address ?? "";
@@ -2549,7 +2549,7 @@ function createBaseMetadataKnowledge(): MetadataKnowledge {
 export const MetadataKnowledge: MessageFns<MetadataKnowledge> = {
   encode(message: MetadataKnowledge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.claim !== undefined) {
-      LeadClaim.encode(message.claim, writer.uint32(10).fork()).join();
+      LeadershipClaim.encode(message.claim, writer.uint32(10).fork()).join();
     }
     for (const v of message.topics) {
       Topic.encode(v!, writer.uint32(18).fork()).join();
@@ -2604,7 +2604,7 @@ export const MetadataKnowledge: MessageFns<MetadataKnowledge> = {
               break;
             }
 
-            message.claim = LeadClaim.decode(reader, reader.uint32());
+            message.claim = LeadershipClaim.decode(reader, reader.uint32());
             continue;
           }
           case 2: {
@@ -2709,7 +2709,7 @@ export const MetadataKnowledge: MessageFns<MetadataKnowledge> = {
   fromPartial<I extends Exact<DeepPartial<MetadataKnowledge>, I>>(object: I): MetadataKnowledge {
     const message = createBaseMetadataKnowledge();
     message.claim = (object.claim !== undefined && object.claim !== null)
-      ? LeadClaim.fromPartial(object.claim)
+      ? LeadershipClaim.fromPartial(object.claim)
       : undefined;
     message.topics = object.topics?.map((e) => Topic.fromPartial(e)) || [];
     message.groups = object.groups?.map((e) => ConsumerGroup.fromPartial(e)) || [];
@@ -3078,7 +3078,7 @@ export const NamingServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Makes one of the house's own topics, whether or not creation on first use is allowed. */
+    /** Makes one of our own topics, whether or not creation on first use is allowed. */
     ensureInnerTopic: {
       name: "EnsureInnerTopic",
       requestType: NameRequest as typeof NameRequest,
@@ -3088,27 +3088,27 @@ export const NamingServiceDefinition = {
       options: {},
     },
     /** Raises the epoch of a broker set under a new leader. */
-    takeLead: {
-      name: "TakeLead",
-      requestType: LeadClaim as typeof LeadClaim,
+    acquireLeadership: {
+      name: "AcquireLeadership",
+      requestType: LeadershipClaim as typeof LeadershipClaim,
       requestStream: false,
       responseType: BrokerSetAnswer as typeof BrokerSetAnswer,
       responseStream: false,
       options: {},
     },
     /** The leader is alive. */
-    keepLead: {
-      name: "KeepLead",
-      requestType: LeadClaim as typeof LeadClaim,
+    renewLeadership: {
+      name: "RenewLeadership",
+      requestType: LeadershipClaim as typeof LeadershipClaim,
       requestStream: false,
       responseType: DoneAnswer as typeof DoneAnswer,
       responseStream: false,
       options: {},
     },
     /** The leader goes on its own will. */
-    leaveLead: {
-      name: "LeaveLead",
-      requestType: LeadClaim as typeof LeadClaim,
+    resignLeadership: {
+      name: "ResignLeadership",
+      requestType: LeadershipClaim as typeof LeadershipClaim,
       requestStream: false,
       responseType: DoneAnswer as typeof DoneAnswer,
       responseStream: false,

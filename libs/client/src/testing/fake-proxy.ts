@@ -25,7 +25,7 @@ interface Waiting {
  * The clients' protocol over a broker that is a list for each topic: enough to send, wait, receive and acknowledge.
  * Every group starts at a topic's first message, and nothing is handed out twice.
  */
-export class FakeFrontDoor {
+export class FakeProxy {
   readonly messages = new Map<string, Message[]>();
   /** "group topic messageId", in order. */
   readonly acked: string[] = [];

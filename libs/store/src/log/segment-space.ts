@@ -1,5 +1,5 @@
 /**
- * Room on the disk for what the log will write: real zeros ahead of use, so that a batch overwrites and its sync need
+ * SegmentSpace on the disk for what the log will write: real zeros ahead of use, so that a batch overwrites and its sync need
  * not touch the file system's own books; and reserves to live on when the disk is full.
  *
  *   | records | zeros made ahead |                the active segment
@@ -29,7 +29,7 @@ export interface RoomLimits {
 }
 
 /** What the room needs to know of the segment that is being written. */
-export interface ActiveRoom {
+export interface ActiveSpace {
   readonly file: DiskFile;
   /** Where the last record ends in the file. */
   used(): number;
@@ -37,7 +37,7 @@ export interface ActiveRoom {
   fileBytes: number;
 }
 
-export function roomOf(segment: Segment, file: DiskFile): ActiveRoom {
+export function roomOf(segment: Segment, file: DiskFile): ActiveSpace {
   return {
     file,
     used: () => segment.end - segment.first,
@@ -70,10 +70,10 @@ const largeBatchBytes = 128 * 1024;
 const checkBytes = 16 * 1024 * 1024;
 const retryMs = 1_000;
 
-export class Room {
+export class SegmentSpace {
   /** New messages find no room. */
   full = false;
-  private active: ActiveRoom | undefined;
+  private active: ActiveSpace | undefined;
   private prepared: { file: DiskFile; bytes: number } | undefined;
   private readonly reserve: Reserve;
   private readonly compactionReserve: Reserve;
@@ -101,7 +101,7 @@ export class Room {
   }
 
   /** At the start: whatever an earlier process had prepared is of unknown content, so it goes. */
-  async open(active: ActiveRoom): Promise<void> {
+  async open(active: ActiveSpace): Promise<void> {
     await this.disk.unlink(joinPath(this.folder, preparedName));
     this.active = active;
     for (const reserve of this.reserves) reserve.ready = reserve.bytes === 0 || (await this.hasReserve(reserve));
@@ -145,7 +145,7 @@ export class Room {
   }
 
   /** The taken file has become the active segment. */
-  switchTo(active: ActiveRoom): void {
+  switchTo(active: ActiveSpace): void {
     this.active = active;
     this.makeAhead();
   }

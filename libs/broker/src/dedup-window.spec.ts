@@ -13,9 +13,9 @@ import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 import type { LogRecord } from '@cometmq/store';
 
-import { SentBefore, type SentBeforeLimits } from './sent-before.js';
+import { DedupWindow, type DedupWindowLimits } from './dedup-window.js';
 
-const limits: SentBeforeLimits = { keepMs: 1000, generationMs: 100, generationEntriesMax: 3000, generationsMax: 6 };
+const limits: DedupWindowLimits = { keepMs: 1000, generationMs: 100, generationEntriesMax: 3000, generationsMax: 6 };
 
 const envelopeOf = (id: string): Buffer =>
   encodeEnvelope({
@@ -44,7 +44,7 @@ const recordOf = (id: string, topic: number, position: number, timestampMs: numb
 });
 
 it('shows only messages that have a group', () => {
-  const view = new SentBefore();
+  const view = new DedupWindow();
   view.fold(recordOf('1', 1, 100, 5, 0));
   expect(view.count).toBe(0);
 });
@@ -53,7 +53,7 @@ it('shows only messages that have a group', () => {
 // say; what is found was sent. Method: messages by chance against a plain list.
 it.each(seeds(20))('finds what was sent, after any checkpoint, and stays within its bounds (seed %i)', (seed) => {
   const chance = new Prng(seed);
-  let view = new SentBefore(limits);
+  let view = new DedupWindow(limits);
   const saved = new Map<string, Uint8Array>();
   const sent: LogRecord[] = [];
   const ids: string[] = [];
@@ -77,7 +77,7 @@ it.each(seeds(20))('finds what was sent, after any checkpoint, and stays within 
       savedCount = sent.length;
     }
     if (chance.below(3) === 0) {
-      view = new SentBefore(limits);
+      view = new DedupWindow(limits);
       for (const [key, value] of [...saved].reverse()) view.load(key, value);
       for (const record of sent.slice(savedCount)) view.fold(record);
     }
@@ -101,7 +101,7 @@ it.each(seeds(20))('finds what was sent, after any checkpoint, and stays within 
 });
 
 it('keeps ten minutes, by the time of the records', () => {
-  const view = new SentBefore();
+  const view = new DedupWindow();
   view.fold(recordOf('1', 1, 1000, 0));
   view.fold(recordOf('2', 1, 2000, 60_000));
   view.fold(recordOf('3', 1, 3000, 600_000));

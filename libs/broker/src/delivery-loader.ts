@@ -11,7 +11,7 @@ import type { Traffic } from './traffic.js';
 /** What is used of the store. */
 type Store = Pick<MessageStore, 'append' | 'damage' | 'epoch' | 'readAll'>;
 
-export interface HandOutsParts {
+export interface DeliveryLoaderParts {
   readonly store: Store;
   readonly groups: GroupsView;
   readonly brokerName: string;
@@ -30,8 +30,8 @@ export interface Receiver {
 }
 
 /** Makes what was handed out ready to be delivered: the stored messages, each with its receipt. */
-export class HandOuts {
-  constructor(private readonly parts: HandOutsParts) {}
+export class DeliveryLoader {
+  constructor(private readonly parts: DeliveryLoaderParts) {}
 
   /** What was just handed out to a poll goes out on its connection: so it may be renewed. */
   begin({ groupId, clientId, connection = unnamed }: ReceiveCall, position: LogPosition): void {

@@ -1,4 +1,4 @@
-import type { DirectoryUpdate, GroupDraft, Naming, TopicDraft } from '@cometmq/client';
+import type { DirectoryUpdate, GroupDraft, NameService, TopicDraft } from '@cometmq/client';
 import {
   defaultAttemptsMax,
   defaultRetryPolicy,
@@ -16,7 +16,7 @@ import {
 import { MqError } from '@cometmq/shared';
 
 /** A name service in memory, with the truth's manners: ids are never used twice, watchers hear of everything later. */
-export class FakeNaming implements Naming {
+export class FakeNameService implements NameService {
   readonly topics = new Map<string, Topic>();
   readonly groups = new Map<string, ConsumerGroup>();
   /** Set: every change fails with it. */
@@ -139,18 +139,18 @@ export class FakeNaming implements Naming {
     this.tell((revision) => ({ kind: 'groupDeleted', revision, group, recorded: true }));
   }
 
-  /** The house's own topics pass the check of names. */
+  /** The system's own topics pass the check of names. */
   async ensureInnerTopic(name: string): Promise<Topic> {
     return this.topics.get(name) ?? this.createTopic({ name });
   }
 
-  takeLead(): Promise<BrokerSet> {
+  acquireLeadership(): Promise<BrokerSet> {
     return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
   }
-  keepLead(): Promise<void> {
+  renewLeadership(): Promise<void> {
     return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
   }
-  leaveLead(): Promise<void> {
+  resignLeadership(): Promise<void> {
     return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
   }
 
@@ -190,7 +190,7 @@ export class FakeNaming implements Naming {
 
   private async faults(): Promise<void> {
     if (this.silent) await new Promise(() => undefined);
-    // eslint-disable-next-line @typescript-eslint/only-throw-error -- a test says what breaks, strangers too
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- a test says what breaks, unknownMembers too
     if (this.failure !== undefined) throw this.failure;
   }
 

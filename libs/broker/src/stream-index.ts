@@ -3,7 +3,7 @@ import type { SessionReport } from '@cometmq/client';
 import { sessionMsMax } from './member-sessions.js';
 
 /** Which proxy can say something to a client, by what the proxies report. Soft state, as all sessions are. */
-export class StreamHolders {
+export class StreamIndex {
   /** In the order of their first report. */
   private readonly proxies = new Map<string, { heardMs: number; readonly clients: Set<string> }>();
 

@@ -18,17 +18,17 @@ import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadClaim,
+  LeadershipClaim,
   MetadataKnowledge,
   TopicChange,
   TopicDraft,
-} from './naming.js';
+} from './name-service.js';
 
-/** The words of `Naming` on the wire and back, for both ends. */
+/** The words of `NameService` on the wire and back, for both ends. */
 export const namingServiceName = 'cometmq.v1.NamingService';
 export const namingPath = (method: string): string => `/${namingServiceName}/${method}`;
 
-/** A snapshot goes out in parts of this many entries, so that no message grows with the house. */
+/** A snapshot goes out in parts of this many entries, so that no message grows with the system. */
 const partEntriesMax = 500;
 
 export function topicToWire(topic: Topic): internal.Topic {
@@ -127,8 +127,8 @@ export function groupDraftFromWire(wire: internal.GroupDraft): GroupDraft {
 }
 
 export function leadClaimToWire(
-  claim: LeadClaim & { readonly epoch?: number; readonly writable?: boolean },
-): internal.LeadClaim {
+  claim: LeadershipClaim & { readonly epoch?: number; readonly writable?: boolean },
+): internal.LeadershipClaim {
   const { log, ...rest } = claim;
   return {
     ...rest,
@@ -140,8 +140,8 @@ export function leadClaimToWire(
 }
 
 export function leadClaimFromWire(
-  wire: internal.LeadClaim,
-): LeadClaim & { readonly epoch: number; readonly writable: boolean } {
+  wire: internal.LeadershipClaim,
+): LeadershipClaim & { readonly epoch: number; readonly writable: boolean } {
   const { logEpoch, metadata, ...rest } = wire;
   return logEpoch > 0 ? { ...rest, log: { epoch: logEpoch, metadata } } : rest;
 }

@@ -2,7 +2,7 @@ import type { MessageNeeded, PopRequest } from './decisions.js';
 import type { Matcher, QueueEntries, QueueSource } from './ports.js';
 
 /** For whom a message is. `unknown`: it must be looked at and is not in memory. */
-export type Judgement = 'mine' | 'anothers' | 'strangers' | 'nobodys' | 'unknown';
+export type FilterVerdict = 'mine' | 'other' | 'unknownMembers' | 'none' | 'unknown';
 
 /** Messages that one request asks to be loaded. */
 const looksMax = 64;
@@ -12,7 +12,7 @@ const looksMax = 64;
  * members may be unknown, for a stranger. By the tag's hash where that is enough, else by the message itself; those that
  * are not in memory are gathered in `looks`.
  */
-export class Judge {
+export class FilterMatch {
   readonly looks: MessageNeeded[] = [];
   /** Of the last message that was another's or a stranger's: the key to keep it under. */
   key = 0;
@@ -28,8 +28,8 @@ export class Judge {
     return this.looks.length >= looksMax;
   }
 
-  judge(source: QueueSource, entries: QueueEntries, index: number): Judgement {
-    const { filter, groupFilters, strangers } = this.request;
+  match(source: QueueSource, entries: QueueEntries, index: number): FilterVerdict {
+    const { filter, groupFilters, unknownMembers } = this.request;
     if (filter.all) return 'mine';
     const tagHash = entries.tagHash(index);
     const mine = this.wanted(filter, source, entries, index, tagHash);
@@ -42,11 +42,11 @@ export class Judge {
       if (its === undefined) return 'unknown';
       if (!its) continue;
       this.key = (other.all || other.hashes.length > 0) && !ambiguous ? tagHash : other.key;
-      return 'anothers';
+      return 'other';
     }
-    if (strangers !== true) return 'nobodys';
+    if (unknownMembers !== true) return 'none';
     this.key = tagHash;
-    return 'strangers';
+    return 'unknownMembers';
   }
 
   /** Of the entries from `from` to `end`, those that will have to be looked at too are loaded with the others. */

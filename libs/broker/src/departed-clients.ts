@@ -6,7 +6,7 @@ import { sessionMsMax } from './member-sessions.js';
  * Clients that said good-bye to one proxy: the others may go on reporting them until they notice. They stay gone until
  * they ask for something themselves, or nobody could be reporting them any more.
  */
-export class Departed {
+export class DepartedClients {
   private readonly sinceMs = new Map<string, number>();
 
   gone(clientId: string, nowMs: number): void {

@@ -1,4 +1,4 @@
 /** A rest between the slices of a long computation, so that the event loop goes on meanwhile. */
-export function breath(): Promise<void> {
+export function yieldToLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

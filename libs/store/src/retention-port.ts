@@ -6,14 +6,14 @@ import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { SegmentInfo } from './log/segment.js';
 import type { StoreWriter } from './writer.js';
-import type { Directory } from './views/directory.js';
+import type { QueueDirectory } from './views/queue-directory.js';
 import type { PendingMessages } from './views/pending-messages.js';
 import type { ReleasedPending } from './views/released-pending.js';
 import type { Sizes } from './views/sizes.js';
 
 /** What expiry, unlinking and compaction need of the store. */
-export class RetentionGround {
-  readonly directory: Directory;
+export class RetentionPort {
+  readonly directory: QueueDirectory;
   readonly sizes: Sizes;
   readonly pending: PendingMessages;
   readonly released: ReleasedPending;

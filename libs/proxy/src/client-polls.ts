@@ -18,7 +18,7 @@ export interface WaitingPoll {
 
 const beatMs = 100;
 
-export class WaitingPolls {
+export class ClientPolls {
   private readonly polls = new Set<WaitingPoll>();
   private readonly counts = new Map<string, number>();
   private beat: Timer | undefined;

@@ -19,7 +19,7 @@ export interface ClientCommandParts {
 /** Operators ask one by one and wait some seconds. */
 const askedMax = 1_000;
 
-export class ClientCommands {
+export class CommandDelivery {
   /** Links that were asked for commands. A link that is gone is forgotten with its object. */
   private readonly heard = new WeakSet<BrokerLink>();
   /** Who was asked what, by the question's nonce; the oldest are forgotten. */

@@ -28,7 +28,7 @@ const closingMark = 2;
 /** Ends a topic's list of queues. */
 const none = 0xffffffff;
 
-export class Directory implements StateView {
+export class QueueDirectory implements StateView {
   readonly name = 'directory';
   readonly kinds: ReadonlySet<RecordKind> = new Set([
     RecordKind.message,

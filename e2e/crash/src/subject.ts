@@ -15,7 +15,7 @@ import {
   type Topic,
 } from '@cometmq/model';
 import { NamesrvService } from '@cometmq/namesrv';
-import { systemClock as clock, type MqError, type Part } from '@cometmq/shared';
+import { systemClock as clock, type MqError, type Component } from '@cometmq/shared';
 import { FileDisk, FolderLock, type StoreLimits } from '@cometmq/store';
 import { silentLogger } from '@cometmq/telemetry';
 
@@ -32,23 +32,23 @@ const limits: Partial<StoreLimits> = {
 /** Metadata and a broker on a real folder, as standalone composes them, with nothing in front. */
 export class Subject {
   readonly broker: BrokerService;
-  readonly naming: NamesrvService;
+  readonly nameService: NamesrvService;
   readonly directory: Directory;
   /** Why it gave up. */
   failure: MqError | undefined;
-  private readonly parts: readonly Part[];
-  private readonly started: Part[] = [];
+  private readonly parts: readonly Component[];
+  private readonly started: Component[] = [];
 
   constructor(folder: string) {
     const disk = new FileDisk(folder);
     const store = new EmbeddedStore(new NodeFiles(`${folder}/metadata`), clock, { journalBytesMin: 2 * KiB });
-    this.naming = new NamesrvService({ store, clock, autoCreateTopics: false, autoCreateGroups: false });
-    this.directory = new Directory(this.naming, clock);
+    this.nameService = new NamesrvService({ store, clock, autoCreateTopics: false, autoCreateGroups: false });
+    this.directory = new Directory(this.nameService, clock);
     this.broker = new BrokerService({
       brokerName: 'broker-0',
       disk,
       folder: 'broker',
-      naming: this.naming,
+      nameService: this.nameService,
       directory: this.directory,
       clock,
       log: silentLogger,
@@ -65,7 +65,7 @@ export class Subject {
       storeLimits: limits,
       onFatal: (error) => (this.failure = error),
     });
-    this.parts = [new FolderLock(disk, 'metadata'), store, this.naming, this.directory, this.broker];
+    this.parts = [new FolderLock(disk, 'metadata'), store, this.nameService, this.directory, this.broker];
   }
 
   async start(): Promise<this> {

@@ -1,14 +1,14 @@
 /**
- * What all calls of the front door share: the parts they stand on, what is in flight, and how a call is measured.
+ * What all calls of the front context share: the parts they stand on, what is in flight, and how a call is measured.
  */
-import type { BrokerLink, BrokerLinks, Directory, Naming } from '@cometmq/client';
+import type { BrokerLink, BrokerLinks, Directory, NameService } from '@cometmq/client';
 import { compileFilter } from '@cometmq/filter';
 import { type FilterExpression, MiB, PendingHandles, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
 import { AnswersUnderWay } from './answers-under-way.js';
-import { ClientCommands, type CommandWriter } from './client-commands.js';
+import { CommandDelivery, type CommandWriter } from './command-delivery.js';
 import { MessagingCounters, type RpcSeries } from './counters.js';
 import type { Advertised, MessagingLimits } from './limits.js';
 import { LiteMemory } from './lite-memory.js';
@@ -17,10 +17,10 @@ import { Names } from './names.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
 import { type CommandStream, SessionRegistry } from './sessions.js';
 import { TopicRoutes } from './topic-routes.js';
-import { WaitingPolls } from './waiting-polls.js';
+import { ClientPolls } from './client-polls.js';
 
-export interface FrontDoorParts {
-  readonly naming: Naming;
+export interface ProxyParts {
+  readonly nameService: NameService;
   readonly directory: Directory;
   readonly links: BrokerLinks;
   readonly clock: Clock;
@@ -36,15 +36,15 @@ export interface FrontDoorParts {
 const filtersMax = 2_000;
 const filterLengthsMax = 4 * MiB;
 
-export class FrontDoor {
+export class ProxyContext {
   /** Which of the cluster's proxies this is. */
   readonly proxyId: string;
   readonly routes: TopicRoutes;
   readonly names: Names;
   readonly parking: Parking;
   readonly sessions: SessionRegistry;
-  readonly commands: ClientCommands;
-  readonly polls: WaitingPolls;
+  readonly commands: CommandDelivery;
+  readonly polls: ClientPolls;
   readonly lite: LiteMemory;
   /** Messages that may not have reached their client yet. */
   readonly answers: AnswersUnderWay;
@@ -70,14 +70,20 @@ export class FrontDoor {
 
   /** @param commandWord how a broker's command is put to a client */
   constructor(
-    readonly parts: FrontDoorParts,
-    commandWord: (door: FrontDoor, ...command: Parameters<CommandWriter>) => ReturnType<CommandWriter>,
+    readonly parts: ProxyParts,
+    commandWord: (context: ProxyContext, ...command: Parameters<CommandWriter>) => ReturnType<CommandWriter>,
   ) {
-    const { naming, directory, links, clock, chance, limits } = parts;
+    const { nameService, directory, links, clock, chance, limits } = parts;
     this.routes = new TopicRoutes(directory);
-    this.names = new Names(naming, directory, this.routes, clock, new FirstUses(clock, limits.creationsPerAddressMax));
+    this.names = new Names(
+      nameService,
+      directory,
+      this.routes,
+      clock,
+      new FirstUses(clock, limits.creationsPerAddressMax),
+    );
     this.parking = new Parking(clock);
-    this.polls = new WaitingPolls(clock);
+    this.polls = new ClientPolls(clock);
     this.lite = new LiteMemory(directory, links, clock);
     this.answers = new AnswersUnderWay(clock, links, limits.autoRenewLeaseMs, (messages) => {
       this.counters.handedBack += messages;
@@ -86,7 +92,7 @@ export class FrontDoor {
     this.proxyId = proxyId;
     const unconfirmedOf = (broker: string) => this.answers.unconfirmedOf(broker);
     this.sessions = new SessionRegistry({ directory, links, clock, limits, proxyId, unconfirmedOf });
-    this.commands = new ClientCommands({ directory, links, proxyId }, this.sessions, (...command) =>
+    this.commands = new CommandDelivery({ directory, links, proxyId }, this.sessions, (...command) =>
       commandWord(this, ...command),
     );
   }
@@ -161,12 +167,12 @@ export class RpcMeter {
 
   constructor(
     readonly method: string,
-    private readonly door: FrontDoor,
+    private readonly context: ProxyContext,
   ) {}
 
   done(startMs: number, code: number): void {
-    if (this.last?.code !== code) this.last = this.door.counters.rpc(this.method, code);
-    this.last.latencyMs.record(this.door.clock.monotonicMs() - startMs);
+    if (this.last?.code !== code) this.last = this.context.counters.rpc(this.method, code);
+    this.last.latencyMs.record(this.context.clock.monotonicMs() - startMs);
   }
 }
 
@@ -183,7 +189,7 @@ export abstract class LeaderCall<T> implements Parked {
   private lastError: MqError | undefined;
 
   constructor(
-    protected readonly door: FrontDoor,
+    protected readonly context: ProxyContext,
     readonly giveUpMs: number,
   ) {}
 
@@ -192,7 +198,7 @@ export abstract class LeaderCall<T> implements Parked {
   protected abstract answered(error: MqError | undefined, result: T | undefined): void;
 
   start(): void {
-    const link = this.door.parts.links.link(this.broker);
+    const link = this.context.parts.links.link(this.broker);
     if (!link) {
       this.later(new MqError('UNAVAILABLE', `nobody leads the broker set "${this.broker}" at the moment`));
       return;
@@ -217,11 +223,11 @@ export abstract class LeaderCall<T> implements Parked {
 
   private later(error: MqError): void {
     this.lastError = error;
-    if (this.door.clock.monotonicMs() >= this.giveUpMs) {
+    if (this.context.clock.monotonicMs() >= this.giveUpMs) {
       this.giveUp();
       return;
     }
-    this.door.counters.parked += 1;
-    this.door.parking.park(this);
+    this.context.counters.parked += 1;
+    this.context.parking.park(this);
   }
 }

@@ -8,7 +8,7 @@ import {
   type Topic,
 } from '@cometmq/model';
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
-import { assert, MqError, sleep, type Clock, type Part, type Timer } from '@cometmq/shared';
+import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import {
   brokerSetFromWire,
@@ -20,19 +20,19 @@ import {
   topicDraftToWire,
   topicFromWire,
   UpdateReader,
-} from './naming-frames.js';
+} from './name-service-frames.js';
 import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadClaim,
+  LeadershipClaim,
   MetadataKnowledge,
-  Naming,
+  NameService,
   TopicChange,
   TopicDraft,
-} from './naming.js';
+} from './name-service.js';
 
-export interface GrpcNamingOptions {
+export interface GrpcNameServiceOptions {
   /** host:port of each instance. They are equal; one is used until it fails, then the next. */
   readonly addresses: readonly string[];
   readonly connect: (address: string) => RpcChannel;
@@ -63,19 +63,19 @@ interface Decodes<T> {
 }
 
 /**
- * `Naming` over gRPC. Calls and watches hold on to one instance and move on together when it fails; calls are then made
+ * `NameService` over gRPC. Calls and watches hold on to one instance and move on together when it fails; calls are then made
  * again, which is why a `createTopic` that met a dying instance may be told ALREADY_EXISTS by the next one.
  * A call that has changed something returns after this process's watches have been told of it.
  */
-export class GrpcNaming implements Naming, Part {
-  readonly name = 'naming';
+export class GrpcNameService implements NameService, Component {
+  readonly name = 'nameService';
   private readonly channels = new Map<string, RpcChannel>();
   private readonly watches = new Set<Watch>();
   private readonly callMsMax: number;
   private current = 0;
   private closed = false;
 
-  constructor(private readonly options: GrpcNamingOptions) {
+  constructor(private readonly options: GrpcNameServiceOptions) {
     assert(options.addresses.length > 0, 'the name service has an address');
     this.callMsMax = options.callMsMax ?? 10_000;
   }
@@ -143,20 +143,22 @@ export class GrpcNaming implements Naming, Part {
     return this.askTopic('EnsureInnerTopic', internal.NameRequest, { name });
   }
 
-  async takeLead(claim: LeadClaim): Promise<BrokerSet> {
+  async acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet> {
     const wire = leadClaimToWire(claim);
-    const { broker } = await this.ask('TakeLead', internal.LeadClaim, wire, internal.BrokerSetAnswer);
+    const { broker } = await this.ask('AcquireLeadership', internal.LeadershipClaim, wire, internal.BrokerSetAnswer);
     return brokerSetFromWire(broker);
   }
 
   /** Tried no longer than the lease lasts: after that it says nothing any more. */
-  async keepLead(claim: LeadClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void> {
+  async renewLeadership(
+    claim: LeadershipClaim & { readonly epoch: number; readonly writable: boolean },
+  ): Promise<void> {
     const msMax = Math.min(this.callMsMax, claim.leaseMs);
-    await this.ask('KeepLead', internal.LeadClaim, leadClaimToWire(claim), internal.DoneAnswer, msMax);
+    await this.ask('RenewLeadership', internal.LeadershipClaim, leadClaimToWire(claim), internal.DoneAnswer, msMax);
   }
 
-  leaveLead(claim: LeadClaim & { readonly epoch: number }): Promise<void> {
-    return this.askDone('LeaveLead', internal.LeadClaim, leadClaimToWire(claim));
+  resignLeadership(claim: LeadershipClaim & { readonly epoch: number }): Promise<void> {
+    return this.askDone('ResignLeadership', internal.LeadershipClaim, leadClaimToWire(claim));
   }
 
   async forgetMembers(name: string): Promise<BrokerSet> {

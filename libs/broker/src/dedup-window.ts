@@ -21,14 +21,14 @@ import type { LogRecord, StateView } from '@cometmq/store';
  *
  *   <generation>/<chunk>   | 1 | started | ended | entries | (hash f64 | position | size) × entries |   1,024 in a chunk
  */
-export interface SentBeforeLimits {
+export interface DedupWindowLimits {
   readonly keepMs: number;
   readonly generationMs: number;
   readonly generationEntriesMax: number;
   readonly generationsMax: number;
 }
 
-export const sentBeforeLimits: SentBeforeLimits = {
+export const dedupWindowLimits: DedupWindowLimits = {
   keepMs: 600_000,
   generationMs: 60_000,
   generationEntriesMax: 128 * 1024,
@@ -45,10 +45,10 @@ const layout = 2;
 const nothing: readonly SentMessage[] = [];
 const chunkEntries = 1024;
 
-export class SentBefore implements StateView {
-  readonly name = 'sentBefore';
+export class DedupWindow implements StateView {
+  readonly name = 'dedupWindow';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([RecordKind.message]);
-  private readonly limits: SentBeforeLimits;
+  private readonly limits: DedupWindowLimits;
   /** Oldest first. */
   private generations: Generation[] = [];
   private gone: Generation[] = [];
@@ -60,8 +60,8 @@ export class SentBefore implements StateView {
   private lastHash = 0;
   private readonly out = new ByteWriter();
 
-  constructor(limits: Partial<SentBeforeLimits> = {}) {
-    this.limits = { ...sentBeforeLimits, ...limits };
+  constructor(limits: Partial<DedupWindowLimits> = {}) {
+    this.limits = { ...dedupWindowLimits, ...limits };
   }
 
   fold(record: LogRecord): void {

@@ -14,7 +14,7 @@ import type {
  * How every process speaks to the name service: the metadata is changed here and watched from here. The namesrv
  * role has this shape itself (one process); across processes an adapter calls any of the equal instances.
  */
-export interface Naming {
+export interface NameService {
   /**
    * Gives the whole directory first, then every change in order, until the returned function is called. After a broken
    * connection the whole comes again (`snapshot`). `listener` is never called from inside `watch`.
@@ -33,14 +33,14 @@ export interface Naming {
   ensureGroup(name: string): Promise<ConsumerGroup>;
   updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup>;
   deleteGroup(name: string): Promise<void>;
-  /** The house's own topics (dead letters), made without asking whether creation on use is allowed. */
+  /** The system's own topics (dead letters), made without asking whether creation on use is allowed. */
   ensureInnerTopic(name: string): Promise<Topic>;
   /** Takes the lead of a broker set: raises its epoch in a transaction that compares what was read. */
-  takeLead(claim: LeadClaim): Promise<BrokerSet>;
+  acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet>;
   /** Says that the leader is alive; presence ends `leaseMs` after the last one. @throws MqError NOT_LEADER when deposed. */
-  keepLead(claim: LeadClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void>;
+  renewLeadership(claim: LeadershipClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void>;
   /** The leader leaves on its own will. */
-  leaveLead(claim: LeadClaim & { readonly epoch: number }): Promise<void>;
+  resignLeadership(claim: LeadershipClaim & { readonly epoch: number }): Promise<void>;
   /**
    * An operator's word that all members of a broker set are lost, and its messages with them: whoever takes the lead next
    * may, with an empty log. @throws MqError NOT_FOUND, CONFLICT while one of them leads
@@ -129,7 +129,7 @@ export type LiteGroupDraft = { readonly topic: string } & {
 
 export type GroupChange = Omit<GroupDraft, 'name'>;
 
-export interface LeadClaim {
+export interface LeadershipClaim {
   /** The broker set's name, for instance `broker-0`. */
   readonly name: string;
   /** "name/incarnation" of the member. */
@@ -149,7 +149,7 @@ export interface LeadClaim {
 
 /** What the log of a broker knows of the metadata that it belongs to. */
 export interface MetadataKnowledge {
-  readonly claim: LeadClaim;
+  readonly claim: LeadershipClaim;
   readonly topics: readonly Topic[];
   readonly groups: readonly ConsumerGroup[];
   /** The highest ids that the log knows to have been given. */

@@ -3,9 +3,9 @@ import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadClaim,
+  LeadershipClaim,
   MetadataKnowledge,
-  Naming,
+  NameService,
   TopicChange,
   TopicDraft,
 } from '@cometmq/client';
@@ -27,11 +27,11 @@ import {
 import { MqError } from '@cometmq/shared';
 
 /** A name service in memory: enough of it for a broker to lead and to be told of topics and groups. */
-export class FakeNaming implements Naming {
+export class FakeNameService implements NameService {
   deposed = false;
   /** Why the metadata is not the one of the broker that asks; undefined: it is. */
   mismatch: MqError | undefined;
-  readonly claims: LeadClaim[] = [];
+  readonly claims: LeadershipClaim[] = [];
   readonly adopted: MetadataKnowledge[] = [];
   private readonly topics = new Map<string, Topic>();
   private readonly groups = new Map<string, ConsumerGroup>();
@@ -39,7 +39,7 @@ export class FakeNaming implements Naming {
   private readonly deletedTopics: Deleted[] = [];
   private readonly deletedGroups: Deleted[] = [];
   private ids = 0;
-  private reigns = 0;
+  private terms = 0;
 
   watch(listener: (update: DirectoryUpdate) => void): () => void {
     queueMicrotask(() => {
@@ -148,12 +148,12 @@ export class FakeNaming implements Naming {
     return group;
   }
 
-  takeLead(claim: LeadClaim): Promise<BrokerSet> {
+  acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet> {
     this.claims.push(claim);
     if (this.mismatch) return Promise.reject(this.mismatch);
     return Promise.resolve({
       name: claim.name,
-      epoch: (this.reigns += 1),
+      epoch: (this.terms += 1),
       leader: claim.address,
       leaderMember: claim.member,
       inSync: [claim.member],
@@ -161,12 +161,12 @@ export class FakeNaming implements Naming {
       registeredMs: 0,
     });
   }
-  keepLead(claim: LeadClaim): Promise<void> {
+  renewLeadership(claim: LeadershipClaim): Promise<void> {
     this.claims.push(claim);
     if (this.mismatch) return Promise.reject(this.mismatch);
     return this.deposed ? Promise.reject(new MqError('NOT_LEADER', 'another member leads')) : Promise.resolve();
   }
-  leaveLead(): Promise<void> {
+  resignLeadership(): Promise<void> {
     return Promise.resolve();
   }
   forgetMembers(): Promise<BrokerSet> {
