@@ -1,0 +1,133 @@
+/**
+ * One attempt to lead a broker set, as steps: what happened goes in, what to do about it comes out.
+ *
+ *   stand → promises of |S| − W + 1 members → what the best of them has beyond this log → etcd → lead
+ *
+ * Nobody is told "I lead" before etcd says so; and the leader decides nothing before its start record is committed.
+ * A candidacy ends with the first sign that it can't be won: its owner waits a little and stands again, higher.
+ */
+import type { Epoch, LogPosition } from '@cometmq/model';
+import { unreachable } from '@cometmq/shared';
+
+import { compareLogs, type LogTail } from './common-end.js';
+import { isMember, promisesNeeded, ruleAfterTakeOver, type MemberId, type SetRule, type SetState } from './members.js';
+import type { Promised, Refusal, StandReason } from './promises.js';
+
+export type CandidateInput =
+  | { readonly kind: 'promised'; readonly from: MemberId; readonly log: LogTail }
+  | { readonly kind: 'refused'; readonly from: MemberId; readonly refusal: Refusal }
+  /** What the best had is in this log, durably. */
+  | { readonly kind: 'fetched'; readonly end: LogPosition }
+  | { readonly kind: 'fetchFailed'; readonly from: MemberId }
+  /** etcd's answer; `state` is what it has now. */
+  | { readonly kind: 'taken'; readonly state: SetState }
+  | { readonly kind: 'lost' }
+  /** etcd has been seen at this revision of the set. */
+  | { readonly kind: 'seen'; readonly revision: number };
+
+export type CandidateOutput =
+  | { readonly kind: 'promise'; readonly promise: Promised }
+  | { readonly kind: 'ask'; readonly to: MemberId; readonly epoch: Epoch; readonly reason: StandReason }
+  /** Make this log the same as `from`'s, all of it. */
+  | { readonly kind: 'fetch'; readonly from: MemberId }
+  /** Write it to etcd where the set's revision is still this one. */
+  | { readonly kind: 'take'; readonly epoch: Epoch; readonly rule: SetRule; readonly revision: number }
+  | { readonly kind: 'lead'; readonly epoch: Epoch; readonly state: SetState }
+  /** It can't be won. `heard`: an epoch that the next attempt must be above. */
+  | { readonly kind: 'giveUp'; readonly why: string; readonly heard: Epoch };
+
+export interface Candidacy {
+  readonly me: MemberId;
+  readonly set: SetState;
+  readonly log: LogTail;
+  readonly promised: Promised;
+  /** The highest epoch that anybody has spoken of. */
+  readonly heard: Epoch;
+  readonly reason: StandReason;
+}
+
+export class Candidate {
+  readonly epoch: Epoch;
+  private readonly promises = new Map<MemberId, LogTail>();
+  private readonly refusals = new Set<MemberId>();
+  private state: 'asking' | 'fetching' | 'taking' | 'over' = 'asking';
+
+  constructor(private readonly candidacy: Candidacy) {
+    const { set, log, promised, heard } = candidacy;
+    this.epoch = (Math.max(set.epoch, log.lastEpoch, promised.epoch, heard) + 1) as Epoch;
+  }
+
+  /** The promise to oneself comes first; it is durable before anybody is asked. */
+  start(): CandidateOutput[] {
+    const { me, set, log, reason } = this.candidacy;
+    if (!isMember(set, me)) return this.giveUp(`${me} is no member of the set`);
+    this.promises.set(me, log);
+    const { epoch } = this;
+    const asks = set.members
+      .filter((member) => member !== me)
+      .map((to): CandidateOutput => ({ kind: 'ask', to, epoch, reason }));
+    return [{ kind: 'promise', promise: { epoch, to: me } }, ...asks, ...this.goOn()];
+  }
+
+  step(input: CandidateInput): CandidateOutput[] {
+    if (this.state === 'over') return [];
+    switch (input.kind) {
+      case 'promised':
+        if (this.state !== 'asking' || !isMember(this.candidacy.set, input.from)) return [];
+        this.promises.set(input.from, input.log);
+        return this.goOn();
+      case 'refused':
+        return this.refused(input.from, input.refusal);
+      case 'fetched':
+        return this.state === 'fetching' ? this.take() : [];
+      case 'fetchFailed':
+        return this.giveUp(`${input.from} went away before its log was fetched`);
+      case 'taken': {
+        if (this.state !== 'taking') return [];
+        this.state = 'over';
+        return [{ kind: 'lead', epoch: this.epoch, state: input.state }];
+      }
+      case 'lost':
+        return this.giveUp('the set has changed in etcd meanwhile');
+      case 'seen':
+        // Later than what it compares with: an etcd that still took it would be an older one.
+        return input.revision > this.candidacy.set.revision && this.state !== 'taking'
+          ? this.giveUp('the set has changed in etcd meanwhile')
+          : [];
+      default:
+        return unreachable(input);
+    }
+  }
+
+  private refused(from: MemberId, { why, epoch }: Refusal): CandidateOutput[] {
+    // A later epoch is on its way already.
+    if (why === 'promised') return this.giveUp(`${from} has promised epoch ${epoch}`, epoch);
+    this.refusals.add(from);
+    const { set } = this.candidacy;
+    if (set.members.length - this.refusals.size >= promisesNeeded(set)) return [];
+    return this.giveUp('members hear the leader, and it makes progress', epoch);
+  }
+
+  private goOn(): CandidateOutput[] {
+    const { me, set } = this.candidacy;
+    if (this.promises.size < promisesNeeded(set)) return [];
+    let best = me;
+    for (const [member, log] of this.promises) {
+      if (compareLogs(log, this.promises.get(best) as LogTail) > 0) best = member;
+    }
+    if (best === me) return this.take();
+    this.state = 'fetching';
+    return [{ kind: 'fetch', from: best }];
+  }
+
+  private take(): CandidateOutput[] {
+    const { me, set } = this.candidacy;
+    this.state = 'taking';
+    return [{ kind: 'take', epoch: this.epoch, rule: ruleAfterTakeOver(set, me), revision: set.revision }];
+  }
+
+  private giveUp(why: string, heard: Epoch = this.epoch): CandidateOutput[] {
+    this.state = 'over';
+    return [{ kind: 'giveUp', why, heard: Math.max(heard, this.epoch) as Epoch }];
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Who belongs to a broker set, and whose word is enough.
+ *
+ *   S, W      the members and how many of them must have a record for it to be committed
+ *   promises  |S| − W + 1 members have, between them, every committed record
+ */
+import type { Epoch } from '@cometmq/model';
+
+declare const unit: unique symbol;
+/** `<place>/<volume incarnation>`: a pod that comes back with an empty disk is another member. */
+export type MemberId = string & { readonly [unit]: 'member id' };
+
+export const memberId = (value: string): MemberId => value as MemberId;
+
+/** {S, W}. Members are in order of their names, none is named twice. */
+export interface SetRule {
+  readonly members: readonly MemberId[];
+  readonly quorum: number;
+}
+
+/** A broker set as etcd has it, under one key. */
+export interface SetState extends SetRule {
+  /** Of that key: every change compares it. */
+  readonly revision: number;
+  readonly epoch: Epoch;
+  readonly leader: MemberId;
+}
+
+/** Alone one is enough, two are both needed, of more it is the majority. */
+export function ruleOf(members: readonly MemberId[]): SetRule {
+  const ordered = [...members].sort();
+  return { members: ordered, quorum: Math.floor(ordered.length / 2) + 1 };
+}
+
+export function isMember(rule: SetRule, member: MemberId): boolean {
+  return rule.members.includes(member);
+}
+
+/** How many promises, one's own included, hold everything that was committed under the rule. */
+export function promisesNeeded({ members, quorum }: SetRule): number {
+  return members.length - quorum + 1;
+}
+
+/** What holds after `leader` has taken the set over: two become one, whose copy then is the only one that counts. */
+export function ruleAfterTakeOver(set: SetState, leader: MemberId): SetRule {
+  if (set.members.length === 2 && set.leader !== leader) return ruleOf([leader]);
+  return { members: set.members, quorum: set.quorum };
+}
+
+export function withMember({ members }: SetRule, member: MemberId): SetRule {
+  return ruleOf([...members, member]);
+}
+
+export function withoutMember({ members }: SetRule, member: MemberId): SetRule {
+  return ruleOf(members.filter((each) => each !== member));
+}
