@@ -1,5 +1,7 @@
 // Goal: message groups with the official Node.js client, its push consumer's quirks included. Method: the published
 // package against a real process.
+import type { MessageView } from 'rocketmq-client-nodejs';
+
 import { shortPolls } from '../support/client-stories.js';
 import { Clients, receive } from '../support/clients.js';
 import { Standalone } from '../support/standalone.js';
@@ -97,7 +99,11 @@ describe('the official Node.js client, with message groups', () => {
     expect(h1?.body.toString()).toBe('h1');
     expect(await two.receive(10, 60_000)).toEqual([]);
     await one.changeInvisibleDuration(g1!, 1_000);
-    const again = await receive(two, 2);
-    expect(again.map(({ body, deliveryAttempt }) => `${body.toString()}#${deliveryAttempt}`)).toEqual(['g1#2', 'g2#1']);
+    // It comes again as it was; what stands behind it, only once it is acknowledged.
+    const told = ({ body, deliveryAttempt }: MessageView): string => `${body.toString()}#${deliveryAttempt}`;
+    const again = await receive(two, 1);
+    expect(again.map(told)).toEqual(['g1#2']);
+    await two.ack(again[0]!);
+    expect((await receive(two, 1)).map(told)).toEqual(['g2#1']);
   });
 });
