@@ -1,5 +1,5 @@
 import { localAdminSettings } from '@cometmq/admin';
-import { brokerSettings } from '@cometmq/broker';
+import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
 import { namesrvSettings } from '@cometmq/namesrv';
 import { advertisedRule, proxySettings } from '@cometmq/proxy';
 import { declare, flag } from '@cometmq/shared';
@@ -18,4 +18,6 @@ export const standaloneConfig = declare(
     autoCreateGroups: flag({ default: true, why: 'Make a consumer group when a client first uses it.' }),
   },
   advertisedRule,
+  segmentRule,
+  bodyRule,
 );

@@ -23,7 +23,7 @@ export const brokerSettings = {
   recordBytesMax: bytes({
     default: 8 * MiB,
     min: 64 * KiB,
-    max: 128 * MiB,
+    max: 64 * MiB,
     why: 'The largest record the log takes: a message with its properties.',
   }),
   diskFreeBytesMin: bytes({
@@ -68,6 +68,31 @@ export const brokerSettings = {
     why: 'How long a silent leader counts as present. etcd allows no less than 2 s.',
   }),
 };
+
+/** A record lies in one segment. */
+export const segmentRule = ({
+  recordBytesMax,
+  segmentBytes,
+}: {
+  readonly recordBytesMax: number;
+  readonly segmentBytes: number;
+}): true | string =>
+  recordBytesMax <= segmentBytes ||
+  `recordBytesMax (${recordBytesMax}) must not be above segmentBytes (${segmentBytes}): a record lies in one segment`;
+
+/** What belongs to a message beside its body: properties, tag, keys, and what the broker adds. */
+const besideBodyBytes = 64 * KiB;
+
+/** Where proxy and broker are one process: what the one takes fits the other's log. */
+export const bodyRule = ({
+  bodyBytesMax,
+  recordBytesMax,
+}: {
+  readonly bodyBytesMax: number;
+  readonly recordBytesMax: number;
+}): true | string =>
+  bodyBytesMax + besideBodyBytes <= recordBytesMax ||
+  `bodyBytesMax (${bodyBytesMax}) must leave 64 KiB of recordBytesMax (${recordBytesMax}) for what belongs to a message`;
 
 /** What a broker process of its own needs besides. */
 export const brokerProcessSettings = {
