@@ -65,6 +65,18 @@ describe('npm run cluster', () => {
     expect(noted()).toEqual([]);
   });
 
+  it('brings back what an etcd held that was lost', async () => {
+    const base = await portBase();
+    rmSync(join(folder, 'etcd'), { recursive: true });
+    const refused = command('--port-base', base, ...small);
+    expect(await refused.ended).toBe(1);
+    expect(refused.said.err).toContain('--adopt-metadata');
+    const adopting = command('--port-base', base, ...small, '--adopt-metadata');
+    await adopting.ready();
+    adopting.child.kill('SIGINT');
+    expect(await adopting.ended).toBe(0);
+  });
+
   it('says who died and of what, and stops the others', async () => {
     const { said, ended, ready } = command('--port-base', await portBase(), ...small);
     await ready();
@@ -84,7 +96,10 @@ describe('npm run cluster', () => {
     child.kill('SIGINT');
     child.kill('SIGINT');
     await until('it stops', () => said.err.includes('stopping'));
-    await until('asked again', () => child.kill('SIGINT') && said.err.includes('killed'));
+    await until('asked again', () => {
+      child.kill('SIGINT');
+      return said.err.includes('killed');
+    });
     expect(await ended).toBe(130);
     await until('nothing is left', () => processes.every(({ pid }) => begunOf(pid) === undefined));
   });

@@ -16,6 +16,7 @@ told which and why, and the others are stopped. If this program is killed, they 
   --proxies N          proxies (default 2)
   --namesrvs N         name servers (default 2)
   --auto-create        make topics and consumer groups when a client first uses them
+  --adopt-metadata     for one run, after what etcd held was lost: bring back what the brokers' logs know of it
   --tear-down          instead: stop what still runs on the data folder, and delete its data
   --help               this text
 
@@ -31,6 +32,7 @@ const options = {
   proxies: { type: 'string' },
   namesrvs: { type: 'string' },
   'auto-create': { type: 'boolean' },
+  'adopt-metadata': { type: 'boolean' },
   'tear-down': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
@@ -54,9 +56,12 @@ async function main(): Promise<number> {
       ports: portBase ?? 'usual',
       size: { ...size('brokers'), ...size('proxies'), ...size('namesrvs') },
       ownGroup: true,
-      ...(values['auto-create'] === true && {
-        flags: { namesrv: ['--auto-create-topics=true', '--auto-create-groups=true'] },
-      }),
+      flags: {
+        ...(values['auto-create'] === true && {
+          namesrv: ['--auto-create-topics=true', '--auto-create-groups=true'],
+        }),
+        ...(values['adopt-metadata'] === true && { broker: ['--adopt-metadata=true'] }),
+      },
     });
   } catch (caught) {
     say(caught instanceof Error ? caught.message : String(caught));

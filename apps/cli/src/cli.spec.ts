@@ -315,7 +315,7 @@ describe('messages', () => {
     await new FakeSender().send('late', 'here');
     expect(JSON.parse((await waiting).out)).toMatchObject([{ body: 'here' }]);
     const nothing = await comet('receive', 'late', '-g', 'g', '--wait', '50ms', '-o', 'json');
-    expect(nothing).toMatchObject({ code: 6, out: '[]\n', err: 'no message came within 50 ms\n' });
+    expect(nothing).toMatchObject({ code: 6, out: '[]\n', err: 'no message came within 50ms\n' });
   });
 
   it('that are no text are shown as what they are', async () => {

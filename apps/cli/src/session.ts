@@ -1,10 +1,10 @@
 import type { PublicClient } from '@cometmq/client';
 import { millis, MqError } from '@cometmq/shared';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 
 import { apiUrl, Contexts, hostPort, localContext, type Context } from './contexts.js';
 import type { ExitCode } from './exit-codes.js';
-import { Printer, type Format } from './printer.js';
+import { durationText, Printer, type Format } from './printer.js';
 import { Progress } from './progress.js';
 import { RestClient } from './rest-client.js';
 import type { World } from './world.js';
@@ -31,6 +31,11 @@ export function durationMs(text: string): number {
   const value = duration.parse(text);
   if (value === undefined) throw new MqError('CONFIG', `"${text}": must be a duration like 500ms, 5s or 2m`);
   return value;
+}
+
+/** An option that takes a duration; help shows its default as it would be typed. */
+export function durationOption(flags: string, description: string, defaultMs: number): Option {
+  return new Option(flags, description).argParser(durationMs).default(defaultMs, durationText(defaultMs));
 }
 
 /** @throws MqError CONFIG */

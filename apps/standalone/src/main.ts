@@ -19,6 +19,7 @@ import { FileDisk, FolderLock } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
+import { firstSteps } from './first-steps.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -102,11 +103,7 @@ void runProgram({
           metrics: `http://${reachedAt(config.metricsHost, telemetry.port)}/metrics`,
           data: resolve(config.dataDir),
         },
-        advice: [
-          `Send a first message:  ${comet} send greetings "Hello"`,
-          `Receive it:            ${comet} receive greetings --group readers`,
-          'Clients in Java, Go, Python, Node.js: README.md; everything else: docs/.',
-        ],
+        advice: firstSteps(comet, reachedAt(config.proxyHost, door.port)),
       }),
     };
   },

@@ -160,7 +160,7 @@ export class Leadership {
 
 const wayOut =
   'Nothing was changed. Bring the newest backup of the metadata back; or, if there is none, let brokers bring what their ' +
-  'logs know: comet cluster adopt (npm start: once with --adopt-metadata)';
+  'logs know: comet cluster adopt (npm start, npm run cluster: once with --adopt-metadata)';
 
 function* slices<T>(all: readonly T[]): Generator<readonly T[]> {
   for (let from = 0; from < all.length; from += definitionsMax) yield all.slice(from, from + definitionsMax);

@@ -59,7 +59,7 @@ export class ClusterStore {
 
 const wayOut =
   'Connect to the right metadata, or bring its newest backup back. If what is missing is lost for good, let brokers ' +
-  'bring back what their logs know: comet cluster adopt (npm start: once with --adopt-metadata)';
+  'bring back what their logs know: comet cluster adopt (npm start, npm run cluster: once with --adopt-metadata)';
 
 /**
  * Why a broker whose log is not empty may not act under this metadata; undefined: it may. Nothing has been written by then.

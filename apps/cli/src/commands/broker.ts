@@ -31,7 +31,7 @@ export function brokerCommands(comet: Command, act: Act): void {
 
   const damage = broker
     .command('damage <set>')
-    .description('What of the log of a broker set is known to be lost: where, how much, and what was found.')
+    .description('Show what is known to be lost of the log of a broker set: where, how much, and what was found.')
     .action(
       act(async (session, set: string) => {
         const { damages } = await session.api().get<Damages>(damagePath(set));
@@ -43,7 +43,7 @@ export function brokerCommands(comet: Command, act: Act): void {
   const giveUp = broker
     .command('give-up <set>')
     .description(
-      'Give up what of the log of a broker set is lost: consumers pass over the messages that were in it. Until then ' +
+      'Give up what is lost of the log of a broker set: consumers pass over the messages that were in it. Until then ' +
         'they are tried again, and the files may be brought back from a copy (see "comet broker damage").',
     )
     .action(

@@ -4,7 +4,7 @@ import { MqError, sleep } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
 import { bytesText, timeText, type View } from '../printer.js';
-import { durationMs, examples, type Session, type Act } from '../session.js';
+import { durationOption, examples, type Session, type Act } from '../session.js';
 
 type BrokerSetView = ClusterReport['brokerSets'][number];
 
@@ -70,7 +70,7 @@ export function clusterCommands(comet: Command, act: Act): void {
     .description('Tell whether the cluster is healthy, and if not, why. Exits with 1 when it is not.')
     .option('--watch', 'keep watching and print every change; ends after --timeout')
     .option('--exit-when-healthy', 'watch until it is healthy, then exit with 0')
-    .option('--every <duration>', 'how often to check', durationMs, 1000)
+    .addOption(durationOption('--every <duration>', 'how often to check', 1000))
     .action(
       act(async (session, options: HealthOptions) => {
         if (options.watch || options.exitWhenHealthy) return watchHealth(session, options);

@@ -5,8 +5,8 @@ import type { FilterExpression } from '@cometmq/model';
 import { MqError, sleep } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
-import { timeText, visible, type Listing, type View } from '../printer.js';
-import { durationMs, examples, wholeNumber, type Session, type Act } from '../session.js';
+import { durationText, timeText, visible, type Listing, type View } from '../printer.js';
+import { durationOption, examples, wholeNumber, type Session, type Act } from '../session.js';
 import { batchMax } from './batch.js';
 import { groupPath } from './group.js';
 import { addSend } from './send.js';
@@ -69,15 +69,16 @@ function addReceive(parent: Command, act: Act): void {
     .description('Receive messages as a member of a group and acknowledge them. Exits with 6 when none came.')
     .requiredOption('-g, --group <name>', 'consumer group')
     .option('-m, --max <n>', 'receive at most this many', wholeNumber(1, 1_000_000), 1)
-    .option('-w, --wait <duration>', 'wait this long for them', durationMs, 5_000)
+    .addOption(durationOption('-w, --wait <duration>', 'wait this long for them', 5_000))
     .option('-t, --tag <expression>', 'only messages with one of these tags, as "a || b"')
     .option('--sql <expression>', 'only messages whose properties match, as "amount > 5 AND kind = \'hot\'"')
     .option('--no-ack', 'do not acknowledge: they are delivered again')
-    .option(
-      '--invisible <duration>',
-      'how long a message that is not acknowledged is kept from other members (10s to 12h)',
-      durationMs,
-      30_000,
+    .addOption(
+      durationOption(
+        '--invisible <duration>',
+        'how long a message that is not acknowledged is kept from other members (10s to 12h)',
+        30_000,
+      ),
     )
     .action(act((session, topic: string, options: ReceiveOptions) => receiveMessages(session, topic, options)));
   examples(
@@ -137,7 +138,7 @@ export async function receiveMessages(session: Session, topic: string, options: 
     if (ack) await client.leave(group).catch(() => undefined);
   }
   if (received > 0 || interrupted.aborted) return exitCode.ok;
-  session.note(`no message came within ${wait} ms`);
+  session.note(`no message came within ${durationText(wait)}`);
   return exitCode.timeout;
 }
 

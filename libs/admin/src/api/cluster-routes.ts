@@ -44,8 +44,8 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       operationId: 'allowAdoption',
       tags: ['cluster'],
       summary:
-        'Lets brokers, for an hour, bring the metadata that their logs know: topics and groups with their ids. For when ' +
-        'the metadata was lost or set back to an old backup, and brokers refuse it for that.',
+        'For an hour, lets brokers bring back topics and groups, with their ids, from what their logs know. For when the ' +
+        'metadata was lost or set back to an old backup, and brokers refuse it for that.',
       response: answers({ status: 200, schema: 'Adoption', description: 'Adoption is allowed.' }),
     },
     handler: async ({ ip }) => {
@@ -64,9 +64,9 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
     schema: {
       operationId: 'listDamage',
       tags: ['cluster'],
-      summary: 'What of the log of a broker set is known to be lost: where, how much, and what was found.',
+      summary: 'What is known to be lost of the log of a broker set: where, how much, and what was found.',
       params: nameParams('broker set'),
-      response: answers({ status: 200, schema: 'LogDamages', description: 'None: all is well.' }, 404),
+      response: answers({ status: 200, schema: 'LogDamages', description: 'What is lost; empty: nothing.' }, 404),
     },
     handler: async ({ params }) => ({
       damages: await within(clock, context.requestMsMax, 'the broker', brokers.damage(setNamed(params.name))),
@@ -78,7 +78,7 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       operationId: 'giveUpLost',
       tags: ['cluster'],
       summary:
-        'Gives up what of the log of a broker set is lost, so that consumers pass over it. Until then messages that can ' +
+        'Gives up what is lost of the log of a broker set, so that consumers pass over it. Until then messages that can ' +
         'not be read are tried again: the files may be brought back from a copy.',
       params: nameParams('broker set'),
       response: answers({ status: 200, schema: 'LogDamages', description: 'What was given up.' }, 404),
@@ -96,8 +96,8 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       operationId: 'forgetMembers',
       tags: ['cluster'],
       summary:
-        'Gives up all members of a broker set, and its messages with them: whoever takes the lead next may, with an ' +
-        'empty log. For when their disks are lost for good; refused while one of them leads.',
+        'Forgets the members of a broker set whose disks are lost for good, and its messages with them. The next broker of ' +
+        'that name starts with an empty log. Refused while one of the members leads.',
       params: nameParams('broker set'),
       response: answers({ status: 204, description: 'The members are forgotten.' }, 404, 409),
     },

@@ -58,6 +58,10 @@ describe('a pause', () => {
     const { body } = await call('POST', '/groups/billing/pause', { forMs: 60_000 });
     expect(Number(body?.['pausedUntilMs'])).toBeGreaterThanOrEqual(before + 60_000);
     expect(await call('POST', '/groups/billing/pause', {})).toMatchObject({ body: { pausedUntilMs: pausedForGood } });
+    expect(await call('POST', '/groups/billing/pause')).toMatchObject({
+      status: 200,
+      body: { pausedUntilMs: pausedForGood },
+    });
     expect(await call('POST', '/groups/billing/resume')).toMatchObject({ status: 200, body: { name: 'billing' } });
   });
 

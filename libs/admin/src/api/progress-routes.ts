@@ -49,7 +49,7 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
     return groupView(group);
   };
 
-  app.post<{ Params: ByName; Body: PauseBody }>('/groups/:name/pause', {
+  app.post<{ Params: ByName; Body: PauseBody | null }>('/groups/:name/pause', {
     schema: {
       operationId: 'pauseGroup',
       tags,
@@ -60,11 +60,12 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       response: answers({ status: 200, schema: 'Group', description: 'The group as it is now.' }, 400, 404),
     },
     handler: async ({ params, body, ip }) => {
-      if (body.untilMs !== undefined && body.forMs !== undefined) {
+      const { untilMs: givenMs, forMs } = body ?? {};
+      if (givenMs !== undefined && forMs !== undefined) {
         throw new MqError('BAD_REQUEST', 'body: give untilMs or forMs, or neither for a pause without an end');
       }
       const nowMs = clock.wallMs();
-      const untilMs = body.untilMs ?? (body.forMs === undefined ? pausedForGood : nowMs + body.forMs);
+      const untilMs = givenMs ?? (forMs === undefined ? pausedForGood : nowMs + forMs);
       if (untilMs <= nowMs) throw new MqError('BAD_REQUEST', `untilMs: ${untilMs} has passed; it is ${nowMs} now`);
       const group = await setPause(params.name, untilMs);
       log.info({ peer: ip, group: params.name, untilMs }, 'consumer group paused');

@@ -450,6 +450,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       forMs: described({ ...whole, minimum: 1 }, 'For so long from now. Neither: until the group is resumed.'),
     },
     [],
+    { type: ['object', 'null'] }, // A pause without an end needs no body.
   ),
   GroupReset: object(
     {

@@ -100,10 +100,18 @@ export function transactionRoutes(app: FastifyInstance, context: AdminContext): 
   });
   app.post<Decided>(
     '/transactions/:id/commit',
-    decision('commit', 'Delivers the message, by an operator’s word.', 'It is visible; or it was before.'),
+    decision(
+      'commit',
+      'Commits in place of the producer: the message is delivered. Who decided is kept.',
+      'It is committed.',
+    ),
   );
   app.post<Decided>(
     '/transactions/:id/rollback',
-    decision('rollback', 'Drops the message, by an operator’s word.', 'It is gone; or it was before.'),
+    decision(
+      'rollback',
+      'Rolls back in place of the producer: the message is dropped. Who decided is kept.',
+      'It is rolled back.',
+    ),
   );
 }

@@ -214,6 +214,9 @@ function errorFrom(status: StatusObject | ServiceError): MqError {
 
 /** grpc-js wraps why a connection failed in words about itself; the reason alone is worth showing. */
 function plainDetails(details: string): string {
-  const match = /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note: /.exec(details);
+  const match =
+    /^No connection established\. Last error: (?:Error: )?(.+?)(?: \(\d{4}-[-\d]+T[.:\d]+Z\))?\. Resolution note: /.exec(
+      details,
+    );
   return match ? `no connection: ${match[1]}` : details;
 }
