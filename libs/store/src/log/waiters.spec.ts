@@ -1,3 +1,6 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
@@ -29,6 +32,29 @@ describe('waiters', () => {
       }
       expect(waiters.waiting).toBe(missing.size);
     }
+  });
+
+  // Under load somebody always waits, and the arrays are made anew only now and then.
+  it('hold nothing of those who were called, while others wait', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const waiters = new Waiters();
+    const add = (end: number): WeakRef<object> => {
+      const body = { bytes: new Uint8Array(1_000) };
+      waiters.add(
+        end,
+        () => void body.bytes.length,
+        () => void body.bytes.length,
+      );
+      return new WeakRef(body);
+    };
+    const bodies = Array.from({ length: 100 }, (_, i) => add(i));
+    waiters.reached(98);
+    await new Promise(setImmediate); // A WeakRef holds its object until the end of the turn.
+    collect();
+    expect(waiters.waiting).toBe(1);
+    expect(bodies.map((each) => each.deref() !== undefined).lastIndexOf(true)).toBe(99);
+    expect(bodies.filter((each) => each.deref() !== undefined)).toHaveLength(1);
   });
 
   it('may add others while they are called', () => {

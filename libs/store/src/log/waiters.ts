@@ -8,6 +8,8 @@ import type { MqError } from '@cometmq/shared';
 type Act = () => void;
 type Failed = (error: MqError) => void;
 
+const nothing: Act = () => undefined;
+
 export class Waiters {
   private ends: number[] = [];
   private acts: Act[] = [];
@@ -36,6 +38,8 @@ export class Waiters {
   reached(end: number): void {
     while (this.head < this.ends.length && (this.ends[this.head] as number) <= end) {
       const act = this.acts[this.head] as Act;
+      this.acts[this.head] = nothing; // What it held must not stay until the arrays are made anew.
+      this.fails[this.head] = undefined;
       this.head += 1;
       act();
     }
