@@ -3,10 +3,7 @@
  * in its cache; what has not changed since is not run again, but counted. A task that fails stops no other that does not
  * stand on it; what failed is told again, shortly, at the end, and the very last line counts: `N passed, N failed`.
  *
- *   npm test                        all
- *   npm test -- lint unit           the steps named: format, rules, cycles, proto, lint, types, build, unit, e2e
- *   npm test -- libs/store          the specs whose path holds this
- *   npm test -- unit libs/store     the same of one step
+ * `npm test -- --help` lists what can be named.
  *
  * One project, or only what a change touches: `npx nx run store:test`, `npx nx affected -t lint typecheck test`.
  */
@@ -17,9 +14,19 @@ import { ensure } from '../debian/ensure.mjs';
 import { runJest } from './jest.ts';
 import { runNx } from './nx.ts';
 import { elapsedS, type Outcome } from './outcome.ts';
+import { matches, specsOf, unmatched } from './specs.ts';
 
 const root = join(import.meta.dirname, '../..');
 process.chdir(root);
+
+const help = `npm test                        all
+npm test -- lint unit           the steps named: format, rules, cycles, proto, lint, types, build, unit, e2e
+npm test -- libs/store          the specs whose path holds this
+npm test -- unit libs/store     the same of one step
+
+One project, or only what a change touches: npx nx run store:test, npx nx affected -t lint typecheck test.
+
+Exit codes: 0 all passed, 1 something failed, 2 nothing of that name.`;
 
 /** Step → the target of Nx, in the order in which they are told. */
 const targets: Readonly<Record<string, string>> = {
@@ -39,6 +46,21 @@ const specSteps = ['unit', 'e2e'];
 const args = process.argv.slice(2);
 const named = steps.filter((step) => args.includes(step));
 const patterns = args.filter((arg) => !steps.includes(arg));
+if (args.includes('--help') || args.includes('-h')) {
+  console.log(help);
+  process.exit(0);
+}
+const option = args.find((arg) => arg.startsWith('-'));
+if (option !== undefined) refuse(`${option}: there are no options`);
+const wantedSpecs = (named.length > 0 ? specSteps.filter((step) => named.includes(step)) : specSteps).map((step) => ({
+  step,
+  specs: specsOf(root, step),
+}));
+const lost = unmatched(
+  patterns,
+  wantedSpecs.flatMap(({ specs }) => specs),
+);
+if (lost !== undefined) refuse(`no spec's path holds ${lost}`);
 const startMs = performance.now();
 const scratch = mkdtempSync(join(tmpdir(), 'cometmq-test-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
@@ -55,12 +77,12 @@ if (patterns.length === 0) {
     )),
   );
 } else {
-  const wanted = named.length > 0 ? named : specSteps;
+  const wanted = wantedSpecs.filter(({ specs }) => matches(patterns, specs)).map(({ step }) => step);
   console.log(`To do: the specs of ${wanted.join(' and ')} whose path holds ${patterns.join(' or ')}`);
   // Real processes are started from dist/.
   if (wanted.includes('e2e')) outcomes.push(...(await runNx(root, ['build'])));
   if (wanted.includes('unit')) provideEtcd();
-  for (const step of specSteps.filter((one) => wanted.includes(one))) {
+  for (const step of wanted) {
     outcomes.push(await runJest(step, patterns, join(scratch, `${step}.jsonl`)));
   }
 }
@@ -75,6 +97,11 @@ if (failed > 0) {
 console.log(`\n${outcomes.length} tasks in ${elapsedS(startMs).toFixed(0)} s`);
 console.log(`${sum((outcome) => outcome.passed)} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+function refuse(why: string): never {
+  console.error(`${why}\n\n${help}`);
+  process.exit(2);
+}
 
 /** The metadata's contract is run against a real etcd. Where it can't be had, its specs are skipped; in CI they fail. */
 function provideEtcd(): void {
