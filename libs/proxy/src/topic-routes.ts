@@ -18,6 +18,8 @@ export class TopicRoute {
     /** Names of all broker sets: a message group stays with its set while that takes nothing. */
     private readonly allSets: readonly string[],
     start: number,
+    /** Each set has a leader, and none takes messages: to wait for another leader is of no use. */
+    private readonly allFull = false,
   ) {
     this.turn = start;
     this.setHashes = allSets.map(hashText);
@@ -30,7 +32,7 @@ export class TopicRoute {
 
   /**
    * The broker set that takes the next message, in turn over sets and then over queues; its queue is in `queueId`, its name in `broker`.
-   * @throws MqError FORBIDDEN when the topic takes no messages, UNAVAILABLE while nobody leads
+   * @throws MqError FORBIDDEN when the topic takes no messages, UNAVAILABLE while nobody leads, STORAGE_FULL
    */
   next(links: BrokerLinks): BrokerLink {
     const { topic, sets } = this;
@@ -44,6 +46,9 @@ export class TopicRoute {
       this.broker = set;
       this.queueId = queueId(Math.floor(turn / sets.length));
       return link;
+    }
+    if (this.allFull) {
+      throw new MqError('STORAGE_FULL', 'the disk is full: new messages are refused until space comes free');
     }
     throw new MqError('UNAVAILABLE', 'no broker takes new messages at the moment');
   }
@@ -93,15 +98,19 @@ export class TopicRoutes {
   put(topic: Topic): TopicRoute {
     const sets: string[] = [];
     const allSets: string[] = [];
+    let full = 0;
     for (const set of this.directory.brokerSets()) {
       allSets.push(set.name);
-      if (set.leader !== undefined && set.writable) sets.push(set.name);
+      if (set.leader === undefined) continue;
+      if (set.writable) sets.push(set.name);
+      else full += 1;
     }
     sets.sort();
     allSets.sort();
     this.made += 1; // Not every route shall start with the same queue.
     const slots = Math.max(1, sets.length * Math.max(1, topic.writeQueues));
-    const route = new TopicRoute(topic, sets, allSets, this.made % slots);
+    const allFull = full > 0 && full === allSets.length;
+    const route = new TopicRoute(topic, sets, allSets, this.made % slots, allFull);
     this.routes.set(topic.name, route);
     return route;
   }

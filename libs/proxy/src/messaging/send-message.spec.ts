@@ -199,6 +199,18 @@ it('spreads messages evenly over brokers and queues, leaving out who takes none'
   expect(third.sent).toEqual([]);
 });
 
+it('says at once that the disks of all brokers are full, and waits for one that may come back', async () => {
+  context.nameService.broker('broker-0', { writable: false });
+  const refused = await send(context, encode(message(), message({ messageId: '02' })));
+  expect(refused.entries.map(({ status }) => status?.code)).toEqual([Code.TOO_MANY_REQUESTS, Code.TOO_MANY_REQUESTS]);
+  expect(refused.entries[0]?.status?.message).toMatch(/disk is full/);
+  context.nameService.broker('broker-1', { leader: undefined });
+  const waiting = send(context, encode(message()), { timeoutMs: 3_000 });
+  context.nameService.broker('broker-0', { writable: true });
+  context.clock.advance(200);
+  expect((await waiting).status?.code).toBe(Code.OK);
+});
+
 it('refuses a topic that may not be written to', async () => {
   context.nameService.topic('orders', { permission: 'read' });
   expect((await send(context, encode(message()))).status?.code).toBe(Code.FORBIDDEN);
