@@ -108,6 +108,25 @@ describe('metadata that is lost', () => {
     expect(await names('/topics')).toEqual(['new', 'orders']);
   }, 120_000);
 
+  it('knows an older copy of the broker’s folder, and a folder that is lost', async () => {
+    await broker.program.stop();
+    const folder = join(broker.dataDir, 'broker');
+    const copy = join(broker.dataDir, 'copy-of-broker');
+    cpSync(folder, copy, { recursive: true });
+    await start();
+    await broker.program.stop();
+    rmSync(folder, { recursive: true });
+    cpSync(copy, folder, { recursive: true });
+    await expect(start()).rejects.toThrow(/its data folder is an older copy.*--forget-members/s);
+    await start('--forget-members');
+    expect(await names('/topics')).toEqual(['orders']);
+    await broker.program.stop();
+    rmSync(folder, { recursive: true });
+    await expect(start()).rejects.toThrow(/not one of those that hold all acknowledged messages.*--forget-members/s);
+    await start('--forget-members');
+    expect(await names('/topics')).toEqual(['orders']);
+  }, 120_000);
+
   it('is told from an older copy of itself, which deletes nothing', async () => {
     await broker.program.stop();
     const copy = join(broker.dataDir, 'copy');

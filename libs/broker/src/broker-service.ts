@@ -100,6 +100,8 @@ export interface BrokerOptions {
   readonly onFatal: (error: MqError) => void;
   /** Metadata that is not this log's own gets what the log knows of it, without being asked again. */
   readonly adoptMetadata?: boolean | undefined;
+  /** The lead is taken without what the data folder lacks, when that is the only reason against it. */
+  readonly forgetMembers?: boolean | undefined;
 }
 
 const houseKeepingMs = 5_000;
@@ -204,6 +206,7 @@ export class BrokerService implements LinkedBroker, Component {
         all: () => this.known(),
       },
       options.adoptMetadata ?? false,
+      options.forgetMembers ?? false,
     );
   }
 

@@ -47,6 +47,7 @@ export class BrokerWorld {
   private life = { isOver: false };
   /** Told to bring its metadata, should it be lost. */
   adopts = false;
+  forgets = false;
   directory = new Directory(this.nameService, this.clock);
   broker = this.build();
   topic!: Topic;
@@ -120,6 +121,7 @@ export class BrokerWorld {
       },
       ...(this.checkpoints && { checkpoints: this.checkpoints }),
       adoptMetadata: this.adopts,
+      forgetMembers: this.forgets,
       storeLimits: this.storeLimits,
     });
     this.onBuilt?.(built);

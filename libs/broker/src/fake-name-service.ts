@@ -29,10 +29,11 @@ import { MqError } from '@cometmq/shared';
 /** A name service in memory: enough of it for a broker to lead and to be told of topics and groups. */
 export class FakeNameService implements NameService {
   deposed = false;
-  /** Why the metadata is not the one of the broker that asks; undefined: it is. */
+  /** Why the broker that asks may not lead: the metadata is not its own, or its log is an older copy; undefined: it may. */
   mismatch: MqError | undefined;
   readonly claims: LeadershipClaim[] = [];
   readonly adopted: MetadataKnowledge[] = [];
+  readonly forgotten: string[] = [];
   private readonly topics = new Map<string, Topic>();
   private readonly groups = new Map<string, ConsumerGroup>();
   private readonly watchers = new Set<(update: DirectoryUpdate) => void>();
@@ -169,8 +170,10 @@ export class FakeNameService implements NameService {
   resignLeadership(): Promise<void> {
     return Promise.resolve();
   }
-  forgetMembers(): Promise<BrokerSet> {
-    return Promise.reject(new MqError('UNSUPPORTED', 'the fake name service does not do this'));
+  forgetMembers(name: string): Promise<BrokerSet> {
+    this.forgotten.push(name);
+    this.mismatch = undefined;
+    return Promise.resolve({ name, epoch: this.terms, inSync: [], writable: true, registeredMs: 0 });
   }
 
   allowAdoption(): Promise<number> {

@@ -43,6 +43,8 @@ export class Leadership {
     private readonly knowledge: LogKnowledge,
     /** The operator has told this broker itself to bring its metadata. */
     private readonly adopts: boolean,
+    /** And to lead without the messages that this broker's data folder lacks. */
+    private forgets: boolean,
   ) {}
 
   /** Claims the lead, waiting as long as the name service can't be reached or another member still lives. */
@@ -59,6 +61,7 @@ export class Leadership {
       } catch (caught) {
         const error = MqError.from(caught);
         if (error.code === 'METADATA_MISMATCH' && (await this.bring(claim, error))) continue;
+        if (error.code === 'DATA_FOLDER' && (await this.forget(claim, error))) continue;
         if (!error.retry) throw error;
         this.log.warn(failureFacts(error), 'the lead can not be taken yet; trying again');
         await this.pause(500);
@@ -99,6 +102,15 @@ export class Leadership {
       }
       await this.pause(claim.leaseMs / 3);
     }
+  }
+
+  /** Once: what was given up is no reason any more. */
+  private async forget({ name }: LeadershipClaim, why: MqError): Promise<boolean> {
+    if (!this.forgets) return false;
+    await this.nameService.forgetMembers(name);
+    this.forgets = false;
+    this.log.warn({ reason: why.reason }, 'the messages that are missing in the data folder were given up');
+    return true;
   }
 
   private async mismatched(claim: LeadershipClaim, error: MqError): Promise<void> {

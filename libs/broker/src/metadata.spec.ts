@@ -145,6 +145,20 @@ describe('a broker before metadata that is not its own', () => {
     await world.broker.stop();
   });
 
+  it('leads on a data folder that lacks something only once it is told to give that up', async () => {
+    const world = await new BrokerWorld().start();
+    await world.sendAny('a', {});
+    await world.broker.stop();
+    world.nameService.mismatch = new MqError('DATA_FOLDER', 'its data folder is an older copy');
+    await expect(world.restart()).rejects.toThrow('its data folder is an older copy');
+    expect(world.nameService.forgotten).toEqual([]);
+    world.forgets = true;
+    await world.restart();
+    expect(world.nameService.forgotten).toEqual(['broker-0']);
+    expect(ids(await world.poll())).toEqual(['a']);
+    await world.broker.stop();
+  });
+
   it('brings what its log knows once it is told to, and leads then', async () => {
     const world = await new BrokerWorld().start();
     await world.nameService.createTopic({ name: 'gone' });

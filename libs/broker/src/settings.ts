@@ -54,6 +54,10 @@ export const brokerSettings = {
     default: false,
     why: 'For one start, after the metadata was lost: bring back what the log knows of it. See docs/operations.md.',
   }),
+  forgetMembers: flag({
+    default: false,
+    why: 'For one start, after the data folder was lost or only an older copy is left: give up the messages that are missing.',
+  }),
   diskQueueBytesMax: bytes({
     default: 64 * MiB,
     min: 1 * MiB,

@@ -34,7 +34,7 @@ export class BrokerLeadership {
     checkClaim(claim);
     const { name, member, address, leaseMs } = claim;
     const old = await this.known(claim);
-    const set = old ? succeed(old.record, member) : founded(name, member, this.clock.wallMs());
+    const set = old ? succeed(old.record, claim) : founded(name, member, this.clock.wallMs());
     const presence: PresenceRecord = { member, epoch: set.epoch, address, writable: true };
     const lease = await this.store.grantLease(leaseMs);
     const change = await this.store.commit({
@@ -56,6 +56,10 @@ export class BrokerLeadership {
     for (let tries = 0; tries < triesMax; tries += 1) {
       const [set, shown] = await Promise.all([this.known(claim), this.presence(name)]);
       if (set?.record.epoch !== epoch || set.record.member !== member) throw deposed(claim, set?.record);
+      if (claim.log?.epoch === epoch && set.record.begun?.epoch !== epoch) {
+        await this.noteBegun(set, epoch);
+        continue;
+      }
       const ours = shown?.record.epoch === epoch && shown.record.member === member ? shown : undefined;
       const alive = ours?.pair.lease === undefined ? undefined : await this.store.keepLease(ours.pair.lease);
       if (alive && ours && same(ours.record, wanted)) return;
@@ -89,7 +93,7 @@ export class BrokerLeadership {
         `${shown.record.member} leads broker set ${name}: stop it first if it is to be given up`,
       );
     }
-    const empty = { ...set.record, inSync: [] };
+    const empty = { ...set.record, inSync: [], begun: undefined };
     const change = await this.store.commit({
       compare: [
         { key: keys.set(name), modRevision: set.pair.modRevision },
@@ -100,6 +104,16 @@ export class BrokerLeadership {
     if (!change.applied) throw new MqError('CONFLICT', `broker set ${name} changed at the same moment: look again`);
     await this.settle(change);
     return brokerSetOf(empty, undefined);
+  }
+
+  /** Once in an epoch. If another changes the set at the same moment, the next renewal comes here again. */
+  private async noteBegun({ pair, record }: Known<SetRecord>, epoch: number): Promise<void> {
+    const next: SetRecord = { ...record, begun: { epoch, member: record.member } };
+    const change = await this.store.commit({
+      compare: [{ key: pair.key, modRevision: pair.modRevision }],
+      puts: [{ key: pair.key, value: JSON.stringify(next) }],
+    });
+    if (change.applied) await this.settle(change);
   }
 
   /** Puts the presence, on a new lease unless the old one lives. Undefined: that lease ended just now. */
@@ -162,18 +176,31 @@ function founded(name: string, member: string, nowMs: number): SetRecord {
  * Only who has all that was acknowledged may lead next; the leader before leaves the set with that. Where all who had it
  * were given up, anybody may.
  */
-function succeed(set: SetRecord, member: string): SetRecord {
+function succeed(set: SetRecord, { member, log }: LeadershipClaim): SetRecord {
   if (set.inSync.length === 0) return { ...set, epoch: set.epoch + 1, member, inSync: [member] };
   if (!set.inSync.includes(member)) {
     throw new MqError(
       'DATA_FOLDER',
       `${member} can't lead broker set ${set.name}: its data folder is not one of those that hold all acknowledged ` +
         `messages (${set.inSync.join(', ')}). Start it on that folder, or under another name. If that folder is lost for ` +
-        `good, give its messages up: comet broker forget ${set.name}`,
+        `good, give its messages up: ${giveUp(set.name)}`,
+    );
+  }
+  const ended = log?.epoch ?? 0;
+  if (set.begun?.member === member && ended < set.begun.epoch) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `the log of ${member} ends in epoch ${ended}, and it has led broker set ${set.name} up to epoch ${set.begun.epoch}: its ` +
+        'data folder is an older copy, without what was sent and acknowledged since. Nothing was changed. Bring the newest ' +
+        `copy back. If there is none, give up what is missing: ${giveUp(set.name)}`,
     );
   }
   const inSync = set.inSync.filter((other) => other === member || other !== set.member);
   return { ...set, epoch: set.epoch + 1, member, inSync };
+}
+
+function giveUp(name: string): string {
+  return `comet broker forget ${name} (npm start: once with --forget-members)`;
 }
 
 function deposed({ name, member, epoch }: Held, set: SetRecord | undefined): MqError {

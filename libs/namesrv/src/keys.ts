@@ -43,6 +43,8 @@ export interface SetRecord {
   readonly member: string;
   readonly inSync: readonly string[];
   readonly registeredMs: number;
+  /** The last epoch whose first record is known to be in the log of its leader: what comes back with less is older. */
+  readonly begun?: { readonly epoch: number; readonly member: string } | undefined;
 }
 
 export interface PresenceRecord {

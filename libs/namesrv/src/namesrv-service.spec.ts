@@ -561,6 +561,33 @@ describe('leads', () => {
     expect((await fault(nameService.forgetMembers('nope'))).code).toBe('NOT_FOUND');
   });
 
+  it('are refused to an older copy of the log that led before, until what is missing is given up', async () => {
+    const { open } = await world();
+    const nameService = await open();
+    const withLog = (epoch: number): LeadershipClaim => ({ ...claim, log: { epoch } });
+    const lead = async (epoch: number): Promise<void> => {
+      await nameService.renewLeadership({ ...withLog(epoch), epoch, writable: true });
+      await nameService.resignLeadership({ ...claim, epoch });
+    };
+    await nameService.acquireLeadership(claim);
+    await lead(1);
+    await nameService.acquireLeadership(withLog(1));
+    await nameService.resignLeadership({ ...claim, epoch: 2 }); // It ended before a record of its own was safe.
+    await nameService.acquireLeadership(withLog(1));
+    await lead(3);
+    for (const older of [claim, withLog(1), withLog(2)]) {
+      const error = await fault(nameService.acquireLeadership(older));
+      expect([error.code, error.reason]).toEqual([
+        'DATA_FOLDER',
+        expect.stringMatching(/up to epoch 3.*--forget-members/),
+      ]);
+    }
+    await nameService.acquireLeadership(withLog(3));
+    await nameService.resignLeadership({ ...claim, epoch: 4 });
+    await nameService.forgetMembers('broker-0');
+    expect(await nameService.acquireLeadership(withLog(1))).toMatchObject({ epoch: 5, inSync: [claim.member] });
+  });
+
   it('say whether the set takes messages', async () => {
     const nameService = await (await world()).open();
     const seen = view(nameService);
