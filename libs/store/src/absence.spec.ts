@@ -125,6 +125,14 @@ describe('a log with a hole in it', () => {
     await expect(openStore({ disk, checkpoints })).rejects.toThrow(/holds nothing from position .*which is gone/);
   });
 
+  it('says what to do where the state is that of a version which kept it in another way', async () => {
+    const { disk } = await holed(new MemoryCheckpointStore());
+    await disk.makeFolder('data/state');
+    await replaceFile(disk, 'data/state/data.mdb', [Buffer.from('x')]);
+    await expect(openStore({ disk, checkpoints: 'on the disk' })).rejects.toThrow(/start that version again/);
+    expect(await disk.list('data/state')).toContain('data.mdb');
+  });
+
   it('does not go on from an older checkpoint than the hole', async () => {
     const { disk, old } = await holed(new MemoryCheckpointStore());
     if (!old) throw new Error('there was a checkpoint');

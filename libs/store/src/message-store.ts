@@ -120,7 +120,7 @@ export class MessageStore implements Component {
     await this.log.open(stored, this.dataFolder.salt, await indexedFirsts(disk, this.indexFolder));
     await this.dataFolder.noteBegun();
     this.damage.tellKnown();
-    checkStartsWithin(this.log.segments(), stored, stateFolder);
+    checkStartsWithin(this.log.segments(), stored, stateFolder, await disk.list(joinPath(folder, 'state')));
     await this.replication.begin(stored);
     const from = stored?.position ?? (0 as LogPosition);
     const end = this.log.appendEnd;

@@ -6,13 +6,22 @@ import type { DurableMark } from './log/recovery.js';
 import { segmentFile } from './log/segment.js';
 import type { SegmentInfo } from './log/segment.js';
 
+/** Where versions before checkpoints in files kept theirs. */
+const olderState = 'data.mdb';
+
 /** @throws MqError DATA_FOLDER where the log alone can't say what the checkpoint would have to */
 export function checkStartsWithin(
   segments: readonly SegmentInfo[],
   stored: DurableMark | undefined,
   stateFolder: string,
+  stateFiles: readonly string[],
 ): void {
   const known = stored?.position ?? 0;
+  const wayOut =
+    !stored && stateFiles.includes(olderState)
+      ? `. There is the checkpoint of an older version (${olderState}), which this one does not read: start that version ` +
+        'again, let consumers take what is left, and then this one on an empty data folder'
+      : '. Bring the newest one back from a copy, or start with an empty data folder';
   const held = stored ? `in ${stateFolder}, which ends at ${known}` : `in ${stateFolder}, which is gone`;
   let end = 0;
   for (const segment of segments) {
@@ -20,7 +29,7 @@ export function checkStartsWithin(
       throw new MqError(
         'DATA_FOLDER',
         `the log holds nothing from position ${end} to ${segment.first}, and what stood there is known only to a newer ` +
-          `checkpoint than the one ${held}. Bring the newest one back from a copy, or start with an empty data folder`,
+          `checkpoint than the one ${held}${wayOut}`,
       );
     }
     end = segment.end;
@@ -30,7 +39,7 @@ export function checkStartsWithin(
     throw new MqError(
       'DATA_FOLDER',
       `what the log said below ${ahead.end} is partly known only to the checkpoint in ${stateFolder}, ` +
-        `which ends at ${known}. Bring the newest one back from a copy, or start with an empty data folder`,
+        `which ends at ${known}${wayOut}`,
     );
   }
 }
