@@ -100,6 +100,8 @@ export interface BrokerOptions {
   readonly onFatal: (error: MqError) => void;
   /** Metadata that is not this log's own gets what the log knows of it, without being asked again. */
   readonly adoptMetadata?: boolean | undefined;
+  /** The store opens without what of the newest segment can't be read. */
+  readonly giveUpDamage?: boolean | undefined;
   /** The lead is taken without what the data folder lacks, when that is the only reason against it. */
   readonly forgetMembers?: boolean | undefined;
 }
@@ -175,6 +177,7 @@ export class BrokerService implements LinkedBroker, Component {
         this.metadata,
       ],
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
+      giveUpDamage: options.giveUpDamage,
       limits: {
         segmentBytes: options.segmentBytes,
         recordBytesMax: options.recordBytesMax,
@@ -187,7 +190,7 @@ export class BrokerService implements LinkedBroker, Component {
       },
       onFailed: (error) => this.fatal(error),
       onFull: () => this.becameFull(),
-      onTailCut: (cut) => log.warn(cut, 'what was written last and never synced is cut off the log'),
+      onTailCut: (cut) => log.warn(cut, 'what stands behind the end of the log is cut off: never synced, or given up'),
       onDamage: ({ first, end, what }) => log.error({ first, end, what }, 'part of the log is lost'),
       onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
     });

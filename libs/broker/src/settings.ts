@@ -58,6 +58,10 @@ export const brokerSettings = {
     default: false,
     why: 'For one start, after the data folder was lost or only an older copy is left: give up the messages that are missing.',
   }),
+  giveUpDamage: flag({
+    default: false,
+    why: 'For one start, where the newest segment of the log is damaged: go on without what can not be read. See docs/operations.md.',
+  }),
   diskQueueBytesMax: bytes({
     default: 64 * MiB,
     min: 1 * MiB,

@@ -26,10 +26,11 @@ interface Written {
   readonly sealed: { first: number; end: number }[];
 }
 
-async function written(seed: number): Promise<Written> {
+/** @param behind messages behind the checkpoint */
+async function written(seed: number, behind = 0): Promise<Written> {
   const chance = new Prng(seed);
   const disk = new MemoryDisk();
-  const checkpoints = new MemoryCheckpointStore();
+  let checkpoints = new MemoryCheckpointStore();
   const { store } = await openStore({ disk, checkpoints });
   const sent: Written['sent'] = [[], [], []];
   for (let i = 0; i < count; i += 1) {
@@ -41,6 +42,12 @@ async function written(seed: number): Promise<Written> {
   }
   await committed(store);
   await store.checkpoint();
+  if (behind > 0) checkpoints = checkpoints.copy();
+  for (let i = 0; i < behind; i += 1) {
+    const id = `behind${i}`;
+    sent[0]?.push({ id, ...send(store, { topic, queue: 0, id, timestampMs: 5000, bodyBytes: 10 }) });
+    await committed(store);
+  }
   await store.idle();
   const names = (await disk.list('data/log')).filter((name) => /^\d+\.log$/.test(name)).sort();
   const firsts = names.map((name) => Number(name.slice(0, 16)));
@@ -74,16 +81,19 @@ async function consumed(store: MessageStore, queue: QueueId): Promise<string[]> 
 async function check(
   { disk, checkpoints, sent }: Written,
   isHit: (position: number, size: number) => boolean,
+  giveUpDamage = false,
 ): Promise<Damage[]> {
   const damages: Damage[] = [];
-  const { store, failures } = await openStore({ disk, checkpoints, onDamage: (damage) => damages.push(damage) });
+  const onDamage = (damage: Damage) => damages.push(damage);
+  const { store, failures } = await openStore({ disk, checkpoints, giveUpDamage, onDamage });
   for (const queue of queues) {
     const wanted = (sent[queue] ?? []).map(({ id, position, size }) => (isHit(position, size) ? '-' : id));
     expect(await consumed(store, queue)).toEqual(wanted);
     expect(await consumed(store, queue)).toEqual(wanted);
   }
   // It goes on.
-  const { offset } = send(store, { topic, queue: 0, id: 'after', timestampMs: 9000 });
+  const { offset, position, size } = send(store, { topic, queue: 0, id: 'after', timestampMs: 9000 });
+  sent[0]?.push({ id: 'after', position, size });
   await committed(store);
   expect((await consumed(store, 0 as QueueId))[offset]).toBe('after');
   expect(failures).toEqual([]);
@@ -136,6 +146,91 @@ describe.each(['with its index', 'and its index is gone too'])('a sealed segment
     bytes.writeUInt8(bytes.readUInt8(bad - hit.first) ^ 8, bad - hit.first);
     if (indexGone) await withoutIndex(all.disk, hit.first);
     await check(all, (position, size) => bad >= position && bad < position + size);
+  });
+});
+
+describe('the newest segment', () => {
+  const activeOf = ({ sealed, sent }: Written) => ({
+    first: sealed.at(-1)?.end ?? 0,
+    end: Math.max(...sent.flat().map(({ position, size }) => position + size)),
+  });
+
+  it.each(seeds(12))('costs what was hit below the checkpoint, once that is given up (seed %i)', async (seed) => {
+    const chance = new Prng(seed);
+    const all = await written(seed, seed % 2 === 0 ? 0 : 2);
+    const mark = all.checkpoints.session().load()?.position ?? 0;
+    const active = activeOf(all);
+    // Where the messages behind the checkpoint began a segment of their own, it is the one before.
+    const hit = active.first < mark ? active : (all.sealed.at(-1) as typeof active);
+    const file = await all.disk.open(`data/log/${segmentName(hit.first)}`);
+    const cuts = mark === active.end && chance.chance(0.5);
+    const bad = hit.first + chance.below(mark - hit.first);
+    if (cuts) await file.truncate(bad - hit.first);
+    else {
+      const bytes = all.disk.peek(`data/log/${segmentName(hit.first)}`);
+      bytes.writeUInt8(bytes.readUInt8(bad - hit.first) ^ 8, bad - hit.first);
+    }
+    const lost = (position: number, size: number) =>
+      cuts ? position + size > bad && position < mark : bad >= position && bad < position + size;
+    await expect(openStore({ ...all, disk: all.disk.settled() })).rejects.toThrow(/--give-up-damage/);
+    await check(all, lost, true);
+    const damages = await check(all, lost);
+    expect(damages.some(({ first, end }) => first <= bad && bad < end)).toBe(
+      all.sent.flat().some(({ position, size }) => lost(position, size)),
+    );
+  });
+
+  it('can be gone on without when it is missing behind a compacted one', async () => {
+    const disk = new MemoryDisk();
+    const checkpoints = new MemoryCheckpointStore();
+    const { store } = await openStore({ disk, checkpoints });
+    const kept: { id: string; position: number }[] = [];
+    for (let i = 0; i < 120; i += 1) {
+      const toKeep = i % 6 === 0;
+      const { position } = send(store, {
+        topic: toKeep ? topic : 2,
+        queue: 0,
+        id: `m${i}`,
+        timestampMs: 1000 + i,
+        bodyBytes: 200,
+      });
+      if (toKeep) kept.push({ id: `m${i}`, position });
+      await committed(store);
+    }
+    const ended = async (): Promise<boolean> => {
+      await store.retention.run(1e9, (each) => ((each as number) === 2 ? { ms: 1 } : undefined));
+      await store.checkpoint();
+      const files = (await disk.list('data/log')).filter((name) => /^\d+\./.test(name)).sort();
+      return files.at(-2)?.endsWith('compacted') === true;
+    };
+    for (let rounds = 0; rounds < 20 && !(await ended()); rounds += 1);
+    await store.stop();
+    const names = (await disk.list('data/log')).filter((name) => /^\d+\./.test(name)).sort();
+    const newest = names.at(-1) ?? '';
+    expect(names.at(-2)).toMatch(/compacted$/);
+    await disk.unlink(`data/log/${newest}`);
+    await expect(openStore({ disk: disk.settled(), checkpoints })).rejects.toThrow(/--give-up-damage/);
+    for (const giveUpDamage of [true, false]) {
+      const opened = (await openStore({ disk, checkpoints, giveUpDamage })).store;
+      const first = Number(newest.slice(0, 16));
+      const wanted = kept.map(({ id, position }) => (position < first ? id : '-'));
+      expect(await consumed(opened, 0 as QueueId)).toEqual(wanted);
+      expect(opened.sizes.lostBytes).toBeGreaterThan(0);
+      await opened.stop();
+    }
+  });
+
+  it.each(seeds(4))('costs all from a bad record on that the checkpoint does not know of (seed %i)', async (seed) => {
+    const all = await written(seed, 40);
+    const mark = all.checkpoints.session().load()?.position ?? 0;
+    const behind = (all.sent[0] ?? []).filter(({ position }) => position >= Math.max(mark, activeOf(all).first));
+    const bad = new Prng(seed).pick(behind.slice(1, -1));
+    const file = `data/log/${segmentName(activeOf(all).first)}`;
+    all.disk.peek(file).fill(7, bad.position - activeOf(all).first, bad.position - activeOf(all).first + 8);
+    await expect(openStore({ ...all, disk: all.disk.settled() })).rejects.toThrow(/--give-up-damage/);
+    all.sent[0] = (all.sent[0] ?? []).filter(({ position }) => position < bad.position);
+    await check(all, () => false, true);
+    await check(all, () => false);
   });
 });
 

@@ -110,14 +110,14 @@ export class MessageStore implements Component {
    * @throws MqError DATA_FOLDER, CORRUPT_RECORD: says where and what to do
    */
   async start(): Promise<void> {
-    const { disk, folder, brokerName, clock, onTrouble } = this.options;
+    const { disk, folder, brokerName, clock, onTrouble, giveUpDamage } = this.options;
     this.dataFolder = await DataFolder.open(disk, folder, brokerName);
     await checkLogIsThere(disk, folder, this.dataFolder.begun);
     const stateFolder = disk.realPath(joinPath(folder, 'state'));
     const state = { disk, folder, log: this.incarnation, clock, onTrouble };
     this.checkpoints.open(this.options.checkpoints?.(stateFolder) ?? (await openState(state)));
     const stored = this.checkpoints.load();
-    await this.log.open(stored, this.dataFolder.salt, await indexedFirsts(disk, this.indexFolder));
+    await this.log.open(stored, this.dataFolder.salt, await indexedFirsts(disk, this.indexFolder), giveUpDamage);
     await this.dataFolder.noteBegun();
     this.damage.tellKnown();
     checkStartsWithin(this.log.segments(), stored, stateFolder, await disk.list(joinPath(folder, 'state')));

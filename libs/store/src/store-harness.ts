@@ -55,6 +55,7 @@ export async function openStore(
     clock?: ManualClock;
     views?: readonly StateView[];
     follows?: boolean;
+    giveUpDamage?: boolean;
     onDamage?: (damage: Damage) => void;
   } = {},
 ): Promise<OpenedStore> {
@@ -72,6 +73,7 @@ export async function openStore(
     limits: { ...smallLimits, ...given.limits },
     views: [view, ...(given.views ?? [])],
     ...(given.follows && { follows: true }),
+    giveUpDamage: given.giveUpDamage,
     ...(given.onDamage && { onDamage: given.onDamage }),
     ...(checkpoints !== 'on the disk' && {
       checkpoints: () => (checkpoints instanceof MemoryCheckpointStore ? checkpoints.session() : checkpoints),

@@ -47,6 +47,8 @@ export interface StoreOptions {
   readonly views: readonly StateView[];
   /** True: another one leads; this store takes its records, and folds what is committed. */
   readonly follows?: boolean;
+  /** An operator's word for one start: to go on without what of the newest segment can't be read. */
+  readonly giveUpDamage?: boolean | undefined;
   /** Opens the checkpoints in a folder (a path of the operating system); left out: files on the disk. */
   readonly checkpoints?: (folder: string) => CheckpointStore;
   /** The disk can no longer be trusted: nothing is acknowledged from now on, and the broker must exit. Told once. */

@@ -181,11 +181,12 @@ export class CommitLog {
   /**
    * Finds the log's end: checks the records from the segment that holds `mark` on (from the oldest, without one), tells
    * a torn tail from damage, zeroes and syncs what is behind the end. Safe to break off and repeat at any point.
-   * `salt` is what the checksums of this log begin from; `known`, where else segments are known to begin.
+   * `salt` is what the checksums of this log begin from; `known`, where else segments are known to begin. `giveUp`: an
+   * operator has said to go on without what of the newest segment can't be read.
    *
    * @throws MqError CORRUPT_RECORD where the log is damaged or ends below the mark; DATA_FOLDER for a newer format
    */
-  async open(mark: DurableMark | undefined, salt: number, known?: ReadonlySet<number>): Promise<void> {
+  async open(mark: DurableMark | undefined, salt: number, known?: ReadonlySet<number>, giveUp = false): Promise<void> {
     assert(!this.opened, 'a log is opened once');
     this.opened = true;
     const { disk, folder } = this.segmentsHeld;
@@ -195,7 +196,9 @@ export class CommitLog {
     this.epochs.cut(mark?.position ?? logPosition(0)); // What lies behind is found again, if it is still there.
     await this.durableNote.open();
     const synced = { end: this.durableNote.end, path: disk.realPath(this.durableNote.path) };
-    const { end, found } = await findEnd(this.segmentsHeld, this.walk, this.epochs, mark, synced);
+    const { segmentsHeld, walk, epochs } = this;
+    const { end, found, damaged } = await findEnd(segmentsHeld, walk, epochs, mark, synced, giveUp);
+    if (damaged) await segmentsHeld.beginBehind(end);
     this.epochNow = toEpoch(Math.max(this.epochs.last, mark?.epoch ?? 0));
     const { active } = this.segmentsHeld;
     const cut = await active.use((file) => clearBehind(file, end - active.first, active.fileBytes));

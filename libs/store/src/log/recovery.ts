@@ -34,6 +34,8 @@ interface FoundEnd {
   readonly end: LogPosition;
   /** What stands there. */
   readonly found: Walked['found'];
+  /** Of the last segment something is lost that was given up: no more can be appended to it. */
+  readonly damaged: boolean;
 }
 
 /** @throws MqError CORRUPT_RECORD where the log is damaged or ends below the mark; DATA_FOLDER for a newer format */
@@ -43,19 +45,22 @@ export async function findEnd(
   epochs: EpochTable,
   mark: DurableMark | undefined,
   synced: Synced,
+  /** An operator has given up what can't be read, and what can't be understood without it. */
+  giveUp = false,
 ): Promise<FoundEnd> {
   const oldest = segments.all[0];
   if (!oldest) {
     if (mark && mark.position > 0) throw isGone(segments, mark.position);
     if (synced.end > 0) throw isGone(segments, synced.end);
     await segments.begin();
-    return { end: logPosition(0), found: 'end of file' };
+    return { end: logPosition(0), found: 'end of file', damaged: false };
   }
   if (mark && mark.position < oldest.first) {
     throw segments.corrupt(oldest, mark.position, `the log begins only at ${oldest.first}, the checkpoint before it`);
   }
   const start = mark ? segments.all.findLastIndex((row) => row.first <= mark.position) : 0;
   let markSeen = !mark;
+  let damaged: Segment | undefined;
   let epochMin = 0;
   let end: LogPosition = oldest.first;
   let found: Walked['found'] = 'end of file';
@@ -67,8 +72,19 @@ export async function findEnd(
       segment.lastTimestampMs = Math.max(segment.lastTimestampMs, block.timestampMsAt(at));
       epochs.note(toEpoch(block.epochAt(at)), logPosition(position));
     };
-    const walked = await walk.walk(segment, segment.first, Infinity, note, { epochMin });
-    await checkEnd(segments, walk, segment, walked, mark);
+    let walked = await walk.walk(segment, segment.first, Infinity, note, { epochMin });
+    const last = segment === segments.active;
+    if (giveUp && mark && (last || !segment.compacted) && isBadBelow(mark, walked)) {
+      // What was said below the mark is known to the checkpoint, and what can be read of it is found by an index.
+      walk.checked.from = mark.position;
+      markSeen = true;
+      damaged = segment;
+      walked = await walk.walk(segment, mark.position, Infinity, note, { epochMin: mark.epoch });
+    }
+    const mayEndHere = giveUp && last && (!segment.compacted || damaged === segment);
+    if (!mayEndHere || walked.found === 'newer version') {
+      await checkEnd(segments, walk, segment, walked, mark);
+    }
     if (walked.end === mark?.position) markSeen = true;
     epochMin = walked.epoch;
     end = logPosition(walked.end);
@@ -77,9 +93,13 @@ export async function findEnd(
   if (mark && !markSeen) {
     throw segments.corrupt(segments.active, mark.position, 'the checkpoint ends here, but no record begins');
   }
-  if (end < synced.end) throw endsTooEarly(segments, end, found, synced);
+  if (end < synced.end && !giveUp) throw endsTooEarly(segments, end, found, synced);
   walk.checked.to = end;
-  return { end, found };
+  return { end, found, damaged: damaged === segments.active };
+}
+
+function isBadBelow(mark: DurableMark, { end, found }: Walked): boolean {
+  return end < mark.position && found !== 'newer version';
 }
 
 function endsTooEarly(segments: Segments, end: LogPosition, found: string, { end: synced, path }: Synced): MqError {

@@ -196,6 +196,26 @@ export class Segments {
     this.rows.push(new Segment(this.disk, this.folder, first, 0, file));
   }
 
+  /** The last segment is damaged and ends at `end`: it is sealed there, and a new one begins. */
+  async beginBehind(end: LogPosition): Promise<void> {
+    const old = this.active;
+    const bytes = end - old.first;
+    if (old.compacted) this.rows.push(this.lostSegment({ first: old.end, end }, old.lastTimestampMs));
+    else {
+      if (old.fileBytes > bytes) {
+        await old.use(async (file) => {
+          await file.truncate(bytes);
+          await file.sync();
+        });
+        old.fileBytes = bytes;
+      }
+      old.end = end;
+      old.sealed = true;
+    }
+    const path = joinPath(this.folder, segmentName(end));
+    this.push(new Segment(this.disk, this.folder, end, 0, await this.disk.open(path, { create: true, durable: true })));
+  }
+
   /** A new active segment; the one before it has been sealed. */
   push(segment: Segment): void {
     this.lastUsed.add(this.active);
@@ -285,7 +305,8 @@ export class Segments {
     return new MqError(
       'CORRUPT_RECORD',
       `the log is damaged at position ${position} (${file}, byte ${position - segment.first}): ${what}. ` +
-        'Nothing was changed; bring this file back from a copy, or start with an empty data folder',
+        'Nothing was changed; bring this file back from a copy; or, where it is the newest one, start once with ' +
+        '--give-up-damage, to go on without what can not be read; or start with an empty data folder',
     );
   }
 
