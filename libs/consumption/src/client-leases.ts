@@ -5,6 +5,7 @@ import { LeasedSections } from './leased-sections.js';
 import type { LeaseClient } from './lease-table.js';
 import type { QueuedMessage } from './ports.js';
 import type { ProgressDirectory } from './progress-directory.js';
+import type { QueueProgress } from './queue-progress.js';
 import type { Tables } from './tables.js';
 
 export interface RenewalLimits {
@@ -32,7 +33,7 @@ export interface LeaseId {
  */
 export class ClientLeases {
   constructor(
-    private readonly tables: Tables,
+    private readonly tables: Tables<QueueProgress>,
     private readonly directory: ProgressDirectory,
     private readonly limits: RenewalLimits,
   ) {}

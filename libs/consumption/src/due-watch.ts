@@ -16,7 +16,7 @@ const looksMax = 20_000;
 /** Finds what has become due, whoever asks for messages: a heap over all queues says where there is something to look at. */
 export class DueWatch {
   constructor(
-    private readonly tables: Tables,
+    private readonly tables: Tables<QueueProgress>,
     private readonly directory: ProgressDirectory,
   ) {}
 

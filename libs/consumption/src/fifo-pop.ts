@@ -36,7 +36,7 @@ const unclaimedKeptMax = 64;
 export function decideFifoPop(
   request: PopRequest,
   progressOf: (queue: PopQueue) => QueueProgress | undefined,
-  tables: Tables,
+  tables: Tables<QueueProgress>,
   limits: LaneLimits,
   /** Nothing new is handed out. */
   throttled: boolean,
@@ -108,7 +108,7 @@ class FifoPop extends PopWork {
 
   constructor(
     request: PopRequest,
-    private readonly tables: Tables,
+    private readonly tables: Tables<QueueProgress>,
     private readonly limits: LaneLimits,
     throttled: boolean,
     private readonly fresh: boolean,

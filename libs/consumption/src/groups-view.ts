@@ -88,7 +88,7 @@ export class GroupsView {
     RecordKind.liteTopicsDeleted,
   ]);
   private readonly limits: Required<GroupsLimits>;
-  private tables!: Tables;
+  private tables!: Tables<QueueProgress>;
   private directory!: ProgressDirectory;
   private pieces!: Pieces;
   private clients!: ClientLeases;

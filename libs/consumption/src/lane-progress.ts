@@ -3,7 +3,7 @@ import type { LaneDelivery } from './fifo-records.js';
 import type { Lane, LaneHold } from './lane-list.js';
 import { Lanes, type LanePort } from './lanes.js';
 import type { NewLease } from './lease-table.js';
-import type { QueueProgress } from './queue-progress.js';
+import type { OpenOffsets, QueueDuties } from './open-offsets.js';
 import { noteDue, type Tables } from './tables.js';
 
 /** The lanes of a queue's progress, and how they stand on its open offsets: of an orderly group, while there are any. */
@@ -12,7 +12,7 @@ export class LaneProgress implements LanePort {
 
   constructor(
     private readonly tables: Tables,
-    private readonly of: QueueProgress,
+    private readonly of: OpenOffsets & QueueDuties,
   ) {}
 
   // ---- folds -----------------------------------------------------------------------------------------------------

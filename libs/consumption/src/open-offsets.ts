@@ -1,6 +1,16 @@
 import { blockOffsets, DeliveryState, Mark } from './block-table.js';
 import type { Tables } from './tables.js';
 
+/** What a queue's progress does for its two orders of delivery, beside keeping the open offsets. */
+export interface QueueDuties {
+  /** The group is done with the offset. False: it was already. */
+  finish(offset: number): boolean;
+  /** Something is due at this time: the queue is looked at then. */
+  alarmAt(timeMs: number): void;
+  /** Offsets that the lease in this slot holds. */
+  offsetsOf(slot: number): number[];
+}
+
 /**
  * The offsets of one queue that one group has looked at and not done with: held by a client, waiting for a time of their own,
  * or parked for another member. They stand in the block table; this links the queue's blocks in the order of their

@@ -35,7 +35,7 @@ export class Pieces {
   private loadedBlocks: number[] = [];
 
   constructor(
-    private readonly tables: Tables,
+    private readonly tables: Tables<QueueProgress>,
     private readonly directory: ProgressDirectory,
   ) {}
 

@@ -17,7 +17,7 @@ export class ProgressDirectory {
   /** Batches ask for the same queue again and again. */
   private last: QueueProgress | undefined;
 
-  constructor(private readonly tables: Tables) {}
+  constructor(private readonly tables: Tables<QueueProgress>) {}
 
   find(groupId: GroupId, topicId: TopicId, queueId: QueueId): QueueProgress | undefined {
     const last = this.last;

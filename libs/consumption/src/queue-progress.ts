@@ -29,7 +29,7 @@ export class QueueProgress extends OpenOffsets {
   private inHeap: UnorderedProgress | undefined;
 
   constructor(
-    tables: Tables,
+    tables: Tables<QueueProgress>,
     index: number,
     readonly groupId: GroupId,
     readonly topicId: TopicId,

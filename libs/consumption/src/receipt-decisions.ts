@@ -11,7 +11,7 @@ import type { Tables } from './tables.js';
 /** What becomes of the receipts that clients show, of any groups and queues; one record for all. */
 export class ReceiptDecisions {
   constructor(
-    private readonly tables: Tables,
+    private readonly tables: Tables<QueueProgress>,
     private readonly directory: ProgressDirectory,
   ) {}
 

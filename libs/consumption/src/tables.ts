@@ -3,40 +3,45 @@ import { DueHeap } from '@cometmq/shared';
 import { BlockTable } from './block-table.js';
 import type { Lane } from './lane-list.js';
 import { LeaseTable } from './lease-table.js';
-import type { QueueProgress } from './queue-progress.js';
 
-/** What all queues' progress share. */
-export interface Tables {
+/** One queue's progress, as far as the tables know it. */
+export interface ProgressOwner {
+  /** Its number among all that there are. */
+  readonly index: number;
+}
+
+/** What all queues' progress share. `Progress`: what the queues' owners are to whoever asks. */
+export interface Tables<Progress extends ProgressOwner = ProgressOwner> {
   readonly blocks: BlockTable;
   readonly leases: LeaseTable;
   /** Blocks that are gone and had a saved piece, until the next checkpoint. */
-  readonly removed: RemovedBlock[];
-  readonly dirtyHeads: QueueProgress[];
-  readonly lanes: LaneTotals;
+  readonly removed: RemovedBlock<Progress>[];
+  readonly dirtyHeads: Progress[];
+  readonly lanes: LaneTotals<Progress>;
   readonly due: DueTotals;
 }
 
 /** Of all queues' lanes. */
-export interface LaneTotals {
+export interface LaneTotals<Progress extends ProgressOwner = ProgressOwner> {
   /** Offsets kept in backlogs. */
   kept: number;
   /** Queues with lanes. */
   queues: number;
   /** Lanes whose piece may differ from what was saved. */
-  dirty: DirtyLane[];
+  dirty: DirtyLane<Progress>[];
   /** Where clients hold lanes through a reset. */
-  held: Set<QueueProgress>;
+  held: Set<Progress>;
   /** Where lanes came free since this was last asked for. */
-  freed: Set<QueueProgress>;
+  freed: Set<Progress>;
 }
 
-export interface DirtyLane {
-  readonly progress: QueueProgress;
+export interface DirtyLane<Progress extends ProgressOwner = ProgressOwner> {
+  readonly progress: Progress;
   readonly lane: Lane;
 }
 
-export interface RemovedBlock {
-  readonly progress: QueueProgress;
+export interface RemovedBlock<Progress extends ProgressOwner = ProgressOwner> {
+  readonly progress: Progress;
   readonly number: number;
 }
 
@@ -55,7 +60,7 @@ export function noteDue({ due }: Tables, index: number, offset: number): void {
   if (due.news.length < newsMax) due.news.push(index, offset);
 }
 
-export function freshTables(): Tables {
+export function freshTables<Progress extends ProgressOwner>(): Tables<Progress> {
   return {
     blocks: new BlockTable(),
     leases: new LeaseTable(),

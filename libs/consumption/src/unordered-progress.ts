@@ -4,7 +4,7 @@ import { blockOffsets, DeliveryState, Mark } from './block-table.js';
 import { leaseGap, type NewLease } from './lease-table.js';
 import { OffsetFifo } from './offset-fifo.js';
 import { eachRun, type OffsetRuns } from './offset-runs.js';
-import type { QueueProgress } from './queue-progress.js';
+import type { OpenOffsets, QueueDuties } from './open-offsets.js';
 import { noteDue, type Tables } from './tables.js';
 
 /**
@@ -20,7 +20,7 @@ export class UnorderedProgress {
 
   constructor(
     private readonly tables: Tables,
-    private readonly of: QueueProgress,
+    private readonly of: OpenOffsets & QueueDuties,
   ) {}
 
   // ---- folds -----------------------------------------------------------------------------------------------------
