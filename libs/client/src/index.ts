@@ -3,6 +3,8 @@ export * from './broker-link.js';
 export * from './broker-links.js';
 export * from './directory.js';
 export * from './name-service.js';
+export * from './peers.js';
+export * from './set-registry.js';
 export * from './grpc-broker-link.js';
 export * from './command-frames.js';
 export * from './link-codec.js';

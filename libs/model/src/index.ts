@@ -1,4 +1,5 @@
 export * from './broker.js';
+export * from './broker-members.js';
 export * from './delay-levels.js';
 export * from './envelope.js';
 export * from './filter.js';

@@ -6,12 +6,21 @@
  * Nobody is told "I lead" before etcd says so; and the leader decides nothing before its start record is committed.
  * A candidacy ends with the first sign that it can't be won: its owner waits a little and stands again, higher.
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import type {
+  Epoch,
+  LogPosition,
+  LogTail,
+  MemberId,
+  Promised,
+  Refusal,
+  SetRule,
+  SetState,
+  StandReason,
+} from '@cometmq/model';
 import { unreachable } from '@cometmq/shared';
 
-import { compareLogs, type LogTail } from './common-end.js';
-import { isMember, promisesNeeded, ruleAfterTakeOver, type MemberId, type SetRule, type SetState } from './members.js';
-import type { Promised, Refusal, StandReason } from './promises.js';
+import { compareLogs } from './common-end.js';
+import { isMember, promisesNeeded, ruleAfterTakeOver } from './members.js';
 
 export type CandidateInput =
   | { readonly kind: 'promised'; readonly from: MemberId; readonly log: LogTail }

@@ -2,20 +2,7 @@
  * How far two logs are the same. A log is told by where each of its epochs begins and where it ends: there is one leader
  * an epoch, so two logs that both have records of an epoch have the same ones, as far as the shorter goes.
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
-
-export interface EpochStart {
-  readonly epoch: Epoch;
-  /** Of its first record. */
-  readonly start: LogPosition;
-}
-
-/** What a log holds, as its owner tells others. */
-export interface LogOutline {
-  /** In order of both. */
-  readonly epochs: readonly EpochStart[];
-  readonly end: LogPosition;
-}
+import type { Epoch, EpochStart, LogOutline, LogPosition, LogTail } from '@cometmq/model';
 
 export function lastEpoch({ epochs }: LogOutline): Epoch {
   return epochs.at(-1)?.epoch ?? (0 as Epoch);
@@ -36,11 +23,6 @@ export function commonEnd(a: LogOutline, b: LogOutline): LogPosition {
 /** Positive: `a` is the better log to go on from, since it holds all that is committed if either does. */
 export function compareLogs(a: LogTail, b: LogTail): number {
   return a.lastEpoch - b.lastEpoch || a.end - b.end;
-}
-
-export interface LogTail {
-  readonly lastEpoch: Epoch;
-  readonly end: LogPosition;
 }
 
 function endOf({ epochs, end }: LogOutline, epoch: Epoch): LogPosition {

@@ -1,9 +1,7 @@
 // Goal: a member takes, keeps and says only what it may. Method: inputs in, outputs compared.
-import type { Epoch, LogPosition } from '@cometmq/model';
+import { type Epoch, type EpochStart, type LogOutline, type LogPosition, memberId } from '@cometmq/model';
 
-import type { EpochStart, LogOutline } from './common-end.js';
 import { Follower, type FollowerInput } from './follower.js';
-import { memberId } from './members.js';
 
 const at = (position: number): LogPosition => position as LogPosition;
 const a = memberId('a');

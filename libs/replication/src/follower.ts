@@ -7,12 +7,11 @@
  *
  * A follower decides nothing: no clock, no limit of its own.
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import type { Epoch, LogOutline, LogPosition, MemberId, Promised } from '@cometmq/model';
 import { unreachable } from '@cometmq/shared';
 
-import { commonEnd, type LogOutline } from './common-end.js';
-import type { MemberId } from './members.js';
-import { mayListen, type Promised } from './promises.js';
+import { commonEnd } from './common-end.js';
+import { mayListen } from './promises.js';
 
 export type FollowerInput =
   /** A leader's stream has opened. `log`: what it holds, its own start record included. */

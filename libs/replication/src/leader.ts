@@ -12,10 +12,10 @@
  * caught up for a while. A set of three or more stays as it is: a silent member costs it nothing. Whoever finds another
  * one slow asks first whether it is slow itself.
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import type { Epoch, LogPosition, MemberId, SetRule, SetState } from '@cometmq/model';
 import { assert, unreachable } from '@cometmq/shared';
 
-import { isMember, ruleOf, withMember, withoutMember, type MemberId, type SetRule, type SetState } from './members.js';
+import { isMember, ruleOf, withMember, withoutMember } from './members.js';
 
 export interface LeaderLimits {
   /** Members that the set is to have; it grows up to that, one at a time. */

@@ -4,27 +4,7 @@
  *   S, W      the members and how many of them must have a record for it to be committed
  *   promises  |S| − W + 1 members have, between them, every committed record
  */
-import type { Epoch } from '@cometmq/model';
-
-declare const unit: unique symbol;
-/** `<place>/<volume incarnation>`: a pod that comes back with an empty disk is another member. */
-export type MemberId = string & { readonly [unit]: 'member id' };
-
-export const memberId = (value: string): MemberId => value as MemberId;
-
-/** {S, W}. Members are in order of their names, none is named twice. */
-export interface SetRule {
-  readonly members: readonly MemberId[];
-  readonly quorum: number;
-}
-
-/** A broker set as etcd has it, under one key. */
-export interface SetState extends SetRule {
-  /** Of that key: every change compares it. */
-  readonly revision: number;
-  readonly epoch: Epoch;
-  readonly leader: MemberId;
-}
+import type { MemberId, SetRule, SetState } from '@cometmq/model';
 
 /** Alone one is enough, two are both needed, of more it is the majority. */
 export function ruleOf(members: readonly MemberId[]): SetRule {

@@ -4,34 +4,7 @@
  *
  * Following a leader is a promise too. So a leader that was deposed finds at most W − 1 members that still listen to it.
  */
-import type { Epoch } from '@cometmq/model';
-
-import type { MemberId } from './members.js';
-
-export interface Promised {
-  readonly epoch: Epoch;
-  readonly to: MemberId | undefined;
-}
-
-/** Why somebody stands; a member that hears a progressing leader lets only a hand-over pass. */
-export type StandReason =
-  /** No leader is known, or it was this member itself before a restart. */
-  | 'start'
-  /** The connection to the leader closed, and its address refuses. */
-  | 'closed'
-  /** Nothing was heard of it, or no progress, for a lease. */
-  | 'silent'
-  /** It gave its consent. */
-  | 'handedOver';
-
-export interface Ask {
-  readonly epoch: Epoch;
-  readonly candidate: MemberId;
-  readonly reason: StandReason;
-}
-
-export type Refusal =
-  { readonly why: 'promised'; readonly epoch: Epoch } | { readonly why: 'leaderProgresses'; readonly epoch: Epoch };
+import type { Ask, Epoch, MemberId, Promised, Refusal } from '@cometmq/model';
 
 /** What to answer to a candidate; `promise` must be durable before it is said. */
 export function answerTo(

@@ -8,9 +8,8 @@
  *
  * Members of a set take turns by rank, so that two seldom stand at once; after an attempt that failed each waits longer.
  */
+import type { StandReason } from '@cometmq/model';
 import { unreachable } from '@cometmq/shared';
-
-import type { StandReason } from './promises.js';
 
 export interface StandingLimits {
   /** How long a leader may be silent. */

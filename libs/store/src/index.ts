@@ -3,7 +3,6 @@ export * from './disk/file-disk.js';
 export { IndexEntries } from './index/index-entries.js';
 export { CommitLog, logLimits } from './log/commit-log.js';
 export type { DurableMark, LogEvents, LogLimits, TailCut } from './log/commit-log.js';
-export type { EpochStart } from './log/epoch-table.js';
 export { DataFolder } from './log/data-folder.js';
 export * from './log/record.js';
 export type { DamageNotes } from './damage-notes.js';

@@ -10,7 +10,7 @@
  *
  * The parts: `writer.ts` (drafts), `folding.ts` (the fold), `reader.ts`, `checkpoints.ts`, `replication.ts` (who folds when).
  */
-import { RecordKind } from '@cometmq/model';
+import { type EpochStart, RecordKind } from '@cometmq/model';
 import type { DecidedRecord, Dropped, Epoch, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, assert } from '@cometmq/shared';
 import type { Component } from '@cometmq/shared';
@@ -25,7 +25,6 @@ import { indexedFirsts, SegmentIndexes } from './index/segment-indexes.js';
 import { CommitLog } from './log/commit-log.js';
 import type { TailCut } from './log/commit-log.js';
 import { DataFolder } from './log/data-folder.js';
-import type { EpochStart } from './log/epoch-table.js';
 import { StoreReader } from './reader.js';
 import { Replication } from './replication.js';
 import { Retention } from './retention.js';

@@ -3,7 +3,7 @@
  * follower that becomes leader folds the rest first; a leader that is deposed throws away what it has folded, cuts its
  * log, and folds again from its checkpoint, which never ran ahead of the commit. Between members go bytes of the log.
  */
-import type { LogPosition } from '@cometmq/model';
+import type { EpochStart, LogPosition } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 import type { MqError } from '@cometmq/shared';
 
@@ -11,7 +11,6 @@ import type { Checkpoints } from './checkpoints.js';
 import type { Folding } from './folding.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
-import type { EpochStart } from './log/epoch-table.js';
 import type { Batch } from './log/gathering.js';
 import type { DurableMark } from './log/recovery.js';
 

@@ -5,15 +5,26 @@
  * Held all along (a breach throws): what was acknowledged stays where it was in every later leader's log; no two leaders
  * have one epoch; when something is called committed, W members of S have it on their disks.
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import {
+  type Ask,
+  type Epoch,
+  type EpochStart,
+  type LogOutline,
+  type LogPosition,
+  memberId,
+  type MemberId,
+  type Promised,
+  type SetRule,
+  type SetState,
+} from '@cometmq/model';
 import { assert, Prng } from '@cometmq/shared';
 
 import { Candidate, type CandidateOutput } from '../candidate.js';
-import { commonEnd, lastEpoch, type EpochStart, type LogOutline } from '../common-end.js';
+import { commonEnd, lastEpoch } from '../common-end.js';
 import { Follower, type FollowerOutput } from '../follower.js';
 import { Leader, leaderLimits, type LeaderInput, type LeaderLimits, type LeaderOutput } from '../leader.js';
-import { isMember, memberId, ruleOf, type MemberId, type SetRule, type SetState } from '../members.js';
-import { answerTo, type Ask, type Promised } from '../promises.js';
+import { isMember, ruleOf } from '../members.js';
+import { answerTo } from '../promises.js';
 import { Standing, standingLimits } from '../standing.js';
 
 const epochUnit = 2 ** 20;

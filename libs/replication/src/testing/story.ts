@@ -2,11 +2,11 @@
  * A long order of events written as a story: lines that begin with `>` are what happens, indented lines are what the
  * steps answer. A runner plays the former and compares the latter, so a good story comes back unchanged.
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import { type Epoch, type LogPosition, memberId, type SetRule, type SetState } from '@cometmq/model';
 
 import { Candidate, type CandidateOutput } from '../candidate.js';
 import { Leader, leaderLimits, type LeaderOutput } from '../leader.js';
-import { memberId, ruleOf, type SetRule, type SetState } from '../members.js';
+import { ruleOf } from '../members.js';
 import { Standing, standingLimits } from '../standing.js';
 
 type Teller = (words: readonly string[]) => readonly string[];

@@ -1,5 +1,5 @@
 /** What copies of a log stand on: bytes out, bytes in, the end cut off, and a commit position that is said from outside. */
-import { epoch, logPosition } from '@cometmq/model';
+import { epoch, type EpochStart, logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
@@ -7,7 +7,6 @@ import { seeds } from '@cometmq/shared/testing';
 import { MemoryDisk } from '../disk/memory-disk.js';
 import type { CommitLog } from './commit-log.js';
 import { EpochTable } from './epoch-table.js';
-import type { EpochStart } from './epoch-table.js';
 import { durably, numbered, openLog, randomBytes, readAll, salt, smallLimits } from './log-harness.js';
 import type { told } from './log-harness.js';
 import { RecordBlock } from './record.js';

@@ -2,15 +2,9 @@
  * Where each epoch of the log begins: what two members compare to find the last position at which their logs are the
  * same. It says what the log's bytes say, committed or not, and is cut with them.
  */
-import { epoch as toEpoch } from '@cometmq/model';
+import { epoch as toEpoch, type EpochStart } from '@cometmq/model';
 import type { Epoch, LogPosition } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
-
-export interface EpochStart {
-  readonly epoch: Epoch;
-  /** Of its first record. */
-  readonly start: LogPosition;
-}
 
 export class EpochTable {
   private rows: EpochStart[] = [];

@@ -1,0 +1,163 @@
+import type {
+  Ask,
+  Epoch,
+  LogOutline,
+  LogPosition,
+  LogTail,
+  MemberId,
+  Refusal,
+  SetState,
+  StandReason,
+} from '@cometmq/model';
+import type { MqError } from '@cometmq/shared';
+
+/**
+ * How members of a broker set speak to each other. A member dials another at its own address, never through anything that
+ * could answer for somebody else. All calls end by their deadline; none is repeated by itself.
+ */
+export interface Peers {
+  /** Nothing is dialled before something is asked. The same address gives the same peer. */
+  peer(address: string): Peer;
+}
+
+export interface Peer {
+  /** Opens the stream to a leader. `listener` is never called from inside `follow`. */
+  follow(hello: FollowHello, listener: FollowListener): FollowStream;
+  /** @throws MqError UNAVAILABLE (with `refused` true in its facts where nobody listens at the address), TIMEOUT */
+  askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer>;
+  /**
+   * Whole records of the other's log from `from` to its end, in order, for a candidate that it has promised `epoch`.
+   * @throws MqError CONFLICT where the promise does not hold any more
+   */
+  fetch(request: FetchRequest): AsyncIterable<FetchedPart>;
+  /** The views of the other's log at one position, as `MessageStore.snapshot` gives them. */
+  snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
+  /** Bytes [from, end) as they lie in the other's log, to mend a damaged copy. @throws MqError NOT_FOUND */
+  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  /** The leader gives its consent: the one that is asked stands at once. Resolves when it leads. */
+  handOver(brokerSet: string, epoch: Epoch): Promise<void>;
+  status(brokerSet: string): Promise<MemberStatus>;
+  /** Whether somebody listens at the address, by a connection of its own. */
+  listens(): Promise<boolean>;
+}
+
+export interface FollowHello {
+  readonly brokerSet: string;
+  readonly member: MemberId;
+  readonly address: string;
+  readonly bootId: string;
+  /** What checksums of its log begin from; undefined: its log has not begun. */
+  readonly salt: number | undefined;
+  readonly log: LogTail;
+  /** Of the record formats that it can read. */
+  readonly featureLevel: number;
+}
+
+/** What a follower says. Each belongs to the session that the leader has named. */
+export interface FollowStream {
+  /** Send from here on: both logs are the same below it. */
+  follow(session: number, from: LogPosition): void;
+  /** Durable here up to `end`, without a gap from where this session began. */
+  ack(session: number, end: LogPosition): void;
+  /** It has promised a later epoch. */
+  refuse(session: number, epoch: Epoch, why: string): void;
+  close(): void;
+}
+
+export interface FollowListener {
+  attached(what: Attached): void;
+  /** Whole records of the leader's log, [from, from + length). The bytes are the listener's own. */
+  batch(session: number, from: LogPosition, bytes: Uint8Array): void;
+  /** Every 200 ms, and with each commit. */
+  heartbeat(session: number, beat: Heartbeat): void;
+  /** The leader has let go of what this member lacks: a snapshot has to be fetched first. */
+  snapshotNeeded(session: number, oldest: LogPosition): void;
+  /** The leader wants this member to take over. */
+  handOver(session: number): void;
+  /** Once; nothing comes after it. `refused`: nobody listens at the address. */
+  closed(error: MqError | undefined, refused: boolean): void;
+}
+
+export interface Attached {
+  readonly session: number;
+  readonly leader: MemberId;
+  readonly epoch: Epoch;
+  /** What the leader's log holds, its own start record included. */
+  readonly log: LogOutline;
+  readonly salt: number;
+  readonly state: SetState;
+  readonly featureLevel: number;
+}
+
+export interface Heartbeat {
+  readonly epoch: Epoch;
+  readonly commitEnd: LogPosition;
+  readonly durableEnd: LogPosition;
+  /** Moves only when the leader's event loop turned and a sync finished. */
+  readonly progress: number;
+  readonly state: SetState;
+  /** Where the members are, as the leader knows it: an election must not need the name service to find them. */
+  readonly addresses: readonly MemberAddress[];
+}
+
+export interface MemberAddress {
+  readonly member: MemberId;
+  readonly address: string;
+}
+
+export type PromiseAnswer =
+  | { readonly kind: 'promised'; readonly from: MemberId; readonly log: LogTail }
+  | { readonly kind: 'refused'; readonly from: MemberId; readonly refusal: Refusal };
+
+export interface FetchRequest {
+  readonly brokerSet: string;
+  readonly candidate: MemberId;
+  readonly epoch: Epoch;
+  /** The candidate's log: what both have is not sent. */
+  readonly log: LogOutline;
+}
+
+/** The first part says where they agree; the candidate cuts its log there before it takes the bytes. */
+export interface FetchedPart {
+  readonly commonEnd: LogPosition;
+  readonly from: LogPosition;
+  readonly bytes: Uint8Array;
+}
+
+/** What a member says of itself, for people and for `comet cluster health`. */
+export interface MemberStatus {
+  readonly brokerSet: string;
+  readonly member: MemberId;
+  readonly role: 'opening' | 'standing' | 'following' | 'leading' | 'failed';
+  /** In words, where there is something to say: "no leader since 3 s: waiting for …". */
+  readonly says: string;
+  readonly epoch: Epoch;
+  readonly leader: MemberId | undefined;
+  readonly appendEnd: LogPosition;
+  readonly durableEnd: LogPosition;
+  readonly commitEnd: LogPosition;
+  readonly state: SetState | undefined;
+  /** Of each follower, where it leads. */
+  readonly followers: readonly FollowerStatus[];
+  readonly lastFailover: FailoverPhases | undefined;
+}
+
+export interface FollowerStatus {
+  readonly member: MemberId;
+  readonly inSync: boolean;
+  readonly lagBytes: number;
+  readonly lagMs: number;
+}
+
+/** How long each phase of the last take-over took, and when it was over (wall time). */
+export interface FailoverPhases {
+  readonly reason: StandReason;
+  readonly epoch: Epoch;
+  readonly atMs: number;
+  readonly noticeMs: number;
+  readonly promiseMs: number;
+  readonly fetchMs: number;
+  readonly transactionMs: number;
+  readonly startRecordMs: number;
+  readonly foldMs: number;
+}

@@ -1,0 +1,103 @@
+import type { Epoch, LogPosition, MemberId, MetadataVersion, SetRule, SetState, StandReason } from '@cometmq/model';
+
+/**
+ * Who belongs to which broker set and who leads it, as the name service keeps it. Every change compares the revision of
+ * the set that it was decided on, which is what makes it safe; presences, which end with a lease, only notice silence.
+ * Any of the equal instances answers, from the store itself and not from its copy.
+ *
+ * All methods: @throws MqError UNAVAILABLE (asking another instance or later may help), METADATA_MISMATCH (the metadata is
+ * not the one that the log of the claimant belongs to), BAD_REQUEST
+ */
+export interface SetRegistry {
+  readSet(brokerSet: string): Promise<SetReading>;
+  /**
+   * Writes the claimant into the set as its leader, where the set still has this revision (0: there is no such set, and the
+   * claimant makes it). Also puts its presence. @returns undefined where it has another revision by now
+   * @throws MqError CONFLICT while the presence of the current epoch's leader lives and the reason is neither `closed` nor
+   * `handedOver`; DATA_FOLDER where the claimant is no member, or its log lacks what the set is known to have
+   */
+  acquireLeadership(claim: MemberClaim, wanted: WantedLead): Promise<SetState | undefined>;
+  /**
+   * The leader is alive and makes progress; its presence ends `leaseMs` after the last one.
+   * @throws MqError NOT_LEADER when deposed
+   */
+  renewLeadership(claim: MemberClaim, kept: KeptLead): Promise<SetReading>;
+  /** The leader goes on its own will: its presence ends. Who stands next need not wait for the lease. */
+  resignLeadership(claim: MemberClaim, epoch: Epoch): Promise<void>;
+  /** @returns undefined where the set has another revision by now. @throws MqError NOT_LEADER */
+  changeMembers(claim: MemberClaim, wanted: WantedMembers): Promise<SetState | undefined>;
+  /** A member that does not lead is there, at this address; its presence ends `leaseMs` after the last one. */
+  announceMember(claim: MemberClaim): Promise<SetReading>;
+  /** It goes. */
+  withdrawMember(claim: MemberClaim): Promise<void>;
+}
+
+/** Who speaks. */
+export interface MemberClaim {
+  /** The broker set's name, for instance `broker-0`. */
+  readonly brokerSet: string;
+  /** `<place>/<volume incarnation>`. */
+  readonly member: MemberId;
+  /** host:port of its internal service, reachable by proxies and by the other members; empty: in this process. */
+  readonly address: string;
+  /** Of this start of its process: two processes with one member id are told apart by it. */
+  readonly bootId: string;
+  readonly leaseMs: number;
+  /** Its log; left out while it is empty. */
+  readonly log?: ClaimedLog | undefined;
+}
+
+export interface ClaimedLog {
+  readonly epoch: Epoch;
+  readonly end: LogPosition;
+  /** The metadata under which it was written; undefined while no record says so. */
+  readonly metadata?: MetadataVersion | undefined;
+}
+
+export interface WantedLead {
+  readonly epoch: Epoch;
+  readonly rule: SetRule;
+  readonly revision: number;
+  readonly reason: StandReason;
+}
+
+export interface KeptLead {
+  readonly epoch: Epoch;
+  readonly writable: boolean;
+  /** Moves only when its event loop turned and a sync finished. */
+  readonly progress: number;
+  /** Members that keep up, for people and for the next hand-over. */
+  readonly inSync: readonly MemberId[];
+}
+
+export interface WantedMembers {
+  readonly epoch: Epoch;
+  readonly rule: SetRule;
+  readonly revision: number;
+  /** Who falls out by this change, and what was committed then: so much is known to be in its log. */
+  readonly left: readonly FormerMember[];
+}
+
+export interface FormerMember {
+  readonly member: MemberId;
+  readonly commitEnd: LogPosition;
+}
+
+/** What the store has of a broker set at one moment. */
+export interface SetReading {
+  /** Of the store behind the name service (etcd's cluster id, the embedded store's own): another one knows nothing of this log. */
+  readonly storeId: string;
+  /** Undefined: nobody has made it. */
+  readonly state: SetState | undefined;
+  /** Whose presence lives: the leader's of the current epoch, and the members'. */
+  readonly present: readonly PresentMember[];
+  readonly former: readonly FormerMember[];
+}
+
+export interface PresentMember {
+  readonly member: MemberId;
+  readonly address: string;
+  readonly bootId: string;
+  /** It leads in this epoch; undefined: it does not lead. */
+  readonly leads?: Epoch | undefined;
+}
