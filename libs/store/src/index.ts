@@ -17,3 +17,4 @@ export type { Batch } from './log/gathering.js';
 export type { Replication } from './replication.js';
 export type { RetentionPolicy } from './retention.js';
 export * from './disk/folder-lock.js';
+export type { ActedUnder, Boot, TermNote, TermNotes } from './term-note.js';

@@ -33,6 +33,7 @@ import { storeLimits } from './store-types.js';
 import type { Appended, Bounds, Candidate, MessageDraft, Placed, QueueSize, ReadMessage } from './store-types.js';
 import type { ReferenceDraft, Snapshot, StoredMessage, StoreLimits, StoreOptions, StoreSizes } from './store-types.js';
 import { checkLogIsThere, checkStartsWithin } from './start-checks.js';
+import { TermNotes } from './term-note.js';
 import { openState } from './views/state-folder.js';
 import type { StateView } from './views/state-view.js';
 import { StoreWriter } from './writer.js';
@@ -52,6 +53,7 @@ export class MessageStore implements Component {
   private readonly writer: StoreWriter;
   private readonly reader: StoreReader;
   private dataFolder: DataFolder | undefined;
+  private termNotes: TermNotes | undefined;
   private failure: MqError | undefined;
   private tailCut: TailCut | undefined;
   private ready = false;
@@ -112,6 +114,8 @@ export class MessageStore implements Component {
     const { disk, folder, brokerName, clock, onTrouble, giveUpDamage } = this.options;
     this.dataFolder = await DataFolder.open(disk, folder, brokerName);
     await checkLogIsThere(disk, folder, this.dataFolder.begun);
+    this.termNotes = await TermNotes.open(disk, folder, this.dataFolder.noted);
+    await this.dataFolder.noteNoted();
     const stateFolder = disk.realPath(joinPath(folder, 'state'));
     const state = { disk, folder, log: this.incarnation, clock, onTrouble };
     this.checkpoints.open(this.options.checkpoints?.(stateFolder) ?? (await openState(state)));
@@ -162,6 +166,11 @@ export class MessageStore implements Component {
   get incarnation(): string {
     assert(this.dataFolder !== undefined, 'the store has been started');
     return this.dataFolder.incarnation;
+  }
+  /** What this member must not forget; read and written durably. */
+  get term(): TermNotes {
+    assert(this.termNotes !== undefined, 'the store has been started');
+    return this.termNotes;
   }
   get epoch(): Epoch {
     return this.log.epoch;

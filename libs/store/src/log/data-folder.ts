@@ -2,8 +2,8 @@
  * The folder that one broker keeps everything in: held by one process at a time, and known to be this broker's.
  *
  *   lock        held while a process uses the folder; the operating system ends it with the process
- *   identity    two lines: {"format":2,"brokerName":"…","incarnation":"…","salt":…,"begun":true} and the line's checksum,
- *               8 hex digits
+ *   identity    two lines: {"format":2,"brokerName":"…","incarnation":"…","salt":…,"begun":true,"noted":true} and the
+ *               line's checksum, 8 hex digits
  *
  * The incarnation is drawn when the folder is made: a broker that comes back with an empty disk is another member of
  * its set, whatever its name. So is the salt that checksums of the log's records begin from: it goes with the log's
@@ -36,6 +36,8 @@ interface Identity extends Drawn {
   readonly brokerName: string;
   /** The log has been there: without one the folder has lost it, and is not a new one. */
   readonly begun?: boolean;
+  /** The note of what this member promised has been there. */
+  readonly noted?: boolean;
 }
 
 function draw(): Drawn {
@@ -63,10 +65,23 @@ export class DataFolder {
     return this.identity.begun === true;
   }
 
+  /** The folder has held a note of what this member promised. */
+  get noted(): boolean {
+    return this.identity.noted === true;
+  }
+
   /** From now on the folder holds a log. */
   async noteBegun(): Promise<void> {
-    if (this.begun) return;
-    const identity = { ...this.identity, begun: true };
+    if (!this.begun) await this.change({ begun: true });
+  }
+
+  /** From now on the folder holds a note of what this member promised. */
+  async noteNoted(): Promise<void> {
+    if (!this.noted) await this.change({ noted: true });
+  }
+
+  private async change(part: Partial<Identity>): Promise<void> {
+    const identity = { ...this.identity, ...part };
     await replaceFile(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);
     this.identity = identity;
   }

@@ -1,0 +1,123 @@
+import { epoch, memberId } from '@cometmq/model';
+import type { SetState } from '@cometmq/model';
+import { MqError, Prng } from '@cometmq/shared';
+import { seeds } from '@cometmq/shared/testing';
+
+import { MemoryDisk } from './disk/memory-disk.js';
+import { openStore } from './store-harness.js';
+import { TermNotes } from './term-note.js';
+import type { TermNote } from './term-note.js';
+
+const member = memberId('broker-a/1');
+
+function promise(n: number): TermNote {
+  const state: SetState = { members: [member], quorum: 1, revision: n, epoch: epoch(n), leader: member };
+  return { promised: { epoch: epoch(n), to: member }, acted: { storeId: 's', revision: n, epoch: epoch(n) }, state };
+}
+
+async function reading(disk: MemoryDisk, expected = true): Promise<TermNotes> {
+  await disk.makeFolder('data');
+  return TermNotes.open(disk, 'data', expected);
+}
+
+async function refusal(act: () => unknown): Promise<string> {
+  try {
+    await act();
+    return 'accepted';
+  } catch (caught) {
+    return MqError.from(caught).message;
+  }
+}
+
+describe('the note of a term', () => {
+  it('is empty at first, and then says what was written last', async () => {
+    const disk = new MemoryDisk();
+    const notes = await reading(disk, false);
+    expect(notes.read()).toEqual({});
+    await Promise.all([notes.write(promise(1)), notes.write(promise(2))]);
+    expect(notes.read()).toEqual(promise(2));
+    expect((await reading(disk)).read()).toEqual(promise(2));
+  });
+
+  // Goal: a promise that was told of is kept. Method: the power is cut before every single operation of the disk; what
+  // the next process reads is the last that resolved, or the one under way.
+  it.each(seeds(20))('outlives a power cut at any moment (seed %i)', async (seed) => {
+    const chance = new Prng(seed);
+    const disk = new MemoryDisk();
+    const left: { disk: MemoryDisk; durable: number; asked: number }[] = [];
+    let durable = 0;
+    let asked = 0;
+    const notes = await reading(disk, false);
+    disk.watcher = () => left.push({ disk: disk.crash(chance, {}, true), durable, asked });
+    for (let n = 1; n <= 5; n += 1) {
+      asked = n;
+      await notes.write(promise(n));
+      durable = n;
+    }
+    expect(left.length).toBeGreaterThan(20);
+    for (const moment of left) {
+      const found = (await reading(moment.disk)).read().promised?.epoch ?? 0;
+      expect([moment.durable, moment.asked]).toContain(found);
+    }
+  });
+
+  it('is read though one of its two copies is damaged; when both are, that is told and nothing is made up', async () => {
+    const disk = new MemoryDisk();
+    await (await reading(disk, false)).write(promise(7));
+    const bytes = disk.peek('data/term');
+    const half = bytes.byteLength / 2;
+    const flip = (at: number): number => bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    for (const at of [3, half + 3]) {
+      flip(at);
+      expect((await reading(disk.settled())).read()).toEqual(promise(7));
+      flip(at);
+    }
+    for (const at of [3, half + 3]) flip(at);
+    expect(await refusal(() => reading(disk))).toMatch(/DATA_FOLDER.*\/data\/term is damaged.*empty data folder/);
+  });
+
+  it('that was lost is not taken for one that was never there', async () => {
+    const { store, disk } = await openStore();
+    await store.term.write(promise(3));
+    await store.stop();
+    await disk.unlink('data/term');
+    expect(await refusal(() => openStore({ disk }))).toMatch(/DATA_FOLDER.*\/data\/term is missing/);
+  });
+
+  it('of a newer format is refused', async () => {
+    const disk = new MemoryDisk();
+    const notes = await reading(disk, false);
+    await notes.write({ ...promise(1), format: 2 } as TermNote);
+    expect(await refusal(() => reading(disk))).toMatch(/DATA_FOLDER.*format 2.*newer release/);
+  });
+
+  it('counts the starts of a folder, so that an older or another copy of it is told', async () => {
+    const { store, disk } = await openStore();
+    const first = store.term.boot;
+    await store.stop();
+    const copy = (disk as MemoryDisk).settled();
+    const again = await openStore({ disk });
+    const second = again.store.term.boot;
+    expect([first.count, second.count]).toEqual([1, 2]);
+    expect(second.id).not.toBe(first.id);
+    again.store.term.checkIsNewest(first);
+    again.store.term.checkIsNewest(second);
+    await again.store.stop();
+    const clone = await openStore({ disk: copy });
+    expect(await refusal(() => clone.store.term.checkIsNewest(second))).toMatch(
+      /DATA_FOLDER.*is a copy: this is start 2.*start 2 of the same member/,
+    );
+    await clone.store.stop();
+  });
+
+  it('that finds no room is the one before', async () => {
+    const disk = new MemoryDisk();
+    const notes = await reading(disk, false);
+    await notes.write(promise(1));
+    disk.capacityBytes = disk.usedBytes();
+    expect(await refusal(() => notes.write(promise(2)))).toMatch(/STORAGE_FULL/);
+    expect(notes.read()).toEqual(promise(1));
+    disk.capacityBytes = Infinity;
+    expect((await reading(disk)).read()).toEqual(promise(1));
+  });
+});

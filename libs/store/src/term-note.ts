@@ -1,0 +1,163 @@
+/**
+ * What a member of a broker set must not forget, whatever happens to its process: whom it promised an epoch, under which
+ * state of the set it acted last, and who belonged to the set when it last heard. And how often the folder was started,
+ * by which an older copy of it is told from itself.
+ *
+ *   term        two times the same: a line of JSON, and the line's checksum, 8 hex digits
+ *
+ * Replaced as a whole and synced, so a power cut leaves the one before or the new one. Twice the same, so that damage to
+ * one does no harm; damage to both is told, and nothing is made up in its place.
+ */
+import { randomUUID } from 'node:crypto';
+
+import type { Epoch, Promised, SetState } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { isDiskFull, joinPath, readWhole, replaceFile } from './disk/disk.js';
+import type { Disk } from './disk/disk.js';
+import { checksum } from './log/checksum.js';
+
+/** Undefined: nothing is known yet. */
+export interface TermNote {
+  /** Who promises refuses lower epochs from then on, and another candidate in the same. */
+  readonly promised?: Promised | undefined;
+  readonly acted?: ActedUnder | undefined;
+  /** As it was last heard of. */
+  readonly state?: SetState | undefined;
+}
+
+/** The state of the set under which a member acted last: another store, or less than this, is no reason to stand. */
+export interface ActedUnder {
+  /** Of the store behind the name service. */
+  readonly storeId: string;
+  readonly revision: number;
+  readonly epoch: Epoch;
+}
+
+/** One start of a process on a data folder. */
+export interface Boot {
+  /** Rises with each start on this folder. */
+  readonly count: number;
+  readonly id: string;
+}
+
+export const termName = 'term';
+const format = 1;
+
+interface Stored extends TermNote {
+  readonly format: number;
+  readonly boot: Boot;
+}
+
+export class TermNotes {
+  private writing: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly disk: Disk,
+    private readonly folder: string,
+    /** Of this process. */
+    readonly boot: Boot,
+    private note: TermNote,
+  ) {}
+
+  /**
+   * Reads what is noted, and notes that the folder was started once more: durable once it resolves.
+   *
+   * @param expected the folder has had a note: one that is missing was lost
+   * @throws MqError DATA_FOLDER when it is damaged, missing, or of a newer format
+   */
+  static async open(disk: Disk, folder: string, expected: boolean, bootId = randomUUID()): Promise<TermNotes> {
+    const path = joinPath(folder, termName);
+    const bytes = await readWhole(disk, path);
+    if (!bytes && expected) throw lost(disk, path, 'is missing');
+    const stored = bytes && decode(bytes, disk, path);
+    const notes = new TermNotes(disk, folder, { count: (stored?.boot.count ?? 0) + 1, id: bootId }, noteOf(stored));
+    await notes.write(notes.note);
+    return notes;
+  }
+
+  /** What was written last, and is durable. */
+  read(): TermNote {
+    return this.note;
+  }
+
+  /**
+   * Durable once it resolves. Those that are asked for meanwhile are written one after another. What a failed write left
+   * on the disk is either the one before or this one.
+   *
+   * @throws MqError STORAGE_FULL, DISK_FAILED
+   */
+  write(note: TermNote): Promise<void> {
+    const written = this.writing.then(() => this.writeNow(note));
+    this.writing = written.catch(() => undefined); // Whoever asked for it is told.
+    return written;
+  }
+
+  /**
+   * Looks at the last start that others have seen of this member. A start with the same number or a later one was not
+   * made on this folder: this one is an older copy, or another copy of it has been started.
+   *
+   * @throws MqError DATA_FOLDER
+   */
+  checkIsNewest(seen: Boot): void {
+    const { boot, disk, folder } = this;
+    if (seen.id === boot.id || seen.count < boot.count) return;
+    throw new MqError(
+      'DATA_FOLDER',
+      `${disk.realPath(folder)} is a copy: this is start ${boot.count} of it, and start ${seen.count} of the same member ` +
+        'has been seen elsewhere. Stop the other one if both are running and use the newest of the copies; or start this ' +
+        'one with an empty data folder, as a new member that fetches what it lacks',
+    );
+  }
+
+  private async writeNow(note: TermNote): Promise<void> {
+    const { disk, folder, boot } = this;
+    try {
+      await replaceFile(disk, joinPath(folder, termName), [encode({ format, boot, ...note })]);
+    } catch (caught) {
+      const said = caught instanceof Error ? caught.message : String(caught);
+      const code = isDiskFull(caught) ? 'STORAGE_FULL' : 'DISK_FAILED';
+      throw new MqError(code, `the file "${termName}" of the data folder could not be written: ${said}`, {
+        cause: caught,
+      });
+    }
+    this.note = note;
+  }
+}
+
+function noteOf(stored: Stored | undefined): TermNote {
+  return { promised: stored?.promised, acted: stored?.acted, state: stored?.state };
+}
+
+function encode(stored: Stored): Buffer {
+  const line = JSON.stringify(stored);
+  const one = `${line}\n${checksumText(line)}\n`;
+  return Buffer.from(one + one);
+}
+
+function decode(bytes: Buffer, disk: Disk, path: string): Stored {
+  const lines = bytes.toString('utf8').split('\n');
+  for (const at of [0, 2]) {
+    const line = lines[at] ?? '';
+    if (line === '' || lines[at + 1] !== checksumText(line)) continue;
+    const found = JSON.parse(line) as Stored;
+    if (found.format <= format) return found;
+    throw new MqError(
+      'DATA_FOLDER',
+      `${disk.realPath(path)} is of format ${found.format}, this release knows up to ${format}: start the newer release`,
+    );
+  }
+  throw lost(disk, path, 'is damaged');
+}
+
+function lost(disk: Disk, path: string, what: string): MqError {
+  return new MqError(
+    'DATA_FOLDER',
+    `${disk.realPath(path)} ${what}: it says whom this member promised not to act against, which nothing else knows. ` +
+      'Bring it back from a copy made since the last start; or start with an empty data folder, as a new member',
+  );
+}
+
+function checksumText(line: string): string {
+  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
+}
