@@ -51,11 +51,12 @@ const call: fc.Arbitrary<internal.LinkCall> = fc.record({
   ),
 });
 const option = <T>(of: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(of, { nil: undefined });
+const leader = fc.record({ epoch: u53, address: fc.string(), member: fc.string() });
 const answer: fc.Arbitrary<internal.LinkAnswer> = fc.record({
   id: u53,
   error: fc.oneof(
     { weight: 4, arbitrary: fc.constant(undefined) },
-    { weight: 1, arbitrary: fc.record({ code: fc.string(), reason: fc.string() }) },
+    { weight: 1, arbitrary: fc.record({ code: fc.string(), reason: fc.string(), leader: option(leader) }) },
   ),
   send: option(fc.record({ offset: u53, pending: option(place) })),
   receive: option(fc.record({ messages: fc.array(delivered, { maxLength: 4 }) })),

@@ -3,6 +3,7 @@ import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicI
 import { errorCodes, MqError, type ErrorCode } from '@cometmq/shared';
 
 import type { AskRoom, DeadLetterCall, Delivered, ReceiveCall, SendCall } from './broker-link.js';
+import { NotLeader } from './not-leader.js';
 import { filterFromWire } from './session-frames.js';
 
 /** The words of `BrokerLink` on the wire and back, for both ends of the stream. */
@@ -133,10 +134,12 @@ export function deliveredFromWire(wire: internal.Delivered): Delivered {
 }
 
 export function errorToWire(error: MqError): internal.LinkError {
-  return { code: error.code, reason: error.reason };
+  const leader = error instanceof NotLeader ? error.leader : undefined;
+  return { code: error.code, reason: error.reason, leader: leader && { ...leader } };
 }
 
 export function errorFromWire(wire: internal.LinkError): MqError {
+  if (wire.code === 'NOT_LEADER') return new NotLeader(wire.reason, wire.leader);
   const known = errorCodes.includes(wire.code as ErrorCode);
   return new MqError(known ? (wire.code as ErrorCode) : 'INTERNAL', wire.reason);
 }

@@ -55,6 +55,15 @@ export interface LinkError {
   /** A code of the system's closed list. */
   code: string;
   reason: string;
+  /** With NOT_LEADER: who leads, where it is known. */
+  leader: KnownLeader | undefined;
+}
+
+export interface KnownLeader {
+  epoch: number;
+  /** host:port of its internal service. */
+  address: string;
+  member: string;
 }
 
 export interface Filter {
@@ -1216,7 +1225,7 @@ export const LinkAnswer: MessageFns<LinkAnswer> = {
 };
 
 function createBaseLinkError(): LinkError {
-  return { code: "", reason: "" };
+  return { code: "", reason: "", leader: undefined };
 }
 
 export const LinkError: MessageFns<LinkError> = {
@@ -1226,6 +1235,9 @@ export const LinkError: MessageFns<LinkError> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.leader !== undefined) {
+      KnownLeader.encode(message.leader, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1259,6 +1271,14 @@ export const LinkError: MessageFns<LinkError> = {
             message.reason = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.leader = KnownLeader.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1278,6 +1298,88 @@ export const LinkError: MessageFns<LinkError> = {
     const message = createBaseLinkError();
     message.code = object.code ?? "";
     message.reason = object.reason ?? "";
+    message.leader = (object.leader !== undefined && object.leader !== null)
+      ? KnownLeader.fromPartial(object.leader)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseKnownLeader(): KnownLeader {
+  return { epoch: 0, address: "", member: "" };
+}
+
+export const KnownLeader: MessageFns<KnownLeader> = {
+  encode(message: KnownLeader, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint64(message.epoch);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.member !== "") {
+      writer.uint32(26).string(message.member);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KnownLeader {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKnownLeader();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.member = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<KnownLeader>, I>>(base?: I): KnownLeader {
+    return KnownLeader.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<KnownLeader>, I>>(object: I): KnownLeader {
+    const message = createBaseKnownLeader();
+    message.epoch = object.epoch ?? 0;
+    message.address = object.address ?? "";
+    message.member = object.member ?? "";
     return message;
   },
 };
