@@ -167,6 +167,30 @@ export class MessageStore implements Component {
     assert(this.dataFolder !== undefined, 'the store has been started');
     return this.dataFolder.incarnation;
   }
+  /** What checksums of the log begin from: the same on all members. Undefined: its log has not begun. */
+  get salt(): number | undefined {
+    return this.log.salt;
+  }
+  /**
+   * The log is to be a copy of one that has this salt; durable once it resolves, before anything is taken from there.
+   *
+   * @throws MqError DATA_FOLDER where it has begun as another log
+   */
+  async takeSalt(salt: number): Promise<void> {
+    const { dataFolder, log } = this;
+    assert(dataFolder !== undefined, 'the store has been started');
+    if (log.salt === salt) return;
+    if (log.salt !== undefined) {
+      const where = this.options.disk.realPath(this.options.folder);
+      throw new MqError(
+        'DATA_FOLDER',
+        `the log in ${where} did not begin as a copy of the one that this broker set has: it is another set's. Name the ` +
+          'right folder; or start with an empty one, as a new member',
+      );
+    }
+    await dataFolder.takeSalt(salt);
+    log.takeSalt(salt);
+  }
   /** What this member must not forget; read and written durably. */
   get term(): TermNotes {
     assert(this.termNotes !== undefined, 'the store has been started');

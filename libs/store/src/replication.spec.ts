@@ -5,7 +5,6 @@ import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { MemoryDisk } from './disk/memory-disk.js';
-import { DataFolder } from './log/data-folder.js';
 import type { MessageStore } from './message-store.js';
 import { idsOf, openStore, refer, send, sendPending } from './store-harness.js';
 import type { OpenedStore } from './store-harness.js';
@@ -52,13 +51,11 @@ class Pair {
   constructor(private readonly chance: Prng) {}
 
   async start(): Promise<void> {
-    for (const member of [this.leader, this.follower]) {
-      // A member's log has the same salt as the one it is a copy of.
-      const drawn = { incarnation: 'one', salt: 1234 };
-      await (await DataFolder.open(member.disk, 'data', 'b1', () => drawn)).release();
-      await member.start(true);
-    }
+    for (const member of [this.leader, this.follower]) await member.start(true);
     await this.takeOver(this.leader);
+    const { salt } = this.leader.store;
+    if (salt === undefined) throw new Error('a log that has begun has a salt');
+    await this.follower.store.takeSalt(salt);
   }
 
   /** Decisions of all kinds, by chance. */
@@ -199,4 +196,25 @@ it.each(seeds(25))('two members come to the same, whoever leads (seed %i)', asyn
   await pair.compare();
   await pair.leader.store.stop();
   await pair.follower.store.stop();
+});
+
+it('a log that has begun takes no other salt; one that has not keeps what it took', async () => {
+  const [one, two] = [new Member(), new Member()];
+  await one.start(true);
+  expect(one.store.salt).toBeUndefined();
+  await one.store.takeSalt(77);
+  await one.store.stop();
+  await one.start(true);
+  await one.store.replication.lead();
+  one.store.replication.commitsWhenDurable = true;
+  await one.store.beginEpoch(1 as Epoch, 1);
+  expect(one.store.salt).toBe(77);
+  await one.store.takeSalt(77);
+  await expect(one.store.takeSalt(78)).rejects.toThrow(/DATA_FOLDER.*it is another set's/);
+  await two.start(true);
+  await two.store.takeSalt(77);
+  const bytes = await one.store.replication.readBytes(0 as LogPosition, 1000);
+  expect(two.store.replication.append(bytes as Uint8Array)).toBe(one.store.appendEnd);
+  await one.store.stop();
+  await two.store.stop();
 });

@@ -176,6 +176,16 @@ export class CommitLog {
     this.writer.requestBatch();
   }
 
+  /** What its checksums begin from; undefined: nothing has been written yet. */
+  get salt(): number | undefined {
+    return this.ends.appended > 0 ? this.walk.salt : undefined;
+  }
+  /** The log is to be a copy of one that has this salt. */
+  takeSalt(salt: number): void {
+    assert(this.ends.appended === 0, 'a log begins with its salt');
+    this.walk.salt = this.gathering.salt = salt;
+  }
+
   // ---- opening and closing
 
   /**

@@ -80,6 +80,11 @@ export class DataFolder {
     if (!this.noted) await this.change({ noted: true });
   }
 
+  /** The log is to be a copy of one whose checksums begin from `salt`. Nothing may have been written to it. */
+  async takeSalt(salt: number): Promise<void> {
+    if (this.salt !== salt) await this.change({ salt });
+  }
+
   private async change(part: Partial<Identity>): Promise<void> {
     const identity = { ...this.identity, ...part };
     await replaceFile(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);
