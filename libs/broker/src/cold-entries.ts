@@ -16,6 +16,7 @@ const queuesMax = 8_192;
 export class ColdEntries {
   /** Of each queue those loaded last, the longest unused queue first. */
   private readonly loaded = new Map<string, IndexEntries>();
+  private readonly loading = new Map<string, Promise<void>>();
 
   constructor(private readonly store: Store) {}
 
@@ -25,8 +26,17 @@ export class ColdEntries {
     return entries && from >= entries.from && from < entries.end ? entries : undefined;
   }
 
-  /** Resolves when they are here. @throws MqError when they can't be read */
-  async load(topicId: TopicId, queueId: QueueId, from: QueueOffset): Promise<void> {
+  /** Resolves when they are here; who asks for the same meanwhile waits for the same. @throws MqError when they can't be read */
+  load(topicId: TopicId, queueId: QueueId, from: QueueOffset): Promise<void> {
+    const key = `${topicId}/${queueId}/${from}`;
+    const known = this.loading.get(key);
+    if (known) return known;
+    const loading = this.read(topicId, queueId, from).finally(() => this.loading.delete(key));
+    this.loading.set(key, loading);
+    return loading;
+  }
+
+  private async read(topicId: TopicId, queueId: QueueId, from: QueueOffset): Promise<void> {
     const entries = await this.store.scan(topicId, queueId, from, entriesMax);
     const key = `${topicId}/${queueId}`;
     this.loaded.delete(key);

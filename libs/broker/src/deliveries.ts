@@ -195,10 +195,12 @@ export class Deliveries extends PollLoop<WaitingPoll> {
     const decision = this.decide(poll, group, topic, queues, nowMs);
     if (decision.deadLetters.length > 0) this.parts.deadLetters.move(group, decision.deadLetters);
     if (decision.throttled) this.throttled.add(group.id);
-    if (this.take(poll, decision, nowMs)) return true;
+    const taken = this.take(poll, decision, nowMs);
     const { needs, looks, exhausted, throttled, record } = decision;
+    // Whatever was handed out: else a queue that lies on disk would have its turn when those in memory are empty.
     if (needs) this.load(group.id, topic.id, this.parts.cold.entries.load(needs.topicId, needs.queueId, needs.from));
     if (looks.length > 0) this.load(group.id, topic.id, this.parts.cold.load(looks));
+    if (taken) return true;
     if (!needs && looks.length === 0 && !exhausted && !throttled && record) this.turns.later(group.id, topic.id);
     return false;
   }

@@ -133,6 +133,7 @@ export class LiteDeliveries extends PollLoop<LitePoll> {
       if (decision && placed && decision.handed.length > 0) {
         this.remember(call, decision);
         this.answer(poll, decision, placed);
+        this.load(call, decision);
         return true;
       }
       if (decision?.needs) {

@@ -1,6 +1,6 @@
 import type { ClientCommand, Delivered, GroupDraft, LiteStart, LiteSyncCall, ReceiveCall } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
-import { Envelope, firstLiteQueue, MessageType, type LiteGroup } from '@cometmq/model';
+import { Envelope, firstLiteQueue, KiB, MessageType, type LiteGroup } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { BrokerWorld, ids, settle } from '../broker-world.js';
@@ -178,6 +178,26 @@ describe('lite topics', () => {
     await world.subscribe('c1', 'a');
     await world.sendTo('a', 'after');
     expect(await world.pollIds({ waitMs: 1_000 })).toEqual(expected);
+    await world.broker.stop();
+  });
+
+  it('wait for the disk no longer than their index takes to be read, however much others have', async () => {
+    const world = await new LiteWorld().begin();
+    world.storeLimits = { ...world.storeLimits, segmentBytes: 16 * KiB, recordBytesMax: 4 * KiB };
+    await world.restart();
+    await world.sendTo('a', 'a1');
+    for (let i = 0; i < 400; i += 1) await world.sendTo('unread', `${i}`);
+    await world.restart();
+    world.listen();
+    await world.subscribe('c1', 'a', 'b');
+    await world.sendTo('b', ...Array.from({ length: 10 }, (_, i) => `b${i}`));
+    const order: string[] = [];
+    while (order.length < 11) {
+      const messages = await world.poll({ messagesMax: 3, waitMs: minute });
+      order.push(...ids(messages));
+      await world.ackAll(messages);
+    }
+    expect(order.indexOf('a1')).toBeLessThanOrEqual(6);
     await world.broker.stop();
   });
 
