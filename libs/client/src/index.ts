@@ -4,6 +4,7 @@ export * from './broker-links.js';
 export * from './directory.js';
 export * from './name-service.js';
 export * from './not-leader.js';
+export * from './peer-door.js';
 export * from './peers.js';
 export * from './set-registry.js';
 export * from './grpc-broker-link.js';

@@ -23,7 +23,7 @@ export interface Peers {
 export interface Peer {
   /** Opens the stream to a leader. `listener` is never called from inside `follow`. */
   follow(hello: FollowHello, listener: FollowListener): FollowStream;
-  /** @throws MqError UNAVAILABLE (with `refused` true in its facts where nobody listens at the address), TIMEOUT */
+  /** @throws MqError UNAVAILABLE, TIMEOUT */
   askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer>;
   /**
    * Whole records of the other's log from `from` to its end, in order, for a candidate that it has promised `epoch`.
@@ -37,8 +37,11 @@ export interface Peer {
   /** The leader gives its consent: the one that is asked stands at once. Resolves when it leads. */
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
   status(brokerSet: string): Promise<MemberStatus>;
-  /** Whether somebody listens at the address, by a connection of its own. */
-  listens(): Promise<boolean>;
+  /**
+   * Whether the machine at the address says that nobody listens there, asked by a connection of its own. A machine that
+   * says nothing, or a name that is not known, refuses nothing: it may only be cut off.
+   */
+  refuses(): Promise<boolean>;
 }
 
 export interface FollowHello {
@@ -52,6 +55,32 @@ export interface FollowHello {
   /** Of the record formats that it can read. */
   readonly featureLevel: number;
 }
+
+/** How long a call waits for what comes next, at the most. */
+export interface PeerLimits {
+  /** A follower's stream on which nothing comes for so long is given up. */
+  readonly followSilentMs: number;
+  /** A promise is one sync away. */
+  readonly promiseMs: number;
+  readonly statusMs: number;
+  /** The other has to become leader. */
+  readonly handOverMs: number;
+  /** The next part of a log, or the first of a snapshot, which has to be made. */
+  readonly partMs: number;
+  readonly snapshotMs: number;
+  /** Whether somebody listens. */
+  readonly probeMs: number;
+}
+
+export const peerLimits: PeerLimits = {
+  followSilentMs: 2_000,
+  promiseMs: 1_000,
+  statusMs: 2_000,
+  handOverMs: 10_000,
+  partMs: 5_000,
+  snapshotMs: 60_000,
+  probeMs: 200,
+};
 
 /** What a follower says. Each belongs to the session that the leader has named. */
 export interface FollowStream {
@@ -68,13 +97,17 @@ export interface FollowListener {
   attached(what: Attached): void;
   /** Whole records of the leader's log, [from, from + length). The bytes are the listener's own. */
   batch(session: number, from: LogPosition, bytes: Uint8Array): void;
-  /** Every 200 ms, and with each commit. */
+  /** Every 200 ms, and soon after each commit. */
   heartbeat(session: number, beat: Heartbeat): void;
   /** The leader has let go of what this member lacks: a snapshot has to be fetched first. */
   snapshotNeeded(session: number, oldest: LogPosition): void;
   /** The leader wants this member to take over. */
   handOver(session: number): void;
-  /** Once; nothing comes after it. `refused`: nobody listens at the address. */
+  /**
+   * Once; nothing comes after it, and not at all after `close`. An error of the leader's is as it was thrown there (NOT_LEADER,
+   * DATA_FOLDER …), the network's are UNAVAILABLE and TIMEOUT (nothing was heard for `peerLimits.followSilentMs`).
+   * `refused`: the machine at the address says that nobody listens there.
+   */
   closed(error: MqError | undefined, refused: boolean): void;
 }
 

@@ -5,3 +5,4 @@
 
 export * from "./cometmq/v1/broker.js";
 export * from "./cometmq/v1/naming.js";
+export * from "./cometmq/v1/replication.js";

@@ -1,0 +1,58 @@
+import type { Ask, Epoch, LogPosition } from '@cometmq/model';
+import type { MqError } from '@cometmq/shared';
+
+import type {
+  Attached,
+  FetchedPart,
+  FetchRequest,
+  FollowHello,
+  Heartbeat,
+  MemberStatus,
+  PromiseAnswer,
+} from './peers.js';
+
+/** The far end of `Peer`: what one member of a broker set offers to the others, whatever carries the calls. */
+export interface PeerDoor {
+  /**
+   * A member opens its stream: what there is to say goes to `out`, what it says comes to what is answered.
+   * @throws MqError the stream ends with it
+   */
+  follow(hello: FollowHello, out: FollowerOutlet): FollowerEvents;
+  askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer>;
+  fetch(request: FetchRequest): AsyncIterable<FetchedPart>;
+  snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
+  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  handOver(brokerSet: string, epoch: Epoch): Promise<void>;
+  status(brokerSet: string): Promise<MemberStatus>;
+}
+
+/** Whole records of the log, in the pieces of memory that they lie in. They stay as they are for as long as anybody holds them. */
+export interface LogBytes {
+  readonly from: LogPosition;
+  readonly end: LogPosition;
+  readonly pieces: readonly Uint8Array[];
+}
+
+/** What a leader says to one follower. `attached` comes first and names the session that all else belongs to. */
+export interface FollowerOutlet {
+  attached(what: Attached): void;
+  /** What is given to several followers one after the other, the very same object, costs the wire's form of it once. */
+  batch(bytes: LogBytes): void;
+  heartbeat(beat: Heartbeat): void;
+  snapshotNeeded(oldest: LogPosition): void;
+  handOver(): void;
+  /** False: enough waits to be taken by the network; `FollowerEvents.drained` says when it is less. */
+  readonly hasRoom: boolean;
+  /** Ends the stream. `FollowerEvents.closed` is not called any more. */
+  end(error?: MqError): void;
+}
+
+/** What a follower says, and what happens to its stream. */
+export interface FollowerEvents {
+  follow(session: number, from: LogPosition): void;
+  ack(session: number, end: LogPosition): void;
+  refuse(session: number, epoch: Epoch, why: string): void;
+  drained(): void;
+  /** Once: the follower or the network has ended the stream. */
+  closed(): void;
+}

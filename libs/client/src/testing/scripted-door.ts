@@ -1,0 +1,116 @@
+import { epoch, memberId } from '@cometmq/model';
+import type { Ask, Epoch, LogPosition, SetState } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import type { FollowerEvents, FollowerOutlet, PeerDoor } from '../peer-door.js';
+import type {
+  Attached,
+  FetchedPart,
+  FetchRequest,
+  FollowHello,
+  Heartbeat,
+  MemberStatus,
+  PromiseAnswer,
+} from '../peers.js';
+
+export const at = (position: number): LogPosition => position as LogPosition;
+
+export const someSet: SetState = {
+  ...{ revision: 7, epoch: epoch(3), leader: memberId('a/1') },
+  ...{ members: [memberId('a/1'), memberId('b/1'), memberId('c/9')], quorum: 2 },
+};
+
+export const someHello: FollowHello = {
+  ...{ brokerSet: 'broker-0', member: memberId('b/1'), address: 'b:1', bootId: 'boot', salt: 0xfedcba98 },
+  ...{ log: { lastEpoch: epoch(2), end: at(2 ** 40) }, featureLevel: 3 },
+};
+
+export const someAttached: Attached = {
+  ...{
+    session: 2 ** 31 + 5,
+    leader: memberId('a/1'),
+    epoch: epoch(3),
+    salt: 0xfedcba98,
+    state: someSet,
+    featureLevel: 4,
+  },
+  log: {
+    epochs: [
+      { epoch: epoch(1), start: at(0) },
+      { epoch: epoch(3), start: at(2 ** 40) },
+    ],
+    end: at(2 ** 40 + 77),
+  },
+};
+
+export const someBeat: Heartbeat = {
+  ...{ epoch: epoch(3), commitEnd: at(2 ** 40 + 1), durableEnd: at(2 ** 40 + 2), progress: 12, state: someSet },
+  addresses: [{ member: memberId('b/1'), address: '127.0.0.1:9' }],
+};
+
+export const someStatus: MemberStatus = {
+  ...{ brokerSet: 'broker-0', member: memberId('a/1'), role: 'leading', says: 'protected', epoch: epoch(3) },
+  ...{ leader: memberId('a/1'), appendEnd: at(9), durableEnd: at(8), commitEnd: at(7), state: someSet },
+  followers: [{ member: memberId('b/1'), inSync: true, lagBytes: 12, lagMs: 1.5 }],
+  lastFailover: {
+    ...{ reason: 'silent', epoch: epoch(3), atMs: 1_700_000_000_000.5, noticeMs: 1, promiseMs: 2, fetchMs: 3 },
+    ...{ transactionMs: 4, startRecordMs: 5, foldMs: 6.25 },
+  },
+};
+
+/** A member's door that does as a spec says, and notes what it was asked. */
+export class ScriptedDoor implements PeerDoor {
+  readonly said: string[] = [];
+  readonly hellos: FollowHello[] = [];
+  readonly outlets: FollowerOutlet[] = [];
+  /** What a follower is refused with. */
+  refuses: MqError | undefined;
+  /** What follows at once from a hello. */
+  onFollow: ((out: FollowerOutlet) => void) | undefined;
+  promise: (ask: Ask) => Promise<PromiseAnswer> = () => new Promise(() => undefined);
+  parts: () => AsyncIterable<FetchedPart> = nothing;
+  bytes: () => AsyncIterable<Uint8Array> = nothing;
+
+  follow(hello: FollowHello, out: FollowerOutlet): FollowerEvents {
+    if (this.refuses) throw this.refuses;
+    this.hellos.push(hello);
+    this.outlets.push(out);
+    this.onFollow?.(out);
+    return {
+      follow: (session, from) => this.said.push(`follow ${session} from ${from}`),
+      ack: (session, end) => this.said.push(`ack ${session} ${end}`),
+      refuse: (session, later, why) => this.said.push(`refuse ${session} ${later} ${why}`),
+      drained: () => this.said.push('drained'),
+      closed: () => this.said.push('closed'),
+    };
+  }
+
+  askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer> {
+    this.said.push(`ask ${brokerSet} ${ask.epoch} ${ask.candidate} ${ask.reason}`);
+    return this.promise(ask);
+  }
+  fetch({ brokerSet, candidate, epoch: asked, log }: FetchRequest): AsyncIterable<FetchedPart> {
+    this.said.push(`fetch ${brokerSet} ${candidate} ${asked} ${JSON.stringify(log)}`);
+    return this.parts();
+  }
+  snapshot(brokerSet: string, asked: Epoch): AsyncIterable<Uint8Array> {
+    this.said.push(`snapshot ${brokerSet} ${asked}`);
+    return this.bytes();
+  }
+  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
+    this.said.push(`segmentBytes ${brokerSet} ${from} ${end}`);
+    return this.bytes();
+  }
+  handOver(brokerSet: string, asked: Epoch): Promise<void> {
+    this.said.push(`handOver ${brokerSet} ${asked}`);
+    return Promise.resolve();
+  }
+  status(brokerSet: string): Promise<MemberStatus> {
+    if (brokerSet !== someStatus.brokerSet) throw new MqError('NOT_FOUND', `this is ${someStatus.brokerSet}`);
+    return Promise.resolve(someStatus);
+  }
+}
+
+async function* nothing(): AsyncIterable<never> {
+  // Not one part.
+}
