@@ -18,6 +18,7 @@ const bytesMax = 8 * 1024 * 1024;
  */
 export class ColdMessages {
   private readonly messages = new Map<LogPosition, StoredMessage | undefined>();
+  private readonly loading = new Map<LogPosition, Promise<void>>();
   private bytes = 0;
   /** The index entries that lead to messages, where those lie on disk too. */
   readonly entries: ColdEntries;
@@ -39,16 +40,39 @@ export class ColdMessages {
     return this.messages.has(position) && this.messages.get(position) === undefined;
   }
 
-  /** Resolves when the first messages of the list, as many as may be kept, are here. Never rejects. */
+  /**
+   * Resolves when the first messages of the list, as many as may be kept, are here. One that is being loaded for somebody
+   * else is waited for. Never rejects.
+   */
   async load(needed: readonly MessageNeeded[]): Promise<void> {
     const batch: MessageNeeded[] = [];
+    const others = new Set<Promise<void>>();
     let batchBytes = 0;
     for (const message of needed) {
+      const loading = this.loading.get(message.position);
+      if (loading) {
+        others.add(loading);
+        continue;
+      }
       if (batch.length > 0 && batchBytes + message.size > bytesMax) break;
       batch.push(message);
       batchBytes += message.size;
     }
-    const found = await this.store.readAll(batch);
+    if (batch.length > 0) {
+      const loading = this.read(batch, batchBytes);
+      others.add(loading);
+      for (const { position } of batch) this.loading.set(position, loading);
+    }
+    await Promise.all(others);
+  }
+
+  private async read(batch: readonly MessageNeeded[], batchBytes: number): Promise<void> {
+    let found: readonly ReadMessage[];
+    try {
+      found = await this.store.readAll(batch);
+    } finally {
+      for (const { position } of batch) this.loading.delete(position);
+    }
     if (this.bytes + batchBytes > bytesMax) {
       this.messages.clear();
       this.bytes = 0;
