@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { AdminServer } from '@cometmq/admin';
-import { Directory, GrpcBrokerAdmin, GrpcNameService, LeaderChannels } from '@cometmq/client';
+import { Directory, GrpcBrokerAdmin, GrpcNameService, LeaderChannels, Leaders } from '@cometmq/client';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -27,15 +27,16 @@ void runProgram({
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
     const directory = new Directory(nameService, clock);
-    const leaders = new LeaderChannels(directory, connect, clock, config.adminRequestMsMax);
-    const brokers = new GrpcBrokerAdmin(leaders);
+    const leaders = new Leaders(directory, clock);
+    const channels = new LeaderChannels(directory, leaders, connect, clock, config.adminRequestMsMax);
+    const brokers = new GrpcBrokerAdmin(channels);
     const admin = new AdminServer({
       ...{ nameService, directory, brokers, clock, log, version, requestMsMax: config.adminRequestMsMax },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
     });
     telemetry.addReadiness(() => admin.unready());
     return {
-      parts: [telemetry, nameService, directory, leaders, admin],
+      parts: [telemetry, nameService, directory, leaders, channels, admin],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,
         facts: { api: `http://${reachedAt(config.adminHost, admin.port)}/docs` },

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { Directory, GrpcNameService, LeaderChannels, RemoteBrokerLinks } from '@cometmq/client';
+import { Directory, GrpcNameService, Leaders, RemoteBrokerLinks } from '@cometmq/client';
 import {
   advertisedOf,
   clientPort,
@@ -31,8 +31,8 @@ void runProgram({
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
     const directory = new Directory(nameService, clock);
-    const leaders = new LeaderChannels(directory, connect, clock);
-    const links = new RemoteBrokerLinks(directory, leaders, clock);
+    const leaders = new Leaders(directory, clock);
+    const links = new RemoteBrokerLinks(leaders, connect, clock);
     const messaging = createMessagingService({
       nameService,
       directory,
@@ -42,7 +42,7 @@ void runProgram({
       advertised: advertisedOf(config.advertisedAddress),
       log: failed,
     });
-    const led = (): boolean => [...directory.brokerSets()].some(({ leader }) => leader !== undefined);
+    const led = (): boolean => [...directory.brokerSets()].some(({ name }) => leaders.leader(name) !== undefined);
     const unready = (): string | undefined => (led() ? undefined : 'no broker set has a leader yet');
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const telemetry = new Telemetry({

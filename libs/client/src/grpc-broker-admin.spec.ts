@@ -8,6 +8,7 @@ import { Directory } from './directory.js';
 import { someTraits } from './testing/client-traits.js';
 import { GrpcBrokerAdmin } from './grpc-broker-admin.js';
 import { LeaderChannels } from './leader-channels.js';
+import { Leaders } from './leaders.js';
 import type { DirectoryUpdate, NameService } from './name-service.js';
 import { questionFromWire, resetFromWire } from './operator-frames.js';
 
@@ -118,17 +119,21 @@ describe('an operator’s questions over gRPC', () => {
     log: () => undefined,
   });
   let directory: Directory;
-  let leaders: LeaderChannels;
+  let leaders: Leaders;
+  let channels: LeaderChannels;
   let admin: GrpcBrokerAdmin;
 
   beforeAll(async () => {
     await server.start();
     directory = directoryOf(`127.0.0.1:${server.port}`);
-    leaders = new LeaderChannels(directory, connect, systemClock);
+    leaders = new Leaders(directory, systemClock);
+    channels = new LeaderChannels(directory, leaders, connect, systemClock);
     await leaders.start();
-    admin = new GrpcBrokerAdmin(leaders);
+    await channels.start();
+    admin = new GrpcBrokerAdmin(channels);
   });
   afterAll(async () => {
+    await channels.stop();
     await leaders.stop();
     await server.stop();
   });

@@ -42,6 +42,7 @@ import {
   type WireAnswer,
   type WireCall,
 } from './link-frames.js';
+import { NotLeader, type KnownLeader } from './not-leader.js';
 import { endTransactionToWire, placeFromWire, placeToWire } from './pending-frames.js';
 import { offsetsResultFromWire, offsetsToWire, pullResultFromWire, pullToWire } from './pull-frames.js';
 import { clientGoneToWire, liteSyncToWire, reportToWire } from './session-frames.js';
@@ -55,6 +56,16 @@ export interface FrameStream {
   /** Called once, with the reason when it did not end well. */
   onEnd(act: (error?: MqError) => void): void;
   end(): void;
+}
+
+/** What the owner of a link hears of it. */
+export interface LinkEvents {
+  /** The broker answers as the leader, for the first time or again. */
+  serves(): void;
+  /** The stream ended, or could not be made. */
+  broke(): void;
+  /** The broker says that it does not lead, and maybe who does. */
+  notLeader(leader: KnownLeader | undefined): void;
 }
 
 /** Answers settle calls; a call that is dropped (cancelled) has none. */
@@ -79,6 +90,8 @@ const frameBytesMax = 8 * 1024 * 1024;
 export class GrpcBrokerLink implements BrokerLink {
   private stream: FrameStream | undefined;
   private readonly open = new Map<number, Settle>();
+  /** Open sends of message groups. */
+  private readonly ordered = new Set<number>();
   /** How the clients of open receives and pulls are asked for room, until they have been. */
   private readonly rooms = new Map<number, AskRoom>();
   private readonly held = new Map<number, Held>();
@@ -90,10 +103,13 @@ export class GrpcBrokerLink implements BrokerLink {
   private blocked = false;
   private scheduled = false;
   private closed = false;
+  /** What its owner heard of it last was good. */
+  private serving = false;
 
   constructor(
     private readonly connect: (path: string) => FrameStream,
     private readonly clock: Clock,
+    private readonly events?: LinkEvents,
     /** Bytes of calls that wait to be written before new sends are refused. */
     private readonly waitingBytesMax = 64 * 1024 * 1024,
   ) {}
@@ -104,10 +120,12 @@ export class GrpcBrokerLink implements BrokerLink {
       return;
     }
     const wire = sendToWire(call, this.clock.monotonicMs());
-    this.call({ $case: 'send', value: wire }, wire.message.length + wire.envelope.length, (answer, error) => {
+    const bytes = wire.message.length + wire.envelope.length;
+    const id = this.call({ $case: 'send', value: wire }, bytes, (answer, error) => {
       if (error) done(error, undefined);
       else done(undefined, sendResult(answer));
     });
+    if (call.groupHash !== 0 && this.open.has(id)) this.ordered.add(id);
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
@@ -191,6 +209,19 @@ export class GrpcBrokerLink implements BrokerLink {
 
   commandAnswered(answer: CommandAnswer): void {
     this.post({ id: 0, call: { $case: 'commandAnswer', value: { ...answer } } }, 0);
+  }
+
+  /**
+   * Another leads by now. What comes next of a message group goes there, so what is open of it must not be waited for here:
+   * it fails, to be repeated there first. All else may still be answered.
+   */
+  endOrder(): void {
+    for (const id of this.ordered) {
+      const settle = this.open.get(id);
+      this.open.delete(id);
+      settle?.(undefined, new MqError('UNAVAILABLE', 'another broker leads by now'));
+    }
+    this.ordered.clear();
   }
 
   close(): void {
@@ -334,9 +365,23 @@ export class GrpcBrokerLink implements BrokerLink {
     if (!answer) return;
     const settle = this.open.get(answer.id);
     this.open.delete(answer.id);
+    if (this.ordered.size > 0) this.ordered.delete(answer.id);
+    const error = answer.error && errorFromWire(answer.error);
+    if (error instanceof NotLeader) this.notLeader(error);
+    else if (!this.serving && !error) this.serves();
     // A poll was taken back while its answer was on its way: nobody has these messages.
     if (!settle) this.giveBack(answer);
-    settle?.(answer, answer.error ? errorFromWire(answer.error) : undefined);
+    settle?.(answer, error);
+  }
+
+  private serves(): void {
+    this.serving = true;
+    this.events?.serves();
+  }
+
+  private notLeader({ leader }: NotLeader): void {
+    this.serving = false;
+    this.events?.notLeader(leader);
   }
 
   private giveBack({ receive }: WireAnswer): void {
@@ -356,6 +401,7 @@ export class GrpcBrokerLink implements BrokerLink {
     this.waiting = [];
     this.waitingBytes = 0;
     this.rooms.clear();
+    this.ordered.clear();
     const settles: Settle[] = [];
     for (const [id, settle] of this.open) {
       if (this.held.has(id)) continue; // Its answer is here.
@@ -364,6 +410,8 @@ export class GrpcBrokerLink implements BrokerLink {
     }
     const error = new MqError('UNAVAILABLE', `the link to the broker broke: ${cause.reason}`, { cause });
     for (const settle of settles) settle(undefined, error);
+    this.serving = false;
+    if (!this.closed) this.events?.broke();
   }
 }
 

@@ -16,6 +16,7 @@ export * from './pending-frames.js';
 export * from './pull-frames.js';
 export * from './session-frames.js';
 export * from './leader-channels.js';
+export * from './leaders.js';
 export * from './remote-broker-links.js';
 export * from './name-service-frames.js';
 export * from './grpc-name-service.js';

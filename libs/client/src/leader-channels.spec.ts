@@ -6,6 +6,7 @@ import { systemClock } from '@cometmq/shared';
 
 import { Directory } from './directory.js';
 import { LeaderChannels } from './leader-channels.js';
+import { Leaders } from './leaders.js';
 import type { NameService } from './name-service.js';
 
 describe('a channel to a leader', () => {
@@ -21,7 +22,9 @@ describe('a channel to a leader', () => {
       const name = `${address} ${(made += 1)}`;
       return { close: () => closed.push(name) } as unknown as RpcChannel;
     };
-    leaders = new LeaderChannels(directory, connect, systemClock);
+    const known = new Leaders(directory, systemClock);
+    await known.start();
+    leaders = new LeaderChannels(directory, known, connect, systemClock);
     await leaders.start();
   });
 

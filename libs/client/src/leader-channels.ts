@@ -2,15 +2,16 @@ import type { RpcChannel } from '@cometmq/rpc';
 import { MqError, type Clock, type Component } from '@cometmq/shared';
 
 import type { Directory } from './directory.js';
+import type { Leaders } from './leaders.js';
+import type { KnownLeader } from './not-leader.js';
 
 interface Opened {
-  readonly address: string;
-  /** A leader that comes back under its old name may have another address behind it: a new term, a new look. */
-  readonly epoch: number;
+  /** One that comes back under its old name may have another address behind it: a new term, a new look. */
+  readonly leader: KnownLeader;
   readonly channel: RpcChannel;
 }
 
-/** One channel to the leader of each broker set, as the directory names it: made when first asked for, closed when deposed. */
+/** One channel to the leader of each broker set, made when first asked for, closed when deposed. */
 export class LeaderChannels implements Component {
   readonly name = 'leader channels';
   private readonly opened = new Map<string, Opened>();
@@ -18,6 +19,7 @@ export class LeaderChannels implements Component {
 
   constructor(
     private readonly directory: Directory,
+    private readonly leaders: Leaders,
     private readonly connect: (address: string) => RpcChannel,
     private readonly clock: Clock,
     /** How long one question may take. */
@@ -25,7 +27,7 @@ export class LeaderChannels implements Component {
   ) {}
 
   start(): Promise<void> {
-    this.forget = this.directory.onUpdate(() => this.closeDeposed());
+    this.forget = this.leaders.onChange((brokerSet) => this.closeDeposed(brokerSet));
     return Promise.resolve();
   }
 
@@ -37,15 +39,16 @@ export class LeaderChannels implements Component {
 
   /** @throws MqError NOT_FOUND for an unknown set, UNAVAILABLE while nobody leads it */
   channel(brokerSet: string): RpcChannel {
-    const set = this.directory.brokerSet(brokerSet);
-    if (!set) throw new MqError('NOT_FOUND', `there is no broker set "${brokerSet}"`);
-    const { epoch, leader: address } = set;
-    if (address === undefined || address === '') throw new MqError('UNAVAILABLE', `nobody leads ${brokerSet}`);
+    if (!this.directory.brokerSet(brokerSet)) {
+      throw new MqError('NOT_FOUND', `there is no broker set "${brokerSet}"`);
+    }
+    const leader = this.leaders.leader(brokerSet);
+    if (leader === undefined || leader.address === '') throw new MqError('UNAVAILABLE', `nobody leads ${brokerSet}`);
     const opened = this.opened.get(brokerSet);
-    if (opened?.address === address && opened.epoch === epoch) return opened.channel;
+    if (opened?.leader === leader) return opened.channel;
     if (opened) this.close(brokerSet, opened.channel);
-    const channel = this.connect(address);
-    this.opened.set(brokerSet, { address, epoch, channel });
+    const channel = this.connect(leader.address);
+    this.opened.set(brokerSet, { leader, channel });
     return channel;
   }
 
@@ -55,13 +58,11 @@ export class LeaderChannels implements Component {
     return this.channel(brokerSet).unary(path, request, { deadlineMs });
   }
 
-  private closeDeposed(): void {
-    for (const [name, { address, epoch, channel }] of this.opened) {
-      const set = this.directory.brokerSet(name);
-      // While nobody leads, the old one stays: its leader may only have been silent to the name service.
-      if (set?.leader === undefined) continue;
-      if (set.leader !== address || set.epoch !== epoch) this.close(name, channel);
-    }
+  /** While nobody leads, the old one stays: its leader may only have been silent to the name service. */
+  private closeDeposed(brokerSet: string): void {
+    const opened = this.opened.get(brokerSet);
+    const leader = this.leaders.leader(brokerSet);
+    if (opened && leader && leader !== opened.leader) this.close(brokerSet, opened.channel);
   }
 
   private close(name: string, channel: RpcChannel): void {

@@ -7,7 +7,15 @@ export interface BrokerSet {
   /** The member that leads, "name/incarnation". */
   readonly leaderMember?: string | undefined;
   readonly inSync: readonly string[];
+  /** All that are there or belong to it, and where they are; left out: the leader alone. */
+  readonly members?: readonly SetMember[] | undefined;
   /** False: takes no new messages (draining, or its disk is full). */
   readonly writable: boolean;
   readonly registeredMs: number;
+}
+
+export interface SetMember {
+  readonly member: string;
+  /** host:port of its internal service; empty: in this process, or not known. */
+  readonly address: string;
 }

@@ -2,7 +2,7 @@
  * What lite consumers that synchronise through this node subscribe to, so that a broker set which gets a new leader hears
  * of it at once and not only when its clients repeat themselves. Leaders keep subscriptions as soft state.
  */
-import type { BrokerLinks, Directory, LiteSyncCall } from '@cometmq/client';
+import type { BrokerLink, BrokerLinks, Directory, LiteSyncCall } from '@cometmq/client';
 import type { GroupId, TopicId } from '@cometmq/model';
 import type { Clock } from '@cometmq/shared';
 
@@ -21,8 +21,8 @@ interface Remembered {
 export class LiteMemory {
   /** By client; one has one group nearly always. */
   private readonly clients = new Map<string, Remembered[]>();
-  /** Of each set, the term that has heard of all. */
-  private readonly epochs = new Map<string, number>();
+  /** Of each set, the term that has heard of all, and by which link. */
+  private readonly told = new Map<string, { readonly epoch: number; readonly link: BrokerLink }>();
   private sweptMs = 0;
 
   constructor(
@@ -63,13 +63,13 @@ export class LiteMemory {
     this.clients.delete(clientId);
   }
 
-  /** After a change of the directory: tells sets that have a new leader what is remembered. */
+  /** After a change of leaders: tells sets that have a new leader what is remembered. */
   repeat(): void {
-    for (const { name, epoch, leader } of this.directory.brokerSets()) {
-      if (leader === undefined || this.epochs.get(name) === epoch) continue;
+    for (const { name, epoch } of this.directory.brokerSets()) {
       const link = this.links.link(name);
-      if (!link) continue;
-      this.epochs.set(name, epoch);
+      const told = this.told.get(name);
+      if (!link || (told?.epoch === epoch && told.link === link)) continue;
+      this.told.set(name, { epoch, link });
       this.dropSilent();
       for (const [clientId, entries] of this.clients) {
         for (const { groupId, topicId, names } of entries) {

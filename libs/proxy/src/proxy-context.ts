@@ -138,6 +138,13 @@ export class ProxyContext {
     return giveUpMs(nowMs, call.deadlineMs, this.limits.requestMsMax);
   }
 
+  /** Tries a call again later; soon where the set has another leader than the one that was asked. */
+  park(call: Parked, broker: string, asked: BrokerLink | undefined): void {
+    this.counters.parked += 1;
+    this.parking.park(call);
+    if (asked && this.parts.links.link(broker) !== asked) this.parking.wake();
+  }
+
   /** Counts a call in. @throws MqError TOO_MANY_REQUESTS */
   enter(): void {
     if (this.calls >= this.limits.callsMax) {
@@ -176,7 +183,10 @@ export class RpcMeter {
   }
 }
 
-/** The errors that say "not now, not here": nothing was done, and the same call may do later or elsewhere. */
+/**
+ * The errors after which the same call may do later or elsewhere. Nothing was done, or, where a link broke, it is not known
+ * whether something was: what is repeated then is stored twice at worst, and messages of a group are not even that.
+ */
 export function passes(error: MqError): boolean {
   return error.code === 'NOT_LEADER' || error.code === 'UNAVAILABLE' || error.code === 'STALE_LAYOUT';
 }
@@ -200,12 +210,12 @@ export abstract class LeaderCall<T> implements Parked {
   start(): void {
     const link = this.context.parts.links.link(this.broker);
     if (!link) {
-      this.later(new MqError('UNAVAILABLE', `nobody leads the broker set "${this.broker}" at the moment`));
+      this.later(new MqError('UNAVAILABLE', `nobody leads the broker set "${this.broker}" at the moment`), link);
       return;
     }
     try {
       this.ask(link, (error, result) => {
-        if (error && passes(error)) this.later(error);
+        if (error && passes(error)) this.later(error, link);
         else this.answered(error, result);
       });
     } catch (caught) {
@@ -221,13 +231,9 @@ export abstract class LeaderCall<T> implements Parked {
     this.answered(this.lastError ?? new MqError('TIMEOUT', 'no answer in time'), undefined);
   }
 
-  private later(error: MqError): void {
+  private later(error: MqError, asked: BrokerLink | undefined): void {
     this.lastError = error;
-    if (this.context.clock.monotonicMs() >= this.giveUpMs) {
-      this.giveUp();
-      return;
-    }
-    this.context.counters.parked += 1;
-    this.context.parking.park(this);
+    if (this.context.clock.monotonicMs() >= this.giveUpMs) this.giveUp();
+    else this.context.park(this, this.broker, asked);
   }
 }

@@ -528,7 +528,11 @@ export interface ProxyFixture {
   readonly brokers: Map<string, FakeBroker>;
   readonly broker: FakeBroker;
   readonly messaging: MessagingService;
+  /** Broker sets whose leader can't be reached. */
+  readonly doubtful: Set<string>;
   addBroker(name: string): FakeBroker;
+  /** Another leader of the set takes over, which has been heard of before the name service says it. */
+  takeOver(name: string): FakeBroker;
   /** Calls a method; for a two-way stream the request is its first item. */
   call(method: string, request: Uint8Array | undefined, options?: CallOptions): FakeCall;
   stop(): Promise<void>;
@@ -551,8 +555,21 @@ export async function openProxy(change: Partial<MessagingParts> = {}): Promise<P
   const clock = new ManualClock();
   const nameService = new FakeNameService();
   const brokers = new Map<string, FakeBroker>();
+  const doubtful = new Set<string>();
+  const listeners = new Set<(brokerSet: string) => void>();
   const links: BrokerLinks = {
     link: (name) => (nameService.brokers.get(name)?.leader === undefined ? undefined : brokers.get(name)),
+    doubtful: (name) => doubtful.has(name),
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  const takeOver = (name: string): FakeBroker => {
+    const made = new FakeBroker(name, clock);
+    brokers.set(name, made);
+    for (const listener of listeners) listener(name);
+    return made;
   };
   const addBroker = (name: string): FakeBroker => {
     const made = new FakeBroker(name, clock);
@@ -589,7 +606,9 @@ export async function openProxy(change: Partial<MessagingParts> = {}): Promise<P
     brokers,
     broker,
     messaging,
+    doubtful,
     addBroker,
+    takeOver,
     call,
     stop: async () => {
       await messaging.stop();

@@ -1,5 +1,6 @@
 /**
- * Where a topic's new messages may go: broker sets that have a leader and take messages, and the queues of each.
+ * Where a topic's new messages may go: broker sets that take messages, and the queues of each; those that have no leader at
+ * the moment, or one that can't be reached, are passed over while there are others.
  * A route is built at first use and forgotten when the directory changes below it.
  */
 import type { BrokerLink, BrokerLinks, Directory, DirectoryUpdate } from '@cometmq/client';
@@ -13,7 +14,7 @@ export class TopicRoute {
 
   constructor(
     readonly topic: Topic,
-    /** Names of the broker sets that take messages, in a stable order. */
+    /** Names of the broker sets that take messages, or will when they have a leader, in a stable order. */
     private readonly sets: readonly string[],
     /** Names of all broker sets: a message group stays with its set while that takes nothing. */
     private readonly allSets: readonly string[],
@@ -35,22 +36,29 @@ export class TopicRoute {
    * @throws MqError FORBIDDEN when the topic takes no messages, UNAVAILABLE while nobody leads, STORAGE_FULL
    */
   next(links: BrokerLinks): BrokerLink {
-    const { topic, sets } = this;
     this.checkWritable();
+    const link = this.inTurn(links, true) ?? this.inTurn(links, false);
+    if (link) return link;
+    if (this.allFull) {
+      throw new MqError('STORAGE_FULL', 'the disk is full: new messages are refused until space comes free');
+    }
+    throw new MqError('UNAVAILABLE', 'no broker takes new messages at the moment');
+  }
+
+  /** @param sure passes over leaders that can't be reached */
+  private inTurn(links: BrokerLinks, sure: boolean): BrokerLink | undefined {
+    const { topic, sets } = this;
     for (let tries = sets.length; tries > 0; tries -= 1) {
       const turn = this.turn;
       this.turn = (turn + 1) % (sets.length * topic.writeQueues);
       const set = sets[turn % sets.length] as string;
-      const link = links.link(set);
+      const link = sure && links.doubtful?.(set) === true ? undefined : links.link(set);
       if (!link) continue;
       this.broker = set;
       this.queueId = queueId(Math.floor(turn / sets.length));
       return link;
     }
-    if (this.allFull) {
-      throw new MqError('STORAGE_FULL', 'the disk is full: new messages are refused until space comes free');
-    }
-    throw new MqError('UNAVAILABLE', 'no broker takes new messages at the moment');
+    return undefined;
   }
 
   /**
@@ -101,8 +109,7 @@ export class TopicRoutes {
     let full = 0;
     for (const set of this.directory.brokerSets()) {
       allSets.push(set.name);
-      if (set.leader === undefined) continue;
-      if (set.writable) sets.push(set.name);
+      if (set.writable || set.leader === undefined) sets.push(set.name);
       else full += 1;
     }
     sets.sort();

@@ -48,7 +48,7 @@ export class MessagingService implements Component {
   readonly name = 'messaging service';
   readonly service: GrpcService;
   private readonly context: ProxyContext;
-  private forget: (() => void) | undefined;
+  private readonly forget: ((() => void) | undefined)[] = [];
 
   constructor(parts: ProxyParts) {
     this.context = new ProxyContext(parts, commandWord);
@@ -69,7 +69,11 @@ export class MessagingService implements Component {
   }
 
   start(): Promise<void> {
-    this.forget = this.context.parts.directory.onUpdate((update) => this.changed(update));
+    const { directory, links } = this.context.parts;
+    this.forget.push(
+      directory.onUpdate((update) => this.changed(update)),
+      links.onChange?.(() => this.leaderChanged()),
+    );
     this.context.sessions.start();
     this.context.commands.listen();
     return Promise.resolve();
@@ -88,17 +92,23 @@ export class MessagingService implements Component {
     await idle(this.context, this.context.limits.stopMsMax);
     this.context.sessions.stop();
     this.context.answers.stop();
-    this.forget?.();
+    for (const forget of this.forget.splice(0)) forget?.();
   }
 
   private changed(update: DirectoryUpdate): void {
     const { context } = this;
     context.routes.apply(update);
     context.names.forgetRefusals();
+    if (update.kind === 'group') for (const stream of context.streams) stream.groupChanged(update.group);
+    this.leaderChanged();
+  }
+
+  /** What waits moves along. */
+  private leaderChanged(): void {
+    const { context } = this;
     context.parking.wake();
     context.polls.wake();
     context.commands.listen();
-    if (update.kind === 'group') for (const stream of context.streams) stream.groupChanged(update.group);
     context.lite.repeat();
     // A new leader knows no sessions yet; a new topic or group may be what a session was waiting for.
     context.sessions.changed();

@@ -244,6 +244,7 @@ interface RoomAsk {
 
 /** What one broker set was asked. */
 interface Asked {
+  readonly set: string;
   done: boolean;
   cancel: (() => void) | undefined;
 }
@@ -255,8 +256,16 @@ class Poll implements WaitingPoll {
   private asked: Asked[] = [];
   /** Only one set's messages can be the answer, so room is asked for one of them, the first. */
   private roomAsks: RoomAsk[] = [];
-  /** Nobody could be asked, or all came back early: asked again at the next tick. */
-  private idle = false;
+  /**
+   * `asking`: one set after the other says at once what it has. `waiting`: for all of them. `idle`: nobody could be asked, or
+   * all came back early; asked again at the next tick.
+   */
+  private state: 'asking' | 'waiting' | 'idle' = 'idle';
+  private askedMs = 0;
+  /** How many sets are waited for. */
+  private open = 0;
+  /** Some set is not waited for that has, or may get, a leader. */
+  private lacks = false;
 
   constructor(
     private readonly context: ProxyContext,
@@ -290,10 +299,11 @@ class Poll implements WaitingPoll {
 
   tick(nowMs: number, changed: boolean): void {
     if (this.over || (changed && this.revised())) return;
-    if (this.idle) {
+    if (this.state === 'idle') {
       if (nowMs >= this.endMs) this.endNow();
       else this.ask();
     } else if (nowMs >= this.endMs + overdueMs) this.endNow();
+    else if (this.state === 'waiting' ? changed || this.lacks : nowMs >= this.askedMs + askMsMax) this.moveAlong(nowMs);
   }
 
   endNow(): void {
@@ -318,9 +328,11 @@ class Poll implements WaitingPoll {
   }
 
   private ask(): void {
-    this.idle = false;
+    this.state = 'asking';
+    this.askedMs = this.context.clock.monotonicMs();
     this.asked = [];
     this.roomAsks = [];
+    this.open = 0;
     const sets = this.sets();
     if (sets.length > 1) this.probe(sets, 0);
     else this.waitFor(sets);
@@ -352,7 +364,25 @@ class Poll implements WaitingPoll {
       this.waitFor(sets);
       return;
     }
-    this.askOne(sets[index] as string, 0, () => this.probe(sets, index + 1));
+    this.askOne(sets[index] as string, 0, () => {
+      if (this.state === 'asking') this.probe(sets, index + 1);
+      else this.cameBack();
+    });
+  }
+
+  /** A set has got a leader, or the one that is asked is silent: the others are waited for all the same. */
+  private moveAlong(nowMs: number): void {
+    const leftMs = Math.floor(this.endMs - nowMs);
+    if (leftMs <= earlyMs) return;
+    this.state = 'waiting';
+    this.lacks = false;
+    this.asked = this.asked.filter(({ done }) => !done);
+    const others = this.sets().filter((set) => !this.asked.some((asked) => asked.set === set));
+    this.open = this.asked.length + others.length;
+    for (const set of others) {
+      this.askOne(set, leftMs, () => this.cameBack());
+      if (this.over) return;
+    }
   }
 
   private waitFor(sets: readonly string[]): void {
@@ -361,21 +391,22 @@ class Poll implements WaitingPoll {
       this.endNow(); // More than one have been asked just now.
       return;
     }
-    let open = sets.length;
-    if (open === 0) this.idle = true;
+    this.open = sets.length;
+    this.state = this.open === 0 ? 'idle' : 'waiting';
+    this.lacks = false;
     for (const set of sets) {
-      this.askOne(set, Math.max(0, Math.floor(leftMs)), () => {
-        open -= 1;
-        if (open === 0) this.nothingYet();
-      });
+      this.askOne(set, Math.max(0, Math.floor(leftMs)), () => this.cameBack());
       if (this.over) return;
     }
   }
 
-  /** Everybody came back with nothing; before its time if leaders are changing. */
-  private nothingYet(): void {
+  /** One set came back with nothing; before its time if leaders are changing. */
+  private cameBack(): void {
+    this.open -= 1;
+    this.lacks = true;
+    if (this.open > 0) return;
     if (this.context.clock.monotonicMs() >= this.endMs - earlyMs) this.endNow();
-    else this.idle = true;
+    else this.state = 'idle';
   }
 
   private askOne(set: string, waitMs: number, nothing: () => void): void {
@@ -384,7 +415,7 @@ class Poll implements WaitingPoll {
       nothing();
       return;
     }
-    const asked: Asked = { done: false, cancel: undefined };
+    const asked: Asked = { set, done: false, cancel: undefined };
     this.asked.push(asked);
     asked.cancel = link.receive(this.call(set, waitMs, asked), (error, result) => {
       if (asked.done) {
@@ -392,8 +423,10 @@ class Poll implements WaitingPoll {
         return;
       }
       asked.done = true;
-      if (error) this.failed(error, nothing);
-      else if (!result || result.messages.length === 0) nothing();
+      if (error) {
+        if (passes(error) && this.context.parts.links.link(set) !== link) this.context.polls.wake();
+        this.failed(error, nothing);
+      } else if (!result || result.messages.length === 0) nothing();
       else this.deliver(result.messages);
       if (!this.over && this.roomAsks.length > 0) this.nextRoom(asked);
     });
@@ -515,5 +548,7 @@ class Poll implements WaitingPoll {
 const gone: ReadonlySet<string> = new Set(['TOPIC_NOT_FOUND', 'CONSUMER_GROUP_NOT_FOUND']);
 /** How long after its time a link's answer is still waited for. */
 const overdueMs = 50;
+/** A set that does not say in this time what it has is waited for beside the others. */
+const askMsMax = 250;
 /** So much before its end a poll that came back empty is not sent again. */
 const earlyMs = 20;

@@ -270,6 +270,11 @@ function wireTypeName(type: MessageType): string {
   return messageTypeName(type).toUpperCase();
 }
 
+/** The set can't take it now. STALE_LAYOUT is cured by another route, not by another set. */
+function goesElsewhere({ code }: MqError): boolean {
+  return code === 'STORAGE_FULL' || code === 'NOT_LEADER' || code === 'UNAVAILABLE';
+}
+
 function behind(): MqError {
   return new MqError('UNAVAILABLE', 'earlier messages of the message group wait for a broker');
 }
@@ -287,7 +292,9 @@ class OneSend implements SendCall, Parked {
     return this.groupHash === 0 ? undefined : `${this.topicId}/${this.groupHash}`;
   }
   readonly arrival: number;
-  private fullSets = 0;
+  /** Broker sets that have just said that they can't take it. */
+  private triedSets = 0;
+  private asked: BrokerLink | undefined;
   private lastError: MqError | undefined;
 
   constructor(
@@ -311,7 +318,9 @@ class OneSend implements SendCall, Parked {
     const { context } = this.request;
     try {
       if (this.groupHash !== 0 && context.parking.holdsAny && context.parking.holds(this.lane)) throw behind();
+      this.asked = undefined;
       const link = this.link();
+      this.asked = link;
       this.layout = this.route.topic.layout;
       link.send(this, this.done);
     } catch (caught) {
@@ -347,12 +356,12 @@ class OneSend implements SendCall, Parked {
   private failed(error: MqError): void {
     this.lastError = error;
     const { context, call } = this.request;
-    if (error.code === 'STORAGE_FULL' && this.groupHash === 0 && this.fullSets < this.route.setCount - 1) {
-      this.fullSets += 1; // Another broker set may have room.
+    if (this.asked && goesElsewhere(error) && this.groupHash === 0 && this.triedSets < this.route.setCount - 1) {
+      this.triedSets += 1; // Another broker set may have room, and a leader.
       this.start();
     } else if (passes(error) && !call.cancelled && context.clock.monotonicMs() < this.giveUpMs) {
-      context.counters.parked += 1;
-      context.parking.park(this);
+      this.triedSets = 0;
+      context.park(this, this.broker, this.asked);
     } else this.request.finish(this.index, error, undefined);
   }
 
