@@ -4,6 +4,7 @@ export * from './delay-levels.js';
 export * from './envelope.js';
 export * from './filter.js';
 export * from './home-set.js';
+export * from './identity.js';
 export * from './lite-queues.js';
 export * from './message-type.js';
 export * from './names.js';

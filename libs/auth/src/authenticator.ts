@@ -1,0 +1,212 @@
+/**
+ * Who a request is from. What has been checked once is remembered by the whole header, so a client that repeats its
+ * signature is known by a look into a map; a change of the user ends that.
+ *
+ * An unknown user and a wrong signature get the same answer, for the same work. Whoever fails too often is not checked
+ * any more for a while: first with that user from that address, then all that is new from that address. Others, and who is
+ * known already, notice nothing.
+ */
+import { MqError, type Clock } from '@cometmq/shared';
+
+import { hostOf } from './address.js';
+import type { IdentityBook } from './identity-book.js';
+import type { Principal } from './principal.js';
+import { Secret } from './secrets.js';
+import {
+  authorizationIn,
+  officialSignature,
+  ownAlgorithm,
+  ownSignature,
+  sameSignature,
+  signedTime,
+  type Authorization,
+} from './signatures.js';
+import { TokenBuckets } from './token-bucket.js';
+
+export interface AuthenticatorOptions {
+  readonly book: IdentityBook;
+  readonly clock: Clock;
+  /** How far a signature's time may be from this clock; 0: not looked at, as RocketMQ does. */
+  readonly ageMsMax: number;
+  /** Whether a time without a zone may be the local one of anywhere on earth. */
+  readonly localTimes: boolean;
+}
+
+/** A request as far as it says who makes it. */
+export interface SignedCall {
+  readonly path: string;
+  readonly headers: { get(name: string): string | undefined };
+  readonly peer: string;
+  readonly body: Uint8Array;
+}
+
+interface Known {
+  readonly dateTime: string;
+  readonly user: string;
+  readonly secretVersion: number;
+  readonly untilMs: number;
+  principal: Principal;
+}
+
+const knownMax = 20_000;
+const noncesMax = 200_000;
+const headerLengthMax = 1_024;
+const hour = 3_600_000;
+/** Zones reach from UTC-12 to UTC+14. */
+const zoneMsMin = -12 * hour;
+const zoneMsMax = 14 * hour;
+const nobody = new Secret('nobody has this secret, and nobody ever will: it is for taking the same time');
+
+const failuresOfPair = { perSecond: 1, burst: 20 };
+const failuresOfAddress = { perSecond: 20, burst: 200 };
+const failureKeysMax = 50_000;
+
+export class Authenticator {
+  /** Requests that were refused, by why. */
+  readonly refused = { anonymous: 0, wrong: 0, tooMany: 0, time: 0 };
+  private known = new Map<string, Known>();
+  private knownBefore = new Map<string, Known>();
+  private readonly nonces = new Map<string, number>();
+  private readonly pairs = new TokenBuckets(failuresOfPair.perSecond, failuresOfPair.burst, failureKeysMax);
+  private readonly addresses = new TokenBuckets(failuresOfAddress.perSecond, failuresOfAddress.burst, failureKeysMax);
+
+  constructor(private readonly options: AuthenticatorOptions) {}
+
+  /** @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS */
+  principalOf(call: SignedCall): Principal {
+    const header = call.headers.get('authorization');
+    if (header === undefined || header === '') return this.anonymous();
+    const known = this.known.get(header) ?? this.knownBefore.get(header);
+    if (known !== undefined && known.untilMs > this.options.clock.wallMs()) {
+      if (known.principal.current && known.dateTime === call.headers.get('x-mq-date-time')) return known.principal;
+      const again = this.knownAgain(known, call);
+      if (again) return again;
+    }
+    return this.check(call, header);
+  }
+
+  /** Policies have changed, and the signature is as good as before. */
+  private knownAgain(known: Known, call: SignedCall): Principal | undefined {
+    const principal = this.options.book.principal(known.user);
+    if (principal?.user?.secretVersion !== known.secretVersion) return undefined;
+    if (known.dateTime !== call.headers.get('x-mq-date-time')) return undefined;
+    known.principal = principal;
+    return principal;
+  }
+
+  /** A user's name and secret, as somebody who logs in gives them. @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS */
+  login(user: string, secret: string, peer: string): Principal {
+    this.admit(user, peer);
+    const expected = this.options.book.secretOf(user);
+    // Digests, so that the time taken says nothing of the length.
+    const isRight = sameSignature(
+      officialSignature(new Secret(secret), 'login'),
+      officialSignature(expected ?? nobody, 'login'),
+    );
+    const principal = isRight && expected ? this.options.book.principal(user) : undefined;
+    return principal ?? this.wrong(user, peer);
+  }
+
+  private anonymous(): never {
+    this.refused.anonymous += 1;
+    throw new MqError('UNAUTHORIZED', 'this cluster has users: give the client an access key and its secret');
+  }
+
+  private check(call: SignedCall, header: string): Principal {
+    const said = header.length > headerLengthMax ? undefined : authorizationIn(header);
+    if (!said) return this.anonymous();
+    this.admit(said.user, call.peer);
+    const dateTime = call.headers.get('x-mq-date-time') ?? '';
+    const secret = this.options.book.secretOf(said.user);
+    const isOwn = said.algorithm === ownAlgorithm;
+    // The official check looks at no name of an algorithm, so neither do we, ours aside.
+    const expected = isOwn
+      ? ownSignature(secret ?? nobody, { path: call.path, dateTime, nonce: said.nonce, body: call.body })
+      : officialSignature(secret ?? nobody, dateTime);
+    const isRight = dateTime !== '' && sameSignature(said.signature, expected);
+    const principal = isRight && secret ? this.options.book.principal(said.user) : undefined;
+    if (!principal) return this.wrong(said.user, call.peer);
+    const untilMs = this.checkTime(dateTime, isOwn);
+    if (isOwn) this.once(said);
+    else
+      this.remember(header, {
+        dateTime,
+        user: said.user,
+        secretVersion: principal.user?.secretVersion ?? 0,
+        untilMs,
+        principal,
+      });
+    return principal;
+  }
+
+  /** @returns until when the time is good. @throws MqError UNAUTHORIZED */
+  private checkTime(dateTime: string, isOwn: boolean): number {
+    const { ageMsMax, localTimes, clock } = this.options;
+    const window = isOwn && ageMsMax === 0 ? 15 * 60_000 : ageMsMax;
+    if (window === 0) return Infinity;
+    const nowMs = clock.wallMs();
+    const time = signedTime(dateTime);
+    if (!time || (isOwn && !time.zoned))
+      return this.wrongTime(`x-mq-date-time "${dateTime.slice(0, 64)}" can't be read`);
+    const anyZone = localTimes && !time.zoned;
+    const early = nowMs - time.ms + (anyZone ? zoneMsMin : 0);
+    const late = time.ms - nowMs - (anyZone ? zoneMsMax : 0);
+    if (early <= window && late <= window) return nowMs + window - early;
+    const skew = Math.round((time.ms - nowMs) / 1000);
+    return this.wrongTime(
+      `the request was signed for ${Math.abs(skew)} s ${skew < 0 ? 'before' : 'after'} this server's time; ` +
+        `at most ${Math.round(window / 1000)} s are allowed: set the clocks`,
+    );
+  }
+
+  private wrongTime(why: string): never {
+    this.refused.time += 1;
+    throw new MqError('UNAUTHORIZED', why);
+  }
+
+  /** @throws MqError UNAUTHORIZED when the same request has come before */
+  private once({ nonce, user }: Authorization): void {
+    const nowMs = this.options.clock.monotonicMs();
+    for (const [old, untilMs] of this.nonces) {
+      if (untilMs > nowMs && this.nonces.size < noncesMax) break; // In the order of their coming.
+      this.nonces.delete(old);
+    }
+    const key = `${user} ${nonce}`;
+    if (!/^[0-9a-zA-Z_-]{16,64}$/.test(nonce) || this.nonces.has(key)) {
+      this.refused.wrong += 1;
+      throw new MqError('UNAUTHORIZED', 'a nonce has 16 to 64 letters and digits, and is used once');
+    }
+    this.nonces.set(key, nowMs + 2 * Math.max(this.options.ageMsMax, 15 * 60_000));
+  }
+
+  private remember(header: string, known: Known): void {
+    if (this.known.size >= knownMax / 2) {
+      this.knownBefore = this.known;
+      this.known = new Map();
+    }
+    this.known.set(header, known);
+  }
+
+  /** @throws MqError TOO_MANY_REQUESTS */
+  private admit(user: string, peer: string): void {
+    const nowMs = this.options.clock.monotonicMs();
+    const address = hostOf(peer);
+    const pair = this.pairs.get(`${address} ${user}`);
+    const ofAddress = this.addresses.get(address);
+    if (!pair?.isEmpty(nowMs) && !ofAddress?.isEmpty(nowMs)) return;
+    this.refused.tooMany += 1;
+    throw new MqError(
+      'TOO_MANY_REQUESTS',
+      'too many requests with wrong credentials came from this address; try again in a few seconds',
+    );
+  }
+
+  private wrong(user: string, peer: string): never {
+    const nowMs = this.options.clock.monotonicMs();
+    const address = hostOf(peer);
+    this.pairs.of(`${address} ${user}`, nowMs).take(1, nowMs);
+    this.addresses.of(address, nowMs).take(1, nowMs);
+    this.refused.wrong += 1;
+    throw new MqError('UNAUTHORIZED', 'the access key or its secret is wrong, or the user is disabled');
+  }
+}

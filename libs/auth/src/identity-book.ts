@@ -1,0 +1,167 @@
+import type { IdentityUpdate, User, UserPolicies } from '@cometmq/model';
+import { MqError, type Clock, type Component } from '@cometmq/shared';
+
+import { CompiledPolicies } from './decision.js';
+import { Principal } from './principal.js';
+import type { Secret, SecretBox } from './secrets.js';
+
+/** Who tells of users and policies: the whole first, then each change, in order. */
+export interface IdentitySource {
+  watch(listener: (update: IdentityUpdate) => void): () => void;
+}
+
+export interface IdentityBookOptions {
+  readonly source: IdentitySource;
+  readonly box: SecretBox;
+  readonly clock: Clock;
+  /** A user's secret can't be opened, and why. Told once for each of its secrets. */
+  readonly unopened?: ((user: string, error: MqError) => void) | undefined;
+}
+
+interface Opened {
+  readonly box: string;
+  readonly secret: Secret | undefined;
+}
+
+/**
+ * This process's copy of users and policies. Until the first snapshot has come it knows nobody; while the name service
+ * is away it goes on with what it knew.
+ */
+export class IdentityBook implements Component {
+  readonly name = 'identities';
+  private readonly users = new Map<string, User>();
+  private readonly policies = new Map<string, UserPolicies>();
+  private readonly principals = new Map<string, Principal>();
+  private readonly opened = new Map<string, Opened>();
+  private readonly listeners = new Set<() => void>();
+  private unwatch: (() => void) | undefined;
+  private told = false;
+
+  constructor(private readonly options: IdentityBookOptions) {}
+
+  /** Does not wait: who can't be known yet is refused. */
+  start(): Promise<void> {
+    this.unwatch = this.options.source.watch((update) => this.apply(update));
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.unwatch?.();
+    return Promise.resolve();
+  }
+
+  /** False: nobody has told this process yet who there is. */
+  get ready(): boolean {
+    return this.told;
+  }
+
+  get userCount(): number {
+    return this.users.size;
+  }
+
+  user(name: string): User | undefined {
+    return this.users.get(name);
+  }
+
+  allUsers(): IterableIterator<User> {
+    return this.users.values();
+  }
+
+  policiesOf(name: string): UserPolicies | undefined {
+    return this.policies.get(name);
+  }
+
+  /** Undefined: there is no such user, or it is disabled. */
+  principal(name: string): Principal | undefined {
+    const known = this.principals.get(name);
+    if (known) return known;
+    const user = this.users.get(name);
+    if (!user?.enabled) return undefined;
+    const entries = new CompiledPolicies(this.policies.get(name)?.entries ?? []);
+    const principal = new Principal(name, user.kind === 'super', user, entries);
+    this.principals.set(name, principal);
+    return principal;
+  }
+
+  /** Undefined: there is no such user, or its secret can't be opened with the keys of this process. */
+  secretOf(name: string): Secret | undefined {
+    const user = this.users.get(name);
+    if (!user) return undefined;
+    const known = this.opened.get(name);
+    if (known?.box === user.secret.box) return known.secret;
+    const secret = this.open(user);
+    this.opened.set(name, { box: user.secret.box, secret });
+    return secret;
+  }
+
+  /** Called after each update has been applied. */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Waits until what has been written is known here too. @throws MqError TIMEOUT */
+  until(holds: () => boolean, waitMs: number): Promise<void> {
+    if (holds()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const forget = this.onChange(() => {
+        if (!holds()) return;
+        timer.cancel();
+        forget();
+        resolve();
+      });
+      const timer = this.options.clock.after(waitMs, () => {
+        forget();
+        reject(new MqError('TIMEOUT', 'this process does not hear of changes of users and policies now; try again'));
+      });
+    });
+  }
+
+  private open(user: User): Secret | undefined {
+    try {
+      return this.options.box.open(user.secret, user.name);
+    } catch (caught) {
+      this.options.unopened?.(user.name, MqError.from(caught));
+      return undefined;
+    }
+  }
+
+  private apply(update: IdentityUpdate): void {
+    switch (update.kind) {
+      case 'snapshot':
+        this.users.clear();
+        this.policies.clear();
+        for (const user of update.users) this.users.set(user.name, user);
+        for (const one of update.policies) this.policies.set(one.user, one);
+        for (const name of [...this.principals.keys()]) this.outdate(name);
+        for (const name of [...this.opened.keys()]) if (!this.users.has(name)) this.opened.delete(name);
+        this.told = true;
+        break;
+      case 'user':
+        this.users.set(update.user.name, update.user);
+        this.outdate(update.user.name);
+        break;
+      case 'userDeleted':
+        this.users.delete(update.name);
+        this.opened.delete(update.name);
+        this.outdate(update.name);
+        break;
+      case 'policies':
+        this.policies.set(update.policies.user, update.policies);
+        this.outdate(update.policies.user);
+        break;
+      case 'policiesDeleted':
+        this.policies.delete(update.user);
+        this.outdate(update.user);
+        break;
+    }
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  private outdate(name: string): void {
+    const principal = this.principals.get(name);
+    if (!principal) return;
+    principal.current = false;
+    this.principals.delete(name);
+  }
+}

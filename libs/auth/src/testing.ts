@@ -1,0 +1,50 @@
+/** Doubles for specs: users and policies in memory, told as the name service tells them. */
+import type { IdentityUpdate, PolicyEntry, User, UserKind, UserPolicies } from '@cometmq/model';
+
+import type { IdentitySource } from './identity-book.js';
+import { Secret, SecretBox } from './secrets.js';
+
+export class FakeIdentities implements IdentitySource {
+  readonly box = SecretBox.of(SecretBox.newFile('k1'));
+  readonly users = new Map<string, User>();
+  readonly policies = new Map<string, UserPolicies>();
+  private readonly listeners = new Set<(update: IdentityUpdate) => void>();
+  private revision = 1;
+
+  watch(listener: (update: IdentityUpdate) => void): () => void {
+    queueMicrotask(() => {
+      this.listeners.add(listener);
+      listener({
+        kind: 'snapshot',
+        revision: this.revision,
+        users: [...this.users.values()],
+        policies: [...this.policies.values()],
+      });
+    });
+    return () => this.listeners.delete(listener);
+  }
+
+  user(name: string, secret: string, change: Partial<Omit<User, 'name'>> = {}): User {
+    const kind: UserKind = 'normal';
+    const before = { kind, enabled: true, secretVersion: 1, createdMs: 0, ...this.users.get(name) };
+    const user = { ...before, ...change, name, secret: this.box.seal(new Secret(secret), name) };
+    this.users.set(name, user);
+    this.tell({ kind: 'user', revision: (this.revision += 1), user });
+    return user;
+  }
+
+  allow(user: string, ...entries: readonly PolicyEntry[]): void {
+    const policies = { user, entries };
+    this.policies.set(user, policies);
+    this.tell({ kind: 'policies', revision: (this.revision += 1), policies });
+  }
+
+  delete(name: string): void {
+    this.users.delete(name);
+    this.tell({ kind: 'userDeleted', revision: (this.revision += 1), name });
+  }
+
+  private tell(update: IdentityUpdate): void {
+    for (const listener of [...this.listeners]) listener(update);
+  }
+}

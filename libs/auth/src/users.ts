@@ -1,0 +1,88 @@
+import type { SealedSecret, User, UserKind, UserQuota } from '@cometmq/model';
+import { userKinds } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+export const usersMax = 20_000;
+const nameAlphabet = /^[a-zA-Z0-9_.@-]+$/;
+const nameLengthMax = 64;
+const secretLengthMin = 8;
+const secretLengthMax = 256;
+
+export interface UserDraft {
+  readonly name: string;
+  readonly kind: UserKind;
+  readonly enabled: boolean;
+  readonly secret: SealedSecret;
+  readonly quota?: UserQuota | undefined;
+}
+
+/** What is left out stays. */
+export interface UserChange {
+  readonly kind?: UserKind | undefined;
+  readonly enabled?: boolean | undefined;
+  readonly secret?: SealedSecret | undefined;
+  /** The same secret under another key: what was issued under it goes on. */
+  readonly resealed?: boolean | undefined;
+  /** Replaced as a whole; an empty one lifts all limits. */
+  readonly quota?: UserQuota | undefined;
+}
+
+/** @throws MqError BAD_REQUEST */
+export function userName(text: string): string {
+  if (text.length > 0 && text.length <= nameLengthMax && nameAlphabet.test(text)) return text;
+  throw new MqError(
+    'BAD_REQUEST',
+    `user "${text.slice(0, nameLengthMax)}": 1 to ${nameLengthMax} letters, digits, "_", ".", "@" and "-" are allowed`,
+  );
+}
+
+/** @throws MqError BAD_REQUEST */
+export function secretText(text: string): string {
+  if (text.length >= secretLengthMin && text.length <= secretLengthMax && /^[\x21-\x7e]+$/.test(text)) return text;
+  throw new MqError(
+    'BAD_REQUEST',
+    `a secret has ${secretLengthMin} to ${secretLengthMax} visible ASCII characters without spaces`,
+  );
+}
+
+/** @throws MqError BAD_REQUEST */
+export function newUser(draft: UserDraft, createdMs: number): User {
+  const { kind, enabled, secret } = draft;
+  checkKind(kind);
+  return { name: userName(draft.name), kind, enabled, secret, secretVersion: 1, ...quotaOf(draft.quota), createdMs };
+}
+
+/** @throws MqError BAD_REQUEST */
+export function changedUser(user: User, change: UserChange): User {
+  const { quota, ...rest } = user;
+  if (change.kind !== undefined) checkKind(change.kind);
+  const isNewSecret = change.secret !== undefined && change.resealed !== true;
+  return {
+    ...rest,
+    kind: change.kind ?? user.kind,
+    enabled: change.enabled ?? user.enabled,
+    secret: change.secret ?? user.secret,
+    secretVersion: user.secretVersion + Number(isNewSecret),
+    ...quotaOf(change.quota ?? quota),
+  };
+}
+
+function checkKind(kind: UserKind): void {
+  if (!userKinds.includes(kind)) throw new MqError('BAD_REQUEST', `a user is one of ${userKinds.join(', ')}`);
+}
+
+function quotaOf(quota: UserQuota | undefined): { readonly quota?: UserQuota } {
+  const { requestsPerSecond, bytesPerSecond } = quota ?? {};
+  for (const limit of [requestsPerSecond, bytesPerSecond]) {
+    if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {
+      throw new MqError('BAD_REQUEST', 'a quota is a whole number above 0; leave it out for none');
+    }
+  }
+  if (requestsPerSecond === undefined && bytesPerSecond === undefined) return {};
+  return {
+    quota: {
+      ...(requestsPerSecond !== undefined && { requestsPerSecond }),
+      ...(bytesPerSecond !== undefined && { bytesPerSecond }),
+    },
+  };
+}

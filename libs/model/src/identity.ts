@@ -1,0 +1,73 @@
+/**
+ * Who may do what, as it is stored and told: users and their policies, in the words of RocketMQ's ACL 2.0. What it means is
+ * for libs/auth.
+ */
+export const userKinds = ['super', 'normal'] as const;
+/** A super user may do everything; a normal one what its policies allow. */
+export type UserKind = (typeof userKinds)[number];
+
+/** A secret under a key of the key file. Only processes that have the file can open it. */
+export interface SealedSecret {
+  readonly keyId: string;
+  /** base64url: 12 bytes of nonce, the ciphertext, 16 bytes of tag. */
+  readonly box: string;
+}
+
+/** What a user may ask for in a second; absent: no limit of its own. */
+export interface UserQuota {
+  readonly requestsPerSecond?: number | undefined;
+  readonly bytesPerSecond?: number | undefined;
+}
+
+export interface User {
+  /** Which is the access key too, as in RocketMQ. */
+  readonly name: string;
+  readonly kind: UserKind;
+  readonly enabled: boolean;
+  readonly secret: SealedSecret;
+  /** Rises with each new secret: what was issued under an older one ends. */
+  readonly secretVersion: number;
+  readonly quota?: UserQuota | undefined;
+  readonly createdMs: number;
+}
+
+export const resourceTypes = ['any', 'cluster', 'namespace', 'topic', 'group'] as const;
+export type ResourceType = (typeof resourceTypes)[number];
+
+export const actions = ['all', 'pub', 'sub', 'create', 'update', 'delete', 'get', 'list'] as const;
+export type Action = (typeof actions)[number];
+
+export interface Resource {
+  readonly type: ResourceType;
+  /** `any`: whatever its name. */
+  readonly match: 'literal' | 'prefix' | 'any';
+  readonly name: string;
+}
+
+export interface PolicyEntry {
+  /** Default entries count only where no custom one matches. */
+  readonly policy: 'custom' | 'default';
+  readonly resource: Resource;
+  readonly actions: readonly Action[];
+  /** Addresses or CIDR blocks; empty: from anywhere. */
+  readonly sourceIps: readonly string[];
+  readonly decision: 'allow' | 'deny';
+}
+
+/** All that is said of one user. */
+export interface UserPolicies {
+  readonly user: string;
+  readonly entries: readonly PolicyEntry[];
+}
+
+export type IdentityUpdate =
+  | {
+      readonly kind: 'snapshot';
+      readonly revision: number;
+      readonly users: readonly User[];
+      readonly policies: readonly UserPolicies[];
+    }
+  | { readonly kind: 'user'; readonly revision: number; readonly user: User }
+  | { readonly kind: 'userDeleted'; readonly revision: number; readonly name: string }
+  | { readonly kind: 'policies'; readonly revision: number; readonly policies: UserPolicies }
+  | { readonly kind: 'policiesDeleted'; readonly revision: number; readonly user: string };
