@@ -44,8 +44,7 @@ it('refuses entries that mean nothing', () => {
     sourceIps: [],
     decision: 'allow',
   };
-  const check = (change: object) => () =>
-    checkedPolicies({ user: 'u', entries: [{ ...good, ...change } as PolicyEntry] });
+  const check = (change: object) => () => checkedPolicies({ user: 'u', entries: [{ ...good, ...change }] });
   expect(check({})).not.toThrow();
   expect(check({ actions: [] })).toThrow('allowed are all, pub');
   expect(check({ actions: ['fly'] })).toThrow('"fly"');

@@ -1,4 +1,4 @@
-import type { SealedSecret, User, UserKind, UserQuota } from '@cometmq/model';
+import type { User, UserChange, UserDraft, UserKind, UserQuota } from '@cometmq/model';
 import { userKinds } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -7,25 +7,6 @@ const nameAlphabet = /^[a-zA-Z0-9_.@-]+$/;
 const nameLengthMax = 64;
 const secretLengthMin = 8;
 const secretLengthMax = 256;
-
-export interface UserDraft {
-  readonly name: string;
-  readonly kind: UserKind;
-  readonly enabled: boolean;
-  readonly secret: SealedSecret;
-  readonly quota?: UserQuota | undefined;
-}
-
-/** What is left out stays. */
-export interface UserChange {
-  readonly kind?: UserKind | undefined;
-  readonly enabled?: boolean | undefined;
-  readonly secret?: SealedSecret | undefined;
-  /** The same secret under another key: what was issued under it goes on. */
-  readonly resealed?: boolean | undefined;
-  /** Replaced as a whole; an empty one lifts all limits. */
-  readonly quota?: UserQuota | undefined;
-}
 
 /** @throws MqError BAD_REQUEST */
 export function userName(text: string): string {

@@ -31,6 +31,25 @@ export interface User {
   readonly createdMs: number;
 }
 
+export interface UserDraft {
+  readonly name: string;
+  readonly kind: UserKind;
+  readonly enabled: boolean;
+  readonly secret: SealedSecret;
+  readonly quota?: UserQuota | undefined;
+}
+
+/** What is left out stays. */
+export interface UserChange {
+  readonly kind?: UserKind | undefined;
+  readonly enabled?: boolean | undefined;
+  readonly secret?: SealedSecret | undefined;
+  /** The same secret under another key: what was issued under it goes on. */
+  readonly resealed?: boolean | undefined;
+  /** Replaced as a whole; an empty one lifts all limits. */
+  readonly quota?: UserQuota | undefined;
+}
+
 export const resourceTypes = ['any', 'cluster', 'namespace', 'topic', 'group'] as const;
 export type ResourceType = (typeof resourceTypes)[number];
 

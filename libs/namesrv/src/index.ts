@@ -2,3 +2,5 @@ export { limits as metadataLimits } from './checks.js';
 export * from './namesrv-service.js';
 export * from './naming-service.js';
 export * from './settings.js';
+export * from './identity-door.js';
+export * from './identity-registry.js';

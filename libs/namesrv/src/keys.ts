@@ -12,6 +12,8 @@ import type { KeyValue } from '@cometmq/metadata';
  *   deletedTopics/<id>, deletedGroups/<id>  DeletedRecord, the latest 10,000: absence alone deletes nothing
  *   clusterId         text, made once
  *   clusterLineage    LineageRecord; absent: its first generation
+ *   identities/users/<name>     User; its secret is sealed
+ *   identities/policies/<name>  UserPolicies of that user. What is below identities/ is told to no watcher of the directory.
  *   secret            32 bytes in base64, made once: receipt handles are signed with it
  */
 export const keys = {
@@ -27,6 +29,11 @@ export const keys = {
   clusterId: 'clusterId',
   lineage: 'clusterLineage',
   secret: 'secret',
+  identities: 'identities/',
+  users: 'identities/users/',
+  policies: 'identities/policies/',
+  user: (name: string) => `identities/users/${name}`,
+  policiesOf: (name: string) => `identities/policies/${name}`,
   topic: (name: string) => `topics/${name}`,
   group: (name: string) => `groups/${name}`,
   set: (name: string) => `sets/${name}`,

@@ -149,6 +149,11 @@ export class NamesrvService implements NameService, Component {
     return this.copy.ready;
   }
 
+  /** Whose metadata it is. @throws MqError UNAVAILABLE while nothing may be changed in it */
+  get clusterId(): string {
+    return this.copy.ours();
+  }
+
   watch(listener: (update: DirectoryUpdate) => void): () => void {
     return this.copy.listen(listener);
   }

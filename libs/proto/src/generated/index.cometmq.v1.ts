@@ -4,5 +4,6 @@
 /* eslint-disable */
 
 export * from "./cometmq/v1/broker.js";
+export * from "./cometmq/v1/identities.js";
 export * from "./cometmq/v1/naming.js";
 export * from "./cometmq/v1/replication.js";

@@ -1,0 +1,129 @@
+import { internal } from '@cometmq/proto';
+import type { IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
+import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
+
+import {
+  identityPath,
+  IdentityUpdateReader,
+  policiesToWire,
+  userChangeToWire,
+  userDraftToWire,
+  userFromWire,
+} from './identity-frames.js';
+import type { IdentityService } from './identity-service.js';
+
+export interface GrpcIdentityServiceOptions {
+  /** host:port of each instance of the name service. They are equal; one is used until it fails, then the next. */
+  readonly addresses: readonly string[];
+  readonly connect: (address: string) => RpcChannel;
+  readonly clock: Clock;
+}
+
+const callMsMax = 10_000;
+const pauseMs = 100;
+
+/** `IdentityService` over gRPC, by whichever instance of the name service answers. */
+export class GrpcIdentityService implements IdentityService, Component {
+  readonly name = 'identity service';
+  private readonly channels = new Map<string, RpcChannel>();
+  private readonly stops = new Set<() => void>();
+  private current = 0;
+  private closed = false;
+
+  constructor(private readonly options: GrpcIdentityServiceOptions) {
+    assert(options.addresses.length > 0, 'the name service has an address');
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.closed = true;
+    for (const stop of this.stops) stop();
+    for (const channel of this.channels.values()) channel.close();
+    return Promise.resolve();
+  }
+
+  /** Kept up over broken connections and instances that go; each new stream tells the whole first. */
+  watch(listener: (update: IdentityUpdate) => void): () => void {
+    let stream: IncomingStream | undefined;
+    let timer: Timer | undefined;
+    const open = (): void => {
+      if (this.closed) return;
+      const instance = this.current;
+      const reader = new IdentityUpdateReader();
+      const request = internal.WatchIdentitiesRequest.encode({}).finish();
+      const opened = this.channel(instance).serverStream(identityPath('Watch'), request);
+      stream = opened;
+      opened.onMessage((bytes) => {
+        const update = reader.read(internal.IdentityUpdate.decode(bytes));
+        if (update && stream === opened) listener(update);
+      });
+      opened.onEnd(() => {
+        if (stream !== opened) return;
+        this.moveOn(instance);
+        timer = this.options.clock.after(pauseMs, open);
+      });
+    };
+    timer = this.options.clock.after(0, open);
+    const stop = (): void => {
+      timer?.cancel();
+      const last = stream;
+      stream = undefined;
+      last?.cancel();
+      this.stops.delete(stop);
+    };
+    this.stops.add(stop);
+    return stop;
+  }
+
+  async createUser(draft: UserDraft): Promise<User> {
+    const request = internal.UserDraft.encode(userDraftToWire(draft)).finish();
+    return userFromWire(internal.UserAnswer.decode(await this.ask('CreateUser', request)).user);
+  }
+
+  async updateUser(name: string, change: UserChange): Promise<User> {
+    const request = internal.UserChange.encode(userChangeToWire(name, change)).finish();
+    return userFromWire(internal.UserAnswer.decode(await this.ask('UpdateUser', request)).user);
+  }
+
+  async deleteUser(name: string): Promise<void> {
+    await this.ask('DeleteUser', internal.UserRequest.encode({ name }).finish());
+  }
+
+  async setPolicies(policies: UserPolicies): Promise<void> {
+    await this.ask('SetPolicies', internal.UserPolicies.encode(policiesToWire(policies)).finish());
+  }
+
+  private async ask(method: string, request: Uint8Array): Promise<Uint8Array> {
+    const { clock, addresses } = this.options;
+    const untilMs = clock.monotonicMs() + callMsMax;
+    for (;;) {
+      const instance = this.current;
+      try {
+        const deadlineMs = Math.min(untilMs, clock.monotonicMs() + callMsMax / addresses.length);
+        return await this.channel(instance).unary(identityPath(method), request, { deadlineMs });
+      } catch (caught) {
+        const error = MqError.from(caught);
+        const isElsewhere = error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
+        if (!isElsewhere || this.closed || clock.monotonicMs() + pauseMs >= untilMs) throw error;
+        this.moveOn(instance);
+        await sleep(clock, pauseMs);
+      }
+    }
+  }
+
+  private moveOn(from: number): void {
+    if (this.current === from) this.current = (from + 1) % this.options.addresses.length;
+  }
+
+  private channel(instance: number): RpcChannel {
+    if (this.closed) throw new MqError('UNAVAILABLE', 'the link to the name service is closed');
+    const address = this.options.addresses[instance] ?? '';
+    let channel = this.channels.get(address);
+    if (!channel) this.channels.set(address, (channel = this.options.connect(address)));
+    return channel;
+  }
+}

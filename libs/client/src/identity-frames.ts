@@ -1,0 +1,154 @@
+/** The words of `IdentityService` on the wire and back, for both ends. */
+import { internal } from '@cometmq/proto';
+import type {
+  Action,
+  IdentityUpdate,
+  PolicyEntry,
+  ResourceType,
+  User,
+  UserChange,
+  UserDraft,
+  UserKind,
+  UserPolicies,
+  UserQuota,
+} from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+export const identityServiceName = 'cometmq.v1.IdentityService';
+export const identityPath = (method: string): string => `/${identityServiceName}/${method}`;
+
+/** A snapshot goes out in parts of this many entries, so that no message grows with the system. */
+const partEntriesMax = 200;
+
+export function userToWire(user: User): internal.User {
+  return { ...user, quota: user.quota && quotaToWire(user.quota) };
+}
+
+export function userFromWire(wire: internal.User | undefined): User {
+  const { kind, secret, quota, ...rest } = whole(wire);
+  return { ...rest, kind: kind as UserKind, secret: whole(secret), ...(quota && { quota: quotaFromWire(quota) }) };
+}
+
+export function userDraftToWire(draft: UserDraft): internal.UserDraft {
+  return { ...draft, quota: draft.quota && quotaToWire(draft.quota) };
+}
+
+export function userDraftFromWire({ kind, secret, quota, ...rest }: internal.UserDraft): UserDraft {
+  return { ...rest, kind: kind as UserKind, secret: whole(secret), quota: quota && quotaFromWire(quota) };
+}
+
+export function userChangeToWire(name: string, change: UserChange): internal.UserChange {
+  const { kind, enabled, secret, resealed, quota } = change;
+  return { name, kind, enabled, secret, resealed: resealed ?? false, quota: quota && quotaToWire(quota) };
+}
+
+export function userChangeFromWire({ kind, enabled, secret, resealed, quota }: internal.UserChange): UserChange {
+  return { kind: kind as UserKind | undefined, enabled, secret, resealed, quota: quota && quotaFromWire(quota) };
+}
+
+export function policiesToWire({ user, entries }: UserPolicies): internal.UserPolicies {
+  return { user, entries: entries.map(entryToWire) };
+}
+
+export function policiesFromWire({ user, entries }: internal.UserPolicies): UserPolicies {
+  return { user, entries: entries.map(entryFromWire) };
+}
+
+export function* identitiesToWire(update: IdentityUpdate): Generator<internal.IdentityUpdate> {
+  const { revision } = update;
+  switch (update.kind) {
+    case 'snapshot': {
+      const part = (value: Partial<internal.IdentitiesPart>): internal.IdentityUpdate => ({
+        revision,
+        update: { $case: 'snapshot', value: internal.IdentitiesPart.fromPartial(value) },
+      });
+      for (const users of slices(update.users)) yield part({ users: users.map(userToWire) });
+      for (const policies of slices(update.policies)) yield part({ policies: policies.map(policiesToWire) });
+      yield part({ last: true });
+      return;
+    }
+    case 'user':
+      yield { revision, update: { $case: 'user', value: userToWire(update.user) } };
+      return;
+    case 'userDeleted':
+      yield { revision, update: { $case: 'userDeleted', value: update.name } };
+      return;
+    case 'policies':
+      yield { revision, update: { $case: 'policies', value: policiesToWire(update.policies) } };
+      return;
+    case 'policiesDeleted':
+      yield { revision, update: { $case: 'policiesDeleted', value: update.user } };
+      return;
+  }
+}
+
+/** Joins the parts of a snapshot. One for each stream. */
+export class IdentityUpdateReader {
+  private users: User[] = [];
+  private policies: UserPolicies[] = [];
+
+  /** Undefined: a part of a snapshot that is not whole yet. */
+  read({ revision, update }: internal.IdentityUpdate): IdentityUpdate | undefined {
+    switch (update?.$case) {
+      case 'snapshot': {
+        for (const user of update.value.users) this.users.push(userFromWire(user));
+        for (const policies of update.value.policies) this.policies.push(policiesFromWire(policies));
+        if (!update.value.last) return undefined;
+        const { users, policies } = this;
+        this.users = [];
+        this.policies = [];
+        return { kind: 'snapshot', revision, users, policies };
+      }
+      case 'user':
+        return { kind: 'user', revision, user: userFromWire(update.value) };
+      case 'userDeleted':
+        return { kind: 'userDeleted', revision, name: update.value };
+      case 'policies':
+        return { kind: 'policies', revision, policies: policiesFromWire(update.value) };
+      case 'policiesDeleted':
+        return { kind: 'policiesDeleted', revision, user: update.value };
+      case undefined:
+        return undefined;
+    }
+  }
+}
+
+function entryToWire({ policy, resource, actions, sourceIps, decision }: PolicyEntry): internal.PolicyEntry {
+  const { type: resourceType, match, name } = resource;
+  return { policy, resourceType, match, name, actions: [...actions], sourceIps: [...sourceIps], decision };
+}
+
+/** What the words may be is checked by the service, which has the answer for it. */
+function entryFromWire(wire: internal.PolicyEntry): PolicyEntry {
+  return {
+    policy: wire.policy as PolicyEntry['policy'],
+    resource: {
+      type: wire.resourceType as ResourceType,
+      match: wire.match as PolicyEntry['resource']['match'],
+      name: wire.name,
+    },
+    actions: wire.actions as Action[],
+    sourceIps: wire.sourceIps,
+    decision: wire.decision as PolicyEntry['decision'],
+  };
+}
+
+function quotaToWire({ requestsPerSecond, bytesPerSecond }: UserQuota): internal.UserQuota {
+  return { requestsPerSecond, bytesPerSecond };
+}
+
+function quotaFromWire({ requestsPerSecond, bytesPerSecond }: internal.UserQuota): UserQuota {
+  return {
+    ...(requestsPerSecond !== undefined && { requestsPerSecond }),
+    ...(bytesPerSecond !== undefined && { bytesPerSecond }),
+  };
+}
+
+function* slices<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < all.length; from += partEntriesMax) yield all.slice(from, from + partEntriesMax);
+}
+
+function whole<T>(part: T | undefined): T {
+  if (part === undefined) throw new MqError('BAD_REQUEST', 'a message of the identity service lacks a part');
+  return part;
+}

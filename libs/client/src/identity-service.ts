@@ -1,0 +1,21 @@
+import type { IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+
+/**
+ * Users and their policies: changed here, and watched from here by those who check identities. The directory tells
+ * nothing of them. Secrets are sealed before they get here, and opened by who watches; nobody between can read them.
+ */
+export interface IdentityService {
+  /**
+   * Gives all there is first, then every change in order, until the returned function is called. After a broken connection
+   * the whole comes again. `listener` is never called from inside `watch`.
+   */
+  watch(listener: (update: IdentityUpdate) => void): () => void;
+  /** @throws MqError ALREADY_EXISTS, BAD_REQUEST, FORBIDDEN when there are as many as may be */
+  createUser(draft: UserDraft): Promise<User>;
+  /** @throws MqError NOT_FOUND, BAD_REQUEST */
+  updateUser(name: string, change: UserChange): Promise<User>;
+  /** With its policies. @throws MqError NOT_FOUND */
+  deleteUser(name: string): Promise<void>;
+  /** Replaces all policies of a user; none: it may do nothing. @throws MqError NOT_FOUND, BAD_REQUEST */
+  setPolicies(policies: UserPolicies): Promise<void>;
+}

@@ -1,0 +1,85 @@
+import { internal } from '@cometmq/proto';
+import {
+  identitiesToWire,
+  identityServiceName,
+  policiesFromWire,
+  userChangeFromWire,
+  userDraftFromWire,
+  userToWire,
+  type IdentityService,
+} from '@cometmq/client';
+import { answering, failWith, type GrpcMethod, type MessageSink } from '@cometmq/rpc';
+import { MqError } from '@cometmq/shared';
+
+import type { NameServiceEndpoint } from './naming-service.js';
+
+/** `IdentityService` for other processes. A watcher that takes nothing is sent away: it comes again, and is told the whole. */
+export function identityDoor(identities: IdentityService): NameServiceEndpoint {
+  const watchers = new Set<MessageSink>();
+  function method<Q>(codec: { decode(bytes: Uint8Array): Q }, act: (request: Q) => Promise<Uint8Array>): GrpcMethod {
+    return {
+      kind: 'unary',
+      handler: answering(async (bytes) => {
+        let request: Q;
+        try {
+          request = codec.decode(bytes);
+        } catch (caught) {
+          throw new MqError('BAD_REQUEST', 'the request is not the message it should be', { cause: caught });
+        }
+        return act(request);
+      }),
+    };
+  }
+  const { UserAnswer, IdentityAnswer } = internal;
+  const done = async (asked: Promise<void>): Promise<Uint8Array> => {
+    await asked;
+    return IdentityAnswer.encode({}).finish();
+  };
+  return {
+    close: () => {
+      for (const out of watchers) failWith(out, new MqError('UNAVAILABLE', 'this name service is stopping'));
+    },
+    name: identityServiceName,
+    methods: {
+      Watch: {
+        kind: 'serverStream',
+        handler: (_request, call, out) => {
+          watchers.add(out);
+          const unwatch = identities.watch((update) => {
+            for (const frame of identitiesToWire(update)) {
+              if (out.open && !out.write(internal.IdentityUpdate.encode(frame).finish())) blocked = true;
+            }
+            if (!blocked) return;
+            waiting += 1;
+            if (waiting > waitingMax) failWith(out, new MqError('UNAVAILABLE', 'the watcher takes nothing'));
+          });
+          let blocked = false;
+          let waiting = 0;
+          out.onDrain(() => {
+            blocked = false;
+            waiting = 0;
+          });
+          call.onCancel(() => {
+            watchers.delete(out);
+            unwatch();
+          });
+        },
+      },
+      CreateUser: method(internal.UserDraft, async (draft) =>
+        UserAnswer.encode({ user: userToWire(await identities.createUser(userDraftFromWire(draft))) }).finish(),
+      ),
+      UpdateUser: method(internal.UserChange, async (change) =>
+        UserAnswer.encode({
+          user: userToWire(await identities.updateUser(change.name, userChangeFromWire(change))),
+        }).finish(),
+      ),
+      DeleteUser: method(internal.UserRequest, ({ name }) => done(identities.deleteUser(name))),
+      SetPolicies: method(internal.UserPolicies, (policies) =>
+        done(identities.setPolicies(policiesFromWire(policies))),
+      ),
+    },
+  };
+}
+
+/** Updates that may wait to be taken. */
+const waitingMax = 1_000;

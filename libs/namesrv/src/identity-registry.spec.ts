@@ -1,0 +1,167 @@
+/**
+ * Goal: users and policies are changed from anywhere, told to whoever watches them, and to nobody else. Method: two instances
+ * before one store, spoken to over real gRPC.
+ */
+import { SecretBox, Secret } from '@cometmq/auth';
+import { GrpcIdentityService, type DirectoryUpdate, type IdentityService } from '@cometmq/client';
+import { MemoryStore } from '@cometmq/metadata';
+import { until } from '@cometmq/metadata/testing';
+import type { IdentityUpdate, PolicyEntry } from '@cometmq/model';
+import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
+import { MqError, systemClock as clock, type Component } from '@cometmq/shared';
+
+import { identityDoor } from './identity-door.js';
+import { IdentityRegistry } from './identity-registry.js';
+import { NamesrvService } from './namesrv-service.js';
+
+const running: Component[] = [];
+afterEach(async () => {
+  for (const part of running.splice(0).reverse()) await part.stop();
+});
+async function started<T extends Component>(part: T): Promise<T> {
+  running.push(part);
+  await part.start();
+  return part;
+}
+
+const box = SecretBox.of(SecretBox.newFile('k1'));
+const draft = (name: string) => ({
+  name,
+  kind: 'normal' as const,
+  enabled: true,
+  secret: box.seal(new Secret(`${name}-secret`), name),
+});
+const entry: PolicyEntry = {
+  policy: 'custom',
+  resource: { type: 'topic', match: 'prefix', name: 'orders-' },
+  actions: ['pub', 'get'],
+  sourceIps: ['10.0.0.0/8'],
+  decision: 'allow',
+};
+
+async function opened() {
+  const store = await started(new MemoryStore(clock));
+  const unreadable: string[] = [];
+  const instance = async () => {
+    const names = await started(new NamesrvService({ store, clock, autoCreateTopics: false, autoCreateGroups: false }));
+    const registry = await started(
+      new IdentityRegistry({
+        store,
+        clock,
+        clusterId: () => names.clusterId,
+        unreadable: (key) => unreadable.push(key),
+      }),
+    );
+    const door = identityDoor(registry);
+    const log = (message: string, cause: unknown): void => {
+      throw new Error(message, { cause });
+    };
+    const server = await started(new GrpcJsServer({ host: '127.0.0.1', port: 0, clock, services: [door], log }));
+    server.onStopping(() => door.close());
+    return { names, registry, server, address: `127.0.0.1:${server.port}` };
+  };
+  const [first, second] = [await instance(), await instance()];
+  const service = await started(
+    new GrpcIdentityService({
+      addresses: [first.address, second.address],
+      clock,
+      connect: (address) => new GrpcJsChannel({ address, clock }),
+    }),
+  );
+  return { store, first, second, service, unreadable };
+}
+
+function follow(source: IdentityService): IdentityUpdate[] {
+  const updates: IdentityUpdate[] = [];
+  source.watch((update) => updates.push(update));
+  return updates;
+}
+const codeOf = async (asked: Promise<unknown>): Promise<string> =>
+  asked.then(
+    () => 'OK',
+    (caught: unknown) => MqError.from(caught).code,
+  );
+
+it('tells every watcher of every change, and the directory of none', async () => {
+  const { first, second, service } = await opened();
+  const directory: DirectoryUpdate[] = [];
+  first.names.watch((update) => directory.push(update));
+  const remote = follow(service);
+  const beside = follow(second.registry);
+  await until('an update comes', () => remote.length > 0 && beside.length > 0);
+
+  const made = await service.createUser(draft('ann'));
+  await service.setPolicies({ user: 'ann', entries: [entry] });
+  const changed = await service.updateUser('ann', { enabled: false, quota: { requestsPerSecond: 5 } });
+  await service.deleteUser('ann');
+
+  expect(made).toMatchObject({ name: 'ann', kind: 'normal', enabled: true, secretVersion: 1 });
+  expect(changed).toMatchObject({ enabled: false, secretVersion: 1, quota: { requestsPerSecond: 5 } });
+  for (const updates of [remote, beside]) {
+    await until('the update comes', () => updates.some(({ kind }) => kind === 'policiesDeleted'));
+    const [snapshot, ...rest] = updates;
+    expect(snapshot).toMatchObject({ kind: 'snapshot', users: [], policies: [] });
+    expect(rest.map((update) => ({ ...update, revision: 0 }))).toEqual([
+      { kind: 'user', revision: 0, user: made },
+      { kind: 'policies', revision: 0, policies: { user: 'ann', entries: [entry] } },
+      { kind: 'user', revision: 0, user: changed },
+      { kind: 'userDeleted', revision: 0, name: 'ann' },
+      { kind: 'policiesDeleted', revision: 0, user: 'ann' },
+    ]);
+  }
+  expect(JSON.stringify(directory)).not.toContain('ann');
+});
+
+it('gives who comes later the whole, and goes on with another instance', async () => {
+  const { first, second, service } = await opened();
+  for (let i = 0; i < 450; i += 1) await first.registry.createUser(draft(`user-${i}`));
+  await first.registry.setPolicies({ user: 'user-3', entries: [entry] });
+  const updates = follow(service);
+  await until('an update comes', () => updates.length > 0);
+  expect(updates[0]).toMatchObject({ kind: 'snapshot', policies: [{ user: 'user-3' }] });
+  expect(updates[0]?.kind === 'snapshot' && updates[0].users).toHaveLength(450);
+  await first.server.stop();
+  await second.registry.deleteUser('user-3');
+  await until('the update comes', () =>
+    updates.some((update) => update.kind === 'snapshot' && update.users.length === 449),
+  );
+});
+
+it('refuses what can not be, and changes nothing by it', async () => {
+  const { service } = await opened();
+  await service.createUser(draft('ann'));
+  expect(await codeOf(service.createUser(draft('ann')))).toBe('ALREADY_EXISTS');
+  expect(await codeOf(service.createUser(draft('a b')))).toBe('BAD_REQUEST');
+  expect(await codeOf(service.createUser({ ...draft('bob'), kind: 'root' as 'super' }))).toBe('BAD_REQUEST');
+  expect(await codeOf(service.updateUser('bob', { enabled: true }))).toBe('NOT_FOUND');
+  expect(await codeOf(service.deleteUser('bob'))).toBe('NOT_FOUND');
+  expect(await codeOf(service.setPolicies({ user: 'bob', entries: [entry] }))).toBe('NOT_FOUND');
+  expect(await codeOf(service.setPolicies({ user: 'ann', entries: [{ ...entry, sourceIps: ['x'] }] }))).toBe(
+    'BAD_REQUEST',
+  );
+  const quota = { requestsPerSecond: -1 };
+  expect(await codeOf(service.updateUser('ann', { quota }))).toBe('BAD_REQUEST');
+});
+
+it('lets no change of two at once be lost', async () => {
+  const { first, second } = await opened();
+  await first.registry.createUser(draft('ann'));
+  const secret = box.seal(new Secret('new-secret'), 'ann');
+  await Promise.all([
+    first.registry.updateUser('ann', { secret }),
+    second.registry.updateUser('ann', { secret }),
+    first.registry.updateUser('ann', { enabled: false }),
+  ]);
+  const changed = await second.registry.updateUser('ann', {});
+  expect(changed).toMatchObject({ secretVersion: 3, enabled: false });
+  expect(await first.registry.updateUser('ann', { secret, resealed: true })).toMatchObject({ secretVersion: 3 });
+});
+
+it('goes on with what it knew where somebody wrote something else by hand', async () => {
+  const { first, store, unreadable } = await opened();
+  await first.registry.createUser(draft('ann'));
+  await store.commit({ compare: [], puts: [{ key: 'identities/users/ann', value: 'no record' }] });
+  const updates = follow(first.registry);
+  await until('an update comes', () => unreadable.length > 0 && updates.length > 0);
+  expect(updates.at(-1)).toMatchObject({ kind: 'snapshot', users: [{ name: 'ann' }] });
+});
