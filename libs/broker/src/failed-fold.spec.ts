@@ -20,7 +20,7 @@ class FailingWorld extends BrokerWorld {
     const fail = (): never => {
       throw new TypeError(planted);
     };
-    for (const view of [groups, pullOffsets, liteTopics, delayed, halfMessages, this.broker['dedupWindow']]) {
+    for (const view of [groups, pullOffsets, liteTopics, delayed, halfMessages, this.broker.views.dedupWindow]) {
       view.fold = fail;
       if ('foldAppended' in view) view.foldAppended = fail;
     }

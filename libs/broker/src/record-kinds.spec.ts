@@ -157,7 +157,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     const places = (id: string): number => {
       const none = Buffer.alloc(0);
       const envelope = encodeEnvelope({ type: normal, tag: none, id: Buffer.from(id), group: none, keys: [] });
-      return world.broker['dedupWindow'].find(other.id, envelope, [Buffer.from(`body of ${id}`)]).length;
+      return world.broker.views.dedupWindow.find(other.id, envelope, [Buffer.from(`body of ${id}`)]).length;
     };
     return {
       says: () => ({

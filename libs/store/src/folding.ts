@@ -23,6 +23,7 @@ import { QueueDirectory } from './views/queue-directory.js';
 import { Epochs } from './views/epochs.js';
 import { PendingMessages } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
+import { addTo } from './listeners.js';
 import { Sizes } from './views/sizes.js';
 import type { StateView } from './views/state-view.js';
 
@@ -76,8 +77,9 @@ export class Folding {
     return this.folded;
   }
 
-  onArrival(listener: Arrived): void {
-    this.listeners.push(listener);
+  /** Answers how to end it. */
+  onArrival(listener: Arrived): () => void {
+    return addTo(this.listeners, listener);
   }
 
   /** The views stand at `stateFrom`, as they were loaded; the index of the active segment is empty. */

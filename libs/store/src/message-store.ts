@@ -268,17 +268,20 @@ export class MessageStore implements Component {
   whenCommitted(end: LogPosition, act: (error?: MqError) => void): void {
     this.log.whenCommitted(end, act, act);
   }
-  /** Called right before each batch is cut; may append, so that what has gathered becomes one record. */
-  beforeBatch(act: () => void): void {
-    this.log.beforeBatch(act);
+  /** Called right before each batch is cut; may append, so that what has gathered becomes one record. Answers how to end it. */
+  beforeBatch(act: () => void): () => void {
+    return this.log.beforeBatch(act);
   }
   /** Has a batch cut soon even if nothing is appended until then. */
   requestBatch(): void {
     this.log.requestBatch();
   }
-  /** Called after a commit with each queue that has newly visible messages, once, before those who wait for it. */
-  onArrival(listener: (topicId: TopicId, queueId: QueueId) => void): void {
-    this.folding.onArrival(listener);
+  /**
+   * Called after a commit with each queue that has newly visible messages, once, before those who wait for it. Answers how
+   * to end it.
+   */
+  onArrival(listener: (topicId: TopicId, queueId: QueueId) => void): () => void {
+    return this.folding.onArrival(listener);
   }
 
   // ---- reading

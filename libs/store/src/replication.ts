@@ -64,9 +64,9 @@ export class Replication {
   advanceCommit(end: LogPosition): void {
     this.log.advanceCommit(end);
   }
-  /** Called with each batch when it sets out for the disk: what goes to the others at the same time. */
-  onCut(listener: (batch: Batch) => void): void {
-    this.log.onCut(listener);
+  /** Called with each batch when it sets out for the disk: what goes to the others at the same time. Answers how to end it. */
+  onCut(listener: (batch: Batch) => void): () => void {
+    return this.log.onCut(listener);
   }
   /** Calls `act` once all below `end` is durable here; `failed` when that can't come any more. */
   whenDurable(end: LogPosition, act: () => void, failed?: (error: MqError) => void): void {

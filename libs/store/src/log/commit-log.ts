@@ -163,13 +163,13 @@ export class CommitLog {
   onCommitted(listener: (from: LogPosition, end: LogPosition) => void): void {
     this.ends.onCommitted(listener);
   }
-  /** Called with each batch when it sets out for the disk: what goes to other members at the same time. */
-  onCut(listener: (batch: Batch) => void): void {
-    this.writer.onCut(listener);
+  /** Called with each batch when it sets out for the disk: what goes to other members at the same time. Answers how to end it. */
+  onCut(listener: (batch: Batch) => void): () => void {
+    return this.writer.onCut(listener);
   }
-  /** `act` is called right before each batch is cut; it may append. */
-  beforeBatch(act: () => void): void {
-    this.writer.beforeBatch(act);
+  /** `act` is called right before each batch is cut; it may append. Answers how to end it. */
+  beforeBatch(act: () => void): () => void {
+    return this.writer.beforeBatch(act);
   }
   /** Has a batch cut soon even if nothing has been appended: what hooks hold back must not wait for a stranger. */
   requestBatch(): void {

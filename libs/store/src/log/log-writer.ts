@@ -9,6 +9,7 @@ import { MqError, assert, sleep } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from '../disk/disk.js';
+import { addTo } from '../listeners.js';
 import type { Batch, Gathering } from './gathering.js';
 import type { LogEnds } from './log-ends.js';
 import { roomOf } from './segment-space.js';
@@ -51,13 +52,17 @@ export class LogWriter {
   ) {}
 
   /** `act` is called right before each batch is cut; it may append. */
-  beforeBatch(act: () => void): void {
-    this.hooks.push(act);
+  beforeBatch(act: () => void): () => void {
+    return addTo(this.hooks, act);
   }
 
-  onCut(listener: (batch: Batch) => void): void {
-    this.cutListeners.push(listener);
+  onCut(listener: (batch: Batch) => void): () => void {
+    const end = addTo(this.cutListeners, listener);
     this.gathering.lends = true;
+    return () => {
+      end();
+      this.gathering.lends = this.cutListeners.length > 0;
+    };
   }
 
   /** From now on what has gathered is written. */

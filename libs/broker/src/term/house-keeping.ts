@@ -1,0 +1,90 @@
+import type { GroupId } from '@cometmq/model';
+import { type Clock, failureFacts } from '@cometmq/shared';
+import type { MessageStore, RetentionPolicy } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { Backlogs } from '../backlogs.js';
+import type { Clients } from '../clients.js';
+import type { DeadLetters } from '../dead-letters.js';
+import type { LiteBroker } from '../lite/lite-broker.js';
+import type { LogClock } from '../log-clock.js';
+import { Periodic } from '../periodic.js';
+import type { Leases } from './leases.js';
+import type { KnownMetadata } from './metadata-sync.js';
+
+const roundMs = 5_000;
+/** How often it is looked for messages whose last attempt has ended. */
+const dueLookMs = 1_000;
+const retentionRoundMs = 60_000;
+
+export interface HouseKeepingParts {
+  readonly store: Pick<MessageStore, 'diskFull' | 'retention'>;
+  readonly known: KnownMetadata;
+  readonly clients: Clients;
+  readonly backlogs: Backlogs;
+  readonly leases: Leases;
+  readonly deadLetters: DeadLetters;
+  readonly lite: LiteBroker;
+  /** How long messages are kept where their topic says nothing. */
+  readonly retentionMs: number;
+  readonly clock: Clock;
+  readonly logClock: LogClock;
+  readonly log: Logger;
+}
+
+/** What a leader does from time to time: leases of the lost end, dead letters move, old messages expire. */
+export class HouseKeeping {
+  private readonly periodic: Periodic;
+  private stopped = false;
+
+  constructor(private readonly parts: HouseKeepingParts) {
+    this.periodic = new Periodic(parts.clock, parts.log);
+    this.periodic.every(roundMs, () => this.round());
+    this.periodic.every(dueLookMs, () => parts.deadLetters.look());
+    this.periodic.every(retentionRoundMs, () => this.expire());
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.periodic.stop();
+  }
+
+  /** `afresh`: a round that is under way is not enough. */
+  expire(afresh = false): void {
+    if (this.stopped) return;
+    const { store, known, lite, logClock, log, retentionMs } = this.parts;
+    lite.expireIdle();
+    const policy: RetentionPolicy = (topicId) => {
+      const topic = known.topicById(topicId);
+      if (!topic) return undefined; // How long it is to be kept is not known here.
+      return { ms: topic.retentionMs ?? retentionMs, bytes: topic.retentionBytes };
+    };
+    const { retention } = store;
+    const nowMs = logClock.nowMs();
+    const run = afresh ? retention.runAfresh(nowMs, policy) : retention.run(nowMs, policy);
+    run.catch((caught: unknown) => {
+      log.error(failureFacts(caught), 'messages could not be expired; trying again later');
+    });
+  }
+
+  /** Leases of living clients are renewed, those of the lost are cut. */
+  private round(): void {
+    const { store, clients, backlogs, leases, lite, clock, log } = this.parts;
+    lite.sweep();
+    if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
+    for (const groupId of backlogs.groupIds()) {
+      backlogs.load(groupId).catch((caught: unknown) => {
+        log.warn({ groupId, ...failureFacts(caught) }, 'where a group begins could not be found');
+      });
+    }
+    for (const { groupId, clientId } of clients.sweep()) {
+      lite.clientGone(groupId, clientId);
+      leases.release(groupId, clientId);
+    }
+    const { sessions } = clients;
+    const lives = sessions.settled(clock.monotonicMs())
+      ? (groupId: GroupId, clientId: string) => sessions.lives(groupId, clientId)
+      : () => true; // Who has not been heard of yet may be about to come back.
+    leases.renew(lives);
+  }
+}

@@ -1,0 +1,194 @@
+import type { Deleted, Directory, DirectoryUpdate, MetadataKnowledge } from '@cometmq/client';
+import type { GroupsView } from '@cometmq/consumption';
+import type { GroupId, Topic, TopicId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import type { MessageStore } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { Deliveries } from '../deliveries.js';
+import type { LiteBroker } from '../lite/lite-broker.js';
+import type { LogClock } from '../log-clock.js';
+import type { MetadataView, ToldMetadata } from '../metadata-view.js';
+import type { Pulls } from '../pulls.js';
+import type { Traffic } from '../traffic.js';
+
+/** Ids named in a line of the log. */
+const shownMax = 50;
+
+/** What the log and the name service know of the metadata, side by side. Of every member, leading or not. */
+export class KnownMetadata {
+  constructor(
+    private readonly store: Pick<MessageStore, 'topicIds'>,
+    private readonly groups: GroupsView,
+    private readonly view: MetadataView,
+    private readonly directory: Directory,
+  ) {}
+
+  /** What the name service tells. */
+  get told(): ToldMetadata {
+    const { directory } = this;
+    return { version: directory.version, topics: directory.topics(), groups: directory.groups() };
+  }
+
+  /** Why what it tells can't be of the metadata that this log belongs to; undefined: it may be. */
+  get contradiction(): string | undefined {
+    return this.view.contradiction(this.told);
+  }
+
+  /** As the metadata has it; or, where that has lost it, as it was when this log last heard of it. */
+  topicById(topicId: TopicId): Topic | undefined {
+    return this.directory.topicById(topicId) ?? this.view.topics.get(topicId);
+  }
+
+  /** What the log knows of the metadata, for one that has lost it. */
+  all(): Omit<MetadataKnowledge, 'claim' | 'insist' | 'last'> {
+    const { directory, view } = this;
+    const { topics, groups } = view;
+    return {
+      topics: topics.all(),
+      groups: groups.all(),
+      topicIdMax: this.store.topicIds().reduce<number>((max, id) => Math.max(max, id), topics.idMax),
+      groupIdMax: [...this.groups.groups()].reduce<number>((max, id) => Math.max(max, id), groups.idMax),
+      deletedTopics: [...directory.topics()].filter((topic) => topics.isDeleted(topic)).map(({ id }) => id),
+      deletedGroups: [...directory.groups()].filter((group) => groups.isDeleted(group)).map(({ id }) => id),
+    };
+  }
+}
+
+export interface MetadataSyncParts {
+  readonly store: Pick<MessageStore, 'append' | 'deleteTopic' | 'topicIds'>;
+  readonly groups: GroupsView;
+  readonly view: MetadataView;
+  readonly known: KnownMetadata;
+  readonly directory: Directory;
+  readonly deliveries: Deliveries;
+  readonly lite: LiteBroker;
+  readonly pulls: Pulls;
+  readonly traffic: Traffic;
+  readonly logClock: LogClock;
+  readonly log: Logger;
+  /** The metadata is not the one that this log belongs to: nothing goes on from here. */
+  readonly onMismatch: (error: MqError) => void;
+}
+
+/** Brings into the log what the metadata says, for as long as this member leads, and tells those whom it concerns. */
+export class MetadataSync {
+  private readonly forgetUpdates: () => void;
+  private stopped = false;
+
+  constructor(private readonly parts: MetadataSyncParts) {
+    this.forgetUpdates = parts.directory.onUpdate((update) => this.changed(update));
+    this.reconcile();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.forgetUpdates();
+  }
+
+  private changed(update: DirectoryUpdate): void {
+    if (this.stopped || update.kind === 'broker' || update.kind === 'brokerDeleted') return;
+    this.learn(update);
+    const { deliveries, lite, pulls } = this.parts;
+    // Who waits for what is no more, or may not be read any more, hears of it now.
+    deliveries.revise();
+    lite.deliveries.revise();
+    pulls.revise();
+  }
+
+  private learn(update: DirectoryUpdate): void {
+    const { store, view, groups, directory, deliveries, lite, traffic, logClock } = this.parts;
+    const nowMs = logClock.nowMs();
+    const { version } = directory;
+    switch (update.kind) {
+      case 'snapshot':
+        this.reconcile();
+        deliveries.everythingChanged();
+        return;
+      case 'topic':
+        this.define({ version, topics: [update.topic], groups: [] }, nowMs);
+        deliveries.topicChanged(update.topic.id);
+        lite.topicChanged(update.topic);
+        return;
+      case 'group':
+        this.define({ version, topics: [], groups: [update.group] }, nowMs);
+        groups.lookAgain(update.group.id, nowMs); // It may be allowed fewer attempts.
+        deliveries.regroup(update.group.id);
+        lite.groupChanged(update.group.id);
+        return;
+      case 'topicDeleted':
+        traffic.forgetTopic(update.topic.id);
+        if (update.recorded && isSame(view.topics.get(update.topic.id), update.topic)) {
+          store.deleteTopic(update.topic.id, nowMs);
+          deliveries.topicDeleted(update.topic.id);
+        }
+        return;
+      case 'groupDeleted':
+        traffic.forgetGroup(update.group.id);
+        if (update.recorded && isSame(view.groups.get(update.group.id), update.group)) {
+          this.deleteGroup(update.group.id, nowMs);
+        }
+        return;
+      default: // Broker sets: none of this broker's business.
+    }
+  }
+
+  /** Writes down what is new: by it this log can tell its metadata from any other, and bring it back. */
+  private define(told: ToldMetadata, nowMs: number): void {
+    const { store, view, onMismatch } = this.parts;
+    const contradiction = view.contradiction(told);
+    if (contradiction !== undefined) {
+      // What is sent to the one would be found in the other.
+      this.stopped = true;
+      onMismatch(new MqError('METADATA_MISMATCH', contradiction));
+      return;
+    }
+    for (const { kind, payload } of view.decide(told)) store.append(kind, nowMs, payload);
+  }
+
+  /**
+   * Deletes what somebody deleted in the metadata while this broker was down or heard nothing of it. That the metadata does
+   * not name a topic or group deletes nothing: it may have been lost.
+   */
+  private reconcile(): void {
+    const { store, groups: consumers, view, known, directory, log, logClock } = this.parts;
+    const nowMs = logClock.nowMs();
+    this.define(known.told, nowMs);
+    if (this.stopped) return;
+    const topicIds = new Set<number>([...store.topicIds(), ...view.topics.ids()]);
+    const groupIds = new Set<number>([...consumers.groups(), ...view.groups.ids()]);
+    const topics = directory.deleted.topics.filter(
+      (deleted) => topicIds.delete(deleted.id) && isSame(view.topics.get(deleted.id as TopicId), deleted),
+    );
+    const groups = directory.deleted.groups.filter(
+      (deleted) => groupIds.delete(deleted.id) && isSame(view.groups.get(deleted.id as GroupId), deleted),
+    );
+    for (const { id } of topics) store.deleteTopic(id as TopicId, nowMs);
+    for (const { id } of groups) this.deleteGroup(id as GroupId, nowMs);
+    if (topics.length + groups.length > 0) {
+      const [topicsGone, groupsGone] = [topics, groups].map((all) => all.map(({ id }) => id));
+      log.info({ topics: topicsGone, groups: groupsGone }, 'what was deleted meanwhile is deleted here too');
+    }
+    const lostTopics = [...topicIds].filter((id) => !directory.topicById(id as TopicId));
+    const lostGroups = [...groupIds].filter((id) => !directory.groupById(id as GroupId));
+    if (lostTopics.length + lostGroups.length === 0) return;
+    log.warn(
+      { topics: lostTopics.slice(0, shownMax), groups: lostGroups.slice(0, shownMax) },
+      `${lostTopics.length} topics and ${lostGroups.length} consumer groups of this log are not in the metadata, and nobody ` +
+        'deleted them: what is stored of them is kept',
+    );
+  }
+
+  private deleteGroup(groupId: GroupId, nowMs: number): void {
+    const { store, groups, lite, deliveries } = this.parts;
+    const { kind, payload } = groups.decideGroupDeleted(groupId);
+    store.append(kind, nowMs, payload);
+    lite.groupDeleted(groupId);
+    deliveries.groupDeleted(groupId);
+  }
+}
+
+/** A deletion is of what the log knows under that id, not of what another history of the metadata had there. */
+function isSame(known: Deleted | undefined, deleted: Deleted): boolean {
+  return known === undefined || known.createdMs === deleted.createdMs;
+}

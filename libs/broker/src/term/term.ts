@@ -1,0 +1,185 @@
+import type { DeadLetterCall, Directory, Done, NameService, QueueReset, ReceiveCall, ResetCall } from '@cometmq/client';
+import type { ReceiveResult } from '@cometmq/client';
+import type { QueuedMessage } from '@cometmq/consumption';
+import { MessageType, type GroupId } from '@cometmq/model';
+import { MqError, type Clock } from '@cometmq/shared';
+import type { MessageStore } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import { Acks } from '../acks.js';
+import type { Backlogs } from '../backlogs.js';
+import type { Clients } from '../clients.js';
+import { ColdMessages } from '../cold-messages.js';
+import { DeadLetters } from '../dead-letters.js';
+import { Delays } from '../delays.js';
+import { Deliveries } from '../deliveries.js';
+import { DeliveryLoader } from '../delivery-loader.js';
+import { GroupFilters } from '../group-filters.js';
+import { LiteBroker } from '../lite/lite-broker.js';
+import { LogClock } from '../log-clock.js';
+import { ProgressResets } from '../progress-resets.js';
+import { Pulls } from '../pulls.js';
+import { Sends } from '../sends.js';
+import type { SetViews } from '../set-views.js';
+import type { Traffic } from '../traffic.js';
+import { Transactions } from '../transactions.js';
+import { HouseKeeping } from './house-keeping.js';
+import { Leases } from './leases.js';
+import { type KnownMetadata, MetadataSync } from './metadata-sync.js';
+import { TermStore } from './term-store.js';
+
+export interface TermSettings {
+  readonly brokerName: string;
+  readonly retentionMs: number;
+  readonly pollsMax: number;
+  readonly liteTopicsMax: number;
+  readonly liteSubscriptionsMax: number;
+}
+
+export interface TermParts {
+  readonly settings: TermSettings;
+  readonly store: MessageStore;
+  readonly views: SetViews;
+  readonly known: KnownMetadata;
+  readonly clients: Clients;
+  readonly backlogs: Backlogs;
+  readonly traffic: Traffic;
+  readonly nameService: NameService;
+  readonly directory: Directory;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The metadata is not the one that this log belongs to. */
+  readonly onMismatch: (error: MqError) => void;
+}
+
+/**
+ * One term of leadership: everything that decides. Made once the lead is taken and all that the log holds is folded;
+ * dead once it has ended, also for the next term of the same member.
+ */
+export class Term {
+  readonly logClock: LogClock;
+  readonly sends: Sends;
+  readonly deliveries: Deliveries;
+  readonly acks: Acks;
+  readonly leases: Leases;
+  readonly deadLetters: DeadLetters;
+  readonly pulls: Pulls;
+  readonly lite: LiteBroker;
+  readonly delays: Delays;
+  readonly transactions: Transactions;
+  private readonly store: TermStore;
+  private readonly metadataSync: MetadataSync;
+  private readonly houseKeeping: HouseKeeping;
+
+  constructor(private readonly parts: TermParts) {
+    const { settings, views, known, clients, directory, nameService, clock, log, traffic } = parts;
+    const { brokerName, pollsMax } = settings;
+    const { groups } = views;
+    const { sessions, producers, commands } = clients;
+    const store = (this.store = new TermStore(parts.store));
+    const logClock = (this.logClock = new LogClock(clock, parts.store.lastTimestampMs));
+    const moved = (groupId: GroupId, { topicId, queueId }: QueuedMessage): void => {
+      this.deliveries.lanesFreed();
+      this.lite.changed([{ groupId, topicId, queueId }]);
+    };
+    const deadLetters = new DeadLetters(store, groups, nameService, directory, logClock, log, moved);
+    const filters = new GroupFilters(sessions);
+    const common = { store, groups, directory, sessions, filters, deadLetters, clock, logClock, log, pollsMax };
+    this.deadLetters = deadLetters;
+    this.deliveries = new Deliveries({
+      ...common,
+      cold: new ColdMessages(store, log),
+      deliveryLoader: new DeliveryLoader({ store, groups, brokerName, logClock, log, traffic }),
+    });
+    this.lite = new LiteBroker({
+      ...common,
+      view: views.liteTopics,
+      commands,
+      traffic,
+      brokerName,
+      limits: { topicsMax: settings.liteTopicsMax, subscriptionsMax: settings.liteSubscriptionsMax },
+    });
+    const { deliveries, lite } = this;
+    this.acks = new Acks(store, groups, logClock, (receipts) => {
+      deliveries.acknowledged();
+      lite.acknowledged(receipts);
+    });
+    this.leases = new Leases({ store, groups, clients, deliveries, lite, logClock });
+    const waiting = { store, definitions: known, clock, logClock, log };
+    this.delays = new Delays({ ...waiting, timers: views.delayed });
+    this.transactions = new Transactions({ ...waiting, view: views.halfMessages, producers, commands });
+    this.sends = new Sends(store, views.dedupWindow, directory, clock, logClock, lite, traffic, (topicId, dueMs) => {
+      if (dueMs > 0) this.delays.added(topicId, dueMs);
+      else this.transactions.start();
+    });
+    this.pulls = new Pulls(store, filters, views.pullOffsets, directory, clock, logClock, pollsMax, traffic);
+    this.delays.start();
+    this.transactions.start();
+    const { leases, pulls } = this;
+    this.metadataSync = new MetadataSync({
+      ...{ store, groups, view: views.metadata, known, directory, deliveries, lite, pulls, traffic, logClock, log },
+      onMismatch: parts.onMismatch,
+    });
+    this.houseKeeping = new HouseKeeping({
+      ...{
+        store: parts.store,
+        known,
+        clients,
+        backlogs: parts.backlogs,
+        leases,
+        deadLetters,
+        lite,
+        clock,
+        logClock,
+        log,
+      },
+      retentionMs: settings.retentionMs,
+    });
+  }
+
+  receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
+    const { directory } = this.parts;
+    const isLite = directory.topicById(call.topicId)?.type === MessageType.lite;
+    const reads = isLite && directory.groupById(call.groupId)?.lite !== undefined ? this.lite : this.deliveries;
+    return reads.receive(call, done);
+  }
+
+  deadLetter(call: DeadLetterCall, done: Done<void>): void {
+    const { groupId } = 'held' in call ? call.held : call.receipt;
+    const group = this.parts.directory.groupById(groupId);
+    if (!group) done(new MqError('INVALID_RECEIPT_HANDLE', 'the consumer group does not exist any more'), undefined);
+    else if ('held' in call) this.deadLetters.forwardHeld(group, call.held, done);
+    else this.deadLetters.forward(group, call.receipt, done);
+  }
+
+  /** @throws MqError what `ProgressResets` throws */
+  async resetProgress(call: ResetCall): Promise<QueueReset[]> {
+    const { store, deliveries, logClock } = this;
+    const { groups, pullOffsets } = this.parts.views;
+    const resets = await new ProgressResets(store, groups, pullOffsets, this.parts.directory, logClock).reset(call);
+    deliveries.changed(call.groupId, call.topicId);
+    return resets;
+  }
+
+  /** The disk has become full, told from within a write of the log, which nothing here may disturb. */
+  makeSpace(): void {
+    this.houseKeeping.expire(true);
+  }
+
+  /** Nothing is begun any more: who waits for messages is answered with none. What is being written may become durable. */
+  quiet(): void {
+    this.metadataSync.stop();
+    this.houseKeeping.stop();
+    this.deliveries.stop();
+    this.pulls.stop();
+    this.lite.stop();
+    this.delays.stop();
+    this.transactions.stop();
+  }
+
+  /** The term is over: nothing of it gets into the log any more. */
+  end(error: MqError): void {
+    this.quiet();
+    this.store.end(error);
+  }
+}
