@@ -195,6 +195,7 @@ export class DeadLetters {
         groupHash: entries.groupHash(0),
         timestampMs: this.logClock.nowMs(),
         target: stored.origin,
+        entry: message,
         originTopicId: stored.originTopicId,
         groupId: group.id,
         reason: referenceReason.deadLetter,

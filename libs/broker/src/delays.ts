@@ -238,6 +238,7 @@ export class Delays {
         groupHash: timer.groupHash,
         timestampMs: logClock.nowMs(),
         target: timer,
+        entry: undefined,
         originTopicId: timer.topicId,
         groupId: 0 as GroupId,
         reason: referenceReason.timerFired,

@@ -136,6 +136,7 @@ export class Transactions {
       groupHash: half.groupHash,
       timestampMs: logClock.nowMs(),
       target: half,
+      entry: undefined,
       originTopicId: topicId,
       groupId: 0 as GroupId,
       reason,

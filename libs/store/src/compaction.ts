@@ -143,8 +143,7 @@ export class Compaction {
       throw caught;
     }
     const whole = segment.newPins?.every((position) => prepared.table.placeOf(position) >= 0) === true;
-    if (whole && !stopped()) await ground.indexes.replace(segment, await ground.log.replace(prepared));
-    else await ground.log.discard(prepared);
+    if (!whole || stopped() || !(await ground.replace(segment, prepared))) await ground.log.discard(prepared);
   }
 
   private keeper({ first, end }: SealedSegment, pins: Float64Array): (record: LogRecord) => boolean {

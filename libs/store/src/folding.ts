@@ -10,7 +10,7 @@
  *              | checkpoint                        state is folded from here on
  *                         | first of the active    the index from here on
  */
-import { decodeTopicDeleted, eachLiteQueueGone, RecordKind, referenceTarget } from '@cometmq/model';
+import { decodeTopicDeleted, eachExpired, eachLiteQueueGone, RecordKind, referenceTarget } from '@cometmq/model';
 import type { LogPosition, QueueId, TopicId } from '@cometmq/model';
 import { broken, MqError } from '@cometmq/shared';
 
@@ -50,6 +50,10 @@ export class Folding {
   readonly views: readonly StateView[];
   /** Behind the newest record that may have ended a life: what it freed may go once it is committed. */
   lastEnding = 0 as LogPosition;
+  /** Topics of which something has expired since retention last asked. */
+  private expired = new Set<number>();
+  /** How often all that was folded was thrown away. */
+  clearings = 0;
   private folded = 0 as LogPosition;
   private indexFrom = 0;
   private stateFrom = 0;
@@ -95,6 +99,7 @@ export class Folding {
     this.arrivals.clear();
     this.sealedAhead = [];
     this.lastEnding = 0 as LogPosition;
+    this.clearings += 1;
   }
 
   /**
@@ -118,6 +123,13 @@ export class Folding {
   }
   get isWhole(): boolean {
     return this.failure === undefined;
+  }
+
+  /** Topics of which something has expired since it was last asked. */
+  takeExpired(): ReadonlySet<number> {
+    const { expired } = this;
+    this.expired = new Set();
+    return expired;
   }
 
   /** All below `end` is committed: consumers may see it, and those who listen are told where something is new. */
@@ -185,6 +197,7 @@ export class Folding {
         this.endsLives(record);
         break;
       case RecordKind.expiry:
+        eachExpired(record.payload, (topicId) => this.expired.add(topicId));
         this.shrink(record);
         break;
       case RecordKind.topicDeleted: {

@@ -20,6 +20,7 @@ import { DamageNotes } from './damage-notes.js';
 import { joinPath } from './disk/disk.js';
 import { queueIdsOf, sizesOf, topicIdsOf } from './figures.js';
 import { Folding } from './folding.js';
+import { Holds } from './holds.js';
 import type { IndexEntries } from './index/index-entries.js';
 import { indexedFirsts, SegmentIndexes } from './index/segment-indexes.js';
 import { CommitLog } from './log/commit-log.js';
@@ -97,11 +98,13 @@ export class MessageStore implements Component {
     this.writer = new StoreWriter(log, this.folding, indexes);
     this.reader = new StoreReader(log, this.folding, indexes, this.damage);
     const leads = options.follows !== true;
-    this.replication = new Replication(log, this.folding, indexes, this.checkpoints, leads, {
+    const holds = new Holds();
+    this.replication = new Replication(log, this.folding, indexes, this.checkpoints, holds, leads, {
       onFailed: (caught) => this.fail(MqError.from(caught)),
       onGapStays: (caught) => this.trouble('an index file could not be made', caught),
+      onEnded: () => this.reclaim(),
     });
-    const ground = new RetentionPort(log, indexes, this.folding, this.writer, this.checkpoints);
+    const ground = new RetentionPort(log, indexes, this.folding, this.writer, this.checkpoints, holds);
     this.retention = new Retention(ground, segmentBytes);
   }
 
@@ -131,6 +134,7 @@ export class MessageStore implements Component {
     this.writer.pendingBytesMax = await this.findPendingMax();
     this.ready = true;
     this.checkpoints.begin();
+    if (!this.replication.isLeader) this.reclaim(); // What an earlier process did not come to.
   }
 
   /** What was folded again at the start, as the last stop was not a clean one; undefined: nothing was. */
@@ -424,6 +428,13 @@ export class MessageStore implements Component {
   private checkpointFailed(caught: unknown): void {
     const said = caught instanceof Error ? caught.message : String(caught);
     this.fail(new MqError('DISK_FAILED', `the checkpoint could not be written or read: ${said}`, { cause: caught }));
+  }
+
+  /** What records say is over is given back as they are folded: a follower asks no clock. */
+  private reclaim(): void {
+    this.retention
+      .reclaim()
+      .catch((caught: unknown) => this.trouble('what has expired could not be given back; trying again later', caught));
   }
 
   private trouble(what: string, caught: unknown): void {

@@ -8,7 +8,7 @@ import { MemoryDisk } from './disk/memory-disk.js';
 import type { MessageStore } from './message-store.js';
 import { idsOf, openStore, refer, send, sendPending } from './store-harness.js';
 import type { OpenedStore } from './store-harness.js';
-import type { Placed } from './store-types.js';
+import type { Placed, QueuePlace } from './store-types.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
 
 /** A store that can be stopped and started again on what it left. */
@@ -44,7 +44,7 @@ class Pair {
   private nowMs = 1000;
   private epoch = 1;
   private sent = 0;
-  private targets: { position: LogPosition; size: number; topic: number }[] = [];
+  private targets: { position: LogPosition; size: number; topic: number; entry: QueuePlace }[] = [];
   private pending: { placed: Placed; topic: number }[] = [];
   private gone = new Set<number>();
 
@@ -70,7 +70,7 @@ class Pair {
       const id = `m${(this.sent += 1)}`;
       const roll = chance.below(20);
       if (roll < 9) {
-        const { position, size } = send(store, {
+        const { position, size, offset } = send(store, {
           topic,
           queue,
           id,
@@ -78,9 +78,10 @@ class Pair {
           bodyBytes: chance.below(300),
           keys: ['k'],
         });
-        this.targets.push({ position, size, topic });
+        const entry = { topicId: topic as TopicId, queueId: queue as QueueId, offset };
+        this.targets.push({ position, size, topic, entry });
       } else if (roll < 11 && this.targets.length > 0) {
-        refer(store, { topic, queue, timestampMs }, chance.pick(this.targets));
+        this.referIfLiving(store, { topic, queue, timestampMs });
       } else if (roll < 13) {
         this.pending.push({ placed: sendPending(store, { topic, queue, id, timestampMs }), topic });
       } else if (roll < 15 && this.pending.length > 0) {
@@ -138,7 +139,7 @@ class Pair {
         const bounds = (store: MessageStore) => store.bounds(topic as TopicId, queue as QueueId);
         expect(bounds(follower.store)).toEqual(bounds(leader.store));
         const ids = await idsOf(leader.store, topic, queue);
-        expect(ids).toHaveLength(bounds(leader.store).committed);
+        expect(ids).toHaveLength(bounds(leader.store).committed - bounds(leader.store).first);
         expect(await idsOf(follower.store, topic, queue)).toEqual(ids);
       }
     }
@@ -153,6 +154,26 @@ class Pair {
         .map(([key, value]) => `${key} ${Buffer.from(value).toString('hex')}`);
     expect(pieces(two.pieces).sort()).toEqual(pieces(one.pieces).sort());
     for (const { opened } of [leader, follower]) expect([opened.failures, opened.troubles]).toEqual([[], []]);
+  }
+
+  /** Expires by chance, and gives back what that freed; the follower does the latter on its own. */
+  async retain(): Promise<void> {
+    const policy = (): { ms: number } => ({ ms: 100 + this.chance.below(1000) });
+    const round = this.leader.store.retention.run(this.nowMs, policy).catch((caught: unknown) => {
+      expect(caught).toMatchObject({ code: 'NOT_LEADER' }); // Deposed before it was committed.
+    });
+    let over = false;
+    void round.then(() => (over = true));
+    const copies = this.chance.below(6);
+    for (let i = 0; i < copies && !over; i += 1) await this.copy(true);
+  }
+
+  private referIfLiving(store: MessageStore, to: { topic: number; queue: number; timestampMs: number }): void {
+    const target = this.chance.pick(this.targets);
+    const { first } = store.bounds(target.entry.topicId, target.entry.queueId);
+    const act = (): unknown => refer(store, to, target, undefined, target.entry);
+    if (target.entry.offset < first) expect(act).toThrow(/MESSAGE_NOT_FOUND.*expired/);
+    else act();
   }
 
   private async takeOver(member: Member): Promise<void> {
@@ -192,6 +213,7 @@ it.each(seeds(25))('two members come to the same, whoever leads (seed %i)', asyn
     else if (roll === 6) void pair.leader.store.checkpoint();
     else if (roll === 7) await pair.changePlaces();
     else if (roll === 8) await pair.compare();
+    else await pair.retain();
   }
   await pair.compare();
   await pair.leader.store.stop();

@@ -10,9 +10,17 @@ import type { MqError } from '@cometmq/shared';
 import type { Checkpoints } from './checkpoints.js';
 import type { Folding } from './folding.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
+import type { Holds } from './holds.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { Batch } from './log/gathering.js';
 import type { DurableMark } from './log/recovery.js';
+
+export interface ReplicationEvents {
+  onFailed(caught: unknown): void;
+  onGapStays(caught: unknown): void;
+  /** A follower has folded records by which something is over: what they free may be given back. */
+  onEnded(): void;
+}
 
 export class Replication {
   private catchingUp: Promise<void> | undefined;
@@ -26,8 +34,9 @@ export class Replication {
     private readonly folding: Folding,
     private readonly indexes: SegmentIndexes,
     private readonly checkpoints: Checkpoints,
+    private readonly holds: Holds,
     private leads: boolean,
-    private readonly events: { onFailed(caught: unknown): void; onGapStays(caught: unknown): void },
+    private readonly events: ReplicationEvents,
   ) {
     log.commitsWhenDurable = leads;
     log.onCommitted((_from, end) => this.committed(end));
@@ -104,12 +113,17 @@ export class Replication {
     this.folds = false;
     log.commitsWhenDurable = false;
     await this.catchingUp;
-    await checkpoints.abandon();
-    await log.truncate(to);
-    await this.gaps;
-    await this.indexes.idle(); // What was sealed meanwhile too.
-    folding.clear();
-    await this.begin(checkpoints.load());
+    const release = await this.holds.take(); // What was concluded from what goes must not move files meanwhile.
+    try {
+      await checkpoints.abandon();
+      await log.truncate(to);
+      await this.gaps;
+      await this.indexes.idle(); // What was sealed meanwhile too.
+      folding.clear();
+      await this.begin(checkpoints.load());
+    } finally {
+      release();
+    }
   }
 
   private committed(end: LogPosition): void {
@@ -130,10 +144,12 @@ export class Replication {
 
   private async foldCommitted(): Promise<void> {
     const { log, folding, checkpoints } = this;
+    const { lastEnding } = folding;
     while (!this.leads && this.folds && folding.end < log.commitEnd) {
       await log.scan(folding.end, (record) => folding.apply(record), log.commitEnd);
       folding.committed(folding.end);
       checkpoints.committed(folding.end);
     }
+    if (!this.leads && folding.lastEnding !== lastEnding) this.events.onEnded();
   }
 }

@@ -2,8 +2,10 @@ import type { Expired, LogPosition } from '@cometmq/model';
 
 import type { Checkpoints } from './checkpoints.js';
 import type { Folding } from './folding.js';
+import type { Holds } from './holds.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
+import type { PreparedCompaction } from './log/compaction.js';
 import type { SegmentInfo } from './log/segment.js';
 import type { StoreWriter } from './writer.js';
 import type { QueueDirectory } from './views/queue-directory.js';
@@ -24,6 +26,7 @@ export class RetentionPort {
     private readonly folding: Folding,
     private readonly writer: StoreWriter,
     private readonly checkpoints: Checkpoints,
+    private readonly holds: Holds,
   ) {
     this.directory = folding.directory;
     this.sizes = folding.sizes;
@@ -62,9 +65,32 @@ export class RetentionPort {
     return this.checkpoints.make();
   }
 
-  async unlink(segment: SealedSegment): Promise<void> {
-    await this.indexes.remove(segment);
-    await this.log.unlink(segment.first);
+  /** What has expired is taken into account where segments are judged. */
+  noteExpired(): void {
+    const topics = this.folding.takeExpired();
+    if (topics.size > 0) this.indexes.livesChanged(topics);
+  }
+  /** Whoever decided what has expired knows what is left of each segment. */
+  knowsExpired(): void {
+    this.folding.takeExpired();
+  }
+
+  /** Another number: what was folded has been thrown away since, and what was concluded from it. */
+  get foldings(): number {
+    return this.folding.clearings;
+  }
+
+  /** False: the files are held where they are, or were meanwhile. */
+  unlink(segment: SealedSegment): Promise<boolean> {
+    return this.holds.move(async () => {
+      await this.indexes.remove(segment);
+      await this.log.unlink(segment.first);
+    });
+  }
+
+  /** Puts what was compacted in the segment's place. False: the files are held where they are. */
+  replace(segment: SealedSegment, prepared: PreparedCompaction): Promise<boolean> {
+    return this.holds.move(async () => this.indexes.replace(segment, await this.log.replace(prepared)));
   }
 }
 

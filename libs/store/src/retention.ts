@@ -1,9 +1,13 @@
 /**
- * Retention has three moves. Expiry is a record that raises first offsets, by each topic's own time and size; it is as
- * fine as the time samples of the segment indexes (a second). Space comes back when a sealed segment holds nothing
- * that lives any more: no message above its queue's first offset, no pending message, no target of a reference that
- * lives; then the whole segment goes, with its index. What is not yet in a checkpoint keeps its segment too. And a
+ * Retention has two halves. A leader *expires*: by its clock, its disk and each topic's own limits it decides what has had
+ * its time, and records that as raised first offsets; as fine as the time samples of the segment indexes (a second).
+ * Every member *reclaims* what the records that it has folded say is over, and asks no clock and no limit: a sealed
+ * segment that holds nothing which lives any more (no message above its queue's first offset, no pending message, no
+ * target of a reference that lives) goes, with its index. What is not yet in a checkpoint keeps its segment too. And a
  * segment in which little lives is compacted (`compaction.ts`).
+ *
+ * What is over stays over, on every member: a reference is refused whose target could be reached through nothing that
+ * lives (`StoreWriter.appendReference`). So members may give back at different times, and each has all that lives.
  */
 import type { Expired, LogPosition, QueueId, TopicId } from '@cometmq/model';
 
@@ -45,6 +49,8 @@ interface SegmentRuns {
 
 export class Retention {
   private running: Promise<void> | undefined;
+  /** Something may have ended since the round under way looked. */
+  private again = false;
   private stopping = false;
   private readonly compaction: Compaction;
 
@@ -55,11 +61,21 @@ export class Retention {
     this.compaction = new Compaction(ground, segmentBytes);
   }
 
-  /** One round: expires what is due at `nowMs`, gives dead segments back, compacts some. A round at a time. */
+  /** A leader's round: expires what is due at `nowMs`, then reclaims. A round at a time. */
   run(nowMs: number, policy: RetentionPolicy): Promise<void> {
-    if (this.stopping) return Promise.resolve();
-    this.running ??= this.round(nowMs, policy).finally(() => (this.running = undefined));
-    return this.running;
+    return this.oneAtATime(async () => {
+      await this.expire(nowMs, policy);
+      await this.reclaimAll();
+    });
+  }
+
+  /**
+   * Any member's round: gives back segments in which nothing lives by what was folded, compacts some. While one is under
+   * way another one follows it, so that what ended meanwhile is seen.
+   */
+  reclaim(): Promise<void> {
+    if (this.running) this.again = true;
+    return this.oneAtATime(() => this.reclaimAll());
   }
 
   /** The same, but a round under way, which may have looked already, is not enough. */
@@ -68,11 +84,30 @@ export class Retention {
     await this.run(nowMs, policy);
   }
 
-  private async round(nowMs: number, policy: RetentionPolicy): Promise<void> {
+  private oneAtATime(round: () => Promise<void>): Promise<void> {
+    if (this.stopping) return Promise.resolve();
+    this.running ??= round().finally(() => (this.running = undefined));
+    return this.running;
+  }
+
+  private async expire(nowMs: number, policy: RetentionPolicy): Promise<void> {
+    this.ground.noteExpired(); // What another leader expired.
     const expired = await this.findExpired(this.findDue(nowMs, policy));
-    if (expired.length > 0) await this.ground.expire(expired, nowMs);
-    await this.unlinkDead();
-    await this.compaction.run(() => this.stopping);
+    if (expired.length === 0) return;
+    await this.ground.expire(expired, nowMs);
+    this.ground.knowsExpired();
+  }
+
+  private async reclaimAll(): Promise<void> {
+    do {
+      this.again = false;
+      const { foldings } = this.ground;
+      const stopped = (): boolean => this.stopping || this.ground.foldings !== foldings;
+      this.ground.noteExpired();
+      await this.ground.indexes.idle(); // A segment whose index is being written is not seen.
+      await this.unlinkDead(stopped);
+      await this.compaction.run(stopped);
+    } while (this.again && !this.stopping);
   }
 
   /** No round begins from now on; resolves when the one under way is over. */
@@ -198,7 +233,7 @@ export class Retention {
     }
   }
 
-  private async unlinkDead(): Promise<void> {
+  private async unlinkDead(stopped: () => boolean): Promise<void> {
     const { indexes } = this.ground;
     const dead: SealedSegment[] = [];
     for (const segment of indexes.sealedSegments) if (await this.isDead(segment)) dead.push(segment);
@@ -212,11 +247,11 @@ export class Retention {
     await this.ground.settled();
     const unlinkSettled = async (): Promise<readonly SealedSegment[]> => {
       const settled = going.filter((segment) => segment.end <= this.ground.checkpointEnd && !segment.gone);
-      for (const segment of settled) await this.ground.unlink(segment);
+      for (const segment of settled) if (!stopped()) await this.ground.unlink(segment);
       return going.filter((segment) => !segment.gone);
     };
     // On a full disk a checkpoint may have to wait for the space that these give back.
-    if ((await unlinkSettled()).length === 0) return;
+    if ((await unlinkSettled()).length === 0 || stopped()) return;
     await this.ground.checkpoint();
     await unlinkSettled();
   }

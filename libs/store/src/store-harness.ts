@@ -17,7 +17,7 @@ import { MemoryDisk } from './disk/memory-disk.js';
 import type { LogRecord } from './log/record.js';
 import type { Damage } from './log/segments.js';
 import { MessageStore } from './message-store.js';
-import type { Appended, MessageDraft, Placed, StoredMessage, StoreLimits } from './store-types.js';
+import type { Appended, MessageDraft, Placed, QueuePlace, StoredMessage, StoreLimits } from './store-types.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
 import type { StateView } from './views/state-view.js';
@@ -168,6 +168,7 @@ export function refer(
   to: { topic: number; queue: number; timestampMs: number },
   target: { position: LogPosition; size: number; topic: number },
   reason: number = referenceReason.deadLetter,
+  entry?: QueuePlace,
 ): Appended {
   return store.appendReference({
     topicId: to.topic as TopicId,
@@ -176,6 +177,7 @@ export function refer(
     groupHash: 0,
     timestampMs: to.timestampMs,
     target,
+    entry,
     originTopicId: target.topic as TopicId,
     groupId: 9 as GroupId,
     reason,

@@ -71,9 +71,20 @@ export interface ReferenceDraft {
   readonly timestampMs: number;
   /** The record that is to be visible in this queue too: a message, not a reference. */
   readonly target: { readonly position: LogPosition; readonly size: number };
+  /**
+   * The message or reference in whose place in a queue the target was found; undefined: the target is a pending message,
+   * which was in none.
+   */
+  readonly entry: QueuePlace | undefined;
   readonly originTopicId: TopicId;
   readonly groupId: GroupId;
   readonly reason: number;
+}
+
+export interface QueuePlace {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly offset: QueueOffset;
 }
 
 export interface Placed {

@@ -21,7 +21,7 @@ import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord, QueueFields, RecordDraft } from './log/record.js';
-import type { Appended, Placed, ReferenceDraft } from './store-types.js';
+import type { Appended, Placed, QueuePlace, ReferenceDraft } from './store-types.js';
 import type { MessageDraft } from './views/state-view.js';
 
 const noBytes = new Uint8Array(0);
@@ -89,10 +89,11 @@ export class StoreWriter {
   /** @throws MqError MESSAGE_NOT_FOUND when the target is gone; else as `appendMessage` */
   appendReference(draft: ReferenceDraft): Appended {
     const { topicId, queueId, tagHash, groupHash, timestampMs, target } = draft;
+    this.checkEntry(draft.entry);
     if (!this.indexes.canRefer(target.position)) {
       throw new MqError('MESSAGE_NOT_FOUND', 'the message is not kept any more');
     }
-    this.checkTarget(target.position, draft.reason);
+    this.checkTarget(target.position, draft.entry !== undefined || releasesPending(draft.reason));
     const queueOffset = this.nextOffset(topicId, queueId);
     const queue = { topicId, queueId, queueOffset, tagHash, groupHash };
     const { position, size } = this.appendNow(RecordKind.reference, timestampMs, encodeReference(draft), queue);
@@ -181,10 +182,22 @@ export class StoreWriter {
     return 0 as QueueOffset;
   }
 
-  /** A compacted segment may lack what it once held. What was pending until now it has: that has lived all the time. */
-  private checkTarget(position: LogPosition, reason: number): void {
+  /**
+   * What is over is not brought back, though the file may still be here: other members may have given it back already,
+   * each at a time of its own.
+   */
+  private checkEntry(entry: QueuePlace | undefined): void {
+    if (!entry || !this.folding.directory.isOver(entry.topicId, entry.queueId, entry.offset)) return;
+    throw new MqError('MESSAGE_NOT_FOUND', 'the message has expired');
+  }
+
+  /**
+   * A compacted segment may lack what it once held. What lives it has: what was pending until now, and what is reached
+   * through an entry that lives.
+   */
+  private checkTarget(position: LogPosition, lives: boolean): void {
     const held = this.log.holds(position);
-    if (held === true || (held === undefined && releasesPending(reason))) return;
+    if (held === true || (held === undefined && lives)) return;
     // Whoever wants to refer to a message has just read it, and with it the table that says what its segment holds.
     if (held === undefined) throw new MqError('UNAVAILABLE', 'the message has to be read again first');
     throw new MqError('MESSAGE_NOT_FOUND', 'the message is not kept any more');

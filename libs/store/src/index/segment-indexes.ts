@@ -185,9 +185,12 @@ export class SegmentIndexes {
     yield { index: this.current, end: appendEnd };
   }
 
-  /** Something of old messages is gone: what retention knows of the segments is to be found again. */
-  livesChanged(): void {
-    for (const segment of this.sealed) segment.liveTopics = undefined;
+  /** Something of old messages (of these topics) is gone: what retention knows of the segments is to be found again. */
+  livesChanged(topics?: ReadonlySet<number>): void {
+    for (const segment of this.sealed) {
+      const known = segment.liveTopics;
+      if (!topics || !known || [...topics].some((topic) => known.has(topic))) segment.liveTopics = undefined;
+    }
   }
 
   /** Of the segment that begins at `first`: all messages in it below the answer are older than `timeMs`. */
