@@ -115,7 +115,7 @@ describe('a log with a hole in it', () => {
     await store.stop();
     const names = (await disk.list('data/log')).filter((name) => name.endsWith('.log'));
     await disk.unlink(`data/log/${names[2]}`);
-    disk.peek('data/state/manifest').fill(0);
+    for (const name of ['manifest', 'manifest.copy']) disk.peek(`data/state/${name}`).fill(0);
     await expect(openStore({ disk, checkpoints: 'on the disk' })).rejects.toThrow(/is not all there.*Bring back/);
   });
 

@@ -115,7 +115,7 @@ export class MessageStore implements Component {
    */
   async start(): Promise<void> {
     const { disk, folder, brokerName, clock, onTrouble, giveUpDamage } = this.options;
-    this.dataFolder = await DataFolder.open(disk, folder, brokerName);
+    this.dataFolder = await DataFolder.open(disk, folder, brokerName, onTrouble);
     await checkLogIsThere(disk, folder, this.dataFolder.begun);
     this.termNotes = await TermNotes.open(disk, folder, this.dataFolder.noted);
     await this.dataFolder.noteNoted();

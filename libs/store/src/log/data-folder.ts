@@ -3,7 +3,7 @@
  *
  *   lock        held while a process uses the folder; the operating system ends it with the process
  *   identity    two lines: {"format":2,"brokerName":"…","incarnation":"…","salt":…,"begun":true,"noted":true} and the
- *               line's checksum, 8 hex digits
+ *               line's checksum, 8 hex digits; and identity.copy, the same (`disk/two-copies.ts`)
  *
  * The incarnation is drawn when the folder is made: a broker that comes back with an empty disk is another member of
  * its set, whatever its name. So is the salt that checksums of the log's records begin from: it goes with the log's
@@ -13,9 +13,11 @@ import { randomInt, randomUUID } from 'node:crypto';
 
 import { MqError } from '@cometmq/shared';
 
-import { joinPath, readWhole, replaceFile } from '../disk/disk.js';
+import { joinPath } from '../disk/disk.js';
 import type { Disk, DiskLock } from '../disk/disk.js';
 import { lockFolder, lockName } from '../disk/folder-lock.js';
+import { readEither, replaceBoth } from '../disk/two-copies.js';
+import type { OnTrouble } from '../disk/two-copies.js';
 import { checksum } from './checksum.js';
 
 /** Rises when a release can't read what an older one could not have written. */
@@ -87,19 +89,20 @@ export class DataFolder {
 
   private async change(part: Partial<Identity>): Promise<void> {
     const identity = { ...this.identity, ...part };
-    await replaceFile(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);
+    await replaceBoth(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);
     this.identity = identity;
   }
 
   /**
    * Takes the folder, and makes it this broker's when it is empty.
    *
+   * @param onTrouble told when one copy of the identity was damaged
    * @throws MqError DATA_FOLDER when it is in use, another broker's, of a newer format, damaged, or something else's
    */
-  static async open(disk: Disk, folder: string, brokerName: string, drawn: () => Drawn = draw): Promise<DataFolder> {
+  static async open(disk: Disk, folder: string, brokerName: string, onTrouble?: OnTrouble): Promise<DataFolder> {
     const lock = await lockFolder(disk, folder);
     try {
-      const identity = await takeIdentity(disk, folder, brokerName, drawn);
+      const identity = await takeIdentity(disk, folder, brokerName, onTrouble);
       return new DataFolder(disk, folder, identity, lock);
     } catch (caught) {
       await lock.release();
@@ -113,10 +116,15 @@ export class DataFolder {
   }
 }
 
-async function takeIdentity(disk: Disk, folder: string, brokerName: string, drawn: () => Drawn): Promise<Identity> {
+async function takeIdentity(
+  disk: Disk,
+  folder: string,
+  brokerName: string,
+  onTrouble: OnTrouble | undefined,
+): Promise<Identity> {
   const where = disk.realPath(folder);
-  const stored = await readWhole(disk, joinPath(folder, identityName));
-  if (!stored) {
+  const stored = await readEither(disk, joinPath(folder, identityName), decodeIdentity);
+  if (stored.isMissing) {
     const unknownMembers = (await disk.list(folder)).filter((name) => !ignored.has(name) && !name.endsWith('.tmp'));
     if (unknownMembers.length > 0) {
       throw new MqError(
@@ -125,11 +133,18 @@ async function takeIdentity(disk: Disk, folder: string, brokerName: string, draw
           'or lost part of itself. Name an empty folder, or bring the file "identity" back',
       );
     }
-    const identity: Identity = { format: folderFormat, brokerName, ...drawn() };
-    await replaceFile(disk, joinPath(folder, identityName), [encodeIdentity(identity)]);
+    const identity: Identity = { format: folderFormat, brokerName, ...draw() };
+    await replaceBoth(disk, joinPath(folder, identityName), [encodeIdentity(identity)]);
     return identity;
   }
-  const identity = decodeIdentity(stored, where);
+  const identity = stored.value;
+  if (!identity) {
+    throw new MqError(
+      'DATA_FOLDER',
+      `the file "identity" in ${where} is damaged, and so is its copy, or missing: bring one back from a copy of the ` +
+        'folder, or start with an empty folder',
+    );
+  }
   if (identity.format > folderFormat) {
     throw new MqError(
       'DATA_FOLDER',
@@ -148,6 +163,7 @@ async function takeIdentity(disk: Disk, folder: string, brokerName: string, draw
       `${where} belongs to broker "${identity.brokerName}", this one is "${brokerName}": name the right folder or broker`,
     );
   }
+  await stored.repair(onTrouble);
   return identity;
 }
 
@@ -160,16 +176,11 @@ function checksumText(line: string): string {
   return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
 }
 
-function decodeIdentity(stored: Buffer, where: string): Identity {
+function decodeIdentity(stored: Buffer): Identity | undefined {
   const [line = '', sum] = stored.toString('utf8').split('\n');
-  if (sum === checksumText(line)) {
-    const found: unknown = JSON.parse(line);
-    if (isIdentity(found)) return found;
-  }
-  throw new MqError(
-    'DATA_FOLDER',
-    `the file "identity" in ${where} is damaged: bring it back from a copy, or start with an empty folder`,
-  );
+  if (sum !== checksumText(line)) return undefined;
+  const found: unknown = JSON.parse(line);
+  return isIdentity(found) ? found : undefined;
 }
 
 function isIdentity(found: unknown): found is Identity {

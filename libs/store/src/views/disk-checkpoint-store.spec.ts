@@ -4,6 +4,7 @@ import { Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
 import type { Disk } from '../disk/disk.js';
+import { faultyDisk } from '../disk/faulty-disk.js';
 import { MemoryDisk } from '../disk/memory-disk.js';
 import { committed, idsOf, openStore, send, smallLimits } from '../store-harness.js';
 import type { OpenedStore } from '../store-harness.js';
@@ -85,15 +86,57 @@ it.each(seeds(12))('is refused when damaged, and says which file (seed %i)', asy
   for (let i = 0; i < 40; i += 1) {
     const damaged = disk.settled();
     const names = await damaged.list('state');
-    const name = chance.pick(names);
-    await harm(damaged, `state/${name}`, chance);
+    const name = chance.pick(names.filter((one) => !manifests.includes(one)));
+    if (chance.chance(0.3)) for (const copy of manifests) await harm(damaged, `state/${copy}`, chance);
+    else await harm(damaged, `state/${name}`, chance);
     await expect(open(damaged)).rejects.toMatchObject({
       code: 'CORRUPT_RECORD',
       message: expect.stringContaining('/memory/state/') as string,
     });
-    expect(await damaged.list('state')).toEqual(expect.arrayContaining(names.filter((other) => other !== name)));
+    const others = names.filter((other) => other !== name && !manifests.includes(other));
+    expect(await damaged.list('state')).toEqual(expect.arrayContaining(others));
   }
   expect(stateOf(await open(disk.settled()))).toEqual(whole);
+});
+
+const manifests = ['manifest', 'manifest.copy'];
+
+it.each(seeds(12))('loses nothing while one copy of its manifest can be read (seed %i)', async (seed) => {
+  const chance = new Prng(seed);
+  const disk = new MemoryDisk();
+  const store = await open(disk);
+  for (let round = 1; round <= 8; round += 1) await store.write(round as LogPosition, 1 as Epoch, drawChanges(chance));
+  const whole = stateOf(store);
+  for (let i = 0; i < 20; i += 1) {
+    const damaged = disk.settled();
+    await harm(damaged, `state/${chance.pick(manifests)}`, chance);
+    const missing = (await damaged.list('state')).filter((name) => manifests.includes(name)).length === 1;
+    const told: string[] = [];
+    const opened = await DiskCheckpointStore.open(damaged, 'state', 'log', new ManualClock(), (what) =>
+      told.push(what),
+    );
+    expect(stateOf(opened)).toEqual(whole);
+    expect(told).toHaveLength(missing ? 0 : 1);
+    await opened.close();
+    expect(damaged.peek('state/manifest')).toEqual(damaged.peek('state/manifest.copy'));
+  }
+});
+
+it('keeps no older copy of the manifest when the disk was full for it', async () => {
+  const disk = new MemoryDisk();
+  const full = Object.assign(new Error('no room'), { code: 'ENOSPC' });
+  let isFull = false;
+  const faulty = faultyDisk(disk, (kind, path) => (isFull && kind === 'write' && /copy/.test(path) ? full : undefined));
+  const store = await open(faulty);
+  await store.write(1 as LogPosition, 1 as Epoch, [{ key: 'a', value: Buffer.from('one') }]);
+  isFull = true;
+  await store.write(2 as LogPosition, 1 as Epoch, [{ key: 'a', value: Buffer.from('two') }]);
+  expect(await disk.list('state')).not.toContain('manifest.copy');
+  expect(stateOf(await open(disk.settled())).position).toBe(2);
+  isFull = false;
+  await store.write(3 as LogPosition, 1 as Epoch, [{ key: 'a', value: Buffer.from('three') }]);
+  await disk.unlink('state/manifest');
+  expect(stateOf(await open(disk.settled())).position).toBe(3);
 });
 
 async function harm(disk: MemoryDisk, path: string, chance: Prng): Promise<void> {
@@ -151,7 +194,7 @@ it('copies a piece a few times at most, and keeps few files', async () => {
   }
   expect(most).toBeLessThanOrEqual(12);
   expect(disk.usedBytes() - before).toBeLessThan(rounds * bytes * 1.2);
-  expect(written).toBe(rounds * 2); // One of pieces and one manifest each.
+  expect(written).toBe(rounds * 3); // One of pieces and both copies of the manifest each.
 });
 
 it('waits for room on a full disk, and loses nothing', async () => {
@@ -208,7 +251,11 @@ describe('a store whose checkpoint is damaged', () => {
   }
 
   async function harmState(disk: MemoryDisk, chance: Prng): Promise<void> {
-    const names = await disk.list('data/state');
+    const names = (await disk.list('data/state')).filter((name) => !manifests.includes(name));
+    if (chance.chance(0.5)) {
+      for (const name of manifests) await harm(disk, `data/state/${name}`, chance);
+      return;
+    }
     for (let i = 1 + chance.below(2); i > 0; i -= 1) {
       const name = chance.pick(names);
       if ((await disk.list('data/state')).includes(name)) await harm(disk, `data/state/${name}`, chance);

@@ -4,6 +4,7 @@
  *
  *   state/<number>.pieces    | pieces, sorted |      never changed; newer files hide the pieces of older ones
  *   state/manifest           position, epoch, files with sizes and checksums, and a checksum over all that
+ *   state/manifest.copy      the same: see `disk/two-copies.ts`
  *
  * The manifest is replaced as a whole once the new file is durable: whenever the power goes, it names whole files, and
  * state and position never disagree. A new file takes in older ones as long as that pays: a file that is left is at
@@ -17,8 +18,10 @@ import { MqError, sleep } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
 import { yieldToLoop } from '../yield-to-loop.js';
-import { isDiskFull, isMissing, joinPath, readWhole, replaceFile } from '../disk/disk.js';
+import { isDiskFull, isMissing, joinPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
+import { readEither, replaceBoth } from '../disk/two-copies.js';
+import type { OnTrouble } from '../disk/two-copies.js';
 import { ByteCache } from '../index/byte-cache.js';
 import { checksum } from '../log/checksum.js';
 import { coldPrefix } from './checkpoint-store.js';
@@ -71,16 +74,23 @@ export class DiskCheckpointStore implements CheckpointStore {
    * Opens the folder after looking at every byte in it.
    *
    * @param log which log's state this is: another one's is refused
+   * @param onTrouble told when one copy of the manifest was damaged
    * @throws MqError CORRUPT_RECORD: says which file is damaged; nothing has been changed then
    */
-  static async open(disk: Disk, folder: string, log: string, clock: Clock): Promise<DiskCheckpointStore> {
+  static async open(
+    disk: Disk,
+    folder: string,
+    log: string,
+    clock: Clock,
+    onTrouble?: OnTrouble,
+  ): Promise<DiskCheckpointStore> {
     await disk.makeFolder(folder);
     const names = await disk.list(folder);
-    const stored = await readWhole(disk, joinPath(folder, manifestName));
+    const stored = await readEither(disk, joinPath(folder, manifestName), decodeManifest);
     const strays = names.filter((name) => numberOf(name) !== undefined);
-    if (!stored && strays.length > 0) throw damage(disk, folder, manifestName, 'it is missing');
-    const manifest = stored ? decodeManifest(stored) : { version, log, position: -1, epoch: 0, files: [] };
-    if (!manifest) throw damage(disk, folder, manifestName, 'its checksum is wrong');
+    if (stored.isMissing && strays.length > 0) throw damage(disk, folder, manifestName, 'it is missing');
+    const manifest = stored.isMissing ? { version, log, position: -1, epoch: 0, files: [] } : stored.value;
+    if (!manifest) throw damage(disk, folder, manifestName, 'its checksum is wrong, and its copy is no better');
     if (manifest.log !== log) {
       throw damage(disk, folder, manifestName, `it belongs to the log of another data folder (${manifest.log})`);
     }
@@ -92,7 +102,8 @@ export class DiskCheckpointStore implements CheckpointStore {
       throw caught;
     }
     // From the beginning, so that files without it are known for damage.
-    if (!stored) await replaceFile(disk, joinPath(folder, manifestName), [encodeManifest(manifest)]);
+    if (stored.isMissing) await replaceBoth(disk, joinPath(folder, manifestName), [encodeManifest(manifest)]);
+    else await stored.repair(onTrouble);
     const kept = new Set(files.map(({ info }) => nameOf(info.number)));
     for (const name of strays) if (!kept.has(name)) await disk.unlink(joinPath(folder, name)); // Never made part of a state.
     return new DiskCheckpointStore(disk, folder, log, clock, manifest, files);
@@ -165,7 +176,7 @@ export class DiskCheckpointStore implements CheckpointStore {
     const { log } = this;
     const manifest = { version, log, position, epoch, files: files.map((file) => plainInfo(file.info)) };
     try {
-      await replaceFile(this.disk, joinPath(this.folder, manifestName), [encodeManifest(manifest)]);
+      await replaceBoth(this.disk, joinPath(this.folder, manifestName), [encodeManifest(manifest)]);
     } catch (caught) {
       await opened.close();
       if (isDiskFull(caught)) await this.disk.unlink(path);

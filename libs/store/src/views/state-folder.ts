@@ -24,7 +24,7 @@ export interface StateFolder {
 /** @throws MqError DATA_FOLDER: the state is damaged, and the log alone can't make it again */
 export async function openState({ disk, folder, log, clock, onTrouble }: StateFolder): Promise<CheckpointStore> {
   const stateFolder = joinPath(folder, 'state');
-  const open = (): Promise<CheckpointStore> => DiskCheckpointStore.open(disk, stateFolder, log, clock);
+  const open = (): Promise<CheckpointStore> => DiskCheckpointStore.open(disk, stateFolder, log, clock, onTrouble);
   try {
     return await open();
   } catch (caught) {
