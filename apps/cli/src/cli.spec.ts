@@ -15,7 +15,16 @@ let door: FakeProxy;
 let me: FakeTerminal;
 
 const brokerSet = {
-  ...{ name: 'broker-0', epoch: 1, leader: 'broker-0:10911', leaderMember: 'broker-0/v1', inSync: ['broker-0/v1'] },
+  ...{
+    name: 'broker-0',
+    epoch: 1,
+    leader: 'broker-0:10911',
+    leaderMember: 'broker-0/v1',
+    members: [{ member: 'broker-0/v1', address: '' }],
+    quorum: 1,
+    stage: 'serving' as const,
+    inSync: ['broker-0/v1'],
+  },
   ...{ writable: true, registeredMs: 1 },
 };
 

@@ -157,6 +157,9 @@ export class FakeNameService implements NameService {
       epoch: (this.terms += 1),
       leader: claim.address,
       leaderMember: claim.member,
+      members: [{ member: claim.member, address: '' }],
+      quorum: 1,
+      stage: 'serving',
       inSync: [claim.member],
       writable: true,
       registeredMs: 0,
@@ -173,7 +176,16 @@ export class FakeNameService implements NameService {
   forgetMembers(name: string): Promise<BrokerSet> {
     this.forgotten.push(name);
     this.mismatch = undefined;
-    return Promise.resolve({ name, epoch: this.terms, inSync: [], writable: true, registeredMs: 0 });
+    return Promise.resolve({
+      name,
+      epoch: this.terms,
+      members: [],
+      quorum: 1,
+      stage: 'serving',
+      inSync: [],
+      writable: true,
+      registeredMs: 0,
+    });
   }
 
   allowAdoption(): Promise<number> {

@@ -105,7 +105,17 @@ function directoryOf(leader: string | undefined): Directory {
 }
 
 function setOf(name: string, leader: string | undefined): BrokerSet {
-  return { name, epoch: 1, leader, inSync: [], writable: true, registeredMs: 0 };
+  return {
+    name,
+    epoch: 1,
+    leader,
+    members: [],
+    quorum: 1,
+    stage: 'serving',
+    inSync: [],
+    writable: true,
+    registeredMs: 0,
+  };
 }
 
 const connect = (address: string) => new GrpcJsChannel({ address, clock: systemClock });

@@ -44,7 +44,17 @@ afterEach(() => leaders.stop());
 
 let revision = 0;
 function shown(at: number, leader: string | undefined): void {
-  const broker: BrokerSet = { name: 's', epoch: at, leader, inSync: [], members, writable: true, registeredMs: 0 };
+  const broker: BrokerSet = {
+    name: 's',
+    epoch: at,
+    leader,
+    inSync: [],
+    members,
+    quorum: 2,
+    stage: 'serving',
+    writable: true,
+    registeredMs: 0,
+  };
   directory.apply({ kind: 'broker', revision: (revision += 1), broker });
 }
 const heard = (at: number, name: string): void =>

@@ -178,6 +178,6 @@ export class Leaders implements Component {
   }
 
   private addressOf(brokerSet: string, member: string): string | undefined {
-    return this.directory.brokerSet(brokerSet)?.members?.find((one) => one.member === member)?.address;
+    return this.directory.brokerSet(brokerSet)?.members.find((one) => one.member === member)?.address;
   }
 }

@@ -1,16 +1,17 @@
 import { internal } from '@cometmq/proto';
-import type {
-  BrokerSet,
-  ConsumerGroup,
-  GroupId,
-  GroupName,
-  GroupStart,
-  MessageType,
-  Permission,
-  RetryPolicy,
-  Topic,
-  TopicId,
-  TopicName,
+import {
+  brokerSetStages,
+  type BrokerSet,
+  type ConsumerGroup,
+  type GroupId,
+  type GroupName,
+  type GroupStart,
+  type MessageType,
+  type Permission,
+  type RetryPolicy,
+  type Topic,
+  type TopicId,
+  type TopicName,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -80,12 +81,25 @@ export function groupFromWire(wire: internal.ConsumerGroup | undefined): Consume
 }
 
 export function brokerSetToWire(set: BrokerSet): internal.BrokerSet {
-  return { ...set, leader: set.leader, leaderMember: set.leaderMember, inSync: [...set.inSync] };
+  const { leader, leaderMember, inSync, members } = set;
+  return {
+    ...set,
+    leader,
+    leaderMember,
+    inSync: [...inSync],
+    members: members.map((one) => ({ ...one })),
+  };
 }
 
 export function brokerSetFromWire(wire: internal.BrokerSet | undefined): BrokerSet {
-  const { leader, leaderMember, ...rest } = whole(wire);
-  return { ...rest, ...(leader !== undefined && { leader }), ...(leaderMember !== undefined && { leaderMember }) };
+  const { leader, leaderMember, members, stage, ...rest } = whole(wire);
+  return {
+    ...rest,
+    members,
+    stage: brokerSetStages.find((known) => known === stage) ?? 'serving',
+    ...(leader !== undefined && { leader }),
+    ...(leaderMember !== undefined && { leaderMember }),
+  };
 }
 
 export function topicDraftToWire(draft: TopicDraft | (TopicChange & { readonly name: string })): internal.TopicDraft {

@@ -75,7 +75,17 @@ afterEach(() => links.stop());
 
 let revision = 0;
 function leads(epoch: number, leader: string | undefined): void {
-  const broker: BrokerSet = { name: 's', epoch, leader, inSync: [], writable: true, registeredMs: 0 };
+  const broker: BrokerSet = {
+    name: 's',
+    epoch,
+    leader,
+    members: [],
+    quorum: 1,
+    stage: 'serving',
+    inSync: [],
+    writable: true,
+    registeredMs: 0,
+  };
   directory.apply({ kind: 'broker', revision: (revision += 1), broker });
 }
 

@@ -13,20 +13,30 @@ export interface SetRegistry {
   /**
    * Writes the claimant into the set as its leader, where the set still has this revision (0: there is no such set, and the
    * claimant makes it). Also puts its presence. @returns undefined where it has another revision by now
+   * Asked again with the same epoch it answers with what it has written.
    * @throws MqError CONFLICT while the presence of the current epoch's leader lives and the reason is neither `closed` nor
-   * `handedOver`; DATA_FOLDER where the claimant is no member, or its log lacks what the set is known to have
+   * `handedOver`, or another process with this member id lives; DATA_FOLDER where the claimant is no member, or its log
+   * lacks what the set is known to have
    */
   acquireLeadership(claim: MemberClaim, wanted: WantedLead): Promise<SetState | undefined>;
   /**
-   * The leader is alive and makes progress; its presence ends `leaseMs` after the last one.
-   * @throws MqError NOT_LEADER when deposed
+   * The leader is alive and makes progress; its presence ends `leaseMs` after the last one that showed progress.
+   * @throws MqError NOT_LEADER when deposed, resigned, or replaced by another process with its member id
    */
   renewLeadership(claim: MemberClaim, kept: KeptLead): Promise<SetReading>;
   /** The leader goes on its own will: its presence ends. Who stands next need not wait for the lease. */
   resignLeadership(claim: MemberClaim, epoch: Epoch): Promise<void>;
-  /** @returns undefined where the set has another revision by now. @throws MqError NOT_LEADER */
+  /**
+   * Asked again it answers with what it has written.
+   * @returns undefined where the set has another revision by now
+   * @throws MqError NOT_LEADER; CONFLICT where a member that it takes in has another boot id by now, or none
+   */
   changeMembers(claim: MemberClaim, wanted: WantedMembers): Promise<SetState | undefined>;
-  /** A member that does not lead is there, at this address; its presence ends `leaseMs` after the last one. */
+  /**
+   * A member that does not lead is there, at this address; its presence ends `leaseMs` after the last one. Another boot id at
+   * the same address is a restart and takes its place at once.
+   * @throws MqError CONFLICT while another process with this member id lives at another address, or has taken its place
+   */
   announceMember(claim: MemberClaim): Promise<SetReading>;
   /** It goes. */
   withdrawMember(claim: MemberClaim): Promise<void>;
@@ -59,6 +69,8 @@ export interface WantedLead {
   readonly rule: SetRule;
   readonly revision: number;
   readonly reason: StandReason;
+  /** So much is known to have been committed: it is in the log of who falls out by this. */
+  readonly commitEnd?: LogPosition | undefined;
 }
 
 export interface KeptLead {
@@ -76,6 +88,13 @@ export interface WantedMembers {
   readonly revision: number;
   /** Who falls out by this change, and what was committed then: so much is known to be in its log. */
   readonly left: readonly FormerMember[];
+  /** Who is taken in, and the boot id of the session in which it has caught up. */
+  readonly joined?: readonly JoinedMember[] | undefined;
+}
+
+export interface JoinedMember {
+  readonly member: MemberId;
+  readonly bootId: string;
 }
 
 export interface FormerMember {
@@ -87,6 +106,8 @@ export interface FormerMember {
 export interface SetReading {
   /** Of the store behind the name service (etcd's cluster id, the embedded store's own): another one knows nothing of this log. */
   readonly storeId: string;
+  /** Of the metadata; rises when what was lost was brought back from members' logs. */
+  readonly generation: number;
   /** Undefined: nobody has made it. */
   readonly state: SetState | undefined;
   /** Whose presence lives: the leader's of the current epoch, and the members'. */
@@ -100,4 +121,28 @@ export interface PresentMember {
   readonly bootId: string;
   /** It leads in this epoch; undefined: it does not lead. */
   readonly leads?: Epoch | undefined;
+}
+
+/** Under what a member last acted; it keeps this beside its log. */
+export type KnownSet = Pick<SetReading, 'storeId' | 'generation'> & Pick<SetState, 'revision' | 'epoch'>;
+
+/**
+ * Why nobody may stand under what was read, in words; undefined: it goes on from what the member knows. Another store, an
+ * earlier revision or an earlier epoch is an emptied, restored or foreign store; it counts again once an operator has had
+ * the members' knowledge written to it, which raises the generation and gives the set an epoch above all of them.
+ */
+export function standsStill(known: KnownSet | undefined, reading: SetReading): string | undefined {
+  if (!known) return undefined;
+  const { storeId, generation, state } = reading;
+  if (!state) return `the metadata does not know this set, which has had epoch ${known.epoch}`;
+  if (generation > known.generation && state.epoch > known.epoch) return undefined;
+  if (storeId !== known.storeId) return `the metadata store is ${storeId}, and the set belongs to ${known.storeId}`;
+  if (generation < known.generation || state.revision < known.revision || state.epoch < known.epoch) {
+    const was = `generation ${known.generation}, revision ${known.revision}, epoch ${known.epoch}`;
+    return (
+      `the metadata knows this set at generation ${generation}, revision ${state.revision}, epoch ${state.epoch}, and it has ` +
+      `been at ${was}: it was set back to an older state`
+    );
+  }
+  return undefined;
 }

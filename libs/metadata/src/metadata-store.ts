@@ -48,6 +48,8 @@ export interface KeyValue {
 export interface Range {
   readonly revision: number;
   readonly pairs: readonly KeyValue[];
+  /** Of the store that says so, which an emptied one has not: etcd's cluster id. Undefined: it has none. */
+  readonly storeId?: string | undefined;
 }
 
 /** No key may be written twice in one transaction. A key that is deleted need not exist. */

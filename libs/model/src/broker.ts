@@ -6,11 +6,15 @@ export interface BrokerSet {
   readonly leader?: string | undefined;
   /** The member that leads, "name/incarnation". */
   readonly leaderMember?: string | undefined;
+  /** Those whose word counts, in order of their names. */
+  readonly members: readonly SetMember[];
+  /** How many of them must have a record for it to be committed. */
+  readonly quorum: number;
+  /** Members that keep up, as the leader says. */
   readonly inSync: readonly string[];
-  /** All that are there or belong to it, and where they are; left out: the leader alone. */
-  readonly members?: readonly SetMember[] | undefined;
   /** False: takes no new messages (draining, or its disk is full). */
   readonly writable: boolean;
+  readonly stage: BrokerSetStage;
   readonly registeredMs: number;
 }
 
@@ -19,3 +23,7 @@ export interface SetMember {
   /** host:port of its internal service; empty: in this process, or not known. */
   readonly address: string;
 }
+
+/** `joining`: no queues are placed on it yet. `draining`: read, not written to. `gone`: in no route any more. */
+export type BrokerSetStage = (typeof brokerSetStages)[number];
+export const brokerSetStages = ['joining', 'serving', 'draining', 'gone'] as const;

@@ -7,7 +7,14 @@ import type { Logger } from '@cometmq/telemetry';
 import { checkClaim } from './checks.js';
 import { identityIn, type Identity } from './cluster.js';
 import type { DirectoryCopy } from './directory-copy.js';
-import { keys, recordOf, type DeletedRecord, type IdsRecord, type LineageRecord, type SetRecord } from './keys.js';
+import {
+  keys,
+  recordOf,
+  type DeletedRecord,
+  type IdsRecord,
+  type LineageRecord,
+  type LoneSetRecord as SetRecord,
+} from './keys.js';
 
 /** How long an operator's word holds: brokers that restart again and again wait some minutes in between. */
 const allowedMs = 3_600_000;

@@ -5,7 +5,15 @@ import { MqError, type Clock } from '@cometmq/shared';
 
 import { checkClaim } from './checks.js';
 import { identityIn, mismatchOf, type ClusterStore } from './cluster.js';
-import { brokerSetOf, keys, recordOf, type PresenceRecord, type SetRecord } from './keys.js';
+import {
+  brokerSetOf,
+  keys,
+  presenceRecordOf,
+  recordOf,
+  setRecordOf,
+  type LonePresenceRecord as PresenceRecord,
+  type LoneSetRecord as SetRecord,
+} from './keys.js';
 
 type Held = LeadershipClaim & { readonly epoch: number };
 
@@ -46,7 +54,7 @@ export class BrokerLeadership {
       throw new MqError('CONFLICT', `the lead of broker set ${name} was taken by another at the same moment`);
     }
     await this.settle(change);
-    return brokerSetOf(set, presence);
+    return asShown(set, presence);
   }
 
   async keep(claim: Held & { readonly writable: boolean }): Promise<void> {
@@ -103,7 +111,7 @@ export class BrokerLeadership {
     });
     if (!change.applied) throw new MqError('CONFLICT', `broker set ${name} changed at the same moment: look again`);
     await this.settle(change);
-    return brokerSetOf(empty, undefined);
+    return asShown(empty, undefined);
   }
 
   /** Once in an epoch. If another changes the set at the same moment, the next renewal comes here again. */
@@ -147,7 +155,7 @@ export class BrokerLeadership {
   private async known(claim: LeadershipClaim): Promise<Known<SetRecord> | undefined> {
     const [identity, set] = await Promise.all([identityIn(this.store), this.set(claim.name)]);
     if (!identity) throw new MqError('UNAVAILABLE', 'the metadata store is empty: no cluster has been made in it yet');
-    const mismatch = mismatchOf(claim, identity, set?.record);
+    const mismatch = mismatchOf(claim.name, claim, identity, set?.record);
     if (mismatch) throw mismatch;
     return set;
   }
@@ -159,6 +167,18 @@ export class BrokerLeadership {
   private async presence(name: string): Promise<Known<PresenceRecord> | undefined> {
     return known(await this.store.get(keys.presence(name)));
   }
+}
+
+function asShown(set: SetRecord, presence: PresenceRecord | undefined): BrokerSet {
+  const asPair = (record: object): KeyValue => ({
+    key: '',
+    value: JSON.stringify(record),
+    createRevision: 0,
+    modRevision: 0,
+  });
+  const record = setRecordOf(asPair(set));
+  if (!record) throw new MqError('INTERNAL', 'a set can not be read again');
+  return brokerSetOf(record, () => presence && presenceRecordOf(asPair(presence)));
 }
 
 function known<T>(pair: KeyValue | undefined): Known<T> | undefined {

@@ -1,5 +1,5 @@
 import { MessageType, printable, topicName, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
-import type { GroupChange, LeadershipClaim, TopicChange } from '@cometmq/client';
+import type { GroupChange, LeadershipClaim, MemberClaim, TopicChange } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 
 /** What may be asked of the metadata. All throw MqError BAD_REQUEST with what is allowed. */
@@ -115,14 +115,27 @@ function checkStart(start: GroupStart): void {
 
 const setAlphabet = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
-export function checkClaim(claim: LeadershipClaim): void {
-  if (!setAlphabet.test(claim.name)) {
-    refuse(`broker set "${printable(claim.name)}" must be 1 to 63 letters, digits, ".", "_" and "-"`);
-  }
+export function checkSetName(name: string): void {
+  if (setAlphabet.test(name)) return;
+  refuse(`broker set "${printable(name)}" must be 1 to 63 letters, digits, ".", "_" and "-"`);
+}
+
+export function checkClaim(claim: Pick<LeadershipClaim, 'name' | 'member' | 'leaseMs'>): void {
+  checkSetName(claim.name);
   if (!/^[^/]+\/[^/]+$/.test(claim.member) || claim.member.length > 200) {
     refuse(`member "${printable(claim.member)}" must be name/incarnation`);
   }
   whole('lease in ms', claim.leaseMs, limits.leaseMsMin, limits.leaseMsMax);
+}
+
+export function checkMemberClaim({ brokerSet, member, leaseMs, bootId, address }: MemberClaim): void {
+  checkClaim({ name: brokerSet, member, leaseMs });
+  if (!/^[^\s/]{1,100}$/.test(bootId)) refuse(`boot id "${printable(bootId)}" must be 1 to 100 characters`);
+  if (address.length > 300) refuse(`address "${printable(address)}" must be host:port, of 300 characters at the most`);
+}
+
+export function checkEpoch(epoch: number): void {
+  whole('epoch', epoch, 1, Number.MAX_SAFE_INTEGER);
 }
 
 function whole(what: string, value: number | undefined, min: number, max: number): void {

@@ -1,9 +1,14 @@
-import type { LeadershipClaim } from '@cometmq/client';
 import type { Committed, KeyValue, MetadataStore, Transaction } from '@cometmq/metadata';
 import { followsMetadata, type MetadataVersion } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import { keys, recordOf, type LineageRecord, type SetRecord } from './keys.js';
+import { keys, recordOf, type LineageRecord } from './keys.js';
+
+/** What a claim says of the claimant's log. */
+export interface Claimant {
+  readonly member: string;
+  readonly log?: { readonly epoch: number; readonly metadata?: MetadataVersion | undefined } | undefined;
+}
 
 /** Which cluster a store holds the metadata of, and how far it has come. */
 export interface Identity {
@@ -65,9 +70,10 @@ const wayOut =
  * Why a broker whose log is not empty may not act under this metadata; undefined: it may. Nothing has been written by then.
  */
 export function mismatchOf(
-  { name, member, log }: LeadershipClaim,
+  name: string,
+  { member, log }: Claimant,
   { version }: Identity,
-  set: SetRecord | undefined,
+  set: { readonly epoch: number } | undefined,
 ): MqError | undefined {
   const found = `this metadata is of cluster ${version.clusterId}, generation ${version.generation}, revision ${version.revision}`;
   if (log?.metadata && !followsMetadata(version, log.metadata)) {

@@ -14,8 +14,10 @@ import { firstLineage } from './cluster.js';
 import {
   brokerSetOf,
   keys,
+  presenceRecordOf,
   recordIn,
   recordOf,
+  setRecordOf,
   type DeletedRecord,
   type GroupRecord,
   type LineageRecord,
@@ -114,7 +116,15 @@ export class DirectoryCopy {
 
   brokerSet(name: string): BrokerSet | undefined {
     const set = this.sets.get(name);
-    return set && brokerSetOf(set, this.presences.get(name));
+    return set && this.shown(set);
+  }
+
+  private shown(set: SetRecord): BrokerSet {
+    const lone = this.presences.get(set.name);
+    return brokerSetOf(
+      set,
+      (member) => this.presences.get(`${set.name}/${member}`) ?? (lone?.member === member ? lone : undefined),
+    );
   }
 
   listen(listener: Listener): () => void {
@@ -171,7 +181,7 @@ export class DirectoryCopy {
       secret: this.secret,
       topics: [...this.topics.values()],
       groups: [...this.groups.values()],
-      brokers: [...this.sets.values()].map((set) => brokerSetOf(set, this.presences.get(set.name))),
+      brokers: [...this.sets.values()].map((set) => this.shown(set)),
       generation: this.lineage.generation,
       replaced: this.lineage.replaced,
       deletedTopics: this.deletedIn(keys.deletedTopics),
@@ -277,9 +287,9 @@ export class DirectoryCopy {
       }
       if (group) tell({ kind: 'group', revision, group });
     } else if (key.startsWith(keys.sets)) {
-      fold(this.sets, key.slice(keys.sets.length), recordOf<SetRecord>(pair));
+      fold(this.sets, key.slice(keys.sets.length), setRecordOf(pair));
     } else if (key.startsWith(keys.presences)) {
-      fold(this.presences, key.slice(keys.presences.length), recordOf<PresenceRecord>(pair));
+      fold(this.presences, key.slice(keys.presences.length), presenceRecordOf(pair));
     } else if (isDeletion(key)) {
       const folder = key.slice(0, key.indexOf('/') + 1);
       let known = this.deleted.get(folder);
@@ -316,7 +326,7 @@ function fold<T>(map: Map<string, T>, name: string, record: T | undefined): T | 
 
 function setNameIn(key: string): string | undefined {
   if (key.startsWith(keys.sets)) return key.slice(keys.sets.length);
-  if (key.startsWith(keys.presences)) return key.slice(keys.presences.length);
+  if (key.startsWith(keys.presences)) return key.slice(keys.presences.length).split('/', 1)[0];
   return undefined;
 }
 

@@ -1,4 +1,5 @@
-import type { BrokerSet, ConsumerGroup, Topic } from '@cometmq/model';
+import type { BrokerSet, ConsumerGroup, Epoch, LogPosition, MemberId, Topic } from '@cometmq/model';
+import type { FormerMember } from '@cometmq/client';
 import type { KeyValue } from '@cometmq/metadata';
 
 /**
@@ -6,8 +7,10 @@ import type { KeyValue } from '@cometmq/metadata';
  *
  *   topics/<name>     Topic
  *   groups/<name>     ConsumerGroup
- *   sets/<name>       SetRecord: epoch, leader, in-sync set; changed only by comparing its revision
- *   presence/<name>   PresenceRecord of the set's leader, on its lease: gone when the leader is silent
+ *   sets/<name>       SetRecord: epoch, leader, members, write quorum; changed only by comparing its revision
+ *   begun/<name>      BegunRecord: what the log of the set's leader is known to have
+ *   presence/<name>/<member>  PresenceRecord, on a lease: gone when the member is silent
+ *   presence/<name>   the same of the leader alone, as it was before sets had several members
  *   ids               how many topics and groups were ever made; an id is taken in the transaction that makes its owner
  *   deletedTopics/<id>, deletedGroups/<id>  DeletedRecord, the latest 10,000: absence alone deletes nothing
  *   clusterId         text, made once
@@ -21,6 +24,7 @@ export const keys = {
   groups: 'groups/',
   sets: 'sets/',
   presences: 'presence/',
+  begun: 'begun/',
   ids: 'ids',
   deletedTopics: 'deletedTopics/',
   deletedGroups: 'deletedGroups/',
@@ -37,7 +41,10 @@ export const keys = {
   topic: (name: string) => `topics/${name}`,
   group: (name: string) => `groups/${name}`,
   set: (name: string) => `sets/${name}`,
+  begunOf: (name: string) => `begun/${name}`,
   presence: (name: string) => `presence/${name}`,
+  presencesOf: (name: string) => `presence/${name}/`,
+  presenceOf: (name: string, member: string) => `presence/${name}/${member}`,
 } as const;
 
 export type TopicRecord = Topic;
@@ -45,16 +52,51 @@ export type GroupRecord = ConsumerGroup;
 
 export interface SetRecord {
   readonly name: string;
-  readonly epoch: number;
+  readonly epoch: Epoch;
   /** The member that took this epoch; whether it lives is for its presence to say. */
+  readonly leader: MemberId;
+  /** In order. Empty: all were given up, and whoever comes next may lead. */
+  readonly members: readonly MemberId[];
+  readonly quorum: number;
+  /** The revision on which this was decided: by it and the epoch its writer knows it again. */
+  readonly from: number;
+  readonly former: readonly FormerMember[];
+  readonly registeredMs: number;
+}
+
+/** A set as it was kept while it had one member that led. */
+export interface LoneSetRecord {
+  readonly name: string;
+  readonly epoch: number;
   readonly member: string;
   readonly inSync: readonly string[];
   readonly registeredMs: number;
-  /** The last epoch whose first record is known to be in the log of its leader: what comes back with less is older. */
-  readonly begun?: { readonly epoch: number; readonly member: string } | undefined;
+  readonly begun?: BegunRecord | undefined;
+}
+
+/** The last epoch whose first record is known to be in the log of its leader: what comes back with less is older. */
+export interface BegunRecord {
+  readonly epoch: number;
+  readonly member: string;
 }
 
 export interface PresenceRecord {
+  readonly member: MemberId;
+  readonly address: string;
+  readonly bootId: string;
+  /** Boots of the same member that this one has taken the place of. They do not come back. */
+  readonly replaced: readonly string[];
+  /** It leads in this epoch. Of another epoch than the set's it says nothing. */
+  readonly leads?: Epoch | undefined;
+  /** It has led in this epoch, and leads no longer. */
+  readonly resigned?: Epoch | undefined;
+  readonly writable: boolean;
+  /** As the leader says. */
+  readonly inSync: readonly MemberId[];
+}
+
+/** The presence of the one member that led. */
+export interface LonePresenceRecord {
   readonly member: string;
   /** A presence of another epoch than the set's says nothing. */
   readonly epoch: number;
@@ -99,11 +141,51 @@ export function recordIn<T>(text: string): T | undefined {
   }
 }
 
+/** The set, also where it was written before sets had several members. */
+export function setRecordOf(pair: KeyValue | undefined): SetRecord | undefined {
+  const record = recordOf<SetRecord | LoneSetRecord>(pair);
+  if (!record || 'members' in record) return record;
+  const { name, epoch, member, inSync, registeredMs } = record;
+  const members = inSync.map((one) => one as MemberId).sort();
+  return {
+    name,
+    epoch: epoch as Epoch,
+    leader: member as MemberId,
+    members,
+    quorum: Math.min(1, members.length),
+    from: 0,
+    former: [],
+    registeredMs,
+  };
+}
+
+export function formerIn(record: SetRecord, member: MemberId): LogPosition | undefined {
+  return record.former.find((one) => one.member === member)?.commitEnd;
+}
+
+export function presenceRecordOf(pair: KeyValue | undefined): PresenceRecord | undefined {
+  const record = recordOf<PresenceRecord | LonePresenceRecord>(pair);
+  if (!record || 'bootId' in record) return record;
+  const { member, epoch, address, writable } = record;
+  const lone = { member: member as MemberId, address, bootId: '', replaced: [], writable };
+  return { ...lone, leads: epoch as Epoch, inSync: [member as MemberId] };
+}
+
 /** The set as everybody shall see it. */
-export function brokerSetOf(set: SetRecord, presence: PresenceRecord | undefined): BrokerSet {
-  const { name, epoch, inSync, registeredMs } = set;
-  const present = presence?.epoch === epoch && presence.member === set.member ? presence : undefined;
-  // While nobody leads it counts as writable: sends wait for the next leader.
-  const shown = { name, epoch, inSync, registeredMs, writable: present?.writable ?? true };
-  return present ? { ...shown, leader: present.address, leaderMember: present.member } : shown;
+export function brokerSetOf(set: SetRecord, presenceOf: (member: MemberId) => PresenceRecord | undefined): BrokerSet {
+  const { name, epoch, leader, members, quorum, registeredMs } = set;
+  const shown = presenceOf(leader);
+  const present = shown?.leads === epoch && shown.member === leader ? shown : undefined;
+  return {
+    name,
+    epoch,
+    members: members.map((member) => ({ member, address: presenceOf(member)?.address ?? '' })),
+    quorum,
+    // While nobody leads, nobody says who keeps up, and it counts as writable: sends wait for the next leader.
+    inSync: present?.inSync ?? members,
+    writable: present?.writable ?? true,
+    stage: 'serving',
+    registeredMs,
+    ...(present && { leader: present.address, leaderMember: present.member }),
+  };
 }

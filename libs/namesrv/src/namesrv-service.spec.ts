@@ -447,6 +447,9 @@ describe('leads', () => {
     expect(set).toEqual({
       name: 'broker-0',
       epoch: 1,
+      members: [{ member: 'broker-0/v1', address: 'host:9' }],
+      quorum: 1,
+      stage: 'serving',
       leader: 'host:9',
       leaderMember: 'broker-0/v1',
       inSync: ['broker-0/v1'],

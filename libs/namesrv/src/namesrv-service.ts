@@ -28,6 +28,7 @@ import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { Adoption } from './adoption.js';
 import { BrokerLeadership } from './broker-leads.js';
+import { BrokerSets } from './broker-sets.js';
 import { checkGroup, checkMessageType, checkTopic, queueCounts } from './checks.js';
 import { ClusterStore } from './cluster.js';
 import { DirectoryCopy } from './directory-copy.js';
@@ -92,6 +93,8 @@ interface Decision<T> {
  */
 export class NamesrvService implements NameService, Component {
   readonly name = 'namesrv';
+  /** Who belongs to which broker set and who leads it. */
+  readonly sets: BrokerSets;
   private readonly store: MetadataStore;
   private readonly clock: Clock;
   private readonly log: Logger;
@@ -121,6 +124,7 @@ export class NamesrvService implements NameService, Component {
     );
     this.changes = new ClusterStore(this.store, () => this.copy.ours());
     this.leads = new BrokerLeadership(this.changes, this.clock, (change) => this.settle(change.revision));
+    this.sets = new BrokerSets(this.changes, this.clock, this.log);
     this.adoption = new Adoption(this.store, this.copy, this.clock, this.log);
   }
 

@@ -136,7 +136,18 @@ export class FakeNameService implements NameService {
   }
 
   broker(name: string, change: Partial<BrokerSet> = {}): BrokerSet {
-    const broker: BrokerSet = { name, epoch: 1, leader: '', inSync: [], writable: true, registeredMs: 0, ...change };
+    const broker: BrokerSet = {
+      name,
+      epoch: 1,
+      leader: '',
+      members: [],
+      quorum: 1,
+      stage: 'serving',
+      inSync: [],
+      writable: true,
+      registeredMs: 0,
+      ...change,
+    };
     this.brokers.set(name, broker);
     this.listener?.({ kind: 'broker', revision: (this.revision += 1), broker });
     return broker;

@@ -13,7 +13,17 @@ let nameService: FakeNameService;
 let brokers: FakeBrokers;
 let directory: Directory;
 const sets = ['broker-0', 'broker-1'].map((name): BrokerSet => {
-  return { name, epoch: 1, leader: '', inSync: [], writable: true, registeredMs: 1 };
+  return {
+    name,
+    epoch: 1,
+    leader: '',
+    members: [],
+    quorum: 1,
+    stage: 'serving',
+    inSync: [],
+    writable: true,
+    registeredMs: 1,
+  };
 });
 
 beforeAll(async () => {

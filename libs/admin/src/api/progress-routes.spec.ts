@@ -13,7 +13,17 @@ let app: FastifyInstance;
 let nameService: FakeNameService;
 let brokers: FakeBrokers;
 let directory: Directory;
-const brokerSet: BrokerSet = { name: 'broker-0', epoch: 1, leader: '', inSync: [], writable: true, registeredMs: 1 };
+const brokerSet: BrokerSet = {
+  name: 'broker-0',
+  epoch: 1,
+  leader: '',
+  members: [],
+  quorum: 1,
+  stage: 'serving',
+  inSync: [],
+  writable: true,
+  registeredMs: 1,
+};
 
 beforeAll(async () => {
   nameService = new FakeNameService();

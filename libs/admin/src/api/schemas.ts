@@ -5,7 +5,7 @@
  */
 import type { MessageTypeName, Permission } from '@cometmq/model';
 import { errorCodes } from '@cometmq/shared';
-import { groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
+import { brokerSetStages, groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
 
 export type Schema = Readonly<Record<string, unknown>>;
 
@@ -218,7 +218,12 @@ const brokerSetFields = {
   epoch: whole,
   leader: described(text, 'host:port of the internal service; absent while nobody leads, empty within one process.'),
   leaderMember: text,
-  inSync: arrayOf(text),
+  members: arrayOf(
+    object({ member: text, address: described(text, 'host:port; empty while it is not there.') }, 'all'),
+  ),
+  quorum: described(whole, 'How many members must have a record for it to be committed.'),
+  stage: { type: 'string', enum: brokerSetStages, description: 'gone: in no route; draining: read, not written to.' },
+  inSync: described(arrayOf(text), 'Members that keep up, as the leader says.'),
   writable: switchOf('False: takes no new messages.'),
   registeredMs: whole,
 } as const;
@@ -315,7 +320,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       groups: whole,
       brokerSets: arrayOf(
         object({ ...brokerSetFields, state: brokerState, problem: text }, [
-          ...['name', 'epoch', 'inSync', 'writable', 'registeredMs'],
+          ...['name', 'epoch', 'members', 'quorum', 'stage', 'inSync', 'writable', 'registeredMs'],
         ]),
       ),
     },

@@ -15,7 +15,17 @@ afterAll(() => fixture.stop());
 beforeEach(async () => {
   const { brokers, nameService, directory } = fixture;
   brokers.reset();
-  const broker = { epoch: 1, leader: '', leaderMember: 'm', inSync: ['m'], writable: true, registeredMs: 1 };
+  const broker = {
+    epoch: 1,
+    leader: '',
+    leaderMember: 'm',
+    members: [{ member: 'm', address: '' }],
+    quorum: 1,
+    stage: 'serving' as const,
+    inSync: ['m'],
+    writable: true,
+    registeredMs: 1,
+  };
   nameService.reset([
     { ...broker, name: 'broker-0' },
     { ...broker, name: 'broker-1' },

@@ -79,9 +79,8 @@ export class EtcdStore implements MetadataStore {
     return kvs[0] && this.pair(kvs[0]);
   }
 
-  async range(prefix: string): Promise<Range> {
-    const { revision, pairs } = await this.patiently(() => this.rangeOnce(prefix));
-    return { revision, pairs };
+  range(prefix: string): Promise<Range> {
+    return this.patiently(() => this.rangeOnce(prefix));
   }
 
   /**
@@ -166,10 +165,10 @@ export class EtcdStore implements MetadataStore {
     return this.patiently(() => this.leases.revoke(id));
   }
 
-  private async rangeOnce(prefix: string): Promise<Range & { readonly etcd: string }> {
+  private async rangeOnce(prefix: string): Promise<Range & { readonly storeId: string }> {
     const { header, kvs } = await this.client.kv.range(this.bounds(prefix));
     const pairs = kvs.map((kv) => this.pair(kv)).filter((pair) => !pair.key.startsWith(tokenFolder));
-    return { revision: Number(header.revision), pairs, etcd: header.cluster_id };
+    return { revision: Number(header.revision), pairs, storeId: header.cluster_id };
   }
 
   private async findOut(token: Buffer, lease: LeaseId, lost: unknown): Promise<Committed> {

@@ -6,7 +6,7 @@ import type { Change, Range, StoreUpdate } from '../metadata-store.js';
 
 export interface WatchSource {
   /** The whole as it is now, and the id of the etcd cluster that says so. */
-  range(): Promise<Range & { readonly etcd: string }>;
+  range(): Promise<Range & { readonly storeId: string }>;
   stream(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>>;
   readonly bounds: { readonly key: Buffer; readonly range_end: Buffer };
   /** Undefined: not for the listener's eyes. */
@@ -66,9 +66,9 @@ export class WatchLoop {
   }
 
   private async tellAll(): Promise<void> {
-    const { revision, pairs, etcd } = await this.source.range();
+    const { revision, pairs, storeId } = await this.source.range();
     if (this.stopped) return;
-    this.etcd = etcd;
+    this.etcd = storeId;
     this.nextRevision = revision + 1;
     this.listener({ kind: 'snapshot', revision, pairs });
   }

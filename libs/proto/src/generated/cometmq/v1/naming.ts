@@ -89,6 +89,16 @@ export interface BrokerSet {
   inSync: string[];
   writable: boolean;
   registeredMs: number;
+  members: BrokerMember[];
+  quorum: number;
+  /** "joining", "serving", "draining" or "gone". */
+  stage: string;
+}
+
+export interface BrokerMember {
+  member: string;
+  /** Empty while it is not there, or where it is in the name service's own process. */
+  address: string;
 }
 
 export interface WatchRequest {
@@ -1178,6 +1188,9 @@ function createBaseBrokerSet(): BrokerSet {
     inSync: [],
     writable: false,
     registeredMs: 0,
+    members: [],
+    quorum: 0,
+    stage: "",
   };
 }
 
@@ -1203,6 +1216,15 @@ export const BrokerSet: MessageFns<BrokerSet> = {
     }
     if (message.registeredMs !== 0) {
       writer.uint32(56).uint64(message.registeredMs);
+    }
+    for (const v of message.members) {
+      BrokerMember.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.quorum !== 0) {
+      writer.uint32(72).uint32(message.quorum);
+    }
+    if (message.stage !== "") {
+      writer.uint32(82).string(message.stage);
     }
     return writer;
   },
@@ -1276,6 +1298,30 @@ export const BrokerSet: MessageFns<BrokerSet> = {
             message.registeredMs = longToNumber(reader.uint64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.members.push(BrokerMember.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.quorum = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1300,6 +1346,76 @@ export const BrokerSet: MessageFns<BrokerSet> = {
     message.inSync = object.inSync?.map((e) => e) || [];
     message.writable = object.writable ?? false;
     message.registeredMs = object.registeredMs ?? 0;
+    message.members = object.members?.map((e) => BrokerMember.fromPartial(e)) || [];
+    message.quorum = object.quorum ?? 0;
+    message.stage = object.stage ?? "";
+    return message;
+  },
+};
+
+function createBaseBrokerMember(): BrokerMember {
+  return { member: "", address: "" };
+}
+
+export const BrokerMember: MessageFns<BrokerMember> = {
+  encode(message: BrokerMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.member !== "") {
+      writer.uint32(10).string(message.member);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BrokerMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBrokerMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.member = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BrokerMember>, I>>(base?: I): BrokerMember {
+    return BrokerMember.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BrokerMember>, I>>(object: I): BrokerMember {
+    const message = createBaseBrokerMember();
+    message.member = object.member ?? "";
+    message.address = object.address ?? "";
     return message;
   },
 };
