@@ -15,6 +15,8 @@ export * from './operator-frames.js';
 export * from './pending-frames.js';
 export * from './pull-frames.js';
 export * from './session-frames.js';
+export * from './grpc-peers.js';
+export * from './peer-frames.js';
 export * from './leader-channels.js';
 export * from './leaders.js';
 export * from './remote-broker-links.js';

@@ -150,8 +150,11 @@ class Line {
 
 /** What both ends may say until either is gone. */
 class Connection {
+  /** Until the caller closes it, or it is lost. */
   private isOpen = true;
-  /** The far end's word that it was lost. */
+  /** Until the far end hears that it is closed, or it is lost: what was said before still arrives. */
+  private isFarOpen = true;
+  /** At the far end: it is over. */
   onFarLost: (() => void) | undefined;
 
   constructor(
@@ -168,8 +171,9 @@ class Connection {
 
   /** To the far end. */
   ask(act: (door: PeerDoor) => void): void {
+    if (!this.isOpen) return;
     this.network.line(this.from, this.to).send(() => {
-      if (!this.isOpen) return;
+      if (!this.isFarOpen) return;
       const door = this.network.doorAt(this.to);
       if (door) act(door);
       else this.answer(() => this.lose());
@@ -201,6 +205,7 @@ class Connection {
   }
 
   private farLost(): void {
+    this.isFarOpen = false;
     const act = this.onFarLost;
     this.onFarLost = undefined;
     act?.();

@@ -1,0 +1,76 @@
+import { GrpcPeers, replicationPaths } from '@cometmq/client';
+import { contractLimits, peersContract, ScriptedDoor } from '@cometmq/client/testing';
+import { CutLine } from '@cometmq/metadata/testing';
+import { GrpcJsChannel, GrpcJsServer, refusesConnection } from '@cometmq/rpc';
+import { systemClock as clock, type MqError } from '@cometmq/shared';
+
+import { replicationGrpcService } from './replication-door.js';
+
+const served = async (door: ScriptedDoor | Parameters<typeof replicationGrpcService>[0]) => {
+  const service = replicationGrpcService(door, clock, contractLimits);
+  const server = new GrpcJsServer({
+    ...{ host: '127.0.0.1', port: 0, clock, services: [service], log: () => undefined, stopMs: 20 },
+  });
+  await server.start();
+  return { service, server };
+};
+
+peersContract('gRPC', async (door) => {
+  const alive = setInterval(() => undefined, 1_000); // The clock's timers alone keep no process alive.
+  const { server } = await served(door);
+  const line = await CutLine.to(server.port);
+  const peers = new GrpcPeers({
+    connect: (address) => new GrpcJsChannel({ address, clock }),
+    refuses: (address, msMax) => refusesConnection(address, msMax, clock),
+    clock,
+    limits: contractLimits,
+  });
+  let killed = false;
+  const kill = async (): Promise<void> => {
+    if (killed) return;
+    killed = true;
+    await line.end();
+    await server.stop();
+  };
+  return {
+    peer: peers.peer(`127.0.0.1:${line.port}`),
+    kill,
+    lose: () => line.cut(),
+    cut: () => {
+      line.loseRequests = true;
+      line.loseAnswers = true;
+    },
+    close: async () => {
+      await kill();
+      clearInterval(alive);
+    },
+  };
+});
+
+describe('the replication door', () => {
+  const ended = async (messages: readonly Uint8Array[]): Promise<MqError | undefined> => {
+    const door = new ScriptedDoor();
+    const { server } = await served(door);
+    const channel = new GrpcJsChannel({ address: `127.0.0.1:${server.port}`, clock });
+    try {
+      const stream = channel.bidi(replicationPaths.follow);
+      stream.onMessage(() => undefined);
+      for (const message of messages) stream.write(message);
+      return await new Promise((resolve) => stream.onEnd(resolve));
+    } finally {
+      channel.close();
+      await server.stop();
+    }
+  };
+
+  it('ends a stream that says something else than a follower', async () => {
+    expect(await ended([Buffer.from([0xff, 0xff, 0xff])])).toMatchObject({ code: 'BAD_REQUEST' });
+    expect(await ended([Buffer.from([0x1a, 0x00])])).toMatchObject({ code: 'BAD_REQUEST' }); // An ack, and no hello.
+    expect(await ended([Buffer.from([0x0a, 0x00])])).toMatchObject({ code: 'BAD_REQUEST' }); // Of no member.
+    expect(await ended([Buffer.alloc(2 * 1024 * 1024)])).toMatchObject({ code: 'TOO_MANY_REQUESTS' });
+  });
+
+  it('ends a stream that says nothing', async () => {
+    expect(await ended([])).toMatchObject({ code: 'BAD_REQUEST' });
+  });
+});

@@ -1,0 +1,28 @@
+import { connect } from 'node:net';
+
+import type { Clock } from '@cometmq/shared';
+
+/**
+ * Whether the machine at `host:port` says that nobody listens there. One that says nothing for `msMax`, a name that is not
+ * known, or a network that leads nowhere refuses nothing.
+ */
+export function refusesConnection(address: string, msMax: number, clock: Clock): Promise<boolean> {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+  const port = Number(address.slice(colon + 1));
+  if (colon < 0 || !Number.isInteger(port) || port < 1 || port > 65_535) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (refused: boolean): void => {
+      timer.cancel();
+      socket.destroy();
+      resolve(refused);
+    };
+    const timer = clock.after(msMax, () => end(false));
+    socket.on('connect', () => end(false));
+    socket.on('error', (error: NodeJS.ErrnoException & { errors?: readonly NodeJS.ErrnoException[] }) => {
+      // A name with several addresses was tried at each of them: all must refuse.
+      end((error.errors ?? [error]).every(({ code }) => code === 'ECONNREFUSED'));
+    });
+  });
+}
