@@ -30,13 +30,14 @@ export default tseslint.config(
       '**/fixtures',
       'libs/proto/src/generated',
       'apps/dashboard-web/dist',
+      'apps/dashboard-web/src/api/schema.ts',
     ],
   },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   {
     name: 'typescript',
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [...tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -68,7 +69,7 @@ export default tseslint.config(
   },
   {
     name: 'floors',
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     plugins: { '@nx': nx },
     rules: {
       '@nx/enforce-module-boundaries': [

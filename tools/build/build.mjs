@@ -6,6 +6,8 @@
  *   node tools/build/build.mjs broker cli   some of them
  *   node tools/build/build.mjs apps/cli     those of a project
  *
+ * The console, apps/dashboard-web, is built with them (web.mjs).
+ *
  * One that does not build fails alone: the others are written, and the exit code is 1. A file is replaced at once, never
  * half-written, so that a process that starts meanwhile finds the old one or the new one.
  */
@@ -14,6 +16,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { buildSources, root, stampOf, writeStamp } from '../setup/stamps.mjs';
+import { buildWeb, web } from './web.mjs';
 
 /**
  * What stays outside the bundles, found in node_modules at run time: what has binaries of its own
@@ -90,16 +93,18 @@ async function bundleAs(wanted, more) {
 /** Builds the programs named, by name or by their project's folder (all if none is); gives a line for each mistake. */
 export async function buildAll(names = []) {
   const sources = buildSources();
-  const all = programs();
+  const all = [...programs(), web];
   const isNamed = (program, name) => program.name === name || program.source.startsWith(`${name}/`);
   const unknown = names.filter((name) => !all.some((program) => isNamed(program, name)));
   if (unknown.length > 0)
     return [`no program is called ${unknown.join(', ')}: there are ${all.map((p) => p.name).join(', ')}`];
   const wanted = names.length === 0 ? all : all.filter((program) => names.some((name) => isNamed(program, name)));
-  const mistakes = await bundle(wanted).then(
+  const bundled = wanted.filter((program) => program !== web);
+  const mistakes = await bundle(bundled).then(
     () => [],
-    () => buildEach(wanted),
+    () => buildEach(bundled),
   );
+  if (wanted.includes(web)) await buildWeb().catch((error) => mistakes.push(...mistakesOf(web.source, error)));
   if (mistakes.length === 0) for (const { bundle: file } of wanted) writeStamp(stampOf(file), sources);
   return [...new Set(mistakes)];
 }

@@ -135,6 +135,7 @@ function addresses(cluster: Cluster, folder: string): string {
   return [
     'CometMQ is ready.',
     `  clients          ${list(cluster.proxies)}`,
+    `  console          ${cluster.restUrl}/`,
     `  REST             ${cluster.restUrl}/docs`,
     `  name servers     ${list(cluster.namesrvs)}`,
     `  brokers          ${list(cluster.brokers)}`,

@@ -116,6 +116,7 @@ function addPrograms(source: string, root: string): void {
     mkdirSync(join(app, 'dist/apps', name), { recursive: true });
     copyFileSync(bundle, join(app, 'dist/apps', name, basename(bundle)));
   }
+  cpSync(join(source, 'dist/apps/dashboard-web'), join(app, 'dist/apps/dashboard-web'), { recursive: true });
   copyFileSync(join(source, 'tools/image/cometmq.cjs'), join(app, 'cometmq'));
   chmodSync(join(app, 'cometmq'), 0o755);
   for (const name of ['LICENSE', 'package.json']) copyFileSync(join(source, name), join(app, name));

@@ -6,7 +6,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const allowed = new Set(['Apache-2.0', 'MIT', 'ISC', '0BSD', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause']);
+const allowed = new Set([
+  ...['Apache-2.0', 'MIT', 'ISC', '0BSD', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause'],
+  'Unlicense', // Given to the public: nothing is asked in return.
+]);
 
 /** True when an SPDX expression can be satisfied by allowed licences alone. A missing or unknown one can't. */
 export function isAllowed(expression) {

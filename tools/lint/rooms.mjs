@@ -11,6 +11,10 @@ export const rooms = [
   { modules: ['@bufbuild/protobuf', '@bufbuild/protobuf/*'], in: ['libs/proto/**'] },
   { modules: ['fastify', '@fastify/*'], in: ['libs/admin/**', 'apps/dashboard-api/**'] },
   { modules: ['commander'], in: ['apps/cli/**'] },
+  {
+    modules: ['react', 'react-dom', 'react-dom/*', '@mantine/*', '@tanstack/*', 'uplot', 'vite'],
+    in: ['apps/dashboard-web/**'],
+  },
   { modules: ['rocketmq-client-nodejs'], in: [] },
   {
     // The words of the wire end at the doors that speak them.
@@ -25,9 +29,12 @@ export const rooms = [
     ],
   },
   {
-    // Files, for the log and the embedded metadata; apps read certificates and settings.
+    // Files, for the log and the embedded metadata; the console's pages; apps read certificates and settings.
     modules: ['fs', 'fs/promises', 'node:fs', 'node:fs/promises'],
-    in: ['libs/store/src/disk/**', 'libs/store/src/**/*disk*.ts', 'libs/metadata/src/embedded/**', 'apps/**'],
+    in: [
+      ...['libs/store/src/disk/**', 'libs/store/src/**/*disk*.ts', 'libs/metadata/src/embedded/**'],
+      ...['libs/admin/src/console/**', 'apps/**'],
+    ],
   },
   {
     modules: ['net', 'tls', 'dgram', 'http2', 'node:net', 'node:tls', 'node:dgram', 'node:http2'],
@@ -46,11 +53,11 @@ export const rooms = [
   { modules: ['perf_hooks', 'node:perf_hooks'], in: ['libs/shared/**', 'libs/telemetry/**'] },
 ];
 
-/** The rooms of time and chance: everyone else is given a Clock and a Chance. */
-export const timeRooms = ['libs/shared/**'];
+/** The rooms of time and chance: everyone else is given a Clock and a Chance. A page's time is its browser's. */
+export const timeRooms = ['libs/shared/**', 'apps/dashboard-web/**'];
 
 /** Where the table holds. */
-export const sources = ['libs/**/*.ts', 'apps/**/*.ts'];
+export const sources = ['libs/**/*.ts', 'apps/**/*.ts', 'apps/**/*.tsx'];
 
 const useClock = 'Take a Clock (libs/shared): tests and the simulation own time.';
 const useChance = 'Take a Chance (libs/shared): a seed repeats a run.';

@@ -9,7 +9,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   buildSources,
   contentHashOf,
@@ -23,6 +23,7 @@ import {
 
 const roles = ['namesrv', 'broker', 'proxy', 'dashboard-api'].map((name) => `dist/apps/${name}/main.cjs`);
 const standalone = 'dist/apps/standalone/main.cjs';
+const web = 'dist/apps/dashboard-web/index.html';
 const comet = 'dist/apps/cli/main.cjs';
 const bench = 'dist/tools/bench/main.cjs';
 const conformance = 'dist/e2e/conformance/main.cjs';
@@ -33,14 +34,14 @@ const simulation = 'dist/e2e/simulation/main.cjs';
  * types are stripped by Node.js.
  */
 const commands = {
-  standalone: { program: standalone, bundles: [standalone] },
+  standalone: { program: standalone, bundles: [standalone, web] },
   comet: { program: comet, bundles: [comet] },
-  cluster: { program: 'tools/cluster/main.ts', bundles: roles },
+  cluster: { program: 'tools/cluster/main.ts', bundles: [...roles, web] },
   bench: { program: bench, bundles: [bench, standalone] },
-  image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet] },
+  image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet, web] },
   conformance: { program: conformance, bundles: [conformance, ...roles, standalone] },
   simulate: { program: simulation, bundles: [simulation] },
-  'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet] },
+  'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet, web] },
   // Nx builds what its tasks need.
   test: { program: 'tools/test/main.ts' },
   build: { bundles: 'all' },
@@ -141,7 +142,7 @@ function buildBundles(node, bundles) {
   const stale = bundles === 'all' ? [] : bundles.filter((bundle) => readStamp(stampOf(bundle)) !== sources);
   if (bundles !== 'all' && stale.length === 0) return;
   say('building …');
-  const projects = stale.map((bundle) => bundle.slice('dist/'.length, -'/main.cjs'.length));
+  const projects = stale.map((bundle) => dirname(bundle).slice('dist/'.length));
   const done = spawnSync(node, ['tools/build/build.mjs', ...projects], { cwd: root, stdio: ['ignore', 2, 2] });
   if (done.status !== 0) throw new Stop('the build failed: see above');
 }

@@ -1,6 +1,7 @@
 /** The administrators' way in, as a process of its own. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 
 import { AdminServer } from '@cometmq/admin';
 import { Directory, GrpcBrokerAdmin, GrpcNameService, LeaderChannels, Leaders } from '@cometmq/client';
@@ -9,6 +10,9 @@ import { systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { dashboardApiConfig } from './config.js';
+
+/** Built beside this program. */
+const consoleFolder = join(import.meta.dirname, '../dashboard-web');
 
 void runProgram({
   declared: dashboardApiConfig,
@@ -33,13 +37,17 @@ void runProgram({
     const admin = new AdminServer({
       ...{ nameService, directory, brokers, clock, log, version, requestMsMax: config.adminRequestMsMax },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
+      consoleFolder,
     });
     telemetry.addReadiness(() => admin.unready());
     return {
       parts: [telemetry, nameService, directory, leaders, channels, admin],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,
-        facts: { api: `http://${reachedAt(config.adminHost, admin.port)}/docs` },
+        facts: {
+          console: `http://${reachedAt(config.adminHost, admin.port)}/`,
+          api: `http://${reachedAt(config.adminHost, admin.port)}/docs`,
+        },
       }),
     };
   },

@@ -26,6 +26,9 @@ const read = (path: string): string => readFileSync(path, 'utf8');
 /** How the command line is called where this was started from. */
 const comet = process.env['npm_lifecycle_event'] === undefined ? 'comet' : 'npm run comet --';
 
+/** Built beside this program. */
+const consoleFolder = join(import.meta.dirname, '../dashboard-web');
+
 /** All parts in one process: the same modules as apart, called without a network between them. */
 void runProgram({
   declared: standaloneConfig,
@@ -76,6 +79,7 @@ void runProgram({
       host: config.adminHost,
       port: config.adminPort,
       hostNames: config.adminHostNames,
+      consoleFolder,
       requestMsMax: config.adminRequestMsMax,
     });
     const labels = { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName };
@@ -99,6 +103,7 @@ void runProgram({
         what: `CometMQ ${version}`,
         facts: {
           clients: `${reachedAt(config.proxyHost, door.port)} (gRPC)`,
+          console: `http://${reachedAt(config.adminHost, admin.port)}/`,
           api: `http://${reachedAt(config.adminHost, admin.port)}/docs`,
           metrics: `http://${reachedAt(config.metricsHost, telemetry.port)}/metrics`,
           data: resolve(config.dataDir),

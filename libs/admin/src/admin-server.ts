@@ -10,6 +10,8 @@ export interface AdminServerOptions extends AdminContext {
   readonly port: number;
   readonly hostNames: readonly string[];
   readonly version: string;
+  /** Where the console's built files are; left out: there is no console. */
+  readonly consoleFolder?: string | undefined;
 }
 
 /** How long a request may take to arrive whole. */
@@ -84,7 +86,9 @@ export class AdminServer implements Component {
 
   private async build(): Promise<FastifyInstance> {
     const { buildAdminApi } = await import('./api/admin-api.js');
-    const { host, hostNames, version } = this.options;
-    return buildAdminApi({ context: this.options, host, hostNames, version });
+    const { ConsoleFiles } = await import('./console/console-files.js');
+    const { host, hostNames, version, consoleFolder } = this.options;
+    const console = consoleFolder === undefined ? undefined : new ConsoleFiles(consoleFolder);
+    return buildAdminApi({ context: this.options, host, hostNames, version, console });
   }
 }

@@ -2,6 +2,8 @@ import { AssertionError } from 'node:assert';
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { MqError } from '@cometmq/shared';
 
+import type { ConsoleFiles } from '../console/console-files.js';
+import { asksForView, consoleRoutes, sendFirstPage } from '../console/console-routes.js';
 import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
@@ -21,6 +23,8 @@ export interface AdminApiOptions {
   readonly host: string;
   readonly hostNames: readonly string[];
   readonly version: string;
+  /** The console's pages; left out, or not built: the pages of the document stand in their place. */
+  readonly console?: ConsoleFiles | undefined;
 }
 
 /** A draft with 64 retry delays is below 2 KiB. */
@@ -33,7 +37,11 @@ const nameBytesMax = 512;
  * can go wrong, in whatever layer, leaves as a problem document.
  */
 export async function buildAdminApi(options: AdminApiOptions): Promise<FastifyInstance> {
-  return buildApp(options, async (app) => serveWhenAsked(app, () => buildDocumented(options)));
+  return buildApp(options, async (app) => {
+    serveWhenAsked(app, () => buildDocumented(options));
+    if (options.console?.exists === true) consoleRoutes(app, options.console);
+    else app.get('/', async (_request, reply) => reply.redirect('/docs'));
+  });
 }
 
 /** The same once more, with the document and the pages that tell of it. */
@@ -53,7 +61,6 @@ function serveWhenAsked(app: FastifyInstance, build: () => Promise<FastifyInstan
     return reply;
   };
   for (const url of ['/openapi.json', '/docs', '/docs/*']) app.get(url, forward);
-  app.get('/', async (_request, reply) => reply.redirect('/docs'));
   app.addHook('onClose', async () => (await documented)?.close());
 }
 
@@ -99,12 +106,12 @@ async function buildApp(
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.removeContentTypeParser('text/plain'); // What is no JSON is answered 415, and no form of another site gets in.
   app.setErrorHandler((caught, _request, reply) => sendError(caught, reply));
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      new MqError('NOT_FOUND', `there is no ${request.method} ${pathOf(request)}; /docs shows what there is`),
-      reply,
-    ),
-  );
+  const pages = options.console?.exists === true ? options.console : undefined;
+  app.setNotFoundHandler((request, reply) => {
+    if (pages && asksForView(request)) return sendFirstPage(request, reply, pages);
+    const what = `there is no ${request.method} ${pathOf(request)}; /docs shows what there is`;
+    return sendError(new MqError('NOT_FOUND', what), reply);
+  });
   app.addHook('onRequest', async (request) => guard(request, host, hostNames));
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff');

@@ -16,7 +16,10 @@ export interface AdminFixture {
 }
 
 /** The real REST API on a free port of this machine, over a cluster of one healthy broker set that is all fake. */
-export async function startAdminFixture(clock: Clock = systemClock): Promise<AdminFixture> {
+export async function startAdminFixture({
+  clock = systemClock,
+  consoleFolder,
+}: { readonly clock?: Clock; readonly consoleFolder?: string } = {}): Promise<AdminFixture> {
   const nameService = new FakeNameService();
   const brokers = new FakeBrokers();
   brokers.states.set('broker-0', {});
@@ -36,7 +39,7 @@ export async function startAdminFixture(clock: Clock = systemClock): Promise<Adm
   await directory.start();
   const server = new AdminServer({
     ...{ nameService, directory, brokers, clock, log: silentLogger, requestMsMax: 500 },
-    ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0' },
+    ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });
   await server.start();
   const stop = async (): Promise<void> => {

@@ -1,0 +1,63 @@
+import { operations, type Operations, type Problem } from './schema.js';
+
+/** A call that did not go well, as the API says it: `code` is the one to branch on. */
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export type OperationId = keyof Operations;
+export type Answer<Id extends OperationId> = Operations[Id]['answer'];
+
+type Part<Id extends OperationId, Name extends 'params' | 'query' | 'body'> = Operations[Id][Name];
+type Input<Id extends OperationId> = (Part<Id, 'params'> extends undefined
+  ? { readonly params?: undefined }
+  : { readonly params: Part<Id, 'params'> }) & {
+  readonly query?: Part<Id, 'query'> | undefined;
+  readonly body?: Part<Id, 'body'> | undefined;
+};
+
+/** Where the call goes: for links and for what is read as a stream. */
+export function pathOf<Id extends OperationId>(id: Id, input: Input<Id>): string {
+  const params = (input.params ?? {}) as Readonly<Record<string, string | number>>;
+  const path = operations[id][1].replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(params[name])));
+  const given = Object.entries(input.query ?? {}).filter(([, value]) => value !== undefined && value !== '');
+  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  return query === '' ? path : `${path}?${query}`;
+}
+
+/** @throws ApiError */
+export async function call<Id extends OperationId>(
+  id: Id,
+  input: Input<Id>,
+  signal?: AbortSignal,
+): Promise<Answer<Id>> {
+  const { body } = input;
+  const json =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  const response = await fetch(pathOf(id, input), {
+    method: operations[id][0],
+    ...json,
+    ...(signal && { signal }),
+  }).catch((caught: unknown) => {
+    if (signal?.aborted === true) throw caught;
+    throw new ApiError('UNREACHABLE', 0, 'the REST API can not be reached');
+  });
+  const text = await response.text();
+  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as Answer<Id>;
+  throw problemOf(response.status, text);
+}
+
+function problemOf(status: number, text: string): ApiError {
+  try {
+    const { code, detail } = JSON.parse(text) as Partial<Problem>;
+    return new ApiError(code ?? 'INTERNAL', status, detail ?? `HTTP ${status}`);
+  } catch {
+    return new ApiError('INTERNAL', status, `HTTP ${status}`);
+  }
+}

@@ -1,0 +1,1053 @@
+/** Made from the OpenAPI document by tools/web/api-types.mjs: not to be changed by hand. */
+
+export type Problem = {
+  /** A URN that names the kind of problem. */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  /** What was wrong and what is allowed. */
+  readonly detail: string;
+  readonly code:
+    | 'BAD_REQUEST'
+    | 'CLIENT_ID_REQUIRED'
+    | 'UNRECOGNIZED_CLIENT_TYPE'
+    | 'ILLEGAL_TOPIC'
+    | 'ILLEGAL_CONSUMER_GROUP'
+    | 'ILLEGAL_LITE_TOPIC'
+    | 'ILLEGAL_MESSAGE_TAG'
+    | 'ILLEGAL_MESSAGE_KEY'
+    | 'ILLEGAL_MESSAGE_GROUP'
+    | 'ILLEGAL_MESSAGE_PROPERTY_KEY'
+    | 'ILLEGAL_MESSAGE_ID'
+    | 'ILLEGAL_FILTER_EXPRESSION'
+    | 'ILLEGAL_INVISIBLE_TIME'
+    | 'ILLEGAL_DELIVERY_TIME'
+    | 'ILLEGAL_POLLING_TIME'
+    | 'ILLEGAL_OFFSET'
+    | 'INVALID_RECEIPT_HANDLE'
+    | 'INVALID_TRANSACTION_ID'
+    | 'MESSAGE_TYPE_CONFLICT'
+    | 'MESSAGE_CORRUPTED'
+    | 'MESSAGE_TOO_LARGE'
+    | 'MESSAGE_BODY_EMPTY'
+    | 'MESSAGE_PROPERTIES_TOO_LARGE'
+    | 'UNAUTHORIZED'
+    | 'FORBIDDEN'
+    | 'TOPIC_NOT_FOUND'
+    | 'CONSUMER_GROUP_NOT_FOUND'
+    | 'MESSAGE_NOT_FOUND'
+    | 'OFFSET_NOT_FOUND'
+    | 'NOT_FOUND'
+    | 'ALREADY_EXISTS'
+    | 'UNSUPPORTED'
+    | 'LITE_TOPIC_QUOTA_EXCEEDED'
+    | 'LITE_SUBSCRIPTION_QUOTA_EXCEEDED'
+    | 'TOO_MANY_REQUESTS'
+    | 'TIMEOUT'
+    | 'UNAVAILABLE'
+    | 'NOT_LEADER'
+    | 'STALE_LAYOUT'
+    | 'CONFLICT'
+    | 'STORAGE_FULL'
+    | 'CANCELLED'
+    | 'CONFIG'
+    | 'DATA_FOLDER'
+    | 'METADATA_MISMATCH'
+    | 'CORRUPT_RECORD'
+    | 'DISK_FAILED'
+    | 'INTERNAL';
+};
+
+export type Health = { readonly status: 'ok' };
+
+export type Adoption = {
+  /** Wall time in ms since 1970. */
+  readonly untilMs: number;
+};
+
+export type LogDamages = {
+  readonly damages: readonly {
+    /** Log position, in bytes, where it begins. */
+    readonly first: number;
+    /** And where it ends. */
+    readonly end: number;
+    /** What was found, with the path of the file. */
+    readonly what: string;
+  }[];
+};
+
+export type Cluster = {
+  readonly id: string;
+  /** Every broker set has a leader that answers and takes messages. */
+  readonly healthy: boolean;
+  /** Why it is not healthy. */
+  readonly reasons: readonly string[];
+  readonly topics: number;
+  readonly groups: number;
+  readonly brokerSets: readonly {
+    readonly name: string;
+    readonly epoch: number;
+    /** host:port of the internal service; absent while nobody leads, empty within one process. */
+    readonly leader?: string;
+    readonly leaderMember?: string;
+    readonly inSync: readonly string[];
+    /** False: takes no new messages. */
+    readonly writable: boolean;
+    readonly registeredMs: number;
+    readonly state?: {
+      readonly version: string;
+      readonly incarnation: string;
+      /** End of the log, in bytes since its beginning. */
+      readonly appendEnd: number;
+      /** What consumers see ends here. */
+      readonly commitEnd: number;
+      readonly diskBytes: number;
+      readonly freeBytes: number;
+      /** Of the log, known to be lost and not given up. */
+      readonly lostBytes: number;
+      /** Time of the oldest record; 0: there is none. */
+      readonly oldestMs: number;
+      readonly waitingPolls: number;
+      readonly sessions: number;
+    };
+    readonly problem?: string;
+  }[];
+};
+
+export type Topic = {
+  readonly name: string;
+  readonly id: number;
+  /** Type of the messages that the topic takes. */
+  readonly type: 'normal' | 'fifo' | 'delay' | 'transaction' | 'priority' | 'lite' | 'mixed';
+  /** New messages go to so many queues on each broker set. */
+  readonly writeQueues: number;
+  /** Consumers are served from so many queues on each broker set. */
+  readonly readQueues: number;
+  /** Whether messages may be sent to the topic and received from it. */
+  readonly permission: 'readWrite' | 'read' | 'write' | 'none';
+  /** How long messages are kept, consumed or not; at least a minute. 0, or absent in a new topic: the broker's default. */
+  readonly retentionMs?: number;
+  /** How many bytes are kept on each broker set; at least 1 MiB. 0, or absent in a new topic: no limit of its own. */
+  readonly retentionBytes?: number;
+  /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
+  readonly liteExpirationMs?: number;
+  /** False while the first message may still decide the type. */
+  readonly typeFixed: boolean;
+  /** Rises with every change of the queues. */
+  readonly layout: number;
+  /** An inner topic: dead letters. */
+  readonly inner: boolean;
+  readonly createdMs: number;
+};
+
+export type LiteTopicPage = {
+  readonly items: readonly {
+    readonly name: string;
+    readonly brokerSet: string;
+    readonly messages: number;
+    readonly bytes: number;
+  }[];
+  /** `after` of the next page; absent: that was all. */
+  readonly next?: string;
+};
+
+export type LiteTopicDescription = {
+  readonly name: string;
+  readonly topic: string;
+  /** One, but for what lies on its old home after a broker set was added. */
+  readonly places: readonly {
+    readonly brokerSet: string;
+    readonly queueId: number;
+    readonly minOffset: number;
+    readonly maxOffset: number;
+    readonly bytes: number;
+    /** When its newest message came; 0: it holds none. */
+    readonly lastMs: number;
+    readonly groups: readonly {
+      readonly group: string;
+      /** All below is done. Absent: the group has not begun here. */
+      readonly committed?: number;
+      /** Messages not done yet. */
+      readonly lag: number;
+      readonly inFlight: number;
+      /** Client ids. */
+      readonly subscribers: readonly string[];
+    }[];
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type TopicPage = {
+  readonly items: readonly Topic[];
+  /** How many match, on all pages. */
+  readonly total: number;
+  /** Give it as `after` to get the next page; absent on the last one. */
+  readonly next?: string;
+};
+
+export type TopicDraft = {
+  /** Letters, digits, "%", "|", "-" and "_". */
+  readonly name: string;
+  /** Type of the messages that the topic takes. */
+  readonly type?: 'normal' | 'fifo' | 'delay' | 'transaction' | 'priority' | 'lite' | 'mixed';
+  /** New messages go to so many queues on each broker set. */
+  readonly writeQueues?: number;
+  /** Consumers are served from so many queues on each broker set. */
+  readonly readQueues?: number;
+  /** Whether messages may be sent to the topic and received from it. */
+  readonly permission?: 'readWrite' | 'read' | 'write' | 'none';
+  /** How long messages are kept, consumed or not; at least a minute. 0, or absent in a new topic: the broker's default. */
+  readonly retentionMs?: number;
+  /** How many bytes are kept on each broker set; at least 1 MiB. 0, or absent in a new topic: no limit of its own. */
+  readonly retentionBytes?: number;
+  /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
+  readonly liteExpirationMs?: number;
+};
+
+export type TopicChange = {
+  /** New messages go to so many queues on each broker set. */
+  readonly writeQueues?: number;
+  /** Consumers are served from so many queues on each broker set. */
+  readonly readQueues?: number;
+  /** Whether messages may be sent to the topic and received from it. */
+  readonly permission?: 'readWrite' | 'read' | 'write' | 'none';
+  /** How long messages are kept, consumed or not; at least a minute. 0, or absent in a new topic: the broker's default. */
+  readonly retentionMs?: number;
+  /** How many bytes are kept on each broker set; at least 1 MiB. 0, or absent in a new topic: no limit of its own. */
+  readonly retentionBytes?: number;
+  /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
+  readonly liteExpirationMs?: number;
+};
+
+export type TopicDescription = {
+  readonly name: string;
+  readonly id: number;
+  /** Type of the messages that the topic takes. */
+  readonly type: 'normal' | 'fifo' | 'delay' | 'transaction' | 'priority' | 'lite' | 'mixed';
+  /** New messages go to so many queues on each broker set. */
+  readonly writeQueues: number;
+  /** Consumers are served from so many queues on each broker set. */
+  readonly readQueues: number;
+  /** Whether messages may be sent to the topic and received from it. */
+  readonly permission: 'readWrite' | 'read' | 'write' | 'none';
+  /** How long messages are kept, consumed or not; at least a minute. 0, or absent in a new topic: the broker's default. */
+  readonly retentionMs?: number;
+  /** How many bytes are kept on each broker set; at least 1 MiB. 0, or absent in a new topic: no limit of its own. */
+  readonly retentionBytes?: number;
+  /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
+  readonly liteExpirationMs?: number;
+  /** False while the first message may still decide the type. */
+  readonly typeFixed: boolean;
+  /** Rises with every change of the queues. */
+  readonly layout: number;
+  /** An inner topic: dead letters. */
+  readonly inner: boolean;
+  readonly createdMs: number;
+  /** What the messages take in the logs. */
+  readonly bytes: number;
+  /** Offsets between first and next, over all queues. */
+  readonly messages: number;
+  readonly queues: readonly {
+    readonly brokerSet: string;
+    readonly queueId: number;
+    /** The first one kept. */
+    readonly minOffset: number;
+    /** The one the next message gets. */
+    readonly maxOffset: number;
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type Delayed = {
+  /** As its sender got it: the recall handle, or the transaction id. */
+  readonly id: string;
+  /** Empty when the topic is gone. */
+  readonly topic: string;
+  readonly brokerSet: string;
+  readonly messageId: string;
+  readonly tag: string;
+  readonly storedMs: number;
+  /** What it takes in the log. */
+  readonly bytes: number;
+  /** When it is delivered. */
+  readonly dueMs: number;
+};
+
+export type DelayedPage = {
+  readonly items: readonly Delayed[];
+  /** How many there are, of the topic or of all. */
+  readonly total: number;
+  /** Give it as `after` to get the next page; absent on the last one. */
+  readonly next?: string;
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type DelayedChange = {
+  /** When to deliver it. */
+  readonly dueMs: number;
+};
+
+export type Transaction = {
+  /** As its sender got it: the recall handle, or the transaction id. */
+  readonly id: string;
+  /** Empty when the topic is gone. */
+  readonly topic: string;
+  readonly brokerSet: string;
+  readonly messageId: string;
+  readonly tag: string;
+  readonly storedMs: number;
+  /** What it takes in the log. */
+  readonly bytes: number;
+  /** How often a producer was asked what became of it. */
+  readonly checks: number;
+  /** 0: never. */
+  readonly lastCheckMs: number;
+  readonly nextCheckMs: number;
+  /** Asked about as often as allowed: nobody is asked any more. */
+  readonly parked: boolean;
+};
+
+export type TransactionPage = {
+  readonly items: readonly Transaction[];
+  /** How many there are, of the topic or of all. */
+  readonly total: number;
+  /** Give it as `after` to get the next page; absent on the last one. */
+  readonly next?: string;
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type TransactionDecision = {
+  /** Who decides; else the caller's address. */
+  readonly who?: string;
+};
+
+export type TransactionAudits = {
+  readonly items: readonly {
+    readonly atMs: number;
+    readonly who: string;
+    readonly resolution: 'commit' | 'rollback';
+    readonly topic: string;
+    readonly brokerSet: string;
+    /** Where the half message stands in the log. */
+    readonly position: number;
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type Group = {
+  readonly name: string;
+  readonly id: number;
+  /** Consume in order within each message group: one batch of it is in flight at a time. */
+  readonly fifo: boolean;
+  /** How often a message is delivered before it goes to the dead-letter topic. */
+  readonly attemptsMax: number;
+  /** How long a message waits after each failed delivery. */
+  readonly retryPolicy:
+    | { readonly kind: 'exponential'; readonly initialMs: number; readonly maxMs: number; readonly multiplier: number }
+    | {
+        readonly kind: 'customized';
+        /** The last one repeats. */
+        readonly nextMs: readonly number[];
+      };
+  /** Where the group begins in a queue it has never consumed. auto: at the first message while none has ever expired, else at the end. */
+  readonly start: { readonly at: 'auto' | 'first' | 'end' } | { readonly at: 'time'; readonly timeMs: number };
+  /** Of a hundred polls on a PRIORITY topic, so many go by priority. Absent: all. */
+  readonly priorityFactor?: number;
+  /** A group of lite consumers, bound to one LITE topic. */
+  readonly lite?: {
+    /** The LITE topic. It can not be changed later. */
+    readonly topic: string;
+    /** A lite topic has one subscriber in the group: the newest evicts the one before. */
+    readonly exclusive?: boolean;
+    /** Members get all lite topics of the topic without subscribing to any. */
+    readonly wildcard?: boolean;
+    /** Lite topics that one client may subscribe to. Default: 2000. */
+    readonly clientQuota?: number;
+    /** Lite topics with something ready that are remembered for a client. Default: 400. */
+    readonly eventsMax?: number;
+    /** After an eviction the group begins the lite topic anew at its first message. */
+    readonly resetOnEviction?: boolean;
+    /** After an unsubscription the group begins the lite topic anew at its first message. */
+    readonly resetOnUnsubscribe?: boolean;
+  };
+  /** Nothing is handed out before this time; absent: the group is not paused. */
+  readonly pausedUntilMs?: number;
+  readonly createdMs: number;
+};
+
+export type GroupItem = {
+  readonly name: string;
+  readonly id: number;
+  /** Consume in order within each message group: one batch of it is in flight at a time. */
+  readonly fifo: boolean;
+  /** How often a message is delivered before it goes to the dead-letter topic. */
+  readonly attemptsMax: number;
+  /** How long a message waits after each failed delivery. */
+  readonly retryPolicy:
+    | { readonly kind: 'exponential'; readonly initialMs: number; readonly maxMs: number; readonly multiplier: number }
+    | {
+        readonly kind: 'customized';
+        /** The last one repeats. */
+        readonly nextMs: readonly number[];
+      };
+  /** Where the group begins in a queue it has never consumed. auto: at the first message while none has ever expired, else at the end. */
+  readonly start: { readonly at: 'auto' | 'first' | 'end' } | { readonly at: 'time'; readonly timeMs: number };
+  /** Of a hundred polls on a PRIORITY topic, so many go by priority. Absent: all. */
+  readonly priorityFactor?: number;
+  /** A group of lite consumers, bound to one LITE topic. */
+  readonly lite?: {
+    /** The LITE topic. It can not be changed later. */
+    readonly topic: string;
+    /** A lite topic has one subscriber in the group: the newest evicts the one before. */
+    readonly exclusive?: boolean;
+    /** Members get all lite topics of the topic without subscribing to any. */
+    readonly wildcard?: boolean;
+    /** Lite topics that one client may subscribe to. Default: 2000. */
+    readonly clientQuota?: number;
+    /** Lite topics with something ready that are remembered for a client. Default: 400. */
+    readonly eventsMax?: number;
+    /** After an eviction the group begins the lite topic anew at its first message. */
+    readonly resetOnEviction?: boolean;
+    /** After an unsubscription the group begins the lite topic anew at its first message. */
+    readonly resetOnUnsubscribe?: boolean;
+  };
+  /** Nothing is handed out before this time; absent: the group is not paused. */
+  readonly pausedUntilMs?: number;
+  readonly createdMs: number;
+  /** Where it was asked for. */
+  readonly progress?: {
+    /** Messages not done yet. */
+    readonly lag: number;
+    /** Messages delivered and not acknowledged yet. */
+    readonly inFlight: number;
+    /** Messages that may be delivered now. */
+    readonly ready: number;
+    /** Clients that consume. */
+    readonly members: number;
+    /** Broker sets that did not answer and are not counted. */
+    readonly missing: readonly string[];
+  };
+};
+
+export type GroupPage = {
+  readonly items: readonly GroupItem[];
+  /** How many match, on all pages. */
+  readonly total: number;
+  /** Give it as `after` to get the next page; absent on the last one. */
+  readonly next?: string;
+};
+
+export type GroupDraft = {
+  /** Letters, digits, "%", "|", "-" and "_". */
+  readonly name: string;
+  /** Consume in order within each message group: one batch of it is in flight at a time. */
+  readonly fifo?: boolean;
+  /** How often a message is delivered before it goes to the dead-letter topic. */
+  readonly attemptsMax?: number;
+  /** How long a message waits after each failed delivery. */
+  readonly retryPolicy?:
+    | { readonly kind: 'exponential'; readonly initialMs: number; readonly maxMs: number; readonly multiplier: number }
+    | {
+        readonly kind: 'customized';
+        /** The last one repeats. */
+        readonly nextMs: readonly number[];
+      };
+  /** Where the group begins in a queue it has never consumed. auto: at the first message while none has ever expired, else at the end. */
+  readonly start?: { readonly at: 'auto' | 'first' | 'end' } | { readonly at: 'time'; readonly timeMs: number };
+  /** Of a hundred polls on a PRIORITY topic, so many go by priority. Absent: all. */
+  readonly priorityFactor?: number;
+  /** A group of lite consumers, bound to one LITE topic. */
+  readonly lite?: {
+    /** The LITE topic. It can not be changed later. */
+    readonly topic: string;
+    /** A lite topic has one subscriber in the group: the newest evicts the one before. */
+    readonly exclusive?: boolean;
+    /** Members get all lite topics of the topic without subscribing to any. */
+    readonly wildcard?: boolean;
+    /** Lite topics that one client may subscribe to. Default: 2000. */
+    readonly clientQuota?: number;
+    /** Lite topics with something ready that are remembered for a client. Default: 400. */
+    readonly eventsMax?: number;
+    /** After an eviction the group begins the lite topic anew at its first message. */
+    readonly resetOnEviction?: boolean;
+    /** After an unsubscription the group begins the lite topic anew at its first message. */
+    readonly resetOnUnsubscribe?: boolean;
+  };
+};
+
+export type GroupChange = {
+  /** Consume in order within each message group: one batch of it is in flight at a time. */
+  readonly fifo?: boolean;
+  /** How often a message is delivered before it goes to the dead-letter topic. */
+  readonly attemptsMax?: number;
+  /** How long a message waits after each failed delivery. */
+  readonly retryPolicy?:
+    | { readonly kind: 'exponential'; readonly initialMs: number; readonly maxMs: number; readonly multiplier: number }
+    | {
+        readonly kind: 'customized';
+        /** The last one repeats. */
+        readonly nextMs: readonly number[];
+      };
+  /** Where the group begins in a queue it has never consumed. auto: at the first message while none has ever expired, else at the end. */
+  readonly start?: { readonly at: 'auto' | 'first' | 'end' } | { readonly at: 'time'; readonly timeMs: number };
+  /** Of a hundred polls on a PRIORITY topic, so many go by priority. Absent: all. */
+  readonly priorityFactor?: number;
+  /** A group of lite consumers, bound to one LITE topic. */
+  readonly lite?: {
+    /** The LITE topic. It can not be changed later. */
+    readonly topic: string;
+    /** A lite topic has one subscriber in the group: the newest evicts the one before. */
+    readonly exclusive?: boolean;
+    /** Members get all lite topics of the topic without subscribing to any. */
+    readonly wildcard?: boolean;
+    /** Lite topics that one client may subscribe to. Default: 2000. */
+    readonly clientQuota?: number;
+    /** Lite topics with something ready that are remembered for a client. Default: 400. */
+    readonly eventsMax?: number;
+    /** After an eviction the group begins the lite topic anew at its first message. */
+    readonly resetOnEviction?: boolean;
+    /** After an unsubscription the group begins the lite topic anew at its first message. */
+    readonly resetOnUnsubscribe?: boolean;
+  };
+};
+
+export type GroupPause = {
+  /** Until this time. */
+  readonly untilMs?: number;
+  /** For so long from now. Neither: until the group is resumed. */
+  readonly forMs?: number;
+} | null;
+
+export type GroupReset = {
+  /** Letters, digits, "%", "|", "-" and "_". */
+  readonly topic: string;
+  /** Absent: all of them. */
+  readonly brokerSet?: string;
+  /** Absent: every queue of the topic. */
+  readonly queueId?: number;
+  /** Where the group goes on. Outside the queue: its nearest end. */
+  readonly to:
+    | { readonly at: 'first' | 'end' }
+    | { readonly at: 'time'; readonly timeMs: number }
+    | { readonly at: 'offset'; readonly offset: number }
+    | {
+        readonly at: 'group';
+        /** Letters, digits, "%", "|", "-" and "_". */
+        readonly group: string;
+      };
+};
+
+export type GroupResetResult = {
+  readonly queues: readonly {
+    readonly brokerSet: string;
+    readonly topic: string;
+    readonly queueId: number;
+    /** All below was done; absent: the group had not begun. */
+    readonly before?: number;
+    /** What is delivered next. */
+    readonly after: number;
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type ClientTrial = {
+  /** Letters, digits, "%", "|", "-" and "_". */
+  readonly group: string;
+  /** Letters, digits, "%", "|", "-" and "_". */
+  readonly topic: string;
+  readonly messageId: string;
+};
+
+export type ClientAnswer = {
+  /** Of apache.rocketmq.v2.Code; 20000: it went well. */
+  readonly code: number;
+  readonly message: string;
+  /** Thread stacks. */
+  readonly text?: string;
+};
+
+export type GroupDescription = {
+  readonly name: string;
+  readonly id: number;
+  /** Consume in order within each message group: one batch of it is in flight at a time. */
+  readonly fifo: boolean;
+  /** How often a message is delivered before it goes to the dead-letter topic. */
+  readonly attemptsMax: number;
+  /** How long a message waits after each failed delivery. */
+  readonly retryPolicy:
+    | { readonly kind: 'exponential'; readonly initialMs: number; readonly maxMs: number; readonly multiplier: number }
+    | {
+        readonly kind: 'customized';
+        /** The last one repeats. */
+        readonly nextMs: readonly number[];
+      };
+  /** Where the group begins in a queue it has never consumed. auto: at the first message while none has ever expired, else at the end. */
+  readonly start: { readonly at: 'auto' | 'first' | 'end' } | { readonly at: 'time'; readonly timeMs: number };
+  /** Of a hundred polls on a PRIORITY topic, so many go by priority. Absent: all. */
+  readonly priorityFactor?: number;
+  /** A group of lite consumers, bound to one LITE topic. */
+  readonly lite?: {
+    /** The LITE topic. It can not be changed later. */
+    readonly topic: string;
+    /** A lite topic has one subscriber in the group: the newest evicts the one before. */
+    readonly exclusive?: boolean;
+    /** Members get all lite topics of the topic without subscribing to any. */
+    readonly wildcard?: boolean;
+    /** Lite topics that one client may subscribe to. Default: 2000. */
+    readonly clientQuota?: number;
+    /** Lite topics with something ready that are remembered for a client. Default: 400. */
+    readonly eventsMax?: number;
+    /** After an eviction the group begins the lite topic anew at its first message. */
+    readonly resetOnEviction?: boolean;
+    /** After an unsubscription the group begins the lite topic anew at its first message. */
+    readonly resetOnUnsubscribe?: boolean;
+  };
+  /** Nothing is handed out before this time; absent: the group is not paused. */
+  readonly pausedUntilMs?: number;
+  readonly createdMs: number;
+  /** Messages not done yet. */
+  readonly lag: number;
+  /** Messages handed out and not acknowledged yet. */
+  readonly inFlight: number;
+  /** Messages that may be handed out now. */
+  readonly ready: number;
+  /** In a FIFO group: messages kept until their message group's turn comes. */
+  readonly blocked: number;
+  /** In a FIFO group: message groups that are busy. */
+  readonly lanes: number;
+  readonly queues: readonly {
+    readonly brokerSet: string;
+    /** Empty when the topic is gone. */
+    readonly topic: string;
+    readonly queueId: number;
+    readonly minOffset: number;
+    readonly maxOffset: number;
+    /** All below is done. */
+    readonly committed: number;
+    /** The first offset not looked at yet. */
+    readonly frontier: number;
+    readonly lag: number;
+    readonly inFlight: number;
+    readonly ready: number;
+    readonly blocked: number;
+    readonly lanes: number;
+  }[];
+  readonly members: readonly {
+    readonly clientId: string;
+    readonly brokerSets: readonly string[];
+    readonly subscriptions: readonly {
+      readonly topic: string;
+      readonly filter: 'tag' | 'sql';
+      readonly expression: string;
+    }[];
+  }[];
+  /** What is allowed and seldom meant: members with different filters, say. */
+  readonly warnings: readonly string[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+/** What each call of the API takes and answers, by its operation id. */
+export interface Operations {
+  /** Liveness of this process. For the brokers see the cluster. */
+  readonly health: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Health;
+  };
+  /** The cluster, its broker sets and whether it is healthy. */
+  readonly describeCluster: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Cluster;
+  };
+  /** For an hour, lets brokers bring back topics and groups, with their ids, from what their logs know. For when the metadata was lost or set back to an old backup, and brokers refuse it for that. */
+  readonly allowAdoption: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Adoption;
+  };
+  /** What is known to be lost of the log of a broker set: where, how much, and what was found. */
+  readonly listDamage: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: LogDamages;
+  };
+  /** Gives up what is lost of the log of a broker set, so that consumers pass over it. Until then messages that can not be read are tried again: the files may be brought back from a copy. */
+  readonly giveUpLost: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: LogDamages;
+  };
+  /** Forgets the members of a broker set whose disks are lost for good, and its messages with them. The next broker of that name starts with an empty log. Refused while one of the members leads. */
+  readonly forgetMembers: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Topics in the order of their names. */
+  readonly listTopics: {
+    readonly params: undefined;
+    readonly query: {
+      /** Items on a page. */
+      readonly limit?: number;
+      /** `next` of the page before. */
+      readonly after?: string;
+      /** Component of the name, any case. */
+      readonly contains?: string;
+      readonly type?: 'normal' | 'fifo' | 'delay' | 'transaction' | 'priority' | 'lite' | 'mixed';
+      /** true: inner topics only, such as dead-letter topics; false: all others. */
+      readonly inner?: 'true' | 'false';
+    };
+    readonly body: undefined;
+    readonly answer: TopicPage;
+  };
+  /** Creates a topic. */
+  readonly createTopic: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: TopicDraft;
+    readonly answer: Topic;
+  };
+  /** A topic and the offsets of its queues. */
+  readonly describeTopic: {
+    readonly params: {
+      /** Name of the topic; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: TopicDescription;
+  };
+  /** Changes the settings given; the others stay. The type of a topic can not be changed. Read queues grow with write queues; to have fewer, lower the write queues, wait until the others are consumed, lower the read queues. */
+  readonly updateTopic: {
+    readonly params: {
+      /** Name of the topic; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: TopicChange;
+    readonly answer: Topic;
+  };
+  /** Deletes a topic with all its messages. A new topic of the same name starts empty. */
+  readonly deleteTopic: {
+    readonly params: {
+      /** Name of the topic; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Lite topics, broker set by broker set and in no order. A page may be short while there are more. */
+  readonly listLiteTopics: {
+    readonly params: {
+      /** Name of the LITE topic; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: {
+      /** Items on a page. */
+      readonly limit?: number;
+      /** `next` of the page before. */
+      readonly after?: string;
+      /** How the names begin. */
+      readonly prefix?: string;
+    };
+    readonly body: undefined;
+    readonly answer: LiteTopicPage;
+  };
+  /** A lite topic: its messages, the progress of each group, its subscribers. */
+  readonly describeLiteTopic: {
+    readonly params: {
+      /** Name of the LITE topic; "%" is written %25. */
+      readonly name: string;
+      /** Name of the lite topic. */
+      readonly liteTopic: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: LiteTopicDescription;
+  };
+  /** Deletes a lite topic with all its messages; its subscribers are notified. */
+  readonly deleteLiteTopic: {
+    readonly params: {
+      /** Name of the LITE topic; "%" is written %25. */
+      readonly name: string;
+      /** Name of the lite topic. */
+      readonly liteTopic: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Consumer groups in the order of their names. */
+  readonly listGroups: {
+    readonly params: undefined;
+    readonly query: {
+      /** Items on a page. */
+      readonly limit?: number;
+      /** `next` of the page before. */
+      readonly after?: string;
+      /** Component of the name, any case. */
+      readonly contains?: string;
+      /** With the progress of each group: all leaders are asked. */
+      readonly progress?: 'true' | 'false';
+    };
+    readonly body: undefined;
+    readonly answer: GroupPage;
+  };
+  /** Creates a consumer group. */
+  readonly createGroup: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: GroupDraft;
+    readonly answer: Group;
+  };
+  /** A consumer group, its progress in each queue and its members. */
+  readonly describeGroup: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: GroupDescription;
+  };
+  /** Changes the settings given; the others stay. */
+  readonly updateGroup: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: GroupChange;
+    readonly answer: Group;
+  };
+  /** Deletes a consumer group with all its progress. */
+  readonly deleteGroup: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Stops delivery to the group until a time, or until it is resumed. Messages in flight may still be acknowledged. */
+  readonly pauseGroup: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: GroupPause;
+    readonly answer: Group;
+  };
+  /** Resumes delivery to the group. */
+  readonly resumeGroup: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Group;
+  };
+  /** Moves the group to another position in a topic. Receipt handles from before have no effect. */
+  readonly resetGroup: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: GroupReset;
+    readonly answer: GroupResetResult;
+  };
+  /** Asks a client for the stack traces of its threads, where its language has them. */
+  readonly askStackTrace: {
+    readonly params: {
+      /** As `members` of a group show it. */
+      readonly clientId: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: ClientAnswer;
+  };
+  /** Asks a client to reconnect. Only Java and Node.js clients do. */
+  readonly askReconnect: {
+    readonly params: {
+      /** As `members` of a group show it. */
+      readonly clientId: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Has a push consumer process one stored message as a test. Nothing is acknowledged. */
+  readonly askVerify: {
+    readonly params: {
+      /** As `members` of a group show it. */
+      readonly clientId: string;
+    };
+    readonly query: undefined;
+    readonly body: ClientTrial;
+    readonly answer: ClientAnswer;
+  };
+  /** Delayed messages that are not due yet, the next due first. */
+  readonly listDelayed: {
+    readonly params: undefined;
+    readonly query: {
+      /** Only those of this topic. */
+      readonly topic?: string;
+      /** Items on a page. */
+      readonly limit?: number;
+      /** `next` of the page before. */
+      readonly after?: string;
+      /** Due at this time or later. */
+      readonly fromMs?: number;
+      /** Due before this time. */
+      readonly toMs?: number;
+    };
+    readonly body: undefined;
+    readonly answer: DelayedPage;
+  };
+  /** A delayed message that is not due yet. */
+  readonly describeDelayed: {
+    readonly params: {
+      /** The id shown in a list, or the recall handle that the sender got. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Delayed;
+  };
+  /** Changes when the message is delivered. A time in the past delivers it at once. */
+  readonly rescheduleDelayed: {
+    readonly params: {
+      /** The id shown in a list, or the recall handle that the sender got. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: DelayedChange;
+    readonly answer: Delayed;
+  };
+  /** Cancels the message: it is never delivered. */
+  readonly cancelDelayed: {
+    readonly params: {
+      /** The id shown in a list, or the recall handle that the sender got. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Transactions that are neither committed nor rolled back, oldest first. */
+  readonly listTransactions: {
+    readonly params: undefined;
+    readonly query: {
+      /** Only those of this topic. */
+      readonly topic?: string;
+      /** Items on a page. */
+      readonly limit?: number;
+      /** `next` of the page before. */
+      readonly after?: string;
+    };
+    readonly body: undefined;
+    readonly answer: TransactionPage;
+  };
+  /** Decisions of operators, newest first: the last 1,000 of each broker set. */
+  readonly listTransactionAudits: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: TransactionAudits;
+  };
+  /** A transaction that is neither committed nor rolled back. */
+  readonly describeTransaction: {
+    readonly params: {
+      /** The id of a list, or the transaction id that the sender got. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Transaction;
+  };
+  /** Commits in place of the producer: the message is delivered. Who decided is kept. */
+  readonly commitTransaction: {
+    readonly params: {
+      /** The id of a list, or the transaction id that the sender got. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: TransactionDecision;
+    readonly answer: undefined;
+  };
+  /** Rolls back in place of the producer: the message is dropped. Who decided is kept. */
+  readonly rollbackTransaction: {
+    readonly params: {
+      /** The id of a list, or the transaction id that the sender got. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: TransactionDecision;
+    readonly answer: undefined;
+  };
+}
+
+export const operations = {
+  health: ['GET', '/api/v1/health'],
+  describeCluster: ['GET', '/api/v1/cluster'],
+  allowAdoption: ['POST', '/api/v1/cluster/adoption'],
+  listDamage: ['GET', '/api/v1/broker-sets/{name}/damage'],
+  giveUpLost: ['DELETE', '/api/v1/broker-sets/{name}/damage'],
+  forgetMembers: ['DELETE', '/api/v1/broker-sets/{name}/members'],
+  listTopics: ['GET', '/api/v1/topics'],
+  createTopic: ['POST', '/api/v1/topics'],
+  describeTopic: ['GET', '/api/v1/topics/{name}'],
+  updateTopic: ['PATCH', '/api/v1/topics/{name}'],
+  deleteTopic: ['DELETE', '/api/v1/topics/{name}'],
+  listLiteTopics: ['GET', '/api/v1/topics/{name}/lite-topics'],
+  describeLiteTopic: ['GET', '/api/v1/topics/{name}/lite-topics/{liteTopic}'],
+  deleteLiteTopic: ['DELETE', '/api/v1/topics/{name}/lite-topics/{liteTopic}'],
+  listGroups: ['GET', '/api/v1/groups'],
+  createGroup: ['POST', '/api/v1/groups'],
+  describeGroup: ['GET', '/api/v1/groups/{name}'],
+  updateGroup: ['PATCH', '/api/v1/groups/{name}'],
+  deleteGroup: ['DELETE', '/api/v1/groups/{name}'],
+  pauseGroup: ['POST', '/api/v1/groups/{name}/pause'],
+  resumeGroup: ['POST', '/api/v1/groups/{name}/resume'],
+  resetGroup: ['POST', '/api/v1/groups/{name}/reset'],
+  askStackTrace: ['POST', '/api/v1/clients/{clientId}/stack-trace'],
+  askReconnect: ['POST', '/api/v1/clients/{clientId}/reconnect'],
+  askVerify: ['POST', '/api/v1/clients/{clientId}/verify'],
+  listDelayed: ['GET', '/api/v1/delayed'],
+  describeDelayed: ['GET', '/api/v1/delayed/{id}'],
+  rescheduleDelayed: ['PATCH', '/api/v1/delayed/{id}'],
+  cancelDelayed: ['DELETE', '/api/v1/delayed/{id}'],
+  listTransactions: ['GET', '/api/v1/transactions'],
+  listTransactionAudits: ['GET', '/api/v1/transactions/audits'],
+  describeTransaction: ['GET', '/api/v1/transactions/{id}'],
+  commitTransaction: ['POST', '/api/v1/transactions/{id}/commit'],
+  rollbackTransaction: ['POST', '/api/v1/transactions/{id}/rollback'],
+} as const satisfies Record<keyof Operations, readonly [string, string]>;

@@ -1,0 +1,102 @@
+import { Button, Group, TextInput } from '@mantine/core';
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useMemo, useState } from 'react';
+
+import type { Delayed } from '../api/schema.js';
+import { useChange } from '../api/use-api.js';
+import { FormDialog } from '../parts/ask.js';
+import type { Column } from '../parts/data-table.js';
+import { bytes } from '../parts/format.js';
+import { PagedTable } from '../parts/paged-table.js';
+import { usePages } from '../parts/pages-of.js';
+import { Ago, Missing, Mono, Page, Trouble } from '../parts/show.js';
+import { useWords } from '../text/text.js';
+
+export function DelayedMessages() {
+  const words = useWords();
+  const navigate = useNavigate();
+  const { topic } = useSearch({ from: '/delayed' });
+  const [moving, setMoving] = useState<Delayed>();
+  const cancel = useChange('cancelDelayed');
+  const { pages, items, total, first } = usePages('listDelayed', {
+    query: { limit: 200, ...(topic !== undefined && { topic }) },
+  });
+  const { mutate } = cancel;
+  const columns = useMemo<Column<Delayed>[]>(
+    () => [
+      { id: 'due', head: words.due, by: ({ dueMs }) => dueMs, cell: ({ dueMs }) => <Ago ms={dueMs} /> },
+      { id: 'topic', head: words.topic, by: (row) => row.topic, cell: (row) => row.topic },
+      { id: 'id', head: words.messageId, cell: ({ messageId }) => <Mono>{messageId}</Mono> },
+      { id: 'tag', head: words.tag, by: ({ tag }) => tag, cell: ({ tag }) => tag },
+      { id: 'bytes', head: words.bytes, by: (row) => row.bytes, cell: (row) => bytes(row.bytes), right: true },
+      {
+        ...{ id: 'actions', head: words.actions },
+        cell: (row) => (
+          <Group gap="xs" wrap="nowrap">
+            <Button size="compact-xs" variant="default" onClick={() => setMoving(row)}>
+              {words.reschedule}
+            </Button>
+            <Button size="compact-xs" color="red" variant="light" onClick={() => mutate({ params: { id: row.id } })}>
+              {words.calledOff}
+            </Button>
+          </Group>
+        ),
+      },
+    ],
+    [words, mutate],
+  );
+  return (
+    <Page title={words.delayed}>
+      <TextInput
+        aria-label={words.topic}
+        placeholder={words.topic}
+        maw={280}
+        defaultValue={topic ?? ''}
+        onKeyDown={(event) => {
+          if (event.key !== 'Enter') return;
+          const { value } = event.currentTarget;
+          void navigate({ to: '/delayed', search: value === '' ? {} : { topic: value } });
+        }}
+      />
+      <Trouble error={cancel.error} />
+      {first && <Missing sets={first.missing} />}
+      <PagedTable
+        pages={pages}
+        total={total}
+        rows={items}
+        columns={columns}
+        idOf={({ id }) => id}
+        label={words.delayed}
+      />
+      {moving && <Reschedule message={moving} onClose={() => setMoving(undefined)} />}
+    </Page>
+  );
+}
+
+/** As the browser's own field for a moment writes it. */
+const local = (ms: number): string =>
+  new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+
+function Reschedule({ message, onClose }: { readonly message: Delayed; readonly onClose: () => void }) {
+  const words = useWords();
+  const change = useChange('rescheduleDelayed');
+  const [time, setTime] = useState(local(message.dueMs));
+  const submit = (): void =>
+    change.mutate({ params: { id: message.id }, body: { dueMs: new Date(time).getTime() } }, { onSuccess: onClose });
+  return (
+    <FormDialog
+      {...{ title: words.reschedule, onClose, submit: words.save, onSubmit: submit }}
+      error={change.error}
+      busy={change.isPending}
+    >
+      <TextInput
+        type="datetime-local"
+        step={1}
+        label={words.newTime}
+        value={time}
+        required
+        onChange={(event) => setTime(event.currentTarget.value)}
+      />
+    </FormDialog>
+  );
+}

@@ -1,0 +1,140 @@
+import { Button, Group, NativeSelect, NumberInput } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { useNavigate, useParams } from '@tanstack/react-router';
+import { useMemo, useState } from 'react';
+
+import type { TopicDescription } from '../api/schema.js';
+import { useApi, useChange } from '../api/use-api.js';
+import { FormDialog, LossDialog } from '../parts/ask.js';
+import { DataTable, type Column } from '../parts/data-table.js';
+import { bytes, count, duration } from '../parts/format.js';
+import { Ago, Answered, Card, Count, Figure, Missing, Page } from '../parts/show.js';
+import { useWords } from '../text/text.js';
+
+type Queue = TopicDescription['queues'][number];
+const permissions = ['readWrite', 'read', 'write', 'none'] as const;
+
+export function Topic() {
+  const words = useWords();
+  const { name } = useParams({ from: '/topics/$name' });
+  const topic = useApi('describeTopic', { params: { name } });
+  const [changing, change] = useDisclosure();
+  const [deleting, ask] = useDisclosure();
+  const columns = useMemo<Column<Queue>[]>(
+    () => [
+      { id: 'set', head: words.brokerSet, by: ({ brokerSet }) => brokerSet, cell: ({ brokerSet }) => brokerSet },
+      { id: 'queue', head: words.queue, by: ({ queueId }) => queueId, cell: ({ queueId }) => queueId, right: true },
+      { id: 'first', head: words.first, cell: ({ minOffset }) => <Count value={minOffset} />, right: true },
+      { id: 'next', head: words.next, cell: ({ maxOffset }) => <Count value={maxOffset} />, right: true },
+      {
+        ...{ id: 'messages', head: words.messagesCount, right: true },
+        ...{ by: ({ minOffset, maxOffset }) => maxOffset - minOffset },
+        cell: ({ minOffset, maxOffset }) => <Count value={maxOffset - minOffset} />,
+      },
+    ],
+    [words],
+  );
+  return (
+    <Page
+      title={name}
+      actions={
+        topic.data && (
+          <>
+            <Button variant="default" onClick={change.open}>
+              {words.change}
+            </Button>
+            <Button color="red" variant="light" onClick={ask.open}>
+              {words.remove}
+            </Button>
+          </>
+        )
+      }
+    >
+      <Answered of={topic}>
+        {(data) => (
+          <>
+            <Missing sets={data.missing} />
+            <Group gap="sm">
+              <Figure label={words.messagesCount} value={<Count value={data.messages} />} />
+              <Figure label={words.bytes} value={bytes(data.bytes)} />
+              <Figure label={words.type} value={data.type} />
+              <Figure label={words.permission} value={data.permission} />
+              <Figure
+                label={words.retention}
+                value={data.retentionMs === undefined ? '—' : duration(data.retentionMs)}
+              />
+              <Figure label={words.created} value={<Ago ms={data.createdMs} />} />
+            </Group>
+            <Card title={words.queues}>
+              <DataTable
+                rows={data.queues}
+                columns={columns}
+                idOf={({ brokerSet, queueId }) => `${brokerSet}/${queueId}`}
+                label={words.queues}
+              />
+            </Card>
+            {changing && <ChangeTopic topic={data} onClose={change.close} />}
+            {deleting && <DeleteTopic topic={data} onClose={ask.close} />}
+          </>
+        )}
+      </Answered>
+    </Page>
+  );
+}
+
+function ChangeTopic({ topic, onClose }: { readonly topic: TopicDescription; readonly onClose: () => void }) {
+  const words = useWords();
+  const update = useChange('updateTopic');
+  const [writeQueues, setWriteQueues] = useState(topic.writeQueues);
+  const [permission, setPermission] = useState(topic.permission);
+  const [hours, setHours] = useState<string | number>(
+    topic.retentionMs === undefined ? '' : topic.retentionMs / 3_600_000,
+  );
+  const submit = (): void =>
+    update.mutate(
+      {
+        params: { name: topic.name },
+        body: { writeQueues, permission, retentionMs: hours === '' ? 0 : Number(hours) * 3_600_000 },
+      },
+      { onSuccess: onClose },
+    );
+  return (
+    <FormDialog
+      {...{ title: `${words.settings}: ${topic.name}`, onClose, submit: words.save, onSubmit: submit }}
+      error={update.error}
+      busy={update.isPending}
+    >
+      <NumberInput
+        label={words.writeQueues}
+        value={writeQueues}
+        min={1}
+        max={1024}
+        onChange={(value) => setWriteQueues(Number(value))}
+      />
+      <NativeSelect
+        label={words.permission}
+        data={[...permissions]}
+        value={permission}
+        onChange={(event) => setPermission(event.currentTarget.value as TopicDescription['permission'])}
+      />
+      <NumberInput label={words.retentionHours} value={hours} min={0} onChange={setHours} />
+    </FormDialog>
+  );
+}
+
+function DeleteTopic({ topic, onClose }: { readonly topic: TopicDescription; readonly onClose: () => void }) {
+  const words = useWords();
+  const navigate = useNavigate();
+  const remove = useChange('deleteTopic');
+  return (
+    <LossDialog
+      {...{ title: words.deleteTopic(topic.name), onClose, name: topic.name }}
+      loss={words.deleteTopicLoss(count(topic.messages), bytes(topic.bytes), words.groups)}
+      error={remove.error}
+      busy={remove.isPending}
+      onConfirm={() =>
+        remove.mutate({ params: { name: topic.name } }, { onSuccess: () => void navigate({ to: '/topics' }) })
+      }
+    />
+  );
+}

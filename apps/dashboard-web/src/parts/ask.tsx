@@ -1,0 +1,96 @@
+/** Dialogs: one asks for what a change needs, one has its reader type a name before something is lost. */
+import { Button, Group, Stack, Text, TextInput } from '@mantine/core';
+import { useState, type ReactNode } from 'react';
+
+import type { ApiError } from '../api/client.js';
+import { useWords } from '../text/text.js';
+import { Dialog } from './dialog.js';
+import { Trouble } from './show.js';
+
+interface AskProps {
+  readonly title: string;
+  readonly onClose: () => void;
+}
+
+export function FormDialog({
+  title,
+  onClose,
+  submit,
+  onSubmit,
+  error,
+  busy,
+  children,
+}: AskProps & {
+  readonly submit: string;
+  readonly onSubmit: () => void;
+  readonly error?: ApiError | null;
+  readonly busy?: boolean;
+  readonly children: ReactNode;
+}) {
+  const words = useWords();
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          onSubmit();
+        }}
+      >
+        <Stack gap="sm">
+          {children}
+          <Trouble error={error} />
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              {words.cancel}
+            </Button>
+            <Button type="submit" loading={busy === true}>
+              {submit}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Dialog>
+  );
+}
+
+/** What is lost is said before, and the name has to be typed. */
+export function LossDialog({
+  title,
+  onClose,
+  loss,
+  name,
+  onConfirm,
+  error,
+  busy,
+}: AskProps & {
+  readonly loss: ReactNode;
+  readonly name: string;
+  readonly onConfirm: () => void;
+  readonly error?: ApiError | null;
+  readonly busy?: boolean;
+}) {
+  const words = useWords();
+  const [typed, setTyped] = useState('');
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <Stack gap="sm">
+        <Text>{loss}</Text>
+        <TextInput
+          label={words.typeName(name)}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
+          data-autofocus
+        />
+        <Trouble error={error} />
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onClose}>
+            {words.cancel}
+          </Button>
+          <Button color="red" disabled={typed !== name} loading={busy === true} onClick={onConfirm}>
+            {words.remove}
+          </Button>
+        </Group>
+      </Stack>
+    </Dialog>
+  );
+}

@@ -1,0 +1,41 @@
+/** Numbers, sizes and times as people read them. */
+const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+
+export const count = (value: number): string => (value < 1_000_000 ? whole.format(value) : short.format(value));
+
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+export function bytes(value: number): string {
+  const power = value < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10));
+  const scaled = value / 1024 ** power;
+  return `${power === 0 || scaled >= 100 ? whole.format(scaled) : scaled.toFixed(1)} ${units[power] ?? ''}`;
+}
+
+export const percent = (part: number): string => `${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`;
+
+const pad = (value: number, digits = 2): string => String(value).padStart(digits, '0');
+
+/** Local time to the millisecond, biggest first, so that columns sort as they read. */
+export function moment(ms: number): string {
+  const at = new Date(ms);
+  const day = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
+  return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}.${pad(at.getMilliseconds(), 3)}`;
+}
+
+const steps = [
+  { unit: 'd', ms: 86_400_000 },
+  { unit: 'h', ms: 3_600_000 },
+  { unit: 'min', ms: 60_000 },
+  { unit: 's', ms: 1_000 },
+] as const;
+
+/** The two largest units, as in "3 h 20 min". */
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
+  const from = steps.findIndex((step) => ms >= step.ms);
+  const large = steps[from] ?? steps[3];
+  const small = steps[from + 1];
+  const rest = ms % large.ms;
+  const head = `${Math.floor(ms / large.ms)} ${large.unit}`;
+  return small && rest >= small.ms ? `${head} ${Math.floor(rest / small.ms)} ${small.unit}` : head;
+}

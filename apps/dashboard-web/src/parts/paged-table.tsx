@@ -1,0 +1,55 @@
+import { Alert, Button, Group, Loader, Text } from '@mantine/core';
+
+import type { ApiError } from '../api/client.js';
+import { useWords } from '../text/text.js';
+import { DataTable, type Column } from './data-table.js';
+import { count } from './format.js';
+import { Trouble } from './show.js';
+
+interface Pages {
+  readonly error: ApiError | null;
+  readonly isLoading: boolean;
+  readonly hasNextPage: boolean;
+  readonly isFetchingNextPage: boolean;
+  fetchNextPage(): unknown;
+}
+
+/** A table that grows a page at a time, for ever. */
+export function PagedTable<T>({
+  pages,
+  total,
+  ...table
+}: {
+  readonly pages: Pages;
+  readonly total?: number | undefined;
+  readonly rows: readonly T[];
+  readonly columns: readonly Column<T>[];
+  readonly idOf: (row: T) => string;
+  readonly label: string;
+}) {
+  const words = useWords();
+  if (pages.isLoading) return <Loader aria-label={words.loading} size="sm" />;
+  if (pages.error && table.rows.length === 0) return <Trouble error={pages.error} />;
+  return (
+    <>
+      {pages.error && (
+        <Alert color="orange" variant="light" role="status" mb="sm">
+          {pages.error.status === 401 ? words.signedOut : words.stale(pages.error.message)}
+        </Alert>
+      )}
+      <DataTable {...table} />
+      <Group mt="sm">
+        {total !== undefined && (
+          <Text size="sm" c="var(--comet-quiet)">
+            {words.total(count(total))}
+          </Text>
+        )}
+        {pages.hasNextPage && (
+          <Button size="xs" variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>
+            {words.more}
+          </Button>
+        )}
+      </Group>
+    </>
+  );
+}

@@ -1,0 +1,121 @@
+/** Small parts that many pages show. Text of strangers is always a text node: nothing is ever rendered as HTML. */
+import { Alert, Badge, Group, Loader, Paper, Stack, Text, Title, Tooltip } from '@mantine/core';
+import type { UseQueryResult } from '@tanstack/react-query';
+import { useEffect, type ReactNode } from 'react';
+
+import type { ApiError } from '../api/client.js';
+import { useWords } from '../text/text.js';
+import { count, duration, moment } from './format.js';
+
+export function Page({ title, actions, children }: { title: string; actions?: ReactNode; children: ReactNode }) {
+  useEffect(() => {
+    document.title = `${title} · CometMQ`;
+  }, [title]);
+  return (
+    <Stack gap="md">
+      <Group justify="space-between">
+        <Title order={1} size="h3" style={{ overflowWrap: 'anywhere' }}>
+          {title}
+        </Title>
+        <Group gap="xs">{actions}</Group>
+      </Group>
+      {children}
+    </Stack>
+  );
+}
+
+export function Card({ title, children }: { title?: string; children: ReactNode }) {
+  return (
+    <Paper withBorder p="md" radius="md">
+      {title !== undefined && (
+        <Title order={2} size="h5" mb="sm">
+          {title}
+        </Title>
+      )}
+      {children}
+    </Paper>
+  );
+}
+
+export function Figure({ label, value, hint }: { label: string; value: ReactNode; hint?: string }) {
+  const figure = (
+    <Paper withBorder p="sm" radius="md" miw={120}>
+      <Text size="xs" c="var(--comet-quiet)">
+        {label}
+      </Text>
+      <Text size="xl" fw={600}>
+        {value}
+      </Text>
+    </Paper>
+  );
+  return hint === undefined ? figure : <Tooltip label={hint}>{figure}</Tooltip>;
+}
+
+export const Count = ({ value }: { value: number }) => <span title={String(value)}>{count(value)}</span>;
+
+/** How long ago, with the moment itself for who points at it. */
+export function Ago({ ms }: { ms: number }) {
+  const distance = Date.now() - ms;
+  const text = distance >= 0 ? `−${duration(distance)}` : `+${duration(-distance)}`;
+  return (
+    <time dateTime={new Date(ms).toISOString()} title={text} style={{ whiteSpace: 'nowrap' }}>
+      {moment(ms)}
+    </time>
+  );
+}
+
+export function Mono({ children }: { children: ReactNode }) {
+  return (
+    <Text span ff="monospace" size="sm" style={{ overflowWrap: 'anywhere' }}>
+      {children}
+    </Text>
+  );
+}
+
+/** What went wrong, in the words of the API. */
+export function Trouble({ error }: { error: ApiError | null | undefined }) {
+  const words = useWords();
+  if (!error) return null;
+  const text = error.status === 401 ? words.signedOut : words.failed(error.message);
+  return (
+    <Alert color="red" variant="light" role="alert" className="trouble">
+      {text}
+    </Alert>
+  );
+}
+
+/** The answer of a question: its last one while a newer one fails, and the reason. */
+export function Answered<T>({ of, children }: { of: UseQueryResult<T, ApiError>; children: (data: T) => ReactNode }) {
+  const words = useWords();
+  if (of.data === undefined) {
+    return of.error ? <Trouble error={of.error} /> : <Loader aria-label={words.loading} size="sm" />;
+  }
+  return (
+    <>
+      {of.error && (
+        <Alert color="orange" variant="light" role="status" mb="sm">
+          {of.error.status === 401 ? words.signedOut : words.stale(of.error.message)}
+        </Alert>
+      )}
+      {children(of.data)}
+    </>
+  );
+}
+
+export function Missing({ sets }: { sets: readonly { readonly brokerSet: string; readonly detail: string }[] }) {
+  const words = useWords();
+  if (sets.length === 0) return null;
+  return (
+    <Alert color="orange" variant="light" role="status">
+      {words.missing(sets.map(({ brokerSet, detail }) => `${brokerSet} (${detail})`).join('; '))}
+    </Alert>
+  );
+}
+
+export function Mark({ color, children }: { color: string; children: ReactNode }) {
+  return (
+    <Badge color={color} variant="light" tt="none" autoContrast>
+      {children}
+    </Badge>
+  );
+}

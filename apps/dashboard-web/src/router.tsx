@@ -1,0 +1,85 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+
+import { NotFound } from './pages/not-found.js';
+import { Overview } from './pages/overview.js';
+import { Shell } from './shell.js';
+
+/**
+ * Every view has an address: what a page shows is in its path and its query, so that a link opens the same view. All
+ * pages but the first are loaded when they are first gone to.
+ */
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
+
+const optional = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' ? value : undefined;
+const words =
+  <Name extends string>(...names: readonly Name[]) =>
+  (search: Record<string, unknown>): { [Key in Name]?: string } => {
+    const found: { [Key in Name]?: string } = {};
+    for (const name of names) {
+      const value = optional(search[name]);
+      if (value !== undefined) found[name] = value;
+    }
+    return found;
+  };
+
+const overview = createRoute({ getParentRoute: () => root, path: '/', component: Overview });
+const topics = createRoute({
+  getParentRoute: () => root,
+  path: '/topics',
+  validateSearch: words('contains', 'inner'),
+  component: lazyRouteComponent(() => import('./pages/topics.js'), 'Topics'),
+});
+const topic = createRoute({
+  getParentRoute: () => root,
+  path: '/topics/$name',
+  component: lazyRouteComponent(() => import('./pages/topic.js'), 'Topic'),
+});
+const groups = createRoute({
+  getParentRoute: () => root,
+  path: '/groups',
+  validateSearch: words('contains'),
+  component: lazyRouteComponent(() => import('./pages/groups.js'), 'Groups'),
+});
+const group = createRoute({
+  getParentRoute: () => root,
+  path: '/groups/$name',
+  component: lazyRouteComponent(() => import('./pages/group.js'), 'Group'),
+});
+const delayed = createRoute({
+  getParentRoute: () => root,
+  path: '/delayed',
+  validateSearch: words('topic'),
+  component: lazyRouteComponent(() => import('./pages/delayed.js'), 'DelayedMessages'),
+});
+const transactions = createRoute({
+  getParentRoute: () => root,
+  path: '/transactions',
+  validateSearch: words('topic'),
+  component: lazyRouteComponent(() => import('./pages/transactions.js'), 'Transactions'),
+});
+const brokers = createRoute({
+  getParentRoute: () => root,
+  path: '/brokers',
+  component: lazyRouteComponent(() => import('./pages/brokers.js'), 'Brokers'),
+});
+
+const tree = root.addChildren([overview, topics, topic, groups, group, delayed, transactions, brokers]);
+
+/** Queries are plain text: numbers and words look in the address bar as they are. */
+export const router = createRouter({
+  routeTree: tree,
+  defaultPreload: 'intent',
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch: (search) => {
+    const given = Object.entries(search).filter(([, value]) => value !== undefined && value !== '');
+    const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+    return text === '' ? '' : `?${text}`;
+  },
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

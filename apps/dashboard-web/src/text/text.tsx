@@ -1,0 +1,41 @@
+import { createContext, use, useCallback, useMemo, useState, type ReactNode } from 'react';
+
+import { en, type Words } from './en.js';
+import { zh } from './zh.js';
+
+export const languages = { en: 'English', zh: '中文' } as const;
+export type Language = keyof typeof languages;
+const dictionaries: Readonly<Record<Language, Words>> = { en, zh };
+
+interface Spoken {
+  readonly language: Language;
+  readonly words: Words;
+  readonly speak: (language: Language) => void;
+}
+const Context = createContext<Spoken>({ language: 'en', words: en, speak: () => undefined });
+const kept = 'cometmq.language';
+
+function first(): Language {
+  const chosen = localStorage.getItem(kept);
+  if (chosen === 'en' || chosen === 'zh') return chosen;
+  return navigator.language.startsWith('zh') ? 'zh' : 'en';
+}
+
+export function TextProvider({ children }: { readonly children: ReactNode }) {
+  const [language, setLanguage] = useState(first);
+  const speak = useCallback((chosen: Language) => {
+    localStorage.setItem(kept, chosen);
+    document.documentElement.lang = chosen;
+    setLanguage(chosen);
+  }, []);
+  const spoken = useMemo(() => ({ language, words: dictionaries[language], speak }), [language, speak]);
+  return <Context value={spoken}>{children}</Context>;
+}
+
+/** All words of the console, in the language chosen. */
+export function useWords(): Words {
+  return use(Context).words;
+}
+export function useLanguage(): Spoken {
+  return use(Context);
+}

@@ -1,0 +1,142 @@
+// Goal: an operator does every flow in a browser. Method: Debian's Chromium, the real console of a real system, the
+// official client as its users; each view is looked at by axe and kept as a picture.
+import { ConsoleBrowser } from '../support/browser.js';
+import { Clients, receive } from '../support/clients.js';
+import { admin, createTopic } from '../support/admin.js';
+import { Standalone } from '../support/standalone.js';
+
+const firstLoadBytesMax = 350 * 1024;
+
+let broker: Standalone;
+let browser: ConsoleBrowser;
+let clients: Clients;
+const url = (): string => `http://127.0.0.1:${broker.adminPort}`;
+
+beforeAll(async () => {
+  broker = await new Standalone().start();
+  browser = await ConsoleBrowser.open(url());
+  clients = new Clients(
+    () => import('rocketmq-client-nodejs'),
+    () => ({ endpoints: broker.endpoints, tls: false, restUrl: url() }),
+  );
+  await createTopic(broker, { name: 'orders', type: 'normal', writeQueues: 2 });
+  await createTopic(broker, { name: 'reminders', type: 'delay', writeQueues: 1 });
+  const producer = await clients.producer({ topics: ['orders', 'reminders'] });
+  for (let i = 0; i < 12; i += 1) {
+    await producer.send({ topic: 'orders', tag: 'paid', keys: [`order-${i}`], body: Buffer.from(`{"order":${i}}`) });
+  }
+  const deliveryTimestamp = new Date(Date.now() + 3_600_000);
+  await producer.send({ topic: 'reminders', tag: 'mail', body: Buffer.from('later'), deliveryTimestamp });
+  const consumer = await clients.simple('billing', 'orders');
+  await receive(consumer, 1);
+});
+afterAll(async () => {
+  await browser?.close();
+  await clients?.end();
+  await broker?.stop();
+});
+afterEach(() => expect(browser.faults.splice(0)).toEqual([]));
+
+/** Opens a view by its address; it is there when its heading is. */
+async function open(path: string, heading: string): Promise<void> {
+  await browser.page.goto(path);
+  await browser.page.getByRole('heading', { level: 1, name: heading }).waitFor();
+}
+
+it('loads little, and from nowhere else', async () => {
+  browser.answers.length = 0;
+  await open('/', 'Overview');
+  await browser.page.getByText('Groups with most messages waiting').waitFor();
+  await browser.page.waitForLoadState('networkidle').catch(() => undefined); // It asks again and again.
+  const sizes = await Promise.all(
+    browser.answers.map(async (answer) => (await answer.request().sizes()).responseBodySize),
+  );
+  const loaded = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  expect(loaded).toBeGreaterThan(50 * 1024);
+  expect(loaded).toBeLessThan(firstLoadBytesMax);
+  expect(browser.answers.filter((answer) => !answer.url().startsWith(url()))).toEqual([]);
+});
+
+const views: readonly (readonly [path: string, heading: string, shows: string])[] = [
+  ['/', 'Overview', 'billing'],
+  ['/topics', 'Topics', 'orders'],
+  ['/topics/orders', 'orders', 'Queues'],
+  ['/groups', 'Consumer groups', 'billing'],
+  ['/groups/billing', 'billing', 'orders'],
+  ['/delayed', 'Delayed messages', 'reminders'],
+  ['/transactions', 'Transactions', 'Decisions'],
+  ['/brokers', 'Broker sets', 'single copy'],
+];
+it.each(views)('%s can be opened by its address, and used by everybody', async (path, heading, shows) => {
+  await open(path, heading);
+  await browser.page.getByRole('main').getByText(shows).first().waitFor();
+  await browser.picture(`view${path === '/' ? '-overview' : path.replaceAll('/', '-')}`);
+  expect(await browser.accessibility()).toEqual([]);
+});
+
+it('is dark, and Chinese, when asked', async () => {
+  await open('/', 'Overview');
+  await browser.page.getByLabel('Language').selectOption('zh');
+  await browser.page.getByRole('heading', { level: 1, name: '概览' }).waitFor();
+  await browser.page.getByLabel('浅色或深色').click();
+  await browser.page.getByText('积压最多的消费者组').waitFor();
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('dark-chinese');
+  await browser.page.reload(); // It is remembered.
+  await browser.page.getByRole('heading', { level: 1, name: '概览' }).waitFor();
+  await browser.page.getByLabel('语言').selectOption('en');
+  await browser.page.getByLabel('Light or dark').click();
+});
+
+it('goes anywhere from the keyboard', async () => {
+  const { page } = browser;
+  await open('/', 'Overview');
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Search' }).fill('bill');
+  await page.getByRole('option', { name: 'billing' }).waitFor();
+  expect(await browser.accessibility()).toEqual([]);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: 'billing' }).waitFor();
+});
+
+it('makes a topic, and deletes it once its name is typed', async () => {
+  const { page } = browser;
+  await open('/topics', 'Topics');
+  await page.getByRole('button', { name: 'Create a topic' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('bad name!');
+  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await page.getByRole('alert').getByText('could not be done').waitFor(); // In the words of the API.
+  expect(await browser.accessibility()).toEqual([]);
+  await page.getByRole('dialog').getByLabel('Name').fill('made-here');
+  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await page.getByRole('link', { name: 'made-here' }).click();
+  await page.getByRole('heading', { level: 1, name: 'made-here' }).waitFor();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  const confirm = page.getByRole('dialog').getByRole('button', { name: 'Delete' });
+  expect(await confirm.isDisabled()).toBe(true);
+  await page.getByLabel('Type “made-here” to confirm').fill('made-here');
+  await confirm.click();
+  await page.getByRole('heading', { level: 1, name: 'Topics' }).waitFor();
+  await expect(admin(broker, 'GET', '/topics/made-here')).rejects.toThrow('404');
+});
+
+it('pauses a group and resumes it', async () => {
+  const { page } = browser;
+  await open('/groups/billing', 'billing');
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
+  await page.getByText('Paused until resumed').waitFor();
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await page.getByText('Paused until resumed').waitFor({ state: 'detached' });
+});
+
+it('says so when the system is away, keeps what it showed, and recovers by itself', async () => {
+  const { page } = browser;
+  await open('/topics/orders', 'orders');
+  await page.getByText('Queues').first().waitFor();
+  await broker.program.kill();
+  await page.getByText('Not up to date').waitFor();
+  await page.getByText('Queues').first().waitFor();
+  await broker.start();
+  await page.getByText('Not up to date').waitFor({ state: 'detached' });
+});
