@@ -23,7 +23,7 @@ describe('lite topics in a cluster', () => {
   const names = Array.from({ length: 12 }, (_, i) => `session-${i}`);
 
   beforeAll(async () => {
-    cluster = await freshCluster({ size: { brokers: 2 }, flags: { proxy: [shortPolls] } });
+    cluster = await freshCluster({ size: { sets: 2 }, flags: { proxy: [shortPolls] } });
     await clients.rest('POST', '/topics', { name: 'sessions', type: 'lite' });
     await clients.rest('POST', '/groups', { name: 'agents', lite: { topic: 'sessions' } });
     consumer = new LitePushConsumerImpl({

@@ -6,7 +6,7 @@ import { OrderLedger, type Member } from '../support/order-ledger.js';
 
 describe('an orderly consumer group in a cluster', () => {
   it('keeps the order of each message group while proxies and brokers are killed', async () => {
-    const cluster = await freshCluster({ size: { brokers: 2 } });
+    const cluster = await freshCluster({ size: { sets: 2 } });
     try {
       const clients = [0, 1].map(
         (proxy) =>

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { freePorts, portsFrom, portsOf, usualPorts, type Ports } from './ports.ts';
-import { deleteData, noteProcesses, running, stopRunning } from './remains.ts';
+import { deleteData, noteProcesses, otherEtcds, running, stopRunning } from './remains.ts';
 
 const all = (ports: Ports): number[] => Object.values(ports).flat() as number[];
 
 describe('the ports of a cluster', () => {
-  const size = { namesrvs: 3, brokers: 2, proxies: 4 };
+  const size = { etcds: 3, namesrvs: 3, sets: 2, replicas: 3, proxies: 4 };
 
   it.each([
     ['the usual ones', usualPorts(size)],
@@ -20,7 +20,7 @@ describe('the ports of a cluster', () => {
   ])('%s: one for each process and purpose, no two the same', (_, ports) => {
     expect(all(ports)).toHaveLength(portsOf(size));
     expect(new Set(all(ports)).size).toBe(portsOf(size));
-    expect(ports.watch).toHaveLength(3 + 2 + 4 + 1);
+    expect(ports.watch).toHaveLength(3 + 2 * 3 + 4 + 1);
   });
 
   it('a run of ports begins with what clients are told', () => {
@@ -56,11 +56,18 @@ describe('what a cluster leaves', () => {
     expect(running(folder)).toEqual([]);
   });
 
+  it('tells that etcd had another number of members', () => {
+    for (const name of ['etcd', 'broker-0']) mkdirSync(join(folder, name));
+    expect(otherEtcds(folder, ['etcd'])).toEqual([]);
+    expect(otherEtcds(folder, ['etcd-0', 'etcd-1', 'etcd-2'])).toEqual(['etcd']);
+  });
+
   it('is deleted, and nothing else', () => {
-    for (const name of ['etcd', 'broker-0', 'broker-11', 'logs', 'my-notes']) mkdirSync(join(folder, name));
+    for (const name of ['etcd', 'etcd-2', 'broker-0', 'broker-11', 'broker-1-c', 'logs', 'my-notes'])
+      mkdirSync(join(folder, name));
     noteProcesses(folder, []);
     deleteData(folder);
-    expect(existsSync(join(folder, 'broker-11'))).toBe(false);
+    for (const name of ['etcd-2', 'broker-11', 'broker-1-c']) expect(existsSync(join(folder, name))).toBe(false);
     expect(existsSync(join(folder, 'my-notes'))).toBe(true);
     rmSync(join(folder, 'my-notes'), { recursive: true });
     deleteData(folder);

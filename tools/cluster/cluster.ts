@@ -22,33 +22,50 @@ export interface ClusterOptions {
   readonly ownGroup?: boolean;
 }
 
-/** Two name servers and two proxies, so that each can be missing; one broker set. */
-const usualSize: Size = { namesrvs: 2, brokers: 1, proxies: 2 };
+/**
+ * Two name servers and two proxies, so that each can be missing; one broker set of one member. Where sets have several
+ * members, three of etcd and of the name servers, so that any process can be missing.
+ */
+export function sizeOf(size: Partial<Size> = {}): Size {
+  const [etcds, namesrvs] = (size.replicas ?? 1) > 1 ? [3, 3] : [1, 2];
+  return { etcds, namesrvs, sets: 1, replicas: 1, proxies: 2, ...size };
+}
 
 export class Cluster {
-  readonly etcd: ClusterProcess;
+  readonly etcds: readonly ClusterProcess[];
   readonly namesrvs: readonly ClusterProcess[];
+  /** Of all sets. */
   readonly brokers: readonly ClusterProcess[];
+  /** The members of each broker set. */
+  readonly sets: readonly (readonly ClusterProcess[])[];
   readonly proxies: readonly ClusterProcess[];
   readonly dashboardApi: ClusterProcess;
   private readonly folder: string;
   private stopped = false;
 
   /** Starts nothing yet. */
-  constructor(options: Omit<ClusterOptions, 'ports'>, ports: Ports) {
-    const recipes = recipesOf(options, ports);
+  constructor(options: Omit<ClusterOptions, 'ports' | 'size'>, ports: Ports, size: Size) {
+    const recipes = recipesOf(options, ports, size);
     const make = (list: readonly Recipe[]): ClusterProcess[] => list.map((recipe) => new ClusterProcess(recipe));
     this.folder = options.folder;
-    this.etcd = new ClusterProcess(recipes.etcd);
+    this.etcds = make(recipes.etcds);
     this.namesrvs = make(recipes.namesrvs);
     this.brokers = make(recipes.brokers);
+    this.sets = Array.from({ length: size.sets }, (_, set) =>
+      this.brokers.slice(set * size.replicas, (set + 1) * size.replicas),
+    );
     this.proxies = make(recipes.proxies);
     this.dashboardApi = new ClusterProcess(recipes.dashboardApi);
   }
 
+  /** The first one. */
+  get etcd(): ClusterProcess {
+    return this.etcds[0] as ClusterProcess;
+  }
+
   /** In the order they stand on one another. */
   get processes(): readonly ClusterProcess[] {
-    return [this.etcd, ...this.namesrvs, ...this.brokers, ...this.proxies, this.dashboardApi];
+    return [...this.etcds, ...this.namesrvs, ...this.brokers, ...this.proxies, this.dashboardApi];
   }
 
   /** The base URL of the REST API. */
@@ -61,11 +78,9 @@ export class Cluster {
     mkdirSync(join(this.folder, 'logs'), { recursive: true });
     this.stopped = false;
     try {
-      await this.etcd.start();
+      await launched(this.etcds);
       if (this.stopped) throw new Error('stopped before it was ready');
-      const ours = this.processes.slice(1);
-      for (const process of ours) process.launch();
-      await Promise.all(ours.map((process) => process.ready()));
+      await launched(this.processes.slice(this.etcds.length));
     } catch (caught) {
       await this.stop();
       throw caught;
@@ -82,9 +97,14 @@ export class Cluster {
     await stop([this.dashboardApi, ...this.proxies]);
     await stop(this.brokers);
     await stop(this.namesrvs);
-    await stop([this.etcd]);
+    await stop(this.etcds);
     return killed;
   }
+}
+
+async function launched(processes: readonly ClusterProcess[]): Promise<void> {
+  for (const process of processes) process.launch();
+  await Promise.all(processes.map((process) => process.ready()));
 }
 
 /** A cluster that is ready for use. */
@@ -95,14 +115,14 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 export async function makeCluster(options: ClusterOptions): Promise<Cluster> {
-  const size = { ...usualSize, ...options.size };
+  const size = sizeOf(options.size);
   const { ports } = options;
-  if (ports === 'free') return new Cluster(options, await someFreePorts(size));
-  return new Cluster(options, ports === 'usual' ? usualPorts(size) : portsFrom(ports, size));
+  if (ports === 'free') return new Cluster(options, await someFreePorts(size), size);
+  return new Cluster(options, ports === 'usual' ? usualPorts(size) : portsFrom(ports, size), size);
 }
 
 interface Recipes {
-  readonly etcd: Recipe;
+  readonly etcds: readonly Recipe[];
   readonly namesrvs: readonly Recipe[];
   readonly brokers: readonly Recipe[];
   readonly proxies: readonly Recipe[];
@@ -111,7 +131,21 @@ interface Recipes {
 
 const host = '127.0.0.1';
 
-function recipesOf({ folder, flags = {}, ownGroup = false }: Omit<ClusterOptions, 'ports'>, ports: Ports): Recipes {
+/** `etcd`, or `etcd-0`, `etcd-1`, … where there are several. */
+export function etcdNames(etcds: number): string[] {
+  return etcds === 1 ? ['etcd'] : Array.from({ length: etcds }, (_, i) => `etcd-${i}`);
+}
+
+/** The place of a member in its set: `broker-0` where it is alone, else `broker-0-a`, `broker-0-b`, … */
+export function memberName(set: number, member: number, replicas: number): string {
+  return replicas === 1 ? `broker-${set}` : `broker-${set}-${String.fromCharCode(97 + member)}`;
+}
+
+function recipesOf(
+  { folder, flags = {}, ownGroup = false }: Omit<ClusterOptions, 'ports' | 'size'>,
+  ports: Ports,
+  { replicas }: Size,
+): Recipes {
   const root = rootFolder();
   const watch = [...ports.watch];
   const namesrvAddresses = ports.namesrvs.map((port) => `${host}:${port}`).join(',');
@@ -130,41 +164,46 @@ function recipesOf({ folder, flags = {}, ownGroup = false }: Omit<ClusterOptions
       ownGroup,
     };
   };
-  const etcdUrl = `http://${host}:${ports.etcdClient}`;
-  const peerUrl = `http://${host}:${ports.etcdPeer}`;
+  const names = etcdNames(ports.etcdClients.length);
+  const clientUrl = (i: number): string => `http://${host}:${ports.etcdClients[i]}`;
+  const peerUrl = (i: number): string => `http://${host}:${ports.etcdPeers[i]}`;
+  const etcdUrl = names.map((_, i) => clientUrl(i)).join(',');
   return {
-    etcd: {
-      name: 'etcd',
-      address: `${host}:${ports.etcdClient}`,
+    etcds: names.map((name, i) => ({
+      name,
+      address: `${host}:${ports.etcdClients[i]}`,
       file: ensure('etcd', 'etcd-server'),
       args: asFlags({
-        name: 'etcd',
-        'data-dir': join(folder, 'etcd'),
-        'listen-client-urls': etcdUrl,
-        'advertise-client-urls': etcdUrl,
-        'listen-peer-urls': peerUrl,
-        'initial-advertise-peer-urls': peerUrl,
-        'initial-cluster': `etcd=${peerUrl}`,
+        name,
+        'data-dir': join(folder, name),
+        'listen-client-urls': clientUrl(i),
+        'advertise-client-urls': clientUrl(i),
+        'listen-peer-urls': peerUrl(i),
+        'initial-advertise-peer-urls': peerUrl(i),
+        'initial-cluster': names.map((each, j) => `${each}=${peerUrl(j)}`).join(','),
         logger: 'zap',
         'log-level': 'warn',
       }),
-      readyUrl: `${etcdUrl}/health`,
-      logFile: logFile('etcd'),
+      readyUrl: `${clientUrl(i)}/health`,
+      logFile: logFile(name),
       ownGroup,
-    },
+    })),
     namesrvs: ports.namesrvs.map((port, i) =>
       ours('namesrv', `namesrv-${i}`, port, { host, port: String(port), 'etcd-endpoints': etcdUrl }),
     ),
-    brokers: ports.brokers.map((port, i) =>
-      ours('broker', `broker-${i}`, port, {
+    brokers: ports.brokers.map((port, i) => {
+      const set = Math.floor(i / replicas);
+      const name = memberName(set, i % replicas, replicas);
+      return ours('broker', name, port, {
         host,
         port: String(port),
-        'broker-name': `broker-${i}`,
-        'data-dir': join(folder, `broker-${i}`),
+        'broker-name': `broker-${set}`,
+        ...(replicas > 1 && { 'member-name': name, 'members-wanted': String(replicas) }),
+        'data-dir': join(folder, name),
         'advertised-address': `${host}:${port}`,
         'namesrv-addresses': namesrvAddresses,
-      }),
-    ),
+      });
+    }),
     proxies: ports.proxies.map((port, i) =>
       ours('proxy', `proxy-${i}`, port, {
         'proxy-host': host,

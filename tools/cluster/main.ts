@@ -1,20 +1,24 @@
 /** `npm run cluster`: the cluster in the foreground, from the first process's start to the last one's end. */
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { makeCluster, rootFolder, type Cluster, type ClusterOptions } from './cluster.ts';
-import { deleteData, noteProcesses, running, stopRunning } from './remains.ts';
+import { etcdNames, makeCluster, rootFolder, sizeOf, type Cluster, type ClusterOptions } from './cluster.ts';
+import type { Size } from './ports.ts';
+import { deleteData, noteProcesses, otherEtcds, running, stopRunning } from './remains.ts';
 
 const help = `npm run cluster -- [options]
 
 Runs CometMQ as it runs in production, as separate processes on this machine: etcd, two name servers, a broker, two
 proxies and the dashboard API. Ctrl-C (or SIGTERM) stops them all, a second one kills them. If one of them dies, it is
-told which and why, and the others are stopped. If this program is killed, they end too.
+told which and why, and the others are stopped; with --replicas it is started again, as a supervisor would, and the
+others go on. If this program is killed, they end too.
 
   --port-base N        use N, N+1, … (proxies first, then the dashboard API) instead of 8081, 8082, 9876, 10911, 2379 …
   --data-dir FOLDER    keep data and logs here (default: data/cluster); a later run finds them again
-  --brokers N          broker sets (default 1)
+  --sets N             broker sets (default 1)
+  --replicas N         members of each broker set, 1 to 5 (default 1): each keeps all messages of its set
   --proxies N          proxies (default 2)
-  --namesrvs N         name servers (default 2)
+  --namesrvs N         name servers (default 2; 3 where sets have several members)
+  --etcds N            members of etcd, 1, 3 or 5 (default 1; 3 where sets have several members)
   --auto-create        make topics and consumer groups when a client first uses them
   --adopt-metadata     for one run, after what etcd held was lost: bring back what the brokers' logs know of it
   --tear-down          instead: stop what still runs on the data folder, and delete its data
@@ -22,13 +26,18 @@ told which and why, and the others are stopped. If this program is killed, they 
 
 Exit codes: 0 stopped, 1 failed or one of the processes died, 2 wrong options, 130 killed.`;
 
+/** After so long, a process that died is started again. */
+const againMs = 2_000;
+
 /** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm. */
 const sameRequestMs = 500;
 
 const options = {
   'port-base': { type: 'string' },
   'data-dir': { type: 'string' },
-  brokers: { type: 'string' },
+  sets: { type: 'string' },
+  replicas: { type: 'string' },
+  etcds: { type: 'string' },
   proxies: { type: 'string' },
   namesrvs: { type: 'string' },
   'auto-create': { type: 'boolean' },
@@ -47,14 +56,28 @@ async function main(): Promise<number> {
     const folder = resolve(values['data-dir'] ?? join(rootFolder(), 'data/cluster'));
     if (values['tear-down'] === true) return await tearDown(folder);
     const portBase = wholeNumber('--port-base', values['port-base'], 1, 65_000);
-    const size = (name: 'brokers' | 'proxies' | 'namesrvs'): { readonly [key: string]: number } => {
-      const count = wholeNumber(`--${name}`, values[name], 1, 9);
+    const size = (name: keyof Size, max = 9): { readonly [key: string]: number } => {
+      const count = wholeNumber(`--${name}`, values[name], 1, max);
       return count === undefined ? {} : { [name]: count };
     };
+    const sizes = {
+      ...size('sets'),
+      ...size('replicas', 5),
+      ...size('proxies'),
+      ...size('namesrvs'),
+      ...size('etcds', 5),
+    };
+    if (sizeOf(sizes).etcds % 2 === 0) throw new RangeError(`--etcds=${values.etcds}: must be 1, 3 or 5`);
+    const others = otherEtcds(folder, etcdNames(sizeOf(sizes).etcds));
+    if (others.length > 0) {
+      throw new RangeError(
+        `${folder} holds the data of ${others.join(', ')}: the number of etcd's members can't change`,
+      );
+    }
     return await run({
       folder,
       ports: portBase ?? 'usual',
-      size: { ...size('brokers'), ...size('proxies'), ...size('namesrvs') },
+      size: sizes,
       ownGroup: true,
       flags: {
         ...(values['auto-create'] === true && {
@@ -80,10 +103,21 @@ async function run(options: ClusterOptions): Promise<number> {
   const cluster = await makeCluster(options);
   let died: string | undefined;
   let stopping = false;
+  let ending = false;
   const end = new Promise<void>((resolve) => {
     for (const process of cluster.processes) {
       process.onDeath = (how) => {
-        if (died === undefined && !stopping) died = `${process.name} ${how}${process.lastWords()}`;
+        if (stopping || ending) return;
+        if (sizeOf(options.size).replicas > 1) {
+          say(`${process.name} ${how}; it is started again`);
+          setTimeout(() => {
+            if (stopping || ending) return;
+            process.launch();
+            noteProcesses(options.folder, cluster.processes);
+          }, againMs);
+          return;
+        }
+        if (died === undefined) died = `${process.name} ${how}${process.lastWords()}`;
         resolve();
       };
     }
@@ -114,6 +148,7 @@ async function run(options: ClusterOptions): Promise<number> {
   } catch (caught) {
     died ??= caught instanceof Error ? caught.message : String(caught);
   }
+  ending = true;
   if (died !== undefined) say(`${died}\nstopping the others …`);
   const killed = await cluster.stop();
   noteProcesses(options.folder, []);
@@ -139,9 +174,9 @@ function addresses(cluster: Cluster, folder: string): string {
     `  REST             ${cluster.restUrl}/docs`,
     `  name servers     ${list(cluster.namesrvs)}`,
     `  brokers          ${list(cluster.brokers)}`,
-    `  etcd             ${cluster.etcd.watchUrl}`,
+    `  etcd             ${cluster.etcds.map(({ watchUrl }) => watchUrl).join(', ')}`,
     '  health and metrics',
-    ...cluster.processes.slice(1).map(({ name, watchUrl }) => `    ${name.padEnd(15)}${watchUrl}`),
+    ...cluster.processes.slice(cluster.etcds.length).map(({ name, watchUrl }) => `    ${name.padEnd(15)}${watchUrl}`),
     `  data and logs    ${folder}`,
   ].join('\n');
 }

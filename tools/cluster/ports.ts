@@ -7,9 +7,10 @@ import { createServer, type Server } from 'node:net';
 
 /** The ports of a cluster, one list a role, one entry a process. */
 export interface Ports {
-  readonly etcdClient: number;
-  readonly etcdPeer: number;
+  readonly etcdClients: readonly number[];
+  readonly etcdPeers: readonly number[];
   readonly namesrvs: readonly number[];
+  /** Members of the first broker set, then those of the next. */
   readonly brokers: readonly number[];
   readonly proxies: readonly number[];
   readonly dashboardApi: number;
@@ -18,16 +19,20 @@ export interface Ports {
 }
 
 export interface Size {
+  readonly etcds: number;
   readonly namesrvs: number;
-  readonly brokers: number;
+  /** Broker sets, and the members of each. */
+  readonly sets: number;
+  readonly replicas: number;
   readonly proxies: number;
 }
 
 /** The ports everybody knows, each counted up for the further processes of a role. 8082 is the dashboard's. */
-export function usualPorts({ namesrvs, brokers, proxies }: Size): Ports {
+export function usualPorts({ etcds, namesrvs, sets, replicas, proxies }: Size): Ports {
+  const brokers = sets * replicas;
   return {
-    etcdClient: 2379,
-    etcdPeer: 2380,
+    etcdClients: counted(2379, etcds, 2),
+    etcdPeers: counted(2380, etcds, 2),
     namesrvs: counted(9876, namesrvs),
     brokers: counted(10_911, brokers),
     proxies: [8081, ...counted(8083, proxies - 1)],
@@ -46,8 +51,8 @@ export async function someFreePorts(size: Size): Promise<Ports> {
   return dealt(size, await freePorts(portsOf(size)));
 }
 
-export function portsOf({ namesrvs, brokers, proxies }: Size): number {
-  return 4 + 2 * (namesrvs + brokers + proxies);
+export function portsOf({ etcds, namesrvs, sets, replicas, proxies }: Size): number {
+  return 2 * (1 + etcds + namesrvs + sets * replicas + proxies);
 }
 
 /** So many ports of 127.0.0.1 that nobody listens on now, no two of them the same. */
@@ -82,18 +87,17 @@ async function listen(port: number): Promise<Server | undefined> {
 function dealt(size: Size, ports: readonly number[]): Ports {
   const left = [...ports];
   const take = (count: number): number[] => left.splice(0, count);
-  const one = (): number => left.shift() ?? 0;
   return {
     proxies: take(size.proxies),
-    dashboardApi: one(),
+    dashboardApi: take(1)[0] ?? 0,
     namesrvs: take(size.namesrvs),
-    brokers: take(size.brokers),
-    etcdClient: one(),
-    etcdPeer: one(),
+    brokers: take(size.sets * size.replicas),
+    etcdClients: take(size.etcds),
+    etcdPeers: take(size.etcds),
     watch: left,
   };
 }
 
-function counted(first: number, count: number): number[] {
-  return Array.from({ length: Math.max(0, count) }, (_, i) => first + i);
+function counted(first: number, count: number, step = 1): number[] {
+  return Array.from({ length: Math.max(0, count) }, (_, i) => first + step * i);
 }

@@ -13,7 +13,7 @@ interface Noted {
 }
 
 const note = 'processes.json';
-const ours = /^(etcd|broker-\d+|logs|processes\.json)$/;
+const ours = /^(etcd(-\d+)?|broker-\d+(-[a-z])?|logs|processes\.json)$/;
 const stopMsMax = 35_000;
 
 export function noteProcesses(folder: string, processes: readonly { name: string; pid: number | undefined }[]): void {
@@ -53,6 +53,12 @@ export function deleteData(folder: string): void {
     if (ours.test(name)) rmSync(join(folder, name), { recursive: true, force: true });
   }
   if (readdirSync(folder).length === 0) rmdirSync(folder);
+}
+
+/** Data of other members of etcd than these: with another number of them they do not find together. */
+export function otherEtcds(folder: string, names: readonly string[]): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).filter((name) => /^etcd(-\d+)?$/.test(name) && !names.includes(name));
 }
 
 /** When a process began, in the system's own words; undefined when there is none, or it is dead and not yet buried. */
