@@ -1,6 +1,6 @@
-/** A sealed segment is gone: what that costs those who consume, and how they get on. */
+/** A sealed segment is gone or damaged: what that costs those who consume, and how they get on. */
 import type { PullResult } from '@cometmq/client';
-import { everything, queueId, type ConsumerGroup, type QueueOffset } from '@cometmq/model';
+import { everything, KiB, queueId, type ConsumerGroup, type QueueOffset } from '@cometmq/model';
 
 import { BrokerReports } from './broker-reports.js';
 import { BrokerWorld, ids, settle } from './broker-world.js';
@@ -16,7 +16,7 @@ class DamagedWorld extends BrokerWorld {
   async damage(): Promise<this> {
     await this.start();
     for (let i = 0; i < count; i += 1) await this.sendAny(`m${i}`, {}, this.topic, 0, body(`m${i}`));
-    const names = (await this.disk.list('data/log')).filter((name) => /^\d+\.log$/.test(name)).sort();
+    const names = await this.segmentNames();
     const [, gone, next] = names as [string, string, string];
     const [first, end] = [gone, next].map((name) => Number(name.slice(0, 16))) as [number, number];
     for (let offset = 0; offset < count; offset += 1) {
@@ -28,6 +28,17 @@ class DamagedWorld extends BrokerWorld {
     await this.crash();
     expect(this.hit.size).toBeGreaterThan(5);
     return this;
+  }
+
+  private async segmentNames(): Promise<string[]> {
+    return (await this.disk.list('data/log')).filter((name) => /^\d+\.log$/.test(name)).sort();
+  }
+
+  async placeOf(offset: number) {
+    const entries = await this.broker.store.scan(this.topic.id, q0, offset as QueueOffset, 1);
+    const position = entries.position(0);
+    const name = (await this.segmentNames()).findLast((one) => Number(one.slice(0, 16)) <= position) ?? '';
+    return { position, size: entries.size(0), segment: { name, first: Number(name.slice(0, 16)) } };
   }
 
   get readable(): string[] {
@@ -120,3 +131,36 @@ describe('a log of which a segment is gone', () => {
     await world.broker.stop();
   });
 });
+
+// What is given up is passed over by what the checkpoint says, as the log does not say it any more.
+it.each([true, false])(
+  'records that went bad behind the checkpoint stop no start once given up (given up: %s)',
+  async (given) => {
+    const world = await new DamagedWorld().start();
+    world.storeLimits = { ...world.storeLimits, tailCacheBytes: 64 * KiB };
+    await world.restart(); // Here the checkpoint ends.
+    for (let i = 0; i < count; i += 1) await world.sendAny(`m${i}`, {}, world.topic, 0, body(`m${i}`));
+    const bad = 20;
+    const { position, size, segment } = await world.placeOf(bad);
+    world.disk
+      .peek(`data/log/${segment.name}`)
+      .fill(1, position - segment.first + size - 8, position - segment.first + size);
+    world.hit.add(bad);
+    const reports = new BrokerReports(world.broker, world.directory, 'broker-0', '1');
+    expect(await world.drain(world.group)).toEqual(world.readable);
+    expect(await reports.damage('broker-0')).toMatchObject([{ first: position, end: position + size }]);
+
+    if (!given) {
+      await expect(world.crash()).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
+      return;
+    }
+    expect(await reports.giveUpLost('broker-0')).toHaveLength(1);
+    await world.crash();
+    const again = new BrokerReports(world.broker, world.directory, 'broker-0', '1');
+    expect(await again.damage('broker-0')).toEqual([]);
+    const late = await world.nameService.createGroup({ name: 'late' });
+    expect(await world.drain(late)).toEqual(world.readable);
+    expect(world.committed(late)).toBe(count);
+    await world.broker.stop();
+  },
+);

@@ -60,7 +60,7 @@ export const brokerSettings = {
   }),
   giveUpDamage: flag({
     default: false,
-    why: 'For one start, where the newest segment of the log is damaged: go on without what can not be read. See docs/operations.md.',
+    why: 'For one start, where the newest segment of the log is damaged: go on without what can not be read; where a sealed one is longer than it was: cut that off. See docs/operations.md.',
   }),
   diskQueueBytesMax: bytes({
     default: 64 * MiB,

@@ -149,6 +149,47 @@ describe.each(['with its index', 'and its index is gone too'])('a sealed segment
   });
 });
 
+describe('a sealed segment with bytes behind its end', () => {
+  it.each(seeds(8))('is cut to its end once these are given up; no message is lost (seed %i)', async (seed) => {
+    const chance = new Prng(seed);
+    const all = await written(seed, chance.chance(0.5) ? 0 : 40);
+    const longer = chance.chance(0.3) ? all.sealed.at(-1)! : chance.pick(all.sealed);
+    const bytes = 1 + chance.below(3_000);
+    const path = `data/log/${segmentName(longer.first)}`;
+    const file = await all.disk.open(path);
+    await file.write([Buffer.alloc(bytes, chance.pick([0, 1, 0xff]))], longer.end - longer.first);
+    await file.sync();
+    for (const giveUpDamage of [false, true]) {
+      const disk = all.disk.settled();
+      const opening = openStore({ ...all, disk, giveUpDamage });
+      if (giveUpDamage) {
+        const { store } = await opening;
+        expect(store.sizes.tailCutBytes).toBe(bytes);
+        await store.stop();
+        expect(disk.peek(path).byteLength).toBe(longer.end - longer.first);
+      } else {
+        await expect(opening).rejects.toThrow(`--give-up-damage, to cut these ${bytes} bytes off`);
+        expect(disk.peek(path)).toEqual(all.disk.peek(path));
+      }
+    }
+    expect(await check(all, () => false, true)).toEqual([]);
+    expect(await check(all, () => false)).toEqual([]);
+  });
+
+  it('is not cut for a file that is no segment of this log', async () => {
+    const all = await written(1);
+    const [first] = all.sent.flat().filter(({ position }) => position > 0 && position < (all.sealed[0]?.end ?? 0));
+    for (const position of [first!.position, first!.position + 1]) {
+      const disk = all.disk.settled();
+      const stray = await disk.open(`data/log/${segmentName(position)}`, { create: true });
+      await stray.write([Buffer.alloc(1_000, 1)], 0);
+      await expect(openStore({ ...all, disk, giveUpDamage: true })).rejects.toThrow(
+        /Nothing was changed(?!.*--give-up)/,
+      );
+    }
+  });
+});
+
 describe('the newest segment', () => {
   const activeOf = ({ sealed, sent }: Written) => ({
     first: sealed.at(-1)?.end ?? 0,

@@ -24,7 +24,6 @@ import { Holds } from './holds.js';
 import type { IndexEntries } from './index/index-entries.js';
 import { indexedFirsts, SegmentIndexes } from './index/segment-indexes.js';
 import { CommitLog } from './log/commit-log.js';
-import type { TailCut } from './log/commit-log.js';
 import { DataFolder } from './log/data-folder.js';
 import { StoreReader } from './reader.js';
 import { Replication } from './replication.js';
@@ -56,7 +55,7 @@ export class MessageStore implements Component {
   private dataFolder: DataFolder | undefined;
   private termNotes: TermNotes | undefined;
   private failure: MqError | undefined;
-  private tailCut: TailCut | undefined;
+  private tailCutBytes = 0;
   private ready = false;
   private refolded: { readonly from: LogPosition; readonly end: LogPosition } | undefined;
   private stopping = false;
@@ -68,7 +67,7 @@ export class MessageStore implements Component {
     const log = (this.log = new CommitLog(disk, joinPath(folder, 'log'), limits, clock, {
       onFailed: (error) => this.fail(error),
       onTailCut: (cut) => {
-        this.tailCut = cut;
+        this.tailCutBytes += cut.bytes;
         options.onTailCut?.(cut);
       },
       onSealed: (segment) => this.folding.sealed(segment.first),
@@ -373,7 +372,7 @@ export class MessageStore implements Component {
       checkpointPosition: this.checkpoints.position,
       indexesRebuilt: this.indexes.rebuilt,
       lostBytes: this.damage.bytes,
-      tailCutBytes: this.tailCut?.bytes ?? 0,
+      tailCutBytes: this.tailCutBytes,
     });
   }
   topicSize(topicId: TopicId): { readonly messages: number; readonly bytes: number } {

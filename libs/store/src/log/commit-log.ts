@@ -54,12 +54,12 @@ export type { SegmentInfo } from './segment.js';
 const cacheChunkBytes = 1 * MiB;
 
 export interface LogEvents extends WriterEvents {
-  /** Told at the start of what stood behind the log's end and was cut off: it had never been synced. */
+  /** Told at the start of what stood behind the log's end, or that of a sealed segment, and was cut off. */
   onTailCut?(cut: TailCut): void;
 }
 
 export interface TailCut {
-  /** Where the log ends now. */
+  /** Where the log, or the segment, ends now. */
   readonly from: LogPosition;
   readonly bytes: number;
   /** What stood there instead of a record. */
@@ -192,7 +192,7 @@ export class CommitLog {
    * Finds the log's end: checks the records from the segment that holds `mark` on (from the oldest, without one), tells
    * a torn tail from damage, zeroes and syncs what is behind the end. Safe to break off and repeat at any point.
    * `salt` is what the checksums of this log begin from; `known`, where else segments are known to begin. `giveUp`: an
-   * operator has said to go on without what of the newest segment can't be read.
+   * operator has said to go on without what of the newest segment can't be read, and what stands behind a sealed one's end.
    *
    * @throws MqError CORRUPT_RECORD where the log is damaged or ends below the mark; DATA_FOLDER for a newer format
    */
@@ -202,12 +202,15 @@ export class CommitLog {
     const { disk, folder } = this.segmentsHeld;
     this.walk.salt = this.gathering.salt = salt;
     await disk.makeFolder(folder);
-    await this.segmentsHeld.open(known);
+    await this.segmentsHeld.open(known, giveUp);
     this.epochs.cut(mark?.position ?? logPosition(0)); // What lies behind is found again, if it is still there.
     await this.durableNote.open();
     const synced = { end: this.durableNote.end, path: disk.realPath(this.durableNote.path) };
     const { segmentsHeld, walk, epochs } = this;
     const { end, found, damaged } = await findEnd(segmentsHeld, walk, epochs, mark, synced, giveUp);
+    for (const { segment, bytes } of await segmentsHeld.cutSurplus()) {
+      this.events.onTailCut?.({ from: segment.end, bytes, found: `the end of a sealed segment (${segment.path})` });
+    }
     if (damaged) await segmentsHeld.beginBehind(end);
     this.epochNow = toEpoch(Math.max(this.epochs.last, mark?.epoch ?? 0));
     const { active } = this.segmentsHeld;

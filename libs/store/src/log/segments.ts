@@ -16,6 +16,12 @@ import { headerBytes, RecordBlock } from './record.js';
 import { compactedName, Segment, segmentFile, segmentName } from './segment.js';
 import type { SegmentInfo } from './segment.js';
 
+/** What stands behind the end of a sealed segment. */
+export interface Surplus {
+  readonly segment: Segment;
+  readonly bytes: number;
+}
+
 /** What the log should hold and does not. */
 export interface Damage extends LogRange {
   /** What was found, with the file's path. */
@@ -33,6 +39,7 @@ export class Segments {
   private readonly lastUsed = new Set<Segment>();
   /** What was found lost at the start. */
   readonly damages: Damage[] = [];
+  private readonly surplus: Surplus[] = [];
   private readonly gaps: Gaps;
   private gapsUnknown = false;
 
@@ -86,9 +93,10 @@ export class Segments {
   /**
    * Takes up the files that are there. Each but the last is sealed. What is missing between them, or cut off one, is
    * damage, unless it was given up: its positions are kept, and reading them says so. `known`: where else segments are
-   * known to begin, which tells a missing one from one that was cut off.
+   * known to begin, which tells a missing one from one that was cut off. `giveUp`: what stands behind the end of a sealed one
+   * is left out, and goes with `cutSurplus`.
    */
-  async open(known: ReadonlySet<number> = new Set()): Promise<void> {
+  async open(known: ReadonlySet<number> = new Set(), giveUp = false): Promise<void> {
     const compacted = new Set<LogPosition>();
     for (const name of await this.disk.list(this.folder)) {
       if (name.endsWith('.tmp')) await this.disk.unlink(joinPath(this.folder, name));
@@ -106,7 +114,7 @@ export class Segments {
         before.sealed = true;
         if (before.lost) before.end = first;
         if (!before.compacted) before.lastTimestampMs = segment.firstTimestampMs;
-        if (before.end > first) throw this.corrupt(before, first, 'the next segment begins inside this one');
+        if (before.end > first) await this.leaveOutSurplus(before, segment, giveUp);
       }
       this.rows.push(segment);
       await this.touch(segment);
@@ -115,6 +123,34 @@ export class Segments {
     if (last?.lost) throw last.lost; // How far it goes is not known.
     if (await this.gaps.open()) this.findLost(known);
     else this.gapsUnknown = true;
+  }
+
+  /** @throws MqError CORRUPT_RECORD unless it was given up, and is no record of this log */
+  private async leaveOutSurplus(segment: Segment, next: Segment, giveUp: boolean): Promise<void> {
+    const bytes = segment.end - next.first;
+    // One that begins with its first record is what the name says; the other then has nothing to say from there on.
+    const begins = !segment.compacted && (next.compacted || (await beginsAt(next, next.first)));
+    const isSurplus = begins && !(await beginsAt(segment, next.first));
+    if (!giveUp || !isSurplus) {
+      const what = `the next segment begins here, ${bytes} bytes before the end of this one`;
+      const wayOut = isSurplus ? `or start once with --give-up-damage, to cut these ${bytes} bytes off; ` : '';
+      throw this.damaged(segment, next.first, what, wayOut);
+    }
+    this.surplus.push({ segment, bytes });
+    segment.fileBytes -= bytes;
+    segment.end = next.first;
+  }
+
+  /** The sealed segments end where the next ones begin. Answers what they held behind that. */
+  async cutSurplus(): Promise<readonly Surplus[]> {
+    const cut = this.surplus.splice(0);
+    for (const { segment } of cut) {
+      await segment.use(async (file) => {
+        await file.truncate(segment.fileBytes);
+        await file.sync();
+      });
+    }
+    return cut;
   }
 
   /** A folder of an older release says nothing of what it gave up: what is missing then was given up. */
@@ -301,12 +337,20 @@ export class Segments {
   }
 
   corrupt(segment: Segment, position: number, what: string): MqError {
+    return this.damaged(
+      segment,
+      position,
+      what,
+      'or, where it is the newest one, start once with --give-up-damage, to go on without what can not be read; ',
+    );
+  }
+
+  private damaged(segment: Segment, position: number, what: string, wayOut: string): MqError {
     const file = this.disk.realPath(segment.path);
     return new MqError(
       'CORRUPT_RECORD',
       `the log is damaged at position ${position} (${file}, byte ${position - segment.first}): ${what}. ` +
-        'Nothing was changed; bring this file back from a copy; or, where it is the newest one, start once with ' +
-        '--give-up-damage, to go on without what can not be read; or start with an empty data folder',
+        `Nothing was changed; bring this file back from a copy; ${wayOut}or start with an empty data folder`,
     );
   }
 
@@ -314,11 +358,8 @@ export class Segments {
     const segment = new Segment(this.disk, this.folder, first, 0);
     segment.fileBytes = await segment.use((file) => file.size());
     segment.end = logPosition(first + segment.fileBytes);
-    const block = new RecordBlock(Buffer.alloc(headerBytes));
-    const read = await segment.use((file) => file.read(block.bytes, 0));
-    if (read === headerBytes && block.hasHeader(0, first, recordBytesCeiling)) {
-      segment.firstTimestampMs = block.timestampMsAt(0);
-    }
+    const head = await headerAt(segment, first);
+    if (head) segment.firstTimestampMs = head.timestampMsAt(0);
     return segment;
   }
 
@@ -340,4 +381,15 @@ export class Segments {
     );
     return segment;
   }
+}
+
+async function beginsAt(segment: Segment, position: LogPosition): Promise<boolean> {
+  return (await headerAt(segment, position)) !== undefined;
+}
+
+/** Undefined: no record begins there. */
+async function headerAt(segment: Segment, position: LogPosition): Promise<RecordBlock | undefined> {
+  const block = new RecordBlock(Buffer.alloc(headerBytes));
+  const read = await segment.use((file) => file.read(block.bytes, position - segment.first));
+  return read === headerBytes && block.hasHeader(0, position, recordBytesCeiling) ? block : undefined;
 }
