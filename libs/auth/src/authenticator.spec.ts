@@ -5,7 +5,7 @@
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
-import { Authenticator, type SignedCall } from './authenticator.js';
+import { Authenticator } from './authenticator.js';
 import { IdentityBook } from './identity-book.js';
 import { Secret } from './secrets.js';
 import { officialSignature, ownSignature, remotingSignature } from './signatures.js';
@@ -27,8 +27,16 @@ async function opened(options: { ageMsMax?: number; localTimes?: boolean } = {})
   await book.start();
   await Promise.resolve();
   identities.user('ann', 'ann-secret');
-  const authenticator = new Authenticator({ book, clock, ageMsMax: 15 * minute, localTimes: true, ...options });
+  const checked = new Authenticator({ book, clock, ageMsMax: 15 * minute, localTimes: true, ...options });
+  const authenticator = { principalOf: (one: Request) => checked.principalOf(one, one.path, one.body) };
   return { clock, identities, book, authenticator, unopened };
+}
+
+interface Request {
+  readonly path: string;
+  readonly headers: Map<string, string>;
+  readonly peer: string;
+  readonly body: Uint8Array;
 }
 
 interface Said {
@@ -37,13 +45,13 @@ interface Said {
   readonly peer?: string;
   readonly body?: Uint8Array;
 }
-const call = ({ authorization, dateTime, peer = '10.0.0.1:99', body = Buffer.alloc(0) }: Said): SignedCall => {
+const call = ({ authorization, dateTime, peer = '10.0.0.1:99', body = Buffer.alloc(0) }: Said): Request => {
   const headers = new Map<string, string>();
   if (authorization !== undefined) headers.set('authorization', authorization);
   if (dateTime !== undefined) headers.set('x-mq-date-time', dateTime);
   return { path: '/s/M', headers, peer, body };
 };
-const signed = (dateTime: string, secret = 'ann-secret', credential = 'ann', peer?: string): SignedCall => {
+const signed = (dateTime: string, secret = 'ann-secret', credential = 'ann', peer?: string): Request => {
   const signature = officialSignature(new Secret(secret), dateTime);
   const authorization = `MQv2-HMAC-SHA1 Credential=${credential}, SignedHeaders=x-mq-date-time, Signature=${signature}`;
   return call({ authorization, dateTime, ...(peer !== undefined && { peer }) });
@@ -203,7 +211,7 @@ describe('who fails too often', () => {
 });
 
 describe('our own signature', () => {
-  const own = (nonce: string, body: string, over: { path?: string; body?: string } = {}): SignedCall => {
+  const own = (nonce: string, body: string, over: { path?: string; body?: string } = {}): Request => {
     const dateTime = '2026-11-29T20:00:00Z';
     const request = { path: '/s/M', dateTime, nonce, body: Buffer.from(body) };
     const signature = ownSignature(new Secret('ann-secret'), request);

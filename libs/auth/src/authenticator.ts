@@ -8,6 +8,7 @@
  */
 import { MqError, type Clock } from '@cometmq/shared';
 
+import type { Access, SignedCall } from './access.js';
 import { hostOf } from './address.js';
 import type { IdentityBook } from './identity-book.js';
 import type { Principal } from './principal.js';
@@ -32,14 +33,6 @@ export interface AuthenticatorOptions {
   readonly localTimes: boolean;
 }
 
-/** A request as far as it says who makes it. */
-export interface SignedCall {
-  readonly path: string;
-  readonly headers: { get(name: string): string | undefined };
-  readonly peer: string;
-  readonly body: Uint8Array;
-}
-
 interface Known {
   readonly dateTime: string;
   readonly user: string;
@@ -61,7 +54,7 @@ const failuresOfPair = { perSecond: 1, burst: 20 };
 const failuresOfAddress = { perSecond: 20, burst: 200 };
 const failureKeysMax = 50_000;
 
-export class Authenticator {
+export class Authenticator implements Access {
   /** Requests that were refused, by why. */
   readonly refused = { anonymous: 0, wrong: 0, tooMany: 0, time: 0 };
   private known = new Map<string, Known>();
@@ -73,7 +66,7 @@ export class Authenticator {
   constructor(private readonly options: AuthenticatorOptions) {}
 
   /** @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS */
-  principalOf(call: SignedCall): Principal {
+  principalOf(call: SignedCall, path: string, body: Uint8Array): Principal {
     const header = call.headers.get('authorization');
     if (header === undefined || header === '') return this.anonymous();
     const known = this.known.get(header) ?? this.knownBefore.get(header);
@@ -82,7 +75,7 @@ export class Authenticator {
       const again = this.knownAgain(known, call);
       if (again) return again;
     }
-    return this.check(call, header);
+    return this.check(call, header, path, body);
   }
 
   /** Policies have changed, and the signature is as good as before. */
@@ -92,6 +85,16 @@ export class Authenticator {
     if (known.dateTime !== call.headers.get('x-mq-date-time')) return undefined;
     known.principal = principal;
     return principal;
+  }
+
+  renewed(principal: Principal): Principal | undefined {
+    if (principal.current) return principal;
+    const now = this.options.book.principal(principal.name);
+    return now?.user?.secretVersion === principal.user?.secretVersion ? now : undefined;
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.options.book.onChange(listener);
   }
 
   /** A user's name and secret, as somebody who logs in gives them. @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS */
@@ -112,7 +115,7 @@ export class Authenticator {
     throw new MqError('UNAUTHORIZED', 'this cluster has users: give the client an access key and its secret');
   }
 
-  private check(call: SignedCall, header: string): Principal {
+  private check(call: SignedCall, header: string, path: string, body: Uint8Array): Principal {
     const said = header.length > headerLengthMax ? undefined : authorizationIn(header);
     if (!said) return this.anonymous();
     this.admit(said.user, call.peer);
@@ -121,7 +124,7 @@ export class Authenticator {
     const isOwn = said.algorithm === ownAlgorithm;
     // The official check looks at no name of an algorithm, so neither do we, ours aside.
     const expected = isOwn
-      ? ownSignature(secret ?? nobody, { path: call.path, dateTime, nonce: said.nonce, body: call.body })
+      ? ownSignature(secret ?? nobody, { path, dateTime, nonce: said.nonce, body })
       : officialSignature(secret ?? nobody, dateTime);
     const isRight = dateTime !== '' && sameSignature(said.signature, expected);
     const principal = isRight && secret ? this.options.book.principal(said.user) : undefined;

@@ -1,3 +1,4 @@
+export * from './access.js';
 export * from './address.js';
 export * from './authenticator.js';
 export * from './decision.js';

@@ -1,14 +1,8 @@
-import type { Action, ResourceType, User } from '@cometmq/model';
+import { printable, type Action, type ResourceType, type User } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
 
 import { hostOf } from './address.js';
 import { CompiledPolicies } from './decision.js';
-
-/** One of `actions` on the resource. */
-export interface Need {
-  readonly type: ResourceType;
-  readonly name: string;
-  readonly actions: readonly Action[];
-}
 
 /** Decisions kept for each user; then they are forgotten, and made again. */
 const decisionsMax = 4_096;
@@ -29,10 +23,20 @@ export class Principal {
   ) {}
 
   /** @param peer `ip:port` of the caller; undefined: not known */
-  may(need: Need, peer: string | undefined): boolean {
+  may(anyOf: readonly Action[], type: ResourceType, name: string, peer: string | undefined): boolean {
     if (this.isSuper) return true;
-    for (const action of need.actions) if (this.mayDo(need.type, need.name, action, peer)) return true;
+    for (const action of anyOf) if (this.mayDo(type, name, action, peer)) return true;
     return false;
+  }
+
+  /** @throws MqError UNAUTHORIZED, with what is missing */
+  need(anyOf: readonly Action[], type: ResourceType, name: string, peer: string | undefined): void {
+    if (this.may(anyOf, type, name, peer)) return;
+    const from = this.policies.byAddress && peer !== undefined ? ` from ${hostOf(peer)}` : '';
+    throw new MqError(
+      'UNAUTHORIZED',
+      `user ${this.name} may not ${anyOf.join(' or ')} on ${type} "${printable(name)}"${from}`,
+    );
   }
 
   private mayDo(type: ResourceType, name: string, action: Action, peer: string | undefined): boolean {
@@ -56,8 +60,3 @@ const noPolicies = new CompiledPolicies([]);
 
 /** Everybody, where nobody has to say who they are. */
 export const anyone = new Principal('', true, undefined, noPolicies);
-
-/** What a need is called in an answer and in the audit. */
-export function needText({ type, name, actions }: Need): string {
-  return `${actions.join(' or ')} on ${type} "${name}"`;
-}

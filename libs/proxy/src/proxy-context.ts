@@ -5,6 +5,7 @@ import type { BrokerLink, BrokerLinks, Directory, NameService } from '@cometmq/c
 import { compileFilter } from '@cometmq/filter';
 import { type FilterExpression, MiB, PendingHandles, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
+import type { Access } from '@cometmq/auth';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
 import { AnswersUnderWay } from './answers-under-way.js';
@@ -18,6 +19,7 @@ import { giveUpMs, type Parked, Parking } from './parking.js';
 import { type CommandStream, SessionRegistry } from './sessions.js';
 import { TopicRoutes } from './topic-routes.js';
 import { ClientPolls } from './client-polls.js';
+import type { Caller } from './caller.js';
 
 export interface ProxyParts {
   readonly nameService: NameService;
@@ -30,6 +32,8 @@ export interface ProxyParts {
   /** Which of the cluster's proxies this is; made up when left out. */
   readonly proxyId?: string | undefined;
   readonly log: FailureLog;
+  /** How callers are known. */
+  readonly access: Access;
 }
 
 /** Checked expressions that are remembered, and their characters: a consumer repeats its own in every poll. */
@@ -134,6 +138,25 @@ export class ProxyContext {
     this.checkedFilters.add(key);
   }
 
+  /**
+   * How every call begins: who calls is known, may use this client's session, and is noted as alive.
+   * @throws MqError CLIENT_ID_REQUIRED, UNAUTHORIZED, TOO_MANY_REQUESTS
+   */
+  callerOf(meter: RpcMeter, call: CallContext, request: Uint8Array, nowMs: number): Caller {
+    const clientId = clientIdOf(call);
+    const principal = this.parts.access.principalOf(call, meter.path, request);
+    this.sessions.touch(clientId, principal.name, nowMs);
+    return { principal, clientId, peer: call.peer, protocol: 'grpc', call };
+  }
+
+  /** The caller as its user is now. @throws MqError UNAUTHORIZED */
+  renewed(caller: Caller): Caller {
+    if (caller.principal.current) return caller;
+    const principal = this.parts.access.renewed(caller.principal);
+    if (principal) return { ...caller, principal };
+    throw new MqError('UNAUTHORIZED', `user ${caller.principal.name} is disabled or deleted, or has another secret`);
+  }
+
   giveUpMs(call: CallContext, nowMs = this.clock.monotonicMs()): number {
     return giveUpMs(nowMs, call.deadlineMs, this.limits.requestMsMax);
   }
@@ -168,14 +191,20 @@ export function clientIdOf(call: CallContext): string {
 }
 const clientIdLengthMax = 255;
 
+export const messagingServiceName = 'apache.rocketmq.v2.MessagingService';
+
 /** Counts the calls of one method, by code and time. Remembers the last code, which is nearly always OK. */
 export class RpcMeter {
+  /** As it is signed by those who sign it. */
+  readonly path: string;
   private last: RpcSeries | undefined;
 
   constructor(
     readonly method: string,
     private readonly context: ProxyContext,
-  ) {}
+  ) {
+    this.path = `/${messagingServiceName}/${method}`;
+  }
 
   done(startMs: number, code: number): void {
     if (this.last?.code !== code) this.last = this.context.counters.rpc(this.method, code);

@@ -23,6 +23,8 @@ export interface CommandStream {
   push(command: Uint8Array): boolean;
   /** The group's settings are other ones now: whoever belongs to it is told. */
   groupChanged(group: ConsumerGroup): void;
+  /** Users or policies have changed: a stream whose user may not have it any more is told so, and ends. */
+  recheck(): void;
   end(): void;
 }
 
@@ -50,7 +52,11 @@ export class ClientSession {
   /** `Settings.client_properties`, for the console. */
   properties: ReadonlyMap<string, string> = new Map();
 
-  constructor(readonly clientId: string) {}
+  constructor(
+    readonly clientId: string,
+    /** Whose it is; empty where there are no users. */
+    readonly user: string,
+  ) {}
 }
 
 export interface SessionParts {
@@ -104,14 +110,22 @@ export class SessionRegistry {
     return this.sessions.get(clientId);
   }
 
-  /** The client was heard of. Does nothing for an unknown one: a session begins with what says more. */
-  touch(clientId: string, nowMs: number): void {
+  /**
+   * The client was heard of. Does nothing for an unknown one: a session begins with what says more.
+   * @throws MqError UNAUTHORIZED
+   */
+  touch(clientId: string, user: string, nowMs: number): void {
     const session = this.sessions.get(clientId);
-    if (session) session.lastSeenMs = nowMs;
+    if (!session) return;
+    // Or one user could end another's polls, and be told what the other is asked.
+    if (session.user !== user) {
+      throw new MqError('UNAUTHORIZED', 'another user has a client with this id; ids of clients must be their own');
+    }
+    session.lastSeenMs = nowMs;
   }
 
   /** @throws MqError TOO_MANY_REQUESTS */
-  open(clientId: string): ClientSession {
+  open(clientId: string, user: string): ClientSession {
     let session = this.sessions.get(clientId);
     if (!session) {
       const { sessionsMax } = this.parts.limits;
@@ -119,7 +133,7 @@ export class SessionRegistry {
         this.refused += 1;
         throw new MqError('TOO_MANY_REQUESTS', `this node serves ${sessionsMax} clients already`);
       }
-      session = new ClientSession(clientId);
+      session = new ClientSession(clientId, user);
       this.sessions.set(clientId, session);
     }
     session.lastSeenMs = this.parts.clock.monotonicMs();

@@ -256,6 +256,8 @@ export class FakeBroker implements BrokerLink {
     firstOffset: queueOffset(0),
     endOffset: queueOffset(0),
   };
+  /** Pulls are not answered. */
+  holdsPulls = false;
   offset: OffsetsResult = { offset: undefined };
   recalled: RecallResult = { messageId: 'recalled' };
   readonly held: (() => void)[] = [];
@@ -344,6 +346,7 @@ export class FakeBroker implements BrokerLink {
   }
   pull(call: PullCall, done: Done<PullResult>): () => void {
     this.pulls.push(call);
+    if (this.holdsPulls) return () => undefined;
     done(this.fault('pull'), this.pulled);
     return () => undefined;
   }
@@ -557,6 +560,8 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   readonly room?: number;
   readonly connection?: number;
+  /** Beside those that every client sends. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Whether what is written arrives is said by the spec. */
   readonly holdsArrival?: boolean;
 }
@@ -602,7 +607,10 @@ export async function openProxy(change: Partial<MessagingParts> = {}): Promise<P
   await messaging.start();
   const call = (method: string, request: Uint8Array | undefined, options: CallOptions = {}): FakeCall => {
     const { clientId = 'client-1', language = 'JAVA', version = '5.0.8', timeoutMs } = options;
-    const headers = { 'x-mq-client-id': clientId, 'x-mq-language': language, 'x-mq-client-version': version };
+    const headers = {
+      ...{ 'x-mq-client-id': clientId, 'x-mq-language': language, 'x-mq-client-version': version },
+      ...options.headers,
+    };
     const deadlineMs = 'timeoutMs' in options && timeoutMs !== undefined ? clock.monotonicMs() + timeoutMs : undefined;
     const made = new FakeCall(deadlineMs, headers, options.connection);
     made.room = options.room ?? Infinity;

@@ -4,7 +4,8 @@ import type { Receipt } from '@cometmq/model';
 import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { asBuffer, fieldBytes, MqError, putLength, WireReader, wireType } from '@cometmq/shared';
 
-import { type ProxyContext, LeaderCall, RpcMeter, clientIdOf } from '../proxy-context.js';
+import { type ProxyContext, LeaderCall, RpcMeter } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
 import { answerFailure, failureOf } from './cold-call.js';
 import { readName } from './receive-request.js';
@@ -32,7 +33,7 @@ export function ackMessage(context: ProxyContext): UnaryHandler {
       const wanted = readAckRequest(reader, context.limits.entriesMax);
       const acks = new AckRequestCall(context, meter, startMs, reply, wanted, call);
       try {
-        context.sessions.touch(clientIdOf(call), startMs);
+        rules.consume(context.callerOf(meter, call, request, startMs), wanted.group, wanted.topic);
         checkNames(context, wanted.group, wanted.topic);
         if (wanted.entries.length === 0) throw entryCount(0, context.limits.entriesMax);
         context.enter();

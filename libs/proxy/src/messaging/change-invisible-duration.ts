@@ -12,8 +12,10 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import type { MqError } from '@cometmq/shared';
 
 import { type ProxyContext, LeaderCall } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
-import { type Caller, coldCall, failureOf } from './cold-call.js';
+import type { Caller } from '../caller.js';
+import { coldCall, failureOf } from './cold-call.js';
 import { checkInvisibleTime, checkNames, leaderSaid, readReceipt, repeatsForEver } from './receipts.js';
 import { durationMs } from './receive-request.js';
 
@@ -23,6 +25,8 @@ export function changeInvisibleDuration(context: ProxyContext): UnaryHandler {
     'ChangeInvisibleDuration',
     ChangeInvisibleDurationRequest,
     ChangeInvisibleDurationResponse,
+    () => undefined, // In `change`: a refusal, too, carries the handle that came.
+
     async (request, caller) => {
       try {
         return answer(ok, await change(context, request, caller));
@@ -41,6 +45,7 @@ function answer(outcome: Outcome, receiptHandle: string): ChangeInvisibleDuratio
 async function change(context: ProxyContext, request: ChangeInvisibleDurationRequest, caller: Caller): Promise<string> {
   const group = request.group?.name ?? '';
   const topic = request.topic?.name ?? '';
+  rules.consume(caller, group, topic);
   checkNames(context, group, topic);
   const wanted = request.invisibleDuration;
   const askedMs = wanted ? durationMs(wanted.seconds, wanted.nanos) : 0;

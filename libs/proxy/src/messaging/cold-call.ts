@@ -3,10 +3,11 @@
  * an answer with nothing but its status, under gRPC's OK: clients lose the code of anything else.
  */
 import { decodeCounted, type Status, TooManyFields } from '@cometmq/proto';
-import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
+import type { UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { Malformed, MqError, TooManyWireFields } from '@cometmq/shared';
 
-import { type ProxyContext, RpcMeter, clientIdOf } from '../proxy-context.js';
+import type { Caller } from '../caller.js';
+import { type ProxyContext, RpcMeter } from '../proxy-context.js';
 import { type Outcome, isInside, ok, outcomeOf, statusOnly } from '../status.js';
 
 /** A generated message's codec. */
@@ -15,17 +16,13 @@ export interface Codec<T> {
   decode: Parameters<typeof decodeCounted<T>>[0]['decode'];
 }
 
-/** Who calls, and how. */
-export interface Caller {
-  readonly clientId: string;
-  readonly call: CallContext;
-}
-
 export function coldCall<Request, Response extends { status: Outcome | undefined }>(
   context: ProxyContext,
   method: string,
   request: Codec<Request>,
   response: Codec<Response>,
+  /** What the request needs. @throws MqError UNAUTHORIZED */
+  rule: (caller: Caller, request: Request) => void,
   handle: (request: Request, caller: Caller) => Promise<Response> | Response,
   fieldsMax = context.limits.fieldsMax,
 ): UnaryHandler {
@@ -43,9 +40,10 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
       meter.done(startMs, answer.status?.code ?? ok.code);
     };
     try {
-      const clientId = clientIdOf(call);
-      context.sessions.touch(clientId, startMs);
-      const answer = handle(decode(context, request, bytes, fieldsMax), { clientId, call });
+      const caller = context.callerOf(meter, call, bytes, startMs);
+      const said = decode(context, request, bytes, fieldsMax);
+      rule(caller, said);
+      const answer = handle(said, caller);
       if (answer instanceof Promise) answer.then(succeed, fail);
       else succeed(answer);
     } catch (caught) {

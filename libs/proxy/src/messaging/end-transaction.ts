@@ -14,6 +14,7 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import { type ProxyContext, LeaderCall } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { coldCall, okStatus } from './cold-call.js';
 
 export function endTransaction(context: ProxyContext): UnaryHandler {
@@ -22,6 +23,7 @@ export function endTransaction(context: ProxyContext): UnaryHandler {
     'EndTransaction',
     EndTransactionRequest,
     EndTransactionResponse,
+    (caller, { topic }) => rules.publish(caller, topic?.name ?? ''),
     async (request, { call }) => {
       if (request.transactionId === '') {
         throw new MqError('INVALID_TRANSACTION_ID', 'the transaction id is empty; the one of the send is needed');

@@ -9,6 +9,7 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import { type ProxyContext, LeaderCall } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { checkNames, readReceipt } from './receipts.js';
 
@@ -18,6 +19,7 @@ export function forwardToDeadLetter(context: ProxyContext): UnaryHandler {
     'ForwardMessageToDeadLetterQueue',
     ForwardMessageToDeadLetterQueueRequest,
     ForwardMessageToDeadLetterQueueResponse,
+    (caller, { group, topic }) => rules.consume(caller, group?.name ?? '', topic?.name ?? ''),
     async (request, { clientId, call }) => {
       const group = request.group?.name ?? '';
       const topic = request.topic?.name ?? '';

@@ -4,7 +4,9 @@ import { type UnaryHandler, grpcStatus } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import type { ProxyContext } from '../proxy-context.js';
-import { type Caller, coldCall, okStatus } from './cold-call.js';
+import { rules } from '../rules.js';
+import type { Caller } from '../caller.js';
+import { coldCall, okStatus } from './cold-call.js';
 
 const knownTypes = new Set<number>([
   ClientType.PRODUCER,
@@ -16,20 +18,32 @@ const knownTypes = new Set<number>([
 ]);
 
 export function heartbeat(context: ProxyContext): UnaryHandler {
-  const beat = coldCall(context, 'Heartbeat', HeartbeatRequest, HeartbeatResponse, async (request, caller) => {
-    if (!knownTypes.has(request.clientType)) {
-      throw new MqError('UNRECOGNIZED_CLIENT_TYPE', `client type ${request.clientType} is unknown; allowed are 1 to 6`);
-    }
-    const groupText = request.group?.name ?? '';
-    // Go and Rust producers may send an empty group, or one that means nothing.
-    const group =
-      isConsumer(request.clientType) && groupText !== ''
-        ? await context.names.group(groupText, caller.call.peer)
-        : undefined;
-    const session = openSession(context, caller, request.clientType);
-    if (group) context.sessions.join(session, group.name);
-    return { status: okStatus() };
-  });
+  const beat = coldCall(
+    context,
+    'Heartbeat',
+    HeartbeatRequest,
+    HeartbeatResponse,
+    (caller, { clientType, group }) => {
+      if (isConsumer(clientType) && group && group.name !== '') rules.join(caller, group.name);
+    },
+    async (request, caller) => {
+      if (!knownTypes.has(request.clientType)) {
+        throw new MqError(
+          'UNRECOGNIZED_CLIENT_TYPE',
+          `client type ${request.clientType} is unknown; allowed are 1 to 6`,
+        );
+      }
+      const groupText = request.group?.name ?? '';
+      // Go and Rust producers may send an empty group, or one that means nothing.
+      const group =
+        isConsumer(request.clientType) && groupText !== ''
+          ? await context.names.group(groupText, caller.call.peer)
+          : undefined;
+      const session = openSession(context, caller, request.clientType);
+      if (group) context.sessions.join(session, group.name);
+      return { status: okStatus() };
+    },
+  );
   return (request, call, reply) => {
     // While this node goes, its clients shall look elsewhere: only a failure of the transport makes them.
     if (context.draining) reply.fail(grpcStatus.UNAVAILABLE, 'this node is stopping');
@@ -43,10 +57,10 @@ export function isConsumer(clientType: number): boolean {
 
 export function openSession(
   context: ProxyContext,
-  { clientId, call }: Caller,
+  { clientId, principal, call }: Caller,
   clientType: number,
 ): ReturnType<ProxyContext['sessions']['open']> {
-  const session = context.sessions.open(clientId);
+  const session = context.sessions.open(clientId, principal.name);
   if (clientType !== 0) session.clientType = clientType;
   session.language = call.headers.get('x-mq-language') ?? session.language;
   session.version = call.headers.get('x-mq-client-version') ?? session.version;

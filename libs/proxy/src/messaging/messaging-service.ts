@@ -3,10 +3,11 @@
  */
 import type { DirectoryUpdate } from '@cometmq/client';
 import type { GrpcMethod, GrpcService, ServerStreamHandler, UnaryHandler } from '@cometmq/rpc';
+import { openAccess } from '@cometmq/auth';
 import { MqError, type Component, sleep, systemChance } from '@cometmq/shared';
 
 import type { MessagingCounters } from '../counters.js';
-import { ProxyContext, type ProxyParts } from '../proxy-context.js';
+import { messagingServiceName, ProxyContext, type ProxyParts } from '../proxy-context.js';
 import { defaultLimits, sendRequestBytesMax } from '../limits.js';
 import type { SessionRegistry } from '../sessions.js';
 import { ackMessage } from './ack-message.js';
@@ -36,6 +37,7 @@ export function createMessagingService(parts: MessagingParts): MessagingService 
     limits: defaultLimits,
     advertised: { kind: 'echo' },
     log: () => undefined,
+    access: openAccess,
     ...parts,
   });
 }
@@ -52,7 +54,7 @@ export class MessagingService implements Component {
 
   constructor(parts: ProxyParts) {
     this.context = new ProxyContext(parts, commandWord);
-    this.service = { name: 'apache.rocketmq.v2.MessagingService', methods: methodsOf(this.context) };
+    this.service = { name: messagingServiceName, methods: methodsOf(this.context) };
   }
 
   get counters(): MessagingCounters {
@@ -69,10 +71,11 @@ export class MessagingService implements Component {
   }
 
   start(): Promise<void> {
-    const { directory, links } = this.context.parts;
+    const { directory, links, access } = this.context.parts;
     this.forget.push(
       directory.onUpdate((update) => this.changed(update)),
       links.onChange?.(() => this.leaderChanged()),
+      access.onChange(() => this.accessChanged()),
     );
     this.context.sessions.start();
     this.context.commands.listen();
@@ -93,6 +96,13 @@ export class MessagingService implements Component {
     this.context.sessions.stop();
     this.context.answers.stop();
     for (const forget of this.forget.splice(0)) forget?.();
+  }
+
+  /** What waits, and what is open, goes on only as far as it may. */
+  private accessChanged(): void {
+    const { context } = this;
+    context.polls.wake();
+    for (const stream of [...context.streams]) stream.recheck();
   }
 
   private changed(update: DirectoryUpdate): void {

@@ -6,6 +6,7 @@ import { NotifyClientTerminationRequest, NotifyClientTerminationResponse } from 
 import type { UnaryHandler } from '@cometmq/rpc';
 
 import type { ProxyContext } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { sayGoodBye } from '../good-bye.js';
 import { coldCall, okStatus } from './cold-call.js';
 
@@ -15,6 +16,9 @@ export function notifyClientTermination(context: ProxyContext): UnaryHandler {
     'NotifyClientTermination',
     NotifyClientTerminationRequest,
     NotifyClientTerminationResponse,
+    (caller, { group }) => {
+      if (group && group.name !== '') rules.join(caller, group.name);
+    },
     ({ group }, { clientId, call }) => {
       sayGoodBye(context, clientId, call.connection, group?.name);
       return { status: okStatus() };

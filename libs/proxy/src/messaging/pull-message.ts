@@ -19,7 +19,9 @@ import { PullMessageRequest } from '@cometmq/proto';
 import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc';
 import { MqError, putVarint, varintBytes } from '@cometmq/shared';
 
-import { type ProxyContext, LeaderCall, RpcMeter, clientIdOf } from '../proxy-context.js';
+import type { Caller } from '../caller.js';
+import { type ProxyContext, LeaderCall, RpcMeter } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { type Outcome, ok, outcomeOf, statusOnly, wireCode } from '../status.js';
 import type { WaitingPoll } from '../client-polls.js';
 import { decode, failureOf } from './cold-call.js';
@@ -31,14 +33,20 @@ export function pullMessage(context: ProxyContext): ServerStreamHandler {
   const meter = new RpcMeter('PullMessage', context);
   return (bytes, call, out) => {
     const stream = new PullStream(context, meter, call, out);
-    begin(context, stream, bytes, call).catch((caught: unknown) => stream.fail(caught));
+    begin(context, meter, stream, bytes, call).catch((caught: unknown) => stream.fail(caught));
   };
 }
 
-async function begin(context: ProxyContext, stream: PullStream, bytes: Uint8Array, call: CallContext): Promise<void> {
-  const clientId = clientIdOf(call);
-  context.sessions.touch(clientId, stream.startMs);
+async function begin(
+  context: ProxyContext,
+  meter: RpcMeter,
+  stream: PullStream,
+  bytes: Uint8Array,
+  call: CallContext,
+): Promise<void> {
+  const caller = context.callerOf(meter, call, bytes, stream.startMs);
   const request = decode(context, PullMessageRequest, bytes);
+  rules.consume(caller, request.group?.name ?? '', request.messageQueue?.topic?.name ?? '');
   const { filterExpression: wish, longPollingTimeout: timeout, offset, batchSize } = request;
   const filter = filterExpression(wish?.type ?? 0, wish?.expression ?? '');
   context.checkFilter(filter);
@@ -54,7 +62,7 @@ async function begin(context: ProxyContext, stream: PullStream, bytes: Uint8Arra
   const wantedMs = timeout && durationMs(timeout.seconds, timeout.nanos);
   const waitMs = context.draining ? 0 : pollingMs(wantedMs, remainingMs, context.limits.pollMsMax);
   const messagesMax = Math.min(Math.max(batchSize, 1), context.limits.receiveBatchMax);
-  new Pull(context, stream, clientId, { queue, group, filter, offset, messagesMax, waitMs }).begin();
+  new Pull(context, stream, caller, { queue, group, filter, offset, messagesMax, waitMs }).begin();
 }
 
 interface Wanted {
@@ -142,7 +150,7 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
   constructor(
     context: ProxyContext,
     private readonly stream: PullStream,
-    readonly clientId: string,
+    private caller: Caller,
     private readonly wanted: Wanted,
   ) {
     super(context, stream.startMs + wanted.waitMs);
@@ -152,6 +160,10 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
 
   get connection(): number {
     return this.stream.call.connection;
+  }
+
+  get clientId(): string {
+    return this.caller.clientId;
   }
 
   begin(): void {
@@ -166,10 +178,24 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
     this.start();
   }
 
-  tick(nowMs: number): void {
+  tick(nowMs: number, changed: boolean): void {
+    if (changed && !this.caller.principal.current && this.refused()) return;
     if (nowMs < this.endMs + overdueMs || !this.finish()) return;
     // Whether there is a message is not known: "none" would be taken for the queue's end.
     this.stream.fail(new MqError('TIMEOUT', 'the broker is slow to read; try again'));
+  }
+
+  /** Its user may not read here any more, and is told so. */
+  private refused(): boolean {
+    const { group, queue } = this.wanted;
+    try {
+      this.caller = this.context.renewed(this.caller);
+      rules.consume(this.caller, group.name, queue.topic.name);
+      return false;
+    } catch (caught) {
+      if (this.finish()) this.stream.fail(caught);
+      return true;
+    }
   }
 
   endNow(): void {

@@ -7,6 +7,7 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import type { ProxyContext } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { endpointsFor } from './endpoints.js';
 import { named, permissionOf, servingSets } from './query-route.js';
@@ -17,6 +18,7 @@ export function queryAssignment(context: ProxyContext): UnaryHandler {
     'QueryAssignment',
     QueryAssignmentRequest,
     QueryAssignmentResponse,
+    (caller, { group, topic }) => rules.consume(caller, group?.name ?? '', topic?.name ?? ''),
     async (request, { call }) => {
       const resource = named(request.topic, context.limits);
       const endpoints = endpointsFor(context, request.endpoints, call);

@@ -5,16 +5,24 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import type { ProxyContext } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { askOffset, pullQueue } from './pull-queue.js';
 import { durationMs } from './receive-request.js';
 
 export function queryOffset(context: ProxyContext): UnaryHandler {
-  return coldCall(context, 'QueryOffset', QueryOffsetRequest, QueryOffsetResponse, async (request, { call }) => {
-    const ask = questionOf(request);
-    const { offset } = await askOffset(context, await pullQueue(context, request.messageQueue, call.peer), call, ask);
-    return { status: okStatus(), offset: offset ?? 0 };
-  });
+  return coldCall(
+    context,
+    'QueryOffset',
+    QueryOffsetRequest,
+    QueryOffsetResponse,
+    (caller, { messageQueue }) => rules.readQueue(caller, messageQueue?.topic?.name ?? ''),
+    async (request, { call }) => {
+      const ask = questionOf(request);
+      const { offset } = await askOffset(context, await pullQueue(context, request.messageQueue, call.peer), call, ask);
+      return { status: okStatus(), offset: offset ?? 0 };
+    },
+  );
 }
 
 function questionOf({ queryOffsetPolicy, timestamp }: QueryOffsetRequest): OffsetsCall['ask'] {

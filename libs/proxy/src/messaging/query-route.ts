@@ -19,24 +19,32 @@ import type { CallContext, UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import type { ProxyContext } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import type { MessagingLimits } from '../limits.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { endpointsFor } from './endpoints.js';
 
 export function queryRoute(context: ProxyContext): UnaryHandler {
-  return coldCall(context, 'QueryRoute', QueryRouteRequest, QueryRouteResponse, async (request, { call }) => {
-    const resource = named(request.topic, context.limits);
-    const endpoints = endpointsFor(context, request.endpoints, call);
-    const topic = await context.names.topic(request.topic?.name, call.peer);
-    const messageQueues: MessageQueue[] = [];
-    const types = topic.typeFixed ? acceptedTypes(topic.type) : anyType(call);
-    for (const set of await servingSets(context, topic, context.giveUpMs(call))) {
-      messageQueues.push(...queuesOf(topic, set.name, resource, endpoints, types));
-    }
-    // An empty list crashes Rust and Python.
-    if (messageQueues.length === 0) throw new MqError('TOPIC_NOT_FOUND', `topic "${topic.name}" has no queues`);
-    return { status: okStatus(), messageQueues };
-  });
+  return coldCall(
+    context,
+    'QueryRoute',
+    QueryRouteRequest,
+    QueryRouteResponse,
+    (caller, { topic }) => rules.route(caller, topic?.name ?? ''),
+    async (request, { call }) => {
+      const resource = named(request.topic, context.limits);
+      const endpoints = endpointsFor(context, request.endpoints, call);
+      const topic = await context.names.topic(request.topic?.name, call.peer);
+      const messageQueues: MessageQueue[] = [];
+      const types = topic.typeFixed ? acceptedTypes(topic.type) : anyType(call);
+      for (const set of await servingSets(context, topic, context.giveUpMs(call))) {
+        messageQueues.push(...queuesOf(topic, set.name, resource, endpoints, types));
+      }
+      // An empty list crashes Rust and Python.
+      if (messageQueues.length === 0) throw new MqError('TOPIC_NOT_FOUND', `topic "${topic.name}" has no queues`);
+      return { status: okStatus(), messageQueues };
+    },
+  );
 }
 
 /** In a stable order. Waits a little for the first one: a cluster that has just started is about to have it. */

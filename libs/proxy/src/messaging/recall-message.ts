@@ -9,37 +9,45 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import { type ProxyContext, LeaderCall } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { coldCall, okStatus } from './cold-call.js';
 
 export function recallMessage(context: ProxyContext): UnaryHandler {
-  return coldCall(context, 'RecallMessage', RecallMessageRequest, RecallMessageResponse, async (request, { call }) => {
-    const name = topicName(request.topic?.name ?? '');
-    const topic = context.parts.directory.topic(name);
-    if (!topic) throw new MqError('TOPIC_NOT_FOUND', `topic "${printable(name)}" does not exist`);
-    if (topic.type !== MessageType.delay && topic.type !== MessageType.mixed) {
-      const type = messageTypeName(topic.type).toUpperCase();
-      throw new MqError(
-        'MESSAGE_TYPE_CONFLICT',
-        `topic "${name}" takes ${type} messages; only delayed ones are recalled`,
-      );
-    }
-    const { broker, place } = context.pendingHandles.read('recall', request.recallHandle);
-    if (place.topicId !== topic.id) {
-      throw new MqError('BAD_REQUEST', `the recall handle was issued for another topic than "${name}"`);
-    }
-    if (!context.parts.directory.brokerSet(broker)) {
-      throw new MqError('BAD_REQUEST', `the recall handle was issued by broker set "${broker}", which is gone`);
-    }
-    const { messageId } = await new Promise<RecallResult>((resolve, reject) => {
-      context.enter();
-      new Recall(context, context.giveUpMs(call), broker, place, (error, result) => {
-        context.calls -= 1;
-        if (error) reject(error);
-        else resolve(result ?? { messageId: '' });
-      }).start();
-    });
-    return { status: okStatus(), messageId };
-  });
+  return coldCall(
+    context,
+    'RecallMessage',
+    RecallMessageRequest,
+    RecallMessageResponse,
+    (caller, { topic }) => rules.publish(caller, topic?.name ?? ''),
+    async (request, { call }) => {
+      const name = topicName(request.topic?.name ?? '');
+      const topic = context.parts.directory.topic(name);
+      if (!topic) throw new MqError('TOPIC_NOT_FOUND', `topic "${printable(name)}" does not exist`);
+      if (topic.type !== MessageType.delay && topic.type !== MessageType.mixed) {
+        const type = messageTypeName(topic.type).toUpperCase();
+        throw new MqError(
+          'MESSAGE_TYPE_CONFLICT',
+          `topic "${name}" takes ${type} messages; only delayed ones are recalled`,
+        );
+      }
+      const { broker, place } = context.pendingHandles.read('recall', request.recallHandle);
+      if (place.topicId !== topic.id) {
+        throw new MqError('BAD_REQUEST', `the recall handle was issued for another topic than "${name}"`);
+      }
+      if (!context.parts.directory.brokerSet(broker)) {
+        throw new MqError('BAD_REQUEST', `the recall handle was issued by broker set "${broker}", which is gone`);
+      }
+      const { messageId } = await new Promise<RecallResult>((resolve, reject) => {
+        context.enter();
+        new Recall(context, context.giveUpMs(call), broker, place, (error, result) => {
+          context.calls -= 1;
+          if (error) reject(error);
+          else resolve(result ?? { messageId: '' });
+        }).start();
+      });
+      return { status: okStatus(), messageId };
+    },
+  );
 }
 
 class Recall extends LeaderCall<RecallResult> {

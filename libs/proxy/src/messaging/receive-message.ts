@@ -14,7 +14,9 @@ import type { CallContext, MessageSink, ServerStreamHandler } from '@cometmq/rpc
 import { asBuffer, MqError, WireReader } from '@cometmq/shared';
 
 import type { AnswerUnderWay } from '../answers-under-way.js';
-import { type ProxyContext, RpcMeter, clientIdOf, passes } from '../proxy-context.js';
+import type { Caller } from '../caller.js';
+import { type ProxyContext, RpcMeter, passes } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { type Outcome, ok, outcomeOf, putStatusField, statusFieldBytes, wireCode } from '../status.js';
 import type { WaitingPoll } from '../client-polls.js';
 import { failureOf } from './cold-call.js';
@@ -32,36 +34,30 @@ export function receiveMessage(context: ProxyContext): ServerStreamHandler {
     const stream = new ReceiveStream(context, meter, call, out);
     let wanted: ReceiveRequest | undefined;
     try {
-      const clientId = clientIdOf(call);
-      context.sessions.touch(clientId, stream.startMs);
+      const caller = context.callerOf(meter, call, request, stream.startMs);
       const bytes = asBuffer(request);
       reader.reset(bytes, 0, bytes.length, context.limits.fieldsMax);
       wanted = readReceiveRequest(reader);
-      begin(context, stream, clientId, wanted, call);
+      rules.consume(caller, wanted.group, wanted.topic);
+      begin(context, stream, caller, wanted);
     } catch (caught) {
       stream.fail(caught, wanted?.pollMs);
     }
   };
 }
 
-function begin(
-  context: ProxyContext,
-  stream: ReceiveStream,
-  clientId: string,
-  wanted: ReceiveRequest,
-  call: CallContext,
-): void {
+function begin(context: ProxyContext, stream: ReceiveStream, caller: Caller, wanted: ReceiveRequest): void {
   const endMs = stream.startMs + stream.budgetMs(wanted.pollMs);
   checkRoom(context, wanted);
   checkRequest(context, wanted);
   const group = context.parts.directory.group(wanted.group);
   const topic = context.routes.find(wanted.topic)?.topic;
   if (group && topic) {
-    poll(context, stream, clientId, wanted, call, group, topic, endMs);
+    poll(context, stream, caller, wanted, group, topic, endMs);
     return;
   }
-  Promise.all([context.names.topic(wanted.topic, call.peer), context.names.group(wanted.group, call.peer)])
-    .then(([foundTopic, foundGroup]) => poll(context, stream, clientId, wanted, call, foundGroup, foundTopic, endMs))
+  Promise.all([context.names.topic(wanted.topic, caller.peer), context.names.group(wanted.group, caller.peer)])
+    .then(([foundTopic, foundGroup]) => poll(context, stream, caller, wanted, foundGroup, foundTopic, endMs))
     .catch((caught: unknown) => stream.fail(caught, wanted.pollMs));
 }
 
@@ -88,17 +84,16 @@ function checkRequest(context: ProxyContext, wanted: ReceiveRequest): void {
 function poll(
   context: ProxyContext,
   stream: ReceiveStream,
-  clientId: string,
+  caller: Caller,
   wanted: ReceiveRequest,
-  call: CallContext,
   group: ConsumerGroup,
   topic: Topic,
   endMs: number,
 ): void {
   checkReadable(topic);
-  remember(context, clientId, wanted, call);
-  context.answers.asked(clientId, call.connection, group.fifo ? undefined : wanted.attemptId); // Leaders know those in order.
-  new Poll(context, stream, clientId, wanted, group, topic, endMs).start();
+  remember(context, caller, wanted);
+  context.answers.asked(caller.clientId, caller.call.connection, group.fifo ? undefined : wanted.attemptId); // Leaders know those in order.
+  new Poll(context, stream, caller, wanted, group, topic, endMs).start();
 }
 
 /** @throws MqError FORBIDDEN */
@@ -109,10 +104,10 @@ function checkReadable(topic: Topic): void {
 }
 
 /** A client that lost its session (this node started again) gets one from what it asks for. */
-function remember(context: ProxyContext, clientId: string, wanted: ReceiveRequest, call: CallContext): void {
+function remember(context: ProxyContext, { clientId, principal, call }: Caller, wanted: ReceiveRequest): void {
   let session = context.sessions.get(clientId);
   if (!session) {
-    session = context.sessions.open(clientId);
+    session = context.sessions.open(clientId, principal.name);
     session.language = call.headers.get('x-mq-language') ?? '';
     session.version = call.headers.get('x-mq-client-version') ?? '';
   }
@@ -270,7 +265,7 @@ class Poll implements WaitingPoll {
   constructor(
     private readonly context: ProxyContext,
     private readonly stream: ReceiveStream,
-    readonly clientId: string,
+    private caller: Caller,
     private readonly wanted: ReceiveRequest,
     private group: ConsumerGroup,
     private topic: Topic,
@@ -281,6 +276,10 @@ class Poll implements WaitingPoll {
 
   get connection(): number {
     return this.stream.call.connection;
+  }
+
+  get clientId(): string {
+    return this.caller.clientId;
   }
 
   start(): void {
@@ -475,8 +474,8 @@ class Poll implements WaitingPoll {
   }
 
   /**
-   * What it waits for may have been deleted, made again under the same name, or closed to readers. True: it is answered so, or
-   * asks anew for what has the name now.
+   * What it waits for may have been deleted, made again under the same name, or closed to readers, or to this caller. True: it is
+   * answered so, or asks anew for what has the name now.
    */
   private revised(): boolean {
     const { context, wanted } = this;
@@ -488,9 +487,14 @@ class Poll implements WaitingPoll {
         throw new MqError('CONSUMER_GROUP_NOT_FOUND', `consumer group "${wanted.group}" does not exist any more`);
       }
       checkReadable(topic);
+      if (!this.caller.principal.current) {
+        this.caller = context.renewed(this.caller);
+        rules.consume(this.caller, wanted.group, wanted.topic);
+      }
     } catch (caught) {
       this.finish();
-      this.stream.fail(caught, wanted.pollMs);
+      // Who may not any more hears it at once; who asks again then waits a moment for the same answer.
+      this.stream.fail(caught, MqError.from(caught).code === 'UNAUTHORIZED' ? 0 : wanted.pollMs);
       return true;
     }
     const isAnother = group.id !== this.group.id || topic.id !== this.topic.id;

@@ -19,11 +19,13 @@ import {
   messageTypeName,
   queueId,
 } from '@cometmq/model';
-import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
+import type { UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { asBuffer, fieldBytes, MqError, putLength, putVarint, varintBytes, WireReader } from '@cometmq/shared';
 
-import { type ProxyContext, RpcMeter, clientIdOf, passes } from '../proxy-context.js';
+import type { Caller } from '../caller.js';
+import { type ProxyContext, RpcMeter, passes } from '../proxy-context.js';
 import type { Parked } from '../parking.js';
+import { rules } from '../rules.js';
 import { type Outcome, commonOutcome, ok, outcomeOf, putStatusField, statusFieldBytes } from '../status.js';
 import type { TopicRoute } from '../topic-routes.js';
 import { answerFailure, failureOf } from './cold-call.js';
@@ -36,13 +38,14 @@ export function sendMessage(context: ProxyContext): UnaryHandler {
   return (request, call, reply) => {
     const startMs = context.clock.monotonicMs();
     try {
-      context.sessions.touch(clientIdOf(call), startMs);
+      const caller = context.callerOf(meter, call, request, startMs);
       const bytes = asBuffer(request);
       reader.reset(bytes, 0, bytes.length, context.limits.listFieldsMax);
       const messages = walkSendRequest(reader, context.limits.entriesMax);
       const topic = commonTopic(messages, bytes);
+      rules.publish(caller, topic);
       checkRoom(context, messages.length, bytes.length);
-      new SendRequest(context, meter, startMs, bytes, call, reply, messages).start(topic);
+      new SendRequest(context, meter, startMs, bytes, caller, reply, messages).start(topic);
     } catch (caught) {
       answerFailure(context, meter, startMs, reply, caught);
     }
@@ -70,6 +73,17 @@ function commonTopic(messages: readonly WalkedMessage[], bytes: Buffer): string 
   return bytes.toString('latin1', first.topicFrom, first.topicTo);
 }
 
+/** Of what has waited: its user may have been taken the right to send meanwhile. */
+function refusalOf(context: ProxyContext, caller: Caller, topic: string): MqError | undefined {
+  if (caller.principal.current) return undefined;
+  try {
+    rules.publish(context.renewed(caller), topic);
+    return undefined;
+  } catch (caught) {
+    return MqError.from(caught);
+  }
+}
+
 interface FirstUse {
   readonly route?: TopicRoute;
   readonly caught?: unknown;
@@ -91,14 +105,14 @@ class SendRequest {
     private readonly meter: RpcMeter,
     private readonly startMs: number,
     private readonly bytes: Buffer,
-    readonly call: CallContext,
+    readonly caller: Caller,
     private readonly reply: UnaryReply,
     private readonly messages: readonly WalkedMessage[],
   ) {
     this.waiting = messages.length;
     this.outcomes = new Array<Outcome>(messages.length).fill(ok);
     this.offsets = new Array<number>(messages.length).fill(0);
-    this.giveUpMs = context.giveUpMs(call, startMs);
+    this.giveUpMs = context.giveUpMs(caller.call, startMs);
     context.sends.inFlight += messages.length;
     context.sends.bytes += bytes.length;
   }
@@ -128,7 +142,7 @@ class SendRequest {
   /** The topic is unknown, or nobody knows yet what it is for: the first good message says it. */
   private async firstUse(text: string): Promise<TopicRoute> {
     const { names, routes, limits, clock } = this.context;
-    const topic = await names.topic(text, this.call.peer);
+    const topic = await names.topic(text, this.caller.peer);
     if (!topic.typeFixed && !isInnerTopic(topic.name)) {
       const nowMs = clock.wallMs();
       const good = this.messages.find((found) => checkMessage(found, this.bytes, limits, nowMs) === undefined);
@@ -169,8 +183,8 @@ class SendRequest {
       checkAfterMs: type === MessageType.transaction ? checkAfterMsOf(found) : undefined,
       liteTopic: type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : undefined,
     });
-    if (type === MessageType.transaction) context.sessions.transacted(clientIdOf(this.call), topic.name);
-    const message = messageToStore(found, bytes, this.call.peer, nowMs);
+    if (type === MessageType.transaction) context.sessions.transacted(this.caller.clientId, topic.name);
+    const message = messageToStore(found, bytes, this.caller.peer, nowMs);
     // Messages of a lite topic keep their order as those of a message group do.
     const groupHash = hashBytes(type === MessageType.lite ? bytes.subarray(found.liteFrom, found.liteTo) : group);
     new OneSend(this, index, route, type, found, hashBytes(tag), groupHash, envelope, message).start();
@@ -309,7 +323,7 @@ class OneSend implements SendCall, Parked {
     readonly message: readonly Uint8Array[],
   ) {
     this.topicId = route.topic.id;
-    this.deadlineMs = request.call.deadlineMs;
+    this.deadlineMs = request.caller.call.deadlineMs;
     this.giveUpMs = request.giveUpMs;
     this.arrival = groupHash === 0 ? 0 : (request.context.sends.arrivals += 1);
   }
@@ -355,20 +369,22 @@ class OneSend implements SendCall, Parked {
 
   private failed(error: MqError): void {
     this.lastError = error;
-    const { context, call } = this.request;
+    const { context, caller } = this.request;
     if (this.asked && goesElsewhere(error) && this.groupHash === 0 && this.triedSets < this.route.setCount - 1) {
       this.triedSets += 1; // Another broker set may have room, and a leader.
       this.start();
-    } else if (passes(error) && !call.cancelled && context.clock.monotonicMs() < this.giveUpMs) {
+    } else if (passes(error) && !caller.call.cancelled && context.clock.monotonicMs() < this.giveUpMs) {
       this.triedSets = 0;
       context.park(this, this.broker, this.asked);
     } else this.request.finish(this.index, error, undefined);
   }
 
   retry(): void {
-    const { context, call } = this.request;
+    const { context, caller } = this.request;
     const route = context.routes.find(this.route.topic.name);
-    if (call.cancelled) this.giveUp();
+    const refusal = refusalOf(context, caller, this.route.topic.name);
+    if (caller.call.cancelled) this.giveUp();
+    else if (refusal) this.request.finish(this.index, refusal, undefined);
     else if (route?.topic.id !== this.topicId) {
       const { name } = this.route.topic;
       this.request.finish(this.index, new MqError('TOPIC_NOT_FOUND', `topic "${name}" was deleted`), undefined);

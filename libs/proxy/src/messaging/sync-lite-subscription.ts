@@ -10,6 +10,7 @@ import type { UnaryHandler } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
 import { type ProxyContext, passes } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { liteGroup, liteParent } from './lite-group.js';
 
@@ -22,7 +23,8 @@ export function syncLiteSubscription(context: ProxyContext): UnaryHandler {
     'SyncLiteSubscription',
     SyncLiteSubscriptionRequest,
     SyncLiteSubscriptionResponse,
-    async (request, { clientId, call: { peer } }) => {
+    (caller, { group, topic }) => rules.consume(caller, group?.name ?? '', topic?.name ?? ''),
+    async (request, { clientId, principal, peer }) => {
       const action = actions[request.action];
       if (!action) throw new MqError('BAD_REQUEST', `action ${request.action} is unknown; 0 to 3 are allowed`);
       const names = request.liteTopicSet.map((name) => liteTopicName(name, context.limits.liteTopicBytesMax));
@@ -30,7 +32,7 @@ export function syncLiteSubscription(context: ProxyContext): UnaryHandler {
       const topic = await liteParent(context, group, request.topic?.name, peer);
       const start = action === 'add' ? startOf(request.offsetOption) : undefined;
       const call = { clientId, groupId: group.id, topicId: topic.id, action, liteTopics: names, start };
-      context.sessions.join(context.sessions.open(clientId), group.name);
+      context.sessions.join(context.sessions.open(clientId, principal.name), group.name);
       await tellAll(context, call);
       context.lite.synced(call);
       return { status: okStatus() };

@@ -309,7 +309,7 @@ describe('what clients say of themselves', () => {
     const number = (below: number): number => Math.floor(chance.next() * below);
     const { sessions } = context.messaging;
     for (let i = 0; i < 300; i += 1) {
-      const session = sessions.open(`c${number(3)}`);
+      const session = sessions.open(`c${number(3)}`, '');
       const names = Array.from({ length: number(5) }, () => `t${number(8)}`);
       const filter = { type: 'tag', expression: 'A'.repeat(number(4)) } as const;
       const acts = [

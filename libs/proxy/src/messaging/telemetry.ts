@@ -5,7 +5,8 @@
  * the status, then the end of the stream: Node.js fails its start on nothing else. The session outlives the stream.
  * Commands that the server doesn't know are skipped.
  *
- * A stream is ended for what can't be read and for a group that can't be joined, never for load: whoever says more than
+ * A stream is ended for what can't be read, for a group that can't be joined, for a user who may use none of what it names, or
+ * is no user any more; never for load: whoever says more than
  * is answered is read no further until it is, and so is whoever doesn't read the answers. Go says its settings once for
  * each send that is under way, hundreds at a time. A topic whose name is illegal is left out: the call that uses it is
  * told so.
@@ -21,9 +22,11 @@ import {
   type FilterExpression as WireFilter,
 } from '@cometmq/proto';
 import type { BidiHandler, CallContext, MessageSink, MessageSource } from '@cometmq/rpc';
-import { MqError, sleep, type Timer } from '@cometmq/shared';
+import { assert, MqError, sleep, type Timer } from '@cometmq/shared';
 
-import { type ProxyContext, RpcMeter, clientIdOf } from '../proxy-context.js';
+import type { Caller } from '../caller.js';
+import { type ProxyContext, RpcMeter } from '../proxy-context.js';
+import { rules } from '../rules.js';
 import { streamEnded } from '../good-bye.js';
 import type { ClientSession, CommandStream } from '../sessions.js';
 import { type Outcome, ok, outcomeOf } from '../status.js';
@@ -80,7 +83,10 @@ interface Kept {
 }
 
 class TelemetryStream implements CommandStream {
-  private clientId: string | undefined;
+  /** Known from the first command on, by the headers the stream was opened with. */
+  private caller: Caller | undefined;
+  /** What the client said last that needs a permission: looked at again when its user changes. */
+  private permitted: ((caller: Caller) => void) | undefined;
   /** Commands are answered in their order, also when one has to wait for the name service. */
   private answers: Promise<void> = Promise.resolve();
   private waiting = 0;
@@ -110,6 +116,10 @@ class TelemetryStream implements CommandStream {
     return this.call.connection;
   }
 
+  private get clientId(): string {
+    return this.caller?.clientId ?? '';
+  }
+
   refuse(error: MqError): void {
     this.reject(error, this.context.clock.monotonicMs());
   }
@@ -118,8 +128,7 @@ class TelemetryStream implements CommandStream {
     const startMs = this.context.clock.monotonicMs();
     let said: TelemetryCommand;
     try {
-      this.clientId = clientIdOf(this.call);
-      this.context.sessions.touch(this.clientId, startMs);
+      this.caller = this.known(startMs);
       said = decode(this.context, TelemetryCommand, bytes, this.context.limits.listFieldsMax);
     } catch (caught) {
       this.reject(caught, startMs);
@@ -127,7 +136,7 @@ class TelemetryStream implements CommandStream {
     }
     if (said.command?.$case !== 'settings') {
       const answer = commandAnswer(said);
-      if (answer) this.context.commands.answered(this.clientId, answer);
+      if (answer) this.context.commands.answered(this.caller.clientId, answer);
       return;
     }
     const settings = said.command.value;
@@ -143,6 +152,25 @@ class TelemetryStream implements CommandStream {
         this.waiting -= 1;
         this.flow();
       });
+  }
+
+  /** The age of the signature is looked at once, as the stream outlives it; who the user is, each time. */
+  private known(nowMs: number): Caller {
+    const { context } = this;
+    if (!this.caller) return context.callerOf(this.meter, this.call, noBytes, nowMs);
+    const caller = context.renewed(this.caller);
+    context.sessions.touch(caller.clientId, caller.principal.name, nowMs);
+    return caller;
+  }
+
+  recheck(): void {
+    if (!this.caller || this.caller.principal.current || !this.out.open) return;
+    try {
+      this.caller = this.context.renewed(this.caller);
+      this.permitted?.(this.caller);
+    } catch (caught) {
+      this.reject(caught, this.context.clock.monotonicMs());
+    }
   }
 
   /** Left out while the client doesn't read: whoever asks, asks again. */
@@ -168,7 +196,7 @@ class TelemetryStream implements CommandStream {
   groupChanged(group: ConsumerGroup): void {
     const { consumer, context } = this;
     if (consumer?.group !== group.name || !this.out.open) return;
-    const session = context.sessions.get(this.clientId ?? '');
+    const session = context.sessions.get(this.clientId);
     // C++ joins each list of delays to the one before.
     if (session?.stream !== this || session.language === 'CPP') return;
     const merged = consumerSettings(consumer.settings, consumer.subscription, group, session.language, context.limits);
@@ -188,7 +216,7 @@ class TelemetryStream implements CommandStream {
     this.keep(undefined);
     this.remember(undefined);
     this.again?.cancel();
-    const session = this.clientId === undefined ? undefined : this.context.sessions.get(this.clientId);
+    const session = this.context.sessions.get(this.clientId);
     if (!session?.streams.delete(this)) return;
     if (session.stream === this) {
       session.stream = [...session.streams].at(-1);
@@ -205,9 +233,11 @@ class TelemetryStream implements CommandStream {
   }
 
   private settleProducer(settings: Settings, publishing: Publishing): Settings {
+    const said = publishing.topics.map(({ name }) => name);
+    const permitted = this.permit((caller) => permittedOf(said, (topic) => rules.publish(caller, topic)));
     const session = this.register(settings.clientType ?? ClientType.PRODUCER, settings);
     if (session) {
-      const names = publishing.topics.map(({ name }) => this.goodTopic(name));
+      const names = permitted.map((name) => this.goodTopic(name));
       this.context.sessions.publish(session, names.filter(isKnown));
     }
     return producerSettings(settings, publishing, this.context.limits);
@@ -218,6 +248,11 @@ class TelemetryStream implements CommandStream {
     const type = settings.clientType ?? ClientType.CLIENT_TYPE_UNSPECIFIED;
     const lite = type === ClientType.LITE_PUSH_CONSUMER || type === ClientType.LITE_SIMPLE_CONSUMER;
     const text = subscription.group?.name ?? '';
+    const said = subscription.subscriptions.map(({ topic }) => topic?.name ?? '');
+    const permitted = this.permit((caller) => {
+      if (text !== '') rules.join(caller, text);
+      return new Set(permittedOf(said, (topic) => rules.subscribe(caller, topic)));
+    });
     const group = lite
       ? await liteGroup(context, groupName(text), subscription.subscriptions[0]?.topic?.name)
       : text === ''
@@ -230,11 +265,19 @@ class TelemetryStream implements CommandStream {
       );
     }
     const session = this.register(isConsumer(type) ? type : ClientType.PUSH_CONSUMER, settings);
-    if (group && session) context.sessions.subscribeAll(session, group.name, this.filtersOf(subscription));
+    if (group && session) context.sessions.subscribeAll(session, group.name, this.filtersOf(subscription, permitted));
     const language = languageOf(this.call);
     const merged = consumerSettings(settings, subscription, group, language, context.limits);
     this.keep(group && session && { settings, subscription, group: group.name, bytes, told: policyOf(merged) });
     return merged;
+  }
+
+  /** @throws MqError UNAUTHORIZED, now or when its user changes */
+  private permit<T>(check: (caller: Caller) => T): T {
+    assert(this.caller !== undefined, 'who says its settings is known');
+    const permitted = check(this.caller);
+    this.permitted = check;
+    return permitted;
   }
 
   /** Waits for a name service that gives no answer: its silence is no reason to end a client's stream. */
@@ -251,11 +294,11 @@ class TelemetryStream implements CommandStream {
   }
 
   /** As many as there is room to remember. */
-  private filtersOf({ subscriptions }: Subscription): Map<string, FilterExpression> {
+  private filtersOf({ subscriptions }: Subscription, permitted: ReadonlySet<string>): Map<string, FilterExpression> {
     const filters = new Map<string, FilterExpression>();
     let left = this.context.limits.sessionBytesMax;
     for (const { topic, expression } of subscriptions) {
-      const name = this.goodTopic(topic?.name);
+      const name = permitted.has(topic?.name ?? '') ? this.goodTopic(topic?.name) : undefined;
       left -= (name?.length ?? 0) + (expression?.expression.length ?? 0);
       if (left < 0) break;
       const filter = name === undefined ? undefined : this.goodFilter(expression);
@@ -305,8 +348,9 @@ class TelemetryStream implements CommandStream {
   /** Undefined: this node has as many clients as it can remember, and serves this one without. */
   private register(clientType: number, settings: Settings): ClientSession | undefined {
     let session: ClientSession;
+    assert(this.caller !== undefined, 'who says its settings is known');
     try {
-      session = openSession(this.context, { clientId: this.clientId ?? '', call: this.call }, clientType);
+      session = openSession(this.context, this.caller, clientType);
     } catch (caught) {
       if (MqError.from(caught).code === 'TOO_MANY_REQUESTS') return undefined;
       throw caught;
@@ -357,6 +401,23 @@ class TelemetryStream implements CommandStream {
   }
 }
 
+/** Those of the topics that may be used. @throws MqError UNAUTHORIZED where it is none of them */
+function permittedOf(topics: readonly string[], rule: (topic: string) => void): string[] {
+  let refusal: unknown;
+  const permitted = topics.filter((topic) => {
+    try {
+      rule(topic);
+      return true;
+    } catch (caught) {
+      refusal ??= caught;
+      return false;
+    }
+  });
+  if (refusal !== undefined && permitted.length === 0) throw MqError.from(refusal);
+  return permitted;
+}
+
+const noBytes = new Uint8Array(0);
 const noAnswer = new Uint8Array(0);
 
 function isKnown(name: string | undefined): name is string {

@@ -1,0 +1,48 @@
+/**
+ * What each call needs, as RocketMQ's ACL 2.0 has it. Every request is checked, also where the route was allowed; a spec calls
+ * every method as a user who may do nothing.
+ *
+ *   QueryRoute                                                  topic: pub, sub or get
+ *   SendMessage, RecallMessage, EndTransaction                  topic: pub
+ *   Heartbeat, NotifyClientTermination                          group, where one is named: sub
+ *   Telemetry                                                   publishing topics: pub; group and subscribed topics: sub
+ *   ReceiveMessage, AckMessage, ChangeInvisibleDuration,
+ *   ForwardMessageToDeadLetterQueue, QueryAssignment,
+ *   SyncLiteSubscription, PullMessage, UpdateOffset             group: sub; topic: sub
+ *   GetOffset                                                   group: sub or get; topic: sub or get
+ *   QueryOffset                                                 topic: sub or get
+ *
+ * A topic of retries belongs to its group: who may consume as the group may use it.
+ */
+import type { Action } from '@cometmq/model';
+
+import type { Caller } from './caller.js';
+
+const retryPrefix = '%RETRY%';
+const pub: readonly Action[] = ['pub'];
+const sub: readonly Action[] = ['sub'];
+const pubSubOrGet: readonly Action[] = ['pub', 'sub', 'get'];
+const subOrGet: readonly Action[] = ['sub', 'get'];
+
+function onTopic({ principal, peer }: Caller, topic: string, anyOf: readonly Action[]): void {
+  if (principal.isSuper) return;
+  if (!topic.startsWith(retryPrefix)) principal.need(anyOf, 'topic', topic, peer);
+  else principal.need(anyOf.includes('get') ? subOrGet : sub, 'group', topic.slice(retryPrefix.length), peer);
+}
+
+/** Each: @throws MqError UNAUTHORIZED */
+export const rules = {
+  route: (caller: Caller, topic: string): void => onTopic(caller, topic, pubSubOrGet),
+  publish: (caller: Caller, topic: string): void => onTopic(caller, topic, pub),
+  join: ({ principal, peer }: Caller, group: string): void => principal.need(sub, 'group', group, peer),
+  subscribe: (caller: Caller, topic: string): void => onTopic(caller, topic, sub),
+  consume: (caller: Caller, group: string, topic: string): void => {
+    rules.join(caller, group);
+    onTopic(caller, topic, sub);
+  },
+  readProgress: (caller: Caller, group: string, topic: string): void => {
+    caller.principal.need(subOrGet, 'group', group, caller.peer);
+    onTopic(caller, topic, subOrGet);
+  },
+  readQueue: (caller: Caller, topic: string): void => onTopic(caller, topic, subOrGet),
+} as const;
