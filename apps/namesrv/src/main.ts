@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 import { etcdAddressOf, EtcdStore } from '@cometmq/metadata';
-import { namingService, NamesrvService } from '@cometmq/namesrv';
+import { namingService, NamesrvService, setRegistryDoor } from '@cometmq/namesrv';
 import { GrpcJsServer } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -27,7 +27,7 @@ void runProgram({
       name: 'nameService service',
       host: config.host,
       port: config.port,
-      services: [door],
+      services: [door, setRegistryDoor(nameService.sets)],
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });

@@ -30,3 +30,5 @@ export * from './grpc-waiting-admin.js';
 export * from './waiting-admin.js';
 export * from './public-client.js';
 export * from './settings.js';
+export * from './grpc-set-registry.js';
+export * from './set-registry-frames.js';

@@ -178,6 +178,7 @@ export class Leaders implements Component {
   }
 
   private addressOf(brokerSet: string, member: string): string | undefined {
-    return this.directory.brokerSet(brokerSet)?.members.find((one) => one.member === member)?.address;
+    const known = this.directory.brokerSet(brokerSet)?.members.find((one) => one.member === member);
+    return known?.address === '' ? undefined : known?.address;
   }
 }

@@ -1,26 +1,46 @@
-import { setRegistryContract } from '@cometmq/client/testing';
-import { MemoryStore } from '@cometmq/metadata';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { setRegistryContract, type OpenedRegistry } from '@cometmq/client/testing';
+import { EmbeddedStore, MemoryStore, NodeFiles, type MetadataStore } from '@cometmq/metadata';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { NamesrvService } from './namesrv-service.js';
 
-setRegistryContract('namesrv before a store in memory', async () => {
-  const clock = new ManualClock();
-  const store = new MemoryStore(clock);
+async function opened(store: MetadataStore, clock: ManualClock): Promise<OpenedRegistry> {
   await store.start();
-  const open = async () => {
+  const open = async (): Promise<NamesrvService> => {
     const service = new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true });
     await service.start();
     return service;
   };
-  const services = await Promise.all([open(), open()]);
+  const [one, other] = [await open(), await open()];
   return {
-    registry: services[0].sets,
-    other: services[1].sets,
+    registry: one.sets,
+    other: other.sets,
     pass: async (ms) => clock.advance(ms),
     close: async () => {
-      await Promise.all(services.map((service) => service.stop()));
+      await Promise.all([one.stop(), other.stop()]);
       await store.stop();
+    },
+  };
+}
+
+setRegistryContract('namesrv before a store in memory', () => {
+  const clock = new ManualClock();
+  return opened(new MemoryStore(clock), clock);
+});
+
+setRegistryContract('namesrv before the embedded store', async () => {
+  const clock = new ManualClock();
+  const folder = mkdtempSync(join(tmpdir(), 'cometmq-sets-'));
+  const registry = await opened(new EmbeddedStore(new NodeFiles(folder), clock), clock);
+  return {
+    ...registry,
+    close: async () => {
+      await registry.close();
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 });

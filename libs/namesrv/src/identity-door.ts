@@ -11,6 +11,7 @@ import {
 import { answering, failWith, type GrpcMethod, type MessageSink } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
+import { decoded } from './decoded.js';
 import type { NameServiceEndpoint } from './naming-service.js';
 
 /** `IdentityService` for other processes. A watcher that takes nothing is sent away: it comes again, and is told the whole. */
@@ -19,15 +20,7 @@ export function identityDoor(identities: IdentityService): NameServiceEndpoint {
   function method<Q>(codec: { decode(bytes: Uint8Array): Q }, act: (request: Q) => Promise<Uint8Array>): GrpcMethod {
     return {
       kind: 'unary',
-      handler: answering(async (bytes) => {
-        let request: Q;
-        try {
-          request = codec.decode(bytes);
-        } catch (caught) {
-          throw new MqError('BAD_REQUEST', 'the request is not the message it should be', { cause: caught });
-        }
-        return act(request);
-      }),
+      handler: answering(async (bytes) => act(decoded(codec, bytes))),
     };
   }
   const { UserAnswer, IdentityAnswer } = internal;

@@ -16,6 +16,8 @@ import type { ConsumerGroup, MessageType, Topic } from '@cometmq/model';
 import { answering, failWith, type GrpcMethod, type GrpcService, type MessageSink } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
 
+import { decoded } from './decoded.js';
+
 /** A watcher that takes nothing while so many updates gather is told the whole again instead. */
 const waitingMax = 10_000;
 
@@ -173,12 +175,4 @@ function serveWatch(nameService: NameService, out: MessageSink): () => void {
     waiting = [];
     out.onDrain(() => undefined); // One that comes late must not watch again.
   };
-}
-
-function decoded<Q>(codec: { decode(bytes: Uint8Array): Q }, bytes: Uint8Array): Q {
-  try {
-    return codec.decode(bytes);
-  } catch (caught) {
-    throw new MqError('BAD_REQUEST', 'the request is not the message it should be', { cause: caught });
-  }
 }

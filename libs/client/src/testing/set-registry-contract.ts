@@ -195,17 +195,17 @@ export function setRegistryContract(name: string, open: () => Promise<OpenedRegi
     it('keeps a leader present while it makes progress, and no longer', async () => {
       await found();
       const leaders = async () => (await registry.readSet(brokerSet)).present.filter(({ leads }) => leads).length;
-      for (let progress = 1; progress <= 4; progress += 1) {
+      for (let progress = 1; progress <= 3; progress += 1) {
         await opened.pass(leaseMs / 2);
         const reading = await keep(claimOf(a), 1, progress);
         expect(reading.present).toMatchObject([{ member: a, leads: 1 }]);
       }
-      for (let stuck = 0; stuck < 8; stuck += 1) {
+      for (let stuck = 0; stuck < 6; stuck += 1) {
         await opened.pass(leaseMs / 2);
-        await keep(claimOf(a), 1, 4);
+        await keep(claimOf(a), 1, 3);
       }
       expect(await leaders()).toBe(0);
-      await keep(claimOf(a), 1, 5);
+      await keep(claimOf(a), 1, 4);
       expect(await leaders()).toBe(1);
     });
 

@@ -7,3 +7,4 @@ export * from "./cometmq/v1/broker.js";
 export * from "./cometmq/v1/identities.js";
 export * from "./cometmq/v1/naming.js";
 export * from "./cometmq/v1/replication.js";
+export * from "./cometmq/v1/sets.js";

@@ -1,0 +1,177 @@
+import { internal } from '@cometmq/proto';
+import type { Epoch, SetState } from '@cometmq/model';
+import type { RpcChannel } from '@cometmq/rpc';
+import { assert, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
+
+import {
+  keptLeadToWire,
+  memberClaimToWire,
+  setReadingFromWire,
+  setRegistryPath,
+  setStateFromWire,
+  wantedLeadToWire,
+  wantedMembersToWire,
+} from './set-registry-frames.js';
+import type { KeptLead, MemberClaim, SetReading, SetRegistry, WantedLead, WantedMembers } from './set-registry.js';
+
+export interface GrpcSetRegistryOptions {
+  /** host:port of each instance of the name service. They are equal. */
+  readonly addresses: readonly string[];
+  readonly connect: (address: string) => RpcChannel;
+  readonly clock: Clock;
+  /** How long a call may take, all attempts together; a renewal no longer than its lease. */
+  readonly callMsMax?: number | undefined;
+}
+
+/** Of a lease: an instance that has not answered for so long is not waited for alone. */
+const attemptsInLease = 6;
+const readAttemptMs = 500;
+const pauseMs = 50;
+
+/**
+ * `SetRegistry` over gRPC, on connections of its own, so that a renewal waits behind nothing else. An instance that is silent
+ * for a sixth of the lease is not waited for alone: the next one is asked beside it, and the first answer counts. That is
+ * safe for every call of the registry: each compares what it was decided on, and who asks again is told what it has written.
+ */
+export class GrpcSetRegistry implements SetRegistry, Component {
+  readonly name = 'set registry';
+  private readonly channels = new Map<string, RpcChannel>();
+  private readonly callMsMax: number;
+  /** The instance that answered last is asked first. */
+  private current = 0;
+  private closed = false;
+
+  constructor(private readonly options: GrpcSetRegistryOptions) {
+    assert(options.addresses.length > 0, 'the name service has an address');
+    this.callMsMax = options.callMsMax ?? 5_000;
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.closed = true;
+    for (const channel of this.channels.values()) channel.close();
+    return Promise.resolve();
+  }
+
+  async readSet(brokerSet: string): Promise<SetReading> {
+    const request = internal.SetNameRequest.encode({ brokerSet }).finish();
+    const answer = await this.ask('ReadSet', request, readAttemptMs, this.callMsMax);
+    return setReadingFromWire(internal.SetReading.decode(answer));
+  }
+
+  async acquireLeadership(claim: MemberClaim, wanted: WantedLead): Promise<SetState | undefined> {
+    const request = internal.AcquireLeadershipRequest.encode(wantedLeadToWire(claim, wanted)).finish();
+    const answer = await this.askFor(claim, 'AcquireLeadership', request);
+    return setStateFromWire(internal.MemberSetAnswer.decode(answer).state);
+  }
+
+  /** Tried no longer than the lease lasts: after that it says nothing any more. */
+  async renewLeadership(claim: MemberClaim, kept: KeptLead): Promise<SetReading> {
+    const request = internal.RenewLeadershipRequest.encode(keptLeadToWire(claim, kept)).finish();
+    const answer = await this.askFor(claim, 'RenewLeadership', request, claim.leaseMs);
+    return setReadingFromWire(internal.SetReading.decode(answer));
+  }
+
+  async resignLeadership(claim: MemberClaim, epoch: Epoch): Promise<void> {
+    const wire = { claim: memberClaimToWire(claim), epoch };
+    await this.askFor(claim, 'ResignLeadership', internal.ResignLeadershipRequest.encode(wire).finish());
+  }
+
+  async changeMembers(claim: MemberClaim, wanted: WantedMembers): Promise<SetState | undefined> {
+    const request = internal.ChangeMembersRequest.encode(wantedMembersToWire(claim, wanted)).finish();
+    const answer = await this.askFor(claim, 'ChangeMembers', request);
+    return setStateFromWire(internal.MemberSetAnswer.decode(answer).state);
+  }
+
+  async announceMember(claim: MemberClaim): Promise<SetReading> {
+    const request = internal.MemberClaim.encode(memberClaimToWire(claim)).finish();
+    const answer = await this.askFor(claim, 'AnnounceMember', request, claim.leaseMs);
+    return setReadingFromWire(internal.SetReading.decode(answer));
+  }
+
+  async withdrawMember(claim: MemberClaim): Promise<void> {
+    await this.askFor(claim, 'WithdrawMember', internal.MemberClaim.encode(memberClaimToWire(claim)).finish());
+  }
+
+  private askFor(
+    { leaseMs }: MemberClaim,
+    method: string,
+    request: Uint8Array,
+    msMax = this.callMsMax,
+  ): Promise<Uint8Array> {
+    return this.ask(method, request, leaseMs / attemptsInLease, Math.min(msMax, this.callMsMax));
+  }
+
+  /** One instance after the other, each `attemptMs` after the one before or as soon as that has failed. */
+  private ask(method: string, request: Uint8Array, attemptMs: number, msMax: number): Promise<Uint8Array> {
+    const { clock, addresses } = this.options;
+    const path = setRegistryPath(method);
+    const deadlineMs = clock.monotonicMs() + msMax;
+    return new Promise((resolve, reject) => {
+      const first = this.current;
+      let begun = 0;
+      let underWay = 0;
+      let isOver = false;
+      let timer: Timer | undefined;
+      const end = (settle: () => void): void => {
+        isOver = true;
+        timer?.cancel();
+        settle();
+      };
+      const failed = (error: MqError): void => {
+        if (isOver) return;
+        const elsewhere = error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
+        if (!elsewhere || this.closed) return end(() => reject(error));
+        const nowMs = clock.monotonicMs();
+        if (nowMs + pauseMs < deadlineMs) return later(begun % addresses.length === 0 ? pauseMs : 0);
+        if (underWay === 0) end(() => reject(this.unreachable(error)));
+      };
+      const later = (ms: number): void => {
+        timer?.cancel();
+        timer = clock.after(ms, attempt);
+      };
+      const attempt = (): void => {
+        if (isOver || (underWay > 0 && clock.monotonicMs() >= deadlineMs)) return;
+        const instance = (first + begun) % addresses.length;
+        begun += 1;
+        underWay += 1;
+        later(attemptMs);
+        this.channel(instance)
+          .unary(path, request, { deadlineMs })
+          .then(
+            (answer) => {
+              underWay -= 1;
+              if (isOver) return;
+              this.current = instance;
+              end(() => resolve(answer));
+            },
+            (caught: unknown) => {
+              underWay -= 1;
+              failed(MqError.from(caught));
+            },
+          );
+      };
+      if (this.closed) end(() => reject(new MqError('UNAVAILABLE', 'the link to the name service is closed')));
+      else attempt();
+    });
+  }
+
+  private unreachable(last: MqError): MqError {
+    const where = this.options.addresses.join(', ');
+    return new MqError('UNAVAILABLE', `the name service at ${where} is not available: ${last.reason}`, { cause: last });
+  }
+
+  private channel(instance: number): RpcChannel {
+    const address = this.options.addresses[instance];
+    assert(address !== undefined, 'an instance has an address');
+    let channel = this.channels.get(address);
+    if (!channel) {
+      channel = this.options.connect(address);
+      this.channels.set(address, channel);
+    }
+    return channel;
+  }
+}
