@@ -61,9 +61,21 @@ export class Replication {
     this.gaps = this.indexes.fillGaps().catch((caught: unknown) => this.events.onGapStays(caught));
   }
 
+  get appendEnd(): LogPosition {
+    return this.log.appendEnd;
+  }
   /** What is durable here, committed or not. */
   get durableEnd(): LogPosition {
     return this.log.durableEnd;
+  }
+  /** From here on the log is as it was written: nothing was left out, or lost. */
+  get oldest(): LogPosition {
+    let oldest = this.log.appendEnd;
+    for (const { first, generation, lost } of this.log.segments().toReversed()) {
+      if (generation > 0 || lost) break;
+      oldest = first;
+    }
+    return oldest;
   }
   /** True, as a leader begins: what is durable here is committed. False: `advanceCommit` says what is. */
   set commitsWhenDurable(alone: boolean) {

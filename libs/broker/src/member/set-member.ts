@@ -3,13 +3,16 @@
  * member decides; the door translates, and ships the log to those who follow.
  */
 import type { Attached, FetchedPart, FetchRequest, FollowHello, Heartbeat, PromiseAnswer } from '@cometmq/client';
-import type { MemberStatus } from '@cometmq/client';
+import type { KnownLeader, MemberStatus } from '@cometmq/client';
 import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
-import type { MessageStore, Replication } from '@cometmq/store';
+
+import type { ShippedLog } from './shipping.js';
 
 export interface SetMember {
   /** What followers' streams belong to; undefined: it does not lead. The start record may still wait for its commit. */
   readonly leading: LeadTerm | undefined;
+  /** Who leads instead, as far as this member has heard. */
+  readonly knownLeader: KnownLeader | undefined;
   /** Durable before it is answered. */
   promise(ask: Ask): Promise<PromiseAnswer>;
   /** @throws MqError CONFLICT where the candidate is not the one it has promised this epoch */
@@ -33,12 +36,12 @@ export interface LeadTerm {
    * UNSUPPORTED (it can't read what is written here)
    */
   attach(hello: FollowHello): Attached;
-  /** Both know from where: from now on it counts, and what it asks for is shipped. */
+  /** Both know from where: from now on it counts, and what it asks for is shipped. Its acknowledgements are of what was sent. */
   joined(member: MemberId, session: number, follower: LedFollower): void;
   acked(member: MemberId, session: number, end: LogPosition): void;
   /** It has promised `epoch`. */
   refused(member: MemberId, session: number, epoch: Epoch, why: string): void;
-  /** Its stream is over. `refuses`: nobody listens at its address either. */
+  /** Its stream is over, and no other has taken its place. `refuses`: nobody listens at its address either. */
   left(member: MemberId, session: number, refuses: boolean): void;
   /** What is to be said now. */
   beat(): Heartbeat;
@@ -47,8 +50,6 @@ export interface LeadTerm {
   /** Called once when the term is over, at once if it is. */
   onOver(act: () => void): void;
 }
-
-export type ShippedLog = Pick<Replication, 'durableEnd' | 'readBytes' | 'onCut'> & Pick<MessageStore, 'appendEnd'>;
 
 /** What the leader may want of a follower. */
 export interface LedFollower {

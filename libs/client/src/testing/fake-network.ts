@@ -348,6 +348,7 @@ class FakePeer implements Peer {
 class FakeFollow implements FollowStream {
   private readonly connection: Connection;
   private events: FollowerEvents | undefined;
+  private outlet: FakeOutlet | undefined;
   private silence: Timer | undefined;
   private session = 0;
   private ended = false;
@@ -385,7 +386,14 @@ class FakeFollow implements FollowStream {
 
   private say(act: (events: FollowerEvents) => void): void {
     this.connection.ask(() => {
-      if (this.events) act(this.events);
+      const { events, outlet } = this;
+      if (!events || !outlet || outlet.ended) return;
+      try {
+        act(events);
+      } catch (caught) {
+        outlet.end(MqError.from(caught));
+        events.closed();
+      }
     });
   }
 
@@ -395,6 +403,7 @@ class FakeFollow implements FollowStream {
       (act) => this.hear(act),
       (error) => this.closedFromFar(error),
     );
+    this.outlet = outlet;
     outlet.onSession = (session) => (this.session = session);
     try {
       const events = door.follow(hello, outlet);

@@ -130,6 +130,15 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
       expect(heard.error?.reason).toBe('a segment is damaged');
     });
 
+    it("ends a stream on which a follower says what can't be", async () => {
+      const { heard, stream } = await follow();
+      door.believes = () => false;
+      stream.ack(session, at(7));
+      await heard.comes(() => heard.over);
+      expect(heard.said.slice(1)).toEqual(['closed BAD_REQUEST false']);
+      await until(() => door.said.includes('closed'));
+    });
+
     it('ends a stream well', async () => {
       const { heard } = await follow();
       door.outlets[0]?.end();

@@ -67,6 +67,8 @@ export class ScriptedDoor implements PeerDoor {
   refuses: MqError | undefined;
   /** What follows at once from a hello. */
   onFollow: ((out: FollowerOutlet) => void) | undefined;
+  /** Which acknowledgements make sense; left out: all. */
+  believes: ((end: LogPosition) => boolean) | undefined;
   promise: (ask: Ask) => Promise<PromiseAnswer> = () => new Promise(() => undefined);
   parts: () => AsyncIterable<FetchedPart> = nothing;
   bytes: () => AsyncIterable<Uint8Array> = nothing;
@@ -78,7 +80,10 @@ export class ScriptedDoor implements PeerDoor {
     this.onFollow?.(out);
     return {
       follow: (session, from) => this.said.push(`follow ${session} from ${from}`),
-      ack: (session, end) => this.said.push(`ack ${session} ${end}`),
+      ack: (session, end) => {
+        this.said.push(`ack ${session} ${end}`);
+        if (this.believes && !this.believes(end)) throw new MqError('BAD_REQUEST', 'that was never sent');
+      },
       refuse: (session, later, why) => this.said.push(`refuse ${session} ${later} ${why}`),
       drained: () => this.said.push('drained'),
       closed: () => this.said.push('closed'),

@@ -1,0 +1,249 @@
+/**
+ * What the other members ask of this one, answered by a `SetMember`: calls for another set are refused, followers' streams
+ * belong to a term and end with it, and what they ask for is shipped.
+ */
+import {
+  NotLeader,
+  type Attached,
+  type FetchedPart,
+  type FetchRequest,
+  type FollowerEvents,
+  type FollowerOutlet,
+  type FollowHello,
+  type Heartbeat,
+  type LogBytes,
+  type MemberStatus,
+  type PeerDoor,
+  type Peers,
+  type PromiseAnswer,
+} from '@cometmq/client';
+import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
+import { MqError, type Clock, type Timer } from '@cometmq/shared';
+
+import type { LeadTerm, SetMember } from './set-member.js';
+import { Shipping, type Shipment, type ShipTo } from './shipping.js';
+
+/** Commits come by the thousand; what is said of them, no more often than this. */
+const beatMsMin = 20;
+
+export class MemberDoor implements PeerDoor {
+  private led: LedTerm | undefined;
+
+  constructor(
+    private readonly brokerSet: string,
+    private readonly member: SetMember,
+    private readonly peers: Peers,
+    private readonly clock: Clock,
+  ) {}
+
+  follow(hello: FollowHello, out: FollowerOutlet): FollowerEvents {
+    this.check(hello.brokerSet);
+    const { leading } = this.member;
+    if (!leading) throw new NotLeader('this member does not lead', this.member.knownLeader);
+    if (this.led?.term !== leading) {
+      const led = new LedTerm(leading, this.peers, this.clock, () => this.member.knownLeader);
+      this.led = led;
+      leading.onOver(() => {
+        led.end();
+        if (this.led === led) this.led = undefined;
+      });
+    }
+    return this.led.open(hello, out);
+  }
+
+  async askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer> {
+    this.check(brokerSet);
+    return this.member.promise(ask);
+  }
+  fetch(request: FetchRequest): AsyncIterable<FetchedPart> {
+    this.check(request.brokerSet);
+    return this.member.fetch(request);
+  }
+  snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array> {
+    this.check(brokerSet);
+    return this.member.snapshot(epoch);
+  }
+  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
+    this.check(brokerSet);
+    return this.member.segmentBytes(from, end);
+  }
+  async handOver(brokerSet: string, epoch: Epoch): Promise<void> {
+    this.check(brokerSet);
+    await this.member.handOver(epoch);
+  }
+  async status(brokerSet: string): Promise<MemberStatus> {
+    this.check(brokerSet);
+    return this.member.status();
+  }
+
+  private check(brokerSet: string): void {
+    if (brokerSet === this.brokerSet) return;
+    throw new MqError('NOT_FOUND', `this is a member of ${this.brokerSet}, not of "${brokerSet}"`);
+  }
+}
+
+/** The streams of one term. */
+class LedTerm {
+  private readonly streams = new Map<MemberId, FollowerStream>();
+  private readonly shipping: Shipping;
+  private over = false;
+  private unwatch: (() => void) | undefined;
+  private beatMs = 0;
+  private beatTimer: Timer | undefined;
+
+  constructor(
+    readonly term: LeadTerm,
+    private readonly peers: Peers,
+    private readonly clock: Clock,
+    private readonly knownLeader: () => SetMember['knownLeader'],
+  ) {
+    this.shipping = new Shipping(term.log);
+  }
+
+  open(hello: FollowHello, out: FollowerOutlet): FollowerEvents {
+    const attached = this.term.attach(hello);
+    const stream = new FollowerStream(this.term, this.shipping, hello, attached, out, () => this.gone(stream));
+    const before = this.streams.get(hello.member);
+    this.streams.set(hello.member, stream);
+    before?.close(new MqError('CONFLICT', `${hello.member} has opened another stream`));
+    this.unwatch ??= this.term.onBeat((beat) => this.beatSoon(beat));
+    out.attached(attached);
+    out.heartbeat(this.term.beat());
+    return stream;
+  }
+
+  end(): void {
+    this.over = true;
+    this.quiet();
+    const error = new NotLeader('this member does not lead any more', this.knownLeader());
+    for (const stream of this.streams.values()) stream.close(error);
+    this.streams.clear();
+  }
+
+  private gone(stream: FollowerStream): void {
+    if (this.over || this.streams.get(stream.member) !== stream) return;
+    this.streams.delete(stream.member);
+    if (this.streams.size === 0) this.quiet();
+    void this.tellLeft(stream);
+  }
+
+  private async tellLeft({ member, address, session }: FollowerStream): Promise<void> {
+    const refuses = address !== '' && (await this.peers.peer(address).refuses());
+    // A stream that was opened meanwhile says more than the one that is over.
+    if (!this.over && !this.streams.has(member)) this.term.left(member, session, refuses);
+  }
+
+  private beatSoon(beat: Heartbeat): void {
+    if (this.beatTimer) return;
+    const leftMs = this.beatMs + beatMsMin - this.clock.monotonicMs();
+    if (leftMs <= 0) this.beat(beat);
+    else {
+      this.beatTimer = this.clock.after(leftMs, () => {
+        this.beatTimer = undefined;
+        this.beat(this.term.beat());
+      });
+    }
+  }
+
+  private beat(beat: Heartbeat): void {
+    this.beatMs = this.clock.monotonicMs();
+    for (const stream of this.streams.values()) stream.beat(beat);
+  }
+
+  private quiet(): void {
+    this.unwatch?.();
+    this.unwatch = undefined;
+    this.beatTimer?.cancel();
+    this.beatTimer = undefined;
+  }
+}
+
+class FollowerStream implements FollowerEvents, ShipTo {
+  readonly member: MemberId;
+  readonly address: string;
+  readonly session: number;
+  private shipment: Shipment | undefined;
+  private over = false;
+  /** A heartbeat waits until the network takes more. */
+  private beatWaits = false;
+
+  constructor(
+    private readonly term: LeadTerm,
+    private readonly shipping: Shipping,
+    hello: FollowHello,
+    attached: Attached,
+    private readonly out: FollowerOutlet,
+    private readonly onGone: () => void,
+  ) {
+    this.member = hello.member;
+    this.address = hello.address;
+    this.session = attached.session;
+  }
+
+  // ---- what the follower says
+
+  follow(session: number, from: LogPosition): void {
+    if (!this.isOf(session)) return;
+    if (from > this.term.log.appendEnd) throw new MqError('BAD_REQUEST', `the log has not come to position ${from}`);
+    this.shipment?.end();
+    this.term.joined(this.member, session, {
+      address: this.address,
+      handOver: () => this.out.handOver(),
+      close: () => this.close(undefined),
+    });
+    if (!this.over) this.shipment = this.shipping.begin(from, this);
+  }
+
+  ack(session: number, end: LogPosition): void {
+    if (!this.isOf(session) || !this.shipment) return;
+    this.shipment.ack(end);
+    this.term.acked(this.member, session, end);
+  }
+
+  refuse(session: number, epoch: Epoch, why: string): void {
+    if (this.isOf(session)) this.term.refused(this.member, session, epoch, why);
+  }
+
+  drained(): void {
+    if (this.beatWaits && !this.over) this.beat(this.term.beat());
+    this.shipment?.drained();
+  }
+
+  closed(): void {
+    if (this.over) return;
+    this.over = true;
+    this.shipment?.end();
+    this.onGone();
+  }
+
+  // ---- what is said to it
+
+  batch(bytes: LogBytes): void {
+    this.out.batch(bytes);
+  }
+  snapshotNeeded(oldest: LogPosition): void {
+    this.out.snapshotNeeded(oldest);
+  }
+  get hasRoom(): boolean {
+    return this.out.hasRoom;
+  }
+  failed(error: MqError): void {
+    this.close(error);
+  }
+
+  /** Of those that a slow network keeps waiting only the last is worth saying. */
+  beat(beat: Heartbeat): void {
+    this.beatWaits = !this.out.hasRoom;
+    if (!this.beatWaits) this.out.heartbeat(beat);
+  }
+
+  close(error: MqError | undefined): void {
+    if (this.over) return;
+    this.out.end(error);
+    this.closed();
+  }
+
+  private isOf(session: number): boolean {
+    return !this.over && session === this.session;
+  }
+}
