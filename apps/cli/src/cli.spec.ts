@@ -354,6 +354,82 @@ describe('messages', () => {
     expect(door.acked.filter((ack) => ack.startsWith(`${group?.name} `))).toHaveLength(1);
   });
 
+  describe('are watched by a group of their own, which is not left behind', () => {
+    let asked: string[];
+    /** Groups are changed as `act` says; all other calls go on. */
+    const onGroups = (act: (method: string, go: () => Promise<Response>) => Promise<Response>): void => {
+      asked = [];
+      me.fetch = (url, init) => {
+        const go = (): Promise<Response> => fetch(url, init);
+        const method = init?.method ?? 'GET';
+        if (method === 'GET') return go();
+        asked.push(method);
+        return act(method, go);
+      };
+    };
+    const busy = (): Response =>
+      new Response(JSON.stringify({ code: 'UNAVAILABLE', detail: 'not now' }), { status: 503 });
+    const lost = new TypeError('fetch failed');
+    beforeEach(async () => {
+      await fixture.nameService.createTopic({ name: 'own' });
+      await fixture.directory.until(() => fixture.directory.topic('own'), 1000, 'the topic');
+    });
+    const watched = async (): Promise<Ran> => {
+      await comet('send', 'own', 'x');
+      return comet('tail', 'own', '--from-start', '--max', '1', '-o', 'name');
+    };
+
+    it('when the servers are too busy to delete it at first', async () => {
+      let left = 2;
+      onGroups(async (method, go) => (method === 'DELETE' && (left -= 1) >= 0 ? busy() : go()));
+      expect(await watched()).toMatchObject({ code: 0, err: expect.stringMatching(/can't be deleted yet: not now/) });
+      expect(asked).toEqual(['POST', 'DELETE', 'DELETE', 'DELETE']);
+      expect(fixture.nameService.groups.size).toBe(0);
+    });
+
+    it('when the answer to its making is lost', async () => {
+      onGroups(async (method, go) => {
+        const answer = await go();
+        if (method === 'POST') throw lost;
+        return answer;
+      });
+      expect(await watched()).toMatchObject({ code: 5, err: expect.stringContaining("can't be reached") });
+      expect(asked).toEqual(['POST', 'DELETE']);
+      expect(fixture.nameService.groups.size).toBe(0);
+    });
+
+    it('when it is made only after that was given up', async () => {
+      let make = (): Promise<unknown> => Promise.resolve();
+      onGroups(async (method, go) => {
+        if (method === 'POST') {
+          make = go;
+          throw lost;
+        }
+        const answer = await go();
+        if (answer.status === 404) await make();
+        return answer;
+      });
+      expect((await watched()).code).toBe(5);
+      expect(asked).toEqual(['POST', 'DELETE', 'DELETE']);
+      expect(fixture.nameService.groups.size).toBe(0);
+    });
+
+    it('and where it was refused, none is deleted', async () => {
+      onGroups(async () => new Response(JSON.stringify({ code: 'FORBIDDEN', detail: 'not you' }), { status: 403 }));
+      expect(await watched()).toMatchObject({ code: 4, err: expect.stringContaining('not you') });
+      expect(asked).toEqual(['POST']);
+    });
+
+    it('when somebody else deleted it meanwhile', async () => {
+      onGroups(async (method, go) => {
+        if (method === 'DELETE') await go();
+        return go();
+      });
+      expect(await watched()).toMatchObject({ code: 0, err: expect.not.stringContaining('left behind') });
+      expect(asked).toEqual(['POST', 'DELETE']);
+    });
+  });
+
   it('are watched from the start, up to a number', async () => {
     await fixture.nameService.createTopic({ name: 'from-start' });
     await fixture.directory.until(() => fixture.directory.topic('from-start'), 1000, 'the topic');

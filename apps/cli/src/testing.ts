@@ -26,6 +26,8 @@ export class FakeTerminal {
   out = '';
   err = '';
   interrupt = new AbortController();
+  /** The way to the REST API. */
+  fetch: World['fetch'] = (...request) => fetch(...request);
   private readonly chance = new Prng(1);
 
   async run(...argv: readonly string[]): Promise<Ran> {
@@ -56,7 +58,7 @@ export class FakeTerminal {
       },
       clock: this.clock(),
       chance: this.chance,
-      fetch: (...request) => fetch(...request),
+      fetch: (...request) => this.fetch(...request),
       connect: async (address) => new GrpcJsChannel({ address, clock: systemClock }),
       files: {
         read: (path) => {

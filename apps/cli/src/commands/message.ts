@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { PublicClient, ReceivedMessage } from '@cometmq/client';
-import type { GroupView, TopicView } from '@cometmq/admin';
+import type { TopicView } from '@cometmq/admin';
 import type { FilterExpression } from '@cometmq/model';
 import { MqError, sleep } from '@cometmq/shared';
 
@@ -8,7 +8,7 @@ import { exitCode, type ExitCode } from '../exit-codes.js';
 import { durationText, timeText, visible, type Listing, type View } from '../printer.js';
 import { durationOption, examples, wholeNumber, type Session, type Act } from '../session.js';
 import { batchMax } from './batch.js';
-import { groupPath } from './group.js';
+import { withOwnGroup } from './own-group.js';
 import { addSend } from './send.js';
 import { topicPath } from './topic.js';
 
@@ -151,18 +151,16 @@ async function tailTopic(session: Session, topic: string, options: TailOptions):
   await api.get<TopicView>(topicPath(topic));
   const unique = Math.floor(world.chance.next() * 2 ** 40).toString(36);
   const group = `comet-tail-${unique}`;
-  await api.call<GroupView>('POST', '/groups', { name: group, start: { at: fromStart ? 'first' : 'end' } });
-  const listing = session.printer.listing(receivedView);
-  session.note(`watching "${topic}" as group "${group}"; Ctrl-C ends it`);
-  try {
-    await watch(session, client, listing, { topic, group, filter, max });
-  } finally {
-    listing.end();
-    await client.leave(group).catch(() => undefined);
-    await api.call('DELETE', groupPath(group)).catch((caught: unknown) => {
-      session.note(`group "${group}" is left behind: ${MqError.from(caught).reason}`);
-    });
-  }
+  await withOwnGroup(session, { name: group, start: { at: fromStart ? 'first' : 'end' } }, async () => {
+    const listing = session.printer.listing(receivedView);
+    session.note(`watching "${topic}" as group "${group}"; Ctrl-C ends it`);
+    try {
+      await watch(session, client, listing, { topic, group, filter, max });
+    } finally {
+      listing.end();
+      await client.leave(group).catch(() => undefined);
+    }
+  });
 }
 
 interface Watched {
