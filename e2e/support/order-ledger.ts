@@ -35,6 +35,10 @@ export class OrderLedger {
   constructor(
     private readonly topic: string,
     private readonly groups: number,
+    /** Between two sends to a group. */
+    private readonly pauseMs = 0,
+    /** Told of each send to a group that was acknowledged, or failed for good. */
+    private readonly onSent: (group: number, acknowledged: boolean) => void = () => undefined,
   ) {
     for (let group = 0; group < groups; group += 1) {
       this.sent.push(new Set());
@@ -123,9 +127,12 @@ export class OrderLedger {
         await producer.send({ topic: this.topic, messageGroup: `group-${group}`, body });
         this.sent[group]?.add(number);
         this.acknowledgedSends += 1;
+        this.onSent(group, true);
       } catch {
+        this.onSent(group, false);
         await rest(); // Unknown: it may come or not, but not behind the next one.
       }
+      if (this.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.pauseMs));
     }
   }
 }

@@ -28,6 +28,7 @@ const comet = 'dist/apps/cli/main.cjs';
 const bench = 'dist/tools/bench/main.cjs';
 const conformance = 'dist/e2e/conformance/main.cjs';
 const simulation = 'dist/e2e/simulation/main.cjs';
+const chaos = 'dist/e2e/chaos/main.cjs';
 
 /**
  * What → the program that does it, and the bundles it needs up to date. A program that is a .ts is run as it is; its
@@ -41,6 +42,7 @@ const commands = {
   image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet, web] },
   conformance: { program: conformance, bundles: [conformance, ...roles, standalone] },
   simulate: { program: simulation, bundles: [simulation] },
+  chaos: { program: chaos, bundles: [chaos, ...roles] },
   'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet, web] },
   // Nx builds what its tasks need.
   test: { program: 'tools/test/main.ts' },

@@ -1,0 +1,96 @@
+/** `npm run chaos`: faults on real processes for some minutes, and a report of what clients saw. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { type FaultKind, faultKinds } from './faults.js';
+import { brokenPromises, reportText } from './report.js';
+import { runChaos } from './run.js';
+
+const help = `npm run chaos -- [options]
+
+Kills, pauses and hands over the processes of a cluster on this machine while official clients send and receive, and counts
+every answer. Ends by itself; exits with 1 when a promise was broken.
+
+  --minutes N          for so long (default 5, at most 600)
+  --strikes N          or until so many faults have struck
+  --sets N             broker sets (default 1)
+  --replicas N         members of each (default 3)
+  --faults A,B         what strikes, in turn: ${faultKinds.join(', ')}
+                       (default kill,hand-over,pause,follower,kill,all,namesrv,proxy,etcd)
+  --seed N             of which set and which process is hit (default 1)
+  --groups N           message groups (default 8)
+  --workers N          senders without a group (default 2)
+  --pause-ms N         between two sends of each (default 5)
+  --report FILE        write the report here too, docs/proof/chaos.md for instance
+  --help               this text`;
+
+const options = {
+  minutes: { type: 'string', default: '5' },
+  strikes: { type: 'string', default: '100000' },
+  sets: { type: 'string', default: '1' },
+  replicas: { type: 'string', default: '3' },
+  faults: { type: 'string', default: 'kill,hand-over,pause,follower,kill,all,namesrv,proxy,etcd' },
+  seed: { type: 'string', default: '1' },
+  groups: { type: 'string', default: '8' },
+  workers: { type: 'string', default: '2' },
+  'pause-ms': { type: 'string', default: '5' },
+  report: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options });
+  if (values.help === true) {
+    console.log(help);
+    return 0;
+  }
+  const number = (
+    name: Exclude<keyof typeof values, 'report' | 'faults' | 'help'>,
+    min: number,
+    max: number,
+  ): number => {
+    const value = Number(values[name]);
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new RangeError(`--${name}=${values[name]}: must be a whole number from ${min} to ${max}`);
+  };
+  const faults = values.faults.split(',').map((kind): FaultKind => {
+    const known = faultKinds.find((each) => each === kind);
+    if (!known) throw new RangeError(`--faults: "${kind}" is unknown; there are ${faultKinds.join(', ')}`);
+    return known;
+  });
+  const result = await runChaos({
+    sets: number('sets', 1, 9),
+    replicas: number('replicas', 1, 5),
+    faults,
+    strikesMax: number('strikes', 1, 1_000_000),
+    msMax: number('minutes', 1, 600) * 60_000,
+    seed: number('seed', 0, 2 ** 31),
+    groups: number('groups', 1, 1_000),
+    workers: number('workers', 1, 100),
+    pauseMs: number('pause-ms', 0, 60_000),
+    say: (line) => console.error(`chaos: ${line}`),
+  });
+  const text = reportText(result, {
+    command: ['npm run chaos --', ...process.argv.slice(2)].join(' '),
+    machine: `${availableParallelism()} CPUs, ${Math.round(totalmem() / 1024 ** 3)} GiB`,
+    atIso: new Date().toISOString().slice(0, 16),
+    sets: number('sets', 1, 9),
+    replicas: number('replicas', 1, 5),
+  });
+  console.log(text);
+  if (values.report !== undefined) {
+    mkdirSync(dirname(resolve(values.report)), { recursive: true });
+    writeFileSync(resolve(values.report), text);
+  }
+  return brokenPromises(result).length === 0 ? 0 : 1;
+}
+
+main().then(
+  (code) => process.exit(code), // The clients leave timers behind.
+  (caught: unknown) => {
+    console.error(caught instanceof RangeError ? `chaos: ${caught.message}` : caught);
+    process.exit(caught instanceof RangeError ? 2 : 1);
+  },
+);

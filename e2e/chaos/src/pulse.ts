@@ -1,0 +1,60 @@
+/**
+ * What clients see of a broker set: when its sends were answered, and how many failed for good, after all retries of the
+ * client's own. The longest time without an answer around a fault is what it was away for.
+ */
+interface Beats {
+  /** Of answered sends, in order. */
+  times: number[];
+  failed: number;
+}
+
+/** Older beats are forgotten: no fault is looked at for so long. */
+const keepMs = 180_000;
+
+export class Pulse {
+  private readonly sets = new Map<string, Beats>();
+
+  beat(set: string, nowMs: number): void {
+    const { times } = this.of(set);
+    times.push(nowMs);
+    if (times.length % 10_000 !== 0) return;
+    const from = times.findIndex((time) => time >= nowMs - keepMs);
+    times.splice(0, Math.max(0, from));
+  }
+
+  failed(set: string): void {
+    this.of(set).failed += 1;
+  }
+
+  failures(set: string): number {
+    return this.of(set).failed;
+  }
+
+  /** The time of the first answer after `fromMs`. */
+  firstAfter(set: string, fromMs: number): number | undefined {
+    return this.of(set).times.find((time) => time > fromMs);
+  }
+
+  /** The longest time without an answer that ended after `fromMs`; it may have begun before. */
+  longestGap(set: string, fromMs: number): number {
+    const { times } = this.of(set);
+    let longest = 0;
+    for (let i = 1; i < times.length; i += 1) {
+      const [before = 0, after = 0] = [times[i - 1], times[i]];
+      if (after > fromMs) longest = Math.max(longest, after - before);
+    }
+    return longest;
+  }
+
+  private of(set: string): Beats {
+    const known = this.sets.get(set) ?? { times: [], failed: 0 };
+    this.sets.set(set, known);
+    return known;
+  }
+}
+
+/** @param part 0.5 for the median. @returns undefined where there is nothing */
+export function quantile(values: readonly number[], part: number): number | undefined {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(part * sorted.length) - 1))];
+}
