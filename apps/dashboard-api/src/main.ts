@@ -4,8 +4,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import { AdminServer } from '@cometmq/admin';
-import { Directory, GrpcBrokerAdmin, GrpcNameService, LeaderChannels, Leaders } from '@cometmq/client';
-import { GrpcJsChannel } from '@cometmq/rpc';
+import { Directory, GrpcBrokerAdmin, GrpcNameService, GrpcPeers, LeaderChannels, Leaders } from '@cometmq/client';
+import { GrpcJsChannel, refusesConnection } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -31,7 +31,12 @@ void runProgram({
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
     const directory = new Directory(nameService, clock);
-    const leaders = new Leaders(directory, clock);
+    const peers = new GrpcPeers({
+      connect,
+      clock,
+      refuses: (address, msMax) => refusesConnection(address, msMax, clock),
+    });
+    const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const channels = new LeaderChannels(directory, leaders, connect, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(channels);
     const admin = new AdminServer({

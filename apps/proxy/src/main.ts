@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { Directory, GrpcNameService, Leaders, RemoteBrokerLinks } from '@cometmq/client';
+import { Directory, GrpcNameService, GrpcPeers, Leaders, RemoteBrokerLinks } from '@cometmq/client';
 import {
   advertisedOf,
   clientPort,
@@ -10,7 +10,7 @@ import {
   limitsOf,
   proxyMetrics,
 } from '@cometmq/proxy';
-import { GrpcJsChannel } from '@cometmq/rpc';
+import { GrpcJsChannel, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -31,7 +31,12 @@ void runProgram({
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
     const directory = new Directory(nameService, clock);
-    const leaders = new Leaders(directory, clock);
+    const peers = new GrpcPeers({
+      connect,
+      clock,
+      refuses: (address, msMax) => refusesConnection(address, msMax, clock),
+    });
+    const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const links = new RemoteBrokerLinks(leaders, connect, clock);
     const messaging = createMessagingService({
       nameService,

@@ -114,6 +114,16 @@ export function replicationGrpcService(
         await door.handOver(brokerSet, epoch as Epoch);
         return internal.HandOverResponse.encode({}).finish();
       }),
+      Elect: unary(async (request) => {
+        const { brokerSet, to } = internal.ElectRequest.decode(request);
+        await door.elect(brokerSet, to === undefined ? undefined : memberId(to));
+        return internal.ElectResponse.encode({}).finish();
+      }),
+      RemoveMember: unary(async (request) => {
+        const { brokerSet, member } = internal.RemoveMemberRequest.decode(request);
+        await door.removeMember(brokerSet, memberId(member));
+        return internal.RemoveMemberResponse.encode({}).finish();
+      }),
       Status: unary(async (request) => {
         const { brokerSet } = internal.MemberStatusRequest.decode(request);
         return internal.MemberStatus.encode(statusToWire(await door.status(brokerSet))).finish();

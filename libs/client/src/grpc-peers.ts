@@ -1,4 +1,4 @@
-import type { Ask, Epoch, LogPosition } from '@cometmq/model';
+import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import type { IncomingStream, MessageBytes, RpcChannel } from '@cometmq/rpc';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
@@ -98,6 +98,16 @@ class GrpcPeer implements Peer {
   async handOver(brokerSet: string, epoch: Epoch): Promise<void> {
     const request = internal.HandOverRequest.encode({ brokerSet, epoch }).finish();
     await this.ask(replicationPaths.handOver, request, this.limits.handOverMs);
+  }
+
+  async elect(brokerSet: string, to: MemberId | undefined): Promise<void> {
+    const request = internal.ElectRequest.encode({ brokerSet, to }).finish();
+    await this.ask(replicationPaths.elect, request, this.limits.handOverMs);
+  }
+
+  async removeMember(brokerSet: string, member: MemberId): Promise<void> {
+    const request = internal.RemoveMemberRequest.encode({ brokerSet, member }).finish();
+    await this.ask(replicationPaths.removeMember, request, this.limits.handOverMs);
   }
 
   async status(brokerSet: string): Promise<MemberStatus> {

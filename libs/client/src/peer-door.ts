@@ -1,4 +1,4 @@
-import type { Ask, Epoch, LogPosition } from '@cometmq/model';
+import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
 import type {
@@ -23,6 +23,8 @@ export interface PeerDoor {
   snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
+  elect(brokerSet: string, to: MemberId | undefined): Promise<void>;
+  removeMember(brokerSet: string, member: MemberId): Promise<void>;
   status(brokerSet: string): Promise<MemberStatus>;
 }
 

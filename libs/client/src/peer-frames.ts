@@ -26,6 +26,8 @@ export const replicationPaths = {
   snapshot: `${service}/Snapshot`,
   segmentBytes: `${service}/SegmentBytes`,
   handOver: `${service}/HandOver`,
+  elect: `${service}/Elect`,
+  removeMember: `${service}/RemoveMember`,
   status: `${service}/Status`,
 } as const;
 

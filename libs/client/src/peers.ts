@@ -36,6 +36,16 @@ export interface Peer {
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
   /** The leader gives its consent: the one that is asked stands at once. Resolves when it leads. */
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
+  /**
+   * An operator has the leader hand over to `to`, or to whoever is best. Resolves when another leads.
+   * @throws MqError NOT_LEADER, CONFLICT where nobody is in sync who could, TIMEOUT where it still leads
+   */
+  elect(brokerSet: string, to: MemberId | undefined): Promise<void>;
+  /**
+   * An operator says that a member's volume is lost: the leader takes it out of the set, and another may take its place.
+   * @throws MqError NOT_LEADER, NOT_FOUND where it is no member, CONFLICT where it can't be spared
+   */
+  removeMember(brokerSet: string, member: MemberId): Promise<void>;
   status(brokerSet: string): Promise<MemberStatus>;
   /**
    * Whether the machine at the address says that nobody listens there, asked by a connection of its own. A machine that

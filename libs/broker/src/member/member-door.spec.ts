@@ -105,6 +105,8 @@ describe('MemberDoor', () => {
       snapshot: none,
       segmentBytes: none,
       handOver: async () => undefined,
+      handOverLead: async () => undefined,
+      removeMember: async () => undefined,
       status: () => someStatus,
     };
     network.listen('a:1', new MemberDoor('broker-0', member, network.peersAt('a:1'), clock));

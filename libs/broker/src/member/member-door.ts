@@ -71,6 +71,14 @@ export class MemberDoor implements PeerDoor {
     this.check(brokerSet);
     await this.member.handOver(epoch);
   }
+  async elect(brokerSet: string, to: MemberId | undefined): Promise<void> {
+    this.check(brokerSet);
+    await this.member.handOverLead(to);
+  }
+  async removeMember(brokerSet: string, member: MemberId): Promise<void> {
+    this.check(brokerSet);
+    await this.member.removeMember(member);
+  }
   async status(brokerSet: string): Promise<MemberStatus> {
     this.check(brokerSet);
     return this.member.status();

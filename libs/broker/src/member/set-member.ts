@@ -23,6 +23,10 @@ export interface SetMember {
   segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
   /** The leader of `epoch` gives its consent: this member stands at once. Resolves when it leads. */
   handOver(epoch: Epoch): Promise<void>;
+  /** An operator wants another to lead: `to`, or whoever is best. @throws MqError NOT_LEADER, CONFLICT, TIMEOUT */
+  handOverLead(to?: MemberId): Promise<void>;
+  /** An operator wants a member out of the set whose volume is lost. @throws MqError NOT_LEADER, NOT_FOUND, CONFLICT */
+  removeMember(member: MemberId): Promise<void>;
   status(): MemberStatus;
 }
 

@@ -3,7 +3,7 @@
  * connections are lost. A line keeps its order; what is said on one that is cut waits, as TCP repeats it, and what was
  * asked ends by its deadline meanwhile.
  */
-import type { Ask, Epoch, LogPosition } from '@cometmq/model';
+import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
 
 import type { FollowerEvents, FollowerOutlet, LogBytes, PeerDoor } from '../peer-door.js';
@@ -259,6 +259,14 @@ class FakePeer implements Peer {
 
   handOver(brokerSet: string, epoch: Epoch): Promise<void> {
     return this.call(this.network.limits.handOverMs, (door) => door.handOver(brokerSet, epoch));
+  }
+
+  elect(brokerSet: string, to: MemberId | undefined): Promise<void> {
+    return this.call(this.network.limits.handOverMs, (door) => door.elect(brokerSet, to));
+  }
+
+  removeMember(brokerSet: string, member: MemberId): Promise<void> {
+    return this.call(this.network.limits.handOverMs, (door) => door.removeMember(brokerSet, member));
   }
 
   status(brokerSet: string): Promise<MemberStatus> {

@@ -1,5 +1,5 @@
 import { epoch, memberId } from '@cometmq/model';
-import type { Ask, Epoch, LogPosition, SetState } from '@cometmq/model';
+import type { Ask, Epoch, LogPosition, MemberId, SetState } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { FollowerEvents, FollowerOutlet, PeerDoor } from '../peer-door.js';
@@ -108,6 +108,14 @@ export class ScriptedDoor implements PeerDoor {
   }
   handOver(brokerSet: string, asked: Epoch): Promise<void> {
     this.said.push(`handOver ${brokerSet} ${asked}`);
+    return Promise.resolve();
+  }
+  elect(brokerSet: string, to: MemberId | undefined): Promise<void> {
+    this.said.push(`elect ${brokerSet} ${to ?? 'whoever is best'}`);
+    return Promise.resolve();
+  }
+  removeMember(brokerSet: string, member: MemberId): Promise<void> {
+    this.said.push(`removeMember ${brokerSet} ${member}`);
     return Promise.resolve();
   }
   status(brokerSet: string): Promise<MemberStatus> {
