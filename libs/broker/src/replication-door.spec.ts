@@ -1,8 +1,10 @@
 import { GrpcPeers, replicationPaths } from '@cometmq/client';
 import { contractLimits, peersContract, ScriptedDoor } from '@cometmq/client/testing';
+import { epoch, memberId } from '@cometmq/model';
 import { CutLine } from '@cometmq/metadata/testing';
+import { internal } from '@cometmq/proto';
 import { GrpcJsChannel, GrpcJsServer, refusesConnection } from '@cometmq/rpc';
-import { systemClock as clock, type MqError } from '@cometmq/shared';
+import { Prng, systemClock as clock, type MqError } from '@cometmq/shared';
 
 import { replicationGrpcService } from './replication-door.js';
 
@@ -68,6 +70,44 @@ describe('the replication door', () => {
     expect(await ended([Buffer.from([0x1a, 0x00])])).toMatchObject({ code: 'BAD_REQUEST' }); // An ack, and no hello.
     expect(await ended([Buffer.from([0x0a, 0x00])])).toMatchObject({ code: 'BAD_REQUEST' }); // Of no member.
     expect(await ended([Buffer.alloc(2 * 1024 * 1024)])).toMatchObject({ code: 'TOO_MANY_REQUESTS' });
+  });
+
+  // Goal: no bytes bring the member down, or to the words for a mistake of its own. Method: by chance, and calls cut or bent.
+  it('answers whatever bytes with what is wrong about them (seeds 0 to 299)', async () => {
+    const door = new ScriptedDoor();
+    door.promise = async () => ({
+      kind: 'refused',
+      from: memberId('a/1'),
+      refusal: { why: 'promised', epoch: epoch(1) },
+    });
+    const { server } = await served(door);
+    const channel = new GrpcJsChannel({ address: `127.0.0.1:${server.port}`, clock });
+    const { askPromise, status, handOver, fetch, snapshot, segmentBytes } = replicationPaths;
+    const good = [
+      internal.PromiseRequest.encode({ brokerSet: 'b', epoch: 3, candidate: 'b/1', reason: 'closed' }).finish(),
+      internal.SegmentBytesRequest.encode({ brokerSet: 'b', from: 2 ** 40, end: 2 ** 41 }).finish(),
+    ];
+    const codes = new Set<string>();
+    for (let seed = 0; seed < 300; seed += 1) {
+      const chance = new Prng(seed);
+      const bytes = Buffer.from(good[seed % 2] ?? []);
+      if (chance.chance(0.3))
+        bytes.set(Buffer.from(Array.from({ length: 9 }, () => chance.below(256))), chance.below(8));
+      else bytes[chance.below(bytes.length)] = chance.below(256);
+      const request = bytes.subarray(0, 1 + chance.below(bytes.length));
+      const paths = [askPromise, status, handOver, fetch, snapshot, segmentBytes];
+      const path = paths[seed % paths.length] ?? '';
+      const code = await new Promise<string>((resolve) => {
+        const stream = channel.serverStream(path, request);
+        stream.onMessage(() => undefined);
+        stream.onEnd((error) => resolve(error?.code ?? 'OK'));
+      });
+      codes.add(code);
+    }
+    channel.close();
+    await server.stop();
+    expect([...codes].filter((code) => !['OK', 'BAD_REQUEST', 'NOT_FOUND'].includes(code))).toEqual([]);
+    expect(codes.size).toBe(3);
   });
 
   it('ends a stream that says nothing', async () => {

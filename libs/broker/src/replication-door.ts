@@ -74,7 +74,7 @@ export function replicationGrpcService(
     input.onMessage((message) => {
       if (outlet.isOver) return;
       try {
-        const { says } = internal.FollowerSays.decode(message);
+        const { says } = decoded(internal.FollowerSays, message);
         if (says?.$case !== 'hello') {
           if (!events) throw new MqError('BAD_REQUEST', 'a member that follows says first who it is');
           follower(events, says);
@@ -84,7 +84,7 @@ export function replicationGrpcService(
           events = door.follow(helloFromWire(says.value), outlet);
         }
       } catch (caught) {
-        end(caught instanceof MqError ? caught : malformed(caught));
+        end(MqError.from(caught));
       }
     });
   };
@@ -96,21 +96,21 @@ export function replicationGrpcService(
     methods: {
       Follow: { kind: 'bidi', handler: follow, requestBytesMax },
       AskPromise: unary(async (request) => {
-        const { brokerSet, epoch, candidate, reason } = internal.PromiseRequest.decode(request);
+        const { brokerSet, epoch, candidate, reason } = decoded(internal.PromiseRequest, request);
         const ask = { epoch: epoch as Epoch, candidate: memberId(candidate), reason: reasonFromWire(reason) };
         return internal.PromiseResponse.encode(promiseToWire(await door.askPromise(brokerSet, ask))).finish();
       }),
-      Fetch: parts((request) => door.fetch(fetchFromWire(internal.FetchRequest.decode(request))), encodeFetchedPart),
+      Fetch: parts((request) => door.fetch(fetchFromWire(decoded(internal.FetchRequest, request))), encodeFetchedPart),
       Snapshot: parts((request) => {
-        const { brokerSet, epoch } = internal.SnapshotRequest.decode(request);
+        const { brokerSet, epoch } = decoded(internal.SnapshotRequest, request);
         return door.snapshot(brokerSet, epoch as Epoch);
       }, encodeLogBytes),
       SegmentBytes: parts((request) => {
-        const { brokerSet, from, end } = internal.SegmentBytesRequest.decode(request);
+        const { brokerSet, from, end } = decoded(internal.SegmentBytesRequest, request);
         return door.segmentBytes(brokerSet, from as LogPosition, end as LogPosition);
       }, encodeLogBytes),
       HandOver: unary(async (request) => {
-        const { brokerSet, epoch } = internal.HandOverRequest.decode(request);
+        const { brokerSet, epoch } = decoded(internal.HandOverRequest, request);
         await door.handOver(brokerSet, epoch as Epoch);
         return internal.HandOverResponse.encode({}).finish();
       }),
@@ -125,7 +125,7 @@ export function replicationGrpcService(
         return internal.RemoveMemberResponse.encode({}).finish();
       }),
       Status: unary(async (request) => {
-        const { brokerSet } = internal.MemberStatusRequest.decode(request);
+        const { brokerSet } = decoded(internal.MemberStatusRequest, request);
         return internal.MemberStatus.encode(statusToWire(await door.status(brokerSet))).finish();
       }),
     },
@@ -148,8 +148,13 @@ function follower(events: FollowerEvents, says: internal.FollowerSays['says']): 
   }
 }
 
-function malformed(caught: unknown): MqError {
-  return new MqError('BAD_REQUEST', 'this is no message of the replication service', { cause: caught });
+/** @throws MqError BAD_REQUEST */
+function decoded<T>(codec: { decode(bytes: Uint8Array): T }, bytes: Uint8Array): T {
+  try {
+    return codec.decode(bytes);
+  } catch (caught) {
+    throw new MqError('BAD_REQUEST', 'this is no message of the replication service', { cause: caught });
+  }
 }
 
 function unary(act: (request: Uint8Array) => Promise<Uint8Array>): GrpcMethod {
