@@ -1,9 +1,10 @@
 import { internal } from '@cometmq/proto';
-import type { Epoch, SetState } from '@cometmq/model';
+import type { BrokerSetStage, Epoch, MemberId, SetState } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
 import { assert, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import {
+  beyondElectionFromWire,
   keptLeadToWire,
   memberClaimToWire,
   setReadingFromWire,
@@ -12,6 +13,7 @@ import {
   wantedLeadToWire,
   wantedMembersToWire,
 } from './set-registry-frames.js';
+import type { BeyondElection, SetAdmin } from './set-admin.js';
 import type { KeptLead, MemberClaim, SetReading, SetRegistry, WantedLead, WantedMembers } from './set-registry.js';
 
 export interface GrpcSetRegistryOptions {
@@ -33,7 +35,7 @@ const pauseMs = 50;
  * for a sixth of the lease is not waited for alone: the next one is asked beside it, and the first answer counts. That is
  * safe for every call of the registry: each compares what it was decided on, and who asks again is told what it has written.
  */
-export class GrpcSetRegistry implements SetRegistry, Component {
+export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
   readonly name = 'set registry';
   private readonly channels = new Map<string, RpcChannel>();
   private readonly callMsMax: number;
@@ -94,6 +96,22 @@ export class GrpcSetRegistry implements SetRegistry, Component {
 
   async withdrawMember(claim: MemberClaim): Promise<void> {
     await this.askFor(claim, 'WithdrawMember', internal.MemberClaim.encode(memberClaimToWire(claim)).finish());
+  }
+
+  async setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
+    const request = internal.SetStageRequest.encode({ brokerSet, stage }).finish();
+    await this.ask('SetStage', request, readAttemptMs, this.callMsMax);
+  }
+
+  async replaceMember(brokerSet: string, member: MemberId): Promise<void> {
+    const request = internal.SetMemberRequest.encode({ brokerSet, member }).finish();
+    await this.ask('ReplaceMember', request, readAttemptMs, this.callMsMax);
+  }
+
+  async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
+    const request = internal.SetMemberRequest.encode({ brokerSet, member }).finish();
+    const answer = await this.ask('ElectBeyond', request, readAttemptMs, this.callMsMax);
+    return beyondElectionFromWire(internal.BeyondElection.decode(answer));
   }
 
   private askFor(

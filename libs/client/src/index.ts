@@ -6,6 +6,7 @@ export * from './name-service.js';
 export * from './not-leader.js';
 export * from './peer-door.js';
 export * from './peers.js';
+export * from './set-admin.js';
 export * from './set-registry.js';
 export * from './grpc-broker-link.js';
 export * from './command-frames.js';

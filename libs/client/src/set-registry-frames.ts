@@ -2,6 +2,7 @@ import type { internal } from '@cometmq/proto';
 import { memberId, type Epoch, type LogPosition, type SetState, type StandReason } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import type { BeyondElection } from './set-admin.js';
 import type {
   FormerMember,
   KeptLead,
@@ -92,21 +93,31 @@ export function setStateFromWire(wire: internal.MemberSet | undefined): SetState
 }
 
 export function setReadingToWire(reading: SetReading): internal.SetReading {
-  const { storeId, generation, state, present, former } = reading;
+  const { storeId, generation, state, present, former, unwanted } = reading;
   return {
     ...{ storeId, generation, state: setStateToWire(state) },
     present: present.map((one) => ({ ...one, leads: one.leads })),
     former: [...former],
+    unwanted: [...unwanted],
   };
 }
 
 export function setReadingFromWire(wire: internal.SetReading): SetReading {
-  const { storeId, generation, state, present, former } = wire;
+  const { storeId, generation, state, present, former, unwanted } = wire;
   return {
     ...{ storeId, generation, state: setStateFromWire(state) },
     present: present.map(presentFromWire),
     former: former.map(formerFromWire),
+    unwanted: unwanted.map(memberId),
   };
+}
+
+export function beyondElectionToWire({ grade, from, untilMs }: BeyondElection): internal.BeyondElection {
+  return { grade, from, untilMs };
+}
+
+export function beyondElectionFromWire({ grade, from, untilMs }: internal.BeyondElection): BeyondElection {
+  return { grade: grade === 'nothingMissing' ? grade : 'unclean', from: from as LogPosition | undefined, untilMs };
 }
 
 function presentFromWire({ member, address, bootId, leads }: internal.PresentMember): PresentMember {

@@ -2,8 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { Directory, type MemberClaim, type SetReading } from '@cometmq/client';
 import { setRegistryContract, type OpenedRegistry } from '@cometmq/client/testing';
 import { EmbeddedStore, MemoryStore, NodeFiles, type MetadataStore } from '@cometmq/metadata';
+import { memberId, type BrokerSet, type Epoch, type LogPosition, type MemberId, type SetState } from '@cometmq/model';
+import { MqError, systemClock } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { NamesrvService } from './namesrv-service.js';
@@ -43,4 +46,217 @@ setRegistryContract('namesrv before the embedded store', async () => {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+});
+
+const [a, b, c] = ['a/1', 'b/1', 'c/1'].map(memberId) as [MemberId, MemberId, MemberId];
+const brokerSet = 'broker-0';
+const leaseMs = 3_000;
+const claimOf = (member: MemberId, epoch = 0): MemberClaim => {
+  const claim = {
+    brokerSet,
+    member,
+    address: `${member}:1`,
+    bootId: `boot of ${member[0]}`.replaceAll(' ', '-'),
+    leaseMs,
+  };
+  return epoch === 0 ? claim : { ...claim, log: { epoch: epoch as Epoch, end: 500 as LogPosition } };
+};
+
+interface World {
+  readonly clock: ManualClock;
+  readonly store: MemoryStore;
+  readonly service: NamesrvService;
+  readonly sets: NamesrvService['sets'];
+}
+
+async function world(pairs: readonly { key: string; value: string }[] = []): Promise<World> {
+  const clock = new ManualClock();
+  const store = new MemoryStore(clock);
+  await store.start();
+  const service = new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true });
+  await service.start();
+  if (pairs.length > 0) await store.commit({ compare: [], puts: pairs });
+  return { clock, store, service, sets: service.sets };
+}
+
+/** `a` leads the members given, in epoch 1. */
+async function led({ sets }: World, ...members: readonly MemberId[]): Promise<SetState> {
+  let state = (await sets.acquireLeadership(claimOf(a), {
+    ...{ epoch: 1 as Epoch, revision: 0, rule: { members: [a], quorum: 1 }, reason: 'start' },
+  })) as SetState;
+  for (let count = 2; count <= members.length; count += 1) {
+    const next = members.slice(0, count);
+    const joined = await Promise.all(
+      next.slice(-1).map(async (member) => {
+        await sets.announceMember(claimOf(member));
+        return { member, bootId: claimOf(member).bootId };
+      }),
+    );
+    const rule = { members: next, quorum: Math.floor(count / 2) + 1 };
+    const wanted = { epoch: state.epoch, rule, revision: state.revision, left: [], joined };
+    state = (await sets.changeMembers(claimOf(a), wanted)) as SetState;
+  }
+  return state;
+}
+
+/** What watchers are told of the set. */
+async function shown({ service }: World): Promise<BrokerSet | undefined> {
+  const directory = new Directory(service, systemClock);
+  await directory.start();
+  await directory.stop();
+  return directory.brokerSet(brokerSet);
+}
+
+async function fault(asked: Promise<unknown>): Promise<MqError> {
+  return asked.then(
+    () => Promise.reject(new Error('it was not refused')),
+    (caught: unknown) => MqError.from(caught),
+  );
+}
+
+const fromNow = async ({ sets }: World): Promise<SetReading> => sets.readSet(brokerSet);
+
+describe('what watchers are told of a set', () => {
+  it('is its leader, its members and where they are, its quorum, who keeps up', async () => {
+    const here = await world();
+    await led(here, a, b, c);
+    const kept = { epoch: 1 as Epoch, writable: true, progress: 1, inSync: [a, b] };
+    await here.sets.renewLeadership(claimOf(a), kept);
+    expect(await shown(here)).toMatchObject({
+      ...{ name: brokerSet, epoch: 1, leader: 'a/1:1', leaderMember: a, quorum: 2, inSync: [a, b], writable: true },
+      members: [a, b, c].map((member) => ({ member, address: `${member}:1` })),
+      stage: 'serving',
+    });
+  });
+
+  it('changes at once, with the term; a presence of an older epoch says nothing', async () => {
+    const here = await world();
+    const state = await led(here, a, b, c);
+    const heard: BrokerSet[] = [];
+    here.service.watch((update) => {
+      if (update.kind === 'broker') heard.push(update.broker);
+    });
+    const wanted = { epoch: 2 as Epoch, revision: state.revision, rule: state, reason: 'handedOver' } as const;
+    await here.sets.acquireLeadership(claimOf(b, 1), { ...wanted, rule: { members: [a, b, c], quorum: 2 } });
+    expect(heard.at(-1)).toMatchObject({ epoch: 2, leader: 'b/1:1', leaderMember: b });
+    expect(heard.filter(({ leaderMember, epoch }) => leaderMember === a && epoch === 2)).toEqual([]);
+    await here.sets.resignLeadership(claimOf(b, 1), 2 as Epoch);
+    expect((await shown(here))?.leader).toBeUndefined();
+  });
+});
+
+describe('a set that was written while it had one member that led', () => {
+  const lone = { name: brokerSet, epoch: 4, member: a, inSync: [a], registeredMs: 7, begun: { epoch: 4, member: a } };
+  const presence = { member: a, epoch: 4, address: 'old:1', writable: false };
+  const pairs = [
+    { key: `sets/${brokerSet}`, value: JSON.stringify(lone) },
+    { key: `presence/${brokerSet}`, value: JSON.stringify(presence) },
+  ];
+
+  it('is a set of one', async () => {
+    const here = await world(pairs);
+    expect(await fromNow(here)).toMatchObject({
+      state: { epoch: 4, leader: a, members: [a], quorum: 1 },
+      present: [{ member: a, leads: 4 }],
+    });
+    expect(await shown(here)).toMatchObject({ epoch: 4, leader: 'old:1', writable: false, quorum: 1, inSync: [a] });
+  });
+
+  it('goes on, on its own folder only', async () => {
+    const here = await world(pairs);
+    const { revision = 0 } = (await fromNow(here)).state ?? {};
+    const wanted = { epoch: 5 as Epoch, revision, rule: { members: [a], quorum: 1 }, reason: 'start' } as const;
+    expect((await fault(here.sets.acquireLeadership(claimOf(a, 3), wanted))).code).toBe('DATA_FOLDER');
+    expect(await here.sets.acquireLeadership(claimOf(a, 4), wanted)).toMatchObject({ epoch: 5, leader: a });
+    expect(await shown(here)).toMatchObject({ epoch: 5, leader: 'a/1:1', registeredMs: 7 });
+    expect((await here.store.range('presence/')).pairs.map(({ key }) => key)).toEqual([`presence/${brokerSet}/${a}`]);
+  });
+});
+
+describe('an operator', () => {
+  it('takes a set out of the routes, and brings it back, without touching who leads', async () => {
+    const here = await world();
+    const state = await led(here, a, b);
+    await here.sets.setStage(brokerSet, 'draining');
+    expect(await shown(here)).toMatchObject({ stage: 'draining', writable: false, leaderMember: a });
+    expect((await fromNow(here)).state).toEqual(state);
+    await here.sets.setStage(brokerSet, 'serving');
+    expect(await shown(here)).toMatchObject({ stage: 'serving', writable: true });
+    const wrong = await fault(here.sets.setStage(brokerSet, 'asleep' as 'gone'));
+    expect(wrong).toMatchObject({
+      code: 'BAD_REQUEST',
+      reason: expect.stringContaining('joining, serving, draining, gone'),
+    });
+    expect((await fault(here.sets.setStage('none', 'gone'))).code).toBe('NOT_FOUND');
+  });
+
+  it('has a member whose volume is lost taken out by the leader', async () => {
+    const here = await world();
+    const state = await led(here, a, b, c);
+    expect((await fault(here.sets.replaceMember(brokerSet, memberId('x/1')))).code).toBe('NOT_FOUND');
+    expect((await fault(here.sets.replaceMember(brokerSet, a))).code).toBe('CONFLICT');
+    await here.sets.replaceMember(brokerSet, c);
+    await here.sets.replaceMember(brokerSet, c);
+    const kept = { epoch: 1 as Epoch, writable: true, progress: 1, inSync: [a, b] };
+    const reading = await here.sets.renewLeadership(claimOf(a), kept);
+    expect([reading.unwanted, reading.state]).toEqual([[c], state]);
+    const rule = { members: [a, b], quorum: 2 };
+    await here.sets.changeMembers(claimOf(a), { epoch: 1 as Epoch, rule, revision: state.revision, left: [] });
+    expect(await fromNow(here)).toMatchObject({ unwanted: [], state: rule });
+    expect((await here.store.range('unwanted/')).pairs).toEqual([]);
+    const lone = await world();
+    await led(lone, a);
+    expect((await fault(lone.sets.replaceMember(brokerSet, a))).reason).toContain('comet broker forget broker-0');
+  });
+
+  it('lets one lead whatever the others have, once nobody leads', async () => {
+    const here = await world();
+    const { revision } = await led(here, a, b, c);
+    const rule = { members: [a, b], quorum: 2 };
+    const left = [{ member: c, commitEnd: 900 as LogPosition }];
+    await here.sets.changeMembers(claimOf(a), { epoch: 1 as Epoch, rule, revision, left });
+    expect((await fault(here.sets.electBeyond(brokerSet, c))).code).toBe('CONFLICT');
+    here.clock.advance(leaseMs + 1);
+    expect((await fault(here.sets.electBeyond(brokerSet, memberId('x/1')))).code).toBe('NOT_FOUND');
+    const untilMs = here.clock.wallMs() + 300_000;
+    expect(await here.sets.electBeyond(brokerSet, c)).toEqual({ grade: 'unclean', from: 900, untilMs });
+    const { state, former } = await here.sets.announceMember(claimOf(c, 1));
+    expect(state).toMatchObject({ members: [c], quorum: 1, epoch: 2 });
+    expect(former.map(({ member }) => member)).toEqual([a, b]);
+    const alone = { members: [c], quorum: 1 };
+    const wanted = { epoch: 3 as Epoch, revision: state?.revision ?? 0, rule: alone, reason: 'start' } as const;
+    expect((await fault(here.sets.acquireLeadership(claimOf(b, 1), wanted))).code).toBe('BAD_REQUEST');
+    expect(await here.sets.acquireLeadership(claimOf(c, 1), wanted)).toMatchObject({ leader: c, epoch: 3 });
+    here.clock.advance(600_000);
+    expect((await fromNow(here)).state).toMatchObject({ members: [c], epoch: 3 });
+    expect((await fault(here.sets.announceMember(claimOf(a, 4)))).code).toBe('METADATA_MISMATCH');
+  });
+
+  it('lets the members count again when it has not led within five minutes', async () => {
+    const here = await world();
+    const before = await led(here, a, b, c);
+    here.clock.advance(leaseMs + 1);
+    await here.sets.electBeyond(brokerSet, c);
+    here.clock.advance(299_000);
+    expect((await fromNow(here)).state).toMatchObject({ members: [c] });
+    here.clock.advance(2_000);
+    const { state, former } = await fromNow(here);
+    expect(state).toMatchObject({ members: [a, b, c], quorum: 2, leader: a, epoch: 3 });
+    expect(state?.revision).toBeGreaterThan(before.revision);
+    expect(former).toEqual([]);
+    const late = {
+      epoch: 4 as Epoch,
+      revision: state?.revision ?? 0,
+      rule: { members: [c], quorum: 1 },
+      reason: 'start',
+    } as const;
+    expect((await fault(here.sets.acquireLeadership(claimOf(c, 1), late))).code).toBe('BAD_REQUEST');
+  });
+
+  it('is told that nothing is missing where that member’s word is enough by itself', async () => {
+    const here = await world();
+    await led(here, a, b);
+    here.clock.advance(leaseMs + 1);
+    expect(await here.sets.electBeyond(brokerSet, b)).toMatchObject({ grade: 'nothingMissing' });
+  });
 });

@@ -1,8 +1,18 @@
-import type { Epoch, MemberId, SetRule, SetState } from '@cometmq/model';
+import {
+  brokerSetStages,
+  printable,
+  type BrokerSetStage,
+  type Epoch,
+  type MemberId,
+  type SetRule,
+  type SetState,
+} from '@cometmq/model';
 import type {
+  BeyondElection,
   FormerMember,
   KeptLead,
   MemberClaim,
+  SetAdmin,
   SetReading,
   SetRegistry,
   WantedLead,
@@ -23,6 +33,8 @@ import {
   type LoneSetRecord,
   type PresenceRecord,
   type SetRecord,
+  type StageRecord,
+  type UnwantedRecord,
 } from './keys.js';
 
 interface Known<T> {
@@ -37,6 +49,9 @@ interface Found {
   readonly set: Known<SetRecord> | undefined;
   readonly begun: Known<BegunRecord> | undefined;
   readonly presences: ReadonlyMap<string, Known<PresenceRecord>>;
+  readonly unwanted: Known<UnwantedRecord> | undefined;
+  /** Who may lead beyond the members. */
+  readonly beyond: KeyValue | undefined;
 }
 
 /** How often a change is decided anew because another came first. */
@@ -44,6 +59,8 @@ const triesMax = 8;
 /** Boots and former members that are remembered of one member and of one set. */
 const replacedMax = 8;
 const formerMax = 32;
+/** How long an operator's word holds that a member may lead whatever the others have. */
+const beyondMs = 300_000;
 
 /**
  * Who belongs to which broker set and who leads it, kept in the metadata store. `sets/<name>` changes only in a transaction
@@ -53,7 +70,7 @@ const formerMax = 32;
  * A change names its writer: the epoch and the leader, and the revision it was decided on. So who asks again because an
  * answer was lost gets the answer, and nothing is done twice.
  */
-export class BrokerSets implements SetRegistry {
+export class BrokerSets implements SetRegistry, SetAdmin {
   /** The last progress that this instance was shown, by set; who shows no new one is not kept present. */
   private readonly progress = new Map<string, { readonly bootId: string; readonly epoch: Epoch; progress: number }>();
 
@@ -65,7 +82,7 @@ export class BrokerSets implements SetRegistry {
 
   async readSet(brokerSet: string): Promise<SetReading> {
     checkSetName(brokerSet);
-    return readingOf(await this.find(brokerSet));
+    return readingOf(await this.settled(brokerSet));
   }
 
   acquireLeadership(claim: MemberClaim, wanted: WantedLead): Promise<SetState | undefined> {
@@ -109,7 +126,11 @@ export class BrokerSets implements SetRegistry {
         ],
         puts: [{ key: keys.set(brokerSet), value: JSON.stringify(record) }],
         presence: shown,
-        deletes: [...(begun && begun.record.member !== member ? [begun.pair.key] : []), ...this.lone(found, brokerSet)],
+        deletes: [
+          ...(begun && begun.record.member !== member ? [begun.pair.key] : []),
+          ...(found.beyond ? [found.beyond.key] : []),
+          ...this.lone(found, brokerSet),
+        ],
         result: (at) => {
           this.log.info(
             { set: brokerSet, epoch, leader: member, bootId, reason: wanted.reason },
@@ -186,9 +207,12 @@ export class BrokerSets implements SetRegistry {
       }
       const former = formerAfter(set.record, rule, left, 0);
       const record: SetRecord = { ...set.record, members: rule.members, quorum: rule.quorum, from: revision, former };
+      const { unwanted } = found;
+      const isDone = unwanted?.record.members.every((one) => !rule.members.includes(one));
       return Promise.resolve({
         compare,
         puts: [{ key: keys.set(brokerSet), value: JSON.stringify(record) }],
+        deletes: unwanted && isDone ? [unwanted.pair.key] : [],
         result: (at) => {
           const { members, quorum } = rule;
           this.log.info({ set: brokerSet, epoch, members, quorum }, 'a broker set has other members');
@@ -199,7 +223,8 @@ export class BrokerSets implements SetRegistry {
   }
 
   announceMember(claim: MemberClaim): Promise<SetReading> {
-    return this.change(claim, (found) => {
+    return this.change(claim, async (found) => {
+      if (found.set?.record.members.length === 0) found = await this.takeUp(found, claim);
       const { set } = found;
       const ours = presenceOf(found, claim.member)?.record;
       const own = ours?.bootId === claim.bootId ? ours : undefined;
@@ -207,7 +232,7 @@ export class BrokerSets implements SetRegistry {
       const leads = set?.record.leader === claim.member && own?.leads === set.record.epoch;
       const said = leads ? { leads: own.leads, writable: own.writable, inSync: own.inSync } : {};
       const presence = this.presenceAfter(found, claim, { ...said, resigned: own?.resigned });
-      return Promise.resolve({ compare: [], puts: [], presence, result: () => readingOf(found, presence) });
+      return { compare: [], puts: [], presence, result: () => readingOf(found, presence) };
     });
   }
 
@@ -225,12 +250,153 @@ export class BrokerSets implements SetRegistry {
     throw changesTooOften(brokerSet);
   }
 
+  async setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
+    if (!brokerSetStages.includes(stage)) {
+      throw new MqError('BAD_REQUEST', `stage "${printable(stage)}" must be one of ${brokerSetStages.join(', ')}`);
+    }
+    await this.alter(brokerSet, ({ set }) => {
+      const record: StageRecord = { stage, sinceMs: this.clock.wallMs() };
+      const compare = [same(set)];
+      if (stage === 'serving') return { compare, deletes: [keys.stageOf(brokerSet)], result: undefined };
+      return { compare, puts: [{ key: keys.stageOf(brokerSet), value: JSON.stringify(record) }], result: undefined };
+    });
+    this.log.warn({ set: brokerSet, stage }, 'a broker set has another place in the routes');
+  }
+
+  async replaceMember(brokerSet: string, lost: MemberId): Promise<void> {
+    await this.alter(brokerSet, ({ set, unwanted, found }) => {
+      const { members } = set.record;
+      if (!members.includes(lost)) {
+        const are = members.join(', ') || 'none';
+        throw new MqError('NOT_FOUND', `${printable(lost)} is no member of broker set ${brokerSet}: they are ${are}`);
+      }
+      if (members.length === 1) {
+        throw new MqError(
+          'CONFLICT',
+          `${lost} is the only member of broker set ${brokerSet}: if its volume is lost for good, give its messages up: ` +
+            giveUp(brokerSet),
+        );
+      }
+      if (leaderIn(found)?.member === lost) throw stillLeads(brokerSet, lost);
+      const already = unwanted?.record.members ?? [];
+      if (already.includes(lost)) return undefined;
+      const key = keys.unwantedOf(brokerSet);
+      const value = JSON.stringify({ members: [...already, lost] } satisfies UnwantedRecord);
+      return {
+        compare: [same(set), unwanted ? same(unwanted) : { key, modRevision: 0 }],
+        puts: [{ key, value }],
+        result: undefined,
+      };
+    });
+    this.log.warn({ set: brokerSet, member: lost }, 'a member of a broker set is lost, as an operator says');
+  }
+
+  async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
+    const lease = await this.store.grantLease(beyondMs);
+    const untilMs = this.clock.wallMs() + beyondMs;
+    const election = await this.alter<BeyondElection>(brokerSet, ({ set, found }) => {
+      const { record } = set;
+      const { members, leader, quorum, former, epoch } = record.before ? { ...record, ...record.before } : record;
+      const leads = leaderIn(found);
+      if (leads) throw stillLeads(brokerSet, leads.member);
+      const left = former.find((one) => one.member === member);
+      if (!members.includes(member) && !left && !found.presences.has(member)) {
+        throw new MqError('NOT_FOUND', `nothing is known of a member ${printable(member)} of broker set ${brokerSet}`);
+      }
+      const isEnough = members.includes(member) && members.length - quorum + 1 === 1;
+      const rule = { members: [member], quorum: 1 };
+      const next: SetRecord = {
+        ...record,
+        ...rule,
+        epoch: (epoch + 1) as Epoch,
+        leader: member,
+        from: set.pair.modRevision,
+        former: formerAfter({ ...record, members, former }, rule, [], 0),
+        before: { leader, members, quorum, former },
+      };
+      const gone = presenceOf(found, record.leader);
+      return {
+        compare: [same(set), gone ? same(gone) : absent(brokerSet, record.leader)],
+        puts: [
+          { key: set.pair.key, value: JSON.stringify(next) },
+          { key: keys.beyondOf(brokerSet), value: JSON.stringify({ member, untilMs }), lease: lease.id },
+        ],
+        deletes: [keys.begunOf(brokerSet), ...this.lone(found, brokerSet)],
+        result: { grade: isEnough ? 'nothingMissing' : 'unclean', from: left?.commitEnd, untilMs },
+      };
+    }).catch(async (caught: unknown) => {
+      await this.letGo(lease.id);
+      throw caught;
+    });
+    const { grade, from } = election as BeyondElection;
+    this.log.error({ set: brokerSet, member, grade, from, untilMs }, 'a member may lead whatever the others have');
+    return election as BeyondElection;
+  }
+
+  /** An operator's change. `decide` gives undefined where it is so already. */
+  private async alter<T>(
+    brokerSet: string,
+    decide: (found: {
+      readonly set: Known<SetRecord>;
+      readonly unwanted: Known<UnwantedRecord> | undefined;
+      readonly found: Found;
+    }) =>
+      | {
+          readonly compare: readonly Compare[];
+          readonly puts?: readonly Put[];
+          readonly deletes?: readonly string[];
+          readonly result: T;
+        }
+      | undefined,
+  ): Promise<T | undefined> {
+    checkSetName(brokerSet);
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const found = await this.settled(brokerSet);
+      const { set, unwanted } = found;
+      if (!set) throw new MqError('NOT_FOUND', `there is no broker set ${printable(brokerSet)}`);
+      const change = decide({ set, unwanted, found });
+      if (!change) return undefined;
+      if ((await this.store.commit(change)).applied) return change.result;
+    }
+    throw changesTooOften(brokerSet);
+  }
+
+  /** The set as it is; a member that might have led beyond the members, and has not, may no longer. */
+  private async settled(brokerSet: string): Promise<Found> {
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const found = await this.find(brokerSet);
+      const { set, beyond } = found;
+      const before = set?.record.before;
+      if (!set || !before || beyond) return found;
+      const { before: _, ...record } = set.record;
+      const next: SetRecord = { ...record, ...before, epoch: (record.epoch + 1) as Epoch, from: set.pair.modRevision };
+      const { applied } = await this.store.commit({
+        compare: [same(set), { key: keys.beyondOf(brokerSet), modRevision: 0 }],
+        puts: [{ key: set.pair.key, value: JSON.stringify(next) }],
+      });
+      if (applied) this.log.warn({ set: brokerSet, members: before.members }, 'the members count again as before');
+    }
+    throw changesTooOften(brokerSet);
+  }
+
+  /** All members were given up: whoever announces itself first is the one. */
+  private async takeUp(found: Found, { brokerSet, member }: MemberClaim): Promise<Found> {
+    const { set } = found;
+    if (!set) return found;
+    const next: SetRecord = { ...set.record, leader: member, members: [member], quorum: 1, from: set.pair.modRevision };
+    await this.store.commit({
+      compare: [same(set)],
+      puts: [{ key: keys.set(brokerSet), value: JSON.stringify(next) }],
+    });
+    return this.find(brokerSet);
+  }
+
   /** Decides on what is there, writes by comparing just that, and decides again where it has changed meanwhile. */
   private async change<T>(claim: MemberClaim, decide: (found: Found) => Promise<SetChange<T>>): Promise<T> {
     checkMemberClaim(claim);
     const { brokerSet } = claim;
     for (let tries = 0; tries < triesMax; tries += 1) {
-      const found = await this.find(brokerSet);
+      const found = await this.settled(brokerSet);
       const mismatch = mismatchOf(brokerSet, claim, found.identity, found.set?.record);
       if (mismatch) throw mismatch;
       const change = await decide(found);
@@ -306,11 +472,13 @@ export class BrokerSets implements SetRegistry {
   }
 
   private async find(brokerSet: string): Promise<Found> {
-    const [identity, set, begun, lone, { pairs, storeId }] = await Promise.all([
+    const [identity, set, begun, lone, unwanted, beyond, { pairs, storeId }] = await Promise.all([
       identityIn(this.store),
       this.store.get(keys.set(brokerSet)),
       this.store.get(keys.begunOf(brokerSet)),
       this.store.get(keys.presence(brokerSet)),
+      this.store.get(keys.unwantedOf(brokerSet)),
+      this.store.get(keys.beyondOf(brokerSet)),
       this.store.range(keys.presencesOf(brokerSet)),
     ]);
     if (!identity) throw new MqError('UNAVAILABLE', 'the metadata store is empty: no cluster has been made in it yet');
@@ -328,6 +496,8 @@ export class BrokerSets implements SetRegistry {
         known(begun, recordOf<BegunRecord>(begun)) ??
         (set && was && { pair: { ...set, key: keys.begunOf(brokerSet) }, record: was }),
       presences,
+      unwanted: known(unwanted, recordOf<UnwantedRecord>(unwanted)),
+      beyond,
     };
   }
 
@@ -373,7 +543,7 @@ function stateOf({ pair, record }: Known<SetRecord>): SetState {
 }
 
 /** `shown`: what the claimant's presence says from now on. */
-function readingOf({ storeId, identity, set, presences }: Found, shown?: PresenceRecord): SetReading {
+function readingOf({ storeId, identity, set, presences, unwanted }: Found, shown?: PresenceRecord): SetReading {
   const others = [...presences.values()].map(({ record }) => record).filter(({ member }) => member !== shown?.member);
   const all = [...others, ...(shown ? [shown] : [])].sort((a, b) => (a.member < b.member ? -1 : 1));
   const present = all.map(({ member, address, bootId, leads }) => {
@@ -386,6 +556,7 @@ function readingOf({ storeId, identity, set, presences }: Found, shown?: Presenc
     state: set && stateOf(set),
     present,
     former: set?.record.former ?? [],
+    unwanted: (unwanted?.record.members ?? []).filter((member) => set?.record.members.includes(member)),
   };
 }
 
@@ -512,6 +683,10 @@ function restarted(brokerSet: string, member: MemberId): MqError {
     'CONFLICT',
     `${member} of broker set ${brokerSet} was started again, or has gone, since it caught up: it catches up anew`,
   );
+}
+
+function stillLeads(brokerSet: string, member: MemberId): MqError {
+  return new MqError('CONFLICT', `${member} leads broker set ${brokerSet}: stop it first if it is to be given up`);
 }
 
 function changesTooOften(brokerSet: string): MqError {

@@ -23,6 +23,7 @@ import {
   type LineageRecord,
   type PresenceRecord,
   type SetRecord,
+  type StageRecord,
   type TopicRecord,
 } from './keys.js';
 
@@ -48,6 +49,7 @@ export class DirectoryCopy {
   private groups = new Map<string, ConsumerGroup>();
   private sets = new Map<string, SetRecord>();
   private presences = new Map<string, PresenceRecord>();
+  private stages = new Map<string, StageRecord>();
   /** By folder, then by key, oldest first. */
   private deleted = new Map<string, Map<string, DeletedRecord>>();
   private clusterId: string | undefined;
@@ -120,11 +122,11 @@ export class DirectoryCopy {
   }
 
   private shown(set: SetRecord): BrokerSet {
-    const lone = this.presences.get(set.name);
-    return brokerSetOf(
-      set,
-      (member) => this.presences.get(`${set.name}/${member}`) ?? (lone?.member === member ? lone : undefined),
-    );
+    const { name } = set;
+    const lone = this.presences.get(name);
+    const presenceOf = (member: string): PresenceRecord | undefined =>
+      this.presences.get(`${name}/${member}`) ?? (lone?.member === member ? lone : undefined);
+    return brokerSetOf(set, presenceOf, this.stages.get(name)?.stage);
   }
 
   listen(listener: Listener): () => void {
@@ -207,6 +209,7 @@ export class DirectoryCopy {
     this.groups = new Map();
     this.sets = new Map();
     this.presences = new Map();
+    this.stages = new Map();
     this.revision = revision;
     const inOrder = [...pairs].sort((a, b) => a.modRevision - b.modRevision);
     for (const pair of inOrder) this.take({ key: pair.key, pair }, () => undefined, new Set());
@@ -290,6 +293,8 @@ export class DirectoryCopy {
       fold(this.sets, key.slice(keys.sets.length), setRecordOf(pair));
     } else if (key.startsWith(keys.presences)) {
       fold(this.presences, key.slice(keys.presences.length), presenceRecordOf(pair));
+    } else if (key.startsWith(keys.stages)) {
+      fold(this.stages, key.slice(keys.stages.length), recordOf<StageRecord>(pair));
     } else if (isDeletion(key)) {
       const folder = key.slice(0, key.indexOf('/') + 1);
       let known = this.deleted.get(folder);
@@ -326,6 +331,7 @@ function fold<T>(map: Map<string, T>, name: string, record: T | undefined): T | 
 
 function setNameIn(key: string): string | undefined {
   if (key.startsWith(keys.sets)) return key.slice(keys.sets.length);
+  if (key.startsWith(keys.stages)) return key.slice(keys.stages.length);
   if (key.startsWith(keys.presences)) return key.slice(keys.presences.length).split('/', 1)[0];
   return undefined;
 }

@@ -1,4 +1,4 @@
-import type { BrokerSet, ConsumerGroup, Epoch, LogPosition, MemberId, Topic } from '@cometmq/model';
+import type { BrokerSet, BrokerSetStage, ConsumerGroup, Epoch, MemberId, Topic } from '@cometmq/model';
 import type { FormerMember } from '@cometmq/client';
 import type { KeyValue } from '@cometmq/metadata';
 
@@ -9,6 +9,9 @@ import type { KeyValue } from '@cometmq/metadata';
  *   groups/<name>     ConsumerGroup
  *   sets/<name>       SetRecord: epoch, leader, members, write quorum; changed only by comparing its revision
  *   begun/<name>      BegunRecord: what the log of the set's leader is known to have
+ *   stages/<name>     StageRecord; absent: serving
+ *   unwanted/<name>   UnwantedRecord: members that an operator has said to be lost
+ *   beyond/<name>     who may lead beyond the members, on a lease of some minutes
  *   presence/<name>/<member>  PresenceRecord, on a lease: gone when the member is silent
  *   presence/<name>   the same of the leader alone, as it was before sets had several members
  *   ids               how many topics and groups were ever made; an id is taken in the transaction that makes its owner
@@ -25,6 +28,7 @@ export const keys = {
   sets: 'sets/',
   presences: 'presence/',
   begun: 'begun/',
+  stages: 'stages/',
   ids: 'ids',
   deletedTopics: 'deletedTopics/',
   deletedGroups: 'deletedGroups/',
@@ -41,6 +45,9 @@ export const keys = {
   topic: (name: string) => `topics/${name}`,
   group: (name: string) => `groups/${name}`,
   set: (name: string) => `sets/${name}`,
+  stageOf: (name: string) => `stages/${name}`,
+  unwantedOf: (name: string) => `unwanted/${name}`,
+  beyondOf: (name: string) => `beyond/${name}`,
   begunOf: (name: string) => `begun/${name}`,
   presence: (name: string) => `presence/${name}`,
   presencesOf: (name: string) => `presence/${name}/`,
@@ -62,6 +69,17 @@ export interface SetRecord {
   readonly from: number;
   readonly former: readonly FormerMember[];
   readonly registeredMs: number;
+  /** How it was, and is again unless who may lead beyond the members takes the lead while it may. */
+  readonly before?: Pick<SetRecord, 'leader' | 'members' | 'quorum' | 'former'> | undefined;
+}
+
+export interface StageRecord {
+  readonly stage: BrokerSetStage;
+  readonly sinceMs: number;
+}
+
+export interface UnwantedRecord {
+  readonly members: readonly MemberId[];
 }
 
 /** A set as it was kept while it had one member that led. */
@@ -159,10 +177,6 @@ export function setRecordOf(pair: KeyValue | undefined): SetRecord | undefined {
   };
 }
 
-export function formerIn(record: SetRecord, member: MemberId): LogPosition | undefined {
-  return record.former.find((one) => one.member === member)?.commitEnd;
-}
-
 export function presenceRecordOf(pair: KeyValue | undefined): PresenceRecord | undefined {
   const record = recordOf<PresenceRecord | LonePresenceRecord>(pair);
   if (!record || 'bootId' in record) return record;
@@ -172,7 +186,11 @@ export function presenceRecordOf(pair: KeyValue | undefined): PresenceRecord | u
 }
 
 /** The set as everybody shall see it. */
-export function brokerSetOf(set: SetRecord, presenceOf: (member: MemberId) => PresenceRecord | undefined): BrokerSet {
+export function brokerSetOf(
+  set: SetRecord,
+  presenceOf: (member: MemberId) => PresenceRecord | undefined,
+  stage: BrokerSetStage = 'serving',
+): BrokerSet {
   const { name, epoch, leader, members, quorum, registeredMs } = set;
   const shown = presenceOf(leader);
   const present = shown?.leads === epoch && shown.member === leader ? shown : undefined;
@@ -183,8 +201,8 @@ export function brokerSetOf(set: SetRecord, presenceOf: (member: MemberId) => Pr
     quorum,
     // While nobody leads, nobody says who keeps up, and it counts as writable: sends wait for the next leader.
     inSync: present?.inSync ?? members,
-    writable: present?.writable ?? true,
-    stage: 'serving',
+    writable: (stage === 'joining' || stage === 'serving') && (present?.writable ?? true),
+    stage,
     registeredMs,
     ...(present && { leader: present.address, leaderMember: present.member }),
   };

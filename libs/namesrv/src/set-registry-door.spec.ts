@@ -125,6 +125,18 @@ describe('a member whose name service', () => {
     expect(changed?.revision).toBeGreaterThan(state?.revision ?? Infinity);
   });
 
+  it('carries what operators say', async () => {
+    await registry.acquireLeadership(claim, wanted);
+    const { sets } = (instances[0] as Instance).service;
+    await registry.setStage('broker-0', 'draining');
+    expect((await store.get('stages/broker-0'))?.value).toContain('draining');
+    await expect(registry.replaceMember('broker-0', memberId('b/1'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await registry.resignLeadership(claim, 1 as Epoch);
+    const election = await registry.electBeyond('broker-0', member);
+    expect(election).toMatchObject({ grade: 'nothingMissing', from: undefined });
+    expect(await registry.readSet('broker-0')).toEqual(await sets.readSet('broker-0'));
+  });
+
   it('is away altogether is told so before long, and goes on when it is back', async () => {
     await registry.acquireLeadership(claim, wanted);
     store.leave();

@@ -7,15 +7,17 @@ import {
   setStateToWire,
   wantedLeadFromWire,
   wantedMembersFromWire,
+  beyondElectionToWire,
+  type SetAdmin,
   type SetRegistry,
 } from '@cometmq/client';
-import type { Epoch } from '@cometmq/model';
+import { memberId, type BrokerSetStage, type Epoch } from '@cometmq/model';
 import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
 
 import { decoded } from './decoded.js';
 
 /** `SetRegistry` for other processes. */
-export function setRegistryDoor(registry: SetRegistry): GrpcService {
+export function setRegistryDoor(registry: SetRegistry & SetAdmin): GrpcService {
   function method<Q, A>(
     requests: { decode(bytes: Uint8Array): Q },
     answers: { encode(answer: A): { finish(): Uint8Array } },
@@ -29,6 +31,7 @@ export function setRegistryDoor(registry: SetRegistry): GrpcService {
     return {};
   };
   const { SetReading, MemberSetAnswer, SetDoneAnswer, MemberClaim, SetNameRequest } = internal;
+  const { SetStageRequest, SetMemberRequest, BeyondElection } = internal;
   const { AcquireLeadershipRequest, RenewLeadershipRequest, ResignLeadershipRequest, ChangeMembersRequest } = internal;
   return {
     name: setRegistryServiceName,
@@ -57,6 +60,15 @@ export function setRegistryDoor(registry: SetRegistry): GrpcService {
       ),
       WithdrawMember: method(MemberClaim, SetDoneAnswer, (claim) =>
         done(registry.withdrawMember(memberClaimFromWire(claim))),
+      ),
+      SetStage: method(SetStageRequest, SetDoneAnswer, ({ brokerSet, stage }) =>
+        done(registry.setStage(brokerSet, stage as BrokerSetStage)),
+      ),
+      ReplaceMember: method(SetMemberRequest, SetDoneAnswer, ({ brokerSet, member }) =>
+        done(registry.replaceMember(brokerSet, memberId(member))),
+      ),
+      ElectBeyond: method(SetMemberRequest, BeyondElection, async ({ brokerSet, member }) =>
+        beyondElectionToWire(await registry.electBeyond(brokerSet, memberId(member))),
       ),
     },
   };

@@ -56,6 +56,8 @@ export class MemorySetRegistry implements SetRegistry {
   slowMs = 0;
   /** The next calls are done, and their answers lost. */
   answersLost = 0;
+  /** Members that an operator has said to be lost. */
+  unwanted: MemberId[] = [];
   /** Calls made, by name. */
   readonly calls: string[] = [];
   private sets = new Map<string, KeptSet>();
@@ -238,7 +240,14 @@ export class MemorySetRegistry implements SetRegistry {
         return isLeader(one) ? { member, address, bootId, leads } : { member, address, bootId };
       });
     const { generation } = this.metadata;
-    return { storeId: this.storeId, generation, state: set?.state, present, former: set?.former ?? [] };
+    return {
+      storeId: this.storeId,
+      generation,
+      state: set?.state,
+      present,
+      former: set?.former ?? [],
+      unwanted: this.unwanted,
+    };
   }
 
   private present(brokerSet: string): Map<MemberId, Presence> {

@@ -29,6 +29,24 @@ export interface SetNameRequest {
   brokerSet: string;
 }
 
+export interface SetStageRequest {
+  brokerSet: string;
+  stage: string;
+}
+
+export interface SetMemberRequest {
+  brokerSet: string;
+  member: string;
+}
+
+export interface BeyondElection {
+  /** "nothingMissing" or "unclean". */
+  grade: string;
+  /** So much is known to be in its log. */
+  from?: number | undefined;
+  untilMs: number;
+}
+
 export interface AcquireLeadershipRequest {
   claim: MemberClaim | undefined;
   epoch: number;
@@ -83,6 +101,8 @@ export interface SetReading {
   state: MemberSet | undefined;
   present: PresentMember[];
   former: FormerMember[];
+  /** Their volumes are lost, as an operator has said: the leader takes them out. */
+  unwanted: string[];
 }
 
 export interface PresentMember {
@@ -348,6 +368,219 @@ export const SetNameRequest: MessageFns<SetNameRequest> = {
   fromPartial<I extends Exact<DeepPartial<SetNameRequest>, I>>(object: I): SetNameRequest {
     const message = createBaseSetNameRequest();
     message.brokerSet = object.brokerSet ?? "";
+    return message;
+  },
+};
+
+function createBaseSetStageRequest(): SetStageRequest {
+  return { brokerSet: "", stage: "" };
+}
+
+export const SetStageRequest: MessageFns<SetStageRequest> = {
+  encode(message: SetStageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
+    }
+    if (message.stage !== "") {
+      writer.uint32(18).string(message.stage);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetStageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetStageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.brokerSet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetStageRequest>, I>>(base?: I): SetStageRequest {
+    return SetStageRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetStageRequest>, I>>(object: I): SetStageRequest {
+    const message = createBaseSetStageRequest();
+    message.brokerSet = object.brokerSet ?? "";
+    message.stage = object.stage ?? "";
+    return message;
+  },
+};
+
+function createBaseSetMemberRequest(): SetMemberRequest {
+  return { brokerSet: "", member: "" };
+}
+
+export const SetMemberRequest: MessageFns<SetMemberRequest> = {
+  encode(message: SetMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
+    }
+    if (message.member !== "") {
+      writer.uint32(18).string(message.member);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetMemberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetMemberRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.brokerSet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.member = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetMemberRequest>, I>>(base?: I): SetMemberRequest {
+    return SetMemberRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetMemberRequest>, I>>(object: I): SetMemberRequest {
+    const message = createBaseSetMemberRequest();
+    message.brokerSet = object.brokerSet ?? "";
+    message.member = object.member ?? "";
+    return message;
+  },
+};
+
+function createBaseBeyondElection(): BeyondElection {
+  return { grade: "", from: undefined, untilMs: 0 };
+}
+
+export const BeyondElection: MessageFns<BeyondElection> = {
+  encode(message: BeyondElection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.grade !== "") {
+      writer.uint32(10).string(message.grade);
+    }
+    if (message.from !== undefined) {
+      writer.uint32(17).double(message.from);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(25).double(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BeyondElection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBeyondElection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.grade = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.from = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.untilMs = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BeyondElection>, I>>(base?: I): BeyondElection {
+    return BeyondElection.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BeyondElection>, I>>(object: I): BeyondElection {
+    const message = createBaseBeyondElection();
+    message.grade = object.grade ?? "";
+    message.from = object.from ?? undefined;
+    message.untilMs = object.untilMs ?? 0;
     return message;
   },
 };
@@ -919,7 +1152,7 @@ export const JoinedMember: MessageFns<JoinedMember> = {
 };
 
 function createBaseSetReading(): SetReading {
-  return { storeId: "", generation: 0, state: undefined, present: [], former: [] };
+  return { storeId: "", generation: 0, state: undefined, present: [], former: [], unwanted: [] };
 }
 
 export const SetReading: MessageFns<SetReading> = {
@@ -938,6 +1171,9 @@ export const SetReading: MessageFns<SetReading> = {
     }
     for (const v of message.former) {
       FormerMember.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.unwanted) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -995,6 +1231,14 @@ export const SetReading: MessageFns<SetReading> = {
             message.former.push(FormerMember.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.unwanted.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1019,6 +1263,7 @@ export const SetReading: MessageFns<SetReading> = {
       : undefined;
     message.present = object.present?.map((e) => PresentMember.fromPartial(e)) || [];
     message.former = object.former?.map((e) => FormerMember.fromPartial(e)) || [];
+    message.unwanted = object.unwanted?.map((e) => e) || [];
     return message;
   },
 };
@@ -1279,6 +1524,33 @@ export const SetRegistryServiceDefinition = {
       requestType: MemberClaim as typeof MemberClaim,
       requestStream: false,
       responseType: SetDoneAnswer as typeof SetDoneAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** An operator's word: in which routes the set is. */
+    setStage: {
+      name: "SetStage",
+      requestType: SetStageRequest as typeof SetStageRequest,
+      requestStream: false,
+      responseType: SetDoneAnswer as typeof SetDoneAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** An operator's word: the volume of a member is lost, and the leader takes it out of the set. */
+    replaceMember: {
+      name: "ReplaceMember",
+      requestType: SetMemberRequest as typeof SetMemberRequest,
+      requestStream: false,
+      responseType: SetDoneAnswer as typeof SetDoneAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** An operator's word: one member may lead alone, whatever the others have. */
+    electBeyond: {
+      name: "ElectBeyond",
+      requestType: SetMemberRequest as typeof SetMemberRequest,
+      requestStream: false,
+      responseType: BeyondElection as typeof BeyondElection,
       responseStream: false,
       options: {},
     },
