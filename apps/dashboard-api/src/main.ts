@@ -40,7 +40,7 @@ void runProgram({
     const channels = new LeaderChannels(directory, leaders, connect, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(channels);
     const admin = new AdminServer({
-      ...{ nameService, directory, brokers, clock, log, version, requestMsMax: config.adminRequestMsMax },
+      ...{ nameService, directory, brokers, peers, clock, log, version, requestMsMax: config.adminRequestMsMax },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
       consoleFolder,
     });

@@ -13,6 +13,7 @@ import { guard } from './guard.js';
 import { problemMediaType, problemOf } from './problems.js';
 import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
+import { setRoutes } from './set-routes.js';
 import { liteRoutes } from './lite-routes.js';
 import { topicRoutes } from './topic-routes.js';
 import { transactionRoutes } from './transaction-routes.js';
@@ -128,6 +129,7 @@ async function buildApp(
   await app.register(
     async (api) => {
       clusterRoutes(api, context);
+      setRoutes(api, context);
       topicRoutes(api, context);
       liteRoutes(api, context);
       groupRoutes(api, context);

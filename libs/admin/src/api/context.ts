@@ -1,4 +1,4 @@
-import type { BrokerAdmin, Directory, NameService } from '@cometmq/client';
+import type { BrokerAdmin, Directory, NameService, Peers } from '@cometmq/client';
 import type { Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -9,6 +9,8 @@ export interface AdminContext {
   /** This process's copy of it: everything that is shown is read here. */
   readonly directory: Directory;
   readonly brokers: BrokerAdmin;
+  /** Members of broker sets, each at its own address; left out: the one there is lives in this process. */
+  readonly peers?: Peers | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** How long the name service or a broker may take. */

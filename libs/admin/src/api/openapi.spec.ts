@@ -48,6 +48,8 @@ it('covers every route there is, and no other', () => {
   expect(listed).toEqual(
     [
       ['POST /api/v1/cluster/adoption'],
+      ['GET /api/v1/broker-sets', 'GET /api/v1/broker-sets/{name}'],
+      ['election', 'replacement'].map((what) => `POST /api/v1/broker-sets/{name}/${what}`),
       ['GET', 'DELETE'].map((method) => `${method} /api/v1/broker-sets/{name}/damage`),
       ['GET /api/v1/health', 'GET /api/v1/cluster', 'DELETE /api/v1/broker-sets/{name}/members'],
       ['GET /api/v1/topics', 'POST /api/v1/topics'],
@@ -67,7 +69,7 @@ it('covers every route there is, and no other', () => {
       .sort(),
   );
   // Every route in the sources is in the list above.
-  const resources = ['cluster', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction'];
+  const resources = ['cluster', 'set', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction'];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];
   expect(declared).toHaveLength(operations.length);

@@ -5,6 +5,7 @@
  */
 import type { MessageTypeName, Permission } from '@cometmq/model';
 import { errorCodes } from '@cometmq/shared';
+import { protections } from '../reports/set-report.js';
 import { brokerSetStages, groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
 
 export type Schema = Readonly<Record<string, unknown>>;
@@ -50,6 +51,8 @@ const topicName = {
   description: 'Letters, digits, "%", "|", "-" and "_".',
 } as const;
 const groupName = { ...topicName, maxLength: groupNameLengthMax } as const;
+
+const duration = { type: 'number', minimum: 0 } as const;
 
 const messageType: Schema = {
   type: 'string',
@@ -295,6 +298,64 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'all',
   ),
   Health: object({ status: { type: 'string', enum: ['ok'] } }, 'all'),
+  BrokerSets: object({ brokerSets: arrayOf(ref('BrokerSet')) }, 'all'),
+  BrokerSet: object(
+    {
+      name: text,
+      protection: {
+        type: 'string',
+        enum: protections,
+        description:
+          'protected: any one member can be lost. noSpare: with one less, no messages are taken. singleCopy: one member has ' +
+          'all. notServing: too few members are in sync. noLeader: nobody leads.',
+      },
+      says: described(text, 'The same in words, with what it waits for.'),
+      epoch: described(whole, 'Rises with each leader.'),
+      leader: described(text, 'The member that leads; absent: nobody does.'),
+      quorum: described(whole, 'How many members must have a message for it to be acknowledged.'),
+      writable: switchOf('It takes new messages.'),
+      stage: { type: 'string', enum: brokerSetStages },
+      members: arrayOf(
+        object(
+          {
+            member: text,
+            address: text,
+            counts: switchOf('False: it copies the log, to become a member.'),
+            leads: { type: 'boolean' },
+            inSync: switchOf('It has all that is acknowledged.'),
+            role: { type: 'string', enum: ['opening', 'standing', 'following', 'leading', 'failed'] },
+            says: described(text, 'How it is, in its own words.'),
+            epoch: whole,
+            appendEnd: described(whole, 'Where its log ends.'),
+            durableEnd: described(whole, 'Up to where it is on its disk.'),
+            commitEnd: described(whole, 'Up to where it is acknowledged.'),
+            lagBytes: described(whole, 'Behind the leader.'),
+            lagMs: whole,
+            problem: described(text, 'Why it did not answer.'),
+          },
+          ['member', 'address', 'counts', 'leads', 'inSync'],
+        ),
+      ),
+      lastFailover: object(
+        {
+          reason: { type: 'string', enum: ['start', 'closed', 'silent', 'handedOver'] },
+          epoch: whole,
+          atMs: described(whole, 'When it was over.'),
+          noticeMs: described(duration, 'Until the leader was known to be gone.'),
+          promiseMs: described(duration, 'Until enough members had promised.'),
+          fetchMs: described(duration, 'Until it had all that they have.'),
+          transactionMs: described(duration, 'Until the metadata store had it.'),
+          startRecordMs: described(duration, 'Until the first record of its term was committed.'),
+          foldMs: described(duration, 'Until it decided.'),
+        },
+        'all',
+        { description: 'The last time another member took over, and where the time went.' },
+      ),
+    },
+    ['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'members'],
+  ),
+  Election: object({ to: described(text, 'A member, or its place; absent: whoever is best.') }, []),
+  Replacement: object({ member: described(text, 'A member, or its place.') }, 'all'),
   Adoption: object({ untilMs: described(whole, 'Wall time in ms since 1970.') }, ['untilMs']),
   LogDamages: object(
     {

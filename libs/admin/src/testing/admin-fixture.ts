@@ -4,11 +4,13 @@ import { silentLogger } from '@cometmq/telemetry';
 
 import { AdminServer } from '../admin-server.js';
 import { FakeBrokers } from './fake-brokers.js';
+import { FakeMembers } from './fake-members.js';
 import { FakeNameService } from './fake-name-service.js';
 
 export interface AdminFixture {
   readonly nameService: FakeNameService;
   readonly brokers: FakeBrokers;
+  readonly members: FakeMembers;
   readonly directory: Directory;
   readonly server: AdminServer;
   readonly url: string;
@@ -22,6 +24,7 @@ export async function startAdminFixture({
 }: { readonly clock?: Clock; readonly consoleFolder?: string } = {}): Promise<AdminFixture> {
   const nameService = new FakeNameService();
   const brokers = new FakeBrokers();
+  const members = new FakeMembers();
   brokers.states.set('broker-0', {});
   nameService.putBroker({
     name: 'broker-0',
@@ -38,7 +41,7 @@ export async function startAdminFixture({
   const directory = new Directory(nameService, clock);
   await directory.start();
   const server = new AdminServer({
-    ...{ nameService, directory, brokers, clock, log: silentLogger, requestMsMax: 500 },
+    ...{ nameService, directory, brokers, peers: members, clock, log: silentLogger, requestMsMax: 500 },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });
   await server.start();
@@ -46,5 +49,5 @@ export async function startAdminFixture({
     await server.stop();
     await directory.stop();
   };
-  return { nameService, brokers, directory, server, url: `http://127.0.0.1:${server.port}`, stop };
+  return { nameService, brokers, members, directory, server, url: `http://127.0.0.1:${server.port}`, stop };
 }

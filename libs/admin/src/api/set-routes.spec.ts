@@ -1,0 +1,135 @@
+// Goal: a broker set is told as its members see it, also while some are away. Method: the REST API over members that say
+// what they are told to.
+import { epoch, memberId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import type { SetReport } from '../reports/set-report.js';
+import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
+
+const names = ['a', 'b', 'c'];
+const idOf = (name: string): ReturnType<typeof memberId> => memberId(`broker-1-${name}/1`);
+const follower = (name: string, inSync: boolean, lagBytes = 0) => ({
+  member: idOf(name),
+  inSync,
+  lagBytes,
+  lagMs: 3.4,
+});
+
+let fixture: AdminFixture;
+beforeEach(async () => {
+  fixture = await startAdminFixture();
+  put('a:1');
+});
+afterEach(() => fixture.stop());
+
+function put(leader: string | undefined, of = names): void {
+  fixture.nameService.putBroker({
+    ...{ name: 'broker-1', epoch: 4, leader, leaderMember: leader && idOf(leader.slice(0, 1)) },
+    members: of.map((name) => ({ member: idOf(name), address: `${name}:1` })),
+    ...{ quorum: Math.floor(of.length / 2) + 1, stage: 'serving', inSync: [], writable: true, registeredMs: 1 },
+  });
+}
+function leads(name: string, ...followers: ReturnType<typeof follower>[]): void {
+  fixture.members.statuses.set(`${name}:1`, { member: idOf(name), role: 'leading', epoch: epoch(4), followers });
+}
+function follows(...members: string[]): void {
+  for (const name of members) fixture.members.statuses.set(`${name}:1`, { member: idOf(name), says: 'follows' });
+}
+async function call(path: string, body?: unknown): Promise<{ readonly status: number; readonly body: SetReport }> {
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const answer = await fetch(`${fixture.url}/api/v1/broker-sets/broker-1${path}`, body === undefined ? {} : init);
+  return { status: answer.status, body: (await answer.json()) as SetReport };
+}
+
+it('a set of three is protected while any one may be lost', async () => {
+  leads('a', follower('b', true), follower('c', true));
+  follows('b', 'c');
+  const { body } = await call('');
+  expect(body).toMatchObject({ protection: 'protected', says: 'protected', epoch: 4, leader: idOf('a'), quorum: 2 });
+  expect(body.members.map(({ member, inSync, leads: isLeader }) => [member, inSync, isLeader])).toEqual([
+    [idOf('a'), true, true],
+    [idOf('b'), true, false],
+    [idOf('c'), true, false],
+  ]);
+});
+
+it('with one behind it has nothing to spare, and says who is missing and by how much', async () => {
+  leads('a', follower('b', true), follower('c', false, 4_096));
+  follows('b');
+  const { body } = await call('');
+  expect(body).toMatchObject({
+    protection: 'noSpare',
+    says: `protected, with no member to spare: waiting for ${idOf('c')}`,
+  });
+  expect(body.members[2]).toMatchObject({ lagBytes: 4_096, lagMs: 3, problem: 'c:1 does not answer' });
+});
+
+it.each([
+  ['with the leader alone, no messages are taken', [] as ReturnType<typeof follower>[], names, 'notServing'],
+  ['a set of one is a single copy', [], ['a'], 'singleCopy'],
+  ['of two, either may be lost', [follower('b', true)], ['a', 'b'], 'protected'],
+])('%s', async (_, followers, members, protection) => {
+  put('a:1', members);
+  leads('a', ...followers);
+  expect((await call('')).body.protection).toBe(protection);
+});
+
+it('without a leader, who stands for the lead says what it waits for', async () => {
+  put(undefined);
+  follows('c');
+  const says = 'no leader since 3 s: stands for the lead, waiting for promises of broker-1-c/1';
+  fixture.members.statuses.set('b:1', { member: idOf('b'), role: 'standing', says });
+  const { body } = await call('');
+  expect(body).toMatchObject({ protection: 'noLeader', says });
+  expect(body).not.toHaveProperty('leader');
+});
+
+it('of two that say they lead, the one of the later epoch does, whatever the name service shows', async () => {
+  leads('a');
+  const followers = [follower('c', true)];
+  fixture.members.statuses.set('b:1', { member: idOf('b'), role: 'leading', epoch: epoch(5), followers });
+  expect((await call('')).body).toMatchObject({ leader: idOf('b'), epoch: 5, protection: 'noSpare' });
+});
+
+it('shows who copies the log to become a member', async () => {
+  leads('a', follower('b', true), follower('c', true), follower('d', false, 1_000));
+  follows('b', 'c');
+  const { members } = (await call('')).body;
+  expect(members[3]).toMatchObject({ member: idOf('d'), counts: false, inSync: false, lagBytes: 1_000 });
+});
+
+it('has the leader hand over, to a member that is named by its place', async () => {
+  leads('a', follower('b', true), follower('c', true));
+  expect((await call('/election', { to: 'broker-1-b' })).status).toBe(200);
+  expect((await call('/election', {})).status).toBe(200);
+  expect(fixture.members.asked).toEqual([`a:1: elect ${idOf('b')} in broker-1`, 'a:1: elect anybody in broker-1']);
+});
+
+it('has a lost member taken out', async () => {
+  leads('a', follower('b', true));
+  expect((await call('/replacement', { member: idOf('c') })).status).toBe(200);
+  expect(fixture.members.asked).toEqual([`a:1: remove ${idOf('c')} of broker-1`]);
+});
+
+it.each([
+  ['/election', { to: 'broker-9' }, 404],
+  ['/election', { who: 'b' }, 400],
+  ['/replacement', {}, 400],
+  ['/replacement', { member: 'broker-1' }, 404],
+])('%s with %j is refused with %i', async (path, body, status) => {
+  leads('a');
+  expect((await call(path, body)).status).toBe(status);
+  expect(fixture.members.asked).toEqual([]);
+});
+
+it('what the leader refuses is told as it says it', async () => {
+  leads('a');
+  fixture.members.refusal = new MqError('CONFLICT', 'no member of the set is in sync');
+  const { status, body } = await call('/election', {});
+  expect([status, (body as unknown as { detail: string }).detail]).toEqual([409, 'no member of the set is in sync']);
+});
+
+it('while nobody leads, nobody can be asked', async () => {
+  put(undefined);
+  expect((await call('/election', {})).status).toBe(503);
+});

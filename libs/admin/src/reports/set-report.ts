@@ -1,0 +1,176 @@
+/** A broker set as its members tell it: each is asked, and one that does not answer hides nothing of the others. */
+import type { FailoverPhases, FollowerStatus, MemberStatus, Peers } from '@cometmq/client';
+import type { BrokerSet } from '@cometmq/model';
+import { MqError, type Clock } from '@cometmq/shared';
+
+import { within } from '../within.js';
+
+/**
+ * - `protected`: any one member can be lost, and messages go on being taken.
+ * - `noSpare`: what is acknowledged lies on as many members as it must; with one less no more is.
+ * - `singleCopy`: one member has what the set holds.
+ * - `notServing`: it has a leader that can not commit: too few members are in sync.
+ * - `noLeader`: nobody leads.
+ */
+export const protections = ['protected', 'noSpare', 'singleCopy', 'notServing', 'noLeader'] as const;
+export type SetProtection = (typeof protections)[number];
+
+export interface MemberReport {
+  readonly member: string;
+  readonly address: string;
+  /** Its word counts. False: it copies the log, to become a member. */
+  readonly counts: boolean;
+  readonly leads: boolean;
+  readonly inSync: boolean;
+  readonly role?: MemberStatus['role'];
+  /** In its own words. */
+  readonly says?: string;
+  readonly epoch?: number;
+  readonly appendEnd?: number;
+  readonly durableEnd?: number;
+  readonly commitEnd?: number;
+  /** Behind the leader, as that sees it. */
+  readonly lagBytes?: number;
+  readonly lagMs?: number;
+  /** Why it did not answer. */
+  readonly problem?: string;
+}
+
+export interface SetReport {
+  readonly name: string;
+  readonly protection: SetProtection;
+  readonly says: string;
+  readonly epoch: number;
+  /** The member that leads; absent: nobody does. */
+  readonly leader?: string;
+  readonly quorum: number;
+  readonly writable: boolean;
+  readonly stage: BrokerSet['stage'];
+  readonly members: readonly MemberReport[];
+  readonly lastFailover?: FailoverPhases;
+}
+
+/** @param peers left out: the one member is in this process */
+export async function setReport(
+  set: BrokerSet,
+  peers: Peers | undefined,
+  clock: Clock,
+  waitMs: number,
+): Promise<SetReport> {
+  const asked = await Promise.all(set.members.map((member) => ask(set.name, member, peers, clock, waitMs)));
+  // Of two that say so, one has been overtaken and does not know it yet.
+  const leading = asked
+    .flatMap(({ status }) => (status?.role === 'leading' ? [status] : []))
+    .sort((one, other) => other.epoch - one.epoch)
+    .at(0);
+  const leader = leading?.member ?? (set.leader === undefined ? undefined : set.leaderMember);
+  const members = [
+    ...asked.map((each) => memberReport(each, leader, leading, set)),
+    ...(leading?.followers ?? [])
+      .filter(({ member }) => !set.members.some((one) => one.member === member))
+      .map((follower) => learnerReport(follower)),
+  ];
+  const quorum = leading?.state?.quorum ?? set.quorum;
+  const counting = members.filter(({ counts, inSync }) => counts && inSync).length;
+  const protection = protectionOf(leader !== undefined, set.members.length, quorum, counting);
+  return {
+    name: set.name,
+    protection,
+    says: words(protection, leading, asked, members),
+    epoch: Math.max(set.epoch, leading?.epoch ?? 0),
+    ...(leader !== undefined && { leader }),
+    quorum,
+    writable: set.writable,
+    stage: set.stage,
+    members,
+    ...(leading?.lastFailover && { lastFailover: leading.lastFailover }),
+  };
+}
+
+interface Asked {
+  readonly member: string;
+  readonly address: string;
+  readonly status?: MemberStatus;
+  readonly problem?: string;
+}
+
+async function ask(
+  brokerSet: string,
+  { member, address }: BrokerSet['members'][number],
+  peers: Peers | undefined,
+  clock: Clock,
+  waitMs: number,
+): Promise<Asked> {
+  if (!peers) return { member, address };
+  if (address === '') return { member, address, problem: 'it is not there: the name service knows no address of it' };
+  try {
+    return { member, address, status: await within(clock, waitMs, member, peers.peer(address).status(brokerSet)) };
+  } catch (caught) {
+    return { member, address, problem: MqError.from(caught).reason };
+  }
+}
+
+function memberReport(
+  { member, address, status, problem }: Asked,
+  leader: string | undefined,
+  leading: MemberStatus | undefined,
+  set: BrokerSet,
+): MemberReport {
+  const leads = member === leader;
+  const followed = leading?.followers.find((follower) => follower.member === member);
+  return {
+    member,
+    address,
+    counts: true,
+    leads,
+    inSync: leads || (leading ? followed?.inSync === true : set.inSync.includes(member)),
+    ...(status && {
+      role: status.role,
+      says: status.says,
+      epoch: status.epoch,
+      appendEnd: status.appendEnd,
+      durableEnd: status.durableEnd,
+      commitEnd: status.commitEnd,
+    }),
+    ...(followed && { lagBytes: followed.lagBytes, lagMs: Math.round(followed.lagMs) }),
+    ...(problem !== undefined && { problem }),
+  };
+}
+
+function learnerReport({ member, lagBytes, lagMs }: FollowerStatus): MemberReport {
+  return { member, address: '', counts: false, leads: false, inSync: false, lagBytes, lagMs: Math.round(lagMs) };
+}
+
+function protectionOf(led: boolean, members: number, quorum: number, inSync: number): SetProtection {
+  if (!led) return 'noLeader';
+  if (members <= 1) return 'singleCopy';
+  if (inSync < quorum) return 'notServing';
+  // Of two, the one that goes on shrinks the set to itself.
+  return inSync > quorum || members === 2 ? 'protected' : 'noSpare';
+}
+
+function words(
+  protection: SetProtection,
+  leading: MemberStatus | undefined,
+  asked: readonly Asked[],
+  members: readonly MemberReport[],
+): string {
+  const away = members.filter(({ counts, inSync }) => counts && !inSync).map(({ member }) => member);
+  const waiting = away.length === 0 ? '' : `: waiting for ${away.join(', ')}`;
+  switch (protection) {
+    case 'protected':
+      return away.length === 0 ? 'protected' : `protected${waiting}`;
+    case 'noSpare':
+      return `protected, with no member to spare${waiting}`;
+    case 'singleCopy':
+      return leading?.says || 'single copy';
+    case 'notServing':
+      return leading?.says || `no messages are taken${waiting}`;
+    case 'noLeader': {
+      // Who stands for the lead can say what it waits for.
+      const standing =
+        asked.find(({ status }) => status?.role === 'standing') ?? asked.find(({ status }) => status?.says);
+      return standing?.status?.says || `no leader${waiting}`;
+    }
+  }
+}
