@@ -4,7 +4,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
 import { FakeProxy, someTraits } from '@cometmq/client/testing';
-import { MessageType as TopicType, queueId, queueOffset, type LogPosition, type TopicId } from '@cometmq/model';
+import {
+  epoch,
+  memberId,
+  MessageType as TopicType,
+  queueId,
+  queueOffset,
+  type LogPosition,
+  type TopicId,
+} from '@cometmq/model';
 import { sleep, systemClock } from '@cometmq/shared';
 
 import { FakeTerminal, type Ran } from './testing.js';
@@ -41,6 +49,7 @@ beforeEach(() => {
   fixture.brokers.reset();
   fixture.brokers.states.set('broker-0', {});
   fixture.nameService.reset([brokerSet]);
+  fixture.members.reset();
   me = new FakeTerminal();
   me.env = { HOME: '/home/me', COMET_API: fixture.url, COMET_ENDPOINT: door.address };
 });
@@ -539,6 +548,46 @@ describe('the cluster', () => {
     expect(lines(out)).toHaveLength(2); // Said when it changes, not each time.
   });
 
+  it('shows how each broker set of several members is kept, and has its leader hand over', async () => {
+    const ids = ['a', 'b', 'c'].map((name) => memberId(`broker-1-${name}/7f`));
+    const members = ids.map((member, i) => ({ member, address: `10.0.0.${i}:1` }));
+    fixture.nameService.putBroker({
+      ...{ name: 'broker-1', epoch: 4, leader: members[0]!.address, leaderMember: ids[0], members, quorum: 2 },
+      ...{ stage: 'serving', inSync: [], writable: true, registeredMs: 1 },
+    });
+    fixture.brokers.states.set('broker-1', {});
+    const phases = { noticeMs: 60, promiseMs: 12.4, fetchMs: 0, transactionMs: 20, startRecordMs: 8, foldMs: 100 };
+    fixture.members.statuses.set(members[0]!.address, {
+      ...{ role: 'leading', member: ids[0]!, epoch: epoch(4) },
+      followers: [{ member: ids[1]!, inSync: true, lagBytes: 2_048, lagMs: 3 }],
+      lastFailover: { reason: 'closed', epoch: epoch(4), atMs: Date.UTC(2027, 0, 31, 8), ...phases },
+    });
+    fixture.members.statuses.set(members[1]!.address, { member: ids[1]! });
+    const health = await comet('cluster', 'health');
+    expect(lines(health.out)).toEqual([
+      'healthy',
+      `broker-1: protected, with no member to spare: waiting for ${ids[2]}, epoch 4, led by broker-1-a`,
+      '  broker-1-a  leads',
+      '  broker-1-b  in sync, 2.0 KiB, 3ms behind',
+      '  broker-1-c  away: 10.0.0.2:1 does not answer',
+      expect.stringMatching(
+        /^ {2}last take-over 2027-01-31.* \(the leader was gone\): 200 ms: notice 60, promises 12, fetch 0, etcd 20, start 8, fold 100$/,
+      ),
+    ]);
+    expect(JSON.parse((await comet('cluster', 'health', '-o', 'json')).out)).toMatchObject({
+      brokerSets: [{ name: 'broker-0' }, { name: 'broker-1', protection: 'noSpare' }],
+    });
+    expect(await comet('cluster', 'elect', 'broker-1', '--to', 'broker-1-b')).toMatchObject({ code: 0 });
+    expect(await comet('cluster', 'elect', 'broker-1', '--to', 'broker-1-z')).toMatchObject({ code: 3 });
+    const replace = ['cluster', 'replace', 'broker-1', 'broker-1-c'];
+    expect(await comet(...replace)).toMatchObject({ code: 2, err: expect.stringContaining('--yes') });
+    expect(await comet(...replace, '--yes')).toMatchObject({ code: 0 });
+    expect(fixture.members.asked).toEqual([
+      `${members[0]!.address}: elect ${ids[1]} in broker-1`,
+      `${members[0]!.address}: remove ${ids[2]} of broker-1`,
+    ]);
+  });
+
   it('is watched until somebody has seen enough', async () => {
     const watching = comet('cluster', 'health', '--watch', '--every', '1h');
     await until(() => me.out !== '');
@@ -702,7 +751,7 @@ describe('help', () => {
       ['group', name],
     ]),
     ...['send', 'receive', 'tail'].map((name) => ['msg', name]),
-    ...['health', 'info', 'adopt'].map((name) => ['cluster', name]),
+    ...['health', 'info', 'adopt', 'elect', 'replace'].map((name) => ['cluster', name]),
     ['broker', 'forget'],
     [],
   ];

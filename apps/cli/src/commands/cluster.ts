@@ -5,6 +5,7 @@ import { MqError, sleep } from '@cometmq/shared';
 import { exitCode, type ExitCode } from '../exit-codes.js';
 import { bytesText, timeText, type View } from '../printer.js';
 import { durationOption, examples, type Session, type Act } from '../session.js';
+import { healthKey, printHealth, readHealth, setCommands, type Health } from './cluster-sets.js';
 
 type BrokerSetView = ClusterReport['brokerSets'][number];
 
@@ -50,11 +51,6 @@ export async function printCluster(session: Session): Promise<void> {
   printer.one(infoView, report, sets);
 }
 
-interface Health {
-  readonly healthy: boolean;
-  readonly reasons: readonly string[];
-}
-
 interface HealthOptions {
   readonly watch?: boolean;
   readonly exitWhenHealthy?: boolean;
@@ -67,16 +63,19 @@ export function clusterCommands(comet: Command, act: Act): void {
 
   const health = cluster
     .command('health')
-    .description('Tell whether the cluster is healthy, and if not, why. Exits with 1 when it is not.')
+    .description(
+      'Tell whether the cluster is healthy, and if not, why; and how well each broker set of several members is kept: who ' +
+        'leads, how far the others are behind, and how long the last take-over took. Exits with 1 when it is not healthy.',
+    )
     .option('--watch', 'keep watching and print every change; ends after --timeout')
     .option('--exit-when-healthy', 'watch until it is healthy, then exit with 0')
     .addOption(durationOption('--every <duration>', 'how often to check', 1000))
     .action(
       act(async (session, options: HealthOptions) => {
         if (options.watch || options.exitWhenHealthy) return watchHealth(session, options);
-        const { healthy, reasons } = await session.api().get<ClusterReport>('/cluster');
-        printHealth(session, { healthy, reasons });
-        return healthy ? exitCode.ok : exitCode.failed;
+        const health = await readHealth(session);
+        printHealth(session, health);
+        return health.healthy ? exitCode.ok : exitCode.failed;
       }),
     );
   examples(
@@ -107,6 +106,8 @@ export function clusterCommands(comet: Command, act: Act): void {
       }),
     );
   examples(adopt, 'comet cluster adopt', 'comet cluster adopt --yes');
+
+  setCommands(cluster, act);
 }
 
 /** Checks again and again; a cluster that does not answer counts as not healthy. */
@@ -117,7 +118,7 @@ async function watchHealth(session: Session, { exitWhenHealthy, every }: HealthO
   let said: string | undefined;
   for (;;) {
     const seen = await look(session);
-    const now = JSON.stringify(seen);
+    const now = healthKey(seen);
     if (now !== said) printHealth(session, seen);
     said = now;
     if (seen.healthy && exitWhenHealthy) return exitCode.ok;
@@ -133,12 +134,11 @@ async function watchHealth(session: Session, { exitWhenHealthy, every }: HealthO
 
 async function look(session: Session): Promise<Health> {
   try {
-    const { healthy, reasons } = await session.api().get<ClusterReport>('/cluster');
-    return { healthy, reasons };
+    return await readHealth(session);
   } catch (caught) {
     const error = MqError.from(caught);
     if (!error.retry) throw error;
-    return { healthy: false, reasons: [error.reason] };
+    return { healthy: false, reasons: [error.reason], brokerSets: [] };
   }
 }
 
@@ -147,12 +147,4 @@ function sleepUnless({ world }: Session, ms: number): Promise<void> {
     world.interrupted.addEventListener('abort', () => resolve(), { once: true });
   });
   return Promise.race([sleep(world.clock, ms), stopped]);
-}
-
-function printHealth({ printer, world }: Session, health: Health): void {
-  if (printer.forPeople) {
-    const { healthy, reasons } = health;
-    world.out(healthy ? `${printer.good('healthy')}\n` : `${printer.bad('not healthy')}: ${reasons.join('; ')}\n`);
-  } else if (printer.format === 'name') world.out(health.healthy ? 'healthy\n' : 'unhealthy\n');
-  else world.out(`${JSON.stringify(health)}\n`);
 }

@@ -11,6 +11,12 @@ export class FakeMembers implements Peers {
   /** Why a leader refuses what an operator wants. */
   refusal: MqError | undefined;
 
+  reset(): void {
+    this.statuses.clear();
+    this.asked.length = 0;
+    this.refusal = undefined;
+  }
+
   peer(address: string): Peer {
     const notHere = (): never => {
       throw new MqError('UNSUPPORTED', 'the fake member does not do this');

@@ -1,0 +1,127 @@
+/** Broker sets as `comet cluster health` shows them, and what an operator can do about who leads and who belongs. */
+import type { Command } from 'commander';
+import type { ClusterReport, MemberReport, SetReport } from '@cometmq/admin';
+import { MqError } from '@cometmq/shared';
+
+import { aboutText, bytesText, timeText, type Printer } from '../printer.js';
+import { examples, type Act, type Session } from '../session.js';
+
+export interface Health {
+  readonly healthy: boolean;
+  readonly reasons: readonly string[];
+  readonly brokerSets: readonly SetReport[];
+}
+
+/** @throws MqError */
+export async function readHealth(session: Session): Promise<Health> {
+  const api = session.api();
+  const [{ healthy, reasons }, { brokerSets }] = await Promise.all([
+    api.get<ClusterReport>('/cluster'),
+    api.get<{ readonly brokerSets: readonly SetReport[] }>('/broker-sets'),
+  ]);
+  return { healthy, reasons, brokerSets };
+}
+
+/** What tells two healths apart: not how far a member is behind at the moment. */
+export function healthKey({ healthy, reasons, brokerSets }: Health): string {
+  const sets = brokerSets.map(({ name, protection, epoch, leader, members, lastFailover }) => [
+    ...[name, protection, epoch, leader, lastFailover?.atMs],
+    members.map(({ member, inSync, leads, problem }) => [member, inSync, leads, problem !== undefined]),
+  ]);
+  return JSON.stringify([healthy, reasons, sets]);
+}
+
+export function printHealth({ printer, world }: Session, health: Health): void {
+  if (printer.forPeople) world.out(healthText(printer, health));
+  else if (printer.format === 'name') world.out(health.healthy ? 'healthy\n' : 'unhealthy\n');
+  else world.out(`${JSON.stringify(health)}\n`);
+}
+
+function healthText(printer: Printer, { healthy, reasons, brokerSets }: Health): string {
+  const lines = [healthy ? printer.good('healthy') : `${printer.bad('not healthy')}: ${reasons.join('; ')}`];
+  // A set of one says nothing that is not said already.
+  for (const set of brokerSets) if (set.members.length > 1) lines.push(...setLines(printer, set));
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function setLines(printer: Printer, set: SetReport): string[] {
+  const { name, protection, says, epoch, leader, members, lastFailover } = set;
+  const colour = protection === 'protected' ? printer.good(says) : printer.bad(says);
+  const led = leader === undefined ? '' : `, led by ${placeOf(leader)}`;
+  const width = Math.max(...members.map(({ member }) => placeOf(member).length));
+  const lines = [`${name}: ${colour}, epoch ${epoch}${led}`];
+  for (const member of members) lines.push(`  ${placeOf(member.member).padEnd(width)}  ${memberText(member)}`);
+  if (lastFailover) {
+    const { atMs, reason, noticeMs, promiseMs, fetchMs, transactionMs, startRecordMs, foldMs } = lastFailover;
+    const phases = { notice: noticeMs, promises: promiseMs, fetch: fetchMs, etcd: transactionMs, start: startRecordMs };
+    const all = Object.entries({ ...phases, fold: foldMs });
+    const sum = all.reduce((total, [, ms]) => total + ms, 0);
+    const told = all.map(([phase, ms]) => `${phase} ${Math.round(ms)}`).join(', ');
+    lines.push(`  last take-over ${timeText(atMs)} (${reasonWords[reason]}): ${Math.round(sum)} ms: ${told}`);
+  }
+  return lines;
+}
+
+const reasonWords: Readonly<Record<NonNullable<SetReport['lastFailover']>['reason'], string>> = {
+  start: 'nobody led',
+  closed: 'the leader was gone',
+  silent: 'the leader was silent',
+  handedOver: 'handed over',
+};
+
+function memberText({ leads, inSync, counts, lagBytes = 0, lagMs = 0, problem, says }: MemberReport): string {
+  if (leads) return 'leads';
+  if (problem !== undefined) return `away: ${problem}`;
+  const behind = `${bytesText(lagBytes)}, ${aboutText(lagMs)} behind`;
+  if (inSync) return `in sync, ${behind}`;
+  return `${counts ? 'not in sync' : 'copies the log'}, ${behind}${says === undefined || says === '' ? '' : `: ${says}`}`;
+}
+
+/** `<place>/<incarnation of its volume>`: people know the place. */
+function placeOf(member: string): string {
+  return member.replace(/\/.*/, '');
+}
+
+export function setCommands(cluster: Command, act: Act): void {
+  const elect = cluster
+    .command('elect <set>')
+    .description('Have the leader of a broker set hand over to another member that is in sync. Clients notice nothing.')
+    .option('--to <member>', 'the member that shall lead; else whichever is best')
+    .action(
+      act(async (session, set: string, { to }: { to?: string }) => {
+        const { leader, epoch } = await session
+          .api()
+          .call<SetReport>('POST', `${setPath(set)}/election`, { ...(to !== undefined && { to }) });
+        session.note(`broker set "${set}": ${placeOf(leader ?? 'nobody')} leads, epoch ${epoch}`);
+      }),
+    );
+  examples(elect, 'comet cluster elect broker-0', 'comet cluster elect broker-0 --to broker-0-b');
+
+  const replace = cluster
+    .command('replace <set> <member>')
+    .description(
+      'Take a member whose volume is lost out of its broker set. A member that starts there with an empty volume copies the ' +
+        'log and takes its place.',
+    )
+    .action(
+      act(async (session, set: string, member: string) => {
+        const { protection, members } = await session.api().get<SetReport>(setPath(set));
+        const found = members.find((one) => one.member === member || placeOf(one.member) === member);
+        if (!found) {
+          const names = members.map((one) => one.member).join(', ');
+          throw new MqError('NOT_FOUND', `"${member}" is no member of ${set}; its members are ${names}`);
+        }
+        const stillThere = found.problem === undefined ? ' It answers: its volume is not lost.' : '';
+        await session.confirm(
+          `Take ${found.member} out of broker set "${set}" (${protection}), with its copy of the messages?${stillThere}`,
+        );
+        await session.api().call<SetReport>('POST', `${setPath(set)}/replacement`, { member: found.member });
+        session.note(
+          `broker set "${set}": ${found.member} is out; the next member with a copy of the log takes its place`,
+        );
+      }),
+    );
+  examples(replace, 'comet cluster replace broker-0 broker-0-c', 'comet cluster replace broker-0 broker-0-c --yes');
+}
+
+const setPath = (set: string): string => `/broker-sets/${encodeURIComponent(set)}`;
