@@ -7,6 +7,8 @@ import {
   BrokerReports,
   brokerSamples,
   BrokerService,
+  inspectGrpcService,
+  InspectReports,
   LinkMeter,
   linkSamples,
 } from '@cometmq/broker';
@@ -30,10 +32,12 @@ void runProgram({
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
     const directory = new Directory(nameService, clock);
+    const disk = new FileDisk(config.dataDir);
+    const folder = 'broker';
     const broker: BrokerService = new BrokerService({
       ...config,
-      disk: new FileDisk(config.dataDir),
-      folder: 'broker',
+      disk,
+      folder,
       nameService,
       directory,
       clock,
@@ -41,14 +45,15 @@ void runProgram({
       address: (): string => config.advertisedAddress || `${hostname()}:${server.port}`,
       onFatal: fatal,
     });
-    const reports = new BrokerReports(broker, directory, config.brokerName, version);
+    const inspection = new InspectReports({ broker, disk, folder, clock, log });
+    const reports = new BrokerReports(broker, directory, config.brokerName, version, inspection);
     const meter = new LinkMeter();
     const door = brokerGrpcService(broker, reports, config.brokerName, clock, meter);
     const server: GrpcJsServer = new GrpcJsServer({
       name: 'broker service',
       host: config.host,
       port: config.port,
-      services: [door],
+      services: [door, inspectGrpcService(inspection, config.brokerName)],
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
@@ -67,7 +72,7 @@ void runProgram({
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     telemetry.addSource(() => linkSamples(meter));
     return {
-      parts: [telemetry, nameService, directory, server, broker],
+      parts: [telemetry, nameService, directory, server, broker, inspection],
       ready: () => ({
         what: `CometMQ ${version}: the broker ${config.brokerName}`,
         facts: { address: reachedAt(config.host, server.port), data: resolve(config.dataDir) },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { AdminServer } from '@cometmq/admin';
-import { BrokerReports, brokerSamples, BrokerService } from '@cometmq/broker';
+import { BrokerReports, brokerSamples, BrokerService, InspectReports } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { NamesrvService } from '@cometmq/namesrv';
@@ -68,7 +68,8 @@ void runProgram({
     });
     const unready = (): string | undefined => broker.unready();
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
-    const brokers = new BrokerReports(broker, directory, config.brokerName, version);
+    const inspection = new InspectReports({ broker, disk, folder: 'broker', clock, log });
+    const brokers = new BrokerReports(broker, directory, config.brokerName, version, inspection);
     const admin = new AdminServer({
       nameService,
       directory,
@@ -98,7 +99,7 @@ void runProgram({
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
-      parts: [telemetry, lock, store, nameService, directory, broker, messaging, door, admin],
+      parts: [telemetry, lock, store, nameService, directory, broker, inspection, messaging, door, admin],
       ready: () => ({
         what: `CometMQ ${version}`,
         facts: {

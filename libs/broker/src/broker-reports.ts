@@ -18,6 +18,7 @@ import { MessageType, queueId, type GroupId, type QueueId, type TopicId } from '
 import { MqError } from '@cometmq/shared';
 
 import type { BrokerService } from './broker-service.js';
+import type { InspectReports } from './inspect/inspect-reports.js';
 import { WaitingReports } from './waiting-reports.js';
 
 /** What an operator may ask of this broker: `BrokerAdmin` for the one set it leads. */
@@ -29,8 +30,15 @@ export class BrokerReports implements BrokerAdmin {
     private readonly directory: Directory,
     private readonly brokerName: string,
     private readonly version: string,
+    private readonly inspection?: InspectReports,
   ) {
+    if (inspection) inspection.check = (brokerSet) => this.check(brokerSet);
     this.waiting = new WaitingReports(broker, (brokerSet) => this.check(brokerSet));
+  }
+
+  get inspect(): InspectReports {
+    if (!this.inspection) throw new MqError('UNSUPPORTED', 'this broker has no index of what was decided');
+    return this.inspection;
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

@@ -1,6 +1,7 @@
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
 import type { CommandAnswer, Session } from './broker-link.js';
+import type { InspectAdmin } from './inspect-admin.js';
 import type { WaitingAdmin } from './waiting-admin.js';
 
 /**
@@ -28,6 +29,8 @@ export interface BrokerAdmin {
   askClient(brokerSet: string, question: ClientQuestion): Promise<CommandAnswer>;
   /** Messages that no queue shows yet. */
   readonly waiting: WaitingAdmin;
+  /** Messages, what was decided on them, and who is connected. */
+  readonly inspect: InspectAdmin;
   /** Lite topics of a LITE topic on this set, a page at a time and in no order. */
   listLiteTopics(brokerSet: string, call: ListLiteTopicsCall): Promise<LiteTopicPage>;
   /** Undefined: it is not on this set. */

@@ -15,6 +15,7 @@ import type {
   TopicState,
 } from './broker-admin.js';
 import type { CommandAnswer } from './broker-link.js';
+import { GrpcInspectAdmin } from './grpc-inspect-admin.js';
 import { GrpcWaitingAdmin } from './grpc-waiting-admin.js';
 import type { LeaderChannels } from './leader-channels.js';
 import { questionToWire, queueResetsFromWire, resetToWire } from './operator-frames.js';
@@ -27,9 +28,11 @@ const answerMsMax = 8_000;
 /** `BrokerAdmin` over gRPC, to the leaders that the directory names. */
 export class GrpcBrokerAdmin implements BrokerAdmin {
   readonly waiting: GrpcWaitingAdmin;
+  readonly inspect: GrpcInspectAdmin;
 
   constructor(private readonly leaders: LeaderChannels) {
     this.waiting = new GrpcWaitingAdmin(leaders);
+    this.inspect = new GrpcInspectAdmin(leaders);
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

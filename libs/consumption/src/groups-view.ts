@@ -61,6 +61,21 @@ export interface GroupsLimits extends Partial<RenewalLimits> {
   readonly keptMax?: number;
 }
 
+/** What a message group of an orderly group waits for. */
+export interface BusyLane {
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  /** The first message of its batch. */
+  readonly offset: QueueOffset;
+  readonly attempt: number;
+  /** Who holds it; empty: it waits for its next attempt. */
+  readonly clientId: string;
+  readonly untilMs: number;
+  readonly inFlight: number;
+  /** Known to wait behind the batch. */
+  readonly waiting: number;
+}
+
 const second = 1000;
 const hour = 3600 * second;
 
@@ -381,6 +396,28 @@ export class GroupsView {
   groups(): Iterable<GroupId> {
     this.pieces.settle();
     return this.directory.groupIds();
+  }
+
+  /** Message groups of an orderly group that have something in flight. */
+  *busyLanes(groupId: GroupId): Iterable<BusyLane> {
+    this.pieces.settle();
+    for (const progress of this.directory.all(groupId)) {
+      for (const lane of progress.lanes?.all() ?? []) {
+        const offset = lane.batch.find((each) => progress.isOpen(each));
+        if (offset === undefined) continue;
+        const slot = progress.heldBySlot(offset);
+        yield {
+          topicId: progress.topicId,
+          queueId: progress.queueId,
+          offset: offset as QueueOffset,
+          attempt: progress.attemptOf(offset),
+          clientId: slot < 0 ? '' : this.tables.leases.clientOf(slot).clientId,
+          untilMs: progress.dueMsOf(offset),
+          inFlight: lane.open,
+          waiting: lane.kept + lane.spilled,
+        };
+      }
+    }
   }
 
   /** What the client holds now, renewed leases and others. */

@@ -22,7 +22,7 @@ export {
   type LaneDelivery,
 } from './fifo-records.js';
 export type { ExhaustedMessage } from './due-watch.js';
-export { GroupsView, type GroupsLimits } from './groups-view.js';
+export { GroupsView, type BusyLane, type GroupsLimits } from './groups-view.js';
 export { OffsetRuns } from './offset-runs.js';
 export * from './ports.js';
 export { PullOffsets } from './pull-offsets.js';

@@ -25,6 +25,7 @@ import type { IndexEntries } from './index/index-entries.js';
 import { indexedFirsts, SegmentIndexes } from './index/segment-indexes.js';
 import { CommitLog } from './log/commit-log.js';
 import { DataFolder } from './log/data-folder.js';
+import type { LogRecord } from './log/record.js';
 import { StoreReader } from './reader.js';
 import { Replication } from './replication.js';
 import { Retention } from './retention.js';
@@ -345,6 +346,24 @@ export class MessageStore implements Component {
   /** References to the record at `target`; as all hashes do, this one may name others too. */
   findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
     return this.reader.findReferences(target, max);
+  }
+
+  /**
+   * Every committed record from `from` on, whatever it says, in order; those of segments that are gone are left out. For
+   * who looks at what was decided. A payload is valid during the call of `each`. Answers where it stopped.
+   *
+   * @throws MqError CORRUPT_RECORD
+   */
+  records(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition> {
+    return this.log.scan(from, each, Math.min(until, this.log.commitEnd) as LogPosition);
+  }
+  /** Records as they stand, in the order they are named; in place of one that can't be read, why. */
+  readRecords(places: readonly Candidate[]): Promise<readonly (LogRecord | MqError)[]> {
+    return this.log.readAll(places);
+  }
+  /** Where the oldest segment that is kept begins. */
+  get firstPosition(): LogPosition {
+    return this.log.first;
   }
 
   /** Those of segments that may hold messages stored between the two times. Newest segment first. */

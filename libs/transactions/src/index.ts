@@ -1,2 +1,3 @@
 export * from './ports.js';
 export { checksMax, firstCheckMs, pauseAfter, TransactionsView, type EndOutcome } from './transactions-view.js';
+export { decodeAudit, decodeChecked, decodeParked } from './transaction-records.js';

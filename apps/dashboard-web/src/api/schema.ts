@@ -1,5 +1,226 @@
 /** Made from the OpenAPI document by tools/web/api-types.mjs: not to be changed by hand. */
 
+export type Message = {
+  /** Names this message in its log: for links, and for the other calls. */
+  readonly id: string;
+  /** Empty when the topic is gone. */
+  readonly topic: string;
+  /** The topic it was sent to, where that is another one: of a dead letter. */
+  readonly originTopic?: string;
+  readonly brokerSet: string;
+  readonly queueId: number;
+  /** Absent: no queue shows it yet, or ever. */
+  readonly offset?: number;
+  readonly storedMs: number;
+  readonly messageId: string;
+  readonly tag: string;
+  readonly messageGroup: string;
+  readonly keys: readonly string[];
+  readonly type: string;
+  /** As it was sent. */
+  readonly bodyBytes: number;
+  /** Of a delayed message: when it was due as it was sent. */
+  readonly dueMs?: number;
+  readonly liteTopic?: string;
+};
+
+export type MessagePart = {
+  readonly items: readonly Message[];
+  /** Give it as `after` to go on; absent: everything was looked at. A part may be empty. */
+  readonly next?: string;
+  /** Messages looked at for this part. */
+  readonly looked: number;
+  /** Messages still to be looked at. */
+  readonly left: number;
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type MessageDescription = {
+  /** Names this message in its log: for links, and for the other calls. */
+  readonly id: string;
+  /** Empty when the topic is gone. */
+  readonly topic: string;
+  /** The topic it was sent to, where that is another one: of a dead letter. */
+  readonly originTopic?: string;
+  readonly brokerSet: string;
+  readonly queueId: number;
+  /** Absent: no queue shows it yet, or ever. */
+  readonly offset?: number;
+  readonly storedMs: number;
+  readonly messageId: string;
+  readonly tag: string;
+  readonly messageGroup: string;
+  readonly keys: readonly string[];
+  readonly type: string;
+  /** As it was sent. */
+  readonly bodyBytes: number;
+  /** Of a delayed message: when it was due as it was sent. */
+  readonly dueMs?: number;
+  readonly liteTopic?: string;
+  /** The sender's own. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** The body, where it is UTF-8 text. */
+  readonly text?: string;
+  /** The body, where it is not. */
+  readonly base64?: string;
+  /** The body is longer than what is given of it. */
+  readonly cut: boolean;
+  /** The body decompressed. */
+  readonly plainBytes: number;
+  /** How the body was sent: identity, gzip, zlib, zstd, lz4, other or unreadable. */
+  readonly encoding: string;
+  readonly bornHost: string;
+  /** When its sender made it; 0: it did not say. */
+  readonly bornMs: number;
+  readonly traceContext: string;
+};
+
+export type MessageLife = {
+  readonly events: readonly {
+    readonly atMs: number;
+    readonly kind:
+      | 'stored'
+      | 'pending'
+      | 'rescheduled'
+      | 'checked'
+      | 'checksEnded'
+      | 'operatorDecided'
+      | 'visible'
+      | 'dropped'
+      | 'delivered'
+      | 'renewed'
+      | 'timeChanged'
+      | 'handedBack'
+      | 'clientGone'
+      | 'setAside'
+      | 'passedOver'
+      | 'kept'
+      | 'acknowledged'
+      | 'deadLettered'
+      | 'moved'
+      | 'groupDeleted'
+      | 'expired';
+    /** Log position of the record that says so. */
+    readonly position: number;
+    /** Absent: no group is concerned; empty: it is gone. */
+    readonly group?: string;
+    readonly clientId?: string;
+    readonly attempt?: number;
+    /** Until when it is invisible, or when it is due. */
+    readonly untilMs?: number;
+    readonly topic: string;
+    readonly queueId: number;
+    readonly offset: number;
+    /** The operator who decided. */
+    readonly who?: string;
+  }[];
+  /** Log position up to which decisions are known; a moment behind the end. */
+  readonly indexedTo: number;
+  /** More was decided than is told. */
+  readonly cut: boolean;
+};
+
+export type MessageWhy = {
+  /** The first step that fails; `consumed`: none does. */
+  readonly verdict:
+    | 'topic'
+    | 'route'
+    | 'visible'
+    | 'notPaused'
+    | 'subscription'
+    | 'filter'
+    | 'position'
+    | 'lane'
+    | 'delivered'
+    | 'inFlight'
+    | 'alive'
+    | 'consumed';
+  /** The same in a sentence. */
+  readonly text: string;
+  readonly steps: readonly {
+    readonly step:
+      | 'topic'
+      | 'route'
+      | 'visible'
+      | 'notPaused'
+      | 'subscription'
+      | 'filter'
+      | 'position'
+      | 'lane'
+      | 'delivered'
+      | 'inFlight'
+      | 'alive'
+      | 'consumed';
+    readonly ok: boolean;
+    readonly text: string;
+  }[];
+};
+
+export type GroupLanes = {
+  readonly items: readonly {
+    readonly brokerSet: string;
+    readonly topic: string;
+    readonly queueId: number;
+    readonly messageGroup: string;
+    readonly offset: number;
+    /** The message that the others wait for, as /messages knows it. */
+    readonly id: string;
+    readonly messageId: string;
+    readonly attempt: number;
+    /** Holds it; empty: it waits for its next attempt. */
+    readonly clientId: string;
+    readonly untilMs: number;
+    readonly storedMs: number;
+    readonly inFlight: number;
+    /** Known to wait behind it. */
+    readonly waiting: number;
+  }[];
+  readonly total: number;
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type Client = {
+  readonly clientId: string;
+  readonly language: string;
+  readonly version: string;
+  /** A proxy holds a Telemetry stream of it: it can be asked something. */
+  readonly streaming: boolean;
+  readonly brokerSets: readonly string[];
+  readonly groups: readonly {
+    /** Empty when the group is gone. */
+    readonly group: string;
+    readonly subscriptions: readonly {
+      readonly topic: string;
+      readonly filter: 'tag' | 'sql';
+      readonly expression: string;
+    }[];
+  }[];
+  /** Topics it said it sends to. */
+  readonly producesTo: readonly string[];
+};
+
+export type ClientPage = {
+  readonly items: readonly Client[];
+  readonly total: number;
+  /** Give it as `after` to get the next page; absent on the last one. */
+  readonly next?: string;
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type DeadLetterGroups = {
+  readonly items: readonly {
+    readonly group: string;
+    readonly topic: string;
+    /** Dead letters that are kept. */
+    readonly messages: number;
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
 export type Problem = {
   /** A URN that names the kind of problem. */
   readonly type: string;
@@ -60,6 +281,78 @@ export type Problem = {
 
 export type Health = { readonly status: 'ok' };
 
+export type BrokerSets = { readonly brokerSets: readonly BrokerSet[] };
+
+export type BrokerSet = {
+  readonly name: string;
+  /** protected: any one member can be lost. noSpare: with one less, no messages are taken. singleCopy: one member has all. notServing: too few members are in sync. noLeader: nobody leads. */
+  readonly protection: 'protected' | 'noSpare' | 'singleCopy' | 'notServing' | 'noLeader';
+  /** The same in words, with what it waits for. */
+  readonly says: string;
+  /** Rises with each leader. */
+  readonly epoch: number;
+  /** The member that leads; absent: nobody does. */
+  readonly leader?: string;
+  /** How many members must have a message for it to be acknowledged. */
+  readonly quorum: number;
+  /** It takes new messages. */
+  readonly writable: boolean;
+  readonly stage: 'joining' | 'serving' | 'draining' | 'gone';
+  readonly members: readonly {
+    readonly member: string;
+    readonly address: string;
+    /** False: it copies the log, to become a member. */
+    readonly counts: boolean;
+    readonly leads: boolean;
+    /** It has all that is acknowledged. */
+    readonly inSync: boolean;
+    readonly role?: 'opening' | 'standing' | 'following' | 'leading' | 'failed';
+    /** How it is, in its own words. */
+    readonly says?: string;
+    readonly epoch?: number;
+    /** Where its log ends. */
+    readonly appendEnd?: number;
+    /** Up to where it is on its disk. */
+    readonly durableEnd?: number;
+    /** Up to where it is acknowledged. */
+    readonly commitEnd?: number;
+    /** Behind the leader. */
+    readonly lagBytes?: number;
+    readonly lagMs?: number;
+    /** Why it did not answer. */
+    readonly problem?: string;
+  }[];
+  /** The last time another member took over, and where the time went. */
+  readonly lastFailover?: {
+    readonly reason: 'start' | 'closed' | 'silent' | 'handedOver';
+    readonly epoch: number;
+    /** When it was over. */
+    readonly atMs: number;
+    /** Until the leader was known to be gone. */
+    readonly noticeMs: number;
+    /** Until enough members had promised. */
+    readonly promiseMs: number;
+    /** Until it had all that they have. */
+    readonly fetchMs: number;
+    /** Until the metadata store had it. */
+    readonly transactionMs: number;
+    /** Until the first record of its term was committed. */
+    readonly startRecordMs: number;
+    /** Until it decided. */
+    readonly foldMs: number;
+  };
+};
+
+export type Election = {
+  /** A member, or its place; absent: whoever is best. */
+  readonly to?: string;
+};
+
+export type Replacement = {
+  /** A member, or its place. */
+  readonly member: string;
+};
+
 export type Adoption = {
   /** Wall time in ms since 1970. */
   readonly untilMs: number;
@@ -90,6 +383,16 @@ export type Cluster = {
     /** host:port of the internal service; absent while nobody leads, empty within one process. */
     readonly leader?: string;
     readonly leaderMember?: string;
+    readonly members: readonly {
+      readonly member: string;
+      /** host:port; empty while it is not there. */
+      readonly address: string;
+    }[];
+    /** How many members must have a record for it to be committed. */
+    readonly quorum: number;
+    /** gone: in no route; draining: read, not written to. */
+    readonly stage: 'joining' | 'serving' | 'draining' | 'gone';
+    /** Members that keep up, as the leader says. */
     readonly inSync: readonly string[];
     /** False: takes no new messages. */
     readonly writable: boolean;
@@ -706,6 +1009,43 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: undefined;
   };
+  /** Every broker set as its members tell it: whether it is protected, who leads, and how far each member is behind. */
+  readonly listBrokerSets: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: BrokerSets;
+  };
+  /** One broker set as its members tell it. */
+  readonly describeBrokerSet: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: BrokerSet;
+  };
+  /** Has the leader hand over to another member that is in sync: the one that is named, or whichever is best. Clients notice nothing. */
+  readonly elect: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: Election;
+    readonly answer: BrokerSet;
+  };
+  /** Takes a member whose volume is lost out of its broker set. The next one that has copied the log takes its place. */
+  readonly replaceMember: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: Replacement;
+    readonly answer: BrokerSet;
+  };
   /** Topics in the order of their names. */
   readonly listTopics: {
     readonly params: undefined;
@@ -1013,6 +1353,140 @@ export interface Operations {
     readonly body: TransactionDecision;
     readonly answer: undefined;
   };
+  /** Messages of a topic, newest first. One bounded part of the search: `next` goes on where it ended. */
+  readonly findMessages: {
+    readonly params: undefined;
+    readonly query: {
+      /** Where to look. With `id` it may be left out: all topics are looked through. */
+      readonly topic?: string;
+      /** A message id. */
+      readonly id?: string;
+      /** One of its keys. */
+      readonly key?: string;
+      /** Its tag. */
+      readonly tag?: string;
+      /** Its message group. */
+      readonly messageGroup?: string;
+      /** The name of a user property. */
+      readonly property?: string;
+      /** And its value. */
+      readonly value?: string;
+      /** Somewhere in its body, decompressed where it is compressed. */
+      readonly text?: string;
+      /** Stored at this time or later. */
+      readonly fromMs?: number;
+      /** Stored before this time. */
+      readonly toMs?: number;
+      /** Messages to find at most. */
+      readonly limit?: number;
+      /** `next` of the part before. */
+      readonly after?: string;
+    };
+    readonly body: undefined;
+    readonly answer: MessagePart;
+  };
+  /** The same as a stream of events, until so many were found or everything was looked at. */
+  readonly searchMessages: {
+    readonly params: undefined;
+    readonly query: {
+      /** Where to look. With `id` it may be left out: all topics are looked through. */
+      readonly topic?: string;
+      /** A message id. */
+      readonly id?: string;
+      /** One of its keys. */
+      readonly key?: string;
+      /** Its tag. */
+      readonly tag?: string;
+      /** Its message group. */
+      readonly messageGroup?: string;
+      /** The name of a user property. */
+      readonly property?: string;
+      /** And its value. */
+      readonly value?: string;
+      /** Somewhere in its body, decompressed where it is compressed. */
+      readonly text?: string;
+      /** Stored at this time or later. */
+      readonly fromMs?: number;
+      /** Stored before this time. */
+      readonly toMs?: number;
+      /** Messages to find at most. */
+      readonly limit?: number;
+      /** `next` of the part before. */
+      readonly after?: string;
+    };
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** A message with its properties and its body, decompressed where it was compressed. */
+  readonly describeMessage: {
+    readonly params: {
+      /** `id` of a message in a list. */
+      readonly id: string;
+    };
+    readonly query: {
+      /** How much of the body. */
+      readonly bytes?: number;
+    };
+    readonly body: undefined;
+    readonly answer: MessageDescription;
+  };
+  /** Everything that was decided on the message, oldest first: each delivery, renewal, acknowledgement, dead letter; for all clients, from the log. */
+  readonly describeMessageLife: {
+    readonly params: {
+      /** `id` of a message in a list. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: MessageLife;
+  };
+  /** Why a consumer group has not consumed the message: each link of the chain, and the first that fails. */
+  readonly whyNotConsumed: {
+    readonly params: {
+      /** `id` of a message in a list. */
+      readonly id: string;
+    };
+    readonly query: {
+      /** The consumer group. */
+      readonly group: string;
+    };
+    readonly body: undefined;
+    readonly answer: MessageWhy;
+  };
+  /** Message groups of an orderly consumer group that are busy, and the message that each waits for: those with most attempts first. */
+  readonly listLanes: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: {
+      /** Of each broker set. */
+      readonly limit?: number;
+    };
+    readonly body: undefined;
+    readonly answer: GroupLanes;
+  };
+  /** Living clients: what they are, what they consume and send to. */
+  readonly listClients: {
+    readonly params: undefined;
+    readonly query: {
+      /** Items on a page. */
+      readonly limit?: number;
+      /** `next` of the page before. */
+      readonly after?: string;
+      /** Part of the client id, any case. */
+      readonly contains?: string;
+    };
+    readonly body: undefined;
+    readonly answer: ClientPage;
+  };
+  /** Consumer groups with dead letters, those with most first. The letters are messages of the topic named. */
+  readonly listDeadLetters: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: DeadLetterGroups;
+  };
 }
 
 export const operations = {
@@ -1022,6 +1496,10 @@ export const operations = {
   listDamage: ['GET', '/api/v1/broker-sets/{name}/damage'],
   giveUpLost: ['DELETE', '/api/v1/broker-sets/{name}/damage'],
   forgetMembers: ['DELETE', '/api/v1/broker-sets/{name}/members'],
+  listBrokerSets: ['GET', '/api/v1/broker-sets'],
+  describeBrokerSet: ['GET', '/api/v1/broker-sets/{name}'],
+  elect: ['POST', '/api/v1/broker-sets/{name}/election'],
+  replaceMember: ['POST', '/api/v1/broker-sets/{name}/replacement'],
   listTopics: ['GET', '/api/v1/topics'],
   createTopic: ['POST', '/api/v1/topics'],
   describeTopic: ['GET', '/api/v1/topics/{name}'],
@@ -1050,4 +1528,12 @@ export const operations = {
   describeTransaction: ['GET', '/api/v1/transactions/{id}'],
   commitTransaction: ['POST', '/api/v1/transactions/{id}/commit'],
   rollbackTransaction: ['POST', '/api/v1/transactions/{id}/rollback'],
+  findMessages: ['GET', '/api/v1/messages'],
+  searchMessages: ['GET', '/api/v1/messages/search'],
+  describeMessage: ['GET', '/api/v1/messages/{id}'],
+  describeMessageLife: ['GET', '/api/v1/messages/{id}/life'],
+  whyNotConsumed: ['GET', '/api/v1/messages/{id}/why'],
+  listLanes: ['GET', '/api/v1/groups/{name}/lanes'],
+  listClients: ['GET', '/api/v1/clients'],
+  listDeadLetters: ['GET', '/api/v1/dead-letters'],
 } as const satisfies Record<keyof Operations, readonly [string, string]>;

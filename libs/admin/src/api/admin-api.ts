@@ -11,6 +11,7 @@ import { delayedRoutes } from './delayed-routes.js';
 import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
 import { problemMediaType, problemOf } from './problems.js';
+import { messageRoutes } from './message-routes.js';
 import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
 import { setRoutes } from './set-routes.js';
@@ -137,6 +138,7 @@ async function buildApp(
       clientRoutes(api, context);
       delayedRoutes(api, context);
       transactionRoutes(api, context);
+      messageRoutes(api, context);
     },
     { prefix: '/api/v1' },
   );

@@ -58,6 +58,8 @@ it('covers every route there is, and no other', () => {
       ['GET', 'DELETE'].map((method) => `${method} /api/v1/topics/{name}/lite-topics/{liteTopic}`),
       ['GET /api/v1/groups', 'POST /api/v1/groups'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/groups/{name}`),
+      ['', '/search', '/{id}', '/{id}/life', '/{id}/why'].map((path) => `GET /api/v1/messages${path}`),
+      ['GET /api/v1/clients', 'GET /api/v1/dead-letters', 'GET /api/v1/groups/{name}/lanes'],
       ['pause', 'resume', 'reset'].map((what) => `POST /api/v1/groups/{name}/${what}`),
       ['stack-trace', 'reconnect', 'verify'].map((what) => `POST /api/v1/clients/{clientId}/${what}`),
       ['GET /api/v1/delayed'],
@@ -69,7 +71,9 @@ it('covers every route there is, and no other', () => {
       .sort(),
   );
   // Every route in the sources is in the list above.
-  const resources = ['cluster', 'set', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction'];
+  const resources = [
+    ...['cluster', 'set', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction', 'message'],
+  ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];
   expect(declared).toHaveLength(operations.length);

@@ -26,3 +26,12 @@ export function answers(
     ...Object.fromEntries(named.map((code) => [code, problems[code] ?? problem('')])),
   };
 }
+
+/** An answer that goes on: server-sent events. */
+export function stream(description: string): Record<number, Schema> {
+  const events = { description, content: { 'text/event-stream': { schema: { type: 'string' } } } };
+  return {
+    200: events,
+    ...Object.fromEntries([400, 404, 503, 504].map((code) => [code, problems[code] ?? problem('')])),
+  };
+}

@@ -8,12 +8,13 @@ import { errorCodes } from '@cometmq/shared';
 import { protections } from '../reports/set-report.js';
 import { brokerSetStages, groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
 
-export type Schema = Readonly<Record<string, unknown>>;
+import { inspectSchemas } from './inspect-schemas.js';
+import { arrayOf, described, missingList, object, ref, text, whole, type Schema } from './schema-parts.js';
+
+export { ref, type Schema } from './schema-parts.js';
 
 const hour = 3_600_000;
 const year = 365 * 24 * hour;
-/** Numbers that JSON readers hold exactly. */
-const whole = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
 
 export const messageTypes: readonly MessageTypeName[] = [
   'normal',
@@ -26,22 +27,6 @@ export const messageTypes: readonly MessageTypeName[] = [
 ];
 export const permissions: readonly Permission[] = ['readWrite', 'read', 'write', 'none'];
 
-export const ref = (name: string): Schema => ({ $ref: `${name}#` });
-
-function object(properties: Record<string, Schema>, required: readonly string[] | 'all', more: Schema = {}): Schema {
-  return {
-    type: 'object',
-    additionalProperties: false,
-    required: required === 'all' ? Object.keys(properties) : required,
-    properties,
-    ...more,
-  };
-}
-
-const arrayOf = (items: Schema, more: Schema = {}): Schema => ({ type: 'array', items, ...more });
-const described = (schema: Schema, description: string): Schema => ({ ...schema, description });
-
-const text: Schema = { type: 'string' };
 const switchOf = (description: string): Schema => ({ type: 'boolean', description });
 
 const topicName = {
@@ -247,12 +232,6 @@ const brokerState = object(
   'all',
 );
 
-const missing = object({ brokerSet: text, detail: text }, 'all');
-const missingList = described(
-  arrayOf(missing),
-  'Broker sets that did not answer: what is said of them is left out, and sums are too small.',
-);
-
 const pageOf = (item: string): Schema =>
   object(
     {
@@ -287,6 +266,7 @@ const waitingPageOf = (item: string): Schema =>
 
 /** By name, as they stand in the document's components. */
 export const schemas: Readonly<Record<string, Schema>> = {
+  ...inspectSchemas,
   Problem: object(
     {
       type: described(text, 'A URN that names the kind of problem.'),

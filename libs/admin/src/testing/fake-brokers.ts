@@ -15,6 +15,7 @@ import type {
 import { queueId, queueOffset, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { FakeInspect } from './fake-inspect.js';
 import { FakeWaiting } from './fake-waiting.js';
 
 /** Brokers that say what they were told to; a set that was told nothing does not answer. */
@@ -23,6 +24,7 @@ export class FakeBrokers implements BrokerAdmin {
   readonly groups = new Map<GroupId, GroupState>();
   readonly topics = new Map<TopicId, TopicState>();
   readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
+  readonly inspect = new FakeInspect((brokerSet) => this.known(brokerSet));
 
   readonly resets: (ResetCall & { readonly brokerSet: string })[] = [];
   /** Set: what a leader answers to a reset. */
@@ -46,6 +48,7 @@ export class FakeBrokers implements BrokerAdmin {
     this.groups.clear();
     this.topics.clear();
     this.waiting.reset();
+    this.inspect.reset();
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

@@ -1,0 +1,204 @@
+/** The JSON of what operators look at: messages, their lives, and who is connected. See schemas.ts. */
+import { lifeEventKinds } from '@cometmq/client';
+import { groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
+
+import { arrayOf, described, missingList, object, ref, text, whole, type Schema } from './schema-parts.js';
+import { whySteps } from '../reports/why-report.js';
+
+const topicName = { type: 'string', minLength: 1, maxLength: topicNameLengthMax } as const;
+const groupName = { type: 'string', minLength: 1, maxLength: groupNameLengthMax } as const;
+const searched = { type: 'string', minLength: 1, maxLength: 1024 } as const;
+
+const messageFields = {
+  id: described(text, 'Names this message in its log: for links, and for the other calls.'),
+  topic: described(text, 'Empty when the topic is gone.'),
+  originTopic: described(text, 'The topic it was sent to, where that is another one: of a dead letter.'),
+  brokerSet: text,
+  queueId: whole,
+  offset: described(whole, 'Absent: no queue shows it yet, or ever.'),
+  storedMs: whole,
+  messageId: text,
+  tag: text,
+  messageGroup: text,
+  keys: arrayOf(text),
+  type: text,
+  bodyBytes: described(whole, 'As it was sent.'),
+  dueMs: described(whole, 'Of a delayed message: when it was due as it was sent.'),
+  liteTopic: text,
+} as const;
+const messageRequired = Object.keys(messageFields).filter(
+  (name) => !['originTopic', 'offset', 'dueMs', 'liteTopic'].includes(name),
+);
+
+const member = object(
+  {
+    group: described(text, 'Empty when the group is gone.'),
+    subscriptions: arrayOf(
+      object({ topic: text, filter: { type: 'string', enum: ['tag', 'sql'] }, expression: text }, 'all'),
+    ),
+  },
+  'all',
+);
+
+export const inspectSchemas: Readonly<Record<string, Schema>> = {
+  Message: object(messageFields, messageRequired),
+  MessagePart: object(
+    {
+      items: arrayOf(ref('Message')),
+      next: described(text, 'Give it as `after` to go on; absent: everything was looked at. A part may be empty.'),
+      looked: described(whole, 'Messages looked at for this part.'),
+      left: described(whole, 'Messages still to be looked at.'),
+      missing: missingList,
+    },
+    ['items', 'looked', 'left', 'missing'],
+  ),
+  MessageDescription: object(
+    {
+      ...messageFields,
+      properties: { type: 'object', additionalProperties: text, description: "The sender's own." },
+      text: described(text, 'The body, where it is UTF-8 text.'),
+      base64: described(text, 'The body, where it is not.'),
+      cut: described({ type: 'boolean' }, 'The body is longer than what is given of it.'),
+      plainBytes: described(whole, 'The body decompressed.'),
+      encoding: described(text, 'How the body was sent: identity, gzip, zlib, zstd, lz4, other or unreadable.'),
+      bornHost: text,
+      bornMs: described(whole, 'When its sender made it; 0: it did not say.'),
+      traceContext: text,
+    },
+    [...messageRequired, 'properties', 'cut', 'plainBytes', 'encoding', 'bornHost', 'bornMs', 'traceContext'],
+  ),
+  MessageLife: object(
+    {
+      events: arrayOf(
+        object(
+          {
+            atMs: whole,
+            kind: { type: 'string', enum: lifeEventKinds },
+            position: described(whole, 'Log position of the record that says so.'),
+            group: described(text, 'Absent: no group is concerned; empty: it is gone.'),
+            clientId: text,
+            attempt: whole,
+            untilMs: described(whole, 'Until when it is invisible, or when it is due.'),
+            topic: text,
+            queueId: whole,
+            offset: whole,
+            who: described(text, 'The operator who decided.'),
+          },
+          ['atMs', 'kind', 'position', 'topic', 'queueId', 'offset'],
+        ),
+      ),
+      indexedTo: described(whole, 'Log position up to which decisions are known; a moment behind the end.'),
+      cut: described({ type: 'boolean' }, 'More was decided than is told.'),
+    },
+    'all',
+  ),
+  MessageWhy: object(
+    {
+      verdict: described({ type: 'string', enum: whySteps }, 'The first step that fails; `consumed`: none does.'),
+      text: described(text, 'The same in a sentence.'),
+      steps: arrayOf(object({ step: { type: 'string', enum: whySteps }, ok: { type: 'boolean' }, text }, 'all')),
+    },
+    'all',
+  ),
+  GroupLanes: object(
+    {
+      items: arrayOf(
+        object(
+          {
+            brokerSet: text,
+            topic: text,
+            queueId: whole,
+            messageGroup: text,
+            offset: whole,
+            id: described(text, 'The message that the others wait for, as /messages knows it.'),
+            messageId: text,
+            attempt: whole,
+            clientId: described(text, 'Holds it; empty: it waits for its next attempt.'),
+            untilMs: whole,
+            storedMs: whole,
+            inFlight: whole,
+            waiting: described(whole, 'Known to wait behind it.'),
+          },
+          'all',
+        ),
+      ),
+      total: whole,
+      missing: missingList,
+    },
+    'all',
+  ),
+  Client: object(
+    {
+      clientId: text,
+      language: text,
+      version: text,
+      streaming: described({ type: 'boolean' }, 'A proxy holds a Telemetry stream of it: it can be asked something.'),
+      brokerSets: arrayOf(text),
+      groups: arrayOf(member),
+      producesTo: described(arrayOf(text), 'Topics it said it sends to.'),
+    },
+    'all',
+  ),
+  ClientPage: object(
+    {
+      items: arrayOf(ref('Client')),
+      total: whole,
+      next: described(text, 'Give it as `after` to get the next page; absent on the last one.'),
+      missing: missingList,
+    },
+    ['items', 'total', 'missing'],
+  ),
+  DeadLetterGroups: object(
+    {
+      items: arrayOf(
+        object({ group: text, topic: text, messages: described(whole, 'Dead letters that are kept.') }, 'all'),
+      ),
+      missing: missingList,
+    },
+    'all',
+  ),
+};
+
+export const messageQuery: Schema = object(
+  {
+    topic: described(topicName, 'Where to look. With `id` it may be left out: all topics are looked through.'),
+    id: described(searched, 'A message id.'),
+    key: described(searched, 'One of its keys.'),
+    tag: described(searched, 'Its tag.'),
+    messageGroup: described(searched, 'Its message group.'),
+    property: described(searched, 'The name of a user property.'),
+    value: described(searched, 'And its value.'),
+    text: described(searched, 'Somewhere in its body, decompressed where it is compressed.'),
+    fromMs: described(whole, 'Stored at this time or later.'),
+    toMs: described(whole, 'Stored before this time.'),
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Messages to find at most.' },
+    after: described(text, '`next` of the part before.'),
+  },
+  [],
+);
+export const messageParams: Schema = object({ id: described(text, '`id` of a message in a list.') }, 'all');
+export const messageReadQuery: Schema = object(
+  {
+    bytes: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 4 * 1024 * 1024,
+      default: 65_536,
+      description: 'How much of the body.',
+    },
+  },
+  [],
+);
+export const whyQuery: Schema = object({ group: described(groupName, 'The consumer group.') }, ['group']);
+export const lanesQuery: Schema = object(
+  { limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Of each broker set.' } },
+  [],
+);
+export const clientListQuery: Schema = object(
+  {
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Items on a page.' },
+    after: described(text, '`next` of the page before.'),
+    contains: described(searched, 'Part of the client id, any case.'),
+  },
+  [],
+);

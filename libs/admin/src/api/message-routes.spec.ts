@@ -1,0 +1,191 @@
+// Goal: messages are found over all broker sets, page by page and as a stream, and the chain names its broken link.
+// Method: the real REST API over logs that say what they were told to.
+import type { FoundMessage, LifeEvent, MessageContent } from '@cometmq/client';
+import { everything, type ConsumerGroup, type Topic } from '@cometmq/model';
+
+import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
+
+let fixture: AdminFixture;
+let topic: Topic;
+let group: ConsumerGroup;
+
+beforeAll(async () => {
+  fixture = await startAdminFixture();
+});
+afterAll(() => fixture.stop());
+beforeEach(async () => {
+  const { nameService, brokers, directory } = fixture;
+  brokers.reset();
+  const set = { epoch: 1, leader: 'a:1', leaderMember: 'a/1', inSync: ['a/1'], writable: true, registeredMs: 1 };
+  nameService.reset(['broker-0', 'broker-1'].map((name) => ({ ...set, name })) as never);
+  for (const name of ['broker-0', 'broker-1']) brokers.states.set(name, {});
+  topic = await nameService.createTopic({ name: 'orders' });
+  group = await nameService.createGroup({ name: 'billing' });
+  await directory.until(() => directory.group('billing'), 1000, 'the group');
+});
+
+function message(position: number, storedMs: number, more: Partial<FoundMessage> = {}): FoundMessage {
+  return {
+    ...{ topicId: topic.id, originTopicId: topic.id, queueId: 0 as never, offset: position as never },
+    ...{ position: position as never, size: 100, storedMs, messageId: `m${storedMs}`, tag: 't', messageGroup: '' },
+    ...{ keys: [], type: 1, bodyBytes: 3, dueMs: 0, liteTopic: '' },
+    ...more,
+  };
+}
+
+interface Part {
+  readonly items: readonly { readonly id: string; readonly messageId: string }[];
+  readonly next?: string;
+  readonly left: number;
+  readonly missing: readonly unknown[];
+}
+
+async function get<T>(path: string): Promise<T> {
+  const answer = await fetch(`${fixture.url}/api/v1/${path}`);
+  return (await answer.json()) as T;
+}
+
+async function pages(query: string): Promise<string[]> {
+  const found: string[] = [];
+  for (let after = ''; ;) {
+    const part = await get<Part>(`messages?${query}${after && `&after=${encodeURIComponent(after)}`}`);
+    found.push(...part.items.map(({ messageId }) => messageId));
+    if (part.next === undefined) return found;
+    after = part.next;
+  }
+}
+
+it('come newest first from all broker sets, each once, whatever the size of a page', async () => {
+  const { inspect } = fixture.brokers;
+  inspect.messages.set(
+    'broker-0',
+    [1, 2, 3, 4, 5].map((i) => message(i * 100, i * 2)),
+  );
+  inspect.messages.set(
+    'broker-1',
+    [1, 2, 3].map((i) => message(i * 50, i * 2 + 1)),
+  );
+  const expected = ['m10', 'm8', 'm7', 'm6', 'm5', 'm4', 'm3', 'm2'];
+  for (const limit of [1, 2, 3, 100])
+    expect([limit, await pages(`topic=orders&limit=${limit}`)]).toEqual([limit, expected]);
+});
+
+it('stream in, with how far the search is, and the stream says where it would go on', async () => {
+  const { inspect } = fixture.brokers;
+  inspect.partMax = 2;
+  inspect.messages.set(
+    'broker-0',
+    [1, 2, 3, 4, 5].map((i) => message(i * 100, i, { tag: i === 2 ? 'rare' : 'common' })),
+  );
+  const answer = await fetch(`${fixture.url}/api/v1/messages/search?topic=orders&tag=rare`);
+  expect(answer.headers.get('content-type')).toBe('text/event-stream');
+  const events = [...(await answer.text()).matchAll(/^event: (\w+)\ndata: (.*)$/gm)].map(
+    ([, event, data]) => [event, JSON.parse(data ?? '') as unknown] as const,
+  );
+  expect(events.map(([event]) => event)).toEqual(['progress', 'found', 'progress', 'progress', 'end']);
+  expect(events[0]?.[1]).toMatchObject({ looked: 2, left: 3 });
+  expect(events[3]?.[1]).toMatchObject({ looked: 5, left: 0 });
+  expect(events[4]?.[1]).toEqual({});
+});
+
+it('one silent broker set hides nothing of the others, and is gone on with later', async () => {
+  const { inspect, states } = fixture.brokers;
+  inspect.messages.set('broker-0', [message(100, 1)]);
+  inspect.messages.set('broker-1', [message(100, 2)]);
+  states.delete('broker-1');
+  const part = await get<Part>('messages?topic=orders');
+  expect(part.items.map(({ messageId }) => messageId)).toEqual(['m1']);
+  expect(part.missing).toHaveLength(1);
+});
+
+it.each([
+  ['messages', 'BAD_REQUEST'],
+  ['messages?topic=nothing', 'TOPIC_NOT_FOUND'],
+  ['messages?topic=orders&value=x', 'BAD_REQUEST'],
+  ['messages?topic=orders&after=%21', 'BAD_REQUEST'],
+  ['messages?topic=orders&limit=100000', 'BAD_REQUEST'],
+  ['messages/search?topic=nothing', 'TOPIC_NOT_FOUND'],
+  ['messages/nonsense', 'BAD_REQUEST'],
+  ['messages/broker-9~1~1', 'NOT_FOUND'],
+  ['messages/broker-0~1~1', 'MESSAGE_NOT_FOUND'],
+  ['messages/broker-0~1~1/why?group=nobody', 'CONSUMER_GROUP_NOT_FOUND'],
+])('%s is answered %s', async (path, code) => {
+  expect(await get(path)).toMatchObject({ code });
+});
+
+describe('a body', () => {
+  const content = (body: Uint8Array, cut = false): MessageContent => ({
+    ...{ message: message(100, 1), properties: new Map([['__proto__', '<script>']]), body, cut },
+    ...{ bodyBytes: body.length, encoding: 'identity', bornHost: '', bornMs: 0, traceContext: '' },
+  });
+  it.each([
+    ['text', Buffer.from('é<b>'), { text: 'é<b>' }],
+    ['no UTF-8', Uint8Array.of(0xff, 0xfe), { base64: '//4=' }],
+    ['control characters', Uint8Array.of(0x61, 0), { base64: 'YQA=' }],
+  ])('that is %s is told so', async (_, body, expected) => {
+    fixture.brokers.inspect.contents.set(100, content(body));
+    expect(await get('messages/broker-0~100~100')).toMatchObject(expected);
+  });
+  it('that is cut within a character is still text', async () => {
+    fixture.brokers.inspect.contents.set(100, content(Buffer.from('aé').subarray(0, 2), true));
+    expect(await get('messages/broker-0~100~100')).toMatchObject({ text: 'a', cut: true });
+  });
+});
+
+describe('why a message is not consumed', () => {
+  const event = (kind: LifeEvent['kind'], more: Partial<LifeEvent> = {}): LifeEvent => ({
+    ...{ atMs: 1, kind, position: 100 as never, groupId: 0 as never, clientId: '', attempt: 0, untilMs: 0, who: '' },
+    ...{ topicId: topic.id, queueId: 0 as never, offset: 5 as never },
+    ...more,
+  });
+  const far = 8e12;
+  const member = (expression = '*') => ({
+    ...{ clientId: 'c1', groupId: group.id, clientType: 3, language: 'JAVA', version: '5', streaming: true },
+    subscriptions: [{ topicId: topic.id, filter: { ...everything, expression } }],
+  });
+  const stories: readonly (readonly [string, string, () => { events: LifeEvent[]; members?: unknown[] }])[] = [
+    ['nobody consumes', 'subscription', () => ({ events: [event('stored')], members: [] })],
+    ['no member wants it', 'filter', () => ({ events: [event('stored')], members: [member('other')] })],
+    [
+      'it is held',
+      'inFlight',
+      () => ({ events: [event('stored'), mine('delivered', { untilMs: far, clientId: 'c1' })] }),
+    ],
+    ['it failed and waits', 'inFlight', () => ({ events: [event('stored'), mine('timeChanged', { untilMs: far })] })],
+    ['its turn has not come', 'delivered', () => ({ events: [event('stored')] })],
+    ['it is a dead letter', 'alive', () => ({ events: [event('stored'), mine('deadLettered')] })],
+    ['it was recalled', 'visible', () => ({ events: [event('pending'), event('dropped')] })],
+    ['it has expired', 'visible', () => ({ events: [event('stored'), event('expired')] })],
+    ['the group was moved', 'position', () => ({ events: [event('stored'), mine('moved', { offset: 9 as never })] })],
+    ['it was consumed', 'consumed', () => ({ events: [event('stored'), mine('delivered'), mine('acknowledged')] })],
+  ];
+  const mine = (kind: LifeEvent['kind'], more: Partial<LifeEvent> = {}): LifeEvent =>
+    event(kind, { groupId: group.id, position: 200 as never, ...more });
+
+  it.each(stories)('%s', async (_, verdict, story) => {
+    const { inspect, groups } = fixture.brokers;
+    const { events, members = [member()] } = story();
+    inspect.contents.set(100, {
+      ...{ message: message(100, 1), properties: new Map(), body: new Uint8Array(0), cut: false, bodyBytes: 0 },
+      ...{ encoding: 'identity', bornHost: '', bornMs: 0, traceContext: '' },
+    });
+    inspect.lives.set(100, { events, indexedTo: 1, cut: false });
+    groups.set(group.id, { queues: [], members: members as never });
+    expect(await get('messages/broker-0~100~100/why?group=billing')).toMatchObject({ verdict });
+  });
+});
+
+it('clients are told once, however many broker sets know them', async () => {
+  const { inspect } = fixture.brokers;
+  const traits = { language: 'JAVA', version: '5.0.7', streaming: true };
+  const members = [{ ...traits, clientId: 'c1', groupId: group.id, clientType: 3, subscriptions: [] }];
+  const producers = [{ ...traits, clientId: 'p1', topicIds: [topic.id] }];
+  for (const set of ['broker-0', 'broker-1']) inspect.connected.set(set, { members, producers });
+  expect(await get('clients')).toMatchObject({
+    total: 2,
+    items: [
+      { clientId: 'c1', groups: [{ group: 'billing' }], brokerSets: ['broker-0', 'broker-1'] },
+      { clientId: 'p1', producesTo: ['orders'] },
+    ],
+  });
+});

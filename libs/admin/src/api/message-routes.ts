@@ -1,0 +1,297 @@
+import type { FastifyInstance } from 'fastify';
+import type { MessageQuery } from '@cometmq/client';
+import { deadLetterTopic, printable, type ConsumerGroup, type TopicId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { askAll } from '../reports/ask-all.js';
+import { clientsOf } from '../reports/client-report.js';
+import {
+  contentView,
+  lifeView,
+  messagePart,
+  placeId,
+  readPlaceId,
+  SearchCursor,
+  type MessagePartView,
+} from '../reports/message-report.js';
+import { whyReport } from '../reports/why-report.js';
+import { within } from '../within.js';
+import type { AdminContext } from './context.js';
+import { EventStream } from './event-stream.js';
+import {
+  clientListQuery,
+  lanesQuery,
+  messageParams,
+  messageQuery,
+  messageReadQuery,
+  whyQuery,
+} from './inspect-schemas.js';
+import { pageOf, type PageQuery } from './paging.js';
+import { problemOf } from './problems.js';
+import { answers, stream } from './responses.js';
+import { nameParams } from './schemas.js';
+import { topicNamed } from './topic-named.js';
+
+interface SearchQuery {
+  readonly topic?: string;
+  readonly id?: string;
+  readonly key?: string;
+  readonly tag?: string;
+  readonly messageGroup?: string;
+  readonly property?: string;
+  readonly value?: string;
+  readonly text?: string;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  readonly limit?: number;
+  readonly after?: string;
+}
+interface ById {
+  readonly id: string;
+}
+
+const limitDefault = 100;
+/** Topics that are looked through at once for a message id. */
+const topicsAtOnce = 16;
+const bodyBytesDefault = 65_536;
+
+/** Messages: found, looked at, and what was decided on them. */
+export function messageRoutes(app: FastifyInstance, context: AdminContext): void {
+  const { directory, brokers, clock, requestMsMax } = context;
+  const { inspect } = brokers;
+  const tags = ['messages'];
+  const groupNamed = (name: string): ConsumerGroup => {
+    const group = directory.group(name);
+    if (!group) throw new MqError('CONSUMER_GROUP_NOT_FOUND', `there is no consumer group "${printable(name)}"`);
+    return group;
+  };
+
+  const part = async (query: SearchQuery, topicId: TopicId, max: number): Promise<MessagePartView> => {
+    const cursor = SearchCursor.read(query.after);
+    const call = { ...callOf(query, topicId), max };
+    const answered = await askAll(
+      directory,
+      clock,
+      requestMsMax,
+      (set) => inspect.findMessages(set, { ...call, before: cursor.of(set) }),
+      (set) => cursor.of(set) >= 0,
+    );
+    return messagePart(directory, cursor, answered, max);
+  };
+
+  /** A message id says nothing of its topic: all are looked through, some at once. */
+  const byIdAnywhere = async (query: SearchQuery): Promise<MessagePartView> => {
+    const topics = [...directory.topics()].map(({ id }) => id);
+    const parts: MessagePartView[] = [];
+    for (let at = 0; at < topics.length; at += topicsAtOnce) {
+      const found = await Promise.all(topics.slice(at, at + topicsAtOnce).map((id) => part(query, id, limitDefault)));
+      parts.push(...found);
+      if (found.some(({ items }) => items.length > 0)) break;
+    }
+    const sum = (figure: 'looked' | 'left'): number => parts.reduce((total, one) => total + one[figure], 0);
+    const items = parts.flatMap((one) => one.items);
+    return { items, looked: sum('looked'), left: 0, missing: parts[0]?.missing ?? [] };
+  };
+
+  const search = async (query: SearchQuery, max: number): Promise<MessagePartView> => {
+    if (query.value !== undefined && query.property === undefined) {
+      throw new MqError('BAD_REQUEST', 'query: value goes with property, which names what has it');
+    }
+    if (query.topic !== undefined) return part(query, topicNamed(directory, query.topic).id, max);
+    if (query.id === undefined) throw new MqError('BAD_REQUEST', 'query: topic is missing; only an id can do without');
+    return byIdAnywhere(query);
+  };
+
+  app.get<{ Querystring: SearchQuery }>('/messages', {
+    schema: {
+      operationId: 'findMessages',
+      tags,
+      summary: 'Messages of a topic, newest first. One bounded part of the search: `next` goes on where it ended.',
+      querystring: messageQuery,
+      response: answers({ status: 200, schema: 'MessagePart', description: 'One part.' }, 400, 404),
+    },
+    handler: async ({ query }) => search(query, query.limit ?? limitDefault),
+  });
+
+  app.get<{ Querystring: SearchQuery }>('/messages/search', {
+    schema: {
+      operationId: 'searchMessages',
+      tags,
+      summary: 'The same as a stream of events, until so many were found or everything was looked at.',
+      description:
+        'Events: `found` (a Message), `progress` ({looked, left}: so far, and still to be looked at), `end` ({next}: ' +
+        'where a later search goes on; absent: everything was looked at), `problem` (a Problem).',
+      querystring: messageQuery,
+      response: stream('The events.'),
+    },
+    handler: async ({ query }, reply) => {
+      const limit = query.limit ?? limitDefault;
+      const first = await search(query, limit); // What is wrong with the question is answered as a problem document.
+      const events = new EventStream(reply);
+      let looked = 0;
+      let found = 0;
+      try {
+        let part = first;
+        for (;;) {
+          looked += part.looked;
+          found += part.items.length;
+          for (const item of part.items) await events.send('found', item);
+          await events.send('progress', { looked, left: part.left, missing: part.missing });
+          if (events.isLeft || part.next === undefined || found >= limit) break;
+          part = await search({ ...query, after: part.next }, limit - found);
+        }
+        await events.send('end', part.next === undefined ? {} : { next: part.next });
+      } catch (caught) {
+        await events.send('problem', problemOf(MqError.from(caught)));
+      }
+      events.end();
+    },
+  });
+
+  app.get<{ Params: ById; Querystring: { readonly bytes?: number } }>('/messages/:id', {
+    schema: {
+      operationId: 'describeMessage',
+      tags,
+      summary: 'A message with its properties and its body, decompressed where it was compressed.',
+      params: messageParams,
+      querystring: messageReadQuery,
+      response: answers({ status: 200, schema: 'MessageDescription', description: 'The message.' }, 400, 404),
+    },
+    handler: async ({ params, query }) => {
+      const { brokerSet, place } = readPlaceId(directory, params.id);
+      const read = inspect.readMessage(brokerSet, place, query.bytes ?? bodyBytesDefault);
+      const content = await within(clock, requestMsMax, brokerSet, read);
+      if (!content) throw new MqError('MESSAGE_NOT_FOUND', 'the log does not hold this message any more');
+      return contentView(directory, brokerSet, content);
+    },
+  });
+
+  app.get<{ Params: ById }>('/messages/:id/life', {
+    schema: {
+      operationId: 'describeMessageLife',
+      tags,
+      summary:
+        'Everything that was decided on the message, oldest first: each delivery, renewal, acknowledgement, dead letter; ' +
+        'for all clients, from the log.',
+      params: messageParams,
+      response: answers({ status: 200, schema: 'MessageLife', description: 'Its life.' }, 400, 404),
+    },
+    handler: async ({ params }) => {
+      const { brokerSet, place } = readPlaceId(directory, params.id);
+      return lifeView(directory, await within(clock, requestMsMax, brokerSet, inspect.messageLife(brokerSet, place)));
+    },
+  });
+
+  app.get<{ Params: ById; Querystring: { readonly group: string } }>('/messages/:id/why', {
+    schema: {
+      operationId: 'whyNotConsumed',
+      tags,
+      summary: 'Why a consumer group has not consumed the message: each link of the chain, and the first that fails.',
+      params: messageParams,
+      querystring: whyQuery,
+      response: answers({ status: 200, schema: 'MessageWhy', description: 'Why.' }, 400, 404),
+    },
+    handler: async ({ params, query }) => {
+      const { brokerSet, place } = readPlaceId(directory, params.id);
+      const group = groupNamed(query.group);
+      const set = directory.brokerSet(brokerSet);
+      const [content, life, state] = await within(
+        clock,
+        requestMsMax,
+        brokerSet,
+        Promise.all([
+          inspect.readMessage(brokerSet, place, 0),
+          inspect.messageLife(brokerSet, place),
+          brokers.describeGroup(brokerSet, group.id),
+        ]),
+      );
+      const topic = content && directory.topicById(content.message.topicId);
+      if (!content || !set) throw new MqError('MESSAGE_NOT_FOUND', 'the log does not hold this message any more');
+      if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic of the message was deleted');
+      const nowMs = clock.wallMs();
+      return whyReport({ topic, brokerSet: set, group, state, content, events: life.events, nowMs });
+    },
+  });
+
+  app.get<{ Params: { readonly name: string }; Querystring: { readonly limit?: number } }>('/groups/:name/lanes', {
+    schema: {
+      operationId: 'listLanes',
+      tags: ['groups'],
+      summary:
+        'Message groups of an orderly consumer group that are busy, and the message that each waits for: those with most ' +
+        'attempts first.',
+      params: nameParams('consumer group'),
+      querystring: lanesQuery,
+      response: answers({ status: 200, schema: 'GroupLanes', description: 'Busy message groups.' }, 400, 404),
+    },
+    handler: async ({ params, query }) => {
+      const group = groupNamed(params.name);
+      const answered = await askAll(directory, clock, requestMsMax, (set) =>
+        inspect.lanes(set, group.id, query.limit ?? limitDefault),
+      );
+      const items = answered.answers.flatMap(({ brokerSet, answer }) =>
+        answer.lanes.map(({ topicId, position, size, ...lane }) => ({
+          ...lane,
+          brokerSet,
+          topic: directory.topicById(topicId)?.name ?? '',
+          id: placeId(brokerSet, { position, size }),
+        })),
+      );
+      const total = answered.answers.reduce((sum, { answer }) => sum + answer.total, 0);
+      return { items, total, missing: answered.missing };
+    },
+  });
+
+  app.get<{ Querystring: PageQuery }>('/clients', {
+    schema: {
+      operationId: 'listClients',
+      tags: ['clients'],
+      summary: 'Living clients: what they are, what they consume and send to.',
+      querystring: clientListQuery,
+      response: answers({ status: 200, schema: 'ClientPage', description: 'One page.' }, 400),
+    },
+    handler: async ({ query }) => {
+      const answered = await askAll(directory, clock, requestMsMax, (set) => inspect.clients(set));
+      const { items, ...rest } = pageOf(clientsOf(directory, answered), query);
+      return { items: items.map(({ name: _name, ...view }) => view), ...rest, missing: answered.missing };
+    },
+  });
+
+  app.get('/dead-letters', {
+    schema: {
+      operationId: 'listDeadLetters',
+      tags,
+      summary: 'Consumer groups with dead letters, those with most first. The letters are messages of the topic named.',
+      response: answers({ status: 200, schema: 'DeadLetterGroups', description: 'The groups.' }),
+    },
+    handler: async () => {
+      const missing = new Map<string, { readonly brokerSet: string; readonly detail: string }>();
+      const items: { group: string; topic: string; messages: number }[] = [];
+      for (const group of directory.groups()) {
+        const topic = directory.topic(deadLetterTopic(group.name));
+        if (!topic) continue;
+        const answered = await askAll(directory, clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
+        for (const one of answered.missing) missing.set(one.brokerSet, one);
+        const queues = answered.answers.flatMap(({ answer }) => answer.queues);
+        const messages = queues.reduce((sum, { first, next }) => sum + next - first, 0);
+        items.push({ group: group.name, topic: topic.name, messages });
+      }
+      return { items: items.sort((a, b) => b.messages - a.messages), missing: [...missing.values()] };
+    },
+  });
+}
+
+function callOf(query: SearchQuery, topicId: TopicId): Omit<MessageQuery, 'before' | 'max'> {
+  return {
+    topicId,
+    messageId: query.id ?? '',
+    key: query.key ?? '',
+    tag: query.tag ?? '',
+    messageGroup: query.messageGroup ?? '',
+    propertyName: query.property ?? '',
+    propertyValue: query.value ?? '',
+    text: query.text ?? '',
+    fromMs: query.fromMs ?? 0,
+    toMs: query.toMs ?? 0,
+  };
+}

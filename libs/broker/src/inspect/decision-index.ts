@@ -1,0 +1,207 @@
+/**
+ * Which records of the log decided something on a message: the index behind a message's life. It follows what is committed
+ * at its own pace, a few MiB a turn, and stands in no one's way: nothing of it is on the way of a send or a delivery.
+ *
+ *   log   | ……… piece ……… | ……… piece ……… | …… growing …… | not followed yet |
+ *
+ * A piece covers a stretch of the log and lies in a file of its own, `decisions/<from>-<to>`; the last one grows in memory
+ * until it is large enough. All of it can be deleted: it is made of the log again. A piece goes with the log it covers.
+ *
+ *   file | magic u32 | crc32 of the rest u32 | entries: see decision-entries.ts |
+ */
+import { crc32 } from 'node:zlib';
+import type { LogPosition } from '@cometmq/model';
+import { failureFacts, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { MiB } from '@cometmq/model';
+import { joinPath, readWhole, replaceFile, type Disk, type MessageStore } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import { DecisionEntries, entryWords } from './decision-entries.js';
+
+type Log = Pick<MessageStore, 'records' | 'commitEnd' | 'firstPosition'>;
+
+interface Piece {
+  readonly from: LogPosition;
+  readonly to: LogPosition;
+}
+
+const magic = 0x31_49_44_43;
+const headBytes = 8;
+/** Log read before others have their turn. */
+const stepBytes = 1 * MiB;
+/** A piece ends after so much of the log, or so many entries: 7 MiB. */
+const pieceLogBytes = 256 * MiB;
+const pieceEntries = 256 * 1024;
+const followMs = 2_000;
+/** Pieces kept in memory for the next question. */
+const keptMax = 4;
+
+export class DecisionIndex implements Component {
+  readonly name = 'decision index';
+  private readonly folder: string;
+  private pieces: Piece[] = [];
+  private growing = new DecisionEntries(0 as LogPosition);
+  private end = 0 as LogPosition;
+  private following: Promise<void> | undefined;
+  private timer: Timer | undefined;
+  private stopped = false;
+  private readonly kept = new Map<LogPosition, DecisionEntries>();
+
+  constructor(
+    private readonly log: Log,
+    private readonly disk: Disk,
+    folder: string,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {
+    this.folder = joinPath(folder, 'decisions');
+  }
+
+  /** All decisions below it are known. */
+  get indexedTo(): LogPosition {
+    return this.end;
+  }
+
+  async start(): Promise<void> {
+    await this.disk.makeFolder(this.folder);
+    const found = (await this.disk.list(this.folder)).map(pieceOf).filter((piece) => piece !== undefined);
+    found.sort((a, b) => a.from - b.from || b.to - a.to);
+    let end = this.log.firstPosition as number;
+    for (const piece of found) {
+      // What lies behind a hole is made anew: it may be of a log that was cut off.
+      if (piece.to <= end || piece.from > end || piece.to > this.log.commitEnd) continue;
+      this.pieces.push(piece);
+      end = piece.to;
+    }
+    this.end = end as LogPosition;
+    this.growing = new DecisionEntries(this.end);
+    this.again();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
+    await this.following;
+  }
+
+  /** Goes on to what is committed now. One goes at a time; who asks meanwhile waits for the same. */
+  follow(): Promise<void> {
+    this.following ??= this.followNow().finally(() => (this.following = undefined));
+    return this.following;
+  }
+
+  /** Calls `each` with the records that may name the offset, in the order of the log, from position `after` on. */
+  async find(
+    subject: { readonly topic: number; readonly queue: number; readonly offset: number; readonly after: number },
+    each: (position: LogPosition, size: number) => void,
+  ): Promise<void> {
+    const { topic, queue, offset, after } = subject;
+    for (const piece of [...this.pieces]) {
+      if (piece.to <= after) continue;
+      (await this.entriesOf(piece)).find(topic, queue, offset, after, each);
+      await this.rest();
+    }
+    this.growing.find(topic, queue, offset, after, each);
+  }
+
+  private again(): void {
+    if (this.stopped) return;
+    this.timer = this.clock.after(followMs, () => {
+      this.follow()
+        .catch((caught: unknown) => this.logger.warn(failureFacts(caught), 'decisions could not be indexed yet'))
+        .finally(() => this.again());
+    });
+  }
+
+  private async followNow(): Promise<void> {
+    await this.dropOld();
+    while (!this.stopped && this.end < this.log.commitEnd) {
+      const until = Math.min(this.end + stepBytes, this.log.commitEnd) as LogPosition;
+      const { growing } = this;
+      const first = Math.max(this.end, this.log.firstPosition) as LogPosition;
+      const reached = await this.log.records(first, (record) => growing.note(record), until);
+      if (reached <= this.end) return; // What is committed is not on this disk yet.
+      this.end = reached;
+      if (growing.count >= pieceEntries || reached - growing.from >= pieceLogBytes) await this.settle();
+      await this.rest();
+    }
+  }
+
+  private async settle(): Promise<void> {
+    const { growing, end } = this;
+    const piece = { from: growing.from, to: end };
+    await this.write(piece, growing);
+    this.pieces.push(piece);
+    this.growing = new DecisionEntries(end);
+  }
+
+  private async dropOld(): Promise<void> {
+    const gone = this.pieces.filter(({ to }) => to <= this.log.firstPosition);
+    if (gone.length === 0) return;
+    this.pieces = this.pieces.filter((piece) => !gone.includes(piece));
+    for (const piece of gone) {
+      this.kept.delete(piece.from);
+      await this.disk.unlink(this.pathOf(piece));
+    }
+  }
+
+  private async entriesOf(piece: Piece): Promise<DecisionEntries> {
+    const known = this.kept.get(piece.from);
+    if (known) return known;
+    const entries = (await this.read(piece)) ?? (await this.makeAgain(piece));
+    this.kept.set(piece.from, entries);
+    for (const oldest of this.kept.keys()) {
+      if (this.kept.size <= keptMax) break;
+      this.kept.delete(oldest);
+    }
+    return entries;
+  }
+
+  private async makeAgain(piece: Piece): Promise<DecisionEntries> {
+    this.logger.warn({ ...piece }, 'a piece of the index of decisions is damaged: it is made again');
+    const entries = new DecisionEntries(piece.from);
+    let at = Math.max(piece.from, this.log.firstPosition) as LogPosition;
+    while (at < piece.to) {
+      const until = Math.min(at + stepBytes, piece.to) as LogPosition;
+      const reached = await this.log.records(at, (record) => entries.note(record), until);
+      if (reached <= at) break;
+      at = reached;
+      await this.rest();
+    }
+    await this.write(piece, entries);
+    return entries;
+  }
+
+  private async write(piece: Piece, { words, count }: DecisionEntries): Promise<void> {
+    const body = Buffer.from(words.buffer, words.byteOffset, count * entryWords * 4);
+    const head = Buffer.alloc(headBytes);
+    head.writeUInt32LE(magic, 0);
+    head.writeUInt32LE(crc32(body), 4);
+    await replaceFile(this.disk, this.pathOf(piece), [head, body]);
+  }
+
+  private async read(piece: Piece): Promise<DecisionEntries | undefined> {
+    const bytes = await readWhole(this.disk, this.pathOf(piece));
+    if (!bytes || bytes.length < headBytes || (bytes.length - headBytes) % (entryWords * 4) !== 0) return undefined;
+    if (bytes.readUInt32LE(0) !== magic) return undefined;
+    // A copy, since numbers must begin at a multiple of four.
+    const body = new Uint8Array(bytes.subarray(headBytes));
+    if (bytes.readUInt32LE(4) !== crc32(body)) return undefined;
+    return new DecisionEntries(piece.from, new Uint32Array(body.buffer));
+  }
+
+  private pathOf({ from, to }: Piece): string {
+    return joinPath(this.folder, `${from}-${to}`);
+  }
+
+  /** Whoever waits for the event loop goes first. */
+  private rest(): Promise<void> {
+    return new Promise((resolve) => this.clock.soon(resolve));
+  }
+}
+
+function pieceOf(name: string): Piece | undefined {
+  const [, from, to] = /^(\d{1,16})-(\d{1,16})$/.exec(name) ?? [];
+  if (from === undefined || to === undefined) return undefined;
+  return { from: Number(from) as LogPosition, to: Number(to) as LogPosition };
+}

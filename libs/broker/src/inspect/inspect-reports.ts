@@ -1,0 +1,117 @@
+import type {
+  BusyLanes,
+  ConnectedClients,
+  InspectAdmin,
+  LaneState,
+  MessageContent,
+  MessageFindings,
+  MessageLife,
+  MessagePlace,
+  MessageQuery,
+} from '@cometmq/client';
+import type { BusyLane } from '@cometmq/consumption';
+import { Envelope, type GroupId } from '@cometmq/model';
+import { MqError, type Clock, type Component } from '@cometmq/shared';
+import type { Disk, MessageStore } from '@cometmq/store';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { BrokerService } from '../broker-service.js';
+import { DecisionIndex } from './decision-index.js';
+import { MessageLives, messageRecord } from './message-life.js';
+import { messageContent } from './message-parts.js';
+import { MessageSearch } from './message-search.js';
+
+export interface InspectOptions {
+  readonly broker: BrokerService;
+  readonly disk: Disk;
+  /** On the disk, beside the log. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const findingsMax = 1_000;
+const lanesMax = 1_000;
+const bodyBytesMax = 4 * 1024 * 1024;
+
+/** What operators look at in the log of the one set that this broker leads. A part: its index follows the log. */
+export class InspectReports implements InspectAdmin, Component {
+  readonly name = 'inspection';
+  private readonly index: DecisionIndex;
+  private readonly search: MessageSearch;
+  private readonly lives: MessageLives;
+  /** Throws for a set that this broker is not of. */
+  check: (brokerSet: string) => void = () => undefined;
+
+  constructor(private readonly options: InspectOptions) {
+    const { broker, disk, folder, clock, log } = options;
+    const store: MessageStore = broker.store;
+    this.index = new DecisionIndex(store, disk, folder, clock, log);
+    this.search = new MessageSearch(store, clock);
+    const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>
+      Promise.race([work, new Promise<void>((resolve) => clock.after(ms, resolve))]);
+    this.lives = new MessageLives(store, this.index, within);
+  }
+
+  start(): Promise<void> {
+    return this.index.start();
+  }
+
+  stop(): Promise<void> {
+    return this.index.stop();
+  }
+
+  clients(brokerSet: string): Promise<ConnectedClients> {
+    this.check(brokerSet);
+    const { sessions, producers } = this.options.broker;
+    const members = [...sessions.groupIds()].flatMap((groupId) => sessions.of(groupId));
+    return Promise.resolve({ members, producers: producers.all() });
+  }
+
+  async findMessages(brokerSet: string, query: MessageQuery): Promise<MessageFindings> {
+    this.check(brokerSet);
+    const max = Math.min(findingsMax, Math.max(1, query.max));
+    return this.search.find({ ...query, max });
+  }
+
+  async readMessage(brokerSet: string, place: MessagePlace, bytesMax: number): Promise<MessageContent | undefined> {
+    this.check(brokerSet);
+    const { store } = this.options.broker;
+    try {
+      await messageRecord(store, place);
+      const stored = await store.read(place.position, place.size);
+      return await messageContent(stored, Math.min(bodyBytesMax, bytesMax));
+    } catch (caught) {
+      if (caught instanceof MqError && (caught.code === 'NOT_FOUND' || caught.code === 'MESSAGE_NOT_FOUND'))
+        return undefined;
+      throw caught;
+    }
+  }
+
+  async messageLife(brokerSet: string, place: MessagePlace): Promise<MessageLife> {
+    this.check(brokerSet);
+    return this.lives.of(place);
+  }
+
+  async lanes(brokerSet: string, groupId: GroupId, max: number): Promise<BusyLanes> {
+    this.check(brokerSet);
+    const all = [...this.options.broker.groups.busyLanes(groupId)];
+    all.sort((a, b) => b.attempt - a.attempt || b.waiting - a.waiting || a.offset - b.offset);
+    const lanes: LaneState[] = [];
+    for (const lane of all.slice(0, Math.min(lanesMax, Math.max(1, max)))) lanes.push(await this.laneState(lane));
+    return { lanes, total: all.length };
+  }
+
+  /** Its first message tells the message group's name, which the lane knows as a hash only. */
+  private async laneState(lane: BusyLane): Promise<LaneState> {
+    const { store } = this.options.broker;
+    const unknown = { position: 0 as never, size: 0, messageId: '', messageGroup: '', storedMs: 0 };
+    const entries = await store.scan(lane.topicId, lane.queueId, lane.offset, 1);
+    if (entries.count === 0 || entries.from !== lane.offset) return { ...lane, ...unknown };
+    const place = { position: entries.position(0), size: entries.size(0) };
+    const [stored] = await store.readAll([place]);
+    if (!stored || stored instanceof MqError) return { ...lane, ...unknown, ...place };
+    const { id, group } = new Envelope(stored.payload);
+    return { ...lane, ...place, messageId: id, messageGroup: group, storedMs: stored.timestampMs };
+  }
+}

@@ -1,0 +1,216 @@
+// Goal: what is told of a message is what happened to it, and nothing is missing. Method: a whole broker on a memory disk,
+// time in our hands; stories of consumers are played, and the lives that are told are compared with them.
+import { type MessageFindings, type MessageQuery } from '@cometmq/client';
+import { everything, MessageType, queueId, type LogPosition } from '@cometmq/model';
+import { Encoding, Message } from '@cometmq/proto';
+import { gzipSync } from 'node:zlib';
+import { silentLogger } from '@cometmq/telemetry';
+
+import { BrokerWorld, settle } from '../broker-world.js';
+import { InspectReports } from './inspect-reports.js';
+
+const set = 'broker-0';
+
+class InspectWorld extends BrokerWorld {
+  reports!: InspectReports;
+
+  override async start(attemptsMax?: number): Promise<this> {
+    await super.start(attemptsMax);
+    await this.inspect();
+    return this;
+  }
+
+  async inspect(): Promise<void> {
+    const { broker, disk, clock } = this;
+    this.reports = new InspectReports({ broker, disk, folder: 'data', clock, log: silentLogger });
+    await this.reports.start();
+  }
+
+  /** A message as clients encode it. */
+  sendWhole(id: string, message: object, draft = {}): Promise<number> {
+    const bytes = Message.encode(Message.fromPartial(message)).finish();
+    return this.sendAs(id, draft, this.topic, 0, bytes);
+  }
+
+  find(query: Partial<MessageQuery>): Promise<MessageFindings> {
+    const none = { messageId: '', key: '', tag: '', messageGroup: '', propertyName: '', propertyValue: '', text: '' };
+    return this.reports.findMessages(set, {
+      ...{ topicId: this.topic.id, ...none, fromMs: 0, toMs: 0, before: 0, max: 100 },
+      ...query,
+    });
+  }
+
+  /** All parts of a search, one behind the other. */
+  async findAll(query: Partial<MessageQuery>): Promise<string[]> {
+    const found: string[] = [];
+    for (let before = 0; ;) {
+      const part = await this.find({ ...query, before });
+      found.push(...part.messages.map(({ messageId }) => messageId));
+      if (part.next === 0) return found;
+      before = part.next;
+    }
+  }
+
+  async lifeOf(id: string): Promise<string[]> {
+    await this.committed();
+    const { messages } = await this.find({ messageId: id });
+    const { events, indexedTo, cut } = await this.reports.messageLife(set, messages[0]!);
+    expect({ indexedTo, cut }).toEqual({ indexedTo: this.broker.store.commitEnd, cut: false });
+    return events.map(({ kind, clientId, attempt }) => [kind, clientId, attempt || ''].join(' ').trim());
+  }
+
+  committed(): Promise<void> {
+    const { store } = this.broker;
+    return settle((done) => store.whenCommitted(store.appendEnd, (error) => done(error, undefined)));
+  }
+}
+
+let world: InspectWorld;
+beforeEach(async () => (world = await new InspectWorld().start(2)));
+afterEach(async () => {
+  await world.reports.stop();
+  await world.broker.stop();
+});
+
+describe('the life of a message', () => {
+  it('is each delivery, by whom, and how it ended', async () => {
+    await world.send('a');
+    await world.send('b');
+    const [a, b] = await world.poll({ clientId: 'anna' });
+    await world.ack(a!.receipt);
+    await settle((done) =>
+      world.broker.changeInvisible({ receipt: b!.receipt, invisibleMs: 1_000, suspend: false }, done),
+    );
+    world.clock.advance(1_001);
+    const [again] = await world.poll({ clientId: 'bert' });
+    await settle((done) => world.broker.deadLetter({ receipt: again!.receipt }, done));
+    expect(await world.lifeOf('a')).toEqual(['stored', 'delivered anna 1', 'acknowledged anna 1']);
+    expect(await world.lifeOf('b')).toEqual([
+      ...['stored', 'delivered anna 1', 'timeChanged anna 1', 'delivered bert 2', 'deadLettered bert 2'],
+    ]);
+  });
+
+  it('is told for each group apart, and knows of a move', async () => {
+    const others = await world.nameService.createGroup({ name: 'others' });
+    await world.send('a');
+    await world.poll({ clientId: 'anna' });
+    const [mine] = await world.poll({ clientId: 'carl', groupId: others.id });
+    await world.ack(mine!.receipt);
+    await world.broker.resetProgress({ groupId: others.id, topicId: world.topic.id, to: { at: 'first' } });
+    expect(await world.lifeOf('a')).toEqual([
+      ...['stored', 'delivered anna 1', 'delivered carl 1', 'acknowledged carl 1', 'moved'],
+    ]);
+  });
+
+  it('of a delayed message begins before it has a queue, and one taken back ends there', async () => {
+    world.topic = await world.nameService.createTopic({ name: 'later', type: MessageType.delay });
+    const dueMs = world.clock.wallMs() + 60_000;
+    const { pending } = await world.sendAny('due', { dueMs });
+    const recalled = await world.sendAny('recalled', { dueMs: dueMs + 60_000 });
+    await settle((done) => world.broker.recall({ place: recalled.pending! }, done));
+    await world.broker.waiting!.delays.move(pending!, dueMs - 1_000);
+    world.clock.advance(60_000);
+    while (world.broker.delayed.size > 0) {
+      world.clock.advance(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await world.committed();
+    await world.poll({ clientId: 'anna' });
+    expect(await world.lifeOf('due')).toEqual(['pending', 'rescheduled', 'visible', 'delivered anna 1']);
+    expect(await world.lifeOf('recalled')).toEqual(['pending', 'dropped']);
+  });
+
+  it('is the same after a restart, and when a file of its index is damaged', async () => {
+    await world.send('a');
+    const [a] = await world.poll({ clientId: 'anna' });
+    await world.ack(a!.receipt);
+    const before = await world.lifeOf('a');
+    await world.reports.stop();
+    await world.crash();
+    await world.inspect();
+    expect(await world.lifeOf('a')).toEqual(before);
+  });
+
+  it('is not found at a place where no message stands', async () => {
+    await world.send('a');
+    await world.committed();
+    const place = { position: 5 as LogPosition, size: 100 };
+    await expect(world.reports.messageLife(set, place)).rejects.toMatchObject({ code: 'MESSAGE_NOT_FOUND' });
+    expect(await world.reports.readMessage(set, place, 10)).toBeUndefined();
+    expect(world.broker.store.damage.all).toEqual([]); // A made-up place says nothing of the log.
+  });
+});
+
+describe('a search', () => {
+  it('finds by tag, key, property, message group and text, newest first', async () => {
+    const system = { messageId: '', keys: ['k1', 'k2'], tag: 'paid', messageGroup: 'g' };
+    await world.sendWhole('plain', { body: Buffer.from('some <b>text</b>') });
+    await world.sendWhole(
+      'full',
+      { systemProperties: system, userProperties: new Map([['region', 'eu']]), body: Buffer.from('other text') },
+      { tag: Buffer.from('paid'), keys: [Buffer.from('k1'), Buffer.from('k2')], group: Buffer.from('g') },
+    );
+    await world.sendWhole('packed', {
+      systemProperties: { bodyEncoding: Encoding.GZIP },
+      body: gzipSync('hidden text'),
+    });
+    await world.committed();
+    const cases: readonly (readonly [Partial<MessageQuery>, readonly string[]])[] = [
+      [{}, ['packed', 'full', 'plain']],
+      [{ tag: 'paid' }, ['full']],
+      [{ key: 'k2' }, ['full']],
+      [{ propertyName: 'region' }, ['full']],
+      [{ propertyName: 'region', propertyValue: 'us' }, []],
+      [{ messageGroup: 'g' }, ['full']],
+      [{ text: 'text' }, ['packed', 'full', 'plain']],
+      [{ text: 'hidden' }, ['packed']],
+      [{ text: '<b>' }, ['plain']],
+      [{ messageId: 'plain' }, ['plain']],
+      [{ toMs: 1 }, []],
+    ];
+    for (const [query, expected] of cases) expect([query, await world.findAll(query)]).toEqual([query, expected]);
+  });
+
+  it('goes on for ever, over all queues, and has the same answer twice while more comes in', async () => {
+    world.topic = await world.nameService.createTopic({ name: 'wide', writeQueues: 3 });
+    const sent: string[] = [];
+    for (let i = 0; i < 300; i += 1) {
+      await world.sendAs(`m${i}`, { keys: [Buffer.from('same')] }, world.topic, i % 3);
+      sent.unshift(`m${i}`);
+    }
+    await world.committed();
+    expect(await world.findAll({ max: 7 })).toEqual(sent);
+    const first = await world.find({ max: 100 });
+    expect(first).toMatchObject({ looked: 100, left: 200 });
+    for (let i = 0; i < 50; i += 1) await world.sendAs(`new${i}`, {}, world.topic, i % 3);
+    await world.committed();
+    const rest = await world.find({ max: 500, before: first.next });
+    expect([...first.messages, ...rest.messages].map(({ messageId }) => messageId)).toEqual(sent);
+    expect(rest).toMatchObject({ next: 0, left: 0 });
+  });
+
+  it('shows a body that is no text, and one that claims to be packed', async () => {
+    await world.sendWhole('binary', { body: Uint8Array.of(0, 255, 254) });
+    await world.sendWhole('lie', { systemProperties: { bodyEncoding: Encoding.GZIP }, body: Buffer.from('no gzip') });
+    await world.committed();
+    for (const [id, encoding] of [
+      ['binary', 'identity'],
+      ['lie', 'other'],
+    ] as const) {
+      const [found] = (await world.find({ messageId: id })).messages;
+      expect(await world.reports.readMessage(set, found!, 2)).toMatchObject({ encoding, cut: true });
+    }
+  });
+});
+
+it('lanes tell which message each message group waits for', async () => {
+  world.topic = await world.nameService.createTopic({ name: 'turns', type: MessageType.fifo });
+  world.group = await world.nameService.createGroup({ name: 'orderly', fifo: true });
+  const draft = { group: Buffer.from('customer-1') };
+  for (const id of ['first', 'second']) await world.sendAs(id, draft);
+  await world.sendAs('other', { group: Buffer.from('customer-2') });
+  await world.poll({ clientId: 'anna', messagesMax: 1, attemptId: 'x', filter: everything, queueId: queueId(0) });
+  const { lanes, total } = await world.reports.lanes(set, world.group.id, 10);
+  expect(total).toBe(1);
+  expect(lanes).toMatchObject([{ messageGroup: 'customer-1', messageId: 'first', attempt: 1, clientId: 'anna' }]);
+});
