@@ -103,11 +103,6 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
     await this.ask('SetStage', request, readAttemptMs, this.callMsMax);
   }
 
-  async replaceMember(brokerSet: string, member: MemberId): Promise<void> {
-    const request = internal.SetMemberRequest.encode({ brokerSet, member }).finish();
-    await this.ask('ReplaceMember', request, readAttemptMs, this.callMsMax);
-  }
-
   async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
     const request = internal.SetMemberRequest.encode({ brokerSet, member }).finish();
     const answer = await this.ask('ElectBeyond', request, readAttemptMs, this.callMsMax);

@@ -10,11 +10,6 @@ export interface SetAdmin {
   /** In which routes the set is: `gone` in none, `draining` and `joining` in none for new messages. */
   setStage(brokerSet: string, stage: BrokerSetStage): Promise<void>;
   /**
-   * The volume of a member is lost for good: the leader takes it out of the set, and a new member may take its place.
-   * @throws MqError NOT_FOUND where it is no member; CONFLICT where it leads, or is the only one
-   */
-  replaceMember(brokerSet: string, lost: MemberId): Promise<void>;
-  /**
    * Lets one member lead alone, whatever the others have: for when too few of the set come back. What only they had is lost.
    * Ends by itself after five minutes, if it has not taken the lead by then.
    * @throws MqError CONFLICT while a leader is present; NOT_FOUND where nothing is known of this member

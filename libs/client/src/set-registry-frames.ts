@@ -93,22 +93,20 @@ export function setStateFromWire(wire: internal.MemberSet | undefined): SetState
 }
 
 export function setReadingToWire(reading: SetReading): internal.SetReading {
-  const { storeId, generation, state, present, former, unwanted } = reading;
+  const { storeId, generation, state, present, former } = reading;
   return {
     ...{ storeId, generation, state: setStateToWire(state) },
     present: present.map((one) => ({ ...one, leads: one.leads })),
     former: [...former],
-    unwanted: [...unwanted],
   };
 }
 
 export function setReadingFromWire(wire: internal.SetReading): SetReading {
-  const { storeId, generation, state, present, former, unwanted } = wire;
+  const { storeId, generation, state, present, former } = wire;
   return {
     ...{ storeId, generation, state: setStateFromWire(state) },
     present: present.map(presentFromWire),
     former: former.map(formerFromWire),
-    unwanted: unwanted.map(memberId),
   };
 }
 

@@ -113,8 +113,6 @@ export interface SetReading {
   /** Whose presence lives: the leader's of the current epoch, and the members'. */
   readonly present: readonly PresentMember[];
   readonly former: readonly FormerMember[];
-  /** Members whose volumes an operator has said to be lost: the leader takes them out. */
-  readonly unwanted: readonly MemberId[];
 }
 
 export interface PresentMember {

@@ -26,4 +26,9 @@ export interface SetMember {
 
 /** `joining`: no queues are placed on it yet. `draining`: read, not written to. `gone`: in no route any more. */
 export type BrokerSetStage = (typeof brokerSetStages)[number];
+/** Whether the set is in the routes of clients. */
+export function isRouted({ stage }: Pick<BrokerSet, 'stage'>): boolean {
+  return stage === 'serving' || stage === 'draining';
+}
+
 export const brokerSetStages = ['joining', 'serving', 'draining', 'gone'] as const;

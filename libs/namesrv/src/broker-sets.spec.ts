@@ -190,25 +190,6 @@ describe('an operator', () => {
     expect((await fault(here.sets.setStage('none', 'gone'))).code).toBe('NOT_FOUND');
   });
 
-  it('has a member whose volume is lost taken out by the leader', async () => {
-    const here = await world();
-    const state = await led(here, a, b, c);
-    expect((await fault(here.sets.replaceMember(brokerSet, memberId('x/1')))).code).toBe('NOT_FOUND');
-    expect((await fault(here.sets.replaceMember(brokerSet, a))).code).toBe('CONFLICT');
-    await here.sets.replaceMember(brokerSet, c);
-    await here.sets.replaceMember(brokerSet, c);
-    const kept = { epoch: 1 as Epoch, writable: true, progress: 1, inSync: [a, b] };
-    const reading = await here.sets.renewLeadership(claimOf(a), kept);
-    expect([reading.unwanted, reading.state]).toEqual([[c], state]);
-    const rule = { members: [a, b], quorum: 2 };
-    await here.sets.changeMembers(claimOf(a), { epoch: 1 as Epoch, rule, revision: state.revision, left: [] });
-    expect(await fromNow(here)).toMatchObject({ unwanted: [], state: rule });
-    expect((await here.store.range('unwanted/')).pairs).toEqual([]);
-    const lone = await world();
-    await led(lone, a);
-    expect((await fault(lone.sets.replaceMember(brokerSet, a))).reason).toContain('comet broker forget broker-0');
-  });
-
   it('lets one lead whatever the others have, once nobody leads', async () => {
     const here = await world();
     const { revision } = await led(here, a, b, c);

@@ -34,7 +34,6 @@ import {
   type PresenceRecord,
   type SetRecord,
   type StageRecord,
-  type UnwantedRecord,
 } from './keys.js';
 
 interface Known<T> {
@@ -49,7 +48,6 @@ interface Found {
   readonly set: Known<SetRecord> | undefined;
   readonly begun: Known<BegunRecord> | undefined;
   readonly presences: ReadonlyMap<string, Known<PresenceRecord>>;
-  readonly unwanted: Known<UnwantedRecord> | undefined;
   /** Who may lead beyond the members. */
   readonly beyond: KeyValue | undefined;
 }
@@ -207,12 +205,9 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       }
       const former = formerAfter(set.record, rule, left, 0);
       const record: SetRecord = { ...set.record, members: rule.members, quorum: rule.quorum, from: revision, former };
-      const { unwanted } = found;
-      const isDone = unwanted?.record.members.every((one) => !rule.members.includes(one));
       return Promise.resolve({
         compare,
         puts: [{ key: keys.set(brokerSet), value: JSON.stringify(record) }],
-        deletes: unwanted && isDone ? [unwanted.pair.key] : [],
         result: (at) => {
           const { members, quorum } = rule;
           this.log.info({ set: brokerSet, epoch, members, quorum }, 'a broker set has other members');
@@ -263,34 +258,6 @@ export class BrokerSets implements SetRegistry, SetAdmin {
     this.log.warn({ set: brokerSet, stage }, 'a broker set has another place in the routes');
   }
 
-  async replaceMember(brokerSet: string, lost: MemberId): Promise<void> {
-    await this.alter(brokerSet, ({ set, unwanted, found }) => {
-      const { members } = set.record;
-      if (!members.includes(lost)) {
-        const are = members.join(', ') || 'none';
-        throw new MqError('NOT_FOUND', `${printable(lost)} is no member of broker set ${brokerSet}: they are ${are}`);
-      }
-      if (members.length === 1) {
-        throw new MqError(
-          'CONFLICT',
-          `${lost} is the only member of broker set ${brokerSet}: if its volume is lost for good, give its messages up: ` +
-            giveUp(brokerSet),
-        );
-      }
-      if (leaderIn(found)?.member === lost) throw stillLeads(brokerSet, lost);
-      const already = unwanted?.record.members ?? [];
-      if (already.includes(lost)) return undefined;
-      const key = keys.unwantedOf(brokerSet);
-      const value = JSON.stringify({ members: [...already, lost] } satisfies UnwantedRecord);
-      return {
-        compare: [same(set), unwanted ? same(unwanted) : { key, modRevision: 0 }],
-        puts: [{ key, value }],
-        result: undefined,
-      };
-    });
-    this.log.warn({ set: brokerSet, member: lost }, 'a member of a broker set is lost, as an operator says');
-  }
-
   async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
     const lease = await this.store.grantLease(beyondMs);
     const untilMs = this.clock.wallMs() + beyondMs;
@@ -336,11 +303,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
   /** An operator's change. `decide` gives undefined where it is so already. */
   private async alter<T>(
     brokerSet: string,
-    decide: (found: {
-      readonly set: Known<SetRecord>;
-      readonly unwanted: Known<UnwantedRecord> | undefined;
-      readonly found: Found;
-    }) =>
+    decide: (found: { readonly set: Known<SetRecord>; readonly found: Found }) =>
       | {
           readonly compare: readonly Compare[];
           readonly puts?: readonly Put[];
@@ -352,9 +315,9 @@ export class BrokerSets implements SetRegistry, SetAdmin {
     checkSetName(brokerSet);
     for (let tries = 0; tries < triesMax; tries += 1) {
       const found = await this.settled(brokerSet);
-      const { set, unwanted } = found;
+      const { set } = found;
       if (!set) throw new MqError('NOT_FOUND', `there is no broker set ${printable(brokerSet)}`);
-      const change = decide({ set, unwanted, found });
+      const change = decide({ set, found });
       if (!change) return undefined;
       if ((await this.store.commit(change)).applied) return change.result;
     }
@@ -472,12 +435,11 @@ export class BrokerSets implements SetRegistry, SetAdmin {
   }
 
   private async find(brokerSet: string): Promise<Found> {
-    const [identity, set, begun, lone, unwanted, beyond, { pairs, storeId }] = await Promise.all([
+    const [identity, set, begun, lone, beyond, { pairs, storeId }] = await Promise.all([
       identityIn(this.store),
       this.store.get(keys.set(brokerSet)),
       this.store.get(keys.begunOf(brokerSet)),
       this.store.get(keys.presence(brokerSet)),
-      this.store.get(keys.unwantedOf(brokerSet)),
       this.store.get(keys.beyondOf(brokerSet)),
       this.store.range(keys.presencesOf(brokerSet)),
     ]);
@@ -496,7 +458,6 @@ export class BrokerSets implements SetRegistry, SetAdmin {
         known(begun, recordOf<BegunRecord>(begun)) ??
         (set && was && { pair: { ...set, key: keys.begunOf(brokerSet) }, record: was }),
       presences,
-      unwanted: known(unwanted, recordOf<UnwantedRecord>(unwanted)),
       beyond,
     };
   }
@@ -543,7 +504,7 @@ function stateOf({ pair, record }: Known<SetRecord>): SetState {
 }
 
 /** `shown`: what the claimant's presence says from now on. */
-function readingOf({ storeId, identity, set, presences, unwanted }: Found, shown?: PresenceRecord): SetReading {
+function readingOf({ storeId, identity, set, presences }: Found, shown?: PresenceRecord): SetReading {
   const others = [...presences.values()].map(({ record }) => record).filter(({ member }) => member !== shown?.member);
   const all = [...others, ...(shown ? [shown] : [])].sort((a, b) => (a.member < b.member ? -1 : 1));
   const present = all.map(({ member, address, bootId, leads }) => {
@@ -556,7 +517,6 @@ function readingOf({ storeId, identity, set, presences, unwanted }: Found, shown
     state: set && stateOf(set),
     present,
     former: set?.record.former ?? [],
-    unwanted: (unwanted?.record.members ?? []).filter((member) => set?.record.members.includes(member)),
   };
 }
 

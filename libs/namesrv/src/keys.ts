@@ -10,7 +10,6 @@ import type { KeyValue } from '@cometmq/metadata';
  *   sets/<name>       SetRecord: epoch, leader, members, write quorum; changed only by comparing its revision
  *   begun/<name>      BegunRecord: what the log of the set's leader is known to have
  *   stages/<name>     StageRecord; absent: serving
- *   unwanted/<name>   UnwantedRecord: members that an operator has said to be lost
  *   beyond/<name>     who may lead beyond the members, on a lease of some minutes
  *   presence/<name>/<member>  PresenceRecord, on a lease: gone when the member is silent
  *   presence/<name>   the same of the leader alone, as it was before sets had several members
@@ -46,7 +45,6 @@ export const keys = {
   group: (name: string) => `groups/${name}`,
   set: (name: string) => `sets/${name}`,
   stageOf: (name: string) => `stages/${name}`,
-  unwantedOf: (name: string) => `unwanted/${name}`,
   beyondOf: (name: string) => `beyond/${name}`,
   begunOf: (name: string) => `begun/${name}`,
   presence: (name: string) => `presence/${name}`,
@@ -76,10 +74,6 @@ export interface SetRecord {
 export interface StageRecord {
   readonly stage: BrokerSetStage;
   readonly sinceMs: number;
-}
-
-export interface UnwantedRecord {
-  readonly members: readonly MemberId[];
 }
 
 /** A set as it was kept while it had one member that led. */

@@ -130,7 +130,7 @@ describe('a member whose name service', () => {
     const { sets } = (instances[0] as Instance).service;
     await registry.setStage('broker-0', 'draining');
     expect((await store.get('stages/broker-0'))?.value).toContain('draining');
-    await expect(registry.replaceMember('broker-0', memberId('b/1'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(registry.electBeyond('broker-1', member)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await registry.resignLeadership(claim, 1 as Epoch);
     const election = await registry.electBeyond('broker-0', member);
     expect(election).toMatchObject({ grade: 'nothingMissing', from: undefined });

@@ -64,9 +64,6 @@ export function setRegistryDoor(registry: SetRegistry & SetAdmin): GrpcService {
       SetStage: method(SetStageRequest, SetDoneAnswer, ({ brokerSet, stage }) =>
         done(registry.setStage(brokerSet, stage as BrokerSetStage)),
       ),
-      ReplaceMember: method(SetMemberRequest, SetDoneAnswer, ({ brokerSet, member }) =>
-        done(registry.replaceMember(brokerSet, memberId(member))),
-      ),
       ElectBeyond: method(SetMemberRequest, BeyondElection, async ({ brokerSet, member }) =>
         beyondElectionToWire(await registry.electBeyond(brokerSet, memberId(member))),
       ),

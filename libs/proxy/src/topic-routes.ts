@@ -4,7 +4,7 @@
  * A route is built at first use and forgotten when the directory changes below it.
  */
 import type { BrokerLink, BrokerLinks, Directory, DirectoryUpdate } from '@cometmq/client';
-import { type QueueId, type Topic, hashText, queueId, setOfHash } from '@cometmq/model';
+import { type QueueId, type Topic, hashText, isRouted, queueId, setOfHash } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { queueOfGroup } from './group-queue.js';
@@ -108,7 +108,9 @@ export class TopicRoutes {
     const allSets: string[] = [];
     let full = 0;
     for (const set of this.directory.brokerSets()) {
+      if (!isRouted(set)) continue;
       allSets.push(set.name);
+      if (set.stage === 'draining') continue;
       if (set.writable || set.leader === undefined) sets.push(set.name);
       else full += 1;
     }

@@ -56,8 +56,6 @@ export class MemorySetRegistry implements SetRegistry {
   slowMs = 0;
   /** The next calls are done, and their answers lost. */
   answersLost = 0;
-  /** Members that an operator has said to be lost. */
-  unwanted: MemberId[] = [];
   /** Calls made, by name. */
   readonly calls: string[] = [];
   private sets = new Map<string, KeptSet>();
@@ -246,7 +244,6 @@ export class MemorySetRegistry implements SetRegistry {
       state: set?.state,
       present,
       former: set?.former ?? [],
-      unwanted: this.unwanted,
     };
   }
 

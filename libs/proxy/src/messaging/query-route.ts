@@ -6,7 +6,7 @@
  * the list, which clients compare. Queue ids run from 0 on each set, the readable and writable first, as Node.js uses
  * queue 0 only and Go all of them.
  */
-import { type BrokerSet, MessageType, type Topic } from '@cometmq/model';
+import { type BrokerSet, isRouted, MessageType, type Topic } from '@cometmq/model';
 import {
   type Endpoints,
   type MessageQueue,
@@ -38,7 +38,7 @@ export function queryRoute(context: ProxyContext): UnaryHandler {
       const messageQueues: MessageQueue[] = [];
       const types = topic.typeFixed ? acceptedTypes(topic.type) : anyType(call);
       for (const set of await servingSets(context, topic, context.giveUpMs(call))) {
-        messageQueues.push(...queuesOf(topic, set.name, resource, endpoints, types));
+        messageQueues.push(...queuesOf(topic, set, resource, endpoints, types));
       }
       // An empty list crashes Rust and Python.
       if (messageQueues.length === 0) throw new MqError('TOPIC_NOT_FOUND', `topic "${topic.name}" has no queues`);
@@ -51,7 +51,7 @@ export function queryRoute(context: ProxyContext): UnaryHandler {
 export async function servingSets(context: ProxyContext, topic: Topic, giveUpMs: number): Promise<BrokerSet[]> {
   const { directory } = context.parts;
   const find = (): BrokerSet[] | undefined => {
-    const sets = [...directory.brokerSets()];
+    const sets = [...directory.brokerSets()].filter(isRouted);
     return sets.length > 0 ? sets.sort((a, b) => (a.name < b.name ? -1 : 1)) : undefined;
   };
   const leftMs = Math.max(0, giveUpMs - context.clock.monotonicMs());
@@ -74,7 +74,7 @@ export function named(resource: Resource | undefined, { nameLengthMax }: Messagi
 
 function queuesOf(
   topic: Topic,
-  broker: string,
+  { name, stage }: BrokerSet,
   resource: Resource,
   endpoints: Endpoints,
   acceptMessageTypes: WireMessageType[],
@@ -84,8 +84,8 @@ function queuesOf(
     queues.push({
       topic: resource,
       id,
-      permission: permissionOf(topic, id < topic.readQueues, id < topic.writeQueues),
-      broker: { name: broker, id: 0, endpoints },
+      permission: permissionOf(topic, id < topic.readQueues, stage === 'serving' && id < topic.writeQueues),
+      broker: { name, id: 0, endpoints },
       acceptMessageTypes,
     });
   }

@@ -307,3 +307,14 @@ it('finishes the sends under way when it stops', async () => {
   await stopping;
   expect(SendMessageResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.OK);
 });
+
+it('sends nothing to a set that is draining, joining or gone, led or not', async () => {
+  const others = (['draining', 'joining', 'gone'] as const).map((stage, at) => {
+    const broker = context.addBroker(`broker-${at + 1}`);
+    context.nameService.broker(broker.name, { stage, writable: false, leader: undefined });
+    context.nameService.broker(broker.name, { stage, writable: stage !== 'draining' });
+    return broker;
+  });
+  for (let i = 0; i < 20; i += 1) await send(context, encode(message()));
+  expect([context.broker.sent.length, others.map(({ sent }) => sent.length)]).toEqual([20, [0, 0, 0]]);
+});

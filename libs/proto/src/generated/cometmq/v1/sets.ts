@@ -101,8 +101,6 @@ export interface SetReading {
   state: MemberSet | undefined;
   present: PresentMember[];
   former: FormerMember[];
-  /** Their volumes are lost, as an operator has said: the leader takes them out. */
-  unwanted: string[];
 }
 
 export interface PresentMember {
@@ -1152,7 +1150,7 @@ export const JoinedMember: MessageFns<JoinedMember> = {
 };
 
 function createBaseSetReading(): SetReading {
-  return { storeId: "", generation: 0, state: undefined, present: [], former: [], unwanted: [] };
+  return { storeId: "", generation: 0, state: undefined, present: [], former: [] };
 }
 
 export const SetReading: MessageFns<SetReading> = {
@@ -1171,9 +1169,6 @@ export const SetReading: MessageFns<SetReading> = {
     }
     for (const v of message.former) {
       FormerMember.encode(v!, writer.uint32(42).fork()).join();
-    }
-    for (const v of message.unwanted) {
-      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -1231,14 +1226,6 @@ export const SetReading: MessageFns<SetReading> = {
             message.former.push(FormerMember.decode(reader, reader.uint32()));
             continue;
           }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.unwanted.push(reader.string());
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1263,7 +1250,6 @@ export const SetReading: MessageFns<SetReading> = {
       : undefined;
     message.present = object.present?.map((e) => PresentMember.fromPartial(e)) || [];
     message.former = object.former?.map((e) => FormerMember.fromPartial(e)) || [];
-    message.unwanted = object.unwanted?.map((e) => e) || [];
     return message;
   },
 };
@@ -1531,15 +1517,6 @@ export const SetRegistryServiceDefinition = {
     setStage: {
       name: "SetStage",
       requestType: SetStageRequest as typeof SetStageRequest,
-      requestStream: false,
-      responseType: SetDoneAnswer as typeof SetDoneAnswer,
-      responseStream: false,
-      options: {},
-    },
-    /** An operator's word: the volume of a member is lost, and the leader takes it out of the set. */
-    replaceMember: {
-      name: "ReplaceMember",
-      requestType: SetMemberRequest as typeof SetMemberRequest,
       requestStream: false,
       responseType: SetDoneAnswer as typeof SetDoneAnswer,
       responseStream: false,
