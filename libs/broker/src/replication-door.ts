@@ -187,11 +187,11 @@ function parts<T>(open: (request: Uint8Array) => AsyncIterable<T>, encode: (part
 /** The wire's form of what was said last, for the next follower that is told the same. */
 class Frames {
   private batch: LogBytes | undefined;
-  private batchFrame: Buffer | undefined;
+  private batchFrame: MessageBytes | undefined;
   private beat: Heartbeat | undefined;
   private beatFrame: Uint8Array | undefined;
 
-  ofBatch(bytes: LogBytes): Buffer {
+  ofBatch(bytes: LogBytes): MessageBytes {
     if (this.batch === bytes && this.batchFrame) return this.batchFrame;
     this.batch = bytes;
     return (this.batchFrame = encodeBatch(bytes));
@@ -251,7 +251,7 @@ class Outlet implements FollowerOutlet {
     else this.out.end();
   }
 
-  private write(frame: Uint8Array): void {
+  private write(frame: MessageBytes): void {
     if (!this.isOver && !this.out.write(frame)) this.blocked = true;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What members of a broker set say to each other, on the wire and back, for both ends. A batch of the log travels as it
- * lies there, in a frame written by hand: its bytes are copied once, whatever they hold and however many follow.
+ * lies there, behind a few bytes written by hand.
  */
 import { memberId } from '@cometmq/model';
 import type { Epoch, LogOutline, LogPosition, LogTail, Refusal, SetState, StandReason } from '@cometmq/model';
@@ -31,20 +31,16 @@ export const replicationPaths = {
   status: `${service}/Status`,
 } as const;
 
-/** LeaderSays with a batch, for as many followers as there are. */
-export function encodeBatch({ from, pieces }: LogBytes): Buffer {
+/** LeaderSays with a batch: its bytes are not copied, and the frame serves as many followers as there are. */
+export function encodeBatch({ from, pieces }: LogBytes): Uint8Array[] {
   let length = 0;
   for (const piece of pieces) length += piece.byteLength;
   const inner = logBytesBytes(from, length);
-  const out = Buffer.allocUnsafeSlow(fieldBytes(inner));
-  let at = putLength(out, 0, 0x12, inner);
-  at = putFrom(out, at, 0x08, from);
-  if (length > 0) at = putLength(out, at, 0x12, length);
-  for (const piece of pieces) {
-    out.set(piece, at);
-    at += piece.byteLength;
-  }
-  return out;
+  const head = Buffer.allocUnsafe(fieldBytes(inner) - length);
+  let at = putLength(head, 0, 0x12, inner);
+  at = putFrom(head, at, 0x08, from);
+  if (length > 0) putLength(head, at, 0x12, length);
+  return [head, ...pieces];
 }
 
 function logBytesBytes(from: number, length: number): number {
