@@ -586,6 +586,13 @@ describe('the cluster', () => {
       `${members[0]!.address}: elect ${ids[1]} in broker-1`,
       `${members[0]!.address}: remove ${ids[2]} of broker-1`,
     ]);
+    const unclean = ['cluster', 'elect', 'broker-1', '--to', 'broker-1-c', '--unclean'];
+    expect(await comet(...unclean)).toMatchObject({ code: 2, err: expect.stringContaining('is lost') });
+    expect(await comet(...unclean, '--yes')).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('beyond position 4096 of the log is lost'),
+    });
+    expect(await comet('cluster', 'elect', 'broker-1', '--unclean')).toMatchObject({ code: 2 });
   });
 
   it('is watched until somebody has seen enough', async () => {

@@ -4,7 +4,15 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import { AdminServer } from '@cometmq/admin';
-import { Directory, GrpcBrokerAdmin, GrpcNameService, GrpcPeers, LeaderChannels, Leaders } from '@cometmq/client';
+import {
+  Directory,
+  GrpcBrokerAdmin,
+  GrpcNameService,
+  GrpcPeers,
+  GrpcSetRegistry,
+  LeaderChannels,
+  Leaders,
+} from '@cometmq/client';
 import { GrpcJsChannel, refusesConnection } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -36,17 +44,19 @@ void runProgram({
       clock,
       refuses: (address, msMax) => refusesConnection(address, msMax, clock),
     });
+    const sets = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect, clock });
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const channels = new LeaderChannels(directory, leaders, connect, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(channels);
     const admin = new AdminServer({
-      ...{ nameService, directory, brokers, peers, clock, log, version, requestMsMax: config.adminRequestMsMax },
+      ...{ nameService, directory, brokers, peers, sets, clock, log, version },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
+      requestMsMax: config.adminRequestMsMax,
       consoleFolder,
     });
     telemetry.addReadiness(() => admin.unready());
     return {
-      parts: [telemetry, nameService, directory, leaders, channels, admin],
+      parts: [telemetry, nameService, sets, directory, leaders, channels, admin],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,
         facts: {

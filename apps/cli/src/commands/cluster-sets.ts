@@ -82,20 +82,52 @@ function placeOf(member: string): string {
   return member.replace(/\/.*/, '');
 }
 
+interface ElectOptions {
+  readonly to?: string;
+  readonly unclean?: boolean;
+}
+
+interface BeyondElection {
+  readonly member: string;
+  readonly grade: 'nothingMissing' | 'unclean';
+  readonly from?: number;
+  readonly untilMs: number;
+}
+
+/** Too few members come back: one goes on with what it has. */
+async function electBeyond(session: Session, set: string, to: string | undefined): Promise<void> {
+  if (to === undefined) throw new MqError('CONFIG', '--unclean: --to must say which member shall lead alone');
+  await session.confirm(`Let ${to} lead broker set "${set}" alone? What only its other members have is lost.`);
+  const path = `${setPath(set)}/unclean-election`;
+  const { member, grade, from, untilMs } = await session.api().call<BeyondElection>('POST', path, { member: to });
+  const lost =
+    grade === 'nothingMissing'
+      ? 'it has all that was acknowledged'
+      : `what was acknowledged beyond ${from === undefined ? 'its log' : `position ${from} of the log`} is lost, unless it has it`;
+  session.note(`broker set "${set}": ${member} may lead alone until ${timeText(untilMs)}: ${lost}`);
+}
+
 export function setCommands(cluster: Command, act: Act): void {
   const elect = cluster
     .command('elect <set>')
     .description('Have the leader of a broker set hand over to another member that is in sync. Clients notice nothing.')
     .option('--to <member>', 'the member that shall lead; else whichever is best')
+    .option('--unclean', 'while nobody can lead: let it lead alone, and lose what only the others had')
     .action(
-      act(async (session, set: string, { to }: { to?: string }) => {
+      act(async (session, set: string, { to, unclean }: ElectOptions) => {
+        if (unclean) return electBeyond(session, set, to);
         const { leader, epoch } = await session
           .api()
           .call<SetReport>('POST', `${setPath(set)}/election`, { ...(to !== undefined && { to }) });
         session.note(`broker set "${set}": ${placeOf(leader ?? 'nobody')} leads, epoch ${epoch}`);
       }),
     );
-  examples(elect, 'comet cluster elect broker-0', 'comet cluster elect broker-0 --to broker-0-b');
+  examples(
+    elect,
+    'comet cluster elect broker-0',
+    'comet cluster elect broker-0 --to broker-0-b',
+    'comet cluster elect broker-0 --to broker-0-b --unclean',
+  );
 
   const replace = cluster
     .command('replace <set> <member>')

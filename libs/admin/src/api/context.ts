@@ -1,4 +1,4 @@
-import type { BrokerAdmin, Directory, NameService, Peers } from '@cometmq/client';
+import type { BrokerAdmin, Directory, NameService, Peers, SetAdmin } from '@cometmq/client';
 import type { Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -11,6 +11,8 @@ export interface AdminContext {
   readonly brokers: BrokerAdmin;
   /** Members of broker sets, each at its own address; left out: the one there is lives in this process. */
   readonly peers?: Peers | undefined;
+  /** What operators say of broker sets; left out with `peers`. */
+  readonly sets?: SetAdmin | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** How long the name service or a broker may take. */

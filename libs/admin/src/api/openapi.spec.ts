@@ -49,7 +49,7 @@ it('covers every route there is, and no other', () => {
     [
       ['POST /api/v1/cluster/adoption'],
       ['GET /api/v1/broker-sets', 'GET /api/v1/broker-sets/{name}'],
-      ['election', 'replacement'].map((what) => `POST /api/v1/broker-sets/{name}/${what}`),
+      ['election', 'replacement', 'unclean-election'].map((what) => `POST /api/v1/broker-sets/{name}/${what}`),
       ['GET', 'DELETE'].map((method) => `${method} /api/v1/broker-sets/{name}/damage`),
       ['GET /api/v1/health', 'GET /api/v1/cluster', 'DELETE /api/v1/broker-sets/{name}/members'],
       ['GET /api/v1/topics', 'POST /api/v1/topics'],

@@ -335,6 +335,20 @@ export const schemas: Readonly<Record<string, Schema>> = {
     ['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'members'],
   ),
   Election: object({ to: described(text, 'A member, or its place; absent: whoever is best.') }, []),
+  BeyondElection: object(
+    {
+      member: text,
+      grade: {
+        type: 'string',
+        enum: ['nothingMissing', 'unclean'],
+        description:
+          'nothingMissing: its word is enough by itself. unclean: what the others had beyond its log is lost.',
+      },
+      from: described(whole, 'So much is known to be in its log; absent: nothing is known of it.'),
+      untilMs: described(whole, 'When the permission ends, in ms since 1970.'),
+    },
+    ['member', 'grade', 'untilMs'],
+  ),
   Replacement: object({ member: described(text, 'A member, or its place.') }, 'all'),
   Adoption: object({ untilMs: described(whole, 'Wall time in ms since 1970.') }, ['untilMs']),
   LogDamages: object(

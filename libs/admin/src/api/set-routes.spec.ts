@@ -111,6 +111,14 @@ it('has a lost member taken out', async () => {
   expect(fixture.members.asked).toEqual([`a:1: remove ${idOf('c')} of broker-1`]);
 });
 
+it('lets one member lead alone, and says what that costs', async () => {
+  put(undefined);
+  const { status, body } = await call('/unclean-election', { member: 'broker-1-c' });
+  const told = { member: idOf('c'), grade: 'unclean', from: 4_096, untilMs: 1_800_000_000_000 };
+  expect([status, body]).toEqual([200, told]);
+  expect(fixture.members.asked).toEqual([`${idOf('c')} alone in broker-1`]);
+});
+
 it.each([
   ['/election', { to: 'broker-9' }, 404],
   ['/election', { who: 'b' }, 400],

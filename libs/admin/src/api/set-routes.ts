@@ -19,7 +19,7 @@ interface ByName {
 
 /** Members of broker sets: how they are, who leads, and what an operator may do about it. */
 export function setRoutes(app: FastifyInstance, context: AdminContext): void {
-  const { directory, clock, log, peers } = context;
+  const { directory, clock, log, peers, sets, requestMsMax } = context;
   const tags = ['cluster'];
   const setNamed = (name: string) => {
     const set = directory.brokerSet(name);
@@ -34,9 +34,10 @@ export function setRoutes(app: FastifyInstance, context: AdminContext): void {
     if (found.length === 1) return memberId(found[0] as string);
     throw new MqError('NOT_FOUND', `"${wanted}" is no member of ${name}; its members are ${members.join(', ')}`);
   };
+  const alone = (): MqError => new MqError('UNSUPPORTED', 'this broker set has one member, in this process');
   /** The member that leads. @throws MqError UNAVAILABLE */
   const leaderOf = async (name: string) => {
-    if (!peers) throw new MqError('UNSUPPORTED', 'this broker set has one member, in this process');
+    if (!peers) throw alone();
     const { members } = await report(name);
     const leader = members.find(({ leads }) => leads);
     if (!leader) throw new MqError('UNAVAILABLE', `nobody leads ${name}`);
@@ -92,7 +93,8 @@ export function setRoutes(app: FastifyInstance, context: AdminContext): void {
       operationId: 'replaceMember',
       tags,
       summary:
-        'Takes a member whose volume is lost out of its broker set. The next one that has copied the log takes its place.',
+        'The volume of a member is lost for good: the leader takes it out of the set, and the next one that has copied the ' +
+        'log takes its place.',
       params: nameParams('broker set'),
       body: ref('Replacement'),
       response: answers({ status: 200, schema: 'BrokerSet', description: 'The member is out.' }, 400, 404, 409),
@@ -100,8 +102,36 @@ export function setRoutes(app: FastifyInstance, context: AdminContext): void {
     handler: async ({ params: { name }, body, ip }) => {
       const member = memberNamed(name, body.member);
       await within(clock, electMsMax, name, (await leaderOf(name)).removeMember(name, member));
-      log.warn({ peer: ip, brokerSet: name, member }, 'a member was taken out of its broker set');
+      log.warn(
+        { peer: ip, brokerSet: name, member },
+        'the volume of a member is lost: it is taken out of its broker set',
+      );
       return report(name);
+    },
+  });
+
+  app.post<{ Params: ByName; Body: { readonly member: string } }>('/broker-sets/:name/unclean-election', {
+    schema: {
+      operationId: 'electBeyond',
+      tags,
+      summary:
+        'For when too few members come back: lets one lead alone, whatever the others have. What only they had is lost. The ' +
+        'permission ends after five minutes.',
+      params: nameParams('broker set'),
+      body: ref('Replacement'),
+      response: answers({ status: 200, schema: 'BeyondElection', description: 'It may lead.' }, 400, 404, 409),
+    },
+    handler: async ({ params: { name }, body, ip }) => {
+      const member = memberNamed(name, body.member);
+      if (!sets) throw alone();
+      const { grade, from, untilMs } = await within(
+        clock,
+        requestMsMax,
+        'the name service',
+        sets.electBeyond(name, member),
+      );
+      log.warn({ peer: ip, brokerSet: name, member, grade, untilMs }, 'one member may lead its broker set alone');
+      return { member, grade, ...(from !== undefined && { from }), untilMs };
     },
   });
 }

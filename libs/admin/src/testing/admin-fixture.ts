@@ -41,7 +41,7 @@ export async function startAdminFixture({
   const directory = new Directory(nameService, clock);
   await directory.start();
   const server = new AdminServer({
-    ...{ nameService, directory, brokers, peers: members, clock, log: silentLogger, requestMsMax: 500 },
+    ...{ nameService, directory, brokers, peers: members, sets: members, clock, log: silentLogger, requestMsMax: 500 },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });
   await server.start();

@@ -1,14 +1,14 @@
-import type { MemberStatus, Peer, Peers } from '@cometmq/client';
-import { epoch, logPosition, memberId } from '@cometmq/model';
+import type { BeyondElection, MemberStatus, Peer, Peers, SetAdmin } from '@cometmq/client';
+import { epoch, logPosition, memberId, type BrokerSetStage, type MemberId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-/** Members of broker sets that say what they are told to; one that is told nothing is away. */
-export class FakeMembers implements Peers {
+/** Members of broker sets that say what they are told to; one that is told nothing is away. Notes what operators want. */
+export class FakeMembers implements Peers, SetAdmin {
   /** By address. */
   readonly statuses = new Map<string, Partial<MemberStatus>>();
-  /** What operators wanted of leaders. */
+  /** What operators wanted. */
   readonly asked: string[] = [];
-  /** Why a leader refuses what an operator wants. */
+  /** Why it is refused. */
   refusal: MqError | undefined;
 
   reset(): void {
@@ -21,16 +21,11 @@ export class FakeMembers implements Peers {
     const notHere = (): never => {
       throw new MqError('UNSUPPORTED', 'the fake member does not do this');
     };
-    const wanted = async (what: string): Promise<void> => {
-      if (this.refusal) throw this.refusal;
-      this.asked.push(`${address}: ${what}`);
-      await Promise.resolve();
-    };
     return {
       ...{ follow: notHere, askPromise: notHere, fetch: notHere, snapshot: notHere, segmentBytes: notHere },
       ...{ handOver: notHere, refuses: notHere },
-      elect: (brokerSet, to) => wanted(`elect ${to ?? 'anybody'} in ${brokerSet}`),
-      removeMember: (brokerSet, member) => wanted(`remove ${member} of ${brokerSet}`),
+      removeMember: (brokerSet, member) => this.wanted(`${address}: remove ${member} of ${brokerSet}`),
+      elect: (brokerSet, to) => this.wanted(`${address}: elect ${to ?? 'anybody'} in ${brokerSet}`),
       status: async (brokerSet) => {
         await Promise.resolve();
         const status = this.statuses.get(address);
@@ -42,5 +37,19 @@ export class FakeMembers implements Peers {
         };
       },
     };
+  }
+
+  setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
+    return this.wanted(`${brokerSet} is ${stage}`);
+  }
+  async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
+    await this.wanted(`${member} alone in ${brokerSet}`);
+    return { grade: 'unclean', from: logPosition(4_096), untilMs: 1_800_000_000_000 };
+  }
+
+  private async wanted(what: string): Promise<void> {
+    if (this.refusal) throw this.refusal;
+    this.asked.push(what);
+    await Promise.resolve();
   }
 }
