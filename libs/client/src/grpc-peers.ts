@@ -193,6 +193,9 @@ class Parts {
   }
 }
 
+/** What has arrived is read in much less. */
+const readMs = 50;
+
 class GrpcFollow implements FollowStream {
   private readonly stream;
   private timer: Timer;
@@ -280,10 +283,18 @@ class GrpcFollow implements FollowStream {
     }
   }
 
-  /** One timer for the whole stream: it looks how long ago the last word was. */
+  /**
+   * One timer for the whole stream: it looks how long ago the last word was. Where this process stood still itself, what
+   * came meanwhile is yet to be read.
+   */
   private readonly listen = (): void => {
     const leftMs = this.heardMs + this.limits.followSilentMs - this.clock.monotonicMs();
     if (leftMs > 0) this.timer = this.clock.after(leftMs, this.listen);
+    else this.timer = this.clock.after(readMs, this.giveUp);
+  };
+
+  private readonly giveUp = (): void => {
+    if (this.heardMs + this.limits.followSilentMs > this.clock.monotonicMs()) this.listen();
     else void this.ended(new MqError('TIMEOUT', `the leader said nothing for ${this.limits.followSilentMs} ms`));
   };
 

@@ -40,15 +40,7 @@ export class MemberDoor implements PeerDoor {
     this.check(hello.brokerSet);
     const { leading } = this.member;
     if (!leading) throw new NotLeader('this member does not lead', this.member.knownLeader);
-    if (this.led?.term !== leading) {
-      const led = new LedTerm(leading, this.peers, this.clock, () => this.member.knownLeader);
-      this.led = led;
-      leading.onOver(() => {
-        led.end();
-        if (this.led === led) this.led = undefined;
-      });
-    }
-    return this.led.open(hello, out);
+    return this.termOf(leading).open(hello, out);
   }
 
   async askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer> {
@@ -84,6 +76,17 @@ export class MemberDoor implements PeerDoor {
     return this.member.status();
   }
 
+  private termOf(leading: LeadTerm): LedTerm {
+    if (this.led?.term === leading) return this.led;
+    const led = new LedTerm(leading, this.peers, this.clock, () => this.member.knownLeader);
+    this.led = led;
+    leading.onOver(() => {
+      led.end();
+      if (this.led === led) this.led = undefined;
+    });
+    return led;
+  }
+
   private check(brokerSet: string): void {
     if (brokerSet === this.brokerSet) return;
     throw new MqError('NOT_FOUND', `this is a member of ${this.brokerSet}, not of "${brokerSet}"`);
@@ -109,6 +112,7 @@ class LedTerm {
   }
 
   open(hello: FollowHello, out: FollowerOutlet): FollowerEvents {
+    if (this.over) throw this.deposed();
     const attached = this.term.attach(hello);
     const stream = new FollowerStream(this.term, this.shipping, hello, attached, out, () => this.gone(stream));
     const before = this.streams.get(hello.member);
@@ -123,9 +127,13 @@ class LedTerm {
   end(): void {
     this.over = true;
     this.quiet();
-    const error = new NotLeader('this member does not lead any more', this.knownLeader());
+    const error = this.deposed();
     for (const stream of this.streams.values()) stream.close(error);
     this.streams.clear();
+  }
+
+  private deposed(): NotLeader {
+    return new NotLeader('this member does not lead any more', this.knownLeader());
   }
 
   private gone(stream: FollowerStream): void {
