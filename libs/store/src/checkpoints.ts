@@ -11,7 +11,7 @@ import type { CommitLog } from './log/commit-log.js';
 import type { DurableMark } from './log/recovery.js';
 import type { Snapshot } from './store-types.js';
 import { Checkpointer } from './views/checkpointer.js';
-import type { CheckpointStore } from './views/checkpoint-store.js';
+import type { CheckpointStore, PinnedState } from './views/checkpoint-store.js';
 import type { StateView } from './views/state-view.js';
 
 export interface CheckpointLimits {
@@ -53,7 +53,7 @@ export class Checkpoints {
   begin(): void {
     this.timer = this.clock.after(this.limits.checkpointMs, () => {
       if (this.stopping) return;
-      void this.close();
+      void this.closeGeneration();
       this.begin();
     });
   }
@@ -63,13 +63,13 @@ export class Checkpoints {
     const { opened } = this;
     if (!opened) return;
     opened.committed(end);
-    if (!opened.busy && this.folding.end - opened.closed >= this.limits.checkpointBytes) void this.close();
+    if (!opened.busy && this.folding.end - opened.closed >= this.limits.checkpointBytes) void this.closeGeneration();
   }
 
   /** Stores all that has been folded; resolves when it is on disk, which is after its commit. */
   async make(): Promise<void> {
     await this.checkpointer.idle();
-    await this.close();
+    await this.closeGeneration();
   }
 
   /** All pieces of all state views, as of one position: with the log from there on, it is all there is. */
@@ -79,6 +79,17 @@ export class Checkpoints {
     assert(stored !== undefined, 'a checkpoint was just made');
     const { position, epoch } = stored;
     return { position, epoch, pieces: new Map([...stored.pieces, ...stored.coldPieces]) };
+  }
+
+  /** The files of the last checkpoint, held open as they are. */
+  pin(): Promise<PinnedState | undefined> {
+    return this.checkpointer.pin();
+  }
+
+  /** The files are about to be replaced: `abandon` has been called, `open` and `load` follow. */
+  async close(): Promise<void> {
+    await this.checkpointer.stop();
+    this.opened = undefined;
   }
 
   coldPiece(view: StateView, key: string): Uint8Array | undefined {
@@ -100,7 +111,7 @@ export class Checkpoints {
 
   /** The last one, so that the next start has nothing to fold. None, where what was folded is not committed. */
   async makeLast(): Promise<void> {
-    if (this.folding.end <= this.log.commitEnd) await this.close();
+    if (this.folding.end <= this.log.commitEnd) await this.closeGeneration();
     else await this.abandon();
   }
 
@@ -113,9 +124,9 @@ export class Checkpoints {
     return this.opened;
   }
 
-  private close(): Promise<void> {
-    const { checkpointer, log } = this;
+  private closeGeneration(): Promise<void> {
     if (this.abandoned || !this.folding.isWhole) return Promise.resolve();
+    const { checkpointer, log } = this;
     const { end } = this.folding;
     if (checkpointer.busy || end === checkpointer.position) return checkpointer.idle();
     const done = checkpointer.close(end, this.epochBelow(end));

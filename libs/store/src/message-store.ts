@@ -37,6 +37,9 @@ import { checkLogIsThere, checkStartsWithin } from './start-checks.js';
 import { TermNotes } from './term-note.js';
 import { openState } from './views/state-folder.js';
 import type { StateView } from './views/state-view.js';
+import { putInPlace } from './snapshot/incoming-snapshot.js';
+import { Snapshots } from './snapshot/snapshots.js';
+import type { CheckpointStore } from './views/checkpoint-store.js';
 import { StoreWriter } from './writer.js';
 
 export class MessageStore implements Component {
@@ -44,6 +47,8 @@ export class MessageStore implements Component {
   readonly retention: Retention;
   /** What copies of this store need of it, and of each other. */
   readonly replication: Replication;
+  /** What a member gets that lacks too much to be sent records. */
+  readonly snapshots: Snapshots;
   private readonly limits: StoreLimits;
   /** What of the log is lost, as far as it is known. */
   readonly damage: DamageNotes;
@@ -104,6 +109,18 @@ export class MessageStore implements Component {
       onGapStays: (caught) => this.trouble('an index file could not be made', caught),
       onEnded: () => this.reclaim(),
     });
+    this.snapshots = new Snapshots({
+      disk,
+      folder,
+      clock,
+      log,
+      indexes,
+      checkpoints: this.checkpoints,
+      holds,
+      replication: this.replication,
+      dataFolder: () => this.heldFolder(),
+      openState: () => this.openState(),
+    });
     const ground = new RetentionPort(log, indexes, this.folding, this.writer, this.checkpoints, holds);
     this.retention = new Retention(ground, segmentBytes);
   }
@@ -114,14 +131,14 @@ export class MessageStore implements Component {
    * @throws MqError DATA_FOLDER, CORRUPT_RECORD: says where and what to do
    */
   async start(): Promise<void> {
-    const { disk, folder, brokerName, clock, onTrouble, giveUpDamage } = this.options;
+    const { disk, folder, brokerName, onTrouble, giveUpDamage } = this.options;
     this.dataFolder = await DataFolder.open(disk, folder, brokerName, onTrouble);
+    await putInPlace(disk, folder, this.dataFolder);
     await checkLogIsThere(disk, folder, this.dataFolder.begun);
     this.termNotes = await TermNotes.open(disk, folder, this.dataFolder.noted);
     await this.dataFolder.noteNoted();
     const stateFolder = disk.realPath(joinPath(folder, 'state'));
-    const state = { disk, folder, log: this.incarnation, clock, onTrouble };
-    this.checkpoints.open(this.options.checkpoints?.(stateFolder) ?? (await openState(state)));
+    this.checkpoints.open(await this.openState());
     const stored = this.checkpoints.load();
     await this.log.open(stored, this.dataFolder.salt, await indexedFirsts(disk, this.indexFolder), giveUpDamage);
     await this.dataFolder.noteBegun();
@@ -168,8 +185,7 @@ export class MessageStore implements Component {
   }
   /** Of this data folder: another one after it was lost. */
   get incarnation(): string {
-    assert(this.dataFolder !== undefined, 'the store has been started');
-    return this.dataFolder.incarnation;
+    return this.heldFolder().incarnation;
   }
   /** What checksums of the log begin from: the same on all members. Undefined: its log has not begun. */
   get salt(): number | undefined {
@@ -181,8 +197,8 @@ export class MessageStore implements Component {
    * @throws MqError DATA_FOLDER where it has begun as another log
    */
   async takeSalt(salt: number): Promise<void> {
-    const { dataFolder, log } = this;
-    assert(dataFolder !== undefined, 'the store has been started');
+    const { log } = this;
+    const dataFolder = this.heldFolder();
     if (log.salt === salt) return;
     if (log.salt !== undefined) {
       const where = this.options.disk.realPath(this.options.folder);
@@ -431,6 +447,17 @@ export class MessageStore implements Component {
   /** Resolves when no index file is being written. */
   idle(): Promise<void> {
     return this.indexes.idle();
+  }
+
+  private heldFolder(): DataFolder {
+    assert(this.dataFolder !== undefined, 'the store has been started');
+    return this.dataFolder;
+  }
+
+  private async openState(): Promise<CheckpointStore> {
+    const { disk, folder, clock, onTrouble, checkpoints } = this.options;
+    const given = checkpoints?.(disk.realPath(joinPath(folder, 'state')));
+    return given ?? openState({ disk, folder, log: this.incarnation, clock, onTrouble });
   }
 
   private get indexFolder(): string {

@@ -11,7 +11,7 @@ import type { Checkpoints } from './checkpoints.js';
 import type { Folding } from './folding.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { Holds } from './holds.js';
-import type { CommitLog } from './log/commit-log.js';
+import type { CommitLog, Reloaded } from './log/commit-log.js';
 import type { Batch } from './log/gathering.js';
 import type { DurableMark } from './log/recovery.js';
 
@@ -68,14 +68,12 @@ export class Replication {
   get durableEnd(): LogPosition {
     return this.log.durableEnd;
   }
-  /** From here on the log is as it was written: nothing was left out, or lost. */
+  /**
+   * From here on the log has all that ever stood in it: nothing was left out, given back or lost. Whoever ends before has to
+   * take a snapshot.
+   */
   get oldest(): LogPosition {
-    let oldest = this.log.appendEnd;
-    for (const { first, generation, lost } of this.log.segments().toReversed()) {
-      if (generation > 0 || lost) break;
-      oldest = first;
-    }
-    return oldest;
+    return this.log.wholeFrom;
   }
   /** True, as a leader begins: what is durable here is committed. False: `advanceCommit` says what is. */
   set commitsWhenDurable(alone: boolean) {
@@ -136,6 +134,39 @@ export class Replication {
     } finally {
       release();
     }
+  }
+
+  /**
+   * All that the log holds is replaced by `swap`, once `decide` has said that it will be; folds again from what is stored
+   * then. A failure of `decide` leaves everything as it was; one behind it ends this process, and the next start goes on.
+   */
+  async reload(decide: () => Promise<void>, swap: () => Promise<Reloaded>): Promise<void> {
+    assert(!this.leads, 'a leader keeps its log');
+    const release = await this.holds.take();
+    try {
+      this.folds = false;
+      await this.catchingUp;
+      await decide().catch((caught: unknown) => {
+        this.folds = true;
+        this.catchUp();
+        throw caught;
+      });
+      await this.reloadNow(swap).catch((caught: unknown) => {
+        this.events.onFailed(caught);
+        throw caught;
+      });
+    } finally {
+      release();
+    }
+  }
+
+  private async reloadNow(swap: () => Promise<Reloaded>): Promise<void> {
+    await this.checkpoints.abandon();
+    await this.gaps;
+    await this.indexes.close();
+    this.folding.clear();
+    const { mark } = await this.log.reload(swap);
+    await this.begin(mark);
   }
 
   private committed(end: LogPosition): void {

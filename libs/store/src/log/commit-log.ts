@@ -26,6 +26,7 @@ import type { PreparedCompaction } from './compaction.js';
 import { DurableNote } from './durable-note.js';
 import { EpochTable } from './epoch-table.js';
 import { Gathering } from './gathering.js';
+import type { LogRange } from './gaps.js';
 import type { Batch } from './gathering.js';
 import { LogEnds } from './log-ends.js';
 import { logLimits, recordBytesCeiling } from './log-limits.js';
@@ -67,6 +68,18 @@ export interface TailCut {
 }
 
 export type Appended = RecordPlace;
+
+/** As what the files of a log are taken up. */
+export interface Reloaded {
+  /** Up to where a checkpoint knows it to be durable. */
+  readonly mark: DurableMark | undefined;
+  /** What its checksums begin from. */
+  readonly salt: number;
+  /** All below it is known to be committed. */
+  readonly committed: LogPosition;
+  /** Where else segments are known to begin. */
+  readonly known?: ReadonlySet<number> | undefined;
+}
 
 export class CommitLog {
   /** Where each epoch begins, as far as a checkpoint or the records checked at the start say. */
@@ -133,6 +146,10 @@ export class CommitLog {
   get first(): LogPosition {
     return this.segmentsHeld.first;
   }
+  /** From here on it has all that ever stood in it, as far as is known. */
+  get wholeFrom(): LogPosition {
+    return this.segmentsHeld.wholeFrom;
+  }
   /** The disk is full: only reserved records are taken. */
   get full(): boolean {
     return this.room.full;
@@ -180,6 +197,14 @@ export class CommitLog {
   get salt(): number | undefined {
     return this.ends.appended > 0 ? this.walk.salt : undefined;
   }
+  /** The same, written or not. */
+  get saltNow(): number {
+    return this.walk.salt;
+  }
+  /** Positions that were given up on purpose: by retention, and by operators. */
+  get givenUp(): readonly LogRange[] {
+    return this.segmentsHeld.givenUp;
+  }
   /** The log is to be a copy of one that has this salt. */
   takeSalt(salt: number): void {
     assert(this.ends.appended === 0, 'a log begins with its salt');
@@ -199,6 +224,41 @@ export class CommitLog {
   async open(mark: DurableMark | undefined, salt: number, known?: ReadonlySet<number>, giveUp = false): Promise<void> {
     assert(!this.opened, 'a log is opened once');
     this.opened = true;
+    const end = await this.enter({ mark, salt, known }, giveUp);
+    this.ends.open(end, mark?.position ?? logPosition(0));
+    await this.writer.begin();
+  }
+
+  /**
+   * The log's files are replaced by `swap`, which finds none of them open, and answers as what to take up those that are
+   * there then. Who waits for a position is told UNAVAILABLE. What was committed must still be there.
+   */
+  async reload(swap: () => Promise<Reloaded>): Promise<Reloaded> {
+    this.checkOpen();
+    let reloaded: Reloaded | undefined;
+    await this.writer.whileStill(async () => {
+      await this.durableNote.close();
+      for (const segment of this.segmentsHeld.all) this.reader.forget(segment);
+      await this.segmentsHeld.close();
+      this.segmentsHeld.clear();
+      this.walk.checked.from = this.walk.checked.to = 0;
+      this.cache.cut(0);
+      this.epochs.cut(logPosition(0));
+      reloaded = await swap();
+      const end = await this.enter(reloaded);
+      assert(end >= this.commitEnd, 'what is committed stays');
+      this.ends.reopen(
+        end,
+        reloaded.committed,
+        new MqError('UNAVAILABLE', 'the log was replaced by a snapshot of another member'),
+      );
+    });
+    assert(reloaded !== undefined, 'the log has been replaced');
+    return reloaded;
+  }
+
+  /** Takes up the files that are there. Answers where the log ends. */
+  private async enter({ mark, salt, known }: Omit<Reloaded, 'committed'>, giveUp = false): Promise<LogPosition> {
     const { disk, folder } = this.segmentsHeld;
     this.walk.salt = this.gathering.salt = salt;
     await disk.makeFolder(folder);
@@ -221,9 +281,8 @@ export class CommitLog {
     await disk.syncFolder(folder);
     await this.segmentsHeld.settleGaps();
     active.end = end;
-    this.ends.open(end, mark?.position ?? logPosition(0));
     this.gathering.open(end, active.first);
-    await this.writer.begin();
+    return end;
   }
 
   /** Lets what was appended become durable, then gives the files back. */

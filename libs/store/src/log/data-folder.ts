@@ -87,6 +87,11 @@ export class DataFolder {
     if (this.salt !== salt) await this.change({ salt });
   }
 
+  /** The folder has lost what it once said it had: it goes on as another member, with what it got from others. */
+  async becomeAnother(incarnation: string, salt: number): Promise<void> {
+    if (this.incarnation !== incarnation) await this.change({ incarnation, salt });
+  }
+
   private async change(part: Partial<Identity>): Promise<void> {
     const identity = { ...this.identity, ...part };
     await replaceBoth(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);

@@ -43,6 +43,7 @@ export class DurableNote {
 
   async open(): Promise<void> {
     this.file = await this.disk.open(this.path, { create: true });
+    this.end = this.wanted = logPosition(0);
     const bytes = new Uint8Array(bytesMax);
     const whole = (await this.file.read(bytes, 0)) === bytesMax && sumOf(bytes) === viewOf(bytes).getUint32(8, true);
     if (whole) this.end = this.wanted = logPosition(getU64(viewOf(bytes), 0));
@@ -69,6 +70,7 @@ export class DurableNote {
 
   async close(): Promise<void> {
     this.timer?.cancel();
+    this.timer = undefined;
     await this.writing;
     await this.file?.close();
     this.file = undefined;

@@ -35,6 +35,10 @@ export class Gaps {
     return true;
   }
 
+  get all(): readonly LogRange[] {
+    return this.ranges;
+  }
+
   /** What of the range is not given up. */
   missingOf({ first, end }: LogRange): LogRange[] {
     const missing: LogRange[] = [];
@@ -59,9 +63,14 @@ export class Gaps {
       } else merged.push(range);
     }
     this.ranges = merged;
-    const line = JSON.stringify(merged.map(({ first, end }) => [first, end]));
-    await replaceFile(this.disk, joinPath(this.folder, gapsName), [Buffer.from(`${line}\n${checksumText(line)}\n`)]);
+    await replaceFile(this.disk, joinPath(this.folder, gapsName), [encodeGaps(merged)]);
   }
+}
+
+/** The file that says so. */
+export function encodeGaps(ranges: readonly LogRange[]): Buffer {
+  const line = JSON.stringify(ranges.map(({ first, end }) => [first, end]));
+  return Buffer.from(`${line}\n${checksumText(line)}\n`);
 }
 
 function checksumText(line: string): string {

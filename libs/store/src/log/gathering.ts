@@ -55,6 +55,7 @@ export class Gathering {
   open(end: number, segmentFirst: number): void {
     this.appended = this.cut = this.completeTo = end;
     this.segmentFirst = segmentFirst;
+    this.rolls.length = 0;
   }
 
   /** What was gathered from `end` on is forgotten. `segmentFirst` is that of the segment being written. */

@@ -38,6 +38,13 @@ export class LogEnds {
     this.toldCommitted = this.committed;
   }
 
+  /** The same for a log that has been replaced: those who wait are told why. What was committed still is. */
+  reopen(end: LogPosition, committed: LogPosition, error: MqError): void {
+    this.durableWaiters.fail(error);
+    this.commitWaiters.fail(error);
+    this.open(end, committed);
+  }
+
   /** Whether what is durable here is thereby committed. */
   set commitsWhenDurable(alone: boolean) {
     this.alone = alone;

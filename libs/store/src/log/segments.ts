@@ -63,6 +63,16 @@ export class Segments {
     return last;
   }
 
+  /** From here on the log has all that ever stood in it. */
+  get wholeFrom(): LogPosition {
+    let { first } = this.active;
+    for (const row of this.rows.toReversed()) {
+      if (row.compacted || row.lost || (row !== this.active && row.end !== first)) break;
+      first = row.first;
+    }
+    return first;
+  }
+
   infos(): readonly SegmentInfo[] {
     return this.rows.map((segment) => segment.info());
   }
@@ -180,6 +190,11 @@ export class Segments {
     await this.gaps.add(...given);
     this.damages.splice(0, given.length);
     return given;
+  }
+
+  /** Positions that were given up on purpose. */
+  get givenUp(): readonly LogRange[] {
+    return this.gaps.all;
   }
 
   isGivenUp(range: LogRange): boolean {
@@ -324,6 +339,13 @@ export class Segments {
 
   async close(): Promise<void> {
     for (const segment of this.rows) await segment.close();
+  }
+
+  /** As before `open`. The files must have been closed. */
+  clear(): void {
+    this.rows = [];
+    this.lastUsed.clear();
+    this.damages.length = 0;
   }
 
   /** For who reads a record that was good before. */

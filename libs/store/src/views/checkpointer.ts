@@ -10,7 +10,7 @@ import type { Epoch, LogPosition, StateChange } from '@cometmq/model';
 import { assert, MqError } from '@cometmq/shared';
 
 import { coldPrefix } from './checkpoint-store.js';
-import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
+import type { Checkpoint, CheckpointStore, PieceChange, PinnedState } from './checkpoint-store.js';
 import type { StateView } from './state-view.js';
 
 interface Generation {
@@ -106,6 +106,12 @@ export class Checkpointer {
       this.onFailed(caught);
       throw caught;
     }
+  }
+
+  /** The files of the last checkpoint on disk; see `CheckpointStore.pin`. @throws MqError UNSUPPORTED */
+  async pin(): Promise<PinnedState | undefined> {
+    if (!this.store.pin) throw new MqError('UNSUPPORTED', 'the checkpoints of this store are in no files');
+    return this.store.pin();
   }
 
   /** The last checkpoint on disk. */

@@ -25,13 +25,14 @@ import type { OnTrouble } from '../disk/two-copies.js';
 import { ByteCache } from '../index/byte-cache.js';
 import { checksum } from '../log/checksum.js';
 import { coldPrefix } from './checkpoint-store.js';
-import type { Checkpoint, CheckpointStore, PieceChange } from './checkpoint-store.js';
+import type { Checkpoint, CheckpointStore, PieceChange, PinnedFile, PinnedState } from './checkpoint-store.js';
 import { findInBlock, PieceFile, PieceFileDamage, PieceFileWriter } from './piece-file.js';
 import type { Piece, PieceFileInfo } from './piece-file.js';
 import { FileSource, MemorySource, mergeInTurn, mergeNow } from './piece-merge.js';
 import type { KeyRange } from './piece-merge.js';
 
-const manifestName = 'manifest';
+export const stateManifestName = 'manifest';
+const manifestName = stateManifestName;
 const suffix = '.pieces';
 const version = 1;
 /** However well they are graded. */
@@ -136,6 +137,28 @@ export class DiskCheckpointStore implements CheckpointStore {
       if (found) return found.value && Uint8Array.from(found.value);
     }
     return undefined;
+  }
+
+  async pin(): Promise<PinnedState | undefined> {
+    for (;;) {
+      const { manifest } = this;
+      if (manifest.position < 0) return undefined;
+      const files: PinnedFile[] = [];
+      const release = async (): Promise<void> => {
+        for (const { file } of files) await file.close();
+      };
+      try {
+        for (const info of manifest.files) {
+          const name = nameOf(info.number);
+          files.push({ name, info, file: await this.disk.open(joinPath(this.folder, name)) });
+        }
+        return { position: manifest.position as LogPosition, files, release };
+      } catch (caught) {
+        await release();
+        if (!isMissing(caught) || manifest === this.manifest) throw caught;
+        // A newer checkpoint has just taken their place: that one, then.
+      }
+    }
   }
 
   /** A full disk is waited out. */
@@ -295,6 +318,16 @@ function nameOf(number: number): string {
 
 function numberOf(name: string): number | undefined {
   return /^\d{16}\.pieces$/.test(name) ? Number(name.slice(0, 16)) : undefined;
+}
+
+/** The manifest of a state that is made of these files; no position: of an empty one. */
+export function encodeState(
+  log: string,
+  position: LogPosition | undefined,
+  epoch: Epoch,
+  files: readonly PieceFileInfo[],
+): Buffer {
+  return encodeManifest({ version, log, position: position ?? -1, epoch, files: files.map(plainInfo) });
 }
 
 function plainInfo({ number, bytes, indexAt, indexChecksum }: PieceFileInfo): PieceFileInfo {

@@ -1,0 +1,283 @@
+/**
+ * The receiver's side of a snapshot. Its files are put beside those that are in use, under their names and
+ * `.incoming`; nothing is changed until all of them are durable and every byte has been looked at. Then one small file
+ * decides:
+ *
+ *   install     the snapshot's facts and whose folder this is, twice the same: a line of JSON, and the line's checksum, 8 hex digits
+ *
+ * While it is there, the snapshot is what the folder holds: each start, and whoever wrote it, puts the files in the place
+ * of the old ones, a step that can be broken off and begun again anywhere; then it goes. While it is not there, what is
+ * `.incoming` is nothing, and is thrown away.
+ */
+import { logPosition } from '@cometmq/model';
+import type { LogPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { isDiskFull, joinPath, readWhole, replaceFile } from '../disk/disk.js';
+import type { Disk } from '../disk/disk.js';
+import { checksum } from '../log/checksum.js';
+import { readHead } from '../log/compacted-file.js';
+import type { DataFolder } from '../log/data-folder.js';
+import { encodeGaps, gapsName } from '../log/gaps.js';
+import { compactionReserveName, preparedName, reserveName, Segment, segmentFile } from '../log/segment.js';
+import type { Damage } from '../log/segments.js';
+import { Segments } from '../log/segments.js';
+import { isEnd, SegmentWalk } from '../log/segment-walk.js';
+import { encodeState, stateManifestName } from '../views/disk-checkpoint-store.js';
+import { PieceFile, PieceFileDamage } from '../views/piece-file.js';
+import {
+  broken,
+  PieceReader,
+  readFacts,
+  snapshotBytes,
+  snapshotFolders,
+  snapshotPieceBytes,
+} from './snapshot-format.js';
+import type { SnapshotFacts, SnapshotFile } from './snapshot-format.js';
+
+export const installName = 'install';
+const suffix = '.incoming';
+/** What stays in a folder whose files are replaced: zeros. */
+const kept = new Set([preparedName, reserveName, compactionReserveName]);
+/** Left free beside what is received, for what goes on meanwhile. */
+const freeBytesMin = 16 * 1024 * 1024;
+
+export interface Received {
+  readonly facts: SnapshotFacts;
+  /** Found in old segments, on the sender's disk too: nothing that the state needs. */
+  readonly damages: readonly Damage[];
+}
+
+export interface ReceiveGround {
+  readonly disk: Disk;
+  /** The data folder. */
+  readonly folder: string;
+  /** What the state in this folder belongs to. */
+  readonly incarnation: string;
+  /** What is committed here stays: a snapshot that ends before is an older one. */
+  readonly commitEnd: LogPosition;
+  readonly onFacts?: ((facts: SnapshotFacts) => void) | undefined;
+}
+
+/**
+ * Takes all of a snapshot, and looks at all of it. Nothing is changed yet; what came is thrown away on any failure.
+ *
+ * @throws MqError CORRUPT_RECORD, CONFLICT (it is older than what is here), STORAGE_FULL, UNSUPPORTED; what `pieces` throws
+ */
+export async function receiveSnapshot(ground: ReceiveGround, pieces: AsyncIterable<Uint8Array>): Promise<Received> {
+  const { disk, folder } = ground;
+  const from = new PieceReader(pieces);
+  try {
+    await discardIncoming(disk, folder);
+    const facts = await readFacts(from);
+    ground.onFacts?.(facts);
+    await checkFits(ground, facts);
+    for (const name of snapshotFolders) await disk.makeFolder(joinPath(folder, name));
+    for (const file of facts.files) await receiveFile(disk, incomingPath(folder, file), file, from);
+    await from.end();
+    await writeOwn(ground, facts);
+    for (const name of snapshotFolders) await disk.syncFolder(joinPath(folder, name));
+    return { facts, damages: await verify(disk, folder, facts) };
+  } catch (caught) {
+    await from.cancel();
+    await discardIncoming(disk, folder);
+    if (isDiskFull(caught))
+      throw new MqError('STORAGE_FULL', 'the disk is full: the snapshot was thrown away', { cause: caught });
+    throw caught;
+  }
+}
+
+/**
+ * From now on the snapshot is what the folder holds, whatever happens. `putInPlace` must follow. With another
+ * `incarnation` than the folder's it is another member's from then on.
+ */
+export async function decideInstall(
+  disk: Disk,
+  folder: string,
+  facts: SnapshotFacts,
+  incarnation: string,
+): Promise<void> {
+  const line = JSON.stringify({ ...facts, incarnation });
+  const one = `${line}\n${checksumText(line)}\n`;
+  await replaceFile(disk, joinPath(folder, installName), [Buffer.from(one + one)]);
+}
+
+/**
+ * Puts a snapshot that was decided on in the place of what was there; throws away what was not decided on. For who has
+ * the folder, and none of its files open.
+ *
+ * @throws MqError DATA_FOLDER where what was decided can't be read
+ */
+export async function putInPlace(disk: Disk, folder: string, dataFolder: DataFolder): Promise<void> {
+  const path = joinPath(folder, installName);
+  const stored = await readWhole(disk, path);
+  if (!stored) {
+    await discardIncoming(disk, folder);
+    return;
+  }
+  const facts = decodeDecision(stored, disk, path);
+  await dataFolder.becomeAnother(facts.incarnation, facts.salt);
+  await dataFolder.takeSalt(facts.salt);
+  for (const of of snapshotFolders) {
+    const inside = joinPath(folder, of);
+    const names = namesIn(facts, of);
+    const found = new Set(await disk.list(inside));
+    for (const name of names) {
+      if (found.has(name + suffix)) await disk.rename(joinPath(inside, name + suffix), joinPath(inside, name));
+    }
+    for (const name of found) {
+      if (!names.has(name) && !kept.has(name) && !name.endsWith(suffix)) await disk.unlink(joinPath(inside, name));
+    }
+    await disk.syncFolder(inside);
+  }
+  await disk.unlink(path);
+  await disk.syncFolder(folder);
+}
+
+/** Of a snapshot that nobody decided on. */
+export async function discardIncoming(disk: Disk, folder: string): Promise<void> {
+  for (const of of snapshotFolders) {
+    const inside = joinPath(folder, of);
+    for (const name of await disk.list(inside)) if (name.endsWith(suffix)) await disk.unlink(joinPath(inside, name));
+  }
+}
+
+async function checkFits({ disk, folder, commitEnd }: ReceiveGround, facts: SnapshotFacts): Promise<void> {
+  if (facts.end < commitEnd) {
+    throw new MqError('CONFLICT', `the snapshot ends at ${facts.end}, and all below ${commitEnd} is committed here`);
+  }
+  if (facts.end < facts.position) throw broken('its state goes further than its log');
+  const bytes = snapshotBytes(facts);
+  const free = await disk.freeBytes(folder);
+  if (free >= bytes + freeBytesMin) return;
+  throw new MqError(
+    'STORAGE_FULL',
+    `a snapshot of ${bytes} bytes is to be received, and ${free} bytes are free on the disk`,
+  );
+}
+
+async function receiveFile(disk: Disk, path: string, { name, bytes }: SnapshotFile, from: PieceReader): Promise<void> {
+  const file = await disk.open(path, { create: true });
+  try {
+    let sum = 0;
+    for (let at = 0; at < bytes;) {
+      const piece = await from.next(Math.min(snapshotPieceBytes, bytes - at));
+      sum = checksum(piece, sum);
+      await file.write([piece], at);
+      at += piece.byteLength;
+    }
+    const told = Buffer.from(await from.exactly(4)).readUInt32LE(0);
+    if (told !== sum) throw broken(`"${name}" was damaged on its way`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** What is not sent: each folder's own. */
+async function writeOwn({ disk, folder, incarnation }: ReceiveGround, facts: SnapshotFacts): Promise<void> {
+  const { position, epoch, pieces, gaps } = facts;
+  const manifest = encodeState(incarnation, pieces ? position : undefined, epoch, pieces ?? []);
+  await replaceFile(disk, joinPath(folder, `state/${stateManifestName}${suffix}`), [manifest]);
+  await replaceFile(disk, joinPath(folder, `log/${gapsName}${suffix}`), [encodeGaps(gaps)]);
+}
+
+/** Every byte that state or log will be taken from. Damage in what the state needs is refused. */
+async function verify(disk: Disk, folder: string, facts: SnapshotFacts): Promise<Damage[]> {
+  for (const info of facts.pieces ?? []) {
+    const file = facts.files.find(
+      ({ folder: of, name }) => of === 'state' && Number.parseInt(name, 10) === info.number,
+    );
+    if (!file) throw broken('a file of the state is missing');
+    await verifyPieces(disk, incomingPath(folder, file), info);
+  }
+  const damages: Damage[] = [];
+  const walk = new SegmentWalk(new Segments(disk, joinPath(folder, 'log')));
+  walk.salt = facts.salt;
+  const segments = facts.files.filter(({ folder: of }) => of === 'log');
+  for (const [i, file] of segments.entries()) {
+    const { first } = segmentFile(file.name) as { first: LogPosition };
+    const next = segments[i + 1];
+    const end = next ? (segmentFile(next.name) as { first: LogPosition }).first : facts.end;
+    const bad = await verifySegment(disk, folder, walk, file);
+    if (bad === undefined) continue;
+    if (end > facts.position || !next) throw broken(`the log is damaged at position ${bad}`);
+    damages.push({
+      first,
+      end,
+      what: `records can not be read: ${disk.realPath(joinPath(folder, `log/${file.name}`))}`,
+    });
+  }
+  return damages;
+}
+
+/** Answers where it is damaged. */
+async function verifySegment(
+  disk: Disk,
+  folder: string,
+  walk: SegmentWalk,
+  file: SnapshotFile,
+): Promise<number | undefined> {
+  const { first, compacted } = segmentFile(file.name) as { first: LogPosition; compacted: boolean };
+  const opened = await disk.open(incomingPath(folder, file));
+  try {
+    const head = compacted ? await readHead(opened, first) : undefined;
+    if (compacted && !head) return first;
+    const segment = new Segment(disk, joinPath(folder, 'log'), first, file.bytes, opened, head);
+    if (!head) segment.end = logPosition(first + file.bytes);
+    if (file.bytes === 0) return undefined;
+    const walked = await walk.walk(segment, first, Infinity, () => undefined);
+    const good = isEnd(walked) && (head !== undefined || walked.end === first + file.bytes);
+    return good ? undefined : walked.end;
+  } catch (caught) {
+    if (caught instanceof MqError && caught.code === 'CORRUPT_RECORD') return first;
+    throw caught;
+  } finally {
+    await opened.close();
+  }
+}
+
+async function verifyPieces(disk: Disk, path: string, info: Parameters<typeof PieceFile.open>[1]): Promise<void> {
+  const opened = await disk.open(path);
+  try {
+    await (await PieceFile.open(opened, info)).check();
+  } catch (caught) {
+    if (caught instanceof PieceFileDamage) throw broken(`of its state ${caught.message}`);
+    throw caught;
+  } finally {
+    await opened.close();
+  }
+}
+
+function namesIn({ files }: SnapshotFacts, of: string): Set<string> {
+  const names = new Set(files.filter(({ folder }) => folder === of).map(({ name }) => name));
+  if (of === 'log') names.add(gapsName);
+  if (of === 'state') names.add(stateManifestName);
+  return names;
+}
+
+function incomingPath(folder: string, { folder: of, name }: SnapshotFile): string {
+  return joinPath(joinPath(folder, of), name + suffix);
+}
+
+/** What was decided, and whose folder it is from then on. */
+interface Decision extends SnapshotFacts {
+  readonly incarnation: string;
+}
+
+function decodeDecision(bytes: Buffer, disk: Disk, path: string): Decision {
+  const lines = bytes.toString('utf8').split('\n');
+  for (const at of [0, 2]) {
+    const line = lines[at] ?? '';
+    if (line !== '' && lines[at + 1] === checksumText(line)) return JSON.parse(line) as Decision;
+  }
+  throw new MqError(
+    'DATA_FOLDER',
+    `${disk.realPath(path)} is damaged: a snapshot was being put in place, and it says which files belong to it. Start with ` +
+      'an empty data folder, as a new member that fetches all of it',
+  );
+}
+
+function checksumText(line: string): string {
+  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
+}

@@ -1,0 +1,150 @@
+/**
+ * The sender's side of a snapshot. While it is read, no segment is given back and none is compacted, so that files and
+ * state are of one moment; appending, folding and checkpoints go on. The state is a checkpoint, its files held open; the
+ * log goes up to what is committed, so that the records are in it by which what was given back is over.
+ */
+import { logPosition } from '@cometmq/model';
+import type { LogPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import type { Clock } from '@cometmq/shared';
+
+import type { Checkpoints } from '../checkpoints.js';
+import { joinPath } from '../disk/disk.js';
+import type { Disk, DiskFile } from '../disk/disk.js';
+import type { Holds } from '../holds.js';
+import type { SegmentIndexes } from '../index/segment-indexes.js';
+import { checksum } from '../log/checksum.js';
+import type { CommitLog } from '../log/commit-log.js';
+import { compactedName, segmentName } from '../log/segment.js';
+import type { SegmentInfo } from '../log/segment.js';
+import type { PinnedState } from '../views/checkpoint-store.js';
+import { encodeFacts, snapshotPieceBytes } from './snapshot-format.js';
+import type { SnapshotFacts, SnapshotFile } from './snapshot-format.js';
+
+/** Whoever takes no piece for so long is gone: what is held for it goes on. */
+const idleMs = 60_000;
+
+export interface SnapshotGround {
+  readonly disk: Disk;
+  /** The data folder. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly log: CommitLog;
+  readonly indexes: SegmentIndexes;
+  readonly checkpoints: Checkpoints;
+  readonly holds: Holds;
+}
+
+/** @throws MqError UNAVAILABLE where the disk is full, or nobody took a piece for a minute */
+export async function* streamSnapshot(ground: SnapshotGround): AsyncGenerator<Uint8Array, void, undefined> {
+  const { clock, holds, log } = ground;
+  const release = await holds.take();
+  let state: PinnedState | undefined;
+  let gone = false;
+  try {
+    state = await ground.checkpoints.pin();
+    const facts = await factsOf(ground, state);
+    for await (const piece of piecesOf(ground, facts, state)) {
+      const timer = clock.after(idleMs, () => {
+        gone = true;
+        release();
+      });
+      yield piece;
+      timer.cancel();
+      if (gone)
+        throw new MqError('UNAVAILABLE', 'nobody took a piece of this snapshot for a minute: ask for another one');
+      if (log.full) throw new MqError('UNAVAILABLE', 'the disk is full: what this snapshot holds has to be given back');
+    }
+  } finally {
+    release();
+    await state?.release();
+  }
+}
+
+async function factsOf(
+  { disk, folder, log, indexes }: SnapshotGround,
+  state: PinnedState | undefined,
+): Promise<SnapshotFacts> {
+  const position = state?.position ?? logPosition(0);
+  const all = log.segments();
+  const tailAt = all.findIndex(({ sealed, end }) => !sealed || end > log.commitEnd);
+  const whole = all.slice(0, tailAt).filter(({ lost }) => !lost);
+  const tail = all[tailAt] as SegmentInfo;
+  const end = logPosition(Math.max(tail.first, log.commitEnd));
+  const files: SnapshotFile[] = whole.map((segment) => ({
+    folder: 'log',
+    name: nameOf(segment),
+    bytes: segment.fileBytes,
+  }));
+  files.push({ folder: 'log', name: segmentName(tail.first), bytes: end - tail.first });
+  files.push(...(await indexFiles(disk, joinPath(folder, 'index'), indexes, tail.first)));
+  for (const { name, info } of state?.files ?? []) files.push({ folder: 'state', name, bytes: info.bytes });
+  return {
+    position,
+    epoch: log.epochs.at(logPosition(Math.max(0, position - 1))),
+    end,
+    salt: log.saltNow,
+    gaps: log.givenUp,
+    files,
+    pieces: state?.files.map(({ info }) => info),
+  };
+}
+
+/** Of those segments whose index has a file; the others' are made again where they are wanted. */
+async function indexFiles(
+  disk: Disk,
+  folder: string,
+  indexes: SegmentIndexes,
+  before: LogPosition,
+): Promise<SnapshotFile[]> {
+  const names = new Set(await disk.list(folder));
+  const files: SnapshotFile[] = [];
+  for (const { first, path } of indexes.sealedSegments) {
+    const name = path.slice(folder.length + 1);
+    if (first >= before || !names.has(name)) continue;
+    const file = await disk.open(path);
+    try {
+      files.push({ folder: 'index', name, bytes: await file.size() });
+    } finally {
+      await file.close();
+    }
+  }
+  return files.filter(({ name }) => /^\d{16}(\.\d+)?\.index$/.test(name));
+}
+
+async function* piecesOf(
+  { disk, folder }: SnapshotGround,
+  facts: SnapshotFacts,
+  state: PinnedState | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const head = encodeFacts(facts);
+  for (let at = 0; at < head.byteLength; at += snapshotPieceBytes) yield head.subarray(at, at + snapshotPieceBytes);
+  for (const { folder: of, name, bytes } of facts.files) {
+    const held = of === 'state' ? state?.files.find((one) => one.name === name)?.file : undefined;
+    const file = held ?? (await disk.open(joinPath(joinPath(folder, of), name)));
+    try {
+      yield* piecesOfFile(file, bytes);
+    } finally {
+      if (!held) await file.close();
+    }
+  }
+}
+
+async function* piecesOfFile(file: DiskFile, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
+  let sum = 0;
+  for (let at = 0; at < bytes;) {
+    const piece = Buffer.allocUnsafeSlow(Math.min(snapshotPieceBytes, bytes - at));
+    const read = await file.read(piece, at);
+    if (read < piece.byteLength) throw new MqError('CORRUPT_RECORD', `${file.path} is shorter than it was`);
+    sum = checksum(piece, sum);
+    at += read;
+    yield piece;
+  }
+  const end = Buffer.alloc(4);
+  end.writeUInt32LE(sum, 0);
+  yield end;
+}
+
+function nameOf({ first, generation }: SegmentInfo): string {
+  return generation > 0 ? compactedName(first) : segmentName(first);
+}

@@ -1,0 +1,140 @@
+/**
+ * Snapshots of a running store: given to members that lack too much, and taken by a follower in the place of all that it
+ * has, without a restart.
+ */
+import { randomUUID } from 'node:crypto';
+
+import type { Epoch, LogPosition } from '@cometmq/model';
+import { assert, MqError } from '@cometmq/shared';
+
+import { joinPath } from '../disk/disk.js';
+import type { Disk } from '../disk/disk.js';
+import { indexedFirsts } from '../index/segment-indexes.js';
+import { DataFolder } from '../log/data-folder.js';
+import type { Replication } from '../replication.js';
+import type { CheckpointStore } from '../views/checkpoint-store.js';
+import { decideInstall, discardIncoming, putInPlace, receiveSnapshot } from './incoming-snapshot.js';
+import { snapshotBytes } from './snapshot-format.js';
+import type { SnapshotFacts } from './snapshot-format.js';
+import { streamSnapshot } from './snapshot-source.js';
+import type { SnapshotGround } from './snapshot-source.js';
+
+export interface SnapshotParts extends SnapshotGround {
+  readonly replication: Replication;
+  dataFolder(): DataFolder;
+  openState(): Promise<CheckpointStore>;
+}
+
+/** What comes, told before most of it has come. */
+export interface SnapshotInfo {
+  readonly position: LogPosition;
+  readonly epoch: Epoch;
+  /** Where the log ends that comes with it: fetching goes on there. */
+  readonly end: LogPosition;
+  /** Of all files. */
+  readonly bytes: number;
+}
+
+export class Snapshots {
+  private installing = false;
+
+  constructor(private readonly parts: SnapshotParts) {}
+
+  /**
+   * All that a member needs which lacks too much, in pieces of 256 KiB at the most; `install` of another store takes them.
+   * While it is read no segment is given back: whoever reads must end it, or is given up after a minute without a word.
+   *
+   * @throws MqError UNAVAILABLE
+   */
+  stream(): AsyncGenerator<Uint8Array, void, undefined> {
+    return streamSnapshot(this.parts);
+  }
+
+  /**
+   * Takes a snapshot in the place of the log and of all views of this follower, and goes on with it. Until all of it is
+   * here and was looked at, nothing changes, and a failure leaves everything as it was. Nobody may append meanwhile.
+   *
+   * @throws MqError CORRUPT_RECORD (it is not whole), CONFLICT (it is older than what is committed here), STORAGE_FULL,
+   * UNSUPPORTED (it is of a newer version); what `pieces` throws
+   */
+  async install(
+    pieces: AsyncIterable<Uint8Array>,
+    onFacts: (info: SnapshotInfo) => void = () => undefined,
+  ): Promise<SnapshotInfo> {
+    const { disk, folder, log, replication } = this.parts;
+    assert(!replication.isLeader, 'a leader takes a snapshot from nobody');
+    assert(!this.installing, 'one snapshot at a time');
+    this.installing = true;
+    try {
+      const ground = {
+        disk,
+        folder,
+        incarnation: this.parts.dataFolder().incarnation,
+        commitEnd: log.commitEnd,
+        onFacts: (facts: SnapshotFacts) => onFacts(infoOf(facts)),
+      };
+      const { facts, damages } = await receiveSnapshot(ground, pieces);
+      await this.putInPlace(facts);
+      for (const damage of damages) log.noteDamage(damage);
+      return infoOf(facts);
+    } finally {
+      this.installing = false;
+    }
+  }
+
+  private async putInPlace(facts: SnapshotFacts): Promise<void> {
+    const { disk, folder, log, checkpoints, replication } = this.parts;
+    const decide = async (): Promise<void> => {
+      try {
+        if (facts.end < log.commitEnd)
+          throw new MqError('CONFLICT', 'more has been committed here than the snapshot holds');
+        await decideInstall(disk, folder, facts, this.parts.dataFolder().incarnation);
+      } catch (caught) {
+        await discardIncoming(disk, folder);
+        throw caught;
+      }
+    };
+    await replication.reload(decide, async () => {
+      await checkpoints.close();
+      await putInPlace(disk, folder, this.parts.dataFolder());
+      checkpoints.open(await this.parts.openState());
+      const mark = checkpoints.load();
+      return {
+        mark,
+        salt: facts.salt,
+        committed: facts.end,
+        known: await indexedFirsts(disk, joinPath(folder, 'index')),
+      };
+    });
+  }
+}
+
+/**
+ * Takes a snapshot in the place of what a data folder holds that can't be opened any more: its log or its state is
+ * damaged where nothing but another member can help. What it once acknowledged it may not have: it goes on as another
+ * member. The store on it must not be started; it can be afterwards.
+ *
+ * @throws MqError as `Snapshots.install`
+ */
+export async function replaceBySnapshot(
+  { disk, folder, brokerName }: { readonly disk: Disk; readonly folder: string; readonly brokerName: string },
+  pieces: AsyncIterable<Uint8Array>,
+): Promise<SnapshotInfo> {
+  const dataFolder = await DataFolder.open(disk, folder, brokerName);
+  try {
+    await putInPlace(disk, folder, dataFolder); // What was decided before.
+    const incarnation = randomUUID();
+    const { facts } = await receiveSnapshot({ disk, folder, incarnation, commitEnd: 0 as LogPosition }, pieces);
+    await decideInstall(disk, folder, facts, incarnation);
+    await putInPlace(disk, folder, dataFolder);
+    await dataFolder.noteBegun();
+    return infoOf(facts);
+  } finally {
+    await dataFolder.release();
+  }
+}
+
+function infoOf(facts: SnapshotFacts): SnapshotInfo {
+  const { position, epoch, end } = facts;
+  return { position, epoch, end, bytes: snapshotBytes(facts) };
+}
