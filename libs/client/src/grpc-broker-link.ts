@@ -1,5 +1,5 @@
 import type { internal } from '@cometmq/proto';
-import { MqError, type Clock } from '@cometmq/shared';
+import { MqError, type Clock, type Timer } from '@cometmq/shared';
 
 import type {
   AckCall,
@@ -62,7 +62,7 @@ export interface FrameStream {
 export interface LinkEvents {
   /** The broker answers as the leader, for the first time or again. */
   serves(): void;
-  /** The stream ended, or could not be made. */
+  /** The stream ended, or could not be made, or nothing comes from it while sends wait. */
   broke(): void;
   /** The broker says that it does not lead, and maybe who does. */
   notLeader(leader: KnownLeader | undefined): void;
@@ -79,6 +79,9 @@ interface Held {
 
 /** Answers that are held; one more is given back. The broker asks first where much is to be read. */
 const heldBytesMax = 16 * 1024 * 1024;
+
+/** So long sends wait for anything to come before new ones that can go elsewhere do. */
+const silentMsMax = 1_000;
 
 /** Frames are kept below gRPC's usual message limits whatever the messages' sizes. */
 const frameBytesMax = 8 * 1024 * 1024;
@@ -105,6 +108,9 @@ export class GrpcBrokerLink implements BrokerLink {
   private closed = false;
   /** What its owner heard of it last was good. */
   private serving = false;
+  /** Since when a send waits and nothing has come; undefined: something has. */
+  private unheardMs: number | undefined;
+  private silence: Timer | undefined;
 
   constructor(
     private readonly connect: (path: string) => FrameStream,
@@ -119,7 +125,10 @@ export class GrpcBrokerLink implements BrokerLink {
       done(new MqError('TOO_MANY_REQUESTS', 'the link to the broker is full; send more slowly'), undefined);
       return;
     }
-    const wire = sendToWire(call, this.clock.monotonicMs());
+    const nowMs = this.clock.monotonicMs();
+    this.unheardMs ??= nowMs;
+    this.silence ??= this.clock.after(silentMsMax, this.listenAgain);
+    const wire = sendToWire(call, nowMs);
     const bytes = wire.message.length + wire.envelope.length;
     const id = this.call({ $case: 'send', value: wire }, bytes, (answer, error) => {
       if (error) done(error, undefined);
@@ -224,8 +233,21 @@ export class GrpcBrokerLink implements BrokerLink {
     this.ordered.clear();
   }
 
+  /** A leader that stands still closes no connection. */
+  private readonly listenAgain = (): void => {
+    this.silence = undefined;
+    if (this.unheardMs === undefined || this.closed) return;
+    const leftMs = this.unheardMs + silentMsMax - this.clock.monotonicMs();
+    if (leftMs > 0) this.silence = this.clock.after(leftMs, this.listenAgain);
+    else {
+      this.serving = false;
+      this.events?.broke();
+    }
+  };
+
   close(): void {
     this.closed = true;
+    this.silence?.cancel();
     this.stream?.end();
     this.lost(new MqError('UNAVAILABLE', 'the link to the broker was closed'));
   }
@@ -291,6 +313,7 @@ export class GrpcBrokerLink implements BrokerLink {
       this.flush();
     });
     stream.onMessage((frame) => {
+      this.unheardMs = undefined;
       const { answers, commands } = decodeLinkFrame(frame);
       for (const answer of answers) this.answered(answer);
       for (const command of commands) this.commanded(command);
@@ -402,6 +425,7 @@ export class GrpcBrokerLink implements BrokerLink {
     this.waitingBytes = 0;
     this.rooms.clear();
     this.ordered.clear();
+    this.unheardMs = undefined;
     const settles: Settle[] = [];
     for (const [id, settle] of this.open) {
       if (this.held.has(id)) continue; // Its answer is here.

@@ -153,3 +153,20 @@ it('without a leader that can be reached or is shown, there is no link', async (
   leads(1, undefined);
   expect(links.link('s')).toBeUndefined();
 });
+
+it('a leader from which nothing comes while a send waits is in doubt, and is trusted again when it answers', async () => {
+  const outcomes: string[] = [];
+  await send(0, outcomes, 'first');
+  const leader = made.get('a:1')!;
+  clock.advance(900);
+  leader.answer(leader.asked[0]!);
+  clock.advance(5_000); // Nothing waits.
+  expect(links.doubtful('s')).toBe(false);
+  await send(0, outcomes, 'second');
+  clock.advance(999);
+  expect(links.doubtful('s')).toBe(false);
+  clock.advance(1);
+  expect(links.doubtful('s')).toBe(true);
+  leader.answer(leader.asked[1]!);
+  expect([links.doubtful('s'), outcomes]).toEqual([false, ['first 7', 'second 7']]);
+});
