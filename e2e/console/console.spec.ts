@@ -63,6 +63,9 @@ const views: readonly (readonly [path: string, heading: string, shows: string])[
   ['/topics/orders', 'orders', 'Queues'],
   ['/groups', 'Consumer groups', 'billing'],
   ['/groups/billing', 'billing', 'orders'],
+  ['/messages?topic=orders', 'Messages', '12 found.'],
+  ['/dead-letters', 'Dead letters', 'There is nothing here.'],
+  ['/clients', 'Clients', 'orders'],
   ['/delayed', 'Delayed messages', 'reminders'],
   ['/transactions', 'Transactions', 'Decisions'],
   ['/brokers', 'Broker sets', 'single copy'],
@@ -70,7 +73,7 @@ const views: readonly (readonly [path: string, heading: string, shows: string])[
 it.each(views)('%s can be opened by its address, and used by everybody', async (path, heading, shows) => {
   await open(path, heading);
   await browser.page.getByRole('main').getByText(shows).first().waitFor();
-  await browser.picture(`view${path === '/' ? '-overview' : path.replaceAll('/', '-')}`);
+  await browser.picture(`view${path === '/' ? '-overview' : path.replaceAll(/[^a-z]/g, '-')}`);
   expect(await browser.accessibility()).toEqual([]);
 });
 
@@ -139,4 +142,58 @@ it('says so when the system is away, keeps what it showed, and recovers by itsel
   await page.getByText('Queues').first().waitFor();
   await broker.start();
   await page.getByText('Not up to date').waitFor({ state: 'detached' });
+});
+
+describe('a message', () => {
+  it('is found by its key; its body, its life and why it is not consumed are shown', async () => {
+    const { page } = browser;
+    await open('/messages', 'Messages');
+    await page.getByRole('combobox', { name: 'Topic' }).fill('orders');
+    await page.getByLabel('Key', { exact: true }).fill('order-7');
+    await page.getByRole('main').getByRole('button', { name: 'Search' }).click();
+    await page.getByText('1 found.').waitFor();
+    expect(new URL(page.url()).search).toBe('?topic=orders&key=order-7');
+    await page.getByRole('table', { name: 'Found' }).getByRole('link').first().click();
+    await page.getByLabel('Body').getByText('"order": 7').waitFor();
+    await page.getByText('Delivered').first().waitFor();
+    await page.getByRole('combobox', { name: 'Consumer group' }).fill('billing');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Ask' }).click();
+    await page
+      .getByRole('status')
+      .getByText(/holds it until|is due/)
+      .waitFor();
+    await browser.picture('message');
+    expect(await browser.accessibility()).toEqual([]);
+  });
+
+  it('is found by text in its body, and the stream tells how far the search is', async () => {
+    const { page } = browser;
+    await open('/messages?topic=orders&text=%22order%22%3A11', 'Messages');
+    await page.getByText('1 found. 12 of 12 messages looked at.').waitFor();
+  });
+
+  it('of strangers is never rendered: HTML, broken UTF-8, huge', async () => {
+    const { page } = browser;
+    await createTopic(broker, { name: 'strange', type: 'normal', writeQueues: 1 });
+    const producer = await clients.producer({ topics: ['strange'] });
+    const html = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+    const bodies = [Buffer.from(html), Buffer.from([0xff, 0xfe, 0, 1]), Buffer.alloc(1_000_000, 'x')];
+    for (const [i, body] of bodies.entries()) {
+      await producer.send({ topic: 'strange', tag: html, keys: [`k${i}`], body });
+    }
+    await open('/messages?topic=strange', 'Messages');
+    await page.getByText('3 found.').waitFor();
+    expect(await page.locator('img[src=x]').count()).toBe(0);
+    for (const [key, shows] of [
+      ['k0', html],
+      ['k1', '00000000  ff fe 00 01'],
+      ['k2', 'xxxxxxxxxx'],
+    ] as const) {
+      await open(`/messages?topic=strange&key=${key}`, 'Messages');
+      await page.getByRole('table', { name: 'Found' }).getByRole('link').first().click();
+      await page.getByLabel('Body').getByText(shows).waitFor();
+      expect(await page.locator('img[src=x]').count()).toBe(0);
+    }
+  });
 });

@@ -46,7 +46,9 @@ export class ConsoleBrowser {
       locale: 'en-GB',
       colorScheme: 'light',
     });
-    return new ConsoleBrowser(browser, context, await context.newPage());
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000); // So that what was waited for is named.
+    return new ConsoleBrowser(browser, context, page);
   }
 
   /** What axe finds wrong with the page as it stands, a line each. */

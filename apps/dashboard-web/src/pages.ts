@@ -7,7 +7,10 @@ export const pages = [
   { to: '/', word: 'overview' },
   { to: '/topics', word: 'topics' },
   { to: '/groups', word: 'groups' },
+  { to: '/messages', word: 'messages' },
+  { to: '/dead-letters', word: 'deadLetters' },
   { to: '/delayed', word: 'delayed' },
   { to: '/transactions', word: 'transactions' },
+  { to: '/clients', word: 'clients' },
   { to: '/brokers', word: 'brokers' },
 ] as const satisfies readonly { readonly to: string; readonly word: PlainWord }[];

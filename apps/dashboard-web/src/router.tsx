@@ -46,6 +46,30 @@ const group = createRoute({
   path: '/groups/$name',
   component: lazyRouteComponent(() => import('./pages/group.js'), 'Group'),
 });
+const messages = createRoute({
+  getParentRoute: () => root,
+  path: '/messages',
+  validateSearch: words('topic', 'id', 'key', 'tag', 'messageGroup', 'property', 'value', 'text', 'from', 'to'),
+  component: lazyRouteComponent(() => import('./pages/messages.js'), 'Messages'),
+});
+const message = createRoute({
+  getParentRoute: () => root,
+  path: '/message/$id',
+  validateSearch: words('group'),
+  component: lazyRouteComponent(() => import('./pages/message.js'), 'Message'),
+});
+const deadLetters = createRoute({
+  getParentRoute: () => root,
+  path: '/dead-letters',
+  validateSearch: words('group'),
+  component: lazyRouteComponent(() => import('./pages/dead-letters.js'), 'DeadLetters'),
+});
+const clients = createRoute({
+  getParentRoute: () => root,
+  path: '/clients',
+  validateSearch: words('contains'),
+  component: lazyRouteComponent(() => import('./pages/clients.js'), 'Clients'),
+});
 const delayed = createRoute({
   getParentRoute: () => root,
   path: '/delayed',
@@ -64,7 +88,10 @@ const brokers = createRoute({
   component: lazyRouteComponent(() => import('./pages/brokers.js'), 'Brokers'),
 });
 
-const tree = root.addChildren([overview, topics, topic, groups, group, delayed, transactions, brokers]);
+const tree = root.addChildren([
+  ...[overview, topics, topic, groups, group, messages, message],
+  ...[deadLetters, delayed, transactions, clients, brokers],
+]);
 
 /** Queries are plain text: numbers and words look in the address bar as they are. */
 export const router = createRouter({

@@ -1,4 +1,5 @@
 import { Alert, Button, Group, Loader, Text } from '@mantine/core';
+import type { ReactNode } from 'react';
 
 import type { ApiError } from '../api/client.js';
 import { useWords } from '../text/text.js';
@@ -18,6 +19,7 @@ interface Pages {
 export function PagedTable<T>({
   pages,
   total,
+  children,
   ...table
 }: {
   readonly pages: Pages;
@@ -26,6 +28,8 @@ export function PagedTable<T>({
   readonly columns: readonly Column<T>[];
   readonly idOf: (row: T) => string;
   readonly label: string;
+  /** Shown instead of the plain table. */
+  readonly children?: ReactNode;
 }) {
   const words = useWords();
   if (pages.isLoading) return <Loader aria-label={words.loading} size="sm" />;
@@ -37,7 +41,7 @@ export function PagedTable<T>({
           {pages.error.status === 401 ? words.signedOut : words.stale(pages.error.message)}
         </Alert>
       )}
-      <DataTable {...table} />
+      {children ?? <DataTable {...table} />}
       <Group mt="sm">
         {total !== undefined && (
           <Text size="sm" c="var(--comet-quiet)">

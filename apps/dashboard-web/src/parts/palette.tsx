@@ -15,6 +15,8 @@ interface Hit {
 }
 
 const shownMax = 8;
+/** Message ids are long and hexadecimal. */
+const looksLikeId = (text: string): boolean => /^[0-9A-Fa-f]{24,64}$/.test(text);
 
 /** Ctrl-K: pages, topics and groups by a part of their name. Arrow keys choose, Enter goes there. */
 export function Palette({ onClose }: { readonly onClose: () => void }) {
@@ -36,6 +38,14 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
       ...{ key: `topic ${name}`, what: words.topic, name },
       go: () => void navigate({ to: '/topics/$name', params: { name } }),
     })),
+    ...(looksLikeId(contains)
+      ? [
+          {
+            ...{ key: 'message', what: words.message, name: contains },
+            go: () => void navigate({ to: '/messages', search: { id: contains } }),
+          },
+        ]
+      : []),
     ...grouped.map(({ name }) => ({
       ...{ key: `group ${name}`, what: words.group, name },
       go: () => void navigate({ to: '/groups/$name', params: { name } }),

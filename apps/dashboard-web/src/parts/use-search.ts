@@ -1,0 +1,84 @@
+import { useCallback, useEffect, useState } from 'react';
+
+import { ApiError, pathOf } from '../api/client.js';
+import { serverEvents } from '../api/events.js';
+import type { Message, Operations } from '../api/schema.js';
+
+type Query = Operations['searchMessages']['query'];
+
+export interface SearchState {
+  readonly items: readonly Message[];
+  readonly looked: number;
+  readonly left: number;
+  readonly running: boolean;
+  /** Where it would go on; undefined: everything was looked at, or it still runs. */
+  readonly next: string | undefined;
+  readonly error: ApiError | undefined;
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+}
+
+const fresh: SearchState = {
+  ...{ items: [], looked: 0, left: 0, running: false, next: undefined, error: undefined, missing: [] },
+};
+
+/** A search whose results stream in. It stops when the page is left, when it is told to, and when a page is full. */
+export function useSearch(query: Query | undefined) {
+  const [state, setState] = useState(fresh);
+  const [run, setRun] = useState<{ readonly query: Query; readonly abort: AbortController }>();
+  const key = JSON.stringify(query);
+
+  useEffect(() => {
+    setState(fresh);
+    const asked = key === undefined ? undefined : (JSON.parse(key) as Query);
+    setRun(asked && { query: asked, abort: new AbortController() });
+  }, [key]);
+
+  useEffect(() => {
+    if (!run) return undefined;
+    const { signal } = run.abort;
+    void follow(run.query, signal, (change) => {
+      if (!signal.aborted) setState(change);
+    });
+    return () => run.abort.abort();
+  }, [run]);
+
+  const { next } = state;
+  const goOn = useCallback(() => {
+    if (run && next !== undefined) setRun({ query: { ...run.query, after: next }, abort: new AbortController() });
+  }, [run, next]);
+  const stop = useCallback(() => {
+    run?.abort.abort();
+    setState((known) => ({ ...known, running: false }));
+  }, [run]);
+  return { ...state, goOn, stop };
+}
+
+async function follow(
+  query: Query,
+  signal: AbortSignal,
+  change: (step: (known: SearchState) => SearchState) => void,
+): Promise<void> {
+  let before = 0;
+  change((known) => {
+    before = known.looked;
+    return { ...known, running: true, next: undefined, error: undefined };
+  });
+  try {
+    for await (const { event, data } of serverEvents(pathOf('searchMessages', { query }), signal)) {
+      if (event === 'found') change((known) => ({ ...known, items: [...known.items, data as Message] }));
+      else if (event === 'progress') {
+        const { looked, left, missing } = data as { looked: number; left: number; missing: SearchState['missing'] };
+        change((known) => ({ ...known, looked: before + looked, left, missing }));
+      } else if (event === 'end') change((known) => ({ ...known, next: (data as { next?: string }).next }));
+      else if (event === 'problem') {
+        const { code, status, detail } = data as { code: string; status: number; detail: string };
+        change((known) => ({ ...known, error: new ApiError(code, status, detail) }));
+      }
+    }
+  } catch (caught) {
+    const error =
+      caught instanceof ApiError ? caught : new ApiError('UNREACHABLE', 0, 'the REST API can not be reached');
+    change((known) => ({ ...known, error }));
+  }
+  change((known) => ({ ...known, running: false }));
+}
