@@ -348,6 +348,16 @@ export type Election = {
   readonly to?: string;
 };
 
+export type BeyondElection = {
+  readonly member: string;
+  /** nothingMissing: its word is enough by itself. unclean: what the others had beyond its log is lost. */
+  readonly grade: 'nothingMissing' | 'unclean';
+  /** So much is known to be in its log; absent: nothing is known of it. */
+  readonly from?: number;
+  /** When the permission ends, in ms since 1970. */
+  readonly untilMs: number;
+};
+
 export type Replacement = {
   /** A member, or its place. */
   readonly member: string;
@@ -1036,7 +1046,7 @@ export interface Operations {
     readonly body: Election;
     readonly answer: BrokerSet;
   };
-  /** Takes a member whose volume is lost out of its broker set. The next one that has copied the log takes its place. */
+  /** The volume of a member is lost for good: the leader takes it out of the set, and the next one that has copied the log takes its place. */
   readonly replaceMember: {
     readonly params: {
       /** Name of the broker set; "%" is written %25. */
@@ -1045,6 +1055,16 @@ export interface Operations {
     readonly query: undefined;
     readonly body: Replacement;
     readonly answer: BrokerSet;
+  };
+  /** For when too few members come back: lets one lead alone, whatever the others have. What only they had is lost. The permission ends after five minutes. */
+  readonly electBeyond: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: Replacement;
+    readonly answer: BeyondElection;
   };
   /** Topics in the order of their names. */
   readonly listTopics: {
@@ -1500,6 +1520,7 @@ export const operations = {
   describeBrokerSet: ['GET', '/api/v1/broker-sets/{name}'],
   elect: ['POST', '/api/v1/broker-sets/{name}/election'],
   replaceMember: ['POST', '/api/v1/broker-sets/{name}/replacement'],
+  electBeyond: ['POST', '/api/v1/broker-sets/{name}/unclean-election'],
   listTopics: ['GET', '/api/v1/topics'],
   createTopic: ['POST', '/api/v1/topics'],
   describeTopic: ['GET', '/api/v1/topics/{name}'],
