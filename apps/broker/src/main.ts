@@ -11,9 +11,11 @@ import {
   InspectReports,
   LinkMeter,
   linkSamples,
+  MemberDoor,
+  replicationGrpcService,
 } from '@cometmq/broker';
-import { Directory, GrpcNameService } from '@cometmq/client';
-import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
+import { Directory, GrpcNameService, GrpcPeers, GrpcSetRegistry } from '@cometmq/client';
+import { GrpcJsChannel, GrpcJsServer, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -31,6 +33,8 @@ void runProgram({
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
+    const registry = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect, clock });
+    const peers = new GrpcPeers({ connect, refuses: (at, msMax) => refusesConnection(at, msMax, clock), clock });
     const directory = new Directory(nameService, clock);
     const disk = new FileDisk(config.dataDir);
     const folder = 'broker';
@@ -39,6 +43,8 @@ void runProgram({
       disk,
       folder,
       nameService,
+      registry,
+      peers,
       directory,
       clock,
       log,
@@ -49,15 +55,20 @@ void runProgram({
     const reports = new BrokerReports(broker, directory, config.brokerName, version, inspection);
     const meter = new LinkMeter();
     const door = brokerGrpcService(broker, reports, config.brokerName, clock, meter);
+    const members = replicationGrpcService(new MemberDoor(config.brokerName, broker.member, peers, clock), clock);
     const server: GrpcJsServer = new GrpcJsServer({
       name: 'broker service',
       host: config.host,
       port: config.port,
-      services: [door, inspectGrpcService(inspection, config.brokerName)],
+      services: [door, members, inspectGrpcService(inspection, config.brokerName)],
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
-    server.onStopping(() => door.close()); // Links never end by themselves.
+    // Links and followers' streams never end by themselves.
+    server.onStopping(() => {
+      door.close();
+      members.close();
+    });
     const telemetry = new Telemetry({
       service: 'broker',
       version,
@@ -72,7 +83,7 @@ void runProgram({
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
     telemetry.addSource(() => linkSamples(meter));
     return {
-      parts: [telemetry, nameService, directory, server, broker, inspection],
+      parts: [telemetry, nameService, registry, directory, server, broker, inspection],
       ready: () => ({
         what: `CometMQ ${version}: the broker ${config.brokerName}`,
         facts: { address: reachedAt(config.host, server.port), data: resolve(config.dataDir) },

@@ -48,6 +48,7 @@ void runProgram({
       disk,
       folder: 'broker',
       nameService,
+      registry: nameService.sets,
       directory,
       clock,
       log,

@@ -49,6 +49,7 @@ export class Subject {
       disk,
       folder: 'broker',
       nameService: this.nameService,
+      registry: this.nameService.sets,
       directory: this.directory,
       clock,
       log: silentLogger,

@@ -13,6 +13,7 @@ import type {
   PullResult,
   ReceiveCall,
   ReceiveResult,
+  SetRegistry,
 } from '@cometmq/client';
 import { MqError, type Prng } from '@cometmq/shared';
 
@@ -169,9 +170,19 @@ export function farNaming(nameService: NameService, process: SimProcess, chance:
   const back = new Wire(process, chance);
   const watch = (listener: (update: DirectoryUpdate) => void): (() => void) =>
     nameService.watch((update) => back.send(() => listener(update)));
-  return new Proxy(nameService, {
+  return far(nameService, there, back, { watch });
+}
+
+/** The same of the registry of sets. */
+export function farRegistry(registry: SetRegistry, process: SimProcess, chance: Prng): SetRegistry {
+  return far(registry, new Wire(process, chance), new Wire(process, chance), {});
+}
+
+function far<T extends object>(near: T, there: Wire, back: Wire, own: Partial<T>): T {
+  return new Proxy(near, {
     get: (of, name) => {
-      if (name === 'watch') return watch;
+      const ours: unknown = Reflect.get(own, name);
+      if (ours !== undefined) return ours;
       const found: unknown = Reflect.get(of, name);
       if (typeof found !== 'function') return found;
       const act = found as (...args: unknown[]) => Promise<unknown>;

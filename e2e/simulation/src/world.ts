@@ -22,7 +22,7 @@ import type { Logger } from '@cometmq/telemetry';
 import { SimChannel } from './sim-channel.js';
 import { SimClock, type SimProcess } from './sim-clock.js';
 import { slowDisk } from './sim-disk.js';
-import { farNaming, SimLink } from './sim-network.js';
+import { farNaming, farRegistry, SimLink } from './sim-network.js';
 
 export const brokerSet = 'broker-0';
 
@@ -168,6 +168,7 @@ export class Member {
     this.process = process;
     process.wallOffsetMs = this.wallOffsetMs;
     const nameService = farNaming(world.namesrv, process, chance);
+    const registry = farRegistry(world.namesrv.sets, process, chance);
     const directory = new Directory(nameService, process);
     const said =
       (level: string) =>
@@ -180,6 +181,7 @@ export class Member {
       disk: slowDisk(this.disk, process, chance),
       folder: 'data',
       nameService,
+      registry,
       directory,
       clock: process,
       log,

@@ -42,6 +42,13 @@ export class Acks {
     if (this.pending.length === 1) this.store.requestBatch();
   }
 
+  /** What gathers is not written any more. */
+  stop(error: MqError): void {
+    const batch = this.pending;
+    this.pending = [];
+    for (const { done } of batch) done(error, undefined);
+  }
+
   private flush(): void {
     if (this.pending.length === 0) return;
     const batch = this.pending;

@@ -10,10 +10,12 @@ import type {
   Done,
   EndTransactionCall,
   HandBackCall,
+  LeadershipClaim,
   LiteSyncCall,
   NameService,
   OffsetsCall,
   OffsetsResult,
+  Peers,
   PullCall,
   PullResult,
   QueueReset,
@@ -25,10 +27,12 @@ import type {
   SendCall,
   SendResult,
   SessionReport,
+  SetRegistry,
 } from '@cometmq/client';
+import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
 import type { LiteTopicsView } from '@cometmq/lite';
-import { assert, failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
+import { failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
 import { MessageStore, type CheckpointStore, type Damage, type Disk, type StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import type { TimersView } from '@cometmq/timers';
@@ -39,9 +43,11 @@ import type { ClientCommands } from './client-commands.js';
 import { ClientQuestions } from './client-questions.js';
 import { Clients } from './clients.js';
 import type { Delays } from './delays.js';
-import { Leadership } from './leadership.js';
 import type { LiteBroker } from './lite/lite-broker.js';
 import type { LinkedBroker, LostLink } from './link-door.js';
+import { Adoption } from './member/adoption.js';
+import type { Leading } from './member/leading.js';
+import { Member, type RunningTerm } from './member/member.js';
 import type { MemberSessions } from './member-sessions.js';
 import type { MetadataView } from './metadata-view.js';
 import { Periodic } from './periodic.js';
@@ -57,6 +63,16 @@ export interface BrokerOptions {
   readonly disk: Disk;
   readonly folder: string;
   readonly nameService: NameService;
+  /** Who belongs to the set, and who leads it. */
+  readonly registry: SetRegistry;
+  /** The way to the other members; left out: there are none. */
+  readonly peers?: Peers | undefined;
+  /** The place of this member in its set; empty or left out: the set's name, where it has only one. */
+  readonly memberName?: string | undefined;
+  /** Members that the set is to have; left out: one. */
+  readonly membersWanted?: number | undefined;
+  /** A set of two whose other member is silent: go on alone, or refuse sends until it is back. */
+  readonly durability?: 'available' | 'strict' | undefined;
   readonly directory: Directory;
   readonly clock: Clock;
   readonly log: Logger;
@@ -76,7 +92,7 @@ export interface BrokerOptions {
   readonly storeLimits?: Partial<StoreLimits>;
   /** Opens the checkpoints in a folder; left out: files on the disk. */
   readonly checkpoints?: (folder: string) => CheckpointStore;
-  /** The broker can't go on: its disk failed, or another member leads. The process must end. */
+  /** The broker can't go on: its disk or its data folder is at fault. The process must end. */
   readonly onFatal: (error: MqError) => void;
   /** Metadata that is not this log's own gets what the log knows of it, without being asked again. */
   readonly adoptMetadata?: boolean | undefined;
@@ -90,8 +106,9 @@ export interface BrokerOptions {
 const spaceLookMs = 5_000;
 
 /**
- * The broker's role: the leader of one broker set. Takes calls as `BrokerLink` and lets its term decide, which writes what
- * was decided to the log, and answers once that is safe. One event loop, so decisions follow one another.
+ * The broker's role: a member of one broker set. While it leads it takes calls as `BrokerLink` and lets its term decide,
+ * which writes what was decided to the log, and answers once that is safe; else it says who leads. One event loop, so
+ * decisions follow one another.
  */
 export class BrokerService implements LinkedBroker, Component {
   readonly name = 'broker';
@@ -104,10 +121,14 @@ export class BrokerService implements LinkedBroker, Component {
   /** Of the data disk, as of a few seconds ago; undefined: not looked at yet. */
   freeBytes: number | undefined;
   private readonly known: KnownMetadata;
-  private readonly leadership: Leadership;
+  readonly member: Member;
+  private readonly adoption: Adoption;
   private readonly periodic: Periodic;
   private term: Term | undefined;
   private failed: MqError | undefined;
+  /** Calls that wait while the lead is being handed over; undefined: it is not. */
+  private held: (() => void)[] | undefined;
+  private forgetUpdates: (() => void) | undefined;
 
   constructor(private readonly options: BrokerOptions) {
     const { clock, nameService, directory, log, brokerName } = options;
@@ -118,20 +139,12 @@ export class BrokerService implements LinkedBroker, Component {
     this.known = new KnownMetadata(store, groups, this.metadata, directory);
     this.backlogs = new Backlogs({ store, groups, directory, sessions, nowMs: () => this.logMs });
     this.questions = new ClientQuestions(store, this.commands, brokerName);
-    this.leadership = new Leadership(
-      nameService,
-      clock,
-      log,
-      () => this.writable,
-      (error) => this.fatal(error),
-      {
-        claim: () => (this.store.epoch > 0 ? { epoch: this.store.epoch, metadata: this.metadata.version } : undefined),
-        contradiction: () => this.known.contradiction,
-        all: () => this.known.all(),
-      },
-      options.adoptMetadata ?? false,
-      options.forgetMembers ?? false,
-    );
+    this.adoption = new Adoption({
+      ...{ nameService, log, adopts: options.adoptMetadata ?? false, forgets: options.forgetMembers ?? false },
+      knowledge: { contradiction: () => this.known.contradiction, all: () => this.known.all() },
+      claim: () => this.adoptionClaim(),
+    });
+    this.member = this.buildMember();
   }
 
   private buildStore(): MessageStore {
@@ -143,6 +156,7 @@ export class BrokerService implements LinkedBroker, Component {
       brokerName: options.brokerName,
       clock: options.clock,
       views: this.views.all,
+      follows: true, // Until it takes the lead.
       ...(options.checkpoints && { checkpoints: options.checkpoints }),
       giveUpDamage: options.giveUpDamage,
       limits: {
@@ -210,38 +224,39 @@ export class BrokerService implements LinkedBroker, Component {
         'recovered: the last stop was not a clean one, and the log was read again from its last checkpoint',
       );
     }
-    const epoch = await this.leadership.take({
-      name: options.brokerName,
-      member: `${options.brokerName}/${store.incarnation}`,
-      address: options.address(),
-      leaseMs: options.leaseMs,
+    this.forgetUpdates = options.directory.onUpdate((update) => {
+      if (update.kind === 'broker' && update.broker.name === options.brokerName)
+        this.member.heardOf(update.broker.epoch);
     });
-    assert(epoch > store.epoch, 'a new term has a higher epoch than any record of the log');
-    await store.beginEpoch(epoch, Math.max(options.clock.wallMs(), store.lastTimestampMs));
-    this.term = this.begin();
-    this.leadership.keep();
+    await this.member.start();
     this.lookAtDisk();
     this.periodic.every(spaceLookMs, () => this.lookAtDisk());
-    options.log.info({ broker: options.brokerName, epoch, from: store.appendEnd }, 'the broker leads');
   }
 
   async stop(): Promise<void> {
     this.periodic.stop();
+    this.forgetUpdates?.();
+    if (!this.failed) await this.member.handOverToLeave();
     this.term?.quiet();
-    if (!this.failed) await this.leadership.leave();
+    await this.member.stop();
+    const { term } = this;
     this.term = undefined;
     await this.store.stop();
+    term?.end(new MqError('UNAVAILABLE', 'this broker is stopping'));
   }
 
   /** Why this broker can't serve; undefined when it can. */
   unready(): string | undefined {
-    if (this.failed) return this.failed.reason;
-    return this.term ? undefined : 'the broker does not lead yet';
+    return this.failed ? this.failed.reason : this.member.unready;
+  }
+  /** This member leads its set, and decides. */
+  get leads(): boolean {
+    return this.term !== undefined && this.failed === undefined;
   }
 
   /** Why the metadata is not the one that this log belongs to; undefined: it is, as far as this broker knows. */
   get metadataProblem(): string | undefined {
-    return this.leadership.mismatch;
+    return this.adoption.mismatch;
   }
 
   /** What it does not do although it leads. */
@@ -266,10 +281,7 @@ export class BrokerService implements LinkedBroker, Component {
   }
   /** @throws MqError NOT_LEADER */
   lite(): LiteBroker {
-    if (!this.term || this.failed) {
-      throw new MqError('NOT_LEADER', `broker ${this.options.brokerName} does not lead now`);
-    }
-    return this.term.lite;
+    return this.termNow().lite;
   }
   /** Lite topics and subscriptions now; made and expired since the start. */
   get liteFigures(): Readonly<Record<'topics' | 'subscriptions' | 'created' | 'expired', number>> {
@@ -287,31 +299,40 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   send(call: SendCall, done: Done<SendResult>): void {
-    const term = this.leading(done);
-    term?.sends.send(call, done);
+    if (this.held) {
+      this.held.push(() => this.send(call, done));
+      return;
+    }
+    const refusal = this.notNow();
+    if (refusal) done(refusal, undefined);
+    else this.leading(done)?.sends.send(call, done);
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
+    if (this.held) return this.holdWait(this.held, () => this.receive(call, done));
     const term = this.leading(done);
     this.clients.asks(call.clientId);
     return term ? term.receive(call, done) : nothing;
   }
 
   ack(call: AckCall, done: Done<void>): void {
-    const term = this.leading(done);
-    term?.acks.ack(call, done);
+    if (this.held) this.held.push(() => this.ack(call, done));
+    else this.leading(done)?.acks.ack(call, done);
   }
 
   changeInvisible(call: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
-    this.leading(done)?.leases.changeInvisible(call, done);
+    if (this.held) this.held.push(() => this.changeInvisible(call, done));
+    else this.leading(done)?.leases.changeInvisible(call, done);
   }
 
   handBack(call: HandBackCall, done: Done<void>): void {
-    this.leading(done)?.leases.handBack(call, done);
+    if (this.held) this.held.push(() => this.handBack(call, done));
+    else this.leading(done)?.leases.handBack(call, done);
   }
 
   deadLetter(call: DeadLetterCall, done: Done<void>): void {
-    this.leading(done)?.deadLetter(call, done);
+    if (this.held) this.held.push(() => this.deadLetter(call, done));
+    else this.leading(done)?.deadLetter(call, done);
   }
 
   reportSessions(report: SessionReport): void {
@@ -327,14 +348,17 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   recall(call: RecallCall, done: Done<RecallResult>): void {
-    this.leading(done)?.delays.recall(call, done);
+    if (this.held) this.held.push(() => this.recall(call, done));
+    else this.leading(done)?.delays.recall(call, done);
   }
 
   endTransaction(call: EndTransactionCall, done: Done<void>): void {
-    this.leading(done)?.transactions.end(call, done);
+    if (this.held) this.held.push(() => this.endTransaction(call, done));
+    else this.leading(done)?.transactions.end(call, done);
   }
 
   pull(call: PullCall, done: Done<PullResult>): () => void {
+    if (this.held) return this.holdWait(this.held, () => this.pull(call, done));
     const term = this.leading(done);
     let cancel = nothing;
     try {
@@ -346,25 +370,24 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
-    this.leading(done)?.pulls.offsets(call, done);
+    if (this.held) this.held.push(() => this.offsets(call, done));
+    else this.leading(done)?.pulls.offsets(call, done);
   }
 
   syncLite(call: LiteSyncCall, done: Done<void>): void {
-    const term = this.leading(done);
-    term?.lite.syncLite(call, done);
+    if (this.held) this.held.push(() => this.syncLite(call, done));
+    else this.leading(done)?.lite.syncLite(call, done);
   }
 
   /** @throws MqError NOT_LEADER and what `ProgressResets` throws */
   async resetProgress(call: ResetCall): Promise<QueueReset[]> {
-    const { term, options } = this;
-    if (!term || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
-    return term.resetProgress(call);
+    return this.termNow().resetProgress(call);
   }
 
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
   async giveUpLost(): Promise<readonly Damage[]> {
-    const { term, options } = this;
-    if (!term || this.failed) throw new MqError('NOT_LEADER', `broker ${options.brokerName} does not lead now`);
+    const { options } = this;
+    this.termNow();
     await this.store.checkpoint(); // Of a state that has passed it over: from now on nobody else knows that it was there.
     const given = await this.store.damage.giveUp();
     for (const { first, end, what } of given)
@@ -377,24 +400,108 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   clientGone(call: ClientGoneCall, done: Done<void>): void {
-    this.leading(done)?.leases.clientGone(call, done);
+    if (this.held) this.held.push(() => this.clientGone(call, done));
+    else this.leading(done)?.leases.clientGone(call, done);
   }
 
-  private begin(): Term {
+  private begin(leading: Leading): RunningTerm {
     const { options, store, views, known, clients, backlogs, traffic } = this;
     const { nameService, directory, clock, log } = options;
-    return new Term({
+    clients.beginTerm();
+    const term = new Term({
       ...{ settings: options, store, views, known, clients, backlogs, traffic, nameService, directory, clock, log },
+      isSure: () => leading.isSure(),
       onMismatch: (error) => this.fatal(error),
     });
+    this.term = term;
+    return {
+      hold: () => {
+        this.held = [];
+        term.hold();
+      },
+      release: () => {
+        term.release();
+        this.goOn();
+      },
+      end: (error) => {
+        if (this.term === term) this.term = undefined;
+        term.end(error);
+      },
+      refuseHeld: () => this.goOn(),
+    };
+  }
+
+  private buildMember(): Member {
+    const { options, store, adoption } = this;
+    const { brokerName: brokerSet, registry, peers = nobody, leaseMs, address, clock, log } = options;
+    const { memberName = '', membersWanted = 1, durability = 'available' } = options;
+    const place = memberName === '' ? brokerSet : memberName;
+    return new Member({
+      ...{ settings: { brokerSet, place, membersWanted, durability, leaseMs, address } },
+      ...{ store, registry, peers, adoption, clock, log },
+      writable: () => this.writable,
+      metadata: () => this.metadata.version,
+      begin: (leading) => this.begin(leading),
+      onFatal: (error) => this.fatal(error),
+    });
+  }
+
+  private adoptionClaim(): LeadershipClaim {
+    const { brokerName: name, leaseMs, address } = this.options;
+    const { epoch } = this.store;
+    const log = epoch > 0 ? { epoch, metadata: this.metadata.version } : undefined;
+    return { name, member: this.member.me, address: address(), leaseMs, ...(log && { log }) };
   }
 
   private leading<T>(done: Done<T>): Term | undefined {
     if (!this.term || this.failed) {
-      done(new MqError('NOT_LEADER', `broker ${this.options.brokerName} does not lead now`), undefined);
+      done(this.notLeader(), undefined);
       return undefined;
     }
     return this.term;
+  }
+
+  /** @throws MqError NOT_LEADER */
+  private termNow(): Term {
+    if (!this.term || this.failed) throw this.notLeader();
+    return this.term;
+  }
+
+  private notLeader(): NotLeader {
+    const { member, options } = this;
+    const leader = member.leading ? undefined : member.knownLeader;
+    return new NotLeader(`broker ${options.brokerName} does not lead now`, leader);
+  }
+
+  /** It leads, and can promise nothing now: whoever asks may find that another member leads by now. */
+  private notNow(): NotLeader | undefined {
+    const { leading } = this.member;
+    if (!leading || leading.serves) return undefined;
+    const { members } = leading.members;
+    return new NotLeader(
+      `not now: nothing could be committed for a while; members are ${members.join(', ')}`,
+      undefined,
+    );
+  }
+
+  /** What was held while the lead was being handed over is asked for again, of this member or by it of the next one. */
+  private goOn(): void {
+    const { held = [] } = this;
+    this.held = undefined;
+    for (const act of held) act();
+  }
+
+  /** The function answered takes the wait back. */
+  private holdWait(held: (() => void)[], act: () => () => void): () => void {
+    let cancel: (() => void) | undefined;
+    let over = false;
+    held.push(() => {
+      if (!over) cancel = act();
+    });
+    return () => {
+      over = true;
+      cancel?.();
+    };
   }
 
   private lookAtDisk(): void {
@@ -418,9 +525,17 @@ export class BrokerService implements LinkedBroker, Component {
     this.failed = error;
     this.options.log.error(failureFacts(error), 'the broker can not go on');
     this.term?.quiet();
+    this.member.fail(error);
     this.options.onFatal(error);
   }
 }
+
+/** The way to other members of a set that has none. */
+const nobody: Peers = {
+  peer: (address) => {
+    throw new MqError('UNAVAILABLE', `no way to ${address} is known`);
+  },
+};
 
 function nothing(): void {
   // There is no wait to take back.

@@ -17,7 +17,7 @@ import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { BrokerService } from './broker-service.js';
-import { FakeNameService } from './fake-name-service.js';
+import { FakeNameService, FakeSetRegistry } from './fake-name-service.js';
 import { memoryCheckpoints } from './testing.js';
 
 /** What is kept ahead and in reserve is copied by every crash of a disk in memory. */
@@ -31,6 +31,7 @@ const smallStore: Partial<StoreLimits> = {
 export class BrokerWorld {
   readonly clock = new ManualClock();
   readonly nameService = new FakeNameService();
+  readonly registry = new FakeSetRegistry(this.clock, this.nameService);
   disk = new MemoryDisk();
   /** What was logged, from warnings on. */
   readonly said: { readonly facts: object; readonly said: string }[] = [];
@@ -102,6 +103,7 @@ export class BrokerWorld {
       disk: this.disk,
       folder: 'data',
       nameService: this.nameService,
+      registry: this.registry,
       directory: this.directory,
       clock: mortal,
       log: this.log,

@@ -24,6 +24,11 @@ export class Clients {
     this.commands = new ClientCommands(this.holders, clock, brokerName);
   }
 
+  /** A term begins: nobody is judged dead before all that live have had the time to be reported here. */
+  beginTerm(): void {
+    this.sessions.beginTerm(this.clock.monotonicMs());
+  }
+
   report(reported: SessionReport): void {
     const nowMs = this.clock.monotonicMs();
     const report = this.departed.living(reported);

@@ -10,7 +10,7 @@ import {
   type Topic,
   type TopicId,
 } from '@cometmq/model';
-import { failureFacts, type Timer } from '@cometmq/shared';
+import { failureFacts, type MqError, type Timer } from '@cometmq/shared';
 
 import type { ColdMessages } from './cold-messages.js';
 import type { DeadLetters } from './dead-letters.js';
@@ -122,9 +122,9 @@ export class Deliveries extends PollLoop<WaitingPoll> {
     }
   }
 
-  /** Every poll that waits is answered with nothing. */
-  override stop(): void {
-    super.stop();
+  /** Every poll that waits is answered with nothing, or with why. */
+  override stop(why?: MqError): void {
+    super.stop(why);
     for (const { timer } of this.alarms.values()) timer.cancel();
     this.alarms.clear();
   }

@@ -3,12 +3,18 @@ import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadershipClaim,
+  KeptLead,
+  MemberClaim,
   MetadataKnowledge,
   NameService,
+  SetReading,
+  SetRegistry,
   TopicChange,
   TopicDraft,
+  WantedLead,
+  WantedMembers,
 } from '@cometmq/client';
+import { MemorySetRegistry } from '@cometmq/client/testing';
 import {
   defaultAttemptsMax,
   defaultRetryPolicy,
@@ -20,18 +26,18 @@ import {
   topicName,
   type BrokerSet,
   type ConsumerGroup,
+  type Epoch,
   type LiteGroup,
+  type SetState,
   type Topic,
   type TopicName,
 } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { type Clock, MqError } from '@cometmq/shared';
 
 /** A name service in memory: enough of it for a broker to lead and to be told of topics and groups. */
 export class FakeNameService implements NameService {
-  deposed = false;
   /** Why the broker that asks may not lead: the metadata is not its own, or its log is an older copy; undefined: it may. */
   mismatch: MqError | undefined;
-  readonly claims: LeadershipClaim[] = [];
   readonly adopted: MetadataKnowledge[] = [];
   readonly forgotten: string[] = [];
   private readonly topics = new Map<string, Topic>();
@@ -40,7 +46,6 @@ export class FakeNameService implements NameService {
   private readonly deletedTopics: Deleted[] = [];
   private readonly deletedGroups: Deleted[] = [];
   private ids = 0;
-  private terms = 0;
 
   watch(listener: (update: DirectoryUpdate) => void): () => void {
     queueMicrotask(() => {
@@ -149,36 +154,21 @@ export class FakeNameService implements NameService {
     return group;
   }
 
-  acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet> {
-    this.claims.push(claim);
-    if (this.mismatch) return Promise.reject(this.mismatch);
-    return Promise.resolve({
-      name: claim.name,
-      epoch: (this.terms += 1),
-      leader: claim.address,
-      leaderMember: claim.member,
-      members: [{ member: claim.member, address: '' }],
-      quorum: 1,
-      stage: 'serving',
-      inSync: [claim.member],
-      writable: true,
-      registeredMs: 0,
-    });
+  acquireLeadership(): Promise<BrokerSet> {
+    return Promise.reject(new MqError('UNSUPPORTED', 'the lead is taken by the set registry'));
   }
-  renewLeadership(claim: LeadershipClaim): Promise<void> {
-    this.claims.push(claim);
-    if (this.mismatch) return Promise.reject(this.mismatch);
-    return this.deposed ? Promise.reject(new MqError('NOT_LEADER', 'another member leads')) : Promise.resolve();
+  renewLeadership(): Promise<void> {
+    return Promise.reject(new MqError('UNSUPPORTED', 'the lead is kept by the set registry'));
   }
   resignLeadership(): Promise<void> {
-    return Promise.resolve();
+    return Promise.reject(new MqError('UNSUPPORTED', 'the lead is left by the set registry'));
   }
   forgetMembers(name: string): Promise<BrokerSet> {
     this.forgotten.push(name);
     this.mismatch = undefined;
     return Promise.resolve({
       name,
-      epoch: this.terms,
+      epoch: 0,
       members: [],
       quorum: 1,
       stage: 'serving',
@@ -216,5 +206,72 @@ export class FakeNameService implements NameService {
 
   private tell(update: DirectoryUpdate): void {
     for (const listener of this.watchers) listener(update);
+  }
+}
+
+/** The registry of sets beside it: refuses whoever asks for as long as the name service has another's metadata. */
+export class FakeSetRegistry extends MemorySetRegistry {
+  readonly claims: MemberClaim[] = [];
+
+  constructor(
+    clock: Clock,
+    private readonly nameService: FakeNameService,
+  ) {
+    super(clock);
+  }
+
+  override announceMember(claim: MemberClaim): Promise<SetReading> {
+    return this.checked(claim, (own) => super.announceMember(own));
+  }
+  override acquireLeadership(claim: MemberClaim, wanted: WantedLead): Promise<SetState | undefined> {
+    return this.checked(claim, (own) => super.acquireLeadership(own, wanted));
+  }
+  override renewLeadership(claim: MemberClaim, kept: KeptLead): Promise<SetReading> {
+    return this.checked(claim, (own) => super.renewLeadership(own, kept));
+  }
+
+  override changeMembers(claim: MemberClaim, wanted: WantedMembers): Promise<SetState | undefined> {
+    return this.checked(claim, (own) => super.changeMembers(own, wanted));
+  }
+  override resignLeadership(claim: MemberClaim, epoch: Epoch): Promise<void> {
+    return this.checked(claim, (own) => super.resignLeadership(own, epoch));
+  }
+
+  private checked<T>(claim: MemberClaim, act: (own: MemberClaim) => Promise<T>): Promise<T> {
+    this.claims.push(claim);
+    const { mismatch } = this.nameService;
+    if (mismatch) return Promise.reject(mismatch);
+    // Which metadata it is, is what the name service is told to say.
+    return act({ ...claim, ...(claim.log && { log: { ...claim.log, metadata: undefined } }) });
+  }
+}
+
+/** Of a set of one that is asked for by nobody else: whatever its log says is so. For a folder that has no name service. */
+export class LoneSetRegistry implements SetRegistry {
+  private state: SetState | undefined;
+
+  readSet(): Promise<SetReading> {
+    const { state } = this;
+    return Promise.resolve({ storeId: 'none', generation: 1, state, present: [], former: [] });
+  }
+  announceMember({ member, log }: MemberClaim): Promise<SetReading> {
+    if (log) this.state ??= { members: [member], quorum: 1, epoch: log.epoch, leader: member, revision: log.epoch };
+    return this.readSet();
+  }
+  acquireLeadership({ member }: MemberClaim, { epoch, rule }: WantedLead): Promise<SetState | undefined> {
+    this.state = { ...rule, epoch, leader: member, revision: epoch };
+    return Promise.resolve(this.state);
+  }
+  renewLeadership(): Promise<SetReading> {
+    return this.readSet();
+  }
+  resignLeadership(): Promise<void> {
+    return Promise.resolve();
+  }
+  changeMembers(): Promise<SetState | undefined> {
+    return Promise.resolve(undefined);
+  }
+  withdrawMember(): Promise<void> {
+    return Promise.resolve();
   }
 }

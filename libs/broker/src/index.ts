@@ -5,4 +5,6 @@ export * from './broker-service.js';
 export { inspectGrpcService } from './inspect/inspect-door.js';
 export { InspectReports } from './inspect/inspect-reports.js';
 export { LinkMeter } from './link-meter.js';
+export { MemberDoor } from './member/member-door.js';
+export { replicationGrpcService } from './replication-door.js';
 export * from './settings.js';

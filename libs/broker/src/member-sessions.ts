@@ -32,8 +32,13 @@ export class MemberSessions {
 
   constructor(
     /** Monotonic. Until `startMs` + 120 s, `settled` is false. */
-    private readonly startMs: number,
+    private startMs: number,
   ) {}
+
+  /** From now on this member is told of sessions: until 120 s later `settled` is false. */
+  beginTerm(nowMs: number): void {
+    this.startMs = nowMs;
+  }
 
   /** A proxy's newer report replaces its older one: who is missing in it has left that proxy and is given its grace. */
   report(report: SessionReport, nowMs: number): void {

@@ -97,7 +97,7 @@ describe('a broker before metadata that is not its own', () => {
     world.nameService.mismatch = mismatch;
     await expect(world.restart()).rejects.toBe(mismatch);
     expect(world.broker.store.appendEnd).toBe(end);
-    expect(world.nameService.claims.at(-1)?.log).toMatchObject({
+    expect(world.registry.claims.at(-1)?.log).toMatchObject({
       epoch: 1,
       metadata: { clusterId: 'test', generation: 1 },
     });
@@ -112,7 +112,7 @@ describe('a broker before metadata that is not its own', () => {
     const world = await new BrokerWorld().start();
     const { topic } = world;
     await world.broker.stop();
-    const takes = (): number => world.nameService.claims.filter((claim) => !('epoch' in claim)).length;
+    const takes = (): number => world.registry.calls.filter((name) => name === 'acquireLeadership').length;
     const asked = takes();
     const other = { ...topic, name: 'other' as typeof topic.name };
     world.directory.apply({ kind: 'topic', revision: 9, topic: other });
@@ -132,12 +132,12 @@ describe('a broker before metadata that is not its own', () => {
   it('leads on while it is another one, and is not deposed by it', async () => {
     const world = await new BrokerWorld().start();
     world.nameService.mismatch = mismatch;
-    const asked = world.nameService.claims.length;
-    for (let turns = 0; world.nameService.claims.length < asked + 3 && turns < 1_000; turns += 1) {
+    const asked = world.registry.claims.length;
+    for (let turns = 0; world.registry.claims.length < asked + 3 && turns < 1_000; turns += 1) {
       world.clock.advance(1_000);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    expect(world.nameService.claims.length).toBeGreaterThanOrEqual(asked + 3);
+    expect(world.registry.claims.length).toBeGreaterThanOrEqual(asked + 3);
     expect(world.broker.unready()).toBeUndefined();
     expect(world.broker.metadataProblem).toBe('another cluster');
     await world.sendAny('a', {});

@@ -49,12 +49,15 @@ export interface PollParts {
   readonly clock: Clock;
   readonly logClock: LogClock;
   readonly log: Logger;
+  /** False: another member may lead by now, and this one not have heard of it. */
+  readonly isSure: () => boolean;
 }
 
 /**
  * The life of a receive: it is tried, waits, is tried again when something may have changed, and is answered once. What it
- * was given is in the log before it is answered, and committed where order matters: a crash could forget who holds a
- * message group, and the next one be given it too. What nobody waits for any more is given back.
+ * was given is in the log before it is answered, and committed where order matters, or where it is not sure that this
+ * member still leads: a crash could forget who holds a message group, and the next one be given it too. What nobody waits
+ * for any more is given back.
  */
 export abstract class PollLoop<P extends Poll> {
   protected stopping = false;
@@ -108,10 +111,10 @@ export abstract class PollLoop<P extends Poll> {
     }
   }
 
-  /** Every poll that waits is answered with nothing. */
-  stop(): void {
+  /** Every poll that waits is answered with nothing, or with why. */
+  stop(why?: MqError): void {
     this.stopping = true;
-    for (const poll of [...this.waits.all()]) this.finish(poll, undefined);
+    for (const poll of [...this.waits.all()]) this.finish(poll, why);
   }
 
   private begin(poll: P): void {
@@ -169,7 +172,7 @@ export abstract class PollLoop<P extends Poll> {
     const { deliveryLoader, store } = this.base;
     deliveryLoader.begin(poll.call, position);
     this.waits.remove(poll);
-    if (record?.kind === RecordKind.delivery) {
+    if (record?.kind === RecordKind.delivery && this.base.isSure()) {
       this.read(poll, handed, position);
       return;
     }

@@ -120,9 +120,9 @@ export class Pulls {
     return this.store.offsetAtTime(topicId, queueId, atMs);
   }
 
-  /** Every pull that waits is answered with nothing. */
-  stop(): void {
-    for (const pulls of [...this.waiting.values()]) for (const pull of [...pulls]) this.finish(pull, undefined, []);
+  /** Every pull that waits is answered with nothing, or with why. */
+  stop(why?: MqError): void {
+    for (const pulls of [...this.waiting.values()]) for (const pull of [...pulls]) this.finish(pull, why, []);
   }
 
   /** The metadata changed: who waits on a topic that is no more is told so. */

@@ -1,5 +1,5 @@
 import { GiB, KiB, MiB } from '@cometmq/model';
-import { bytes, count, flag, millis, port, text } from '@cometmq/shared';
+import { bytes, count, flag, millis, oneOf, port, text } from '@cometmq/shared';
 
 const hour = 3_600_000;
 const year = 365 * 24 * hour;
@@ -104,6 +104,20 @@ export const bodyRule = ({
 
 /** What a broker process of its own needs besides. */
 export const brokerProcessSettings = {
+  memberName: text({
+    default: '',
+    why: 'The place of this broker in its set, where the set has several members: another one in each of them. Empty: the name of the set.',
+  }),
+  membersWanted: count({
+    default: 1,
+    min: 1,
+    max: 9,
+    why: 'Members that the broker set is to have, each with all messages. Two: etcd is the third voter. The same on all of them.',
+  }),
+  durability: oneOf(['available', 'strict'], {
+    default: 'available',
+    why: 'Of a set of two whose other member is away: available goes on alone, with a single copy; strict refuses messages until it is back.',
+  }),
   host: text({ default: '0.0.0.0', why: 'The address listened on.' }),
   port: port({ default: 10_911, why: 'The internal gRPC service, called by proxies and the dashboard API.' }),
   advertisedAddress: text({

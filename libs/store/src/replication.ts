@@ -83,6 +83,10 @@ export class Replication {
   advanceCommit(end: LogPosition): void {
     this.log.advanceCommit(end);
   }
+  /** A term is over: those who wait for a commit that has not come are told so, and may ask the next leader. */
+  failCommits(error: MqError): void {
+    this.log.failCommits(error);
+  }
   /** Called with each batch when it sets out for the disk: what goes to the others at the same time. Answers how to end it. */
   onCut(listener: (batch: Batch) => void): () => void {
     return this.log.onCut(listener);

@@ -12,7 +12,11 @@ const member = memberId('broker-a/1');
 
 function promise(n: number): TermNote {
   const state: SetState = { members: [member], quorum: 1, revision: n, epoch: epoch(n), leader: member };
-  return { promised: { epoch: epoch(n), to: member }, acted: { storeId: 's', revision: n, epoch: epoch(n) }, state };
+  return {
+    promised: { epoch: epoch(n), to: member },
+    acted: { storeId: 's', generation: 1, revision: n, epoch: epoch(n) },
+    state,
+  };
 }
 
 async function reading(disk: MemoryDisk, expected = true): Promise<TermNotes> {

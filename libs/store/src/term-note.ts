@@ -30,6 +30,8 @@ export interface TermNote {
 export interface ActedUnder {
   /** Of the store behind the name service. */
   readonly storeId: string;
+  /** Of the metadata in it; rises when what was lost was brought back. */
+  readonly generation: number;
   readonly revision: number;
   readonly epoch: Epoch;
 }

@@ -65,6 +65,7 @@ export interface LiteBrokerParts {
   readonly clock: Clock;
   readonly logClock: LogClock;
   readonly log: Logger;
+  readonly isSure: () => boolean;
   readonly brokerName: string;
   readonly traffic: Traffic;
   readonly pollsMax: number;
@@ -231,8 +232,8 @@ export class LiteBroker {
     });
   }
 
-  stop(): void {
-    this.deliveries.stop();
+  stop(why?: MqError): void {
+    this.deliveries.stop(why);
     this.readiness.stop();
   }
 }

@@ -20,6 +20,8 @@ import type {
 export class TermStore {
   readonly epoch: Epoch;
   private over: MqError | undefined;
+  /** Why nothing is written now: for good, or for a moment. */
+  private refusal: MqError | undefined;
   private readonly disposers: (() => void)[] = [];
 
   constructor(private readonly store: MessageStore) {
@@ -29,37 +31,43 @@ export class TermStore {
   /** Nothing is written, and nobody is told of anything, from now on. */
   end(error: MqError): void {
     this.over ??= error;
+    this.refusal = this.over;
     for (const dispose of this.disposers.splice(0)) dispose();
   }
 
-  // ---- writing: all of it @throws MqError NOT_LEADER once the term is over
+  /** Nothing is written until it is taken back; what was is still told of. */
+  hold(why: MqError | undefined): void {
+    this.refusal = this.over ?? why;
+  }
+
+  // ---- writing: all of it @throws MqError NOT_LEADER once the term is over, TOO_MANY_REQUESTS while it is held
 
   appendMessage(draft: MessageDraft): Appended {
-    if (this.over) throw this.over;
+    if (this.refusal) throw this.refusal;
     return this.store.appendMessage(draft);
   }
   appendReference(draft: ReferenceDraft): Appended {
-    if (this.over) throw this.over;
+    if (this.refusal) throw this.refusal;
     return this.store.appendReference(draft);
   }
   appendPending(draft: MessageDraft): Placed {
-    if (this.over) throw this.over;
+    if (this.refusal) throw this.refusal;
     return this.store.appendPending(draft);
   }
   appendDropped(list: readonly Dropped[], timestampMs: number): Placed {
-    if (this.over) throw this.over;
+    if (this.refusal) throw this.refusal;
     return this.store.appendDropped(list, timestampMs);
   }
   append(...[kind, timestampMs, payload]: Parameters<MessageStore['append']>): Placed {
-    if (this.over) throw this.over;
+    if (this.refusal) throw this.refusal;
     return this.store.append(kind, timestampMs, payload);
   }
   deleteTopic(topicId: TopicId, timestampMs: number): Placed {
-    if (this.over) throw this.over;
+    if (this.refusal) throw this.refusal;
     return this.store.deleteTopic(topicId, timestampMs);
   }
   deleteLiteQueues(record: DecidedRecord, timestampMs: number): Placed {
-    if (this.over) throw this.over;
+    if (this.refusal) throw this.refusal;
     return this.store.deleteLiteQueues(record, timestampMs);
   }
 

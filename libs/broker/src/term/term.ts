@@ -48,6 +48,8 @@ export interface TermParts {
   readonly directory: Directory;
   readonly clock: Clock;
   readonly log: Logger;
+  /** False: another member may lead by now, and this one not have heard of it. */
+  readonly isSure: () => boolean;
   /** The metadata is not the one that this log belongs to. */
   readonly onMismatch: (error: MqError) => void;
 }
@@ -85,14 +87,15 @@ export class Term {
     const deadLetters = new DeadLetters(store, groups, nameService, directory, logClock, log, moved);
     const filters = new GroupFilters(sessions);
     const common = { store, groups, directory, sessions, filters, deadLetters, clock, logClock, log, pollsMax };
+    const { isSure } = parts;
     this.deadLetters = deadLetters;
     this.deliveries = new Deliveries({
-      ...common,
+      ...{ ...common, isSure },
       cold: new ColdMessages(store, log),
       deliveryLoader: new DeliveryLoader({ store, groups, brokerName, logClock, log, traffic }),
     });
     this.lite = new LiteBroker({
-      ...common,
+      ...{ ...common, isSure },
       view: views.liteTopics,
       commands,
       traffic,
@@ -166,20 +169,32 @@ export class Term {
     this.houseKeeping.expire(true);
   }
 
-  /** Nothing is begun any more: who waits for messages is answered with none. What is being written may become durable. */
-  quiet(): void {
+  /** The lead is being handed over: nothing is decided meanwhile. */
+  hold(): void {
+    this.store.hold(new MqError('TOO_MANY_REQUESTS', 'the lead is being handed over'));
+  }
+  release(): void {
+    this.store.hold(undefined);
+  }
+
+  /**
+   * Nothing is begun any more: who waits for messages is answered with none, or told why. What is being written may become
+   * durable, and be answered.
+   */
+  quiet(why?: MqError): void {
     this.metadataSync.stop();
     this.houseKeeping.stop();
-    this.deliveries.stop();
-    this.pulls.stop();
-    this.lite.stop();
+    this.deliveries.stop(why);
+    this.pulls.stop(why);
+    this.lite.stop(why);
     this.delays.stop();
     this.transactions.stop();
   }
 
   /** The term is over: nothing of it gets into the log any more. */
   end(error: MqError): void {
-    this.quiet();
     this.store.end(error);
+    this.quiet(error);
+    this.acks.stop(error);
   }
 }

@@ -172,6 +172,10 @@ export class CommitLog {
   whenCommitted(end: LogPosition, act: () => void, failed?: (error: MqError) => void): void {
     this.ends.whenCommitted(end, act, failed);
   }
+  /** Those who wait for a commit that has not come are told so. */
+  failCommits(error: MqError): void {
+    this.ends.failCommits(error);
+  }
   /** Called after each batch, before those who wait for it. */
   onDurable(listener: (from: LogPosition, end: LogPosition) => void): void {
     this.ends.onDurable(listener);

@@ -84,6 +84,11 @@ export class LogEnds {
     this.commitWaiters.failBehind(to, error);
   }
 
+  /** Those who wait for a commit that has not come are told so: nobody here hears any more whether it does. */
+  failCommits(error: MqError): void {
+    this.commitWaiters.failBehind(this.committed, error);
+  }
+
   fail(error: MqError): void {
     this.failure = error;
     this.close(error);

@@ -190,7 +190,7 @@ export interface RestartFigures {
 }
 
 export async function restartWithWaiting(job: RestartJob): Promise<RestartFigures> {
-  const bench = await BenchBroker.open(job.folder, MessageType.delay, job.term);
+  const bench = await BenchBroker.open(job.folder, MessageType.delay);
   const waiting = bench.broker.delayed.size;
   globalThis.gc?.();
   const figures = { startMs: bench.startMs, waiting, rssMiB: rssMiB() };

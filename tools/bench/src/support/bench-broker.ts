@@ -1,6 +1,6 @@
 /** A broker in this process, on a real disk, spoken to without a network: what is measured is the broker alone. */
 import { BrokerService, type BrokerOptions } from '@cometmq/broker';
-import { FakeNameService } from '@cometmq/broker/testing';
+import { FakeNameService, LoneSetRegistry } from '@cometmq/broker/testing';
 import { Directory, type ReceiveResult, type SendResult } from '@cometmq/client';
 import { encodeEnvelope, everything, type MessageType, queueId, type ConsumerGroup, type Topic } from '@cometmq/model';
 import { systemClock as clock } from '@cometmq/shared';
@@ -25,8 +25,7 @@ export class BenchBroker {
     readonly startMs: number,
   ) {}
 
-  /** @param term which start of this folder it is, from 1 */
-  static async open(folder: string, type: MessageType, term = 1): Promise<BenchBroker> {
+  static async open(folder: string, type: MessageType): Promise<BenchBroker> {
     const nameService = new FakeNameService();
     const topic = await nameService.createTopic({ name: 'bench', type, writeQueues: queues, readQueues: queues });
     const group = await nameService.createGroup({ name: 'bench' });
@@ -36,6 +35,7 @@ export class BenchBroker {
       disk: new FileDisk(folder),
       folder: 'broker',
       nameService,
+      registry: new LoneSetRegistry(),
       directory,
       clock,
       log: silentLogger,
@@ -54,9 +54,6 @@ export class BenchBroker {
       },
     };
     const broker = new BrokerService(options);
-    for (let i = 1; i < term; i += 1) {
-      await nameService.acquireLeadership({ name: 'broker-0', member: 'earlier', address: '', leaseMs: 3_000 });
-    }
     const keepAlive = setInterval(() => undefined, 1_000);
     await directory.start();
     const begunMs = clock.monotonicMs();

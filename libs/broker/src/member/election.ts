@@ -1,0 +1,229 @@
+/**
+ * One attempt to lead: the steps of libs/replication decide, here the others are asked, the best log is fetched, and the
+ * set registry is written to. What it has asked the registry is asked again until the outcome is known.
+ */
+import type { MemberClaim, Peers, SetRegistry } from '@cometmq/client';
+import type {
+  Ask,
+  Epoch,
+  LogOutline,
+  LogPosition,
+  LogTail,
+  MemberId,
+  Promised,
+  SetState,
+  StandReason,
+} from '@cometmq/model';
+import { Candidate, type CandidateInput, type CandidateOutput } from '@cometmq/replication';
+import { type Clock, MqError, sleep, type Timer, unreachable } from '@cometmq/shared';
+import type { MessageStore } from '@cometmq/store';
+
+export interface ElectionParts {
+  readonly brokerSet: string;
+  readonly me: MemberId;
+  readonly store: MessageStore;
+  readonly registry: SetRegistry;
+  readonly peers: Peers;
+  readonly clock: Clock;
+  readonly claim: () => MemberClaim;
+  readonly outline: () => LogOutline;
+  readonly addressOf: (member: MemberId) => string | undefined;
+  readonly promise: (promise: Promised) => Promise<void>;
+  readonly withStore: <T>(act: () => Promise<T>) => Promise<T>;
+  /** The set is this member's: its term may begin. */
+  readonly won: (epoch: Epoch, state: SetState, phases: ElectionPhases) => void;
+  readonly lost: (why: MqError, heard: Epoch) => void;
+}
+
+/** When each phase was over, by the monotonic clock. */
+export interface ElectionPhases {
+  readonly reason: StandReason;
+  readonly beganMs: number;
+  readonly promisedMs: number;
+  readonly fetchedMs: number;
+  readonly takenMs: number;
+}
+
+export interface Standpoint {
+  readonly set: SetState;
+  readonly log: LogTail;
+  readonly promised: Promised;
+  readonly heard: Epoch;
+  readonly reason: StandReason;
+}
+
+/** So long nobody who answers is waited for. */
+const patienceMs = 2_000;
+const againMs = 100;
+
+export class Election {
+  private readonly candidate: Candidate;
+  private readonly beganMs: number;
+  private readonly timer: Timer;
+  private promisedMs = 0;
+  private fetchedMs = 0;
+  private over = false;
+  private fetching = false;
+
+  constructor(
+    private readonly parts: ElectionParts,
+    private readonly standpoint: Standpoint,
+  ) {
+    this.beganMs = parts.clock.monotonicMs();
+    this.candidate = new Candidate({ me: parts.me, ...standpoint });
+    this.timer = parts.clock.after(patienceMs, () => this.late());
+  }
+
+  get epoch(): Epoch {
+    return this.candidate.epoch;
+  }
+  get reason(): StandReason {
+    return this.standpoint.reason;
+  }
+
+  start(): void {
+    this.act(this.candidate.start());
+  }
+
+  /** The set was seen at this revision. */
+  seen(revision: number): void {
+    this.step({ kind: 'seen', revision });
+  }
+
+  /** Nothing comes of it any more. */
+  end(): void {
+    this.over = true;
+    this.timer.cancel();
+  }
+
+  private late(): void {
+    // A log of any length may be fetched; a part that does not come ends it.
+    if (!this.fetching) this.lose(new MqError('TIMEOUT', 'not enough members answer'), this.epoch);
+  }
+
+  private step(input: CandidateInput): void {
+    if (!this.over) this.act(this.candidate.step(input));
+  }
+
+  private act(outputs: readonly CandidateOutput[], from = 0): void {
+    for (let i = from; i < outputs.length; i += 1) {
+      if (this.over) return;
+      const output = outputs[i] as CandidateOutput;
+      switch (output.kind) {
+        case 'promise':
+          this.parts.promise(output.promise).then(
+            () => this.act(outputs, i + 1),
+            (caught: unknown) => this.lose(MqError.from(caught), this.epoch),
+          );
+          return;
+        case 'ask':
+          void this.ask(output.to);
+          break;
+        case 'fetch':
+          this.promisedMs = this.parts.clock.monotonicMs();
+          void this.fetch(output.from);
+          break;
+        case 'take':
+          void this.take(output);
+          break;
+        case 'lead': {
+          const { beganMs, promisedMs, fetchedMs, parts } = this;
+          this.end();
+          const takenMs = parts.clock.monotonicMs();
+          parts.won(output.epoch, output.state, { reason: this.reason, beganMs, promisedMs, fetchedMs, takenMs });
+          return;
+        }
+        case 'giveUp':
+          this.lose(new MqError('CONFLICT', output.why), output.heard);
+          return;
+        default:
+          unreachable(output);
+      }
+    }
+  }
+
+  private lose(why: MqError, heard: Epoch): void {
+    if (this.over) return;
+    this.end();
+    this.parts.lost(why, heard);
+  }
+
+  /** Who can't be asked has not promised: that is all that is known of it. Asked again, since it may be starting. */
+  private async ask(member: MemberId): Promise<void> {
+    const { brokerSet, me, peers, clock, addressOf } = this.parts;
+    const ask: Ask = { epoch: this.epoch, candidate: me, reason: this.reason };
+    while (!this.over) {
+      const address = addressOf(member);
+      try {
+        if (address !== undefined) {
+          const answer = await peers.peer(address).askPromise(brokerSet, ask);
+          if (answer.from === member) {
+            this.step(answer);
+            return;
+          }
+        }
+      } catch {
+        // Not there, or not in time.
+      }
+      await sleep(clock, againMs);
+    }
+  }
+
+  private async fetch(from: MemberId): Promise<void> {
+    const { brokerSet, me, store, peers, outline, addressOf, withStore } = this.parts;
+    this.fetching = true;
+    try {
+      const address = addressOf(from);
+      if (address === undefined) throw new MqError('UNAVAILABLE', `where ${from} is, is not known`);
+      await withStore(async () => {
+        let cut = false;
+        const request = { brokerSet, candidate: me, epoch: this.epoch, log: outline() };
+        for await (const part of peers.peer(address).fetch(request)) {
+          if (this.over) return;
+          if (!cut && part.commonEnd < store.appendEnd) await store.replication.stepDown(part.commonEnd);
+          cut = true;
+          if (part.bytes.byteLength === 0) continue;
+          if (part.from !== store.appendEnd)
+            throw new MqError('CONFLICT', `what ${from} sent does not go on from here`);
+          store.replication.append(part.bytes);
+        }
+      });
+      const end = store.appendEnd;
+      await durable(store, end);
+      this.fetchedMs = this.parts.clock.monotonicMs();
+      this.step({ kind: 'fetched', end });
+    } catch {
+      this.step({ kind: 'fetchFailed', from });
+    } finally {
+      this.fetching = false;
+    }
+  }
+
+  private async take({ epoch, rule, revision }: Extract<CandidateOutput, { kind: 'take' }>): Promise<void> {
+    const { registry, claim, clock, store } = this.parts;
+    const { reason } = this;
+    const nowMs = clock.monotonicMs();
+    this.promisedMs ||= nowMs;
+    this.fetchedMs ||= nowMs;
+    const wanted = { epoch, rule, revision, reason, commitEnd: store.commitEnd };
+    while (!this.over) {
+      try {
+        const state = await registry.acquireLeadership(claim(), wanted);
+        this.step(state ? { kind: 'taken', state } : { kind: 'lost' });
+        return;
+      } catch (caught) {
+        const error = MqError.from(caught);
+        if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') {
+          this.lose(error, epoch);
+          return;
+        }
+      }
+      await sleep(clock, againMs);
+    }
+  }
+}
+
+/** Resolves when all below `end` is durable here. @throws MqError when that can't come any more */
+export function durable(store: MessageStore, end: LogPosition): Promise<void> {
+  return new Promise((resolve, reject) => store.replication.whenDurable(end, resolve, reject));
+}
