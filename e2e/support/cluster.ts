@@ -6,16 +6,19 @@ import { startCluster, type Cluster, type ClusterOptions } from '../../tools/clu
 
 export type { Cluster } from '../../tools/cluster/cluster.ts';
 
-/** A cluster on free ports, in a folder of its own that goes with it. Topics and groups are made on first use. */
+/**
+ * A cluster on free ports, in a folder of its own that goes with it unless it is given. Topics and groups are made on first
+ * use.
+ */
 export async function freshCluster(
   options: Partial<ClusterOptions> = {},
 ): Promise<Cluster & { readonly home: string; end(): Promise<void> }> {
-  const folder = mkdtempSync(join(tmpdir(), 'cometmq-cluster-'));
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'cometmq-cluster-'));
   const namesrv = ['--auto-create-topics=true', '--auto-create-groups=true', ...(options.flags?.namesrv ?? [])];
-  const cluster = await startCluster({ folder, ports: 'free', ...options, flags: { ...options.flags, namesrv } });
+  const cluster = await startCluster({ ports: 'free', ...options, folder, flags: { ...options.flags, namesrv } });
   const end = async (): Promise<void> => {
     await cluster.stop();
-    rmSync(folder, { recursive: true, force: true });
+    if (options.folder === undefined) rmSync(folder, { recursive: true, force: true });
   };
   return Object.assign(cluster, { home: folder, end });
 }

@@ -23,6 +23,7 @@ every answer. Ends by itself; exits with 1 when a promise was broken.
   --groups N           message groups (default 8)
   --workers N          senders without a group (default 2)
   --pause-ms N         between two sends of each (default 5)
+  --data-dir FOLDER    keep data and logs there
   --report FILE        write the report here too, docs/proof/chaos.md for instance
   --help               this text`;
 
@@ -36,6 +37,7 @@ const options = {
   groups: { type: 'string', default: '8' },
   workers: { type: 'string', default: '2' },
   'pause-ms': { type: 'string', default: '5' },
+  'data-dir': { type: 'string' },
   report: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
@@ -47,7 +49,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const number = (
-    name: Exclude<keyof typeof values, 'report' | 'faults' | 'help'>,
+    name: Exclude<keyof typeof values, 'data-dir' | 'report' | 'faults' | 'help'>,
     min: number,
     max: number,
   ): number => {
@@ -70,6 +72,7 @@ async function main(): Promise<number> {
     groups: number('groups', 1, 1_000),
     workers: number('workers', 1, 100),
     pauseMs: number('pause-ms', 0, 60_000),
+    folder: values['data-dir'] === undefined ? undefined : resolve(values['data-dir']),
     say: (line) => console.error(`chaos: ${line}`),
   });
   const text = reportText(result, {

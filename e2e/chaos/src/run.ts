@@ -27,6 +27,8 @@ export interface ChaosOptions {
   readonly groups: number;
   readonly workers: number;
   readonly pauseMs: number;
+  /** Where data and logs are kept; left out: nowhere. */
+  readonly folder?: string | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -62,7 +64,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { sets, replicas, say } = options;
   const chance = new Prng(options.seed);
   const beganMs = performance.now();
-  const cluster = await freshCluster({ size: { sets, replicas } });
+  const { folder } = options;
+  const cluster = await freshCluster({ size: { sets, replicas }, ...(folder !== undefined && { folder }) });
   const names = Array.from({ length: sets }, (_, i) => `broker-${i}`);
   const setOf = setsOfGroups(names);
   const pulse = new Pulse();
