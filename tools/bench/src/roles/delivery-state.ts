@@ -143,17 +143,24 @@ function speed(batches: number, queues: number, groups: number): { deliveryMicro
   return { deliveryMicros: delivery / messages, ackMicros: ack / messages };
 }
 
+/** Handed out one by one within a minute, so that none becomes due again. */
 function memoryOf(inFlight: number): number {
   const before = usedMiB();
   const view = new GroupsView();
   const log = new FoldingLog(view);
   const source = new EndlessQueue(0);
+  const queues = 8;
   for (let i = 0; i < inFlight; i += 1) {
-    log.append(pop(view, source, i & 7, 1_700_000_000_000 + i, 1).record as never, 1_700_000_000_000 + i);
+    const nowMs = 1_700_000_000_000 + Math.floor((i * 59_000) / inFlight);
+    log.append(pop(view, source, i % queues, nowMs, 1).record as never, nowMs);
     log.records.length = 0;
   }
   const held = usedMiB() - before;
-  if (view.figures(group, topic, queueId(0)) === undefined) throw new Error('nothing is in flight');
+  let found = 0;
+  for (let queue = 0; queue < queues; queue += 1) {
+    found += view.figures(group, topic, queueId(queue))?.inFlight ?? 0;
+  }
+  if (found !== inFlight) throw new Error(`${inFlight} are in flight, not ${found}`);
   return held;
 }
 
