@@ -191,7 +191,8 @@ export class Leader {
         this.changing = undefined;
         return this.advance(undefined);
       case 'outdated':
-        return input.epoch > this.term.state.epoch ? [{ kind: 'renewTerm', above: input.epoch }] : [];
+        // The same epoch, promised to another who has lost: it could not follow before the next one.
+        return input.epoch >= this.term.state.epoch ? [{ kind: 'renewTerm', above: input.epoch }] : [];
       case 'remove':
         this.removal = input.member;
         return this.wantedChange(input.nowMs);
