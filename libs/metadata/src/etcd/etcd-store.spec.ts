@@ -248,4 +248,98 @@ withEtcd('etcd', () => {
     await store.stop();
     await own.end();
   });
+
+  const started: EtcdProcess[] = [];
+  afterEach(async () => {
+    for (const process of started.splice(0)) await process.end();
+  });
+
+  // Goal: what one endpoint says that was set back is never taken for what etcd says. Method: two endpoints, the second one a
+  // copy of the first one's data from before the last changes; reads and transactions by chance at either.
+  it('does not believe an endpoint that is older than what was answered before', async () => {
+    const own = await EtcdProcess.begin();
+    const writer = storeAt(own.clientPort, '/cometmq/old/');
+    await writer.commit(put('a', '0'));
+    await own.kill();
+    const older = await own.copy();
+    started.push(own, older);
+    await Promise.all([own.start(), older.start()]);
+    for (let i = 1; i <= 20; i += 1) await writer.commit(put('a', String(i)));
+    const endpoints = [own.endpoint, older.endpoint];
+    const store = new EtcdStore({ endpoints, root: '/cometmq/old/', clock: systemClock });
+    await until('the newer one was heard', async () => (await store.get('a'))?.value === '20');
+    for (let i = 0; i < 12; i += 1) {
+      expect((await store.get('a'))?.value).toBe('20');
+      expect((await store.range('')).pairs).toMatchObject([{ value: '20' }]);
+    }
+    // It is lost where the older one has it: said to be not made, or made by the newer one.
+    let last = '20';
+    for (let i = 21; i <= 30; i += 1) {
+      const made = await store.commit(put('a', String(i))).catch((error: unknown) => error);
+      if (!(made instanceof Error)) last = String(i);
+      expect((await writer.get('a'))?.value).toBe(last);
+    }
+    await Promise.all([store.stop(), writer.stop()]);
+  });
+
+  describe('of three members', () => {
+    let three: EtcdProcess[];
+    beforeAll(async () => {
+      three = await EtcdProcess.cluster(3);
+    });
+    afterAll(async () => {
+      for (const etcd of three) etcd.signal('SIGCONT');
+      await Promise.all(three.map((etcd) => etcd.end()));
+    });
+    const storeOf = (members: readonly EtcdProcess[]): EtcdStore =>
+      new EtcdStore({
+        endpoints: members.map(({ endpoint }) => endpoint),
+        root: '/cometmq/three/',
+        clock: systemClock,
+        patienceMs: 12_000,
+      });
+
+    it.each([0, 1, 2])(
+      'goes on while one hangs (member %i), by the others',
+      async (at) => {
+        const store = storeOf(three);
+        const lease = await store.grantLease(30_000);
+        await store.commit(put('a', `before ${at}`));
+        three[at]?.signal('SIGSTOP');
+        let made = 0;
+        while (made < 3) {
+          const done = await store.commit(put('a', `${at} ${made}`)).catch(() => undefined);
+          if (done) made += 1;
+          expect(await store.keepLease(lease.id)).toBeDefined();
+        }
+        expect((await store.get('a'))?.value).toBe(`${at} 2`);
+        three[at]?.signal('SIGCONT');
+        await store.stop();
+      },
+      60_000,
+    );
+
+    it('is told nothing by one that is cut off, rather than something old', async () => {
+      const [one, other, third] = three as [EtcdProcess, EtcdProcess, EtcdProcess];
+      const store = storeOf(three);
+      await store.commit(put('a', 'old'));
+      const alone = new EtcdStore({
+        ...{ endpoints: [third.endpoint], root: '/cometmq/three/', clock: systemClock, patienceMs: 500 },
+      });
+      expect((await alone.get('a'))?.value).toBe('old');
+      one.signal('SIGSTOP');
+      other.signal('SIGSTOP');
+      await expect(alone.get('a')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await expect(alone.commit(put('a', 'lost'))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      one.signal('SIGCONT');
+      other.signal('SIGCONT');
+      await until('they agree again', async () =>
+        alone.get('a').then(
+          (found) => found !== undefined,
+          () => false,
+        ),
+      );
+      await Promise.all([store.stop(), alone.stop()]);
+    }, 60_000);
+  });
 });

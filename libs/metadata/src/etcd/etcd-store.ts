@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import type { IKeyValue, IRequestOp, ITxnResponse } from 'etcd3';
+import type { IKeyValue, IRangeResponse, IRequestOp, ITxnResponse } from 'etcd3';
 
 import { MqError, sleep, type Clock } from '@cometmq/shared';
 
@@ -15,6 +15,7 @@ import type {
   StoreUpdate,
   Transaction,
 } from '../metadata-store.js';
+import { Ascent, type EtcdHeader } from './ascent.js';
 import { EtcdClient, etcdError, type EtcdAddress } from './etcd-client.js';
 import { isLeaseGone, LeaseKeeper } from './lease-keeper.js';
 import { Reach } from './reach.js';
@@ -44,6 +45,7 @@ export class EtcdStore implements MetadataStore {
   private readonly client: EtcdClient;
   private readonly leases: LeaseKeeper;
   private readonly reach: Reach;
+  private readonly ascent = new Ascent();
   private readonly clock: Clock;
   private readonly patienceMs: number;
   private readonly watches = new Set<WatchLoop>();
@@ -75,12 +77,15 @@ export class EtcdStore implements MetadataStore {
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
-    const { kvs } = await this.patiently(() => this.client.kv.range({ key: this.bytes(key) }));
+    const { kvs } = await this.patiently(() => this.ascending(() => this.client.kv.range({ key: this.bytes(key) })));
     return kvs[0] && this.pair(kvs[0]);
   }
 
   range(prefix: string): Promise<Range> {
-    return this.patiently(() => this.rangeOnce(prefix));
+    return this.patiently(async () => {
+      const answer = await this.ascending(() => this.client.kv.range(this.bounds(prefix)));
+      return this.rangeIn(answer);
+    });
   }
 
   /**
@@ -110,7 +115,7 @@ export class EtcdStore implements MetadataStore {
       }),
     ];
     try {
-      const answer = await this.client.kv.txn({ compare, success: writes });
+      const answer = await this.ascending(() => this.client.kv.txn({ compare, success: writes }));
       this.reach.found();
       return committed(answer);
     } catch (caught) {
@@ -128,7 +133,8 @@ export class EtcdStore implements MetadataStore {
   watch(prefix: string, listener: (update: StoreUpdate) => void, after?: number): () => void {
     const loop = new WatchLoop(
       {
-        range: () => this.rangeOnce(prefix),
+        // What it tells is judged by who hears it: another store than before has to be told of too.
+        range: async () => this.rangeIn(await this.client.kv.range(this.bounds(prefix))),
         stream: () => this.client.watchStream(),
         bounds: this.bounds(prefix),
         change: ({ type, kv }) => {
@@ -165,34 +171,36 @@ export class EtcdStore implements MetadataStore {
     return this.patiently(() => this.leases.revoke(id));
   }
 
-  private async rangeOnce(prefix: string): Promise<Range & { readonly storeId: string }> {
-    const { header, kvs } = await this.client.kv.range(this.bounds(prefix));
+  private rangeIn({ header, kvs }: IRangeResponse): Range & { readonly storeId: string } {
     const pairs = kvs.map((kv) => this.pair(kv)).filter((pair) => !pair.key.startsWith(tokenFolder));
     return { revision: Number(header.revision), pairs, storeId: header.cluster_id };
   }
 
+  /** The answer, if it is no older than what was answered before it was asked for. */
+  private async ascending<A extends { readonly header: EtcdHeader }>(ask: () => Promise<A>): Promise<A> {
+    const asked = this.ascent.height;
+    const answer = await ask();
+    this.ascent.answered(answer.header, asked);
+    return answer;
+  }
+
   private async findOut(token: Buffer, lease: LeaseId, lost: unknown): Promise<Committed> {
     const until = this.clock.monotonicMs() + this.patienceMs;
+    const put = { request_put: { key: token, value: Buffer.from('refused'), lease } };
+    const ask = { compare: [absent(token)], success: [put], failure: [{ request_range: { key: token } }] };
+    const because = (outcome: string): MqError =>
+      new MqError('UNAVAILABLE', `${this.wrong(lost).reason}; ${outcome}`, { cause: lost });
     for (;;) {
-      try {
-        const put = { request_put: { key: token, value: Buffer.from('refused'), lease } };
-        const answer = await this.client.kv.txn({
-          compare: [absent(token)],
-          success: [put],
-          failure: [{ request_range: { key: token } }],
-        });
+      const answer = await this.ascending(() => this.client.kv.txn(ask)).catch((caught: unknown) => {
+        if (!this.stopped && !isLeaseGone(caught) && this.clock.monotonicMs() < until) return undefined;
+        throw because('whether the change was made is not known');
+      });
+      if (answer) {
         const there = answer.succeeded ? undefined : answer.responses[0]?.response_range.kvs[0];
         if (there?.value.toString() === 'applied') return { applied: true, revision: Number(there.mod_revision) };
-        throw new MqError('UNAVAILABLE', `${this.wrong(lost).reason}; the change was not made`, { cause: lost });
-      } catch (caught) {
-        if (caught instanceof MqError) throw caught;
-        if (this.stopped || isLeaseGone(caught) || this.clock.monotonicMs() >= until) {
-          throw new MqError('UNAVAILABLE', `${this.wrong(lost).reason}; whether the change was made is not known`, {
-            cause: lost,
-          });
-        }
-        await sleep(this.clock, pauseMs);
+        throw because('the change was not made');
       }
+      await sleep(this.clock, pauseMs);
     }
   }
 

@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export interface EtcdOptions {
   readonly tokenSeconds?: number;
 }
 
-/** A real etcd of one member on free ports, with its data in a folder that goes with it. */
+/** A real etcd on free ports, with its data in a folder that goes with it: alone, or one of several. */
 export class EtcdProcess {
   private readonly folder = mkdtempSync(join(tmpdir(), 'cometmq-etcd-'));
   private process: ChildProcess | undefined;
@@ -28,12 +28,40 @@ export class EtcdProcess {
     readonly clientPort: number,
     private readonly peerPort: number,
     private readonly options: EtcdOptions,
+    private readonly self = 'test',
+    /** All of the cluster, as etcd is told. */
+    private readonly cluster = `test=http://127.0.0.1:${peerPort}`,
   ) {}
 
   static async begin(options: EtcdOptions = {}): Promise<EtcdProcess> {
     const etcd = new EtcdProcess(await freePort(), await freePort(), options);
     await etcd.start();
     return etcd;
+  }
+
+  /** A cluster of so many, that answers. */
+  static async cluster(count: number): Promise<EtcdProcess[]> {
+    const members: { name: string; client: number; peer: number }[] = [];
+    for (let at = 0; at < count; at += 1) {
+      members.push({ name: `test-${at}`, client: await freePort(), peer: await freePort() });
+    }
+    const all = members.map(({ name, peer }) => `${name}=http://127.0.0.1:${peer}`).join(',');
+    const started = members.map(({ name, client, peer }) => new EtcdProcess(client, peer, {}, name, all));
+    await Promise.all(started.map((etcd) => etcd.start()));
+    return started;
+  }
+
+  /** Another one, not started, on a copy of the data as it is now; this one must not be running. */
+  async copy(): Promise<EtcdProcess> {
+    const copy = new EtcdProcess(await freePort(), await freePort(), this.options, this.self, this.cluster);
+    rmSync(copy.folder, { recursive: true });
+    cpSync(this.folder, copy.folder, { recursive: true });
+    return copy;
+  }
+
+  /** It is stopped where it stands, or goes on: to others it hangs. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.process?.kill(signal);
   }
 
   get endpoint(): string {
@@ -47,13 +75,13 @@ export class EtcdProcess {
     const metrics = `http://127.0.0.1:${await freePort()}`;
     const { tls, tokenSeconds } = this.options;
     const flags = {
-      name: 'test',
+      name: this.self,
       'data-dir': this.folder,
       'listen-client-urls': client,
       'advertise-client-urls': client,
       'listen-peer-urls': peer,
       'initial-advertise-peer-urls': peer,
-      'initial-cluster': `test=${peer}`,
+      'initial-cluster': this.cluster,
       logger: 'zap',
       'log-level': 'error',
       ...(tls && {
