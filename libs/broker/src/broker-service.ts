@@ -81,6 +81,9 @@ export interface BrokerOptions {
   readonly diskFreeBytesMin: number;
   readonly pendingBytesMax: number;
   readonly diskQueueBytesMax?: number;
+  /** Left out: the log is not looked through. */
+  readonly scrubBytesPerSecond?: number | undefined;
+  readonly scrubEveryMs?: number | undefined;
   readonly liteTopicsMax: number;
   readonly liteSubscriptionsMax: number;
   readonly retentionMs: number;
@@ -167,6 +170,8 @@ export class BrokerService implements LinkedBroker, Component {
         ...(options.diskQueueBytesMax !== undefined && {
           pendingBytesMax: Math.max(options.diskQueueBytesMax, 2 * options.recordBytesMax),
         }),
+        ...(options.scrubBytesPerSecond !== undefined && { scrubBytesPerSecond: options.scrubBytesPerSecond }),
+        ...(options.scrubEveryMs !== undefined && { scrubEveryMs: options.scrubEveryMs }),
         ...options.storeLimits,
       },
       onFailed: (error) => this.fatal(error),

@@ -68,6 +68,18 @@ export const brokerSettings = {
     max: 16 * GiB,
     why: 'Memory for messages that wait for the disk; at least one of the largest fits. Above it sends are refused with TOO_MANY_REQUESTS.',
   }),
+  scrubBytesPerSecond: bytes({
+    default: 4 * MiB,
+    min: 0,
+    max: 1 * GiB,
+    why: 'How fast the log is read through in the background, to find damage while there is another copy; 0: not at all.',
+  }),
+  scrubEveryMs: millis({
+    default: 24 * hour,
+    min: 60_000,
+    max: year,
+    why: 'From the beginning of one reading through the log to the next.',
+  }),
   pollsMax: count({ default: 100_000, min: 1, max: 10_000_000, why: 'Long polls that may wait on one broker.' }),
   leaseMs: millis({
     default: 3_000,

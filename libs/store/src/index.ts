@@ -20,3 +20,4 @@ export * from './disk/folder-lock.js';
 export type { ActedUnder, Boot, TermNote, TermNotes } from './term-note.js';
 export { replaceBySnapshot } from './snapshot/snapshots.js';
 export type { SnapshotInfo, Snapshots } from './snapshot/snapshots.js';
+export type { DamagedSegment, LogDigest, Repairs } from './repairs.js';

@@ -28,8 +28,10 @@ import { DataFolder } from './log/data-folder.js';
 import type { LogRecord } from './log/record.js';
 import { StoreReader } from './reader.js';
 import { Replication } from './replication.js';
+import { Repairs } from './repairs.js';
 import { Retention } from './retention.js';
 import { RetentionPort, untilCommitted } from './retention-port.js';
+import { Scrub } from './scrub.js';
 import { storeLimits } from './store-types.js';
 import type { Appended, Bounds, Candidate, MessageDraft, Placed, QueueSize, ReadMessage } from './store-types.js';
 import type { ReferenceDraft, Snapshot, StoredMessage, StoreLimits, StoreOptions, StoreSizes } from './store-types.js';
@@ -49,6 +51,8 @@ export class MessageStore implements Component {
   readonly replication: Replication;
   /** What a member gets that lacks too much to be sent records. */
   readonly snapshots: Snapshots;
+  /** What damage is mended by, and found by where nothing else looks. */
+  readonly repairs: Repairs;
   private readonly limits: StoreLimits;
   /** What of the log is lost, as far as it is known. */
   readonly damage: DamageNotes;
@@ -58,6 +62,7 @@ export class MessageStore implements Component {
   private readonly checkpoints: Checkpoints;
   private readonly writer: StoreWriter;
   private readonly reader: StoreReader;
+  private readonly scrub: Scrub;
   private dataFolder: DataFolder | undefined;
   private termNotes: TermNotes | undefined;
   private failure: MqError | undefined;
@@ -121,6 +126,10 @@ export class MessageStore implements Component {
       dataFolder: () => this.heldFolder(),
       openState: () => this.openState(),
     });
+    this.repairs = new Repairs(log, indexes, this.checkpoints, holds);
+    this.scrub = new Scrub(log, this.damage, limits, clock, (caught) => {
+      this.trouble('the log could not be looked through; trying again later', caught);
+    });
     const ground = new RetentionPort(log, indexes, this.folding, this.writer, this.checkpoints, holds);
     this.retention = new Retention(ground, segmentBytes);
   }
@@ -151,6 +160,7 @@ export class MessageStore implements Component {
     this.writer.pendingBytesMax = await this.findPendingMax();
     this.ready = true;
     this.checkpoints.begin();
+    this.scrub.begin();
     if (!this.replication.isLeader) this.reclaim(); // What an earlier process did not come to.
   }
 
@@ -164,6 +174,7 @@ export class MessageStore implements Component {
     this.stopping = true;
     this.checkpoints.beginStop();
     try {
+      await this.scrub.stop();
       await this.retention.stop();
       if (this.ready && !this.failure) {
         this.log.requestBatch(); // Hooks may have a last word to append.

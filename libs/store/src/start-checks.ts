@@ -34,7 +34,7 @@ export function checkStartsWithin(
     }
     end = segment.end;
   }
-  const ahead = segments.find((segment) => segment.generation > 0 && segment.end > known);
+  const ahead = segments.find((segment) => !segment.complete && !segment.lost && segment.end > known);
   if (ahead) {
     throw new MqError(
       'DATA_FOLDER',

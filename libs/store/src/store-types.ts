@@ -9,13 +9,14 @@ import type { LogLimits } from './log/log-limits.js';
 import type { LogRecord } from './log/record.js';
 import type { TailCut } from './log/commit-log.js';
 import type { Damage } from './log/segments.js';
+import type { ScrubLimits } from './scrub.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { pendingWindowBytes } from './views/pending-messages.js';
 import type { StateView } from './views/state-view.js';
 
 export type { MessageDraft } from './views/state-view.js';
 
-export interface StoreLimits extends LogLimits {
+export interface StoreLimits extends LogLimits, ScrubLimits {
   /** Log bytes after which a checkpoint is made: bounds what is folded again after a crash. */
   readonly checkpointBytes: number;
   /** And the time, if anything was appended. */
@@ -35,6 +36,8 @@ export const storeLimits: StoreLimits = {
   indexCacheBytes: 24 * MiB,
   pendingMessageBytesMax: 0,
   pendingWindowBytes,
+  scrubBytesPerSecond: 0,
+  scrubEveryMs: 24 * 3_600_000,
 };
 
 export interface StoreOptions {

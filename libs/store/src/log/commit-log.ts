@@ -36,6 +36,8 @@ import type { RecordPlace } from './log-reader.js';
 import { LogWriter } from './log-writer.js';
 import type { WriterEvents } from './log-writer.js';
 import { eachReceived } from './received.js';
+import { damagedSegments, prepareRepair } from './repair.js';
+import type { DamagedSegment } from './repair.js';
 import { RecordBlock, headerBytesOf } from './record.js';
 import type { LogRecord, RecordDraft } from './record.js';
 import { clearBehind, findEnd } from './recovery.js';
@@ -409,6 +411,16 @@ export class CommitLog {
     return this.reader.readBytes(from, bytesMax);
   }
 
+  /** See `LogReader.check`. */
+  check(
+    from: LogPosition,
+    end: LogPosition,
+    each: (block: RecordBlock, at: number) => void,
+    slice?: (position: LogPosition) => Promise<void>,
+  ): Promise<void> {
+    return this.reader.check(from, end, each, slice);
+  }
+
   /**
    * The records of one sealed segment as far as they can be read, in order. `lost` is told of what lies between them
    * and can't.
@@ -417,8 +429,9 @@ export class CommitLog {
     first: LogPosition,
     each: (record: LogRecord) => void,
     lost: (from: LogPosition, to: LogPosition) => void,
+    anew = false,
   ): Promise<void> {
-    return this.reader.salvage(first, each, lost);
+    return this.reader.salvage(first, each, lost, anew);
   }
 
   /** What is known to be lost. */
@@ -478,8 +491,26 @@ export class CommitLog {
   ): Promise<PreparedCompaction | undefined> {
     return this.compactions.prepare(first, keep, bytesMax);
   }
-  replace(prepared: PreparedCompaction): Promise<SegmentInfo> {
-    return this.compactions.replace(prepared);
+  /**
+   * Makes a damaged segment anew, beside the old file, of records of another member. `mayLack`: those in which nothing
+   * lives may be missing. `replace` or `discard` must follow.
+   *
+   * @throws MqError CORRUPT_RECORD, NOT_FOUND, UNAVAILABLE; what `pieces` and the disk throw: nothing is left behind
+   */
+  prepareRepair(first: LogPosition, pieces: AsyncIterable<Uint8Array>, mayLack: boolean): Promise<PreparedCompaction> {
+    const { disk, folder } = this.segmentsHeld;
+    const old = this.compactions.idleSegment(first);
+    return prepareRepair(disk, folder, old, pieces, { salt: this.walk.salt, mayLack });
+  }
+  async replace(prepared: PreparedCompaction): Promise<SegmentInfo> {
+    const info = await this.compactions.replace(prepared);
+    this.reader.forget(prepared.old);
+    this.segmentsHeld.forgetDamage(info);
+    return info;
+  }
+  /** Sealed segments of which something can't be read. */
+  get damagedSegments(): readonly DamagedSegment[] {
+    return damagedSegments(this.segmentsHeld.all, this.damages);
   }
   discard(prepared: PreparedCompaction): Promise<void> {
     return this.compactions.discard(prepared);

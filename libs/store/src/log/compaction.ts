@@ -77,12 +77,19 @@ export class Compactions {
     return prepared;
   }
 
+  /** A segment that is to be made anew otherwise. @throws MqError NOT_FOUND, UNAVAILABLE (it is being compacted) */
+  idleSegment(first: LogPosition): Segment {
+    const segment = this.segments.find(first);
+    if (!segment?.sealed) throw new MqError('NOT_FOUND', `no sealed segment begins at position ${first}`);
+    if (!this.underWay.has(segment)) return segment;
+    throw new MqError('UNAVAILABLE', `the segment at position ${first} is being compacted`);
+  }
+
   /** Puts a compacted segment in the old one's place. Whenever the power goes, one of them is whole and is found. */
   async replace(prepared: PreparedCompaction): Promise<SegmentInfo> {
     const { old, next } = prepared;
     const { disk, folder } = this.segments;
-    // Nobody opens the old file by its name from now on: it is open until all who read from it are done.
-    await old.use(async () => {
+    const swap = async (): Promise<void> => {
       try {
         await disk.rename(prepared.path, next.path);
         await disk.syncFolder(folder);
@@ -92,7 +99,10 @@ export class Compactions {
       }
       this.segments.replace(old, next);
       this.underWay.delete(old);
-    });
+    };
+    // Nobody opens the old file by its name from now on: it is open until all who read from it are done.
+    if (old.lost) await swap();
+    else await old.use(swap);
     await old.close();
     if (old.path !== next.path) {
       await disk.unlink(old.path);
@@ -123,7 +133,7 @@ async function prepareCompaction(
   let prepared: PreparedCompaction | undefined;
   try {
     const copied = await copyLiving(file, old, walk, isWhole, keep, bytesMax);
-    if (copied) prepared = await finish(disk, folder, path, file, old, copied);
+    if (copied) prepared = await finishCompacted(disk, folder, path, file, old, copied);
     return prepared;
   } finally {
     await file.close();
@@ -131,11 +141,13 @@ async function prepareCompaction(
   }
 }
 
-interface Copied {
+export interface Copied {
   /** Position in segment and place in file, a run after another. */
   readonly runs: number[];
   /** Where the records end. */
   readonly end: number;
+  readonly firstTimestampMs: number;
+  readonly lastTimestampMs: number;
 }
 
 async function copyLiving(
@@ -170,10 +182,12 @@ async function copyLiving(
     if (slice.length > 0) await file.write(slice, written);
     slice = [];
   }
-  return { runs, end: place };
+  const { firstTimestampMs, lastTimestampMs } = old;
+  return { runs, end: place, firstTimestampMs, lastTimestampMs };
 }
 
-async function finish(
+/** Head and table of a compacted segment whose records have been written; all of it is durable once this resolves. */
+export async function finishCompacted(
   disk: Disk,
   folder: string,
   path: string,
@@ -187,8 +201,8 @@ async function finish(
     generation: old.generation + 1,
     first: old.first,
     end: logPosition(old.end),
-    firstTimestampMs: old.firstTimestampMs,
-    lastTimestampMs: old.lastTimestampMs,
+    firstTimestampMs: copied.firstTimestampMs,
+    lastTimestampMs: copied.lastTimestampMs,
     tableAt: copied.end,
     runs: words.length / 2,
     tableChecksum: checksum(bytes),

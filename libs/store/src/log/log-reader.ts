@@ -7,6 +7,7 @@ import type { LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { BlockCache } from './block-cache.js';
+import { compactedHeadBytes } from './compacted-file.js';
 import type { LogEnds } from './log-ends.js';
 import { readBlockBytes, recordBytesCeiling } from './log-limits.js';
 import type { LogLimits } from './log-limits.js';
@@ -23,6 +24,9 @@ export interface RecordPlace {
   readonly position: LogPosition;
   readonly size: number;
 }
+
+/** Of a check: well under a millisecond of records. */
+const checkSliceBytes = 256 * 1024;
 
 export class LogReader {
   private readonly blocks: BlockCache;
@@ -59,12 +63,14 @@ export class LogReader {
     first: LogPosition,
     each: (record: LogRecord) => void,
     lost: (from: LogPosition, to: LogPosition) => void,
+    /** Checksums that were good before are looked at again. */
+    anew = false,
   ): Promise<void> {
     const segment = this.segments.find(first);
     if (!segment) return;
     let position: LogPosition = first;
     while (position < segment.end) {
-      const next = await this.salvageFrom(segment, position, each);
+      const next = await this.salvageFrom(segment, position, each, anew);
       if (next.bad < segment.end) lost(next.bad, next.good);
       position = next.good;
     }
@@ -75,10 +81,12 @@ export class LogReader {
     segment: Segment,
     from: LogPosition,
     each: (record: LogRecord) => void,
+    anew: boolean,
   ): Promise<{ bad: LogPosition; good: LogPosition }> {
     const { end } = segment;
     try {
-      const walked = await this.walk.walk(segment, from, end, (block, at) => each(block.record(at)));
+      const more = anew ? { checkedTo: 0 } : {};
+      const walked = await this.walk.walk(segment, from, end, (block, at) => each(block.record(at)), more);
       if (walked.end >= end || (segment.compacted && isEnd(walked))) return { bad: end, good: end };
       const bad = logPosition(walked.end);
       const rules = this.walk.rules(segment, end);
@@ -136,16 +144,16 @@ export class LogReader {
   /**
    * The log's own bytes from `from` on, whole records of one segment, `bytesMax` at the most but one record at the least;
    * what a member that lags behind fetches. None at the end of what is durable. Undefined: the log no longer has all
-   * that stood there, since the segment is gone or was compacted.
+   * that stood there, since the segment is gone or something was left out of it.
    *
    * @throws MqError CORRUPT_RECORD
    */
   async readBytes(from: LogPosition, bytesMax: number): Promise<Uint8Array | undefined> {
     if (from >= this.ends.durable) return new Uint8Array(0);
     const segment = this.segments.at(from);
-    if (!segment || segment.compacted) return undefined;
+    if (!segment?.complete) return undefined;
     const bytes = await segment.use(async (file) => {
-      const place = from - segment.first;
+      const place = segment.compacted ? compactedHeadBytes + from - segment.first : from - segment.first;
       const head = new RecordBlock(Buffer.allocUnsafeSlow(headerBytes));
       const known = (await file.read(head.bytes, place)) === headerBytes && head.hasHeader(0, from, recordBytesCeiling);
       if (!known) return undefined;
@@ -163,6 +171,37 @@ export class LogReader {
     if (!bytes) throw this.segments.unreadable(segment, from);
     await this.segments.touch(segment);
     return bytes;
+  }
+
+  /**
+   * Goes through [from, end) of the log on the disk a slice at a time and checks each record, read before or not. `each`
+   * is called with every record, and `slice` after each slice. What was given up or left out is passed over.
+   *
+   * @throws MqError CORRUPT_RECORD where anything else can't be read; NOT_FOUND where it is not durable yet
+   */
+  async check(
+    from: LogPosition,
+    end: LogPosition,
+    each: (block: RecordBlock, at: number) => void,
+    slice: (position: LogPosition) => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
+    if (end > this.ends.durable) throw notFound(from, end - from);
+    const block = new RecordBlock(Buffer.allocUnsafeSlow(checkSliceBytes));
+    for (let position = from; position < end;) {
+      const segment = this.segments.from(position);
+      if (!segment || segment.first >= end) return;
+      position = logPosition(Math.max(position, segment.first));
+      const to = Math.min(end, segment.end);
+      while (position < to) {
+        const until = Math.min(position + checkSliceBytes, to);
+        const walked = await this.walk.walk(segment, position, until, each, { checkedTo: 0, block });
+        const good = segment.compacted ? isEnd(walked) : walked.end >= until;
+        if (!good) throw this.segments.unreadable(segment, walked.end);
+        position = logPosition(Math.max(walked.end, until));
+        await slice(position);
+      }
+      await this.segments.touch(segment);
+    }
   }
 
   /** What was read of this segment is not good any more. */

@@ -153,6 +153,11 @@ export class RecordBlock {
     return this.view.getUint32(at + offsets.epoch, true);
   }
 
+  /** The checksum's own bytes. */
+  checksumBytesAt(at: number): Uint8Array {
+    return this.bytes.subarray(at + offsets.checksum, at + offsets.checksum + 4);
+  }
+
   commitKnownAt(at: number): number {
     return getU64(this.view, at + offsets.commitKnown);
   }

@@ -10,7 +10,7 @@ import { assert, MqError } from '@cometmq/shared';
 
 import { joinPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
-import { readTable } from './compacted-file.js';
+import { compactedHeadBytes, readTable } from './compacted-file.js';
 import type { CompactedHead, PositionTable } from './compacted-file.js';
 
 export interface SegmentInfo {
@@ -25,6 +25,8 @@ export interface SegmentInfo {
   readonly fileBytes: number;
   /** How often it was compacted. */
   readonly generation: number;
+  /** All records that ever stood in it are there, as far as is known. */
+  readonly complete: boolean;
   /** Nothing of it can be read. */
   readonly lost: boolean;
 }
@@ -108,8 +110,15 @@ export class Segment {
       sealed,
       fileBytes,
       generation: this.generation,
+      complete: this.complete,
       lost: this.lost !== undefined,
     };
+  }
+
+  /** Nothing was left out. */
+  get complete(): boolean {
+    const { compacted } = this;
+    return !this.lost && (!compacted || compacted.tableAt - compactedHeadBytes === compacted.end - compacted.first);
   }
 
   get generation(): number {

@@ -67,7 +67,7 @@ export class Segments {
   get wholeFrom(): LogPosition {
     let { first } = this.active;
     for (const row of this.rows.toReversed()) {
-      if (row.compacted || row.lost || (row !== this.active && row.end !== first)) break;
+      if (!row.complete || (row !== this.active && row.end !== first)) break;
       first = row.first;
     }
     return first;
@@ -182,6 +182,12 @@ export class Segments {
     if (known || this.isGivenUp(damage) || this.damages.length >= damagesMax) return false;
     this.damages.push(damage);
     return true;
+  }
+
+  /** The segment has been made anew. */
+  forgetDamage({ first, end }: LogRange): void {
+    const left = this.damages.filter((damage) => damage.first >= end || damage.end <= first);
+    this.damages.splice(0, Infinity, ...left);
   }
 
   /** All damage known now is given up: it is not told of any more, also by later processes. */

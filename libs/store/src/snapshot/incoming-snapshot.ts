@@ -23,16 +23,10 @@ import { compactionReserveName, preparedName, reserveName, Segment, segmentFile 
 import type { Damage } from '../log/segments.js';
 import { Segments } from '../log/segments.js';
 import { isEnd, SegmentWalk } from '../log/segment-walk.js';
+import { PieceReader } from '../piece-reader.js';
 import { encodeState, stateManifestName } from '../views/disk-checkpoint-store.js';
 import { PieceFile, PieceFileDamage } from '../views/piece-file.js';
-import {
-  broken,
-  PieceReader,
-  readFacts,
-  snapshotBytes,
-  snapshotFolders,
-  snapshotPieceBytes,
-} from './snapshot-format.js';
+import { broken, readFacts, snapshotBytes, snapshotFolders, snapshotPieceBytes } from './snapshot-format.js';
 import type { SnapshotFacts, SnapshotFile } from './snapshot-format.js';
 
 export const installName = 'install';

@@ -12,6 +12,7 @@ import { MqError, viewOf } from '@cometmq/shared';
 
 import type { LogRange } from '../log/gaps.js';
 import { checksum } from '../log/checksum.js';
+import type { PieceReader } from '../piece-reader.js';
 import { segmentFile } from '../log/segment.js';
 import type { PieceFileInfo } from '../views/piece-file.js';
 
@@ -60,49 +61,6 @@ export function encodeFacts(facts: SnapshotFacts): Buffer {
   head.writeUInt32LE(text.byteLength, 8);
   head.writeUInt32LE(checksum(text), 12);
   return Buffer.concat([head, text]);
-}
-
-/** Takes bytes from a row of pieces, however they were cut. */
-export class PieceReader {
-  private readonly pieces: AsyncIterator<Uint8Array>;
-  private piece: Uint8Array = new Uint8Array(0);
-
-  constructor(pieces: AsyncIterable<Uint8Array>) {
-    this.pieces = pieces[Symbol.asyncIterator]();
-  }
-
-  /** The next bytes, `max` at the most. @throws MqError CORRUPT_RECORD at the end */
-  async next(max: number): Promise<Uint8Array> {
-    while (this.piece.byteLength === 0) {
-      const next = await this.pieces.next();
-      if (next.done === true) throw broken('it ends too early');
-      this.piece = next.value;
-    }
-    const taken = this.piece.subarray(0, max);
-    this.piece = this.piece.subarray(taken.byteLength);
-    return taken;
-  }
-
-  async exactly(bytes: number): Promise<Uint8Array> {
-    const whole = new Uint8Array(bytes);
-    for (let at = 0; at < bytes;) {
-      const taken = await this.next(bytes - at);
-      whole.set(taken, at);
-      at += taken.byteLength;
-    }
-    return whole;
-  }
-
-  /** @throws MqError CORRUPT_RECORD where more follows */
-  async end(): Promise<void> {
-    const { done } = await this.pieces.next();
-    if (done !== true || this.piece.byteLength > 0) throw broken('more follows than was told');
-  }
-
-  /** Whoever sends need not go on. */
-  async cancel(): Promise<void> {
-    await this.pieces.return?.();
-  }
 }
 
 /** @throws MqError CORRUPT_RECORD, UNSUPPORTED */

@@ -1,0 +1,101 @@
+/**
+ * What damage costs where there are other members: nothing. A sealed segment of which something can't be read is made anew
+ * of what another member has of it, without a stop.
+ */
+import { logPosition } from '@cometmq/model';
+import type { LogPosition } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import type { Checkpoints } from './checkpoints.js';
+import type { Holds } from './holds.js';
+import type { SegmentIndexes } from './index/segment-indexes.js';
+import { checksum } from './log/checksum.js';
+import type { CommitLog } from './log/commit-log.js';
+import type { DamagedSegment } from './log/repair.js';
+
+export type { DamagedSegment } from './log/repair.js';
+
+const pieceBytes = 256 * 1024;
+
+/** What a range of the log says, the same on every member that has all of it. */
+export interface LogDigest {
+  readonly records: number;
+  /** Of the records' own checksums, one after another. */
+  readonly sum: number;
+}
+
+export class Repairs {
+  constructor(
+    private readonly log: CommitLog,
+    private readonly indexes: SegmentIndexes,
+    private readonly checkpoints: Checkpoints,
+    private readonly holds: Holds,
+  ) {}
+
+  /** Sealed segments of which something is known to be damaged, and which others must have: all of it is committed. */
+  get wanted(): readonly DamagedSegment[] {
+    return this.log.damagedSegments.filter(({ end }) => end <= this.log.commitEnd);
+  }
+
+  /**
+   * The records that stand in [first, end) of this log, whole and in order, for a member that has lost them; in pieces of
+   * 256 KiB at the most. Those of which nothing lives may have been left out.
+   *
+   * @throws MqError CORRUPT_RECORD where this log can't read them either; NOT_FOUND where not all of it is committed here
+   */
+  async *records(first: LogPosition, end: LogPosition): AsyncGenerator<Uint8Array, void, undefined> {
+    if (end > this.log.commitEnd) throw new MqError('NOT_FOUND', `not all below ${end} is committed here`);
+    for (let next: number = first; next < end;) {
+      const to = Math.min(next + pieceBytes, end);
+      const found: Uint8Array[] = [];
+      let last = next;
+      await this.log.check(logPosition(next), logPosition(to), (block, at) => {
+        const size = block.sizeAt(at);
+        found.push(Uint8Array.prototype.slice.call(block.bytes, at, at + size));
+        last = block.positionAt(at) + size;
+      });
+      next = Math.max(last, to);
+      const bytes = Buffer.concat(found);
+      for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+    }
+  }
+
+  /**
+   * Makes the segment that begins at `first` anew of what `records` of another member gave for all of it. The damage is over
+   * once it resolves; before, and on any failure, everything is as it was.
+   *
+   * @throws MqError CORRUPT_RECORD where that is not what stood here; NOT_FOUND; UNAVAILABLE where the files are held; what
+   * `pieces` throws
+   */
+  async mend(first: LogPosition, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    const { log, indexes } = this;
+    await indexes.idle();
+    const segment = indexes.sealedSegments.find((one) => one.first === first);
+    if (!segment) throw new MqError('NOT_FOUND', `no sealed segment begins at position ${first}`);
+    // What a view must still fold can't be missing.
+    const mayLack = segment.end <= this.checkpoints.position;
+    const prepared = await log.prepareRepair(first, pieces, mayLack);
+    const moved =
+      !segment.gone && (await this.holds.move(async () => indexes.replace(segment, await log.replace(prepared))));
+    if (moved) return;
+    await log.discard(prepared);
+    throw new MqError('UNAVAILABLE', 'the segment is held where it is, or is no more');
+  }
+
+  /**
+   * What [from, end) says, every record checked on the disk; undefined: this log has not all that stood there. Two members
+   * that differ have diverged without a word, and must not go on so.
+   *
+   * @throws MqError CORRUPT_RECORD; NOT_FOUND where not all of it is durable here
+   */
+  async digest(from: LogPosition, end: LogPosition): Promise<LogDigest | undefined> {
+    if (from < this.log.wholeFrom) return undefined;
+    let records = 0;
+    let sum = 0;
+    await this.log.check(from, end, (block, at) => {
+      records += 1;
+      sum = checksum(block.checksumBytesAt(at), sum);
+    });
+    return { records, sum };
+  }
+}
