@@ -15,6 +15,7 @@ import { dashboardApiConfig } from '../../apps/dashboard-api/src/config.js';
 import { namesrvConfig } from '../../apps/namesrv/src/config.js';
 import { proxyConfig } from '../../apps/proxy/src/config.js';
 import { ensureHelm, fromHere } from './ensure.mjs';
+import { schema } from './schema.mjs';
 
 const repository = join(__dirname, '../..');
 const chart = join(repository, 'charts/cometmq');
@@ -123,13 +124,31 @@ const component = ({ labels }: { readonly labels: Labels }): string => labels['a
 const nameOf = ({ kind, metadata }: Thing): string => `${kind}/${metadata.name}`;
 
 const variables = (env: NonNullable<Container['env']>): Record<string, string> =>
-  Object.fromEntries(env.map(({ name, value }) => [name, value ?? 'rel-0']));
+  Object.fromEntries(
+    env.map(({ name, value }) => [
+      name,
+      value?.replaceAll('$(POD_INDEX)', '0').replaceAll('$(POD_NAME)', 'rel-0') ?? '0',
+    ]),
+  );
+
+/** Objects that select pods of ours, of one component each. */
+const selecting = { Service: 1, Deployment: 1, StatefulSet: 1, NetworkPolicy: 1, PodDisruptionBudget: 1 };
 
 const everything = [
   ...['broker.sets=3', 'proxy.tls.secretName=certificate', 'metrics.podMonitor.enabled=true', 'etcd.replicas=5'],
   ...['commonLabels.team=mail', 'image.digest=sha256:' + 'a'.repeat(64), 'namesrv.config.autoCreateTopics=true'],
   ...['broker.config.segmentBytes=67108864', 'proxy.service.type=NodePort', 'proxy.service.nodePort=30081'],
   ...['imagePullSecrets[0].name=pull', 'proxy.podLabels.lane=fast', 'dashboardApi.config.adminHostNames={a,b}'],
+  ...['proxy.ingress.enabled=true', 'proxy.ingress.host=mq.example', 'dashboardApi.ingress.enabled=true'],
+  ...['dashboardApi.ingress.host=console.example', 'proxy.autoscaling.enabled=true', 'proxy.gateway.enabled=true'],
+  ...['metrics.serviceMonitor.enabled=true', 'networkPolicy.egress.enabled=true', 'global.imageRegistry=inner:5000'],
+  ...[
+    'broker.extraVolumes[0].name=more',
+    'broker.extraVolumeMounts[0].name=more',
+    'broker.envFrom[0].secretRef.name=env',
+  ],
+  ...['broker.extraVolumeMounts[0].mountPath=/more', 'etcd.antiAffinity=required', 'broker.members=5'],
+  'networkPolicy.dashboardApiFrom[0].namespaceSelector.matchLabels.team=ops',
 ];
 const external = ['etcd.enabled=false', 'etcd.external.endpoints={http://a:2379,http://b:2379}', 'proxy.replicas=1'];
 const secured = [
@@ -217,10 +236,11 @@ describe.each(cases)('%s', (_, set) => {
       all.filter(({ labels }) => selector !== undefined && fits(selector, labels));
     for (const thing of things) {
       const { spec, kind } = thing;
-      if (kind === 'Pod' || kind === 'ServiceAccount' || kind === 'PodMonitor') continue;
+      if (!(kind in selecting)) continue;
       const selector =
         kind === 'Service' ? spec.selector : (spec.selector?.matchLabels ?? spec.podSelector?.matchLabels);
       const found = selected(selector);
+      if (thing.metadata.name.endsWith('-metrics')) continue; // All of them.
       expect([nameOf(thing), new Set(found.map(component)).size]).toEqual([nameOf(thing), 1]);
       if (kind === 'Deployment' || kind === 'StatefulSet') expect(found.map((w) => w.thing)).toEqual([thing]);
       const ports = found.flatMap(({ pod }) => containersOf(pod)).flatMap((container) => container.ports ?? []);
@@ -230,8 +250,14 @@ describe.each(cases)('%s', (_, set) => {
       ];
       for (const name of named) expect(ports.map((port) => port.name)).toContain(name);
       for (const peer of (spec.ingress ?? []).flatMap((rule) => rule.from ?? [])) {
-        // A peer is a component that exists, or the whole namespace.
-        if (peer.podSelector?.matchLabels) expect(selected(peer.podSelector.matchLabels)).not.toEqual([]);
+        const { matchLabels } = peer.podSelector ?? {};
+        // A peer is a component that exists, the pod of `helm test`, or the whole namespace.
+        if (
+          matchLabels &&
+          !things.some(({ kind: is, metadata }) => is === 'Pod' && fits(matchLabels, metadata.labels))
+        ) {
+          expect(selected(matchLabels)).not.toEqual([]);
+        }
       }
     }
   });
@@ -268,27 +294,54 @@ describe.each(cases)('%s', (_, set) => {
 });
 
 describe('broker sets', () => {
-  const sets = (count: number): Thing[] =>
-    render(`broker.sets=${count}`).filter(
-      ({ kind, metadata }) => kind === 'StatefulSet' && /broker/.test(metadata.name),
-    );
+  const places = (...set: string[]): Thing[] =>
+    render(...set).filter(({ kind, metadata }) => kind === 'StatefulSet' && /broker/.test(metadata.name));
+  const settings = ({ spec }: Thing): Record<string, string> => variables(spec.template?.spec.containers[0]?.env ?? []);
 
-  it('are StatefulSets of their own, and one more leaves the others as they are', () => {
-    const three = sets(3);
-    expect(three.map(({ metadata }) => metadata.name)).toEqual(
-      ['0', '1', '2'].map((set) => `rel-cometmq-broker-${set}`),
+  it.each([
+    ['small', 1, ['master', 'slave-1']],
+    ['medium', 2, ['master', 'slave-1', 'slave-2']],
+    ['large', 3, ['master', 'slave-1', 'slave-2']],
+  ])('of preset %s: a StatefulSet a place, whose ordinals are the sets', (preset, sets, names) => {
+    const found = places(`preset=${preset}`);
+    expect(found.map(({ metadata }) => metadata.name)).toEqual(names.map((name) => `rel-cometmq-broker-${name}`));
+    for (const [i, place] of found.entries()) {
+      expect(place.spec.replicas).toBe(sets);
+      expect(settings(place)).toMatchObject({
+        COMETMQ_BROKER_NAME: 'broker-0',
+        COMETMQ_MEMBER_NAME: names[i],
+        COMETMQ_MEMBERS_WANTED: String(names.length),
+      });
+    }
+  });
+
+  it('have as many members as are asked for, whatever the preset', () => {
+    expect(places('broker.members=1', 'broker.sets=4').map(({ spec }) => spec.replicas)).toEqual([4]);
+  });
+
+  it.each([
+    ['preset=small', 'preferredDuringSchedulingIgnoredDuringExecution'],
+    ['preset=large', 'requiredDuringSchedulingIgnoredDuringExecution'],
+    ['broker.antiAffinity=required', 'requiredDuringSchedulingIgnoredDuringExecution'],
+  ])('%s: members of one set stand on different nodes', (set, how) => {
+    const [place] = places(set);
+    const { affinity } = place?.spec.template?.spec as unknown as {
+      affinity: { podAntiAffinity: Record<string, object> };
+    };
+    expect(JSON.stringify(affinity.podAntiAffinity[how])).toContain(
+      '"matchLabelKeys":["apps.kubernetes.io/pod-index"]',
     );
-    expect(three.slice(0, 2)).toEqual(sets(2));
-    const names = three.map(
-      ({ spec }) =>
-        spec.template?.spec.containers[0]?.env?.find((e) => /NAME$/.test(e.name) && e.value?.startsWith('broker'))
-          ?.value,
-    );
-    expect(names).toEqual(['broker-0', 'broker-1', 'broker-2']);
+  });
+
+  it('have one budget over all of them', () => {
+    const budgets = render('preset=large')
+      .filter(({ kind }) => kind === 'PodDisruptionBudget')
+      .map(nameOf);
+    expect(budgets.filter((name) => name.includes('broker'))).toEqual(['PodDisruptionBudget/rel-cometmq-broker']);
   });
 
   it('keep their volumes when they or the release go', () => {
-    for (const { spec } of sets(2)) {
+    for (const { spec } of places()) {
       expect(spec).toMatchObject({
         persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
         volumeClaimTemplates: [{ metadata: { name: 'data' } }],
@@ -296,6 +349,76 @@ describe('broker sets', () => {
     }
   });
 });
+
+// Goal: what is there already is looked at. Method: Helm asks a Kubernetes API of which a few answers are enough.
+const resources = (names: Record<string, string>): object[] =>
+  Object.entries(names).map(([name, kind]) => ({ name, kind, namespaced: true, verbs: ['get', 'list'] }));
+const list = { kind: 'APIResourceList', apiVersion: 'v1' };
+const groups: Readonly<Record<string, Record<string, string>>> = {
+  apps: { statefulsets: 'StatefulSet', deployments: 'Deployment' },
+  policy: { poddisruptionbudgets: 'PodDisruptionBudget' },
+  'networking.k8s.io': { networkpolicies: 'NetworkPolicy' },
+};
+const discovery: Record<string, object> = {
+  '/version': { major: '1', minor: '34', gitVersion: 'v1.34.0' },
+  '/api': { kind: 'APIVersions', versions: ['v1'] },
+  '/apis': {
+    kind: 'APIGroupList',
+    apiVersion: 'v1',
+    groups: Object.keys(groups).map((name) => ({ name, versions: [{ groupVersion: `${name}/v1`, version: 'v1' }] })),
+  },
+  '/api/v1': {
+    ...list,
+    groupVersion: 'v1',
+    resources: resources({
+      persistentvolumeclaims: 'PersistentVolumeClaim',
+      serviceaccounts: 'ServiceAccount',
+      services: 'Service',
+      pods: 'Pod',
+    }),
+  },
+  ...Object.fromEntries(
+    Object.entries(groups).map(([name, kinds]) => [
+      `/apis/${name}/v1`,
+      { ...list, groupVersion: `${name}/v1`, resources: resources(kinds) },
+    ]),
+  ),
+};
+
+/** What Helm says to an API that has these objects. What is rendered is then checked against the API's schema, which is not there. */
+async function saidTo(answers: Readonly<Record<string, object>>, set: string): Promise<string> {
+  const answersOf: Record<string, object> = { ...discovery, ...answers };
+  const server = createServer((request, response) => {
+    const body = answersOf[new URL(request.url ?? '', 'http://api').pathname];
+    response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify(body ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'NotFound', code: 404 }),
+    );
+  }).listen(0, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const args = ['template', 'rel', chart, '--namespace', 'mq', '--dry-run=server', '--set', set];
+    const asked = promisify(execFile)(
+      helm,
+      [...args, '--disable-openapi-validation', '--kube-apiserver', `http://127.0.0.1:${port}`],
+      { env: { PATH: process.env['PATH'], HOME: '/nonexistent' }, maxBuffer: 16 * 1024 * 1024 },
+    );
+    return await asked.then(
+      ({ stdout }) => stdout,
+      (failed: { stderr: string }) => failed.stderr,
+    );
+  } finally {
+    server.close();
+  }
+}
+
+/** As an object of this release. */
+const ours = (annotations: Readonly<Record<string, string>> = {}): object => ({
+  labels: { 'app.kubernetes.io/managed-by': 'Helm' },
+  annotations: { 'meta.helm.sh/release-name': 'rel', 'meta.helm.sh/release-namespace': 'mq', ...annotations },
+});
+const apps = (plural: string, name: string): string => `/apis/apps/v1/namespaces/mq/${plural}/rel-cometmq-${name}`;
 
 describe('etcd', () => {
   it('is reached with the secrets that are named, by name servers alone', () => {
@@ -313,29 +436,11 @@ describe('etcd', () => {
     expect(JSON.stringify(things.filter((one) => one !== namesrv))).not.toContain('etcd-user');
   });
 
-  // Goal: its size is never changed by the chart. Method: Helm asks a Kubernetes API of which a few answers are enough.
-  const resources = (names: Record<string, string>): object[] =>
-    Object.entries(names).map(([name, kind]) => ({ name, kind, namespaced: true, verbs: ['get', 'list'] }));
-  const list = { kind: 'APIResourceList', apiVersion: 'v1' };
-  const discovery: Record<string, object> = {
-    '/version': { major: '1', minor: '34', gitVersion: 'v1.34.0' },
-    '/api': { kind: 'APIVersions', versions: ['v1'] },
-    '/apis': {
-      kind: 'APIGroupList',
-      apiVersion: 'v1',
-      groups: [{ name: 'apps', versions: [{ groupVersion: 'apps/v1', version: 'v1' }] }],
-    },
-    '/api/v1': {
-      ...list,
-      groupVersion: 'v1',
-      resources: resources({ persistentvolumeclaims: 'PersistentVolumeClaim' }),
-    },
-    '/apis/apps/v1': { ...list, groupVersion: 'apps/v1', resources: resources({ statefulsets: 'StatefulSet' }) },
-  };
-  const statefulSet = '/apis/apps/v1/namespaces/mq/statefulsets/rel-cometmq-etcd';
+  // Goal: its size is never changed by the chart.
+  const statefulSet = apps('statefulsets', 'etcd');
   const claims = '/api/v1/namespaces/mq/persistentvolumeclaims';
   const made = (replicas: number): Record<string, object> => ({
-    [statefulSet]: { kind: 'StatefulSet', apiVersion: 'apps/v1', metadata: {}, spec: { replicas } },
+    [statefulSet]: { kind: 'StatefulSet', apiVersion: 'apps/v1', metadata: ours(), spec: { replicas } },
   });
   const left = (...names: string[]): Record<string, object> => ({
     [claims]: {
@@ -355,35 +460,70 @@ describe('etcd', () => {
     ['it is installed again, larger', left(one), 'etcd.replicas=3', /made with 1 members/],
     ['it is not ours', made(1), 'etcd.enabled=false,etcd.external.endpoints={http://a:2379}', undefined],
   ])('has a size that is fixed: %s', async (_what, answers, set, refused) => {
-    const answersOf = { ...discovery, ...answers };
-    const server = createServer((request, response) => {
-      const body = answersOf[new URL(request.url ?? '', 'http://api').pathname];
-      response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' });
-      response.end(
-        JSON.stringify(body ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'NotFound', code: 404 }),
-      );
-    }).listen(0, '127.0.0.1');
-    try {
-      await once(server, 'listening');
-      const { port } = server.address() as AddressInfo;
-      const args = ['template', 'rel', chart, '--namespace', 'mq', '--dry-run=server', '--set', set];
-      const asked = promisify(execFile)(helm, [...args, '--kube-apiserver', `http://127.0.0.1:${port}`], {
-        env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
-        maxBuffer: 16 * 1024 * 1024,
-      });
-      // What is rendered is then checked against the API's own schema, which is not there: that far it got.
-      const rendered = /failed to download openapi/;
-      await expect(asked).rejects.toMatchObject({ stderr: expect.stringMatching(refused ?? rendered) as string });
-    } finally {
-      server.close();
-    }
+    expect(await saidTo(answers, set)).toMatch(refused ?? /kind: StatefulSet/);
+  });
+});
+
+describe('what is there already', () => {
+  const place = (name: string, replicas: number, storage = '20Gi'): Record<string, object> => ({
+    [apps('statefulsets', `broker-${name}`)]: {
+      kind: 'StatefulSet',
+      apiVersion: 'apps/v1',
+      metadata: ours(),
+      spec: {
+        replicas,
+        volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: { resources: { requests: { storage } } } }],
+      },
+    },
+  });
+  const proxies = (replicas: number, last: string): Record<string, object> => ({
+    [apps('deployments', 'proxy')]: {
+      kind: 'Deployment',
+      apiVersion: 'apps/v1',
+      metadata: ours({ 'cometmq/replicas': last }),
+      spec: { replicas },
+    },
+  });
+  const replicasOf = (said: string, name: string): number | undefined =>
+    parseAll(said).find(({ metadata, spec }) => metadata.name === `rel-cometmq-${name}` && spec?.replicas !== undefined)
+      ?.spec.replicas;
+
+  it('a number of proxies that somebody has scaled to is theirs', async () => {
+    expect(replicasOf(await saidTo(proxies(4, '2'), 'proxy.replicas=2'), 'proxy')).toBe(4);
+  });
+
+  it('and one that is asked for anew is the chart’s', async () => {
+    expect(replicasOf(await saidTo(proxies(4, '2'), 'proxy.replicas=3'), 'proxy')).toBe(3);
+  });
+
+  it('broker sets that somebody has added stay', async () => {
+    const said = await saidTo({ ...place('master', 5), ...place('slave-1', 5) }, 'broker.sets=2');
+    expect([replicasOf(said, 'broker-master'), replicasOf(said, 'broker-slave-1')]).toEqual([5, 5]);
+  });
+
+  it.each([
+    [
+      'places of different sizes',
+      { ...place('master', 3), ...place('slave-1', 2) },
+      /scale statefulset -l .* --replicas=3/,
+    ],
+    ['a release of the older layout', place('0', 1), /one StatefulSet a broker set.*From 0\.1\.0/],
+    ['volumes of another size', place('master', 1, '10Gi'), /broker\.persistence\.size: .* 10Gi.*Larger volumes/],
+  ])('refused, with the way: %s', async (_what, answers, refused) => {
+    expect(await saidTo(answers, 'preset=small')).toMatch(refused);
   });
 });
 
 describe('values', () => {
+  it('have the schema that is declared', () => {
+    expect(JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8'))).toEqual(schema);
+  });
+
   it.each([
     ['proxy.replica=3', /additional properties 'replica' not allowed/],
-    ['broker.members=2', /broker\/members/],
+    ['broker.members=6', /broker\/members/],
+    ['preset=huge', /preset/],
+    ['broker.config.brokerName=mine', /broker\.config\.brokerName: the chart sets it/],
     ['etcd.replicas=2', /etcd\/replicas/],
     ['etcd.enabled=false', /endpoints.*minItems/],
     ['image.digest=sha256:abc', /image\/digest/],
@@ -398,7 +538,7 @@ describe('values', () => {
 
   it('that make a program’s setting unknown are found by the program', () => {
     const broker = render('broker.config.segmentByte=1').find(
-      ({ kind, metadata }) => `${kind}/${metadata.name}` === 'StatefulSet/rel-cometmq-broker-0',
+      ({ kind, metadata }) => `${kind}/${metadata.name}` === 'StatefulSet/rel-cometmq-broker-master',
     );
     const env = broker?.spec.template?.spec.containers[0]?.env ?? [];
     expect(() => programs['broker']?.(variables(env))).toThrow(

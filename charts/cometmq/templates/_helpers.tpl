@@ -3,13 +3,14 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{/* 40 letters at most: names of pods and services are made of it, and may have 63. */}}
+{{/* 40 letters at most: names of pods and services are made of it, and may have 63. Services begin with a letter. */}}
 {{- define "cometmq.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
 {{- else }}
 {{- $name := include "cometmq.name" . }}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 40 | trimSuffix "-" }}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- ternary (printf "mq-%s" $full) $full (regexMatch "^[0-9]" $full) | trunc 40 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -42,12 +43,16 @@ labels:
   {{- include "cometmq.labels" . | nindent 2 }}
 {{- end }}
 
-{{/* (dict "image" .Values.image "tag" .Chart.AppVersion) */}}
+{{/* (dict "root" $ "image" .Values.image "tag" .Chart.AppVersion) */}}
 {{- define "cometmq.image" -}}
+{{- $repository := .image.repository -}}
+{{- with (.root.Values.global | default dict).imageRegistry -}}
+{{- $repository = printf "%s/%s" . (regexReplaceAll "^[^/]+[.:][^/]*/" $repository "") -}}
+{{- end -}}
 {{- if .image.digest -}}
-{{ .image.repository }}@{{ .image.digest }}
+{{ $repository }}@{{ .image.digest }}
 {{- else -}}
-{{ .image.repository }}:{{ .image.tag | default .tag }}
+{{ $repository }}:{{ .image.tag | default .tag }}
 {{- end -}}
 {{- end }}
 
@@ -99,12 +104,14 @@ imagePullSecrets:
 {{- end }}
 securityContext:
   runAsNonRoot: true
-  runAsUser: 3000
-  runAsGroup: 3000
-  fsGroup: 3000
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
+  {{- range $name, $id := .root.Values.podSecurityContext }}
+  {{- if not (kindIs "invalid" $id) }}
+  {{ $name }}: {{ int $id }}
+  {{- end }}
+  {{- end }}
 {{- with .values }}
 {{- with .priorityClassName }}
 priorityClassName: {{ . }}
@@ -117,10 +124,31 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .affinity }}
+{{- end }}
+{{- $apart := ternary (fromYaml ($.apart | default "")) (dict) (not (empty $.apart)) }}
+{{- with merge (dict) (.values.affinity | default dict) $apart }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* Volumes and init containers: our own and what the values add. (dict "values" … "volumes" (list …)) */}}
+{{- define "cometmq.podExtras" -}}
+{{- with .values.initContainers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with concat (.volumes | default list) (.values.extraVolumes | default list) }}
+volumes:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* (dict "values" … "mounts" (list …)) */}}
+{{- define "cometmq.mounts" -}}
+{{- with concat (.mounts | default list) (.values.extraVolumeMounts | default list) }}
+volumeMounts:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -157,7 +185,7 @@ securityContext:
 {{/* A program of ours: image, role, settings, probes. (dict "root" $ "role" "proxy" "values" … "settings" (dict …)) */}}
 {{- define "cometmq.program" -}}
 name: {{ .role }}
-image: {{ include "cometmq.image" (dict "image" .root.Values.image "tag" .root.Chart.AppVersion) }}
+image: {{ include "cometmq.image" (dict "root" .root "image" .root.Values.image "tag" .root.Chart.AppVersion) }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 command: [/app/cometmq]
 args: [{{ .role }}]
@@ -167,6 +195,10 @@ env:
     valueFrom:
       fieldRef:
         fieldPath: metadata.name
+  - name: POD_INDEX
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
   {{- end }}
   {{- $own := merge (dict) .values.config .settings (dict "clusterName" (.root.Values.clusterName | default (include "cometmq.fullname" .root))) }}
   {{- range $name, $value := $own }}
@@ -176,6 +208,12 @@ env:
   {{- with .values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- with .values.envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+# The last lines of the log say why it ended, and stand in the pod's status.
+terminationMessagePolicy: FallbackToLogsOnError
 {{- include "cometmq.containerSecurity" . | nindent 0 }}
 resources:
   {{- toYaml .values.resources | nindent 2 }}
@@ -205,6 +243,110 @@ lifecycle:
   preStop:
     sleep:
       seconds: 5
+{{- end }}
+
+{{/*
+A component without a state of its own. (dict "root" $ "component" "proxy" "role" "proxy" "values" .Values.proxy
+"settings" (dict …) "ports" (dict "grpc" 8081) "volumes" (list …) "mounts" (list …) "scaled" true)
+*/}}
+{{- define "cometmq.deployment" -}}
+{{- $name := printf "%s-%s" (include "cometmq.fullname" .root) .component -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  {{- include "cometmq.metadata" . | nindent 2 }}
+  annotations:
+    cometmq/replicas: {{ .values.replicas | quote }}
+spec:
+  {{- if not .scaled }}
+  replicas: {{ include "cometmq.replicas" (dict "root" .root "kind" "Deployment" "name" $name "value" .values.replicas) }}
+  {{- end }}
+  strategy:
+    {{- toYaml .values.updateStrategy | nindent 4 }}
+  selector:
+    matchLabels:
+      {{- include "cometmq.selector" . | nindent 6 }}
+  template:
+    metadata:
+      {{- include "cometmq.podMetadata" . | nindent 6 }}
+    spec:
+      {{- include "cometmq.podCommon" . | nindent 6 }}
+      {{- include "cometmq.spread" . | nindent 6 }}
+      terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
+      containers:
+        - {{- include "cometmq.program" . | nindent 10 }}
+          ports:
+            {{- range $port, $number := .ports }}
+            - { name: {{ $port }}, containerPort: {{ $number }} }
+            {{- end }}
+            - { name: metrics, containerPort: 5557 }
+          {{- include "cometmq.probes" . | nindent 10 }}
+          {{- include "cometmq.preStop" . | nindent 10 }}
+          {{- include "cometmq.mounts" . | nindent 10 }}
+        {{- with .values.sidecars }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- include "cometmq.podExtras" . | nindent 6 }}
+{{- end }}
+
+{{/* How clients or people reach a component. (dict "root" $ "component" … "values" … "port" "grpc") */}}
+{{- define "cometmq.service" -}}
+{{- $service := .values.service -}}
+apiVersion: v1
+kind: Service
+metadata:
+  {{- include "cometmq.metadata" . | nindent 2 }}
+  {{- with $service.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ $service.type }}
+  {{- if eq $service.type "LoadBalancer" }}
+  {{- with $service.loadBalancerClass }}
+  loadBalancerClass: {{ . }}
+  {{- end }}
+  {{- with $service.loadBalancerIP }}
+  loadBalancerIP: {{ . }}
+  {{- end }}
+  {{- with $service.loadBalancerSourceRanges }}
+  loadBalancerSourceRanges:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  {{- if ne $service.type "ClusterIP" }}
+  {{- with $service.externalTrafficPolicy }}
+  externalTrafficPolicy: {{ . }}
+  {{- end }}
+  {{- end }}
+  ports:
+    - name: {{ .port }}
+      port: {{ $service.port }}
+      targetPort: {{ .port }}
+      {{- if eq .port "grpc" }}
+      appProtocol: kubernetes.io/h2c
+      {{- end }}
+      {{- with $service.nodePort }}
+      nodePort: {{ . }}
+      {{- end }}
+  selector:
+    {{- include "cometmq.selector" . | nindent 4 }}
+{{- end }}
+
+{{/*
+A claim's size is fixed in a StatefulSet: Kubernetes says no more than "Forbidden" when it is changed there.
+(dict "root" $ "name" the StatefulSet's "size" … "value" "broker.persistence.size")
+*/}}
+{{- define "cometmq.refuseOtherSize" -}}
+{{- $asked := . -}}
+{{- with lookup "apps/v1" "StatefulSet" .root.Release.Namespace .name -}}
+{{- range .spec.volumeClaimTemplates -}}
+{{- $made := .spec.resources.requests.storage -}}
+{{- if and (eq .metadata.name "data") (ne $made $asked.size) -}}
+{{- fail (printf "%s: the volumes of %s were made with %s, and %s is asked for. A StatefulSet can't change that by itself: make the volumes larger first, then let the chart make the StatefulSet anew around them; docs/kubernetes.md, \"Larger volumes\", has the commands. Nothing was changed" $asked.value $asked.name $made $asked.size) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- define "cometmq.claim" -}}

@@ -1,0 +1,2 @@
+/** The schema of the chart's values. */
+export declare const schema: object;
