@@ -1,10 +1,6 @@
 /**
  * The schema of the chart's values, from one declaration: what every component can be given is written once.
- *
- *   node tools/helm/schema.mjs           writes charts/cometmq/values.schema.json
  */
-import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 
 const text = { type: 'string' };
 const flag = { type: 'boolean' };
@@ -157,6 +153,3 @@ export const schema = {
     }),
   },
 };
-
-const file = fileURLToPath(new URL('../../charts/cometmq/values.schema.json', import.meta.url));
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(file, `${JSON.stringify(schema, null, 2)}\n`);

@@ -1,0 +1,116 @@
+/**
+ * What is made from the chart: the schema of its values, the table of them in its README, and the plain manifests in k8s/.
+ *
+ *   node tools/helm/chart-files.mjs            writes them
+ *   node tools/helm/chart-files.mjs --check    says which are not what would be written; 1 if any
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
+import { ensureHelm, fromHere } from './ensure.mjs';
+import { schema } from './schema.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const chart = 'charts/cometmq';
+
+/** Rows of the table: a value's path, its default, what the comment above it says. */
+export function valueRows(text) {
+  const { parseDocument, isMap, isScalar } = fromHere('yaml');
+  const rows = [];
+  const walk = (map, path, above) => {
+    for (const { key, value } of map.items) {
+      const said = [value?.commentBefore, key.commentBefore].find((each) => each !== undefined) ?? '';
+      // A comment that is set off by an empty line is about what follows it, not about the first value alone.
+      const about = sentence(said.split(/\n\s*\n/).at(-1) ?? '');
+      const name = [...path, key.value].join('.');
+      if (isMap(value) && value.items.length > 0 && !value.flow) walk(value, [...path, key.value], about);
+      else {
+        const shown = isScalar(value) ? JSON.stringify(value.value) : JSON.stringify(value.toJSON());
+        rows.push({ name, shown, about: about || (map.items[0].key === key ? above : '') });
+      }
+    }
+  };
+  const document = parseDocument(text);
+  walk(document.contents, [], '');
+  return rows;
+}
+
+function sentence(comment) {
+  return comment
+    .split('\n')
+    .map((line) => line.trim())
+    .join(' ')
+    .replaceAll('|', '\\|')
+    .trim();
+}
+
+function readme() {
+  const rows = valueRows(readFileSync(join(root, chart, 'values.yaml'), 'utf8'));
+  const table = rows.map(({ name, shown, about }) => `| \`${name}\` | \`${shown}\` | ${about} |`);
+  return `# The CometMQ chart
+
+A distributed message broker for every official RocketMQ client: name servers, proxies and the dashboard API as
+Deployments, a StatefulSet with volumes for each place in the broker sets, and etcd.
+
+\`\`\`sh
+helm install mq charts/cometmq --namespace mq --create-namespace --wait
+helm test mq --namespace mq
+\`\`\`
+
+How to run it: [docs/kubernetes.md](../../docs/kubernetes.md).
+
+## Values
+
+Made from [values.yaml](values.yaml); [values.schema.json](values.schema.json) refuses what is not here.
+
+| value | default | what it is |
+| ----- | ------- | ---------- |
+${table.join('\n')}
+`;
+}
+
+/** The chart rendered for one preset, for those who have no Helm. */
+function manifests(helm, preset) {
+  const args = ['template', 'cometmq', chart, '--namespace', 'cometmq', '--set', `preset=${preset}`, '--skip-tests'];
+  const { status, stdout, stderr } = spawnSync(helm, args, { cwd: root, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`helm template: ${stderr}`);
+  const head = `# Rendered from ${chart} with preset=${preset}: node tools/helm/chart-files.mjs
+#
+#   kubectl create namespace cometmq && kubectl --namespace cometmq apply --filename k8s/${preset}.yaml
+`;
+  return head + stdout.replace(/^ *helm\.sh\/chart: .*\n/gm, '').replaceAll('managed-by: Helm', 'managed-by: kubectl');
+}
+
+async function main() {
+  const { helm } = ensureHelm();
+  const made = {
+    [`${chart}/values.schema.json`]: JSON.stringify(schema),
+    [`${chart}/README.md`]: readme(),
+    ...Object.fromEntries(['small', 'medium', 'large'].map((each) => [`k8s/${each}.yaml`, manifests(helm, each)])),
+  };
+  let stale = 0;
+  for (const [name, text] of Object.entries(made)) {
+    const file = join(root, name);
+    const whole = await format(text, { ...(await resolveConfig(file)), filepath: file });
+    if (!process.argv.includes('--check')) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, whole);
+    } else if (contentOf(file) !== whole) {
+      console.error(`${name} is not what the chart makes: node tools/helm/chart-files.mjs`);
+      stale += 1;
+    }
+  }
+  process.exitCode = stale > 0 ? 1 : 0;
+}
+
+function contentOf(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -1,2 +1,0 @@
-/** The schema of the chart's values. */
-export declare const schema: object;
