@@ -1,46 +1,59 @@
 /**
- * Runs in a pod: the official Node.js client sends and consumes through the proxies' service while pods die around it,
- * and a ledger holds every answer. Ends with 0 when the ledger is balanced.
+ * Runs in a pod: official Node.js clients send and consume through the proxies' service while pods die around them, and
+ * ledgers hold every answer. Says how it goes four times a second; on SIGTERM it stops sending, waits until everything
+ * came, and says its verdict.
  */
 import * as rocketmq from 'rocketmq-client-nodejs';
 
 import { Clients } from '../support/clients.js';
 import { Ledger } from '../support/ledger.js';
+import { OrderLedger } from '../support/order-ledger.js';
 
-const { ENDPOINT: endpoints = '', REST: restUrl = '', MESSAGES = '' } = process.env;
-const wanted = Number(MESSAGES);
-const topic = 'kubernetes';
-const lineEvery = 50;
+const { ENDPOINT: endpoints = '', REST: restUrl = '', RUN: run = '' } = process.env;
+const topics = { normal: `normal-${run}`, fifo: `fifo-${run}` } as const;
+const lanes = 8;
+const beatMs = 250;
+const settleMsMax = 120_000;
 
 async function main(): Promise<void> {
   const clients = new Clients(
     () => Promise.resolve(rocketmq),
     () => ({ endpoints, tls: false, restUrl }),
   );
-  await clients.rest('POST', '/topics', { name: topic });
+  await clients.rest('POST', '/topics', { name: topics.normal });
+  await clients.rest('POST', '/topics', { name: topics.fifo, type: 'FIFO' });
   await clients.rest('POST', '/groups', { name: 'auditors' });
-  const ledger = new Ledger(topic, 20);
-  ledger.send(await clients.producer({ requestTimeout: 3_000 }), 'p', 4);
-  ledger.read(await clients.simple('auditors', topic));
-  let gapMs = 0;
-  let lastMs = performance.now();
-  for (let told = 0, seen = 0; ledger.progress.sent < wanted;) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    const { sent } = ledger.progress;
+  await clients.rest('POST', '/groups', { name: 'orderly', fifo: true });
+  let [answered, failed, lastMs, gapMs] = [0, 0, performance.now(), 0];
+  const order = new OrderLedger(topics.fifo, lanes, 10, (_lane, acknowledged) => {
+    if (!acknowledged) {
+      failed += 1;
+      return;
+    }
     const nowMs = performance.now();
-    if (sent > seen) {
-      gapMs = Math.max(gapMs, nowMs - lastMs);
-      lastMs = nowMs;
-      seen = sent;
-    }
-    if (sent >= told + lineEvery) {
-      told = sent;
-      console.log(`sent ${sent}`);
-    }
-  }
-  await ledger.settle(120_000);
-  console.log(`balanced ${JSON.stringify({ ...ledger.progress, longestGapMs: Math.round(gapMs) })}`);
-  await clients.end();
+    gapMs = Math.max(gapMs, nowMs - lastMs);
+    lastMs = nowMs;
+    answered += 1;
+  });
+  const ledger = new Ledger(topics.normal, 20);
+  ledger.send(await clients.producer(), 'p', 4);
+  ledger.read(await clients.simple('auditors', topics.normal));
+  order.send(await clients.producer());
+  const member = order.member(await clients.simple('orderly', topics.fifo));
+  const beats = setInterval(() => {
+    const openMs = performance.now() - lastMs;
+    console.log(
+      JSON.stringify({ answered, failed, gapMs: Math.round(Math.max(gapMs, openMs)), sent: ledger.progress.sent }),
+    );
+    gapMs = 0;
+  }, beatMs);
+  await new Promise((resolve) => process.once('SIGTERM', resolve));
+  clearInterval(beats);
+  await Promise.all([ledger.settle(settleMsMax), order.settle(settleMsMax)]);
+  await member.crash();
+  if (order.faults.length > 0) throw new Error(`order: ${order.faults.slice(0, 5).join('; ')}`);
+  const { sent, storedAgain } = ledger.progress;
+  console.log(`balanced ${JSON.stringify({ sent, fifoSent: order.acknowledgedSends, failed, storedAgain })}`);
 }
 
 main().then(

@@ -1,203 +1,214 @@
 /**
  * `npm run e2e:kubernetes`: the chart on a real cluster. Installs it in a namespace that enforces the restricted pod
- * security standard, runs `helm test`, lets the official Node.js client send and consume from a pod, kills the broker's
- * pod and a proxy's under it, checks that nothing acknowledged is missing, upgrades, and takes it all away again.
+ * security standard, runs `helm test`, lets official clients work from a pod while one scenario after the other is played,
+ * checks that nothing acknowledged is missing, uninstalls, installs again and finds the data, and takes it all away.
  */
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { packClient, unpackAndRun } from './parcel.ts';
-import { attempt, follow, must, type Ran } from './run.ts';
-import { chooseTarget, type Target, type Tool } from './target.ts';
+import { Cluster, namespace, release, selector } from './cluster.ts';
+import { Load, type Seen } from './load.ts';
+import { broken, scenarios, type Scenario, type World } from './scenarios.ts';
+import { chooseTarget } from './target.ts';
 
 const help = `npm run e2e:kubernetes -- [options]
 
 Installs charts/cometmq on a real Kubernetes cluster and tries it: KUBECONFIG names the cluster and COMETMQ_IMAGE the
 image there, or COMETMQ_KUBE (or "kube" on the PATH) is a program that starts a cluster on this machine.
 
-  --keep      leave the release, and the cluster if it was started here, for a look
-  --help      this text`;
+  --nodes N        of a cluster that is started here (default 1; scenarios that need more are left out)
+  --members N      of each broker set (default 2; 3 on three nodes)
+  --only A,B       these scenarios: ${scenarios.map(({ name }) => name).join(', ')}
+  --report FILE    writes what was measured there, as a page
+  --keep           leave the release, and the cluster if it was started here, for a look
+  --help           this text`;
 
 const source = join(import.meta.dirname, '../..');
-const namespace = 'cometmq-e2e';
-const release = 'e2e';
-const name = `${release}-cometmq`;
-const messages = 1_500;
+const chart = join(source, 'charts/cometmq');
 const startMs = performance.now();
+
+interface Options {
+  readonly nodes: number;
+  readonly members: number;
+  readonly only: readonly string[] | undefined;
+  readonly report: string | undefined;
+  readonly keep: boolean;
+}
+interface Outcome {
+  readonly about: string;
+  readonly seconds: number;
+  readonly seen?: Seen;
+  readonly problem?: string | undefined;
+}
 
 function say(line: string): void {
   console.log(`${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s  ${line}`);
 }
 
-class Cluster {
-  private readonly target: Target;
-
-  constructor(target: Target) {
-    this.target = target;
+function optionsOf(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      nodes: { type: 'string', default: '1' },
+      members: { type: 'string' },
+      only: { type: 'string' },
+      report: { type: 'string' },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const nodes = numberIn('--nodes', values.nodes, 9);
+  const only = values.only?.split(',');
+  const unknown = only?.filter((name) => !scenarios.some((each) => each.name === name)) ?? [];
+  if (unknown.length > 0) {
+    throw new Error(`--only: unknown ${unknown.join(', ')}; there are ${scenarios.map(({ name }) => name).join(', ')}`);
   }
+  const members = numberIn('--members', values.members ?? (nodes >= 3 ? '3' : '2'), 5);
+  return { nodes, members, only, report: values.report, keep: values.keep };
+}
 
-  kubectl(...args: string[]): string {
-    return must(...this.command(this.target.kubectl, args));
-  }
-
-  tryKubectl(...args: string[]): Ran {
-    return attempt(...this.command(this.target.kubectl, args));
-  }
-
-  /** @param how `create` for what is too large for the note of itself that `apply` leaves */
-  put(object: object, how: 'apply' | 'create' = 'apply'): void {
-    const [file, args] = this.command(this.target.kubectl, [how, '-f', '-']);
-    must(file, args, JSON.stringify(object));
-  }
-
-  helm(...args: string[]): string {
-    return must(...this.command(this.target.helm, args));
-  }
-
-  async logs(pod: string, hear: (line: string) => void): Promise<void> {
-    const [file, args] = this.command(this.target.kubectl, ['logs', '--follow', pod]);
-    await follow(file, args, process.env, hear);
-  }
-
-  private command({ file, before }: Tool, args: readonly string[]): [string, string[]] {
-    return [file, [...before, ...args, '--namespace', namespace]];
-  }
+function numberIn(name: string, text: string, max: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > max)
+    throw new Error(`${name}: ${text} is no number from 1 to ${max}`);
+  return value;
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { keep: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
-  if (values.help === true) {
+  const options = optionsOf();
+  if (!options) {
     console.log(help);
     return 0;
   }
-  const target = chooseTarget(source);
+  const target = chooseTarget(source, options.nodes);
   const cluster = new Cluster(target);
   const ownValues = target.up(say);
-  let failed: unknown;
+  const outcomes: Outcome[] = [];
+  let failed = false;
   try {
-    await tryOut(cluster, ownValues);
+    await tryOut(cluster, ownValues, options, outcomes);
   } catch (caught) {
-    failed = caught;
+    failed = true;
     say(`failed: ${caught instanceof Error ? caught.message : String(caught)}`);
     show(cluster);
   }
-  if (values.keep === true) say(`left as it is: namespace ${namespace}`);
+  if (options.report !== undefined) writeReport(options.report, outcomes, options, cluster);
+  if (options.keep) say(`left as it is: namespace ${namespace}`);
   else {
     takeAway(cluster);
     target.down();
   }
-  say(failed === undefined ? 'all of it works' : 'failed: see above');
-  return failed === undefined ? 0 : 1;
+  const problems = outcomes.flatMap(({ about, problem }) => (problem === undefined ? [] : [`${about}: ${problem}`]));
+  for (const problem of problems) say(problem);
+  failed ||= problems.length > 0;
+  say(failed ? 'failed: see above' : 'all of it works');
+  return failed ? 1 : 0;
 }
 
-async function tryOut(cluster: Cluster, ownValues: readonly string[]): Promise<void> {
+async function tryOut(
+  cluster: Cluster,
+  ownValues: readonly string[],
+  { nodes, members, only }: Options,
+  outcomes: Outcome[],
+): Promise<void> {
   cluster.put({
     apiVersion: 'v1',
     kind: 'Namespace',
     metadata: { name: namespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
   });
-  const values = ['etcd.replicas=1', 'etcd.persistence.size=1Gi', 'broker.persistence.size=2Gi', ...ownValues];
+  const values = [
+    'etcd.persistence.size=1Gi',
+    'broker.persistence.size=2Gi',
+    `broker.members=${members}`,
+    ...ownValues,
+  ];
+  if (nodes < 3) values.push('etcd.replicas=1');
+  else values.push('etcd.antiAffinity=required', 'broker.antiAffinity=required');
   // Small, so that it fits beside other work.
   for (const part of ['etcd', 'namesrv', 'broker', 'proxy', 'dashboardApi']) {
     values.push(`${part}.resources.requests.cpu=20m`, `${part}.resources.requests.memory=96Mi`);
   }
   const install = (...more: string[]): void => {
     const set = [...values, ...more].flatMap((each) => ['--set', each]);
-    cluster.helm('upgrade', '--install', release, join(source, 'charts/cometmq'), ...set, '--wait', '--timeout', '5m');
+    cluster.helm('upgrade', '--install', release, chart, ...set, '--wait', '--timeout', '10m');
   };
-  say('installing the chart …');
-  install();
-  say('helm test …');
-  cluster.helm('test', release, '--timeout', '3m');
+  const size = { sets: 1, members };
+  await step(outcomes, '`helm install`, until `helm test` is green', async () => {
+    install();
+    cluster.helm('test', release, '--timeout', '3m');
+    return Promise.resolve();
+  });
+  await cluster.whole(size.sets, size.members);
 
-  say('a client in a pod …');
-  await startClient(cluster, ownValues);
-  let sent = 0;
-  let verdict = '';
-  const wake = new Set<() => void>();
-  const end = cluster.logs('client', (line) => {
-    if (line.startsWith('sent ')) sent = Number(line.slice(5));
-    else verdict = line;
-    for (const each of wake) each();
+  say('clients in a pod …');
+  const load = await Load.begin(cluster, imageIn(ownValues), source, `r${Date.now()}`);
+  const world: World = { cluster, target: cluster.target, load, size, upgrade: install };
+  for (const scenario of scenarios) {
+    if (only ? !only.includes(scenario.name) : (scenario.nodes ?? 1) > nodes) continue;
+    await play(scenario, world, outcomes);
+  }
+  say(`the clients: ${await load.settle()}`);
+  await step(outcomes, '`helm uninstall`, `helm install`: the data is found, `helm test` is green', async () => {
+    const before = cluster.kubectl('get', 'pvc', '-o', 'name');
+    cluster.helm('uninstall', release, '--wait', '--timeout', '10m');
+    cluster.tryKubectl('wait', 'pods', '-l', `app.kubernetes.io/instance=${release}`, '--for=delete', '--timeout=360s');
+    install(`broker.sets=${size.sets}`);
+    if (cluster.kubectl('get', 'pvc', '-o', 'name') !== before) throw new Error('the volumes are others than before');
+    await cluster.whole(size.sets, size.members);
+    cluster.helm('test', release, '--timeout', '3m');
   });
-  let ended = false;
-  void end.then(() => {
-    ended = true;
-    for (const each of wake) each();
-  });
-  const reached = async (count: number): Promise<void> => {
-    while (sent < count && !ended) await new Promise<void>((resolve) => wake.add(resolve));
-    if (sent < count) throw new Error(`the client ended early: ${verdict}`);
-  };
-  await reached(messages * 0.2);
-  say(`${sent} sends acknowledged: killing the broker's pod`);
-  cluster.kubectl('delete', 'pod', `${name}-broker-0-0`, '--force', '--grace-period=0');
-  await reached(messages * 0.5);
-  say(`${sent} sends acknowledged: killing a proxy's pod`);
-  const [proxy = ''] = podsOf(cluster, 'proxy');
-  cluster.kubectl('delete', proxy, '--force', '--grace-period=0');
-  await reached(messages * 0.7);
-  say(`${sent} sends acknowledged: upgrading all programs`);
-  install(
-    'namesrv.podAnnotations.turn=second',
-    'broker.podAnnotations.turn=second',
-    'proxy.podAnnotations.turn=second',
-  );
-  await end;
-  say(`the client: ${verdict}`);
-  if (!verdict.startsWith('balanced ')) throw new Error('the ledger is not balanced');
-  cluster.kubectl('delete', 'pod', 'client');
-  say('helm test, again …');
-  cluster.helm('test', release, '--timeout', '3m');
 }
 
-/** A pod with our image, and the official client from a config map. */
-async function startClient(cluster: Cluster, ownValues: readonly string[]): Promise<void> {
-  const parcel = (await packClient(source)).toString('base64');
-  cluster.kubectl('delete', 'configmap', 'client', '--ignore-not-found');
-  cluster.put(
-    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'client' }, binaryData: { client: parcel } },
-    'create',
+async function play(scenario: Scenario, world: World, outcomes: Outcome[]): Promise<void> {
+  say(`${scenario.about} …`);
+  const beganMs = performance.now();
+  const seen = await world.load.during(() => scenario.run(world));
+  const seconds = (performance.now() - beganMs) / 1_000;
+  const problem = broken(scenario, seen);
+  say(
+    `  longest time without an answered send ${seen.gapMs} ms, ${seen.failed} failed, ${seconds.toFixed(0)} s in all`,
   );
-  const value = (key: string): string =>
-    ownValues.find((each) => each.startsWith(`${key}=`))?.slice(key.length + 1) ?? '';
-  const locked = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } };
-  cluster.put({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'client' },
-    spec: {
-      restartPolicy: 'Never',
-      securityContext: { runAsNonRoot: true, runAsUser: 3000, seccompProfile: { type: 'RuntimeDefault' } },
-      containers: [
-        {
-          name: 'client',
-          image: `${value('image.repository')}:${value('image.tag')}`,
-          command: ['/usr/bin/node', '--eval', unpackAndRun],
-          env: Object.entries({
-            NODE_PATH: '/app/node_modules',
-            ENDPOINT: `${name}-proxy.${namespace}.svc.cluster.local:8081`,
-            REST: `http://${name}-dashboard-api.${namespace}.svc.cluster.local:8082`,
-            MESSAGES: String(messages),
-          }).map(([key, text]) => ({ name: key, value: text })),
-          securityContext: locked,
-          volumeMounts: [
-            { name: 'client', mountPath: '/parcel' },
-            { name: 'scratch', mountPath: '/tmp' },
-          ],
-        },
-      ],
-      volumes: [
-        { name: 'client', configMap: { name: 'client' } },
-        { name: 'scratch', emptyDir: {} },
-      ],
-    },
-  });
-  cluster.kubectl('wait', 'pod/client', '--for=condition=Ready', '--timeout=60s');
+  outcomes.push({ about: scenario.about, seconds, seen, problem });
 }
 
-function podsOf(cluster: Cluster, component: string): string[] {
-  const selector = `app.kubernetes.io/instance=${release},app.kubernetes.io/component=${component}`;
-  return cluster.kubectl('get', 'pods', '-l', selector, '-o', 'name').trim().split('\n');
+async function step(outcomes: Outcome[], about: string, act: () => Promise<void>): Promise<void> {
+  say(`${about} …`);
+  const beganMs = performance.now();
+  await act();
+  outcomes.push({ about, seconds: (performance.now() - beganMs) / 1_000 });
+}
+
+function imageIn(values: readonly string[]): string {
+  const value = (key: string): string => values.find((each) => each.startsWith(`${key}=`))?.slice(key.length + 1) ?? '';
+  return `${value('image.repository')}:${value('image.tag')}`;
+}
+
+function writeReport(file: string, outcomes: readonly Outcome[], { nodes, members }: Options, cluster: Cluster): void {
+  const { serverVersion } = JSON.parse(cluster.kubectl('version', '-o', 'json')) as {
+    serverVersion: { gitVersion: string };
+  };
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: source, encoding: 'utf8' }).trim();
+  const rows = outcomes.map(({ about, seconds, seen, problem }) => {
+    const cells = seen ? [`${seen.gapMs} ms`, String(seen.failed), String(seen.answered)] : ['', '', ''];
+    return `| ${about} | ${cells.join(' | ')} | ${seconds.toFixed(0)} s | ${problem ?? 'as it must be'} |`;
+  });
+  const text = `# On a real Kubernetes cluster
+
+Kubernetes ${serverVersion.gitVersion}, ${nodes} node(s) on one machine of two cores, a broker set of ${members} members; commit ${commit},
+${new Date().toISOString().slice(0, 10)}. Made by \`${['npm run e2e:kubernetes --', ...process.argv.slice(2)].join(' ')}\`.
+
+Official Node.js clients with their default settings send and consume in a pod all the while, with and without message
+groups. "Away" is the longest time without an answered send to message groups; "failed" are sends that failed for good,
+after the client's own retries. At the end ledgers hold that every acknowledged message came, once it was acknowledged never
+again, and in the order of its group.
+
+| what happens | away | failed | answered meanwhile | took | |
+| --- | --- | --- | --- | --- | --- |
+${rows.join('\n')}
+`;
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
 }
 
 /** What one wants to see after a failure. */
@@ -216,19 +227,14 @@ function show(cluster: Cluster): void {
 function takeAway(cluster: Cluster): void {
   say('taking it away …');
   try {
-    cluster.helm('uninstall', release, '--ignore-not-found', '--wait', '--timeout', '3m');
-    cluster.tryKubectl('wait', 'pods', '-l', `app.kubernetes.io/instance=${release}`, '--for=delete', '--timeout=120s');
-    const left = cluster.kubectl(
-      'get',
-      'pods,services,deployments,statefulsets',
-      '-o',
-      'name',
-      '-l',
-      `app.kubernetes.io/instance=${release}`,
-    );
+    cluster.helm('uninstall', release, '--ignore-not-found', '--wait', '--timeout', '6m');
+    cluster.tryKubectl('wait', 'pods', '-l', `app.kubernetes.io/instance=${release}`, '--for=delete', '--timeout=360s');
+    const kinds = 'pods,services,deployments,statefulsets';
+    const left = cluster.kubectl('get', kinds, '-o', 'name', '-l', `app.kubernetes.io/instance=${release}`);
     if (left.trim() !== '') say(`left behind by helm uninstall: ${left.trim().split('\n').join(', ')}`);
     // Volumes outlive a release on purpose.
-    say(`volumes kept: ${cluster.kubectl('get', 'pvc', '-o', 'name').trim().split('\n').join(', ')}`);
+    const volumes = cluster.kubectl('get', 'pvc', '-o', 'name', '-l', selector('broker')).trim().split('\n');
+    say(`volumes kept: ${volumes.join(', ')}`);
   } finally {
     cluster.tryKubectl('delete', 'namespace', namespace, '--timeout=120s');
   }

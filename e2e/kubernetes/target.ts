@@ -1,6 +1,6 @@
 /**
  * The cluster to install on: any, by KUBECONFIG, or one that a `kube` program starts on this machine (COMETMQ_KUBE, or on
- * the PATH), which understands `up`, `down`, `image NAME FOLDER …`, `kubectl …` and `helm …`.
+ * the PATH), which understands `up`, `down`, `image NAME FOLDER …`, `node-kill N`, `node-start N`, `node-cut N`, `node-join N`, `kubectl …` and `helm …`.
  */
 import { find } from '../../tools/debian/ensure.mjs';
 import { ensureHelm } from '../../tools/helm/ensure.mjs';
@@ -22,12 +22,14 @@ export interface Target {
   /** Makes it ready, and gives the chart's values that belong to it. */
   up(say: (line: string) => void): readonly string[];
   down(): void;
+  /** Power off and on, cable out and in; undefined: not this program's to do. */
+  readonly node?: (what: 'kill' | 'start' | 'cut' | 'join', name: string) => void;
 }
 
-export function chooseTarget(source: string): Target {
+export function chooseTarget(source: string, nodes: number): Target {
   const kube = process.env['COMETMQ_KUBE'] ?? find('kube');
   if (process.env['KUBECONFIG'] !== undefined) return givenCluster();
-  if (kube !== undefined) return ownCluster(kube, source);
+  if (kube !== undefined) return ownCluster(kube, source, nodes);
   throw new Error('no cluster: set KUBECONFIG, or COMETMQ_KUBE to a program that starts one');
 }
 
@@ -47,7 +49,7 @@ function givenCluster(): Target {
   };
 }
 
-function ownCluster(kube: string, source: string): Target {
+function ownCluster(kube: string, source: string, nodes: number): Target {
   let wasUp = true;
   return {
     helm: { file: kube, before: ['helm'] },
@@ -55,7 +57,7 @@ function ownCluster(kube: string, source: string): Target {
     up: (say) => {
       wasUp = attempt(kube, ['kubectl', 'get', 'nodes']).status === 0;
       say(wasUp ? 'the cluster is up already' : 'starting a cluster …');
-      must(kube, ['up']);
+      must(kube, ['up', '--nodes', String(nodes)]);
       const scratch = mkdtempSync(join(tmpdir(), 'cometmq-kubernetes-'));
       try {
         say('making the images …');
@@ -71,6 +73,7 @@ function ownCluster(kube: string, source: string): Target {
       }
       return [...valuesOf('image', 'cometmq/cometmq:e2e'), ...valuesOf('etcd.image', 'cometmq/etcd:e2e')];
     },
+    node: (what, name) => void must(kube, [`node-${what}`, /\d+$/.exec(name)?.[0] ?? name]),
     down: () => {
       if (!wasUp) must(kube, ['down']);
     },

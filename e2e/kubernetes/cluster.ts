@@ -1,0 +1,123 @@
+/** A real cluster, by kubectl and helm, in one namespace of this test's own. */
+import { attempt, follow, must, type Ran } from './run.ts';
+import type { Target, Tool } from './target.ts';
+
+export const namespace = 'cometmq-e2e';
+export const release = 'e2e';
+/** What names of objects begin with. */
+export const fullName = `${release}-cometmq`;
+export const selector = (component: string): string =>
+  `app.kubernetes.io/instance=${release},app.kubernetes.io/component=${component}`;
+
+export interface PodSeen {
+  readonly name: string;
+  readonly node: string;
+}
+
+/** A broker set as its members tell it; what is needed here. */
+export interface SetSeen {
+  readonly name: string;
+  readonly protection: string;
+  readonly says: string;
+  readonly leader?: string;
+  readonly members: readonly { readonly member: string; readonly address: string; readonly inSync: boolean }[];
+}
+
+export class Cluster {
+  readonly target: Target;
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  kubectl(...args: string[]): string {
+    return must(...this.command(this.target.kubectl, args));
+  }
+
+  tryKubectl(...args: string[]): Ran {
+    return attempt(...this.command(this.target.kubectl, args));
+  }
+
+  /** @param how `create` for what is too large for the note of itself that `apply` leaves */
+  put(object: object, how: 'apply' | 'create' = 'apply'): void {
+    const [file, args] = this.command(this.target.kubectl, [how, '-f', '-']);
+    must(file, args, JSON.stringify(object));
+  }
+
+  helm(...args: string[]): string {
+    return must(...this.command(this.target.helm, args));
+  }
+
+  async logs(pod: string, hear: (line: string) => void): Promise<void> {
+    const [file, args] = this.command(this.target.kubectl, ['logs', '--follow', pod]);
+    await follow(file, args, process.env, hear);
+  }
+
+  pods(component: string): PodSeen[] {
+    const { items } = JSON.parse(this.kubectl('get', 'pods', '-l', selector(component), '-o', 'json')) as {
+      items: { metadata: { name: string }; spec: { nodeName?: string } }[];
+    };
+    return items.map(({ metadata, spec }) => ({ name: metadata.name, node: spec.nodeName ?? '' }));
+  }
+
+  /** The nodes that pods may be put on. */
+  nodes(): string[] {
+    return this.kubectl('get', 'nodes', '-o', 'name')
+      .trim()
+      .split('\n')
+      .map((name) => name.replace('node/', ''));
+  }
+  /** The clients are here, so no scenario takes it away. */
+  get firstNode(): string {
+    return this.nodes()[0] as string;
+  }
+
+  /** By the REST API, through the cluster's own. Undefined while it does not answer. */
+  sets(): SetSeen[] | undefined {
+    const path = `/api/v1/namespaces/${namespace}/services/http:${fullName}-dashboard-api:8082/proxy/broker-sets`;
+    const { status, stdout } = this.tryKubectl('get', '--raw', path);
+    if (status !== 0) return undefined;
+    return (JSON.parse(stdout) as { brokerSets: SetSeen[] }).brokerSets;
+  }
+
+  /** The pod that leads a set. */
+  leader(name: string): string {
+    const set = this.sets()?.find((each) => each.name === name);
+    const address = set?.members.find(({ member }) => member === set.leader)?.address;
+    if (address === undefined || address === '') throw new Error(`nobody leads ${name}: ${set?.says ?? 'no answer'}`);
+    return address.split('.')[0] as string;
+  }
+
+  /** Has a set led from another node than the clients are on. */
+  async leadElsewhere(name: string): Promise<PodSeen> {
+    const node = (pod: string): string => this.pods('broker').find((each) => each.name === pod)?.node ?? '';
+    if (node(this.leader(name)) === this.firstNode) {
+      const path = `/api/v1/namespaces/${namespace}/services/http:${fullName}-dashboard-api:8082/proxy/broker-sets/${name}/election`;
+      must(...this.command(this.target.kubectl, ['create', '--raw', path, '-f', '-']), '{}');
+      await this.until(`${name} is led from another node`, () => node(this.leader(name)) !== this.firstNode, 30);
+    }
+    const pod = this.leader(name);
+    return { name: pod, node: node(pod) };
+  }
+
+  async until(what: string, holds: () => boolean, secondsMax = 180): Promise<void> {
+    const endMs = performance.now() + secondsMax * 1_000;
+    while (!holds()) {
+      if (performance.now() > endMs) throw new Error(`${secondsMax} s were not enough: ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+
+  /** Every set has a leader, and all members that it shall have. */
+  async whole(sets: number, members: number): Promise<void> {
+    await this.until(`${sets} broker set(s) of ${members} in sync`, () => {
+      const seen = this.sets();
+      const inSync = (set: SetSeen): number => set.members.filter((member) => member.inSync).length;
+      return seen?.length === sets && seen.every((set) => set.leader !== undefined && inSync(set) >= members);
+    });
+  }
+
+  private command({ file, before }: Tool, args: readonly string[]): [string, string[]] {
+    return [file, [...before, ...args, '--namespace', namespace]];
+  }
+}
