@@ -10,6 +10,8 @@ export interface Door {
   readonly tls: boolean;
   /** Base URL of the REST API. */
   readonly restUrl: string;
+  /** Where there are users: whose the clients are, and a token of an admin for the REST API. */
+  readonly user?: { readonly accessKey: string; readonly accessSecret: string; readonly adminToken: string };
 }
 
 function ignore(): void {
@@ -55,9 +57,14 @@ export class Clients {
 
   /** Calls the REST API. @throws Error with the answer where it is no success */
   async rest(method: string, path: string, body?: unknown): Promise<void> {
-    const answer = await fetch(`${this.door().restUrl}/api/v1${path}`, {
-      method,
-      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    const { restUrl, user } = this.door();
+    const headers = {
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(user && { authorization: `Bearer ${user.adminToken}` }),
+    };
+    const answer = await fetch(`${restUrl}/api/v1${path}`, {
+      ...{ method, headers },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
   }
@@ -71,13 +78,24 @@ export class Clients {
   }
 
   private async begin<T extends { startup(): Promise<void>; shutdown(): Promise<void> }>(client: T): Promise<T> {
+    this.running.push(client); // One that did not start has timers and connections all the same.
     await client.startup();
-    this.running.push(client);
     return client;
   }
 
-  private common(door = this.door()): { endpoints: string; namespace: string; sslEnabled: boolean; logger: never } {
-    return { endpoints: door.endpoints, namespace: '', sslEnabled: door.tls, logger: quiet };
+  private common(door = this.door()): {
+    endpoints: string;
+    namespace: string;
+    sslEnabled: boolean;
+    logger: never;
+    sessionCredentials?: { accessKey: string; accessSecret: string };
+  } {
+    const { accessKey, accessSecret } = door.user ?? {};
+    const named = accessKey !== undefined && accessSecret !== undefined;
+    return {
+      ...{ endpoints: door.endpoints, namespace: '', sslEnabled: door.tls, logger: quiet },
+      ...(named && { sessionCredentials: { accessKey, accessSecret } }),
+    };
   }
 }
 

@@ -1,8 +1,9 @@
 import { localAdminSettings } from '@cometmq/admin';
+import { authSettings } from '@cometmq/auth';
 import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
 import { namesrvSettings } from '@cometmq/namesrv';
 import { advertisedRule, proxySettings } from '@cometmq/proxy';
-import { declare, flag } from '@cometmq/shared';
+import { declare, flag, text } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
 export const standaloneConfig = declare(
@@ -14,6 +15,13 @@ export const standaloneConfig = declare(
     ...brokerSettings,
     ...namesrvSettings,
     ...localAdminSettings,
+    ...authSettings,
+    proxyHost: text({ default: '127.0.0.1', why: 'The address the clients’ gRPC protocol is served on.' }),
+    metricsHost: text({ default: '127.0.0.1', why: 'The address of /metrics, /healthz and /readyz.' }),
+    users: flag({
+      default: false,
+      why: 'Make an admin at the first start, whose key and secret are printed once and kept in the data folder: everybody has to log in from then on. Needed, or insecure, where a port listens on another address than a loopback one.',
+    }),
     autoCreateTopics: flag({ default: true, why: 'Make a topic when a client first uses it.' }),
     autoCreateGroups: flag({ default: true, why: 'Make a consumer group when a client first uses it.' }),
   },

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { AdminServer } from '@cometmq/admin';
+import { gateOf } from '@cometmq/auth';
 import { BrokerReports, brokerSamples, BrokerService, InspectReports } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
-import { NamesrvService } from '@cometmq/namesrv';
+import { IdentityRegistry, NamesrvService } from '@cometmq/namesrv';
 import {
   advertisedOf,
   clientPort,
@@ -20,6 +21,7 @@ import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
 import { firstSteps } from './first-steps.js';
+import { profileOf } from './profile.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -42,6 +44,10 @@ void runProgram({
     });
     const nameService = new NamesrvService({ ...config, store, clock, log });
     const directory = new Directory(nameService, clock);
+    const unreadable = (key: string): void => log.error({ key }, 'a metadata key holds something else than it should');
+    const identities = new IdentityRegistry({ store, clock, clusterId: () => nameService.clusterId, unreadable });
+    const profile = profileOf(config);
+    const gate = gateOf({ config, files: profile.files, identities, clock, log });
     const address = (): string => 'local';
     const broker = new BrokerService({
       ...config,
@@ -66,6 +72,7 @@ void runProgram({
       limits,
       advertised,
       log: failed,
+      access: gate.access,
     });
     const unready = (): string | undefined => broker.unready();
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
@@ -83,6 +90,7 @@ void runProgram({
       hostNames: config.adminHostNames,
       consoleFolder,
       requestMsMax: config.adminRequestMsMax,
+      identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
     const labels = { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName };
     const telemetry = new Telemetry({
@@ -100,18 +108,34 @@ void runProgram({
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
-      parts: [telemetry, lock, store, nameService, directory, broker, inspection, messaging, door, admin],
-      ready: () => ({
-        what: `CometMQ ${version}`,
-        facts: {
-          clients: `${reachedAt(config.proxyHost, door.port)} (gRPC)`,
-          console: `http://${reachedAt(config.adminHost, admin.port)}/`,
-          api: `http://${reachedAt(config.adminHost, admin.port)}/docs`,
-          metrics: `http://${reachedAt(config.metricsHost, telemetry.port)}/metrics`,
-          data: resolve(config.dataDir),
-        },
-        advice: firstSteps(comet, reachedAt(config.proxyHost, door.port)),
-      }),
+      parts: [
+        telemetry,
+        lock,
+        store,
+        nameService,
+        identities,
+        ...gate.parts,
+        directory,
+        broker,
+        inspection,
+        messaging,
+        door,
+        admin,
+      ],
+      ready: () => {
+        for (const line of profile.firstLogin) process.stdout.write(`${line}\n`);
+        return {
+          what: `CometMQ ${version}`,
+          facts: {
+            clients: `${reachedAt(config.proxyHost, door.port)} (gRPC)`,
+            console: `http://${reachedAt(config.adminHost, admin.port)}/`,
+            api: `http://${reachedAt(config.adminHost, admin.port)}/docs`,
+            metrics: `http://${reachedAt(config.metricsHost, telemetry.port)}/metrics`,
+            data: resolve(config.dataDir),
+          },
+          advice: firstSteps(comet, reachedAt(config.proxyHost, door.port)),
+        };
+      },
     };
   },
 });

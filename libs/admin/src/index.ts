@@ -1,5 +1,5 @@
 export * from './admin-server.js';
-export type { AdminContext } from './api/context.js';
+export type { AdminContext, AdminIdentity } from './api/context.js';
 export type { Problem } from './api/problems.js';
 export type { Page } from './api/paging.js';
 export type { BrokerView, ClusterReport } from './reports/cluster-report.js';
@@ -8,3 +8,4 @@ export type { MemberReport, SetProtection, SetReport } from './reports/set-repor
 export type { TopicReport, TopicView } from './reports/topic-report.js';
 export type { DelayedView, TransactionAuditView, TransactionView, WaitingPage } from './reports/waiting-report.js';
 export * from './settings.js';
+export type { PolicyView, UserView } from './reports/user-report.js';

@@ -18,11 +18,11 @@ export const adminSettings = {
   }),
 };
 
-/** The same on a machine of one's own: nobody else is let in until asked for, as there is no login yet. */
+/** The same on a machine of one's own. */
 export const localAdminSettings = {
   ...adminSettings,
   adminHost: text({
     default: '127.0.0.1',
-    why: 'The address the REST API listens on. 0.0.0.0 lets everybody on the network administer this broker.',
+    why: 'The address the REST API listens on.',
   }),
 };

@@ -61,6 +61,7 @@ export class Authenticator implements Access {
   private knownBefore = new Map<string, Known>();
   private readonly nonces = new Map<string, number>();
   private readonly pairs = new TokenBuckets(failuresOfPair.perSecond, failuresOfPair.burst, failureKeysMax);
+  private readonly logins = new TokenBuckets(5 / 60, 5, failureKeysMax);
   private readonly addresses = new TokenBuckets(failuresOfAddress.perSecond, failuresOfAddress.burst, failureKeysMax);
 
   constructor(private readonly options: AuthenticatorOptions) {}
@@ -97,9 +98,19 @@ export class Authenticator implements Access {
     return this.options.book.onChange(listener);
   }
 
-  /** A user's name and secret, as somebody who logs in gives them. @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS */
+  /**
+   * A user's name and secret, as somebody who logs in gives them: five wrong ones a minute, then the door waits.
+   * @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS
+   */
   login(user: string, secret: string, peer: string): Principal {
     this.admit(user, peer);
+    const nowMs = this.options.clock.monotonicMs();
+    const attempts = this.logins.of(`${hostOf(peer)} ${user.slice(0, 128)}`, nowMs);
+    if (attempts.isEmpty(nowMs)) {
+      this.refused.tooMany += 1;
+      const seconds = Math.ceil(attempts.waitMs(1, nowMs) / 1000);
+      throw new MqError('TOO_MANY_REQUESTS', `too many wrong logins; try again in ${seconds} s`);
+    }
     const expected = this.options.book.secretOf(user);
     // Digests, so that the time taken says nothing of the length.
     const isRight = sameSignature(
@@ -107,7 +118,9 @@ export class Authenticator implements Access {
       officialSignature(expected ?? nobody, 'login'),
     );
     const principal = isRight && expected ? this.options.book.principal(user) : undefined;
-    return principal ?? this.wrong(user, peer);
+    if (principal) return principal;
+    attempts.take(1, nowMs);
+    return this.wrong(user, peer);
   }
 
   private anonymous(): never {

@@ -10,3 +10,6 @@ export * from './signatures.js';
 export * from './token-bucket.js';
 export * from './tokens.js';
 export * from './users.js';
+export * from './first-admin.js';
+export * from './gate.js';
+export * from './settings.js';

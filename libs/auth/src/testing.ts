@@ -1,11 +1,15 @@
 /** Doubles for specs: users and policies in memory, told as the name service tells them. */
-import type { IdentityUpdate, PolicyEntry, User, UserKind, UserPolicies } from '@cometmq/model';
+import type { IdentityUpdate, PolicyEntry, User, UserChange, UserDraft, UserKind, UserPolicies } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
 
 import type { IdentitySource } from './identity-book.js';
+import { checkedPolicies } from './policies.js';
 import { Secret, SecretBox } from './secrets.js';
+import { changedUser, newUser } from './users.js';
 
 export class FakeIdentities implements IdentitySource {
-  readonly box = SecretBox.of(SecretBox.newFile('k1'));
+  readonly keyFile = SecretBox.newFile('k1');
+  readonly box = SecretBox.of(this.keyFile);
   readonly users = new Map<string, User>();
   readonly policies = new Map<string, UserPolicies>();
   private readonly listeners = new Set<(update: IdentityUpdate) => void>();
@@ -42,6 +46,38 @@ export class FakeIdentities implements IdentitySource {
   delete(name: string): void {
     this.users.delete(name);
     this.tell({ kind: 'userDeleted', revision: (this.revision += 1), name });
+  }
+
+  async createUser(draft: UserDraft): Promise<User> {
+    if (this.users.has(draft.name)) throw new MqError('ALREADY_EXISTS', `user ${draft.name} exists already`);
+    return this.put(newUser(draft, 1));
+  }
+
+  async updateUser(name: string, change: UserChange): Promise<User> {
+    return this.put(changedUser(this.found(name), change));
+  }
+
+  async deleteUser(name: string): Promise<void> {
+    this.found(name);
+    this.policies.delete(name);
+    this.delete(name);
+  }
+
+  async setPolicies(policies: UserPolicies): Promise<void> {
+    this.found(policies.user);
+    this.allow(policies.user, ...checkedPolicies(policies).entries);
+  }
+
+  private found(name: string): User {
+    const user = this.users.get(name);
+    if (!user) throw new MqError('NOT_FOUND', `there is no user ${name}`);
+    return user;
+  }
+
+  private put(user: User): User {
+    this.users.set(user.name, user);
+    this.tell({ kind: 'user', revision: (this.revision += 1), user });
+    return user;
   }
 
   private tell(update: IdentityUpdate): void {

@@ -17,16 +17,16 @@ async function opened() {
   const issue = (lifeMs = 60_000): string => {
     const principal = book.principal('ann');
     if (!principal) throw new Error('ann is there');
-    return tokens.issue(principal, lifeMs).token;
+    return tokens.issue('bearer', principal, lifeMs).token;
   };
   const nameOf = (token: string): string => {
     try {
-      return tokens.principalOf(token).name;
+      return tokens.read('bearer', token).principal.name;
     } catch (caught) {
       return MqError.from(caught).reason;
     }
   };
-  return { clock, identities, book, issue, nameOf };
+  return { clock, identities, book, tokens, issue, nameOf };
 }
 
 it('ends with its time', async () => {
@@ -57,8 +57,28 @@ it('is known by its keys alone', async () => {
   const elsewhere = new FakeIdentities();
   const other = new BearerTokens(elsewhere.box, book, new ManualClock());
   const principal = book.principal('ann');
-  const foreign = principal ? other.issue(principal, 60_000).token : '';
+  const foreign = principal ? other.issue('bearer', principal, 60_000).token : '';
   for (const token of [`comet1.${forged}.${mac}`, `comet1.${text}.`, '', 'comet1', foreign, 'x'.repeat(5_000)]) {
     expect(nameOf(token)).toContain('not of this cluster');
   }
+});
+
+it('of a browser is prolonged until its end, is no bearer token, and ends when it is revoked', async () => {
+  const { clock, book, tokens, nameOf } = await opened();
+  const principal = book.principal('ann');
+  if (!principal) throw new Error('ann is there');
+  const first = tokens.begin(principal, 60_000, 100_000);
+  expect(nameOf(first.token)).toContain('not of this cluster');
+  clock.advance(50_000);
+  const second = tokens.issue('session', principal, 60_000, tokens.read('session', first.token));
+  expect(second.id).toBe(first.id);
+  expect(second.untilMs - first.untilMs).toBe(40_000); // Not beyond its end.
+  expect(tokens.isCsrfOf(first.id, tokens.csrfOf(second.id))).toBe(true);
+  expect(['', 'x', tokens.csrfOf('other')].map((said) => tokens.isCsrfOf(first.id, said))).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  tokens.revoke(tokens.read('session', second.token));
+  expect(() => tokens.read('session', second.token)).toThrow('has ended');
 });

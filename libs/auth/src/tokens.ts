@@ -1,7 +1,10 @@
 /**
- * Bearer tokens, made at login and good for a while: `comet1.<payload>.<mac>`, both base64url. Nothing is stored; the keys are
- * made from those of the key file, so every process that has it can read them. A token ends with its time, with the user, and
- * with the user's secret.
+ * Tokens, made at login and good for a while: `comet1.<payload>.<mac>`, both base64url. Nothing is stored; the keys are made
+ * from those of the key file, so every process that has it can read them. A token ends with its time, with the user, and with
+ * the user's secret.
+ *
+ * A bearer token is for programs; a session is what a browser keeps in a cookie. Neither does for the other, as a browser
+ * must say its CSRF token too.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
@@ -13,21 +16,36 @@ import type { SecretBox } from './secrets.js';
 
 const prefix = 'comet1';
 const tokenLengthMax = 1_024;
+const revokedMax = 100_000;
+
+export type TokenKind = 'bearer' | 'session';
 
 interface Payload {
+  readonly kind: TokenKind;
   readonly user: string;
   readonly secretVersion: number;
   readonly untilMs: number;
+  /** Of a session: after that it is not prolonged. */
+  readonly endMs: number;
   readonly id: string;
 }
 
 export interface IssuedToken {
   readonly token: string;
   readonly untilMs: number;
+  readonly id: string;
+}
+
+export interface ReadToken {
+  readonly principal: Principal;
+  readonly untilMs: number;
+  readonly endMs: number;
+  readonly id: string;
 }
 
 export class BearerTokens {
   private readonly keys: readonly { readonly keyId: string; readonly key: Buffer }[];
+  private readonly revoked = new Map<string, number>();
 
   constructor(
     box: SecretBox,
@@ -37,43 +55,84 @@ export class BearerTokens {
     this.keys = box.derived('bearer tokens');
   }
 
-  issue(principal: Principal, lifeMs: number): IssuedToken {
-    const untilMs = this.clock.wallMs() + lifeMs;
-    const payload: Payload = {
-      user: principal.name,
-      secretVersion: principal.user?.secretVersion ?? 0,
-      untilMs,
-      id: randomBytes(9).toString('base64url'),
-    };
-    const text = Buffer.from(JSON.stringify(payload)).toString('base64url');
-    const mac = macOf(this.keys[0]?.key ?? Buffer.alloc(0), text).toString('base64url');
-    return { token: `${prefix}.${text}.${mac}`, untilMs };
+  /** @param before the session that is prolonged */
+  issue(kind: TokenKind, principal: Principal, lifeMs: number, before?: Pick<ReadToken, 'id' | 'endMs'>): IssuedToken {
+    const endMs = before?.endMs ?? Number.MAX_SAFE_INTEGER;
+    return this.issueUntil(kind, principal, Math.min(this.clock.wallMs() + lifeMs, endMs), endMs, before?.id);
+  }
+
+  /** A session that is prolonged until `endMs` at the most. */
+  begin(principal: Principal, lifeMs: number, longestMs: number): IssuedToken {
+    const nowMs = this.clock.wallMs();
+    return this.issueUntil('session', principal, nowMs + lifeMs, nowMs + longestMs);
   }
 
   /** @throws MqError UNAUTHORIZED */
-  principalOf(token: string): Principal {
+  read(kind: TokenKind, token: string): ReadToken {
     const payload = this.payloadIn(token);
-    if (!payload) throw new MqError('UNAUTHORIZED', 'the token is not of this cluster; log in again');
-    if (payload.untilMs <= this.clock.wallMs()) throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+    if (payload?.kind !== kind) throw new MqError('UNAUTHORIZED', 'the token is not of this cluster; log in again');
+    if (payload.untilMs <= this.clock.wallMs() || this.revoked.has(payload.id)) {
+      throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+    }
     const principal = this.book.principal(payload.user);
     if (principal?.user?.secretVersion !== payload.secretVersion) {
       throw new MqError('UNAUTHORIZED', 'the token has ended with its user or its secret; log in again');
     }
-    return principal;
+    const { untilMs, endMs, id } = payload;
+    return { principal, untilMs, endMs, id };
+  }
+
+  /** In this process; elsewhere it ends with its time. */
+  revoke({ id, endMs }: Pick<ReadToken, 'id' | 'endMs'>): void {
+    const nowMs = this.clock.wallMs();
+    if (this.revoked.size >= revokedMax) {
+      for (const [old, untilMs] of this.revoked) if (untilMs <= nowMs) this.revoked.delete(old);
+    }
+    this.revoked.set(id, endMs);
+  }
+
+  /** What a page has to say beside its cookie, the same for the whole session. */
+  csrfOf(id: string): string {
+    return macOf(this.keys[0]?.key ?? Buffer.alloc(0), `csrf ${id}`).toString('base64url');
+  }
+
+  isCsrfOf(id: string, said: string): boolean {
+    return this.keys.some(({ key }) => same(Buffer.from(said, 'base64url'), macOf(key, `csrf ${id}`)));
+  }
+
+  private issueUntil(
+    kind: TokenKind,
+    { name, user }: Principal,
+    untilMs: number,
+    endMs: number,
+    id?: string,
+  ): IssuedToken {
+    const payload: Payload = {
+      kind,
+      user: name,
+      secretVersion: user?.secretVersion ?? 0,
+      untilMs,
+      endMs,
+      id: id ?? randomBytes(9).toString('base64url'),
+    };
+    const text = Buffer.from(JSON.stringify(payload)).toString('base64url');
+    const mac = macOf(this.keys[0]?.key ?? Buffer.alloc(0), `${prefix}.${text}`).toString('base64url');
+    return { token: `${prefix}.${text}.${mac}`, untilMs, id: payload.id };
   }
 
   private payloadIn(token: string): Payload | undefined {
     const [head, text = '', mac = '', ...rest] = token.length > tokenLengthMax ? [] : token.split('.');
     if (head !== prefix || rest.length > 0) return undefined;
     const given = Buffer.from(mac, 'base64url');
-    const isOurs = this.keys.some(({ key }) => {
-      const expected = macOf(key, text);
-      return given.length === expected.length && timingSafeEqual(given, expected);
-    });
+    const isOurs = this.keys.some(({ key }) => same(given, macOf(key, `${prefix}.${text}`)));
     return isOurs ? (JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as Payload) : undefined;
   }
 }
 
+function same(given: Buffer, expected: Buffer): boolean {
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
 function macOf(key: Buffer, text: string): Buffer {
-  return createHmac('sha256', key).update(`${prefix}.${text}`).digest();
+  return createHmac('sha256', key).update(text).digest();
 }

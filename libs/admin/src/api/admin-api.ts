@@ -4,6 +4,7 @@ import { MqError } from '@cometmq/shared';
 
 import type { ConsoleFiles } from '../console/console-files.js';
 import { asksForView, consoleRoutes, sendFirstPage } from '../console/console-routes.js';
+import { addAccess } from './access.js';
 import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
@@ -16,8 +17,10 @@ import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
 import { setRoutes } from './set-routes.js';
 import { liteRoutes } from './lite-routes.js';
+import { sessionRoutes } from './session-routes.js';
 import { topicRoutes } from './topic-routes.js';
 import { transactionRoutes } from './transaction-routes.js';
+import { userRoutes } from './user-routes.js';
 import { validationError } from './validation.js';
 
 export interface AdminApiOptions {
@@ -115,6 +118,7 @@ async function buildApp(
     return sendError(new MqError('NOT_FOUND', what), reply);
   });
   app.addHook('onRequest', async (request) => guard(request, host, hostNames));
+  addAccess(app, context.identity);
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
     reply.header('referrer-policy', 'no-referrer');
@@ -139,6 +143,8 @@ async function buildApp(
       delayedRoutes(api, context);
       transactionRoutes(api, context);
       messageRoutes(api, context);
+      sessionRoutes(api, context);
+      userRoutes(api, context);
     },
     { prefix: '/api/v1' },
   );

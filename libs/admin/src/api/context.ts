@@ -1,5 +1,6 @@
-import type { BrokerAdmin, Directory, NameService, Peers, SetAdmin } from '@cometmq/client';
-import type { Clock } from '@cometmq/shared';
+import type { Authenticator, BearerTokens, IdentityBook, SecretBox } from '@cometmq/auth';
+import type { BrokerAdmin, Directory, IdentityService, NameService, Peers, SetAdmin } from '@cometmq/client';
+import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 /** What the routes stand on. */
@@ -17,4 +18,27 @@ export interface AdminContext {
   readonly log: Logger;
   /** How long the name service or a broker may take. */
   readonly requestMsMax: number;
+  /** Left out: there are no users, and everybody may do everything. */
+  readonly identity?: AdminIdentity | undefined;
+}
+
+/** Users: who asks is known by them, and they are changed here. */
+export interface AdminIdentity {
+  readonly service: IdentityService;
+  readonly book: IdentityBook;
+  readonly box: SecretBox;
+  readonly tokens: BearerTokens;
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  /** What policies on the cluster name it. */
+  readonly clusterName: string;
+}
+
+/** @throws MqError UNSUPPORTED */
+export function identityOf({ identity }: AdminContext): AdminIdentity {
+  if (identity) return identity;
+  throw new MqError(
+    'UNSUPPORTED',
+    'there are no users here, and nobody has to log in; --users at the start makes some',
+  );
 }

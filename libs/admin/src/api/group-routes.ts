@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 
 import { askAll } from '../reports/ask-all.js';
 import { groupReport, groupView, type GroupItem, type GroupReport } from '../reports/group-report.js';
+import { sees } from './access-rules.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
 import { pageOf, type Page, type PageQuery } from './paging.js';
@@ -54,8 +55,10 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       querystring: groupListQuery,
       response: answers({ status: 200, schema: 'GroupPage', description: 'One page.' }, 400),
     },
-    handler: async ({ query }): Promise<Page<GroupItem>> => {
-      const page = pageOf([...directory.groups()].map(groupView), query);
+    handler: async (request): Promise<Page<GroupItem>> => {
+      const { query } = request;
+      const views = [...directory.groups()].filter(({ name }) => sees(request, 'group', name)).map(groupView);
+      const page = pageOf(views, query);
       if (query.progress !== 'true') return page;
       const items = await inTurn(page.items, askedAtOnce, async (item) => {
         const group = directory.group(item.name);

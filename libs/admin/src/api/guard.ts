@@ -1,7 +1,7 @@
 import { MqError } from '@cometmq/shared';
 
 /**
- * There is no login yet, so a page of some other site must not be able to use a visitor's browser as its hand:
+ * A page of some other site must not be able to use a visitor's browser as its hand, whether there is a login or not:
  * - what changes something and comes from another origin is refused (browsers say where a request comes from);
  * - on a loopback address the Host must be an address or a name that was allowed, or a stranger's name that resolves
  *   to 127.0.0.1 would count as the same origin (DNS rebinding).

@@ -65,6 +65,9 @@ it('covers every route there is, and no other', () => {
       ['GET /api/v1/delayed'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/delayed/{id}`),
       ['GET /api/v1/transactions', 'GET /api/v1/transactions/audits', 'GET /api/v1/transactions/{id}'],
+      ['POST /api/v1/login', ...['GET', 'POST', 'DELETE'].map((method) => `${method} /api/v1/session`)],
+      ['GET /api/v1/users', 'POST /api/v1/users', 'PUT /api/v1/users/{name}/policies', 'POST /api/v1/access/test'],
+      ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/users/{name}`),
       ['commit', 'rollback'].map((word) => `POST /api/v1/transactions/{id}/${word}`),
     ]
       .flat()
@@ -73,6 +76,7 @@ it('covers every route there is, and no other', () => {
   // Every route in the sources is in the list above.
   const resources = [
     ...['cluster', 'set', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction', 'message'],
+    ...['session', 'user'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];

@@ -3,7 +3,7 @@
  * document. Durations end in `Ms` and are milliseconds, moments are milliseconds since 1970-01-01 UTC, sizes end in
  * `Bytes`. Fields a schema does not name are refused.
  */
-import type { MessageTypeName, Permission } from '@cometmq/model';
+import { actions, userKinds, type MessageTypeName, type Permission } from '@cometmq/model';
 import { errorCodes } from '@cometmq/shared';
 import { protections } from '../reports/set-report.js';
 import { brokerSetStages, groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
@@ -265,6 +265,47 @@ const waitingPageOf = (item: string): Schema =>
   );
 
 /** By name, as they stand in the document's components. */
+const policyFields = {
+  resource: described(text, '`Topic:`, `Group:`, `Cluster:` or `Namespace:` with a name, a `prefix*` or `*`; or `*`.'),
+  actions: arrayOf({ type: 'string', enum: actions }, { minItems: 1, maxItems: actions.length }),
+  decision: { type: 'string', enum: ['allow', 'deny'], description: 'allow if absent; deny wins where two tie.' },
+  sourceIps: arrayOf(text, { maxItems: 64, description: 'Addresses or blocks like 10.0.0.0/8; none: from anywhere.' }),
+  policy: {
+    type: 'string',
+    enum: ['custom', 'default'],
+    description: 'Default ones count where no custom one matches.',
+  },
+} as const;
+const pattern = described(text, 'A name, a `prefix*` or `*`.');
+const templates = {
+  produce: arrayOf(pattern, { maxItems: 100, description: 'Topics that the user may send to.' }),
+  consume: arrayOf(object({ topics: pattern, group: pattern }, 'all'), {
+    maxItems: 100,
+    description: 'Topics that the user may receive from, as which consumer group.',
+  }),
+};
+const userFields = {
+  name: {
+    type: 'string',
+    minLength: 1,
+    maxLength: 64,
+    description: 'Letters, digits, "_", ".", "@" and "-": its access key.',
+  },
+  kind: { type: 'string', enum: userKinds, description: 'A super user may do everything.' },
+  enabled: switchOf('Whether it is let in.'),
+  quota: object(
+    {
+      requestsPerSecond: described({ ...whole, minimum: 1 }, 'Requests, on each proxy.'),
+      bytesPerSecond: described({ ...whole, minimum: 1 }, 'Bytes of requests, on each proxy.'),
+    },
+    [],
+    { description: 'What is left out has no limit.' },
+  ),
+  keyId: described(text, 'The key that its secret is sealed under.'),
+  createdMs: described(whole, 'When it was made.'),
+  policies: arrayOf(ref('Policy'), { maxItems: 1000 }),
+} as const;
+
 export const schemas: Readonly<Record<string, Schema>> = {
   ...inspectSchemas,
   Problem: object(
@@ -277,6 +318,63 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     'all',
   ),
+  Login: object({ user: described(text, 'Name of the user: its access key.'), secret: text }, 'all'),
+  Token: object({ token: text, untilMs: described(whole, 'Until when it is good.') }, 'all'),
+  Session: object(
+    {
+      login: switchOf('Whether anybody has to log in.'),
+      user: described(text, 'Who is logged in; absent: nobody.'),
+      super: switchOf('Whether it may do everything.'),
+      csrfToken: described(text, 'For the header x-csrf-token of what changes something.'),
+      untilMs: described(whole, 'Until when the session is good; it is prolonged while it is used.'),
+    },
+    ['login'],
+  ),
+  Policy: object(policyFields, ['resource', 'actions']),
+  Policies: object({ policies: arrayOf(ref('Policy')), ...templates }, ['policies']),
+  User: object(userFields, ['name', 'kind', 'enabled', 'keyId', 'createdMs', 'policies']),
+  NewUser: object({ ...userFields, secret: described(text, 'The secret that was made. It is not shown again.') }, [
+    'name',
+    'kind',
+    'enabled',
+    'keyId',
+    'createdMs',
+    'policies',
+  ]),
+  UserPage: pageOf('User'),
+  UserDraft: object(
+    {
+      name: userFields.name,
+      kind: userFields.kind,
+      secret: described(text, '8 to 256 visible ASCII characters; absent: one is made.'),
+      quota: userFields.quota,
+      policies: userFields.policies,
+      ...templates,
+    },
+    ['name'],
+  ),
+  UserChange: object(
+    {
+      kind: userFields.kind,
+      enabled: userFields.enabled,
+      secret: described(text, '8 to 256 visible ASCII characters.'),
+      newSecret: { type: 'boolean', const: true, description: 'A secret is made, and shown in the answer only.' },
+      reseal: { type: 'boolean', const: true, description: 'The same secret, under the newest key of the key file.' },
+      quota: userFields.quota,
+    },
+    [],
+    { minProperties: 1 },
+  ),
+  AccessQuestion: object(
+    {
+      user: userFields.name,
+      action: { type: 'string', enum: actions },
+      resource: described(text, '`Topic:orders`, `Group:billing` or `Cluster:DefaultCluster`.'),
+      from: described(text, 'The address it comes from; absent: not known.'),
+    },
+    ['user', 'action', 'resource'],
+  ),
+  AccessAnswer: object({ allowed: switchOf('The decision.'), why: text, policy: ref('Policy') }, ['allowed', 'why']),
   Health: object({ status: { type: 'string', enum: ['ok'] } }, 'all'),
   BrokerSets: object({ brokerSets: arrayOf(ref('BrokerSet')) }, 'all'),
   BrokerSet: object(
@@ -613,6 +711,7 @@ const paging = {
   },
 } as const;
 
+export const pageQuery = object(paging, []);
 export const topicListQuery = object(
   {
     ...paging,

@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 
 import { askAll } from '../reports/ask-all.js';
 import { topicReport, topicView } from '../reports/topic-report.js';
+import { sees } from './access-rules.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
 import { pageOf, type PageQuery } from './paging.js';
@@ -75,8 +76,10 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
       querystring: topicListQuery,
       response: answers({ status: 200, schema: 'TopicPage', description: 'One page.' }, 400),
     },
-    handler: async ({ query }) => {
-      const views = [...directory.topics()].map(topicView).filter(({ type, inner }) => {
+    handler: async (request) => {
+      const { query } = request;
+      const views = [...directory.topics()].map(topicView).filter(({ name, type, inner }) => {
+        if (!sees(request, 'topic', name)) return false;
         return (query.type === undefined || query.type === type) && (query.inner ?? String(inner)) === String(inner);
       });
       return pageOf(views, query);

@@ -1,6 +1,8 @@
+import { gateOf } from '@cometmq/auth';
+import type { FakeIdentities } from '@cometmq/auth/testing';
 import { Directory } from '@cometmq/client';
 import { systemClock, type Clock } from '@cometmq/shared';
-import { silentLogger } from '@cometmq/telemetry';
+import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { AdminServer } from '../admin-server.js';
 import { FakeBrokers } from './fake-brokers.js';
@@ -17,11 +19,21 @@ export interface AdminFixture {
   stop(): Promise<void>;
 }
 
+interface AdminFixtureOptions {
+  readonly clock?: Clock;
+  readonly consoleFolder?: string;
+  /** Left out: there are no users. */
+  readonly identities?: FakeIdentities;
+  readonly log?: Logger;
+}
+
 /** The real REST API on a free port of this machine, over a cluster of one healthy broker set that is all fake. */
 export async function startAdminFixture({
   clock = systemClock,
   consoleFolder,
-}: { readonly clock?: Clock; readonly consoleFolder?: string } = {}): Promise<AdminFixture> {
+  identities,
+  log = silentLogger,
+}: AdminFixtureOptions = {}): Promise<AdminFixture> {
   const nameService = new FakeNameService();
   const brokers = new FakeBrokers();
   const members = new FakeMembers();
@@ -40,8 +52,13 @@ export async function startAdminFixture({
   });
   const directory = new Directory(nameService, clock);
   await directory.start();
+  const config = { insecure: false, signatureAgeMsMax: 900_000, signatureLocalTimes: true };
+  const files = identities && { keys: identities.keyFile, admin: undefined };
+  const gate = identities && gateOf({ config, files, identities, clock, log });
+  for (const part of gate?.parts ?? []) await part.start();
   const server = new AdminServer({
-    ...{ nameService, directory, brokers, peers: members, sets: members, clock, log: silentLogger, requestMsMax: 500 },
+    ...{ nameService, directory, brokers, peers: members, sets: members, clock, log, requestMsMax: 500 },
+    identity: gate?.users && identities && { ...gate.users, service: identities, clock, clusterName: 'DefaultCluster' },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });
   await server.start();

@@ -1,0 +1,147 @@
+/**
+ * Goal: with users on, the official Node.js client does all it does without, as a user that may just send and receive; nobody else
+ * does anything, and who is taken its rights feels it within a second. Method: the program as it is started, over its own ports.
+ */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { Clients, type Door } from '../support/clients.js';
+import { clientStories, shortPolls } from '../support/client-stories.js';
+import { root } from '../support/process.js';
+import { Standalone } from '../support/standalone.js';
+import { until } from '../support/until.js';
+
+const broker = new Standalone();
+let admin: { user: string; secret: string };
+let adminToken = '';
+let service: { accessKey: string; accessSecret: string };
+
+const api = (path: string): string => `http://127.0.0.1:${broker.adminPort}/api/v1${path}`;
+
+async function rest(method: string, path: string, body?: object, token = adminToken): Promise<Response> {
+  return fetch(api(path), {
+    method,
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+}
+
+async function userOf(draft: object): Promise<{ accessKey: string; accessSecret: string }> {
+  const made = (await (await rest('POST', '/users', draft)).json()) as { name: string; secret: string };
+  return { accessKey: made.name, accessSecret: made.secret };
+}
+
+beforeAll(async () => {
+  await broker.start([shortPolls, '--users', '--proxy-host=0.0.0.0']);
+  const file = join(broker.dataDir, 'identity/admin');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const [user = '', secret = ''] = readFileSync(file, 'utf8').trim().split(' ');
+  admin = { user, secret };
+  await until('the admin is there', async () => {
+    const answer = await fetch(api('/login'), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(admin),
+    });
+    if (answer.ok) ({ token: adminToken } = (await answer.json()) as { token: string });
+    return answer.ok;
+  });
+  service = await userOf({ name: 'service', produce: ['*'], consume: [{ topics: '*', group: '*' }] });
+});
+afterAll(() => broker.stop());
+
+/** In a process of its own: what could not start keeps timers that nothing ends. */
+async function startOf(user: { accessKey: string; accessSecret: string }): Promise<string> {
+  const options = { endpoints: broker.endpoints, namespace: '', sessionCredentials: user, topics: ['users-plain'] };
+  const program = `const { Producer } = require('rocketmq-client-nodejs');
+    new Producer(${JSON.stringify(options)}).startup().then(() => 'started', String).then((said) => {
+      process.stdout.write(said);
+      process.exit();
+    });`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], { cwd: root, timeout: 60_000 });
+  return stdout;
+}
+
+/** The official client in a process of its own, sending to both topics again and again. */
+class Sender {
+  private last = '';
+  private readonly child: ChildProcess;
+
+  constructor(user: { accessKey: string; accessSecret: string }) {
+    const options = { endpoints: broker.endpoints, namespace: '', sessionCredentials: user, topics: ['orders'] };
+    const program = `const { Producer } = require('rocketmq-client-nodejs');
+      const producer = new Producer(${JSON.stringify(options)});
+      const send = (topic) => producer.send({ topic, body: Buffer.from('x') }).then(() => topic + ': sent', () => topic + ': refused');
+      (async () => {
+        await producer.startup();
+        for (;;) process.stdout.write((await send('orders')) + ', ' + (await send('others')) + '\\n');
+      })();`;
+    this.child = spawn(process.execPath, ['-e', program], { cwd: root, stdio: ['ignore', 'pipe', 'ignore'] });
+    this.child.stdout?.on('data', (chunk: Buffer) => (this.last = chunk.toString().trim().split('\n').at(-1) ?? ''));
+  }
+
+  async says(...words: string[]): Promise<void> {
+    await until(words.join(', '), () => Promise.resolve(this.last === words.join(', ')));
+  }
+
+  end(): void {
+    this.child.kill('SIGKILL');
+  }
+}
+
+const door = (user = service): Door => ({
+  endpoints: broker.endpoints,
+  tls: false,
+  restUrl: `http://127.0.0.1:${broker.adminPort}`,
+  user: { ...user, adminToken },
+});
+const clientsOf = (user?: { accessKey: string; accessSecret: string }): Clients =>
+  new Clients(
+    () => import('rocketmq-client-nodejs'),
+    () => door(user),
+  );
+
+describe('the official Node.js client, with users on', () => {
+  clientStories(clientsOf(), 'users');
+});
+
+it('nobody else gets in', async () => {
+  const strangers = [
+    { accessKey: 'service', accessSecret: 'a guess' },
+    { accessKey: 'nobody', accessSecret: service.accessSecret },
+  ];
+  for (const stranger of strangers) expect(await startOf(stranger)).toContain('Startup the rocketmq client failed');
+  expect(await startOf(service)).toBe('started');
+  expect((await rest('GET', '/topics', undefined, 'x')).status).toBe(401);
+  expect((await fetch(api('/topics'))).status).toBe(401);
+  expect((await fetch(api('/health'))).status).toBe(200);
+});
+
+it('a user is refused what it may not, and everything once it is disabled, though its client is connected', async () => {
+  await rest('POST', '/topics', { name: 'orders' });
+  await rest('POST', '/topics', { name: 'others' });
+  const sender = new Sender(await userOf({ name: 'shop', produce: ['orders'] }));
+  try {
+    await sender.says('orders: sent', 'others: refused');
+    await rest('PATCH', '/users/shop', { enabled: false });
+    await sender.says('orders: refused', 'others: refused');
+    await rest('PATCH', '/users/shop', { enabled: true });
+    await sender.says('orders: sent', 'others: refused');
+  } finally {
+    sender.end();
+  }
+});
+
+it('no secret is in what was said, nor in clear on disk but for the file of the admin', async () => {
+  await broker.program.stop();
+  const secrets = [admin.secret, service.accessSecret];
+  for (const secret of secrets) expect(broker.program.said).not.toContain(secret);
+  for (const file of ['snapshot', 'journal']) {
+    const bytes = readFileSync(join(broker.dataDir, 'metadata', file), { flag: 'a+' });
+    for (const secret of secrets) expect(bytes.includes(secret)).toBe(false);
+  }
+  await broker.start([shortPolls]);
+  expect((await fetch(api('/topics'))).status).toBe(401); // Users are there, so they are asked for.
+});

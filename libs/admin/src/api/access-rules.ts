@@ -1,0 +1,111 @@
+/**
+ * What each operation of the API needs, by its id. One that stands here not is for super users alone, and fails a spec. Users
+ * and policies are changed by super users only: who could change them could make itself one.
+ */
+import { type Principal } from '@cometmq/auth';
+import type { Action, ResourceType } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import type { FastifyRequest } from 'fastify';
+
+/** `open`: to everybody. `known`: to every user. Else throws UNAUTHORIZED where the caller may not. */
+export type Rule = 'open' | 'known' | ((request: FastifyRequest, principal: Principal, clusterName: string) => void);
+
+/** Nothing has looked at it yet: anything may stand there. */
+function textIn(part: unknown, field: string): string | undefined {
+  const value: unknown =
+    typeof part === 'object' && part !== null ? (part as Record<string, unknown>)[field] : undefined;
+  return typeof value === 'string' ? value : undefined;
+}
+
+const named =
+  (type: ResourceType, ...anyOf: Action[]): Rule =>
+  (request, principal) => {
+    principal.need(anyOf, type, textIn(request.params, 'name') ?? '', request.ip);
+  };
+const drafted =
+  (type: ResourceType): Rule =>
+  (request, principal) => {
+    principal.need(['create'], type, textIn(request.body, 'name') ?? '', request.ip);
+  };
+const onCluster =
+  (...anyOf: Action[]): Rule =>
+  (request, principal, clusterName) =>
+    principal.need(anyOf, 'cluster', clusterName, request.ip);
+
+const messages: Rule = (request, principal, clusterName) => {
+  const topic = textIn(request.query, 'topic');
+  if (topic !== undefined) principal.need(['get'], 'topic', topic, request.ip);
+  else principal.need(['get'], 'cluster', clusterName, request.ip);
+};
+
+export const onlySuper: Rule = (_request, principal) => {
+  if (!principal.isSuper) throw new MqError('UNAUTHORIZED', `user ${principal.name} is no super user`);
+};
+
+export const rules: Readonly<Record<string, Rule>> = {
+  health: 'open',
+  login: 'open',
+  beginSession: 'open',
+  describeSession: 'open',
+  endSession: 'open',
+  describeCluster: onCluster('get'),
+  allowAdoption: onCluster('update'),
+  listDamage: onCluster('get'),
+  giveUpLost: onCluster('update'),
+  forgetMembers: onCluster('update'),
+  // Lists show a user what it may see.
+  listTopics: 'known',
+  createTopic: drafted('topic'),
+  describeTopic: named('topic', 'get'),
+  updateTopic: named('topic', 'update'),
+  deleteTopic: named('topic', 'delete'),
+  listLiteTopics: named('topic', 'get'),
+  describeLiteTopic: named('topic', 'get'),
+  deleteLiteTopic: named('topic', 'update'),
+  listGroups: 'known',
+  createGroup: drafted('group'),
+  describeGroup: named('group', 'get'),
+  updateGroup: named('group', 'update'),
+  deleteGroup: named('group', 'delete'),
+  pauseGroup: named('group', 'update'),
+  resumeGroup: named('group', 'update'),
+  resetGroup: named('group', 'update'),
+  askStackTrace: onCluster('update'),
+  askReconnect: onCluster('update'),
+  askVerify: onCluster('update'),
+  listDelayed: onCluster('get'),
+  describeDelayed: onCluster('get'),
+  rescheduleDelayed: onCluster('update'),
+  cancelDelayed: onCluster('update'),
+  listTransactions: onCluster('get'),
+  listTransactionAudits: onCluster('get'),
+  describeTransaction: onCluster('get'),
+  commitTransaction: onCluster('update'),
+  rollbackTransaction: onCluster('update'),
+  // By topic where one is named; what is found anywhere is for who may see the cluster.
+  findMessages: messages,
+  searchMessages: messages,
+  describeMessage: onCluster('get'),
+  describeMessageLife: onCluster('get'),
+  whyNotConsumed: onCluster('get'),
+  listLanes: named('group', 'get'),
+  listClients: onCluster('get'),
+  listDeadLetters: onCluster('get'),
+  listBrokerSets: onCluster('get'),
+  describeBrokerSet: onCluster('get'),
+  elect: onCluster('update'),
+  replaceMember: onCluster('update'),
+  electBeyond: onCluster('update'),
+  listUsers: onlySuper,
+  createUser: onlySuper,
+  describeUser: onlySuper,
+  updateUser: onlySuper,
+  deleteUser: onlySuper,
+  setPolicies: onlySuper,
+  testAccess: onlySuper,
+};
+
+/** What may be done with something shows that it is there. */
+export function sees({ principal, ip }: FastifyRequest, type: 'topic' | 'group', name: string): boolean {
+  return principal.may(['list', 'get', 'pub', 'sub'], type, name, ip);
+}

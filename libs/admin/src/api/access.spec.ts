@@ -1,0 +1,256 @@
+/**
+ * Goal: no operation of the API does anything for who may not have it, and what is secret is shown to nobody. Method: the
+ * operations that the OpenAPI document lists, over real HTTP, as nobody, as a user without policies, and as others.
+ */
+import { FakeIdentities } from '@cometmq/auth/testing';
+import { consumerTemplate, resourceIn } from '@cometmq/auth';
+import type { PolicyEntry } from '@cometmq/model';
+import type { Logger } from '@cometmq/telemetry';
+
+import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
+import { rules } from './access-rules.js';
+
+let identities: FakeIdentities;
+let fixture: AdminFixture;
+let lines: unknown[];
+
+beforeEach(async () => {
+  identities = new FakeIdentities();
+  lines = [];
+  const note = (...line: unknown[]): void => void lines.push(line);
+  const log: Logger = { debug: note, info: note, warn: note, error: note };
+  fixture = await startAdminFixture({ identities, log });
+  identities.user('root', 'root-secret', { kind: 'super' });
+  identities.user('ann', 'ann-secret');
+  await fixture.nameService.createTopic({ name: 'orders' });
+  await fixture.nameService.createTopic({ name: 'hidden' });
+  await fixture.nameService.createGroup({ name: 'billing' });
+  await fixture.directory.until(() => fixture.directory.group('billing'), 1000, 'the group');
+});
+afterEach(() => fixture.stop());
+
+interface Answer {
+  readonly status: number;
+  readonly body: Record<string, unknown>;
+  readonly cookies: readonly string[];
+}
+
+async function ask(method: string, path: string, headers: Record<string, string> = {}, body?: object): Promise<Answer> {
+  const response = await fetch(`${fixture.url}/api/v1${path}`, {
+    method,
+    headers: { ...headers, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
+    cookies: response.headers.getSetCookie(),
+  };
+}
+
+async function bearer(user: string): Promise<Record<string, string>> {
+  const { body } = await ask('POST', '/login', {}, { user, secret: `${user}-secret` });
+  return { authorization: `Bearer ${String(body['token'])}` };
+}
+
+interface Operation {
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+}
+
+async function operations(): Promise<Operation[]> {
+  const document = (await (await fetch(`${fixture.url}/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, { operationId: string }>>;
+  };
+  return Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, { operationId: id }]) => ({
+      id,
+      method: method.toUpperCase(),
+      path: path
+        .replace('/api/v1', '')
+        .replace('{name}', 'orders')
+        .replace(/\{\w+\}/g, 'x'),
+    })),
+  );
+}
+
+it('every operation has a rule', async () => {
+  const ids = (await operations()).map(({ id }) => id);
+  expect(ids.sort()).toEqual(Object.keys(rules).sort());
+});
+
+it('nobody may do anything but look whether it lives, and log in', async () => {
+  for (const { id, method, path } of await operations()) {
+    const { status } = await ask(method, path);
+    const isOpen = rules[id] === 'open';
+    expect({ id, isOpen, refused: status === 401 }).toEqual({ id, isOpen, refused: !isOpen });
+  }
+  for (const authorization of ['Bearer x', 'Bearer comet1.e30.x', 'Basic cm9vdDpyb290', 'Bearer']) {
+    expect(await ask('GET', '/cluster', { authorization })).toMatchObject({ status: 401 });
+  }
+}, 20_000);
+
+it('a user without policies may see that there is nothing for it', async () => {
+  const headers = await bearer('ann');
+  for (const { id, method, path } of await operations()) {
+    const { status } = await ask(method, path, headers);
+    const isOpen = rules[id] === 'open' || rules[id] === 'known';
+    expect({ id, isOpen, refused: status === 401 }).toEqual({ id, isOpen, refused: !isOpen });
+  }
+  expect(await ask('GET', '/topics', headers)).toMatchObject({ status: 200, body: { items: [] } });
+  expect(fixture.nameService.topics.has('orders')).toBe(true);
+}, 20_000);
+
+it('a user sees and does what its policies say', async () => {
+  const update: PolicyEntry = {
+    policy: 'custom',
+    resource: resourceIn('Group:billing'),
+    actions: ['update'],
+    sourceIps: ['127.0.0.0/8'],
+    decision: 'allow',
+  };
+  identities.allow('ann', ...consumerTemplate('orders', 'billing'), update);
+  const headers = await bearer('ann');
+  expect((await ask('GET', '/topics', headers)).body['items']).toMatchObject([{ name: 'orders' }]);
+  expect(await ask('GET', '/topics/orders', headers)).toMatchObject({ status: 200 });
+  expect(await ask('PATCH', '/groups/billing', headers, { fifo: true })).toMatchObject({ status: 200 });
+  const refused = await ask('GET', '/topics/hidden', headers);
+  expect(refused).toMatchObject({
+    status: 401,
+    body: { detail: 'user ann may not get on topic "hidden" from 127.0.0.1' },
+  });
+  expect(await ask('DELETE', '/topics/orders', headers)).toMatchObject({ status: 401 });
+});
+
+it('a token ends with its user', async () => {
+  const headers = await bearer('root');
+  expect(await ask('GET', '/cluster', headers)).toMatchObject({ status: 200 });
+  identities.user('root', 'root-secret', { enabled: false });
+  expect(await ask('GET', '/cluster', headers)).toMatchObject({ status: 401 });
+});
+
+it('wrong logins get one answer, and after five a wait', async () => {
+  const wrong = await ask('POST', '/login', {}, { user: 'ann', secret: 'guess' });
+  const unknown = await ask('POST', '/login', {}, { user: 'nobody', secret: 'guess' });
+  expect(unknown).toEqual(wrong);
+  expect(wrong).toMatchObject({ status: 401 });
+  const statuses: number[] = [];
+  for (let i = 0; i < 6; i += 1)
+    statuses.push((await ask('POST', '/login', {}, { user: 'ann', secret: `g${i}` })).status);
+  expect(statuses).toEqual([401, 401, 401, 401, 429, 429]);
+  expect(await ask('POST', '/login', {}, { user: 'root', secret: 'root-secret' })).toMatchObject({ status: 200 });
+});
+
+describe('a browser', () => {
+  it('has a session in a cookie no script reads, and says its token with what changes something', async () => {
+    const before = await ask('GET', '/session');
+    expect(before.body).toEqual({ login: true });
+    const { body, cookies } = await ask('POST', '/session', {}, { user: 'root', secret: 'root-secret' });
+    expect(cookies[0]).toMatch(/^cometmq-session=\S+; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1800$/);
+    const cookie = cookies[0]?.split(';')[0] ?? '';
+    expect((await ask('GET', '/session', { cookie })).body).toEqual(body);
+    expect(await ask('GET', '/cluster', { cookie })).toMatchObject({ status: 200 });
+    expect(await ask('DELETE', '/topics/orders', { cookie })).toMatchObject({ status: 403 });
+    expect(await ask('DELETE', '/topics/orders', { cookie, 'x-csrf-token': 'x' })).toMatchObject({ status: 403 });
+    const csrf = { 'x-csrf-token': String(body['csrfToken']) };
+    const foreign = { cookie, ...csrf, origin: 'https://evil.example' };
+    expect(await ask('DELETE', '/topics/orders', foreign)).toMatchObject({ status: 403 });
+    expect(fixture.nameService.topics.has('orders')).toBe(true);
+    expect(await ask('DELETE', '/topics/orders', { cookie, ...csrf })).toMatchObject({ status: 204 });
+    // No cookie is a bearer token.
+    const authorization = `Bearer ${cookie.split('=')[1]}`;
+    expect(await ask('GET', '/cluster', { authorization })).toMatchObject({ status: 401 });
+    const out = await ask('DELETE', '/session', { cookie, ...csrf });
+    expect(out.cookies[0]).toContain('Max-Age=0');
+    expect(await ask('GET', '/cluster', { cookie })).toMatchObject({ status: 401 });
+  });
+
+  it('behind TLS keeps its cookie to this host', async () => {
+    const { cookies } = await ask(
+      'POST',
+      '/session',
+      { 'x-forwarded-proto': 'https' },
+      { user: 'root', secret: 'root-secret' },
+    );
+    expect(cookies[0]).toMatch(/^__Host-cometmq-session=\S+; Path=\/; .*; Secure$/);
+  });
+});
+
+describe('users', () => {
+  it('are made with what a service needs, in one request, and their secret is shown once', async () => {
+    const headers = await bearer('root');
+    const draft = { name: 'shop', produce: ['orders*'], consume: [{ topics: 'orders*', group: 'billing' }] };
+    const made = await ask('POST', '/users', headers, draft);
+    expect(made).toMatchObject({ status: 201, body: { name: 'shop', kind: 'normal', enabled: true, keyId: 'k1' } });
+    const secret = String(made.body['secret']);
+    expect(secret).toMatch(/^[a-zA-Z0-9]{40}$/);
+    expect(await ask('POST', '/login', {}, { user: 'shop', secret })).toMatchObject({ status: 200 });
+    const question = { user: 'shop', action: 'pub', resource: 'Topic:orders-eu' };
+    expect((await ask('POST', '/access/test', headers, question)).body).toMatchObject({
+      allowed: true,
+      policy: { resource: 'Topic:orders*', actions: ['pub', 'get'] },
+    });
+    expect((await ask('POST', '/access/test', headers, { ...question, resource: 'Topic:x' })).body).toEqual({
+      allowed: false,
+      why: 'no policy of the user matches',
+    });
+    const everything = JSON.stringify([
+      await ask('GET', '/users', headers),
+      await ask('GET', '/users/shop', headers),
+      await ask('PATCH', '/users/shop', headers, { reseal: true }),
+      await ask('PUT', '/users/shop/policies', headers, { policies: [] }),
+      lines,
+    ]);
+    expect(everything).not.toContain(secret);
+    expect(everything).not.toContain(identities.users.get('shop')?.secret.box);
+    expect(await ask('DELETE', '/users/shop', headers)).toMatchObject({ status: 204 });
+    expect(await ask('GET', '/users/shop', headers)).toMatchObject({ status: 404 });
+  });
+
+  it('get another secret, which ends the one before', async () => {
+    const headers = await bearer('root');
+    const token = await bearer('ann');
+    const { body } = await ask('PATCH', '/users/ann', headers, { newSecret: true });
+    expect(await ask('GET', '/topics', token)).toMatchObject({ status: 401 });
+    expect(await ask('POST', '/login', {}, { user: 'ann', secret: 'ann-secret' })).toMatchObject({ status: 401 });
+    expect(await ask('POST', '/login', {}, { user: 'ann', secret: body['secret'] })).toMatchObject({ status: 200 });
+  });
+
+  it('never lose their last super user', async () => {
+    const headers = await bearer('root');
+    for (const [method, path, body] of [
+      ['DELETE', '/users/root', undefined],
+      ['PATCH', '/users/root', { enabled: false }],
+      ['PATCH', '/users/root', { kind: 'normal' }],
+    ] as const) {
+      expect(await ask(method, path, headers, body)).toMatchObject({ status: 409 });
+    }
+    await ask('POST', '/users', headers, { name: 'root2', kind: 'super' });
+    expect(await ask('DELETE', '/users/root', headers)).toMatchObject({ status: 204 });
+  });
+
+  it.each([
+    ['POST', '/users', { name: 'a b' }, 'user "a b"'],
+    ['POST', '/users', { name: 'x', secret: 'short' }, '8 to 256'],
+    ['POST', '/users', { name: 'x', policies: [{ resource: 'Queue:x', actions: ['pub'] }] }, 'allowed are Cluster:'],
+    ['POST', '/users', { name: 'x', policies: [{ resource: '*', actions: ['fly'] }] }, 'must be one of all, pub'],
+    ['PATCH', '/users/ann', { newSecret: true, secret: '12345678' }, 'one of secret, newSecret and reseal'],
+    ['PUT', '/users/nobody/policies', { policies: [] }, 'there is no user nobody'],
+  ])('refuse %s %s %j', async (method, path, body, why) => {
+    const { body: problem } = await ask(method, path, await bearer('root'), body);
+    expect(problem['detail']).toContain(why);
+  });
+});
+
+it('where there are no users everybody may do everything, and is told so', async () => {
+  const open = await startAdminFixture();
+  try {
+    expect(await (await fetch(`${open.url}/api/v1/session`)).json()).toEqual({ login: false, user: '', super: true });
+    expect((await fetch(`${open.url}/api/v1/users`)).status).toBe(501);
+    expect((await fetch(`${open.url}/api/v1/cluster`)).status).toBe(200);
+  } finally {
+    await open.stop();
+  }
+});

@@ -1,0 +1,90 @@
+import type { FastifyInstance } from 'fastify';
+
+import { sessionLifeMs, sessionLongestMs, setCookie } from './access.js';
+import { identityOf, type AdminContext } from './context.js';
+import { answers } from './responses.js';
+import { ref } from './schemas.js';
+
+interface LoginBody {
+  readonly user: string;
+  readonly secret: string;
+}
+
+const tokenLifeMs = 12 * 3_600_000;
+
+/** Logging in: with a token for programs, with a session for browsers. */
+export function sessionRoutes(app: FastifyInstance, context: AdminContext): void {
+  const { identity, log } = context;
+  const tags = ['session'];
+
+  app.post<{ Body: LoginBody }>('/login', {
+    schema: {
+      operationId: 'login',
+      tags,
+      summary: 'A token for `Authorization: Bearer`, for a user and its secret.',
+      body: ref('Login'),
+      response: answers(
+        { status: 200, schema: 'Token', description: 'The token, and how long it is good.' },
+        400,
+        401,
+        429,
+      ),
+    },
+    handler: async ({ body, ip }) => {
+      const { authenticator, tokens } = identityOf(context);
+      const principal = authenticator.login(body.user, body.secret, ip);
+      log.info({ peer: ip, user: principal.name }, 'a user logged in');
+      const { token, untilMs } = tokens.issue('bearer', principal, tokenLifeMs);
+      return { token, untilMs };
+    },
+  });
+
+  app.post<{ Body: LoginBody }>('/session', {
+    schema: {
+      operationId: 'beginSession',
+      tags,
+      summary: 'Logs a browser in: the session is a cookie, and what changes something has to say its CSRF token.',
+      body: ref('Login'),
+      response: answers({ status: 200, schema: 'Session', description: 'The session.' }, 400, 401, 429),
+    },
+    handler: async (request, reply) => {
+      const { authenticator, tokens } = identityOf(context);
+      const { user, secret } = request.body;
+      const principal = authenticator.login(user, secret, request.ip);
+      log.info({ peer: request.ip, user: principal.name }, 'a user logged in');
+      const { token, untilMs, id } = tokens.begin(principal, sessionLifeMs, sessionLongestMs);
+      setCookie(request, reply, token, sessionLifeMs);
+      return { login: true, user: principal.name, super: principal.isSuper, csrfToken: tokens.csrfOf(id), untilMs };
+    },
+  });
+
+  app.get('/session', {
+    schema: {
+      operationId: 'describeSession',
+      tags,
+      summary: 'Who is logged in, and whether anybody has to be.',
+      response: answers({ status: 200, schema: 'Session', description: 'The session, as far as there is one.' }),
+    },
+    handler: async ({ principal, session }) => {
+      if (!identity) return { login: false, user: '', super: true };
+      if (principal.name === '') return { login: true };
+      const { name: user, isSuper } = principal;
+      const browser = session && { csrfToken: identity.tokens.csrfOf(session.id), untilMs: session.untilMs };
+      return { login: true, user, super: isSuper, ...browser };
+    },
+  });
+
+  app.delete('/session', {
+    schema: {
+      operationId: 'endSession',
+      tags,
+      summary: 'Logs the browser out.',
+      response: answers({ status: 204, description: 'There is no session any more.' }),
+    },
+    handler: async (request, reply) => {
+      if (identity && request.session) identity.tokens.revoke(request.session);
+      setCookie(request, reply, '', 0);
+      return reply.code(204).send();
+    },
+  });
+}

@@ -1,0 +1,91 @@
+import type { User, UserChange, UserDraft } from '@cometmq/model';
+import { MqError, sleep, type Clock, type Component } from '@cometmq/shared';
+
+import type { IdentityBook } from './identity-book.js';
+import { Secret, type SecretBox } from './secrets.js';
+import { secretText, userName } from './users.js';
+
+export interface Credentials {
+  readonly user: string;
+  readonly secret: Secret;
+}
+
+/** `<name> <secret>`, or each on a line of its own. @throws MqError CONFIG */
+export function credentialsIn(text: string): Credentials {
+  const [user = '', secret = '', ...rest] = text.trim().split(/\s+/);
+  try {
+    if (rest.length > 0) throw new MqError('BAD_REQUEST', 'it holds more than a name and a secret');
+    return { user: userName(user), secret: new Secret(secretText(secret)) };
+  } catch (caught) {
+    throw new MqError(
+      'CONFIG',
+      `the file of the admin's name and secret can't be used: ${MqError.from(caught).reason}`,
+    );
+  }
+}
+
+export interface FirstAdminOptions {
+  readonly credentials: Credentials;
+  readonly identities: {
+    createUser(draft: UserDraft): Promise<User>;
+    updateUser(name: string, change: UserChange): Promise<User>;
+  };
+  readonly book: IdentityBook;
+  readonly box: SecretBox;
+  readonly clock: Clock;
+  readonly failed: (error: MqError) => void;
+}
+
+const againMs = 1_000;
+
+/**
+ * The super user that a cluster begins with. Its file is the truth of its secret: another one there is given to the user at
+ * the next start, which is how it is rotated, and how one that was lost is replaced. Does not hold up the start.
+ */
+export class FirstAdmin implements Component {
+  readonly name = 'first admin';
+  private stopped = false;
+
+  constructor(private readonly options: FirstAdminOptions) {}
+
+  start(): Promise<void> {
+    void this.persist();
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.stopped = true;
+    return Promise.resolve();
+  }
+
+  private async persist(): Promise<void> {
+    const { failed, clock } = this.options;
+    while (!this.stopped) {
+      try {
+        return await this.ensure();
+      } catch (caught) {
+        const error = MqError.from(caught);
+        if (!error.retry) return failed(error);
+      }
+      await sleep(clock, againMs);
+    }
+  }
+
+  private async ensure(): Promise<void> {
+    const { identities, book, box, credentials } = this.options;
+    const { user: name, secret } = credentials;
+    if (!book.ready) throw new MqError('UNAVAILABLE', 'the users are not known yet');
+    const sealed = box.seal(secret, name);
+    if (!book.user(name)) {
+      try {
+        await identities.createUser({ name, kind: 'super', enabled: true, secret: sealed });
+        return;
+      } catch (caught) {
+        if (MqError.from(caught).code === 'ALREADY_EXISTS') throw new MqError('CONFLICT', 'somebody else was first');
+        throw caught;
+      }
+    }
+    if (book.secretOf(name)?.reveal() === secret.reveal()) return;
+    await identities.updateUser(name, { secret: sealed, enabled: true });
+  }
+}

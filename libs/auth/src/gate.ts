@@ -1,0 +1,96 @@
+import type { User, UserChange, UserDraft } from '@cometmq/model';
+import { MqError, type Clock, type Component, type Values } from '@cometmq/shared';
+import type { Logger } from '@cometmq/telemetry';
+
+import { openAccess, type Access } from './access.js';
+import { Authenticator } from './authenticator.js';
+import { credentialsIn, FirstAdmin } from './first-admin.js';
+import { IdentityBook, type IdentitySource } from './identity-book.js';
+import { SecretBox } from './secrets.js';
+import type { authSettings } from './settings.js';
+import { BearerTokens } from './tokens.js';
+
+export interface GateParts {
+  readonly config: Values<typeof authSettings>;
+  /** Texts of the key file and of the admin's; undefined: there are no users, and everybody is let in. */
+  readonly files: { readonly keys: string; readonly admin: string | undefined } | undefined;
+  readonly identities: IdentitySource & {
+    createUser(draft: UserDraft): Promise<User>;
+    updateUser(name: string, change: UserChange): Promise<User>;
+  };
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** All that a process needs to know who calls. */
+export interface Gate {
+  readonly access: Access;
+  /** Undefined: there are no users. */
+  readonly users:
+    | {
+        readonly book: IdentityBook;
+        readonly box: SecretBox;
+        readonly tokens: BearerTokens;
+        readonly authenticator: Authenticator;
+      }
+    | undefined;
+  /** To be started before what asks. */
+  readonly parts: readonly Component[];
+}
+
+/** @throws MqError CONFIG */
+export function gateOf({ config, files, identities, clock, log }: GateParts): Gate {
+  if (!files) return { access: openAccess, users: undefined, parts: [] };
+  const box = SecretBox.of(files.keys);
+  const unopened = (user: string, { reason }: MqError): void => log.error({ user, reason }, 'a user can not be let in');
+  const book = new IdentityBook({ source: identities, box, clock, unopened });
+  const authenticator = new Authenticator({
+    book,
+    clock,
+    ageMsMax: config.signatureAgeMsMax,
+    localTimes: config.signatureLocalTimes,
+  });
+  const parts: Component[] = [book];
+  if (files.admin !== undefined) {
+    const credentials = credentialsIn(files.admin);
+    const failed = ({ reason }: MqError): void => log.error({ reason }, 'the first admin can not be made');
+    parts.push(new FirstAdmin({ credentials, identities, book, box, clock, failed }));
+  }
+  return {
+    access: authenticator,
+    users: { book, box, tokens: new BearerTokens(box, book, clock), authenticator },
+    parts,
+  };
+}
+
+/** For processes that are given their files. @throws MqError CONFIG */
+export function gateFiles(
+  config: { readonly insecure: boolean; readonly secretKeyFile: string; readonly adminSecretFile: string },
+  readFile: (path: string) => string,
+): GateParts['files'] {
+  if (config.insecure) return undefined;
+  const read = (setting: string, path: string): string => {
+    try {
+      return readFile(path);
+    } catch (caught) {
+      throw new MqError('CONFIG', `${setting} ${path} can't be read: ${caught instanceof Error ? caught.message : ''}`);
+    }
+  };
+  const { secretKeyFile, adminSecretFile } = config;
+  return {
+    keys: read('secretKeyFile', secretKeyFile),
+    admin: adminSecretFile === '' ? undefined : read('adminSecretFile', adminSecretFile),
+  };
+}
+
+/** For `declare`: who is let in has to be said, one way or the other. */
+export function gateRule({
+  insecure,
+  secretKeyFile,
+}: {
+  readonly insecure: boolean;
+  readonly secretKeyFile: string;
+}): true | string {
+  if (insecure || secretKeyFile !== '') return true;
+  return 'secretKeyFile: must name the key file of users’ secrets; or let everybody in: --insecure';
+}

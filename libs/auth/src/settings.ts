@@ -1,0 +1,32 @@
+import { flag, millis, text } from '@cometmq/shared';
+
+/** What can be set of who is let in, wherever it is checked. */
+export const authSettings = {
+  insecure: flag({
+    default: false,
+    why: 'Let everybody who reaches a port do anything: no users, no login. For networks where nobody else is.',
+  }),
+  signatureAgeMsMax: millis({
+    default: 15 * 60_000,
+    min: 0,
+    max: 24 * 3_600_000,
+    why: 'How far the time that a request was signed for may be from this clock; 0: any, as RocketMQ does.',
+  }),
+  signatureLocalTimes: flag({
+    default: true,
+    why: 'Take a signed time without a zone for the local one of anywhere. The official clients of Java, Go, C# and Python write their local time and call it UTC.',
+  }),
+};
+
+/** Of processes that are given their files; the standalone program makes its own. */
+export const authFileSettings = {
+  ...authSettings,
+  secretKeyFile: text({
+    default: '',
+    why: 'The key file that users’ secrets are sealed under: lines of a key id and 32 bytes in base64; the first seals, all open.',
+  }),
+  adminSecretFile: text({
+    default: '',
+    why: 'A file with the name and the secret of a super user, who is made at the start and given this secret; empty: none.',
+  }),
+};
