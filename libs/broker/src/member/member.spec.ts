@@ -36,4 +36,18 @@ describe('a broker set of three', () => {
     expect(rest.sort()).toEqual(range(5, 21).sort());
     await world.stop();
   });
+
+  it('has a follower back as soon as it is there again, in the same epoch', async () => {
+    const world = await new SetWorld(3).start();
+    await world.pass(5_000); // All is noted that there is to note.
+    const { epoch } = world.leader;
+    for (const follower of world.followers) {
+      follower.kill();
+      await world.send(`while ${follower.place} is away`);
+      await follower.start();
+      expect(await world.until(() => world.isWhole, 'the follower is back')).toBeLessThan(1_000);
+    }
+    expect(world.leader.epoch).toBe(epoch);
+    await world.stop();
+  });
 });

@@ -340,6 +340,7 @@ export class Member implements SetMember {
     adoption.mismatch = undefined;
     if (state) this.acted(reading, state);
     if (state) this.seen(state);
+    this.connect(); // Where the set is as it was, the leader's address may still be news.
   }
 
   /** Under what this member acts from now on, before it does. */
