@@ -31,27 +31,31 @@ describe('the clients’ port', () => {
     return Number(/^rocketmq_process_resident_memory\S* ([\d.e+]+)/m.exec(page)?.[1]);
   }
 
-  it.each(seeds)(`survives ${count} malformed inputs, and a good client works afterwards (seed %i)`, async (seed) => {
-    const all = inputs(seed, count);
-    const thrower = new Thrower(broker.grpcPort, 6);
-    const warm = count / 5;
-    await thrower.throwAll(all.slice(0, warm));
-    const warmBytes = await residentBytes();
-    await thrower.throwAll(all.slice(warm));
-    const grownBytes = (await residentBytes()) - warmBytes;
+  it.each(seeds)(
+    `survives ${count} malformed inputs, and a good client works afterwards (seed %i)`,
+    async (seed) => {
+      const all = inputs(seed, count);
+      const thrower = new Thrower(broker.grpcPort, 6);
+      const warm = count / 5;
+      await thrower.throwAll(all.slice(0, warm));
+      const warmBytes = await residentBytes();
+      await thrower.throwAll(all.slice(warm));
+      const grownBytes = (await residentBytes()) - warmBytes;
 
-    expect(thrower.thrown).toBe(count);
-    expect(thrower.mistakes).toEqual([]);
-    // Every call reached its handler with something it had to judge, not only the first gate.
-    expect([...thrower.answered.keys()].sort()).toEqual(methods.map(({ path }) => path).sort());
-    expect(warmBytes).toBeGreaterThan(0);
-    expect(grownBytes).toBeLessThan(150 * MiB);
+      expect(thrower.thrown).toBe(count);
+      expect(thrower.mistakes).toEqual([]);
+      // Every call reached its handler with something it had to judge, not only the first gate.
+      expect([...thrower.answered.keys()].sort()).toEqual(methods.map(({ path }) => path).sort());
+      expect(warmBytes).toBeGreaterThan(0);
+      expect(grownBytes).toBeLessThan(150 * MiB);
 
-    const sender = await clients.producer();
-    await sender.send({ topic: 'after-the-storm', body: Buffer.from('calm') });
-    const reader = await clients.simple('survivors', 'after-the-storm');
-    const messages = await receive(reader, 1);
-    expect(bodiesOf(messages)).toEqual(['calm']);
-    for (const message of messages) await reader.ack(message);
-  });
+      const sender = await clients.producer();
+      await sender.send({ topic: 'after-the-storm', body: Buffer.from('calm') });
+      const reader = await clients.simple('survivors', 'after-the-storm');
+      const messages = await receive(reader, 1);
+      expect(bodiesOf(messages)).toEqual(['calm']);
+      for (const message of messages) await reader.ack(message);
+    },
+    120_000,
+  );
 });

@@ -182,14 +182,18 @@ function damaged(bytes: Uint8Array, changes: readonly Change[]): Uint8Array {
   return Uint8Array.from(changes.reduce((now, act) => (now.length === 0 ? now : act(now)), [...bytes]));
 }
 
+const nestedBytesMax = 16_000;
 /** A message in a message in a message … */
 const nested = fc.tuple(fc.integer({ min: 1, max: 15 }), fc.integer({ min: 1, max: 2_000 })).map(([field, depth]) => {
-  let bytes: number[] = [];
-  for (let i = 0; i < depth && bytes.length < 16_000; i += 1) {
-    const length = bytes.length < 128 ? [bytes.length] : [(bytes.length & 127) | 128, bytes.length >> 7];
-    bytes = [(field << 3) | 2, ...length, ...bytes];
+  const bytes = Buffer.alloc(nestedBytesMax + 3); // Filled from its end, where the innermost is.
+  let from = bytes.length;
+  for (let i = 0; i < depth && bytes.length - from < nestedBytesMax; i += 1) {
+    const length = bytes.length - from;
+    if (length >= 128) bytes[(from -= 1)] = length >> 7;
+    bytes[(from -= 1)] = length < 128 ? length : (length & 127) | 128;
+    bytes[(from -= 1)] = (field << 3) | 2;
   }
-  return Uint8Array.from(bytes);
+  return Uint8Array.from(bytes.subarray(from));
 });
 
 const call: fc.Arbitrary<Input> = fc
