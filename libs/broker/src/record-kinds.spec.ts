@@ -539,6 +539,12 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     };
   },
 
+  async featureLevel(world) {
+    world.broker.store.raiseFeatureLevel(1, world.clock.wallMs());
+    await world.committed();
+    return { says: () => ({ featureLevel: world.broker.store.featureLevel }), wanted: { featureLevel: 1 } };
+  },
+
   async liteTopicsDeleted(world) {
     const chats = await world.topicOf(lite, 'chats');
     const group = await world.nameService.createGroup({ name: 'agents', lite: { topic: 'chats' } });

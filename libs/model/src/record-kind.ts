@@ -23,6 +23,8 @@ export const RecordKind = {
   pending: 6,
   /** Pending messages that will never be visible: recalled, cancelled, rolled back. */
   dropped: 7,
+  /** The broker set's feature level is higher from here on: | level u32 |. See `featureLevelOf`. */
+  featureLevel: 8,
   /** Messages were handed out to a member of a group, or passed over for the whole group. */
   delivery: 16,
   /** Messages are done for a group. */
@@ -57,3 +59,14 @@ export const RecordKind = {
   metadata: 56,
 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
+
+/** What this release can write and read. Rises with each release that adds a kind of record, or a meaning to one. */
+export const featureLevelMax = 1;
+
+/** Of the kinds that came later than the first release. Nothing of a kind is written below its level. */
+const laterKinds: ReadonlyMap<RecordKind, number> = new Map();
+
+/** From which feature level on records of this kind may be written. */
+export function featureLevelOf(kind: RecordKind): number {
+  return laterKinds.get(kind) ?? 1;
+}

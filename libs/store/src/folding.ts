@@ -21,6 +21,7 @@ import type { LogRecord } from './log/record.js';
 import { Arrivals } from './views/arrivals.js';
 import { QueueDirectory } from './views/queue-directory.js';
 import { Epochs } from './views/epochs.js';
+import { FeatureLevel, tooNew } from './views/feature-level.js';
 import { PendingMessages } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
 import { addTo } from './listeners.js';
@@ -44,6 +45,7 @@ type Arrived = (topicId: TopicId, queueId: QueueId) => void;
 export class Folding {
   readonly directory = new QueueDirectory();
   readonly sizes = new Sizes();
+  readonly featureLevel = new FeatureLevel();
   readonly pending: PendingMessages;
   readonly released: ReleasedPending;
   /** All of them, ours first. */
@@ -68,7 +70,7 @@ export class Folding {
   constructor(private readonly parts: FoldingParts) {
     this.pending = new PendingMessages(parts.pendingWindowBytes);
     this.released = new ReleasedPending(this.pending, (key) => parts.coldPiece(this.released, key));
-    const others = [new Epochs(parts.epochs), this.pending, this.released, ...parts.views];
+    const others = [new Epochs(parts.epochs), this.featureLevel, this.pending, this.released, ...parts.views];
     this.views = [this.directory, this.sizes, ...others];
     for (const kind of Object.values(RecordKind)) this.folders[kind] = others.filter((view) => view.kinds.has(kind));
     this.arrivals = new Arrivals(this.directory, (topicId, queueId) => {
@@ -108,10 +110,15 @@ export class Folding {
    */
   apply(record: LogRecord, head = record.payload): void {
     const { position } = record;
+    if (this.folders[record.kind] === undefined) throw this.refused(record);
     try {
       if (position >= this.indexFrom) this.applyToIndex(record, head);
       if (position >= this.stateFrom) this.applyToState(record);
     } catch (caught) {
+      if (record.kind === RecordKind.featureLevel && caught instanceof MqError) {
+        this.failure ??= caught;
+        throw caught;
+      }
       this.failed(record, caught);
     }
     this.folded = (position + record.size) as LogPosition;
@@ -159,6 +166,12 @@ export class Folding {
     this.failure = new MqError('INTERNAL', promise, { cause: caught });
     this.parts.onFailed(this.failure);
     throw broken(promise, caught);
+  }
+
+  /** What is behind the record can't be folded without it. Its bytes are whole, and kept. */
+  private refused({ kind, position }: LogRecord): MqError {
+    this.failure ??= tooNew(`the log holds a record of kind ${kind}, which this release does not know,`, position);
+    return this.failure;
   }
 
   private applyToIndex(record: LogRecord, head: Uint8Array): void {

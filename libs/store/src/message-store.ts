@@ -284,6 +284,14 @@ export class MessageStore implements Component {
   append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed {
     return this.writer.append(kind, timestampMs, payload);
   }
+  /** Of the broker set: kinds of record that came later than this level are not written. Rises by a record. */
+  get featureLevel(): number {
+    return this.folding.featureLevel.level;
+  }
+  /** Once all members run a release that knows the level: `featureLevelMax` of model says what this one knows. */
+  raiseFeatureLevel(level: number, timestampMs: number): Placed {
+    return this.writer.raiseFeatureLevel(level, timestampMs);
+  }
   /** The topic's queues are gone at once, and its space with its segments. Its id must never be used again. */
   deleteTopic(topicId: TopicId, timestampMs = this.options.clock.wallMs()): Placed {
     return this.writer.deleteTopic(topicId, timestampMs);

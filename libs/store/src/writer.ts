@@ -3,7 +3,7 @@
  * that who decides next sees them.
  */
 import { droppedPerRecordMax, encodeDropped, encodeReference, encodeTopicDeleted, RecordKind } from '@cometmq/model';
-import { encodeExpiry, expiredPerRecordMax, releasesPending } from '@cometmq/model';
+import { encodeExpiry, expiredPerRecordMax, featureLevelMax, releasesPending } from '@cometmq/model';
 import type {
   DecidedRecord,
   Dropped,
@@ -22,6 +22,7 @@ import type { CommitLog } from './log/commit-log.js';
 import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord, QueueFields, RecordDraft } from './log/record.js';
 import type { Appended, Placed, QueuePlace, ReferenceDraft } from './store-types.js';
+import { encodeFeatureLevel } from './views/feature-level.js';
 import type { MessageDraft } from './views/state-view.js';
 
 const noBytes = new Uint8Array(0);
@@ -120,7 +121,9 @@ export class StoreWriter {
     return this.append(RecordKind.dropped, timestampMs, encodeDropped(list.slice(from)));
   }
 
+  /** @throws MqError UNSUPPORTED where the broker set's feature level has no such records yet */
   append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed {
+    this.folding.featureLevel.check(kind);
     assert(!hasQueueHeader(kind), 'messages, references and pending messages have their own way in');
     return this.appendNow(kind, timestampMs, payload, undefined);
   }
@@ -131,6 +134,12 @@ export class StoreWriter {
 
   deleteLiteQueues({ kind, payload }: DecidedRecord, timestampMs: number): Placed {
     return this.append(kind, timestampMs, payload);
+  }
+
+  raiseFeatureLevel(level: number, timestampMs: number): Placed {
+    const { level: now } = this.folding.featureLevel;
+    assert(level >= now && level <= featureLevelMax, 'the feature level rises, up to what this release knows');
+    return this.append(RecordKind.featureLevel, timestampMs, encodeFeatureLevel(level));
   }
 
   /** Answers where the last of the records ends. */

@@ -23,7 +23,6 @@ import { type Clock, failureFacts, MqError, sleep, type Timer, unreachable } fro
 import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
-import { featureLevel } from './feature-level.js';
 import type { LeadTerm, LedFollower } from './set-member.js';
 
 export interface LeadingParts {
@@ -185,7 +184,7 @@ export class Leading implements LeadTerm {
     if (hello.salt !== undefined && hello.salt !== store.salt) {
       throw new MqError('DATA_FOLDER', `the log of ${hello.member} is no copy of the one that this set has`);
     }
-    if (hello.featureLevel < featureLevel) {
+    if (hello.featureLevel < store.featureLevel) {
       throw new MqError('UNSUPPORTED', `${hello.member} can not read what ${me} writes: upgrade it first`);
     }
     const session = (this.sessions += 1);
@@ -193,7 +192,7 @@ export class Leading implements LeadTerm {
     setAddress(hello.member, hello.address);
     const { epoch, state } = this;
     const salt = store.salt ?? 0;
-    return { session, leader: me, epoch, log: this.parts.outline(), salt, state, featureLevel };
+    return { session, leader: me, epoch, log: this.parts.outline(), salt, state, featureLevel: store.featureLevel };
   }
 
   joined(member: MemberId, session: number, follower: LedFollower): void {

@@ -26,6 +26,7 @@ import {
 import {
   type Ask,
   type Epoch,
+  featureLevelMax,
   type LogOutline,
   type LogPosition,
   type LogTail,
@@ -43,7 +44,6 @@ import type { Logger } from '@cometmq/telemetry';
 
 import type { Adoption } from './adoption.js';
 import { durable, Election, type ElectionPhases } from './election.js';
-import { featureLevel } from './feature-level.js';
 import { Following } from './following.js';
 import { Leading } from './leading.js';
 import { asKnownLeader, SetKnowledge } from './set-knowledge.js';
@@ -504,7 +504,7 @@ export class Member implements SetMember {
       bootId: store.term.boot.id,
       salt: store.salt,
       log: this.tail(),
-      featureLevel,
+      featureLevel: featureLevelMax,
     };
     const stream: Following = new Following(
       {
