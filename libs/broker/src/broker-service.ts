@@ -10,7 +10,6 @@ import type {
   Done,
   EndTransactionCall,
   HandBackCall,
-  LeadershipClaim,
   LiteSyncCall,
   NameService,
   OffsetsCall,
@@ -145,7 +144,8 @@ export class BrokerService implements LinkedBroker, Component {
     this.adoption = new Adoption({
       ...{ nameService, log, adopts: options.adoptMetadata ?? false, forgets: options.forgetMembers ?? false },
       knowledge: { contradiction: () => this.known.contradiction, all: () => this.known.all() },
-      claim: () => this.adoptionClaim(),
+      claim: () => this.member.claim(),
+      set: () => this.member.lastTerm,
     });
     this.member = this.buildMember();
   }
@@ -449,13 +449,6 @@ export class BrokerService implements LinkedBroker, Component {
       begin: (leading) => this.begin(leading),
       onFatal: (error) => this.fatal(error),
     });
-  }
-
-  private adoptionClaim(): LeadershipClaim {
-    const { brokerName: name, leaseMs, address } = this.options;
-    const { epoch } = this.store;
-    const log = epoch > 0 ? { epoch, metadata: this.metadata.version } : undefined;
-    return { name, member: this.member.me, address: address(), leaseMs, ...(log && { log }) };
   }
 
   private leading<T>(done: Done<T>): Term | undefined {

@@ -154,15 +154,6 @@ export class FakeNameService implements NameService {
     return group;
   }
 
-  acquireLeadership(): Promise<BrokerSet> {
-    return Promise.reject(new MqError('UNSUPPORTED', 'the lead is taken by the set registry'));
-  }
-  renewLeadership(): Promise<void> {
-    return Promise.reject(new MqError('UNSUPPORTED', 'the lead is kept by the set registry'));
-  }
-  resignLeadership(): Promise<void> {
-    return Promise.reject(new MqError('UNSUPPORTED', 'the lead is left by the set registry'));
-  }
   forgetMembers(name: string): Promise<BrokerSet> {
     this.forgotten.push(name);
     this.mismatch = undefined;

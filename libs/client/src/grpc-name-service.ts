@@ -15,7 +15,6 @@ import {
   groupDraftToWire,
   groupFromWire,
   knowledgeToWire,
-  leadClaimToWire,
   namingPath,
   topicDraftToWire,
   topicFromWire,
@@ -25,7 +24,6 @@ import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadershipClaim,
   MetadataKnowledge,
   NameService,
   TopicChange,
@@ -141,24 +139,6 @@ export class GrpcNameService implements NameService, Component {
   }
   ensureInnerTopic(name: string): Promise<Topic> {
     return this.askTopic('EnsureInnerTopic', internal.NameRequest, { name });
-  }
-
-  async acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet> {
-    const wire = leadClaimToWire(claim);
-    const { broker } = await this.ask('AcquireLeadership', internal.LeadershipClaim, wire, internal.BrokerSetAnswer);
-    return brokerSetFromWire(broker);
-  }
-
-  /** Tried no longer than the lease lasts: after that it says nothing any more. */
-  async renewLeadership(
-    claim: LeadershipClaim & { readonly epoch: number; readonly writable: boolean },
-  ): Promise<void> {
-    const msMax = Math.min(this.callMsMax, claim.leaseMs);
-    await this.ask('RenewLeadership', internal.LeadershipClaim, leadClaimToWire(claim), internal.DoneAnswer, msMax);
-  }
-
-  resignLeadership(claim: LeadershipClaim & { readonly epoch: number }): Promise<void> {
-    return this.askDone('ResignLeadership', internal.LeadershipClaim, leadClaimToWire(claim));
   }
 
   async forgetMembers(name: string): Promise<BrokerSet> {

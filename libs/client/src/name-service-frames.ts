@@ -1,8 +1,10 @@
 import { internal } from '@cometmq/proto';
 import {
   brokerSetStages,
+  memberId,
   type BrokerSet,
   type ConsumerGroup,
+  type Epoch,
   type GroupId,
   type GroupName,
   type GroupStart,
@@ -19,11 +21,11 @@ import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadershipClaim,
   MetadataKnowledge,
   TopicChange,
   TopicDraft,
 } from './name-service.js';
+import { memberClaimFromWire, memberClaimToWire, setStateFromWire, setStateToWire } from './set-registry-frames.js';
 
 /** The words of `NameService` on the wire and back, for both ends. */
 export const namingServiceName = 'cometmq.v1.NamingService';
@@ -140,30 +142,13 @@ export function groupDraftFromWire(wire: internal.GroupDraft): GroupDraft {
   };
 }
 
-export function leadClaimToWire(
-  claim: LeadershipClaim & { readonly epoch?: number; readonly writable?: boolean },
-): internal.LeadershipClaim {
-  const { log, ...rest } = claim;
-  return {
-    ...rest,
-    epoch: claim.epoch ?? 0,
-    writable: claim.writable ?? false,
-    logEpoch: log?.epoch ?? 0,
-    metadata: log?.metadata,
-  };
-}
-
-export function leadClaimFromWire(
-  wire: internal.LeadershipClaim,
-): LeadershipClaim & { readonly epoch: number; readonly writable: boolean } {
-  const { logEpoch, metadata, ...rest } = wire;
-  return logEpoch > 0 ? { ...rest, log: { epoch: logEpoch, metadata } } : rest;
-}
-
 export function knowledgeToWire(knowledge: MetadataKnowledge): internal.MetadataKnowledge {
   return {
     ...knowledge,
-    claim: leadClaimToWire(knowledge.claim),
+    claim: memberClaimToWire(knowledge.claim),
+    set: setStateToWire(knowledge.set?.state),
+    promisedEpoch: knowledge.set?.promised.epoch ?? 0,
+    promisedTo: knowledge.set?.promised.to ?? '',
     topics: knowledge.topics.map(topicToWire),
     groups: knowledge.groups.map(groupToWire),
     deletedTopics: [...knowledge.deletedTopics],
@@ -172,9 +157,13 @@ export function knowledgeToWire(knowledge: MetadataKnowledge): internal.Metadata
 }
 
 export function knowledgeFromWire(wire: internal.MetadataKnowledge): MetadataKnowledge {
+  const { set, promisedEpoch, promisedTo, ...rest } = wire;
+  const state = setStateFromWire(set);
+  const to = promisedTo === '' ? undefined : memberId(promisedTo);
   return {
-    ...wire,
-    claim: leadClaimFromWire(whole(wire.claim)),
+    ...rest,
+    claim: memberClaimFromWire(wire.claim),
+    ...(state && { set: { state, promised: { epoch: promisedEpoch as Epoch, to } } }),
     topics: wire.topics.map(topicFromWire),
     groups: wire.groups.map(groupFromWire),
   };

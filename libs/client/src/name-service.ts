@@ -4,11 +4,14 @@ import type {
   GroupStart,
   LiteGroup,
   MessageType,
-  MetadataVersion,
   Permission,
+  Promised,
   RetryPolicy,
+  SetState,
   Topic,
 } from '@cometmq/model';
+
+import type { MemberClaim } from './set-registry.js';
 
 /**
  * How every process speaks to the name service: the metadata is changed here and watched from here. The namesrv
@@ -35,12 +38,6 @@ export interface NameService {
   deleteGroup(name: string): Promise<void>;
   /** The system's own topics (dead letters), made without asking whether creation on use is allowed. */
   ensureInnerTopic(name: string): Promise<Topic>;
-  /** Takes the lead of a broker set: raises its epoch in a transaction that compares what was read. */
-  acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet>;
-  /** Says that the leader is alive; presence ends `leaseMs` after the last one. @throws MqError NOT_LEADER when deposed. */
-  renewLeadership(claim: LeadershipClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void>;
-  /** The leader leaves on its own will. */
-  resignLeadership(claim: LeadershipClaim & { readonly epoch: number }): Promise<void>;
   /**
    * An operator's word that all members of a broker set are lost, and its messages with them: whoever takes the lead next
    * may, with an empty log. @throws MqError NOT_FOUND, CONFLICT while one of them leads
@@ -129,27 +126,17 @@ export type LiteGroupDraft = { readonly topic: string } & {
 
 export type GroupChange = Omit<GroupDraft, 'name'>;
 
-export interface LeadershipClaim {
-  /** The broker set's name, for instance `broker-0`. */
-  readonly name: string;
-  /** "name/incarnation" of the member. */
-  readonly member: string;
-  /** host:port of its internal service, reachable by proxies; empty: in this process. */
-  readonly address: string;
-  readonly leaseMs: number;
-  /** The claimant's log; left out while it is empty. */
-  readonly log?:
-    | {
-        readonly epoch: number;
-        /** The metadata under which it was written; undefined while no record says so. */
-        readonly metadata?: MetadataVersion | undefined;
-      }
-    | undefined;
+/** What a member knows of who led its set, beside its log. */
+export interface KnownTerm {
+  readonly state: SetState;
+  readonly promised: Promised;
 }
 
 /** What the log of a broker knows of the metadata that it belongs to. */
 export interface MetadataKnowledge {
-  readonly claim: LeadershipClaim;
+  readonly claim: MemberClaim;
+  /** Under what the member last acted, and what it has promised; left out: it never has. */
+  readonly set?: KnownTerm | undefined;
   readonly topics: readonly Topic[];
   readonly groups: readonly ConsumerGroup[];
   /** The highest ids that the log knows to have been given. */

@@ -3,17 +3,40 @@
  * deleted by it; and it comes back, once an operator says so, from what a log knows. Method: name services before stores in
  * memory, and claims as brokers make them.
  */
-import type { DirectoryUpdate, LeadershipClaim, MetadataKnowledge, NameService } from '@cometmq/client';
+import type { DirectoryUpdate, KnownTerm, MemberClaim, MetadataKnowledge, NameService } from '@cometmq/client';
 import { MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { FaultyStore, until } from '@cometmq/metadata/testing';
-import type { ConsumerGroup, MetadataVersion, Topic } from '@cometmq/model';
+import {
+  memberId,
+  type ConsumerGroup,
+  type Epoch,
+  type LogPosition,
+  type MemberId,
+  type MetadataVersion,
+  type SetState,
+  type Topic,
+} from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { NamesrvService } from './namesrv-service.js';
 
 const clock = new ManualClock();
-const claim: LeadershipClaim = { name: 'broker-0', member: 'broker-0/v1', address: 'host:9', leaseMs: 3_000 };
+const member = memberId('broker-0/v1');
+const claim: MemberClaim = { brokerSet: 'broker-0', member, address: 'host:9', bootId: 'boot', leaseMs: 3_000 };
+
+/** Takes the lead as a member that is alone does it: on what it has read. */
+async function lead({ sets }: NamesrvService, by: MemberClaim = claim): Promise<SetState> {
+  const { state } = await sets.readSet(by.brokerSet);
+  const epoch = (Math.max(state?.epoch ?? 0, by.log?.epoch ?? 0) + 1) as Epoch;
+  const rule = { members: [by.member], quorum: 1 };
+  const wanted = { epoch, rule, revision: state?.revision ?? 0, reason: 'start' } as const;
+  return (await sets.acquireLeadership(by, wanted)) as SetState;
+}
+
+function keep({ sets }: NamesrvService, by: MemberClaim, epoch: number): Promise<unknown> {
+  return sets.renewLeadership(by, { epoch: epoch as Epoch, writable: true, progress: 1, inSync: [by.member] });
+}
 
 async function storeOf(pairs: Iterable<{ key: string; value: string }> = []): Promise<MemoryStore> {
   const store = new MemoryStore(clock);
@@ -44,12 +67,12 @@ async function versionOf(nameService: NameService): Promise<MetadataVersion> {
   return { clusterId, generation, revision };
 }
 
-function withLog(epoch: number, metadata?: MetadataVersion): LeadershipClaim {
-  return { ...claim, log: { epoch, metadata } };
+function withLog(epoch: number, metadata?: MetadataVersion): MemberClaim {
+  return { ...claim, log: { epoch: epoch as Epoch, end: 100 as LogPosition, metadata } };
 }
 
 function knowledge(
-  log: LeadershipClaim,
+  log: MemberClaim,
   topics: readonly Topic[],
   groups: readonly ConsumerGroup[] = [],
   more: Partial<MetadataKnowledge> = {},
@@ -74,50 +97,42 @@ describe('a claim under metadata that is not the log’s own', () => {
     const before = await store.range('');
     const known = { clusterId: 'was', generation: 1, revision: 9 };
     for (let tries = 0; tries < 5; tries += 1) {
-      const error = await fault(nameService.acquireLeadership(withLog(2, known)));
+      const error = await fault(lead(nameService, withLog(2, known)));
       expect(error.code).toBe('METADATA_MISMATCH');
       expect(error.reason).toMatch(/cluster was.*Nothing was changed.*comet cluster adopt/);
-      expect((await fault(nameService.acquireLeadership(withLog(2)))).reason).toContain(
-        'does not know broker set broker-0',
-      );
+      expect((await fault(lead(nameService, withLog(2)))).reason).toContain('does not know broker set broker-0');
     }
-    expect((await fault(nameService.renewLeadership({ ...withLog(2, known), epoch: 2, writable: true }))).code).toBe(
-      'METADATA_MISMATCH',
-    );
+    expect((await fault(keep(nameService, withLog(2, known), 2))).code).toBe('METADATA_MISMATCH');
     expect(await store.range('')).toEqual(before);
   });
 
   it('is refused by an older backup: by its revision, and by its epoch', async () => {
     const store = await storeOf();
     const nameService = await serviceOf(store);
-    await nameService.acquireLeadership(claim);
+    await lead(nameService);
     const backup = (await store.range('')).pairs;
     await nameService.ensureTopic('later');
     const known = await versionOf(nameService);
-    await nameService.acquireLeadership(withLog(1, known));
+    await lead(nameService, withLog(1, known));
     const old = await serviceOf(await storeOf(backup));
-    const error = await fault(old.acquireLeadership(withLog(1, known)));
+    const error = await fault(lead(old, withLog(1, known)));
     expect([error.code, error.reason]).toEqual([
       'METADATA_MISMATCH',
       expect.stringContaining('restored from a backup'),
     ]);
-    expect((await fault(old.renewLeadership({ ...withLog(1, known), epoch: 1, writable: true }))).code).toBe(
-      'METADATA_MISMATCH',
-    );
-    expect((await fault(old.acquireLeadership(withLog(2)))).reason).toContain('knows epoch 1 of broker set broker-0');
-    expect((await nameService.acquireLeadership(withLog(2, known))).epoch).toBe(3);
+    expect((await fault(keep(old, withLog(1, known), 1))).code).toBe('METADATA_MISMATCH');
+    expect((await fault(lead(old, withLog(2)))).reason).toContain('knows epoch 1 of broker set broker-0');
+    expect((await lead(nameService, withLog(2, known))).epoch).toBe(3);
   });
 
   it('is refused by a newer one’s word only when that is of the same metadata', async () => {
     const nameService = await serviceOf(await storeOf());
-    await nameService.acquireLeadership(claim);
-    const error = await fault(
-      nameService.renewLeadership({ ...withLog(9, await versionOf(nameService)), epoch: 9, writable: true }),
-    );
+    await lead(nameService);
+    const error = await fault(keep(nameService, withLog(9, await versionOf(nameService)), 9));
     expect(error.code).toBe('METADATA_MISMATCH'); // Not deposed: this metadata is older.
-    await nameService.acquireLeadership(claim);
-    const late = { ...withLog(1, await versionOf(nameService)), epoch: 1, writable: true };
-    expect((await fault(nameService.renewLeadership(late))).code).toBe('NOT_LEADER');
+    await lead(nameService);
+    const late = withLog(1, await versionOf(nameService));
+    expect((await fault(keep(nameService, late, 1))).code).toBe('NOT_LEADER');
   });
 });
 
@@ -235,14 +250,14 @@ describe('deletions', () => {
 describe('what a log knows', () => {
   /** A cluster with two topics and a group, of which a broker's log knows all. */
   async function known(): Promise<{
-    log: LeadershipClaim;
+    log: MemberClaim;
     topics: Topic[];
     groups: ConsumerGroup[];
     backup: MemoryStore;
   }> {
     const store = await storeOf();
     const nameService = await serviceOf(store);
-    await nameService.acquireLeadership(claim);
+    await lead(nameService);
     const topics = [await nameService.createTopic({ name: 'orders', writeQueues: 3, retentionMs: 60_000 })];
     const backup = await storeOf((await store.range('')).pairs);
     topics.push(await nameService.createTopic({ name: 'bills' }));
@@ -269,8 +284,9 @@ describe('what a log knows', () => {
     expect(new Set(ids).size).toBe(4);
     expect(Math.min(...ids.filter((id) => !topics.some((topic) => topic.id === id)))).toBeGreaterThan(1_000);
     expect((await nameService.ensureGroup('new')).id).toBeGreaterThan(1_000);
-    expect(await nameService.acquireLeadership(log)).toMatchObject({ epoch: 2, leaderMember: claim.member });
-    await nameService.renewLeadership({ ...log, epoch: 2, writable: true });
+    expect((await nameService.sets.readSet('broker-0')).state).toMatchObject({ epoch: 2, leader: member });
+    expect(await lead(nameService, log)).toMatchObject({ epoch: 3, leader: member });
+    await keep(nameService, log, 3);
   });
 
   it('may come again and again, and from a broker that is told so itself', async () => {
@@ -279,16 +295,18 @@ describe('what a log knows', () => {
     const part = knowledge(log, topics, groups, { insist: true });
     for (let tries = 0; tries < 3; tries += 1) await nameService.adoptMetadata(part);
     expect((await toldBy(nameService)).topics).toEqual(topics);
-    expect(await nameService.acquireLeadership(log)).toMatchObject({ epoch: 2 });
+    expect(await lead(nameService, log)).toMatchObject({ epoch: 3 });
   });
 
-  it('outlasts a leader’s term: what was adopted for it is kept under the same epoch', async () => {
+  it('gives the set an epoch above all that is known, so that its leader stands again', async () => {
     const { log, topics } = await known();
     const nameService = await serviceOf(await storeOf());
     await nameService.allowAdoption();
     await nameService.adoptMetadata(knowledge(log, topics));
-    await nameService.renewLeadership({ ...log, epoch: 1, writable: true });
-    expect((await toldBy(nameService)).brokers).toMatchObject([{ epoch: 1, leader: 'host:9' }]);
+    expect((await fault(keep(nameService, log, 1))).code).toBe('NOT_LEADER');
+    expect(await lead(nameService, log)).toMatchObject({ epoch: 3 });
+    await nameService.adoptMetadata(knowledge(log, topics));
+    expect((await nameService.sets.readSet('broker-0')).state).toMatchObject({ epoch: 3 });
   });
 
   it('mends an older backup: what it lacks comes back, what was deleted since goes', async () => {
@@ -303,7 +321,7 @@ describe('what a log knows', () => {
     expect(told.topics).toEqual([{ ...bills, writeQueues: 16 }]);
     expect(told.deletedTopics).toEqual([{ id: orders!.id, createdMs: orders!.createdMs }]);
     expect(told.generation).toBe(2);
-    await nameService.acquireLeadership(log);
+    await lead(nameService, log);
   });
 
   it('of a second broker fills gaps only, and never takes an id or a deletion back', async () => {
@@ -312,10 +330,10 @@ describe('what a log knows', () => {
     await nameService.allowAdoption();
     await nameService.adoptMetadata(knowledge(log, topics.slice(0, 1)));
     const changed = await nameService.updateTopic('orders', { retentionMs: 120_000 });
-    const second: LeadershipClaim = { ...log, name: 'broker-1', member: 'broker-1/v1' };
+    const second: MemberClaim = { ...log, brokerSet: 'broker-1', member: memberId('broker-1/v1') };
     await nameService.adoptMetadata(knowledge(second, topics, groups));
     expect((await toldBy(nameService)).topics).toEqual([changed, topics[1]]);
-    await nameService.acquireLeadership(second);
+    await lead(nameService, second);
     await nameService.deleteTopic('bills');
     await nameService.adoptMetadata(knowledge(second, topics, groups));
     expect((await toldBy(nameService)).topics).toEqual([changed]);
@@ -327,7 +345,7 @@ describe('what a log knows', () => {
     const { log, topics } = await known();
     const store = await storeOf();
     const nameService = await serviceOf(store);
-    await nameService.acquireLeadership({ ...claim, name: 'broker-7', member: 'broker-7/v1' });
+    await lead(nameService, { ...claim, brokerSet: 'broker-7', member: memberId('broker-7/v1') });
     await nameService.allowAdoption();
     const before = await store.range('');
     const error = await fault(nameService.adoptMetadata(knowledge(log, topics)));
@@ -341,5 +359,70 @@ describe('what a log knows', () => {
     await nameService.allowAdoption();
     clock.advance(3_600_000);
     expect((await fault(nameService.adoptMetadata(knowledge(log, topics)))).code).toBe('METADATA_MISMATCH');
+  });
+});
+
+describe('what the members of a set know of who led', () => {
+  const [a, b, c] = ['a/1', 'b/1', 'c/1'].map(memberId) as [MemberId, MemberId, MemberId];
+  const metadata = { clusterId: 'was', generation: 1, revision: 9 };
+
+  /** `by` knows that `leader` led `members` in `epoch`, and has promised that or a later one. */
+  function word(
+    by: MemberId,
+    [epoch, leader, quorum, ...members]: readonly [number, MemberId, number, ...MemberId[]],
+    promised?: readonly [number, MemberId],
+  ): MetadataKnowledge {
+    const { [0]: at = epoch, [1]: to = leader } = promised ?? [];
+    const log = { epoch: epoch as Epoch, end: 100 as LogPosition, metadata };
+    const set: KnownTerm = {
+      state: { epoch: epoch as Epoch, leader, quorum, members, revision: 7 },
+      promised: { epoch: at as Epoch, to },
+    };
+    return { ...knowledge({ ...claim, member: by, log }, []), set };
+  }
+
+  async function told(...words: readonly MetadataKnowledge[]) {
+    const service = await serviceOf(await storeOf());
+    await service.allowAdoption();
+    const refused: string[] = [];
+    for (const one of words) await service.adoptMetadata(one).catch((error: MqError) => refused.push(error.reason));
+    return { service, refused, ...(await service.sets.readSet('broker-0')) };
+  }
+
+  it('counts once so many have said it that nobody can know better, and the newest does', async () => {
+    const old = [5, a, 2, a, b, c] as const;
+    const one = await told(word(c, old));
+    expect([one.state, one.generation]).toEqual([undefined, 1]);
+    expect(one.refused[0]).toMatch(/before a\/1, b\/1 has said/);
+    const { state, generation, refused, service } = await told(word(c, old), word(b, [6, b, 2, a, b, c]));
+    expect(refused).toHaveLength(1);
+    expect([state, generation]).toMatchObject([{ epoch: 7, leader: b, members: [a, b, c], quorum: 2 }, 2]);
+    // What comes later is older.
+    await service.adoptMetadata(word(a, old));
+    expect((await service.sets.readSet('broker-0')).state).toEqual(state);
+  });
+
+  it('is not taken from the one of two that was left behind', async () => {
+    const behind = await told(word(b, [5, b, 2, a, b]));
+    expect([behind.state, behind.refused.length]).toEqual([undefined, 1]);
+    const { state } = await told(word(b, [5, b, 2, a, b]), word(a, [6, a, 1, a]));
+    expect(state).toMatchObject({ epoch: 7, leader: a, members: [a], quorum: 1 });
+    expect((await told(word(a, [6, a, 1, a]))).state).toMatchObject({ epoch: 7, leader: a, members: [a] });
+  });
+
+  it('waits for who was promised a later epoch, since it may have led in it', async () => {
+    const set = [5, a, 2, a, b, c] as const;
+    const waiting = await told(word(a, set), word(b, set, [8, c]));
+    expect([waiting.state, waiting.refused.at(-1)]).toEqual([
+      undefined,
+      expect.stringContaining('before c/1 has said'),
+    ]);
+    const { state } = await told(word(a, set), word(b, set, [8, c]), word(c, set, [8, c]));
+    expect(state).toMatchObject({ epoch: 9, members: [a, b, c] });
+  });
+
+  it('is taken at once from a member that is told to insist', async () => {
+    const { state } = await told({ ...word(b, [5, b, 2, a, b]), insist: true });
+    expect(state).toMatchObject({ epoch: 6, leader: b, members: [a, b], quorum: 2 });
   });
 });

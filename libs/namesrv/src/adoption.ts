@@ -1,19 +1,21 @@
 import type { MetadataKnowledge } from '@cometmq/client';
 import type { Compare, MetadataStore, Put } from '@cometmq/metadata';
-import type { ConsumerGroup, Topic } from '@cometmq/model';
+import type { ConsumerGroup, Epoch, Topic } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
-import { checkClaim } from './checks.js';
+import { checkMemberClaim } from './checks.js';
 import { identityIn, type Identity } from './cluster.js';
 import type { DirectoryCopy } from './directory-copy.js';
 import {
   keys,
   recordOf,
+  setRecordOf,
   type DeletedRecord,
   type IdsRecord,
   type LineageRecord,
-  type LoneSetRecord as SetRecord,
+  type SetRecord,
+  type WordRecord,
 } from './keys.js';
 
 /** How long an operator's word holds: brokers that restart again and again wait some minutes in between. */
@@ -57,7 +59,7 @@ export class Adoption {
 
   /** @returns the revision of its last change */
   async take(part: MetadataKnowledge): Promise<number> {
-    checkClaim(part.claim);
+    checkMemberClaim(part.claim);
     const first = await this.isFirst(part);
     await this.raiseIds(part, first ? idsGap : 0);
     for (const topics of slices(part.topics)) await this.bring('topics', topics, first);
@@ -185,20 +187,39 @@ export class Adoption {
   }
 
   private async finish(part: MetadataKnowledge): Promise<number> {
-    const { name, member, log } = part.claim;
+    const { brokerSet, member, log } = part.claim;
     const revision = await this.commit(async () => {
-      const [{ version, lineage, pairs }, found] = await Promise.all([this.identity(), this.store.get(keys.set(name))]);
-      const set = recordOf<SetRecord>(found);
+      const [{ version, lineage, pairs }, found, words] = await Promise.all([
+        this.identity(),
+        this.store.get(keys.set(brokerSet)),
+        this.store.range(keys.wordsOf(brokerSet)),
+      ]);
+      const set = setRecordOf(found);
       const compare: Compare[] = [
         { key: keys.clusterId, modRevision: pairs.clusterId.modRevision },
         { key: keys.lineage, modRevision: pairs.lineage?.modRevision ?? 0 },
-        { key: keys.set(name), modRevision: found?.modRevision ?? 0 },
+        { key: keys.set(brokerSet), modRevision: found?.modRevision ?? 0 },
+        ...words.pairs.map(({ key, modRevision }) => ({ key, modRevision })),
       ];
       const puts: Put[] = [];
-      const epoch = log?.epoch ?? 0;
-      if (!set || set.epoch < epoch) {
-        const next = { name, registeredMs: this.clock.wallMs(), ...set, epoch, member, inSync: [member] };
-        puts.push({ key: keys.set(name), value: JSON.stringify(next satisfies SetRecord) });
+      const deletes: string[] = [];
+      const word = wordOf(part);
+      if (word && (set?.epoch ?? 0) <= Math.max(word.epoch, word.state.epoch)) {
+        const others = words.pairs.map((pair) => recordOf<WordRecord>(pair)).filter((one) => one !== undefined);
+        const all = [...others.filter((one) => one.member !== member), word];
+        const next = part.insist ? newest(all) : agreed(all);
+        if (!next) {
+          await this.keepWord(brokerSet, word);
+          throw waitsFor(brokerSet, all);
+        }
+        const { leader, members, quorum } = next.state;
+        const epoch = (Math.max(set?.epoch ?? 0, ...all.map(highest)) + 1) as Epoch;
+        const record: SetRecord = {
+          ...{ name: brokerSet, epoch, leader, members, quorum, former: set?.former ?? [] },
+          ...{ from: found?.modRevision ?? 0, registeredMs: set?.registeredMs ?? this.clock.wallMs() },
+        };
+        puts.push({ key: keys.set(brokerSet), value: JSON.stringify(record) });
+        deletes.push(keys.begunOf(brokerSet), keys.beyondOf(brokerSet), ...words.pairs.map(({ key }) => key));
       }
       const known = log?.metadata;
       if (known && (await this.isFirst(part))) {
@@ -208,10 +229,15 @@ export class Adoption {
         puts.push({ key: keys.lineage, value: JSON.stringify({ ...lineage, generation, replaced }) });
         if (isOther) puts.push({ key: keys.clusterId, value: known.clusterId });
       }
-      return puts.length > 0 ? { compare, puts } : undefined;
+      return puts.length > 0 ? { compare, puts, deletes } : undefined;
     });
-    this.log.warn({ set: name, member }, 'a broker has brought the metadata that its log knows');
+    this.log.warn({ set: brokerSet, member }, 'a broker has brought the metadata that its log knows');
     return revision;
+  }
+
+  private async keepWord(brokerSet: string, word: WordRecord): Promise<void> {
+    const key = `${keys.wordsOf(brokerSet)}${word.member}`;
+    await this.store.commit({ compare: [], puts: [{ key, value: JSON.stringify(word) }] });
   }
 
   /** Decides, writes, and decides again when something it rests on has changed meanwhile. */
@@ -224,6 +250,60 @@ export class Adoption {
     }
     throw new MqError('CONFLICT', 'others change the same metadata all the time; try again');
   }
+}
+
+/** Undefined: its log is empty, and it has nothing to say. */
+function wordOf({ claim, set }: MetadataKnowledge): WordRecord | undefined {
+  const { member, log } = claim;
+  const epoch = (log?.epoch ?? 0) as Epoch;
+  if (set) {
+    const { leader, members, quorum } = set.state;
+    const state = { epoch: set.state.epoch, leader, members, quorum };
+    return { member, epoch, state, promised: set.promised };
+  }
+  if (epoch === 0) return undefined;
+  return { member, epoch, state: { epoch, leader: member, members: [member], quorum: 1 }, promised: noPromise };
+}
+
+const noPromise = { epoch: 0 as Epoch, to: undefined };
+
+function highest({ epoch, state, promised }: WordRecord): number {
+  return Math.max(epoch, state.epoch, promised.epoch);
+}
+
+function newest(words: readonly WordRecord[]): WordRecord | undefined {
+  return words.reduce<WordRecord | undefined>(
+    (best, one) => (best && best.state.epoch >= one.state.epoch ? best : one),
+    undefined,
+  );
+}
+
+/**
+ * The newest of what was said, if nobody can know of anything newer: to become leader takes |S| − W + 1 promises, so of W
+ * members at least one has promised; and who was promised a later epoch must have said whether it came to be.
+ */
+function agreed(words: readonly WordRecord[]): WordRecord | undefined {
+  const best = newest(words);
+  return best && missingFor(best, words).length === 0 ? best : undefined;
+}
+
+/** Whose words are waited for. */
+function missingFor({ state }: WordRecord, words: readonly WordRecord[]): readonly string[] {
+  const said = new Set<string>(words.map(({ member }) => member));
+  const later = words.flatMap(({ promised: { epoch, to } }) => (epoch > state.epoch && to !== undefined ? [to] : []));
+  const candidates = later.filter((member) => !said.has(member));
+  const members = state.members.filter((member) => !said.has(member));
+  return state.members.length - members.length >= state.quorum ? candidates : [...new Set([...members, ...candidates])];
+}
+
+function waitsFor(brokerSet: string, words: readonly WordRecord[]): MqError {
+  const best = newest(words);
+  const missing = best ? missingFor(best, words).join(', ') : '';
+  return new MqError(
+    'METADATA_MISMATCH',
+    `what is known of broker set ${brokerSet} is not taken before ${missing} has said what it knows: it may know something ` +
+      'newer. Start it; or, if it is lost for good, start one of the others once with --adopt-metadata',
+  );
 }
 
 function deletedFolder(kind: 'topics' | 'groups'): string {

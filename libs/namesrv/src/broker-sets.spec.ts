@@ -241,3 +241,52 @@ describe('an operator', () => {
     expect(await here.sets.electBeyond(brokerSet, b)).toMatchObject({ grade: 'nothingMissing' });
   });
 });
+
+describe('a data folder that is not the one', () => {
+  const again = memberId('a/2');
+
+  it('is told so at once where it stands in the place of the only member', async () => {
+    const here = await world();
+    await led(here, a);
+    // Both are there: it is for the leader to say.
+    await here.sets.announceMember(claimOf(again));
+    await here.sets.withdrawMember(claimOf(again));
+    here.clock.advance(leaseMs + 1);
+    const error = await fault(here.sets.announceMember(claimOf(again)));
+    expect(error).toMatchObject({
+      code: 'DATA_FOLDER',
+      reason: expect.stringContaining('comet broker forget broker-0'),
+    });
+    expect((await here.sets.announceMember(claimOf(b))).state).toMatchObject({ members: [a] });
+  });
+
+  it('is told so as soon as it announces itself, where it is an older copy of the leader’s', async () => {
+    const here = await world();
+    const state = await led(here, a, b, c);
+    const kept = { epoch: 1 as Epoch, writable: true, progress: 1, inSync: [a] };
+    await here.sets.renewLeadership(claimOf(a, 1), kept);
+    here.clock.advance(leaseMs + 1);
+    expect((await fault(here.sets.announceMember(claimOf(a)))).reason).toContain('older copy');
+    // Once another has led, what it once began with may have been cut off again.
+    const wanted = { epoch: 2 as Epoch, revision: state.revision, rule: { members: [a, b, c], quorum: 2 } };
+    await here.sets.acquireLeadership(claimOf(b, 1), { ...wanted, reason: 'silent' });
+    expect((await here.sets.announceMember(claimOf(a))).state).toMatchObject({ leader: b });
+  });
+
+  it('counts after all members were given up, with a higher epoch, and never while one leads', async () => {
+    const here = await world();
+    await led(here, a, b);
+    expect((await fault(here.service.forgetMembers(brokerSet))).code).toBe('CONFLICT');
+    expect((await fault(here.service.forgetMembers('none'))).code).toBe('NOT_FOUND');
+    await here.sets.resignLeadership(claimOf(a), 1 as Epoch);
+    expect(await here.service.forgetMembers(brokerSet)).toMatchObject({ members: [], inSync: [], epoch: 1 });
+    const { state } = await here.sets.announceMember(claimOf(again));
+    expect(state).toMatchObject({ members: [again], quorum: 1, epoch: 1 });
+    const wanted = { epoch: 2 as Epoch, revision: state?.revision ?? 0, rule: { members: [again], quorum: 1 } };
+    expect(await here.sets.acquireLeadership(claimOf(again), { ...wanted, reason: 'start' })).toMatchObject({
+      epoch: 2,
+    });
+    const late = { ...wanted, epoch: 3 as Epoch, reason: 'closed' } as const;
+    expect(await here.sets.acquireLeadership(claimOf(a, 1), late)).toBeUndefined();
+  });
+});

@@ -1,6 +1,7 @@
 import {
   brokerSetStages,
   printable,
+  type BrokerSet,
   type BrokerSetStage,
   type Epoch,
   type MemberId,
@@ -25,6 +26,7 @@ import type { Logger } from '@cometmq/telemetry';
 import { checkEpoch, checkMemberClaim, checkSetName } from './checks.js';
 import { identityIn, mismatchOf, type ClusterStore, type Identity } from './cluster.js';
 import {
+  brokerSetOf,
   keys,
   presenceRecordOf,
   recordOf,
@@ -221,6 +223,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
     return this.change(claim, async (found) => {
       if (found.set?.record.members.length === 0) found = await this.takeUp(found, claim);
       const { set } = found;
+      checkReturn(found, claim);
       const ours = presenceOf(found, claim.member)?.record;
       const own = ours?.bootId === claim.bootId ? ours : undefined;
       // One that was sent before it took the lead says nothing about it.
@@ -256,6 +259,27 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       return { compare, puts: [{ key: keys.stageOf(brokerSet), value: JSON.stringify(record) }], result: undefined };
     });
     this.log.warn({ set: brokerSet, stage }, 'a broker set has another place in the routes');
+  }
+
+  /** Nobody's data counts any more. The epoch stays: what was handed out before is never taken for what comes now. */
+  async forget(brokerSet: string): Promise<{ readonly set: BrokerSet; readonly revision: number }> {
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const found = await this.settled(brokerSet);
+      const { set } = found;
+      if (!set) throw new MqError('NOT_FOUND', `there is no broker set ${printable(brokerSet)}`);
+      const leads = leaderIn(found);
+      if (leads) throw stillLeads(brokerSet, leads.member);
+      const from = set.pair.modRevision;
+      const empty: SetRecord = { ...set.record, members: [], quorum: 0, former: [], from };
+      const gone = presenceOf(found, set.record.leader);
+      const { applied, revision } = await this.store.commit({
+        compare: [same(set), gone ? same(gone) : absent(brokerSet, set.record.leader)],
+        puts: [{ key: set.pair.key, value: JSON.stringify(empty) }],
+        deletes: [keys.begunOf(brokerSet), ...this.lone(found, brokerSet)],
+      });
+      if (applied) return { set: brokerSetOf(empty, () => undefined), revision };
+    }
+    throw changesTooOften(brokerSet);
   }
 
   async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
@@ -546,6 +570,23 @@ function checkTake(set: SetRecord | undefined, { member, log }: MemberClaim, { e
       `${member} takes the set over with members ${rule.members.join(', ')}: not by this`,
     );
   }
+}
+
+/**
+ * A member comes back on the folder that it led on; and nobody waits for the leader of a set whose only member had the folder
+ * that stood in its place.
+ */
+function checkReturn(found: Found, claim: MemberClaim): void {
+  const { set, begun } = found;
+  const only = set?.record.members.length === 1 ? set.record.members[0] : undefined;
+  const isInPlaceOf = only !== undefined && only !== claim.member && placeOf(only) === placeOf(claim.member);
+  if (set?.record.members.includes(claim.member) || (isInPlaceOf && !found.presences.has(only))) {
+    checkFolder(set?.record, begun?.record, claim);
+  }
+}
+
+function placeOf(member: MemberId): string {
+  return member.slice(0, member.indexOf('/'));
 }
 
 /** Only a member may lead, on the folder that it led on. Where all were given up, anybody may. */

@@ -1,5 +1,5 @@
 import { MessageType, printable, topicName, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
-import type { GroupChange, LeadershipClaim, MemberClaim, TopicChange } from '@cometmq/client';
+import type { GroupChange, MemberClaim, TopicChange } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 
 /** What may be asked of the metadata. All throw MqError BAD_REQUEST with what is allowed. */
@@ -120,16 +120,12 @@ export function checkSetName(name: string): void {
   refuse(`broker set "${printable(name)}" must be 1 to 63 letters, digits, ".", "_" and "-"`);
 }
 
-export function checkClaim(claim: Pick<LeadershipClaim, 'name' | 'member' | 'leaseMs'>): void {
-  checkSetName(claim.name);
-  if (!/^[^/]+\/[^/]+$/.test(claim.member) || claim.member.length > 200) {
-    refuse(`member "${printable(claim.member)}" must be name/incarnation`);
-  }
-  whole('lease in ms', claim.leaseMs, limits.leaseMsMin, limits.leaseMsMax);
-}
-
 export function checkMemberClaim({ brokerSet, member, leaseMs, bootId, address }: MemberClaim): void {
-  checkClaim({ name: brokerSet, member, leaseMs });
+  checkSetName(brokerSet);
+  if (!/^[^/]+\/[^/]+$/.test(member) || member.length > 200) {
+    refuse(`member "${printable(member)}" must be name/incarnation`);
+  }
+  whole('lease in ms', leaseMs, limits.leaseMsMin, limits.leaseMsMax);
   if (!/^[^\s/]{1,100}$/.test(bootId)) refuse(`boot id "${printable(bootId)}" must be 1 to 100 characters`);
   if (address.length > 300) refuse(`address "${printable(address)}" must be host:port, of 300 characters at the most`);
 }

@@ -1,4 +1,13 @@
-import type { BrokerSet, BrokerSetStage, ConsumerGroup, Epoch, MemberId, Topic } from '@cometmq/model';
+import type {
+  BrokerSet,
+  BrokerSetStage,
+  ConsumerGroup,
+  Epoch,
+  MemberId,
+  Promised,
+  SetState,
+  Topic,
+} from '@cometmq/model';
 import type { FormerMember } from '@cometmq/client';
 import type { KeyValue } from '@cometmq/metadata';
 
@@ -10,6 +19,7 @@ import type { KeyValue } from '@cometmq/metadata';
  *   sets/<name>       SetRecord: epoch, leader, members, write quorum; changed only by comparing its revision
  *   begun/<name>      BegunRecord: what the log of the set's leader is known to have
  *   stages/<name>     StageRecord; absent: serving
+ *   words/<name>/<member>  WordRecord, while lost metadata comes back: what this member knows of who led
  *   beyond/<name>     who may lead beyond the members, on a lease of some minutes
  *   presence/<name>/<member>  PresenceRecord, on a lease: gone when the member is silent
  *   presence/<name>   the same of the leader alone, as it was before sets had several members
@@ -44,6 +54,7 @@ export const keys = {
   topic: (name: string) => `topics/${name}`,
   group: (name: string) => `groups/${name}`,
   set: (name: string) => `sets/${name}`,
+  wordsOf: (name: string) => `words/${name}/`,
   stageOf: (name: string) => `stages/${name}`,
   beyondOf: (name: string) => `beyond/${name}`,
   begunOf: (name: string) => `begun/${name}`,
@@ -69,6 +80,15 @@ export interface SetRecord {
   readonly registeredMs: number;
   /** How it was, and is again unless who may lead beyond the members takes the lead while it may. */
   readonly before?: Pick<SetRecord, 'leader' | 'members' | 'quorum' | 'former'> | undefined;
+}
+
+/** What a member knows of who led its set. */
+export interface WordRecord {
+  readonly member: MemberId;
+  /** Of its log. */
+  readonly epoch: Epoch;
+  readonly state: Pick<SetState, 'epoch' | 'leader' | 'members' | 'quorum'>;
+  readonly promised: Promised;
 }
 
 export interface StageRecord {

@@ -1,7 +1,7 @@
-import { Directory, type DirectoryUpdate, type LeadershipClaim, type NameService } from '@cometmq/client';
+import { Directory, type DirectoryUpdate, type MemberClaim, type NameService } from '@cometmq/client';
 import { MemoryStore } from '@cometmq/metadata';
 import { FaultyStore, until } from '@cometmq/metadata/testing';
-import { MessageType, isPaused, liteGroupDefaults, pausedForGood, type Topic } from '@cometmq/model';
+import { MessageType, epoch, isPaused, liteGroupDefaults, memberId, pausedForGood, type Topic } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import { silentLogger } from '@cometmq/telemetry';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -425,217 +425,16 @@ describe('watch', () => {
   });
 });
 
-describe('leads', () => {
-  const claim: LeadershipClaim = { name: 'broker-0', member: 'broker-0/v1', address: 'host:9', leaseMs: 3_000 };
-  const held = { ...claim, epoch: 1, writable: true };
-
-  /** The set as watchers see it now. */
-  function view(nameService: NameService): () => unknown {
-    const heard = follow(nameService);
-    return () =>
-      heard.updates.reduce<unknown>((known, update) => {
-        if (update.kind === 'snapshot') return update.brokers.find((set) => set.name === claim.name);
-        return update.kind === 'broker' ? update.broker : known;
-      }, undefined);
-  }
-
-  it('begin with epoch 1 and rise with each claim', async () => {
-    const { open, clock } = await world();
-    const nameService = await open();
-    const seen = view(nameService);
-    const set = await nameService.acquireLeadership(claim);
-    expect(set).toEqual({
-      name: 'broker-0',
-      epoch: 1,
-      members: [{ member: 'broker-0/v1', address: 'host:9' }],
-      quorum: 1,
-      stage: 'serving',
-      leader: 'host:9',
-      leaderMember: 'broker-0/v1',
-      inSync: ['broker-0/v1'],
-      writable: true,
-      registeredMs: clock.wallMs(),
-    });
-    expect(seen()).toEqual(set);
-    expect((await nameService.acquireLeadership(claim)).epoch).toBe(2);
-    expect(seen()).toMatchObject({ epoch: 2, leader: 'host:9' });
-  });
-
-  it('end when the leader is silent, and come back with it under the same epoch', async () => {
-    const { open, clock } = await world();
-    const nameService = await open();
-    const seen = view(nameService);
-    await nameService.acquireLeadership(claim);
-    clock.advance(2_000);
-    await nameService.renewLeadership(held);
-    clock.advance(2_900);
-    await nameService.ensureTopic('t');
-    expect(seen()).toMatchObject({ leader: 'host:9' });
-    clock.advance(200);
-    await until('it is known', () => !JSON.stringify(seen()).includes('host:9'));
-    expect(seen()).toMatchObject({ epoch: 1, inSync: ['broker-0/v1'] });
-    await nameService.renewLeadership(held);
-    expect(seen()).toMatchObject({ epoch: 1, leader: 'host:9' });
-  });
-
-  it('may be kept at another instance than took them', async () => {
-    const { open, clock } = await world();
-    const [one, other] = [await open(), await open()];
-    await one.acquireLeadership(claim);
-    for (let i = 0; i < 6; i += 1) {
-      clock.advance(2_000);
-      await (i % 2 === 0 ? other : one).renewLeadership(held);
-    }
-    const seen = view(one);
-    await one.ensureTopic('t');
-    expect(seen()).toMatchObject({ leader: 'host:9', epoch: 1 });
-  });
-
-  it('are refused to the deposed, at every instance', async () => {
-    const { open } = await world();
-    const [one, other] = [await open(), await open()];
-    await one.acquireLeadership(claim);
-    await one.acquireLeadership(claim);
-    for (const nameService of [one, other]) {
-      const error = await fault(nameService.renewLeadership(held));
-      expect(error.code).toBe('NOT_LEADER');
-      expect(error.reason).toContain('epoch 2');
-    }
-    expect((await fault(one.renewLeadership({ ...held, name: 'unknown' }))).code).toBe('NOT_LEADER');
-    expect((await fault(one.renewLeadership({ ...held, epoch: 2, member: 'broker-1/x' }))).code).toBe('NOT_LEADER');
-    await other.renewLeadership({ ...held, epoch: 2 });
-  });
-
-  it('go to one of two who claim at the same moment', async () => {
-    const { open, store } = await world();
-    const [one, other] = [await open(), await open()];
-    await one.acquireLeadership(claim);
-    const set = {
-      name: 'broker-0',
-      epoch: 1,
-      member: 'broker-0/v1',
-      inSync: ['broker-0/v1', 'broker-1/v2'],
-      registeredMs: 0,
-    };
-    await store.commit({ compare: [], puts: [{ key: 'sets/broker-0', value: JSON.stringify(set) }] });
-    const rival = { ...claim, member: 'broker-1/v2', address: 'rival:9' };
-    const outcomes = await Promise.allSettled([one.acquireLeadership(claim), other.acquireLeadership(rival)]);
-    const won = outcomes.filter((outcome) => outcome.status === 'fulfilled');
-    const lost = outcomes.filter((outcome) => outcome.status === 'rejected');
-    expect(won).toHaveLength(1);
-    expect(lost[0]?.reason).toMatchObject({ code: 'CONFLICT' });
-    expect(won[0]?.value.epoch).toBe(2);
-  });
-
-  it('drop the leader before from the in-sync set, and are for its members only', async () => {
-    const { open, store } = await world();
-    const nameService = await open();
-    await nameService.acquireLeadership(claim);
-    const set = {
-      name: 'broker-0',
-      epoch: 1,
-      member: 'broker-0/v1',
-      inSync: ['broker-0/v1', 'broker-1/v2'],
-      registeredMs: 0,
-    };
-    await store.commit({ compare: [], puts: [{ key: 'sets/broker-0', value: JSON.stringify(set) }] });
-    const next = await nameService.acquireLeadership({ ...claim, member: 'broker-1/v2' });
-    expect(next).toMatchObject({ epoch: 2, inSync: ['broker-1/v2'], leaderMember: 'broker-1/v2' });
-    const error = await fault(nameService.acquireLeadership(claim));
-    expect(error.code).toBe('DATA_FOLDER');
-    expect(error.reason).toContain('broker-1/v2');
-  });
-
-  it('begin anew after all members were given up, with a higher epoch, and never while one leads', async () => {
-    const { open } = await world();
-    const nameService = await open();
-    const seen = view(nameService);
-    await nameService.acquireLeadership(claim);
-    expect((await fault(nameService.forgetMembers('broker-0'))).code).toBe('CONFLICT');
-    await nameService.resignLeadership({ ...claim, epoch: 1 });
-    const fresh = { ...claim, member: 'broker-0/v9' };
-    expect((await fault(nameService.acquireLeadership(fresh))).reason).toContain('comet broker forget broker-0');
-
-    expect(await nameService.forgetMembers('broker-0')).toMatchObject({ epoch: 1, inSync: [] });
-    expect(seen()).toMatchObject({ epoch: 1, inSync: [] });
-    expect(await nameService.acquireLeadership(fresh)).toMatchObject({ epoch: 2, inSync: ['broker-0/v9'] });
-    // Its old volume, found again, is not let back in.
-    expect((await fault(nameService.acquireLeadership(claim))).code).toBe('DATA_FOLDER');
-    expect((await fault(nameService.forgetMembers('nope'))).code).toBe('NOT_FOUND');
-  });
-
-  it('are refused to an older copy of the log that led before, until what is missing is given up', async () => {
-    const { open } = await world();
-    const nameService = await open();
-    const withLog = (epoch: number): LeadershipClaim => ({ ...claim, log: { epoch } });
-    const lead = async (epoch: number): Promise<void> => {
-      await nameService.renewLeadership({ ...withLog(epoch), epoch, writable: true });
-      await nameService.resignLeadership({ ...claim, epoch });
-    };
-    await nameService.acquireLeadership(claim);
-    await lead(1);
-    await nameService.acquireLeadership(withLog(1));
-    await nameService.resignLeadership({ ...claim, epoch: 2 }); // It ended before a record of its own was safe.
-    await nameService.acquireLeadership(withLog(1));
-    await lead(3);
-    for (const older of [claim, withLog(1), withLog(2)]) {
-      const error = await fault(nameService.acquireLeadership(older));
-      expect([error.code, error.reason]).toEqual([
-        'DATA_FOLDER',
-        expect.stringMatching(/up to epoch 3.*--forget-members/),
-      ]);
-    }
-    await nameService.acquireLeadership(withLog(3));
-    await nameService.resignLeadership({ ...claim, epoch: 4 });
-    await nameService.forgetMembers('broker-0');
-    expect(await nameService.acquireLeadership(withLog(1))).toMatchObject({ epoch: 5, inSync: [claim.member] });
-  });
-
-  it('say whether the set takes messages', async () => {
-    const nameService = await (await world()).open();
-    const seen = view(nameService);
-    await nameService.acquireLeadership(claim);
-    await nameService.renewLeadership({ ...held, writable: false });
-    expect(seen()).toMatchObject({ writable: false, leader: 'host:9' });
-    await nameService.renewLeadership(held);
-    expect(seen()).toMatchObject({ writable: true });
-  });
-
-  it('end at once when given up, but only by their holder', async () => {
-    const { open, clock } = await world();
-    const nameService = await open();
-    const seen = view(nameService);
-    await nameService.acquireLeadership(claim);
-    await nameService.acquireLeadership(claim);
-    await nameService.resignLeadership(held); // Of epoch 1.
-    expect(seen()).toMatchObject({ leader: 'host:9' });
-    await nameService.resignLeadership({ ...held, epoch: 2 });
-    expect(seen()).not.toHaveProperty('leader');
-    await nameService.resignLeadership({ ...held, epoch: 2 });
-    clock.advance(10_000);
-    await nameService.ensureTopic('t');
-    expect(seen()).toMatchObject({ epoch: 2, inSync: ['broker-0/v1'] });
-  });
-
-  it.each([
-    [{ name: 'a/b' }, 'broker set'],
-    [{ member: 'x' }, 'incarnation'],
-    [{ leaseMs: 10 }, '500'],
-  ])('are refused as %j', async (change, word) => {
-    const nameService = await (await world()).open();
-    const error = await fault(nameService.acquireLeadership({ ...claim, ...change }));
-    expect(error.code).toBe('BAD_REQUEST');
-    expect(error.reason).toContain(word);
-  });
-});
-
 describe('while the store is away', () => {
   it('what is known is served, changes are refused, nobody is deposed, and all goes on by itself', async () => {
     const { open, store } = await world();
     const faulty = new FaultyStore(store);
     const [cut, other] = [await open({ store: faulty }), await open()];
-    const claim = { name: 'b', member: 'b/1', address: 'x:1', leaseMs: 3_000 };
-    await cut.acquireLeadership(claim);
+    const member = memberId('b/1');
+    const claim: MemberClaim = { brokerSet: 'b', member, address: 'x:1', bootId: 'boot', leaseMs: 3_000 };
+    const rule = { members: [member], quorum: 1 };
+    const kept = (progress: number) => ({ epoch: epoch(1), writable: true, progress, inSync: [member] });
+    await cut.sets.acquireLeadership(claim, { epoch: epoch(1), rule, revision: 0, reason: 'start' });
     const known = await cut.ensureTopic('known');
     const heard = follow(cut);
     await until('the whole', () => heard.updates.length === 1);
@@ -644,7 +443,7 @@ describe('while the store is away', () => {
     expect(await cut.ensureTopic('known')).toEqual(known);
     expect((await fault(cut.ensureTopic('new'))).code).toBe('UNAVAILABLE');
     expect((await fault(cut.createTopic({ name: 'new' }))).code).toBe('UNAVAILABLE');
-    expect((await fault(cut.renewLeadership({ ...claim, epoch: 1, writable: true }))).code).toBe('UNAVAILABLE');
+    expect((await fault(cut.sets.renewLeadership(claim, kept(1)))).code).toBe('UNAVAILABLE');
     const late = follow(cut);
     await until('the whole again', () => late.updates.length === 1);
     expect(late.updates).toEqual(heard.updates);
@@ -652,7 +451,7 @@ describe('while the store is away', () => {
     expect(heard.updates).toHaveLength(1);
 
     faulty.comeBack();
-    await cut.renewLeadership({ ...claim, epoch: 1, writable: true });
+    await cut.sets.renewLeadership(claim, kept(2));
     await cut.ensureTopic('new');
     expect(heard.kinds()).toBe('snapshot topic topic');
   });

@@ -16,7 +16,6 @@ import type {
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
-  LeadershipClaim,
   MetadataKnowledge,
   NameService,
   TopicChange,
@@ -27,7 +26,6 @@ import { MqError, sleep, type Clock, type Component } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { Adoption } from './adoption.js';
-import { BrokerLeadership } from './broker-leads.js';
 import { BrokerSets } from './broker-sets.js';
 import { checkGroup, checkMessageType, checkTopic, queueCounts } from './checks.js';
 import { ClusterStore } from './cluster.js';
@@ -100,7 +98,6 @@ export class NamesrvService implements NameService, Component {
   private readonly log: Logger;
   private readonly copy: DirectoryCopy;
   private readonly changes: ClusterStore;
-  private readonly leads: BrokerLeadership;
   private readonly adoption: Adoption;
   private readonly queues: number;
   private readonly ensuring = new Map<string, Promise<unknown>>();
@@ -123,7 +120,6 @@ export class NamesrvService implements NameService, Component {
       },
     );
     this.changes = new ClusterStore(this.store, () => this.copy.ours());
-    this.leads = new BrokerLeadership(this.changes, this.clock, (change) => this.settle(change.revision));
     this.sets = new BrokerSets(this.changes, this.clock, this.log);
     this.adoption = new Adoption(this.store, this.copy, this.clock, this.log);
   }
@@ -257,22 +253,9 @@ export class NamesrvService implements NameService, Component {
     await this.remove(keys.group(name), keys.deletedGroups, noGroup(name));
   }
 
-  async acquireLeadership(claim: LeadershipClaim): Promise<BrokerSet> {
-    const set = await this.leads.take(claim);
-    this.log.info({ set: set.name, epoch: set.epoch, leader: claim.member }, 'a broker set has a new leader');
-    return set;
-  }
-
-  renewLeadership(claim: LeadershipClaim & { readonly epoch: number; readonly writable: boolean }): Promise<void> {
-    return this.leads.keep(claim);
-  }
-
-  resignLeadership(claim: LeadershipClaim & { readonly epoch: number }): Promise<void> {
-    return this.leads.leave(claim);
-  }
-
   async forgetMembers(brokerSet: string): Promise<BrokerSet> {
-    const set = await this.leads.forget(brokerSet);
+    const { set, revision } = await this.sets.forget(brokerSet);
+    await this.settle(revision);
     this.log.warn(
       { set: brokerSet, epoch: set.epoch },
       'the members of a broker set were forgotten, with its messages',

@@ -1,13 +1,21 @@
-import { Directory, GrpcNameService, type DirectoryUpdate, type NameService } from '@cometmq/client';
+import {
+  Directory,
+  GrpcNameService,
+  GrpcSetRegistry,
+  type DirectoryUpdate,
+  type MemberClaim,
+  type NameService,
+} from '@cometmq/client';
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
-import { MessageType } from '@cometmq/model';
+import { epoch, logPosition, memberId, MessageType } from '@cometmq/model';
 import { GrpcJsChannel, GrpcJsServer, type CallContext, type MessageSink } from '@cometmq/rpc';
 import { internal } from '@cometmq/proto';
 import { MqError, sleep, systemClock, type Component } from '@cometmq/shared';
 
 import { namingService } from './naming-service.js';
 import { NamesrvService } from './namesrv-service.js';
+import { setRegistryDoor } from './set-registry-door.js';
 
 const clock = systemClock;
 const running: Component[] = [];
@@ -35,7 +43,8 @@ async function instance(store: MetadataStore, nameService?: NameService): Promis
   const log = (message: string, cause: unknown): void => {
     throw new Error(message, { cause });
   };
-  const server = await started(new GrpcJsServer({ host: '127.0.0.1', port: 0, clock, services: [door], log }));
+  const services = [door, ...(service instanceof NamesrvService ? [setRegistryDoor(service.sets)] : [])];
+  const server = await started(new GrpcJsServer({ host: '127.0.0.1', port: 0, clock, services, log }));
   server.onStopping(() => door.close());
   return { address: `127.0.0.1:${server.port}`, stop: () => server.stop() };
 }
@@ -55,6 +64,8 @@ function follow(source: NameService): { readonly updates: DirectoryUpdate[]; kin
   source.watch((update) => updates.push(update));
   return { updates, kinds: () => updates.map((update) => update.kind).join(' ') };
 }
+
+const claim: MemberClaim = { brokerSet: 'b', member: memberId('b/1'), address: '', bootId: 'boot', leaseMs: 3_000 };
 
 describe('NameService over gRPC', () => {
   it('says the same as the service itself', async () => {
@@ -95,21 +106,15 @@ describe('NameService over gRPC', () => {
       pausedUntilMs: 2 ** 50,
       priorityFactor: 30,
     });
-    const claim = { name: 'b', member: 'b/1', address: '', leaseMs: 3_000 };
-    expect(await remote.acquireLeadership(claim)).toMatchObject({
-      epoch: 1,
-      leader: '',
-      leaderMember: 'b/1',
-      inSync: ['b/1'],
-    });
-    await remote.renewLeadership({ ...claim, epoch: 1, writable: false });
-    await remote.resignLeadership({ ...claim, epoch: 1 });
+    const rule = { members: [claim.member], quorum: 1 };
+    await service.sets.acquireLeadership(claim, { epoch: epoch(1), rule, revision: 0, reason: 'start' });
+    await service.sets.resignLeadership(claim, epoch(1));
     expect(await remote.forgetMembers('b')).toMatchObject({ name: 'b', epoch: 1, inSync: [] });
     await remote.deleteTopic('t');
     await remote.deleteGroup('g');
 
     expect(far.updates).toEqual(near.updates);
-    expect(far.updates).toHaveLength(1 + 16);
+    expect(far.updates).toHaveLength(1 + 15);
     const whole = follow(remote);
     const wholeNear = follow(service);
     await until('another snapshot', () => whole.updates.length > 0);
@@ -124,11 +129,7 @@ describe('NameService over gRPC', () => {
       [remote.createTopic({ name: 't', writeQueues: 1e300 }), 'BAD_REQUEST', '1 to 1024'],
       [remote.createGroup({ name: 'g', attemptsMax: NaN }), 'BAD_REQUEST', 'whole number'],
       [remote.updateTopic('none', {}), 'TOPIC_NOT_FOUND', 'none'],
-      [
-        remote.renewLeadership({ name: 'b', member: 'b/1', address: '', leaseMs: 3_000, epoch: 1, writable: true }),
-        'NOT_LEADER',
-        'b/1',
-      ],
+      [remote.forgetMembers('b'), 'NOT_FOUND', 'no broker set b'],
     ];
     for (const [asked, code, word] of cases) {
       const error: unknown = await asked.catch((caught: unknown) => caught);
@@ -273,7 +274,7 @@ describe('NameService over gRPC', () => {
     expect([heard.length, directory.topic('a')]).toEqual([0, topic]);
     const { clusterId, version } = directory;
     await service.adoptMetadata({
-      claim: { name: 'b', member: 'b/1', address: '', leaseMs: 3_000, log: { epoch: 1, metadata: version } },
+      claim: { ...claim, log: { epoch: epoch(1), end: logPosition(100), metadata: version } },
       topics: [topic],
       groups: [],
       topicIdMax: topic.id,
@@ -418,33 +419,46 @@ withEtcd('two instances over etcd', () => {
     const [one, other] = [await instance(await store()), await instance(await store())];
     const remote = await nameService(one.address, other.address);
     const directory = await started(new Directory(remote, clock));
-    const claim = { name: 'b', member: 'b/1', address: 'x:1', leaseMs: 3_000 };
-    const held = { ...claim, epoch: 1, writable: true };
-    await remote.acquireLeadership(claim);
+    const addresses = [one.address, other.address];
+    const connect = (address: string) => new GrpcJsChannel({ address, clock });
+    const registry = await started(new GrpcSetRegistry({ addresses, clock, connect }));
+    const at: MemberClaim = { ...claim, address: 'x:1' };
+    const rule = { members: [at.member], quorum: 1 };
+    await registry.acquireLeadership(at, { epoch: epoch(1), rule, revision: 0, reason: 'start' });
+    let progress = 0;
+    const renew = () =>
+      registry.renewLeadership(at, {
+        epoch: epoch(1),
+        writable: true,
+        progress: (progress += 1),
+        inSync: rule.members,
+      });
+    const leads = () => directory.brokerSet('b')?.leader === 'x:1';
     await remote.ensureTopic('a');
 
     await etcd.kill();
     expect(directory.topic('a')).toBeDefined();
     expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
-    await expect(remote.renewLeadership(held)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(renew()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
 
     await etcd.start();
     await until('the lead is kept again', () =>
-      remote.renewLeadership(held).then(
+      renew().then(
         () => true,
         () => false,
       ),
     );
+    await until('the leader is shown', leads);
     const made = await remote.ensureTopic('b');
     expect(made.id).toBe(2);
     expect(directory.topic('b')).toEqual(made);
     expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
 
     await one.stop();
-    await remote.renewLeadership(held);
-    await until('the silent leader is shown as gone', () => directory.brokerSet('b')?.leader === undefined);
-    await remote.renewLeadership(held);
-    expect(directory.brokerSet('b')).toMatchObject({ leader: 'x:1', epoch: 1 });
+    await renew();
+    await until('the silent leader is shown as gone', () => !leads());
+    await renew();
+    await until('the leader is shown again', leads);
   });
 });

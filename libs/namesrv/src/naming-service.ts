@@ -4,7 +4,6 @@ import {
   groupDraftFromWire,
   groupToWire,
   knowledgeFromWire,
-  leadClaimFromWire,
   namingServiceName,
   topicDraftFromWire,
   topicToWire,
@@ -57,7 +56,7 @@ export function namingService(nameService: NameService): NameServiceEndpoint {
     return {};
   };
   const { TopicAnswer, GroupAnswer, BrokerSetAnswer, DoneAnswer } = internal;
-  const { NameRequest, TopicDraft, GroupDraft, LeadershipClaim, FixTopicTypeRequest } = internal;
+  const { NameRequest, TopicDraft, GroupDraft, FixTopicTypeRequest } = internal;
   const { AllowAdoptionRequest, AdoptionAnswer, MetadataKnowledge } = internal;
 
   return {
@@ -100,15 +99,6 @@ export function namingService(nameService: NameService): NameServiceEndpoint {
       }),
       DeleteGroup: method(NameRequest, DoneAnswer, ({ name }) => done(nameService.deleteGroup(name))),
       EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(nameService.ensureInnerTopic(name))),
-      AcquireLeadership: method(LeadershipClaim, BrokerSetAnswer, async (claim) => ({
-        broker: brokerSetToWire(await nameService.acquireLeadership(leadClaimFromWire(claim))),
-      })),
-      RenewLeadership: method(LeadershipClaim, DoneAnswer, (claim) =>
-        done(nameService.renewLeadership(leadClaimFromWire(claim))),
-      ),
-      ResignLeadership: method(LeadershipClaim, DoneAnswer, (claim) =>
-        done(nameService.resignLeadership(leadClaimFromWire(claim))),
-      ),
       ForgetMembers: method(NameRequest, BrokerSetAnswer, async ({ name }) => ({
         broker: brokerSetToWire(await nameService.forgetMembers(name)),
       })),

@@ -199,15 +199,6 @@ export class FakeNameService implements NameService {
     if (group) this.listener?.({ kind: 'groupDeleted', revision: (this.revision += 1), group, recorded: true });
     return Promise.resolve();
   }
-  acquireLeadership(): Promise<BrokerSet> {
-    return notHere();
-  }
-  renewLeadership(): Promise<void> {
-    return notHere();
-  }
-  resignLeadership(): Promise<void> {
-    return notHere();
-  }
   forgetMembers(): Promise<BrokerSet> {
     return notHere();
   }

@@ -144,16 +144,6 @@ export class FakeNameService implements NameService {
     return this.topics.get(name) ?? this.createTopic({ name });
   }
 
-  acquireLeadership(): Promise<BrokerSet> {
-    return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
-  }
-  renewLeadership(): Promise<void> {
-    return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
-  }
-  resignLeadership(): Promise<void> {
-    return Promise.reject(new MqError('UNSUPPORTED', 'nobody leads here'));
-  }
-
   async forgetMembers(name: string): Promise<BrokerSet> {
     await this.faults();
     const set = this.sets.get(name);

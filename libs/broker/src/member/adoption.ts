@@ -1,4 +1,4 @@
-import type { LeadershipClaim, MetadataKnowledge, NameService } from '@cometmq/client';
+import type { KnownTerm, MemberClaim, MetadataKnowledge, NameService } from '@cometmq/client';
 import { failureFacts, MqError } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -10,14 +10,16 @@ export interface LogKnowledge {
   /** Why the metadata that is told can't be the log's own; undefined: it may be. */
   contradiction(): string | undefined;
   /** All that the log knows, for metadata that was lost. */
-  all(): Omit<MetadataKnowledge, 'claim' | 'insist' | 'last'>;
+  all(): Omit<MetadataKnowledge, 'claim' | 'set' | 'insist' | 'last'>;
 }
 
 export interface AdoptionParts {
   readonly nameService: NameService;
   readonly log: Logger;
   readonly knowledge: LogKnowledge;
-  readonly claim: () => LeadershipClaim;
+  readonly claim: () => MemberClaim;
+  /** Under what this member last acted. */
+  readonly set: () => KnownTerm | undefined;
   /** The operator has told this broker itself to bring its metadata. */
   readonly adopts: boolean;
   /** And to lead without the messages that this broker's data folder lacks. */
@@ -68,7 +70,7 @@ export class Adoption {
   private async forget(why: MqError): Promise<boolean> {
     const { nameService, claim, log } = this.parts;
     if (!this.forgets) return false;
-    await nameService.forgetMembers(claim().name);
+    await nameService.forgetMembers(claim().brokerSet);
     this.forgets = false;
     log.warn({ reason: why.reason }, 'the messages that are missing in the data folder were given up');
     return true;
@@ -85,7 +87,7 @@ export class Adoption {
     for (const some of slices(deletedTopics)) parts.push({ ...none, deletedTopics: some });
     for (const some of slices(deletedGroups)) parts.push({ ...none, deletedGroups: some });
     if (parts.length === 0) parts.push(none);
-    const base = { ...ids, claim: claim(), insist: adopts };
+    const base = { ...ids, claim: claim(), set: this.parts.set(), insist: adopts };
     try {
       for (const [i, part] of parts.entries()) {
         await nameService.adoptMetadata({ ...base, ...part, last: i === parts.length - 1 });

@@ -22,6 +22,7 @@ import {
   type SetReading,
   type SetRegistry,
   standsStill,
+  type KnownTerm,
 } from '@cometmq/client';
 import {
   type Ask,
@@ -294,7 +295,13 @@ export class Member implements SetMember {
 
   // ---- what is known of the set
 
-  private claim(): MemberClaim {
+  /** Under what it last acted, and what it has promised. */
+  get lastTerm(): KnownTerm | undefined {
+    const { state } = this.note;
+    return state && { state, promised: this.promised };
+  }
+
+  claim(): MemberClaim {
     const { settings, store, metadata } = this.parts;
     const { brokerSet, leaseMs, address } = settings;
     const { epoch, appendEnd: end } = store;

@@ -135,6 +135,7 @@ export class MemorySetRegistry implements SetRegistry {
   announceMember(claim: MemberClaim): Promise<SetReading> {
     return this.answer('announceMember', () => {
       const set = this.known(claim);
+      if (set) this.checkReturn(set, claim);
       const ours = this.present(claim.brokerSet).get(claim.member);
       const own = ours?.bootId === claim.bootId ? ours : undefined;
       const leads = set?.state.leader === claim.member && own?.leads === set.state.epoch;
@@ -148,6 +149,18 @@ export class MemorySetRegistry implements SetRegistry {
       const present = this.present(claim.brokerSet);
       if (present.get(claim.member)?.bootId === claim.bootId) present.delete(claim.member);
     });
+  }
+
+  private checkReturn({ state, begun }: KeptSet, { brokerSet, member, log }: MemberClaim): void {
+    const only = state.members.length === 1 ? state.members[0] : undefined;
+    const place = (one: MemberId): string => one.split('/', 1)[0] as string;
+    const isInPlaceOf = only !== undefined && only !== member && place(only) === place(member);
+    if (isInPlaceOf && !this.present(brokerSet).has(only)) {
+      throw new MqError('DATA_FOLDER', `${member} stands where ${only} was, without its data folder`);
+    }
+    if (begun?.member === member && (log?.epoch ?? 0) < begun.epoch) {
+      throw new MqError('DATA_FOLDER', `the log of ${member} is an older copy`);
+    }
   }
 
   private acquire(claim: MemberClaim, { epoch, rule, revision, reason, commitEnd }: WantedLead): SetState | undefined {

@@ -277,6 +277,19 @@ export function setRegistryContract(name: string, open: () => Promise<OpenedRegi
       expect(await registry.acquireLeadership(whole, wanted)).toMatchObject({ epoch: 2 });
     });
 
+    it('tells who comes back on another folder, or on an older copy, as soon as it announces itself', async () => {
+      await found();
+      await keep(claimOf(a, withLog(1)), 1, 1);
+      const other = claimOf(memberId('a/2'), { bootId: 'x', address: 'elsewhere:1' });
+      expect((await registry.announceMember(other)).state).toMatchObject({ members: [a] });
+      await registry.withdrawMember(other);
+      await opened.pass(leaseMs + 1_500);
+      expect(await code(registry.announceMember(other))).toBe('DATA_FOLDER');
+      expect(await code(registry.announceMember(claimOf(a)))).toBe('DATA_FOLDER');
+      expect(await code(registry.announceMember(claimOf(a, withLog(1))))).toBe('no error');
+      expect(await code(registry.announceMember(claimOf(b)))).toBe('no error');
+    });
+
     it('refuses a log that it does not know, and one that is ahead of it', async () => {
       expect(await code(registry.announceMember(claimOf(a, withLog(3))))).toBe('METADATA_MISMATCH');
       const state = await found();

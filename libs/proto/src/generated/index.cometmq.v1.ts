@@ -6,6 +6,6 @@
 export * from "./cometmq/v1/broker.js";
 export * from "./cometmq/v1/identities.js";
 export * from "./cometmq/v1/inspect.js";
-export * from "./cometmq/v1/naming.js";
 export * from "./cometmq/v1/replication.js";
+export * from "./cometmq/v1/naming.js";
 export * from "./cometmq/v1/sets.js";

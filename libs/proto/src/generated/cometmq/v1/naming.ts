@@ -4,6 +4,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { MemberSet } from "./replication.js";
 
 export interface Topic {
   name: string;
@@ -173,16 +174,21 @@ export interface GroupDraft {
   lite: LiteGroupDraft | undefined;
 }
 
-export interface LeadershipClaim {
-  name: string;
+/** Who speaks for a member of a broker set. */
+export interface MemberClaim {
+  brokerSet: string;
   member: string;
   address: string;
+  bootId: string;
   leaseMs: number;
+  /** Absent while its log is empty. */
+  log: ClaimedLog | undefined;
+}
+
+export interface ClaimedLog {
   epoch: number;
-  writable: boolean;
-  /** Of the claimant's log; 0 while it is empty. */
-  logEpoch: number;
-  /** Which metadata the log belongs to; absent while it doesn't know. */
+  end: number;
+  /** Absent while it doesn't know. */
   metadata: MetadataVersion | undefined;
 }
 
@@ -201,7 +207,16 @@ export interface AdoptionAnswer {
 }
 
 export interface MetadataKnowledge {
-  claim: LeadershipClaim | undefined;
+  claim:
+    | MemberClaim
+    | undefined;
+  /** Under what the member last acted; absent: it never has. */
+  set:
+    | MemberSet
+    | undefined;
+  /** The last epoch that it has promised, and to whom. */
+  promisedEpoch: number;
+  promisedTo: string;
   topics: Topic[];
   groups: ConsumerGroup[];
   /** The highest ids that the log knows to have been given. */
@@ -2318,14 +2333,14 @@ export const GroupDraft: MessageFns<GroupDraft> = {
   },
 };
 
-function createBaseLeadershipClaim(): LeadershipClaim {
-  return { name: "", member: "", address: "", leaseMs: 0, epoch: 0, writable: false, logEpoch: 0, metadata: undefined };
+function createBaseMemberClaim(): MemberClaim {
+  return { brokerSet: "", member: "", address: "", bootId: "", leaseMs: 0, log: undefined };
 }
 
-export const LeadershipClaim: MessageFns<LeadershipClaim> = {
-  encode(message: LeadershipClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
+export const MemberClaim: MessageFns<MemberClaim> = {
+  encode(message: MemberClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
     }
     if (message.member !== "") {
       writer.uint32(18).string(message.member);
@@ -2333,25 +2348,19 @@ export const LeadershipClaim: MessageFns<LeadershipClaim> = {
     if (message.address !== "") {
       writer.uint32(26).string(message.address);
     }
+    if (message.bootId !== "") {
+      writer.uint32(34).string(message.bootId);
+    }
     if (message.leaseMs !== 0) {
-      writer.uint32(33).double(message.leaseMs);
+      writer.uint32(41).double(message.leaseMs);
     }
-    if (message.epoch !== 0) {
-      writer.uint32(41).double(message.epoch);
-    }
-    if (message.writable !== false) {
-      writer.uint32(48).bool(message.writable);
-    }
-    if (message.logEpoch !== 0) {
-      writer.uint32(57).double(message.logEpoch);
-    }
-    if (message.metadata !== undefined) {
-      MetadataVersion.encode(message.metadata, writer.uint32(66).fork()).join();
+    if (message.log !== undefined) {
+      ClaimedLog.encode(message.log, writer.uint32(50).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): LeadershipClaim {
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberClaim {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -2360,7 +2369,7 @@ export const LeadershipClaim: MessageFns<LeadershipClaim> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseLeadershipClaim();
+      const message = createBaseMemberClaim();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -2369,7 +2378,7 @@ export const LeadershipClaim: MessageFns<LeadershipClaim> = {
               break;
             }
 
-            message.name = reader.string();
+            message.brokerSet = reader.string();
             continue;
           }
           case 2: {
@@ -2389,11 +2398,11 @@ export const LeadershipClaim: MessageFns<LeadershipClaim> = {
             continue;
           }
           case 4: {
-            if (tag !== 33) {
+            if (tag !== 34) {
               break;
             }
 
-            message.leaseMs = reader.double();
+            message.bootId = reader.string();
             continue;
           }
           case 5: {
@@ -2401,27 +2410,93 @@ export const LeadershipClaim: MessageFns<LeadershipClaim> = {
               break;
             }
 
-            message.epoch = reader.double();
+            message.leaseMs = reader.double();
             continue;
           }
           case 6: {
-            if (tag !== 48) {
+            if (tag !== 50) {
               break;
             }
 
-            message.writable = reader.bool();
+            message.log = ClaimedLog.decode(reader, reader.uint32());
             continue;
           }
-          case 7: {
-            if (tag !== 57) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MemberClaim>, I>>(base?: I): MemberClaim {
+    return MemberClaim.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MemberClaim>, I>>(object: I): MemberClaim {
+    const message = createBaseMemberClaim();
+    message.brokerSet = object.brokerSet ?? "";
+    message.member = object.member ?? "";
+    message.address = object.address ?? "";
+    message.bootId = object.bootId ?? "";
+    message.leaseMs = object.leaseMs ?? 0;
+    message.log = (object.log !== undefined && object.log !== null) ? ClaimedLog.fromPartial(object.log) : undefined;
+    return message;
+  },
+};
+
+function createBaseClaimedLog(): ClaimedLog {
+  return { epoch: 0, end: 0, metadata: undefined };
+}
+
+export const ClaimedLog: MessageFns<ClaimedLog> = {
+  encode(message: ClaimedLog, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(9).double(message.epoch);
+    }
+    if (message.end !== 0) {
+      writer.uint32(17).double(message.end);
+    }
+    if (message.metadata !== undefined) {
+      MetadataVersion.encode(message.metadata, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimedLog {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimedLog();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
               break;
             }
 
-            message.logEpoch = reader.double();
+            message.epoch = reader.double();
             continue;
           }
-          case 8: {
-            if (tag !== 66) {
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.end = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
@@ -2440,18 +2515,13 @@ export const LeadershipClaim: MessageFns<LeadershipClaim> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<LeadershipClaim>, I>>(base?: I): LeadershipClaim {
-    return LeadershipClaim.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<ClaimedLog>, I>>(base?: I): ClaimedLog {
+    return ClaimedLog.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<LeadershipClaim>, I>>(object: I): LeadershipClaim {
-    const message = createBaseLeadershipClaim();
-    message.name = object.name ?? "";
-    message.member = object.member ?? "";
-    message.address = object.address ?? "";
-    message.leaseMs = object.leaseMs ?? 0;
+  fromPartial<I extends Exact<DeepPartial<ClaimedLog>, I>>(object: I): ClaimedLog {
+    const message = createBaseClaimedLog();
     message.epoch = object.epoch ?? 0;
-    message.writable = object.writable ?? false;
-    message.logEpoch = object.logEpoch ?? 0;
+    message.end = object.end ?? 0;
     message.metadata = (object.metadata !== undefined && object.metadata !== null)
       ? MetadataVersion.fromPartial(object.metadata)
       : undefined;
@@ -2651,6 +2721,9 @@ export const AdoptionAnswer: MessageFns<AdoptionAnswer> = {
 function createBaseMetadataKnowledge(): MetadataKnowledge {
   return {
     claim: undefined,
+    set: undefined,
+    promisedEpoch: 0,
+    promisedTo: "",
     topics: [],
     groups: [],
     topicIdMax: 0,
@@ -2665,7 +2738,16 @@ function createBaseMetadataKnowledge(): MetadataKnowledge {
 export const MetadataKnowledge: MessageFns<MetadataKnowledge> = {
   encode(message: MetadataKnowledge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.claim !== undefined) {
-      LeadershipClaim.encode(message.claim, writer.uint32(10).fork()).join();
+      MemberClaim.encode(message.claim, writer.uint32(82).fork()).join();
+    }
+    if (message.set !== undefined) {
+      MemberSet.encode(message.set, writer.uint32(90).fork()).join();
+    }
+    if (message.promisedEpoch !== 0) {
+      writer.uint32(96).uint64(message.promisedEpoch);
+    }
+    if (message.promisedTo !== "") {
+      writer.uint32(106).string(message.promisedTo);
     }
     for (const v of message.topics) {
       Topic.encode(v!, writer.uint32(18).fork()).join();
@@ -2715,12 +2797,36 @@ export const MetadataKnowledge: MessageFns<MetadataKnowledge> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
+          case 10: {
+            if (tag !== 82) {
               break;
             }
 
-            message.claim = LeadershipClaim.decode(reader, reader.uint32());
+            message.claim = MemberClaim.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.set = MemberSet.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.promisedEpoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.promisedTo = reader.string();
             continue;
           }
           case 2: {
@@ -2825,8 +2931,11 @@ export const MetadataKnowledge: MessageFns<MetadataKnowledge> = {
   fromPartial<I extends Exact<DeepPartial<MetadataKnowledge>, I>>(object: I): MetadataKnowledge {
     const message = createBaseMetadataKnowledge();
     message.claim = (object.claim !== undefined && object.claim !== null)
-      ? LeadershipClaim.fromPartial(object.claim)
+      ? MemberClaim.fromPartial(object.claim)
       : undefined;
+    message.set = (object.set !== undefined && object.set !== null) ? MemberSet.fromPartial(object.set) : undefined;
+    message.promisedEpoch = object.promisedEpoch ?? 0;
+    message.promisedTo = object.promisedTo ?? "";
     message.topics = object.topics?.map((e) => Topic.fromPartial(e)) || [];
     message.groups = object.groups?.map((e) => ConsumerGroup.fromPartial(e)) || [];
     message.topicIdMax = object.topicIdMax ?? 0;
@@ -3200,33 +3309,6 @@ export const NamingServiceDefinition = {
       requestType: NameRequest as typeof NameRequest,
       requestStream: false,
       responseType: TopicAnswer as typeof TopicAnswer,
-      responseStream: false,
-      options: {},
-    },
-    /** Raises the epoch of a broker set under a new leader. */
-    acquireLeadership: {
-      name: "AcquireLeadership",
-      requestType: LeadershipClaim as typeof LeadershipClaim,
-      requestStream: false,
-      responseType: BrokerSetAnswer as typeof BrokerSetAnswer,
-      responseStream: false,
-      options: {},
-    },
-    /** The leader is alive. */
-    renewLeadership: {
-      name: "RenewLeadership",
-      requestType: LeadershipClaim as typeof LeadershipClaim,
-      requestStream: false,
-      responseType: DoneAnswer as typeof DoneAnswer,
-      responseStream: false,
-      options: {},
-    },
-    /** The leader goes on its own will. */
-    resignLeadership: {
-      name: "ResignLeadership",
-      requestType: LeadershipClaim as typeof LeadershipClaim,
-      requestStream: false,
-      responseType: DoneAnswer as typeof DoneAnswer,
       responseStream: false,
       options: {},
     },

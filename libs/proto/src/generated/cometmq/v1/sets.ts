@@ -4,26 +4,8 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { MetadataVersion } from "./naming.js";
+import { MemberClaim } from "./naming.js";
 import { MemberSet } from "./replication.js";
-
-/** What is claimed is checked by the service, which has the words for it: any number must be able to get there. */
-export interface MemberClaim {
-  brokerSet: string;
-  member: string;
-  address: string;
-  bootId: string;
-  leaseMs: number;
-  /** Absent while its log is empty. */
-  log: ClaimedLog | undefined;
-}
-
-export interface ClaimedLog {
-  epoch: number;
-  end: number;
-  /** Absent while it doesn't know. */
-  metadata: MetadataVersion | undefined;
-}
 
 export interface SetNameRequest {
   brokerSet: string;
@@ -47,6 +29,7 @@ export interface BeyondElection {
   untilMs: number;
 }
 
+/** What is claimed is checked by the service, which has the words for it: any number must be able to get there. */
 export interface AcquireLeadershipRequest {
   claim: MemberClaim | undefined;
   epoch: number;
@@ -118,202 +101,6 @@ export interface MemberSetAnswer {
 
 export interface SetDoneAnswer {
 }
-
-function createBaseMemberClaim(): MemberClaim {
-  return { brokerSet: "", member: "", address: "", bootId: "", leaseMs: 0, log: undefined };
-}
-
-export const MemberClaim: MessageFns<MemberClaim> = {
-  encode(message: MemberClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.brokerSet !== "") {
-      writer.uint32(10).string(message.brokerSet);
-    }
-    if (message.member !== "") {
-      writer.uint32(18).string(message.member);
-    }
-    if (message.address !== "") {
-      writer.uint32(26).string(message.address);
-    }
-    if (message.bootId !== "") {
-      writer.uint32(34).string(message.bootId);
-    }
-    if (message.leaseMs !== 0) {
-      writer.uint32(41).double(message.leaseMs);
-    }
-    if (message.log !== undefined) {
-      ClaimedLog.encode(message.log, writer.uint32(50).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MemberClaim {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMemberClaim();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.brokerSet = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.member = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.address = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            message.bootId = reader.string();
-            continue;
-          }
-          case 5: {
-            if (tag !== 41) {
-              break;
-            }
-
-            message.leaseMs = reader.double();
-            continue;
-          }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.log = ClaimedLog.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<MemberClaim>, I>>(base?: I): MemberClaim {
-    return MemberClaim.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<MemberClaim>, I>>(object: I): MemberClaim {
-    const message = createBaseMemberClaim();
-    message.brokerSet = object.brokerSet ?? "";
-    message.member = object.member ?? "";
-    message.address = object.address ?? "";
-    message.bootId = object.bootId ?? "";
-    message.leaseMs = object.leaseMs ?? 0;
-    message.log = (object.log !== undefined && object.log !== null) ? ClaimedLog.fromPartial(object.log) : undefined;
-    return message;
-  },
-};
-
-function createBaseClaimedLog(): ClaimedLog {
-  return { epoch: 0, end: 0, metadata: undefined };
-}
-
-export const ClaimedLog: MessageFns<ClaimedLog> = {
-  encode(message: ClaimedLog, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.epoch !== 0) {
-      writer.uint32(9).double(message.epoch);
-    }
-    if (message.end !== 0) {
-      writer.uint32(17).double(message.end);
-    }
-    if (message.metadata !== undefined) {
-      MetadataVersion.encode(message.metadata, writer.uint32(26).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ClaimedLog {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseClaimedLog();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 9) {
-              break;
-            }
-
-            message.epoch = reader.double();
-            continue;
-          }
-          case 2: {
-            if (tag !== 17) {
-              break;
-            }
-
-            message.end = reader.double();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.metadata = MetadataVersion.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ClaimedLog>, I>>(base?: I): ClaimedLog {
-    return ClaimedLog.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ClaimedLog>, I>>(object: I): ClaimedLog {
-    const message = createBaseClaimedLog();
-    message.epoch = object.epoch ?? 0;
-    message.end = object.end ?? 0;
-    message.metadata = (object.metadata !== undefined && object.metadata !== null)
-      ? MetadataVersion.fromPartial(object.metadata)
-      : undefined;
-    return message;
-  },
-};
 
 function createBaseSetNameRequest(): SetNameRequest {
   return { brokerSet: "" };
