@@ -6,7 +6,8 @@
  *   event loop turned *and* a sync finished).
  * - At its start, when no leader is there, after it has listened for one for a lease; at once where it led last or is alone.
  *
- * Members of a set take turns by rank, so that two seldom stand at once; after an attempt that failed each waits longer.
+ * Members of a set take turns by rank, so that two seldom stand at once; who has promised an epoch to another lets it try, as a
+ * higher epoch would undo what that one has won; after an attempt that failed each waits longer.
  */
 import type { StandReason } from '@cometmq/model';
 import { unreachable } from '@cometmq/shared';
@@ -18,9 +19,11 @@ export interface StandingLimits {
   readonly rankMs: number;
   /** Between attempts, doubled with each that failed, at most the lease. */
   readonly retryMs: number;
+  /** How long another that was promised an epoch may take to lead. */
+  readonly yieldMs: number;
 }
 
-export const standingLimits: StandingLimits = { leaseMs: 3_000, rankMs: 150, retryMs: 200 };
+export const standingLimits: StandingLimits = { leaseMs: 3_000, rankMs: 150, retryMs: 200, yieldMs: 1_000 };
 
 export type StandingInput =
   /** The leader's stream says: `progress` has moved since the last time, or not. */
@@ -29,6 +32,8 @@ export type StandingInput =
   | { readonly kind: 'refused'; readonly nowMs: number }
   /** The leader wants this member to take over. */
   | { readonly kind: 'handedOver'; readonly nowMs: number }
+  /** Another one was promised an epoch. */
+  | { readonly kind: 'promised'; readonly nowMs: number }
   /** An attempt of its own has failed. */
   | { readonly kind: 'failed'; readonly nowMs: number }
   /** It leads, or another one does: whatever was suspected is settled. */
@@ -77,6 +82,11 @@ export class Standing {
         return this.due(input.nowMs);
       case 'handedOver':
         return 'handedOver';
+      case 'promised': {
+        const untilMs = input.nowMs + this.limits.yieldMs + this.rank * this.limits.rankMs;
+        this.notBeforeMs = Math.max(this.notBeforeMs, untilMs);
+        return undefined;
+      }
       case 'failed': {
         const waitMs = Math.min(this.limits.retryMs * 2 ** this.failures, this.limits.leaseMs);
         this.failures += 1;

@@ -209,6 +209,11 @@ export class Election {
     while (!this.over) {
       try {
         const state = await registry.acquireLeadership(claim(), wanted);
+        if (this.over && state) {
+          // Given up meanwhile: its presence as a leader would keep others out for a lease.
+          await registry.resignLeadership(claim(), epoch);
+          return;
+        }
         this.step(state ? { kind: 'taken', state } : { kind: 'lost' });
         return;
       } catch (caught) {

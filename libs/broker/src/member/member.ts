@@ -417,12 +417,23 @@ export class Member implements SetMember {
     const noted = this.promiseTo(answer.promise);
     const address = this.knowledge.addressOf(ask.candidate);
     if (address !== undefined) this.knowledge.told({ member: ask.candidate, address, epoch: ask.epoch });
-    if (this.role.is === 'leading') this.depose(`${ask.candidate} stands with epoch ${ask.epoch}`);
+    if (this.role.is === 'leading') this.yieldTo(ask, this.role.leading.epoch);
     else this.follow();
+    this.standing?.step({ kind: 'promised', nowMs });
     await noted;
     if (this.role.is === 'following') await this.role.ready;
     await durable(store, store.appendEnd); // Only what is on disk is promised to hold.
     return { kind: 'promised', from: this.me, log: this.tail() };
+  }
+
+  /** Its presence as the leader of an ended term would keep the other one out for a lease. */
+  private yieldTo({ candidate, epoch, reason }: Ask, own: Epoch): void {
+    const { registry, log } = this.parts;
+    this.depose(`${candidate} stands with epoch ${epoch}`);
+    if (reason === 'handedOver') return; // It takes over from a leader that is present.
+    registry.resignLeadership(this.claim(), own).catch((caught: unknown) => {
+      log.debug(failureFacts(caught), 'the name service could not be told that the broker does not lead any more');
+    });
   }
 
   /** Decided at once; durable when it resolves. Whoever led before is not heard any more. */

@@ -409,6 +409,7 @@ export class SimulatedNode {
     const answer = answerTo(this.promised, ask, leading ? serves : heard);
     if ('promise' in answer) {
       this.promise(answer.promise);
+      this.standing.step({ kind: 'promised', nowMs: this.set.nowMs });
       if (this.role.is !== 'follower') this.stepDown();
     }
     const log = { lastEpoch: lastEpoch(this.outline()), end: at(this.log.length) };

@@ -164,6 +164,7 @@ function standingTeller(standing: Standing): Teller {
         case 'refused':
         case 'handedOver':
         case 'failed':
+        case 'promised':
         case 'settled':
         case 'tick':
           return standing.step({ kind, nowMs });
