@@ -249,7 +249,7 @@ describe('a data folder that is not the one', () => {
     const here = await world();
     await led(here, a);
     // Both are there: it is for the leader to say.
-    await here.sets.announceMember(claimOf(again));
+    await here.sets.announceMember({ ...claimOf(again), address: 'elsewhere:1' });
     await here.sets.withdrawMember(claimOf(again));
     here.clock.advance(leaseMs + 1);
     const error = await fault(here.sets.announceMember(claimOf(again)));

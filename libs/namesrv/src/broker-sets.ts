@@ -580,7 +580,10 @@ function checkReturn(found: Found, claim: MemberClaim): void {
   const { set, begun } = found;
   const only = set?.record.members.length === 1 ? set.record.members[0] : undefined;
   const isInPlaceOf = only !== undefined && only !== claim.member && placeOf(only) === placeOf(claim.member);
-  if (set?.record.members.includes(claim.member) || (isInPlaceOf && !found.presences.has(only))) {
+  // Who is at an address is who has it now.
+  const other = isInPlaceOf ? found.presences.get(only)?.record : undefined;
+  const isAlone = isInPlaceOf && (other === undefined || other.address === claim.address);
+  if (set?.record.members.includes(claim.member) || isAlone) {
     checkFolder(set?.record, begun?.record, claim);
   }
 }

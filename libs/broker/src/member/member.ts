@@ -331,6 +331,7 @@ export class Member implements SetMember {
       .catch(async (caught: unknown) => {
         const error = MqError.from(caught);
         if (error.code === 'METADATA_MISMATCH') await adoption.mismatched(error);
+        else if (error.code === 'DATA_FOLDER') this.fail(error);
         else log.debug(failureFacts(error), 'the name service does not answer');
       })
       .finally(() => (this.announcing = undefined));

@@ -151,11 +151,12 @@ export class MemorySetRegistry implements SetRegistry {
     });
   }
 
-  private checkReturn({ state, begun }: KeptSet, { brokerSet, member, log }: MemberClaim): void {
+  private checkReturn({ state, begun }: KeptSet, { brokerSet, member, address, log }: MemberClaim): void {
     const only = state.members.length === 1 ? state.members[0] : undefined;
     const place = (one: MemberId): string => one.split('/', 1)[0] as string;
     const isInPlaceOf = only !== undefined && only !== member && place(only) === place(member);
-    if (isInPlaceOf && !this.present(brokerSet).has(only)) {
+    const other = isInPlaceOf ? this.present(brokerSet).get(only) : undefined;
+    if (isInPlaceOf && (other === undefined || other.address === address)) {
       throw new MqError('DATA_FOLDER', `${member} stands where ${only} was, without its data folder`);
     }
     if (begun?.member === member && (log?.epoch ?? 0) < begun.epoch) {

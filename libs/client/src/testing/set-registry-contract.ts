@@ -280,7 +280,9 @@ export function setRegistryContract(name: string, open: () => Promise<OpenedRegi
     it('tells who comes back on another folder, or on an older copy, as soon as it announces itself', async () => {
       await found();
       await keep(claimOf(a, withLog(1)), 1, 1);
-      const other = claimOf(memberId('a/2'), { bootId: 'x', address: 'elsewhere:1' });
+      const there = claimOf(memberId('a/2'), { bootId: 'x' });
+      expect(await code(registry.announceMember(there))).toBe('DATA_FOLDER'); // At its address: it is gone.
+      const other = { ...there, address: 'elsewhere:1' };
       expect((await registry.announceMember(other)).state).toMatchObject({ members: [a] });
       await registry.withdrawMember(other);
       await opened.pass(leaseMs + 1_500);
