@@ -134,6 +134,18 @@ it('a user is refused what it may not, and everything once it is disabled, thoug
   }
 });
 
+it('the command line signs what it sends, once logged in', async () => {
+  const [file, bundle] = [join(broker.dataDir, 'identity/admin'), join(root, 'dist/apps/cli/main.cjs')];
+  const env = { HOME: broker.dataDir, PATH: process.env['PATH'] };
+  const at = ['--api', `http://127.0.0.1:${broker.adminPort}`, '--endpoint', broker.endpoints];
+  const comet = async (...argv: string[]): Promise<string> =>
+    (await promisify(execFile)(process.execPath, [bundle, ...argv], { env, timeout: 60_000 })).stdout;
+  await expect(comet('send', 'greetings', 'hello', ...at)).rejects.toThrow('access key');
+  await comet('login', '--secret-file', file, ...at);
+  await comet('send', 'greetings', 'hello');
+  expect(await comet('receive', 'greetings', '--group', 'readers', '-o', 'json')).toContain('hello');
+});
+
 it('no secret is in what was said, nor in clear on disk but for the file of the admin', async () => {
   await broker.program.stop();
   const secrets = [admin.secret, service.accessSecret];

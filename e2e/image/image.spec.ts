@@ -51,10 +51,15 @@ describe('the image', () => {
       if (child.exitCode !== null) throw new Error(said);
       return said.includes('"msg":"ready"');
     });
+    // Others can reach a container, so it has users from its first start on, and prints its admin once.
+    const [, accessKey = ''] = /^Access key: (\S+)$/m.exec(said) ?? [];
+    const [, accessSecret = ''] = /^Secret: +(\S+)$/m.exec(said) ?? [];
+    const user = { accessKey, accessSecret, adminToken: '' };
     const clients = new Clients(
       () => import('rocketmq-client-nodejs'),
-      () => ({ endpoints: `127.0.0.1:${grpc}`, tls: false, restUrl: `http://127.0.0.1:${rest}` }),
+      () => ({ endpoints: `127.0.0.1:${grpc}`, tls: false, restUrl: `http://127.0.0.1:${rest}`, user }),
     );
+    expect((await fetch(`http://127.0.0.1:${rest}/api/v1/topics`)).status).toBe(401);
     const sender = await clients.producer();
     await sender.send({ topic: 'packed', body: Buffer.from('hello') });
     const reader = await clients.simple('packed-readers', 'packed');

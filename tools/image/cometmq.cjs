@@ -9,6 +9,11 @@ const [, , role = ''] = process.argv;
 const program = role === 'comet' ? 'cli' : role;
 if (/^[a-z-]+$/.test(program) && existsSync(join(folder, program, 'main.cjs'))) {
   process.argv.splice(2, 1);
+  if (program === 'standalone') {
+    // In a container nobody is reached by 127.0.0.1, and others reach what listens elsewhere: so there are users.
+    for (const name of ['PROXY_HOST', 'ADMIN_HOST', 'METRICS_HOST']) process.env[`COMETMQ_${name}`] ??= '0.0.0.0';
+    process.env.COMETMQ_USERS ??= 'true';
+  }
   require(join(folder, program, 'main.cjs'));
 } else {
   const roles = readdirSync(folder)

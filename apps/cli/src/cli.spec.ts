@@ -617,7 +617,7 @@ describe('contexts', () => {
       ...['/cfg/cometmq/contexts/local.json', '/cfg/cometmq/contexts/prod.json', '/cfg/cometmq/current'],
     ]);
     expect((await comet('context', 'ls')).out).toMatch(
-      /^NAME +API .*\nlocal \* +http:\/\/127\.0\.0\.1:8082 +127\.0\.0\.1:8081 +false\nprod /,
+      /^NAME +API .*\nlocal \* +http:\/\/127\.0\.0\.1:8082 +127\.0\.0\.1:8081 +false +-\nprod /,
     );
     expect((await comet('context', 'use', 'prod')).code).toBe(0);
     expect(JSON.parse((await comet('context', 'show', '-o', 'json')).out)).toMatchObject({

@@ -11,7 +11,9 @@ import { groupCommands } from './commands/group.js';
 import { messageCommands } from './commands/message.js';
 import { mqadminCommands } from './commands/mqadmin.js';
 import { liteCommands } from './commands/lite.js';
+import { loginCommands } from './commands/login.js';
 import { topicCommands } from './commands/topic.js';
+import { userCommands } from './commands/user.js';
 import { transactionCommands } from './commands/transaction.js';
 import { exitCode, exitCodeHelp, exitCodeOf, type ExitCode } from './exit-codes.js';
 import { formats, visible } from './printer.js';
@@ -89,6 +91,8 @@ function program(world: World, act: Act): Command {
   transactionCommands(comet, act);
   clusterCommands(comet, act);
   brokerCommands(comet, act);
+  loginCommands(comet, act);
+  userCommands(comet, act);
   mqadminCommands(comet, act);
   completionCommands(comet, act);
   return comet;

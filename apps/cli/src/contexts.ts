@@ -11,6 +11,11 @@ export interface Context {
   readonly tls: boolean;
   /** A file of authorities to believe; Node.js' own if left out. */
   readonly ca?: string;
+  /** Who asks, where the cluster has users. The file is for its owner's eyes only. */
+  readonly user?: string;
+  readonly secret?: string;
+  /** What the last login gave. */
+  readonly token?: { readonly value: string; readonly untilMs: number };
 }
 
 export const localContext: Context = { api: 'http://127.0.0.1:8082', endpoint: '127.0.0.1:8081', tls: false };
@@ -82,8 +87,11 @@ function understood(text: string, path: string): Context {
   } catch {
     throw new MqError('CONFIG', `${path}: is not JSON`);
   }
-  const { api, endpoint, tls, ca } = { ...localContext, ...(given as Partial<Context>) };
-  return { api: apiUrl(api), endpoint: hostPort(endpoint), tls: Boolean(tls), ...(ca !== undefined && { ca }) };
+  const { api, endpoint, tls, ca, user, secret, token } = { ...localContext, ...(given as Partial<Context>) };
+  return {
+    ...{ api: apiUrl(api), endpoint: hostPort(endpoint), tls: Boolean(tls), ...(ca !== undefined && { ca }) },
+    ...(user !== undefined && secret !== undefined && { user, secret, ...(token && { token }) }),
+  };
 }
 
 /** @throws MqError CONFIG */

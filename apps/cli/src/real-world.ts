@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 import { MqError, systemChance, systemClock } from '@cometmq/shared';
 
 import type { Files, World } from './world.js';
@@ -32,6 +33,17 @@ export function realWorld(interrupted: AbortSignal): World {
         return await terminal.question(question, { signal: interrupted });
       } finally {
         terminal.close();
+      }
+    },
+    askSecret: async (question) => {
+      process.stderr.write(question);
+      const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+      const terminal = createInterface({ input: process.stdin, output: silent, terminal: true });
+      try {
+        return await terminal.question('', { signal: interrupted });
+      } finally {
+        terminal.close();
+        process.stderr.write('\n');
       }
     },
     clock: systemClock,

@@ -1,7 +1,7 @@
 import { errorCodes, MqError, type Clock } from '@cometmq/shared';
 import type { Page, Problem } from '@cometmq/admin';
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** The administrators' REST API as the command line uses it. Every failure is an MqError with the server's own code. */
 export class RestClient {
@@ -10,6 +10,8 @@ export class RestClient {
     private readonly clock: Clock,
     private readonly url: string,
     private readonly timeoutMs: number,
+    /** Asked before each request; undefined: it is nobody's. */
+    private readonly token: () => Promise<string | undefined> = () => Promise.resolve(undefined),
   ) {}
 
   get<T>(path: string): Promise<T> {
@@ -43,12 +45,16 @@ export class RestClient {
   async call<T>(method: Method, path: string, body?: unknown): Promise<T> {
     const abort = new AbortController();
     const timer = this.clock.after(this.timeoutMs, () => abort.abort());
-    const init: RequestInit = { method, signal: abort.signal, redirect: 'error' };
-    if (body !== undefined) {
-      init.body = JSON.stringify(body);
-      init.headers = { 'content-type': 'application/json' };
-    }
     try {
+      const token = await this.token();
+      const init: RequestInit = {
+        ...{ method, signal: abort.signal, redirect: 'error' },
+        headers: {
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      };
       const response = await this.fetch(`${this.url}/api/v1${path}`, init);
       const text = await response.text();
       if (!response.ok) throw problemOf(response.status, text, this.url);

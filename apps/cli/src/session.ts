@@ -23,6 +23,8 @@ export interface GlobalOptions {
 }
 
 const timeoutMsDefault = 10_000;
+/** A token that is about to end is not begun with. */
+const tokenLeftMsMin = 60_000;
 
 const duration = millis({ default: 0, min: 0, max: 365 * 86_400_000, why: '' });
 
@@ -63,6 +65,7 @@ export class Session {
   readonly contexts: Contexts;
   readonly printer: Printer;
   private readonly closing: (() => void)[] = [];
+  private issued: string | undefined;
 
   constructor(
     readonly world: World,
@@ -84,7 +87,41 @@ export class Session {
       endpoint: hostPort(options.endpoint ?? world.env['COMET_ENDPOINT'] ?? base.endpoint),
       tls: options.tls ?? base.tls,
       ...(ca !== undefined && { ca }),
+      ...this.login(base),
     };
+  }
+
+  /** The environment's, both or none, or the context's; never of a context that another address was given for. */
+  private login(base: Context): Pick<Context, 'user' | 'secret' | 'token'> {
+    const { COMET_USER: user, COMET_SECRET: secret, COMET_API: api, COMET_ENDPOINT: endpoint } = this.world.env;
+    if (user !== undefined && secret !== undefined) return { user, secret };
+    const { options } = this;
+    const isElsewhere = [options.api ?? api, options.endpoint ?? endpoint].some(
+      (given, i) => given !== undefined && given !== [base.api, base.endpoint][i],
+    );
+    if (isElsewhere || base.user === undefined || base.secret === undefined) return {};
+    return { user: base.user, secret: base.secret, ...(base.token && { token: base.token }) };
+  }
+
+  /** A token for the REST API: the one the context has, while it is good, or one of a new login. */
+  private async token(): Promise<string | undefined> {
+    const { user, secret, token, api } = this.target;
+    const nowMs = this.world.clock.wallMs();
+    if (token && token.untilMs > nowMs + tokenLeftMsMin) return token.value;
+    if (user === undefined || secret === undefined) return undefined;
+    if (this.issued === undefined) {
+      const { fetch, clock } = this.world;
+      const issued = await new RestClient(fetch, clock, api, this.timeoutMs).call<{ token: string; untilMs: number }>(
+        ...(['POST', '/login', { user, secret }] as const),
+      );
+      this.issued = issued.token;
+      const name = this.options.context ?? this.contexts.current();
+      const saved = name === undefined ? undefined : this.contexts.get(name);
+      if (name !== undefined && saved?.user === user && saved.secret === secret) {
+        this.contexts.put(name, { ...saved, token: { value: issued.token, untilMs: issued.untilMs } });
+      }
+    }
+    return this.issued;
   }
 
   get timeoutMs(): number {
@@ -92,19 +129,24 @@ export class Session {
   }
 
   api(): RestClient {
-    return new RestClient(this.world.fetch, this.world.clock, this.target.api, this.timeoutMs);
+    return new RestClient(this.world.fetch, this.world.clock, this.target.api, this.timeoutMs, () => this.token());
   }
 
   /** A client like any other, of the proxies' gRPC endpoint. */
   async client(): Promise<PublicClient> {
-    const { endpoint, tls, ca } = this.target;
-    const [{ PublicClient }, channel] = await Promise.all([
+    const { endpoint, tls, ca, user, secret } = this.target;
+    const [{ PublicClient }, { ownHeaders, Secret }, channel] = await Promise.all([
       import('@cometmq/client'),
+      import('@cometmq/auth'),
       this.world.connect(endpoint, tls ? (ca === undefined ? {} : { caPem: this.authorities(ca) }) : undefined),
     ]);
     this.closing.push(() => channel.close());
     const { clock, chance } = this.world;
-    return new PublicClient({ channel, clock, chance, requestMsMax: this.timeoutMs });
+    const sign = (path: string, body: Uint8Array): Readonly<Record<string, string>> =>
+      user === undefined || secret === undefined
+        ? {}
+        : ownHeaders(user, new Secret(secret), { path, body, nowMs: clock.wallMs() });
+    return new PublicClient({ channel, clock, chance, requestMsMax: this.timeoutMs, sign });
   }
 
   close(): void {

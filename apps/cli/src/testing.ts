@@ -56,6 +56,10 @@ export class FakeTerminal {
         this.asked.push(question);
         return this.answers.shift() ?? '';
       },
+      askSecret: async (question) => {
+        this.asked.push(question);
+        return this.answers.shift() ?? '';
+      },
       clock: this.clock(),
       chance: this.chance,
       fetch: (...request) => this.fetch(...request),

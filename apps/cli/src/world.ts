@@ -15,6 +15,8 @@ export interface World {
   readAllInput(): Promise<Uint8Array>;
   /** Asks the person at the terminal for a line. */
   ask(question: string): Promise<string>;
+  /** The same, for what is not to be seen. */
+  askSecret(question: string): Promise<string>;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly fetch: typeof fetch;

@@ -6,7 +6,7 @@
  *   COMET-HMAC-SHA256  our own client: hex HMAC-SHA256 of method, time, nonce and body, each taken once.
  *   remoting           base64 HMAC-SHA1 of the sorted values of all fields but the signature, then the body.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
 import type { Secret } from './secrets.js';
 
@@ -56,6 +56,21 @@ export interface SignedRequest {
 export function ownSignature(secret: Secret, { path, dateTime, nonce, body }: SignedRequest): string {
   const digest = createHash('sha256').update(body).digest('hex');
   return createHmac('sha256', secret.reveal()).update([path, dateTime, nonce, digest].join('\n'), 'utf8').digest('hex');
+}
+
+/** The headers that our own client says who it is by. */
+export function ownHeaders(
+  user: string,
+  secret: Secret,
+  { path, body, nowMs }: { readonly path: string; readonly body: Uint8Array; readonly nowMs: number },
+): Readonly<Record<string, string>> {
+  const dateTime = new Date(nowMs).toISOString();
+  const nonce = randomBytes(18).toString('base64url');
+  const signature = ownSignature(secret, { path, dateTime, nonce, body });
+  return {
+    'x-mq-date-time': dateTime,
+    authorization: `${ownAlgorithm} Credential=${user}, Nonce=${nonce}, Signature=${signature}`,
+  };
 }
 
 /** @param fields ext fields as received, unknown ones too */

@@ -32,6 +32,8 @@ export interface PublicClientOptions {
   readonly chance: Chance;
   /** Unique among the living clients; made up if left out. */
   readonly clientId?: string;
+  /** Headers that say whose request it is; left out: nobody's. */
+  readonly sign?: ((path: string, request: Uint8Array) => Readonly<Record<string, string>>) | undefined;
   /** How long a call may take, beside what a receive waits. */
   readonly requestMsMax?: number;
 }
@@ -224,7 +226,8 @@ export class PublicClient {
     const deadlineMs = clock.monotonicMs() + waitMs + this.requestMsMax;
     return new Promise((resolve, reject) => {
       if (signal?.aborted) throw new MqError('CANCELLED', 'the wait was given up');
-      const stream = channel.serverStream(`${service}/ReceiveMessage`, request, { deadlineMs, headers: this.headers });
+      const path = `${service}/ReceiveMessage`;
+      const stream = channel.serverStream(path, request, { deadlineMs, headers: this.headersOf(path, request) });
       const messages: ReceivedMessage[] = [];
       let status: Status | undefined;
       const giveUp = (): void => stream.cancel();
@@ -250,10 +253,15 @@ export class PublicClient {
     });
   }
 
+  private headersOf(path: string, request: Uint8Array): Readonly<Record<string, string>> {
+    return { ...this.headers, ...this.options.sign?.(path, request) };
+  }
+
   private unary(method: string, request: Uint8Array): Promise<Uint8Array> {
     const { channel, clock } = this.options;
     const deadlineMs = clock.monotonicMs() + this.requestMsMax;
-    return channel.unary(`${service}/${method}`, request, { deadlineMs, headers: this.headers });
+    const path = `${service}/${method}`;
+    return channel.unary(path, request, { deadlineMs, headers: this.headersOf(path, request) });
   }
 
   private toWire(message: OutgoingMessage): Message {

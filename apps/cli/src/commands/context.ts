@@ -17,8 +17,11 @@ const view: View<Named> = {
     { title: 'API', value: ({ api }) => api },
     { title: 'ENDPOINT', value: ({ endpoint }) => endpoint },
     { title: 'TLS', value: ({ tls }) => tls },
+    { title: 'USER', value: ({ user }) => user },
     { title: 'CA', wide: true, value: ({ ca }) => ca },
   ],
+  // What it logs in with is for the file alone.
+  json: ({ secret: _secret, token: _token, ...shown }) => shown,
 };
 
 export function contextCommands(comet: Command, act: Act): void {

@@ -1,0 +1,76 @@
+import type { Command } from 'commander';
+import { MqError } from '@cometmq/shared';
+
+import { localContext } from '../contexts.js';
+import { RestClient } from '../rest-client.js';
+import { examples, type Act } from '../session.js';
+import type { World } from '../world.js';
+
+interface LoginOptions {
+  readonly user?: string;
+  readonly secretFile?: string;
+}
+
+export function loginCommands(comet: Command, act: Act): void {
+  const login = comet
+    .command('login')
+    .description('Log in, and keep the access key and its secret with the context.')
+    .option('--user <name>', 'access key (COMET_USER)')
+    .option('--secret-file <path>', 'file that holds the secret, or both: "<name> <secret>" (COMET_SECRET)')
+    .action(
+      act(async (session, options: LoginOptions) => {
+        const { world, contexts, timeoutMs } = session;
+        const { user, secret } = await credentials(session, options);
+        const { user: _user, secret: _secret, token: _token, ...target } = session.target;
+        const rest = new RestClient(world.fetch, world.clock, target.api, timeoutMs);
+        const { token, untilMs } = await rest.call<{ token: string; untilMs: number }>('POST', '/login', {
+          user,
+          secret,
+        });
+        const name = session.options.context ?? contexts.current() ?? 'default';
+        contexts.put(name, { ...localContext, ...target, user, secret, token: { value: token, untilMs } });
+        contexts.use(name);
+        session.note(`logged in as ${user}; context "${name}" keeps it`);
+      }),
+    );
+  examples(login, 'comet login --user admin', 'comet login --secret-file data/identity/admin');
+
+  const logout = comet
+    .command('logout')
+    .description('Forget the access key and the secret of the context.')
+    .action(
+      act((session) => {
+        const name = session.options.context ?? session.contexts.current();
+        if (name === undefined) throw new MqError('NOT_FOUND', 'no context is current; nothing is kept');
+        const { user: _user, secret: _secret, token: _token, ...rest } = session.contexts.get(name);
+        session.contexts.put(name, rest);
+        session.note(`context "${name}" keeps no secret any more`);
+      }),
+    );
+  examples(logout, 'comet logout');
+}
+
+async function credentials(
+  { world }: { readonly world: World },
+  { user: named, secretFile }: LoginOptions,
+): Promise<{ user: string; secret: string }> {
+  const { COMET_USER: user = named, COMET_SECRET: secret } = world.env;
+  if (secretFile !== undefined) {
+    const bytes = world.files.read(secretFile);
+    if (!bytes) throw new MqError('CONFIG', `--secret-file ${secretFile}: no such file`);
+    const words = Buffer.from(bytes).toString('utf8').trim().split(/\s+/);
+    const [first = '', second] = words;
+    return second === undefined ? { user: required(named ?? user), secret: first } : { user: first, secret: second };
+  }
+  if (secret !== undefined) return { user: required(named ?? user), secret };
+  if (!world.terminal.in) {
+    throw new MqError('CONFIG', 'give --secret-file, or COMET_USER and COMET_SECRET, where there is no terminal');
+  }
+  const name = named ?? user ?? (await world.ask('Access key: ')).trim();
+  return { user: required(name), secret: (await world.askSecret('Secret: ')).trim() };
+}
+
+function required(user: string | undefined): string {
+  if (user !== undefined && user !== '') return user;
+  throw new MqError('CONFIG', 'whose secret it is: --user');
+}

@@ -1,0 +1,108 @@
+// Goal: users and their rights from the command line, with a login that is kept. Method: the real REST API with users on.
+import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
+import { FakeIdentities } from '@cometmq/auth/testing';
+
+import { FakeTerminal, type Ran } from './testing.js';
+
+let fixture: AdminFixture;
+let identities: FakeIdentities;
+let me: FakeTerminal;
+const contextFile = '/home/me/.config/cometmq/contexts/default.json';
+
+beforeEach(async () => {
+  identities = new FakeIdentities();
+  fixture = await startAdminFixture({ identities });
+  identities.user('root', 'root-secret', { kind: 'super' });
+  me = new FakeTerminal();
+  me.env = { HOME: '/home/me', COMET_API: fixture.url };
+});
+afterEach(() => fixture.stop());
+
+const comet = (...argv: string[]): Promise<Ran> => me.run(...argv);
+
+async function loggedIn(): Promise<void> {
+  me.isTerminal = true;
+  me.answers = ['root', 'root-secret'];
+  expect(await comet('login')).toMatchObject({ code: 0, err: 'logged in as root; context "default" keeps it\n' });
+  me.isTerminal = false;
+}
+
+it('nothing is done for nobody, with what to do', async () => {
+  const { code, err } = await comet('topic', 'ls');
+  expect({ code, err }).toEqual({ code: 4, err: 'comet: log in: comet login, or POST /api/v1/login for a token\n' });
+});
+
+it('logs in once, keeps it with the context, and shows its secret nowhere', async () => {
+  await loggedIn();
+  expect(await comet('topic', 'ls')).toMatchObject({ code: 0 });
+  expect(JSON.parse(me.files.get(contextFile) ?? '')).toMatchObject({ user: 'root', secret: 'root-secret' });
+  for (const format of ['table', 'wide', 'json', 'jsonl']) {
+    const { out } = await comet('context', 'show', '-o', format);
+    expect(out).toContain('root');
+    expect(out).not.toMatch(/root-secret|comet1\./);
+  }
+  expect(await comet('logout')).toMatchObject({ code: 0 });
+  expect(me.files.get(contextFile)).not.toContain('root');
+  expect(await comet('topic', 'ls')).toMatchObject({ code: 4 });
+});
+
+it('takes who asks from the environment or a file, and keeps nothing of a wrong login', async () => {
+  me.env = { ...me.env, COMET_USER: 'root', COMET_SECRET: 'root-secret' };
+  expect(await comet('topic', 'ls')).toMatchObject({ code: 0 });
+  expect(me.files.size).toBe(0);
+  me.env = { HOME: '/home/me', COMET_API: fixture.url };
+  me.files.set('/admin', 'root wrong-secret\n');
+  expect(await comet('login', '--secret-file', '/admin')).toMatchObject({ code: 4 });
+  expect([...me.files.keys()]).toEqual(['/admin']);
+  me.files.set('/admin', 'root root-secret\n');
+  expect(await comet('login', '--secret-file', '/admin')).toMatchObject({ code: 0 });
+  expect(await comet('login')).toMatchObject({ code: 2 });
+});
+
+it('gives a secret to no other address than the one it is for', async () => {
+  await loggedIn();
+  const other = await startAdminFixture({ identities: new FakeIdentities() });
+  const seen: string[] = [];
+  me.fetch = (url, init) => {
+    seen.push(JSON.stringify([url, init]));
+    return fetch(url, init);
+  };
+  expect(await comet('topic', 'ls', '--api', other.url)).toMatchObject({ code: 4 });
+  expect(seen.join()).not.toMatch(/root-secret|comet1\./);
+  await other.stop();
+});
+
+it('makes a service account in one line, and says why it may', async () => {
+  await loggedIn();
+  const made = await comet('user', 'create', 'shop', '--produce', 'orders-*', '--consume', 'stock:shop', '-o', 'json');
+  const { secret } = JSON.parse(made.out) as { secret: string };
+  expect(secret).toHaveLength(40);
+  expect(await comet('acl', 'test', 'shop', 'pub', 'Topic:orders-eu')).toMatchObject({ code: 0 });
+  expect(await comet('acl', 'test', 'shop', 'pub', 'Topic:stock')).toMatchObject({ code: 4 });
+  expect((await comet('acl', 'why', 'shop', 'sub', 'Group:shop')).out).toMatch(/allowed[^]*Group:shop\n[^]*sub,get/);
+  expect((await comet('acl', 'deny', 'shop', 'pub', 'Topic:orders-eu', '--from', '10.0.0.0/8')).out).toContain(
+    '10.0.0.0/8',
+  );
+  expect(await comet('acl', 'test', 'shop', 'pub', 'Topic:orders-eu', '--from', '10.1.1.1')).toMatchObject({ code: 4 });
+  expect(await comet('acl', 'test', 'shop', 'pub', 'Topic:orders-eu', '--from', '11.1.1.1')).toMatchObject({ code: 0 });
+  expect(await comet('acl', 'revoke', 'shop', '--yes')).toMatchObject({ code: 0 });
+  expect(await comet('acl', 'test', 'shop', 'sub', 'Group:shop')).toMatchObject({ code: 4 });
+  expect((await comet('user', 'rotate', 'shop', '-o', 'json')).out).not.toContain(secret);
+  expect((await comet('user', 'disable', 'shop')).code).toBe(0);
+  expect((await comet('user', 'ls')).out).toMatch(/shop +normal +false/);
+  expect((await comet('user', 'limit', 'shop', '--requests', '5', '-o', 'json')).out).toContain(
+    '"requestsPerSecond": 5',
+  );
+  expect((await comet('user', 'delete', 'shop', '--yes')).code).toBe(0);
+  expect(await comet('user', 'describe', 'shop')).toMatchObject({ code: 3 });
+});
+
+it.each([
+  [['acl', 'allow', 'root', 'fly', 'Topic:x'], 'must be one of all, pub'],
+  [['acl', 'allow', 'root', 'pub', 'x'], 'allowed are Cluster:'],
+  [['user', 'create', 'x', '--consume', 'orders'], 'must be topics:group'],
+  [['acl', 'test', 'nobody', 'pub', 'Topic:x'], 'there is no user'],
+])('refuses %j', async (argv, why) => {
+  await loggedIn();
+  expect((await comet(...argv)).err).toContain(why);
+});
