@@ -139,6 +139,8 @@ export class Member implements SetMember {
   private attachedTo: KnownLeader | undefined;
   private lastFailover: FailoverPhases | undefined;
   private note: TermNote = {};
+  /** The registry has said how the set is. */
+  private hasRead = false;
   /** Why nobody may stand, as it was read last. */
   private still: string | undefined;
   private storeWork: Promise<unknown> = Promise.resolve();
@@ -203,7 +205,7 @@ export class Member implements SetMember {
     this.knowledge = new SetKnowledge(this.note.state, heard);
     const reading = await this.open();
     this.follow();
-    this.read(reading);
+    if (reading) this.read(reading);
     this.rankAnew();
     this.tick();
     if (settings.membersWanted > 1) this.begun();
@@ -259,7 +261,8 @@ export class Member implements SetMember {
     });
   }
 
-  private async open(): Promise<SetReading> {
+  /** Undefined: the registry does not answer yet, and others may want this member's word meanwhile. */
+  private async open(): Promise<SetReading | undefined> {
     const { registry, adoption, log } = this.parts;
     for (;;) {
       if (this.stopped) throw new MqError('CANCELLED', 'stopped before the lead was taken');
@@ -271,6 +274,7 @@ export class Member implements SetMember {
         if (await adoption.settles(error)) continue;
         if (!error.retry) throw error;
         log.warn(failureFacts(error), 'the broker set can not be looked up yet; trying again');
+        if (this.parts.settings.membersWanted > 1) return undefined;
         await sleep(this.parts.clock, openAgainMs);
       }
     }
@@ -339,6 +343,7 @@ export class Member implements SetMember {
 
   private read(reading: SetReading): void {
     const { state } = reading;
+    this.hasRead = true;
     const { adoption, log } = this.parts;
     this.knowledge.read(reading);
     const still = standsStill(this.note.acted, reading);
@@ -348,6 +353,7 @@ export class Member implements SetMember {
     adoption.mismatch = undefined;
     if (state) this.acted(reading, state);
     if (state) this.seen(state);
+    else this.rankAnew();
     this.connect(); // Where the set is as it was, the leader's address may still be news.
   }
 
@@ -380,7 +386,7 @@ export class Member implements SetMember {
     const nowMs = clock.monotonicMs();
     if (!state) {
       // Nobody has made the set yet: who comes first does.
-      this.standing ??= new Standing(this.standingLimits(), 0, true, nowMs);
+      if (this.hasRead) this.standing ??= new Standing(this.standingLimits(), 0, true, nowMs);
       return;
     }
     if (!isMember(state, this.me)) {
