@@ -1,5 +1,10 @@
-/** Three brokers of one set: real stores, faked clock, disks and network. */
-import { SetWorld } from './set-world.js';
+/** Brokers of one set: real stores, faked clock, disks, network and registry. */
+import type { SendResult } from '@cometmq/client';
+import { MessageType } from '@cometmq/model';
+import type { MqError } from '@cometmq/shared';
+
+import { settle } from '../broker-world.js';
+import { sendCall, SetWorld } from './set-world.js';
 
 const range = (from: number, end: number): string[] => Array.from({ length: end - from }, (_, i) => `m${from + i}`);
 
@@ -11,10 +16,10 @@ describe('a broker set of three', () => {
   it('is founded by whoever comes first, and takes the others in', async () => {
     const world = await new SetWorld(3).start();
     expect(world.leaders).toHaveLength(1);
-    expect(world.leader.broker.member.status()).toMatchObject({ role: 'leading', says: 'protected' });
-    for (const { broker } of world.followers) {
-      expect(broker.member.status()).toMatchObject({ role: 'following', leader: world.leader.id });
-      expect(broker.unready()).toBeUndefined();
+    expect(world.leader.status).toMatchObject({ role: 'leading', says: 'protected' });
+    for (const follower of world.followers) {
+      expect(follower.status).toMatchObject({ role: 'following', leader: world.leader.id });
+      expect(follower.broker.unready()).toBeUndefined();
     }
     await world.stop();
   });
@@ -31,9 +36,235 @@ describe('a broker set of three', () => {
     expect(followers).toContain(world.leader);
     expect(world.leader.epoch).toBeGreaterThan(epoch);
     expect(tookMs).toBeLessThan(1_500);
+    expect(world.leader.status.lastFailover).toMatchObject({ reason: 'closed', epoch: world.leader.epoch });
     await world.pass(5_000); // What was only handed out comes again after its lease.
     const rest = await world.drain();
     expect(rest.sort()).toEqual(range(5, 21).sort());
+    await leader.start();
+    await world.until(() => world.isWhole, 'the old leader follows, and has all');
+    await world.stop();
+  });
+
+  it('keeps message groups in order, delayed and half messages over a change of its leader', async () => {
+    const world = await new SetWorld(3).start();
+    const steps = await world.nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    const ordered = await world.nameService.createGroup({ name: 'ordered', fifo: true, attemptsMax: 100 });
+    const mixed = await world.nameService.createTopic({ name: 'mixed', type: MessageType.mixed });
+    for (const id of ['a', 'b', 'c']) await world.send(id, { group: Buffer.from('g') }, steps);
+    await world.send('later', { type: MessageType.delay, dueMs: world.clock.wallMs() + 10_000 }, mixed);
+    await world.send('half', { type: MessageType.transaction }, mixed);
+    const inOrder = { topicId: steps.id, groupId: ordered.id, messagesMax: 1 };
+    const [a] = await world.poll(inOrder);
+    if (!a) throw new Error('nothing was delivered');
+    await world.ack(a.receipt);
+    const [b] = await world.poll(inOrder);
+    world.leader.kill();
+    // `b` is held by its lease on the next leader too, and nothing passes it.
+    expect(await world.drain(inOrder)).toEqual([]);
+    expect(b).toBeDefined();
+    await world.until(() => world.leaders.length > 0, 'another one leads');
+    expect(world.leader.broker.halfMessages.size).toBe(1);
+    expect(world.leader.broker.delayed.size).toBe(1);
+    await world.pass(6_000);
+    expect(await world.drain(inOrder)).toEqual(['b', 'c']);
+    await world.pass(6_000);
+    expect(await world.drain({ topicId: mixed.id })).toEqual(['later']);
+    await world.stop();
+  });
+
+  it('goes on without a slow member, and without a dead one, at once', async () => {
+    const world = await new SetWorld(3).start();
+    const [slow] = world.followers;
+    if (!slow) throw new Error('there is no follower');
+    world.network.setDelay(world.leader.address, slow.address, 500);
+    expect(await world.send('m0')).toBeLessThan(50);
+    slow.kill();
+    for (const id of range(1, 5)) expect(await world.send(id)).toBeLessThan(50);
+    expect(world.leader.broker.member.leading?.members.members).toHaveLength(3);
+    await world.stop();
+  });
+
+  it('elects another leader when its own is cut off, and what that one wrote last is never acknowledged', async () => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 5));
+    const { leader, followers } = world;
+    for (const { address } of followers) world.network.cutBoth(leader.address, address);
+    const answers: (MqError | undefined)[] = [];
+    leader.broker.send(sendCall(world.topic, 0, 'lost', {}), (error) => answers.push(error));
+    await world.until(() => followers.some(({ broker }) => broker.leads), 'another one leads');
+    await world.send('m5');
+    world.network.healAll();
+    await world.until(() => world.isWhole, 'the old leader follows');
+    expect(answers).toEqual([expect.objectContaining({ code: 'NOT_LEADER' })]);
+    await world.pass(6_000);
+    expect((await world.drain()).sort()).toEqual(range(0, 6));
+    await world.stop();
+  });
+
+  it('says not now, and why, while nothing can be committed', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader, followers } = world;
+    for (const follower of followers) follower.kill();
+    const waits = settle<SendResult>((done) => leader.broker.send(sendCall(world.topic, 0, 'm0', {}), done));
+    waits.catch(() => undefined); // It never comes.
+    await world.until(() => leader.status.says.startsWith('not serving'), 'it says that it does not serve');
+    await world.pass(100);
+    const refused = settle<SendResult>((done) => leader.broker.send(sendCall(world.topic, 0, 'm1', {}), done));
+    await expect(refused).rejects.toMatchObject({ code: 'NOT_LEADER', reason: expect.stringContaining('not now') });
+    for (const follower of followers) await follower.start();
+    await world.send('m2');
+    expect(await world.drain()).toEqual(expect.arrayContaining(['m2']));
+    await world.stop();
+  });
+
+  it('hands over without a call that fails when its leader stops', async () => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 5));
+    const { leader, followers } = world;
+    const stopping = leader.stop();
+    const held = Array.from({ length: 20 }, (_, i) =>
+      settle<SendResult>((done) => leader.broker.send(sendCall(world.topic, 0, `held ${i}`, {}), done)).then(
+        () => 'stored',
+        (error: unknown) => (error as { leader?: { address: string } }).leader?.address ?? String(error),
+      ),
+    );
+    const answers = await world.during(Promise.all(held));
+    await world.during(stopping);
+    const next = world.leader;
+    expect(followers).toContain(next);
+    for (const answer of answers) expect(['stored', next.address]).toContain(answer);
+    expect(next.status.lastFailover).toMatchObject({ reason: 'handedOver' });
+    await world.stop();
+  });
+
+  it('lets another member lead when it is asked to, and follows', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader } = world;
+    const [, other] = world.followers;
+    if (!other) throw new Error('there is no other follower');
+    await world.send('m0');
+    await world.during(leader.broker.member.handOverLead(other.broker.member.me));
+    expect(world.leader).toBe(other);
+    await world.until(() => world.isWhole, 'the old leader follows');
+    expect(await world.drain()).toEqual(['m0']);
+    await world.stop();
+  });
+
+  it('goes on while the registry is away, and changes its leader once it is back', async () => {
+    const world = await new SetWorld(3).start();
+    world.registry.away = true;
+    await world.pass(20_000);
+    expect(world.leader.broker.leads).toBe(true);
+    expect(await world.send('m0')).toBeLessThan(50);
+    world.leader.kill();
+    await world.pass(5_000);
+    expect(world.leaders).toHaveLength(0);
+    expect(world.up[0]?.status.says).toMatch(/^no leader since/);
+    world.registry.away = false;
+    await world.send('m1');
+    expect((await world.drain()).sort()).toEqual(['m0', 'm1']);
+    await world.stop();
+  });
+
+  it('does not stand under a registry that was emptied or set back, and says so', async () => {
+    const world = await new SetWorld(3).start();
+    const backup = world.registry.backup();
+    const first = world.leader;
+    first.kill();
+    await world.send('m0');
+    await first.start();
+    await world.until(() => world.isWhole, 'all of them are there again');
+    world.registry.setBackTo(backup);
+    const { leader } = world;
+    await world.pass(5_000);
+    expect(world.leader).toBe(leader);
+    leader.kill();
+    await world.pass(10_000);
+    expect(world.leaders).toHaveLength(0);
+    expect(world.up[0]?.status.says).toMatch(/^nobody stands for the lead: /);
+  });
+});
+
+describe('a broker set of two', () => {
+  it('goes on alone when the other falls silent, and takes it back', async () => {
+    const world = await new SetWorld(2).start();
+    const { leader } = world;
+    const [other] = world.followers;
+    other?.kill();
+    expect(await world.send('m0')).toBeLessThan(1_500);
+    expect(leader.status.says).toMatch(/^single copy/);
+    await other?.start();
+    await world.until(() => world.isWhole, 'both are in the set again');
+    leader.kill();
+    await world.send('m1');
+    expect((await world.drain()).sort()).toEqual(['m0', 'm1']);
+    await world.stop();
+  });
+
+  it('that is strict refuses messages while it has one copy only', async () => {
+    const world = await new SetWorld(2, { durability: 'strict' }).start();
+    const { leader } = world;
+    const [other] = world.followers;
+    await world.send('m0');
+    other?.kill();
+    await world.pass(2_000);
+    const waits = settle<SendResult>((done) => leader.broker.send(sendCall(world.topic, 0, 'm1', {}), done));
+    waits.catch(() => undefined); // It never comes.
+    await world.until(() => leader.status.says.startsWith('not serving'), 'it refuses');
+    await other?.start();
+    await world.send('m2');
+    await world.stop();
+  });
+});
+
+describe('a member', () => {
+  it('that comes back with an empty disk is another one, and copies the log from its beginning', async () => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 10));
+    const [place] = world.followers;
+    if (!place) throw new Error('there is no follower');
+    const { id } = place;
+    place.kill();
+    place.loseDisk();
+    await place.start();
+    await world.until(() => place.broker.store.commitEnd >= world.leader.broker.store.commitEnd, 'it has all');
+    expect(place.id).not.toBe(id);
+    expect(place.status.says).toMatch(/^copies the log/);
+    await world.during(world.leader.broker.member.removeMember(id as never));
+    await world.until(() => world.isWhole, 'it has the place of the lost one');
+    await world.stop();
+  });
+
+  it('with the data folder of another set is refused, and touches nothing', async () => {
+    const world = await new SetWorld(3).start();
+    const stranger = await new SetWorld(1).start();
+    await stranger.send('x');
+    await stranger.stop();
+    const [place] = world.followers;
+    if (!place) throw new Error('there is no follower');
+    place.kill();
+    place.disk = stranger.members[0]!.disk;
+    place.checkpoints = stranger.members[0]!.checkpoints;
+    await place.start().catch(() => undefined);
+    await world.until(() => place.failure !== undefined, 'it gives up');
+    expect(place.failure).toMatchObject({ code: 'DATA_FOLDER' });
+    await world.send('m0');
+    await world.stop();
+  });
+
+  it('of which a copy is started elsewhere goes on; the copy is refused', async () => {
+    const world = await new SetWorld(3).start();
+    await world.send('m0');
+    const [place] = world.followers;
+    if (!place) throw new Error('there is no follower');
+    const copy = world.copyOf(place);
+    await copy.start();
+    await world.pass(10_000);
+    expect(copy.broker.leads).toBe(false);
+    expect(copy.said.join()).toMatch(/another process/);
+    expect(place.status.role).toBe('following');
+    copy.kill();
+    await world.send('m1');
     await world.stop();
   });
 

@@ -14,6 +14,7 @@ import {
   type FetchRequest,
   type FollowHello,
   type KnownLeader,
+  type KnownSet,
   type MemberClaim,
   type MemberStatus,
   NotLeader,
@@ -47,6 +48,7 @@ import type { Adoption } from './adoption.js';
 import { durable, Election, type ElectionPhases } from './election.js';
 import { Following } from './following.js';
 import { Leading } from './leading.js';
+import { Mending } from './mending.js';
 import { asKnownLeader, SetKnowledge } from './set-knowledge.js';
 import type { SetMember } from './set-member.js';
 import { statusWords } from './status-words.js';
@@ -101,7 +103,7 @@ type Role =
 interface FollowingRole {
   readonly is: 'following';
   /** Resolves when the store is a follower's. */
-  readonly ready: Promise<void>;
+  readonly ready: Promise<unknown>;
   isReady: boolean;
   stream: Following | undefined;
   /** Which of those that may lead is tried next. */
@@ -143,7 +145,11 @@ export class Member implements SetMember {
   private hasRead = false;
   /** Why nobody may stand, as it was read last. */
   private still: string | undefined;
+  private stillTold = false;
   private storeWork: Promise<unknown> = Promise.resolve();
+  private storeUsers = 0;
+  /** What was said of the snapshot that is being copied; undefined: none is. */
+  private copying: string | undefined;
   private timer: Timer | undefined;
   private announcing: Promise<void> | undefined;
   private announcedMs = -Infinity;
@@ -154,6 +160,7 @@ export class Member implements SetMember {
   private readonly takeOvers: { readonly resolve: () => void; readonly reject: (error: MqError) => void }[] = [];
   private readonly starting = Promise.withResolvers<void>();
   private started = false;
+  private mending: Mending | undefined;
 
   constructor(private readonly parts: MemberParts) {
     this.noLeaderSinceMs = parts.clock.monotonicMs();
@@ -208,6 +215,11 @@ export class Member implements SetMember {
     if (reading) this.read(reading);
     this.rankAnew();
     this.tick();
+    const { peers, clock, log } = this.parts;
+    this.mending = new Mending({
+      ...{ brokerSet: settings.brokerSet, store, peers, clock, log },
+      others: () => this.otherAddresses(),
+    });
     if (settings.membersWanted > 1) this.begun();
     await this.starting.promise;
   }
@@ -235,6 +247,7 @@ export class Member implements SetMember {
       role.timer?.cancel();
     } else if (role.is === 'standing') role.election.end();
     this.starting.reject(new MqError('CANCELLED', 'stopped before the lead was taken'));
+    await this.mending?.stop();
     await this.announcing;
     if (this.id === undefined || role.is === 'failed') return;
     await this.parts.registry.withdrawMember(this.claim()).catch((caught: unknown) => {
@@ -346,15 +359,33 @@ export class Member implements SetMember {
     this.hasRead = true;
     const { adoption, log } = this.parts;
     this.knowledge.read(reading);
-    const still = standsStill(this.note.acted, reading);
-    if (still !== undefined && still !== this.still) log.error({ reason: still }, 'nobody stands for the lead');
+    const still = standsStill(this.knownSet(), reading);
+    // An answer may be older than what was heard since; the next one is not.
+    if (still !== undefined && still === this.still && !this.stillTold) {
+      this.stillTold = true;
+      log.error({ reason: still }, 'nobody stands for the lead');
+    }
     this.still = still;
     if (still !== undefined) return;
+    this.stillTold = false;
     adoption.mismatch = undefined;
     if (state) this.acted(reading, state);
     if (state) this.seen(state);
     else this.rankAnew();
     this.connect(); // Where the set is as it was, the leader's address may still be news.
+  }
+
+  /** Why nobody may stand; undefined: whoever has a reason to may. */
+  private get whyStill(): string | undefined {
+    return this.still ?? (this.started ? this.parts.adoption.mismatch : undefined);
+  }
+
+  /** The latest that this member has acted under, or heard of. */
+  private knownSet(): KnownSet | undefined {
+    const { acted } = this.note;
+    const { state } = this.knowledge;
+    if (!acted || !state || state.revision <= acted.revision) return acted;
+    return { ...acted, revision: state.revision, epoch: state.epoch };
   }
 
   /** Under what this member acts from now on, before it does. */
@@ -405,6 +436,12 @@ export class Member implements SetMember {
 
   private standingLimits(): typeof standingLimits {
     return { ...standingLimits, leaseMs: this.parts.settings.leaseMs };
+  }
+
+  private otherAddresses(): string[] {
+    const members = this.knowledge.state?.members ?? [];
+    const others = members.filter((member) => member !== this.id);
+    return others.map((member) => this.knowledge.addressOf(member)).filter((address) => address !== undefined);
   }
 
   // ---- promises
@@ -482,12 +519,15 @@ export class Member implements SetMember {
     }
   }
 
-  snapshot(): AsyncIterable<Uint8Array> {
-    throw new MqError('UNSUPPORTED', 'snapshots are not given yet');
+  snapshot(epoch: Epoch): AsyncIterable<Uint8Array> {
+    if (this.role.is !== 'leading' || this.role.leading.epoch !== epoch) {
+      throw new MqError('CONFLICT', `this member does not lead with epoch ${epoch}`);
+    }
+    return this.parts.store.snapshots.stream();
   }
 
-  segmentBytes(): AsyncIterable<Uint8Array> {
-    throw new MqError('UNSUPPORTED', 'segments are not copied yet');
+  segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
+    return this.parts.store.repairs.records(from, end);
   }
 
   // ---- following
@@ -495,8 +535,8 @@ export class Member implements SetMember {
   /** From now on, until it stands or leads. `becoming`: until then the store is not a follower's. */
   private follow(becoming?: Promise<void>): void {
     this.dropRole(undefined);
-    const ready = becoming ?? Promise.resolve();
-    const isReady = becoming === undefined;
+    const isReady = becoming === undefined && this.storeUsers === 0;
+    const ready: Promise<unknown> = becoming ?? this.storeWork;
     const role: FollowingRole = { is: 'following', ready, isReady, stream: undefined, turn: 0, timer: undefined };
     this.role = role;
     this.timer?.cancel();
@@ -546,7 +586,9 @@ export class Member implements SetMember {
             this.standing?.step({ kind: 'heard', progress: beat.progress, nowMs: this.parts.clock.monotonicMs() });
         },
         handOver: () => this.stand('handedOver'),
-        snapshotNeeded: (oldest) => this.fail(new MqError('DATA_FOLDER', `the leader keeps nothing below ${oldest}`)),
+        snapshotNeeded: (oldest) => {
+          if (this.role === role && role.stream === stream) void this.copySnapshot(role, stream, oldest);
+        },
         closed: (error, refused) => this.lost(role, stream, error, refused),
         halt: (why) => this.fail(why),
       },
@@ -568,6 +610,45 @@ export class Member implements SetMember {
     this.standing?.step({ kind: 'settled', nowMs: this.parts.clock.monotonicMs() });
     this.parts.log.info({ leader, epoch }, 'the broker follows');
     this.look(); // The leader compares this process's presence when it takes it in.
+  }
+
+  /** The leader has let go of what this member lacks: all that it has is taken instead. */
+  private async copySnapshot(role: FollowingRole, stream: Following, oldest: LogPosition): Promise<void> {
+    const { store, peers, settings, log, clock } = this.parts;
+    const { leader } = stream;
+    const epoch = this.attachedTo?.epoch ?? leader.epoch;
+    stream.close();
+    role.stream = undefined;
+    role.isReady = false;
+    log.warn(
+      { leader: leader.member, oldest },
+      'the leader has let go of what this member lacks: a snapshot is copied',
+    );
+    this.copying = `copies a snapshot of ${leader.member}`;
+    let againMs = 0;
+    try {
+      const info = await this.withStore(async () => {
+        if (this.role !== role) return undefined;
+        const pieces = peers.peer(leader.address).snapshot(settings.brokerSet, epoch as Epoch);
+        return store.snapshots.install(pieces, ({ bytes }) => (this.copying += ` of ${bytes} bytes`));
+      });
+      if (info) log.info({ position: info.position, bytes: info.bytes }, 'a snapshot was taken');
+    } catch (caught) {
+      const error = MqError.from(caught);
+      if (error.code === 'DISK_FAILED') {
+        this.fail(error);
+        return;
+      }
+      log.warn(failureFacts(error), 'the snapshot could not be copied; trying again');
+      againMs = openAgainMs;
+    } finally {
+      this.copying = undefined;
+    }
+    await sleep(clock, againMs);
+    if (this.role !== role) return;
+    role.isReady = true;
+    this.attachedTo = undefined;
+    this.connect();
   }
 
   private lost(role: FollowingRole, stream: Following, error: MqError | undefined, refused: boolean): void {
@@ -628,7 +709,7 @@ export class Member implements SetMember {
 
   private stand(reason: StandReason | undefined): void {
     const { role } = this;
-    if (reason === undefined || role.is !== 'following' || !role.isReady || this.still !== undefined) return;
+    if (reason === undefined || role.is !== 'following' || !role.isReady || this.whyStill !== undefined) return;
     if (this.stopped || (reason === 'start' && role.stream?.attached)) return;
     const { parts } = this;
     const { settings, store, registry, peers, clock, log } = parts;
@@ -890,7 +971,8 @@ export class Member implements SetMember {
       says: statusWords({
         role: role.is,
         failed: role.is === 'failed' ? role.why.reason : undefined,
-        still: this.still,
+        copying: this.copying,
+        still: this.whyStill,
         protection: leading?.protection,
         begun: role.is === 'leading' && role.term !== undefined,
         attached: role.is === 'following' && role.stream?.attached === true,
@@ -931,7 +1013,8 @@ export class Member implements SetMember {
   }
 
   private withStore<T>(act: () => Promise<T>): Promise<T> {
-    const done = this.storeWork.then(act);
+    this.storeUsers += 1;
+    const done = this.storeWork.then(act).finally(() => (this.storeUsers -= 1));
     this.storeWork = done.catch(() => undefined); // Whoever wanted it is told.
     return done;
   }

@@ -1,4 +1,11 @@
-import { Directory, type Delivered, type ReceiveCall, type SendResult, type SetRegistry } from '@cometmq/client';
+import {
+  Directory,
+  type Delivered,
+  type MemberStatus,
+  type ReceiveCall,
+  type SendResult,
+  type SetRegistry,
+} from '@cometmq/client';
 import { FakeNetwork } from '@cometmq/client/testing';
 import {
   encodeEnvelope,
@@ -155,6 +162,14 @@ export class SetWorld {
     }
   }
 
+  /** Another process on a copy of its data folder, at another address. */
+  copyOf({ disk, place, checkpoints }: SetMemberWorld): SetMemberWorld {
+    const copy = new SetMemberWorld(this, place, `copy of ${place}:1`);
+    copy.disk = disk.settled();
+    copy.checkpoints = checkpoints;
+    return copy;
+  }
+
   /** Everything that is there for the group, acknowledged. */
   async drain(given: Partial<ReceiveCall> = {}): Promise<string[]> {
     const found: string[] = [];
@@ -172,11 +187,13 @@ export class SetWorld {
     const found: string[] = [];
     for (const { payload, receipt } of await this.poll(given)) {
       const id = bodyOf(payload);
-      if (this.done.has(id)) throw new Error(`${id} was acknowledged, and came again`);
+      // Not the id: what was sent twice, since its sender did not hear of the first one, is there twice.
+      const place = `${receipt.topicId}/${receipt.queueId}/${receipt.offset}`;
+      if (this.done.has(place)) throw new Error(`${id} at ${place} was acknowledged, and came again`);
       found.push(id);
       try {
         await this.ack(receipt);
-        this.done.add(id);
+        this.done.add(place);
       } catch (caught) {
         if (MqError.from(caught).code !== 'INVALID_RECEIPT_HANDLE') throw caught;
       }
@@ -216,6 +233,9 @@ export class SetMemberWorld {
   }
   get epoch(): number {
     return this.broker.member.leading?.epoch ?? 0;
+  }
+  get status(): MemberStatus {
+    return this.broker.member.status();
   }
   says(): string {
     if (!this.isUp) return 'down';

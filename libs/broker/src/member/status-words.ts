@@ -5,6 +5,8 @@ import type { Protection } from '@cometmq/replication';
 export interface Situation {
   readonly role: MemberStatus['role'];
   readonly failed: string | undefined;
+  /** What of a snapshot is being copied. */
+  readonly copying: string | undefined;
   /** Why nobody may stand. */
   readonly still: string | undefined;
   readonly protection: Protection | undefined;
@@ -28,7 +30,7 @@ export function statusWords(now: Situation): string {
     case 'standing':
       return `no leader since ${seconds(now.noLeaderMs)}: stands for the lead, waiting for promises of ${now.members.join(', ')}`;
     case 'following':
-      return following(now);
+      return now.copying ?? following(now);
     case 'leading':
       return leading(now);
     case 'failed':
