@@ -49,6 +49,8 @@ export class Compaction {
     this.round += 1;
     const candidates = await this.findCandidates();
     if (candidates.length === 0) return;
+    if (this.ground.lacksEndings) await this.ground.checkpoint();
+    if (stopped()) return;
     for (const { segment } of candidates) segment.newPins = [];
     try {
       await this.gatherPins(candidates);

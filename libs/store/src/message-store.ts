@@ -63,6 +63,7 @@ export class MessageStore implements Component {
   private readonly writer: StoreWriter;
   private readonly reader: StoreReader;
   private readonly scrub: Scrub;
+  private readonly holds = new Holds();
   private dataFolder: DataFolder | undefined;
   private termNotes: TermNotes | undefined;
   private failure: MqError | undefined;
@@ -108,7 +109,7 @@ export class MessageStore implements Component {
     this.writer = new StoreWriter(log, this.folding, indexes);
     this.reader = new StoreReader(log, this.folding, indexes, this.damage);
     const leads = options.follows !== true;
-    const holds = new Holds();
+    const { holds } = this;
     this.replication = new Replication(log, this.folding, indexes, this.checkpoints, holds, leads, {
       onFailed: (caught) => this.fail(MqError.from(caught)),
       onGapStays: (caught) => this.trouble('an index file could not be made', caught),
@@ -130,7 +131,15 @@ export class MessageStore implements Component {
     this.scrub = new Scrub(log, this.damage, limits, clock, (caught) => {
       this.trouble('the log could not be looked through; trying again later', caught);
     });
-    const ground = new RetentionPort(log, indexes, this.folding, this.writer, this.checkpoints, holds);
+    const ground = new RetentionPort(
+      log,
+      indexes,
+      this.folding,
+      this.writer,
+      this.checkpoints,
+      holds,
+      this.replication,
+    );
     this.retention = new Retention(ground, segmentBytes);
   }
 
@@ -175,11 +184,15 @@ export class MessageStore implements Component {
     this.checkpoints.beginStop();
     try {
       await this.scrub.stop();
-      await this.retention.stop();
+      this.retention.beginStop();
+      // Else the round may be waiting for a commit that does not come: it moves nothing any more.
+      if (this.log.commitsWhenDurable) await this.retention.idle();
+      await this.holds.take();
       if (this.ready && !this.failure) {
         this.log.requestBatch(); // Hooks may have a last word to append.
         await this.log.close();
         await this.checkpoints.makeLast();
+        await this.retention.idle();
       }
       await this.indexes.close();
       await this.log.close();

@@ -72,6 +72,43 @@ describe('what is over', () => {
     await follower.store.stop();
   });
 
+  it('stays over when a follower starts again and knows of no commit yet', async () => {
+    const leader = await leading();
+    const disk = new MemoryDisk();
+    const follower = await openStore({ disk, follows: true, checkpoints: 'on the disk' });
+    fill(leader, 20, 1000);
+    send(leader.store, { topic: 2, queue: 0, id: 'stays', timestampMs: 1000 });
+    await committed(leader.store);
+    await copyAll(leader, follower);
+    await follower.store.checkpoint();
+    await leader.store.retention.run(1000 + 2 * hour, (id) => ((id as number) === topic ? { ms: hour } : undefined));
+    await copyAll(leader, follower);
+    await until(() => follower.store.sizes.segments < 4);
+    await follower.store.idle();
+    const again = await openStore({ disk: disk.kill(), follows: true, checkpoints: 'on the disk' });
+    expect(await idsOf(again.store, topic, 0)).toEqual([]);
+    expect(await idsOf(again.store, 2, 0)).toEqual(['stays']);
+    expect(again.troubles).toEqual([]);
+    await leader.store.stop();
+    await again.store.stop();
+  });
+
+  it('is not waited for by a leader that stops while nothing is committed any more', async () => {
+    const { store, clock } = await leading();
+    fill({ store } as OpenedStore, 12, 1000);
+    await committed(store);
+    store.replication.commitsWhenDurable = false;
+    store.deleteTopic(topic as TopicId, 2000);
+    const round = store.retention.run(2000, policy).then(
+      () => 'over',
+      (caught: { code?: string }) => caught.code,
+    );
+    for (let turns = 0; turns < 20; turns += 1) await new Promise((done) => setImmediate(done));
+    clock.advance(1);
+    await store.stop();
+    expect(await round).toBe('UNAVAILABLE');
+  });
+
   it('is not brought back by a reference, though its file may still be here', async () => {
     const { store } = await leading();
     const { position, size, offset } = send(store, { topic, queue: 0, id: 'm', timestampMs: 1000 });

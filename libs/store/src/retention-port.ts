@@ -7,6 +7,7 @@ import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { PreparedCompaction } from './log/compaction.js';
 import type { SegmentInfo } from './log/segment.js';
+import type { Replication } from './replication.js';
 import type { StoreWriter } from './writer.js';
 import type { QueueDirectory } from './views/queue-directory.js';
 import type { PendingMessages } from './views/pending-messages.js';
@@ -27,6 +28,7 @@ export class RetentionPort {
     private readonly writer: StoreWriter,
     private readonly checkpoints: Checkpoints,
     private readonly holds: Holds,
+    private readonly replication: Pick<Replication, 'isLeader'>,
   ) {
     this.directory = folding.directory;
     this.sizes = folding.sizes;
@@ -63,6 +65,14 @@ export class RetentionPort {
 
   checkpoint(): Promise<void> {
     return this.checkpoints.make();
+  }
+
+  /**
+   * Whether the checkpoint must first say what is over. A follower that starts again folds no further than that until it
+   * hears what is committed, and must not miss there what was given back. A full disk waits for no checkpoint.
+   */
+  get lacksEndings(): boolean {
+    return !this.replication.isLeader && this.checkpoints.position < this.folding.lastEnding && !this.log.full;
   }
 
   /** What has expired is taken into account where segments are judged. */

@@ -110,9 +110,13 @@ export class Retention {
     } while (this.again && !this.stopping);
   }
 
-  /** No round begins from now on; resolves when the one under way is over. */
-  async stop(): Promise<void> {
+  /** No round begins from now on, and the one under way moves nothing any more. */
+  beginStop(): void {
     this.stopping = true;
+  }
+
+  /** Resolves when no round is under way. */
+  async idle(): Promise<void> {
     await this.running?.catch(() => undefined); // Whoever ran it is told.
   }
 
@@ -246,6 +250,7 @@ export class Retention {
     // No crash may bring back a life that their records were needed for.
     await this.ground.settled();
     const unlinkSettled = async (): Promise<readonly SealedSegment[]> => {
+      if (this.ground.lacksEndings) return going;
       const settled = going.filter((segment) => segment.end <= this.ground.checkpointEnd && !segment.gone);
       for (const segment of settled) if (!stopped()) await this.ground.unlink(segment);
       return going.filter((segment) => !segment.gone);

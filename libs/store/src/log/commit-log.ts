@@ -41,7 +41,7 @@ import type { DamagedSegment } from './repair.js';
 import { RecordBlock, headerBytesOf } from './record.js';
 import type { LogRecord, RecordDraft } from './record.js';
 import { clearBehind, findEnd } from './recovery.js';
-import type { DurableMark } from './recovery.js';
+import type { DurableMark, FoundEnd } from './recovery.js';
 import { SegmentSpace } from './segment-space.js';
 import type { SegmentInfo } from './segment.js';
 import { Segments } from './segments.js';
@@ -161,6 +161,9 @@ export class CommitLog {
   set commitsWhenDurable(alone: boolean) {
     this.ends.commitsWhenDurable = alone;
   }
+  get commitsWhenDurable(): boolean {
+    return this.ends.commitsWhenDurable;
+  }
   /** All below `end` is committed; what is not durable here yet counts as soon as it is. Never goes back. */
   advanceCommit(end: LogPosition): void {
     this.ends.advanceCommit(end);
@@ -230,8 +233,8 @@ export class CommitLog {
   async open(mark: DurableMark | undefined, salt: number, known?: ReadonlySet<number>, giveUp = false): Promise<void> {
     assert(!this.opened, 'a log is opened once');
     this.opened = true;
-    const end = await this.enter({ mark, salt, known }, giveUp);
-    this.ends.open(end, mark?.position ?? logPosition(0));
+    const { end, committed } = await this.enter({ mark, salt, known }, giveUp);
+    this.ends.open(end, logPosition(Math.max(committed, mark?.position ?? 0)));
     await this.writer.begin();
   }
 
@@ -251,7 +254,7 @@ export class CommitLog {
       this.cache.cut(0);
       this.epochs.cut(logPosition(0));
       reloaded = await swap();
-      const end = await this.enter(reloaded);
+      const { end } = await this.enter(reloaded);
       assert(end >= this.commitEnd, 'what is committed stays');
       this.ends.reopen(
         end,
@@ -263,8 +266,11 @@ export class CommitLog {
     return reloaded;
   }
 
-  /** Takes up the files that are there. Answers where the log ends. */
-  private async enter({ mark, salt, known }: Omit<Reloaded, 'committed'>, giveUp = false): Promise<LogPosition> {
+  /** Takes up the files that are there. Answers where the log ends, and what of it is known to be committed. */
+  private async enter(
+    { mark, salt, known }: Omit<Reloaded, 'committed'>,
+    giveUp = false,
+  ): Promise<Pick<FoundEnd, 'end' | 'committed'>> {
     const { disk, folder } = this.segmentsHeld;
     this.walk.salt = this.gathering.salt = salt;
     await disk.makeFolder(folder);
@@ -273,7 +279,7 @@ export class CommitLog {
     await this.durableNote.open();
     const synced = { end: this.durableNote.end, path: disk.realPath(this.durableNote.path) };
     const { segmentsHeld, walk, epochs } = this;
-    const { end, found, damaged } = await findEnd(segmentsHeld, walk, epochs, mark, synced, giveUp);
+    const { end, found, committed, damaged } = await findEnd(segmentsHeld, walk, epochs, mark, synced, giveUp);
     for (const { segment, bytes } of await segmentsHeld.cutSurplus()) {
       this.events.onTailCut?.({ from: segment.end, bytes, found: `the end of a sealed segment (${segment.path})` });
     }
@@ -288,7 +294,7 @@ export class CommitLog {
     await this.segmentsHeld.settleGaps();
     active.end = end;
     this.gathering.open(end, active.first);
-    return end;
+    return { end, committed };
   }
 
   /** Lets what was appended become durable, then gives the files back. */

@@ -30,10 +30,12 @@ interface Synced {
   readonly path: string;
 }
 
-interface FoundEnd {
+export interface FoundEnd {
   readonly end: LogPosition;
   /** What stands there. */
   readonly found: Walked['found'];
+  /** All below it was committed when one of the records was written that were looked at. */
+  readonly committed: LogPosition;
   /** Of the last segment something is lost that was given up: no more can be appended to it. */
   readonly damaged: boolean;
 }
@@ -53,7 +55,7 @@ export async function findEnd(
     if (mark && mark.position > 0) throw isGone(segments, mark.position);
     if (synced.end > 0) throw isGone(segments, synced.end);
     await segments.begin();
-    return { end: logPosition(0), found: 'end of file', damaged: false };
+    return { end: logPosition(0), found: 'end of file', committed: logPosition(0), damaged: false };
   }
   if (mark && mark.position < oldest.first) {
     throw segments.corrupt(oldest, mark.position, `the log begins only at ${oldest.first}, the checkpoint before it`);
@@ -63,12 +65,14 @@ export async function findEnd(
   let damaged: Segment | undefined;
   let epochMin = 0;
   let end: LogPosition = oldest.first;
+  let committed = 0;
   let found: Walked['found'] = 'end of file';
   walk.checked.from = segments.all[start]?.first ?? 0;
   for (const segment of segments.all.slice(start)) {
     const note = (block: RecordBlock, at: number): void => {
       const position = block.positionAt(at);
       if (position === mark?.position) markSeen = true;
+      committed = Math.max(committed, block.commitKnownAt(at));
       segment.lastTimestampMs = Math.max(segment.lastTimestampMs, block.timestampMsAt(at));
       epochs.note(toEpoch(block.epochAt(at)), logPosition(position));
     };
@@ -95,7 +99,7 @@ export async function findEnd(
   }
   if (end < synced.end && !giveUp) throw endsTooEarly(segments, end, found, synced);
   walk.checked.to = end;
-  return { end, found, damaged: damaged === segments.active };
+  return { end, found, committed: logPosition(Math.min(committed, end)), damaged: damaged === segments.active };
 }
 
 function isBadBelow(mark: DurableMark, { end, found }: Walked): boolean {
