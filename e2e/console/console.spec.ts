@@ -197,3 +197,30 @@ describe('a message', () => {
     }
   });
 });
+
+it('a group is moved after a preview, and the move is taken back', async () => {
+  const { page } = browser;
+  const consumer = await clients.simple('mover', 'orders');
+  for (let done = 0; done < 12;) {
+    for (const message of await consumer.receive(32, 15_000)) {
+      await consumer.ack(message);
+      done += 1;
+    }
+  }
+  await open('/groups/mover', 'mover');
+  await page.getByRole('button', { name: 'Move' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Preview' }).click();
+  await dialog.getByText('12 messages will be delivered again').waitFor();
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('group-move');
+  await dialog.getByRole('button', { name: 'Move', exact: true }).click();
+  await dialog.waitFor({ state: 'detached' });
+  const moves = page.getByRole('table', { name: 'Moves of the last 24 hours' });
+  await moves.getByText('-12').waitFor();
+  await moves.getByRole('button', { name: 'Take back' }).click();
+  await moves.getByText('taken back', { exact: true }).waitFor();
+  await browser.picture('group-moved');
+  expect(await browser.accessibility()).toEqual([]);
+  expect(await admin<{ lag: number }>(broker, 'GET', '/groups/mover')).toMatchObject({ lag: 0 });
+});

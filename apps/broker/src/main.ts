@@ -9,6 +9,7 @@ import {
   BrokerService,
   inspectGrpcService,
   InspectReports,
+  lagSamples,
   LinkMeter,
   linkSamples,
   MemberDoor,
@@ -81,6 +82,7 @@ void runProgram({
     telemetry.addReadiness(() => broker.unready());
     telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    telemetry.addSource(() => lagSamples(inspection, directory, clock));
     telemetry.addSource(() => linkSamples(meter));
     return {
       parts: [telemetry, nameService, registry, directory, server, broker, inspection],

@@ -8,6 +8,7 @@ import { completionCommands } from './commands/completion.js';
 import { contextCommands } from './commands/context.js';
 import { delayedCommands } from './commands/delayed.js';
 import { groupCommands } from './commands/group.js';
+import { undoCommand } from './commands/inspect.js';
 import { messageCommands } from './commands/message.js';
 import { mqadminCommands } from './commands/mqadmin.js';
 import { liteCommands } from './commands/lite.js';
@@ -87,6 +88,7 @@ function program(world: World, act: Act): Command {
   groupCommands(comet, act);
   clientCommands(comet, act);
   messageCommands(comet, act);
+  undoCommand(comet, act);
   delayedCommands(comet, act);
   transactionCommands(comet, act);
   clusterCommands(comet, act);

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 
 import { AdminServer } from '@cometmq/admin';
 import { gateOf } from '@cometmq/auth';
-import { BrokerReports, brokerSamples, BrokerService, InspectReports } from '@cometmq/broker';
+import { BrokerReports, brokerSamples, BrokerService, InspectReports, lagSamples } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { IdentityRegistry, NamesrvService } from '@cometmq/namesrv';
@@ -105,6 +105,7 @@ void runProgram({
     telemetry.addReadiness(unready);
     telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    telemetry.addSource(() => lagSamples(inspection, directory, clock));
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {

@@ -11,6 +11,7 @@ import type { Clock } from '@cometmq/shared';
 import type { MetricName, Sample } from '@cometmq/telemetry';
 
 import type { BrokerService } from './broker-service.js';
+import type { OldestWaiting } from './inspect/lag-history.js';
 import type { LinkMeter } from './link-meter.js';
 
 /** A broker's figures under RocketMQ's names, asked for when somebody looks. */
@@ -169,4 +170,20 @@ function labelsOf(directory: Directory, groupId: GroupId, topicId: TopicId): Rec
   return group && topic
     ? { consumer_group: group.name, topic: topic.name, is_retry: 'false', is_system: String(isInnerTopic(topic.name)) }
     : undefined;
+}
+
+/** How long groups have been waited for: as of the last sample of the lag history, and as old as that is by now. */
+export function* lagSamples(
+  inspection: { readonly oldest: readonly OldestWaiting[] },
+  directory: Directory,
+  clock: Clock,
+): Iterable<Sample> {
+  const nowMs = clock.wallMs();
+  for (const { groupId, topicId, undoneMs, undeliveredMs } of inspection.oldest) {
+    const labels = labelsOf(directory, groupId, topicId);
+    if (!labels) continue;
+    const ageOf = (storedMs: number): number => (storedMs === 0 ? 0 : Math.max(0, nowMs - storedMs));
+    yield { metric: 'rocketmq_consumer_lag_latency', labels, value: ageOf(undoneMs) };
+    yield { metric: 'rocketmq_consumer_queueing_latency', labels, value: ageOf(undeliveredMs) };
+  }
 }

@@ -32,6 +32,7 @@ import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
 import type { LiteTopicsView } from '@cometmq/lite';
 import { failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
+import type { RecordKind } from '@cometmq/model';
 import { MessageStore, type CheckpointStore, type Damage, type Disk, type StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import type { TimersView } from '@cometmq/timers';
@@ -387,6 +388,12 @@ export class BrokerService implements LinkedBroker, Component {
   /** @throws MqError NOT_LEADER and what `ProgressResets` throws */
   async resetProgress(call: ResetCall): Promise<QueueReset[]> {
     return this.termNow().resetProgress(call);
+  }
+
+  /** Writes what operators shall look at later; undefined while this broker does not lead. */
+  get note(): ((kind: RecordKind, payload: Uint8Array) => void) | undefined {
+    const { term } = this;
+    return term && !this.failed ? (kind, payload) => term.note(kind, payload) : undefined;
   }
 
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */

@@ -1,6 +1,13 @@
 import type { Directory, QueueReset, ResetCall } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
-import { queueId as toQueueId, type LogPosition, type QueueId, type QueueOffset } from '@cometmq/model';
+import {
+  encodeGroupMoved,
+  queueId as toQueueId,
+  RecordKind,
+  type LogPosition,
+  type QueueId,
+  type QueueOffset,
+} from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 
@@ -41,16 +48,26 @@ export class ProgressResets {
       if (offset !== undefined) targets.push({ queueId, offset });
     }
     // Everything that had to be looked up is known: from here on in one go.
+    const before = (queueId: QueueId): QueueOffset | undefined =>
+      this.groups.figures(groupId, topicId, queueId)?.committed;
+    if (call.preview === true) {
+      return targets.map(({ queueId, offset }) => ({ queueId, before: before(queueId), after: offset }));
+    }
     let end: LogPosition | undefined;
     const resets = targets.map(({ queueId, offset }): QueueReset => {
-      const before = this.groups.figures(groupId, topicId, queueId)?.committed;
+      const reset = { queueId, before: before(queueId), after: offset };
       const records = [this.groups.decideReset(groupId, topicId, queueId, offset)];
       if (this.pullOffsets.get(groupId, topicId, queueId) !== undefined) {
         records.push(this.pullOffsets.decide(groupId, topicId, queueId, offset));
       }
       for (const { kind, payload } of records) end = this.store.append(kind, this.logClock.nowMs(), payload).end;
-      return { queueId, before, after: offset };
+      return reset;
     });
+    if (call.move && resets.length > 0) {
+      const { id: moveId, who, undoes } = call.move;
+      const payload = encodeGroupMoved({ moveId, who, undoes, groupId, topicId, queues: resets });
+      end = this.store.append(RecordKind.groupMoved, this.logClock.nowMs(), payload).end;
+    }
     if (end !== undefined) await this.committed(end);
     return resets;
   }

@@ -5,7 +5,7 @@
  * say the same. A kind without a story does not compile; a view that begins to fold a kind must be asked.
  */
 import { someTraits } from '@cometmq/client/testing';
-import { deadLetterTopic, encodeEnvelope, MessageType, queueId, RecordKind } from '@cometmq/model';
+import { deadLetterTopic, encodeEnvelope, encodeLagSampled, MessageType, queueId, RecordKind } from '@cometmq/model';
 import type { ConsumerGroup, PendingPlace, QueueOffset, Topic } from '@cometmq/model';
 import { ManualClock } from '@cometmq/shared/testing';
 import { CommitLog, DataFolder } from '@cometmq/store';
@@ -411,6 +411,22 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         groups: ['committed 0, frontier 2, in flight 2', 'committed 1, frontier 1, in flight 0'],
       },
     };
+  },
+
+  /** Nobody folds it: it is there to be looked at. */
+  async groupMoved(world) {
+    await world.send('a');
+    await world.poll();
+    const move = { id: 'move-1', who: 'ada', undoes: '' };
+    await world.broker.resetProgress({ groupId: world.group.id, topicId: world.topic.id, to: { at: 'first' }, move });
+    return { says: () => ({}), wanted: {} };
+  },
+
+  /** Nobody folds it: it is there to be looked at. */
+  async lagSampled(world) {
+    world.broker.note?.(RecordKind.lagSampled, encodeLagSampled([{ groupId: world.group.id, lag: 1, oldestMs: 2 }]));
+    await world.committed();
+    return { says: () => ({}), wanted: {} };
   },
 
   async groupDeleted(world) {

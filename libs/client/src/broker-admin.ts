@@ -93,6 +93,18 @@ export interface ResetCall {
   /** Undefined: every queue of the topic. */
   readonly queueId?: QueueId | undefined;
   readonly to: ResetTarget;
+  /** Nothing is changed: the answer says what would be. */
+  readonly preview?: boolean | undefined;
+  /** Notes the move in the log, so that it can be taken back. */
+  readonly move?: MoveNote | undefined;
+}
+
+export interface MoveNote {
+  /** The same for all broker sets that one move concerns. */
+  readonly id: string;
+  readonly who: string;
+  /** The move that this one takes back; empty: none. */
+  readonly undoes: string;
 }
 
 /** Outside the queue: its nearest end. */

@@ -4,7 +4,9 @@ import type { GroupId, TopicId } from '@cometmq/model';
 import type {
   BusyLanes,
   ConnectedClients,
+  GroupMove,
   InspectAdmin,
+  LagPoint,
   MessageContent,
   MessageFindings,
   MessageLife,
@@ -13,6 +15,7 @@ import type {
 } from './inspect-admin.js';
 import { foundFromWire, laneFromWire, lifeEventsFromWire } from './inspect-frames.js';
 import type { LeaderChannels } from './leader-channels.js';
+import { queueResetsFromWire } from './operator-frames.js';
 import { sessionFromWire } from './session-frames.js';
 
 const service = '/cometmq.v1.InspectService';
@@ -54,6 +57,21 @@ export class GrpcInspectAdmin implements InspectAdmin {
     const request = internal.ListLanesRequest.encode({ groupId, max }).finish();
     const { lanes, total } = internal.ListLanesResponse.decode(await this.ask(brokerSet, 'ListLanes', request));
     return { lanes: lanes.map(laneFromWire), total };
+  }
+
+  async lagHistory(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly LagPoint[]> {
+    const request = internal.LagHistoryRequest.encode({ groupId, fromMs }).finish();
+    return internal.LagHistoryResponse.decode(await this.ask(brokerSet, 'LagHistory', request)).points;
+  }
+
+  async moves(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly GroupMove[]> {
+    const request = internal.ListMovesRequest.encode({ groupId, fromMs }).finish();
+    const { moves } = internal.ListMovesResponse.decode(await this.ask(brokerSet, 'ListMoves', request));
+    return moves.map(({ topicId, queues, ...move }) => ({
+      ...move,
+      topicId: topicId as TopicId,
+      queues: queueResetsFromWire({ queues }),
+    }));
   }
 
   private ask(brokerSet: string, method: string, request: Uint8Array): Promise<Uint8Array> {

@@ -1,5 +1,6 @@
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
+import type { QueueReset } from './broker-admin.js';
 import type { ProducerSession, Session } from './broker-link.js';
 
 /**
@@ -17,6 +18,28 @@ export interface InspectAdmin {
   messageLife(brokerSet: string, place: MessagePlace): Promise<MessageLife>;
   /** Message groups of an orderly consumer group that are busy, those that wait longest first. */
   lanes(brokerSet: string, groupId: GroupId, max: number): Promise<BusyLanes>;
+  /** How much the group had to do on this set, as it was sampled; oldest first. Where nothing waited there is no sample. */
+  lagHistory(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly LagPoint[]>;
+  /** How operators moved the group, oldest first. */
+  moves(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly GroupMove[]>;
+}
+
+export interface LagPoint {
+  readonly atMs: number;
+  /** Messages not done yet. */
+  readonly lag: number;
+  /** When the oldest of them was stored; 0: there is none. */
+  readonly oldestMs: number;
+}
+
+export interface GroupMove {
+  readonly moveId: string;
+  readonly atMs: number;
+  readonly who: string;
+  /** The move that this one took back; empty: none. */
+  readonly undoes: string;
+  readonly topicId: TopicId;
+  readonly queues: readonly QueueReset[];
 }
 
 export interface ConnectedClients {

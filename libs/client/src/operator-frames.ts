@@ -5,8 +5,16 @@ import { MqError } from '@cometmq/shared';
 import type { ClientQuestion, QueueReset, ResetCall, ResetTarget } from './broker-admin.js';
 
 /** What operators ask of brokers, on the wire and back. */
-export function resetToWire({ groupId, topicId, queueId, to }: ResetCall): internal.ResetProgressRequest {
-  return { groupId, topicId, queueId, to: targetToWire(to) };
+export function resetToWire({
+  groupId,
+  topicId,
+  queueId,
+  to,
+  preview,
+  move,
+}: ResetCall): internal.ResetProgressRequest {
+  const { id: moveId = '', who = '', undoes = '' } = move ?? {};
+  return { groupId, topicId, queueId, to: targetToWire(to), preview: preview === true, moveId, who, undoes };
 }
 
 export function resetFromWire(wire: internal.ResetProgressRequest): ResetCall {
@@ -15,6 +23,8 @@ export function resetFromWire(wire: internal.ResetProgressRequest): ResetCall {
     topicId: wire.topicId as TopicId,
     queueId: wire.queueId as QueueId | undefined,
     to: targetFromWire(wire.to),
+    ...(wire.preview && { preview: true }),
+    ...(wire.moveId !== '' && { move: { id: wire.moveId, who: wire.who, undoes: wire.undoes } }),
   };
 }
 

@@ -12,6 +12,8 @@ export * from './pending-handle.js';
 export * from './receipt.js';
 export * from './records/dropped.js';
 export * from './records/expiry.js';
+export * from './records/group-moved.js';
+export * from './records/lag-sampled.js';
 export * from './records/lite-queues-gone.js';
 export * from './records/metadata.js';
 export * from './records/reference.js';

@@ -1,7 +1,7 @@
 /**
  * What a record of the log says. A number's meaning never changes; new meaning is a new number.
  * Who folds what: the store folds 1 to 15, consumption 16 to 31, timers 32 to 39, transactions 40 to 47, lite 48 to 55,
- * the broker's own view of the metadata 56 to 63;
+ * the broker's own view of the metadata 56 to 63; 64 to 71 are for operators to look at, and nobody folds them;
  * others' records that tell a view something too are folded by it as well. A payload that more than one lib folds is
  * written down once, encoder and decoder beside each other, in records/ (that of a message: envelope.ts).
  */
@@ -57,6 +57,10 @@ export const RecordKind = {
   liteTopicsDeleted: 49,
   /** Which metadata this log belongs to, and topics and groups as it defines them. */
   metadata: 56,
+  /** An operator moved a group: who, from where and to where, beside the resets that do it. */
+  groupMoved: 64,
+  /** How much groups had to do at this time. */
+  lagSampled: 65,
 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 

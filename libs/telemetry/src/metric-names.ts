@@ -46,6 +46,16 @@ export const metrics = describe({
   rocketmq_rollback_messages_total: { kind: 'counter', unit: '', help: 'Transactions rolled back. topic' },
   rocketmq_send_to_dlq_messages_total: { kind: 'counter', unit: '', help: 'Messages moved to a dead-letter topic.' },
   rocketmq_consumer_lag_messages: { kind: 'gauge', unit: '', help: 'Messages not yet done. consumer_group, topic' },
+  rocketmq_consumer_lag_latency: {
+    kind: 'gauge',
+    unit: 'ms',
+    help: 'How long the oldest message that is not done has been there. consumer_group, topic',
+  },
+  rocketmq_consumer_queueing_latency: {
+    kind: 'gauge',
+    unit: 'ms',
+    help: 'How long the oldest message that was not delivered yet has been there. consumer_group, topic',
+  },
   rocketmq_consumer_inflight_messages: {
     kind: 'gauge',
     unit: '',

@@ -4,6 +4,7 @@ import { MqError } from '@cometmq/shared';
 
 import type { View } from '../printer.js';
 import { durationMs, examples, wholeNumber, type Act, type Session } from '../session.js';
+import { groupInspectCommands } from './inspect.js';
 
 interface QueueReset {
   readonly brokerSet: string;
@@ -64,6 +65,7 @@ export async function resetGroup(
 
 /** Commands that pause a group or move it. */
 export function progressCommands(group: Command, act: Act): void {
+  groupInspectCommands(group, act);
   const pause = group
     .command('pause <name>')
     .description('Stop delivering to the group; messages in flight may still be acknowledged.')

@@ -8,6 +8,7 @@ import { exitCode, type ExitCode } from '../exit-codes.js';
 import { durationText, timeText, visible, type Listing, type View } from '../printer.js';
 import { durationOption, examples, wholeNumber, type Session, type Act } from '../session.js';
 import { batchMax } from './batch.js';
+import { findCommands } from './inspect.js';
 import { withOwnGroup } from './own-group.js';
 import { addSend } from './send.js';
 import { topicPath } from './topic.js';
@@ -56,6 +57,7 @@ interface TailOptions {
 export function messageCommands(comet: Command, act: Act): void {
   const message = comet.command('msg').description('Send, receive and follow messages.');
   examples(message, 'comet msg send orders hello', 'comet msg receive orders --group billing', 'comet msg tail orders');
+  findCommands(message, act);
   for (const parent of [message, comet]) {
     addSend(parent, act);
     addReceive(parent, act);

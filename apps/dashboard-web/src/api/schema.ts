@@ -210,6 +210,40 @@ export type ClientPage = {
   readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
 };
 
+export type GroupMoves = {
+  readonly items: readonly {
+    readonly id: string;
+    readonly atMs: number;
+    readonly who: string;
+    readonly topic: string;
+    /** The move that this one took back. */
+    readonly undoes?: string;
+    readonly undone: boolean;
+    readonly queues: readonly {
+      readonly brokerSet: string;
+      readonly topic: string;
+      readonly queueId: number;
+      /** Absent: it had not begun. */
+      readonly before?: number;
+      readonly after: number;
+    }[];
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type GroupLagHistory = {
+  readonly points: readonly {
+    readonly atMs: number;
+    /** Messages not done yet. */
+    readonly lag: number;
+    /** When the oldest of them was stored. */
+    readonly oldestMs?: number;
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
 export type DeadLetterGroups = {
   readonly items: readonly {
     readonly group: string;
@@ -277,6 +311,171 @@ export type Problem = {
     | 'CORRUPT_RECORD'
     | 'DISK_FAILED'
     | 'INTERNAL';
+};
+
+export type Login = {
+  /** Name of the user: its access key. */
+  readonly user: string;
+  readonly secret: string;
+};
+
+export type Token = {
+  readonly token: string;
+  /** Until when it is good. */
+  readonly untilMs: number;
+};
+
+export type Session = {
+  /** Whether anybody has to log in. */
+  readonly login: boolean;
+  /** Who is logged in; absent: nobody. */
+  readonly user?: string;
+  /** Whether it may do everything. */
+  readonly super?: boolean;
+  /** For the header x-csrf-token of what changes something. */
+  readonly csrfToken?: string;
+  /** Until when the session is good; it is prolonged while it is used. */
+  readonly untilMs?: number;
+};
+
+export type Policy = {
+  /** `Topic:`, `Group:`, `Cluster:` or `Namespace:` with a name, a `prefix*` or `*`; or `*`. */
+  readonly resource: string;
+  readonly actions: readonly ('all' | 'pub' | 'sub' | 'create' | 'update' | 'delete' | 'get' | 'list')[];
+  /** allow if absent; deny wins where two tie. */
+  readonly decision?: 'allow' | 'deny';
+  /** Addresses or blocks like 10.0.0.0/8; none: from anywhere. */
+  readonly sourceIps?: readonly string[];
+  /** Default ones count where no custom one matches. */
+  readonly policy?: 'custom' | 'default';
+};
+
+export type Policies = {
+  readonly policies: readonly Policy[];
+  /** Topics that the user may send to. */
+  readonly produce?: readonly string[];
+  /** Topics that the user may receive from, as which consumer group. */
+  readonly consume?: readonly {
+    /** A name, a `prefix*` or `*`. */
+    readonly topics: string;
+    /** A name, a `prefix*` or `*`. */
+    readonly group: string;
+  }[];
+};
+
+export type User = {
+  /** Letters, digits, "_", ".", "@" and "-": its access key. */
+  readonly name: string;
+  /** A super user may do everything. */
+  readonly kind: 'super' | 'normal';
+  /** Whether it is let in. */
+  readonly enabled: boolean;
+  /** What is left out has no limit. */
+  readonly quota?: {
+    /** Requests, on each proxy. */
+    readonly requestsPerSecond?: number;
+    /** Bytes of requests, on each proxy. */
+    readonly bytesPerSecond?: number;
+  };
+  /** The key that its secret is sealed under. */
+  readonly keyId: string;
+  /** When it was made. */
+  readonly createdMs: number;
+  readonly policies: readonly Policy[];
+};
+
+export type NewUser = {
+  /** Letters, digits, "_", ".", "@" and "-": its access key. */
+  readonly name: string;
+  /** A super user may do everything. */
+  readonly kind: 'super' | 'normal';
+  /** Whether it is let in. */
+  readonly enabled: boolean;
+  /** What is left out has no limit. */
+  readonly quota?: {
+    /** Requests, on each proxy. */
+    readonly requestsPerSecond?: number;
+    /** Bytes of requests, on each proxy. */
+    readonly bytesPerSecond?: number;
+  };
+  /** The key that its secret is sealed under. */
+  readonly keyId: string;
+  /** When it was made. */
+  readonly createdMs: number;
+  readonly policies: readonly Policy[];
+  /** The secret that was made. It is not shown again. */
+  readonly secret?: string;
+};
+
+export type UserPage = {
+  readonly items: readonly User[];
+  /** How many match, on all pages. */
+  readonly total: number;
+  /** Give it as `after` to get the next page; absent on the last one. */
+  readonly next?: string;
+};
+
+export type UserDraft = {
+  /** Letters, digits, "_", ".", "@" and "-": its access key. */
+  readonly name: string;
+  /** A super user may do everything. */
+  readonly kind?: 'super' | 'normal';
+  /** 8 to 256 visible ASCII characters; absent: one is made. */
+  readonly secret?: string;
+  /** What is left out has no limit. */
+  readonly quota?: {
+    /** Requests, on each proxy. */
+    readonly requestsPerSecond?: number;
+    /** Bytes of requests, on each proxy. */
+    readonly bytesPerSecond?: number;
+  };
+  readonly policies?: readonly Policy[];
+  /** Topics that the user may send to. */
+  readonly produce?: readonly string[];
+  /** Topics that the user may receive from, as which consumer group. */
+  readonly consume?: readonly {
+    /** A name, a `prefix*` or `*`. */
+    readonly topics: string;
+    /** A name, a `prefix*` or `*`. */
+    readonly group: string;
+  }[];
+};
+
+export type UserChange = {
+  /** A super user may do everything. */
+  readonly kind?: 'super' | 'normal';
+  /** Whether it is let in. */
+  readonly enabled?: boolean;
+  /** 8 to 256 visible ASCII characters. */
+  readonly secret?: string;
+  /** A secret is made, and shown in the answer only. */
+  readonly newSecret?: true;
+  /** The same secret, under the newest key of the key file. */
+  readonly reseal?: true;
+  /** What is left out has no limit. */
+  readonly quota?: {
+    /** Requests, on each proxy. */
+    readonly requestsPerSecond?: number;
+    /** Bytes of requests, on each proxy. */
+    readonly bytesPerSecond?: number;
+  };
+};
+
+export type AccessQuestion = {
+  /** Letters, digits, "_", ".", "@" and "-": its access key. */
+  readonly user: string;
+  readonly action: 'all' | 'pub' | 'sub' | 'create' | 'update' | 'delete' | 'get' | 'list';
+  /** `Topic:orders`, `Group:billing` or `Cluster:DefaultCluster`. */
+  readonly resource: string;
+  /** The address it comes from; absent: not known. */
+  readonly from?: string;
+};
+
+export type AccessAnswer = {
+  /** The decision. */
+  readonly allowed: boolean;
+  readonly why: string;
+  readonly policy?: Policy;
 };
 
 export type Health = { readonly status: 'ok' };
@@ -853,9 +1052,13 @@ export type GroupReset = {
         /** Letters, digits, "%", "|", "-" and "_". */
         readonly group: string;
       };
+  /** Nothing is changed: the answer says what would be. */
+  readonly preview?: boolean;
 };
 
 export type GroupResetResult = {
+  /** Names the move, for who wants to take it back; absent in a preview. */
+  readonly move?: string;
   readonly queues: readonly {
     readonly brokerSet: string;
     readonly topic: string;
@@ -1244,6 +1447,41 @@ export interface Operations {
     readonly body: GroupReset;
     readonly answer: GroupResetResult;
   };
+  /** How operators moved the group in the last 24 hours, newest first. Each can be taken back. */
+  readonly listGroupMoves: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: GroupMoves;
+  };
+  /** Takes a move of the last 24 hours back: the group goes on where it was before. What was done above that position in the meantime or before is delivered again. */
+  readonly undoGroupMove: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+      /** `id` of the move. */
+      readonly move: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: GroupResetResult;
+  };
+  /** How much the group had to do, every two minutes, oldest first: messages, and since when the oldest waited. While nothing waited there are no points. */
+  readonly groupLagHistory: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: {
+      /** How far back. */
+      readonly hours?: number;
+    };
+    readonly body: undefined;
+    readonly answer: GroupLagHistory;
+  };
   /** Asks a client for the stack traces of its threads, where its language has them. */
   readonly askStackTrace: {
     readonly params: {
@@ -1507,6 +1745,102 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: DeadLetterGroups;
   };
+  /** A token for `Authorization: Bearer`, for a user and its secret. */
+  readonly login: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: Login;
+    readonly answer: Token;
+  };
+  /** Logs a browser in: the session is a cookie, and what changes something has to say its CSRF token. */
+  readonly beginSession: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: Login;
+    readonly answer: Session;
+  };
+  /** Who is logged in, and whether anybody has to be. */
+  readonly describeSession: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Session;
+  };
+  /** Logs the browser out. */
+  readonly endSession: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Users in the order of their names, with their policies. */
+  readonly listUsers: {
+    readonly params: undefined;
+    readonly query: {
+      /** Items on a page. */
+      readonly limit?: number;
+      /** `next` of the page before. */
+      readonly after?: string;
+      /** Component of the name, any case. */
+      readonly contains?: string;
+    };
+    readonly body: undefined;
+    readonly answer: UserPage;
+  };
+  /** Makes a user. Where no secret is given one is made, and shown in this answer only. */
+  readonly createUser: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: UserDraft;
+    readonly answer: NewUser;
+  };
+  /** A user and its policies. */
+  readonly describeUser: {
+    readonly params: {
+      /** Name of the user; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: User;
+  };
+  /** Changes a user. A new secret ends the old one, and all tokens, at once. */
+  readonly updateUser: {
+    readonly params: {
+      /** Name of the user; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: UserChange;
+    readonly answer: NewUser;
+  };
+  /** Deletes a user with its policies. It is refused everywhere within a second. */
+  readonly deleteUser: {
+    readonly params: {
+      /** Name of the user; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Replaces what a user may do. */
+  readonly setPolicies: {
+    readonly params: {
+      /** Name of the user; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: Policies;
+    readonly answer: User;
+  };
+  /** Whether a user may do something, and which policy says so. */
+  readonly testAccess: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: AccessQuestion;
+    readonly answer: AccessAnswer;
+  };
 }
 
 export const operations = {
@@ -1537,6 +1871,9 @@ export const operations = {
   pauseGroup: ['POST', '/api/v1/groups/{name}/pause'],
   resumeGroup: ['POST', '/api/v1/groups/{name}/resume'],
   resetGroup: ['POST', '/api/v1/groups/{name}/reset'],
+  listGroupMoves: ['GET', '/api/v1/groups/{name}/moves'],
+  undoGroupMove: ['POST', '/api/v1/groups/{name}/moves/{move}/undo'],
+  groupLagHistory: ['GET', '/api/v1/groups/{name}/lag'],
   askStackTrace: ['POST', '/api/v1/clients/{clientId}/stack-trace'],
   askReconnect: ['POST', '/api/v1/clients/{clientId}/reconnect'],
   askVerify: ['POST', '/api/v1/clients/{clientId}/verify'],
@@ -1557,4 +1894,15 @@ export const operations = {
   listLanes: ['GET', '/api/v1/groups/{name}/lanes'],
   listClients: ['GET', '/api/v1/clients'],
   listDeadLetters: ['GET', '/api/v1/dead-letters'],
+  login: ['POST', '/api/v1/login'],
+  beginSession: ['POST', '/api/v1/session'],
+  describeSession: ['GET', '/api/v1/session'],
+  endSession: ['DELETE', '/api/v1/session'],
+  listUsers: ['GET', '/api/v1/users'],
+  createUser: ['POST', '/api/v1/users'],
+  describeUser: ['GET', '/api/v1/users/{name}'],
+  updateUser: ['PATCH', '/api/v1/users/{name}'],
+  deleteUser: ['DELETE', '/api/v1/users/{name}'],
+  setPolicies: ['PUT', '/api/v1/users/{name}/policies'],
+  testAccess: ['POST', '/api/v1/access/test'],
 } as const satisfies Record<keyof Operations, readonly [string, string]>;

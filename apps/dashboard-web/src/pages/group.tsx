@@ -10,6 +10,9 @@ import { DataTable, type Column } from '../parts/data-table.js';
 import { count, moment } from '../parts/format.js';
 import { Answered, Card, Count, Figure, Missing, Mono, Page } from '../parts/show.js';
 import { useWords } from '../text/text.js';
+import { GroupHistory } from './group-history.js';
+import { GroupLanesCard } from './group-lanes.js';
+import { MoveGroup, Moves } from './group-moves.js';
 
 type Queue = GroupDescription['queues'][number];
 type Member = GroupDescription['members'][number];
@@ -22,6 +25,7 @@ export function Group() {
   const group = useApi('describeGroup', { params: { name } });
   const resume = useChange('resumeGroup');
   const [pausing, pause] = useDisclosure();
+  const [moving, move] = useDisclosure();
   const [deleting, ask] = useDisclosure();
   const paused = group.data?.pausedUntilMs !== undefined && group.data.pausedUntilMs > Date.now();
   return (
@@ -39,6 +43,9 @@ export function Group() {
                 {words.pause}
               </Button>
             )}
+            <Button variant="default" onClick={move.open}>
+              {words.move}
+            </Button>
             <Button color="red" variant="light" onClick={ask.open}>
               {words.remove}
             </Button>
@@ -66,8 +73,12 @@ export function Group() {
               <Figure label={words.order} value={data.fifo ? words.fifo : words.concurrent} />
               <Figure label={words.attempts} value={<Count value={data.attemptsMax} />} />
             </Row>
+            <GroupHistory name={name} lag={data.lag} />
+            <Moves name={name} />
+            {data.fifo && <GroupLanesCard name={name} />}
             <Members members={data.members} />
             <Queues queues={data.queues} />
+            {moving && <MoveGroup name={name} topics={topicsOf(data)} onClose={move.close} />}
             {pausing && <PauseGroup name={name} onClose={pause.close} />}
             {deleting && <DeleteGroup group={data} onClose={ask.close} />}
           </>
@@ -76,6 +87,13 @@ export function Group() {
     </Page>
   );
 }
+
+const topicsOf = ({ queues, members }: GroupDescription): readonly string[] => [
+  ...new Set([
+    ...queues.map(({ topic }) => topic),
+    ...members.flatMap((member) => member.subscriptions.map(({ topic }) => topic)),
+  ]),
+];
 
 function Paused({ untilMs }: { readonly untilMs: number }) {
   const words = useWords();

@@ -206,6 +206,16 @@ export const en = {
   holder: 'Held by',
   since: 'Since',
   stuckLanes: 'Message groups under way',
+  lagHistory: 'Waiting in the last 24 hours',
+  nothingWaited: 'Nothing waited in the last 24 hours.',
+  lagNow: (lag: string, age: string) =>
+    age === '' ? `${lag} messages wait now.` : `${lag} messages wait now, the oldest for ${age}.`,
+  moves: 'Moves of the last 24 hours',
+  movedBy: 'Moved by',
+  moveCanBeUndone: 'It can be taken back for 24 hours. Clients may stay connected.',
+  undo: 'Take back',
+  redo: 'Take that back',
+  undone: 'taken back',
   notFound: 'There is no such page.',
 };
 

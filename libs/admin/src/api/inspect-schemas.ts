@@ -148,6 +148,53 @@ export const inspectSchemas: Readonly<Record<string, Schema>> = {
     },
     ['items', 'total', 'missing'],
   ),
+  GroupMoves: object(
+    {
+      items: arrayOf(
+        object(
+          {
+            id: text,
+            atMs: whole,
+            who: text,
+            topic: text,
+            undoes: described(text, 'The move that this one took back.'),
+            undone: { type: 'boolean' },
+            queues: arrayOf(
+              object(
+                {
+                  brokerSet: text,
+                  topic: text,
+                  queueId: whole,
+                  before: described(whole, 'Absent: it had not begun.'),
+                  after: whole,
+                },
+                ['brokerSet', 'topic', 'queueId', 'after'],
+              ),
+            ),
+          },
+          ['id', 'atMs', 'who', 'topic', 'undone', 'queues'],
+        ),
+      ),
+      missing: missingList,
+    },
+    'all',
+  ),
+  GroupLagHistory: object(
+    {
+      points: arrayOf(
+        object(
+          {
+            atMs: whole,
+            lag: described(whole, 'Messages not done yet.'),
+            oldestMs: described(whole, 'When the oldest of them was stored.'),
+          },
+          ['atMs', 'lag'],
+        ),
+      ),
+      missing: missingList,
+    },
+    'all',
+  ),
   DeadLetterGroups: object(
     {
       items: arrayOf(
@@ -201,4 +248,15 @@ export const clientListQuery: Schema = object(
     contains: described(searched, 'Part of the client id, any case.'),
   },
   [],
+);
+export const lagQuery: Schema = object(
+  { hours: { type: 'integer', minimum: 1, maximum: 24, default: 24, description: 'How far back.' } },
+  [],
+);
+export const moveParams: Schema = object(
+  {
+    name: described(text, 'Name of the consumer group; "%" is written %25.'),
+    move: described(text, '`id` of the move.'),
+  },
+  'all',
 );

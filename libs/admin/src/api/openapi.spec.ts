@@ -60,6 +60,8 @@ it('covers every route there is, and no other', () => {
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/groups/{name}`),
       ['', '/search', '/{id}', '/{id}/life', '/{id}/why'].map((path) => `GET /api/v1/messages${path}`),
       ['GET /api/v1/clients', 'GET /api/v1/dead-letters', 'GET /api/v1/groups/{name}/lanes'],
+      ['moves', 'lag'].map((what) => `GET /api/v1/groups/{name}/${what}`),
+      ['POST /api/v1/groups/{name}/moves/{move}/undo'],
       ['pause', 'resume', 'reset'].map((what) => `POST /api/v1/groups/{name}/${what}`),
       ['stack-trace', 'reconnect', 'verify'].map((what) => `POST /api/v1/clients/{clientId}/${what}`),
       ['GET /api/v1/delayed'],
@@ -102,7 +104,7 @@ it('is OpenAPI 3.1: every operation is named, told and answered, every path para
       expect(status).toMatch(/^\d{3}$/);
       if (status >= '400') expect(Object.keys(content ?? {})).toEqual(['application/problem+json']);
     }
-    const saysAll = ['resumeGroup', 'askStackTrace', 'askReconnect', 'allowAdoption'].includes(
+    const saysAll = ['undoGroupMove', 'resumeGroup', 'askStackTrace', 'askReconnect', 'allowAdoption'].includes(
       operation.operationId ?? '',
     );
     if (['post', 'patch'].includes(method) && !saysAll) {

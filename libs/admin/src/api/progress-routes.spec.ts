@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import { FakeBrokers } from '../testing/fake-brokers.js';
 import { FakeNameService } from '../testing/fake-name-service.js';
 import { buildAdminApi } from './admin-api.js';
+import { lagPoints } from './progress-routes.js';
 
 let app: FastifyInstance;
 let nameService: FakeNameService;
@@ -108,6 +109,7 @@ describe('a reset', () => {
     expect(answer).toEqual({
       status: 200,
       body: {
+        move: expect.any(String),
         queues: [{ brokerSet: 'broker-0', topic: 'orders', queueId: 0, before: 3, after: 7 }],
         missing: [],
       },
@@ -188,4 +190,53 @@ describe('a client', () => {
     const trial = { group: 'billing', topic: 'nothing', messageId: 'm1' };
     expect((await call('POST', '/clients/nobody/verify', trial)).status).toBe(404);
   });
+});
+
+describe('a move', () => {
+  const past = { moveId: 'm1', who: 'ada', undoes: '', queues: [{ queueId: 0, before: 3, after: 7 }] };
+  const note = (more: object = {}) => {
+    const topicId = fixtureTopicId();
+    brokers.inspect.moved.set('broker-0', [{ ...past, atMs: Date.now(), topicId, ...more } as never]);
+  };
+  const fixtureTopicId = (): number => directory.topic('orders')?.id ?? 0;
+
+  it('that is previewed is noted nowhere', async () => {
+    const { body } = await call('POST', '/groups/billing/reset', { topic: 'orders', to: { at: 'end' }, preview: true });
+    expect(body).not.toHaveProperty('move');
+    expect(brokers.resets).toMatchObject([{ preview: true }]);
+    expect(brokers.resets[0]).not.toHaveProperty('move');
+  });
+
+  it('is taken back to where the group was, once', async () => {
+    note();
+    expect(await call('GET', '/groups/billing/moves')).toMatchObject({
+      body: { items: [{ id: 'm1', who: 'ada', topic: 'orders', undone: false }] },
+    });
+    expect((await call('POST', '/groups/billing/moves/m1/undo')).status).toBe(200);
+    expect(brokers.resets).toMatchObject([
+      { brokerSet: 'broker-0', queueId: 0, to: { at: 'offset', offset: 3 }, move: { undoes: 'm1' } },
+    ]);
+    const topicId = fixtureTopicId();
+    brokers.inspect.moved
+      .get('broker-0')
+      ?.push({ ...past, moveId: 'm2', undoes: 'm1', atMs: Date.now(), topicId } as never);
+    expect(await call('POST', '/groups/billing/moves/m1/undo')).toMatchObject({ status: 409 });
+    expect(await call('POST', '/groups/billing/moves/m9/undo')).toMatchObject({ status: 404 });
+  });
+});
+
+it('lags of broker sets are summed where they were sampled at about the same time', async () => {
+  const at = 120_000 * 10;
+  expect(
+    lagPoints([
+      [
+        { atMs: at, lag: 5, oldestMs: 70 },
+        { atMs: at + 120_000, lag: 0, oldestMs: 0 },
+      ],
+      [{ atMs: at + 3_000, lag: 2, oldestMs: 60 }],
+    ]),
+  ).toEqual([
+    { atMs: at, lag: 7, oldestMs: 60 },
+    { atMs: at + 120_000, lag: 0 },
+  ]);
 });

@@ -616,11 +616,13 @@ export const schemas: Readonly<Record<string, Schema>> = {
       brokerSet: described(text, 'Absent: all of them.'),
       queueId: described(whole, 'Absent: every queue of the topic.'),
       to: resetTarget,
+      preview: switchOf('Nothing is changed: the answer says what would be.'),
     },
     ['topic', 'to'],
   ),
   GroupResetResult: object(
     {
+      move: described(text, 'Names the move, for who wants to take it back; absent in a preview.'),
       queues: arrayOf(
         object(
           {
@@ -635,7 +637,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       ),
       missing: missingList,
     },
-    'all',
+    ['queues', 'missing'],
   ),
   ClientTrial: object({ group: groupName, topic: topicName, messageId: text }, 'all'),
   ClientAnswer: object(

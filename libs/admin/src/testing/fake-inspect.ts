@@ -2,7 +2,9 @@ import type {
   BusyLanes,
   ConnectedClients,
   FoundMessage,
+  GroupMove,
   InspectAdmin,
+  LagPoint,
   MessageContent,
   MessageFindings,
   MessageLife,
@@ -17,6 +19,8 @@ export class FakeInspect implements InspectAdmin {
   readonly lives = new Map<number, MessageLife>();
   readonly connected = new Map<string, ConnectedClients>();
   readonly busy = new Map<string, BusyLanes>();
+  readonly lags = new Map<string, LagPoint[]>();
+  readonly moved = new Map<string, GroupMove[]>();
   readonly queries: MessageQuery[] = [];
   /** How many messages one part looks at. */
   partMax = 1_000;
@@ -25,7 +29,8 @@ export class FakeInspect implements InspectAdmin {
   constructor(private readonly check: (brokerSet: string) => unknown) {}
 
   reset(): void {
-    for (const all of [this.messages, this.contents, this.lives, this.connected, this.busy]) all.clear();
+    for (const all of [this.messages, this.contents, this.lives, this.connected, this.busy, this.lags, this.moved])
+      all.clear();
     this.queries.length = 0;
     this.partMax = 1_000;
   }
@@ -65,5 +70,15 @@ export class FakeInspect implements InspectAdmin {
   async lanes(brokerSet: string): Promise<BusyLanes> {
     this.check(brokerSet);
     return this.busy.get(brokerSet) ?? { lanes: [], total: 0 };
+  }
+
+  async lagHistory(brokerSet: string, _groupId: unknown, fromMs: number): Promise<readonly LagPoint[]> {
+    this.check(brokerSet);
+    return (this.lags.get(brokerSet) ?? []).filter(({ atMs }) => atMs >= fromMs);
+  }
+
+  async moves(brokerSet: string): Promise<readonly GroupMove[]> {
+    this.check(brokerSet);
+    return this.moved.get(brokerSet) ?? [];
   }
 }

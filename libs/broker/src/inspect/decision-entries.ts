@@ -15,7 +15,15 @@ import {
   decodeReset,
   type OffsetRuns,
 } from '@cometmq/consumption';
-import { eachDropped, eachExpired, hashText, RecordKind, type LogPosition } from '@cometmq/model';
+import {
+  decodeGroupMoved,
+  decodeLagSampled,
+  eachDropped,
+  eachExpired,
+  hashText,
+  RecordKind,
+  type LogPosition,
+} from '@cometmq/model';
 import type { LogRecord } from '@cometmq/store';
 import { decodeMoves } from '@cometmq/timers';
 import { decodeAudit, decodeChecked, decodeParked } from '@cometmq/transactions';
@@ -27,6 +35,10 @@ export const Subject = {
   pending: 0xffff_fffe,
   /** A group as a whole: the queue is its number. */
   group: 0xffff_fffd,
+  /** How operators moved a group: the queue is its number. */
+  moves: 0xffff_fffc,
+  /** How much groups had to do: the offset is the group's number. */
+  lag: 0xffff_fffb,
 } as const;
 
 export const entryWords = 7;
@@ -37,7 +49,7 @@ const decisive = new Set<number>([
   ...[RecordKind.expiry, RecordKind.dropped, RecordKind.delivery, RecordKind.fifoDelivery, RecordKind.ack],
   ...[RecordKind.changeInvisible, RecordKind.changeClientLeases, RecordKind.handBack, RecordKind.resetProgress],
   ...[RecordKind.groupDeleted, RecordKind.timerMoved, RecordKind.transactionChecked, RecordKind.transactionParked],
-  RecordKind.transactionAudited,
+  ...[RecordKind.transactionAudited, RecordKind.groupMoved, RecordKind.lagSampled],
 ]);
 
 /** Entries of one stretch of the log, in its order. */
@@ -105,6 +117,14 @@ export class DecisionEntries {
       case RecordKind.transactionAudited: {
         const { position: pending } = decodeAudit(payload);
         return add(Subject.pending, 0, pending, pending);
+      }
+      case RecordKind.groupMoved:
+        return add(Subject.moves, decodeGroupMoved(payload).groupId, 0, 0);
+      case RecordKind.lagSampled: {
+        const samples = decodeLagSampled(payload);
+        const [first, last] = [samples[0], samples.at(-1)];
+        if (first && last) add(Subject.lag, 0, first.groupId, last.groupId);
+        return;
       }
       default:
     }

@@ -41,6 +41,18 @@ export function inspectGrpcService(admin: InspectAdmin, brokerName: string): Grp
         const { lanes, total } = await admin.lanes(brokerName, groupId as GroupId, max);
         return internal.ListLanesResponse.encode({ lanes: [...lanes], total }).finish();
       }),
+      LagHistory: unary(async (bytes) => {
+        const { groupId, fromMs } = internal.LagHistoryRequest.decode(bytes);
+        const points = await admin.lagHistory(brokerName, groupId as GroupId, fromMs);
+        return internal.LagHistoryResponse.encode({ points: [...points] }).finish();
+      }),
+      ListMoves: unary(async (bytes) => {
+        const { groupId, fromMs } = internal.ListMovesRequest.decode(bytes);
+        const moves = await admin.moves(brokerName, groupId as GroupId, fromMs);
+        return internal.ListMovesResponse.encode({
+          moves: moves.map(({ queues, ...move }) => ({ ...move, queues: [...queues] })),
+        }).finish();
+      }),
     },
   };
 }

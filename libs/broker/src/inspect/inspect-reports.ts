@@ -1,7 +1,9 @@
 import type {
   BusyLanes,
   ConnectedClients,
+  GroupMove,
   InspectAdmin,
+  LagPoint,
   LaneState,
   MessageContent,
   MessageFindings,
@@ -10,13 +12,15 @@ import type {
   MessageQuery,
 } from '@cometmq/client';
 import type { BusyLane } from '@cometmq/consumption';
-import { Envelope, type GroupId } from '@cometmq/model';
+import { decodeGroupMoved, Envelope, type GroupId } from '@cometmq/model';
 import { MqError, type Clock, type Component } from '@cometmq/shared';
-import type { Disk, MessageStore } from '@cometmq/store';
+import type { Candidate, Disk, MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { BrokerService } from '../broker-service.js';
+import { Subject } from './decision-entries.js';
 import { DecisionIndex } from './decision-index.js';
+import { LagHistory, type OldestWaiting } from './lag-history.js';
 import { MessageLives, messageRecord } from './message-life.js';
 import { messageContent } from './message-parts.js';
 import { MessageSearch } from './message-search.js';
@@ -32,6 +36,7 @@ export interface InspectOptions {
 
 const findingsMax = 1_000;
 const lanesMax = 1_000;
+const movesMax = 1_000;
 const bodyBytesMax = 4 * 1024 * 1024;
 
 /** What operators look at in the log of the one set that this broker leads. A part: its index follows the log. */
@@ -40,6 +45,7 @@ export class InspectReports implements InspectAdmin, Component {
   private readonly index: DecisionIndex;
   private readonly search: MessageSearch;
   private readonly lives: MessageLives;
+  private readonly history: LagHistory;
   /** Throws for a set that this broker is not of. */
   check: (brokerSet: string) => void = () => undefined;
 
@@ -51,14 +57,34 @@ export class InspectReports implements InspectAdmin, Component {
     const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>
       Promise.race([work, new Promise<void>((resolve) => clock.after(ms, resolve))]);
     this.lives = new MessageLives(store, this.index, within);
+    this.history = new LagHistory(() => ({
+      store,
+      backlogs: broker.backlogs,
+      index: this.index,
+      clock,
+      log,
+      append: broker.note,
+    }));
   }
 
-  start(): Promise<void> {
-    return this.index.start();
+  async start(): Promise<void> {
+    await this.index.start();
+    await this.history.start();
   }
 
-  stop(): Promise<void> {
-    return this.index.stop();
+  async stop(): Promise<void> {
+    await this.history.stop();
+    await this.index.stop();
+  }
+
+  /** Takes a sample of all groups' lag now. */
+  sampleLag(): Promise<void> {
+    return this.history.sample();
+  }
+
+  /** Since when groups wait, as of the last sample. */
+  get oldest(): readonly OldestWaiting[] {
+    return this.history.oldest;
   }
 
   clients(brokerSet: string): Promise<ConnectedClients> {
@@ -100,6 +126,28 @@ export class InspectReports implements InspectAdmin, Component {
     const lanes: LaneState[] = [];
     for (const lane of all.slice(0, Math.min(lanesMax, Math.max(1, max)))) lanes.push(await this.laneState(lane));
     return { lanes, total: all.length };
+  }
+
+  async lagHistory(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly LagPoint[]> {
+    this.check(brokerSet);
+    return this.history.of(groupId, fromMs);
+  }
+
+  async moves(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly GroupMove[]> {
+    this.check(brokerSet);
+    const { store } = this.options.broker;
+    await this.index.follow();
+    const after = await store.positionAtTime(fromMs);
+    const places: Candidate[] = [];
+    await this.index.find({ topic: Subject.moves, queue: groupId, offset: 0, after }, (position, size) =>
+      places.push({ position, size }),
+    );
+    const moves: GroupMove[] = [];
+    for (const record of await store.readRecords(places.slice(-movesMax))) {
+      if (record instanceof MqError || record.timestampMs < fromMs) continue;
+      moves.push({ ...decodeGroupMoved(record.payload), atMs: record.timestampMs });
+    }
+    return moves;
   }
 
   /** Its first message tells the message group's name, which the lane knows as a hash only. */

@@ -214,3 +214,49 @@ it('lanes tell which message each message group waits for', async () => {
   expect(total).toBe(1);
   expect(lanes).toMatchObject([{ messageGroup: 'customer-1', messageId: 'first', attempt: 1, clientId: 'anna' }]);
 });
+
+it('the move of a group is noted with who did it, and a preview moves and notes nothing', async () => {
+  for (const id of ['a', 'b', 'c']) await world.send(id);
+  for (const { receipt } of await world.poll()) await world.ack(receipt);
+  const call = { groupId: world.group.id, topicId: world.topic.id, to: { at: 'first' } } as const;
+  const queues = [{ queueId: 0, before: 3, after: 0 }];
+  expect(await world.broker.resetProgress({ ...call, preview: true })).toEqual(queues);
+  expect(await world.reports.moves(set, world.group.id, 0)).toEqual([]);
+  await world.broker.resetProgress({ ...call, move: { id: 'm1', who: 'ada', undoes: '' } });
+  expect(await world.reports.moves(set, world.group.id, 0)).toEqual([
+    {
+      moveId: 'm1',
+      who: 'ada',
+      undoes: '',
+      atMs: expect.any(Number),
+      groupId: world.group.id,
+      topicId: world.topic.id,
+      queues,
+    },
+  ]);
+  expect(await world.reports.moves(set, world.group.id, world.clock.wallMs() + 60_000)).toEqual([]);
+});
+
+it('the lag of a group is sampled while something waits, and once when nothing does any more', async () => {
+  await world.poll(); // The group begins.
+  await world.send('a');
+  const storedMs = world.clock.wallMs();
+  await world.committed();
+  const sampled = async (): Promise<void> => {
+    await world.reports.sampleLag();
+    await world.committed();
+  };
+  world.clock.advance(5_000);
+  await sampled();
+  await world.send('b');
+  await sampled();
+  for (const { receipt } of await world.poll()) await world.ack(receipt);
+  await world.committed();
+  for (let i = 0; i < 3; i += 1) await sampled();
+  const points = await world.reports.lagHistory(set, world.group.id, 0);
+  expect(points.map(({ lag, oldestMs }) => [lag, oldestMs])).toEqual([
+    [1, storedMs],
+    [2, storedMs],
+    [0, 0],
+  ]);
+});

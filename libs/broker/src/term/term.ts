@@ -1,7 +1,7 @@
 import type { DeadLetterCall, Directory, Done, NameService, QueueReset, ReceiveCall, ResetCall } from '@cometmq/client';
 import type { ReceiveResult } from '@cometmq/client';
 import type { QueuedMessage } from '@cometmq/consumption';
-import { MessageType, type GroupId } from '@cometmq/model';
+import { RecordKind, MessageType, type GroupId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -162,6 +162,11 @@ export class Term {
     const resets = await new ProgressResets(store, groups, pullOffsets, this.parts.directory, logClock).reset(call);
     deliveries.changed(call.groupId, call.topicId);
     return resets;
+  }
+
+  /** Writes what operators shall look at later. @throws MqError NOT_LEADER */
+  note(kind: RecordKind, payload: Uint8Array): void {
+    this.store.append(kind, this.logClock.nowMs(), payload);
   }
 
   /** The disk has become full, told from within a write of the log, which nothing here may disturb. */

@@ -453,6 +453,13 @@ export interface ResetProgressRequest {
     /** Where another group has got to. */
     { $case: "ofGroup"; value: number }
     | undefined;
+  /** Nothing is changed: answers what would be. */
+  preview: boolean;
+  /** Names the move, for who wants to take it back; empty: it is not noted. */
+  moveId: string;
+  who: string;
+  /** The move that this one takes back; empty: none. */
+  undoes: string;
 }
 
 export interface ResetProgressResponse {
@@ -5780,7 +5787,7 @@ export const TopicQueue: MessageFns<TopicQueue> = {
 };
 
 function createBaseResetProgressRequest(): ResetProgressRequest {
-  return { groupId: 0, topicId: 0, queueId: undefined, to: undefined };
+  return { groupId: 0, topicId: 0, queueId: undefined, to: undefined, preview: false, moveId: "", who: "", undoes: "" };
 }
 
 export const ResetProgressRequest: MessageFns<ResetProgressRequest> = {
@@ -5810,6 +5817,18 @@ export const ResetProgressRequest: MessageFns<ResetProgressRequest> = {
       case "ofGroup":
         writer.uint32(64).uint32(message.to.value);
         break;
+    }
+    if (message.preview !== false) {
+      writer.uint32(72).bool(message.preview);
+    }
+    if (message.moveId !== "") {
+      writer.uint32(82).string(message.moveId);
+    }
+    if (message.who !== "") {
+      writer.uint32(90).string(message.who);
+    }
+    if (message.undoes !== "") {
+      writer.uint32(98).string(message.undoes);
     }
     return writer;
   },
@@ -5891,6 +5910,38 @@ export const ResetProgressRequest: MessageFns<ResetProgressRequest> = {
             message.to = { $case: "ofGroup", value: reader.uint32() };
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.preview = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.moveId = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.undoes = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5943,6 +5994,10 @@ export const ResetProgressRequest: MessageFns<ResetProgressRequest> = {
         break;
       }
     }
+    message.preview = object.preview ?? false;
+    message.moveId = object.moveId ?? "";
+    message.who = object.who ?? "";
+    message.undoes = object.undoes ?? "";
     return message;
   },
 };

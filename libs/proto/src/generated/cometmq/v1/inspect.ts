@@ -4,7 +4,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { ProducerSession, Session } from "./broker.js";
+import { ProducerSession, QueueReset, Session } from "./broker.js";
 
 export interface ListClientsRequest {
 }
@@ -150,6 +150,40 @@ export interface LaneState {
   /** Messages in flight, and those known to wait behind them. */
   inFlight: number;
   waiting: number;
+}
+
+export interface LagHistoryRequest {
+  groupId: number;
+  fromMs: number;
+}
+
+export interface LagHistoryResponse {
+  points: LagPoint[];
+}
+
+export interface LagPoint {
+  atMs: number;
+  lag: number;
+  /** When the oldest message that waits was stored; 0: none waits. */
+  oldestMs: number;
+}
+
+export interface ListMovesRequest {
+  groupId: number;
+  fromMs: number;
+}
+
+export interface ListMovesResponse {
+  moves: GroupMove[];
+}
+
+export interface GroupMove {
+  moveId: string;
+  atMs: number;
+  who: string;
+  undoes: string;
+  topicId: number;
+  queues: QueueReset[];
 }
 
 function createBaseListClientsRequest(): ListClientsRequest {
@@ -1796,6 +1830,444 @@ export const LaneState: MessageFns<LaneState> = {
   },
 };
 
+function createBaseLagHistoryRequest(): LagHistoryRequest {
+  return { groupId: 0, fromMs: 0 };
+}
+
+export const LagHistoryRequest: MessageFns<LagHistoryRequest> = {
+  encode(message: LagHistoryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(16).uint64(message.fromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LagHistoryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLagHistoryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LagHistoryRequest>, I>>(base?: I): LagHistoryRequest {
+    return LagHistoryRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LagHistoryRequest>, I>>(object: I): LagHistoryRequest {
+    const message = createBaseLagHistoryRequest();
+    message.groupId = object.groupId ?? 0;
+    message.fromMs = object.fromMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLagHistoryResponse(): LagHistoryResponse {
+  return { points: [] };
+}
+
+export const LagHistoryResponse: MessageFns<LagHistoryResponse> = {
+  encode(message: LagHistoryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.points) {
+      LagPoint.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LagHistoryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLagHistoryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.points.push(LagPoint.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LagHistoryResponse>, I>>(base?: I): LagHistoryResponse {
+    return LagHistoryResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LagHistoryResponse>, I>>(object: I): LagHistoryResponse {
+    const message = createBaseLagHistoryResponse();
+    message.points = object.points?.map((e) => LagPoint.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLagPoint(): LagPoint {
+  return { atMs: 0, lag: 0, oldestMs: 0 };
+}
+
+export const LagPoint: MessageFns<LagPoint> = {
+  encode(message: LagPoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0) {
+      writer.uint32(8).uint64(message.atMs);
+    }
+    if (message.lag !== 0) {
+      writer.uint32(16).uint64(message.lag);
+    }
+    if (message.oldestMs !== 0) {
+      writer.uint32(24).uint64(message.oldestMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LagPoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLagPoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lag = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.oldestMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LagPoint>, I>>(base?: I): LagPoint {
+    return LagPoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LagPoint>, I>>(object: I): LagPoint {
+    const message = createBaseLagPoint();
+    message.atMs = object.atMs ?? 0;
+    message.lag = object.lag ?? 0;
+    message.oldestMs = object.oldestMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListMovesRequest(): ListMovesRequest {
+  return { groupId: 0, fromMs: 0 };
+}
+
+export const ListMovesRequest: MessageFns<ListMovesRequest> = {
+  encode(message: ListMovesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(16).uint64(message.fromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMovesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMovesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListMovesRequest>, I>>(base?: I): ListMovesRequest {
+    return ListMovesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListMovesRequest>, I>>(object: I): ListMovesRequest {
+    const message = createBaseListMovesRequest();
+    message.groupId = object.groupId ?? 0;
+    message.fromMs = object.fromMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListMovesResponse(): ListMovesResponse {
+  return { moves: [] };
+}
+
+export const ListMovesResponse: MessageFns<ListMovesResponse> = {
+  encode(message: ListMovesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.moves) {
+      GroupMove.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMovesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMovesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.moves.push(GroupMove.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListMovesResponse>, I>>(base?: I): ListMovesResponse {
+    return ListMovesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListMovesResponse>, I>>(object: I): ListMovesResponse {
+    const message = createBaseListMovesResponse();
+    message.moves = object.moves?.map((e) => GroupMove.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGroupMove(): GroupMove {
+  return { moveId: "", atMs: 0, who: "", undoes: "", topicId: 0, queues: [] };
+}
+
+export const GroupMove: MessageFns<GroupMove> = {
+  encode(message: GroupMove, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.moveId !== "") {
+      writer.uint32(10).string(message.moveId);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(16).uint64(message.atMs);
+    }
+    if (message.who !== "") {
+      writer.uint32(26).string(message.who);
+    }
+    if (message.undoes !== "") {
+      writer.uint32(34).string(message.undoes);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(40).uint32(message.topicId);
+    }
+    for (const v of message.queues) {
+      QueueReset.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GroupMove {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGroupMove();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.moveId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.undoes = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.queues.push(QueueReset.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GroupMove>, I>>(base?: I): GroupMove {
+    return GroupMove.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GroupMove>, I>>(object: I): GroupMove {
+    const message = createBaseGroupMove();
+    message.moveId = object.moveId ?? "";
+    message.atMs = object.atMs ?? 0;
+    message.who = object.who ?? "";
+    message.undoes = object.undoes ?? "";
+    message.topicId = object.topicId ?? 0;
+    message.queues = object.queues?.map((e) => QueueReset.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 export type InspectServiceDefinition = typeof InspectServiceDefinition;
 export const InspectServiceDefinition = {
   name: "InspectService",
@@ -1843,6 +2315,24 @@ export const InspectServiceDefinition = {
       requestType: ListLanesRequest as typeof ListLanesRequest,
       requestStream: false,
       responseType: ListLanesResponse as typeof ListLanesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How much a group had to do, as it was sampled; oldest first. */
+    lagHistory: {
+      name: "LagHistory",
+      requestType: LagHistoryRequest as typeof LagHistoryRequest,
+      requestStream: false,
+      responseType: LagHistoryResponse as typeof LagHistoryResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How operators moved a group, oldest first. */
+    listMoves: {
+      name: "ListMoves",
+      requestType: ListMovesRequest as typeof ListMovesRequest,
+      requestStream: false,
+      responseType: ListMovesResponse as typeof ListMovesResponse,
       responseStream: false,
       options: {},
     },

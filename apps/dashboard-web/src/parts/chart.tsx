@@ -1,0 +1,56 @@
+import { useComputedColorScheme } from '@mantine/core';
+import { useEffect, useRef } from 'react';
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+
+export interface Line {
+  readonly label: string;
+  readonly color: string;
+  readonly values: readonly (number | null)[];
+}
+
+const height = 220;
+
+/** Lines over time. Loaded only where there is one; its figures are in a table beside it for who can't see it. */
+export default function Chart({
+  timesMs,
+  lines,
+  label,
+}: {
+  timesMs: readonly number[];
+  lines: readonly Line[];
+  label: string;
+}) {
+  const place = useRef<HTMLDivElement>(null);
+  const scheme = useComputedColorScheme('light');
+  useEffect(() => {
+    const box = place.current;
+    if (!box) return undefined;
+    const ink = scheme === 'dark' ? '#c9c9c9' : '#343a40';
+    const grid = { stroke: scheme === 'dark' ? '#424242' : '#e9ecef', width: 1 };
+    const chart = new uPlot(
+      {
+        width: box.clientWidth,
+        height,
+        series: [
+          {},
+          ...lines.map(({ label: name, color }) => ({ label: name, stroke: color, width: 2, spanGaps: false })),
+        ],
+        axes: [
+          { stroke: ink, grid },
+          { stroke: ink, grid, size: 70 },
+        ],
+        legend: { show: true },
+      },
+      [timesMs.map((ms) => ms / 1000), ...lines.map(({ values }) => [...values])],
+      box,
+    );
+    const watch = new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height }));
+    watch.observe(box);
+    return () => {
+      watch.disconnect();
+      chart.destroy();
+    };
+  }, [timesMs, lines, scheme]);
+  return <div ref={place} role="img" aria-label={label} />;
+}
