@@ -1,7 +1,7 @@
 import type { DeadLetterCall, Directory, Done, NameService, QueueReset, ReceiveCall, ResetCall } from '@cometmq/client';
 import type { ReceiveResult } from '@cometmq/client';
 import type { QueuedMessage } from '@cometmq/consumption';
-import { RecordKind, MessageType, type GroupId } from '@cometmq/model';
+import { type RecordKind, MessageType, type GroupId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
