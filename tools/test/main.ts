@@ -69,7 +69,7 @@ const outcomes: Outcome[] = [];
 if (patterns.length === 0) {
   const wanted = named.length > 0 ? named : steps;
   console.log(`To do: ${wanted.join(', ')}`);
-  if (wanted.includes('unit')) provideEtcd();
+  provide(wanted);
   outcomes.push(
     ...(await runNx(
       root,
@@ -81,7 +81,7 @@ if (patterns.length === 0) {
   console.log(`To do: the specs of ${wanted.join(' and ')} whose path holds ${patterns.join(' or ')}`);
   // Real processes are started from dist/.
   if (wanted.includes('e2e')) outcomes.push(...(await runNx(root, ['build'])));
-  if (wanted.includes('unit')) provideEtcd();
+  provide(wanted.filter((step) => step === 'unit'));
   for (const step of wanted) {
     outcomes.push(await runJest(step, patterns, join(scratch, `${step}.jsonl`)));
   }
@@ -103,13 +103,22 @@ function refuse(why: string): never {
   process.exit(2);
 }
 
-/** The metadata's contract is run against a real etcd. Where it can't be had, its specs are skipped; in CI they fail. */
-function provideEtcd(): void {
-  try {
-    ensure('etcd', 'etcd-server');
-  } catch (caught) {
-    console.error(
-      `the specs on a real etcd are left out: ${caught instanceof Error ? caught.message : String(caught)}`,
-    );
+/**
+ * What specs need from Debian is brought before they run: two at once may not install. Where it can't be had, those specs
+ * say so and are skipped; in CI they fail.
+ */
+function provide(steps: readonly string[]): void {
+  const wanted = [
+    { step: 'unit', binary: 'etcd', debianPackage: 'etcd-server', specs: 'the specs on a real etcd' },
+    { step: 'e2e', binary: 'strace', debianPackage: 'strace', specs: 'crashes of the real disk' },
+    { step: 'e2e', binary: 'chromium', debianPackage: 'chromium', specs: 'the specs of the console in a browser' },
+  ];
+  for (const { step, binary, debianPackage, specs } of wanted) {
+    if (!steps.includes(step)) continue;
+    try {
+      ensure(binary, debianPackage);
+    } catch (caught) {
+      console.error(`${specs} may be left out: ${caught instanceof Error ? caught.message : String(caught)}`);
+    }
   }
 }

@@ -11,7 +11,7 @@ import { java } from './toolchains/java.js';
 import { nodejs } from './toolchains/nodejs.js';
 import { python } from './toolchains/python.js';
 import { rust } from './toolchains/rust.js';
-import type { Toolchain } from './toolchains/toolchain.js';
+import { build, type Toolchain } from './toolchains/toolchain.js';
 import { cpp, csharp, php, type Dialect } from './wire/dialects.js';
 import { WireDriver } from './wire/wire-driver.js';
 
@@ -72,7 +72,7 @@ const spoken = (dialect: Dialect): Pick<Client, 'package' | 'version' | 'newest'
 });
 
 function process(toolchain: Toolchain, version: string): Client['start'] {
-  return async (target, logFile) => new ProcessDriver(await toolchain.build(version), target, logFile);
+  return async (target, logFile) => new ProcessDriver(await build(toolchain, version), target, logFile);
 }
 
 export const clients: readonly Client[] = [

@@ -5,6 +5,7 @@ import { cache, need, run, sources, type Toolchain } from './toolchain.js';
 const newest = '5.1.4';
 
 export const go: Toolchain = {
+  language: 'go',
   async build(version) {
     need('go', 'version');
     const file = join(cache, 'go', version);

@@ -6,6 +6,7 @@ import { cache, need, run, sources, unlessMade, type Toolchain } from './toolcha
 const newest = '5.2.0';
 
 export const java: Toolchain = {
+  language: 'java',
   async build(version) {
     need('javac', '-version');
     need('mvn', '-version');

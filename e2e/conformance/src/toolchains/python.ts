@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { cache, need, run, sources, unlessMade, type Toolchain } from './toolchain.js';
 
 export const python: Toolchain = {
+  language: 'python',
   async build(version) {
     need('python3', '--version');
     const folder = join(cache, 'python', version);

@@ -5,6 +5,7 @@ import { cache, need, run, sources, type Toolchain } from './toolchain.js';
 const newest = '5.0.0';
 
 export const rust: Toolchain = {
+  language: 'rust',
   async build(version) {
     need('cargo', '--version');
     const name = version === newest ? 'driver-newest' : 'driver-older';

@@ -4,19 +4,39 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
+import { FileDisk } from '@cometmq/store';
+
 import { root } from '../../../support/process.js';
+import { until } from '../../../support/until.js';
 import type { Program } from '../process-driver.js';
 
 /** Where drivers and what they need are kept. Outside the sources, and not thrown away with a build. */
 export const cache = join(root, 'node_modules', '.cache', 'cometmq-conformance');
+/** From nothing, on a busy machine. */
+const buildMsMax = 600_000;
 export const sources = join(root, 'e2e', 'conformance');
 
 /** A language's tools are not on this machine: its rows are skipped, not failed. */
 export class MissingToolchain extends Error {}
 
 export interface Toolchain {
+  readonly language: string;
   /** Makes the driver for a version of the client, if it has to be made. @throws MissingToolchain */
   build(version: string): Promise<Program>;
+}
+
+/** As `toolchain.build`; of all processes that make drivers of a language, one at a time. */
+export async function build(toolchain: Toolchain, version: string): Promise<Program> {
+  const disk = new FileDisk(cache);
+  await disk.makeFolder('');
+  const name = `${toolchain.language}.lock`;
+  let lock: Awaited<ReturnType<FileDisk['lock']>>;
+  await until(`who builds ${toolchain.language}`, async () => (lock = await disk.lock(name)) !== undefined, buildMsMax);
+  try {
+    return await toolchain.build(version);
+  } finally {
+    await lock?.release();
+  }
 }
 
 /** @throws MissingToolchain when the program can't be run at all */
