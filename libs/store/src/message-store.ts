@@ -511,7 +511,11 @@ export class MessageStore implements Component {
   private reclaim(): void {
     this.retention
       .reclaim()
-      .catch((caught: unknown) => this.trouble('what has expired could not be given back; trying again later', caught));
+      .catch((caught: unknown) => {
+        // What it was concluded from has been cut off: it is looked anew with the next commit.
+        if (caught instanceof MqError && caught.code === 'NOT_LEADER') return;
+        this.trouble('what has expired could not be given back; trying again later', caught);
+      });
   }
 
   private trouble(what: string, caught: unknown): void {

@@ -26,6 +26,36 @@ it.each(seeds(25))('two members come to the same, whoever leads (seed %i)', asyn
   await pair.follower.store.stop();
 });
 
+// Goal: what a follower has just taken costs no disk and no block to be folded. Method: bytes asked of the disk are counted.
+it('a follower folds what it has in memory from there', async () => {
+  const pair = new Pair(new Prng(1));
+  let bytesRead = 0;
+  const { disk } = pair.follower;
+  const open = disk.open.bind(disk);
+  disk.open = async (...args) => {
+    const file = await open(...args);
+    const read = file.read.bind(file);
+    file.read = (into, at) => {
+      bytesRead += into.byteLength;
+      return read(into, at);
+    };
+    return file;
+  };
+  await pair.start();
+  pair.act(5);
+  await pair.copy(true);
+  bytesRead = 0;
+  const before = pair.follower.store.foldedEnd;
+  for (let i = 0; i < 10; i += 1) {
+    pair.act(2);
+    await pair.copy(true);
+  }
+  expect(pair.follower.store.foldedEnd).toBeGreaterThan(before);
+  expect(bytesRead).toBe(0);
+  await pair.leader.store.stop();
+  await pair.follower.store.stop();
+});
+
 it('a log that has begun takes no other salt; one that has not keeps what it took', async () => {
   const [one, two] = [new Member(), new Member()];
   await one.start(true);

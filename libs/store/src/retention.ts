@@ -74,8 +74,11 @@ export class Retention {
    * way another one follows it, so that what ended meanwhile is seen.
    */
   reclaim(): Promise<void> {
-    if (this.running) this.again = true;
-    return this.oneAtATime(() => this.reclaimAll());
+    const { running } = this;
+    if (!running) return this.oneAtATime(() => this.reclaimAll());
+    this.again = true;
+    // Why that one failed is told to whoever ran it: a leader's ends with its term.
+    return running.catch(() => this.reclaim());
   }
 
   /** The same, but a round under way, which may have looked already, is not enough. */

@@ -18,7 +18,7 @@ import type { Segment } from './segment.js';
 import type { Segments } from './segments.js';
 import { isEnd } from './segment-walk.js';
 import type { SegmentWalk } from './segment-walk.js';
-import type { TailCache } from './tail-cache.js';
+import type { Chunk, TailCache } from './tail-cache.js';
 
 export interface RecordPlace {
   readonly position: LogPosition;
@@ -50,6 +50,11 @@ export class LogReader {
       if (!segment) break;
       position = logPosition(Math.max(position, segment.first)); // Segments between may be gone.
       const to = Math.min(end, segment.end);
+      const chunk = segment.compacted ? undefined : this.cache.find(position);
+      if (chunk) {
+        position = scanChunk(chunk, position, to, each);
+        continue;
+      }
       const walked = await this.walk.walk(segment, position, to, (block, at) => each(block.record(at)));
       if (walked.end < to && (!segment.compacted || !isEnd(walked))) throw this.walk.damage(segment, walked);
       position = logPosition(segment.compacted ? to : walked.end);
@@ -244,6 +249,25 @@ export class LogReader {
     await this.segments.touch(segment);
     return record;
   }
+}
+
+/** The newest records, where they lie in memory: what a follower folds with each commit is there. */
+function scanChunk(
+  chunk: Chunk,
+  from: LogPosition,
+  until: number,
+  each: (record: LogRecord) => void,
+): LogPosition {
+  const { block, first, end } = chunk;
+  chunk.lent = true;
+  let position: number = from;
+  for (const stop = Math.min(end, until); position < stop;) {
+    const at = position - first;
+    const size = block.sizeAt(at); // Before the record is looked at by others.
+    each(block.record(at));
+    position += size;
+  }
+  return logPosition(position);
 }
 
 export function notFound(position: number, size: number): MqError {

@@ -51,8 +51,9 @@ export async function walkRecords(
   let place = rules.place ?? from - rules.first;
   let epochMin = rules.epochMin;
   const stopped = (found: Walked['found']): Walked => ({ end: position, epoch: epochMin, found });
-  let block =
-    rules.block ?? new RecordBlock(Buffer.allocUnsafeSlow(Math.max(1, Math.min(blockBytes, fileBytes - place))));
+  // A few records are not worth a large block.
+  const wanted = Math.min(blockBytes, fileBytes - place, gaps ? blockBytes : rules.until - from);
+  let block = rules.block ?? new RecordBlock(Buffer.allocUnsafeSlow(Math.max(headerBytes, wanted)));
   let blockPlace = place;
   let filled = 0;
   /** Makes the block hold `needed` bytes from `place`; false where the file has fewer. */
