@@ -13,6 +13,7 @@ import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
 import { receive } from './benches/receive.js';
 import { recovery } from './benches/recovery.js';
+import { replicas } from './benches/replicas.js';
 import { sqlFilters } from './benches/sql-filters.js';
 import { start } from './benches/start.js';
 import { transactions } from './benches/transactions.js';
@@ -36,4 +37,5 @@ export const benches: readonly Bench[] = [
   delay,
   delayWaiting,
   transactions,
+  replicas,
 ];

@@ -20,8 +20,8 @@ import {
 
 interface Target {
   readonly port: number;
-  /** Of the server, to read its CPU. */
-  readonly pid: number;
+  /** Of the server, or of all its processes, to read their CPU. */
+  readonly pid: number | readonly number[];
   readonly connections: number;
   readonly inFlight: number;
 }
@@ -95,10 +95,14 @@ class Meter {
   private machine = 0;
   private written = 0;
 
-  constructor(private readonly pid: number) {}
+  private readonly pids: readonly number[];
+
+  constructor(pid: number | readonly number[]) {
+    this.pids = typeof pid === 'number' ? [pid] : pid;
+  }
 
   start(): void {
-    this.cpu = cpuSecondsOf(this.pid);
+    this.cpu = this.serverCpu();
     this.own = ownCpuSeconds();
     this.machine = machineCpuSeconds();
     this.written = diskWrittenBytes(tmpdir());
@@ -107,7 +111,7 @@ class Meter {
 
   stop(messages: number, times: Histogram, failures: number, duplicates: number): LoadFigures {
     const seconds = (performance.now() - this.startMs) / 1000;
-    const cpu = cpuSecondsOf(this.pid) - this.cpu;
+    const cpu = this.serverCpu() - this.cpu;
     const others = machineCpuSeconds() - this.machine - cpu - (ownCpuSeconds() - this.own);
     return {
       messages,
@@ -121,6 +125,10 @@ class Meter {
       duplicates,
       otherCores: Math.max(0, others / seconds),
     };
+  }
+
+  private serverCpu(): number {
+    return this.pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
   }
 }
 
