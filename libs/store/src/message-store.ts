@@ -509,13 +509,11 @@ export class MessageStore implements Component {
 
   /** What records say is over is given back as they are folded: a follower asks no clock. */
   private reclaim(): void {
-    this.retention
-      .reclaim()
-      .catch((caught: unknown) => {
-        // What it was concluded from has been cut off: it is looked anew with the next commit.
-        if (caught instanceof MqError && caught.code === 'NOT_LEADER') return;
-        this.trouble('what has expired could not be given back; trying again later', caught);
-      });
+    this.retention.reclaim().catch((caught: unknown) => {
+      // What it was concluded from has been cut off: it is looked anew with the next commit.
+      if (caught instanceof MqError && caught.code === 'NOT_LEADER') return;
+      this.trouble('what has expired could not be given back; trying again later', caught);
+    });
   }
 
   private trouble(what: string, caught: unknown): void {

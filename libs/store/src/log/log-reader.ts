@@ -252,12 +252,7 @@ export class LogReader {
 }
 
 /** The newest records, where they lie in memory: what a follower folds with each commit is there. */
-function scanChunk(
-  chunk: Chunk,
-  from: LogPosition,
-  until: number,
-  each: (record: LogRecord) => void,
-): LogPosition {
+function scanChunk(chunk: Chunk, from: LogPosition, until: number, each: (record: LogRecord) => void): LogPosition {
   const { block, first, end } = chunk;
   chunk.lent = true;
   let position: number = from;
