@@ -49,7 +49,8 @@ export class Acks {
     for (const { done } of batch) done(error, undefined);
   }
 
-  private flush(): void {
+  /** What has gathered is decided now. */
+  flush(): void {
     if (this.pending.length === 0) return;
     const batch = this.pending;
     this.pending = [];

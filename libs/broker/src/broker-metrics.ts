@@ -17,6 +17,7 @@ import type { LinkMeter } from './link-meter.js';
 /** A broker's figures under RocketMQ's names, asked for when somebody looks. */
 export function* brokerSamples(broker: BrokerService, directory: Directory, clock: Clock): Iterable<Sample> {
   const { store } = broker;
+  yield* memberSamples(broker);
   if (broker.unready() !== undefined) return;
   const sizes = store.sizes;
   const disk = { storage_type: 'local', storage_medium: 'disk' };
@@ -39,6 +40,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   if (broker.freeBytes !== undefined) {
     yield { metric: 'rocketmq_storage_free_bytes', labels: disk, value: broker.freeBytes };
   }
+  if (!broker.leads) return; // The rest is counted where it is decided, once.
   yield* trafficSamples(broker, directory);
   yield* connectionSamples(broker, directory);
   const { topics, subscriptions, created, expired } = broker.liteFigures;
@@ -52,6 +54,26 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
     const [group, topic] = key.split('/').map(Number);
     const labels = labelsOf(directory, toGroupId(group ?? 0), toTopicId(topic ?? 0));
     if (labels) yield { metric: 'rocketmq_send_to_dlq_messages_total', labels, value };
+  }
+}
+
+/** What the member does for its set, and how far the others are. */
+function* memberSamples({ member }: BrokerService): Iterable<Sample> {
+  const { role, state, followers, lastFailover } = member.status();
+  yield { metric: 'rocketmq_broker_role', labels: { role }, value: 1 };
+  if (lastFailover) {
+    const { noticeMs, promiseMs, fetchMs, transactionMs, startRecordMs, foldMs } = lastFailover;
+    const phases = { notice: noticeMs, promise: promiseMs, fetch: fetchMs, transaction: transactionMs };
+    for (const [phase, value] of Object.entries({ ...phases, fold: foldMs, start_record: startRecordMs }))
+      yield { metric: 'rocketmq_broker_failover_ms', labels: { phase }, value };
+  }
+  if (role !== 'leading' || !state) return;
+  const inSync = followers.filter((one) => one.inSync && state.members.includes(one.member)).length;
+  yield { metric: 'rocketmq_broker_set_members', labels: {}, value: state.members.length };
+  yield { metric: 'rocketmq_broker_set_in_sync', labels: {}, value: inSync + 1 };
+  for (const { member: follower, lagBytes, lagMs } of followers) {
+    yield { metric: 'rocketmq_replication_lag_bytes', labels: { follower }, value: lagBytes };
+    yield { metric: 'rocketmq_replication_lag_ms', labels: { follower }, value: lagMs };
   }
 }
 

@@ -38,7 +38,7 @@ export class Replication {
     private leads: boolean,
     private readonly events: ReplicationEvents,
   ) {
-    log.commitsWhenDurable = leads;
+    log.commitsWhenDurable = log.takesDrafts = leads;
     log.onCommitted((_from, end) => this.committed(end));
   }
 
@@ -83,8 +83,12 @@ export class Replication {
   advanceCommit(end: LogPosition): void {
     this.log.advanceCommit(end);
   }
-  /** A term is over: those who wait for a commit that has not come are told so, and may ask the next leader. */
-  failCommits(error: MqError): void {
+  /**
+   * A term is over, as of now: nothing is decided any more, by whoever has begun to. Those who wait for a commit that has not
+   * come are told so, and may ask the next leader. `stepDown` follows.
+   */
+  endTerm(error: MqError): void {
+    this.log.takesDrafts = false;
     this.log.failCommits(error);
   }
   /** Called with each batch when it sets out for the disk: what goes to the others at the same time. Answers how to end it. */
@@ -118,6 +122,7 @@ export class Replication {
     await this.catchingUp;
     this.leads = true;
     await log.scan(folding.end, (record) => folding.apply(record), log.appendEnd);
+    log.takesDrafts = true;
   }
 
   /** From now on another one decides, whose log is the same as ours below `to`. Nobody may be appending any more. */
@@ -125,7 +130,7 @@ export class Replication {
     const { log, folding, checkpoints } = this;
     this.leads = false;
     this.folds = false;
-    log.commitsWhenDurable = false;
+    log.commitsWhenDurable = log.takesDrafts = false;
     await this.catchingUp;
     const release = await this.holds.take(); // What was concluded from what goes must not move files meanwhile.
     try {

@@ -101,7 +101,21 @@ export const metrics = describe({
   },
   rocketmq_pending_bytes_max: { kind: 'gauge', unit: 'bytes', help: 'The most they may take (pendingBytesMax).' },
   rocketmq_storage_free_bytes: { kind: 'gauge', unit: 'bytes', help: 'Free bytes on the data disk.' },
-  rocketmq_broker_epoch: { kind: 'gauge', unit: '', help: 'The epoch this broker leads under.' },
+  rocketmq_broker_epoch: {
+    kind: 'gauge',
+    unit: '',
+    help: 'The epoch this broker leads under, or of its newest record.',
+  },
+  rocketmq_broker_role: { kind: 'gauge', unit: '', help: '1 for what this member of its broker set does now.' },
+  rocketmq_broker_set_members: { kind: 'gauge', unit: '', help: 'Members of the broker set, as its leader has it.' },
+  rocketmq_broker_set_in_sync: { kind: 'gauge', unit: '', help: 'Members that have all that is committed.' },
+  rocketmq_replication_lag_bytes: { kind: 'gauge', unit: 'bytes', help: 'Of the log, not on a follower’s disk yet.' },
+  rocketmq_replication_lag_ms: { kind: 'gauge', unit: 'ms', help: 'Since when a follower has lacked something.' },
+  rocketmq_broker_failover_ms: {
+    kind: 'gauge',
+    unit: 'ms',
+    help: 'How long each phase of this member’s last take-over took.',
+  },
   rocketmq_proxy_up: { kind: 'gauge', unit: '', help: '1 while the proxy serves.' },
   rocketmq_rpc_latency: {
     kind: 'histogram',

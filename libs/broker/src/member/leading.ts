@@ -118,6 +118,10 @@ export class Leading implements LeadTerm {
   isSure(): boolean {
     return this.isAlone || this.listening(sureMs) >= this.state.quorum;
   }
+  /** It has been deposed, or has left. */
+  get isOver(): boolean {
+    return this.over;
+  }
   get members(): SetState {
     return this.state;
   }

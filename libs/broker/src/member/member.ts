@@ -175,7 +175,7 @@ export class Member implements SetMember {
     return this.role.is === 'leading' ? this.role.leading : undefined;
   }
   get knownLeader(): KnownLeader | undefined {
-    if (this.role.is === 'leading') {
+    if (this.role.is === 'leading' && !this.role.leading.isOver) {
       return { member: this.me, address: this.parts.settings.address(), epoch: this.role.leading.epoch };
     }
     if (this.attachedTo) return this.attachedTo;
@@ -846,7 +846,7 @@ export class Member implements SetMember {
     role.leading.end();
     role.term?.end(error);
     role.term = undefined;
-    store.replication.failCommits(error);
+    store.replication.endTerm(error);
     this.follow(this.withStore(() => store.replication.stepDown(store.appendEnd)));
     this.standing?.step({ kind: 'settled', nowMs: clock.monotonicMs() });
     this.look();

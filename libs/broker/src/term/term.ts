@@ -176,6 +176,7 @@ export class Term {
 
   /** The lead is being handed over: nothing is decided meanwhile. */
   hold(): void {
+    this.acks.flush();
     this.store.hold(new MqError('TOO_MANY_REQUESTS', 'the lead is being handed over'));
   }
   release(): void {

@@ -99,6 +99,8 @@ export class CommitLog {
   private readonly compactions: Compactions;
   private epochNow = toEpoch(0);
   private opened = false;
+  /** False: all that is written comes from a leader, whole. */
+  takesDrafts = true;
 
   constructor(
     disk: Disk,
@@ -529,6 +531,7 @@ export class CommitLog {
 
   private checkAppend(size: number, reserved: boolean): void {
     this.checkOpen();
+    if (!this.takesDrafts) throw new MqError('NOT_LEADER', 'this broker does not lead: it writes what its leader does');
     if (size > this.limits.recordBytesMax) {
       throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${this.limits.recordBytesMax}`);
     }
