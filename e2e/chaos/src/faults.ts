@@ -16,6 +16,7 @@ export const faultKinds = [
   'namesrv',
   'proxy',
   'etcd',
+  'nothing',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -30,6 +31,7 @@ export const faultWords: Readonly<Record<FaultKind, string>> = {
   namesrv: 'a name server is killed (kill -9), and started again',
   proxy: 'the second proxy is killed (kill -9), and started again',
   etcd: 'a member of etcd is killed (kill -9), and started again',
+  nothing: 'nothing: what the machine does by itself, over 5 s',
 };
 
 /** One member of a set in `GET /api/v1/cluster`. */
@@ -169,6 +171,8 @@ export async function strike(
         },
       };
     }
+    case 'nothing':
+      return { atMs: performance.now(), undo: () => new Promise((resolve) => setTimeout(resolve, 5_000)) };
     case 'elect': {
       const { leader } = await victims.leader(set);
       const atMs = performance.now();

@@ -18,7 +18,7 @@ every answer. Ends by itself; exits with 1 when a promise was broken.
   --sets N             broker sets (default 1)
   --replicas N         members of each (default 3)
   --faults A,B         what strikes, in turn: ${faultKinds.join(', ')}
-                       (default kill,hand-over,pause,follower,kill,all,namesrv,proxy,etcd)
+                       (default kill,nothing,hand-over,pause,follower,elect,all,namesrv,proxy,etcd)
   --seed N             of which set and which process is hit (default 1)
   --groups N           message groups (default 8)
   --workers N          senders without a group (default 2)
@@ -32,7 +32,7 @@ const options = {
   strikes: { type: 'string', default: '100000' },
   sets: { type: 'string', default: '1' },
   replicas: { type: 'string', default: '3' },
-  faults: { type: 'string', default: 'kill,hand-over,pause,follower,kill,all,namesrv,proxy,etcd' },
+  faults: { type: 'string', default: 'kill,nothing,hand-over,pause,follower,elect,all,namesrv,proxy,etcd' },
   seed: { type: 'string', default: '1' },
   groups: { type: 'string', default: '8' },
   workers: { type: 'string', default: '2' },

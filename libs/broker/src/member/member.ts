@@ -716,7 +716,8 @@ export class Member implements SetMember {
     const founding: SetState = { members: [this.me], quorum: 1, revision: 0, epoch: noEpoch, leader: this.me };
     const set = this.knowledge.state ?? founding;
     if (!isMember(set, this.me)) return;
-    const noticedMs = Math.max(0, clock.monotonicMs() - this.noLeaderSinceMs);
+    // In a hand-over there was a leader all along.
+    const noticedMs = reason === 'handedOver' ? 0 : Math.max(0, clock.monotonicMs() - this.noLeaderSinceMs);
     const { promised } = this;
     const { heard } = this.knowledge;
     const election: Election = new Election(
