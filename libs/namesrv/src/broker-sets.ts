@@ -157,12 +157,10 @@ export class BrokerSets implements SetRegistry, SetAdmin {
         );
       }
       if (!this.progresses(claim, kept)) return Promise.resolve({ result: readingOf(found) });
-      const hasBegun = claim.log?.epoch === epoch && begun?.record.epoch !== epoch;
-      const note: BegunRecord = { epoch, member };
       const presence = this.presenceAfter(found, claim, { leads: epoch, writable, inSync });
       return Promise.resolve({
         compare: [{ key: keys.set(brokerSet), modRevision: set.pair.modRevision }],
-        puts: hasBegun ? [{ key: keys.begunOf(brokerSet), value: JSON.stringify(note) }] : [],
+        puts: begunPuts(claim, epoch, begun?.record),
         presence,
         deletes: this.lone(found, brokerSet),
         result: () => readingOf(found, presence),
@@ -173,13 +171,13 @@ export class BrokerSets implements SetRegistry, SetAdmin {
   async resignLeadership(claim: MemberClaim, epoch: Epoch): Promise<void> {
     const { brokerSet, member, bootId } = claim;
     await this.change(claim, (found) => {
-      const { set } = found;
+      const { set, begun } = found;
       const ours = presenceOf(found, member);
       const isOver = set?.record.epoch !== epoch || set.record.leader !== member || ours?.record.resigned === epoch;
       if (isOver || (ours && ours.record.bootId !== bootId)) return Promise.resolve({ result: undefined });
       return Promise.resolve({
         compare: [{ key: keys.set(brokerSet), modRevision: set.pair.modRevision }],
-        puts: [],
+        puts: begunPuts(claim, epoch, begun?.record),
         // It stays, so that a renewal that comes late does not bring the lead back.
         presence: this.presenceAfter(found, claim, { resigned: epoch }),
         deletes: this.lone(found, brokerSet),
@@ -620,6 +618,12 @@ function checkFolder(
 
 function giveUp(name: string): string {
   return `comet broker forget ${name} (npm start: once with --forget-members)`;
+}
+
+/** Notes, once in an epoch, that the leader's log has begun it. */
+function begunPuts({ brokerSet, member, log }: MemberClaim, epoch: Epoch, begun: BegunRecord | undefined): Put[] {
+  if (log?.epoch !== epoch || begun?.epoch === epoch) return [];
+  return [{ key: keys.begunOf(brokerSet), value: JSON.stringify({ epoch, member } satisfies BegunRecord) }];
 }
 
 /** Who is known to have left, and with how much; the latest, and nobody who is back. */

@@ -161,6 +161,9 @@ export class Leading implements LeadTerm {
   /** The start record is durable, and committed: from here on decisions count. */
   begun(): void {
     this.durable();
+    // From now on its log is known to have this epoch's records: an older copy of its folder is told by that.
+    this.lastRenewalMs = -Infinity;
+    void this.renew();
   }
 
   remove(member: MemberId): void {

@@ -108,10 +108,13 @@ export class MemorySetRegistry implements SetRegistry {
 
   resignLeadership(claim: MemberClaim, epoch: Epoch): Promise<void> {
     return this.answer('resignLeadership', () => {
-      const { state } = this.known(claim) ?? {};
+      const set = this.known(claim);
       const ours = this.present(claim.brokerSet).get(claim.member);
-      if (state?.epoch !== epoch || state.leader !== claim.member) return;
+      if (set?.state.epoch !== epoch || set.state.leader !== claim.member) return;
       if (ours && ours.bootId !== claim.bootId) return;
+      if (claim.log?.epoch === epoch) {
+        this.sets.set(claim.brokerSet, { ...set, begun: { epoch, member: claim.member } });
+      }
       this.show(claim, { resigned: epoch });
     });
   }

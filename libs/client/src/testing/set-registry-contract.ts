@@ -267,15 +267,19 @@ export function setRegistryContract(name: string, open: () => Promise<OpenedRegi
       expect((await registry.readSet(brokerSet)).present).toMatchObject([{ bootId: 'boot-2' }]);
     });
 
-    it('lets nobody lead on an older copy of its folder', async () => {
-      const state = await found();
-      await keep(claimOf(a, withLog(1)), 1, 1);
-      const wanted = lead(2, state.revision, rule(1, a));
-      expect((await registry.readSet(brokerSet)).state).toEqual(state); // What was noted is no change of the set.
-      expect(await code(registry.acquireLeadership(claimOf(a, { bootId: 'x' }), wanted))).toBe('DATA_FOLDER');
-      const whole = claimOf(a, { bootId: 'x', ...withLog(1) });
-      expect(await registry.acquireLeadership(whole, wanted)).toMatchObject({ epoch: 2 });
-    });
+    it.each(['renewal', 'resignation'])(
+      'lets nobody lead on an older copy of its folder (told by a %s)',
+      async (by) => {
+        const state = await found();
+        if (by === 'renewal') await keep(claimOf(a, withLog(1)), 1, 1);
+        else await registry.resignLeadership(claimOf(a, withLog(1)), 1 as Epoch);
+        const wanted = lead(2, state.revision, rule(1, a));
+        expect((await registry.readSet(brokerSet)).state).toEqual(state); // What was noted is no change of the set.
+        expect(await code(registry.acquireLeadership(claimOf(a, { bootId: 'x' }), wanted))).toBe('DATA_FOLDER');
+        const whole = claimOf(a, { bootId: 'x', ...withLog(1) });
+        expect(await registry.acquireLeadership(whole, wanted)).toMatchObject({ epoch: 2 });
+      },
+    );
 
     it('tells who comes back on another folder, or on an older copy, as soon as it announces itself', async () => {
       await found();

@@ -31,6 +31,8 @@ export class WatchLoop {
   private nextRevision: number | undefined;
   /** The etcd cluster that has told it; undefined: none yet. */
   private etcd: string | undefined;
+  /** Of etcd's elections: one that is set back begins anew, and may have come further since. */
+  private term = 0;
   private stream: WatchStream | undefined;
   private timer: Timer | undefined;
   private retryMs = retryMsMin;
@@ -101,11 +103,14 @@ export class WatchLoop {
         return this.again(new MqError('UNAVAILABLE', 'another etcd cluster answers than before'));
       }
       this.etcd = etcd;
+      const term = Number(response.header.raft_term);
       const behind = Number(response.header.revision) < (this.nextRevision ?? 0) - 1;
-      if (behind) {
+      if (behind || term < this.term) {
         this.nextRevision = undefined;
+        this.term = 0;
         return this.again(new MqError('UNAVAILABLE', 'etcd is older than what it told before: a backup was restored'));
       }
+      this.term = term;
       this.retryMs = retryMsMin;
       this.source.found();
       return;
