@@ -48,6 +48,7 @@ import type { LinkedBroker, LostLink } from './link-door.js';
 import { Adoption } from './member/adoption.js';
 import type { Leading } from './member/leading.js';
 import { Member, type RunningTerm } from './member/member.js';
+import { isDamage, restoreFromLeader } from './member/restoring.js';
 import type { MemberSessions } from './member-sessions.js';
 import type { MetadataView } from './metadata-view.js';
 import { Periodic } from './periodic.js';
@@ -94,7 +95,7 @@ export interface BrokerOptions {
   /** What else bounds the store; left out: its own defaults. */
   readonly storeLimits?: Partial<StoreLimits>;
   /** Opens the checkpoints in a folder; left out: files on the disk. */
-  readonly checkpoints?: (folder: string) => CheckpointStore;
+  readonly checkpoints?: ((folder: string) => CheckpointStore) | undefined;
   /** The broker can't go on: its disk or its data folder is at fault. The process must end. */
   readonly onFatal: (error: MqError) => void;
   /** Metadata that is not this log's own gets what the log knows of it, without being asked again. */
@@ -216,7 +217,7 @@ export class BrokerService implements LinkedBroker, Component {
   async start(): Promise<void> {
     const { options, store } = this;
     const startedMs = options.clock.monotonicMs();
-    await store.start();
+    await this.startStore();
     if (store.recovered) {
       const { from, end } = store.recovered;
       const facts = {
@@ -237,6 +238,20 @@ export class BrokerService implements LinkedBroker, Component {
     await this.member.start();
     this.lookAtDisk();
     this.periodic.every(spaceLookMs, () => this.lookAtDisk());
+  }
+
+  /** What one member has lost the others have. */
+  private async startStore(): Promise<void> {
+    const { store, options } = this;
+    try {
+      await store.start();
+    } catch (caught) {
+      const { registry, peers, brokerName: brokerSet, memberName = '', membersWanted = 1, clock, log } = options;
+      if (!isDamage(caught) || membersWanted < 2 || !peers) throw caught;
+      const place = memberName === '' ? brokerSet : memberName;
+      await restoreFromLeader({ store, registry, peers, brokerSet, place, clock, log }, caught);
+      await store.start();
+    }
   }
 
   async stop(): Promise<void> {

@@ -88,7 +88,7 @@ export class Checkpoints {
 
   /** The files are about to be replaced: `abandon` has been called, `open` and `load` follow. */
   async close(): Promise<void> {
-    await this.checkpointer.stop();
+    await this.opened?.stop();
     this.opened = undefined;
   }
 

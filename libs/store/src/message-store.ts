@@ -25,6 +25,7 @@ import type { IndexEntries } from './index/index-entries.js';
 import { indexedFirsts, SegmentIndexes } from './index/segment-indexes.js';
 import { CommitLog } from './log/commit-log.js';
 import { DataFolder } from './log/data-folder.js';
+import type { DurableMark } from './log/recovery.js';
 import type { LogRecord } from './log/record.js';
 import { StoreReader } from './reader.js';
 import { Replication } from './replication.js';
@@ -40,7 +41,8 @@ import { TermNotes } from './term-note.js';
 import { openState } from './views/state-folder.js';
 import type { StateView } from './views/state-view.js';
 import { putInPlace } from './snapshot/incoming-snapshot.js';
-import { Snapshots } from './snapshot/snapshots.js';
+import { replaceBySnapshot, Snapshots } from './snapshot/snapshots.js';
+import type { SnapshotInfo } from './snapshot/snapshots.js';
 import type { CheckpointStore } from './views/checkpoint-store.js';
 import { StoreWriter } from './writer.js';
 
@@ -144,7 +146,8 @@ export class MessageStore implements Component {
   }
 
   /**
-   * Takes the data folder, finds the log's end, folds what is newer than the checkpoint. Ready when it resolves.
+   * Takes the data folder, finds the log's end, folds what is newer than the checkpoint. Ready when it resolves. Where the
+   * folder can't be opened, it is given back, and `start` may be called again once that was mended (`restore`).
    *
    * @throws MqError DATA_FOLDER, CORRUPT_RECORD: says where and what to do
    */
@@ -156,9 +159,13 @@ export class MessageStore implements Component {
     this.termNotes = await TermNotes.open(disk, folder, this.dataFolder.noted);
     await this.dataFolder.noteNoted();
     const stateFolder = disk.realPath(joinPath(folder, 'state'));
-    this.checkpoints.open(await this.openState());
-    const stored = this.checkpoints.load();
-    await this.log.open(stored, this.dataFolder.salt, await indexedFirsts(disk, this.indexFolder), giveUpDamage);
+    const stored = await this.openLog(giveUpDamage === true).catch(async (caught: unknown) => {
+      await this.checkpoints.close();
+      this.folding.clear();
+      await this.dataFolder?.release();
+      this.dataFolder = undefined;
+      throw caught;
+    });
     await this.dataFolder.noteBegun();
     this.damage.tellKnown();
     checkStartsWithin(this.log.segments(), stored, stateFolder, await disk.list(joinPath(folder, 'state')));
@@ -171,6 +178,25 @@ export class MessageStore implements Component {
     this.checkpoints.begin();
     this.scrub.begin();
     if (!this.replication.isLeader) this.reclaim(); // What an earlier process did not come to.
+  }
+
+  private async openLog(giveUpDamage: boolean): Promise<DurableMark | undefined> {
+    const { disk } = this.options;
+    this.checkpoints.open(await this.openState());
+    const stored = this.checkpoints.load();
+    await this.log.open(stored, this.heldFolder().salt, await indexedFirsts(disk, this.indexFolder), giveUpDamage);
+    return stored;
+  }
+
+  /**
+   * Takes a snapshot in the place of what a folder holds that `start` found to be damaged; `start` may follow. It must be
+   * one of the leader of the set's current epoch: that has all that this member ever acknowledged.
+   *
+   * @throws MqError as `Snapshots.install`
+   */
+  restore(pieces: AsyncIterable<Uint8Array>): Promise<SnapshotInfo> {
+    assert(this.dataFolder === undefined, 'a folder that was opened is not restored');
+    return replaceBySnapshot(this.options, pieces, 'the same member');
   }
 
   /** What was folded again at the start, as the last stop was not a clean one; undefined: nothing was. */

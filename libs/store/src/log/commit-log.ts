@@ -235,7 +235,10 @@ export class CommitLog {
   async open(mark: DurableMark | undefined, salt: number, known?: ReadonlySet<number>, giveUp = false): Promise<void> {
     assert(!this.opened, 'a log is opened once');
     this.opened = true;
-    const { end, committed } = await this.enter({ mark, salt, known }, giveUp);
+    const { end, committed } = await this.enter({ mark, salt, known }, giveUp).catch(async (caught: unknown) => {
+      await this.unopen();
+      throw caught;
+    });
     this.ends.open(end, logPosition(Math.max(committed, mark?.position ?? 0)));
     await this.writer.begin();
   }
@@ -266,6 +269,16 @@ export class CommitLog {
     });
     assert(reloaded !== undefined, 'the log has been replaced');
     return reloaded;
+  }
+
+  /** What was found is forgotten: once somebody has mended it the log can be opened again. */
+  private async unopen(): Promise<void> {
+    await this.durableNote.close();
+    await this.segmentsHeld.close();
+    this.segmentsHeld.clear();
+    this.walk.checked.from = this.walk.checked.to = 0;
+    this.epochs.cut(logPosition(0));
+    this.opened = false;
   }
 
   /** Takes up the files that are there. Answers where the log ends, and what of it is known to be committed. */

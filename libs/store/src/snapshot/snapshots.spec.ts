@@ -6,7 +6,8 @@ import { ManualClock, seeds } from '@cometmq/shared/testing';
 
 import { MemoryDisk } from '../disk/memory-disk.js';
 import { Pair } from '../pair-harness.js';
-import { committed, idsOf, openStore, send } from '../store-harness.js';
+import { MessageStore } from '../message-store.js';
+import { committed, idsOf, openStore, send, smallLimits, TallyView } from '../store-harness.js';
 import type { OpenedStore } from '../store-harness.js';
 import { replaceBySnapshot } from './snapshots.js';
 
@@ -262,18 +263,48 @@ describe('a snapshot', () => {
     const newest = (await disk.list('data/log')).findLast((name) => name.endsWith('.log')) as string;
     disk.peek(`data/log/${newest}`).fill(7, 10, 20);
     const place = { disk, folder: 'data', brokerName: 'b1' };
-    // As the next process finds it: one that failed to start holds the folder until it ends.
-    const refusal = (): Promise<string> => code(openStore({ ...onDisk, disk: disk.settled() }));
+    const refusal = (): Promise<string> => code(openStore({ ...onDisk, disk }));
     expect(await refusal()).toBe('CORRUPT_RECORD');
     const pieces = await gather(leader.store.snapshots.stream());
-    expect(await code(replaceBySnapshot(place, given(pieces.slice(0, 2))))).toBe('CORRUPT_RECORD');
+    expect(await code(replaceBySnapshot(place, given(pieces.slice(0, 2)), 'another member'))).toBe('CORRUPT_RECORD');
     expect(await refusal()).toBe('CORRUPT_RECORD');
-    await replaceBySnapshot(place, given(pieces));
+    await replaceBySnapshot(place, given(pieces), 'another member');
     const again = await openStore({ ...onDisk, disk });
     expect(again.store.incarnation).not.toBe(incarnation);
     await follow(again, leader);
     expect(await told(again)).toEqual(await told(leader));
     await again.store.stop();
+    await leader.store.stop();
+  });
+
+  it('restores what a store could not be started on, which then starts as the same member', async () => {
+    const leader = await oldLeader();
+    const follower = await openStore(onDisk);
+    await follower.store.snapshots.install(leader.store.snapshots.stream());
+    await follow(follower, leader);
+    const { incarnation } = follower.store;
+    const disk = follower.disk as MemoryDisk;
+    await follower.store.stop();
+    for (const folder of ['log', 'state']) {
+      const files = await disk.list(`data/${folder}`);
+      const newest = files.findLast((name) => name.endsWith('.log') || name.endsWith('.pieces')) as string;
+      disk.peek(`data/${folder}/${newest}`).fill(7, 10, 20);
+      const store = new MessageStore({
+        ...{ disk, folder: 'data', brokerName: 'b1', clock: new ManualClock(), limits: smallLimits, follows: true },
+        ...{ views: [new TallyView()], onFailed: () => undefined },
+      });
+      expect(await code(store.start())).toMatch(/CORRUPT_RECORD|DATA_FOLDER/);
+      await store.restore(leader.store.snapshots.stream());
+      await store.start();
+      store.replication.advanceCommit(store.appendEnd);
+      for (let turns = 0; store.foldedEnd < store.appendEnd && turns < 1000; turns += 1) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(store.incarnation).toBe(incarnation);
+      expect(store.term.boot.count).toBeGreaterThan(2);
+      expect(await idsOf(store, 1, 0)).toEqual(await idsOf(leader.store, 1, 0));
+      await store.stop();
+    }
     await leader.store.stop();
   });
 

@@ -111,19 +111,21 @@ export class Snapshots {
 
 /**
  * Takes a snapshot in the place of what a data folder holds that can't be opened any more: its log or its state is
- * damaged where nothing but another member can help. What it once acknowledged it may not have: it goes on as another
- * member. The store on it must not be started; it can be afterwards.
+ * damaged where nothing but another member can help. What the member once acknowledged may be missing in the snapshot,
+ * unless it is one of the leader of the set's current epoch: then the folder may stay the same member's. The store on it
+ * must not be started; it can be afterwards.
  *
  * @throws MqError as `Snapshots.install`
  */
 export async function replaceBySnapshot(
   { disk, folder, brokerName }: { readonly disk: Disk; readonly folder: string; readonly brokerName: string },
   pieces: AsyncIterable<Uint8Array>,
+  as: 'the same member' | 'another member',
 ): Promise<SnapshotInfo> {
   const dataFolder = await DataFolder.open(disk, folder, brokerName);
   try {
     await putInPlace(disk, folder, dataFolder); // What was decided before.
-    const incarnation = randomUUID();
+    const incarnation = as === 'the same member' ? dataFolder.incarnation : randomUUID();
     const { facts } = await receiveSnapshot({ disk, folder, incarnation, commitEnd: 0 as LogPosition }, pieces);
     await decideInstall(disk, folder, facts, incarnation);
     await putInPlace(disk, folder, dataFolder);
