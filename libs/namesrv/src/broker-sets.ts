@@ -457,25 +457,29 @@ export class BrokerSets implements SetRegistry, SetAdmin {
   }
 
   private async find(brokerSet: string): Promise<Found> {
-    const [identity, set, begun, lone, beyond, { pairs, storeId }] = await Promise.all([
-      identityIn(this.store),
-      this.store.get(keys.set(brokerSet)),
-      this.store.get(keys.begunOf(brokerSet)),
-      this.store.get(keys.presence(brokerSet)),
-      this.store.get(keys.beyondOf(brokerSet)),
-      this.store.range(keys.presencesOf(brokerSet)),
+    const { store } = this;
+    const [identity, set, begun, { pairs, storeId }] = await Promise.all([
+      identityIn(store),
+      store.get(keys.set(brokerSet)),
+      store.get(keys.begunOf(brokerSet)),
+      store.range(keys.presencesOf(brokerSet)),
     ]);
     if (!identity) throw new MqError('UNAVAILABLE', 'the metadata store is empty: no cluster has been made in it yet');
+    const record = setRecordOf(set);
+    // Renewals come often: what few sets have is asked for where there may be some.
+    const older = recordOf<LoneSetRecord>(set);
+    const lone = older && 'inSync' in older ? await store.get(keys.presence(brokerSet)) : undefined;
+    const beyond = record?.before ? await store.get(keys.beyondOf(brokerSet)) : undefined;
     const presences = new Map<string, Known<PresenceRecord>>();
     for (const pair of lone ? [...pairs, lone] : pairs) {
-      const record = presenceRecordOf(pair);
-      if (record) presences.set(pair === lone ? '' : record.member, { pair, record });
+      const shown = presenceRecordOf(pair);
+      if (shown) presences.set(pair === lone ? '' : shown.member, { pair, record: shown });
     }
-    const was = recordOf<LoneSetRecord>(set)?.begun;
+    const was = older?.begun;
     return {
       storeId: storeId ?? identity.version.clusterId,
       identity,
-      set: known(set, setRecordOf(set)),
+      set: known(set, record),
       begun:
         known(begun, recordOf<BegunRecord>(begun)) ??
         (set && was && { pair: { ...set, key: keys.begunOf(brokerSet) }, record: was }),
