@@ -1,6 +1,6 @@
 /** Brokers of one set: real stores, faked clock, disks, network and registry. */
 import type { SendResult } from '@cometmq/client';
-import { MessageType } from '@cometmq/model';
+import { KiB, MessageType, MiB, queueId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
 import { settle } from '../broker-world.js';
@@ -235,6 +235,44 @@ describe('a member', () => {
     await world.stop();
   });
 
+  it('that lacks what its leader has let go of takes a snapshot, and follows on', async () => {
+    const world = await new SetWorld(3, { segmentBytes: 64 * KiB, retentionMs: 20_000 }, true).start();
+    const [place] = world.followers;
+    if (!place) throw new Error('there is no follower');
+    place.kill();
+    await world.sendMany(range(0, 1_500));
+    await world.leap(130_000);
+    await world.sendMany(range(1_500, 1_510));
+    await world.during(world.leader.broker.member.handOverLead()); // The next leader has nothing in memory.
+    const { store } = world.leader.broker;
+    expect(store.replication.oldest).toBeGreaterThan(place.broker.store.appendEnd);
+    await place.start();
+    await world.until(() => world.isWhole, 'it has all that is kept');
+    expect(place.said.join()).toMatch(/a snapshot was taken/);
+    expect(place.broker.store.bounds(world.topic.id, queueId(0))).toEqual(store.bounds(world.topic.id, queueId(0)));
+    world.leader.kill();
+    await world.send('m1510');
+    await world.stop();
+  });
+
+  it('of whose log a part is damaged mends it from another one', async () => {
+    const scrub = { scrubEveryMs: 1_000, scrubBytesPerSecond: 64 * MiB };
+    const world = await new SetWorld(3, { segmentBytes: 64 * KiB, ...scrub }).start();
+    await world.sendMany(range(0, 1_500));
+    const [place] = world.followers;
+    if (!place) throw new Error('there is no follower');
+    await world.until(() => world.isWhole, 'it has all');
+    const { store } = place.broker;
+    await world.during(store.checkpoint());
+    const [first] = (await place.disk.list('data/log')).filter((name) => name.endsWith('.log')).sort();
+    const bytes = place.disk.peek(`data/log/${first ?? ''}`);
+    bytes.writeUInt8(bytes.readUInt8(5_000) ^ 1, 5_000);
+    await world.leap(70_000); // The log is looked through once a minute.
+    expect(place.said.join()).toMatch(/a damaged segment was mended from another member/);
+    expect(store.damage.bytes).toBe(0);
+    await world.stop();
+  });
+
   it('with the data folder of another set is refused, and touches nothing', async () => {
     const world = await new SetWorld(3).start();
     const stranger = await new SetWorld(1).start();
@@ -253,7 +291,7 @@ describe('a member', () => {
   });
 
   it('of which a copy is started elsewhere goes on; the copy is refused', async () => {
-    const world = await new SetWorld(3).start();
+    const world = await new SetWorld(3, {}, true).start();
     await world.send('m0');
     const [place] = world.followers;
     if (!place) throw new Error('there is no follower');

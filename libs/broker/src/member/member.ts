@@ -662,7 +662,7 @@ export class Member implements SetMember {
       this.attachedTo = undefined;
       this.noLeaderSinceMs = clock.monotonicMs();
       log.warn({ leader: leader.member, ...(error && failureFacts(error)) }, 'the stream to the leader is over');
-    }
+    } else log.debug({ leader: leader.member, ...(error && failureFacts(error)) }, 'no stream to a leader');
     if (error?.code === 'DATA_FOLDER') {
       this.fail(error);
       return;

@@ -18,7 +18,7 @@ import {
   type Receipt,
   type Topic,
 } from '@cometmq/model';
-import { MqError, type Clock, type Prng } from '@cometmq/shared';
+import { assert, MqError, type Clock, type Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
@@ -49,6 +49,8 @@ export class SetWorld {
   constructor(
     count: number,
     readonly options: Partial<BrokerOptions> = {},
+    /** Checkpoints are files, as snapshots want it; else they are kept in memory, which is quicker. */
+    readonly inFiles = false,
   ) {
     this.members = Array.from({ length: count }, (_, i) => new SetMemberWorld(this, `place-${i}`));
   }
@@ -94,6 +96,15 @@ export class SetWorld {
     while (this.clock.monotonicMs() < endMs) await this.turn();
   }
 
+  /** The same for long times, in larger steps: nothing that takes milliseconds is to be seen meanwhile. */
+  async leap(ms: number): Promise<void> {
+    const endMs = this.clock.monotonicMs() + ms;
+    while (this.clock.monotonicMs() < endMs) {
+      await this.turn();
+      this.clock.advance(48);
+    }
+  }
+
   /** A few milliseconds, and all that follows from them. */
   private async turn(): Promise<void> {
     for (let i = 0; i < 4; i += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -135,6 +146,13 @@ export class SetWorld {
     return this.clock.monotonicMs() - beganMs;
   }
 
+  /** Many at once; each is stored once this resolves. */
+  async sendMany(ids: readonly string[]): Promise<void> {
+    const { broker } = this.leader;
+    const sent = ids.map((id) => settle<SendResult>((done) => broker.send(sendCall(this.topic, 0, id, {}), done)));
+    await this.during(Promise.all(sent));
+  }
+
   poll(given: Partial<ReceiveCall> = {}): Promise<readonly Delivered[]> {
     return this.trying((broker) =>
       settle<{ messages: readonly Delivered[] }>((done) =>
@@ -163,10 +181,10 @@ export class SetWorld {
   }
 
   /** Another process on a copy of its data folder, at another address. */
-  copyOf({ disk, place, checkpoints }: SetMemberWorld): SetMemberWorld {
+  copyOf({ disk, place }: SetMemberWorld): SetMemberWorld {
+    assert(this.inFiles, 'all of it can be copied');
     const copy = new SetMemberWorld(this, place, `copy of ${place}:1`);
     copy.disk = disk.settled();
-    copy.checkpoints = checkpoints;
     return copy;
   }
 
@@ -278,7 +296,7 @@ export class SetMemberWorld {
       leaseMs: 3_000,
       address: () => address,
       storeLimits: { aheadBytes: 16 * KiB, reserveBytes: 8 * KiB, compactionReserveBytes: 8 * KiB },
-      checkpoints: this.checkpoints,
+      ...(!world.inFiles && { checkpoints: this.checkpoints }),
       ...options,
       onFatal: (error) => {
         if (!life.over) this.failure = error;
