@@ -33,7 +33,7 @@ export const installName = 'install';
 const suffix = '.incoming';
 /** What stays in a folder whose files are replaced: zeros. */
 const kept = new Set([preparedName, reserveName, compactionReserveName]);
-/** Left free beside what is received, for what goes on meanwhile. */
+/** Left free beside what is received, for what goes on meanwhile; of a small snapshot a quarter of it. */
 const freeBytesMin = 16 * 1024 * 1024;
 
 export interface Received {
@@ -50,6 +50,8 @@ export interface ReceiveGround {
   readonly incarnation: string;
   /** What is committed here stays: a snapshot that ends before is an older one. */
   readonly commitEnd: LogPosition;
+  /** What checksums of the log in this folder begin from. */
+  readonly salt: number;
   readonly onFacts?: ((facts: SnapshotFacts) => void) | undefined;
 }
 
@@ -65,13 +67,16 @@ export async function receiveSnapshot(ground: ReceiveGround, pieces: AsyncIterab
     await discardIncoming(disk, folder);
     const facts = await readFacts(from);
     ground.onFacts?.(facts);
-    await checkFits(ground, facts);
+    const kept = await findRoom(ground, facts);
     for (const name of snapshotFolders) await disk.makeFolder(joinPath(folder, name));
-    for (const file of facts.files) await receiveFile(disk, incomingPath(folder, file), file, from);
+    for (const file of facts.files) {
+      if (kept.has(file)) await compareFile(disk, ownPath(folder, file), file, from);
+      else await receiveFile(disk, incomingPath(folder, file), file, from);
+    }
     await from.end();
     await writeOwn(ground, facts);
     for (const name of snapshotFolders) await disk.syncFolder(joinPath(folder, name));
-    return { facts, damages: await verify(disk, folder, facts) };
+    return { facts, damages: await verify(disk, folder, facts, kept) };
   } catch (caught) {
     await from.cancel();
     await discardIncoming(disk, folder);
@@ -136,18 +141,68 @@ export async function discardIncoming(disk: Disk, folder: string): Promise<void>
   }
 }
 
-async function checkFits({ disk, folder, commitEnd }: ReceiveGround, facts: SnapshotFacts): Promise<void> {
+/**
+ * Answers the segments that are here already, whole and of the same size, where there is no room for all of them twice:
+ * they stay where they are. All others need room beside what is here.
+ *
+ * @throws MqError CONFLICT, CORRUPT_RECORD, STORAGE_FULL
+ */
+async function findRoom(ground: ReceiveGround, facts: SnapshotFacts): Promise<ReadonlySet<SnapshotFile>> {
+  const { disk, folder, commitEnd } = ground;
   if (facts.end < commitEnd) {
     throw new MqError('CONFLICT', `the snapshot ends at ${facts.end}, and all below ${commitEnd} is committed here`);
   }
   if (facts.end < facts.position) throw broken('its state goes further than its log');
-  const bytes = snapshotBytes(facts);
-  const free = await disk.freeBytes(folder);
-  if (free >= bytes + freeBytesMin) return;
+  const kept = new Set<SnapshotFile>();
+  const all = snapshotBytes(facts);
+  const free = (await disk.freeBytes(folder)) - Math.min(freeBytesMin, all / 4);
+  let needed = all;
+  if (needed > free && ground.salt === facts.salt) {
+    const walk = walkOf(disk, folder, facts);
+    const own = new Set(await disk.list(joinPath(folder, 'log')));
+    for (const file of facts.files) {
+      if (file.folder !== 'log' || !own.has(file.name)) continue;
+      if ((await verifySegment(disk, folder, ownPath(folder, file), walk, file)) !== undefined) continue;
+      kept.add(file);
+      needed -= file.bytes;
+    }
+  }
+  if (needed <= free) return kept;
   throw new MqError(
     'STORAGE_FULL',
-    `a snapshot of ${bytes} bytes is to be received, and ${free} bytes are free on the disk`,
+    `a snapshot of ${all} bytes is to be received, ${needed} of them beside what is here, and there is no room for them`,
   );
+}
+
+/** The file is here: what comes must be the same. */
+async function compareFile(disk: Disk, path: string, { name, bytes }: SnapshotFile, from: PieceReader): Promise<void> {
+  let sum = 0;
+  for (let at = 0; at < bytes;) {
+    const piece = await from.next(Math.min(snapshotPieceBytes, bytes - at));
+    sum = checksum(piece, sum);
+    at += piece.byteLength;
+  }
+  const told = Buffer.from(await from.exactly(4)).readUInt32LE(0);
+  if (told !== sum) throw broken(`"${name}" was damaged on its way`);
+  if ((await sumOf(disk, path, bytes)) !== sum)
+    throw broken(`"${name}" is not the same here, and there is no room for both`);
+}
+
+async function sumOf(disk: Disk, path: string, bytes: number): Promise<number> {
+  const file = await disk.open(path);
+  try {
+    const piece = Buffer.allocUnsafeSlow(Math.min(snapshotPieceBytes, bytes));
+    let sum = 0;
+    for (let at = 0; at < bytes;) {
+      const read = await file.read(piece.subarray(0, Math.min(piece.byteLength, bytes - at)), at);
+      if (read === 0) break;
+      sum = checksum(piece.subarray(0, read), sum);
+      at += read;
+    }
+    return sum;
+  } finally {
+    await file.close();
+  }
 }
 
 async function receiveFile(disk: Disk, path: string, { name, bytes }: SnapshotFile, from: PieceReader): Promise<void> {
@@ -177,7 +232,12 @@ async function writeOwn({ disk, folder, incarnation }: ReceiveGround, facts: Sna
 }
 
 /** Every byte that state or log will be taken from. Damage in what the state needs is refused. */
-async function verify(disk: Disk, folder: string, facts: SnapshotFacts): Promise<Damage[]> {
+async function verify(
+  disk: Disk,
+  folder: string,
+  facts: SnapshotFacts,
+  kept: ReadonlySet<SnapshotFile>,
+): Promise<Damage[]> {
   for (const info of facts.pieces ?? []) {
     const file = facts.files.find(
       ({ folder: of, name }) => of === 'state' && Number.parseInt(name, 10) === info.number,
@@ -186,14 +246,14 @@ async function verify(disk: Disk, folder: string, facts: SnapshotFacts): Promise
     await verifyPieces(disk, incomingPath(folder, file), info);
   }
   const damages: Damage[] = [];
-  const walk = new SegmentWalk(new Segments(disk, joinPath(folder, 'log')));
-  walk.salt = facts.salt;
+  const walk = walkOf(disk, folder, facts);
   const segments = facts.files.filter(({ folder: of }) => of === 'log');
   for (const [i, file] of segments.entries()) {
     const { first } = segmentFile(file.name) as { first: LogPosition };
     const next = segments[i + 1];
     const end = next ? (segmentFile(next.name) as { first: LogPosition }).first : facts.end;
-    const bad = await verifySegment(disk, folder, walk, file);
+    const path = kept.has(file) ? ownPath(folder, file) : incomingPath(folder, file);
+    const bad = await verifySegment(disk, folder, path, walk, file);
     if (bad === undefined) continue;
     if (end > facts.position || !next) throw broken(`the log is damaged at position ${bad}`);
     damages.push({
@@ -209,12 +269,14 @@ async function verify(disk: Disk, folder: string, facts: SnapshotFacts): Promise
 async function verifySegment(
   disk: Disk,
   folder: string,
+  path: string,
   walk: SegmentWalk,
   file: SnapshotFile,
 ): Promise<number | undefined> {
   const { first, compacted } = segmentFile(file.name) as { first: LogPosition; compacted: boolean };
-  const opened = await disk.open(incomingPath(folder, file));
+  const opened = await disk.open(path);
   try {
+    if ((await opened.size()) !== file.bytes) return first;
     const head = compacted ? await readHead(opened, first) : undefined;
     if (compacted && !head) return first;
     const segment = new Segment(disk, joinPath(folder, 'log'), first, file.bytes, opened, head);
@@ -248,6 +310,16 @@ function namesIn({ files }: SnapshotFacts, of: string): Set<string> {
   if (of === 'log') names.add(gapsName);
   if (of === 'state') names.add(stateManifestName);
   return names;
+}
+
+function walkOf(disk: Disk, folder: string, { salt }: SnapshotFacts): SegmentWalk {
+  const walk = new SegmentWalk(new Segments(disk, joinPath(folder, 'log')));
+  walk.salt = salt;
+  return walk;
+}
+
+function ownPath(folder: string, { folder: of, name }: SnapshotFile): string {
+  return joinPath(joinPath(folder, of), name);
 }
 
 function incomingPath(folder: string, { folder: of, name }: SnapshotFile): string {

@@ -229,11 +229,38 @@ describe('a snapshot', () => {
     await follower.store.snapshots.install(leader.store.snapshots.stream());
     await follow(follower, leader);
     expect(await code(follower.store.snapshots.install(given(older)))).toBe('CONFLICT');
-    const small = new MemoryDisk({ capacityBytes: 16 * 1024 * 1024 });
+    const small = new MemoryDisk({ capacityBytes: 24 * 1024 });
     const other = await openStore({ ...onDisk, disk: small });
     expect(await code(other.store.snapshots.install(given(older)))).toBe('STORAGE_FULL');
     expect((await small.list('data/log')).filter((name) => name.endsWith('.incoming'))).toEqual([]);
     for (const { store } of [leader, follower, other]) await store.stop();
+  });
+
+  it('leaves segments where they are that are here already, where there is no room for them twice', async () => {
+    const leader = await oldLeader();
+    const first = await gather(leader.store.snapshots.stream());
+    const whole = first.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const disk = new MemoryDisk({ capacityBytes: 3 * whole });
+    const follower = await openStore({ ...onDisk, disk });
+    await follower.store.snapshots.install(given(first));
+    for (let i = 0; i < 5; i += 1)
+      send(leader.store, { topic: 1, queue: 0, id: `n${i}`, timestampMs: 2000, bodyBytes: 600 });
+    await committed(leader.store);
+    // What it holds besides takes all the room but for a little.
+    const other = await disk.open('data/other', { create: true });
+    await other.write([Buffer.alloc((await disk.freeBytes()) - Math.floor(whole * 0.7))], 0);
+    const before = await disk.list('data/log');
+    await follower.store.snapshots.install(leader.store.snapshots.stream());
+    expect((await disk.list('data/log')).filter((name) => before.includes(name)).length).toBeGreaterThan(4);
+    await follow(follower, leader);
+    expect(await told(follower)).toEqual(await told(leader));
+    // One that is not the same here is not taken for it.
+    const segment = (await disk.list('data/log')).find((name) => name.endsWith('.log')) as string;
+    disk.peek(`data/log/${segment}`).fill(7, 100, 110);
+    await other.write([Buffer.alloc((await disk.freeBytes()) - 2000)], await other.size());
+    expect(await code(follower.store.snapshots.install(leader.store.snapshots.stream()))).toBe('STORAGE_FULL');
+    expect((await disk.list('data/log')).filter((name) => name.endsWith('.incoming'))).toEqual([]);
+    for (const { store } of [leader, follower]) await store.stop();
   });
 
   it('holds segments back while it is read, and no longer than somebody reads it', async () => {

@@ -65,12 +65,14 @@ export class Snapshots {
     assert(!replication.isLeader, 'a leader takes a snapshot from nobody');
     assert(!this.installing, 'one snapshot at a time');
     this.installing = true;
+    const release = await this.parts.holds.take(); // Segments that are here already may stay: none may go meanwhile.
     try {
       const ground = {
         disk,
         folder,
         incarnation: this.parts.dataFolder().incarnation,
         commitEnd: log.commitEnd,
+        salt: log.saltNow,
         onFacts: (facts: SnapshotFacts) => onFacts(infoOf(facts)),
       };
       const { facts, damages } = await receiveSnapshot(ground, pieces);
@@ -78,6 +80,7 @@ export class Snapshots {
       for (const damage of damages) log.noteDamage(damage);
       return infoOf(facts);
     } finally {
+      release();
       this.installing = false;
     }
   }
@@ -126,7 +129,8 @@ export async function replaceBySnapshot(
   try {
     await putInPlace(disk, folder, dataFolder); // What was decided before.
     const incarnation = as === 'the same member' ? dataFolder.incarnation : randomUUID();
-    const { facts } = await receiveSnapshot({ disk, folder, incarnation, commitEnd: 0 as LogPosition }, pieces);
+    const { salt } = dataFolder;
+    const { facts } = await receiveSnapshot({ disk, folder, incarnation, commitEnd: 0 as LogPosition, salt }, pieces);
     await decideInstall(disk, folder, facts, incarnation);
     await putInPlace(disk, folder, dataFolder);
     await dataFolder.noteBegun();
