@@ -2,7 +2,16 @@
 // reordered. Method: strace records the system calls of a real broker at work; cut off at a point by chance they are
 // replayed into a folder as a power cut may leave it; a real broker opens that, and everything acknowledged before the
 // point must be there. The same record with one kind of care left out must fail: else the checker sees nothing.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -21,16 +30,20 @@ const onLinux = process.platform === 'linux' ? describe : describe.skip;
 onLinux('the real disk', () => {
   let folder = '';
   let data = '';
+  let states = '';
   let strace: string | undefined;
 
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'cometmq-disk-'));
     data = join(folder, 'data');
+    states = mkdtempSync(join(hasRoom('/dev/shm') ? '/dev/shm' : folder, 'cometmq-crashes-'));
     const found = tool();
     if (found !== undefined && mayTrace(found)) strace = found;
     else console.warn('no process can be traced on this machine: crashes of the real disk are not tried');
   }, 180_000);
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => {
+    for (const made of [folder, states]) rmSync(made, { recursive: true, force: true });
+  });
 
   /** A broker at work by a seed, watched. */
   function watch(seed: number): Recording | undefined {
@@ -111,7 +124,7 @@ onLinux('the real disk', () => {
     for (let i = 0; i < events.length && broken.length < brokenMax; i += 1) {
       if (cuts.has(i)) {
         const at = `event ${i} of ${events.length}`;
-        const where = join(folder, `crash-${i}`);
+        const where = join(states, `crash-${i}`);
         lay(where, replay.crash(chance));
         const promised = replay.said.split('\n').filter((line) => line !== '');
         acknowledged += promised.length;
@@ -143,6 +156,16 @@ const dataName = 'made/here';
 
 /** As the kernel counts it; Node.js names it in `fs.constants` only. */
 const oDsync = 0o10000;
+
+/** What a crash left is looked at in memory, where there is some: of that, nothing need outlive anything. */
+function hasRoom(memory: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(memory);
+    return bavail * bsize > 256 * 1024 * 1024;
+  } catch {
+    return false;
+  }
+}
 
 /** strace, where there is one or it can be installed. */
 function tool(): string | undefined {
