@@ -42,7 +42,7 @@ export interface Strike {
   /** Until all members were in sync again, from when the victim was back. */
   readonly wholeMs: number;
   readonly epoch: number;
-  /** Of the take-over, as the new leader tells them; undefined: it has none to tell. */
+  /** Of the take-over, as the new leader tells them; undefined: there was none, or it has none to tell. */
   readonly phases: Readonly<Record<string, number>> | undefined;
 }
 
@@ -108,7 +108,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       say(
         `${strikes.length} ${kind} of ${set}: away ${Math.round(done.gapMs)} ms, ${done.failed} failed, ` +
           `whole after ${Math.round(done.wholeMs)} ms, epoch ${done.epoch}` +
-          (done.phases ? `, phases ${JSON.stringify(done.phases)}` : ''),
+          (done.phases ? `, phases ${phasesText(done.phases)}` : ''),
       );
     }
 
@@ -133,6 +133,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 
 async function oneStrike(kind: FaultKind, set: string, victims: Victims, pulse: Pulse): Promise<Strike> {
   const failedBefore = pulse.failures(set);
+  const epochBefore = (await victims.view(set))?.epoch ?? 0;
   let atMs = 0;
   // Sends that were under way may still be answered; what counts is that they go on being answered.
   const servesAgain = async (): Promise<void> => {
@@ -143,15 +144,15 @@ async function oneStrike(kind: FaultKind, set: string, victims: Victims, pulse: 
   await done.undo();
   await servesAgain();
   const wholeMs = await victims.whole(set);
-  const view = await victims.view(set);
+  const epoch = (await victims.view(set))?.epoch ?? 0;
   return {
     kind,
     set,
     gapMs: pulse.longestGap(set, atMs),
     failed: pulse.failures(set) - failedBefore,
     wholeMs,
-    epoch: view?.epoch ?? 0,
-    phases: await victims.phases(set),
+    epoch,
+    phases: epoch > epochBefore ? await victims.phases(set) : undefined,
   };
 }
 
@@ -159,4 +160,10 @@ async function oneStrike(kind: FaultKind, set: string, victims: Victims, pulse: 
 function setsOfGroups(names: readonly string[]): (group: string) => string {
   const hashes = names.map(hashText);
   return (group) => names[setOfHash(hashBytes(Buffer.from(group)), hashes)] as string;
+}
+
+function phasesText(phases: Readonly<Record<string, number>>): string {
+  return Object.entries(phases)
+    .map(([name, ms]) => `${name.replace(/Ms$/, '')} ${Math.round(ms)}`)
+    .join(' ');
 }
