@@ -110,9 +110,12 @@ export class Ledger {
   }
 }
 
-/** Topic, queue and offset of a message, as its receipt handle names them; the client does not tell the queue. */
+const signatureBytes = 12;
+
+/** Broker set, topic, queue and offset of a message, as its receipt handle names them; the client tells neither queue nor set. */
 function placeOf(receiptHandle: string): string {
-  return Buffer.from(receiptHandle, 'base64url').toString('hex', 9, 25);
+  const bytes = Buffer.from(receiptHandle, 'base64url');
+  return bytes.toString('hex', 9, 25) + bytes.toString('latin1', 47, bytes.length - signatureBytes);
 }
 
 function rest(ms: number): Promise<void> {
