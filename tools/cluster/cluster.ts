@@ -2,7 +2,8 @@
  * The whole system as separate processes on this machine: etcd, name servers, brokers, proxies and the dashboard API.
  * `npm run cluster` runs it for people, the end-to-end specs for themselves.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ensure } from '../debian/ensure.mjs';
 import { portsFrom, someFreePorts, usualPorts, type Ports, type Size } from './ports.ts';
@@ -18,6 +19,8 @@ export interface ClusterOptions {
   readonly size?: Partial<Size>;
   /** More flags for all processes of a role, as they would be typed. */
   readonly flags?: Partial<Record<Role, readonly string[]>>;
+  /** Whether everybody has to say who they are; the admin's name and secret are in the folder `identity` then. */
+  readonly users?: boolean;
   /** True where a terminal's Ctrl-C must not reach the processes but through `stop`. */
   readonly ownGroup?: boolean;
 }
@@ -142,7 +145,7 @@ export function memberName(set: number, member: number, replicas: number): strin
 }
 
 function recipesOf(
-  { folder, flags = {}, ownGroup = false }: Omit<ClusterOptions, 'ports' | 'size'>,
+  { folder, flags = {}, ownGroup = false, users = false }: Omit<ClusterOptions, 'ports' | 'size'>,
   ports: Ports,
   { replicas }: Size,
 ): Recipes {
@@ -168,6 +171,10 @@ function recipesOf(
   const clientUrl = (i: number): string => `http://${host}:${ports.etcdClients[i]}`;
   const peerUrl = (i: number): string => `http://${host}:${ports.etcdPeers[i]}`;
   const etcdUrl = names.map((_, i) => clientUrl(i)).join(',');
+  const files = users ? identityFiles(folder) : undefined;
+  const identity: Readonly<Record<string, string>> = files
+    ? { 'secret-key-file': files.keys, 'admin-secret-file': files.admin }
+    : { insecure: 'true' };
   return {
     etcds: names.map((name, i) => ({
       name,
@@ -209,14 +216,36 @@ function recipesOf(
         'proxy-host': host,
         'proxy-port': String(port),
         'namesrv-addresses': namesrvAddresses,
+        ...identity,
       }),
     ),
     dashboardApi: ours('dashboard-api', 'dashboard-api', ports.dashboardApi, {
       'admin-host': host,
       'admin-port': String(ports.dashboardApi),
       'namesrv-addresses': namesrvAddresses,
+      ...identity,
     }),
   };
+}
+
+/** Made once, and kept with the data: the key file of users' secrets, and the first admin. */
+export function identityFiles(folder: string): {
+  readonly keys: string;
+  readonly admin: string;
+  readonly isNew: boolean;
+} {
+  const [keys, admin] = [join(folder, 'identity/keys'), join(folder, 'identity/admin')];
+  const isNew = !existsSync(keys);
+  if (isNew) {
+    mkdirSync(dirname(keys), { recursive: true, mode: 0o700 });
+    const secret = randomBytes(64)
+      .toString('base64')
+      .replace(/[^a-zA-Z0-9]/g, '')
+      .slice(0, 40);
+    writeFileSync(admin, `admin ${secret}\n`, { mode: 0o600 });
+    writeFileSync(keys, `k1 ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+  }
+  return { keys, admin, isNew };
 }
 
 function asFlags(values: Readonly<Record<string, string | number>>): string[] {

@@ -20,6 +20,8 @@ others go on. If this program is killed, they end too.
   --namesrvs N         name servers (default 2; 3 where sets have several members)
   --etcds N            members of etcd, 1, 3 or 5 (default 1; 3 where sets have several members)
   --auto-create        make topics and consumer groups when a client first uses them
+  --users              everybody has to say who they are; the first run makes an admin, whose secret is kept in the
+                       data folder. Without it nobody has to, as all ports are on 127.0.0.1
   --adopt-metadata     for one run, after what etcd held was lost: bring back what the brokers' logs know of it
   --tear-down          instead: stop what still runs on the data folder, and delete its data
   --help               this text
@@ -41,6 +43,7 @@ const options = {
   proxies: { type: 'string' },
   namesrvs: { type: 'string' },
   'auto-create': { type: 'boolean' },
+  users: { type: 'boolean' },
   'adopt-metadata': { type: 'boolean' },
   'tear-down': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -79,6 +82,7 @@ async function main(): Promise<number> {
       ports: portBase ?? 'usual',
       size: sizes,
       ownGroup: true,
+      users: values.users === true,
       flags: {
         ...(values['auto-create'] === true && {
           namesrv: ['--auto-create-topics=true', '--auto-create-groups=true'],
@@ -143,7 +147,7 @@ async function run(options: ClusterOptions): Promise<number> {
   try {
     await Promise.race([started, end]);
     noteProcesses(options.folder, cluster.processes);
-    if (died === undefined && !stopping) console.log(addresses(cluster, options.folder));
+    if (died === undefined && !stopping) console.log(addresses(cluster, options));
     await end;
   } catch (caught) {
     died ??= caught instanceof Error ? caught.message : String(caught);
@@ -164,7 +168,7 @@ async function tearDown(folder: string): Promise<number> {
   return 0;
 }
 
-function addresses(cluster: Cluster, folder: string): string {
+function addresses(cluster: Cluster, { folder, users = false }: ClusterOptions): string {
   const list = (processes: readonly { address: string }[]): string =>
     processes.map(({ address }) => address).join(', ');
   return [
@@ -177,6 +181,7 @@ function addresses(cluster: Cluster, folder: string): string {
     `  etcd             ${cluster.etcds.map(({ watchUrl }) => watchUrl).join(', ')}`,
     '  health and metrics',
     ...cluster.processes.slice(cluster.etcds.length).map(({ name, watchUrl }) => `    ${name.padEnd(15)}${watchUrl}`),
+    ...(users ? [`  admin            ${join(folder, 'identity/admin')} (comet login --secret-file …)`] : []),
     `  data and logs    ${folder}`,
   ].join('\n');
 }

@@ -73,12 +73,16 @@ ${table.join('\n')}
 
 /** The chart rendered for one preset, for those who have no Helm. */
 function manifests(helm, preset) {
-  const args = ['template', 'cometmq', chart, '--namespace', 'cometmq', '--set', `preset=${preset}`, '--skip-tests'];
+  const values = `preset=${preset},users.existingSecret=cometmq-users`;
+  const args = ['template', 'cometmq', chart, '--namespace', 'cometmq', '--set', values, '--skip-tests'];
   const { status, stdout, stderr } = spawnSync(helm, args, { cwd: root, encoding: 'utf8' });
   if (status !== 0) throw new Error(`helm template: ${stderr}`);
   const head = `# Rendered from ${chart} with preset=${preset}: node tools/helm/chart-files.mjs
 #
-#   kubectl create namespace cometmq && kubectl --namespace cometmq apply --filename k8s/${preset}.yaml
+#   kubectl create namespace cometmq
+#   kubectl --namespace cometmq create secret generic cometmq-users --from-literal=admin="admin $(openssl rand -hex 20)" \\
+#     --from-literal=keys="k1 $(openssl rand -base64 32)"
+#   kubectl --namespace cometmq apply --filename k8s/${preset}.yaml
 `;
   return head + stdout.replace(/^ *helm\.sh\/chart: .*\n/gm, '').replaceAll('managed-by: Helm', 'managed-by: kubectl');
 }

@@ -382,6 +382,7 @@ const discovery: Record<string, object> = {
       serviceaccounts: 'ServiceAccount',
       services: 'Service',
       pods: 'Pod',
+      secrets: 'Secret',
     }),
   },
   ...Object.fromEntries(
@@ -468,6 +469,43 @@ describe('etcd', () => {
     ['it is not ours', made(1), 'etcd.enabled=false,etcd.external.endpoints={http://a:2379}', undefined],
   ])('has a size that is fixed: %s', async (_what, answers, set, refused) => {
     expect(await saidTo(answers, set)).toMatch(refused ?? /kind: StatefulSet/);
+  });
+});
+
+const ownedByHelm = {
+  labels: { 'app.kubernetes.io/managed-by': 'Helm' },
+  annotations: { 'meta.helm.sh/release-name': 'rel', 'meta.helm.sh/release-namespace': 'mq' },
+};
+
+describe('users', () => {
+  const secretOf = (text: string): unknown => parseAll(text).find(({ kind }) => kind === 'Secret');
+
+  it('are asked for from the first installation on, by proxies and the REST API', () => {
+    const all = render('preset=small');
+    for (const component of ['proxy', 'dashboard-api']) {
+      const text = JSON.stringify(
+        all.find(({ kind, metadata: { name } }) => kind === 'Deployment' && name.endsWith(component)),
+      );
+      expect(text).toContain('"secretName":"rel-cometmq-users"');
+      expect(text).toContain('/users/keys');
+    }
+    expect(JSON.stringify(render('users.enabled=false'))).not.toContain('cometmq-users');
+    expect(JSON.stringify(render('users.existingSecret=mine'))).toContain('"secretName":"mine"');
+  });
+
+  it('keep their keys and the admin over upgrades', async () => {
+    const data = { keys: 'a2V5cw==', admin: 'YWRtaW4=' };
+    const secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'rel-cometmq-users', namespace: 'mq', ...ownedByHelm },
+      data,
+    };
+    const there = { '/api/v1/namespaces/mq/secrets/rel-cometmq-users': secret };
+    expect(secretOf(await saidTo(there, 'preset=small'))).toMatchObject({ data });
+    const made = secretOf(await saidTo({}, 'preset=small')) as { data: Record<string, string> };
+    expect(atob(made.data['keys'] ?? '')).toMatch(/^k1 [A-Za-z0-9+/]{43}=$/);
+    expect(atob(made.data['admin'] ?? '')).toMatch(/^admin [A-Za-z0-9]{40}$/);
   });
 });
 

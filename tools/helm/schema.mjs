@@ -124,6 +124,7 @@ export const schema = {
     }),
     dashboardApi: object({ replicas: integer(0, 20), service, ingress, ...program }),
     podDisruptionBudget: object({ enabled: flag }),
+    users: object({ enabled: flag, existingSecret: text }),
     networkPolicy: object({
       enabled: flag,
       dashboardApiFrom: ref('listOfObjects'),

@@ -95,6 +95,8 @@ export class Session {
   private login(base: Context): Pick<Context, 'user' | 'secret' | 'token'> {
     const { COMET_USER: user, COMET_SECRET: secret, COMET_API: api, COMET_ENDPOINT: endpoint } = this.world.env;
     if (user !== undefined && secret !== undefined) return { user, secret };
+    const file = this.world.env['COMET_SECRET_FILE'];
+    if (file !== undefined) return loginIn(this.world, file);
     const { options } = this;
     const isElsewhere = [options.api ?? api, options.endpoint ?? endpoint].some(
       (given, i) => given !== undefined && given !== [base.api, base.endpoint][i],
@@ -176,6 +178,14 @@ export class Session {
     if (!bytes) throw new MqError('CONFIG', `--ca ${path}: no such file`);
     return Buffer.from(bytes).toString('utf8');
   }
+}
+
+/** A file with a name and a secret, as the first admin's is kept. @throws MqError CONFIG */
+function loginIn({ files }: World, path: string): { user: string; secret: string } {
+  const text = Buffer.from(files.read(path) ?? '').toString('utf8');
+  const [user, secret, ...rest] = text.trim().split(/\s+/);
+  if (user !== undefined && secret !== undefined && rest.length === 0) return { user, secret };
+  throw new MqError('CONFIG', `COMET_SECRET_FILE=${path}: must hold "<name> <secret>"`);
 }
 
 /** Makes an action of a command: it gets a session beside its arguments and options, closed when it is through. */

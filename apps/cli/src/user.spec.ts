@@ -50,6 +50,10 @@ it('takes who asks from the environment or a file, and keeps nothing of a wrong 
   me.env = { ...me.env, COMET_USER: 'root', COMET_SECRET: 'root-secret' };
   expect(await comet('topic', 'ls')).toMatchObject({ code: 0 });
   expect(me.files.size).toBe(0);
+  me.env = { HOME: '/home/me', COMET_API: fixture.url, COMET_SECRET_FILE: '/admin' };
+  expect(await comet('topic', 'ls')).toMatchObject({ code: 2 });
+  me.files.set('/admin', 'root root-secret\n');
+  expect(await comet('topic', 'ls')).toMatchObject({ code: 0 });
   me.env = { HOME: '/home/me', COMET_API: fixture.url };
   me.files.set('/admin', 'root wrong-secret\n');
   expect(await comet('login', '--secret-file', '/admin')).toMatchObject({ code: 4 });

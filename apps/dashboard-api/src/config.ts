@@ -1,4 +1,5 @@
 import { adminSettings } from '@cometmq/admin';
+import { authFileSettings, gateRule } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
 import { declare } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
@@ -6,6 +7,7 @@ import { telemetrySettings } from '@cometmq/telemetry';
 export const dashboardApiConfig = declare(
   'dashboard-api',
   'the administrators’ way in: REST with an OpenAPI document and its pages',
-  { ...telemetrySettings, ...namingSettings, ...adminSettings },
+  { ...telemetrySettings, ...namingSettings, ...authFileSettings, ...adminSettings },
   (config) => config.namesrvAddresses.length > 0 || 'namesrvAddresses: must name at least one name server',
+  gateRule,
 );

@@ -7,12 +7,14 @@ import { AdminServer } from '@cometmq/admin';
 import {
   Directory,
   GrpcBrokerAdmin,
+  GrpcIdentityService,
   GrpcNameService,
   GrpcPeers,
   GrpcSetRegistry,
   LeaderChannels,
   Leaders,
 } from '@cometmq/client';
+import { gateFiles, gateOf } from '@cometmq/auth';
 import { GrpcJsChannel, refusesConnection } from '@cometmq/rpc';
 import { systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -22,9 +24,11 @@ import { dashboardApiConfig } from './config.js';
 /** Built beside this program. */
 const consoleFolder = join(import.meta.dirname, '../dashboard-web');
 
+const read = (path: string): string => readFileSync(path, 'utf8');
+
 void runProgram({
   declared: dashboardApiConfig,
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readFile: read,
   build: (config, { log }) => {
     const connect = (address: string) => new GrpcJsChannel({ address, clock });
     const telemetry = new Telemetry({
@@ -38,6 +42,8 @@ void runProgram({
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
+    const identities = new GrpcIdentityService({ addresses: config.namesrvAddresses, connect, clock });
+    const gate = gateOf({ config, files: gateFiles(config, read), identities, clock, log });
     const directory = new Directory(nameService, clock);
     const peers = new GrpcPeers({
       connect,
@@ -53,10 +59,11 @@ void runProgram({
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
       requestMsMax: config.adminRequestMsMax,
       consoleFolder,
+      identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
     telemetry.addReadiness(() => admin.unready());
     return {
-      parts: [telemetry, nameService, sets, directory, leaders, channels, admin],
+      parts: [telemetry, nameService, sets, identities, ...gate.parts, directory, leaders, channels, admin],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,
         facts: {

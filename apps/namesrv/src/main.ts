@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 import { etcdAddressOf, EtcdStore } from '@cometmq/metadata';
-import { namingService, NamesrvService, setRegistryDoor } from '@cometmq/namesrv';
+import { identityDoor, IdentityRegistry, namingService, NamesrvService, setRegistryDoor } from '@cometmq/namesrv';
 import { GrpcJsServer } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -23,15 +23,21 @@ void runProgram({
     });
     const nameService = new NamesrvService({ ...config, store, clock, log, onReplaced: fatal });
     const door = namingService(nameService);
+    const unreadable = (key: string): void => log.error({ key }, 'a metadata key holds something else than it should');
+    const identities = new IdentityRegistry({ store, clock, clusterId: () => nameService.clusterId, unreadable });
+    const identityService = identityDoor(identities);
     const server = new GrpcJsServer({
       name: 'nameService service',
       host: config.host,
       port: config.port,
-      services: [door, setRegistryDoor(nameService.sets)],
+      services: [door, setRegistryDoor(nameService.sets), identityService],
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
-    server.onStopping(() => door.close()); // Watches never end by themselves.
+    server.onStopping(() => {
+      door.close(); // Watches never end by themselves.
+      identityService.close();
+    });
     const telemetry = new Telemetry({
       service: 'namesrv',
       version,
@@ -48,7 +54,7 @@ void runProgram({
       stop: () => Promise.resolve(void (serves = false)),
     };
     return {
-      parts: [telemetry, store, nameService, server, gate],
+      parts: [telemetry, store, nameService, identities, server, gate],
       ready: () => ({
         what: `CometMQ ${version}: the name server`,
         facts: { address: reachedAt(config.host, server.port) },

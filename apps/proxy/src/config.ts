@@ -1,3 +1,4 @@
+import { authFileSettings, gateRule } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
 import { advertisedRule, proxySettings } from '@cometmq/proxy';
 import { declare } from '@cometmq/shared';
@@ -6,6 +7,7 @@ import { telemetrySettings } from '@cometmq/telemetry';
 export const proxyConfig = declare(
   'proxy',
   'the front door: the clients’ gRPC protocol, stateless',
-  { ...telemetrySettings, ...namingSettings, ...proxySettings },
+  { ...telemetrySettings, ...namingSettings, ...authFileSettings, ...proxySettings },
   advertisedRule,
+  gateRule,
 );

@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { Directory, GrpcNameService, GrpcPeers, Leaders, RemoteBrokerLinks } from '@cometmq/client';
+import { gateFiles, gateOf } from '@cometmq/auth';
+import {
+  Directory,
+  GrpcIdentityService,
+  GrpcNameService,
+  GrpcPeers,
+  Leaders,
+  RemoteBrokerLinks,
+} from '@cometmq/client';
 import {
   advertisedOf,
   clientPort,
@@ -30,6 +38,8 @@ void runProgram({
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
+    const identities = new GrpcIdentityService({ addresses: config.namesrvAddresses, connect, clock });
+    const gate = gateOf({ config, files: gateFiles(config, read), identities, clock, log });
     const directory = new Directory(nameService, clock);
     const peers = new GrpcPeers({
       connect,
@@ -46,6 +56,7 @@ void runProgram({
       limits: limitsOf(config),
       advertised: advertisedOf(config.advertisedAddress),
       log: failed,
+      access: gate.access,
     });
     const led = (): boolean => [...directory.brokerSets()].some(({ name }) => leaders.leader(name) !== undefined);
     const unready = (): string | undefined => (led() ? undefined : 'no broker set has a leader yet');
@@ -63,7 +74,7 @@ void runProgram({
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
-      parts: [telemetry, nameService, directory, leaders, links, messaging, door],
+      parts: [telemetry, nameService, identities, ...gate.parts, directory, leaders, links, messaging, door],
       ready: () => ({
         what: `CometMQ ${version}: the proxy`,
         facts: { clients: reachedAt(config.proxyHost, door.port) },

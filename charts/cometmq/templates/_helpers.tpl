@@ -56,6 +56,26 @@ labels:
 {{- end -}}
 {{- end }}
 
+{{/* The secret with the keys that users' secrets are sealed under, and the first admin. */}}
+{{- define "cometmq.usersSecret" -}}
+{{- .Values.users.existingSecret | default (printf "%s-users" (include "cometmq.fullname" .)) }}
+{{- end }}
+
+{{/* What a program that asks who calls is given, beside its own. (dict "root" $ "context" … "settings" …) */}}
+{{- define "cometmq.withUsers" -}}
+{{- if .root.Values.users.enabled }}
+{{- $secret := dict "secretName" (include "cometmq.usersSecret" .root) "defaultMode" 0440 }}
+{{- $volume := dict "name" "users" "secret" $secret }}
+{{- $mount := dict "name" "users" "mountPath" "/users" "readOnly" true }}
+{{- $_ := set .context "volumes" (append (.context.volumes | default list) $volume) }}
+{{- $_ := set .context "mounts" (append (.context.mounts | default list) $mount) }}
+{{- $_ := set .settings "secretKeyFile" "/users/keys" }}
+{{- $_ := set .settings "adminSecretFile" "/users/admin" }}
+{{- else }}
+{{- $_ := set .settings "insecure" true }}
+{{- end }}
+{{- end }}
+
 {{/* Where the parts find one another. */}}
 {{- define "cometmq.host" -}}
 {{ include "cometmq.fullname" .root }}-{{ .service }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
