@@ -252,9 +252,12 @@ export class LogReader {
 }
 
 /** The newest records, where they lie in memory: what a follower folds with each commit is there. */
-function scanChunk(chunk: Chunk, from: LogPosition, until: number, each: (record: LogRecord) => void): LogPosition {
-  const { block, first, end } = chunk;
-  chunk.lent = true;
+function scanChunk(
+  { block, first, end }: Chunk,
+  from: LogPosition,
+  until: number,
+  each: (record: LogRecord) => void,
+): LogPosition {
   let position: number = from;
   for (const stop = Math.min(end, until); position < stop;) {
     const at = position - first;
