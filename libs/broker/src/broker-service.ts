@@ -46,6 +46,7 @@ import type { Delays } from './delays.js';
 import type { LiteBroker } from './lite/lite-broker.js';
 import type { LinkedBroker, LostLink } from './link-door.js';
 import { Adoption } from './member/adoption.js';
+import { differenceText } from './member/comparing.js';
 import type { Leading } from './member/leading.js';
 import { Member, type RunningTerm } from './member/member.js';
 import { isDamage, restoreFromLeader } from './member/restoring.js';
@@ -282,6 +283,8 @@ export class BrokerService implements LinkedBroker, Component {
 
   /** What it does not do although it leads. */
   degraded(): string | undefined {
+    const { difference } = this.member;
+    if (difference) return differenceText(difference);
     return this.term && this.store.diskFull ? 'the disk is full: new messages are refused' : undefined;
   }
 

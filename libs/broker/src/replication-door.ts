@@ -1,5 +1,6 @@
 import {
   attachedToWire,
+  digestBytesMax,
   encodeBatch,
   encodeFetchedPart,
   encodeLogBytes,
@@ -109,6 +110,13 @@ export function replicationGrpcService(
         const { brokerSet, from, end } = decoded(internal.SegmentBytesRequest, request);
         return door.segmentBytes(brokerSet, from as LogPosition, end as LogPosition);
       }, encodeLogBytes),
+      Digest: unary(async (request) => {
+        const { brokerSet, from, end } = decoded(internal.DigestRequest, request);
+        if (end - from > digestBytesMax)
+          throw new MqError('BAD_REQUEST', `a digest is of ${digestBytesMax} bytes at most`);
+        const answer = await door.digest(brokerSet, from as LogPosition, end as LogPosition);
+        return internal.DigestResponse.encode({ ...answer, digest: answer.digest && { ...answer.digest } }).finish();
+      }),
       HandOver: unary(async (request) => {
         const { brokerSet, epoch } = decoded(internal.HandOverRequest, request);
         await door.handOver(brokerSet, epoch as Epoch);

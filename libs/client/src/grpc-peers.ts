@@ -23,6 +23,7 @@ import {
   type FollowStream,
   type MemberStatus,
   type Peer,
+  type PeerDigest,
   type PeerLimits,
   type Peers,
   type PromiseAnswer,
@@ -93,6 +94,13 @@ class GrpcPeer implements Peer {
     for await (const part of this.parts(replicationPaths.segmentBytes, request, this.limits.partMs)) {
       yield internal.LogBytes.decode(part).bytes;
     }
+  }
+
+  async digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest> {
+    const request = internal.DigestRequest.encode({ brokerSet, from, end }).finish();
+    const answer = await this.ask(replicationPaths.digest, request, this.limits.partMs);
+    const { wholeFrom, digest } = internal.DigestResponse.decode(answer);
+    return { wholeFrom: wholeFrom as LogPosition, digest };
   }
 
   async handOver(brokerSet: string, epoch: Epoch): Promise<void> {

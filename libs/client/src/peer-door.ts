@@ -8,6 +8,7 @@ import type {
   FollowHello,
   Heartbeat,
   MemberStatus,
+  PeerDigest,
   PromiseAnswer,
 } from './peers.js';
 
@@ -22,6 +23,7 @@ export interface PeerDoor {
   fetch(request: FetchRequest): AsyncIterable<FetchedPart>;
   snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest>;
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
   elect(brokerSet: string, to: MemberId | undefined): Promise<void>;
   removeMember(brokerSet: string, member: MemberId): Promise<void>;

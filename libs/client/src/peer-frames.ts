@@ -25,6 +25,7 @@ export const replicationPaths = {
   fetch: `${service}/Fetch`,
   snapshot: `${service}/Snapshot`,
   segmentBytes: `${service}/SegmentBytes`,
+  digest: `${service}/Digest`,
   handOver: `${service}/HandOver`,
   elect: `${service}/Elect`,
   removeMember: `${service}/RemoveMember`,

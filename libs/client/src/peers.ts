@@ -34,6 +34,8 @@ export interface Peer {
   snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
   /** Bytes [from, end) as they lie in the other's log, to mend a damaged copy. @throws MqError NOT_FOUND */
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  /** What [from, end) of the other's log says, to be held against this one's. @throws MqError NOT_FOUND where it lacks the end */
+  digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest>;
   /** The leader gives its consent: the one that is asked stands at once. Resolves when it leads. */
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
   /**
@@ -147,6 +149,17 @@ export interface MemberAddress {
   readonly member: MemberId;
   readonly address: string;
 }
+
+/** The same on every member that has all of a range. */
+export interface PeerDigest {
+  /** From here on the other has all that ever stood in its log. */
+  readonly wholeFrom: LogPosition;
+  /** Undefined: it has not all of the range. */
+  readonly digest: { readonly records: number; readonly sum: number } | undefined;
+}
+
+/** A longer range is not looked at in one call. */
+export const digestBytesMax = 128 * 1024 * 1024;
 
 export type PromiseAnswer =
   | { readonly kind: 'promised'; readonly from: MemberId; readonly log: LogTail }

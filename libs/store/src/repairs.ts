@@ -19,6 +19,8 @@ const pieceBytes = 256 * 1024;
 
 /** What a range of the log says, the same on every member that has all of it. */
 export interface LogDigest {
+  /** Behind the last of the records. */
+  readonly end: LogPosition;
   readonly records: number;
   /** Of the records' own checksums, one after another. */
   readonly sum: number;
@@ -82,6 +84,11 @@ export class Repairs {
     throw new MqError('UNAVAILABLE', 'the segment is held where it is, or is no more');
   }
 
+  /** From here on this log has all that ever stood in it, as far as is known. */
+  get wholeFrom(): LogPosition {
+    return this.log.wholeFrom;
+  }
+
   /**
    * What [from, end) says, every record checked on the disk; undefined: this log has not all that stood there. Two members
    * that differ have diverged without a word, and must not go on so.
@@ -92,10 +99,12 @@ export class Repairs {
     if (from < this.log.wholeFrom) return undefined;
     let records = 0;
     let sum = 0;
+    let last = from;
     await this.log.check(from, end, (block, at) => {
       records += 1;
+      last = logPosition(block.positionAt(at) + block.sizeAt(at));
       sum = checksum(block.checksumBytesAt(at), sum);
     });
-    return { records, sum };
+    return { end: last, records, sum };
   }
 }

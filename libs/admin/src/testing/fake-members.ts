@@ -22,7 +22,14 @@ export class FakeMembers implements Peers, SetAdmin {
       throw new MqError('UNSUPPORTED', 'the fake member does not do this');
     };
     return {
-      ...{ follow: notHere, askPromise: notHere, fetch: notHere, snapshot: notHere, segmentBytes: notHere },
+      ...{
+        follow: notHere,
+        askPromise: notHere,
+        fetch: notHere,
+        snapshot: notHere,
+        segmentBytes: notHere,
+        digest: notHere,
+      },
       ...{ handOver: notHere, refuses: notHere },
       removeMember: (brokerSet, member) => this.wanted(`${address}: remove ${member} of ${brokerSet}`),
       elect: (brokerSet, to) => this.wanted(`${address}: elect ${to ?? 'anybody'} in ${brokerSet}`),

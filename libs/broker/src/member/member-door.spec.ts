@@ -104,6 +104,7 @@ describe('MemberDoor', () => {
       fetch: none,
       snapshot: none,
       segmentBytes: none,
+      digest: async () => ({ wholeFrom: at(0), digest: undefined }),
       handOver: async () => undefined,
       handOverLead: async () => undefined,
       removeMember: async () => undefined,

@@ -13,6 +13,7 @@ import {
   type Heartbeat,
   type LogBytes,
   type MemberStatus,
+  type PeerDigest,
   type PeerDoor,
   type Peers,
   type PromiseAnswer,
@@ -58,6 +59,10 @@ export class MemberDoor implements PeerDoor {
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
     this.check(brokerSet);
     return this.member.segmentBytes(from, end);
+  }
+  async digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest> {
+    this.check(brokerSet);
+    return this.member.digest(from, end);
   }
   async handOver(brokerSet: string, epoch: Epoch): Promise<void> {
     this.check(brokerSet);

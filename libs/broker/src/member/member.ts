@@ -19,6 +19,7 @@ import {
   type MemberStatus,
   NotLeader,
   type Peers,
+  type PeerDigest,
   type PromiseAnswer,
   type SetReading,
   type SetRegistry,
@@ -48,6 +49,7 @@ import type { Adoption } from './adoption.js';
 import { durable, Election, type ElectionPhases } from './election.js';
 import { Following } from './following.js';
 import { Leading } from './leading.js';
+import { Comparing, type Difference } from './comparing.js';
 import { Mending } from './mending.js';
 import { asKnownLeader, SetKnowledge } from './set-knowledge.js';
 import type { SetMember } from './set-member.js';
@@ -161,6 +163,7 @@ export class Member implements SetMember {
   private readonly starting = Promise.withResolvers<void>();
   private started = false;
   private mending: Mending | undefined;
+  private comparing: Comparing | undefined;
 
   constructor(private readonly parts: MemberParts) {
     this.noLeaderSinceMs = parts.clock.monotonicMs();
@@ -220,6 +223,10 @@ export class Member implements SetMember {
       ...{ brokerSet: settings.brokerSet, store, peers, clock, log },
       others: () => this.otherAddresses(),
     });
+    this.comparing = new Comparing({
+      ...{ brokerSet: settings.brokerSet, store, peers, clock, log },
+      others: () => this.otherAddresses(),
+    });
     if (settings.membersWanted > 1) this.begun();
     await this.starting.promise;
   }
@@ -248,6 +255,7 @@ export class Member implements SetMember {
     } else if (role.is === 'standing') role.election.end();
     this.starting.reject(new MqError('CANCELLED', 'stopped before the lead was taken'));
     await this.mending?.stop();
+    await this.comparing?.stop();
     await this.announcing;
     if (this.id === undefined || role.is === 'failed') return;
     await this.parts.registry.withdrawMember(this.claim()).catch((caught: unknown) => {
@@ -528,6 +536,16 @@ export class Member implements SetMember {
 
   segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
     return this.parts.store.repairs.records(from, end);
+  }
+
+  async digest(from: LogPosition, end: LogPosition): Promise<PeerDigest> {
+    const { repairs } = this.parts.store;
+    return { wholeFrom: repairs.wholeFrom, digest: await repairs.digest(from, end) };
+  }
+
+  /** Where this member's log and another one's are known to differ; undefined: nowhere. */
+  get difference(): Difference | undefined {
+    return this.comparing?.difference;
   }
 
   // ---- following

@@ -3,7 +3,7 @@
  * member decides; the door translates, and ships the log to those who follow.
  */
 import type { Attached, FetchedPart, FetchRequest, FollowHello, Heartbeat, PromiseAnswer } from '@cometmq/client';
-import type { KnownLeader, MemberStatus } from '@cometmq/client';
+import type { KnownLeader, MemberStatus, PeerDigest } from '@cometmq/client';
 import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 
 import type { ShippedLog } from './shipping.js';
@@ -21,6 +21,8 @@ export interface SetMember {
   snapshot(epoch: Epoch): AsyncIterable<Uint8Array>;
   /** @throws MqError NOT_FOUND */
   segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  /** @throws MqError NOT_FOUND where it lacks the end, CORRUPT_RECORD */
+  digest(from: LogPosition, end: LogPosition): Promise<PeerDigest>;
   /** The leader of `epoch` gives its consent: this member stands at once. Resolves when it leads. */
   handOver(epoch: Epoch): Promise<void>;
   /** An operator wants another to lead: `to`, or whoever is best. @throws MqError NOT_LEADER, CONFLICT, TIMEOUT */

@@ -18,6 +18,7 @@ import {
   type Heartbeat,
   type MemberStatus,
   type Peer,
+  type PeerDigest,
   type PeerLimits,
   type Peers,
   type PromiseAnswer,
@@ -255,6 +256,10 @@ class FakePeer implements Peer {
       (door) => door.segmentBytes(brokerSet, from, end),
       (bytes) => bytes.slice(),
     );
+  }
+
+  digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest> {
+    return this.call(this.network.limits.partMs, (door) => door.digest(brokerSet, from, end));
   }
 
   handOver(brokerSet: string, epoch: Epoch): Promise<void> {

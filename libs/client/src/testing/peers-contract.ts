@@ -247,6 +247,15 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
 
     const request = { brokerSet: 'broker-0', candidate: memberId('b/1'), epoch: epoch(4), log: someAttached.log };
 
+    it('says what a range of its log says, or that it has not all of it', async () => {
+      const [from, end] = [at(2 ** 40), at(2 ** 40 + 5)];
+      const wholeFrom = at(2 ** 40);
+      const digest = { records: 3, sum: 0xfedcba98 };
+      expect(await opened.peer.digest('broker-0', from, end)).toEqual({ wholeFrom, digest });
+      expect(await opened.peer.digest('broker-0', at(1), at(6))).toEqual({ wholeFrom, digest: undefined });
+      expect(door.said).toEqual([`digest broker-0 ${from} ${end}`, 'digest broker-0 1 6']);
+    });
+
     it('fetches part by part', async () => {
       const parts = [at(5), at(8)].map((from) => ({ commonEnd: at(5), from, bytes: Buffer.from(`at ${from}`) }));
       door.parts = async function* () {

@@ -10,6 +10,7 @@ import type {
   FollowHello,
   Heartbeat,
   MemberStatus,
+  PeerDigest,
   PromiseAnswer,
 } from '../peers.js';
 
@@ -105,6 +106,11 @@ export class ScriptedDoor implements PeerDoor {
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
     this.said.push(`segmentBytes ${brokerSet} ${from} ${end}`);
     return this.bytes();
+  }
+  digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest> {
+    this.said.push(`digest ${brokerSet} ${from} ${end}`);
+    const digest = from === 1 ? undefined : { records: 3, sum: 0xfedcba98 };
+    return Promise.resolve({ wholeFrom: at(2 ** 40), digest });
   }
   handOver(brokerSet: string, asked: Epoch): Promise<void> {
     this.said.push(`handOver ${brokerSet} ${asked}`);

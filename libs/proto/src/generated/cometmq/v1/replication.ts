@@ -156,6 +156,27 @@ export interface SegmentBytesRequest {
   end: number;
 }
 
+export interface DigestRequest {
+  brokerSet: string;
+  /** Where a record begins. */
+  from: number;
+  /** Where one ends. */
+  end: number;
+}
+
+export interface DigestResponse {
+  /** From here on the member has all that ever stood in its log. */
+  wholeFrom: number;
+  /** Absent: it has not all of the range. */
+  digest: LogDigest | undefined;
+}
+
+export interface LogDigest {
+  records: number;
+  /** Of the records' own checksums, one after another. */
+  sum: number;
+}
+
 export interface HandOverRequest {
   brokerSet: string;
   epoch: number;
@@ -2076,6 +2097,221 @@ export const SegmentBytesRequest: MessageFns<SegmentBytesRequest> = {
   },
 };
 
+function createBaseDigestRequest(): DigestRequest {
+  return { brokerSet: "", from: 0, end: 0 };
+}
+
+export const DigestRequest: MessageFns<DigestRequest> = {
+  encode(message: DigestRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
+    }
+    if (message.from !== 0) {
+      writer.uint32(16).uint64(message.from);
+    }
+    if (message.end !== 0) {
+      writer.uint32(24).uint64(message.end);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DigestRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDigestRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.brokerSet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.from = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.end = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DigestRequest>, I>>(base?: I): DigestRequest {
+    return DigestRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DigestRequest>, I>>(object: I): DigestRequest {
+    const message = createBaseDigestRequest();
+    message.brokerSet = object.brokerSet ?? "";
+    message.from = object.from ?? 0;
+    message.end = object.end ?? 0;
+    return message;
+  },
+};
+
+function createBaseDigestResponse(): DigestResponse {
+  return { wholeFrom: 0, digest: undefined };
+}
+
+export const DigestResponse: MessageFns<DigestResponse> = {
+  encode(message: DigestResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wholeFrom !== 0) {
+      writer.uint32(8).uint64(message.wholeFrom);
+    }
+    if (message.digest !== undefined) {
+      LogDigest.encode(message.digest, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DigestResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDigestResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.wholeFrom = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = LogDigest.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<DigestResponse>, I>>(base?: I): DigestResponse {
+    return DigestResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DigestResponse>, I>>(object: I): DigestResponse {
+    const message = createBaseDigestResponse();
+    message.wholeFrom = object.wholeFrom ?? 0;
+    message.digest = (object.digest !== undefined && object.digest !== null)
+      ? LogDigest.fromPartial(object.digest)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLogDigest(): LogDigest {
+  return { records: 0, sum: 0 };
+}
+
+export const LogDigest: MessageFns<LogDigest> = {
+  encode(message: LogDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.records !== 0) {
+      writer.uint32(8).uint64(message.records);
+    }
+    if (message.sum !== 0) {
+      writer.uint32(16).uint32(message.sum);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogDigest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogDigest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.records = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sum = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LogDigest>, I>>(base?: I): LogDigest {
+    return LogDigest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogDigest>, I>>(object: I): LogDigest {
+    const message = createBaseLogDigest();
+    message.records = object.records ?? 0;
+    message.sum = object.sum ?? 0;
+    return message;
+  },
+};
+
 function createBaseHandOverRequest(): HandOverRequest {
   return { brokerSet: "", epoch: 0 };
 }
@@ -2968,6 +3204,15 @@ export const ReplicationServiceDefinition = {
       requestStream: false,
       responseType: LogBytes as typeof LogBytes,
       responseStream: true,
+      options: {},
+    },
+    /** What a range of the log says, to be held against one's own. Fails with NOT_FOUND where the end is not there. */
+    digest: {
+      name: "Digest",
+      requestType: DigestRequest as typeof DigestRequest,
+      requestStream: false,
+      responseType: DigestResponse as typeof DigestResponse,
+      responseStream: false,
       options: {},
     },
     /** The leader gives its consent: the member that is asked stands at once. Answers when it leads. */

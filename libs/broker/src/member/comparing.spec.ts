@@ -1,0 +1,43 @@
+/** Members of a set hold their logs against each other. */
+import { SetWorld } from './set-world.js';
+
+const patienceMs = 110_000;
+
+describe('members that compare their logs', () => {
+  it('find nothing where all is well', async () => {
+    const world = await new SetWorld(3).start();
+    for (let i = 0; i < 20; i += 1) await world.send(`m${i}`);
+    const asked: string[] = [];
+    for (const member of world.members) {
+      const { repairs } = member.broker.store;
+      const digest = repairs.digest.bind(repairs);
+      repairs.digest = async (from, end) => {
+        const found = await digest(from, end);
+        if (found && found.records > 0) asked.push(`${member.place} ${from} ${end} ${found.records} ${found.sum}`);
+        return found;
+      };
+    }
+    await world.pass(patienceMs);
+    for (const { broker } of world.members) expect(broker.degraded()).toBeUndefined();
+    expect(new Set(asked.map((each) => each.split(' ')[0])).size).toBe(3);
+    await world.stop();
+  });
+
+  it('tell of a member that holds other records without a word', async () => {
+    const world = await new SetWorld(3).start();
+    for (let i = 0; i < 20; i += 1) await world.send(`m${i}`);
+    const [odd, other] = world.followers;
+    if (!odd || !other) throw new Error('there are two followers');
+    const { repairs } = odd.broker.store;
+    const digest = repairs.digest.bind(repairs);
+    repairs.digest = async (from, end) => {
+      const found = await digest(from, end);
+      return found && { ...found, sum: found.sum ^ 1 };
+    };
+    await world.pass(patienceMs);
+    expect(odd.broker.degraded()).toMatch(/differs from that of the member at .* between positions 0 and/);
+    // Whoever compared with it says which one it is.
+    expect([world.leader, other].map(({ broker }) => broker.member.difference?.address)).toContain(odd.address);
+    await world.stop();
+  });
+});
