@@ -82,7 +82,9 @@ function sendable({ contentType }: RestRequest): boolean {
 /** An answer is good, or a problem document that says which, with a code of its own and words for people. */
 function faultIn(answer: Response, text: string): string | undefined {
   if (answer.status < 400) return undefined;
-  if (answer.status >= 500) return `a mistake of ours: ${answer.status} ${text}`;
+  // What this system has no part for (users, when none were asked for) is told so.
+  const isUnsupported = answer.status === 501 && text.includes('"code":"UNSUPPORTED"');
+  if (answer.status >= 500 && !isUnsupported) return `a mistake of ours: ${answer.status} ${text}`;
   if (!/^application\/problem\+json\b/.test(answer.headers.get('content-type') ?? '')) return `no problem: ${text}`;
   const problem = JSON.parse(text) as Record<string, unknown>;
   const fields = Object.keys(problem).sort().join(' ');
