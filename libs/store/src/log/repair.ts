@@ -18,6 +18,9 @@ import { headerBytes, RecordBlock, recordVersion } from './record.js';
 import { compactedName } from './segment.js';
 import type { Segment } from './segment.js';
 
+/** Written at a time. */
+const writeBytes = 256 * 1024;
+
 export interface RepairRules {
   /** What checksums begin from. */
   readonly salt: number;
@@ -52,6 +55,8 @@ async function copyReceived(file: DiskFile, old: Segment, from: PieceReader, rul
   const runs: number[] = [];
   const times = { firstTimestampMs: 0, lastTimestampMs: 0 };
   let place = compactedHeadBytes;
+  const waiting: Uint8Array[] = [];
+  let waitingBytes = 0;
   let position: number = old.first;
   let epoch = 0;
   while (await from.hasMore()) {
@@ -65,14 +70,19 @@ async function copyReceived(file: DiskFile, old: Segment, from: PieceReader, rul
     if (!isNext || stands + size > old.end || headBlock.epochAt(0) < epoch) throw wrong(old, position);
     const block = new RecordBlock(Buffer.concat([head, await from.exactly(size - headerBytes)]));
     if (!block.isWhole(0, rules.salt)) throw wrong(old, stands);
-    await file.write([block.bytes], place);
+    waiting.push(block.bytes);
+    waitingBytes += size;
     if (stands !== position || runs.length === 0) runs.push(stands - old.first, place);
     times.firstTimestampMs ||= block.timestampMsAt(0);
     times.lastTimestampMs = Math.max(times.lastTimestampMs, block.timestampMsAt(0));
     epoch = block.epochAt(0);
     place += size;
     position = stands + size;
+    if (waitingBytes < writeBytes) continue;
+    await file.write(waiting.splice(0), place - waitingBytes);
+    waitingBytes = 0;
   }
+  if (waitingBytes > 0) await file.write(waiting, place - waitingBytes);
   if (position < old.end && !rules.mayLack) throw wrong(old, position);
   return { runs, end: place, ...times };
 }

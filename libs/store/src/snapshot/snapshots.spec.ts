@@ -1,9 +1,15 @@
 /** A member that lacks too much gets a snapshot, and comes to what the others have. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { RecordKind } from '@cometmq/model';
 import type { Epoch, LogPosition, QueueId, TopicId } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
+import type { Disk } from '../disk/disk.js';
+import { FileDisk } from '../disk/file-disk.js';
 import { MemoryDisk } from '../disk/memory-disk.js';
 import { Pair } from '../pair-harness.js';
 import { MessageStore } from '../message-store.js';
@@ -38,8 +44,8 @@ async function code(act: Promise<unknown>): Promise<string> {
 const onDisk = { checkpoints: 'on the disk', follows: true } as const;
 
 /** A leader whose log has lost its head: some of it given back, some compacted, some whole. */
-async function oldLeader(clock = new ManualClock()): Promise<OpenedStore> {
-  const opened = await openStore({ ...onDisk, clock });
+async function oldLeader(clock = new ManualClock(), disk: Disk = new MemoryDisk()): Promise<OpenedStore> {
+  const opened = await openStore({ ...onDisk, clock, disk });
   const { store } = opened;
   await store.replication.lead();
   store.replication.commitsWhenDurable = true;
@@ -117,6 +123,36 @@ describe('a snapshot', () => {
     expect((await idsOf(again.store, 1, 0)).at(-1)).toBe('more');
     await again.store.stop();
     await leader.store.stop();
+  });
+
+  it('is taken on the real disk too, of a checkpoint whose files are gone by then', async () => {
+    const folders = [1, 2].map(() => mkdtempSync(join(tmpdir(), 'cometmq-snapshot-')));
+    const [one, two] = folders.map((folder) => new FileDisk(folder)) as [FileDisk, FileDisk];
+    const leader = await oldLeader(new ManualClock(), one);
+    const pieces = leader.store.snapshots.stream();
+    const first = await pieces.next();
+    const files = await one.list('data/state');
+    const gone = async (): Promise<boolean> => {
+      const left = await one.list('data/state');
+      return files.some((name) => name.endsWith('.pieces') && !left.includes(name));
+    };
+    for (let i = 0; i < 200 && !(await gone()); i += 1) {
+      leader.store.append(RecordKind.ack, 5000, Uint8Array.of(i, 1));
+      await committed(leader.store);
+      await leader.store.checkpoint();
+    }
+    expect(await gone()).toBe(true);
+    const follower = await openStore({ ...onDisk, disk: two });
+    await follower.store.snapshots.install(
+      (async function* () {
+        yield first.value as Uint8Array;
+        yield* pieces;
+      })(),
+    );
+    await follow(follower, leader);
+    expect(await told(follower)).toEqual(await told(leader));
+    for (const { store } of [leader, follower]) await store.stop();
+    for (const folder of folders) rmSync(folder, { recursive: true });
   });
 
   it('comes in pieces of 256 KiB at the most, what it is first', async () => {
