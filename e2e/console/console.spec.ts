@@ -68,6 +68,7 @@ const views: readonly (readonly [path: string, heading: string, shows: string])[
   ['/clients', 'Clients', 'orders'],
   ['/delayed', 'Delayed messages', 'reminders'],
   ['/transactions', 'Transactions', 'Decisions'],
+  ['/alerts', 'Alerts', 'Wrong now'],
   ['/brokers', 'Broker sets', 'single copy'],
 ];
 it.each(views)('%s can be opened by its address, and used by everybody', async (path, heading, shows) => {

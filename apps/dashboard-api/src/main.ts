@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { AdminServer } from '@cometmq/admin';
+import { AdminServer, AlertWatch, webhook } from '@cometmq/admin';
 import {
   Directory,
   GrpcBrokerAdmin,
@@ -54,16 +54,23 @@ void runProgram({
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const channels = new LeaderChannels(directory, leaders, connect, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(channels);
+    const alerts = new AlertWatch({
+      ...config,
+      context: { directory, brokers, clock, requestMsMax: config.adminRequestMsMax },
+      log,
+      notifiers: config.alertWebhook === '' ? [] : [webhook(config.alertWebhook, clock, () => config.clusterName)],
+    });
     const admin = new AdminServer({
       ...{ nameService, directory, brokers, peers, sets, clock, log, version },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
       requestMsMax: config.adminRequestMsMax,
       consoleFolder,
+      alerts: alerts.book,
       identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
     telemetry.addReadiness(() => admin.unready());
     return {
-      parts: [telemetry, nameService, sets, identities, ...gate.parts, directory, leaders, channels, admin],
+      parts: [telemetry, nameService, sets, identities, ...gate.parts, directory, leaders, channels, admin, alerts],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,
         facts: {

@@ -9,6 +9,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { router } from './router.js';
+import { Session } from './session.js';
 import { TextProvider } from './text/text.js';
 
 const theme = createTheme({
@@ -27,7 +28,9 @@ if (root) {
       <MantineProvider theme={theme} defaultColorScheme="auto">
         <TextProvider>
           <QueryClientProvider client={queries}>
-            <RouterProvider router={router} />
+            <Session>
+              <RouterProvider router={router} />
+            </Session>
           </QueryClientProvider>
         </TextProvider>
       </MantineProvider>

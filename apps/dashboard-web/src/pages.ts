@@ -12,5 +12,6 @@ export const pages = [
   { to: '/delayed', word: 'delayed' },
   { to: '/transactions', word: 'transactions' },
   { to: '/clients', word: 'clients' },
+  { to: '/alerts', word: 'alerts' },
   { to: '/brokers', word: 'brokers' },
 ] as const satisfies readonly { readonly to: string; readonly word: PlainWord }[];

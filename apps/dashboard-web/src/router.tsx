@@ -82,6 +82,11 @@ const transactions = createRoute({
   validateSearch: words('topic'),
   component: lazyRouteComponent(() => import('./pages/transactions.js'), 'Transactions'),
 });
+const alerts = createRoute({
+  getParentRoute: () => root,
+  path: '/alerts',
+  component: lazyRouteComponent(() => import('./pages/alerts.js'), 'Alerts'),
+});
 const brokers = createRoute({
   getParentRoute: () => root,
   path: '/brokers',
@@ -90,7 +95,7 @@ const brokers = createRoute({
 
 const tree = root.addChildren([
   ...[overview, topics, topic, groups, group, messages, message],
-  ...[deadLetters, delayed, transactions, clients, brokers],
+  ...[deadLetters, delayed, transactions, clients, alerts, brokers],
 ]);
 
 /** Queries are plain text: numbers and words look in the address bar as they are. */

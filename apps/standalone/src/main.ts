@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { AdminServer } from '@cometmq/admin';
+import { AdminServer, AlertWatch, webhook } from '@cometmq/admin';
 import { gateOf } from '@cometmq/auth';
 import { BrokerReports, brokerSamples, BrokerService, InspectReports, lagSamples } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
@@ -78,6 +78,12 @@ void runProgram({
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const inspection = new InspectReports({ broker, disk, folder: 'broker', clock, log });
     const brokers = new BrokerReports(broker, directory, config.brokerName, version, inspection);
+    const alerts = new AlertWatch({
+      ...config,
+      context: { directory, brokers, clock, requestMsMax: config.adminRequestMsMax },
+      log,
+      notifiers: config.alertWebhook === '' ? [] : [webhook(config.alertWebhook, clock, () => config.clusterName)],
+    });
     const admin = new AdminServer({
       nameService,
       directory,
@@ -89,6 +95,7 @@ void runProgram({
       port: config.adminPort,
       hostNames: config.adminHostNames,
       consoleFolder,
+      alerts: alerts.book,
       requestMsMax: config.adminRequestMsMax,
       identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
@@ -122,6 +129,7 @@ void runProgram({
         messaging,
         door,
         admin,
+        alerts,
       ],
       ready: () => {
         for (const line of profile.firstLogin) process.stdout.write(`${line}\n`);

@@ -1,4 +1,4 @@
-import { list, millis, port, text } from '@cometmq/shared';
+import { count, list, millis, port, text } from '@cometmq/shared';
 
 const second = 1000;
 
@@ -15,6 +15,34 @@ export const adminSettings = {
   adminHostNames: list({
     default: [],
     why: 'Host names a browser may reach the REST API by while it listens on a loopback address; localhost always may.',
+  }),
+  alertEveryMs: millis({
+    default: 30 * second,
+    min: 0,
+    max: 3_600 * second,
+    why: 'How often it is looked whether something is wrong; 0: never.',
+  }),
+  alertHoldMs: millis({
+    default: 60 * second,
+    min: 0,
+    max: 3_600 * second,
+    why: 'How long something must be wrong before anybody is told.',
+  }),
+  alertLagMax: count({
+    default: 10_000,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    why: 'How many messages may wait for a consumer group before anybody is told.',
+  }),
+  alertDiskFreePercentMin: count({
+    default: 15,
+    min: 0,
+    max: 100,
+    why: 'How much of the disk must be free, in percent, before anybody is told.',
+  }),
+  alertWebhook: text({
+    default: '',
+    why: 'URL that alerts are posted to as JSON, once when they fire and once when they are over; empty: none.',
   }),
 };
 

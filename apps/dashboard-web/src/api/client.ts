@@ -31,6 +31,12 @@ export function pathOf<Id extends OperationId>(id: Id, input: Input<Id>): string
   return query === '' ? path : `${path}?${query}`;
 }
 
+let csrfToken: string | undefined;
+/** Said with each call that changes something; of the session that is begun. */
+export function keepCsrf(token: string | undefined): void {
+  csrfToken = token;
+}
+
 /** @throws ApiError */
 export async function call<Id extends OperationId>(
   id: Id,
@@ -38,11 +44,13 @@ export async function call<Id extends OperationId>(
   signal?: AbortSignal,
 ): Promise<Answer<Id>> {
   const { body } = input;
-  const json =
-    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   const response = await fetch(pathOf(id, input), {
     method: operations[id][0],
-    ...json,
+    headers: {
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(csrfToken !== undefined && { 'x-csrf-token': csrfToken }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
     ...(signal && { signal }),
   }).catch((caught: unknown) => {
     if (signal?.aborted === true) throw caught;

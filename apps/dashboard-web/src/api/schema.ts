@@ -1,5 +1,42 @@
 /** Made from the OpenAPI document by tools/web/api-types.mjs: not to be changed by hand. */
 
+export type Alerts = {
+  /** False: nobody looks for alerts. */
+  readonly watching: boolean;
+  readonly firing: readonly {
+    /** The same as long as the same thing is wrong. */
+    readonly key: string;
+    readonly rule:
+      'noLeader' | 'brokerSilent' | 'singleCopy' | 'diskLow' | 'consumerLag' | 'noConsumer' | 'deadLetters';
+    readonly severity: 'critical' | 'warning';
+    /** The broker set or consumer group. */
+    readonly subject: string;
+    readonly text: string;
+    readonly silenced: boolean;
+    readonly sinceMs: number;
+  }[];
+  readonly history: readonly {
+    /** The same as long as the same thing is wrong. */
+    readonly key: string;
+    readonly rule:
+      'noLeader' | 'brokerSilent' | 'singleCopy' | 'diskLow' | 'consumerLag' | 'noConsumer' | 'deadLetters';
+    readonly severity: 'critical' | 'warning';
+    /** The broker set or consumer group. */
+    readonly subject: string;
+    readonly text: string;
+    readonly silenced: boolean;
+    readonly event: 'fired' | 'resolved';
+    readonly atMs: number;
+  }[];
+  readonly silences: readonly { readonly key: string; readonly untilMs: number; readonly who: string }[];
+};
+
+export type AlertSilence = {
+  readonly key: string;
+  /** For so long from now. */
+  readonly forMs: number;
+};
+
 export type Message = {
   /** Names this message in its log: for links, and for the other calls. */
   readonly id: string;
@@ -1745,6 +1782,30 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: DeadLetterGroups;
   };
+  /** Alerts that fire, the last 1,000 that fired or were over, newest first, and silences. */
+  readonly listAlerts: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: Alerts;
+  };
+  /** Nobody is told of this alert for some time; it is shown all the same. */
+  readonly silenceAlert: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: AlertSilence;
+    readonly answer: Alerts;
+  };
+  /** Ends a silence. */
+  readonly unsilenceAlert: {
+    readonly params: {
+      /** `key` of the alert. */
+      readonly key: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
   /** A token for `Authorization: Bearer`, for a user and its secret. */
   readonly login: {
     readonly params: undefined;
@@ -1894,6 +1955,9 @@ export const operations = {
   listLanes: ['GET', '/api/v1/groups/{name}/lanes'],
   listClients: ['GET', '/api/v1/clients'],
   listDeadLetters: ['GET', '/api/v1/dead-letters'],
+  listAlerts: ['GET', '/api/v1/alerts'],
+  silenceAlert: ['POST', '/api/v1/alerts/silences'],
+  unsilenceAlert: ['DELETE', '/api/v1/alerts/silences/{key}'],
   login: ['POST', '/api/v1/login'],
   beginSession: ['POST', '/api/v1/session'],
   describeSession: ['GET', '/api/v1/session'],

@@ -1,8 +1,10 @@
-import { Alert, Group, Progress, Stack, Text } from '@mantine/core';
+import { Alert, Button, Group, Progress, Stack, Table, Text } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
 
 import type { Cluster } from '../api/schema.js';
-import { useApi } from '../api/use-api.js';
-import { bytes, percent } from '../parts/format.js';
+import { useApi, useChange } from '../api/use-api.js';
+import { FormDialog } from '../parts/ask.js';
+import { bytes, duration, percent } from '../parts/format.js';
 import { Ago, Answered, Card, Count, Figure, Mark, Mono, Page } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 
@@ -65,12 +67,86 @@ function SetCard({ set }: { readonly set: BrokerSet }) {
             </>
           )}
         </Group>
+        <Members name={set.name} />
         {state && <DiskBar used={state.diskBytes} free={state.freeBytes} />}
         <Text size="sm">
           {words.inSync}: <Mono>{set.inSync.join(', ')}</Mono>
         </Text>
       </Stack>
     </Card>
+  );
+}
+
+/** As the members themselves tell it. */
+function Members({ name }: { readonly name: string }) {
+  const words = useWords();
+  const report = useApi('describeBrokerSet', { params: { name } });
+  const elect = useChange('elect');
+  const [asking, ask] = useDisclosure();
+  const { data } = report;
+  if (!data) return null;
+  const { members, protection, says, lastFailover } = data;
+  return (
+    <Stack gap="xs">
+      <Text>
+        {says} {members.length > 1 && (protection === 'protected' ? words.mayRestart : words.mayNotRestart)}
+      </Text>
+      {members.length > 1 && (
+        <Table aria-label={`${words.member}: ${name}`}>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{words.member}</Table.Th>
+              <Table.Th>{words.role}</Table.Th>
+              <Table.Th>{words.inSync}</Table.Th>
+              <Table.Th ta="right">{words.behindLeader}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {members.map((member) => (
+              <Table.Tr key={member.member}>
+                <Table.Td>
+                  <Mono>{member.member}</Mono>
+                </Table.Td>
+                <Table.Td>{member.problem ?? member.says ?? member.role ?? ''}</Table.Td>
+                <Table.Td>{member.inSync ? words.yes : words.no}</Table.Td>
+                <Table.Td ta="right">
+                  {member.lagBytes === undefined
+                    ? ''
+                    : `${bytes(member.lagBytes)}${member.lagMs === undefined ? '' : ` / ${duration(member.lagMs)}`}`}
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      )}
+      {lastFailover && (
+        <Text size="sm">
+          {words.lastFailover}: <Ago ms={lastFailover.atMs} /> ({lastFailover.reason}){' '}
+          {words.phases(
+            (['noticeMs', 'promiseMs', 'fetchMs', 'transactionMs', 'startRecordMs', 'foldMs'] as const)
+              .map((phase) => `${phase.slice(0, -2)} ${lastFailover[phase]} ms`)
+              .join(', '),
+          )}
+        </Text>
+      )}
+      {members.length > 1 && (
+        <Group>
+          <Button size="xs" variant="default" onClick={ask.open}>
+            {words.handOver}
+          </Button>
+        </Group>
+      )}
+      {asking && (
+        <FormDialog
+          {...{ title: words.handOverQuestion(name), onClose: ask.close, submit: words.handOver }}
+          onSubmit={() => elect.mutate({ params: { name }, body: {} }, { onSuccess: ask.close })}
+          error={elect.error}
+          busy={elect.isPending}
+        >
+          <Text>{words.handOverWhat}</Text>
+        </FormDialog>
+      )}
+    </Stack>
   );
 }
 

@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 import type { ConsoleFiles } from '../console/console-files.js';
 import { asksForView, consoleRoutes, sendFirstPage } from '../console/console-routes.js';
 import { addAccess } from './access.js';
+import { alertRoutes } from './alert-routes.js';
 import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
@@ -143,6 +144,7 @@ async function buildApp(
       delayedRoutes(api, context);
       transactionRoutes(api, context);
       messageRoutes(api, context);
+      alertRoutes(api, context);
       sessionRoutes(api, context);
       userRoutes(api, context);
     },

@@ -3,6 +3,8 @@ import type { BrokerAdmin, Directory, IdentityService, NameService, Peers, SetAd
 import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
+import type { AlertBook } from '../alerts/alert-book.js';
+
 /** What the routes stand on. */
 export interface AdminContext {
   /** The truth: everything that is changed is changed here. */
@@ -18,6 +20,8 @@ export interface AdminContext {
   readonly log: Logger;
   /** How long the name service or a broker may take. */
   readonly requestMsMax: number;
+  /** Left out: nobody looks for alerts. */
+  readonly alerts?: AlertBook | undefined;
   /** Left out: there are no users, and everybody may do everything. */
   readonly identity?: AdminIdentity | undefined;
 }

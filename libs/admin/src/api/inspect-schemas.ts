@@ -3,6 +3,7 @@ import { lifeEventKinds } from '@cometmq/client';
 import { groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
 
 import { arrayOf, described, missingList, object, ref, text, whole, type Schema } from './schema-parts.js';
+import { alertRules } from '../alerts/alert-rules.js';
 import { whySteps } from '../reports/why-report.js';
 
 const topicName = { type: 'string', minLength: 1, maxLength: topicNameLengthMax } as const;
@@ -40,7 +41,34 @@ const member = object(
   'all',
 );
 
+const alertFields = {
+  key: described(text, 'The same as long as the same thing is wrong.'),
+  rule: { type: 'string', enum: alertRules },
+  severity: { type: 'string', enum: ['critical', 'warning'] },
+  subject: described(text, 'The broker set or consumer group.'),
+  text,
+  silenced: { type: 'boolean' },
+} as const;
+
 export const inspectSchemas: Readonly<Record<string, Schema>> = {
+  Alerts: object(
+    {
+      watching: described({ type: 'boolean' }, 'False: nobody looks for alerts.'),
+      firing: arrayOf(object({ ...alertFields, sinceMs: whole }, 'all')),
+      history: arrayOf(
+        object({ ...alertFields, event: { type: 'string', enum: ['fired', 'resolved'] }, atMs: whole }, 'all'),
+      ),
+      silences: arrayOf(object({ key: text, untilMs: whole, who: text }, 'all')),
+    },
+    'all',
+  ),
+  AlertSilence: object(
+    {
+      key: { type: 'string', minLength: 1, maxLength: 512 },
+      forMs: { type: 'integer', minimum: 1, maximum: 30 * 24 * 3_600_000, description: 'For so long from now.' },
+    },
+    'all',
+  ),
   Message: object(messageFields, messageRequired),
   MessagePart: object(
     {
@@ -260,3 +288,4 @@ export const moveParams: Schema = object(
   },
   'all',
 );
+export const alertParams: Schema = object({ key: described(text, '`key` of the alert.') }, 'all');

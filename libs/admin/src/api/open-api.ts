@@ -24,6 +24,7 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         { name: 'messages', description: 'Messages: found, looked at, and what was decided on them.' },
         { name: 'session', description: 'Logging in and out.' },
         { name: 'users', description: 'Users and what they may do.' },
+        { name: 'alerts', description: 'What is wrong, and what was.' },
         { name: 'clients', description: 'Connected clients, and questions to them.' },
         { name: 'delayed messages', description: 'Delayed messages that are not due yet.' },
         { name: 'transactions', description: 'Transactions that are neither committed nor rolled back.' },

@@ -67,6 +67,7 @@ it('covers every route there is, and no other', () => {
       ['GET /api/v1/delayed'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/delayed/{id}`),
       ['GET /api/v1/transactions', 'GET /api/v1/transactions/audits', 'GET /api/v1/transactions/{id}'],
+      ['GET /api/v1/alerts', 'POST /api/v1/alerts/silences', 'DELETE /api/v1/alerts/silences/{key}'],
       ['POST /api/v1/login', ...['GET', 'POST', 'DELETE'].map((method) => `${method} /api/v1/session`)],
       ['GET /api/v1/users', 'POST /api/v1/users', 'PUT /api/v1/users/{name}/policies', 'POST /api/v1/access/test'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/users/{name}`),
@@ -78,7 +79,7 @@ it('covers every route there is, and no other', () => {
   // Every route in the sources is in the list above.
   const resources = [
     ...['cluster', 'set', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction', 'message'],
-    ...['session', 'user'],
+    ...['session', 'user', 'alert'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];

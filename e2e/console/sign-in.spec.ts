@@ -1,0 +1,42 @@
+// Goal: where there are users, the console lets nobody see anything before they sign in, and may change things afterwards.
+// Method: the real program with users, its first admin's secret from its data folder, Debian's Chromium.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ConsoleBrowser } from '../support/browser.js';
+import { Standalone } from '../support/standalone.js';
+
+const broker = new Standalone();
+let browser: ConsoleBrowser;
+
+beforeAll(async () => {
+  await broker.start(['--users']);
+  browser = await ConsoleBrowser.open(`http://127.0.0.1:${broker.adminPort}`);
+});
+afterAll(async () => {
+  await browser?.close();
+  await broker.stop();
+});
+
+it('asks who is there, takes the right secret only, and changes what is asked for', async () => {
+  const { page } = browser;
+  const [user = '', secret = ''] = readFileSync(join(broker.dataDir, 'identity/admin'), 'utf8').trim().split(' ');
+  await page.goto('/topics');
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('sign-in');
+  await page.getByLabel('User').fill(user);
+  await page.getByLabel('Secret').fill('wrong');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').waitFor();
+  await page.getByLabel('Secret').fill(secret);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Topics' }).waitFor(); // The view that was asked for.
+  await page.getByRole('button', { name: 'Create a topic' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('signed-in');
+  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await page.getByRole('link', { name: 'signed-in' }).waitFor();
+  await page.context().clearCookies(); // The session ends.
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  expect(browser.faults).toEqual([]);
+});

@@ -1,0 +1,86 @@
+import { lagOf, type BrokerState, type GroupState } from '@cometmq/client';
+import type { BrokerSet } from '@cometmq/model';
+
+/** What may be wrong, each a rule of its own. */
+export const alertRules = [
+  'noLeader', // Nobody leads a broker set: its queues wait.
+  'brokerSilent', // The leader does not answer.
+  'singleCopy', // A broker set of several members has one copy only.
+  'diskLow', // New messages will be refused.
+  'consumerLag', // A group has too much to do.
+  'noConsumer', // Messages wait, and nobody consumes.
+  'deadLetters', // There are more of them than before.
+] as const;
+export type AlertRule = (typeof alertRules)[number];
+
+export interface Alert {
+  /** The same as long as the same thing is wrong. */
+  readonly key: string;
+  readonly rule: AlertRule;
+  readonly severity: 'critical' | 'warning';
+  /** The broker set or consumer group. */
+  readonly subject: string;
+  readonly text: string;
+}
+
+export interface AlertLimits {
+  /** Messages that may wait for a group. */
+  readonly alertLagMax: number;
+  /** Of the disk, in percent. */
+  readonly alertDiskFreePercentMin: number;
+}
+
+/** What the rules look at. */
+export interface Situation {
+  readonly sets: readonly {
+    readonly set: BrokerSet;
+    readonly state: BrokerState | undefined;
+    readonly problem: string | undefined;
+  }[];
+  readonly groups: readonly {
+    readonly name: string;
+    readonly pausedUntilMs: number;
+    readonly state: GroupState;
+    /** Some broker set did not answer: sums are too small. */
+    readonly isPart: boolean;
+    /** Kept now, and at the look before; undefined: there was none. */
+    readonly deadLetters: number;
+    readonly deadLettersBefore: number | undefined;
+  }[];
+  readonly nowMs: number;
+}
+
+/** Everything that is wrong now. */
+export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits): Alert[] {
+  const alerts: Alert[] = [];
+  const add = (rule: AlertRule, severity: Alert['severity'], subject: string, text: string): void => {
+    alerts.push({ key: `${rule}/${subject}`, rule, severity, subject, text });
+  };
+  for (const { set, state, problem } of sets) {
+    const { name } = set;
+    if (set.leader === undefined) add('noLeader', 'critical', name, `nobody leads broker set ${name}`);
+    else if (problem !== undefined) add('brokerSilent', 'critical', name, `broker set ${name}: ${problem}`);
+    if (set.members.length > 1 && set.inSync.length < 2) {
+      add('singleCopy', 'warning', name, `broker set ${name} has one copy of its messages only`);
+    }
+    if (!state) continue;
+    const percent = (state.freeBytes / Math.max(1, state.freeBytes + state.diskBytes)) * 100;
+    if (!state.writable || percent < limits.alertDiskFreePercentMin) {
+      const refuses = state.writable ? '' : ': new messages are refused';
+      add('diskLow', 'critical', name, `${percent.toFixed(1)} % of the disk of ${name} is free${refuses}`);
+    }
+  }
+  for (const { name, pausedUntilMs, state, isPart, deadLetters, deadLettersBefore } of groups) {
+    const lag = state.queues.reduce((sum, queue) => sum + lagOf(queue), 0);
+    const isPaused = pausedUntilMs > nowMs;
+    if (lag > limits.alertLagMax) add('consumerLag', 'warning', name, `${lag} messages wait for group ${name}`);
+    if (lag > 0 && state.members.length === 0 && !isPaused && !isPart) {
+      add('noConsumer', 'warning', name, `${lag} messages wait for group ${name}, and nobody consumes`);
+    }
+    if (deadLettersBefore !== undefined && deadLetters > deadLettersBefore) {
+      const more = deadLetters - deadLettersBefore;
+      add('deadLetters', 'warning', name, `group ${name} has ${more} new dead letters, ${deadLetters} in all`);
+    }
+  }
+  return alerts;
+}

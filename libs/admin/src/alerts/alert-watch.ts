@@ -1,0 +1,132 @@
+import { deadLetterTopic } from '@cometmq/model';
+import { failureFacts, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { AdminContext } from '../api/context.js';
+import { askAll } from '../reports/ask-all.js';
+import { AlertBook, type AlertEvent } from './alert-book.js';
+import { alertsOf, type AlertLimits, type Situation } from './alert-rules.js';
+
+/** Tells somebody. Rejects when it could not. */
+export type Notify = (events: readonly AlertEvent[]) => Promise<void>;
+
+export interface AlertWatchOptions extends AlertLimits {
+  readonly context: Pick<AdminContext, 'directory' | 'brokers' | 'clock' | 'requestMsMax'>;
+  readonly log: Logger;
+  /** How often it is looked; 0: never. */
+  readonly alertEveryMs: number;
+  readonly alertHoldMs: number;
+  readonly notifiers: readonly Notify[];
+}
+
+const attemptsMax = 3;
+const againMs = 5_000;
+/** Groups that are looked at in one round; the others have their turn in the next. */
+const groupsAtOnce = 500;
+
+/** Looks again and again whether something is wrong, and tells of it once, and once more when it is over. */
+export class AlertWatch implements Component {
+  readonly name = 'alerts';
+  readonly book: AlertBook;
+  private readonly clock: Clock;
+  private timer: Timer | undefined;
+  private under: Promise<void> | undefined;
+  private stopped = false;
+  private turn = 0;
+  private readonly deadLetters = new Map<string, number>();
+  /** What the last look at each group said, for those whose turn it is not. */
+  private readonly groups = new Map<string, Situation['groups'][number]>();
+
+  constructor(private readonly options: AlertWatchOptions) {
+    this.clock = options.context.clock;
+    const { alertHoldMs, alertEveryMs } = options;
+    this.book = new AlertBook({ holdMs: alertHoldMs, quietMs: 2 * alertEveryMs });
+  }
+
+  start(): Promise<void> {
+    if (this.options.alertEveryMs > 0) this.again();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
+    await this.under;
+  }
+
+  /** One look. */
+  async look(): Promise<void> {
+    const events = this.book.look(alertsOf(await this.situation(), this.options), this.clock.wallMs());
+    if (events.length === 0) return;
+    for (const { event, rule, subject, text } of events) this.options.log.warn({ event, rule, subject }, text);
+    await Promise.all(this.options.notifiers.map((notify) => this.tell(notify, events)));
+  }
+
+  private again(): void {
+    if (this.stopped) return;
+    this.timer = this.clock.after(this.options.alertEveryMs, () => {
+      this.under = this.look()
+        .catch((caught: unknown) => this.options.log.error(failureFacts(caught), 'alerts could not be looked for'))
+        .finally(() => this.again());
+    });
+  }
+
+  private async situation(): Promise<Situation> {
+    const { directory, brokers, requestMsMax } = this.options.context;
+    const described = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describe(set));
+    const states = new Map(described.answers.map(({ brokerSet, answer }) => [brokerSet, answer]));
+    const problems = new Map(described.missing.map(({ brokerSet, detail }) => [brokerSet, detail]));
+    const sets = [...directory.brokerSets()].map((set) => ({
+      set,
+      state: states.get(set.name),
+      problem: problems.get(set.name),
+    }));
+    await this.lookAtGroups();
+    return { sets, groups: [...this.groups.values()], nowMs: this.clock.wallMs() };
+  }
+
+  private async lookAtGroups(): Promise<void> {
+    const { directory, brokers, requestMsMax } = this.options.context;
+    const all = [...directory.groups()];
+    const names = new Set(all.map(({ name }) => name as string));
+    for (const name of this.groups.keys()) if (!names.has(name)) this.groups.delete(name);
+    for (const group of all.slice(this.turn, this.turn + groupsAtOnce)) {
+      const asked = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describeGroup(set, group.id));
+      const topic = directory.topic(deadLetterTopic(group.name));
+      let deadLetters = 0;
+      if (topic) {
+        const queues = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
+        for (const { answer } of queues.answers) {
+          for (const { next } of answer.queues) deadLetters += next; // Those that expired since do not make it less.
+        }
+      }
+      const deadLettersBefore = this.deadLetters.get(group.name);
+      this.deadLetters.set(group.name, deadLetters);
+      this.groups.set(group.name, {
+        name: group.name,
+        pausedUntilMs: group.pausedUntilMs ?? 0,
+        state: {
+          queues: asked.answers.flatMap(({ answer }) => answer.queues),
+          members: asked.answers.flatMap(({ answer }) => answer.members),
+        },
+        isPart: asked.missing.length > 0,
+        deadLetters,
+        deadLettersBefore,
+      });
+    }
+    this.turn = this.turn + groupsAtOnce >= all.length ? 0 : this.turn + groupsAtOnce;
+  }
+
+  private async tell(notify: Notify, events: readonly AlertEvent[]): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await notify(events);
+      } catch (caught) {
+        const facts = { attempt, ...failureFacts(caught) };
+        this.options.log.error(facts, 'an alert could not be told of');
+        if (attempt >= attemptsMax || this.stopped) return;
+        await sleep(this.clock, againMs);
+      }
+    }
+  }
+}

@@ -1,0 +1,159 @@
+// Goal: people are told once when something is wrong and once when it is over, and of nothing else. Method: looks at a
+// cluster that is all fake, time in our hands, and a notifier that fails when told to.
+import { Directory } from '@cometmq/client';
+import { ManualClock } from '@cometmq/shared/testing';
+import { silentLogger } from '@cometmq/telemetry';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import { FakeBrokers } from '../testing/fake-brokers.js';
+import { FakeNameService } from '../testing/fake-name-service.js';
+import type { AlertEvent } from './alert-book.js';
+import { AlertWatch } from './alert-watch.js';
+import { webhook } from './webhook.js';
+
+const every = 30_000;
+let clock: ManualClock;
+let nameService: FakeNameService;
+let brokers: FakeBrokers;
+let directory: Directory;
+let watch: AlertWatch;
+let told: string[];
+let failures = 0;
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  told = [];
+  failures = 0;
+  nameService = new FakeNameService();
+  brokers = new FakeBrokers();
+  nameService.putBroker(set('a/1'));
+  brokers.states.set('broker-0', {});
+  directory = new Directory(nameService, clock);
+  await directory.start();
+  await nameService.createGroup({ name: 'billing' });
+  while (!directory.group('billing')) await turn();
+  const notify = async (events: readonly AlertEvent[]): Promise<void> => {
+    if ((failures -= 1) >= 0) throw new Error('away');
+    told.push(...events.map(({ event, key }) => `${event} ${key}`));
+  };
+  watch = new AlertWatch({
+    context: { directory, brokers, clock, requestMsMax: 1_000 },
+    log: silentLogger,
+    ...{ alertEveryMs: every, alertHoldMs: 2 * every, alertLagMax: 100, alertDiskFreePercentMin: 15 },
+    notifiers: [notify],
+  });
+});
+afterEach(async () => {
+  await watch.stop();
+  await directory.stop();
+});
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const set = (leader: string | undefined) =>
+  ({
+    ...{ name: 'broker-0', epoch: 1, leader, leaderMember: leader, members: [], quorum: 1, stage: 'serving' },
+    ...{ inSync: [], writable: true, registeredMs: 1 },
+  }) as never;
+
+async function looks(count: number): Promise<string[]> {
+  for (let i = 0; i < count; i += 1) {
+    await watch.look();
+    clock.advance(every);
+  }
+  return told.splice(0);
+}
+
+function lag(ready: number, members: readonly object[] = []): void {
+  const zeros = { committed: 0, frontier: 0, queueFirst: 0, queueNext: ready, inFlight: 0, blocked: 0, lanes: 0 };
+  const queues = [{ topicId: 1, queueId: 0, ready, ...zeros }];
+  brokers.groups.set(directory.group('billing')!.id, { queues, members } as never);
+}
+
+it('is told once, when it has held long enough, and once more when it is over', async () => {
+  expect(await looks(5)).toEqual([]);
+  lag(5);
+  expect(await looks(2)).toEqual([]);
+  expect(await looks(5)).toEqual(['fired noConsumer/billing']);
+  expect(watch.book.firing(clock.wallMs())).toMatchObject([{ rule: 'noConsumer', subject: 'billing' }]);
+  lag(0);
+  expect(await looks(5)).toEqual(['resolved noConsumer/billing']);
+  expect(watch.book.history.map(({ event }) => event)).toEqual(['fired', 'resolved']);
+});
+
+it('that comes and goes is told once', async () => {
+  lag(5);
+  await looks(4);
+  for (let i = 0; i < 4; i += 1) {
+    lag(0);
+    expect(await looks(1)).toEqual([]);
+    lag(5);
+    expect(await looks(1)).toEqual([]);
+  }
+});
+
+it.each([
+  ['noLeader/broker-0', () => nameService.putBroker(set(undefined))],
+  ['brokerSilent/broker-0', () => void brokers.states.clear()],
+  ['diskLow/broker-0', () => void brokers.states.set('broker-0', { freeBytes: 10, diskBytes: 90 })],
+  ['diskLow/broker-0', () => void brokers.states.set('broker-0', { writable: false })],
+  ['consumerLag/billing', () => lag(101, [{ clientId: 'c', subscriptions: [] }])],
+])('%s is told', async (key, breakIt) => {
+  breakIt();
+  await turn();
+  expect(await looks(4)).toEqual([`fired ${key}`]);
+});
+
+it('of a silence nobody is told, and it is noted all the same', async () => {
+  lag(5);
+  watch.book.silence({ key: 'noConsumer/billing', untilMs: clock.wallMs() + 20 * every, who: 'ada' });
+  expect(await looks(6)).toEqual([]);
+  expect(watch.book.firing(clock.wallMs())).toMatchObject([{ silenced: true }]);
+  expect(watch.book.unsilence('noConsumer/billing')).toBe(true);
+  lag(0);
+  expect(await looks(4)).toEqual(['resolved noConsumer/billing']);
+});
+
+it('a paused group needs no consumer', async () => {
+  lag(5);
+  await nameService.updateGroup('billing', { pausedUntilMs: clock.wallMs() + 100 * every });
+  while (directory.group('billing')?.pausedUntilMs === undefined) await turn();
+  expect(await looks(6)).toEqual([]);
+});
+
+it('who could not be told is told again', async () => {
+  lag(5);
+  await looks(2);
+  failures = 2;
+  const looked = watch.look();
+  while (told.length === 0) {
+    clock.advance(1_000);
+    await turn();
+  }
+  await looked;
+  expect(told).toEqual(['fired noConsumer/billing']);
+});
+
+it('the webhook posts JSON, and what is no success is a failure', async () => {
+  const bodies: string[] = [];
+  let status = 200;
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      bodies.push(body);
+      response.writeHead(status).end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const notify = webhook(`http://127.0.0.1:${(server.address() as AddressInfo).port}/x`, clock, () => 'prod');
+  const event: AlertEvent = {
+    ...{ key: 'k', rule: 'noLeader', severity: 'critical', subject: 's', text: 't', event: 'fired', atMs: 1 },
+    silenced: false,
+  };
+  await notify([event]);
+  expect(JSON.parse(bodies[0] ?? '')).toEqual({ cluster: 'prod', alerts: [event] });
+  status = 500;
+  await expect(notify([event])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await new Promise((resolve) => server.close(resolve));
+});

@@ -1,0 +1,30 @@
+import { MqError, type Clock } from '@cometmq/shared';
+
+import type { AlertEvent } from './alert-book.js';
+import type { Notify } from './alert-watch.js';
+
+const answerMsMax = 10_000;
+
+/** Posts alerts as JSON to an address of the settings: never to one that came from a user or a message. */
+export function webhook(url: string, clock: Clock, cluster: () => string): Notify {
+  return async (events: readonly AlertEvent[]): Promise<void> => {
+    const abort = new AbortController();
+    const timer = clock.after(answerMsMax, () => abort.abort());
+    try {
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ cluster: cluster(), alerts: events }),
+        redirect: 'error',
+        signal: abort.signal,
+      });
+      await response.arrayBuffer();
+      if (!response.ok) throw new MqError('UNAVAILABLE', `the webhook answered ${response.status}`);
+    } catch (caught) {
+      if (caught instanceof MqError) throw caught;
+      throw new MqError('UNAVAILABLE', 'the webhook can not be reached', { cause: caught });
+    } finally {
+      timer.cancel();
+    }
+  };
+}
