@@ -1,7 +1,7 @@
 import { internal } from '@cometmq/proto';
 import type { BrokerSetStage, Epoch, MemberId, SetState } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
-import { assert, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { assert, MqError, type Clock, type Component, type ErrorCode, type Timer } from '@cometmq/shared';
 
 import {
   beyondElectionFromWire,
@@ -28,6 +28,8 @@ export interface GrpcSetRegistryOptions {
 /** Of a lease: an instance that has not answered for so long is not waited for alone. */
 const attemptsInLease = 6;
 const readAttemptMs = 500;
+/** What another instance may do better; one of an older version does not know the service. */
+const elsewhere: readonly ErrorCode[] = ['UNAVAILABLE', 'TIMEOUT', 'UNSUPPORTED'];
 const pauseMs = 50;
 
 /**
@@ -136,8 +138,7 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
       };
       const failed = (error: MqError): void => {
         if (isOver) return;
-        const elsewhere = error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
-        if (!elsewhere || this.closed) return end(() => reject(error));
+        if (!elsewhere.includes(error.code) || this.closed) return end(() => reject(error));
         const nowMs = clock.monotonicMs();
         if (nowMs + pauseMs < deadlineMs) return later(begun % addresses.length === 0 ? pauseMs : 0);
         if (underWay === 0) end(() => reject(this.unreachable(error)));

@@ -145,6 +145,21 @@ describe('what watchers are told of a set', () => {
   });
 });
 
+describe('a set that somebody has overwritten by hand', () => {
+  it.each(['{', '{}', '[]', '{"members":3}', '{"name":"broker-0","inSync":"a"}'])(
+    'with %s stays as it was',
+    async (value) => {
+      const here = await world();
+      await led(here, a, b);
+      const before = await shown(here);
+      await here.store.commit({ compare: [], puts: [{ key: `sets/${brokerSet}`, value }] });
+      expect(await shown(here)).toEqual(before);
+      expect((await fault(fromNow(here))).code).toBe('CORRUPT_RECORD');
+      expect((await fault(here.sets.announceMember(claimOf(b)))).code).toBe('CORRUPT_RECORD');
+    },
+  );
+});
+
 describe('a set that was written while it had one member that led', () => {
   const lone = { name: brokerSet, epoch: 4, member: a, inSync: [a], registeredMs: 7, begun: { epoch: 4, member: a } };
   const presence = { member: a, epoch: 4, address: 'old:1', writable: false };

@@ -290,7 +290,9 @@ export class DirectoryCopy {
       }
       if (group) tell({ kind: 'group', revision, group });
     } else if (key.startsWith(keys.sets)) {
-      fold(this.sets, key.slice(keys.sets.length), setRecordOf(pair));
+      const set = setRecordOf(pair);
+      if (pair && !set) return this.unreadable(key);
+      fold(this.sets, key.slice(keys.sets.length), set);
     } else if (key.startsWith(keys.presences)) {
       fold(this.presences, key.slice(keys.presences.length), presenceRecordOf(pair));
     } else if (key.startsWith(keys.stages)) {

@@ -176,8 +176,10 @@ export function recordIn<T>(text: string): T | undefined {
 /** The set, also where it was written before sets had several members. */
 export function setRecordOf(pair: KeyValue | undefined): SetRecord | undefined {
   const record = recordOf<SetRecord | LoneSetRecord>(pair);
-  if (!record || 'members' in record) return record;
+  if (!record) return undefined;
+  if ('members' in record) return Array.isArray(record.members) ? record : undefined;
   const { name, epoch, member, inSync, registeredMs } = record;
+  if (!Array.isArray(inSync)) return undefined; // Somebody has written something else there by hand.
   const members = inSync.map((one) => one as MemberId).sort();
   return {
     name,

@@ -107,6 +107,15 @@ describe('a member whose name service', () => {
     expect((await registry.renewLeadership(claim, kept(1))).present).toMatchObject([{ leads: 1 }]);
   });
 
+  it('is of an older version, without the registry, asks the next one', async () => {
+    const options = { host: '127.0.0.1', port: 0, clock, services: [], log: () => undefined };
+    const older = await started(new GrpcJsServer(options));
+    const addresses = [`127.0.0.1:${older.port}`, ...instances.map(({ address }) => address)];
+    const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+    const mixed = await started(new GrpcSetRegistry({ addresses, clock, connect }));
+    expect(await mixed.acquireLeadership(claim, wanted)).toMatchObject({ leader: member });
+  });
+
   it('has written and lost the answer is told what was written, once', async () => {
     const [first] = instances;
     if (first) first.line.loseAnswers = true;
