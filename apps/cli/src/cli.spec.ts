@@ -586,6 +586,16 @@ describe('the cluster', () => {
       `${members[0]!.address}: elect ${ids[1]} in broker-1`,
       `${members[0]!.address}: remove ${ids[2]} of broker-1`,
     ]);
+    fixture.members.statuses.set(members[0]!.address, {
+      role: 'leading',
+      member: ids[0]!,
+      epoch: epoch(4),
+      says: 'alone',
+    });
+    expect(await comet('cluster', 'health')).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/^not healthy: broker-1: alone\n/),
+    });
     const unclean = ['cluster', 'elect', 'broker-1', '--to', 'broker-1-c', '--unclean'];
     expect(await comet(...unclean)).toMatchObject({ code: 2, err: expect.stringContaining('is lost') });
     expect(await comet(...unclean, '--yes')).toMatchObject({

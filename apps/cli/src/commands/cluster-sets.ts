@@ -15,11 +15,16 @@ export interface Health {
 /** @throws MqError */
 export async function readHealth(session: Session): Promise<Health> {
   const api = session.api();
-  const [{ healthy, reasons }, { brokerSets }] = await Promise.all([
+  const [{ reasons: known }, { brokerSets }] = await Promise.all([
     api.get<ClusterReport>('/cluster'),
     api.get<{ readonly brokerSets: readonly SetReport[] }>('/broker-sets'),
   ]);
-  return { healthy, reasons, brokerSets };
+  const reasons = [...known];
+  // A leader that can't commit answers, and would take messages.
+  for (const { name, protection, says } of brokerSets) {
+    if (protection === 'notServing') reasons.push(`${name}: ${says}`);
+  }
+  return { healthy: reasons.length === 0, reasons, brokerSets };
 }
 
 /** What tells two healths apart: not how far a member is behind at the moment. */
