@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     () => ({ endpoints, tls: false, restUrl }),
   );
   await clients.rest('POST', '/topics', { name: topics.normal });
-  await clients.rest('POST', '/topics', { name: topics.fifo, type: 'FIFO' });
+  await clients.rest('POST', '/topics', { name: topics.fifo, type: 'fifo' });
   await clients.rest('POST', '/groups', { name: 'auditors' });
   await clients.rest('POST', '/groups', { name: 'orderly', fifo: true });
   let [answered, failed, lastMs, gapMs] = [0, 0, performance.now(), 0];

@@ -6,6 +6,8 @@ export const namespace = 'cometmq-e2e';
 export const release = 'e2e';
 /** What names of objects begin with. */
 export const fullName = `${release}-cometmq`;
+/** Ours, through the cluster's own. */
+const restApi = `/api/v1/namespaces/${namespace}/services/http:${fullName}-dashboard-api:8082/proxy/api/v1`;
 export const selector = (component: string): string =>
   `app.kubernetes.io/instance=${release},app.kubernetes.io/component=${component}`;
 
@@ -74,8 +76,7 @@ export class Cluster {
 
   /** By the REST API, through the cluster's own. Undefined while it does not answer. */
   sets(): SetSeen[] | undefined {
-    const path = `/api/v1/namespaces/${namespace}/services/http:${fullName}-dashboard-api:8082/proxy/broker-sets`;
-    const { status, stdout } = this.tryKubectl('get', '--raw', path);
+    const { status, stdout } = this.tryKubectl('get', '--raw', `${restApi}/broker-sets`);
     if (status !== 0) return undefined;
     return (JSON.parse(stdout) as { brokerSets: SetSeen[] }).brokerSets;
   }
@@ -92,7 +93,7 @@ export class Cluster {
   async leadElsewhere(name: string): Promise<PodSeen> {
     const node = (pod: string): string => this.pods('broker').find((each) => each.name === pod)?.node ?? '';
     if (node(this.leader(name)) === this.firstNode) {
-      const path = `/api/v1/namespaces/${namespace}/services/http:${fullName}-dashboard-api:8082/proxy/broker-sets/${name}/election`;
+      const path = `${restApi}/broker-sets/${name}/election`;
       must(...this.command(this.target.kubectl, ['create', '--raw', path, '-f', '-']), '{}');
       await this.until(`${name} is led from another node`, () => node(this.leader(name)) !== this.firstNode, 30);
     }
@@ -100,21 +101,27 @@ export class Cluster {
     return { name: pod, node: node(pod) };
   }
 
-  async until(what: string, holds: () => boolean, secondsMax = 180): Promise<void> {
+  async until(what: string | (() => string), holds: () => boolean, secondsMax = 180): Promise<void> {
     const endMs = performance.now() + secondsMax * 1_000;
     while (!holds()) {
-      if (performance.now() > endMs) throw new Error(`${secondsMax} s were not enough: ${what}`);
+      if (performance.now() > endMs) {
+        throw new Error(`${secondsMax} s were not enough: ${typeof what === 'string' ? what : what()}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
 
   /** Every set has a leader, and all members that it shall have. */
   async whole(sets: number, members: number): Promise<void> {
-    await this.until(`${sets} broker set(s) of ${members} in sync`, () => {
-      const seen = this.sets();
-      const inSync = (set: SetSeen): number => set.members.filter((member) => member.inSync).length;
-      return seen?.length === sets && seen.every((set) => set.leader !== undefined && inSync(set) >= members);
-    });
+    const seen = (): string => JSON.stringify(this.sets()?.map(({ name, says }) => `${name}: ${says}`) ?? 'no answer');
+    await this.until(
+      () => `${sets} broker set(s) of ${members} in sync; they are: ${seen()}`,
+      () => {
+        const all = this.sets();
+        const inSync = (set: SetSeen): number => set.members.filter((member) => member.inSync).length;
+        return all?.length === sets && all.every((set) => set.leader !== undefined && inSync(set) >= members);
+      },
+    );
   }
 
   private command({ file, before }: Tool, args: readonly string[]): [string, string[]] {
