@@ -23,6 +23,9 @@ import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { brokerConfig } from './config.js';
 
+/** Of the stop itself: a last checkpoint, and answers under way. */
+const stopMsMax = 30_000;
+
 void runProgram({
   declared: brokerConfig,
   readFile: (path) => readFileSync(path, 'utf8'),
@@ -86,6 +89,8 @@ void runProgram({
     telemetry.addSource(() => linkSamples(meter));
     return {
       parts: [telemetry, nameService, registry, directory, server, broker, inspection],
+      // As long as it stays for each of the others, besides what a stop takes anyway.
+      stopMsMax: stopMsMax + config.restartWaitMs * config.membersWanted,
       ready: () => ({
         what: `CometMQ ${version}: the broker ${config.brokerName}`,
         facts: { address: reachedAt(config.host, server.port), data: resolve(config.dataDir) },

@@ -75,6 +75,8 @@ export interface BrokerOptions {
   readonly membersWanted?: number | undefined;
   /** A set of two whose other member is silent: go on alone, or refuse sends until it is back. */
   readonly durability?: 'available' | 'strict' | undefined;
+  /** How long it stays, when it is told to stop, while its set needs it. */
+  readonly restartWaitMs?: number | undefined;
   readonly directory: Directory;
   readonly clock: Clock;
   readonly log: Logger;
@@ -258,7 +260,7 @@ export class BrokerService implements LinkedBroker, Component {
   async stop(): Promise<void> {
     this.periodic.stop();
     this.forgetUpdates?.();
-    if (!this.failed) await this.member.handOverToLeave();
+    if (!this.failed) await this.member.prepareToLeave();
     this.term?.quiet();
     await this.member.stop();
     const { term } = this;
@@ -464,10 +466,10 @@ export class BrokerService implements LinkedBroker, Component {
   private buildMember(): Member {
     const { options, store, adoption } = this;
     const { brokerName: brokerSet, registry, peers = nobody, leaseMs, address, clock, log } = options;
-    const { memberName = '', membersWanted = 1, durability = 'available' } = options;
+    const { memberName = '', membersWanted = 1, durability = 'available', restartWaitMs = 0 } = options;
     const place = memberName === '' ? brokerSet : memberName;
     return new Member({
-      ...{ settings: { brokerSet, place, membersWanted, durability, leaseMs, address } },
+      ...{ settings: { brokerSet, place, membersWanted, durability, leaseMs, restartWaitMs, address } },
       ...{ store, registry, peers, adoption, clock, log },
       writable: () => this.writable,
       metadata: () => this.metadata.version,

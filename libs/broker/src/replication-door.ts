@@ -132,6 +132,10 @@ export function replicationGrpcService(
         await door.removeMember(brokerSet, memberId(member));
         return internal.RemoveMemberResponse.encode({}).finish();
       }),
+      MayLeave: unary(async (request) => {
+        const { brokerSet, member } = internal.MayLeaveRequest.decode(request);
+        return internal.MayLeaveResponse.encode({ whyNot: await door.mayLeave(brokerSet, memberId(member)) }).finish();
+      }),
       Status: unary(async (request) => {
         const { brokerSet } = decoded(internal.MemberStatusRequest, request);
         return internal.MemberStatus.encode(statusToWire(await door.status(brokerSet))).finish();

@@ -130,6 +130,12 @@ export const brokerProcessSettings = {
     default: 'available',
     why: 'Of a set of two whose other member is away: available goes on alone, with a single copy; strict refuses messages until it is back.',
   }),
+  restartWaitMs: millis({
+    default: 0,
+    min: 0,
+    max: hour,
+    why: 'How long a broker that is told to stop (SIGTERM) stays while its set needs it: another member restarts, or is not in sync. 0: it stops at once.',
+  }),
   host: text({ default: '0.0.0.0', why: 'The address listened on.' }),
   port: port({ default: 10_911, why: 'The internal gRPC service, called by proxies and the dashboard API.' }),
   advertisedAddress: text({

@@ -118,6 +118,12 @@ class GrpcPeer implements Peer {
     await this.ask(replicationPaths.removeMember, request, this.limits.handOverMs);
   }
 
+  async mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined> {
+    const request = internal.MayLeaveRequest.encode({ brokerSet, member }).finish();
+    return internal.MayLeaveResponse.decode(await this.ask(replicationPaths.mayLeave, request, this.limits.statusMs))
+      .whyNot;
+  }
+
   async status(brokerSet: string): Promise<MemberStatus> {
     const request = internal.MemberStatusRequest.encode({ brokerSet }).finish();
     const answer = await this.ask(replicationPaths.status, request, this.limits.statusMs);

@@ -27,6 +27,7 @@ export interface PeerDoor {
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
   elect(brokerSet: string, to: MemberId | undefined): Promise<void>;
   removeMember(brokerSet: string, member: MemberId): Promise<void>;
+  mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined>;
   status(brokerSet: string): Promise<MemberStatus>;
 }
 

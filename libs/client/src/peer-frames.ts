@@ -29,6 +29,7 @@ export const replicationPaths = {
   handOver: `${service}/HandOver`,
   elect: `${service}/Elect`,
   removeMember: `${service}/RemoveMember`,
+  mayLeave: `${service}/MayLeave`,
   status: `${service}/Status`,
 } as const;
 

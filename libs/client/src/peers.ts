@@ -48,6 +48,12 @@ export interface Peer {
    * @throws MqError NOT_LEADER, NOT_FOUND where it is no member, CONFLICT where it can't be spared
    */
   removeMember(brokerSet: string, member: MemberId): Promise<void>;
+  /**
+   * Asked of the leader by a member that is told to stop: whether the set can do without it now. One at a time may, while
+   * all others are in sync, until it is back. @returns why not, in words; undefined: it may
+   * @throws MqError NOT_LEADER
+   */
+  mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined>;
   status(brokerSet: string): Promise<MemberStatus>;
   /**
    * Whether the machine at the address says that nobody listens there, asked by a connection of its own. A machine that

@@ -27,6 +27,8 @@ export interface Program<S extends Settings> {
 export interface Built {
   /** In the order they start; they stop in the other. */
   readonly parts: readonly Component[];
+  /** How long its parts may take to stop before the process ends anyway, if not as long as usual. */
+  readonly stopMsMax?: number;
   /** Asked when all parts have started. */
   readonly ready: () => Readiness;
 }
@@ -48,7 +50,7 @@ export interface Surroundings {
 }
 
 /** What of a stuck stop is waited for before the process ends anyway. */
-const stopMsMax = 30_000;
+const usualStopMsMax = 30_000;
 /** A programming error; sysexits.h calls it EX_SOFTWARE. */
 const programmingErrorExitCode = 70;
 
@@ -82,6 +84,7 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
     : createLogger(program.declared.program, level);
   onUnexpected(unexpectedFailures(log));
   let failure: MqError | undefined;
+  let stopMsMax = usualStopMsMax;
   const { promise: until, resolve: stop } = Promise.withResolvers<void>();
   const fatal = (error: MqError): void => {
     failure ??= error;
@@ -110,7 +113,9 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
   // eslint-disable-next-line no-restricted-globals -- no timer: nothing ever happens when it fires
   const alive = setInterval(() => undefined, 60_000);
   try {
-    const { parts, ready } = program.build(values, { log, fatal });
+    const built = program.build(values, { log, fatal });
+    const { parts, ready } = built;
+    stopMsMax = built.stopMsMax ?? usualStopMsMax;
     for (const part of parts) {
       if (part instanceof Telemetry) part.addReadiness(() => (life === 'up' ? undefined : `it is ${life}`));
     }

@@ -23,6 +23,7 @@ import { type Clock, failureFacts, MqError, sleep, type Timer, unreachable } fro
 import type { MessageStore } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import { LeavePermits } from './leave-permits.js';
 import type { LeadTerm, LedFollower } from './set-member.js';
 
 export interface LeadingParts {
@@ -76,6 +77,7 @@ export class Leading implements LeadTerm {
   private readonly hellos = new Map<number, FollowHello>();
   private readonly beats = new Set<(beat: Heartbeat) => void>();
   private readonly overs = new Set<() => void>();
+  private readonly permits = new LeavePermits();
   private timer: Timer | undefined;
   private unwatch: (() => void) | undefined;
   private state: SetState;
@@ -146,6 +148,11 @@ export class Leading implements LeadTerm {
 
   isInSync(member: MemberId): boolean {
     return this.leader.isInSync(member);
+  }
+
+  /** @returns why not, in words; undefined: it may stop now */
+  mayLeave(member: MemberId): string | undefined {
+    return this.permits.ask(member, this.state.members, (each) => this.leader.isInSync(each), this.nowMs);
   }
 
   followers(): FollowerStatus[] {

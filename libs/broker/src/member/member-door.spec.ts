@@ -108,6 +108,7 @@ describe('MemberDoor', () => {
       handOver: async () => undefined,
       handOverLead: async () => undefined,
       removeMember: async () => undefined,
+      mayLeave: () => undefined,
       status: () => someStatus,
     };
     network.listen('a:1', new MemberDoor('broker-0', member, network.peersAt('a:1'), clock));

@@ -76,6 +76,10 @@ export class MemberDoor implements PeerDoor {
     this.check(brokerSet);
     await this.member.removeMember(member);
   }
+  mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined> {
+    this.check(brokerSet);
+    return Promise.resolve(this.member.mayLeave(member));
+  }
   async status(brokerSet: string): Promise<MemberStatus> {
     this.check(brokerSet);
     return this.member.status();

@@ -137,6 +137,24 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  it('that are all told to stop at once leave one after the other, each when the one before is back', async () => {
+    const world = await new SetWorld(3, { restartWaitMs: 60_000 }).start();
+    await sendAll(world, range(0, 5));
+    const left: string[] = [];
+    const restarts = world.members.map(async (member) => {
+      await member.stop();
+      expect(world.members.filter(({ isUp }) => isUp).length).toBe(2);
+      left.push(member.place);
+      await member.start();
+    });
+    await world.during(Promise.all(restarts), 120_000);
+    expect(left.sort()).toEqual(world.members.map(({ place }) => place).sort());
+    await world.until(() => world.isWhole, 'all are in sync');
+    await world.send('m5');
+    expect((await world.drain()).sort()).toEqual(range(0, 6));
+    for (const member of world.members) member.kill();
+  });
+
   it('lets another member lead when it is asked to, and follows', async () => {
     const world = await new SetWorld(3).start();
     const { leader } = world;

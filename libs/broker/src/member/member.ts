@@ -63,6 +63,8 @@ export interface MemberSettings {
   readonly membersWanted: number;
   readonly durability: LeaderLimits['durability'];
   readonly leaseMs: number;
+  /** How long it stays, when it is told to stop, for a reason why its set needs it. */
+  readonly restartWaitMs: number;
   /** host:port of its internal service; empty: in this process. */
   readonly address: () => string;
 }
@@ -129,6 +131,8 @@ const heardMs = 2_500;
 const openAgainMs = 500;
 /** How long a hand-over may take. */
 const handOverMsMax = 3_000;
+/** How often a member that is told to stop asks whether it may. */
+const askLeaveMs = 200;
 /** How long is waited for a member to be out of the set. */
 const removeMsMax = 5_000;
 const noEpoch = 0 as Epoch;
@@ -236,12 +240,50 @@ export class Member implements SetMember {
     if (epoch > this.knowledge.heard || (!this.attachedTo && this.role.is === 'following')) this.look();
   }
 
-  /** Hands the lead over, where it has it and somebody can take it. */
-  async handOverToLeave(): Promise<void> {
+  /**
+   * Before it stops: hands the lead over, where it has it and somebody can take it. With a `restartWaitMs` it stays until its
+   * set can do without it, but not longer than that for the same reason.
+   */
+  async prepareToLeave(): Promise<void> {
+    const { restartWaitMs } = this.parts.settings;
+    if (restartWaitMs > 0) await this.turnToLeave(restartWaitMs);
     if (this.role.is !== 'leading' || !this.role.term || this.role.leading.successors.length === 0) return;
     await this.handOverLead().catch((caught: unknown) => {
       this.parts.log.warn(failureFacts(caught), 'the lead could not be handed over');
     });
+  }
+
+  /** Who leads lets one go at a time; a leader that may go hands over, and then asks as a follower. */
+  private async turnToLeave(waitMs: number): Promise<void> {
+    const { clock, log } = this.parts;
+    let why: string | undefined;
+    for (let sinceMs = clock.monotonicMs(); clock.monotonicMs() - sinceMs < waitMs; await sleep(clock, askLeaveMs)) {
+      if (this.role.is === 'failed' || (this.knowledge.state?.members.length ?? 1) === 1) return;
+      const whyNot = await this.whyStay();
+      if (whyNot === undefined) {
+        if (this.role.is !== 'leading') return;
+        await this.handOverLead().catch((caught: unknown) => log.debug(failureFacts(caught), 'no hand-over yet'));
+        continue;
+      }
+      if (whyNot === why) continue;
+      log.info({ why: whyNot }, 'the broker is told to stop and goes on serving: its set needs it');
+      why = whyNot;
+      sinceMs = clock.monotonicMs();
+    }
+    log.warn({ why }, 'the broker stops although its set needs it: it has waited for long enough');
+  }
+
+  /** Undefined: the set can do without this member now. */
+  private async whyStay(): Promise<string | undefined> {
+    const { peers, settings } = this.parts;
+    if (this.role.is === 'leading') return this.role.leading.mayLeave(this.me);
+    const leader = this.attachedTo;
+    if (!leader) return 'nobody leads its set';
+    try {
+      return await peers.peer(leader.address).mayLeave(settings.brokerSet, this.me);
+    } catch (caught) {
+      return `${leader.member} leads and does not answer: ${MqError.from(caught).code}`;
+    }
   }
 
   async stop(): Promise<void> {
@@ -949,6 +991,11 @@ export class Member implements SetMember {
     // Its consent ended this term; who waits is told where to go on once somebody leads there.
     while (!this.attachedTo && this.role.is !== 'failed' && clock.monotonicMs() < endMs) await sleep(clock, 2);
     term.refuseHeld(new NotLeader(`${successor.member} has taken over the lead`, this.knownLeader));
+  }
+
+  mayLeave(member: MemberId): string | undefined {
+    if (this.role.is !== 'leading' || !this.role.term) throw this.notLeader();
+    return this.role.leading.mayLeave(member);
   }
 
   async removeMember(member: MemberId): Promise<void> {

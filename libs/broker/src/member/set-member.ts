@@ -29,6 +29,8 @@ export interface SetMember {
   handOverLead(to?: MemberId): Promise<void>;
   /** An operator wants a member out of the set whose volume is lost. @throws MqError NOT_LEADER, NOT_FOUND, CONFLICT */
   removeMember(member: MemberId): Promise<void>;
+  /** Whether the set can do without a member now: why not, in words. @throws MqError NOT_LEADER */
+  mayLeave(member: MemberId): string | undefined;
   status(): MemberStatus;
 }
 

@@ -270,6 +270,10 @@ class FakePeer implements Peer {
     return this.call(this.network.limits.handOverMs, (door) => door.elect(brokerSet, to));
   }
 
+  mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined> {
+    return this.call(this.network.limits.statusMs, (door) => door.mayLeave(brokerSet, member));
+  }
+
   removeMember(brokerSet: string, member: MemberId): Promise<void> {
     return this.call(this.network.limits.handOverMs, (door) => door.removeMember(brokerSet, member));
   }

@@ -241,6 +241,8 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
         'elect broker-0 whoever is best',
         'removeMember broker-0 b/1',
       ]);
+      expect(await opened.peer.mayLeave('broker-0', memberId('c/1'))).toBeUndefined();
+      expect(await opened.peer.mayLeave('broker-0', memberId('b/1'))).toBe('b/1 is needed');
       expect(await opened.peer.status('broker-0')).toEqual(someStatus);
       await expect(opened.peer.status('broker-1')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     });

@@ -120,6 +120,10 @@ export class ScriptedDoor implements PeerDoor {
     this.said.push(`elect ${brokerSet} ${to ?? 'whoever is best'}`);
     return Promise.resolve();
   }
+  mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined> {
+    this.said.push(`mayLeave ${brokerSet} ${member}`);
+    return Promise.resolve(member === 'c/1' ? undefined : `${member} is needed`);
+  }
   removeMember(brokerSet: string, member: MemberId): Promise<void> {
     this.said.push(`removeMember ${brokerSet} ${member}`);
     return Promise.resolve();

@@ -202,6 +202,16 @@ export interface RemoveMemberRequest {
 export interface RemoveMemberResponse {
 }
 
+export interface MayLeaveRequest {
+  brokerSet: string;
+  member: string;
+}
+
+export interface MayLeaveResponse {
+  /** Why not, in words; absent: it may. */
+  whyNot?: string | undefined;
+}
+
 export interface MemberStatusRequest {
   brokerSet: string;
 }
@@ -2642,6 +2652,128 @@ export const RemoveMemberResponse: MessageFns<RemoveMemberResponse> = {
   },
 };
 
+function createBaseMayLeaveRequest(): MayLeaveRequest {
+  return { brokerSet: "", member: "" };
+}
+
+export const MayLeaveRequest: MessageFns<MayLeaveRequest> = {
+  encode(message: MayLeaveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
+    }
+    if (message.member !== "") {
+      writer.uint32(18).string(message.member);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MayLeaveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMayLeaveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.brokerSet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.member = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MayLeaveRequest>, I>>(base?: I): MayLeaveRequest {
+    return MayLeaveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MayLeaveRequest>, I>>(object: I): MayLeaveRequest {
+    const message = createBaseMayLeaveRequest();
+    message.brokerSet = object.brokerSet ?? "";
+    message.member = object.member ?? "";
+    return message;
+  },
+};
+
+function createBaseMayLeaveResponse(): MayLeaveResponse {
+  return { whyNot: undefined };
+}
+
+export const MayLeaveResponse: MessageFns<MayLeaveResponse> = {
+  encode(message: MayLeaveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.whyNot !== undefined) {
+      writer.uint32(10).string(message.whyNot);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MayLeaveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMayLeaveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.whyNot = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MayLeaveResponse>, I>>(base?: I): MayLeaveResponse {
+    return MayLeaveResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MayLeaveResponse>, I>>(object: I): MayLeaveResponse {
+    const message = createBaseMayLeaveResponse();
+    message.whyNot = object.whyNot ?? undefined;
+    return message;
+  },
+};
+
 function createBaseMemberStatusRequest(): MemberStatusRequest {
   return { brokerSet: "" };
 }
@@ -3239,6 +3371,15 @@ export const ReplicationServiceDefinition = {
       requestType: RemoveMemberRequest as typeof RemoveMemberRequest,
       requestStream: false,
       responseType: RemoveMemberResponse as typeof RemoveMemberResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A member that is told to stop asks the leader whether its set can do without it now. */
+    mayLeave: {
+      name: "MayLeave",
+      requestType: MayLeaveRequest as typeof MayLeaveRequest,
+      requestStream: false,
+      responseType: MayLeaveResponse as typeof MayLeaveResponse,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,32 @@
+/**
+ * Which member of a set may stop now. One at a time, while all others are in sync; the next one may once the one before is
+ * back in sync. So whatever asks all of them to restart at once, a roll-out say, never takes the set what it needs.
+ */
+import type { MemberId } from '@cometmq/model';
+
+/** So long after it was let go a member that is still in sync has thought better of it. */
+const goneByMs = 30_000;
+
+export class LeavePermits {
+  private permit: { readonly member: MemberId; readonly sinceMs: number; hasLeft: boolean } | undefined;
+
+  /** @returns why not, in words; undefined: it may, and is taken for gone until it is back in sync */
+  ask(
+    member: MemberId,
+    members: readonly MemberId[],
+    isInSync: (member: MemberId) => boolean,
+    nowMs: number,
+  ): string | undefined {
+    const { permit } = this;
+    if (permit) {
+      const inSync = isInSync(permit.member);
+      permit.hasLeft ||= !inSync;
+      if (inSync && (permit.hasLeft || nowMs - permit.sinceMs > goneByMs)) this.permit = undefined;
+    }
+    if (this.permit && this.permit.member !== member) return `${this.permit.member} restarts and is not back in sync`;
+    const missing = members.filter((each) => each !== member && !isInSync(each));
+    if (missing.length > 0) return `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not in sync`;
+    this.permit ??= { member, sinceMs: nowMs, hasLeft: false };
+    return undefined;
+  }
+}
