@@ -515,8 +515,13 @@ export class Member implements SetMember {
     else this.follow();
     this.standing?.step({ kind: 'promised', nowMs });
     await noted;
-    if (this.role.is === 'following') await this.role.ready;
+    // What is being cut off or copied is waited for. Who led keeps all it wrote, and folds it again in its own time.
+    if (role.is !== 'leading' && this.role.is === 'following') await this.role.ready;
     await durable(store, store.appendEnd); // Only what is on disk is promised to hold.
+    const { epoch, to } = this.promised;
+    if (epoch !== ask.epoch || to !== ask.candidate) {
+      return { kind: 'refused', from: this.me, refusal: { why: 'promised', epoch } };
+    }
     return { kind: 'promised', from: this.me, log: this.tail() };
   }
 
