@@ -300,6 +300,30 @@ it('what retention took is not missed, and a folder of an older release has give
   await older.store.stop();
 });
 
+it('what is missing is not taken for given up because the list of that is damaged', async () => {
+  const all = await written(4);
+  const { disk, checkpoints } = all;
+  await (await openStore({ disk, checkpoints })).store.stop();
+  const gaps = disk.peek('data/log/gaps');
+  const gone = all.sealed[1] as { first: number; end: number };
+  await disk.unlink(`data/log/${segmentName(gone.first)}`);
+  const flip = (at: number): number => gaps.writeUInt8(gaps.readUInt8(at) ^ 1, at);
+  for (const at of [1, gaps.byteLength / 2 + 1]) {
+    flip(at);
+    const damages: Damage[] = [];
+    const { store } = await openStore({
+      disk: disk.settled(),
+      checkpoints,
+      onDamage: (damage) => damages.push(damage),
+    });
+    expect(damages).toMatchObject([gone]);
+    await store.stop();
+    flip(at);
+  }
+  for (const at of [1, gaps.byteLength / 2 + 1]) flip(at);
+  await expect(openStore({ disk, checkpoints })).rejects.toThrow(/DATA_FOLDER.*log\/gaps is damaged/);
+});
+
 it('expires what is left of a queue around what is lost', async () => {
   const all = await written(5);
   const gone = all.sealed[1] as { first: number; end: number };

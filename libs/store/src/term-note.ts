@@ -15,7 +15,7 @@ import { MqError } from '@cometmq/shared';
 
 import { isDiskFull, joinPath, readWhole, replaceFile } from './disk/disk.js';
 import type { Disk } from './disk/disk.js';
-import { checksum } from './log/checksum.js';
+import { checkedLine, readCheckedLine } from './log/checked-line.js';
 
 /** Undefined: nothing is known yet. */
 export interface TermNote {
@@ -132,17 +132,13 @@ function noteOf(stored: Stored | undefined): TermNote {
 }
 
 function encode(stored: Stored): Buffer {
-  const line = JSON.stringify(stored);
-  const one = `${line}\n${checksumText(line)}\n`;
-  return Buffer.from(one + one);
+  return Buffer.from(checkedLine(stored).repeat(2));
 }
 
 function decode(bytes: Buffer, disk: Disk, path: string): Stored {
-  const lines = bytes.toString('utf8').split('\n');
-  for (const at of [0, 2]) {
-    const line = lines[at] ?? '';
-    if (line === '' || lines[at + 1] !== checksumText(line)) continue;
-    const found = JSON.parse(line) as Stored;
+  for (const pair of [0, 1]) {
+    const found = readCheckedLine(bytes, pair) as Stored | undefined;
+    if (!found) continue;
     if (found.format <= format) return found;
     throw new MqError(
       'DATA_FOLDER',
@@ -158,8 +154,4 @@ function lost(disk: Disk, path: string, what: string): MqError {
     `${disk.realPath(path)} ${what}: it says whom this member promised not to act against, which nothing else knows. ` +
       'Bring it back from a copy made since the last start; or start with an empty data folder, as a new member',
   );
-}
-
-function checksumText(line: string): string {
-  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
 }

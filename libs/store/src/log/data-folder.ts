@@ -18,7 +18,7 @@ import type { Disk, DiskLock } from '../disk/disk.js';
 import { lockFolder, lockName } from '../disk/folder-lock.js';
 import { readEither, replaceBoth } from '../disk/two-copies.js';
 import type { OnTrouble } from '../disk/two-copies.js';
-import { checksum } from './checksum.js';
+import { checkedLine, readCheckedLine } from './checked-line.js';
 
 /** Rises when a release can't read what an older one could not have written. */
 export const folderFormat = 2;
@@ -173,18 +173,11 @@ async function takeIdentity(
 }
 
 function encodeIdentity(identity: Identity): Buffer {
-  const line = JSON.stringify(identity);
-  return Buffer.from(`${line}\n${checksumText(line)}\n`);
-}
-
-function checksumText(line: string): string {
-  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
+  return Buffer.from(checkedLine(identity));
 }
 
 function decodeIdentity(stored: Buffer): Identity | undefined {
-  const [line = '', sum] = stored.toString('utf8').split('\n');
-  if (sum !== checksumText(line)) return undefined;
-  const found: unknown = JSON.parse(line);
+  const found = readCheckedLine(stored);
   return isIdentity(found) ? found : undefined;
 }
 

@@ -3,11 +3,13 @@
  * up after damage. What is missing and not named here was lost. Written before a segment goes, so that a crash leaves a
  * segment too many, never one too few.
  *
- *   gaps        a line of JSON, [[first, end], …] in order, and the line's checksum, 8 hex digits
+ *   gaps        two times the same: a line of JSON, [[first, end], …] in order, and the line's checksum, 8 hex digits
  */
+import { MqError } from '@cometmq/shared';
+
 import { joinPath, readWhole, replaceFile } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
-import { checksum } from './checksum.js';
+import { checkedLine, readCheckedLine } from './checked-line.js';
 
 /** Positions from `first` up to `end`, not included. */
 export interface LogRange {
@@ -25,12 +27,24 @@ export class Gaps {
     private readonly folder: string,
   ) {}
 
-  /** False: there is no such file that can be read, as in a folder of an older release. */
+  /**
+   * False: there is no such file, as in a folder of an older release.
+   *
+   * @throws MqError DATA_FOLDER where it is damaged: what is missing must not be taken for given up
+   */
   async open(): Promise<boolean> {
-    const stored = await readWhole(this.disk, joinPath(this.folder, gapsName));
-    const [line = '', sum] = (stored?.toString('utf8') ?? '').split('\n');
-    if (sum !== checksumText(line)) return false;
-    const found = JSON.parse(line) as [number, number][];
+    const path = joinPath(this.folder, gapsName);
+    const stored = await readWhole(this.disk, path);
+    if (!stored) return false;
+    const found = (readCheckedLine(stored) ?? readCheckedLine(stored, 1)) as [number, number][] | undefined;
+    if (!found) {
+      throw new MqError(
+        'DATA_FOLDER',
+        `${this.disk.realPath(path)} is damaged: it says which parts of the log were given up on purpose. Bring it back from ` +
+          'a copy; or delete it, if no segment file was lost: what is missing then counts as given up',
+        { cause: new MqError('CORRUPT_RECORD', 'the list of what the log gave up is damaged') },
+      );
+    }
     this.ranges = found.map(([first, end]) => ({ first, end }));
     return true;
   }
@@ -69,10 +83,5 @@ export class Gaps {
 
 /** The file that says so. */
 export function encodeGaps(ranges: readonly LogRange[]): Buffer {
-  const line = JSON.stringify(ranges.map(({ first, end }) => [first, end]));
-  return Buffer.from(`${line}\n${checksumText(line)}\n`);
-}
-
-function checksumText(line: string): string {
-  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
+  return Buffer.from(checkedLine(ranges.map(({ first, end }) => [first, end])).repeat(2));
 }

@@ -15,6 +15,7 @@ import { MqError } from '@cometmq/shared';
 
 import { isDiskFull, joinPath, readWhole, replaceFile } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
+import { checkedLine, readCheckedLine } from '../log/checked-line.js';
 import { checksum } from '../log/checksum.js';
 import { readHead } from '../log/compacted-file.js';
 import type { DataFolder } from '../log/data-folder.js';
@@ -96,9 +97,8 @@ export async function decideInstall(
   facts: SnapshotFacts,
   incarnation: string,
 ): Promise<void> {
-  const line = JSON.stringify({ ...facts, incarnation });
-  const one = `${line}\n${checksumText(line)}\n`;
-  await replaceFile(disk, joinPath(folder, installName), [Buffer.from(one + one)]);
+  const line = checkedLine({ ...facts, incarnation });
+  await replaceFile(disk, joinPath(folder, installName), [Buffer.from(line.repeat(2))]);
 }
 
 /**
@@ -332,18 +332,11 @@ interface Decision extends SnapshotFacts {
 }
 
 function decodeDecision(bytes: Buffer, disk: Disk, path: string): Decision {
-  const lines = bytes.toString('utf8').split('\n');
-  for (const at of [0, 2]) {
-    const line = lines[at] ?? '';
-    if (line !== '' && lines[at + 1] === checksumText(line)) return JSON.parse(line) as Decision;
-  }
+  const found = readCheckedLine(bytes) ?? readCheckedLine(bytes, 1);
+  if (found !== undefined) return found as Decision;
   throw new MqError(
     'DATA_FOLDER',
     `${disk.realPath(path)} is damaged: a snapshot was being put in place, and it says which files belong to it. Start with ` +
       'an empty data folder, as a new member that fetches all of it',
   );
-}
-
-function checksumText(line: string): string {
-  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
 }

@@ -23,7 +23,7 @@ import type { Disk, DiskFile } from '../disk/disk.js';
 import { readEither, replaceBoth } from '../disk/two-copies.js';
 import type { OnTrouble } from '../disk/two-copies.js';
 import { ByteCache } from '../index/byte-cache.js';
-import { checksum } from '../log/checksum.js';
+import { checkedLine, readCheckedLine } from '../log/checked-line.js';
 import { coldPrefix } from './checkpoint-store.js';
 import type { Checkpoint, CheckpointStore, PieceChange, PinnedFile, PinnedState } from './checkpoint-store.js';
 import { findInBlock, PieceFile, PieceFileDamage, PieceFileWriter } from './piece-file.js';
@@ -335,16 +335,9 @@ function plainInfo({ number, bytes, indexAt, indexChecksum }: PieceFileInfo): Pi
 }
 
 function encodeManifest(manifest: Manifest): Buffer {
-  const line = JSON.stringify(manifest);
-  return Buffer.from(`${line}\n${checksumText(line)}\n`);
-}
-
-function checksumText(line: string): string {
-  return checksum(Buffer.from(line)).toString(16).padStart(8, '0');
+  return Buffer.from(checkedLine(manifest));
 }
 
 function decodeManifest(stored: Buffer): Manifest | undefined {
-  const [line = '', sum] = stored.toString('utf8').split('\n');
-  if (sum !== checksumText(line)) return undefined;
-  return JSON.parse(line) as Manifest;
+  return readCheckedLine(stored) as Manifest | undefined;
 }
