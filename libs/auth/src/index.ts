@@ -4,6 +4,7 @@ export * from './authenticator.js';
 export * from './decision.js';
 export * from './identity-book.js';
 export * from './policies.js';
+export * from './quotas.js';
 export * from './principal.js';
 export * from './secrets.js';
 export * from './signatures.js';

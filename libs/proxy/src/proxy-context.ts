@@ -5,7 +5,7 @@ import type { BrokerLink, BrokerLinks, Directory, NameService } from '@cometmq/c
 import { compileFilter } from '@cometmq/filter';
 import { type FilterExpression, MiB, PendingHandles, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
-import type { Access } from '@cometmq/auth';
+import { type Access, Quotas } from '@cometmq/auth';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
 import { AnswersUnderWay } from './answers-under-way.js';
@@ -57,6 +57,7 @@ export class ProxyContext {
   /** Bytes of settings that these keep. */
   settingsBytes = 0;
   readonly counters = new MessagingCounters();
+  readonly quotas = new Quotas();
   /** Sends under way, and the bytes of their requests. */
   readonly sends = { inFlight: 0, bytes: 0, arrivals: 0 };
   /** Requests that wait for their topic to be known or made, by its name: those that come later stay behind them. */
@@ -147,6 +148,14 @@ export class ProxyContext {
     const principal = this.parts.access.principalOf(call, meter.path, request);
     this.sessions.touch(clientId, principal.name, nowMs);
     return { principal, clientId, peer: call.peer, protocol: 'grpc', call };
+  }
+
+  /**
+   * What sends and polls cost their user. What ends work, acknowledgements above all, is never refused for it.
+   * @throws MqError TOO_MANY_REQUESTS
+   */
+  admit({ principal }: Caller, requests: number, bytes: number): void {
+    if (principal.user?.quota !== undefined) this.quotas.take(principal, requests, bytes, this.clock.monotonicMs());
   }
 
   /** The caller as its user is now. @throws MqError UNAUTHORIZED */

@@ -17,6 +17,7 @@ import { replicas } from './benches/replicas.js';
 import { sqlFilters } from './benches/sql-filters.js';
 import { start } from './benches/start.js';
 import { transactions } from './benches/transactions.js';
+import { users } from './benches/users.js';
 
 /** In the order they run. */
 export const benches: readonly Bench[] = [
@@ -26,6 +27,7 @@ export const benches: readonly Bench[] = [
   compaction,
   deliveryState,
   frontDoor,
+  users,
   receive,
   fifo,
   longPoll,

@@ -234,3 +234,28 @@ it('one user is not served under the client id of another', async () => {
   expect(codeOf(call)).toBe(Code.UNAUTHORIZED);
   expect(context.messaging.sessions.get('ann-client')?.user).toBe('ann');
 });
+
+it('a user with a quota is refused beyond it with a hint, and goes on when it is over; nobody else notices', async () => {
+  identities.user('ann', 'ann-secret', { quota: { requestsPerSecond: 10 } });
+  identities.allow('ann', ...consume.map(entryOf), entryOf('pub topic orders'));
+  identities.user('bob', 'bob-secret', { kind: 'super' });
+  const codes = async (user: string, count: number): Promise<number> => {
+    let throttled = 0;
+    for (let i = 0; i < count; i += 1) {
+      if (codeOf(await answer('SendMessage', as(user))) === Code.TOO_MANY_REQUESTS) throttled += 1;
+    }
+    return throttled;
+  };
+  expect(await codes('ann', 25)).toBe(15);
+  const refused = await answer('SendMessage', as('ann'));
+  expect(refused.items[0]?.toString()).toMatch(
+    /user ann has used up its 10 requests a second on this node; try again in 100 ms/,
+  );
+  expect(await codes('bob', 25)).toBe(0);
+  // What ends work is never refused.
+  expect(codeOf(await answer('AckMessage', as('ann')))).not.toBe(Code.TOO_MANY_REQUESTS);
+  context.clock.advance(500);
+  expect(await codes('ann', 10)).toBe(5);
+  identities.user('ann', 'ann-secret', { quota: { bytesPerSecond: 1 } });
+  expect(await codes('ann', 2)).toBe(1);
+});

@@ -47,6 +47,7 @@ async function begin(
   const caller = context.callerOf(meter, call, bytes, stream.startMs);
   const request = decode(context, PullMessageRequest, bytes);
   rules.consume(caller, request.group?.name ?? '', request.messageQueue?.topic?.name ?? '');
+  context.admit(caller, 1, bytes.length);
   const { filterExpression: wish, longPollingTimeout: timeout, offset, batchSize } = request;
   const filter = filterExpression(wish?.type ?? 0, wish?.expression ?? '');
   context.checkFilter(filter);

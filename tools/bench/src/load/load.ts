@@ -8,6 +8,7 @@ import { cpuSecondsOf, diskWrittenBytes, machineCpuSeconds } from '../support/pr
 import { H2Client } from './h2-client.js';
 import { Histogram } from './histogram.js';
 import {
+  type LoadUser,
   type Receipt,
   Routes,
   SendTemplate,
@@ -34,6 +35,8 @@ export interface SendJob extends Target {
   readonly seconds: number;
   /** Answers are not messages of the protocol: an echo. */
   readonly echo?: boolean;
+  /** Whose the clients are; left out: nobody's. */
+  readonly user?: LoadUser;
 }
 
 /** Sends exactly so many, and measures them all. */
@@ -220,7 +223,8 @@ async function sendFor(job: SendJob): Promise<LoadFigures> {
   let going = true;
   const clients = await openAll(job.port, job.connections);
   const senders = clients.map(
-    (client, i) => new Sender(client, new Routes(clientIdOf('send', i)), job, i, times, job.echo === true, () => going),
+    (client, i) =>
+      new Sender(client, new Routes(clientIdOf('send', i), job.user), job, i, times, job.echo === true, () => going),
   );
   for (const sender of senders) sender.start(job.inFlight);
   await sleep(job.warmUpSeconds * 1000);

@@ -12,6 +12,7 @@ import {
   SendMessageRequest,
 } from '@cometmq/proto';
 
+import { createHmac } from 'node:crypto';
 import type { Route } from './h2-client.js';
 
 const service = '/apache.rocketmq.v2.MessagingService';
@@ -24,12 +25,14 @@ export class Routes {
   readonly receive: Route;
   readonly ack: Route;
 
-  constructor(clientId: string) {
+  /** @param user whose the client is, signed for as official clients do; left out: nobody's */
+  constructor(clientId: string, user?: LoadUser) {
     const headers: Route['headers'] = [
       ['x-mq-client-id', clientId],
       ['x-mq-language', 'GOLANG'],
       ['x-mq-client-version', '5.1.2'],
       ['x-mq-protocol', 'v2'],
+      ...(user ? signed(user) : []),
     ];
     const route = (method: string): Route => ({ path: `${service}/${method}`, headers });
     this.queryRoute = route('QueryRoute');
@@ -37,6 +40,20 @@ export class Routes {
     this.receive = route('ReceiveMessage');
     this.ack = route('AckMessage');
   }
+}
+
+export interface LoadUser {
+  readonly name: string;
+  readonly secret: string;
+}
+
+function signed({ name, secret }: LoadUser): Route['headers'] {
+  const dateTime = `${new Date().toISOString().replace(/[-:]/g, '').slice(0, 15)}Z`;
+  const signature = createHmac('sha1', secret).update(dateTime).digest('hex');
+  return [
+    ['x-mq-date-time', dateTime],
+    ['authorization', `MQv2-HMAC-SHA1 Credential=${name}, SignedHeaders=x-mq-date-time, Signature=${signature}`],
+  ];
 }
 
 /** Behind gRPC's prefix: not compressed, length. */

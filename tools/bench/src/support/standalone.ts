@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 import { atExit } from './at-exit.js';
 import { H2Client } from '../load/h2-client.js';
-import { Routes, codeOk, queryRoute, statusCodeOf } from '../load/requests.js';
+import { type LoadUser, Routes, codeOk, queryRoute, statusCodeOf } from '../load/requests.js';
 
 const startMsMax = 60_000;
 
@@ -63,11 +64,26 @@ export class Standalone {
     return this;
   }
 
+  /** Of a server with users: makes one that may send to a topic, beside so many policies on others. */
+  async makeUser(name: string, topic: string, others: number): Promise<LoadUser> {
+    const [user, secret] = readFileSync(join(this.dataDir, 'identity/admin'), 'utf8').trim().split(' ');
+    const login = await fetch(`http://127.0.0.1:${this.adminPort}/api/v1/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ user, secret }),
+    });
+    const { token } = (await login.json()) as { token: string };
+    const produce = [topic, ...Array.from({ length: others }, (_, i) => `other-${i}-*`)];
+    const given = { name, secret: 'secret-of-the-load' };
+    await this.rest('POST', '/users', { ...given, produce }, { authorization: `Bearer ${token}` });
+    return given;
+  }
+
   /** Calls the administrators' API. */
-  async rest(method: string, path: string, body: unknown): Promise<void> {
+  async rest(method: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<void> {
     const answer = await fetch(`http://127.0.0.1:${this.adminPort}/api/v1${path}`, {
       method,
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
@@ -89,7 +105,7 @@ export class Standalone {
     if (!client) return false;
     try {
       const answer = await client.unary(new Routes('bench-ready@1@0@0').queryRoute, queryRoute('bench-ready'));
-      return statusCodeOf(answer) === codeOk;
+      return this.args.includes('--users') || statusCodeOf(answer) === codeOk; // Nobody is refused: it serves.
     } catch {
       return false;
     } finally {
