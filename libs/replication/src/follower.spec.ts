@@ -59,7 +59,9 @@ describe('a follower', () => {
     });
     expect(follower.step(received(10, 30))).toEqual([{ kind: 'append', from: 10, end: 30 }]);
     expect(follower.step({ kind: 'durable', end: at(20) })).toEqual([{ kind: 'ack', session: 1, end: 20 }]);
-    expect(follower.step(received(35, 40))).toMatchObject([{ kind: 'refuse', why: 'got 35 where 30 comes next' }]);
+    expect(follower.step(received(35, 40))).toMatchObject([
+      { kind: 'refuse', epoch: 0, why: 'got 35 where 30 comes next' },
+    ]);
     expect(follower.step(received(30, 40))).toEqual([]); // That session is over.
   });
 

@@ -51,6 +51,7 @@ export interface Following {
   readonly commitEnd: LogPosition;
 }
 
+const noEpoch = 0 as Epoch;
 const endless = Number.MAX_SAFE_INTEGER as LogPosition;
 
 export class Follower {
@@ -140,7 +141,8 @@ export class Follower {
     if (session !== this.session) return [];
     if (from !== this.end) {
       this.session = undefined;
-      return [{ kind: 'refuse', session, epoch: this.promised.epoch, why: `got ${from} where ${this.end} comes next` }];
+      // Nothing else was promised: no term is to be renewed for it.
+      return [{ kind: 'refuse', session, epoch: noEpoch, why: `got ${from} where ${this.end} comes next` }];
     }
     this.end = end;
     return [{ kind: 'append', from, end }];

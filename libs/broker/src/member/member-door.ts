@@ -24,8 +24,8 @@ import { MqError, type Clock, type Timer } from '@cometmq/shared';
 import type { LeadTerm, SetMember } from './set-member.js';
 import { Shipping, type Shipment, type ShipTo } from './shipping.js';
 
-/** Commits come by the thousand; what is said of them, no more often than this. */
-const beatMsMin = 20;
+/** Commits come by the thousand; what is said of them, no more often than this: each costs a frame there and one back. */
+const beatMsMin = 100;
 
 export class MemberDoor implements PeerDoor {
   private led: LedTerm | undefined;
