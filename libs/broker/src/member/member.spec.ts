@@ -161,8 +161,14 @@ describe('a broker set of three', () => {
     const [, other] = world.followers;
     if (!other) throw new Error('there is no other follower');
     await world.send('m0');
+    const waits = world.wait(leader, {
+      clientId: 'another',
+      topicId: (await world.nameService.ensureTopic('quiet')).id,
+    });
     await world.during(leader.broker.member.handOverLead(other.broker.member.me));
     expect(world.leader).toBe(other);
+    // Who waits for messages goes on waiting there.
+    await expect(waits).rejects.toMatchObject({ code: 'NOT_LEADER', leader: { address: other.address } });
     await world.until(() => world.isWhole, 'the old leader follows');
     expect(await world.drain()).toEqual(['m0']);
     await world.stop();

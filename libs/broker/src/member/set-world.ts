@@ -161,6 +161,14 @@ export class SetWorld {
     ).then(({ messages }) => messages);
   }
 
+  /** A long poll of this member, which is asked once. */
+  wait({ broker }: SetMemberWorld, given: Partial<ReceiveCall>): Promise<unknown> {
+    const call = receiveCall(this.group, this.topic, { waitMs: 60_000, ...given });
+    const waits = settle<unknown>((done) => broker.receive(call, done));
+    waits.catch(() => undefined); // Told to who looks at it later.
+    return waits;
+  }
+
   ack(receipt: Receipt): Promise<void> {
     return this.trying((broker) => settle<void>((done) => broker.ack({ receipt }, done)));
   }
