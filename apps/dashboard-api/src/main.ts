@@ -1,5 +1,6 @@
 /** The administrators' way in, as a process of its own. */
 import { readFileSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -66,6 +67,7 @@ void runProgram({
       requestMsMax: config.adminRequestMsMax,
       consoleFolder,
       alerts: alerts.book,
+      audit: config.auditFile === '' ? undefined : (line) => appendFile(config.auditFile, `${line}\n`, { mode: 0o600 }),
       identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
     telemetry.addReadiness(() => admin.unready());

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { AdminServer, AlertWatch, webhook } from '@cometmq/admin';
@@ -97,6 +98,7 @@ void runProgram({
       consoleFolder,
       alerts: alerts.book,
       requestMsMax: config.adminRequestMsMax,
+      audit: config.auditFile === '' ? undefined : (line) => appendFile(config.auditFile, `${line}\n`, { mode: 0o600 }),
       identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
     const labels = { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName };

@@ -3,6 +3,8 @@ import type { BrokerAdmin, Directory, IdentityService, NameService, Peers, SetAd
 import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
+import type { AuditSink } from './audit.js';
+
 import type { AlertBook } from '../alerts/alert-book.js';
 
 /** What the routes stand on. */
@@ -22,6 +24,8 @@ export interface AdminContext {
   readonly requestMsMax: number;
   /** Left out: nobody looks for alerts. */
   readonly alerts?: AlertBook | undefined;
+  /** Where a line is kept of each change, refusal and look at messages; left out: nowhere. */
+  readonly audit?: AuditSink | undefined;
   /** Left out: there are no users, and everybody may do everything. */
   readonly identity?: AdminIdentity | undefined;
 }

@@ -5,6 +5,7 @@ import { systemClock, type Clock } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { AdminServer } from '../admin-server.js';
+import type { AuditSink } from '../api/audit.js';
 import { FakeBrokers } from './fake-brokers.js';
 import { FakeMembers } from './fake-members.js';
 import { FakeNameService } from './fake-name-service.js';
@@ -25,6 +26,7 @@ interface AdminFixtureOptions {
   /** Left out: there are no users. */
   readonly identities?: FakeIdentities;
   readonly log?: Logger;
+  readonly audit?: AuditSink;
 }
 
 /** The real REST API on a free port of this machine, over a cluster of one healthy broker set that is all fake. */
@@ -33,6 +35,7 @@ export async function startAdminFixture({
   consoleFolder,
   identities,
   log = silentLogger,
+  audit,
 }: AdminFixtureOptions = {}): Promise<AdminFixture> {
   const nameService = new FakeNameService();
   const brokers = new FakeBrokers();
@@ -58,6 +61,7 @@ export async function startAdminFixture({
   for (const part of gate?.parts ?? []) await part.start();
   const server = new AdminServer({
     ...{ nameService, directory, brokers, peers: members, sets: members, clock, log, requestMsMax: 500 },
+    audit,
     identity: gate?.users && identities && { ...gate.users, service: identities, clock, clusterName: 'DefaultCluster' },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });
