@@ -797,6 +797,57 @@ describe('colours', () => {
   });
 });
 
+describe('what the log knows', () => {
+  const found = (topicId: number, position: number, messageId: string) =>
+    ({
+      ...{ topicId, originTopicId: topicId, queueId: 0, offset: position, position, size: 100, storedMs: position },
+      ...{ messageId, tag: 'paid', messageGroup: '', keys: ['k1'], type: 1, bodyBytes: 3, dueMs: 0, liteTopic: '' },
+    }) as never;
+
+  it('is found page by page, and its life and why it is not consumed are told', async () => {
+    await comet('topic', 'create', 'orders');
+    await comet('group', 'create', 'billing');
+    const { inspect } = fixture.brokers;
+    const topicId = fixture.nameService.topics.get('orders')?.id ?? 0;
+    inspect.messages.set('broker-0', [found(topicId, 1, 'A'), found(topicId, 2, 'B'), found(topicId, 3, 'C')]);
+    inspect.partMax = 2;
+    expect((await comet('msg', 'find', 'orders', '-o', 'name')).out).toBe(
+      'broker-0~3~100\nbroker-0~2~100\nbroker-0~1~100\n',
+    );
+    expect((await comet('msg', 'find', 'orders', '--property', 'a=b=c', '--text', 'x y')).code).toBe(0);
+    expect(inspect.queries.at(-1)).toMatchObject({ propertyName: 'a', propertyValue: 'b=c', text: 'x y' });
+    expect((await comet('msg', 'find')).code).not.toBe(0);
+    const none = { groupId: 0, clientId: '', attempt: 0, untilMs: 0, topicId, queueId: 0, offset: 1, who: '' };
+    const event = { ...none, atMs: 1, kind: 'stored', position: 1 } as never;
+    inspect.lives.set(1, { events: [event], indexedTo: 9, cut: false });
+    inspect.contents.set(1, {
+      ...{ message: found(topicId, 1, 'A'), properties: new Map(), body: new Uint8Array(0), cut: false },
+      ...{ bodyBytes: 0, encoding: 'identity', bornHost: '', bornMs: 0, traceContext: '' },
+    });
+    expect((await comet('msg', 'life', 'broker-0~1~100', '-o', 'name')).out).toBe('stored\n');
+    expect((await comet('msg', 'why', 'broker-0~1~100', '-g', 'billing')).out).toContain(
+      'nobody consumes in group billing now',
+    );
+  });
+
+  it('has how a group was moved, and takes it back once it was asked', async () => {
+    await comet('topic', 'create', 'orders');
+    await comet('group', 'create', 'billing');
+    const topicId = fixture.nameService.topics.get('orders')?.id ?? 0;
+    const queues = [{ queueId: 0, before: 3, after: 7 }];
+    const { inspect } = fixture.brokers;
+    expect((await comet('undo', 'billing', '--yes')).code).not.toBe(0);
+    inspect.moved.set('broker-0', [
+      { moveId: 'm1', atMs: Date.now(), who: 'ada', undoes: '', topicId, queues } as never,
+    ]);
+    expect((await comet('group', 'moves', 'billing', '-o', 'name')).out).toBe('m1\n');
+    expect((await comet('undo', 'billing', '--yes')).code).toBe(0);
+    expect(fixture.brokers.resets.at(-1)).toMatchObject({ to: { at: 'offset', offset: 3 }, move: { undoes: 'm1' } });
+    inspect.lags.set('broker-0', [{ atMs: Date.now(), lag: 5, oldestMs: 0 }]);
+    expect((await comet('group', 'lag', 'billing', '--history')).out).toMatch(/ 5 +-\n$/);
+  });
+});
+
 describe('mqadmin’s names', () => {
   it('set where a group goes on', async () => {
     for (const topic of ['orders']) await comet('topic', 'create', topic);
