@@ -1,13 +1,19 @@
 import { adminSettings } from '@cometmq/admin';
 import { authFileSettings, gateRule } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
-import { declare } from '@cometmq/shared';
+import { declare, port } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
 export const dashboardApiConfig = declare(
   'dashboard-api',
   'the administrators’ way in: REST with an OpenAPI document and its pages',
-  { ...telemetrySettings, ...namingSettings, ...authFileSettings, ...adminSettings },
+  {
+    ...telemetrySettings,
+    ...namingSettings,
+    ...authFileSettings,
+    ...adminSettings,
+    kedaPort: port({ default: 0, why: 'KEDA’s external scaler, by gRPC in plain text within the cluster; 0: none.' }),
+  },
   (config) => config.namesrvAddresses.length > 0 || 'namesrvAddresses: must name at least one name server',
   gateRule,
 );

@@ -4,7 +4,7 @@ import { appendFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { AdminServer, AlertWatch, webhook } from '@cometmq/admin';
+import { AdminServer, AlertWatch, externalScalerService, webhook } from '@cometmq/admin';
 import {
   Directory,
   GrpcBrokerAdmin,
@@ -16,8 +16,8 @@ import {
   Leaders,
 } from '@cometmq/client';
 import { gateFiles, gateOf } from '@cometmq/auth';
-import { GrpcJsChannel, refusesConnection } from '@cometmq/rpc';
-import { systemClock as clock, version } from '@cometmq/shared';
+import { GrpcJsChannel, GrpcJsServer, refusesConnection } from '@cometmq/rpc';
+import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { dashboardApiConfig } from './config.js';
@@ -70,9 +70,29 @@ void runProgram({
       audit: config.auditFile === '' ? undefined : (line) => appendFile(config.auditFile, `${line}\n`, { mode: 0o600 }),
       identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
+    const keda = externalScalerService({ directory, brokers, clock, requestMsMax: config.adminRequestMsMax });
+    const scaler = new GrpcJsServer({
+      ...{ name: 'KEDA scaler', host: config.adminHost, port: config.kedaPort, clock },
+      services: [keda],
+      log: (said, cause) => log.error({ cause: causeText(cause) }, said),
+    });
+    scaler.onStopping(() => keda.close());
+    const scalers = config.kedaPort === 0 ? [] : [scaler];
     telemetry.addReadiness(() => admin.unready());
     return {
-      parts: [telemetry, nameService, sets, identities, ...gate.parts, directory, leaders, channels, admin, alerts],
+      parts: [
+        telemetry,
+        nameService,
+        sets,
+        identities,
+        ...gate.parts,
+        directory,
+        leaders,
+        channels,
+        admin,
+        alerts,
+        ...scalers,
+      ],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,
         facts: {

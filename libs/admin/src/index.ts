@@ -1,5 +1,6 @@
 export * from './admin-server.js';
 export { AlertWatch, type AlertWatchOptions } from './alerts/alert-watch.js';
+export { externalScalerService } from './keda/external-scaler.js';
 export { webhook } from './alerts/webhook.js';
 export type { AdminContext, AdminIdentity } from './api/context.js';
 export type { Problem } from './api/problems.js';

@@ -10,5 +10,6 @@ export * as internal from './generated/index.cometmq.v1.js';
 export { Duration, Timestamp } from './generated/index.google.protobuf.js';
 export { decodeCounted, TooManyFields } from './counted-decode.js';
 export { fileDescriptorSet } from './generated/descriptors.js';
+export * as externalScaler from './generated/index.externalscaler.js';
 export * as health from './generated/index.grpc.health.v1.js';
 export * as reflection from './generated/index.grpc.reflection.v1.js';

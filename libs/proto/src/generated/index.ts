@@ -6,4 +6,5 @@
 export * as google from "./index.google.js";
 export * as apache from "./index.apache.js";
 export * as cometmq from "./index.cometmq.js";
+export * as externalscaler from "./index.externalscaler.js";
 export * as grpc from "./index.grpc.js";
