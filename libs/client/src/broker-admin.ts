@@ -2,6 +2,7 @@ import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
 import type { CommandAnswer, Session } from './broker-link.js';
 import type { InspectAdmin } from './inspect-admin.js';
+import type { QueueReset } from './queue-reset.js';
 import type { WaitingAdmin } from './waiting-admin.js';
 
 /**
@@ -115,13 +116,6 @@ export type ResetTarget =
   | { readonly at: 'offset'; readonly offset: number }
   /** Where another group has got to; queues that it has never consumed stay as they are. */
   | { readonly at: 'group'; readonly groupId: GroupId };
-
-export interface QueueReset {
-  readonly queueId: QueueId;
-  /** Undefined: the group had not begun here. */
-  readonly before: QueueOffset | undefined;
-  readonly after: QueueOffset;
-}
 
 export type ClientQuestion = { readonly clientId: string } & (
   | { readonly kind: 'printStack' }

@@ -10,10 +10,10 @@ import type {
   LiteTopicPage,
   LiteTopicState,
   LogDamage,
-  QueueReset,
   ResetCall,
   TopicState,
 } from './broker-admin.js';
+import type { QueueReset } from './queue-reset.js';
 import type { CommandAnswer } from './broker-link.js';
 import { GrpcInspectAdmin } from './grpc-inspect-admin.js';
 import { GrpcWaitingAdmin } from './grpc-waiting-admin.js';

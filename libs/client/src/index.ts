@@ -1,4 +1,5 @@
 export * from './broker-admin.js';
+export * from './queue-reset.js';
 export * from './broker-link.js';
 export * from './broker-links.js';
 export * from './directory.js';

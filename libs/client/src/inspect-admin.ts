@@ -1,6 +1,6 @@
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
-import type { QueueReset } from './broker-admin.js';
+import type { QueueReset } from './queue-reset.js';
 import type { ProducerSession, Session } from './broker-link.js';
 
 /**

@@ -2,7 +2,8 @@ import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { internal } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
-import type { ClientQuestion, QueueReset, ResetCall, ResetTarget } from './broker-admin.js';
+import type { ClientQuestion, ResetCall, ResetTarget } from './broker-admin.js';
+import type { QueueReset } from './queue-reset.js';
 
 /** What operators ask of brokers, on the wire and back. */
 export function resetToWire({
