@@ -122,3 +122,28 @@ it.each(seeds(6, 101))(
   },
   60_000,
 );
+
+it.each(seeds(5))(
+  'all members lose power at once, and nothing acknowledged is lost (seed %i)',
+  async (seed) => {
+    const chance = new Prng(seed);
+    const world = await new SetWorld(3).start();
+    const acknowledged: string[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      for (let i = chance.below(15); i >= 0; i -= 1) {
+        const id = `r${round} m${i}`;
+        await world.send(id);
+        acknowledged.push(id);
+      }
+      // Some of what is on its way is on the disks of some.
+      world.begin(`lost ${round}`);
+      await world.pass(chance.below(6));
+      for (const member of world.members) member.kill(chance);
+      await Promise.all(world.members.map((member) => member.start()));
+      await world.until(() => world.isWhole, 'the set is whole again');
+    }
+    expect((await world.drain()).filter((id) => !id.startsWith('lost')).sort()).toEqual(acknowledged.sort());
+    await world.stop();
+  },
+  60_000,
+);

@@ -146,6 +146,11 @@ export class SetWorld {
     return this.clock.monotonicMs() - beganMs;
   }
 
+  /** Sends to whoever leads, and does not wait for what becomes of it. */
+  begin(id: string): void {
+    this.leader.broker.send(sendCall(this.topic, 0, id, {}), () => undefined);
+  }
+
   /** Many at once; each is stored once this resolves. */
   async sendMany(ids: readonly string[]): Promise<void> {
     const { broker } = this.leader;
