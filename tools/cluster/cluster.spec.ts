@@ -38,6 +38,16 @@ describe('the ports of a cluster', () => {
   });
 });
 
+it('two processes that look for ports at the same time get them from different blocks', async () => {
+  const blocks = async (): Promise<Set<number>> => {
+    let made: typeof freePorts = freePorts;
+    await jest.isolateModulesAsync(async () => void ({ freePorts: made } = await import('./ports.ts')));
+    return new Set((await made(30)).map((port) => Math.floor((port - 10_000) / 64)));
+  };
+  const [one, other] = [await blocks(), await blocks()]; // The first one's ports are not listened on yet.
+  expect([...one].filter((block) => other.has(block))).toEqual([]);
+});
+
 describe('what a cluster leaves', () => {
   let folder: string;
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'cometmq-cluster-'))));

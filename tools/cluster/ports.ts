@@ -55,22 +55,39 @@ export function portsOf({ etcds, namesrvs, sets, replicas, proxies }: Size): num
   return 2 * (1 + etcds + namesrvs + sets * replicas + proxies);
 }
 
-/** So many ports of 127.0.0.1 that nobody listens on now, no two of them the same. */
+/**
+ * Ports are taken from blocks that belong to one process each, for as long as it lives: it listens on the first port of a
+ * block. So two clusters that start at the same time do not get the same ones between the look and the start.
+ */
+const block = { size: 64, first: 10_000, count: 312 };
+let left: number[] = [];
+
+/** So many ports of 127.0.0.1 that nobody listens on now, no two of them the same, and none that was given before. */
 export async function freePorts(count: number): Promise<number[]> {
-  const held: Server[] = [];
   const ports: number[] = [];
-  try {
-    while (ports.length < count) {
-      const port = 10_000 + Math.floor(Math.random() * 20_000);
-      const server = await listen(port);
-      if (server === undefined) continue;
-      held.push(server);
-      ports.push(port);
-    }
-  } finally {
-    await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
+  while (ports.length < count) {
+    const port = left.shift();
+    if (port === undefined) left = await freshBlock();
+    else if (await isFree(port)) ports.push(port);
   }
   return ports;
+}
+
+async function freshBlock(): Promise<number[]> {
+  for (;;) {
+    const first = block.first + block.size * Math.floor(Math.random() * block.count);
+    const mark = await listen(first);
+    if (mark === undefined) continue;
+    mark.unref();
+    return counted(first + 1, block.size - 1);
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = await listen(port);
+  if (server === undefined) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
 }
 
 async function listen(port: number): Promise<Server | undefined> {
