@@ -29,8 +29,7 @@ const magic = 0x31_49_44_43;
 const headBytes = 8;
 /** Log read before others have their turn. */
 const stepBytes = 1 * MiB;
-/** A piece ends after so much of the log, or so many entries: 7 MiB. */
-const pieceLogBytes = 256 * MiB;
+/** Or after so many entries: 7 MiB. */
 const pieceEntries = 256 * 1024;
 const followMs = 2_000;
 /** Pieces kept in memory for the next question. */
@@ -53,6 +52,8 @@ export class DecisionIndex implements Component {
     folder: string,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    /** A piece ends after so much of the log. */
+    private readonly pieceBytes = 256 * MiB,
   ) {
     this.folder = joinPath(folder, 'decisions');
   }
@@ -122,7 +123,7 @@ export class DecisionIndex implements Component {
       const reached = await this.log.records(first, (record) => growing.note(record), until);
       if (reached <= this.end) return; // What is committed is not on this disk yet.
       this.end = reached;
-      if (growing.count >= pieceEntries || reached - growing.from >= pieceLogBytes) await this.settle();
+      if (growing.count >= pieceEntries || reached - growing.from >= this.pieceBytes) await this.settle();
       await this.rest();
     }
   }

@@ -32,6 +32,8 @@ export interface InspectOptions {
   readonly folder: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Log covered by a file of the index of decisions, if not as much as usual. */
+  readonly indexPieceBytes?: number;
 }
 
 const findingsMax = 1_000;
@@ -52,7 +54,7 @@ export class InspectReports implements InspectAdmin, Component {
   constructor(private readonly options: InspectOptions) {
     const { broker, disk, folder, clock, log } = options;
     const store: MessageStore = broker.store;
-    this.index = new DecisionIndex(store, disk, folder, clock, log);
+    this.index = new DecisionIndex(store, disk, folder, clock, log, options.indexPieceBytes);
     this.search = new MessageSearch(store, clock);
     const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>
       Promise.race([work, new Promise<void>((resolve) => clock.after(ms, resolve))]);

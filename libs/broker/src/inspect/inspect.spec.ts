@@ -4,6 +4,7 @@ import { type MessageFindings, type MessageQuery } from '@cometmq/client';
 import { everything, MessageType, queueId, type LogPosition } from '@cometmq/model';
 import { Encoding, Message } from '@cometmq/proto';
 import { gzipSync } from 'node:zlib';
+import { readWhole, replaceFile } from '@cometmq/store';
 import { silentLogger } from '@cometmq/telemetry';
 
 import { BrokerWorld, settle } from '../broker-world.js';
@@ -20,9 +21,10 @@ class InspectWorld extends BrokerWorld {
     return this;
   }
 
-  async inspect(): Promise<void> {
+  async inspect(indexPieceBytes?: number): Promise<void> {
     const { broker, disk, clock } = this;
-    this.reports = new InspectReports({ broker, disk, folder: 'data', clock, log: silentLogger });
+    const pieces = indexPieceBytes === undefined ? {} : { indexPieceBytes };
+    this.reports = new InspectReports({ broker, disk, folder: 'data', clock, log: silentLogger, ...pieces });
     await this.reports.start();
   }
 
@@ -120,7 +122,7 @@ describe('the life of a message', () => {
     expect(await world.lifeOf('recalled')).toEqual(['pending', 'dropped']);
   });
 
-  it('is the same after a restart, and when a file of its index is damaged', async () => {
+  it('is the same after a restart', async () => {
     await world.send('a');
     const [a] = await world.poll({ clientId: 'anna' });
     await world.ack(a!.receipt);
@@ -129,6 +131,30 @@ describe('the life of a message', () => {
     await world.crash();
     await world.inspect();
     expect(await world.lifeOf('a')).toEqual(before);
+  });
+
+  it.each([
+    ['a byte is another', (bytes: Buffer) => void (bytes[bytes.length - 1]! ^= 1)],
+    ['its head is another', (bytes: Buffer) => void bytes.fill(0, 0, 4)],
+  ])('is the same when a file of its index is damaged: %s', async (_what, spoil) => {
+    await world.reports.stop();
+    await world.inspect(1); // Each step settles a file.
+    await world.send('a');
+    const [a] = await world.poll({ clientId: 'anna' });
+    await world.ack(a!.receipt);
+    const before = await world.lifeOf('a');
+    await world.reports.stop();
+    const names = await world.disk.list('data/decisions');
+    expect(names).not.toEqual([]);
+    for (const name of names) {
+      const bytes = (await readWhole(world.disk, `data/decisions/${name}`))!;
+      spoil(bytes);
+      await replaceFile(world.disk, `data/decisions/${name}`, [bytes]);
+    }
+    await world.inspect(1);
+    expect(await world.lifeOf('a')).toEqual(before);
+    const whole = (await readWhole(world.disk, `data/decisions/${names[0]!}`))!;
+    expect(whole.readUInt32LE(0)).not.toBe(0); // Made again.
   });
 
   it('is not found at a place where no message stands', async () => {
