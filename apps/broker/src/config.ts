@@ -1,4 +1,4 @@
-import { brokerProcessSettings, brokerSettings, segmentRule } from '@cometmq/broker';
+import { brokerProcessSettings, brokerSettings, memberRule, segmentRule } from '@cometmq/broker';
 import { namingSettings } from '@cometmq/client';
 import { declare } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
@@ -8,4 +8,5 @@ export const brokerConfig = declare(
   'keeps the messages of one broker set',
   { ...telemetrySettings, ...namingSettings, ...brokerSettings, ...brokerProcessSettings },
   segmentRule,
+  memberRule,
 );

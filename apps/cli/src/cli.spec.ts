@@ -605,6 +605,22 @@ describe('the cluster', () => {
     expect(await comet('cluster', 'elect', 'broker-1', '--unclean')).toMatchObject({ code: 2 });
   });
 
+  it('names a set of two whose other member is gone, and not one that is meant to be one', async () => {
+    const [member, address] = [memberId('broker-1-a/1'), '10.0.0.1:1'];
+    fixture.nameService.putBroker({
+      ...{ name: 'broker-1', epoch: 4, leader: address, leaderMember: member, members: [{ member, address }] },
+      ...{ quorum: 1, stage: 'serving', inSync: [member], writable: true, registeredMs: 1 },
+    });
+    fixture.brokers.states.set('broker-1', {});
+    const health = async (says: string): Promise<string[]> => {
+      fixture.members.statuses.set(address, { role: 'leading', member, epoch: epoch(4), says });
+      return lines((await comet('cluster', 'health')).out);
+    };
+    const told = ['healthy', 'broker-1: single copy, epoch 4, led by broker-1-a', '  broker-1-a  leads'];
+    expect(await health('single copy')).toEqual(told);
+    expect(await health('alone, as it is meant to be')).toEqual(['healthy']);
+  });
+
   it('is watched until somebody has seen enough', async () => {
     const watching = comet('cluster', 'health', '--watch', '--every', '1h');
     await until(() => me.out !== '');

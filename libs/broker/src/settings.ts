@@ -114,6 +114,10 @@ export const bodyRule = ({
   bodyBytesMax + besideBodyBytes <= recordBytesMax ||
   `bodyBytesMax (${bodyBytesMax}) must leave 64 KiB of recordBytesMax (${recordBytesMax}) for what belongs to a message`;
 
+/** A member is known as `<memberName>/<incarnation of its volume>`. */
+export const memberRule = ({ memberName }: { readonly memberName: string }): true | string =>
+  /^[^/\s]{0,100}$/.test(memberName) || 'memberName must be 100 characters at the most, without "/" and spaces';
+
 /** What a broker process of its own needs besides. */
 export const brokerProcessSettings = {
   memberName: text({

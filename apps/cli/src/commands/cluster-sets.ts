@@ -44,9 +44,16 @@ export function printHealth({ printer, world }: Session, health: Health): void {
 
 function healthText(printer: Printer, { healthy, reasons, brokerSets }: Health): string {
   const lines = [healthy ? printer.good('healthy') : `${printer.bad('not healthy')}: ${reasons.join('; ')}`];
-  // A set of one says nothing that is not said already.
-  for (const set of brokerSets) if (set.members.length > 1) lines.push(...setLines(printer, set));
+  // A set that is meant to be one says nothing that is not said already.
+  for (const set of brokerSets) {
+    if (set.members.length > 1 || lacksMembers(set)) lines.push(...setLines(printer, set));
+  }
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Of several members that are wanted one is there: a set of two that lost the other, or one that is only just made. */
+function lacksMembers({ members }: SetReport): boolean {
+  return members.some(({ leads, says }) => leads && says?.startsWith('single copy') === true);
 }
 
 function setLines(printer: Printer, set: SetReport): string[] {

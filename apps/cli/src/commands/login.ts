@@ -16,7 +16,7 @@ export function loginCommands(comet: Command, act: Act): void {
     .command('login')
     .description('Log in, and keep the access key and its secret with the context.')
     .option('--user <name>', 'access key (COMET_USER)')
-    .option('--secret-file <path>', 'file that holds the secret, or both: "<name> <secret>" (COMET_SECRET)')
+    .option('--secret-file <path>', 'file that holds the secret, or both: "<name> <secret>"')
     .action(
       act(async (session, options: LoginOptions) => {
         const { world, contexts, timeoutMs } = session;

@@ -102,6 +102,7 @@ export function userCommands(comet: Command, act: Act): void {
 
   const list = user
     .command('ls')
+    .alias('list')
     .description('List users.')
     .action(act(async (session) => session.printer.list(view, await session.api().list<UserView>('/users', {}))));
   examples(list, 'comet user ls', 'comet user ls -o wide');
@@ -149,6 +150,7 @@ export function userCommands(comet: Command, act: Act): void {
 
   const remove = user
     .command('delete <name>')
+    .alias('rm')
     .description('Delete a user with its policies.')
     .action(
       act(async (session, name: string) => {

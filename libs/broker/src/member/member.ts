@@ -972,7 +972,10 @@ export class Member implements SetMember {
     const { leading, term } = role;
     const { clock, peers, settings, log } = this.parts;
     const successor = leading.successors.find(({ member }) => to === undefined || member === to);
-    if (!successor) throw new MqError('CONFLICT', `no member ${to ?? ''} of the set is in sync`);
+    if (!successor) {
+      const who = to === undefined ? 'no other member of the set is' : `${to} is not`;
+      throw new MqError('CONFLICT', to === this.me ? `${to} leads already` : `${who} in sync`);
+    }
     const endMs = clock.monotonicMs() + handOverMsMax;
     log.info({ to: successor.member }, 'the lead is handed over');
     term.hold();
