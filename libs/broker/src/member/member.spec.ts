@@ -155,6 +155,21 @@ describe('a broker set of three', () => {
     for (const member of world.members) member.kill();
   });
 
+  it('does not wait for one to take over that stops itself', async () => {
+    const world = await new SetWorld(3).start();
+    await world.send('m0');
+    const { leader, followers } = world;
+    const [next] = followers;
+    const stopping = next!.broker.member.stop();
+    const handing = leader.broker.member.handOverLead(next!.broker.member.me);
+    await expect(world.during(handing, 1_000)).rejects.toMatchObject({
+      code: expect.stringMatching(/CONFLICT|CANCELLED/),
+    });
+    await world.during(stopping);
+    await world.send('m1'); // It goes on leading.
+    for (const member of world.members) member.kill();
+  });
+
   it('lets another member lead when it is asked to, and follows', async () => {
     const world = await new SetWorld(3).start();
     const { leader } = world;
@@ -167,6 +182,8 @@ describe('a broker set of three', () => {
     });
     await world.during(leader.broker.member.handOverLead(other.broker.member.me));
     expect(world.leader).toBe(other);
+    const again = other.broker.member.handOverLead(other.broker.member.me);
+    await expect(again).rejects.toMatchObject({ code: 'CONFLICT', reason: expect.stringMatching(/ leads already$/) });
     // Who waits for messages goes on waiting there.
     await expect(waits).rejects.toMatchObject({ code: 'NOT_LEADER', leader: { address: other.address } });
     await world.until(() => world.isWhole, 'the old leader follows');

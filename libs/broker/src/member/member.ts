@@ -296,6 +296,7 @@ export class Member implements SetMember {
       role.timer?.cancel();
     } else if (role.is === 'standing') role.election.end();
     this.starting.reject(new MqError('CANCELLED', 'stopped before the lead was taken'));
+    this.refuseTakeOvers(new MqError('CANCELLED', 'stopped before the lead was taken'));
     await this.mending?.stop();
     await this.comparing?.stop();
     await this.announcing;
@@ -815,7 +816,7 @@ export class Member implements SetMember {
     const { adoption, log, clock } = this.parts;
     this.follow();
     const { role } = this;
-    for (const { reject } of this.takeOvers.splice(0)) reject(why);
+    this.refuseTakeOvers(why);
     let again = false;
     try {
       again = await adoption.settles(why);
@@ -959,7 +960,16 @@ export class Member implements SetMember {
     }
     const leads = new Promise<void>((resolve, reject) => this.takeOvers.push({ resolve, reject }));
     this.stand(this.standing?.step({ kind: 'handedOver', nowMs: this.parts.clock.monotonicMs() }));
+    if (this.isFollowing()) this.refuseTakeOvers(new MqError('CONFLICT', 'this member may not stand for the lead now'));
     await leads;
+  }
+
+  private isFollowing(): boolean {
+    return this.role.is === 'following';
+  }
+
+  private refuseTakeOvers(why: MqError): void {
+    for (const { reject } of this.takeOvers.splice(0)) reject(why);
   }
 
   /**
