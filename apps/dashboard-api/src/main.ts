@@ -57,7 +57,7 @@ void runProgram({
     const brokers = new GrpcBrokerAdmin(channels);
     const alerts = new AlertWatch({
       ...config,
-      context: { directory, brokers, clock, requestMsMax: config.adminRequestMsMax },
+      context: { directory, brokers, peers, clock, requestMsMax: config.adminRequestMsMax },
       log,
       notifiers: config.alertWebhook === '' ? [] : [webhook(config.alertWebhook, clock, () => config.clusterName)],
     });

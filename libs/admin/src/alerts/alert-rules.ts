@@ -36,6 +36,8 @@ export interface Situation {
     readonly set: BrokerSet;
     readonly state: BrokerState | undefined;
     readonly problem: string | undefined;
+    /** Of several members that it is to have one has what it holds. */
+    readonly isSingleCopy: boolean;
   }[];
   readonly groups: readonly {
     readonly name: string;
@@ -56,13 +58,11 @@ export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits
   const add = (rule: AlertRule, severity: Alert['severity'], subject: string, text: string): void => {
     alerts.push({ key: `${rule}/${subject}`, rule, severity, subject, text });
   };
-  for (const { set, state, problem } of sets) {
+  for (const { set, state, problem, isSingleCopy } of sets) {
     const { name } = set;
     if (set.leader === undefined) add('noLeader', 'critical', name, `nobody leads broker set ${name}`);
     else if (problem !== undefined) add('brokerSilent', 'critical', name, `broker set ${name}: ${problem}`);
-    if (set.members.length > 1 && set.inSync.length < 2) {
-      add('singleCopy', 'warning', name, `broker set ${name} has one copy of its messages only`);
-    }
+    if (isSingleCopy) add('singleCopy', 'warning', name, `broker set ${name} has one copy of its messages only`);
     if (!state) continue;
     const percent = (state.freeBytes / Math.max(1, state.freeBytes + state.diskBytes)) * 100;
     if (!state.writable || percent < limits.alertDiskFreePercentMin) {

@@ -1,9 +1,10 @@
-import { deadLetterTopic } from '@cometmq/model';
+import { deadLetterTopic, type BrokerSet } from '@cometmq/model';
 import { failureFacts, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { AdminContext } from '../api/context.js';
 import { askAll } from '../reports/ask-all.js';
+import { lacksMembers, setReport } from '../reports/set-report.js';
 import { AlertBook, type AlertEvent } from './alert-book.js';
 import { alertsOf, type AlertLimits, type Situation } from './alert-rules.js';
 
@@ -11,7 +12,7 @@ import { alertsOf, type AlertLimits, type Situation } from './alert-rules.js';
 export type Notify = (events: readonly AlertEvent[]) => Promise<void>;
 
 export interface AlertWatchOptions extends AlertLimits {
-  readonly context: Pick<AdminContext, 'directory' | 'brokers' | 'clock' | 'requestMsMax'>;
+  readonly context: Pick<AdminContext, 'directory' | 'brokers' | 'peers' | 'clock' | 'requestMsMax'>;
   readonly log: Logger;
   /** How often it is looked; 0: never. */
   readonly alertEveryMs: number;
@@ -21,6 +22,7 @@ export interface AlertWatchOptions extends AlertLimits {
 
 const attemptsMax = 3;
 const againMs = 5_000;
+const statusMsMax = 2_000;
 /** Groups that are looked at in one round; the others have their turn in the next. */
 const groupsAtOnce = 500;
 
@@ -76,13 +78,23 @@ export class AlertWatch implements Component {
     const described = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describe(set));
     const states = new Map(described.answers.map(({ brokerSet, answer }) => [brokerSet, answer]));
     const problems = new Map(described.missing.map(({ brokerSet, detail }) => [brokerSet, detail]));
-    const sets = [...directory.brokerSets()].map((set) => ({
-      set,
-      state: states.get(set.name),
-      problem: problems.get(set.name),
-    }));
+    const sets = await Promise.all(
+      [...directory.brokerSets()].map(async (set) => ({
+        set,
+        state: states.get(set.name),
+        problem: problems.get(set.name),
+        isSingleCopy: await this.isSingleCopy(set),
+      })),
+    );
     await this.lookAtGroups();
     return { sets, groups: [...this.groups.values()], nowMs: this.clock.wallMs() };
+  }
+
+  /** A set of two that goes on alone has one member: only its leader knows that it is to have another. */
+  private async isSingleCopy(set: BrokerSet): Promise<boolean> {
+    if (set.members.length > 1) return set.inSync.length < 2;
+    const { peers, clock, requestMsMax } = this.options.context;
+    return peers !== undefined && lacksMembers(await setReport(set, peers, clock, Math.min(statusMsMax, requestMsMax)));
   }
 
   private async lookAtGroups(): Promise<void> {

@@ -1,12 +1,14 @@
 // Goal: people are told once when something is wrong and once when it is over, and of nothing else. Method: looks at a
 // cluster that is all fake, time in our hands, and a notifier that fails when told to.
 import { Directory } from '@cometmq/client';
+import { memberId } from '@cometmq/model';
 import { ManualClock } from '@cometmq/shared/testing';
 import { silentLogger } from '@cometmq/telemetry';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
+import { FakeMembers } from '../testing/fake-members.js';
 import { FakeNameService } from '../testing/fake-name-service.js';
 import type { AlertEvent } from './alert-book.js';
 import { AlertWatch } from './alert-watch.js';
@@ -16,6 +18,7 @@ const every = 30_000;
 let clock: ManualClock;
 let nameService: FakeNameService;
 let brokers: FakeBrokers;
+let members: FakeMembers;
 let directory: Directory;
 let watch: AlertWatch;
 let told: string[];
@@ -27,6 +30,7 @@ beforeEach(async () => {
   failures = 0;
   nameService = new FakeNameService();
   brokers = new FakeBrokers();
+  members = new FakeMembers();
   nameService.putBroker(set('a/1'));
   brokers.states.set('broker-0', {});
   directory = new Directory(nameService, clock);
@@ -38,7 +42,7 @@ beforeEach(async () => {
     told.push(...events.map(({ event, key }) => `${event} ${key}`));
   };
   watch = new AlertWatch({
-    context: { directory, brokers, clock, requestMsMax: 1_000 },
+    context: { directory, brokers, peers: members, clock, requestMsMax: 1_000 },
     log: silentLogger,
     ...{ alertEveryMs: every, alertHoldMs: 2 * every, alertLagMax: 100, alertDiskFreePercentMin: 15 },
     notifiers: [notify],
@@ -102,6 +106,18 @@ it.each([
   breakIt();
   await turn();
   expect(await looks(4)).toEqual([`fired ${key}`]);
+});
+
+it.each([
+  ['single copy', ['fired singleCopy/broker-0']],
+  ['alone, as it is meant to be', []],
+])('a set with one member says whether it is to have more: %s', async (says, expected) => {
+  const member = memberId('a/1');
+  const one = { members: [{ member, address: 'a:1' }], leaderMember: member, inSync: [member] };
+  nameService.putBroker(Object.assign(set('a:1'), one));
+  members.statuses.set('a:1', { role: 'leading', member, says });
+  await turn();
+  expect(await looks(4)).toEqual(expected);
 });
 
 it('of a silence nobody is told, and it is noted all the same', async () => {

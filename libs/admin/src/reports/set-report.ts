@@ -87,6 +87,11 @@ export async function setReport(
   };
 }
 
+/** Of several members that it is to have one is there: a set of two that lost the other, or one that is only just made. */
+export function lacksMembers({ members }: SetReport): boolean {
+  return members.some(({ leads, says }) => leads && says?.startsWith('single copy') === true);
+}
+
 interface Asked {
   readonly member: string;
   readonly address: string;
