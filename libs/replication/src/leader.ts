@@ -221,7 +221,8 @@ export class Leader {
     const follower = this.followers.get(member);
     if (follower?.session !== session || end < this.term.startEnd) return [];
     assert(end <= this.appendEnd, 'a member has no more than the leader has written');
-    if (follower.end !== undefined && end <= follower.end) return [];
+    if (follower.end !== undefined && end < follower.end) return [];
+    // Also where it has no more than in a session before: while nothing is written it keeps up by that.
     follower.end = end;
     follower.behindSinceMs = undefined; // It moves.
     this.measure(follower, nowMs);

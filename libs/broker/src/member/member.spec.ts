@@ -242,6 +242,17 @@ describe('a broker set of two', () => {
     await world.stop();
   });
 
+  it('takes the other back also while nothing is written', async () => {
+    const world = await new SetWorld(2).start();
+    await world.send('m0');
+    const [other] = world.followers;
+    other!.kill();
+    await world.until(() => world.leader.status.state?.members.length === 1, 'the leader goes on alone');
+    await other!.start();
+    await world.until(() => world.isWhole, 'the other is taken back');
+    await world.stop();
+  });
+
   it('that is strict refuses messages while it has one copy only', async () => {
     const world = await new SetWorld(2, { durability: 'strict' }).start();
     const { leader } = world;
