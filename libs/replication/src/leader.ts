@@ -223,8 +223,8 @@ export class Leader {
     assert(end <= this.appendEnd, 'a member has no more than the leader has written');
     if (follower.end !== undefined && end < follower.end) return [];
     // Also where it has no more than in a session before: while nothing is written it keeps up by that.
+    if (end !== follower.end) follower.behindSinceMs = undefined; // It moves.
     follower.end = end;
-    follower.behindSinceMs = undefined; // It moves.
     this.measure(follower, nowMs);
     return [...this.advance(nowMs), ...this.wantedChange(nowMs)];
   }

@@ -1,8 +1,9 @@
-import { Loader, Text } from '@mantine/core';
+import { Text } from '@mantine/core';
 import { lazy, Suspense, useMemo } from 'react';
 
 import { useApi } from '../api/use-api.js';
 import { count, duration } from '../parts/format.js';
+import { Loading } from '../parts/loading.js';
 import { Answered, Card } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 
@@ -45,7 +46,7 @@ export function GroupHistory({ name, lag }: { readonly name: string; readonly la
                 ? words.nothingWaited
                 : words.lagNow(count(lag), oldestMs === undefined || lag === 0 ? '' : duration(Date.now() - oldestMs))}
             </Text>
-            <Suspense fallback={<Loader size="sm" aria-label={words.loading} />}>
+            <Suspense fallback={<Loading />}>
               <Chart timesMs={shown.timesMs} lines={shown.lines} label={words.lagHistory} />
             </Suspense>
           </>

@@ -1,10 +1,11 @@
-import { Alert, Button, Group, Loader, Text } from '@mantine/core';
+import { Alert, Button, Group, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 
 import type { ApiError } from '../api/client.js';
 import { useWords } from '../text/text.js';
 import { DataTable, type Column } from './data-table.js';
 import { count } from './format.js';
+import { Loading } from './loading.js';
 import { Trouble } from './show.js';
 
 interface Pages {
@@ -32,7 +33,7 @@ export function PagedTable<T>({
   readonly children?: ReactNode;
 }) {
   const words = useWords();
-  if (pages.isLoading) return <Loader aria-label={words.loading} size="sm" />;
+  if (pages.isLoading) return <Loading />;
   if (pages.error && table.rows.length === 0) return <Trouble error={pages.error} />;
   return (
     <>

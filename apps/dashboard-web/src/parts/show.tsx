@@ -1,11 +1,12 @@
 /** Small parts that many pages show. Text of strangers is always a text node: nothing is ever rendered as HTML. */
-import { Alert, Badge, Group, Loader, Paper, Stack, Text, Title, Tooltip } from '@mantine/core';
+import { Alert, Badge, Group, Paper, Stack, Text, Title, Tooltip } from '@mantine/core';
 import type { UseQueryResult } from '@tanstack/react-query';
 import { useEffect, type ReactNode } from 'react';
 
 import type { ApiError } from '../api/client.js';
 import { useWords } from '../text/text.js';
 import { count, duration, moment } from './format.js';
+import { Loading } from './loading.js';
 
 export function Page({ title, actions, children }: { title: string; actions?: ReactNode; children: ReactNode }) {
   useEffect(() => {
@@ -88,7 +89,7 @@ export function Trouble({ error }: { error: ApiError | null | undefined }) {
 export function Answered<T>({ of, children }: { of: UseQueryResult<T, ApiError>; children: (data: T) => ReactNode }) {
   const words = useWords();
   if (of.data === undefined) {
-    return of.error ? <Trouble error={of.error} /> : <Loader aria-label={words.loading} size="sm" />;
+    return of.error ? <Trouble error={of.error} /> : <Loading />;
   }
   return (
     <>
