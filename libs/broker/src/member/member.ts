@@ -435,7 +435,8 @@ export class Member implements SetMember {
   private knownSet(): KnownSet | undefined {
     const { acted } = this.note;
     const { state } = this.knowledge;
-    if (!acted || !state || state.revision <= acted.revision) return acted;
+    // Of another store than what was acted under, it says nothing here: revisions and epochs rise together in one.
+    if (!acted || !state || state.revision <= acted.revision || state.epoch < acted.epoch) return acted;
     return { ...acted, revision: state.revision, epoch: state.epoch };
   }
 

@@ -9,8 +9,9 @@ export interface LeaderAt {
 }
 
 /**
- * What a member has heard of its set, from whomever: of two states the one with the higher revision is right. It never
- * decides anything; it says where to ask.
+ * What a member has heard of its set, from whomever: of two states the one with the higher epoch is right, of two of one
+ * epoch the one with the higher revision. Revisions alone say nothing across stores: metadata that was lost and brought back
+ * counts from the beginning, under an epoch above all that were. It never decides anything; it says where to ask.
  */
 export class SetKnowledge {
   /** The highest epoch that anybody has spoken of. */
@@ -36,7 +37,10 @@ export class SetKnowledge {
   /** @returns whether this is news */
   saw(state: SetState): boolean {
     this.hear(state.epoch);
-    if (this.known && state.revision <= this.known.revision) return false;
+    const { known } = this;
+    if (known && (state.epoch < known.epoch || (state.epoch === known.epoch && state.revision <= known.revision))) {
+      return false;
+    }
     this.known = state;
     return true;
   }
