@@ -72,8 +72,9 @@ async function main([what, ...args]) {
 function installPackages() {
   const stampFile = 'node_modules/.cometmq-stamp';
   const wanted = `${contentHashOf('package-lock.json')} ${process.platform} ${process.arch}`;
-  if (readStamp(stampFile) === wanted) return;
-  if (!isInstalled()) {
+  const packages = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  if (readStamp(stampFile) === wanted && isThere(packages)) return;
+  if (!isInstalled(packages) || !isThere(packages)) {
     say('installing packages …');
     // npm's own path when npm started us: the same npm, whatever the PATH says.
     const npm = process.env.npm_execpath;
@@ -87,13 +88,22 @@ function installPackages() {
   writeStamp(stampFile, wanted);
 }
 
+/**
+ * Whether every package is in its folder, whatever notes say of it: node_modules may have been copied, cleared in part, or
+ * share its notes with another folder.
+ */
+function isThere(packages) {
+  return Object.entries(packages).every(
+    ([path, { optional }]) => path === '' || optional || existsSync(join(root, path, 'package.json')),
+  );
+}
+
 /** True when npm's own note of what it installed agrees with the lock file: somebody has run npm by hand. */
-function isInstalled() {
+function isInstalled(wanted) {
   const read = (path) =>
     existsSync(join(root, path)) ? JSON.parse(readFileSync(join(root, path), 'utf8')) : undefined;
   const installed = read('node_modules/.package-lock.json')?.packages;
   if (installed === undefined) return false;
-  const wanted = read('package-lock.json').packages;
   for (const [path, entry] of Object.entries(wanted)) {
     if (path === '') continue;
     const found = installed[path];
@@ -104,7 +114,7 @@ function isInstalled() {
       return false;
     }
   }
-  return existsSync(join(root, 'node_modules/esbuild/package.json'));
+  return true;
 }
 
 /** The Node.js that the project brings with it, else the one that runs this if it will do. */
@@ -141,7 +151,10 @@ function generateProto(node) {
 /** Builds those that were made from other sources than there are now. */
 function buildBundles(node, bundles) {
   const sources = buildSources();
-  const stale = bundles === 'all' ? [] : bundles.filter((bundle) => readStamp(stampOf(bundle)) !== sources);
+  const stale =
+    bundles === 'all'
+      ? []
+      : bundles.filter((bundle) => readStamp(stampOf(bundle)) !== sources || !existsSync(join(root, bundle)));
   if (bundles !== 'all' && stale.length === 0) return;
   say('building …');
   const projects = stale.map((bundle) => dirname(bundle).slice('dist/'.length));
