@@ -92,6 +92,15 @@ describe.each([
   });
 });
 
+// Goal: a folder two want at once is there for both. Method: many makers of one new path, each a system call apart.
+it('makes a folder for all who ask at once', async () => {
+  for (const round of [1, 2, 3, 4, 5]) {
+    const makers = Array.from({ length: 8 }, () => new FileDisk(join(root, `at-once-${String(round)}`)));
+    const made = await Promise.allSettled(makers.map((disk) => disk.makeFolder('one/two/three')));
+    expect(made.filter(({ status }) => status === 'rejected')).toEqual([]);
+  }
+});
+
 it('lets nobody but the owner read what it makes', async () => {
   const disk = new FileDisk(root);
   await disk.makeFolder('a/b');

@@ -107,17 +107,24 @@ export class FileDisk implements Disk {
  * library's own `recursive`: where a folder above is there but takes no entry of that name (/proc), it never ends.
  */
 async function makeFolders(path: string): Promise<string[]> {
-  const make = (): Promise<void> => callVoid((done) => fs.mkdir(path, folderMode, done));
   try {
-    await make();
-    return [path];
+    return (await makeFolder(path)) ? [path] : [];
   } catch (caught) {
-    if (isMissing(caught) && dirname(path) !== path) {
-      const above = await makeFolders(dirname(path));
-      await make();
-      return [path, ...above];
-    }
-    if (await isFolder(path)) return [];
+    if (!isMissing(caught) || dirname(path) === path) throw caught;
+  }
+  const above = await makeFolders(dirname(path));
+  // Another may have made it since it was seen to be missing. Whoever did: it is new, and its entry has to be synced.
+  await makeFolder(path);
+  return [path, ...above];
+}
+
+/** Returns whether it was made by this call; a folder that is there already is fine. */
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    await callVoid((done) => fs.mkdir(path, folderMode, done));
+    return true;
+  } catch (caught) {
+    if (!isMissing(caught) && (await isFolder(path))) return false;
     throw caught;
   }
 }
