@@ -10,7 +10,7 @@ import { seeds } from '@cometmq/shared/testing';
 import { MemoryDisk } from './disk/memory-disk.js';
 import { segmentName } from './log/segment.js';
 import type { MessageStore } from './message-store.js';
-import { committed, idOf, openStore, send } from './store-harness.js';
+import { committed, flipByte, idOf, openStore, send } from './store-harness.js';
 import type { Damage } from './log/segments.js';
 import { MemoryCheckpointStore } from './views/memory-checkpoint-store.js';
 
@@ -295,6 +295,7 @@ it('what retention took is not missed, and a folder of an older release has give
   expect(damages).toEqual([]);
   await again.store.stop();
   await disk.unlink('data/log/gaps');
+  await disk.unlink('data/log/gaps.copy');
   const older = await openStore({ disk, checkpoints, onDamage: (damage) => damages.push(damage) });
   expect(damages).toEqual([]);
   await older.store.stop();
@@ -304,24 +305,25 @@ it('what is missing is not taken for given up because the list of that is damage
   const all = await written(4);
   const { disk, checkpoints } = all;
   await (await openStore({ disk, checkpoints })).store.stop();
-  const gaps = disk.peek('data/log/gaps');
   const gone = all.sealed[1] as { first: number; end: number };
   await disk.unlink(`data/log/${segmentName(gone.first)}`);
-  const flip = (at: number): number => gaps.writeUInt8(gaps.readUInt8(at) ^ 1, at);
-  for (const at of [1, gaps.byteLength / 2 + 1]) {
-    flip(at);
-    const damages: Damage[] = [];
-    const { store } = await openStore({
-      disk: disk.settled(),
-      checkpoints,
-      onDamage: (damage) => damages.push(damage),
-    });
-    expect(damages).toMatchObject([gone]);
-    await store.stop();
-    flip(at);
+  const copies = ['data/log/gaps', 'data/log/gaps.copy'];
+  for (const path of copies) {
+    for (const away of [false, true]) {
+      const harmed = disk.settled();
+      if (away) await harmed.unlink(path);
+      else flipByte(harmed, path);
+      const damages: Damage[] = [];
+      const { store } = await openStore({ disk: harmed, checkpoints, onDamage: (damage) => damages.push(damage) });
+      expect(damages).toMatchObject([gone]);
+      await store.stop();
+      expect(harmed.peek(path)).toEqual(disk.peek(path)); // Written again.
+    }
   }
-  for (const at of [1, gaps.byteLength / 2 + 1]) flip(at);
-  await expect(openStore({ disk, checkpoints })).rejects.toThrow(/DATA_FOLDER.*log\/gaps is damaged/);
+  for (const path of copies) flipByte(disk, path);
+  await expect(openStore({ disk, checkpoints })).rejects.toThrow(
+    /DATA_FOLDER.*log\/gaps is damaged, and so is its copy/,
+  );
 });
 
 it('expires what is left of a queue around what is lost', async () => {

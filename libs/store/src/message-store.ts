@@ -86,6 +86,7 @@ export class MessageStore implements Component {
       },
       onSealed: (segment) => this.folding.sealed(segment.first),
       onFull: () => this.options.onFull?.(),
+      onTrouble: options.onTrouble,
     }));
     this.damage = new DamageNotes(log, (damage) => options.onDamage?.(damage));
     this.indexes = new SegmentIndexes(
@@ -156,7 +157,7 @@ export class MessageStore implements Component {
     this.dataFolder = await DataFolder.open(disk, folder, brokerName, onTrouble);
     await putInPlace(disk, folder, this.dataFolder);
     await checkLogIsThere(disk, folder, this.dataFolder.begun);
-    this.termNotes = await TermNotes.open(disk, folder, this.dataFolder.noted);
+    this.termNotes = await TermNotes.open(disk, folder, this.dataFolder.noted, { onTrouble });
     await this.dataFolder.noteNoted();
     const stateFolder = disk.realPath(joinPath(folder, 'state'));
     const stored = await this.openLog(giveUpDamage === true).catch(async (caught: unknown) => {

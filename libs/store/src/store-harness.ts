@@ -221,4 +221,10 @@ export async function idsOf(store: MessageStore, topic: number, queue: number): 
   return (await readQueue(store, topic, queue)).map(idOf);
 }
 
+/** Damages a file. */
+export function flipByte(disk: MemoryDisk, path: string, at = 3): void {
+  const bytes = disk.peek(path);
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+}
+
 export { hashText };

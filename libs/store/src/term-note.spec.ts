@@ -4,7 +4,7 @@ import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { MemoryDisk } from './disk/memory-disk.js';
-import { openStore } from './store-harness.js';
+import { flipByte, openStore } from './store-harness.js';
 import { TermNotes } from './term-note.js';
 import type { TermNote } from './term-note.js';
 
@@ -68,15 +68,16 @@ describe('the note of a term', () => {
   it('is read though one of its two copies is damaged; when both are, that is told and nothing is made up', async () => {
     const disk = new MemoryDisk();
     await (await reading(disk, false)).write(promise(7));
-    const bytes = disk.peek('data/term');
-    const half = bytes.byteLength / 2;
-    const flip = (at: number): number => bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-    for (const at of [3, half + 3]) {
-      flip(at);
-      expect((await reading(disk.settled())).read()).toEqual(promise(7));
-      flip(at);
+    const copies = ['data/term', 'data/term.copy'];
+    for (const path of copies) {
+      for (const gone of [false, true]) {
+        const harmed = disk.settled();
+        if (gone) await harmed.unlink(path);
+        else flipByte(harmed, path);
+        expect((await reading(harmed)).read()).toEqual(promise(7));
+      }
     }
-    for (const at of [3, half + 3]) flip(at);
+    for (const path of copies) flipByte(disk, path);
     expect(await refusal(() => reading(disk))).toMatch(/DATA_FOLDER.*\/data\/term is damaged.*empty data folder/);
   });
 
@@ -85,6 +86,7 @@ describe('the note of a term', () => {
     await store.term.write(promise(3));
     await store.stop();
     await disk.unlink('data/term');
+    await disk.unlink('data/term.copy');
     expect(await refusal(() => openStore({ disk }))).toMatch(/DATA_FOLDER.*\/data\/term is missing/);
   });
 

@@ -3,19 +3,21 @@
  * state of the set it acted last, and who belonged to the set when it last heard. And how often the folder was started,
  * by which an older copy of it is told from itself.
  *
- *   term        two times the same: a line of JSON, and the line's checksum, 8 hex digits
+ *   term        a line of JSON, and the line's checksum, 8 hex digits; and term.copy, the same (`disk/two-copies.ts`)
  *
- * Replaced as a whole and synced, so a power cut leaves the one before or the new one. Twice the same, so that damage to
- * one does no harm; damage to both is told, and nothing is made up in its place.
+ * Replaced as a whole and synced, so a power cut leaves the one before or the new one. Damage to one of the two files does
+ * no harm; damage to both is told, and nothing is made up in its place.
  */
 import { randomUUID } from 'node:crypto';
 
 import type { Epoch, Promised, SetState } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import { isDiskFull, joinPath, readWhole, replaceFile } from './disk/disk.js';
+import { isDiskFull, joinPath } from './disk/disk.js';
 import type { Disk } from './disk/disk.js';
-import { checkedLine, readCheckedLine } from './log/checked-line.js';
+import { readEither, replaceBoth } from './disk/two-copies.js';
+import type { OnTrouble } from './disk/two-copies.js';
+import { checkedLine, readTwiceCheckedLine } from './log/checked-line.js';
 
 /** Undefined: nothing is known yet. */
 export interface TermNote {
@@ -66,13 +68,22 @@ export class TermNotes {
    * Reads what is noted, and notes that the folder was started once more: durable once it resolves.
    *
    * @param expected the folder has had a note: one that is missing was lost
+   * @param options.onTrouble told when one of the two copies was damaged
    * @throws MqError DATA_FOLDER when it is damaged, missing, or of a newer format
    */
-  static async open(disk: Disk, folder: string, expected: boolean, bootId = randomUUID()): Promise<TermNotes> {
+  static async open(
+    disk: Disk,
+    folder: string,
+    expected: boolean,
+    { bootId = randomUUID(), onTrouble }: { readonly bootId?: string; readonly onTrouble?: OnTrouble | undefined } = {},
+  ): Promise<TermNotes> {
     const path = joinPath(folder, termName);
-    const bytes = await readWhole(disk, path);
-    if (!bytes && expected) throw lost(disk, path, 'is missing');
-    const stored = bytes && decode(bytes, disk, path);
+    const found = await readEither(disk, path, (bytes) => readTwiceCheckedLine(bytes) as Stored | undefined);
+    if (found.isMissing && expected) throw lost(disk, path, 'is missing');
+    const stored = found.value;
+    if (!found.isMissing && !stored) throw lost(disk, path, 'is damaged, and so is its copy');
+    if (stored && stored.format > format) throw tooNew(disk, path, stored.format);
+    await found.repair(onTrouble);
     const notes = new TermNotes(disk, folder, { count: (stored?.boot.count ?? 0) + 1, id: bootId }, noteOf(stored));
     await notes.write(notes.note);
     return notes;
@@ -115,7 +126,7 @@ export class TermNotes {
   private async writeNow(note: TermNote): Promise<void> {
     const { disk, folder, boot } = this;
     try {
-      await replaceFile(disk, joinPath(folder, termName), [encode({ format, boot, ...note })]);
+      await replaceBoth(disk, joinPath(folder, termName), [encode({ format, boot, ...note })]);
     } catch (caught) {
       const said = caught instanceof Error ? caught.message : String(caught);
       const code = isDiskFull(caught) ? 'STORAGE_FULL' : 'DISK_FAILED';
@@ -132,20 +143,14 @@ function noteOf(stored: Stored | undefined): TermNote {
 }
 
 function encode(stored: Stored): Buffer {
-  return Buffer.from(checkedLine(stored).repeat(2));
+  return Buffer.from(checkedLine(stored));
 }
 
-function decode(bytes: Buffer, disk: Disk, path: string): Stored {
-  for (const pair of [0, 1]) {
-    const found = readCheckedLine(bytes, pair) as Stored | undefined;
-    if (!found) continue;
-    if (found.format <= format) return found;
-    throw new MqError(
-      'DATA_FOLDER',
-      `${disk.realPath(path)} is of format ${found.format}, this release knows up to ${format}: start the newer release`,
-    );
-  }
-  throw lost(disk, path, 'is damaged');
+function tooNew(disk: Disk, path: string, found: number): MqError {
+  return new MqError(
+    'DATA_FOLDER',
+    `${disk.realPath(path)} is of format ${found}, this release knows up to ${format}: start the newer release`,
+  );
 }
 
 function lost(disk: Disk, path: string, what: string): MqError {

@@ -30,6 +30,13 @@ export async function replaceBoth(disk: Disk, path: string, chunks: readonly Uin
   await replaceCopy(disk, `${path}${copySuffix}`, chunks);
 }
 
+/** Neither is there any more, durably. */
+export async function unlinkBoth(disk: Disk, path: string): Promise<void> {
+  await disk.unlink(path);
+  await disk.unlink(`${path}${copySuffix}`);
+  await disk.syncFolder(splitPath(path).folder);
+}
+
 /**
  * @param decode undefined: it is damaged
  * @throws what the disk said, when it can read none

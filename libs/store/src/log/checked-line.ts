@@ -6,8 +6,17 @@ export function checkedLine(value: unknown): string {
   return `${line}\n${sumOf(line)}\n`;
 }
 
-/** What the line says; `pair`: which one, where there are several with their checksums. Undefined: it is damaged. */
-export function readCheckedLine(stored: Uint8Array, pair = 0): unknown {
+/** What the line says. Undefined: it is damaged. */
+export function readCheckedLine(stored: Uint8Array): unknown {
+  return readPair(stored, 0);
+}
+
+/** As an older release wrote what it kept twice in one file: the line and its checksum, and both again. */
+export function readTwiceCheckedLine(stored: Uint8Array): unknown {
+  return readPair(stored, 0) ?? readPair(stored, 1);
+}
+
+function readPair(stored: Uint8Array, pair: number): unknown {
   const lines = Buffer.from(stored).toString('utf8').split('\n');
   const line = lines[2 * pair] ?? '';
   return line !== '' && lines[2 * pair + 1] === sumOf(line) ? JSON.parse(line) : undefined;

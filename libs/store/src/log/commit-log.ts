@@ -21,6 +21,7 @@ import { MqError, assert } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
 import type { Disk } from '../disk/disk.js';
+import type { OnTrouble } from '../disk/two-copies.js';
 import { Compactions } from './compaction.js';
 import type { PreparedCompaction } from './compaction.js';
 import { DurableNote } from './durable-note.js';
@@ -59,6 +60,8 @@ const cacheChunkBytes = 1 * MiB;
 export interface LogEvents extends WriterEvents {
   /** Told at the start of what stood behind the log's end, or that of a sealed segment, and was cut off. */
   onTailCut?(cut: TailCut): void;
+  /** One of two copies of a small file was damaged, and is written again. */
+  readonly onTrouble?: OnTrouble | undefined;
 }
 
 export interface TailCut {
@@ -114,7 +117,7 @@ export class CommitLog {
     assert(this.limits.recordBytesMax <= recordBytesCeiling, 'a record is one that readers believe');
     const chunkBytes = Math.min(cacheChunkBytes, Math.max(4 * KiB, this.limits.tailCacheBytes / 4));
     const fail = (caught: unknown): void => this.writer.fail(caught);
-    const segments = (this.segmentsHeld = new Segments(disk, folder));
+    const segments = (this.segmentsHeld = new Segments(disk, folder, events.onTrouble));
     this.walk = new SegmentWalk(segments);
     this.cache = new TailCache(this.limits.tailCacheBytes, chunkBytes);
     this.room = new SegmentSpace(disk, folder, this.limits, clock, fail, () => events.onFull?.());

@@ -3,13 +3,16 @@
  * up after damage. What is missing and not named here was lost. Written before a segment goes, so that a crash leaves a
  * segment too many, never one too few.
  *
- *   gaps        two times the same: a line of JSON, [[first, end], …] in order, and the line's checksum, 8 hex digits
+ *   gaps        a line of JSON, [[first, end], …] in order, and the line's checksum, 8 hex digits; and gaps.copy, the same
+ *               (`disk/two-copies.ts`)
  */
 import { MqError } from '@cometmq/shared';
 
-import { joinPath, readWhole, replaceFile } from '../disk/disk.js';
+import { joinPath } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
-import { checkedLine, readCheckedLine } from './checked-line.js';
+import { readEither, replaceBoth } from '../disk/two-copies.js';
+import type { OnTrouble } from '../disk/two-copies.js';
+import { checkedLine, readTwiceCheckedLine } from './checked-line.js';
 
 /** Positions from `first` up to `end`, not included. */
 export interface LogRange {
@@ -32,19 +35,20 @@ export class Gaps {
    *
    * @throws MqError DATA_FOLDER where it is damaged: what is missing must not be taken for given up
    */
-  async open(): Promise<boolean> {
+  async open(onTrouble?: OnTrouble): Promise<boolean> {
     const path = joinPath(this.folder, gapsName);
-    const stored = await readWhole(this.disk, path);
-    if (!stored) return false;
-    const found = (readCheckedLine(stored) ?? readCheckedLine(stored, 1)) as [number, number][] | undefined;
+    const stored = await readEither(this.disk, path, readTwiceCheckedLine);
+    if (stored.isMissing) return false;
+    const found = stored.value as [number, number][] | undefined;
     if (!found) {
       throw new MqError(
         'DATA_FOLDER',
-        `${this.disk.realPath(path)} is damaged: it says which parts of the log were given up on purpose. Bring it back from ` +
-          'a copy; or delete it, if no segment file was lost: what is missing then counts as given up',
+        `${this.disk.realPath(path)} is damaged, and so is its copy: it says which parts of the log were given up on purpose. ` +
+          'Bring it back from a backup; or delete both, if no segment file was lost: what is missing then counts as given up',
         { cause: new MqError('CORRUPT_RECORD', 'the list of what the log gave up is damaged') },
       );
     }
+    await stored.repair(onTrouble);
     this.ranges = found.map(([first, end]) => ({ first, end }));
     return true;
   }
@@ -77,11 +81,11 @@ export class Gaps {
       } else merged.push(range);
     }
     this.ranges = merged;
-    await replaceFile(this.disk, joinPath(this.folder, gapsName), [encodeGaps(merged)]);
+    await replaceBoth(this.disk, joinPath(this.folder, gapsName), [encodeGaps(merged)]);
   }
 }
 
 /** The file that says so. */
 export function encodeGaps(ranges: readonly LogRange[]): Buffer {
-  return Buffer.from(checkedLine(ranges.map(({ first, end }) => [first, end])).repeat(2));
+  return Buffer.from(checkedLine(ranges.map(({ first, end }) => [first, end])));
 }

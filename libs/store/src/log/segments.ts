@@ -8,6 +8,7 @@ import { assert, MqError } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
+import type { OnTrouble } from '../disk/two-copies.js';
 import { readHead } from './compacted-file.js';
 import { Gaps } from './gaps.js';
 import type { LogRange } from './gaps.js';
@@ -46,6 +47,7 @@ export class Segments {
   constructor(
     readonly disk: Disk,
     readonly folder: string,
+    private readonly onTrouble?: OnTrouble,
   ) {
     this.gaps = new Gaps(disk, folder);
   }
@@ -131,7 +133,7 @@ export class Segments {
     }
     const last = this.rows[this.rows.length - 1];
     if (last?.lost) throw last.lost; // How far it goes is not known.
-    if (await this.gaps.open()) this.findLost(known);
+    if (await this.gaps.open(this.onTrouble)) this.findLost(known);
     else this.gapsUnknown = true;
   }
 

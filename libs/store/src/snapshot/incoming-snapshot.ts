@@ -3,7 +3,8 @@
  * `.incoming`; nothing is changed until all of them are durable and every byte has been looked at. Then one small file
  * decides:
  *
- *   install     the snapshot's facts and whose folder this is, twice the same: a line of JSON, and the line's checksum, 8 hex digits
+ *   install     the snapshot's facts and whose folder this is: a line of JSON, and the line's checksum, 8 hex digits; and
+ *               install.copy, the same (`disk/two-copies.ts`)
  *
  * While it is there, the snapshot is what the folder holds: each start, and whoever wrote it, puts the files in the place
  * of the old ones, a step that can be broken off and begun again anywhere; then it goes. While it is not there, what is
@@ -13,9 +14,10 @@ import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import { isDiskFull, joinPath, readWhole, replaceFile } from '../disk/disk.js';
+import { isDiskFull, joinPath, replaceFile } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
-import { checkedLine, readCheckedLine } from '../log/checked-line.js';
+import { readEither, replaceBoth, unlinkBoth } from '../disk/two-copies.js';
+import { checkedLine, readTwiceCheckedLine } from '../log/checked-line.js';
 import { checksum } from '../log/checksum.js';
 import { readHead } from '../log/compacted-file.js';
 import type { DataFolder } from '../log/data-folder.js';
@@ -98,7 +100,16 @@ export async function decideInstall(
   incarnation: string,
 ): Promise<void> {
   const line = checkedLine({ ...facts, incarnation });
-  await replaceFile(disk, joinPath(folder, installName), [Buffer.from(line.repeat(2))]);
+  await replaceBoth(disk, joinPath(folder, installName), [Buffer.from(line)]);
+}
+
+/**
+ * Nothing is decided, though `decideInstall` may have written some of it before it failed; what came is thrown away. As
+ * long as this has not resolved the next start may find that it was decided, so all of it must stay.
+ */
+export async function withdrawInstall(disk: Disk, folder: string): Promise<void> {
+  await unlinkBoth(disk, joinPath(folder, installName));
+  await discardIncoming(disk, folder);
 }
 
 /**
@@ -109,12 +120,13 @@ export async function decideInstall(
  */
 export async function putInPlace(disk: Disk, folder: string, dataFolder: DataFolder): Promise<void> {
   const path = joinPath(folder, installName);
-  const stored = await readWhole(disk, path);
-  if (!stored) {
+  const stored = await readEither(disk, path, (bytes) => readTwiceCheckedLine(bytes) as Decision | undefined);
+  if (stored.isMissing) {
     await discardIncoming(disk, folder);
     return;
   }
-  const facts = decodeDecision(stored, disk, path);
+  const facts = stored.value;
+  if (facts === undefined) throw unreadable(disk, path);
   await dataFolder.becomeAnother(facts.incarnation, facts.salt);
   await dataFolder.takeSalt(facts.salt);
   for (const of of snapshotFolders) {
@@ -129,8 +141,7 @@ export async function putInPlace(disk: Disk, folder: string, dataFolder: DataFol
     }
     await disk.syncFolder(inside);
   }
-  await disk.unlink(path);
-  await disk.syncFolder(folder);
+  await unlinkBoth(disk, path);
 }
 
 /** Of a snapshot that nobody decided on. */
@@ -331,12 +342,10 @@ interface Decision extends SnapshotFacts {
   readonly incarnation: string;
 }
 
-function decodeDecision(bytes: Buffer, disk: Disk, path: string): Decision {
-  const found = readCheckedLine(bytes) ?? readCheckedLine(bytes, 1);
-  if (found !== undefined) return found as Decision;
-  throw new MqError(
+function unreadable(disk: Disk, path: string): MqError {
+  return new MqError(
     'DATA_FOLDER',
-    `${disk.realPath(path)} is damaged: a snapshot was being put in place, and it says which files belong to it. Start with ` +
+    `${disk.realPath(path)} is damaged, and so is its copy: a snapshot was being put in place, and it says which files belong to it. Start with ` +
       'an empty data folder, as a new member that fetches all of it',
   );
 }

@@ -13,7 +13,7 @@ import { indexedFirsts } from '../index/segment-indexes.js';
 import { DataFolder } from '../log/data-folder.js';
 import type { Replication } from '../replication.js';
 import type { CheckpointStore } from '../views/checkpoint-store.js';
-import { decideInstall, discardIncoming, putInPlace, receiveSnapshot } from './incoming-snapshot.js';
+import { decideInstall, putInPlace, receiveSnapshot, withdrawInstall } from './incoming-snapshot.js';
 import { snapshotBytes } from './snapshot-format.js';
 import type { SnapshotFacts } from './snapshot-format.js';
 import { streamSnapshot } from './snapshot-source.js';
@@ -87,17 +87,23 @@ export class Snapshots {
 
   private async putInPlace(facts: SnapshotFacts): Promise<void> {
     const { disk, folder, log, checkpoints, replication } = this.parts;
+    let unknown: unknown;
     const decide = async (): Promise<void> => {
       try {
         if (facts.end < log.commitEnd)
           throw new MqError('CONFLICT', 'more has been committed here than the snapshot holds');
         await decideInstall(disk, folder, facts, this.parts.dataFolder().incarnation);
       } catch (caught) {
-        await discardIncoming(disk, folder);
-        throw caught;
+        await withdrawInstall(disk, folder).catch((failure: unknown) => (unknown = failure));
+        if (unknown === undefined) throw caught;
       }
     };
     await replication.reload(decide, async () => {
+      // Whether it was decided the next start will see: nothing may be written before.
+      if (unknown !== undefined) {
+        const why = 'the disk does not say whether a snapshot was decided on: the next start will see';
+        throw new MqError('DISK_FAILED', why, { cause: unknown });
+      }
       await checkpoints.close();
       await putInPlace(disk, folder, this.parts.dataFolder());
       checkpoints.open(await this.parts.openState());
