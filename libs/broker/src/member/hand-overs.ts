@@ -1,0 +1,125 @@
+/** The lead goes from one member to another by consent: asked for by a person, or before a member leaves. */
+import { NotLeader } from '@cometmq/client';
+import type { Epoch, MemberId } from '@cometmq/model';
+import { isMember } from '@cometmq/replication';
+import { MqError, sleep } from '@cometmq/shared';
+
+import type { MemberMoves, MemberSelf } from './member-self.js';
+
+/** How long a hand-over may take. */
+const handOverMsMax = 3_000;
+/** How long is waited for a member to be out of the set. */
+const removeMsMax = 5_000;
+const lookAgainMs = 50;
+
+export class HandOvers {
+  /** Who handed over, and waits for this member to lead. */
+  private readonly waiting: { readonly resolve: () => void; readonly reject: (error: MqError) => void }[] = [];
+
+  constructor(
+    private readonly self: MemberSelf,
+    private readonly moves: Pick<MemberMoves, 'stand'>,
+  ) {}
+
+  /** Asked by the leader: stands at once. Resolves when it leads. */
+  async take(epoch: Epoch): Promise<void> {
+    const { self } = this;
+    if (!this.isFollowing() || self.attachedTo?.epoch !== epoch) {
+      throw new MqError('CONFLICT', `this member does not follow a leader of epoch ${epoch}`);
+    }
+    const leads = new Promise<void>((resolve, reject) => this.waiting.push({ resolve, reject }));
+    this.moves.stand(self.turn.step('handedOver'));
+    if (this.isFollowing()) this.refuse(new MqError('CONFLICT', 'this member may not stand for the lead now'));
+    await leads;
+  }
+
+  /** This member leads. */
+  taken(): void {
+    for (const { resolve } of this.waiting.splice(0)) resolve();
+  }
+  /** It does not, after all. */
+  refuse(why: MqError): void {
+    for (const { reject } of this.waiting.splice(0)) reject(why);
+  }
+
+  /**
+   * Has another member take over, by this one's consent: nothing is decided meanwhile, and nothing is lost.
+   * @throws MqError CONFLICT where it does not lead, or no member is in sync; TIMEOUT: it goes on leading
+   */
+  async give(to?: MemberId): Promise<void> {
+    const { self } = this;
+    const { role } = self;
+    if (role.is !== 'leading' || !role.term) throw this.notLeader();
+    const { leading, term } = role;
+    const { clock, peers, settings, log } = self.parts;
+    const successor = leading.successors.find(({ member }) => to === undefined || member === to);
+    if (!successor) {
+      const who = to === undefined ? 'no other member of the set is' : `${to} is not`;
+      throw new MqError('CONFLICT', to === self.me ? `${to} leads already` : `${who} in sync`);
+    }
+    const endMs = clock.monotonicMs() + handOverMsMax;
+    log.info({ to: successor.member }, 'the lead is handed over');
+    term.hold();
+    try {
+      while (!leading.hasAll(successor.member)) {
+        if (clock.monotonicMs() > endMs) throw new MqError('TIMEOUT', `${successor.member} does not catch up`);
+        await sleep(clock, 2);
+        if (self.role !== role) break;
+      }
+      if (self.role === role) await peers.peer(successor.address).handOver(settings.brokerSet, leading.epoch);
+    } catch (caught) {
+      if (self.role === role) {
+        term.release();
+        throw MqError.from(caught);
+      }
+    }
+    if (self.role === role) {
+      term.release();
+      throw new MqError('TIMEOUT', `${successor.member} has not taken over`);
+    }
+    // Its consent ended this term; who waits is told where to go on once somebody leads there.
+    while (!self.attachedTo && self.role.is !== 'failed' && clock.monotonicMs() < endMs) await sleep(clock, 2);
+    term.refuseHeld(new NotLeader(`${successor.member} has taken over the lead`, self.knownLeader));
+  }
+
+  /** An operator wants a member out of the set whose volume is lost. */
+  async remove(member: MemberId): Promise<void> {
+    const { self } = this;
+    const { role } = self;
+    const { clock } = self.parts;
+    if (role.is !== 'leading') throw this.notLeader();
+    const { leading } = role;
+    if (member === self.me) {
+      throw new MqError('CONFLICT', `${member} leads: let another one lead before it is removed`);
+    }
+    if (!isMember(leading.members, member)) throw new MqError('NOT_FOUND', `${member} is no member of the set`);
+    leading.remove(member);
+    const endMs = clock.monotonicMs() + removeMsMax;
+    while (isMember(leading.members, member)) {
+      if (self.role !== role) throw this.notLeader();
+      if (clock.monotonicMs() > endMs) {
+        throw new MqError(
+          'TIMEOUT',
+          'those that stay have not all that is committed yet; it is removed when they have',
+        );
+      }
+      await sleep(clock, lookAgainMs);
+    }
+  }
+
+  /** Whether the set can do without it now: why not, in words. */
+  mayLeave(member: MemberId): string | undefined {
+    const { role } = this.self;
+    if (role.is !== 'leading' || !role.term) throw this.notLeader();
+    return role.leading.mayLeave(member);
+  }
+
+  private isFollowing(): boolean {
+    return this.self.role.is === 'following';
+  }
+
+  private notLeader(): NotLeader {
+    const { role, knownLeader } = this.self;
+    return new NotLeader('this member does not lead', role.is === 'leading' ? undefined : knownLeader);
+  }
+}

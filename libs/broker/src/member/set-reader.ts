@@ -1,0 +1,122 @@
+/** Asks the registry how the set is, tells it that this member is there, and notes under what it acts. */
+import { type KnownSet, type SetReading, standsStill } from '@cometmq/client';
+import type { SetState } from '@cometmq/model';
+import { failureFacts, MqError, sleep } from '@cometmq/shared';
+
+import type { MemberMoves, MemberSelf } from './member-self.js';
+
+const openAgainMs = 500;
+
+export class SetReader {
+  /** The registry has said how the set is. */
+  hasRead = false;
+  /** Why nobody may stand, as it was read last. */
+  private still: string | undefined;
+  private stillTold = false;
+  private announcing: Promise<void> | undefined;
+  private announcedMs = -Infinity;
+
+  constructor(
+    private readonly self: MemberSelf,
+    private readonly moves: Pick<MemberMoves, 'fail'>,
+    /** Nothing speaks against what was read; undefined: there is no set yet. */
+    private readonly onRead: (state: SetState | undefined) => void,
+  ) {}
+
+  /** Why nobody may stand; undefined: whoever has a reason to may. */
+  get whyStill(): string | undefined {
+    return this.still ?? (this.self.started ? this.self.parts.adoption.mismatch : undefined);
+  }
+
+  /** Undefined: the registry does not answer yet, and others may want this member's word meanwhile. */
+  async open(): Promise<SetReading | undefined> {
+    const { self } = this;
+    const { registry, adoption, log, settings, clock } = self.parts;
+    for (;;) {
+      if (self.stopped) throw new MqError('CANCELLED', 'stopped before the lead was taken');
+      try {
+        adoption.check();
+        return await registry.announceMember(self.claim());
+      } catch (caught) {
+        const error = MqError.from(caught);
+        if (await adoption.settles(error)) continue;
+        if (!error.retry) throw error;
+        log.warn(failureFacts(error), 'the broker set can not be looked up yet; trying again');
+        if (settings.membersWanted > 1) return undefined;
+        await sleep(clock, openAgainMs);
+      }
+    }
+  }
+
+  /** From time to time, more often while no leader is known. */
+  lookIfDue(): void {
+    const { role, attachedTo, parts } = this.self;
+    const { leaseMs } = parts.settings;
+    const everyMs = attachedTo ? leaseMs / 3 : Math.min(leaseMs / 6, openAgainMs);
+    if (role.is !== 'leading' && parts.clock.monotonicMs() - this.announcedMs >= everyMs) this.look();
+  }
+
+  /** Whenever something may have changed. */
+  look(): void {
+    const { self } = this;
+    if (self.stopped || this.announcing || self.role.is === 'opening' || self.role.is === 'failed') return;
+    const { registry, clock, adoption, log } = self.parts;
+    this.announcedMs = clock.monotonicMs();
+    this.announcing = registry
+      .announceMember(self.claim())
+      .then((reading) => this.read(reading))
+      .catch(async (caught: unknown) => {
+        const error = MqError.from(caught);
+        if (error.code === 'METADATA_MISMATCH') await adoption.mismatched(error);
+        else if (error.code === 'DATA_FOLDER') this.moves.fail(error);
+        else log.debug(failureFacts(error), 'the name service does not answer');
+      })
+      .finally(() => (this.announcing = undefined));
+  }
+
+  read(reading: SetReading): void {
+    const { state } = reading;
+    this.hasRead = true;
+    const { knowledge, parts } = this.self;
+    const { adoption, log } = parts;
+    knowledge.read(reading);
+    const still = standsStill(this.knownSet(), reading);
+    // An answer may be older than what was heard since; the next one is not.
+    if (still !== undefined && still === this.still && !this.stillTold) {
+      this.stillTold = true;
+      log.error({ reason: still }, 'nobody stands for the lead');
+    }
+    this.still = still;
+    if (still !== undefined) return;
+    this.stillTold = false;
+    adoption.mismatch = undefined;
+    if (state) this.acted(reading, state);
+    this.onRead(state);
+  }
+
+  /** Withdraws this member's presence, once what was asked before is over. */
+  async withdraw(): Promise<void> {
+    await this.announcing;
+    const { isOpened, role, parts } = this.self;
+    if (!isOpened || role.is === 'failed') return;
+    await parts.registry.withdrawMember(this.self.claim()).catch((caught: unknown) => {
+      parts.log.warn(failureFacts(caught), 'the name service could not be told that the broker leaves');
+    });
+  }
+
+  /** The latest that this member has acted under, or heard of. */
+  private knownSet(): KnownSet | undefined {
+    const { acted } = this.self.notes;
+    const { state } = this.self.knowledge;
+    // Of another store than what was acted under, it says nothing here: revisions and epochs rise together in one.
+    if (!acted || !state || state.revision <= acted.revision || state.epoch < acted.epoch) return acted;
+    return { ...acted, revision: state.revision, epoch: state.epoch };
+  }
+
+  /** Under what this member acts from now on, before it does. */
+  private acted(reading: SetReading, state: SetState): void {
+    this.self.notes.actUnder(reading, state)?.catch((caught: unknown) => {
+      this.self.parts.log.warn(failureFacts(caught), 'what the set is now could not be noted');
+    });
+  }
+}

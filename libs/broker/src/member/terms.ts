@@ -1,0 +1,155 @@
+/** The terms in which this member leads: how one begins after the registry's word, and how it ends. */
+import { type KnownLeader, NotLeader } from '@cometmq/client';
+import type { Epoch, SetState } from '@cometmq/model';
+import { leaderLimits } from '@cometmq/replication';
+import { failureFacts, MqError } from '@cometmq/shared';
+
+import type { ElectionPhases } from './election.js';
+import { Leading } from './leading.js';
+import type { MemberMoves, MemberSelf } from './member-self.js';
+import type { LeadingRole, StandingRole } from './roles.js';
+import { asKnownLeader } from './set-knowledge.js';
+import type { SetReader } from './set-reader.js';
+
+/** The lead that was won. */
+export interface Won {
+  readonly epoch: Epoch;
+  readonly state: SetState;
+  readonly phases: ElectionPhases;
+  readonly noticeMs: number;
+}
+
+export class Terms {
+  constructor(
+    private readonly self: MemberSelf,
+    private readonly moves: Pick<MemberMoves, 'follow' | 'stand' | 'fail' | 'look' | 'leads'>,
+    private readonly reader: SetReader,
+  ) {}
+
+  /** The set is this member's, which still stands: its term begins. */
+  async begin(role: StandingRole, won: Won): Promise<void> {
+    const { self } = this;
+    const { epoch, state } = won;
+    const { store, clock, log, settings, begin } = self.parts;
+    let startRecord: Promise<void> | undefined;
+    let leadMs = 0;
+    const leading = await self.turns.take(async () => {
+      if (self.role !== role) return undefined;
+      await store.replication.lead();
+      if (self.role !== role) {
+        await store.replication.stepDown(store.appendEnd); // Promised to somebody else meanwhile.
+        return undefined;
+      }
+      leadMs = clock.monotonicMs();
+      startRecord = store.beginEpoch(epoch, Math.max(clock.wallMs(), store.lastTimestampMs));
+      return this.led(epoch, state);
+    });
+    if (!leading || !startRecord) return;
+    const next: LeadingRole = { is: 'leading', leading, term: undefined };
+    self.role = next;
+    self.knowledge.saw(state);
+    self.turn.step('settled');
+    try {
+      await startRecord;
+    } catch (caught) {
+      const error = MqError.from(caught);
+      if (!error.retry) this.moves.fail(error);
+      return; // Deposed before it decided anything.
+    }
+    if (self.role !== next) return;
+    leading.begun();
+    this.notePhases(won, leadMs);
+    next.term = begin(leading);
+    log.info({ broker: settings.brokerSet, member: self.me, epoch, from: store.appendEnd }, 'the broker leads');
+    this.moves.leads();
+  }
+
+  /** The term is over. What it wrote and the next leader lacks goes when that one says so. */
+  depose(why: string): void {
+    const { self, moves } = this;
+    const { role } = self;
+    if (role.is !== 'leading') return;
+    const { store, log } = self.parts;
+    log.warn({ epoch: role.leading.epoch, why }, 'the broker does not lead any more');
+    const error = new NotLeader(`this broker does not lead any more: ${why}`, this.leaderAfter(role.leading.epoch));
+    role.leading.end();
+    role.term?.end(error);
+    role.term = undefined;
+    store.replication.endTerm(error);
+    moves.follow(self.turns.take(() => store.replication.stepDown(store.appendEnd)));
+    self.turn.step('settled');
+    moves.look();
+  }
+
+  private led(epoch: Epoch, state: SetState): Leading {
+    const { self, reader } = this;
+    const { settings, store, registry, clock, log, writable, adoption } = self.parts;
+    const limits = { ...leaderLimits, membersWanted: settings.membersWanted, durability: settings.durability };
+    return new Leading(
+      {
+        ...{ me: self.me, store, registry, clock, log, limits, leaseMs: settings.leaseMs, writable },
+        claim: () => self.claim(),
+        outline: () => self.outline(),
+        addressOf: (member) => self.knowledge.addressOf(member),
+        setAddress: (member, address) => self.knowledge.setAddress(member, address),
+        read: (reading) => reader.read(reading),
+        refusedBy: (error) => void adoption.mismatched(error),
+        deposed: (why) => this.depose(why.reason),
+        resign: (why) => this.resign(why),
+        renewTerm: (above) => this.renew(above),
+      },
+      ...([epoch, state, store.appendEnd] as const),
+    );
+  }
+
+  private notePhases({ phases, epoch, noticeMs }: Won, leadMs: number): void {
+    const { clock } = this.self.parts;
+    this.self.lastFailover = {
+      ...{ reason: phases.reason, epoch, atMs: clock.wallMs(), noticeMs },
+      promiseMs: phases.promisedMs - phases.beganMs,
+      fetchMs: phases.fetchedMs - phases.promisedMs,
+      transactionMs: phases.takenMs - phases.fetchedMs,
+      foldMs: leadMs - phases.takenMs,
+      startRecordMs: clock.monotonicMs() - leadMs,
+    };
+  }
+
+  private leaderAfter(epoch: Epoch): KnownLeader | undefined {
+    const [likely] = this.self.knowledge.leaders(this.self.me);
+    return likely && likely.epoch > epoch ? asKnownLeader(likely) : undefined;
+  }
+
+  private resign(why: string): void {
+    const { self } = this;
+    const { role } = self;
+    if (role.is !== 'leading') return;
+    const { registry, log } = self.parts;
+    const { epoch } = role.leading;
+    this.depose(why);
+    self.turn.step('failed');
+    registry.resignLeadership(self.claim(), epoch).catch((caught: unknown) => {
+      log.warn(failureFacts(caught), 'the name service could not be told that the broker resigns');
+    });
+  }
+
+  /** The lead need not change, but a member has promised a later epoch and can't listen to this one. */
+  private renew(above: Epoch): void {
+    const { self } = this;
+    if (self.role.is !== 'leading') return;
+    self.knowledge.hear(above);
+    this.depose(`epoch ${above} was promised to another member`);
+    this.standWhenReady();
+  }
+
+  private standWhenReady(): void {
+    const { self, moves } = this;
+    const { role } = self;
+    if (role.is !== 'following') return;
+    role.ready.then(
+      () => {
+        if (self.role === role) moves.stand('start');
+      },
+      () => undefined, // Told where it failed.
+    );
+  }
+}
