@@ -1,5 +1,5 @@
 /**
- * Runs simulations: `npm run simulate -- --seed 7`, `--seeds 100 [--from 1]`, `--ms 60000`, `--trace`. The first seed that
+ * Runs simulations: `npm run simulate -- --seed 7`, `--seeds 100 [--from 1]`, `--ms 60000`, `--members 3`, `--trace`. The first seed that
  * fails ends it with 1; the same seed does the same again.
  */
 import { parseArgs } from 'node:util';
@@ -13,25 +13,27 @@ async function main(): Promise<number> {
       seeds: { type: 'string', default: '10' },
       from: { type: 'string', default: '1' },
       ms: { type: 'string', default: '60000' },
+      members: { type: 'string', default: '3' },
       trace: { type: 'boolean', default: false },
     },
   });
   const first = Number(values.seed ?? values.from);
   const count = values.seed === undefined ? Number(values.seeds) : 1;
   const simMs = Number(values.ms);
-  if (![first, count, simMs].every(Number.isSafeInteger)) throw new Error('seeds and times are whole numbers');
+  const members = Number(values.members);
+  if (![first, count, simMs, members].every(Number.isSafeInteger)) throw new Error('seeds and times are whole numbers');
   const print = values.trace ? (line: string) => process.stdout.write(`${line}\n`) : undefined;
   for (let seed = first; seed < first + count; seed += 1) {
     const startMs = performance.now();
     try {
-      const { hash, steps, sent, starts, simMs: lastedMs } = await simulate({ seed, simMs, print });
+      const { hash, steps, sent, starts, simMs: lastedMs } = await simulate({ seed, simMs, members, print });
       const tookMs = Math.round(performance.now() - startMs);
       process.stdout.write(
         `seed ${seed}: ${hash}, ${sent} messages, ${starts} starts, ${Math.round(lastedMs / 1_000)} s simulated in ${steps} steps, ${tookMs} ms\n`,
       );
     } catch (caught) {
       process.stdout.write(
-        `${(caught as Error).message}\nagain: npm run simulate -- --seed ${seed} --ms ${simMs} --trace\n`,
+        `${(caught as Error).message}\nagain: npm run simulate -- --seed ${seed} --ms ${simMs} --members ${members} --trace\n`,
       );
       return 1;
     }

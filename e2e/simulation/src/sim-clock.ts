@@ -1,23 +1,41 @@
 import type { Clock, Prng, Timer } from '@cometmq/shared';
 
-interface Pending {
-  readonly atMs: number;
-  readonly order: number;
-  readonly act: () => void;
-}
-
 /** Wall time at which every run begins. */
 const startWallMs = 1_700_000_000_000;
 /** How likely time goes on although something is ready: a real machine is slow at times. */
 const timeFirst = 1 / 32;
+
+/** One thing that is to happen at a time. */
+class Waiting implements Timer {
+  /** Undefined: cancelled. */
+  act: (() => void) | undefined;
+
+  constructor(
+    readonly atMs: number,
+    readonly order: number,
+    act: () => void,
+  ) {
+    this.act = act;
+  }
+
+  cancel(): void {
+    this.act = undefined;
+  }
+
+  isBefore(other: Waiting): boolean {
+    return this.atMs < other.atMs || (this.atMs === other.atMs && this.order < other.order);
+  }
+}
 
 /**
  * Time and the order of turns for all processes of a simulation. Turns of one process keep their order, as Node.js keeps
  * it; which process is next, chance says. Time stands still while anything is ready, nearly always.
  */
 export class SimClock {
-  private readonly processes: SimProcess[] = [];
-  private timers: Pending[] = [];
+  /** A heap: each is before those at twice its place plus one and two. */
+  private readonly timers: Waiting[] = [];
+  /** Processes with turns, each once. */
+  private readonly ready: SimProcess[] = [];
   private made = 0;
   nowMs = 0;
 
@@ -25,50 +43,90 @@ export class SimClock {
 
   /** A process, with a clock of its own. */
   process(name: string): SimProcess {
-    const made = new SimProcess(name, this);
-    this.processes.push(made);
-    return made;
+    return new SimProcess(name, this);
   }
 
   after(delayMs: number, act: () => void): Timer {
-    const entry: Pending = { atMs: this.nowMs + Math.max(0, delayMs), order: (this.made += 1), act };
-    this.timers.push(entry);
-    return { cancel: () => void (this.timers = this.timers.filter((other) => other !== entry)) };
+    const entry = new Waiting(this.nowMs + Math.max(0, delayMs), (this.made += 1), act);
+    this.push(entry);
+    return entry;
+  }
+
+  /** @internal */
+  becameReady(process: SimProcess): void {
+    this.ready.push(process);
   }
 
   /** Lets one thing happen. False: nothing is ready, and no timer waits. */
   step(): boolean {
-    for (let i = this.processes.length - 1; i >= 0; i -= 1) {
-      if (this.processes[i]?.isOver) this.processes.splice(i, 1);
-    }
-    const ready = this.processes.filter(({ turns }) => turns.length > 0);
-    const next = this.earliest();
-    if (ready.length > 0 && !(next && this.chance.next() < timeFirst)) {
-      ready[this.chance.below(ready.length)]?.turns.shift()?.();
+    const { ready, timers } = this;
+    const goesOn = ready.length === 0 || this.chance.next() < timeFirst;
+    while (goesOn && timers.length > 0) {
+      const next = this.shift();
+      if (next?.act === undefined) continue;
+      this.nowMs = Math.max(this.nowMs, next.atMs);
+      next.act();
       return true;
     }
-    if (!next) return ready.length > 0;
-    this.timers = this.timers.filter((other) => other !== next);
-    this.nowMs = Math.max(this.nowMs, next.atMs);
-    next.act();
+    if (ready.length === 0) return false;
+    const at = ready.length === 1 ? 0 : this.chance.below(ready.length);
+    const process = ready[at] as SimProcess;
+    const turn = process.take();
+    if (!process.isReady) {
+      process.isListed = false;
+      ready[at] = ready.at(-1) as SimProcess;
+      ready.pop();
+    }
+    turn?.();
     return true;
   }
 
-  private earliest(): Pending | undefined {
-    let best: Pending | undefined;
-    for (const entry of this.timers) {
-      if (!best || entry.atMs < best.atMs || (entry.atMs === best.atMs && entry.order < best.order)) best = entry;
+  private push(entry: Waiting): void {
+    const { timers } = this;
+    let at = timers.length;
+    timers.push(entry);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const other = timers[above] as Waiting;
+      if (other.isBefore(entry)) break;
+      timers[at] = other;
+      at = above;
     }
-    return best;
+    timers[at] = entry;
+  }
+
+  private shift(): Waiting | undefined {
+    const { timers } = this;
+    const first = timers[0];
+    const last = timers.pop();
+    if (last === undefined || last === first) return first;
+    const { length } = timers;
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      if (below >= length) break;
+      const right = below + 1;
+      if (right < length && (timers[right] as Waiting).isBefore(timers[below] as Waiting)) below = right;
+      const other = timers[below] as Waiting;
+      if (last.isBefore(other)) break;
+      timers[at] = other;
+      at = below;
+    }
+    timers[at] = last;
+    return first;
   }
 }
 
 /** What a process knows of time. When the process is over, nothing of it happens any more. */
 export class SimProcess implements Clock {
-  readonly turns: (() => void)[] = [];
   isOver = false;
+  /** It has turns, and is on the list of those. @internal */
+  isListed = false;
   /** How far its wall clock is from the others'. */
   wallOffsetMs = 0;
+  private turns: (() => void)[] = [];
+  private taken = 0;
+  private isPaused = false;
 
   constructor(
     readonly name: string,
@@ -78,8 +136,18 @@ export class SimProcess implements Clock {
   /** `kill -9`. */
   end(): void {
     this.isOver = true;
-    this.turns.length = 0;
+    this.turns = [];
+    this.taken = 0;
   }
+  /** SIGSTOP: time goes on, and nothing of it happens until it is resumed. */
+  pause(): void {
+    this.isPaused = true;
+  }
+  resume(): void {
+    this.isPaused = false;
+    this.list();
+  }
+
   wallMs(): number {
     return Math.floor(startWallMs + this.clock.nowMs + this.wallOffsetMs);
   }
@@ -87,11 +155,43 @@ export class SimProcess implements Clock {
     return this.clock.nowMs;
   }
   after(delayMs: number, act: () => void): Timer {
-    return this.clock.after(delayMs, () => {
-      if (!this.isOver) act();
+    const timer = this.clock.after(delayMs, () => {
+      if (this.isPaused) this.soon(() => cancelled || act());
+      else if (!this.isOver) act();
     });
+    let cancelled = false;
+    return {
+      cancel: () => {
+        cancelled = true;
+        timer.cancel();
+      },
+    };
   }
   soon(act: () => void): void {
-    if (!this.isOver) this.turns.push(act);
+    if (this.isOver) return;
+    this.turns.push(act);
+    this.list();
+  }
+
+  /** @internal */
+  get isReady(): boolean {
+    return this.taken < this.turns.length && !this.isPaused;
+  }
+  /** @internal */
+  take(): (() => void) | undefined {
+    if (!this.isReady) return undefined;
+    const turn = this.turns[this.taken];
+    this.taken += 1;
+    if (this.taken === this.turns.length) {
+      this.turns = [];
+      this.taken = 0;
+    }
+    return turn;
+  }
+
+  private list(): void {
+    if (this.isListed || !this.isReady) return;
+    this.isListed = true;
+    this.clock.becameReady(this);
   }
 }

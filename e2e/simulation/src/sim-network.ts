@@ -1,200 +1,488 @@
 /**
- * What lies between processes: calls and answers take time, keep their order on one connection, and are lost with it. A
- * caller is told so (UNAVAILABLE); whether the call had its effect it is not told.
+ * gRPC between simulated processes: the real channels' port on one side, the real handlers on the other, and between them
+ * wires that take their time. What is said on one connection keeps its order; lines between machines are cut one way or
+ * both (what is said then waits, as TCP repeats it), are slow, and lose their connections.
  */
 import type {
-  BrokerLink,
-  ClientCommand,
-  Delivered,
-  DirectoryUpdate,
-  Done,
-  NameService,
-  PullCall,
-  PullResult,
-  ReceiveCall,
-  ReceiveResult,
-  SetRegistry,
-} from '@cometmq/client';
-import { MqError, type Prng } from '@cometmq/shared';
+  CallContext,
+  CallOptions,
+  DuplexStream,
+  GrpcService,
+  GrpcStatusCode,
+  IncomingStream,
+  MessageBytes,
+  MessageSink,
+  MessageSource,
+  RpcChannel,
+  UnaryReply,
+} from '@cometmq/rpc';
+import { errorOf, grpcStatus } from '@cometmq/rpc';
+import { MqError, type ErrorCode, type Prng } from '@cometmq/shared';
 
-import type { SimProcess } from './sim-clock.js';
+import type { SimClock, SimProcess } from './sim-clock.js';
 
-/** One direction of a connection. */
-export class Wire {
-  private lastMs = 0;
+/** Who speaks: a process, and the machine it runs on. */
+export interface Speaker {
+  readonly host: string;
+  readonly process: SimProcess;
+}
+
+/** From one machine to another. */
+interface Line {
+  isCut: boolean;
+  /** What every message takes at least. */
+  slowMs: number;
+  readonly held: (() => void)[];
+}
+
+interface Server {
+  readonly process: SimProcess;
+  readonly services: readonly GrpcService[];
+}
+
+/** What may be under way before a writer is told to wait. */
+const windowBytes = 256 * 1024;
+
+export class SimNetwork {
+  private readonly servers = new Map<string, Server>();
+  private readonly lines = new Map<string, Line>();
+  private readonly connections = new Set<Connection>();
+  private made = 0;
 
   constructor(
-    private readonly from: SimProcess,
+    private readonly clock: SimClock,
     private readonly chance: Prng,
   ) {}
 
-  /** Arrives later, after all that was sent before. */
-  send(act: () => void): void {
-    const slow = this.chance.below(100) === 0;
-    const atMs = Math.max(this.lastMs, this.from.monotonicMs() + 0.1 + this.chance.next() * (slow ? 200 : 2));
-    this.lastMs = atMs;
-    this.from.after(atMs - this.from.monotonicMs(), act);
-  }
-}
-
-const lost = (): MqError => new MqError('UNAVAILABLE', 'the connection to the broker broke');
-
-interface Flight {
-  fail(): void;
-}
-
-/** A proxy's link to a broker set: to whichever process of it runs now. */
-export class SimLink implements BrokerLink {
-  private broker: BrokerLink | undefined;
-  private connection = 0;
-  private readonly flights = new Set<Flight>();
-  private readonly listeners = new Map<string, (command: ClientCommand) => void>();
-  private there: Wire;
-  private back: Wire;
-
-  constructor(
-    private readonly proxy: SimProcess,
-    private readonly chance: Prng,
-  ) {
-    this.there = new Wire(proxy, chance);
-    this.back = new Wire(proxy, chance);
+  listen({ host, process }: Speaker, services: readonly GrpcService[]): void {
+    this.servers.set(host, { process, services });
   }
 
-  /** Undefined: it can't be reached. What was under way is lost. */
-  connect(broker: BrokerLink | undefined): void {
-    this.broker = broker;
-    this.connection += 1;
-    this.there = new Wire(this.proxy, this.chance);
-    this.back = new Wire(this.proxy, this.chance);
-    for (const flight of [...this.flights]) flight.fail();
-    if (!broker) return;
-    for (const [proxyId, listener] of this.listeners) this.listen(broker, proxyId, listener);
+  /** The process on this machine is gone, and the machine says so. */
+  gone(host: string): void {
+    this.servers.delete(host);
+    for (const each of [...this.connections]) if (each.from.host === host || each.to === host) each.lose();
   }
 
-  send: BrokerLink['send'] = (call, done) => void this.ask((broker, answer) => void broker.send(call, answer), done);
-  ack: BrokerLink['ack'] = (call, done) => void this.ask((broker, answer) => void broker.ack(call, answer), done);
-  changeInvisible: BrokerLink['changeInvisible'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.changeInvisible(call, answer), done);
-  handBack: BrokerLink['handBack'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.handBack(call, answer), done);
-  deadLetter: BrokerLink['deadLetter'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.deadLetter(call, answer), done);
-  recall: BrokerLink['recall'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.recall(call, answer), done);
-  endTransaction: BrokerLink['endTransaction'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.endTransaction(call, answer), done);
-  offsets: BrokerLink['offsets'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.offsets(call, answer), done);
-  syncLite: BrokerLink['syncLite'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.syncLite(call, answer), done);
-  clientGone: BrokerLink['clientGone'] = (call, done) =>
-    void this.ask((broker, answer) => void broker.clientGone(call, answer), done);
-
-  receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
-    return this.ask(
-      (broker, answer) => broker.receive(call, answer),
-      done,
-      ({ messages }) => this.giveBack(messages),
-    );
-  }
-  pull(call: PullCall, done: Done<PullResult>): () => void {
-    return this.ask((broker, answer) => broker.pull(call, answer), done);
-  }
-  reportSessions: BrokerLink['reportSessions'] = (report) => this.tell((broker) => broker.reportSessions(report));
-  commandAnswered: BrokerLink['commandAnswered'] = (answer) => this.tell((broker) => broker.commandAnswered(answer));
-
-  onCommand(proxyId: string, listener: (command: ClientCommand) => void): () => void {
-    this.listeners.set(proxyId, listener);
-    if (this.broker) this.listen(this.broker, proxyId, listener);
-    return () => this.listeners.delete(proxyId);
+  channel(from: Speaker, to: string): RpcChannel {
+    return new SimChannel(this, from, to);
   }
 
-  private listen(broker: BrokerLink, proxyId: string, listener: (command: ClientCommand) => void): void {
-    const { connection } = this;
-    broker.onCommand(proxyId, (command) => {
-      if (connection === this.connection) this.back.send(() => connection === this.connection && listener(command));
+  /** Whether nobody listens there; a machine that says nothing in time refuses nothing. */
+  refuses({ host, process }: Speaker, to: string, msMax: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      process.after(msMax, () => resolve(false));
+      this.send(host, to, { lastMs: 0 }, () => {
+        const refused = !this.servers.has(to);
+        this.send(to, host, { lastMs: 0 }, () => process.soon(() => resolve(refused)));
+      });
     });
   }
 
-  private tell(act: (broker: BrokerLink) => void): void {
-    const { broker, connection } = this;
-    if (broker) this.there.send(() => connection === this.connection && act(broker));
+  /** From now on nothing that `from` says arrives at `to`. */
+  cut(from: string, to: string): void {
+    this.line(from, to).isCut = true;
   }
-
-  /** @param unwanted what to do with an answer that comes when nobody waits any more */
-  private ask<T>(
-    act: (broker: BrokerLink, answer: Done<T>) => (() => void) | void,
-    done: Done<T>,
-    unwanted: (result: T) => void = () => undefined,
-  ): () => void {
-    const { broker, connection } = this;
-    let over = false;
-    let cancelThere: (() => void) | void;
-    const finish = (...answer: Parameters<Done<T>>): void => {
-      this.flights.delete(flight);
-      if (over) return;
-      over = true;
-      done(...answer);
-    };
-    const flight: Flight = { fail: () => this.proxy.soon(() => finish(lost(), undefined)) };
-    this.flights.add(flight);
-    if (!broker) flight.fail();
-    else {
-      this.there.send(() => {
-        if (connection !== this.connection) return;
-        cancelThere = act(broker, (error, result) => {
-          if (connection !== this.connection) return;
-          this.back.send(() => {
-            if (connection !== this.connection) return;
-            if (over && result !== undefined) unwanted(result);
-            finish(error, result);
-          });
-        });
-      });
+  slow(from: string, to: string, ms: number): void {
+    this.line(from, to).slowMs = ms;
+  }
+  /** What was held up arrives, and everything is as fast as it was. */
+  heal(): void {
+    for (const line of this.lines.values()) {
+      line.isCut = false;
+      line.slowMs = 0;
+      for (const act of line.held.splice(0)) act();
     }
-    return () => {
-      over = true;
-      this.flights.delete(flight);
-      this.tell(() => cancelThere?.());
-    };
+  }
+  /** Connections between the two break; new ones can be made at once. */
+  breakConnections(a: string, b: string): void {
+    for (const each of [...this.connections]) {
+      const { from, to } = each;
+      if ((from.host === a && to === b) || (from.host === b && to === a)) each.lose();
+    }
   }
 
-  private giveBack(messages: readonly Delivered[]): void {
-    if (messages.length > 0) this.handBack({ receipts: messages.map(({ receipt }) => receipt) }, () => undefined);
+  /** @internal */
+  server(host: string): Server | undefined {
+    return this.servers.get(host);
+  }
+
+  /** Arrives later, after all that went this way before. @internal */
+  send(from: string, to: string, way: { lastMs: number }, arrive: () => void): void {
+    const line = this.line(from, to);
+    const { nowMs } = this.clock;
+    const late = this.chance.below(100) === 0 ? this.chance.next() * 200 : this.chance.next() * 2;
+    way.lastMs = Math.max(way.lastMs, nowMs + 0.1 + late + line.slowMs);
+    this.clock.after(way.lastMs - nowMs, () => {
+      if (line.isCut) line.held.push(arrive);
+      else arrive();
+    });
+  }
+
+  /** @internal */
+  connect(from: Speaker, to: string): Connection {
+    const connection = new Connection(this, from, to, (this.made += 1), () => this.connections.delete(connection));
+    this.connections.add(connection);
+    return connection;
+  }
+
+  private line(from: string, to: string): Line {
+    const key = `${from}>${to}`;
+    const known = this.lines.get(key) ?? { isCut: false, slowMs: 0, held: [] };
+    this.lines.set(key, known);
+    return known;
   }
 }
 
-/** The name service as a process far from it sees it. What a process that is over asked for is never answered. */
-export function farNaming(nameService: NameService, process: SimProcess, chance: Prng): NameService {
-  const there = new Wire(process, chance);
-  const back = new Wire(process, chance);
-  const watch = (listener: (update: DirectoryUpdate) => void): (() => void) =>
-    nameService.watch((update) => back.send(() => listener(update)));
-  return far(nameService, there, back, { watch });
+class Connection {
+  isOpen = true;
+  readonly calls = new Set<SimCall>();
+  private server: Server | undefined;
+  private readonly there = { lastMs: 0 };
+  private readonly back = { lastMs: 0 };
+
+  constructor(
+    private readonly network: SimNetwork,
+    readonly from: Speaker,
+    readonly to: string,
+    readonly number: number,
+    private readonly onLost: () => void,
+  ) {}
+
+  /** To the far end, in a turn of its process. */
+  ask(act: (server: Server) => void): void {
+    this.network.send(this.from.host, this.to, this.there, () => {
+      if (!this.isOpen) return;
+      const server = (this.server ??= this.network.server(this.to));
+      if (server) server.process.soon(() => act(server));
+      else this.answer(() => this.lose());
+    });
+  }
+
+  /** To the one that called, in a turn of its process. */
+  answer(act: () => void): void {
+    this.network.send(this.to, this.from.host, this.back, () => {
+      if (this.isOpen) this.from.process.soon(act);
+    });
+  }
+
+  /** Each end's machine tells its own side; what was under way is lost. */
+  lose(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.onLost();
+    const { server, from, calls } = this;
+    for (const call of [...calls]) {
+      from.process.soon(() => call.failed(new MqError('UNAVAILABLE', `the connection to ${this.to} broke`)));
+      server?.process.soon(() => call.far?.abandon());
+    }
+    calls.clear();
+  }
 }
 
-/** The same of the registry of sets. */
-export function farRegistry(registry: SetRegistry, process: SimProcess, chance: Prng): SetRegistry {
-  return far(registry, new Wire(process, chance), new Wire(process, chance), {});
+class SimChannel implements RpcChannel {
+  private connection: Connection | undefined;
+  private closed = false;
+
+  constructor(
+    private readonly network: SimNetwork,
+    private readonly from: Speaker,
+    private readonly to: string,
+  ) {}
+
+  unary(path: string, request: MessageBytes, options?: CallOptions): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const stream = this.begin(path, request, options);
+      let answer: Uint8Array | undefined;
+      stream.onMessage((message) => (answer = message));
+      stream.onEnd((error) => {
+        if (error !== undefined) reject(error);
+        else if (answer === undefined) reject(new MqError('INTERNAL', 'an answer without a message'));
+        else resolve(answer);
+      });
+    });
+  }
+  serverStream(path: string, request: MessageBytes, options?: CallOptions): IncomingStream {
+    return this.begin(path, request, options);
+  }
+  bidi(path: string, options?: CallOptions): DuplexStream {
+    return this.begin(path, undefined, options);
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const call of [...(this.connection?.calls ?? [])]) call.cancel();
+  }
+
+  private begin(path: string, request: MessageBytes | undefined, options: CallOptions = {}): SimCall {
+    if (this.closed) throw new MqError('UNAVAILABLE', 'the channel is closed');
+    if (!this.connection?.isOpen) this.connection = this.network.connect(this.from, this.to);
+    return new SimCall(this.connection, path, request, options);
+  }
 }
 
-function far<T extends object>(near: T, there: Wire, back: Wire, own: Partial<T>): T {
-  return new Proxy(near, {
-    get: (of, name) => {
-      const ours: unknown = Reflect.get(own, name);
-      if (ours !== undefined) return ours;
-      const found: unknown = Reflect.get(of, name);
-      if (typeof found !== 'function') return found;
-      const act = found as (...args: unknown[]) => Promise<unknown>;
-      return (...args: unknown[]): Promise<unknown> =>
-        new Promise((resolve, reject) => {
-          there.send(() => {
-            act.apply(of, args).then(
-              (answer) => back.send(() => resolve(answer)),
-              (caught: Error) => back.send(() => reject(caught)),
-            );
-          });
-        });
-    },
-  });
+/** The caller's end. */
+class SimCall implements DuplexStream {
+  far: FarEnd | undefined;
+  private readonly incoming: Inbox;
+  private readonly timer;
+  private isOver = false;
+  private failure: MqError | undefined;
+  private endAct: ((error?: MqError) => void) | undefined;
+  private readonly window = new Window();
+
+  constructor(
+    private readonly connection: Connection,
+    path: string,
+    request: MessageBytes | undefined,
+    options: CallOptions,
+  ) {
+    const { process } = connection.from;
+    this.incoming = new Inbox(process);
+    connection.calls.add(this);
+    const sent = request && whole(request);
+    connection.ask((server) => {
+      this.far = new FarEnd(connection, this, server.process, options);
+      this.far.start(server.services, path, sent);
+    });
+    this.timer =
+      options.deadlineMs === undefined
+        ? undefined
+        : process.after(options.deadlineMs - process.monotonicMs(), () =>
+            this.giveUp(new MqError('TIMEOUT', 'no answer in time')),
+          );
+  }
+
+  write(message: MessageBytes): boolean {
+    if (this.isOver) return true;
+    const bytes = whole(message);
+    const goesOn = this.window.took(bytes.byteLength);
+    this.connection.ask(() => {
+      this.far?.incoming.push(bytes, () => this.connection.from.process.soon(() => this.window.gave(bytes.byteLength)));
+    });
+    return goesOn;
+  }
+  onDrain(act: () => void): void {
+    this.window.drained = act;
+  }
+  end(): void {
+    if (!this.isOver) this.connection.ask(() => this.far?.incoming.end());
+  }
+  onMessage(act: (message: Uint8Array) => void): void {
+    this.incoming.onMessage(act);
+  }
+  onEnd(act: (error?: MqError) => void): void {
+    this.endAct = act;
+    if (this.isOver) this.incoming.onEnd(() => act(this.failure));
+  }
+  pause(): void {
+    this.incoming.pause();
+  }
+  resume(): void {
+    this.incoming.resume();
+  }
+  cancel(): void {
+    this.giveUp(new MqError('CANCELLED', 'the caller gave up'));
+  }
+
+  /** A message of the far end. */
+  heard(message: Uint8Array, taken: () => void): void {
+    if (!this.isOver) this.incoming.push(message, taken);
+  }
+  /** The far end says that this is all. */
+  ended(failure: MqError | undefined): void {
+    if (!this.isOver) this.connection.ask(() => this.far?.arrived(failure === undefined));
+    this.failed(failure);
+  }
+  failed(failure: MqError | undefined): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.failure = failure;
+    this.timer?.cancel();
+    this.connection.calls.delete(this);
+    this.incoming.onEnd(() => this.endAct?.(failure));
+    this.incoming.end();
+  }
+
+  private giveUp(failure: MqError): void {
+    if (this.isOver) return;
+    this.incoming.clear();
+    this.connection.ask(() => this.far?.abandon());
+    // Never from inside what gave it up.
+    this.connection.from.process.soon(() => this.failed(failure));
+  }
+}
+
+/** The handler's end. */
+class FarEnd implements CallContext, UnaryReply, MessageSink {
+  readonly headers: { get(name: string): string | undefined };
+  readonly peer: string;
+  readonly encrypted = false;
+  readonly connection: number;
+  readonly deadlineMs: number | undefined;
+  readonly incoming: Inbox;
+  cancelled = false;
+  open = true;
+  private readonly cancelActs: (() => void)[] = [];
+  private arrivalAct: ((arrived: boolean) => void) | undefined;
+  private readonly window = new Window();
+
+  constructor(
+    private readonly way: Connection,
+    private readonly near: SimCall,
+    private readonly process: SimProcess,
+    options: CallOptions,
+  ) {
+    this.headers = { get: (name) => options.headers?.[name] };
+    this.peer = `${way.from.host}:1`;
+    this.connection = way.number;
+    this.deadlineMs = options.deadlineMs;
+    this.incoming = new Inbox(process);
+  }
+
+  start(services: readonly GrpcService[], path: string, request: Uint8Array | undefined): void {
+    const [, service, name] = path.split('/');
+    const method = services.find((each) => each.name === service)?.methods[name ?? ''];
+    if (!method) this.fail(grpcStatus.UNIMPLEMENTED, `unknown method ${path}`);
+    else if (method.kind === 'bidi') method.handler(this, this.incoming, this);
+    else method.handler(request ?? new Uint8Array(0), this, this);
+  }
+
+  onCancel(act: () => void): void {
+    if (this.cancelled) act();
+    else this.cancelActs.push(act);
+  }
+  reserve(): boolean {
+    return this.open;
+  }
+  send(message: MessageBytes): void {
+    this.write(message);
+    this.end();
+  }
+  write(message: MessageBytes): boolean {
+    if (!this.open) return false;
+    const bytes = whole(message);
+    const goesOn = this.window.took(bytes.byteLength);
+    this.way.answer(() => this.near.heard(bytes, () => this.process.soon(() => this.window.gave(bytes.byteLength))));
+    return goesOn;
+  }
+  onDrain(act: () => void): void {
+    this.window.drained = act;
+  }
+  onArrival(act: (arrived: boolean) => void): void {
+    this.arrivalAct = act;
+  }
+  end(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.way.answer(() => this.near.ended(undefined));
+  }
+  fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void {
+    if (!this.open) return;
+    this.open = false;
+    const error = errorOf(status, message, code);
+    this.way.answer(() => this.near.ended(error));
+    this.arrived(false);
+  }
+
+  /** The caller has all of it, or it is sure that it never will. */
+  arrived(all: boolean): void {
+    this.arrivalAct?.(all);
+    this.arrivalAct = undefined;
+  }
+  /** The caller is gone. */
+  abandon(): void {
+    this.arrived(false);
+    if (!this.open) return;
+    this.open = false;
+    this.cancelled = true;
+    for (const act of this.cancelActs) act();
+  }
+}
+
+/** Messages one way, in order. */
+class Inbox implements MessageSource {
+  private readonly messages: { readonly bytes: Uint8Array; readonly taken: () => void }[] = [];
+  private messageAct: ((message: Uint8Array) => void) | undefined;
+  private endAct: (() => void) | undefined;
+  private ended = false;
+  private paused = false;
+  private scheduled = false;
+
+  constructor(private readonly process: SimProcess) {}
+
+  push(bytes: Uint8Array, taken: () => void): void {
+    this.messages.push({ bytes, taken });
+    this.deliver();
+  }
+  end(): void {
+    this.ended = true;
+    this.deliver();
+  }
+  clear(): void {
+    this.messages.length = 0;
+  }
+  onMessage(act: (message: Uint8Array) => void): void {
+    this.messageAct = act;
+    this.schedule();
+  }
+  onEnd(act: () => void): void {
+    this.endAct = act;
+    this.schedule();
+  }
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.scheduled || (this.messages.length === 0 && !this.ended)) return;
+    this.scheduled = true;
+    this.process.soon(() => {
+      this.scheduled = false;
+      this.deliver();
+    });
+  }
+
+  /** Never from inside what its owner asked for. */
+  private deliver(): void {
+    while (!this.paused && this.messageAct !== undefined) {
+      const message = this.messages.shift();
+      if (message === undefined) break;
+      message.taken();
+      this.messageAct(message.bytes);
+    }
+    if (!this.ended || (this.messages.length > 0 && this.messageAct !== undefined) || !this.endAct) return;
+    const act = this.endAct;
+    this.endAct = undefined;
+    act();
+  }
+}
+
+/** What is under way one way. */
+class Window {
+  drained: (() => void) | undefined;
+  private bytes = 0;
+  private isFull = false;
+
+  /** False: enough is under way. */
+  took(bytes: number): boolean {
+    this.bytes += bytes;
+    if (this.bytes > windowBytes) this.isFull = true;
+    return !this.isFull;
+  }
+  gave(bytes: number): void {
+    this.bytes -= bytes;
+    if (!this.isFull || this.bytes > windowBytes / 2) return;
+    this.isFull = false;
+    this.drained?.();
+  }
+}
+
+/** A copy: who wrote it may use the bytes for something else by the time they arrive. */
+function whole(message: MessageBytes): Uint8Array {
+  return message instanceof Uint8Array ? Buffer.from(message) : Buffer.concat(message);
 }

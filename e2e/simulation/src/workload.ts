@@ -1,18 +1,14 @@
 /** What clients do in a simulation, and what breaks meanwhile. All of it by chance, from the seed. */
-import type { BrokerService } from '@cometmq/broker';
 import type { ReceivedMessage } from '@cometmq/client';
 import { MqError, sleep } from '@cometmq/shared';
 
+import { breakThings, heal } from './faults.js';
 import { Ledger, type Sent } from './ledger.js';
-import { World } from './world.js';
+import { World, type WorldOptions } from './world.js';
 
-export interface SimulationOptions {
-  readonly seed: number;
+export interface SimulationOptions extends WorldOptions {
   /** How long clients send while things break, in simulated time. */
   readonly simMs: number;
-  readonly print?: ((line: string) => void) | undefined;
-  /** What a test breaks in each broker that is built. */
-  readonly plant?: ((broker: BrokerService) => void) | undefined;
 }
 
 export interface Outcome {
@@ -27,18 +23,20 @@ export interface Outcome {
 
 const groupsOf: Readonly<Record<string, string>> = { orders: 'readers', steps: 'ordered', later: 'late' };
 const topics = Object.keys(groupsOf);
+/** After the last fault all members are in sync again within this time. */
+const wholeMsMax = 60_000;
 /** After the last fault all that is left is delivered within this time. */
 const settleMsMax = 30 * 60_000;
 
 /** @throws Error that names the seed and what was wrong */
-export async function simulate({ seed, simMs, print, plant }: SimulationOptions): Promise<Outcome> {
-  const world = new World(seed, print, plant);
+export async function simulate(options: SimulationOptions): Promise<Outcome> {
+  const world = new World(options);
   try {
-    return await play(world, simMs);
+    return await play(world, options.simMs);
   } catch (caught) {
-    throw new Error(`seed ${seed} at ${world.clock.nowMs.toFixed(0)} ms: ${String((caught as Error).message)}`, {
-      cause: caught,
-    });
+    const says = world.members.map((member) => `\n  ${member.place}: ${member.says()}`).join('');
+    const what = String((caught as Error).message);
+    throw new Error(`seed ${options.seed} at ${world.clock.nowMs.toFixed(0)} ms: ${what}${says}`, { cause: caught });
   }
 }
 
@@ -59,13 +57,12 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   for (const topic of topics) {
     for (let i = 0; i < 2; i += 1) running.push(consume(world, ledger, topic, `${topic} consumer ${i}`, () => reading));
   }
-  const breaking = breakThings(world, ledger, () => sending);
+  void breakThings(world, ledger, () => sending);
   const endMs = world.clock.nowMs + simMs;
   steps += await world.run(() => world.clock.nowMs >= endMs, simMs + 60_000, 'the clients work');
   sending = false;
-  let calm = false;
-  void breaking.then(() => (calm = true));
-  steps += await world.run(() => calm, 300_000, 'the last fault is mended');
+  heal(world);
+  steps += await world.run(() => world.isWhole, wholeMsMax, 'all members are in the set and in sync');
   const { missing } = ledger;
   try {
     steps += await world.run(() => missing.size === 0, settleMsMax, 'every acknowledged message is delivered');
@@ -82,7 +79,7 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   if (ledger.wrong.length > 0) throw new Error(ledger.wrong.slice(0, 5).join('; '));
   const starts = world.members.reduce((sum, member) => sum + member.starts, 0);
   return {
-    seed: world.seed,
+    seed: world.options.seed,
     hash: world.trace.digest(),
     steps,
     simMs: world.clock.nowMs,
@@ -173,45 +170,4 @@ async function answerOf<T>(asked: Promise<T>): Promise<T | string> {
     if (caught instanceof MqError) return caught.code;
     throw caught;
   }
-}
-
-/** Until nothing more shall break; resolves when everything is mended. */
-async function breakThings(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
-  const process = world.clock.process('faults');
-  const chance = world.chance('faults');
-  while (goesOn()) {
-    await sleep(process, 500 + chance.below(8_000));
-    const member = chance.pick(world.members);
-    const kind = chance.pick(['power', 'power', 'kill', 'stop', 'cut', 'jump'] as const);
-    // The worst moment is right after a promise was made.
-    if (goesOn() && chance.below(2) === 0) await Promise.race([ledger.nextSent(), sleep(process, 2_000)]);
-    world.trace.note(`fault: ${kind}`);
-    switch (kind) {
-      case 'power':
-      case 'kill':
-        member.end(kind === 'power');
-        await sleep(process, chance.below(5_000));
-        // Another one may come while it starts.
-        if (chance.below(4) === 0) {
-          void member.start();
-          await sleep(process, chance.below(100));
-          member.end(chance.below(2) === 0);
-        }
-        await member.start();
-        break;
-      case 'stop':
-        await member.stop();
-        await member.start();
-        break;
-      case 'cut':
-        member.cut();
-        await sleep(process, chance.below(4_000));
-        member.mend();
-        break;
-      case 'jump':
-        member.setWall(chance.below(7_200_000) - 3_600_000);
-        break;
-    }
-  }
-  for (const member of world.members) member.setWall(0); // Delayed messages go by the wall clock.
 }

@@ -1,30 +1,39 @@
 /**
  * The real roles in one process, on clocks, disks, a network and metadata that a seed governs: a name service, a broker set
- * and a proxy. Nothing but the seed decides what happens when, so a run repeats.
+ * of one, two or three members, and a proxy. Each is built of the parts of its program, and speaks gRPC over `SimNetwork`.
+ * Nothing but the seed decides what happens when, so a run repeats.
  *
- *   client ─ SimChannel ─ proxy ─ SimLink ─ member of the broker set ─ slow disk ─ MemoryDisk
- *                           └──── far ────── name service ──── far ──────┘
- *
- * The set has one member so far: `members` is a list, and each has its own process, disk and way to the name service.
+ *   clients ── proxy ── members of the broker set, each on a slow disk over a MemoryDisk
+ *                └── name service ──┘                 └─ followers of the leader
  */
 import { createHash } from 'node:crypto';
 
-import { BrokerService } from '@cometmq/broker';
-import { Directory, PublicClient } from '@cometmq/client';
+import { BrokerService, exchange, MemberDoor, replicationGrpcService } from '@cometmq/broker';
+import {
+  Directory,
+  GrpcNameService,
+  GrpcPeers,
+  GrpcSetRegistry,
+  Leaders,
+  PublicClient,
+  RemoteBrokerLinks,
+} from '@cometmq/client';
 import { MemoryStore } from '@cometmq/metadata';
-import { NamesrvService } from '@cometmq/namesrv';
-import { createMessagingService, type MessagingService } from '@cometmq/proxy';
+import { namingService, NamesrvService, setRegistryDoor } from '@cometmq/namesrv';
+import { createMessagingService } from '@cometmq/proxy';
 import { KiB, MessageType, MiB } from '@cometmq/model';
+import type { RpcChannel } from '@cometmq/rpc';
 import { Prng, type MqError } from '@cometmq/shared';
 import { MemoryDisk } from '@cometmq/store/testing';
 import type { Logger } from '@cometmq/telemetry';
 
-import { SimChannel } from './sim-channel.js';
 import { SimClock, type SimProcess } from './sim-clock.js';
 import { slowDisk } from './sim-disk.js';
-import { farNaming, farRegistry, SimLink } from './sim-network.js';
+import { SimNetwork, type Speaker } from './sim-network.js';
 
 export const brokerSet = 'broker-0';
+const namesrvHost = 'namesrv';
+const proxyHost = 'proxy';
 
 /** What happened, as a hash: two runs that did the same have the same. */
 export class Trace {
@@ -47,26 +56,29 @@ export class Trace {
   }
 }
 
+export interface WorldOptions {
+  readonly seed: number;
+  /** Of the broker set. Default: three. */
+  readonly members?: number | undefined;
+  readonly print?: ((line: string) => void) | undefined;
+  /** What a test breaks in each broker that is built. */
+  readonly plant?: ((broker: BrokerService) => void) | undefined;
+}
+
 export class World {
   readonly clock: SimClock;
+  readonly network: SimNetwork;
   readonly trace: Trace;
   readonly namesrv: NamesrvService;
   readonly members: Member[];
-  readonly link: SimLink;
   /** Mistakes of ours that ended a process which nobody had ended. */
   readonly failures: string[] = [];
-  private messaging: MessagingService | undefined;
   private readonly metadata: MemoryStore;
-  private connections = 0;
-  private readonly proxy: SimProcess;
 
-  constructor(
-    readonly seed: number,
-    print?: (line: string) => void,
-    /** What a test breaks in each broker that is built. */
-    readonly plant?: (broker: BrokerService) => void,
-  ) {
+  constructor(readonly options: WorldOptions) {
+    const { seed, members = 3, print } = options;
     this.clock = new SimClock(this.chance('turns'));
+    this.network = new SimNetwork(this.clock, this.chance('network'));
     this.trace = new Trace(this.clock, print);
     const clock = this.clock.process('namesrv');
     this.metadata = new MemoryStore(clock);
@@ -77,32 +89,23 @@ export class World {
       autoCreateGroups: false,
       newIdentity: () => ({ clusterId: `simulation ${seed}`, secret: Buffer.alloc(32, 7) }),
     });
-    this.proxy = this.clock.process('proxy');
-    this.link = new SimLink(this.proxy, this.chance('link'));
-    this.members = [new Member(this, `${brokerSet}`)];
+    this.network.listen({ host: namesrvHost, process: clock }, [
+      namingService(this.namesrv),
+      setRegistryDoor(this.namesrv.sets),
+    ]);
+    this.members = Array.from({ length: members }, (_, i) => new Member(this, `place-${i}`));
   }
 
   /** A stream of chance of its own: who asks more often does not change what others get. */
   chance(name: string): Prng {
-    const digest = createHash('sha256').update(`${this.seed} ${name}`).digest();
+    const digest = createHash('sha256').update(`${this.options.seed} ${name}`).digest();
     return new Prng(digest.readUIntLE(0, 6));
   }
 
   async start(): Promise<void> {
     await this.metadata.start();
     await this.namesrv.start();
-    const nameService = farNaming(this.namesrv, this.proxy, this.chance('proxy nameService'));
-    const directory = new Directory(nameService, this.proxy);
-    this.messaging = createMessagingService({
-      nameService,
-      directory,
-      links: { link: (set) => (directory.brokerSet(set)?.leader === undefined ? undefined : this.link) },
-      clock: this.proxy,
-      chance: this.chance('proxy'),
-      log: (said, cause) => this.trace.note(`proxy: ${said}: ${String(cause)}`),
-    });
-    await Promise.all([directory.start(), ...this.members.map((member) => member.start())]);
-    await this.messaging.start();
+    await Promise.all([this.startProxy(), ...this.members.map((member) => member.start())]);
     await this.namesrv.createTopic({ name: 'orders', type: MessageType.normal, writeQueues: 4, readQueues: 4 });
     await this.namesrv.createTopic({ name: 'steps', type: MessageType.fifo, writeQueues: 2, readQueues: 2 });
     await this.namesrv.createTopic({ name: 'later', type: MessageType.delay, writeQueues: 2, readQueues: 2 });
@@ -112,35 +115,99 @@ export class World {
     await this.namesrv.createGroup({ name: 'late', start: { at: 'first' }, ...group });
   }
 
+  private async startProxy(): Promise<void> {
+    const clock = this.clock.process('proxy');
+    const speaker = { host: proxyHost, process: clock };
+    const connect = this.connects(speaker);
+    const nameService = new GrpcNameService({ addresses: [namesrvHost], connect, clock });
+    const directory = new Directory(nameService, clock);
+    const peers = this.peersOf(speaker);
+    const leaders = new Leaders(directory, clock, (address, set) => peers.peer(address).status(set));
+    const links = new RemoteBrokerLinks(leaders, connect, clock);
+    const messaging = createMessagingService({
+      nameService,
+      directory,
+      links,
+      clock,
+      chance: this.chance('proxy'),
+      log: (said, cause) => this.trace.note(`proxy: ${said}: ${String(cause)}`),
+    });
+    await directory.start();
+    await leaders.start();
+    await links.start();
+    await messaging.start();
+    this.network.listen(speaker, [messaging.service]);
+  }
+
+  connects(from: Speaker): (address: string) => RpcChannel {
+    return (address) => this.network.channel(from, address);
+  }
+  peersOf(from: Speaker): GrpcPeers {
+    const { network } = this;
+    return new GrpcPeers({
+      connect: this.connects(from),
+      refuses: (address, msMax) => network.refuses(from, address, msMax),
+      clock: from.process,
+    });
+  }
+
   /** A client on a connection of its own. */
   client(name: string): { readonly client: PublicClient; readonly process: SimProcess; readonly chance: Prng } {
     const process = this.clock.process(name);
     const chance = this.chance(name);
-    const service = () => {
-      if (!this.messaging) throw new Error('the world has been started');
-      return this.messaging.service;
-    };
-    const channel = new SimChannel(service, process, this.chance(`${name} wire`), (this.connections += 1));
+    const channel = this.network.channel({ host: name, process }, proxyHost);
     const client = new PublicClient({ channel, clock: process, chance, clientId: name });
     return { client, process, chance };
   }
 
+  /** Machines between which lines can break. */
+  get hosts(): string[] {
+    return [...this.members.map(({ place }) => place), namesrvHost, proxyHost];
+  }
+  /** All members lead or follow, and have what the leader has. */
+  get isWhole(): boolean {
+    const { members } = this;
+    const leading = members.flatMap((member) => member.broker?.member.leading ?? []);
+    const [one] = leading;
+    if (leading.length !== 1 || !one || one.members.members.length !== members.length) return false;
+    const ends = members.map((member) => member.broker?.store.commitEnd ?? -1);
+    return ends.every((end) => end === ends[0]) && one.members.members.every((each) => one.isInSync(each));
+  }
+
   /** Lets things happen until it is so. @throws Error when it is not within `simMsMax`, or nothing can happen any more */
-  async run(isSo: () => boolean, simMsMax: number, what: string): Promise<number> {
+  run(isSo: () => boolean, simMsMax: number, what: string): Promise<number> {
     const endMs = this.clock.nowMs + simMsMax;
     let steps = 0;
-    while (!isSo()) {
-      await new Promise((resolve) => setImmediate(resolve)); // All that follows from the last step without waiting.
-      if (this.failures.length > 0) throw new Error(this.failures.join('; '));
-      if (this.clock.nowMs > endMs) throw new Error(`not within ${simMsMax} ms of simulated time: ${what}`);
-      if (!this.clock.step() && !isSo()) throw new Error(`nothing can happen any more, and it is not so: ${what}`);
-      steps += 1;
-    }
-    return steps;
+    return new Promise((resolve, reject) => {
+      let over = false;
+      // Between two immediates all that follows from a step without waiting gets its turn.
+      const step = (): void => {
+        if (over) return;
+        try {
+          if (this.failures.length > 0) throw new Error(this.failures.join('; '));
+          if (isSo()) {
+            over = true;
+            resolve(steps);
+            return;
+          }
+          if (this.clock.nowMs > endMs) throw new Error(`not within ${simMsMax} ms of simulated time: ${what}`);
+          if (!this.clock.step()) throw new Error(`nothing can happen any more, and it is not so: ${what}`);
+          steps += 1;
+        } catch (caught) {
+          over = true;
+          reject(caught instanceof Error ? caught : new Error(String(caught)));
+        }
+      };
+      const batch = (): void => {
+        for (let i = 0; i < 64; i += 1) setImmediate(step);
+        setImmediate(() => over || batch());
+      };
+      batch();
+    });
   }
 }
 
-/** A member of the broker set: a process that comes and goes, and its disk, which stays. */
+/** A place of the broker set: a process that comes and goes, and its disk, which stays. */
 export class Member {
   starts = 0;
   broker: BrokerService | undefined;
@@ -151,40 +218,48 @@ export class Member {
 
   constructor(
     private readonly world: World,
-    private readonly name: string,
+    /** Also its machine, and its address. */
+    readonly place: string,
   ) {
-    this.chance = world.chance(`member ${name}`);
+    this.chance = world.chance(`member ${place}`);
   }
 
   get isUp(): boolean {
     return this.broker !== undefined;
   }
+  /** For people. */
+  says(): string {
+    if (!this.broker) return 'down';
+    const { role, says, epoch, commitEnd, appendEnd } = this.broker.member.status();
+    return `${role} ${epoch}, ${commitEnd} of ${appendEnd}: ${says}`;
+  }
 
-  /** Resolves when it leads; never, when it is ended before. */
+  /** Resolves when it leads or follows; never, when it is ended before. */
   async start(): Promise<void> {
-    const { world, chance } = this;
+    const { world, chance, place } = this;
+    const { network, options } = world;
     this.starts += 1;
-    const process = world.clock.process(`${this.name} #${this.starts}`);
+    const process = world.clock.process(`${place} #${this.starts}`);
     this.process = process;
     process.wallOffsetMs = this.wallOffsetMs;
-    const nameService = farNaming(world.namesrv, process, chance);
-    const registry = farRegistry(world.namesrv.sets, process, chance);
+    const speaker = { host: place, process };
+    const connect = world.connects(speaker);
+    const nameService = new GrpcNameService({ addresses: [namesrvHost], connect, clock: process });
+    const registry = new GrpcSetRegistry({ addresses: [namesrvHost], connect, clock: process });
+    const peers = world.peersOf(speaker);
     const directory = new Directory(nameService, process);
-    const said =
-      (level: string) =>
-      (_facts: object, what: string): void => {
-        if (!process.isOver) world.trace.note(`${process.name}: ${level}: ${what}`);
-      };
-    const log: Logger = { debug: () => undefined, info: said('info'), warn: said('warn'), error: said('error') };
     const broker = new BrokerService({
-      brokerName: this.name,
+      brokerName: brokerSet,
+      memberName: place,
+      membersWanted: world.members.length,
       disk: slowDisk(this.disk, process, chance),
       folder: 'data',
       nameService,
       registry,
+      peers,
       directory,
       clock: process,
-      log,
+      log: this.log(process),
       segmentBytes: 256 * KiB,
       recordBytesMax: 64 * KiB,
       diskFreeBytesMin: 0,
@@ -195,7 +270,7 @@ export class Member {
       retentionMs: 72 * 3_600_000,
       pollsMax: 1_000,
       leaseMs: 3_000,
-      address: () => this.name,
+      address: () => place,
       onFatal: (error: MqError) => {
         if (!process.isOver) world.failures.push(`${process.name} could not go on: ${error.reason}`);
       },
@@ -206,18 +281,21 @@ export class Member {
         checkpointMs: 2_000,
       },
     });
-    world.plant?.(broker);
-    await directory.start();
-    await broker.start();
+    options.plant?.(broker);
     this.broker = broker;
-    world.link.connect(broker);
+    await directory.start();
+    network.listen(speaker, [
+      { name: 'cometmq.v1.BrokerService', methods: { Exchange: { kind: 'bidi', handler: exchange(broker, process) } } },
+      replicationGrpcService(new MemberDoor(brokerSet, broker.member, peers, process), process),
+    ]);
+    await broker.start();
   }
 
   /** Ended by force. `power`: what was not synced may be lost, and what was being written be torn. */
   end(power: boolean): void {
     this.process?.end();
     this.broker = undefined;
-    this.world.link.connect(undefined);
+    this.world.network.gone(this.place);
     this.disk = power ? this.disk.crash(this.chance) : this.disk.kill();
   }
 
@@ -225,23 +303,33 @@ export class Member {
   async stop(): Promise<void> {
     const { broker, process } = this;
     if (!broker || !process) return;
-    this.broker = undefined;
     await broker.stop();
+    this.broker = undefined;
     process.end();
-    this.world.link.connect(undefined);
+    this.world.network.gone(this.place);
     this.disk = this.disk.kill(); // Its lock is free.
   }
 
-  /** The connection of the proxy breaks, and is made anew when it is mended. */
-  cut(): void {
-    this.world.link.connect(undefined);
+  /** SIGSTOP and SIGCONT. */
+  pause(): void {
+    this.process?.pause();
   }
-  mend(): void {
-    if (this.broker) this.world.link.connect(this.broker);
+  resume(): void {
+    this.process?.resume();
   }
+
   /** Sets the wall clock of its machine so far from the others'. */
   setWall(offsetMs: number): void {
     this.wallOffsetMs = offsetMs;
     if (this.process) this.process.wallOffsetMs = offsetMs;
+  }
+
+  private log(process: SimProcess): Logger {
+    const said =
+      (level: string) =>
+      (_facts: object, what: string): void => {
+        if (!process.isOver) this.world.trace.note(`${process.name}: ${level}: ${what}`);
+      };
+    return { debug: () => undefined, info: said('info'), warn: said('warn'), error: said('error') };
   }
 }

@@ -1,0 +1,91 @@
+/** What breaks while clients work, and how it is mended at the end. All of it by chance, from the seed. */
+import { sleep } from '@cometmq/shared';
+
+import type { Ledger } from './ledger.js';
+import type { Member, World } from './world.js';
+
+/** How often each happens, beside the others. */
+const kinds = {
+  power: 3,
+  kill: 3,
+  start: 8,
+  stop: 1,
+  pause: 2,
+  resume: 4,
+  cut: 3,
+  slow: 1,
+  break: 2,
+  heal: 4,
+  jump: 1,
+};
+type Kind = keyof typeof kinds;
+const drawn = (Object.keys(kinds) as Kind[]).flatMap((kind) => Array.from({ length: kinds[kind] }, () => kind));
+
+/** Breaks one thing after another, some of them while others are broken, as long as `goesOn`. */
+export async function breakThings(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
+  const process = world.clock.process('faults');
+  const chance = world.chance('faults');
+  const hosts = [...world.hosts];
+  for (;;) {
+    await sleep(process, chance.below(chance.below(3) === 0 ? 8_000 : 1_500));
+    const member = chance.pick(world.members);
+    const kind = chance.pick(drawn);
+    // The worst moment is right after a promise was made.
+    if (goesOn() && chance.below(4) === 0) await Promise.race([ledger.nextSent(), sleep(process, 2_000)]);
+    if (!goesOn()) return;
+    world.trace.note(`fault: ${kind} ${member.place}`);
+    switch (kind) {
+      case 'power':
+      case 'kill':
+        member.end(kind === 'power');
+        break;
+      case 'start':
+        start(world, member);
+        break;
+      case 'stop':
+        void member.stop();
+        break;
+      case 'pause':
+        member.pause();
+        break;
+      case 'resume':
+        for (const each of world.members) each.resume();
+        break;
+      case 'cut': {
+        const other = chance.pick(hosts.filter((host) => host !== member.place));
+        world.network.cut(member.place, other);
+        if (chance.below(2) === 0) world.network.cut(other, member.place);
+        break;
+      }
+      case 'slow':
+        world.network.slow(member.place, chance.pick(hosts), chance.below(1_000));
+        break;
+      case 'break':
+        world.network.breakConnections(chance.pick(hosts), member.place);
+        break;
+      case 'heal':
+        world.network.heal();
+        break;
+      case 'jump':
+        member.setWall(chance.below(7_200_000) - 3_600_000);
+        break;
+    }
+  }
+}
+
+/** Nothing is broken any more, and every member runs. */
+export function heal(world: World): void {
+  world.trace.note('healed');
+  world.network.heal();
+  for (const member of world.members) {
+    member.setWall(0); // Delayed messages go by the wall clock.
+    member.resume();
+    start(world, member);
+  }
+}
+
+/** Where it does not run. */
+function start(world: World, member: Member): void {
+  if (member.isUp) return;
+  member.start().catch((caught: unknown) => world.failures.push(`${member.place} did not start: ${String(caught)}`));
+}
