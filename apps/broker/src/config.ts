@@ -1,12 +1,14 @@
 import { brokerProcessSettings, brokerSettings, memberRule, segmentRule } from '@cometmq/broker';
 import { namingSettings } from '@cometmq/client';
+import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
 export const brokerConfig = declare(
   'broker',
   'keeps the messages of one broker set',
-  { ...telemetrySettings, ...namingSettings, ...brokerSettings, ...brokerProcessSettings },
+  { ...telemetrySettings, ...namingSettings, ...processTlsSettings, ...brokerSettings, ...brokerProcessSettings },
   segmentRule,
   memberRule,
+  processTlsRule,
 );

@@ -16,8 +16,8 @@ import {
   MemberDoor,
   replicationGrpcService,
 } from '@cometmq/broker';
-import { Directory, GrpcNameService, GrpcPeers, GrpcSetRegistry } from '@cometmq/client';
-import { GrpcJsChannel, GrpcJsServer, refusesConnection } from '@cometmq/rpc';
+import { Directory, GrpcNameService, GrpcPeers, GrpcSetRegistry, processCallers } from '@cometmq/client';
+import { GrpcJsServer, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -27,22 +27,29 @@ import { brokerConfig } from './config.js';
 /** Of the stop itself: a last checkpoint, and answers under way. */
 const stopMsMax = 30_000;
 
+const read = (path: string): string => readFileSync(path, 'utf8');
+
 void runProgram({
   declared: brokerConfig,
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readFile: read,
   build: (config, { log, fatal }) => {
     // What members send each other are large buffers that live for a moment. V8 frees them with the young generation, which it
     // lets grow until that is hardly ever collected; then it marks the whole heap for each 64 MiB of them instead.
     if (config.membersWanted > 1) setFlagsFromString('--semi-space-growth-factor=1');
-    const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+    const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
+    const connect = processChannels(tls, clock);
     const nameService = new GrpcNameService({
       addresses: config.namesrvAddresses,
-      connect,
+      connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const registry = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect, clock });
-    const peers = new GrpcPeers({ connect, refuses: (at, msMax) => refusesConnection(at, msMax, clock), clock });
+    const registry = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect: connect.namesrv, clock });
+    const peers = new GrpcPeers({
+      connect: connect.broker,
+      refuses: (at, msMax) => refusesConnection(at, msMax, clock),
+      clock,
+    });
     const directory = new Directory(nameService, clock);
     const disk = new FileDisk(config.dataDir);
     const folder = 'broker';
@@ -69,6 +76,7 @@ void runProgram({
       host: config.host,
       port: config.port,
       services: [door, members, inspectGrpcService(inspection, config.brokerName)],
+      tls: tls && { process: tls, callers: processCallers },
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
@@ -92,7 +100,7 @@ void runProgram({
     telemetry.addSource(() => lagSamples(inspection, directory, clock));
     telemetry.addSource(() => linkSamples(meter));
     return {
-      parts: [telemetry, nameService, registry, directory, server, broker, inspection],
+      parts: [telemetry, ...(tls ? [tls] : []), nameService, registry, directory, server, broker, inspection],
       // As long as it stays for each of the others, besides what a stop takes anyway.
       stopMsMax: stopMsMax + config.restartWaitMs * config.membersWanted,
       ready: () => ({

@@ -1,6 +1,7 @@
 import { adminSettings } from '@cometmq/admin';
 import { authFileSettings, gateRule } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
+import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare, port } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
@@ -10,10 +11,12 @@ export const dashboardApiConfig = declare(
   {
     ...telemetrySettings,
     ...namingSettings,
+    ...processTlsSettings,
     ...authFileSettings,
     ...adminSettings,
     kedaPort: port({ default: 0, why: 'KEDA’s external scaler, by gRPC in plain text within the cluster; 0: none.' }),
   },
   (config) => config.namesrvAddresses.length > 0 || 'namesrvAddresses: must name at least one name server',
   gateRule,
+  processTlsRule,
 );

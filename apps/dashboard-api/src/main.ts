@@ -16,7 +16,7 @@ import {
   Leaders,
 } from '@cometmq/client';
 import { gateFiles, gateOf } from '@cometmq/auth';
-import { GrpcJsChannel, GrpcJsServer, refusesConnection } from '@cometmq/rpc';
+import { GrpcJsServer, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -31,7 +31,8 @@ void runProgram({
   declared: dashboardApiConfig,
   readFile: read,
   build: (config, { log }) => {
-    const connect = (address: string) => new GrpcJsChannel({ address, clock });
+    const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
+    const connect = processChannels(tls, clock);
     const telemetry = new Telemetry({
       ...{ service: 'dashboard-api', version, clock, otlpEndpoint: config.otlpEndpoint },
       ...{ host: config.metricsHost, port: config.metricsPort },
@@ -39,21 +40,21 @@ void runProgram({
     });
     const nameService = new GrpcNameService({
       addresses: config.namesrvAddresses,
-      connect,
+      connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const identities = new GrpcIdentityService({ addresses: config.namesrvAddresses, connect, clock });
+    const identities = new GrpcIdentityService({ addresses: config.namesrvAddresses, connect: connect.namesrv, clock });
     const gate = gateOf({ config, files: gateFiles(config, read), identities, clock, log });
     const directory = new Directory(nameService, clock);
     const peers = new GrpcPeers({
-      connect,
+      connect: connect.broker,
       clock,
       refuses: (address, msMax) => refusesConnection(address, msMax, clock),
     });
-    const sets = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect, clock });
+    const sets = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect: connect.namesrv, clock });
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
-    const channels = new LeaderChannels(directory, leaders, connect, clock, config.adminRequestMsMax);
+    const channels = new LeaderChannels(directory, leaders, connect.broker, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(channels);
     const alerts = new AlertWatch({
       ...config,
@@ -82,6 +83,7 @@ void runProgram({
     return {
       parts: [
         telemetry,
+        ...(tls ? [tls] : []),
         nameService,
         sets,
         identities,

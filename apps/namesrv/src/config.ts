@@ -1,5 +1,6 @@
 import { etcdRule, etcdSettings } from '@cometmq/metadata';
 import { namesrvSettings } from '@cometmq/namesrv';
+import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare, port, text } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
@@ -10,8 +11,10 @@ export const namesrvConfig = declare(
     ...telemetrySettings,
     ...namesrvSettings,
     ...etcdSettings,
+    ...processTlsSettings,
     host: text({ default: '0.0.0.0', why: 'The address listened on.' }),
     port: port({ default: 9876, why: 'The internal gRPC service, called by brokers, proxies and the dashboard API.' }),
   },
   etcdRule,
+  processTlsRule,
 );

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 
+import { processCallers } from '@cometmq/client';
 import { etcdAddressOf, EtcdStore } from '@cometmq/metadata';
 import { identityDoor, IdentityRegistry, namingService, NamesrvService, setRegistryDoor } from '@cometmq/namesrv';
-import { GrpcJsServer } from '@cometmq/rpc';
+import { GrpcJsServer, processTlsOf } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -15,6 +16,7 @@ void runProgram({
   readFile: read,
   build: (config, { log, fatal }) => {
     let serves = false;
+    const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
     const store = new EtcdStore({
       ...etcdAddressOf(config, read),
       root: config.etcdRoot,
@@ -31,6 +33,7 @@ void runProgram({
       host: config.host,
       port: config.port,
       services: [door, setRegistryDoor(nameService.sets), identityService],
+      tls: tls && { process: tls, callers: processCallers },
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
@@ -54,7 +57,7 @@ void runProgram({
       stop: () => Promise.resolve(void (serves = false)),
     };
     return {
-      parts: [telemetry, store, nameService, identities, server, gate],
+      parts: [telemetry, ...(tls ? [tls] : []), store, nameService, identities, server, gate],
       ready: () => ({
         what: `CometMQ ${version}: the name server`,
         facts: { address: reachedAt(config.host, server.port) },

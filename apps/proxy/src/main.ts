@@ -18,7 +18,7 @@ import {
   limitsOf,
   proxyMetrics,
 } from '@cometmq/proxy';
-import { GrpcJsChannel, refusesConnection } from '@cometmq/rpc';
+import { processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -31,23 +31,24 @@ void runProgram({
   readFile: read,
   build: (config, { log }) => {
     const failed = (said: string, cause: unknown): void => log.error({ cause: causeText(cause) }, said);
-    const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+    const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
+    const connect = processChannels(tls, clock);
     const nameService = new GrpcNameService({
       addresses: config.namesrvAddresses,
-      connect,
+      connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const identities = new GrpcIdentityService({ addresses: config.namesrvAddresses, connect, clock });
+    const identities = new GrpcIdentityService({ addresses: config.namesrvAddresses, connect: connect.namesrv, clock });
     const gate = gateOf({ config, files: gateFiles(config, read), identities, clock, log });
     const directory = new Directory(nameService, clock);
     const peers = new GrpcPeers({
-      connect,
+      connect: connect.broker,
       clock,
       refuses: (address, msMax) => refusesConnection(address, msMax, clock),
     });
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
-    const links = new RemoteBrokerLinks(leaders, connect, clock);
+    const links = new RemoteBrokerLinks(leaders, connect.broker, clock);
     const messaging = createMessagingService({
       nameService,
       directory,
@@ -74,7 +75,18 @@ void runProgram({
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));
     return {
-      parts: [telemetry, nameService, identities, ...gate.parts, directory, leaders, links, messaging, door],
+      parts: [
+        telemetry,
+        ...(tls ? [tls] : []),
+        nameService,
+        identities,
+        ...gate.parts,
+        directory,
+        leaders,
+        links,
+        messaging,
+        door,
+      ],
       ready: () => ({
         what: `CometMQ ${version}: the proxy`,
         facts: { clients: reachedAt(config.proxyHost, door.port) },

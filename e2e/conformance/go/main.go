@@ -68,6 +68,7 @@ type closer interface{ GracefulStop() error }
 
 var (
 	endpoints string
+	user      credentials.SessionCredentials
 	mutex     sync.Mutex
 	clients   = map[string]any{}
 	held      = map[string]*rmq.MessageView{}
@@ -79,12 +80,15 @@ func main() {
 	var target struct {
 		Endpoints string `json:"endpoints"`
 		TLS       bool   `json:"tls"`
+		AccessKey string `json:"accessKey"`
+		Secret    string `json:"secret"`
 	}
 	if err := json.Unmarshal([]byte(os.Args[1]), &target); err != nil {
 		panic(err)
 	}
 	endpoints = target.Endpoints
 	rmq.EnableSsl = target.TLS
+	user = credentials.SessionCredentials{AccessKey: target.AccessKey, AccessSecret: target.Secret}
 	os.Stdout = os.Stderr // The client's own prints must not stand between our lines.
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	for {
@@ -229,7 +233,7 @@ func call(s said) (any, error) {
 }
 
 func config(group string) *rmq.Config {
-	return &rmq.Config{Endpoint: endpoints, ConsumerGroup: group, Credentials: &credentials.SessionCredentials{}}
+	return &rmq.Config{Endpoint: endpoints, ConsumerGroup: group, Credentials: &user}
 }
 
 func checker(s said) *rmq.TransactionChecker {

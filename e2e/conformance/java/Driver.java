@@ -19,8 +19,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
+import org.apache.rocketmq.client.apis.ClientConfigurationBuilder;
 import org.apache.rocketmq.client.apis.ClientException;
 import org.apache.rocketmq.client.apis.ClientServiceProvider;
+import org.apache.rocketmq.client.apis.StaticSessionCredentialsProvider;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.FilterExpression;
 import org.apache.rocketmq.client.apis.consumer.FilterExpressionType;
@@ -54,10 +56,14 @@ public final class Driver {
         out = new PrintStream(System.out, false, "UTF-8");
         System.setOut(System.err); // The client's own prints must not stand between our lines.
         Map<String, Object> target = Json.object(args[0]);
-        configuration = ClientConfiguration.newBuilder()
+        ClientConfigurationBuilder builder = ClientConfiguration.newBuilder()
                 .setEndpoints((String) target.get("endpoints"))
-                .enableSsl((Boolean) target.get("tls"))
-                .build();
+                .enableSsl((Boolean) target.get("tls"));
+        if (target.containsKey("accessKey")) {
+            builder.setCredentialProvider(new StaticSessionCredentialsProvider(
+                    (String) target.get("accessKey"), (String) target.get("secret")));
+        }
+        configuration = builder.build();
         ExecutorService pool = Executors.newCachedThreadPool();
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {

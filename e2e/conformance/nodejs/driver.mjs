@@ -13,8 +13,14 @@ import {
   SimpleConsumer,
 } from 'rocketmq-client-nodejs';
 
-const { endpoints, tls } = JSON.parse(process.argv[2]);
-const base = { endpoints, sslEnabled: tls, namespace: '', logger: { info() {}, warn() {}, error() {}, debug() {} } };
+const { endpoints, tls, accessKey, secret } = JSON.parse(process.argv[2]);
+const base = {
+  endpoints,
+  sslEnabled: tls,
+  namespace: '',
+  logger: { info() {}, warn() {}, error() {}, debug() {} },
+  ...(accessKey !== undefined && { sessionCredentials: { accessKey, accessSecret: secret } }),
+};
 const filterTypes = { tag: 1, sql: 2 };
 const resolutions = { unknown: 0, commit: 1, rollback: 2 };
 

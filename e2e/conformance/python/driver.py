@@ -24,7 +24,7 @@ except ImportError:  # Older ones have none; nobody asks them to.
 
 args = json.loads(sys.argv[1])
 tls = args["tls"]
-configuration = ClientConfiguration(args["endpoints"], Credentials())
+configuration = ClientConfiguration(args["endpoints"], Credentials(args.get("accessKey", ""), args.get("secret", "")))
 filter_types = {"tag": FilterType.TAG, "sql": FilterType.SQL}
 resolutions = {
     "commit": TransactionResolution.COMMIT,

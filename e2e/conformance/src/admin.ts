@@ -1,5 +1,8 @@
-/** What the checks need of the REST API: topics and groups. */
+/** What the checks need of the REST API: topics, groups, and a user to be. */
 import type { RetryPolicy } from '@cometmq/model';
+
+import { until } from '../../support/until.js';
+import type { ClientUser } from './process-driver.js';
 
 export type TopicType = 'normal' | 'fifo' | 'delay' | 'transaction' | 'priority' | 'lite' | 'mixed';
 
@@ -21,27 +24,54 @@ export interface GroupDraft {
 const alone = { connection: 'close' };
 
 export class Admin {
+  private token: string | undefined;
+
   /** @param base such as http://127.0.0.1:8082 */
   constructor(private readonly base: string) {}
 
-  createTopic(draft: TopicDraft): Promise<void> {
-    return this.post('topics', draft);
+  /** From now on as this user, as soon as it is known there. */
+  async login(user: string, secret: string): Promise<void> {
+    await until('the admin is let in', async () => {
+      const answer = await fetch(`${this.base}/api/v1/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...alone },
+        body: JSON.stringify({ user, secret }),
+      });
+      if (answer.ok) this.token = ((await answer.json()) as { token: string }).token;
+      return answer.ok;
+    });
   }
 
-  createGroup(draft: GroupDraft): Promise<void> {
-    return this.post('groups', draft);
+  /** A user that may send to and receive from all topics, and nothing else. */
+  async createClientUser(name: string): Promise<ClientUser> {
+    const draft = { name, produce: ['*'], consume: [{ topics: '*', group: '*' }] };
+    const { secret } = (await (await this.post('users', draft)).json()) as { secret: string };
+    return { accessKey: name, secret };
+  }
+
+  async createTopic(draft: TopicDraft): Promise<void> {
+    await this.post('topics', draft);
+  }
+
+  async createGroup(draft: GroupDraft): Promise<void> {
+    await this.post('groups', draft);
   }
 
   async hasTopic(name: string): Promise<boolean> {
-    return (await fetch(`${this.base}/api/v1/topics/${encodeURIComponent(name)}`, { headers: alone })).ok;
+    return (await fetch(`${this.base}/api/v1/topics/${encodeURIComponent(name)}`, { headers: this.headers() })).ok;
   }
 
-  private async post(what: string, body: object): Promise<void> {
+  private headers(): Record<string, string> {
+    return { ...alone, ...(this.token !== undefined && { authorization: `Bearer ${this.token}` }) };
+  }
+
+  private async post(what: string, body: object): Promise<Response> {
     const answer = await fetch(`${this.base}/api/v1/${what}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...alone },
+      headers: { 'content-type': 'application/json', ...this.headers() },
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Error(`${what} ${JSON.stringify(body)}: ${answer.status} ${await answer.text()}`);
+    return answer;
   }
 }

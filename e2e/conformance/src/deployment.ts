@@ -1,5 +1,5 @@
 /** What the clients are run against: the whole in one process, or all parts as processes of their own. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generate } from 'selfsigned';
@@ -7,7 +7,7 @@ import { generate } from 'selfsigned';
 import { freshCluster } from '../../support/cluster.js';
 import { Standalone } from '../../support/standalone.js';
 import { Admin } from './admin.js';
-import type { Target } from './process-driver.js';
+import type { ClientUser, Target } from './process-driver.js';
 
 export const deployments = ['standalone', 'cluster'] as const;
 export type DeploymentName = (typeof deployments)[number];
@@ -16,6 +16,8 @@ export type Transport = (typeof transports)[number];
 
 export interface Deployment {
   readonly name: DeploymentName;
+  /** Whether clients say who they are. */
+  readonly hasUsers: boolean;
   readonly admin: Admin;
   /** One node, or two. */
   targets(transport: Transport): [Target, Target?];
@@ -27,39 +29,58 @@ export interface Deployment {
 /** Groups come into being on first use, topics don't: that a topic is missing is something to be told. */
 const creation = ['--auto-create-topics=false', '--auto-create-groups=true'];
 
-export async function deploy(name: DeploymentName): Promise<Deployment> {
+/** As they are started where nothing else is said: a laptop's without users, a cluster with them. */
+export async function deploy(name: DeploymentName, hasUsers = name === 'cluster'): Promise<Deployment> {
   const { caFile, flags, remove } = await certificates();
+  let user: ClientUser | undefined;
   const targets = (ports: readonly number[]): Deployment['targets'] => {
     return (transport) => {
       const tls = transport === 'tls';
       // An address in plain text, a name under TLS: routes are told in the same words.
-      const of = (port: number): Target => ({ endpoints: `${tls ? 'localhost' : '127.0.0.1'}:${port}`, tls, caFile });
+      const of = (port: number): Target => ({
+        endpoints: `${tls ? 'localhost' : '127.0.0.1'}:${port}`,
+        tls,
+        caFile,
+        user,
+      });
       const [first = 0, second] = ports;
       return second === undefined ? [of(first)] : [of(first), of(second)];
     };
   };
   if (name === 'standalone') {
-    const server = await new Standalone().start([...creation, ...flags]);
+    const server = await new Standalone().start([...creation, ...flags, ...(hasUsers ? ['--users'] : [])]);
     const admin = new Admin(`http://127.0.0.1:${server.adminPort}`);
+    if (hasUsers) user = await clientUser(admin, server.dataDir);
     const restart = async (): Promise<void> => {
       await server.program.kill();
       await server.program.start();
     };
-    return { name, admin, targets: targets([server.grpcPort]), restart, stop: () => server.stop().finally(remove) };
+    const stop = (): Promise<void> => server.stop().finally(remove);
+    return { name, hasUsers, admin, targets: targets([server.grpcPort]), restart, stop };
   }
-  const cluster = await freshCluster({ flags: { namesrv: creation, proxy: flags } });
+  const cluster = await freshCluster({ flags: { namesrv: creation, proxy: flags }, users: hasUsers });
   const ports = cluster.proxies.map(({ address }) => Number(address.split(':')[1]));
   const restart = async (): Promise<void> => {
     await cluster.proxies[0]?.kill();
     await cluster.proxies[0]?.start();
   };
+  const admin = new Admin(cluster.restUrl);
+  if (hasUsers) user = await clientUser(admin, cluster.home);
   return {
     name,
-    admin: new Admin(cluster.restUrl),
+    hasUsers,
+    admin,
     targets: targets(ports),
     restart,
     stop: () => cluster.end().finally(remove),
   };
+}
+
+/** @param home where the first admin's name and secret are kept */
+async function clientUser(admin: Admin, home: string): Promise<ClientUser> {
+  const [name = '', secret = ''] = readFileSync(join(home, 'identity/admin'), 'utf8').trim().split(' ');
+  await admin.login(name, secret);
+  return admin.createClientUser('conformance');
 }
 
 /** An authority made for this run, and a certificate of the server that it has signed: some clients look. */

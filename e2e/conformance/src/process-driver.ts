@@ -13,12 +13,19 @@ export interface Program {
   readonly args: readonly string[];
 }
 
+export interface ClientUser {
+  readonly accessKey: string;
+  readonly secret: string;
+}
+
 /** Where the client shall connect, and how. */
 export interface Target {
   readonly endpoints: string;
   readonly tls: boolean;
   /** The authority that has signed the server's certificate: PEM file. */
   readonly caFile: string;
+  /** Who the client says it is; nobody where nobody has to. */
+  readonly user?: ClientUser | undefined;
 }
 
 interface Answer {
@@ -49,13 +56,13 @@ export class ProcessDriver implements Driver {
   /** @param logFile all that the driver and its client say besides */
   constructor(
     program: Program,
-    { endpoints, tls, caFile }: Target,
+    { endpoints, tls, caFile, user }: Target,
     private readonly logFile: string,
   ) {
     const home = join(dirname(logFile), 'home');
     mkdirSync(home, { recursive: true });
     writeFileSync(logFile, '');
-    this.child = spawn(program.file, [...program.args, JSON.stringify({ endpoints, tls })], {
+    this.child = spawn(program.file, [...program.args, JSON.stringify({ endpoints, tls, ...user })], {
       stdio: ['pipe', 'pipe', 'pipe'],
       cwd: home,
       env: {

@@ -37,3 +37,4 @@ export * from './public-client.js';
 export * from './settings.js';
 export * from './grpc-set-registry.js';
 export * from './set-registry-frames.js';
+export * from './process-callers.js';

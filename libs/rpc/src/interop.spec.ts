@@ -10,7 +10,7 @@ import type { GrpcServer } from './grpc-server.js';
 import { echoService, newEchoNotes, shortBytesMax, streamRequest } from './testing/echo.js';
 import type { EchoNotes } from './testing/echo.js';
 import { until } from './testing/until.js';
-import { selfSignedIdentity } from './tls-identity.js';
+import { selfSignedIdentity } from './tls/tls-identity.js';
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 const clock = systemClock;

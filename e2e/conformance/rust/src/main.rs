@@ -32,6 +32,8 @@ enum Client {
 struct Driver {
     endpoints: String,
     tls: bool,
+    access_key: String,
+    secret: String,
     clients: Arc<Mutex<HashMap<String, Client>>>,
     held: Arc<Mutex<HashMap<String, Arc<MessageView>>>>,
 }
@@ -45,6 +47,8 @@ async fn main() {
     let driver = Driver {
         endpoints: text(&target, "endpoints"),
         tls: target["tls"].as_bool().unwrap_or(false),
+        access_key: text(&target, "accessKey"),
+        secret: text(&target, "secret"),
         clients: Arc::default(),
         held: Arc::default(),
     };
@@ -165,6 +169,10 @@ impl Driver {
         let mut option = ClientOption::default();
         option.set_access_url(self.endpoints.clone());
         option.set_enable_tls(self.tls);
+        if !self.access_key.is_empty() {
+            option.set_access_key(self.access_key.clone());
+            option.set_secret_key(self.secret.clone());
+        }
         option
     }
 

@@ -1,10 +1,11 @@
 /** Calls of the clients' protocol as plain protobuf messages, with any headers and any deadline. */
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Client, credentials, Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 
 import { Code, MessagingServiceDefinition, type TelemetryCommand, type Message, type Status } from '@cometmq/proto';
 import { ClientError } from '../calls.js';
-import type { Target } from '../process-driver.js';
+import type { ClientUser, Target } from '../process-driver.js';
 
 type Methods = typeof MessagingServiceDefinition.methods;
 type UnaryName = { [K in keyof Methods]: Methods[K]['responseStream'] extends true ? never : K }[keyof Methods];
@@ -32,10 +33,11 @@ export class Wire {
   /** Streams under way: grpc-js would let them go on after `close`. */
   private readonly open = new Set<{ cancel(): void }>();
 
-  constructor(
-    target: Target,
-    private readonly headers: () => Headers,
-  ) {
+  private readonly headers: () => Headers;
+
+  constructor(target: Target, headers: () => Headers) {
+    const { user } = target;
+    this.headers = user === undefined ? headers : () => signed(headers(), user);
     // Nobody shares a connection with another.
     this.client = new Client(target.endpoints, credentialsOf(target), {
       'grpc.use_local_subchannel_pool': 1,
@@ -173,6 +175,17 @@ function only(statuses: readonly Status[]): Status {
   const [status] = statuses;
   if (status === undefined || statuses.length > 1) throw new Error(`${statuses.length} statuses instead of one`);
   return status;
+}
+
+/** As all official clients sign. */
+function signed(headers: Headers, { accessKey, secret }: ClientUser): Headers {
+  const dateTime = headers['x-mq-date-time'] ?? `${new Date().toISOString().replace(/[-:]|\.\d+Z/g, '')}Z`;
+  const signature = createHmac('sha1', secret).update(dateTime).digest('hex').toUpperCase();
+  return {
+    ...headers,
+    'x-mq-date-time': dateTime,
+    authorization: `MQv2-HMAC-SHA1 Credential=${accessKey}, SignedHeaders=x-mq-date-time, Signature=${signature}`,
+  };
 }
 
 interface Codec {

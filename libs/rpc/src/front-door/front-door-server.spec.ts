@@ -13,7 +13,7 @@ import type { EchoNotes } from '../testing/echo.js';
 import { frame, greeting, grpcMessage, headersFrame, RawH2Client, requestHeaders } from '../testing/raw-h2-client.js';
 import type { SeenFrame } from '../testing/raw-h2-client.js';
 import { until } from '../testing/until.js';
-import { selfSignedIdentity } from '../tls-identity.js';
+import { selfSignedIdentity } from '../tls/tls-identity.js';
 import { FrontDoorServer } from './front-door-server.js';
 import type { FrontDoorOptions } from './front-door-server.js';
 

@@ -7,6 +7,8 @@ import { grpcStatus } from '../grpc-server.js';
 import type { MessageBytes } from '../grpc-server.js';
 import type { CallOptions, DuplexStream, IncomingStream, RpcChannel } from '../rpc-channel.js';
 import { codeTrailer, errorOf } from '../status.js';
+import { nameOfRole } from '../tls/process-tls.js';
+import type { ProcessRole, ProcessTls } from '../tls/process-tls.js';
 import { asIs, wholeMessage } from './bytes.js';
 
 export interface GrpcJsChannelOptions {
@@ -14,13 +16,19 @@ export interface GrpcJsChannelOptions {
   readonly address: string;
   readonly clock: Clock;
   /** Plain text without it. */
-  readonly tls?: {
-    /** Authorities to believe, as PEM; those of Node.js if left out. */
-    readonly caPem?: string;
-    /** The name the certificate must carry, where it is not the address's. */
-    readonly serverName?: string;
-  };
+  readonly tls?: ChannelTls | undefined;
 }
+
+export type ChannelTls =
+  /** One of our own processes, of this role. */
+  | { readonly process: ProcessTls; readonly to: ProcessRole }
+  /** Anybody's server. */
+  | {
+      /** Authorities to believe, as PEM; those of Node.js if left out. */
+      readonly caPem?: string;
+      /** The name the certificate must carry, where it is not the address's. */
+      readonly serverName?: string;
+    };
 
 /** The streams of grpc-js as far as they are used here; a server stream lacks the writing half. */
 interface JsStream {
@@ -51,6 +59,7 @@ export class GrpcJsChannel implements RpcChannel {
   constructor(options: GrpcJsChannelOptions) {
     this.clock = options.clock;
     const { tls } = options;
+    const serverName = tls && ('process' in tls ? nameOfRole(tls.to) : tls.serverName);
     this.client = new Client(options.address, credentialsOf(tls), {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
@@ -66,7 +75,7 @@ export class GrpcJsChannel implements RpcChannel {
       'grpc.enable_channelz': 0,
       'grpc-node.flow_control_window': 8 * 1_024 * 1_024,
       'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
-      ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+      ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
     });
   }
 
@@ -196,6 +205,7 @@ class JsOutgoing extends JsIncoming implements DuplexStream {
 
 function credentialsOf(tls: GrpcJsChannelOptions['tls']): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();
+  if ('process' in tls) return tls.process.channelCredentials;
   return credentials.createSsl(tls.caPem === undefined ? null : Buffer.from(tls.caPem));
 }
 

@@ -32,7 +32,8 @@ import type {
 } from '../grpc-server.js';
 import { parseGrpcTimeout } from '../grpc-timeout.js';
 import { codeTrailer } from '../status.js';
-import type { TlsIdentity } from '../tls-identity.js';
+import { refusalOf, rolesIn } from '../tls/process-tls.js';
+import type { ProcessCallers, ProcessTls } from '../tls/process-tls.js';
 import { asIs, wholeMessage } from './bytes.js';
 
 export interface GrpcJsServerOptions {
@@ -44,8 +45,8 @@ export interface GrpcJsServerOptions {
   readonly services: readonly GrpcService[];
   readonly clock: Clock;
   readonly log: FailureLog;
-  /** Plain text without one. */
-  readonly identity?: TlsIdentity;
+  /** Without it, plain text; whoever reaches the port is let in. */
+  readonly tls?: { readonly process: ProcessTls; readonly callers: ProcessCallers } | undefined;
   /** Default: 130 MiB. */
   readonly messageBytesMax?: number;
   /** How long `stop` lets open calls go on. Default: 5 s. */
@@ -88,13 +89,8 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   async start(): Promise<void> {
-    const { host, port, identity } = this.options;
-    const credentials =
-      identity === undefined
-        ? ServerCredentials.createInsecure()
-        : ServerCredentials.createSsl(null, [
-            { cert_chain: Buffer.from(identity.certPem), private_key: Buffer.from(identity.keyPem) },
-          ]);
+    const { host, port, tls } = this.options;
+    const credentials = tls?.process.serverCredentials ?? ServerCredentials.createInsecure();
     const address = `${host ?? '[::]'}:${port}`;
     this.boundPort = await new Promise<number>((resolve, reject) => {
       this.server.bindAsync(address, credentials, (cause, bound) => {
@@ -139,9 +135,14 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   private handler(path: string, method: GrpcMethod): UntypedServiceImplementation[string] {
-    const { clock, log, identity } = this.options;
-    const encrypted = identity !== undefined;
+    const { clock, log, tls } = this.options;
+    const encrypted = tls !== undefined;
     const { requestBytesMax = Infinity } = method;
+    const admits = (call: JsCall): boolean => {
+      const refused = tls && refusalOf(path, rolesIn(call.certificate), tls.callers);
+      if (refused) call.fail(grpcStatus.PERMISSION_DENIED, refused.reason, refused.code);
+      return refused === undefined;
+    };
     const fits = (call: JsCall, request: Uint8Array): boolean => {
       if (request.length <= requestBytesMax) return true;
       call.fail(grpcStatus.RESOURCE_EXHAUSTED, `a message of ${request.length} bytes: at most ${requestBytesMax}`);
@@ -160,16 +161,17 @@ export class GrpcJsServer implements GrpcServer {
       case 'unary':
         return (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
           const mine = new JsUnaryCall(call, clock, encrypted, done);
-          if (fits(mine, call.request)) guarded(mine, () => method.handler(call.request, mine, mine));
+          if (admits(mine) && fits(mine, call.request)) guarded(mine, () => method.handler(call.request, mine, mine));
         };
       case 'serverStream':
         return (call: ServerWritableStream<Buffer, Buffer>) => {
           const mine = new JsStreamCall(call, clock, encrypted);
-          if (fits(mine, call.request)) guarded(mine, () => method.handler(call.request, mine, mine));
+          if (admits(mine) && fits(mine, call.request)) guarded(mine, () => method.handler(call.request, mine, mine));
         };
       case 'bidi':
         return (call: ServerDuplexStream<Buffer, Buffer>) => {
           const mine = new JsStreamCall(call, clock, encrypted);
+          if (!admits(mine)) return;
           const input = new JsSource(
             call,
             (message) => fits(mine, message),
@@ -218,6 +220,11 @@ abstract class JsCall implements CallContext {
 
   get cancelled(): boolean {
     return this.gone || this.call.cancelled;
+  }
+
+  /** The caller's, where an authority of ours has signed it. */
+  get certificate(): { readonly subjectaltname?: string } {
+    return this.call.getAuthContext().sslPeerCertificate ?? {};
   }
 
   onCancel(act: () => void): void {

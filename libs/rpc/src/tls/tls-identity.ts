@@ -5,6 +5,8 @@ export interface TlsIdentity {
   /** The certificate, and those between it and its authority, as PEM. */
   readonly certPem: string;
   readonly keyPem: string;
+  /** Of mutual TLS: the authorities whose word is taken for others, as PEM. */
+  readonly caPem?: string;
 }
 
 const validMs = 10 * 365 * 24 * 3_600_000;

@@ -5,8 +5,8 @@
  */
 import { MqError, throwAssertion } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
-import { validUntilMs } from '../sockets/tls-context.js';
-import type { TlsIdentity } from '../tls-identity.js';
+import { validUntilMs } from './tls-context.js';
+import type { TlsIdentity } from './tls-identity.js';
 
 export interface IdentityWatchParts {
   /** May throw. */
@@ -83,4 +83,4 @@ export class IdentityWatch {
   }
 }
 
-const textOf = ({ certPem, keyPem }: TlsIdentity): string => `${certPem}\n${keyPem}`;
+const textOf = ({ certPem, keyPem, caPem = '' }: TlsIdentity): string => `${certPem}\n${keyPem}\n${caPem}`;

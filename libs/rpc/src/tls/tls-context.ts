@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { MqError } from '@cometmq/shared';
-import type { TlsIdentity } from '../tls-identity.js';
+import type { TlsIdentity } from './tls-identity.js';
 
 /** No suites in CBC mode, which other libraries still offer, and none without ephemeral keys. */
 const ciphers = [
@@ -14,9 +14,10 @@ const ciphers = [
 ].join(':');
 
 /** @throws MqError CONFIG where certificate and key are no matching pair */
-export function secureContextOf({ certPem, keyPem }: TlsIdentity): SecureContext {
+export function secureContextOf({ certPem, keyPem, caPem }: TlsIdentity): SecureContext {
   try {
-    return createSecureContext({ cert: certPem, key: keyPem, minVersion: 'TLSv1.2', ciphers });
+    const ca = caPem === undefined ? {} : { ca: caPem };
+    return createSecureContext({ cert: certPem, key: keyPem, ...ca, minVersion: 'TLSv1.2', ciphers });
   } catch (cause) {
     throw new MqError('CONFIG', 'the TLS certificate and key are no matching PEM pair', { cause });
   }
