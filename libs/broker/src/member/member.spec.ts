@@ -1,6 +1,6 @@
 /** Brokers of one set: real stores, faked clock, disks, network and registry. */
 import type { SendResult } from '@cometmq/client';
-import { KiB, MessageType, MiB, queueId } from '@cometmq/model';
+import { epoch, KiB, memberId, MessageType, MiB, queueId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
 import { settle } from '../broker-world.js';
@@ -21,6 +21,17 @@ describe('a broker set of three', () => {
       expect(follower.status).toMatchObject({ role: 'following', leader: world.leader.id });
       expect(follower.broker.unready()).toBeUndefined();
     }
+    await world.stop();
+  });
+
+  it('answers while a member opens: it is not ready', async () => {
+    const world = new SetWorld(3);
+    const [member] = world.members;
+    const started = member?.start();
+    const ask = { epoch: epoch(7), candidate: memberId('place-1/x'), reason: 'silent' } as const;
+    await expect(member?.broker.member.promise(ask)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(member?.status.role).toBe('opening');
+    await started;
     await world.stop();
   });
 

@@ -19,8 +19,9 @@ export class Promising {
   async promise(ask: Ask): Promise<PromiseAnswer> {
     const { self, moves } = this;
     const { store, log } = self.parts;
-    const { role, me, knowledge, turn } = self;
+    const { role, knowledge, turn } = self;
     if (role.is === 'opening' || role.is === 'failed') throw new MqError('UNAVAILABLE', 'this member is not ready');
+    const { me } = self; // A member that opens has none yet.
     const leads = role.is === 'leading' && role.leading.isServing() && role.leading.isSure() ? me : undefined;
     const follows = turn.hears(heardMs) ? self.attachedTo : undefined;
     const heard = role.is === 'leading' ? leads : follows && memberId(follows.member);
