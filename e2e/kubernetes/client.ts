@@ -1,16 +1,16 @@
 /**
- * Runs in a pod: official Node.js clients send and consume through the proxies' service while pods die around them, and
- * ledgers hold every answer. Says how it goes four times a second; on SIGTERM it stops sending, waits until everything
- * came, and says its verdict.
+ * Official Node.js clients at work while things happen around them: they send and consume through the proxies, and ledgers
+ * hold every answer. Says how it goes four times a second; on SIGTERM, or after so many answered sends, it stops sending,
+ * waits until everything came, and says its verdict.
  */
 import * as rocketmq from 'rocketmq-client-nodejs';
 
 import { Clients } from '../support/clients.js';
 import { Ledger } from '../support/ledger.js';
 import { OrderLedger } from '../support/order-ledger.js';
+import type { Errand } from './errand.ts';
 
-const { ENDPOINT: endpoints = '', REST: restUrl = '', RUN: run = '' } = process.env;
-const topics = { normal: `normal-${run}`, fifo: `fifo-${run}` } as const;
+const { endpoints, user, topics, groups, sendsMax } = JSON.parse(process.env['ERRAND'] ?? '{}') as Errand;
 const lanes = 8;
 const beatMs = 250;
 const settleMsMax = 120_000;
@@ -18,36 +18,36 @@ const settleMsMax = 120_000;
 async function main(): Promise<void> {
   const clients = new Clients(
     () => Promise.resolve(rocketmq),
-    () => ({ endpoints, tls: false, restUrl }),
+    () => ({ endpoints, tls: false, restUrl: '', user: { ...user, adminToken: '' } }),
   );
-  await clients.rest('POST', '/topics', { name: topics.normal });
-  await clients.rest('POST', '/topics', { name: topics.fifo, type: 'fifo' });
-  await clients.rest('POST', '/groups', { name: 'auditors' });
-  await clients.rest('POST', '/groups', { name: 'orderly', fifo: true });
-  let [answered, failed, lastMs, gapMs] = [0, 0, performance.now(), 0];
-  const order = new OrderLedger(topics.fifo, lanes, 10, (_lane, acknowledged) => {
+  let [answered, failed, lastMs, gapMs, why] = [0, 0, performance.now(), 0, ''];
+  let enough: () => void;
+  const over = new Promise<void>((resolve) => (enough = resolve));
+  process.once('SIGTERM', () => enough());
+  const order = new OrderLedger(topics.fifo, lanes, 10, (_lane, acknowledged, problem) => {
     if (!acknowledged) {
       failed += 1;
+      why = String(problem);
       return;
     }
     const nowMs = performance.now();
     gapMs = Math.max(gapMs, nowMs - lastMs);
     lastMs = nowMs;
     answered += 1;
+    if (answered === sendsMax) enough();
   });
   const ledger = new Ledger(topics.normal, 20);
   ledger.send(await clients.producer(), 'p', 4);
-  ledger.read(await clients.simple('auditors', topics.normal));
+  ledger.read(await clients.simple(groups.normal, topics.normal));
   order.send(await clients.producer());
-  const member = order.member(await clients.simple('orderly', topics.fifo));
+  const member = order.member(await clients.simple(groups.fifo, topics.fifo));
   const beats = setInterval(() => {
     const openMs = performance.now() - lastMs;
-    console.log(
-      JSON.stringify({ answered, failed, gapMs: Math.round(Math.max(gapMs, openMs)), sent: ledger.progress.sent }),
-    );
-    gapMs = 0;
+    const beat = { answered, failed, gapMs: Math.round(Math.max(gapMs, openMs)), sent: ledger.progress.sent };
+    console.log(JSON.stringify({ ...beat, ...(why !== '' && { why }) }));
+    [gapMs, why] = [0, ''];
   }, beatMs);
-  await new Promise((resolve) => process.once('SIGTERM', resolve));
+  await over;
   clearInterval(beats);
   await Promise.all([ledger.settle(settleMsMax), order.settle(settleMsMax)]);
   await member.crash();

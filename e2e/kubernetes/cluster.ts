@@ -6,8 +6,7 @@ export const namespace = 'cometmq-e2e';
 export const release = 'e2e';
 /** What names of objects begin with. */
 export const fullName = `${release}-cometmq`;
-/** Ours, through the cluster's own. */
-const restApi = `/api/v1/namespaces/${namespace}/services/http:${fullName}-dashboard-api:8082/proxy/api/v1`;
+const comet = ['/app/cometmq', 'comet'];
 export const selector = (component: string): string =>
   `app.kubernetes.io/instance=${release},app.kubernetes.io/component=${component}`;
 
@@ -74,11 +73,16 @@ export class Cluster {
     return this.nodes()[0] as string;
   }
 
-  /** By the REST API, through the cluster's own. Undefined while it does not answer. */
+  /** `comet`, as an operator runs it: in a pod of the REST API, as the first admin. */
+  comet(...args: string[]): string {
+    return this.kubectl('exec', `deployment/${fullName}-dashboard-api`, '--', ...comet, ...args);
+  }
+
+  /** Undefined while nobody answers. */
   sets(): SetSeen[] | undefined {
-    const { status, stdout } = this.tryKubectl('get', '--raw', `${restApi}/broker-sets`);
-    if (status !== 0) return undefined;
-    return (JSON.parse(stdout) as { brokerSets: SetSeen[] }).brokerSets;
+    const args = ['exec', `deployment/${fullName}-dashboard-api`, '--', ...comet, 'cluster', 'health', '-o', 'json'];
+    const { stdout } = this.tryKubectl(...args); // Ends with 1 where the cluster is not healthy.
+    return stdout.startsWith('{') ? (JSON.parse(stdout) as { brokerSets: SetSeen[] }).brokerSets : undefined;
   }
 
   /** The pod that leads a set. */
@@ -93,8 +97,7 @@ export class Cluster {
   async leadElsewhere(name: string): Promise<PodSeen> {
     const node = (pod: string): string => this.pods('broker').find((each) => each.name === pod)?.node ?? '';
     if (node(this.leader(name)) === this.firstNode) {
-      const path = `${restApi}/broker-sets/${name}/election`;
-      must(...this.command(this.target.kubectl, ['create', '--raw', path, '-f', '-']), '{}');
+      this.comet('cluster', 'elect', name);
       await this.until(`${name} is led from another node`, () => node(this.leader(name)) !== this.firstNode, 30);
     }
     const pod = this.leader(name);
@@ -125,6 +128,6 @@ export class Cluster {
   }
 
   private command({ file, before }: Tool, args: readonly string[]): [string, string[]] {
-    return [file, [...before, ...args, '--namespace', namespace]];
+    return [file, [...before, '--namespace', namespace, ...args]]; // Before a `--` of theirs.
   }
 }

@@ -1,11 +1,14 @@
 /** Official clients in a pod of the cluster, at work while things happen around them; see client.ts. */
-import { type Cluster, fullName, namespace } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import type { Errand } from './errand.ts';
 import { packClient, unpackAndRun } from './parcel.ts';
 
 interface Beat {
   readonly answered: number;
   readonly failed: number;
   readonly gapMs: number;
+  /** Of the last send that failed. */
+  readonly why?: string;
 }
 
 export interface Seen {
@@ -13,6 +16,7 @@ export interface Seen {
   readonly answered: number;
   /** Sends that failed for good, after the client's own retries. */
   readonly failed: number;
+  readonly why?: string;
   /** The longest time without an answered send. */
   readonly gapMs: number;
 }
@@ -36,14 +40,14 @@ export class Load {
   }
 
   /** @param image of ours: it has Node.js and the packages that the client needs */
-  static async begin(cluster: Cluster, image: string, source: string, run: string): Promise<Load> {
+  static async begin(cluster: Cluster, image: string, source: string, errand: Errand): Promise<Load> {
     const parcel = (await packClient(source)).toString('base64');
     cluster.kubectl('delete', 'pod/client', 'configmap/client', '--ignore-not-found');
     cluster.put(
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'client' }, binaryData: { client: parcel } },
       'create',
     );
-    cluster.put(podOf(image, run, cluster.firstNode));
+    cluster.put(podOf(image, errand, cluster.firstNode));
     cluster.kubectl('wait', 'pod/client', '--for=condition=Ready', '--timeout=60s');
     const load = new Load(cluster);
     await load.more(50);
@@ -57,7 +61,9 @@ export class Load {
     await act();
     await this.more(100);
     const since = this.beats.slice(from);
+    const why = since.findLast((beat) => beat.why !== undefined)?.why;
     return {
+      ...(why !== undefined && { why }),
       answered: this.last.answered - before.answered,
       failed: this.last.failed - before.failed,
       gapMs: Math.max(...since.map(({ gapMs }) => gapMs)),
@@ -97,7 +103,7 @@ export class Load {
 }
 
 /** On a node that no scenario takes away. */
-function podOf(image: string, run: string, node: string): object {
+function podOf(image: string, errand: Errand, node: string): object {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -113,9 +119,7 @@ function podOf(image: string, run: string, node: string): object {
           command: ['/usr/bin/node', '--eval', unpackAndRun],
           env: Object.entries({
             NODE_PATH: '/app/node_modules',
-            ENDPOINT: `${fullName}-proxy.${namespace}.svc.cluster.local:8081`,
-            REST: `http://${fullName}-dashboard-api.${namespace}.svc.cluster.local:8082`,
-            RUN: run,
+            ERRAND: JSON.stringify(errand),
           }).map(([key, text]) => ({ name: key, value: text })),
           securityContext: {
             ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },

@@ -7,8 +7,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Cluster, namespace, release, selector } from './cluster.ts';
+import { Cluster, fullName, namespace, release, selector } from './cluster.ts';
+import { prepare } from './errand.ts';
 import { Load, type Seen } from './load.ts';
+import { fromOutside } from './outside.ts';
 import { broken, scenarios, type Scenario, type World } from './scenarios.ts';
 import { chooseTarget } from './target.ts';
 
@@ -120,6 +122,7 @@ async function tryOut(
   const values = [
     'etcd.persistence.size=1Gi',
     'broker.persistence.size=2Gi',
+    'proxy.service.type=NodePort',
     `broker.members=${members}`,
     ...ownValues,
   ];
@@ -130,8 +133,7 @@ async function tryOut(
     values.push(`${part}.resources.requests.cpu=20m`, `${part}.resources.requests.memory=96Mi`);
   }
   const install = (...more: string[]): void => {
-    // The load's clients are nobody: what is looked at here is what pods do.
-    const set = ['users.enabled=false', ...values, ...more].flatMap((each) => ['--set', each]);
+    const set = [...values, ...more].flatMap((each) => ['--set', each]);
     cluster.helm('upgrade', '--install', release, chart, ...set, '--wait', '--timeout', '10m');
   };
   const size = { sets: 1, members };
@@ -142,8 +144,12 @@ async function tryOut(
   });
   await cluster.whole(size.sets, size.members);
 
+  await step(outcomes, 'official clients from outside, through a NodePort', async () => {
+    say(`  ${await fromOutside(cluster, source, `outside-${Date.now()}`)}`);
+  });
   say('clients in a pod …');
-  const load = await Load.begin(cluster, imageIn(ownValues), source, `r${Date.now()}`);
+  const errand = prepare(cluster, `inside-${Date.now()}`, `${fullName}-proxy.${namespace}.svc.cluster.local:8081`);
+  const load = await Load.begin(cluster, imageIn(ownValues), source, errand);
   const world: World = { cluster, target: cluster.target, load, size, upgrade: install };
   for (const scenario of scenarios) {
     if (only ? !only.includes(scenario.name) : (scenario.nodes ?? 1) > nodes) continue;
@@ -168,7 +174,7 @@ async function play(scenario: Scenario, world: World, outcomes: Outcome[]): Prom
   const seconds = (performance.now() - beganMs) / 1_000;
   const problem = broken(scenario, seen);
   say(
-    `  longest time without an answered send ${seen.gapMs} ms, ${seen.failed} failed, ${seconds.toFixed(0)} s in all`,
+    `  longest time without an answered send ${seen.gapMs} ms, ${seen.failed} failed${seen.why === undefined ? '' : ` (${seen.why})`}, ${seconds.toFixed(0)} s in all`,
   );
   outcomes.push({ about: scenario.about, seconds, seen, problem });
 }

@@ -22,13 +22,18 @@ export const unpackAndRun = `
   }
   require('/tmp/client.cjs');`;
 
-/** @returns path → content, compressed */
-export async function packClient(source: string): Promise<Buffer> {
+/** The program alone; the packages that it needs are found by NODE_PATH. */
+export async function bundleClient(source: string): Promise<Uint8Array> {
   const built = await build({
     ...{ entryPoints: [join(source, 'e2e/kubernetes/client.ts')], external: [clientPackage], write: false },
     ...{ bundle: true, platform: 'node', target: 'node24', format: 'cjs', logLevel: 'silent' },
   });
-  const files: Record<string, string> = { 'client.cjs': latin1(built.outputFiles[0]?.contents ?? new Uint8Array()) };
+  return built.outputFiles[0]?.contents ?? new Uint8Array();
+}
+
+/** @returns path → content, compressed */
+export async function packClient(source: string): Promise<Buffer> {
+  const files: Record<string, string> = { 'client.cjs': latin1(await bundleClient(source)) };
   const inImage = new Set(packageFolders(source, runtimeModules));
   for (const folder of packageFolders(source, [clientPackage])) {
     if (!inImage.has(folder)) addFolder(files, source, folder, '');

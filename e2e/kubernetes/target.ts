@@ -1,6 +1,7 @@
 /**
  * The cluster to install on: any, by KUBECONFIG, or one that a `kube` program starts on this machine (COMETMQ_KUBE, or on
- * the PATH), which understands `up`, `down`, `image NAME FOLDER …`, `node-kill N`, `node-start N`, `node-cut N`, `node-join N`, `kubectl …` and `helm …`.
+ * the PATH), which understands `up`, `down`, `image NAME FOLDER …`, `node-kill N`, `node-start N`, `node-cut N`, `node-join N`, `exec-host COMMAND …`,
+ * `kubectl …` and `helm …`.
  */
 import { find } from '../../tools/debian/ensure.mjs';
 import { ensureHelm } from '../../tools/helm/ensure.mjs';
@@ -19,6 +20,8 @@ export interface Tool {
 export interface Target {
   readonly kubectl: Tool;
   readonly helm: Tool;
+  /** Runs a program where nodes are reached by their addresses, and pods are not. */
+  readonly outside: Tool;
   /** Makes it ready, and gives the chart's values that belong to it. */
   up(say: (line: string) => void): readonly string[];
   down(): void;
@@ -38,6 +41,7 @@ function givenCluster(): Target {
   return {
     helm: { file: helm, before: [] },
     kubectl: { file: kubectl, before: [] },
+    outside: { file: '/usr/bin/env', before: [] },
     up: () => {
       const reference = process.env['COMETMQ_IMAGE'];
       if (reference === undefined) {
@@ -54,6 +58,7 @@ function ownCluster(kube: string, source: string, nodes: number): Target {
   return {
     helm: { file: kube, before: ['helm'] },
     kubectl: { file: kube, before: ['kubectl'] },
+    outside: { file: kube, before: ['exec-host', '/usr/bin/env'] },
     up: (say) => {
       wasUp = attempt(kube, ['kubectl', 'get', 'nodes']).status === 0;
       say(wasUp ? 'the cluster is up already' : 'starting a cluster …');

@@ -38,7 +38,7 @@ export class OrderLedger {
     /** Between two sends to a group. */
     private readonly pauseMs = 0,
     /** Told of each send to a group that was acknowledged, or failed for good. */
-    private readonly onSent: (group: number, acknowledged: boolean) => void = () => undefined,
+    private readonly onSent: (group: number, acknowledged: boolean, problem?: unknown) => void = () => undefined,
   ) {
     for (let group = 0; group < groups; group += 1) {
       this.sent.push(new Set());
@@ -128,8 +128,8 @@ export class OrderLedger {
         this.sent[group]?.add(number);
         this.acknowledgedSends += 1;
         this.onSent(group, true);
-      } catch {
-        this.onSent(group, false);
+      } catch (caught) {
+        this.onSent(group, false, caught);
         await rest(); // Unknown: it may come or not, but not behind the next one.
       }
       if (this.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.pauseMs));

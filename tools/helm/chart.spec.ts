@@ -493,6 +493,19 @@ describe('users', () => {
     expect(JSON.stringify(render('users.existingSecret=mine'))).toContain('"secretName":"mine"');
   });
 
+  it('are no hindrance to `comet` in a pod of the REST API: it knows where the cluster is, and who it is there', () => {
+    const container = (...set: string[]): Container | undefined =>
+      workloads(render(...set)).find((each) => component(each) === 'dashboard-api')?.pod.containers[0];
+    const found = container('dashboardApi.service.port=9082');
+    expect(variables(found?.env ?? [])).toMatchObject({
+      COMET_API: 'http://rel-cometmq-dashboard-api.mq.svc.cluster.local:9082',
+      COMET_ENDPOINT: 'rel-cometmq-proxy.mq.svc.cluster.local:8081',
+      COMET_SECRET_FILE: '/users/admin',
+    });
+    expect(found?.volumeMounts?.map(({ mountPath }) => mountPath)).toContain('/users');
+    expect(variables(container('users.enabled=false')?.env ?? [])).not.toHaveProperty('COMET_SECRET_FILE');
+  });
+
   it('keep their keys and the admin over upgrades', async () => {
     const data = { keys: 'a2V5cw==', admin: 'YWRtaW4=' };
     const secret = {

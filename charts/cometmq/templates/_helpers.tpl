@@ -225,6 +225,9 @@ env:
   - name: COMETMQ_{{ $name | snakecase | upper }}
     value: {{ include "cometmq.text" $value | quote }}
   {{- end }}
+  {{- with .variables }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   {{- with .values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -237,6 +240,18 @@ terminationMessagePolicy: FallbackToLogsOnError
 {{- include "cometmq.containerSecurity" . | nindent 0 }}
 resources:
   {{- toYaml .values.resources | nindent 2 }}
+{{- end }}
+
+{{/* Where `comet` in one of our containers finds the cluster, and who it is there. */}}
+{{- define "cometmq.cometVariables" -}}
+- name: COMET_API
+  value: http://{{ include "cometmq.host" (dict "root" . "service" "dashboard-api") }}:{{ .Values.dashboardApi.service.port }}
+- name: COMET_ENDPOINT
+  value: {{ include "cometmq.host" (dict "root" . "service" "proxy") }}:{{ .Values.proxy.service.port }}
+{{- if .Values.users.enabled }}
+- name: COMET_SECRET_FILE
+  value: /users/admin
+{{- end }}
 {{- end }}
 
 {{/* Started: it answers. Alive: its event loop turns. Ready: it may serve its role. */}}
