@@ -494,7 +494,7 @@ describe('the cluster', () => {
   it('is told of, for people and for scripts', async () => {
     const { out } = await comet('cluster', 'info');
     expect(out).toMatch(/^CLUSTER +cluster-1\nHEALTHY +yes\n/);
-    expect(out).toMatch(/BROKER SETS\nNAME +LEADER .*\nbroker-0 +broker-0:10911 +1 +1 +true +256\.0 MiB/);
+    expect(out).toMatch(/BROKER SETS\nNAME +LEADER .*\nbroker-0 +broker-0:10911 +1 +1 +serving +true +256\.0 MiB/);
     expect(JSON.parse((await comet('cluster', 'info', '-o', 'json')).out)).toMatchObject({ healthy: true });
   });
 
@@ -603,6 +603,39 @@ describe('the cluster', () => {
       err: expect.stringContaining('beyond position 4096 of the log is lost'),
     });
     expect(await comet('cluster', 'elect', 'broker-1', '--unclean')).toMatchObject({ code: 2 });
+  });
+
+  it('takes a broker set out once what it holds is consumed, or by force', async () => {
+    const member = memberId('broker-1/1');
+    fixture.nameService.putBroker({
+      ...{ name: 'broker-1', epoch: 4, leader: 'b:1', leaderMember: member, members: [{ member, address: 'b:1' }] },
+      ...{ quorum: 1, stage: 'serving', inSync: [member], writable: true, registeredMs: 1 },
+    });
+    fixture.brokers.states.set('broker-1', {});
+    const { id } = await fixture.nameService.createTopic({ name: 'orders' });
+    await fixture.directory.until(() => fixture.directory.topic('orders'), 1_000, 'the topic');
+    const queue = { queueId: queueId(0), first: queueOffset(0), next: queueOffset(9), unread: 4 };
+    fixture.brokers.topics.set(id, { queues: [queue], bytes: 1 });
+    const remove = ['cluster', 'remove', 'broker-1'];
+    const stage = (): string | undefined => fixture.directory.brokerSet('broker-1')?.stage;
+    expect(await comet(...remove)).toMatchObject({ code: 2, err: expect.stringContaining('--yes') });
+    expect(stage()).toBe('serving');
+    expect(await comet(...remove, '--yes', '--timeout', '50ms')).toMatchObject({
+      code: 6,
+      err: expect.stringContaining('4 messages not consumed (orders: 4)'),
+    });
+    expect(stage()).toBe('draining');
+    expect(await comet(...remove, '--force')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('this is lost: 4 messages not consumed (orders: 4)'),
+    });
+    expect(await comet('cluster', 'drain', 'broker-1', '--undo')).toMatchObject({ code: 0 });
+    expect(stage()).toBe('serving');
+    const removed = comet(...remove, '--yes');
+    await until(() => me.err.includes('holds 4 messages'));
+    fixture.brokers.topics.clear();
+    expect(await removed).toMatchObject({ code: 0, err: expect.stringContaining('may be stopped') });
+    expect(stage()).toBe('gone');
   });
 
   it('names a set of two whose other member is gone, and not one that is meant to be one', async () => {
@@ -784,7 +817,7 @@ describe('help', () => {
       ['group', name],
     ]),
     ...['send', 'receive', 'tail'].map((name) => ['msg', name]),
-    ...['health', 'info', 'adopt', 'elect', 'replace'].map((name) => ['cluster', name]),
+    ...['health', 'info', 'adopt', 'elect', 'replace', 'drain', 'remove'].map((name) => ['cluster', name]),
     ['broker', 'forget'],
     [],
   ];

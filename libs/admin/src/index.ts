@@ -8,6 +8,7 @@ export type { Page } from './api/paging.js';
 export type { BrokerView, ClusterReport } from './reports/cluster-report.js';
 export type { GroupItem, GroupReport, GroupView } from './reports/group-report.js';
 export type { MemberReport, SetProtection, SetReport } from './reports/set-report.js';
+export type { SetRemains } from './reports/set-remains.js';
 export type { TopicReport, TopicView } from './reports/topic-report.js';
 export type { DelayedView, TransactionAuditView, TransactionView, WaitingPage } from './reports/waiting-report.js';
 export * from './settings.js';

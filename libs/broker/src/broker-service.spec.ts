@@ -229,6 +229,18 @@ describe('the broker', () => {
     await world.broker.stop();
   });
 
+  it('takes nothing new once its set is removed, and hands out what it holds', async () => {
+    const world = await new BrokerWorld().start();
+    await world.send('a');
+    const set = { name: 'broker-0', epoch: 1, members: [], quorum: 1, inSync: [], writable: false, registeredMs: 1 };
+    world.directory.apply({ kind: 'broker', revision: 1_000, broker: { ...set, stage: 'gone' } });
+    await expect(world.send('b')).rejects.toMatchObject({ code: 'UNAVAILABLE', retry: true });
+    expect(ids(await world.poll())).toEqual(['a']);
+    world.directory.apply({ kind: 'broker', revision: 1_001, broker: { ...set, stage: 'serving' } });
+    await world.send('b');
+    await world.broker.stop();
+  });
+
   it('refuses an acknowledgement of what was never handed out', async () => {
     const world = await new BrokerWorld().start();
     await world.send('a');

@@ -134,6 +134,8 @@ export class BrokerService implements LinkedBroker, Component {
   private readonly periodic: Periodic;
   private term: Term | undefined;
   private failed: MqError | undefined;
+  /** An operator has taken its set out: what is sent here by an older route goes elsewhere. */
+  private isRemoved = false;
   /** Calls that wait while the lead is being handed over; undefined: it is not. */
   private held: (() => void)[] | undefined;
   private forgetUpdates: (() => void) | undefined;
@@ -236,9 +238,11 @@ export class BrokerService implements LinkedBroker, Component {
       );
     }
     this.forgetUpdates = options.directory.onUpdate((update) => {
+      this.lookAtStage();
       if (update.kind === 'broker' && update.broker.name === options.brokerName)
         this.member.heardOf(update.broker.epoch);
     });
+    this.lookAtStage();
     await this.member.start();
     this.lookAtDisk();
     this.periodic.every(spaceLookMs, () => this.lookAtDisk());
@@ -330,7 +334,7 @@ export class BrokerService implements LinkedBroker, Component {
       this.held.push(() => this.send(call, done));
       return;
     }
-    const refusal = this.notNow();
+    const refusal = this.isRemoved ? this.removed() : this.notNow();
     if (refusal) done(refusal, undefined);
     else this.leading(done)?.sends.send(call, done);
   }
@@ -497,6 +501,18 @@ export class BrokerService implements LinkedBroker, Component {
     const { member, options } = this;
     const leader = member.leading ? undefined : member.knownLeader;
     return new NotLeader(`broker ${options.brokerName} does not lead now`, leader);
+  }
+
+  private lookAtStage(): void {
+    const { directory, brokerName } = this.options;
+    this.isRemoved = directory.brokerSet(brokerName)?.stage === 'gone';
+  }
+
+  private removed(): MqError {
+    return new MqError(
+      'UNAVAILABLE',
+      `broker set ${this.options.brokerName} was removed: other sets take new messages`,
+    );
   }
 
   /** It leads, and can promise nothing now: whoever asks may find that another member leads by now. */

@@ -5,6 +5,7 @@ import { MqError, sleep } from '@cometmq/shared';
 import { exitCode, type ExitCode } from '../exit-codes.js';
 import { bytesText, timeText, type View } from '../printer.js';
 import { durationOption, examples, type Session, type Act } from '../session.js';
+import { removalCommands } from './cluster-removal.js';
 import { healthKey, printHealth, readHealth, setCommands, type Health } from './cluster-sets.js';
 
 type BrokerSetView = ClusterReport['brokerSets'][number];
@@ -26,6 +27,7 @@ export const brokerSetView: View<BrokerSetView> = {
     { title: 'LEADER', value: ({ leader, leaderMember }) => leader || leaderMember },
     { title: 'EPOCH', value: ({ epoch }) => epoch },
     { title: 'IN SYNC', value: ({ inSync }) => inSync.length },
+    { title: 'STAGE', value: ({ stage }) => stage },
     { title: 'WRITABLE', value: ({ writable }) => writable },
     { title: 'DISK', value: ({ state }) => state && bytesText(state.diskBytes) },
     { title: 'FREE', value: ({ state }) => state && bytesText(state.freeBytes) },
@@ -108,6 +110,7 @@ export function clusterCommands(comet: Command, act: Act): void {
   examples(adopt, 'comet cluster adopt', 'comet cluster adopt --yes');
 
   setCommands(cluster, act);
+  removalCommands(cluster, act);
 }
 
 /** Checks again and again; a cluster that does not answer counts as not healthy. */

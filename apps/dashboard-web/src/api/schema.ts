@@ -579,6 +579,26 @@ export type BrokerSet = {
   };
 };
 
+export type SetStage = { readonly stage: 'joining' | 'serving' | 'draining' };
+
+export type SetRemains = {
+  readonly brokerSet: string;
+  readonly stage: 'joining' | 'serving' | 'draining' | 'gone';
+  /** That some consumer group of their topic is not done with; where a topic has none, all that it keeps. */
+  readonly messages: number;
+  /** Messages that are not due yet. */
+  readonly delayed: number;
+  /** Neither committed nor rolled back. */
+  readonly transactions: number;
+  readonly topics: readonly { readonly topic: string; readonly messages: number }[];
+};
+
+export type SetRemoval = {
+  readonly brokerSet: string;
+  /** What it held, which nobody receives once it is stopped. */
+  readonly held: string;
+};
+
 export type Election = {
   /** A member, or its place; absent: whoever is best. */
   readonly to?: string;
@@ -1276,6 +1296,19 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: BrokerSet;
   };
+  /** Takes a broker set that is draining out of all routes: it may be stopped then. Refused while it holds messages that are not consumed, unless forced; the answer says what it held. */
+  readonly removeBrokerSet: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: {
+      /** Also while it holds messages, and while nobody leads it. */
+      readonly force?: 'true' | 'false';
+    };
+    readonly body: undefined;
+    readonly answer: SetRemoval;
+  };
   /** Has the leader hand over to another member that is in sync: the one that is named, or whichever is best. Clients notice nothing. */
   readonly elect: {
     readonly params: {
@@ -1305,6 +1338,26 @@ export interface Operations {
     readonly query: undefined;
     readonly body: Replacement;
     readonly answer: BeyondElection;
+  };
+  /** What would be lost with a broker set: messages not consumed, delayed ones, and open transactions. */
+  readonly describeRemains: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: SetRemains;
+  };
+  /** Which routes a broker set is in. draining: new messages go to the others, and what it holds is consumed; messages of a message group go on to it, so that their order holds. serving: as it was. joining: no new messages yet. */
+  readonly setStage: {
+    readonly params: {
+      /** Name of the broker set; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: SetStage;
+    readonly answer: SetStage;
   };
   /** Topics in the order of their names. */
   readonly listTopics: {
@@ -1913,9 +1966,12 @@ export const operations = {
   forgetMembers: ['DELETE', '/api/v1/broker-sets/{name}/members'],
   listBrokerSets: ['GET', '/api/v1/broker-sets'],
   describeBrokerSet: ['GET', '/api/v1/broker-sets/{name}'],
+  removeBrokerSet: ['DELETE', '/api/v1/broker-sets/{name}'],
   elect: ['POST', '/api/v1/broker-sets/{name}/election'],
   replaceMember: ['POST', '/api/v1/broker-sets/{name}/replacement'],
   electBeyond: ['POST', '/api/v1/broker-sets/{name}/unclean-election'],
+  describeRemains: ['GET', '/api/v1/broker-sets/{name}/remains'],
+  setStage: ['PUT', '/api/v1/broker-sets/{name}/stage'],
   listTopics: ['GET', '/api/v1/topics'],
   createTopic: ['POST', '/api/v1/topics'],
   describeTopic: ['GET', '/api/v1/topics/{name}'],

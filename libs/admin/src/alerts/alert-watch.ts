@@ -79,7 +79,7 @@ export class AlertWatch implements Component {
     const states = new Map(described.answers.map(({ brokerSet, answer }) => [brokerSet, answer]));
     const problems = new Map(described.missing.map(({ brokerSet, detail }) => [brokerSet, detail]));
     const sets = await Promise.all(
-      [...directory.brokerSets()].map(async (set) => ({
+      [...directory.brokerSets()].filter(isWatched).map(async (set) => ({
         set,
         state: states.get(set.name),
         problem: problems.get(set.name),
@@ -141,4 +141,9 @@ export class AlertWatch implements Component {
       }
     }
   }
+}
+
+/** What was removed may be stopped. */
+function isWatched({ stage }: BrokerSet): boolean {
+  return stage !== 'gone';
 }

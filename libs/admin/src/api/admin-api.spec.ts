@@ -124,7 +124,7 @@ describe('the cluster', () => {
       reasons: [
         "broker-1: the leader of broker-1 can't be reached",
         'broker-2: nobody leads',
-        'broker-3: takes no new messages (draining, or its disk is full)',
+        'broker-3: takes no new messages (its disk is full)',
         'broker-4: the metadata is of another cluster',
       ],
     });

@@ -18,6 +18,7 @@ import { messageRoutes } from './message-routes.js';
 import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
 import { setRoutes } from './set-routes.js';
+import { setStageRoutes } from './set-stage-routes.js';
 import { liteRoutes } from './lite-routes.js';
 import { sessionRoutes } from './session-routes.js';
 import { topicRoutes } from './topic-routes.js';
@@ -138,6 +139,7 @@ async function buildApp(
     async (api) => {
       clusterRoutes(api, context);
       setRoutes(api, context);
+      setStageRoutes(api, context);
       topicRoutes(api, context);
       liteRoutes(api, context);
       groupRoutes(api, context);

@@ -51,6 +51,8 @@ it('covers every route there is, and no other', () => {
       ['GET /api/v1/broker-sets', 'GET /api/v1/broker-sets/{name}'],
       ['election', 'replacement', 'unclean-election'].map((what) => `POST /api/v1/broker-sets/{name}/${what}`),
       ['GET', 'DELETE'].map((method) => `${method} /api/v1/broker-sets/{name}/damage`),
+      ['DELETE /api/v1/broker-sets/{name}', 'GET /api/v1/broker-sets/{name}/remains'],
+      ['PUT /api/v1/broker-sets/{name}/stage'],
       ['GET /api/v1/health', 'GET /api/v1/cluster', 'DELETE /api/v1/broker-sets/{name}/members'],
       ['GET /api/v1/topics', 'POST /api/v1/topics'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/topics/{name}`),
@@ -78,7 +80,19 @@ it('covers every route there is, and no other', () => {
   );
   // Every route in the sources is in the list above.
   const resources = [
-    ...['cluster', 'set', 'topic', 'lite', 'group', 'progress', 'client', 'delayed', 'transaction', 'message'],
+    ...[
+      'cluster',
+      'set',
+      'set-stage',
+      'topic',
+      'lite',
+      'group',
+      'progress',
+      'client',
+      'delayed',
+      'transaction',
+      'message',
+    ],
     ...['session', 'user', 'alert'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));

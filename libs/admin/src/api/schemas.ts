@@ -432,6 +432,25 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     ['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'members'],
   ),
+  SetStage: object({ stage: { type: 'string', enum: ['joining', 'serving', 'draining'] } }, 'all'),
+  SetRemains: object(
+    {
+      brokerSet: text,
+      stage: { type: 'string', enum: brokerSetStages },
+      messages: described(
+        whole,
+        'That some consumer group of their topic is not done with; where a topic has none, all that it keeps.',
+      ),
+      delayed: described(whole, 'Messages that are not due yet.'),
+      transactions: described(whole, 'Neither committed nor rolled back.'),
+      topics: arrayOf(object({ topic: text, messages: whole }, 'all', { description: 'Those with the most first.' })),
+    },
+    'all',
+  ),
+  SetRemoval: object(
+    { brokerSet: text, held: described(text, 'What it held, which nobody receives once it is stopped.') },
+    'all',
+  ),
   Election: object({ to: described(text, 'A member, or its place; absent: whoever is best.') }, []),
   BeyondElection: object(
     {

@@ -15,7 +15,7 @@ export interface ClusterReport {
   readonly brokerSets: readonly (BrokerSet & { readonly state?: BrokerView; readonly problem?: string })[];
 }
 
-/** The cluster as the directory and its brokers see it. Healthy: messages can be sent to and received from every set. */
+/** The cluster as the directory and its brokers see it. Healthy: every set that is in the routes does what its stage says. */
 export function clusterReport(directory: Directory, { answers, missing }: Answers<BrokerState>): ClusterReport {
   const states = new Map(answers.map(({ brokerSet, answer }) => [brokerSet, answer]));
   const problems = new Map(missing.map(({ brokerSet, detail }) => [brokerSet, detail]));
@@ -41,9 +41,12 @@ export function clusterReport(directory: Directory, { answers, missing }: Answer
 }
 
 function wrongWith(set: BrokerSet, state: BrokerState | undefined, problem: string | undefined): string | undefined {
+  if (set.stage === 'gone') return undefined; // It may be stopped: nobody waits for it.
   if (set.leader === undefined) return 'nobody leads';
   if (problem !== undefined) return problem;
-  if (!set.writable || state?.writable === false) return 'takes no new messages (draining, or its disk is full)';
+  // A set that drains takes none on purpose.
+  if ((!set.writable && set.stage === 'serving') || state?.writable === false)
+    return 'takes no new messages (its disk is full)';
   if (state?.metadataProblem !== undefined) return state.metadataProblem;
   if (state && state.lostBytes > 0)
     return `${state.lostBytes} bytes of its log are lost (comet broker damage ${set.name})`;

@@ -55,6 +55,10 @@ export async function startAdminFixture({
   });
   const directory = new Directory(nameService, clock);
   await directory.start();
+  members.onStage = (name, stage) => {
+    const set = directory.brokerSet(name);
+    if (set) nameService.putBroker({ ...set, stage, writable: stage === 'serving' });
+  };
   const config = { insecure: false, signatureAgeMsMax: 900_000, signatureLocalTimes: true };
   const files = identities && { keys: identities.keyFile, admin: undefined };
   const gate = identities && gateOf({ config, files, identities, clock, log });

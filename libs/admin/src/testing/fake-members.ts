@@ -46,8 +46,12 @@ export class FakeMembers implements Peers, SetAdmin {
     };
   }
 
-  setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
-    return this.wanted(`${brokerSet} is ${stage}`);
+  /** What becomes of a set's stage. */
+  onStage: (brokerSet: string, stage: BrokerSetStage) => void = () => undefined;
+
+  async setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
+    await this.wanted(`${brokerSet} is ${stage}`);
+    this.onStage(brokerSet, stage);
   }
   async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
     await this.wanted(`${member} alone in ${brokerSet}`);
