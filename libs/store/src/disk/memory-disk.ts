@@ -17,74 +17,103 @@ interface UnsyncedWrite {
   readonly bytes: Buffer;
 }
 
-/** The bytes behind names. */
-class Inode {
-  seen: Buffer = Buffer.alloc(0);
-  seenSize = 0;
-  synced: Buffer = Buffer.alloc(0);
-  /** Since the last sync, in order: writes and changes of size. */
-  unsynced: (UnsyncedWrite | { readonly size: number })[] = [];
+/** Bytes that grow and shrink in place. */
+class Content {
+  private held: Buffer;
+  private length: number;
+
+  constructor(bytes: Buffer = Buffer.alloc(0)) {
+    this.held = bytes;
+    this.length = bytes.byteLength;
+  }
+
+  get size(): number {
+    return this.length;
+  }
+  get bytes(): Buffer {
+    return this.held.subarray(0, this.length);
+  }
 
   write(at: number, bytes: Uint8Array): void {
     this.grow(at + bytes.byteLength);
-    this.seen.set(bytes, at);
+    this.held.set(bytes, at);
+  }
+
+  resize(size: number): void {
+    if (size < this.length) this.held.fill(0, size, this.length);
+    else this.grow(size);
+    this.length = size;
+  }
+
+  copy(): Content {
+    return new Content(Buffer.from(this.bytes));
+  }
+
+  private grow(size: number): void {
+    if (size > this.held.byteLength) {
+      const larger = Buffer.alloc(Math.max(size, this.held.byteLength * 2, 4096));
+      this.held.copy(larger, 0, 0, this.length);
+      this.held = larger;
+    }
+    this.length = Math.max(this.length, size);
+  }
+}
+
+/** The bytes behind names. */
+class Inode {
+  /** Since the last sync, in order: writes and changes of size. */
+  private unsynced: (UnsyncedWrite | { readonly size: number })[] = [];
+
+  constructor(
+    private readonly seen = new Content(),
+    private readonly synced = new Content(),
+  ) {}
+
+  get size(): number {
+    return this.seen.size;
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    this.seen.write(at, bytes);
     this.unsynced.push({ at, bytes: Buffer.from(bytes) });
   }
 
   truncate(size: number): void {
-    if (size < this.seenSize) this.seen.fill(0, size, this.seenSize);
-    else this.grow(size);
-    this.seenSize = size;
+    this.seen.resize(size);
     this.unsynced.push({ size });
   }
 
   sync(): void {
-    if (this.unsynced.length === 0) return;
-    this.synced = Buffer.from(this.seen.subarray(0, this.seenSize));
+    for (const change of this.unsynced) {
+      if ('size' in change) this.synced.resize(change.size);
+      else this.synced.write(change.at, change.bytes);
+    }
     this.unsynced = [];
   }
 
   content(): Buffer {
-    return this.seen.subarray(0, this.seenSize);
+    return this.seen.bytes;
   }
-
-  private grow(size: number): void {
-    if (size > this.seen.byteLength) {
-      const larger = Buffer.alloc(Math.max(size, this.seen.byteLength * 2, 4096));
-      this.seen.copy(larger, 0, 0, this.seenSize);
-      this.seen = larger;
-    }
-    this.seenSize = Math.max(this.seenSize, size);
+  syncedContent(): Buffer {
+    return this.synced.bytes;
   }
 
   /** What a power cut leaves. Sectors of unsynced writes survive each with the given chance. */
   afterCrash(chance: Prng, survives: number, sectorBytes: number): Inode {
-    let content = Buffer.from(this.synced);
-    const setSize = (size: number): void => {
-      const other = Buffer.alloc(size);
-      content.copy(other, 0, 0, Math.min(size, content.byteLength));
-      content = other;
-    };
+    const content = this.synced.copy();
     for (const change of this.unsynced) {
       if ('size' in change) {
-        if (chance.chance(survives)) setSize(change.size);
+        if (chance.chance(survives)) content.resize(change.size);
         continue;
       }
       const { at, bytes } = change;
       for (let from = at; from < at + bytes.byteLength;) {
         const to = Math.min(at + bytes.byteLength, (Math.floor(from / sectorBytes) + 1) * sectorBytes);
-        if (chance.chance(survives)) {
-          if (to > content.byteLength) setSize(to);
-          bytes.copy(content, from, from - at, to - at);
-        }
+        if (chance.chance(survives)) content.write(from, bytes.subarray(from - at, to - at));
         from = to;
       }
     }
-    const left = new Inode();
-    left.seen = Buffer.from(content);
-    left.seenSize = content.byteLength;
-    left.synced = Buffer.from(content);
-    return left;
+    return new Inode(content, content.copy());
   }
 }
 
@@ -232,7 +261,7 @@ export class MemoryDisk implements Disk {
 
   usedBytes(): number {
     let used = 0;
-    for (const folder of this.folders.values()) for (const inode of folder.seen.values()) used += inode.seenSize;
+    for (const folder of this.folders.values()) for (const inode of folder.seen.values()) used += inode.size;
     return used;
   }
 
@@ -301,6 +330,12 @@ export class MemoryDisk implements Disk {
     return inode.content();
   }
 
+  /** What of a file no power cut takes back; undefined: its name may be gone with it. */
+  peekSynced(path: string): Buffer | undefined {
+    const { folder, name } = splitPath(path);
+    return this.folders.get(folder)?.synced.get(name)?.syncedContent();
+  }
+
   /** @internal */
   watch(kind: DiskOperation['kind'], path: string): void {
     this.watcher?.({ kind, path });
@@ -323,7 +358,7 @@ class MemoryFile implements DiskFile {
 
   async size(): Promise<number> {
     await this.disk.turn();
-    return this.inode.seenSize;
+    return this.inode.size;
   }
 
   async read(into: Uint8Array, at: number): Promise<number> {
@@ -342,7 +377,7 @@ class MemoryFile implements DiskFile {
     this.disk.watch('write', this.path);
     let to = at;
     for (const chunk of chunks) {
-      const grows = Math.max(0, to + chunk.byteLength - this.inode.seenSize);
+      const grows = Math.max(0, to + chunk.byteLength - this.inode.size);
       const short = grows - (this.disk.capacityBytes - this.disk.usedBytes());
       if (short > 0) {
         // As the kernel does: what fits is written, then the failure is told.
