@@ -97,7 +97,7 @@ async function produce(world: World, ledger: Ledger, name: string, goesOn: () =>
     const messageGroup = topic === 'steps' ? `${name} g${chance.below(3)}` : undefined;
     const number = messageGroup === undefined ? 0 : (numbers.get(messageGroup) ?? 0);
     if (messageGroup !== undefined) numbers.set(messageGroup, number + 1);
-    const body = `${name} ${i}`;
+    const body = `${name} ${i}.`; // None is the beginning of another.
     const sent: Sent = { topic, body, number, ...(messageGroup !== undefined && { messageGroup }) };
     ledger.sending(sent);
     const deliveryMs = topic === 'later' ? process.wallMs() + chance.below(20_000) : undefined;
@@ -111,7 +111,10 @@ async function produce(world: World, ledger: Ledger, name: string, goesOn: () =>
         },
       ]),
     );
-    if (typeof answer !== 'string') ledger.sent(sent);
+    if (typeof answer !== 'string') {
+      ledger.sent(sent);
+      if (!world.audit.holds(body)) ledger.wrong.push(`"${body}" was acknowledged, and is not committed`);
+    }
     world.trace.note(
       `${name}: sent "${body}" to ${topic}: ${typeof answer === 'string' ? answer : `offset ${answer[0]?.offset}`}`,
     );

@@ -27,6 +27,7 @@ import { Prng, type MqError } from '@cometmq/shared';
 import { MemoryDisk } from '@cometmq/store/testing';
 import type { Logger } from '@cometmq/telemetry';
 
+import { Audit } from './audit.js';
 import { SimClock, type SimProcess } from './sim-clock.js';
 import { slowDisk } from './sim-disk.js';
 import { SimNetwork, type Speaker } from './sim-network.js';
@@ -73,6 +74,7 @@ export class World {
   readonly members: Member[];
   /** Mistakes of ours that ended a process which nobody had ended. */
   readonly failures: string[] = [];
+  readonly audit: Audit;
   private readonly metadata: MemoryStore;
 
   constructor(readonly options: WorldOptions) {
@@ -94,6 +96,7 @@ export class World {
       setRegistryDoor(this.namesrv.sets),
     ]);
     this.members = Array.from({ length: members }, (_, i) => new Member(this, `place-${i}`));
+    this.audit = new Audit(this.members);
   }
 
   /** A stream of chance of its own: who asks more often does not change what others get. */
@@ -184,6 +187,9 @@ export class World {
       const step = (): void => {
         if (over) return;
         try {
+          this.audit.look();
+          const { wrong } = this.audit;
+          if (wrong.length > 0) throw new Error(wrong.slice(0, 3).join('; '));
           if (this.failures.length > 0) throw new Error(this.failures.join('; '));
           if (isSo()) {
             over = true;
@@ -211,7 +217,7 @@ export class World {
 export class Member {
   starts = 0;
   broker: BrokerService | undefined;
-  private disk = new MemoryDisk();
+  disk = new MemoryDisk();
   private process: SimProcess | undefined;
   private wallOffsetMs = 0;
   private readonly chance: Prng;

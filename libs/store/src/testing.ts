@@ -1,3 +1,4 @@
 export * from './disk/faulty-disk.js';
 export * from './disk/memory-disk.js';
 export * from './views/memory-checkpoint-store.js';
+export { segmentFile, segmentName } from './log/segment.js';

@@ -330,6 +330,11 @@ export class MemoryDisk implements Disk {
     return inode.content();
   }
 
+  /** Files of a folder, as the process sees them. */
+  names(folder: string): Iterable<string> {
+    return this.folders.get(folder)?.seen.keys() ?? [];
+  }
+
   /** What of a file no power cut takes back; undefined: its name may be gone with it. */
   peekSynced(path: string): Buffer | undefined {
     const { folder, name } = splitPath(path);

@@ -1,0 +1,149 @@
+/**
+ * What must hold all along, looked at after every step, and known only to who sees all members at once:
+ * an epoch has one leader; what is committed lies synced on the disks of a write quorum at that moment; and below its commit
+ * position every member's log says the same, now and for ever.
+ */
+import { segmentFile, segmentName } from '@cometmq/store/testing';
+import type { MemoryDisk } from '@cometmq/store/testing';
+
+import type { Member } from './world.js';
+
+const logFolder = 'data/log';
+
+/** What is known of one process of a member. */
+interface Seen {
+  readonly broker: Member['broker'];
+  /** Compared up to here. */
+  end: number;
+}
+
+export class Audit {
+  readonly wrong: string[] = [];
+  /** All that was ever committed, by position. */
+  private committed = Buffer.alloc(64 * 1024);
+  private end = 0;
+  /** Commits that were looked at. */
+  commits = 0;
+  private readonly leaders = new Map<number, string>();
+  private readonly seen = new Map<Member, Seen>();
+
+  constructor(private readonly members: readonly Member[]) {}
+
+  look(): void {
+    for (const member of this.members) {
+      const { broker } = member;
+      const leading = broker?.member.leading;
+      if (!broker) continue;
+      if (leading && !leading.isOver) {
+        this.leads(member.place, leading.epoch);
+        if (broker.store.commitEnd > this.end) this.commit(member, broker.store.commitEnd, leading.members);
+      }
+      this.compare(member);
+    }
+  }
+
+  /** Whether these bytes were ever committed. */
+  holds(bytes: string): boolean {
+    return this.committed.subarray(0, this.end).includes(bytes);
+  }
+
+  private leads(place: string, epoch: number): void {
+    const known = this.leaders.get(epoch);
+    if (known === undefined) this.leaders.set(epoch, place);
+    else if (known !== place) this.wrong.push(`${place} and ${known} lead in epoch ${epoch}`);
+  }
+
+  /** Some quorum has the same bytes, synced. */
+  private commit(
+    leader: Member,
+    end: number,
+    rule: { readonly members: readonly string[]; readonly quorum: number },
+  ): void {
+    this.commits += 1;
+    const counted = this.members.filter(({ place }) => rule.members.some((member) => member.startsWith(`${place}/`)));
+    const copies = counted.map(({ disk }) => logBytes(disk, this.end, end, 'synced'));
+    const agreed = copies.find(
+      (copy) => copy !== undefined && copies.filter((other) => other?.equals(copy)).length >= rule.quorum,
+    );
+    if (agreed === undefined) {
+      const has = copies.map((copy, i) => `${counted[i]?.place} ${copy ? describe(copy) : 'nothing'}`).join(', ');
+      const range = `${this.end} to ${end}`;
+      this.wrong.push(`${leader.place} committed ${range}, which is not synced on ${rule.quorum} members: ${has}`);
+    }
+    const bytes = agreed ?? logBytes(leader.disk, this.end, end, 'seen');
+    if (bytes) this.keep(bytes);
+    this.end = end;
+  }
+
+  private keep(bytes: Buffer): void {
+    const end = this.end + bytes.byteLength;
+    if (end > this.committed.byteLength) {
+      const larger = Buffer.alloc(Math.max(end, 2 * this.committed.byteLength));
+      this.committed.copy(larger, 0, 0, this.end);
+      this.committed = larger;
+    }
+    this.committed.set(bytes, this.end);
+  }
+
+  /** What a member takes for committed is what was committed. */
+  private compare(member: Member): void {
+    const { broker, disk } = member;
+    if (!broker) return;
+    let seen = this.seen.get(member);
+    if (seen?.broker !== broker) this.seen.set(member, (seen = { broker, end: 0 }));
+    const { store } = broker;
+    const end = Math.min(store.commitEnd, store.replication.durableEnd, this.end);
+    if (end <= seen.end) return;
+    for (let from = seen.end; from < end;) {
+      const segment = segmentAt(disk, from, end);
+      const bytes = segment && rangeOf(disk, segment.first, from, segment.to, 'seen');
+      if (bytes && !bytes.equals(this.committed.subarray(from, segment.to))) {
+        this.wrong.push(`${member.place} has other bytes than were committed between ${from} and ${segment.to}`);
+      }
+      from = segment?.to ?? end;
+    }
+    seen.end = end;
+  }
+}
+
+const describe = (bytes: Buffer): string =>
+  bytes.every((byte) => byte === 0) ? 'zeros' : `${bytes.byteLength} bytes, ${bytes.subarray(0, 8).toString('hex')}…`;
+
+/** Bytes [from, end) as they lie in the log's files; undefined: not all of them, or only zeros where a record should begin. */
+function logBytes(disk: MemoryDisk, from: number, end: number, as: 'seen' | 'synced'): Buffer | undefined {
+  const parts: Buffer[] = [];
+  for (let at = from; at < end;) {
+    const segment = segmentAt(disk, at, end);
+    const part = segment && rangeOf(disk, segment.first, at, segment.to, as);
+    if (!part || part.readUInt32LE(0) === 0) return undefined;
+    parts.push(part);
+    at = segment.to;
+  }
+  return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+}
+
+/** The segment that has `from`, and how far it goes; one that was compacted has none of its bytes where they were. */
+function segmentAt(disk: MemoryDisk, from: number, end: number): { first: number; to: number } | undefined {
+  let first = -1;
+  let next = end;
+  for (const name of disk.names(logFolder)) {
+    const file = segmentFile(name);
+    if (!file) continue;
+    if (file.first > from) next = Math.min(next, file.first);
+    else if (!file.compacted && file.first > first) first = file.first;
+  }
+  return first < 0 ? undefined : { first, to: next };
+}
+
+function rangeOf(
+  disk: MemoryDisk,
+  first: number,
+  from: number,
+  end: number,
+  as: 'seen' | 'synced',
+): Buffer | undefined {
+  const path = `${logFolder}/${segmentName(first)}`;
+  const content = as === 'synced' ? disk.peekSynced(path) : disk.peek(path);
+  if (!content || content.byteLength < end - first) return undefined;
+  return content.subarray(from - first, end - first);
+}
