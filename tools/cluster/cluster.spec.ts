@@ -73,11 +73,22 @@ describe('what a cluster leaves', () => {
   });
 
   it('is deleted, and nothing else', () => {
-    for (const name of ['etcd', 'etcd-2', 'broker-0', 'broker-11', 'broker-1-c', 'logs', 'my-notes'])
+    for (const name of [
+      'etcd',
+      'etcd-2',
+      'broker-0',
+      'broker-11',
+      'broker-1-c',
+      'logs',
+      'identity',
+      'certificates',
+      'my-notes',
+    ])
       mkdirSync(join(folder, name));
     noteProcesses(folder, []);
     deleteData(folder);
-    for (const name of ['etcd-2', 'broker-11', 'broker-1-c']) expect(existsSync(join(folder, name))).toBe(false);
+    for (const name of ['etcd-2', 'broker-11', 'broker-1-c', 'identity', 'certificates'])
+      expect(existsSync(join(folder, name))).toBe(false);
     expect(existsSync(join(folder, 'my-notes'))).toBe(true);
     rmSync(join(folder, 'my-notes'), { recursive: true });
     deleteData(folder);

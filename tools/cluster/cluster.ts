@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ensure } from '../debian/ensure.mjs';
+import { certificateFiles, ensureCertificates, nameOfRole } from './certificates.ts';
 import { portsFrom, someFreePorts, usualPorts, type Ports, type Size } from './ports.ts';
 import { ClusterProcess, type Recipe } from './process.ts';
 
@@ -21,6 +22,8 @@ export interface ClusterOptions {
   readonly flags?: Partial<Record<Role, readonly string[]>>;
   /** Whether everybody has to say who they are; the admin's name and secret are in the folder `identity` then. */
   readonly users?: boolean;
+  /** Whether its processes talk to one another and to etcd in plain text, without certificates; default: no. */
+  readonly plainText?: boolean;
   /** True where a terminal's Ctrl-C must not reach the processes but through `stop`. */
   readonly ownGroup?: boolean;
 }
@@ -44,6 +47,7 @@ export class Cluster {
   readonly proxies: readonly ClusterProcess[];
   readonly dashboardApi: ClusterProcess;
   private readonly folder: string;
+  private readonly plainText: boolean;
   private stopped = false;
 
   /** Starts nothing yet. */
@@ -51,6 +55,7 @@ export class Cluster {
     const recipes = recipesOf(options, ports, size);
     const make = (list: readonly Recipe[]): ClusterProcess[] => list.map((recipe) => new ClusterProcess(recipe));
     this.folder = options.folder;
+    this.plainText = options.plainText === true;
     this.etcds = make(recipes.etcds);
     this.namesrvs = make(recipes.namesrvs);
     this.brokers = make(recipes.brokers);
@@ -80,6 +85,7 @@ export class Cluster {
   async start(): Promise<void> {
     mkdirSync(join(this.folder, 'logs'), { recursive: true });
     this.stopped = false;
+    if (!this.plainText) await ensureCertificates(this.folder);
     try {
       await launched(this.etcds);
       if (this.stopped) throw new Error('stopped before it was ready');
@@ -145,7 +151,7 @@ export function memberName(set: number, member: number, replicas: number): strin
 }
 
 function recipesOf(
-  { folder, flags = {}, ownGroup = false, users = false }: Omit<ClusterOptions, 'ports' | 'size'>,
+  { folder, flags = {}, ownGroup = false, users = false, plainText = false }: Omit<ClusterOptions, 'ports' | 'size'>,
   ports: Ports,
   { replicas }: Size,
 ): Recipes {
@@ -155,7 +161,9 @@ function recipesOf(
   const logFile = (name: string): string => join(folder, 'logs', `${name}.log`);
   const ours = (role: Role, name: string, port: number, own: Readonly<Record<string, string>>): Recipe => {
     const watchPort = watch.shift() ?? 0;
-    const all = { ...own, 'metrics-host': host, 'metrics-port': watchPort };
+    const { ca, cert, key } = certificateFiles(folder, role);
+    const tls = { 'internal-tls-ca-file': ca, 'internal-tls-cert-file': cert, 'internal-tls-key-file': key };
+    const all = { ...own, ...(!plainText && tls), 'metrics-host': host, 'metrics-port': watchPort };
     return {
       name,
       address: `${host}:${port}`,
@@ -168,8 +176,20 @@ function recipesOf(
     };
   };
   const names = etcdNames(ports.etcdClients.length);
-  const clientUrl = (i: number): string => `http://${host}:${ports.etcdClients[i]}`;
-  const peerUrl = (i: number): string => `http://${host}:${ports.etcdPeers[i]}`;
+  const scheme = plainText ? 'http' : 'https';
+  const clientUrl = (i: number): string => `${scheme}://${host}:${ports.etcdClients[i]}`;
+  const peerUrl = (i: number): string => `${scheme}://${host}:${ports.etcdPeers[i]}`;
+  const ofEtcd = certificateFiles(folder, 'etcd');
+  const etcdTls = {
+    ...{ 'cert-file': ofEtcd.cert, 'key-file': ofEtcd.key, 'trusted-ca-file': ofEtcd.ca, 'client-cert-auth': 'true' },
+    ...{ 'peer-cert-file': ofEtcd.cert, 'peer-key-file': ofEtcd.key, 'peer-trusted-ca-file': ofEtcd.ca },
+    'peer-client-cert-auth': 'true',
+    // A certificate of the cluster's is not enough: the metadata are the name servers' alone.
+    'client-cert-allowed-hostname': nameOfRole('namesrv'),
+    'peer-cert-allowed-hostname': nameOfRole('etcd'),
+  };
+  const toEtcd = certificateFiles(folder, 'namesrv');
+  const namesrvTls = { 'etcd-ca-file': toEtcd.ca, 'etcd-cert-file': toEtcd.cert, 'etcd-key-file': toEtcd.key };
   const etcdUrl = names.map((_, i) => clientUrl(i)).join(',');
   const files = users ? identityFiles(folder) : undefined;
   const identity: Readonly<Record<string, string>> = files
@@ -190,13 +210,20 @@ function recipesOf(
         'initial-cluster': names.map((each, j) => `${each}=${peerUrl(j)}`).join(','),
         logger: 'zap',
         'log-level': 'warn',
+        ...(!plainText && etcdTls),
       }),
       readyUrl: `${clientUrl(i)}/health`,
+      ...(!plainText && { readyTls: toEtcd }),
       logFile: logFile(name),
       ownGroup,
     })),
     namesrvs: ports.namesrvs.map((port, i) =>
-      ours('namesrv', `namesrv-${i}`, port, { host, port: String(port), 'etcd-endpoints': etcdUrl }),
+      ours('namesrv', `namesrv-${i}`, port, {
+        host,
+        port: String(port),
+        'etcd-endpoints': etcdUrl,
+        ...(!plainText && namesrvTls),
+      }),
     ),
     brokers: ports.brokers.map((port, i) => {
       const set = Math.floor(i / replicas);

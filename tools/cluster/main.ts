@@ -22,6 +22,8 @@ others go on. If this program is killed, they end too.
   --auto-create        make topics and consumer groups when a client first uses them
   --users              everybody has to say who they are; the first run makes an admin, whose secret is kept in the
                        data folder. Without it nobody has to, as all ports are on 127.0.0.1
+  --plain-text         no certificates between the processes and towards etcd; default: the first run makes an authority,
+                       whose certificates are kept in the data folder
   --adopt-metadata     for one run, after what etcd held was lost: bring back what the brokers' logs know of it
   --tear-down          instead: stop what still runs on the data folder, and delete its data
   --help               this text
@@ -44,6 +46,7 @@ const options = {
   namesrvs: { type: 'string' },
   'auto-create': { type: 'boolean' },
   users: { type: 'boolean' },
+  'plain-text': { type: 'boolean' },
   'adopt-metadata': { type: 'boolean' },
   'tear-down': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -83,6 +86,7 @@ async function main(): Promise<number> {
       size: sizes,
       ownGroup: true,
       users: values.users === true,
+      plainText: values['plain-text'] === true,
       flags: {
         ...(values['auto-create'] === true && {
           namesrv: ['--auto-create-topics=true', '--auto-create-groups=true'],

@@ -4,6 +4,8 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { request } from 'node:https';
+import type { CertificateFiles } from './certificates.ts';
 import { began, ended } from './watchdog.ts';
 
 export interface Recipe {
@@ -14,6 +16,8 @@ export interface Recipe {
   readonly address: string;
   /** Answers 200 when the process may serve its role. */
   readonly readyUrl: string;
+  /** What is shown where it asks for a certificate. */
+  readonly readyTls?: CertificateFiles;
   readonly logFile: string;
   /** In a process group of its own, so that a Ctrl-C in a terminal reaches only the one who started it. */
   readonly ownGroup: boolean;
@@ -91,12 +95,9 @@ export class ClusterProcess {
     let why = 'it does not answer';
     for (;;) {
       if (this.child === undefined) throw new Error(`${this.name} ended before it was ready${this.lastWords()}`);
-      const answer = await fetch(this.recipe.readyUrl, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
-      if (answer !== undefined) {
-        const text = await answer.text().catch(() => '');
-        if (answer.ok) return;
-        why = text.trim();
-      }
+      const answer = await answerOf(this.recipe).catch(() => undefined);
+      if (answer?.ok === true) return;
+      if (answer !== undefined) why = answer.text.trim();
       if (performance.now() > endMs) {
         throw new Error(`${this.name} is not ready after ${waitMs} ms: ${why}${this.lastWords()}`);
       }
@@ -140,4 +141,25 @@ export class ClusterProcess {
     const lines = said.split('\n').slice(-8);
     return said === '' ? '' : `\n${lines.map((line) => `  | ${line}`).join('\n')}\n  (${this.recipe.logFile})`;
   }
+}
+
+const answerMsMax = 2_000;
+
+async function answerOf({ readyUrl, readyTls }: Recipe): Promise<{ readonly ok: boolean; readonly text: string }> {
+  const signal = AbortSignal.timeout(answerMsMax);
+  if (readyTls === undefined) {
+    const answer = await fetch(readyUrl, { signal });
+    return { ok: answer.ok, text: await answer.text() };
+  }
+  const [ca, cert, key] = [readyTls.ca, readyTls.cert, readyTls.key].map((file) => readFileSync(file));
+  return new Promise((resolve, reject) => {
+    const asked = request(readyUrl, { ca, cert, key, signal, agent: false }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      answer.on('end', () => resolve({ ok: answer.statusCode === 200, text }));
+      answer.on('error', reject);
+    });
+    asked.on('error', reject);
+    asked.end();
+  });
 }

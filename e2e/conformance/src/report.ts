@@ -33,6 +33,7 @@ export function reportOf(cells: readonly Cell[], wire: readonly WireCell[]): str
     '<!-- Written by `npm run conformance`. -->',
     '# Compatibility: which client can do what',
     `Seen by running the official, unmodified clients against CometMQ: each in ${ways.join(', ')}. A tick means that all of these passed.`,
+    'In the cluster everybody has to say who they are, and clients are given a user’s access key and secret; in standalone nobody has to.',
     '"n/a": the client has no such feature, or its own fault prevents it whatever the server does; the note says which. It never counts as passed. C++, C# and PHP clients are not run: their protobuf messages, headers and timing are reproduced instead.',
     '`npm run conformance` runs it all again and writes this page.',
     '## Clients',

@@ -15,7 +15,5 @@ export * from './grpc-server.js';
 export * from './rpc-channel.js';
 export * from './status.js';
 export * from './tls/process-tls.js';
-export { certifiedBy, newAuthority } from './tls/authority.js';
-export type { Certified } from './tls/authority.js';
 export { selfSignedIdentity } from './tls/tls-identity.js';
 export type { TlsIdentity } from './tls/tls-identity.js';

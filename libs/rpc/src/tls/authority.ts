@@ -1,4 +1,7 @@
-/** A certificate authority of one's own, for clusters on one machine and for specs. P-256 throughout. */
+/**
+ * A certificate authority of one's own, for clusters on one machine and for specs. P-256 throughout. A door of its own, which
+ * imports nothing of ours: programs that are not bundled use it, too.
+ */
 import { generate } from 'selfsigned';
 
 export interface Certified {

@@ -22,7 +22,7 @@ export class ClusterProgram {
     const port = await freeRun();
     const root = resolve(process.argv[1] ?? '', '../../../..');
     const size = [`--replicas=${replicas}`, '--proxies=1', '--namesrvs=1', '--etcds=1'];
-    const args = [`--port-base=${port}`, `--data-dir=${folder}`, ...size, '--auto-create'];
+    const args = [`--port-base=${port}`, `--data-dir=${folder}`, ...size, '--auto-create', '--plain-text'];
     const child = spawn(process.execPath, ['tools/cluster/main.ts', ...args], {
       ...{ cwd: root, stdio: ['ignore', 'pipe', 'pipe'] as const, env: process.env },
     });
