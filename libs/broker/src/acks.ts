@@ -2,13 +2,13 @@ import type { AckCall, Done } from '@cometmq/client';
 import type { GroupsView, ReceiptOutcome } from '@cometmq/consumption';
 import type { Receipt } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import { decide } from './decide.js';
 import type { LogClock } from './log-clock.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'append' | 'beforeBatch' | 'requestBatch' | 'whenCommitted'>;
+type Store = Pick<StorePorts, 'append' | 'beforeBatch' | 'requestBatch' | 'whenCommitted'>;
 
 /** Acknowledgements that may wait for a batch. */
 const pendingMax = 200_000;

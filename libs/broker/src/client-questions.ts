@@ -1,12 +1,12 @@
 import type { ClientQuestion, CommandAnswer, Delivered } from '@cometmq/client';
 import { epoch, logPosition, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import { findMessages, type MessageStore } from '@cometmq/store';
+import { findMessages, type StorePorts } from '@cometmq/store';
 
 import type { ClientCommands } from './client-commands.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'findById' | 'findReferences' | 'readAll'>;
+type Store = Pick<StorePorts, 'findById' | 'findReferences' | 'readAll'>;
 
 /** Messages with the same hash of their id. */
 const sameIdMax = 16;

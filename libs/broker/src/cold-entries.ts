@@ -1,8 +1,8 @@
 import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import type { IndexEntries, MessageStore } from '@cometmq/store';
+import type { IndexEntries, StorePorts } from '@cometmq/store';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'scan'>;
+type Store = Pick<StorePorts, 'scan'>;
 
 /** Entries read at a time. */
 const entriesMax = 64;

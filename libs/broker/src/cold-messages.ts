@@ -1,13 +1,13 @@
 import type { MessageNeeded } from '@cometmq/consumption';
 import type { LogPosition } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
-import type { MessageStore, ReadMessage, StoredMessage } from '@cometmq/store';
+import type { StorePorts, ReadMessage, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { ColdEntries } from './cold-entries.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'readAll' | 'scan'>;
+type Store = Pick<StorePorts, 'readAll' | 'scan'>;
 
 /** Loaded messages that are kept for the decision that asked for them; the last batch stays whole. */
 const bytesMax = 8 * 1024 * 1024;

@@ -11,14 +11,14 @@ import {
   type Receipt,
 } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
-import { findMessages, type MessageStore } from '@cometmq/store';
+import { findMessages, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
 
 /** What is used of the store. */
 type Store = Pick<
-  MessageStore,
+  StorePorts,
   'append' | 'appendReference' | 'findById' | 'findReferences' | 'read' | 'readAll' | 'scan' | 'whenCommitted'
 >;
 

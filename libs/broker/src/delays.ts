@@ -9,7 +9,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, type Timer as ClockTimer } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import { Buckets, metrics, type Logger } from '@cometmq/telemetry';
 import type { Timer, TimersView } from '@cometmq/timers';
 
@@ -18,7 +18,7 @@ import type { LogClock } from './log-clock.js';
 
 /** What is used of the store. */
 type Store = Pick<
-  MessageStore,
+  StorePorts,
   'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'coldPiece' | 'read' | 'whenCommitted'
 >;
 

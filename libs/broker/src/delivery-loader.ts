@@ -2,14 +2,14 @@ import type { Delivered, Done, ReceiveCall } from '@cometmq/client';
 import type { GroupsView, HandedMessage } from '@cometmq/consumption';
 import type { GroupId, LogPosition, Receipt } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
-import type { MessageStore, ReadMessage } from '@cometmq/store';
+import type { StorePorts, ReadMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
 import type { Traffic } from './traffic.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'append' | 'damage' | 'epoch' | 'readAll'>;
+type Store = Pick<StorePorts, 'append' | 'damage' | 'epoch' | 'readAll'>;
 
 export interface DeliveryLoaderParts {
   readonly store: Store;

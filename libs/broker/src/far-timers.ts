@@ -1,10 +1,10 @@
 import type { PendingPlace, TopicId } from '@cometmq/model';
 import type { Turns } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import { decodeTimers, eachGone, isGoneKey, TimerList, type Timer, type TimersView } from '@cometmq/timers';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'coldPiece'>;
+type Store = Pick<StorePorts, 'coldPiece'>;
 
 /** Pieces read before the event loop has its turn. */
 const piecesPerTurn = 16;

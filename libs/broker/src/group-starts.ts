@@ -9,7 +9,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { failureFacts } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { startOffset } from './backlogs.js';
@@ -17,7 +17,7 @@ import type { LogClock } from './log-clock.js';
 import type { StoreSource } from './store-source.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'append' | 'offsetAtTime'>;
+type Store = Pick<StorePorts, 'append' | 'offsetAtTime'>;
 
 export interface GroupStartsParts {
   readonly store: Store;

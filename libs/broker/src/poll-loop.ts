@@ -2,7 +2,7 @@ import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@co
 import type { GroupsView, PopDecision } from '@cometmq/consumption';
 import { RecordKind, type DecidedRecord, type LogPosition, type Receipt } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, type Timer } from '@cometmq/shared';
-import type { MessageStore, Placed } from '@cometmq/store';
+import type { StorePorts, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { DeliveryLoader, Receiver } from './delivery-loader.js';
@@ -12,7 +12,7 @@ import { metadataWaitMs } from './sends.js';
 
 /** What is used of the store. */
 type Store = Pick<
-  MessageStore,
+  StorePorts,
   | 'append'
   | 'committedOf'
   | 'firstOf'

@@ -9,12 +9,12 @@ import {
   type QueueOffset,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'append' | 'bounds' | 'offsetAtTime' | 'whenCommitted'>;
+type Store = Pick<StorePorts, 'append' | 'bounds' | 'offsetAtTime' | 'whenCommitted'>;
 
 /** Sets where a group goes on: what an operator resets, skips, or takes over from another group. */
 export class ProgressResets {

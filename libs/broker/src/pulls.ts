@@ -2,7 +2,7 @@ import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessa
 import type { Matcher, PullOffsets } from '@cometmq/consumption';
 import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
-import type { IndexEntries, MessageStore } from '@cometmq/store';
+import type { IndexEntries, StorePorts } from '@cometmq/store';
 
 import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
@@ -11,7 +11,7 @@ import type { Traffic } from './traffic.js';
 
 /** What is used of the store. */
 type Store = Pick<
-  MessageStore,
+  StorePorts,
   'append' | 'bounds' | 'offsetAtTime' | 'onArrival' | 'readAll' | 'scan' | 'whenCommitted'
 >;
 

@@ -12,14 +12,14 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
-import type { MessageDraft, MessageStore, Placed, StoredMessage } from '@cometmq/store';
+import type { MessageDraft, StorePorts, Placed, StoredMessage } from '@cometmq/store';
 
 import type { LogClock } from './log-clock.js';
 import type { DedupWindow, SentMessage } from './dedup-window.js';
 import type { Traffic } from './traffic.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'appendMessage' | 'appendPending' | 'read' | 'whenCommitted'>;
+type Store = Pick<StorePorts, 'appendMessage' | 'appendPending' | 'read' | 'whenCommitted'>;
 
 const none: readonly SentMessage[] = [];
 

@@ -1,12 +1,12 @@
 import type { QueueEntries, QueueSource } from '@cometmq/consumption';
 import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import type { ColdMessages } from './cold-messages.js';
 import { unreadable } from './group-filters.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'committedOf' | 'firstOf' | 'payloadInMemory' | 'scanInMemory'>;
+type Store = Pick<StorePorts, 'committedOf' | 'firstOf' | 'payloadInMemory' | 'scanInMemory'>;
 
 /** One queue as a decision sees it: committed bounds; entries and messages where they are in memory. */
 export class StoreSource implements QueueSource {

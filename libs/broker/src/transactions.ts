@@ -1,7 +1,7 @@
 import type { Directory, Done, EndTransactionCall } from '@cometmq/client';
 import { queueId, referenceReason, type GroupId, type PendingPlace, type TopicId } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, type Timer as ClockTimer } from '@cometmq/shared';
-import type { MessageStore, StoredMessage } from '@cometmq/store';
+import type { StorePorts, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 import { checksMax, type HalfMessage, type Resolution, type TransactionsView } from '@cometmq/transactions';
 
@@ -11,10 +11,7 @@ import type { LogClock } from './log-clock.js';
 import type { ProducerSessions } from './producer-sessions.js';
 
 /** What is used of the store. */
-type Store = Pick<
-  MessageStore,
-  'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'read' | 'whenCommitted'
->;
+type Store = Pick<StorePorts, 'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'read' | 'whenCommitted'>;
 
 /** How often it is looked who is due for a check, and how many are asked for at a time. */
 const lookMs = 500;

@@ -1,23 +1,13 @@
 /** Plain numbers of a store, for metrics and administrators. */
-import type { LogPosition, QueueId, TopicId } from '@cometmq/model';
+import type { QueueId, TopicId } from '@cometmq/model';
 
 import type { Folding } from './folding.js';
-import type { SegmentInfo } from './log/segment.js';
-import type { StoreSizes } from './store-types.js';
+import type { StoreParts } from './store-parts.js';
+import type { StoreSizes, TopicSize } from './store-types.js';
 
-export interface FiguresGround {
-  readonly folding: Folding;
-  readonly segments: readonly SegmentInfo[];
-  readonly pendingMessageBytesMax: number;
-  readonly diskFull: boolean;
-  readonly checkpointPosition: LogPosition;
-  readonly indexesRebuilt: number;
-  readonly lostBytes: number;
-  readonly tailCutBytes: number;
-}
-
-export function sizesOf({ folding, segments, ...rest }: FiguresGround): StoreSizes {
-  const { sizes, directory, pending } = folding;
+export function sizesOf(parts: StoreParts): StoreSizes {
+  const { sizes, directory, pending } = parts.folding;
+  const segments = parts.log.segments();
   let logBytes = 0;
   let segmentsCompacted = 0;
   for (const { fileBytes, generation } of segments) {
@@ -34,8 +24,24 @@ export function sizesOf({ folding, segments, ...rest }: FiguresGround): StoreSiz
     oldestTimestampMs: segments[0]?.firstTimestampMs ?? 0,
     pendingMessages: pending.messages,
     pendingMessageBytes: pending.bytes,
-    ...rest,
+    pendingMessageBytesMax: parts.writer.pendingBytesMax,
+    diskFull: parts.log.full,
+    checkpointPosition: parts.checkpoints.position,
+    indexesRebuilt: parts.indexes.rebuilt,
+    lostBytes: parts.damage.bytes,
+    tailCutBytes: parts.tailCutBytes,
   };
+}
+
+/** Of messages that have not expired. */
+export function topicSizeOf({ sizes }: Folding, topicId: TopicId): TopicSize {
+  const { messages, bytes } = sizes.topic(topicId) ?? { messages: 0, bytes: 0 };
+  return { messages, bytes };
+}
+
+export function pendingSizeOf({ pending }: Folding, topicId: TopicId): TopicSize {
+  const { messages, bytes } = pending.topic(topicId);
+  return { messages, bytes };
 }
 
 /** Every topic of which something is kept. */

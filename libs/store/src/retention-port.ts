@@ -4,6 +4,7 @@ import type { Checkpoints } from './checkpoints.js';
 import type { Folding } from './folding.js';
 import type { Holds } from './holds.js';
 import type { SealedSegment, SegmentIndexes } from './index/segment-indexes.js';
+import { untilCommitted } from './log/commit-log.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { PreparedCompaction } from './log/compaction.js';
 import type { SegmentInfo } from './log/segment.js';
@@ -102,8 +103,4 @@ export class RetentionPort {
   replace(segment: SealedSegment, prepared: PreparedCompaction): Promise<boolean> {
     return this.holds.move(async () => this.indexes.replace(segment, await this.log.replace(prepared)));
   }
-}
-
-export function untilCommitted(log: CommitLog, end: LogPosition): Promise<void> {
-  return new Promise((resolve, reject) => log.whenCommitted(end, resolve, reject));
 }

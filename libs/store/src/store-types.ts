@@ -132,6 +132,12 @@ export interface QueueSize {
   readonly last: LogPosition;
 }
 
+export interface TopicSize {
+  readonly messages: number;
+  /** What they take in the log. */
+  readonly bytes: number;
+}
+
 /** A record that may carry the id or key: hashes collide, and it may have expired. Read it and look. */
 export interface Candidate {
   readonly position: LogPosition;

@@ -18,6 +18,7 @@ import { MqError, assert } from '@cometmq/shared';
 
 import type { Folding } from './folding.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
+import { untilCommitted } from './log/commit-log.js';
 import type { CommitLog } from './log/commit-log.js';
 import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord, QueueFields, RecordDraft } from './log/record.js';
@@ -134,6 +135,12 @@ export class StoreWriter {
 
   deleteLiteQueues({ kind, payload }: DecidedRecord, timestampMs: number): Placed {
     return this.append(kind, timestampMs, payload);
+  }
+
+  /** The first record of a term of leadership. Resolves when it is committed. */
+  async beginEpoch(epoch: Epoch, timestampMs: number): Promise<void> {
+    this.log.setEpoch(epoch);
+    await untilCommitted(this.log, this.append(RecordKind.epochStart, timestampMs, noBytes).end);
   }
 
   raiseFeatureLevel(level: number, timestampMs: number): Placed {

@@ -13,12 +13,12 @@ import { crc32 } from 'node:zlib';
 import type { LogPosition } from '@cometmq/model';
 import { failureFacts, type Clock, type Component, type Timer } from '@cometmq/shared';
 import { MiB } from '@cometmq/model';
-import { joinPath, readWhole, replaceFile, type Disk, type MessageStore } from '@cometmq/store';
+import { joinPath, readWhole, replaceFile, type Disk, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { DecisionEntries, entryWords } from './decision-entries.js';
 
-type Log = Pick<MessageStore, 'records' | 'commitEnd' | 'firstPosition'>;
+type Log = Pick<StorePorts, 'records' | 'commitEnd' | 'firstPosition'>;
 
 interface Piece {
   readonly from: LogPosition;

@@ -14,7 +14,7 @@ import type {
 import type { BusyLane } from '@cometmq/consumption';
 import { decodeGroupMoved, Envelope, type GroupId } from '@cometmq/model';
 import { MqError, type Clock, type Component } from '@cometmq/shared';
-import type { Candidate, Disk, MessageStore } from '@cometmq/store';
+import type { Candidate, Disk, StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { BrokerService } from '../broker-service.js';
@@ -53,7 +53,7 @@ export class InspectReports implements InspectAdmin, Component {
 
   constructor(private readonly options: InspectOptions) {
     const { broker, disk, folder, clock, log } = options;
-    const store: MessageStore = broker.store;
+    const store: StorePorts = broker.store;
     this.index = new DecisionIndex(store, disk, folder, clock, log, options.indexPieceBytes);
     this.search = new MessageSearch(store, clock);
     const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>

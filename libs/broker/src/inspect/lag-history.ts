@@ -13,7 +13,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { failureFacts, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Backlogs } from '../backlogs.js';
@@ -21,7 +21,7 @@ import { Subject } from './decision-entries.js';
 import type { DecisionIndex } from './decision-index.js';
 
 export interface LagParts {
-  readonly store: Pick<MessageStore, 'positionAtTime' | 'readRecords' | 'scan'>;
+  readonly store: Pick<StorePorts, 'positionAtTime' | 'readRecords' | 'scan'>;
   readonly backlogs: Backlogs;
   readonly index: DecisionIndex;
   readonly clock: Clock;

@@ -15,14 +15,14 @@ import type { LifeEvent, LifeEventKind, MessageLife, MessagePlace } from '@comet
 import { decodeReference, eachDropped, eachExpired, hashText, RecordKind, releasesPending } from '@cometmq/model';
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { Candidate, LogRecord, MessageStore } from '@cometmq/store';
+import type { Candidate, LogRecord, StorePorts } from '@cometmq/store';
 import { decodeMoves } from '@cometmq/timers';
 import { decodeAudit, decodeChecked, decodeParked } from '@cometmq/transactions';
 
 import { Subject } from './decision-entries.js';
 import type { DecisionIndex } from './decision-index.js';
 
-type Store = Pick<MessageStore, 'findReferences' | 'readRecords'>;
+type Store = Pick<StorePorts, 'findReferences' | 'readRecords'>;
 
 /** References to one message: a release, and a dead letter a group. */
 const referencesMax = 64;

@@ -7,12 +7,12 @@ import type { FoundMessage, MessageFindings, MessageQuery } from '@cometmq/clien
 import { hashText, MiB, type LogPosition, type QueueId, type QueueOffset } from '@cometmq/model';
 import type { Message } from '@cometmq/proto';
 import { MqError, type Clock } from '@cometmq/shared';
-import { findMessages, type Candidate, type IndexEntries, type MessageStore, type StoredMessage } from '@cometmq/store';
+import { findMessages, type Candidate, type IndexEntries, type StorePorts, type StoredMessage } from '@cometmq/store';
 
 import { decoded, foundMessage, plainBody } from './message-parts.js';
 
 type Store = Pick<
-  MessageStore,
+  StorePorts,
   'bounds' | 'findById' | 'findByKey' | 'findReferences' | 'positionAtTime' | 'queueIds' | 'readAll' | 'scan'
 >;
 

@@ -11,7 +11,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { ClientCommands } from '../client-commands.js';
@@ -32,7 +32,7 @@ import { LiteTopics } from './lite-topics.js';
 
 /** What is used of the store. */
 type Store = Pick<
-  MessageStore,
+  StorePorts,
   | 'append'
   | 'appendEnd'
   | 'bounds'

@@ -3,13 +3,13 @@ import type { GroupsView } from '@cometmq/consumption';
 import { ReadyQueues, type LiteSubscriptions, type LiteTopicsView } from '@cometmq/lite';
 import { firstLiteQueue, type ConsumerGroup, type GroupId, type QueueId, type TopicId } from '@cometmq/model';
 import type { Clock } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import type { LogClock } from '../log-clock.js';
 import { LiteAlarms } from './lite-alarms.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'bounds'>;
+type Store = Pick<StorePorts, 'bounds'>;
 
 export interface LiteReadinessParts {
   readonly view: LiteTopicsView;

@@ -9,13 +9,13 @@ import {
 import type { GroupsView } from '@cometmq/consumption';
 import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
 import { queueOffset, type QueueId, type TopicId } from '@cometmq/model';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import { backlogOf } from '../backlogs.js';
 import type { LogClock } from '../log-clock.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'bounds' | 'queueSize' | 'read' | 'scan'>;
+type Store = Pick<StorePorts, 'bounds' | 'queueSize' | 'read' | 'scan'>;
 
 export interface LiteReportsParts {
   readonly view: LiteTopicsView;

@@ -8,7 +8,7 @@ import {
   type QueueOffset,
   type TopicId,
 } from '@cometmq/model';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import { startOffset } from '../backlogs.js';
 import type { ColdMessages } from '../cold-messages.js';
@@ -17,7 +17,7 @@ import { StoreSource } from '../store-source.js';
 
 /** What is used of the store. */
 type Store = Pick<
-  MessageStore,
+  StorePorts,
   'append' | 'bounds' | 'committedOf' | 'firstOf' | 'offsetAtTime' | 'payloadInMemory' | 'scanInMemory'
 >;
 

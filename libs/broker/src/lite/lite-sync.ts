@@ -11,14 +11,14 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import type { ClientCommands } from '../client-commands.js';
 import type { LiteReadiness } from './lite-readiness.js';
 import type { LiteStarts } from './lite-starts.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'bounds'>;
+type Store = Pick<StorePorts, 'bounds'>;
 
 export interface LiteSyncParts {
   readonly brokerName: string;

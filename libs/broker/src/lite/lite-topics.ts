@@ -2,12 +2,12 @@ import type { Directory } from '@cometmq/client';
 import type { LiteTopicsView } from '@cometmq/lite';
 import type { LiteQueueGone, QueueId, Topic, TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { MessageStore, Placed } from '@cometmq/store';
+import type { StorePorts, Placed } from '@cometmq/store';
 
 import type { LogClock } from '../log-clock.js';
 
 /** What is used of the store. */
-type Store = Pick<MessageStore, 'append' | 'deleteLiteQueues' | 'positionAtTime' | 'queueSize'>;
+type Store = Pick<StorePorts, 'append' | 'deleteLiteQueues' | 'positionAtTime' | 'queueSize'>;
 
 /** Places looked at in one turn of the event loop, and lite topics that one record deletes. */
 const walkMax = 16_384;

@@ -1,7 +1,7 @@
 import type { PeerDigest, Peers } from '@cometmq/client';
 import type { LogPosition } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, type Timer } from '@cometmq/shared';
-import type { LogDigest, MessageStore } from '@cometmq/store';
+import type { LogDigest, StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 /** So much is looked at in a step, so often: little beside what a disk and a core do meanwhile. */
@@ -10,7 +10,7 @@ const stepMs = 30_000;
 
 export interface ComparingParts {
   readonly brokerSet: string;
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly peers: Peers;
   readonly clock: Clock;
   readonly log: Logger;

@@ -16,12 +16,12 @@ import type {
 } from '@cometmq/model';
 import { Candidate, type CandidateInput, type CandidateOutput } from '@cometmq/replication';
 import { type Clock, MqError, sleep, type Timer, unreachable } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 export interface ElectionParts {
   readonly brokerSet: string;
   readonly me: MemberId;
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly registry: SetRegistry;
   readonly peers: Peers;
   readonly clock: Clock;
@@ -229,6 +229,6 @@ export class Election {
 }
 
 /** Resolves when all below `end` is durable here. @throws MqError when that can't come any more */
-export function durable(store: MessageStore, end: LogPosition): Promise<void> {
+export function durable(store: StorePorts, end: LogPosition): Promise<void> {
   return new Promise((resolve, reject) => store.replication.whenDurable(end, resolve, reject));
 }

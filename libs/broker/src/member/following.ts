@@ -6,13 +6,13 @@ import type { Attached, FollowHello, FollowListener, FollowStream, Heartbeat, Pe
 import type { LogOutline, LogPosition, Promised } from '@cometmq/model';
 import { Follower, type FollowerInput, type FollowerOutput } from '@cometmq/replication';
 import { MqError, unreachable } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import { Inbox } from './inbox.js';
 import type { LeaderAt } from './set-knowledge.js';
 
 export interface FollowingParts {
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly outline: () => LogOutline;
   /** Resolves when it is durable. */
   readonly promise: (promise: Promised) => Promise<void>;

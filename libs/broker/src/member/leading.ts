@@ -20,7 +20,7 @@ import {
 import type { Epoch, LogOutline, LogPosition, MemberId, SetState } from '@cometmq/model';
 import { Leader, type LeaderInput, type LeaderLimits, type LeaderOutput, type Protection } from '@cometmq/replication';
 import { type Clock, failureFacts, MqError, sleep, type Timer, unreachable } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { LeavePermits } from './leave-permits.js';
@@ -28,7 +28,7 @@ import type { LeadTerm, LedFollower } from './set-member.js';
 
 export interface LeadingParts {
   readonly me: MemberId;
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly registry: SetRegistry;
   readonly clock: Clock;
   readonly log: Logger;

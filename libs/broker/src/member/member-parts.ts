@@ -3,7 +3,7 @@ import type { Peers, SetRegistry } from '@cometmq/client';
 import type { MetadataVersion } from '@cometmq/model';
 import type { LeaderLimits } from '@cometmq/replication';
 import type { Clock, MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Adoption } from './adoption.js';
@@ -37,7 +37,7 @@ export interface RunningTerm {
 
 export interface MemberParts {
   readonly settings: MemberSettings;
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly registry: SetRegistry;
   readonly peers: Peers;
   readonly adoption: Adoption;

@@ -1,6 +1,6 @@
 import type { Peers } from '@cometmq/client';
 import { type Clock, failureFacts, type Timer } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 const lookMs = 1_000;
@@ -9,7 +9,7 @@ const againMs = 30_000;
 
 export interface MendingParts {
   readonly brokerSet: string;
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly peers: Peers;
   readonly clock: Clock;
   readonly log: Logger;
@@ -48,7 +48,7 @@ export class Mending {
     this.later(failed ? againMs : lookMs);
   }
 
-  private async mend(...[first, end]: Parameters<MessageStore['repairs']['records']>): Promise<boolean> {
+  private async mend(...[first, end]: Parameters<StorePorts['repairs']['records']>): Promise<boolean> {
     const { brokerSet, store, peers, others, log } = this.parts;
     for (const address of others()) {
       if (this.stopped) return true;

@@ -4,7 +4,7 @@
  */
 import type { PresentMember, Peers, SetReading, SetRegistry } from '@cometmq/client';
 import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
-import type { MessageStore, TermNote } from '@cometmq/store';
+import type { StorePorts, TermNote } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 const againMs = 500;
@@ -12,7 +12,7 @@ const againMs = 500;
 const patienceMs = 60_000;
 
 export interface RestoreParts {
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly registry: SetRegistry;
   readonly peers: Peers;
   readonly brokerSet: string;

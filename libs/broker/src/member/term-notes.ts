@@ -1,14 +1,14 @@
 import type { KnownSet, KnownTerm, SetReading } from '@cometmq/client';
 import type { Epoch, Promised, SetState } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
-import type { MessageStore, TermNote } from '@cometmq/store';
+import type { StorePorts, TermNote } from '@cometmq/store';
 
 /** What a member keeps on its disk of terms: whom it has promised one, and under which it last acted. */
 export class TermNotes {
   private note: TermNote = {};
   private latest: Promised = { epoch: 0 as Epoch, to: undefined };
 
-  constructor(private readonly store: MessageStore) {}
+  constructor(private readonly store: StorePorts) {}
 
   read(): void {
     this.note = this.store.term.read();

@@ -1,6 +1,6 @@
 import type { GroupId } from '@cometmq/model';
 import { type Clock, failureFacts } from '@cometmq/shared';
-import type { MessageStore, RetentionPolicy } from '@cometmq/store';
+import type { StorePorts, RetentionPolicy } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Backlogs } from '../backlogs.js';
@@ -18,7 +18,7 @@ const dueLookMs = 1_000;
 const retentionRoundMs = 60_000;
 
 export interface HouseKeepingParts {
-  readonly store: Pick<MessageStore, 'diskFull' | 'retention'>;
+  readonly store: Pick<StorePorts, 'diskFull' | 'retention'>;
   readonly known: KnownMetadata;
   readonly clients: Clients;
   readonly backlogs: Backlogs;

@@ -2,7 +2,7 @@ import type { ChangeInvisibleCall, ChangeInvisibleResult, ClientGoneCall, Done, 
 import type { GroupsView } from '@cometmq/consumption';
 import type { GroupId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 
 import { outcomeError } from '../acks.js';
 import type { Clients } from '../clients.js';
@@ -16,7 +16,7 @@ import type { LogClock } from '../log-clock.js';
 const onTheLinkMsMax = 2_000;
 
 export interface LeaseParts {
-  readonly store: Pick<MessageStore, 'append' | 'whenCommitted'>;
+  readonly store: Pick<StorePorts, 'append' | 'whenCommitted'>;
   readonly groups: GroupsView;
   readonly clients: Clients;
   readonly deliveries: Deliveries;

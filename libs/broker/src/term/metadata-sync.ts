@@ -2,7 +2,7 @@ import type { Deleted, Directory, DirectoryUpdate, MetadataKnowledge } from '@co
 import type { GroupsView } from '@cometmq/consumption';
 import type { GroupId, Topic, TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Deliveries } from '../deliveries.js';
@@ -18,7 +18,7 @@ const shownMax = 50;
 /** What the log and the name service know of the metadata, side by side. Of every member, leading or not. */
 export class KnownMetadata {
   constructor(
-    private readonly store: Pick<MessageStore, 'topicIds'>,
+    private readonly store: Pick<StorePorts, 'topicIds'>,
     private readonly groups: GroupsView,
     private readonly view: MetadataView,
     private readonly directory: Directory,
@@ -56,7 +56,7 @@ export class KnownMetadata {
 }
 
 export interface MetadataSyncParts {
-  readonly store: Pick<MessageStore, 'append' | 'deleteTopic' | 'topicIds'>;
+  readonly store: Pick<StorePorts, 'append' | 'deleteTopic' | 'topicIds'>;
   readonly groups: GroupsView;
   readonly view: MetadataView;
   readonly known: KnownMetadata;

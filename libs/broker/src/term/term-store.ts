@@ -5,7 +5,7 @@ import type {
   Candidate,
   IndexEntries,
   MessageDraft,
-  MessageStore,
+  StorePorts,
   Placed,
   QueueSize,
   ReadMessage,
@@ -24,7 +24,7 @@ export class TermStore {
   private refusal: MqError | undefined;
   private readonly disposers: (() => void)[] = [];
 
-  constructor(private readonly store: MessageStore) {
+  constructor(private readonly store: StorePorts) {
     this.epoch = store.epoch;
   }
 
@@ -58,7 +58,7 @@ export class TermStore {
     if (this.refusal) throw this.refusal;
     return this.store.appendDropped(list, timestampMs);
   }
-  append(...[kind, timestampMs, payload]: Parameters<MessageStore['append']>): Placed {
+  append(...[kind, timestampMs, payload]: Parameters<StorePorts['append']>): Placed {
     if (this.refusal) throw this.refusal;
     return this.store.append(kind, timestampMs, payload);
   }
@@ -93,7 +93,7 @@ export class TermStore {
 
   // ---- reading
 
-  get damage(): MessageStore['damage'] {
+  get damage(): StorePorts['damage'] {
     return this.store.damage;
   }
   get diskFull(): boolean {
@@ -108,7 +108,7 @@ export class TermStore {
   committedOf(topicId: TopicId, queueId: QueueId): QueueOffset {
     return this.store.committedOf(topicId, queueId);
   }
-  bounds(topicId: TopicId, queueId: QueueId): ReturnType<MessageStore['bounds']> {
+  bounds(topicId: TopicId, queueId: QueueId): ReturnType<StorePorts['bounds']> {
     return this.store.bounds(topicId, queueId);
   }
   queueSize(topicId: TopicId, queueId: QueueId): QueueSize | undefined {
@@ -141,7 +141,7 @@ export class TermStore {
   findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
     return this.store.findReferences(target, max);
   }
-  coldPiece(...[view, key]: Parameters<MessageStore['coldPiece']>): Uint8Array | undefined {
+  coldPiece(...[view, key]: Parameters<StorePorts['coldPiece']>): Uint8Array | undefined {
     return this.store.coldPiece(view, key);
   }
 

@@ -3,7 +3,7 @@ import type { ReceiveResult } from '@cometmq/client';
 import type { QueuedMessage } from '@cometmq/consumption';
 import { type RecordKind, MessageType, type GroupId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
-import type { MessageStore } from '@cometmq/store';
+import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { Acks } from '../acks.js';
@@ -38,7 +38,7 @@ export interface TermSettings {
 
 export interface TermParts {
   readonly settings: TermSettings;
-  readonly store: MessageStore;
+  readonly store: StorePorts;
   readonly views: SetViews;
   readonly known: KnownMetadata;
   readonly clients: Clients;

@@ -1,0 +1,97 @@
+/**
+ * How a store comes up and goes down: the folder is taken, the log's end found, what is newer than the checkpoint folded;
+ * at the end a last checkpoint is made, and everything given back.
+ */
+import type { LogPosition } from '@cometmq/model';
+import { assert } from '@cometmq/shared';
+
+import { joinPath } from './disk/disk.js';
+import { indexedFirsts } from './index/segment-indexes.js';
+import type { DurableMark } from './log/recovery.js';
+import { replaceBySnapshot } from './snapshot/snapshots.js';
+import type { SnapshotInfo } from './snapshot/snapshots.js';
+import { checkStartsWithin } from './start-checks.js';
+import type { StoreParts } from './store-parts.js';
+
+export class Opening {
+  /** What was folded again at the start; undefined: nothing was. */
+  recovered: { readonly from: LogPosition; readonly end: LogPosition } | undefined;
+  private ready = false;
+
+  constructor(private readonly parts: StoreParts) {}
+
+  /** See `MessageStore.start`. */
+  async start(): Promise<void> {
+    const { options, held, damage, log, replication, writer, checkpoints, scrub } = this.parts;
+    const { disk, folder } = options;
+    await held.open();
+    const stored = await this.openLog().catch(async (caught: unknown) => {
+      await checkpoints.close();
+      this.parts.folding.clear();
+      await held.release();
+      throw caught;
+    });
+    await held.now.noteBegun();
+    damage.tellKnown();
+    const stateFolder = joinPath(folder, 'state');
+    checkStartsWithin(log.segments(), stored, disk.realPath(stateFolder), await disk.list(stateFolder));
+    await replication.begin(stored);
+    const from = stored?.position ?? (0 as LogPosition);
+    const end = log.appendEnd;
+    if (end > from) this.recovered = { from, end };
+    writer.pendingBytesMax = await this.findPendingMax();
+    this.ready = true;
+    checkpoints.begin();
+    scrub.begin();
+    if (!replication.isLeader) this.parts.reclaim(); // What an earlier process did not come to.
+  }
+
+  private async openLog(): Promise<DurableMark | undefined> {
+    const { options, held, log, checkpoints, indexFolder } = this.parts;
+    checkpoints.open(await held.openState());
+    const stored = checkpoints.load();
+    const known = await indexedFirsts(options.disk, indexFolder);
+    await log.open(stored, held.now.salt, known, options.giveUpDamage === true);
+    return stored;
+  }
+
+  /** See `StoreMembership.restore`. */
+  restore(pieces: AsyncIterable<Uint8Array>): Promise<SnapshotInfo> {
+    assert(!this.parts.held.isHeld, 'a folder that was opened is not restored');
+    return replaceBySnapshot(this.parts.options, pieces, 'the same member');
+  }
+
+  /** See `MessageStore.stop`. */
+  async stop(): Promise<void> {
+    const { parts } = this;
+    const { checkpoints, scrub, retention, log, holds, indexes, held } = parts;
+    parts.stopping = true;
+    checkpoints.beginStop();
+    try {
+      await scrub.stop();
+      retention.beginStop();
+      // Else the round may be waiting for a commit that does not come: it moves nothing any more.
+      if (log.commitsWhenDurable) await retention.idle();
+      await holds.take();
+      if (this.ready && !parts.failure) {
+        log.requestBatch(); // Hooks may have a last word to append.
+        await log.close();
+        await checkpoints.makeLast();
+        await retention.idle();
+      }
+      await indexes.close();
+      await log.close();
+      await checkpoints.stop();
+    } finally {
+      await held.release();
+    }
+  }
+
+  /** Half of what the log's disk can take, where nothing else is said. */
+  private async findPendingMax(): Promise<number> {
+    const { limits, log, options } = this.parts;
+    if (limits.pendingMessageBytesMax > 0) return limits.pendingMessageBytesMax;
+    const free = await options.disk.freeBytes(options.folder);
+    return Math.floor((log.segments().reduce((sum, { fileBytes }) => sum + fileBytes, 0) + free) / 2);
+  }
+}

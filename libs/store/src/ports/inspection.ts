@@ -1,0 +1,21 @@
+import type { LogPosition } from '@cometmq/model';
+import type { MqError } from '@cometmq/shared';
+
+import type { LogRecord } from '../log/record.js';
+import type { Candidate } from '../store-types.js';
+
+/** The log itself, for who looks at what was decided. */
+export interface LogInspection {
+  /** Where the oldest segment that is kept begins. */
+  readonly firstPosition: LogPosition;
+  readonly commitEnd: LogPosition;
+  /**
+   * Every committed record from `from` on, whatever it says, in order; those of segments that are gone are left out. A
+   * payload is valid during the call of `each`. Answers where it stopped.
+   *
+   * @throws MqError CORRUPT_RECORD
+   */
+  records(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition>;
+  /** Records as they stand, in the order they are named; in place of one that can't be read, why. */
+  readRecords(places: readonly Candidate[]): Promise<readonly (LogRecord | MqError)[]>;
+}
