@@ -6,6 +6,8 @@ export { refusesConnection } from './sockets/refusal.js';
 export type { ListenMode } from './sockets/greeting.js';
 export { defaultFrontDoorLimits } from './front-door/limits.js';
 export type { FrontDoorLimits } from './front-door/limits.js';
+export { Http2Channel } from './channel/http2-channel.js';
+export type { Http2ChannelOptions } from './channel/http2-channel.js';
 export { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
 export type { GrpcJsChannelOptions } from './grpc-js/grpc-js-channel.js';
 export { GrpcJsServer } from './grpc-js/grpc-js-server.js';

@@ -4,13 +4,11 @@ import { Client, credentials, Metadata, status as jsStatus } from '@grpc/grpc-js
 import type { ServiceError } from '@grpc/grpc-js';
 import { systemClock } from '@cometmq/shared';
 import { FrontDoorServer } from './front-door/front-door-server.js';
-import { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
 import { GrpcJsServer } from './grpc-js/grpc-js-server.js';
 import type { GrpcServer } from './grpc-server.js';
 import { echoService, newEchoNotes, shortBytesMax, streamRequest } from './testing/echo.js';
 import type { EchoNotes } from './testing/echo.js';
 import { until } from './testing/until.js';
-import { selfSignedIdentity } from './tls/tls-identity.js';
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 const clock = systemClock;
@@ -178,75 +176,5 @@ describe.each(['FrontDoorServer', 'GrpcJsServer'])('%s', (kind) => {
     });
     await server.stop();
     expect([told, await ended]).toEqual([true, jsStatus.OK]);
-  });
-});
-
-describe('GrpcJsChannel', () => {
-  it('gives back the MqError that was meant, over plain text and TLS', async () => {
-    const identity = await selfSignedIdentity(clock.wallMs());
-    const services = [echoService(newEchoNotes())];
-    for (const tls of [false, true]) {
-      const server = new GrpcJsServer({ port: 0, services, clock, log: () => undefined, ...(tls ? { identity } : {}) });
-      await server.start();
-      const channel = new GrpcJsChannel({
-        address: `localhost:${server.port}`,
-        clock,
-        ...(tls ? { tls: { caPem: identity.certPem } } : {}),
-      });
-      const hello = Buffer.from('hello');
-      expect(Buffer.from(await channel.unary('/test.Echo/Echo', hello))).toEqual(hello);
-      await expect(channel.unary('/test.Echo/Fail', Buffer.from('no topic T'))).rejects.toMatchObject({
-        code: 'TOPIC_NOT_FOUND',
-        reason: 'no topic T',
-      });
-      const deadlineMs = clock.monotonicMs() + 100;
-      await expect(channel.unary('/test.Echo/Hang', hello, { deadlineMs })).rejects.toMatchObject({ code: 'TIMEOUT' });
-
-      const chat = channel.bidi('/test.Echo/Chat');
-      const heard: string[] = [];
-      const ended = new Promise<unknown>((resolve) => chat.onEnd(resolve));
-      chat.onMessage((message) => {
-        heard.push(Buffer.from(message).toString());
-        chat.write(Buffer.of(0xff));
-      });
-      chat.write([Buffer.from('in '), Buffer.from('chunks')]);
-      expect(await ended).toMatchObject({ code: 'CONFLICT', reason: 'as asked' });
-      expect(heard).toEqual(['in chunks']);
-
-      const stream = channel.serverStream('/test.Echo/Stream', streamRequest(10, 1_000));
-      let count = 0;
-      stream.onMessage(() => (count += 1));
-      expect(await new Promise<unknown>((resolve) => stream.onEnd(resolve))).toBeUndefined();
-      expect(count).toBe(10);
-      channel.close();
-      await server.stop();
-    }
-  });
-
-  it('says UNAVAILABLE while nobody answers, and connects again', async () => {
-    const services = [echoService(newEchoNotes())];
-    const first = new GrpcJsServer({ port: 0, services, clock, log: () => undefined, stopMs: 100 });
-    await first.start();
-    const channel = new GrpcJsChannel({ address: `127.0.0.1:${first.port}`, clock });
-    await channel.unary('/test.Echo/Echo', Buffer.alloc(1));
-    const chat = channel.bidi('/test.Echo/Chat');
-    const ended = new Promise<unknown>((resolve) => chat.onEnd(resolve));
-    chat.write(Buffer.alloc(1));
-    await first.stop();
-    expect(await ended).toMatchObject({ code: 'UNAVAILABLE' });
-    await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    const second = new GrpcJsServer({ port: first.port, services, clock, log: () => undefined });
-    await second.start();
-    let answered = false;
-    const ask = (): void => {
-      channel.unary('/test.Echo/Echo', Buffer.alloc(1)).then(
-        () => (answered = true),
-        () => setTimeout(ask, 50),
-      );
-    };
-    ask();
-    await until(() => answered);
-    channel.close();
-    await second.stop();
   });
 });

@@ -51,7 +51,7 @@ export interface CallHost {
   /** False: enough is waiting. */
   write(call: DoorCall, message: MessageBytes): boolean;
   /** Trailers, after all that waits. */
-  finish(call: DoorCall, status: GrpcStatusCode, message: string): void;
+  finish(call: DoorCall, status: GrpcStatusCode, message: string, code?: ErrorCode): void;
   /** There is room for a large message: so many bytes of it may be sent. */
   widen(call: DoorCall, bytes: number): void;
   /** What the caller sent has been taken in: it may send more. */
@@ -99,6 +99,7 @@ export class DoorCall
   queuedBytes = 0;
   endStatus: GrpcStatusCode | -1 = -1;
   endMessage = '';
+  endCode: ErrorCode | undefined = undefined;
   /** In the connection's list of calls that wait for it. */
   waiting = false;
   movedMs = 0;
@@ -243,10 +244,10 @@ export class DoorCall
     this.unreserve();
   }
 
-  fail(status: GrpcStatusCode, message: string, _code?: ErrorCode): void {
+  fail(status: GrpcStatusCode, message: string, code?: ErrorCode): void {
     if (this.done) return;
     this.done = true;
-    this.host.finish(this, status, message);
+    this.host.finish(this, status, message, code);
     this.unreserve();
   }
 

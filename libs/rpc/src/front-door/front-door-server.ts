@@ -3,11 +3,13 @@
  *
  *   socket ─► Greeting (PROXY, TLS, preface) ─► H2Connection ─► DoorCall ─► handler
  *
- * It tells callers nothing of our inside: no error codes beside gRPC's, no stack, no cause. One timer serves all
- * deadlines and timeouts, and runs only while somebody is connected.
+ * It tells callers nothing of our inside: no error codes beside gRPC's, no stack, no cause. To those that are processes
+ * of our own (`internal`) it tells an error's code. One timer serves all deadlines and timeouts, and runs only while
+ * somebody is connected.
  */
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { MqError } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
@@ -32,10 +34,11 @@ import type { DoorCall } from './door-call.js';
 import { Greeting } from '../sockets/greeting.js';
 import type { GreetingEnd, GreetingHost, ListenMode } from '../sockets/greeting.js';
 import { H2Connection } from './h2-connection.js';
+import type { ProcessCallers, ProcessTls } from '../tls/process-tls.js';
 import { IdentityWatch } from '../tls/identity-watch.js';
 import type { Tell } from '../tls/identity-watch.js';
 import type { ConnectionHost } from './h2-connection.js';
-import { defaultFrontDoorLimits } from './limits.js';
+import { defaultFrontDoorLimits, internalLimits } from './limits.js';
 import type { FrontDoorLimits } from './limits.js';
 import { BlockPool } from '../sockets/outbox.js';
 
@@ -59,6 +62,11 @@ export interface FrontDoorOptions {
   /** How long `stop` lets open calls go on. Default: 5 s. */
   readonly stopMs?: number;
   readonly limits?: Partial<FrontDoorLimits>;
+  /** Its callers are processes of our own: errors go to them with their code, and `internalLimits` hold. */
+  readonly internal?: {
+    /** Without it, plain text, and whoever reaches the port is let in. */
+    readonly tls?: { readonly process: ProcessTls; readonly callers: ProcessCallers } | undefined;
+  };
 }
 
 const tickMs = 50;
@@ -72,6 +80,8 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   readonly clock: Clock;
   readonly log: FailureLog;
   readonly limits: FrontDoorLimits;
+  readonly internal: boolean;
+  readonly callers: ProcessCallers | undefined;
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters = new MutableCounters();
   readonly requestPool: MemoryPool;
@@ -110,7 +120,9 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.name = options.name ?? 'front door';
     this.clock = options.clock;
     this.log = options.log;
-    this.limits = { ...defaultFrontDoorLimits, ...options.limits };
+    this.internal = options.internal !== undefined;
+    this.callers = options.internal?.tls?.callers;
+    this.limits = { ...(this.internal ? internalLimits : defaultFrontDoorLimits), ...options.limits };
     this.routes = routesOf(options.services);
     this.pieces = new MemoryAccount(this.limits.serverHeldBytesMax / 2);
     this.requestPool = new MemoryPool(this.limits.serverHeldBytesMax / 2, setImmediate);
@@ -132,7 +144,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     );
     this.admission = new Admission(limits, this.addresses);
     this.notGrpc = { path: '', method: { kind: 'unary', handler: (_request, _call, reply) => reply.send([]) } };
-    this.mode = options.mode ?? 'both';
+    this.mode = this.internal ? 'plaintext-only' : (options.mode ?? 'both');
     this.proxyProtocol = options.proxyProtocol ?? false;
     this.boundPort = options.port;
     this.checkedMs = options.clock.monotonicMs();
@@ -155,9 +167,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     if (this.mode !== 'plaintext-only') {
       await this.startIdentity(this.options.identity);
     }
-    const listener = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) =>
-      this.accept(socket),
-    );
+    const listener = this.newListener();
     this.listener = listener;
     await new Promise<void>((resolve, reject) => {
       listener.once('error', (cause) => {
@@ -167,6 +177,26 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     });
     listener.on('error', (cause) => this.log('accepting connections failed', cause));
     this.boundPort = (listener.address() as AddressInfo).port;
+  }
+
+  private newListener(): Server {
+    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+    const process = this.options.internal?.tls?.process;
+    if (process === undefined) return createServer(options, (socket) => this.accept(socket, false));
+    return createTlsServer(
+      {
+        ...options,
+        ...process.accepting(),
+        // Asked with each connection; ours all say whom they look for.
+        SNICallback: (_name, done) => done(null, process.context),
+        ALPNProtocols: ['h2'],
+        handshakeTimeout: this.limits.greetingMs,
+      },
+      (socket) => this.accept(socket, true),
+    ).on('tlsClientError', (_cause, socket) => {
+      this.counters.tlsFailures += 1;
+      socket.destroy();
+    });
   }
 
   /** From now on new connections get this certificate; those that are open keep theirs. @throws MqError CONFIG */
@@ -218,7 +248,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   // ---- connections -----------------------------------------------------------------------------------------------
 
-  private accept(socket: Socket): void {
+  private accept(socket: Socket, encrypted: boolean): void {
     const nowMs = this.clock.monotonicMs();
     const peer = peerText(socket.remoteAddress, socket.remotePort);
     // Behind a balancer nobody is known yet: the one address is the balancer's.
@@ -233,7 +263,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.admission.enter();
     this.counters.connectionsTotal += 1;
     this.counters.connectionsOpen += 1;
-    const greeting = new Greeting(socket, this, nowMs, peer);
+    const greeting = new Greeting(socket, this, nowMs, peer, encrypted);
     if (address !== undefined) this.place(greeting, address);
     this.greetings.add(greeting);
     this.arm();

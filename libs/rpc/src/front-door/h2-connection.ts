@@ -8,14 +8,14 @@
  * its call. So what one connection can make us hold is bounded by the limits, whatever it sends or refuses to read.
  */
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { throwAssertion } from '@cometmq/shared';
-import type { Clock } from '@cometmq/shared';
+import type { Clock, ErrorCode } from '@cometmq/shared';
 import type { DeadlineWheel } from '../deadline-wheel.js';
 import { grpcStatus } from '../grpc-server.js';
 import type { FailureLog, GrpcStatusCode, MessageBytes } from '../grpc-server.js';
 import { parseGrpcTimeout } from '../grpc-timeout.js';
-import { defaultWindowBytes, frameBytesMin, H2Failure, h2Error, setting } from '../http2/constants.js';
+import { defaultWindowBytes, H2Failure, h2Error, setting } from '../http2/constants.js';
 import type { H2ErrorCode } from '../http2/constants.js';
 import { FrameReader } from '../http2/frame-reader.js';
 import type { FrameSink } from '../http2/frame-reader.js';
@@ -28,6 +28,8 @@ import type { MemoryPool } from '../memory/memory-pool.js';
 import type { Route } from '../routes.js';
 import type { Member, PeerAddress } from '../sockets/address-book.js';
 import { Allowance } from '../sockets/allowance.js';
+import { refusalOf, rolesIn } from '../tls/process-tls.js';
+import type { ProcessCallers, ProcessRole } from '../tls/process-tls.js';
 import { Arrivals } from './arrivals.js';
 import type { CutReason, MutableCounters } from './counters.js';
 import { DoorCall } from './door-call.js';
@@ -45,6 +47,10 @@ import type { SendSchedulerHost } from './send-scheduler.js';
 export interface ConnectionHost {
   readonly clock: Clock;
   readonly limits: FrontDoorLimits;
+  /** Callers are told the codes of errors. */
+  readonly internal: boolean;
+  /** Whose each call is; undefined: everybody's. */
+  readonly callers: ProcessCallers | undefined;
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters: MutableCounters;
   readonly requestPool: MemoryPool;
@@ -92,6 +98,8 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   private readonly sending: SendScheduler<DoorCall>;
   private readonly limits: FrontDoorLimits;
 
+  /** What its certificate says the caller is, where it must say. */
+  private readonly roles: readonly ProcessRole[];
   private lastStreamId = 0;
   private draining = false;
   private endDue = false;
@@ -124,13 +132,14 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   ) {
     const limits = host.limits;
     this.limits = limits;
+    this.roles = host.callers && socket instanceof TLSSocket ? rolesIn(socket.getPeerCertificate()) : [];
     this.messageBytesMax = limits.messageBytesMax;
     this.requestPool = host.requestPool;
     this.pieces = new MemoryAccount(limits.connectionHeldBytesMax / 2, address.pieces);
     this.requests = new MemoryAccount(limits.connectionHeldBytesMax / 2, address.requests);
     this.receiveWindow = limits.connectionWindowBytes;
     this.reader = new FrameReader(this, {
-      frameBytesMax: frameBytesMin,
+      frameBytesMax: limits.frameBytesMax,
       headerBlockBytesMax: limits.headerBlockBytesMax,
     });
     this.decoder = new HpackDecoder({ tableBytesMax: defaultHpackTableBytes, listBytesMax: limits.headerListBytesMax });
@@ -494,6 +503,11 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
       this.refuseWith(streamId, endStream, grpcStatus.UNIMPLEMENTED, `unknown method ${headers.path ?? ''}`);
       return;
     }
+    const refused = this.host.callers && refusalOf(route.path, this.roles, this.host.callers);
+    if (refused !== undefined) {
+      this.refuseWith(streamId, endStream, grpcStatus.PERMISSION_DENIED, refused.reason, refused.code);
+      return;
+    }
     if (this.tooMuchQueued) {
       this.refuseWith(streamId, endStream, grpcStatus.RESOURCE_EXHAUSTED, 'too many answers wait to be read');
       return;
@@ -544,9 +558,15 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.spend(effort.refusal, 'calls that are refused');
   }
 
-  private refuseWith(streamId: number, endStream: boolean, status: GrpcStatusCode, message: string): void {
+  private refuseWith(
+    streamId: number,
+    endStream: boolean,
+    status: GrpcStatusCode,
+    message: string,
+    code?: ErrorCode,
+  ): void {
     this.refuse(streamId, endStream);
-    this.putStatus(streamId, true, status, message);
+    this.putStatus(streamId, true, status, message, code);
     if (!endStream) this.writeReset(streamId, h2Error.NO_ERROR);
   }
 
@@ -621,7 +641,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     if (this.calls.get(call.streamId) !== call || this.closed) return;
     if (!call.headersSent) this.putOpening(call);
     this.sending.send(call, message);
-    this.finishCall(call, grpcStatus.OK, '');
+    this.finishCall(call, grpcStatus.OK, '', undefined);
   }
 
   write(call: DoorCall, message: MessageBytes): boolean {
@@ -636,9 +656,9 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     return false;
   }
 
-  finish(call: DoorCall, status: GrpcStatusCode, message: string): void {
+  finish(call: DoorCall, status: GrpcStatusCode, message: string, code?: ErrorCode): void {
     if (this.calls.get(call.streamId) !== call || this.closed) return;
-    this.finishCall(call, status, message);
+    this.finishCall(call, status, message, this.host.internal ? code : undefined);
   }
 
   answerPlainly(call: DoorCall): void {
@@ -648,29 +668,30 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     if (call.queuedBytes === 0) this.sent(call);
   }
 
-  private finishCall(call: DoorCall, status: GrpcStatusCode, message: string): void {
+  private finishCall(call: DoorCall, status: GrpcStatusCode, message: string, code: ErrorCode | undefined): void {
     if (call.queuedBytes > 0) {
       call.endStatus = status;
       call.endMessage = message;
+      call.endCode = code;
       return;
     }
-    this.writeTrailers(call, status, message);
+    this.writeTrailers(call, status, message, code);
     this.forget(call);
   }
 
   sent(call: DoorCall): void {
     if (call.endStatus !== -1) {
-      this.writeTrailers(call, call.endStatus, call.endMessage);
+      this.writeTrailers(call, call.endStatus, call.endMessage, call.endCode);
       this.forget(call);
     } else {
       call.drained();
     }
   }
 
-  private writeTrailers(call: DoorCall, status: GrpcStatusCode, message: string): void {
+  private writeTrailers(call: DoorCall, status: GrpcStatusCode, message: string, code?: ErrorCode): void {
     if (call.httpStatus !== 0) this.writer.dataEnd(call.streamId);
     else if (status === grpcStatus.OK && call.headersSent) this.writer.okTrailers(call.streamId);
-    else this.putStatus(call.streamId, !call.headersSent, status, message);
+    else this.putStatus(call.streamId, !call.headersSent, status, message, code);
     if (!call.remoteClosed) this.writeReset(call.streamId, h2Error.NO_ERROR); // Nothing more is wanted.
     const arrival = call.takeArrivalListener();
     if (arrival && status === grpcStatus.OK) this.arrivals.add(call.streamId, arrival);
@@ -683,8 +704,8 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   }
 
   /** Trailers with a status, alone or behind what was sent. */
-  private putStatus(streamId: number, alone: boolean, status: GrpcStatusCode, message: string): void {
-    this.writer.statusTrailers(streamId, alone, status, message);
+  private putStatus(streamId: number, alone: boolean, status: GrpcStatusCode, message: string, code?: ErrorCode): void {
+    this.writer.statusTrailers(streamId, alone, status, message, code);
     this.checkSocketBytes();
   }
 
@@ -695,6 +716,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
       [setting.MAX_CONCURRENT_STREAMS, this.limits.streamsMax],
       [setting.INITIAL_WINDOW_SIZE, this.limits.streamWindowBytes],
       [setting.MAX_HEADER_LIST_SIZE, this.limits.headerListBytesMax],
+      [setting.MAX_FRAME_SIZE, this.limits.frameBytesMax],
     ]);
     const more = this.limits.connectionWindowBytes - defaultWindowBytes;
     if (more > 0) this.writer.windowUpdate(0, more);

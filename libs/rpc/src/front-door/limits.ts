@@ -12,6 +12,8 @@ export interface FrontDoorLimits {
   readonly streamsMax: number;
   /** Of one request message where its method allows as much. RocketMQ's own proxy takes 130 MiB. */
   readonly messageBytesMax: number;
+  /** Of one frame of a caller's. */
+  readonly frameBytesMax: number;
   /** What a caller may send ahead on one call, until a large message has room, and on one connection. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
@@ -58,6 +60,7 @@ export const defaultFrontDoorLimits: FrontDoorLimits = {
   addressEffortFactor: 16,
   streamsMax: 1_024,
   messageBytesMax: 130 * MiB,
+  frameBytesMax: 16_384,
   streamWindowBytes: 65_535,
   connectionWindowBytes: 16 * MiB,
   headerBlockBytesMax: 65_536,
@@ -75,4 +78,25 @@ export const defaultFrontDoorLimits: FrontDoorLimits = {
   pingAnswerMs: 20_000, // Together less than a lease of a message that was written into a dead connection.
   effortBurst: 20_000,
   effortPerSecond: 5_000,
+};
+
+/**
+ * For callers that are processes of our own: few, each with much to say over one connection, and many of them maybe at one
+ * address. They are still held to what a mistake of theirs may cost.
+ */
+export const internalLimits: FrontDoorLimits = {
+  ...defaultFrontDoorLimits,
+  addressConnectionsMax: 10_000,
+  addressConnectionsPerSecond: 10_000,
+  addressMemoryShare: 1,
+  streamsMax: 10_000,
+  frameBytesMax: MiB,
+  streamWindowBytes: 8 * MiB,
+  connectionWindowBytes: 16 * MiB,
+  connectionHeldBytesMax: 256 * MiB,
+  serverHeldBytesMax: 512 * MiB,
+  connectionQueuedBytesMax: 64 * MiB,
+  serverQueuedBytesMax: 256 * MiB,
+  effortBurst: 1_000_000,
+  effortPerSecond: 500_000,
 };

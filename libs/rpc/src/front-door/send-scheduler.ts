@@ -10,9 +10,8 @@
 import { defaultWindowBytes, frameBytesMin, H2Failure, h2Error, windowBytesMax } from '../http2/constants.js';
 import { messagePrefixBytes, writeMessagePrefix } from '../http2/frame-writer.js';
 import type { FrameWriter } from '../http2/frame-writer.js';
-import type { GrpcStatusCode, MessageBytes } from '../grpc-server.js';
+import type { MessageBytes } from '../grpc-server.js';
 import type { MemoryAccount } from '../memory/memory-account.js';
-import type { MutableCounters } from './counters.js';
 import type { Outbox } from '../sockets/outbox.js';
 
 /** The answer side of a call. */
@@ -27,7 +26,6 @@ export interface SendingCall {
   waiting: boolean;
   /** Of what waits something was sent last, or began to wait. */
   movedMs: number;
-  endStatus: GrpcStatusCode | -1;
 }
 
 export interface SendSchedulerHost<Call> {
@@ -56,7 +54,7 @@ export class SendScheduler<Call extends SendingCall> {
     private readonly out: Outbox,
     private readonly writer: FrameWriter,
     private readonly memory: MemoryAccount,
-    private readonly counters: MutableCounters,
+    private readonly counters: { queuedBytes: number },
   ) {}
 
   send(call: Call, message: MessageBytes): void {

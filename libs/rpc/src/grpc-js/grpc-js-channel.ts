@@ -8,7 +8,7 @@ import type { MessageBytes } from '../grpc-server.js';
 import type { CallOptions, DuplexStream, IncomingStream, RpcChannel } from '../rpc-channel.js';
 import { codeTrailer, errorOf } from '../status.js';
 import { nameOfRole } from '../tls/process-tls.js';
-import type { ProcessRole, ProcessTls } from '../tls/process-tls.js';
+import type { ChannelTls } from '../tls/process-tls.js';
 import { asIs, wholeMessage } from './bytes.js';
 
 export interface GrpcJsChannelOptions {
@@ -19,22 +19,13 @@ export interface GrpcJsChannelOptions {
   readonly tls?: ChannelTls | undefined;
 }
 
-export type ChannelTls =
-  /** One of our own processes, of this role. */
-  | { readonly process: ProcessTls; readonly to: ProcessRole }
-  /** Anybody's server. */
-  | {
-      /** Authorities to believe, as PEM; those of Node.js if left out. */
-      readonly caPem?: string;
-      /** The name the certificate must carry, where it is not the address's. */
-      readonly serverName?: string;
-    };
-
 /** The streams of grpc-js as far as they are used here; a server stream lacks the writing half. */
 interface JsStream {
   on(event: 'data', act: (message: Buffer) => void): unknown;
   on(event: 'status', act: (status: StatusObject) => void): unknown;
   on(event: 'error', act: (error: ServiceError) => void): unknown;
+  on(event: 'end', act: () => void): unknown;
+  readonly readableEnded: boolean;
   pause(): unknown;
   resume(): unknown;
   cancel(): void;
@@ -44,7 +35,7 @@ interface JsDuplex extends JsStream {
   on(event: 'data', act: (message: Buffer) => void): unknown;
   on(event: 'status', act: (status: StatusObject) => void): unknown;
   on(event: 'error', act: (error: ServiceError) => void): unknown;
-  on(event: 'drain', act: () => void): unknown;
+  on(event: 'end' | 'drain', act: () => void): unknown;
   write(message: Buffer): boolean;
   end(): unknown;
 }
@@ -139,6 +130,8 @@ export class GrpcJsChannel implements RpcChannel {
 
 class JsIncoming implements IncomingStream {
   private over = false;
+  private told = false;
+  private listened = false;
   private failure: MqError | undefined;
   private endAct: ((error?: MqError) => void) | undefined;
 
@@ -146,18 +139,19 @@ class JsIncoming implements IncomingStream {
     private readonly call: JsStream,
     private readonly onOver: (stream: JsIncoming) => void,
   ) {
-    // 'status' comes after the last message, also when the call failed; 'error' says the same, but not always.
+    // 'status' comes when all has arrived, 'end' when all has been taken; 'error' says what 'status' does, but not always.
     call.on('status', (status) => this.ended(status));
     call.on('error', (error) => this.ended(error));
   }
 
   onMessage(act: (message: Uint8Array) => void): void {
+    this.listened = true;
     this.call.on('data', act);
   }
 
   onEnd(act: (error?: MqError) => void): void {
     this.endAct = act;
-    if (this.over) act(this.failure);
+    if (this.told) act(this.failure);
   }
 
   pause(): void {
@@ -178,6 +172,12 @@ class JsIncoming implements IncomingStream {
     this.onOver(this);
     const code: number = status.code;
     this.failure = code === grpcStatus.OK ? undefined : errorFrom(status);
+    if (this.failure !== undefined || !this.listened || this.call.readableEnded) this.tell();
+    else this.call.on('end', () => this.tell());
+  }
+
+  private tell(): void {
+    this.told = true;
     this.endAct?.(this.failure);
   }
 }

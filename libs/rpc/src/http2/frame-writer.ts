@@ -1,4 +1,4 @@
-/** Writes the frames a server says into an outbox, straight into its block. Knows no windows: what to say is decided before. */
+/** Writes the frames of a connection into an outbox, straight into its block. Knows no windows: what to say is decided before. */
 import { flag, frameHeaderBytes, frameType } from './constants.js';
 import type { H2ErrorCode } from './constants.js';
 import { encodeGrpcMessage, okBlockBytesMax, ResponseHeaders } from './response-headers.js';
@@ -43,6 +43,15 @@ export class FrameWriter {
     this.out.advance(at + frameHeaderBytes + messagePrefixBytes);
   }
 
+  /** The headers of a request, encoded; they fit into one frame. */
+  request(streamId: number, headers: Buffer): void {
+    const block = this.out.reserve(frameHeaderBytes + headers.length);
+    const at = this.out.offset;
+    headers.copy(block, at + frameHeaderBytes);
+    writeHead(block, at, headers.length, frameType.HEADERS, flag.END_HEADERS, streamId);
+    this.out.advance(at + frameHeaderBytes + headers.length);
+  }
+
   /** The headers of an answer that goes well so far. */
   opening(streamId: number): void {
     const block = this.out.reserve(frameHeaderBytes + okBlockBytesMax);
@@ -62,13 +71,13 @@ export class FrameWriter {
   }
 
   /** Trailers with a status; `alone`: they are headers too. */
-  statusTrailers(streamId: number, alone: boolean, status: number, message: string): void {
+  statusTrailers(streamId: number, alone: boolean, status: number, message: string, code?: string): void {
     const text = message === '' ? nothing : encodeGrpcMessage(message);
-    const block = this.out.reserve(frameHeaderBytes + 2 * okBlockBytesMax + text.length);
+    const block = this.out.reserve(frameHeaderBytes + 2 * okBlockBytesMax + text.length + (code?.length ?? 0));
     const at = this.out.offset;
     let end = at + frameHeaderBytes;
     if (alone) end = this.answers.writeOpening(block, end);
-    end = this.answers.writeStatus(block, end, status, text);
+    end = this.answers.writeStatus(block, end, status, text, code);
     writeHead(block, at, end - at - frameHeaderBytes, frameType.HEADERS, flag.END_STREAM | flag.END_HEADERS, streamId);
     this.out.advance(end);
   }

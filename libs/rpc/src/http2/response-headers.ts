@@ -5,6 +5,7 @@
  * client's dynamic table the first time it is said and is one byte from then on; nothing else ever goes there, so the
  * status, always second, is the newest entry. A client that allows a smaller table than the default gets literals.
  */
+import { codeTrailer } from '../status.js';
 import { defaultHpackTableBytes } from './settings.js';
 
 const status200 = 0x88;
@@ -18,6 +19,7 @@ const contentTypeKept = Buffer.concat([Buffer.of(0x40 | 31), contentTypeValue]);
 const contentTypeLiteral = Buffer.concat([Buffer.of(0x0f, 31 - 15), contentTypeValue]);
 const grpcStatusName = text('grpc-status');
 const grpcMessageName = text('grpc-message');
+const codeName = text(codeTrailer);
 const statusOkKept = Buffer.concat([Buffer.of(0x40), grpcStatusName, text('0')]);
 
 function text(value: string): Buffer {
@@ -68,8 +70,11 @@ export class ResponseHeaders {
     return at + statusOkKept.copy(into, at);
   }
 
-  /** `grpc-status` and, unless empty, `grpc-message`: the block is at most `message.length` + 64 bytes. */
-  writeStatus(into: Buffer, at: number, status: number, message?: Buffer): number {
+  /**
+   * `grpc-status` and, unless empty, `grpc-message` and our own code: the block is at most the length of both and 64
+   * bytes.
+   */
+  writeStatus(into: Buffer, at: number, status: number, message?: Buffer, code?: string): number {
     if (this.updateDue) {
       this.updateDue = false;
       into[at++] = sizeUpdateToZero;
@@ -83,6 +88,12 @@ export class ResponseHeaders {
       into[at++] = 1;
     }
     into[at++] = 0x30 + (status % 10);
+    if (code !== undefined) {
+      into[at++] = 0;
+      at += codeName.copy(into, at);
+      at = writeLength(into, at, code.length);
+      at += into.write(code, at, 'latin1');
+    }
     if (message === undefined || message.length === 0) return at;
     into[at++] = 0;
     at += grpcMessageName.copy(into, at);
@@ -103,7 +114,7 @@ export class ResponseHeaders {
 }
 
 /** A length with a prefix of seven bits. */
-function writeLength(into: Buffer, at: number, length: number): number {
+export function writeLength(into: Buffer, at: number, length: number): number {
   if (length < 127) {
     into[at++] = length;
     return at;

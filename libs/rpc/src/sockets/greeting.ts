@@ -43,9 +43,8 @@ export class Greeting implements Member {
   readonly idle = true;
 
   private socket: Socket;
-  private encrypted = false;
   private proxyDue: boolean;
-  private kindDue = true;
+  private kindDue: boolean;
   private early: Buffer | undefined;
   private over = false;
   private readonly onData = (chunk: Buffer): void => this.received(chunk);
@@ -56,8 +55,11 @@ export class Greeting implements Member {
     private readonly host: GreetingHost,
     readonly startedMs: number,
     public peer: string,
+    /** TLS has been spoken already. */
+    private encrypted = false,
   ) {
     this.socket = raw;
+    this.kindDue = !encrypted;
     this.proxyDue = host.proxyProtocol;
     raw.on('error', () => undefined); // A broken connection is told by 'close'.
     raw.on('close', this.onClose);

@@ -2,17 +2,17 @@ import { connect } from 'node:net';
 
 import type { Clock } from '@cometmq/shared';
 
+import { hostAndPort } from './host-port.js';
+
 /**
  * Whether the machine at `host:port` says that nobody listens there. One that says nothing for `msMax`, a name that is not
  * known, or a network that leads nowhere refuses nothing.
  */
 export function refusesConnection(address: string, msMax: number, clock: Clock): Promise<boolean> {
-  const colon = address.lastIndexOf(':');
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
-  const port = Number(address.slice(colon + 1));
-  if (colon < 0 || !Number.isInteger(port) || port < 1 || port > 65_535) return Promise.resolve(false);
+  const at = hostAndPort(address);
+  if (at === undefined) return Promise.resolve(false);
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = connect(at);
     const end = (refused: boolean): void => {
       timer.cancel();
       socket.destroy();

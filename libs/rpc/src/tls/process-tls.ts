@@ -78,6 +78,18 @@ export interface ProcessTlsOptions {
   readonly tell: Tell;
 }
 
+/** How a channel knows whom it speaks with. */
+export type ChannelTls =
+  /** One of our own processes, of this role. */
+  | { readonly process: ProcessTls; readonly to: ProcessRole }
+  /** Anybody's server. */
+  | {
+      /** Authorities to believe, as PEM; those of Node.js if left out. */
+      readonly caPem?: string;
+      /** The name the certificate must carry, where it is not the address's. */
+      readonly serverName?: string;
+    };
+
 type CaListener = Parameters<experimental.CertificateProvider['addCaCertificateListener']>[0];
 type IdentityListener = Parameters<experimental.CertificateProvider['addIdentityCertificateListener']>[0];
 

@@ -1,0 +1,341 @@
+/** One set of promises for both channels of the port, at both servers: old and new processes speak with each other. */
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { MqError, systemClock } from '@cometmq/shared';
+import { Http2Channel } from './channel/http2-channel.js';
+import { FrontDoorServer } from './front-door/front-door-server.js';
+import { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
+import type { GrpcJsChannelOptions } from './grpc-js/grpc-js-channel.js';
+import { GrpcJsServer } from './grpc-js/grpc-js-server.js';
+import type { GrpcJsServerOptions } from './grpc-js/grpc-js-server.js';
+import type { GrpcServer, GrpcService } from './grpc-server.js';
+import type { IncomingStream, RpcChannel } from './rpc-channel.js';
+import { echoService, newEchoNotes, streamRequest } from './testing/echo.js';
+import type { EchoNotes } from './testing/echo.js';
+import { until } from './testing/until.js';
+import { certifiedBy, newAuthority } from './tls/authority.js';
+import type { Certified } from './tls/authority.js';
+import { nameOfRole, ProcessTls } from './tls/process-tls.js';
+import type { ProcessCallers, ProcessRole } from './tls/process-tls.js';
+
+const clock = systemClock;
+const MiB = 1_024 * 1_024;
+
+interface ServerChoice {
+  readonly port?: number;
+  readonly services: readonly GrpcService[];
+  readonly tls?: GrpcJsServerOptions['tls'];
+}
+
+const channels: Record<string, (options: Pick<GrpcJsChannelOptions, 'address' | 'tls'>) => RpcChannel> = {
+  Http2Channel: (options) => new Http2Channel({ clock, ...options }),
+  GrpcJsChannel: (options) => new GrpcJsChannel({ clock, ...options }),
+};
+const servers: Record<string, (choice: ServerChoice) => GrpcServer> = {
+  FrontDoorServer: ({ port = 0, services, tls }) =>
+    new FrontDoorServer({
+      ...{ port, services, clock, log: () => undefined, stopMs: 100, internal: { tls } },
+    }),
+  GrpcJsServer: ({ port = 0, ...choice }) =>
+    new GrpcJsServer({ port, clock, log: () => undefined, stopMs: 100, ...choice }),
+};
+const pairs = Object.keys(channels).flatMap((channel) => Object.keys(servers).map((server) => [channel, server]));
+
+describe.each(pairs)('%s at %s', (channelKind, serverKind) => {
+  let notes: EchoNotes;
+  let server: GrpcServer;
+  let channel: RpcChannel;
+
+  const newChannel = (port: number, tls?: GrpcJsChannelOptions['tls']): RpcChannel =>
+    (channels[channelKind] as (typeof channels)[string])({ address: `localhost:${port}`, ...(tls && { tls }) });
+  const newServer = async (choice: ServerChoice): Promise<GrpcServer> => {
+    const made = (servers[serverKind] as (typeof servers)[string])(choice);
+    await made.start();
+    return made;
+  };
+
+  beforeEach(async () => {
+    notes = newEchoNotes();
+    server = await newServer({ services: [echoService(notes)] });
+    channel = newChannel(server.port);
+  });
+
+  afterEach(async () => {
+    channel.close();
+    await server.stop();
+  });
+
+  const messagesOf = (stream: IncomingStream): { heard: Uint8Array[]; ended: Promise<MqError | undefined> } => {
+    const heard: Uint8Array[] = [];
+    const ended = new Promise<MqError | undefined>((resolve) => stream.onEnd(resolve));
+    stream.onMessage((message) => heard.push(message));
+    return { heard, ended };
+  };
+
+  it.each([0, 1, 1_024, 16_379, 70_000, 300_000, 12 * MiB])(
+    'carries a message of %d bytes both ways',
+    async (bytes) => {
+      const request = Buffer.alloc(bytes, 'abcdefg');
+      expect(request.equals(await channel.unary('/test.Echo/Echo', request))).toBe(true);
+      const third = Math.ceil(bytes / 3);
+      const chunks = [request.subarray(0, third), request.subarray(third, 2 * third), request.subarray(2 * third)];
+      expect(request.equals(await channel.unary('/test.Echo/Chunks', chunks))).toBe(true);
+    },
+  );
+
+  it('gives back the MqError that was meant, also where there was an answer before', async () => {
+    await expect(channel.unary('/test.Echo/Fail', Buffer.from('größer als 100 %'))).rejects.toMatchObject({
+      code: 'TOPIC_NOT_FOUND',
+      reason: 'größer als 100 %',
+    });
+    await expect(channel.unary('/test.Echo/Throw', Buffer.alloc(0))).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(channel.unary('/test.Echo/Nothing', Buffer.alloc(0))).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    const deadlineMs = clock.monotonicMs() + 100;
+    await expect(channel.unary('/test.Echo/Hang', Buffer.alloc(0), { deadlineMs })).rejects.toMatchObject({
+      code: 'TIMEOUT',
+    });
+    await until(() => notes.cancelled === 1);
+
+    const chat = channel.bidi('/test.Echo/Chat');
+    const heard: string[] = [];
+    const ended = new Promise<unknown>((resolve) => chat.onEnd(resolve));
+    chat.onMessage((message) => {
+      heard.push(Buffer.from(message).toString());
+      chat.write(Buffer.of(0xff));
+    });
+    chat.write([Buffer.from('in '), Buffer.from('chunks')]);
+    expect(await ended).toMatchObject({ code: 'CONFLICT', reason: 'as asked' });
+    expect(heard).toEqual(['in chunks']);
+  });
+
+  it('tells handlers of headers and deadline', async () => {
+    const deadlineMs = clock.monotonicMs() + 60_000;
+    await channel.unary('/test.Echo/Echo', Buffer.alloc(1), { deadlineMs, headers: { 'x-mq-client-id': 'me' } });
+    const [call] = notes.calls;
+    expect(call?.headers.get('x-mq-client-id')).toBe('me');
+    // Clocks of one process: what the way there took has been taken off.
+    expect(call?.deadlineMs).toBeLessThan(deadlineMs + 1_000);
+    expect(call?.deadlineMs).toBeGreaterThan(deadlineMs - 50_000);
+  });
+
+  it('carries many calls at once', async () => {
+    const asked = Array.from({ length: 1_000 }, (_, i) => Buffer.from(`call ${i}`));
+    const answers = await Promise.all(asked.map((request) => channel.unary('/test.Echo/Echo', request)));
+    expect(answers.map((answer) => Buffer.from(answer).toString())).toEqual(asked.map(String));
+  });
+
+  it('ends a chat well when the caller has said all', async () => {
+    const chat = channel.bidi('/test.Echo/Chat');
+    const { heard, ended } = messagesOf(chat);
+    for (const word of ['one', 'two']) chat.write(Buffer.from(word));
+    chat.end();
+    expect(await ended).toBeUndefined();
+    expect(heard.map((each) => Buffer.from(each).toString())).toEqual(['one', 'two']);
+  });
+
+  it('gives messages that nobody was there for, and the end behind them', async () => {
+    const stream = channel.serverStream('/test.Echo/Stream', streamRequest(10, 1_000));
+    const order: string[] = [];
+    const ended = new Promise<void>((resolve) => {
+      stream.onEnd(() => {
+        order.push('end');
+        resolve();
+      });
+    });
+    await until(() => notes.calls.length === 1);
+    await channel.unary('/test.Echo/Echo', Buffer.alloc(1)); // What the stream said came before.
+    stream.onMessage(() => order.push('message'));
+    await ended;
+    expect(order).toEqual([...Array.from({ length: 10 }, () => 'message'), 'end']);
+  });
+
+  it('slows the other side down while it is paused, and loses nothing', async () => {
+    const count = 200;
+    const stream = channel.serverStream('/test.Echo/Stream', streamRequest(count, MiB / 4));
+    let heard = 0;
+    let bytes = 0;
+    const ended = new Promise<unknown>((resolve) => stream.onEnd(resolve));
+    stream.onMessage((message) => {
+      heard += 1;
+      bytes += message.length;
+      stream.pause();
+      setImmediate(() => stream.resume());
+    });
+    expect(await ended).toBeUndefined();
+    expect([heard, bytes]).toEqual([count, (count * MiB) / 4]);
+  });
+
+  it('says when enough waits, and when it may go on', async () => {
+    const chat = channel.bidi('/test.Echo/Deaf');
+    let drained = 0;
+    chat.onDrain(() => (drained += 1));
+    chat.onEnd(() => undefined);
+    const message = Buffer.alloc(MiB / 4);
+    let written = 0;
+    while (chat.write(message) && written < 200) written += 1;
+    expect(written).toBeLessThan(200);
+    chat.cancel();
+
+    const echo = channel.bidi('/test.Echo/Chat');
+    let heard = 0;
+    let resumed = 0;
+    let left = 80;
+    const pour = (): void => {
+      while (left > 0) {
+        left -= 1;
+        if (!echo.write(message)) return;
+      }
+    };
+    echo.onDrain(() => {
+      resumed += 1;
+      pour();
+    });
+    echo.onEnd(() => undefined);
+    echo.onMessage(() => (heard += 1));
+    pour();
+    await until(() => heard === 80);
+    expect(resumed).toBeGreaterThan(0);
+    echo.cancel();
+  });
+
+  it('tells the handler that the caller gave up, and the caller too', async () => {
+    const stream = channel.serverStream('/test.Echo/HangStream', Buffer.alloc(0));
+    const { ended } = messagesOf(stream);
+    await until(() => notes.calls.length === 1);
+    stream.cancel();
+    expect(await ended).toMatchObject({ code: 'CANCELLED' });
+    await until(() => notes.cancelled === 1);
+  });
+
+  it('ends open calls when it is closed, and takes no more', async () => {
+    const { ended } = messagesOf(channel.serverStream('/test.Echo/HangStream', Buffer.alloc(0)));
+    await until(() => notes.calls.length === 1);
+    channel.close();
+    expect(await ended).toMatchObject({ code: 'CANCELLED' });
+    await until(() => notes.cancelled === 1);
+    await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(0))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(() => channel.bidi('/test.Echo/Chat')).toThrow(MqError);
+  });
+
+  it('says UNAVAILABLE while nobody answers, and connects again', async () => {
+    await channel.unary('/test.Echo/Echo', Buffer.alloc(1));
+    const chat = channel.bidi('/test.Echo/Chat');
+    const { ended } = messagesOf(chat);
+    chat.write(Buffer.alloc(1));
+    const { port } = server;
+    await server.stop();
+    expect(['UNAVAILABLE', 'CANCELLED']).toContain((await ended)?.code);
+    await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    server = await newServer({ port, services: [echoService(notes)] });
+    let answered = false;
+    const ask = (): void => {
+      channel.unary('/test.Echo/Echo', Buffer.alloc(1)).then(
+        () => (answered = true),
+        () => setTimeout(ask, 50),
+      );
+    };
+    ask();
+    await until(() => answered);
+  });
+
+  it('speaks TLS with the processes it looks for, and lets in those whose call it is', async () => {
+    const [ours, theirs] = await Promise.all(['ours', 'theirs'].map((name) => newAuthority(name, clock.wallMs())));
+    const tlsOf = async (role: ProcessRole, authority = ours): Promise<ProcessTls> => {
+      const certified = await certifiedBy(authority as Certified, {
+        names: [nameOfRole(role)],
+        wallMs: clock.wallMs(),
+      });
+      const identity = { ...certified, caPem: (ours as Certified).certPem };
+      return new ProcessTls({ load: () => identity, clock, tell: () => undefined });
+    };
+    const callers: ProcessCallers = new Map([['/test.Echo/Echo', ['proxy']]]);
+    const services = [echoService(newEchoNotes())];
+    const secure = await newServer({ services, tls: { process: await tlsOf('broker'), callers } });
+    const ask = async (tls: GrpcJsChannelOptions['tls'], path = '/test.Echo/Echo'): Promise<string> => {
+      const asking = newChannel(secure.port, tls);
+      const asked = asking.unary(path, Buffer.from('x'), { deadlineMs: clock.monotonicMs() + 30_000 });
+      const said = await asked.then(
+        () => 'OK',
+        (caught: unknown) => MqError.from(caught).code,
+      );
+      asking.close();
+      return said;
+    };
+    const proxy = await tlsOf('proxy');
+    expect(await ask({ process: proxy, to: 'broker' })).toBe('OK');
+    expect(await ask({ process: proxy, to: 'broker' }, '/test.Echo/Chunks')).toBe('UNAUTHORIZED'); // No rule: nobody's.
+    expect(await ask({ process: await tlsOf('dashboard-api'), to: 'broker' })).toBe('UNAUTHORIZED');
+    expect(await ask({ process: proxy, to: 'namesrv' })).toBe('UNAVAILABLE');
+    expect(await ask({ process: await tlsOf('proxy', theirs), to: 'broker' })).toBe('UNAVAILABLE');
+    expect(await ask({ caPem: (ours as Certified).certPem, serverName: nameOfRole('broker') })).toBe('UNAVAILABLE');
+    expect(await ask(undefined)).toBe('UNAVAILABLE');
+    await secure.stop();
+  });
+});
+
+describe('Http2Channel', () => {
+  const opened: { close(): void }[] = [];
+  afterEach(() => {
+    for (const each of opened.splice(0)) each.close();
+  });
+
+  /** Somebody who listens and says what the spec wants. */
+  const listener = async (act: (socket: Socket) => void): Promise<number> => {
+    const sockets = new Set<Socket>();
+    const listening = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      act(socket);
+    });
+    await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
+    opened.push({
+      close: () => {
+        for (const socket of sockets) socket.destroy();
+        listening.close();
+      },
+    });
+    return (listening.address() as AddressInfo).port;
+  };
+  const channelTo = (address: string): Http2Channel => {
+    const channel = new Http2Channel({ address, clock });
+    opened.push(channel);
+    return channel;
+  };
+
+  it('says of a refused connection that there is none, and of an address that it is none', async () => {
+    const asked = (address: string) => channelTo(address).unary('/test.Echo/Echo', Buffer.alloc(0));
+    await expect(asked('127.0.0.1:1')).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      reason: expect.stringContaining('ECONNREFUSED') as string,
+    });
+    await expect(asked('nowhere')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(asked('no.such.host.invalid:1')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('does not call again and again where nobody takes its calls', async () => {
+    let connections = 0;
+    const port = await listener((socket) => {
+      connections += 1;
+      socket.destroy();
+    });
+    const channel = channelTo(`127.0.0.1:${port}`);
+    for (let i = 0; i < 50; i += 1) {
+      await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(0))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    }
+    expect(connections).toBeLessThan(10);
+  });
+
+  it.each([
+    ['HTTP/1', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
+    ['a frame beyond all bounds', Buffer.from('ffffff040000000000', 'hex')],
+    [
+      'a window update of a call that was never made',
+      Buffer.from('00000004000000000000000408000000006300000001', 'hex'),
+    ],
+    ['data of a call that was never made', Buffer.from('0000000400000000000000010000000000634142', 'hex')],
+  ])('ends a connection on which %s comes', async (_what, bytes) => {
+    const port = await listener((socket) => socket.write(bytes));
+    const asked = channelTo(`127.0.0.1:${port}`).unary('/test.Echo/Echo', Buffer.alloc(0));
+    await expect(asked).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+});
