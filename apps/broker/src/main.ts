@@ -17,7 +17,7 @@ import {
   replicationGrpcService,
 } from '@cometmq/broker';
 import { Directory, GrpcNameService, GrpcPeers, GrpcSetRegistry, processCallers } from '@cometmq/client';
-import { GrpcJsServer, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
+import { FrontDoorServer, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -71,12 +71,13 @@ void runProgram({
     const meter = new LinkMeter();
     const door = brokerGrpcService(broker, reports, config.brokerName, clock, meter);
     const members = replicationGrpcService(new MemberDoor(config.brokerName, broker.member, peers, clock), clock);
-    const server: GrpcJsServer = new GrpcJsServer({
+    const server: FrontDoorServer = new FrontDoorServer({
       name: 'broker service',
       host: config.host,
       port: config.port,
       services: [door, members, inspectGrpcService(inspection, config.brokerName)],
-      tls: tls && { process: tls, callers: processCallers },
+      internal: { tls: tls && { process: tls, callers: processCallers } },
+      tell: (level, said, facts) => log[level](facts, said),
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });

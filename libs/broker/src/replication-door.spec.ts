@@ -1,28 +1,44 @@
-import { GrpcPeers, replicationPaths } from '@cometmq/client';
+import { GrpcPeers, replicationPaths, type PeerDoor } from '@cometmq/client';
 import { contractLimits, peersContract, ScriptedDoor } from '@cometmq/client/testing';
 import { epoch, memberId } from '@cometmq/model';
 import { CutLine } from '@cometmq/metadata/testing';
 import { internal } from '@cometmq/proto';
-import { GrpcJsChannel, GrpcJsServer, refusesConnection } from '@cometmq/rpc';
+import {
+  FrontDoorServer,
+  GrpcJsChannel,
+  GrpcJsServer,
+  Http2Channel,
+  refusesConnection,
+  type GrpcServer,
+  type RpcChannel,
+} from '@cometmq/rpc';
 import { Prng, systemClock as clock, type MqError } from '@cometmq/shared';
 
 import { replicationGrpcService } from './replication-door.js';
 
-const served = async (door: ScriptedDoor | Parameters<typeof replicationGrpcService>[0]) => {
+type Kind = 'our own HTTP/2' | 'grpc-js';
+
+const channelTo = (address: string, kind: Kind = 'our own HTTP/2'): RpcChannel =>
+  kind === 'grpc-js' ? new GrpcJsChannel({ address, clock }) : new Http2Channel({ address, clock });
+
+const served = async (
+  door: ScriptedDoor | Parameters<typeof replicationGrpcService>[0],
+  kind: Kind = 'our own HTTP/2',
+) => {
   const service = replicationGrpcService(door, clock, contractLimits);
-  const server = new GrpcJsServer({
-    ...{ host: '127.0.0.1', port: 0, clock, services: [service], log: () => undefined, stopMs: 20 },
-  });
+  const options = { host: '127.0.0.1', port: 0, clock, services: [service], log: () => undefined, stopMs: 20 };
+  const server: GrpcServer =
+    kind === 'grpc-js' ? new GrpcJsServer(options) : new FrontDoorServer({ ...options, internal: {} });
   await server.start();
   return { service, server };
 };
 
-peersContract('gRPC', async (door) => {
+const openPeers = (channelKind: Kind, serverKind: Kind) => async (door: PeerDoor) => {
   const alive = setInterval(() => undefined, 1_000); // The clock's timers alone keep no process alive.
-  const { server } = await served(door);
+  const { server } = await served(door, serverKind);
   const line = await CutLine.to(server.port);
   const peers = new GrpcPeers({
-    connect: (address) => new GrpcJsChannel({ address, clock }),
+    connect: (address) => channelTo(address, channelKind),
     refuses: (address, msMax) => refusesConnection(address, msMax, clock),
     clock,
     limits: contractLimits,
@@ -47,13 +63,18 @@ peersContract('gRPC', async (door) => {
       clearInterval(alive);
     },
   };
-});
+};
+
+// Members of different releases speak with each other while they are upgraded one by one.
+peersContract('our own HTTP/2', openPeers('our own HTTP/2', 'our own HTTP/2'));
+peersContract('our own HTTP/2 at grpc-js', openPeers('our own HTTP/2', 'grpc-js'));
+peersContract('grpc-js at our own HTTP/2', openPeers('grpc-js', 'our own HTTP/2'));
 
 describe('the replication door', () => {
   const ended = async (messages: readonly Uint8Array[]): Promise<MqError | undefined> => {
     const door = new ScriptedDoor();
     const { server } = await served(door);
-    const channel = new GrpcJsChannel({ address: `127.0.0.1:${server.port}`, clock });
+    const channel = channelTo(`127.0.0.1:${server.port}`);
     try {
       const stream = channel.bidi(replicationPaths.follow);
       stream.onMessage(() => undefined);
@@ -81,7 +102,7 @@ describe('the replication door', () => {
       refusal: { why: 'promised', epoch: epoch(1) },
     });
     const { server } = await served(door);
-    const channel = new GrpcJsChannel({ address: `127.0.0.1:${server.port}`, clock });
+    const channel = channelTo(`127.0.0.1:${server.port}`);
     const { askPromise, status, handOver, fetch, snapshot, segmentBytes } = replicationPaths;
     const good = [
       internal.PromiseRequest.encode({ brokerSet: 'b', epoch: 3, candidate: 'b/1', reason: 'closed' }).finish(),

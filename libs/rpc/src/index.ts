@@ -12,7 +12,7 @@ export { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
 export type { GrpcJsChannelOptions } from './grpc-js/grpc-js-channel.js';
 export { GrpcJsServer } from './grpc-js/grpc-js-server.js';
 export type { GrpcJsServerOptions } from './grpc-js/grpc-js-server.js';
-export { processChannels } from './grpc-js/process-channels.js';
+export { processChannels } from './channel/process-channels.js';
 export * from './grpc-server.js';
 export * from './rpc-channel.js';
 export * from './status.js';

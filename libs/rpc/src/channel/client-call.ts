@@ -101,8 +101,11 @@ export class ClientCall implements DuplexStream, SendingCall {
   cancel(): void {
     if (this.over) return;
     this.host.giveUp(this);
+    this.over = true;
+    this.failure = new MqError('CANCELLED', 'the caller gave up');
+    this.whole = undefined;
     this.inbox = [];
-    this.finish(new MqError('CANCELLED', 'the caller gave up'));
+    queueMicrotask(() => this.deliver()); // Its owner may be in the middle of something.
   }
 
   write(message: MessageBytes): boolean {
