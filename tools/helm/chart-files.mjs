@@ -73,11 +73,13 @@ ${table.join('\n')}
 
 /** The chart rendered for one preset, for those who have no Helm. */
 function manifests(helm, preset) {
-  const values = `preset=${preset},users.existingSecret=cometmq-users`;
+  const values = `preset=${preset},users.existingSecret=cometmq-users,internalTls.enabled=false`;
   const args = ['template', 'cometmq', chart, '--namespace', 'cometmq', '--set', values, '--skip-tests'];
   const { status, stdout, stderr } = spawnSync(helm, args, { cwd: root, encoding: 'utf8' });
   if (status !== 0) throw new Error(`helm template: ${stderr}`);
   const head = `# Rendered from ${chart} with preset=${preset}: node tools/helm/chart-files.mjs
+#
+# Without Helm nobody makes certificates between the programs; the network policies keep others out.
 #
 #   kubectl create namespace cometmq
 #   kubectl --namespace cometmq create secret generic cometmq-users --from-literal=admin="admin $(openssl rand -hex 20)" \\

@@ -1,6 +1,7 @@
 // Goal: what the chart renders is valid, safe and agrees with the programs. Method: the real Helm, and the programs' own
 // declarations of their settings.
 import { execFile, spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -440,7 +441,9 @@ describe('etcd', () => {
     expect(values.get('COMETMQ_ETCD_KEY_FILE')).toBe('/etcd-tls/tls.key');
     expect(values.get('COMETMQ_ETCD_USER')).toEqual({ secretKeyRef: { name: 'etcd-user', key: 'username' } });
     expect(values.get('COMETMQ_ETCD_PASSWORD')).toEqual({ secretKeyRef: { name: 'etcd-user', key: 'password' } });
-    expect(namesrv?.pod.volumes).toMatchObject([{ name: 'etcd-tls', secret: { secretName: 'etcd-client' } }]);
+    expect(namesrv?.pod.volumes).toContainEqual(
+      expect.objectContaining({ name: 'etcd-tls', secret: expect.objectContaining({ secretName: 'etcd-client' }) }),
+    );
     expect(JSON.stringify(things.filter((one) => one !== namesrv))).not.toContain('etcd-user');
   });
 
@@ -478,7 +481,8 @@ const ownedByHelm = {
 };
 
 describe('users', () => {
-  const secretOf = (text: string): unknown => parseAll(text).find(({ kind }) => kind === 'Secret');
+  const secretOf = (text: string): unknown =>
+    parseAll(text).find(({ kind, metadata }) => kind === 'Secret' && metadata.name === 'rel-cometmq-users');
 
   it('are asked for from the first installation on, by proxies and the REST API', () => {
     const all = render('preset=small');
@@ -519,6 +523,83 @@ describe('users', () => {
     const made = secretOf(await saidTo({}, 'preset=small')) as { data: Record<string, string> };
     expect(atob(made.data['keys'] ?? '')).toMatch(/^k1 [A-Za-z0-9+/]{43}=$/);
     expect(atob(made.data['admin'] ?? '')).toMatch(/^admin [A-Za-z0-9]{40}$/);
+  });
+});
+
+describe('certificates between the programs', () => {
+  interface Made {
+    readonly metadata: { readonly name: string; readonly annotations?: Labels };
+    readonly data: Readonly<Record<string, string>>;
+  }
+  const roles = ['namesrv', 'broker', 'proxy', 'dashboard-api', 'etcd'];
+  const secretsIn = (text: string): Made[] =>
+    parseAll(text)
+      .filter(({ kind, metadata }) => kind === 'Secret' && metadata.name.startsWith('rel-cometmq-tls-'))
+      .map((thing) => thing as unknown as Made);
+  const certificateOf = (made: Made[], what: string): X509Certificate => {
+    const found = made.find(({ metadata }) => metadata.name === `rel-cometmq-tls-${what}`);
+    return new X509Certificate(Buffer.from(found?.data['tls.crt'] ?? '', 'base64'));
+  };
+  const asThere = (made: readonly Made[]): Record<string, object> =>
+    Object.fromEntries(
+      made.map((secret) => [
+        `/api/v1/namespaces/mq/secrets/${secret.metadata.name}`,
+        {
+          ...{ apiVersion: 'v1', kind: 'Secret', data: secret.data },
+          metadata: { name: secret.metadata.name, namespace: 'mq', ...ours(secret.metadata.annotations) },
+        },
+      ]),
+    );
+
+  it('are made at the first installation, one for each role, by one authority', async () => {
+    const made = secretsIn(await saidTo({}, 'preset=small'));
+    const authority = certificateOf(made, 'ca');
+    expect(authority.ca).toBe(true);
+    for (const role of roles) {
+      const certificate = certificateOf(made, role);
+      expect(certificate.verify(authority.publicKey)).toBe(true);
+      expect(certificate.checkHost(`${role}.cometmq.internal`)).toBe(`${role}.cometmq.internal`);
+    }
+    for (const { pod, labels } of workloads(render())) {
+      expect(pod.volumes).toContainEqual({
+        name: 'internal-tls',
+        secret: { secretName: `rel-cometmq-tls-${component({ labels })}`, defaultMode: 0o440 },
+      });
+    }
+  });
+
+  it('are kept over upgrades; another number of members of etcd makes a new one for etcd, by the same authority', async () => {
+    const first = secretsIn(await saidTo({}, 'preset=small,etcd.replicas=1'));
+    const second = secretsIn(await saidTo(asThere(first), 'preset=medium,etcd.replicas=1'));
+    expect(second.map(({ data }) => data)).toEqual(first.map(({ data }) => data));
+    const third = secretsIn(await saidTo(asThere(first), 'preset=small,etcd.replicas=3'));
+    const changed = third.filter(({ data }, i) => data['tls.crt'] !== first[i]?.data['tls.crt']);
+    expect(changed.map(({ metadata }) => metadata.name)).toEqual(['rel-cometmq-tls-etcd']);
+    expect(certificateOf(third, 'etcd').verify(certificateOf(first, 'ca').publicKey)).toBe(true);
+  });
+
+  it('may be cert-manager’s, or there already', () => {
+    const all = render('internalTls.issuerRef.name=ca', 'internalTls.issuerRef.kind=Issuer');
+    const asked = all.filter(({ kind }) => kind === 'Certificate');
+    expect(asked.map(({ metadata }) => metadata.name)).toEqual(roles.map((role) => `rel-cometmq-tls-${role}`));
+    expect(all.filter(({ metadata, kind }) => kind === 'Secret' && metadata.name.includes('-tls-'))).toEqual([]);
+    expect(JSON.stringify(render('internalTls.existingSecretPrefix=mine'))).toContain('"secretName":"mine-broker"');
+    expect(JSON.stringify(render('internalTls.enabled=false'))).not.toContain('internal-tls');
+  });
+
+  it('are not asked for among members of etcd that were made without: they know each other by those addresses', async () => {
+    const peers = (text: string): string | undefined => /listen-peer-urls=(https?)/.exec(text)?.[1];
+    const claims = {
+      '/api/v1/namespaces/mq/persistentvolumeclaims': {
+        kind: 'PersistentVolumeClaimList',
+        apiVersion: 'v1',
+        items: [{ kind: 'PersistentVolumeClaim', apiVersion: 'v1', metadata: { name: 'data-rel-cometmq-etcd-0' } }],
+      },
+    };
+    expect(peers(await saidTo({}, 'etcd.replicas=1'))).toBe('https');
+    expect(peers(await saidTo(claims, 'etcd.replicas=1'))).toBe('http');
+    const kept = secretsIn(await saidTo({}, 'etcd.replicas=1'));
+    expect(peers(await saidTo({ ...claims, ...asThere(kept) }, 'etcd.replicas=1'))).toBe('https');
   });
 });
 

@@ -126,6 +126,7 @@ export const schema = {
     dashboardApi: object({ replicas: integer(0, 20), service, ingress, ...program }),
     podDisruptionBudget: object({ enabled: flag }),
     users: object({ enabled: flag, existingSecret: text }),
+    internalTls: object({ enabled: flag, issuerRef: ref('labels'), existingSecretPrefix: text }),
     networkPolicy: object({
       enabled: flag,
       dashboardApiFrom: ref('listOfObjects'),

@@ -76,6 +76,43 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* The secret with a role's certificate between the programs. (dict "root" $ "role" "broker") */}}
+{{- define "cometmq.tlsSecret" -}}
+{{- .root.Values.internalTls.existingSecretPrefix | default (printf "%s-tls" (include "cometmq.fullname" .root)) }}-{{ .role }}
+{{- end }}
+
+{{/* What a program of ours is given to be known by the others. (dict "root" $ "role" … "context" … "settings" …) */}}
+{{- define "cometmq.withInternalTls" -}}
+{{- if .root.Values.internalTls.enabled }}
+{{- $secret := dict "secretName" (include "cometmq.tlsSecret" .) "defaultMode" 0440 }}
+{{- $_ := set .context "volumes" (append (.context.volumes | default list) (dict "name" "internal-tls" "secret" $secret)) }}
+{{- $mount := dict "name" "internal-tls" "mountPath" "/internal-tls" "readOnly" true }}
+{{- $_ := set .context "mounts" (append (.context.mounts | default list) $mount) }}
+{{- range $setting, $file := dict "internalTlsCaFile" "ca.crt" "internalTlsCertFile" "tls.crt" "internalTlsKeyFile" "tls.key" }}
+{{- $_ := set $.settings $setting (printf "/internal-tls/%s" $file) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+Whether the members of etcd talk to one another by TLS. They keep each other's addresses with their data: those that were made
+without stay without, by what the StatefulSet says, or after an uninstall by whether a certificate was kept beside the volumes.
+*/}}
+{{- define "cometmq.etcdPeerScheme" -}}
+{{- $name := printf "%s-etcd" (include "cometmq.fullname" .) -}}
+{{- $plain := not .Values.internalTls.enabled -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace $name -}}
+{{- $plain = contains "--listen-peer-urls=http://" (toJson .spec) -}}
+{{- else -}}
+{{- if not (lookup "v1" "Secret" .Release.Namespace (include "cometmq.tlsSecret" (dict "root" . "role" "etcd"))) -}}
+{{- range (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "").items -}}
+{{- if regexMatch (printf "^data-%s-[0-9]+$" $name) .metadata.name }}{{ $plain = true }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- ternary "http" "https" $plain -}}
+{{- end }}
+
 {{/* Where the parts find one another. */}}
 {{- define "cometmq.host" -}}
 {{ include "cometmq.fullname" .root }}-{{ .service }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
@@ -83,7 +120,7 @@ labels:
 
 {{- define "cometmq.etcdEndpoints" -}}
 {{- if .Values.etcd.enabled -}}
-http://{{ include "cometmq.host" (dict "root" . "service" "etcd") }}:2379
+{{ ternary "https" "http" .Values.internalTls.enabled }}://{{ include "cometmq.host" (dict "root" . "service" "etcd") }}:2379
 {{- else -}}
 {{ required "etcd.external.endpoints: must name at least one, as etcd.enabled is false" (join "," .Values.etcd.external.endpoints) }}
 {{- end -}}
