@@ -17,9 +17,14 @@ const kinds = {
   break: 2,
   heal: 4,
   jump: 1,
+  hang: 1,
+  'slow disk': 1,
+  namesrv: 2,
+  etcd: 2,
+  'etcd set back': 0.34,
 };
 type Kind = keyof typeof kinds;
-const drawn = (Object.keys(kinds) as Kind[]).flatMap((kind) => Array.from({ length: kinds[kind] }, () => kind));
+const drawn = (Object.keys(kinds) as Kind[]).flatMap((kind) => Array.from({ length: kinds[kind] * 3 }, () => kind));
 
 /** Breaks one thing after another, some of them while others are broken, as long as `goesOn`. */
 export async function breakThings(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
@@ -65,9 +70,35 @@ export async function breakThings(world: World, ledger: Ledger, goesOn: () => bo
         break;
       case 'heal':
         world.network.heal();
+        for (const { way } of world.nameServers) way.comeBack();
+        for (const each of world.members) each.condition.slowMs = 0;
         break;
       case 'jump':
         member.setWall(chance.below(7_200_000) - 3_600_000);
+        break;
+      case 'hang':
+        member.condition.hangsUntilMs = process.monotonicMs() + chance.below(6_000);
+        break;
+      case 'slow disk':
+        member.condition.slowMs = chance.below(60);
+        break;
+      case 'namesrv': {
+        const server = chance.pick(world.nameServers);
+        server.end();
+        await sleep(process, chance.below(3_000));
+        void server.start();
+        break;
+      }
+      case 'etcd': {
+        const { way } = chance.pick(world.nameServers);
+        const how = chance.below(3);
+        if (how === 0) for (const each of world.nameServers) each.way.leave();
+        else if (how === 1) way.loseNextAnswer = true;
+        else way.stopHearing();
+        break;
+      }
+      case 'etcd set back':
+        await world.metadata.setBack(chance.below(3));
         break;
     }
   }
@@ -77,11 +108,28 @@ export async function breakThings(world: World, ledger: Ledger, goesOn: () => bo
 export function heal(world: World): void {
   world.trace.note('healed');
   world.network.heal();
+  for (const server of world.nameServers) {
+    server.way.comeBack();
+    if (server.service === undefined) void server.start();
+  }
+  if (world.metadata.wasSetBack) adopt(world);
   for (const member of world.members) {
+    member.condition.slowMs = member.condition.hangsUntilMs = 0;
     member.setWall(0); // Delayed messages go by the wall clock.
     member.resume();
     start(world, member);
   }
+}
+
+/** What an operator does whose metadata was set back to a backup: `comet cluster adopt`, until the set is whole. */
+function adopt(world: World): void {
+  if (world.isWhole) return;
+  const service = world.nameServers.find((server) => server.service !== undefined)?.service;
+  service?.allowAdoption().then(
+    () => world.trace.note('the metadata may be adopted'),
+    (caught: unknown) => world.trace.note(`the metadata can not be adopted yet: ${String(caught)}`),
+  );
+  world.clock.after(2_000, () => adopt(world));
 }
 
 /** Where it does not run. */

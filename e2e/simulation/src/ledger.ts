@@ -1,7 +1,8 @@
 /**
  * What must be true whatever breaks: a message whose send was acknowledged is delivered; one whose consumption was
- * acknowledged is not delivered again to who asks later; nothing is delivered that was never sent; the messages of a group come
- * to an orderly consumer group for the first time in the order in which they were sent.
+ * acknowledged is not delivered again to who asks later; nothing is delivered that was never sent, or was rolled back; no place of
+ * a queue holds two messages; the messages of a group come to an orderly consumer group for the first time in the order in
+ * which they were sent.
  */
 import type { ReceivedMessage } from '@cometmq/client';
 
@@ -16,6 +17,11 @@ export interface Sent {
 export class Ledger {
   readonly acknowledged = new Map<string, Sent>();
   readonly wrong: string[] = [];
+  /** Topics whose making (true) or deletion was answered. */
+  readonly topics = new Map<string, boolean>();
+  private readonly never = new Set<string>();
+  /** What was first seen where. */
+  private readonly places = new Map<string, string>();
   private readonly waiting: (() => void)[] = [];
   private readonly tried = new Map<string, Sent>();
   private readonly seen = new Map<string, Set<string>>();
@@ -33,6 +39,11 @@ export class Ledger {
     if (![...this.seen.values()].some((bodies) => bodies.has(sent.body))) this.missing.add(sent.body);
   }
 
+  /** It must not be delivered to anybody. */
+  rolledBack(sent: Sent): void {
+    this.never.add(sent.body);
+  }
+
   /** Resolves in the moment in which a client hears that its message is stored. */
   nextSent(): Promise<void> {
     return new Promise((resolve) => this.waiting.push(resolve));
@@ -43,18 +54,24 @@ export class Ledger {
     const body = Buffer.from(message.body).toString();
     const sent = this.tried.get(body);
     if (!sent || sent.topic !== message.topic) {
-      this.wrong.push(`${group} got "${body}" of ${message.topic}, which nobody sent there`);
+      this.wrong.push(`${group} got "${labelOf(body)}" of ${message.topic}, which nobody sent there`);
       return;
     }
+    if (this.never.has(body)) this.wrong.push(`${group} got "${labelOf(body)}", which was rolled back`);
+    const at = `${message.topic}/${message.queueId}/${message.offset}`;
+    const first = this.places.get(at);
+    if (first === undefined) this.places.set(at, body);
+    else if (first !== body) this.wrong.push(`"${labelOf(first)}" and "${labelOf(body)}" have the place ${at}`);
     const doneMs = this.doneMs.get(placeOf(group, message));
     if (doneMs !== undefined && doneMs < askedMs) {
-      this.wrong.push(`${group} got "${body}" at ${askedMs} again, acknowledged at ${doneMs}`);
+      this.wrong.push(`${group} got "${labelOf(body)}" at ${askedMs} again, acknowledged at ${doneMs}`);
     }
     const seen = this.seenBy(group);
     if (!seen.has(body) && sent.messageGroup !== undefined) {
       const key = `${group}/${sent.messageGroup}`;
       const before = this.furthest.get(key) ?? -1;
-      if (sent.number < before) this.wrong.push(`${group} got "${body}" for the first time after number ${before}`);
+      if (sent.number < before)
+        this.wrong.push(`${group} got "${labelOf(body)}" for the first time after number ${before}`);
       this.furthest.set(key, Math.max(before, sent.number));
     }
     seen.add(body);
@@ -75,6 +92,8 @@ export class Ledger {
     return seen;
   }
 }
+
+const labelOf = (body: string): string => body.split('.', 1)[0] ?? '';
 
 function placeOf(group: string, { topic, queueId, offset }: ReceivedMessage): string {
   return `${group}/${topic}/${queueId}/${offset}`;

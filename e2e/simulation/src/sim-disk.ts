@@ -3,15 +3,24 @@ import type { Disk, DiskFile } from '@cometmq/store';
 
 import type { SimProcess } from './sim-clock.js';
 
+/** How a member's disk is now. */
+export interface DiskCondition {
+  /** What every operation takes at least. */
+  slowMs: number;
+  /** Nothing that is begun before this time ends before it. */
+  hangsUntilMs: number;
+}
+
 /**
  * A disk that takes its time, for one process: most operations a fraction of a millisecond, a few as long as a busy disk. What
  * a process that is over still waits for never comes, and what it had not begun never happens.
  */
-export function slowDisk(disk: Disk, process: SimProcess, chance: Prng): Disk {
+export function slowDisk(disk: Disk, process: SimProcess, chance: Prng, condition: DiskCondition): Disk {
   const pause = (): Promise<void> =>
     new Promise((resolve) => {
       const slow = chance.below(30) === 0;
-      process.after(slow ? 5 + chance.below(100) : 0.05 + chance.next(), resolve);
+      const tookMs = condition.slowMs + (slow ? 5 + chance.below(100) : 0.05 + chance.next());
+      process.after(Math.max(tookMs, condition.hangsUntilMs - process.monotonicMs()), resolve);
     });
   return slowed(disk, pause, (file) => slowed(file as DiskFile, pause));
 }

@@ -4,7 +4,8 @@ import { MqError, sleep } from '@cometmq/shared';
 
 import { breakThings, heal } from './faults.js';
 import { Ledger, type Sent } from './ledger.js';
-import { World, type WorldOptions } from './world.js';
+import { endTransaction, sendHalf } from './transactions.js';
+import { type SimClient, World, type WorldOptions } from './world.js';
 
 export interface SimulationOptions extends WorldOptions {
   /** How long clients send while things break, in simulated time. */
@@ -21,7 +22,12 @@ export interface Outcome {
   readonly starts: number;
 }
 
-const groupsOf: Readonly<Record<string, string>> = { orders: 'readers', steps: 'ordered', later: 'late' };
+const groupsOf: Readonly<Record<string, string>> = {
+  orders: 'readers',
+  steps: 'ordered',
+  later: 'late',
+  deals: 'traders',
+};
 const topics = Object.keys(groupsOf);
 /** After the last fault all members are in sync again within this time. */
 const wholeMsMax = 60_000;
@@ -53,7 +59,10 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   let sending = true;
   let reading = true;
   const running: Promise<void>[] = [];
-  for (let i = 0; i < 3; i += 1) running.push(produce(world, ledger, `producer ${i}`, () => sending));
+  // Some seeds are busy; most have more time for faults than for messages.
+  const pace = world.chance('pace').pick([1, 8, 20, 40]);
+  for (let i = 0; i < 3; i += 1) running.push(produce(world, ledger, `producer ${i}`, pace, () => sending));
+  running.push(administer(world, ledger, () => sending));
   for (const topic of topics) {
     for (let i = 0; i < 2; i += 1) running.push(consume(world, ledger, topic, `${topic} consumer ${i}`, () => reading));
   }
@@ -72,6 +81,8 @@ async function play(world: World, simMs: number): Promise<Outcome> {
       { cause: caught },
     );
   }
+  // A backup that was brought back knows less than what was made since; then only what logs know came back.
+  if (!world.metadata.wasSetBack) await topicsAreThere(world, ledger);
   reading = false;
   let ended = false;
   void Promise.all(running).then(() => (ended = true));
@@ -88,8 +99,19 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   };
 }
 
-async function produce(world: World, ledger: Ledger, name: string, goesOn: () => boolean): Promise<void> {
-  const { client, process, chance } = world.client(name);
+/** What was made is there, what was deleted is not. */
+async function topicsAreThere(world: World, ledger: Ledger): Promise<void> {
+  const { pairs } = await world.metadata.store.range('topics/');
+  for (const [name, isThere] of ledger.topics) {
+    const found = pairs.some(({ key }) => key === `topics/${name}`);
+    if (found !== isThere)
+      ledger.wrong.push(`topic ${name} was ${isThere ? 'made, and is gone' : 'deleted, and is there'}`);
+  }
+}
+
+async function produce(world: World, ledger: Ledger, name: string, pace: number, goesOn: () => boolean): Promise<void> {
+  const simClient = world.client(name);
+  const { client, process, chance } = simClient;
   const numbers = new Map<string, number>();
   for (let i = 0; goesOn(); i += 1) {
     const topic = chance.pick(topics);
@@ -97,10 +119,17 @@ async function produce(world: World, ledger: Ledger, name: string, goesOn: () =>
     const messageGroup = topic === 'steps' ? `${name} g${chance.below(3)}` : undefined;
     const number = messageGroup === undefined ? 0 : (numbers.get(messageGroup) ?? 0);
     if (messageGroup !== undefined) numbers.set(messageGroup, number + 1);
-    const body = `${name} ${i}.`; // None is the beginning of another.
+    // None is the beginning of another; some fill segments.
+    const body = `${name} ${i}.${'x'.repeat(chance.below(8) === 0 ? chance.below(8_000) : 0)}`;
+    const label = `${name} ${i}.`;
     const sent: Sent = { topic, body, number, ...(messageGroup !== undefined && { messageGroup }) };
     ledger.sending(sent);
     const deliveryMs = topic === 'later' ? process.wallMs() + chance.below(20_000) : undefined;
+    if (topic === 'deals') {
+      await trade(world, ledger, simClient, sent, label);
+      await sleep(process, pace * chance.below(60));
+      continue;
+    }
     const answer = await answerOf(
       client.send([
         {
@@ -113,12 +142,49 @@ async function produce(world: World, ledger: Ledger, name: string, goesOn: () =>
     );
     if (typeof answer !== 'string') {
       ledger.sent(sent);
-      if (!world.audit.holds(body)) ledger.wrong.push(`"${body}" was acknowledged, and is not committed`);
+      if (!world.audit.holds(label)) ledger.wrong.push(`"${label}" was acknowledged, and is not committed`);
     }
     world.trace.note(
-      `${name}: sent "${body}" to ${topic}: ${typeof answer === 'string' ? answer : `offset ${answer[0]?.offset}`}`,
+      `${name}: sent "${label}" to ${topic}: ${typeof answer === 'string' ? answer : `offset ${answer[0]?.offset}`}`,
     );
-    await sleep(process, chance.below(chance.below(10) === 0 ? 1_000 : 60));
+    await sleep(process, chance.below(chance.below(10) === 0 ? 1_000 : pace * 60));
+  }
+}
+
+/** Half a message, and what becomes of it. */
+async function trade(world: World, ledger: Ledger, client: SimClient, sent: Sent, label: string): Promise<void> {
+  const { chance } = client;
+  const half = await answerOf(sendHalf(client, sent));
+  if (typeof half !== 'string' && !world.audit.holds(label)) {
+    ledger.wrong.push(`half of "${label}" was acknowledged, and is not committed`);
+  }
+  const rolledBack = chance.below(3) === 0;
+  let ended: string | undefined = typeof half === 'string' ? half : undefined;
+  if (typeof half !== 'string') {
+    // Asked once; who does not hear what became of it does not know.
+    ended = (await answerOf(endTransaction(client, sent.topic, half, rolledBack))) ?? undefined;
+    if (ended === undefined && rolledBack) ledger.rolledBack(sent);
+    else if (ended === undefined) ledger.sent(sent);
+  }
+  world.trace.note(`${client.process.name}: ${rolledBack ? 'rolled back' : 'committed'} "${label}": ${ended ?? 'OK'}`);
+}
+
+/** Topics come, and stay. */
+async function administer(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
+  const { names, process, chance } = world.administrator();
+  // What a backup knows less, nobody may make again: the ids would mean something else (a broker refuses such metadata).
+  for (let i = 0; goesOn() && !world.metadata.wasSetBack; i += 1) {
+    const name = `made-${i}`;
+    world.metadata.isChanging = true;
+    const made = await answerOf(names.createTopic({ name, writeQueues: 1, readQueues: 1 }));
+    const isThere = typeof made !== 'string';
+    world.trace.note(`administrator: ${name}: ${isThere ? 'made' : made}`);
+    if (isThere && chance.below(3) === 0) {
+      const deleted = await answerOf(names.deleteTopic(name));
+      if (deleted === undefined) ledger.topics.set(name, false);
+    } else if (isThere) ledger.topics.set(name, true);
+    world.metadata.isChanging = false;
+    await sleep(process, chance.below(8_000));
   }
 }
 
@@ -137,7 +203,7 @@ async function consume(
       group,
       topic,
       messagesMax: 1 + chance.below(16),
-      waitMs: chance.below(3_000),
+      waitMs: chance.below(15_000),
       invisibleMs: 10_000,
     };
     const messages = await answerOf(client.receive(options));
@@ -163,7 +229,7 @@ async function consume(
 }
 
 const textOf = ({ body, queueId, offset, attempt }: ReceivedMessage): string =>
-  `"${Buffer.from(body).toString()}" at ${queueId}/${offset}, attempt ${attempt}`;
+  `"${Buffer.from(body).toString().split('.', 1)[0]}" at ${queueId}/${offset}, attempt ${attempt}`;
 
 /** The answer, or the code of why there is none. */
 async function answerOf<T>(asked: Promise<T>): Promise<T | string> {

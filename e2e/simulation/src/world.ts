@@ -18,8 +18,7 @@ import {
   PublicClient,
   RemoteBrokerLinks,
 } from '@cometmq/client';
-import { MemoryStore } from '@cometmq/metadata';
-import { namingService, NamesrvService, setRegistryDoor } from '@cometmq/namesrv';
+import type { NamesrvService } from '@cometmq/namesrv';
 import { createMessagingService } from '@cometmq/proxy';
 import { KiB, MessageType, MiB } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
@@ -29,11 +28,12 @@ import type { Logger } from '@cometmq/telemetry';
 
 import { Audit } from './audit.js';
 import { SimClock, type SimProcess } from './sim-clock.js';
-import { slowDisk } from './sim-disk.js';
+import { type DiskCondition, slowDisk } from './sim-disk.js';
+import { NameServer, SimMetadata } from './sim-metadata.js';
 import { SimNetwork, type Speaker } from './sim-network.js';
 
 export const brokerSet = 'broker-0';
-const namesrvHost = 'namesrv';
+const namesrvHosts = ['namesrv-0', 'namesrv-1'];
 const proxyHost = 'proxy';
 
 /** What happened, as a hash: two runs that did the same have the same. */
@@ -57,6 +57,13 @@ export class Trace {
   }
 }
 
+export interface SimClient {
+  readonly client: PublicClient;
+  readonly process: SimProcess;
+  readonly chance: Prng;
+  readonly channel: RpcChannel;
+}
+
 export interface WorldOptions {
   readonly seed: number;
   /** Of the broker set. Default: three. */
@@ -70,31 +77,22 @@ export class World {
   readonly clock: SimClock;
   readonly network: SimNetwork;
   readonly trace: Trace;
-  readonly namesrv: NamesrvService;
+  readonly metadata: SimMetadata;
+  readonly nameServers: readonly NameServer[];
   readonly members: Member[];
   /** Mistakes of ours that ended a process which nobody had ended. */
   readonly failures: string[] = [];
   readonly audit: Audit;
-  private readonly metadata: MemoryStore;
 
   constructor(readonly options: WorldOptions) {
     const { seed, members = 3, print } = options;
     this.clock = new SimClock(this.chance('turns'));
     this.network = new SimNetwork(this.clock, this.chance('network'));
     this.trace = new Trace(this.clock, print);
-    const clock = this.clock.process('namesrv');
-    this.metadata = new MemoryStore(clock);
-    this.namesrv = new NamesrvService({
-      store: this.metadata,
-      clock,
-      autoCreateTopics: false,
-      autoCreateGroups: false,
-      newIdentity: () => ({ clusterId: `simulation ${seed}`, secret: Buffer.alloc(32, 7) }),
-    });
-    this.network.listen({ host: namesrvHost, process: clock }, [
-      namingService(this.namesrv),
-      setRegistryDoor(this.namesrv.sets),
-    ]);
+    this.metadata = new SimMetadata(this.clock);
+    this.nameServers = namesrvHosts.map(
+      (host) => new NameServer(this.clock, this.network, this.metadata, host, `simulation ${seed}`),
+    );
     this.members = Array.from({ length: members }, (_, i) => new Member(this, `place-${i}`));
     this.audit = new Audit(this.members);
   }
@@ -106,23 +104,33 @@ export class World {
   }
 
   async start(): Promise<void> {
-    await this.metadata.start();
-    await this.namesrv.start();
+    await this.metadata.store.start();
+    for (const server of this.nameServers) await server.start();
     await Promise.all([this.startProxy(), ...this.members.map((member) => member.start())]);
-    await this.namesrv.createTopic({ name: 'orders', type: MessageType.normal, writeQueues: 4, readQueues: 4 });
-    await this.namesrv.createTopic({ name: 'steps', type: MessageType.fifo, writeQueues: 2, readQueues: 2 });
-    await this.namesrv.createTopic({ name: 'later', type: MessageType.delay, writeQueues: 2, readQueues: 2 });
+    const { namesrv } = this;
+    await namesrv.createTopic({ name: 'orders', type: MessageType.normal, writeQueues: 4, readQueues: 4 });
+    await namesrv.createTopic({ name: 'steps', type: MessageType.fifo, writeQueues: 2, readQueues: 2 });
+    await namesrv.createTopic({ name: 'later', type: MessageType.delay, writeQueues: 2, readQueues: 2 });
     const group = { attemptsMax: 1_000, retryPolicy: { kind: 'customized', nextMs: [500] } } as const;
-    await this.namesrv.createGroup({ name: 'readers', start: { at: 'first' }, ...group });
-    await this.namesrv.createGroup({ name: 'ordered', start: { at: 'first' }, fifo: true, ...group });
-    await this.namesrv.createGroup({ name: 'late', start: { at: 'first' }, ...group });
+    await namesrv.createGroup({ name: 'readers', start: { at: 'first' }, ...group });
+    await namesrv.createGroup({ name: 'ordered', start: { at: 'first' }, fifo: true, ...group });
+    await namesrv.createGroup({ name: 'late', start: { at: 'first' }, ...group });
+    await namesrv.createTopic({ name: 'deals', type: MessageType.transaction, writeQueues: 2, readQueues: 2 });
+    await namesrv.createGroup({ name: 'traders', start: { at: 'first' }, ...group });
+  }
+
+  /** An instance that runs. */
+  get namesrv(): NamesrvService {
+    const found = this.nameServers.find(({ service }) => service !== undefined)?.service;
+    if (!found) throw new Error('no instance of the name service runs');
+    return found;
   }
 
   private async startProxy(): Promise<void> {
     const clock = this.clock.process('proxy');
     const speaker = { host: proxyHost, process: clock };
     const connect = this.connects(speaker);
-    const nameService = new GrpcNameService({ addresses: [namesrvHost], connect, clock });
+    const nameService = new GrpcNameService({ addresses: namesrvHosts, connect, clock });
     const directory = new Directory(nameService, clock);
     const peers = this.peersOf(speaker);
     const leaders = new Leaders(directory, clock, (address, set) => peers.peer(address).status(set));
@@ -155,17 +163,25 @@ export class World {
   }
 
   /** A client on a connection of its own. */
-  client(name: string): { readonly client: PublicClient; readonly process: SimProcess; readonly chance: Prng } {
+  client(name: string): SimClient {
     const process = this.clock.process(name);
     const chance = this.chance(name);
     const channel = this.network.channel({ host: name, process }, proxyHost);
     const client = new PublicClient({ channel, clock: process, chance, clientId: name });
-    return { client, process, chance };
+    return { client, process, chance, channel };
+  }
+
+  /** Who makes topics. */
+  administrator(): { readonly names: GrpcNameService; readonly process: SimProcess; readonly chance: Prng } {
+    const process = this.clock.process('administrator');
+    const connect = this.connects({ host: 'administrator', process });
+    const names = new GrpcNameService({ addresses: namesrvHosts, connect, clock: process });
+    return { names, process, chance: this.chance('administrator') };
   }
 
   /** Machines between which lines can break. */
   get hosts(): string[] {
-    return [...this.members.map(({ place }) => place), namesrvHost, proxyHost];
+    return [...this.members.map(({ place }) => place), ...namesrvHosts, proxyHost];
   }
   /** All members lead or follow, and have what the leader has. */
   get isWhole(): boolean {
@@ -218,6 +234,8 @@ export class Member {
   starts = 0;
   broker: BrokerService | undefined;
   disk = new MemoryDisk();
+  /** Of its disk. */
+  readonly condition: DiskCondition = { slowMs: 0, hangsUntilMs: 0 };
   private process: SimProcess | undefined;
   private wallOffsetMs = 0;
   private readonly chance: Prng;
@@ -250,15 +268,15 @@ export class Member {
     process.wallOffsetMs = this.wallOffsetMs;
     const speaker = { host: place, process };
     const connect = world.connects(speaker);
-    const nameService = new GrpcNameService({ addresses: [namesrvHost], connect, clock: process });
-    const registry = new GrpcSetRegistry({ addresses: [namesrvHost], connect, clock: process });
+    const nameService = new GrpcNameService({ addresses: namesrvHosts, connect, clock: process });
+    const registry = new GrpcSetRegistry({ addresses: namesrvHosts, connect, clock: process });
     const peers = world.peersOf(speaker);
     const directory = new Directory(nameService, process);
     const broker = new BrokerService({
       brokerName: brokerSet,
       memberName: place,
       membersWanted: world.members.length,
-      disk: slowDisk(this.disk, process, chance),
+      disk: slowDisk(this.disk, process, chance, this.condition),
       folder: 'data',
       nameService,
       registry,
@@ -266,8 +284,8 @@ export class Member {
       directory,
       clock: process,
       log: this.log(process),
-      segmentBytes: 256 * KiB,
-      recordBytesMax: 64 * KiB,
+      segmentBytes: 64 * KiB,
+      recordBytesMax: 16 * KiB,
       diskFreeBytesMin: 0,
       pendingBytesMax: 0,
       diskQueueBytesMax: MiB,
@@ -281,9 +299,9 @@ export class Member {
         if (!process.isOver) world.failures.push(`${process.name} could not go on: ${error.reason}`);
       },
       storeLimits: {
-        aheadBytes: 64 * KiB,
-        reserveBytes: 32 * KiB,
-        compactionReserveBytes: 32 * KiB,
+        aheadBytes: 16 * KiB,
+        reserveBytes: 8 * KiB,
+        compactionReserveBytes: 8 * KiB,
         checkpointMs: 2_000,
       },
     });
