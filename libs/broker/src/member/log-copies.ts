@@ -17,6 +17,7 @@ export class LogCopies {
       if (promised.epoch === epoch && promised.to === candidate) return;
       throw new MqError('CONFLICT', `epoch ${promised.epoch} was promised meanwhile`);
     };
+    this.checkOpen();
     check();
     const commonEnd = store.replication.commonEnd(log.epochs, log.end);
     yield { commonEnd, from: commonEnd, bytes: new Uint8Array(0) };
@@ -39,11 +40,18 @@ export class LogCopies {
   }
 
   segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
+    this.checkOpen();
     return this.self.parts.store.repairs.records(from, end);
   }
 
   async digest(from: LogPosition, end: LogPosition): Promise<PeerDigest> {
+    this.checkOpen();
     const { repairs } = this.self.parts.store;
     return { wholeFrom: repairs.wholeFrom, digest: await repairs.digest(from, end) };
+  }
+
+  /** The others may ask as soon as it listens, which is before its log is open. */
+  private checkOpen(): void {
+    if (!this.self.isOpened) throw new MqError('UNAVAILABLE', 'this member is not ready');
   }
 }

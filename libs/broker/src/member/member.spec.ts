@@ -1,10 +1,11 @@
 /** Brokers of one set: real stores, faked clock, disks, network and registry. */
 import type { SendResult } from '@cometmq/client';
-import { epoch, KiB, memberId, MessageType, MiB, queueId } from '@cometmq/model';
-import type { MqError } from '@cometmq/shared';
+import { epoch, KiB, logPosition, memberId, MessageType, MiB, queueId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
 
 import { settle } from '../broker-world.js';
-import { sendCall, SetWorld } from './set-world.js';
+import { MemberDoor } from './member-door.js';
+import { brokerSet, sendCall, type SetMemberWorld, SetWorld } from './set-world.js';
 
 const range = (from: number, end: number): string[] => Array.from({ length: end - from }, (_, i) => `m${from + i}`);
 
@@ -24,14 +25,43 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  // Goal: whatever is asked of a member that listens and has not opened its log yet is answered. Method: every call there is.
   it('answers while a member opens: it is not ready', async () => {
     const world = new SetWorld(3);
-    const [member] = world.members;
-    const started = member?.start();
-    const ask = { epoch: epoch(7), candidate: memberId('place-1/x'), reason: 'silent' } as const;
-    await expect(member?.broker.member.promise(ask)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    expect(member?.status.role).toBe('opening');
-    await started;
+    const [first] = world.members as [SetMemberWorld];
+    const started = first.start();
+    const candidate = memberId('place-1/x');
+    const request = { brokerSet, candidate, epoch: epoch(7), log: { epochs: [], end: logPosition(0) } };
+    const [from, end] = [logPosition(0), logPosition(9)];
+    const peers = world.network.peersAt('place-1:1');
+    const door = new MemberDoor(brokerSet, first.broker.member, peers, world.clock);
+    const all = async (parts: AsyncIterable<unknown>): Promise<void> => {
+      for await (const _ of parts);
+    };
+    const calls = {
+      askPromise: () => door.askPromise(brokerSet, { epoch: epoch(7), candidate, reason: 'silent' }),
+      fetch: () => all(door.fetch(request)),
+      snapshot: () => all(door.snapshot(brokerSet, epoch(7))),
+      segmentBytes: () => all(door.segmentBytes(brokerSet, from, end)),
+      digest: () => door.digest(brokerSet, from, end),
+      handOver: () => door.handOver(brokerSet, epoch(7)),
+      elect: () => door.elect(brokerSet, undefined),
+      removeMember: () => door.removeMember(brokerSet, candidate),
+      mayLeave: () => door.mayLeave(brokerSet, candidate),
+    };
+    const codes = await Promise.all(
+      Object.entries(calls).map(async ([name, call]) => {
+        const asked = async (): Promise<unknown> => call();
+        const failure = await asked().catch(MqError.from);
+        return [name, failure instanceof MqError ? failure.code : 'OK'];
+      }),
+    );
+    expect(Object.fromEntries(codes)).toEqual({
+      ...{ askPromise: 'UNAVAILABLE', fetch: 'UNAVAILABLE', snapshot: 'CONFLICT', segmentBytes: 'UNAVAILABLE' },
+      ...{ digest: 'UNAVAILABLE', handOver: 'CONFLICT', elect: 'NOT_LEADER', removeMember: 'NOT_LEADER' },
+      mayLeave: 'NOT_LEADER',
+    });
+    await world.during(started);
     await world.stop();
   });
 
