@@ -1,11 +1,20 @@
-import { printable, type Action, type ResourceType, type User } from '@cometmq/model';
+import { actions, printable, type Action, type ResourceType, type User } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { hostOf } from './address.js';
 import { CompiledPolicies } from './decision.js';
 
-/** Decisions kept for each user; then they are forgotten, and made again. */
-const decisionsMax = 4_096;
+/** Names for which decisions are kept, for each user and type of resource; then they are forgotten, and made again. */
+const namesMax = 4_096;
+
+/** A bit for each action. */
+const bits = Object.fromEntries(actions.map((action, i) => [action, 1 << i])) as Readonly<Record<Action, number>>;
+
+/** What is known of one resource: for which actions it was decided, and which of them are allowed. */
+interface Decided {
+  known: number;
+  allowed: number;
+}
 
 /**
  * Who a call comes from, with what it may do. A change of the user or its policies makes a new principal; this one is then
@@ -13,7 +22,7 @@ const decisionsMax = 4_096;
  */
 export class Principal {
   current = true;
-  private readonly decisions = new Map<string, boolean>();
+  private readonly decided: Partial<Record<ResourceType, Map<string, Decided>>> = {};
 
   constructor(
     readonly name: string,
@@ -25,7 +34,22 @@ export class Principal {
   /** @param peer `ip:port` of the caller; undefined: not known */
   may(anyOf: readonly Action[], type: ResourceType, name: string, peer: string | undefined): boolean {
     if (this.isSuper) return true;
-    for (const action of anyOf) if (this.mayDo(type, name, action, peer)) return true;
+    // Where no entry asks for the address, it is no part of the question.
+    const key = this.policies.byAddress && peer !== undefined ? `${hostOf(peer)} ${name}` : name;
+    const decided = (this.decided[type] ??= new Map<string, Decided>());
+    let found = decided.get(key);
+    if (!found) {
+      if (decided.size >= namesMax) decided.clear();
+      decided.set(key, (found = { known: 0, allowed: 0 }));
+    }
+    for (const action of anyOf) {
+      const bit = bits[action];
+      if ((found.known & bit) === 0) {
+        found.known |= bit;
+        if (this.decide(type, name, action, peer)) found.allowed |= bit;
+      }
+      if ((found.allowed & bit) !== 0) return true;
+    }
     return false;
   }
 
@@ -37,18 +61,6 @@ export class Principal {
       'UNAUTHORIZED',
       `user ${this.name} may not ${anyOf.join(' or ')} on ${type} "${printable(name)}"${from}`,
     );
-  }
-
-  private mayDo(type: ResourceType, name: string, action: Action, peer: string | undefined): boolean {
-    // Where no entry asks for the address, it is no part of the question.
-    const from = this.policies.byAddress && peer !== undefined ? hostOf(peer) : '';
-    const key = `${action} ${type} ${name} ${from}`;
-    const known = this.decisions.get(key);
-    if (known !== undefined) return known;
-    const decided = this.decide(type, name, action, peer);
-    if (this.decisions.size >= decisionsMax) this.decisions.clear();
-    this.decisions.set(key, decided);
-    return decided;
   }
 
   private decide(type: ResourceType, name: string, action: Action, peer: string | undefined): boolean {
