@@ -4,6 +4,7 @@ import { internal } from '@cometmq/proto';
 import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
 
+import { deadLetterMethods } from './dead-letter-door.js';
 import { exchange, type Link, type LinkedBroker } from './link-door.js';
 import type { LinkMeter } from './link-meter.js';
 import { waitingMethods } from './waiting-door.js';
@@ -24,6 +25,7 @@ export function brokerGrpcService(
     name: 'cometmq.v1.BrokerService',
     methods: {
       ...waitingMethods(admin.waiting, brokerName),
+      ...deadLetterMethods(() => admin.deadLetters, brokerName),
       Exchange: { kind: 'bidi', handler: exchange(link, clock, links, meter) },
       Describe: unary(async () => {
         const state = await admin.describe(brokerName);

@@ -4,6 +4,7 @@ import {
   type BrokerState,
   type ClientQuestion,
   type CommandAnswer,
+  type DeadLetterAdmin,
   type Directory,
   type GroupState,
   type ListLiteTopicsCall,
@@ -34,6 +35,21 @@ export class BrokerReports implements BrokerAdmin {
   ) {
     if (inspection) inspection.check = (brokerSet) => this.check(brokerSet);
     this.waiting = new WaitingReports(broker, (brokerSet) => this.check(brokerSet));
+  }
+
+  /** What operators do with dead letters, and what they did. */
+  get deadLetters(): DeadLetterAdmin {
+    return {
+      replay: async (brokerSet, call) => {
+        this.check(brokerSet);
+        return this.broker.replays.replay(call);
+      },
+      resend: async (brokerSet, call) => {
+        this.check(brokerSet);
+        return this.broker.replays.resend(call);
+      },
+      replays: async (...asked) => this.inspect.replays(...asked),
+    };
   }
 
   get inspect(): InspectReports {

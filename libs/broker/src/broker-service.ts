@@ -38,6 +38,7 @@ import type { Logger } from '@cometmq/telemetry';
 import type { TimersView } from '@cometmq/timers';
 import type { TransactionsView } from '@cometmq/transactions';
 
+import type { DeadLetterReplays } from './dead-letter-replays.js';
 import { Backlogs } from './backlogs.js';
 import type { ClientCommands } from './client-commands.js';
 import { ClientQuestions } from './client-questions.js';
@@ -413,6 +414,11 @@ export class BrokerService implements LinkedBroker, Component {
   /** @throws MqError NOT_LEADER and what `ProgressResets` throws */
   async resetProgress(call: ResetCall): Promise<QueueReset[]> {
     return this.termNow().resetProgress(call);
+  }
+
+  /** What operators do with dead letters. @throws MqError NOT_LEADER */
+  get replays(): DeadLetterReplays {
+    return this.termNow().replays;
   }
 
   /** Writes what operators shall look at later; undefined while this broker does not lead. */

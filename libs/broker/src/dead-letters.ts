@@ -1,6 +1,7 @@
 import type { Directory, Done, HeldMessage, NameService } from '@cometmq/client';
 import type { GroupsView, QueuedMessage } from '@cometmq/consumption';
 import {
+  deadLetterCause,
   deadLetterTopic,
   Envelope,
   RecordKind,
@@ -105,7 +106,7 @@ export class DeadLetters {
   }
 
   private async moveOne(group: ConsumerGroup, message: QueuedMessage): Promise<void> {
-    const refer = await this.prepare(group, message);
+    const refer = await this.prepare(group, message, deadLetterCause.attemptsUsed);
     if (!this.groups.isOpen(group.id, message)) return; // Acknowledged meanwhile.
     refer();
     const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
@@ -117,7 +118,7 @@ export class DeadLetters {
     const before = this.groups.decideForward(receipt).outcomes[0];
     if (before === 'invalid')
       throw new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle names no message of the queue');
-    const refer = before === 'done' ? await this.prepare(group, receipt) : undefined;
+    const refer = before === 'done' ? await this.prepare(group, receipt, deadLetterCause.givenUp) : undefined;
     const { record, outcomes } = this.groups.decideForward(receipt);
     const moves = refer && outcomes[0] === 'done';
     if (moves) refer();
@@ -141,7 +142,7 @@ export class DeadLetters {
       done(undefined, undefined);
       return;
     }
-    const refer = await this.prepare(group, message);
+    const refer = await this.prepare(group, message, deadLetterCause.givenUp);
     if (!this.groups.isOpen(group.id, message)) {
       done(undefined, undefined); // Somebody else was quicker.
       return;
@@ -179,7 +180,7 @@ export class DeadLetters {
   }
 
   /** Everything that has to be waited for; the function answered appends the reference without waiting. */
-  private async prepare(group: ConsumerGroup, message: QueuedMessage): Promise<() => void> {
+  private async prepare(group: ConsumerGroup, message: QueuedMessage, cause: number): Promise<() => void> {
     const name = deadLetterTopic(group.name);
     const target = this.directory.topic(name) ?? (await this.nameService.ensureInnerTopic(name));
     const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
@@ -199,6 +200,8 @@ export class DeadLetters {
         originTopicId: stored.originTopicId,
         groupId: group.id,
         reason: referenceReason.deadLetter,
+        cause,
+        attempts: this.groups.attemptsOf(group.id, message),
       });
     };
   }

@@ -7,8 +7,9 @@
 import { someTraits } from '@cometmq/client/testing';
 import { deadLetterTopic, encodeEnvelope, encodeLagSampled, MessageType, queueId, RecordKind } from '@cometmq/model';
 import type { ConsumerGroup, PendingPlace, QueueOffset, Topic } from '@cometmq/model';
+import { Message } from '@cometmq/proto';
 import { ManualClock } from '@cometmq/shared/testing';
-import { CommitLog, DataFolder } from '@cometmq/store';
+import { CommitLog, DataFolder, type Candidate } from '@cometmq/store';
 
 import { BrokerWorld, settle } from './broker-world.js';
 
@@ -116,6 +117,12 @@ class KindsWorld extends BrokerWorld {
     let sum = 0;
     for (const [key, { length }] of pieces) if (key.startsWith('released/r')) sum += (length - 1) / 8;
     return sum;
+  }
+  /** Dead letters of the group. */
+  async letters(): Promise<readonly Candidate[]> {
+    const topic = this.directory.topic(deadLetterTopic(this.group.name))!;
+    const entries = await this.broker.store.scan(topic.id, queueId(0), 0 as QueueOffset, 100);
+    return Array.from({ length: entries.count }, (_, i) => ({ position: entries.position(i), size: entries.size(i) }));
   }
   pulled(group: ConsumerGroup): string[] {
     return this.broker.pullOffsets.of(group.id).map(({ topicId, offset }) => `${topicId}: ${offset}`);
@@ -410,6 +417,27 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
       wanted: {
         groups: ['committed 0, frontier 2, in flight 2', 'committed 1, frontier 1, in flight 0'],
       },
+    };
+  },
+
+  /** To the group it is another chance; to the topic it is a new message, and the record is there to be looked at. */
+  async deadLettersReplayed(world) {
+    for (const id of ['a', 'b', 'c']) {
+      const message = Message.encode(Message.fromPartial({ body: Buffer.from(id) })).finish();
+      await world.sendAs(id, {}, world.topic, 0, message);
+    }
+    for (const { receipt } of await world.poll()) await settle((done) => world.broker.deadLetter({ receipt }, done));
+    await world.committed();
+    const letters = await world.letters();
+    const call = { groupId: world.group.id, replayId: 'r1', who: 'ada' };
+    const outcomes = await world.broker.replays.replay({ ...call, places: [letters[1]!, letters[1]!, letters[2]!] });
+    expect(outcomes).toEqual(['replayed', 'open', 'replayed']);
+    await world.broker.replays.resend({ ...call, place: letters[0]! });
+    const dueMs = world.due();
+    expect(dueMs).toBeLessThanOrEqual(world.clock.wallMs());
+    return {
+      says: () => ({ groups: [world.progress(), world.waiting(), world.due()] }),
+      wanted: { groups: ['committed 1, frontier 3, in flight 2', 0, dueMs] },
     };
   },
 

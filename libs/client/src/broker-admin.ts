@@ -1,6 +1,7 @@
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
 import type { CommandAnswer, Session } from './broker-link.js';
+import type { DeadLetterAdmin } from './dead-letter-admin.js';
 import type { InspectAdmin } from './inspect-admin.js';
 import type { QueueReset } from './queue-reset.js';
 import type { WaitingAdmin } from './waiting-admin.js';
@@ -32,6 +33,8 @@ export interface BrokerAdmin {
   readonly waiting: WaitingAdmin;
   /** Messages, what was decided on them, and who is connected. */
   readonly inspect: InspectAdmin;
+  /** Dead letters of groups, and what was done about them. */
+  readonly deadLetters: DeadLetterAdmin;
   /** Lite topics of a LITE topic on this set, a page at a time and in no order. */
   listLiteTopics(brokerSet: string, call: ListLiteTopicsCall): Promise<LiteTopicPage>;
   /** Undefined: it is not on this set. */

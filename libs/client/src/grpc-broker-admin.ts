@@ -15,6 +15,7 @@ import type {
 } from './broker-admin.js';
 import type { QueueReset } from './queue-reset.js';
 import type { CommandAnswer } from './broker-link.js';
+import { GrpcDeadLetterAdmin } from './grpc-dead-letter-admin.js';
 import { GrpcInspectAdmin } from './grpc-inspect-admin.js';
 import { GrpcWaitingAdmin } from './grpc-waiting-admin.js';
 import type { LeaderChannels } from './leader-channels.js';
@@ -29,10 +30,12 @@ const answerMsMax = 8_000;
 export class GrpcBrokerAdmin implements BrokerAdmin {
   readonly waiting: GrpcWaitingAdmin;
   readonly inspect: GrpcInspectAdmin;
+  readonly deadLetters: GrpcDeadLetterAdmin;
 
   constructor(private readonly leaders: LeaderChannels) {
     this.waiting = new GrpcWaitingAdmin(leaders);
     this.inspect = new GrpcInspectAdmin(leaders);
+    this.deadLetters = new GrpcDeadLetterAdmin(leaders);
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

@@ -99,6 +99,9 @@ export interface FoundMessage extends MessagePlace {
   /** 0: it is not delayed. */
   readonly dueMs: number;
   readonly liteTopic: string;
+  /** Of a dead letter: why (`deadLetterCauseName`), and after how many deliveries; 0: not said. */
+  readonly cause: number;
+  readonly attempts: number;
 }
 
 export interface MessageContent {
@@ -136,6 +139,8 @@ export const lifeEventKinds = [
   'kept', // In an orderly group: until its message group's turn comes.
   'acknowledged',
   'deadLettered',
+  'replayed', // An operator gave it to its group again.
+  'resent', // An operator sent it to its topic again, as another message.
   'moved', // The group was moved to another offset of the queue.
   'groupDeleted',
   'expired',

@@ -1,4 +1,5 @@
 import {
+  decodeDeadLettersReplayed,
   decodeTopicDeleted,
   eachExpired,
   eachLiteQueueGone,
@@ -98,6 +99,7 @@ export class GroupsView {
     RecordKind.handBack,
     RecordKind.resetProgress,
     RecordKind.groupDeleted,
+    RecordKind.deadLettersReplayed,
     RecordKind.expiry,
     RecordKind.topicDeleted,
     RecordKind.liteTopicsDeleted,
@@ -166,6 +168,8 @@ export class GroupsView {
         );
         return;
       }
+      case RecordKind.deadLettersReplayed:
+        return this.foldReplayed(record);
       case RecordKind.groupDeleted:
         return this.directory.dropGroup(decodeGroupDeleted(record.payload));
       case RecordKind.topicDeleted:
@@ -368,6 +372,24 @@ export class GroupsView {
     return this.directory.find(groupId, message.topicId, message.queueId)?.isOpen(message.offset) ?? false;
   }
 
+  /**
+   * Whether a message that the group is done with may be given to it again: `open`, it is not done with it; `orderly`, its
+   * place in its message group's order has passed; `unknown`, the group never got so far in the queue.
+   */
+  redeliverable(groupId: GroupId, message: QueuedMessage): 'yes' | 'open' | 'orderly' | 'unknown' {
+    this.pieces.settle();
+    const progress = this.directory.find(groupId, message.topicId, message.queueId);
+    if (!progress || message.offset >= progress.frontier) return 'unknown';
+    if (progress.lanes) return 'orderly';
+    return progress.isOpen(message.offset) ? 'open' : 'yes';
+  }
+
+  /** Deliveries so far of a message that is open; 0: it is not. */
+  attemptsOf(groupId: GroupId, message: QueuedMessage): number {
+    this.pieces.settle();
+    return this.directory.find(groupId, message.topicId, message.queueId)?.attemptOf(message.offset) ?? 0;
+  }
+
   /** Where lanes of orderly groups came free since the last call: somebody may be waiting for their messages. */
   takeFreed(): readonly QueueOfGroup[] {
     const { lanes } = this.tables;
@@ -489,6 +511,19 @@ export class GroupsView {
         this.directory.find(delivery.groupId, queue.topicId, queue.queueId) ??
         this.directory.create(delivery.groupId, queue.topicId, queue.queueId, queue.start ?? queue.frontier);
       progress.delivery(queue, lease);
+    }
+    lease.client.slots -= 1;
+    this.tables.leases.dropIfIdle(lease.client);
+  }
+
+  /** What was done is due now, as if nobody had been given it before: held by nobody, under a lease that ends with its record. */
+  private foldReplayed(record: FoldedRecord): void {
+    const { mode, groupId, letters } = decodeDeadLettersReplayed(record.payload);
+    if (mode !== 'toGroup') return;
+    const terms = { groupId, clientId: '', autoRenew: false, visibleAtMs: record.timestampMs };
+    const lease = this.lease(record, terms, '');
+    for (const { topicId, queueId, offset } of letters) {
+      this.directory.find(groupId, topicId, queueId)?.redeliver(offset, lease);
     }
     lease.client.slots -= 1;
     this.tables.leases.dropIfIdle(lease.client);

@@ -7,7 +7,7 @@ import { LaneProgress } from './lane-progress.js';
 import type { Lanes } from './lanes.js';
 import type { NewLease } from './lease-table.js';
 import { OpenOffsets } from './open-offsets.js';
-import { eachRun } from './offset-runs.js';
+import { eachRun, OffsetRuns } from './offset-runs.js';
 import type { Tables } from './tables.js';
 import { UnorderedProgress } from './unordered-progress.js';
 
@@ -71,6 +71,15 @@ export class QueueProgress extends OpenOffsets {
     eachRun(passed, (offset) => {
       if (offset < before) this.finish(offset); // Fresh ones are done by being unnamed.
     });
+  }
+
+  /** A message the group is done with is to be delivered to it again. Of an orderly group it stays done. */
+  redeliver(offset: number, lease: NewLease): void {
+    if (this.inLanes || offset >= this.frontier || this.isOpen(offset)) return;
+    this.touchHead();
+    const again = new OffsetRuns();
+    again.push(offset, 0);
+    this.unordered.hold(again, 0, lease); // Entered as if it were new: it is in no block.
   }
 
   /** As `delivery`, of an orderly group. */

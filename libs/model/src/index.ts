@@ -10,6 +10,7 @@ export * from './message-type.js';
 export * from './names.js';
 export * from './pending-handle.js';
 export * from './receipt.js';
+export * from './records/dead-letters-replayed.js';
 export * from './records/dropped.js';
 export * from './records/expiry.js';
 export * from './records/group-moved.js';

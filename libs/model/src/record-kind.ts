@@ -43,6 +43,8 @@ export const RecordKind = {
   fifoDelivery: 23,
   /** Where a group that pulls has got to in a queue. */
   pullOffset: 24,
+  /** An operator gave dead letters of a group another chance. */
+  deadLettersReplayed: 25,
   /** Pending delayed messages are due at another time. */
   timerMoved: 32,
   /** A producer was asked what became of half messages; says when to ask again. */

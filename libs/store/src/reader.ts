@@ -1,5 +1,5 @@
 /** What the store answers: a queue's bounds and entries, messages by their place, and those with an id, a key, a time. */
-import { decodeReference, KiB, RecordKind } from '@cometmq/model';
+import { decodeReference, KiB, RecordKind, type Reference } from '@cometmq/model';
 import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -168,9 +168,10 @@ export class StoreReader {
 
   private messageInMemory(record: LogRecord): StoredMessage | undefined {
     if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
-    const { target, originTopicId } = decodeReference(record.payload);
+    const reference = decodeReference(record.payload);
+    const { target } = reference;
     const origin = this.log.recordInMemory(target.position, target.size);
-    return origin && stored(record, origin.payload, originTopicId, target);
+    return origin && referred(record, origin.payload, reference);
   }
 
   private async readCold(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
@@ -185,9 +186,9 @@ export class StoreReader {
     return records.map((record) => {
       if (record instanceof MqError) return record;
       if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
-      const { target, originTopicId } = decodeReference(record.payload);
-      const origin = origins[next++] ?? new MqError('NOT_FOUND', `no message at ${target.position}`);
-      return origin instanceof MqError ? origin : stored(record, origin.payload, originTopicId, target);
+      const reference = decodeReference(record.payload);
+      const origin = origins[next++] ?? new MqError('NOT_FOUND', `no message at ${reference.target.position}`);
+      return origin instanceof MqError ? origin : referred(record, origin.payload, reference);
     });
   }
 
@@ -218,6 +219,11 @@ export class StoreReader {
     });
     return found;
   }
+}
+
+function referred(record: LogRecord, payload: Uint8Array, reference: Reference): StoredMessage {
+  const { target, originTopicId, cause, attempts } = reference;
+  return { ...stored(record, payload, originTopicId, target), cause, attempts };
 }
 
 function stored(

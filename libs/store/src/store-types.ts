@@ -82,6 +82,9 @@ export interface ReferenceDraft {
   readonly originTopicId: TopicId;
   readonly groupId: GroupId;
   readonly reason: number;
+  /** Of a dead letter: why, and after how many deliveries. */
+  readonly cause?: number | undefined;
+  readonly attempts?: number | undefined;
 }
 
 export interface QueuePlace {
@@ -108,6 +111,9 @@ export interface StoredMessage extends LogRecord {
   readonly originTopicId: TopicId;
   /** The record that holds the payload: this one, or for a reference the one it refers to. */
   readonly origin: { readonly position: LogPosition; readonly size: number };
+  /** Of a dead letter: why it is one, and after how many deliveries. */
+  readonly cause?: number | undefined;
+  readonly attempts?: number | undefined;
 }
 
 /** Or why it can't be read: CORRUPT_RECORD; NOT_FOUND when it is gone. */

@@ -28,7 +28,7 @@ function message(position: number, storedMs: number, more: Partial<FoundMessage>
   return {
     ...{ topicId: topic.id, originTopicId: topic.id, queueId: 0 as never, offset: position as never },
     ...{ position: position as never, size: 100, storedMs, messageId: `m${storedMs}`, tag: 't', messageGroup: '' },
-    ...{ keys: [], type: 1, bodyBytes: 3, dueMs: 0, liteTopic: '' },
+    ...{ keys: [], type: 1, bodyBytes: 3, dueMs: 0, liteTopic: '', cause: 0, attempts: 0 },
     ...more,
   };
 }

@@ -15,6 +15,7 @@ import type {
 import { queueId, queueOffset, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { FakeDeadLetters } from './fake-dead-letters.js';
 import { FakeInspect } from './fake-inspect.js';
 import { FakeWaiting } from './fake-waiting.js';
 
@@ -25,6 +26,7 @@ export class FakeBrokers implements BrokerAdmin {
   readonly topics = new Map<TopicId, TopicState>();
   readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
   readonly inspect = new FakeInspect((brokerSet) => this.known(brokerSet));
+  readonly deadLetters = new FakeDeadLetters((brokerSet) => this.known(brokerSet));
 
   readonly resets: (ResetCall & { readonly brokerSet: string })[] = [];
   /** Set: what a leader answers to a reset. */
@@ -49,6 +51,7 @@ export class FakeBrokers implements BrokerAdmin {
     this.topics.clear();
     this.waiting.reset();
     this.inspect.reset();
+    this.deadLetters.reset();
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

@@ -16,6 +16,7 @@ import {
   type OffsetRuns,
 } from '@cometmq/consumption';
 import {
+  decodeDeadLettersReplayed,
   decodeGroupMoved,
   decodeLagSampled,
   eachDropped,
@@ -39,6 +40,8 @@ export const Subject = {
   moves: 0xffff_fffc,
   /** How much groups had to do: the offset is the group's number. */
   lag: 0xffff_fffb,
+  /** Which dead letters of a group were replayed: the queue is its number. */
+  replays: 0xffff_fffa,
 } as const;
 
 export const entryWords = 7;
@@ -50,6 +53,7 @@ const decisive = new Set<number>([
   ...[RecordKind.changeInvisible, RecordKind.changeClientLeases, RecordKind.handBack, RecordKind.resetProgress],
   ...[RecordKind.groupDeleted, RecordKind.timerMoved, RecordKind.transactionChecked, RecordKind.transactionParked],
   ...[RecordKind.transactionAudited, RecordKind.groupMoved, RecordKind.lagSampled],
+  RecordKind.deadLettersReplayed,
 ]);
 
 /** Entries of one stretch of the log, in its order. */
@@ -117,6 +121,16 @@ export class DecisionEntries {
       case RecordKind.transactionAudited: {
         const { position: pending } = decodeAudit(payload);
         return add(Subject.pending, 0, pending, pending);
+      }
+      case RecordKind.deadLettersReplayed: {
+        const { groupId, letterTopicId, letters } = decodeDeadLettersReplayed(payload);
+        add(Subject.replays, groupId, 0, 0);
+        for (const { letterOffset, topicId, queueId, offset, sent } of letters) {
+          add(letterTopicId, 0, letterOffset, letterOffset);
+          add(topicId, queueId, offset, offset);
+          if (sent) add(topicId, sent.queueId, sent.offset, sent.offset);
+        }
+        return;
       }
       case RecordKind.groupMoved:
         return add(Subject.moves, decodeGroupMoved(payload).groupId, 0, 0);

@@ -5,6 +5,7 @@ import type {
   InspectAdmin,
   LagPoint,
   LaneState,
+  LetterReplay,
   MessageContent,
   MessageFindings,
   MessageLife,
@@ -12,9 +13,9 @@ import type {
   MessageQuery,
 } from '@cometmq/client';
 import type { BusyLane } from '@cometmq/consumption';
-import { decodeGroupMoved, Envelope, type GroupId } from '@cometmq/model';
+import { decodeDeadLettersReplayed, decodeGroupMoved, Envelope, type GroupId } from '@cometmq/model';
 import { MqError, type Clock, type Component } from '@cometmq/shared';
-import type { Candidate, Disk, StorePorts } from '@cometmq/store';
+import type { Candidate, Disk, LogRecord, StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { BrokerService } from '../broker-service.js';
@@ -39,6 +40,8 @@ export interface InspectOptions {
 const findingsMax = 1_000;
 const lanesMax = 1_000;
 const movesMax = 1_000;
+/** Records; each may name a thousand letters. */
+const replaysMax = 10_000;
 const bodyBytesMax = 4 * 1024 * 1024;
 
 /** What operators look at in the log of the one set that this broker leads. A part: its index follows the log. */
@@ -137,19 +140,31 @@ export class InspectReports implements InspectAdmin, Component {
 
   async moves(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly GroupMove[]> {
     this.check(brokerSet);
+    const records = await this.noted(Subject.moves, groupId, fromMs, movesMax);
+    return records.map(({ payload, timestampMs: atMs }) => ({ ...decodeGroupMoved(payload), atMs }));
+  }
+
+  /** Which dead letters of the group were replayed, oldest first. */
+  async replays(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly LetterReplay[]> {
+    this.check(brokerSet);
+    const records = await this.noted(Subject.replays, groupId, fromMs, replaysMax);
+    return records.map(({ payload, timestampMs: atMs }) => {
+      const { mode, replayId, who, letters } = decodeDeadLettersReplayed(payload);
+      return { atMs, replayId, who, mode, letters: letters.map(({ letterOffset }) => letterOffset) };
+    });
+  }
+
+  /** The newest records about a group as a whole, oldest first. */
+  private async noted(subject: number, groupId: GroupId, fromMs: number, max: number): Promise<LogRecord[]> {
     const { store } = this.options.broker;
     await this.index.follow();
     const after = await store.positionAtTime(fromMs);
     const places: Candidate[] = [];
-    await this.index.find({ topic: Subject.moves, queue: groupId, offset: 0, after }, (position, size) =>
+    await this.index.find({ topic: subject, queue: groupId, offset: 0, after }, (position, size) =>
       places.push({ position, size }),
     );
-    const moves: GroupMove[] = [];
-    for (const record of await store.readRecords(places.slice(-movesMax))) {
-      if (record instanceof MqError || record.timestampMs < fromMs) continue;
-      moves.push({ ...decodeGroupMoved(record.payload), atMs: record.timestampMs });
-    }
-    return moves;
+    const records = await store.readRecords(places.slice(-max));
+    return records.filter((one): one is LogRecord => !(one instanceof MqError) && one.timestampMs >= fromMs);
   }
 
   /** Its first message tells the message group's name, which the lane knows as a hash only. */

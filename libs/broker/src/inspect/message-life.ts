@@ -12,7 +12,15 @@ import {
   type OffsetRuns,
 } from '@cometmq/consumption';
 import type { LifeEvent, LifeEventKind, MessageLife, MessagePlace } from '@cometmq/client';
-import { decodeReference, eachDropped, eachExpired, hashText, RecordKind, releasesPending } from '@cometmq/model';
+import {
+  decodeDeadLettersReplayed,
+  decodeReference,
+  eachDropped,
+  eachExpired,
+  hashText,
+  RecordKind,
+  releasesPending,
+} from '@cometmq/model';
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { Candidate, LogRecord, StorePorts } from '@cometmq/store';
@@ -198,6 +206,19 @@ class Teller {
         if (!holder || holder.clientId !== clientId) return;
         if (mode === 'renew' && (!holder.renews || holder.handedMs <= handedAfterMs)) return;
         this.tell(record, mode === 'renew' ? 'renewed' : 'clientGone', groupId, holder, visibleAtMs);
+        return;
+      }
+      case RecordKind.deadLettersReplayed: {
+        const { mode, groupId, who, letterTopicId, letters } = decodeDeadLettersReplayed(record.payload);
+        const isIt = letters.some(
+          (letter) =>
+            (letterTopicId === topicId && letter.letterOffset === offset) ||
+            (letter.topicId === topicId && letter.queueId === queueId && letter.offset === offset) ||
+            (letter.topicId === topicId && letter.sent?.queueId === queueId && letter.sent.offset === offset),
+        );
+        if (!isIt || this.events.some(({ position }) => position === record.position)) return;
+        const kind = mode === 'toGroup' ? 'replayed' : 'resent';
+        this.events.push({ ...event(kind, record, this.standing), groupId, who });
         return;
       }
       case RecordKind.resetProgress: {

@@ -42,6 +42,8 @@ export function foundMessage(stored: StoredMessage, message = decoded(stored)): 
     originTopicId: stored.originTopicId,
     dueMs: envelope.dueMs ?? 0,
     liteTopic: envelope.liteTopic ?? '',
+    cause: stored.cause ?? 0,
+    attempts: stored.attempts ?? 0,
   };
 }
 

@@ -10,6 +10,7 @@ import { Acks } from '../acks.js';
 import type { Backlogs } from '../backlogs.js';
 import type { Clients } from '../clients.js';
 import { ColdMessages } from '../cold-messages.js';
+import { DeadLetterReplays } from '../dead-letter-replays.js';
 import { DeadLetters } from '../dead-letters.js';
 import { Delays } from '../delays.js';
 import { Deliveries } from '../deliveries.js';
@@ -162,6 +163,19 @@ export class Term {
     const resets = await new ProgressResets(store, groups, pullOffsets, this.parts.directory, logClock).reset(call);
     deliveries.changed(call.groupId, call.topicId);
     return resets;
+  }
+
+  get replays(): DeadLetterReplays {
+    const { store, deliveries, lite, logClock, sends } = this;
+    return new DeadLetterReplays({
+      ...{ store, logClock, records: this.parts.store, groups: this.parts.views.groups },
+      directory: this.parts.directory,
+      send: (call, done) => sends.send(call, done),
+      onReplayed: (groupId, letters) => {
+        for (const topicId of new Set(letters.map((letter) => letter.topicId))) deliveries.changed(groupId, topicId);
+        lite.changed(letters.map(({ topicId, queueId }) => ({ groupId, topicId, queueId })));
+      },
+    });
   }
 
   /** Writes what operators shall look at later. @throws MqError NOT_LEADER */

@@ -5,11 +5,16 @@
 import { groupName, topicName } from '../names.js';
 import type { ConsumerGroup, Topic } from '../topic.js';
 import { groupId, logPosition, queueId, topicId } from '../units.js';
+import {
+  decodeDeadLettersReplayed,
+  encodeDeadLettersReplayed,
+  type DeadLettersReplayed,
+} from './dead-letters-replayed.js';
 import { encodeDropped, eachDropped, type Dropped } from './dropped.js';
 import { eachExpired, encodeExpiry, type Expired } from './expiry.js';
 import { eachLiteQueueGone, encodeLiteQueuesGone, type LiteQueueGone } from './lite-queues-gone.js';
 import { decodeMetadata, encodeMetadata, followsMetadata, type MetadataRecord } from './metadata.js';
-import { decodeReference, encodeReference, referenceTarget, type Reference } from './reference.js';
+import { deadLetterCause, decodeReference, encodeReference, referenceTarget, type Reference } from './reference.js';
 import { decodeTopicDeleted, encodeTopicDeleted } from './topic-deleted.js';
 
 /** As it may stand in the log's memory: at an odd place, between other bytes. */
@@ -53,6 +58,19 @@ describe('records that several views fold', () => {
       found.push({ topicId: topic, queueId: queue, first, messages, bytes }),
     );
     expect(found).toEqual(list);
+  });
+
+  it('deadLettersReplayed', () => {
+    const letter = { letterOffset: large, topicId: topicId(6), queueId: queueId(7), offset: large + 1 };
+    const about = { replayId: 'r', who: 'ada', groupId: groupId(9), letterTopicId: topicId(8) };
+    const sent = { queueId: queueId(70_000), offset: large + 2 };
+    for (const record of [
+      { ...about, mode: 'toGroup', letters: [letter, { ...letter, letterOffset: 0 }] },
+      { ...about, mode: 'toTopic', letters: [{ ...letter, sent }] },
+      { ...about, mode: 'toGroup', letters: [] },
+    ] as unknown as DeadLettersReplayed[]) {
+      expect(decodeDeadLettersReplayed(elsewhere(encodeDeadLettersReplayed(record)))).toEqual(record);
+    }
   });
 
   it('topicDeleted', () => {
@@ -106,9 +124,11 @@ describe('records that several views fold', () => {
   it('reference', () => {
     const reference: Reference = {
       target: { position: logPosition(large), size: 1 },
-      reason: 2,
+      reason: 1,
       groupId: groupId(3),
       originTopicId: topicId(4),
+      cause: deadLetterCause.givenUp,
+      attempts: 65_535,
     };
     expect(decodeReference(elsewhere(encodeReference(reference)))).toEqual(reference);
     expect(referenceTarget(elsewhere(encodeReference(reference)))).toBe(large);

@@ -646,6 +646,74 @@ export interface TransactionAudit {
   position: number;
 }
 
+export interface LetterPlace {
+  position: number;
+  size: number;
+}
+
+export interface ReplayDeadLettersRequest {
+  groupId: number;
+  places: LetterPlace[];
+  /** The same for all calls that one order of an operator makes. */
+  replayId: string;
+  who: string;
+}
+
+export interface ReplayDeadLettersResponse {
+  /** One for each place. See ReplayOutcome of libs/client. */
+  outcomes: string[];
+}
+
+export interface ResendDeadLetterRequest {
+  groupId: number;
+  place: LetterPlace | undefined;
+  replayId: string;
+  who: string;
+  /** Absent: it stays as it was. */
+  body?: Uint8Array | undefined;
+  tag?: string | undefined;
+  keys: LetterKeys | undefined;
+  properties: LetterProperties | undefined;
+}
+
+export interface LetterKeys {
+  keys: string[];
+}
+
+export interface LetterProperties {
+  properties: Map<string, string>;
+}
+
+export interface LetterProperties_PropertiesEntry {
+  key: string;
+  value: string;
+}
+
+export interface ResendDeadLetterResponse {
+  messageId: string;
+  queueId: number;
+  offset: number;
+}
+
+export interface ListReplaysRequest {
+  groupId: number;
+  fromMs: number;
+}
+
+export interface ListReplaysResponse {
+  replays: LetterReplay[];
+}
+
+export interface LetterReplay {
+  atMs: number;
+  replayId: string;
+  who: string;
+  /** To the topic, as messages of their own; else to the group, where they stand. */
+  toTopic: boolean;
+  /** In the group's dead-letter topic. */
+  offsets: number[];
+}
+
 function createBaseLinkFrame(): LinkFrame {
   return { calls: [], answers: [], commands: [] };
 }
@@ -8076,6 +8144,883 @@ export const TransactionAudit: MessageFns<TransactionAudit> = {
   },
 };
 
+function createBaseLetterPlace(): LetterPlace {
+  return { position: 0, size: 0 };
+}
+
+export const LetterPlace: MessageFns<LetterPlace> = {
+  encode(message: LetterPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.position !== 0) {
+      writer.uint32(8).uint64(message.position);
+    }
+    if (message.size !== 0) {
+      writer.uint32(16).uint32(message.size);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterPlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.size = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LetterPlace>, I>>(base?: I): LetterPlace {
+    return LetterPlace.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LetterPlace>, I>>(object: I): LetterPlace {
+    const message = createBaseLetterPlace();
+    message.position = object.position ?? 0;
+    message.size = object.size ?? 0;
+    return message;
+  },
+};
+
+function createBaseReplayDeadLettersRequest(): ReplayDeadLettersRequest {
+  return { groupId: 0, places: [], replayId: "", who: "" };
+}
+
+export const ReplayDeadLettersRequest: MessageFns<ReplayDeadLettersRequest> = {
+  encode(message: ReplayDeadLettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    for (const v of message.places) {
+      LetterPlace.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.replayId !== "") {
+      writer.uint32(26).string(message.replayId);
+    }
+    if (message.who !== "") {
+      writer.uint32(34).string(message.who);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplayDeadLettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplayDeadLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.places.push(LetterPlace.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.replayId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReplayDeadLettersRequest>, I>>(base?: I): ReplayDeadLettersRequest {
+    return ReplayDeadLettersRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReplayDeadLettersRequest>, I>>(object: I): ReplayDeadLettersRequest {
+    const message = createBaseReplayDeadLettersRequest();
+    message.groupId = object.groupId ?? 0;
+    message.places = object.places?.map((e) => LetterPlace.fromPartial(e)) || [];
+    message.replayId = object.replayId ?? "";
+    message.who = object.who ?? "";
+    return message;
+  },
+};
+
+function createBaseReplayDeadLettersResponse(): ReplayDeadLettersResponse {
+  return { outcomes: [] };
+}
+
+export const ReplayDeadLettersResponse: MessageFns<ReplayDeadLettersResponse> = {
+  encode(message: ReplayDeadLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.outcomes) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplayDeadLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplayDeadLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcomes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReplayDeadLettersResponse>, I>>(base?: I): ReplayDeadLettersResponse {
+    return ReplayDeadLettersResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReplayDeadLettersResponse>, I>>(object: I): ReplayDeadLettersResponse {
+    const message = createBaseReplayDeadLettersResponse();
+    message.outcomes = object.outcomes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseResendDeadLetterRequest(): ResendDeadLetterRequest {
+  return {
+    groupId: 0,
+    place: undefined,
+    replayId: "",
+    who: "",
+    body: undefined,
+    tag: undefined,
+    keys: undefined,
+    properties: undefined,
+  };
+}
+
+export const ResendDeadLetterRequest: MessageFns<ResendDeadLetterRequest> = {
+  encode(message: ResendDeadLetterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.place !== undefined) {
+      LetterPlace.encode(message.place, writer.uint32(18).fork()).join();
+    }
+    if (message.replayId !== "") {
+      writer.uint32(26).string(message.replayId);
+    }
+    if (message.who !== "") {
+      writer.uint32(34).string(message.who);
+    }
+    if (message.body !== undefined) {
+      writer.uint32(42).bytes(message.body);
+    }
+    if (message.tag !== undefined) {
+      writer.uint32(50).string(message.tag);
+    }
+    if (message.keys !== undefined) {
+      LetterKeys.encode(message.keys, writer.uint32(58).fork()).join();
+    }
+    if (message.properties !== undefined) {
+      LetterProperties.encode(message.properties, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResendDeadLetterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResendDeadLetterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.place = LetterPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.replayId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.body = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.keys = LetterKeys.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.properties = LetterProperties.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResendDeadLetterRequest>, I>>(base?: I): ResendDeadLetterRequest {
+    return ResendDeadLetterRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResendDeadLetterRequest>, I>>(object: I): ResendDeadLetterRequest {
+    const message = createBaseResendDeadLetterRequest();
+    message.groupId = object.groupId ?? 0;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? LetterPlace.fromPartial(object.place)
+      : undefined;
+    message.replayId = object.replayId ?? "";
+    message.who = object.who ?? "";
+    message.body = object.body ?? undefined;
+    message.tag = object.tag ?? undefined;
+    message.keys = (object.keys !== undefined && object.keys !== null)
+      ? LetterKeys.fromPartial(object.keys)
+      : undefined;
+    message.properties = (object.properties !== undefined && object.properties !== null)
+      ? LetterProperties.fromPartial(object.properties)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLetterKeys(): LetterKeys {
+  return { keys: [] };
+}
+
+export const LetterKeys: MessageFns<LetterKeys> = {
+  encode(message: LetterKeys, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterKeys {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterKeys();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LetterKeys>, I>>(base?: I): LetterKeys {
+    return LetterKeys.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LetterKeys>, I>>(object: I): LetterKeys {
+    const message = createBaseLetterKeys();
+    message.keys = object.keys?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLetterProperties(): LetterProperties {
+  return { properties: new Map() };
+}
+
+export const LetterProperties: MessageFns<LetterProperties> = {
+  encode(message: LetterProperties, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    message.properties.forEach((value, key) => {
+      LetterProperties_PropertiesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterProperties {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterProperties();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = LetterProperties_PropertiesEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.properties.set(entry1.key, entry1.value);
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LetterProperties>, I>>(base?: I): LetterProperties {
+    return LetterProperties.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LetterProperties>, I>>(object: I): LetterProperties {
+    const message = createBaseLetterProperties();
+    message.properties = (() => {
+      const m = new Map();
+      (object.properties as Map<string, string> ?? new Map()).forEach((value, key) => {
+        if (value !== undefined) {
+          m.set(key, globalThis.String(value));
+        }
+      });
+      return m;
+    })();
+    return message;
+  },
+};
+
+function createBaseLetterProperties_PropertiesEntry(): LetterProperties_PropertiesEntry {
+  return { key: "", value: "" };
+}
+
+export const LetterProperties_PropertiesEntry: MessageFns<LetterProperties_PropertiesEntry> = {
+  encode(message: LetterProperties_PropertiesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterProperties_PropertiesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterProperties_PropertiesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LetterProperties_PropertiesEntry>, I>>(
+    base?: I,
+  ): LetterProperties_PropertiesEntry {
+    return LetterProperties_PropertiesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LetterProperties_PropertiesEntry>, I>>(
+    object: I,
+  ): LetterProperties_PropertiesEntry {
+    const message = createBaseLetterProperties_PropertiesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseResendDeadLetterResponse(): ResendDeadLetterResponse {
+  return { messageId: "", queueId: 0, offset: 0 };
+}
+
+export const ResendDeadLetterResponse: MessageFns<ResendDeadLetterResponse> = {
+  encode(message: ResendDeadLetterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messageId !== "") {
+      writer.uint32(10).string(message.messageId);
+    }
+    if (message.queueId !== 0) {
+      writer.uint32(16).uint32(message.queueId);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(24).uint64(message.offset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResendDeadLetterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResendDeadLetterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.queueId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResendDeadLetterResponse>, I>>(base?: I): ResendDeadLetterResponse {
+    return ResendDeadLetterResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResendDeadLetterResponse>, I>>(object: I): ResendDeadLetterResponse {
+    const message = createBaseResendDeadLetterResponse();
+    message.messageId = object.messageId ?? "";
+    message.queueId = object.queueId ?? 0;
+    message.offset = object.offset ?? 0;
+    return message;
+  },
+};
+
+function createBaseListReplaysRequest(): ListReplaysRequest {
+  return { groupId: 0, fromMs: 0 };
+}
+
+export const ListReplaysRequest: MessageFns<ListReplaysRequest> = {
+  encode(message: ListReplaysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(16).uint64(message.fromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReplaysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReplaysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListReplaysRequest>, I>>(base?: I): ListReplaysRequest {
+    return ListReplaysRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListReplaysRequest>, I>>(object: I): ListReplaysRequest {
+    const message = createBaseListReplaysRequest();
+    message.groupId = object.groupId ?? 0;
+    message.fromMs = object.fromMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListReplaysResponse(): ListReplaysResponse {
+  return { replays: [] };
+}
+
+export const ListReplaysResponse: MessageFns<ListReplaysResponse> = {
+  encode(message: ListReplaysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.replays) {
+      LetterReplay.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReplaysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReplaysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replays.push(LetterReplay.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListReplaysResponse>, I>>(base?: I): ListReplaysResponse {
+    return ListReplaysResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListReplaysResponse>, I>>(object: I): ListReplaysResponse {
+    const message = createBaseListReplaysResponse();
+    message.replays = object.replays?.map((e) => LetterReplay.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLetterReplay(): LetterReplay {
+  return { atMs: 0, replayId: "", who: "", toTopic: false, offsets: [] };
+}
+
+export const LetterReplay: MessageFns<LetterReplay> = {
+  encode(message: LetterReplay, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0) {
+      writer.uint32(8).uint64(message.atMs);
+    }
+    if (message.replayId !== "") {
+      writer.uint32(18).string(message.replayId);
+    }
+    if (message.who !== "") {
+      writer.uint32(26).string(message.who);
+    }
+    if (message.toTopic !== false) {
+      writer.uint32(32).bool(message.toTopic);
+    }
+    if (message.offsets.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.offsets) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterReplay {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterReplay();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.replayId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.toTopic = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.offsets.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.offsets.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LetterReplay>, I>>(base?: I): LetterReplay {
+    return LetterReplay.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LetterReplay>, I>>(object: I): LetterReplay {
+    const message = createBaseLetterReplay();
+    message.atMs = object.atMs ?? 0;
+    message.replayId = object.replayId ?? "";
+    message.who = object.who ?? "";
+    message.toTopic = object.toTopic ?? false;
+    message.offsets = object.offsets?.map((e) => e) || [];
+    return message;
+  },
+};
+
 export type BrokerServiceDefinition = typeof BrokerServiceDefinition;
 export const BrokerServiceDefinition = {
   name: "BrokerService",
@@ -8222,6 +9167,33 @@ export const BrokerServiceDefinition = {
       requestType: ListAuditsRequest as typeof ListAuditsRequest,
       requestStream: false,
       responseType: ListAuditsResponse as typeof ListAuditsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A consumer group gets some of its dead letters again. */
+    replayDeadLetters: {
+      name: "ReplayDeadLetters",
+      requestType: ReplayDeadLettersRequest as typeof ReplayDeadLettersRequest,
+      requestStream: false,
+      responseType: ReplayDeadLettersResponse as typeof ReplayDeadLettersResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A dead letter is sent to its topic again, edited or not. */
+    resendDeadLetter: {
+      name: "ResendDeadLetter",
+      requestType: ResendDeadLetterRequest as typeof ResendDeadLetterRequest,
+      requestStream: false,
+      responseType: ResendDeadLetterResponse as typeof ResendDeadLetterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Which dead letters of a group were replayed, oldest first. */
+    listReplays: {
+      name: "ListReplays",
+      requestType: ListReplaysRequest as typeof ListReplaysRequest,
+      requestStream: false,
+      responseType: ListReplaysResponse as typeof ListReplaysResponse,
       responseStream: false,
       options: {},
     },

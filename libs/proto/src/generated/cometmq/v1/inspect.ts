@@ -62,6 +62,9 @@ export interface FoundMessage {
   /** 0: it is not delayed. */
   dueMs: number;
   liteTopic: string;
+  /** Of a dead letter: why, as a number of the log, and after how many deliveries. */
+  cause: number;
+  attempts: number;
 }
 
 export interface ReadMessageRequest {
@@ -604,6 +607,8 @@ function createBaseFoundMessage(): FoundMessage {
     originTopicId: 0,
     dueMs: 0,
     liteTopic: "",
+    cause: 0,
+    attempts: 0,
   };
 }
 
@@ -653,6 +658,12 @@ export const FoundMessage: MessageFns<FoundMessage> = {
     }
     if (message.liteTopic !== "") {
       writer.uint32(122).string(message.liteTopic);
+    }
+    if (message.cause !== 0) {
+      writer.uint32(128).uint32(message.cause);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(136).uint32(message.attempts);
     }
     return writer;
   },
@@ -790,6 +801,22 @@ export const FoundMessage: MessageFns<FoundMessage> = {
             message.liteTopic = reader.string();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.cause = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -822,6 +849,8 @@ export const FoundMessage: MessageFns<FoundMessage> = {
     message.originTopicId = object.originTopicId ?? 0;
     message.dueMs = object.dueMs ?? 0;
     message.liteTopic = object.liteTopic ?? "";
+    message.cause = object.cause ?? 0;
+    message.attempts = object.attempts ?? 0;
     return message;
   },
 };
