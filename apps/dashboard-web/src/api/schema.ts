@@ -59,6 +59,10 @@ export type Message = {
   /** Of a delayed message: when it was due as it was sent. */
   readonly dueMs?: number;
   readonly liteTopic?: string;
+  /** Of a dead letter: delivered as often as allowed, or given up by its consumer. */
+  readonly cause?: 'unknown' | 'attemptsUsed' | 'givenUp';
+  /** Of a dead letter: how often it had been delivered. */
+  readonly attempts?: number;
 };
 
 export type MessagePart = {
@@ -95,6 +99,10 @@ export type MessageDescription = {
   /** Of a delayed message: when it was due as it was sent. */
   readonly dueMs?: number;
   readonly liteTopic?: string;
+  /** Of a dead letter: delivered as often as allowed, or given up by its consumer. */
+  readonly cause?: 'unknown' | 'attemptsUsed' | 'givenUp';
+  /** Of a dead letter: how often it had been delivered. */
+  readonly attempts?: number;
   /** The sender's own. */
   readonly properties: Readonly<Record<string, string>>;
   /** The body, where it is UTF-8 text. */
@@ -135,6 +143,8 @@ export type MessageLife = {
       | 'kept'
       | 'acknowledged'
       | 'deadLettered'
+      | 'replayed'
+      | 'resent'
       | 'moved'
       | 'groupDeleted'
       | 'expired';
@@ -291,6 +301,132 @@ export type DeadLetterGroups = {
   /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
   readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
 };
+
+export type DeadLetter = {
+  /** Names this message in its log: for links, and for the other calls. */
+  readonly id: string;
+  /** Empty when the topic is gone. */
+  readonly topic: string;
+  /** The topic it was sent to, where that is another one: of a dead letter. */
+  readonly originTopic?: string;
+  readonly brokerSet: string;
+  readonly queueId: number;
+  /** Absent: no queue shows it yet, or ever. */
+  readonly offset?: number;
+  readonly storedMs: number;
+  readonly messageId: string;
+  readonly tag: string;
+  readonly messageGroup: string;
+  readonly keys: readonly string[];
+  readonly type: string;
+  /** As it was sent. */
+  readonly bodyBytes: number;
+  /** Of a delayed message: when it was due as it was sent. */
+  readonly dueMs?: number;
+  readonly liteTopic?: string;
+  /** Of a dead letter: delivered as often as allowed, or given up by its consumer. */
+  readonly cause?: 'unknown' | 'attemptsUsed' | 'givenUp';
+  /** Of a dead letter: how often it had been delivered. */
+  readonly attempts?: number;
+  /** The last time it was given another chance. */
+  readonly replayed?: { readonly atMs: number; readonly who: string; readonly mode: 'toGroup' | 'toTopic' };
+};
+
+export type DeadLetterPart = {
+  readonly items: readonly DeadLetter[];
+  /** Give it as `after` to go on; absent: everything was looked at. A part may be empty. */
+  readonly next?: string;
+  readonly looked: number;
+  /** Dead letters still to be looked at. */
+  readonly left: number;
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type DeadLetterCounts = {
+  /** Of the newest so many. */
+  readonly counted: number;
+  /** These are all. */
+  readonly complete: boolean;
+  readonly byCause: readonly { readonly cause: string; readonly messages: number }[];
+  readonly byAge: readonly {
+    /** Younger than this, and not counted in the entry before; 0: older. */
+    readonly ageMs: number;
+    readonly messages: number;
+  }[];
+  readonly byTopic: readonly { readonly topic: string; readonly messages: number }[];
+  /** Of them, were given another chance. */
+  readonly replayed: number;
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type DeadLetterReplay = {
+  /** `id`s of dead letters. */
+  readonly ids: readonly string[];
+};
+
+export type DeadLetterReplayResult = {
+  /** What this is called in the log. */
+  readonly replay: string;
+  readonly items: readonly {
+    readonly id: string;
+    readonly outcome: 'replayed' | 'gone' | 'open' | 'orderly' | 'notALetter';
+  }[];
+};
+
+export type DeadLetterResend = {
+  /** `id` of the dead letter. */
+  readonly id: string;
+  /** Its new body; it stays as it was without. */
+  readonly text?: string;
+  /** The same, of a body that is no text. */
+  readonly base64?: string;
+  readonly tag?: string;
+  readonly keys?: readonly string[];
+  /** All of them. */
+  readonly properties?: Readonly<Record<string, string>>;
+};
+
+export type DeadLetterResent = {
+  readonly replay: string;
+  readonly messageId: string;
+  readonly queueId: number;
+  readonly offset: number;
+};
+
+export type ReplayOrder = {
+  /** Why it became one. */
+  readonly cause?: 'unknown' | 'attemptsUsed' | 'givenUp';
+  /** The topic it was sent to. */
+  readonly originTopic?: string;
+  /** Became one at this time or later. */
+  readonly fromMs?: number;
+  /** Became one before this time. */
+  readonly toMs?: number;
+  /** Messages a second. */
+  readonly perSecond: number;
+  /** What the group alone can not get again (it is orderly, or the place of the message has expired) is sent to its topic: all groups of it get it. */
+  readonly toTopic?: boolean;
+};
+
+export type Replay = {
+  readonly id: string;
+  readonly group: string;
+  readonly who: string;
+  readonly startedMs: number;
+  readonly endedMs?: number;
+  readonly state: 'running' | 'done' | 'stopped' | 'failed';
+  readonly perSecond: number;
+  readonly replayed: number;
+  /** Sent to their topics. */
+  readonly resent: number;
+  /** Left as they are, by the reason. */
+  readonly left: Readonly<Record<string, number>>;
+  readonly detail?: string;
+};
+
+export type ReplayList = { readonly items: readonly Replay[] };
 
 export type Problem = {
   /** A URN that names the kind of problem. */
@@ -1835,6 +1971,121 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: DeadLetterGroups;
   };
+  /** Dead letters of a group, newest first. One bounded part: `next` goes on where it ended. */
+  readonly listGroupDeadLetters: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: {
+      /** Why it became one. */
+      readonly cause?: 'unknown' | 'attemptsUsed' | 'givenUp';
+      /** The topic it was sent to. */
+      readonly originTopic?: string;
+      /** Became one at this time or later. */
+      readonly fromMs?: number;
+      /** Became one before this time. */
+      readonly toMs?: number;
+      /** Only those that were given another chance, or not. */
+      readonly replayed?: 'true' | 'false';
+      /** Dead letters to look at. */
+      readonly limit?: number;
+      /** `next` of the part before. */
+      readonly after?: string;
+    };
+    readonly body: undefined;
+    readonly answer: DeadLetterPart;
+  };
+  /** How many there are by reason, age and topic, of the newest 10,000. */
+  readonly countDeadLetters: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: {
+      /** Why it became one. */
+      readonly cause?: 'unknown' | 'attemptsUsed' | 'givenUp';
+      /** The topic it was sent to. */
+      readonly originTopic?: string;
+      /** Became one at this time or later. */
+      readonly fromMs?: number;
+      /** Became one before this time. */
+      readonly toMs?: number;
+    };
+    readonly body: undefined;
+    readonly answer: DeadLetterCounts;
+  };
+  /** Gives dead letters to their group again, and to no other: each is due at once where it stands in its queue, with all its attempts before it. */
+  readonly replayDeadLetters: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: DeadLetterReplay;
+    readonly answer: DeadLetterReplayResult;
+  };
+  /** Sends a dead letter to its topic again, as a message with an id of its own, edited where fields are given: every group of the topic gets it. */
+  readonly resendDeadLetter: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: DeadLetterResend;
+    readonly answer: DeadLetterResent;
+  };
+  /** Replays all dead letters that match and were not replayed yet, so many a second, newest first. It goes on in this process until it is done or stopped. */
+  readonly startReplay: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: ReplayOrder;
+    readonly answer: Replay;
+  };
+  /** Replays under way in this process, and those that have ended, newest first. */
+  readonly listReplays: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: ReplayList;
+  };
+  /** Stops a replay. What it has replayed stays so. */
+  readonly stopReplay: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+      /** `id` of the replay. */
+      readonly replay: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** All dead letters that match with their bodies, newest first, a JSON object a line. */
+  readonly exportDeadLetters: {
+    readonly params: {
+      /** Name of the consumer group; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: {
+      /** Why it became one. */
+      readonly cause?: 'unknown' | 'attemptsUsed' | 'givenUp';
+      /** The topic it was sent to. */
+      readonly originTopic?: string;
+      /** Became one at this time or later. */
+      readonly fromMs?: number;
+      /** Became one before this time. */
+      readonly toMs?: number;
+    };
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
   /** Alerts that fire, the last 1,000 that fired or were over, newest first, and silences. */
   readonly listAlerts: {
     readonly params: undefined;
@@ -2011,6 +2262,14 @@ export const operations = {
   listLanes: ['GET', '/api/v1/groups/{name}/lanes'],
   listClients: ['GET', '/api/v1/clients'],
   listDeadLetters: ['GET', '/api/v1/dead-letters'],
+  listGroupDeadLetters: ['GET', '/api/v1/dead-letters/{name}'],
+  countDeadLetters: ['GET', '/api/v1/dead-letters/{name}/counts'],
+  replayDeadLetters: ['POST', '/api/v1/dead-letters/{name}/replay'],
+  resendDeadLetter: ['POST', '/api/v1/dead-letters/{name}/resend'],
+  startReplay: ['POST', '/api/v1/dead-letters/{name}/replays'],
+  listReplays: ['GET', '/api/v1/dead-letters/{name}/replays'],
+  stopReplay: ['DELETE', '/api/v1/dead-letters/{name}/replays/{replay}'],
+  exportDeadLetters: ['GET', '/api/v1/dead-letters/{name}/export'],
   listAlerts: ['GET', '/api/v1/alerts'],
   silenceAlert: ['POST', '/api/v1/alerts/silences'],
   unsilenceAlert: ['DELETE', '/api/v1/alerts/silences/{key}'],

@@ -10,6 +10,7 @@ import { alertRoutes } from './alert-routes.js';
 import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
+import { deadLetterRoutes } from './dead-letter-routes.js';
 import { delayedRoutes } from './delayed-routes.js';
 import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
@@ -148,6 +149,7 @@ async function buildApp(
       delayedRoutes(api, context);
       transactionRoutes(api, context);
       messageRoutes(api, context);
+      deadLetterRoutes(api, context);
       alertRoutes(api, context);
       sessionRoutes(api, context);
       userRoutes(api, context);

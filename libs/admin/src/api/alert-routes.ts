@@ -5,6 +5,7 @@ import type { AdminContext } from './context.js';
 import { alertParams } from './inspect-schemas.js';
 import { answers } from './responses.js';
 import { ref } from './schemas.js';
+import { whoAsks } from './who-asks.js';
 
 interface SilenceBody {
   readonly key: string;
@@ -43,9 +44,10 @@ export function alertRoutes(app: FastifyInstance, { alerts, clock, log }: AdminC
       body: ref('AlertSilence'),
       response: answers({ status: 200, schema: 'Alerts', description: 'The alerts.' }, 400),
     },
-    handler: async ({ body, ip }) => {
+    handler: async (request) => {
+      const { body, ip } = request;
       if (!alerts) throw new MqError('UNSUPPORTED', 'alerts are not looked for: alertEveryMs is 0');
-      alerts.silence({ key: body.key, untilMs: clock.wallMs() + body.forMs, who: ip });
+      alerts.silence({ key: body.key, untilMs: clock.wallMs() + body.forMs, who: whoAsks(request) });
       log.info({ peer: ip, key: body.key, forMs: body.forMs }, 'an alert was silenced');
       return state();
     },

@@ -11,7 +11,10 @@ export type AuditSink = (line: string) => Promise<void>;
 const waitingMax = 1_000;
 const harmless = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Looks at what messages hold. */
-const looks = new Set(['findMessages', 'searchMessages', 'describeMessage']);
+const looks = new Set([
+  ...['findMessages', 'searchMessages', 'describeMessage'],
+  ...['listGroupDeadLetters', 'exportDeadLetters'],
+]);
 const valueLengthMax = 4_096;
 
 export function addAudit(app: FastifyInstance, sink: AuditSink, wallMs: () => number): void {

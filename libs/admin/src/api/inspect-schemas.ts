@@ -1,9 +1,10 @@
 /** The JSON of what operators look at: messages, their lives, and who is connected. See schemas.ts. */
-import { lifeEventKinds } from '@cometmq/client';
-import { groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
+import { lifeEventKinds, replayOutcomes, replaysPerCallMax } from '@cometmq/client';
+import { deadLetterCause, groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
 
 import { arrayOf, described, missingList, object, ref, text, whole, type Schema } from './schema-parts.js';
 import { alertRules } from '../alerts/alert-rules.js';
+import { replayStates } from '../dead-letters/replay-jobs.js';
 import { whySteps } from '../reports/why-report.js';
 
 const topicName = { type: 'string', minLength: 1, maxLength: topicNameLengthMax } as const;
@@ -26,10 +27,26 @@ const messageFields = {
   bodyBytes: described(whole, 'As it was sent.'),
   dueMs: described(whole, 'Of a delayed message: when it was due as it was sent.'),
   liteTopic: text,
+  cause: described(
+    { type: 'string', enum: Object.keys(deadLetterCause) },
+    'Of a dead letter: delivered as often as allowed, or given up by its consumer.',
+  ),
+  attempts: described(whole, 'Of a dead letter: how often it had been delivered.'),
 } as const;
 const messageRequired = Object.keys(messageFields).filter(
-  (name) => !['originTopic', 'offset', 'dueMs', 'liteTopic'].includes(name),
+  (name) => !['originTopic', 'offset', 'dueMs', 'liteTopic', 'cause', 'attempts'].includes(name),
 );
+
+/** How a dead letter was given another chance. */
+const replayed = object({ atMs: whole, who: text, mode: { type: 'string', enum: ['toGroup', 'toTopic'] } }, 'all');
+const letterFilter = {
+  cause: { type: 'string', enum: Object.keys(deadLetterCause), description: 'Why it became one.' },
+  originTopic: described(topicName, 'The topic it was sent to.'),
+  fromMs: described(whole, 'Became one at this time or later.'),
+  toMs: described(whole, 'Became one before this time.'),
+} as const;
+const letterIds = arrayOf(text, { minItems: 1, maxItems: replaysPerCallMax, description: '`id`s of dead letters.' });
+const bodyBytesMax = 4 * 1024 * 1024;
 
 const member = object(
   {
@@ -232,7 +249,108 @@ export const inspectSchemas: Readonly<Record<string, Schema>> = {
     },
     'all',
   ),
+  DeadLetter: object(
+    { ...messageFields, replayed: described(replayed, 'The last time it was given another chance.') },
+    [...messageRequired],
+  ),
+  DeadLetterPart: object(
+    {
+      items: arrayOf(ref('DeadLetter')),
+      next: described(text, 'Give it as `after` to go on; absent: everything was looked at. A part may be empty.'),
+      looked: whole,
+      left: described(whole, 'Dead letters still to be looked at.'),
+      missing: missingList,
+    },
+    ['items', 'looked', 'left', 'missing'],
+  ),
+  DeadLetterCounts: object(
+    {
+      counted: described(whole, 'Of the newest so many.'),
+      complete: described({ type: 'boolean' }, 'These are all.'),
+      byCause: arrayOf(object({ cause: text, messages: whole }, 'all')),
+      byAge: arrayOf(
+        object(
+          {
+            ageMs: described(whole, 'Younger than this, and not counted in the entry before; 0: older.'),
+            messages: whole,
+          },
+          'all',
+        ),
+      ),
+      byTopic: arrayOf(object({ topic: text, messages: whole }, 'all')),
+      replayed: described(whole, 'Of them, were given another chance.'),
+      missing: missingList,
+    },
+    'all',
+  ),
+  DeadLetterReplay: object({ ids: letterIds }, 'all'),
+  DeadLetterReplayResult: object(
+    {
+      replay: described(text, 'What this is called in the log.'),
+      items: arrayOf(object({ id: text, outcome: { type: 'string', enum: replayOutcomes } }, 'all')),
+    },
+    'all',
+  ),
+  DeadLetterResend: object(
+    {
+      id: described(text, '`id` of the dead letter.'),
+      text: { type: 'string', maxLength: bodyBytesMax, description: 'Its new body; it stays as it was without.' },
+      base64: { type: 'string', maxLength: 2 * bodyBytesMax, description: 'The same, of a body that is no text.' },
+      tag: { type: 'string', maxLength: 1024 },
+      keys: arrayOf({ type: 'string', minLength: 1, maxLength: 1024 }, { maxItems: 64 }),
+      properties: { type: 'object', additionalProperties: { type: 'string' }, description: 'All of them.' },
+    },
+    ['id'],
+  ),
+  DeadLetterResent: object({ replay: text, messageId: text, queueId: whole, offset: whole }, 'all'),
+  ReplayOrder: object(
+    {
+      ...letterFilter,
+      perSecond: { type: 'integer', minimum: 1, maximum: 10_000, description: 'Messages a second.' },
+      toTopic: described(
+        { type: 'boolean' },
+        'What the group alone can not get again (it is orderly, or the place of the message has expired) is sent to its ' +
+          'topic: all groups of it get it.',
+      ),
+    },
+    ['perSecond'],
+  ),
+  Replay: object(
+    {
+      ...{ id: text, group: text, who: text, startedMs: whole, endedMs: whole },
+      state: { type: 'string', enum: replayStates },
+      perSecond: whole,
+      replayed: whole,
+      resent: described(whole, 'Sent to their topics.'),
+      left: { type: 'object', additionalProperties: whole, description: 'Left as they are, by the reason.' },
+      detail: text,
+    },
+    ['id', 'group', 'who', 'startedMs', 'state', 'perSecond', 'replayed', 'resent', 'left'],
+  ),
+  ReplayList: object({ items: arrayOf(ref('Replay')) }, 'all'),
 };
+
+export const letterQuery: Schema = object(
+  {
+    ...letterFilter,
+    replayed: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: 'Only those that were given another chance, or not.',
+    },
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Dead letters to look at.' },
+    after: described(text, '`next` of the part before.'),
+  },
+  [],
+);
+export const letterFilterQuery: Schema = object(letterFilter, []);
+export const replayParams: Schema = object(
+  {
+    name: described(text, 'Name of the consumer group; "%" is written %25.'),
+    replay: described(text, '`id` of the replay.'),
+  },
+  'all',
+);
 
 export const messageQuery: Schema = object(
   {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { MessageQuery } from '@cometmq/client';
-import { deadLetterTopic, printable, type ConsumerGroup, type TopicId } from '@cometmq/model';
+import { printable, type ConsumerGroup, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { askAll } from '../reports/ask-all.js';
@@ -254,29 +254,6 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       const answered = await askAll(directory, clock, requestMsMax, (set) => inspect.clients(set));
       const { items, ...rest } = pageOf(clientsOf(directory, answered), query);
       return { items: items.map(({ name: _name, ...view }) => view), ...rest, missing: answered.missing };
-    },
-  });
-
-  app.get('/dead-letters', {
-    schema: {
-      operationId: 'listDeadLetters',
-      tags,
-      summary: 'Consumer groups with dead letters, those with most first. The letters are messages of the topic named.',
-      response: answers({ status: 200, schema: 'DeadLetterGroups', description: 'The groups.' }),
-    },
-    handler: async () => {
-      const missing = new Map<string, { readonly brokerSet: string; readonly detail: string }>();
-      const items: { group: string; topic: string; messages: number }[] = [];
-      for (const group of directory.groups()) {
-        const topic = directory.topic(deadLetterTopic(group.name));
-        if (!topic) continue;
-        const answered = await askAll(directory, clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
-        for (const one of answered.missing) missing.set(one.brokerSet, one);
-        const queues = answered.answers.flatMap(({ answer }) => answer.queues);
-        const messages = queues.reduce((sum, { first, next }) => sum + next - first, 0);
-        items.push({ group: group.name, topic: topic.name, messages });
-      }
-      return { items: items.sort((a, b) => b.messages - a.messages), missing: [...missing.values()] };
     },
   });
 }

@@ -22,6 +22,7 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         { name: 'topics', description: 'Topics.' },
         { name: 'groups', description: 'Consumer groups and their progress.' },
         { name: 'messages', description: 'Messages: found, looked at, and what was decided on them.' },
+        { name: 'dead letters', description: 'Dead letters: why there are any, and what is done about them.' },
         { name: 'session', description: 'Logging in and out.' },
         { name: 'users', description: 'Users and what they may do.' },
         { name: 'alerts', description: 'What is wrong, and what was.' },

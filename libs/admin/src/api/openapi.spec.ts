@@ -62,6 +62,9 @@ it('covers every route there is, and no other', () => {
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/groups/{name}`),
       ['', '/search', '/{id}', '/{id}/life', '/{id}/why'].map((path) => `GET /api/v1/messages${path}`),
       ['GET /api/v1/clients', 'GET /api/v1/dead-letters', 'GET /api/v1/groups/{name}/lanes'],
+      ['', '/counts', '/replays', '/export'].map((what) => `GET /api/v1/dead-letters/{name}${what}`),
+      ['replay', 'resend', 'replays'].map((what) => `POST /api/v1/dead-letters/{name}/${what}`),
+      ['DELETE /api/v1/dead-letters/{name}/replays/{replay}'],
       ['moves', 'lag'].map((what) => `GET /api/v1/groups/{name}/${what}`),
       ['POST /api/v1/groups/{name}/moves/{move}/undo'],
       ['pause', 'resume', 'reset'].map((what) => `POST /api/v1/groups/{name}/${what}`),
@@ -93,7 +96,7 @@ it('covers every route there is, and no other', () => {
       'transaction',
       'message',
     ],
-    ...['session', 'user', 'alert'],
+    ...['session', 'user', 'alert', 'dead-letter'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];

@@ -12,6 +12,7 @@ import { within } from '../within.js';
 import { lagQuery, moveParams } from './inspect-schemas.js';
 import { answers } from './responses.js';
 import { nameParams, ref } from './schemas.js';
+import { whoAsks } from './who-asks.js';
 
 interface ByName {
   readonly name: string;
@@ -132,7 +133,8 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       body: ref('GroupReset'),
       response: answers({ status: 200, schema: 'GroupResetResult', description: 'The new positions.' }, 400, 404),
     },
-    handler: async ({ params, body, ip }) => {
+    handler: async (request) => {
+      const { params, body, ip } = request;
       const group = found(params.name);
       const topic = directory.topic(body.topic);
       if (!topic) throw new MqError('TOPIC_NOT_FOUND', `there is no topic "${printable(body.topic)}"`);
@@ -145,7 +147,7 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       }
       const to: ResetTarget = body.to.at === 'group' ? { at: 'group', groupId: found(body.to.group).id } : body.to;
       const preview = body.preview === true;
-      const move = { id: moveIdOf(clock.wallMs()), who: ip, undoes: '' };
+      const move = { id: moveIdOf(clock.wallMs()), who: whoAsks(request), undoes: '' };
       const call = {
         groupId: group.id,
         topicId: topic.id,
@@ -189,7 +191,8 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       params: moveParams,
       response: answers({ status: 200, schema: 'GroupResetResult', description: 'The new positions.' }, 404, 409),
     },
-    handler: async ({ params, ip }) => {
+    handler: async (request) => {
+      const { params, ip } = request;
       const group = found(params.name);
       const all = await movesOf(group);
       const move = all.items.find(({ id }) => id === params.move);
@@ -197,7 +200,7 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       if (move.undone) throw new MqError('CONFLICT', 'this move was taken back already');
       const topic = directory.topic(move.topic);
       if (!topic) throw new MqError('TOPIC_NOT_FOUND', `there is no topic "${printable(move.topic)}" any more`);
-      const note = { id: moveIdOf(clock.wallMs()), who: ip, undoes: move.id };
+      const note = { id: moveIdOf(clock.wallMs()), who: whoAsks(request), undoes: move.id };
       const queues: ReturnType<typeof queueView>[] = [];
       for (const { brokerSet, queueId: id, before } of move.queues) {
         if (before === undefined) continue; // It had not begun: it stays where it is.

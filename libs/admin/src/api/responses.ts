@@ -30,10 +30,13 @@ export function answers(
 }
 
 /** An answer that goes on: server-sent events. */
-export function stream(description: string): Record<number, Schema> {
-  const events = { description, content: { 'text/event-stream': { schema: { type: 'string' } } } };
+export const stream = (description: string): Record<number, Schema> => goesOn(description, 'text/event-stream');
+/** An answer that goes on: a JSON object a line. */
+export const lines = (description: string): Record<number, Schema> => goesOn(description, 'application/x-ndjson');
+
+function goesOn(description: string, mediaType: string): Record<number, Schema> {
   return {
-    200: events,
+    200: { description, content: { [mediaType]: { schema: { type: 'string' } } } },
     ...Object.fromEntries([400, 404, 503, 504].map((code) => [code, problems[code] ?? problem('')])),
   };
 }

@@ -90,9 +90,11 @@ export function transactionRoutes(app: FastifyInstance, context: AdminContext): 
       body: ref('TransactionDecision'),
       response: answers({ status: 204, description: done }, 400, 409),
     },
-    handler: async ({ params, body, ip }: FastifyRequest<Decided>, reply: FastifyReply) => {
+    handler: async (request: FastifyRequest<Decided>, reply: FastifyReply) => {
+      const { params, body, ip } = request;
       const { broker, place } = readWaitingId(directory, 'transaction', params.id);
-      const who = body.who ?? ip;
+      // A user is who it is; where there are none, who asks may say so.
+      const who = request.principal.name === '' ? (body.who ?? ip) : request.principal.name;
       await within(clock, requestMsMax, broker, brokers.waiting.resolveHalf(broker, place, resolution, who));
       log.info({ peer: ip, who, id: params.id, resolution }, 'an operator has decided on a transaction');
       return reply.code(204).send();

@@ -7,7 +7,7 @@ import type {
   MessageLife,
   MessagePlace,
 } from '@cometmq/client';
-import { messageTypeName, type LogPosition } from '@cometmq/model';
+import { deadLetterCauseName, messageTypeName, type DeadLetterCause, type LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { Answers, Missing } from './ask-all.js';
@@ -29,6 +29,9 @@ export interface MessageView {
   readonly bodyBytes: number;
   readonly dueMs?: number;
   readonly liteTopic?: string;
+  /** Of a dead letter. */
+  readonly cause?: DeadLetterCause;
+  readonly attempts?: number;
 }
 
 export interface MessagePartView {
@@ -62,6 +65,7 @@ export function readPlaceId(directory: Directory, id: string): NamedPlace {
 export function messageView(directory: Directory, brokerSet: string, found: FoundMessage): MessageView {
   const nameOf = (id: FoundMessage['topicId']): string => directory.topicById(id)?.name ?? '';
   const { offset, dueMs, liteTopic } = found;
+  const isLetter = found.topicId !== found.originTopicId;
   return {
     id: placeId(brokerSet, found),
     topic: nameOf(found.topicId),
@@ -78,6 +82,7 @@ export function messageView(directory: Directory, brokerSet: string, found: Foun
     bodyBytes: found.bodyBytes,
     ...(dueMs > 0 && { dueMs }),
     ...(liteTopic !== '' && { liteTopic }),
+    ...(isLetter && { cause: deadLetterCauseName(found.cause), attempts: found.attempts }),
   };
 }
 
