@@ -6,6 +6,7 @@ import { clientCommands } from './commands/client.js';
 import { clusterCommands } from './commands/cluster.js';
 import { completionCommands } from './commands/completion.js';
 import { contextCommands } from './commands/context.js';
+import { deadLetterCommands } from './commands/dead-letter.js';
 import { delayedCommands } from './commands/delayed.js';
 import { groupCommands } from './commands/group.js';
 import { undoCommand } from './commands/inspect.js';
@@ -88,6 +89,7 @@ function program(world: World, act: Act): Command {
   groupCommands(comet, act);
   clientCommands(comet, act);
   messageCommands(comet, act);
+  deadLetterCommands(comet, act);
   undoCommand(comet, act);
   delayedCommands(comet, act);
   transactionCommands(comet, act);

@@ -61,7 +61,7 @@ const message = createRoute({
 const deadLetters = createRoute({
   getParentRoute: () => root,
   path: '/dead-letters',
-  validateSearch: words('group'),
+  validateSearch: words('group', 'cause', 'age'),
   component: lazyRouteComponent(() => import('./pages/dead-letters.js'), 'DeadLetters'),
 });
 const clients = createRoute({

@@ -86,6 +86,9 @@ const messages: Rules<typeof internal.BrokerServiceDefinition> = {
   listHalf: admin,
   resolveHalf: admin,
   listAudits: admin,
+  replayDeadLetters: admin,
+  resendDeadLetter: admin,
+  listReplays: admin,
 };
 
 const inspection: Rules<typeof internal.InspectServiceDefinition> = {

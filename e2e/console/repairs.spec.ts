@@ -1,0 +1,90 @@
+// Goal: an operator puts right in a browser what went wrong: dead letters, and what was deleted by mistake. Method: Debian's
+// Chromium, the real console of a real system, the official client as its users.
+import { ConsoleBrowser } from '../support/browser.js';
+import { Clients, receive } from '../support/clients.js';
+import { admin, createTopic } from '../support/admin.js';
+import { Standalone } from '../support/standalone.js';
+
+let broker: Standalone;
+let browser: ConsoleBrowser;
+let clients: Clients;
+const url = (): string => `http://127.0.0.1:${broker.adminPort}`;
+
+beforeAll(async () => {
+  broker = await new Standalone().start();
+  browser = await ConsoleBrowser.open(url());
+  clients = new Clients(
+    () => import('rocketmq-client-nodejs'),
+    () => ({ endpoints: broker.endpoints, tls: false, restUrl: url() }),
+  );
+});
+afterAll(async () => {
+  await browser?.close();
+  await clients?.end();
+  await broker?.stop();
+});
+afterEach(() => expect(browser.faults.splice(0)).toEqual([]));
+
+/** Opens a view by its address; it is there when its heading is. */
+async function open(path: string, heading: string): Promise<void> {
+  await browser.page.goto(path);
+  await browser.page.getByRole('heading', { level: 1, name: heading }).waitFor();
+}
+
+it('dead letters are seen by reason and age, replayed one and many, edited and exported; the life of one tells of it', async () => {
+  const { page } = browser;
+  await createTopic(broker, { name: 'payments', type: 'normal', writeQueues: 1 });
+  await admin(broker, 'POST', '/groups', {
+    ...{ name: 'ledger', attemptsMax: 1 },
+    retryPolicy: { kind: 'customized', nextMs: [10] },
+  });
+  const producer = await clients.producer({ topics: ['payments'] });
+  for (let i = 0; i < 3; i += 1) {
+    await producer.send({ topic: 'payments', keys: [`pay-${i}`], body: Buffer.from(`{"pay":${i}}`) });
+  }
+  const consumer = await clients.simple('ledger', 'payments');
+  await receive(consumer, 3); // Nobody acknowledges: their only attempt ends.
+  await open('/dead-letters', 'Dead letters');
+  await page
+    .getByRole('table', { name: 'Dead letters' })
+    .getByRole('link', { name: 'ledger' })
+    .click({ timeout: 60_000 });
+  const table = page.getByRole('table', { name: 'Dead letters: ledger' });
+  await table.getByText('pay-2').waitFor({ timeout: 60_000 });
+  await page.getByText('Attempts used up · attempt 1').first().waitFor();
+  await browser.picture('dead-letters');
+  expect(await browser.accessibility()).toEqual([]);
+
+  const rowOf = (key: string) => table.getByRole('row').filter({ hasText: key });
+  await rowOf('pay-0').waitFor({ timeout: 60_000 });
+  await rowOf('pay-0').getByRole('button', { name: 'Replay' }).click();
+  await page.getByRole('status').getByText('replayed: 1').waitFor();
+  const [again] = await receive(consumer, 1);
+  expect(Buffer.from(again!.body).toString()).toBe('{"pay":0}');
+  await consumer.ack(again!);
+  await rowOf('pay-0').getByText('127.0.0.1').waitFor();
+
+  await rowOf('pay-1').getByRole('button', { name: 'Edit' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Body').fill('{"pay":"better"}');
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('dead-letter-edit');
+  await dialog.getByRole('button', { name: 'Send again' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  const [better] = await receive(consumer, 1);
+  expect(Buffer.from(better!.body).toString()).toBe('{"pay":"better"}');
+  await consumer.ack(better!);
+
+  await page.getByRole('button', { name: 'Replay all at a rate' }).click();
+  await dialog.getByLabel('Messages a second').fill('50');
+  await dialog.getByRole('button', { name: 'Replay', exact: true }).click();
+  await page.getByRole('table', { name: 'Replays' }).getByText('done').waitFor();
+  const [last] = await receive(consumer, 1);
+  expect(Buffer.from(last!.body).toString()).toBe('{"pay":2}');
+  await consumer.ack(last!);
+
+  const lines = await (await fetch(`${url()}/api/v1/dead-letters/ledger/export`)).text();
+  expect(lines.trimEnd().split('\n')).toHaveLength(3);
+  await rowOf('pay-0').getByRole('link').click();
+  await page.getByText('Given to its group again').waitFor();
+}, 240_000);
