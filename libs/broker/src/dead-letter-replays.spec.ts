@@ -102,6 +102,42 @@ it('is delivered again to its own group only, with all its attempts before it', 
   expect((await world.lifeOf(a!)).slice(-4)).toEqual(['deadLettered', 'replayed ada', 'delivered', 'delivered']);
 });
 
+it('is done when it is acknowledged then, or given up once more', async () => {
+  for (const id of ['a', 'b', 'c']) await world.sendWhole(id);
+  await world.giveUp();
+  await world.admin.replay(set, world.call((await world.letters()).slice(0, 2)));
+  const [a, b] = await world.poll();
+  await world.ack(a!.receipt);
+  await settle((done) => world.broker.deadLetter({ receipt: b!.receipt }, done));
+  expect(world.broker.groups.figures(world.group.id, world.topic.id, queueId(0))).toMatchObject({
+    ...{ committed: 3, frontier: 3, inFlight: 0 },
+  });
+  expect(await world.polled()).toEqual([]);
+  expect(await world.letters()).toHaveLength(4); // Of b there are two now.
+});
+
+it('is delivered once, also where it was due when it became one', async () => {
+  for (const id of ['a', 'b']) await world.sendWhole(id);
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    await world.poll({ clientId: `c${attempt}` });
+    world.clock.advance(10_001);
+  }
+  expect(await world.polled()).toEqual([]); // Their attempts are used up: they are moved.
+  const isMoved = async (): Promise<boolean> =>
+    world.directory.topic(deadLetterTopic(world.group.name)) !== undefined && (await world.letters()).length === 2;
+  for (let turn = 0; !(await isMoved()); turn += 1) {
+    expect(turn).toBeLessThan(1_000);
+    await world.committed();
+  }
+  await world.admin.replay(set, world.call(await world.letters()));
+  const messages = await world.poll();
+  expect(messages.map(({ receipt }) => receipt.offset).sort()).toEqual([0, 1]);
+  for (const { receipt } of messages) await world.ack(receipt);
+  expect(world.broker.groups.figures(world.group.id, world.topic.id, queueId(0))).toMatchObject({
+    ...{ committed: 2, inFlight: 0 },
+  });
+});
+
 it('reaches a consumer that is waiting already', async () => {
   await world.sendWhole('a');
   await world.giveUp();

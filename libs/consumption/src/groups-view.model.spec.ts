@@ -1,4 +1,5 @@
 import {
+  encodeDeadLettersReplayed,
   encodeExpiry,
   groupId,
   queueId,
@@ -316,6 +317,23 @@ class World {
     }
   }
 
+  /** Dead letters, or what was acknowledged: each is due once more, as if nobody had been given it. */
+  replay(group: number, q: number, every: number): void {
+    const queue = this.queues[q] as MemoryQueue;
+    const letters = [];
+    for (let offset = queue.first as number; offset < queue.next; offset += 1) {
+      const fate = this.fate(group, q, offset);
+      if (!fate.done || fate.attempt === 0 || offset % every !== 0) continue;
+      const at = { topicId: topic, queueId: queueId(q), offset: queueOffset(offset) };
+      must(this.view.redeliverable(groupId(group), at) === 'yes', 'what is done can be delivered again');
+      letters.push({ ...at, letterOffset: queueOffset(0) });
+      Object.assign(fate, { done: false, attempt: 0, dueMs: this.nowMs, lease: undefined, held: true, parked: false });
+    }
+    const about = { replayId: 'r', who: 'ada', groupId: groupId(group), letterTopicId: topicId(9) };
+    const payload = encodeDeadLettersReplayed({ ...about, mode: 'toGroup', letters });
+    this.log.append({ kind: RecordKind.deadLettersReplayed, payload }, this.nowMs);
+  }
+
   checkpoint(): void {
     for (const { key, value } of this.view.takeChanges()) {
       if (value) this.saved.set(key, value);
@@ -490,6 +508,12 @@ const arbitraryEvent: fc.Arbitrary<Event> = fc.oneof(
       .map(([q, away]) =>
         event(`messages away ${q} ${away}`, (w) => w.keepMessagesAway(q, (offset) => offset % 5 < away)),
       ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.integer({ min: 1, max: 4 }), queue, fc.integer({ min: 1, max: 5 }))
+      .map(([g, q, every]) => event(`replay ${g} ${q} each ${every}`, (w) => w.replay(g, q, every))),
   },
   { weight: 3, arbitrary: fc.constant(event('checkpoint', (w) => w.checkpoint())) },
   { weight: 3, arbitrary: fc.constant(event('crash', (w) => w.crash())) },

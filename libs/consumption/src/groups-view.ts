@@ -522,9 +522,14 @@ export class GroupsView {
     if (mode !== 'toGroup') return;
     const terms = { groupId, clientId: '', autoRenew: false, visibleAtMs: record.timestampMs };
     const lease = this.lease(record, terms, '');
+    const byQueue = new Map<QueueProgress, number[]>();
     for (const { topicId, queueId, offset } of letters) {
-      this.directory.find(groupId, topicId, queueId)?.redeliver(offset, lease);
+      const progress = this.directory.find(groupId, topicId, queueId);
+      const offsets = progress && byQueue.get(progress);
+      if (offsets) offsets.push(offset);
+      else if (progress) byQueue.set(progress, [offset]);
     }
+    for (const [progress, offsets] of byQueue) progress.redeliver(offsets, lease);
     lease.client.slots -= 1;
     this.tables.leases.dropIfIdle(lease.client);
   }

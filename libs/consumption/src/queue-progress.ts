@@ -73,13 +73,17 @@ export class QueueProgress extends OpenOffsets {
     });
   }
 
-  /** A message the group is done with is to be delivered to it again. Of an orderly group it stays done. */
-  redeliver(offset: number, lease: NewLease): void {
-    if (this.inLanes || offset >= this.frontier || this.isOpen(offset)) return;
+  /** Messages the group is done with are to be delivered to it again. Of an orderly group they stay done. */
+  redeliver(offsets: readonly number[], lease: NewLease): void {
+    if (this.inLanes) return;
     this.touchHead();
-    const again = new OffsetRuns();
-    again.push(offset, 0);
-    this.unordered.hold(again, 0, lease); // Entered as if it were new: it is in no block.
+    this.unordered.dropStale();
+    for (const offset of offsets) {
+      if (offset >= this.frontier || this.isOpen(offset)) continue;
+      const again = new OffsetRuns();
+      again.push(offset, 0);
+      this.unordered.hold(again, 0, lease); // Entered as if it were new: it is in no block.
+    }
   }
 
   /** As `delivery`, of an orderly group. */

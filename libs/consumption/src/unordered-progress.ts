@@ -115,6 +115,12 @@ export class UnorderedProgress {
     return due;
   }
 
+  /** What is done stands in no list any more: before it is opened again, when its old entries would count once more. */
+  dropStale(): void {
+    this.due?.sift((offset) => this.of.isOpen(offset));
+    for (const fifo of this.parked?.values() ?? []) fifo.sift((offset) => this.of.isOpen(offset));
+  }
+
   isDue(offset: number, nowMs: number): boolean {
     return this.of.dueMsOf(offset) <= nowMs;
   }
