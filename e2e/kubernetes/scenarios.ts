@@ -156,7 +156,8 @@ async function allRolledOut(cluster: Cluster): Promise<void> {
 function rolledOut(cluster: Cluster, kind: string, name: string): Promise<void> {
   return cluster.until(
     `${name} is rolled out`,
-    () => cluster.tryKubectl('rollout', 'status', kind, name, '--watch=false').stdout.includes('successfully'),
+    // Of a Deployment "successfully rolled out", of a StatefulSet "rolling update complete".
+    () => /successfully|complete/.test(cluster.tryKubectl('rollout', 'status', kind, name, '--watch=false').stdout),
     600,
   );
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
 import {
@@ -16,8 +16,8 @@ import {
   MemberDoor,
   replicationGrpcService,
 } from '@cometmq/broker';
-import { Directory, GrpcNameService, GrpcPeers, GrpcSetRegistry, processCallers } from '@cometmq/client';
-import { FrontDoorServer, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
+import { Directory, GrpcNameService, GrpcPeers, GrpcSetRegistry, processCallers, stopReason } from '@cometmq/client';
+import { FrontDoorServer, podKubernetesApi, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -53,8 +53,11 @@ void runProgram({
     const directory = new Directory(nameService, clock);
     const disk = new FileDisk(config.dataDir);
     const folder = 'broker';
+    const { kubernetesDir, podName } = config;
+    const kubernetes = kubernetesDir && podKubernetesApi((name) => read(join(kubernetesDir, name)), clock);
     const broker: BrokerService = new BrokerService({
       ...config,
+      ...(kubernetes && { stopReason: () => stopReason(kubernetes, podName) }),
       disk,
       folder,
       nameService,
@@ -102,8 +105,8 @@ void runProgram({
     telemetry.addSource(() => linkSamples(meter));
     return {
       parts: [telemetry, ...(tls ? [tls] : []), nameService, registry, directory, server, broker, inspection],
-      // As long as it stays for each of the others, besides what a stop takes anyway.
-      stopMsMax: stopMsMax + config.restartWaitMs * config.membersWanted,
+      // As long as it stays for each of the others, or for its set to leave, besides what a stop takes anyway.
+      stopMsMax: stopMsMax + Math.max(config.restartWaitMs * config.membersWanted, config.scaleInWaitMs),
       ready: () => ({
         what: `CometMQ ${version}: the broker ${config.brokerName}`,
         facts: { address: reachedAt(config.host, server.port), data: resolve(config.dataDir) },

@@ -27,6 +27,7 @@ import type {
   SendResult,
   SessionReport,
   SetRegistry,
+  StopReason,
 } from '@cometmq/client';
 import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
@@ -79,6 +80,10 @@ export interface BrokerOptions {
   readonly durability?: 'available' | 'strict' | undefined;
   /** How long it stays, when it is told to stop, while its set needs it. */
   readonly restartWaitMs?: number | undefined;
+  /** How long it stays, when it is told to stop because its set leaves the cluster, until the set is in no route. */
+  readonly scaleInWaitMs?: number | undefined;
+  /** Why it is told to stop; left out: to be started again. */
+  readonly stopReason?: (() => Promise<StopReason>) | undefined;
   readonly directory: Directory;
   readonly clock: Clock;
   readonly log: Logger;
@@ -264,9 +269,10 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   async stop(): Promise<void> {
+    // It may take long, and all goes on meanwhile.
+    if (!this.failed) await this.member.prepareToLeave();
     this.periodic.stop();
     this.forgetUpdates?.();
-    if (!this.failed) await this.member.prepareToLeave();
     this.term?.quiet();
     await this.member.stop();
     const { term } = this;
@@ -478,9 +484,11 @@ export class BrokerService implements LinkedBroker, Component {
     const { options, store, adoption } = this;
     const { brokerName: brokerSet, registry, peers = nobody, leaseMs, address, clock, log } = options;
     const { memberName = '', membersWanted = 1, durability = 'available', restartWaitMs = 0 } = options;
+    const { scaleInWaitMs = 0, stopReason = () => Promise.resolve('restart' as const) } = options;
     const place = memberName === '' ? brokerSet : memberName;
     return new Member({
-      ...{ settings: { brokerSet, place, membersWanted, durability, leaseMs, restartWaitMs, address } },
+      ...{ settings: { brokerSet, place, membersWanted, durability, leaseMs, restartWaitMs, scaleInWaitMs, address } },
+      ...{ stopReason, isRemoved: () => this.options.directory.brokerSet(brokerSet)?.stage === 'gone' },
       ...{ store, registry, peers, adoption, clock, log },
       writable: () => this.writable,
       metadata: () => this.metadata.version,

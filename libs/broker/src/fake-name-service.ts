@@ -66,6 +66,14 @@ export class FakeNameService implements NameService {
     for (const group of groups) this.tell({ kind: 'groupDeleted', revision: this.ids, group, recorded: false });
   }
 
+  /** A broker set has another place in the routes. */
+  putStage(name: string, stage: BrokerSet['stage']): void {
+    const broker: BrokerSet = {
+      ...{ name, epoch: 1, members: [], quorum: 1, inSync: [], writable: true, registeredMs: 1, stage },
+    };
+    this.tell({ kind: 'broker', revision: (this.ids += 1), broker });
+  }
+
   /** All of it is told again. */
   tellAll(): void {
     this.tell(this.whole());

@@ -140,6 +140,17 @@ export const brokerProcessSettings = {
     max: hour,
     why: 'How long a broker that is told to stop (SIGTERM) stays while its set needs it: another member restarts, or is not in sync. 0: it stops at once.',
   }),
+  scaleInWaitMs: millis({
+    default: 0,
+    min: 0,
+    max: 24 * hour,
+    why: 'How long a broker that is told to stop (SIGTERM) because its StatefulSet was scaled in stays, until its set is in no route any more. What its set holds then stays in its volume. 0: it stops at once.',
+  }),
+  kubernetesDir: text({
+    default: '',
+    why: 'The folder with the token, ca.crt and namespace of the pod’s service account: asked there why the pod is told to stop. Empty: it is to be started again.',
+  }),
+  podName: text({ default: '', why: 'The name of the pod; needed with kubernetesDir.' }),
   host: text({ default: '0.0.0.0', why: 'The address listened on.' }),
   port: port({ default: 10_911, why: 'The internal gRPC service, called by proxies and the dashboard API.' }),
   advertisedAddress: text({

@@ -41,3 +41,4 @@ export * from './settings.js';
 export * from './grpc-set-registry.js';
 export * from './set-registry-frames.js';
 export * from './process-callers.js';
+export * from './kubernetes/stop-reason.js';

@@ -19,3 +19,4 @@ export * from './status.js';
 export * from './tls/process-tls.js';
 export { selfSignedIdentity } from './tls/tls-identity.js';
 export type { TlsIdentity } from './tls/tls-identity.js';
+export * from './kubernetes/kubernetes-api.js';

@@ -152,7 +152,12 @@ export class Leading implements LeadTerm {
 
   /** @returns why not, in words; undefined: it may stop now */
   mayLeave(member: MemberId): string | undefined {
-    return this.permits.ask(member, this.state.members, (each) => this.leader.isInSync(each), this.nowMs);
+    const { me } = this.parts;
+    const isThere = (each: MemberId): boolean =>
+      each === me || (this.hears(each, sureMs) && this.leader.isInSync(each));
+    return member === me
+      ? this.permits.askAsLeader(me, this.state.members, isThere, this.nowMs)
+      : this.permits.ask(member, this.state.members, isThere, this.nowMs);
   }
 
   followers(): FollowerStatus[] {
@@ -391,13 +396,13 @@ export class Leading implements LeadTerm {
 
   /** Members of the set that were heard of within so long, this one included. */
   private listening(withinMs: number): number {
-    const { nowMs } = this;
     const { me } = this.parts;
-    return this.state.members.filter((member) => {
-      if (member === me) return true;
-      const led = this.led.get(member);
-      return led !== undefined && nowMs - led.heardMs < withinMs;
-    }).length;
+    return this.state.members.filter((member) => member === me || this.hears(member, withinMs)).length;
+  }
+
+  private hears(member: MemberId, withinMs: number): boolean {
+    const led = this.led.get(member);
+    return led !== undefined && this.nowMs - led.heardMs < withinMs;
   }
 
   /** A leader to whom too few listen is not kept present: somebody else may be better off. */

@@ -39,6 +39,22 @@ describe('members that are told to stop', () => {
     expect(ask(a)).toBeUndefined();
   });
 
+  it('and lead go last: they listen first, and wait for all others that ask', () => {
+    const askAsLeader = (nowMs: number): string | undefined => permits.askAsLeader(a, all, isInSync, nowMs);
+    expect(askAsLeader(0)).toBe('others that leave go first');
+    expect(ask(b, 200)).toBeUndefined();
+    expect(askAsLeader(1_100)).toBe('b/1 leaves first, as it does not lead');
+    away.add(b);
+    expect(askAsLeader(1_300)).toBe('b/1 restarts and is not back in sync');
+    away.clear();
+    expect(ask(c, 1_400)).toBeUndefined();
+    expect(askAsLeader(2_000)).toBe('c/1 leaves first, as it does not lead');
+    away.add(c);
+    expect(askAsLeader(3_000)).toBe('c/1 restarts and is not back in sync');
+    away.clear();
+    expect(askAsLeader(3_200)).toBeUndefined();
+  });
+
   it('that do not stop after all keep nobody waiting for ever', () => {
     expect(ask(a, 0)).toBeUndefined();
     expect(ask(b, 29_000)).toBeDefined();

@@ -6,8 +6,12 @@ import type { MemberId } from '@cometmq/model';
 
 /** So long after it was let go a member that is still in sync has thought better of it. */
 const goneByMs = 30_000;
+/** Who waits to leave asks a few times in this. */
+const askingMs = 1_000;
 
 export class LeavePermits {
+  private readonly askedMs = new Map<MemberId, number>();
+  private leaderSinceMs: number | undefined;
   private permit: { readonly member: MemberId; readonly sinceMs: number; hasLeft: boolean } | undefined;
 
   /** @returns why not, in words; undefined: it may, and is taken for gone until it is back in sync */
@@ -17,6 +21,7 @@ export class LeavePermits {
     isInSync: (member: MemberId) => boolean,
     nowMs: number,
   ): string | undefined {
+    this.askedMs.set(member, nowMs);
     const { permit } = this;
     if (permit) {
       const inSync = isInSync(permit.member);
@@ -28,5 +33,22 @@ export class LeavePermits {
     if (missing.length > 0) return `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not in sync`;
     this.permit ??= { member, sinceMs: nowMs, hasLeft: false };
     return undefined;
+  }
+
+  /**
+   * The one that leads goes last. Would it hand over while others wait to leave, the lead would go round among members that
+   * all want to be rid of it, and nobody would serve. So it first listens for a while whether others ask.
+   */
+  askAsLeader(
+    member: MemberId,
+    members: readonly MemberId[],
+    isInSync: (member: MemberId) => boolean,
+    nowMs: number,
+  ): string | undefined {
+    this.leaderSinceMs ??= nowMs;
+    const first = members.find((each) => each !== member && nowMs - (this.askedMs.get(each) ?? -Infinity) < askingMs);
+    if (first !== undefined) return `${first} leaves first, as it does not lead`;
+    if (nowMs - this.leaderSinceMs < askingMs) return 'others that leave go first';
+    return this.ask(member, members, isInSync, nowMs);
   }
 }

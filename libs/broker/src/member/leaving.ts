@@ -1,4 +1,5 @@
 /** A member that is told to stop: it stays until its set can do without it, and hands over first. */
+import type { StopReason } from '@cometmq/client';
 import { failureFacts, MqError, sleep } from '@cometmq/shared';
 
 import type { HandOvers } from './hand-overs.js';
@@ -6,6 +7,8 @@ import type { MemberSelf } from './member-self.js';
 
 /** How often it asks whether it may. */
 const askLeaveMs = 200;
+/** How often it asks why it is told to stop. */
+const askReasonMs = 1_000;
 
 export class Leaving {
   constructor(
@@ -14,13 +17,13 @@ export class Leaving {
   ) {}
 
   /**
-   * Hands the lead over, where it has it and somebody can take it. With a `restartWaitMs` it stays until its set can do
-   * without it, but not longer than that for the same reason.
+   * Hands the lead over, where it has it and somebody can take it. Before that it stays until its set can do without it, or,
+   * where its set leaves the cluster, until nobody needs the set any more; how long is bounded for each reason.
    */
   async prepare(): Promise<void> {
     const { self } = this;
-    const { settings, log } = self.parts;
-    if (settings.restartWaitMs > 0) await this.awaitTurn(settings.restartWaitMs);
+    const { log } = self.parts;
+    await this.awaitTurn();
     const { role } = self;
     if (role.is !== 'leading' || !role.term || role.leading.successors.length === 0) return;
     await this.handOvers.give().catch((caught: unknown) => {
@@ -39,24 +42,36 @@ export class Leaving {
   }
 
   /** Who leads lets one go at a time; a leader that may go hands over, and then asks as a follower. */
-  private async awaitTurn(waitMs: number): Promise<void> {
+  private async awaitTurn(): Promise<void> {
     const { self } = this;
-    const { clock, log } = self.parts;
-    let why: string | undefined;
-    for (let sinceMs = clock.monotonicMs(); clock.monotonicMs() - sinceMs < waitMs; await sleep(clock, askLeaveMs)) {
-      if (self.role.is === 'failed' || (self.knowledge.state?.members.length ?? 1) === 1) return;
-      const whyNot = await this.whyStay();
+    const { clock, log, settings, stopReason } = self.parts;
+    const waitMs = { stopped: 0, restart: settings.restartWaitMs, scaledIn: settings.scaleInWaitMs };
+    let [reason, askedMs, why, sinceMs] = ['restart' as StopReason, -Infinity, '', clock.monotonicMs()];
+    for (; ; await sleep(clock, askLeaveMs)) {
+      // It may change meanwhile: a set that is scaled in may be wanted again before it has left.
+      if (clock.monotonicMs() - askedMs >= askReasonMs) {
+        [reason, askedMs] = [await stopReason(), clock.monotonicMs()];
+      }
+      if (self.role.is === 'failed' || waitMs[reason] === 0) return;
+      if (reason === 'restart' && (self.knowledge.state?.members.length ?? 1) === 1) return;
+      const whyNot = reason === 'restart' ? await this.whyStay() : this.whyHeld();
       if (whyNot === undefined) {
-        if (self.role.is !== 'leading') return;
+        if (reason !== 'restart' || self.role.is !== 'leading') return;
         await this.handOvers.give().catch((caught: unknown) => log.debug(failureFacts(caught), 'no hand-over yet'));
         continue;
       }
-      if (whyNot === why) continue;
-      log.info({ why: whyNot }, 'the broker is told to stop and goes on serving: its set needs it');
-      why = whyNot;
-      sinceMs = clock.monotonicMs();
+      if (whyNot !== why) {
+        log.info({ why: whyNot, reason }, 'the broker is told to stop and goes on serving');
+        [why, sinceMs] = [whyNot, clock.monotonicMs()];
+      }
+      if (clock.monotonicMs() - sinceMs >= waitMs[reason]) break;
     }
-    log.warn({ why }, 'the broker stops although its set needs it: it has waited for long enough');
+    log.warn({ why, reason }, 'the broker stops although it is needed: it has waited for long enough');
+  }
+
+  /** Undefined: its set has left the cluster. */
+  private whyHeld(): string | undefined {
+    return this.self.parts.isRemoved() ? undefined : 'its set is scaled in, and still in the routes: it holds messages';
   }
 
   /** Undefined: the set can do without this member now. */

@@ -1,5 +1,5 @@
 /** What a member is built of, and what it asks of the broker around it. */
-import type { Peers, SetRegistry } from '@cometmq/client';
+import type { Peers, SetRegistry, StopReason } from '@cometmq/client';
 import type { MetadataVersion } from '@cometmq/model';
 import type { LeaderLimits } from '@cometmq/replication';
 import type { Clock, MqError } from '@cometmq/shared';
@@ -19,6 +19,8 @@ export interface MemberSettings {
   readonly leaseMs: number;
   /** How long it stays, when it is told to stop, for a reason why its set needs it. */
   readonly restartWaitMs: number;
+  /** How long it stays, when it is told to stop because its set leaves the cluster, until the set is in no route. */
+  readonly scaleInWaitMs: number;
   /** host:port of its internal service; empty: in this process. */
   readonly address: () => string;
 }
@@ -48,5 +50,9 @@ export interface MemberParts {
   readonly metadata: () => MetadataVersion | undefined;
   /** It leads, and all that its log holds is committed and folded: decisions begin. */
   readonly begin: (leading: Leading) => RunningTerm;
+  /** Asked when it is told to stop. */
+  readonly stopReason: () => Promise<StopReason>;
+  /** Its set has left the cluster. */
+  readonly isRemoved: () => boolean;
   readonly onFatal: (error: MqError) => void;
 }
