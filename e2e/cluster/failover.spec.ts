@@ -1,6 +1,6 @@
 // Goal: whatever is killed, paused or handed over in a set of three, nothing acknowledged is lost, order holds, and a planned
 // hand-over fails no call. Method: real processes, official clients without pause, ledgers of every answer (e2e/chaos).
-import type { FaultKind } from '../chaos/src/faults.js';
+import type { FaultKind } from '../chaos/src/faults/index.js';
 import { brokenPromises } from '../chaos/src/report.js';
 import { runChaos, type ChaosResult } from '../chaos/src/run.js';
 

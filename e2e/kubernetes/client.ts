@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   let enough: () => void;
   const over = new Promise<void>((resolve) => (enough = resolve));
   process.once('SIGTERM', () => enough());
-  const order = new OrderLedger(topics.fifo, lanes, 10, (_lane, acknowledged, problem) => {
+  const order = new OrderLedger(topics.fifo, lanes, 10, (_lane, acknowledged, _tookMs, problem) => {
     if (!acknowledged) {
       failed += 1;
       why = String(problem);

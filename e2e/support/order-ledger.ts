@@ -37,8 +37,9 @@ export class OrderLedger {
     private readonly groups: number,
     /** Between two sends to a group. */
     private readonly pauseMs = 0,
-    /** Told of each send to a group that was acknowledged, or failed for good. */
-    private readonly onSent: (group: number, acknowledged: boolean, problem?: unknown) => void = () => undefined,
+    /** Told of each send to a group that was acknowledged, or failed for good, how long it took, and what failed. */
+    private readonly onSent: (group: number, acknowledged: boolean, tookMs: number, problem?: unknown) => void = () =>
+      undefined,
   ) {
     for (let group = 0; group < groups; group += 1) {
       this.sent.push(new Set());
@@ -123,13 +124,14 @@ export class OrderLedger {
   private async sendTo(producer: Producer, group: number): Promise<void> {
     for (let number = 0; this.sending; number += 1) {
       const body = Buffer.from(`${group}-${number}`);
+      const fromMs = performance.now();
       try {
         await producer.send({ topic: this.topic, messageGroup: `group-${group}`, body });
         this.sent[group]?.add(number);
         this.acknowledgedSends += 1;
-        this.onSent(group, true);
+        this.onSent(group, true, performance.now() - fromMs);
       } catch (caught) {
-        this.onSent(group, false, caught);
+        this.onSent(group, false, performance.now() - fromMs, caught);
         await rest(); // Unknown: it may come or not, but not behind the next one.
       }
       if (this.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.pauseMs));

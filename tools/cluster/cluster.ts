@@ -26,6 +26,10 @@ export interface ClusterOptions {
   readonly plainText?: boolean;
   /** True where a terminal's Ctrl-C must not reach the processes but through `stop`. */
   readonly ownGroup?: boolean;
+  /** Asked for each port that others of the cluster call: gives the port they shall call instead. */
+  readonly door?: (name: string, port: number) => Promise<number>;
+  /** More of the surroundings of a process; there is nothing but a PATH else. */
+  readonly env?: (name: string) => Readonly<Record<string, string>>;
 }
 
 /**
@@ -51,8 +55,8 @@ export class Cluster {
   private stopped = false;
 
   /** Starts nothing yet. */
-  constructor(options: Omit<ClusterOptions, 'ports' | 'size'>, ports: Ports, size: Size) {
-    const recipes = recipesOf(options, ports, size);
+  constructor(options: Omit<ClusterOptions, 'ports' | 'size'>, ports: Ports, size: Size, called: Ports = ports) {
+    const recipes = recipesOf(options, ports, called, size);
     const make = (list: readonly Recipe[]): ClusterProcess[] => list.map((recipe) => new ClusterProcess(recipe));
     this.folder = options.folder;
     this.plainText = options.plainText === true;
@@ -125,9 +129,30 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 export async function makeCluster(options: ClusterOptions): Promise<Cluster> {
   const size = sizeOf(options.size);
-  const { ports } = options;
-  if (ports === 'free') return new Cluster(options, await someFreePorts(size), size);
-  return new Cluster(options, ports === 'usual' ? usualPorts(size) : portsFrom(ports, size), size);
+  const ports = await portsOfCluster(options.ports, size);
+  const { door } = options;
+  return new Cluster(options, ports, size, door ? await called(ports, size, door) : ports);
+}
+
+async function portsOfCluster(ports: ClusterOptions['ports'], size: Size): Promise<Ports> {
+  if (ports === 'free') return someFreePorts(size);
+  return ports === 'usual' ? usualPorts(size) : portsFrom(ports, size);
+}
+
+/** The ports that processes call each other by, where something stands between them. */
+async function called(ports: Ports, size: Size, door: NonNullable<ClusterOptions['door']>): Promise<Ports> {
+  const doors = (list: readonly number[], nameOf: (i: number) => string): Promise<number[]> =>
+    Promise.all(list.map((port, i) => door(nameOf(i), port)));
+  const etcds = etcdNames(size.etcds);
+  return {
+    ...ports,
+    etcdClients: await doors(ports.etcdClients, (i) => etcds[i] ?? ''),
+    etcdPeers: await doors(ports.etcdPeers, (i) => etcds[i] ?? ''),
+    namesrvs: await doors(ports.namesrvs, (i) => `namesrv-${i}`),
+    brokers: await doors(ports.brokers, (i) =>
+      memberName(Math.floor(i / size.replicas), i % size.replicas, size.replicas),
+    ),
+  };
 }
 
 interface Recipes {
@@ -151,13 +176,15 @@ export function memberName(set: number, member: number, replicas: number): strin
 }
 
 function recipesOf(
-  { folder, flags = {}, ownGroup = false, users = false, plainText = false }: Omit<ClusterOptions, 'ports' | 'size'>,
+  options: Omit<ClusterOptions, 'ports' | 'size'>,
   ports: Ports,
+  called: Ports,
   { replicas }: Size,
 ): Recipes {
+  const { folder, flags = {}, ownGroup = false, users = false, plainText = false, env = () => ({}) } = options;
   const root = rootFolder();
   const watch = [...ports.watch];
-  const namesrvAddresses = ports.namesrvs.map((port) => `${host}:${port}`).join(',');
+  const namesrvAddresses = called.namesrvs.map((port) => `${host}:${port}`).join(',');
   const logFile = (name: string): string => join(folder, 'logs', `${name}.log`);
   const ours = (role: Role, name: string, port: number, own: Readonly<Record<string, string>>): Recipe => {
     const watchPort = watch.shift() ?? 0;
@@ -173,12 +200,13 @@ function recipesOf(
       readyUrl: `http://${host}:${watchPort}/readyz`,
       logFile: logFile(name),
       ownGroup,
+      env: env(name),
     };
   };
   const names = etcdNames(ports.etcdClients.length);
   const scheme = plainText ? 'http' : 'https';
-  const clientUrl = (i: number): string => `${scheme}://${host}:${ports.etcdClients[i]}`;
-  const peerUrl = (i: number): string => `${scheme}://${host}:${ports.etcdPeers[i]}`;
+  const clientUrl = (i: number, of = ports): string => `${scheme}://${host}:${of.etcdClients[i]}`;
+  const peerUrl = (i: number, of = called): string => `${scheme}://${host}:${of.etcdPeers[i]}`;
   const ofEtcd = certificateFiles(folder, 'etcd');
   const etcdTls = {
     ...{ 'cert-file': ofEtcd.cert, 'key-file': ofEtcd.key, 'trusted-ca-file': ofEtcd.ca, 'client-cert-auth': 'true' },
@@ -190,7 +218,7 @@ function recipesOf(
   };
   const toEtcd = certificateFiles(folder, 'namesrv');
   const namesrvTls = { 'etcd-ca-file': toEtcd.ca, 'etcd-cert-file': toEtcd.cert, 'etcd-key-file': toEtcd.key };
-  const etcdUrl = names.map((_, i) => clientUrl(i)).join(',');
+  const etcdUrl = names.map((_, i) => clientUrl(i, called)).join(',');
   const files = users ? identityFiles(folder) : undefined;
   const identity: Readonly<Record<string, string>> = files
     ? { 'secret-key-file': files.keys, 'admin-secret-file': files.admin }
@@ -204,8 +232,8 @@ function recipesOf(
         name,
         'data-dir': join(folder, name),
         'listen-client-urls': clientUrl(i),
-        'advertise-client-urls': clientUrl(i),
-        'listen-peer-urls': peerUrl(i),
+        'advertise-client-urls': clientUrl(i, called),
+        'listen-peer-urls': peerUrl(i, ports),
         'initial-advertise-peer-urls': peerUrl(i),
         'initial-cluster': names.map((each, j) => `${each}=${peerUrl(j)}`).join(','),
         logger: 'zap',
@@ -216,6 +244,7 @@ function recipesOf(
       ...(!plainText && { readyTls: toEtcd }),
       logFile: logFile(name),
       ownGroup,
+      env: env(name),
     })),
     namesrvs: ports.namesrvs.map((port, i) =>
       ours('namesrv', `namesrv-${i}`, port, {
@@ -228,15 +257,19 @@ function recipesOf(
     brokers: ports.brokers.map((port, i) => {
       const set = Math.floor(i / replicas);
       const name = memberName(set, i % replicas, replicas);
-      return ours('broker', name, port, {
-        host,
-        port: String(port),
-        'broker-name': `broker-${set}`,
-        ...(replicas > 1 && { 'member-name': name, 'members-wanted': String(replicas) }),
-        'data-dir': join(folder, name),
-        'advertised-address': `${host}:${port}`,
-        'namesrv-addresses': namesrvAddresses,
-      });
+      const address = `${host}:${called.brokers[i]}`;
+      return {
+        ...ours('broker', name, port, {
+          host,
+          port: String(port),
+          'broker-name': `broker-${set}`,
+          ...(replicas > 1 && { 'member-name': name, 'members-wanted': String(replicas) }),
+          'data-dir': join(folder, name),
+          'advertised-address': address,
+          'namesrv-addresses': namesrvAddresses,
+        }),
+        address,
+      };
     }),
     proxies: ports.proxies.map((port, i) =>
       ours('proxy', `proxy-${i}`, port, {

@@ -21,6 +21,8 @@ export interface Recipe {
   readonly logFile: string;
   /** In a process group of its own, so that a Ctrl-C in a terminal reaches only the one who started it. */
   readonly ownGroup: boolean;
+  /** Beside the PATH, which is all it gets of the surroundings. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const stopMsMax = 35_000;
@@ -70,7 +72,7 @@ export class ClusterProcess {
     const log = openSync(logFile, 'a');
     this.logFrom = fstatSync(log).size;
     // Nothing of the surroundings gets in: a variable that one program knows is an error to another.
-    const env = { PATH: process.env['PATH'] };
+    const env = { PATH: process.env['PATH'], ...this.recipe.env };
     const child = spawn(file, args, { stdio: ['ignore', log, log], env, detached: ownGroup });
     closeSync(log);
     const { pid } = child;
@@ -95,7 +97,7 @@ export class ClusterProcess {
     let why = 'it does not answer';
     for (;;) {
       if (this.child === undefined) throw new Error(`${this.name} ended before it was ready${this.lastWords()}`);
-      const answer = await answerOf(this.recipe).catch(() => undefined);
+      const answer = await answerOf(this.recipe.readyUrl, this.recipe.readyTls).catch(() => undefined);
       if (answer?.ok === true) return;
       if (answer !== undefined) why = answer.text.trim();
       if (performance.now() > endMs) {
@@ -103,6 +105,13 @@ export class ClusterProcess {
       }
       await new Promise((resolve) => setTimeout(resolve, lookMs));
     }
+  }
+
+  /** Asks it by HTTP where it tells whether it is ready. @throws Error where it does not answer, or with another status */
+  async ask(path: string, post?: string): Promise<string> {
+    const { ok, text } = await answerOf(`${this.watchUrl}${path}`, this.recipe.readyTls, post);
+    if (!ok) throw new Error(`${this.name} answers ${path}: ${text}`);
+    return text;
   }
 
   /** Asks it to stop, and waits for it. One that does not stop in time is killed. @returns whether it had to be */
@@ -145,21 +154,28 @@ export class ClusterProcess {
 
 const answerMsMax = 2_000;
 
-async function answerOf({ readyUrl, readyTls }: Recipe): Promise<{ readonly ok: boolean; readonly text: string }> {
+interface Answer {
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+/** @param post what is sent; left out: nothing, it is a GET */
+async function answerOf(url: string, readyTls: CertificateFiles | undefined, post?: string): Promise<Answer> {
   const signal = AbortSignal.timeout(answerMsMax);
+  const method = post === undefined ? 'GET' : 'POST';
   if (readyTls === undefined) {
-    const answer = await fetch(readyUrl, { signal });
+    const answer = await fetch(url, { signal, method, ...(post !== undefined && { body: post }) });
     return { ok: answer.ok, text: await answer.text() };
   }
   const [ca, cert, key] = [readyTls.ca, readyTls.cert, readyTls.key].map((file) => readFileSync(file));
   return new Promise((resolve, reject) => {
-    const asked = request(readyUrl, { ca, cert, key, signal, agent: false }, (answer) => {
+    const asked = request(url, { ca, cert, key, signal, method, agent: false }, (answer) => {
       let text = '';
       answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
       answer.on('end', () => resolve({ ok: answer.statusCode === 200, text }));
       answer.on('error', reject);
     });
     asked.on('error', reject);
-    asked.end();
+    asked.end(post);
   });
 }

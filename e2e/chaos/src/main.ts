@@ -1,12 +1,13 @@
 /** `npm run chaos`: faults on real processes for some minutes, and a report of what clients saw. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { availableParallelism, loadavg, totalmem } from 'node:os';
+import { basename, dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { type FaultKind, faultKinds } from './faults.js';
+import { type FaultKind, faultKinds, faults as catalogue } from './faults/index.js';
 import { brokenPromises, reportText } from './report.js';
 import { runChaos } from './run.js';
+import { timelineSvg } from './timeline.js';
 
 const help = `npm run chaos -- [options]
 
@@ -17,15 +18,22 @@ every answer. Ends by itself; exits with 1 when a promise was broken.
   --strikes N          or until so many faults have struck
   --sets N             broker sets (default 1)
   --replicas N         members of each (default 3)
-  --faults A,B         what strikes, in turn: ${faultKinds.join(', ')}
+  --faults A,B         what strikes, in turn (see below; "each" is all there are)
                        (default kill,nothing,hand-over,pause,follower,elect,all,namesrv,proxy,etcd)
   --seed N             of which set and which process is hit (default 1)
   --groups N           message groups (default 8)
   --workers N          senders without a group (default 2)
   --pause-ms N         between two sends of each (default 5)
+  --fill-mib N         make the log of each set so long before the first fault (default 0)
   --data-dir FOLDER    keep data and logs there
-  --report FILE        write the report here too, docs/proof/chaos.md for instance
-  --help               this text`;
+  --report FILE        write the report here too, docs/proof/chaos.md for instance, and a picture beside it
+  --help               this text
+
+Faults:
+${faultKinds.map((kind) => `  ${kind.padEnd(20)} ${catalogue[kind].words}`).join('\n')}
+
+Faults of the network need Linux; those of disks strace or a small tmpfs (root); of clocks libfaketime. What a machine can't do
+is left out, and said.`;
 
 const options = {
   minutes: { type: 'string', default: '5' },
@@ -37,6 +45,7 @@ const options = {
   groups: { type: 'string', default: '8' },
   workers: { type: 'string', default: '2' },
   'pause-ms': { type: 'string', default: '5' },
+  'fill-mib': { type: 'string', default: '0' },
   'data-dir': { type: 'string' },
   report: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -57,11 +66,13 @@ async function main(): Promise<number> {
     if (Number.isInteger(value) && value >= min && value <= max) return value;
     throw new RangeError(`--${name}=${values[name]}: must be a whole number from ${min} to ${max}`);
   };
-  const faults = values.faults.split(',').map((kind): FaultKind => {
+  const named = values.faults === 'each' ? faultKinds : values.faults.split(',');
+  const faults = named.map((kind): FaultKind => {
     const known = faultKinds.find((each) => each === kind);
     if (!known) throw new RangeError(`--faults: "${kind}" is unknown; there are ${faultKinds.join(', ')}`);
     return known;
   });
+  const loadBefore = loadText();
   const result = await runChaos({
     sets: number('sets', 1, 9),
     replicas: number('replicas', 1, 5),
@@ -72,22 +83,37 @@ async function main(): Promise<number> {
     groups: number('groups', 1, 1_000),
     workers: number('workers', 1, 100),
     pauseMs: number('pause-ms', 0, 60_000),
+    ...(number('fill-mib', 0, 1_000_000) > 0 && { fillBytes: number('fill-mib', 0, 1_000_000) * 2 ** 20 }),
     folder: values['data-dir'] === undefined ? undefined : resolve(values['data-dir']),
     say: (line) => console.error(`chaos: ${line}`),
   });
+  const picture = values.report === undefined ? undefined : resolve(values.report).replace(/(\.md)?$/, '.svg');
   const text = reportText(result, {
     command: ['npm run chaos --', ...process.argv.slice(2)].join(' '),
     machine: `${availableParallelism()} CPUs, ${Math.round(totalmem() / 1024 ** 3)} GiB`,
     atIso: new Date().toISOString().slice(0, 16),
     sets: number('sets', 1, 9),
     replicas: number('replicas', 1, 5),
+    load: `Load of the machine (mean of a minute; this run is part of the second): ${loadBefore} before, ${loadText()} at the end.`,
+    picture: picture === undefined ? undefined : basename(picture),
   });
   console.log(text);
-  if (values.report !== undefined) {
+  if (values.report !== undefined && picture !== undefined) {
     mkdirSync(dirname(resolve(values.report)), { recursive: true });
     writeFileSync(resolve(values.report), text);
+    writeFileSync(
+      picture,
+      timelineSvg(
+        result.slices,
+        result.strikes.map(({ kind, fromMs, toMs }) => ({ name: kind, fromMs, toMs })),
+      ),
+    );
   }
   return brokenPromises(result).length === 0 ? 0 : 1;
+}
+
+function loadText(): string {
+  return (loadavg()[0] ?? 0).toFixed(1);
 }
 
 main().then(

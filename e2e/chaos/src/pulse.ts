@@ -5,6 +5,9 @@
 interface Beats {
   /** Of answered sends, in order. */
   times: number[];
+  /** How long each of them took. */
+  tookMs: number[];
+  answered: number;
   failed: number;
 }
 
@@ -14,16 +17,25 @@ const keepMs = 180_000;
 export class Pulse {
   private readonly sets = new Map<string, Beats>();
 
-  beat(set: string, nowMs: number): void {
-    const { times } = this.of(set);
+  beat(set: string, nowMs: number, tookMs = 0): void {
+    const beats = this.of(set);
+    const { times, tookMs: took } = beats;
+    beats.answered += 1;
     times.push(nowMs);
+    took.push(tookMs);
     if (times.length % 10_000 !== 0) return;
     const from = times.findIndex((time) => time >= nowMs - keepMs);
     times.splice(0, Math.max(0, from));
+    took.splice(0, Math.max(0, from));
   }
 
   failed(set: string): void {
     this.of(set).failed += 1;
+  }
+
+  /** How many sends have been answered. */
+  answered(set: string): number {
+    return this.of(set).answered;
   }
 
   failures(set: string): number {
@@ -46,8 +58,17 @@ export class Pulse {
     return longest;
   }
 
+  /** The longest that a send took which was answered after `fromMs`. */
+  longestSend(set: string, fromMs: number): number {
+    const { times, tookMs } = this.of(set);
+    let longest = 0;
+    for (let i = times.length - 1; i >= 0 && (times[i] ?? 0) > fromMs; i -= 1)
+      longest = Math.max(longest, tookMs[i] ?? 0);
+    return longest;
+  }
+
   private of(set: string): Beats {
-    const known = this.sets.get(set) ?? { times: [], failed: 0 };
+    const known = this.sets.get(set) ?? { times: [], tookMs: [], answered: 0, failed: 0 };
     this.sets.set(set, known);
     return known;
   }
