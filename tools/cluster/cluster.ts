@@ -117,7 +117,7 @@ export class Cluster {
 
 async function launched(processes: readonly ClusterProcess[]): Promise<void> {
   for (const process of processes) process.launch();
-  await Promise.all(processes.map((process) => process.ready()));
+  await Promise.all(processes.map((process) => process.ready(readyMsMax)));
 }
 
 /** A cluster that is ready for use. */
@@ -164,6 +164,8 @@ interface Recipes {
 }
 
 const host = '127.0.0.1';
+/** A machine that has much else to do starts a dozen processes slowly. */
+const readyMsMax = 120_000;
 
 /** `etcd`, or `etcd-0`, `etcd-1`, … where there are several. */
 export function etcdNames(etcds: number): string[] {

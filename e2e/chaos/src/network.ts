@@ -83,6 +83,11 @@ export class Network {
     return onlyOnce(() => doors.forEach((door) => door.admit()));
   }
 
+  /** Whether somebody listens behind all doors of this name, and may be called. */
+  isOpen(name: string): boolean {
+    return [...this.doors.values()].every((door) => door.name !== name || door.isOpen);
+  }
+
   end(): void {
     for (const door of this.doors.values()) door.end();
   }
@@ -119,6 +124,10 @@ class Door {
     private readonly network: Network,
   ) {
     this.waitForSomebody();
+  }
+
+  get isOpen(): boolean {
+    return this.server !== undefined;
   }
 
   refuse(callers: readonly string[]): void {

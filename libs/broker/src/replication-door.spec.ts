@@ -105,7 +105,13 @@ describe('the replication door', () => {
     const channel = channelTo(`127.0.0.1:${server.port}`);
     const { askPromise, status, handOver, fetch, snapshot, segmentBytes } = replicationPaths;
     const good = [
-      internal.PromiseRequest.encode({ brokerSet: 'b', epoch: 3, candidate: 'b/1', reason: 'closed' }).finish(),
+      internal.PromiseRequest.encode({
+        brokerSet: 'b',
+        epoch: 3,
+        candidate: 'b/1',
+        reason: 'closed',
+        sounding: false,
+      }).finish(),
       internal.SegmentBytesRequest.encode({ brokerSet: 'b', from: 2 ** 40, end: 2 ** 41 }).finish(),
     ];
     const codes = new Set<string>();

@@ -97,8 +97,10 @@ export function replicationGrpcService(
     methods: {
       Follow: { kind: 'bidi', handler: follow, requestBytesMax },
       AskPromise: unary(async (request) => {
-        const { brokerSet, epoch, candidate, reason } = decoded(internal.PromiseRequest, request);
-        const ask = { epoch: epoch as Epoch, candidate: memberId(candidate), reason: reasonFromWire(reason) };
+        const { brokerSet, sounding, ...asked } = decoded(internal.PromiseRequest, request);
+        const { epoch, candidate, reason } = asked;
+        const who = { epoch: epoch as Epoch, candidate: memberId(candidate) };
+        const ask = { ...who, reason: reasonFromWire(reason), sounding };
         return internal.PromiseResponse.encode(promiseToWire(await door.askPromise(brokerSet, ask))).finish();
       }),
       Fetch: parts((request) => door.fetch(fetchFromWire(decoded(internal.FetchRequest, request))), encodeFetchedPart),

@@ -68,8 +68,8 @@ class GrpcPeer implements Peer {
     return new GrpcFollow(options.connect(address), hello, listener, options.clock, limits, () => this.refuses());
   }
 
-  async askPromise(brokerSet: string, { epoch, candidate, reason }: Ask): Promise<PromiseAnswer> {
-    const request = internal.PromiseRequest.encode({ brokerSet, epoch, candidate, reason }).finish();
+  async askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer> {
+    const request = internal.PromiseRequest.encode({ brokerSet, ...ask }).finish();
     const answer = await this.ask(replicationPaths.askPromise, request, this.limits.promiseMs);
     return promiseFromWire(internal.PromiseResponse.decode(answer));
   }

@@ -59,6 +59,8 @@ export interface Ask {
   readonly epoch: Epoch;
   readonly candidate: MemberId;
   readonly reason: StandReason;
+  /** Whether it would promise; nothing is promised by the answer. */
+  readonly sounding: boolean;
 }
 
 export type Refusal =

@@ -98,7 +98,11 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       checkTake(set?.record, claim, wanted);
       checkFolder(set?.record, begun?.record, claim);
       const leads = leaderIn(found);
-      if (leads && leads.member !== member && wanted.reason !== 'closed' && wanted.reason !== 'handedOver') {
+      // Where others had to promise, they have left the leader, and it can commit nothing any more: that it is present
+      // keeps nobody out. Where a member's own word is enough, presence is what stands between two that do not hear each other.
+      const aloneDecides = set === undefined || set.record.members.length === set.record.quorum;
+      const attested = wanted.reason === 'closed' || wanted.reason === 'handedOver';
+      if (leads && leads.member !== member && aloneDecides && !attested) {
         throw new MqError(
           'CONFLICT',
           `${leads.member} leads broker set ${brokerSet} with epoch ${leads.leads} and is present: ${member} may lead it once ` +

@@ -1,7 +1,11 @@
 /**
  * One attempt to lead a broker set, as steps: what happened goes in, what to do about it comes out.
  *
- *   stand → promises of |S| − W + 1 members → what the best of them has beyond this log → etcd → lead
+ *   stand → who would promise? → promises of |S| − W + 1 members → what the best of them has beyond this log → etcd → lead
+ *
+ * Where others have to promise, they are asked first whether they would, which binds nobody. Who can't win, because it alone
+ * does not hear the leader, so promises nothing to itself either; a promise above the leader's epoch would make the leader
+ * stand again as soon as it is heard of, and a cable that was out for one member would cost all of them an election.
  *
  * Nobody is told "I lead" before etcd says so; and the leader decides nothing before its start record is committed.
  * A candidacy ends with the first sign that it can't be won: its owner waits a little and stands again, higher.
@@ -23,6 +27,8 @@ import { compareLogs } from './common-end.js';
 import { isMember, promisesNeeded, ruleAfterTakeOver } from './members.js';
 
 export type CandidateInput =
+  /** It would promise. */
+  | { readonly kind: 'willing'; readonly from: MemberId }
   | { readonly kind: 'promised'; readonly from: MemberId; readonly log: LogTail }
   | { readonly kind: 'refused'; readonly from: MemberId; readonly refusal: Refusal }
   /** What the best had is in this log, durably. */
@@ -36,7 +42,14 @@ export type CandidateInput =
 
 export type CandidateOutput =
   | { readonly kind: 'promise'; readonly promise: Promised }
-  | { readonly kind: 'ask'; readonly to: MemberId; readonly epoch: Epoch; readonly reason: StandReason }
+  /** `sounding`: whether it would. */
+  | {
+      readonly kind: 'ask';
+      readonly to: MemberId;
+      readonly epoch: Epoch;
+      readonly reason: StandReason;
+      readonly sounding: boolean;
+    }
   /** Make this log the same as `from`'s, all of it. */
   | { readonly kind: 'fetch'; readonly from: MemberId }
   /** Write it to etcd where the set's revision is still this one. */
@@ -58,29 +71,57 @@ export interface Candidacy {
 export class Candidate {
   readonly epoch: Epoch;
   private readonly promises = new Map<MemberId, LogTail>();
+  private readonly willing = new Set<MemberId>();
   private readonly refusals = new Set<MemberId>();
-  private state: 'asking' | 'fetching' | 'taking' | 'over' = 'asking';
+  private state: 'sounding' | 'asking' | 'fetching' | 'taking' | 'over' = 'sounding';
 
   constructor(private readonly candidacy: Candidacy) {
     const { set, log, promised, heard } = candidacy;
     this.epoch = (Math.max(set.epoch, log.lastEpoch, promised.epoch, heard) + 1) as Epoch;
   }
 
-  /** The promise to oneself comes first; it is durable before anybody is asked. */
   start(): CandidateOutput[] {
-    const { me, set, log, reason } = this.candidacy;
+    const { me, set, reason } = this.candidacy;
     if (!isMember(set, me)) return this.giveUp(`${me} is no member of the set`);
+    // A leader that gave its consent, and a member whose own word is enough, have nobody to convince.
+    if (reason === 'handedOver' || promisesNeeded(set) === 1) return this.ask();
+    this.willing.add(me);
+    return this.asks(true);
+  }
+
+  /** The name service has been asked: only its answer ends this, or the next attempt would compete with this one. */
+  get isTaking(): boolean {
+    return this.state === 'taking';
+  }
+
+  /** Nothing is promised yet. */
+  get isSounding(): boolean {
+    return this.state === 'sounding';
+  }
+
+  /** The promise to oneself comes first; it is durable before anybody is asked. */
+  private ask(): CandidateOutput[] {
+    const { me, log } = this.candidacy;
+    this.state = 'asking';
+    this.refusals.clear();
     this.promises.set(me, log);
+    return [{ kind: 'promise', promise: { epoch: this.epoch, to: me } }, ...this.asks(false), ...this.goOn()];
+  }
+
+  private asks(sounding: boolean): CandidateOutput[] {
     const { epoch } = this;
-    const asks = set.members
-      .filter((member) => member !== me)
-      .map((to): CandidateOutput => ({ kind: 'ask', to, epoch, reason }));
-    return [{ kind: 'promise', promise: { epoch, to: me } }, ...asks, ...this.goOn()];
+    const { me, set, reason } = this.candidacy;
+    const others = set.members.filter((member) => member !== me);
+    return others.map((to) => ({ kind: 'ask', to, epoch, reason, sounding }));
   }
 
   step(input: CandidateInput): CandidateOutput[] {
     if (this.state === 'over') return [];
     switch (input.kind) {
+      case 'willing':
+        if (this.state !== 'sounding' || !isMember(this.candidacy.set, input.from)) return [];
+        this.willing.add(input.from);
+        return this.willing.size < promisesNeeded(this.candidacy.set) ? [] : this.ask();
       case 'promised':
         if (this.state !== 'asking' || !isMember(this.candidacy.set, input.from)) return [];
         this.promises.set(input.from, input.log);
@@ -135,8 +176,10 @@ export class Candidate {
     return [{ kind: 'take', epoch: this.epoch, rule: ruleAfterTakeOver(set, me), revision: set.revision }];
   }
 
-  private giveUp(why: string, heard: Epoch = this.epoch): CandidateOutput[] {
+  private giveUp(why: string, heard = 0 as Epoch): CandidateOutput[] {
+    // An epoch that nobody was asked to promise is free.
+    const own = this.isSounding ? 0 : this.epoch;
     this.state = 'over';
-    return [{ kind: 'giveUp', why, heard: Math.max(heard, this.epoch) as Epoch }];
+    return [{ kind: 'giveUp', why, heard: Math.max(heard, own) as Epoch }];
   }
 }

@@ -55,6 +55,8 @@ export interface Standpoint {
 /** So long nobody who answers is waited for. */
 const patienceMs = 2_000;
 const againMs = 100;
+/** So long others let the name service make up its mind. */
+const takingMs = 5_000;
 
 export class Election {
   private readonly candidate: Candidate;
@@ -62,6 +64,8 @@ export class Election {
   private readonly timer: Timer;
   private promisedMs = 0;
   private fetchedMs = 0;
+  /** When the name service was asked. */
+  private askedMs = 0;
   private over = false;
   private fetching = false;
 
@@ -85,6 +89,11 @@ export class Election {
     this.act(this.candidate.start());
   }
 
+  /** It has the promises it needs, and the name service may still be expected to say that it leads. */
+  get mayWin(): boolean {
+    return this.candidate.isTaking && this.parts.clock.monotonicMs() - this.askedMs < takingMs;
+  }
+
   /** The set was seen at this revision. */
   seen(revision: number): void {
     this.step({ kind: 'seen', revision });
@@ -98,7 +107,7 @@ export class Election {
 
   private late(): void {
     // A log of any length may be fetched; a part that does not come ends it.
-    if (!this.fetching) this.lose(new MqError('TIMEOUT', 'not enough members answer'), this.epoch);
+    if (!this.fetching && !this.candidate.isTaking) this.lose(new MqError('TIMEOUT', 'not enough members answer'));
   }
 
   private step(input: CandidateInput): void {
@@ -113,11 +122,11 @@ export class Election {
         case 'promise':
           this.parts.promise(output.promise).then(
             () => this.act(outputs, i + 1),
-            (caught: unknown) => this.lose(MqError.from(caught), this.epoch),
+            (caught: unknown) => this.lose(MqError.from(caught)),
           );
           return;
         case 'ask':
-          void this.ask(output.to);
+          void this.ask(output.to, output.sounding);
           break;
         case 'fetch':
           this.promisedMs = this.parts.clock.monotonicMs();
@@ -142,23 +151,24 @@ export class Election {
     }
   }
 
-  private lose(why: MqError, heard: Epoch): void {
+  private lose(why: MqError, heard = this.candidate.isSounding ? (0 as Epoch) : this.epoch): void {
     if (this.over) return;
     this.end();
     this.parts.lost(why, heard);
   }
 
   /** Who can't be asked has not promised: that is all that is known of it. Asked again, since it may be starting. */
-  private async ask(member: MemberId): Promise<void> {
+  private async ask(member: MemberId, sounding: boolean): Promise<void> {
     const { brokerSet, me, peers, clock, addressOf } = this.parts;
-    const ask: Ask = { epoch: this.epoch, candidate: me, reason: this.reason };
-    while (!this.over) {
+    const ask: Ask = { epoch: this.epoch, candidate: me, reason: this.reason, sounding };
+    while (!this.over && sounding === this.candidate.isSounding) {
       const address = addressOf(member);
       try {
         if (address !== undefined) {
           const answer = await peers.peer(address).askPromise(brokerSet, ask);
           if (answer.from === member) {
-            this.step(answer);
+            if (!sounding || answer.kind === 'refused') this.step(answer);
+            else this.step({ kind: 'willing', from: member });
             return;
           }
         }
@@ -203,6 +213,7 @@ export class Election {
     const { registry, claim, clock, store } = this.parts;
     const { reason } = this;
     const nowMs = clock.monotonicMs();
+    this.askedMs = nowMs;
     this.promisedMs ||= nowMs;
     this.fetchedMs ||= nowMs;
     const wanted = { epoch, rule, revision, reason, commitEnd: store.commitEnd };
@@ -219,7 +230,7 @@ export class Election {
       } catch (caught) {
         const error = MqError.from(caught);
         if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') {
-          this.lose(error, epoch);
+          this.lose(error);
           return;
         }
       }

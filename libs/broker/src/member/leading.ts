@@ -251,7 +251,7 @@ export class Leading implements LeadTerm {
 
   beat(): Heartbeat {
     const { store, addressOf, me, claim } = this.parts;
-    const { epoch, state, progress } = this;
+    const { epoch, state, shown: progress } = this;
     const { commitEnd } = store;
     const addresses = [{ member: me, address: claim().address }];
     for (const member of new Set([...state.members, ...this.led.keys()])) {
@@ -342,6 +342,8 @@ export class Leading implements LeadTerm {
     if (this.over) return;
     this.slow = !this.leader.isServing(nowMs);
     this.showProgress(nowMs);
+    // A leader that hears too few is neither kept present nor waited for by those who hear it: somebody else may be better off.
+    if (this.isSure()) this.shown = this.progress;
     if (nowMs - this.lastBeatMs >= beatMs) this.beatNow();
     const { leaseMs } = this.parts;
     // With others, who can take over, often: what one of them learns by the registry should not be old.
@@ -405,13 +407,11 @@ export class Leading implements LeadTerm {
     return led !== undefined && this.nowMs - led.heardMs < withinMs;
   }
 
-  /** A leader to whom too few listen is not kept present: somebody else may be better off. */
   private async renew(): Promise<void> {
     if (this.renewing) return;
     this.renewing = true;
     this.lastRenewalMs = this.nowMs;
-    const { registry, claim, writable, leaseMs, log, me } = this.parts;
-    if (this.listening(leaseMs) >= this.state.quorum) this.shown = this.progress;
+    const { registry, claim, writable, log, me } = this.parts;
     const inSync = [me, ...[...this.led.keys()].filter((member) => this.leader.isInSync(member))].sort();
     const kept: KeptLead = { epoch: this.epoch, writable: writable(), progress: this.shown, inSync };
     try {

@@ -25,9 +25,14 @@ export class Promising {
     const leads = role.is === 'leading' && role.leading.isServing() && role.leading.isSure() ? me : undefined;
     const follows = turn.hears(heardMs) ? self.attachedTo : undefined;
     const heard = role.is === 'leading' ? leads : follows && memberId(follows.member);
-    knowledge.hear(ask.epoch);
     const answer = answerTo(self.notes.promised, ask, heard);
+    if (!ask.sounding) knowledge.hear(ask.epoch);
     if ('refusal' in answer) return { kind: 'refused', from: me, refusal: answer.refusal };
+    if (ask.sounding && role.is === 'standing' && role.election.mayWin) {
+      // A later epoch would undo what is about to be won.
+      return { kind: 'refused', from: me, refusal: { why: 'leaderProgresses', epoch: self.notes.promised.epoch } };
+    }
+    if (ask.sounding) return { kind: 'promised', from: me, log: self.tail() };
     log.info({ epoch: ask.epoch, to: ask.candidate, reason: ask.reason }, 'an epoch is promised');
     const noted = this.note(answer.promise);
     const address = knowledge.addressOf(ask.candidate);

@@ -18,7 +18,7 @@ import {
   type Receipt,
   type Topic,
 } from '@cometmq/model';
-import { assert, MqError, type Clock, type Prng } from '@cometmq/shared';
+import { assert, MqError, sleep, type Clock, type Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
@@ -244,6 +244,8 @@ export class SetMemberWorld {
   gone: Promise<never> = Promise.reject(new Error('not started'));
   /** The registry does not answer it. */
   registryAway = false;
+  /** How long the registry takes to answer it. */
+  registryLagMs = 0;
   readonly said: string[] = [];
   private life: { over: boolean; end: (error: MqError) => void } | undefined;
 
@@ -356,7 +358,11 @@ export class SetMemberWorld {
         const found: unknown = Reflect.get(of, name);
         if (typeof found !== 'function') return found;
         if (this.registryAway) return () => Promise.reject(new MqError('UNAVAILABLE', 'the name service is away'));
-        return found.bind(of) as unknown;
+        if (this.registryLagMs === 0) return found.bind(of) as unknown;
+        return async (...args: readonly unknown[]): Promise<unknown> => {
+          await sleep(this.world.clock, this.registryLagMs);
+          return Reflect.apply(found, of, args);
+        };
       },
     });
   }

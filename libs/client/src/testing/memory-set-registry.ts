@@ -187,7 +187,8 @@ export class MemorySetRegistry implements SetRegistry {
     }
     const leads = set && this.present(brokerSet).get(set.state.leader);
     const lives = leads?.leads === set?.state.epoch && leads?.member !== member;
-    if (leads && lives && reason !== 'closed' && reason !== 'handedOver') {
+    const aloneDecides = set?.state.members.length === set?.state.quorum;
+    if (leads && lives && aloneDecides && reason !== 'closed' && reason !== 'handedOver') {
       throw new MqError('CONFLICT', `${leads.member} leads and is present`);
     }
     this.show(claim, { leads: epoch });

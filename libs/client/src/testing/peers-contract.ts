@@ -204,7 +204,7 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
       expect(await opened.peer.refuses()).toBe(false);
     });
 
-    const ask = { epoch: epoch(4), candidate: memberId('b/1'), reason: 'closed' } as const;
+    const ask = { epoch: epoch(4), candidate: memberId('b/1'), reason: 'closed', sounding: true } as const;
 
     it('asks for a promise', async () => {
       const promised = {

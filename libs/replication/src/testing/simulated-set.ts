@@ -372,7 +372,9 @@ export class SimulatedNode {
           this.promise(output.promise);
           break;
         case 'ask':
-          this.set.send(this, output.to, (node) => node.asked(this, { ...output, candidate: this.id }, role));
+          this.set.send(this, output.to, (node) => {
+            node.asked(this, { ...output, candidate: this.id }, role);
+          });
           break;
         case 'fetch':
           this.set.send(this, output.from, (node) => node.fetched(this, role));
@@ -407,6 +409,10 @@ export class SimulatedNode {
     const serves = leading?.isServing(this.set.nowMs) ? this.id : undefined;
     const heard = this.standing.hears(this.set.nowMs, 2_500) ? this.attachedTo?.leader : undefined;
     const answer = answerTo(this.promised, ask, leading ? serves : heard);
+    if ('promise' in answer && ask.sounding) {
+      this.set.send(this, from.id, (node) => node.act(role, role.candidate.step({ kind: 'willing', from: this.id })));
+      return;
+    }
     if ('promise' in answer) {
       this.promise(answer.promise);
       this.standing.step({ kind: 'promised', nowMs: this.set.nowMs });

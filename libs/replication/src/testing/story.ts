@@ -111,6 +111,8 @@ function candidateTeller(candidate: Candidate): Teller {
     switch (kind) {
       case 'start':
         return candidate.start().map(candidateAnswer);
+      case 'willing':
+        return candidate.step({ kind, from }).map(candidateAnswer);
       case 'promised':
         return candidate
           .step({ kind, from, log: { lastEpoch: epoch(rest[1]), end: position(rest[2]) } })
@@ -142,7 +144,7 @@ function candidateAnswer(output: CandidateOutput): string {
     case 'promise':
       return `promise epoch ${output.promise.epoch} to ${output.promise.to}, durably`;
     case 'ask':
-      return `ask ${output.to} for epoch ${output.epoch}`;
+      return `ask ${output.to} ${output.sounding ? 'whether it would promise' : 'for'} epoch ${output.epoch}`;
     case 'fetch':
       return `fetch the log of ${output.from}`;
     case 'take':

@@ -118,6 +118,8 @@ export interface PromiseRequest {
   candidate: string;
   /** "start", "closed", "silent" or "handedOver". */
   reason: string;
+  /** Whether it would promise; nothing is promised by the answer. */
+  sounding: boolean;
 }
 
 export interface PromiseResponse {
@@ -1541,7 +1543,7 @@ export const MemberAddress: MessageFns<MemberAddress> = {
 };
 
 function createBasePromiseRequest(): PromiseRequest {
-  return { brokerSet: "", epoch: 0, candidate: "", reason: "" };
+  return { brokerSet: "", epoch: 0, candidate: "", reason: "", sounding: false };
 }
 
 export const PromiseRequest: MessageFns<PromiseRequest> = {
@@ -1557,6 +1559,9 @@ export const PromiseRequest: MessageFns<PromiseRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(34).string(message.reason);
+    }
+    if (message.sounding !== false) {
+      writer.uint32(40).bool(message.sounding);
     }
     return writer;
   },
@@ -1606,6 +1611,14 @@ export const PromiseRequest: MessageFns<PromiseRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sounding = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1627,6 +1640,7 @@ export const PromiseRequest: MessageFns<PromiseRequest> = {
     message.epoch = object.epoch ?? 0;
     message.candidate = object.candidate ?? "";
     message.reason = object.reason ?? "";
+    message.sounding = object.sounding ?? false;
     return message;
   },
 };
