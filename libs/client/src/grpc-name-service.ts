@@ -37,18 +37,30 @@ export interface GrpcNameServiceOptions {
   readonly clock: Clock;
   /** How long one call may take, all attempts together. */
   readonly callMsMax?: number;
+  /** What else it waits for, and how long; left out: as it is good for processes of a cluster. */
+  readonly patience?: Partial<NameServicePatience>;
   /** Told, once each time, when what the name service shows is refused, and why. */
   readonly onRefused?: ((reason: string) => void) | undefined;
 }
 
-/** One instance is asked no longer than this before the next is. */
-const attemptMsMax = 5_000;
+export interface NameServicePatience {
+  /** One instance is asked no longer than this before the next is. */
+  readonly attemptMsMax: number;
+  /** Between two watches that failed, at the most. */
+  readonly pauseMsMax: number;
+  /** A watch that has been told nothing at all for so long tries the next instance. */
+  readonly firstUpdateMsMax: number;
+  /** How long an answer waits for its own change to come by the watch; a watch that takes longer is made anew. */
+  readonly seenMsMax: number;
+}
+
+const usualPatience: NameServicePatience = {
+  attemptMsMax: 5_000,
+  pauseMsMax: 1_000,
+  firstUpdateMsMax: 10_000,
+  seenMsMax: 2_000,
+};
 const pauseMsMin = 50;
-const pauseMsMax = 1_000;
-/** A watch that has been told nothing at all for so long tries the next instance. */
-const firstUpdateMsMax = 10_000;
-/** How long an answer waits for its own change to come by the watch; a watch that takes longer is made anew. */
-const seenMsMax = 2_000;
 /** An instance may be behind for a moment. */
 const refusalsTold = 10;
 
@@ -70,12 +82,14 @@ export class GrpcNameService implements NameService, Component {
   private readonly channels = new Map<string, RpcChannel>();
   private readonly watches = new Set<Watch>();
   private readonly callMsMax: number;
+  private readonly patience: NameServicePatience;
   private current = 0;
   private closed = false;
 
   constructor(private readonly options: GrpcNameServiceOptions) {
     assert(options.addresses.length > 0, 'the name service has an address');
     this.callMsMax = options.callMsMax ?? 10_000;
+    this.patience = { ...usualPatience, ...options.patience };
   }
 
   start(): Promise<void> {
@@ -102,6 +116,7 @@ export class GrpcNameService implements NameService, Component {
       },
       listener,
       this.options.clock,
+      this.patience,
     );
     this.watches.add(watch);
     return () => {
@@ -178,7 +193,7 @@ export class GrpcNameService implements NameService, Component {
   ): Promise<A> {
     const bytes = requests.encode(request).finish();
     const answer = answers.decode(await this.persist(namingPath(method), bytes, msMax));
-    await Promise.all([...this.watches].map((watch) => watch.seen(answer.revision, seenMsMax)));
+    await Promise.all([...this.watches].map((watch) => watch.seen(answer.revision, this.patience.seenMsMax)));
     return answer;
   }
 
@@ -187,7 +202,7 @@ export class GrpcNameService implements NameService, Component {
     const { clock, addresses } = this.options;
     const untilMs = clock.monotonicMs() + msMax;
     // One that hangs leaves time for another.
-    const attemptMs = addresses.length > 1 ? Math.min(attemptMsMax, msMax / 2) : msMax;
+    const attemptMs = addresses.length > 1 ? Math.min(this.patience.attemptMsMax, msMax / 2) : msMax;
     for (let attempt = 1; ; attempt += 1) {
       const instance = this.current;
       try {
@@ -255,6 +270,7 @@ class Watch {
     private readonly door: WatchDoor,
     private readonly listener: (update: DirectoryUpdate) => void,
     private readonly clock: Clock,
+    private readonly patience: NameServicePatience,
   ) {
     this.timer = clock.after(0, () => this.open());
   }
@@ -300,10 +316,10 @@ class Watch {
       this.door.failed(instance);
       this.timer?.cancel();
       this.timer = this.clock.after(this.pauseMs, () => this.open());
-      this.pauseMs = Math.min(this.pauseMs * 2, pauseMsMax);
+      this.pauseMs = Math.min(this.pauseMs * 2, this.patience.pauseMsMax);
     };
     this.giveUp = giveUp;
-    this.timer = this.clock.after(firstUpdateMsMax, giveUp);
+    this.timer = this.clock.after(this.patience.firstUpdateMsMax, giveUp);
     stream.onEnd(giveUp);
     stream.onMessage((bytes) => {
       if (this.stream !== stream || this.stopped) return;

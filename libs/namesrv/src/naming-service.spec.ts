@@ -44,15 +44,19 @@ async function instance(store: MetadataStore, nameService?: NameService): Promis
     throw new Error(message, { cause });
   };
   const services = [door, ...(service instanceof NamesrvService ? [setRegistryDoor(service.sets)] : [])];
-  const server = await started(new GrpcJsServer({ host: '127.0.0.1', port: 0, clock, services, log }));
+  // Watchers that hold up its stop would do so for good.
+  const stopMs = 600_000;
+  const server = await started(new GrpcJsServer({ host: '127.0.0.1', port: 0, clock, services, log, stopMs }));
   server.onStopping(() => door.close());
   return { address: `127.0.0.1:${server.port}`, stop: () => server.stop() };
 }
 
+const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+/** So that nothing here waits for seconds; long enough for an instance that answers. */
+const patience = { attemptMsMax: 1_000, pauseMsMax: 50, firstUpdateMsMax: 1_000 };
+
 async function nameService(...addresses: string[]): Promise<GrpcNameService> {
-  return started(
-    new GrpcNameService({ addresses, clock, connect: (address) => new GrpcJsChannel({ address, clock }) }),
-  );
+  return started(new GrpcNameService({ addresses, clock, connect, patience, callMsMax: 60_000 }));
 }
 
 async function memory(): Promise<MemoryStore> {
@@ -200,9 +204,7 @@ describe('NameService over gRPC', () => {
     const directory = await started(new Directory(remote, clock));
     const heard = follow(remote);
     await remote.ensureTopic('a');
-    const stoppedIn = clock.monotonicMs();
-    await one.stop();
-    expect(clock.monotonicMs() - stoppedIn).toBeLessThan(2_000); // Watchers don't hold it up.
+    await one.stop(); // Watchers don't hold it up.
     await remote.ensureTopic('b');
     await until('the whole again', () => heard.updates.filter((update) => update.kind === 'snapshot').length === 2);
     const third = await remote.ensureTopic('c');
@@ -220,9 +222,7 @@ describe('NameService over gRPC', () => {
     await until('the whole', () => heard.updates.length === 1);
     await remote.ensureTopic('a');
     line.loseRequests = line.loseAnswers = true;
-    const sentMs = clock.monotonicMs();
     expect((await remote.ensureTopic('b')).id).toBe(2);
-    expect(clock.monotonicMs() - sentMs).toBeLessThan(8_000);
     await until('the watch has moved too', () => heard.kinds() === 'snapshot topic snapshot');
     expect(heard.updates[2]).toMatchObject({ topics: [{ name: 'a' }, { name: 'b' }] });
     await line.end();
@@ -240,8 +240,7 @@ describe('NameService over gRPC', () => {
     const remote = await started(
       new GrpcNameService({
         addresses: ['127.0.0.1:1', '127.0.0.1:2'],
-        clock,
-        connect: (address) => new GrpcJsChannel({ address, clock }),
+        ...{ clock, connect },
         callMsMax: 500,
       }),
     );
@@ -259,8 +258,7 @@ describe('NameService over gRPC', () => {
     const remote = await started(
       new GrpcNameService({
         addresses: [old.address, (await instance(await memory(), service)).address],
-        clock,
-        connect: (address) => new GrpcJsChannel({ address, clock }),
+        ...{ clock, connect, patience },
         onRefused: (reason) => refused.push(reason),
       }),
     );
@@ -356,7 +354,7 @@ describe('a slow watcher', () => {
   async function slow(): Promise<{ sink: SlowSink; service: NamesrvService; cancel: () => void }> {
     const store = await memory();
     const service = await started(new NamesrvService({ store, clock, autoCreateTopics: true, autoCreateGroups: true }));
-    const method = namingService(service).methods['Watch'];
+    const method = namingService(service, 100).methods['Watch'];
     if (method?.kind !== 'serverStream') throw new Error('Watch is a stream');
     const sink = new SlowSink();
     let cancel: () => void = () => undefined;
@@ -383,9 +381,7 @@ describe('a slow watcher', () => {
     const { sink, service } = await slow();
     await service.ensureTopic('t');
     sink.full = true;
-    for (let i = 0; i < 101; i += 1) {
-      await Promise.all(Array.from({ length: 100 }, (_, n) => service.ensureGroup(`g${i}-${n}`)));
-    }
+    for (let i = 0; i < 110; i += 1) await service.ensureGroup(`g${i}`);
     const before = sink.frames.length;
     expect(before).toBeLessThan(5);
     sink.full = false;
@@ -394,7 +390,7 @@ describe('a slow watcher', () => {
     const parts = sink.frames
       .slice(before)
       .map(({ update }) => (update?.$case === 'snapshot' ? update.value : undefined));
-    expect(parts.flatMap((part) => part?.groups ?? [])).toHaveLength(10_100);
+    expect(parts.flatMap((part) => part?.groups ?? [])).toHaveLength(110);
     expect(parts.at(-1)?.last).toBe(true);
   });
 
@@ -420,7 +416,6 @@ withEtcd('two instances over etcd', () => {
     const remote = await nameService(one.address, other.address);
     const directory = await started(new Directory(remote, clock));
     const addresses = [one.address, other.address];
-    const connect = (address: string) => new GrpcJsChannel({ address, clock });
     const registry = await started(new GrpcSetRegistry({ addresses, clock, connect }));
     const at: MemberClaim = { ...claim, address: 'x:1' };
     const rule = { members: [at.member], quorum: 1 };

@@ -18,7 +18,7 @@ import { MqError } from '@cometmq/shared';
 import { decoded } from './decoded.js';
 
 /** A watcher that takes nothing while so many updates gather is told the whole again instead. */
-const waitingMax = 10_000;
+const waitingUsualMax = 10_000;
 
 export interface NameServiceEndpoint extends GrpcService {
   /** Sends the watchers away, to another instance. For the moment the server begins to stop, which waits for open calls. */
@@ -29,7 +29,7 @@ export interface NameServiceEndpoint extends GrpcService {
  * The name service's door: `NameService` over gRPC. Each answer carries a revision up to which this instance's watchers have
  * been told, its own change included, so that a caller who also watches, here or elsewhere, knows what to wait for.
  */
-export function namingService(nameService: NameService): NameServiceEndpoint {
+export function namingService(nameService: NameService, waitingMax = waitingUsualMax): NameServiceEndpoint {
   const told = new LastTold(nameService);
   const watchers = new Set<MessageSink>();
 
@@ -69,7 +69,7 @@ export function namingService(nameService: NameService): NameServiceEndpoint {
         kind: 'serverStream',
         handler: (_request, call, out) => {
           watchers.add(out);
-          const stop = serveWatch(nameService, out);
+          const stop = serveWatch(nameService, out, waitingMax);
           call.onCancel(() => {
             watchers.delete(out);
             stop();
@@ -127,7 +127,7 @@ class LastTold {
 }
 
 /** @returns what ends it. */
-function serveWatch(nameService: NameService, out: MessageSink): () => void {
+function serveWatch(nameService: NameService, out: MessageSink, waitingMax: number): () => void {
   let waiting: DirectoryUpdate[] = [];
   let blocked = false;
   let unwatch: (() => void) | undefined;
