@@ -26,7 +26,9 @@ void runProgram({
     const nameService = new NamesrvService({ ...config, store, clock, log, onReplaced: fatal });
     const door = namingService(nameService);
     const unreadable = (key: string): void => log.error({ key }, 'a metadata key holds something else than it should');
-    const identities = new IdentityRegistry({ store, clock, clusterId: () => nameService.clusterId, unreadable });
+    const refused = (reason: string): void => log.error({ reason }, 'the users in the metadata store are refused');
+    const clusterId = (): string => nameService.clusterId;
+    const identities = new IdentityRegistry({ store, clock, clusterId, unreadable, refused });
     const identityService = identityDoor(identities);
     const server = new GrpcJsServer({
       name: 'nameService service',

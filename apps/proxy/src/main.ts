@@ -39,7 +39,12 @@ void runProgram({
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const identities = new GrpcIdentityService({ addresses: config.namesrvAddresses, connect: connect.namesrv, clock });
+    const identities = new GrpcIdentityService({
+      addresses: config.namesrvAddresses,
+      connect: connect.namesrv,
+      clock,
+      onRefused: (reason) => log.error({ reason }, 'the users that the name service shows are refused'),
+    });
     const gate = gateOf({ config, files: gateFiles(config, read), identities, clock, log });
     const directory = new Directory(nameService, clock);
     const peers = new GrpcPeers({

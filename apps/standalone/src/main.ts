@@ -46,7 +46,9 @@ void runProgram({
     const nameService = new NamesrvService({ ...config, store, clock, log });
     const directory = new Directory(nameService, clock);
     const unreadable = (key: string): void => log.error({ key }, 'a metadata key holds something else than it should');
-    const identities = new IdentityRegistry({ store, clock, clusterId: () => nameService.clusterId, unreadable });
+    const refused = (reason: string): void => log.error({ reason }, 'the users in the metadata store are refused');
+    const clusterId = (): string => nameService.clusterId;
+    const identities = new IdentityRegistry({ store, clock, clusterId, unreadable, refused });
     const profile = profileOf(config);
     const gate = gateOf({ config, files: profile.files, identities, clock, log });
     const address = (): string => 'local';

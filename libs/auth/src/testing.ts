@@ -21,6 +21,7 @@ export class FakeIdentities implements IdentitySource {
       listener({
         kind: 'snapshot',
         revision: this.revision,
+        source: { clusterId: 'fake', generation: 1, replaced: [] },
         users: [...this.users.values()],
         policies: [...this.policies.values()],
       });

@@ -3,6 +3,7 @@ import type { IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
 import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 
+import { BelievedMetadata } from './believed-metadata.js';
 import {
   identityPath,
   IdentityUpdateReader,
@@ -18,6 +19,8 @@ export interface GrpcIdentityServiceOptions {
   readonly addresses: readonly string[];
   readonly connect: (address: string) => RpcChannel;
   readonly clock: Clock;
+  /** Told, once each time, when what the name service shows is refused, and why. */
+  readonly onRefused?: ((reason: string) => void) | undefined;
 }
 
 const callMsMax = 10_000;
@@ -46,12 +49,27 @@ export class GrpcIdentityService implements IdentityService, Component {
     return Promise.resolve();
   }
 
-  /** Kept up over broken connections and instances that go; each new stream tells the whole first. */
+  /**
+   * Kept up over broken connections and instances that go; each new stream tells the whole first. What has been told is not
+   * taken back by an instance that shows less: a user that is missing there was not deleted, one that is back was.
+   */
   watch(listener: (update: IdentityUpdate) => void): () => void {
     let stream: IncomingStream | undefined;
     let timer: Timer | undefined;
+    let stopped = false;
+    const believed = new BelievedMetadata((reason) => this.options.onRefused?.(reason));
+    const believes = (update: IdentityUpdate): boolean => {
+      const { revision } = update;
+      // An older release does not say whose users they are.
+      if (update.kind === 'snapshot' && update.source.clusterId !== '') {
+        const { replaced, ...source } = update.source;
+        return believed.believes({ ...source, revision }, replaced);
+      }
+      believed.reached(revision);
+      return true;
+    };
     const open = (): void => {
-      if (this.closed) return;
+      if (this.closed || stopped) return;
       const instance = this.current;
       const reader = new IdentityUpdateReader();
       const request = internal.WatchIdentitiesRequest.encode({}).finish();
@@ -59,17 +77,23 @@ export class GrpcIdentityService implements IdentityService, Component {
       stream = opened;
       opened.onMessage((bytes) => {
         const update = reader.read(internal.IdentityUpdate.decode(bytes));
-        if (update && stream === opened) listener(update);
+        if (!update || stream !== opened) return;
+        if (believes(update)) listener(update);
+        else elsewhere();
       });
-      opened.onEnd(() => {
+      const elsewhere = (): void => {
         if (stream !== opened) return;
+        stream = undefined;
+        opened.cancel();
         this.moveOn(instance);
         timer = this.options.clock.after(pauseMs, open);
-      });
+      };
+      opened.onEnd(elsewhere);
     };
     timer = this.options.clock.after(0, open);
     const stop = (): void => {
       timer?.cancel();
+      stopped = true;
       const last = stream;
       stream = undefined;
       last?.cancel();

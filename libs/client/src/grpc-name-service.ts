@@ -1,15 +1,9 @@
 import { internal } from '@cometmq/proto';
-import {
-  followsMetadata,
-  type BrokerSet,
-  type ConsumerGroup,
-  type MessageType,
-  type MetadataVersion,
-  type Topic,
-} from '@cometmq/model';
+import type { BrokerSet, ConsumerGroup, MessageType, Topic } from '@cometmq/model';
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
 import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 
+import { BelievedMetadata } from './believed-metadata.js';
 import {
   brokerSetFromWire,
   groupDraftToWire,
@@ -61,8 +55,6 @@ const usualPatience: NameServicePatience = {
   seenMsMax: 2_000,
 };
 const pauseMsMin = 50;
-/** An instance may be behind for a moment. */
-const refusalsTold = 10;
 
 /** A message's codec, as generated. */
 interface Encodes<T> {
@@ -247,20 +239,14 @@ interface WatchDoor {
   refused(reason: string): void;
 }
 
-/**
- * One watch, kept up over broken connections and instances that go. What has been told is never taken back by another
- * instance that shows less: it may be behind for a moment; or its store is another one, emptied, or set back to a backup,
- * and then what is known here is the better knowledge until the loss is mended.
- */
+/** One watch, kept up over broken connections and instances that go. What has been told is never taken back. */
 class Watch {
   /** The last revision told; 0: nothing yet. */
   private told = 0;
   private stream: IncomingStream | undefined;
   private timer: Timer | undefined;
   private pauseMs = pauseMsMin;
-  private known: MetadataVersion | undefined;
-  /** The refusals in a row, and why; told once they are no matter of a moment. */
-  private refusals = 0;
+  private readonly believed: BelievedMetadata;
   private stopped = false;
   /** Leaves the stream at hand and opens another. */
   private giveUp: () => void = () => undefined;
@@ -272,6 +258,7 @@ class Watch {
     private readonly clock: Clock,
     private readonly patience: NameServicePatience,
   ) {
+    this.believed = new BelievedMetadata((reason) => door.refused(reason));
     this.timer = clock.after(0, () => this.open());
   }
 
@@ -338,26 +325,12 @@ class Watch {
   private refuses(update: DirectoryUpdate): boolean {
     if (update.kind !== 'snapshot') return false;
     const { clusterId, generation, revision, replaced } = update;
-    const { known } = this;
-    if (!known || followsMetadata({ clusterId, generation, revision }, known) || replaced.includes(known.clusterId)) {
-      this.refusals = 0;
-      this.known = { clusterId, generation, revision };
-      return false;
-    }
-    this.refusals += 1;
-    if (this.refusals === refusalsTold) {
-      this.door.refused(
-        `the name service shows metadata of cluster ${clusterId}, generation ${generation}, revision ${revision}, which ` +
-          `is not what was known until now (cluster ${known.clusterId}, generation ${known.generation}, revision ` +
-          `${known.revision}): its store was emptied, replaced or set back. What was known goes on to be used`,
-      );
-    }
-    return true;
+    return !this.believed.believes({ clusterId, generation, revision }, replaced);
   }
 
   private tell(update: DirectoryUpdate): void {
     this.told = update.revision;
-    if (this.known) this.known = { ...this.known, revision: update.revision };
+    this.believed.reached(update.revision);
     this.listener(update);
     this.wake(update.revision);
   }

@@ -64,7 +64,7 @@ export function* identitiesToWire(update: IdentityUpdate): Generator<internal.Id
       });
       for (const users of slices(update.users)) yield part({ users: users.map(userToWire) });
       for (const policies of slices(update.policies)) yield part({ policies: policies.map(policiesToWire) });
-      yield part({ last: true });
+      yield part({ last: true, ...update.source, replaced: [...update.source.replaced] });
       return;
     }
     case 'user':
@@ -95,9 +95,10 @@ export class IdentityUpdateReader {
         for (const policies of update.value.policies) this.policies.push(policiesFromWire(policies));
         if (!update.value.last) return undefined;
         const { users, policies } = this;
+        const { clusterId, generation, replaced } = update.value;
         this.users = [];
         this.policies = [];
-        return { kind: 'snapshot', revision, users, policies };
+        return { kind: 'snapshot', revision, source: { clusterId, generation, replaced }, users, policies };
       }
       case 'user':
         return { kind: 'user', revision, user: userFromWire(update.value) };

@@ -79,10 +79,20 @@ export interface UserPolicies {
   readonly entries: readonly PolicyEntry[];
 }
 
+/** The metadata that users come from. */
+export interface IdentitySource {
+  readonly clusterId: string;
+  readonly generation: number;
+  /** Clusters whose place this one has taken. */
+  readonly replaced: readonly string[];
+}
+
 export type IdentityUpdate =
   | {
       readonly kind: 'snapshot';
       readonly revision: number;
+      /** Whose users they are. */
+      readonly source: IdentitySource;
       readonly users: readonly User[];
       readonly policies: readonly UserPolicies[];
     }

@@ -4,7 +4,7 @@
  */
 import { SecretBox, Secret } from '@cometmq/auth';
 import { GrpcIdentityService, type DirectoryUpdate, type IdentityService } from '@cometmq/client';
-import { MemoryStore } from '@cometmq/metadata';
+import { MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { until } from '@cometmq/metadata/testing';
 import type { IdentityUpdate, PolicyEntry } from '@cometmq/model';
 import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
@@ -39,9 +39,45 @@ const entry: PolicyEntry = {
   decision: 'allow',
 };
 
-async function opened() {
-  const store = await started(new MemoryStore(clock));
+/** A store in whose place another can come, as when its disk is emptied or set back to a backup. */
+class ReplacedStore implements MetadataStore {
+  readonly name = 'metadata';
+  private readonly watches = new Set<() => void>();
+
+  constructor(private now: MetadataStore) {}
+
+  by(other: MetadataStore): void {
+    this.now = other;
+    for (const begin of [...this.watches]) begin();
+  }
+
+  readonly start = () => Promise.resolve();
+  readonly stop = () => Promise.resolve();
+  readonly get: MetadataStore['get'] = (key) => this.now.get(key);
+  readonly range: MetadataStore['range'] = (prefix) => this.now.range(prefix);
+  readonly commit: MetadataStore['commit'] = (transaction) => this.now.commit(transaction);
+  readonly grantLease: MetadataStore['grantLease'] = (ttlMs) => this.now.grantLease(ttlMs);
+  readonly keepLease: MetadataStore['keepLease'] = (id) => this.now.keepLease(id);
+  readonly revokeLease: MetadataStore['revokeLease'] = (id) => this.now.revokeLease(id);
+
+  watch(...[prefix, listener]: Parameters<MetadataStore['watch']>): () => void {
+    let unwatch = (): void => undefined;
+    const begin = (): void => {
+      unwatch();
+      unwatch = this.now.watch(prefix, listener);
+    };
+    begin();
+    this.watches.add(begin);
+    return () => {
+      this.watches.delete(begin);
+      unwatch();
+    };
+  }
+}
+
+async function cluster(store: MetadataStore) {
   const unreadable: string[] = [];
+  const refused: string[] = [];
   const instance = async () => {
     const names = await started(new NamesrvService({ store, clock, autoCreateTopics: false, autoCreateGroups: false }));
     const registry = await started(
@@ -50,6 +86,7 @@ async function opened() {
         clock,
         clusterId: () => names.clusterId,
         unreadable: (key) => unreadable.push(key),
+        refused: (reason) => refused.push(reason),
       }),
     );
     const door = identityDoor(registry);
@@ -60,14 +97,21 @@ async function opened() {
     server.onStopping(() => door.close());
     return { names, registry, server, address: `127.0.0.1:${server.port}` };
   };
-  const [first, second] = [await instance(), await instance()];
-  const service = await started(
-    new GrpcIdentityService({
-      addresses: [first.address, second.address],
-      clock,
-      connect: (address) => new GrpcJsChannel({ address, clock }),
-    }),
+  return { instance, unreadable, refused };
+}
+
+async function serviceAt(refused: string[], ...addresses: string[]): Promise<GrpcIdentityService> {
+  const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+  return started(
+    new GrpcIdentityService({ addresses, clock, connect, onRefused: (reason) => void refused.push(reason) }),
   );
+}
+
+async function opened() {
+  const store = await started(new MemoryStore(clock));
+  const { instance, unreadable } = await cluster(store);
+  const [first, second] = [await instance(), await instance()];
+  const service = await serviceAt([], first.address, second.address);
   return { store, first, second, service, unreadable };
 }
 
@@ -164,4 +208,79 @@ it('goes on with what it knew where somebody wrote something else by hand', asyn
   const updates = follow(first.registry);
   await until('an update comes', () => unreadable.length > 0 && updates.length > 0);
   expect(updates.at(-1)).toMatchObject({ kind: 'snapshot', users: [{ name: 'ann' }] });
+});
+
+/** Who is known, by the updates told. */
+function namesIn(updates: readonly IdentityUpdate[]): string[] {
+  const names = new Set<string>();
+  for (const update of updates) {
+    if (update.kind === 'snapshot') names.clear();
+    if (update.kind === 'snapshot') for (const { name } of update.users) names.add(name);
+    if (update.kind === 'user') names.add(update.user.name);
+    if (update.kind === 'userDeleted') names.delete(update.name);
+  }
+  return [...names].sort();
+}
+
+// Goal: only a deletion that was recorded takes a user away, and only a word of an operator brings one back. Method: another
+// store comes in the place of the one that was known: an empty one, one of another cluster, an older state of the same.
+describe('users outlast a store that shows less', () => {
+  const copyOf = async (store: MetadataStore): Promise<MemoryStore> => {
+    const copy = await started(new MemoryStore(clock));
+    const { pairs } = await store.range('');
+    await copy.commit({
+      compare: [],
+      puts: pairs.filter(({ lease }) => !lease).map(({ key, value }) => ({ key, value })),
+    });
+    return copy;
+  };
+
+  it.each(['empty', 'of another cluster', 'set back'])('%s', async (which) => {
+    const store = await started(new MemoryStore(clock));
+    const held = new ReplacedStore(store);
+    const { instance, refused } = await cluster(held);
+    const { registry } = await instance();
+    await registry.createUser(draft('gone'));
+    const older = await copyOf(store);
+    await registry.createUser(draft('ann'));
+    await registry.deleteUser('gone');
+    for (let i = 0; i < 20; i += 1) await registry.updateUser('ann', { quota: { requestsPerSecond: i + 1 } });
+    const updates = follow(registry);
+    await until('ann is known', () => namesIn(updates).includes('ann'));
+
+    const other = await started(new MemoryStore(clock));
+    if (which === 'of another cluster') {
+      const stranger = await (await cluster(other)).instance();
+      await stranger.registry.createUser(draft('stranger'));
+    }
+    held.by(which === 'set back' ? older : other);
+    await until('it is refused', () => refused.length > 0);
+    expect(namesIn(updates)).toEqual(['ann']);
+
+    held.by(store);
+    const told = updates.length;
+    await until('the right one is back', () => updates.length > told);
+    expect(namesIn(updates)).toEqual(['ann']);
+    await (await (await cluster(store)).instance()).registry.createUser(draft('bob'));
+    await until('bob is known', () => namesIn(updates).includes('bob'));
+  });
+
+  it('though all instances know no better, until the cluster is brought back there', async () => {
+    const { instance } = await cluster(await started(new MemoryStore(clock)));
+    const first = await instance();
+    await first.registry.createUser(draft('ann'));
+    const other = await started(new MemoryStore(clock));
+    const second = await (await cluster(other)).instance();
+    await second.registry.createUser(draft('stranger'));
+    const refused: string[] = [];
+    const updates = follow(await serviceAt(refused, first.address, second.address));
+    await until('ann is known', () => namesIn(updates).includes('ann'));
+    await first.server.stop();
+    await until('it is refused', () => refused.length > 0);
+    expect(namesIn(updates)).toEqual(['ann']);
+    const lineage = { generation: 2, replaced: [first.names.clusterId] };
+    await other.commit({ compare: [], puts: [{ key: 'clusterLineage', value: JSON.stringify(lineage) }] });
+    await until('its own are known', () => namesIn(updates).includes('stranger'));
+    expect(namesIn(updates)).toEqual(['stranger']);
+  });
 });

@@ -1,9 +1,11 @@
 import { changedUser, checkedPolicies, newUser, userName, usersMax } from '@cometmq/auth';
 import type { IdentityService } from '@cometmq/client';
 import type { Compare, MetadataStore, StoreUpdate } from '@cometmq/metadata';
-import type { IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
-import { MqError, type Clock, type Component } from '@cometmq/shared';
+import { followsMetadata } from '@cometmq/model';
+import type { IdentitySource, IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+import { MqError, throwAssertion, type Clock, type Component, type Timer } from '@cometmq/shared';
 
+import { identityIn, type Identity } from './cluster.js';
 import { keys, recordOf } from './keys.js';
 
 type Listener = (update: IdentityUpdate) => void;
@@ -15,9 +17,19 @@ export interface IdentityRegistryOptions {
   readonly clusterId: () => string;
   /** A key holds no record; what was there before counts. */
   readonly unreadable: (key: string) => void;
+  /** The store shows less than before: it was emptied, replaced or set back, and what was known goes on to be used. */
+  readonly refused?: ((reason: string) => void) | undefined;
 }
 
 const conflictsMax = 50;
+/** Until it is asked again whose metadata the store holds. */
+const againMs = 1_000;
+
+/** The whole of a store, which is not known yet to be the one that stands behind what is told. */
+interface Shown {
+  revision: number;
+  readonly pairs: Map<string, string>;
+}
 
 /** What is kept below `identities/`: a folder each, its records by name, and what is told of them. */
 interface Kind<T> {
@@ -27,10 +39,13 @@ interface Kind<T> {
   readonly deleted: (name: string, revision: number) => IdentityUpdate;
 }
 
+const noSource: IdentitySource = { clusterId: '', generation: 0, replaced: [] };
+
 /**
  * Users and policies in the metadata store, on a path that no watcher of the directory is told of. Each change decides on
  * what it reads, writes by comparing just that, and decides anew when another came first. Serves its watchers from a copy
- * that follows the store. Knows no secret: they come sealed and stay so.
+ * that follows the store; the whole of another store, or of an older state of this one, is not taken for deletions: until it
+ * says that it is brought back, what was known goes on to be used. Knows no secret: they come sealed and stay so.
  */
 export class IdentityRegistry implements IdentityService, Component {
   readonly name = 'identities';
@@ -49,16 +64,28 @@ export class IdentityRegistry implements IdentityService, Component {
   private readonly kinds = [this.users, this.policies] as readonly Kind<unknown>[];
   private readonly listeners = new Set<Listener>();
   private revision: number | undefined;
+  private source = noSource;
+  private shown: Shown | undefined;
+  private timer: Timer | undefined;
+  private refusal = '';
+  private stopped = false;
   private unwatch: (() => void) | undefined;
 
   constructor(private readonly options: IdentityRegistryOptions) {}
 
   start(): Promise<void> {
-    this.unwatch = this.options.store.watch(keys.identities, (update) => this.apply(update));
+    const { store } = this.options;
+    const unwatches = [
+      store.watch(keys.identities, (update) => this.apply(update)),
+      store.watch(keys.cluster, () => this.lookWhose()), // A cluster that is brought back becomes another one here.
+    ];
+    this.unwatch = () => unwatches.forEach((unwatch) => unwatch());
     return Promise.resolve();
   }
 
   stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
     this.unwatch?.();
     return Promise.resolve();
   }
@@ -153,6 +180,7 @@ export class IdentityRegistry implements IdentityService, Component {
     return {
       kind: 'snapshot',
       revision,
+      source: this.source,
       users: [...this.users.records.values()],
       policies: [...this.policies.records.values()],
     };
@@ -160,17 +188,93 @@ export class IdentityRegistry implements IdentityService, Component {
 
   private apply(update: StoreUpdate): void {
     const { revision } = update;
-    this.revision = revision;
     if (update.kind === 'snapshot') {
-      for (const { records } of this.kinds) records.clear();
-      for (const pair of update.pairs) this.take(pair.key, pair.value, revision);
-      this.tell(this.snapshot(revision));
+      this.shown = { revision, pairs: new Map(update.pairs.map(({ key, value }) => [key, value])) };
+      this.judge(this.shown);
       return;
     }
+    const { shown } = this;
+    if (shown) {
+      shown.revision = revision;
+      for (const { key, pair } of update.changes) {
+        if (pair) shown.pairs.set(key, pair.value);
+        else shown.pairs.delete(key);
+      }
+      return;
+    }
+    this.revision = revision;
     for (const { key, pair } of update.changes) {
       const told = this.take(key, pair?.value, revision);
       if (told) this.tell(told);
     }
+  }
+
+  /** Takes what the store shows in the place of what was known, if that is what it goes on from. */
+  private judge(shown: Shown): void {
+    this.timer?.cancel();
+    identityIn(this.options.store)
+      .then((found) => {
+        if (this.shown !== shown || this.stopped) return;
+        const refusal = this.refusalOf(found, shown.revision);
+        if (refusal === undefined && found) {
+          this.shown = undefined;
+          this.adopt(shown, found);
+          return;
+        }
+        if (refusal !== undefined && refusal !== this.refusal) this.options.refused?.(refusal);
+        this.refusal = refusal ?? '';
+        this.judgeLater(shown);
+      })
+      .catch((caught: unknown) => {
+        throwAssertion(caught);
+        this.judgeLater(shown); // The store is away: what was known goes on to be used.
+      });
+  }
+
+  private lookWhose(): void {
+    if (this.shown) {
+      this.judge(this.shown);
+      return;
+    }
+    identityIn(this.options.store)
+      .then((found) => {
+        const { revision } = this;
+        if (!found || this.shown || revision === undefined || this.stopped) return;
+        if (sourceOf(found).generation === this.source.generation) return;
+        if (this.refusalOf(found, revision) !== undefined) return;
+        this.source = sourceOf(found);
+        this.tell(this.snapshot(revision));
+      })
+      .catch((caught: unknown) => throwAssertion(caught)); // The store is away: what it holds then will be told.
+  }
+
+  private judgeLater(shown: Shown): void {
+    if (this.shown !== shown || this.stopped) return;
+    this.timer = this.options.clock.after(againMs, () => this.judge(shown));
+  }
+
+  /** Why what is known is better than what the store shows; undefined: it is not, or nothing is known. */
+  private refusalOf(found: Identity | undefined, revision: number): string | undefined {
+    if (this.revision === undefined) return undefined;
+    const known = { ...this.source, revision: this.revision };
+    const was = `cluster ${known.clusterId}, generation ${known.generation}, revision ${known.revision}`;
+    if (!found) return `the metadata store is empty where ${was} was: its users go on to be known`;
+    const { clusterId, generation } = found.version;
+    if (followsMetadata({ clusterId, generation, revision }, known)) return undefined;
+    if (found.lineage.replaced.includes(known.clusterId)) return undefined;
+    return (
+      `the metadata store holds cluster ${clusterId}, generation ${generation}, revision ${revision} where ${was} was: the ` +
+      'users of the latter go on to be known'
+    );
+  }
+
+  private adopt({ revision, pairs }: Shown, found: Identity): void {
+    this.refusal = '';
+    this.revision = revision;
+    this.source = sourceOf(found);
+    for (const { records } of this.kinds) records.clear();
+    for (const [key, value] of pairs) this.take(key, value, revision);
+    this.tell(this.snapshot(revision));
   }
 
   private take(key: string, value: string | undefined, revision: number): IdentityUpdate | undefined {
@@ -190,4 +294,9 @@ export class IdentityRegistry implements IdentityService, Component {
   private tell(update: IdentityUpdate): void {
     for (const listener of [...this.listeners]) listener(update);
   }
+}
+
+function sourceOf({ version, lineage }: Identity): IdentitySource {
+  const { clusterId, generation } = version;
+  return { clusterId, generation, replaced: lineage.replaced };
 }

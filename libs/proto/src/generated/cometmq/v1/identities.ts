@@ -88,6 +88,11 @@ export interface IdentitiesPart {
   users: User[];
   policies: UserPolicies[];
   last: boolean;
+  /** Whose users they are; where the cluster was brought back from what its members knew, the generation is higher. */
+  clusterId: string;
+  generation: number;
+  /** Clusters whose place this one has taken. */
+  replaced: string[];
 }
 
 export interface UserAnswer {
@@ -1025,7 +1030,7 @@ export const IdentityUpdate: MessageFns<IdentityUpdate> = {
 };
 
 function createBaseIdentitiesPart(): IdentitiesPart {
-  return { users: [], policies: [], last: false };
+  return { users: [], policies: [], last: false, clusterId: "", generation: 0, replaced: [] };
 }
 
 export const IdentitiesPart: MessageFns<IdentitiesPart> = {
@@ -1038,6 +1043,15 @@ export const IdentitiesPart: MessageFns<IdentitiesPart> = {
     }
     if (message.last !== false) {
       writer.uint32(24).bool(message.last);
+    }
+    if (message.clusterId !== "") {
+      writer.uint32(34).string(message.clusterId);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(40).uint64(message.generation);
+    }
+    for (const v of message.replaced) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -1079,6 +1093,30 @@ export const IdentitiesPart: MessageFns<IdentitiesPart> = {
             message.last = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clusterId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.generation = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.replaced.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1099,6 +1137,9 @@ export const IdentitiesPart: MessageFns<IdentitiesPart> = {
     message.users = object.users?.map((e) => User.fromPartial(e)) || [];
     message.policies = object.policies?.map((e) => UserPolicies.fromPartial(e)) || [];
     message.last = object.last ?? false;
+    message.clusterId = object.clusterId ?? "";
+    message.generation = object.generation ?? 0;
+    message.replaced = object.replaced?.map((e) => e) || [];
     return message;
   },
 };
