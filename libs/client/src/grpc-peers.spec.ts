@@ -1,5 +1,5 @@
 import { internal } from '@cometmq/proto';
-import type { MessageSink } from '@cometmq/rpc';
+import type { MessageSink, MessageSource } from '@cometmq/rpc';
 import { loopback } from '@cometmq/rpc/testing';
 import { ManualClock } from '@cometmq/shared/testing';
 
@@ -14,12 +14,16 @@ describe('GrpcPeers', () => {
   const followed = async () => {
     const clock = new ManualClock();
     let out!: MessageSink;
+    const acked: unknown[] = [];
     const service = {
       name: 'cometmq.v1.ReplicationService',
       methods: {
         Follow: {
           kind: 'bidi' as const,
-          handler: (_call: unknown, _input: unknown, sink: MessageSink) => void (out = sink),
+          handler: (_call: unknown, input: MessageSource, sink: MessageSink) => {
+            out = sink;
+            input.onMessage((message) => acked.push(internal.FollowerSays.decode(message).says?.value));
+          },
         },
       },
     };
@@ -34,7 +38,8 @@ describe('GrpcPeers', () => {
       closed: (error, refused) => said.push(`closed ${error?.code} ${refused}`),
     });
     await turn();
-    return { clock, out, said, stream };
+    acked.length = 0; // The hello.
+    return { clock, out, said, stream, acked };
   };
 
   it('takes its own standing still for no silence of the leader', async () => {
@@ -59,6 +64,29 @@ describe('GrpcPeers', () => {
     out.write(internal.LeaderSays.encode({ says: { $case: 'handOver', value: true } }).finish());
     await turn();
     expect(said).toEqual(['handOver', 'closed CORRUPT_RECORD false']);
+  });
+
+  it('says one acknowledgement for all of one go, and the same again only after a while', async () => {
+    const { clock, stream, acked } = await followed();
+    for (let end = 1; end <= 100; end += 1) stream.ack(1, at(end));
+    await turn();
+    expect(acked).toEqual([{ session: 1, end: 100 }]);
+    stream.ack(1, at(100));
+    clock.advance(99);
+    stream.ack(1, at(100));
+    await turn();
+    expect(acked).toHaveLength(1);
+    clock.advance(1);
+    stream.ack(1, at(100));
+    await turn();
+    expect(acked).toHaveLength(2);
+    stream.ack(2, at(100)); // Of another session it is news.
+    await turn();
+    expect(acked).toHaveLength(3);
+    stream.ack(2, at(101));
+    stream.close(); // What was said before still arrives.
+    await turn();
+    expect(acked.at(-1)).toEqual({ session: 2, end: 101 });
   });
 
   it('says nothing once it is closed, whatever comes', async () => {

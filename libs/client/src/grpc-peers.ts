@@ -209,6 +209,13 @@ class Parts {
 
 /** What has arrived is read in much less. */
 const readMs = 50;
+/** An acknowledgement that says nothing new only tells the leader that somebody listens: so often is enough. */
+const sameAckMs = 100;
+
+interface Ack {
+  readonly session: number;
+  readonly end: LogPosition;
+}
 
 class GrpcFollow implements FollowStream {
   private readonly stream;
@@ -217,6 +224,10 @@ class GrpcFollow implements FollowStream {
   private session = 0;
   private leader: KnownLeader | undefined;
   private over = false;
+  /** Not said yet: one sync makes several batches durable, and of what is said in one go the last counts. */
+  private ackDue: Ack | undefined;
+  private acked: Ack | undefined;
+  private ackedMs = 0;
 
   constructor(
     private readonly channel: RpcChannel,
@@ -240,7 +251,11 @@ class GrpcFollow implements FollowStream {
     this.say({ $case: 'follow', value: { session, from } });
   }
   ack(session: number, end: LogPosition): void {
-    this.say({ $case: 'ack', value: { session, end } });
+    const { ackDue, acked } = this;
+    const isSame = ackDue === undefined && acked?.session === session && acked.end === end;
+    if (isSame && this.clock.monotonicMs() - this.ackedMs < sameAckMs) return;
+    if (ackDue === undefined) queueMicrotask(() => this.sayAck());
+    this.ackDue = { session, end };
   }
   refuse(session: number, epoch: Epoch, why: string): void {
     this.say({ $case: 'refuse', value: { session, epoch, why } });
@@ -249,14 +264,25 @@ class GrpcFollow implements FollowStream {
   /** What was said before still arrives. */
   close(): void {
     if (this.over) return;
+    this.sayAck();
     this.over = true;
     this.timer.cancel();
     this.stream.end();
     this.timer = this.clock.after(this.limits.promiseMs, () => this.channel.close());
   }
 
+  private sayAck(): void {
+    const ack = this.ackDue;
+    if (ack === undefined) return;
+    this.ackDue = undefined;
+    this.acked = ack;
+    this.ackedMs = this.clock.monotonicMs();
+    this.say({ $case: 'ack', value: ack });
+  }
+
   private say(says: internal.FollowerSays['says']): void {
     if (this.over) return;
+    this.sayAck(); // In the order in which it was said.
     // What a follower says is small, and answers what it was sent: it can't pile up.
     this.stream.write(internal.FollowerSays.encode({ says }).finish());
   }

@@ -93,6 +93,16 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
       ]);
     });
 
+    it('carries the last of several acknowledgements, of which each says what those before it did', async () => {
+      const { stream } = await follow();
+      for (let end = 1; end <= 1_000; end += 1) stream.ack(session, at(end));
+      await until(() => door.said.includes(`ack ${session} 1000`));
+      stream.ack(session, at(1_001));
+      await until(() => door.said.includes(`ack ${session} 1001`));
+      const ends = door.said.map((said) => Number(/^ack \d+ (\d+)$/.exec(said)?.[1]));
+      expect(ends).toEqual([...ends].sort((a, b) => a - b));
+    });
+
     it('gives the same batch to several followers, each its own bytes', async () => {
       const first = await follow();
       const second = await follow();
