@@ -2,6 +2,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { MqError, systemClock } from '@cometmq/shared';
+import { ManualClock } from '@cometmq/shared/testing';
 import { Http2Channel } from './channel/http2-channel.js';
 import { FrontDoorServer } from './front-door/front-door-server.js';
 import { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
@@ -338,4 +339,78 @@ describe('Http2Channel', () => {
     const asked = channelTo(`127.0.0.1:${port}`).unary('/test.Echo/Echo', Buffer.alloc(0));
     await expect(asked).rejects.toMatchObject({ code: 'INTERNAL' });
   });
+
+  it('finds out by a ping that nobody is there any more', async () => {
+    const [settings, settingsHeard] = ['000000040000000000', '000000040100000000'].map((hex) =>
+      Buffer.from(hex, 'hex'),
+    );
+    let told = Buffer.alloc(0);
+    const port = await listener((socket) => {
+      socket.write(settings as Buffer);
+      socket.on('data', (bytes) => (told = Buffer.concat([told, bytes])));
+    });
+    const manual = new ManualClock();
+    const channel = new Http2Channel({ address: `127.0.0.1:${port}`, clock: manual });
+    opened.push(channel);
+    const asked = errorOf(channel.unary('/test.Echo/Echo', Buffer.alloc(0)));
+    const passes = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        manual.advance(500);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await until(() => told.includes(settingsHeard as Buffer)); // From here on it is silent.
+    await passes(11_000);
+    await until(() => told.includes('cometmq.'));
+    await passes(6_500);
+    expect(await asked).toMatchObject({ code: 'UNAVAILABLE', reason: `nothing is heard of 127.0.0.1:${port}` });
+  });
+
+  it('holds no more than its window of a stream that is not taken in', async () => {
+    const notes = newEchoNotes();
+    const service = echoService(notes);
+    const server = new FrontDoorServer({ port: 0, services: [service], clock, log: () => undefined, internal: {} });
+    await server.start();
+    const channel = channelTo(`127.0.0.1:${server.port}`);
+    const stream = channel.serverStream('/test.Echo/Stream', streamRequest(100, MiB));
+    stream.pause();
+    let bytes = 0;
+    stream.onMessage((message) => (bytes += message.length));
+    const ended = new Promise<unknown>((resolve) => stream.onEnd(resolve));
+    // The server's own queue fills when the window is used up, and its handler stops.
+    await until(() => server.seen.bytesOut > 7 * MiB && server.seen.queuedBytes > 0);
+    await channel.unary('/test.Echo/Echo', Buffer.alloc(1));
+    expect(server.seen.bytesOut).toBeLessThan(9 * MiB);
+    stream.resume();
+    expect([await ended, bytes]).toEqual([undefined, 100 * MiB]);
+    channel.close();
+    await server.stop();
+  });
+
+  it('begins new calls elsewhere once a server says that it goes, and lets the open ones end', async () => {
+    const services = [echoService(newEchoNotes())];
+    const first = new FrontDoorServer({ port: 0, services, clock, log: () => undefined, internal: {} });
+    await first.start();
+    const channel = channelTo(`127.0.0.1:${first.port}`);
+    const chat = channel.bidi('/test.Echo/Chat');
+    const heard: string[] = [];
+    chat.onMessage((message) => heard.push(Buffer.from(message).toString()));
+    const ended = new Promise<unknown>((resolve) => chat.onEnd(resolve));
+    chat.write(Buffer.from('one'));
+    await until(() => heard.length === 1);
+    const stopped = first.stop();
+    await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(0))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    chat.write(Buffer.from('two'));
+    chat.end();
+    expect(await ended).toBeUndefined();
+    expect(heard).toEqual(['one', 'two']);
+    await stopped;
+  });
 });
+
+function errorOf(asked: Promise<unknown>): Promise<MqError> {
+  return asked.then(
+    () => new MqError('INTERNAL', 'it was answered'),
+    (caught: unknown) => MqError.from(caught),
+  );
+}

@@ -18,11 +18,12 @@ export class ClusterProgram {
     private readonly end: () => Promise<void>,
   ) {}
 
-  static async start(folder: string, replicas: number): Promise<ClusterProgram> {
+  /** @param flags of `npm run cluster` */
+  static async start(folder: string, replicas: number, flags: readonly string[]): Promise<ClusterProgram> {
     const port = await freeRun();
     const root = resolve(process.argv[1] ?? '', '../../../..');
     const size = [`--replicas=${replicas}`, '--proxies=1', '--namesrvs=1', '--etcds=1'];
-    const args = [`--port-base=${port}`, `--data-dir=${folder}`, ...size, '--auto-create', '--plain-text'];
+    const args = [`--port-base=${port}`, `--data-dir=${folder}`, ...size, '--auto-create', ...flags];
     const child = spawn(process.execPath, ['tools/cluster/main.ts', ...args], {
       ...{ cwd: root, stdio: ['ignore', 'pipe', 'pipe'] as const, env: process.env },
     });
