@@ -645,13 +645,13 @@ describe('the cluster', () => {
       ...{ quorum: 1, stage: 'serving', inSync: [member], writable: true, registeredMs: 1 },
     });
     fixture.brokers.states.set('broker-1', {});
-    const health = async (says: string): Promise<string[]> => {
-      fixture.members.statuses.set(address, { role: 'leading', member, epoch: epoch(4), says });
+    const health = async (says: string, membersWanted: number): Promise<string[]> => {
+      fixture.members.statuses.set(address, { role: 'leading', member, epoch: epoch(4), says, membersWanted });
       return lines((await comet('cluster', 'health')).out);
     };
-    const told = ['healthy', 'broker-1: single copy, epoch 4, led by broker-1-a', '  broker-1-a  leads'];
-    expect(await health('single copy')).toEqual(told);
-    expect(await health('alone, as it is meant to be')).toEqual(['healthy']);
+    const line = 'broker-1: single copy, epoch 4, led by broker-1-a, 1 of 2 members';
+    expect(await health('single copy', 2)).toEqual(['healthy', line, '  broker-1-a  leads']);
+    expect(await health('alone, as it is meant to be', 1)).toEqual(['healthy']);
   });
 
   it('is watched until somebody has seen enough', async () => {

@@ -174,6 +174,8 @@ export function statusFromWire(wire: internal.MemberStatus): MemberStatus {
     durableEnd: wire.durableEnd as LogPosition,
     commitEnd: wire.commitEnd as LogPosition,
     state: wire.state && setFromWire(wire.state),
+    membersWanted: wire.membersWanted,
+    stalled: wire.stalled,
     followers: wire.followers.map(({ member, ...rest }) => ({ ...rest, member: memberId(member) })),
     lastFailover: lastFailover && {
       ...lastFailover,

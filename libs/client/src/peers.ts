@@ -72,6 +72,8 @@ export interface FollowHello {
   readonly log: LogTail;
   /** Of the record formats that it can read. */
   readonly featureLevel: number;
+  /** As this member is set up; 0: it does not say. */
+  readonly membersWanted: number;
 }
 
 /** How long a call waits for what comes next, at the most. */
@@ -202,6 +204,10 @@ export interface MemberStatus {
   /** Of each follower, where it leads. */
   readonly followers: readonly FollowerStatus[];
   readonly lastFailover: FailoverPhases | undefined;
+  /** As this member is set up; 0: it does not say. */
+  readonly membersWanted: number;
+  /** It leads, and can commit nothing now. */
+  readonly stalled: boolean;
 }
 
 export interface FollowerStatus {

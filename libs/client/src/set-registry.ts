@@ -35,7 +35,8 @@ export interface SetRegistry {
   /**
    * A member that does not lead is there, at this address; its presence ends `leaseMs` after the last one. Another boot id at
    * the same address is a restart and takes its place at once.
-   * @throws MqError CONFLICT while another process with this member id lives at another address, or has taken its place
+   * @throws MqError CONFLICT while another process with this member id lives at another address, or has taken its place; or,
+   * for who is no member of the set yet, while another member of its place does
    */
   announceMember(claim: MemberClaim): Promise<SetReading>;
   /** It goes. */

@@ -263,9 +263,9 @@ describe('a data folder that is not the one', () => {
   it('is told so at once where it stands in the place of the only member', async () => {
     const here = await world();
     await led(here, a);
-    // Both are there: it is for the leader to say.
-    await here.sets.announceMember({ ...claimOf(again), address: 'elsewhere:1' });
-    await here.sets.withdrawMember(claimOf(again));
+    // Both are there.
+    const beside = await fault(here.sets.announceMember({ ...claimOf(again), address: 'elsewhere:1' }));
+    expect(beside).toMatchObject({ code: 'CONFLICT', reason: expect.stringContaining('Give each member of a set') });
     here.clock.advance(leaseMs + 1);
     const error = await fault(here.sets.announceMember(claimOf(again)));
     expect(error).toMatchObject({

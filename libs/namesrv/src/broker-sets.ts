@@ -226,6 +226,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       if (found.set?.record.members.length === 0) found = await this.takeUp(found, claim);
       const { set } = found;
       checkReturn(found, claim);
+      checkPlace(found, claim);
       const ours = presenceOf(found, claim.member)?.record;
       const own = ours?.bootId === claim.bootId ? ours : undefined;
       // One that was sent before it took the lead says nothing about it.
@@ -594,6 +595,16 @@ function checkReturn(found: Found, claim: MemberClaim): void {
   }
 }
 
+/** A place is one member's at a time. Who belongs to the set already keeps it; who wants to must have one of its own. */
+function checkPlace({ set, presences }: Found, { brokerSet, member, address }: MemberClaim): void {
+  if (set?.record.members.includes(member)) return;
+  for (const { record } of presences.values()) {
+    const isAnother = record.member !== member && placeOf(record.member) === placeOf(member);
+    // Who is at an address is who has it now.
+    if (isAnother && record.address !== address) throw placeTaken({ brokerSet, member, address }, record);
+  }
+}
+
 function placeOf(member: MemberId): string {
   return member.slice(0, member.indexOf('/'));
 }
@@ -691,6 +702,19 @@ function replacedBy(
     code,
     `another process is ${member} of broker set ${brokerSet}, at ${where(other.address)}, and lives; this one is at ` +
       `${where(address)}. Two processes must not share a data folder, nor run on copies of one: stop one of them`,
+  );
+}
+
+function placeTaken(
+  { brokerSet, member, address }: Pick<MemberClaim, 'brokerSet' | 'member' | 'address'>,
+  holder: PresenceRecord,
+): MqError {
+  const place = placeOf(member);
+  return new MqError(
+    'CONFLICT',
+    `the place ${place} of broker set ${brokerSet} is held by ${holder.member} at ${holder.address || 'its own process'}, ` +
+      `which lives; this member, ${member}, is at ${address || 'its own process'}. Give each member of a set a memberName ` +
+      'of its own; or, if this one is to take the place of that one, stop that one first',
   );
 }
 

@@ -119,6 +119,8 @@ export class Leader {
   private syncOutSinceMs: number | undefined;
   /** Since when something waits and nothing was committed. */
   private waitsSinceMs: number | undefined;
+  /** Since when too few members listen to commit anything, whether or not something waits; undefined: enough do. */
+  private unheardSinceMs: number | undefined;
 
   constructor(
     private readonly term: Term,
@@ -157,7 +159,9 @@ export class Leader {
     if (!this.decides) return false;
     if (this.limits.durability === 'strict' && this.limits.membersWanted > 1 && this.rule.members.length === 1)
       return false;
-    return this.waitsSinceMs === undefined || nowMs - this.waitsSinceMs < this.limits.stalledMs;
+    const isLong = (sinceMs: number | undefined): boolean =>
+      sinceMs !== undefined && nowMs - sinceMs >= this.limits.stalledMs;
+    return !isLong(this.waitsSinceMs) && !isLong(this.unheardSinceMs);
   }
 
   protection(nowMs: number): Protection {
@@ -171,8 +175,9 @@ export class Leader {
     switch (input.kind) {
       case 'appended':
         this.appendEnd = input.end;
-        this.syncOutSinceMs ??= input.nowMs;
-        this.waitsSinceMs ??= input.nowMs;
+        // Said also of what is on the disk, or committed, already: that waits for nothing.
+        if (input.end > this.durableEnd) this.syncOutSinceMs ??= input.nowMs;
+        if (input.end > this.committed) this.waitsSinceMs ??= input.nowMs;
         return [];
       case 'durable':
         this.durableEnd = input.end;
@@ -226,6 +231,7 @@ export class Leader {
     if (end !== follower.end) follower.behindSinceMs = undefined; // It moves.
     follower.end = end;
     this.measure(follower, nowMs);
+    if (this.unheardSinceMs !== undefined) this.countListeners(nowMs);
     return [...this.advance(nowMs), ...this.wantedChange(nowMs)];
   }
 
@@ -237,7 +243,18 @@ export class Leader {
       follower.keepsUpSinceMs = undefined;
       follower.behindSinceMs ??= nowMs;
     }
+    this.countListeners(nowMs);
     return this.wantedChange(nowMs);
+  }
+
+  private countListeners(nowMs: number): void {
+    const { members, quorum } = this.rule;
+    const listening = members.filter((member) => {
+      if (member === this.term.me) return true;
+      const follower = this.followers.get(member);
+      return follower?.connected === true && follower.end !== undefined && !this.isSilent(follower, nowMs);
+    }).length;
+    this.unheardSinceMs = listening >= quorum ? undefined : (this.unheardSinceMs ?? nowMs);
   }
 
   /** Whether it is behind, judged by what is durable here: what the own disk has not got yet says nothing of others. */
@@ -258,6 +275,7 @@ export class Leader {
     for (const follower of this.followers.values()) {
       if (this.isSilent(follower, nowMs)) follower.keepsUpSinceMs = undefined;
     }
+    this.countListeners(nowMs);
     return this.wantedChange(nowMs);
   }
 
@@ -332,6 +350,8 @@ export class Leader {
     this.rule = { members: state.members, quorum: state.quorum };
     this.revision = state.revision;
     this.changing = undefined;
+    // Alone nobody else is needed; more are counted with the next tick.
+    if (state.members.length === 1) this.unheardSinceMs = undefined;
     return this.advance(undefined);
   }
 

@@ -22,15 +22,17 @@ export async function readHealth(session: Session): Promise<Health> {
   const reasons = [...known];
   // A leader that can't commit answers, and would take messages.
   for (const { name, protection, says } of brokerSets) {
-    if (protection === 'notServing') reasons.push(`${name}: ${says}`);
+    const reason = `${name}: ${says}`;
+    if (protection === 'notServing' && !reasons.includes(reason)) reasons.push(reason);
   }
   return { healthy: reasons.length === 0, reasons, brokerSets };
 }
 
 /** What tells two healths apart: not how far a member is behind at the moment. */
 export function healthKey({ healthy, reasons, brokerSets }: Health): string {
-  const sets = brokerSets.map(({ name, protection, epoch, leader, members, lastFailover }) => [
+  const sets = brokerSets.map(({ name, protection, epoch, leader, members, lastFailover, warnings }) => [
     ...[name, protection, epoch, leader, lastFailover?.atMs],
+    ...warnings,
     members.map(({ member, inSync, leads, problem }) => [member, inSync, leads, problem !== undefined]),
   ]);
   return JSON.stringify([healthy, reasons, sets]);
@@ -46,23 +48,26 @@ function healthText(printer: Printer, { healthy, reasons, brokerSets }: Health):
   const lines = [healthy ? printer.good('healthy') : `${printer.bad('not healthy')}: ${reasons.join('; ')}`];
   // A set that is meant to be one says nothing that is not said already.
   for (const set of brokerSets) {
-    if (set.members.length > 1 || lacksMembers(set)) lines.push(...setLines(printer, set));
+    if (set.members.length > 1 || lacksMembers(set) || set.warnings.length > 0) lines.push(...setLines(printer, set));
   }
   return lines.map((line) => `${line}\n`).join('');
 }
 
 /** Of several members that are wanted one is there: a set of two that lost the other, or one that is only just made. */
-function lacksMembers({ members }: SetReport): boolean {
-  return members.some(({ leads, says }) => leads && says?.startsWith('single copy') === true);
+function lacksMembers({ members, membersWanted = 1 }: SetReport): boolean {
+  return members.filter(({ counts }) => counts).length === 1 && membersWanted > 1;
 }
 
 function setLines(printer: Printer, set: SetReport): string[] {
-  const { name, protection, says, epoch, leader, members, lastFailover } = set;
+  const { name, protection, says, epoch, leader, members, membersWanted, warnings, lastFailover } = set;
   const colour = protection === 'protected' ? printer.good(says) : printer.bad(says);
   const led = leader === undefined ? '' : `, led by ${placeOf(leader)}`;
   const width = Math.max(...members.map(({ member }) => placeOf(member).length));
-  const lines = [`${name}: ${colour}, epoch ${epoch}${led}`];
+  const has = members.filter(({ counts }) => counts).length;
+  const wanted = membersWanted === undefined || membersWanted === has ? '' : `, ${has} of ${membersWanted} members`;
+  const lines = [`${name}: ${colour}, epoch ${epoch}${led}${wanted}`];
   for (const member of members) lines.push(`  ${placeOf(member.member).padEnd(width)}  ${memberText(member)}`);
+  for (const warning of warnings) lines.push(`  ${printer.bad(warning)}`);
   if (lastFailover) {
     const { atMs, reason, noticeMs, promiseMs, fetchMs, transactionMs, startRecordMs, foldMs } = lastFailover;
     const phases = { notice: noticeMs, promises: promiseMs, fetch: fetchMs, etcd: transactionMs, start: startRecordMs };
@@ -150,7 +155,12 @@ export function setCommands(cluster: Command, act: Act): void {
     .action(
       act(async (session, set: string, member: string) => {
         const { protection, members } = await session.api().get<SetReport>(setPath(set));
-        const found = members.find((one) => one.member === member || placeOf(one.member) === member);
+        const named = members.filter((one) => one.member === member || placeOf(one.member) === member);
+        const [found] = named;
+        if (named.length > 1) {
+          const names = named.map((one) => one.member).join(' and ');
+          throw new MqError('CONFLICT', `"${member}" is the place of ${names}: name one of them in full`);
+        }
         if (!found) {
           const names = members.map((one) => one.member).join(', ');
           throw new MqError('NOT_FOUND', `"${member}" is no member of ${set}; its members are ${names}`);

@@ -670,6 +670,10 @@ export type BrokerSet = {
   /** It takes new messages. */
   readonly writable: boolean;
   readonly stage: 'joining' | 'serving' | 'draining' | 'gone';
+  /** How many members it is to have; absent: its leader does not say. */
+  readonly membersWanted?: number;
+  /** What is not as it should be, though nothing is lost by it now. */
+  readonly warnings: readonly string[];
   readonly members: readonly {
     readonly member: string;
     readonly address: string;

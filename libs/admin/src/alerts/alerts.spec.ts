@@ -109,13 +109,13 @@ it.each([
 });
 
 it.each([
-  ['single copy', ['fired singleCopy/broker-0']],
-  ['alone, as it is meant to be', []],
-])('a set with one member says whether it is to have more: %s', async (says, expected) => {
+  [2, ['fired singleCopy/broker-0']],
+  [1, []],
+])('a set with one member says whether it is to have more: %i', async (membersWanted, expected) => {
   const member = memberId('a/1');
   const one = { members: [{ member, address: 'a:1' }], leaderMember: member, inSync: [member] };
   nameService.putBroker(Object.assign(set('a:1'), one));
-  members.statuses.set('a:1', { role: 'leading', member, says });
+  members.statuses.set('a:1', { role: 'leading', member, membersWanted });
   await turn();
   expect(await looks(4)).toEqual(expected);
 });

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 
 import { askAll } from '../reports/ask-all.js';
 import { clusterReport } from '../reports/cluster-report.js';
+import { setReport } from '../reports/set-report.js';
 import type { AdminContext } from './context.js';
 import { change } from './changes.js';
 import { within } from '../within.js';
@@ -18,6 +19,15 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
     if (!directory.brokerSet(name)) throw new MqError('NOT_FOUND', `there is no broker set "${name}"`);
     return name;
   };
+  /** What members say of sets that nobody is shown to lead: one may lead and have too few to commit anything with. */
+  const unledSets = async (): Promise<Map<string, string>> => {
+    const unled = [...directory.brokerSets()].filter(({ leader, stage }) => leader === undefined && stage !== 'gone');
+    const { peers } = context;
+    if (!peers) return new Map();
+    const reports = await Promise.all(unled.map((set) => setReport(set, peers, clock, describeMsMax)));
+    return new Map(reports.map(({ name, says }) => [name, says]));
+  };
+
   app.get('/health', {
     schema: {
       operationId: 'health',
@@ -35,8 +45,13 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       summary: 'The cluster, its broker sets and whether it is healthy.',
       response: answers({ status: 200, schema: 'Cluster', description: 'Healthy or not.' }),
     },
-    handler: async () =>
-      clusterReport(directory, await askAll(directory, clock, describeMsMax, (set) => brokers.describe(set))),
+    handler: async () => {
+      const [described, unled] = await Promise.all([
+        askAll(directory, clock, describeMsMax, (set) => brokers.describe(set)),
+        unledSets(),
+      ]);
+      return clusterReport(directory, described, unled);
+    },
   });
 
   app.post('/cluster/adoption', {

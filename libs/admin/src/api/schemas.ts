@@ -393,6 +393,8 @@ export const schemas: Readonly<Record<string, Schema>> = {
       quorum: described(whole, 'How many members must have a message for it to be acknowledged.'),
       writable: switchOf('It takes new messages.'),
       stage: { type: 'string', enum: brokerSetStages },
+      membersWanted: described(whole, 'How many members it is to have; absent: its leader does not say.'),
+      warnings: described(arrayOf(text), 'What is not as it should be, though nothing is lost by it now.'),
       members: arrayOf(
         object(
           {
@@ -430,7 +432,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
         { description: 'The last time another member took over, and where the time went.' },
       ),
     },
-    ['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'members'],
+    ['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'warnings', 'members'],
   ),
   SetStage: object({ stage: { type: 'string', enum: ['joining', 'serving', 'draining'] } }, 'all'),
   SetRemains: object(

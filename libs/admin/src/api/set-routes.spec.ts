@@ -74,6 +74,50 @@ it.each([
   expect((await call('')).body.protection).toBe(protection);
 });
 
+it('believes its leader that it can commit nothing, also where the name service shows nobody to lead', async () => {
+  put(undefined, ['a', 'b']);
+  const says = `not serving: nothing can be committed, waiting for ${idOf('b')}`;
+  const status = {
+    member: idOf('a'),
+    role: 'leading',
+    epoch: epoch(4),
+    stalled: true,
+    says,
+    membersWanted: 2,
+  } as const;
+  fixture.members.statuses.set('a:1', { ...status, followers: [follower('b', true)] });
+  expect((await call('')).body).toMatchObject({ protection: 'notServing', says, leader: idOf('a'), membersWanted: 2 });
+  const answer = await fetch(`${fixture.url}/api/v1/cluster`);
+  expect(await answer.json()).toMatchObject({ healthy: false, reasons: [`broker-1: ${says}`] });
+});
+
+it('warns of members that are set up for another number of members', async () => {
+  leads('a', follower('b', true), follower('c', true));
+  follows('b', 'c');
+  expect((await call('')).body.warnings).toEqual([]);
+  for (const name of names) {
+    const status = fixture.members.statuses.get(`${name}:1`);
+    fixture.members.statuses.set(`${name}:1`, { ...status, member: idOf(name), membersWanted: name === 'c' ? 2 : 3 });
+  }
+  const { warnings } = (await call('')).body;
+  expect(warnings).toEqual([
+    `members differ in membersWanted (${idOf('a')}: 3, ${idOf('b')}: 3, ${idOf('c')}: 2): give all of them the same`,
+  ]);
+});
+
+it('names both members of one place, and touches neither', async () => {
+  const [one, other] = ['b/1', 'b/2'].map((name) => memberId(`broker-1-${name}`));
+  fixture.nameService.putBroker({
+    ...{ name: 'broker-1', epoch: 4, leader: 'a:1', leaderMember: idOf('a') },
+    members: [idOf('a'), one, other].map((member) => ({ member: member ?? '', address: 'a:1' })),
+    ...{ quorum: 2, stage: 'serving', inSync: [], writable: true, registeredMs: 1 },
+  });
+  leads('a');
+  const answer = await call('/replacement', { member: 'broker-1-b' });
+  expect(answer).toMatchObject({ status: 409, body: { detail: expect.stringContaining(`${one} and ${other}`) } });
+  expect(fixture.members.asked).toEqual([]);
+});
+
 it('without a leader, who stands for the lead says what it waits for', async () => {
   put(undefined);
   follows('c');

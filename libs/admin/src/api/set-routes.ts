@@ -32,6 +32,9 @@ export function setRoutes(app: FastifyInstance, context: AdminContext): void {
     const members = setNamed(name).members.map(({ member }) => member);
     const found = members.filter((member) => member === wanted || member.startsWith(`${wanted}/`));
     if (found.length === 1) return memberId(found[0] as string);
+    if (found.length > 1) {
+      throw new MqError('CONFLICT', `"${wanted}" is the place of ${found.join(' and ')}: name one of them in full`);
+    }
     throw new MqError('NOT_FOUND', `"${wanted}" is no member of ${name}; its members are ${members.join(', ')}`);
   };
   const alone = (): MqError => new MqError('UNSUPPORTED', 'this broker set has one member, in this process');

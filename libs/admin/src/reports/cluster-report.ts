@@ -16,7 +16,12 @@ export interface ClusterReport {
 }
 
 /** The cluster as the directory and its brokers see it. Healthy: every set that is in the routes does what its stage says. */
-export function clusterReport(directory: Directory, { answers, missing }: Answers<BrokerState>): ClusterReport {
+export function clusterReport(
+  directory: Directory,
+  { answers, missing }: Answers<BrokerState>,
+  /** Of sets that nobody is shown to lead: what their members say. */
+  unled: ReadonlyMap<string, string> = new Map(),
+): ClusterReport {
   const states = new Map(answers.map(({ brokerSet, answer }) => [brokerSet, answer]));
   const problems = new Map(missing.map(({ brokerSet, detail }) => [brokerSet, detail]));
   const reasons: string[] = [];
@@ -25,7 +30,7 @@ export function clusterReport(directory: Directory, { answers, missing }: Answer
     .map((set) => {
       const state = states.get(set.name);
       const problem = problems.get(set.name);
-      const wrong = wrongWith(set, state, problem);
+      const wrong = wrongWith(set, state, problem, unled.get(set.name));
       if (wrong !== undefined) reasons.push(`${set.name}: ${wrong}`);
       return { ...set, ...(state && { state: stateView(state) }), ...(problem !== undefined && { problem }) };
     });
@@ -40,9 +45,14 @@ export function clusterReport(directory: Directory, { answers, missing }: Answer
   };
 }
 
-function wrongWith(set: BrokerSet, state: BrokerState | undefined, problem: string | undefined): string | undefined {
+function wrongWith(
+  set: BrokerSet,
+  state: BrokerState | undefined,
+  problem: string | undefined,
+  says: string | undefined,
+): string | undefined {
   if (set.stage === 'gone') return undefined; // It may be stopped: nobody waits for it.
-  if (set.leader === undefined) return 'nobody leads';
+  if (set.leader === undefined) return says ?? 'nobody leads';
   if (problem !== undefined) return problem;
   // A set that drains takes none on purpose.
   if ((!set.writable && set.stage === 'serving') || state?.writable === false)

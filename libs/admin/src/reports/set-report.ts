@@ -46,6 +46,10 @@ export interface SetReport {
   readonly quorum: number;
   readonly writable: boolean;
   readonly stage: BrokerSet['stage'];
+  /** As its leader is set up; absent: it does not say. */
+  readonly membersWanted?: number;
+  /** What is not as it should be, though nothing is lost by it now. */
+  readonly warnings: readonly string[];
   readonly members: readonly MemberReport[];
   readonly lastFailover?: FailoverPhases;
 }
@@ -72,7 +76,7 @@ export async function setReport(
   ];
   const quorum = leading?.state?.quorum ?? set.quorum;
   const counting = members.filter(({ counts, inSync }) => counts && inSync).length;
-  const protection = protectionOf(leader !== undefined, set.members.length, quorum, counting);
+  const protection = protectionOf(leader !== undefined, leading, set.members.length, quorum, counting);
   return {
     name: set.name,
     protection,
@@ -82,14 +86,24 @@ export async function setReport(
     quorum,
     writable: set.writable,
     stage: set.stage,
+    ...(leading && leading.membersWanted > 0 && { membersWanted: leading.membersWanted }),
+    warnings: warningsOf(asked),
     members,
     ...(leading?.lastFailover && { lastFailover: leading.lastFailover }),
   };
 }
 
 /** Of several members that it is to have one is there: a set of two that lost the other, or one that is only just made. */
-export function lacksMembers({ members }: SetReport): boolean {
-  return members.some(({ leads, says }) => leads && says?.startsWith('single copy') === true);
+export function lacksMembers({ members, membersWanted = 1 }: SetReport): boolean {
+  return members.filter(({ counts }) => counts).length === 1 && membersWanted > 1;
+}
+
+/** Who leads goes by its own setting, so the set's size would change with its leader. */
+function warningsOf(asked: readonly Asked[]): string[] {
+  const told = asked.flatMap(({ status }) => (status && status.membersWanted > 0 ? [status] : []));
+  if (new Set(told.map(({ membersWanted }) => membersWanted)).size < 2) return [];
+  const each = told.map(({ member, membersWanted }) => `${member}: ${membersWanted}`).join(', ');
+  return [`members differ in membersWanted (${each}): give all of them the same`];
 }
 
 interface Asked {
@@ -146,8 +160,15 @@ function learnerReport({ member, lagBytes, lagMs }: FollowerStatus): MemberRepor
   return { member, address: '', counts: false, leads: false, inSync: false, lagBytes, lagMs: Math.round(lagMs) };
 }
 
-function protectionOf(led: boolean, members: number, quorum: number, inSync: number): SetProtection {
+function protectionOf(
+  led: boolean,
+  leading: MemberStatus | undefined,
+  members: number,
+  quorum: number,
+  inSync: number,
+): SetProtection {
   if (!led) return 'noLeader';
+  if (leading?.stalled) return 'notServing'; // It knows best.
   if (members <= 1) return 'singleCopy';
   if (inSync < quorum) return 'notServing';
   // Of two, the one that goes on shrinks the set to itself.

@@ -92,6 +92,7 @@ export class FindingLeader {
       salt: store.salt,
       log: self.tail(),
       featureLevel: featureLevelMax,
+      membersWanted: settings.membersWanted,
     };
   }
 

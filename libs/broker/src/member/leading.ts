@@ -94,6 +94,9 @@ export class Leading implements LeadTerm {
   /** The last progress at which a majority listened. */
   private shown = 0;
   private slow = false;
+  private hasBegun = false;
+  /** Members that were told of as set up for another number of members. */
+  private readonly toldOf = new Set<MemberId>();
 
   constructor(
     private readonly parts: LeadingParts,
@@ -149,6 +152,10 @@ export class Leading implements LeadTerm {
   isInSync(member: MemberId): boolean {
     return this.leader.isInSync(member);
   }
+  /** It follows, as far as this leader knows. */
+  isHeard(member: MemberId): boolean {
+    return this.led.has(member);
+  }
 
   /** @returns why not, in words; undefined: it may stop now */
   mayLeave(member: MemberId): string | undefined {
@@ -172,6 +179,7 @@ export class Leading implements LeadTerm {
 
   /** The start record is durable, and committed: from here on decisions count. */
   begun(): void {
+    this.hasBegun = true;
     this.durable();
     // From now on its log is known to have this epoch's records: an older copy of its folder is told by that.
     this.lastRenewalMs = -Infinity;
@@ -206,12 +214,24 @@ export class Leading implements LeadTerm {
     if (hello.featureLevel < store.featureLevel) {
       throw new MqError('UNSUPPORTED', `${hello.member} can not read what ${me} writes: upgrade it first`);
     }
+    this.compareSettings(hello);
     const session = (this.sessions += 1);
     this.hellos.set(session, hello);
     setAddress(hello.member, hello.address);
     const { epoch, state } = this;
     const salt = store.salt ?? 0;
     return { session, leader: me, epoch, log: this.parts.outline(), salt, state, featureLevel: store.featureLevel };
+  }
+
+  /** Once of each: who leads goes by its own setting, so the set's size would change with its leader. */
+  private compareSettings({ member, membersWanted }: FollowHello): void {
+    const { limits, log } = this.parts;
+    if (membersWanted === 0 || membersWanted === limits.membersWanted) this.toldOf.delete(member);
+    else if (!this.toldOf.has(member)) {
+      this.toldOf.add(member);
+      const facts = { member, wants: membersWanted, leaderWants: limits.membersWanted };
+      log.warn(facts, 'members of the set differ in membersWanted: give all of them the same');
+    }
   }
 
   joined(member: MemberId, session: number, follower: LedFollower): void {
@@ -340,7 +360,7 @@ export class Leading implements LeadTerm {
     const { nowMs } = this;
     this.step({ kind: 'tick', nowMs });
     if (this.over) return;
-    this.slow = !this.leader.isServing(nowMs);
+    this.tellOfStall(!this.leader.isServing(nowMs));
     this.showProgress(nowMs);
     // A leader that hears too few is neither kept present nor waited for by those who hear it: somebody else may be better off.
     if (this.isSure()) this.shown = this.progress;
@@ -349,6 +369,15 @@ export class Leading implements LeadTerm {
     // With others, who can take over, often: what one of them learns by the registry should not be old.
     const everyMs = this.isAlone ? leaseMs / 3 : leaseMs / 6;
     if (nowMs - this.lastRenewalMs >= everyMs) void this.renew();
+  }
+
+  private tellOfStall(slow: boolean): void {
+    if (slow === this.slow || !this.hasBegun) return;
+    this.slow = slow;
+    const { log, me } = this.parts;
+    const missing = this.state.members.filter((member) => member !== me && !this.isHeard(member));
+    if (slow) log.error({ epoch: this.epoch, missing }, 'nothing can be committed now: messages are refused');
+    else log.info({ epoch: this.epoch }, 'messages are taken again');
   }
 
   /** Moves when the event loop has turned and a sync has finished. */

@@ -26,7 +26,9 @@ export function memberStatus(self: MemberSelf, still: string | undefined): Membe
       noLeaderMs: clock.monotonicMs() - self.noLeaderSinceMs,
       leader: leader?.member ?? knowledge.state?.leader,
       members: knowledge.state?.members ?? [],
-      missing: leading ? leading.members.members.filter((one) => one !== me && !leading.isInSync(one)) : [],
+      missing: leading
+        ? leading.members.members.filter((one) => one !== me && !(leading.isInSync(one) && leading.isHeard(one)))
+        : [],
     }),
     epoch: leading?.epoch ?? store.epoch,
     leader: leader && memberId(leader.member),
@@ -36,5 +38,7 @@ export function memberStatus(self: MemberSelf, still: string | undefined): Membe
     state: leading?.members ?? knowledge.state,
     followers: leading?.followers() ?? [],
     lastFailover: self.lastFailover,
+    membersWanted: settings.membersWanted,
+    stalled: role.is === 'leading' && (role.term === undefined || leading?.serves === false),
   };
 }

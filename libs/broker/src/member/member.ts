@@ -87,12 +87,13 @@ export class Member implements SetMember, MemberMoves {
   get difference(): Difference | undefined {
     return this.comparing?.difference;
   }
-  /** Why it can do nothing for the set; undefined: it leads, or follows who does. */
+  /** Why it can do nothing for the set; undefined: it leads and takes messages, or follows who leads. */
   get unready(): string | undefined {
     const { role } = this.self;
     switch (role.is) {
       case 'leading':
-        return role.term ? undefined : 'the start of its term is not committed yet';
+        if (!role.term) return 'the start of its term is not committed yet';
+        return role.leading.serves ? undefined : this.status().says;
       case 'following':
         return role.stream?.attached ? undefined : this.status().says;
       case 'failed':

@@ -6,6 +6,8 @@ import { failureFacts, MqError, sleep } from '@cometmq/shared';
 import type { MemberMoves, MemberSelf } from './member-self.js';
 
 const openAgainMs = 500;
+/** A presence outlasts its process by a lease, and a little more until it is ended. */
+const outlastLeases = 1.5;
 
 export class SetReader {
   /** The registry has said how the set is. */
@@ -32,6 +34,7 @@ export class SetReader {
   async open(): Promise<SetReading | undefined> {
     const { self } = this;
     const { registry, adoption, log, settings, clock } = self.parts;
+    const heldMs = clock.monotonicMs() + settings.leaseMs * outlastLeases;
     for (;;) {
       if (self.stopped) throw new MqError('CANCELLED', 'stopped before the lead was taken');
       try {
@@ -40,9 +43,11 @@ export class SetReader {
       } catch (caught) {
         const error = MqError.from(caught);
         if (await adoption.settles(error)) continue;
-        if (!error.retry) throw error;
+        // Whoever has its place may have ended just now.
+        const isHeld = error.code === 'CONFLICT';
+        if (isHeld ? clock.monotonicMs() >= heldMs : !error.retry) throw error;
         log.warn(failureFacts(error), 'the broker set can not be looked up yet; trying again');
-        if (settings.membersWanted > 1) return undefined;
+        if (settings.membersWanted > 1 && !isHeld) return undefined;
         await sleep(clock, openAgainMs);
       }
     }

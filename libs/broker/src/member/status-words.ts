@@ -17,7 +17,7 @@ export interface Situation {
   readonly noLeaderMs: number;
   readonly leader: string | undefined;
   readonly members: readonly MemberId[];
-  /** Members that are not in sync. */
+  /** Members that are not in sync, or not there. */
   readonly missing: readonly MemberId[];
 }
 
@@ -49,7 +49,7 @@ function leading({ begun, protection, missing, still }: Situation): string {
   if (!begun) return `waiting for ${missing.join(', ') || 'its disk'} to have the start of its term`;
   switch (protection) {
     case 'not serving':
-      return `not serving: nothing was committed for a while, waiting for ${missing.join(', ') || 'its disk'}${alarm}`;
+      return `not serving: nothing can be committed, waiting for ${missing.join(', ') || 'its disk'}${alarm}`;
     case 'single copy':
       return `single copy${missing.length > 0 ? `: waiting for ${missing.join(', ')}` : ''}${alarm}`;
     case 'protected':

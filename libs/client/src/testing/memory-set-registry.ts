@@ -139,6 +139,7 @@ export class MemorySetRegistry implements SetRegistry {
     return this.answer('announceMember', () => {
       const set = this.known(claim);
       if (set) this.checkReturn(set, claim);
+      this.checkPlace(set, claim);
       const ours = this.present(claim.brokerSet).get(claim.member);
       const own = ours?.bootId === claim.bootId ? ours : undefined;
       const leads = set?.state.leader === claim.member && own?.leads === set.state.epoch;
@@ -164,6 +165,15 @@ export class MemorySetRegistry implements SetRegistry {
     }
     if (begun?.member === member && (log?.epoch ?? 0) < begun.epoch) {
       throw new MqError('DATA_FOLDER', `the log of ${member} is an older copy`);
+    }
+  }
+
+  private checkPlace(set: KeptSet | undefined, { brokerSet, member, address }: MemberClaim): void {
+    if (set?.state.members.includes(member)) return;
+    const place = (one: MemberId): string => one.split('/', 1)[0] as string;
+    for (const other of this.present(brokerSet).values()) {
+      if (other.member === member || place(other.member) !== place(member) || other.address === address) continue;
+      throw new MqError('CONFLICT', `the place ${place(member)} is held by ${other.member} at ${other.address}`);
     }
   }
 

@@ -23,7 +23,7 @@ export const someSet: SetState = {
 
 export const someHello: FollowHello = {
   ...{ brokerSet: 'broker-0', member: memberId('b/1'), address: 'b:1', bootId: 'boot', salt: 0xfedcba98 },
-  ...{ log: { lastEpoch: epoch(2), end: at(2 ** 40) }, featureLevel: 3 },
+  ...{ log: { lastEpoch: epoch(2), end: at(2 ** 40) }, featureLevel: 3, membersWanted: 3 },
 };
 
 export const someAttached: Attached = {
@@ -53,6 +53,8 @@ export const someStatus: MemberStatus = {
   ...{ brokerSet: 'broker-0', member: memberId('a/1'), role: 'leading', says: 'protected', epoch: epoch(3) },
   ...{ leader: memberId('a/1'), appendEnd: at(9), durableEnd: at(8), commitEnd: at(7), state: someSet },
   followers: [{ member: memberId('b/1'), inSync: true, lagBytes: 12, lagMs: 1.5 }],
+  membersWanted: 3,
+  stalled: true,
   lastFailover: {
     ...{ reason: 'silent', epoch: epoch(3), atMs: 1_700_000_000_000.5, noticeMs: 1, promiseMs: 2, fetchMs: 3 },
     ...{ transactionMs: 4, startRecordMs: 5, foldMs: 6.25 },

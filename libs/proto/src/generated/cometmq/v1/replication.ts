@@ -37,6 +37,8 @@ export interface FollowHello {
   salt?: number | undefined;
   log: LogTail | undefined;
   featureLevel: number;
+  /** As this member is set up; 0: it does not say. */
+  membersWanted: number;
 }
 
 export interface LogTail {
@@ -232,7 +234,13 @@ export interface MemberStatus {
   commitEnd: number;
   state: MemberSet | undefined;
   followers: FollowerStatus[];
-  lastFailover: FailoverPhases | undefined;
+  lastFailover:
+    | FailoverPhases
+    | undefined;
+  /** As this member is set up; 0: it does not say. */
+  membersWanted: number;
+  /** It leads, and can commit nothing now. */
+  stalled: boolean;
 }
 
 export interface FollowerStatus {
@@ -519,7 +527,16 @@ export const LeaderSays: MessageFns<LeaderSays> = {
 };
 
 function createBaseFollowHello(): FollowHello {
-  return { brokerSet: "", member: "", address: "", bootId: "", salt: undefined, log: undefined, featureLevel: 0 };
+  return {
+    brokerSet: "",
+    member: "",
+    address: "",
+    bootId: "",
+    salt: undefined,
+    log: undefined,
+    featureLevel: 0,
+    membersWanted: 0,
+  };
 }
 
 export const FollowHello: MessageFns<FollowHello> = {
@@ -544,6 +561,9 @@ export const FollowHello: MessageFns<FollowHello> = {
     }
     if (message.featureLevel !== 0) {
       writer.uint32(56).uint32(message.featureLevel);
+    }
+    if (message.membersWanted !== 0) {
+      writer.uint32(64).uint32(message.membersWanted);
     }
     return writer;
   },
@@ -617,6 +637,14 @@ export const FollowHello: MessageFns<FollowHello> = {
             message.featureLevel = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.membersWanted = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -641,6 +669,7 @@ export const FollowHello: MessageFns<FollowHello> = {
     message.salt = object.salt ?? undefined;
     message.log = (object.log !== undefined && object.log !== null) ? LogTail.fromPartial(object.log) : undefined;
     message.featureLevel = object.featureLevel ?? 0;
+    message.membersWanted = object.membersWanted ?? 0;
     return message;
   },
 };
@@ -2857,6 +2886,8 @@ function createBaseMemberStatus(): MemberStatus {
     state: undefined,
     followers: [],
     lastFailover: undefined,
+    membersWanted: 0,
+    stalled: false,
   };
 }
 
@@ -2897,6 +2928,12 @@ export const MemberStatus: MessageFns<MemberStatus> = {
     }
     if (message.lastFailover !== undefined) {
       FailoverPhases.encode(message.lastFailover, writer.uint32(98).fork()).join();
+    }
+    if (message.membersWanted !== 0) {
+      writer.uint32(104).uint32(message.membersWanted);
+    }
+    if (message.stalled !== false) {
+      writer.uint32(112).bool(message.stalled);
     }
     return writer;
   },
@@ -3010,6 +3047,22 @@ export const MemberStatus: MessageFns<MemberStatus> = {
             message.lastFailover = FailoverPhases.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.membersWanted = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.stalled = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3043,6 +3096,8 @@ export const MemberStatus: MessageFns<MemberStatus> = {
     message.lastFailover = (object.lastFailover !== undefined && object.lastFailover !== null)
       ? FailoverPhases.fromPartial(object.lastFailover)
       : undefined;
+    message.membersWanted = object.membersWanted ?? 0;
+    message.stalled = object.stalled ?? false;
     return message;
   },
 };
