@@ -10,20 +10,34 @@ interface Used {
   readonly bytes: TokenBucket | undefined;
 }
 
+const usersKeptUsually = 10_000;
+
 /** What users may ask for in a second, each in this process. Idle ones may save up a second's worth. */
 export class Quotas {
   /** Requests that were refused. */
   refused = 0;
   private readonly used = new Map<string, Used>();
 
+  constructor(private readonly usersKept = usersKeptUsually) {}
+
   /** @throws MqError TOO_MANY_REQUESTS, with what is used up and for how long */
   take({ name, user }: Principal, requests: number, bytes: number, nowMs: number): void {
     const quota = user?.quota;
     if (quota === undefined) return;
     let used = this.used.get(name);
-    if (!used || !same(used.quota, quota)) this.used.set(name, (used = usedOf(quota, nowMs)));
+    if (!used || !same(used.quota, quota)) {
+      if (!used && this.used.size >= this.usersKept) this.forgetIdle(nowMs);
+      this.used.set(name, (used = usedOf(quota, nowMs)));
+    }
     this.spend(name, 'requests', used.requests, requests, quota.requestsPerSecond, nowMs);
     this.spend(name, 'bytes', used.bytes, bytes, quota.bytesPerSecond, nowMs);
+  }
+
+  /** Users come and go. Who has saved up all it may loses nothing. */
+  private forgetIdle(nowMs: number): void {
+    for (const [name, { requests, bytes }] of this.used) {
+      if ((requests?.isFull(nowMs) ?? true) && (bytes?.isFull(nowMs) ?? true)) this.used.delete(name);
+    }
   }
 
   private spend(

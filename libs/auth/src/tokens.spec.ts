@@ -37,6 +37,22 @@ it('ends with its time', async () => {
   expect(nameOf(token)).toContain('has ended');
 });
 
+it('that was ended early stays so, and no more are remembered than may be', async () => {
+  const { clock, identities, book } = await opened();
+  const tokens = new BearerTokens(identities.box, book, clock, 3);
+  const ann = book.principal('ann')!;
+  const [first, ...others] = Array.from({ length: 4 }, () => tokens.issue('bearer', ann, 60_000).token);
+  const read = (token: string | undefined) => tokens.read('bearer', token ?? '');
+  tokens.revoke(read(first));
+  for (const token of others.slice(0, 2)) tokens.revoke(read(token));
+  expect(() => tokens.revoke(read(others[2]))).toThrow(/TOO_MANY_REQUESTS/);
+  expect(() => read(first)).toThrow(/has ended/);
+  clock.advance(60_001);
+  const later = tokens.issue('bearer', ann, 60_000).token;
+  tokens.revoke(read(later)); // Those that have ended by themselves are forgotten.
+  expect(() => read(later)).toThrow(/has ended/);
+});
+
 it('ends with its secret, and with its user', async () => {
   const { identities, issue, nameOf } = await opened();
   const token = issue();

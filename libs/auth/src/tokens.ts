@@ -16,7 +16,7 @@ import type { SecretBox } from './secrets.js';
 
 const prefix = 'comet1';
 const tokenLengthMax = 1_024;
-const revokedMax = 100_000;
+const revokedUsualMax = 100_000;
 
 export type TokenKind = 'bearer' | 'session';
 
@@ -51,14 +51,17 @@ export class BearerTokens {
     box: SecretBox,
     private readonly book: IdentityBook,
     private readonly clock: Clock,
+    /** Tokens that were ended before their time, remembered at once. */
+    private readonly revokedMax = revokedUsualMax,
   ) {
     this.keys = box.derived('bearer tokens');
   }
 
   /** @param before the session that is prolonged */
   issue(kind: TokenKind, principal: Principal, lifeMs: number, before?: Pick<ReadToken, 'id' | 'endMs'>): IssuedToken {
-    const endMs = before?.endMs ?? Number.MAX_SAFE_INTEGER;
-    return this.issueUntil(kind, principal, Math.min(this.clock.wallMs() + lifeMs, endMs), endMs, before?.id);
+    const lifeEndMs = this.clock.wallMs() + lifeMs;
+    const endMs = before?.endMs ?? lifeEndMs; // What is not prolonged ends with its life.
+    return this.issueUntil(kind, principal, Math.min(lifeEndMs, endMs), endMs, before?.id);
   }
 
   /** A session that is prolonged until `endMs` at the most. */
@@ -82,11 +85,17 @@ export class BearerTokens {
     return { principal, untilMs, endMs, id };
   }
 
-  /** In this process; elsewhere it ends with its time. */
+  /**
+   * In this process; elsewhere it ends with its time.
+   *
+   * @throws MqError TOO_MANY_REQUESTS while as many are remembered as may be: none of those may come to life again
+   */
   revoke({ id, endMs }: Pick<ReadToken, 'id' | 'endMs'>): void {
     const nowMs = this.clock.wallMs();
-    if (this.revoked.size >= revokedMax) {
+    if (this.revoked.size >= this.revokedMax) {
       for (const [old, untilMs] of this.revoked) if (untilMs <= nowMs) this.revoked.delete(old);
+      if (this.revoked.size >= this.revokedMax)
+        throw new MqError('TOO_MANY_REQUESTS', 'too many have logged out lately; the token ends with its time');
     }
     this.revoked.set(id, endMs);
   }

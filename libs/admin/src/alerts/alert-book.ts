@@ -1,4 +1,4 @@
-import type { Alert } from './alert-rules.js';
+import type { Alert, Judgement } from './alert-rules.js';
 
 export interface AlertEvent extends Alert {
   readonly event: 'fired' | 'resolved';
@@ -45,19 +45,22 @@ export class AlertBook {
   constructor(private readonly timing: AlertTiming) {}
 
   /** Takes what is wrong now; answers whom to tell of what. */
-  look(alerts: readonly Alert[], nowMs: number): AlertEvent[] {
+  look({ alerts, unknown }: Judgement, nowMs: number): AlertEvent[] {
     const events: AlertEvent[] = [];
     for (const alert of alerts) {
       const known = this.known.get(alert.key) ?? { alert, firstMs: nowMs, lastMs: nowMs, firedMs: 0 };
       known.alert = alert;
       known.lastMs = nowMs;
       this.known.set(alert.key, known);
-      if (known.firedMs === 0 && nowMs - known.firstMs >= this.timing.holdMs) {
+      const hasHeld = alert.isEvent === true || nowMs - known.firstMs >= this.timing.holdMs;
+      if (known.firedMs === 0 && hasHeld) {
         known.firedMs = nowMs;
         events.push(this.note('fired', alert, nowMs));
       }
     }
-    for (const [key, { alert, lastMs, firedMs }] of this.known) {
+    for (const [key, known] of this.known) {
+      if (unknown.has(key)) known.lastMs = nowMs; // That nobody said so does not make it over.
+      const { alert, lastMs, firedMs } = known;
       if (lastMs === nowMs) continue;
       if (firedMs === 0) this.known.delete(key);
       else if (nowMs - lastMs >= this.timing.quietMs) {

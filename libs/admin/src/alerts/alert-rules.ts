@@ -21,6 +21,8 @@ export interface Alert {
   /** The broker set or consumer group. */
   readonly subject: string;
   readonly text: string;
+  /** It has happened, and does not have to last. */
+  readonly isEvent?: boolean;
 }
 
 export interface AlertLimits {
@@ -45,25 +47,35 @@ export interface Situation {
     readonly state: GroupState;
     /** Some broker set did not answer: sums are too small. */
     readonly isPart: boolean;
-    /** Kept now, and at the look before; undefined: there was none. */
-    readonly deadLetters: number;
+    /** Ever kept, now and at the look before, as far as all said so; undefined: not known. */
+    readonly deadLetters: number | undefined;
     readonly deadLettersBefore: number | undefined;
   }[];
   readonly nowMs: number;
 }
 
-/** Everything that is wrong now. */
-export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits): Alert[] {
+export interface Judgement {
+  /** Everything that is wrong now. */
+  readonly alerts: readonly Alert[];
+  /** Keys of alerts of which this look can't tell, as somebody did not answer: what fires goes on to. */
+  readonly unknown: ReadonlySet<string>;
+}
+
+export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits): Judgement {
   const alerts: Alert[] = [];
-  const add = (rule: AlertRule, severity: Alert['severity'], subject: string, text: string): void => {
-    alerts.push({ key: `${rule}/${subject}`, rule, severity, subject, text });
+  const unknown = new Set<string>();
+  const add = (rule: AlertRule, severity: Alert['severity'], subject: string, text: string, isEvent = false): void => {
+    alerts.push({ key: `${rule}/${subject}`, rule, severity, subject, text, ...(isEvent && { isEvent }) });
   };
   for (const { set, state, problem, isSingleCopy } of sets) {
     const { name } = set;
     if (set.leader === undefined) add('noLeader', 'critical', name, `nobody leads broker set ${name}`);
     else if (problem !== undefined) add('brokerSilent', 'critical', name, `broker set ${name}: ${problem}`);
     if (isSingleCopy) add('singleCopy', 'warning', name, `broker set ${name} has one copy of its messages only`);
-    if (!state) continue;
+    if (!state) {
+      unknown.add(`diskLow/${name}`);
+      continue;
+    }
     const percent = (state.freeBytes / Math.max(1, state.freeBytes + state.diskBytes)) * 100;
     if (!state.writable || percent < limits.alertDiskFreePercentMin) {
       const refuses = state.writable ? '' : ': new messages are refused';
@@ -73,14 +85,15 @@ export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits
   for (const { name, pausedUntilMs, state, isPart, deadLetters, deadLettersBefore } of groups) {
     const lag = state.queues.reduce((sum, queue) => sum + lagOf(queue), 0);
     const isPaused = pausedUntilMs > nowMs;
+    if (isPart) for (const rule of ['consumerLag', 'noConsumer', 'deadLetters']) unknown.add(`${rule}/${name}`);
     if (lag > limits.alertLagMax) add('consumerLag', 'warning', name, `${lag} messages wait for group ${name}`);
     if (lag > 0 && state.members.length === 0 && !isPaused && !isPart) {
       add('noConsumer', 'warning', name, `${lag} messages wait for group ${name}, and nobody consumes`);
     }
-    if (deadLettersBefore !== undefined && deadLetters > deadLettersBefore) {
+    if (deadLetters !== undefined && deadLettersBefore !== undefined && deadLetters > deadLettersBefore) {
       const more = deadLetters - deadLettersBefore;
-      add('deadLetters', 'warning', name, `group ${name} has ${more} new dead letters, ${deadLetters} in all`);
+      add('deadLetters', 'warning', name, `group ${name} has ${more} new dead letters, ${deadLetters} in all`, true);
     }
   }
-  return alerts;
+  return { alerts, unknown };
 }

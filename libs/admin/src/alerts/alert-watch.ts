@@ -1,4 +1,4 @@
-import { deadLetterTopic, type BrokerSet } from '@cometmq/model';
+import { deadLetterTopic, type BrokerSet, type GroupName } from '@cometmq/model';
 import { failureFacts, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -101,19 +101,14 @@ export class AlertWatch implements Component {
     const { directory, brokers, requestMsMax } = this.options.context;
     const all = [...directory.groups()];
     const names = new Set(all.map(({ name }) => name as string));
-    for (const name of this.groups.keys()) if (!names.has(name)) this.groups.delete(name);
+    for (const known of [this.groups, this.deadLetters]) {
+      for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+    }
     for (const group of all.slice(this.turn, this.turn + groupsAtOnce)) {
       const asked = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describeGroup(set, group.id));
-      const topic = directory.topic(deadLetterTopic(group.name));
-      let deadLetters = 0;
-      if (topic) {
-        const queues = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
-        for (const { answer } of queues.answers) {
-          for (const { next } of answer.queues) deadLetters += next; // Those that expired since do not make it less.
-        }
-      }
       const deadLettersBefore = this.deadLetters.get(group.name);
-      this.deadLetters.set(group.name, deadLetters);
+      const deadLetters = await this.deadLettersOf(group.name);
+      if (deadLetters !== undefined) this.deadLetters.set(group.name, deadLetters);
       this.groups.set(group.name, {
         name: group.name,
         pausedUntilMs: group.pausedUntilMs ?? 0,
@@ -127,6 +122,17 @@ export class AlertWatch implements Component {
       });
     }
     this.turn = this.turn + groupsAtOnce >= all.length ? 0 : this.turn + groupsAtOnce;
+  }
+
+  /** Undefined: some broker set did not answer, and a part of them would look like fewer now, and like new ones later. */
+  private async deadLettersOf(group: GroupName): Promise<number | undefined> {
+    const { directory, brokers, requestMsMax } = this.options.context;
+    const topic = directory.topic(deadLetterTopic(group));
+    if (!topic) return 0;
+    const asked = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
+    if (asked.missing.length > 0) return undefined;
+    // Those that expired since do not make it less.
+    return asked.answers.reduce((sum, { answer }) => answer.queues.reduce((n, { next }) => n + next, sum), 0);
   }
 
   private async tell(notify: Notify, events: readonly AlertEvent[]): Promise<void> {

@@ -120,6 +120,36 @@ it.each([
   expect(await looks(4)).toEqual(expected);
 });
 
+it('is not over because nobody answers', async () => {
+  lag(5);
+  brokers.states.set('broker-0', { writable: false });
+  expect(await looks(4)).toEqual(['fired diskLow/broker-0', 'fired noConsumer/billing']);
+  brokers.states.clear();
+  expect(await looks(6)).toEqual(['fired brokerSilent/broker-0']);
+  brokers.states.set('broker-0', { writable: false });
+  expect(await looks(5)).toEqual(['resolved brokerSilent/broker-0']);
+  brokers.states.set('broker-0', {});
+  lag(0);
+  expect((await looks(5)).sort()).toEqual(['resolved diskLow/broker-0', 'resolved noConsumer/billing']);
+});
+
+it('of dead letters tells at once, and never because a broker was silent', async () => {
+  const topic = await nameService.createTopic({ name: '%DLQ%billing' });
+  while (!directory.topic('%DLQ%billing')) await turn();
+  const dead = (next: number): void => {
+    brokers.topics.set(topic.id, { queues: [{ queueId: 0, first: 0, next }] } as never);
+  };
+  dead(5);
+  expect(await looks(2)).toEqual([]);
+  brokers.states.clear();
+  await looks(1);
+  brokers.states.set('broker-0', {});
+  expect(await looks(1)).toEqual([]);
+  dead(7);
+  expect(await looks(1)).toEqual(['fired deadLetters/billing']);
+  expect(await looks(4)).toEqual(['resolved deadLetters/billing']);
+});
+
 it('of a silence nobody is told, and it is noted all the same', async () => {
   lag(5);
   watch.book.silence({ key: 'noConsumer/billing', untilMs: clock.wallMs() + 20 * every, who: 'ada' });

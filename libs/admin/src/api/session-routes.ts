@@ -82,8 +82,8 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
       response: answers({ status: 204, description: 'There is no session any more.' }),
     },
     handler: async (request, reply) => {
-      if (identity && request.session) identity.tokens.revoke(request.session);
       setCookie(request, reply, '', 0);
+      if (identity && request.session) identity.tokens.revoke(request.session);
       return reply.code(204).send();
     },
   });
