@@ -186,7 +186,6 @@ class Parts {
         if (this.over.error) throw this.over.error;
         return;
       } else {
-        this.stream.resume();
         await this.more(msMax);
       }
     }
@@ -203,6 +202,7 @@ class Parts {
         this.wake = undefined;
         resolve();
       };
+      this.stream.resume(); // What has arrived already may be handed over within this call.
     });
   }
 }

@@ -1,5 +1,5 @@
 /** Disks that fail, hang, are slow or full, and files that are damaged while a member is down. */
-import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync, rmSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { ClusterProcess } from '../../../../tools/cluster/process.ts';
@@ -102,36 +102,39 @@ function changed(words: string, change: (folder: string, stage: Stage) => void):
   };
 }
 
-/** The segments of a log, in order. */
-export function segmentsOf(folder: string): string[] {
-  const log = join(folder, 'log');
-  return readdirSync(log)
-    .filter((name) => /^\d+(\.compacted)?$/.test(name.replace(/\.log$/, '')))
-    .sort()
-    .map((name) => join(log, name));
+/** The segments of a log, in order, and how far each is written: what lies ahead of that is zeros. */
+function segmentsOf(folder: string): { readonly file: string; readonly written: number }[] {
+  const log = join(folder, 'broker/log');
+  const names = readdirSync(log).filter((name) => /^\d+\.(log|compacted)$/.test(name));
+  return names.sort().map((name) => {
+    const file = join(log, name);
+    const bytes = readFileSync(file);
+    let written = bytes.byteLength;
+    while (written > 0 && bytes[written - 1] === 0) written -= 1;
+    return { file, written };
+  });
 }
 
 function cutTail(folder: string, { chance, note }: Stage): void {
-  const newest = segmentsOf(folder).at(-1) ?? '';
-  const { size } = statSync(newest);
-  const bytes = Math.min(size, 1 + Math.floor(chance() * 4_096));
-  truncateSync(newest, size - bytes);
-  note(`${bytes} of ${size} bytes`);
+  const newest = segmentsOf(folder).at(-1);
+  if (newest === undefined) throw new Error(`there is no log in ${folder}`);
+  const bytes = Math.min(newest.written, 1 + Math.floor(chance() * 4_096));
+  truncateSync(newest.file, newest.written - bytes);
+  note(`${bytes} of ${newest.written} bytes`);
 }
 
 function flipBits(folder: string, { chance, note }: Stage): void {
-  const segments = segmentsOf(folder);
+  const segments = segmentsOf(folder).filter(({ written }) => written > 0);
   const flips = 1 + Math.floor(chance() * 100);
   for (let i = 0; i < flips; i += 1) {
-    const file = segments[Math.floor(chance() * segments.length)] ?? '';
-    const at = Math.floor(chance() * statSync(file).size);
+    const { file, written } = segments[Math.floor(chance() * segments.length)] as { file: string; written: number };
+    const at = Math.floor(chance() * written);
     const fd = openSync(file, 'r+');
     try {
       const byte = Buffer.alloc(1);
-      if (readSync(fd, byte, 0, 1, at) === 1) {
-        byte[0] = (byte[0] ?? 0) ^ (1 << Math.floor(chance() * 8));
-        writeSync(fd, byte, 0, 1, at);
-      }
+      readSync(fd, byte, 0, 1, at);
+      byte[0] = (byte[0] ?? 0) ^ (1 << Math.floor(chance() * 8));
+      writeSync(fd, byte, 0, 1, at);
     } finally {
       closeSync(fd);
     }

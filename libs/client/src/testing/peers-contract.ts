@@ -203,6 +203,23 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
       expect(late.said).toEqual(['closed TIMEOUT false']);
     });
 
+    it('gives the parts of a stream in order, however many come at once and however slowly they are taken', async () => {
+      const sizes = Array.from({ length: 64 }, (_, i) => [3, 20_000, 200_000][i % 3] as number);
+      const sent = sizes.map((size, i) => ({ commonEnd: at(0), from: at(i), bytes: Buffer.alloc(size, i) }));
+      door.parts = async function* () {
+        yield* sent;
+      };
+      const log = { epochs: [], end: at(0) };
+      const request = { brokerSet: 'broker-0', candidate: memberId('b/1'), epoch: epoch(3), log };
+      let next = 0;
+      for await (const { from, bytes } of opened.peer.fetch(request)) {
+        expect([from, bytes.byteLength, bytes[0]]).toEqual([next, sizes[next], next]);
+        next += 1;
+        if (next % 8 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      expect(next).toBe(sizes.length);
+    });
+
     it('knows whether the address refuses; one that says nothing refuses nothing', async () => {
       expect(await opened.peer.refuses()).toBe(false);
       await opened.kill();
