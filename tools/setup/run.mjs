@@ -28,6 +28,7 @@ const comet = 'dist/apps/cli/main.cjs';
 const bench = 'dist/tools/bench/main.cjs';
 const conformance = 'dist/e2e/conformance/main.cjs';
 const simulation = 'dist/e2e/simulation/main.cjs';
+const planted = 'dist/e2e/planted/main.cjs';
 const chaos = 'dist/e2e/chaos/main.cjs';
 
 /**
@@ -42,6 +43,7 @@ const commands = {
   image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet, web] },
   conformance: { program: conformance, bundles: [conformance, ...roles, standalone] },
   simulate: { program: simulation, bundles: [simulation] },
+  planted: { program: planted, bundles: [planted] },
   chaos: { program: chaos, bundles: [chaos, ...roles] },
   'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet, web] },
   // Nx builds what its tasks need.

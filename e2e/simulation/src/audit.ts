@@ -34,8 +34,9 @@ export class Audit {
       const { broker } = member;
       const leading = broker?.member.leading;
       if (!broker) continue;
-      if (leading && !leading.isOver) {
-        this.leads(member.place, leading.epoch);
+      if (leading) {
+        if (!leading.isOver) this.leads(member.place, leading.epoch);
+        // One that stops still answers what it has committed.
         if (broker.store.commitEnd > this.end) this.commit(member, broker.store.commitEnd, leading.members);
       }
       this.compare(member);

@@ -1,5 +1,5 @@
 /** What breaks while clients work, and how it is mended at the end. All of it by chance, from the seed. */
-import { sleep } from '@cometmq/shared';
+import { MqError, sleep } from '@cometmq/shared';
 
 import type { Ledger } from './ledger.js';
 import type { Member, World } from './world.js';
@@ -129,11 +129,15 @@ function adopt(world: World): void {
     () => world.trace.note('the metadata may be adopted'),
     (caught: unknown) => world.trace.note(`the metadata can not be adopted yet: ${String(caught)}`),
   );
+  for (const member of world.members) start(world, member);
   world.clock.after(2_000, () => adopt(world));
 }
 
-/** Where it does not run. */
+/** Where it does not run. One that finds the metadata set back ends, and is started again once that was adopted. */
 function start(world: World, member: Member): void {
   if (member.isUp) return;
-  member.start().catch((caught: unknown) => world.failures.push(`${member.place} did not start: ${String(caught)}`));
+  member.start().catch((caught: unknown) => {
+    if (world.metadata.wasSetBack && MqError.from(caught).code === 'METADATA_MISMATCH') member.end(false);
+    else world.failures.push(`${member.place} did not start: ${String(caught)}`);
+  });
 }
