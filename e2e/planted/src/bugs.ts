@@ -229,7 +229,7 @@ export const bugs: readonly Bug[] = [
         to: 'return epoch >= promised.epoch ||',
       },
     ],
-    watch: { specs: [replication('simulation'), replication('stories')] },
+    watch: { specs: [replication('promises'), replication('simulation'), replication('stories')] },
     secondsMax: 120,
     quick: true,
   },

@@ -118,6 +118,7 @@ export function heal(world: World): void {
     member.setWall(0); // Delayed messages go by the wall clock.
     member.resume();
     start(world, member);
+    void member.stopping?.then(() => start(world, member));
   }
 }
 

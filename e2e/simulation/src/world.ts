@@ -233,6 +233,8 @@ export class World {
 export class Member {
   starts = 0;
   broker: BrokerService | undefined;
+  /** Until it has stopped. */
+  stopping: Promise<void> | undefined;
   disk = new MemoryDisk();
   /** Of its disk. */
   readonly condition: DiskCondition = { slowMs: 0, hangsUntilMs: 0 };
@@ -319,12 +321,18 @@ export class Member {
   end(power: boolean): void {
     this.process?.end();
     this.broker = undefined;
+    this.stopping = undefined;
     this.world.network.gone(this.place);
     this.disk = power ? this.disk.crash(this.chance) : this.disk.kill();
   }
 
-  /** Ended as it should be. */
-  async stop(): Promise<void> {
+  /** Ended as it should be; a second time it is only waited for. */
+  stop(): Promise<void> {
+    this.stopping ??= this.stopNow().finally(() => (this.stopping = undefined));
+    return this.stopping;
+  }
+
+  private async stopNow(): Promise<void> {
     const { broker, process } = this;
     if (!broker || !process) return;
     await broker.stop();

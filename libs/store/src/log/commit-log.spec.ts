@@ -181,9 +181,11 @@ describe('the commit log', () => {
     async (failing) => {
       const base = new MemoryDisk();
       let broken = false;
-      const disk = faultyDisk(base, (operation) =>
-        broken && operation === failing ? systemError('EIO', 'i/o error') : undefined,
-      );
+      const disk = faultyDisk(base, (operation) => {
+        if (!broken || operation !== failing) return undefined;
+        broken = false; // The kernel tells once and then says all is well: we must not believe it.
+        return systemError('EIO', 'i/o error');
+      });
       const { log, failures } = await openLog(disk, undefined, { aheadBytes: 0 });
       await durably(log, numbered(0));
       broken = true;
@@ -200,7 +202,7 @@ describe('the commit log', () => {
       }
       await until(() => failures.length > 0);
       const before = acked;
-      broken = false; // The kernel tells once and then says all is well: we must not believe it.
+      expect(broken).toBe(false);
       expect(codeOf(() => log.append(numbered(1)))).toBe('DISK_FAILED');
       log.whenDurable(
         log.appendEnd,
