@@ -366,6 +366,19 @@ describe('Http2Channel', () => {
     expect(await asked).toMatchObject({ code: 'UNAVAILABLE', reason: `nothing is heard of 127.0.0.1:${port}` });
   });
 
+  it('leaves one that asks and asks, and reads no answer', async () => {
+    const ping = Buffer.from('0000080600000000000000000000000000', 'hex');
+    const port = await listener((socket) => {
+      socket.pause();
+      socket.write(Buffer.from('000000040000000000', 'hex'));
+      const pings = Buffer.alloc(100_000 * ping.length, ping);
+      for (let i = 0; i < 20; i += 1) socket.write(pings);
+    });
+    const asked = errorOf(channelTo(`127.0.0.1:${port}`).unary('/test.Echo/Echo', Buffer.alloc(0)));
+    const reason = `127.0.0.1:${port} takes nothing of what is sent`;
+    expect(await asked).toMatchObject({ code: 'UNAVAILABLE', reason });
+  });
+
   it('holds no more than its window of a stream that is not taken in', async () => {
     const notes = newEchoNotes();
     const service = echoService(notes);

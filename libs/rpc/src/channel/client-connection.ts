@@ -67,6 +67,8 @@ const callQueueBytes = 1 * MiB;
 const quietMs = 10_000;
 const pingAnswerMs = 5_000;
 const lookMs = 1_000;
+/** Data waits with its call; so many frames of the connection itself wait only where the other side reads nothing. */
+const socketBytesHardMax = 4 * MiB;
 const lingerMs = 1_000;
 const streamIdMax = 2 ** 31 - 1;
 const pingPayload = Buffer.from('cometmq.');
@@ -381,6 +383,10 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
     this.nowMs = clock.monotonicMs();
     if (this.askedMs !== undefined && this.nowMs - Math.max(this.askedMs, this.heardMs) > pingAnswerMs) {
       this.breakOff(new MqError('UNAVAILABLE', `nothing is heard of ${this.options.address}`));
+      return;
+    }
+    if (this.out.pendingBytes > socketBytesHardMax) {
+      this.breakOff(new MqError('UNAVAILABLE', `${this.options.address} takes nothing of what is sent`));
       return;
     }
     if (this.nowMs - this.heardMs < quietMs) this.askedMs = undefined;
