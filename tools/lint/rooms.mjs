@@ -33,7 +33,7 @@ export const rooms = [
     modules: ['fs', 'fs/promises', 'node:fs', 'node:fs/promises'],
     in: [
       ...['libs/store/src/disk/**', 'libs/store/src/**/*disk*.ts', 'libs/metadata/src/embedded/**'],
-      ...['libs/admin/src/console/**', 'apps/**'],
+      ...['libs/admin/src/console/**', 'libs/telemetry/src/line-file*.ts', 'apps/**'],
     ],
   },
   {

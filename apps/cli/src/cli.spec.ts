@@ -808,6 +808,18 @@ describe('metadata that was lost', () => {
   });
 });
 
+it('who did what is listed, and told from who was refused', async () => {
+  await comet('topic', 'create', 'orders');
+  await comet('topic', 'delete', 'orders', '--yes');
+  const listed = await comet('audit', '--operation', 'deleteTopic');
+  expect(listed.out).toMatch(/^WHEN .*DECISION/);
+  expect(lines(listed.out)[1]).toMatch(/127\.0\.0\.1 +deleteTopic +\{"name":"orders"\} +done/);
+  expect(JSON.parse((await comet('audit', '--max', '1', '-o', 'json')).out)).toMatchObject([
+    { operation: 'deleteTopic', before: { name: 'orders' } },
+  ]);
+  expect((await comet('audit', '--decision', 'refused')).out).not.toContain('deleteTopic');
+});
+
 describe('help', () => {
   const commands = [
     ...['context', 'topic', 'group', 'msg', 'cluster', 'broker', 'send', 'receive', 'tail'].map((name) => [name]),
@@ -819,6 +831,7 @@ describe('help', () => {
     ...['send', 'receive', 'tail'].map((name) => ['msg', name]),
     ...['health', 'info', 'adopt', 'elect', 'replace', 'drain', 'remove'].map((name) => ['cluster', name]),
     ['broker', 'forget'],
+    ['audit'],
     [],
   ];
   it.each(commands.map((words) => [words.join(' ') || 'comet', words] as const))(

@@ -16,6 +16,7 @@ import { liteCommands } from './commands/lite.js';
 import { loginCommands } from './commands/login.js';
 import { topicCommands } from './commands/topic.js';
 import { userCommands } from './commands/user.js';
+import { auditCommands } from './commands/audit.js';
 import { transactionCommands } from './commands/transaction.js';
 import { exitCode, exitCodeHelp, exitCodeOf, type ExitCode } from './exit-codes.js';
 import { formats, visible } from './printer.js';
@@ -93,6 +94,7 @@ function program(world: World, act: Act): Command {
   undoCommand(comet, act);
   delayedCommands(comet, act);
   transactionCommands(comet, act);
+  auditCommands(comet, act);
   clusterCommands(comet, act);
   brokerCommands(comet, act);
   loginCommands(comet, act);

@@ -1,6 +1,5 @@
 /** The administrators' way in, as a process of its own. */
 import { readFileSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -15,10 +14,10 @@ import {
   LeaderChannels,
   Leaders,
 } from '@cometmq/client';
-import { gateFiles, gateOf } from '@cometmq/auth';
+import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
 import { GrpcJsServer, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { dashboardApiConfig } from './config.js';
 
@@ -67,13 +66,14 @@ void runProgram({
       log,
       notifiers: config.alertWebhook === '' ? [] : [webhook(config.alertWebhook, clock, () => config.clusterName)],
     });
+    const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
     const admin = new AdminServer({
       ...{ nameService, directory, brokers, peers, sets, clock, log, version },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
       requestMsMax: config.adminRequestMsMax,
       consoleFolder,
       alerts: alerts.book,
-      audit: config.auditFile === '' ? undefined : (line) => appendFile(config.auditFile, `${line}\n`, { mode: 0o600 }),
+      audit,
       identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
     const keda = externalScalerService({ directory, brokers, clock, requestMsMax: config.adminRequestMsMax });

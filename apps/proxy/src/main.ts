@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { gateFiles, gateOf } from '@cometmq/auth';
+import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
 import {
   Directory,
   GrpcIdentityService,
@@ -20,7 +20,7 @@ import {
 } from '@cometmq/proxy';
 import { processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
 
@@ -54,6 +54,7 @@ void runProgram({
     });
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const links = new RemoteBrokerLinks(leaders, connect.broker, clock);
+    const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
     const messaging = createMessagingService({
       nameService,
       directory,
@@ -63,6 +64,7 @@ void runProgram({
       advertised: advertisedOf(config.advertisedAddress),
       log: failed,
       access: gate.access,
+      audit,
     });
     const led = (): boolean => [...directory.brokerSets()].some(({ name }) => leaders.leader(name) !== undefined);
     const unready = (): string | undefined => (led() ? undefined : 'no broker set has a leader yet');

@@ -1,5 +1,5 @@
 import { localAdminSettings } from '@cometmq/admin';
-import { authSettings } from '@cometmq/auth';
+import { auditSettings, authSettings } from '@cometmq/auth';
 import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
 import { namesrvSettings } from '@cometmq/namesrv';
 import { advertisedRule, proxySettings } from '@cometmq/proxy';
@@ -16,6 +16,7 @@ export const standaloneConfig = declare(
     ...namesrvSettings,
     ...localAdminSettings,
     ...authSettings,
+    ...auditSettings,
     proxyHost: text({ default: '127.0.0.1', why: 'The address the clients’ gRPC protocol is served on.' }),
     metricsHost: text({ default: '127.0.0.1', why: 'The address of /metrics, /healthz and /readyz.' }),
     users: flag({

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { AdminServer, AlertWatch, webhook } from '@cometmq/admin';
-import { gateOf } from '@cometmq/auth';
+import { auditLogOf, gateOf } from '@cometmq/auth';
 import { BrokerReports, brokerSamples, BrokerService, InspectReports, lagSamples } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
@@ -18,7 +17,7 @@ import {
 } from '@cometmq/proxy';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
-import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
 import { firstSteps } from './first-steps.js';
@@ -67,6 +66,7 @@ void runProgram({
     const links = { link: (set: string) => (set === config.brokerName ? broker : undefined) };
     const limits = limitsOf(config);
     const advertised = advertisedOf(config.advertisedAddress);
+    const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
     const messaging = createMessagingService({
       nameService,
       directory,
@@ -76,6 +76,7 @@ void runProgram({
       advertised,
       log: failed,
       access: gate.access,
+      audit,
     });
     const unready = (): string | undefined => broker.unready();
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
@@ -100,7 +101,7 @@ void runProgram({
       consoleFolder,
       alerts: alerts.book,
       requestMsMax: config.adminRequestMsMax,
-      audit: config.auditFile === '' ? undefined : (line) => appendFile(config.auditFile, `${line}\n`, { mode: 0o600 }),
+      audit,
       identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
     });
     const labels = { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName };

@@ -13,4 +13,4 @@ export type { TopicReport, TopicView } from './reports/topic-report.js';
 export type { DelayedView, TransactionAuditView, TransactionView, WaitingPage } from './reports/waiting-report.js';
 export * from './settings.js';
 export type { PolicyView, UserView } from './reports/user-report.js';
-export type { AuditSink } from './api/audit.js';
+export type { AuditRecordView } from './api/audit-routes.js';

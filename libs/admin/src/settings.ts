@@ -12,10 +12,6 @@ export const adminSettings = {
     max: 120 * second,
     why: 'How long the REST API waits for the name service or a broker before it answers with an error.',
   }),
-  auditFile: text({
-    default: '',
-    why: 'A file that gets a JSON line for each change, refusal and look at messages by the REST API, its owner’s to read; empty: none. While it can’t be written nothing is changed.',
-  }),
   adminHostNames: list({
     default: [],
     why: 'Host names a browser may reach the REST API by while it listens on a loopback address; localhost always may.',

@@ -1,4 +1,5 @@
 export * from './access.js';
+export * from './audit-log.js';
 export * from './address.js';
 export * from './authenticator.js';
 export * from './decision.js';

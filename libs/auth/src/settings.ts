@@ -18,9 +18,18 @@ export const authSettings = {
   }),
 };
 
+/** Where it is recorded who did what. */
+export const auditSettings = {
+  auditFile: text({
+    default: '',
+    why: 'A file that gets a JSON line for each change, refusal and look at messages, its owner’s to read; empty: none, and the last ones are in memory only. While it can’t be written nothing is changed by the REST API.',
+  }),
+};
+
 /** Of processes that are given their files; the standalone program makes its own. */
 export const authFileSettings = {
   ...authSettings,
+  ...auditSettings,
   secretKeyFile: text({
     default: '',
     why: 'The key file that users’ secrets are sealed under: lines of a key id and 32 bytes in base64; the first seals, all open.',

@@ -9,4 +9,6 @@ export interface Caller {
   readonly peer: string;
   readonly protocol: 'grpc';
   readonly call: CallContext;
+  /** Told when a rule refuses what is asked, and why. */
+  readonly denied: ((caller: Caller, why: string) => void) | undefined;
 }

@@ -5,7 +5,7 @@ import type { BrokerLink, BrokerLinks, Directory, NameService } from '@cometmq/c
 import { compileFilter } from '@cometmq/filter';
 import { type FilterExpression, MiB, PendingHandles, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
-import { type Access, Quotas } from '@cometmq/auth';
+import { type Access, type AuditLog, hostOf, type Principal, Quotas } from '@cometmq/auth';
 import { type Chance, type Clock, MqError } from '@cometmq/shared';
 
 import { AnswersUnderWay } from './answers-under-way.js';
@@ -34,6 +34,8 @@ export interface ProxyParts {
   readonly log: FailureLog;
   /** How callers are known. */
   readonly access: Access;
+  /** Where it is recorded who was refused; left out: nowhere. */
+  readonly audit?: AuditLog | undefined;
 }
 
 /** Checked expressions that are remembered, and their characters: a consumer repeats its own in every poll. */
@@ -145,9 +147,21 @@ export class ProxyContext {
    */
   callerOf(meter: RpcMeter, call: CallContext, request: Uint8Array, nowMs: number): Caller {
     const clientId = clientIdOf(call);
-    const principal = this.parts.access.principalOf(call, meter.path, request);
+    const principal = this.principalOf(meter, call, request);
     this.sessions.touch(clientId, principal.name, nowMs);
-    return { principal, clientId, peer: call.peer, protocol: 'grpc', call };
+    return { principal, clientId, peer: call.peer, protocol: 'grpc', call, denied: meter.denied };
+  }
+
+  private principalOf(meter: RpcMeter, call: CallContext, request: Uint8Array): Principal {
+    try {
+      return this.parts.access.principalOf(call, meter.path, request);
+    } catch (caught) {
+      this.parts.audit?.record({
+        ...{ how: 'none', from: hostOf(call.peer), operation: meter.method, decision: 'refused' },
+        reason: MqError.from(caught).reason,
+      });
+      throw caught;
+    }
   }
 
   /**
@@ -206,6 +220,8 @@ export const messagingServiceName = 'apache.rocketmq.v2.MessagingService';
 export class RpcMeter {
   /** As it is signed by those who sign it. */
   readonly path: string;
+  /** Records that a caller may not do what it asked for; undefined: nothing is recorded. */
+  readonly denied: Caller['denied'];
   private last: RpcSeries | undefined;
 
   constructor(
@@ -213,6 +229,14 @@ export class RpcMeter {
     private readonly context: ProxyContext,
   ) {
     this.path = `/${messagingServiceName}/${method}`;
+    const { audit } = context.parts;
+    this.denied =
+      audit &&
+      (({ principal, clientId, peer }, reason) =>
+        audit.record({
+          ...{ user: principal.name, how: 'signature', from: hostOf(peer), operation: method },
+          ...{ target: { clientId }, decision: 'refused', reason },
+        }));
   }
 
   done(startMs: number, code: number): void {

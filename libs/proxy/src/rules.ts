@@ -14,7 +14,8 @@
  *
  * A topic of retries belongs to its group: who may consume as the group may use it.
  */
-import type { Action } from '@cometmq/model';
+import type { Action, ResourceType } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
 
 import type { Caller } from './caller.js';
 
@@ -24,24 +25,33 @@ const sub: readonly Action[] = ['sub'];
 const pubSubOrGet: readonly Action[] = ['pub', 'sub', 'get'];
 const subOrGet: readonly Action[] = ['sub', 'get'];
 
-function onTopic({ principal, peer }: Caller, topic: string, anyOf: readonly Action[]): void {
-  if (principal.isSuper) return;
-  if (!topic.startsWith(retryPrefix)) principal.need(anyOf, 'topic', topic, peer);
-  else principal.need(anyOf.includes('get') ? subOrGet : sub, 'group', topic.slice(retryPrefix.length), peer);
+function need(caller: Caller, anyOf: readonly Action[], type: ResourceType, name: string): void {
+  try {
+    caller.principal.need(anyOf, type, name, caller.peer);
+  } catch (caught) {
+    caller.denied?.(caller, MqError.from(caught).reason);
+    throw caught;
+  }
+}
+
+function onTopic(caller: Caller, topic: string, anyOf: readonly Action[]): void {
+  if (caller.principal.isSuper) return;
+  if (!topic.startsWith(retryPrefix)) need(caller, anyOf, 'topic', topic);
+  else need(caller, anyOf.includes('get') ? subOrGet : sub, 'group', topic.slice(retryPrefix.length));
 }
 
 /** Each: @throws MqError UNAUTHORIZED */
 export const rules = {
   route: (caller: Caller, topic: string): void => onTopic(caller, topic, pubSubOrGet),
   publish: (caller: Caller, topic: string): void => onTopic(caller, topic, pub),
-  join: ({ principal, peer }: Caller, group: string): void => principal.need(sub, 'group', group, peer),
+  join: (caller: Caller, group: string): void => need(caller, sub, 'group', group),
   subscribe: (caller: Caller, topic: string): void => onTopic(caller, topic, sub),
   consume: (caller: Caller, group: string, topic: string): void => {
     rules.join(caller, group);
     onTopic(caller, topic, sub);
   },
   readProgress: (caller: Caller, group: string, topic: string): void => {
-    caller.principal.need(subOrGet, 'group', group, caller.peer);
+    need(caller, subOrGet, 'group', group);
     onTopic(caller, topic, subOrGet);
   },
   readQueue: (caller: Caller, topic: string): void => onTopic(caller, topic, subOrGet),

@@ -4,3 +4,4 @@ export * from './metric-source.js';
 export * from './telemetry.js';
 export * from './settings.js';
 export * from './program.js';
+export * from './line-file.js';

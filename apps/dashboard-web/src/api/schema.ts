@@ -588,6 +588,41 @@ export type UserPage = {
   readonly next?: string;
 };
 
+export type AuditRecord = {
+  /** Rises with each entry of this process. */
+  readonly id: number;
+  /** ISO 8601. */
+  readonly time: string;
+  readonly requestId?: string;
+  /** Absent: nobody who is known. */
+  readonly user?: string;
+  readonly how: 'token' | 'session' | 'signature' | 'none';
+  /** The address. */
+  readonly from: string;
+  /** Of the REST API by its operationId, of clients by the method’s name. */
+  readonly operation: string;
+  /** What the path names. */
+  readonly target?: {};
+  readonly query?: {};
+  /** What was asked for, without secrets. */
+  readonly change?: {};
+  /** What was there, where that is known. */
+  readonly before?: {};
+  /** What was answered, without secrets. */
+  readonly after?: {};
+  readonly status?: number;
+  readonly decision: 'done' | 'failed' | 'refused';
+  readonly reason?: string;
+  /** Refusals before this one that were too many to be recorded. */
+  readonly unrecorded?: number;
+};
+
+export type AuditPage = {
+  readonly items: readonly AuditRecord[];
+  /** Give it as `after` to get the next page; absent on the last one. */
+  readonly next?: string;
+};
+
 export type UserDraft = {
   /** Letters, digits, "_", ".", "@" and "-": its access key. */
   readonly name: string;
@@ -2210,6 +2245,20 @@ export interface Operations {
     readonly body: AccessQuestion;
     readonly answer: AccessAnswer;
   };
+  /** Who did what: changes, refusals and looks at messages, newest first. */
+  readonly listAudit: {
+    readonly params: undefined;
+    readonly query: {
+      readonly limit?: number;
+      /** The `next` of the page before. */
+      readonly after?: string;
+      readonly user?: string;
+      readonly operation?: string;
+      readonly decision?: 'done' | 'failed' | 'refused';
+    };
+    readonly body: undefined;
+    readonly answer: AuditPage;
+  };
 }
 
 export const operations = {
@@ -2288,4 +2337,5 @@ export const operations = {
   deleteUser: ['DELETE', '/api/v1/users/{name}'],
   setPolicies: ['PUT', '/api/v1/users/{name}/policies'],
   testAccess: ['POST', '/api/v1/access/test'],
+  listAudit: ['GET', '/api/v1/audit'],
 } as const satisfies Record<keyof Operations, readonly [string, string]>;

@@ -114,6 +114,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   describeRemains: onCluster('get'),
   setStage: onCluster('update'),
   removeBrokerSet: onCluster('update'),
+  listAudit: onlySuper,
   listUsers: onlySuper,
   createUser: onlySuper,
   describeUser: onlySuper,

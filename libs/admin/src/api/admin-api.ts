@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 import type { ConsoleFiles } from '../console/console-files.js';
 import { asksForView, consoleRoutes, sendFirstPage } from '../console/console-routes.js';
 import { addAccess } from './access.js';
+import { auditRoutes } from './audit-routes.js';
 import { addAudit } from './audit.js';
 import { alertRoutes } from './alert-routes.js';
 import { clientRoutes } from './client-routes.js';
@@ -123,7 +124,7 @@ async function buildApp(
   });
   app.addHook('onRequest', async (request) => guard(request, host, hostNames));
   addAccess(app, context.identity);
-  if (context.audit) addAudit(app, context.audit, () => context.clock.wallMs());
+  if (context.audit) addAudit(app, context.audit, context);
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
     reply.header('referrer-policy', 'no-referrer');
@@ -153,6 +154,7 @@ async function buildApp(
       alertRoutes(api, context);
       sessionRoutes(api, context);
       userRoutes(api, context);
+      auditRoutes(api, context);
     },
     { prefix: '/api/v1' },
   );

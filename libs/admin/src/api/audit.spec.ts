@@ -28,7 +28,10 @@ async function ask(
 ): Promise<{ status: number; token?: string }> {
   const response = await fetch(`${fixture.url}/api/v1${path}`, {
     method,
-    headers: { 'content-type': 'application/json', ...(token !== '' && { authorization: `Bearer ${token}` }) },
+    headers: {
+      ...(body && { 'content-type': 'application/json' }),
+      ...(token !== '' && { authorization: `Bearer ${token}` }),
+    },
     ...(body && { body: JSON.stringify(body) }),
   });
   const text = await response.text();
@@ -51,6 +54,52 @@ it('records who changed what, from where, and what was refused; and no secret', 
     { operation: 'createUser', status: 201, change: { name: 'shop', secret: '***' }, ...by },
   ]);
   expect(JSON.stringify(lines)).not.toMatch(/root-secret|shop-secret|comet1\./);
+});
+
+it('records what was there before a change and after it', async () => {
+  const token = await login();
+  await ask('POST', '/topics', { name: 'orders', writeQueues: 4, readQueues: 4 }, token);
+  await fixture.directory.until(() => fixture.directory.topic('orders'), 5_000, 'the topic');
+  await ask('PATCH', '/topics/orders', { permission: 'read' }, token);
+  expect(lines.at(-1)).toMatchObject({
+    ...{ operation: 'updateTopic', target: { name: 'orders' }, change: { permission: 'read' } },
+    ...{ before: { name: 'orders', permission: 'readWrite' }, after: { name: 'orders', permission: 'read' } },
+  });
+  await ask('POST', '/users', { name: 'shop' }, token);
+  await ask('PATCH', '/users/shop', { enabled: false }, token);
+  expect(lines.at(-1)).toMatchObject({ before: { name: 'shop', enabled: true }, after: { enabled: false } });
+  await ask('DELETE', '/users/shop', undefined, token);
+  expect(lines.at(-1)).toMatchObject({ operation: 'deleteUser', before: { name: 'shop', enabled: false } });
+  for (const line of lines) expect(line).toHaveProperty('requestId');
+});
+
+it('is read by pages, by super users alone', async () => {
+  const token = await login();
+  for (let i = 0; i < 5; i += 1) await ask('POST', '/topics', { name: `t${i}` }, token);
+  await ask('DELETE', '/topics/t0');
+  const read = async (query: string): Promise<{ items: { target?: object; decision: string }[]; next?: string }> =>
+    (await (
+      await fetch(`${fixture.url}/api/v1/audit?${query}`, { headers: { authorization: `Bearer ${token}` } })
+    ).json()) as Awaited<ReturnType<typeof read>>;
+  const first = await read('limit=4');
+  expect(first.items).toMatchObject([
+    { operation: 'deleteTopic', decision: 'refused' },
+    ...[4, 3, 2].map((i) => ({ operation: 'createTopic', change: { name: `t${i}` } })),
+  ]);
+  const rest = await read(`limit=4&after=${first.next}`);
+  expect(rest.items).toMatchObject([{ change: { name: 't1' } }, { change: { name: 't0' } }, { operation: 'login' }]);
+  expect(rest).not.toHaveProperty('next');
+  expect((await read('decision=refused')).items).toHaveLength(1);
+  expect((await read('user=root&operation=createTopic')).items).toHaveLength(5);
+  const made = (await (
+    await fetch(`${fixture.url}/api/v1/users`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ name: 'shop' }),
+    })
+  ).json()) as { secret: string };
+  const other = (await ask('POST', '/login', { user: 'shop', secret: made.secret })).token;
+  expect(await ask('GET', '/audit', undefined, other)).toMatchObject({ status: 401 });
 });
 
 it('lets nothing be changed while lines can not be kept, and looks go on', async () => {

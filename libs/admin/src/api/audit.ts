@@ -1,14 +1,21 @@
 /**
- * Who did what by the API: a JSON line for each change, each refusal and each look at messages. What is said here has been
- * decided; secrets are masked. When lines can't be written as fast as they come, changes are refused rather than unrecorded.
+ * What is done by the API goes to the audit log: each change with what was there before and after, each refusal, each look at
+ * messages. Secrets are masked. When lines can't be written as fast as they come, changes are refused rather than unrecorded.
  */
+import type { AuditLog } from '@cometmq/auth';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-/** Resolves when the line is where it is kept. */
-export type AuditSink = (line: string) => Promise<void>;
+import { userView } from '../reports/user-report.js';
+import type { AdminContext } from './context.js';
 
-const waitingMax = 1_000;
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What a change found, and what it left, as the audit log shows it. */
+    changed: { readonly before?: unknown; after?: unknown } | undefined;
+  }
+}
+
 const harmless = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Looks at what messages hold. */
 const looks = new Set([
@@ -17,24 +24,42 @@ const looks = new Set([
 ]);
 const valueLengthMax = 4_096;
 
-export function addAudit(app: FastifyInstance, sink: AuditSink, wallMs: () => number): void {
-  let waiting = 0;
-  let failed = false;
+type Reads = (context: AdminContext, name: string) => unknown;
+const topic: Reads = ({ directory }, name) => directory.topic(name);
+const group: Reads = ({ directory }, name) => directory.group(name);
+const user: Reads = ({ identity }, name) => {
+  const found = identity?.book.user(name);
+  return found && userView(found, identity?.book.policiesOf(name));
+};
+/** What is there before it is changed. Of other changes the answer says enough. */
+const before: Readonly<Record<string, Reads>> = {
+  ...{ updateTopic: topic, deleteTopic: topic },
+  ...{ updateGroup: group, deleteGroup: group, pauseGroup: group, resumeGroup: group },
+  ...{ updateUser: user, deleteUser: user, setPolicies: user },
+};
+
+export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminContext): void {
+  app.decorateRequest('changed');
   app.addHook('preHandler', async (request) => {
-    if (harmless.has(request.method) || (waiting < waitingMax && !failed)) return;
-    throw new MqError(
-      'UNAVAILABLE',
-      'the audit log takes no more lines now, and nothing is changed unrecorded; try again',
-    );
+    if (harmless.has(request.method)) return;
+    if (!log.takesMore) {
+      throw new MqError(
+        'UNAVAILABLE',
+        'the audit log takes no more lines now, and nothing is changed unrecorded; try again',
+      );
+    }
+    const { name = '' } = request.params as { readonly name?: string };
+    request.changed = { before: shown(before[operationOf(request) ?? '']?.(context, name)) };
+  });
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (!request.changed || reply.statusCode >= 300 || typeof payload !== 'string' || payload === '') return;
+    request.changed.after = shown(parsed(payload));
   });
   app.addHook('onResponse', async (request, reply) => {
     const operation = operationOf(request);
     const isRefused = reply.statusCode === 401 || reply.statusCode === 403 || reply.statusCode === 429;
     if (operation === undefined || (harmless.has(request.method) && !isRefused && !looks.has(operation))) return;
-    if (waiting >= waitingMax) return; // A flood of refusals: what changes nothing may go unrecorded.
-    waiting += 1;
-    const line = JSON.stringify({
-      time: new Date(wallMs()).toISOString(),
+    log.record({
       requestId: request.id,
       user: request.principal.name === '' ? undefined : request.principal.name,
       how: request.session ? 'session' : request.principal.name === '' ? 'none' : 'token',
@@ -43,19 +68,11 @@ export function addAudit(app: FastifyInstance, sink: AuditSink, wallMs: () => nu
       target: shown(request.params),
       query: shown(request.query),
       change: shown(request.body),
+      before: request.changed?.before,
+      after: request.changed?.after,
       status: reply.statusCode,
       decision: isRefused ? 'refused' : reply.statusCode < 400 ? 'done' : 'failed',
     });
-    sink(line).then(
-      () => {
-        waiting -= 1;
-        failed = false;
-      },
-      () => {
-        waiting -= 1;
-        failed = true;
-      },
-    );
   });
 }
 
@@ -63,9 +80,19 @@ function operationOf({ routeOptions }: FastifyRequest): string | undefined {
   return ((routeOptions.schema ?? {}) as { operationId?: string }).operationId;
 }
 
+function parsed(payload: string): unknown {
+  try {
+    return JSON.parse(payload) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+const secrets = new Set(['secret', 'token', 'csrfToken', 'accessSecret', 'password']);
+
 /** Without secrets, and not longer than a line may be. */
 function shown(part: unknown): unknown {
   if (typeof part !== 'object' || part === null || Object.keys(part).length === 0) return undefined;
-  const text = JSON.stringify(part, (key, value: unknown) => (key === 'secret' ? '***' : value));
-  return text.length <= valueLengthMax ? (JSON.parse(text) as unknown) : `${text.slice(0, valueLengthMax)}…`;
+  const text = JSON.stringify(part, (key, value: unknown) => (secrets.has(key) ? '***' : value));
+  return text.length <= valueLengthMax ? (JSON.parse(text) as unknown) : { cut: `${text.slice(0, valueLengthMax)}…` };
 }

@@ -1,9 +1,7 @@
-import type { Authenticator, BearerTokens, IdentityBook, SecretBox } from '@cometmq/auth';
+import type { AuditLog, Authenticator, BearerTokens, IdentityBook, SecretBox } from '@cometmq/auth';
 import type { BrokerAdmin, Directory, IdentityService, NameService, Peers, SetAdmin } from '@cometmq/client';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
-
-import type { AuditSink } from './audit.js';
 
 import type { AlertBook } from '../alerts/alert-book.js';
 
@@ -24,8 +22,8 @@ export interface AdminContext {
   readonly requestMsMax: number;
   /** Left out: nobody looks for alerts. */
   readonly alerts?: AlertBook | undefined;
-  /** Where a line is kept of each change, refusal and look at messages; left out: nowhere. */
-  readonly audit?: AuditSink | undefined;
+  /** Where each change, refusal and look at messages is recorded; left out: nowhere. */
+  readonly audit?: AuditLog | undefined;
   /** Left out: there are no users, and everybody may do everything. */
   readonly identity?: AdminIdentity | undefined;
 }

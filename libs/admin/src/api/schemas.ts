@@ -232,6 +232,9 @@ const brokerState = object(
   'all',
 );
 
+/** Fields of any kind. */
+const anything: Schema = { type: 'object', additionalProperties: true };
+
 const pageOf = (item: string): Schema =>
   object(
     {
@@ -342,6 +345,34 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'policies',
   ]),
   UserPage: pageOf('User'),
+  AuditRecord: object(
+    {
+      id: described(whole, 'Rises with each entry of this process.'),
+      time: described(text, 'ISO 8601.'),
+      requestId: text,
+      user: described(text, 'Absent: nobody who is known.'),
+      how: { type: 'string', enum: ['token', 'session', 'signature', 'none'] },
+      from: described(text, 'The address.'),
+      operation: described(text, 'Of the REST API by its operationId, of clients by the method’s name.'),
+      target: described(anything, 'What the path names.'),
+      query: anything,
+      change: described(anything, 'What was asked for, without secrets.'),
+      before: described(anything, 'What was there, where that is known.'),
+      after: described(anything, 'What was answered, without secrets.'),
+      status: whole,
+      decision: { type: 'string', enum: ['done', 'failed', 'refused'] },
+      reason: text,
+      unrecorded: described(whole, 'Refusals before this one that were too many to be recorded.'),
+    },
+    ['id', 'time', 'how', 'from', 'operation', 'decision'],
+  ),
+  AuditPage: object(
+    {
+      items: arrayOf(ref('AuditRecord')),
+      next: described(text, 'Give it as `after` to get the next page; absent on the last one.'),
+    },
+    ['items'],
+  ),
   UserDraft: object(
     {
       name: userFields.name,

@@ -1,11 +1,10 @@
-import { gateOf } from '@cometmq/auth';
+import { AuditLog, type AuditSink, gateOf } from '@cometmq/auth';
 import type { FakeIdentities } from '@cometmq/auth/testing';
 import { Directory } from '@cometmq/client';
 import { systemClock, type Clock } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { AdminServer } from '../admin-server.js';
-import type { AuditSink } from '../api/audit.js';
 import { FakeBrokers } from './fake-brokers.js';
 import { FakeMembers } from './fake-members.js';
 import { FakeNameService } from './fake-name-service.js';
@@ -65,7 +64,7 @@ export async function startAdminFixture({
   for (const part of gate?.parts ?? []) await part.start();
   const server = new AdminServer({
     ...{ nameService, directory, brokers, peers: members, sets: members, clock, log, requestMsMax: 500 },
-    audit,
+    audit: new AuditLog(clock, audit),
     identity: gate?.users && identities && { ...gate.users, service: identities, clock, clusterName: 'DefaultCluster' },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });

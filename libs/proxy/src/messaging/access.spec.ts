@@ -2,7 +2,7 @@
  * Goal: no call does anything for who may not have it, and a change is felt at once by what is open. Method: every method the
  * service has, by name, with a request that works; as nobody, as a user without policies, as one with just those it needs.
  */
-import { Authenticator, IdentityBook, officialSignature, Secret } from '@cometmq/auth';
+import { AuditLog, Authenticator, IdentityBook, officialSignature, Secret } from '@cometmq/auth';
 import { FakeIdentities } from '@cometmq/auth/testing';
 import { MessageType, type Action, type PolicyEntry, type ResourceType } from '@cometmq/model';
 import {
@@ -33,6 +33,7 @@ import { type CallOptions, type FakeBroker, type FakeCall, openProxy, type Proxy
 
 let context: ProxyFixture;
 let identities: FakeIdentities;
+let audit: AuditLog;
 
 beforeEach(async () => {
   const clock = new ManualClock();
@@ -41,7 +42,9 @@ beforeEach(async () => {
   await book.start();
   await Promise.resolve();
   identities.user('ann', 'ann-secret');
-  context = await openProxy({ access: new Authenticator({ book, clock, ageMsMax: 900_000, localTimes: true }) });
+  audit = new AuditLog(clock, undefined);
+  const access = new Authenticator({ book, clock, ageMsMax: 900_000, localTimes: true });
+  context = await openProxy({ access, audit });
   context.nameService.topic('orders');
   context.nameService.topic('events', { type: MessageType.lite });
   context.nameService.group('workers');
@@ -160,6 +163,8 @@ describe.each(Object.keys(methods))('%s', (what) => {
       expect({ code: codeOf(call), ended: call.ended }).toEqual({ code: Code.UNAUTHORIZED, ended: true });
     }
     expect(askedOf(context.broker)).toEqual([]);
+    const told = { operation: what.split(' ')[0], decision: 'refused', how: 'none' };
+    expect(audit.page({}).items).toMatchObject([told, told, told]);
   });
 
   it('needs each of its permissions', async () => {
@@ -169,6 +174,9 @@ describe.each(Object.keys(methods))('%s', (what) => {
       const call = await answer(what, as('ann'));
       context.clock.advance(2_000);
       expect({ left, code: codeOf(call), ended: call.ended }).toEqual({ left, code: Code.UNAUTHORIZED, ended: true });
+      const [told] = audit.page({}).items;
+      expect(told).toMatchObject({ operation: what.split(' ')[0], user: 'ann', decision: 'refused' });
+      expect(told?.reason).toMatch(/^user ann may not /);
     }
     expect(askedOf(context.broker)).toEqual([]);
   });

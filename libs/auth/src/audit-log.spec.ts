@@ -1,0 +1,60 @@
+// Goal: what was done is found again, page by page; a flood of refusals costs neither memory nor the lines of changes.
+import { ManualClock } from '@cometmq/shared/testing';
+
+import { AuditLog, type AuditEntry } from './audit-log.js';
+
+const said = (operation: string, more: Partial<AuditEntry> = {}): Omit<AuditEntry, 'time'> => ({
+  ...{ how: 'token', from: '10.0.0.1', operation, decision: 'done' },
+  ...more,
+});
+
+it('is read newest first, by pages, and by who, what and how it ended', () => {
+  const log = new AuditLog(new ManualClock(), undefined);
+  for (let i = 0; i < 5; i += 1) log.record(said(`op${i}`, { user: i % 2 === 0 ? 'ada' : 'bob' }));
+  const first = log.page({ limit: 2 });
+  expect(first.items.map(({ operation }) => operation)).toEqual(['op4', 'op3']);
+  const second = log.page({ limit: 2, before: first.next });
+  expect(second.items.map(({ operation }) => operation)).toEqual(['op2', 'op1']);
+  expect(log.page({ limit: 2, before: second.next })).toMatchObject({ items: [{ operation: 'op0' }] });
+  expect(log.page({ user: 'bob' }).items.map(({ operation }) => operation)).toEqual(['op3', 'op1']);
+  expect(log.page({ operation: 'op2', decision: 'refused' })).toEqual({ items: [] });
+});
+
+it('knows what an earlier process wrote, and passes over lines that were cut off', () => {
+  const lines: string[] = [];
+  const clock = new ManualClock();
+  new AuditLog(clock, async (line) => void lines.push(line)).record(said('deleteTopic'));
+  const log = new AuditLog(clock, undefined);
+  log.remember([...lines, '{"time":"2027', 'null', '']);
+  expect(log.page({}).items).toMatchObject([{ id: 1, operation: 'deleteTopic' }]);
+});
+
+it('keeps some of a flood of refusals, says how many it did not, and every change', () => {
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const log = new AuditLog(clock, async (line) => void lines.push(line));
+  for (let i = 0; i < 10_000; i += 1) log.record(said('SendMessage', { decision: 'refused' }));
+  expect(lines).toHaveLength(200);
+  log.record(said('createTopic'));
+  expect(lines).toHaveLength(201);
+  clock.advance(1_000);
+  log.record(said('SendMessage', { decision: 'refused' }));
+  expect(lines.map((line) => (JSON.parse(line) as AuditEntry).unrecorded ?? 0).reduce((a, b) => a + b)).toBe(9_800);
+});
+
+it('takes no more while lines can not be written, or wait for too long', async () => {
+  const clock = new ManualClock();
+  let keep = (): Promise<void> => Promise.reject(new Error('the disk is full'));
+  const log = new AuditLog(clock, () => keep());
+  expect(log.takesMore).toBe(true);
+  log.record(said('createTopic'));
+  await new Promise(setImmediate);
+  expect(log.takesMore).toBe(false);
+  keep = () => Promise.resolve();
+  log.record(said('listTopics'));
+  await new Promise(setImmediate);
+  expect(log.takesMore).toBe(true);
+  keep = () => new Promise(() => undefined);
+  for (let i = 0; i < 1_000; i += 1) log.record(said('createTopic'));
+  expect(log.takesMore).toBe(false);
+});

@@ -1,0 +1,155 @@
+/**
+ * Who did what: changes, refusals, and looks at messages, newest last. Each is a JSON line that goes to where lines are kept, and
+ * the last ones are in memory to be asked for. Where lines can't be written as fast as they come, changes must be refused
+ * rather than go unrecorded (`takesMore`); refusals may be so many that only some are kept, and how many were not is said.
+ */
+import type { Clock } from '@cometmq/shared';
+
+import { TokenBucket } from './token-bucket.js';
+
+export interface AuditEntry {
+  readonly time: string;
+  readonly requestId?: string | undefined;
+  readonly user?: string | undefined;
+  /** token, session, signature, or none. */
+  readonly how: string;
+  readonly from: string;
+  /** Of the REST API by its id, of clients by the method's name. */
+  readonly operation: string;
+  readonly target?: unknown;
+  readonly query?: unknown;
+  readonly change?: unknown;
+  readonly before?: unknown;
+  readonly after?: unknown;
+  readonly status?: number | undefined;
+  readonly decision: 'done' | 'failed' | 'refused';
+  readonly reason?: string | undefined;
+  /** Refusals before this one that were not recorded, as there were too many. */
+  readonly unrecorded?: number | undefined;
+}
+
+export interface AuditRecord extends AuditEntry {
+  /** Rises with each entry of this process. */
+  readonly id: number;
+}
+
+export interface AuditQuery {
+  readonly limit?: number | undefined;
+  /** Only what came before this one. */
+  readonly before?: number | undefined;
+  readonly user?: string | undefined;
+  readonly operation?: string | undefined;
+  readonly decision?: AuditEntry['decision'] | undefined;
+}
+
+export interface AuditPage {
+  readonly items: readonly AuditRecord[];
+  /** Where the next page begins; absent: there is none. */
+  readonly next?: number;
+}
+
+/** Resolves when the line is where it is kept. */
+export type AuditSink = (line: string) => Promise<void>;
+
+const keptMax = 10_000;
+const waitingMax = 1_000;
+const limitDefault = 100;
+const refusalsPerSecond = 20;
+const refusalsBurst = 200;
+
+export class AuditLog {
+  private readonly kept: AuditRecord[] = [];
+  private lastId = 0;
+  private waiting = 0;
+  private failed = false;
+  private unrecorded = 0;
+  private readonly refusals: TokenBucket;
+
+  /** @param sink undefined: lines are kept in memory alone */
+  constructor(
+    private readonly clock: Clock,
+    private readonly sink: AuditSink | undefined,
+  ) {
+    this.refusals = new TokenBucket(refusalsPerSecond, refusalsBurst, clock.monotonicMs());
+  }
+
+  /** False: what changes something must wait. */
+  get takesMore(): boolean {
+    return this.waiting < waitingMax && !this.failed;
+  }
+
+  /** What an earlier process has written, oldest first. What is no such line is passed over. */
+  remember(lines: readonly string[]): void {
+    for (const line of lines) {
+      const entry = entryIn(line);
+      if (entry) this.keep(entry);
+    }
+  }
+
+  record(said: Omit<AuditEntry, 'time' | 'unrecorded'>): void {
+    if (said.decision === 'refused' && !this.refusals.take(1, this.clock.monotonicMs())) {
+      this.unrecorded += 1;
+      return;
+    }
+    const { unrecorded } = this;
+    const time = new Date(this.clock.wallMs()).toISOString();
+    const entry: AuditEntry = { time, ...said, ...(unrecorded > 0 && { unrecorded }) };
+    this.unrecorded = 0;
+    this.keep(entry);
+    if (!this.sink) return;
+    this.waiting += 1;
+    this.sink(JSON.stringify(entry)).then(
+      () => {
+        this.waiting -= 1;
+        this.failed = false;
+      },
+      () => {
+        this.waiting -= 1;
+        this.failed = true;
+      },
+    );
+  }
+
+  /** The newest first. */
+  page({ limit = limitDefault, before = Infinity, user, operation, decision }: AuditQuery): AuditPage {
+    const items: AuditRecord[] = [];
+    for (let i = this.kept.length - 1; i >= 0; i -= 1) {
+      const one = this.kept[i] as AuditRecord;
+      if (one.id >= before || (user !== undefined && one.user !== user)) continue;
+      if (operation !== undefined && one.operation !== operation) continue;
+      if (decision !== undefined && one.decision !== decision) continue;
+      if (items.length === limit) return { items, next: items.at(-1)?.id ?? 0 };
+      items.push(one);
+    }
+    return { items };
+  }
+
+  private keep(entry: AuditEntry): void {
+    this.kept.push({ ...entry, id: (this.lastId += 1) });
+    if (this.kept.length > keptMax + keptMax / 10) this.kept.splice(0, this.kept.length - keptMax);
+  }
+}
+
+/** What keeps lines, and gives back the last ones. */
+export interface AuditLines {
+  append(line: string): Promise<void>;
+  tail(bytesMax: number): readonly string[];
+}
+
+const tailBytesMax = 8 * 1024 * 1024;
+
+/** With what the file holds already. @param lines undefined: kept in memory alone */
+export function auditLogOf(clock: Clock, lines: AuditLines | undefined): AuditLog {
+  const log = new AuditLog(clock, lines && ((line) => lines.append(line)));
+  log.remember(lines?.tail(tailBytesMax) ?? []);
+  return log;
+}
+
+function entryIn(line: string): AuditEntry | undefined {
+  try {
+    const found = JSON.parse(line) as Partial<AuditEntry> | null;
+    return typeof found?.time === 'string' && typeof found.operation === 'string' ? (found as AuditEntry) : undefined;
+  } catch {
+    return undefined;
+  }
+}

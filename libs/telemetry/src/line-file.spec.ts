@@ -1,0 +1,26 @@
+// Goal: lines stand in the order they were given, and the last ones are found again. Method: a real file.
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { LineFile } from './line-file.js';
+
+let folder: string;
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'cometmq-lines-'))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+it('keeps lines in their order, for its owner alone, and gives back whole ones', async () => {
+  const path = join(folder, 'audit.jsonl');
+  const file = new LineFile(path);
+  expect(file.tail(100)).toEqual([]);
+  await Promise.all(Array.from({ length: 50 }, (_, i) => file.append(`line ${i}`)));
+  expect(file.tail(10_000)).toEqual(Array.from({ length: 50 }, (_, i) => `line ${i}`));
+  expect(file.tail(20)).toEqual(['line 48', 'line 49']);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+it('says that a line was not written, and goes on once the next one can be', async () => {
+  const file = new LineFile(join(folder, 'missing/audit.jsonl'));
+  await expect(file.append('x')).rejects.toThrow('ENOENT');
+  await expect(file.append('y')).rejects.toThrow('ENOENT');
+});
