@@ -15,7 +15,7 @@ others go on. If this program is killed, they end too.
   --port-base N        use N, N+1, … (proxies first, then the dashboard API) instead of 8081, 8082, 9876, 10911, 2379 …
   --data-dir FOLDER    keep data and logs here (default: data/cluster); a later run finds them again
   --sets N             broker sets (default 1)
-  --replicas N         members of each broker set, 1 to 5 (default 1): each keeps all messages of its set
+  --replicas N         members of each broker set, 1 to 9 (default 1): each keeps all messages of its set
   --proxies N          proxies (default 2)
   --namesrvs N         name servers (default 2; 3 where sets have several members)
   --etcds N            members of etcd, 1, 3 or 5 (default 1; 3 where sets have several members)
@@ -68,7 +68,7 @@ async function main(): Promise<number> {
     };
     const sizes = {
       ...size('sets'),
-      ...size('replicas', 5),
+      ...size('replicas'), // As many as a broker's membersWanted may say.
       ...size('proxies'),
       ...size('namesrvs'),
       ...size('etcds', 5),

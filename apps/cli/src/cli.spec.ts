@@ -898,7 +898,14 @@ describe('what the log knows', () => {
     const topicId = fixture.nameService.topics.get('orders')?.id ?? 0;
     const queues = [{ queueId: 0, before: 3, after: 7 }];
     const { inspect } = fixture.brokers;
-    expect((await comet('undo', 'billing', '--yes')).code).not.toBe(0);
+    expect(await comet('undo', 'billing', '--yes')).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('was not moved in the last 24 hours'),
+    });
+    expect(await comet('undo', 'billing', 'm7', '--yes')).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('has no move "m7"'),
+    });
     inspect.moved.set('broker-0', [
       { moveId: 'm1', atMs: Date.now(), who: 'ada', undoes: '', topicId, queues } as never,
     ]);

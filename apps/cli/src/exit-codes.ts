@@ -11,7 +11,7 @@ Exit codes:
 const ours: ReadonlySet<ErrorCode> = new Set(['INTERNAL', 'CORRUPT_RECORD', 'DISK_FAILED', 'DATA_FOLDER', 'CANCELLED']);
 
 export function exitCodeOf(code: ErrorCode): ExitCode {
-  if (code === 'CONFIG') return exitCode.usage;
+  if (code === 'CONFIG' || code === 'BAD_REQUEST') return exitCode.usage; // 4 says that what was asked is not allowed.
   if (code === 'NOT_FOUND' || code.endsWith('_NOT_FOUND')) return exitCode.notFound;
   if (code === 'UNAVAILABLE' || code === 'NOT_LEADER') return exitCode.unavailable;
   if (code === 'TIMEOUT') return exitCode.timeout;

@@ -182,7 +182,9 @@ export class Session {
 
 /** A file with a name and a secret, as the first admin's is kept. @throws MqError CONFIG */
 function loginIn({ files }: World, path: string): { user: string; secret: string } {
-  const text = Buffer.from(files.read(path) ?? '').toString('utf8');
+  const bytes = files.read(path);
+  if (!bytes) throw new MqError('CONFIG', `COMET_SECRET_FILE=${path}: no such file`);
+  const text = Buffer.from(bytes).toString('utf8');
   const [user, secret, ...rest] = text.trim().split(/\s+/);
   if (user !== undefined && secret !== undefined && rest.length === 0) return { user, secret };
   throw new MqError('CONFIG', `COMET_SECRET_FILE=${path}: must hold "<name> <secret>"`);

@@ -51,7 +51,7 @@ it('takes who asks from the environment or a file, and keeps nothing of a wrong 
   expect(await comet('topic', 'ls')).toMatchObject({ code: 0 });
   expect(me.files.size).toBe(0);
   me.env = { HOME: '/home/me', COMET_API: fixture.url, COMET_SECRET_FILE: '/admin' };
-  expect(await comet('topic', 'ls')).toMatchObject({ code: 2 });
+  expect(await comet('topic', 'ls')).toMatchObject({ code: 2, err: expect.stringContaining('/admin: no such file') });
   me.files.set('/admin', 'root root-secret\n');
   expect(await comet('topic', 'ls')).toMatchObject({ code: 0 });
   me.env = { HOME: '/home/me', COMET_API: fixture.url };
@@ -83,6 +83,9 @@ it('makes a service account in one line, and says why it may', async () => {
   expect(secret).toHaveLength(40);
   expect(await comet('acl', 'test', 'shop', 'pub', 'Topic:orders-eu')).toMatchObject({ code: 0 });
   expect(await comet('acl', 'test', 'shop', 'pub', 'Topic:stock')).toMatchObject({ code: 4 });
+  // A mistyped question is no denial.
+  expect(await comet('acl', 'test', 'shop', 'publish', 'Topic:stock')).toMatchObject({ code: 2 });
+  expect(await comet('acl', 'test', 'shop', 'pub', 'Topc:stock')).toMatchObject({ code: 2 });
   expect((await comet('acl', 'why', 'shop', 'sub', 'Group:shop')).out).toMatch(/allowed[^]*Group:shop\n[^]*sub,get/);
   expect((await comet('acl', 'deny', 'shop', 'pub', 'Topic:orders-eu', '--from', '10.0.0.0/8')).out).toContain(
     '10.0.0.0/8',

@@ -1,4 +1,4 @@
-import { GiB, KiB, MiB } from '@cometmq/model';
+import { GiB, KiB, membersWantedMax, MiB } from '@cometmq/model';
 import { bytes, count, flag, millis, oneOf, port, text } from '@cometmq/shared';
 
 const hour = 3_600_000;
@@ -127,7 +127,7 @@ export const brokerProcessSettings = {
   membersWanted: count({
     default: 1,
     min: 1,
-    max: 9,
+    max: membersWantedMax,
     why: 'Members that the broker set is to have, each with all messages. Two: etcd is the third voter. The same on all of them.',
   }),
   durability: oneOf(['available', 'strict'], {

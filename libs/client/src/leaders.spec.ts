@@ -32,7 +32,14 @@ beforeEach(async () => {
     return {
       ...{ brokerSet, member: memberId(`${name}/1`), role: 'following', says: '', epoch: epoch(1), leader: undefined },
       ...{ appendEnd: logPosition(0), durableEnd: logPosition(0), commitEnd: logPosition(0), state: undefined },
-      ...{ followers: [], lastFailover: undefined, membersWanted: 1, stalled: false, ...says(address) },
+      ...{
+        followers: [],
+        lastFailover: undefined,
+        membersWanted: 1,
+        stalled: false,
+        registryAgeMs: undefined,
+        ...says(address),
+      },
     };
   });
   await leaders.start();

@@ -176,6 +176,7 @@ export function statusFromWire(wire: internal.MemberStatus): MemberStatus {
     state: wire.state && setFromWire(wire.state),
     membersWanted: wire.membersWanted,
     stalled: wire.stalled,
+    registryAgeMs: wire.registryAgeMs,
     followers: wire.followers.map(({ member, ...rest }) => ({ ...rest, member: memberId(member) })),
     lastFailover: lastFailover && {
       ...lastFailover,

@@ -208,6 +208,8 @@ export interface MemberStatus {
   readonly membersWanted: number;
   /** It leads, and can commit nothing now. */
   readonly stalled: boolean;
+  /** Since the registry has told it of its set; undefined: it has not. */
+  readonly registryAgeMs: number | undefined;
 }
 
 export interface FollowerStatus {

@@ -7,6 +7,9 @@ export type MemberId = string & { readonly [unit]: 'member id' };
 
 export const memberId = (value: string): MemberId => value as MemberId;
 
+/** Members that a broker set may be set up for. */
+export const membersWantedMax = 9;
+
 /** {S, W}. Members are in order of their names, none is named twice. */
 export interface SetRule {
   readonly members: readonly MemberId[];

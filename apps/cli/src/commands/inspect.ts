@@ -305,7 +305,13 @@ export function undoCommand(comet: Command, act: Act): void {
         const meant = items.find(({ id, undone, undoes }) =>
           move === undefined ? !undone && undoes === undefined : id === move,
         );
-        if (!meant) throw new MqError('NOT_FOUND', `"${name}" was not moved so in the last 24 hours`);
+        if (!meant) {
+          const none =
+            move === undefined
+              ? `"${name}" was not moved in the last 24 hours, or all that was is taken back`
+              : `"${name}" has no move "${move}" in the last 24 hours: comet group moves ${name} lists them`;
+          throw new MqError('NOT_FOUND', none);
+        }
         await session.confirm(`Take back the move of "${name}" in "${meant.topic}" at ${timeText(meant.atMs)}?`);
         await session.api().call('POST', `${path}/${encodeURIComponent(meant.id)}/undo`);
         session.note(`consumer group "${name}" is back where it was`);

@@ -195,12 +195,24 @@ function literalPrefixes(url: string): string {
 
 /** A query is text; what its schema calls an integer is made one, and what is none is left for the validator to refuse. */
 function readNumbers(request: FastifyRequest): void {
+  checkEncoding(request.url);
   const schema = request.routeOptions.schema?.querystring as
     { properties?: Record<string, { type?: string }> } | undefined;
   const query = request.query as Record<string, unknown>;
   for (const [name, { type }] of Object.entries(schema?.properties ?? {})) {
     const value = query[name];
     if (type === 'integer' && typeof value === 'string' && /^\d{1,15}$/.test(value)) query[name] = Number(value);
+  }
+}
+
+/** What can't be read would be looked for as it stands, and not be found. @throws MqError BAD_REQUEST */
+function checkEncoding(url: string): void {
+  const at = url.indexOf('?');
+  if (at < 0) return;
+  try {
+    decodeURIComponent(url.slice(at + 1));
+  } catch {
+    throw new MqError('BAD_REQUEST', 'query: must be UTF-8, percent-encoded where it is no plain letter');
   }
 }
 

@@ -5,6 +5,7 @@ import { delayedView, delayedReport, readCursor, waitingId, readWaitingId } from
 import { askAll } from '../reports/ask-all.js';
 import { within } from '../within.js';
 import type { AdminContext } from './context.js';
+import { checkTimes } from './paging.js';
 import { answers } from './responses.js';
 import { delayedListQuery, idParams, ref } from './schemas.js';
 import { topicNamed } from './topic-named.js';
@@ -37,6 +38,7 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
     },
     handler: async ({ query }) => {
       const { topic, fromMs = 0, toMs = Infinity, limit: max = limitDefault, after } = query;
+      checkTimes(fromMs, toMs);
       const topicId = topic === undefined ? undefined : topicNamed(directory, topic).id;
       const cursor = readCursor(after);
       const answered = await askAll(directory, clock, requestMsMax, (set) => {

@@ -26,7 +26,7 @@ import {
   messageReadQuery,
   whyQuery,
 } from './inspect-schemas.js';
-import { pageOf, type PageQuery } from './paging.js';
+import { checkTimes, pageOf, type PageQuery } from './paging.js';
 import { problemOf } from './problems.js';
 import { answers, stream } from './responses.js';
 import { nameParams } from './schemas.js';
@@ -259,6 +259,7 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
 }
 
 function callOf(query: SearchQuery, topicId: TopicId): Omit<MessageQuery, 'before' | 'max'> {
+  checkTimes(query.fromMs, query.toMs);
   return {
     topicId,
     messageId: query.id ?? '',

@@ -1,3 +1,5 @@
+import { MqError } from '@cometmq/shared';
+
 export interface PageQuery {
   readonly limit?: number;
   readonly after?: string;
@@ -11,6 +13,12 @@ export interface Page<T> {
 }
 
 const limitDefault = 100;
+
+/** @throws MqError BAD_REQUEST for a time span that holds no time */
+export function checkTimes(fromMs = 0, toMs = Infinity): void {
+  if (fromMs <= toMs) return;
+  throw new MqError('BAD_REQUEST', `fromMs: must not be after toMs; ${fromMs} is after ${toMs}`);
+}
 
 /** Named things in the order of their names, a page at a time. `after` need not exist (any more). */
 export function pageOf<T extends { readonly name: string }>(all: Iterable<T>, query: PageQuery): Page<T> {

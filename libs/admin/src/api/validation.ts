@@ -6,6 +6,9 @@ const shownMax = 8;
 /** What the validator says beside each mistake when it is told to be verbose. */
 interface Verbose extends FastifySchemaValidationError {
   readonly parentSchema?: {
+    readonly type?: unknown;
+    readonly minimum?: number;
+    readonly maximum?: number;
     readonly properties?: Readonly<Record<string, unknown>>;
     readonly oneOf?: readonly { readonly properties?: Readonly<Record<string, Tag>> }[];
   };
@@ -48,6 +51,14 @@ function sentence(error: Verbose, part: string): string {
       return `${where}: must be ${String(params['allowedValue'])}`;
     case 'discriminator':
       return `${where}: ${tagSentence(error, String(params['tag']), params['tagValue'])}`;
+    case 'type':
+    case 'minimum':
+    case 'maximum': {
+      const { type, minimum, maximum } = error.parentSchema ?? {};
+      if (part !== 'querystring' || type !== 'integer') return `${where}: ${error.message ?? 'is not allowed'}`;
+      const range = maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? 'or more' : `to ${maximum}`;
+      return `${where}: must be a whole number, ${minimum ?? 0} ${range}`;
+    }
     default:
       return `${where}: ${error.message ?? 'is not allowed'}`;
   }

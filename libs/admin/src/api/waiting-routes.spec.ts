@@ -99,6 +99,7 @@ describe('delayed messages', () => {
       body: { code: 'TOPIC_NOT_FOUND' },
     });
     expect(await call('GET', '/delayed?after=x')).toMatchObject({ status: 400 });
+    expect(await call('GET', '/delayed?fromMs=200&toMs=150')).toMatchObject({ status: 400 });
   });
 
   it('say who did not answer', async () => {

@@ -40,7 +40,14 @@ export class FakeMembers implements Peers, SetAdmin {
         return {
           ...{ brokerSet, member: memberId('?'), role: 'following', says: '', epoch: epoch(1), leader: undefined },
           ...{ appendEnd: logPosition(0), durableEnd: logPosition(0), commitEnd: logPosition(0), state: undefined },
-          ...{ followers: [], lastFailover: undefined, membersWanted: 0, stalled: false, ...status },
+          ...{
+            followers: [],
+            lastFailover: undefined,
+            membersWanted: 0,
+            stalled: false,
+            registryAgeMs: undefined,
+            ...status,
+          },
         };
       },
     };

@@ -60,13 +60,17 @@ export class HandOvers {
     const endMs = clock.monotonicMs() + handOverMsMax;
     log.info({ to: successor.member }, 'the lead is handed over');
     term.hold();
+    let leads = false;
     try {
       while (!leading.hasAll(successor.member)) {
         if (clock.monotonicMs() > endMs) throw new MqError('TIMEOUT', `${successor.member} does not catch up`);
         await sleep(clock, 2);
         if (self.role !== role) break;
       }
-      if (self.role === role) await peers.peer(successor.address).handOver(settings.brokerSet, leading.epoch);
+      if (self.role === role) {
+        await peers.peer(successor.address).handOver(settings.brokerSet, leading.epoch);
+        leads = true;
+      }
     } catch (caught) {
       if (self.role === role) {
         term.release();
@@ -77,8 +81,10 @@ export class HandOvers {
       term.release();
       throw new MqError('TIMEOUT', `${successor.member} has not taken over`);
     }
-    // Its consent ended this term; who waits is told where to go on once somebody leads there.
-    while (!self.attachedTo && self.role.is !== 'failed' && clock.monotonicMs() < endMs) await sleep(clock, 2);
+    // Its consent ended this term; who waits is told where to go on, at once where that one has said that it leads: this member
+    // itself may take long until it follows.
+    while (!leads && !self.attachedTo && self.role.is !== 'failed' && clock.monotonicMs() < endMs)
+      await sleep(clock, 2);
     term.refuseHeld(new NotLeader(`${successor.member} has taken over the lead`, self.knownLeader));
   }
 

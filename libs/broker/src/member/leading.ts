@@ -72,6 +72,7 @@ const sureMs = 1_000;
 
 export class Leading implements LeadTerm {
   readonly log: LeadTerm['log'];
+  readonly beganMs: number;
   private readonly leader: Leader;
   private readonly led = new Map<MemberId, Led>();
   private readonly hellos = new Map<number, FollowHello>();
@@ -106,6 +107,7 @@ export class Leading implements LeadTerm {
   ) {
     const { store, clock, me, limits } = parts;
     this.state = state;
+    this.beganMs = clock.monotonicMs();
     this.log = store.replication;
     this.leader = new Leader({ me, state, startEnd, nowMs: clock.monotonicMs() }, limits);
     if (state.members.length === 1) store.replication.commitsWhenDurable = true;

@@ -5,8 +5,8 @@ import { isMember } from '@cometmq/replication';
 import type { MemberSelf } from './member-self.js';
 import { statusWords } from './status-words.js';
 
-/** How it stands with a member and its set. `still`: why nobody may stand for the lead. */
-export function memberStatus(self: MemberSelf, still: string | undefined): MemberStatus {
+/** How it stands with a member and its set. `still`: why nobody may stand for the lead; `readMs`: when the registry was read last. */
+export function memberStatus(self: MemberSelf, still: string | undefined, readMs: number): MemberStatus {
   const { store, settings, clock } = self.parts;
   const { role, knowledge, leading, knownLeader: leader } = self;
   const me = self.isOpened ? self.me : undefined;
@@ -38,6 +38,7 @@ export function memberStatus(self: MemberSelf, still: string | undefined): Membe
     state: leading?.members ?? knowledge.state,
     followers: leading?.followers() ?? [],
     lastFailover: self.lastFailover,
+    registryAgeMs: Number.isFinite(readMs) ? clock.monotonicMs() - readMs : undefined,
     membersWanted: settings.membersWanted,
     stalled: role.is === 'leading' && (role.term === undefined || leading?.serves === false),
   };

@@ -270,6 +270,48 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  it('tells who waits in a hand-over where to go on as soon as the next one leads, however long it takes to follow', async () => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 5));
+    const { leader } = world;
+    const { replication } = leader.broker.store;
+    const stepDown = replication.stepDown.bind(replication);
+    const released = Promise.withResolvers<void>();
+    replication.stepDown = async (end) => {
+      await released.promise; // All is folded again, which may take a while.
+      await stepDown(end);
+    };
+    const beganMs = world.clock.monotonicMs();
+    const handOver = leader.broker.member.handOverLead();
+    const held = settle<SendResult>((done) => leader.broker.send(sendCall(world.topic, 0, 'held', {}), done));
+    const told = await world.during(held.catch((caught: unknown) => caught as MqError));
+    expect(told).toMatchObject({ code: 'NOT_LEADER', leader: { address: world.leader.address } });
+    expect(world.leader).not.toBe(leader);
+    expect(world.clock.monotonicMs() - beganMs).toBeLessThan(1_000); // By the world's clock.
+    released.resolve();
+    await world.during(handOver);
+    await world.until(() => world.isWhole, 'it follows');
+    await world.stop();
+  });
+
+  it('hands over when its leader alone does not reach the registry, and not while nobody does', async () => {
+    const world = await new SetWorld(3).start();
+    await world.send('m0');
+    const { leader, members } = world;
+    const { epoch: before } = leader;
+    for (const member of members) member.registryAway = true;
+    await world.pass(15_000);
+    expect([world.leader, world.leader.epoch]).toEqual([leader, before]);
+    for (const member of members) member.registryAway = member === leader;
+    await world.until(() => world.leaders.length > 0 && world.leader !== leader, 'another one leads');
+    expect(world.leader.status.lastFailover).toMatchObject({ reason: 'handedOver' });
+    await world.send('m1');
+    leader.registryAway = false;
+    await world.until(() => world.isWhole, 'the old leader follows');
+    expect((await world.drain()).sort()).toEqual(['m0', 'm1']);
+    await world.stop();
+  });
+
   it('that are all told to stop at once leave one after the other, each when the one before is back', async () => {
     const world = await new SetWorld(3, { restartWaitMs: 60_000 }).start();
     await sendAll(world, range(0, 5));

@@ -23,6 +23,7 @@ import { MqError, type Timer } from '@cometmq/shared';
 
 import { Candidacies } from './candidacies.js';
 import { Comparing, type Difference } from './comparing.js';
+import { CutOff } from './cut-off.js';
 import { FindingLeader } from './finding-leader.js';
 import { HandOvers } from './hand-overs.js';
 import type { Leading } from './leading.js';
@@ -48,6 +49,7 @@ export class Member implements SetMember, MemberMoves {
   private readonly terms: Terms;
   private readonly handOvers: HandOvers;
   private readonly leaving: Leaving;
+  private readonly cutOff: CutOff;
   private readonly copies: LogCopies;
   private mending: Mending | undefined;
   private comparing: Comparing | undefined;
@@ -66,6 +68,7 @@ export class Member implements SetMember, MemberMoves {
       void this.terms.begin(role, won);
     });
     this.leaving = new Leaving(self, this.handOvers);
+    this.cutOff = new CutOff(self, this.reader, this.handOvers);
     this.copies = new LogCopies(self);
     this.starting.promise.catch(() => undefined); // Whoever starts it is told.
   }
@@ -106,7 +109,7 @@ export class Member implements SetMember, MemberMoves {
     return this.self.claim();
   }
   status(): MemberStatus {
-    return memberStatus(this.self, this.reader.whyStill);
+    return memberStatus(this.self, this.reader.whyStill, this.reader.readMs);
   }
 
   // ---- its life
@@ -189,6 +192,7 @@ export class Member implements SetMember, MemberMoves {
     this.timer = clock.after(role.is === 'leading' ? settings.leaseMs / 3 : tickMs, this.tick);
     if (role.is === 'following') this.stand(self.turn.step('tick'));
     this.reader.lookIfDue();
+    void this.cutOff.look();
   };
 
   // ---- what is known of the set

@@ -12,6 +12,8 @@ const outlastLeases = 1.5;
 export class SetReader {
   /** The registry has said how the set is. */
   hasRead = false;
+  /** When it has said so last. */
+  readMs = -Infinity;
   /** Why nobody may stand, as it was read last. */
   private still: string | undefined;
   private stillTold = false;
@@ -82,6 +84,7 @@ export class SetReader {
   read(reading: SetReading): void {
     const { state } = reading;
     this.hasRead = true;
+    this.readMs = this.self.parts.clock.monotonicMs();
     const { knowledge, parts } = this.self;
     const { adoption, log } = parts;
     knowledge.read(reading);

@@ -241,6 +241,8 @@ export interface MemberStatus {
   membersWanted: number;
   /** It leads, and can commit nothing now. */
   stalled: boolean;
+  /** Since the name service has told it of its set; absent: it has not. */
+  registryAgeMs?: number | undefined;
 }
 
 export interface FollowerStatus {
@@ -2888,6 +2890,7 @@ function createBaseMemberStatus(): MemberStatus {
     lastFailover: undefined,
     membersWanted: 0,
     stalled: false,
+    registryAgeMs: undefined,
   };
 }
 
@@ -2934,6 +2937,9 @@ export const MemberStatus: MessageFns<MemberStatus> = {
     }
     if (message.stalled !== false) {
       writer.uint32(112).bool(message.stalled);
+    }
+    if (message.registryAgeMs !== undefined) {
+      writer.uint32(121).double(message.registryAgeMs);
     }
     return writer;
   },
@@ -3063,6 +3069,14 @@ export const MemberStatus: MessageFns<MemberStatus> = {
             message.stalled = reader.bool();
             continue;
           }
+          case 15: {
+            if (tag !== 121) {
+              break;
+            }
+
+            message.registryAgeMs = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3098,6 +3112,7 @@ export const MemberStatus: MessageFns<MemberStatus> = {
       : undefined;
     message.membersWanted = object.membersWanted ?? 0;
     message.stalled = object.stalled ?? false;
+    message.registryAgeMs = object.registryAgeMs ?? undefined;
     return message;
   },
 };
