@@ -88,3 +88,35 @@ it('dead letters are seen by reason and age, replayed one and many, edited and e
   await rowOf('pay-0').getByRole('link').click();
   await page.getByText('Given to its group again').waitFor();
 }, 240_000);
+
+it('a topic that was deleted by mistake is brought back with its messages', async () => {
+  const { page } = browser;
+  await createTopic(broker, { name: 'invoices', type: 'normal', writeQueues: 1 });
+  const producer = await clients.producer({ topics: ['invoices'] });
+  for (const body of ['one', 'two']) await producer.send({ topic: 'invoices', body: Buffer.from(body) });
+  const consumer = await clients.simple('accounts', 'invoices');
+  const [first] = await receive(consumer, 1);
+  await consumer.ack(first!);
+  await open('/topics/invoices', 'invoices');
+  await page.getByRole('button', { name: 'Delete' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('It holds 2 messages').waitFor();
+  await dialog.getByText('It can be brought back for').waitFor();
+  await browser.picture('topic-delete');
+  await dialog.getByLabel('Type “invoices” to confirm').fill('invoices');
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Topics' }).waitFor();
+  const deleted = page.getByRole('table', { name: 'Deleted' });
+  await deleted.getByText('invoices').waitFor();
+  await expect(admin(broker, 'GET', '/topics/invoices')).rejects.toThrow('404');
+  await browser.picture('topic-deleted');
+  expect(await browser.accessibility()).toEqual([]);
+  await deleted.getByRole('button', { name: 'Bring back' }).click();
+  await page.getByRole('table', { name: 'Topics' }).getByRole('link', { name: 'invoices' }).click();
+  await page.getByRole('heading', { level: 1, name: 'invoices' }).waitFor();
+  expect(await admin<{ messages: number }>(broker, 'GET', '/topics/invoices')).toMatchObject({ messages: 2 });
+  const again = await clients.simple('accounts', 'invoices');
+  const [second] = await receive(again, 1);
+  expect([first, second].map((one) => Buffer.from(one!.body).toString()).sort()).toEqual(['one', 'two']);
+  await again.ack(second!);
+}, 120_000);

@@ -7,6 +7,7 @@ import type {
   MemberClaim,
   MetadataKnowledge,
   NameService,
+  RetiredList,
   SetReading,
   SetRegistry,
   TopicChange,
@@ -133,6 +134,13 @@ export class FakeNameService implements NameService {
     this.deletedGroups.push({ id: group.id, createdMs: group.createdMs });
     this.tell({ kind: 'groupDeleted', revision: (this.ids += 1), group, recorded: true });
     return Promise.resolve();
+  }
+
+  retired(): Promise<RetiredList> {
+    return Promise.resolve({ retired: [], graceMs: 0 });
+  }
+  restore(): Promise<void> {
+    return Promise.reject(new MqError('NOT_FOUND', 'deletions are for good here'));
   }
 
   ensureTopic(name: string): Promise<Topic> {

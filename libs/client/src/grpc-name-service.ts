@@ -15,6 +15,9 @@ import {
   UpdateReader,
 } from './name-service-frames.js';
 import type {
+  DeletionCall,
+  RetiredKind,
+  RetiredList,
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
@@ -121,7 +124,7 @@ export class GrpcNameService implements NameService, Component {
     return this.askTopic('CreateTopic', internal.TopicDraft, topicDraftToWire(draft));
   }
   ensureTopic(name: string): Promise<Topic> {
-    return this.askTopic('EnsureTopic', internal.NameRequest, { name });
+    return this.askTopic('EnsureTopic', internal.NameRequest, named(name));
   }
   fixTopicType(name: string, type: MessageType): Promise<Topic> {
     return this.askTopic('FixTopicType', internal.FixTopicTypeRequest, { name, type });
@@ -129,27 +132,35 @@ export class GrpcNameService implements NameService, Component {
   updateTopic(name: string, change: TopicChange): Promise<Topic> {
     return this.askTopic('UpdateTopic', internal.TopicDraft, topicDraftToWire({ ...change, name }));
   }
-  deleteTopic(name: string): Promise<void> {
-    return this.askDone('DeleteTopic', internal.NameRequest, { name });
+  deleteTopic(name: string, { now = false, who = '' }: DeletionCall = {}): Promise<void> {
+    return this.askDone('DeleteTopic', internal.NameRequest, { name, now, who });
   }
   createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
     return this.askGroup('CreateGroup', internal.GroupDraft, groupDraftToWire(draft));
   }
   ensureGroup(name: string): Promise<ConsumerGroup> {
-    return this.askGroup('EnsureGroup', internal.NameRequest, { name });
+    return this.askGroup('EnsureGroup', internal.NameRequest, named(name));
   }
   updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup> {
     return this.askGroup('UpdateGroup', internal.GroupDraft, groupDraftToWire({ ...change, name }));
   }
-  deleteGroup(name: string): Promise<void> {
-    return this.askDone('DeleteGroup', internal.NameRequest, { name });
+  deleteGroup(name: string, { now = false, who = '' }: DeletionCall = {}): Promise<void> {
+    return this.askDone('DeleteGroup', internal.NameRequest, { name, now, who });
+  }
+  async retired(): Promise<RetiredList> {
+    const { ListRetiredRequest, ListRetiredAnswer } = internal;
+    const { retired, graceMs } = await this.ask('ListRetired', ListRetiredRequest, {}, ListRetiredAnswer);
+    return { retired: retired.map(({ kind, ...one }) => ({ ...one, kind: kind as RetiredKind })), graceMs };
+  }
+  restore(kind: RetiredKind, id: number): Promise<void> {
+    return this.askDone('Restore', internal.RestoreRequest, { kind, id });
   }
   ensureInnerTopic(name: string): Promise<Topic> {
-    return this.askTopic('EnsureInnerTopic', internal.NameRequest, { name });
+    return this.askTopic('EnsureInnerTopic', internal.NameRequest, named(name));
   }
 
   async forgetMembers(name: string): Promise<BrokerSet> {
-    const { broker } = await this.ask('ForgetMembers', internal.NameRequest, { name }, internal.BrokerSetAnswer);
+    const { broker } = await this.ask('ForgetMembers', internal.NameRequest, named(name), internal.BrokerSetAnswer);
     return brokerSetFromWire(broker);
   }
 
@@ -340,4 +351,8 @@ class Watch {
     this.waiters = this.waiters.filter((waiter) => waiter.revision > revision);
     for (const { done } of due) done();
   }
+}
+
+function named(name: string): internal.NameRequest {
+  return { name, now: false, who: '' };
 }

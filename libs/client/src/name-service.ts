@@ -30,12 +30,18 @@ export interface NameService {
   /** The first message of a topic made on first use fixes its type; later calls return the topic as it is. */
   fixTopicType(name: string, type: MessageType): Promise<Topic>;
   updateTopic(name: string, change: TopicChange): Promise<Topic>;
-  deleteTopic(name: string): Promise<void>;
+  /** It can be restored for a grace time, and nothing stored of it is deleted before that. */
+  deleteTopic(name: string, how?: DeletionCall): Promise<void>;
   createGroup(draft: GroupDraft): Promise<ConsumerGroup>;
   /** Makes the group on first use where that is allowed, else CONSUMER_GROUP_NOT_FOUND. */
   ensureGroup(name: string): Promise<ConsumerGroup>;
   updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup>;
-  deleteGroup(name: string): Promise<void>;
+  /** As `deleteTopic`. */
+  deleteGroup(name: string, how?: DeletionCall): Promise<void>;
+  /** What was deleted and can be brought back, newest first. */
+  retired(): Promise<RetiredList>;
+  /** Takes a deletion back. @throws MqError NOT_FOUND, ALREADY_EXISTS where another one has its name now */
+  restore(kind: RetiredKind, id: number): Promise<void>;
   /** The system's own topics (dead letters), made without asking whether creation on use is allowed. */
   ensureInnerTopic(name: string): Promise<Topic>;
   /**
@@ -53,6 +59,30 @@ export interface NameService {
    * @throws MqError METADATA_MISMATCH while no operator has allowed it, or where another cluster lives
    */
   adoptMetadata(part: MetadataKnowledge): Promise<void>;
+}
+
+export interface DeletionCall {
+  /** It can not be taken back. */
+  readonly now?: boolean | undefined;
+  readonly who?: string | undefined;
+}
+
+export type RetiredKind = 'topic' | 'group';
+
+export interface Retired {
+  readonly kind: RetiredKind;
+  readonly name: string;
+  readonly id: number;
+  readonly who: string;
+  readonly deletedMs: number;
+  /** From then on it is gone for good. */
+  readonly goneMs: number;
+}
+
+export interface RetiredList {
+  readonly retired: readonly Retired[];
+  /** How long a deletion can be taken back; 0: not at all. */
+  readonly graceMs: number;
 }
 
 export type DirectoryUpdate =

@@ -28,6 +28,8 @@ const naming: Rules<typeof internal.NamingServiceDefinition> = {
   ensureGroup: proxy,
   updateGroup: admin,
   deleteGroup: admin,
+  listRetired: admin,
+  restore: admin,
   ensureInnerTopic: ['proxy', 'broker'],
   forgetMembers: admin,
   allowAdoption: admin,

@@ -22,6 +22,7 @@ import {
   type GroupRecord,
   type LineageRecord,
   type PresenceRecord,
+  type RetiredRecord,
   type SetRecord,
   type StageRecord,
   type TopicRecord,
@@ -50,6 +51,7 @@ export class DirectoryCopy {
   private sets = new Map<string, SetRecord>();
   private presences = new Map<string, PresenceRecord>();
   private stages = new Map<string, StageRecord>();
+  private retiredByKey = new Map<string, RetiredRecord>();
   /** By folder, then by key, oldest first. */
   private deleted = new Map<string, Map<string, DeletedRecord>>();
   private clusterId: string | undefined;
@@ -106,6 +108,15 @@ export class DirectoryCopy {
   /** Who has which id. */
   namesById(kind: 'topics' | 'groups'): ReadonlyMap<number, string> {
     return new Map([...this[kind].values()].map(({ id, name }) => [id, name]));
+  }
+
+  /** What was deleted and can be brought back. */
+  get retired(): Iterable<RetiredRecord> {
+    return this.retiredByKey.values();
+  }
+
+  get retiredCount(): number {
+    return this.retiredByKey.size;
   }
 
   topic(name: string): Topic | undefined {
@@ -203,6 +214,7 @@ export class DirectoryCopy {
     for (const { key, value } of pairs) if (found.has(key)) found.set(key, value);
     if (!this.accepts(revision, found)) return;
     this.deleted = new Map();
+    this.retiredByKey = new Map();
     this.lineage = firstLineage;
     this.topics = new Map();
     this.innerTopics = 0;
@@ -297,6 +309,9 @@ export class DirectoryCopy {
       fold(this.presences, key.slice(keys.presences.length), presenceRecordOf(pair));
     } else if (key.startsWith(keys.stages)) {
       fold(this.stages, key.slice(keys.stages.length), recordOf<StageRecord>(pair));
+    } else if (key.startsWith(keys.retired)) {
+      const was = fold(this.retiredByKey, key, recordOf<RetiredRecord>(pair));
+      if (was && !pair) this.tellFinal(was, tell, gone);
     } else if (isDeletion(key)) {
       const folder = key.slice(0, key.indexOf('/') + 1);
       let known = this.deleted.get(folder);
@@ -308,6 +323,21 @@ export class DirectoryCopy {
       this.clusterId = pair.value;
     } else if (key === keys.secret && pair) {
       this.secret = Buffer.from(pair.value, 'base64');
+    }
+  }
+
+  /** Its name was gone before; now the deletion is recorded as well, if it was not taken back. */
+  private tellFinal(
+    { kind, record }: RetiredRecord,
+    tell: (update: DirectoryUpdate) => void,
+    gone: ReadonlySet<string>,
+  ): void {
+    const { revision } = this;
+    if (kind === 'topic' && gone.has(`${keys.deletedTopics}${record.id}`)) {
+      tell({ kind: 'topicDeleted', revision, topic: record as TopicRecord, recorded: true });
+    }
+    if (kind === 'group' && gone.has(`${keys.deletedGroups}${record.id}`)) {
+      tell({ kind: 'groupDeleted', revision, group: record as GroupRecord, recorded: true });
     }
   }
 

@@ -8,7 +8,7 @@ import type {
   SetState,
   Topic,
 } from '@cometmq/model';
-import type { FormerMember } from '@cometmq/client';
+import type { FormerMember, RetiredKind } from '@cometmq/client';
 import type { KeyValue } from '@cometmq/metadata';
 
 /**
@@ -25,6 +25,7 @@ import type { KeyValue } from '@cometmq/metadata';
  *   presence/<name>   the same of the leader alone, as it was before sets had several members
  *   ids               how many topics and groups were ever made; an id is taken in the transaction that makes its owner
  *   deletedTopics/<id>, deletedGroups/<id>  DeletedRecord, the latest 10,000: absence alone deletes nothing
+ *   retired/<id>      RetiredRecord: a topic (t<id>) or group (g<id>) whose deletion can be taken back; no broker hears of it yet
  *   clusterId         text, made once
  *   clusterLineage    LineageRecord; absent: its first generation
  *   identities/users/<name>     User; its secret is sealed
@@ -41,6 +42,7 @@ export const keys = {
   ids: 'ids',
   deletedTopics: 'deletedTopics/',
   deletedGroups: 'deletedGroups/',
+  retired: 'retired/',
   /** What both keys of the cluster's identity begin with. */
   cluster: 'cluster',
   clusterId: 'clusterId',
@@ -51,6 +53,7 @@ export const keys = {
   policies: 'identities/policies/',
   user: (name: string) => `identities/users/${name}`,
   policiesOf: (name: string) => `identities/policies/${name}`,
+  retiredOf: (kind: RetiredKind, id: number) => `retired/${kind === 'topic' ? 't' : 'g'}${id}`,
   topic: (name: string) => `topics/${name}`,
   group: (name: string) => `groups/${name}`,
   set: (name: string) => `sets/${name}`,
@@ -147,6 +150,15 @@ export interface DeletedRecord {
   readonly name: string;
   readonly createdMs: number;
   readonly deletedMs: number;
+}
+
+/** A topic or group that somebody deleted, as it was, until its grace is over. */
+export interface RetiredRecord {
+  readonly kind: RetiredKind;
+  readonly record: TopicRecord | GroupRecord;
+  readonly who: string;
+  readonly deletedMs: number;
+  readonly goneMs: number;
 }
 
 /** How this metadata came to be what it is. */

@@ -13,15 +13,18 @@ import {
   type TopicName,
 } from '@cometmq/model';
 import type {
+  DeletionCall,
   DirectoryUpdate,
   GroupChange,
   GroupDraft,
   MetadataKnowledge,
   NameService,
+  RetiredKind,
+  RetiredList,
   TopicChange,
   TopicDraft,
 } from '@cometmq/client';
-import type { Committed, Compare, KeyValue, MetadataStore, Put } from '@cometmq/metadata';
+import type { Committed, KeyValue, MetadataStore } from '@cometmq/metadata';
 import { MqError, sleep, type Clock, type Component } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
@@ -31,7 +34,9 @@ import { checkGroup, checkMessageType, checkTopic, queueCounts } from './checks.
 import { ClusterStore } from './cluster.js';
 import { DirectoryCopy } from './directory-copy.js';
 import { changedGroupRecord, newGroupRecord } from './group-record.js';
-import { keys, recordOf, type DeletedRecord, type GroupRecord, type IdsRecord, type TopicRecord } from './keys.js';
+import type { Decision } from './decision.js';
+import { keys, recordOf, type GroupRecord, type IdsRecord, type TopicRecord } from './keys.js';
+import { Retirements } from './retirements.js';
 
 export interface NamesrvOptions {
   readonly store: MetadataStore;
@@ -42,6 +47,8 @@ export interface NamesrvOptions {
   readonly autoCreateGroups: boolean;
   /** Write and read queues of a topic, on each broker set, where its maker names none. Default: 8. */
   readonly defaultQueues?: number | undefined;
+  /** How long a deletion can be taken back; left out: it is for good at once. */
+  readonly deletionGraceMs?: number | undefined;
   /** Topics and consumer groups there may be, dead letters aside; no more are made. Default: 20,000. */
   readonly topicsMax?: number | undefined;
   readonly groupsMax?: number | undefined;
@@ -69,18 +76,6 @@ const turnMsMax = 5_000;
 const topicTypes: readonly MessageType[] = Object.values(MessageType);
 const messageTypes: readonly MessageType[] = topicTypes.filter((type) => type !== MessageType.mixed);
 
-interface Decision<T> {
-  readonly result: T;
-  /** Undefined: it is so already. */
-  readonly write?: {
-    readonly compare: readonly Compare[];
-    readonly puts?: readonly Put[];
-    readonly deletes?: readonly string[];
-  };
-  /** The revision that must have been seen here before the result is given. */
-  readonly seen?: number | undefined;
-}
-
 /**
  * The name service. The store is the truth and any number of instances may stand before it: each decides on what it reads
  * there, writes by comparing just that, and decides anew when another came first. Watchers are served from a copy that
@@ -99,6 +94,7 @@ export class NamesrvService implements NameService, Component {
   private readonly copy: DirectoryCopy;
   private readonly changes: ClusterStore;
   private readonly adoption: Adoption;
+  private readonly retirements: Retirements;
   private readonly queues: number;
   private readonly ensuring = new Map<string, Promise<unknown>>();
   private lastMaking: Promise<unknown> = Promise.resolve();
@@ -122,6 +118,11 @@ export class NamesrvService implements NameService, Component {
     this.changes = new ClusterStore(this.store, () => this.copy.ours());
     this.sets = new BrokerSets(this.changes, this.clock, this.log);
     this.adoption = new Adoption(this.store, this.copy, this.clock, this.log);
+    this.retirements = new Retirements({
+      ...{ store: this.store, copy: this.copy, clock: this.clock, log: this.log },
+      graceMs: options.deletionGraceMs ?? 0,
+      change: (decide) => this.change(decide),
+    });
   }
 
   /** Resolves once there is a directory to serve; waits for the store as long as it takes. */
@@ -129,7 +130,9 @@ export class NamesrvService implements NameService, Component {
     this.unwatch = this.store.watch('', (update) => this.copy.apply(update));
     for (;;) {
       try {
-        return await this.identify();
+        await this.identify();
+        this.retirements.start();
+        return;
       } catch (caught) {
         const error = MqError.from(caught);
         if (!error.retry || this.stopped) throw error;
@@ -140,6 +143,7 @@ export class NamesrvService implements NameService, Component {
 
   stop(): Promise<void> {
     this.stopped = true;
+    this.retirements.stop();
     this.unwatch?.();
     return Promise.resolve();
   }
@@ -213,9 +217,9 @@ export class NamesrvService implements NameService, Component {
     return this.alter<TopicRecord>(keys.topic(name), noTopic(name, false), (topic) => changedTopic(topic, change));
   }
 
-  async deleteTopic(given: string): Promise<void> {
+  async deleteTopic(given: string, how: DeletionCall = {}): Promise<void> {
     const name = topicName(given);
-    await this.remove(keys.topic(name), keys.deletedTopics, noTopic(name, false));
+    await this.retirements.delete('topic', keys.topic(name), noTopic(name, false), how);
   }
 
   async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
@@ -248,9 +252,17 @@ export class NamesrvService implements NameService, Component {
     return this.alter<GroupRecord>(keys.group(name), noGroup(name), (group) => changedGroupRecord(group, change));
   }
 
-  async deleteGroup(given: string): Promise<void> {
+  async deleteGroup(given: string, how: DeletionCall = {}): Promise<void> {
     const name = groupName(given);
-    await this.remove(keys.group(name), keys.deletedGroups, noGroup(name));
+    await this.retirements.delete('group', keys.group(name), noGroup(name), how);
+  }
+
+  retired(): Promise<RetiredList> {
+    return Promise.resolve(this.retirements.list());
+  }
+
+  async restore(kind: RetiredKind, id: number): Promise<void> {
+    await this.retirements.restore(kind, id);
   }
 
   async forgetMembers(brokerSet: string): Promise<BrokerSet> {
@@ -384,21 +396,6 @@ export class NamesrvService implements NameService, Component {
       if (changed === record) return { result: record, seen: found.modRevision };
       const compare = [{ key, modRevision: found.modRevision }];
       return { result: changed, write: { compare, puts: [{ key, value: JSON.stringify(changed) }] } };
-    });
-  }
-
-  /** That it was deleted is written down with the deletion: it is what brokers delete their part by. */
-  private remove(key: string, folder: string, absent: MqError): Promise<void> {
-    return this.change<void>(async () => {
-      const found = await this.store.get(key);
-      if (!found) throw absent;
-      const compare = [{ key, modRevision: found.modRevision }];
-      const record = recordOf<Topic | ConsumerGroup>(found);
-      if (!record) return { result: undefined, write: { compare, deletes: [key] } };
-      const { id, name, createdMs } = record;
-      const deleted: DeletedRecord = { id, name, createdMs, deletedMs: this.clock.wallMs() };
-      const puts = [{ key: `${folder}${id}`, value: JSON.stringify(deleted) }];
-      return { result: undefined, write: { compare, puts, deletes: [key, ...this.copy.deletedTooMany(folder)] } };
     });
   }
 

@@ -88,7 +88,7 @@ export function namingService(nameService: NameService, waitingMax = waitingUsua
         if (type !== undefined) throw new MqError('BAD_REQUEST', 'the type of a topic does not change');
         return topic(nameService.updateTopic(name, change));
       }),
-      DeleteTopic: method(NameRequest, DoneAnswer, ({ name }) => done(nameService.deleteTopic(name))),
+      DeleteTopic: method(NameRequest, DoneAnswer, ({ name, ...how }) => done(nameService.deleteTopic(name, how))),
       CreateGroup: method(GroupDraft, GroupAnswer, (draft) =>
         group(nameService.createGroup(groupDraftFromWire(draft))),
       ),
@@ -97,7 +97,15 @@ export function namingService(nameService: NameService, waitingMax = waitingUsua
         const { name, ...change } = groupDraftFromWire(draft);
         return group(nameService.updateGroup(name, change));
       }),
-      DeleteGroup: method(NameRequest, DoneAnswer, ({ name }) => done(nameService.deleteGroup(name))),
+      DeleteGroup: method(NameRequest, DoneAnswer, ({ name, ...how }) => done(nameService.deleteGroup(name, how))),
+      ListRetired: method(internal.ListRetiredRequest, internal.ListRetiredAnswer, async () => {
+        const { retired, graceMs } = await nameService.retired();
+        return { retired: [...retired], graceMs };
+      }),
+      Restore: method(internal.RestoreRequest, DoneAnswer, ({ kind, id }) => {
+        if (kind !== 'topic' && kind !== 'group') throw new MqError('BAD_REQUEST', 'kind: must be topic or group');
+        return done(nameService.restore(kind, id));
+      }),
       EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(nameService.ensureInnerTopic(name))),
       ForgetMembers: method(NameRequest, BrokerSetAnswer, async ({ name }) => ({
         broker: brokerSetToWire(await nameService.forgetMembers(name)),

@@ -1,4 +1,4 @@
-import { count, flag } from '@cometmq/shared';
+import { count, flag, millis } from '@cometmq/shared';
 
 /** What can be set of the name service, wherever it runs. */
 export const namesrvSettings = {
@@ -15,6 +15,12 @@ export const namesrvSettings = {
     min: 1,
     max: 1_000_000,
     why: 'Consumer groups there may be. Each is known to every process.',
+  }),
+  deletionGraceMs: millis({
+    default: 24 * 3_600_000,
+    min: 0,
+    max: 30 * 24 * 3_600_000,
+    why: 'How long the deletion of a topic or group can be taken back: until then nothing stored of it is deleted. 0: not at all.',
   }),
   defaultQueues: count({
     default: 8,

@@ -19,6 +19,7 @@ import type {
   HandBackCall,
   LiteSyncCall,
   NameService,
+  RetiredList,
   OffsetsCall,
   OffsetsResult,
   PullCall,
@@ -198,6 +199,12 @@ export class FakeNameService implements NameService {
     this.groups.delete(name);
     if (group) this.listener?.({ kind: 'groupDeleted', revision: (this.revision += 1), group, recorded: true });
     return Promise.resolve();
+  }
+  retired(): Promise<RetiredList> {
+    return notHere();
+  }
+  restore(): Promise<void> {
+    return notHere();
   }
   forgetMembers(): Promise<BrokerSet> {
     return notHere();

@@ -260,11 +260,12 @@ export function groupCommands(comet: Command, act: Act): void {
   const remove = group
     .command('delete <name>')
     .alias('rm')
-    .description('Delete a group with all its progress.')
+    .description('Delete a group with all its progress. `comet undo` brings it back while its grace lasts.')
+    .option('--now', 'for good at once: it can not be brought back')
     .action(
-      act(async (session, name: string) => {
+      act(async (session, name: string, { now }: { now?: boolean }) => {
         await session.confirm(`Delete the consumer group "${name}" with all its progress?`);
-        await session.api().call('DELETE', groupPath(name));
+        await session.api().call('DELETE', `${groupPath(name)}${now === true ? '?now=true' : ''}`);
         session.note(`consumer group "${name}" was deleted`);
       }),
     );

@@ -296,10 +296,14 @@ export function groupInspectCommands(group: Command, act: Act): void {
 /** `comet undo`. */
 export function undoCommand(comet: Command, act: Act): void {
   const undo = comet
-    .command('undo <group> [move]')
-    .description('Take back the last move of a consumer group, or the one named, of the last 24 hours.')
+    .command('undo <name> [move]')
+    .description(
+      'Take back the deletion of the topic or consumer group of that name; or else the last move of the group, or the one ' +
+        'named, of the last 24 hours.',
+    )
     .action(
       act(async (session, name: string, move: string | undefined) => {
+        if (move === undefined && (await undeleted(session, name))) return;
         const path = `/groups/${encodeURIComponent(name)}/moves`;
         const { items } = await session.api().get<{ items: readonly Move[] }>(path);
         const meant = items.find(({ id, undone, undoes }) =>
@@ -317,5 +321,26 @@ export function undoCommand(comet: Command, act: Act): void {
         session.note(`consumer group "${name}" is back where it was`);
       }),
     );
-  examples(undo, 'comet undo billing', 'comet undo billing <move> --yes');
+  examples(undo, 'comet undo orders', 'comet undo billing', 'comet undo billing <move> --yes');
+}
+
+interface Deleted {
+  readonly kind: 'topic' | 'group';
+  readonly id: number;
+  readonly name: string;
+  readonly who: string;
+  readonly deletedMs: number;
+}
+
+/** False: nothing of that name was deleted, or it is gone for good. */
+async function undeleted(session: Session, name: string): Promise<boolean> {
+  const api = session.api();
+  const { items } = await api.get<{ items: readonly Deleted[] }>('/deleted');
+  const found = items.find((one) => one.name === name);
+  if (!found) return false;
+  const { kind, id, who, deletedMs } = found;
+  await session.confirm(`Take back the deletion of the ${kind} "${name}" at ${timeText(deletedMs)} by ${who}?`);
+  await api.call('POST', `/deleted/${kind}/${id}/restore`);
+  session.note(`the ${kind} "${name}" is back`);
+  return true;
 }

@@ -46,7 +46,7 @@ async function remove(session: Session, group: string, mayCome: boolean): Promis
   for (let told = false; ; told = true) {
     const error = await session
       .api()
-      .call('DELETE', groupPath(group))
+      .call('DELETE', `${groupPath(group)}?now=true`)
       .then(() => undefined, MqError.from);
     if (!error) return;
     const isGone = error.code.endsWith('NOT_FOUND');

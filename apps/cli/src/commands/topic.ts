@@ -186,11 +186,12 @@ export function topicCommands(comet: Command, act: Act): void {
   const remove = topic
     .command('delete <name>')
     .alias('rm')
-    .description('Delete a topic with all its messages.')
+    .description('Delete a topic with all its messages. `comet undo` brings it back while its grace lasts.')
+    .option('--now', 'for good at once: it can not be brought back')
     .action(
-      act(async (session, name: string) => {
+      act(async (session, name: string, { now }: { now?: boolean }) => {
         await session.confirm(`Delete the topic "${name}" with all its messages?`);
-        await session.api().call('DELETE', topicPath(name));
+        await session.api().call('DELETE', `${topicPath(name)}${now === true ? '?now=true' : ''}`);
         session.note(`topic "${name}" was deleted`);
       }),
     );

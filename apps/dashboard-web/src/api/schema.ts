@@ -37,6 +37,20 @@ export type AlertSilence = {
   readonly forMs: number;
 };
 
+export type DeletedList = {
+  readonly items: readonly {
+    readonly kind: 'topic' | 'group';
+    readonly name: string;
+    readonly id: number;
+    readonly who: string;
+    readonly deletedMs: number;
+    /** From then on it is gone for good. */
+    readonly goneMs: number;
+  }[];
+  /** How long a deletion can be taken back; 0: not at all. */
+  readonly graceMs: number;
+};
+
 export type Message = {
   /** Names this message in its log: for links, and for the other calls. */
   readonly id: string;
@@ -992,6 +1006,8 @@ export type TopicDescription = {
   readonly bytes: number;
   /** Offsets between first and next, over all queues. */
   readonly messages: number;
+  /** Messages that some consumer group of the topic is not done with; where it has none, all. */
+  readonly unread: number;
   readonly queues: readonly {
     readonly brokerSet: string;
     readonly queueId: number;
@@ -1578,13 +1594,16 @@ export interface Operations {
     readonly body: TopicChange;
     readonly answer: Topic;
   };
-  /** Deletes a topic with all its messages. A new topic of the same name starts empty. */
+  /** Deletes a topic with all its messages. It can be restored for a grace time, and nothing stored of it is deleted before that. A new topic of the same name starts empty. */
   readonly deleteTopic: {
     readonly params: {
       /** Name of the topic; "%" is written %25. */
       readonly name: string;
     };
-    readonly query: undefined;
+    readonly query: {
+      /** For good at once: it can not be restored. */
+      readonly now?: 'true' | 'false';
+    };
     readonly body: undefined;
     readonly answer: undefined;
   };
@@ -1624,6 +1643,24 @@ export interface Operations {
       readonly name: string;
       /** Name of the lite topic. */
       readonly liteTopic: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Topics and consumer groups whose deletion can be taken back, newest first. */
+  readonly listDeleted: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: DeletedList;
+  };
+  /** Takes a deletion back: the topic has its messages again, the consumer group its progress. */
+  readonly restoreDeleted: {
+    readonly params: {
+      readonly kind: 'topic' | 'group';
+      /** `id` of the list. */
+      readonly id: string;
     };
     readonly query: undefined;
     readonly body: undefined;
@@ -1672,13 +1709,16 @@ export interface Operations {
     readonly body: GroupChange;
     readonly answer: Group;
   };
-  /** Deletes a consumer group with all its progress. */
+  /** Deletes a consumer group with all its progress. It can be restored for a grace time. */
   readonly deleteGroup: {
     readonly params: {
       /** Name of the consumer group; "%" is written %25. */
       readonly name: string;
     };
-    readonly query: undefined;
+    readonly query: {
+      /** For good at once: it can not be restored. */
+      readonly now?: 'true' | 'false';
+    };
     readonly body: undefined;
     readonly answer: undefined;
   };
@@ -2284,6 +2324,8 @@ export const operations = {
   listLiteTopics: ['GET', '/api/v1/topics/{name}/lite-topics'],
   describeLiteTopic: ['GET', '/api/v1/topics/{name}/lite-topics/{liteTopic}'],
   deleteLiteTopic: ['DELETE', '/api/v1/topics/{name}/lite-topics/{liteTopic}'],
+  listDeleted: ['GET', '/api/v1/deleted'],
+  restoreDeleted: ['POST', '/api/v1/deleted/{kind}/{id}/restore'],
   listGroups: ['GET', '/api/v1/groups'],
   createGroup: ['POST', '/api/v1/groups'],
   describeGroup: ['GET', '/api/v1/groups/{name}'],

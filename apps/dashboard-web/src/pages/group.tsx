@@ -6,8 +6,9 @@ import { useMemo, useState } from 'react';
 import type { GroupDescription } from '../api/schema.js';
 import { useApi, useChange } from '../api/use-api.js';
 import { FormDialog, LossDialog } from '../parts/ask.js';
+import { useGrace } from '../parts/deleted.js';
 import { DataTable, type Column } from '../parts/data-table.js';
-import { count, moment } from '../parts/format.js';
+import { count, moment, duration } from '../parts/format.js';
 import { Answered, Card, Count, Figure, Missing, Mono, Page } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 import { GroupHistory } from './group-history.js';
@@ -195,10 +196,16 @@ function DeleteGroup({ group, onClose }: { readonly group: GroupDescription; rea
   const words = useWords();
   const navigate = useNavigate();
   const remove = useChange('deleteGroup');
+  const grace = useGrace();
   return (
     <LossDialog
       {...{ title: words.deleteGroup(group.name), onClose, name: group.name }}
-      loss={words.deleteGroupLoss(count(group.lag), count(group.members.length))}
+      loss={
+        <>
+          {words.deleteGroupLoss(count(group.lag), count(group.members.length))}{' '}
+          {grace === undefined ? words.deleteForGood : words.deleteUndo(duration(grace))}
+        </>
+      }
       error={remove.error}
       busy={remove.isPending}
       onConfirm={() =>

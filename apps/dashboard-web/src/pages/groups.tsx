@@ -7,6 +7,7 @@ import type { GroupItem } from '../api/schema.js';
 import { useChange } from '../api/use-api.js';
 import { FormDialog } from '../parts/ask.js';
 import type { Column } from '../parts/data-table.js';
+import { DeletedThings } from '../parts/deleted.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
 import { Count, Mark, Page } from '../parts/show.js';
@@ -75,6 +76,7 @@ export function Groups() {
         idOf={({ name }) => name}
         label={words.groups}
       />
+      <DeletedThings kind="group" />
       {making && <CreateGroup onClose={make.close} />}
     </Page>
   );

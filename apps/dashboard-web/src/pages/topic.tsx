@@ -7,6 +7,7 @@ import type { TopicDescription } from '../api/schema.js';
 import { useApi, useChange } from '../api/use-api.js';
 import { FormDialog, LossDialog } from '../parts/ask.js';
 import { DataTable, type Column } from '../parts/data-table.js';
+import { useGrace } from '../parts/deleted.js';
 import { bytes, count, duration } from '../parts/format.js';
 import { Ago, Answered, Card, Count, Figure, Missing, Page } from '../parts/show.js';
 import { useWords } from '../text/text.js';
@@ -126,10 +127,23 @@ function DeleteTopic({ topic, onClose }: { readonly topic: TopicDescription; rea
   const words = useWords();
   const navigate = useNavigate();
   const remove = useChange('deleteTopic');
+  const grace = useGrace();
+  const query = { topic: topic.name, limit: 1 };
+  const delayed = useApi('listDelayed', { query }, { everyMs: 0 });
+  const open = useApi('listTransactions', { query }, { everyMs: 0 });
+  const waiting = (delayed.data?.total ?? 0) + (open.data?.total ?? 0);
+  const { unread } = topic;
   return (
     <LossDialog
       {...{ title: words.deleteTopic(topic.name), onClose, name: topic.name }}
-      loss={words.deleteTopicLoss(count(topic.messages), bytes(topic.bytes), words.groups)}
+      loss={
+        <>
+          {words.deleteTopicLoss(count(topic.messages), bytes(topic.bytes))}{' '}
+          {unread > 0 && `${words.deleteTopicUnread(count(unread))} `}
+          {waiting > 0 && `${words.deleteTopicWaiting(count(waiting))} `}
+          {grace === undefined ? words.deleteForGood : words.deleteUndo(duration(grace))}
+        </>
+      }
       error={remove.error}
       busy={remove.isPending}
       onConfirm={() =>

@@ -7,6 +7,7 @@ import type { Topic } from '../api/schema.js';
 import { useChange } from '../api/use-api.js';
 import { FormDialog } from '../parts/ask.js';
 import type { Column } from '../parts/data-table.js';
+import { DeletedThings } from '../parts/deleted.js';
 import { duration } from '../parts/format.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
@@ -98,6 +99,7 @@ export function Topics() {
         idOf={({ name }) => name}
         label={words.topics}
       />
+      <DeletedThings kind="topic" />
       {making && <CreateTopic onClose={make.close} />}
     </Page>
   );

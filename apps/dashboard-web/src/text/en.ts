@@ -70,8 +70,15 @@ export const en = {
   change: 'Change',
   remove: 'Delete',
   deleteTopic: (name: string) => `Delete topic ${name}?`,
-  deleteTopicLoss: (messages: string, bytes: string, groups: string) =>
-    `${messages} messages (${bytes}) are lost, with the progress of ${groups}. They can not be brought back.`,
+  deleteTopicLoss: (messages: string, bytes: string) => `It holds ${messages} messages (${bytes}).`,
+  deleteTopicUnread: (messages: string) => `${messages} of them are not consumed by all groups yet.`,
+  deleteTopicWaiting: (messages: string) => `${messages} delayed messages and open transactions wait in it.`,
+  deleteForGood: 'All of that is lost. It can not be brought back.',
+  deleteUndo: (time: string) => `It can be brought back for ${time}; then all of that is lost.`,
+  deleted: 'Deleted',
+  deletedWhat: 'Nothing of these is lost yet.',
+  goneAt: 'Gone for good',
+  bringBack: 'Bring back',
   deleteGroup: (name: string) => `Delete consumer group ${name}?`,
   deleteGroupLoss: (lag: string, members: string) =>
     `Its progress is lost: ${lag} messages wait for it, ${members} clients consume. Messages stay in their topics.`,

@@ -70,8 +70,15 @@ export const zh: Words = {
   change: '修改',
   remove: '删除',
   deleteTopic: (name) => `删除主题 ${name}？`,
-  deleteTopicLoss: (messages, bytes, groups) =>
-    `将丢失 ${messages} 条消息（${bytes}）以及 ${groups} 的消费进度，无法恢复。`,
+  deleteTopicLoss: (messages, bytes) => `其中有 ${messages} 条消息（${bytes}）。`,
+  deleteTopicUnread: (messages) => `其中 ${messages} 条尚未被所有消费者组消费。`,
+  deleteTopicWaiting: (messages) => `有 ${messages} 条延迟消息和未决事务在其中等待。`,
+  deleteForGood: '这些都将丢失，无法恢复。',
+  deleteUndo: (time) => `${time} 内可以恢复；之后这些都将丢失。`,
+  deleted: '已删除',
+  deletedWhat: '这些数据尚未丢失。',
+  goneAt: '彻底删除时间',
+  bringBack: '恢复',
   deleteGroup: (name) => `删除消费者组 ${name}？`,
   deleteGroupLoss: (lag, members) =>
     `消费进度将丢失：积压 ${lag} 条消息，${members} 个客户端正在消费。消息仍保留在主题中。`,

@@ -59,6 +59,8 @@ export const rules: Readonly<Record<string, Rule>> = {
   describeTopic: named('topic', 'get'),
   updateTopic: named('topic', 'update'),
   deleteTopic: named('topic', 'delete'),
+  listDeleted: onCluster('get'),
+  restoreDeleted: onCluster('update'),
   listLiteTopics: named('topic', 'get'),
   describeLiteTopic: named('topic', 'get'),
   deleteLiteTopic: named('topic', 'update'),

@@ -184,6 +184,7 @@ describe('topics', () => {
     expect(body).toMatchObject({
       bytes: 5000,
       messages: 14,
+      unread: 7,
       queues: [
         { brokerSet: 'broker-0', queueId: 0, minOffset: 3, maxOffset: 10 },
         { brokerSet: 'broker-0', queueId: 1, minOffset: 0, maxOffset: 7 },

@@ -12,6 +12,7 @@ import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
 import { deadLetterRoutes } from './dead-letter-routes.js';
+import { deletedRoutes } from './deleted-routes.js';
 import { delayedRoutes } from './delayed-routes.js';
 import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
@@ -144,6 +145,7 @@ async function buildApp(
       setStageRoutes(api, context);
       topicRoutes(api, context);
       liteRoutes(api, context);
+      deletedRoutes(api, context);
       groupRoutes(api, context);
       progressRoutes(api, context);
       clientRoutes(api, context);

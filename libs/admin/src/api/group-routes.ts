@@ -9,8 +9,10 @@ import { sees } from './access-rules.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
 import { pageOf, type Page, type PageQuery } from './paging.js';
+import { deletionQuery, type DeletionQuery } from './deleted-routes.js';
 import { answers } from './responses.js';
 import { groupListQuery, nameParams, ref } from './schemas.js';
+import { whoAsks } from './who-asks.js';
 
 interface GroupSettingsBody {
   readonly fifo?: boolean;
@@ -129,19 +131,22 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
     },
   });
 
-  app.delete<{ Params: ByName }>('/groups/:name', {
+  app.delete<{ Params: ByName; Querystring: DeletionQuery }>('/groups/:name', {
     schema: {
       operationId: 'deleteGroup',
       tags,
-      summary: 'Deletes a consumer group with all its progress.',
+      summary: 'Deletes a consumer group with all its progress. It can be restored for a grace time.',
       params: nameParams('consumer group'),
+      querystring: deletionQuery,
       response: answers({ status: 204, description: 'Deleted.' }, 404),
     },
-    handler: async ({ params, ip }, reply) => {
+    handler: async (request, reply) => {
+      const { params, ip } = request;
       const known = directory.group(params.name);
+      const how = { now: request.query.now === 'true', who: whoAsks(request) };
       await change(
         context,
-        (nameService) => nameService.deleteGroup(params.name),
+        (nameService) => nameService.deleteGroup(params.name, how),
         () => !known || directory.groupById(known.id) === undefined,
       );
       log.info({ peer: ip, group: params.name }, 'consumer group deleted');

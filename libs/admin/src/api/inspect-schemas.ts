@@ -86,6 +86,22 @@ export const inspectSchemas: Readonly<Record<string, Schema>> = {
     },
     'all',
   ),
+  DeletedList: object(
+    {
+      items: arrayOf(
+        object(
+          {
+            kind: { type: 'string', enum: ['topic', 'group'] },
+            ...{ name: text, id: whole, who: text, deletedMs: whole },
+            goneMs: described(whole, 'From then on it is gone for good.'),
+          },
+          'all',
+        ),
+      ),
+      graceMs: described(whole, 'How long a deletion can be taken back; 0: not at all.'),
+    },
+    'all',
+  ),
   Message: object(messageFields, messageRequired),
   MessagePart: object(
     {

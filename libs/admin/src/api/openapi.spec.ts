@@ -63,6 +63,7 @@ it('covers every route there is, and no other', () => {
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/groups/{name}`),
       ['', '/search', '/{id}', '/{id}/life', '/{id}/why'].map((path) => `GET /api/v1/messages${path}`),
       ['GET /api/v1/clients', 'GET /api/v1/dead-letters', 'GET /api/v1/groups/{name}/lanes'],
+      ['GET /api/v1/deleted', 'POST /api/v1/deleted/{kind}/{id}/restore'],
       ['', '/counts', '/replays', '/export'].map((what) => `GET /api/v1/dead-letters/{name}${what}`),
       ['replay', 'resend', 'replays'].map((what) => `POST /api/v1/dead-letters/{name}/${what}`),
       ['DELETE /api/v1/dead-letters/{name}/replays/{replay}'],
@@ -97,7 +98,7 @@ it('covers every route there is, and no other', () => {
       'transaction',
       'message',
     ],
-    ...['session', 'user', 'alert', 'dead-letter', 'audit'],
+    ...['session', 'user', 'alert', 'dead-letter', 'audit', 'deleted'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];
@@ -123,9 +124,14 @@ it('is OpenAPI 3.1: every operation is named, told and answered, every path para
       expect(status).toMatch(/^\d{3}$/);
       if (status >= '400') expect(Object.keys(content ?? {})).toEqual(['application/problem+json']);
     }
-    const saysAll = ['undoGroupMove', 'resumeGroup', 'askStackTrace', 'askReconnect', 'allowAdoption'].includes(
-      operation.operationId ?? '',
-    );
+    const saysAll = [
+      'undoGroupMove',
+      'restoreDeleted',
+      'resumeGroup',
+      'askStackTrace',
+      'askReconnect',
+      'allowAdoption',
+    ].includes(operation.operationId ?? '');
     if (['post', 'patch'].includes(method) && !saysAll) {
       expect(Object.keys(operation.requestBody?.content ?? {})).toEqual(['application/json']);
     }

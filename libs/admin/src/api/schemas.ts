@@ -581,6 +581,10 @@ export const schemas: Readonly<Record<string, Schema>> = {
       ...topicFields,
       bytes: described(whole, 'What the messages take in the logs.'),
       messages: described(whole, 'Offsets between first and next, over all queues.'),
+      unread: described(
+        whole,
+        'Messages that some consumer group of the topic is not done with; where it has none, all.',
+      ),
       queues: arrayOf(
         object(
           {
@@ -594,7 +598,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       ),
       missing: missingList,
     },
-    [...topicRequired, 'bytes', 'messages', 'queues', 'missing'],
+    [...topicRequired, 'bytes', 'messages', 'unread', 'queues', 'missing'],
   ),
   Delayed: object({ ...waitingFields, dueMs: described(whole, 'When it is delivered.') }, 'all'),
   DelayedPage: waitingPageOf('Delayed'),

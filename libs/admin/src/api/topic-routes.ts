@@ -9,8 +9,10 @@ import { sees } from './access-rules.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
 import { pageOf, type PageQuery } from './paging.js';
+import { deletionQuery, type DeletionQuery } from './deleted-routes.js';
 import { answers } from './responses.js';
 import { nameParams, ref, topicListQuery } from './schemas.js';
+import { whoAsks } from './who-asks.js';
 
 interface TopicSettingsBody {
   readonly writeQueues?: number;
@@ -153,19 +155,24 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     },
   });
 
-  app.delete<{ Params: ByName }>('/topics/:name', {
+  app.delete<{ Params: ByName; Querystring: DeletionQuery }>('/topics/:name', {
     schema: {
       operationId: 'deleteTopic',
       tags,
-      summary: 'Deletes a topic with all its messages. A new topic of the same name starts empty.',
+      summary:
+        'Deletes a topic with all its messages. It can be restored for a grace time, and nothing stored of it is deleted ' +
+        'before that. A new topic of the same name starts empty.',
       params: nameParams('topic'),
+      querystring: deletionQuery,
       response: answers({ status: 204, description: 'Deleted.' }, 404),
     },
-    handler: async ({ params, ip }, reply) => {
+    handler: async (request, reply) => {
+      const { params, ip } = request;
       const known = directory.topic(params.name);
+      const how = { now: request.query.now === 'true', who: whoAsks(request) };
       await change(
         context,
-        (nameService) => nameService.deleteTopic(params.name),
+        (nameService) => nameService.deleteTopic(params.name, how),
         () => !known || directory.topicById(known.id) === undefined,
       );
       log.info({ peer: ip, topic: params.name }, 'topic deleted');

@@ -23,6 +23,7 @@ export interface TopicView {
 export interface TopicReport extends TopicView {
   readonly bytes: number;
   readonly messages: number;
+  readonly unread: number;
   readonly queues: readonly {
     readonly brokerSet: string;
     readonly queueId: number;
@@ -59,6 +60,7 @@ export function topicReport(topic: Topic, { answers, missing }: Answers<TopicSta
   return {
     ...topicView(topic),
     bytes: answers.reduce((sum, { answer }) => sum + answer.bytes, 0),
+    unread: answers.reduce((sum, { answer }) => answer.queues.reduce((all, { unread }) => all + unread, sum), 0),
     messages: queues.reduce((sum, { minOffset, maxOffset }) => sum + maxOffset - minOffset, 0),
     queues,
     missing,

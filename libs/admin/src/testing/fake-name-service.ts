@@ -1,4 +1,13 @@
-import type { DirectoryUpdate, GroupDraft, NameService, TopicDraft } from '@cometmq/client';
+import type {
+  DeletionCall,
+  DirectoryUpdate,
+  GroupDraft,
+  NameService,
+  Retired,
+  RetiredKind,
+  RetiredList,
+  TopicDraft,
+} from '@cometmq/client';
 import {
   defaultAttemptsMax,
   defaultRetryPolicy,
@@ -99,11 +108,25 @@ export class FakeNameService implements NameService {
     return this.putTopic({ ...rest, ...kept, layout: topic.layout + 1 });
   }
 
-  async deleteTopic(name: string): Promise<void> {
+  async deleteTopic(name: string, how: DeletionCall = {}): Promise<void> {
     await this.faults();
+    this.deletions.push(how);
     const topic = this.topicOf(name);
     this.topics.delete(name);
     this.tell((revision) => ({ kind: 'topicDeleted', revision, topic, recorded: true }));
+  }
+
+  /** What it is told was deleted and can be brought back, and what was. */
+  readonly retirements: Retired[] = [];
+  readonly deletions: DeletionCall[] = [];
+  readonly restored: string[] = [];
+  async retired(): Promise<RetiredList> {
+    await this.faults();
+    return { retired: this.retirements, graceMs: 3_600_000 };
+  }
+  async restore(kind: RetiredKind, id: number): Promise<void> {
+    await this.faults();
+    this.restored.push(`${kind} ${id}`);
   }
 
   async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {

@@ -174,8 +174,8 @@ export class MetadataSync {
     if (lostTopics.length + lostGroups.length === 0) return;
     log.warn(
       { topics: lostTopics.slice(0, shownMax), groups: lostGroups.slice(0, shownMax) },
-      `${lostTopics.length} topics and ${lostGroups.length} consumer groups of this log are not in the metadata, and nobody ` +
-        'deleted them: what is stored of them is kept',
+      `${lostTopics.length} topics and ${lostGroups.length} consumer groups of this log are not in the metadata, and no deletion ` +
+        'of them is final: what is stored of them is kept',
     );
   }
 

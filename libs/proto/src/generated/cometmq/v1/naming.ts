@@ -145,6 +145,37 @@ export interface Deleted {
 /** What is asked for is checked by the service, which has the words for it: any number must be able to get there. */
 export interface NameRequest {
   name: string;
+  /** Of a deletion: it can not be taken back. */
+  now: boolean;
+  /** Of a deletion: whose it is. */
+  who: string;
+}
+
+export interface ListRetiredRequest {
+}
+
+export interface ListRetiredAnswer {
+  revision: number;
+  retired: Retired[];
+  /** How long a deletion can be taken back; 0: not at all. */
+  graceMs: number;
+}
+
+/** A topic or consumer group that is deleted and can be brought back. */
+export interface Retired {
+  /** "topic" or "group". */
+  kind: string;
+  name: string;
+  id: number;
+  who: string;
+  deletedMs: number;
+  /** From then on it is gone for good. */
+  goneMs: number;
+}
+
+export interface RestoreRequest {
+  kind: string;
+  id: number;
 }
 
 export interface FixTopicTypeRequest {
@@ -1910,13 +1941,19 @@ export const Deleted: MessageFns<Deleted> = {
 };
 
 function createBaseNameRequest(): NameRequest {
-  return { name: "" };
+  return { name: "", now: false, who: "" };
 }
 
 export const NameRequest: MessageFns<NameRequest> = {
   encode(message: NameRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
+    }
+    if (message.now !== false) {
+      writer.uint32(16).bool(message.now);
+    }
+    if (message.who !== "") {
+      writer.uint32(26).string(message.who);
     }
     return writer;
   },
@@ -1942,6 +1979,22 @@ export const NameRequest: MessageFns<NameRequest> = {
             message.name = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.now = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1960,6 +2013,312 @@ export const NameRequest: MessageFns<NameRequest> = {
   fromPartial<I extends Exact<DeepPartial<NameRequest>, I>>(object: I): NameRequest {
     const message = createBaseNameRequest();
     message.name = object.name ?? "";
+    message.now = object.now ?? false;
+    message.who = object.who ?? "";
+    return message;
+  },
+};
+
+function createBaseListRetiredRequest(): ListRetiredRequest {
+  return {};
+}
+
+export const ListRetiredRequest: MessageFns<ListRetiredRequest> = {
+  encode(_: ListRetiredRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRetiredRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRetiredRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListRetiredRequest>, I>>(base?: I): ListRetiredRequest {
+    return ListRetiredRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRetiredRequest>, I>>(_: I): ListRetiredRequest {
+    const message = createBaseListRetiredRequest();
+    return message;
+  },
+};
+
+function createBaseListRetiredAnswer(): ListRetiredAnswer {
+  return { revision: 0, retired: [], graceMs: 0 };
+}
+
+export const ListRetiredAnswer: MessageFns<ListRetiredAnswer> = {
+  encode(message: ListRetiredAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0) {
+      writer.uint32(8).uint64(message.revision);
+    }
+    for (const v of message.retired) {
+      Retired.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.graceMs !== 0) {
+      writer.uint32(24).uint64(message.graceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRetiredAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRetiredAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.retired.push(Retired.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.graceMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListRetiredAnswer>, I>>(base?: I): ListRetiredAnswer {
+    return ListRetiredAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRetiredAnswer>, I>>(object: I): ListRetiredAnswer {
+    const message = createBaseListRetiredAnswer();
+    message.revision = object.revision ?? 0;
+    message.retired = object.retired?.map((e) => Retired.fromPartial(e)) || [];
+    message.graceMs = object.graceMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRetired(): Retired {
+  return { kind: "", name: "", id: 0, who: "", deletedMs: 0, goneMs: 0 };
+}
+
+export const Retired: MessageFns<Retired> = {
+  encode(message: Retired, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.id !== 0) {
+      writer.uint32(24).uint32(message.id);
+    }
+    if (message.who !== "") {
+      writer.uint32(34).string(message.who);
+    }
+    if (message.deletedMs !== 0) {
+      writer.uint32(40).uint64(message.deletedMs);
+    }
+    if (message.goneMs !== 0) {
+      writer.uint32(48).uint64(message.goneMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Retired {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetired();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.deletedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.goneMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Retired>, I>>(base?: I): Retired {
+    return Retired.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Retired>, I>>(object: I): Retired {
+    const message = createBaseRetired();
+    message.kind = object.kind ?? "";
+    message.name = object.name ?? "";
+    message.id = object.id ?? 0;
+    message.who = object.who ?? "";
+    message.deletedMs = object.deletedMs ?? 0;
+    message.goneMs = object.goneMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRestoreRequest(): RestoreRequest {
+  return { kind: "", id: 0 };
+}
+
+export const RestoreRequest: MessageFns<RestoreRequest> = {
+  encode(message: RestoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.id !== 0) {
+      writer.uint32(16).uint32(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RestoreRequest>, I>>(base?: I): RestoreRequest {
+    return RestoreRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RestoreRequest>, I>>(object: I): RestoreRequest {
+    const message = createBaseRestoreRequest();
+    message.kind = object.kind ?? "";
+    message.id = object.id ?? 0;
     return message;
   },
 };
@@ -3298,6 +3657,24 @@ export const NamingServiceDefinition = {
     deleteGroup: {
       name: "DeleteGroup",
       requestType: NameRequest as typeof NameRequest,
+      requestStream: false,
+      responseType: DoneAnswer as typeof DoneAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** Topics and groups whose deletion can be taken back yet. */
+    listRetired: {
+      name: "ListRetired",
+      requestType: ListRetiredRequest as typeof ListRetiredRequest,
+      requestStream: false,
+      responseType: ListRetiredAnswer as typeof ListRetiredAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes a deletion back. */
+    restore: {
+      name: "Restore",
+      requestType: RestoreRequest as typeof RestoreRequest,
       requestStream: false,
       responseType: DoneAnswer as typeof DoneAnswer,
       responseStream: false,

@@ -1,0 +1,40 @@
+// Goal: who deletes is noted, whether for good is asked for, and what can be brought back is shown and brought back. Method:
+// the real API over a name service that notes what it is asked.
+import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
+
+let fixture: AdminFixture;
+beforeAll(async () => (fixture = await startAdminFixture()));
+afterAll(() => fixture.stop());
+
+async function ask(method: string, path: string): Promise<{ status: number; body: unknown }> {
+  const answer = await fetch(`${fixture.url}/api/v1${path}`, { method });
+  const text = await answer.text();
+  return { status: answer.status, body: text === '' ? undefined : (JSON.parse(text) as unknown) };
+}
+
+it('passes on who deletes, and whether it is for good', async () => {
+  const { nameService } = fixture;
+  for (const [name, query] of [
+    ['orders', ''],
+    ['others', '?now=true'],
+  ] as const) {
+    await nameService.createTopic({ name });
+    expect((await ask('DELETE', `/topics/${name}${query}`)).status).toBe(204);
+  }
+  expect(nameService.deletions).toEqual([
+    { now: false, who: '127.0.0.1' },
+    { now: true, who: '127.0.0.1' },
+  ]);
+  expect((await ask('DELETE', '/topics/orders?now=perhaps')).status).toBe(400);
+});
+
+it('shows what can be brought back, and brings it back', async () => {
+  const { nameService } = fixture;
+  const retired = { kind: 'topic', name: 'orders', id: 7, who: 'ada', deletedMs: 1, goneMs: 2 } as const;
+  nameService.retirements.push(retired);
+  expect((await ask('GET', '/deleted')).body).toEqual({ items: [retired], graceMs: 3_600_000 });
+  expect((await ask('POST', '/deleted/topic/7/restore')).status).toBe(204);
+  expect(nameService.restored).toEqual(['topic 7']);
+  expect((await ask('POST', '/deleted/broker/7/restore')).status).toBe(400);
+  expect((await ask('POST', '/deleted/topic/seven/restore')).status).toBe(400);
+});

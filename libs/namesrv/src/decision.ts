@@ -1,0 +1,14 @@
+import type { Compare, Put } from '@cometmq/metadata';
+
+/** What is to become of the metadata, and what it rests on. */
+export interface Decision<T> {
+  readonly result: T;
+  /** Undefined: it is so already. */
+  readonly write?: {
+    readonly compare: readonly Compare[];
+    readonly puts?: readonly Put[];
+    readonly deletes?: readonly string[];
+  };
+  /** The revision that must have been seen here before the result is given. */
+  readonly seen?: number | undefined;
+}

@@ -1,0 +1,119 @@
+// Goal: a deletion can be taken back until its grace is over, and until then no broker hears that anything is to be deleted;
+// afterwards it is recorded once, whichever instance is first. Method: instances over one store, time in our hands.
+import { Directory, type DirectoryUpdate } from '@cometmq/client';
+import { MemoryStore } from '@cometmq/metadata';
+import { ManualClock } from '@cometmq/shared/testing';
+
+import { NamesrvService } from './namesrv-service.js';
+
+const graceMs = 60_000;
+let clock: ManualClock;
+let store: MemoryStore;
+const running: NamesrvService[] = [];
+
+async function instance(deletionGraceMs = graceMs) {
+  const service = new NamesrvService({
+    store,
+    clock,
+    autoCreateTopics: false,
+    autoCreateGroups: false,
+    deletionGraceMs,
+  });
+  running.push(service);
+  await service.start();
+  const heard: string[] = [];
+  const directory = new Directory(service, clock);
+  await directory.start();
+  service.watch((update: DirectoryUpdate) => {
+    if (update.kind === 'topicDeleted') heard.push(`topic ${update.topic.name} ${update.recorded}`);
+    if (update.kind === 'groupDeleted') heard.push(`group ${update.group.name} ${update.recorded}`);
+  });
+  return { service, heard, directory };
+}
+
+/** Time passes, and everybody looks whose grace is over. */
+async function pass(ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 10_000) {
+    clock.advance(Math.min(left, 10_000));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  store = new MemoryStore(clock);
+  await store.start();
+});
+afterEach(async () => {
+  for (const service of running.splice(0)) await service.stop();
+});
+
+it('a topic is away at once, and back as it was when its deletion is taken back', async () => {
+  const { service, heard, directory } = await instance();
+  const made = await service.createTopic({ name: 'orders', writeQueues: 3, readQueues: 3 });
+  await service.deleteTopic('orders', { who: 'ada' });
+  expect(directory.topic('orders')).toBeUndefined();
+  expect(heard).toEqual(['topic orders false']);
+  const deletedMs = clock.wallMs();
+  expect(await service.retired()).toEqual({
+    graceMs,
+    retired: [{ kind: 'topic', name: 'orders', id: made.id, who: 'ada', deletedMs, goneMs: deletedMs + graceMs }],
+  });
+  await pass(graceMs - 1_000);
+  await service.restore('topic', made.id);
+  expect(directory.topic('orders')).toEqual({ ...made, layout: made.layout + 1 });
+  expect((await service.retired()).retired).toEqual([]);
+  await pass(2 * graceMs);
+  expect(heard).toEqual(['topic orders false']);
+  expect(directory.deleted.topics).toEqual([]);
+});
+
+it('when the grace is over the deletion is recorded, and can not be taken back', async () => {
+  const { service, heard, directory } = await instance();
+  const { id } = await service.createTopic({ name: 'orders' });
+  const group = await service.createGroup({ name: 'billing' });
+  await service.deleteTopic('orders');
+  await service.deleteGroup('billing');
+  await pass(2 * graceMs);
+  expect(heard).toEqual(['topic orders false', 'group billing false', 'topic orders true', 'group billing true']);
+  expect(directory.deleted.topics.map((one) => one.id)).toEqual([id]);
+  expect(directory.deleted.groups.map((one) => one.id)).toEqual([group.id]);
+  await expect(service.restore('topic', id)).rejects.toThrow('NOT_FOUND');
+});
+
+it('another of the same name may be made meanwhile, and lives on when the grace of the first is over', async () => {
+  const { service, directory } = await instance();
+  const { id } = await service.createTopic({ name: 'orders' });
+  await service.deleteTopic('orders');
+  const other = await service.createTopic({ name: 'orders' });
+  expect(other.id).not.toBe(id);
+  await expect(service.restore('topic', id)).rejects.toThrow('ALREADY_EXISTS');
+  await pass(2 * graceMs);
+  expect(directory.topic('orders')?.id).toBe(other.id);
+});
+
+it('is for good at once where it is asked for, or where no grace is granted', async () => {
+  const { service, heard } = await instance();
+  await service.createTopic({ name: 'orders' });
+  await service.deleteTopic('orders', { now: true });
+  expect(heard).toEqual(['topic orders true']);
+  const none = await instance(0);
+  await none.service.createTopic({ name: 'other' });
+  await none.service.deleteTopic('other');
+  expect(none.heard).toEqual(['topic other true']);
+  expect((await service.retired()).retired).toEqual([]);
+});
+
+it('outlives an instance, and is ended by one of several', async () => {
+  const first = await instance();
+  const { id } = await first.service.createTopic({ name: 'orders' });
+  await first.service.deleteTopic('orders');
+  await first.service.stop();
+  const [second, third] = [await instance(), await instance()];
+  expect((await third.service.retired()).retired.map((one) => one.id)).toEqual([id]);
+  await pass(2 * graceMs);
+  for (const { heard, directory } of [second, third]) {
+    expect(heard).toEqual(['topic orders true']);
+    expect(directory.deleted.topics.map((one) => one.id)).toEqual([id]);
+  }
+});

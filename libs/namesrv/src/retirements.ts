@@ -1,0 +1,140 @@
+import type { DeletionCall, RetiredKind, RetiredList } from '@cometmq/client';
+import type { KeyValue, MetadataStore, Put } from '@cometmq/metadata';
+import type { ConsumerGroup, Topic } from '@cometmq/model';
+import { failureFacts, MqError, type Clock, type Timer } from '@cometmq/shared';
+import type { Logger } from '@cometmq/telemetry';
+
+import type { Decision } from './decision.js';
+import type { DirectoryCopy } from './directory-copy.js';
+import { keys, recordOf, type DeletedRecord, type RetiredRecord } from './keys.js';
+
+export interface RetirementsParts {
+  readonly store: MetadataStore;
+  readonly copy: DirectoryCopy;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** 0: a deletion is for good at once. */
+  readonly graceMs: number;
+  readonly change: <T>(decide: () => Promise<Decision<T>>) => Promise<T>;
+}
+
+/** So many wait to be gone; no more are deleted but for good at once. */
+const retiredMax = 10_000;
+/** How often it is looked whose grace is over. */
+const lookMs = 30_000;
+
+/**
+ * Deletions of topics and groups, and how they are taken back. While its grace lasts, what was deleted stands under `retired/`
+ * as it was: nobody finds it by its name, and since brokers delete by the record of a deletion alone, which is not there yet,
+ * all that is stored of it stays. When the grace is over the deletion is recorded, in the transaction that ends the grace:
+ * whichever instance is first. Taken back, it has its name and its id again, and so all that was stored.
+ */
+export class Retirements {
+  private timer: Timer | undefined;
+  private stopped = false;
+
+  constructor(private readonly parts: RetirementsParts) {}
+
+  start(): void {
+    const { clock, log, graceMs, copy } = this.parts;
+    // Others than this instance may grant no grace, or have granted some.
+    if (this.stopped || (graceMs === 0 && copy.retiredCount === 0)) return;
+    this.timer = clock.after(lookMs, () => {
+      this.endGraces()
+        .catch((caught: unknown) => log.warn(failureFacts(caught), 'deletions could not be made final yet'))
+        .finally(() => this.start());
+    });
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+  }
+
+  /** @throws MqError FORBIDDEN where too many wait to be gone */
+  delete(kind: RetiredKind, key: string, absent: MqError, { now = false, who = '' }: DeletionCall): Promise<void> {
+    const { store, copy, clock, graceMs, change } = this.parts;
+    const isFinal = now || graceMs === 0;
+    if (!isFinal && copy.retiredCount >= retiredMax) {
+      const what = `${retiredMax} deletions can be taken back yet, as many as may be`;
+      throw new MqError('FORBIDDEN', `${what}: delete it for good at once`);
+    }
+    return change<void>(async () => {
+      const found = await store.get(key);
+      if (!found) throw absent;
+      const compare = [{ key, modRevision: found.modRevision }];
+      const record = recordOf<Topic | ConsumerGroup>(found);
+      if (!record) return { result: undefined, write: { compare, deletes: [key] } };
+      if (isFinal) return this.final(kind, record, compare, [key]);
+      const deletedMs = clock.wallMs();
+      const retired: RetiredRecord = { kind, record, who, deletedMs, goneMs: deletedMs + graceMs };
+      const puts = [{ key: keys.retiredOf(kind, record.id), value: JSON.stringify(retired) }];
+      return { result: undefined, write: { compare, puts, deletes: [key] } };
+    });
+  }
+
+  /** Newest first. */
+  list(): RetiredList {
+    const retired = [...this.parts.copy.retired].map(({ kind, record: { name, id }, who, deletedMs, goneMs }) => {
+      return { kind, name, id, who, deletedMs, goneMs };
+    });
+    return { retired: retired.sort((a, b) => b.deletedMs - a.deletedMs), graceMs: this.parts.graceMs };
+  }
+
+  /** @throws MqError NOT_FOUND, ALREADY_EXISTS */
+  restore(kind: RetiredKind, id: number): Promise<void> {
+    const { store, log, change } = this.parts;
+    const from = keys.retiredOf(kind, id);
+    return change<void>(async () => {
+      const found = await store.get(from);
+      const retired = recordOf<RetiredRecord>(found);
+      if (!found || !retired) throw new MqError('NOT_FOUND', `no deletion of this ${kind} can be taken back any more`);
+      const { record } = retired;
+      const to = kind === 'topic' ? keys.topic(record.name) : keys.group(record.name);
+      if (await store.get(to)) {
+        throw new MqError('ALREADY_EXISTS', `there is another ${kind} "${record.name}" now; delete that one first`);
+      }
+      // Clients that chose a queue before the deletion choose anew.
+      const again = kind === 'topic' ? { ...record, layout: (record as Topic).layout + 1 } : record;
+      log.info({ kind, name: record.name, id }, 'a deletion was taken back');
+      const compare = [
+        { key: from, modRevision: found.modRevision },
+        { key: to, modRevision: 0 },
+      ];
+      return {
+        result: undefined,
+        write: { compare, puts: [{ key: to, value: JSON.stringify(again) }], deletes: [from] },
+      };
+    });
+  }
+
+  /** Makes final what nobody took back in time. */
+  async endGraces(): Promise<void> {
+    const { store, copy, clock, log, change } = this.parts;
+    const nowMs = clock.wallMs();
+    for (const { kind, record, goneMs } of [...copy.retired]) {
+      if (goneMs > nowMs || this.stopped) continue;
+      const key = keys.retiredOf(kind, record.id);
+      const isGone = await change<boolean>(async () => {
+        const found: KeyValue | undefined = await store.get(key);
+        if (!found) return { result: false }; // Taken back, or ended by another instance.
+        return { ...this.final(kind, record, [{ key, modRevision: found.modRevision }], [key]), result: true };
+      });
+      if (isGone) log.info({ kind, name: record.name, id: record.id }, 'a deletion is final: its grace is over');
+    }
+  }
+
+  /** That it was deleted is written down with the deletion: it is what brokers delete their part by. */
+  private final(
+    kind: RetiredKind,
+    { id, name, createdMs }: Topic | ConsumerGroup,
+    compare: NonNullable<Decision<void>['write']>['compare'],
+    deletes: readonly string[],
+  ): Decision<void> {
+    const folder = kind === 'topic' ? keys.deletedTopics : keys.deletedGroups;
+    const deleted: DeletedRecord = { id, name, createdMs, deletedMs: this.parts.clock.wallMs() };
+    const puts: Put[] = [{ key: `${folder}${id}`, value: JSON.stringify(deleted) }];
+    const write = { compare, puts, deletes: [...deletes, ...this.parts.copy.deletedTooMany(folder)] };
+    return { result: undefined, write };
+  }
+}
