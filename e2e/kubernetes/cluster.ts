@@ -20,6 +20,7 @@ export interface SetSeen {
   readonly name: string;
   readonly protection: string;
   readonly says: string;
+  readonly stage: string;
   readonly leader?: string;
   readonly members: readonly { readonly member: string; readonly address: string; readonly inSync: boolean }[];
 }
@@ -82,7 +83,9 @@ export class Cluster {
   sets(): SetSeen[] | undefined {
     const args = ['exec', `deployment/${fullName}-dashboard-api`, '--', ...comet, 'cluster', 'health', '-o', 'json'];
     const { stdout } = this.tryKubectl(...args); // Ends with 1 where the cluster is not healthy.
-    return stdout.startsWith('{') ? (JSON.parse(stdout) as { brokerSets: SetSeen[] }).brokerSets : undefined;
+    if (!stdout.startsWith('{')) return undefined;
+    // One that has left is remembered.
+    return (JSON.parse(stdout) as { brokerSets: SetSeen[] }).brokerSets.filter(({ stage }) => stage !== 'gone');
   }
 
   /** The pod that leads a set. */

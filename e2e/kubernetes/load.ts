@@ -29,8 +29,11 @@ export class Load {
   private ended = false;
   private readonly cluster: Cluster;
 
-  private constructor(cluster: Cluster) {
+  private readonly errand: Errand;
+
+  private constructor(cluster: Cluster, errand: Errand) {
     this.cluster = cluster;
+    this.errand = errand;
     this.over = cluster
       .logs('client', (line) => this.hear(line))
       .then(() => {
@@ -49,7 +52,7 @@ export class Load {
     );
     cluster.put(podOf(image, errand, cluster.firstNode));
     cluster.kubectl('wait', 'pod/client', '--for=condition=Ready', '--timeout=60s');
-    const load = new Load(cluster);
+    const load = new Load(cluster, errand);
     await load.more(50);
     return load;
   }
@@ -76,6 +79,16 @@ export class Load {
       if (this.ended) throw new Error(`the client ended early: ${this.verdict}`);
       await new Promise<void>((resolve) => this.wake.add(resolve));
     }
+  }
+
+  /** Messages of the load are in this broker set, ten seconds after it is there. */
+  async usesSet(name: string): Promise<void> {
+    const used = (): boolean => {
+      const said = this.cluster.comet('topic', 'describe', this.errand.topics.normal, '-o', 'json');
+      const { queues } = JSON.parse(said) as { queues: { brokerSet: string; maxOffset: number }[] };
+      return queues.some(({ brokerSet, maxOffset }) => brokerSet === name && maxOffset > 0);
+    };
+    await this.cluster.until(`${name} is sent to`, used, 10);
   }
 
   /** Every acknowledged message has come, or it throws. @returns what the client says */

@@ -129,9 +129,27 @@ export const scenarios: readonly Scenario[] = [
     name: 'scale-out',
     about: 'a broker set is added by `kubectl scale`',
     mustNotFail: true,
-    run: async ({ cluster, size }) => {
+    run: async ({ cluster, size, load }) => {
       size.sets += 1;
       cluster.kubectl('scale', ...places, `--replicas=${size.sets}`);
+      await cluster.whole(size.sets, size.members);
+      await load.usesSet(`broker-${size.sets - 1}`);
+    },
+  },
+  {
+    name: 'scale-in',
+    about: 'a broker set is taken away by `kubectl scale`, once what it holds is consumed',
+    mustNotFail: true,
+    run: async ({ cluster, size }) => {
+      const gone = cluster.pods('broker').filter(({ name }) => name.endsWith(`-${size.sets - 1}`));
+      size.sets -= 1;
+      cluster.kubectl('scale', ...places, `--replicas=${size.sets}`);
+      const left = (): string => cluster.kubectl('get', 'configmap', `${fullName}-scaling`, '-o', 'jsonpath={.data}');
+      await cluster.until(
+        () => `the set has left and its pods have stopped: ${left()}`,
+        () => !cluster.pods('broker').some(({ name }) => gone.some((each) => each.name === name)),
+        300,
+      );
       await cluster.whole(size.sets, size.members);
     },
   },

@@ -191,8 +191,8 @@ describe.each(cases)('%s', (_, set) => {
   it('has each object once, in the namespace, with the usual labels', () => {
     const names = things.map(nameOf);
     expect(new Set(names).size).toBe(names.length);
-    for (const { metadata } of things) {
-      expect(metadata.namespace).toBe('mq');
+    for (const { kind, metadata } of things) {
+      expect(metadata.namespace).toBe(kind.startsWith('ValidatingAdmissionPolicy') ? undefined : 'mq');
       expect(metadata.labels).toMatchObject({
         'app.kubernetes.io/name': 'cometmq',
         'app.kubernetes.io/instance': 'rel',
@@ -348,6 +348,48 @@ describe('broker sets', () => {
     expect(budgets.filter((name) => name.includes('broker'))).toEqual(['PodDisruptionBudget/rel-cometmq-broker']);
   });
 
+  it('ask Kubernetes why they stop, with an account that may read StatefulSets and nothing else', () => {
+    const all = render('broker.terminationGracePeriodSeconds=900');
+    const mounts = (name: string): string[] =>
+      workloads(all)
+        .filter((each) => component(each) === name)
+        .flatMap(({ pod }) =>
+          pod.containers.flatMap(({ volumeMounts }) => volumeMounts?.map((m) => m.mountPath) ?? []),
+        );
+    for (const name of ['broker', 'dashboard-api']) expect(mounts(name)).toContain('/kubernetes');
+    for (const name of ['proxy', 'namesrv', 'etcd']) expect(mounts(name)).not.toContain('/kubernetes');
+    const rulesOf = (name: string): unknown =>
+      (all.find(({ kind, metadata }) => kind === 'Role' && metadata.name === name) as { rules?: unknown } | undefined)
+        ?.rules;
+    expect(rulesOf('rel-cometmq-broker')).toEqual([
+      { apiGroups: ['apps'], resources: ['statefulsets'], verbs: ['get'] },
+    ]);
+    expect(JSON.stringify(rulesOf('rel-cometmq-dashboard-api'))).toContain('"resourceNames":["rel-cometmq-scaling"]');
+    const [place] = all.filter(({ kind, metadata }) => kind === 'StatefulSet' && /broker/.test(metadata.name));
+    expect(place && settings(place)).toMatchObject({
+      COMETMQ_SCALE_IN_WAIT_MS: '870000',
+      COMETMQ_KUBERNETES_DIR: '/kubernetes',
+    });
+    expect(workloads(all).find((each) => component(each) === 'broker')?.pod.serviceAccountName).toBe(
+      'rel-cometmq-broker',
+    );
+    const mine = render('serviceAccount.create=false', 'serviceAccount.name=mine');
+    expect(JSON.stringify(mine.filter(({ kind }) => kind === 'RoleBinding'))).toContain('"name":"mine"');
+  });
+
+  it('are refused to be scaled in while they hold much, unless nobody shall look', () => {
+    const policies = (...set: string[]): Thing[] =>
+      render(...set).filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
+    expect(policies().map(nameOf)).toEqual([
+      'ValidatingAdmissionPolicy/mq-rel-cometmq-scaling',
+      'ValidatingAdmissionPolicyBinding/mq-rel-cometmq-scaling',
+    ]);
+    expect(policies('broker.scaling.admissionPolicy=false')).toEqual([]);
+    const off = render('broker.scaling.enabled=false');
+    expect(off.filter(({ kind }) => /Role|Policy$|Binding/.test(kind) && kind !== 'NetworkPolicy')).toEqual([]);
+    expect(JSON.stringify(off)).not.toContain('/kubernetes');
+  });
+
   it('keep their volumes when they or the release go', () => {
     for (const { spec } of places()) {
       expect(spec).toMatchObject({
@@ -366,6 +408,11 @@ const groups: Readonly<Record<string, Record<string, string>>> = {
   apps: { statefulsets: 'StatefulSet', deployments: 'Deployment' },
   policy: { poddisruptionbudgets: 'PodDisruptionBudget' },
   'networking.k8s.io': { networkpolicies: 'NetworkPolicy' },
+  'rbac.authorization.k8s.io': { roles: 'Role', rolebindings: 'RoleBinding' },
+  'admissionregistration.k8s.io': {
+    validatingadmissionpolicies: 'ValidatingAdmissionPolicy',
+    validatingadmissionpolicybindings: 'ValidatingAdmissionPolicyBinding',
+  },
 };
 const discovery: Record<string, object> = {
   '/version': { major: '1', minor: '34', gitVersion: 'v1.34.0' },
@@ -384,6 +431,7 @@ const discovery: Record<string, object> = {
       services: 'Service',
       pods: 'Pod',
       secrets: 'Secret',
+      configmaps: 'ConfigMap',
     }),
   },
   ...Object.fromEntries(

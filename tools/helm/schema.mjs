@@ -99,6 +99,7 @@ export const schema = {
       members: orNull(integer(1, 5)),
       antiAffinity: orNull({ enum: ['required', 'preferred', 'none'] }),
       durability: { enum: ['available', 'strict'] },
+      scaling: object({ enabled: flag, heldMax: integer(0, 1_000_000_000), admissionPolicy: flag }),
       restartWaitSeconds: integer(0, 3_600),
       persistence,
       ...program,

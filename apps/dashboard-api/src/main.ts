@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { AdminServer, AlertWatch, externalScalerService, webhook } from '@cometmq/admin';
+import { AdminServer, AlertWatch, externalScalerService, SetScaling, webhook } from '@cometmq/admin';
 import {
   Directory,
   GrpcBrokerAdmin,
@@ -15,7 +15,7 @@ import {
   Leaders,
 } from '@cometmq/client';
 import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
-import { GrpcJsServer, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
+import { GrpcJsServer, podKubernetesApi, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -23,6 +23,9 @@ import { dashboardApiConfig } from './config.js';
 
 /** Built beside this program. */
 const consoleFolder = join(import.meta.dirname, '../dashboard-web');
+
+/** How often broker sets are compared with their pods. */
+const scalingEveryMs = 2_000;
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -84,6 +87,21 @@ void runProgram({
     });
     scaler.onStopping(() => keda.close());
     const scalers = config.kedaPort === 0 ? [] : [scaler];
+    const { kubernetesDir } = config;
+    const scaling =
+      kubernetesDir === ''
+        ? []
+        : [
+            new SetScaling({
+              context: { directory, brokers, sets, clock, requestMsMax: config.adminRequestMsMax },
+              kubernetes: podKubernetesApi((name) => read(join(kubernetesDir, name)), clock),
+              log,
+              selector: config.scalingSelector,
+              configMap: config.scalingConfigMap,
+              heldMax: config.scaleInHeldMax,
+              everyMs: scalingEveryMs,
+            }),
+          ];
     telemetry.addReadiness(() => admin.unready());
     return {
       parts: [
@@ -99,6 +117,7 @@ void runProgram({
         admin,
         alerts,
         ...scalers,
+        ...scaling,
       ],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,

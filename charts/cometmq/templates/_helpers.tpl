@@ -18,6 +18,31 @@
 {{- default (ternary (include "cometmq.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
+{{/* Who may ask Kubernetes has an account of its own. (dict "root" $ "component" "broker") */}}
+{{- define "cometmq.accountOf" -}}
+{{- $own := and .root.Values.serviceAccount.create .root.Values.broker.scaling.enabled (has .component (list "broker" "dashboard-api")) -}}
+{{- printf "%s%s" (include "cometmq.serviceAccountName" .root) (ternary (printf "-%s" .component) "" $own) -}}
+{{- end }}
+
+{{/* What is known of the numbers of broker sets. */}}
+{{- define "cometmq.scalingConfigMap" -}}
+{{- include "cometmq.fullname" . }}-scaling
+{{- end }}
+
+{{/* The token of the pod's account, for a program that asks Kubernetes. (dict "root" $ "context" … "settings" …) */}}
+{{- define "cometmq.withKubernetes" -}}
+{{- if .root.Values.broker.scaling.enabled }}
+{{- $token := dict "serviceAccountToken" (dict "path" "token" "expirationSeconds" 3600) }}
+{{- $authority := dict "configMap" (dict "name" "kube-root-ca.crt" "items" (list (dict "key" "ca.crt" "path" "ca.crt"))) }}
+{{- $namespace := dict "downwardAPI" (dict "items" (list (dict "path" "namespace" "fieldRef" (dict "fieldPath" "metadata.namespace")))) }}
+{{- $volume := dict "name" "kubernetes" "projected" (dict "defaultMode" 0440 "sources" (list $token $authority $namespace)) }}
+{{- $mount := dict "name" "kubernetes" "mountPath" "/kubernetes" "readOnly" true }}
+{{- $_ := set .context "volumes" (append (.context.volumes | default list) $volume) }}
+{{- $_ := set .context "mounts" (append (.context.mounts | default list) $mount) }}
+{{- $_ := set .settings "kubernetesDir" "/kubernetes" }}
+{{- end }}
+{{- end }}
+
 {{/* Labels that never change: selectors are made of them. (dict "root" $ "component" "proxy") */}}
 {{- define "cometmq.selector" -}}
 app.kubernetes.io/name: {{ include "cometmq.name" .root }}
@@ -152,7 +177,7 @@ annotations:
 
 {{/* What all pods have in common: nobody is root, nothing is writable but what is mounted, no API token. */}}
 {{- define "cometmq.podCommon" -}}
-serviceAccountName: {{ include "cometmq.serviceAccountName" .root }}
+serviceAccountName: {{ include "cometmq.accountOf" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}

@@ -93,10 +93,10 @@ How many replicas: what the value says, unless it is as it was at the last chang
 {{/* What the chart itself must know can't be set behind its back. */}}
 {{- define "cometmq.refuseOwnSettings" -}}
 {{- $own := dict
-      "broker" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "brokerName" "memberName" "membersWanted" "durability" "restartWaitMs" "dataDir" "advertisedAddress" "namesrvAddresses" "clusterName" "host" "port")
+      "broker" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "brokerName" "memberName" "membersWanted" "durability" "restartWaitMs" "scaleInWaitMs" "kubernetesDir" "podName" "dataDir" "advertisedAddress" "namesrvAddresses" "clusterName" "host" "port")
       "namesrv" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "etcdEndpoints" "etcdRoot" "etcdCaFile" "etcdCertFile" "etcdKeyFile" "etcdUser" "etcdPassword" "clusterName" "host" "port")
       "proxy" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "namesrvAddresses" "tlsCertFile" "tlsKeyFile" "clusterName" "host" "port")
-      "dashboardApi" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "namesrvAddresses" "clusterName" "host" "port") -}}
+      "dashboardApi" (list "kubernetesDir" "scalingSelector" "scalingConfigMap" "scaleInHeldMax" "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "namesrvAddresses" "clusterName" "host" "port") -}}
 {{- range $component, $names := $own -}}
 {{- range $names -}}
 {{- if hasKey (get $.Values $component).config . -}}

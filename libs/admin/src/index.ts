@@ -1,6 +1,7 @@
 export * from './admin-server.js';
 export { AlertWatch, type AlertWatchOptions } from './alerts/alert-watch.js';
 export { externalScalerService } from './keda/external-scaler.js';
+export { SetScaling } from './scaling/set-scaling.js';
 export { webhook } from './alerts/webhook.js';
 export type { AdminContext, AdminIdentity } from './api/context.js';
 export type { Problem } from './api/problems.js';

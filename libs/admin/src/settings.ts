@@ -46,6 +46,28 @@ export const adminSettings = {
   }),
 };
 
+/** Broker sets that follow the pods of their StatefulSets. */
+export const scalingSettings = {
+  kubernetesDir: text({
+    default: '',
+    why: 'The folder with the token, ca.crt and namespace of the pod’s service account: with it, broker sets follow the number of pods. Empty: they do not.',
+  }),
+  scalingSelector: text({
+    default: '',
+    why: 'Labels of the StatefulSets of brokers, as Kubernetes selects by them; needed with kubernetesDir.',
+  }),
+  scalingConfigMap: text({
+    default: '',
+    why: 'A ConfigMap that gets how many broker sets must stay for now, and why; needed with kubernetesDir.',
+  }),
+  scaleInHeldMax: count({
+    default: 1_000,
+    min: 0,
+    max: 1_000_000_000,
+    why: 'How many messages a broker set may hold and be scaled in; with more it is to be drained before.',
+  }),
+};
+
 /** The same on a machine of one's own. */
 export const localAdminSettings = {
   ...adminSettings,

@@ -82,6 +82,10 @@ export function brokerGrpcService(
         const deleted = await admin.deleteLiteTopic(brokerName, topicId as TopicId, liteTopic);
         return internal.DeleteLiteTopicResponse.encode({ deleted }).finish();
       }),
+      HoldSends: unary(async (request) => {
+        await admin.holdSends(brokerName, internal.HoldSendsRequest.decode(request).holdMs);
+        return internal.HoldSendsResponse.encode({}).finish();
+      }),
     },
   };
 }

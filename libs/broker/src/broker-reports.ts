@@ -144,6 +144,11 @@ export class BrokerReports implements BrokerAdmin {
     return this.broker.lite().delete(topicId, liteTopic);
   }
 
+  async holdSends(brokerSet: string, holdMs: number): Promise<void> {
+    this.check(brokerSet);
+    this.broker.holdSends(holdMs);
+  }
+
   /** What the slowest of the topic's groups has still to do, by queue; undefined: the topic has no group. */
   private async unread(topicId: TopicId, filled: readonly QueueId[]): Promise<Map<number, number> | undefined> {
     const { groups, sessions, backlogs } = this.broker;

@@ -241,6 +241,28 @@ describe('the broker', () => {
     await world.broker.stop();
   });
 
+  it('holds sends up while its last messages are consumed, and sends them elsewhere when its set is removed', async () => {
+    const world = await new BrokerWorld().start();
+    await world.send('a');
+    world.broker.holdSends(1_000);
+    const waits = world.send('b');
+    let over = false;
+    waits.then(
+      () => (over = true),
+      () => (over = true),
+    );
+    expect(ids(await world.poll())).toEqual(['a']);
+    expect(over).toBe(false);
+    world.broker.holdSends(0);
+    await waits;
+    world.broker.holdSends(1_000);
+    const elsewhere = world.send('c');
+    const set = { name: 'broker-0', epoch: 1, members: [], quorum: 1, inSync: [], writable: false, registeredMs: 1 };
+    world.directory.apply({ kind: 'broker', revision: 1_000, broker: { ...set, stage: 'gone' } });
+    await expect(elsewhere).rejects.toMatchObject({ code: 'UNAVAILABLE', retry: true });
+    await world.broker.stop();
+  });
+
   it('refuses an acknowledgement of what was never handed out', async () => {
     const world = await new BrokerWorld().start();
     await world.send('a');

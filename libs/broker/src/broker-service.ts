@@ -32,7 +32,7 @@ import type {
 import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
 import type { LiteTopicsView } from '@cometmq/lite';
-import { failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
+import { failureFacts, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
 import type { RecordKind } from '@cometmq/model';
 import { MessageStore, type CheckpointStore, type Damage, type Disk, type StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -118,6 +118,8 @@ export interface BrokerOptions {
 
 /** How often it is looked how much space is left. */
 const spaceLookMs = 5_000;
+/** Clients wait for an answer meanwhile. */
+const holdMsMax = 10_000;
 
 /**
  * The broker's role: a member of one broker set. While it leads it takes calls as `BrokerLink` and lets its term decide,
@@ -144,6 +146,8 @@ export class BrokerService implements LinkedBroker, Component {
   private isRemoved = false;
   /** Calls that wait while the lead is being handed over; undefined: it is not. */
   private held: (() => void)[] | undefined;
+  /** Sends that wait while the last messages of a set that leaves are consumed; undefined: none has to. */
+  private sendsHeld: { readonly sends: (() => void)[]; readonly timer: Timer } | undefined;
   private forgetUpdates: (() => void) | undefined;
 
   constructor(private readonly options: BrokerOptions) {
@@ -341,6 +345,10 @@ export class BrokerService implements LinkedBroker, Component {
       this.held.push(() => this.send(call, done));
       return;
     }
+    if (this.sendsHeld) {
+      this.sendsHeld.sends.push(() => this.send(call, done));
+      return;
+    }
     const refusal = this.isRemoved ? this.removed() : this.notNow();
     if (refusal) done(refusal, undefined);
     else this.leading(done)?.sends.send(call, done);
@@ -433,6 +441,26 @@ export class BrokerService implements LinkedBroker, Component {
     return term && !this.failed ? (kind, payload) => term.note(kind, payload) : undefined;
   }
 
+  /**
+   * What is sent waits for so long, or until this set is in no route any more: then it is told to go to another one.
+   * @throws MqError NOT_LEADER
+   */
+  holdSends(holdMs: number): void {
+    this.termNow();
+    const sends = this.sendsHeld?.sends ?? [];
+    this.sendsHeld?.timer.cancel();
+    const timer = this.options.clock.after(Math.min(holdMs, holdMsMax), () => this.releaseSends());
+    this.sendsHeld = { sends, timer };
+    if (holdMs === 0) this.releaseSends();
+  }
+
+  private releaseSends(): void {
+    const { sendsHeld } = this;
+    this.sendsHeld = undefined;
+    sendsHeld?.timer.cancel();
+    for (const send of sendsHeld?.sends ?? []) send();
+  }
+
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
   async giveUpLost(): Promise<readonly Damage[]> {
     const { options } = this;
@@ -475,6 +503,7 @@ export class BrokerService implements LinkedBroker, Component {
       end: (error) => {
         if (this.term === term) this.term = undefined;
         term.end(error);
+        this.releaseSends();
       },
       refuseHeld: () => this.goOn(),
     };
@@ -520,6 +549,7 @@ export class BrokerService implements LinkedBroker, Component {
   private lookAtStage(): void {
     const { directory, brokerName } = this.options;
     this.isRemoved = directory.brokerSet(brokerName)?.stage === 'gone';
+    if (this.isRemoved) this.releaseSends();
   }
 
   private removed(): MqError {

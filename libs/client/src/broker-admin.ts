@@ -41,6 +41,11 @@ export interface BrokerAdmin {
   describeLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<LiteTopicState | undefined>;
   /** It goes with all its messages. False: it was not on this set. */
   deleteLiteTopic(brokerSet: string, topicId: TopicId, liteTopic: string): Promise<boolean>;
+  /**
+   * What is sent to this set waits for so long, or until the set is in no route any more, when it goes to the others: so the
+   * last messages of a set can be consumed before what follows them in their groups. 0: no longer.
+   */
+  holdSends(brokerSet: string, holdMs: number): Promise<void>;
 }
 
 /** A part of the log, from position `first` up to `end`, that should be there and is not. */

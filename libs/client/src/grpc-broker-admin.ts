@@ -132,6 +132,10 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
     return internal.DeleteLiteTopicResponse.decode(await this.ask(brokerSet, 'DeleteLiteTopic', request)).deleted;
   }
 
+  async holdSends(brokerSet: string, holdMs: number): Promise<void> {
+    await this.ask(brokerSet, 'HoldSends', internal.HoldSendsRequest.encode({ holdMs }).finish());
+  }
+
   private ask(brokerSet: string, method: string, request: Uint8Array): Promise<Uint8Array> {
     return this.leaders.ask(brokerSet, `${service}/${method}`, request);
   }

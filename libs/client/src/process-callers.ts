@@ -83,6 +83,7 @@ const messages: Rules<typeof internal.BrokerServiceDefinition> = {
   listLiteTopics: admin,
   describeLiteTopic: admin,
   deleteLiteTopic: admin,
+  holdSends: admin,
   listDelayed: admin,
   changeDelayed: admin,
   listHalf: admin,

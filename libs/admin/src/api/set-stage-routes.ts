@@ -3,14 +3,12 @@ import { type BrokerSet, type BrokerSetStage } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
-import { isEmpty, remainsText, setRemains, type SetRemains } from '../reports/set-remains.js';
-import { within } from '../within.js';
+import { isEmpty, remainsText, type SetRemains } from '../reports/set-remains.js';
+import { countRemains, putStage, takeOut } from '../scaling/taking-out.js';
 import type { AdminContext } from './context.js';
 import { answers } from './responses.js';
 import { nameParams, ref } from './schemas.js';
 
-/** How long the counting may take. */
-const remainsMsMax = 30_000;
 /** How long an answer waits for this process's copy to show the stage. Later than that it shows up by itself. */
 const shownMsMax = 1_000;
 
@@ -19,18 +17,15 @@ interface ByName {
 }
 
 export function setStageRoutes(app: FastifyInstance, context: AdminContext): void {
-  const { directory, brokers, clock, log, sets, requestMsMax } = context;
+  const { directory, log } = context;
   const tags = ['cluster'];
   const setNamed = (name: string): BrokerSet => {
     const set = directory.brokerSet(name);
     if (!set) throw new MqError('NOT_FOUND', `there is no broker set "${name}"`);
     return set;
   };
-  const remainsOf = (name: string): Promise<SetRemains> =>
-    within(clock, remainsMsMax, name, setRemains(setNamed(name), directory, brokers));
-  const put = async (name: string, stage: BrokerSetStage): Promise<void> => {
-    if (!sets) throw new MqError('UNSUPPORTED', 'this cluster has one broker set, in this process');
-    await within(clock, requestMsMax, 'the name service', sets.setStage(name, stage));
+  const remainsOf = (name: string): Promise<SetRemains> => countRemains(context, setNamed(name));
+  const shows = async (name: string, stage: BrokerSetStage): Promise<void> => {
     const shown = (): true | undefined => (directory.brokerSet(name)?.stage === stage ? true : undefined);
     await directory.until(shown, shownMsMax, '').catch(() => undefined);
   };
@@ -66,7 +61,8 @@ export function setStageRoutes(app: FastifyInstance, context: AdminContext): voi
     handler: async ({ params: { name }, body: { stage }, ip }) => {
       setNamed(name);
       if (stage !== 'serving') checkOthers(name);
-      await put(name, stage);
+      await putStage(context, name, stage);
+      await shows(name, stage);
       log.warn({ peer: ip, brokerSet: name, stage }, 'a broker set was given another stage');
       return { stage };
     },
@@ -101,15 +97,19 @@ export function setStageRoutes(app: FastifyInstance, context: AdminContext): voi
       if (stage !== 'draining' && !force) {
         throw new MqError('CONFLICT', `broker set "${name}" still takes messages: drain it first`);
       }
-      const remains = await remainsOf(name).catch((caught: unknown) => {
-        if (force) return undefined; // Nobody can count them.
-        throw caught;
-      });
-      if (remains && !isEmpty(remains) && !force) {
-        throw new MqError('CONFLICT', `broker set "${name}" still holds ${remainsText(remains)}`);
+      let held = 'nothing';
+      if (force) {
+        const remains = await remainsOf(name).catch(() => undefined);
+        held = remains ? remainsText(remains) : 'what nobody could count, as it does not answer';
+        await putStage(context, name, 'gone');
+      } else {
+        const left = await takeOut(context, setNamed(name));
+        if (left) {
+          const what = isEmpty(left) ? 'messages that are under way' : remainsText(left);
+          throw new MqError('CONFLICT', `broker set "${name}" still holds ${what}`);
+        }
       }
-      await put(name, 'gone');
-      const held = remains ? remainsText(remains) : 'what nobody could count, as it does not answer';
+      await shows(name, 'gone');
       log.warn({ peer: ip, brokerSet: name, force, held }, 'a broker set was removed from all routes');
       return { brokerSet: name, held };
     },

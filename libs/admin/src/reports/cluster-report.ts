@@ -52,6 +52,8 @@ function wrongWith(
   says: string | undefined,
 ): string | undefined {
   if (set.stage === 'gone') return undefined; // It may be stopped: nobody waits for it.
+  if (set.leader === undefined && set.stage === 'draining')
+    return 'nobody leads, and it may hold messages that are not consumed: start its members again, and they are';
   if (set.leader === undefined) return says ?? 'nobody leads';
   if (problem !== undefined) return problem;
   // A set that drains takes none on purpose.

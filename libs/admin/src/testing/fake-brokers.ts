@@ -24,6 +24,7 @@ export class FakeBrokers implements BrokerAdmin {
   readonly states = new Map<string, Partial<BrokerState>>();
   readonly groups = new Map<GroupId, GroupState>();
   readonly topics = new Map<TopicId, TopicState>();
+  readonly holds: { readonly brokerSet: string; readonly holdMs: number }[] = [];
   readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
   readonly inspect = new FakeInspect((brokerSet) => this.known(brokerSet));
   readonly deadLetters = new FakeDeadLetters((brokerSet) => this.known(brokerSet));
@@ -49,6 +50,7 @@ export class FakeBrokers implements BrokerAdmin {
     this.states.clear();
     this.groups.clear();
     this.topics.clear();
+    this.holds.length = 0;
     this.waiting.reset();
     this.inspect.reset();
     this.deadLetters.reset();
@@ -104,6 +106,11 @@ export class FakeBrokers implements BrokerAdmin {
   async deleteLiteTopic(brokerSet: string, _topicId: TopicId, name: string): Promise<boolean> {
     this.known(brokerSet);
     return this.liteTopics.delete(name);
+  }
+
+  async holdSends(brokerSet: string, holdMs: number): Promise<void> {
+    this.known(brokerSet);
+    this.holds.push({ brokerSet, holdMs });
   }
 
   async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {

@@ -552,6 +552,14 @@ export interface DeleteLiteTopicResponse {
   deleted: boolean;
 }
 
+export interface HoldSendsRequest {
+  /** 0: no longer. */
+  holdMs: number;
+}
+
+export interface HoldSendsResponse {
+}
+
 export interface ListDelayedRequest {
   /** 0: of all topics. */
   topicId: number;
@@ -7096,6 +7104,104 @@ export const DeleteLiteTopicResponse: MessageFns<DeleteLiteTopicResponse> = {
   },
 };
 
+function createBaseHoldSendsRequest(): HoldSendsRequest {
+  return { holdMs: 0 };
+}
+
+export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
+  encode(message: HoldSendsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdMs !== 0) {
+      writer.uint32(8).uint32(message.holdMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldSendsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldSendsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.holdMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldSendsRequest>, I>>(base?: I): HoldSendsRequest {
+    return HoldSendsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldSendsRequest>, I>>(object: I): HoldSendsRequest {
+    const message = createBaseHoldSendsRequest();
+    message.holdMs = object.holdMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseHoldSendsResponse(): HoldSendsResponse {
+  return {};
+}
+
+export const HoldSendsResponse: MessageFns<HoldSendsResponse> = {
+  encode(_: HoldSendsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldSendsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldSendsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldSendsResponse>, I>>(base?: I): HoldSendsResponse {
+    return HoldSendsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldSendsResponse>, I>>(_: I): HoldSendsResponse {
+    const message = createBaseHoldSendsResponse();
+    return message;
+  },
+};
+
 function createBaseListDelayedRequest(): ListDelayedRequest {
   return { topicId: 0, fromMs: 0, toMs: 0, afterDueMs: 0, afterPosition: 0, max: 0, place: undefined };
 }
@@ -9122,6 +9228,15 @@ export const BrokerServiceDefinition = {
       requestType: LiteTopicRequest as typeof LiteTopicRequest,
       requestStream: false,
       responseType: DeleteLiteTopicResponse as typeof DeleteLiteTopicResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What is sent waits for so long, so that what is left can be consumed before this set leaves the cluster. */
+    holdSends: {
+      name: "HoldSends",
+      requestType: HoldSendsRequest as typeof HoldSendsRequest,
+      requestStream: false,
+      responseType: HoldSendsResponse as typeof HoldSendsResponse,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,169 @@
+// Goal: broker sets follow the pods, and none leaves with messages. Method: a real directory over fake brokers, a fake
+// Kubernetes, and a faked clock.
+import { Directory } from '@cometmq/client';
+import { memberId, queueId, queueOffset, type BrokerSetStage } from '@cometmq/model';
+import { FakeKubernetes } from '@cometmq/rpc/testing';
+import { MqError } from '@cometmq/shared';
+import { ManualClock } from '@cometmq/shared/testing';
+import { silentLogger } from '@cometmq/telemetry';
+
+import { FakeBrokers } from '../testing/fake-brokers.js';
+import { FakeMembers } from '../testing/fake-members.js';
+import { FakeNameService } from '../testing/fake-name-service.js';
+import { SetScaling } from './set-scaling.js';
+
+describe('broker sets on Kubernetes', () => {
+  const clock = new ManualClock();
+  const selector = 'app.kubernetes.io/component=broker';
+  const listPath = `/apis/apps/v1/namespaces/mq/statefulsets?labelSelector=${encodeURIComponent(selector)}`;
+  const notesPath = '/api/v1/namespaces/mq/configmaps/mq-cometmq-scaling';
+  let kubernetes: FakeKubernetes;
+  let nameService: FakeNameService;
+  let brokers: FakeBrokers;
+  let members: FakeMembers;
+  let directory: Directory;
+  let scaling: SetScaling;
+  let orders: Awaited<ReturnType<FakeNameService['createTopic']>>;
+
+  beforeEach(async () => {
+    kubernetes = new FakeKubernetes();
+    kubernetes.objects.set(notesPath, {});
+    [nameService, brokers, members] = [new FakeNameService(), new FakeBrokers(), new FakeMembers()];
+    directory = new Directory(nameService, clock);
+    await directory.start();
+    members.onStage = (name, stage) => put(name, stage);
+    for (const name of ['broker-0', 'broker-1', 'broker-2']) {
+      brokers.states.set(name, {});
+      put(name, 'serving');
+    }
+    orders = await nameService.createTopic({ name: 'orders' });
+    await turns();
+    scaling = new SetScaling({
+      context: { directory, brokers, sets: members, clock, requestMsMax: 1_000 },
+      ...{ kubernetes, log: silentLogger, selector, configMap: 'mq-cometmq-scaling', heldMax: 10, everyMs: 2_000 },
+    });
+  });
+  afterEach(() => directory.stop());
+
+  function put(name: string, stage: BrokerSetStage, isLed = true): void {
+    const member = memberId(`${name}/1`);
+    nameService.putBroker({
+      ...{ name, epoch: 1, leaderMember: member, members: [{ member, address: '' }], quorum: 1, inSync: [member] },
+      ...{ stage, writable: stage === 'serving', registeredMs: 1, leader: isLed ? `${name}:1` : undefined },
+    });
+  }
+  const pods = (...replicas: number[]): void =>
+    void kubernetes.objects.set(listPath, { items: replicas.map((count) => ({ spec: { replicas: count } })) });
+  const holds = (unread: number): void =>
+    void brokers.topics.set(orders.id, {
+      queues: [{ queueId: queueId(0), first: queueOffset(0), next: queueOffset(99), unread }],
+      bytes: 1,
+    });
+  const stages = (): string[] =>
+    [...directory.brokerSets()].map(({ name, stage }) => `${name}: ${stage}`).sort((a, b) => (a < b ? -1 : 1));
+  const data = (): Record<string, string> =>
+    (kubernetes.objects.get(notesPath)?.['data'] ?? {}) as Record<string, string>;
+
+  async function turns(): Promise<void> {
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+  /** A look, and all the time that it takes. */
+  async function look(): Promise<void> {
+    let over = false;
+    const looking = scaling.look().finally(() => (over = true));
+    while (!over) {
+      await turns();
+      clock.advance(50);
+    }
+    await looking;
+    await turns();
+  }
+
+  it('drain when their pods are not wanted, leave once they are empty, and come back', async () => {
+    pods(3, 3);
+    await look();
+    expect(stages()).toEqual(['broker-0: serving', 'broker-1: serving', 'broker-2: serving']);
+    pods(2, 3); // One place is scaled before the other.
+    await look();
+    expect(stages()[2]).toBe('broker-2: serving');
+    pods(2, 2);
+    holds(4);
+    await look();
+    expect(stages()).toEqual(['broker-0: serving', 'broker-1: serving', 'broker-2: draining']);
+    await look();
+    expect(stages()[2]).toBe('broker-2: draining');
+    expect(JSON.parse(data()['left'] ?? '')).toEqual({
+      'broker-2': '4 messages that are not consumed (orders: 4)',
+    });
+    // It was held for a moment, in vain, and goes on.
+    expect(brokers.holds.at(-1)).toEqual({ brokerSet: 'broker-2', holdMs: 0 });
+    holds(0);
+    await look();
+    expect(stages()[2]).toBe('broker-2: gone');
+    expect(brokers.holds.at(-1)?.holdMs).toBeGreaterThan(0); // Sends waited until it was out.
+    pods(3, 3);
+    await look();
+    expect(stages()[2]).toBe('broker-2: serving');
+    expect(data()['left']).toBe('{}');
+  });
+
+  it('that an operator drains are left alone', async () => {
+    pods(3, 3);
+    await look();
+    put('broker-2', 'draining');
+    await turns();
+    await look();
+    expect(stages()[2]).toBe('broker-2: draining');
+  });
+
+  it('stay as they are when all of it is stopped or taken away, or nothing can be read', async () => {
+    for (const items of [
+      [{ spec: { replicas: 0 } }],
+      [{ metadata: { deletionTimestamp: 'now' }, spec: { replicas: 1 } }],
+      [],
+    ]) {
+      kubernetes.objects.set(listPath, { items });
+      await look();
+    }
+    kubernetes.fault = new MqError('FORBIDDEN', 'no');
+    await expect(scaling.look()).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(stages()).toEqual(['broker-0: serving', 'broker-1: serving', 'broker-2: serving']);
+  });
+
+  it('say how many must stay, and why', async () => {
+    pods(3, 3);
+    holds(10);
+    await look();
+    expect(data()).toMatchObject({ floor: '1' });
+    holds(11);
+    clock.advance(60_000);
+    await look();
+    expect(data()).toMatchObject({
+      floor: '3',
+      reason: expect.stringMatching(/^broker-2 holds 11 messages.*comet cluster remove/),
+    });
+    put('broker-2', 'gone');
+    put('broker-1', 'serving', false);
+    await turns();
+    clock.advance(60_000);
+    await look();
+    expect(data()).toMatchObject({ floor: '2', reason: expect.stringMatching(/^broker-1 is led by nobody/) });
+  });
+
+  it('tell once of one that stopped with messages', async () => {
+    pods(2, 2);
+    holds(4);
+    await look();
+    await look();
+    put('broker-2', 'draining', false);
+    await turns();
+    await look();
+    await look();
+    expect(kubernetes.created).toMatchObject([
+      {
+        path: '/api/v1/namespaces/mq/events',
+        object: { type: 'Warning', message: expect.stringMatching(/^broker-2 was scaled in.*4 messages.*scale.*out/) },
+      },
+    ]);
+  });
+});

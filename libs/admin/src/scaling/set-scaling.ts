@@ -1,0 +1,236 @@
+/**
+ * Broker sets follow the number of pods. The ordinal of a pod is its set: where the StatefulSets are scaled in, the sets
+ * beyond drain, are taken out of the routes once they are empty, and only then do their pods stop (they ask, see
+ * `stopReason`); where they are scaled out again, those sets take messages again.
+ *
+ * A ConfigMap says what is known, for an admission policy and for people:
+ *   floor    so many sets must stay for now; fewer are refused
+ *   reason   why
+ *   left     JSON: set → what those that are scaled in hold still
+ */
+import type { BrokerSet } from '@cometmq/model';
+import { fieldOf, type KubernetesApi } from '@cometmq/rpc';
+import { failureFacts, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
+import type { Logger } from '@cometmq/telemetry';
+
+import { isEmpty, remainsText, type SetRemains } from '../reports/set-remains.js';
+import { countRemains, putStage, takeOut, type TakingContext } from './taking-out.js';
+
+export interface SetScalingOptions {
+  readonly context: TakingContext;
+  readonly kubernetes: KubernetesApi;
+  readonly log: Logger;
+  /** Labels of the StatefulSets of brokers, as Kubernetes selects by them. */
+  readonly selector: string;
+  /** There already; its data is ours. */
+  readonly configMap: string;
+  /** A set with more messages than this must be drained before it is scaled in. */
+  readonly heldMax: number;
+  readonly everyMs: number;
+}
+
+interface Notes {
+  readonly floor: string;
+  readonly reason: string;
+  readonly left: Readonly<Record<string, string>>;
+}
+
+/** Counting what sets hold is work: the floor may be this old. */
+const floorMs = 10_000;
+const setPattern = /^broker-(\d+)$/;
+
+export class SetScaling implements Component {
+  readonly name = 'scaling of broker sets';
+  private timer: Timer | undefined;
+  private under: Promise<void> | undefined;
+  private stopped = false;
+  private floor = { floor: '1', reason: '', atMs: -Infinity };
+  private problem = '';
+  /** Told as an event of Kubernetes, by set. */
+  private readonly told = new Map<string, string>();
+  private readonly clock: Clock;
+
+  constructor(private readonly options: SetScalingOptions) {
+    this.clock = options.context.clock;
+  }
+
+  start(): Promise<void> {
+    this.again();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
+    await this.under;
+  }
+
+  /** One look. */
+  async look(): Promise<void> {
+    const { kubernetes, selector } = this.options;
+    const found = await kubernetes.get(
+      `/apis/apps/v1/namespaces/${kubernetes.namespace}/statefulsets?labelSelector=${encodeURIComponent(selector)}`,
+    );
+    const wanted = wantedSets(fieldOf(found, 'items'));
+    // Without pods, or on its way out: all of it stops, and nothing leaves.
+    if (wanted === 0) return;
+    const before = await this.notes();
+    const left = { ...before.left };
+    for (const [set, ordinal] of this.sets()) {
+      if (ordinal >= wanted) left[set.name] = await this.scaledIn(set, left[set.name] ?? '');
+      else if (left[set.name] !== undefined) {
+        if (set.stage !== 'serving') await this.backAgain(set);
+        delete left[set.name];
+      }
+    }
+    if (this.clock.monotonicMs() - this.floor.atMs >= floorMs) {
+      this.floor = { ...(await this.floorNow(wanted)), atMs: this.clock.monotonicMs() };
+    }
+    const { floor, reason } = this.floor;
+    await this.note(before, { floor, reason, left });
+  }
+
+  /** @returns what it holds still, in words; empty: it is out */
+  private async scaledIn(set: BrokerSet, known: string): Promise<string> {
+    const { context, log } = this.options;
+    if (set.stage === 'gone') return '';
+    if (set.stage !== 'draining') {
+      const others = [...context.directory.brokerSets()].some((each) => each !== set && each.stage === 'serving');
+      if (!others) return 'it is the only set that takes messages';
+      log.warn({ brokerSet: set.name }, 'a broker set is scaled in: it drains');
+      await putStage(context, set.name, 'draining');
+      return known === '' ? 'not counted yet' : known;
+    }
+    if (set.leader === undefined) {
+      await this.tellLeft(set.name, known);
+      return known === '' ? 'not counted' : known;
+    }
+    try {
+      const remains = await takeOut(context, set);
+      if (remains) return isEmpty(remains) ? 'messages under way' : remainsText(remains);
+      log.warn({ brokerSet: set.name }, 'a broker set was scaled in: it is empty, and in no route any more');
+      this.told.delete(set.name);
+      return '';
+    } catch (caught) {
+      log.info(failureFacts(caught), 'what a broker set holds could not be counted');
+      return known;
+    }
+  }
+
+  private async backAgain({ name }: BrokerSet): Promise<void> {
+    const { context, log } = this.options;
+    log.warn({ brokerSet: name }, 'a broker set is wanted again: it takes messages');
+    await putStage(context, name, 'serving');
+    this.told.delete(name);
+  }
+
+  /** From the highest set down: those that hold little may go. */
+  private async floorNow(wanted: number): Promise<{ floor: string; reason: string }> {
+    const byOrdinal = new Map([...this.sets()].map(([set, ordinal]) => [ordinal, set]));
+    for (let ordinal = wanted - 1; ordinal > 0; ordinal -= 1) {
+      const set = byOrdinal.get(ordinal);
+      const why = set && (await this.whyStays(set));
+      if (why !== undefined) return { floor: String(ordinal + 1), reason: `${set?.name ?? ''} ${why}` };
+    }
+    return { floor: '1', reason: 'one broker set must stay; 0 stops all of them, and keeps their volumes' };
+  }
+
+  private async whyStays(set: BrokerSet): Promise<string | undefined> {
+    if (set.stage === 'gone') return undefined;
+    if (set.leader === undefined) return 'is led by nobody, so that nobody can say what it holds';
+    let remains: SetRemains;
+    try {
+      remains = await countRemains(this.options.context, set);
+    } catch (caught) {
+      return `can not say what it holds: ${MqError.from(caught).reason}`;
+    }
+    const { messages, delayed, transactions } = remains;
+    if (messages + delayed + transactions <= this.options.heldMax) return undefined;
+    return `holds ${remainsText(remains)}: take it out first (comet cluster remove ${set.name})`;
+  }
+
+  private *sets(): Generator<[BrokerSet, number]> {
+    for (const set of this.options.context.directory.brokerSets()) {
+      const [, ordinal] = setPattern.exec(set.name) ?? [];
+      if (ordinal !== undefined) yield [set, Number(ordinal)];
+    }
+  }
+
+  /** Its pods have stopped and it is not empty: once for each set, while this process runs. */
+  private async tellLeft(set: string, holds: string): Promise<void> {
+    const { kubernetes, log, configMap } = this.options;
+    if (this.told.get(set) === holds) return;
+    this.told.set(set, holds);
+    const held = holds === '' || holds === 'not counted yet' ? 'what nobody has counted' : holds;
+    const message =
+      `${set} was scaled in and its pods have stopped before all was consumed. It holds ${held}. Its volumes are kept: ` +
+      `scale the StatefulSets out again, and it is consumed.`;
+    log.error({ brokerSet: set, holds: held }, 'a broker set that was scaled in has stopped with messages');
+    const { namespace } = kubernetes;
+    const now = new Date(this.clock.wallMs()).toISOString();
+    await kubernetes.create(`/api/v1/namespaces/${namespace}/events`, {
+      ...{ apiVersion: 'v1', kind: 'Event', type: 'Warning', reason: 'BrokerSetStoppedWithMessages', message },
+      metadata: { generateName: `${configMap}.`, namespace },
+      involvedObject: { apiVersion: 'v1', kind: 'ConfigMap', name: configMap, namespace },
+      ...{ firstTimestamp: now, lastTimestamp: now, count: 1 },
+      ...{ source: { component: 'cometmq' }, reportingComponent: 'cometmq', reportingInstance: configMap },
+    });
+  }
+
+  private get path(): string {
+    const { kubernetes, configMap } = this.options;
+    return `/api/v1/namespaces/${kubernetes.namespace}/configmaps/${configMap}`;
+  }
+
+  private async notes(): Promise<Notes> {
+    const data = fieldOf(await this.options.kubernetes.get(this.path), 'data');
+    const text = (name: string): string => {
+      const value = fieldOf(data, name);
+      return typeof value === 'string' ? value : '';
+    };
+    return { floor: text('floor'), reason: text('reason'), left: leftIn(text('left')) };
+  }
+
+  private async note(before: Notes, notes: Notes): Promise<void> {
+    const [is, was] = [notes, before].map(({ floor, reason, left }) => ({ floor, reason, left: JSON.stringify(left) }));
+    if (JSON.stringify(is) === JSON.stringify(was)) return;
+    await this.options.kubernetes.patch(this.path, { data: is });
+  }
+
+  private again(): void {
+    if (this.stopped) return;
+    this.timer = this.clock.after(this.options.everyMs, () => {
+      this.under = this.look()
+        .then(() => (this.problem = ''))
+        .catch((caught: unknown) => {
+          // Once for each reason: it may stay so for long.
+          const { reason } = MqError.from(caught);
+          if (reason !== this.problem)
+            this.options.log.warn(failureFacts(caught), 'broker sets can not follow the pods');
+          this.problem = reason;
+        })
+        .then(() => this.again());
+    });
+  }
+}
+
+/** Places are scaled one after the other: as long as one of them wants a set, it is wanted. */
+function wantedSets(items: unknown): number {
+  let wanted = 0;
+  for (const item of Array.isArray(items) ? items : []) {
+    const replicas = fieldOf(item, 'spec', 'replicas');
+    if (fieldOf(item, 'metadata', 'deletionTimestamp') !== undefined) return 0;
+    if (typeof replicas === 'number') wanted = Math.max(wanted, replicas);
+  }
+  return wanted;
+}
+
+function leftIn(text: string): Record<string, string> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return {};
+    return Object.fromEntries(Object.entries(value).filter(([, holds]) => typeof holds === 'string'));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,68 @@
+/** The last step of a broker set that leaves: in no route any more, and nothing of it left behind. */
+import type { BrokerSet, BrokerSetStage } from '@cometmq/model';
+import { MqError, sleep } from '@cometmq/shared';
+
+import type { AdminContext } from '../api/context.js';
+import { isEmpty, setRemains, type SetRemains } from '../reports/set-remains.js';
+import { within } from '../within.js';
+
+export type TakingContext = Pick<AdminContext, 'directory' | 'brokers' | 'sets' | 'clock' | 'requestMsMax'>;
+
+/** How long the counting may take. */
+const remainsMsMax = 30_000;
+/** How long sends to the set may wait for the last messages to be consumed. */
+const holdMs = 1_500;
+const lookMs = 100;
+/** What is under way when the sends begin to wait gets into the queues in this time. */
+const quietLooks = 3;
+/** With more than this it is not worth while to hold sends up. */
+const heldMaxAtLast = 200;
+
+export function countRemains({ directory, brokers, clock }: TakingContext, set: BrokerSet): Promise<SetRemains> {
+  return within(clock, remainsMsMax, set.name, setRemains(set, directory, brokers));
+}
+
+/** @throws MqError UNSUPPORTED, and what the name service answers */
+export async function putStage(
+  { sets, clock, requestMsMax }: TakingContext,
+  name: string,
+  stage: BrokerSetStage,
+): Promise<void> {
+  if (!sets) throw new MqError('UNSUPPORTED', 'this cluster has one broker set, in this process');
+  await within(clock, requestMsMax, 'the name service', sets.setStage(name, stage));
+}
+
+/**
+ * Takes a set that is draining out of all routes if it is empty, or becomes so within a moment in which new sends to it wait:
+ * messages of message groups go to it up to the end, and what follows them elsewhere must not overtake them.
+ * @returns what it holds still; undefined: it is out
+ */
+export async function takeOut(context: TakingContext, set: BrokerSet): Promise<SetRemains | undefined> {
+  const { brokers, clock } = context;
+  const remains = await countRemains(context, set);
+  if (!isLittle(remains)) return remains;
+  await brokers.holdSends(set.name, holdMs);
+  let isOut = false;
+  try {
+    let [left, quiet] = [remains, 0];
+    for (
+      const endMs = clock.monotonicMs() + holdMs - lookMs;
+      quiet < quietLooks;
+      quiet = isEmpty(left) ? quiet + 1 : 0
+    ) {
+      if (clock.monotonicMs() > endMs) return left;
+      await sleep(clock, lookMs);
+      left = await countRemains(context, set);
+    }
+    await putStage(context, set.name, 'gone');
+    isOut = true;
+    return undefined;
+  } finally {
+    if (!isOut) await brokers.holdSends(set.name, 0).catch(() => undefined); // It ends by itself.
+  }
+}
+
+/** Delayed messages and open transactions end when they end: nobody waits for them. */
+function isLittle({ messages, delayed, transactions }: SetRemains): boolean {
+  return messages <= heldMaxAtLast && delayed + transactions === 0;
+}
