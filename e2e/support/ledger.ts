@@ -66,7 +66,7 @@ export class Ledger {
   /** Waits until so many more sends have been acknowledged. */
   async more(count: number, why: string): Promise<void> {
     const before = this.sent.size;
-    await until(`${count} more acknowledged sends ${why}`, () => this.sent.size >= before + count, 60_000);
+    await until(`${count} more acknowledged sends ${why}`, () => this.sent.size >= before + count, 120_000);
   }
 
   /** Ends the sending, reads what is left, and throws where a promise was broken. */

@@ -61,7 +61,7 @@ export class OrderLedger {
 
   async more(count: number, why: string): Promise<void> {
     const before = this.acknowledgedSends;
-    await until(`${count} more acknowledged sends ${why}`, () => this.acknowledgedSends >= before + count, 60_000);
+    await until(`${count} more acknowledged sends ${why}`, () => this.acknowledgedSends >= before + count, 120_000);
   }
 
   /** Ends the sending and waits until everything was delivered and done. */

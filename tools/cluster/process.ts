@@ -108,8 +108,8 @@ export class ClusterProcess {
   }
 
   /** Asks it by HTTP where it tells whether it is ready. @throws Error where it does not answer, or with another status */
-  async ask(path: string, post?: string): Promise<string> {
-    const { ok, text } = await answerOf(`${this.watchUrl}${path}`, this.recipe.readyTls, post);
+  async ask(path: string): Promise<string> {
+    const { ok, text } = await answerOf(`${this.watchUrl}${path}`, this.recipe.readyTls);
     if (!ok) throw new Error(`${this.name} answers ${path}: ${text}`);
     return text;
   }
@@ -159,23 +159,21 @@ interface Answer {
   readonly text: string;
 }
 
-/** @param post what is sent; left out: nothing, it is a GET */
-async function answerOf(url: string, readyTls: CertificateFiles | undefined, post?: string): Promise<Answer> {
+async function answerOf(url: string, readyTls: CertificateFiles | undefined): Promise<Answer> {
   const signal = AbortSignal.timeout(answerMsMax);
-  const method = post === undefined ? 'GET' : 'POST';
   if (readyTls === undefined) {
-    const answer = await fetch(url, { signal, method, ...(post !== undefined && { body: post }) });
+    const answer = await fetch(url, { signal });
     return { ok: answer.ok, text: await answer.text() };
   }
   const [ca, cert, key] = [readyTls.ca, readyTls.cert, readyTls.key].map((file) => readFileSync(file));
   return new Promise((resolve, reject) => {
-    const asked = request(url, { ca, cert, key, signal, method, agent: false }, (answer) => {
+    const asked = request(url, { ca, cert, key, signal, agent: false }, (answer) => {
       let text = '';
       answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
       answer.on('end', () => resolve({ ok: answer.statusCode === 200, text }));
       answer.on('error', reject);
     });
     asked.on('error', reject);
-    asked.end(post);
+    asked.end();
   });
 }

@@ -15,7 +15,7 @@ import type { ClusterProcess } from '../../../tools/cluster/process.ts';
 import { Clients } from '../../support/clients.js';
 import { type Cluster, freshCluster } from '../../support/cluster.js';
 import { Ledger } from '../../support/ledger.js';
-import { OrderLedger } from '../../support/order-ledger.js';
+import { type Member, OrderLedger } from '../../support/order-ledger.js';
 import { until } from '../../support/until.js';
 import { clockEnv } from './clocks.js';
 import type { Stage } from './faults/fault.js';
@@ -89,6 +89,8 @@ export interface ChaosResult {
 const settleMs = 1_500;
 /** A process that ends by itself is started again after this, as a supervisor would. */
 const againMs = 500;
+/** How long a client may take to start. */
+const startMsMax = 120_000;
 /** Room for a few segments of what is sent meanwhile. */
 const smallDiskMib = 512;
 
@@ -203,26 +205,33 @@ class Run {
       else pulse.failed(set);
     });
     // Everything as the package has it by default. Senders are at the first proxy, which is never killed.
-    order.send(await first.producer());
-    plain.send(await first.producer(), 'p', options.workers);
-    plain.read(await first.simple('auditors', 'plain'));
-    plain.read(await second.simple('auditors', 'plain'));
-    const walkers = [await first.simple('walkers', 'steps'), await second.simple('walkers', 'steps')].map((consumer) =>
-      order.member(consumer),
-    );
+    order.send(await patiently(() => first.producer()));
+    plain.send(await patiently(() => first.producer()), 'p', options.workers);
+    const walkers: Member[] = [];
+    for (const made of [first, second]) {
+      plain.read(await patiently(() => made.simple('auditors', 'plain')));
+      walkers.push(order.member(await patiently(() => made.simple('walkers', 'steps'))));
+    }
     await plain.more(50, 'before the first fault');
     await order.more(50, 'before the first fault');
     // Each set has message groups of its own, or what befalls it is not to be seen.
     for (const name of names) await until(`a send to ${name}`, () => pulse.firstAfter(name, 0) !== undefined, 60_000);
 
+    const lost: string[] = [];
     while (this.strikes.length < options.strikesMax && performance.now() - this.beganMs < options.msMax) {
       const kind = options.faults[this.strikes.length % options.faults.length] as FaultKind;
       const set = names[Math.floor(this.chance.next() * names.length)] as string;
-      this.strikes.push(await this.strike(kind, set, cluster, victims, second));
+      try {
+        this.strikes.push(await this.strike(kind, set, cluster, victims, second));
+      } catch (caught) {
+        // What does not come to rest is told with all that was done before it.
+        lost.push(`${kind} of ${set}: ${caught instanceof Error ? caught.message : String(caught)}`);
+        options.say(lost.at(-1) ?? '');
+        break;
+      }
       options.say(this.toldShortly());
     }
 
-    const lost: string[] = [];
     const failedSends = names.reduce((sum, name) => sum + pulse.failures(name), 0);
     for (const ledger of [plain, order]) await ledger.settle().catch((caught: unknown) => lost.push(String(caught)));
     for (const walker of walkers) await walker.crash();
@@ -319,6 +328,17 @@ class Run {
       `whole after ${Math.round(done.wholeMs)} ms, epoch ${done.epoch}` +
       (done.phases ? `, phases ${phasesText(done.phases)}` : '')
     );
+  }
+}
+
+/** A client gives up when it is not answered within seconds at its start, which a machine with much else to do may need. */
+async function patiently<T>(start: () => Promise<T>): Promise<T> {
+  for (const endMs = performance.now() + startMsMax; ;) {
+    try {
+      return await start();
+    } catch (caught) {
+      if (performance.now() > endMs) throw caught;
+    }
   }
 }
 

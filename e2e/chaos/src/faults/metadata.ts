@@ -8,11 +8,8 @@ import { bringBack, type Fault, killAll, lasting, pause, rest, type Stage, type 
 
 /** The member of etcd that leads the others. */
 async function etcdLeader({ cluster }: Stage): Promise<ClusterProcess> {
-  const leads = async (etcd: ClusterProcess): Promise<boolean> => {
-    const answer = await etcd.ask('/v3/maintenance/status', '{}');
-    const { header, leader } = JSON.parse(answer) as { header: { member_id: string }; leader?: string };
-    return leader === header.member_id;
-  };
+  const leads = async (etcd: ClusterProcess): Promise<boolean> =>
+    /^etcd_server_is_leader 1$/m.test(await etcd.ask('/metrics'));
   return until('a leader of etcd', async () => {
     for (const etcd of cluster.etcds) if (await leads(etcd).catch(() => false)) return etcd;
     return undefined;
