@@ -205,6 +205,44 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  it.each([
+    ['while messages come', true],
+    ['while nothing comes', false],
+  ])('has another leader when the disk of its own hangs, %s', async (_, comes) => {
+    const world = await new SetWorld(3).start();
+    await world.send('m0');
+    const { leader } = world;
+    leader.hang();
+    if (comes) world.begin('m1');
+    const isOther = (): boolean => world.leaders.some((one) => one !== leader);
+    const tookMs = await world.until(isOther, 'another one leads');
+    // By the world's clock: 2 s until it resigns, or a lease in which it shows no progress.
+    expect(tookMs).toBeLessThan(comes ? 3_000 : 5_000);
+    await world.send('m2');
+    leader.goOn();
+    await world.until(() => world.isWhole, 'the old leader follows');
+    expect(await world.drain()).toEqual(expect.arrayContaining(['m0', 'm2']));
+    await world.stop();
+  });
+
+  it('hands nothing out on its leader alone once that is not sure any more that it leads', async () => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 3));
+    const { leader, followers } = world;
+    for (const { address } of followers) world.network.cutBoth(leader.address, address);
+    const first = world.wait(leader, { messagesMax: 1, waitMs: 0 });
+    expect(await world.during(first, 500)).toMatchObject({ messages: [expect.anything()] });
+    await world.pass(1_000); // Nobody was heard for so long: another one may lead by now.
+    let answered = false;
+    const answer = (): void => void (answered = true);
+    world.wait(leader, { messagesMax: 1, waitMs: 0 }).then(answer, answer);
+    await world.pass(500);
+    expect([leader.broker.leads, answered]).toEqual([true, false]);
+    world.network.healAll();
+    await world.until(() => world.isWhole && answered, 'the set is whole, and who waited was answered');
+    await world.stop();
+  });
+
   it('warns of members that are set up for another number of members', async () => {
     const world = await new SetWorld(3).start();
     const [odd] = world.followers;

@@ -20,6 +20,7 @@ import {
 } from '@cometmq/model';
 import { assert, MqError, sleep, type Clock, type Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
+import type { Disk } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
@@ -244,6 +245,8 @@ export class SetMemberWorld {
   gone: Promise<never> = Promise.reject(new Error('not started'));
   /** The registry does not answer it. */
   registryAway = false;
+  /** Its disk takes what is written, and does not say so. */
+  private hung: PromiseWithResolvers<void> | undefined;
   /** How long the registry takes to answer it. */
   registryLagMs = 0;
   readonly said: string[] = [];
@@ -291,7 +294,7 @@ export class SetMemberWorld {
       brokerName: brokerSet,
       memberName: place,
       membersWanted: world.members.length,
-      disk: this.disk,
+      disk: hangable(this.disk, () => this.hung?.promise),
       folder: 'data',
       nameService,
       registry: this.way(),
@@ -344,6 +347,14 @@ export class SetMemberWorld {
     this.checkpoints = memoryCheckpoints();
   }
 
+  hang(): void {
+    this.hung ??= Promise.withResolvers<void>();
+  }
+  goOn(): void {
+    this.hung?.resolve();
+    this.hung = undefined;
+  }
+
   private end(life: SetMemberWorld['life']): void {
     if (!life) return;
     life.over = true;
@@ -375,6 +386,25 @@ export class SetMemberWorld {
       };
     return { ...silentLogger, info: note('info'), warn: note('warn'), error: note('error') };
   }
+}
+
+/** Whatever makes something durable waits while the disk hangs. */
+function hangable(disk: Disk, hung: () => Promise<void> | undefined): Disk {
+  const waits = <T extends object>(of: T, names: readonly string[], wrap?: (opened: object) => object): T =>
+    new Proxy(of, {
+      get: (target, name) => {
+        const found: unknown = Reflect.get(target, name);
+        if (typeof found !== 'function') return found;
+        const act = found.bind(target) as (...args: unknown[]) => unknown;
+        if (wrap && name === 'open') return async (...args: unknown[]) => wrap((await act(...args)) as object);
+        if (!names.includes(String(name))) return act;
+        return async (...args: unknown[]): Promise<unknown> => {
+          await hung();
+          return act(...args);
+        };
+      },
+    });
+  return waits(disk, [], (file) => waits(file, ['writeDurably', 'sync']));
 }
 
 /** Of a process that may end: nothing of it happens then any more. */
