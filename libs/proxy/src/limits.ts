@@ -50,6 +50,14 @@ export interface MessagingLimits {
   /** Acknowledgements, changes of leases and the like. */
   readonly callsMax: number;
 
+  /** Sends (by messages) and polls in a second on this node, and the bytes of their requests; 0: no limit. */
+  readonly topicRequestsPerSecond: number;
+  readonly topicBytesPerSecond: number;
+  readonly groupRequestsPerSecond: number;
+  readonly groupBytesPerSecond: number;
+  readonly addressRequestsPerSecond: number;
+  readonly addressBytesPerSecond: number;
+
   /** Of one request, encoded, where its method has no limit of its own; room for the longest filter expression. */
   readonly requestBytesMax: number;
   /** Of acknowledgements and subscriptions to lite topics, which list many. */
@@ -109,6 +117,12 @@ export const defaultLimits: MessagingLimits = {
   pollsMax: 100_000,
   pollsPerGroupMax: 4_096,
   callsMax: 50_000,
+  topicRequestsPerSecond: 0,
+  topicBytesPerSecond: 0,
+  groupRequestsPerSecond: 0,
+  groupBytesPerSecond: 0,
+  addressRequestsPerSecond: 0,
+  addressBytesPerSecond: 0,
 
   requestBytesMax: 128 * KiB,
   listBytesMax: 8 * MiB,

@@ -15,6 +15,7 @@ import type { Advertised, MessagingLimits } from './limits.js';
 import { LiteMemory } from './lite-memory.js';
 import { FirstUses } from './first-uses.js';
 import { Names } from './names.js';
+import { ratesOf, type Rates } from './rates.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
 import { type CommandStream, SessionRegistry } from './sessions.js';
 import { TopicRoutes } from './topic-routes.js';
@@ -60,6 +61,8 @@ export class ProxyContext {
   settingsBytes = 0;
   readonly counters = new MessagingCounters();
   readonly quotas = new Quotas();
+  /** Undefined: no limit is set. */
+  private readonly rates: Rates | undefined;
   /** Sends under way, and the bytes of their requests. */
   readonly sends = { inFlight: 0, bytes: 0, arrivals: 0 };
   /** Requests that wait for their topic to be known or made, by its name: those that come later stay behind them. */
@@ -89,6 +92,7 @@ export class ProxyContext {
       clock,
       new FirstUses(clock, limits.creationsPerAddressMax),
     );
+    this.rates = ratesOf(limits);
     this.parking = new Parking(clock);
     this.polls = new ClientPolls(clock);
     this.lite = new LiteMemory(directory, links, clock);
@@ -165,11 +169,12 @@ export class ProxyContext {
   }
 
   /**
-   * What sends and polls cost their user. What ends work, acknowledgements above all, is never refused for it.
+   * What sends and polls cost their user, topic, group and address. What ends work, acknowledgements above all, is never refused for it.
    * @throws MqError TOO_MANY_REQUESTS
    */
-  admit({ principal }: Caller, requests: number, bytes: number): void {
+  admit({ principal, peer }: Caller, topic: string, group: string | undefined, requests: number, bytes: number): void {
     if (principal.user?.quota !== undefined) this.quotas.take(principal, requests, bytes, this.clock.monotonicMs());
+    this.rates?.take({ topic, group, peer }, requests, bytes, this.clock.monotonicMs());
   }
 
   /** The caller as its user is now. @throws MqError UNAUTHORIZED */

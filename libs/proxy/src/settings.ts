@@ -1,9 +1,15 @@
-import { bytes, count, flag, millis, oneOf, port, text } from '@cometmq/shared';
+import { bytes, count, flag, millis, oneOf, port, text, type Setting } from '@cometmq/shared';
 
 import { defaultLimits, type Advertised, type MessagingLimits } from './limits.js';
+import type { RateLimits } from './rates.js';
 
 const { bodyBytesMax, delayMsMax, pollMsMax, pollsMax } = defaultLimits;
 const year = 365 * 24 * 3_600_000;
+
+function rate(of: string): Setting<number> {
+  const why = `How many ${of} a second one proxy takes; 0: no limit. Beyond it the answer is TOO_MANY_REQUESTS with when to try again.`;
+  return count({ default: 0, min: 0, max: 1e12, why });
+}
 
 /** What can be set of the front context, wherever it runs. */
 export const proxySettings = {
@@ -64,11 +70,18 @@ export const proxySettings = {
     why: 'Topics and groups that first uses by clients of one address may make in a minute; 0: no limit. Only where autoCreateTopics or autoCreateGroups is on.',
   }),
   clientPollsMax: count({ default: pollsMax, min: 1, max: 10_000_000, why: 'Receives that may wait on one proxy.' }),
+  topicRequestsPerSecond: rate('messages sent to, and polls of, one topic'),
+  topicBytesPerSecond: rate('bytes of sends to, and polls of, one topic'),
+  groupRequestsPerSecond: rate('polls of one consumer group'),
+  groupBytesPerSecond: rate('bytes of the polls of one consumer group'),
+  addressRequestsPerSecond: rate('messages sent, and polls, from one address'),
+  addressBytesPerSecond: rate('bytes of sends and polls from one address'),
 };
 
-type LimitSettings = Pick<MessagingLimits, 'bodyBytesMax' | 'delayMsMax' | 'pollMsMax' | 'creationsPerAddressMax'> & {
-  clientPollsMax: number;
-};
+type LimitSettings = Pick<MessagingLimits, 'bodyBytesMax' | 'delayMsMax' | 'pollMsMax' | 'creationsPerAddressMax'> &
+  RateLimits & {
+    clientPollsMax: number;
+  };
 
 export function limitsOf(config: LimitSettings): MessagingLimits {
   return {
@@ -77,6 +90,12 @@ export function limitsOf(config: LimitSettings): MessagingLimits {
     delayMsMax: config.delayMsMax,
     pollMsMax: config.pollMsMax,
     creationsPerAddressMax: config.creationsPerAddressMax,
+    topicRequestsPerSecond: config.topicRequestsPerSecond,
+    topicBytesPerSecond: config.topicBytesPerSecond,
+    groupRequestsPerSecond: config.groupRequestsPerSecond,
+    groupBytesPerSecond: config.groupBytesPerSecond,
+    addressRequestsPerSecond: config.addressRequestsPerSecond,
+    addressBytesPerSecond: config.addressBytesPerSecond,
     pollsMax: config.clientPollsMax,
   };
 }

@@ -46,8 +46,9 @@ async function begin(
 ): Promise<void> {
   const caller = context.callerOf(meter, call, bytes, stream.startMs);
   const request = decode(context, PullMessageRequest, bytes);
-  rules.consume(caller, request.group?.name ?? '', request.messageQueue?.topic?.name ?? '');
-  context.admit(caller, 1, bytes.length);
+  const [groupName, topicName] = [request.group?.name ?? '', request.messageQueue?.topic?.name ?? ''];
+  rules.consume(caller, groupName, topicName);
+  context.admit(caller, topicName, groupName, 1, bytes.length);
   const { filterExpression: wish, longPollingTimeout: timeout, offset, batchSize } = request;
   const filter = filterExpression(wish?.type ?? 0, wish?.expression ?? '');
   context.checkFilter(filter);

@@ -39,7 +39,7 @@ export function receiveMessage(context: ProxyContext): ServerStreamHandler {
       reader.reset(bytes, 0, bytes.length, context.limits.fieldsMax);
       wanted = readReceiveRequest(reader);
       rules.consume(caller, wanted.group, wanted.topic);
-      context.admit(caller, 1, request.length);
+      context.admit(caller, wanted.topic, wanted.group, 1, request.length);
       begin(context, stream, caller, wanted);
     } catch (caught) {
       stream.fail(caught, wanted?.pollMs);

@@ -44,7 +44,7 @@ export function sendMessage(context: ProxyContext): UnaryHandler {
       const messages = walkSendRequest(reader, context.limits.entriesMax);
       const topic = commonTopic(messages, bytes);
       rules.publish(caller, topic);
-      context.admit(caller, messages.length, bytes.length);
+      context.admit(caller, topic, undefined, messages.length, bytes.length);
       checkRoom(context, messages.length, bytes.length);
       new SendRequest(context, meter, startMs, bytes, caller, reply, messages).start(topic);
     } catch (caught) {
