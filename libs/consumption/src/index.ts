@@ -3,6 +3,7 @@ export * from './decisions.js';
 export {
   decodeClientLeases,
   decodeGroupDeleted,
+  encodeGroupDeleted,
   decodeDelivery,
   decodeLeased,
   decodeReset,

@@ -25,6 +25,7 @@ import { FeatureLevel, tooNew } from './views/feature-level.js';
 import { PendingMessages } from './views/pending-messages.js';
 import { ReleasedPending } from './views/released-pending.js';
 import { addTo } from './listeners.js';
+import { RecordNotes } from './record-notes.js';
 import { Sizes } from './views/sizes.js';
 import type { StateView } from './views/state-view.js';
 
@@ -66,6 +67,7 @@ export class Folding {
   /** Segments that were sealed before all of them was folded, which happens to whoever folds at the commit. */
   private sealedAhead: LogPosition[] = [];
   private failure: MqError | undefined;
+  private notes: RecordNotes | undefined;
 
   constructor(private readonly parts: FoldingParts) {
     this.pending = new PendingMessages(parts.pendingWindowBytes);
@@ -93,12 +95,14 @@ export class Folding {
     this.indexFrom = indexFrom;
     this.stateFrom = stateFrom;
     this.folded = Math.min(indexFrom, stateFrom) as LogPosition;
+    this.notes?.begin(this.folded);
   }
 
   /** Everything folded is forgotten. */
   clear(): void {
     for (const view of this.views) view.clear();
     this.arrivals.clear();
+    this.notes?.clear();
     this.sealedAhead = [];
     this.lastEnding = 0 as LogPosition;
     this.clearings += 1;
@@ -122,6 +126,14 @@ export class Folding {
       this.failed(record, caught);
     }
     this.folded = (position + record.size) as LogPosition;
+    this.notes?.note(record.kind, position, record.size);
+  }
+
+  /** From now on notes where records of these kinds stand. */
+  noteKinds(kinds: Iterable<RecordKind>): RecordNotes {
+    this.notes = new RecordNotes(kinds);
+    if (this.isWhole) this.notes.begin(this.folded);
+    return this.notes;
   }
 
   /** Nothing is decided on views that missed a record, nor stored of them. @throws MqError */

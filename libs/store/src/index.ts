@@ -9,6 +9,7 @@ export type { DamageNotes } from './damage-notes.js';
 export type { Damage } from './log/segments.js';
 export type { SegmentInfo } from './log/segment.js';
 export { MessageStore } from './message-store.js';
+export { RecordNotes } from './record-notes.js';
 export type { StorePorts } from './ports/store-ports.js';
 export * from './store-types.js';
 export { findMessages } from './find-messages.js';

@@ -56,7 +56,6 @@ export class MessageStore implements StorePorts, Component {
   /**
    * Takes the data folder, finds the log's end, folds what is newer than the checkpoint. Ready when it resolves. Where the
    * folder can't be opened, it is given back, and `start` may be called again once that was mended (`restore`).
-   *
    * @throws MqError DATA_FOLDER, CORRUPT_RECORD: says where and what to do
    */
   start(): Promise<void> {
@@ -202,6 +201,7 @@ export class MessageStore implements StorePorts, Component {
   readRecords(places: readonly Candidate[]): Promise<readonly (LogRecord | MqError)[]> {
     return this.log.readAll(places);
   }
+  readonly noteKinds: StorePorts['noteKinds'] = (kinds) => this.parts.folding.noteKinds(kinds);
   get firstPosition(): LogPosition {
     return this.log.first;
   }

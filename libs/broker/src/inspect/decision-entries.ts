@@ -48,7 +48,8 @@ export const entryWords = 7;
 const two32 = 2 ** 32;
 const everything = Number.MAX_SAFE_INTEGER;
 
-const decisive = new Set<number>([
+/** Kinds of records that decide something on a message, or are told with those that do. */
+export const decisiveKinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
   ...[RecordKind.expiry, RecordKind.dropped, RecordKind.delivery, RecordKind.fifoDelivery, RecordKind.ack],
   ...[RecordKind.changeInvisible, RecordKind.changeClientLeases, RecordKind.handBack, RecordKind.resetProgress],
   ...[RecordKind.groupDeleted, RecordKind.timerMoved, RecordKind.transactionChecked, RecordKind.transactionParked],
@@ -71,7 +72,7 @@ export class DecisionEntries {
 
   /** Notes what the record decides; what decides nothing is passed by. */
   note(record: LogRecord): void {
-    if (!decisive.has(record.kind)) return;
+    if (!decisiveKinds.has(record.kind)) return;
     const { payload, position, size } = record;
     const add = (topic: number, queue: number, first: number, last: number): void =>
       this.add(topic, queue, first, last, position - this.from, size);

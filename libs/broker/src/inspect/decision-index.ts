@@ -1,6 +1,8 @@
 /**
  * Which records of the log decided something on a message: the index behind a message's life. It follows what is committed
- * at its own pace, a few MiB a turn, and stands in no one's way: nothing of it is on the way of a send or a delivery.
+ * at its own pace, and stands in no one's way: nothing of it is on the way of a send or a delivery but a note of where a
+ * record stands that decides something. By these notes only such records are read, from memory mostly; what was written
+ * before this process began is read as a whole, a MiB a turn.
  *
  *   log   | ……… piece ……… | ……… piece ……… | …… growing …… | not followed yet |
  *
@@ -13,12 +15,12 @@ import { crc32 } from 'node:zlib';
 import type { LogPosition } from '@cometmq/model';
 import { failureFacts, type Clock, type Component, type Timer } from '@cometmq/shared';
 import { MiB } from '@cometmq/model';
-import { joinPath, readWhole, replaceFile, type Disk, type StorePorts } from '@cometmq/store';
+import { joinPath, readWhole, replaceFile, type Disk, type RecordNotes, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
-import { DecisionEntries, entryWords } from './decision-entries.js';
+import { decisiveKinds, DecisionEntries, entryWords } from './decision-entries.js';
 
-type Log = Pick<StorePorts, 'records' | 'commitEnd' | 'firstPosition'>;
+type Log = Pick<StorePorts, 'records' | 'commitEnd' | 'firstPosition' | 'noteKinds'>;
 
 interface Piece {
   readonly from: LogPosition;
@@ -29,6 +31,8 @@ const magic = 0x31_49_44_43;
 const headBytes = 8;
 /** Log read before others have their turn. */
 const stepBytes = 1 * MiB;
+/** Stretches of noted records that are read before. */
+const stepStretches = 64;
 /** Or after so many entries: 7 MiB. */
 const pieceEntries = 256 * 1024;
 const followMs = 2_000;
@@ -39,6 +43,7 @@ export class DecisionIndex implements Component {
   readonly name = 'decision index';
   private readonly folder: string;
   private pieces: Piece[] = [];
+  private readonly notes: RecordNotes;
   private growing = new DecisionEntries(0 as LogPosition);
   private end = 0 as LogPosition;
   private following: Promise<void> | undefined;
@@ -56,6 +61,7 @@ export class DecisionIndex implements Component {
     private readonly pieceBytes = 256 * MiB,
   ) {
     this.folder = joinPath(folder, 'decisions');
+    this.notes = log.noteKinds(decisiveKinds);
   }
 
   /** All decisions below it are known. */
@@ -117,15 +123,41 @@ export class DecisionIndex implements Component {
   private async followNow(): Promise<void> {
     await this.dropOld();
     while (!this.stopped && this.end < this.log.commitEnd) {
-      const until = Math.min(this.end + stepBytes, this.log.commitEnd) as LogPosition;
-      const { growing } = this;
-      const first = Math.max(this.end, this.log.firstPosition) as LogPosition;
-      const reached = await this.log.records(first, (record) => growing.note(record), until);
-      if (reached <= this.end) return; // What is committed is not on this disk yet.
+      const before = this.end;
+      const reached = this.notes.from <= before ? await this.readNoted() : await this.readAll();
+      if (reached <= before) return; // What is committed is not on this disk yet.
       this.end = reached;
+      const { growing } = this;
       if (growing.count >= pieceEntries || reached - growing.from >= this.pieceBytes) await this.settle();
       await this.rest();
     }
+  }
+
+  /** Answers where it stopped. */
+  private async readAll(): Promise<LogPosition> {
+    const until = Math.min(this.end + stepBytes, this.log.commitEnd) as LogPosition;
+    const { growing } = this;
+    const first = Math.max(this.end, this.log.firstPosition) as LogPosition;
+    return this.log.records(first, (record) => growing.note(record), until);
+  }
+
+  /** The same, of records that were noted: what lies between them decides nothing. */
+  private async readNoted(): Promise<LogPosition> {
+    const { growing, notes } = this;
+    let at = this.end;
+    for (let i = 0; i < stepStretches; i += 1) {
+      const until = Math.min(notes.to, this.log.commitEnd) as LogPosition;
+      if (notes.from > at || until <= at) return at; // The fold has begun anew, or too many have gathered.
+      const stretch = notes.next(at, until);
+      if (!stretch) return until;
+      if (stretch.from - growing.from >= this.pieceBytes) return stretch.from; // It begins the next piece.
+      if (stretch.to > this.log.firstPosition) {
+        const reached = await this.log.records(stretch.from, (record) => growing.note(record), stretch.to);
+        if (reached < stretch.to) return at;
+      }
+      this.end = at = stretch.to; // What comes next may fail: this is not to be read twice.
+    }
+    return at;
   }
 
   private async settle(): Promise<void> {

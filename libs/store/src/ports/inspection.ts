@@ -1,7 +1,8 @@
-import type { LogPosition } from '@cometmq/model';
+import type { LogPosition, RecordKind } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
+import type { RecordNotes } from '../record-notes.js';
 import type { Candidate } from '../store-types.js';
 
 /** The log itself, for who looks at what was decided. */
@@ -18,4 +19,6 @@ export interface LogInspection {
   records(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition>;
   /** Records as they stand, in the order they are named; in place of one that can't be read, why. */
   readRecords(places: readonly Candidate[]): Promise<readonly (LogRecord | MqError)[]>;
+  /** From now on notes where records of these kinds stand, as they are folded, committed or not. For one who asks. */
+  noteKinds(kinds: Iterable<RecordKind>): RecordNotes;
 }

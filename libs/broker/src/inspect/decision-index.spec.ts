@@ -1,0 +1,140 @@
+// Goal: every record that decides something is in the index, once, however it came to know of it, and only such records are
+// read while the fold notes them. Method: a log by chance whose fold runs ahead of the commit or behind it and is thrown away
+// now and then, few notes at a time, small pieces; the index is asked for every record, and counts what it reads.
+import { encodeGroupDeleted } from '@cometmq/consumption';
+import { RecordKind, type GroupId, type LogPosition } from '@cometmq/model';
+import { Prng } from '@cometmq/shared';
+import { ManualClock, seeds } from '@cometmq/shared/testing';
+import { RecordNotes, type LogRecord } from '@cometmq/store';
+import { MemoryDisk } from '@cometmq/store/testing';
+import { silentLogger } from '@cometmq/telemetry';
+
+import { Subject } from './decision-entries.js';
+import { DecisionIndex } from './decision-index.js';
+
+class FakeLog {
+  readonly all: LogRecord[] = [];
+  notes = new RecordNotes([]);
+  commitEnd = 0 as LogPosition;
+  firstPosition = 0 as LogPosition;
+  bytesRead = 0;
+  private folded = 0;
+
+  constructor(private readonly notesMax: number) {}
+
+  get end(): LogPosition {
+    const last = this.all.at(-1);
+    return (last ? last.position + last.size : 0) as LogPosition;
+  }
+
+  append(kind: RecordKind, payload: Uint8Array, size: number): void {
+    this.all.push({ kind, payload, position: this.end, size } as LogRecord);
+  }
+
+  /** Folds up to this many records. */
+  fold(count: number): void {
+    for (const { kind, position, size } of this.all.slice(this.folded, this.folded + count)) {
+      this.notes.note(kind, position, size);
+      this.folded += 1;
+    }
+  }
+
+  foldAnew(from: number): void {
+    this.notes.clear();
+    this.folded = Math.min(from, this.folded);
+    this.notes.begin(this.all[this.folded]?.position ?? this.end);
+  }
+
+  noteKinds(kinds: Iterable<RecordKind>): RecordNotes {
+    this.notes = new RecordNotes(kinds, this.notesMax);
+    this.notes.begin(this.all[this.folded]?.position ?? this.end);
+    return this.notes;
+  }
+
+  async records(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition> {
+    await Promise.resolve();
+    const begin = this.all.findIndex(({ position }) => position === from);
+    if (begin < 0) throw new Error(`no record begins at ${from}`);
+    let at: number = from;
+    for (const record of this.all.slice(begin)) {
+      if (record.position >= Math.min(until, this.commitEnd)) break;
+      each(record);
+      this.bytesRead += record.size;
+      at = record.position + record.size;
+    }
+    return at as LogPosition;
+  }
+
+  readonly readRecords = () => Promise.reject(new Error('nobody reads so'));
+}
+
+async function indexOf(log: FakeLog, disk = new MemoryDisk()): Promise<DecisionIndex> {
+  const index = new DecisionIndex(log, disk, 'data', new ManualClock(), silentLogger, 400_000);
+  await index.start();
+  return index;
+}
+
+/** Runs the index while `meanwhile` has its turns. */
+async function follow(index: DecisionIndex, meanwhile: () => void): Promise<void> {
+  const followed = index.follow();
+  for (let turn = 0; turn < 5; turn += 1) {
+    meanwhile();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await followed;
+}
+
+async function foundOf(index: DecisionIndex, group: number): Promise<number[]> {
+  const found: number[] = [];
+  await index.find({ topic: Subject.group, queue: group, offset: 0, after: 0 }, (position) => found.push(position));
+  return found;
+}
+
+it.each(seeds(20))('knows each record that decides, once (seed %i)', async (seed) => {
+  const chance = new Prng(seed);
+  const log = new FakeLog(chance.chance(0.5) ? 16 : 1_024);
+  const disk = new MemoryDisk();
+  let index = await indexOf(log, disk);
+  let groups = 0;
+  const step = (): void => {
+    for (let i = chance.below(20); i > 0; i -= 1) {
+      if (chance.chance(0.3)) log.append(RecordKind.groupDeleted, encodeGroupDeleted((groups += 1) as GroupId), 40);
+      else log.append(RecordKind.message, new Uint8Array(), 1_000 + chance.below(5_000));
+    }
+    if (chance.chance(0.8)) log.fold(chance.below(80));
+    if (chance.chance(0.05)) log.foldAnew(chance.below(log.all.length + 1));
+    const behind = log.all[log.all.length - chance.below(20)];
+    if (behind && behind.position > log.commitEnd) log.commitEnd = behind.position;
+  };
+  for (let round = 0; round < 15; round += 1) {
+    step();
+    await follow(index, step);
+    if (chance.chance(0.1)) {
+      await index.stop();
+      log.foldAnew(chance.below(log.all.length + 1));
+      index = await indexOf(log, disk);
+    }
+  }
+  log.fold(Infinity);
+  log.commitEnd = log.end;
+  await index.follow();
+  expect(index.indexedTo).toBe(log.end);
+  const expected = log.all.filter(({ kind }) => kind === RecordKind.groupDeleted).map(({ position }) => [position]);
+  const found: number[][] = [];
+  for (let group = 1; group <= groups; group += 1) found.push(await foundOf(index, group));
+  expect(found).toEqual(expected);
+});
+
+it('reads no message while the fold notes what decides', async () => {
+  const log = new FakeLog(1_024);
+  const index = await indexOf(log);
+  for (let i = 1; i <= 300; i += 1) {
+    log.append(RecordKind.message, new Uint8Array(), 5_000);
+    if (i % 3 === 0) log.append(RecordKind.groupDeleted, encodeGroupDeleted((i / 3) as GroupId), 40);
+    log.fold(2);
+    log.commitEnd = log.end;
+    if (i % 50 === 0) await index.follow();
+  }
+  expect([index.indexedTo, log.bytesRead]).toEqual([log.end, 100 * 40]);
+  expect(await foundOf(index, 7)).toHaveLength(1);
+});
