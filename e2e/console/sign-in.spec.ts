@@ -36,7 +36,31 @@ it('asks who is there, takes the right secret only, and changes what is asked fo
   await page.getByRole('dialog').getByLabel('Name').fill('signed-in');
   await page.getByRole('button', { name: 'Create', exact: true }).click();
   await page.getByRole('link', { name: 'signed-in' }).waitFor();
+
+  await page.getByRole('link', { name: 'Access' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Access' }).waitFor();
+  await page.getByRole('button', { name: 'Create a user' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('User').fill('shop');
+  await dialog.getByLabel('May send to topics').fill('signed-in');
+  await dialog.getByRole('button', { name: 'Create', exact: true }).click();
+  await dialog.getByText('It is not shown again.').waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('table', { name: 'Users' }).getByText('shop').waitFor();
+  for (const [action, verdict] of [
+    ['pub', 'yes'],
+    ['sub', 'no'],
+  ] as const) {
+    await page.getByLabel('Who').fill('shop');
+    await page.getByLabel('Action').selectOption(action);
+    await page.getByLabel('On what').fill('Topic:signed-in');
+    await page.getByRole('button', { name: 'Ask' }).click();
+    await page.getByRole('status').getByText(`${verdict}:`).waitFor();
+  }
+  await page.getByRole('table', { name: 'Audit' }).getByText('createUser').first().waitFor();
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('access');
   await page.context().clearCookies(); // The session ends.
   await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
   expect(browser.faults).toEqual([]);
-});
+}, 120_000);

@@ -14,4 +14,5 @@ export const pages = [
   { to: '/clients', word: 'clients' },
   { to: '/alerts', word: 'alerts' },
   { to: '/brokers', word: 'brokers' },
+  { to: '/access', word: 'access' },
 ] as const satisfies readonly { readonly to: string; readonly word: PlainWord }[];

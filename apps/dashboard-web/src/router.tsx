@@ -87,6 +87,11 @@ const alerts = createRoute({
   path: '/alerts',
   component: lazyRouteComponent(() => import('./pages/alerts.js'), 'Alerts'),
 });
+const access = createRoute({
+  getParentRoute: () => root,
+  path: '/access',
+  component: lazyRouteComponent(() => import('./pages/access.js'), 'Access'),
+});
 const brokers = createRoute({
   getParentRoute: () => root,
   path: '/brokers',
@@ -95,7 +100,7 @@ const brokers = createRoute({
 
 const tree = root.addChildren([
   ...[overview, topics, topic, groups, group, messages, message],
-  ...[deadLetters, delayed, transactions, clients, alerts, brokers],
+  ...[deadLetters, delayed, transactions, clients, alerts, brokers, access],
 ]);
 
 /** Queries are plain text: numbers and words look in the address bar as they are. */
