@@ -61,7 +61,7 @@ const takingMs = 5_000;
 export class Election {
   private readonly candidate: Candidate;
   private readonly beganMs: number;
-  private readonly timer: Timer;
+  private timer: Timer;
   private promisedMs = 0;
   private fetchedMs = 0;
   /** When the name service was asked. */
@@ -120,6 +120,9 @@ export class Election {
       const output = outputs[i] as CandidateOutput;
       switch (output.kind) {
         case 'promise':
+          // Those who said that they would promise have as long again to do it.
+          this.timer.cancel();
+          this.timer = this.parts.clock.after(patienceMs, () => this.late());
           this.parts.promise(output.promise).then(
             () => this.act(outputs, i + 1),
             (caught: unknown) => this.lose(MqError.from(caught)),
