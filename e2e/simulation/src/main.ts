@@ -22,12 +22,14 @@ async function main(): Promise<number> {
   const simMs = Number(values.ms);
   const members = Number(values.members);
   if (![first, count, simMs, members].every(Number.isSafeInteger)) throw new Error('seeds and times are whole numbers');
+  let simulatedMs = 0;
   const print = values.trace ? (line: string) => process.stdout.write(`${line}\n`) : undefined;
   for (let seed = first; seed < first + count; seed += 1) {
     const startMs = performance.now();
     try {
       const { hash, steps, sent, starts, simMs: lastedMs } = await simulate({ seed, simMs, members, print });
       const tookMs = Math.round(performance.now() - startMs);
+      simulatedMs += lastedMs;
       process.stdout.write(
         `seed ${seed}: ${hash}, ${sent} messages, ${starts} starts, ${Math.round(lastedMs / 1_000)} s simulated in ${steps} steps, ${tookMs} ms\n`,
       );
@@ -38,6 +40,12 @@ async function main(): Promise<number> {
       return 1;
     }
   }
+  const { user, system } = process.cpuUsage();
+  const cpuS = (user + system) / 1e6;
+  process.stdout.write(
+    `${count} seeds, ${(simulatedMs / 3_600_000).toFixed(1)} hours simulated, ${cpuS.toFixed(1)} s of one core: ` +
+      `${Math.round((count * 3_600) / cpuS)} seeds an hour and core\n`,
+  );
   return 0;
 }
 

@@ -299,6 +299,22 @@ describe('a snapshot', () => {
     await follower.store.stop();
   });
 
+  // Goal: nobody leads on a log that came damaged from its maker, all sums of the way right. Method: its newest segment rots there.
+  it('whose log is damaged behind its state is refused', async () => {
+    const leader = await oldLeader();
+    const disk = leader.disk as MemoryDisk;
+    const newest = (await disk.list('data/log')).filter((name) => name.endsWith('.log')).at(-1) ?? '';
+    const segment = disk.peek(`data/log/${newest}`);
+    const at = segment.findLastIndex((byte) => byte !== 0) - 5;
+    segment.writeUInt8(segment.readUInt8(at) ^ 4, at);
+    const pieces = await gather(leader.store.snapshots.stream());
+    const follower = await openStore(onDisk);
+    expect(await code(follower.store.snapshots.install(given(pieces)))).toBe('CORRUPT_RECORD');
+    expect(follower.store.appendEnd).toBe(0);
+    await leader.store.stop();
+    await follower.store.stop();
+  });
+
   it('that is older than what is committed here is refused; so is one that does not fit the disk', async () => {
     const leader = await oldLeader();
     const older = await gather(leader.store.snapshots.stream());
