@@ -153,7 +153,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'a member acknowledges what it has only received',
-    layer: 'simulation',
+    layer: 'model of a set',
     plants: [
       {
         file: follower,
@@ -235,7 +235,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'a term that has ended goes on writing',
-    layer: 'simulation',
+    layer: 'specs',
     plants: [
       {
         file: 'libs/broker/src/member/terms.ts',
