@@ -3,16 +3,23 @@
  * an epoch has one leader; what is committed lies synced on the disks of a write quorum at that moment; and below its commit
  * position every member's log says the same, now and for ever.
  */
+import type { BrokerService } from '@cometmq/broker';
 import { segmentFile, segmentName } from '@cometmq/store/testing';
 import type { MemoryDisk } from '@cometmq/store/testing';
 
-import type { Member } from './world.js';
-
 const logFolder = 'data/log';
+
+/** What is looked at of a member. */
+export interface AuditedMember {
+  readonly place: string;
+  readonly disk: MemoryDisk;
+  /** Undefined: it is down. */
+  readonly broker: BrokerService | undefined;
+}
 
 /** What is known of one process of a member. */
 interface Seen {
-  readonly broker: Member['broker'];
+  readonly broker: AuditedMember['broker'];
   /** Compared up to here. */
   end: number;
 }
@@ -25,9 +32,9 @@ export class Audit {
   /** Commits that were looked at. */
   commits = 0;
   private readonly leaders = new Map<number, string>();
-  private readonly seen = new Map<Member, Seen>();
+  private readonly seen = new Map<AuditedMember, Seen>();
 
-  constructor(private readonly members: readonly Member[]) {}
+  constructor(private readonly members: readonly AuditedMember[]) {}
 
   look(): void {
     for (const member of this.members) {
@@ -56,7 +63,7 @@ export class Audit {
 
   /** Some quorum has the same bytes, synced. */
   private commit(
-    leader: Member,
+    leader: AuditedMember,
     end: number,
     rule: { readonly members: readonly string[]; readonly quorum: number },
   ): void {
@@ -87,7 +94,7 @@ export class Audit {
   }
 
   /** What a member takes for committed is what was committed. */
-  private compare(member: Member): void {
+  private compare(member: AuditedMember): void {
     const { broker, disk } = member;
     if (!broker) return;
     let seen = this.seen.get(member);
