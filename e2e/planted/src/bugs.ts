@@ -256,7 +256,7 @@ export const bugs: readonly Bug[] = [
         to: 'if (nowMs - this.progressMs >= patienceMs) return undefined;',
       },
     ],
-    watch: { specs: [replication('stories'), replication('simulation')] },
+    watch: { specs: [replication('stories')] },
     secondsMax: 120,
   },
   {
@@ -347,8 +347,8 @@ export const bugs: readonly Bug[] = [
     plants: [
       {
         file: 'libs/proxy/src/messaging/receive-message.ts',
-        from: '    this.call.onCancel(() => this.abandon());',
-        to: '',
+        from: '      if (this.over) return;\n      this.finish();\n      this.stream.abandon();\n    });\n    this.ask();',
+        to: '      this.stream.abandon();\n    });\n    this.ask();',
       },
     ],
     watch: { specs: ['libs/proxy/src/messaging/receive-message.spec.ts'] },
