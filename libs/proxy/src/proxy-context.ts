@@ -1,7 +1,7 @@
 /**
  * What all calls of the front context share: the parts they stand on, what is in flight, and how a call is measured.
  */
-import type { BrokerLink, BrokerLinks, Directory, NameService } from '@cometmq/client';
+import type { BrokerLink, BrokerLinks, Directory, Done, NameService } from '@cometmq/client';
 import { compileFilter } from '@cometmq/filter';
 import { type FilterExpression, MiB, PendingHandles, ReceiptHandles } from '@cometmq/model';
 import type { CallContext, FailureLog } from '@cometmq/rpc';
@@ -203,6 +203,31 @@ export class ProxyContext {
       throw new MqError('TOO_MANY_REQUESTS', `${this.calls} calls are under way on this node; try again later`);
     }
     this.calls += 1;
+  }
+
+  /** Counts out one that was counted in. */
+  leave(): void {
+    this.calls -= 1;
+  }
+
+  /**
+   * A call of its own to a leader, which counts as under way until it has been answered, or could not be begun. For calls
+   * that are not hot.
+   *
+   * @throws MqError TOO_MANY_REQUESTS, and what is answered
+   */
+  async asks<T>(begin: (done: Done<T>) => void): Promise<T | undefined> {
+    this.enter();
+    try {
+      return await new Promise<T | undefined>((resolve, reject) => {
+        begin((error, result) => {
+          if (error) reject(error);
+          else resolve(result);
+        });
+      });
+    } finally {
+      this.leave();
+    }
   }
 }
 

@@ -125,7 +125,7 @@ class AckRequestCall {
     if (error) this.outcomes[index] = outcomeOf(error);
     this.waiting -= 1;
     if (this.waiting > 0) return;
-    this.context.calls -= 1;
+    this.context.leave();
     this.send(this.outcomes.length === 1 ? (this.outcomes[0] ?? ok) : commonOutcome(this.outcomes));
   }
 

@@ -53,23 +53,13 @@ async function change(context: ProxyContext, request: ChangeInvisibleDurationReq
   checkInvisibleTime(askedMs, 0, invisibleMsMax);
   const receipt = readReceipt(context, request.receiptHandle, group, topic);
   const invisibleMs = nodeNackMs(context, caller.clientId, group, receipt.attempt, askedMs) ?? askedMs;
-  const renewed = await new Promise<Receipt>((resolve, reject) => {
-    context.enter();
-    new ChangeCall(
-      context,
-      context.giveUpMs(caller.call),
-      receipt,
-      invisibleMs,
-      request.suspend ?? false,
-      (error, result) => {
-        context.calls -= 1;
-        const refused = leaderSaid(error, repeatsForEver(caller.call));
-        if (refused) reject(refused);
-        else resolve(result?.receipt ?? receipt);
-      },
-    ).start();
-  });
-  return context.handles.write(renewed);
+  const giveUpMs = context.giveUpMs(caller.call);
+  const changed = await context.asks<ChangeInvisibleResult>((done) =>
+    new ChangeCall(context, giveUpMs, receipt, invisibleMs, request.suspend ?? false, (error, result) =>
+      done(leaderSaid(error, repeatsForEver(caller.call)), result),
+    ).start(),
+  );
+  return context.handles.write(changed?.receipt ?? receipt);
 }
 
 /**

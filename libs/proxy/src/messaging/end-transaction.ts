@@ -37,13 +37,9 @@ export function endTransaction(context: ProxyContext): UnaryHandler {
       }
       const resolution = resolutionOf(request.resolution);
       const checked = request.source === TransactionSource.SOURCE_SERVER_CHECK;
-      await new Promise<void>((resolve, reject) => {
-        context.enter();
-        new Ending(context, context.giveUpMs(call), broker, { place, resolution, checked }, (error) => {
-          context.calls -= 1;
-          if (error) reject(error);
-          else resolve();
-        }).start();
+      await context.asks<void>((done) => {
+        const ending = { place, resolution, checked };
+        new Ending(context, context.giveUpMs(call), broker, ending, (error) => done(error, undefined)).start();
       });
       return { status: okStatus() };
     },

@@ -29,14 +29,9 @@ export function forwardToDeadLetter(context: ProxyContext): UnaryHandler {
         receiptHandle === ''
           ? await heldAsk(context, { group, topic, messageId, clientId }, call.peer)
           : receiptAsk(readReceipt(context, receiptHandle, group, topic));
-      await new Promise<void>((resolve, reject) => {
-        context.enter();
-        forward(context, context.giveUpMs(call), ask, 0, (error) => {
-          context.calls -= 1;
-          if (error) reject(error);
-          else resolve();
-        });
-      });
+      await context.asks<void>((done) =>
+        forward(context, context.giveUpMs(call), ask, 0, (error) => done(error, undefined)),
+      );
       return { status: okStatus() };
     },
   );

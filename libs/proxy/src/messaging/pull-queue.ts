@@ -39,20 +39,17 @@ export async function pullQueue(
 }
 
 /** Asks the leader of the queue for an offset, or tells it one. */
-export function askOffset(
+export async function askOffset(
   context: ProxyContext,
   { topic, broker, queueId: id }: PullQueue,
   call: CallContext,
   ask: OffsetsCall['ask'],
 ): Promise<OffsetsResult> {
-  return new Promise((resolve, reject) => {
-    context.enter();
-    new AskOffset(context, context.giveUpMs(call), broker, topic.id, id, ask, (error, result) => {
-      context.calls -= 1;
-      if (error || !result) reject(error ?? new MqError('INTERNAL', 'the broker has not answered'));
-      else resolve(result);
-    }).start();
-  });
+  const result = await context.asks<OffsetsResult>((done) =>
+    new AskOffset(context, context.giveUpMs(call), broker, topic.id, id, ask, done).start(),
+  );
+  if (!result) throw new MqError('INTERNAL', 'the broker has not answered');
+  return result;
 }
 
 class AskOffset extends LeaderCall<OffsetsResult> {

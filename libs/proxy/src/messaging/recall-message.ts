@@ -37,14 +37,10 @@ export function recallMessage(context: ProxyContext): UnaryHandler {
       if (!context.parts.directory.brokerSet(broker)) {
         throw new MqError('BAD_REQUEST', `the recall handle was issued by broker set "${broker}", which is gone`);
       }
-      const { messageId } = await new Promise<RecallResult>((resolve, reject) => {
-        context.enter();
-        new Recall(context, context.giveUpMs(call), broker, place, (error, result) => {
-          context.calls -= 1;
-          if (error) reject(error);
-          else resolve(result ?? { messageId: '' });
-        }).start();
-      });
+      const recalled = await context.asks<RecallResult>((done) =>
+        new Recall(context, context.giveUpMs(call), broker, place, done).start(),
+      );
+      const messageId = recalled?.messageId ?? '';
       return { status: okStatus(), messageId };
     },
   );
