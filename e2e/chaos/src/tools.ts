@@ -9,7 +9,9 @@ import { join } from 'node:path';
 
 import { ensure, find } from '../../../tools/debian/ensure.mjs';
 import { mayTrace } from '../../crash/src/trace.js';
-import type { Need } from './faults/fault.js';
+
+/** What a fault needs, beyond processes and signals. */
+export type Need = 'relay' | 'strace' | 'tmpfs' | 'faketime' | 'three members';
 
 export interface Tools {
   /** Its path. */

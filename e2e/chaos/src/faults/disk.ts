@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import type { ClusterProcess } from '../../../../tools/cluster/process.ts';
 import { troubleDisk } from '../disk-trouble.js';
-import { bringBack, type Fault, killAll, type Need, rest, type Stage, type Struck } from './fault.js';
+import type { Need } from '../tools.js';
+import { bringBack, type Fault, killAll, rest, type Stage, type Struck } from './fault.js';
 
 type Role = 'leader' | 'follower';
 

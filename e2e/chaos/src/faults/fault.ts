@@ -3,7 +3,7 @@ import type { ClusterProcess } from '../../../../tools/cluster/process.ts';
 import type { Clients } from '../../../support/clients.js';
 import type { Cluster } from '../../../support/cluster.js';
 import type { Network } from '../network.js';
-import type { Tools } from '../tools.js';
+import type { Need, Tools } from '../tools.js';
 import type { Victims } from '../victims.js';
 
 /** Where a fault strikes, and what it may use. */
@@ -32,9 +32,6 @@ export interface Struck {
   /** Lasts as long as the fault does, and ends with everybody back. */
   readonly undo: () => Promise<void>;
 }
-
-/** What a fault needs, beyond processes and signals. */
-export type Need = 'relay' | 'strace' | 'tmpfs' | 'faketime' | 'three members';
 
 export interface Fault {
   /** In words, for the report. */

@@ -1,7 +1,8 @@
 /** All faults there are, by the names that `--faults` takes. */
 import { consumerFaults } from './consumers.js';
 import { diskFaults } from './disk.js';
-import type { Fault, Need } from './fault.js';
+import type { Need } from '../tools.js';
+import type { Fault } from './fault.js';
 import { memberFaults } from './members.js';
 import { metadataFaults } from './metadata.js';
 import { networkFaults } from './network.js';
