@@ -67,16 +67,25 @@ export class Standalone {
   /** Of a server with users: makes one that may send to a topic, beside so many policies on others. */
   async makeUser(name: string, topic: string, others: number): Promise<LoadUser> {
     const [user, secret] = readFileSync(join(this.dataDir, 'identity/admin'), 'utf8').trim().split(' ');
-    const login = await fetch(`http://127.0.0.1:${this.adminPort}/api/v1/login`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ user, secret }),
-    });
-    const { token } = (await login.json()) as { token: string };
+    const token = await this.tokenOf(user, secret);
     const produce = [topic, ...Array.from({ length: others }, (_, i) => `other-${i}-*`)];
     const given = { name, secret: 'secret-of-the-load' };
     await this.rest('POST', '/users', { ...given, produce }, { authorization: `Bearer ${token}` });
     return given;
+  }
+
+  /** The first admin is made after the start: it is let in as soon as it is known. */
+  private async tokenOf(user: string | undefined, secret: string | undefined): Promise<string> {
+    for (let tries = 0; ; tries += 1) {
+      const login = await fetch(`http://127.0.0.1:${this.adminPort}/api/v1/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ user, secret }),
+      });
+      if (login.ok) return ((await login.json()) as { token: string }).token;
+      if (tries === 4) throw new Error(`login: ${login.status} ${await login.text()}`); // Five wrong ones a minute are taken.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
   }
 
   /** Calls the administrators' API. */
