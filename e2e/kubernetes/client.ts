@@ -12,6 +12,9 @@ import type { Errand } from './errand.ts';
 
 const { endpoints, user, topics, groups, sendsMax } = JSON.parse(process.env['ERRAND'] ?? '{}') as Errand;
 const lanes = 8;
+/** Between two sends: so that who consumes keeps up with it, which a set that leaves waits for. */
+const pauseMs = 100;
+const consumers = 3;
 const beatMs = 250;
 const settleMsMax = 120_000;
 
@@ -24,7 +27,7 @@ async function main(): Promise<void> {
   let enough: () => void;
   const over = new Promise<void>((resolve) => (enough = resolve));
   process.once('SIGTERM', () => enough());
-  const order = new OrderLedger(topics.fifo, lanes, 10, (_lane, acknowledged, _tookMs, problem) => {
+  const order = new OrderLedger(topics.fifo, lanes, pauseMs, (_lane, acknowledged, _tookMs, problem) => {
     if (!acknowledged) {
       failed += 1;
       why = String(problem);
@@ -36,11 +39,14 @@ async function main(): Promise<void> {
     answered += 1;
     if (answered === sendsMax) enough();
   });
-  const ledger = new Ledger(topics.normal, 20);
+  const ledger = new Ledger(topics.normal, pauseMs);
   ledger.send(await clients.producer(), 'p', 4);
-  ledger.read(await clients.simple(groups.normal, topics.normal));
   order.send(await clients.producer());
-  const member = order.member(await clients.simple(groups.fifo, topics.fifo));
+  const members: ReturnType<typeof order.member>[] = [];
+  for (let i = 0; i < consumers; i += 1) {
+    ledger.read(await clients.simple(groups.normal, topics.normal));
+    members.push(order.member(await clients.simple(groups.fifo, topics.fifo)));
+  }
   const beats = setInterval(() => {
     const openMs = performance.now() - lastMs;
     const beat = { answered, failed, gapMs: Math.round(Math.max(gapMs, openMs)), sent: ledger.progress.sent };
@@ -50,7 +56,7 @@ async function main(): Promise<void> {
   await over;
   clearInterval(beats);
   await Promise.all([ledger.settle(settleMsMax), order.settle(settleMsMax)]);
-  await member.crash();
+  for (const member of members) await member.crash();
   if (order.faults.length > 0) throw new Error(`order: ${order.faults.slice(0, 5).join('; ')}`);
   const { sent, storedAgain } = ledger.progress;
   console.log(`balanced ${JSON.stringify({ sent, fifoSent: order.acknowledgedSends, failed, storedAgain })}`);
