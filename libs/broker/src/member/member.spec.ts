@@ -65,6 +65,19 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  it('hands over while a topic is deleted, which the next leader does too', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader } = world;
+    await sendAll(world, range(0, 2));
+    const handing = leader.broker.member.handOverLead();
+    // Its deletion is written, where the lead is not being handed over.
+    await world.nameService.deleteTopic('orders');
+    await world.during(handing);
+    await world.until(() => world.leaders.length === 1 && world.leader !== leader, 'another one leads');
+    await world.until(() => world.leader.broker.store.topicIds().length === 0, 'it deletes what was deleted');
+    await world.stop();
+  });
+
   it('goes on after its leader was killed, with all that was acknowledged and all progress of its consumers', async () => {
     const world = await new SetWorld(3).start();
     await sendAll(world, range(0, 20));

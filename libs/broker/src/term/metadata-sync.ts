@@ -75,6 +75,8 @@ export interface MetadataSyncParts {
 export class MetadataSync {
   private readonly forgetUpdates: () => void;
   private stopped = false;
+  private held = false;
+  private missed = false;
 
   constructor(private readonly parts: MetadataSyncParts) {
     this.forgetUpdates = parts.directory.onUpdate((update) => this.changed(update));
@@ -86,9 +88,30 @@ export class MetadataSync {
     this.forgetUpdates();
   }
 
+  /** Nothing may be written: what the metadata says meanwhile is brought in by who leads next, or at the release. */
+  hold(): void {
+    this.held = true;
+  }
+  release(): void {
+    this.held = false;
+    if (!this.missed || this.stopped) return;
+    this.missed = false;
+    this.reconcile();
+    this.parts.deliveries.everythingChanged();
+    this.revise();
+  }
+
   private changed(update: DirectoryUpdate): void {
     if (this.stopped || update.kind === 'broker' || update.kind === 'brokerDeleted') return;
+    if (this.held) {
+      this.missed = true;
+      return;
+    }
     this.learn(update);
+    this.revise();
+  }
+
+  private revise(): void {
     const { deliveries, lite, pulls } = this.parts;
     // Who waits for what is no more, or may not be read any more, hears of it now.
     deliveries.revise();

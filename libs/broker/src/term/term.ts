@@ -191,10 +191,12 @@ export class Term {
   /** The lead is being handed over: nothing is decided meanwhile. */
   hold(): void {
     this.acks.flush();
+    this.metadataSync.hold();
     this.store.hold(new MqError('TOO_MANY_REQUESTS', 'the lead is being handed over'));
   }
   release(): void {
     this.store.hold(undefined);
+    this.metadataSync.release();
   }
 
   /**
