@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 import { exitCode } from '../exit-codes.js';
 import { timeText, type View } from '../printer.js';
 import { examples, wholeNumber, type Act, type Session } from '../session.js';
+import { aclImportCommand } from './acl-import.js';
 
 type NewUser = UserView & { readonly secret?: string };
 interface Rights {
@@ -206,6 +207,8 @@ export function userCommands(comet: Command, act: Act): void {
       }),
     );
   examples(revoke, 'comet acl revoke shop "Topic:orders-*"');
+
+  aclImportCommand(acl, act);
 
   for (const word of ['test', 'why'] as const) {
     const about = word === 'test' ? 'Exit with 0 if a user may, with 4 if it may not.' : 'Show which policy decides.';
