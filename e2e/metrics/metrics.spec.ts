@@ -13,7 +13,7 @@ import {
 } from '@cometmq/proto';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { systemClock } from '@cometmq/shared';
-import { metrics } from '@cometmq/telemetry';
+import { commonLabels, metrics, type MetricDescription } from '@cometmq/telemetry';
 
 import { admin, createTopic } from '../support/admin.js';
 import { Clients } from '../support/clients.js';
@@ -53,6 +53,18 @@ class Scrape {
     return found.length === 0 ? undefined : found.reduce((sum, { value }) => sum + value, 0);
   }
 
+  /** Names whose series have other labels than are declared. */
+  mislabelled(): string[] {
+    const ours = this.series.filter(({ name }) => name !== 'target_info'); // OpenTelemetry's own.
+    const found = ours.flatMap(({ name, labels }) => {
+      const [metric, about] = declaredAs(name);
+      const wanted = [...commonLabels, ...(about?.labels ?? [])].sort();
+      const has = Object.keys(labels).filter((label) => label !== 'le' || about?.kind !== 'histogram');
+      return String(has.sort()) === String(wanted) ? [] : [`${metric}: ${has.join(' ')}`];
+    });
+    return [...new Set(found)];
+  }
+
   /** No two series of one name have the same labels. */
   twins(): string[] {
     const seen = new Set<string>();
@@ -62,12 +74,19 @@ class Scrape {
   }
 }
 
+function declaredAs(series: string): [name: string, about: MetricDescription | undefined] {
+  const all: Readonly<Record<string, MetricDescription>> = metrics;
+  const name = series in all ? series : series.replace(/_(bucket|sum|count)$/, '');
+  return [name, all[name]];
+}
+
 const bodyOf = (bytes: number): Buffer => Buffer.alloc(bytes, 'x');
 
 /** Of members of a broker set: there are none where all is one process. */
 const ofBrokerSets = new Set([
   'rocketmq_broker_role',
   'rocketmq_broker_set_members',
+  'rocketmq_broker_set_members_wanted',
   'rocketmq_broker_set_in_sync',
   'rocketmq_broker_failover_ms',
   'rocketmq_replication_lag_bytes',
@@ -135,6 +154,7 @@ describe('a system in one process', () => {
 
     const seen = await scrape();
     expect(seen.twins()).toEqual([]);
+    expect(seen.mislabelled()).toEqual([]);
     const declared = Object.entries(metrics).map(([name, { kind }]) => (kind === 'histogram' ? `${name}_count` : name));
     const missing = declared.filter((name) => !seen.names().includes(name));
     expect(missing.filter((name) => !ofBrokerSets.has(name) && !sampledSeldom.has(name))).toEqual([]);
@@ -164,6 +184,13 @@ describe('a system in one process', () => {
       ['rocketmq_half_messages', { topic: 'transaction' }, 1],
       ['rocketmq_commit_messages_total', { topic: 'transaction' }, 1],
       ['rocketmq_rollback_messages_total', { topic: 'transaction' }, 1],
+      ['rocketmq_finish_message_latency_count', { topic: 'transaction' }, 1],
+      ['rocketmq_timer_dequeue_lag', {}, 0],
+      ['rocketmq_topic_create_execution_time_count', { invocation_status: 'success', is_system: 'false' }, 5],
+      ['rocketmq_topic_create_execution_time_count', { invocation_status: 'success', is_system: 'true' }, 1],
+      ['rocketmq_consumer_group_create_execution_time_count', { invocation_status: 'success' }, 2],
+      ['rocketmq_consumer_group_paused', { consumer_group: 'readers' }, 0],
+      ['rocketmq_broker_set_led', {}, 1],
       ['rocketmq_lite_topic_number', {}, 1],
       ['rocketmq_lite_topic_created_total', {}, 1],
       ['rocketmq_broker_permission', {}, 6],
@@ -243,6 +270,12 @@ describe('a system whose processes are apart', () => {
       expect(brokers.sum('rocketmq_broker_set_in_sync')).toBe(1);
       const sends = { ...node, request_code: 'SendMessage', response_code: 'OK', result: 'success' };
       expect(brokers.sum('rocketmq_rpc_latency_count', sends)).toBe(5);
+      expect(brokers.sum('rocketmq_broker_set_members_wanted')).toBe(1);
+      expect(brokers.mislabelled()).toEqual([]);
+      await until('every name server knows who leads the broker set', async () => {
+        const names = new Scrape(await pages(cluster.namesrvs));
+        return names.sum('rocketmq_broker_set_led', { node_type: 'namesrv' }) === cluster.namesrvs.length;
+      });
       const proxies = new Scrape(await pages(cluster.proxies));
       expect(proxies.sum('rocketmq_messages_in_total')).toBeUndefined();
       expect(proxies.sum('rocketmq_proxy_up', { node_type: 'proxy' })).toBeGreaterThan(0);

@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 
 import { processCallers } from '@cometmq/client';
 import { etcdAddressOf, EtcdStore } from '@cometmq/metadata';
-import { identityDoor, IdentityRegistry, namingService, NamesrvService, setRegistryDoor } from '@cometmq/namesrv';
+import {
+  identityDoor,
+  IdentityRegistry,
+  namesrvSamples,
+  namingService,
+  NamesrvService,
+  setRegistryDoor,
+} from '@cometmq/namesrv';
 import { GrpcJsServer, processTlsOf } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -52,6 +59,7 @@ void runProgram({
       otlpEndpoint: config.otlpEndpoint,
       clock,
     });
+    telemetry.addSource(() => namesrvSamples(nameService));
     telemetry.addReadiness(() => (serves ? undefined : 'the directory has not come from etcd yet'));
     const gate = {
       name: 'readiness',

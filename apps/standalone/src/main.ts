@@ -6,7 +6,7 @@ import { auditLogOf, gateOf } from '@cometmq/auth';
 import { BrokerReports, brokerSamples, BrokerService, InspectReports, lagSamples } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
-import { IdentityRegistry, NamesrvService } from '@cometmq/namesrv';
+import { IdentityRegistry, namesrvSamples, NamesrvService } from '@cometmq/namesrv';
 import {
   advertisedOf,
   clientPort,
@@ -117,6 +117,7 @@ void runProgram({
     telemetry.addReadiness(unready);
     telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    telemetry.addSource(() => namesrvSamples(nameService));
     telemetry.addSource(() => lagSamples(inspection, directory, clock));
     telemetry.addSource(proxyMetrics(messaging));
     telemetry.addSource(clientPortMetrics(() => door.seen));

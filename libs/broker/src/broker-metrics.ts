@@ -2,13 +2,14 @@ import { lagOf, type ClientTraits, type Directory } from '@cometmq/client';
 import {
   groupId as toGroupId,
   isInnerTopic,
+  isPaused,
   messageTypeName,
   topicId as toTopicId,
   type GroupId,
   type TopicId,
 } from '@cometmq/model';
 import type { Clock } from '@cometmq/shared';
-import type { MetricName, Sample } from '@cometmq/telemetry';
+import type { Buckets, MetricName, Sample } from '@cometmq/telemetry';
 
 import type { BrokerService } from './broker-service.js';
 import type { OldestWaiting } from './inspect/lag-history.js';
@@ -22,6 +23,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   const sizes = store.sizes;
   const disk = { storage_type: 'local', storage_medium: 'disk' };
   const ageMs = sizes.oldestTimestampMs > 0 ? Math.max(0, clock.wallMs() - sizes.oldestTimestampMs) : 0;
+  const dispatchBehind = Math.max(0, store.commitEnd - store.foldedEnd); // A leader has folded more.
   yield { metric: 'rocketmq_topic_number', labels: {}, value: directory.topicCount };
   yield { metric: 'rocketmq_consumer_group_number', labels: {}, value: directory.groupCount };
   yield { metric: 'rocketmq_broker_permission', labels: {}, value: broker.writable ? 6 : 4 };
@@ -34,6 +36,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_pending_bytes', labels: {}, value: sizes.pendingMessageBytes };
   yield { metric: 'rocketmq_pending_bytes_max', labels: {}, value: sizes.pendingMessageBytesMax };
   yield { metric: 'rocketmq_storage_flush_behind_bytes', labels: disk, value: store.appendEnd - store.commitEnd };
+  yield { metric: 'rocketmq_storage_dispatch_behind_bytes', labels: disk, value: dispatchBehind };
   yield { metric: 'rocketmq_storage_tail_cut_bytes', labels: disk, value: sizes.tailCutBytes };
   yield { metric: 'rocketmq_storage_lost_bytes', labels: disk, value: sizes.lostBytes };
   yield { metric: 'rocketmq_storage_message_reserve_time', labels: disk, value: ageMs };
@@ -49,6 +52,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   yield { metric: 'rocketmq_lite_topic_created_total', labels: {}, value: created };
   yield { metric: 'rocketmq_lite_topic_expired_total', labels: {}, value: expired };
   yield* waitingSamples(broker, directory, clock);
+  yield* pauseSamples(directory, clock);
   for (const groupId of broker.backlogs.groupIds()) yield* groupSamples(broker, directory, groupId);
   for (const [key, value] of broker.deadLettersMoved) {
     const [group, topic] = key.split('/').map(Number);
@@ -59,7 +63,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
 
 /** What the member does for its set, and how far the others are. */
 function* memberSamples({ member }: BrokerService): Iterable<Sample> {
-  const { role, state, followers, lastFailover } = member.status();
+  const { role, state, followers, lastFailover, membersWanted } = member.status();
   yield { metric: 'rocketmq_broker_role', labels: { role }, value: 1 };
   if (lastFailover) {
     const { noticeMs, promiseMs, fetchMs, transactionMs, startRecordMs, foldMs } = lastFailover;
@@ -70,6 +74,7 @@ function* memberSamples({ member }: BrokerService): Iterable<Sample> {
   if (role !== 'leading' || !state) return;
   const inSync = followers.filter((one) => one.inSync && state.members.includes(one.member)).length;
   yield { metric: 'rocketmq_broker_set_members', labels: {}, value: state.members.length };
+  yield { metric: 'rocketmq_broker_set_members_wanted', labels: {}, value: membersWanted };
   yield { metric: 'rocketmq_broker_set_in_sync', labels: {}, value: inSync + 1 };
   for (const { member: follower, lagBytes, lagMs } of followers) {
     yield { metric: 'rocketmq_replication_lag_bytes', labels: { follower }, value: lagBytes };
@@ -150,21 +155,32 @@ function* waitingSamples(broker: BrokerService, directory: Directory, clock: Clo
   if (!waiting) return;
   const { delays, transactions } = waiting;
   const overdueMs = Math.max(0, clock.wallMs() - delayed.firstDueMs);
+  yield { metric: 'rocketmq_timer_dequeue_lag', labels: {}, value: delayed.overdue(clock.wallMs()) };
   yield { metric: 'rocketmq_timer_dequeue_latency', labels: {}, value: overdueMs };
   yield { metric: 'rocketmq_delay_message_latency', labels: {}, value: delays.aheadSeconds };
-  const byTopic: readonly (readonly [MetricName, ReadonlyMap<number, number>])[] = [
+  const byTopic: readonly (readonly [MetricName, ReadonlyMap<number, number | Buckets>])[] = [
     ['rocketmq_timing_messages', delayed.sizes],
     ['rocketmq_timer_enqueue_total', delays.taken],
     ['rocketmq_timer_dequeue_total', delays.fired],
     ['rocketmq_half_messages', halfMessages.sizes],
     ['rocketmq_commit_messages_total', transactions.committed],
     ['rocketmq_rollback_messages_total', transactions.rolledBack],
+    ['rocketmq_finish_message_latency', transactions.finishSeconds],
   ];
   for (const [metric, counts] of byTopic) {
     for (const [topicId, value] of counts) {
       const topic = directory.topicById(toTopicId(topicId));
       if (topic) yield { metric, labels: { topic: topic.name }, value };
     }
+  }
+}
+
+/** Every leader says the same, as it is in the metadata. */
+function* pauseSamples(directory: Directory, clock: Clock): Iterable<Sample> {
+  const nowMs = clock.wallMs();
+  for (const group of directory.groups()) {
+    const labels = { consumer_group: group.name };
+    yield { metric: 'rocketmq_consumer_group_paused', labels, value: Number(isPaused(group, nowMs)) };
   }
 }
 

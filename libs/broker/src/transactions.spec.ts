@@ -175,6 +175,7 @@ it('figures say what waits and what became of it', async () => {
   expect(value('rocketmq_half_messages', 'deals')).toBe(1);
   expect(value('rocketmq_commit_messages_total', 'deals')).toBe(1);
   expect(value('rocketmq_rollback_messages_total', 'deals')).toBe(1);
+  expect(value('rocketmq_finish_message_latency', 'deals')).toMatchObject({ count: 1 });
   expect(value('rocketmq_timing_messages', 'all')).toBe(1);
   expect(value('rocketmq_timer_enqueue_total', 'all')).toBe(1);
   const ahead = samples.find(({ metric }) => metric === 'rocketmq_delay_message_latency')?.value;

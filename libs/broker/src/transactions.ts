@@ -2,7 +2,7 @@ import type { Directory, Done, EndTransactionCall } from '@cometmq/client';
 import { queueId, referenceReason, type GroupId, type PendingPlace, type TopicId } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, type Timer as ClockTimer } from '@cometmq/shared';
 import type { StorePorts, StoredMessage } from '@cometmq/store';
-import type { Logger } from '@cometmq/telemetry';
+import { Buckets, metrics, type Logger } from '@cometmq/telemetry';
 import { checksMax, type HalfMessage, type Resolution, type TransactionsView } from '@cometmq/transactions';
 
 import type { ClientCommands } from './client-commands.js';
@@ -41,6 +41,8 @@ export class Transactions {
   /** By topic, since the start. Plain numbers for metrics. */
   readonly committed = new Map<TopicId, number>();
   readonly rolledBack = new Map<TopicId, number>();
+  /** From a half message's arrival to its commit, by topic. */
+  readonly finishSeconds = new Map<TopicId, Buckets>();
   checksSent = 0;
   /** Topics with half messages that nobody could be asked about. */
   private readonly unasked = new Set<TopicId>();
@@ -139,6 +141,12 @@ export class Transactions {
       reason,
     });
     bump(this.committed, topicId);
+    let seconds = this.finishSeconds.get(topicId);
+    if (!seconds) {
+      seconds = new Buckets(metrics.rocketmq_finish_message_latency.buckets);
+      this.finishSeconds.set(topicId, seconds);
+    }
+    seconds.record((logClock.nowMs() - half.storedMs) / 1_000);
   }
 
   // ---- checks ------------------------------------------------------------------------------------------------------

@@ -132,6 +132,10 @@ export class DirectoryCopy {
     return set && this.shown(set);
   }
 
+  *brokerSets(): Iterable<BrokerSet> {
+    for (const set of this.sets.values()) yield this.shown(set);
+  }
+
   private shown(set: SetRecord): BrokerSet {
     const { name } = set;
     const lone = this.presences.get(name);
@@ -194,7 +198,7 @@ export class DirectoryCopy {
       secret: this.secret,
       topics: [...this.topics.values()],
       groups: [...this.groups.values()],
-      brokers: [...this.sets.values()].map((set) => this.shown(set)),
+      brokers: [...this.brokerSets()],
       generation: this.lineage.generation,
       replaced: this.lineage.replaced,
       deletedTopics: this.deletedIn(keys.deletedTopics),

@@ -32,6 +32,7 @@ import { Adoption } from './adoption.js';
 import { BrokerSets } from './broker-sets.js';
 import { checkGroup, checkMessageType, checkTopic, queueCounts } from './checks.js';
 import { ClusterStore } from './cluster.js';
+import { CreationMeter, type Creation } from './creation-meter.js';
 import { DirectoryCopy } from './directory-copy.js';
 import { changedGroupRecord, newGroupRecord } from './group-record.js';
 import type { Decision } from './decision.js';
@@ -88,6 +89,7 @@ export class NamesrvService implements NameService, Component {
   readonly name = 'namesrv';
   /** Who belongs to which broker set and who leads it. */
   readonly sets: BrokerSets;
+  readonly creations = new CreationMeter();
   private readonly store: MetadataStore;
   private readonly clock: Clock;
   private readonly log: Logger;
@@ -158,6 +160,11 @@ export class NamesrvService implements NameService, Component {
     return this.copy.ours();
   }
 
+  /** As of this instance's copy. */
+  brokerSets(): Iterable<BrokerSet> {
+    return this.copy.brokerSets();
+  }
+
   watch(listener: (update: DirectoryUpdate) => void): () => void {
     return this.copy.listen(listener);
   }
@@ -168,7 +175,7 @@ export class NamesrvService implements NameService, Component {
       throw new MqError('ILLEGAL_TOPIC', `topic ${name} is an inner topic: it is created when it is needed`);
     checkTopic(draft);
     checkMessageType(draft.type, topicTypes);
-    return this.make(keys.topic(name), (ids, found) => {
+    return this.make('topic', keys.topic(name), (ids, found) => {
       if (found) throw new MqError('ALREADY_EXISTS', `topic ${name} exists already`);
       this.checkRoom('topics');
       return this.newTopic(name, ids, { ...draft, typeFixed: true });
@@ -178,6 +185,7 @@ export class NamesrvService implements NameService, Component {
   async ensureTopic(given: string): Promise<Topic> {
     const name = topicName(given);
     return this.ensure(
+      'topic',
       keys.topic(name),
       () => this.copy.topic(name),
       (ids) => {
@@ -193,6 +201,7 @@ export class NamesrvService implements NameService, Component {
     const name = topicName(given);
     if (!isInnerTopic(name)) throw new MqError('ILLEGAL_TOPIC', `topic ${name} is not an inner topic`);
     return this.ensure(
+      'innerTopic',
       keys.topic(name),
       () => this.copy.topic(name),
       // One queue is enough for what nobody wants; its type is never asked for.
@@ -225,7 +234,7 @@ export class NamesrvService implements NameService, Component {
   async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
     const name = groupName(draft.name);
     checkGroup(draft);
-    return this.make(keys.group(name), (ids, found) => {
+    return this.make('group', keys.group(name), (ids, found) => {
       if (found) throw new MqError('ALREADY_EXISTS', `consumer group ${name} exists already`);
       this.checkRoom('groups');
       return this.newGroup(name, ids, draft);
@@ -235,6 +244,7 @@ export class NamesrvService implements NameService, Component {
   async ensureGroup(given: string): Promise<ConsumerGroup> {
     const name = groupName(given);
     return this.ensure(
+      'group',
       keys.group(name),
       () => this.copy.group(name),
       (ids) => {
@@ -325,6 +335,7 @@ export class NamesrvService implements NameService, Component {
 
   /** The name if it is there, else what `make` gives. Many who ask at once share one answer. */
   private ensure<T extends object>(
+    what: Creation,
     key: string,
     known: () => T | undefined,
     make: (ids: Ids) => T,
@@ -335,7 +346,7 @@ export class NamesrvService implements NameService, Component {
     const underWay = this.ensuring.get(key) as Promise<T> | undefined;
     if (underWay) return underWay;
     let isNew = false;
-    const asked = this.make<T>(key, (ids, found) => {
+    const asked = this.make<T>(what, key, (ids, found) => {
       const record = recordOf<T>(found);
       isNew = !record;
       if (found && record) return { there: record, seen: found.modRevision };
@@ -355,6 +366,7 @@ export class NamesrvService implements NameService, Component {
    * time in this instance, as all compare that counter.
    */
   private make<T extends object>(
+    what: Creation,
     key: string,
     decide: (ids: Ids, found: KeyValue | undefined) => T | { readonly there: T; readonly seen: number },
   ): Promise<T> {
@@ -383,7 +395,11 @@ export class NamesrvService implements NameService, Component {
         };
       });
     });
-    this.lastMaking = making.catch(() => undefined);
+    const done = (isMade: boolean): void => this.creations.done(what, isMade, this.clock.monotonicMs() - sinceMs);
+    this.lastMaking = making.then(
+      () => done(true),
+      () => done(false),
+    );
     return making;
   }
 

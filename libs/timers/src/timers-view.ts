@@ -212,6 +212,14 @@ export class TimersView {
     return slot < 0 ? Infinity : this.near.dueMs(slot);
   }
 
+  /** How many are due by `nowMs` and wait still, of those that are near. Looks at each: for who seldom asks. */
+  overdue(nowMs: number): number {
+    if (this.firstDueMs > nowMs) return 0;
+    let count = 0;
+    this.near.each((list, slot) => (count += (list.dueMs[slot] as number) <= nowMs ? 1 : 0));
+    return count;
+  }
+
   /** Whether a message lately taken back stood here. */
   wasTakenBack(position: LogPosition): boolean {
     return this.takenBack.get(position) !== undefined;
