@@ -150,6 +150,35 @@ describe.each(pairs)('%s at %s', (channelKind, serverKind) => {
     expect(order).toEqual([...Array.from({ length: 10 }, () => 'message'), 'end']);
   });
 
+  it.each(['at once', 'kept'])(
+    'ends a call, and nothing else, whose messages (%s) can not be understood',
+    async (when) => {
+      const stream = channel.serverStream('/test.Echo/Stream', streamRequest(5, 10));
+      const others = channel.unary('/test.Echo/Echo', Buffer.from('x'));
+      if (when === 'kept') await others; // What came on the same connection before has been read.
+      let heard = 0;
+      const ends: (MqError | undefined)[] = [];
+      stream.onMessage(() => {
+        heard += 1;
+        if (heard === 2) throw new MqError('CORRUPT_RECORD', 'no message of ours');
+      });
+      stream.onEnd((error) => ends.push(error));
+      await until(() => ends.length > 0);
+      expect(Buffer.from(await channel.unary('/test.Echo/Echo', Buffer.from('y'))).toString()).toBe('y');
+      expect([heard, ends]).toEqual([2, [expect.objectContaining({ code: 'CORRUPT_RECORD' })]]);
+      await others;
+    },
+  );
+
+  it('fails a call, and nothing else, whose handler throws at a message', async () => {
+    const chat = channel.bidi('/test.Echo/ThrowChat');
+    const end = new Promise<MqError | undefined>((resolve) => chat.onEnd(resolve));
+    chat.onMessage(() => undefined);
+    chat.write(Buffer.from('x'));
+    expect(await end).toMatchObject({ code: 'INTERNAL' });
+    expect(Buffer.from(await channel.unary('/test.Echo/Echo', Buffer.from('y'))).toString()).toBe('y');
+  });
+
   it('slows the other side down while it is paused, and loses nothing', async () => {
     const count = 200;
     const stream = channel.serverStream('/test.Echo/Stream', streamRequest(count, MiB / 4));

@@ -10,7 +10,7 @@ export interface CallOptions {
 }
 
 export interface IncomingStream {
-  /** Messages that come before this is set are kept. */
+  /** Messages that come before this is set are kept. What it throws ends the call: `onEnd` then says it. */
   onMessage(act: (message: Uint8Array) => void): void;
   /** Once, after the last message: without an error if the other side ended the call well. */
   onEnd(act: (error?: MqError) => void): void;

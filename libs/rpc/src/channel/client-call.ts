@@ -209,8 +209,22 @@ export class ClientCall implements DuplexStream, SendingCall {
     this.whole = undefined;
     this.prefixLength = 0;
     if (this.messageAct !== undefined && !this.paused && this.inbox.length === 0 && !this.delivering) {
-      this.messageAct(bytes);
+      this.hand(bytes, this.messageAct);
     } else this.inbox.push(bytes);
+  }
+
+  /** Who can't make anything of a message has no use for the next ones: that ends the call, and nothing else. */
+  private hand(bytes: Uint8Array, act: (message: Uint8Array) => void): void {
+    try {
+      act(bytes);
+    } catch (caught) {
+      this.failure = MqError.from(caught); // Also where the other side has said all, and well.
+      this.host.giveUp(this);
+      this.over = true;
+      this.whole = undefined;
+      this.inbox = [];
+      this.deliver();
+    }
   }
 
   private deliver(): void {
@@ -220,7 +234,7 @@ export class ClientCall implements DuplexStream, SendingCall {
     while (taken < this.inbox.length && this.messageAct !== undefined && !this.paused) {
       const message = this.inbox[taken] as Uint8Array;
       taken += 1;
-      this.messageAct(message);
+      this.hand(message, this.messageAct);
     }
     if (taken > 0) this.inbox.splice(0, taken);
     this.delivering = false;

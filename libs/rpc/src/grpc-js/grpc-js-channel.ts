@@ -146,7 +146,14 @@ class JsIncoming implements IncomingStream {
 
   onMessage(act: (message: Uint8Array) => void): void {
     this.listened = true;
-    this.call.on('data', act);
+    this.call.on('data', (message) => {
+      if (this.told) return;
+      try {
+        act(message);
+      } catch (caught) {
+        this.giveUp(MqError.from(caught));
+      }
+    });
   }
 
   onEnd(act: (error?: MqError) => void): void {
@@ -176,7 +183,17 @@ class JsIncoming implements IncomingStream {
     else this.call.on('end', () => this.tell());
   }
 
+  /** Who can't make anything of a message has no use for the next ones: that ends the call, and nothing else. */
+  private giveUp(error: MqError): void {
+    if (!this.over) this.onOver(this);
+    this.over = true;
+    this.failure = error;
+    this.call.cancel();
+    this.tell();
+  }
+
   private tell(): void {
+    if (this.told) return;
     this.told = true;
     this.endAct?.(this.failure);
   }

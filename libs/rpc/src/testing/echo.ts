@@ -58,6 +58,14 @@ export function echoService(notes: EchoNotes): GrpcService {
           throw new Error('the secret of the system');
         },
       },
+      ThrowChat: {
+        kind: 'bidi',
+        handler: (_call, input) => {
+          input.onMessage(() => {
+            throw new Error('the secret of the system');
+          });
+        },
+      },
       /** Never answers. */
       Hang: { kind: 'unary', handler: (_request, call) => note(call) },
       HangStream: { kind: 'serverStream', handler: (_request, call) => note(call) },
