@@ -131,6 +131,12 @@ describe('the commit log', () => {
     });
   });
 
+  it.each([1, 8, 39])('reads nothing of a place of %s bytes, which no record can have', async (size) => {
+    const { log } = await openLog(new MemoryDisk());
+    const { position } = await durably(log, numbered(0, 300));
+    expect(await log.readAll([{ position, size }])).toMatchObject([{ code: 'NOT_FOUND' }]);
+  });
+
   it('writes its epoch and the commit position it knows into every record', async () => {
     const { log } = await openLog(new MemoryDisk());
     await durably(log, numbered(0));

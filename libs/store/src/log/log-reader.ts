@@ -217,7 +217,8 @@ export class LogReader {
   /** Why there is no use in looking for the record on the disk; undefined: there is. */
   private refusal(segment: Segment | undefined, position: LogPosition, size: number): MqError | undefined {
     if (!segment || position + size > segment.end) return notFound(position, size);
-    if (size > 0) return undefined;
+    if (size >= headerBytes && size <= recordBytesCeiling) return undefined;
+    if (size !== 0) return notFound(position, size); // Somebody made the place up: nothing is read for it.
     return new MqError('CORRUPT_RECORD', `a record of this queue was lost with log position ${position}`);
   }
 
