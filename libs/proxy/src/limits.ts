@@ -1,7 +1,7 @@
 /**
  * What the front context allows. Defaults are RocketMQ's where it has one: clients are built around them.
  */
-import { KiB, MiB } from '@cometmq/model';
+import { KiB, messageRules, MiB } from '@cometmq/model';
 
 export interface MessagingLimits {
   /** As sent, after the client's own compression. Clients ask for it in their settings. */
@@ -83,9 +83,7 @@ export interface MessagingLimits {
 }
 
 export const defaultLimits: MessagingLimits = {
-  bodyBytesMax: 4 * MiB,
-  propertyBytesMax: 16 * KiB,
-  propertiesMax: 128,
+  ...messageRules,
   messageKeysMax: 1024,
   overheadBytesMax: 64 * KiB,
   messageIdBytesMax: 255,

@@ -133,6 +133,30 @@ it('is sent again with what was edited, and nothing else', async () => {
   expect(resent).toHaveLength(1);
 });
 
+it.each([
+  ['an empty body', { text: '' }, 'MESSAGE_BODY_EMPTY', 400],
+  ['a body of more bytes than a message may have', { text: '€'.repeat(2 ** 21) }, 'MESSAGE_TOO_LARGE', 413],
+  ['a tag that joins tags', { tag: 'a|b' }, 'ILLEGAL_MESSAGE_TAG', 400],
+  ['a tag of white space', { tag: ' ' }, 'ILLEGAL_MESSAGE_TAG', 400],
+  ['a key with a control character', { keys: ['a\nb'] }, 'ILLEGAL_MESSAGE_KEY', 400],
+  ['a key of half a character', { keys: ['\ud800'] }, 'ILLEGAL_MESSAGE_KEY', 400],
+  ['a reserved property', { properties: { KEYS: 'x' } }, 'ILLEGAL_MESSAGE_PROPERTY_KEY', 400],
+  ['a property with a control character', { properties: { a: '\u0000' } }, 'ILLEGAL_MESSAGE_PROPERTY_KEY', 400],
+  [
+    'too many properties',
+    { properties: Object.fromEntries(Array.from({ length: 129 }, (_, i) => [`p${i}`, 'v'])) },
+    'MESSAGE_PROPERTIES_TOO_LARGE',
+    413,
+  ],
+  ['properties that are too large', { properties: { a: 'x'.repeat(20_000) } }, 'MESSAGE_PROPERTIES_TOO_LARGE', 413],
+])('is not sent again with %s', async (_what, edited, code, status) => {
+  someLetters();
+  const { items } = (await ask<Part>('GET', '/billing')).body;
+  const answer = await ask('POST', '/billing/resend', { id: items[0]!.id, ...edited });
+  expect(answer).toMatchObject({ status, body: { code } });
+  expect(fixture.brokers.deadLetters.resent).toEqual([]);
+});
+
 describe('an order to replay', () => {
   interface Replay {
     readonly id: string;

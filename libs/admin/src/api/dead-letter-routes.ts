@@ -3,6 +3,7 @@ import { replaysPerCallMax } from '@cometmq/client';
 import { deadLetterTopic } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { checkEdited } from '../dead-letters/edited-message.js';
 import { LetterSearch, type LetterFilter, type LetterView } from '../dead-letters/letter-search.js';
 import { replayIdOf, ReplayJobs, replayLetters, type ReplayOrder } from '../dead-letters/replay-jobs.js';
 import { askAll } from '../reports/ask-all.js';
@@ -178,6 +179,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
         throw new MqError('BAD_REQUEST', 'body: give text or base64, not both');
       }
       const bytes = body.text === undefined ? bytesOf(body.base64) : Buffer.from(body.text, 'utf8');
+      checkEdited({ ...body, body: bytes });
       const replayId = replayIdOf(clock.wallMs());
       const call = {
         ...{ groupId: group.id, place, replayId, who: whoAsks(request) },

@@ -14,7 +14,7 @@ export interface Problem {
 
 export const problemMediaType = 'application/problem+json';
 
-/** Codes that are not here are the caller's mistake when they begin with ILLEGAL_ or INVALID_, else ours. */
+/** Codes that are not here are the caller's mistake when they begin with ILLEGAL_, INVALID_ or MESSAGE_, else ours. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   BAD_REQUEST: 400,
   UNAUTHORIZED: 401,
@@ -28,6 +28,10 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   CONFLICT: 409,
   STALE_LAYOUT: 409,
   MESSAGE_TYPE_CONFLICT: 409,
+  LITE_TOPIC_QUOTA_EXCEEDED: 409,
+  LITE_SUBSCRIPTION_QUOTA_EXCEEDED: 409,
+  MESSAGE_TOO_LARGE: 413,
+  MESSAGE_PROPERTIES_TOO_LARGE: 413,
   TOO_MANY_REQUESTS: 429,
   UNSUPPORTED: 501,
   UNAVAILABLE: 503,
@@ -39,7 +43,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 export function statusOf(code: ErrorCode): number {
   const status = statuses[code];
   if (status !== undefined) return status;
-  return code.startsWith('ILLEGAL_') || code.startsWith('INVALID_') ? 400 : 500;
+  return /^(ILLEGAL|INVALID|MESSAGE)_/.test(code) ? 400 : 500;
 }
 
 export function problemOf(error: MqError, status = statusOf(error.code)): Problem {

@@ -1,10 +1,9 @@
-import { Envelope, MessageType } from '@cometmq/model';
+import { Envelope, MessageType, reservedPropertyNames } from '@cometmq/model';
 import { Code, Message, SendMessageRequest, SendMessageResponse } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
 import { defaultLimits } from '../limits.js';
 import { type CallOptions, type ProxyFixture, openProxy } from '../testing.js';
-import { reservedPropertyNames } from './reserved-properties.js';
 
 const message = (change: Record<string, unknown> = {}, outer: Record<string, unknown> = {}): Message =>
   Message.fromPartial({

@@ -6,8 +6,8 @@
  * official clients don't (Node.js keeps the last copy only), so a message with its topic, its system properties or its
  * body twice is marked `rewrite` and is stored in the plain form that every decoder reads alike.
  */
+import { isReservedProperty } from '@cometmq/model';
 import { MqError, scanText, textTrait, type WireReader, wireType } from '@cometmq/shared';
-import { isReservedProperty } from './reserved-properties.js';
 
 /** A mistake in the user properties. */
 export const PropertyFault = { none: 0, reserved: 1, control: 2 } as const;
