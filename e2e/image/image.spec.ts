@@ -2,11 +2,12 @@
 // official client.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { makeRootFolder, user } from '../../tools/image/root-folder.ts';
+import { makeRootFolder, runtimeModules, sbomFile, user } from '../../tools/image/root-folder.ts';
+import { bundledPackages, wrongLicencesIn, type Sbom } from '../../tools/image/sbom.ts';
 import { bodiesOf, Clients, receive } from '../support/clients.js';
 import { freePort } from '../support/free-port.js';
 import { rootFolder } from '../../tools/cluster/cluster.ts';
@@ -36,6 +37,21 @@ describe('the image', () => {
     }
     expect(run('brokr')).toMatchObject({ status: 2, stderr: expect.stringContaining('broker, comet, dashboard-api') });
     expect(run('../cli/main')).toMatchObject({ status: 2 });
+  });
+
+  it('has a bill of materials that names each package in it, under a licence that is allowed', () => {
+    const sbom = JSON.parse(readFileSync(join(root, sbomFile), 'utf8')) as Sbom;
+    const names = new Set(sbom.components.map(({ group, name }) => (group ? `${group}/${name}` : name)));
+    const nameOf = (path: string): string => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
+    const bundled = bundledPackages(rootFolder()).map(nameOf);
+    const installed = readdirSync(join(root, 'app/node_modules'), { recursive: true, encoding: 'utf8' })
+      .filter((path) => /(^|node_modules\/)(@[^/]+\/)?[^/@]+\/package\.json$/.test(path))
+      .map((path) => nameOf(`node_modules/${path}`).replace(/\/package\.json$/, ''));
+    expect(bundled.length).toBeGreaterThan(50);
+    expect(installed).toEqual(expect.arrayContaining([...runtimeModules]));
+    const inside = [...bundled, ...installed, ...readdirSync(join(root, 'var/lib/dpkg/status.d'))];
+    expect(inside.filter((name) => !names.has(name))).toEqual([]);
+    expect(wrongLicencesIn(sbom)).toEqual([]);
   });
 
   it('runs the whole system, with nothing but what is in it', async () => {

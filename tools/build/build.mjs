@@ -16,6 +16,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { buildSources, root, stampOf, writeStamp } from '../setup/stamps.mjs';
+import { writePackages } from './packages.mjs';
 import { buildWeb, web } from './web.mjs';
 
 /**
@@ -32,6 +33,7 @@ export const external = [
   'esbuild',
   'prettier',
   'typescript',
+  'supports-color', // `debug` asks for it where it is there: it is for development, and is not shipped.
 ];
 
 /** The programs there are: path of the source → path of the bundle. */
@@ -68,6 +70,7 @@ async function bundleAs(wanted, more) {
     format: 'cjs',
     sourcemap: 'linked',
     sourcesContent: false,
+    metafile: true,
     minify: false,
     legalComments: 'none',
     external,
@@ -82,6 +85,15 @@ async function bundleAs(wanted, more) {
     logLevel: 'silent',
     ...more,
   });
+  for (const { bundle: target } of wanted) {
+    const { inputs } = result.metafile.outputs[target];
+    const used = Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+    mkdirSync(dirname(join(root, target)), { recursive: true });
+    writePackages(
+      dirname(join(root, target)),
+      used.map(([path]) => path),
+    );
+  }
   for (const { path, contents } of result.outputFiles) {
     const fresh = join(dirname(path), `.${basename(path)}.${process.pid}`);
     mkdirSync(dirname(path), { recursive: true });

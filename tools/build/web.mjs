@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from '../setup/stamps.mjs';
+import { writePackages } from './packages.mjs';
 
 /** The console as one of the things there are to build: its first page stands for it. */
 export const web = {
@@ -21,11 +22,15 @@ export async function buildWeb() {
   const fresh = `${target}.${process.pid}`;
   const old = `${target}.old.${process.pid}`;
   try {
-    await build({
+    const { output } = await build({
       configFile: join(root, 'apps/dashboard-web/vite.config.mjs'),
       logLevel: 'error',
       build: { outDir: fresh, emptyOutDir: true },
     });
+    writePackages(
+      fresh,
+      output.flatMap((part) => [...Object.keys(part.modules ?? {}), ...(part.originalFileNames ?? [])]),
+    );
     for (const file of readdirSync(fresh, { recursive: true })) {
       if (!/\.(js|css|html|svg)$/.test(file)) continue;
       writeFileSync(join(fresh, `${file}.gz`), gzipSync(readFileSync(join(fresh, file)), { level: 9 }));

@@ -1,13 +1,12 @@
 /** `npm run image`: the one image of all programs, as an OCI archive, made without a container engine. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeArchive } from './oci.ts';
-import { emptyFolders, layers, makeRootFolder, running, user } from './root-folder.ts';
+import { emptyFolders, layers, makeRootFolder, running, sbomFile, user } from './root-folder.ts';
+import { createdAt, git, source } from './sources.ts';
 
-const source = join(import.meta.dirname, '../..');
 const { version, description } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as {
   version: string;
   description: string;
@@ -24,6 +23,8 @@ standalone or comet. It runs as user ${user}, and writes to /data and /tmp only.
   --tag NAME:TAG   what it is called (default: ${usualReference})
   --output FILE    the archive (default: ${relative(source, usualArchive)})
   --root FOLDER    instead: leave the file system in this folder, and make no archive of it
+
+Which packages are in it, with versions and licences, stands in /${sbomFile} and beside the archive (CycloneDX JSON).
 
 Load it with  docker load -i FILE,  podman load -i FILE,  ctr -n k8s.io images import FILE  or
 skopeo copy oci-archive:FILE docker://REGISTRY/NAME:TAG.
@@ -56,7 +57,7 @@ function main(): number {
   }
   try {
     if (given.root !== undefined) {
-      makeRootFolder(source, resolve(given.root));
+      makeRootFolder(source, resolve(given.root), createdAt());
       console.log(resolve(given.root));
     } else make(reference, resolve(given.output ?? usualArchive));
     return 0;
@@ -69,15 +70,18 @@ function main(): number {
 function make(reference: string, archive: string): void {
   const root = mkdtempSync(join(tmpdir(), 'cometmq-image-'));
   try {
-    makeRootFolder(source, root);
-    writeArchive(
-      { reference, root, layers, emptyFolders, config: config(), created: new Date(commitSeconds() * 1000) },
-      archive,
-    );
+    makeRootFolder(source, root, createdAt());
+    writeArchive({ reference, root, layers, emptyFolders, config: config(), created: createdAt() }, archive);
+    copyFileSync(join(root, sbomFile), besideOf(archive));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
   console.log(`${archive}: ${reference}, ${(statSync(archive).size / 1e6).toFixed(0)} MB`);
+  console.log(`${besideOf(archive)}: what is in it, as CycloneDX JSON`);
+}
+
+function besideOf(archive: string): string {
+  return `${archive.replace(/(\.oci)?\.tar$/, '')}.cdx.json`;
 }
 
 function config() {
@@ -90,16 +94,6 @@ function config() {
     ...(revision !== undefined && { 'org.opencontainers.image.revision': revision }),
   };
   return { ...running, Labels };
-}
-
-/** The time of the sources, so that the same sources give the same image. */
-function commitSeconds(): number {
-  return Number(process.env['SOURCE_DATE_EPOCH'] ?? git('log', '-1', '--format=%ct') ?? 0);
-}
-
-function git(...args: string[]): string | undefined {
-  const { status, stdout } = spawnSync('git', args, { cwd: source, encoding: 'utf8' });
-  return status === 0 ? stdout.trim() : undefined;
 }
 
 process.exitCode = main();

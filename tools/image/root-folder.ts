@@ -16,6 +16,7 @@ import {
 import { basename, join } from 'node:path';
 import { packageFolders } from './closure.ts';
 import { runtimePackages, unpack } from './debian.ts';
+import { bomText, imageSbom } from './sbom.ts';
 
 /** Who the programs run as; the number RocketMQ's images use. */
 export const user = 3000;
@@ -23,11 +24,14 @@ export const user = 3000;
 /** Left out of bundles by tools/build, and needed when they run. */
 export const runtimeModules = ['fs-native-extensions', 'etcd3', 'pino', '@fastify/swagger-ui'] as const;
 
+/** What is in the image: CycloneDX JSON. */
+export const sbomFile = 'app/sbom.cdx.json';
+
 /** Components of the file system that change at different times, lowest first: what did not change is not sent again. */
 export const layers = [
   { name: 'Debian and Node.js', paths: ['etc', 'lib', 'lib64', 'usr', 'var'] },
   { name: 'npm packages', paths: ['app/node_modules'] },
-  { name: 'CometMQ', paths: ['app/cometmq', 'app/dist', 'app/LICENSE', 'app/package.json'] },
+  { name: 'CometMQ', paths: ['app/cometmq', 'app/dist', 'app/LICENSE', 'app/package.json', sbomFile] },
 ] as const;
 
 /** What may be written to, where the file system as a whole may not be: a volume goes over each. */
@@ -50,7 +54,7 @@ export const running = {
 /** Where Debian packages are kept for the next time. */
 export const downloads = (source: string): string => join(source, 'node_modules/.cache/cometmq-image');
 
-export function makeRootFolder(source: string, root: string): void {
+export function makeRootFolder(source: string, root: string, created = new Date(0)): void {
   mkdirSync(root, { recursive: true });
   if (readdirSync(root).length > 0) throw new Error(`${root} is not empty`);
   unpack(runtimePackages, root, downloads(source));
@@ -58,6 +62,7 @@ export function makeRootFolder(source: string, root: string): void {
   addNode(source, root);
   addPackages(source, root);
   addPrograms(source, root);
+  writeFileSync(join(root, sbomFile), bomText(imageSbom(source, root, created)));
   for (const { path, user: owner, mode } of emptyFolders) {
     mkdirSync(join(root, path));
     chmodSync(join(root, path), parseInt(mode, 8));

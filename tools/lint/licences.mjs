@@ -43,10 +43,10 @@ export function isAllowed(expression) {
 }
 
 /** The offenders of a lock file, as "package@version: licence". */
-export function wrongLicences(lock, licenceOnDisk = () => undefined) {
+export function wrongLicences(lock, licenceElsewhere = () => undefined) {
   return Object.entries(lock.packages)
     .filter(([path, entry]) => path !== '' && !entry.dev)
-    .map(([path, entry]) => ({ path, entry, licence: entry.license ?? licenceOnDisk(path) }))
+    .map(([path, entry]) => ({ path, entry, licence: entry.license ?? licenceElsewhere(path) }))
     .filter(({ licence }) => !isAllowed(licence))
     .map(
       ({ path, entry, licence }) =>
@@ -57,10 +57,13 @@ export function wrongLicences(lock, licenceOnDisk = () => undefined) {
 /** The offenders of the repository. */
 export function wrongLicencesOf(root) {
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
-  return wrongLicences(lock, (path) => {
-    const file = join(root, path, 'package.json');
-    return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).license : undefined;
-  });
+  return wrongLicences(lock, (path) => licenceOnDisk(root, path));
+}
+
+/** What an installed package says of itself, where package-lock.json says nothing. */
+export function licenceOnDisk(root, path) {
+  const file = join(root, path, 'package.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).license : undefined;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -41,6 +41,7 @@ const commands = {
   cluster: { program: 'tools/cluster/main.ts', bundles: [...roles, web] },
   bench: { program: bench, bundles: [bench, standalone] },
   image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet, web] },
+  sbom: { program: 'tools/image/sbom-main.ts' },
   conformance: { program: conformance, bundles: [conformance, ...roles, standalone] },
   simulate: { program: simulation, bundles: [simulation] },
   planted: { program: planted, bundles: [planted] },
