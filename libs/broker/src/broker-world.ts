@@ -1,4 +1,5 @@
 import { Directory, type Delivered, type Done, type ReceiveCall, type SendResult } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import {
   encodeEnvelope,
   everything,
@@ -17,7 +18,7 @@ import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { BrokerService } from './broker-service.js';
-import { FakeNameService, FakeSetRegistry } from './fake-name-service.js';
+import { FakeSetRegistry } from './fake-set-registry.js';
 import { memoryCheckpoints } from './testing.js';
 
 /** What is kept ahead and in reserve is copied by every crash of a disk in memory. */
@@ -30,7 +31,7 @@ const smallStore: Partial<StoreLimits> = {
 /** One broker on a memory disk, with time in our hands. */
 export class BrokerWorld {
   readonly clock = new ManualClock();
-  readonly nameService = new FakeNameService();
+  readonly nameService = new FakeNameService({ queues: 1, wallMs: 0 });
   readonly registry = new FakeSetRegistry(this.clock, this.nameService);
   disk = new MemoryDisk();
   /** What was logged, from warnings on. */

@@ -99,7 +99,7 @@ describe('a broker before metadata that is not its own', () => {
     expect(world.broker.store.appendEnd).toBe(end);
     expect(world.registry.claims.at(-1)?.log).toMatchObject({
       epoch: 1,
-      metadata: { clusterId: 'test', generation: 1 },
+      metadata: { clusterId: 'cluster-1', generation: 1 },
     });
     await world.broker.stop();
     world.nameService.mismatch = undefined;
@@ -152,6 +152,7 @@ describe('a broker before metadata that is not its own', () => {
     world.nameService.mismatch = new MqError('DATA_FOLDER', 'its data folder is an older copy');
     await expect(world.restart()).rejects.toThrow('its data folder is an older copy');
     expect(world.nameService.forgotten).toEqual([]);
+    world.nameService.putSet({ name: 'broker-0', leader: undefined });
     world.forgets = true;
     await world.restart();
     expect(world.nameService.forgotten).toEqual(['broker-0']);

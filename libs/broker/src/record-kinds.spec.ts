@@ -579,7 +579,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         const { version, topics, groups } = world.broker.metadata;
         return { metadata: [version?.clusterId, topics.get(topic.id)?.writeQueues, groups.get(group.id)?.fifo] };
       },
-      wanted: { metadata: ['test', 3, true] },
+      wanted: { metadata: ['cluster-1', 3, true] },
     };
   },
 

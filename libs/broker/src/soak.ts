@@ -65,6 +65,7 @@ export class Soak extends BrokerWorld {
   override async start(): Promise<this> {
     await super.start();
     await this.restart();
+    await this.nameService.deleteTopic(this.topic.name); // In its place comes one with more queues.
     const add = async (name: keyof typeof kept, queues: number, type: MessageType): Promise<Topic> => {
       const counts = { readQueues: queues, writeQueues: queues };
       const topic = await this.nameService.createTopic({ name, type, retentionMs: kept[name], ...counts });

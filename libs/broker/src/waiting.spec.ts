@@ -75,7 +75,7 @@ describe('a receive that waits', () => {
     expect(world.broker.waitingPolls).toBe(1);
     await world.nameService.updateTopic('orders', { permission: 'write' });
     await expect(waiting).rejects.toMatchObject({ code: 'FORBIDDEN' });
-    await world.nameService.updateTopic('orders', { permission: 'readWrite' });
+    world.topic = await world.nameService.updateTopic('orders', { permission: 'readWrite' });
     const again = wait();
     await world.send('a');
     expect(ids(await again)).toEqual(['a']);
@@ -84,7 +84,7 @@ describe('a receive that waits', () => {
   it('gets what lies in a queue that was added meanwhile', async () => {
     const waiting = wait();
     const { readQueues } = world.topic;
-    world.topic = await world.nameService.updateTopic('orders', { writeQueues: readQueues + 1 });
+    world.topic = world.nameService.putTopic('orders', { writeQueues: readQueues + 1 });
     await world.sendAny('new', {}, world.topic, readQueues);
     expect(world.broker.waitingPolls).toBe(1);
     await world.nameService.updateTopic('orders', { readQueues: readQueues + 1 });

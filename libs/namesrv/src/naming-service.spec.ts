@@ -6,6 +6,7 @@ import {
   type MemberClaim,
   type NameService,
 } from '@cometmq/client';
+import { nameServiceContract } from '@cometmq/client/testing';
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
 import { epoch, logPosition, memberId, MessageType } from '@cometmq/model';
@@ -19,9 +20,10 @@ import { setRegistryDoor } from './set-registry-door.js';
 
 const clock = systemClock;
 const running: Component[] = [];
-afterEach(async () => {
+async function stopAll(): Promise<void> {
   for (const part of running.splice(0).reverse()) await part.stop();
-});
+}
+afterEach(stopAll);
 
 async function started<T extends Component>(part: T): Promise<T> {
   running.push(part);
@@ -70,6 +72,18 @@ function follow(source: NameService): { readonly updates: DirectoryUpdate[]; kin
 }
 
 const claim: MemberClaim = { brokerSet: 'b', member: memberId('b/1'), address: '', bootId: 'boot', leaseMs: 3_000 };
+
+const keptTo = async (deletionGraceMs: number): Promise<NamesrvService> => {
+  const given = { store: await memory(), clock, autoCreateTopics: true, autoCreateGroups: true, deletionGraceMs };
+  return started(new NamesrvService(given));
+};
+nameServiceContract('namesrv before a store in memory', async (graceMs) => {
+  return { nameService: await keptTo(graceMs), close: stopAll };
+});
+nameServiceContract('gRPC, namesrv before a store in memory', async (graceMs) => {
+  const near = await keptTo(graceMs);
+  return { nameService: await nameService((await instance(await memory(), near)).address), close: stopAll };
+});
 
 describe('NameService over gRPC', () => {
   it('says the same as the service itself', async () => {

@@ -1,9 +1,9 @@
 import { Directory, type BrokerLink, type LiteSyncCall } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { groupId, topicId } from '@cometmq/model';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { LiteMemory } from './lite-memory.js';
-import { FakeNameService } from './testing.js';
 
 // Goal: a set with a new leader hears of everybody who still lives, once. Method: a memory over a directory by hand.
 it('tells a new leader once what living clients subscribe to, and forgets who went without a word', async () => {
@@ -18,14 +18,14 @@ it('tells a new leader once what living clients subscribe to, and forgets who we
     memory.synced({ clientId, groupId: groupId(1), topicId: topicId(2), action, liteTopics });
   const heard = () => told.splice(0).map(({ clientId, action, liteTopics }) => [clientId, action, ...liteTopics]);
 
-  nameService.broker('broker-0', { epoch: 1 });
+  nameService.putSet({ name: 'broker-0', epoch: 1 });
   memory.repeat();
   sync('gone', 'add', 'a');
   sync('lives', 'setAll', 'a', 'b');
   sync('lives', 'remove', 'a');
   memory.repeat();
   expect(heard()).toEqual([]);
-  nameService.broker('broker-0', { epoch: 2 });
+  nameService.putSet({ name: 'broker-0', epoch: 2 });
   memory.repeat();
   expect(heard()).toEqual([
     ['gone', 'setAll', 'a'],
@@ -36,7 +36,7 @@ it('tells a new leader once what living clients subscribe to, and forgets who we
   expect(memory.size).toBe(1);
   memory.repeat();
   expect(heard()).toEqual([]);
-  nameService.broker('broker-0', { epoch: 3 });
+  nameService.putSet({ name: 'broker-0', epoch: 3 });
   memory.repeat();
   expect(heard()).toEqual([['lives', 'setAll', 'b', 'c']]);
   memory.drop('lives');

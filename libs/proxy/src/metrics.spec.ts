@@ -11,7 +11,7 @@ import { openProxy } from './testing.js';
 
 it('shows what the front context counted under the names and labels of RocketMQ', async () => {
   const context = await openProxy();
-  context.nameService.group('workers');
+  context.nameService.putGroup('workers');
   const { counters } = context.messaging;
   const request = HeartbeatRequest.encode({ group: { name: 'workers', resourceNamespace: '' }, clientType: 2 });
   await context.call('Heartbeat', request.finish()).untilEnd();

@@ -54,7 +54,7 @@ it('sends belong to no group, and nothing is counted where nothing is limited', 
 
 it('a send beyond it is answered TOO_MANY_REQUESTS, and never reaches the broker', async () => {
   const proxy = await openProxy({ limits: { ...defaultLimits, topicRequestsPerSecond: 3 } });
-  proxy.nameService.topic('orders', { type: MessageType.normal });
+  proxy.nameService.putTopic('orders', { type: MessageType.normal });
   const request = SendMessageRequest.encode(
     SendMessageRequest.fromPartial({
       messages: [

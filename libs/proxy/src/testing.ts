@@ -1,5 +1,5 @@
 /**
- * Doubles for specs: a name service in memory, a broker set that keeps what it is sent and answers when it is told to,
+ * Doubles for specs: a broker set that keeps what it is sent and answers when it is told to,
  * and calls as the server would make them.
  */
 import type {
@@ -13,13 +13,10 @@ import type {
   CommandAnswer,
   DeadLetterCall,
   Delivered,
-  DirectoryUpdate,
   Done,
   EndTransactionCall,
   HandBackCall,
   LiteSyncCall,
-  NameService,
-  RetiredList,
   OffsetsCall,
   OffsetsResult,
   PullCall,
@@ -33,24 +30,18 @@ import type {
   SessionReport,
 } from '@cometmq/client';
 import { Directory } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import {
-  type BrokerSet,
-  type ConsumerGroup,
   Envelope,
   MessageType,
   type PendingPlace,
   type Receipt,
-  type Topic,
-  defaultAttemptsMax,
-  defaultRetryPolicy,
   epoch,
   groupId,
-  groupName,
   logPosition,
   queueId,
   queueOffset,
   topicId,
-  topicName,
 } from '@cometmq/model';
 import type {
   CallContext,
@@ -61,165 +52,10 @@ import type {
   MessageSource,
   UnaryReply,
 } from '@cometmq/rpc';
-import { MqError } from '@cometmq/shared';
+import type { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { type MessagingParts, type MessagingService, createMessagingService } from './messaging/messaging-service.js';
-
-/** The name service, in memory. */
-export class FakeNameService implements NameService {
-  readonly topics = new Map<string, Topic>();
-  readonly groups = new Map<string, ConsumerGroup>();
-  readonly brokers = new Map<string, BrokerSet>();
-  createsTopics = false;
-  createsGroups = true;
-  asked: string[] = [];
-  private listener: ((update: DirectoryUpdate) => void) | undefined;
-  private lastId = 0;
-  private revision = 1;
-
-  watch(listener: (update: DirectoryUpdate) => void): () => void {
-    this.listener = listener;
-    queueMicrotask(() => this.snapshot());
-    return () => (this.listener = undefined);
-  }
-
-  snapshot(): void {
-    this.listener?.({
-      kind: 'snapshot',
-      revision: (this.revision += 1),
-      clusterId: 'test',
-      secret: Buffer.alloc(32, 7),
-      topics: [...this.topics.values()],
-      groups: [...this.groups.values()],
-      brokers: [...this.brokers.values()],
-      generation: 1,
-      replaced: [],
-      deletedTopics: [],
-      deletedGroups: [],
-    });
-  }
-
-  topic(name: string, change: Partial<Topic> = {}): Topic {
-    const topic: Topic = {
-      name: name as Topic['name'],
-      id: topicId((this.lastId += 1)),
-      type: MessageType.normal,
-      writeQueues: 4,
-      readQueues: 4,
-      permission: 'readWrite',
-      typeFixed: true,
-      layout: 1,
-      createdMs: 0,
-      ...this.topics.get(name),
-      ...change,
-    };
-    this.topics.set(name, topic);
-    this.listener?.({ kind: 'topic', revision: (this.revision += 1), topic });
-    return topic;
-  }
-
-  group(name: string, change: Partial<ConsumerGroup> = {}): ConsumerGroup {
-    const group: ConsumerGroup = {
-      name: groupName(name),
-      id: groupId((this.lastId += 1)),
-      fifo: false,
-      attemptsMax: defaultAttemptsMax,
-      retryPolicy: defaultRetryPolicy,
-      start: { at: 'auto' },
-      createdMs: 0,
-      ...this.groups.get(name),
-      ...change,
-    };
-    this.groups.set(name, group);
-    this.listener?.({ kind: 'group', revision: (this.revision += 1), group });
-    return group;
-  }
-
-  broker(name: string, change: Partial<BrokerSet> = {}): BrokerSet {
-    const broker: BrokerSet = {
-      name,
-      epoch: 1,
-      leader: '',
-      members: [],
-      quorum: 1,
-      stage: 'serving',
-      inSync: [],
-      writable: true,
-      registeredMs: 0,
-      ...change,
-    };
-    this.brokers.set(name, broker);
-    this.listener?.({ kind: 'broker', revision: (this.revision += 1), broker });
-    return broker;
-  }
-
-  ensureTopic(name: string): Promise<Topic> {
-    this.asked.push(`ensureTopic ${name}`);
-    const known = this.topics.get(name);
-    if (known) return Promise.resolve(known);
-    if (!this.createsTopics) return Promise.reject(new MqError('TOPIC_NOT_FOUND', `topic "${name}" does not exist`));
-    return Promise.resolve(this.topic(topicName(name), { typeFixed: false }));
-  }
-  ensureInnerTopic(name: string): Promise<Topic> {
-    return Promise.resolve(this.topics.get(name) ?? this.topic(name));
-  }
-  fixTopicType(name: string, type: MessageType): Promise<Topic> {
-    this.asked.push(`fixTopicType ${name} ${type}`);
-    const topic = this.topics.get(name);
-    return Promise.resolve(topic?.typeFixed ? topic : this.topic(name, { type, typeFixed: true }));
-  }
-  ensureGroup(name: string): Promise<ConsumerGroup> {
-    this.asked.push(`ensureGroup ${name}`);
-    const known = this.groups.get(name);
-    if (known) return Promise.resolve(known);
-    if (this.createsGroups) return Promise.resolve(this.group(name));
-    return Promise.reject(new MqError('CONSUMER_GROUP_NOT_FOUND', `consumer group "${name}" does not exist`));
-  }
-  createTopic(): Promise<Topic> {
-    return notHere();
-  }
-  updateTopic(): Promise<Topic> {
-    return notHere();
-  }
-  deleteTopic(name: string): Promise<void> {
-    const topic = this.topics.get(name);
-    this.topics.delete(name);
-    if (topic) this.listener?.({ kind: 'topicDeleted', revision: (this.revision += 1), topic, recorded: true });
-    return Promise.resolve();
-  }
-  createGroup(): Promise<ConsumerGroup> {
-    return notHere();
-  }
-  updateGroup(): Promise<ConsumerGroup> {
-    return notHere();
-  }
-  deleteGroup(name: string): Promise<void> {
-    const group = this.groups.get(name);
-    this.groups.delete(name);
-    if (group) this.listener?.({ kind: 'groupDeleted', revision: (this.revision += 1), group, recorded: true });
-    return Promise.resolve();
-  }
-  retired(): Promise<RetiredList> {
-    return notHere();
-  }
-  restore(): Promise<void> {
-    return notHere();
-  }
-  forgetMembers(): Promise<BrokerSet> {
-    return notHere();
-  }
-  allowAdoption(): Promise<number> {
-    return notHere();
-  }
-  adoptMetadata(): Promise<void> {
-    return notHere();
-  }
-}
-
-function notHere(): Promise<never> {
-  return Promise.reject(new MqError('UNSUPPORTED', 'the fake name service does not do this'));
-}
 
 interface Waiting {
   readonly call: ReceiveCall;
@@ -567,12 +403,13 @@ export interface CallOptions {
 /** A front context with one broker set, `broker-0`. */
 export async function openProxy(change: Partial<MessagingParts> = {}): Promise<ProxyFixture> {
   const clock = new ManualClock();
-  const nameService = new FakeNameService();
+  const nameService = new FakeNameService({ queues: 4, wallMs: 0 });
+  nameService.createsTopics = false;
   const brokers = new Map<string, FakeBroker>();
   const doubtful = new Set<string>();
   const listeners = new Set<(brokerSet: string) => void>();
   const links: BrokerLinks = {
-    link: (name) => (nameService.brokers.get(name)?.leader === undefined ? undefined : brokers.get(name)),
+    link: (name) => (nameService.sets.get(name)?.leader === undefined ? undefined : brokers.get(name)),
     doubtful: (name) => doubtful.has(name),
     onChange: (listener) => {
       listeners.add(listener);
@@ -588,7 +425,7 @@ export async function openProxy(change: Partial<MessagingParts> = {}): Promise<P
   const addBroker = (name: string): FakeBroker => {
     const made = new FakeBroker(name, clock);
     brokers.set(name, made);
-    nameService.broker(name);
+    nameService.putSet({ name });
     return made;
   };
   const broker = addBroker('broker-0');

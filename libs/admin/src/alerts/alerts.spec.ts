@@ -1,6 +1,7 @@
 // Goal: people are told once when something is wrong and once when it is over, and of nothing else. Method: looks at a
 // cluster that is all fake, time in our hands, and a notifier that fails when told to.
 import { Directory } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { memberId } from '@cometmq/model';
 import { ManualClock } from '@cometmq/shared/testing';
 import { silentLogger } from '@cometmq/telemetry';
@@ -9,7 +10,6 @@ import type { AddressInfo } from 'node:net';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
 import { FakeMembers } from '../testing/fake-members.js';
-import { FakeNameService } from '../testing/fake-name-service.js';
 import type { AlertEvent } from './alert-book.js';
 import { AlertWatch } from './alert-watch.js';
 import { webhook } from './webhook.js';
@@ -28,10 +28,10 @@ beforeEach(async () => {
   clock = new ManualClock();
   told = [];
   failures = 0;
-  nameService = new FakeNameService();
+  nameService = new FakeNameService({ tellsLate: true });
   brokers = new FakeBrokers();
   members = new FakeMembers();
-  nameService.putBroker(set('a/1'));
+  nameService.putSet(set('a/1'));
   brokers.states.set('broker-0', {});
   directory = new Directory(nameService, clock);
   await directory.start();
@@ -97,7 +97,7 @@ it('that comes and goes is told once', async () => {
 });
 
 it.each([
-  ['noLeader/broker-0', () => nameService.putBroker(set(undefined))],
+  ['noLeader/broker-0', () => nameService.putSet(set(undefined))],
   ['brokerSilent/broker-0', () => void brokers.states.clear()],
   ['diskLow/broker-0', () => void brokers.states.set('broker-0', { freeBytes: 10, diskBytes: 90 })],
   ['diskLow/broker-0', () => void brokers.states.set('broker-0', { writable: false })],
@@ -114,7 +114,7 @@ it.each([
 ])('a set with one member says whether it is to have more: %i', async (membersWanted, expected) => {
   const member = memberId('a/1');
   const one = { members: [{ member, address: 'a:1' }], leaderMember: member, inSync: [member] };
-  nameService.putBroker(Object.assign(set('a:1'), one));
+  nameService.putSet(Object.assign(set('a:1'), one));
   members.statuses.set('a:1', { role: 'leading', member, membersWanted });
   await turn();
   expect(await looks(4)).toEqual(expected);
@@ -134,7 +134,7 @@ it('is not over because nobody answers', async () => {
 });
 
 it('of dead letters tells at once, and never because a broker was silent', async () => {
-  const topic = await nameService.createTopic({ name: '%DLQ%billing' });
+  const topic = await nameService.ensureInnerTopic('%DLQ%billing');
   while (!directory.topic('%DLQ%billing')) await turn();
   const dead = (next: number): void => {
     brokers.topics.set(topic.id, { queues: [{ queueId: 0, first: 0, next }] } as never);

@@ -3,7 +3,7 @@
 import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
 
 let fixture: AdminFixture;
-beforeAll(async () => (fixture = await startAdminFixture()));
+beforeAll(async () => (fixture = await startAdminFixture({ graceMs: 3_600_000 })));
 afterAll(() => fixture.stop());
 
 async function ask(method: string, path: string): Promise<{ status: number; body: unknown }> {
@@ -30,11 +30,11 @@ it('passes on who deletes, and whether it is for good', async () => {
 
 it('shows what can be brought back, and brings it back', async () => {
   const { nameService } = fixture;
-  const retired = { kind: 'topic', name: 'orders', id: 7, who: 'ada', deletedMs: 1, goneMs: 2 } as const;
-  nameService.retirements.push(retired);
-  expect((await ask('GET', '/deleted')).body).toEqual({ items: [retired], graceMs: 3_600_000 });
-  expect((await ask('POST', '/deleted/topic/7/restore')).status).toBe(204);
-  expect(nameService.restored).toEqual(['topic 7']);
+  const { retired, graceMs } = await nameService.retired();
+  expect((await ask('GET', '/deleted')).body).toEqual({ items: retired, graceMs });
+  expect(retired).toMatchObject([{ kind: 'topic', name: 'orders', who: '127.0.0.1' }]);
+  expect((await ask('POST', `/deleted/topic/${retired[0]?.id}/restore`)).status).toBe(204);
+  expect([...nameService.topics.keys()]).toEqual(['orders']);
   expect((await ask('POST', '/deleted/broker/7/restore')).status).toBe(400);
   expect((await ask('POST', '/deleted/topic/seven/restore')).status).toBe(400);
 });

@@ -1,11 +1,11 @@
 import { Directory } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { MessageType, queueId, queueOffset, type BrokerSet } from '@cometmq/model';
 import { systemClock } from '@cometmq/shared';
 import { silentLogger } from '@cometmq/telemetry';
 import type { FastifyInstance } from 'fastify';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
-import { FakeNameService } from '../testing/fake-name-service.js';
 import { buildAdminApi } from './admin-api.js';
 
 let app: FastifyInstance;
@@ -27,7 +27,7 @@ const sets = ['broker-0', 'broker-1'].map((name): BrokerSet => {
 });
 
 beforeAll(async () => {
-  nameService = new FakeNameService();
+  nameService = new FakeNameService({ tellsLate: true });
   brokers = new FakeBrokers();
   directory = new Directory(nameService, systemClock);
   await directory.start();

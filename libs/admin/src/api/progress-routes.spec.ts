@@ -1,4 +1,5 @@
 import { Directory } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { someTraits } from '@cometmq/client/testing';
 import { pausedForGood, type BrokerSet } from '@cometmq/model';
 import { MqError, systemClock } from '@cometmq/shared';
@@ -6,7 +7,6 @@ import { silentLogger } from '@cometmq/telemetry';
 import type { FastifyInstance } from 'fastify';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
-import { FakeNameService } from '../testing/fake-name-service.js';
 import { buildAdminApi } from './admin-api.js';
 import { lagPoints } from './progress-routes.js';
 
@@ -27,7 +27,7 @@ const brokerSet: BrokerSet = {
 };
 
 beforeAll(async () => {
-  nameService = new FakeNameService();
+  nameService = new FakeNameService({ tellsLate: true });
   brokers = new FakeBrokers();
   directory = new Directory(nameService, systemClock);
   await directory.start();
@@ -121,7 +121,7 @@ describe('a reset', () => {
   it('takes over from another group, and may mean one queue of one set', async () => {
     await nameService.createGroup({ name: 'audit' });
     await directory.until(() => directory.group('audit'), 1000, 'the group');
-    nameService.putBroker({ ...brokerSet, name: 'broker-1' });
+    nameService.putSet({ ...brokerSet, name: 'broker-1' });
     await directory.until(() => directory.brokerSet('broker-1'), 1000, 'the broker set');
     const to = { at: 'group', group: 'audit' };
     const one = { topic: 'orders', brokerSet: 'broker-0', queueId: 2, to };

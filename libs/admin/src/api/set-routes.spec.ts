@@ -23,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => fixture.stop());
 
 function put(leader: string | undefined, of = names): void {
-  fixture.nameService.putBroker({
+  fixture.nameService.putSet({
     ...{ name: 'broker-1', epoch: 4, leader, leaderMember: leader && idOf(leader.slice(0, 1)) },
     members: of.map((name) => ({ member: idOf(name), address: `${name}:1` })),
     ...{ quorum: Math.floor(of.length / 2) + 1, stage: 'serving', inSync: [], writable: true, registeredMs: 1 },
@@ -107,7 +107,7 @@ it('warns of members that are set up for another number of members', async () =>
 
 it('names both members of one place, and touches neither', async () => {
   const [one, other] = ['b/1', 'b/2'].map((name) => memberId(`broker-1-${name}`));
-  fixture.nameService.putBroker({
+  fixture.nameService.putSet({
     ...{ name: 'broker-1', epoch: 4, leader: 'a:1', leaderMember: idOf('a') },
     members: [idOf('a'), one, other].map((member) => ({ member: member ?? '', address: 'a:1' })),
     ...{ quorum: 2, stage: 'serving', inSync: [], writable: true, registeredMs: 1 },

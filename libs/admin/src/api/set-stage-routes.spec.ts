@@ -13,7 +13,7 @@ afterEach(() => fixture.stop());
 
 function put(name: string, isLed = true): void {
   const leader = isLed ? 'a:1' : undefined;
-  fixture.nameService.putBroker({
+  fixture.nameService.putSet({
     ...{ name, epoch: 4, leader, leaderMember: 'a/1', members: [{ member: 'a/1', address: 'a:1' }] },
     ...{ quorum: 1, stage: 'serving', inSync: ['a/1'], writable: true, registeredMs: 1 },
   });

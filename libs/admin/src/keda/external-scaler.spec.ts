@@ -1,15 +1,15 @@
 // Goal: KEDA gets the lag, and never a number that would end consumers wrongly. Method: its own protocol over real gRPC, to
 // brokers that say known figures.
 import { Directory } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { externalScaler } from '@cometmq/proto';
 import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
 import { systemClock as clock } from '@cometmq/shared';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
-import { FakeNameService } from '../testing/fake-name-service.js';
 import { externalScalerService } from './external-scaler.js';
 
-const nameService = new FakeNameService();
+const nameService = new FakeNameService({ tellsLate: true });
 const brokers = new FakeBrokers();
 const directory = new Directory(nameService, clock);
 const service = externalScalerService({ directory, brokers, clock, requestMsMax: 1_000 });
@@ -21,7 +21,7 @@ let channel: GrpcJsChannel;
 
 beforeAll(async () => {
   const set = { epoch: 1, leader: 'a:1', members: [], quorum: 1, stage: 'serving', inSync: [], writable: true };
-  for (const name of ['broker-0', 'broker-1']) nameService.putBroker({ ...set, name, registeredMs: 1 } as never);
+  for (const name of ['broker-0', 'broker-1']) nameService.putSet({ ...set, name, registeredMs: 1 } as never);
   await directory.start();
   await nameService.createGroup({ name: 'billing' });
   await directory.until(() => directory.group('billing'), 1_000, 'the group');

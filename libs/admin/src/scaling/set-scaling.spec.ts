@@ -1,6 +1,7 @@
 // Goal: broker sets follow the pods, and none leaves with messages. Method: a real directory over fake brokers, a fake
 // Kubernetes, and a faked clock.
 import { Directory } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { memberId, queueId, queueOffset, type BrokerSetStage } from '@cometmq/model';
 import { FakeKubernetes } from '@cometmq/rpc/testing';
 import { MqError } from '@cometmq/shared';
@@ -9,7 +10,6 @@ import { silentLogger } from '@cometmq/telemetry';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
 import { FakeMembers } from '../testing/fake-members.js';
-import { FakeNameService } from '../testing/fake-name-service.js';
 import { SetScaling } from './set-scaling.js';
 
 describe('broker sets on Kubernetes', () => {
@@ -28,7 +28,7 @@ describe('broker sets on Kubernetes', () => {
   beforeEach(async () => {
     kubernetes = new FakeKubernetes();
     kubernetes.objects.set(notesPath, {});
-    [nameService, brokers, members] = [new FakeNameService(), new FakeBrokers(), new FakeMembers()];
+    [nameService, brokers, members] = [new FakeNameService({ tellsLate: true }), new FakeBrokers(), new FakeMembers()];
     directory = new Directory(nameService, clock);
     await directory.start();
     members.onStage = (name, stage) => put(name, stage);
@@ -47,7 +47,7 @@ describe('broker sets on Kubernetes', () => {
 
   function put(name: string, stage: BrokerSetStage, isLed = true): void {
     const member = memberId(`${name}/1`);
-    nameService.putBroker({
+    nameService.putSet({
       ...{ name, epoch: 1, leaderMember: member, members: [{ member, address: '' }], quorum: 1, inSync: [member] },
       ...{ stage, writable: stage === 'serving', registeredMs: 1, leader: isLed ? `${name}:1` : undefined },
     });

@@ -1,13 +1,13 @@
 import { AuditLog, type AuditSink, gateOf } from '@cometmq/auth';
 import type { FakeIdentities } from '@cometmq/auth/testing';
 import { Directory } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { systemClock, type Clock } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { AdminServer } from '../admin-server.js';
 import { FakeBrokers } from './fake-brokers.js';
 import { FakeMembers } from './fake-members.js';
-import { FakeNameService } from './fake-name-service.js';
 
 export interface AdminFixture {
   readonly nameService: FakeNameService;
@@ -22,6 +22,8 @@ export interface AdminFixture {
 interface AdminFixtureOptions {
   readonly clock?: Clock;
   readonly consoleFolder?: string;
+  /** How long deletions can be taken back; left out: not at all. */
+  readonly graceMs?: number;
   /** Left out: there are no users. */
   readonly identities?: FakeIdentities;
   readonly log?: Logger;
@@ -32,15 +34,16 @@ interface AdminFixtureOptions {
 export async function startAdminFixture({
   clock = systemClock,
   consoleFolder,
+  graceMs = 0,
   identities,
   log = silentLogger,
   audit,
 }: AdminFixtureOptions = {}): Promise<AdminFixture> {
-  const nameService = new FakeNameService();
+  const nameService = new FakeNameService({ tellsLate: true, graceMs });
   const brokers = new FakeBrokers();
   const members = new FakeMembers();
   brokers.states.set('broker-0', {});
-  nameService.putBroker({
+  nameService.putSet({
     name: 'broker-0',
     epoch: 1,
     leader: 'broker-0:10911',
@@ -56,7 +59,7 @@ export async function startAdminFixture({
   await directory.start();
   members.onStage = (name, stage) => {
     const set = directory.brokerSet(name);
-    if (set) nameService.putBroker({ ...set, stage, writable: stage === 'serving' });
+    if (set) nameService.putSet({ ...set, stage, writable: stage === 'serving' });
   };
   const config = { insecure: false, signatureAgeMsMax: 900_000, signatureLocalTimes: true };
   const files = identities && { keys: identities.keyFile, admin: undefined };

@@ -393,7 +393,7 @@ describe('a broker set of three', () => {
     await world.send('m3');
     expect((await world.drain()).sort()).toEqual(range(0, 4));
     expect(world.up.length).toBe(3);
-    world.nameService.putStage(brokerSet, 'gone');
+    world.nameService.putSet({ name: brokerSet, stage: 'gone', leader: undefined });
     await world.during(stops);
     expect(world.up).toEqual([]);
   });

@@ -6,7 +6,7 @@ import {
   type SendResult,
   type SetRegistry,
 } from '@cometmq/client';
-import { FakeNetwork } from '@cometmq/client/testing';
+import { FakeNameService, FakeNetwork } from '@cometmq/client/testing';
 import {
   encodeEnvelope,
   everything,
@@ -26,7 +26,7 @@ import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { BrokerService, type BrokerOptions } from '../broker-service.js';
 import { settle } from '../broker-world.js';
-import { FakeNameService, FakeSetRegistry } from '../fake-name-service.js';
+import { FakeSetRegistry } from '../fake-set-registry.js';
 import { memoryCheckpoints } from '../testing.js';
 import { MemberDoor } from './member-door.js';
 
@@ -39,7 +39,7 @@ const patienceMs = 30_000;
 export class SetWorld {
   readonly clock = new ManualClock();
   readonly network = new FakeNetwork(this.clock);
-  readonly nameService = new FakeNameService();
+  readonly nameService = new FakeNameService({ queues: 1, wallMs: 0 });
   readonly registry = new FakeSetRegistry(this.clock, this.nameService);
   readonly members: SetMemberWorld[];
   /** Acknowledged by a consumer, and answered OK. */

@@ -45,9 +45,9 @@ beforeEach(async () => {
   audit = new AuditLog(clock, undefined);
   const access = new Authenticator({ book, clock, ageMsMax: 900_000, localTimes: true });
   context = await openProxy({ access, audit });
-  context.nameService.topic('orders');
-  context.nameService.topic('events', { type: MessageType.lite });
-  context.nameService.group('workers');
+  context.nameService.putTopic('orders');
+  context.nameService.putTopic('events', { type: MessageType.lite });
+  context.nameService.putGroup('workers');
 });
 afterEach(() => context.stop());
 

@@ -24,8 +24,8 @@ import { type CallOptions, type ProxyFixture, type FakeCall, openProxy } from '.
 let context: ProxyFixture;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('orders', { readQueues: 2, writeQueues: 2 });
-  context.nameService.group('workers');
+  context.nameService.putTopic('orders', { readQueues: 2, writeQueues: 2 });
+  context.nameService.putGroup('workers');
 });
 afterEach(() => context.stop());
 
@@ -45,7 +45,7 @@ async function route(change: Record<string, unknown> = {}, options?: CallOptions
 describe('QueryRoute', () => {
   it('lists the queues of every broker set as clients need them, always in the same order', async () => {
     context.addBroker('broker-a');
-    context.nameService.broker('broker-a', { leader: undefined });
+    context.nameService.putSet({ name: 'broker-a', leader: undefined });
     const answer = await route();
     expect(answer.status).toEqual({ code: Code.OK, message: 'OK' });
     expect(answer.messageQueues.map(({ id, broker }) => `${broker?.name} ${id}`)).toEqual([
@@ -65,10 +65,10 @@ describe('QueryRoute', () => {
   });
 
   it('gives queue 0 every permission where counts differ', async () => {
-    context.nameService.topic('orders', { readQueues: 1, writeQueues: 3 });
+    context.nameService.putTopic('orders', { readQueues: 1, writeQueues: 3 });
     const counts = (await route()).messageQueues.map(({ permission }) => permission);
     expect(counts).toEqual([Permission.READ_WRITE, Permission.WRITE, Permission.WRITE]);
-    context.nameService.topic('orders', { readQueues: 2, writeQueues: 2, permission: 'none' });
+    context.nameService.putTopic('orders', { readQueues: 2, writeQueues: 2, permission: 'none' });
     expect((await route()).messageQueues.map(({ permission }) => permission)).toEqual([
       Permission.NONE,
       Permission.NONE,
@@ -84,7 +84,7 @@ describe('QueryRoute', () => {
     [MessageType.priority, [6]],
     [MessageType.mixed, [1, 2, 3, 4]],
   ])('says what a topic of type %p takes', async (type, accepted) => {
-    context.nameService.topic('orders', { type });
+    context.nameService.putTopic('orders', { type });
     expect((await route()).messageQueues[0]?.acceptMessageTypes).toEqual(accepted);
   });
 
@@ -100,9 +100,9 @@ describe('QueryRoute', () => {
     'names all types that %s %s knows while the first message of a topic made on first use may be of any',
     async (language, version, all) => {
       const options = { language, version };
-      context.nameService.topic('orders', { typeFixed: false });
+      context.nameService.putTopic('orders', { typeFixed: false });
       expect((await route({}, options)).messageQueues[0]?.acceptMessageTypes).toEqual(all);
-      context.nameService.topic('orders', { type: MessageType.fifo, typeFixed: true });
+      context.nameService.putTopic('orders', { type: MessageType.fifo, typeFixed: true });
       expect((await route({}, options)).messageQueues[0]?.acceptMessageTypes).toEqual([2]);
     },
   );
@@ -115,7 +115,7 @@ describe('QueryRoute', () => {
     ] as const) {
       await context.stop();
       context = await openProxy({ advertised: { kind: 'address', host, port: 9 } });
-      context.nameService.topic('orders');
+      context.nameService.putTopic('orders');
       const [queue] = (await route()).messageQueues;
       expect(queue?.broker?.endpoints).toEqual({ scheme, addresses: [{ host, port: 9 }] });
     }
@@ -168,15 +168,15 @@ describe('QueryRoute', () => {
   });
 
   it('waits for the first broker, and answers no empty list', async () => {
-    context.nameService.brokers.clear();
-    context.nameService.snapshot();
+    context.nameService.sets.clear();
+    context.nameService.tellWhole();
     const found = route({}, { timeoutMs: 3_000 });
     await Promise.resolve();
     context.clock.advance(1_000);
     context.addBroker('broker-0');
     expect((await found).messageQueues.length).toBe(2);
-    context.nameService.brokers.clear();
-    context.nameService.snapshot();
+    context.nameService.sets.clear();
+    context.nameService.tellWhole();
     const none = route({}, { timeoutMs: 3_000 });
     for (let i = 0; i < 5; i += 1) await Promise.resolve();
     context.clock.advance(2_800);
@@ -213,7 +213,7 @@ describe('QueryAssignment', () => {
       permission: Permission.READ_WRITE,
       broker: { id: 0, endpoints },
     });
-    context.nameService.group('workers', { fifo: true });
+    context.nameService.putGroup('workers', { fifo: true });
     expect((await assignment()).assignments.map(({ messageQueue }) => messageQueue?.id)).toEqual([0, 1, 0, 1]);
   });
 
@@ -226,7 +226,7 @@ describe('QueryAssignment', () => {
 
   it('says that a topic has no readable queue, and makes groups on first use', async () => {
     expect((await assignment({ group: { name: 'fresh' } })).status?.code).toBe(Code.OK);
-    context.nameService.topic('orders', { permission: 'write' });
+    context.nameService.putTopic('orders', { permission: 'write' });
     expect((await assignment()).status?.code).toBe(Code.FORBIDDEN);
   });
 });

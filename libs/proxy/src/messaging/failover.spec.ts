@@ -11,9 +11,9 @@ let second: FakeBroker;
 beforeEach(async () => {
   context = await openProxy();
   second = context.addBroker('broker-1');
-  context.nameService.topic('orders');
-  context.nameService.topic('in-order', { type: MessageType.fifo });
-  context.nameService.group('workers');
+  context.nameService.putTopic('orders');
+  context.nameService.putTopic('in-order', { type: MessageType.fifo });
+  context.nameService.putGroup('workers');
 });
 afterEach(() => context.stop());
 

@@ -8,7 +8,7 @@ import { type FakeCall, type ProxyFixture, openProxy } from '../testing.js';
 let context: ProxyFixture;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('orders', { type: MessageType.fifo });
+  context.nameService.putTopic('orders', { type: MessageType.fifo });
 });
 afterEach(() => context.stop());
 
@@ -58,11 +58,11 @@ describe('messages of a group', () => {
     context.broker.fault = () => new MqError('STORAGE_FULL', 'the disk is full');
     expect(await codeOf(send('y', `group-${group}`))).toBe(Code.TOO_MANY_REQUESTS);
     context.broker.fault = () => undefined;
-    context.nameService.broker('broker-0', { leader: undefined });
+    context.nameService.putSet({ name: 'broker-0', leader: undefined });
     const waiting = send('z', `group-${group}`);
     context.clock.advance(300);
     expect(waiting.items).toEqual([]);
-    context.nameService.broker('broker-0', { epoch: 2 });
+    context.nameService.putSet({ name: 'broker-0', epoch: 2 });
     context.clock.advance(100);
     expect(await codeOf(waiting)).toBe(Code.OK);
     expect(sentIds()).toEqual(['x', 'z']);
@@ -110,7 +110,7 @@ describe('messages of a group', () => {
     };
     const first = send('1', 'g', 'fresh');
     while (release.length === 0) await Promise.resolve();
-    nameService.topic('fresh', { type: MessageType.fifo, typeFixed: true });
+    nameService.putTopic('fresh', { type: MessageType.fifo, typeFixed: true });
     const second = send('2', 'g', 'fresh');
     for (let i = 0; i < 20; i += 1) await Promise.resolve();
     expect(sentIds()).toEqual([]);
@@ -137,14 +137,14 @@ describe('a receive of an orderly group', () => {
       { timeoutMs: 5_000 },
     );
 
-  beforeEach(() => context.nameService.group('ordered', { fifo: true }));
+  beforeEach(() => context.nameService.putGroup('ordered', { fifo: true }));
 
   it('with an attempt id asks the named broker set only, and waits while that has no leader', () => {
     const second = context.addBroker('broker-1');
     receive('try-1', 'broker-1');
     expect([context.broker.receives.length, second.receives.length]).toEqual([0, 1]);
     expect(second.receives[0]).toMatchObject({ attemptId: 'try-1', queueId: 1 });
-    context.nameService.broker('broker-1', { leader: undefined });
+    context.nameService.putSet({ name: 'broker-1', leader: undefined });
     receive('try-2', 'broker-1');
     context.clock.advance(500);
     expect([context.broker.receives.length, second.receives.length]).toEqual([0, 1]);

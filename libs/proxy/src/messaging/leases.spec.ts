@@ -20,8 +20,8 @@ let receipt: Receipt;
 let handle: string;
 beforeEach(async () => {
   context = await openProxy();
-  const topic = context.nameService.topic('orders');
-  const group = context.nameService.group('workers');
+  const topic = context.nameService.putTopic('orders');
+  const group = context.nameService.putGroup('workers');
   receipt = context.broker.receipt({ topicId: topic.id, groupId: group.id, attempt: 3 });
   handle = new ReceiptHandles(context.directory.secret).write(receipt);
 });
@@ -75,8 +75,8 @@ describe('AckMessage', () => {
     ['another form', () => '0 1 2 3 4 broker-a 6 7 8'],
     ['a changed handle', () => `${handle.slice(0, 20)}${handle[20] === 'A' ? 'B' : 'A'}${handle.slice(21)}`],
     ['a handle of another cluster', () => new ReceiptHandles(Buffer.alloc(32, 8)).write(receipt)],
-    ['a handle of another group', () => issued({ groupId: context.nameService.group('others').id })],
-    ['a handle of another topic', () => issued({ topicId: context.nameService.topic('mails').id })],
+    ['a handle of another group', () => issued({ groupId: context.nameService.putGroup('others').id })],
+    ['a handle of another topic', () => issued({ topicId: context.nameService.putTopic('mails').id })],
   ])('refuses %s for ever', async (_what, bad) => {
     const answer = await ack([bad(), handle]);
     expect(answer.status?.code).toBe(Code.MULTIPLE_RESULTS);
@@ -105,10 +105,10 @@ describe('AckMessage', () => {
 
   it('goes to the broker set that the handle names, and waits for its leader', async () => {
     const second = context.addBroker('broker-1');
-    context.nameService.broker('broker-1', { leader: undefined });
+    context.nameService.putSet({ name: 'broker-1', leader: undefined });
     const waiting = ack([issued({ broker: 'broker-1' })], {}, { timeoutMs: 3_000 });
     context.clock.advance(1_000);
-    context.nameService.broker('broker-1', { epoch: 2 });
+    context.nameService.putSet({ name: 'broker-1', epoch: 2 });
     context.clock.advance(10);
     expect((await waiting).status?.code).toBe(Code.OK);
     expect(second.acked.length).toBe(1);

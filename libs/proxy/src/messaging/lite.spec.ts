@@ -16,12 +16,12 @@ let context: ProxyFixture;
 let group: ConsumerGroup;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('sessions', { type: MessageType.lite });
-  context.nameService.topic('orders');
-  group = context.nameService.group('agents', {
+  context.nameService.putTopic('sessions', { type: MessageType.lite });
+  context.nameService.putTopic('orders');
+  group = context.nameService.putGroup('agents', {
     lite: { ...liteGroupDefaults, topic: 'sessions' as never, clientQuota: 77 },
   });
-  context.nameService.group('workers');
+  context.nameService.putGroup('workers');
 });
 afterEach(() => context.stop());
 
@@ -119,7 +119,7 @@ describe('SyncLiteSubscription', () => {
       });
     }
     context.broker.liteSyncs.length = 0;
-    context.nameService.broker('broker-0', { epoch: 2 });
+    context.nameService.putSet({ name: 'broker-0', epoch: 2 });
     expect(context.broker.liteSyncs.map(({ action, liteTopics }) => [action, liteTopics])).toEqual([['setAll', ['a']]]);
   });
 });

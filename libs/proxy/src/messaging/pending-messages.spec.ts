@@ -24,10 +24,10 @@ const seconds = 1_700_000_000;
 let context: ProxyFixture;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('later', { type: MessageType.delay });
-  context.nameService.topic('deals', { type: MessageType.transaction });
-  context.nameService.topic('all', { type: MessageType.mixed });
-  context.nameService.topic('orders');
+  context.nameService.putTopic('later', { type: MessageType.delay });
+  context.nameService.putTopic('deals', { type: MessageType.transaction });
+  context.nameService.putTopic('all', { type: MessageType.mixed });
+  context.nameService.putTopic('orders');
 });
 afterEach(() => context.stop());
 
@@ -106,9 +106,9 @@ describe('a delayed message', () => {
 
   it('is taken back at the broker set that has it, when that has a leader again', async () => {
     const { recallHandle } = await delayed();
-    context.nameService.broker('broker-0', { leader: undefined });
+    context.nameService.putSet({ name: 'broker-0', leader: undefined });
     const answer = recall('later', recallHandle);
-    context.nameService.broker('broker-0', { leader: '' });
+    context.nameService.putSet({ name: 'broker-0', leader: '' });
     context.clock.advance(1_000);
     expect(await answer).toEqual([Code.OK, 'recalled']);
   });

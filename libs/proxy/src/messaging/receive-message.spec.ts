@@ -42,8 +42,8 @@ function hear(call: FakeCall): Heard {
 let context: ProxyFixture;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('orders');
-  context.nameService.group('workers');
+  context.nameService.putTopic('orders');
+  context.nameService.putGroup('workers');
 });
 afterEach(() => context.stop());
 
@@ -126,7 +126,7 @@ it('reads the same with the decoder of the official Node.js client', async () =>
 
 it('names a dead letter by the topic it is read from, and says where it came from', async () => {
   const index = await sendOne();
-  const dlq = context.nameService.topic('%DLQ%workers');
+  const dlq = context.nameService.putTopic('%DLQ%workers');
   const call = receive({ messageQueue: { topic: { name: '%DLQ%workers' } } });
   const delivered = context.broker.delivered(index, { topicId: dlq.id });
   context.broker.deliver({ ...delivered, originTopicId: topicId(1) });
@@ -217,11 +217,11 @@ it('ends a poll whose broker never answers', async () => {
 
 it('answers no error while leaders change, and delivers once there is one', async () => {
   const index = await sendOne();
-  context.nameService.broker('broker-0', { leader: undefined });
+  context.nameService.putSet({ name: 'broker-0', leader: undefined });
   const patient = receive();
   context.clock.advance(1_000);
   expect(patient.items).toEqual([]);
-  context.nameService.broker('broker-0', { epoch: 2 });
+  context.nameService.putSet({ name: 'broker-0', epoch: 2 });
   context.clock.advance(10);
   expect(context.broker.receives.at(-1)?.waitMs).toBe(4_000);
   context.broker.deliver(context.broker.delivered(index));
@@ -279,7 +279,7 @@ it('forgets a refusal that nobody waits for', () => {
 it('refuses unknownMembers, garbage and write-only topics', async () => {
   const stranger = receive({}, { clientId: '' });
   const garbage = context.call('ReceiveMessage', Buffer.from([0x0a, 0x7f]), { timeoutMs: 5_000 });
-  context.nameService.topic('inbox', { permission: 'write' });
+  context.nameService.putTopic('inbox', { permission: 'write' });
   const blind = receive({ messageQueue: { topic: { name: 'inbox' } } });
   context.clock.advance(1_001);
   expect([stranger, garbage, blind].map((call) => hear(call).status?.code)).toEqual([
@@ -357,7 +357,7 @@ describe('a receive that waits for what changes', () => {
   it.each<[string, () => unknown, Code]>([
     ['its topic is deleted', () => context.nameService.deleteTopic('orders'), Code.TOPIC_NOT_FOUND],
     ['its group is deleted', () => context.nameService.deleteGroup('workers'), Code.CONSUMER_GROUP_NOT_FOUND],
-    ['its topic is closed', () => context.nameService.topic('orders', { permission: 'write' }), Code.FORBIDDEN],
+    ['its topic is closed', () => context.nameService.putTopic('orders', { permission: 'write' }), Code.FORBIDDEN],
   ])('is answered when %s', (_what, act, code) => {
     const call = receive();
     expect(context.broker.waiting.size).toBe(1);
@@ -373,10 +373,10 @@ describe('a receive that waits for what changes', () => {
     // Both are heard of before the poll is looked at.
     if (what === 'topic') {
       await context.nameService.deleteTopic('orders');
-      context.nameService.topic('orders');
+      context.nameService.putTopic('orders');
     } else {
       await context.nameService.deleteGroup('workers');
-      context.nameService.group('workers');
+      context.nameService.putGroup('workers');
     }
     context.clock.advance(1);
     await settled();
@@ -398,7 +398,7 @@ describe('a receive that waits for what changes', () => {
 
   it('waits on when nothing of it has changed', () => {
     const call = receive();
-    context.nameService.topic('orders', { retentionMs: 1_000 });
+    context.nameService.putTopic('orders', { retentionMs: 1_000 });
     context.clock.advance(1);
     expect([context.broker.receives.length, context.broker.waiting.size, call.ended]).toEqual([1, 1, false]);
   });
@@ -458,7 +458,7 @@ describe('messages that may not have reached their client', () => {
   });
 
   it('are left to the leader in an orderly group, which knows the attempt', async () => {
-    context.nameService.group('workers', { fifo: true });
+    context.nameService.putGroup('workers', { fifo: true });
     await answered();
     receive({ attemptId: 'try-1' });
     expect(back()).toBe(0);
@@ -488,9 +488,9 @@ it('asks every broker set, the named one first, and waits for all of them at onc
 it('bounds the polls that wait', async () => {
   await context.stop();
   context = await openProxy({ limits: { ...defaultLimits, pollsPerGroupMax: 2, pollsMax: 3 } });
-  context.nameService.topic('orders');
-  context.nameService.group('workers');
-  context.nameService.group('others');
+  context.nameService.putTopic('orders');
+  context.nameService.putGroup('workers');
+  context.nameService.putGroup('others');
   receive();
   const second = receive();
   const third = receive();

@@ -12,8 +12,8 @@ import { type ProxyFixture, openProxy } from '../testing.js';
 let context: ProxyFixture;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('orders');
-  context.nameService.group('workers');
+  context.nameService.putTopic('orders');
+  context.nameService.putGroup('workers');
 });
 afterEach(() => context.stop());
 

@@ -31,7 +31,7 @@ async function send(context: ProxyFixture, request: Uint8Array, options?: CallOp
 let context: ProxyFixture;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('orders');
+  context.nameService.putTopic('orders');
 });
 afterEach(() => context.stop());
 
@@ -143,7 +143,7 @@ it('refuses every reserved property name', async () => {
 });
 
 it('gives each priority a queue of its own, as far as there are queues, and all broker sets in turn', async () => {
-  context.nameService.topic('orders', { type: MessageType.priority });
+  context.nameService.putTopic('orders', { type: MessageType.priority });
   for (const priority of [0, 2, 3, 9]) {
     expect((await send(context, encode(message({ priority })))).status?.code).toBe(Code.OK);
   }
@@ -153,7 +153,7 @@ it('gives each priority a queue of its own, as far as there are queues, and all 
 });
 
 it('refuses a negative priority, and a message without one on a topic of prioritised messages', async () => {
-  context.nameService.topic('orders', { type: MessageType.priority });
+  context.nameService.putTopic('orders', { type: MessageType.priority });
   expect((await send(context, encode(message({ priority: -1 })))).status?.code).toBe(Code.BAD_REQUEST);
   const plain = await send(context, encode(message()));
   expect(plain.status?.code).toBe(Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE);
@@ -187,7 +187,7 @@ it('answers one entry a message, each with its own result', async () => {
 it('spreads messages evenly over brokers and queues, leaving out who takes none', async () => {
   const second = context.addBroker('broker-1');
   const third = context.addBroker('broker-2');
-  context.nameService.broker('broker-2', { writable: false });
+  context.nameService.putSet({ name: 'broker-2', writable: false });
   for (let i = 0; i < 80; i += 1) await send(context, encode(message()));
   const counts = new Map<string, number>();
   for (const broker of [context.broker, second]) {
@@ -199,29 +199,29 @@ it('spreads messages evenly over brokers and queues, leaving out who takes none'
 });
 
 it('says at once that the disks of all brokers are full, and waits for one that may come back', async () => {
-  context.nameService.broker('broker-0', { writable: false });
+  context.nameService.putSet({ name: 'broker-0', writable: false });
   const refused = await send(context, encode(message(), message({ messageId: '02' })));
   expect(refused.entries.map(({ status }) => status?.code)).toEqual([Code.TOO_MANY_REQUESTS, Code.TOO_MANY_REQUESTS]);
   expect(refused.entries[0]?.status?.message).toMatch(/disk is full/);
-  context.nameService.broker('broker-1', { leader: undefined });
+  context.nameService.putSet({ name: 'broker-1', leader: undefined });
   const waiting = send(context, encode(message()), { timeoutMs: 3_000 });
-  context.nameService.broker('broker-0', { writable: true });
+  context.nameService.putSet({ name: 'broker-0', writable: true });
   context.clock.advance(200);
   expect((await waiting).status?.code).toBe(Code.OK);
 });
 
 it('refuses a topic that may not be written to', async () => {
-  context.nameService.topic('orders', { permission: 'read' });
+  context.nameService.putTopic('orders', { permission: 'read' });
   expect((await send(context, encode(message()))).status?.code).toBe(Code.FORBIDDEN);
 });
 
 it('waits for a leader, and sends with the new layout', async () => {
-  context.nameService.broker('broker-0', { leader: undefined });
+  context.nameService.putSet({ name: 'broker-0', leader: undefined });
   const waiting = send(context, encode(message()), { timeoutMs: 3_000 });
   context.clock.advance(200);
   expect(context.broker.sent).toEqual([]);
-  context.nameService.topic('orders', { layout: 7 });
-  context.nameService.broker('broker-0', { epoch: 2 });
+  context.nameService.putTopic('orders', { layout: 7 });
+  context.nameService.putSet({ name: 'broker-0', epoch: 2 });
   context.clock.advance(100);
   expect((await waiting).status?.code).toBe(Code.OK);
   expect(context.broker.sent[0]?.layout).toBe(7);
@@ -275,14 +275,14 @@ it('asks once for an unknown topic that many want, and believes a no for a momen
   await Promise.all([send(context, request), send(context, request), send(context, request)]);
   await send(context, request);
   expect(context.nameService.asked).toEqual(['ensureTopic nobody']);
-  context.nameService.topic('nobody');
+  context.nameService.putTopic('nobody');
   expect((await send(context, request)).status?.code).toBe(Code.OK);
 });
 
 it('bounds the sends under way by count and by bytes', async () => {
   await context.stop();
   context = await openProxy({ limits: { ...defaultLimits, sendsMax: 2, sendBytesMax: 400 } });
-  context.nameService.topic('orders');
+  context.nameService.putTopic('orders');
   context.broker.holdSends = true;
   const first = context.call('SendMessage', encode(message()));
   const large = await send(context, encode(message({}, { body: new Uint8Array(400) })));
@@ -310,8 +310,8 @@ it('finishes the sends under way when it stops', async () => {
 it('sends nothing to a set that is draining, joining or gone, led or not', async () => {
   const others = (['draining', 'joining', 'gone'] as const).map((stage, at) => {
     const broker = context.addBroker(`broker-${at + 1}`);
-    context.nameService.broker(broker.name, { stage, writable: false, leader: undefined });
-    context.nameService.broker(broker.name, { stage, writable: stage !== 'draining' });
+    context.nameService.putSet({ name: broker.name, stage, writable: false, leader: undefined });
+    context.nameService.putSet({ name: broker.name, stage, writable: stage !== 'draining' });
     return broker;
   });
   for (let i = 0; i < 20; i += 1) await send(context, encode(message()));

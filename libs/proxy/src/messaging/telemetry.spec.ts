@@ -12,8 +12,8 @@ import { strategyFor } from './settings.js';
 let context: ProxyFixture;
 beforeEach(async () => {
   context = await openProxy();
-  context.nameService.topic('orders');
-  context.nameService.group('workers');
+  context.nameService.putTopic('orders');
+  context.nameService.putGroup('workers');
 });
 afterEach(() => context.stop());
 
@@ -151,8 +151,8 @@ it('tells consumers when the settings of their group change, and nobody else', a
     await open(consumer({ group: { name: 'others' } }), { clientId: 's' }),
   ];
   const change = { attemptsMax: 5, retryPolicy: { kind: 'customized', nextMs: [2_000] } } as const;
-  context.nameService.group('workers', change);
-  context.nameService.group('workers', { ...change, pausedUntilMs: 5 }); // Nothing that a client is told.
+  context.nameService.putGroup('workers', change);
+  context.nameService.putGroup('workers', { ...change, pausedUntilMs: 5 }); // Nothing that a client is told.
   await member.until(2);
   expect(heard(member, 1)).toMatchObject({
     code: Code.OK,
@@ -236,7 +236,7 @@ it('reads no more from who does not read the answers, and leaves commands to it 
   expect([call.items.length, call.heldBack]).toEqual([1, 5]);
   const [tell] = [...context.broker.tell.values()];
   tell?.({ clientId: 'client-1', kind: 'printStack', nonce: 'n1' });
-  context.nameService.group('workers', { attemptsMax: 5 });
+  context.nameService.putGroup('workers', { attemptsMax: 5 });
   expect(call.items.length).toBe(1);
   call.read(Infinity);
   await call.until(6);
@@ -286,12 +286,12 @@ describe('what clients say of themselves', () => {
     for (let i = 0; i < streams; i += 1) {
       calls.push(await open(consumer({ subscriptions: many(2_000, {}) }), { clientId: `c${i}` }));
     }
-    context.nameService.group('workers', { attemptsMax: 5 });
+    context.nameService.putGroup('workers', { attemptsMax: 5 });
     const told = (): number => calls.filter(({ items }) => items.length === 2).length;
     expect(told()).toBe(streams - 5 - 1);
     for (const call of calls) call.cancel();
     const fresh = await open(consumer());
-    context.nameService.group('workers', { attemptsMax: 6 });
+    context.nameService.putGroup('workers', { attemptsMax: 6 });
     expect(fresh.items.length).toBe(2); // What was kept for the others is free again.
   });
 
@@ -337,7 +337,7 @@ describe('what clients say of themselves', () => {
 });
 
 it('leaves a subscription with a wrong filter out: the receive that carries it is refused, in words that clients show', async () => {
-  context.nameService.topic('payments');
+  context.nameService.putTopic('payments');
   const subscriptions = [
     { topic: { name: 'orders' }, expression: { type: 2, expression: 'a = ' } },
     { topic: { name: 'payments' }, expression: { type: 2, expression: 'a = 1' } },

@@ -1,7 +1,8 @@
 /** A broker in this process, on a real disk, spoken to without a network: what is measured is the broker alone. */
 import { BrokerService, type BrokerOptions } from '@cometmq/broker';
-import { FakeNameService, LoneSetRegistry } from '@cometmq/broker/testing';
+import { LoneSetRegistry } from '@cometmq/broker/testing';
 import { Directory, type ReceiveResult, type SendResult } from '@cometmq/client';
+import { FakeNameService } from '@cometmq/client/testing';
 import { encodeEnvelope, everything, type MessageType, queueId, type ConsumerGroup, type Topic } from '@cometmq/model';
 import { systemClock as clock } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
@@ -26,7 +27,7 @@ export class BenchBroker {
   ) {}
 
   static async open(folder: string, type: MessageType): Promise<BenchBroker> {
-    const nameService = new FakeNameService();
+    const nameService = new FakeNameService({ queues: 1, wallMs: 0 });
     const topic = await nameService.createTopic({ name: 'bench', type, writeQueues: queues, readQueues: queues });
     const group = await nameService.createGroup({ name: 'bench' });
     const directory = new Directory(nameService, clock);
