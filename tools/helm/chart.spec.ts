@@ -141,6 +141,7 @@ const everything = [
   ...['imagePullSecrets[0].name=pull', 'proxy.podLabels.lane=fast', 'dashboardApi.config.adminHostNames={a,b}'],
   ...['proxy.ingress.enabled=true', 'proxy.ingress.host=mq.example', 'dashboardApi.ingress.enabled=true'],
   ...['dashboardApi.ingress.host=console.example', 'proxy.autoscaling.enabled=true', 'proxy.gateway.enabled=true'],
+  ...['prometheusRule.enabled=true', 'grafana.dashboards.enabled=true', 'prometheusRule.labels.release=monitoring'],
   ...['metrics.serviceMonitor.enabled=true', 'networkPolicy.egress.enabled=true', 'global.imageRegistry=inner:5000'],
   ...[
     'broker.extraVolumes[0].name=more',

@@ -135,6 +135,13 @@ export const schema = {
       egress: object({ enabled: flag, extra: ref('listOfObjects') }),
     }),
     metrics: object({ annotations: flag, podMonitor: monitor, serviceMonitor: monitor }),
+    prometheusRule: object({
+      enabled: flag,
+      labels: ref('labels'),
+      lagMax: integer(0, Number.MAX_SAFE_INTEGER),
+      diskFreePercentMin: integer(0, 100),
+    }),
+    grafana: object({ dashboards: object({ enabled: flag, labels: ref('labels'), annotations: ref('labels') }) }),
     extraObjects: ref('listOfObjects'),
   }),
   $defs: {

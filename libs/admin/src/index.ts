@@ -1,4 +1,5 @@
 export * from './admin-server.js';
+export { alertRules } from './alerts/alert-rules.js';
 export { AlertWatch, type AlertWatchOptions } from './alerts/alert-watch.js';
 export { externalScalerService } from './keda/external-scaler.js';
 export { SetScaling } from './scaling/set-scaling.js';
