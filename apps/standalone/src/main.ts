@@ -49,7 +49,8 @@ void runProgram({
     const clusterId = (): string => nameService.clusterId;
     const identities = new IdentityRegistry({ store, clock, clusterId, unreadable, refused });
     const profile = profileOf(config);
-    const gate = gateOf({ config, files: profile.files, identities, clock, log });
+    // Who reads "ready", and the credentials beside it, may use them.
+    const gate = gateOf({ config, files: profile.files, identities, clock, log, startWaitMs: 10_000 });
     const address = (): string => 'local';
     const broker = new BrokerService({
       ...config,

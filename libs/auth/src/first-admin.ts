@@ -34,13 +34,15 @@ export interface FirstAdminOptions {
   readonly box: SecretBox;
   readonly clock: Clock;
   readonly failed: (error: MqError) => void;
+  /** How long the start waits until the admin is let in. 0: not at all. */
+  readonly startWaitMs: number;
 }
 
 const againMs = 1_000;
 
 /**
  * The super user that a cluster begins with. Its file is the truth of its secret: another one there is given to the user at
- * the next start, which is how it is rotated, and how one that was lost is replaced. Does not hold up the start.
+ * the next start, which is how it is rotated, and how one that was lost is replaced.
  */
 export class FirstAdmin implements Component {
   readonly name = 'first admin';
@@ -48,9 +50,18 @@ export class FirstAdmin implements Component {
 
   constructor(private readonly options: FirstAdminOptions) {}
 
+  /** Resolves once the admin is let in here, or can't be, or after `startWaitMs`; it is tried on after that. */
   start(): Promise<void> {
-    void this.persist();
-    return Promise.resolve();
+    const { clock, startWaitMs } = this.options;
+    const done = this.persist();
+    if (startWaitMs === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.after(startWaitMs, resolve);
+      void done.finally(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   stop(): Promise<void> {
@@ -74,18 +85,20 @@ export class FirstAdmin implements Component {
   private async ensure(): Promise<void> {
     const { identities, book, box, credentials } = this.options;
     const { user: name, secret } = credentials;
-    if (!book.ready) throw new MqError('UNAVAILABLE', 'the users are not known yet');
+    await book.until(() => book.ready, againMs);
+    const isLetIn = (): boolean => book.secretOf(name)?.reveal() === secret.reveal();
     const sealed = box.seal(secret, name);
     if (!book.user(name)) {
       try {
         await identities.createUser({ name, kind: 'super', enabled: true, secret: sealed });
-        return;
+        return await book.until(isLetIn, againMs);
       } catch (caught) {
         if (MqError.from(caught).code === 'ALREADY_EXISTS') throw new MqError('CONFLICT', 'somebody else was first');
         throw caught;
       }
     }
-    if (book.secretOf(name)?.reveal() === secret.reveal()) return;
+    if (isLetIn()) return;
     await identities.updateUser(name, { secret: sealed, enabled: true });
+    await book.until(isLetIn, againMs);
   }
 }

@@ -20,6 +20,8 @@ export interface GateParts {
   };
   readonly clock: Clock;
   readonly log: Logger;
+  /** How long the start waits until the first admin is let in. Default: not at all, as others may be away. */
+  readonly startWaitMs?: number;
 }
 
 /** All that a process needs to know who calls. */
@@ -39,7 +41,7 @@ export interface Gate {
 }
 
 /** @throws MqError CONFIG */
-export function gateOf({ config, files, identities, clock, log }: GateParts): Gate {
+export function gateOf({ config, files, identities, clock, log, startWaitMs = 0 }: GateParts): Gate {
   if (!files) return { access: openAccess, users: undefined, parts: [] };
   const box = SecretBox.of(files.keys);
   const unopened = (user: string, { reason }: MqError): void => log.error({ user, reason }, 'a user can not be let in');
@@ -54,7 +56,7 @@ export function gateOf({ config, files, identities, clock, log }: GateParts): Ga
   if (files.admin !== undefined) {
     const credentials = credentialsIn(files.admin);
     const failed = ({ reason }: MqError): void => log.error({ reason }, 'the first admin can not be made');
-    parts.push(new FirstAdmin({ credentials, identities, book, box, clock, failed }));
+    parts.push(new FirstAdmin({ credentials, identities, book, box, clock, failed, startWaitMs }));
   }
   return {
     access: authenticator,
