@@ -9,6 +9,8 @@ export const root = rootFolder();
 export class Program {
   /** What it has said so far, for the failure's message. */
   said = '';
+  /** Told of all it says, from its first word on. */
+  heard: ((text: string) => void) | undefined;
   private child: ChildProcess | undefined;
   private ended: Promise<number | null> = Promise.resolve(null);
 
@@ -34,6 +36,7 @@ export class Program {
     let timer: NodeJS.Timeout | undefined;
     const ready = new Promise<void>((resolve, reject) => {
       const hear = (chunk: Buffer): void => {
+        this.heard?.(chunk.toString());
         this.said = (this.said + chunk.toString()).slice(-20_000);
         if (this.said.includes('"msg":"ready"')) resolve();
       };

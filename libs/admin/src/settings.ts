@@ -42,7 +42,8 @@ export const adminSettings = {
   }),
   alertWebhook: text({
     default: '',
-    why: 'URL that alerts are posted to as JSON, once when they fire and once when they are over; empty: none.',
+    secret: true, // Who knows it may post there.
+    why: 'URL that alerts are posted to as JSON, once when they fire and once when they are over; may hold user:password@; empty: none.',
   }),
 };
 

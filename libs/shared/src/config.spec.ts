@@ -113,6 +113,11 @@ describe('configuration', () => {
     }
   });
 
+  it('shows nothing of a line of a file but its name, where it is not understood', () => {
+    const said = mistakes(['--config=f'], {}, { f: 'pasword = hunter2\npassword hunter2' });
+    expect(said).toBe('f:1: pasword: unknown setting; did you mean password?\nf:2: must be "name = value"');
+  });
+
   it('reads a secret from the file that a _FILE variable names', () => {
     expect(values([], { COMETMQ_PASSWORD_FILE: 's' }, { s: 'hunter2\n' }).values.password).toBe('hunter2');
   });

@@ -229,10 +229,11 @@ class Reader<S extends Settings> {
       const equals = bare.indexOf('=');
       const name = bare.slice(0, Math.max(equals, 0)).trim();
       const value = bare.slice(equals + 1).trim();
-      const said = `${path}:${index + 1}: ${bare}`;
-      if (equals < 0) this.mistakes.push(`${said}: must be "name = value"`);
-      else if (!names.includes(name)) this.mistakes.push(`${said}: unknown setting${nearest(name, names)}`);
-      else this.given.set(name, { text: value, origin: 'file', said });
+      const place = `${path}:${index + 1}`;
+      // Of a line that nobody knows nothing is shown but its name: its value may be a secret.
+      if (equals < 0) this.mistakes.push(`${place}: must be "name = value"`);
+      else if (!names.includes(name)) this.mistakes.push(`${place}: ${name}: unknown setting${nearest(name, names)}`);
+      else this.given.set(name, { text: value, origin: 'file', said: `${place}: ${bare}` });
     });
   }
 

@@ -14,7 +14,11 @@ export const telemetrySettings = {
     max: 65_536,
     why: 'Port of /metrics, /healthz and /readyz; 0: any free one; 65536: none.',
   }),
-  otlpEndpoint: text({ default: '', why: 'Base URL of an OTLP collector to push metrics to; empty: none.' }),
+  otlpEndpoint: text({
+    default: '',
+    secret: true,
+    why: 'Base URL of an OTLP collector to push metrics to; empty: none.',
+  }),
 };
 
 /** The value of `metricsPort` that opens no port. */

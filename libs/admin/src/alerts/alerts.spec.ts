@@ -182,9 +182,11 @@ it('who could not be told is told again', async () => {
 
 it('the webhook posts JSON, and what is no success is a failure', async () => {
   const bodies: string[] = [];
+  const logins: (string | undefined)[] = [];
   let status = 200;
   const server = createServer((request, response) => {
     let body = '';
+    logins.push(request.headers.authorization);
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
     request.on('end', () => {
       bodies.push(body);
@@ -192,13 +194,16 @@ it('the webhook posts JSON, and what is no success is a failure', async () => {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const notify = webhook(`http://127.0.0.1:${(server.address() as AddressInfo).port}/x`, clock, () => 'prod');
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const notify = webhook(`http://${host}/x`, clock, () => 'prod');
   const event: AlertEvent = {
     ...{ key: 'k', rule: 'noLeader', severity: 'critical', subject: 's', text: 't', event: 'fired', atMs: 1 },
     silenced: false,
   };
   await notify([event]);
   expect(JSON.parse(bodies[0] ?? '')).toEqual({ cluster: 'prod', alerts: [event] });
+  await webhook(`http://me:my%20word@${host}/x`, clock, () => 'prod')([event]);
+  expect(logins).toEqual([undefined, `Basic ${Buffer.from('me:my word').toString('base64')}`]);
   status = 500;
   await expect(notify([event])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   await new Promise((resolve) => server.close(resolve));

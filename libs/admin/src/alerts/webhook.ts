@@ -6,14 +6,15 @@ import type { Notify } from './alert-watch.js';
 const answerMsMax = 10_000;
 
 /** Posts alerts as JSON to an address of the settings: never to one that came from a user or a message. */
-export function webhook(url: string, clock: Clock, cluster: () => string): Notify {
+export function webhook(given: string, clock: Clock, cluster: () => string): Notify {
+  const { url, login } = partsOf(given);
   return async (events: readonly AlertEvent[]): Promise<void> => {
     const abort = new AbortController();
     const timer = clock.after(answerMsMax, () => abort.abort());
     try {
       const response = await fetch(url, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', ...login },
         body: JSON.stringify({ cluster: cluster(), alerts: events }),
         redirect: 'error',
         signal: abort.signal,
@@ -27,4 +28,16 @@ export function webhook(url: string, clock: Clock, cluster: () => string): Notif
       timer.cancel();
     }
   };
+}
+
+/** `fetch` takes no URL with a login in it, and says so with all of it. */
+function partsOf(given: string): { readonly url: string; readonly login: { readonly authorization?: string } } {
+  if (!URL.canParse(given)) return { url: given, login: {} };
+  const url = new URL(given);
+  const { username, password } = url;
+  if (username === '' && password === '') return { url: given, login: {} };
+  url.username = '';
+  url.password = '';
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { url: url.href, login: { authorization: `Basic ${Buffer.from(pair, 'utf8').toString('base64')}` } };
 }

@@ -88,11 +88,12 @@ function parsed(payload: string): unknown {
   }
 }
 
-const secrets = new Set(['secret', 'token', 'csrfToken', 'accessSecret', 'password']);
+/** Also what somebody calls a secret where no such field is known: it is one all the same. */
+const secretField = /secret|passw|token|credential/i;
 
 /** Without secrets, and not longer than a line may be. */
 function shown(part: unknown): unknown {
   if (typeof part !== 'object' || part === null || Object.keys(part).length === 0) return undefined;
-  const text = JSON.stringify(part, (key, value: unknown) => (secrets.has(key) ? '***' : value));
+  const text = JSON.stringify(part, (key, value: unknown) => (secretField.test(key) ? '***' : value));
   return text.length <= valueLengthMax ? (JSON.parse(text) as unknown) : { cut: `${text.slice(0, valueLengthMax)}…` };
 }
