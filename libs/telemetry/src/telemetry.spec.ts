@@ -49,6 +49,19 @@ describe('telemetry', () => {
     expect(page).toMatch(/rocketmq_rpc_latency_sum\{[^}]*\} 5004.5/);
   });
 
+  it('opens nothing but what may be read by everybody', async () => {
+    for (const path of ['/', '/metrics/x', '/api/v1/users', '/debug/pprof', '/..%2f..%2fetc/passwd', '//metrics']) {
+      expect({ path, status: (await get(path)).status }).toEqual({ path, status: 404 });
+    }
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+      for (const path of ['/metrics', '/healthz', '/readyz', '/']) {
+        const { status } = await fetch(`http://127.0.0.1:${telemetry.port}${path}`, { method });
+        expect({ method, path, status }).toEqual({ method, path, status: 405 });
+      }
+    }
+    expect((await fetch(`http://127.0.0.1:${telemetry.port}/healthz`, { method: 'HEAD' })).status).toBe(200);
+  });
+
   it('says whether the process may serve, and why not', async () => {
     ready = 'no leader yet';
     const not = await get('/readyz');

@@ -118,7 +118,9 @@ export class Telemetry implements Component {
 
   private answer(exporter: PrometheusExporter, request: IncomingMessage, response: ServerResponse): void {
     const path = (request.url ?? '').split('?')[0];
-    if (path === '/metrics') exporter.getMetricsRequestHandler(request, response);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { allow: 'GET, HEAD' }).end('here is nothing to change\n');
+    } else if (path === '/metrics') exporter.getMetricsRequestHandler(request, response);
     else if (path === '/healthz') response.end('ok\n');
     else if (path === '/readyz') {
       const why = this.unready();
