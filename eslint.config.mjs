@@ -79,7 +79,7 @@ export default tseslint.config(
           // What starts programs for people starts them for the end-to-end specs too; a chart's spec asks the programs
           // what settings they take.
           allow: [
-            '^(\\.\\./)+tools/(cluster|debian|helm|image)/',
+            '^(\\.\\./)+tools/(cluster|debian|helm|image|metrics)/',
             '^(\\.\\./)+apps/[a-z-]+/src/config',
             '^(\\.\\./)+jest\\.preset\\.mjs$',
           ],
