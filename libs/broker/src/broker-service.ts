@@ -6,12 +6,10 @@ import type {
   ClientGoneCall,
   CommandAnswer,
   DeadLetterCall,
-  Directory,
   Done,
   EndTransactionCall,
   HandBackCall,
   LiteSyncCall,
-  NameService,
   OffsetsCall,
   OffsetsResult,
   Peers,
@@ -26,25 +24,24 @@ import type {
   SendCall,
   SendResult,
   SessionReport,
-  SetRegistry,
-  StopReason,
 } from '@cometmq/client';
 import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
 import type { LiteTopicsView } from '@cometmq/lite';
-import { failureFacts, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { failureFacts, MqError, type Component } from '@cometmq/shared';
 import type { RecordKind } from '@cometmq/model';
-import { MessageStore, type CheckpointStore, type Damage, type Disk, type StoreLimits } from '@cometmq/store';
-import type { Logger } from '@cometmq/telemetry';
+import type { Damage, MessageStore } from '@cometmq/store';
 import type { TimersView } from '@cometmq/timers';
 import type { TransactionsView } from '@cometmq/transactions';
 
 import type { DeadLetterReplays } from './dead-letter-replays.js';
 import { Backlogs } from './backlogs.js';
+import type { BrokerOptions } from './broker-options.js';
 import type { ClientCommands } from './client-commands.js';
 import { ClientQuestions } from './client-questions.js';
 import { Clients } from './clients.js';
 import type { Delays } from './delays.js';
+import { CallsHeldForATime, HeldCalls } from './held-calls.js';
 import type { LiteBroker } from './lite/lite-broker.js';
 import type { LinkedBroker, LostLink } from './link-door.js';
 import { Adoption } from './member/adoption.js';
@@ -52,7 +49,7 @@ import { differenceText } from './member/comparing.js';
 import type { Leading } from './member/leading.js';
 import { Member } from './member/member.js';
 import type { RunningTerm } from './member/member-parts.js';
-import { isDamage, restoreFromLeader } from './member/restoring.js';
+import { memberStore, startMemberStore } from './member/member-store.js';
 import type { MemberSessions } from './member-sessions.js';
 import type { MetadataView } from './metadata-view.js';
 import { Periodic } from './periodic.js';
@@ -63,64 +60,8 @@ import { Term } from './term/term.js';
 import { Traffic } from './traffic.js';
 import type { Transactions } from './transactions.js';
 
-export interface BrokerOptions {
-  readonly brokerName: string;
-  readonly disk: Disk;
-  readonly folder: string;
-  readonly nameService: NameService;
-  /** Who belongs to the set, and who leads it. */
-  readonly registry: SetRegistry;
-  /** The way to the other members; left out: there are none. */
-  readonly peers?: Peers | undefined;
-  /** The place of this member in its set; empty or left out: the set's name, where it has only one. */
-  readonly memberName?: string | undefined;
-  /** Members that the set is to have; left out: one. */
-  readonly membersWanted?: number | undefined;
-  /** A set of two whose other member is silent: go on alone, or refuse sends until it is back. */
-  readonly durability?: 'available' | 'strict' | undefined;
-  /** How long it stays, when it is told to stop, while its set needs it. */
-  readonly restartWaitMs?: number | undefined;
-  /** How long it stays, when it is told to stop because its set leaves the cluster, until the set is in no route. */
-  readonly scaleInWaitMs?: number | undefined;
-  /** Why it is told to stop; left out: to be started again. */
-  readonly stopReason?: (() => Promise<StopReason>) | undefined;
-  readonly directory: Directory;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly segmentBytes: number;
-  readonly recordBytesMax: number;
-  readonly diskFreeBytesMin: number;
-  readonly pendingBytesMax: number;
-  readonly diskQueueBytesMax?: number;
-  /** Left out: the log is not looked through. */
-  readonly scrubBytesPerSecond?: number | undefined;
-  readonly scrubEveryMs?: number | undefined;
-  readonly liteTopicsMax: number;
-  readonly liteSubscriptionsMax: number;
-  readonly retentionMs: number;
-  readonly pollsMax: number;
-  readonly leaseMs: number;
-  /** host:port of the internal service; empty: in this process. Asked for at the start, when the port is known. */
-  readonly address: () => string;
-  /** What else bounds the store; left out: its own defaults. */
-  readonly storeLimits?: Partial<StoreLimits>;
-  /** Opens the checkpoints in a folder; left out: files on the disk. */
-  readonly checkpoints?: ((folder: string) => CheckpointStore) | undefined;
-  /** The broker can't go on: its disk or its data folder is at fault. The process must end. */
-  readonly onFatal: (error: MqError) => void;
-  /** Metadata that is not this log's own gets what the log knows of it, without being asked again. */
-  readonly adoptMetadata?: boolean | undefined;
-  /** The store opens without what of the newest segment can't be read. */
-  readonly giveUpDamage?: boolean | undefined;
-  /** The lead is taken without what the data folder lacks, when that is the only reason against it. */
-  readonly forgetMembers?: boolean | undefined;
-}
-
 /** How often it is looked how much space is left. */
 const spaceLookMs = 5_000;
-/** Clients wait for an answer meanwhile. */
-const holdMsMax = 10_000;
-
 /**
  * The broker's role: a member of one broker set. While it leads it takes calls as `BrokerLink` and lets its term decide,
  * which writes what was decided to the log, and answers once that is safe; else it says who leads. One event loop, so
@@ -144,17 +85,21 @@ export class BrokerService implements LinkedBroker, Component {
   private failed: MqError | undefined;
   /** An operator has taken its set out: what is sent here by an older route goes elsewhere. */
   private isRemoved = false;
-  /** Calls that wait while the lead is being handed over; undefined: it is not. */
-  private held: (() => void)[] | undefined;
-  /** Sends that wait while the last messages of a set that leaves are consumed; undefined: none has to. */
-  private sendsHeld: { readonly sends: (() => void)[]; readonly timer: Timer } | undefined;
+  /** Calls that wait while the lead is being handed over. */
+  private readonly held = new HeldCalls();
+  /** Sends that wait while the last messages of a set that leaves are consumed. */
+  private readonly sendsHeld: CallsHeldForATime;
   private forgetUpdates: (() => void) | undefined;
 
   constructor(private readonly options: BrokerOptions) {
     const { clock, nameService, directory, log, brokerName } = options;
     this.clients = new Clients(clock, brokerName);
     this.periodic = new Periodic(clock, log);
-    this.store = this.buildStore();
+    this.sendsHeld = new CallsHeldForATime(clock);
+    this.store = memberStore(options, this.views, {
+      onFailed: (error) => this.fatal(error),
+      onFull: () => this.becameFull(),
+    });
     const { store, groups, sessions } = this;
     this.known = new KnownMetadata(store, groups, this.metadata, directory);
     this.backlogs = new Backlogs({ store, groups, directory, sessions, nowMs: () => this.logMs });
@@ -166,38 +111,6 @@ export class BrokerService implements LinkedBroker, Component {
       set: () => this.member.lastTerm,
     });
     this.member = this.buildMember();
-  }
-
-  private buildStore(): MessageStore {
-    const { options } = this;
-    const { log } = options;
-    return new MessageStore({
-      disk: options.disk,
-      folder: options.folder,
-      brokerName: options.brokerName,
-      clock: options.clock,
-      views: this.views.all,
-      follows: true, // Until it takes the lead.
-      ...(options.checkpoints && { checkpoints: options.checkpoints }),
-      giveUpDamage: options.giveUpDamage,
-      limits: {
-        segmentBytes: options.segmentBytes,
-        recordBytesMax: options.recordBytesMax,
-        freeBytesMin: options.diskFreeBytesMin,
-        pendingMessageBytesMax: options.pendingBytesMax,
-        ...(options.diskQueueBytesMax !== undefined && {
-          pendingBytesMax: Math.max(options.diskQueueBytesMax, 2 * options.recordBytesMax),
-        }),
-        ...(options.scrubBytesPerSecond !== undefined && { scrubBytesPerSecond: options.scrubBytesPerSecond }),
-        ...(options.scrubEveryMs !== undefined && { scrubEveryMs: options.scrubEveryMs }),
-        ...options.storeLimits,
-      },
-      onFailed: (error) => this.fatal(error),
-      onFull: () => this.becameFull(),
-      onTailCut: (cut) => log.warn(cut, 'what stands behind the end of the log is cut off: never synced, or given up'),
-      onDamage: ({ first, end, what }) => log.error({ first, end, what }, 'part of the log is lost'),
-      onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
-    });
   }
 
   // ---- what the log comes to, and who is connected
@@ -232,21 +145,7 @@ export class BrokerService implements LinkedBroker, Component {
 
   async start(): Promise<void> {
     const { options, store } = this;
-    const startedMs = options.clock.monotonicMs();
-    await this.startStore();
-    if (store.recovered) {
-      const { from, end } = store.recovered;
-      const facts = {
-        broker: options.brokerName,
-        from,
-        end,
-        tookMs: Math.round(options.clock.monotonicMs() - startedMs),
-      };
-      options.log.warn(
-        facts,
-        'recovered: the last stop was not a clean one, and the log was read again from its last checkpoint',
-      );
-    }
+    await startMemberStore(store, options);
     this.forgetUpdates = options.directory.onUpdate((update) => {
       this.lookAtStage();
       if (update.kind === 'broker' && update.broker.name === options.brokerName)
@@ -256,20 +155,6 @@ export class BrokerService implements LinkedBroker, Component {
     await this.member.start();
     this.lookAtDisk();
     this.periodic.every(spaceLookMs, () => this.lookAtDisk());
-  }
-
-  /** What one member has lost the others have. */
-  private async startStore(): Promise<void> {
-    const { store, options } = this;
-    try {
-      await store.start();
-    } catch (caught) {
-      const { registry, peers, brokerName: brokerSet, memberName = '', membersWanted = 1, clock, log } = options;
-      if (!isDamage(caught) || membersWanted < 2 || !peers) throw caught;
-      const place = memberName === '' ? brokerSet : memberName;
-      await restoreFromLeader({ store, registry, peers, brokerSet, place, clock, log }, caught);
-      await store.start();
-    }
   }
 
   async stop(): Promise<void> {
@@ -341,43 +226,37 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   send(call: SendCall, done: Done<SendResult>): void {
-    if (this.held) {
-      this.held.push(() => this.send(call, done));
-      return;
-    }
-    if (this.sendsHeld) {
-      this.sendsHeld.sends.push(() => this.send(call, done));
-      return;
-    }
+    if (this.held.isOn) return this.held.add(() => this.send(call, done));
+    if (this.sendsHeld.isOn) return this.sendsHeld.add(() => this.send(call, done));
     const refusal = this.isRemoved ? this.removed() : this.notNow();
     if (refusal) done(refusal, undefined);
     else this.leading(done)?.sends.send(call, done);
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
-    if (this.held) return this.holdWait(this.held, () => this.receive(call, done));
+    if (this.held.isOn) return this.held.addWait(() => this.receive(call, done));
     const term = this.leading(done);
     this.clients.asks(call.clientId);
     return term ? term.receive(call, done) : nothing;
   }
 
   ack(call: AckCall, done: Done<void>): void {
-    if (this.held) this.held.push(() => this.ack(call, done));
+    if (this.held.isOn) this.held.add(() => this.ack(call, done));
     else this.leading(done)?.acks.ack(call, done);
   }
 
   changeInvisible(call: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
-    if (this.held) this.held.push(() => this.changeInvisible(call, done));
+    if (this.held.isOn) this.held.add(() => this.changeInvisible(call, done));
     else this.leading(done)?.leases.changeInvisible(call, done);
   }
 
   handBack(call: HandBackCall, done: Done<void>): void {
-    if (this.held) this.held.push(() => this.handBack(call, done));
+    if (this.held.isOn) this.held.add(() => this.handBack(call, done));
     else this.leading(done)?.leases.handBack(call, done);
   }
 
   deadLetter(call: DeadLetterCall, done: Done<void>): void {
-    if (this.held) this.held.push(() => this.deadLetter(call, done));
+    if (this.held.isOn) this.held.add(() => this.deadLetter(call, done));
     else this.leading(done)?.deadLetter(call, done);
   }
 
@@ -394,17 +273,17 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   recall(call: RecallCall, done: Done<RecallResult>): void {
-    if (this.held) this.held.push(() => this.recall(call, done));
+    if (this.held.isOn) this.held.add(() => this.recall(call, done));
     else this.leading(done)?.delays.recall(call, done);
   }
 
   endTransaction(call: EndTransactionCall, done: Done<void>): void {
-    if (this.held) this.held.push(() => this.endTransaction(call, done));
+    if (this.held.isOn) this.held.add(() => this.endTransaction(call, done));
     else this.leading(done)?.transactions.end(call, done);
   }
 
   pull(call: PullCall, done: Done<PullResult>): () => void {
-    if (this.held) return this.holdWait(this.held, () => this.pull(call, done));
+    if (this.held.isOn) return this.held.addWait(() => this.pull(call, done));
     const term = this.leading(done);
     let cancel = nothing;
     try {
@@ -416,12 +295,12 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
-    if (this.held) this.held.push(() => this.offsets(call, done));
+    if (this.held.isOn) this.held.add(() => this.offsets(call, done));
     else this.leading(done)?.pulls.offsets(call, done);
   }
 
   syncLite(call: LiteSyncCall, done: Done<void>): void {
-    if (this.held) this.held.push(() => this.syncLite(call, done));
+    if (this.held.isOn) this.held.add(() => this.syncLite(call, done));
     else this.leading(done)?.lite.syncLite(call, done);
   }
 
@@ -447,18 +326,7 @@ export class BrokerService implements LinkedBroker, Component {
    */
   holdSends(holdMs: number): void {
     this.termNow();
-    const sends = this.sendsHeld?.sends ?? [];
-    this.sendsHeld?.timer.cancel();
-    const timer = this.options.clock.after(Math.min(holdMs, holdMsMax), () => this.releaseSends());
-    this.sendsHeld = { sends, timer };
-    if (holdMs === 0) this.releaseSends();
-  }
-
-  private releaseSends(): void {
-    const { sendsHeld } = this;
-    this.sendsHeld = undefined;
-    sendsHeld?.timer.cancel();
-    for (const send of sendsHeld?.sends ?? []) send();
+    this.sendsHeld.holdFor(holdMs);
   }
 
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
@@ -477,7 +345,7 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   clientGone(call: ClientGoneCall, done: Done<void>): void {
-    if (this.held) this.held.push(() => this.clientGone(call, done));
+    if (this.held.isOn) this.held.add(() => this.clientGone(call, done));
     else this.leading(done)?.leases.clientGone(call, done);
   }
 
@@ -493,19 +361,19 @@ export class BrokerService implements LinkedBroker, Component {
     this.term = term;
     return {
       hold: () => {
-        this.held = [];
+        this.held.begin();
         term.hold();
       },
       release: () => {
         term.release();
-        this.goOn();
+        this.held.release();
       },
       end: (error) => {
         if (this.term === term) this.term = undefined;
         term.end(error);
-        this.releaseSends();
+        this.sendsHeld.release();
       },
-      refuseHeld: () => this.goOn(),
+      refuseHeld: () => this.held.release(),
     };
   }
 
@@ -549,7 +417,7 @@ export class BrokerService implements LinkedBroker, Component {
   private lookAtStage(): void {
     const { directory, brokerName } = this.options;
     this.isRemoved = directory.brokerSet(brokerName)?.stage === 'gone';
-    if (this.isRemoved) this.releaseSends();
+    if (this.isRemoved) this.sendsHeld.release();
   }
 
   private removed(): MqError {
@@ -568,26 +436,6 @@ export class BrokerService implements LinkedBroker, Component {
       `not now: nothing could be committed for a while; members are ${members.join(', ')}`,
       undefined,
     );
-  }
-
-  /** What was held while the lead was being handed over is asked for again, of this member or by it of the next one. */
-  private goOn(): void {
-    const { held = [] } = this;
-    this.held = undefined;
-    for (const act of held) act();
-  }
-
-  /** The function answered takes the wait back. */
-  private holdWait(held: (() => void)[], act: () => () => void): () => void {
-    let cancel: (() => void) | undefined;
-    let over = false;
-    held.push(() => {
-      if (!over) cancel = act();
-    });
-    return () => {
-      over = true;
-      cancel?.();
-    };
   }
 
   private lookAtDisk(): void {

@@ -1,6 +1,7 @@
 export * from './broker-door.js';
 export * from './broker-metrics.js';
 export * from './broker-reports.js';
+export * from './broker-options.js';
 export * from './broker-service.js';
 export { exchange } from './link-door.js';
 export { inspectGrpcService } from './inspect/inspect-door.js';

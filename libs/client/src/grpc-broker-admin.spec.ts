@@ -6,10 +6,11 @@ import { MqError, systemClock } from '@cometmq/shared';
 import type { ClientQuestion, ResetTarget } from './broker-admin.js';
 import { Directory } from './directory.js';
 import { someTraits } from './testing/client-traits.js';
+import { FakeNameService } from './testing/fake-name-service.js';
 import { GrpcBrokerAdmin } from './grpc-broker-admin.js';
 import { LeaderChannels } from './leader-channels.js';
 import { Leaders } from './leaders.js';
-import type { DirectoryUpdate, NameService } from './name-service.js';
+import type { DirectoryUpdate } from './name-service.js';
 import { questionFromWire, resetFromWire } from './operator-frames.js';
 
 // Goal: what a broker says of itself reaches the other side whole. Method: real gRPC to a broker that says known figures.
@@ -99,7 +100,7 @@ const service: GrpcService = {
 };
 
 function directoryOf(leader: string | undefined): Directory {
-  const directory = new Directory({ watch: () => () => undefined } as unknown as NameService, systemClock);
+  const directory = new Directory(new FakeNameService(), systemClock);
   directory.apply({ kind: 'broker', revision: 1, broker: setOf('broker-0', leader) });
   return directory;
 }

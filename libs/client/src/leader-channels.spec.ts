@@ -7,7 +7,7 @@ import { systemClock } from '@cometmq/shared';
 import { Directory } from './directory.js';
 import { LeaderChannels } from './leader-channels.js';
 import { Leaders } from './leaders.js';
-import type { NameService } from './name-service.js';
+import { FakeNameService } from './testing/fake-name-service.js';
 
 describe('a channel to a leader', () => {
   let directory: Directory;
@@ -16,7 +16,7 @@ describe('a channel to a leader', () => {
 
   beforeEach(async () => {
     closed = [];
-    directory = new Directory({ watch: () => () => undefined } as unknown as NameService, systemClock);
+    directory = new Directory(new FakeNameService(), systemClock);
     let made = 0;
     const connect = (address: string): RpcChannel => {
       const name = `${address} ${(made += 1)}`;

@@ -6,8 +6,8 @@ import { ManualClock } from '@cometmq/shared/testing';
 
 import { Directory } from './directory.js';
 import { Leaders } from './leaders.js';
-import type { NameService } from './name-service.js';
 import type { MemberStatus } from './peers.js';
+import { FakeNameService } from './testing/fake-name-service.js';
 
 const members: SetMember[] = ['a', 'b', 'c'].map((name) => ({ member: `${name}/1`, address: `${name}:1` }));
 
@@ -24,7 +24,7 @@ beforeEach(async () => {
   says = () => {
     throw new MqError('UNAVAILABLE', 'away');
   };
-  directory = new Directory({ watch: () => () => undefined } as unknown as NameService, clock);
+  directory = new Directory(new FakeNameService(), clock);
   leaders = new Leaders(directory, clock, async (address, brokerSet) => {
     asked.push(address);
     await Promise.resolve();

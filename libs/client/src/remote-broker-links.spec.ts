@@ -10,9 +10,9 @@ import { Directory } from './directory.js';
 import { Leaders } from './leaders.js';
 import { decodeLinkFrame, encodeLinkFrame } from './link-codec.js';
 import { errorToWire } from './link-frames.js';
-import type { NameService } from './name-service.js';
 import { NotLeader } from './not-leader.js';
 import { RemoteBrokerLinks } from './remote-broker-links.js';
+import { FakeNameService } from './testing/fake-name-service.js';
 
 /** The other end of a channel: what was asked, and how it answers. */
 class FakeLeader {
@@ -56,7 +56,7 @@ let made: Map<string, FakeLeader>;
 beforeEach(async () => {
   clock = new ManualClock();
   made = new Map();
-  directory = new Directory({ watch: () => () => undefined } as unknown as NameService, clock);
+  directory = new Directory(new FakeNameService(), clock);
   leaders = new Leaders(directory, clock);
   links = new RemoteBrokerLinks(
     leaders,

@@ -24,7 +24,8 @@ import type { Disk } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
-import { BrokerService, type BrokerOptions } from '../broker-service.js';
+import type { BrokerOptions } from '../broker-options.js';
+import { BrokerService } from '../broker-service.js';
 import { settle } from '../broker-world.js';
 import { FakeSetRegistry } from '../fake-set-registry.js';
 import { memoryCheckpoints } from '../testing.js';

@@ -1,0 +1,65 @@
+import type { Clock, Timer } from '@cometmq/shared';
+
+/** Calls that wait for something to be over, while it lasts; then each is made, in the order in which they came. */
+export class HeldCalls {
+  private calls: (() => void)[] | undefined;
+
+  /** Calls are to wait. */
+  get isOn(): boolean {
+    return this.calls !== undefined;
+  }
+
+  begin(): void {
+    this.calls ??= [];
+  }
+
+  /** Made at once where nothing is held any more. */
+  add(call: () => void): void {
+    if (this.calls) this.calls.push(call);
+    else call();
+  }
+
+  /** For a call that can be taken back, by the function answered. */
+  addWait(call: () => () => void): () => void {
+    let cancel: (() => void) | undefined;
+    let over = false;
+    this.add(() => {
+      if (!over) cancel = call();
+    });
+    return () => {
+      over = true;
+      cancel?.();
+    };
+  }
+
+  release(): void {
+    const { calls = [] } = this;
+    this.calls = undefined;
+    for (const call of calls) call();
+  }
+}
+
+/** Clients wait for an answer meanwhile. */
+const holdMsMax = 10_000;
+
+/** Held for a time, and no longer. */
+export class CallsHeldForATime extends HeldCalls {
+  private timer: Timer | undefined;
+
+  constructor(private readonly clock: Clock) {
+    super();
+  }
+
+  /** From now on for so long, at most 10 seconds; 0: no longer. */
+  holdFor(holdMs: number): void {
+    this.begin();
+    this.timer?.cancel();
+    this.timer = this.clock.after(Math.min(holdMs, holdMsMax), () => this.release());
+    if (holdMs === 0) this.release();
+  }
+
+  override release(): void {
+    this.timer?.cancel();
+    super.release();
+  }
+}
