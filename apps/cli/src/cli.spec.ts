@@ -630,6 +630,12 @@ describe('the cluster', () => {
     });
     expect(await comet('cluster', 'drain', 'broker-1', '--undo')).toMatchObject({ code: 0 });
     expect(stage()).toBe('serving');
+    expect(await comet(...remove, '--force', '--yes')).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('Once it is stopped, this is lost: 4 messages not consumed (orders: 4)'),
+    });
+    expect(me.err).not.toContain('may be stopped');
+    expect(await comet('cluster', 'drain', 'broker-1', '--undo')).toMatchObject({ code: 0 });
     const removed = comet(...remove, '--yes');
     await until(() => me.err.includes('holds 4 messages'));
     fixture.brokers.topics.clear();

@@ -42,12 +42,13 @@ export function removalCommands(cluster: Command, act: Act): void {
     .option('--force', 'without waiting: what is not consumed yet is lost once the set is stopped')
     .action(
       act(async (session, set: string, { force }: RemoveOptions) => {
+        let lost = 'nothing';
         if (force) {
-          const held = await remainsOf(session, set).then(
+          lost = await remainsOf(session, set).then(
             (remains) => textOf(remains),
             (caught: unknown) => uncounted(caught),
           );
-          await session.confirm(`Take broker set "${set}" out? Once it is stopped, this is lost: ${held}.`);
+          await session.confirm(`Take broker set "${set}" out? Once it is stopped, this is lost: ${lost}.`);
         } else {
           const { stage } = await session.api().get<SetReport>(setPath(set));
           if (stage !== 'draining') {
@@ -57,7 +58,8 @@ export function removalCommands(cluster: Command, act: Act): void {
           await drained(session, set);
         }
         await session.api().call('DELETE', `${setPath(set)}${force ? '?force=true' : ''}`);
-        session.note(`broker set "${set}" is in no route any more: it may be stopped`);
+        const then = lost === 'nothing' ? ': it may be stopped' : `. Once it is stopped, this is lost: ${lost}`;
+        session.note(`broker set "${set}" is in no route any more${then}`);
       }),
     );
   examples(remove, 'comet cluster remove broker-1', 'comet cluster remove broker-1 --force --yes');
