@@ -35,6 +35,11 @@ it('shows what can be brought back, and brings it back', async () => {
   expect(retired).toMatchObject([{ kind: 'topic', name: 'orders', who: '127.0.0.1' }]);
   expect((await ask('POST', `/deleted/topic/${retired[0]?.id}/restore`)).status).toBe(204);
   expect([...nameService.topics.keys()]).toEqual(['orders']);
+  for (const id of ['4294967296', '9999999999']) {
+    const answer = await ask('POST', `/deleted/topic/${id}/restore`);
+    // Not the name service's word: between processes there is no such id to ask for.
+    expect(answer).toMatchObject({ status: 404, body: { detail: 'no topic had this id' } });
+  }
   expect((await ask('POST', '/deleted/broker/7/restore')).status).toBe(400);
   expect((await ask('POST', '/deleted/topic/seven/restore')).status).toBe(400);
 });

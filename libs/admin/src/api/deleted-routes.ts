@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { RetiredKind } from '@cometmq/client';
+import { MqError } from '@cometmq/shared';
 
 import { change } from './changes.js';
 import type { AdminContext } from './context.js';
@@ -21,6 +22,8 @@ const deletedParams: Schema = object(
   },
   'all',
 );
+/** Ids are u32 between our processes. */
+const idMax = 2 ** 32 - 1;
 interface OfDeleted {
   readonly kind: RetiredKind;
   readonly id: string;
@@ -55,6 +58,7 @@ export function deletedRoutes(app: FastifyInstance, context: AdminContext): void
     handler: async (request, reply) => {
       const { kind, id } = request.params;
       const number = Number(id);
+      if (number > idMax) throw new MqError('NOT_FOUND', `no ${kind} had this id`);
       await change(
         context,
         (service) => service.restore(kind, number),

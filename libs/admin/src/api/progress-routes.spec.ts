@@ -98,6 +98,12 @@ describe('a reset', () => {
     });
   });
 
+  it('is refused of a queue that no number between processes can name', async () => {
+    const wanted = { topic: 'orders', brokerSet: 'broker-0', queueId: 2 ** 32, to: { at: 'first' } };
+    const answer = await call('POST', '/groups/billing/reset', wanted);
+    expect(answer).toMatchObject({ status: 400, body: { detail: 'queueId: must be <= 4294967295' } });
+  });
+
   it('that no broker answers is no success', async () => {
     brokers.states.clear();
     const answer = await call('POST', '/groups/billing/reset', { topic: 'orders', to: { at: 'first' } });

@@ -670,7 +670,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     {
       topic: topicName,
       brokerSet: described(text, 'Absent: all of them.'),
-      queueId: described(whole, 'Absent: every queue of the topic.'),
+      queueId: described({ ...whole, maximum: 2 ** 32 - 1 }, 'Absent: every queue of the topic.'),
       to: resetTarget,
       preview: switchOf('Nothing is changed: the answer says what would be.'),
     },
