@@ -92,7 +92,8 @@ export class Retirements {
       const { record } = retired;
       const to = kind === 'topic' ? keys.topic(record.name) : keys.group(record.name);
       if (await store.get(to)) {
-        throw new MqError('ALREADY_EXISTS', `there is another ${kind} "${record.name}" now; delete that one first`);
+        const how = 'delete that one first, once no client is left that makes it again by using it';
+        throw new MqError('ALREADY_EXISTS', `there is another ${kind} "${record.name}" now; ${how}`);
       }
       // Clients that chose a queue before the deletion choose anew.
       const again = kind === 'topic' ? { ...record, layout: (record as Topic).layout + 1 } : record;
