@@ -1,5 +1,5 @@
 // Goal: lines stand in the order they were given, and the last ones are found again. Method: a real file.
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -20,7 +20,19 @@ it('keeps lines in their order, for its owner alone, and gives back whole ones',
 });
 
 it('says that a line was not written, and goes on once the next one can be', async () => {
-  const file = new LineFile(join(folder, 'missing/audit.jsonl'));
+  const file = new LineFile(join(folder, 'logs/audit.jsonl'));
+  rmSync(join(folder, 'logs'), { recursive: true });
   await expect(file.append('x')).rejects.toThrow('ENOENT');
   await expect(file.append('y')).rejects.toThrow('ENOENT');
+  mkdirSync(join(folder, 'logs'));
+  await file.append('z');
+  expect(file.tail(100)).toEqual(['z']);
+});
+
+it('says at once what it can not be: a folder, a name below a file', () => {
+  new LineFile(join(folder, 'audit.jsonl'));
+  for (const path of [folder, join(folder, 'audit.jsonl/more')]) {
+    expect(() => new LineFile(path)).toThrow(expect.objectContaining({ code: 'CONFIG' }));
+    expect(() => new LineFile(path)).toThrow(path);
+  }
 });

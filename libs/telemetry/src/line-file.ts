@@ -1,11 +1,22 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { MqError } from '@cometmq/shared';
 
 /** A file that lines are put behind, its owner's to read. */
 export class LineFile {
   private last: Promise<void> = Promise.resolve();
 
-  constructor(private readonly path: string) {}
+  /** Makes it, and its folder, where there is none yet. @throws MqError CONFIG where lines can't be put into it */
+  constructor(private readonly path: string) {
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      closeSync(openSync(path, 'a+', 0o600));
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : '';
+      throw new MqError('CONFIG', `the file "${path}" can't be written to: ${why}`, { cause });
+    }
+  }
 
   /** One after the other, in the order they were given. */
   append(line: string): Promise<void> {
@@ -14,9 +25,8 @@ export class LineFile {
     return written;
   }
 
-  /** The lines at its end, of so many bytes at most; none where there is no file yet. */
+  /** The lines at its end, of so many bytes at most. */
   tail(bytesMax: number): string[] {
-    if (!existsSync(this.path)) return [];
     const file = openSync(this.path, 'r');
     try {
       const { size } = fstatSync(file);
