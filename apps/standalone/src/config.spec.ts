@@ -11,6 +11,10 @@ describe('settings of the whole system', () => {
     expect(read()).toMatchObject({ kind: 'run' });
   });
 
+  it.each(['topic', 'group', 'address'])('take the bytes a second of a %s as all bytes are given', (of) => {
+    expect(read(`--${of}-bytes-per-second=64KiB`)).toMatchObject({ values: { [`${of}BytesPerSecond`]: 65_536 } });
+  });
+
   it.each([
     [['--segment-bytes=4MiB'], 'recordBytesMax'],
     [['--body-bytes-max=8MiB'], 'bodyBytesMax'],

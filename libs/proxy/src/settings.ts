@@ -6,9 +6,9 @@ import type { RateLimits } from './rates.js';
 const { bodyBytesMax, delayMsMax, pollMsMax, pollsMax } = defaultLimits;
 const year = 365 * 24 * 3_600_000;
 
-function rate(of: string): Setting<number> {
+function rate(kind: typeof count | typeof bytes, of: string): Setting<number> {
   const why = `How many ${of} a second one proxy takes; 0: no limit. Beyond it the answer is TOO_MANY_REQUESTS with when to try again.`;
-  return count({ default: 0, min: 0, max: 1e12, why });
+  return kind({ default: 0, min: 0, max: 1e12, why });
 }
 
 /** What can be set of the front context, wherever it runs. */
@@ -70,12 +70,12 @@ export const proxySettings = {
     why: 'Topics and groups that first uses by clients of one address may make in a minute; 0: no limit. Only where autoCreateTopics or autoCreateGroups is on.',
   }),
   clientPollsMax: count({ default: pollsMax, min: 1, max: 10_000_000, why: 'Receives that may wait on one proxy.' }),
-  topicRequestsPerSecond: rate('messages sent to, and polls of, one topic'),
-  topicBytesPerSecond: rate('bytes of sends to, and polls of, one topic'),
-  groupRequestsPerSecond: rate('polls of one consumer group'),
-  groupBytesPerSecond: rate('bytes of the polls of one consumer group'),
-  addressRequestsPerSecond: rate('messages sent, and polls, from one address'),
-  addressBytesPerSecond: rate('bytes of sends and polls from one address'),
+  topicRequestsPerSecond: rate(count, 'messages sent to, and polls of, one topic'),
+  topicBytesPerSecond: rate(bytes, 'bytes of sends to, and polls of, one topic'),
+  groupRequestsPerSecond: rate(count, 'polls of one consumer group'),
+  groupBytesPerSecond: rate(bytes, 'bytes of the polls of one consumer group'),
+  addressRequestsPerSecond: rate(count, 'messages sent, and polls, from one address'),
+  addressBytesPerSecond: rate(bytes, 'bytes of sends and polls from one address'),
 };
 
 type LimitSettings = Pick<MessagingLimits, 'bodyBytesMax' | 'delayMsMax' | 'pollMsMax' | 'creationsPerAddressMax'> &
