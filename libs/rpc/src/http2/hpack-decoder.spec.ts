@@ -132,6 +132,28 @@ it('shares the headers of a block that comes again, and does not where the table
   expect(decoder.decode(indexed, 0, 1).get('a')).toBe('two');
 });
 
+it.each([false, true])(
+  'reads a long literal once while it comes again, and anew when it does not (Huffman: %s)',
+  (huffman) => {
+    const decoder = new HpackDecoder(limits);
+    const decode = (name: string, value: string) => {
+      const block = Buffer.from(encodeLiteral(name, value, 'never', huffman));
+      const [field] = decoder.decode(block, 0, block.length).fields;
+      return field;
+    };
+    const value = `Signature=${'0123456789abcdef'.repeat(8)}`;
+    const once = decode('authorization', value);
+    expect(once).toMatchObject({ name: 'authorization', value });
+    expect(decode('x-mq-request-id', 'a short one between')).toMatchObject({ value: 'a short one between' });
+    expect(decode('authorization', value)).toBe(once);
+    const others = [`${value}f`, value.slice(0, -1), `${value.slice(0, -1)}0`, 'x'.repeat(2_000), 'y'];
+    for (const other of others)
+      expect(decode('authorization', other)).toMatchObject({ name: 'authorization', value: other });
+    expect(decode('another', value)).toMatchObject({ name: 'another', value });
+    expect(decode('authorization', value)).toMatchObject({ name: 'authorization', value });
+  },
+);
+
 describe('what is not allowed', () => {
   const decode = (bytes: number[]) => () => new HpackDecoder(limits).decode(Buffer.from(bytes), 0, bytes.length);
 

@@ -16,6 +16,9 @@ const staticFieldCount = 61;
 const bombFactor = 4;
 /** A block up to this size is compared with the one before. */
 const repeatBytesMax = 64;
+/** So long is a signature, which is sent with each request again and, as a secret, put into no table. */
+const longBytesMin = 64;
+const longBytesMax = 512;
 
 /** Header names the transport itself looks at. Pseudo-headers come first, as they must in a request. */
 const kindOther = 0;
@@ -201,6 +204,11 @@ export class HpackDecoder {
   private repeatLength = -1;
   private repeated: RequestHeaders | undefined;
 
+  /** The last long literal that came: its value as it was sent, and what was made of it. */
+  private long: Buffer | undefined;
+  private longLength = 0;
+  private longField: HeaderField | undefined;
+
   constructor(private readonly limits: HpackLimits) {
     this.tableBytesMax = limits.tableBytesMax;
     const entriesMax = Math.max(1, Math.floor(limits.tableBytesMax / entryOverheadBytes));
@@ -253,7 +261,7 @@ export class HpackDecoder {
         const indexing = (first & 0xc0) === 0x40;
         const nameIndex = this.integer(first, indexing ? 0x3f : 0x0f);
         const name = nameIndex === 0 ? this.text() : this.field(nameIndex).name;
-        const field = new HeaderField(name, this.text());
+        const field = this.literal(name);
         if (indexing) {
           this.insert(field);
           changed = true;
@@ -263,6 +271,27 @@ export class HpackDecoder {
       }
     }
     return changed;
+  }
+
+  /** With the value that comes next. One that is long, and was the last long one too, is not read again. */
+  private literal(name: string): HeaderField {
+    const from = this.at;
+    const { long, longLength, longField, source } = this;
+    if (longField?.name === name && long !== undefined && from + longLength <= this.end) {
+      if (source.compare(long, 0, longLength, from, from + longLength) === 0) {
+        this.at = from + longLength;
+        return longField;
+      }
+    }
+    const field = new HeaderField(name, this.text());
+    const length = this.at - from;
+    if (length >= longBytesMin && length <= longBytesMax) {
+      this.long ??= Buffer.allocUnsafeSlow(longBytesMax);
+      source.copy(this.long, 0, from, this.at);
+      this.longLength = length;
+      this.longField = field;
+    }
+    return field;
   }
 
   private field(index: number): HeaderField {
