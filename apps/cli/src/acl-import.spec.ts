@@ -269,6 +269,12 @@ it.each([
   ['acl.json', 1, 'a subject', '[{"subject": "planted", "policies": [{"entries": [{"resource": "*"}]}]}]'],
   ['users.txt', 2, 'a user is', '#UserName  #Password  #UserType\nplanted\n'],
   ['users.txt', 3, 'another type', '#UserName  #Password  #UserType\na  planted1  Super\na  planted2  Super\n'],
+  [
+    'acls.txt',
+    3,
+    'a Deny',
+    '#Subject  #PolicyType\nUser:a  Custom  Topic:*  [Pub]  null  Allow\nUser:a  Custom  Topic:x  [planted]  null  Deny\n',
+  ],
   ['acls.txt', 2, 'a policy is', '#Subject  #PolicyType\nUser:a  Custom  planted\n'],
 ])('%s is refused in line %i: %s', async (file, line, why, text) => {
   me.files.set(file, text);
@@ -277,6 +283,22 @@ it.each([
   expect(err).toMatch(new RegExp(`^comet: ${file}:${line}: .*${why}`));
   expect(err).not.toContain('planted');
   expect([...identities.users.keys()]).toEqual(['root']);
+});
+
+it('gives nothing to a user who is disabled in the file and enabled here', async () => {
+  me.files.set(
+    'all.txt',
+    '#UserName  #Password  #UserType  #UserStatus\neve  planted-eve-pass  Normal  disable\n' +
+      '#Subject  #PolicyType\nUser:eve  Custom  Topic:*  [Pub]  null  Allow\n',
+  );
+  const cut = (me.fetch = (url, init) =>
+    init?.method === 'PATCH' ? Promise.reject(new TypeError('cut')) : fetch(url, init));
+  expect((await imported('all.txt', '--yes')).code).not.toBe(0);
+  expect(identities.users.get('eve')).toMatchObject({ enabled: true });
+  expect(me.fetch).toBe(cut);
+  const again = await imported('all.txt', '--yes', '-o', 'jsonl');
+  expect(again.out).toContain('disable it first');
+  expect(await may('eve', 'pub', 'Topic:x')).toBe(false);
 });
 
 it('says which file is not there', async () => {

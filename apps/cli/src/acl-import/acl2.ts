@@ -167,6 +167,10 @@ function addEntry(place: Place, row: EntryRow, into: Imported): void {
     if (!isKnown)
       into.policies.push({ user, entry: { place, policy: everywhere ? { ...entry, sourceIps: [] } : entry } });
   } catch (caught) {
+    // Without it, what it denies would be allowed by others.
+    if (decision === 'deny') {
+      throw wrong(place, 'a Deny can not be left out, and its resource, an action or an address is unknown here');
+    }
     // A right that can't be said as it was is no right: with less in it, it could allow more.
     into.leftOut.push({ place, subject: user, why: MqError.from(caught).message });
   }

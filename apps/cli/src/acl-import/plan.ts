@@ -69,6 +69,11 @@ export function planOf({ users, policies, leftOut }: Imported, present: readonly
       steps.push({ step: 'left out', place, user: name, what: `${why}; with ${own.length} policies` });
       continue;
     }
+    if (known?.enabled && fresh?.enabled === false) {
+      const what = `the user is there and enabled, disabled in the file: disable it first; with ${own.length} policies`;
+      steps.push({ step: 'left out', place, user: name, what });
+      continue;
+    }
     if (fresh) steps.push({ step: known ? 'left out' : 'user', place, user: name, what: userText(fresh, known) });
     const had = known?.policies ?? [];
     const added = own.filter(({ policy }) => !had.some((one) => samePolicy(one, policy)));

@@ -56,7 +56,7 @@ async function importFiles(session: Session, files: readonly string[]) {
   return exitCode.ok;
 }
 
-/** A user that is to be disabled is that before it may do anything. */
+/** A user that is to be disabled is that before it has any policies. */
 async function apply(session: Session, { name, create, policies }: Change): Promise<void> {
   const api = session.api();
   const path = `/users/${encodeURIComponent(name)}`;

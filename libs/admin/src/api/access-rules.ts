@@ -32,6 +32,15 @@ const onCluster =
   (request, principal, clusterName) =>
     principal.need(anyOf, 'cluster', clusterName, request.ip);
 
+/** Letters that are gone from their queue are sent to their topic where that is asked for, as by `resendDeadLetter`. */
+const replay: Rule = (request, principal, clusterName) => {
+  const rule = named('group', 'update');
+  if (typeof rule === 'function') rule(request, principal, clusterName);
+  const { body } = request;
+  const toTopic = typeof body === 'object' && body !== null && 'toTopic' in body && body.toTopic !== false;
+  if (toTopic) principal.need(['update'], 'cluster', clusterName, request.ip);
+};
+
 const messages: Rule = (request, principal, clusterName) => {
   const topic = textIn(request.query, 'topic');
   if (topic !== undefined) principal.need(['get'], 'topic', topic, request.ip);
@@ -103,7 +112,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   countDeadLetters: named('group', 'get'),
   exportDeadLetters: named('group', 'get'),
   replayDeadLetters: named('group', 'update'),
-  startReplay: named('group', 'update'),
+  startReplay: replay,
   listReplays: named('group', 'get'),
   stopReplay: named('group', 'update'),
   // It is a message for all groups of a topic that the caller need not know.

@@ -122,6 +122,12 @@ it('a user sees and does what its policies say', async () => {
     body: { detail: 'user ann may not get on topic "hidden" from 127.0.0.1' },
   });
   expect(await ask('DELETE', '/topics/orders', headers)).toMatchObject({ status: 401 });
+  // What a replay sends to the topic is for all its groups.
+  const replays = '/dead-letters/billing/replays';
+  for (const toTopic of [true, 'true', 1]) {
+    expect(await ask('POST', replays, headers, { perSecond: 1, toTopic })).toMatchObject({ status: 401 });
+  }
+  expect(await ask('POST', replays, headers, { perSecond: 1 })).toMatchObject({ status: 202 });
 });
 
 it('a token ends with its user', async () => {

@@ -211,9 +211,15 @@ describe('an order to replay', () => {
     expect(deadLetters.asked.length).toBeLessThan(50);
   });
 
-  it('ends with the reason while a broker does not answer', async () => {
+  it('is refused while a broker does not say what was replayed, and fails when it goes away', async () => {
+    someLetters();
     fixture.brokers.states.delete('broker-1');
-    await ask('POST', '/billing/replays', { perSecond: 10 });
+    const refused = await ask<{ detail: string }>('POST', '/billing/replays', { perSecond: 1 });
+    expect(refused).toMatchObject({ status: 503, body: { detail: expect.stringContaining('broker-1') } });
+    expect(fixture.brokers.deadLetters.asked).toEqual([]);
+    fixture.brokers.states.set('broker-1', {});
+    await ask('POST', '/billing/replays', { perSecond: 1 });
+    fixture.brokers.states.delete('broker-1');
     expect(await over()).toMatchObject({ state: 'failed', detail: expect.stringContaining('broker-1') });
   });
 });

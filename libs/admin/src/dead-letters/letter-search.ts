@@ -37,6 +37,8 @@ export class LetterSearch {
     readonly group: ConsumerGroup,
     private readonly topic: Topic | undefined,
     private readonly replays: ReadonlyMap<string, Replayed>,
+    /** Broker sets that did not say what was replayed: what is theirs may look as if it never was. */
+    readonly silent: readonly { readonly brokerSet: string; readonly detail: string }[],
   ) {}
 
   /** @throws MqError CONSUMER_GROUP_NOT_FOUND */
@@ -46,15 +48,17 @@ export class LetterSearch {
     if (!group) throw new MqError('CONSUMER_GROUP_NOT_FOUND', `there is no consumer group "${printable(name)}"`);
     const topic = directory.topic(deadLetterTopic(group.name));
     const replays = new Map<string, Replayed>();
+    let silent: LetterSearch['silent'] = [];
     if (topic) {
       const told = await askAll(directory, clock, requestMsMax, (set) => brokers.deadLetters.replays(set, group.id, 0));
+      silent = told.missing;
       for (const { brokerSet, answer } of told.answers) {
         for (const { letters, atMs, who, mode } of answer) {
           for (const offset of letters) replays.set(`${brokerSet}/${offset}`, { atMs, who, mode });
         }
       }
     }
-    return new LetterSearch(context, group, topic, replays);
+    return new LetterSearch(context, group, topic, replays, silent);
   }
 
   /** @throws MqError BAD_REQUEST */

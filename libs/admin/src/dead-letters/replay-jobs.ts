@@ -67,9 +67,14 @@ export class ReplayJobs {
       .reverse();
   }
 
-  /** @throws MqError TOO_MANY_REQUESTS, CONFLICT, CONSUMER_GROUP_NOT_FOUND */
+  /** @throws MqError TOO_MANY_REQUESTS, CONFLICT, CONSUMER_GROUP_NOT_FOUND, UNAVAILABLE */
   async start(group: string, order: ReplayOrder, who: string): Promise<ReplayJobView> {
     const search = await LetterSearch.of(this.context, group);
+    const [silent] = search.silent;
+    if (silent) {
+      const { brokerSet, detail } = silent;
+      throw new MqError('UNAVAILABLE', `${brokerSet} does not say what was replayed already: ${detail}; try again`);
+    }
     const running = [...this.jobs.values()].filter(({ view }) => view.state === 'running');
     if (running.length >= runningMax) {
       throw new MqError('TOO_MANY_REQUESTS', `${runningMax} replays are under way; stop one, or wait`);

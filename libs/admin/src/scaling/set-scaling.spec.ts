@@ -107,6 +107,24 @@ describe('broker sets on Kubernetes', () => {
     expect(data()['left']).toBe('{}');
   });
 
+  it('stay in the routes when a look took longer than sends wait', async () => {
+    pods(2);
+    holds(0);
+    await look(); // It drains from now on.
+    put('broker-2', 'draining');
+    const { describeTopic } = brokers;
+    let looks = 0;
+    brokers.describeTopic = async (...call) => {
+      // Of the first count of all, and of the last one that takes it out.
+      looks += 1;
+      if (looks > 1) clock.advance(600);
+      return describeTopic.apply(brokers, call);
+    };
+    await look();
+    expect(looks).toBeGreaterThan(1);
+    expect(stages()[2]).toBe('broker-2: draining');
+  });
+
   it('that an operator drains are left alone', async () => {
     pods(3, 3);
     await look();

@@ -44,16 +44,16 @@ export async function takeOut(context: TakingContext, set: BrokerSet): Promise<S
   await brokers.holdSends(set.name, holdMs);
   let isOut = false;
   try {
-    let [left, quiet] = [remains, 0];
-    for (
-      const endMs = clock.monotonicMs() + holdMs - lookMs;
-      quiet < quietLooks;
-      quiet = isEmpty(left) ? quiet + 1 : 0
-    ) {
-      if (clock.monotonicMs() > endMs) return left;
+    let left = remains;
+    const endMs = clock.monotonicMs() + holdMs - lookMs;
+    for (let quiet = 0; quiet < quietLooks; quiet = isEmpty(left) ? quiet + 1 : 0) {
       await sleep(clock, lookMs);
       left = await countRemains(context, set);
+      // A count that took long has seen what was sent after the hold had ended by itself, or not seen it.
+      if (clock.monotonicMs() > endMs) return left;
     }
+    // From here on, so that they wait for the whole of the change.
+    await brokers.holdSends(set.name, holdMs);
     await putStage(context, set.name, 'gone');
     isOut = true;
     return undefined;
