@@ -229,6 +229,21 @@ describe('a move', () => {
     expect(await call('POST', '/groups/billing/moves/m1/undo')).toMatchObject({ status: 409 });
     expect(await call('POST', '/groups/billing/moves/m9/undo')).toMatchObject({ status: 404 });
   });
+
+  it('that was taken back in part is taken back for the rest, and not while a broker set is silent', async () => {
+    const queues = [0, 1].map((queueId) => ({ queueId, before: 3, after: 7 }));
+    note({ queues });
+    const topicId = fixtureTopicId();
+    const part = { ...past, moveId: 'm2', undoes: 'm1', atMs: Date.now(), topicId, queues: queues.slice(0, 1) };
+    brokers.inspect.moved.get('broker-0')?.push(part as never);
+    nameService.putSet({ ...brokerSet, name: 'broker-1' }); // It answers nothing yet.
+    await directory.until(() => directory.brokerSet('broker-1'), 1000, 'the broker set');
+    expect(await call('POST', '/groups/billing/moves/m1/undo')).toMatchObject({ status: 503 });
+    expect(brokers.resets).toEqual([]);
+    brokers.states.set('broker-1', {});
+    expect((await call('POST', '/groups/billing/moves/m1/undo')).status).toBe(200);
+    expect(brokers.resets).toMatchObject([{ brokerSet: 'broker-0', queueId: 1, to: { at: 'offset', offset: 3 } }]);
+  });
 });
 
 it('lags of broker sets are summed where they were sampled at about the same time', async () => {

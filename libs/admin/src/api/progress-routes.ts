@@ -56,22 +56,28 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
     const fromMs = clock.wallMs() - 24 * hourMs;
     const asked = await askAll(directory, clock, requestMsMax, (set) => brokers.inspect.moves(set, group.id, fromMs));
     const byId = new Map<string, MoveView>();
+    /** Moves with their queues that were taken back: one that was cut short may be gone on with. */
     const undone = new Set<string>();
+    const begun = new Set<string>();
     for (const { brokerSet, answer } of asked.answers) {
       for (const { moveId, atMs, who, undoes, topicId, queues } of answer) {
         const topic = directory.topicById(topicId)?.name ?? '';
-        if (undoes !== '') undone.add(undoes);
+        if (undoes !== '') begun.add(undoes);
+        if (undoes !== '') for (const queue of queues) undone.add(`${undoes} ${brokerSet} ${queue.queueId}`);
         const known = byId.get(moveId) ?? { id: moveId, atMs, who, topic, undoes, undone: false, queues: [] };
         known.queues.push(...queues.map((queue) => queueView(brokerSet, topic, queue)));
         byId.set(moveId, known);
       }
     }
+    const leftOf = ({ id, queues }: Pick<MoveView, 'id' | 'queues'>) =>
+      // One that had not begun stays where it is.
+      queues.filter((queue) => queue.before !== undefined && !undone.has(`${id} ${queue.brokerSet} ${queue.queueId}`));
     const items = [...byId.values()].map(({ undoes, ...move }) => ({
       ...move,
-      undone: undone.has(move.id),
+      undone: begun.has(move.id) && leftOf(move).length === 0,
       ...(undoes !== '' && { undoes }),
     }));
-    return { items: items.sort((a, b) => b.atMs - a.atMs), missing: asked.missing };
+    return { leftOf, items: items.sort((a, b) => b.atMs - a.atMs), missing: asked.missing };
   };
   const setPause = async (name: string, pausedUntilMs: number) => {
     const group = await change(
@@ -178,7 +184,10 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       params: nameParams('consumer group'),
       response: answers({ status: 200, schema: 'GroupMoves', description: 'The moves.' }, 404),
     },
-    handler: async ({ params }) => movesOf(found(params.name)),
+    handler: async ({ params }) => {
+      const { items, missing } = await movesOf(found(params.name));
+      return { items, missing };
+    },
   });
 
   app.post<{ Params: ByName & { readonly move: string } }>('/groups/:name/moves/:move/undo', {
@@ -195,6 +204,9 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       const { params, ip } = request;
       const group = found(params.name);
       const all = await movesOf(group);
+      const [silent] = all.missing;
+      // A part of the move may be there.
+      if (silent) throw new MqError('UNAVAILABLE', `${silent.brokerSet}: ${silent.detail}; try again`);
       const move = all.items.find(({ id }) => id === params.move);
       if (!move) throw new MqError('NOT_FOUND', 'the group was not moved so in the last 24 hours');
       if (move.undone) throw new MqError('CONFLICT', 'this move was taken back already');
@@ -202,8 +214,8 @@ export function progressRoutes(app: FastifyInstance, context: AdminContext): voi
       if (!topic) throw new MqError('TOPIC_NOT_FOUND', `there is no topic "${printable(move.topic)}" any more`);
       const note = { id: moveIdOf(clock.wallMs()), who: whoAsks(request), undoes: move.id };
       const queues: ReturnType<typeof queueView>[] = [];
-      for (const { brokerSet, queueId: id, before } of move.queues) {
-        if (before === undefined) continue; // It had not begun: it stays where it is.
+      for (const { brokerSet, queueId: id, before } of all.leftOf(move)) {
+        if (before === undefined) continue;
         const to = { at: 'offset', offset: before } as const;
         const call = { groupId: group.id, topicId: topic.id, queueId: queueId(id), to, move: note };
         const reset = await within(clock, requestMsMax, brokerSet, brokers.resetProgress(brokerSet, call));
