@@ -1,4 +1,4 @@
-import { brokerProcessSettings, brokerSettings, memberRule, segmentRule } from '@cometmq/broker';
+import { brokerAddressRule, brokerProcessSettings, brokerSettings, memberRule, segmentRule } from '@cometmq/broker';
 import { namingSettings } from '@cometmq/client';
 import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare } from '@cometmq/shared';
@@ -10,5 +10,6 @@ export const brokerConfig = declare(
   { ...telemetrySettings, ...namingSettings, ...processTlsSettings, ...brokerSettings, ...brokerProcessSettings },
   segmentRule,
   memberRule,
+  brokerAddressRule,
   processTlsRule,
 );

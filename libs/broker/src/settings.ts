@@ -158,3 +158,12 @@ export const brokerProcessSettings = {
     why: 'host:port under which proxies reach this broker; empty: this host name and the port.',
   }),
 };
+
+/** For `declare`: other members and proxies must be able to call it. */
+export function brokerAddressRule({ advertisedAddress }: { readonly advertisedAddress: string }): true | string {
+  return (
+    advertisedAddress === '' ||
+    /^[^\s:]+:\d{1,5}$|^\[[\da-fA-F:.]+\]:\d{1,5}$/.test(advertisedAddress) ||
+    `advertisedAddress=${advertisedAddress}: must be host:port`
+  );
+}

@@ -4,6 +4,7 @@ import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { Member, Pair } from './pair-harness.js';
+import { openStore, send } from './store-harness.js';
 
 // Goal: a follower comes to what the leader has, by construction, and so does a leader that was deposed. Method: the
 // leader decides by chance; copies, commits, restarts and changes of place come by chance; then both are compared.
@@ -73,6 +74,34 @@ it('a log that has begun takes no other salt; one that has not keeps what it too
   await two.store.takeSalt(77);
   const bytes = await one.store.replication.readBytes(0 as LogPosition, 1000);
   expect(two.store.replication.append(bytes as Uint8Array)).toBe(one.store.appendEnd);
+  await one.store.stop();
+  await two.store.stop();
+});
+
+// Goal: what the leader before left uncommitted, however much, does not keep the next one from beginning: only its first
+// record commits it. Method: a member takes more than its limit for what waits, and leads.
+it('a term begins over more than may wait otherwise', async () => {
+  const one = await openStore({ follows: true });
+  await one.store.replication.lead();
+  one.store.replication.commitsWhenDurable = true;
+  await one.store.beginEpoch(1 as Epoch, 1);
+  for (let i = 0; i < 40; i += 1) send(one.store, { topic: 1, queue: 0, id: `m${i}`, timestampMs: 1, bodyBytes: 500 });
+  await new Promise<void>((resolve, reject) => one.store.replication.whenDurable(one.store.appendEnd, resolve, reject));
+  const two = await openStore({ follows: true, limits: { pendingBytesMax: 4096 } });
+  const { replication } = two.store;
+  await two.store.takeSalt(one.store.salt ?? 0);
+  while (two.store.appendEnd < one.store.appendEnd) {
+    const bytes = await one.store.replication.readBytes(two.store.appendEnd, 1 << 20);
+    replication.append(bytes as Uint8Array);
+  }
+  expect(two.store.appendEnd).toBeGreaterThan(2 * 4096);
+  expect(two.store.commitEnd).toBe(0);
+  await replication.lead();
+  const begun = two.store.beginEpoch(2 as Epoch, 2);
+  await new Promise<void>((resolve, reject) => replication.whenDurable(two.store.appendEnd, resolve, reject));
+  replication.advanceCommit(two.store.appendEnd);
+  await begun;
+  expect(two.store.commitEnd).toBeGreaterThan(one.store.appendEnd);
   await one.store.stop();
   await two.store.stop();
 });

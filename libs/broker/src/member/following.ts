@@ -113,10 +113,11 @@ export class Following {
 
   private tellDurable(end: LogPosition): void {
     const { replication } = this.parts.store;
-    // What is cut off again is acknowledged to nobody.
+    // What is cut off again is acknowledged to nobody: neither before it is synced, nor after, when other bytes stand there.
     replication.whenDurable(
       end,
-      () => this.inbox.put(() => this.step({ kind: 'durable', end })),
+      () =>
+        this.inbox.put(() => this.step({ kind: 'durable', end: Math.min(end, replication.durableEnd) as LogPosition })),
       () => undefined,
     );
   }

@@ -54,7 +54,9 @@ export class Terms {
     } catch (caught) {
       const error = MqError.from(caught);
       if (!error.retry) this.moves.fail(error);
-      return; // Deposed before it decided anything.
+      // Where it was deposed meanwhile it follows already. Else nobody would lead: others believe that it does.
+      else if (self.role === next) this.depose(`its term could not begin: ${error.reason}`);
+      return;
     }
     if (self.role !== next) return;
     leading.begun();
@@ -93,7 +95,10 @@ export class Terms {
         addressOf: (member) => self.knowledge.addressOf(member),
         setAddress: (member, address) => self.knowledge.setAddress(member, address),
         read: (reading) => reader.read(reading),
-        refusedBy: (error) => void adoption.mismatched(error),
+        refusedBy: (error) => {
+          if (error.code === 'METADATA_MISMATCH') void adoption.mismatched(error);
+          else log.warn(failureFacts(error), 'the name service refuses to keep the lead; serving goes on');
+        },
         deposed: (why) => this.depose(why.reason),
         resign: (why) => this.resign(why),
         renewTerm: (above) => this.renew(above),

@@ -2,7 +2,7 @@
  * What a log takes, at its end: a leader's drafts one by one, or whole records that a leader has written. And what it gives
  * up there again, as long as it is not committed.
  */
-import { epoch as toEpoch, logPosition } from '@cometmq/model';
+import { RecordKind, epoch as toEpoch, logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { MqError, assert } from '@cometmq/shared';
 
@@ -39,7 +39,7 @@ export class LogIntake {
   append(draft: RecordDraft): RecordPlace {
     let size = headerBytesOf(draft.kind);
     for (const chunk of draft.payload) size += chunk.byteLength;
-    this.checkAppend(size, draft.reserved === true);
+    this.checkAppend(size, draft);
     const { epoch } = this;
     const position = this.gathering.put(draft, size, epoch);
     if (epoch > this.epochs.last) this.epochs.note(epoch, position);
@@ -93,13 +93,15 @@ export class LogIntake {
     if (!this.writer.takes) throw new MqError('UNAVAILABLE', 'this broker is stopping');
   }
 
-  private checkAppend(size: number, reserved: boolean): void {
+  private checkAppend(size: number, { kind, reserved = false }: RecordDraft): void {
     this.checkOpen();
     if (!this.takesDrafts) throw new MqError('NOT_LEADER', 'this broker does not lead: it writes what its leader does');
     if (size > this.limits.recordBytesMax) {
       throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${this.limits.recordBytesMax}`);
     }
     const pendingMax = this.limits.pendingBytesMax * (reserved ? 2 : 1);
+    // What a leader finds uncommitted is what the one before left: only its own first record commits it.
+    if (kind === RecordKind.epochStart) return;
     if (this.ends.appended - this.ends.committed + size > pendingMax) {
       throw new MqError('TOO_MANY_REQUESTS', `${pendingMax} bytes are waiting for the disk already`);
     }
