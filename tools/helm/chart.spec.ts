@@ -708,6 +708,10 @@ describe('values', () => {
     ['broker.members=6', /broker\/members/],
     ['preset=huge', /preset/],
     ['broker.config.brokerName=mine', /broker\.config\.brokerName: the chart sets it/],
+    ['broker.config.metricsPort=9000', /broker\.config\.metricsPort: .* probes and Services that lead to it/],
+    ['namesrv.config.metricsHost=127.0.0.1', /namesrv\.config\.metricsHost: /],
+    ['proxy.config.proxyPort=9081', /proxy\.config\.proxyPort: /],
+    ['dashboardApi.config.adminPort=9082', /dashboardApi\.config\.adminPort: /],
     ['etcd.replicas=2', /etcd\/replicas/],
     ['etcd.enabled=false', /endpoints.*minItems/],
     ['image.digest=sha256:abc', /image\/digest/],
@@ -718,6 +722,29 @@ describe('values', () => {
     const { status, stderr } = runHelm('template', 'rel', chart, '--set', set);
     expect(status).not.toBe(0);
     expect(stderr).toMatch(said);
+  });
+
+  it('that are the chart’s own are settings of their programs, and all addresses and ports that it leads to are', () => {
+    // What a template knows is seen in an object that is rendered from it.
+    const shown = { apiVersion: 'v1', kind: 'ConfigMap', data: { own: '{{ include "cometmq.ownSettings" . }}' } };
+    const { stdout } = runHelm('template', 'rel', chart, '--set-json', `extraObjects=${JSON.stringify([shown])}`);
+    const [said] = parseAll(stdout).flatMap((thing) => (thing as unknown as Partial<typeof shown>).data?.own ?? []);
+    const own = JSON.parse(said ?? '{}') as Record<string, string[]>;
+    const declared = {
+      broker: brokerConfig,
+      namesrv: namesrvConfig,
+      proxy: proxyConfig,
+      dashboardApi: dashboardApiConfig,
+    };
+    expect(Object.keys(own).sort()).toEqual(Object.keys(declared).sort());
+    for (const [program, { settings }] of Object.entries(declared)) {
+      const known = Object.keys(settings);
+      expect([program, own[program]?.filter((name) => !known.includes(name))]).toEqual([program, []]);
+      // KEDA’s is opened by whoever wants it.
+      const opened = known.filter((name) => /(^h|H)ost$|(^p|P)ort$/.test(name) && name !== 'kedaPort');
+      expect(opened).toHaveLength(4);
+      expect([program, own[program]]).toEqual([program, expect.arrayContaining(opened)]);
+    }
   });
 
   it('that make a program’s setting unknown are found by the program', () => {

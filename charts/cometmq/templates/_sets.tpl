@@ -90,17 +90,25 @@ How many replicas: what the value says, unless it is as it was at the last chang
 {{- end -}}
 {{- end }}
 
-{{/* What the chart itself must know can't be set behind its back. */}}
+{{/*
+What the chart itself must know can't be set behind its back: what it says to each program, and the addresses and ports that its
+probes and Services lead to. By the names of each program's settings, as JSON.
+*/}}
+{{- define "cometmq.ownSettings" -}}
+{{- $all := list "clusterName" "metricsHost" "metricsPort" "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" -}}
+{{- dict
+      "broker" (concat $all (list "brokerName" "memberName" "membersWanted" "durability" "restartWaitMs" "scaleInWaitMs" "kubernetesDir" "podName" "dataDir" "advertisedAddress" "namesrvAddresses" "host" "port"))
+      "namesrv" (concat $all (list "etcdEndpoints" "etcdRoot" "etcdCaFile" "etcdCertFile" "etcdKeyFile" "etcdUser" "etcdPassword" "host" "port"))
+      "proxy" (concat $all (list "namesrvAddresses" "tlsCertFile" "tlsKeyFile" "proxyHost" "proxyPort"))
+      "dashboardApi" (concat $all (list "kubernetesDir" "scalingSelector" "scalingConfigMap" "scaleInHeldMax" "namesrvAddresses" "adminHost" "adminPort"))
+    | toJson -}}
+{{- end }}
+
 {{- define "cometmq.refuseOwnSettings" -}}
-{{- $own := dict
-      "broker" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "brokerName" "memberName" "membersWanted" "durability" "restartWaitMs" "scaleInWaitMs" "kubernetesDir" "podName" "dataDir" "advertisedAddress" "namesrvAddresses" "clusterName" "host" "port")
-      "namesrv" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "etcdEndpoints" "etcdRoot" "etcdCaFile" "etcdCertFile" "etcdKeyFile" "etcdUser" "etcdPassword" "clusterName" "host" "port")
-      "proxy" (list "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "namesrvAddresses" "tlsCertFile" "tlsKeyFile" "clusterName" "host" "port")
-      "dashboardApi" (list "kubernetesDir" "scalingSelector" "scalingConfigMap" "scaleInHeldMax" "internalTlsCertFile" "internalTlsKeyFile" "internalTlsCaFile" "namesrvAddresses" "clusterName" "host" "port") -}}
-{{- range $component, $names := $own -}}
+{{- range $component, $names := fromJson (include "cometmq.ownSettings" .) -}}
 {{- range $names -}}
 {{- if hasKey (get $.Values $component).config . -}}
-{{- fail (printf "%s.config.%s: the chart sets it, from other values" $component .) -}}
+{{- fail (printf "%s.config.%s: the chart sets it, from other values, or has probes and Services that lead to it" $component .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
