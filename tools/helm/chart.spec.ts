@@ -689,6 +689,33 @@ describe('what is there already', () => {
     expect([replicasOf(said, 'broker-master'), replicasOf(said, 'broker-slave-1')]).toEqual([5, 5]);
   });
 
+  const setsOf = (members: number): Record<string, object> =>
+    Object.fromEntries(
+      Array.from({ length: members }, (_, i) => place(i === 0 ? 'master' : `slave-${i}`, 2)).flatMap(
+        Object.entries<object>,
+      ),
+    );
+
+  it.each([
+    ['a forgotten preset', 3, 'broker.sets=2', /have 3 members each .*-broker-slave-2\), and 2 are asked for/],
+    ['a forgotten number of members', 5, 'preset=large', /have 5 members each .*Keep broker\.members=5.*Fewer members/],
+    ['a single member', 2, 'broker.members=1', /have 2 members each .*-broker-slave-1\), and 1 are asked for/],
+    ['as many are well', 3, 'preset=medium', undefined],
+    ['more are well', 3, 'broker.members=5', undefined],
+  ])('members of all broker sets are not taken away: %s', async (_what, members, set, refused) => {
+    const said = await saidTo(setsOf(members), set);
+    if (refused) expect(said).toMatch(refused);
+    else expect(replicasOf(said, `broker-slave-${members - 1}`)).toBe(2);
+  });
+
+  it('and the place with the highest number that there may be is looked for', async () => {
+    const text = readFileSync(join(chart, 'values.schema.json'), 'utf8');
+    const { properties } = JSON.parse(text) as { properties: Record<string, { properties: Record<string, unknown> }> };
+    const most = /"maximum":(\d+)/.exec(JSON.stringify(properties['broker']?.properties['members']))?.[1];
+    const said = await saidTo({ ...setsOf(2), ...place(`slave-${Number(most) - 1}`, 2) }, 'preset=small');
+    expect(said).toMatch(new RegExp(`have ${most} members each`));
+  });
+
   it.each([
     [
       'places of different sizes',

@@ -61,6 +61,26 @@ How many replicas: what the value says, unless it is as it was at the last chang
 {{- $sets -}}
 {{- end }}
 
+{{/*
+A place that is not rendered any more would be deleted, and a member of every set with it: of a set of three that has one more
+away, the majority. A forgotten preset or value must not do that. Five is the most that the schema lets broker.members be.
+*/}}
+{{- define "cometmq.refuseFewerMembers" -}}
+{{- $members := int (include "cometmq.members" .) -}}
+{{- $there := $members -}}
+{{- $highest := "" -}}
+{{- range untilStep $members 5 1 -}}
+{{- $name := printf "%s-broker-slave-%d" (include "cometmq.fullname" $) . -}}
+{{- if lookup "apps/v1" "StatefulSet" $.Release.Namespace $name -}}
+{{- $there = add1 . -}}
+{{- $highest = $name -}}
+{{- end -}}
+{{- end -}}
+{{- if $highest -}}
+{{- fail (printf "broker.members: the broker sets of this release have %d members each (there is a StatefulSet %s), and %d are asked for. Every set would lose members at once, and could lose its majority. Keep broker.members=%d, or the preset that says so; or take places away one by one, see docs/kubernetes.md, \"Fewer members\". Nothing was changed" (int $there) $highest $members (int $there)) -}}
+{{- end -}}
+{{- end }}
+
 {{/* Members of one set are on different nodes; of different sets, they may meet. */}}
 {{- define "cometmq.apart" -}}
 {{- $how := include "cometmq.preset" (dict "root" . "value" .Values.broker.antiAffinity "figure" "antiAffinity") -}}
