@@ -409,6 +409,7 @@ const groups: Readonly<Record<string, Record<string, string>>> = {
   apps: { statefulsets: 'StatefulSet', deployments: 'Deployment' },
   policy: { poddisruptionbudgets: 'PodDisruptionBudget' },
   'networking.k8s.io': { networkpolicies: 'NetworkPolicy' },
+  'cert-manager.io': { certificates: 'Certificate' },
   'rbac.authorization.k8s.io': { roles: 'Role', rolebindings: 'RoleBinding' },
   'admissionregistration.k8s.io': {
     validatingadmissionpolicies: 'ValidatingAdmissionPolicy',
@@ -649,6 +650,65 @@ describe('certificates between the programs', () => {
     expect(peers(await saidTo(claims, 'etcd.replicas=1'))).toBe('http');
     const kept = secretsIn(await saidTo({}, 'etcd.replicas=1'));
     expect(peers(await saidTo({ ...claims, ...asThere(kept) }, 'etcd.replicas=1'))).toBe('https');
+  });
+
+  describe('when they are turned off, are kept by members of etcd that were made with them', () => {
+    const command = (scheme: string): object => ({ command: [`--listen-peer-urls=${scheme}://0.0.0.0:2380`] });
+    const made = (scheme: string): Record<string, object> => ({
+      [apps('statefulsets', 'etcd')]: {
+        ...{ kind: 'StatefulSet', apiVersion: 'apps/v1', metadata: ours() },
+        spec: { replicas: 3, template: { spec: { containers: [command(scheme)] } } },
+      },
+    });
+    /** What etcd names, mounts and has as volumes of certificates, and who else has any. */
+    const usedIn = (text: string): object => {
+      const all = workloads(parseAll(text));
+      const etcd = all.find((one) => component(one) === 'etcd')?.pod;
+      const certificate = ({ name }: { name: string }): boolean => name === 'internal-tls';
+      return {
+        names: JSON.stringify(etcd?.containers).includes('=/internal-tls/tls.crt'),
+        clients: /listen-client-urls=(https?)/.exec(text)?.[1],
+        mounts: etcd?.containers.flatMap(({ volumeMounts = [] }) => volumeMounts.filter(certificate)).length,
+        volumes: etcd?.volumes?.filter(certificate) ?? [],
+        others: all.filter(({ pod }) => pod !== etcd && JSON.stringify(pod).includes('internal-tls')).length,
+      };
+    };
+    const volume = (secretName: string): object => ({
+      ...{ names: true, clients: 'http', mounts: 1, others: 0 },
+      volumes: [{ name: 'internal-tls', secret: { secretName, defaultMode: 0o440 } }],
+    });
+
+    it('the chart’s', async () => {
+      const before = secretsIn(await saidTo({}, 'etcd.replicas=3'));
+      const said = await saidTo({ ...made('https'), ...asThere(before) }, 'internalTls.enabled=false');
+      expect(usedIn(said)).toEqual(volume('rel-cometmq-tls-etcd'));
+      const kept = secretsIn(said);
+      expect(kept.map(({ metadata }) => metadata.name)).toEqual(['rel-cometmq-tls-ca', 'rel-cometmq-tls-etcd']);
+      for (const { metadata, data } of kept) {
+        expect(data).toEqual(before.find((one) => one.metadata.name === metadata.name)?.data);
+      }
+    });
+
+    it('cert-manager’s, which goes on renewing it', async () => {
+      const issuer = 'internalTls.issuerRef.name=ca,internalTls.issuerRef.kind=Issuer';
+      const said = await saidTo(made('https'), `internalTls.enabled=false,${issuer}`);
+      expect(usedIn(said)).toEqual(volume('rel-cometmq-tls-etcd'));
+      const asked = parseAll(said).filter(({ kind }) => kind === 'Certificate');
+      expect(asked.map(({ metadata }) => metadata.name)).toEqual(['rel-cometmq-tls-etcd']);
+      expect(secretsIn(said)).toEqual([]);
+    });
+
+    it('those that were there already', async () => {
+      const said = await saidTo(made('https'), 'internalTls.enabled=false,internalTls.existingSecretPrefix=mine');
+      expect(usedIn(said)).toEqual(volume('mine-etcd'));
+      expect(secretsIn(said)).toEqual([]);
+    });
+
+    it('and by no others', async () => {
+      const said = await saidTo(made('http'), 'internalTls.enabled=false');
+      expect(usedIn(said)).toEqual({ names: false, clients: 'http', mounts: 0, volumes: [], others: 0 });
+      expect(secretsIn(said)).toEqual([]);
+    });
   });
 });
 
