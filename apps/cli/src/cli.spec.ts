@@ -922,6 +922,17 @@ describe('what the log knows', () => {
   });
 });
 
+it('takes the deletion of a topic back, in the place of a newer one where that is said', async () => {
+  await fixture.nameService.createTopic({ name: 'orders' });
+  const { id } = fixture.nameService.topics.get('orders')!;
+  fixture.nameService.graceMs = 60_000;
+  await comet('topic', 'delete', 'orders', '--yes');
+  await comet('topic', 'create', 'orders');
+  expect(await comet('undo', 'orders', '--yes')).toMatchObject({ code: 4, err: expect.stringContaining('another') });
+  expect((await comet('undo', 'orders', '--replace', '--yes')).code).toBe(0);
+  expect(fixture.nameService.topics.get('orders')?.id).toBe(id);
+});
+
 describe('mqadmin’s names', () => {
   it('set where a group goes on', async () => {
     for (const topic of ['orders']) await comet('topic', 'create', topic);

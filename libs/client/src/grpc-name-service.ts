@@ -16,6 +16,7 @@ import {
 } from './name-service-frames.js';
 import type {
   DeletionCall,
+  RestoreCall,
   RetiredKind,
   RetiredList,
   DirectoryUpdate,
@@ -152,8 +153,8 @@ export class GrpcNameService implements NameService, Component {
     const { retired, graceMs } = await this.ask('ListRetired', ListRetiredRequest, {}, ListRetiredAnswer);
     return { retired: retired.map(({ kind, ...one }) => ({ ...one, kind: kind as RetiredKind })), graceMs };
   }
-  restore(kind: RetiredKind, id: number): Promise<void> {
-    return this.askDone('Restore', internal.RestoreRequest, { kind, id });
+  restore(kind: RetiredKind, id: number, { replace = false, who = '' }: RestoreCall = {}): Promise<void> {
+    return this.askDone('Restore', internal.RestoreRequest, { kind, id, replace, who });
   }
   ensureInnerTopic(name: string): Promise<Topic> {
     return this.askTopic('EnsureInnerTopic', internal.NameRequest, named(name));

@@ -40,8 +40,8 @@ export interface NameService {
   deleteGroup(name: string, how?: DeletionCall): Promise<void>;
   /** What was deleted and can be brought back, newest first. */
   retired(): Promise<RetiredList>;
-  /** Takes a deletion back. @throws MqError NOT_FOUND, ALREADY_EXISTS where another one has its name now */
-  restore(kind: RetiredKind, id: number): Promise<void>;
+  /** Takes a deletion back. @throws MqError NOT_FOUND, ALREADY_EXISTS where another one has its name now, and may keep it */
+  restore(kind: RetiredKind, id: number, how?: RestoreCall): Promise<void>;
   /** The system's own topics (dead letters), made without asking whether creation on use is allowed. */
   ensureInnerTopic(name: string): Promise<Topic>;
   /**
@@ -64,6 +64,12 @@ export interface NameService {
 export interface DeletionCall {
   /** It can not be taken back. */
   readonly now?: boolean | undefined;
+  readonly who?: string | undefined;
+}
+
+export interface RestoreCall {
+  /** Another one that has the name now is deleted instead, and can be restored in its turn. */
+  readonly replace?: boolean | undefined;
   readonly who?: string | undefined;
 }
 

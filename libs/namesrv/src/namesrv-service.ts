@@ -19,6 +19,7 @@ import type {
   GroupDraft,
   MetadataKnowledge,
   NameService,
+  RestoreCall,
   RetiredKind,
   RetiredList,
   TopicChange,
@@ -271,8 +272,8 @@ export class NamesrvService implements NameService, Component {
     return Promise.resolve(this.retirements.list());
   }
 
-  async restore(kind: RetiredKind, id: number): Promise<void> {
-    await this.retirements.restore(kind, id);
+  async restore(kind: RetiredKind, id: number, how: RestoreCall = {}): Promise<void> {
+    await this.retirements.restore(kind, id, how);
   }
 
   async forgetMembers(brokerSet: string): Promise<BrokerSet> {
@@ -334,7 +335,7 @@ export class NamesrvService implements NameService, Component {
   }
 
   /** The name if it is there, else what `make` gives. Many who ask at once share one answer. */
-  private ensure<T extends object>(
+  private async ensure<T extends object>(
     what: Creation,
     key: string,
     known: () => T | undefined,
@@ -342,9 +343,10 @@ export class NamesrvService implements NameService, Component {
     said: (made: T) => void,
   ): Promise<T> {
     const already = known();
-    if (already) return Promise.resolve(already);
+    if (already) return already;
     const underWay = this.ensuring.get(key) as Promise<T> | undefined;
     if (underWay) return underWay;
+    if (what !== 'innerTopic') this.retirements.checkNameFree(what, nameIn(key));
     let isNew = false;
     const asked = this.make<T>(what, key, (ids, found) => {
       const record = recordOf<T>(found);
@@ -521,4 +523,9 @@ function noGroup(name: string): MqError {
     'CONSUMER_GROUP_NOT_FOUND',
     `consumer group ${name} does not exist; create it with: comet group create ${name}`,
   );
+}
+
+/** Of a topic or group, in its key. */
+function nameIn(key: string): string {
+  return key.slice(key.indexOf('/') + 1);
 }

@@ -102,9 +102,9 @@ export function namingService(nameService: NameService, waitingMax = waitingUsua
         const { retired, graceMs } = await nameService.retired();
         return { retired: [...retired], graceMs };
       }),
-      Restore: method(internal.RestoreRequest, DoneAnswer, ({ kind, id }) => {
+      Restore: method(internal.RestoreRequest, DoneAnswer, ({ kind, id, replace, who }) => {
         if (kind !== 'topic' && kind !== 'group') throw new MqError('BAD_REQUEST', 'kind: must be topic or group');
-        return done(nameService.restore(kind, id));
+        return done(nameService.restore(kind, id, { replace, who }));
       }),
       EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(nameService.ensureInnerTopic(name))),
       ForgetMembers: method(NameRequest, BrokerSetAnswer, async ({ name }) => ({

@@ -1,4 +1,4 @@
-import type { DeletionCall, RetiredKind, RetiredList } from '@cometmq/client';
+import type { DeletionCall, RestoreCall, RetiredKind, RetiredList } from '@cometmq/client';
 import type { KeyValue, MetadataStore, Put } from '@cometmq/metadata';
 import type { ConsumerGroup, Topic } from '@cometmq/model';
 import { failureFacts, MqError, type Clock, type Timer } from '@cometmq/shared';
@@ -28,6 +28,8 @@ const lookMs = 30_000;
  * as it was: nobody finds it by its name, and since brokers delete by the record of a deletion alone, which is not there yet,
  * all that is stored of it stays. When the grace is over the deletion is recorded, in the transaction that ends the grace:
  * whichever instance is first. Taken back, it has its name and its id again, and so all that was stored.
+ *
+ * Its name is made again by those who ask for it, not by clients that go on using it: they are told that it was deleted.
  */
 export class Retirements {
   private timer: Timer | undefined;
@@ -73,6 +75,20 @@ export class Retirements {
     });
   }
 
+  /** @throws MqError TOPIC_NOT_FOUND, CONSUMER_GROUP_NOT_FOUND while a deletion of this name can be taken back */
+  checkNameFree(kind: RetiredKind, name: string): void {
+    const nowMs = this.parts.clock.wallMs();
+    for (const { kind: other, record, goneMs } of this.parts.copy.retired) {
+      if (other !== kind || record.name !== name || goneMs <= nowMs) continue;
+      const what = kind === 'topic' ? 'topic' : 'consumer group';
+      throw new MqError(
+        kind === 'topic' ? 'TOPIC_NOT_FOUND' : 'CONSUMER_GROUP_NOT_FOUND',
+        `${what} ${name} was deleted, and is not made again by its use before ${new Date(goneMs).toISOString()}: ` +
+          `bring it back with comet undo ${name}, or make a new one with comet ${kind} create ${name}`,
+      );
+    }
+  }
+
   /** Newest first. */
   list(): RetiredList {
     const retired = [...this.parts.copy.retired].map(({ kind, record: { name, id }, who, deletedMs, goneMs }) => {
@@ -82,7 +98,7 @@ export class Retirements {
   }
 
   /** @throws MqError NOT_FOUND, ALREADY_EXISTS */
-  restore(kind: RetiredKind, id: number): Promise<void> {
+  restore(kind: RetiredKind, id: number, { replace = false, who = '' }: RestoreCall = {}): Promise<void> {
     const { store, log, change } = this.parts;
     const from = keys.retiredOf(kind, id);
     return change<void>(async () => {
@@ -91,22 +107,31 @@ export class Retirements {
       if (!found || !retired) throw new MqError('NOT_FOUND', `no deletion of this ${kind} can be taken back any more`);
       const { record } = retired;
       const to = kind === 'topic' ? keys.topic(record.name) : keys.group(record.name);
-      if (await store.get(to)) {
-        const how = 'delete that one first, once no client is left that makes it again by using it';
+      const newer = await store.get(to);
+      if (newer && !replace) {
+        const how = 'delete that one first, or let it be deleted in the same step, with replace';
         throw new MqError('ALREADY_EXISTS', `there is another ${kind} "${record.name}" now; ${how}`);
       }
       // Clients that chose a queue before the deletion choose anew.
       const again = kind === 'topic' ? { ...record, layout: (record as Topic).layout + 1 } : record;
-      log.info({ kind, name: record.name, id }, 'a deletion was taken back');
+      log.info({ kind, name: record.name, id, replaces: newer !== undefined }, 'a deletion was taken back');
       const compare = [
         { key: from, modRevision: found.modRevision },
-        { key: to, modRevision: 0 },
+        { key: to, modRevision: newer?.modRevision ?? 0 },
       ];
-      return {
-        result: undefined,
-        write: { compare, puts: [{ key: to, value: JSON.stringify(again) }], deletes: [from] },
-      };
+      const puts = [{ key: to, value: JSON.stringify(again) }, ...this.retiredInstead(kind, newer, retired, who)];
+      return { result: undefined, write: { compare, puts, deletes: [from] } };
     });
+  }
+
+  /** What has the name of something that comes back can itself be brought back, for as long as that could at least. */
+  private retiredInstead(kind: RetiredKind, found: KeyValue | undefined, by: RetiredRecord, who: string): Put[] {
+    const record = recordOf<Topic | ConsumerGroup>(found);
+    if (!record) return [];
+    const deletedMs = this.parts.clock.wallMs();
+    const goneMs = Math.max(deletedMs + this.parts.graceMs, by.goneMs);
+    const retired: RetiredRecord = { kind, record, who, deletedMs, goneMs };
+    return [{ key: keys.retiredOf(kind, record.id), value: JSON.stringify(retired) }];
   }
 
   /** Makes final what nobody took back in time. */

@@ -301,25 +301,33 @@ export function undoCommand(comet: Command, act: Act): void {
       'Take back the deletion of the topic or consumer group of that name; or else the last move of the group, or the one ' +
         'named, of the last 24 hours.',
     )
+    .option('--replace', 'a newer one that has the name now is deleted instead, and can be brought back in its turn')
     .action(
-      act(async (session, name: string, move: string | undefined) => {
-        if (move === undefined && (await undeleted(session, name))) return;
-        const path = `/groups/${encodeURIComponent(name)}/moves`;
-        const { items } = await session.api().get<{ items: readonly Move[] }>(path);
-        const meant = items.find(({ id, undone, undoes }) =>
-          move === undefined ? !undone && undoes === undefined : id === move,
-        );
-        if (!meant) {
-          const none =
-            move === undefined
-              ? `"${name}" was not moved in the last 24 hours, or all that was is taken back`
-              : `"${name}" has no move "${move}" in the last 24 hours: comet group moves ${name} lists them`;
-          throw new MqError('NOT_FOUND', none);
-        }
-        await session.confirm(`Take back the move of "${name}" in "${meant.topic}" at ${timeText(meant.atMs)}?`);
-        await session.api().call('POST', `${path}/${encodeURIComponent(meant.id)}/undo`);
-        session.note(`consumer group "${name}" is back where it was`);
-      }),
+      act(
+        async (
+          session,
+          name: string,
+          move: string | undefined,
+          { replace = false }: { readonly replace?: boolean },
+        ) => {
+          if (move === undefined && (await undeleted(session, name, replace))) return;
+          const path = `/groups/${encodeURIComponent(name)}/moves`;
+          const { items } = await session.api().get<{ items: readonly Move[] }>(path);
+          const meant = items.find(({ id, undone, undoes }) =>
+            move === undefined ? !undone && undoes === undefined : id === move,
+          );
+          if (!meant) {
+            const none =
+              move === undefined
+                ? `"${name}" was not moved in the last 24 hours, or all that was is taken back`
+                : `"${name}" has no move "${move}" in the last 24 hours: comet group moves ${name} lists them`;
+            throw new MqError('NOT_FOUND', none);
+          }
+          await session.confirm(`Take back the move of "${name}" in "${meant.topic}" at ${timeText(meant.atMs)}?`);
+          await session.api().call('POST', `${path}/${encodeURIComponent(meant.id)}/undo`);
+          session.note(`consumer group "${name}" is back where it was`);
+        },
+      ),
     );
   examples(undo, 'comet undo orders', 'comet undo billing', 'comet undo billing <move> --yes');
 }
@@ -333,14 +341,14 @@ interface Deleted {
 }
 
 /** False: nothing of that name was deleted, or it is gone for good. */
-async function undeleted(session: Session, name: string): Promise<boolean> {
+async function undeleted(session: Session, name: string, replace: boolean): Promise<boolean> {
   const api = session.api();
   const { items } = await api.get<{ items: readonly Deleted[] }>('/deleted');
   const found = items.find((one) => one.name === name);
   if (!found) return false;
   const { kind, id, who, deletedMs } = found;
   await session.confirm(`Take back the deletion of the ${kind} "${name}" at ${timeText(deletedMs)} by ${who}?`);
-  await api.call('POST', `/deleted/${kind}/${id}/restore`);
+  await api.call('POST', `/deleted/${kind}/${id}/restore${replace ? '?replace=true' : ''}`);
   session.note(`the ${kind} "${name}" is back`);
   return true;
 }

@@ -1662,7 +1662,10 @@ export interface Operations {
       /** `id` of the list. */
       readonly id: string;
     };
-    readonly query: undefined;
+    readonly query: {
+      /** Another one that has the name now is deleted instead, and can be restored in its turn. */
+      readonly replace?: 'true' | 'false';
+    };
     readonly body: undefined;
     readonly answer: undefined;
   };

@@ -79,6 +79,10 @@ export const en = {
   deletedWhat: 'Nothing of these is lost yet.',
   goneAt: 'Gone for good',
   bringBack: 'Bring back',
+  bringBackInstead: 'Bring back instead',
+  replaceQuestion: (name: string) => `There is another “${name}” now`,
+  replaceWhat:
+    'The one that was deleted comes back with all that it held. The newer one is deleted in the same step; it keeps what it holds, and can be brought back in its turn.',
   deleteGroup: (name: string) => `Delete consumer group ${name}?`,
   deleteGroupLoss: (lag: string, members: string) =>
     `Its progress is lost: ${lag} messages wait for it, ${members} clients consume. Messages stay in their topics.`,

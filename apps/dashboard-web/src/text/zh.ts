@@ -79,6 +79,9 @@ export const zh: Words = {
   deletedWhat: '这些数据尚未丢失。',
   goneAt: '彻底删除时间',
   bringBack: '恢复',
+  bringBackInstead: '恢复并替换',
+  replaceQuestion: (name: string) => `现在已有另一个“${name}”`,
+  replaceWhat: '被删除的那个会连同其全部数据一起恢复；较新的那个会在同一步中被删除，其数据保留，之后同样可以恢复。',
   deleteGroup: (name) => `删除消费者组 ${name}？`,
   deleteGroupLoss: (lag, members) =>
     `消费进度将丢失：积压 ${lag} 条消息，${members} 个客户端正在消费。消息仍保留在主题中。`,

@@ -40,6 +40,13 @@ it('shows what can be brought back, and brings it back', async () => {
     // Not the name service's word: between processes there is no such id to ask for.
     expect(answer).toMatchObject({ status: 404, body: { detail: 'no topic had this id' } });
   }
+  const older = nameService.topics.get('orders')?.id;
+  await ask('DELETE', '/topics/orders');
+  await nameService.createTopic({ name: 'orders' });
+  expect((await ask('POST', `/deleted/topic/${older}/restore`)).status).toBe(409);
+  expect((await ask('POST', `/deleted/topic/${older}/restore?replace=false`)).status).toBe(409);
+  expect((await ask('POST', `/deleted/topic/${older}/restore?replace=true`)).status).toBe(204);
+  expect(nameService.topics.get('orders')?.id).toBe(older);
   expect((await ask('POST', '/deleted/broker/7/restore')).status).toBe(400);
   expect((await ask('POST', '/deleted/topic/seven/restore')).status).toBe(400);
 });

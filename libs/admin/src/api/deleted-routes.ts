@@ -24,6 +24,19 @@ const deletedParams: Schema = object(
 );
 /** Ids are u32 between our processes. */
 const idMax = 2 ** 32 - 1;
+interface RestoreQuery {
+  readonly replace?: 'true' | 'false';
+}
+const restoreQuery: Schema = object(
+  {
+    replace: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: 'Another one that has the name now is deleted instead, and can be restored in its turn.',
+    },
+  },
+  [],
+);
 interface OfDeleted {
   readonly kind: RetiredKind;
   readonly id: string;
@@ -47,26 +60,28 @@ export function deletedRoutes(app: FastifyInstance, context: AdminContext): void
     },
   });
 
-  app.post<{ Params: OfDeleted }>('/deleted/:kind/:id/restore', {
+  app.post<{ Params: OfDeleted; Querystring: RestoreQuery }>('/deleted/:kind/:id/restore', {
     schema: {
       operationId: 'restoreDeleted',
       tags,
       summary: 'Takes a deletion back: the topic has its messages again, the consumer group its progress.',
       params: deletedParams,
+      querystring: restoreQuery,
       response: answers({ status: 204, description: 'It is back.' }, 400, 404, 409),
     },
     handler: async (request, reply) => {
       const { kind, id } = request.params;
       const number = Number(id);
+      const replace = request.query.replace === 'true';
       if (number > idMax) throw new MqError('NOT_FOUND', `no ${kind} had this id`);
       await change(
         context,
-        (service) => service.restore(kind, number),
+        (service) => service.restore(kind, number, { replace, who: whoAsks(request) }),
         () =>
           (kind === 'topic' ? directory.topicById(number as never) : directory.groupById(number as never)) !==
           undefined,
       );
-      log.info({ peer: request.ip, who: whoAsks(request), kind, id }, 'a deletion was taken back');
+      log.info({ peer: request.ip, who: whoAsks(request), kind, id, replace }, 'a deletion was taken back');
       return reply.code(204).send();
     },
   });

@@ -23,6 +23,7 @@ import type {
   GroupDraft,
   MetadataKnowledge,
   NameService,
+  RestoreCall,
   RetiredKind,
   RetiredList,
   TopicChange,
@@ -70,7 +71,8 @@ export class FakeNameService implements NameService {
   readonly adopted: MetadataKnowledge[] = [];
   private readonly queues: number;
   private readonly wallMs: number;
-  private readonly graceMs: number;
+  /** How long a deletion can be taken back from now on. */
+  graceMs: number;
   private readonly tellsLate: boolean;
   private readonly watchers = new Set<(update: DirectoryUpdate) => void>();
   private readonly deleted: Record<RetiredKind, Deleted[]> = { topic: [], group: [] };
@@ -188,6 +190,7 @@ export class FakeNameService implements NameService {
   ensureTopic(name: string): Promise<Topic> {
     this.asked.push(`ensureTopic ${name}`);
     return this.change(() => {
+      if (!this.topics.has(name)) this.checkNameFree('topic', name);
       const made = this.createsTopics && !isInnerTopic(name);
       return this.topics.get(name) ?? (made ? this.putTopic(name, { typeFixed: false }) : this.topicOf(name));
     });
@@ -235,7 +238,10 @@ export class FakeNameService implements NameService {
 
   ensureGroup(name: string): Promise<ConsumerGroup> {
     this.asked.push(`ensureGroup ${name}`);
-    return this.change(() => this.groups.get(name) ?? (this.createsGroups ? this.putGroup(name) : this.groupOf(name)));
+    return this.change(() => {
+      if (!this.groups.has(name)) this.checkNameFree('group', name);
+      return this.groups.get(name) ?? (this.createsGroups ? this.putGroup(name) : this.groupOf(name));
+    });
   }
 
   updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup> {
@@ -261,14 +267,20 @@ export class FakeNameService implements NameService {
     }));
   }
 
-  restore(kind: RetiredKind, id: number): Promise<void> {
+  restore(kind: RetiredKind, id: number, { replace = false, who = '' }: RestoreCall = {}): Promise<void> {
     return this.change(() => {
       const at = this.retirements.findIndex((one) => one.kind === kind && one.record.id === id);
       const record = this.retirements[at]?.record;
       if (!record) throw new MqError('NOT_FOUND', `no deletion of this ${kind} can be taken back any more`);
-      if ((kind === 'topic' ? this.topics : this.groups).has(record.name))
-        throw new MqError('ALREADY_EXISTS', `there is another ${kind} "${record.name}" now`);
+      const newer = (kind === 'topic' ? this.topics : this.groups).get(record.name);
+      if (newer && !replace) throw new MqError('ALREADY_EXISTS', `there is another ${kind} "${record.name}" now`);
       this.retirements.splice(at, 1);
+      if (newer) {
+        this.retire(kind, newer, { who });
+        if ('layout' in newer)
+          this.tell((revision) => ({ kind: 'topicDeleted', revision, topic: newer, recorded: false }));
+        else this.tell((revision) => ({ kind: 'groupDeleted', revision, group: newer, recorded: false }));
+      }
       if ('layout' in record) this.putTopic(record.name, { ...record, layout: record.layout + 1 });
       else this.putGroup(record.name, record);
     });
@@ -333,6 +345,13 @@ export class FakeNameService implements NameService {
     if (isFinal) this.deleted[kind].push({ id: record.id, createdMs: record.createdMs });
     else this.retirements.unshift({ kind, record, who: how.who ?? '' });
     return isFinal;
+  }
+
+  /** What was deleted is not made again by its use. */
+  private checkNameFree(kind: RetiredKind, name: string): void {
+    if (!this.retirements.some((one) => one.kind === kind && one.record.name === name)) return;
+    const code = kind === 'topic' ? 'TOPIC_NOT_FOUND' : 'CONSUMER_GROUP_NOT_FOUND';
+    throw new MqError(code, `${kind} "${name}" was deleted`);
   }
 
   private topicOf(name: string): Topic {

@@ -208,6 +208,45 @@ export function nameServiceContract(name: string, open: (graceMs: number) => Pro
       expect(await code(service.restore('topic', topic.id))).toBe('NOT_FOUND');
     });
 
+    it('makes nothing that was deleted again by its use, while the deletion can be taken back', async () => {
+      await opened.close();
+      await begin(3_600_000);
+      const topic = await service.ensureTopic('orders');
+      const group = await service.ensureGroup('billing');
+      await service.deleteTopic('orders');
+      await service.deleteGroup('billing');
+      expect(await code(service.ensureTopic('orders'))).toBe('TOPIC_NOT_FOUND');
+      expect(await code(service.ensureGroup('billing'))).toBe('CONSUMER_GROUP_NOT_FOUND');
+      expect((await service.ensureGroup('orders')).id).not.toBe(group.id); // A group of a topic's name.
+      await service.restore('topic', topic.id);
+      await service.restore('group', group.id);
+      expect((await service.ensureTopic('orders')).id).toBe(topic.id);
+      expect((await service.ensureGroup('billing')).id).toBe(group.id);
+    });
+
+    it('brings back in the place of a newer one, which can be brought back in its turn', async () => {
+      await opened.close();
+      await begin(3_600_000);
+      for (const kind of ['topic', 'group'] as const) {
+        const make = async () =>
+          kind === 'topic' ? service.createTopic({ name: 'orders' }) : service.createGroup({ name: 'orders' });
+        const drop = async () => (kind === 'topic' ? service.deleteTopic('orders') : service.deleteGroup('orders'));
+        const older = await make();
+        await drop();
+        const newer = await make();
+        await service.restore(kind, older.id, { replace: true, who: 'ada' });
+        const { retired } = await service.retired();
+        expect(retired.filter((one) => one.kind === kind)).toMatchObject([
+          { name: 'orders', id: newer.id, who: 'ada' },
+        ]);
+        const known = kind === 'topic' ? service.ensureTopic('orders') : service.ensureGroup('orders');
+        expect((await known).id).toBe(older.id);
+        await service.restore(kind, newer.id, { replace: true });
+        const { retired: now } = await service.retired();
+        expect(now.filter((one) => one.kind === kind).map((one) => one.id)).toEqual([older.id]);
+      }
+    });
+
     it('forgets no members of a set that there is not, and adopts nothing before it is allowed', async () => {
       expect(await code(service.forgetMembers('broker-0'))).toBe('NOT_FOUND');
       const claim = { brokerSet: 'broker-0', member: 'a/1' as never, address: 'a:1', bootId: 'boot-1', leaseMs: 2_000 };

@@ -176,6 +176,9 @@ export interface Retired {
 export interface RestoreRequest {
   kind: string;
   id: number;
+  /** Another one that has the name now is deleted instead, and can be restored in its turn. */
+  replace: boolean;
+  who: string;
 }
 
 export interface FixTopicTypeRequest {
@@ -2257,7 +2260,7 @@ export const Retired: MessageFns<Retired> = {
 };
 
 function createBaseRestoreRequest(): RestoreRequest {
-  return { kind: "", id: 0 };
+  return { kind: "", id: 0, replace: false, who: "" };
 }
 
 export const RestoreRequest: MessageFns<RestoreRequest> = {
@@ -2267,6 +2270,12 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
     }
     if (message.id !== 0) {
       writer.uint32(16).uint32(message.id);
+    }
+    if (message.replace !== false) {
+      writer.uint32(24).bool(message.replace);
+    }
+    if (message.who !== "") {
+      writer.uint32(34).string(message.who);
     }
     return writer;
   },
@@ -2300,6 +2309,22 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
             message.id = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.replace = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2319,6 +2344,8 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
     const message = createBaseRestoreRequest();
     message.kind = object.kind ?? "";
     message.id = object.id ?? 0;
+    message.replace = object.replace ?? false;
+    message.who = object.who ?? "";
     return message;
   },
 };
