@@ -50,9 +50,13 @@ export class Audit {
     }
   }
 
-  /** Whether these bytes were ever committed. */
-  holds(bytes: string): boolean {
-    return this.committed.subarray(0, this.end).includes(bytes);
+  /** Up to where is committed. */
+  get committedEnd(): number {
+    return this.end;
+  }
+  /** Whether these bytes were committed behind `from`. */
+  holds(bytes: string, from: number): boolean {
+    return this.committed.subarray(from, this.end).includes(bytes);
   }
 
   private leads(place: string, epoch: number): void {

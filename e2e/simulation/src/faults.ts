@@ -134,11 +134,16 @@ function adopt(world: World): void {
   world.clock.after(2_000, () => adopt(world));
 }
 
-/** Where it does not run. One that finds the metadata set back ends, and is started again once that was adopted. */
+/**
+ * Where it does not run. One that finds the metadata set back ends, and is started again once that was adopted; one that is
+ * told to stop meanwhile says so.
+ */
 function start(world: World, member: Member): void {
   if (member.isUp) return;
   member.start().catch((caught: unknown) => {
-    if (world.metadata.wasSetBack && MqError.from(caught).code === 'METADATA_MISMATCH') member.end(false);
+    const { code } = MqError.from(caught);
+    if (member.stopping && code === 'CANCELLED') return;
+    if (world.metadata.wasSetBack && code === 'METADATA_MISMATCH') member.end(false);
     else world.failures.push(`${member.place} did not start: ${String(caught)}`);
   });
 }

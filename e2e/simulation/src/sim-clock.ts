@@ -37,6 +37,8 @@ export class SimClock {
   /** Processes with turns, each once. */
   private readonly ready: SimProcess[] = [];
   private made = 0;
+  /** A timer's turn has begun, and nothing of any process has happened in it yet. */
+  private isIdle = false;
   nowMs = 0;
 
   constructor(private readonly chance: Prng) {}
@@ -56,6 +58,12 @@ export class SimClock {
   becameReady(process: SimProcess): void {
     this.ready.push(process);
   }
+  /** Whether a turn of a process may happen in this step: true once in a step. @internal */
+  takeTurn(): boolean {
+    const { isIdle } = this;
+    this.isIdle = false;
+    return isIdle;
+  }
 
   /** Lets one thing happen. False: nothing is ready, and no timer waits. */
   step(): boolean {
@@ -65,7 +73,9 @@ export class SimClock {
       const next = this.shift();
       if (next?.act === undefined) continue;
       this.nowMs = Math.max(this.nowMs, next.atMs);
+      this.isIdle = true;
       next.act();
+      this.isIdle = false;
       return true;
     }
     if (ready.length === 0) return false;
@@ -157,7 +167,10 @@ export class SimProcess implements Clock {
   after(delayMs: number, act: () => void): Timer {
     const timer = this.clock.after(delayMs, () => {
       if (this.isPaused) this.soon(() => cancelled || act());
-      else if (!this.isOver) act();
+      else if (!this.isOver) {
+        this.clock.takeTurn();
+        act();
+      }
     });
     let cancelled = false;
     return {
@@ -171,6 +184,13 @@ export class SimProcess implements Clock {
     if (this.isOver) return;
     this.turns.push(act);
     this.list();
+  }
+
+  /** Something arrives from outside: at once, where this process waits for nothing else and the step is free; else in its turn. */
+  arrives(act: () => void): void {
+    if (this.isOver) return;
+    if (this.isPaused || this.taken < this.turns.length || !this.clock.takeTurn()) this.soon(act);
+    else act();
   }
 
   /** @internal */

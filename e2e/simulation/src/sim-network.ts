@@ -74,7 +74,7 @@ export class SimNetwork {
       process.after(msMax, () => resolve(false));
       this.send(host, to, { lastMs: 0 }, () => {
         const refused = !this.servers.has(to);
-        this.send(to, host, { lastMs: 0 }, () => process.soon(() => resolve(refused)));
+        this.send(to, host, { lastMs: 0 }, () => process.arrives(() => resolve(refused)));
       });
     });
   }
@@ -154,7 +154,7 @@ class Connection {
     this.network.send(this.from.host, this.to, this.there, () => {
       if (!this.isOpen) return;
       const server = (this.server ??= this.network.server(this.to));
-      if (server) server.process.soon(() => act(server));
+      if (server) server.process.arrives(() => act(server));
       else this.answer(() => this.lose());
     });
   }
@@ -162,7 +162,7 @@ class Connection {
   /** To the one that called, in a turn of its process. */
   answer(act: () => void): void {
     this.network.send(this.to, this.from.host, this.back, () => {
-      if (this.isOpen) this.from.process.soon(act);
+      if (this.isOpen) this.from.process.arrives(act);
     });
   }
 
@@ -229,7 +229,7 @@ class SimCall implements DuplexStream {
   private isOver = false;
   private failure: MqError | undefined;
   private endAct: ((error?: MqError) => void) | undefined;
-  private readonly window = new Window();
+  private readonly window;
 
   constructor(
     private readonly connection: Connection,
@@ -239,6 +239,7 @@ class SimCall implements DuplexStream {
   ) {
     const { process } = connection.from;
     this.incoming = new Inbox(process);
+    this.window = new Window(process);
     connection.calls.add(this);
     const sent = request && whole(request);
     connection.ask((server) => {
@@ -258,7 +259,7 @@ class SimCall implements DuplexStream {
     const bytes = whole(message);
     const goesOn = this.window.took(bytes.byteLength);
     this.connection.ask(() => {
-      this.far?.incoming.push(bytes, () => this.connection.from.process.soon(() => this.window.gave(bytes.byteLength)));
+      this.far?.incoming.push(bytes, () => this.window.gave(bytes.byteLength));
     });
     return goesOn;
   }
@@ -291,7 +292,8 @@ class SimCall implements DuplexStream {
   }
   /** The far end says that this is all. */
   ended(failure: MqError | undefined): void {
-    if (!this.isOver) this.connection.ask(() => this.far?.arrived(failure === undefined));
+    const { far } = this;
+    if (!this.isOver && far?.waitsForArrival) this.connection.ask(() => far.arrived(failure === undefined));
     this.failed(failure);
   }
   failed(failure: MqError | undefined): void {
@@ -325,12 +327,12 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
   open = true;
   private readonly cancelActs: (() => void)[] = [];
   private arrivalAct: ((arrived: boolean) => void) | undefined;
-  private readonly window = new Window();
+  private readonly window;
 
   constructor(
     private readonly way: Connection,
     private readonly near: SimCall,
-    private readonly process: SimProcess,
+    process: SimProcess,
     options: CallOptions,
   ) {
     this.headers = { get: (name) => options.headers?.[name] };
@@ -338,6 +340,7 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     this.connection = way.number;
     this.deadlineMs = options.deadlineMs;
     this.incoming = new Inbox(process);
+    this.window = new Window(process);
   }
 
   start(services: readonly GrpcService[], path: string, request: Uint8Array | undefined): void {
@@ -355,15 +358,21 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
   reserve(): boolean {
     return this.open;
   }
+  /** The answer and that there is no more come together. */
   send(message: MessageBytes): void {
-    this.write(message);
-    this.end();
+    if (!this.open) return;
+    this.open = false;
+    const bytes = whole(message);
+    this.way.answer(() => {
+      this.near.heard(bytes, () => undefined);
+      this.near.ended(undefined);
+    });
   }
   write(message: MessageBytes): boolean {
     if (!this.open) return false;
     const bytes = whole(message);
     const goesOn = this.window.took(bytes.byteLength);
-    this.way.answer(() => this.near.heard(bytes, () => this.process.soon(() => this.window.gave(bytes.byteLength))));
+    this.way.answer(() => this.near.heard(bytes, () => this.window.gave(bytes.byteLength)));
     return goesOn;
   }
   onDrain(act: () => void): void {
@@ -385,6 +394,9 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     this.arrived(false);
   }
 
+  get waitsForArrival(): boolean {
+    return this.arrivalAct !== undefined;
+  }
   /** The caller has all of it, or it is sure that it never will. */
   arrived(all: boolean): void {
     this.arrivalAct?.(all);
@@ -468,6 +480,9 @@ class Window {
   private bytes = 0;
   private isFull = false;
 
+  /** @param process whose window this is */
+  constructor(private readonly process: SimProcess) {}
+
   /** False: enough is under way. */
   took(bytes: number): boolean {
     this.bytes += bytes;
@@ -478,7 +493,7 @@ class Window {
     this.bytes -= bytes;
     if (!this.isFull || this.bytes > windowBytes / 2) return;
     this.isFull = false;
-    this.drained?.();
+    this.process.soon(() => this.drained?.());
   }
 }
 

@@ -124,6 +124,7 @@ async function produce(world: World, ledger: Ledger, name: string, pace: number,
     const label = `${name} ${i}.`;
     const sent: Sent = { topic, body, number, ...(messageGroup !== undefined && { messageGroup }) };
     ledger.sending(sent);
+    const from = world.audit.committedEnd;
     const deliveryMs = topic === 'later' ? process.wallMs() + chance.below(20_000) : undefined;
     if (topic === 'deals') {
       await trade(world, ledger, simClient, sent, label);
@@ -142,7 +143,7 @@ async function produce(world: World, ledger: Ledger, name: string, pace: number,
     );
     if (typeof answer !== 'string') {
       ledger.sent(sent);
-      if (!world.audit.holds(label)) ledger.wrong.push(`"${label}" was acknowledged, and is not committed`);
+      if (!world.audit.holds(label, from)) ledger.wrong.push(`"${label}" was acknowledged, and is not committed`);
     }
     world.trace.note(
       `${name}: sent "${label}" to ${topic}: ${typeof answer === 'string' ? answer : `offset ${answer[0]?.offset}`}`,
@@ -154,8 +155,9 @@ async function produce(world: World, ledger: Ledger, name: string, pace: number,
 /** Half a message, and what becomes of it. */
 async function trade(world: World, ledger: Ledger, client: SimClient, sent: Sent, label: string): Promise<void> {
   const { chance } = client;
+  const from = world.audit.committedEnd;
   const half = await answerOf(sendHalf(client, sent));
-  if (typeof half !== 'string' && !world.audit.holds(label)) {
+  if (typeof half !== 'string' && !world.audit.holds(label, from)) {
     ledger.wrong.push(`half of "${label}" was acknowledged, and is not committed`);
   }
   const rolledBack = chance.below(3) === 0;

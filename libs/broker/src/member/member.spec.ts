@@ -321,6 +321,19 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  // Goal: a stop in good order ends well whatever is under way. Method: a leader that is alone, so its term never begins.
+  it('stops before its term could begin, and nothing has failed', async () => {
+    const world = await new SetWorld(3).start();
+    world.leader.kill();
+    const [one, other] = world.up as [SetMemberWorld, SetMemberWorld];
+    await world.until(() => one.epoch + other.epoch > 0, 'one of them stands and wins');
+    const [next, last] = one.epoch > 0 ? [one, other] : [other, one];
+    last.kill();
+    expect(next.broker.leads).toBe(false);
+    await world.during(next.stop());
+    expect(next.failure).toBeUndefined();
+  });
+
   it('tells who waits in a hand-over where to go on as soon as the next one leads, however long it takes to follow', async () => {
     const world = await new SetWorld(3).start();
     await sendAll(world, range(0, 5));

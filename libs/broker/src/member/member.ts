@@ -166,6 +166,7 @@ export class Member implements SetMember, MemberMoves {
   fail(why: MqError): void {
     const { self } = this;
     if (self.role.is === 'failed') return;
+    if (self.stopped && why.code === 'UNAVAILABLE') return; // What was under way ends because it stops.
     this.dropRole(why);
     self.role = { is: 'failed', why };
     this.timer?.cancel();

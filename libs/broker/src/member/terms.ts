@@ -70,7 +70,7 @@ export class Terms {
   depose(why: string): void {
     const { self, moves } = this;
     const { role } = self;
-    if (role.is !== 'leading') return;
+    if (role.is !== 'leading' || self.stopped) return; // Who stops has ended its term, and follows nobody.
     const { store, log } = self.parts;
     log.warn({ epoch: role.leading.epoch, why }, 'the broker does not lead any more');
     const error = new NotLeader(`this broker does not lead any more: ${why}`, this.leaderAfter(role.leading.epoch));
