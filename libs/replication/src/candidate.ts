@@ -33,7 +33,7 @@ export type CandidateInput =
   | { readonly kind: 'refused'; readonly from: MemberId; readonly refusal: Refusal }
   /** What the best had is in this log, durably. */
   | { readonly kind: 'fetched'; readonly end: LogPosition }
-  | { readonly kind: 'fetchFailed'; readonly from: MemberId }
+  | { readonly kind: 'fetchFailed'; readonly from: MemberId; readonly why: string }
   /** etcd's answer; `state` is what it has now. */
   | { readonly kind: 'taken'; readonly state: SetState }
   | { readonly kind: 'lost' }
@@ -131,7 +131,7 @@ export class Candidate {
       case 'fetched':
         return this.state === 'fetching' ? this.take() : [];
       case 'fetchFailed':
-        return this.giveUp(`${input.from} went away before its log was fetched`);
+        return this.giveUp(`the log of ${input.from} could not be fetched: ${input.why}`);
       case 'taken': {
         if (this.state !== 'taking') return [];
         this.state = 'over';

@@ -3,20 +3,12 @@
  * set registry is written to. What it has asked the registry is asked again until the outcome is known.
  */
 import type { MemberClaim, Peers, SetRegistry } from '@cometmq/client';
-import type {
-  Ask,
-  Epoch,
-  LogOutline,
-  LogPosition,
-  LogTail,
-  MemberId,
-  Promised,
-  SetState,
-  StandReason,
-} from '@cometmq/model';
+import type { Ask, Epoch, LogOutline, LogTail, MemberId, Promised, SetState, StandReason } from '@cometmq/model';
 import { Candidate, type CandidateInput, type CandidateOutput } from '@cometmq/replication';
 import { type Clock, MqError, sleep, type Timer, unreachable } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
+
+import { durable, Halt, takeOver } from './taking-over.js';
 
 export interface ElectionParts {
   readonly brokerSet: string;
@@ -33,6 +25,8 @@ export interface ElectionParts {
   /** The set is this member's: its term may begin. */
   readonly won: (epoch: Epoch, state: SetState, phases: ElectionPhases) => void;
   readonly lost: (why: MqError, heard: Epoch) => void;
+  /** Something is broken: this member must not go on. */
+  readonly halt: (why: MqError) => void;
 }
 
 /** When each phase was over, by the monotonic clock. */
@@ -189,24 +183,16 @@ export class Election {
       const address = addressOf(from);
       if (address === undefined) throw new MqError('UNAVAILABLE', `where ${from} is, is not known`);
       await withStore(async () => {
-        let cut = false;
         const request = { brokerSet, candidate: me, epoch: this.epoch, log: outline() };
-        for await (const part of peers.peer(address).fetch(request)) {
-          if (this.over) return;
-          if (!cut && part.commonEnd < store.appendEnd) await store.replication.stepDown(part.commonEnd);
-          cut = true;
-          if (part.bytes.byteLength === 0) continue;
-          if (part.from !== store.appendEnd)
-            throw new MqError('CONFLICT', `what ${from} sent does not go on from here`);
-          store.replication.append(part.bytes);
-        }
+        await takeOver(store, from, peers.peer(address).fetch(request), () => !this.over);
       });
       const end = store.appendEnd;
       await durable(store, end);
       this.fetchedMs = this.parts.clock.monotonicMs();
       this.step({ kind: 'fetched', end });
-    } catch {
-      this.step({ kind: 'fetchFailed', from });
+    } catch (caught) {
+      if (caught instanceof Halt) this.parts.halt(caught.why);
+      else this.step({ kind: 'fetchFailed', from, why: MqError.from(caught).reason });
     } finally {
       this.fetching = false;
     }
@@ -240,9 +226,4 @@ export class Election {
       await sleep(clock, againMs);
     }
   }
-}
-
-/** Resolves when all below `end` is durable here. @throws MqError when that can't come any more */
-export function durable(store: StorePorts, end: LogPosition): Promise<void> {
-  return new Promise((resolve, reject) => store.replication.whenDurable(end, resolve, reject));
 }

@@ -10,6 +10,7 @@ import type { StorePorts } from '@cometmq/store';
 
 import { Inbox } from './inbox.js';
 import type { LeaderAt } from './set-knowledge.js';
+import { cutBack, diskBehind, Halt } from './taking-over.js';
 
 export interface FollowingParts {
   readonly store: StorePorts;
@@ -106,9 +107,16 @@ export class Following {
     const end = (from + bytes.byteLength) as LogPosition;
     const outputs = this.follower.step({ kind: 'received', session, from, end });
     if (outputs[0]?.kind !== 'append') return this.obey(outputs);
-    store.replication.append(bytes);
+    try {
+      store.replication.append(bytes);
+    } catch (caught) {
+      const error = MqError.from(caught);
+      if (error.code !== 'CORRUPT_RECORD') throw error;
+      this.end(error); // Damaged on its way: it is sent again.
+      return undefined;
+    }
     this.tellDurable(end);
-    return undefined;
+    return diskBehind(store);
   }
 
   private tellDurable(end: LogPosition): void {
@@ -152,7 +160,7 @@ export class Following {
         return promise(output.promise);
       case 'truncate':
         return withStore(async () => {
-          if (!this.over) await store.replication.stepDown(output.to);
+          if (!this.over) await cutBack(store, output.to, this.leader.member);
         });
       case 'follow':
         this.stream.follow(output.session, output.from);
@@ -180,12 +188,12 @@ export class Following {
   }
 
   private failed(caught: unknown): void {
-    const error = MqError.from(caught);
-    if (error.code === 'CORRUPT_RECORD') {
-      this.end(error); // Damaged on its way: it is sent again.
+    const error = caught instanceof Halt ? caught.why : MqError.from(caught);
+    this.close();
+    if (caught instanceof Halt) {
+      this.parts.halt(error);
       return;
     }
-    this.close();
     if (error.retry) this.parts.closed(error, false);
     else this.parts.halt(error);
   }

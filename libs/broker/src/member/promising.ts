@@ -4,8 +4,8 @@ import { type Ask, type Epoch, memberId, type Promised } from '@cometmq/model';
 import { answerTo } from '@cometmq/replication';
 import { failureFacts, MqError } from '@cometmq/shared';
 
-import { durable } from './election.js';
 import type { MemberMoves, MemberSelf } from './member-self.js';
+import { durable } from './taking-over.js';
 
 /** How old the last sign of a leader may be for a candidate to be refused. */
 const heardMs = 2_500;

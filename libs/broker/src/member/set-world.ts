@@ -390,7 +390,7 @@ export class SetMemberWorld {
 }
 
 /** Whatever makes something durable waits while the disk hangs. */
-function hangable(disk: Disk, hung: () => Promise<void> | undefined): Disk {
+export function hangable(disk: Disk, hung: () => Promise<void> | undefined): Disk {
   const waits = <T extends object>(of: T, names: readonly string[], wrap?: (opened: object) => object): T =>
     new Proxy(of, {
       get: (target, name) => {

@@ -81,7 +81,7 @@ function leaderTeller(leader: Leader): Teller {
       case 'outdated':
         return leader.step({ kind, epoch: epoch(rest[0]) }).map(leaderAnswer);
       case 'unchanged':
-        return leader.step({ kind }).map(leaderAnswer);
+        return leader.step({ kind, nowMs }).map(leaderAnswer);
       case 'tick':
         return leader.step({ kind, nowMs }).map(leaderAnswer);
       case 'look':
@@ -124,7 +124,7 @@ function candidateTeller(candidate: Candidate): Teller {
       case 'fetched':
         return candidate.step({ kind, end: position(rest[0]) }).map(candidateAnswer);
       case 'fetchFailed':
-        return candidate.step({ kind, from }).map(candidateAnswer);
+        return candidate.step({ kind, from, why: rest.slice(1).join(' ') }).map(candidateAnswer);
       case 'taken': {
         const state = { ...ruleOf([from]), revision: 8, epoch: candidate.epoch, leader: from };
         return candidate.step({ kind, state }).map(candidateAnswer);
