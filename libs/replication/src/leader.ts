@@ -30,6 +30,8 @@ export interface LeaderLimits {
   readonly stuckMs: number;
   /** How long nothing may be committed, while something waits, before it says "not now". */
   readonly stalledMs: number;
+  /** How long after a change that was refused the next one is asked for. */
+  readonly changeAgainMs: number;
 }
 
 export const leaderLimits: LeaderLimits = {
@@ -39,6 +41,7 @@ export const leaderLimits: LeaderLimits = {
   rejoinMs: 10_000,
   stuckMs: 2_000,
   stalledMs: 1_000,
+  changeAgainMs: 1_000,
 };
 
 export type LeaderInput =
@@ -59,7 +62,7 @@ export type LeaderInput =
   /** The change under way has happened, and this is what etcd has now. */
   | { readonly kind: 'changed'; readonly state: SetState }
   /** It has not, and can't any more. */
-  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'unchanged'; readonly nowMs: number }
   /** A member has promised a later epoch and can't listen to this one any more. */
   | { readonly kind: 'outdated'; readonly epoch: Epoch }
   /** An operator wants this member out of the set: its volume is lost. */
@@ -110,6 +113,8 @@ export class Leader {
   private rule: SetRule;
   private revision: number;
   private changing: Change | undefined;
+  /** The last one was refused, and the next one would be by the same word. */
+  private noChangeBeforeMs = -Infinity;
   private removal: MemberId | undefined;
   private readonly followers = new Map<MemberId, Follower>();
   private appendEnd: LogPosition;
@@ -194,6 +199,7 @@ export class Leader {
         return this.changed(input.state);
       case 'unchanged':
         this.changing = undefined;
+        this.noChangeBeforeMs = input.nowMs + this.limits.changeAgainMs;
         return this.advance(undefined);
       case 'outdated':
         // The same epoch, promised to another who has lost: it could not follow before the next one.
@@ -287,6 +293,7 @@ export class Leader {
   private wantedChange(nowMs: number): LeaderOutput[] {
     if (!this.decides || this.changing?.sent) return [];
     if (this.changing === undefined) {
+      if (nowMs < this.noChangeBeforeMs) return [];
       const rule = this.withoutRemoved() ?? this.withoutSilent(nowMs) ?? this.withCaughtUp(nowMs);
       if (rule === undefined || !isMember(rule, this.term.me)) return [];
       this.changing = { rule, sinceMs: nowMs, sent: false };

@@ -101,7 +101,20 @@ export class TermNotes {
    * @throws MqError STORAGE_FULL, DISK_FAILED
    */
   write(note: TermNote): Promise<void> {
-    const written = this.writing.then(() => this.writeNow(note));
+    return this.inTurn(() => this.writeNow(note));
+  }
+
+  /**
+   * Writes again what is noted when its turn has come: nothing changes, but the disk has answered.
+   *
+   * @throws MqError STORAGE_FULL, DISK_FAILED
+   */
+  rewrite(): Promise<void> {
+    return this.inTurn(() => this.writeNow(this.note));
+  }
+
+  private inTurn(act: () => Promise<void>): Promise<void> {
+    const written = this.writing.then(act);
     this.writing = written.catch(() => undefined); // Whoever asked for it is told.
     return written;
   }

@@ -16,6 +16,8 @@ const copyAgainMs = 500;
 
 export class FindingLeader {
   private suspecting = false;
+  /** The last refusal that was told of. */
+  private refusal: string | undefined;
 
   constructor(
     private readonly self: MemberSelf,
@@ -100,6 +102,7 @@ export class FindingLeader {
     const { self } = this;
     if (self.role !== role) return;
     role.turn = 0;
+    this.refusal = undefined;
     self.attachedTo = { member: leader, address, epoch };
     self.knowledge.setAddress(leader, address);
     self.knowledge.told({ member: leader, address, epoch });
@@ -161,7 +164,8 @@ export class FindingLeader {
       self.attachedTo = undefined;
       self.noLeaderSinceMs = clock.monotonicMs();
       log.warn({ leader: leader.member, ...(error && failureFacts(error)) }, 'the stream to the leader is over');
-    } else log.debug({ leader: leader.member, ...(error && failureFacts(error)) }, 'no stream to a leader');
+    } else if (error && !error.retry) this.refused(leader.member, error);
+    else log.debug({ leader: leader.member, ...(error && failureFacts(error)) }, 'no stream to a leader');
     if (error?.code === 'DATA_FOLDER') {
       this.moves.fail(error);
       return;
@@ -173,6 +177,13 @@ export class FindingLeader {
     if (error?.code === 'NOT_LEADER') this.gaveUp(leader.member, error, wasAttached);
     else if (refused || wasAttached) void this.suspect(role, leader.member, leader.address);
     this.moves.look();
+  }
+
+  /** It leads, and does not take this member: a person has to look. Told once, until a leader takes it. */
+  private refused(leader: MemberId, error: MqError): void {
+    if (this.refusal === error.reason) return;
+    this.refusal = error.reason;
+    this.self.parts.log.warn({ leader, ...failureFacts(error) }, 'the leader refuses this member; trying again');
   }
 
   /** It says itself that it does not lead. */

@@ -398,7 +398,7 @@ export class Leading implements LeadTerm {
     const { term } = this.parts.store;
     this.probing = true;
     try {
-      await term.write(term.read());
+      await term.rewrite();
       this.progress += 1;
     } catch (caught) {
       this.parts.log.warn(failureFacts(caught), 'the disk does not take a note; trying again');
@@ -474,7 +474,7 @@ export class Leading implements LeadTerm {
         const state = await registry.changeMembers(claim(), wanted);
         if (this.over) return;
         if (state) this.changed(state);
-        else this.step({ kind: 'unchanged' });
+        else this.step({ kind: 'unchanged', nowMs: this.nowMs });
         return;
       } catch (caught) {
         const error = MqError.from(caught);
@@ -485,7 +485,7 @@ export class Leading implements LeadTerm {
         }
         if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') {
           log.warn(failureFacts(error), 'the members of the set could not be changed; trying again');
-          this.step({ kind: 'unchanged' });
+          this.step({ kind: 'unchanged', nowMs: this.nowMs });
           return;
         }
       }

@@ -17,6 +17,10 @@ export class SetReader {
   /** Why nobody may stand, as it was read last. */
   private still: string | undefined;
   private stillTold = false;
+  /** It was told that it can't be noted how the set is now. */
+  private unnoted = false;
+  /** The last refusal that was told of. */
+  private refusal: string | undefined;
   private announcing: Promise<void> | undefined;
   private announcedMs = -Infinity;
 
@@ -76,13 +80,23 @@ export class SetReader {
         const error = MqError.from(caught);
         if (error.code === 'METADATA_MISMATCH') await adoption.mismatched(error);
         else if (error.code === 'DATA_FOLDER') this.moves.fail(error);
-        else log.debug(failureFacts(error), 'the name service does not answer');
+        else if (error.retry && error.code !== 'CONFLICT')
+          log.debug(failureFacts(error), 'the name service does not answer');
+        else this.refused(error);
       })
       .finally(() => (this.announcing = undefined));
   }
 
+  /** It answers, and does not take this member's word: a person has to look. Told once, until it answers otherwise. */
+  private refused(error: MqError): void {
+    if (this.refusal === error.reason) return;
+    this.refusal = error.reason;
+    this.self.parts.log.warn(failureFacts(error), 'the name service refuses this member; trying again');
+  }
+
   read(reading: SetReading): void {
     const { state } = reading;
+    this.refusal = undefined;
     this.hasRead = true;
     this.readMs = this.self.parts.clock.monotonicMs();
     const { knowledge, parts } = this.self;
@@ -123,8 +137,13 @@ export class SetReader {
 
   /** Under what this member acts from now on, before it does. */
   private acted(reading: SetReading, state: SetState): void {
-    this.self.notes.actUnder(reading, state)?.catch((caught: unknown) => {
-      this.self.parts.log.warn(failureFacts(caught), 'what the set is now could not be noted');
-    });
+    this.self.notes.actUnder(reading, state)?.then(
+      () => (this.unnoted = false),
+      (caught: unknown) => {
+        const facts = failureFacts(caught);
+        if (!this.unnoted) this.self.parts.log.warn(facts, 'what the set is now could not be noted; trying again');
+        this.unnoted = true;
+      },
+    );
   }
 }

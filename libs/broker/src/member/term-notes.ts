@@ -3,20 +3,25 @@ import type { Epoch, Promised, SetState } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 import type { StorePorts, TermNote } from '@cometmq/store';
 
-/** What a member keeps on its disk of terms: whom it has promised one, and under which it last acted. */
+const nobody: Promised = { epoch: 0 as Epoch, to: undefined };
+
+/**
+ * What a member keeps on its disk of terms: whom it has promised one, and under which it last acted. What is decided holds
+ * at once; what then could not be written was not decided, so that it is asked for again, and written then.
+ */
 export class TermNotes {
   private note: TermNote = {};
-  private latest: Promised = { epoch: 0 as Epoch, to: undefined };
+  /** Writes under way: each has all that was decided before it. */
+  private writing = 0;
 
   constructor(private readonly store: StorePorts) {}
 
   read(): void {
     this.note = this.store.term.read();
-    this.latest = this.note.promised ?? this.latest;
   }
 
   get promised(): Promised {
-    return this.latest;
+    return this.note.promised ?? nobody;
   }
   get state(): SetState | undefined {
     return this.note.state;
@@ -27,13 +32,12 @@ export class TermNotes {
   /** Under what it last acted, and what it has promised. */
   get lastTerm(): KnownTerm | undefined {
     const { state } = this.note;
-    return state && { state, promised: this.latest };
+    return state && { state, promised: this.promised };
   }
 
   /** Decided at once; durable when it resolves. */
   promise(promise: Promised): Promise<void> {
-    assert(promise.epoch >= this.latest.epoch, 'promises only rise');
-    this.latest = promise;
+    assert(promise.epoch >= this.promised.epoch, 'promises only rise');
     return this.write({ promised: promise });
   }
 
@@ -46,8 +50,14 @@ export class TermNotes {
     return this.write({ acted: { storeId, generation, revision, epoch }, state: { ...rule, revision, epoch } });
   }
 
-  private write(part: TermNote): Promise<void> {
+  private async write(part: TermNote): Promise<void> {
     this.note = { ...this.note, ...part };
-    return this.store.term.write(this.note);
+    this.writing += 1;
+    try {
+      await this.store.term.write(this.note);
+    } finally {
+      this.writing -= 1;
+      if (this.writing === 0) this.note = this.store.term.read();
+    }
   }
 }

@@ -33,7 +33,7 @@ export class Terms {
     const { store, clock, log, settings, begin } = self.parts;
     let startRecord: Promise<void> | undefined;
     let leadMs = 0;
-    const leading = await self.turns.take(async () => {
+    const takeLog = async (): Promise<Leading | undefined> => {
       if (self.role !== role) return undefined;
       await store.replication.lead();
       if (self.role !== role) {
@@ -43,7 +43,14 @@ export class Terms {
       leadMs = clock.monotonicMs();
       startRecord = store.beginEpoch(epoch, Math.max(clock.wallMs(), store.lastTimestampMs));
       return this.led(epoch, state);
-    });
+    };
+    let leading: Leading | undefined;
+    try {
+      leading = await self.turns.take(takeLog);
+    } catch (caught) {
+      this.moves.fail(MqError.from(caught)); // It neither leads nor follows.
+      return;
+    }
     if (!leading || !startRecord) return;
     const next: LeadingRole = { is: 'leading', leading, term: undefined };
     self.role = next;

@@ -438,7 +438,7 @@ export class SimulatedNode {
     this.set.send(this, by.id, (node) => {
       if (node.role !== role) return;
       if (!stillPromised) {
-        node.act(role, role.candidate.step({ kind: 'fetchFailed', from: this.id }));
+        node.act(role, role.candidate.step({ kind: 'fetchFailed', from: this.id, why: 'it is gone' }));
         return;
       }
       node.cutTo(commonEnd(node.outline(), outlineOf(log)));
@@ -506,7 +506,8 @@ export class SimulatedNode {
           this.set.etcd.change(this, wanted, (state) => {
             if (this.role !== role) return;
             if (state) this.seenRevision = Math.max(this.seenRevision, state.revision);
-            this.carryOut(role, role.leader.step(state ? { kind: 'changed', state } : { kind: 'unchanged' }));
+            const { nowMs } = this.set;
+            this.carryOut(role, role.leader.step(state ? { kind: 'changed', state } : { kind: 'unchanged', nowMs }));
           });
           if (this.set.options.planted === 'changeForgotten') {
             const state = { ...role.state, ...output.rule, revision: output.revision + 1 };

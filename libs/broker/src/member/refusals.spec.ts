@@ -1,0 +1,53 @@
+/** Who refuses a member is told of where its operator looks: once, as a warning. */
+import { MqError } from '@cometmq/shared';
+
+import { type SetMemberWorld, SetWorld } from './set-world.js';
+
+const warnings = ({ said }: SetMemberWorld, what: string): string[] =>
+  said.filter((line) => line.startsWith('warn') && line.includes(what));
+
+describe('a member that is refused', () => {
+  it.each([
+    ['UNAUTHORIZED', 'the token is no broker’s'],
+    ['BAD_REQUEST', 'a lease of at most 60000 ms'],
+    ['CONFLICT', 'another process is place-1'],
+  ] as const)('by the name service says so once (%s)', async (code, reason) => {
+    const world = await new SetWorld(3).start();
+    const [place] = world.followers as [SetMemberWorld];
+    const { registry } = world;
+    const announce = registry.announceMember.bind(registry);
+    let asked = 0;
+    registry.announceMember = (claim) => {
+      if (claim.member !== place.id) return announce(claim);
+      asked += 1;
+      return Promise.reject(new MqError(code, reason));
+    };
+    await world.until(() => asked >= 4, 'it has asked again and again');
+    expect(warnings(place, 'the name service refuses this member')).toEqual([expect.stringContaining(reason)]);
+    registry.announceMember = announce;
+    await world.pass(5_000);
+    await world.stop();
+  });
+
+  it('by nobody, while the name service is away, says nothing', async () => {
+    const world = await new SetWorld(3).start();
+    const [place] = world.followers as [SetMemberWorld];
+    place.registryAway = true;
+    await world.pass(5_000);
+    expect(warnings(place, 'the name service')).toEqual([]);
+    place.registryAway = false;
+    await world.stop();
+  });
+
+  it('by its leader, as it is of an older release, says so once', async () => {
+    const world = await new SetWorld(3).start();
+    const [place] = world.followers as [SetMemberWorld];
+    const { leader } = world;
+    Object.defineProperty(leader.broker.store, 'featureLevel', { value: 99, configurable: true });
+    world.network.loseConnections(leader.address, place.address);
+    await world.pass(3_000);
+    expect(warnings(place, 'the leader refuses this member')).toEqual([expect.stringContaining('upgrade it first')]);
+    expect(world.leader).toBe(leader); // It costs nobody an election.
+    for (const member of world.members) member.kill();
+  });
+});

@@ -1,0 +1,56 @@
+/** How a term begins, and what becomes of one that can't. */
+import { MqError } from '@cometmq/shared';
+
+import { type SetMemberWorld, SetWorld } from './set-world.js';
+
+/** The first record of its next term is refused, once. */
+function refuseBegin({ broker: { store } }: SetMemberWorld): void {
+  const begin = store.beginEpoch.bind(store);
+  store.beginEpoch = () => {
+    store.beginEpoch = begin;
+    return Promise.reject(new MqError('STORAGE_FULL', 'the disk is full'));
+  };
+}
+
+describe('a term', () => {
+  // Goal: nobody believes in a leader that never decides. Method: the first record is refused to all who win.
+  it('whose first record is refused is over, and the next one begins', async () => {
+    const world = await new SetWorld(3).start();
+    await world.send('m0');
+    const { leader, followers } = world;
+    for (const follower of followers) refuseBegin(follower);
+    leader.kill();
+    await world.send('m1');
+    expect(followers.flatMap(({ said }) => said).join()).toContain('its term could not begin: the disk is full');
+    expect((await world.drain()).sort()).toEqual(['m0', 'm1']);
+    await leader.start();
+    await world.until(() => world.isWhole, 'all are in sync');
+    await world.stop();
+  });
+
+  it('of whose log the rest can not be folded ends the member, and another one leads', async () => {
+    const world = await new SetWorld(3).start();
+    await world.send('m0');
+    const { leader, followers } = world;
+    let damaged = true;
+    for (const { broker } of followers) {
+      const { replication } = broker.store;
+      const lead = replication.lead.bind(replication);
+      replication.lead = async () => {
+        if (!damaged) return lead();
+        damaged = false;
+        throw new MqError('CORRUPT_RECORD', 'the log is damaged at 7');
+      };
+    }
+    leader.kill();
+    await world.until(() => followers.some(({ failure }) => failure !== undefined), 'who can not lead says so');
+    const failed = followers.find(({ failure }) => failure !== undefined);
+    expect(failed?.failure).toMatchObject({ code: 'CORRUPT_RECORD', reason: 'the log is damaged at 7' });
+    failed?.kill();
+    await leader.start();
+    await world.send('m1');
+    await failed?.start();
+    await world.until(() => world.isWhole, 'all are in sync');
+    await world.stop();
+  });
+});
