@@ -29,6 +29,7 @@ import { isMember, promisesNeeded, ruleAfterTakeOver } from './members.js';
 export type CandidateInput =
   /** It would promise. */
   | { readonly kind: 'willing'; readonly from: MemberId }
+  /** Durably: a member, or this one itself. */
   | { readonly kind: 'promised'; readonly from: MemberId; readonly log: LogTail }
   | { readonly kind: 'refused'; readonly from: MemberId; readonly refusal: Refusal }
   /** What the best had is in this log, durably. */
@@ -41,6 +42,7 @@ export type CandidateInput =
   | { readonly kind: 'seen'; readonly revision: number };
 
 export type CandidateOutput =
+  /** To itself; what follows need not wait. `promised` says that it is durable. */
   | { readonly kind: 'promise'; readonly promise: Promised }
   /** `sounding`: whether it would. */
   | {
@@ -99,13 +101,11 @@ export class Candidate {
     return this.state === 'sounding';
   }
 
-  /** The promise to oneself comes first; it is durable before anybody is asked. */
+  /** The promise to oneself counts once it is durable, as any other; the others are on their way to theirs meanwhile. */
   private ask(): CandidateOutput[] {
-    const { me, log } = this.candidacy;
     this.state = 'asking';
     this.refusals.clear();
-    this.promises.set(me, log);
-    return [{ kind: 'promise', promise: { epoch: this.epoch, to: me } }, ...this.asks(false), ...this.goOn()];
+    return [{ kind: 'promise', promise: { epoch: this.epoch, to: this.candidacy.me } }, ...this.asks(false)];
   }
 
   private asks(sounding: boolean): CandidateOutput[] {
@@ -160,7 +160,7 @@ export class Candidate {
 
   private goOn(): CandidateOutput[] {
     const { me, set } = this.candidacy;
-    if (this.promises.size < promisesNeeded(set)) return [];
+    if (!this.promises.has(me) || this.promises.size < promisesNeeded(set)) return [];
     let best = me;
     for (const [member, log] of this.promises) {
       if (compareLogs(log, this.promises.get(best) as LogTail) > 0) best = member;

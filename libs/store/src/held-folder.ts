@@ -47,6 +47,7 @@ export class HeldFolder {
   }
 
   async release(): Promise<void> {
+    await this.notes?.close();
     await this.opened?.release();
     this.opened = undefined;
   }

@@ -5,8 +5,9 @@
  *
  *   term        a line of JSON, and the line's checksum, 8 hex digits; and term.copy, the same (`disk/two-copies.ts`)
  *
- * Replaced as a whole and synced, so a power cut leaves the one before or the new one. Damage to one of the two files does
- * no harm; damage to both is told, and nothing is made up in its place.
+ * Whoever promises lets a candidate wait, and it a whole set: so it is written in place, one file after the other, each
+ * synced. A power cut harms one of the two at the most, and what it leaves is the one before or the new one. Damage to one
+ * does no harm; damage to both is told, and nothing is made up in its place.
  */
 import { randomUUID } from 'node:crypto';
 
@@ -15,9 +16,9 @@ import { MqError } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from './disk/disk.js';
 import type { Disk } from './disk/disk.js';
-import { readEither, replaceBoth } from './disk/two-copies.js';
+import { BothInPlace, readEither } from './disk/two-copies.js';
 import type { OnTrouble } from './disk/two-copies.js';
-import { checkedLine, readTwiceCheckedLine } from './log/checked-line.js';
+import { paddedCheckedLine, readTwiceCheckedLine } from './log/checked-line.js';
 
 /** Undefined: nothing is known yet. */
 export interface TermNote {
@@ -47,6 +48,8 @@ export interface Boot {
 
 export const termName = 'term';
 const format = 1;
+/** Far more than a note has: so each is as long as the one before. */
+const blockBytes = 4096;
 
 interface Stored extends TermNote {
   readonly format: number;
@@ -55,6 +58,7 @@ interface Stored extends TermNote {
 
 export class TermNotes {
   private writing: Promise<unknown> = Promise.resolve();
+  private readonly copies: BothInPlace;
 
   private constructor(
     private readonly disk: Disk,
@@ -62,7 +66,9 @@ export class TermNotes {
     /** Of this process. */
     readonly boot: Boot,
     private note: TermNote,
-  ) {}
+  ) {
+    this.copies = new BothInPlace(disk, joinPath(folder, termName));
+  }
 
   /**
    * Reads what is noted, and notes that the folder was started once more: durable once it resolves.
@@ -119,6 +125,12 @@ export class TermNotes {
     return written;
   }
 
+  /** Once what was asked for is written. */
+  async close(): Promise<void> {
+    await this.writing;
+    await this.copies.close();
+  }
+
   /**
    * Looks at the last start that others have seen of this member. A start with the same number or a later one was not
    * made on this folder: this one is an older copy, or another copy of it has been started.
@@ -137,9 +149,9 @@ export class TermNotes {
   }
 
   private async writeNow(note: TermNote): Promise<void> {
-    const { disk, folder, boot } = this;
+    const { boot } = this;
     try {
-      await replaceBoth(disk, joinPath(folder, termName), [encode({ format, boot, ...note })]);
+      await this.copies.write(encode({ format, boot, ...note }));
     } catch (caught) {
       const said = caught instanceof Error ? caught.message : String(caught);
       const code = isDiskFull(caught) ? 'STORAGE_FULL' : 'DISK_FAILED';
@@ -156,7 +168,7 @@ function noteOf(stored: Stored | undefined): TermNote {
 }
 
 function encode(stored: Stored): Buffer {
-  return Buffer.from(checkedLine(stored));
+  return Buffer.from(paddedCheckedLine(stored, blockBytes));
 }
 
 function tooNew(disk: Disk, path: string, found: number): MqError {

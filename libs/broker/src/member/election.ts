@@ -108,20 +108,19 @@ export class Election {
     if (!this.over) this.act(this.candidate.step(input));
   }
 
-  private act(outputs: readonly CandidateOutput[], from = 0): void {
-    for (let i = from; i < outputs.length; i += 1) {
+  private act(outputs: readonly CandidateOutput[]): void {
+    for (const output of outputs) {
       if (this.over) return;
-      const output = outputs[i] as CandidateOutput;
       switch (output.kind) {
         case 'promise':
           // Those who said that they would promise have as long again to do it.
           this.timer.cancel();
           this.timer = this.parts.clock.after(patienceMs, () => this.late());
           this.parts.promise(output.promise).then(
-            () => this.act(outputs, i + 1),
+            () => this.step({ kind: 'promised', from: this.parts.me, log: this.standpoint.log }),
             (caught: unknown) => this.lose(MqError.from(caught)),
           );
-          return;
+          break;
         case 'ask':
           void this.ask(output.to, output.sounding);
           break;

@@ -368,9 +368,12 @@ export class SimulatedNode {
     for (const output of outputs) {
       if (this.role !== role) return;
       switch (output.kind) {
-        case 'promise':
+        case 'promise': {
           this.promise(output.promise);
+          const log = { lastEpoch: lastEpoch(this.outline()), end: at(this.log.length) };
+          this.whenSynced(() => this.act(role, role.candidate.step({ kind: 'promised', from: this.id, log })));
           break;
+        }
         case 'ask':
           this.set.send(this, output.to, (node) => {
             node.asked(this, { ...output, candidate: this.id }, role);

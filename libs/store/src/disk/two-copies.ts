@@ -8,8 +8,8 @@
  */
 import { MqError } from '@cometmq/shared';
 
-import { isDiskFull, readWhole, replaceFile, splitPath } from './disk.js';
-import type { Disk } from './disk.js';
+import { isDiskFull, isMissing, readWhole, replaceFile, splitPath } from './disk.js';
+import type { Disk, DiskFile } from './disk.js';
 
 export const copySuffix = '.copy';
 
@@ -28,6 +28,52 @@ export type OnTrouble = (what: string, cause: unknown) => void;
 export async function replaceBoth(disk: Disk, path: string, chunks: readonly Uint8Array[]): Promise<void> {
   await replaceFile(disk, path, chunks);
   await replaceCopy(disk, `${path}${copySuffix}`, chunks);
+}
+
+/**
+ * As `replaceBoth`, for what is written over and over while others wait for it: bytes of the same length as before are written
+ * over those in the files, one file after the other, so that a power cut harms one of the two at the most. That needs no new
+ * file, no folder and no room on the disk.
+ */
+export class BothInPlace {
+  private files: readonly DiskFile[] = [];
+  private bytes = 0;
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly path: string,
+  ) {}
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const { disk, path, files } = this;
+    if (files.length > 0 && bytes.byteLength === this.bytes) {
+      for (const file of files) await file.writeDurably([bytes], 0);
+      return;
+    }
+    await this.close();
+    await replaceBoth(disk, path, [bytes]);
+    this.files = await openBoth(disk, path);
+    this.bytes = bytes.byteLength;
+  }
+
+  async close(): Promise<void> {
+    const { files } = this;
+    this.files = [];
+    for (const file of files) await file.close();
+  }
+}
+
+/** None where the second copy found no room: both are replaced the next time. */
+async function openBoth(disk: Disk, path: string): Promise<DiskFile[]> {
+  const files: DiskFile[] = [];
+  try {
+    for (const one of [path, `${path}${copySuffix}`]) files.push(await disk.open(one, { durable: true }));
+    return files;
+  } catch (caught) {
+    for (const file of files) await file.close();
+    if (isMissing(caught)) return [];
+    throw caught;
+  }
 }
 
 /** Neither is there any more, durably. */

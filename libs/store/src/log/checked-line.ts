@@ -2,7 +2,20 @@
 import { checksum } from './checksum.js';
 
 export function checkedLine(value: unknown): string {
+  return summed(JSON.stringify(value));
+}
+
+/** The same with blanks at the end of the line, so that it takes a multiple of so many bytes. */
+export function paddedCheckedLine(value: unknown, blockBytes: number): string {
   const line = JSON.stringify(value);
+  const bytes = Buffer.byteLength(line) + sumBytes;
+  return summed(line + ' '.repeat(Math.ceil(bytes / blockBytes) * blockBytes - bytes));
+}
+
+/** Two ends of lines, and the checksum. */
+const sumBytes = 10;
+
+function summed(line: string): string {
   return `${line}\n${sumOf(line)}\n`;
 }
 
