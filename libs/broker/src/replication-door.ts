@@ -119,6 +119,11 @@ export function replicationGrpcService(
         const answer = await door.digest(brokerSet, from as LogPosition, end as LogPosition);
         return internal.DigestResponse.encode({ ...answer, digest: answer.digest && { ...answer.digest } }).finish();
       }),
+      PrepareHandOver: unary(async (request) => {
+        const { brokerSet, epoch } = decoded(internal.HandOverRequest, request);
+        await door.prepareHandOver(brokerSet, epoch as Epoch);
+        return internal.HandOverResponse.encode({}).finish();
+      }),
       HandOver: unary(async (request) => {
         const { brokerSet, epoch } = decoded(internal.HandOverRequest, request);
         await door.handOver(brokerSet, epoch as Epoch);

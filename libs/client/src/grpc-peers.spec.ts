@@ -1,6 +1,8 @@
+import { epoch, memberId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
-import type { MessageSink, MessageSource } from '@cometmq/rpc';
+import type { MessageSink, MessageSource, RpcChannel } from '@cometmq/rpc';
 import { loopback } from '@cometmq/rpc/testing';
+import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { GrpcPeers } from './grpc-peers.js';
@@ -87,6 +89,34 @@ describe('GrpcPeers', () => {
     stream.close(); // What was said before still arrives.
     await turn();
     expect(acked.at(-1)).toEqual({ session: 2, end: 101 });
+  });
+
+  it('asks what follows closely over one connection, and has a new one after a failure or a while', async () => {
+    const clock = new ManualClock();
+    let fails = false;
+    let connections = 0;
+    let open = 0;
+    const answer = (): Promise<Uint8Array> =>
+      fails ? Promise.reject(new MqError('UNAVAILABLE', 'gone')) : Promise.resolve(new Uint8Array());
+    const connect = (): RpcChannel => {
+      connections += 1;
+      open += 1;
+      return { unary: answer, close: () => void (open -= 1) } as unknown as RpcChannel;
+    };
+    const peer = new GrpcPeers({ connect, refuses: async () => false, clock }).peer('a:1');
+    await Promise.all([peer.prepareHandOver('broker-0', epoch(3)), peer.mayLeave('broker-0', memberId('b/1'))]);
+    clock.advance(1_999);
+    await peer.handOver('broker-0', epoch(3));
+    expect([connections, open]).toEqual([1, 1]);
+    fails = true;
+    await expect(peer.handOver('broker-0', epoch(3))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect([connections, open]).toEqual([1, 0]);
+    fails = false;
+    await peer.handOver('broker-0', epoch(3));
+    expect([connections, open]).toEqual([2, 1]);
+    clock.advance(2_000);
+    expect([connections, open]).toEqual([2, 0]);
+    expect(clock.timersWaiting).toBe(0);
   });
 
   it('says nothing once it is closed, whatever comes', async () => {

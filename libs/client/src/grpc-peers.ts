@@ -3,6 +3,7 @@ import { internal } from '@cometmq/proto';
 import type { IncomingStream, MessageBytes, RpcChannel } from '@cometmq/rpc';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
 
+import { CloseQuestions } from './close-questions.js';
 import { NotLeader, type KnownLeader } from './not-leader.js';
 import {
   attachedFromWire,
@@ -38,8 +39,9 @@ export interface GrpcPeersOptions {
 }
 
 /**
- * `Peers` over gRPC. Each call and each stream has a connection of its own: what it says of the other's life is then of now,
- * no back-off of an earlier attempt stands in its way, and a bulk transfer holds up no heartbeat.
+ * `Peers` over gRPC. Each stream has a connection of its own, and so have questions that do not follow one another closely:
+ * what it says of the other's life is then of now, no back-off of an earlier attempt stands in its way, and a bulk transfer
+ * holds up no heartbeat.
  */
 export class GrpcPeers implements Peers {
   private readonly peers = new Map<string, Peer>();
@@ -55,12 +57,14 @@ export class GrpcPeers implements Peers {
 
 class GrpcPeer implements Peer {
   private readonly limits: PeerLimits;
+  private readonly questions: CloseQuestions;
 
   constructor(
     private readonly address: string,
     private readonly options: GrpcPeersOptions,
   ) {
     this.limits = options.limits ?? peerLimits;
+    this.questions = new CloseQuestions(() => options.connect(address), options.clock);
   }
 
   follow(hello: FollowHello, listener: FollowListener): FollowStream {
@@ -103,6 +107,11 @@ class GrpcPeer implements Peer {
     return { wholeFrom: wholeFrom as LogPosition, digest };
   }
 
+  async prepareHandOver(brokerSet: string, epoch: Epoch): Promise<void> {
+    const request = internal.HandOverRequest.encode({ brokerSet, epoch }).finish();
+    await this.ask(replicationPaths.prepareHandOver, request, this.limits.statusMs);
+  }
+
   async handOver(brokerSet: string, epoch: Epoch): Promise<void> {
     const request = internal.HandOverRequest.encode({ brokerSet, epoch }).finish();
     await this.ask(replicationPaths.handOver, request, this.limits.handOverMs);
@@ -134,13 +143,8 @@ class GrpcPeer implements Peer {
     return this.options.refuses(this.address, this.limits.probeMs);
   }
 
-  private async ask(path: string, request: MessageBytes, msMax: number): Promise<Uint8Array> {
-    const channel = this.options.connect(this.address);
-    try {
-      return await channel.unary(path, request, { deadlineMs: this.options.clock.monotonicMs() + msMax });
-    } finally {
-      channel.close();
-    }
+  private ask(path: string, request: MessageBytes, msMax: number): Promise<Uint8Array> {
+    return this.questions.ask(path, request, msMax);
   }
 
   private async *parts(path: string, request: MessageBytes, firstMs: number): AsyncIterable<Uint8Array> {

@@ -24,6 +24,7 @@ export interface PeerDoor {
   snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
   digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest>;
+  prepareHandOver(brokerSet: string, epoch: Epoch): Promise<void>;
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
   elect(brokerSet: string, to: MemberId | undefined): Promise<void>;
   removeMember(brokerSet: string, member: MemberId): Promise<void>;

@@ -26,6 +26,7 @@ export const replicationPaths = {
   snapshot: `${service}/Snapshot`,
   segmentBytes: `${service}/SegmentBytes`,
   digest: `${service}/Digest`,
+  prepareHandOver: `${service}/PrepareHandOver`,
   handOver: `${service}/HandOver`,
   elect: `${service}/Elect`,
   removeMember: `${service}/RemoveMember`,

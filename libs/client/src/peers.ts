@@ -36,6 +36,11 @@ export interface Peer {
   segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
   /** What [from, end) of the other's log says, to be held against this one's. @throws MqError NOT_FOUND where it lacks the end */
   digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest>;
+  /**
+   * The leader is about to hand over: the one that is asked gets ready, while nothing waits yet.
+   * @throws MqError CONFLICT where it could not take over
+   */
+  prepareHandOver(brokerSet: string, epoch: Epoch): Promise<void>;
   /** The leader gives its consent: the one that is asked stands at once. Resolves when it leads. */
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;
   /**

@@ -64,6 +64,7 @@ const replication: Rules<typeof internal.ReplicationServiceDefinition> = {
   snapshot: broker,
   segmentBytes: broker,
   digest: broker,
+  prepareHandOver: broker,
   handOver: ['broker', 'dashboard-api'],
   elect: admin,
   removeMember: admin,

@@ -34,7 +34,7 @@ export class Candidacies {
     if (!isMember(set, me)) return;
     const election = this.election(set, reason);
     this.moves.dropRole(undefined);
-    self.role = { is: 'standing', election };
+    self.role = { is: 'standing', election, outcome: Promise.withResolvers() };
     self.parts.log.info({ reason, epoch: election.epoch }, 'the broker stands for the lead');
     election.start();
   }

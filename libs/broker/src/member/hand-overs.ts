@@ -2,11 +2,12 @@
 import { NotLeader } from '@cometmq/client';
 import type { Epoch, MemberId } from '@cometmq/model';
 import { isMember } from '@cometmq/replication';
-import { MqError, sleep } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
 
 import type { MemberMoves, MemberSelf } from './member-self.js';
+import type { LeadingRole } from './roles.js';
 
-/** How long a hand-over may take. */
+/** How long a hand-over may take, in which calls are held. */
 const handOverMsMax = 3_000;
 /** How long is waited for a member to be out of the set. */
 const removeMsMax = 5_000;
@@ -21,12 +22,23 @@ export class HandOvers {
     private readonly moves: Pick<MemberMoves, 'stand'>,
   ) {}
 
+  /**
+   * Asked by the leader, while it still serves: whom this member will ask is asked for something harmless now, so that the
+   * connections are there when calls are held, and it is known that the registry can be reached from here.
+   */
+  async prepare(epoch: Epoch): Promise<void> {
+    const { self } = this;
+    const { peers, registry, settings } = self.parts;
+    this.checkFollows(epoch);
+    const others = self.otherAddresses().map((address) => peers.peer(address).status(settings.brokerSet));
+    await Promise.all([registry.readSet(settings.brokerSet), Promise.allSettled(others)]);
+    this.checkFollows(epoch);
+  }
+
   /** Asked by the leader: stands at once. Resolves when it leads. */
   async take(epoch: Epoch): Promise<void> {
     const { self } = this;
-    if (!this.isFollowing() || self.attachedTo?.epoch !== epoch) {
-      throw new MqError('CONFLICT', `this member does not follow a leader of epoch ${epoch}`);
-    }
+    this.checkFollows(epoch);
     const leads = new Promise<void>((resolve, reject) => this.waiting.push({ resolve, reject }));
     this.moves.stand(self.turn.step('handedOver'));
     if (this.isFollowing()) this.refuse(new MqError('CONFLICT', 'this member may not stand for the lead now'));
@@ -52,11 +64,7 @@ export class HandOvers {
     if (role.is !== 'leading' || !role.term) throw this.notLeader();
     const { leading, term } = role;
     const { clock, peers, settings, log } = self.parts;
-    const successor = leading.successors.find(({ member }) => to === undefined || member === to);
-    if (!successor) {
-      const who = to === undefined ? 'no other member of the set is' : `${to} is not`;
-      throw new MqError('CONFLICT', to === self.me ? `${to} leads already` : `${who} in sync`);
-    }
+    const successor = await this.readySuccessor(role, to);
     const endMs = clock.monotonicMs() + handOverMsMax;
     log.info({ to: successor.member }, 'the lead is handed over');
     term.hold();
@@ -64,12 +72,13 @@ export class HandOvers {
     try {
       while (!leading.hasAll(successor.member)) {
         if (clock.monotonicMs() > endMs) throw new MqError('TIMEOUT', `${successor.member} does not catch up`);
+        if (!leading.isHeard(successor.member)) throw new MqError('CONFLICT', `${successor.member} has gone away`);
         await sleep(clock, 2);
         if (self.role !== role) break;
       }
       if (self.role === role) {
-        await peers.peer(successor.address).handOver(settings.brokerSet, leading.epoch);
-        leads = true;
+        const given = peers.peer(successor.address).handOver(settings.brokerSet, leading.epoch);
+        leads = await within(clock, endMs, given);
       }
     } catch (caught) {
       if (self.role === role) {
@@ -86,6 +95,30 @@ export class HandOvers {
     while (!leads && !self.attachedTo && self.role.is !== 'failed' && clock.monotonicMs() < endMs)
       await sleep(clock, 2);
     term.refuseHeld(new NotLeader(`${successor.member} has taken over the lead`, self.knownLeader));
+  }
+
+  /** The best one that may be asked, and is ready. Nothing waits meanwhile. */
+  private async readySuccessor(
+    role: LeadingRole,
+    to: MemberId | undefined,
+  ): Promise<{ readonly member: MemberId; readonly address: string }> {
+    const { peers, settings, log } = this.self.parts;
+    const { leading } = role;
+    let whyNot: MqError | undefined;
+    for (const successor of leading.successors) {
+      if (to !== undefined && successor.member !== to) continue;
+      whyNot = undefined;
+      try {
+        await peers.peer(successor.address).prepareHandOver(settings.brokerSet, leading.epoch);
+      } catch (caught) {
+        whyNot = MqError.from(caught);
+      }
+      if (this.self.role !== role) throw this.notLeader();
+      if (!whyNot || whyNot.code === 'UNSUPPORTED') return successor; // Of an earlier release.
+      log.warn({ to: successor.member, ...failureFacts(whyNot) }, 'a member is not ready to take over the lead');
+    }
+    const who = to === undefined ? 'no other member of the set is' : `${to} is not`;
+    throw whyNot ?? new MqError('CONFLICT', to === this.self.me ? `${to} leads already` : `${who} in sync`);
   }
 
   /** An operator wants a member out of the set whose volume is lost. */
@@ -120,6 +153,11 @@ export class HandOvers {
     return role.leading.mayLeave(member);
   }
 
+  private checkFollows(epoch: Epoch): void {
+    if (this.isFollowing() && this.self.attachedTo?.epoch === epoch && !this.self.stopped) return;
+    throw new MqError('CONFLICT', `this member does not follow a leader of epoch ${epoch}`);
+  }
+
   private isFollowing(): boolean {
     return this.self.role.is === 'following';
   }
@@ -127,5 +165,16 @@ export class HandOvers {
   private notLeader(): NotLeader {
     const { role, knownLeader } = this.self;
     return new NotLeader('this member does not lead', role.is === 'leading' ? undefined : knownLeader);
+  }
+}
+
+/** @returns whether it was done by then */
+async function within(clock: Clock, endMs: number, done: Promise<unknown>): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = clock.after(Math.max(0, endMs - clock.monotonicMs()), () => late.resolve(false));
+  try {
+    return await Promise.race([done.then(() => true), late.promise]);
+  } finally {
+    timer.cancel();
   }
 }

@@ -86,6 +86,7 @@ describe('MemberDoor', () => {
   let term: ScriptedTerm;
   let leading: LeadTerm | undefined;
   let knownLeader: KnownLeader | undefined;
+  let candidacy: Promise<LeadTerm | undefined> | undefined;
 
   beforeEach(() => {
     clock = new ManualClock();
@@ -93,9 +94,13 @@ describe('MemberDoor', () => {
     term = new ScriptedTerm();
     leading = term;
     knownLeader = undefined;
+    candidacy = undefined;
     const member: SetMember = {
       get leading() {
         return leading;
+      },
+      get candidacy() {
+        return candidacy;
       },
       get knownLeader() {
         return knownLeader;
@@ -105,6 +110,7 @@ describe('MemberDoor', () => {
       snapshot: none,
       segmentBytes: none,
       digest: async () => ({ wholeFrom: at(0), digest: undefined }),
+      prepareHandOver: async () => undefined,
       handOver: async () => undefined,
       handOverLead: async () => undefined,
       removeMember: async () => undefined,
@@ -161,6 +167,30 @@ describe('MemberDoor', () => {
     expect(heard.said).toEqual(['closed NOT_LEADER false']);
     expect((heard.error as NotLeader).leader).toBe(knownLeader);
     await expect(network.peersAt('b:1').peer('a:1').status('broker-1')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('keeps those who come while it stands until it leads, and sends them on when it does not', async () => {
+    leading = undefined;
+    const won = Promise.withResolvers<LeadTerm | undefined>();
+    candidacy = won.promise;
+    const { heard, stream } = await follow();
+    const gone = await follow('c:1', 'c/9');
+    gone.stream.close();
+    await turns();
+    expect(heard.said).toEqual([]);
+    leading = term;
+    won.resolve(term);
+    await turns();
+    expect(heard.said).toEqual(['attached', 'beat 1']);
+    stream.follow(session, at(40));
+    await turns();
+    expect(term.said).toEqual(['watched', 'joined b/1 0']);
+    leading = undefined;
+    candidacy = Promise.resolve(undefined);
+    knownLeader = { epoch: 4, member: 'c/9', address: 'c:1' };
+    const late = await follow('d:1', 'd/1');
+    expect(late.heard.said).toEqual(['closed NOT_LEADER false']);
+    expect((late.heard.error as NotLeader).leader).toBe(knownLeader);
   });
 
   it('ends all streams with the term, and takes no part of a later one for it', async () => {

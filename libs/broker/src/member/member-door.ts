@@ -39,9 +39,18 @@ export class MemberDoor implements PeerDoor {
 
   follow(hello: FollowHello, out: FollowerOutlet): FollowerEvents {
     this.check(hello.brokerSet);
-    const { leading } = this.member;
-    if (!leading) throw new NotLeader('this member does not lead', this.member.knownLeader);
-    return this.termOf(leading).open(hello, out);
+    const { leading, candidacy } = this.member;
+    if (leading) return this.termOf(leading).open(hello, out);
+    if (!candidacy) throw this.notLeader();
+    // It was promised an epoch, and its term can't begin without those who promised: none of them should have to come again.
+    return new EarlyFollower(out, candidacy, (term) => {
+      if (!term) throw this.notLeader();
+      return this.termOf(term).open(hello, out);
+    });
+  }
+
+  private notLeader(): NotLeader {
+    return new NotLeader('this member does not lead', this.member.knownLeader);
   }
 
   async askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer> {
@@ -63,6 +72,10 @@ export class MemberDoor implements PeerDoor {
   async digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest> {
     this.check(brokerSet);
     return this.member.digest(from, end);
+  }
+  async prepareHandOver(brokerSet: string, epoch: Epoch): Promise<void> {
+    this.check(brokerSet);
+    await this.member.prepareHandOver(epoch);
   }
   async handOver(brokerSet: string, epoch: Epoch): Promise<void> {
     this.check(brokerSet);
@@ -180,6 +193,50 @@ class LedTerm {
     this.unwatch = undefined;
     this.beatTimer?.cancel();
     this.beatTimer = undefined;
+  }
+}
+
+/** A follower that came before the one it follows has won: it is let in, or sent away, as soon as that is known. */
+class EarlyFollower implements FollowerEvents {
+  private stream: FollowerEvents | undefined;
+  private over = false;
+
+  constructor(
+    private readonly out: FollowerOutlet,
+    candidacy: Promise<LeadTerm | undefined>,
+    open: (term: LeadTerm | undefined) => FollowerEvents,
+  ) {
+    void candidacy.then((term) => {
+      if (this.over) return;
+      try {
+        this.stream = open(term);
+      } catch (caught) {
+        this.end(MqError.from(caught));
+      }
+    });
+  }
+
+  follow(session: number, from: LogPosition): void {
+    if (this.stream) this.stream.follow(session, from);
+    else this.end(new MqError('BAD_REQUEST', 'a member that follows waits until it is told from where'));
+  }
+  ack(session: number, end: LogPosition): void {
+    this.stream?.ack(session, end);
+  }
+  refuse(session: number, epoch: Epoch, why: string): void {
+    this.stream?.refuse(session, epoch, why);
+  }
+  drained(): void {
+    this.stream?.drained();
+  }
+  closed(): void {
+    this.over = true;
+    this.stream?.closed();
+  }
+
+  private end(error: MqError): void {
+    this.over = true;
+    this.out.end(error);
   }
 }
 

@@ -347,6 +347,7 @@ describe('a broker set of three', () => {
     };
     const beganMs = world.clock.monotonicMs();
     const handOver = leader.broker.member.handOverLead();
+    await world.until(() => leader.said.join().includes('the lead is handed over'), 'calls are held');
     const held = settle<SendResult>((done) => leader.broker.send(sendCall(world.topic, 0, 'held', {}), done));
     const told = await world.during(held.catch((caught: unknown) => caught as MqError));
     expect(told).toMatchObject({ code: 'NOT_LEADER', leader: { address: world.leader.address } });
@@ -440,6 +441,23 @@ describe('a broker set of three', () => {
     const beganMs = world.clock.monotonicMs();
     await world.during(Promise.all(world.members.map((member) => member.stop())));
     expect(world.clock.monotonicMs() - beganMs).toBeLessThan(30_000);
+  });
+
+  // Goal: calls wait for nothing that can be done, or found out, before. Method: the one that is asked can't reach the registry.
+  it('holds no call for a member that could not take over, and asks another', async () => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 5));
+    const { leader, followers } = world;
+    const [deaf, other] = followers;
+    deaf!.registryAway = true;
+    const toDeaf = leader.broker.member.handOverLead(deaf!.broker.member.me);
+    await expect(world.during(toDeaf)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(leader.said.join()).not.toContain('the lead is handed over');
+    await world.during(leader.broker.member.handOverLead());
+    expect(world.leader).toBe(other);
+    deaf!.registryAway = false;
+    await world.until(() => world.isWhole, 'all follow');
+    await world.stop();
   });
 
   it('does not wait for one to take over that stops itself', async () => {

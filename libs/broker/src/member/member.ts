@@ -79,6 +79,10 @@ export class Member implements SetMember, MemberMoves {
   get leading(): Leading | undefined {
     return this.self.leading;
   }
+  get candidacy(): Promise<Leading | undefined> | undefined {
+    const { role } = this.self;
+    return role.is === 'standing' ? role.outcome.promise : undefined;
+  }
   get knownLeader(): KnownLeader | undefined {
     return this.self.knownLeader;
   }
@@ -154,7 +158,10 @@ export class Member implements SetMember, MemberMoves {
     else if (role.is === 'following') {
       role.stream?.close();
       role.timer?.cancel();
-    } else if (role.is === 'standing') role.election.end();
+    } else if (role.is === 'standing') {
+      role.election.end();
+      role.outcome.resolve(undefined);
+    }
     const error = new MqError('CANCELLED', 'stopped before the lead was taken');
     this.starting.reject(error);
     this.handOvers.refuse(error);
@@ -242,6 +249,9 @@ export class Member implements SetMember, MemberMoves {
   digest(from: LogPosition, end: LogPosition): Promise<PeerDigest> {
     return this.copies.digest(from, end);
   }
+  prepareHandOver(epoch: Epoch): Promise<void> {
+    return this.handOvers.prepare(epoch);
+  }
   handOver(epoch: Epoch): Promise<void> {
     return this.handOvers.take(epoch);
   }
@@ -282,8 +292,10 @@ export class Member implements SetMember, MemberMoves {
       role.stream = undefined;
       role.timer?.cancel();
       role.timer = undefined;
-    } else if (role.is === 'standing') role.election.end();
-    else if (role.is === 'leading') {
+    } else if (role.is === 'standing') {
+      role.election.end();
+      role.outcome.resolve(undefined);
+    } else if (role.is === 'leading') {
       role.leading.end();
       if (why) role.term?.end(why);
     }

@@ -22,6 +22,8 @@ export interface FollowingRole {
 export interface StandingRole {
   readonly is: 'standing';
   readonly election: Election;
+  /** Resolves when it does not stand any more: with what it leads, or with nothing. */
+  readonly outcome: PromiseWithResolvers<Leading | undefined>;
 }
 
 export interface LeadingRole {

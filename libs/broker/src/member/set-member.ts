@@ -11,6 +11,8 @@ import type { ShippedLog } from './shipping.js';
 export interface SetMember {
   /** What followers' streams belong to; undefined: it does not lead. The start record may still wait for its commit. */
   readonly leading: LeadTerm | undefined;
+  /** It stands for the lead: resolves with the term it has won, or with nothing. Undefined: it does not stand. */
+  readonly candidacy: Promise<LeadTerm | undefined> | undefined;
   /** Who leads instead, as far as this member has heard. */
   readonly knownLeader: KnownLeader | undefined;
   /** Durable before it is answered. */
@@ -23,6 +25,8 @@ export interface SetMember {
   segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
   /** @throws MqError NOT_FOUND where it lacks the end, CORRUPT_RECORD */
   digest(from: LogPosition, end: LogPosition): Promise<PeerDigest>;
+  /** The leader of `epoch` is about to hand over: all that a candidate needs is made ready. @throws MqError CONFLICT */
+  prepareHandOver(epoch: Epoch): Promise<void>;
   /** The leader of `epoch` gives its consent: this member stands at once. Resolves when it leads. */
   handOver(epoch: Epoch): Promise<void>;
   /** An operator wants another to lead: `to`, or whoever is best. @throws MqError NOT_LEADER, CONFLICT, TIMEOUT */

@@ -262,6 +262,10 @@ class FakePeer implements Peer {
     return this.call(this.network.limits.partMs, (door) => door.digest(brokerSet, from, end));
   }
 
+  prepareHandOver(brokerSet: string, epoch: Epoch): Promise<void> {
+    return this.call(this.network.limits.statusMs, (door) => door.prepareHandOver(brokerSet, epoch));
+  }
+
   handOver(brokerSet: string, epoch: Epoch): Promise<void> {
     return this.call(this.network.limits.handOverMs, (door) => door.handOver(brokerSet, epoch));
   }

@@ -258,11 +258,13 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
     });
 
     it('hands over, and says what a member says of itself', async () => {
+      await opened.peer.prepareHandOver('broker-0', epoch(3));
       await opened.peer.handOver('broker-0', epoch(3));
       await opened.peer.elect('broker-0', memberId('c/1'));
       await opened.peer.elect('broker-0', undefined);
       await opened.peer.removeMember('broker-0', memberId('b/1'));
       expect(door.said).toEqual([
+        'prepareHandOver broker-0 3',
         'handOver broker-0 3',
         'elect broker-0 c/1',
         'elect broker-0 whoever is best',

@@ -115,6 +115,10 @@ export class ScriptedDoor implements PeerDoor {
     const digest = from === 1 ? undefined : { records: 3, sum: 0xfedcba98 };
     return Promise.resolve({ wholeFrom: at(2 ** 40), digest });
   }
+  prepareHandOver(brokerSet: string, asked: Epoch): Promise<void> {
+    this.said.push(`prepareHandOver ${brokerSet} ${asked}`);
+    return Promise.resolve();
+  }
   handOver(brokerSet: string, asked: Epoch): Promise<void> {
     this.said.push(`handOver ${brokerSet} ${asked}`);
     return Promise.resolve();

@@ -3431,6 +3431,15 @@ export const ReplicationServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The leader is about to hand over: the member that is asked gets ready, while nothing waits yet. Answers when it is. */
+    prepareHandOver: {
+      name: "PrepareHandOver",
+      requestType: HandOverRequest as typeof HandOverRequest,
+      requestStream: false,
+      responseType: HandOverResponse as typeof HandOverResponse,
+      responseStream: false,
+      options: {},
+    },
     /** The leader gives its consent: the member that is asked stands at once. Answers when it leads. */
     handOver: {
       name: "HandOver",
