@@ -192,7 +192,7 @@ describe('consumer groups', () => {
       lanes: 0,
     };
     const member = { ...someTraits, clientId: 'c1', groupId: group!.id, subscriptions: [] };
-    fixture.brokers.groups.set(group!.id, { queues: [queue], members: [member] });
+    fixture.brokers.groups.set(group!.id, { queues: [queue], sums: [], members: [member] });
     await fixture.directory.until(() => fixture.directory.topic('orders'), 1000, 'the topic');
     const listed = await comet('group', 'ls');
     expect(listed.out).toMatch(/^NAME +LAG +IN FLIGHT +READY +MEMBERS +FIFO.*\nbilling +2 +2 +0 +1 +false /);

@@ -11,6 +11,7 @@ import {
   type FilterExpression,
   type Receipt,
 } from '@cometmq/model';
+import { Message } from '@cometmq/proto';
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
@@ -149,6 +150,12 @@ class LagWorld extends BrokerWorld {
   }
 }
 
+function withProperty(messageId: string, { tag, n }: { tag: string | undefined; n: string }): Uint8Array {
+  const userProperties = new Map([['n', n]]);
+  const message = Message.fromPartial({ userProperties, systemProperties: { messageId, tag }, body: Buffer.from(n) });
+  return Message.encode(message).finish();
+}
+
 const sizeOf = (open: readonly ReadonlySet<number>[]): number => open.reduce((sum, { size }) => sum + size, 0);
 
 it.each(seeds(5))(
@@ -208,6 +215,10 @@ it.each(seeds(5))(
           const wanted = each.open.map(
             (offsets, queue) => new Set([...offsets].filter((at) => world.tags[queue]?.[at] === 'A')),
           );
+          const known = world.broker.sessions.filters(each.group.id, world.topic.id).length > 0;
+          // A new leader keeps some for members that it may not have heard of yet.
+          const kept = world.broker.groups.progressOf(each.group.id).reduce((sum, { parked }) => sum + parked, 0);
+          if (known) expect(report).toBeLessThanOrEqual(sizeOf(wanted) + kept);
           expect(report).toBeGreaterThanOrEqual(sizeOf(wanted));
           expect(report).toBeLessThanOrEqual(open);
         }
@@ -217,6 +228,55 @@ it.each(seeds(5))(
   },
   120_000,
 );
+
+// Goal: what nobody in a group wants is nothing it has to do, also where it has not come to it yet; by its tag or, where a tag
+// does not say it, by its properties. Method: more messages than are looked at in one go, counted beside the broker.
+describe('a group with filters', () => {
+  const wish = (type: 'tag' | 'sql', expression: string): FilterExpression => ({ type, expression });
+  it.each([
+    ['one tag', [wish('tag', 'A')], (i: number) => i % 3 === 0],
+    ['several tags', [wish('tag', 'A || B')], (i: number) => i % 3 < 2],
+    ['two members', [wish('tag', 'A'), wish('tag', 'B')], (i: number) => i % 3 < 2],
+    ['SQL', [wish('sql', 'n > 700')], (i: number) => i > 700],
+    ['SQL and a tag', [wish('sql', 'n > 700'), wish('tag', 'A')], (i: number) => i > 700 || i % 3 === 0],
+    ['one that wants everything', [wish('tag', 'A'), everything], () => true],
+  ] as const)('has to do what they want: %s', async (_, filters, wants) => {
+    const world = await new LagWorld().start();
+    const reader = await world.reader('filtered', { start: { at: 'first' } });
+    world.clock.advance(130_000); // Every member that was there before has been heard of.
+    const sent = Array.from({ length: 1_000 }, (__, i) => i);
+    for (const i of sent) {
+      const tag = Buffer.from('ABC'[i % 3] as string);
+      await world.sendAs(
+        `${i}`,
+        { tag },
+        world.topic,
+        i % queues,
+        withProperty(`${i}`, { tag: 'ABC'[i % 3], n: `${i}` }),
+      );
+    }
+    const sessions = filters.map((filter, i) => ({
+      ...{ ...someTraits, streaming: true, clientId: `c${i}`, groupId: reader.group.id },
+      subscriptions: [{ topicId: world.topic.id, filter }],
+    }));
+    world.broker.reportSessions({ proxyId: 'p', sessions, producers: [] });
+    await world.rest();
+    const lag = sent.filter(wants).length;
+    await world.broker.backlogs.load(reader.group.id);
+    expect(await world.lagOf(reader)).toEqual({ metric: lag, report: lag });
+    const found = await world.poll({ groupId: reader.group.id, clientId: 'c0', filter: filters[0], messagesMax: 32 });
+    await Promise.all(found.map(({ receipt }) => world.ack(receipt)));
+    expect(found).toHaveLength(32);
+    expect(await world.lagOf(reader)).toEqual({ metric: lag - 32, report: lag - 32 });
+    await world.sendAs('another', { tag: Buffer.from('D') }, world.topic, 0);
+    const more = filters.length === 2 && filters[1] === everything ? 1 : 0;
+    expect(await world.lagOf(reader)).toEqual({ metric: lag - 32 + more, report: lag - 32 + more });
+    world.broker.reportSessions({ proxyId: 'p', sessions: [], producers: [] }); // They are gone: what they wanted stays to do.
+    await world.rest();
+    expect((await world.lagOf(reader)).report).toBe(lag - 32 + more);
+    await world.broker.stop();
+  });
+});
 
 describe('a group that has not been served from all queues', () => {
   it('has all of them to do from its first poll on', async () => {

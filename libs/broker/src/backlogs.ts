@@ -1,12 +1,14 @@
-import type { Directory, GroupQueueState } from '@cometmq/client';
-import type { GroupsView, ProgressFigures } from '@cometmq/consumption';
-import type { GroupId, GroupStart, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { lagOf, type Directory, type GroupQueueState, type GroupSum } from '@cometmq/client';
+import type { GroupsView, Matcher, ProgressFigures } from '@cometmq/consumption';
+import type { LiteTopicsView } from '@cometmq/lite';
+import type { ConsumerGroup, GroupId, GroupStart, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { queueId as toQueueId } from '@cometmq/model';
 
 import type { MemberSessions } from './member-sessions.js';
+import { Unwanted, type FilteredQueue, type LookedAt } from './unwanted.js';
 
 /** What of the store is asked. */
-export interface QueueBounds {
+export interface QueueBounds extends LookedAt {
   bounds(
     topicId: TopicId,
     queueId: QueueId,
@@ -19,24 +21,43 @@ export interface BacklogParts {
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly sessions: MemberSessions;
+  readonly liteTopics: LiteTopicsView;
+  /** What living members of the group want of the topic. */
+  readonly filtersOf: (groupId: GroupId, topicId: TopicId) => readonly Matcher[];
+  /** Lets others have their turn. */
+  readonly breathe: () => Promise<void>;
   /** Log time: what is due by then is ready. */
   readonly nowMs: () => number;
 }
 
 /** Lookups that are kept; more would mean groups without end that begin at a time and never poll. */
 const timesMax = 10_000;
+/** Entries that a filtered group has not come to: looked at for one answer, and for one `load` of a queue. */
+const looksAtOnceMax = 16_384;
+const looksMax = 4_000_000;
+/** Messages read for that, where filters ask for more than a tag. */
+const readsMax = 4_096;
+/** Lite topics looked at in one turn of the event loop. */
+const liteSliceMax = 4_096;
 
 /**
  * How much of each queue a group has still to do: the one place where it is counted, for metrics and reports alike.
  *
  * Counted are all queues of every topic that the group has ever polled or that a living member subscribes to. In a queue in
- * which it has not begun yet it has to do what its start policy says. `lagOf` (libs/client) is the sum.
+ * which it has not begun yet it has to do what its start policy says. What none of its members wants is nothing to do.
+ * `lagOf` (libs/client) is the sum.
  */
 export class Backlogs {
   /** Where groups that begin at a time would begin in queues they have not polled: "group/topic/queue/time". */
   private readonly times = new Map<string, QueueOffset>();
+  private readonly unwanted: Unwanted;
+  /** What groups have to do in lite topics, as they were last counted. */
+  private readonly lite = new Map<GroupId, GroupSum>();
+  private readonly loading = new Map<GroupId, { readonly running: Promise<void>; readonly next?: Promise<void> }>();
 
-  constructor(private readonly parts: BacklogParts) {}
+  constructor(private readonly parts: BacklogParts) {
+    this.unwanted = new Unwanted(parts.store);
+  }
 
   /** As far as it is in memory: a group that begins at a time may miss queues it has not begun until `load` is done. */
   of(groupId: GroupId): GroupQueueState[] {
@@ -49,31 +70,110 @@ export class Backlogs {
       const { topicId, queueId } = figures;
       begun.add(`${topicId}/${queueId}`);
       const { first, committed: next } = store.bounds(topicId, queueId);
-      queues.push(backlogOf(figures, first, next));
+      const backlog = backlogOf(figures, first, next);
+      queues.push({ ...backlog, ready: backlog.ready - this.unwantedIn(groupId, backlog) });
     }
     for (const { topicId, queueId, start } of this.fresh(groupId, begun)) {
       const { first, committed: next } = store.bounds(topicId, queueId);
       const from = start ?? next;
       const nothing = { inFlight: 0, blocked: 0, lanes: 0 };
-      const ready = Math.max(0, next - Math.max(from, first));
-      queues.push({
-        topicId,
-        queueId,
-        committed: from,
-        frontier: from,
-        queueFirst: first,
-        queueNext: next,
-        ready,
-        ...nothing,
-      });
+      const bounds = { committed: from, frontier: from, queueFirst: first, queueNext: next };
+      const backlog = { topicId, queueId, ...bounds, ready: Math.max(0, next - Math.max(from, first)), ...nothing };
+      queues.push({ ...backlog, ready: backlog.ready - this.unwantedIn(groupId, backlog) });
     }
     return queues.sort((a, b) => a.topicId - b.topicId || a.queueId - b.queueId);
   }
 
-  /** Looks up what `of` can't know at once. */
-  async load(groupId: GroupId): Promise<void> {
-    const start = this.parts.directory.groupById(groupId)?.start;
-    if (start?.at !== 'time') return;
+  /** What a group of lite topics has to do in all of them, as of the last `load`. */
+  sumsOf(groupId: GroupId): GroupSum[] {
+    const sum = this.lite.get(groupId);
+    return sum && this.parts.directory.groupById(groupId)?.lite ? [sum] : [];
+  }
+
+  /** Looks up what `of` and `sumsOf` can't know at once. */
+  load(groupId: GroupId): Promise<void> {
+    const { running, next } = this.loading.get(groupId) ?? {};
+    if (next) return next;
+    // Who asks while it is looked up gets a look that began afterwards, one for all of them.
+    const begin = (): Promise<void> => {
+      const look = this.lookUp(groupId).finally(() => {
+        if (this.loading.get(groupId)?.running === look) this.loading.delete(groupId);
+      });
+      this.loading.set(groupId, { running: look });
+      return look;
+    };
+    if (!running) return begin();
+    const later = running.then(begin, begin);
+    this.loading.set(groupId, { running, next: later });
+    return later;
+  }
+
+  private async lookUp(groupId: GroupId): Promise<void> {
+    const group = this.parts.directory.groupById(groupId);
+    if (group?.lite) return this.countLite(group);
+    this.lite.delete(groupId);
+    if (group?.start.at === 'time') await this.findStarts(groupId, group.start);
+    const { sessions, filtersOf } = this.parts;
+    const isFiltered = (topicId: TopicId): boolean => filtersOf(groupId, topicId).some(({ all }) => !all);
+    if (!sessions.topicsOf(groupId).some(isFiltered)) return;
+    for (const queue of this.of(groupId)) {
+      const filtered = this.filtered(groupId, queue);
+      await this.unwanted.look(filtered, looksMax, readsMax, this.parts.breathe);
+    }
+  }
+
+  /** Of the messages that the group has not come to. */
+  private unwantedIn(groupId: GroupId, queue: Where): number {
+    return this.unwanted.count(this.filtered(groupId, queue), looksAtOnceMax);
+  }
+
+  private filtered(groupId: GroupId, { topicId, queueId, frontier, queueFirst, queueNext }: Where): FilteredQueue {
+    return {
+      ...{ key: `${groupId}/${topicId}/${queueId}`, topicId, queueId },
+      filters: this.parts.filtersOf(groupId, topicId),
+      from: frontier > queueFirst ? frontier : queueFirst,
+      next: queueNext,
+    };
+  }
+
+  /** Lite topics in which the group has begun, and those that one which gets all will begin in. */
+  private async countLite({ id, lite, start }: ConsumerGroup): Promise<void> {
+    const { groups, store, directory, liteTopics, nowMs, breathe } = this.parts;
+    const topicId = lite && directory.topic(lite.topic)?.id;
+    if (topicId === undefined) {
+      this.lite.delete(id);
+      return;
+    }
+    const sum = { topicId, queues: 0, inFlight: 0, ready: 0, blocked: 0 };
+    const add = (one: { readonly inFlight: number; readonly ready: number; readonly blocked: number }): void => {
+      if (lagOf(one) === 0) return;
+      sum.queues += 1;
+      sum.inFlight += one.inFlight;
+      sum.ready += one.ready;
+      sum.blocked += one.blocked;
+    };
+    for (let from: number | undefined = 0; from !== undefined;) {
+      const timed: QueueId[] = [];
+      from = liteTopics.walk(from, liteSliceMax, (of, queueId) => {
+        if (of !== topicId) return;
+        const { first, committed: next, everExpired } = store.bounds(topicId, queueId);
+        const figures = groups.figures(id, topicId, queueId, nowMs());
+        if (figures) return add(backlogOf(figures, first, next));
+        if (!lite?.wildcard) return;
+        const begin = startOffset(start, first, next, everExpired);
+        if (begin === undefined) timed.push(queueId);
+        else add({ inFlight: 0, blocked: 0, ready: Math.max(0, next - Math.max(begin, first)) });
+      });
+      for (const queueId of timed) {
+        const begin = start.at === 'time' ? await store.offsetAtTime(topicId, queueId, start.timeMs) : 0;
+        add({ inFlight: 0, blocked: 0, ready: Math.max(0, store.bounds(topicId, queueId).committed - begin) });
+      }
+      if (from !== undefined) await breathe();
+    }
+    this.lite.set(id, sum);
+  }
+
+  private async findStarts(groupId: GroupId, start: GroupStart & { readonly at: 'time' }): Promise<void> {
     const begun = new Set(this.parts.groups.progressOf(groupId).map(({ topicId, queueId }) => `${topicId}/${queueId}`));
     for (const { topicId, queueId, start: known } of this.fresh(groupId, begun)) {
       if (known !== undefined) continue;
@@ -110,6 +210,8 @@ export class Backlogs {
     }
   }
 }
+
+type Where = Pick<GroupQueueState, 'topicId' | 'queueId' | 'frontier' | 'queueFirst' | 'queueNext'>;
 
 function timeKey(groupId: GroupId, topicId: TopicId, queueId: QueueId, timeMs: number): string {
   return `${groupId}/${topicId}/${queueId}/${timeMs}`;

@@ -39,9 +39,9 @@ export function brokerGrpcService(
       }),
       DescribeGroup: unary(async (request) => {
         const { groupId } = internal.DescribeGroupRequest.decode(request);
-        const { queues, members } = await admin.describeGroup(brokerName, groupId as GroupId);
+        const { queues, sums, members } = await admin.describeGroup(brokerName, groupId as GroupId);
         const sessions = members.map(sessionToWire);
-        return internal.DescribeGroupResponse.encode({ queues: [...queues], sessions }).finish();
+        return internal.DescribeGroupResponse.encode({ queues: [...queues], sums: [...sums], sessions }).finish();
       }),
       DescribeTopic: unary(async (request) => {
         const { topicId } = internal.DescribeTopicRequest.decode(request);

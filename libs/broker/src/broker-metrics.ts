@@ -186,7 +186,7 @@ function* pauseSamples(directory: Directory, clock: Clock): Iterable<Sample> {
 
 function* groupSamples(broker: BrokerService, directory: Directory, groupId: GroupId): Iterable<Sample> {
   const byTopic = new Map<TopicId, { lag: number; inFlight: number; ready: number }>();
-  for (const queue of broker.backlogs.of(groupId)) {
+  for (const queue of [...broker.backlogs.of(groupId), ...broker.backlogs.sumsOf(groupId)]) {
     const sum = byTopic.get(queue.topicId) ?? { lag: 0, inFlight: 0, ready: 0 };
     sum.inFlight += queue.inFlight;
     sum.ready += queue.ready;

@@ -93,7 +93,7 @@ export class BrokerReports implements BrokerAdmin {
     this.check(brokerSet);
     const { backlogs, sessions } = this.broker;
     await backlogs.load(groupId);
-    return { queues: backlogs.of(groupId), members: sessions.of(groupId) };
+    return { queues: backlogs.of(groupId), sums: backlogs.sumsOf(groupId), members: sessions.of(groupId) };
   }
 
   async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {

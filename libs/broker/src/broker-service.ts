@@ -28,7 +28,7 @@ import type {
 import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
 import type { LiteTopicsView } from '@cometmq/lite';
-import { failureFacts, MqError, type Component } from '@cometmq/shared';
+import { failureFacts, MqError, sleep, type Component } from '@cometmq/shared';
 import type { RecordKind } from '@cometmq/model';
 import type { Damage, MessageStore } from '@cometmq/store';
 import type { TimersView } from '@cometmq/timers';
@@ -42,6 +42,7 @@ import { ClientQuestions } from './client-questions.js';
 import { Clients } from './clients.js';
 import type { Delays } from './delays.js';
 import { CallsHeldForATime, HeldCalls } from './held-calls.js';
+import { GroupFilters } from './group-filters.js';
 import type { LiteBroker } from './lite/lite-broker.js';
 import type { LinkedBroker, LostLink } from './link-door.js';
 import { Adoption } from './member/adoption.js';
@@ -102,7 +103,13 @@ export class BrokerService implements LinkedBroker, Component {
     });
     const { store, groups, sessions } = this;
     this.known = new KnownMetadata(store, groups, this.metadata, directory);
-    this.backlogs = new Backlogs({ store, groups, directory, sessions, nowMs: () => this.logMs });
+    const filters = new GroupFilters(sessions);
+    this.backlogs = new Backlogs({
+      ...{ store, groups, directory, sessions, liteTopics: this.liteTopics },
+      filtersOf: (groupId, topicId) => filters.ofGroup(groupId, topicId),
+      breathe: () => sleep(clock, 0),
+      nowMs: () => this.logMs,
+    });
     this.questions = new ClientQuestions(store, this.commands, brokerName);
     this.adoption = new Adoption({
       ...{ nameService, log, adopts: options.adoptMetadata ?? false, forgets: options.forgetMembers ?? false },

@@ -158,11 +158,28 @@ export interface BrokerState {
 
 export interface GroupState {
   readonly queues: readonly GroupQueueState[];
+  /** Of queues that are too many to be told one by one, those of lite topics: what is to do in all of them. */
+  readonly sums: readonly GroupSum[];
   /** The members whose sessions proxies have reported. */
   readonly members: readonly Session[];
 }
 
-export interface GroupQueueState {
+export interface GroupSum extends ToDo {
+  readonly topicId: TopicId;
+  /** How many queues have something to do. */
+  readonly queues: number;
+}
+
+interface ToDo {
+  /** Handed out, not acknowledged yet. */
+  readonly inFlight: number;
+  /** May be handed out now. */
+  readonly ready: number;
+  /** In an orderly group: looked at, and kept until their message group's turn comes. */
+  readonly blocked: number;
+}
+
+export interface GroupQueueState extends ToDo {
   readonly topicId: TopicId;
   readonly queueId: QueueId;
   /** All below is done. */
@@ -171,23 +188,25 @@ export interface GroupQueueState {
   readonly frontier: QueueOffset;
   readonly queueFirst: QueueOffset;
   readonly queueNext: QueueOffset;
-  /** Handed out, not acknowledged yet. */
-  readonly inFlight: number;
-  /** May be handed out now. */
-  readonly ready: number;
-  /** In an orderly group: looked at, and kept until their message group's turn comes. */
-  readonly blocked: number;
   /** In an orderly group: message groups that are busy. */
   readonly lanes: number;
 }
 
 /**
  * What a group has still to do in a queue: the visible messages that are kept and that it is not done with. Done is what was
- * acknowledged, moved to the dead-letter topic, or passed over because no member's filter wants it; what no member has
- * looked at yet counts whatever the filters say. In a queue it has not begun: what its start policy leaves to do.
+ * acknowledged, moved to the dead-letter topic, or what no member's filter wants, be it passed over already or not. In a
+ * queue it has not begun: what its start policy leaves to do.
  */
-export function lagOf({ ready, blocked, inFlight }: GroupQueueState): number {
+export function lagOf({ ready, blocked, inFlight }: ToDo): number {
   return ready + blocked + inFlight;
+}
+
+/** In all of its queues. */
+export function lagOfGroup({ queues, sums }: Pick<GroupState, 'queues' | 'sums'>): number {
+  let lag = 0;
+  for (const queue of queues) lag += lagOf(queue);
+  for (const sum of sums) lag += lagOf(sum);
+  return lag;
 }
 
 export interface TopicState {

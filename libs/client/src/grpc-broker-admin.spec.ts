@@ -30,6 +30,7 @@ const figures = {
   waitingPolls: 3,
   sessions: 4,
 };
+const groupSum = { topicId: 6, queues: 3, inFlight: 1, ready: 5, blocked: 2 };
 const groupQueue = {
   ...{
     topicId: 5,
@@ -66,7 +67,11 @@ const service: GrpcService = {
       handler: answering(async (bytes) => {
         const { groupId: id } = internal.DescribeGroupRequest.decode(bytes);
         if (id !== 9) throw new MqError('NOT_LEADER', 'another member leads');
-        return internal.DescribeGroupResponse.encode({ queues: [groupQueue], sessions: [session] }).finish();
+        return internal.DescribeGroupResponse.encode({
+          queues: [groupQueue],
+          sums: [groupSum],
+          sessions: [session],
+        }).finish();
       }),
     },
     DescribeTopic: {

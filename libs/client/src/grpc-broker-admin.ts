@@ -66,6 +66,7 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
         queueFirst: queue.queueFirst as QueueOffset,
         queueNext: queue.queueNext as QueueOffset,
       })),
+      sums: answer.sums.map((sum) => ({ ...sum, topicId: sum.topicId as TopicId })),
       members: answer.sessions.map(sessionFromWire),
     };
   }

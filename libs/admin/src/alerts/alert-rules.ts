@@ -1,4 +1,4 @@
-import { lagOf, type BrokerState, type GroupState } from '@cometmq/client';
+import { lagOfGroup, type BrokerState, type GroupState } from '@cometmq/client';
 import type { BrokerSet } from '@cometmq/model';
 
 /** What may be wrong, each a rule of its own. */
@@ -83,7 +83,7 @@ export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits
     }
   }
   for (const { name, pausedUntilMs, state, isPart, deadLetters, deadLettersBefore } of groups) {
-    const lag = state.queues.reduce((sum, queue) => sum + lagOf(queue), 0);
+    const lag = lagOfGroup(state);
     const isPaused = pausedUntilMs > nowMs;
     if (isPart) for (const rule of ['consumerLag', 'noConsumer', 'deadLetters']) unknown.add(`${rule}/${name}`);
     if (lag > limits.alertLagMax) add('consumerLag', 'warning', name, `${lag} messages wait for group ${name}`);

@@ -114,6 +114,7 @@ export class AlertWatch implements Component {
         pausedUntilMs: group.pausedUntilMs ?? 0,
         state: {
           queues: asked.answers.flatMap(({ answer }) => answer.queues),
+          sums: asked.answers.flatMap(({ answer }) => answer.sums),
           members: asked.answers.flatMap(({ answer }) => answer.members),
         },
         isPart: asked.missing.length > 0,

@@ -356,6 +356,7 @@ describe('consumer groups', () => {
       lanes: 2,
     };
     brokers.groups.set(group.id, {
+      sums: [],
       queues: [
         { ...queue, queueId: queueId(1), committed: queueOffset(20), frontier: queueOffset(25) },
         { ...queue, queueId: queueId(0), committed: queueOffset(5), frontier: queueOffset(10) },

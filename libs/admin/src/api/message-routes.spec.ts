@@ -170,7 +170,7 @@ describe('why a message is not consumed', () => {
       ...{ encoding: 'identity', bornHost: '', bornMs: 0, traceContext: '' },
     });
     inspect.lives.set(100, { events, indexedTo: 1, cut: false });
-    groups.set(group.id, { queues: [], members: members as never });
+    groups.set(group.id, { queues: [], sums: [], members: members as never });
     expect(await get('messages/broker-0~100~100/why?group=billing')).toMatchObject({ verdict });
   });
 });

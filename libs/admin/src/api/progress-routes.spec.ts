@@ -165,9 +165,13 @@ it('warns where members of a group have different filters', async () => {
     groupId,
     subscriptions: [{ topicId, filter: { type, expression } }],
   });
-  brokers.groups.set(groupId, { queues: [], members: [member('a', 'tag', 'A'), member('b', 'tag', 'A')] });
+  brokers.groups.set(groupId, { queues: [], sums: [], members: [member('a', 'tag', 'A'), member('b', 'tag', 'A')] });
   expect(await call('GET', '/groups/billing')).toMatchObject({ body: { warnings: [] } });
-  brokers.groups.set(groupId, { queues: [], members: [member('a', 'tag', 'A'), member('b', 'sql', 'a > 1')] });
+  brokers.groups.set(groupId, {
+    queues: [],
+    sums: [],
+    members: [member('a', 'tag', 'A'), member('b', 'sql', 'a > 1')],
+  });
   const { body } = await call('GET', '/groups/billing');
   expect(String(body?.['warnings'])).toMatch(/"orders" with 2 different filters \(sql a > 1; tag A\)/);
 });

@@ -8,7 +8,7 @@
  * Counted is what is kept and not done, in flight included, in all queues: a queue that the group has not begun counts by
  * its start policy. While a broker set does not answer, nothing is said: a number too small would end consumers.
  */
-import { lagOf } from '@cometmq/client';
+import { lagOfGroup } from '@cometmq/client';
 import { printable } from '@cometmq/model';
 import { externalScaler } from '@cometmq/proto';
 import { answering, grpcStatus, type GrpcService, type MessageSink } from '@cometmq/rpc';
@@ -30,7 +30,7 @@ export function externalScalerService(context: Context): GrpcService & { close()
   const open = new Set<MessageSink>();
   const { clock } = context;
   const isActive = async (metadata: Metadata): Promise<boolean> =>
-    (await lagOfGroup(context, metadata)) > wholeOf(metadata, 'activationLag', 0);
+    (await lagAsked(context, metadata)) > wholeOf(metadata, 'activationLag', 0);
   return {
     close: () => {
       for (const out of open) out.end();
@@ -86,7 +86,7 @@ export function externalScalerService(context: Context): GrpcService & { close()
         kind: 'unary',
         handler: answering(async (bytes) => {
           const { scaledObjectRef } = externalScaler.GetMetricsRequest.decode(bytes);
-          const metricValue = await lagOfGroup(context, scaledObjectRef?.scalerMetadata);
+          const metricValue = await lagAsked(context, scaledObjectRef?.scalerMetadata);
           const metricValues = [{ metricName, metricValue, metricValueFloat: metricValue }];
           return externalScaler.GetMetricsResponse.encode({ metricValues }).finish();
         }),
@@ -96,7 +96,7 @@ export function externalScalerService(context: Context): GrpcService & { close()
 }
 
 /** @throws MqError BAD_REQUEST, CONSUMER_GROUP_NOT_FOUND, UNAVAILABLE */
-async function lagOfGroup({ directory, brokers, clock, requestMsMax }: Context, metadata: Metadata): Promise<number> {
+async function lagAsked({ directory, brokers, clock, requestMsMax }: Context, metadata: Metadata): Promise<number> {
   const name = metadata?.get('consumerGroup') ?? '';
   if (name === '') throw new MqError('BAD_REQUEST', 'the metadata must name the consumerGroup');
   const group = directory.group(name);
@@ -105,10 +105,7 @@ async function lagOfGroup({ directory, brokers, clock, requestMsMax }: Context, 
   const [silent] = asked.missing;
   if (silent)
     throw new MqError('UNAVAILABLE', `broker set ${silent.brokerSet} does not say what is to do: ${silent.detail}`);
-  return asked.answers.reduce(
-    (sum, { answer }) => sum + answer.queues.reduce((all, queue) => all + lagOf(queue), 0),
-    0,
-  );
+  return asked.answers.reduce((sum, { answer }) => sum + lagOfGroup(answer), 0);
 }
 
 /** @throws MqError BAD_REQUEST */

@@ -102,8 +102,17 @@ export function groupReport(
       })),
     )
     .sort((a, b) => order(a.topic, b.topic) || order(a.brokerSet, b.brokerSet) || a.queueId - b.queueId);
+  const lite = answers.flatMap(({ brokerSet, answer }) =>
+    answer.sums.map(({ topicId, ...one }) => ({
+      brokerSet,
+      topic: nameOf(topicId),
+      ...one,
+      lag: lagOf(one),
+      lanes: 0,
+    })),
+  );
   const sum = (figure: 'lag' | 'inFlight' | 'ready' | 'blocked' | 'lanes'): number =>
-    queues.reduce((total, queue) => total + queue[figure], 0);
+    [...queues, ...lite].reduce((total, queue) => total + queue[figure], 0);
   const members = membersOf(answers, nameOf);
   return {
     ...groupView(group),

@@ -87,7 +87,7 @@ export class FakeBrokers implements BrokerAdmin {
 
   async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {
     this.known(brokerSet);
-    return this.groups.get(groupId) ?? { queues: [], members: [] };
+    return { queues: [], sums: [], members: [], ...this.groups.get(groupId) };
   }
 
   async listLiteTopics(brokerSet: string, { prefix, from, max }: ListLiteTopicsCall): Promise<LiteTopicPage> {

@@ -2,7 +2,7 @@
  * How much groups have to do, over time: every two minutes the leader writes it to the log, where it is kept, copied and
  * given up like everything else. What has nothing to do is left out, but for the sample that says so first.
  */
-import { lagOf, type GroupQueueState, type LagPoint } from '@cometmq/client';
+import { lagOf, lagOfGroup, type GroupQueueState, type LagPoint } from '@cometmq/client';
 import {
   decodeLagSampled,
   encodeLagSampled,
@@ -111,7 +111,7 @@ export class LagHistory implements Component {
       if (this.stopped) return;
       await backlogs.load(groupId);
       const queues = backlogs.of(groupId);
-      const lag = queues.reduce((sum, queue) => sum + lagOf(queue), 0);
+      const lag = lagOfGroup({ queues, sums: backlogs.sumsOf(groupId) });
       const ofTopics = await this.oldestOf(groupId, queues);
       oldest.push(...ofTopics);
       const times = ofTopics.map(({ undoneMs }) => undoneMs).filter((ms) => ms > 0);
@@ -132,7 +132,8 @@ export class LagHistory implements Component {
     const byTopic = new Map<TopicId, OldestWaiting>();
     for (const queue of queues) {
       const undoneMs = lagOf(queue) === 0 ? 0 : await this.storedMs(queue, queue.committed);
-      const undeliveredMs = queue.frontier >= queue.queueNext ? 0 : await this.storedMs(queue, queue.frontier);
+      const undeliveredMs =
+        queue.ready === 0 || queue.frontier >= queue.queueNext ? 0 : await this.storedMs(queue, queue.frontier);
       const known = byTopic.get(queue.topicId);
       byTopic.set(queue.topicId, {
         groupId,

@@ -1,8 +1,18 @@
-import type { ClientCommand, Delivered, GroupDraft, LiteStart, LiteSyncCall, ReceiveCall } from '@cometmq/client';
+import {
+  lagOfGroup,
+  type ClientCommand,
+  type Delivered,
+  type GroupDraft,
+  type LiteStart,
+  type LiteSyncCall,
+  type ReceiveCall,
+} from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
 import { Envelope, firstLiteQueue, KiB, MessageType, type LiteGroup } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { brokerSamples } from '../broker-metrics.js';
+import { BrokerReports } from '../broker-reports.js';
 import { BrokerWorld, ids, settle } from '../broker-world.js';
 
 const minute = 60_000;
@@ -70,12 +80,49 @@ class LiteWorld extends BrokerWorld {
   }
 }
 
+/** As the metric says it, as a report does, and by counting, lite topic by lite topic. */
+async function lagsOf(world: LiteWorld): Promise<{ metric: number; report: number; counted: number }> {
+  const reports = new BrokerReports(world.broker, world.directory, 'broker-0', '0');
+  const report = lagOfGroup(await reports.describeGroup('broker-0', world.group.id));
+  let metric = 0;
+  for (const sample of brokerSamples(world.broker, world.directory, world.clock)) {
+    const isIt = sample.metric === 'rocketmq_consumer_lag_messages' && sample.labels['consumer_group'] === 'agents';
+    if (isIt) metric += sample.value as number;
+  }
+  let counted = 0;
+  const call = { topicId: world.topic.id, prefix: '', from: 0, max: 1_000 };
+  for (const { name } of (await reports.listLiteTopics('broker-0', call)).liteTopics) {
+    const state = await reports.describeLiteTopic('broker-0', world.topic.id, name);
+    for (const { lag } of state?.readers ?? []) counted += lag;
+  }
+  return { metric, report, counted };
+}
+
 async function code(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => 'OK',
     (caught: unknown) => `${MqError.from(caught).code}: ${MqError.from(caught).reason}`,
   );
 }
+
+it.each([
+  [false, 7],
+  [true, 9],
+])('the lag of a group is that of all its lite topics (wildcard: %s)', async (wildcard, all) => {
+  const world = await new LiteWorld().begin({ wildcard });
+  if (!wildcard) await world.subscribe('c1', 'a', 'b', 'empty');
+  await world.sendTo('a', 'a1', 'a2', 'a3', 'a4');
+  await world.sendTo('b', 'b1', 'b2', 'b3');
+  await world.sendTo('nobody’s', 'x1', 'x2');
+  expect(await lagsOf(world)).toMatchObject({ metric: all, report: all });
+  const got = await world.poll({ messagesMax: 2 });
+  expect(await lagsOf(world)).toMatchObject({ metric: all, report: all });
+  await world.ackAll(got);
+  expect(await lagsOf(world)).toMatchObject({ metric: all - got.length, report: all - got.length });
+  for (let batch = await world.poll(); batch.length > 0; batch = await world.poll()) await world.ackAll(batch);
+  expect(await lagsOf(world)).toEqual({ metric: 0, report: 0, counted: 0 });
+  await world.broker.stop();
+});
 
 describe('lite topics', () => {
   it('deliver to their subscribers, several in one answer, each in its order', async () => {

@@ -74,7 +74,7 @@ export class HouseKeeping {
     if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
     for (const groupId of backlogs.groupIds()) {
       backlogs.load(groupId).catch((caught: unknown) => {
-        log.warn({ groupId, ...failureFacts(caught) }, 'where a group begins could not be found');
+        log.warn({ groupId, ...failureFacts(caught) }, 'what a group has to do could not be counted');
       });
     }
     for (const { groupId, clientId } of clients.sweep()) {

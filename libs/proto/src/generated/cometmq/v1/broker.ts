@@ -402,6 +402,17 @@ export interface DescribeGroupRequest {
 export interface DescribeGroupResponse {
   queues: GroupQueue[];
   sessions: Session[];
+  /** Of queues that are too many to be told one by one, those of lite topics. */
+  sums: GroupSum[];
+}
+
+export interface GroupSum {
+  topicId: number;
+  /** How many have something to do. */
+  queues: number;
+  inFlight: number;
+  ready: number;
+  blocked: number;
 }
 
 export interface GroupQueue {
@@ -5409,7 +5420,7 @@ export const DescribeGroupRequest: MessageFns<DescribeGroupRequest> = {
 };
 
 function createBaseDescribeGroupResponse(): DescribeGroupResponse {
-  return { queues: [], sessions: [] };
+  return { queues: [], sessions: [], sums: [] };
 }
 
 export const DescribeGroupResponse: MessageFns<DescribeGroupResponse> = {
@@ -5419,6 +5430,9 @@ export const DescribeGroupResponse: MessageFns<DescribeGroupResponse> = {
     }
     for (const v of message.sessions) {
       Session.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.sums) {
+      GroupSum.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -5452,6 +5466,14 @@ export const DescribeGroupResponse: MessageFns<DescribeGroupResponse> = {
             message.sessions.push(Session.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sums.push(GroupSum.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5471,6 +5493,110 @@ export const DescribeGroupResponse: MessageFns<DescribeGroupResponse> = {
     const message = createBaseDescribeGroupResponse();
     message.queues = object.queues?.map((e) => GroupQueue.fromPartial(e)) || [];
     message.sessions = object.sessions?.map((e) => Session.fromPartial(e)) || [];
+    message.sums = object.sums?.map((e) => GroupSum.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGroupSum(): GroupSum {
+  return { topicId: 0, queues: 0, inFlight: 0, ready: 0, blocked: 0 };
+}
+
+export const GroupSum: MessageFns<GroupSum> = {
+  encode(message: GroupSum, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== 0) {
+      writer.uint32(8).uint32(message.topicId);
+    }
+    if (message.queues !== 0) {
+      writer.uint32(16).uint64(message.queues);
+    }
+    if (message.inFlight !== 0) {
+      writer.uint32(24).uint64(message.inFlight);
+    }
+    if (message.ready !== 0) {
+      writer.uint32(32).uint64(message.ready);
+    }
+    if (message.blocked !== 0) {
+      writer.uint32(40).uint64(message.blocked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GroupSum {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGroupSum();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.queues = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.inFlight = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ready = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.blocked = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GroupSum>, I>>(base?: I): GroupSum {
+    return GroupSum.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GroupSum>, I>>(object: I): GroupSum {
+    const message = createBaseGroupSum();
+    message.topicId = object.topicId ?? 0;
+    message.queues = object.queues ?? 0;
+    message.inFlight = object.inFlight ?? 0;
+    message.ready = object.ready ?? 0;
+    message.blocked = object.blocked ?? 0;
     return message;
   },
 };
