@@ -59,6 +59,10 @@ export class Leaders implements Component {
     return Promise.resolve();
   }
 
+  brokerSets(): string[] {
+    return [...this.directory.brokerSets()].map(({ name }) => name);
+  }
+
   /** A map read. Undefined: nobody leads the set, or there is no such set. */
   leader(brokerSet: string): KnownLeader | undefined {
     const term = this.terms.get(brokerSet);
@@ -69,6 +73,15 @@ export class Leaders implements Component {
   doubtful(brokerSet: string): boolean {
     const term = this.terms.get(brokerSet);
     return term?.leader === undefined || term.doubtful;
+  }
+
+  /** Where those are that may lead next: members in sync, as the name service shows them. */
+  successors(brokerSet: string): string[] {
+    const leader = this.leader(brokerSet);
+    const { members = [], inSync = [] } = this.directory.brokerSet(brokerSet) ?? {};
+    return members
+      .filter(({ member, address }) => inSync.includes(member) && address !== '' && address !== leader?.address)
+      .map(({ address }) => address);
   }
 
   /** Somebody has said who leads. */

@@ -17,6 +17,8 @@ import { FakeNameService } from './testing/fake-name-service.js';
 /** The other end of a channel: what was asked, and how it answers. */
 class FakeLeader {
   readonly asked: number[] = [];
+  isThere = true;
+  looks = 0;
   closed = false;
   private message: (bytes: Uint8Array) => void = () => undefined;
   private end: (error?: MqError) => void = () => undefined;
@@ -32,6 +34,11 @@ class FakeLeader {
       onEnd: (act: (error?: MqError) => void) => (this.end = act),
       end: () => undefined,
     }),
+    unary: async () => {
+      this.looks += 1;
+      if (!this.isThere) throw new MqError('UNAVAILABLE', 'nobody listens');
+      return new Uint8Array();
+    },
     close: () => (this.closed = true),
   } as unknown as RpcChannel;
 
@@ -74,15 +81,15 @@ beforeEach(async () => {
 afterEach(() => links.stop());
 
 let revision = 0;
-function leads(epoch: number, leader: string | undefined): void {
+function leads(epoch: number, leader: string | undefined, inSync: readonly string[] = []): void {
   const broker: BrokerSet = {
     name: 's',
     epoch,
     leader,
-    members: [],
+    members: ['a', 'b', 'c'].map((place) => ({ member: `${place}/1`, address: `${place}:1` })),
     quorum: 1,
     stage: 'serving',
-    inSync: [],
+    inSync,
     writable: true,
     registeredMs: 0,
   };
@@ -144,6 +151,24 @@ it('a leader is in doubt from when its link broke until it has answered again', 
   leader.answer(leader.asked[1]!);
   expect(links.doubtful('s')).toBe(false);
   expect(outcomes).toEqual(['first UNAVAILABLE', 'second 7']);
+});
+
+it('who may lead next is connected to before, by whoever is there, and only while it is in sync', async () => {
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  leads(1, 'a:1', ['a/1', 'b/1', 'c/1']);
+  clock.advance(5_000);
+  const [next, other] = ['b:1', 'c:1'].map((address) => made.get(address) as FakeLeader);
+  expect([next!.looks, other!.looks, made.has('a:1')]).toEqual([1, 1, false]);
+  other!.isThere = false;
+  await turn();
+  clock.advance(5_000);
+  await turn();
+  expect([next!.looks, other!.closed]).toEqual([2, true]); // It is tried by another connection from now on.
+  leads(2, 'b:1', ['b/1']);
+  await send(0, [], 'first');
+  expect([made.get('b:1'), next!.asked.length]).toEqual([next, 1]);
+  clock.advance(5_000);
+  expect([next!.looks, next!.closed]).toEqual([2, false]);
 });
 
 it('without a leader that can be reached or is shown, there is no link', async () => {

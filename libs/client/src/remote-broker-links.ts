@@ -6,6 +6,7 @@ import type { BrokerLinks } from './broker-links.js';
 import { GrpcBrokerLink, type FrameStream } from './grpc-broker-link.js';
 import type { Leaders } from './leaders.js';
 import type { KnownLeader } from './not-leader.js';
+import { SpareChannels } from './spare-channels.js';
 
 interface Opened {
   readonly leader: KnownLeader;
@@ -24,16 +25,20 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
   readonly name = 'broker links';
   private readonly opened = new Map<string, Opened>();
   private readonly ending = new Map<Opened, Timer>();
+  private readonly spares: SpareChannels;
   private forget: (() => void) | undefined;
 
   constructor(
     private readonly leaders: Leaders,
-    private readonly connect: (address: string) => RpcChannel,
+    connect: (address: string) => RpcChannel,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    this.spares = new SpareChannels(leaders, connect, clock);
+  }
 
   start(): Promise<void> {
     this.forget = this.leaders.onChange((brokerSet) => this.endEarlier(brokerSet));
+    this.spares.start();
     return Promise.resolve();
   }
 
@@ -43,6 +48,7 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
     for (const opened of [...this.ending.keys(), ...this.opened.values()]) close(opened);
     this.ending.clear();
     this.opened.clear();
+    this.spares.stop();
     return Promise.resolve();
   }
 
@@ -64,7 +70,7 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
   private open(brokerSet: string, leader: KnownLeader): BrokerLink {
     this.endEarlier(brokerSet);
     const { leaders } = this;
-    const channel = this.connect(leader.address);
+    const channel = this.spares.take(leader.address);
     const link = new GrpcBrokerLink((path) => frames(channel.bidi(path)), this.clock, {
       serves: () => leaders.trust(brokerSet, leader.epoch),
       broke: () => leaders.doubt(brokerSet, leader.epoch),
