@@ -41,8 +41,8 @@ import type { ClientCommands } from './client-commands.js';
 import { ClientQuestions } from './client-questions.js';
 import { Clients } from './clients.js';
 import type { Delays } from './delays.js';
-import { CallsHeldForATime, HeldCalls } from './held-calls.js';
 import { GroupFilters } from './group-filters.js';
+import { CallsHeldByLeader, CallsHeldForATime } from './held-calls.js';
 import type { LiteBroker } from './lite/lite-broker.js';
 import type { LinkedBroker, LostLink } from './link-door.js';
 import { Adoption } from './member/adoption.js';
@@ -61,6 +61,8 @@ import { Term } from './term/term.js';
 import { Traffic } from './traffic.js';
 import type { Transactions } from './transactions.js';
 
+/** What comes before a leader's first record is committed waits for so long. */
+const beginMsMax = 500;
 /** How often it is looked how much space is left. */
 const spaceLookMs = 5_000;
 /**
@@ -86,8 +88,8 @@ export class BrokerService implements LinkedBroker, Component {
   private failed: MqError | undefined;
   /** An operator has taken its set out: what is sent here by an older route goes elsewhere. */
   private isRemoved = false;
-  /** Calls that wait while the lead is being handed over. */
-  private readonly held = new HeldCalls();
+  /** Calls that wait while the lead is being taken up, or handed over. */
+  private readonly held: CallsHeldByLeader;
   /** Sends that wait while the last messages of a set that leaves are consumed. */
   private readonly sendsHeld: CallsHeldForATime;
   private forgetUpdates: (() => void) | undefined;
@@ -96,6 +98,7 @@ export class BrokerService implements LinkedBroker, Component {
     const { clock, nameService, directory, log, brokerName } = options;
     this.clients = new Clients(clock, brokerName);
     this.periodic = new Periodic(clock, log);
+    this.held = new CallsHeldByLeader(clock);
     this.sendsHeld = new CallsHeldForATime(clock);
     this.store = memberStore(options, this.views, {
       onFailed: (error) => this.fatal(error),
@@ -366,6 +369,7 @@ export class BrokerService implements LinkedBroker, Component {
       onMismatch: (error) => this.fatal(error),
     });
     this.term = term;
+    this.held.release();
     return {
       hold: () => {
         this.held.begin();
@@ -384,6 +388,14 @@ export class BrokerService implements LinkedBroker, Component {
     };
   }
 
+  /** Its term begins as soon as the others have its first record. */
+  private won(leading: Leading): void {
+    this.held.beginTerm(beginMsMax);
+    leading.onOver(() => {
+      if (!this.term) this.held.release(); // In a hand-over they are told when the next one leads.
+    });
+  }
+
   private buildMember(): Member {
     const { options, store, adoption } = this;
     const { brokerName: brokerSet, registry, peers = nobody, leaseMs, address, clock, log } = options;
@@ -396,6 +408,7 @@ export class BrokerService implements LinkedBroker, Component {
       ...{ store, registry, peers, adoption, clock, log },
       writable: () => this.writable,
       metadata: () => this.metadata.version,
+      won: (leading) => this.won(leading),
       begin: (leading) => this.begin(leading),
       onFatal: (error) => this.fatal(error),
     });

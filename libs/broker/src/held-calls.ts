@@ -42,6 +42,29 @@ export class HeldCalls {
 /** Clients wait for an answer meanwhile. */
 const holdMsMax = 10_000;
 
+/** Those of a leader: while it takes the lead up, and while it hands it over. */
+export class CallsHeldByLeader extends HeldCalls {
+  private timer: Timer | undefined;
+
+  constructor(private readonly clock: Clock) {
+    super();
+  }
+
+  /**
+   * The set is its, and its first record is not committed yet. Who asks learned of it by the name service and would ask again
+   * and again; but where the others do not come, it should hear so.
+   */
+  beginTerm(msMax: number): void {
+    this.begin();
+    this.timer = this.clock.after(msMax, () => this.release());
+  }
+
+  override release(): void {
+    this.timer?.cancel();
+    super.release();
+  }
+}
+
 /** Held for a time, and no longer. */
 export class CallsHeldForATime extends HeldCalls {
   private timer: Timer | undefined;

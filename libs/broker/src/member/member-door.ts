@@ -152,6 +152,7 @@ class LedTerm {
     const error = this.deposed();
     for (const stream of this.streams.values()) stream.close(error);
     this.streams.clear();
+    this.shipping.end();
   }
 
   private deposed(): NotLeader {

@@ -48,6 +48,8 @@ export interface MemberParts {
   readonly writable: () => boolean;
   /** Under which the log was written, as far as it says so. */
   readonly metadata: () => MetadataVersion | undefined;
+  /** It leads, and decides nothing before its first record is committed: what is asked for meanwhile waits for a moment. */
+  readonly won: (leading: Leading) => void;
   /** It leads, and all that its log holds is committed and folded: decisions begin. */
   readonly begin: (leading: Leading) => RunningTerm;
   /** Asked when it is told to stop. */

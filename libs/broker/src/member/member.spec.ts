@@ -460,6 +460,35 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  it('lets calls wait that come before its first record is committed, and no longer than it takes to see that it is not', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader, followers } = world;
+    const [next, other] = followers;
+    const begins = (): boolean => next!.broker.member.leading !== undefined && !next!.broker.leads;
+    const sends = (body: string): Promise<string> =>
+      settle<SendResult>((done) => next!.broker.send(sendCall(world.topic, 0, body, {}), done)).then(
+        () => 'stored',
+        (caught: unknown) => MqError.from(caught).code,
+      );
+    const handing = leader.broker.member.handOverLead(next!.broker.member.me);
+    await world.until(begins, 'it has won, and does not decide yet');
+    expect(await world.during(sends('early'))).toBe('stored');
+    await world.during(handing);
+    await world.until(() => world.isWhole, 'all follow');
+
+    await world.during(next!.broker.member.handOverLead(leader.broker.member.me));
+    await world.until(() => world.isWhole, 'all follow');
+    const again = leader.broker.member.handOverLead(next!.broker.member.me);
+    again.catch(() => undefined);
+    await world.until(begins, 'it has won again');
+    leader.kill();
+    other!.kill();
+    const beganMs = world.clock.monotonicMs();
+    expect(await world.during(sends('alone'))).toBe('NOT_LEADER');
+    expect(world.clock.monotonicMs() - beganMs).toBeLessThan(1_000); // By the world's clock.
+    for (const member of world.members) if (member.isUp) member.kill();
+  });
+
   it('does not wait for one to take over that stops itself', async () => {
     const world = await new SetWorld(3).start();
     await world.send('m0');

@@ -117,6 +117,16 @@ const begun = (shipping: Shipping, from: number): Follower => {
 };
 
 describe('Shipping', () => {
+  it('sends what was cut before anybody followed at once, and does not wait for the disk', () => {
+    const log = new ScriptedLog();
+    const shipping = new Shipping(log, limits);
+    log.cut(10);
+    expect(begun(shipping, 0)).toMatchObject({ got: 100 });
+    expect(log).toMatchObject({ durableEnd: 0, reads: 0 });
+    shipping.end();
+    expect(log.watchers).toBe(0);
+  });
+
   it('hands the very same batch to all who have what is before it, as it sets out for the disk', () => {
     const log = new ScriptedLog();
     const shipping = new Shipping(log, limits);
@@ -128,8 +138,7 @@ describe('Shipping', () => {
 
   it('watches nothing while nobody follows, and waits once for however many come and go', () => {
     const log = new ScriptedLog();
-    const shipping = new Shipping(log, limits);
-    expect(log.watchers).toBe(0);
+    const shipping = new Shipping(log, limits); // For somebody who comes.
     for (let i = 0; i < 50; i += 1) {
       const one = begun(shipping, 0);
       const other = begun(shipping, 0);

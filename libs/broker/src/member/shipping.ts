@@ -5,8 +5,8 @@
  *   follower:  acked ≤ next        next − acked ≤ window + one batch
  *   leader:    next ≤ cut end      the newest batches stay in memory, up to `recentBytes`
  *
- * What a slow follower leaves unacknowledged is bounded by its window, here and there, whatever else is written. While
- * nobody follows nothing is watched.
+ * What a slow follower leaves unacknowledged is bounded by its window, here and there, whatever else is written. Nothing is
+ * watched before somebody comes, nor when the last one has gone.
  */
 import type { LogBytes } from '@cometmq/client';
 import type { LogPosition } from '@cometmq/model';
@@ -51,14 +51,26 @@ export class Shipping {
     private readonly limits = shippingLimits,
   ) {
     this.recent = new RecentBatches(limits.recentBytes);
+    this.watch();
   }
 
-  /** Sends what stands from `from` on, which is no further than what has been written. */
-  begin(from: LogPosition, to: ShipTo): Shipment {
+  /** Nobody comes any more. */
+  end(): void {
+    this.unwatch?.();
+    this.unwatch = undefined;
+    this.recent.clear();
+  }
+
+  private watch(): void {
     this.unwatch ??= this.log.onCut((batch) => {
       this.recent.add(batch);
       for (const each of this.shipments) each.cut(batch);
     });
+  }
+
+  /** Sends what stands from `from` on, which is no further than what has been written. */
+  begin(from: LogPosition, to: ShipTo): Shipment {
+    this.watch();
     const shipment = new Shipment(this, this.log, this.recent, this.limits, from, to);
     this.shipments.add(shipment);
     shipment.goOn();
@@ -66,10 +78,7 @@ export class Shipping {
   }
 
   ended(shipment: Shipment): void {
-    if (!this.shipments.delete(shipment) || this.shipments.size > 0) return;
-    this.unwatch?.();
-    this.unwatch = undefined;
-    this.recent.clear();
+    if (this.shipments.delete(shipment) && this.shipments.size === 0) this.end();
   }
 
   /** What stands at `position` was cut before anybody watched, and is on its way to the disk; or is yet to come. */

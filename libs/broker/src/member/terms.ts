@@ -54,6 +54,7 @@ export class Terms {
     if (!leading || !startRecord) return;
     const next: LeadingRole = { is: 'leading', leading, term: undefined };
     self.role = next;
+    self.parts.won(leading);
     role.outcome.resolve(leading);
     self.knowledge.saw(state);
     self.turn.step('settled');
