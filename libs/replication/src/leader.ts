@@ -49,7 +49,13 @@ export type LeaderInput =
   /** The leader's own disk. */
   | { readonly kind: 'durable'; readonly end: LogPosition; readonly nowMs: number }
   /** A member follows: both know from where. Acknowledgements of its earlier sessions say nothing any more. */
-  | { readonly kind: 'joined'; readonly member: MemberId; readonly session: number; readonly nowMs: number }
+  | {
+      readonly kind: 'joined';
+      readonly member: MemberId;
+      readonly session: number;
+      readonly from: LogPosition;
+      readonly nowMs: number;
+    }
   | {
       readonly kind: 'acked';
       readonly member: MemberId;
@@ -74,6 +80,13 @@ export type LeaderOutput =
   /** Write it to etcd where the set's revision and epoch are still these. */
   | { readonly kind: 'change'; readonly rule: SetRule; readonly revision: number; readonly epoch: Epoch }
   | { readonly kind: 'resign'; readonly why: string }
+  /** It follows from a position before what it had acknowledged in this term: an older log stands in the place of its own. */
+  | {
+      readonly kind: 'lacks';
+      readonly member: MemberId;
+      readonly from: LogPosition;
+      readonly acknowledged: LogPosition;
+    }
   /** Stand again, above this epoch, so that all can follow: the term is over, the lead need not change. */
   | { readonly kind: 'renewTerm'; readonly above: Epoch };
 
@@ -190,7 +203,7 @@ export class Leader {
         for (const follower of this.followers.values()) this.measure(follower, input.nowMs);
         return this.advance(input.nowMs);
       case 'joined':
-        return this.joined(input.member, input.session, input.nowMs);
+        return this.joined(input);
       case 'acked':
         return this.acked(input);
       case 'left':
@@ -219,13 +232,17 @@ export class Leader {
     return this.changing !== undefined;
   }
 
-  private joined(member: MemberId, session: number, nowMs: number): LeaderOutput[] {
+  private joined({ member, session, from, nowMs }: Extract<LeaderInput, { kind: 'joined' }>): LeaderOutput[] {
     const known = this.followers.get(member);
+    const acknowledged = known?.end;
+    // What it has acknowledged it has no more: it counts by what it acknowledges from here on.
+    const lacks = acknowledged !== undefined && from < acknowledged;
+    const end = lacks ? undefined : acknowledged;
     this.followers.set(member, {
-      ...{ session, end: known?.end, connected: true, refuses: false },
+      ...{ session, end, connected: true, refuses: false },
       ...{ behindSinceMs: known?.behindSinceMs ?? nowMs, keepsUpSinceMs: undefined, dropped: known?.dropped ?? false },
     });
-    return [];
+    return lacks ? [{ kind: 'lacks', member, from, acknowledged }] : [];
   }
 
   private acked({ member, session, end, nowMs }: Extract<LeaderInput, { kind: 'acked' }>): LeaderOutput[] {

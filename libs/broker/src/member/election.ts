@@ -159,17 +159,13 @@ export class Election {
     const ask: Ask = { epoch: this.epoch, candidate: me, reason: this.reason, sounding };
     while (!this.over && sounding === this.candidate.isSounding) {
       const address = addressOf(member);
-      try {
-        if (address !== undefined) {
-          const answer = await peers.peer(address).askPromise(brokerSet, ask);
-          if (answer.from === member) {
-            if (!sounding || answer.kind === 'refused') this.step(answer);
-            else this.step({ kind: 'willing', from: member });
-            return;
-          }
-        }
-      } catch {
-        // Not there, or not in time.
+      const asked = address === undefined ? undefined : peers.peer(address).askPromise(brokerSet, ask);
+      // Not there, or not in time: an answer is all that counts.
+      const answer = await asked?.catch((caught: unknown) => void MqError.from(caught));
+      if (answer?.from === member) {
+        if (!sounding || answer.kind === 'refused') this.step(answer);
+        else this.step({ kind: 'willing', from: member });
+        return;
       }
       await sleep(clock, againMs);
     }

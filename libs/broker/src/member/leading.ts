@@ -218,6 +218,8 @@ export class Leading implements LeadTerm {
     }
     this.compareSettings(hello);
     const session = (this.sessions += 1);
+    // A member's newer stream says more than an older one, of which the end may be told to nobody.
+    for (const [older, { member }] of this.hellos) if (member === hello.member) this.hellos.delete(older);
     this.hellos.set(session, hello);
     setAddress(hello.member, hello.address);
     const { epoch, state } = this;
@@ -236,16 +238,14 @@ export class Leading implements LeadTerm {
     }
   }
 
-  joined(member: MemberId, session: number, follower: LedFollower): void {
+  joined(member: MemberId, session: number, from: LogPosition, follower: LedFollower): void {
     const hello = this.hellos.get(session);
     if (this.over || hello?.member !== member) return;
-    for (const [older, { member: its }] of this.hellos)
-      if (its === member && older < session) this.hellos.delete(older);
     const { nowMs } = this;
     const end = 0 as LogPosition;
     this.led.set(member, { session, follower, bootId: hello.bootId, end, heardMs: nowMs, caughtUpMs: nowMs });
     this.count();
-    this.step({ kind: 'joined', member, session, nowMs });
+    this.step({ kind: 'joined', member, session, from, nowMs });
   }
 
   acked(member: MemberId, session: number, end: LogPosition): void {
@@ -348,6 +348,13 @@ export class Leading implements LeadTerm {
           break;
         case 'resign':
           this.parts.resign(output.why);
+          break;
+        case 'lacks':
+          this.parts.log.error(
+            { member: output.member, acknowledged: output.acknowledged, has: output.from },
+            'a member lacks what it had acknowledged: its data folder is an older copy, or its disk loses what was synced; ' +
+              'it counts again when it has caught up',
+          );
           break;
         case 'renewTerm':
           this.parts.renewTerm(output.above);

@@ -30,7 +30,7 @@ class ScriptedTerm implements LeadTerm {
   attach() {
     return { ...someAttached, session: this.sessions++ };
   }
-  joined(member: string, joined: number, follower: LedFollower): void {
+  joined(member: string, joined: number, _from: LogPosition, follower: LedFollower): void {
     this.said.push(`joined ${member} ${joined - session}`);
     this.followers.set(member, follower);
   }

@@ -269,7 +269,7 @@ class FollowerStream implements FollowerEvents, ShipTo {
     if (!this.isOf(session)) return;
     if (from > this.term.log.appendEnd) throw new MqError('BAD_REQUEST', `the log has not come to position ${from}`);
     this.shipment?.end();
-    this.term.joined(this.member, session, {
+    this.term.joined(this.member, session, from, {
       address: this.address,
       handOver: () => this.out.handOver(),
       close: () => this.close(undefined),

@@ -177,7 +177,6 @@ export class Member implements SetMember, MemberMoves {
     this.dropRole(why);
     self.role = { is: 'failed', why };
     this.timer?.cancel();
-    if (self.stopped) return; // It ends already, and what was under way could not.
     if (self.started) this.parts.onFatal(why);
     else this.starting.reject(why);
   }

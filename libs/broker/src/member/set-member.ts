@@ -49,7 +49,7 @@ export interface LeadTerm {
    */
   attach(hello: FollowHello): Attached;
   /** Both know from where: from now on it counts, and what it asks for is shipped. Its acknowledgements are of what was sent. */
-  joined(member: MemberId, session: number, follower: LedFollower): void;
+  joined(member: MemberId, session: number, from: LogPosition, follower: LedFollower): void;
   acked(member: MemberId, session: number, end: LogPosition): void;
   /** It has promised `epoch`. */
   refused(member: MemberId, session: number, epoch: Epoch, why: string): void;

@@ -250,6 +250,8 @@ export class SetMemberWorld {
   private hung: PromiseWithResolvers<void> | undefined;
   /** How long the registry takes to answer it. */
   registryLagMs = 0;
+  /** How far the clock on its wall is ahead of the world's. */
+  wallSkewMs = 0;
   readonly said: string[] = [];
   private life: { over: boolean; end: (error: MqError) => void } | undefined;
 
@@ -288,7 +290,7 @@ export class SetMemberWorld {
     this.gone = promise;
     this.failure = undefined;
     const life = (this.life = { over: false, end: reject });
-    const clock = mortal(world.clock, life);
+    const clock = mortal(world.clock, life, () => this.wallSkewMs);
     const peers = network.peersAt(address);
     const directory = new Directory(nameService, clock);
     const broker: BrokerService = new BrokerService({
@@ -409,9 +411,9 @@ export function hangable(disk: Disk, hung: () => Promise<void> | undefined): Dis
 }
 
 /** Of a process that may end: nothing of it happens then any more. */
-function mortal(clock: ManualClock, life: { over: boolean }): Clock {
+function mortal(clock: ManualClock, life: { over: boolean }, skewMs: () => number): Clock {
   return {
-    wallMs: () => clock.wallMs(),
+    wallMs: () => clock.wallMs() + skewMs(),
     monotonicMs: () => clock.monotonicMs(),
     after: (delayMs, act) => clock.after(delayMs, () => (life.over ? undefined : act())),
     soon: (act) => clock.soon(() => (life.over ? undefined : act())),

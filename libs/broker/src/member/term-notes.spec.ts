@@ -3,9 +3,8 @@ import { epoch, KiB, memberId, type SetState } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { MessageStore } from '@cometmq/store';
-import { MemoryDisk } from '@cometmq/store/testing';
+import { faultyDisk, MemoryDisk } from '@cometmq/store/testing';
 
-import { hangable } from './set-world.js';
 import { TermNotes } from './term-notes.js';
 
 const [a, b] = [memberId('a/1'), memberId('b/1')];
@@ -17,15 +16,18 @@ const onFailed = (error: MqError): void => {
 };
 
 describe('what a member keeps of terms', () => {
-  const disk = new MemoryDisk();
-  let hung: PromiseWithResolvers<void> | undefined;
+  let isFull = false;
+  let hung: PromiseWithResolvers<undefined> | undefined;
+  const disk = faultyDisk(new MemoryDisk(), (operation, path) => {
+    if (operation !== 'write' || !path.includes('/term')) return undefined;
+    return isFull ? Object.assign(new Error('no space left'), { code: 'ENOSPC' }) : hung?.promise;
+  });
   let store: MessageStore;
   let notes: TermNotes;
 
   beforeEach(async () => {
     store = new MessageStore({
-      disk: hangable(disk, () => hung?.promise),
-      ...{ folder: 'data', brokerName: 'b', clock: new ManualClock(), views: [], follows: true, onFailed },
+      ...{ disk, folder: 'data', brokerName: 'b', clock: new ManualClock(), views: [], follows: true, onFailed },
       limits: {
         segmentBytes: 64 * KiB,
         recordBytesMax: 4 * KiB,
@@ -39,7 +41,7 @@ describe('what a member keeps of terms', () => {
     notes.read();
   });
   afterEach(async () => {
-    disk.capacityBytes = Infinity;
+    isFull = false;
     await store.stop();
   });
 
@@ -56,12 +58,12 @@ describe('what a member keeps of terms', () => {
   it('is what could be written: what could not is asked for again', async () => {
     await notes.promise({ epoch: epoch(4), to: a });
     await notes.actUnder(reading, stateAt(4));
-    disk.capacityBytes = disk.usedBytes();
+    isFull = true;
     await expect(notes.promise({ epoch: epoch(5), to: b })).rejects.toMatchObject({ code: 'STORAGE_FULL' });
     expect(notes.promised).toEqual({ epoch: 4, to: a });
     await expect(notes.actUnder(reading, stateAt(5))).rejects.toMatchObject({ code: 'STORAGE_FULL' });
     expect(notes.acted?.revision).toBe(4);
-    disk.capacityBytes = Infinity;
+    isFull = false;
     await notes.actUnder(reading, stateAt(5));
     await notes.promise({ epoch: epoch(5), to: b });
     expect(store.term.read()).toMatchObject({ promised: { epoch: 5, to: b }, acted: { revision: 5 } });
@@ -73,7 +75,7 @@ describe('what a member keeps of terms', () => {
     hung = Promise.withResolvers();
     const acted = notes.actUnder(reading, stateAt(7));
     const probed = store.term.rewrite(); // Asked for while the one before is under way.
-    hung.resolve();
+    hung.resolve(undefined);
     hung = undefined;
     await Promise.all([acted, probed]);
     expect(store.term.read().acted?.revision).toBe(7);

@@ -525,6 +525,8 @@ export class SimulatedNode {
           break;
         case 'resign':
           this.stepDown();
+          break;
+        case 'lacks': // Disks keep what they have synced, but for a planted bug, which shows otherwise.
       }
     }
   }
@@ -555,7 +557,7 @@ export class SimulatedNode {
     if (this.role.is !== 'leader') return;
     const stream = { session, to: member, next: from, inFlight: 0 };
     this.streams.set(member, stream);
-    this.lead({ kind: 'joined', member, session, nowMs: this.set.nowMs });
+    this.lead({ kind: 'joined', member, session, from: from as LogPosition, nowMs: this.set.nowMs });
     this.ship(stream);
   }
 

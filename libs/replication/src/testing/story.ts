@@ -66,7 +66,7 @@ function leaderTeller(leader: Leader): Teller {
       case 'durable':
         return leader.step({ kind, end: position(rest[0]), nowMs }).map(leaderAnswer);
       case 'joined':
-        return leader.step({ kind, member, session: Number(rest[1]), nowMs }).map(leaderAnswer);
+        return leader.step({ kind, member, session: Number(rest[1]), from: joinedFrom(rest), nowMs }).map(leaderAnswer);
       case 'acked':
         return leader.step({ kind, member, session: Number(rest[1]), end: position(rest[2]), nowMs }).map(leaderAnswer);
       case 'left':
@@ -92,6 +92,12 @@ function leaderTeller(leader: Leader): Teller {
   };
 }
 
+/** Where nothing is said, it has all that it ever acknowledged. */
+function joinedFrom(words: readonly string[]): LogPosition {
+  const at = words.indexOf('from');
+  return at < 0 ? (Number.MAX_SAFE_INTEGER as LogPosition) : position(words[at + 1]);
+}
+
 function leaderAnswer(output: LeaderOutput): string {
   switch (output.kind) {
     case 'commit':
@@ -102,6 +108,8 @@ function leaderAnswer(output: LeaderOutput): string {
       return `stand again above epoch ${output.above}`;
     case 'resign':
       return `resign: ${output.why}`;
+    case 'lacks':
+      return `${output.member} lacks what it acknowledged from ${output.from} to ${output.acknowledged}`;
   }
 }
 

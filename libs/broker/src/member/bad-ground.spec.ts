@@ -1,0 +1,117 @@
+/** What a set does where one of its members is given the wrong ground to stand on: a folder, a clock, a registry. */
+import { type SetMemberWorld, SetWorld } from './set-world.js';
+
+const dayMs = 24 * 3_600_000;
+const range = (from: number, end: number): string[] => Array.from({ length: end - from }, (_, i) => `m${from + i}`);
+
+async function sendAll(world: SetWorld, ids: readonly string[]): Promise<void> {
+  for (const id of ids) await world.send(id);
+}
+
+describe('a member on an older copy of its own data folder', () => {
+  it.each([
+    ['a follower', (world: SetWorld) => world.followers[0] as SetMemberWorld],
+    ['the one that led', (world: SetWorld) => world.leader],
+  ])('that is started under load has all again, and nothing is lost (%s)', async (_, which) => {
+    const world = await new SetWorld(3, {}, true).start();
+    await sendAll(world, range(0, 5));
+    await world.until(() => world.isWhole, 'all have it');
+    const place = which(world);
+    const older = place.disk.settled();
+    await sendAll(world, range(5, 20));
+    await world.until(() => world.isWhole, 'all have acknowledged it');
+    place.kill();
+    place.disk = older;
+    const started = place.start();
+    await sendAll(world, range(20, 30));
+    await world.during(started);
+    await world.until(() => world.isWhole, 'it has caught up');
+    // Whoever lacks something now has nobody to get it of.
+    world.leader.kill();
+    await world.send('m30');
+    await world.pass(6_000);
+    expect((await world.drain()).sort()).toEqual(range(0, 31).sort());
+    await world.stop();
+  });
+
+  it('counts for nothing that it had acknowledged, and its leader says so', async () => {
+    const world = await new SetWorld(3, {}, true).start();
+    const [place] = world.followers as [SetMemberWorld];
+    const { leader } = world;
+    const older = place.disk.settled();
+    await sendAll(world, range(0, 10));
+    await world.until(() => world.isWhole, 'all have acknowledged it');
+    place.kill();
+    place.disk = older;
+    await place.start();
+    await world.until(() => world.isWhole, 'it has caught up');
+    const said = leader.said.filter((line) => line.includes('lacks what it had acknowledged'));
+    expect(said).toEqual([expect.stringContaining(`error a member lacks`)]);
+    expect(said[0]).toContain(place.id);
+    await world.stop();
+  });
+});
+
+describe('a member whose clock is a day off', () => {
+  it.each([
+    ['ahead', dayMs],
+    ['behind', -dayMs],
+  ])('leads on when it jumps, and nothing is lost (%s)', async (_, skewMs) => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 3));
+    const { leader, epoch } = { leader: world.leader, epoch: world.leader.epoch };
+    const logClock = (): number => leader.broker.store.lastTimestampMs;
+    const beforeMs = logClock();
+    leader.wallSkewMs = skewMs;
+    await sendAll(world, range(3, 6));
+    // The log's time neither jumps nor goes back.
+    expect(logClock()).toBeGreaterThanOrEqual(beforeMs);
+    expect(logClock() - beforeMs).toBeLessThan(60_000);
+    await world.pass(10_000);
+    expect([world.leader, world.leader.epoch]).toEqual([leader, epoch]);
+    expect((await world.drain()).sort()).toEqual(range(0, 6));
+    await world.stop();
+  });
+
+  it.each([
+    ['ahead', dayMs],
+    ['behind', -dayMs],
+  ])('may take the lead, and give it back to one whose clock is right (%s)', async (_, skewMs) => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 3));
+    const right = world.leader;
+    const [wrong] = world.followers as [SetMemberWorld];
+    wrong.wallSkewMs = skewMs;
+    await world.during(right.broker.member.handOverLead(wrong.broker.member.me));
+    expect(world.leader).toBe(wrong);
+    await sendAll(world, range(3, 6));
+    const atWrongMs = wrong.broker.store.lastTimestampMs;
+    await world.until(() => world.isWhole, 'all follow');
+    await world.during(wrong.broker.member.handOverLead(right.broker.member.me));
+    await sendAll(world, range(6, 9));
+    expect(right.broker.store.lastTimestampMs).toBeGreaterThanOrEqual(atWrongMs);
+    await world.pass(6_000);
+    expect((await world.drain()).sort()).toEqual(range(0, 9));
+    await world.stop();
+  });
+});
+
+describe('a registry that was emptied under a running set', () => {
+  it('is believed by nobody: the leader goes on and says so, and nobody stands when it is gone', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader } = world;
+    world.registry.becomesEmpty('store-2');
+    await world.pass(5_000);
+    expect(world.leader).toBe(leader);
+    expect(await world.send('m0')).toBeLessThan(50);
+    for (const { said } of world.members)
+      expect(said.join()).toMatch(/error the metadata is not the one that this log/);
+    leader.kill();
+    await world.pass(10_000);
+    expect(world.leaders).toHaveLength(0);
+    for (const member of world.up) {
+      expect(member.status.says).toMatch(/^nobody stands for the lead: /);
+      member.kill();
+    }
+  });
+});
