@@ -71,9 +71,9 @@ export class Candidacies {
   private async lost(why: MqError): Promise<void> {
     const { self, moves } = this;
     const { adoption, log } = self.parts;
+    this.handOvers.refuse(why);
     moves.follow();
     const { role } = self;
-    this.handOvers.refuse(why);
     let again = false;
     try {
       again = await adoption.settles(why);

@@ -176,6 +176,7 @@ export class Member implements SetMember, MemberMoves {
     if (self.stopped && why.code === 'UNAVAILABLE') return; // What was under way ends because it stops.
     this.dropRole(why);
     self.role = { is: 'failed', why };
+    this.handOvers.refuse(why);
     this.timer?.cancel();
     if (self.started) this.parts.onFatal(why);
     else this.starting.reject(why);
@@ -268,6 +269,8 @@ export class Member implements SetMember, MemberMoves {
 
   follow(becoming?: Promise<void>): void {
     this.dropRole(undefined);
+    // Whatever it stood for, or led for too short a time: who handed over goes on leading, or looks for who does.
+    this.handOvers.refuse(new MqError('CONFLICT', 'this member does not stand for the lead any more'));
     this.timer?.cancel();
     this.timer = this.parts.clock.after(tickMs, this.tick);
     this.finding.begin(becoming);
