@@ -16,8 +16,23 @@ import {
   MemberDoor,
   replicationGrpcService,
 } from '@cometmq/broker';
-import { Directory, GrpcNameService, GrpcPeers, GrpcSetRegistry, processCallers, stopReason } from '@cometmq/client';
-import { FrontDoorServer, podKubernetesApi, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
+import {
+  AddressesAhead,
+  Directory,
+  GrpcNameService,
+  GrpcPeers,
+  GrpcSetRegistry,
+  processCallers,
+  stopReason,
+} from '@cometmq/client';
+import {
+  FrontDoorServer,
+  lookUpAhead,
+  podKubernetesApi,
+  processChannels,
+  processTlsOf,
+  refusesConnection,
+} from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -51,6 +66,7 @@ void runProgram({
       clock,
     });
     const directory = new Directory(nameService, clock);
+    const addresses = new AddressesAhead(directory, clock, lookUpAhead, config.brokerName);
     const disk = new FileDisk(config.dataDir);
     const folder = 'broker';
     const { kubernetesDir, podName } = config;
@@ -104,7 +120,17 @@ void runProgram({
     telemetry.addSource(() => lagSamples(inspection, directory, clock));
     telemetry.addSource(() => linkSamples(meter));
     return {
-      parts: [telemetry, ...(tls ? [tls] : []), nameService, registry, directory, server, broker, inspection],
+      parts: [
+        telemetry,
+        ...(tls ? [tls] : []),
+        nameService,
+        registry,
+        directory,
+        addresses,
+        server,
+        broker,
+        inspection,
+      ],
       // As long as it stays for each of the others, or for its set to leave, besides what a stop takes anyway.
       stopMsMax: stopMsMax + Math.max(config.restartWaitMs * config.membersWanted, config.scaleInWaitMs),
       ready: () => ({

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 
 import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
 import {
+  AddressesAhead,
   Directory,
   GrpcIdentityService,
   GrpcNameService,
@@ -18,7 +19,7 @@ import {
   limitsOf,
   proxyMetrics,
 } from '@cometmq/proxy';
-import { processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
+import { lookUpAhead, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -89,6 +90,7 @@ void runProgram({
         identities,
         ...gate.parts,
         directory,
+        new AddressesAhead(directory, clock, lookUpAhead),
         leaders,
         links,
         messaging,

@@ -1,3 +1,4 @@
+export * from './addresses-ahead.js';
 export * from './broker-admin.js';
 export * from './queue-reset.js';
 export * from './broker-link.js';

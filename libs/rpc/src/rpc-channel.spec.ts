@@ -395,6 +395,22 @@ describe('Http2Channel', () => {
     expect(await asked).toMatchObject({ code: 'UNAVAILABLE', reason: `nothing is heard of 127.0.0.1:${port}` });
   });
 
+  it('gives up a connection on which nothing comes, so that the address is looked up anew', async () => {
+    let taken = 0;
+    const port = await listener(() => (taken += 1));
+    const manual = new ManualClock();
+    const channel = new Http2Channel({ address: `127.0.0.1:${port}`, clock: manual });
+    opened.push(channel);
+    const asked = errorOf(channel.unary('/test.Echo/Echo', Buffer.alloc(0)));
+    await until(() => taken === 1);
+    manual.advance(6_500);
+    const reason = `no connection: 127.0.0.1:${port} does not answer`;
+    expect(await asked).toMatchObject({ code: 'UNAVAILABLE', reason });
+    manual.advance(2_500);
+    channel.unary('/test.Echo/Echo', Buffer.alloc(0)).catch(() => undefined);
+    await until(() => taken === 2);
+  });
+
   it('leaves one that asks and asks, and reads no answer', async () => {
     const ping = Buffer.from('0000080600000000000000000000000000', 'hex');
     const port = await listener((socket) => {

@@ -31,6 +31,7 @@ import type { CallOptions } from '../rpc-channel.js';
 import { BlockPool, Outbox } from '../sockets/outbox.js';
 import type { OutboxOwner } from '../sockets/outbox.js';
 import { hostAndPort } from '../sockets/host-port.js';
+import { knownAddresses } from '../sockets/known-addresses.js';
 import { codeTrailer, errorOf } from '../status.js';
 import { nameOfRole } from '../tls/process-tls.js';
 import type { ChannelTls } from '../tls/process-tls.js';
@@ -66,6 +67,8 @@ const callQueueBytes = 1 * MiB;
 /** Nothing was heard for so long: a ping. So long later: nobody is there. */
 const quietMs = 10_000;
 const pingAnswerMs = 5_000;
+/** From the first packet to the first frame of the other side. One that has moved is looked for anew after it. */
+const beginMsMax = 5_000;
 const lookMs = 1_000;
 /** Data waits with its call; so many frames of the connection itself wait only where the other side reads nothing. */
 const socketBytesHardMax = 4 * MiB;
@@ -95,6 +98,7 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
   private isLeaving = false;
   private hasBegun = false;
   private heardMs: number;
+  private readonly beganMs: number;
   private askedMs: number | undefined;
   private timer: Timer;
   private why: MqError | undefined;
@@ -115,7 +119,7 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
     private readonly options: ConnectionOptions,
     private readonly events: ConnectionEvents,
   ) {
-    this.nowMs = this.heardMs = options.clock.monotonicMs();
+    this.nowMs = this.heardMs = this.beganMs = options.clock.monotonicMs();
     this.authority = serverNameOf(options.tls) ?? options.address;
     this.socket = this.open();
     const memory = new MemoryAccount(Infinity);
@@ -385,6 +389,10 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
       this.breakOff(new MqError('UNAVAILABLE', `nothing is heard of ${this.options.address}`));
       return;
     }
+    if (!this.hasBegun && this.nowMs - this.beganMs > beginMsMax) {
+      this.breakOff(new MqError('UNAVAILABLE', `no connection: ${this.options.address} does not answer`));
+      return;
+    }
     if (this.out.pendingBytes > socketBytesHardMax) {
       this.breakOff(new MqError('UNAVAILABLE', `${this.options.address} takes nothing of what is sent`));
       return;
@@ -451,6 +459,7 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
     if (tls === undefined) {
       return connect({
         ...at,
+        lookup: knownAddresses.lookup,
         noDelay: true,
         onread: {
           buffer: Buffer.allocUnsafeSlow(readBytes),
@@ -461,7 +470,12 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
         },
       });
     }
-    const socket = connectTls({ ...at, ALPNProtocols: ['h2'], ...tlsOptions(tls, at.host) });
+    const socket = connectTls({
+      ...at,
+      lookup: knownAddresses.lookup,
+      ALPNProtocols: ['h2'],
+      ...tlsOptions(tls, at.host),
+    });
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.received(chunk));
     return socket;

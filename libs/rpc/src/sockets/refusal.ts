@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import type { Clock } from '@cometmq/shared';
 
 import { hostAndPort } from './host-port.js';
+import { knownAddresses } from './known-addresses.js';
 
 /**
  * Whether the machine at `host:port` says that nobody listens there. One that says nothing for `msMax`, a name that is not
@@ -12,7 +13,7 @@ export function refusesConnection(address: string, msMax: number, clock: Clock):
   const at = hostAndPort(address);
   if (at === undefined) return Promise.resolve(false);
   return new Promise((resolve) => {
-    const socket = connect(at);
+    const socket = connect({ ...at, lookup: knownAddresses.lookup });
     const end = (refused: boolean): void => {
       timer.cancel();
       socket.destroy();
