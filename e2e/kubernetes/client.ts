@@ -10,10 +10,14 @@ import { Ledger } from '../support/ledger.js';
 import { OrderLedger } from '../support/order-ledger.js';
 import type { Errand } from './errand.ts';
 
-const { endpoints, user, topics, groups, sendsMax } = JSON.parse(process.env['ERRAND'] ?? '{}') as Errand;
+const errand = JSON.parse(process.env['ERRAND'] ?? '{}') as Errand;
+const { endpoints, user, topics, groups, sendsMax } = errand;
 const lanes = 8;
 /** Between two sends: so that who consumes keeps up with it, which a set that leaves waits for. */
-const pauseMs = 100;
+const pauseMs = errand.pauseMs ?? 100;
+/** Messages that are to come later. */
+const delayMsMax = 8_000;
+const inFlight = 16;
 const consumers = 3;
 const beatMs = 250;
 const settleMsMax = 120_000;
@@ -23,6 +27,8 @@ async function main(): Promise<void> {
     () => Promise.resolve(rocketmq),
     () => ({ endpoints, tls: false, restUrl: '', user: { ...user, adminToken: '' } }),
   );
+  if (errand.fill !== undefined) return fill(await clients.producer(), errand.fill);
+  if (errand.take !== undefined) return take(await clients.simple(groups.normal, topics.normal), errand.take);
   let [answered, failed, lastMs, gapMs, why] = [0, 0, performance.now(), 0, ''];
   let enough: () => void;
   const over = new Promise<void>((resolve) => (enough = resolve));
@@ -42,9 +48,12 @@ async function main(): Promise<void> {
   const ledger = new Ledger(topics.normal, pauseMs);
   ledger.send(await clients.producer(), 'p', 4);
   order.send(await clients.producer());
+  const later = new Ledger(topics.delayed, pauseMs, delayMsMax);
+  later.send(await clients.producer(), 'd', 2);
   const members: ReturnType<typeof order.member>[] = [];
   for (let i = 0; i < consumers; i += 1) {
     ledger.read(await clients.simple(groups.normal, topics.normal));
+    later.read(await clients.simple(groups.delayed, topics.delayed));
     members.push(order.member(await clients.simple(groups.fifo, topics.fifo)));
   }
   const beats = setInterval(() => {
@@ -55,11 +64,43 @@ async function main(): Promise<void> {
   }, beatMs);
   await over;
   clearInterval(beats);
-  await Promise.all([ledger.settle(settleMsMax), order.settle(settleMsMax)]);
+  await Promise.all([ledger, order, later].map((each) => each.settle(settleMsMax)));
   for (const member of members) await member.crash();
   if (order.faults.length > 0) throw new Error(`order: ${order.faults.slice(0, 5).join('; ')}`);
   const { sent, storedAgain } = ledger.progress;
-  console.log(`balanced ${JSON.stringify({ sent, fifoSent: order.acknowledgedSends, failed, storedAgain })}`);
+  const all = { sent, fifoSent: order.acknowledgedSends, delayedSent: later.progress.sent, failed, storedAgain };
+  console.log(`balanced ${JSON.stringify(all)}`);
+}
+
+/** Sends them all; what fails is sent again, and counts once. */
+async function fill(producer: rocketmq.Producer, count: number): Promise<void> {
+  let next = 0;
+  const one = async (): Promise<void> => {
+    for (let number = (next += 1); number <= count; number = next += 1) {
+      const body = Buffer.from(`fill-${number}`);
+      while (!(await producer.send({ topic: topics.normal, body }).then(Boolean, () => false)));
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, one));
+  console.log(`balanced ${JSON.stringify({ sent: count })}`);
+}
+
+async function take(consumer: rocketmq.SimpleConsumer, count: number): Promise<void> {
+  const bodies = new Set<string>();
+  const endMs = performance.now() + settleMsMax;
+  while (bodies.size < count) {
+    if (performance.now() > endMs) throw new Error(`${bodies.size} of ${count} messages have come`);
+    for (const message of await consumer.receive(32, 30_000).catch(() => [])) {
+      if (
+        await consumer.ack(message).then(
+          () => true,
+          () => false,
+        )
+      )
+        bodies.add(message.body.toString());
+    }
+  }
+  console.log(`balanced ${JSON.stringify({ received: bodies.size })}`);
 }
 
 main().then(

@@ -52,7 +52,13 @@ export class Cluster {
 
   async logs(pod: string, hear: (line: string) => void): Promise<void> {
     const [file, args] = this.command(this.target.kubectl, ['logs', '--follow', pod]);
-    await follow(file, args, process.env, hear);
+    await follow(file, args, process.env, hear).over;
+  }
+
+  /** The words of a command that runs another one in a pod, with this process's stdin and stdout. */
+  inPod(pod: string): string[] {
+    const [file, args] = this.command(this.target.kubectl, ['exec', '--stdin', pod, '--']);
+    return [file, ...args];
   }
 
   pods(component: string): PodSeen[] {

@@ -1,28 +1,37 @@
 /** What clients of this test shall do, and as whom: made by an administrator, with `comet`. */
 import type { Cluster } from './cluster.ts';
 
+const kinds = ['normal', 'fifo', 'delayed'] as const;
+type Kind = (typeof kinds)[number];
+
 export interface Errand {
   /** host:port of the proxies. */
   readonly endpoints: string;
   readonly user: { readonly accessKey: string; readonly accessSecret: string };
-  readonly topics: { readonly normal: string; readonly fifo: string };
-  readonly groups: { readonly normal: string; readonly fifo: string };
+  readonly topics: Readonly<Record<Kind, string>>;
+  readonly groups: Readonly<Record<Kind, string>>;
   /** Ends by itself after so many answered sends to message groups. */
   readonly sendsMax?: number;
+  /** Between two sends of one sender. */
+  readonly pauseMs?: number;
+  /** Sends so many messages to the normal topic, and does nothing else. */
+  readonly fill?: number;
+  /** Consumes until so many different messages of the normal topic have come, and does nothing else. */
+  readonly take?: number;
 }
 
 /** Topics, groups and a user that may send to and consume from these alone. */
-export function prepare(cluster: Cluster, name: string, endpoints: string, sendsMax?: number): Errand {
-  const topics = { normal: `normal-${name}`, fifo: `fifo-${name}` };
-  const groups = { normal: `auditors-${name}`, fifo: `orderly-${name}` };
-  cluster.comet('topic', 'create', topics.normal);
-  cluster.comet('topic', 'create', topics.fifo, '--type', 'fifo');
-  cluster.comet('group', 'create', groups.normal);
-  cluster.comet('group', 'create', groups.fifo, '--fifo');
-  const rights = Object.values(topics).flatMap((topic) => ['--produce', topic]);
-  rights.push('--consume', `${topics.normal}:${groups.normal}`, '--consume', `${topics.fifo}:${groups.fifo}`);
+export function prepare(cluster: Cluster, name: string, endpoints: string): Errand {
+  const topics = { normal: `normal-${name}`, fifo: `fifo-${name}`, delayed: `delayed-${name}` };
+  const groups = { normal: `auditors-${name}`, fifo: `orderly-${name}`, delayed: `patient-${name}` };
+  const types = { normal: [], fifo: ['--type', 'fifo'], delayed: ['--type', 'delay'] } as const;
+  const rights: string[] = [];
+  for (const kind of kinds) {
+    cluster.comet('topic', 'create', topics[kind], ...types[kind]);
+    cluster.comet('group', 'create', groups[kind], ...(kind === 'fifo' ? ['--fifo'] : []));
+    rights.push('--produce', topics[kind], '--consume', `${topics[kind]}:${groups[kind]}`);
+  }
   const said = cluster.comet('user', 'create', name, ...rights, '-o', 'json');
   const { secret } = JSON.parse(said) as { secret: string };
-  const user = { accessKey: name, accessSecret: secret };
-  return { endpoints, user, topics, groups, ...(sendsMax !== undefined && { sendsMax }) };
+  return { endpoints, user: { accessKey: name, accessSecret: secret }, topics, groups };
 }

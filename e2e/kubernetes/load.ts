@@ -1,7 +1,9 @@
-/** Official clients in a pod of the cluster, at work while things happen around them; see client.ts. */
+/** Official clients at work in pods of the cluster while things happen around them; see client.ts, and languages. */
 import type { Cluster } from './cluster.ts';
-import type { Errand } from './errand.ts';
+import { type Errand, prepare } from './errand.ts';
+import { languages, languagesProgram } from './outside.ts';
 import { packClient, unpackAndRun } from './parcel.ts';
+import { follow } from './run.ts';
 
 interface Beat {
   readonly answered: number;
@@ -11,7 +13,9 @@ interface Beat {
   readonly why?: string;
 }
 
+/** What clients of one language saw. */
 export interface Seen {
+  readonly language: string;
   /** Sends that were answered meanwhile. */
   readonly answered: number;
   /** Sends that failed for good, after the client's own retries. */
@@ -21,98 +25,184 @@ export interface Seen {
   readonly gapMs: number;
 }
 
-export class Load {
-  private readonly beats: Beat[] = [];
-  private verdict = '';
+/** The clients of one language. */
+class Voice {
+  readonly language: string;
+  readonly beats: Beat[] = [];
+  verdict = '';
+  ended = false;
+  over: Promise<void> = Promise.resolve();
   private readonly wake = new Set<() => void>();
-  private readonly over: Promise<void>;
-  private ended = false;
-  private readonly cluster: Cluster;
 
-  private readonly errand: Errand;
-
-  private constructor(cluster: Cluster, errand: Errand) {
-    this.cluster = cluster;
-    this.errand = errand;
-    this.over = cluster
-      .logs('client', (line) => this.hear(line))
-      .then(() => {
-        this.ended = true;
-        this.awake();
-      });
+  constructor(language: string) {
+    this.language = language;
   }
 
-  /** @param image of ours: it has Node.js and the packages that the client needs */
-  static async begin(cluster: Cluster, image: string, source: string, errand: Errand): Promise<Load> {
-    const parcel = (await packClient(source)).toString('base64');
-    cluster.kubectl('delete', 'pod/client', 'configmap/client', '--ignore-not-found');
-    cluster.put(
-      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'client' }, binaryData: { client: parcel } },
-      'create',
-    );
-    cluster.put(podOf(image, errand, cluster.firstNode));
-    cluster.kubectl('wait', 'pod/client', '--for=condition=Ready', '--timeout=60s');
-    const load = new Load(cluster, errand);
-    await load.more(50);
-    return load;
+  follow(over: Promise<void>): void {
+    this.over = over.then(() => {
+      this.ended = true;
+      this.awake();
+    });
   }
 
-  /** What the clients see while `act` goes on, and until a hundred more sends were answered. */
-  async during(act: () => Promise<void> | void): Promise<Seen> {
-    const from = this.beats.length;
-    const before = this.last;
-    await act();
-    await this.more(100);
-    const since = this.beats.slice(from);
-    const why = since.findLast((beat) => beat.why !== undefined)?.why;
-    return {
-      ...(why !== undefined && { why }),
-      answered: this.last.answered - before.answered,
-      failed: this.last.failed - before.failed,
-      gapMs: Math.max(...since.map(({ gapMs }) => gapMs)),
-    };
+  get last(): Beat {
+    return this.beats.at(-1) ?? { answered: 0, failed: 0, gapMs: 0 };
+  }
+
+  hear(line: string): void {
+    if (line.startsWith('{')) this.beats.push(JSON.parse(line) as Beat);
+    else this.verdict = line;
+    this.awake();
   }
 
   async more(count: number): Promise<void> {
     const wanted = this.last.answered + count;
     while (this.last.answered < wanted) {
-      if (this.ended) throw new Error(`the client ended early: ${this.verdict}`);
+      if (this.ended) throw new Error(`the ${this.language} clients ended early: ${this.verdict}`);
       await new Promise<void>((resolve) => this.wake.add(resolve));
     }
   }
 
-  /** Messages of the load are in this broker set, ten seconds after it is there. */
-  async usesSet(name: string): Promise<void> {
-    const used = (): boolean => {
-      const said = this.cluster.comet('topic', 'describe', this.errand.topics.normal, '-o', 'json');
-      const { queues } = JSON.parse(said) as { queues: { brokerSet: string; maxOffset: number }[] };
-      return queues.some(({ brokerSet, maxOffset }) => brokerSet === name && maxOffset > 0);
+  /** Since a beat of this number, and what was counted until then. */
+  since(from: number, before: Beat): Seen {
+    const beats = this.beats.slice(from);
+    const why = beats.findLast((beat) => beat.why !== undefined)?.why;
+    return {
+      language: this.language,
+      ...(why !== undefined && { why }),
+      answered: this.last.answered - before.answered,
+      failed: this.last.failed - before.failed,
+      gapMs: Math.max(0, ...beats.map(({ gapMs }) => gapMs)),
     };
-    await this.cluster.until(`${name} is sent to`, used, 10);
-  }
-
-  /** Every acknowledged message has come, or it throws. @returns what the client says */
-  async settle(): Promise<string> {
-    this.cluster.kubectl('delete', 'pod', 'client', '--wait=false', '--grace-period=280');
-    await this.over;
-    if (!this.verdict.startsWith('balanced ')) throw new Error(`the ledgers are not balanced: ${this.verdict}`);
-    return this.verdict;
-  }
-
-  private get last(): Beat {
-    return this.beats.at(-1) ?? { answered: 0, failed: 0, gapMs: 0 };
-  }
-
-  private hear(line: string): void {
-    if (line.startsWith('{')) this.beats.push(JSON.parse(line) as Beat);
-    else this.verdict = line;
-    this.awake();
   }
 
   private awake(): void {
     for (const each of this.wake) each();
     this.wake.clear();
   }
+}
+
+export class Load {
+  private readonly nodejs = new Voice('Node.js');
+  private readonly others: { readonly voice: Voice; end(): void }[] = [];
+  private readonly cluster: Cluster;
+  private readonly errand: Errand;
+
+  private constructor(cluster: Cluster, errand: Errand) {
+    this.cluster = cluster;
+    this.errand = errand;
+  }
+
+  /**
+   * @param image of ours: it has Node.js and the packages that the client needs
+   * @param pauseMs between two sends of one sender
+   */
+  static async begin(
+    cluster: Cluster,
+    image: string,
+    source: string,
+    endpoints: string,
+    pauseMs?: number,
+  ): Promise<Load> {
+    const name = `inside-${Date.now()}`;
+    const errand = { ...prepare(cluster, name, endpoints), ...(pauseMs !== undefined && { pauseMs }) };
+    const parcel = (await packClient(source)).toString('base64');
+    cluster.kubectl('delete', 'pod/client', 'pod/drivers', 'configmap/client', '--ignore-not-found');
+    cluster.put(
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'client' }, binaryData: { client: parcel } },
+      'create',
+    );
+    cluster.put(podOf(image, errand, cluster.firstNode));
+    cluster.kubectl('wait', 'pod/client', '--for=condition=Ready', '--timeout=180s');
+    const load = new Load(cluster, errand);
+    const { nodejs } = load;
+    nodejs.follow(cluster.logs('client', (line) => nodejs.hear(line)));
+    const { languagesImage } = cluster.target;
+    if (languagesImage !== undefined) {
+      cluster.put(driversOf(languagesImage, cluster.firstNode));
+      cluster.kubectl('wait', 'pod/drivers', '--for=condition=Ready', '--timeout=180s');
+      for (const language of languages) {
+        const own = { ...prepare(cluster, `${language.toLowerCase()}-${name}`, endpoints), language };
+        load.speak(language, source, { ...own, before: cluster.inPod('drivers'), inImage: true });
+      }
+    }
+    await load.more(50);
+    return load;
+  }
+
+  /** What the clients see while `act` goes on, and until more sends of each language were answered. */
+  async during(act: () => Promise<void> | void): Promise<Seen[]> {
+    const voices = [this.nodejs, ...this.others.map(({ voice }) => voice)];
+    const before = voices.map((voice) => [voice, voice.beats.length, voice.last] as const);
+    await act();
+    await this.more(100);
+    return before.map(([voice, from, last]) => voice.since(from, last));
+  }
+
+  async more(count: number): Promise<void> {
+    await this.nodejs.more(count);
+    await Promise.all(this.others.map(({ voice }) => voice.more(count / 5)));
+  }
+
+  /** Waits until messages of the load are in this broker set. */
+  async usesSet(name: string): Promise<void> {
+    const used = (): boolean => {
+      const said = this.cluster.comet('topic', 'describe', this.errand.topics.normal, '-o', 'json');
+      const { queues } = JSON.parse(said) as { queues: { brokerSet: string; maxOffset: number }[] };
+      return queues.some(({ brokerSet, maxOffset }) => brokerSet === name && maxOffset > 0);
+    };
+    await this.cluster.until(`${name} is sent to`, used, 60);
+  }
+
+  /** Every acknowledged message has come, or it throws. @returns what the clients say */
+  async settle(): Promise<string> {
+    this.cluster.kubectl('delete', 'pod', 'client', '--wait=false', '--grace-period=280');
+    for (const other of this.others) other.end();
+    const voices = [this.nodejs, ...this.others.map(({ voice }) => voice)];
+    await Promise.all(voices.map(({ over }) => over));
+    const wrong = voices.filter(({ verdict }) => !verdict.startsWith('balanced '));
+    if (wrong.length > 0) {
+      const said = wrong.map(({ language, verdict }) => `${language}: ${verdict}`).join('; ');
+      throw new Error(`the ledgers are not balanced: ${said}`);
+    }
+    return voices.map(({ language, verdict }) => `${language} ${verdict.slice('balanced '.length)}`).join(', ');
+  }
+
+  private speak(language: string, source: string, errand: object): void {
+    const env = { ...process.env, ERRAND: JSON.stringify(errand) };
+    const voice = new Voice(language);
+    const followed = follow(process.execPath, [languagesProgram(source), 'work'], env, (line) => voice.hear(line));
+    voice.follow(followed.over);
+    this.others.push({ voice, end: () => followed.end('SIGTERM') });
+  }
+}
+
+const restricted = {
+  ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+} as const;
+const nobodySpecial = { runAsNonRoot: true, runAsUser: 3000, seccompProfile: { type: 'RuntimeDefault' } } as const;
+
+/** Waits for its standard input to end, which it doesn't; the drivers are run in it. */
+function driversOf(image: string, node: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'drivers' },
+    spec: {
+      restartPolicy: 'Never',
+      terminationGracePeriodSeconds: 1,
+      securityContext: nobodySpecial,
+      containers: [
+        {
+          ...{ name: 'drivers', image, command: ['/driver/go', '{}'], stdin: true, securityContext: restricted },
+          volumeMounts: [{ name: 'scratch', mountPath: '/tmp' }],
+          env: [{ name: 'HOME', value: '/tmp' }],
+        },
+      ],
+      nodeName: node,
+      volumes: [{ name: 'scratch', emptyDir: {} }],
+    },
+  };
 }
 
 /** On a node that no scenario takes away. */
@@ -124,7 +214,7 @@ function podOf(image: string, errand: Errand, node: string): object {
     spec: {
       restartPolicy: 'Never',
       terminationGracePeriodSeconds: 280,
-      securityContext: { runAsNonRoot: true, runAsUser: 3000, seccompProfile: { type: 'RuntimeDefault' } },
+      securityContext: nobodySpecial,
       containers: [
         {
           name: 'client',
@@ -134,9 +224,7 @@ function podOf(image: string, errand: Errand, node: string): object {
             NODE_PATH: '/app/node_modules',
             ERRAND: JSON.stringify(errand),
           }).map(([key, text]) => ({ name: key, value: text })),
-          securityContext: {
-            ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
-          },
+          securityContext: restricted,
           volumeMounts: [
             { name: 'client', mountPath: '/parcel' },
             { name: 'scratch', mountPath: '/tmp' },

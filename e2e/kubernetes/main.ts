@@ -5,14 +5,15 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Cluster, fullName, namespace, release, selector } from './cluster.ts';
-import { prepare } from './errand.ts';
 import { Load, type Seen } from './load.ts';
-import { fromOutside } from './outside.ts';
+import { languages, Outside } from './outside.ts';
 import { broken, scenarios, type Scenario, type World } from './scenarios.ts';
 import { chooseTarget } from './target.ts';
+import { memoryOf } from './memory.ts';
 
 const help = `npm run e2e:kubernetes -- [options]
 
@@ -22,25 +23,30 @@ image there, or COMETMQ_KUBE (or "kube" on the PATH) is a program that starts a 
   --nodes N        of a cluster that is started here (default 1; scenarios that need more are left out)
   --members N      of each broker set (default 2; 3 on three nodes)
   --only A,B       these scenarios: ${scenarios.map(({ name }) => name).join(', ')}
+  --pause-ms N     between two sends of one sender of the Node.js clients (default 100)
+  --previous DIR   a checkout of an earlier version, built: it is installed first, upgraded to this one, and rolled back
   --report FILE    writes what was measured there, as a page
   --keep           leave the release, and the cluster if it was started here, for a look
   --help           this text`;
 
 const source = join(import.meta.dirname, '../..');
-const chart = join(source, 'charts/cometmq');
 const startMs = performance.now();
 
 interface Options {
   readonly nodes: number;
   readonly members: number;
   readonly only: readonly string[] | undefined;
+  readonly pauseMs: number | undefined;
+  readonly previous: string | undefined;
   readonly report: string | undefined;
   readonly keep: boolean;
 }
 interface Outcome {
   readonly about: string;
   readonly seconds: number;
-  readonly seen?: Seen;
+  readonly seen?: readonly Seen[];
+  readonly note?: string | undefined;
+  readonly load: string;
   readonly problem?: string | undefined;
 }
 
@@ -54,6 +60,8 @@ function optionsOf(): Options | undefined {
       nodes: { type: 'string', default: '1' },
       members: { type: 'string' },
       only: { type: 'string' },
+      'pause-ms': { type: 'string' },
+      previous: { type: 'string' },
       report: { type: 'string' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -67,7 +75,8 @@ function optionsOf(): Options | undefined {
     throw new Error(`--only: unknown ${unknown.join(', ')}; there are ${scenarios.map(({ name }) => name).join(', ')}`);
   }
   const members = numberIn('--members', values.members ?? (nodes >= 3 ? '3' : '2'), 5);
-  return { nodes, members, only, report: values.report, keep: values.keep };
+  const pauseMs = values['pause-ms'] === undefined ? undefined : numberIn('--pause-ms', values['pause-ms'], 10_000);
+  return { nodes, members, only, pauseMs, previous: values.previous, report: values.report, keep: values.keep };
 }
 
 function numberIn(name: string, text: string, max: number): number {
@@ -111,7 +120,7 @@ async function main(): Promise<number> {
 async function tryOut(
   cluster: Cluster,
   ownValues: readonly string[],
-  { nodes, members, only }: Options,
+  { nodes, members, only, pauseMs, previous }: Options,
   outcomes: Outcome[],
 ): Promise<void> {
   cluster.put({
@@ -124,7 +133,8 @@ async function tryOut(
     'broker.persistence.size=2Gi',
     'proxy.service.type=NodePort',
     `broker.members=${members}`,
-    ...ownValues,
+    // As long as a set that is scaled in may take, and 30 s: shorter than by default.
+    `broker.terminationGracePeriodSeconds=${60 * members + 30}`,
   ];
   if (nodes < 3) values.push('etcd.replicas=1');
   else values.push('etcd.antiAffinity=required', 'broker.antiAffinity=required');
@@ -132,30 +142,42 @@ async function tryOut(
   for (const part of ['etcd', 'namesrv', 'broker', 'proxy', 'dashboardApi']) {
     values.push(`${part}.resources.requests.cpu=20m`, `${part}.resources.requests.memory=96Mi`);
   }
-  const install = (...more: string[]): void => {
-    const set = [...values, ...more].flatMap((each) => ['--set', each]);
-    cluster.helm('upgrade', '--install', release, chart, ...set, '--wait', '--timeout', '10m');
+  const installed = (from: string, own: readonly string[], more: readonly string[]): void => {
+    const set = [...values, ...own, ...more].flatMap((each) => ['--set', each]);
+    cluster.helm('upgrade', '--install', release, join(from, 'charts/cometmq'), ...set, '--wait', '--timeout', '10m');
   };
+  const install = (...more: string[]): void => installed(source, ownValues, more);
   const size = { sets: 1, members };
-  await step(outcomes, '`helm install`, until `helm test` is green', async () => {
-    install();
-    cluster.helm('test', release, '--timeout', '3m');
-    return Promise.resolve();
+  const ofPrevious = previous === undefined ? undefined : cluster.target.load?.(previous, 'previous');
+  if (previous !== undefined && !ofPrevious)
+    throw new Error('--previous: images can be loaded into a cluster of its own');
+  await step(outcomes, '`helm install`, until `helm test` is green', () => {
+    if (previous !== undefined && ofPrevious) installed(previous, [...ofPrevious, ...ownValues.slice(-2)], []);
+    else install();
+    cluster.helm('test', release, '--timeout', '5m');
   });
   await cluster.whole(size.sets, size.members);
+  outcomes.push({ about: 'memory of the idle installation', seconds: 0, load: loadNow(), note: memoryOf(cluster) });
+  say(`  ${outcomes.at(-1)?.note ?? ''}`);
 
-  await step(outcomes, 'official clients from outside, through a NodePort', async () => {
-    say(`  ${await fromOutside(cluster, source, `outside-${Date.now()}`)}`);
-  });
-  say('clients in a pod …');
-  const errand = prepare(cluster, `inside-${Date.now()}`, `${fullName}-proxy.${namespace}.svc.cluster.local:8081`);
-  const load = await Load.begin(cluster, imageIn(ownValues), source, errand);
-  const world: World = { cluster, target: cluster.target, load, size, upgrade: install };
+  const outside = new Outside(cluster, source);
+  await step(outcomes, 'Node.js clients from outside, through a NodePort', () => outside.send(`outside-${Date.now()}`));
+  for (const language of cluster.target.languagesImage === undefined ? [] : languages) {
+    await step(outcomes, `${language} clients from outside, through a NodePort`, () =>
+      outside.inLanguage(language, `outside-${language.toLowerCase()}-${Date.now()}`),
+    );
+  }
+  say('clients in pods …');
+  const endpoints = `${fullName}-proxy.${namespace}.svc.cluster.local:8081`;
+  const load = await Load.begin(cluster, imageIn(ownValues), source, endpoints, pauseMs);
+  const hasPrevious = previous !== undefined;
+  const world: World = { cluster, target: cluster.target, load, outside, size, upgrade: install, hasPrevious };
   for (const scenario of scenarios) {
     if (only ? !only.includes(scenario.name) : (scenario.nodes ?? 1) > nodes) continue;
+    if (scenario.needsPrevious === true && !hasPrevious) continue;
     await play(scenario, world, outcomes);
   }
-  say(`the clients: ${await load.settle()}`);
+  await step(outcomes, 'the clients stop: what the ledgers say', () => load.settle());
   await step(outcomes, '`helm uninstall`, `helm install`: the data is found, `helm test` is green', async () => {
     const before = cluster.kubectl('get', 'pvc', '-o', 'name');
     cluster.helm('uninstall', release, '--wait', '--timeout', '10m');
@@ -170,21 +192,29 @@ async function tryOut(
 async function play(scenario: Scenario, world: World, outcomes: Outcome[]): Promise<void> {
   say(`${scenario.about} …`);
   const beganMs = performance.now();
-  const seen = await world.load.during(() => scenario.run(world));
+  let note: string | undefined;
+  const seen = await world.load.during(async () => {
+    note = (await scenario.run(world)) ?? undefined;
+  });
   const seconds = (performance.now() - beganMs) / 1_000;
   const problem = broken(scenario, seen);
-  say(
-    `  longest time without an answered send ${seen.gapMs} ms, ${seen.failed} failed${seen.why === undefined ? '' : ` (${seen.why})`}, ${seconds.toFixed(0)} s in all`,
-  );
-  outcomes.push({ about: scenario.about, seconds, seen, problem });
+  for (const { language, gapMs, failed, answered, why } of seen) {
+    say(`  ${language}: ${gapMs} ms without an answered send, ${failed} failed, ${answered} answered ${why ?? ''}`);
+  }
+  say(`  ${seconds.toFixed(0)} s in all${note === undefined ? '' : `; ${note}`}`);
+  outcomes.push({ about: scenario.about, seconds, seen, note, problem, load: loadNow() });
 }
 
-async function step(outcomes: Outcome[], about: string, act: () => Promise<void>): Promise<void> {
+async function step(outcomes: Outcome[], about: string, act: () => Promise<string | void> | void): Promise<void> {
   say(`${about} …`);
   const beganMs = performance.now();
-  await act();
-  outcomes.push({ about, seconds: (performance.now() - beganMs) / 1_000 });
+  const note = (await act()) ?? undefined;
+  if (note !== undefined) say(`  ${note}`);
+  outcomes.push({ about, seconds: (performance.now() - beganMs) / 1_000, note, load: loadNow() });
 }
+
+/** How many processes want to run on this machine. */
+const loadNow = (): string => (loadavg()[0] ?? 0).toFixed(0);
 
 function imageIn(values: readonly string[]): string {
   const value = (key: string): string => values.find((each) => each.startsWith(`${key}=`))?.slice(key.length + 1) ?? '';
@@ -196,22 +226,27 @@ function writeReport(file: string, outcomes: readonly Outcome[], { nodes, member
     serverVersion: { gitVersion: string };
   };
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: source, encoding: 'utf8' }).trim();
-  const rows = outcomes.map(({ about, seconds, seen, problem }) => {
-    const cells = seen ? [`${seen.gapMs} ms`, String(seen.failed), String(seen.answered)] : ['', '', ''];
-    return `| ${about} | ${cells.join(' | ')} | ${seconds.toFixed(0)} s | ${problem ?? 'as it must be'} |`;
+  const rows = outcomes.map(({ about, seconds, seen = [], note, problem, load }) => {
+    const away = seen.map(({ language, gapMs }) => `${language} ${gapMs} ms`).join(', ');
+    const count = (of: (one: Seen) => number): string =>
+      seen.length === 0 ? '' : String(seen.reduce((sum, each) => sum + of(each), 0));
+    const cells = [away, count(({ failed }) => failed), count(({ answered }) => answered)];
+    const outcome = [problem ?? 'as it must be', ...(note === undefined ? [] : [note])].join('; ').replaceAll('|', '/');
+    return `| ${about} | ${cells.join(' | ')} | ${seconds.toFixed(0)} s | ${load} | ${outcome} |`;
   });
   const text = `# On a real Kubernetes cluster
 
-Kubernetes ${serverVersion.gitVersion}, ${nodes} node(s) on one machine of two cores, a broker set of ${members} members; commit ${commit},
-${new Date().toISOString().slice(0, 10)}. Made by \`${['npm run e2e:kubernetes --', ...process.argv.slice(2)].join(' ')}\`.
+Kubernetes ${serverVersion.gitVersion}, ${nodes} node(s) on one machine of two cores with other work, broker sets of ${members} members; commit
+${commit}, ${new Date().toISOString().slice(0, 10)}. Made by \`${['npm run e2e:kubernetes --', ...process.argv.slice(2)].join(' ')}\`.
 
-Official Node.js clients with their default settings send and consume in a pod all the while, with and without message
-groups. "Away" is the longest time without an answered send to message groups; "failed" are sends that failed for good,
-after the client's own retries. At the end ledgers hold that every acknowledged message came, once it was acknowledged never
-again, and in the order of its group.
+Official clients with their default settings send and consume in pods all the while: Node.js with and without message groups
+and with messages that are due later, Java and Go with message groups. "Away" is the longest time without an answered send to
+message groups; "failed" are sends that failed for good, after the client's own retries; "load" is the machine's load average.
+At the end ledgers hold that every acknowledged message came, not before it was due, once it was acknowledged never again, and
+in the order of its group.
 
-| what happens | away | failed | answered meanwhile | took | |
-| --- | --- | --- | --- | --- | --- |
+| what happens | away | failed | answered meanwhile | took | load | |
+| --- | --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 `;
   mkdirSync(dirname(file), { recursive: true });

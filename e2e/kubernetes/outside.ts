@@ -4,29 +4,67 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type Cluster, fullName } from './cluster.ts';
-import { prepare } from './errand.ts';
+import { type Errand, prepare } from './errand.ts';
 import { bundleClient } from './parcel.ts';
 import { follow } from './run.ts';
 
 const sendsMax = 200;
+export const languages = ['Java', 'Go'] as const;
+export type Language = (typeof languages)[number];
 
-/** @returns what the clients say when everything they sent has come, in order @throws Error when something is missing */
-export async function fromOutside(cluster: Cluster, source: string, name: string): Promise<string> {
-  const path = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}';
-  const address = cluster.kubectl('get', 'nodes', '-o', `jsonpath=${path}`);
-  const port = cluster.kubectl('get', 'service', `${fullName}-proxy`, '-o', 'jsonpath={.spec.ports[0].nodePort}');
-  const errand = prepare(cluster, name, `${address}:${port}`, sendsMax);
-  const folder = mkdtempSync(join(tmpdir(), 'cometmq-outside-'));
-  try {
-    const program = join(folder, 'client.cjs');
-    writeFileSync(program, await bundleClient(source));
-    const { file, before } = cluster.target.outside;
-    const variables = [`NODE_PATH=${join(source, 'node_modules')}`, `ERRAND=${JSON.stringify(errand)}`];
-    let said = '';
-    await follow(file, [...before, ...variables, process.execPath, program], process.env, (line) => (said = line));
-    if (!said.startsWith('balanced ')) throw new Error(`clients from outside: ${said}`);
-    return said;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+export const languagesProgram = (source: string): string => join(source, 'dist/e2e/languages/main.cjs');
+
+export class Outside {
+  private readonly cluster: Cluster;
+  private readonly source: string;
+
+  constructor(cluster: Cluster, source: string) {
+    this.cluster = cluster;
+    this.source = source;
   }
+
+  prepare(name: string): Errand {
+    const path = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}';
+    const address = this.cluster.kubectl('get', 'nodes', '-o', `jsonpath=${path}`);
+    const port = this.cluster.kubectl(
+      'get',
+      'service',
+      `${fullName}-proxy`,
+      '-o',
+      'jsonpath={.spec.ports[0].nodePort}',
+    );
+    return prepare(this.cluster, name, `${address}:${port}`);
+  }
+
+  /** @returns what the clients say when everything they sent has come, in order @throws Error when something is missing */
+  async send(name: string): Promise<string> {
+    return this.nodejs({ ...this.prepare(name), sendsMax });
+  }
+
+  async nodejs(errand: Errand): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), 'cometmq-outside-'));
+    try {
+      const program = join(folder, 'client.cjs');
+      writeFileSync(program, await bundleClient(this.source));
+      const { file, before } = this.cluster.target.outside;
+      const variables = [`NODE_PATH=${join(this.source, 'node_modules')}`, `ERRAND=${JSON.stringify(errand)}`];
+      return await verdict(file, [...before, ...variables, process.execPath, program], process.env);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  async inLanguage(language: Language, name: string): Promise<string> {
+    const { file, before } = this.cluster.target.outside;
+    const more = { language, before: [file, ...before], inImage: false, sendsMax: sendsMax / 4 };
+    const env = { ...process.env, ERRAND: JSON.stringify({ ...this.prepare(name), ...more }) };
+    return verdict(process.execPath, [languagesProgram(this.source), 'work'], env);
+  }
+}
+
+async function verdict(file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+  let said = '';
+  await follow(file, args, env, (line) => (said = line)).over;
+  if (!said.startsWith('balanced ')) throw new Error(`clients from outside: ${said}`);
+  return said;
 }

@@ -24,13 +24,19 @@ export function must(file: string, args: readonly string[], input?: string, env 
   throw new Error(`${file} ${args.join(' ')} ended with ${status}:\n${said}`);
 }
 
+export interface Followed {
+  /** Resolves when it has ended. */
+  readonly over: Promise<void>;
+  end(signal: NodeJS.Signals): void;
+}
+
 /** Follows what a program says, line by line, until it ends. */
-export async function follow(
+export function follow(
   file: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv,
   hear: (line: string) => void,
-) {
+): Followed {
   const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   let rest = '';
   child.stdout.on('data', (chunk: Buffer) => {
@@ -38,8 +44,9 @@ export async function follow(
     rest = lines.pop() ?? '';
     for (const line of lines) hear(line);
   });
-  return new Promise<void>((resolve, reject) => {
+  const over = new Promise<void>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', () => resolve());
   });
+  return { over, end: (signal) => void child.kill(signal) };
 }

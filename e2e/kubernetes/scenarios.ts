@@ -1,16 +1,20 @@
 /** What is done to an installation while clients are at work, and what they may see of it. */
-import { type Cluster, fullName, selector } from './cluster.ts';
+import { type Cluster, fullName, release, selector } from './cluster.ts';
 import type { Load, Seen } from './load.ts';
+import type { Outside } from './outside.ts';
 import type { Target } from './target.ts';
 
 export interface World {
   readonly cluster: Cluster;
   readonly target: Target;
   readonly load: Load;
+  readonly outside: Outside;
   /** Broker sets and members of each. */
   readonly size: { sets: number; readonly members: number };
   /** `helm upgrade` with these values besides those of the installation. */
   readonly upgrade: (...values: string[]) => void;
+  /** An installation began as another version. */
+  readonly hasPrevious: boolean;
 }
 
 export interface Scenario {
@@ -18,14 +22,49 @@ export interface Scenario {
   readonly about: string;
   /** Nodes that it needs, and a cluster whose nodes can be switched off. */
   readonly nodes?: number;
+  /** It begins with an installation of another version. */
+  readonly needsPrevious?: boolean;
   /** True: no send may fail for good. What is away for a while may make sends fail only where nothing says otherwise. */
   readonly mustNotFail: boolean;
-  run(world: World): Promise<void>;
+  /** @returns what is worth telling, besides what the clients saw */
+  run(world: World): Promise<string | void>;
 }
 
 const places = ['sts', '-l', selector('broker')] as const;
+/** More than `broker.scaling.heldMax` for each of two sets. */
+const manyMessages = 2_600;
+const fewMessages = 200;
 
 export const scenarios: readonly Scenario[] = [
+  {
+    name: 'version-up',
+    about: '`helm upgrade` from the previous chart and image to these',
+    needsPrevious: true,
+    mustNotFail: true,
+    run: async ({ cluster, size, upgrade }) => {
+      upgrade();
+      await allRolledOut(cluster);
+      await cluster.whole(size.sets, size.members);
+    },
+  },
+  {
+    name: 'version-down',
+    about: '`helm rollback` to the previous chart and image',
+    needsPrevious: true,
+    mustNotFail: true,
+    run: rollBack,
+  },
+  {
+    name: 'version-again',
+    about: '`helm upgrade` to these once more',
+    needsPrevious: true,
+    mustNotFail: true,
+    run: async ({ cluster, size, upgrade }) => {
+      upgrade();
+      await allRolledOut(cluster);
+      await cluster.whole(size.sets, size.members);
+    },
+  },
   {
     name: 'leader-deleted',
     about: 'the pod of the leader is deleted',
@@ -80,20 +119,18 @@ export const scenarios: readonly Scenario[] = [
     name: 'rollback',
     about: '`helm rollback` to the release before',
     mustNotFail: true,
-    run: async ({ cluster, size }) => {
-      cluster.helm('rollback', 'e2e', '--wait', '--timeout', '10m');
-      await allRolledOut(cluster);
-      await cluster.whole(size.sets, size.members);
-    },
+    run: rollBack,
   },
   {
     name: 'drain',
-    about: 'each node but the clients’ own is drained in turn',
+    about: 'each node is drained in turn',
     nodes: 3,
     mustNotFail: true,
     run: async ({ cluster, size }) => {
-      for (const node of cluster.nodes().slice(1)) {
-        cluster.kubectl('drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--timeout=300s');
+      // The clients of this test stay.
+      const ours = ['--pod-selector', `app.kubernetes.io/instance=${release}`];
+      for (const node of cluster.nodes()) {
+        cluster.kubectl('drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--timeout=600s', ...ours);
         cluster.kubectl('uncordon', node);
         await cluster.whole(size.sets, size.members);
       }
@@ -127,37 +164,143 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'scale-out',
-    about: 'a broker set is added by `kubectl scale`',
+    about: 'broker sets are added by `kubectl scale`: 2, and then 4',
     mustNotFail: true,
-    run: async ({ cluster, size, load }) => {
-      size.sets += 1;
-      cluster.kubectl('scale', ...places, `--replicas=${size.sets}`);
-      await cluster.whole(size.sets, size.members);
-      await load.usesSet(`broker-${size.sets - 1}`);
+    run: async (world) => {
+      const took: string[] = [];
+      for (const sets of [2, 4]) took.push(await addSets(world, sets));
+      return took.join(', ');
     },
   },
   {
     name: 'scale-in',
-    about: 'a broker set is taken away by `kubectl scale`, once what it holds is consumed',
+    about: 'of 4 broker sets 2 are taken away by `kubectl scale`, once what they hold is consumed',
     mustNotFail: true,
-    run: async ({ cluster, size }) => {
-      const gone = cluster.pods('broker').filter(({ name }) => name.endsWith(`-${size.sets - 1}`));
-      size.sets -= 1;
+    run: async (world) => takeSets(world, 2),
+  },
+  {
+    name: 'scale-refused',
+    about: 'Kubernetes refuses to scale in a set that holds many messages',
+    mustNotFail: true,
+    run: async (world) => {
+      const { cluster, outside, size } = world;
+      if (size.sets < 2) await addSets(world, 2);
+      const errand = outside.prepare(`many-${Date.now()}`);
+      await outside.nodejs({ ...errand, fill: manyMessages });
+      await cluster.until('the floor is 2', () => notes(cluster)['floor'] === '2', 120);
+      const { status, stderr } = cluster.tryKubectl('scale', ...places, '--replicas=1');
+      if (status === 0 || !stderr.includes('2 broker sets must stay for now: broker-1 holds')) {
+        throw new Error(`kubectl scale ended with ${String(status)}: ${stderr}`);
+      }
+      await outside.nodejs({ ...errand, take: manyMessages });
+      await cluster.until('the floor is 1', () => notes(cluster)['floor'] === '1', 120);
+      return `"${/ValidatingAdmissionPolicy.*/.exec(stderr)?.[0] ?? ''}"`;
+    },
+  },
+  {
+    name: 'grace',
+    about: 'a set that is scaled in is not consumed before its time is over, and comes back',
+    mustNotFail: false,
+    run: async (world) => {
+      const { cluster, outside, size } = world;
+      if (size.sets < 2) await addSets(world, 2);
+      const errand = outside.prepare(`few-${Date.now()}`);
+      await outside.nodejs({ ...errand, fill: fewMessages });
+      const gone = podsOf(cluster, size.sets - 1);
+      cluster.kubectl('scale', ...places, `--replicas=${size.sets - 1}`);
+      await cluster.until('the pods stop although the set is needed', () => haveStopped(cluster, gone), 600);
+      const said = (): string =>
+        cluster.kubectl('get', 'events', '--field-selector=reason=BrokerSetStoppedWithMessages');
+      await cluster.until('an event says what is left', () => said().includes('It holds'), 120);
+      const health = cluster.tryKubectl(...cometHealth).stdout;
+      const event = /broker-\d+ was scaled in.*/.exec(said())?.[0] ?? '';
       cluster.kubectl('scale', ...places, `--replicas=${size.sets}`);
-      const left = (): string => cluster.kubectl('get', 'configmap', `${fullName}-scaling`, '-o', 'jsonpath={.data}');
-      await cluster.until(
-        () => `the set has left and its pods have stopped: ${left()}`,
-        () => !cluster.pods('broker').some(({ name }) => gone.some((each) => each.name === name)),
-        300,
-      );
       await cluster.whole(size.sets, size.members);
+      await outside.nodejs({ ...errand, take: fewMessages });
+      return `"${event}" \`comet cluster health\`: "${health.trim().split('\n').slice(-6).join(' / ')}"`;
     },
   },
 ];
 
 /** What a scenario shows that it must not. */
-export function broken({ mustNotFail }: Scenario, { failed }: Seen): string | undefined {
-  return mustNotFail && failed > 0 ? `${failed} sends failed` : undefined;
+export function broken({ mustNotFail }: Scenario, seen: readonly Seen[]): string | undefined {
+  const failed = seen.filter((each) => each.failed > 0);
+  if (!mustNotFail || failed.length === 0) return undefined;
+  return failed
+    .map(({ language, failed: count, why }) => `${count} sends of ${language} failed (${why ?? ''})`)
+    .join(', ');
+}
+
+const cometHealth = [
+  'exec',
+  `deployment/${fullName}-dashboard-api`,
+  '--',
+  '/app/cometmq',
+  'comet',
+  'cluster',
+  'health',
+];
+
+async function rollBack({ cluster, size }: World): Promise<void> {
+  cluster.helm('rollback', release, '--wait', '--timeout', '10m');
+  await allRolledOut(cluster);
+  await cluster.whole(size.sets, size.members);
+}
+
+/** @returns how long the new sets took */
+async function addSets({ cluster, size, load }: World, sets: number): Promise<string> {
+  const seconds = clock();
+  const before = size.sets;
+  size.sets = sets;
+  cluster.kubectl('scale', ...places, `--replicas=${sets}`);
+  await cluster.until(
+    `${sets} sets are led`,
+    () => cluster.sets()?.filter(({ leader }) => leader !== undefined).length === sets,
+    300,
+  );
+  const led = seconds();
+  for (let set = before; set < sets; set += 1) await load.usesSet(`broker-${set}`);
+  const used = seconds();
+  await cluster.whole(size.sets, size.members);
+  return `to ${sets}: led after ${led} s, sent to after ${used} s`;
+}
+
+/** @returns how long it took */
+async function takeSets({ cluster, size }: World, sets: number): Promise<string> {
+  const seconds = clock();
+  const gone: string[] = [];
+  for (let set = sets; set < size.sets; set += 1) gone.push(...podsOf(cluster, set));
+  size.sets = sets;
+  cluster.kubectl('scale', ...places, `--replicas=${sets}`);
+  await cluster.until(
+    () => `the sets have left and their pods have stopped: ${JSON.stringify(notes(cluster))}`,
+    () => haveStopped(cluster, gone),
+    300,
+  );
+  await cluster.whole(size.sets, size.members);
+  return `after ${seconds()} s`;
+}
+
+function clock(): () => string {
+  const beganMs = performance.now();
+  return () => ((performance.now() - beganMs) / 1_000).toFixed(1);
+}
+
+function podsOf(cluster: Cluster, set: number): string[] {
+  return cluster
+    .pods('broker')
+    .map(({ name }) => name)
+    .filter((name) => name.endsWith(`-${set}`));
+}
+
+function haveStopped(cluster: Cluster, pods: readonly string[]): boolean {
+  return !cluster.pods('broker').some(({ name }) => pods.includes(name));
+}
+
+/** What the REST API has written about scaling. */
+function notes(cluster: Cluster): Readonly<Record<string, string>> {
+  const said = cluster.kubectl('get', 'configmap', `${fullName}-scaling`, '-o', 'jsonpath={.data}');
+  return said === '' ? {} : (JSON.parse(said) as Record<string, string>);
 }
 
 async function allRolledOut(cluster: Cluster): Promise<void> {

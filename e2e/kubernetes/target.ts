@@ -27,6 +27,10 @@ export interface Target {
   down(): void;
   /** Power off and on, cable out and in; undefined: not this program's to do. */
   readonly node?: (what: 'kill' | 'start' | 'cut' | 'join', name: string) => void;
+  /** An image with drivers of official clients in other languages; undefined: nobody has made one. */
+  readonly languagesImage: string | undefined;
+  /** Loads the image of another version, made of its sources, and gives its values. */
+  readonly load?: (source: string, tag: string) => readonly string[];
 }
 
 export function chooseTarget(source: string, nodes: number): Target {
@@ -50,11 +54,26 @@ function givenCluster(): Target {
       return valuesOf('image', reference);
     },
     down: () => undefined,
+    languagesImage: process.env['COMETMQ_LANGUAGES_IMAGE'],
   };
 }
 
+const languagesImage = 'cometmq/languages:e2e';
+
 function ownCluster(kube: string, source: string, nodes: number): Target {
   let wasUp = true;
+  const load = (from: string, tag: string): string[] => {
+    const root = mkdtempSync(join(tmpdir(), 'cometmq-kubernetes-'));
+    try {
+      makeRootFolder(from, join(root, 'cometmq'));
+      const env = running.Env.flatMap((each) => ['-e', each]);
+      const how = [...env, '-u', running.User, ...running.Entrypoint];
+      must(kube, ['image', `cometmq/cometmq:${tag}`, join(root, 'cometmq'), ...how]);
+    } finally {
+      rmSync(root, { recursive: true, force: true });
+    }
+    return valuesOf('image', `cometmq/cometmq:${tag}`);
+  };
   return {
     helm: { file: kube, before: ['helm'] },
     kubectl: { file: kube, before: ['kubectl'] },
@@ -66,18 +85,22 @@ function ownCluster(kube: string, source: string, nodes: number): Target {
       const scratch = mkdtempSync(join(tmpdir(), 'cometmq-kubernetes-'));
       try {
         say('making the images …');
-        const [ours, etcd] = [join(scratch, 'cometmq'), join(scratch, 'etcd')];
-        makeRootFolder(source, ours);
-        const env = running.Env.flatMap((each) => ['-e', each]);
-        must(kube, ['image', 'cometmq/cometmq:e2e', ours, ...env, '-u', running.User, ...running.Entrypoint]);
+        const [etcd, languages] = [join(scratch, 'etcd'), join(scratch, 'languages')];
+        load(source, 'e2e');
         mkdirSync(etcd);
         unpack([...runtimePackages, 'etcd-server'], etcd, downloads(source));
         must(kube, ['image', 'cometmq/etcd:e2e', etcd, '-u', running.User, '/usr/bin/etcd']);
+        mkdirSync(languages);
+        unpack([...runtimePackages, 'zlib1g'], languages, downloads(source));
+        must(process.execPath, [join(source, 'dist/e2e/languages/main.cjs'), 'image', languages]);
+        must(kube, ['image', languagesImage, languages, '-u', running.User, '/driver/go']);
       } finally {
         rmSync(scratch, { recursive: true, force: true });
       }
       return [...valuesOf('image', 'cometmq/cometmq:e2e'), ...valuesOf('etcd.image', 'cometmq/etcd:e2e')];
     },
+    languagesImage,
+    load,
     node: (what, name) => void must(kube, [`node-${what}`, /\d+$/.exec(name)?.[0] ?? name]),
     down: () => {
       if (!wasUp) must(kube, ['down']);

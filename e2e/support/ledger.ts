@@ -1,10 +1,32 @@
-import type { Producer, SimpleConsumer } from 'rocketmq-client-nodejs';
-
 import { until } from './until.js';
+
+/** What ledgers need of a client, in whatever language it is. */
+export interface Sender {
+  send(message: {
+    readonly topic: string;
+    readonly body: Buffer;
+    readonly messageGroup?: string;
+    readonly deliveryTimestamp?: Date;
+  }): Promise<unknown>;
+}
+export interface Delivered {
+  readonly body: Buffer;
+  /** 1 for the first. */
+  readonly deliveryAttempt?: number | undefined;
+}
+export interface Receiver<M extends Delivered> {
+  receive(max: number, invisibleMs: number): Promise<readonly M[]>;
+  ack(message: M): Promise<unknown>;
+  shutdown(): Promise<unknown>;
+}
+interface Placed extends Delivered {
+  readonly receiptHandle: string;
+}
 
 const restMs = 50;
 /** What was handed out while its proxy or broker died comes again after this. */
 const invisibleMs = 10_000;
+const delays = 10;
 
 /**
  * Counts what must be true through every failure: a message whose send was acknowledged is delivered; one whose
@@ -20,25 +42,31 @@ export class Ledger {
   private readonly tried = new Set<string>();
   private readonly seen = new Set<string>();
   private readonly again: string[] = [];
+  private readonly dueMs = new Map<string, number>();
+  private readonly early: string[] = [];
   private readonly senders: Promise<void>[] = [];
   private readonly readers: Promise<void>[] = [];
   private sending = true;
   private reading = true;
 
-  /** @param pauseMs between two sends of a worker */
+  /**
+   * @param pauseMs between two sends of a worker
+   * @param delayMsMax messages are sent to be delivered so much later, at the most
+   */
   constructor(
     private readonly topic: string,
     private readonly pauseMs = 0,
+    private readonly delayMsMax = 0,
   ) {}
 
   /** Sends one message after the other, `workers` at a time, until `settle`. */
-  send(producer: Producer, name: string, workers: number): void {
+  send(producer: Sender, name: string, workers: number): void {
     const send = async (worker: number): Promise<void> => {
       for (let i = 0; this.sending; i += 1) {
         const body = `${name}-${worker}-${i}`;
         this.tried.add(body);
         try {
-          await producer.send({ topic: this.topic, body: Buffer.from(body) });
+          await producer.send({ topic: this.topic, body: Buffer.from(body), ...this.due(body, i) });
           this.sent.add(body);
         } catch {
           await rest(restMs); // Unknown: it may come or not.
@@ -50,7 +78,7 @@ export class Ledger {
   }
 
   /** Receives and acknowledges until `settle`. */
-  read(consumer: SimpleConsumer): void {
+  read<M extends Placed>(consumer: Receiver<M>): void {
     const read = async (): Promise<void> => {
       while (this.reading) await this.readOnce(consumer).catch(() => rest(restMs));
     };
@@ -84,17 +112,28 @@ export class Ledger {
       await Promise.all(this.readers);
     }
     if (this.again.length > 0) throw new Error(`delivered again after its acknowledgement: ${this.again.join(', ')}`);
+    if (this.early.length > 0) throw new Error(`delivered before they were due: ${this.early.join(', ')}`);
     const strange = [...this.seen].filter((body) => !this.tried.has(body));
     if (strange.length > 0) throw new Error(`delivered and never sent: ${strange.join(', ')}`);
   }
 
-  private async readOnce(consumer: SimpleConsumer): Promise<void> {
+  /** From now up to the longest delay, one after the other. */
+  private due(body: string, number: number): { readonly deliveryTimestamp?: Date } {
+    if (this.delayMsMax === 0) return {};
+    const dueMs = Date.now() + Math.ceil((((number % delays) + 1) / delays) * this.delayMsMax);
+    this.dueMs.set(body, dueMs);
+    return { deliveryTimestamp: new Date(dueMs) };
+  }
+
+  private async readOnce<M extends Placed>(consumer: Receiver<M>): Promise<void> {
     // An acknowledgement that comes after its lease has ended has no effect, and that is no fault.
     const leaseEndMs = performance.now() + invisibleMs;
     const messages = await consumer.receive(32, invisibleMs);
     for (const message of messages) {
       const body = message.body.toString();
       this.seen.add(body);
+      const earlyMs = (this.dueMs.get(body) ?? 0) - Date.now();
+      if (earlyMs > 0) this.early.push(`${body} by ${earlyMs} ms`);
       const place = placeOf(message.receiptHandle);
       this.places.set(body, (this.places.get(body) ?? new Set()).add(place));
       const doneMs = this.doneAtMs.get(place);

@@ -1,5 +1,4 @@
-import type { MessageView, Producer, SimpleConsumer } from 'rocketmq-client-nodejs';
-
+import type { Delivered, Receiver, Sender } from './ledger.js';
 import { until } from './until.js';
 
 const restMs = 50;
@@ -50,12 +49,12 @@ export class OrderLedger {
   }
 
   /** Sends to every group, one message after the other, until `settle`. */
-  send(producer: Producer): void {
+  send(producer: Sender): void {
     for (let group = 0; group < this.groups; group += 1) this.senders.push(this.sendTo(producer, group));
   }
 
   /** One member: receives, and acknowledges in order, until it crashes or leaves. */
-  member(consumer: SimpleConsumer): Member {
+  member<M extends Delivered>(consumer: Receiver<M>): Member<M> {
     return new Member(this, consumer);
   }
 
@@ -75,7 +74,7 @@ export class OrderLedger {
     );
   }
 
-  given(who: object, messages: readonly MessageView[], askedMs: number): void {
+  given(who: object, messages: readonly Delivered[], askedMs: number): void {
     const nowMs = performance.now();
     for (const message of messages) {
       const [group = 0, number = 0] = message.body.toString().split('-').map(Number);
@@ -100,12 +99,12 @@ export class OrderLedger {
   }
 
   /** From now on the next one may be with another member, who may hear of it before this one has its answer. */
-  acknowledges(message: MessageView): void {
+  acknowledges(message: Delivered): void {
     const [group = 0, number = 0] = message.body.toString().split('-').map(Number);
     this.lanes[group]?.open.delete(number);
   }
 
-  acknowledged(message: MessageView): void {
+  acknowledged(message: Delivered): void {
     const [group = 0, number = 0] = message.body.toString().split('-').map(Number);
     this.done[group]?.add(number);
   }
@@ -121,7 +120,7 @@ export class OrderLedger {
     );
   }
 
-  private async sendTo(producer: Producer, group: number): Promise<void> {
+  private async sendTo(producer: Sender, group: number): Promise<void> {
     for (let number = 0; this.sending; number += 1) {
       const body = Buffer.from(`${group}-${number}`);
       const fromMs = performance.now();
@@ -139,13 +138,13 @@ export class OrderLedger {
   }
 }
 
-export class Member {
+export class Member<M extends Delivered = Delivered> {
   private working = true;
   private readonly over: Promise<void>;
 
   constructor(
     private readonly ledger: OrderLedger,
-    private readonly consumer: SimpleConsumer,
+    private readonly consumer: Receiver<M>,
   ) {
     this.over = this.work();
   }

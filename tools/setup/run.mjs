@@ -30,6 +30,7 @@ const conformance = 'dist/e2e/conformance/main.cjs';
 const simulation = 'dist/e2e/simulation/main.cjs';
 const planted = 'dist/e2e/planted/main.cjs';
 const chaos = 'dist/e2e/chaos/main.cjs';
+const languages = 'dist/e2e/languages/main.cjs';
 
 /**
  * What → the program that does it, and the bundles it needs up to date. A program that is a .ts is run as it is; its
@@ -46,7 +47,7 @@ const commands = {
   simulate: { program: simulation, bundles: [simulation] },
   planted: { program: planted, bundles: [planted] },
   chaos: { program: chaos, bundles: [chaos, ...roles] },
-  'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet, web] },
+  'e2e:kubernetes': { program: 'e2e/kubernetes/main.ts', bundles: [...roles, standalone, comet, web, languages] },
   // Nx builds what its tasks need.
   test: { program: 'tools/test/main.ts' },
   build: { bundles: 'all' },
