@@ -26,7 +26,7 @@ export class KnownAddresses {
 
   constructor(
     private readonly clock: Pick<Clock, 'after'>,
-    private readonly ask: Ask = systemLookup as Ask,
+    private readonly ask: Ask = systemLookup,
   ) {}
 
   readonly lookup: LookupFunction = (hostname, options, callback) => {
