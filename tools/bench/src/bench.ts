@@ -52,3 +52,11 @@ export async function rounds<T>(count: number, run: (round: number) => Promise<T
   for (let round = 0; round < count; round += 1) done.push(await run(round));
   return done;
 }
+
+/** What is in the middle: a neighbour that wakes up in one round does not move it. */
+export function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? NaN;
+  return sorted.length % 2 === 0 ? ((sorted[middle - 1] ?? NaN) + upper) / 2 : upper;
+}

@@ -18,6 +18,8 @@ const ourWindowBytes = 2 ** 30;
 export interface Route {
   readonly path: string;
   readonly headers: readonly (readonly [string, string])[];
+  /** What `authorization` says at a time, always as long; left out: the header is. */
+  readonly authorizationAt?: ((dateTime: string) => string) | undefined;
 }
 
 /** Told of a call's answer: each message, then the end. `ok` is false where the call was broken off or refused. */
@@ -159,6 +161,7 @@ export class H2Client {
 
   private headersOf(route: Route): Buffer {
     this.calls += 1;
+    const now = dateTime();
     let block = this.blocks.get(route);
     if (block?.version !== this.encoder.version) {
       block = this.encoder.encode(
@@ -172,14 +175,18 @@ export class H2Client {
           ...route.headers,
         ],
         [
-          ['x-mq-date-time', dateTime()],
+          ['x-mq-date-time', now],
           ['x-mq-request-id', requestIdOf(this.calls)],
+          ...(route.authorizationAt ? ([['authorization', route.authorizationAt(now)]] as const) : []),
         ],
       );
       if (block.repeatable) this.blocks.set(route, block);
     } else {
-      block.bytes.write(dateTime(), block.holes.get('x-mq-date-time') ?? 0, 'latin1');
+      block.bytes.write(now, block.holes.get('x-mq-date-time') ?? 0, 'latin1');
       block.bytes.write(requestIdOf(this.calls), block.holes.get('x-mq-request-id') ?? 0, 'latin1');
+      if (route.authorizationAt) {
+        block.bytes.write(route.authorizationAt(now), block.holes.get('authorization') ?? 0, 'latin1');
+      }
     }
     return block.bytes;
   }

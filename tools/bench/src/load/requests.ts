@@ -32,9 +32,9 @@ export class Routes {
       ['x-mq-language', 'GOLANG'],
       ['x-mq-client-version', '5.1.2'],
       ['x-mq-protocol', 'v2'],
-      ...(user ? signed(user) : []),
     ];
-    const route = (method: string): Route => ({ path: `${service}/${method}`, headers });
+    const authorizationAt = user && authorizationOf(user);
+    const route = (method: string): Route => ({ path: `${service}/${method}`, headers, authorizationAt });
     this.queryRoute = route('QueryRoute');
     this.send = route('SendMessage');
     this.receive = route('ReceiveMessage');
@@ -47,13 +47,17 @@ export interface LoadUser {
   readonly secret: string;
 }
 
-function signed({ name, secret }: LoadUser): Route['headers'] {
-  const dateTime = `${new Date().toISOString().replace(/[-:]/g, '').slice(0, 15)}Z`;
-  const signature = createHmac('sha1', secret).update(dateTime).digest('hex');
-  return [
-    ['x-mq-date-time', dateTime],
-    ['authorization', `MQv2-HMAC-SHA1 Credential=${name}, SignedHeaders=x-mq-date-time, Signature=${signature}`],
-  ];
+/** Each call is signed for its time, as official clients do; the same second has the same signature. */
+function authorizationOf({ name, secret }: LoadUser): (dateTime: string) => string {
+  let last = '';
+  let said = '';
+  return (dateTime) => {
+    if (dateTime === last) return said;
+    last = dateTime;
+    const signature = createHmac('sha1', secret).update(dateTime).digest('hex');
+    said = `MQv2-HMAC-SHA1 Credential=${name}, SignedHeaders=x-mq-date-time, Signature=${signature}`;
+    return said;
+  };
 }
 
 /** Behind gRPC's prefix: not compressed, length. */
