@@ -7,7 +7,7 @@ import { join, relative } from 'node:path';
 const root = import.meta.dirname;
 
 /** Packages published as ES modules only: jest runs CommonJS, so SWC turns them too. */
-const esmOnly = ['commander', 'content-disposition', 'cookie'];
+const esmOnly = ['commander', 'content-disposition', 'cookie', 'jose', 'oauth4webapi', 'openid-client'];
 
 const swc = [
   '@swc/jest',

@@ -14,7 +14,7 @@ export interface Context {
   /** Who asks, where the cluster has users. The file is for its owner's eyes only. */
   readonly user?: string;
   readonly secret?: string;
-  /** What the last login gave. */
+  /** What the last login gave; without a user's secret, one by an identity provider. */
   readonly token?: { readonly value: string; readonly untilMs: number };
 }
 
@@ -90,7 +90,8 @@ function understood(text: string, path: string): Context {
   const { api, endpoint, tls, ca, user, secret, token } = { ...localContext, ...(given as Partial<Context>) };
   return {
     ...{ api: apiUrl(api), endpoint: hostPort(endpoint), tls: Boolean(tls), ...(ca !== undefined && { ca }) },
-    ...(user !== undefined && secret !== undefined && { user, secret, ...(token && { token }) }),
+    ...(user !== undefined && secret !== undefined && { user, secret }),
+    ...(token && { token }),
   };
 }
 

@@ -101,8 +101,9 @@ export class Session {
     const isElsewhere = [options.api ?? api, options.endpoint ?? endpoint].some(
       (given, i) => given !== undefined && given !== [base.api, base.endpoint][i],
     );
-    if (isElsewhere || base.user === undefined || base.secret === undefined) return {};
-    return { user: base.user, secret: base.secret, ...(base.token && { token: base.token }) };
+    if (isElsewhere) return {};
+    const { user: name, secret: kept, token } = base;
+    return { ...(name !== undefined && kept !== undefined && { user: name, secret: kept }), ...(token && { token }) };
   }
 
   /** A token for the REST API: the one the context has, while it is good, or one of a new login. */
@@ -110,7 +111,10 @@ export class Session {
     const { user, secret, token, api } = this.target;
     const nowMs = this.world.clock.wallMs();
     if (token && token.untilMs > nowMs + tokenLeftMsMin) return token.value;
-    if (user === undefined || secret === undefined) return undefined;
+    if (user === undefined || secret === undefined) {
+      if (token) throw new MqError('UNAUTHORIZED', 'the login by the identity provider has ended: comet login --oidc');
+      return undefined;
+    }
     if (this.issued === undefined) {
       const { fetch, clock } = this.world;
       const issued = await new RestClient(fetch, clock, api, this.timeoutMs).call<{ token: string; untilMs: number }>(

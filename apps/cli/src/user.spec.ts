@@ -1,5 +1,5 @@
 // Goal: users and their rights from the command line, with a login that is kept. Method: the real REST API with users on.
-import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
+import { Browser, RealOidcProvider, startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
 import { FakeIdentities } from '@cometmq/auth/testing';
 
 import { FakeTerminal, type Ran } from './testing.js';
@@ -112,4 +112,53 @@ it.each([
 ])('refuses %j', async (argv, why) => {
   await loggedIn();
   expect((await comet(...argv)).err).toContain(why);
+});
+
+describe('by the identity provider', () => {
+  let provider: RealOidcProvider;
+  let other: AdminFixture;
+
+  beforeEach(async () => {
+    provider = new RealOidcProvider();
+    await provider.start();
+    other = await startAdminFixture({ identities, oidc: provider.known() });
+    me.env = { HOME: '/home/me', COMET_API: other.url };
+  });
+  afterEach(async () => {
+    await other.stop();
+    await provider.stop();
+  });
+
+  async function login(who: string): Promise<Ran> {
+    const ran = comet('login', '--oidc');
+    const ended = ran.then(() => true);
+    const page = (): string | undefined => /open (\S+) in a browser/.exec(me.err)?.[1];
+    while (page() === undefined && !(await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 10))])));
+    await new Browser(new Map()).confirmDevice(page() ?? '', who);
+    return ran;
+  }
+
+  it('logs in with a code that is confirmed in a browser, and keeps a token and no secret', async () => {
+    expect(await login('ada.dev')).toMatchObject({ code: 0, err: expect.stringContaining('logged in as oidc:ada') });
+    expect(await comet('topic', 'ls')).toMatchObject({ code: 0 });
+    expect(await comet('topic', 'create', 'orders')).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('oidc:ada'),
+    });
+    const kept = JSON.parse(me.files.get(contextFile) ?? '') as { token: { value: string }; secret?: string };
+    expect(kept).not.toHaveProperty('secret');
+    expect((await comet('context', 'show', '-o', 'json')).out).not.toContain(kept.token.value);
+    me.files.set(contextFile, JSON.stringify({ ...kept, token: { ...kept.token, untilMs: 1 } }));
+    expect(await comet('topic', 'ls')).toMatchObject({ code: 4, err: expect.stringContaining('comet login --oidc') });
+  }, 60_000);
+
+  it('lets nobody in whose groups have no role, and says what is missing where there is no provider', async () => {
+    expect(await login('eve')).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('no group of oidc:eve has a role'),
+    });
+    expect(me.files.size).toBe(0);
+    me.env = { HOME: '/home/me', COMET_API: fixture.url };
+    expect(await comet('login', '--oidc')).toMatchObject({ err: expect.stringContaining('no identity provider') });
+  }, 60_000);
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { AdminServer, AlertWatch, externalScalerService, SetScaling, webhook } from '@cometmq/admin';
+import { AdminServer, AlertWatch, externalScalerService, oidcOf, SetScaling, webhook } from '@cometmq/admin';
 import {
   Directory,
   GrpcBrokerAdmin,
@@ -77,7 +77,10 @@ void runProgram({
       consoleFolder,
       alerts: alerts.book,
       audit,
-      identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
+      identity: gate.users && {
+        ...gate.users,
+        ...{ service: identities, clock, clusterName: config.clusterName, oidc: oidcOf(config, read) },
+      },
     });
     const keda = externalScalerService({ directory, brokers, clock, requestMsMax: config.adminRequestMsMax });
     const scaler = new GrpcJsServer({

@@ -23,12 +23,23 @@ export function Session({ children }: { readonly children: ReactNode }) {
       }),
     [client, refetch],
   );
-  if (session.data?.login === true && session.data.user === undefined) return <SignIn />;
+  if (session.data?.login === true && session.data.user === undefined) {
+    return <SignIn provider={session.data.oidc?.issuer} />;
+  }
   return children;
 }
 
-function SignIn() {
+/** Why the identity provider's login has led back here; the code stands in the address. */
+function useLoginFailure(): string | undefined {
   const words = useWords();
+  const code = new URLSearchParams(window.location.search).get('loginFailed');
+  if (code === null) return undefined;
+  return code === 'UNAVAILABLE' ? words.providerAway : words.providerRefused;
+}
+
+function SignIn({ provider }: { readonly provider: string | undefined }) {
+  const words = useWords();
+  const failure = useLoginFailure();
   const begin = useChange('beginSession');
   const [user, setUser] = useState('');
   const [secret, setSecret] = useState('');
@@ -64,9 +75,24 @@ function SignIn() {
             <Button type="submit" loading={begin.isPending}>
               {words.signIn}
             </Button>
+            {provider !== undefined && (
+              <Button component="a" variant="default" href={`/api/v1/session/oidc?${returnTo()}`}>
+                {words.signInBy(new URL(provider).host)}
+              </Button>
+            )}
+            {failure !== undefined && <div role="alert">{failure}</div>}
           </Stack>
         </form>
       </Paper>
     </Center>
   );
+}
+
+/** The page that was asked for is shown when the browser is back. */
+function returnTo(): string {
+  const { pathname, search } = window.location;
+  const query = new URLSearchParams(search);
+  query.delete('loginFailed');
+  const page = query.size === 0 ? pathname : `${pathname}?${query.toString()}`;
+  return new URLSearchParams({ returnTo: page.slice(0, 512) }).toString();
 }

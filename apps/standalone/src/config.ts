@@ -1,4 +1,4 @@
-import { localAdminSettings } from '@cometmq/admin';
+import { localAdminSettings, oidcRule, oidcSettings } from '@cometmq/admin';
 import { auditSettings, authSettings } from '@cometmq/auth';
 import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
 import { namesrvSettings } from '@cometmq/namesrv';
@@ -15,6 +15,7 @@ export const standaloneConfig = declare(
     ...brokerSettings,
     ...namesrvSettings,
     ...localAdminSettings,
+    ...oidcSettings,
     ...authSettings,
     ...auditSettings,
     proxyHost: text({ default: '127.0.0.1', why: 'The address the clients’ gRPC protocol is served on.' }),
@@ -29,4 +30,5 @@ export const standaloneConfig = declare(
   advertisedRule,
   segmentRule,
   bodyRule,
+  oidcRule,
 );

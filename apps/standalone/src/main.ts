@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { AdminServer, AlertWatch, webhook } from '@cometmq/admin';
+import { AdminServer, AlertWatch, oidcOf, webhook } from '@cometmq/admin';
 import { auditLogOf, gateOf } from '@cometmq/auth';
 import { BrokerReports, brokerSamples, BrokerService, InspectReports, lagSamples } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
@@ -103,7 +103,10 @@ void runProgram({
       alerts: alerts.book,
       requestMsMax: config.adminRequestMsMax,
       audit,
-      identity: gate.users && { ...gate.users, service: identities, clock, clusterName: config.clusterName },
+      identity: gate.users && {
+        ...gate.users,
+        ...{ service: identities, clock, clusterName: config.clusterName, oidc: oidcOf(config, read) },
+      },
     });
     const labels = { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName };
     const telemetry = new Telemetry({

@@ -3,6 +3,7 @@ export { alertRules } from './alerts/alert-rules.js';
 export { AlertWatch, type AlertWatchOptions } from './alerts/alert-watch.js';
 export { externalScalerService } from './keda/external-scaler.js';
 export { SetScaling } from './scaling/set-scaling.js';
+export { oidcOf, oidcRule } from './oidc/oidc-of.js';
 export { webhook } from './alerts/webhook.js';
 export type { AdminContext, AdminIdentity } from './api/context.js';
 export type { Problem } from './api/problems.js';

@@ -69,6 +69,47 @@ export const scalingSettings = {
   }),
 };
 
+/** Logins by the team's identity provider, with OpenID Connect. */
+export const oidcSettings = {
+  oidcIssuer: text({
+    default: '',
+    why: 'The identity provider people may log in by, as its discovery document names it: an https URL; empty: none.',
+  }),
+  oidcClientId: text({ default: '', why: 'The id of the client that the provider knows the console by.' }),
+  oidcClientSecretFile: text({
+    default: '',
+    why: 'A file with the client’s secret; empty: a public client, which PKCE alone protects.',
+  }),
+  oidcConsoleUrl: text({
+    default: '',
+    why: 'Where browsers reach the console. The provider must send them back to <it>/api/v1/session/oidc/callback.',
+  }),
+  oidcScopes: list({ default: ['openid', 'profile', 'email'], why: 'What is asked of the provider; openid among it.' }),
+  oidcNameClaim: text({
+    default: 'preferred_username',
+    why: 'The claim with somebody’s name; where it is missing, sub.',
+  }),
+  oidcGroupsClaim: text({ default: 'groups', why: 'The claim with somebody’s groups: a list of texts, or one.' }),
+  oidcRoles: list({
+    default: [],
+    why: 'What the provider’s groups may do, as <group>=<role>: viewer, operator, admin, or user:<name> for what that user may. Who is in none of them is not let in.',
+  }),
+  oidcAudiences: list({
+    default: [],
+    why: 'Whom tokens that programs bring may be for, beside the console’s client.',
+  }),
+  oidcDeviceClientId: text({
+    default: '',
+    why: 'The id of a public client that may use the device flow, for comet login --oidc; empty: there is none.',
+  }),
+  oidcLoginMsMax: millis({
+    default: 12 * 3_600 * second,
+    min: 60 * second,
+    max: 7 * 86_400 * second,
+    why: 'How long a login by the provider is good for: who leaves a group there keeps its role until then.',
+  }),
+};
+
 /** The same on a machine of one's own. */
 export const localAdminSettings = {
   ...adminSettings,

@@ -1,2 +1,3 @@
 export * from './testing/admin-fixture.js';
 export * from './testing/fake-brokers.js';
+export * from './testing/real-oidc-provider.js';

@@ -29,6 +29,8 @@ export class Principal {
     readonly isSuper: boolean,
     readonly user: User | undefined,
     readonly policies: CompiledPolicies,
+    /** Of somebody whom an identity provider has told of, and who is no user here. */
+    readonly roles: readonly string[] | undefined = undefined,
   ) {}
 
   /** @param peer `ip:port` of the caller; undefined: not known */

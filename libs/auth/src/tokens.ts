@@ -12,10 +12,13 @@ import { MqError, type Clock } from '@cometmq/shared';
 
 import type { IdentityBook } from './identity-book.js';
 import type { Principal } from './principal.js';
+import { type ExternalIdentity, ExternalPrincipals } from './roles.js';
 import type { SecretBox } from './secrets.js';
 
 const prefix = 'comet1';
-const tokenLengthMax = 1_024;
+/** What each of our tokens begins with, and no other's does. */
+export const tokenPrefix = `${prefix}.`;
+const tokenLengthMax = 2_048;
 const revokedUsualMax = 100_000;
 
 export type TokenKind = 'bearer' | 'session';
@@ -24,6 +27,8 @@ interface Payload {
   readonly kind: TokenKind;
   readonly user: string;
   readonly secretVersion: number;
+  /** Of somebody whom an identity provider has told of; left out: a user of this cluster. */
+  readonly roles?: readonly string[] | undefined;
   readonly untilMs: number;
   /** Of a session: after that it is not prolonged. */
   readonly endMs: number;
@@ -46,6 +51,7 @@ export interface ReadToken {
 export class BearerTokens {
   private readonly keys: readonly { readonly keyId: string; readonly key: Buffer }[];
   private readonly revoked = new Map<string, number>();
+  private readonly external: ExternalPrincipals;
 
   constructor(
     box: SecretBox,
@@ -55,6 +61,7 @@ export class BearerTokens {
     private readonly revokedMax = revokedUsualMax,
   ) {
     this.keys = box.derived('bearer tokens');
+    this.external = new ExternalPrincipals(book);
   }
 
   /** @param before the session that is prolonged */
@@ -77,12 +84,21 @@ export class BearerTokens {
     if (payload.untilMs <= this.clock.wallMs() || this.revoked.has(payload.id)) {
       throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
     }
-    const principal = this.book.principal(payload.user);
-    if (principal?.user?.secretVersion !== payload.secretVersion) {
-      throw new MqError('UNAUTHORIZED', 'the token has ended with its user or its secret; log in again');
-    }
     const { untilMs, endMs, id } = payload;
-    return { principal, untilMs, endMs, id };
+    return { principal: this.principalIn(payload), untilMs, endMs, id };
+  }
+
+  /** @throws MqError UNAUTHORIZED */
+  private principalIn({ user, roles, secretVersion }: Payload): Principal {
+    if (roles !== undefined) return this.external.of({ name: user, roles });
+    const principal = this.book.principal(user);
+    if (principal?.user?.secretVersion === secretVersion) return principal;
+    throw new MqError('UNAUTHORIZED', 'the token has ended with its user or its secret; log in again');
+  }
+
+  /** Of somebody whom an identity provider has told of. */
+  externalPrincipal(identity: ExternalIdentity): Principal {
+    return this.external.of(identity);
   }
 
   /**
@@ -111,7 +127,7 @@ export class BearerTokens {
 
   private issueUntil(
     kind: TokenKind,
-    { name, user }: Principal,
+    { name, user, roles }: Principal,
     untilMs: number,
     endMs: number,
     id?: string,
@@ -120,6 +136,7 @@ export class BearerTokens {
       kind,
       user: name,
       secretVersion: user?.secretVersion ?? 0,
+      ...(roles && { roles }),
       untilMs,
       endMs,
       id: id ?? randomBytes(9).toString('base64url'),

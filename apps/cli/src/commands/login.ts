@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
 import { MqError } from '@cometmq/shared';
 
-import { localContext } from '../contexts.js';
+import { localContext, type Context } from '../contexts.js';
+import { deviceLogin } from '../device-login.js';
 import { RestClient } from '../rest-client.js';
-import { examples, type Act } from '../session.js';
+import { examples, type Act, type Session } from '../session.js';
 import type { World } from '../world.js';
 
 interface LoginOptions {
   readonly user?: string;
   readonly secretFile?: string;
+  readonly oidc?: boolean;
 }
 
 export function loginCommands(comet: Command, act: Act): void {
@@ -17,23 +19,28 @@ export function loginCommands(comet: Command, act: Act): void {
     .description('Log in, and keep the access key and its secret with the context.')
     .option('--user <name>', 'access key (COMET_USER)')
     .option('--secret-file <path>', 'file that holds the secret, or both: "<name> <secret>"')
+    .option(
+      '--oidc',
+      'by the identity provider of the cluster, in a browser: for topics, groups and all of the REST API',
+    )
     .action(
       act(async (session, options: LoginOptions) => {
-        const { world, contexts, timeoutMs } = session;
+        const { world, timeoutMs } = session;
+        if (options.oidc) {
+          const { user, token, untilMs } = await deviceLogin(session);
+          keep(session, user, { token: { value: token, untilMs } });
+          return;
+        }
         const { user, secret } = await credentials(session, options);
-        const { user: _user, secret: _secret, token: _token, ...target } = session.target;
-        const rest = new RestClient(world.fetch, world.clock, target.api, timeoutMs);
+        const rest = new RestClient(world.fetch, world.clock, session.target.api, timeoutMs);
         const { token, untilMs } = await rest.call<{ token: string; untilMs: number }>('POST', '/login', {
           user,
           secret,
         });
-        const name = session.options.context ?? contexts.current() ?? 'default';
-        contexts.put(name, { ...localContext, ...target, user, secret, token: { value: token, untilMs } });
-        contexts.use(name);
-        session.note(`logged in as ${user}; context "${name}" keeps it`);
+        keep(session, user, { user, secret, token: { value: token, untilMs } });
       }),
     );
-  examples(login, 'comet login --user admin', 'comet login --secret-file data/identity/admin');
+  examples(login, 'comet login --user admin', 'comet login --secret-file data/identity/admin', 'comet login --oidc');
 
   const logout = comet
     .command('logout')
@@ -48,6 +55,16 @@ export function loginCommands(comet: Command, act: Act): void {
       }),
     );
   examples(logout, 'comet logout');
+}
+
+/** The context has this login and no other from now on, and is the current one. */
+function keep(session: Session, who: string, login: Pick<Context, 'user' | 'secret' | 'token'>): void {
+  const { contexts } = session;
+  const { user: _user, secret: _secret, token: _token, ...target } = session.target;
+  const name = session.options.context ?? contexts.current() ?? 'default';
+  contexts.put(name, { ...localContext, ...target, ...login });
+  contexts.use(name);
+  session.note(`logged in as ${who}; context "${name}" keeps it`);
 }
 
 async function credentials(

@@ -506,6 +506,11 @@ export type Login = {
   readonly secret: string;
 };
 
+export type OidcLogin = {
+  /** An ID token of the identity provider, or a JWT of it. */
+  readonly idToken: string;
+};
+
 export type Token = {
   readonly token: string;
   /** Until when it is good. */
@@ -523,6 +528,13 @@ export type Session = {
   readonly csrfToken?: string;
   /** Until when the session is good; it is prolonged while it is used. */
   readonly untilMs?: number;
+  /** Absent: there is no identity provider. */
+  readonly oidc?: {
+    /** The identity provider that people may log in by. */
+    readonly issuer: string;
+    /** The client for its device flow; absent: there is none. */
+    readonly deviceClientId?: string;
+  };
 };
 
 export type Policy = {
@@ -2220,6 +2232,30 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: undefined;
   };
+  /** Sends a browser to the identity provider, to come back logged in. */
+  readonly beginOidcLogin: {
+    readonly params: undefined;
+    readonly query: {
+      /** The page to show then, as /topics. */
+      readonly returnTo?: string;
+    };
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** Where the identity provider sends the browser back to: the session begins. */
+  readonly finishOidcLogin: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
+  /** A token for `Authorization: Bearer`, for a token of the identity provider. */
+  readonly loginOidc: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: OidcLogin;
+    readonly answer: Token;
+  };
   /** Users in the order of their names, with their policies. */
   readonly listUsers: {
     readonly params: undefined;
@@ -2375,6 +2411,9 @@ export const operations = {
   beginSession: ['POST', '/api/v1/session'],
   describeSession: ['GET', '/api/v1/session'],
   endSession: ['DELETE', '/api/v1/session'],
+  beginOidcLogin: ['GET', '/api/v1/session/oidc'],
+  finishOidcLogin: ['GET', '/api/v1/session/oidc/callback'],
+  loginOidc: ['POST', '/api/v1/login/oidc'],
   listUsers: ['GET', '/api/v1/users'],
   createUser: ['POST', '/api/v1/users'],
   describeUser: ['GET', '/api/v1/users/{name}'],

@@ -2,7 +2,7 @@
  * Who asks, and whether they may. A program says `Authorization: Bearer <token>`, a browser brings its session in a cookie
  * and, with what changes something, the session's CSRF token in a header.
  */
-import { anyone, type Principal, type ReadToken } from '@cometmq/auth';
+import { anyone, type Principal, type ReadToken, tokenPrefix } from '@cometmq/auth';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
@@ -32,7 +32,7 @@ export function addAccess(app: FastifyInstance, identity: AdminIdentity | undefi
     request.session = undefined;
     if (!identity) return;
     const rule = ruleOf(request);
-    const principal = rule === undefined ? anyone : principalIn(request, reply, identity);
+    const principal = rule === undefined ? anyone : await principalIn(request, reply, identity);
     if (principal) request.principal = principal;
     else if (rule !== 'open') {
       reply.header('www-authenticate', 'Bearer realm="CometMQ"');
@@ -53,12 +53,19 @@ function ruleOf({ routeOptions }: FastifyRequest): Rule | undefined {
   return rules[operationId] ?? onlySuper;
 }
 
-/** Undefined: the request says nothing of it. @throws MqError UNAUTHORIZED, FORBIDDEN */
-function principalIn(request: FastifyRequest, reply: FastifyReply, identity: AdminIdentity): Principal | undefined {
-  const { tokens } = identity;
+/** Undefined: the request says nothing of it. @throws MqError UNAUTHORIZED, FORBIDDEN, UNAVAILABLE */
+async function principalIn(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  identity: AdminIdentity,
+): Promise<Principal | undefined> {
+  const { tokens, oidc } = identity;
   const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-  if (bearer !== undefined) return tokens.read('bearer', bearer).principal;
-  const cookie = cookieIn(request);
+  if (bearer !== undefined) {
+    const isOurs = !oidc || bearer.startsWith(tokenPrefix);
+    return isOurs ? tokens.read('bearer', bearer).principal : tokens.externalPrincipal(await oidc.bearer(bearer));
+  }
+  const cookie = cookieIn(request, 'session');
   if (cookie === undefined) return undefined;
   let session: ReadToken;
   try {
@@ -83,23 +90,32 @@ function principalIn(request: FastifyRequest, reply: FastifyReply, identity: Adm
   return session.principal;
 }
 
+export type CookieKind = 'session' | 'login';
+
 /** Browsers keep `__Host-` cookies to the host that set them, and take them by TLS alone. */
-const cookieName = (request: FastifyRequest): string =>
-  isEncrypted(request) ? '__Host-cometmq-session' : 'cometmq-session';
+const cookieName = (request: FastifyRequest, kind: CookieKind): string =>
+  isEncrypted(request) ? `__Host-cometmq-${kind}` : `cometmq-${kind}`;
 
 /** Behind what ends TLS in front of us, too: saying so falsely only makes one's own browser drop the cookie. */
 function isEncrypted({ headers, protocol }: FastifyRequest): boolean {
   return protocol === 'https' || headers['x-forwarded-proto'] === 'https';
 }
 
-function cookieIn(request: FastifyRequest): string | undefined {
-  const name = `${cookieName(request)}=`;
+export function cookieIn(request: FastifyRequest, kind: CookieKind): string | undefined {
+  const name = `${cookieName(request, kind)}=`;
   const pieces = (request.headers.cookie ?? '').split(/; */);
   return pieces.find((piece) => piece.startsWith(name))?.slice(name.length);
 }
 
-export function setCookie(request: FastifyRequest, reply: FastifyReply, token: string, lifeMs: number): void {
+export function setCookie(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  token: string,
+  lifeMs: number,
+  kind: CookieKind = 'session',
+): void {
   const secure = isEncrypted(request) ? '; Secure' : '';
-  const value = `${cookieName(request)}=${token}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${Math.floor(lifeMs / 1000)}`;
-  reply.header('set-cookie', value + secure);
+  const name = cookieName(request, kind);
+  const value = `${name}=${token}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${Math.floor(lifeMs / 1000)}`;
+  reply.header('set-cookie', value + secure); // Added to those that are set already.
 }

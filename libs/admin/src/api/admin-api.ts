@@ -18,6 +18,7 @@ import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
 import { problemMediaType, problemOf } from './problems.js';
 import { messageRoutes } from './message-routes.js';
+import { oidcRoutes } from './oidc-routes.js';
 import { progressRoutes } from './progress-routes.js';
 import { schemas } from './schemas.js';
 import { setRoutes } from './set-routes.js';
@@ -155,6 +156,7 @@ async function buildApp(
       deadLetterRoutes(api, context);
       alertRoutes(api, context);
       sessionRoutes(api, context);
+      oidcRoutes(api, context);
       userRoutes(api, context);
       auditRoutes(api, context);
     },

@@ -62,7 +62,7 @@ export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminCont
     log.record({
       requestId: request.id,
       user: request.principal.name === '' ? undefined : request.principal.name,
-      how: request.session ? 'session' : request.principal.name === '' ? 'none' : 'token',
+      how: howOf(request),
       from: request.ip,
       operation,
       target: shown(request.params),
@@ -74,6 +74,12 @@ export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminCont
       decision: isRefused ? 'refused' : reply.statusCode < 400 ? 'done' : 'failed',
     });
   });
+}
+
+/** By which login. */
+function howOf({ session, principal }: FastifyRequest): string {
+  if (principal.name === '') return 'none';
+  return session ? 'session' : 'token';
 }
 
 function operationOf({ routeOptions }: FastifyRequest): string | undefined {
@@ -89,7 +95,7 @@ function parsed(payload: string): unknown {
 }
 
 /** Also what somebody calls a secret where no such field is known: it is one all the same. */
-const secretField = /secret|passw|token|credential/i;
+const secretField = /secret|passw|token|credential|^code$/i;
 
 /** Without secrets, and not longer than a line may be. */
 function shown(part: unknown): unknown {

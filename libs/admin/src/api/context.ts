@@ -4,6 +4,7 @@ import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { AlertBook } from '../alerts/alert-book.js';
+import type { OidcProvider } from '../oidc/oidc-provider.js';
 
 /** What the routes stand on. */
 export interface AdminContext {
@@ -36,6 +37,8 @@ export interface AdminIdentity {
   readonly tokens: BearerTokens;
   readonly authenticator: Authenticator;
   readonly clock: Clock;
+  /** Who people may log in by besides; left out: nobody. */
+  readonly oidc?: OidcProvider | undefined;
   /** What policies on the cluster name it. */
   readonly clusterName: string;
 }

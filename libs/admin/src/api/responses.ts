@@ -40,3 +40,9 @@ function goesOn(description: string, mediaType: string): Record<number, Schema> 
     ...Object.fromEntries([400, 404, 503, 504].map((code) => [code, problems[code] ?? problem('')])),
   };
 }
+
+/** Another page takes over. */
+export const redirects = (description: string, ...bad: (keyof typeof problems)[]): Record<number, Schema> => ({
+  302: { type: 'null', description },
+  ...Object.fromEntries([...bad, 503].map((code) => [code, problems[code] ?? problem('')])),
+});

@@ -322,6 +322,15 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'all',
   ),
   Login: object({ user: described(text, 'Name of the user: its access key.'), secret: text }, 'all'),
+  OidcLogin: object(
+    {
+      idToken: described(
+        { type: 'string', maxLength: 16_384 },
+        'An ID token of the identity provider, or a JWT of it.',
+      ),
+    },
+    'all',
+  ),
   Token: object({ token: text, untilMs: described(whole, 'Until when it is good.') }, 'all'),
   Session: object(
     {
@@ -330,6 +339,16 @@ export const schemas: Readonly<Record<string, Schema>> = {
       super: switchOf('Whether it may do everything.'),
       csrfToken: described(text, 'For the header x-csrf-token of what changes something.'),
       untilMs: described(whole, 'Until when the session is good; it is prolonged while it is used.'),
+      oidc: {
+        ...object(
+          {
+            issuer: described(text, 'The identity provider that people may log in by.'),
+            deviceClientId: described(text, 'The client for its device flow; absent: there is none.'),
+          },
+          ['issuer'],
+        ),
+        description: 'Absent: there is no identity provider.',
+      },
     },
     ['login'],
   ),

@@ -67,10 +67,13 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
     },
     handler: async ({ principal, session }) => {
       if (!identity) return { login: false, user: '', super: true };
-      if (principal.name === '') return { login: true };
+      const { oidc: provider } = identity;
+      const { issuer, deviceClientId } = provider?.options ?? {};
+      const oidc = issuer === undefined ? {} : { oidc: { issuer, ...(deviceClientId && { deviceClientId }) } };
+      if (principal.name === '') return { login: true, ...oidc };
       const { name: user, isSuper } = principal;
       const browser = session && { csrfToken: identity.tokens.csrfOf(session.id), untilMs: session.untilMs };
-      return { login: true, user, super: isSuper, ...browser };
+      return { login: true, user, super: isSuper, ...browser, ...oidc };
     },
   });
 

@@ -6,6 +6,7 @@ import { systemClock, type Clock } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { AdminServer } from '../admin-server.js';
+import type { OidcProvider } from '../oidc/oidc-provider.js';
 import { FakeBrokers } from './fake-brokers.js';
 import { FakeMembers } from './fake-members.js';
 
@@ -26,6 +27,7 @@ interface AdminFixtureOptions {
   readonly graceMs?: number;
   /** Left out: there are no users. */
   readonly identities?: FakeIdentities;
+  readonly oidc?: OidcProvider;
   readonly log?: Logger;
   readonly audit?: AuditSink;
 }
@@ -36,6 +38,7 @@ export async function startAdminFixture({
   consoleFolder,
   graceMs = 0,
   identities,
+  oidc,
   log = silentLogger,
   audit,
 }: AdminFixtureOptions = {}): Promise<AdminFixture> {
@@ -68,7 +71,8 @@ export async function startAdminFixture({
   const server = new AdminServer({
     ...{ nameService, directory, brokers, peers: members, sets: members, clock, log, requestMsMax: 500 },
     audit: new AuditLog(clock, audit),
-    identity: gate?.users && identities && { ...gate.users, service: identities, clock, clusterName: 'DefaultCluster' },
+    identity: gate?.users &&
+      identities && { ...gate.users, service: identities, clock, oidc, clusterName: 'DefaultCluster' },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });
   await server.start();

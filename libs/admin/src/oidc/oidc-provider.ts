@@ -1,0 +1,227 @@
+/**
+ * The team's identity provider, by OpenID Connect: its discovery document, its keys, a browser's login by the code flow with
+ * PKCE, and tokens that programs bring. What it says of somebody is a name and groups; which roles these have is set here.
+ *
+ * Nothing is asked of it before somebody logs in, so one that is away keeps nobody else out. Its keys are fetched again when a
+ * token names one that is not known.
+ */
+import { type ExternalIdentity, externalIdentity, type RolesOfGroups } from '@cometmq/auth';
+import { MqError } from '@cometmq/shared';
+import type { JWTVerifyGetKey } from 'jose';
+import type { Configuration } from 'openid-client';
+
+export interface OidcOptions {
+  readonly issuer: string;
+  readonly clientId: string;
+  /** Undefined: a public client, which PKCE alone protects. */
+  readonly clientSecret: string | undefined;
+  /** Where browsers reach the console. */
+  readonly consoleUrl: string;
+  readonly scopes: readonly string[];
+  /** Whose name a claim holds; where it is missing, `sub` stands for it. */
+  readonly nameClaim: string;
+  readonly groupsClaim: string;
+  readonly roles: RolesOfGroups;
+  /** Of tokens that programs bring, beside the client's own id. */
+  readonly audiences: readonly string[];
+  /** A public client for `comet login --oidc`; undefined: there is none. */
+  readonly deviceClientId: string | undefined;
+  /** How long a login here is good for at the most. */
+  readonly loginMsMax: number;
+  /** How often its keys may be fetched anew. */
+  readonly keysAgainMs?: number;
+}
+
+/** What a browser's login has to come back with. */
+export interface LoginChecks {
+  readonly state: string;
+  readonly nonce: string;
+  readonly verifier: string;
+}
+
+interface Found {
+  readonly config: Configuration;
+  readonly keys: JWTVerifyGetKey;
+}
+
+const requestSecondsMax = 10;
+const clockToleranceSeconds = 30;
+const tokenLengthMax = 16_384;
+/** No algorithm whose key the client's secret is. */
+const algorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+export const callbackPath = '/api/v1/session/oidc/callback';
+
+export class OidcProvider {
+  private found: Promise<Found> | undefined;
+
+  constructor(readonly options: OidcOptions) {}
+
+  /** Where the browser is to go, and what is to be kept of it until it is back. @throws MqError UNAVAILABLE */
+  async begin(): Promise<{ readonly url: string; readonly checks: LoginChecks }> {
+    const { config } = await this.discovered();
+    const openid = await import('openid-client');
+    const checks = {
+      state: openid.randomState(),
+      nonce: openid.randomNonce(),
+      verifier: openid.randomPKCECodeVerifier(),
+    };
+    const url = openid.buildAuthorizationUrl(config, {
+      redirect_uri: this.redirectUrl,
+      scope: this.options.scopes.join(' '),
+      response_type: 'code',
+      state: checks.state,
+      nonce: checks.nonce,
+      code_challenge: await openid.calculatePKCECodeChallenge(checks.verifier),
+      code_challenge_method: 'S256',
+    });
+    return { url: url.href, checks };
+  }
+
+  /**
+   * The browser is back.
+   * @param query with its `?`
+   * @throws MqError UNAUTHORIZED, UNAVAILABLE
+   */
+  async finish(query: string, { state, nonce, verifier }: LoginChecks): Promise<ExternalIdentity> {
+    const { config } = await this.discovered();
+    const openid = await import('openid-client');
+    try {
+      const tokens = await openid.authorizationCodeGrant(config, new URL(`${this.redirectUrl}${query}`), {
+        expectedState: state,
+        expectedNonce: nonce,
+        pkceCodeVerifier: verifier,
+        idTokenExpected: true,
+      });
+      const claims = await this.verified(tokens.id_token ?? '', [this.options.clientId]);
+      const tellsMore = config.serverMetadata().userinfo_endpoint !== undefined;
+      if (claims[this.options.groupsClaim] !== undefined || !tellsMore) return this.identityIn(claims);
+      // Many providers tell of groups there alone.
+      const more = await openid.fetchUserInfo(config, tokens.access_token, String(claims['sub']));
+      return this.identityIn({ ...claims, ...more });
+    } catch (caught) {
+      throw this.told(caught);
+    }
+  }
+
+  /** Of a program that brings an ID token, or an access token that is a JWT. @throws MqError UNAUTHORIZED, UNAVAILABLE */
+  async bearer(token: string): Promise<ExternalIdentity> {
+    const { clientId, audiences, deviceClientId } = this.options;
+    const taken = [clientId, ...audiences, ...(deviceClientId === undefined ? [] : [deviceClientId])];
+    try {
+      return this.identityIn(await this.verified(token, taken));
+    } catch (caught) {
+      throw this.told(caught);
+    }
+  }
+
+  private get redirectUrl(): string {
+    return `${this.options.consoleUrl.replace(/\/+$/, '')}${callbackPath}`;
+  }
+
+  private async verified(token: string, audience: string[]): Promise<Readonly<Record<string, unknown>>> {
+    if (token.length > tokenLengthMax) throw new MqError('UNAUTHORIZED', 'the token is too long');
+    const { keys, config } = await this.discovered();
+    const { jwtVerify } = await import('jose');
+    const { payload } = await jwtVerify(token, keys, {
+      ...{ issuer: config.serverMetadata().issuer, audience, algorithms, clockTolerance: clockToleranceSeconds },
+      requiredClaims: ['exp', 'sub'],
+    });
+    // Told by the same provider to the same client, but of something that has happened: no proof of who somebody is.
+    if (payload['events'] !== undefined)
+      throw new MqError('UNAUTHORIZED', 'the token tells of an event, not of a login');
+    return payload;
+  }
+
+  private identityIn(claims: Readonly<Record<string, unknown>>): ExternalIdentity {
+    const { nameClaim, groupsClaim, roles } = this.options;
+    const name = claims[nameClaim];
+    const groups = claims[groupsClaim];
+    const listed = typeof groups === 'string' ? [groups] : Array.isArray(groups) ? groups : [];
+    return externalIdentity(
+      typeof name === 'string' && name !== '' ? name : String(claims['sub']),
+      listed.filter((group): group is string => typeof group === 'string'),
+      roles,
+    );
+  }
+
+  /** Asked once; after a failure, at the next login again. @throws MqError UNAVAILABLE */
+  private async discovered(): Promise<Found> {
+    this.found ??= this.discover();
+    const { found } = this;
+    try {
+      return await found;
+    } catch (caught) {
+      if (this.found === found) this.found = undefined;
+      throw this.told(caught);
+    }
+  }
+
+  private async discover(): Promise<Found> {
+    const { issuer, clientId, clientSecret, keysAgainMs = 10_000 } = this.options;
+    const [openid, jose] = await Promise.all([import('openid-client'), import('jose')]);
+    const url = new URL(issuer);
+    const signsIn = clientSecret === undefined ? openid.None() : openid.ClientSecretBasic(clientSecret);
+    const config = await openid.discovery(url, clientId, clientSecret, signsIn, {
+      timeout: requestSecondsMax,
+      // The settings allow that on loopback addresses alone, which is what it is marked for.
+      // eslint-disable-next-line @typescript-eslint/no-deprecated
+      ...(url.protocol === 'http:' && { execute: [openid.allowInsecureRequests] }),
+    });
+    const { jwks_uri: keysUrl } = config.serverMetadata();
+    if (keysUrl === undefined) throw new MqError('UNAVAILABLE', `the identity provider ${issuer} names no keys`);
+    const keys = jose.createRemoteJWKSet(new URL(keysUrl), {
+      timeoutDuration: requestSecondsMax * 1_000,
+      cooldownDuration: keysAgainMs,
+    });
+    return { config, keys };
+  }
+
+  /** Whether it is the provider that is away, or what was brought that is wrong; of the latter, why. */
+  private told(caught: unknown): MqError {
+    if (caught instanceof MqError) return caught;
+    const { issuer } = this.options;
+    const { code, error } = (caught ?? {}) as { readonly code?: unknown; readonly error?: unknown };
+    if (typeof error === 'string' && !passing.has(error)) {
+      return new MqError('UNAUTHORIZED', `the identity provider ${issuer} refused the login: ${error.slice(0, 64)}`);
+    }
+    const why = typeof code === 'string' ? tokenFaults[code] : undefined;
+    if (why !== undefined) return new MqError('UNAUTHORIZED', `the login by ${issuer} can't be used: ${why}`);
+    return new MqError(
+      'UNAVAILABLE',
+      `the identity provider ${issuer} does not answer, or not as it should; users of this cluster log in as ever`,
+      { cause: caught },
+    );
+  }
+}
+
+/** What a provider says that is not well itself. */
+const passing = new Set(['server_error', 'temporarily_unavailable']);
+
+/** Codes of jose and openid-client by which it is what was brought that is wrong. */
+const tokenFaults: Readonly<Record<string, string>> = {
+  ERR_JWT_EXPIRED: 'the token has ended; log in again',
+  ERR_JWT_CLAIM_VALIDATION_FAILED: 'the token is for somebody else, or not for now',
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'the token has a wrong signature',
+  ERR_JWS_INVALID: 'it is no token',
+  ERR_JWT_INVALID: 'it is no token',
+  ERR_JWKS_NO_MATCHING_KEY: 'the token is signed by no key of the provider',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'the token does not say which key has signed it',
+  ERR_JOSE_ALG_NOT_ALLOWED: 'the token is signed in a way that is not taken',
+  ERR_JOSE_NOT_SUPPORTED: 'the token is signed in a way that is not taken',
+  OAUTH_INVALID_RESPONSE: 'the answer is not the one that was asked for',
+  OAUTH_JWT_CLAIM_COMPARISON_FAILED: 'the answer is not the one that was asked for',
+  OAUTH_JWT_TIMESTAMP_CHECK_FAILED: 'the clocks of the provider and of this process differ',
+};
