@@ -99,7 +99,7 @@ it('covers every route there is, and no other', () => {
       'transaction',
       'message',
     ],
-    ...['session', 'user', 'alert', 'dead-letter', 'audit', 'deleted'],
+    ...['session', 'oidc', 'user', 'alert', 'dead-letter', 'audit', 'deleted'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];
