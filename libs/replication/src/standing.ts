@@ -7,7 +7,8 @@
  * - At its start, when no leader is there, after it has listened for one for a lease; at once where it led last or is alone.
  *
  * Members of a set take turns by rank, so that two seldom stand at once; who has promised an epoch to another lets it try, as a
- * higher epoch would undo what that one has won; after an attempt that failed each waits longer.
+ * higher epoch would undo what that one has won, and longer each time that nothing came of it; after an attempt that failed each
+ * waits longer. On a machine where an attempt takes seconds they would undo each other's for minutes otherwise.
  */
 import type { StandReason } from '@cometmq/model';
 import { unreachable } from '@cometmq/shared';
@@ -19,11 +20,15 @@ export interface StandingLimits {
   readonly rankMs: number;
   /** Between attempts, doubled with each that failed, at most the lease. */
   readonly retryMs: number;
-  /** How long another that was promised an epoch may take to lead. */
+  /** How long another that was promised an epoch may take to lead, doubled with each promise of which nothing came. */
   readonly yieldMs: number;
+  readonly yieldMsMax: number;
 }
 
-export const standingLimits: StandingLimits = { leaseMs: 3_000, rankMs: 150, retryMs: 200, yieldMs: 1_000 };
+export const standingLimits: StandingLimits = {
+  ...{ leaseMs: 3_000, rankMs: 150, retryMs: 200 },
+  ...{ yieldMs: 1_000, yieldMsMax: 8_000 },
+};
 
 export type StandingInput =
   /** The leader's stream says: `progress` has moved since the last time, or not. */
@@ -46,6 +51,9 @@ export class Standing {
   private refused = false;
   private settledOnce: boolean;
   private failures = 0;
+  /** Since a leader was last heard. */
+  private promises = 0;
+  private yieldUntilMs = 0;
   /** Not before this. */
   private notBeforeMs = 0;
 
@@ -68,6 +76,11 @@ export class Standing {
     return this.settledOnce && !this.refused && nowMs - this.progressMs < patienceMs;
   }
 
+  /** Whether another one that was promised an epoch may still be on its way to lead. */
+  yields(nowMs: number): boolean {
+    return nowMs < this.yieldUntilMs;
+  }
+
   /** Why to stand now; undefined: there is no reason to. */
   step(input: StandingInput): StandReason | undefined {
     switch (input.kind) {
@@ -83,8 +96,10 @@ export class Standing {
       case 'handedOver':
         return 'handedOver';
       case 'promised': {
-        const untilMs = input.nowMs + this.limits.yieldMs + this.rank * this.limits.rankMs;
-        this.notBeforeMs = Math.max(this.notBeforeMs, untilMs);
+        const { yieldMs, yieldMsMax, rankMs } = this.limits;
+        this.yieldUntilMs = input.nowMs + Math.min(yieldMs * 2 ** this.promises, yieldMsMax);
+        this.promises += 1;
+        this.notBeforeMs = Math.max(this.notBeforeMs, this.yieldUntilMs + this.rank * rankMs);
         return undefined;
       }
       case 'failed': {
@@ -109,6 +124,8 @@ export class Standing {
     this.progressMs = nowMs;
     this.refused = false;
     this.failures = 0;
+    this.promises = 0;
+    this.yieldUntilMs = 0;
     this.notBeforeMs = 0;
   }
 

@@ -28,7 +28,7 @@ export class Promising {
     const answer = answerTo(self.notes.promised, ask, heard);
     if (!ask.sounding) knowledge.hear(ask.epoch);
     if ('refusal' in answer) return { kind: 'refused', from: me, refusal: answer.refusal };
-    if (ask.sounding && role.is === 'standing' && role.election.mayWin) {
+    if (ask.sounding && (this.isWinning() || this.yieldsToAnother(ask))) {
       // A later epoch would undo what is about to be won.
       return { kind: 'refused', from: me, refusal: { why: 'leaderProgresses', epoch: self.notes.promised.epoch } };
     }
@@ -50,6 +50,16 @@ export class Promising {
       return { kind: 'refused', from: me, refusal: { why: 'promised', epoch } };
     }
     return { kind: 'promised', from: me, log: self.tail() };
+  }
+
+  private isWinning(): boolean {
+    const { role } = this.self;
+    return role.is === 'standing' && role.election.mayWin;
+  }
+
+  private yieldsToAnother({ candidate, reason }: Ask): boolean {
+    const { turn, notes } = this.self;
+    return turn.yields && notes.promised.to !== candidate && reason !== 'handedOver';
   }
 
   /** Decided at once; durable when it resolves. Whoever led before is not heard any more. */

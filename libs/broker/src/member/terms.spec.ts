@@ -74,4 +74,25 @@ describe('a term', () => {
     await world.until(() => world.isWhole, 'all are in sync');
     await world.stop();
   });
+
+  // Goal: of three that all miss a leader, one is given the time to become it. Method: one has promised another, and a third asks.
+  it('that another one is on its way to is not undone by a third, and each has a time', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader } = world;
+    const [one, other] = world.followers as [SetMemberWorld, SetMemberWorld];
+    for (const gone of [leader, other]) gone.kill();
+    const asked = (at: number, by: SetMemberWorld, sounding: boolean): Promise<string> => {
+      const ask = { epoch: epoch(at), candidate: memberId(by.id), reason: 'silent', sounding } as const;
+      return world.during(one.broker.member.promise(ask)).then(({ kind }) => kind);
+    };
+    await world.pass(2_600); // The leader is not heard any more.
+    expect(await asked(99, other, false)).toBe('promised');
+    expect([await asked(100, leader, true), await asked(100, other, true)]).toEqual(['refused', 'promised']);
+    await world.pass(1_100);
+    expect(await asked(100, leader, true)).toBe('promised');
+    for (const gone of [leader, other]) await gone.start();
+    await world.send('m0');
+    await world.until(() => world.isWhole, 'all are in sync');
+    await world.stop();
+  });
 });

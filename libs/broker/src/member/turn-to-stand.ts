@@ -55,6 +55,10 @@ export class TurnToStand {
   hears(patienceMs: number): boolean {
     return this.standing?.hears(this.clock.monotonicMs(), patienceMs) ?? false;
   }
+  /** Whether another one that was promised an epoch may still be on its way to lead. */
+  get yields(): boolean {
+    return this.standing?.yields(this.clock.monotonicMs()) ?? false;
+  }
   /** It may stand at all, some time. */
   get isMine(): boolean {
     return this.standing !== undefined;

@@ -412,6 +412,15 @@ export class SimulatedNode {
     const serves = leading?.isServing(this.set.nowMs) ? this.id : undefined;
     const heard = this.standing.hears(this.set.nowMs, 2_500) ? this.attachedTo?.leader : undefined;
     const answer = answerTo(this.promised, ask, leading ? serves : heard);
+    const yields = this.standing.yields(this.set.nowMs) && this.promised.to !== ask.candidate;
+    if ('promise' in answer && ask.sounding && yields && ask.reason !== 'handedOver') {
+      const refusal = { why: 'leaderProgresses', epoch: this.promised.epoch } as const;
+      const from = this.id;
+      this.set.send(this, ask.candidate, (node) => {
+        node.act(role, role.candidate.step({ kind: 'refused', from, refusal }));
+      });
+      return;
+    }
     if ('promise' in answer && ask.sounding) {
       this.set.send(this, from.id, (node) => node.act(role, role.candidate.step({ kind: 'willing', from: this.id })));
       return;
