@@ -103,7 +103,6 @@ describe('the replication door', () => {
     });
     const { server } = await served(door);
     const channel = channelTo(`127.0.0.1:${server.port}`);
-    const { askPromise, status, handOver, fetch, snapshot, segmentBytes } = replicationPaths;
     const good = [
       internal.PromiseRequest.encode({
         brokerSet: 'b',
@@ -122,7 +121,7 @@ describe('the replication door', () => {
         bytes.set(Buffer.from(Array.from({ length: 9 }, () => chance.below(256))), chance.below(8));
       else bytes[chance.below(bytes.length)] = chance.below(256);
       const request = bytes.subarray(0, 1 + chance.below(bytes.length));
-      const paths = [askPromise, status, handOver, fetch, snapshot, segmentBytes];
+      const paths = Object.values(replicationPaths).filter((each) => each !== replicationPaths.follow);
       const path = paths[seed % paths.length] ?? '';
       const code = await new Promise<string>((resolve) => {
         const stream = channel.serverStream(path, request);

@@ -130,17 +130,17 @@ export function replicationGrpcService(
         return internal.HandOverResponse.encode({}).finish();
       }),
       Elect: unary(async (request) => {
-        const { brokerSet, to } = internal.ElectRequest.decode(request);
+        const { brokerSet, to } = decoded(internal.ElectRequest, request);
         await door.elect(brokerSet, to === undefined ? undefined : memberId(to));
         return internal.ElectResponse.encode({}).finish();
       }),
       RemoveMember: unary(async (request) => {
-        const { brokerSet, member } = internal.RemoveMemberRequest.decode(request);
+        const { brokerSet, member } = decoded(internal.RemoveMemberRequest, request);
         await door.removeMember(brokerSet, memberId(member));
         return internal.RemoveMemberResponse.encode({}).finish();
       }),
       MayLeave: unary(async (request) => {
-        const { brokerSet, member } = internal.MayLeaveRequest.decode(request);
+        const { brokerSet, member } = decoded(internal.MayLeaveRequest, request);
         return internal.MayLeaveResponse.encode({ whyNot: await door.mayLeave(brokerSet, memberId(member)) }).finish();
       }),
       Status: unary(async (request) => {

@@ -272,12 +272,14 @@ export class Leader {
 
   private countListeners(nowMs: number): void {
     const { members, quorum } = this.rule;
-    const listening = members.filter((member) => {
-      if (member === this.term.me) return true;
-      const follower = this.followers.get(member);
-      return follower?.connected === true && follower.end !== undefined && !this.isSilent(follower, nowMs);
-    }).length;
+    const listening = members.filter((member) => this.listens(member, nowMs)).length;
     this.unheardSinceMs = listening >= quorum ? undefined : (this.unheardSinceMs ?? nowMs);
+  }
+
+  private listens(member: MemberId, nowMs: number): boolean {
+    if (member === this.term.me) return true;
+    const follower = this.followers.get(member);
+    return follower?.connected === true && follower.end !== undefined && !this.isSilent(follower, nowMs);
   }
 
   /** Whether it is behind, judged by what is durable here: what the own disk has not got yet says nothing of others. */
@@ -311,7 +313,7 @@ export class Leader {
     if (!this.decides || this.changing?.sent) return [];
     if (this.changing === undefined) {
       if (nowMs < this.noChangeBeforeMs) return [];
-      const rule = this.withoutRemoved() ?? this.withoutSilent(nowMs) ?? this.withCaughtUp(nowMs);
+      const rule = this.withoutRemoved(nowMs) ?? this.withoutSilent(nowMs) ?? this.withCaughtUp(nowMs);
       if (rule === undefined || !isMember(rule, this.term.me)) return [];
       this.changing = { rule, sinceMs: nowMs, sent: false };
     }
@@ -321,7 +323,8 @@ export class Leader {
       return [{ kind: 'change', rule, revision: this.revision, epoch: this.term.state.epoch }];
     }
     if (nowMs - sinceMs < this.limits.silentMs) return [];
-    // Whoever was to come in has fallen behind again: nobody waits for it any longer.
+    // Those who would stay, or come in, have not all that is committed: nothing waits for them any longer, for a while.
+    this.noChangeBeforeMs = nowMs + this.limits.changeAgainMs;
     for (const member of rule.members) {
       const follower = this.followers.get(member);
       if (follower && !isMember(this.rule, member)) follower.keepsUpSinceMs = undefined;
@@ -330,9 +333,12 @@ export class Leader {
     return this.advance(nowMs);
   }
 
-  private withoutRemoved(): SetRule | undefined {
+  private withoutRemoved(nowMs: number): SetRule | undefined {
     const { removal } = this;
-    return removal !== undefined && isMember(this.rule, removal) ? withoutMember(this.rule, removal) : undefined;
+    if (removal === undefined || !isMember(this.rule, removal)) return undefined;
+    const rule = withoutMember(this.rule, removal);
+    // While one of them is away, waiting for it would hold up every commit, and bring nothing.
+    return rule.members.every((member) => this.listens(member, nowMs)) ? rule : undefined;
   }
 
   /** Of two, the one that goes on shrinks the set to itself, unless it is slow itself. */

@@ -9,6 +9,10 @@ import type { FollowingRole } from './roles.js';
 
 /** Between two tries to find the leader. */
 const followAgainMs = 50;
+/** And where a leader takes this member again and again, and nothing comes of it: up to so long. */
+const followAgainMsMax = 1_000;
+/** A stream that has lasted so long was worth it. */
+const worthMs = 1_000;
 /** Between the two looks whether nobody listens at the leader's address. */
 const refusedTwiceMs = 50;
 /** Before a snapshot that could not be copied is asked for again. */
@@ -16,6 +20,9 @@ const copyAgainMs = 500;
 
 export class FindingLeader {
   private suspecting = false;
+  private attachedMs = 0;
+  /** Streams, one after the other, that ended as soon as they had begun. */
+  private vain = 0;
   /** The last refusal that was told of. */
   private refusal: string | undefined;
 
@@ -102,6 +109,7 @@ export class FindingLeader {
     const { self } = this;
     if (self.role !== role) return;
     role.turn = 0;
+    this.attachedMs = self.parts.clock.monotonicMs();
     this.refusal = undefined;
     self.attachedTo = { member: leader, address, epoch };
     self.knowledge.setAddress(leader, address);
@@ -161,6 +169,7 @@ export class FindingLeader {
     role.stream = undefined;
     role.turn += 1;
     if (wasAttached) {
+      this.vain = clock.monotonicMs() - this.attachedMs < worthMs ? this.vain + 1 : 0;
       self.attachedTo = undefined;
       self.noLeaderSinceMs = clock.monotonicMs();
       log.warn({ leader: leader.member, ...(error && failureFacts(error)) }, 'the stream to the leader is over');
@@ -170,7 +179,8 @@ export class FindingLeader {
       this.moves.fail(error);
       return;
     }
-    role.timer = clock.after(followAgainMs, () => {
+    const againMs = Math.min(followAgainMs * 2 ** Math.max(0, this.vain - 1), followAgainMsMax);
+    role.timer = clock.after(againMs, () => {
       role.timer = undefined;
       if (self.role === role) this.connect();
     });

@@ -27,6 +27,8 @@ export interface LeadNow {
 export class LeadInRegistry {
   private lastRenewalMs = -Infinity;
   private renewing = false;
+  /** It was told that the name service does not answer. */
+  private away = false;
 
   constructor(
     private readonly parts: LeadingParts,
@@ -53,13 +55,18 @@ export class LeadInRegistry {
     const kept: KeptLead = { epoch: now.epoch, writable: writable(), progress: now.shown(), inSync };
     try {
       const reading = await registry.renewLeadership(claim(), kept);
+      if (this.away) log.info({ epoch: now.epoch }, 'the name service answers again');
+      this.away = false;
       if (!now.isOver()) parts.read(reading);
     } catch (caught) {
       const error = MqError.from(caught);
       if (now.isOver()) return;
       if (error.code === 'NOT_LEADER') parts.deposed(error);
-      else if (error.retry) log.warn(failureFacts(error), 'the name service does not answer; serving goes on');
-      else parts.refusedBy(error);
+      else if (!error.retry) parts.refusedBy(error);
+      else {
+        if (!this.away) log.warn(failureFacts(error), 'the name service does not answer; serving goes on');
+        this.away = true;
+      }
     } finally {
       this.renewing = false;
     }

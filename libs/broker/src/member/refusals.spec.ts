@@ -39,6 +39,41 @@ describe('a member that is refused', () => {
     await world.stop();
   });
 
+  it('by nobody, while it leads and the name service is away, says so once, and once that it is back', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader } = world;
+    world.registry.away = true;
+    await world.pass(10_000);
+    world.registry.away = false;
+    await world.pass(5_000);
+    expect(warnings(leader, 'the name service does not answer; serving goes on')).toHaveLength(1);
+    expect(leader.said.filter((line) => line.includes('the name service answers again'))).toHaveLength(1);
+    await world.stop();
+  });
+
+  // Goal: a stream that is good for nothing costs its leader little. Method: the leader can't read what its follower lacks.
+  it('of what it lacks, again and again, comes again in longer and longer intervals', async () => {
+    const world = await new SetWorld(3).start();
+    await world.sendMany(Array.from({ length: 50 }, (_, i) => `m${i}`));
+    const [place] = world.followers as [SetMemberWorld];
+    place.kill();
+    await world.sendMany(Array.from({ length: 50 }, (_, i) => `n${i}`));
+    await world.during(world.leader.broker.member.handOverLead()); // The next leader has nothing in memory.
+    const { replication } = world.leader.broker.store;
+    const read = replication.readBytes.bind(replication);
+    replication.readBytes = () => Promise.reject(new MqError('CORRUPT_RECORD', 'the log is damaged at 7'));
+    const started = place.start();
+    await world.during(started);
+    const streams = (): number => place.said.filter((line) => line.includes('the broker follows')).length;
+    const before = streams();
+    await world.pass(20_000);
+    expect(streams() - before).toBeGreaterThan(5);
+    expect(streams() - before).toBeLessThan(40);
+    replication.readBytes = read;
+    await world.until(() => world.isWhole, 'it has all, as soon as that can be read');
+    await world.stop();
+  });
+
   it('by its leader, as it is of an older release, says so once', async () => {
     const world = await new SetWorld(3).start();
     const [place] = world.followers as [SetMemberWorld];
