@@ -295,6 +295,7 @@ export class Member {
       liteSubscriptionsMax: 100,
       retentionMs: 72 * 3_600_000,
       pollsMax: 1_000,
+      followerReadsBehindBytes: 1,
       leaseMs: 3_000,
       address: () => place,
       onFatal: (error: MqError) => {

@@ -71,6 +71,8 @@ function* memberSamples({ member }: BrokerService): Iterable<Sample> {
     for (const [phase, value] of Object.entries({ ...phases, fold: foldMs, start_record: startRecordMs }))
       yield { metric: 'rocketmq_broker_failover_ms', labels: { phase }, value };
   }
+  yield { metric: 'rocketmq_follower_reads_total', labels: {}, value: member.followerReads.messages };
+  yield { metric: 'rocketmq_follower_read_bytes_total', labels: {}, value: member.followerReads.bytes };
   if (role !== 'leading' || !state) return;
   const inSync = followers.filter((one) => one.inSync && state.members.includes(one.member)).length;
   yield { metric: 'rocketmq_broker_set_members', labels: {}, value: state.members.length };

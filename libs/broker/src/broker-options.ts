@@ -38,6 +38,8 @@ export interface BrokerOptions {
   readonly liteTopicsMax: number;
   readonly liteSubscriptionsMax: number;
   readonly retentionMs: number;
+  /** Messages so far behind the end of the log are read by other members; left out, 0: by none. */
+  readonly followerReadsBehindBytes?: number | undefined;
   readonly pollsMax: number;
   readonly leaseMs: number;
   /** host:port of the internal service; empty: in this process. Asked for at the start, when the port is known. */

@@ -366,6 +366,7 @@ export class BrokerService implements LinkedBroker, Component {
     const term = new Term({
       ...{ settings: options, store, views, known, clients, backlogs, traffic, nameService, directory, clock, log },
       isSure: () => leading.isSure(),
+      membersWith: (end) => leading.membersWith(end),
       onMismatch: (error) => this.fatal(error),
     });
     this.term = term;

@@ -6,6 +6,7 @@ import type { StorePorts, ReadMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
+import type { ReadsElsewhere } from './reads-elsewhere.js';
 import type { Traffic } from './traffic.js';
 
 /** What is used of the store. */
@@ -18,6 +19,8 @@ export interface DeliveryLoaderParts {
   readonly logClock: LogClock;
   readonly log: Logger;
   readonly traffic: Traffic;
+  /** Left out: all is read here. */
+  readonly elsewhere?: ReadsElsewhere | undefined;
 }
 
 /** For whom it is read. */
@@ -57,7 +60,9 @@ export class DeliveryLoader {
     }
     const read = (): void => {
       receiver.abandon = undefined;
-      this.read(groupId, handed, position, done);
+      const members = receiver.call.readsMembers ? (this.parts.elsewhere?.membersFor(handed) ?? []) : [];
+      if (members.length > 0) queueMicrotask(() => done(undefined, this.named(groupId, handed, position, members)));
+      else this.read(groupId, handed, position, done);
     };
     if (!askRoom || askRoom(bytesOf(handed), read)) read();
     else receiver.abandon = unread;
@@ -100,6 +105,21 @@ export class DeliveryLoader {
       traffic.delivered(message.topicId, groupId, payload, message.attempt);
     }
     return messages;
+  }
+
+  /** Without their bodies: who receives them reads those at one of the members. */
+  private named(
+    groupId: GroupId,
+    handed: readonly HandedMessage[],
+    leasePosition: LogPosition,
+    members: readonly string[],
+  ): Delivered[] {
+    return handed.map((message) => {
+      const { topicId, position, size, attempt } = message;
+      this.parts.traffic.deliveredElsewhere(topicId, groupId, size, attempt);
+      const receipt = this.receipt(groupId, message, leasePosition);
+      return { receipt, payload: nothing, storedMs: 0, originTopicId: topicId, place: { position, size, members } };
+    });
   }
 
   /** An operator gave it up: it is done for the group. */

@@ -5,6 +5,9 @@ import {
   type Done,
   type FrameStream,
   type ReceiveCall,
+  type ReadBody,
+  type ReadMembers,
+  type RemotePlace,
   GrpcBrokerLink,
   type SessionReport,
 } from '@cometmq/client';
@@ -50,7 +53,7 @@ class Listener {
 }
 
 /** One stream: what one end writes the other reads, at once. */
-function linked(broker: BrokerLink) {
+function linked(broker: BrokerLink, readMembers?: ReadMembers) {
   const clock = new ManualClock();
   const toBroker: ((frame: Uint8Array) => void)[] = [];
   let broken: (error?: MqError) => void = () => undefined;
@@ -87,7 +90,7 @@ function linked(broker: BrokerLink) {
       end: () => undefined,
     };
   };
-  const link = new GrpcBrokerLink(connect, clock);
+  const link = new GrpcBrokerLink(connect, clock, undefined, readMembers);
   return {
     link,
     links,
@@ -180,6 +183,65 @@ describe('a link between a proxy and a broker', () => {
     const call = { ...queue, layout: 1, deadlineMs: undefined, tagHash: 1, groupHash: 2 };
     const answer = await ask(link, 'send', { ...call, envelope: Buffer.from('e'), message: [Buffer.from('m')] });
     expect(answer).toEqual({ offset: 0, pending: place });
+  });
+
+  describe('reads at members what the leader leaves to them', () => {
+    const elsewhere = { position: logPosition(2 ** 40), size: 200, members: ['b:1', 'c:1'] };
+    const named = { ...delivered, payload: Buffer.alloc(0), storedMs: 0, place: elsewhere };
+    const body: ReadBody = { payload: Buffer.from('from afar'), storedMs: 77, originTopicId: topicId(9) };
+    const wanted = { ...ids, queueId: -1, messagesMax: 3, bytesMax: 9, filter: everything, invisibleMs: 1 };
+    const receive: ReceiveCall = { ...wanted, autoRenew: false, clientId: 'c', waitMs: 0, attemptId: undefined };
+    const handedBack = ['handBack', { receipts: [receipt, receipt, receipt] }];
+    let listener: Listener;
+    let asked: (readonly RemotePlace[])[];
+    let reading: PromiseWithResolvers<readonly (ReadBody | undefined)[]>;
+    let link: BrokerLink;
+
+    beforeEach(() => {
+      listener = new Listener();
+      listener.answers.set('receive', { messages: [named, delivered, named] });
+      asked = [];
+      reading = Promise.withResolvers();
+      ({ link } = linked(listener.broker, (places) => {
+        asked.push(places);
+        return reading.promise;
+      }));
+    });
+    const turns = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
+
+    it('for a receive, in its order, without what nobody can read', async () => {
+      const answer = ask(link, 'receive', receive);
+      reading.resolve([undefined, body]);
+      expect(await answer).toEqual({ messages: [delivered, { ...delivered, ...body }] });
+      expect(asked).toEqual([[elsewhere, elsewhere]]);
+      expect(listener.asked).toMatchObject([['receive', { readsMembers: true }]]);
+    });
+
+    it('for a pull', async () => {
+      listener.answers.set('pull', { messages: [{ ...pulled, payload: Buffer.alloc(0), place: elsewhere }], ...ends });
+      const answer = ask(link, 'pull', { ...pull, groupId: undefined, waitMs: 0 });
+      reading.resolve([body]);
+      expect(await answer).toEqual({ messages: [{ ...pulled, ...body }], ...ends });
+    });
+
+    it('and gives back what nobody has read, or nobody waits for any more', async () => {
+      const answer = ask(link, 'receive', receive);
+      reading.reject(new MqError('TIMEOUT', 'nobody answers'));
+      await expect(answer).rejects.toMatchObject({ code: 'TIMEOUT' });
+      await turns();
+      expect(listener.asked.slice(1)).toEqual([handedBack]);
+
+      reading = Promise.withResolvers();
+      listener.asked.length = 0;
+      let answers = 0;
+      const takeBack = link.receive(receive, () => (answers += 1));
+      await turns();
+      takeBack();
+      reading.resolve([body, body]);
+      await turns();
+      expect(listener.asked.filter(([kind]) => kind === 'handBack')).toEqual([handedBack]);
+      expect(answers).toBe(0);
+    });
   });
 
   it('carries errors with their code and reason', async () => {

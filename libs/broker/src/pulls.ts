@@ -1,4 +1,13 @@
-import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessage, PullResult } from '@cometmq/client';
+import type {
+  Directory,
+  Done,
+  RemotePlace,
+  OffsetsCall,
+  OffsetsResult,
+  PullCall,
+  PulledMessage,
+  PullResult,
+} from '@cometmq/client';
 import type { Matcher, PullOffsets } from '@cometmq/consumption';
 import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
@@ -7,6 +16,7 @@ import type { IndexEntries, StorePorts } from '@cometmq/store';
 import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
+import type { ReadsElsewhere } from './reads-elsewhere.js';
 import type { Traffic } from './traffic.js';
 
 /** What is used of the store. */
@@ -52,6 +62,7 @@ export class Pulls {
     private readonly logClock: LogClock,
     private readonly pullsMax: number,
     private readonly traffic: Traffic,
+    private readonly elsewhere?: ReadsElsewhere,
   ) {
     store.onArrival((topicId, queueId) => {
       for (const pull of [...(this.waiting.get(`${topicId}/${queueId}`) ?? [])]) this.look(pull);
@@ -199,6 +210,14 @@ export class Pulls {
             if (pull.over) return { messages, more: false };
           }
           if (messages.length > 0 && bytes + size > bytesMax) return { messages, more: true };
+          const members = pull.call.readsMembers && pull.matcher.all ? this.membersFor(entries, i) : [];
+          if (members.length > 0) {
+            messages.push(named(offset as QueueOffset, topicId, { position: entries.position(i), size, members }));
+            bytes += size;
+            pull.nextOffset = offset + 1;
+            if (messages.length >= messagesMax) return { messages, more: true };
+            continue;
+          }
           const reading = this.store.readAll([{ position: entries.position(i), size }]);
           const [stored] = reading instanceof Promise ? await reading : reading;
           cost += pull.matcher.cost ?? 0;
@@ -221,6 +240,11 @@ export class Pulls {
     return { messages, more: false };
   }
 
+  private membersFor(entries: IndexEntries, i: number): readonly string[] {
+    const size = entries.size(i);
+    return size === 0 ? [] : (this.elsewhere?.membersFor([{ position: entries.position(i), size }]) ?? []);
+  }
+
   private finish(pull: Waiting, error: MqError | undefined, messages: readonly PulledMessage[]): void {
     if (!this.close(pull)) return;
     if (error) {
@@ -228,7 +252,12 @@ export class Pulls {
       return;
     }
     const { topicId, queueId, groupId } = pull.call;
-    if (groupId !== undefined) for (const { payload } of messages) this.traffic.delivered(topicId, groupId, payload, 1);
+    if (groupId !== undefined) {
+      for (const { payload, place } of messages) {
+        if (place) this.traffic.deliveredElsewhere(topicId, groupId, place.size, 1);
+        else this.traffic.delivered(topicId, groupId, payload, 1);
+      }
+    }
     const { first, committed } = this.store.bounds(topicId, queueId);
     const nextOffset = pull.nextOffset as QueueOffset;
     queueMicrotask(() => pull.done(undefined, { messages, nextOffset, firstOffset: first, endOffset: committed }));
@@ -247,6 +276,12 @@ export class Pulls {
     return true;
   }
 }
+
+function named(offset: QueueOffset, originTopicId: TopicId, place: RemotePlace): PulledMessage {
+  return { offset, payload: nothing, storedMs: 0, originTopicId, place };
+}
+
+const nothing = new Uint8Array(0);
 
 /** Resolves when there is room for what may be read from `from` on; never, if the pull is taken back before. */
 function room({ call, matcher }: Waiting, entries: IndexEntries, from: number): Promise<void> | undefined {

@@ -4,6 +4,7 @@ import {
   encodeBatch,
   encodeFetchedPart,
   encodeLogBytes,
+  encodeReadMessage,
   fetchFromWire,
   heartbeatToWire,
   helloFromWire,
@@ -143,6 +144,11 @@ export function replicationGrpcService(
         const { brokerSet, member } = decoded(internal.MayLeaveRequest, request);
         return internal.MayLeaveResponse.encode({ whyNot: await door.mayLeave(brokerSet, memberId(member)) }).finish();
       }),
+      ReadMessages: parts((request) => {
+        const { brokerSet, places } = decoded(internal.ReadMessagesRequest, request);
+        const wanted = places.map(({ position, size }) => ({ position: position as LogPosition, size }));
+        return door.readMessages(brokerSet, wanted);
+      }, encodeReadMessage),
       Status: unary(async (request) => {
         const { brokerSet } = decoded(internal.MemberStatusRequest, request);
         return internal.MemberStatus.encode(statusToWire(await door.status(brokerSet))).finish();

@@ -130,6 +130,12 @@ export const brokerProcessSettings = {
     max: membersWantedMax,
     why: 'Members that the broker set is to have, each with all messages. Two: etcd is the third voter. The same on all of them.',
   }),
+  followerReadsBehindBytes: bytes({
+    default: 1 * GiB,
+    min: 0,
+    max: 1024 * GiB,
+    why: 'Messages so far behind the end of the log are read by members that follow, for consumers, so that the leader need not; 0: none are.',
+  }),
   durability: oneOf(['available', 'strict'], {
     default: 'available',
     why: 'Of a set of two whose other member is away: available goes on alone, with a single copy; strict refuses messages until it is back.',

@@ -41,11 +41,20 @@ export class Traffic {
 
   /** @param payload of the record: envelope and encoded message */
   delivered(topicId: TopicId, groupId: GroupId, payload: Uint8Array, attempt: number): void {
+    const bytes = payload.byteLength - ((payload[0] as number) + 256 * (payload[1] as number)); // The envelope's size.
+    this.count(topicId, groupId, bytes, attempt);
+  }
+
+  /** Another member reads it: known is the size of its record, which is a little more. */
+  deliveredElsewhere(topicId: TopicId, groupId: GroupId, recordBytes: number, attempt: number): void {
+    this.count(topicId, groupId, recordBytes, attempt);
+  }
+
+  private count(topicId: TopicId, groupId: GroupId, bytes: number, attempt: number): void {
     let groups = this.out.get(topicId);
     if (!groups) this.out.set(topicId, (groups = new Map<GroupId, TrafficOut>()));
     let series = groups.get(groupId);
     if (!series) groups.set(groupId, (series = { messages: 0, bytes: 0, retries: 0, retryBytes: 0 }));
-    const bytes = payload.byteLength - ((payload[0] as number) + 256 * (payload[1] as number)); // The envelope's size.
     series.messages += 1;
     series.bytes += bytes;
     if (attempt <= 1) return;

@@ -1,6 +1,8 @@
 import type { FilterExpression, GroupId, PendingPlace, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
+import type { MessagePlace } from './inspect-admin.js';
+
 /**
  * How a proxy speaks to the leader of one broker set. The broker's own service has this shape, so that in one process
  * a call is a function call; across processes an adapter gathers calls into batches on one two-way stream.
@@ -87,6 +89,8 @@ export interface ReceiveCall {
   readonly connection?: string | undefined;
   /** Left out: there is always room. */
   readonly askRoom?: AskRoom | undefined;
+  /** The caller reads by itself what the leader leaves to other members. */
+  readonly readsMembers?: boolean | undefined;
 }
 
 export interface ReceiveResult {
@@ -100,6 +104,14 @@ export interface Delivered {
   readonly storedMs: number;
   /** The topic the message was sent to; another one than the queue's for a dead letter. */
   readonly originTopicId: TopicId;
+  /** Given only to who reads members: where payload, time and topic are to be read. Until then those say nothing. */
+  readonly place?: RemotePlace | undefined;
+}
+
+/** Where a message lies in the log of its broker set, and who can read it there. */
+export interface RemotePlace extends MessagePlace {
+  /** host:port of members that have it, beside the leader. */
+  readonly members: readonly string[];
 }
 
 export interface AckCall {
@@ -167,6 +179,7 @@ export interface PullCall {
   readonly waitMs: number;
   /** As of a receive. */
   readonly askRoom?: AskRoom | undefined;
+  readonly readsMembers?: boolean | undefined;
 }
 
 export interface PullResult {
@@ -184,6 +197,8 @@ export interface PulledMessage {
   readonly payload: Uint8Array;
   readonly storedMs: number;
   readonly originTopicId: TopicId;
+  /** As of a delivered message. */
+  readonly place?: RemotePlace | undefined;
 }
 
 export interface OffsetsCall {

@@ -15,6 +15,7 @@ import type {
   EndTransactionCall,
   HandBackCall,
   LiteSyncCall,
+  RemotePlace,
   OffsetsCall,
   OffsetsResult,
   PullCall,
@@ -42,6 +43,7 @@ import {
   type WireAnswer,
   type WireCall,
 } from './link-frames.js';
+import type { ReadBody } from './member-reads.js';
 import { NotLeader, type KnownLeader } from './not-leader.js';
 import { endTransactionToWire, placeFromWire, placeToWire } from './pending-frames.js';
 import { offsetsResultFromWire, offsetsToWire, pullResultFromWire, pullToWire } from './pull-frames.js';
@@ -67,6 +69,9 @@ export interface LinkEvents {
   /** The broker says that it does not lead, and maybe who does. */
   notLeader(leader: KnownLeader | undefined): void;
 }
+
+/** In the order of the places; undefined: nobody can read it. */
+export type ReadMembers = (places: readonly RemotePlace[]) => Promise<readonly (ReadBody | undefined)[]>;
 
 /** Answers settle calls; a call that is dropped (cancelled) has none. */
 type Settle = (answer: WireAnswer | undefined, error: MqError | undefined) => void;
@@ -116,6 +121,8 @@ export class GrpcBrokerLink implements BrokerLink {
     private readonly connect: (path: string) => FrameStream,
     private readonly clock: Clock,
     private readonly events?: LinkEvents,
+    /** Reads at members what the leader leaves to them; left out: the leader reads all. */
+    private readonly readMembers?: ReadMembers,
     /** Bytes of calls that wait to be written before new sends are refused. */
     private readonly waitingBytesMax = 64 * 1024 * 1024,
   ) {}
@@ -138,12 +145,32 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
-    const id = this.call({ $case: 'receive', value: receiveToWire(call) }, 0, (answer, error) => {
-      if (error) done(error, undefined);
-      else done(undefined, { messages: (answer?.receive?.messages ?? []).map(deliveredFromWire) });
+    const readsMembers = this.readMembers !== undefined;
+    let over = false;
+    const id = this.call({ $case: 'receive', value: receiveToWire({ ...call, readsMembers }) }, 0, (answer, error) => {
+      if (error) {
+        done(error, undefined);
+        return;
+      }
+      const messages = (answer?.receive?.messages ?? []).map(deliveredFromWire);
+      if (!this.readMembers || !messages.some(isElsewhere)) {
+        done(undefined, { messages });
+        return;
+      }
+      const handBack = (): void => this.handBack({ receipts: messages.map(({ receipt }) => receipt) }, () => undefined);
+      withBodies(this.readMembers, messages).then(
+        (whole) => (over ? handBack() : done(undefined, { messages: whole })),
+        (caught: unknown) => {
+          handBack();
+          if (!over) done(MqError.from(caught), undefined);
+        },
+      );
     });
     if (call.askRoom && this.open.has(id)) this.rooms.set(id, call.askRoom);
-    return () => this.cancel(id);
+    return () => {
+      over = true;
+      this.cancel(id);
+    };
   }
 
   ack(call: AckCall, done: Done<void>): void {
@@ -191,12 +218,32 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   pull(call: PullCall, done: Done<PullResult>): () => void {
-    const id = this.call({ $case: 'pull', value: pullToWire(call) }, 0, (answer, error) => {
-      if (error) done(error, undefined);
-      else done(undefined, pullResultFromWire(answer?.pull));
+    const readsMembers = this.readMembers !== undefined;
+    let over = false;
+    const id = this.call({ $case: 'pull', value: pullToWire({ ...call, readsMembers }) }, 0, (answer, error) => {
+      if (error) {
+        done(error, undefined);
+        return;
+      }
+      const result = pullResultFromWire(answer?.pull);
+      if (!this.readMembers || !result.messages.some(isElsewhere)) {
+        done(undefined, result);
+        return;
+      }
+      withBodies(this.readMembers, result.messages).then(
+        (messages) => {
+          if (!over) done(undefined, { ...result, messages });
+        },
+        (caught: unknown) => {
+          if (!over) done(MqError.from(caught), undefined);
+        },
+      );
     });
     if (call.askRoom && this.open.has(id)) this.rooms.set(id, call.askRoom);
-    return () => this.cancel(id);
+    return () => {
+      over = true;
+      this.cancel(id);
+    };
   }
 
   offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
@@ -358,7 +405,7 @@ export class GrpcBrokerLink implements BrokerLink {
     this.held.set(answer.id, {
       answer: {
         ...answer,
-        receive: receive && { messages: receive.messages.map(copied) },
+        receive: receive && { ...receive, messages: receive.messages.map(copied) },
         pull: pull && { ...pull, messages: pull.messages.map(copied) },
       },
       bytes,
@@ -443,6 +490,25 @@ function sendResult(answer: WireAnswer | undefined): SendResult {
   const offset = (answer?.send?.offset ?? 0) as SendResult['offset'];
   const pending = answer?.send?.pending;
   return pending ? { offset, pending: placeFromWire(pending) } : { offset };
+}
+
+function isElsewhere({ place }: { readonly place?: RemotePlace | undefined }): boolean {
+  return place !== undefined;
+}
+
+/** Those that can be read; the others come again when their lease ends. */
+async function withBodies<T extends { readonly place?: RemotePlace | undefined }>(
+  read: ReadMembers,
+  messages: readonly T[],
+): Promise<T[]> {
+  const bodies = await read(messages.flatMap(({ place }) => place ?? []));
+  let next = 0;
+  return messages.flatMap((message) => {
+    if (!message.place) return [message];
+    const body = bodies[next];
+    next += 1;
+    return body ? [{ ...message, ...body, place: undefined }] : [];
+  });
 }
 
 function plain(done: Done<void>): Settle {

@@ -34,6 +34,10 @@ const delivered = fc.record({
   payload: bytes,
   storedMs: u53,
   originTopicId: u32,
+  place: fc.option(fc.record({ position: u53, size: u32, members: fc.array(fc.string(), { maxLength: 2 }) }), {
+    nil: undefined,
+    freq: 20, // Most have none.
+  }),
 });
 const place = fc.record({ topicId: u32, position: u53, size: u32, dueMs: u53 });
 

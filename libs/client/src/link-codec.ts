@@ -79,7 +79,8 @@ function planCall(call: Call): Plan {
 
 function planAnswer(answer: Answer): Plan {
   const { error, send, receive, receipt, recall, pull, offsets, roomBytes } = answer;
-  if (error || receipt || recall || pull || offsets || send?.pending || roomBytes > 0) {
+  const other = error || receipt || recall || pull || offsets || send?.pending || roomBytes > 0;
+  if (other || (receive && isElsewhere(receive))) {
     return ready(tag.answers, internal.LinkAnswer.encode(answer).finish());
   }
   let bytes = numberBytes(answer.id);
@@ -147,6 +148,12 @@ function putSend(out: Buffer, from: number, send: internal.SendCall): number {
   at = putFixed(out, at, 0x35, send.groupHash);
   at = putSome(out, at, 0x3a, send.envelope);
   return putSome(out, at, 0x42, send.message);
+}
+
+/** Some of it is to be read at a member: rare, and much more work than to write it down. */
+function isElsewhere({ messages }: internal.ReceiveResult): boolean {
+  for (const { place } of messages) if (place) return true;
+  return false;
 }
 
 function receiveBytes({ messages }: internal.ReceiveResult): number {
@@ -383,7 +390,13 @@ function readReceived(reader: WireReader, end: number): internal.ReceiveResult {
 }
 
 function readDelivered(reader: WireReader, end: number): internal.Delivered {
-  const found: internal.Delivered = { receipt: undefined, payload: nothing, storedMs: 0, originTopicId: 0 };
+  const found: internal.Delivered = {
+    receipt: undefined,
+    payload: nothing,
+    storedMs: 0,
+    originTopicId: 0,
+    place: undefined,
+  };
   const outer = reader.end;
   reader.end = end;
   while (reader.next()) {
@@ -395,7 +408,11 @@ function readDelivered(reader: WireReader, end: number): internal.Delivered {
       reader.at = to;
     } else if (type === wireType.varint && number === 3) found.storedMs = reader.int64();
     else if (type === wireType.varint && number === 4) found.originTopicId = reader.uint32();
-    else reader.skip();
+    else if (type === wireType.bytes && number === 5) {
+      const to = reader.lengthEnd();
+      found.place = internal.RemotePlace.decode(reader.bytes.subarray(reader.at, to));
+      reader.at = to;
+    } else reader.skip();
   }
   reader.end = outer;
   return found;

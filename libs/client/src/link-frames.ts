@@ -2,7 +2,7 @@ import type { internal } from '@cometmq/proto';
 import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 import { errorCodes, MqError, type ErrorCode } from '@cometmq/shared';
 
-import type { AskRoom, DeadLetterCall, Delivered, ReceiveCall, SendCall } from './broker-link.js';
+import type { AskRoom, DeadLetterCall, Delivered, RemotePlace, ReceiveCall, SendCall } from './broker-link.js';
 import { NotLeader } from './not-leader.js';
 import { filterFromWire } from './session-frames.js';
 
@@ -93,6 +93,7 @@ export function receiveToWire(call: ReceiveCall): internal.ReceiveCall {
     attemptId: call.attemptId,
     connection: call.connection ?? '',
     asksRoom: call.askRoom !== undefined,
+    readsMembers: call.readsMembers ?? false,
   };
 }
 
@@ -112,6 +113,7 @@ export function receiveFromWire(wire: internal.ReceiveCall, askRoom?: AskRoom): 
     attemptId: wire.attemptId,
     connection: wire.connection || undefined,
     askRoom: wire.asksRoom ? askRoom : undefined,
+    readsMembers: wire.readsMembers || undefined,
   };
 }
 
@@ -121,6 +123,7 @@ export function deliveredToWire(message: Delivered): internal.Delivered {
     payload: message.payload,
     storedMs: message.storedMs,
     originTopicId: message.originTopicId,
+    place: message.place && remotePlaceToWire(message.place),
   };
 }
 
@@ -130,7 +133,16 @@ export function deliveredFromWire(wire: internal.Delivered): Delivered {
     payload: wire.payload,
     storedMs: wire.storedMs,
     originTopicId: wire.originTopicId as TopicId,
+    place: wire.place && remotePlaceFromWire(wire.place),
   };
+}
+
+export function remotePlaceToWire({ position, size, members }: RemotePlace): internal.RemotePlace {
+  return { position, size, members: [...members] };
+}
+
+export function remotePlaceFromWire({ position, size, members }: internal.RemotePlace): RemotePlace {
+  return { position: position as LogPosition, size, members };
 }
 
 export function errorToWire(error: MqError): internal.LinkError {
@@ -144,9 +156,10 @@ export function errorFromWire(wire: internal.LinkError): MqError {
   return new MqError(known ? (wire.code as ErrorCode) : 'INTERNAL', wire.reason);
 }
 
-/** Bytes of the messages in an answer. */
+/** Bytes of the messages in an answer, those that are to be read elsewhere among them. */
 export function messageBytes({ receive, pull }: WireAnswer): number {
   let bytes = 0;
-  for (const { payload } of receive?.messages ?? pull?.messages ?? []) bytes += payload.length;
+  for (const { payload, place } of receive?.messages ?? pull?.messages ?? [])
+    bytes += payload.length + (place?.size ?? 0);
   return bytes;
 }

@@ -1,6 +1,8 @@
 import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
+import type { MessagePlace } from './inspect-admin.js';
+import type { ReadMessage } from './member-reads.js';
 import type {
   Attached,
   FetchedPart,
@@ -30,6 +32,12 @@ export interface PeerDoor {
   removeMember(brokerSet: string, member: MemberId): Promise<void>;
   mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined>;
   status(brokerSet: string): Promise<MemberStatus>;
+  /**
+   * Messages that the leader leaves to the other members to read, in the order of their places; in place of one that can't
+   * be read here, why.
+   * @throws MqError BAD_REQUEST where more is asked for than is answered
+   */
+  readMessages(brokerSet: string, places: readonly MessagePlace[]): AsyncIterable<ReadMessage>;
 }
 
 /** Whole records of the log, in the pieces of memory that they lie in. They stay as they are for as long as anybody holds them. */

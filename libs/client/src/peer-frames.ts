@@ -7,6 +7,8 @@ import type { Epoch, LogOutline, LogPosition, LogTail, Refusal, SetState, StandR
 import { internal } from '@cometmq/proto';
 import { MqError, fieldBytes, putLength, putVarint, varintBytes } from '@cometmq/shared';
 
+import { errorToWire } from './link-frames.js';
+import type { ReadMessage } from './member-reads.js';
 import type { LogBytes } from './peer-door.js';
 import type {
   Attached,
@@ -31,6 +33,7 @@ export const replicationPaths = {
   elect: `${service}/Elect`,
   removeMember: `${service}/RemoveMember`,
   mayLeave: `${service}/MayLeave`,
+  readMessages: `${service}/ReadMessages`,
   status: `${service}/Status`,
 } as const;
 
@@ -69,6 +72,23 @@ export function encodeFetchedPart({ commonEnd, from, bytes }: FetchedPart): Uint
   putLength(length, 0, 0x1a, bytes.byteLength);
   return [head, length, bytes];
 }
+
+/** A message's bytes are not copied. */
+export function encodeReadMessage({ position, body }: ReadMessage): Uint8Array[] {
+  if (body instanceof MqError) {
+    return [internal.ReadMessagesPart.encode({ ...noBody, position, error: errorToWire(body) }).finish()];
+  }
+  const { payload, storedMs, originTopicId } = body;
+  const head = Buffer.alloc(fieldBytes(payload.byteLength) - payload.byteLength);
+  putLength(head, 0, 0x0a, payload.byteLength);
+  return [
+    head,
+    payload,
+    internal.ReadMessagesPart.encode({ ...noBody, position, storedMs, originTopicId, error: undefined }).finish(),
+  ];
+}
+
+const noBody = { payload: new Uint8Array(0), storedMs: 0, originTopicId: 0 };
 
 export function fetchedPartFromWire({ commonEnd, from, bytes }: internal.FetchedPart): FetchedPart {
   return { commonEnd: commonEnd as LogPosition, from: from as LogPosition, bytes };

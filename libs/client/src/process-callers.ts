@@ -69,6 +69,7 @@ const replication: Rules<typeof internal.ReplicationServiceDefinition> = {
   elect: admin,
   removeMember: admin,
   mayLeave: broker,
+  readMessages: proxy,
   status: everybody,
 };
 

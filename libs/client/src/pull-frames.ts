@@ -3,6 +3,7 @@ import type { internal } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
 import type { AskRoom, OffsetsCall, OffsetsResult, PullCall, PullResult, PulledMessage } from './broker-link.js';
+import { remotePlaceFromWire, remotePlaceToWire } from './link-frames.js';
 import { filterFromWire } from './session-frames.js';
 
 /** Pulling and its offsets on the wire and back. Ids are never 0, so 0 stands for "no group". */
@@ -18,6 +19,7 @@ export function pullToWire(call: PullCall): internal.PullCall {
     clientId: call.clientId,
     waitMs: Math.max(0, Math.floor(call.waitMs)),
     asksRoom: call.askRoom !== undefined,
+    readsMembers: call.readsMembers ?? false,
   };
 }
 
@@ -34,22 +36,25 @@ export function pullFromWire(wire: internal.PullCall, askRoom?: AskRoom): PullCa
     clientId: wire.clientId,
     waitMs: wire.waitMs,
     askRoom: wire.asksRoom ? askRoom : undefined,
+    readsMembers: wire.readsMembers || undefined,
   };
 }
 
 export function pullResultToWire(result: PullResult): internal.PullResult {
   const { messages, nextOffset, firstOffset, endOffset } = result;
-  return { messages: messages.map((message) => ({ ...message })), nextOffset, firstOffset, endOffset };
+  const wired = messages.map(({ place, ...message }) => ({ ...message, place: place && remotePlaceToWire(place) }));
+  return { messages: wired, nextOffset, firstOffset, endOffset };
 }
 
 export function pullResultFromWire(wire: internal.PullResult | undefined): PullResult {
   if (!wire) throw new MqError('INTERNAL', 'the broker answered a pull with something else');
   return {
-    messages: wire.messages.map(({ offset, payload, storedMs, originTopicId }): PulledMessage => ({
+    messages: wire.messages.map(({ offset, payload, storedMs, originTopicId, place }): PulledMessage => ({
       offset: offset as QueueOffset,
       payload,
       storedMs,
       originTopicId: originTopicId as TopicId,
+      place: place && remotePlaceFromWire(place),
     })),
     nextOffset: wire.nextOffset as QueueOffset,
     firstOffset: wire.firstOffset as QueueOffset,

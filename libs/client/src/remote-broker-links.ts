@@ -3,8 +3,9 @@ import type { Clock, Component, Timer } from '@cometmq/shared';
 
 import type { BrokerLink } from './broker-link.js';
 import type { BrokerLinks } from './broker-links.js';
-import { GrpcBrokerLink, type FrameStream } from './grpc-broker-link.js';
+import { GrpcBrokerLink, type FrameStream, type LinkEvents, type ReadMembers } from './grpc-broker-link.js';
 import type { Leaders } from './leaders.js';
+import { MemberReads } from './member-reads.js';
 import type { KnownLeader } from './not-leader.js';
 import { SpareChannels } from './spare-channels.js';
 
@@ -26,6 +27,7 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
   private readonly opened = new Map<string, Opened>();
   private readonly ending = new Map<Opened, Timer>();
   private readonly spares: SpareChannels;
+  private readonly reads: MemberReads;
   private forget: (() => void) | undefined;
 
   constructor(
@@ -34,6 +36,7 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
     private readonly clock: Clock,
   ) {
     this.spares = new SpareChannels(leaders, connect, clock);
+    this.reads = new MemberReads(connect, clock);
   }
 
   start(): Promise<void> {
@@ -49,6 +52,7 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
     this.ending.clear();
     this.opened.clear();
     this.spares.stop();
+    this.reads.close();
     return Promise.resolve();
   }
 
@@ -71,14 +75,16 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
     this.endEarlier(brokerSet);
     const { leaders } = this;
     const channel = this.spares.take(leader.address);
-    const link = new GrpcBrokerLink((path) => frames(channel.bidi(path)), this.clock, {
+    const events: LinkEvents = {
       serves: () => leaders.trust(brokerSet, leader.epoch),
       broke: () => leaders.doubt(brokerSet, leader.epoch),
       notLeader: (other) => {
         if (other) leaders.heard(brokerSet, other);
         leaders.doubt(brokerSet, leader.epoch);
       },
-    });
+    };
+    const read: ReadMembers = (places) => this.reads.read(brokerSet, leader.address, places);
+    const link = new GrpcBrokerLink((path) => frames(channel.bidi(path)), this.clock, events, read);
     this.opened.set(brokerSet, { leader, channel, link });
     return link;
   }

@@ -186,6 +186,9 @@ export class MessageStore implements StorePorts, Component {
   readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
     return this.reader.readAll(wanted);
   }
+  lookUp(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
+    return this.reader.lookUp(wanted);
+  }
   payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined {
     return this.reader.payloadInMemory(position, size);
   }

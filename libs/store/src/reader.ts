@@ -130,6 +130,11 @@ export class StoreReader {
     return found;
   }
 
+  /** As `readAll`, at places that somebody else names: what is not there is no damage. */
+  lookUp(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
+    return this.followed(wanted, (places) => this.log.readAll(places));
+  }
+
   payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined {
     const record = this.log.recordInMemory(position, size);
     return record && this.messageInMemory(record)?.payload;
@@ -174,14 +179,22 @@ export class StoreReader {
     return origin && referred(record, origin.payload, reference);
   }
 
-  private async readCold(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
-    const records = await this.readRecords(wanted);
+  private readCold(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
+    return this.followed(wanted, (places) => this.readRecords(places));
+  }
+
+  /** References are followed. */
+  private async followed(
+    wanted: readonly Candidate[],
+    read: (places: readonly Candidate[]) => Promise<readonly (LogRecord | MqError)[]>,
+  ): Promise<readonly ReadMessage[]> {
+    const records = await read(wanted);
     const targets: Candidate[] = [];
     for (const record of records) {
       if (record instanceof MqError || record.kind !== RecordKind.reference) continue;
       targets.push(decodeReference(record.payload).target);
     }
-    const origins = targets.length > 0 ? await this.readRecords(targets) : [];
+    const origins = targets.length > 0 ? await read(targets) : [];
     let next = 0;
     return records.map((record) => {
       if (record instanceof MqError) return record;

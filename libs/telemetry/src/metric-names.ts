@@ -236,6 +236,12 @@ export const metrics = describe({
     help: 'Since when a follower has lacked something.',
     labels: ['follower'],
   },
+  rocketmq_follower_reads_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Messages that this member has read for consumers in place of its leader.',
+  },
+  rocketmq_follower_read_bytes_total: { kind: 'counter', unit: 'bytes', help: 'Their size.' },
   rocketmq_broker_failover_ms: {
     kind: 'gauge',
     unit: 'ms',

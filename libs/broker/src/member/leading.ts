@@ -119,6 +119,13 @@ export class Leading implements LeadTerm {
     return this.led.statuses((member) => this.leader.isInSync(member));
   }
 
+  /** Addresses of followers that have the log up to `end`, and were heard just now. */
+  membersWith(end: LogPosition): string[] {
+    return [...this.led].flatMap(([member, led]) =>
+      led.end >= end && led.follower.address !== '' && this.hears(member, sureMs) ? [led.follower.address] : [],
+    );
+  }
+
   /** The start record is durable, and committed: from here on decisions count. */
   begun(): void {
     this.hasBegun = true;

@@ -115,6 +115,7 @@ describe('MemberDoor', () => {
       handOverLead: async () => undefined,
       removeMember: async () => undefined,
       mayLeave: () => undefined,
+      readMessages: none,
       status: () => someStatus,
     };
     network.listen('a:1', new MemberDoor('broker-0', member, network.peersAt('a:1'), clock));

@@ -17,6 +17,8 @@ import {
   type PeerDoor,
   type Peers,
   type PromiseAnswer,
+  type ReadMessage,
+  type MessagePlace,
 } from '@cometmq/client';
 import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
@@ -96,6 +98,10 @@ export class MemberDoor implements PeerDoor {
   async status(brokerSet: string): Promise<MemberStatus> {
     this.check(brokerSet);
     return this.member.status();
+  }
+  readMessages(brokerSet: string, places: readonly MessagePlace[]): AsyncIterable<ReadMessage> {
+    this.check(brokerSet);
+    return this.member.readMessages(places);
   }
 
   private termOf(leading: LeadTerm): LedTerm {

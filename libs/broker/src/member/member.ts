@@ -17,6 +17,8 @@ import type {
   MemberStatus,
   PeerDigest,
   PromiseAnswer,
+  ReadMessage,
+  MessagePlace,
 } from '@cometmq/client';
 import type { Ask, Epoch, LogPosition, MemberId, SetState, StandReason } from '@cometmq/model';
 import { MqError, type Timer } from '@cometmq/shared';
@@ -25,6 +27,7 @@ import { Candidacies } from './candidacies.js';
 import { Comparing, type Difference } from './comparing.js';
 import { CutOff } from './cut-off.js';
 import { FindingLeader } from './finding-leader.js';
+import { FollowerReads } from './follower-reads.js';
 import { HandOvers } from './hand-overs.js';
 import type { Leading } from './leading.js';
 import { Leaving } from './leaving.js';
@@ -51,6 +54,7 @@ export class Member implements SetMember, MemberMoves {
   private readonly leaving: Leaving;
   private readonly cutOff: CutOff;
   private readonly copies: LogCopies;
+  private readonly follower: FollowerReads;
   private mending: Mending | undefined;
   private comparing: Comparing | undefined;
   private timer: Timer | undefined;
@@ -70,6 +74,7 @@ export class Member implements SetMember, MemberMoves {
     this.leaving = new Leaving(self, this.handOvers);
     this.cutOff = new CutOff(self, this.reader, this.handOvers);
     this.copies = new LogCopies(self);
+    this.follower = new FollowerReads(self);
     this.starting.promise.catch(() => undefined); // Whoever starts it is told.
   }
 
@@ -251,6 +256,13 @@ export class Member implements SetMember, MemberMoves {
   }
   prepareHandOver(epoch: Epoch): Promise<void> {
     return this.handOvers.prepare(epoch);
+  }
+  readMessages(places: readonly MessagePlace[]): AsyncIterable<ReadMessage> {
+    return this.follower.read(places);
+  }
+  /** Of what it has read since its start. */
+  get followerReads(): Readonly<Record<'messages' | 'bytes', number>> {
+    return this.follower.figures;
   }
   handOver(epoch: Epoch): Promise<void> {
     return this.handOvers.take(epoch);

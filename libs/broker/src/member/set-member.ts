@@ -3,7 +3,7 @@
  * member decides; the door translates, and ships the log to those who follow.
  */
 import type { Attached, FetchedPart, FetchRequest, FollowHello, Heartbeat, PromiseAnswer } from '@cometmq/client';
-import type { KnownLeader, MemberStatus, PeerDigest } from '@cometmq/client';
+import type { KnownLeader, MemberStatus, PeerDigest, ReadMessage, MessagePlace } from '@cometmq/client';
 import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 
 import type { ShippedLog } from './shipping.js';
@@ -36,6 +36,8 @@ export interface SetMember {
   /** Whether the set can do without a member now: why not, in words. @throws MqError NOT_LEADER */
   mayLeave(member: MemberId): string | undefined;
   status(): MemberStatus;
+  /** What a proxy reads here that the leader has sent to it. @throws MqError UNAVAILABLE, BAD_REQUEST */
+  readMessages(places: readonly MessagePlace[]): AsyncIterable<ReadMessage>;
 }
 
 /** One term of leadership, as the streams of its followers see it. They end with it. */

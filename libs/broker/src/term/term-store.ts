@@ -135,6 +135,9 @@ export class TermStore {
   readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
     return this.store.readAll(wanted);
   }
+  lookUp(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
+    return this.store.lookUp(wanted);
+  }
   findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
     return this.store.findById(topicId, idHash, max);
   }

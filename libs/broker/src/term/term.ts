@@ -19,6 +19,7 @@ import { GroupFilters } from '../group-filters.js';
 import { LiteBroker } from '../lite/lite-broker.js';
 import { LogClock } from '../log-clock.js';
 import { ProgressResets } from '../progress-resets.js';
+import { type MembersWith, ReadsElsewhere } from '../reads-elsewhere.js';
 import { Pulls } from '../pulls.js';
 import { Sends } from '../sends.js';
 import type { SetViews } from '../set-views.js';
@@ -35,6 +36,8 @@ export interface TermSettings {
   readonly pollsMax: number;
   readonly liteTopicsMax: number;
   readonly liteSubscriptionsMax: number;
+  /** Messages so far behind the end of the log are read by other members; left out, 0: by none. */
+  readonly followerReadsBehindBytes?: number | undefined;
 }
 
 export interface TermParts {
@@ -51,6 +54,7 @@ export interface TermParts {
   readonly log: Logger;
   /** False: another member may lead by now, and this one not have heard of it. */
   readonly isSure: () => boolean;
+  readonly membersWith: MembersWith;
   /** The metadata is not the one that this log belongs to. */
   readonly onMismatch: (error: MqError) => void;
 }
@@ -87,13 +91,14 @@ export class Term {
     };
     const deadLetters = new DeadLetters(store, groups, nameService, directory, logClock, log, moved);
     const filters = new GroupFilters(sessions);
+    const elsewhere = new ReadsElsewhere(store, parts.membersWith, settings.followerReadsBehindBytes ?? 0);
     const common = { store, groups, directory, sessions, filters, deadLetters, clock, logClock, log, pollsMax };
     const { isSure } = parts;
     this.deadLetters = deadLetters;
     this.deliveries = new Deliveries({
       ...{ ...common, isSure },
       cold: new ColdMessages(store, log),
-      deliveryLoader: new DeliveryLoader({ store, groups, brokerName, logClock, log, traffic }),
+      deliveryLoader: new DeliveryLoader({ store, groups, brokerName, logClock, log, traffic, elsewhere }),
     });
     this.lite = new LiteBroker({
       ...{ ...common, isSure },
@@ -116,7 +121,7 @@ export class Term {
       if (dueMs > 0) this.delays.added(topicId, dueMs);
       else this.transactions.start();
     });
-    this.pulls = new Pulls(store, filters, views.pullOffsets, directory, clock, logClock, pollsMax, traffic);
+    this.pulls = new Pulls(store, filters, views.pullOffsets, directory, clock, logClock, pollsMax, traffic, elsewhere);
     this.delays.start();
     this.transactions.start();
     const { leases, pulls } = this;

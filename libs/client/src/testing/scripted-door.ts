@@ -2,6 +2,8 @@ import { epoch, memberId } from '@cometmq/model';
 import type { Ask, Epoch, LogPosition, MemberId, SetState } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import type { MessagePlace } from '../inspect-admin.js';
+import type { ReadMessage } from '../member-reads.js';
 import type { FollowerEvents, FollowerOutlet, PeerDoor } from '../peer-door.js';
 import type {
   Attached,
@@ -134,6 +136,10 @@ export class ScriptedDoor implements PeerDoor {
   removeMember(brokerSet: string, member: MemberId): Promise<void> {
     this.said.push(`removeMember ${brokerSet} ${member}`);
     return Promise.resolve();
+  }
+  readMessages(brokerSet: string, places: readonly MessagePlace[]): AsyncIterable<ReadMessage> {
+    this.said.push(`readMessages ${brokerSet} ${places.map(({ position }) => position).join(' ')}`);
+    return nothing();
   }
   status(brokerSet: string): Promise<MemberStatus> {
     if (brokerSet !== someStatus.brokerSet) throw new MqError('NOT_FOUND', `this is ${someStatus.brokerSet}`);

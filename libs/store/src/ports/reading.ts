@@ -35,6 +35,11 @@ export interface StoreReading {
   read(position: LogPosition, size: number): Promise<StoredMessage>;
   /** Many messages, in the order they are named; in place of one that can't be read, why. At once when in memory. */
   readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]>;
+  /**
+   * As `readAll`, for places that were named by another process: that nothing stands there is no damage of this log.
+   * In place of one that can't be read, why: NOT_FOUND, CORRUPT_RECORD.
+   */
+  lookUp(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]>;
   /** What the record of a message says, or the one that a reference names. Undefined: it lies on disk only. */
   payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined;
   /** Newest first. `idHash` as the envelope has it. */

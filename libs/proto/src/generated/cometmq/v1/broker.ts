@@ -129,6 +129,8 @@ export interface ReceiveCall {
   connection: string;
   /** Before many bytes are read the proxy is asked whether it has room for them. */
   asksRoom: boolean;
+  /** The proxy reads by itself what the leader leaves to other members. */
+  readsMembers: boolean;
 }
 
 export interface CancelCall {
@@ -150,6 +152,16 @@ export interface Delivered {
   payload: Uint8Array;
   storedMs: number;
   originTopicId: number;
+  /** Present: payload, stored_ms and origin_topic_id are to be read at a member. */
+  place: RemotePlace | undefined;
+}
+
+/** Where a message lies in the log of its broker set, and who has it. */
+export interface RemotePlace {
+  position: number;
+  size: number;
+  /** host:port of the internal services of members. */
+  members: string[];
 }
 
 export interface AckCall {
@@ -213,6 +225,7 @@ export interface PullCall {
   waitMs: number;
   /** As of a receive. */
   asksRoom: boolean;
+  readsMembers: boolean;
 }
 
 export interface PullResult {
@@ -227,6 +240,8 @@ export interface PulledMessage {
   payload: Uint8Array;
   storedMs: number;
   originTopicId: number;
+  /** As of a delivered message. */
+  place: RemotePlace | undefined;
 }
 
 export interface OffsetsCall {
@@ -2029,6 +2044,7 @@ function createBaseReceiveCall(): ReceiveCall {
     attemptId: undefined,
     connection: "",
     asksRoom: false,
+    readsMembers: false,
   };
 }
 
@@ -2072,6 +2088,9 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
     }
     if (message.asksRoom !== false) {
       writer.uint32(104).bool(message.asksRoom);
+    }
+    if (message.readsMembers !== false) {
+      writer.uint32(112).bool(message.readsMembers);
     }
     return writer;
   },
@@ -2193,6 +2212,14 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
             message.asksRoom = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.readsMembers = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2225,6 +2252,7 @@ export const ReceiveCall: MessageFns<ReceiveCall> = {
     message.attemptId = object.attemptId ?? undefined;
     message.connection = object.connection ?? "";
     message.asksRoom = object.asksRoom ?? false;
+    message.readsMembers = object.readsMembers ?? false;
     return message;
   },
 };
@@ -2395,7 +2423,7 @@ export const ReceiveResult: MessageFns<ReceiveResult> = {
 };
 
 function createBaseDelivered(): Delivered {
-  return { receipt: undefined, payload: new Uint8Array(0), storedMs: 0, originTopicId: 0 };
+  return { receipt: undefined, payload: new Uint8Array(0), storedMs: 0, originTopicId: 0, place: undefined };
 }
 
 export const Delivered: MessageFns<Delivered> = {
@@ -2411,6 +2439,9 @@ export const Delivered: MessageFns<Delivered> = {
     }
     if (message.originTopicId !== 0) {
       writer.uint32(32).uint32(message.originTopicId);
+    }
+    if (message.place !== undefined) {
+      RemotePlace.encode(message.place, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2460,6 +2491,14 @@ export const Delivered: MessageFns<Delivered> = {
             message.originTopicId = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.place = RemotePlace.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2483,6 +2522,88 @@ export const Delivered: MessageFns<Delivered> = {
     message.payload = object.payload ?? new Uint8Array(0);
     message.storedMs = object.storedMs ?? 0;
     message.originTopicId = object.originTopicId ?? 0;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? RemotePlace.fromPartial(object.place)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRemotePlace(): RemotePlace {
+  return { position: 0, size: 0, members: [] };
+}
+
+export const RemotePlace: MessageFns<RemotePlace> = {
+  encode(message: RemotePlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.position !== 0) {
+      writer.uint32(8).uint64(message.position);
+    }
+    if (message.size !== 0) {
+      writer.uint32(16).uint32(message.size);
+    }
+    for (const v of message.members) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemotePlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemotePlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.size = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.members.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemotePlace>, I>>(base?: I): RemotePlace {
+    return RemotePlace.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemotePlace>, I>>(object: I): RemotePlace {
+    const message = createBaseRemotePlace();
+    message.position = object.position ?? 0;
+    message.size = object.size ?? 0;
+    message.members = object.members?.map((e) => e) || [];
     return message;
   },
 };
@@ -3047,6 +3168,7 @@ function createBasePullCall(): PullCall {
     clientId: "",
     waitMs: 0,
     asksRoom: false,
+    readsMembers: false,
   };
 }
 
@@ -3081,6 +3203,9 @@ export const PullCall: MessageFns<PullCall> = {
     }
     if (message.asksRoom !== false) {
       writer.uint32(80).bool(message.asksRoom);
+    }
+    if (message.readsMembers !== false) {
+      writer.uint32(88).bool(message.readsMembers);
     }
     return writer;
   },
@@ -3178,6 +3303,14 @@ export const PullCall: MessageFns<PullCall> = {
             message.asksRoom = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.readsMembers = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3207,6 +3340,7 @@ export const PullCall: MessageFns<PullCall> = {
     message.clientId = object.clientId ?? "";
     message.waitMs = object.waitMs ?? 0;
     message.asksRoom = object.asksRoom ?? false;
+    message.readsMembers = object.readsMembers ?? false;
     return message;
   },
 };
@@ -3303,7 +3437,7 @@ export const PullResult: MessageFns<PullResult> = {
 };
 
 function createBasePulledMessage(): PulledMessage {
-  return { offset: 0, payload: new Uint8Array(0), storedMs: 0, originTopicId: 0 };
+  return { offset: 0, payload: new Uint8Array(0), storedMs: 0, originTopicId: 0, place: undefined };
 }
 
 export const PulledMessage: MessageFns<PulledMessage> = {
@@ -3319,6 +3453,9 @@ export const PulledMessage: MessageFns<PulledMessage> = {
     }
     if (message.originTopicId !== 0) {
       writer.uint32(32).uint32(message.originTopicId);
+    }
+    if (message.place !== undefined) {
+      RemotePlace.encode(message.place, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -3368,6 +3505,14 @@ export const PulledMessage: MessageFns<PulledMessage> = {
             message.originTopicId = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.place = RemotePlace.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3389,6 +3534,9 @@ export const PulledMessage: MessageFns<PulledMessage> = {
     message.payload = object.payload ?? new Uint8Array(0);
     message.storedMs = object.storedMs ?? 0;
     message.originTopicId = object.originTopicId ?? 0;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? RemotePlace.fromPartial(object.place)
+      : undefined;
     return message;
   },
 };

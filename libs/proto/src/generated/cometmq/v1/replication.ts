@@ -4,7 +4,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { KnownLeader } from "./broker.js";
+import { KnownLeader, LinkError, RemotePlace } from "./broker.js";
 
 export interface FollowerSays {
   says:
@@ -214,6 +214,24 @@ export interface MayLeaveRequest {
 export interface MayLeaveResponse {
   /** Why not, in words; absent: it may. */
   whyNot?: string | undefined;
+}
+
+export interface ReadMessagesRequest {
+  brokerSet: string;
+  /** Where their records lie, as the leader says; whose members are not looked at. */
+  places: RemotePlace[];
+}
+
+export interface ReadMessagesPart {
+  payload: Uint8Array;
+  storedMs: number;
+  originTopicId: number;
+  /** Present: it can not be read here, and all of the above is absent. */
+  error:
+    | LinkError
+    | undefined;
+  /** As it was asked for. */
+  position: number;
 }
 
 export interface MemberStatusRequest {
@@ -2819,6 +2837,178 @@ export const MayLeaveResponse: MessageFns<MayLeaveResponse> = {
   },
 };
 
+function createBaseReadMessagesRequest(): ReadMessagesRequest {
+  return { brokerSet: "", places: [] };
+}
+
+export const ReadMessagesRequest: MessageFns<ReadMessagesRequest> = {
+  encode(message: ReadMessagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
+    }
+    for (const v of message.places) {
+      RemotePlace.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadMessagesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadMessagesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.brokerSet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.places.push(RemotePlace.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReadMessagesRequest>, I>>(base?: I): ReadMessagesRequest {
+    return ReadMessagesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadMessagesRequest>, I>>(object: I): ReadMessagesRequest {
+    const message = createBaseReadMessagesRequest();
+    message.brokerSet = object.brokerSet ?? "";
+    message.places = object.places?.map((e) => RemotePlace.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReadMessagesPart(): ReadMessagesPart {
+  return { payload: new Uint8Array(0), storedMs: 0, originTopicId: 0, error: undefined, position: 0 };
+}
+
+export const ReadMessagesPart: MessageFns<ReadMessagesPart> = {
+  encode(message: ReadMessagesPart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payload.length !== 0) {
+      writer.uint32(10).bytes(message.payload);
+    }
+    if (message.storedMs !== 0) {
+      writer.uint32(16).uint64(message.storedMs);
+    }
+    if (message.originTopicId !== 0) {
+      writer.uint32(24).uint32(message.originTopicId);
+    }
+    if (message.error !== undefined) {
+      LinkError.encode(message.error, writer.uint32(34).fork()).join();
+    }
+    if (message.position !== 0) {
+      writer.uint32(40).uint64(message.position);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadMessagesPart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadMessagesPart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payload = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.storedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.originTopicId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.error = LinkError.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReadMessagesPart>, I>>(base?: I): ReadMessagesPart {
+    return ReadMessagesPart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadMessagesPart>, I>>(object: I): ReadMessagesPart {
+    const message = createBaseReadMessagesPart();
+    message.payload = object.payload ?? new Uint8Array(0);
+    message.storedMs = object.storedMs ?? 0;
+    message.originTopicId = object.originTopicId ?? 0;
+    message.error = (object.error !== undefined && object.error !== null)
+      ? LinkError.fromPartial(object.error)
+      : undefined;
+    message.position = object.position ?? 0;
+    return message;
+  },
+};
+
 function createBaseMemberStatusRequest(): MemberStatusRequest {
   return { brokerSet: "" };
 }
@@ -3474,6 +3664,15 @@ export const ReplicationServiceDefinition = {
       requestStream: false,
       responseType: MayLeaveResponse as typeof MayLeaveResponse,
       responseStream: false,
+      options: {},
+    },
+    /** Messages whose bodies the leader leaves to the other members, for a proxy; one part for each, in the order asked for. */
+    readMessages: {
+      name: "ReadMessages",
+      requestType: ReadMessagesRequest as typeof ReadMessagesRequest,
+      requestStream: false,
+      responseType: ReadMessagesPart as typeof ReadMessagesPart,
+      responseStream: true,
       options: {},
     },
     /** What the member says of itself, for people. */
