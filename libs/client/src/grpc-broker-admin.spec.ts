@@ -184,7 +184,11 @@ describe('an operator’s questions over gRPC', () => {
 
   it('are answered whole', async () => {
     expect(await admin.describe('broker-0')).toEqual(figures);
-    expect(await admin.describeGroup('broker-0', groupId(9))).toEqual({ queues: [groupQueue], members: [session] });
+    expect(await admin.describeGroup('broker-0', groupId(9))).toEqual({
+      queues: [groupQueue],
+      members: [session],
+      sums: [groupSum],
+    });
     expect(await admin.describeTopic('broker-0', topicId(77))).toEqual({
       queues: [{ queueId: 0, first: 2, next: 8, unread: 3 }],
       bytes: 77,

@@ -121,9 +121,7 @@ export class Leading implements LeadTerm {
 
   /** Addresses of followers that have the log up to `end`, and were heard just now. */
   membersWith(end: LogPosition): string[] {
-    return [...this.led].flatMap(([member, led]) =>
-      led.end >= end && led.follower.address !== '' && this.hears(member, sureMs) ? [led.follower.address] : [],
-    );
+    return this.led.addressesOf((member) => this.led.has(member, end) && this.led.hears(member, sureMs));
   }
 
   /** The start record is durable, and committed: from here on decisions count. */

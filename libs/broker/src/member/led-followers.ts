@@ -28,8 +28,12 @@ export class LedFollowers {
   get members(): Iterable<MemberId> {
     return this.led.keys();
   }
-  has(member: MemberId): boolean {
-    return this.led.has(member);
+  /** @param end what it has to have of the log */
+  has(member: MemberId, end = 0 as LogPosition): boolean {
+    return (this.led.get(member)?.end ?? -1) >= end;
+  }
+  addressesOf(counts: (member: MemberId) => boolean): string[] {
+    return this.ofMost(counts).flatMap(({ address }) => (address === '' ? [] : [address]));
   }
   bootIdOf(member: MemberId): string {
     return this.led.get(member)?.bootId ?? '';
