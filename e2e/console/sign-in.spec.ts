@@ -57,6 +57,44 @@ it('asks who is there, takes the right secret only, and changes what is asked fo
     await page.getByRole('button', { name: 'Ask' }).click();
     await page.getByRole('status').getByText(`${verdict}:`).waitFor();
   }
+  const shop = page.getByRole('table', { name: 'Users' }).getByRole('row').filter({ hasText: 'shop' });
+  await shop.getByRole('button', { name: 'Change what it may' }).click();
+  await dialog.getByRole('button', { name: 'Add a line' }).click();
+  const line = dialog.getByRole('group').last();
+  await line.getByLabel('Actions').fill('sub');
+  await line.getByLabel('On what').fill('signed-in');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.getByRole('alert').waitFor(); // In the words of the API: Topic: or Group: is missing.
+  await line.getByLabel('On what').fill('Topic:signed-in');
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('policies');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await shop.getByText('allow sub Topic:signed-in').waitFor();
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await page.getByRole('status').getByText('yes:').waitFor();
+  await shop.getByRole('button', { name: 'Lock out' }).click();
+  await shop.getByText('locked out').waitFor();
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await page.getByRole('status').getByText('no: the user is disabled').waitFor();
+  await shop.getByRole('button', { name: 'Let in' }).click();
+  await shop.getByText('locked out').waitFor({ state: 'detached' });
+  await page.getByLabel('Your secret now').fill('not it');
+  const own = page.locator('form').filter({ has: page.getByLabel('Your secret now') });
+  await own.getByRole('button', { name: 'New secret' }).click();
+  await page.getByRole('alert').waitFor();
+  await page.getByLabel('Your secret now').fill(secret);
+  await own.getByRole('button', { name: 'New secret' }).click();
+  await page.getByRole('status').getByText(`The secret of ${user}`).waitFor();
+  const next = (await page.getByRole('status').locator('code, pre').last().innerText()).trim();
+  expect(next).not.toBe(secret);
+  const login = (said: string) =>
+    fetch(`http://127.0.0.1:${broker.adminPort}/api/v1/login`, {
+      ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+      body: JSON.stringify({ user, secret: said }),
+    });
+  expect([(await login(secret)).status, (await login(next)).status]).toEqual([401, 200]);
+  await page.getByRole('table', { name: 'Audit' }).getByText('changeOwnSecret').first().waitFor();
   await page.getByRole('table', { name: 'Audit' }).getByText('createUser').first().waitFor();
   expect(await browser.accessibility()).toEqual([]);
   await browser.picture('access');

@@ -10,6 +10,7 @@ export const rooms = [
   { modules: ['@opentelemetry/*', 'pino'], in: ['libs/telemetry/**'] },
   { modules: ['@bufbuild/protobuf', '@bufbuild/protobuf/*'], in: ['libs/proto/**'] },
   { modules: ['fastify', '@fastify/*'], in: ['libs/admin/**', 'apps/dashboard-api/**'] },
+  { modules: ['nodemailer'], in: ['libs/admin/**'] },
   { modules: ['commander'], in: ['apps/cli/**'] },
   {
     modules: ['react', 'react-dom', 'react-dom/*', '@mantine/*', '@tanstack/*', 'uplot', 'vite'],

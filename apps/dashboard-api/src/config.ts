@@ -1,4 +1,4 @@
-import { adminSettings, oidcRule, oidcSettings, scalingSettings } from '@cometmq/admin';
+import { adminSettings, alertMailRule, alertTlsRule, oidcRule, oidcSettings, scalingSettings } from '@cometmq/admin';
 import { authFileSettings, gateRule } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
 import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
@@ -19,6 +19,8 @@ export const dashboardApiConfig = declare(
     kedaPort: port({ default: 0, why: 'KEDA’s external scaler, by gRPC in plain text within the cluster; 0: none.' }),
   },
   (config) => config.namesrvAddresses.length > 0 || 'namesrvAddresses: must name at least one name server',
+  alertMailRule,
+  alertTlsRule,
   gateRule,
   oidcRule,
   processTlsRule,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { AdminServer, AlertWatch, externalScalerService, oidcOf, SetScaling, webhook } from '@cometmq/admin';
+import { AdminServer, alertNotifiers, AlertWatch, externalScalerService, oidcOf, SetScaling } from '@cometmq/admin';
 import {
   Directory,
   GrpcBrokerAdmin,
@@ -15,7 +15,14 @@ import {
   Leaders,
 } from '@cometmq/client';
 import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
-import { GrpcJsServer, podKubernetesApi, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
+import {
+  GrpcJsServer,
+  podKubernetesApi,
+  processChannels,
+  processTlsOf,
+  refusesConnection,
+  shownCertificateUntilMs,
+} from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -67,7 +74,9 @@ void runProgram({
       ...config,
       context: { directory, brokers, peers, clock, requestMsMax: config.adminRequestMsMax },
       log,
-      notifiers: config.alertWebhook === '' ? [] : [webhook(config.alertWebhook, clock, () => config.clusterName)],
+      notifiers: alertNotifiers(config, clock),
+      tlsAddresses: () => [...config.alertTlsAddresses, ...(tls ? leaderAddresses(directory) : [])],
+      certificateUntilMs: (shownAt, msMax) => shownCertificateUntilMs(shownAt, msMax, clock),
     });
     const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
     const admin = new AdminServer({
@@ -132,3 +141,8 @@ void runProgram({
     };
   },
 });
+
+/** Where broker sets are led: there, TLS between our processes shows its certificates. */
+function leaderAddresses(directory: Directory): string[] {
+  return [...directory.brokerSets()].flatMap(({ leader }) => leader ?? []);
+}

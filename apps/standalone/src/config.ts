@@ -1,4 +1,4 @@
-import { localAdminSettings, oidcRule, oidcSettings } from '@cometmq/admin';
+import { alertMailRule, alertTlsRule, localAdminSettings, oidcRule, oidcSettings } from '@cometmq/admin';
 import { auditSettings, authSettings } from '@cometmq/auth';
 import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
 import { namesrvSettings } from '@cometmq/namesrv';
@@ -27,6 +27,8 @@ export const standaloneConfig = declare(
     autoCreateTopics: flag({ default: true, why: 'Make a topic when a client first uses it.' }),
     autoCreateGroups: flag({ default: true, why: 'Make a consumer group when a client first uses it.' }),
   },
+  alertMailRule,
+  alertTlsRule,
   advertisedRule,
   segmentRule,
   bodyRule,

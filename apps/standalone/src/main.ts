@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { AdminServer, AlertWatch, oidcOf, webhook } from '@cometmq/admin';
+import { AdminServer, alertNotifiers, AlertWatch, oidcOf } from '@cometmq/admin';
 import { auditLogOf, gateOf } from '@cometmq/auth';
 import { BrokerReports, brokerSamples, BrokerService, InspectReports, lagSamples } from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
@@ -15,6 +15,7 @@ import {
   limitsOf,
   proxyMetrics,
 } from '@cometmq/proxy';
+import { shownCertificateUntilMs } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
 import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -87,7 +88,9 @@ void runProgram({
       ...config,
       context: { directory, brokers, clock, requestMsMax: config.adminRequestMsMax },
       log,
-      notifiers: config.alertWebhook === '' ? [] : [webhook(config.alertWebhook, clock, () => config.clusterName)],
+      notifiers: alertNotifiers(config, clock),
+      tlsAddresses: () => config.alertTlsAddresses,
+      certificateUntilMs: (shownAt, msMax) => shownCertificateUntilMs(shownAt, msMax, clock),
     });
     const admin = new AdminServer({
       nameService,

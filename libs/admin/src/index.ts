@@ -4,7 +4,7 @@ export { AlertWatch, type AlertWatchOptions } from './alerts/alert-watch.js';
 export { externalScalerService } from './keda/external-scaler.js';
 export { SetScaling } from './scaling/set-scaling.js';
 export { oidcOf, oidcRule } from './oidc/oidc-of.js';
-export { webhook } from './alerts/webhook.js';
+export { alertNotifiers } from './alerts/notifiers.js';
 export type { AdminContext, AdminIdentity } from './api/context.js';
 export type { Problem } from './api/problems.js';
 export type { Page } from './api/paging.js';

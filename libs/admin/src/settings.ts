@@ -45,6 +45,23 @@ export const adminSettings = {
     secret: true, // Who knows it may post there.
     why: 'URL that alerts are posted to as JSON, once when they fire and once when they are over; may hold user:password@; empty: none.',
   }),
+  alertMailServer: text({
+    default: '',
+    secret: true,
+    why: 'The SMTP server that takes alerts as mail: smtp://user:password@host:587, which uses TLS where the server offers it, or smtps://host:465; empty: none.',
+  }),
+  alertMailFrom: text({ default: '', why: 'The sender of those mails.' }),
+  alertMailTo: list({ default: [], why: 'Who gets them.' }),
+  alertTlsAddresses: list({
+    default: [],
+    why: 'host:port of TLS servers whose certificates are watched, such as proxies; with TLS between our processes, broker sets are watched too.',
+  }),
+  alertCertificateDaysMin: count({
+    default: 14,
+    min: 0,
+    max: 3_650,
+    why: 'How many days a certificate must be good for yet before anybody is told.',
+  }),
 };
 
 /** Broker sets that follow the pods of their StatefulSets. */
@@ -118,3 +135,22 @@ export const localAdminSettings = {
     why: 'The address the REST API listens on.',
   }),
 };
+
+type AlertSettings = Readonly<Record<'alertMailServer' | 'alertMailFrom', string>> & {
+  readonly alertMailTo: readonly string[];
+  readonly alertTlsAddresses: readonly string[];
+};
+
+export function alertMailRule({ alertMailServer, alertMailFrom, alertMailTo }: AlertSettings): true | string {
+  if (alertMailServer === '') return true;
+  if (!/^smtps?:\/\/[^/]/.test(alertMailServer) || !URL.canParse(alertMailServer)) {
+    return 'alertMailServer: must be smtp://host:port or smtps://host:port';
+  }
+  if (!alertMailFrom.includes('@')) return 'alertMailFrom: must be a mail address where alertMailServer is given';
+  return alertMailTo.length > 0 || 'alertMailTo: must name somebody where alertMailServer is given';
+}
+
+export function alertTlsRule({ alertTlsAddresses }: AlertSettings): true | string {
+  const wrong = alertTlsAddresses.find((address) => !/^(\[[^\]]+\]|[^:[\]]+):\d{1,5}$/.test(address));
+  return wrong === undefined || `alertTlsAddresses: "${wrong}" is no host:port`;
+}

@@ -7,7 +7,14 @@ export type Alerts = {
     /** The same as long as the same thing is wrong. */
     readonly key: string;
     readonly rule:
-      'noLeader' | 'brokerSilent' | 'singleCopy' | 'diskLow' | 'consumerLag' | 'noConsumer' | 'deadLetters';
+      | 'noLeader'
+      | 'brokerSilent'
+      | 'singleCopy'
+      | 'diskLow'
+      | 'consumerLag'
+      | 'noConsumer'
+      | 'deadLetters'
+      | 'certificate';
     readonly severity: 'critical' | 'warning';
     /** The broker set or consumer group. */
     readonly subject: string;
@@ -19,7 +26,14 @@ export type Alerts = {
     /** The same as long as the same thing is wrong. */
     readonly key: string;
     readonly rule:
-      'noLeader' | 'brokerSilent' | 'singleCopy' | 'diskLow' | 'consumerLag' | 'noConsumer' | 'deadLetters';
+      | 'noLeader'
+      | 'brokerSilent'
+      | 'singleCopy'
+      | 'diskLow'
+      | 'consumerLag'
+      | 'noConsumer'
+      | 'deadLetters'
+      | 'certificate';
     readonly severity: 'critical' | 'warning';
     /** The broker set or consumer group. */
     readonly subject: string;
@@ -514,6 +528,19 @@ export type OidcLogin = {
 export type Token = {
   readonly token: string;
   /** Until when it is good. */
+  readonly untilMs: number;
+};
+
+export type OwnSecret = {
+  /** The one that is good now. */
+  readonly secret: string;
+};
+
+export type OwnSecretChanged = {
+  /** The secret that was made. It is not shown again. */
+  readonly secret: string;
+  readonly csrfToken: string;
+  /** Until when the session is good; it is prolonged while it is used. */
   readonly untilMs: number;
 };
 
@@ -2232,6 +2259,13 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: undefined;
   };
+  /** Who has logged in gets a new secret, and a new session. The old secret ends at once, and all that was begun with it. */
+  readonly changeOwnSecret: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: OwnSecret;
+    readonly answer: OwnSecretChanged;
+  };
   /** Sends a browser to the identity provider, to come back logged in. */
   readonly beginOidcLogin: {
     readonly params: undefined;
@@ -2411,6 +2445,7 @@ export const operations = {
   beginSession: ['POST', '/api/v1/session'],
   describeSession: ['GET', '/api/v1/session'],
   endSession: ['DELETE', '/api/v1/session'],
+  changeOwnSecret: ['POST', '/api/v1/session/secret'],
   beginOidcLogin: ['GET', '/api/v1/session/oidc'],
   finishOidcLogin: ['GET', '/api/v1/session/oidc/callback'],
   loginOidc: ['POST', '/api/v1/login/oidc'],

@@ -1,7 +1,8 @@
-import { Button, Code, Group, NativeSelect, Text, TextInput } from '@mantine/core';
+import { Button, Code, Group, NativeSelect, PasswordInput, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useMemo, useState } from 'react';
 
+import { keepCsrf } from '../api/client.js';
 import type { AccessQuestion, AuditRecord, User } from '../api/schema.js';
 import { useApi, useChange } from '../api/use-api.js';
 import { FormDialog, LossDialog } from '../parts/ask.js';
@@ -20,12 +21,13 @@ export function Access() {
   return (
     <Page title={words.access}>
       <Answered of={session}>
-        {({ login }) =>
+        {({ login, user = '', super: isSuper = false }) =>
           login ? (
             <>
-              <Users />
-              <MayItBe />
-              <Audit />
+              {isSuper && <Users />}
+              {isSuper && <MayItBe />}
+              <OwnSecret user={user} />
+              {isSuper && <Audit />}
             </>
           ) : (
             <Text>{words.noUsers}</Text>
@@ -40,6 +42,7 @@ function Users() {
   const words = useWords();
   const [making, make] = useDisclosure();
   const [leaving, remove] = useState<User>();
+  const [editing, edit] = useState<User>();
   const update = useChange('updateUser');
   const { mutate } = update;
   const { pages, items, total } = usePages('listUsers', { query: { limit: 200 } });
@@ -69,6 +72,11 @@ function Users() {
         ...{ id: 'actions', head: words.actions },
         cell: (row) => (
           <Group gap="xs" wrap="nowrap">
+            {row.kind !== 'super' && (
+              <Button size="compact-xs" variant="default" onClick={() => edit(row)}>
+                {words.editPolicies}
+              </Button>
+            )}
             <Button
               size="compact-xs"
               variant="default"
@@ -109,6 +117,7 @@ function Users() {
         label={words.users}
       />
       {making && <CreateUser onClose={make.close} />}
+      {editing && <EditPolicies user={editing} onClose={() => edit(undefined)} />}
       {leaving && <DeleteUser name={leaving.name} onClose={() => remove(undefined)} />}
     </Card>
   );
@@ -176,6 +185,133 @@ function CreateUser({ onClose }: { readonly onClose: () => void }) {
         <SecretOnce user={data.name} secret={data.secret} />
       )}
     </FormDialog>
+  );
+}
+
+type Policy = User['policies'][number];
+interface PolicyRow {
+  readonly key: number;
+  readonly decision: NonNullable<Policy['decision']>;
+  readonly actions: string;
+  readonly resource: string;
+  readonly from: string;
+  /** What this page does not change. */
+  readonly policy: NonNullable<Policy['policy']>;
+}
+
+/** All that a user may do, a line each. */
+function EditPolicies({ user, onClose }: { readonly user: User; readonly onClose: () => void }) {
+  const words = useWords();
+  const change = useChange('setPolicies');
+  const [rows, setRows] = useState<readonly PolicyRow[]>(() =>
+    user.policies.map(({ decision = 'allow', actions: may, resource, sourceIps = [], policy = 'custom' }, key) => ({
+      ...{ key, decision, actions: may.join(', '), resource, from: sourceIps.join(', '), policy },
+    })),
+  );
+  const [next, setNext] = useState(rows.length);
+  const put = (key: number, part: Partial<PolicyRow>): void =>
+    setRows(rows.map((row) => (row.key === key ? { ...row, ...part } : row)));
+  const add = (): void => {
+    setRows([...rows, { key: next, decision: 'allow', actions: '', resource: '', from: '', policy: 'custom' }]);
+    setNext(next + 1);
+  };
+  const policies = rows.map(({ decision, actions: may, resource, from, policy }) => ({
+    ...{ resource: resource.trim(), actions: listed(may) as Policy['actions'], decision, policy },
+    ...(listed(from).length > 0 && { sourceIps: listed(from) }),
+  }));
+  return (
+    <FormDialog
+      {...{ title: words.policiesOf(user.name), onClose, submit: words.save }}
+      onSubmit={() => change.mutate({ params: { name: user.name }, body: { policies } }, { onSuccess: onClose })}
+      error={change.error}
+      busy={change.isPending}
+    >
+      {rows.map(({ key, decision, actions: may, resource, from }, index) => (
+        <Group key={key} align="end" gap="xs" wrap="nowrap" role="group" aria-label={words.policy(index + 1)}>
+          <NativeSelect
+            label={words.decision}
+            value={decision}
+            data={['allow', 'deny']}
+            onChange={(event) => put(key, { decision: event.currentTarget.value as PolicyRow['decision'] })}
+          />
+          <TextInput
+            label={words.actionsAllowed}
+            placeholder="pub, sub"
+            value={may}
+            required
+            onChange={(event) => put(key, { actions: event.currentTarget.value })}
+          />
+          <TextInput
+            label={words.resource}
+            placeholder="Topic:orders*"
+            value={resource}
+            required
+            onChange={(event) => put(key, { resource: event.currentTarget.value })}
+          />
+          <TextInput
+            label={words.fromAddress}
+            placeholder="10.0.0.0/8"
+            value={from}
+            onChange={(event) => put(key, { from: event.currentTarget.value })}
+          />
+          <Button
+            variant="light"
+            color="red"
+            onClick={() => setRows(rows.filter((row) => row.key !== key))}
+            aria-label={words.removePolicy(index + 1)}
+          >
+            ✕
+          </Button>
+        </Group>
+      ))}
+      <Group>
+        <Button size="xs" variant="default" onClick={add}>
+          {words.addPolicy}
+        </Button>
+      </Group>
+    </FormDialog>
+  );
+}
+
+/** Who has signed in gives itself another secret; the old one ends, and with it all that was begun with it. */
+function OwnSecret({ user }: { readonly user: string }) {
+  const words = useWords();
+  const change = useChange('changeOwnSecret');
+  const [secret, setSecret] = useState('');
+  const { data } = change;
+  return (
+    <Card title={words.ownSecret}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          change.mutate(
+            { body: { secret } },
+            {
+              onSuccess: ({ csrfToken }) => {
+                keepCsrf(csrfToken);
+                setSecret('');
+              },
+            },
+          );
+        }}
+      >
+        <Group align="end" mb="sm">
+          <PasswordInput
+            label={words.secretNow}
+            value={secret}
+            autoComplete="current-password"
+            required
+            miw={280}
+            onChange={(event) => setSecret(event.currentTarget.value)}
+          />
+          <Button type="submit" loading={change.isPending}>
+            {words.newSecret}
+          </Button>
+        </Group>
+      </form>
+      <Trouble error={change.error} />
+      {data && <SecretOnce user={user} secret={data.secret} />}
+    </Card>
   );
 }
 

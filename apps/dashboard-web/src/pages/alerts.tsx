@@ -103,6 +103,7 @@ export function Alerts() {
 const aboutSets: readonly string[] = ['noLeader', 'brokerSilent', 'singleCopy', 'diskLow'];
 
 function Subject({ alert: { rule, subject, text } }: { readonly alert: Pick<Firing, 'rule' | 'subject' | 'text'> }) {
+  if (rule === 'certificate') return text;
   return aboutSets.includes(rule) ? (
     <Link to="/brokers" hash={subject}>
       {text}

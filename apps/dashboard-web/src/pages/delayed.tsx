@@ -1,5 +1,5 @@
 import { Button, Group, TextInput } from '@mantine/core';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 
 import type { Delayed } from '../api/schema.js';
@@ -26,7 +26,14 @@ export function DelayedMessages() {
     () => [
       { id: 'due', head: words.due, by: ({ dueMs }) => dueMs, cell: ({ dueMs }) => <Ago ms={dueMs} /> },
       { id: 'topic', head: words.topic, by: (row) => row.topic, cell: (row) => row.topic },
-      { id: 'id', head: words.messageId, cell: ({ messageId }) => <Mono>{messageId}</Mono> },
+      {
+        ...{ id: 'id', head: words.messageId },
+        cell: ({ messageId }) => (
+          <Link to="/messages" search={{ id: messageId }}>
+            <Mono>{messageId}</Mono>
+          </Link>
+        ),
+      },
       { id: 'tag', head: words.tag, by: ({ tag }) => tag, cell: ({ tag }) => tag },
       { id: 'bytes', head: words.bytes, by: (row) => row.bytes, cell: (row) => bytes(row.bytes), right: true },
       {

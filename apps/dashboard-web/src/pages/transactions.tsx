@@ -1,5 +1,5 @@
 import { Button, Group } from '@mantine/core';
-import { useSearch } from '@tanstack/react-router';
+import { Link, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 
 import type { Transaction, TransactionAudits } from '../api/schema.js';
@@ -31,7 +31,15 @@ export function Transactions() {
         cell: ({ storedMs }) => <Ago ms={storedMs} />,
       },
       { id: 'topic', head: words.topic, by: (row) => row.topic, cell: (row) => row.topic },
-      { id: 'id', head: words.messageId, cell: ({ messageId }) => <Mono>{messageId}</Mono> },
+      {
+        ...{ id: 'id', head: words.messageId },
+        cell: ({ messageId }) => (
+          <Link to="/messages" search={{ id: messageId }}>
+            <Mono>{messageId}</Mono>
+          </Link>
+        ),
+      },
+      { id: 'tag', head: words.tag, by: ({ tag }) => tag, cell: ({ tag }) => tag },
       {
         id: 'checks',
         head: words.checks,

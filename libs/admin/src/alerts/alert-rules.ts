@@ -10,6 +10,7 @@ export const alertRules = [
   'consumerLag', // A group has too much to do.
   'noConsumer', // Messages wait, and nobody consumes.
   'deadLetters', // There are more of them than before.
+  'certificate', // It ends soon, or has ended.
 ] as const;
 export type AlertRule = (typeof alertRules)[number];
 
@@ -18,7 +19,7 @@ export interface Alert {
   readonly key: string;
   readonly rule: AlertRule;
   readonly severity: 'critical' | 'warning';
-  /** The broker set or consumer group. */
+  /** The broker set, consumer group, or address of a certificate. */
   readonly subject: string;
   readonly text: string;
   /** It has happened, and does not have to last. */
@@ -30,6 +31,8 @@ export interface AlertLimits {
   readonly alertLagMax: number;
   /** Of the disk, in percent. */
   readonly alertDiskFreePercentMin: number;
+  /** A certificate must be good for so many days yet. */
+  readonly alertCertificateDaysMin: number;
 }
 
 /** What the rules look at. */
@@ -51,6 +54,8 @@ export interface Situation {
     readonly deadLetters: number | undefined;
     readonly deadLettersBefore: number | undefined;
   }[];
+  /** `untilMs` undefined: nobody answered with TLS. */
+  readonly certificates: readonly { readonly address: string; readonly untilMs: number | undefined }[];
   readonly nowMs: number;
 }
 
@@ -61,7 +66,11 @@ export interface Judgement {
   readonly unknown: ReadonlySet<string>;
 }
 
-export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits): Judgement {
+const dayMs = 86_400_000;
+/** From then on it is urgent. */
+const urgentDays = 3;
+
+export function alertsOf({ sets, groups, certificates, nowMs }: Situation, limits: AlertLimits): Judgement {
   const alerts: Alert[] = [];
   const unknown = new Set<string>();
   const add = (rule: AlertRule, severity: Alert['severity'], subject: string, text: string, isEvent = false): void => {
@@ -94,6 +103,17 @@ export function alertsOf({ sets, groups, nowMs }: Situation, limits: AlertLimits
       const more = deadLetters - deadLettersBefore;
       add('deadLetters', 'warning', name, `group ${name} has ${more} new dead letters, ${deadLetters} in all`, true);
     }
+  }
+  for (const { address, untilMs } of certificates) {
+    if (untilMs === undefined) {
+      unknown.add(`certificate/${address}`);
+      continue;
+    }
+    const days = (untilMs - nowMs) / dayMs;
+    if (days >= limits.alertCertificateDaysMin) continue;
+    const when = days < 0 ? 'has ended' : `ends in ${Math.floor(days)} days`;
+    const severity = days < urgentDays ? 'critical' : 'warning';
+    add('certificate', severity, address, `the certificate of ${address} ${when}: ${new Date(untilMs).toISOString()}`);
   }
   return { alerts, unknown };
 }

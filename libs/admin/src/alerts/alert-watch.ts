@@ -18,11 +18,16 @@ export interface AlertWatchOptions extends AlertLimits {
   readonly alertEveryMs: number;
   readonly alertHoldMs: number;
   readonly notifiers: readonly Notify[];
+  /** TLS servers whose certificates are looked at. */
+  readonly tlsAddresses?: (() => readonly string[]) | undefined;
+  /** When the certificate that is shown at an address ends; undefined: none is shown. */
+  readonly certificateUntilMs?: ((address: string, msMax: number) => Promise<number | undefined>) | undefined;
 }
 
 const attemptsMax = 3;
 const againMs = 5_000;
 const statusMsMax = 2_000;
+const tlsAddressesMax = 200;
 /** Groups that are looked at in one round; the others have their turn in the next. */
 const groupsAtOnce = 500;
 
@@ -87,7 +92,16 @@ export class AlertWatch implements Component {
       })),
     );
     await this.lookAtGroups();
-    return { sets, groups: [...this.groups.values()], nowMs: this.clock.wallMs() };
+    const certificates = await this.certificates();
+    return { sets, groups: [...this.groups.values()], certificates, nowMs: this.clock.wallMs() };
+  }
+
+  private certificates(): Promise<Situation['certificates']> {
+    const { tlsAddresses, certificateUntilMs, context } = this.options;
+    const waitMs = Math.min(statusMsMax, context.requestMsMax);
+    const addresses = certificateUntilMs ? [...new Set(tlsAddresses?.() ?? [])].slice(0, tlsAddressesMax) : [];
+    const look = async (address: string) => ({ address, untilMs: await certificateUntilMs?.(address, waitMs) });
+    return Promise.all(addresses.map(look));
   }
 
   /** A set of two that goes on alone has one member: only its leader knows that it is to have another. */

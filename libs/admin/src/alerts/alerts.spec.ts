@@ -6,12 +6,13 @@ import { memberId } from '@cometmq/model';
 import { ManualClock } from '@cometmq/shared/testing';
 import { silentLogger } from '@cometmq/telemetry';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createMailServer, type AddressInfo } from 'node:net';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';
 import { FakeMembers } from '../testing/fake-members.js';
 import type { AlertEvent } from './alert-book.js';
 import { AlertWatch } from './alert-watch.js';
+import { mail } from './mail.js';
 import { webhook } from './webhook.js';
 
 const every = 30_000;
@@ -23,11 +24,14 @@ let directory: Directory;
 let watch: AlertWatch;
 let told: string[];
 let failures = 0;
+/** When they end, by address. */
+const certificates = new Map<string, number | undefined>();
 
 beforeEach(async () => {
   clock = new ManualClock();
   told = [];
   failures = 0;
+  certificates.clear();
   nameService = new FakeNameService({ tellsLate: true });
   brokers = new FakeBrokers();
   members = new FakeMembers();
@@ -44,7 +48,10 @@ beforeEach(async () => {
   watch = new AlertWatch({
     context: { directory, brokers, peers: members, clock, requestMsMax: 1_000 },
     log: silentLogger,
-    ...{ alertEveryMs: every, alertHoldMs: 2 * every, alertLagMax: 100, alertDiskFreePercentMin: 15 },
+    ...{ alertEveryMs: every, alertHoldMs: 2 * every, alertLagMax: 100 },
+    ...{ alertDiskFreePercentMin: 15, alertCertificateDaysMin: 14 },
+    tlsAddresses: () => [...certificates.keys()],
+    certificateUntilMs: async (address) => certificates.get(address),
     notifiers: [notify],
   });
 });
@@ -118,6 +125,90 @@ it.each([
   members.statuses.set('a:1', { role: 'leading', member, membersWanted });
   await turn();
   expect(await looks(4)).toEqual(expected);
+});
+
+it('a certificate that ends soon is told, is urgent in its last days, and is over once there is a newer one', async () => {
+  const day = 86_400_000;
+  certificates.set('proxy:8081', clock.wallMs() + 15 * day);
+  expect(await looks(4)).toEqual([]);
+  certificates.set('proxy:8081', clock.wallMs() + 13.5 * day);
+  expect(await looks(4)).toEqual(['fired certificate/proxy:8081']);
+  expect(watch.book.firing(clock.wallMs())).toMatchObject([
+    { severity: 'warning', text: expect.stringContaining('ends in 13 days') },
+  ]);
+  certificates.set('proxy:8081', undefined); // It is not over because nobody answers.
+  expect(await looks(5)).toEqual([]);
+  certificates.set('proxy:8081', clock.wallMs() - 1);
+  await looks(1);
+  expect(watch.book.firing(clock.wallMs())).toMatchObject([
+    { severity: 'critical', text: expect.stringContaining('has ended') },
+  ]);
+  certificates.set('proxy:8081', clock.wallMs() + 90 * day);
+  expect(await looks(4)).toEqual(['resolved certificate/proxy:8081']);
+});
+
+/** An SMTP server that notes what it is given. @param refuses the recipients it does not take */
+async function mailServer(refuses: boolean) {
+  const said: string[] = [];
+  const server = createMailServer((socket) => {
+    let inData = false;
+    let rest = '';
+    socket.write('220 test ESMTP\r\n');
+    socket.on('data', (chunk: Buffer) => {
+      rest += chunk.toString('utf8');
+      for (let end = rest.indexOf('\r\n'); end >= 0; end = rest.indexOf('\r\n')) {
+        const line = rest.slice(0, end);
+        rest = rest.slice(end + 2);
+        said.push(line);
+        if (inData) {
+          if (line !== '.') continue;
+          inData = false;
+          socket.write('250 taken\r\n');
+        } else if (line === 'DATA') {
+          inData = true;
+          socket.write('354 go on\r\n');
+        } else if (line.startsWith('EHLO')) socket.write('250-test\r\n250 AUTH PLAIN\r\n');
+        else if (line.startsWith('AUTH')) socket.write('235 yes\r\n');
+        else if (line.startsWith('RCPT') && refuses) socket.write('550 nobody here\r\n');
+        else if (line === 'QUIT') socket.end('221 bye\r\n');
+        else socket.write('250 ok\r\n');
+      }
+    });
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+  return { said, port: (server.address() as AddressInfo).port, close };
+}
+
+it('mail tells of all that was found in one look; what no server takes is a failure', async () => {
+  const event: AlertEvent = {
+    ...{ key: 'k', rule: 'noLeader', severity: 'critical', subject: 's', event: 'fired', atMs: 1 },
+    ...{ text: 'nobody leads broker set a\r\nBcc: all@example.com', silenced: false },
+  };
+  const parts = { from: 'mq@example.com', to: ['ops@example.com', 'night@example.com'], cluster: () => 'prod' };
+  const taking = await mailServer(false);
+  const server = `smtp://me:my%20word@127.0.0.1:${taking.port}`;
+  await mail({ server, ...parts })([event, { ...event, event: 'resolved', text: 'it is back' }]);
+  await mail({ server, ...parts })([event]);
+  const { said } = taking;
+  expect(said).toContain(`AUTH PLAIN ${Buffer.from('\0me\0my word').toString('base64')}`);
+  expect(said.filter((line) => line.startsWith('RCPT TO')).slice(0, 2)).toEqual([
+    'RCPT TO:<ops@example.com>',
+    'RCPT TO:<night@example.com>',
+  ]);
+  expect(said).toContain('Subject: [prod] 1 alerts, 1 over');
+  expect(said).toContain('1970-01-01T00:00:00.001Z over: it is back');
+  expect(said.some((line) => line.startsWith('Bcc:') && said.indexOf(line) < said.indexOf('DATA'))).toBe(false);
+  const headers = said.slice(said.lastIndexOf('DATA')).slice(0, said.slice(said.lastIndexOf('DATA')).indexOf(''));
+  expect(headers.filter((line) => /^bcc:/i.test(line))).toEqual([]); // A text is never a header.
+  await taking.close();
+  const refusing = await mailServer(true);
+  const refused = mail({ server: `smtp://127.0.0.1:${refusing.port}`, ...parts })([event]);
+  await expect(refused).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('EENVELOPE') });
+  await refusing.close();
+  const nobody = mail({ server: `smtp://127.0.0.1:${refusing.port}`, ...parts })([event]);
+  await expect(nobody).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
 
 it('is not over because nobody answers', async () => {

@@ -60,6 +60,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   beginOidcLogin: 'open',
   finishOidcLogin: 'open',
   loginOidc: 'open',
+  changeOwnSecret: 'known',
   describeCluster: onCluster('get'),
   allowAdoption: onCluster('update'),
   listDamage: onCluster('get'),

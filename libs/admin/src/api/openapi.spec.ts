@@ -77,6 +77,7 @@ it('covers every route there is, and no other', () => {
       ['GET /api/v1/alerts', 'POST /api/v1/alerts/silences', 'DELETE /api/v1/alerts/silences/{key}'],
       ['POST /api/v1/login/oidc', 'GET /api/v1/session/oidc', 'GET /api/v1/session/oidc/callback'],
       ['POST /api/v1/login', ...['GET', 'POST', 'DELETE'].map((method) => `${method} /api/v1/session`)],
+      ['POST /api/v1/session/secret'],
       ['GET /api/v1/users', 'POST /api/v1/users', 'PUT /api/v1/users/{name}/policies', 'POST /api/v1/access/test'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/users/{name}`),
       ['commit', 'rollback'].map((word) => `POST /api/v1/transactions/{id}/${word}`),

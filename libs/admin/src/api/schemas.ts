@@ -332,6 +332,15 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'all',
   ),
   Token: object({ token: text, untilMs: described(whole, 'Until when it is good.') }, 'all'),
+  OwnSecret: object({ secret: described(text, 'The one that is good now.') }, 'all'),
+  OwnSecretChanged: object(
+    {
+      secret: described(text, 'The secret that was made. It is not shown again.'),
+      csrfToken: text,
+      untilMs: described(whole, 'Until when the session is good; it is prolonged while it is used.'),
+    },
+    'all',
+  ),
   Session: object(
     {
       login: switchOf('Whether anybody has to log in.'),

@@ -1,5 +1,7 @@
+import { newSecret } from '@cometmq/auth';
 import type { FastifyInstance } from 'fastify';
 
+import { within } from '../within.js';
 import { sessionLifeMs, sessionLongestMs, setCookie } from './access.js';
 import { identityOf, type AdminContext } from './context.js';
 import { answers } from './responses.js';
@@ -10,11 +12,17 @@ interface LoginBody {
   readonly secret: string;
 }
 
+interface OwnSecretBody {
+  readonly secret: string;
+}
+
+/** How long an answer waits for this process to know of the change. */
+const shownMsMax = 1_000;
 const tokenLifeMs = 12 * 3_600_000;
 
 /** Logging in: with a token for programs, with a session for browsers. */
 export function sessionRoutes(app: FastifyInstance, context: AdminContext): void {
-  const { identity, log } = context;
+  const { identity, log, clock, requestMsMax } = context;
   const tags = ['session'];
 
   app.post<{ Body: LoginBody }>('/login', {
@@ -55,6 +63,36 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
       const { token, untilMs, id } = tokens.begin(principal, sessionLifeMs, sessionLongestMs);
       setCookie(request, reply, token, sessionLifeMs);
       return { login: true, user: principal.name, super: principal.isSuper, csrfToken: tokens.csrfOf(id), untilMs };
+    },
+  });
+
+  app.post<{ Body: OwnSecretBody }>('/session/secret', {
+    schema: {
+      operationId: 'changeOwnSecret',
+      tags,
+      summary:
+        'Who has logged in gets a new secret, and a new session. The old secret ends at once, and all that was begun with it.',
+      body: ref('OwnSecret'),
+      response: answers(
+        { status: 200, schema: 'OwnSecretChanged', description: 'The secret that was made.' },
+        400,
+        401,
+        429,
+      ),
+    },
+    handler: async (request, reply) => {
+      const { authenticator, tokens, service, book, box } = identityOf(context);
+      const { name } = request.principal;
+      authenticator.login(name, request.body.secret, request.ip); // A session left open is not enough.
+      const secret = newSecret();
+      const sealed = { secret: box.seal(secret, name), resealed: undefined };
+      const changed = await within(clock, requestMsMax, 'the name service', service.updateUser(name, sealed));
+      await book.until(() => book.user(name)?.secret.box === changed.secret.box, shownMsMax).catch(() => undefined);
+      log.info({ peer: request.ip, user: name }, 'a user gave itself a new secret');
+      const principal = authenticator.login(name, secret.reveal(), request.ip);
+      const { token, untilMs, id } = tokens.begin(principal, sessionLifeMs, sessionLongestMs);
+      setCookie(request, reply, token, sessionLifeMs);
+      return { secret: secret.reveal(), csrfToken: tokens.csrfOf(id), untilMs };
     },
   });
 
