@@ -7,6 +7,7 @@
  *                └── name service ──┘                 └─ followers of the leader
  */
 import { createHash } from 'node:crypto';
+import { inspect } from 'node:util';
 
 import { BrokerService, exchange, MemberDoor, replicationGrpcService } from '@cometmq/broker';
 import {
@@ -46,11 +47,12 @@ export class Trace {
     private readonly print: ((line: string) => void) | undefined,
   ) {}
 
-  note(what: string): void {
+  /** @param facts are printed only: they may name what each run names anew */
+  note(what: string, facts?: object): void {
     const line = `${this.clock.nowMs.toFixed(3)} ${what}`;
     this.lines += 1;
     this.hash.update(`${line}\n`);
-    this.print?.(line);
+    this.print?.(facts === undefined ? line : `${line} ${inspect(facts, { breakLength: Infinity, compact: true })}`);
   }
   digest(): string {
     return this.hash.copy().digest('hex').slice(0, 16);
@@ -229,6 +231,11 @@ export class World {
   }
 }
 
+/** The reason, and for what nobody expected its cause. */
+function reasonOf({ reason, cause }: MqError): string {
+  return cause instanceof Error ? `${reason}: ${cause.stack ?? cause.message}` : reason;
+}
+
 /** A place of the broker set: a process that comes and goes, and its disk, which stays. */
 export class Member {
   starts = 0;
@@ -299,7 +306,7 @@ export class Member {
       leaseMs: 3_000,
       address: () => place,
       onFatal: (error: MqError) => {
-        if (!process.isOver) world.failures.push(`${process.name} could not go on: ${error.reason}`);
+        if (!process.isOver) world.failures.push(`${process.name} could not go on: ${reasonOf(error)}`);
       },
       storeLimits: {
         aheadBytes: 16 * KiB,
@@ -360,8 +367,8 @@ export class Member {
   private log(process: SimProcess): Logger {
     const said =
       (level: string) =>
-      (_facts: object, what: string): void => {
-        if (!process.isOver) this.world.trace.note(`${process.name}: ${level}: ${what}`);
+      (facts: object, what: string): void => {
+        if (!process.isOver) this.world.trace.note(`${process.name}: ${level}: ${what}`, facts);
       };
     return { debug: () => undefined, info: said('info'), warn: said('warn'), error: said('error') };
   }

@@ -5,6 +5,7 @@ export * from './config.js';
 export * from './due-heap.js';
 export * from './errors.js';
 export * from './lifecycle.js';
+export * from './one-by-one.js';
 export * from './prng.js';
 export * from './recent-numbers.js';
 export * from './stop-requests.js';

@@ -12,7 +12,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { Epoch, Promised, SetState } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, OneByOne } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from './disk/disk.js';
 import type { Disk } from './disk/disk.js';
@@ -57,7 +57,7 @@ interface Stored extends TermNote {
 }
 
 export class TermNotes {
-  private writing: Promise<unknown> = Promise.resolve();
+  private readonly writes = new OneByOne();
   private readonly copies: BothInPlace;
 
   private constructor(
@@ -107,7 +107,7 @@ export class TermNotes {
    * @throws MqError STORAGE_FULL, DISK_FAILED
    */
   write(note: TermNote): Promise<void> {
-    return this.inTurn(() => this.writeNow(note));
+    return this.writes.take(() => this.writeNow(note));
   }
 
   /**
@@ -116,18 +116,12 @@ export class TermNotes {
    * @throws MqError STORAGE_FULL, DISK_FAILED
    */
   rewrite(): Promise<void> {
-    return this.inTurn(() => this.writeNow(this.note));
-  }
-
-  private inTurn(act: () => Promise<void>): Promise<void> {
-    const written = this.writing.then(act);
-    this.writing = written.catch(() => undefined); // Whoever asked for it is told.
-    return written;
+    return this.writes.take(() => this.writeNow(this.note));
   }
 
   /** Once what was asked for is written. */
   async close(): Promise<void> {
-    await this.writing;
+    await this.writes.done;
     await this.copies.close();
   }
 

@@ -12,13 +12,12 @@ import {
   type SetState,
   type StandReason,
 } from '@cometmq/model';
-import { assert, type MqError } from '@cometmq/shared';
+import { assert, type MqError, OneByOne } from '@cometmq/shared';
 
 import type { Leading } from './leading.js';
 import type { MemberParts } from './member-parts.js';
 import type { Role } from './roles.js';
 import { asKnownLeader, SetKnowledge } from './set-knowledge.js';
-import { StoreTurns } from './store-turns.js';
 import { TermNotes } from './term-notes.js';
 import { TurnToStand } from './turn-to-stand.js';
 
@@ -48,7 +47,8 @@ export class MemberSelf {
   readonly knowledge = new SetKnowledge(undefined, noEpoch);
   readonly notes: TermNotes;
   readonly turn: TurnToStand;
-  readonly turns = new StoreTurns();
+  /** What changes the log or what was folded of it, other than records of the leader, is done by one at a time. */
+  readonly turns = new OneByOne();
   /** Whom it follows; undefined: nobody has told it from where to read. */
   attachedTo: KnownLeader | undefined;
   noLeaderSinceMs: number;

@@ -133,6 +133,16 @@ describe('a data folder', () => {
     expect([begun[0], begun.at(-1)]).toEqual([false, true]);
   });
 
+  // Goal: what two ask for at a time, neither takes from the other. Method: all that is noted in it, at once.
+  it('keeps every change of those that are asked for at the same time', async () => {
+    const disk = new MemoryDisk();
+    const made = await DataFolder.open(disk, 'data', 'broker-a');
+    await Promise.all([made.takeSalt(7), made.noteNoted(), made.takeSalt(7), made.noteBegun()]);
+    await made.release();
+    const { salt, noted, begun } = await DataFolder.open(disk, 'data', 'broker-a');
+    expect({ salt, noted, begun }).toEqual({ salt: 7, noted: true, begun: true });
+  });
+
   it('that holds files but no identity is not taken over', async () => {
     const disk = new MemoryDisk();
     await disk.makeFolder('data');

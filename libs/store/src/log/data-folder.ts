@@ -11,7 +11,7 @@
  */
 import { randomInt, randomUUID } from 'node:crypto';
 
-import { MqError } from '@cometmq/shared';
+import { MqError, OneByOne } from '@cometmq/shared';
 
 import { joinPath } from '../disk/disk.js';
 import type { Disk, DiskLock } from '../disk/disk.js';
@@ -47,6 +47,8 @@ function draw(): Drawn {
 }
 
 export class DataFolder {
+  private readonly changes = new OneByOne();
+
   private constructor(
     private readonly disk: Disk,
     private readonly folder: string,
@@ -92,10 +94,13 @@ export class DataFolder {
     if (this.incarnation !== incarnation) await this.change({ incarnation, salt });
   }
 
-  private async change(part: Partial<Identity>): Promise<void> {
-    const identity = { ...this.identity, ...part };
-    await replaceBoth(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);
-    this.identity = identity;
+  /** One after another: each goes by what the one before has left. */
+  private change(part: Partial<Identity>): Promise<void> {
+    return this.changes.take(async () => {
+      const identity = { ...this.identity, ...part };
+      await replaceBoth(this.disk, joinPath(this.folder, identityName), [encodeIdentity(identity)]);
+      this.identity = identity;
+    });
   }
 
   /**

@@ -6,7 +6,7 @@
  *   gaps        a line of JSON, [[first, end], …] in order, and the line's checksum, 8 hex digits; and gaps.copy, the same
  *               (`disk/two-copies.ts`)
  */
-import { MqError } from '@cometmq/shared';
+import { MqError, OneByOne } from '@cometmq/shared';
 
 import { joinPath } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
@@ -24,6 +24,7 @@ export const gapsName = 'gaps';
 
 export class Gaps {
   private ranges: LogRange[] = [];
+  private readonly writes = new OneByOne();
 
   constructor(
     private readonly disk: Disk,
@@ -70,7 +71,7 @@ export class Gaps {
     return missing;
   }
 
-  /** Durable once it resolves. */
+  /** Durable once it resolves. What is added meanwhile is written after it. */
   async add(...ranges: readonly LogRange[]): Promise<void> {
     const all = [...this.ranges, ...ranges].filter(({ first, end }) => end > first).sort((a, b) => a.first - b.first);
     const merged: LogRange[] = [];
@@ -81,7 +82,7 @@ export class Gaps {
       } else merged.push(range);
     }
     this.ranges = merged;
-    await replaceBoth(this.disk, joinPath(this.folder, gapsName), [encodeGaps(merged)]);
+    await this.writes.take(() => replaceBoth(this.disk, joinPath(this.folder, gapsName), [encodeGaps(this.ranges)]));
   }
 }
 

@@ -1,5 +1,5 @@
-/** What changes the log or what was folded of it, other than records of the leader, is done by one at a time. */
-export class StoreTurns {
+/** Things of which one is done at a time, in the order in which they were asked for. */
+export class OneByOne {
   private last: Promise<unknown> = Promise.resolve();
   private waiting = 0;
 
