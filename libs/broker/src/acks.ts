@@ -8,7 +8,7 @@ import { decide } from './decide.js';
 import type { LogClock } from './log-clock.js';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'append' | 'beforeBatch' | 'requestBatch' | 'whenCommitted'>;
+type Store = Pick<StorePorts, 'append' | 'appendEnd' | 'beforeBatch' | 'requestBatch' | 'whenCommitted'>;
 
 /** Acknowledgements that may wait for a batch. */
 const pendingMax = 200_000;

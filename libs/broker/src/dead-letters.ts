@@ -20,7 +20,15 @@ import type { LogClock } from './log-clock.js';
 /** What is used of the store. */
 type Store = Pick<
   StorePorts,
-  'append' | 'appendReference' | 'findById' | 'findReferences' | 'read' | 'readAll' | 'scan' | 'whenCommitted'
+  | 'append'
+  | 'appendEnd'
+  | 'appendReference'
+  | 'findById'
+  | 'findReferences'
+  | 'read'
+  | 'readAll'
+  | 'scan'
+  | 'whenCommitted'
 >;
 
 /** Messages of a client that are read to find the one it names without a receipt. */
@@ -123,11 +131,10 @@ export class DeadLetters {
     const moves = refer && outcomes[0] === 'done';
     if (moves) refer();
     // Else somebody was quicker: clients repeat for ever what is answered otherwise. Its lane may still come free.
-    const end = record && this.store.append(record.kind, this.logClock.nowMs(), record.payload).end;
+    if (record) this.store.append(record.kind, this.logClock.nowMs(), record.payload);
     if (moves) this.movedOne(group, receipt);
     else if (record) this.onMoved(group.id, receipt);
-    if (end === undefined) done(undefined, undefined);
-    else this.store.whenCommitted(end, (error) => done(error, undefined));
+    this.answer(done);
   }
 
   private async forwardHeldOne(group: ConsumerGroup, held: HeldMessage, done: Done<void>): Promise<void> {
@@ -139,19 +146,24 @@ export class DeadLetters {
           'the receipt handle is empty, and the client holds no such message',
         );
       }
-      done(undefined, undefined);
+      this.answer(done);
       return;
     }
     const refer = await this.prepare(group, message, deadLetterCause.givenUp);
     if (!this.groups.isOpen(group.id, message)) {
-      done(undefined, undefined); // Somebody else was quicker.
+      this.answer(done); // Somebody else was quicker.
       return;
     }
     refer();
     const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
-    const { end } = this.store.append(kind, this.logClock.nowMs(), payload);
+    this.store.append(kind, this.logClock.nowMs(), payload);
     this.movedOne(group, message);
-    this.store.whenCommitted(end, (error) => done(error, undefined));
+    this.answer(done);
+  }
+
+  /** Done is what is committed, whoever wrote it. */
+  private answer(done: Done<void>): void {
+    this.store.whenCommitted(this.store.appendEnd, (error) => done(error, undefined));
   }
 
   private async findHeld(

@@ -9,7 +9,7 @@ import type {
   PullResult,
 } from '@cometmq/client';
 import type { Matcher, PullOffsets } from '@cometmq/consumption';
-import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
 import type { IndexEntries, StorePorts } from '@cometmq/store';
 
@@ -22,9 +22,11 @@ import type { Traffic } from './traffic.js';
 /** What is used of the store. */
 type Store = Pick<
   StorePorts,
-  'append' | 'bounds' | 'offsetAtTime' | 'onArrival' | 'readAll' | 'scan' | 'whenCommitted'
+  'append' | 'appendEnd' | 'bounds' | 'offsetAtTime' | 'onArrival' | 'readAll' | 'scan' | 'whenCommitted'
 >;
 
+/** Who reads the bounds of a queue reads what is committed. */
+const committedAlready = 0 as LogPosition;
 /** Entries that are read from the index at a time. */
 const entriesMax = 64;
 /** Looks at entries and messages between two rests. */
@@ -109,9 +111,9 @@ export class Pulls {
       const { first, committed } = this.store.bounds(topicId, queueId);
       switch (ask.kind) {
         case 'first':
-          return { end: undefined, result: { offset: first } };
+          return { end: committedAlready, result: { offset: first } };
         case 'end':
-          return { end: undefined, result: { offset: committed } };
+          return { end: committedAlready, result: { offset: committed } };
         case 'ofGroup':
           return { end: undefined, result: { offset: this.offsetsView.get(ask.groupId, topicId, queueId) } };
         case 'setForGroup': {

@@ -193,11 +193,12 @@ export class LiteBroker {
   /** Resolves once it is gone for good. False: there was no such lite topic. */
   async delete(topicId: TopicId, name: string): Promise<boolean> {
     const placed = this.topics.delete(topicId, name);
-    if (!placed) return false;
+    const { store } = this.parts;
+    // Somebody else's deletion may still be on its way.
     await new Promise<void>((resolve, reject) => {
-      this.parts.store.whenCommitted(placed.end, (error) => (error ? reject(error) : resolve()));
+      store.whenCommitted(placed?.end ?? store.appendEnd, (error) => (error ? reject(error) : resolve()));
     });
-    return true;
+    return placed !== undefined;
   }
 
   clientGone(groupId: GroupId, clientId: string): void {

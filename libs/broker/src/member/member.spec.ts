@@ -1,6 +1,16 @@
 /** Brokers of one set: real stores, faked clock, disks, network and registry. */
 import type { SendResult } from '@cometmq/client';
-import { epoch, KiB, logPosition, memberId, MessageType, MiB, queueId } from '@cometmq/model';
+import {
+  epoch,
+  KiB,
+  logPosition,
+  memberId,
+  MessageType,
+  MiB,
+  queueId,
+  queueOffset,
+  type Receipt,
+} from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { settle } from '../broker-world.js';
@@ -318,6 +328,45 @@ describe('a broker set of three', () => {
     expect(followers).toContain(next);
     for (const answer of answers) expect(['stored', next.address]).toContain(answer);
     expect(next.status.lastFailover).toMatchObject({ reason: 'handedOver' });
+    await world.stop();
+  });
+
+  // Goal: what is told as done survives whoever told it. Method: a leader that can commit nothing is asked twice.
+  it('tells nobody that something was done before, until that is committed', async () => {
+    const world = await new SetWorld(3).start();
+    await sendAll(world, range(0, 3));
+    const receipts: Receipt[] = [];
+    while (receipts.length < 3) receipts.push(...(await world.poll()).map(({ receipt }) => receipt));
+    const { leader, followers } = world;
+    for (const follower of followers) follower.kill();
+    const { broker } = leader;
+    const [first, second, third] = receipts as [Receipt, Receipt, Receipt];
+    const groupId = world.group.id;
+    const asked = {
+      ack: () => settle<void>((done) => broker.ack({ receipt: first }, done)),
+      handBack: () => settle<void>((done) => broker.handBack({ receipts: [second] }, done)),
+      changeInvisible: () =>
+        settle<unknown>((done) => broker.changeInvisible({ receipt: third, invisibleMs: 0, suspend: true }, done)),
+      offset: () =>
+        settle<unknown>((done) => {
+          const place = { topicId: world.topic.id, queueId: queueId(0) };
+          broker.offsets({ ...place, ask: { kind: 'setForGroup', groupId, offset: queueOffset(2) } }, () => undefined);
+          broker.offsets({ ...place, ask: { kind: 'ofGroup', groupId } }, done);
+        }),
+    };
+    const answered: string[] = [];
+    for (const [name, ask] of Object.entries(asked)) {
+      for (const nth of ['once', 'again']) {
+        void ask().then(
+          () => answered.push(`${name} ${nth}`),
+          () => undefined,
+        );
+        await world.pass(20);
+      }
+    }
+    expect(answered).toEqual([]);
+    for (const follower of followers) await follower.start();
+    await world.until(() => answered.length > 0, 'all is committed');
     await world.stop();
   });
 

@@ -16,7 +16,7 @@ import type { LogClock } from '../log-clock.js';
 const onTheLinkMsMax = 2_000;
 
 export interface LeaseParts {
-  readonly store: Pick<StorePorts, 'append' | 'whenCommitted'>;
+  readonly store: Pick<StorePorts, 'append' | 'appendEnd' | 'whenCommitted'>;
   readonly groups: GroupsView;
   readonly clients: Clients;
   readonly deliveries: Deliveries;
