@@ -127,7 +127,8 @@ function logBytes(disk: MemoryDisk, from: number, end: number, as: 'seen' | 'syn
   for (let at = from; at < end;) {
     const segment = segmentAt(disk, at, end);
     const part = segment && rangeOf(disk, segment.first, at, segment.to, as);
-    if (!part || part.readUInt32LE(0) === 0) return undefined;
+    // The tail of an ended term may have its segments begin elsewhere, in the middle of what is a record here.
+    if (!part || part.byteLength < 4 || part.readUInt32LE(0) === 0) return undefined;
     parts.push(part);
     at = segment.to;
   }
