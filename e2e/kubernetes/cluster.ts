@@ -50,6 +50,10 @@ export class Cluster {
     return must(...this.command(this.target.helm, args));
   }
 
+  tryHelm(...args: string[]): Ran {
+    return attempt(...this.command(this.target.helm, args));
+  }
+
   async logs(pod: string, hear: (line: string) => void): Promise<void> {
     const [file, args] = this.command(this.target.kubectl, ['logs', '--follow', pod]);
     await follow(file, args, process.env, hear).over;

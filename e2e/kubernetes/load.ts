@@ -25,6 +25,9 @@ export interface Seen {
   readonly gapMs: number;
 }
 
+/** Beyond this nothing comes back by itself. */
+const answerMsMax = 300_000;
+
 /** The clients of one language. */
 class Voice {
   readonly language: string;
@@ -57,7 +60,9 @@ class Voice {
 
   async more(count: number): Promise<void> {
     const wanted = this.last.answered + count;
+    const endMs = performance.now() + answerMsMax;
     while (this.last.answered < wanted) {
+      if (performance.now() > endMs) throw new Error(`sends of ${this.language} are not answered any more`);
       if (this.ended) throw new Error(`the ${this.language} clients ended early: ${this.verdict}`);
       await new Promise<void>((resolve) => this.wake.add(resolve));
     }

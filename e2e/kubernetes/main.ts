@@ -142,9 +142,12 @@ async function tryOut(
   for (const part of ['etcd', 'namesrv', 'broker', 'proxy', 'dashboardApi']) {
     values.push(`${part}.resources.requests.cpu=20m`, `${part}.resources.requests.memory=96Mi`);
   }
-  const installed = (from: string, own: readonly string[], more: readonly string[]): void => {
+  const words = (from: string, own: readonly string[], more: readonly string[]): string[] => {
     const set = [...values, ...own, ...more].flatMap((each) => ['--set', each]);
-    cluster.helm('upgrade', '--install', release, join(from, 'charts/cometmq'), ...set, '--wait', '--timeout', '10m');
+    return ['upgrade', '--install', release, join(from, 'charts/cometmq'), ...set];
+  };
+  const installed = (...how: Parameters<typeof words>): void => {
+    cluster.helm(...words(...how), '--wait', '--timeout', '10m');
   };
   const install = (...more: string[]): void => installed(source, ownValues, more);
   const size = { sets: 1, members };
@@ -171,7 +174,9 @@ async function tryOut(
   const endpoints = `${fullName}-proxy.${namespace}.svc.cluster.local:8081`;
   const load = await Load.begin(cluster, imageIn(ownValues), source, endpoints, pauseMs);
   const hasPrevious = previous !== undefined;
-  const world: World = { cluster, target: cluster.target, load, outside, size, upgrade: install, hasPrevious };
+  const upgradeArgs = words(source, ownValues, []);
+  const upgrading = { upgrade: install, upgradeArgs, hasPrevious };
+  const world: World = { cluster, target: cluster.target, load, outside, size, ...upgrading };
   for (const scenario of scenarios) {
     if (only ? !only.includes(scenario.name) : (scenario.nodes ?? 1) > nodes) continue;
     if (scenario.needsPrevious === true && !hasPrevious) continue;

@@ -1,4 +1,5 @@
 /** What is done to an installation while clients are at work, and what they may see of it. */
+import { badInput } from './bad-input.ts';
 import { type Cluster, fullName, release, selector } from './cluster.ts';
 import type { Load, Seen } from './load.ts';
 import type { Outside } from './outside.ts';
@@ -13,6 +14,8 @@ export interface World {
   readonly size: { sets: number; readonly members: number };
   /** `helm upgrade` with these values besides those of the installation. */
   readonly upgrade: (...values: string[]) => void;
+  /** The words of it, for what is refused. */
+  readonly upgradeArgs: readonly string[];
   /** An installation began as another version. */
   readonly hasPrevious: boolean;
 }
@@ -150,6 +153,22 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'dns-away',
+    about: 'the cluster’s DNS is away, and the pod of the leader is killed',
+    nodes: 3,
+    mustNotFail: true,
+    run: async ({ cluster, target, size, load }) => {
+      target.dns?.('away');
+      try {
+        cluster.kubectl('delete', 'pod', cluster.leader('broker-0'), '--force', '--grace-period=0');
+        await load.more(100);
+      } finally {
+        target.dns?.('back');
+      }
+      await cluster.whole(size.sets, size.members);
+    },
+  },
+  {
     name: 'cable',
     about: 'the network cable of the leader’s node is pulled, and put back',
     nodes: 3,
@@ -218,6 +237,18 @@ export const scenarios: readonly Scenario[] = [
       await cluster.whole(size.sets, size.members);
       await outside.nodejs({ ...errand, take: fewMessages });
       return `"${event}" \`comet cluster health\`: "${health.trim().split('\n').slice(-6).join(' / ')}"`;
+    },
+  },
+  {
+    name: 'bad-input',
+    about: 'wrong values, one place scaled alone, and the volumes of two sets taken for each other',
+    mustNotFail: true,
+    run: async (world) => {
+      const { cluster, size, upgradeArgs } = world;
+      if (size.sets < 2) await addSets(world, 2);
+      const said = await badInput(cluster, upgradeArgs, size.sets);
+      await cluster.whole(size.sets, size.members);
+      return said;
     },
   },
 ];

@@ -27,6 +27,8 @@ export interface Target {
   down(): void;
   /** Power off and on, cable out and in; undefined: not this program's to do. */
   readonly node?: (what: 'kill' | 'start' | 'cut' | 'join', name: string) => void;
+  /** The cluster's DNS goes away and comes back; undefined: not this program's to do. */
+  readonly dns?: (what: 'away' | 'back') => void;
   /** An image with drivers of official clients in other languages; undefined: nobody has made one. */
   readonly languagesImage: string | undefined;
   /** Loads the image of another version, made of its sources, and gives its values. */
@@ -82,6 +84,9 @@ function ownCluster(kube: string, source: string, nodes: number): Target {
       wasUp = attempt(kube, ['kubectl', 'get', 'nodes']).status === 0;
       say(wasUp ? 'the cluster is up already' : 'starting a cluster …');
       must(kube, ['up', '--nodes', String(nodes)]);
+      // There is one, where clusters have several: on the node of the clients, which is never taken away.
+      const pinned = { spec: { template: { spec: { nodeSelector: { 'kubernetes.io/hostname': 'node-1' } } } } };
+      setDns(kube, 'patch', JSON.stringify(pinned));
       const scratch = mkdtempSync(join(tmpdir(), 'cometmq-kubernetes-'));
       try {
         say('making the images …');
@@ -101,11 +106,17 @@ function ownCluster(kube: string, source: string, nodes: number): Target {
     },
     languagesImage,
     load,
+    dns: (what) => setDns(kube, 'scale', what === 'away' ? '0' : '1'),
     node: (what, name) => void must(kube, [`node-${what}`, /\d+$/.exec(name)?.[0] ?? name]),
     down: () => {
       if (!wasUp) must(kube, ['down']);
     },
   };
+}
+
+function setDns(kube: string, what: 'patch' | 'scale', to: string): void {
+  const dns = ['kubectl', '--namespace', 'kube-system', what, 'deployment/coredns'];
+  must(kube, [...dns, `--${what === 'patch' ? 'patch' : 'replicas'}`, to]);
 }
 
 function valuesOf(key: string, reference: string): string[] {

@@ -34,6 +34,7 @@ interface Probe {
 interface Container {
   readonly name: string;
   readonly image: string;
+  readonly command?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: readonly { name: string; value?: string; valueFrom?: unknown }[];
   readonly ports?: readonly { name: string; containerPort: number }[];
@@ -149,6 +150,7 @@ const everything = [
     'broker.envFrom[0].secretRef.name=env',
   ],
   ...['broker.extraVolumeMounts[0].mountPath=/more', 'etcd.antiAffinity=required', 'broker.members=5'],
+  ...['etcd.quotaMiB=512', 'etcd.initialClusterState=existing'],
   'networkPolicy.dashboardApiFrom[0].namespaceSelector.matchLabels.team=ops',
 ];
 const external = ['etcd.enabled=false', 'etcd.external.endpoints={http://a:2379,http://b:2379}', 'proxy.replicas=1'];
@@ -495,6 +497,16 @@ describe('etcd', () => {
       expect.objectContaining({ name: 'etcd-tls', secret: expect.objectContaining({ secretName: 'etcd-client' }) }),
     );
     expect(JSON.stringify(things.filter((one) => one !== namesrv))).not.toContain('etcd-user');
+  });
+
+  it('refuses to grow beyond what its volume holds, and takes one back that has lost its volume', () => {
+    const words = (...set: string[]): readonly string[] =>
+      workloads(render(...set)).find((each) => component(each) === 'etcd')?.pod.containers[0]?.command ?? [];
+    expect(words()).toEqual(expect.arrayContaining(['--quota-backend-bytes=805306368', '--initial-cluster-state=new']));
+    const other = words('etcd.quotaMiB=256', 'etcd.initialClusterState=existing');
+    expect(other).toEqual(
+      expect.arrayContaining(['--quota-backend-bytes=268435456', '--initial-cluster-state=existing']),
+    );
   });
 
   // Goal: its size is never changed by the chart.

@@ -85,6 +85,8 @@ export const schema = {
         image: ref('image'),
         replicas: { enum: [1, 3, 5] },
         antiAffinity: { enum: ['required', 'preferred', 'none'] },
+        quotaMiB: integer(64, 8192),
+        initialClusterState: { enum: ['new', 'existing'] },
         persistence,
         ...pod,
       },

@@ -32,6 +32,7 @@ import {
   processChannels,
   processTlsOf,
   refusesConnection,
+  rememberNames,
 } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
@@ -51,6 +52,7 @@ void runProgram({
     // What members send each other are large buffers that live for a moment. V8 frees them with the young generation, which it
     // lets grow until that is hardly ever collected; then it marks the whole heap for each 64 MiB of them instead.
     if (config.membersWanted > 1) setFlagsFromString('--semi-space-growth-factor=1');
+    rememberNames();
     const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
     const connect = processChannels(tls, clock);
     const nameService = new GrpcNameService({

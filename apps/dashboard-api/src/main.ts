@@ -22,6 +22,7 @@ import {
   processTlsOf,
   refusesConnection,
   shownCertificateUntilMs,
+  rememberNames,
 } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
@@ -40,6 +41,7 @@ void runProgram({
   declared: dashboardApiConfig,
   readFile: read,
   build: (config, { log }) => {
+    rememberNames();
     const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
     const connect = processChannels(tls, clock);
     const telemetry = new Telemetry({

@@ -10,7 +10,7 @@ import {
   NamesrvService,
   setRegistryDoor,
 } from '@cometmq/namesrv';
-import { GrpcJsServer, processTlsOf } from '@cometmq/rpc';
+import { GrpcJsServer, processTlsOf, rememberNames } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -23,6 +23,7 @@ void runProgram({
   readFile: read,
   build: (config, { log, fatal }) => {
     let serves = false;
+    rememberNames();
     const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
     const store = new EtcdStore({
       ...etcdAddressOf(config, read),

@@ -19,7 +19,7 @@ import {
   limitsOf,
   proxyMetrics,
 } from '@cometmq/proxy';
-import { lookUpAhead, processChannels, processTlsOf, refusesConnection } from '@cometmq/rpc';
+import { lookUpAhead, processChannels, processTlsOf, refusesConnection, rememberNames } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -32,6 +32,7 @@ void runProgram({
   readFile: read,
   build: (config, { log }) => {
     const failed = (said: string, cause: unknown): void => log.error({ cause: causeText(cause) }, said);
+    rememberNames();
     const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
     const connect = processChannels(tls, clock);
     const nameService = new GrpcNameService({

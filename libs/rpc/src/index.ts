@@ -2,7 +2,7 @@ export type { FrontDoorCounters } from './front-door/counters.js';
 export { FrontDoorServer } from './front-door/front-door-server.js';
 export type { FrontDoorOptions } from './front-door/front-door-server.js';
 export { addressKey } from './sockets/address-book.js';
-export { lookUpAhead } from './sockets/known-addresses.js';
+export { lookUpAhead, rememberNames } from './sockets/known-addresses.js';
 export { refusesConnection } from './sockets/refusal.js';
 export type { ListenMode } from './sockets/greeting.js';
 export { defaultFrontDoorLimits } from './front-door/limits.js';

@@ -1,7 +1,7 @@
-import type { LookupAddress } from 'node:dns';
+import dns, { type LookupAddress } from 'node:dns';
 import { ManualClock } from '@cometmq/shared/testing';
 
-import { KnownAddresses } from './known-addresses.js';
+import { KnownAddresses, rememberNames } from './known-addresses.js';
 
 type Answer = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void;
 
@@ -80,5 +80,21 @@ describe('KnownAddresses', () => {
     expect(asked).toHaveLength(1);
     answer(undefined, first);
     expect(all.map((each) => each.answer)).toEqual([first, first, first]);
+  });
+});
+
+describe('rememberNames', () => {
+  const { lookup } = dns.promises;
+  afterEach(() => (dns.promises.lookup = lookup));
+
+  // Goal: what @grpc/grpc-js asks for is answered in its words. Method: names that need no network.
+  it('answers as Node.js does, for all addresses and for one', async () => {
+    rememberNames();
+    const all = await dns.promises.lookup('localhost', { all: true });
+    expect(all.length).toBeGreaterThan(0);
+    expect(all).toContainEqual(await dns.promises.lookup('localhost'));
+    await expect(dns.promises.lookup('no.such.host.invalid', { all: true })).rejects.toMatchObject({
+      syscall: 'getaddrinfo',
+    });
   });
 });

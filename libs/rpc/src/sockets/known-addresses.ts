@@ -3,7 +3,7 @@
  * away or slow, as on a cluster whose DNS was on the node that died, a name stays where it was last: whoever is there has to
  * show by its certificate and by what it says that it is the one that was looked for.
  */
-import { lookup as systemLookup } from 'node:dns';
+import dns, { lookup as systemLookup } from 'node:dns';
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
@@ -85,6 +85,24 @@ export class KnownAddresses {
 
 /** Of this process: all its connections know what one of them has found. */
 export const knownAddresses = new KnownAddresses(systemClock);
+
+/**
+ * Clients of ours that look names up by themselves, by what Node.js has for it and in no other way (@grpc/grpc-js, and etcd3 with a
+ * copy of it), find them here too. For a whole process, at its start.
+ */
+export function rememberNames(): void {
+  const { lookup } = dns.promises;
+  const remembering = (hostname: string, options?: LookupOptions | number): Promise<unknown> => {
+    if (typeof options !== 'object' || options.all !== true) return lookup(hostname, options as LookupOptions);
+    return new Promise((resolve, reject) => {
+      knownAddresses.lookup(hostname, options, (error, addresses) => {
+        if (error) reject(error);
+        else resolve(addresses);
+      });
+    });
+  };
+  dns.promises.lookup = remembering as typeof lookup;
+}
 
 /** Looks up the host of a `host:port` for later. Ends when there is an answer, whatever it is. */
 export function lookUpAhead(address: string): Promise<void> {
