@@ -158,9 +158,10 @@ export const scenarios: readonly Scenario[] = [
     nodes: 3,
     mustNotFail: true,
     run: async ({ cluster, target, size, load }) => {
+      const leader = cluster.leader('broker-0'); // Asked by name, from here on nobody can be.
       target.dns?.('away');
       try {
-        cluster.kubectl('delete', 'pod', cluster.leader('broker-0'), '--force', '--grace-period=0');
+        cluster.kubectl('delete', 'pod', leader, '--force', '--grace-period=0');
         await load.more(100);
       } finally {
         target.dns?.('back');
