@@ -208,6 +208,39 @@ describe('who fails too often', () => {
     }
     expect(tooMany).toBe(800);
   });
+
+  // Behind a gateway all have one address, and an official client has a new signature each second.
+  it.each([
+    ['other names', (i: number) => `user-${i}`],
+    ['the same name', () => 'ann'],
+  ])('with %s stops no client of its address that goes on signing', async (_what, nameOf) => {
+    const { authenticator, clock } = await opened();
+    const codesOf = (peer: string, second: number): string =>
+      codeOf(() => authenticator.principalOf(signed(`20261129T2000${second}Z`, 'ann-secret', 'ann', peer)));
+    expect(codesOf('10.0.0.9:1', 10)).toBe('OK');
+    for (let second = 11; second < 20; second += 1) {
+      let guessed = 0;
+      for (let i = 0; i < 1_000; i += 1) {
+        const guess = signed('20261129T200000Z', `guess-${i}`, nameOf(i), '10.0.0.9:2');
+        if (codeOf(() => authenticator.principalOf(guess)) === 'UNAUTHORIZED') guessed += 1;
+      }
+      expect(guessed).toBeLessThanOrEqual(second === 11 ? 200 : 20);
+      expect(codesOf('10.0.0.9:1', second)).toBe('OK');
+      clock.advance(1_000);
+    }
+  });
+
+  it('with other names stops no user of its address who was let in lately, on a new connection', async () => {
+    const { authenticator } = await opened();
+    const from = (peer: string, second: number): string =>
+      codeOf(() => authenticator.principalOf(signed(`20261129T2000${second}Z`, 'ann-secret', 'ann', peer)));
+    expect(from('10.0.0.9:1', 10)).toBe('OK');
+    for (let i = 0; i < 1_000; i += 1) {
+      codeOf(() => authenticator.principalOf(signed('20261129T200000Z', 'guess', `user-${i}`, '10.0.0.9:2')));
+    }
+    expect(from('10.0.0.9:3', 11)).toBe('OK');
+    expect(from('10.0.0.7:1', 12)).toBe('OK');
+  });
 });
 
 describe('our own signature', () => {

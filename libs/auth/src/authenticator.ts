@@ -3,8 +3,9 @@
  * signature is known by a look into a map; a change of the user ends that.
  *
  * An unknown user and a wrong signature get the same answer, for the same work. Whoever fails too often is not checked
- * any more for a while: first with that user from that address, then all that is new from that address. Others, and who is
- * known already, notice nothing.
+ * any more for a while: first with that user from that address, then all that is new from that address. Others notice
+ * nothing, and neither do those who share the address, as behind a gateway: official clients sign anew each second, so a
+ * connection goes on with the user it came with, and a user who was let in lately may come from the address again.
  */
 import { MqError, type Clock } from '@cometmq/shared';
 
@@ -12,6 +13,7 @@ import type { Access, SignedCall } from './access.js';
 import { hostOf } from './address.js';
 import type { IdentityBook } from './identity-book.js';
 import type { Principal } from './principal.js';
+import { RecentKeys } from './recent-keys.js';
 import { Secret } from './secrets.js';
 import {
   authorizationIn,
@@ -42,6 +44,7 @@ interface Known {
 }
 
 const knownMax = 20_000;
+const trustedMax = 40_000;
 const noncesMax = 200_000;
 const headerLengthMax = 1_024;
 const hour = 3_600_000;
@@ -59,6 +62,8 @@ export class Authenticator implements Access {
   readonly refused = { anonymous: 0, wrong: 0, tooMany: 0, time: 0 };
   private known = new Map<string, Known>();
   private knownBefore = new Map<string, Known>();
+  /** `<address> <user>` and `<connection> <user>` that a right signature has come from. */
+  private readonly trusted = new RecentKeys(trustedMax);
   private readonly nonces = new Map<string, number>();
   private readonly pairs = new TokenBuckets(failuresOfPair.perSecond, failuresOfPair.burst, failureKeysMax);
   private readonly logins = new TokenBuckets(5 / 60, 5, failureKeysMax);
@@ -144,7 +149,9 @@ export class Authenticator implements Access {
     if (!principal) return this.wrong(said.user, call.peer);
     const untilMs = this.checkTime(dateTime, isOwn);
     if (isOwn) this.once(said);
-    else
+    this.trusted.add(`${call.peer} ${said.user}`);
+    this.trusted.add(`${hostOf(call.peer)} ${said.user}`);
+    if (!isOwn)
       this.remember(header, {
         dateTime,
         user: said.user,
@@ -207,9 +214,11 @@ export class Authenticator implements Access {
   private admit(user: string, peer: string): void {
     const nowMs = this.options.clock.monotonicMs();
     const address = hostOf(peer);
-    const pair = this.pairs.get(`${address} ${user}`);
-    const ofAddress = this.addresses.get(address);
-    if (!pair?.isEmpty(nowMs) && !ofAddress?.isEmpty(nowMs)) return;
+    const pairIsDue = this.pairs.get(`${address} ${user}`)?.isEmpty(nowMs) !== true;
+    const addressIsDue = this.addresses.get(address)?.isEmpty(nowMs) !== true;
+    if (pairIsDue && (addressIsDue || this.trusted.has(`${address} ${user}`))) return;
+    // Without a port it is an address, and no connection.
+    if (peer !== address && this.trusted.has(`${peer} ${user}`)) return;
     this.refused.tooMany += 1;
     throw new MqError(
       'TOO_MANY_REQUESTS',
@@ -222,6 +231,7 @@ export class Authenticator implements Access {
     const address = hostOf(peer);
     this.pairs.of(`${address} ${user}`, nowMs).take(1, nowMs);
     this.addresses.of(address, nowMs).take(1, nowMs);
+    this.trusted.delete(`${peer} ${user}`);
     this.refused.wrong += 1;
     throw new MqError('UNAUTHORIZED', 'the access key or its secret is wrong, or the user is disabled');
   }
