@@ -41,10 +41,13 @@ interface Known {
   readonly secretVersion: number;
   readonly untilMs: number;
   principal: Principal;
+  /** Connections that it has come by: clients of one user sign alike within a second. */
+  readonly peers: Set<string>;
 }
 
 const knownMax = 20_000;
 const trustedMax = 40_000;
+const peersMax = 256;
 const noncesMax = 200_000;
 const headerLengthMax = 1_024;
 const hour = 3_600_000;
@@ -77,11 +80,20 @@ export class Authenticator implements Access {
     if (header === undefined || header === '') return this.anonymous();
     const known = this.known.get(header) ?? this.knownBefore.get(header);
     if (known !== undefined && known.untilMs > this.options.clock.wallMs()) {
-      if (known.principal.current && known.dateTime === call.headers.get('x-mq-date-time')) return known.principal;
-      const again = this.knownAgain(known, call);
-      if (again) return again;
+      const isSame = known.dateTime === call.headers.get('x-mq-date-time');
+      const principal = isSame && known.principal.current ? known.principal : this.knownAgain(known, call);
+      if (principal) {
+        if (!known.peers.has(call.peer)) this.trustPeer(known, call.peer);
+        return principal;
+      }
     }
     return this.check(call, header, path, body);
+  }
+
+  private trustPeer({ peers, user }: Known, peer: string): void {
+    if (peers.size >= peersMax) peers.clear();
+    peers.add(peer);
+    this.trusted.add(`${peer} ${user}`);
   }
 
   /** Policies have changed, and the signature is as good as before. */
@@ -158,6 +170,7 @@ export class Authenticator implements Access {
         secretVersion: principal.user?.secretVersion ?? 0,
         untilMs,
         principal,
+        peers: new Set([call.peer]),
       });
     return principal;
   }

@@ -11,6 +11,7 @@ import { inFlight } from './benches/in-flight.js';
 import { liteTopics } from './benches/lite-topics.js';
 import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
+import { policies } from './benches/policies.js';
 import { receive } from './benches/receive.js';
 import { recovery } from './benches/recovery.js';
 import { replicas } from './benches/replicas.js';
@@ -18,6 +19,7 @@ import { sqlFilters } from './benches/sql-filters.js';
 import { start } from './benches/start.js';
 import { transactions } from './benches/transactions.js';
 import { users } from './benches/users.js';
+import { wrongCredentials } from './benches/wrong-credentials.js';
 
 /** In the order they run. */
 export const benches: readonly Bench[] = [
@@ -28,6 +30,8 @@ export const benches: readonly Bench[] = [
   deliveryState,
   frontDoor,
   users,
+  policies,
+  wrongCredentials,
   receive,
   fifo,
   longPoll,

@@ -6,7 +6,9 @@ import { spawn } from 'node:child_process';
 
 import { atExit } from './at-exit.js';
 import { type CompactionFigures, type CompactionJob, benchCompaction } from '../roles/compaction.js';
+import { type DecisionsFigures, type DecisionsJob, decide } from '../roles/decisions.js';
 import { type DeliveryStateFigures, type DeliveryStateJob, benchDeliveryState } from '../roles/delivery-state.js';
+import { type GuessesFigures, type GuessesJob, guess } from '../roles/guesses.js';
 import { type InFlightFigures, type InFlightJob, measureInFlight } from '../roles/in-flight.js';
 import { type LiteTopicsFigures, type LiteTopicsJob, benchLiteTopics } from '../roles/lite-topics.js';
 import {
@@ -43,6 +45,8 @@ export interface RoleJobs {
   'delay-rush': RushJob;
   'delay-fill': WaitingJob;
   'delay-restart': RestartJob;
+  guesses: GuessesJob;
+  decisions: DecisionsJob;
   'in-flight': InFlightJob;
   transactions: TransactionsJob;
 }
@@ -60,6 +64,8 @@ export interface RoleResults {
   'delay-rush': RushFigures;
   'delay-fill': WaitingFigures;
   'delay-restart': RestartFigures;
+  guesses: GuessesFigures;
+  decisions: DecisionsFigures;
   'in-flight': InFlightFigures;
   transactions: TransactionsFigures;
 }
@@ -77,6 +83,8 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   'delay-rush': measureRush,
   'delay-fill': fillWithWaiting,
   'delay-restart': restartWithWaiting,
+  guesses: guess,
+  decisions: decide,
   'in-flight': measureInFlight,
   transactions: measureTransactions,
 };
