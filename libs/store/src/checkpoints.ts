@@ -43,10 +43,14 @@ export class Checkpoints {
     this.opened = new Checkpointer(store, this.folding.views, this.onFailed);
   }
 
-  /** Gives the views what is stored. Answers up to where that goes; undefined: nothing is. */
+  /** Gives the views what is stored. Answers up to where that goes; undefined: nothing is. `resume` follows. */
   load(): DurableMark | undefined {
-    this.abandoned = false;
     return this.checkpointer.load();
+  }
+
+  /** The fold goes on from where what was loaded ends: what it comes to is stored again. */
+  resume(): void {
+    this.abandoned = false;
   }
 
   /** From now on one is made when its time has come. */

@@ -64,7 +64,7 @@ export class Opening {
   /** See `MessageStore.stop`. */
   async stop(): Promise<void> {
     const { parts } = this;
-    const { checkpoints, scrub, retention, log, holds, indexes, held } = parts;
+    const { checkpoints, scrub, retention, log, holds, indexes, held, replication } = parts;
     parts.stopping = true;
     checkpoints.beginStop();
     try {
@@ -73,6 +73,7 @@ export class Opening {
       // Else the round may be waiting for a commit that does not come: it moves nothing any more.
       if (log.commitsWhenDurable) await retention.idle();
       await holds.take();
+      await replication.changed;
       if (this.ready && !parts.failure) {
         log.requestBatch(); // Hooks may have a last word to append.
         await log.close();

@@ -27,6 +27,42 @@ it.each(seeds(25))('two members come to the same, whoever leads (seed %i)', asyn
   await pair.follower.store.stop();
 });
 
+// Goal: a checkpoint has what the log says, whenever a member that steps down is stopped. Method: a disk that is slow by chance.
+it.each(seeds(20))(
+  'a member that is stopped while it steps down has the same when it starts again (seed %i)',
+  async (seed) => {
+    const chance = new Prng(seed);
+    const pair = new Pair(chance);
+    const { disk } = pair.follower;
+    let isSlow = false;
+    const pause = async (): Promise<void> => {
+      for (let turns = isSlow ? chance.below(12) : 0; turns > 0; turns -= 1)
+        await new Promise((done) => setImmediate(done));
+    };
+    const [open, list] = [disk.open.bind(disk), disk.list.bind(disk)];
+    disk.open = async (...args) => pause().then(() => open(...args));
+    disk.list = async (...args) => pause().then(() => list(...args));
+    await pair.start();
+    for (let round = 0; round < 6; round += 1) {
+      pair.act(10);
+      await pair.copy();
+      const { store } = pair.follower;
+      await store.checkpoint();
+      pair.act(10);
+      await pair.copy();
+      isSlow = true;
+      const down = store.replication.stepDown(store.appendEnd).catch(() => undefined);
+      for (let turns = chance.below(12); turns > 0; turns -= 1) await new Promise((done) => setImmediate(done));
+      await Promise.all([store.stop(), down]);
+      isSlow = false;
+      await pair.follower.start(true);
+      await pair.compare();
+    }
+    await pair.leader.store.stop();
+    await pair.follower.store.stop();
+  },
+);
+
 // Goal: what a follower has just taken costs no disk and no block to be folded. Method: bytes asked of the disk are counted.
 it('a follower folds what it has in memory from there', async () => {
   const pair = new Pair(new Prng(1));

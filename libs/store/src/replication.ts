@@ -4,7 +4,7 @@
  * log, and folds again from its checkpoint, which never ran ahead of the commit. Between members go bytes of the log.
  */
 import type { EpochStart, LogPosition } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { assert, OneByOne } from '@cometmq/shared';
 import type { MqError } from '@cometmq/shared';
 
 import type { Checkpoints } from './checkpoints.js';
@@ -28,6 +28,7 @@ export class Replication {
   private gaps: Promise<void> | undefined;
   /** False while what was folded is no state of this log. */
   private folds = false;
+  private readonly changes = new OneByOne();
 
   constructor(
     private readonly log: CommitLog,
@@ -54,6 +55,7 @@ export class Replication {
     assert(active !== undefined, 'an open log has a segment');
     await this.indexes.open(segments, active.first);
     folding.begin(active.first, stored?.position ?? (0 as LogPosition));
+    this.checkpoints.resume();
     await log.scan(folding.end, (record) => folding.apply(record), log.commitEnd);
     folding.settle();
     this.folds = true;
@@ -131,18 +133,25 @@ export class Replication {
     this.leads = false;
     this.folds = false;
     log.commitsWhenDurable = log.takesDrafts = false;
-    await this.catchingUp;
-    const release = await this.holds.take(); // What was concluded from what goes must not move files meanwhile.
-    try {
-      await checkpoints.abandon();
-      await log.truncate(to);
-      await this.gaps;
-      await this.indexes.idle(); // What was sealed meanwhile too.
-      folding.clear();
-      await this.begin(checkpoints.load());
-    } finally {
-      release();
-    }
+    await this.changes.take(async () => {
+      await this.catchingUp;
+      const release = await this.holds.take(); // What was concluded from what goes must not move files meanwhile.
+      try {
+        await checkpoints.abandon();
+        await log.truncate(to);
+        await this.gaps;
+        await this.indexes.idle(); // What was sealed meanwhile too.
+        folding.clear();
+        await this.begin(checkpoints.load());
+      } finally {
+        release();
+      }
+    });
+  }
+
+  /** Resolves when nothing that was folded is being thrown away: until then the views have less than the fold says. */
+  get changed(): Promise<unknown> {
+    return this.changes.done;
   }
 
   /**
@@ -151,6 +160,10 @@ export class Replication {
    */
   async reload(decide: () => Promise<void>, swap: () => Promise<Reloaded>): Promise<void> {
     assert(!this.leads, 'a leader keeps its log');
+    await this.changes.take(() => this.reloadHeld(decide, swap));
+  }
+
+  private async reloadHeld(decide: () => Promise<void>, swap: () => Promise<Reloaded>): Promise<void> {
     const release = await this.holds.take();
     try {
       this.folds = false;
