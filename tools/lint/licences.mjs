@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const allowed = new Set([
-  ...['Apache-2.0', 'MIT', 'ISC', '0BSD', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause'],
+  ...['Apache-2.0', 'MIT', 'MIT-0', 'ISC', '0BSD', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause'],
   'Unlicense', // Given to the public: nothing is asked in return.
 ]);
 
