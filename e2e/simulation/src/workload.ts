@@ -77,7 +77,11 @@ async function play(world: World, simMs: number): Promise<Outcome> {
     steps += await world.run(() => missing.size === 0, settleMsMax, 'every acknowledged message is delivered');
   } catch (caught) {
     throw new Error(
-      `${missing.size} of ${ledger.acknowledged.size} are missing: ${[...missing].slice(0, 5).join(', ')}`,
+      `${(caught as Error).message} (${missing.size} of ${ledger.acknowledged.size} are missing: ` +
+        `${[...missing]
+          .slice(0, 5)
+          .map((body) => body.slice(0, 40))
+          .join(', ')})`,
       { cause: caught },
     );
   }
