@@ -21,7 +21,7 @@ import {
 } from '@cometmq/proxy';
 import { lookUpAhead, processChannels, processTlsOf, refusesConnection, rememberNames } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
 
@@ -57,7 +57,17 @@ void runProgram({
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const links = new RemoteBrokerLinks(leaders, connect.broker, clock);
     const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
+    const traces =
+      config.otlpTraces && config.otlpEndpoint !== ''
+        ? new MessageTraces({
+            service: 'proxy',
+            version,
+            cluster: config.clusterName,
+            otlpEndpoint: config.otlpEndpoint,
+          })
+        : undefined;
     const messaging = createMessagingService({
+      traces,
       nameService,
       directory,
       links,
@@ -86,6 +96,7 @@ void runProgram({
     return {
       parts: [
         telemetry,
+        ...(traces ? [traces] : []),
         ...(tls ? [tls] : []),
         nameService,
         identities,

@@ -18,7 +18,7 @@ import {
 import { shownCertificateUntilMs } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
-import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
 import { firstSteps } from './first-steps.js';
@@ -69,7 +69,17 @@ void runProgram({
     const limits = limitsOf(config);
     const advertised = advertisedOf(config.advertisedAddress);
     const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
+    const traces =
+      config.otlpTraces && config.otlpEndpoint !== ''
+        ? new MessageTraces({
+            service: 'cometmq',
+            version,
+            cluster: config.clusterName,
+            otlpEndpoint: config.otlpEndpoint,
+          })
+        : undefined;
     const messaging = createMessagingService({
+      traces,
       nameService,
       directory,
       links,
@@ -131,6 +141,7 @@ void runProgram({
     return {
       parts: [
         telemetry,
+        ...(traces ? [traces] : []),
         lock,
         store,
         nameService,

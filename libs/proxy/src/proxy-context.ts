@@ -18,6 +18,7 @@ import { Names } from './names.js';
 import { ratesOf, type Rates } from './rates.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
 import { type CommandStream, SessionRegistry } from './sessions.js';
+import type { MessageTraces } from './tracing.js';
 import { TopicRoutes } from './topic-routes.js';
 import { ClientPolls } from './client-polls.js';
 import type { Caller } from './caller.js';
@@ -37,6 +38,8 @@ export interface ProxyParts {
   readonly access: Access;
   /** Where it is recorded who was refused; left out: nowhere. */
   readonly audit?: AuditLog | undefined;
+  /** Who is told of each message that carries a trace context; left out: nobody, at no cost. */
+  readonly traces?: MessageTraces | undefined;
 }
 
 /** Checked expressions that are remembered, and their characters: a consumer repeats its own in every poll. */

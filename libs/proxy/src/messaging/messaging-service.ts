@@ -10,6 +10,7 @@ import type { MessagingCounters } from '../counters.js';
 import { messagingServiceName, ProxyContext, type ProxyParts } from '../proxy-context.js';
 import { defaultLimits, sendRequestBytesMax } from '../limits.js';
 import type { SessionRegistry } from '../sessions.js';
+import { tracedMethods } from '../tracing.js';
 import { ackMessage } from './ack-message.js';
 import { changeInvisibleDuration } from './change-invisible-duration.js';
 import { commandWord } from './command-words.js';
@@ -54,7 +55,9 @@ export class MessagingService implements Component {
 
   constructor(parts: ProxyParts) {
     this.context = new ProxyContext(parts, commandWord);
-    this.service = { name: messagingServiceName, methods: methodsOf(this.context) };
+    const methods = methodsOf(this.context);
+    const { traces, clock } = parts;
+    this.service = { name: messagingServiceName, methods: traces ? tracedMethods(methods, traces, clock) : methods };
   }
 
   get counters(): MessagingCounters {
