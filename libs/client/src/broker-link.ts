@@ -1,7 +1,7 @@
 import type { FilterExpression, GroupId, PendingPlace, QueueId, QueueOffset, Receipt, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
-import type { MessagePlace } from './inspect-admin.js';
+import type { MessagePlace } from './read-message.js';
 
 /**
  * How a proxy speaks to the leader of one broker set. The broker's own service has this shape, so that in one process

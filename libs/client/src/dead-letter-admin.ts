@@ -1,6 +1,6 @@
 import type { GroupId, QueueId, QueueOffset } from '@cometmq/model';
 
-import type { MessagePlace } from './inspect-admin.js';
+import type { MessagePlace } from './read-message.js';
 
 /**
  * What an operator may do with the dead letters of a group on a broker set, through its leader. All of it is noted in the log

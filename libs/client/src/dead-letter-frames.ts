@@ -2,7 +2,7 @@ import type { GroupId, LogPosition, QueueOffset } from '@cometmq/model';
 import type { internal } from '@cometmq/proto';
 
 import type { LetterReplay, ReplayCall, ResendCall } from './dead-letter-admin.js';
-import type { MessagePlace } from './inspect-admin.js';
+import type { MessagePlace } from './read-message.js';
 
 /** What operators do with dead letters, on the wire and back. */
 export function replayToWire({ places, ...call }: ReplayCall): internal.ReplayDeadLettersRequest {

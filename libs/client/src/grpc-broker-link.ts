@@ -43,7 +43,7 @@ import {
   type WireAnswer,
   type WireCall,
 } from './link-frames.js';
-import type { ReadBody } from './member-reads.js';
+import type { ReadBody } from './read-message.js';
 import { NotLeader, type KnownLeader } from './not-leader.js';
 import { endTransactionToWire, placeFromWire, placeToWire } from './pending-frames.js';
 import { offsetsResultFromWire, offsetsToWire, pullResultFromWire, pullToWire } from './pull-frames.js';

@@ -10,9 +10,9 @@ import type {
   MessageContent,
   MessageFindings,
   MessageLife,
-  MessagePlace,
   MessageQuery,
 } from './inspect-admin.js';
+import type { MessagePlace } from './read-message.js';
 import { foundFromWire, laneFromWire, lifeEventsFromWire } from './inspect-frames.js';
 import type { LeaderChannels } from './leader-channels.js';
 import { queueResetsFromWire } from './operator-frames.js';

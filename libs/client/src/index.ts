@@ -27,6 +27,7 @@ export * from './inspect-frames.js';
 export * from './leader-channels.js';
 export * from './leaders.js';
 export * from './member-reads.js';
+export * from './read-message.js';
 export * from './remote-broker-links.js';
 export * from './name-service-frames.js';
 export * from './grpc-name-service.js';

@@ -2,6 +2,7 @@ import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@comet
 
 import type { QueueReset } from './queue-reset.js';
 import type { ProducerSession, Session } from './broker-link.js';
+import type { MessagePlace } from './read-message.js';
 
 /**
  * What an operator may look at in the log of a broker set, through its leader: messages, what was decided on them, and who
@@ -45,12 +46,6 @@ export interface GroupMove {
 export interface ConnectedClients {
   readonly members: readonly Session[];
   readonly producers: readonly ProducerSession[];
-}
-
-/** The record of a message, or of a reference to one, in the log of its broker set. */
-export interface MessagePlace {
-  readonly position: LogPosition;
-  readonly size: number;
 }
 
 /** What is empty does not narrow the search. */

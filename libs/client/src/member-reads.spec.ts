@@ -7,7 +7,8 @@ import { ManualClock } from '@cometmq/shared/testing';
 
 import type { RemotePlace } from './broker-link.js';
 import { encodeReadMessage } from './peer-frames.js';
-import { MemberReads, type ReadBody, type ReadMessage } from './member-reads.js';
+import type { ReadBody, ReadMessage } from './read-message.js';
+import { MemberReads } from './member-reads.js';
 
 type Answer =
   | 'all'

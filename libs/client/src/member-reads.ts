@@ -1,4 +1,4 @@
-import type { LogPosition, TopicId } from '@cometmq/model';
+import type { TopicId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import type { RpcChannel } from '@cometmq/rpc';
 import { type Clock, MqError, type Timer } from '@cometmq/shared';
@@ -6,20 +6,7 @@ import { type Clock, MqError, type Timer } from '@cometmq/shared';
 import type { RemotePlace } from './broker-link.js';
 import { errorFromWire } from './link-frames.js';
 import { replicationPaths } from './peer-frames.js';
-
-/** What a member has read of a message's record. */
-export interface ReadBody {
-  /** Envelope and encoded message, as stored. Not to be changed. */
-  readonly payload: Uint8Array;
-  readonly storedMs: number;
-  readonly originTopicId: TopicId;
-}
-
-/** What stands at a place, or why it can't be read. */
-export interface ReadMessage {
-  readonly position: LogPosition;
-  readonly body: ReadBody | MqError;
-}
+import type { ReadBody } from './read-message.js';
 
 /** A member that sends nothing for so long is not waited for: another one has the same. */
 const silentMsMax = 1_000;

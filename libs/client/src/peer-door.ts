@@ -1,8 +1,6 @@
 import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
-import type { MessagePlace } from './inspect-admin.js';
-import type { ReadMessage } from './member-reads.js';
 import type {
   Attached,
   FetchedPart,
@@ -13,6 +11,7 @@ import type {
   PeerDigest,
   PromiseAnswer,
 } from './peers.js';
+import type { MessagePlace, ReadMessage } from './read-message.js';
 
 /** The far end of `Peer`: what one member of a broker set offers to the others, whatever carries the calls. */
 export interface PeerDoor {

@@ -8,7 +8,7 @@ import { internal } from '@cometmq/proto';
 import { MqError, fieldBytes, putLength, putVarint, varintBytes } from '@cometmq/shared';
 
 import { errorToWire } from './link-frames.js';
-import type { ReadMessage } from './member-reads.js';
+import type { ReadMessage } from './read-message.js';
 import type { LogBytes } from './peer-door.js';
 import type {
   Attached,

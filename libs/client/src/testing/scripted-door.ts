@@ -2,8 +2,7 @@ import { epoch, memberId } from '@cometmq/model';
 import type { Ask, Epoch, LogPosition, MemberId, SetState } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import type { MessagePlace } from '../inspect-admin.js';
-import type { ReadMessage } from '../member-reads.js';
+import type { MessagePlace, ReadMessage } from '../read-message.js';
 import type { FollowerEvents, FollowerOutlet, PeerDoor } from '../peer-door.js';
 import type {
   Attached,
