@@ -29,6 +29,39 @@ describe('a member that is refused', () => {
     await world.stop();
   });
 
+  // Goal: a member that has just begun its term is not ended by what it had said before. Method: an announcement of its that
+  // comes to the registry only once that knows of the new term.
+  it('for what its log had been before it began a term leads on', async () => {
+    const world = await new SetWorld(3).start();
+    const [place] = world.followers as [SetMemberWorld];
+    const { registry } = world;
+    const announce = registry.announceMember.bind(registry);
+    const late = Promise.withResolvers<void>();
+    const answers: string[] = [];
+    let isHeld = false;
+    registry.announceMember = async (claim) => {
+      if (claim.member !== place.id || isHeld) return announce(claim);
+      isHeld = true;
+      await late.promise;
+      const answer = announce(claim);
+      answer.then(
+        () => answers.push('OK'),
+        (caught: unknown) => answers.push(MqError.from(caught).code),
+      );
+      return answer;
+    };
+    await world.until(() => isHeld, 'it has announced itself');
+    await world.during(world.leader.broker.member.handOverLead(place.broker.member.me));
+    await world.send('m');
+    await world.pass(1_500); // It renews its leadership: the registry knows how far its log has come.
+    late.resolve();
+    await world.until(() => answers.length > 0, 'it is answered');
+    await world.pass(2_000);
+    expect(answers).toEqual(['DATA_FOLDER']);
+    expect([place.failure, world.leader]).toEqual([undefined, place]);
+    await world.stop();
+  });
+
   it('by nobody, while the name service is away, says nothing', async () => {
     const world = await new SetWorld(3).start();
     const [place] = world.followers as [SetMemberWorld];

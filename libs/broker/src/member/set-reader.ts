@@ -1,5 +1,5 @@
 /** Asks the registry how the set is, tells it that this member is there, and notes under what it acts. */
-import { type KnownSet, type SetReading, standsStill } from '@cometmq/client';
+import { type KnownSet, type MemberClaim, type SetReading, standsStill } from '@cometmq/client';
 import type { SetState } from '@cometmq/model';
 import { failureFacts, MqError, sleep } from '@cometmq/shared';
 
@@ -73,18 +73,25 @@ export class SetReader {
     if (self.stopped || this.announcing || self.role.is === 'opening' || self.role.is === 'failed') return;
     const { registry, clock, adoption, log } = self.parts;
     this.announcedMs = clock.monotonicMs();
+    const claim = self.claim();
     this.announcing = registry
-      .announceMember(self.claim())
+      .announceMember(claim)
       .then((reading) => this.read(reading))
       .catch(async (caught: unknown) => {
         const error = MqError.from(caught);
         if (error.code === 'METADATA_MISMATCH') await adoption.mismatched(error);
-        else if (error.code === 'DATA_FOLDER') this.moves.fail(error);
+        else if (error.code === 'DATA_FOLDER') this.refusesFolder(error, claim);
         else if (error.retry && error.code !== 'CONFLICT')
           log.debug(failureFacts(error), 'the name service does not answer');
         else this.refused(error);
       })
       .finally(() => (this.announcing = undefined));
+  }
+
+  /** Its log has begun a term since it said how far it had come: the answer is to what it was then, and the next one counts. */
+  private refusesFolder(error: MqError, { log }: MemberClaim): void {
+    if (this.self.parts.store.epoch > (log?.epoch ?? 0)) return;
+    this.moves.fail(error);
   }
 
   /** It answers, and does not take this member's word: a person has to look. Told once, until it answers otherwise. */
