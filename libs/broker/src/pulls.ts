@@ -1,17 +1,8 @@
-import type {
-  Directory,
-  Done,
-  RemotePlace,
-  OffsetsCall,
-  OffsetsResult,
-  PullCall,
-  PulledMessage,
-  PullResult,
-} from '@cometmq/client';
+import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessage, PullResult } from '@cometmq/client';
 import type { Matcher, PullOffsets } from '@cometmq/consumption';
 import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
-import type { IndexEntries, StorePorts } from '@cometmq/store';
+import type { IndexEntries, ReadMessage, StorePorts } from '@cometmq/store';
 
 import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
@@ -212,23 +203,11 @@ export class Pulls {
             if (pull.over) return { messages, more: false };
           }
           if (messages.length > 0 && bytes + size > bytesMax) return { messages, more: true };
-          const members = pull.call.readsMembers && pull.matcher.all ? this.membersFor(entries, i) : [];
-          if (members.length > 0) {
-            messages.push(named(offset as QueueOffset, topicId, { position: entries.position(i), size, members }));
-            bytes += size;
-            pull.nextOffset = offset + 1;
-            if (messages.length >= messagesMax) return { messages, more: true };
-            continue;
-          }
-          const reading = this.store.readAll([{ position: entries.position(i), size }]);
-          const [stored] = reading instanceof Promise ? await reading : reading;
+          const reading = this.messageAt(pull, entries, i);
+          const message = reading instanceof Promise ? await reading : reading;
           cost += pull.matcher.cost ?? 0;
-          // What can't be read is passed over, and keeps nobody from what stands behind it: the store tells of it.
-          if (!stored || stored instanceof MqError) {
-            if (stored && stored.code !== 'CORRUPT_RECORD' && stored.code !== 'NOT_FOUND') throw stored;
-          } else if (pull.matcher.all || (pull.matcher.wantsMessage?.(stored.payload) ?? true)) {
-            const { payload, timestampMs: storedMs, originTopicId } = stored;
-            messages.push({ offset: offset as QueueOffset, payload, storedMs, originTopicId });
+          if (message) {
+            messages.push(message);
             bytes += size;
           }
         }
@@ -242,9 +221,23 @@ export class Pulls {
     return { messages, more: false };
   }
 
-  private membersFor(entries: IndexEntries, i: number): readonly string[] {
-    const size = entries.size(i);
-    return size === 0 ? [] : (this.elsewhere?.membersFor([{ position: entries.position(i), size }]) ?? []);
+  /** Undefined: nobody wants it, or it can't be read. Where others are to read it, it is theirs to find that out. */
+  private messageAt(
+    { call, matcher }: Waiting,
+    entries: IndexEntries,
+    i: number,
+  ): PulledMessage | undefined | Promise<PulledMessage | undefined> {
+    const offset = (entries.from + i) as QueueOffset;
+    const wanted = [{ position: entries.position(i), size: entries.size(i) }] as const;
+    if (call.readsMembers && matcher.all) {
+      const members = this.elsewhere?.membersFor(wanted) ?? [];
+      if (members.length > 0) {
+        return { offset, payload: nothing, storedMs: 0, originTopicId: call.topicId, place: { ...wanted[0], members } };
+      }
+    }
+    const reading = this.store.readAll(wanted);
+    if (reading instanceof Promise) return reading.then(([stored]) => pulled(offset, stored, matcher));
+    return pulled(offset, reading[0], matcher);
   }
 
   private finish(pull: Waiting, error: MqError | undefined, messages: readonly PulledMessage[]): void {
@@ -279,8 +272,17 @@ export class Pulls {
   }
 }
 
-function named(offset: QueueOffset, originTopicId: TopicId, place: RemotePlace): PulledMessage {
-  return { offset, payload: nothing, storedMs: 0, originTopicId, place };
+/** What can't be read is passed over, and keeps nobody from what stands behind it: the store tells of it. */
+function pulled(offset: QueueOffset, stored: ReadMessage | undefined, matcher: Matcher): PulledMessage | undefined {
+  if (!stored) return undefined;
+  if (stored instanceof MqError) {
+    if (stored.code === 'CORRUPT_RECORD' || stored.code === 'NOT_FOUND') return undefined;
+    throw stored;
+  }
+  const { payload, timestampMs: storedMs, originTopicId } = stored;
+  return matcher.all || (matcher.wantsMessage?.(payload) ?? true)
+    ? { offset, payload, storedMs, originTopicId }
+    : undefined;
 }
 
 const nothing = new Uint8Array(0);

@@ -27,7 +27,7 @@ export class ReadsElsewhere {
     const farEnd = this.store.appendEnd - this.behindBytes;
     let end = 0;
     for (const { position, size } of messages) {
-      if (position + size > farEnd) return none;
+      if (position + size > farEnd || size === 0) return none; // One of no size stands for one that was lost.
       end = Math.max(end, position + size);
     }
     const [first] = messages;

@@ -15,7 +15,6 @@ import type {
   EndTransactionCall,
   HandBackCall,
   LiteSyncCall,
-  RemotePlace,
   OffsetsCall,
   OffsetsResult,
   PullCall,
@@ -24,6 +23,7 @@ import type {
   RecallResult,
   ReceiveCall,
   ReceiveResult,
+  RemotePlace,
   SendCall,
   SendResult,
   SessionReport,
@@ -43,10 +43,10 @@ import {
   type WireAnswer,
   type WireCall,
 } from './link-frames.js';
-import type { ReadBody } from './read-message.js';
 import { NotLeader, type KnownLeader } from './not-leader.js';
 import { endTransactionToWire, placeFromWire, placeToWire } from './pending-frames.js';
 import { offsetsResultFromWire, offsetsToWire, pullResultFromWire, pullToWire } from './pull-frames.js';
+import type { ReadBody } from './read-message.js';
 import { clientGoneToWire, liteSyncToWire, reportToWire } from './session-frames.js';
 
 /** What the link needs of a two-way stream: frames in order, and word of its end. */
@@ -405,7 +405,7 @@ export class GrpcBrokerLink implements BrokerLink {
     this.held.set(answer.id, {
       answer: {
         ...answer,
-        receive: receive && { ...receive, messages: receive.messages.map(copied) },
+        receive: receive && { messages: receive.messages.map(copied) },
         pull: pull && { ...pull, messages: pull.messages.map(copied) },
       },
       bytes,

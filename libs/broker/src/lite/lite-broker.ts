@@ -22,6 +22,7 @@ import { DeliveryLoader } from '../delivery-loader.js';
 import type { LogClock } from '../log-clock.js';
 import type { MemberSessions } from '../member-sessions.js';
 import { metadataWaitMs } from '../sends.js';
+import type { ReadsElsewhere } from '../reads-elsewhere.js';
 import type { Traffic } from '../traffic.js';
 import { LiteDeliveries } from './lite-deliveries.js';
 import { LiteReports } from './lite-reports.js';
@@ -68,6 +69,8 @@ export interface LiteBrokerParts {
   readonly isSure: () => boolean;
   readonly brokerName: string;
   readonly traffic: Traffic;
+  /** Left out: all is read here. */
+  readonly elsewhere?: ReadsElsewhere | undefined;
   readonly pollsMax: number;
   readonly limits: LiteBrokerLimits;
 }

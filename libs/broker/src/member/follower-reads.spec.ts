@@ -1,7 +1,7 @@
 // Goal: what a leader leaves to its followers to read is what it would have given itself, and no place that somebody names
 // harms a member. Method: a set of three on faked time, network and disks; a member that was started anew has nothing in memory.
 import type { Delivered, PulledMessage, PullResult, ReadBody, RemotePlace } from '@cometmq/client';
-import { everything, queueId, queueOffset } from '@cometmq/model';
+import { everything, MessageType, queueId, queueOffset } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { settle } from '../broker-world.js';
@@ -78,6 +78,29 @@ describe('messages far behind the end of the log', () => {
     expect(messages.map(({ offset }) => offset)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     expect(nextOffset).toBe(8);
     const found = await world.during(read(world.followers[0] as SetMemberWorld, placed(messages)));
+    expect(found.map(bodyIn)).toEqual(ids.slice(0, 8).map(bodyOf));
+  });
+
+  it('are named to consumers of lite topics too', async () => {
+    const storeLimits = { aheadBytes: 16 * 1024, reserveBytes: 8 * 1024, compactionReserveBytes: 8 * 1024 };
+    world = await new SetWorld(3, { followerReadsBehindBytes: 1, storeLimits }).start();
+    world.topic = await world.nameService.createTopic({ name: 'sessions', type: MessageType.lite });
+    world.group = await world.nameService.createGroup({ name: 'agents', lite: { topic: 'sessions' } });
+    for (const id of ids.slice(0, 8)) await world.send(id, { liteTopic: Buffer.from('s-1') });
+    await restart();
+    await world.trying((broker) =>
+      settle<void>((done) =>
+        broker.syncLite(
+          {
+            ...{ clientId: 'c', groupId: world.group.id, topicId: world.topic.id, action: 'add', liteTopics: ['s-1'] },
+            start: { at: 'first' },
+          },
+          done,
+        ),
+      ),
+    );
+    const places = placed(await world.poll({ ...far, clientId: 'c', waitMs: 5_000 }));
+    const found = await world.during(read(world.followers[0] as SetMemberWorld, places));
     expect(found.map(bodyIn)).toEqual(ids.slice(0, 8).map(bodyOf));
   });
 

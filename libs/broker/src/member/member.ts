@@ -54,7 +54,7 @@ export class Member implements SetMember, MemberMoves {
   private readonly leaving: Leaving;
   private readonly cutOff: CutOff;
   private readonly copies: LogCopies;
-  private readonly follower: FollowerReads;
+  private readonly reads: FollowerReads;
   private mending: Mending | undefined;
   private comparing: Comparing | undefined;
   private timer: Timer | undefined;
@@ -74,7 +74,7 @@ export class Member implements SetMember, MemberMoves {
     this.leaving = new Leaving(self, this.handOvers);
     this.cutOff = new CutOff(self, this.reader, this.handOvers);
     this.copies = new LogCopies(self);
-    this.follower = new FollowerReads(self);
+    this.reads = new FollowerReads(self);
     this.starting.promise.catch(() => undefined); // Whoever starts it is told.
   }
 
@@ -258,11 +258,11 @@ export class Member implements SetMember, MemberMoves {
     return this.handOvers.prepare(epoch);
   }
   readMessages(places: readonly MessagePlace[]): AsyncIterable<ReadMessage> {
-    return this.follower.read(places);
+    return this.reads.read(places);
   }
   /** Of what it has read since its start. */
   get followerReads(): Readonly<Record<'messages' | 'bytes', number>> {
-    return this.follower.figures;
+    return this.reads.figures;
   }
   handOver(epoch: Epoch): Promise<void> {
     return this.handOvers.take(epoch);

@@ -105,6 +105,7 @@ export class Term {
       view: views.liteTopics,
       commands,
       traffic,
+      elsewhere,
       brokerName,
       limits: { topicsMax: settings.liteTopicsMax, subscriptionsMax: settings.liteSubscriptionsMax },
     });
