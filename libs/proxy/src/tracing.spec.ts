@@ -1,9 +1,9 @@
 // Goal: each message with a sampled context leaves one span a step, with what went wrong by its word; others leave none. Method: a
 // proxy over a fake broker, and a list for a collector.
 import { SendMessageRequest } from '@cometmq/proto';
+import type { MessageSpan } from '@cometmq/telemetry';
 
 import { openProxy, type ProxyFixture } from './testing.js';
-import type { MessageSpan } from './tracing.js';
 
 const parent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const spans: MessageSpan[] = [];
@@ -52,5 +52,15 @@ it.each([
   ['nonsense', 'yes please'],
 ])('of none without a sampled context: %s', async (_, traceparent) => {
   await send('orders', traceparent === undefined ? [] : [['traceparent', traceparent]]);
+  expect(spans).toEqual([]);
+});
+
+it('of none in a request of more fields than are taken, of which nothing is made', async () => {
+  const decode = jest.spyOn(SendMessageRequest, 'decode');
+  const many = Buffer.alloc(2 * 60_000, Buffer.from([0x0a, 0x00])); // Messages of no bytes.
+  const call = context.call('SendMessage', many, { timeoutMs: 3_000 });
+  await call.untilEnd();
+  expect(decode.mock.results.map(({ type }) => type)).toEqual(['throw']);
+  decode.mockRestore();
   expect(spans).toEqual([]);
 });

@@ -7,6 +7,7 @@ import {
   AckMessageRequest,
   AckMessageResponse,
   Code,
+  decodeCounted,
   ReceiveMessageRequest,
   ReceiveMessageResponse,
   SendMessageRequest,
@@ -15,24 +16,14 @@ import {
 } from '@cometmq/proto';
 import type { GrpcMethod, MessageBytes, MessageSink, ServerStreamHandler, UnaryHandler } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
-
-export interface MessageSpan {
-  readonly operation: 'send' | 'receive' | 'ack';
-  readonly topic: string;
-  /** W3C `traceparent` of the message. */
-  readonly parent: string;
-  readonly startMs: number;
-  readonly endMs: number;
-  /** The protocol's word for what went wrong; undefined: nothing. */
-  readonly error: string | undefined;
-  /** In the words of OpenTelemetry's conventions for messaging. */
-  readonly attributes: Readonly<Record<string, string | number>>;
-}
+import type { MessageSpan } from '@cometmq/telemetry';
 
 /** Whoever keeps traces. */
 export interface MessageTraces {
   add(span: MessageSpan): void;
 }
+
+type Decode = <T>(codec: Parameters<typeof decodeCounted<T>>[0], bytes: Uint8Array) => T | undefined;
 
 /** The contexts of messages that were handed out and may be acknowledged here. */
 const handedMax = 20_000;
@@ -45,27 +36,30 @@ export function tracedMethods(
   methods: Readonly<Record<string, GrpcMethod>>,
   traces: MessageTraces,
   clock: Clock,
+  fieldsMax: number,
 ): Readonly<Record<string, GrpcMethod>> {
+  /** Nothing is made of a request that its method would refuse: what can't be read, or has too many fields. */
+  const decoded: Decode = (codec, bytes) => readable(() => decodeCounted(codec, bytes, fieldsMax));
   const handed = new Map<string, string>();
   return Object.fromEntries(
     Object.entries(methods).map(([name, method]) => {
       if (name === 'SendMessage' && method.kind === 'unary') {
-        return [name, { ...method, handler: tracedSend(method.handler, traces, clock) }];
+        return [name, { ...method, handler: tracedSend(method.handler, traces, clock, decoded) }];
       }
       if (name === 'ReceiveMessage' && method.kind === 'serverStream') {
-        return [name, { ...method, handler: tracedReceive(method.handler, traces, clock, handed) }];
+        return [name, { ...method, handler: tracedReceive(method.handler, traces, clock, decoded, handed) }];
       }
       if (name === 'AckMessage' && method.kind === 'unary') {
-        return [name, { ...method, handler: tracedAck(method.handler, traces, clock, handed) }];
+        return [name, { ...method, handler: tracedAck(method.handler, traces, clock, decoded, handed) }];
       }
       return [name, method];
     }),
   );
 }
 
-function tracedSend(handler: UnaryHandler, traces: MessageTraces, clock: Clock): UnaryHandler {
+function tracedSend(handler: UnaryHandler, traces: MessageTraces, clock: Clock, decoded: Decode): UnaryHandler {
   return (request, call, reply) => {
-    const messages = readable(() => SendMessageRequest.decode(request).messages) ?? [];
+    const messages = decoded(SendMessageRequest, request)?.messages ?? [];
     const parents = messages.map(contextOf);
     if (!parents.some((parent) => parent !== undefined)) return handler(request, call, reply);
     const startMs = clock.wallMs();
@@ -97,10 +91,11 @@ function tracedReceive(
   handler: ServerStreamHandler,
   traces: MessageTraces,
   clock: Clock,
+  decoded: Decode,
   handed: Map<string, string>,
 ): ServerStreamHandler {
   return (request, call, out) => {
-    const group = readable(() => ReceiveMessageRequest.decode(request).group?.name) ?? '';
+    const group = decoded(ReceiveMessageRequest, request)?.group?.name ?? '';
     const sink: MessageSink = {
       write: (bytes) => {
         const content = readable(() => ReceiveMessageResponse.decode(whole(bytes)).content);
@@ -140,10 +135,11 @@ function tracedAck(
   handler: UnaryHandler,
   traces: MessageTraces,
   clock: Clock,
+  decoded: Decode,
   handed: Map<string, string>,
 ): UnaryHandler {
   return (request, call, reply) => {
-    const asked = handed.size === 0 ? undefined : readable(() => AckMessageRequest.decode(request));
+    const asked = handed.size === 0 ? undefined : decoded(AckMessageRequest, request);
     if (!asked?.entries.some(({ receiptHandle }) => handed.has(receiptHandle))) return handler(request, call, reply);
     const startMs = clock.wallMs();
     const tell = (errorOf: (index: number) => string | undefined): void => {

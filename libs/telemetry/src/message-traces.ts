@@ -12,14 +12,17 @@ export interface MessageTracesOptions {
   readonly otlpEndpoint: string;
 }
 
-/** One step of a message's way, as a child of `parent`, a W3C `traceparent`. */
-interface MessageStep {
+/** One step of a message's way. */
+export interface MessageSpan {
   readonly operation: 'send' | 'receive' | 'ack';
   readonly topic: string;
+  /** W3C `traceparent` of the message. */
   readonly parent: string;
   readonly startMs: number;
   readonly endMs: number;
+  /** The protocol's word for what went wrong; undefined: nothing. */
   readonly error: string | undefined;
+  /** In the words of OpenTelemetry's conventions for messaging. */
   readonly attributes: Readonly<Record<string, string | number>>;
 }
 
@@ -50,7 +53,7 @@ export class MessageTraces implements Component {
     await this.provider.shutdown().catch(() => undefined); // An unreachable collector must not hold up the stop.
   }
 
-  add({ operation, topic, parent, startMs, endMs, error, attributes }: MessageStep): void {
+  add({ operation, topic, parent, startMs, endMs, error, attributes }: MessageSpan): void {
     const [, traceId = '', spanId = '', flags = '00'] = parent.split('-');
     const from = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
     const all: Attributes = {

@@ -57,7 +57,10 @@ export class MessagingService implements Component {
     this.context = new ProxyContext(parts, commandWord);
     const methods = methodsOf(this.context);
     const { traces, clock } = parts;
-    this.service = { name: messagingServiceName, methods: traces ? tracedMethods(methods, traces, clock) : methods };
+    this.service = {
+      name: messagingServiceName,
+      methods: traces ? tracedMethods(methods, traces, clock, this.context.limits.fieldsMax) : methods,
+    };
   }
 
   get counters(): MessagingCounters {
