@@ -1,60 +1,41 @@
 // Goal: an operator does every flow in a browser. Method: Debian's Chromium, the real console of a real system, the
 // official client as its users; each view is looked at by axe and kept as a picture.
-import { ConsoleBrowser } from '../support/browser.js';
-import { Clients, receive } from '../support/clients.js';
+import { receive } from '../support/clients.js';
+import { ConsoleWorld } from '../support/console-world.js';
 import { admin, createTopic } from '../support/admin.js';
-import { Standalone } from '../support/standalone.js';
 
 const firstLoadBytesMax = 350 * 1024;
 
-let broker: Standalone;
-let browser: ConsoleBrowser;
-let clients: Clients;
-const url = (): string => `http://127.0.0.1:${broker.adminPort}`;
+let world: ConsoleWorld;
 
 beforeAll(async () => {
-  broker = await new Standalone().start();
-  browser = await ConsoleBrowser.open(url());
-  clients = new Clients(
-    () => import('rocketmq-client-nodejs'),
-    () => ({ endpoints: broker.endpoints, tls: false, restUrl: url() }),
-  );
-  await createTopic(broker, { name: 'orders', type: 'normal', writeQueues: 2 });
-  await createTopic(broker, { name: 'reminders', type: 'delay', writeQueues: 1 });
-  const producer = await clients.producer({ topics: ['orders', 'reminders'] });
+  world = await ConsoleWorld.begin();
+  await createTopic(world.broker, { name: 'orders', type: 'normal', writeQueues: 2 });
+  await createTopic(world.broker, { name: 'reminders', type: 'delay', writeQueues: 1 });
+  const producer = await world.clients.producer({ topics: ['orders', 'reminders'] });
   for (let i = 0; i < 12; i += 1) {
     await producer.send({ topic: 'orders', tag: 'paid', keys: [`order-${i}`], body: Buffer.from(`{"order":${i}}`) });
   }
   const deliveryTimestamp = new Date(Date.now() + 3_600_000);
   await producer.send({ topic: 'reminders', tag: 'mail', body: Buffer.from('later'), deliveryTimestamp });
-  const consumer = await clients.simple('billing', 'orders');
+  const consumer = await world.clients.simple('billing', 'orders');
   await receive(consumer, 1);
 });
-afterAll(async () => {
-  await browser?.close();
-  await clients?.end();
-  await broker?.stop();
-});
-afterEach(() => expect(browser.faults.splice(0)).toEqual([]));
-
-/** Opens a view by its address; it is there when its heading is. */
-async function open(path: string, heading: string): Promise<void> {
-  await browser.page.goto(path);
-  await browser.page.getByRole('heading', { level: 1, name: heading }).waitFor();
-}
+afterAll(() => world?.end());
+afterEach(() => expect(world.faults()).toEqual([]));
 
 it('loads little, and from nowhere else', async () => {
-  browser.answers.length = 0;
-  await open('/', 'Overview');
-  await browser.page.getByText('Groups with most messages waiting').waitFor();
-  await browser.page.waitForLoadState('networkidle').catch(() => undefined); // It asks again and again.
+  world.browser.answers.length = 0;
+  await world.open('/', 'Overview');
+  await world.browser.page.getByText('Groups with most messages waiting').waitFor();
+  await world.browser.page.waitForLoadState('networkidle').catch(() => undefined); // It asks again and again.
   const sizes = await Promise.all(
-    browser.answers.map(async (answer) => (await answer.request().sizes()).responseBodySize),
+    world.browser.answers.map(async (answer) => (await answer.request().sizes()).responseBodySize),
   );
   const loaded = sizes.reduce((sum, bytes) => sum + bytes, 0);
   expect(loaded).toBeGreaterThan(50 * 1024);
   expect(loaded).toBeLessThan(firstLoadBytesMax);
-  expect(browser.answers.filter((answer) => !answer.url().startsWith(url()))).toEqual([]);
+  expect(world.browser.answers.filter((answer) => !answer.url().startsWith(world.url))).toEqual([]);
 });
 
 const views: readonly (readonly [path: string, heading: string, shows: string])[] = [
@@ -72,45 +53,45 @@ const views: readonly (readonly [path: string, heading: string, shows: string])[
   ['/brokers', 'Broker sets', 'single copy'],
 ];
 it.each(views)('%s can be opened by its address, and used by everybody', async (path, heading, shows) => {
-  await open(path, heading);
-  await browser.page.getByRole('main').getByText(shows).first().waitFor();
-  await browser.picture(`view${path === '/' ? '-overview' : path.replaceAll(/[^a-z]/g, '-')}`);
-  expect(await browser.accessibility()).toEqual([]);
+  await world.open(path, heading);
+  await world.browser.page.getByRole('main').getByText(shows).first().waitFor();
+  await world.browser.picture(`view${path === '/' ? '-overview' : path.replaceAll(/[^a-z]/g, '-')}`);
+  expect(await world.browser.accessibility()).toEqual([]);
 });
 
 it('is dark, and Chinese, when asked', async () => {
-  await open('/', 'Overview');
-  await browser.page.getByLabel('Language').selectOption('zh');
-  await browser.page.getByRole('heading', { level: 1, name: '概览' }).waitFor();
-  await browser.page.getByLabel('浅色或深色').click();
-  await browser.page.getByText('积压最多的消费者组').waitFor();
-  expect(await browser.accessibility()).toEqual([]);
-  await browser.picture('dark-chinese');
-  await browser.page.reload(); // It is remembered.
-  await browser.page.getByRole('heading', { level: 1, name: '概览' }).waitFor();
-  await browser.page.getByLabel('语言').selectOption('en');
-  await browser.page.getByLabel('Light or dark').click();
+  await world.open('/', 'Overview');
+  await world.browser.page.getByLabel('Language').selectOption('zh');
+  await world.browser.page.getByRole('heading', { level: 1, name: '概览' }).waitFor();
+  await world.browser.page.getByLabel('浅色或深色').click();
+  await world.browser.page.getByText('积压最多的消费者组').waitFor();
+  expect(await world.browser.accessibility()).toEqual([]);
+  await world.browser.picture('dark-chinese');
+  await world.browser.page.reload(); // It is remembered.
+  await world.browser.page.getByRole('heading', { level: 1, name: '概览' }).waitFor();
+  await world.browser.page.getByLabel('语言').selectOption('en');
+  await world.browser.page.getByLabel('Light or dark').click();
 });
 
 it('goes anywhere from the keyboard', async () => {
-  const { page } = browser;
-  await open('/', 'Overview');
+  const { page } = world.browser;
+  await world.open('/', 'Overview');
   await page.keyboard.press('Control+k');
   await page.getByRole('combobox', { name: 'Search' }).fill('bill');
   await page.getByRole('option', { name: 'billing' }).waitFor();
-  expect(await browser.accessibility()).toEqual([]);
+  expect(await world.browser.accessibility()).toEqual([]);
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'billing' }).waitFor();
 });
 
 it('makes a topic, and deletes it once its name is typed', async () => {
-  const { page } = browser;
-  await open('/topics', 'Topics');
+  const { page } = world.browser;
+  await world.open('/topics', 'Topics');
   await page.getByRole('button', { name: 'Create a topic' }).click();
   await page.getByRole('dialog').getByLabel('Name').fill('bad name!');
   await page.getByRole('button', { name: 'Create', exact: true }).click();
   await page.getByRole('alert').getByText('could not be done').waitFor(); // In the words of the API.
-  expect(await browser.accessibility()).toEqual([]);
+  expect(await world.browser.accessibility()).toEqual([]);
   await page.getByRole('dialog').getByLabel('Name').fill('made-here');
   await page.getByRole('button', { name: 'Create', exact: true }).click();
   await page.getByRole('link', { name: 'made-here' }).click();
@@ -121,12 +102,12 @@ it('makes a topic, and deletes it once its name is typed', async () => {
   await page.getByLabel('Type “made-here” to confirm').fill('made-here');
   await confirm.click();
   await page.getByRole('heading', { level: 1, name: 'Topics' }).waitFor();
-  await expect(admin(broker, 'GET', '/topics/made-here')).rejects.toThrow('404');
+  await expect(admin(world.broker, 'GET', '/topics/made-here')).rejects.toThrow('404');
 });
 
 it('pauses a group and resumes it', async () => {
-  const { page } = browser;
-  await open('/groups/billing', 'billing');
+  const { page } = world.browser;
+  await world.open('/groups/billing', 'billing');
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
   await page.getByText('Paused until resumed').waitFor();
@@ -135,20 +116,20 @@ it('pauses a group and resumes it', async () => {
 });
 
 it('says so when the system is away, keeps what it showed, and recovers by itself', async () => {
-  const { page } = browser;
-  await open('/topics/orders', 'orders');
+  const { page } = world.browser;
+  await world.open('/topics/orders', 'orders');
   await page.getByText('Queues').first().waitFor();
-  await broker.program.kill();
+  await world.broker.program.kill();
   await page.getByText('Not up to date').waitFor();
   await page.getByText('Queues').first().waitFor();
-  await broker.start();
+  await world.broker.start();
   await page.getByText('Not up to date').waitFor({ state: 'detached' });
 });
 
 describe('a message', () => {
   it('is found by its key; its body, its life and why it is not consumed are shown', async () => {
-    const { page } = browser;
-    await open('/messages', 'Messages');
+    const { page } = world.browser;
+    await world.open('/messages', 'Messages');
     await page.getByRole('combobox', { name: 'Topic' }).fill('orders');
     await page.getByLabel('Key', { exact: true }).fill('order-7');
     await page.getByRole('main').getByRole('button', { name: 'Search' }).click();
@@ -164,26 +145,26 @@ describe('a message', () => {
       .getByRole('status')
       .getByText(/holds it until|is due/)
       .waitFor();
-    await browser.picture('message');
-    expect(await browser.accessibility()).toEqual([]);
+    await world.browser.picture('message');
+    expect(await world.browser.accessibility()).toEqual([]);
   });
 
   it('is found by text in its body, and the stream tells how far the search is', async () => {
-    const { page } = browser;
-    await open('/messages?topic=orders&text=%22order%22%3A11', 'Messages');
+    const { page } = world.browser;
+    await world.open('/messages?topic=orders&text=%22order%22%3A11', 'Messages');
     await page.getByText('1 found. 12 of 12 messages looked at.').waitFor();
   });
 
   it('of strangers is never rendered: HTML, broken UTF-8, huge', async () => {
-    const { page } = browser;
-    await createTopic(broker, { name: 'strange', type: 'normal', writeQueues: 1 });
-    const producer = await clients.producer({ topics: ['strange'] });
+    const { page } = world.browser;
+    await createTopic(world.broker, { name: 'strange', type: 'normal', writeQueues: 1 });
+    const producer = await world.clients.producer({ topics: ['strange'] });
     const html = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
     const bodies = [Buffer.from(html), Buffer.from([0xff, 0xfe, 0, 1]), Buffer.alloc(1_000_000, 'x')];
     for (const [i, body] of bodies.entries()) {
       await producer.send({ topic: 'strange', tag: html, keys: [`k${i}`], body });
     }
-    await open('/messages?topic=strange', 'Messages');
+    await world.open('/messages?topic=strange', 'Messages');
     await page.getByText('3 found.').waitFor();
     expect(await page.locator('img[src=x]').count()).toBe(0);
     for (const [key, shows] of [
@@ -191,7 +172,7 @@ describe('a message', () => {
       ['k1', '00000000  ff fe 00 01'],
       ['k2', 'xxxxxxxxxx'],
     ] as const) {
-      await open(`/messages?topic=strange&key=${key}`, 'Messages');
+      await world.open(`/messages?topic=strange&key=${key}`, 'Messages');
       await page.getByRole('table', { name: 'Found' }).getByRole('link').first().click();
       await page.getByLabel('Body').getByText(shows).waitFor();
       expect(await page.locator('img[src=x]').count()).toBe(0);
@@ -200,28 +181,28 @@ describe('a message', () => {
 });
 
 it('a group is moved after a preview, and the move is taken back', async () => {
-  const { page } = browser;
-  const consumer = await clients.simple('mover', 'orders');
+  const { page } = world.browser;
+  const consumer = await world.clients.simple('mover', 'orders');
   for (let done = 0; done < 12;) {
     for (const message of await consumer.receive(32, 15_000)) {
       await consumer.ack(message);
       done += 1;
     }
   }
-  await open('/groups/mover', 'mover');
+  await world.open('/groups/mover', 'mover');
   await page.getByRole('button', { name: 'Move' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'Preview' }).click();
   await dialog.getByText('12 messages will be delivered again').waitFor();
-  expect(await browser.accessibility()).toEqual([]);
-  await browser.picture('group-move');
+  expect(await world.browser.accessibility()).toEqual([]);
+  await world.browser.picture('group-move');
   await dialog.getByRole('button', { name: 'Move', exact: true }).click();
   await dialog.waitFor({ state: 'detached' });
   const moves = page.getByRole('table', { name: 'Moves of the last 24 hours' });
   await moves.getByText('-12').waitFor();
   await moves.getByRole('button', { name: 'Take back' }).click();
   await moves.getByText('taken back', { exact: true }).waitFor();
-  await browser.picture('group-moved');
-  expect(await browser.accessibility()).toEqual([]);
-  expect(await admin<{ lag: number }>(broker, 'GET', '/groups/mover')).toMatchObject({ lag: 0 });
+  await world.browser.picture('group-moved');
+  expect(await world.browser.accessibility()).toEqual([]);
+  expect(await admin<{ lag: number }>(world.broker, 'GET', '/groups/mover')).toMatchObject({ lag: 0 });
 });

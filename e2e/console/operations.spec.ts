@@ -1,42 +1,23 @@
 // Goal: an operator handles in a browser what waits: delayed messages, open transactions, message groups, clients, alerts.
 // Method: Debian's Chromium, the real console of a real system, the official client as its users.
-import { ConsoleBrowser } from '../support/browser.js';
-import { Clients, receive } from '../support/clients.js';
+import { receive } from '../support/clients.js';
+import { ConsoleWorld } from '../support/console-world.js';
 import { admin, createTopic } from '../support/admin.js';
-import { Standalone } from '../support/standalone.js';
 import { until } from '../support/until.js';
 
-let broker: Standalone;
-let browser: ConsoleBrowser;
-let clients: Clients;
-const url = (): string => `http://127.0.0.1:${broker.adminPort}`;
+let world: ConsoleWorld;
 
 beforeAll(async () => {
-  broker = await new Standalone().start(['--alert-every-ms=200', '--alert-hold-ms=200', '--alert-lag-max=3']);
-  browser = await ConsoleBrowser.open(url());
-  clients = new Clients(
-    () => import('rocketmq-client-nodejs'),
-    () => ({ endpoints: broker.endpoints, tls: false, restUrl: url() }),
-  );
+  world = await ConsoleWorld.begin(['--alert-every-ms=200', '--alert-hold-ms=200', '--alert-lag-max=3']);
 });
-afterAll(async () => {
-  await browser?.close();
-  await clients?.end();
-  await broker?.stop();
-});
-afterEach(() => expect(browser.faults.splice(0)).toEqual([]));
-
-/** Opens a view by its address; it is there when its heading is. */
-async function open(path: string, heading: string): Promise<void> {
-  await browser.page.goto(path);
-  await browser.page.getByRole('heading', { level: 1, name: heading }).waitFor();
-}
+afterAll(() => world?.end());
+afterEach(() => expect(world.faults()).toEqual([]));
 
 it('one delayed message is cancelled, another comes sooner, and their lives tell of it', async () => {
-  const { page } = browser;
-  await createTopic(broker, { name: 'reminders', type: 'delay', writeQueues: 1 });
-  const producer = await clients.producer({ topics: ['reminders'] });
-  const consumer = await clients.simple('mailer', 'reminders');
+  const { page } = world.browser;
+  await createTopic(world.broker, { name: 'reminders', type: 'delay', writeQueues: 1 });
+  const producer = await world.clients.producer({ topics: ['reminders'] });
+  const consumer = await world.clients.simple('mailer', 'reminders');
   const deliveryTimestamp = new Date(Date.now() + 3_600_000);
   const ids: string[] = [];
   for (const [tag, body] of [
@@ -45,14 +26,14 @@ it('one delayed message is cancelled, another comes sooner, and their lives tell
   ] as const) {
     ids.push((await producer.send({ topic: 'reminders', tag, body: Buffer.from(body), deliveryTimestamp })).messageId);
   }
-  await open('/delayed?topic=reminders', 'Delayed messages');
+  await world.open('/delayed?topic=reminders', 'Delayed messages');
   const table = page.getByRole('table', { name: 'Delayed messages' });
   const rowOf = (tag: string) => table.getByRole('row').filter({ hasText: tag });
   await rowOf('unwanted').getByRole('button', { name: 'Cancel delivery' }).click();
   await rowOf('unwanted').waitFor({ state: 'detached' });
   await rowOf('soon').getByRole('button', { name: 'Reschedule' }).click();
   const dialog = page.getByRole('dialog');
-  expect(await browser.accessibility()).toEqual([]);
+  expect(await world.browser.accessibility()).toEqual([]);
   await dialog.getByLabel('New time').fill(new Date(Date.now() - 86_400_000).toISOString().slice(0, 19));
   await dialog.getByRole('button', { name: 'Save' }).click();
   await dialog.waitFor({ state: 'detached' });
@@ -71,15 +52,15 @@ it('one delayed message is cancelled, another comes sooner, and their lives tell
 }, 120_000);
 
 it('of two open transactions one is committed and one rolled back', async () => {
-  const { page } = browser;
-  await createTopic(broker, { name: 'transfers', type: 'transaction', writeQueues: 1 });
-  const consumer = await clients.simple('bank', 'transfers');
-  const producer = await clients.transactional('transfers');
+  const { page } = world.browser;
+  await createTopic(world.broker, { name: 'transfers', type: 'transaction', writeQueues: 1 });
+  const consumer = await world.clients.simple('bank', 'transfers');
+  const producer = await world.clients.transactional('transfers');
   for (const tag of ['right', 'wrong']) {
     const transaction = producer.beginTransaction();
     await producer.send({ topic: 'transfers', tag, body: Buffer.from(tag) }, transaction); // And nobody ends it.
   }
-  await open('/transactions?topic=transfers', 'Transactions');
+  await world.open('/transactions?topic=transfers', 'Transactions');
   const table = page.getByRole('table', { name: 'Transactions' });
   const rowOf = (tag: string) => table.getByRole('row').filter({ hasText: tag });
   await rowOf('right').getByRole('button', { name: 'Commit' }).click();
@@ -89,18 +70,18 @@ it('of two open transactions one is committed and one rolled back', async () => 
   const decisions = page.getByRole('table', { name: 'Decisions' });
   await decisions.getByText('commit', { exact: true }).waitFor();
   await decisions.getByText('rollback', { exact: true }).waitFor();
-  await browser.picture('transactions');
-  expect(await browser.accessibility()).toEqual([]);
+  await world.browser.picture('transactions');
+  expect(await world.browser.accessibility()).toEqual([]);
   const [message] = await receive(consumer, 1);
   expect(Buffer.from(message!.body).toString()).toBe('right');
   await consumer.ack(message!);
 }, 120_000);
 
 it('a message group that waits is shown with its message, its holder and how much is behind it', async () => {
-  const { page } = browser;
-  await createTopic(broker, { name: 'steps', type: 'fifo', writeQueues: 1 });
-  await admin(broker, 'POST', '/groups', { name: 'workers', fifo: true });
-  const producer = await clients.producer({ topics: ['steps'] });
+  const { page } = world.browser;
+  await createTopic(world.broker, { name: 'steps', type: 'fifo', writeQueues: 1 });
+  await admin(world.broker, 'POST', '/groups', { name: 'workers', fifo: true });
+  const producer = await world.clients.producer({ topics: ['steps'] });
   for (const [messageGroup, body] of [
     ['stuck', 'one'],
     ['stuck', 'two'],
@@ -108,16 +89,16 @@ it('a message group that waits is shown with its message, its holder and how muc
   ] as const) {
     await producer.send({ topic: 'steps', messageGroup, keys: [body], body: Buffer.from(body) });
   }
-  const consumer = await clients.simple('workers', 'steps');
+  const consumer = await world.clients.simple('workers', 'steps');
   const [held] = await consumer.receive(1, 60_000);
-  await open('/groups/workers', 'workers');
+  await world.open('/groups/workers', 'workers');
   const lanes = page.getByRole('table', { name: 'Message groups under way' });
   const row = lanes.getByRole('row').filter({ hasText: 'stuck' });
   await row.waitFor();
   await row.getByText(held!.messageId).waitFor();
   await row.getByText(consumer.clientId).waitFor();
-  await browser.picture('lanes');
-  expect(await browser.accessibility()).toEqual([]);
+  await world.browser.picture('lanes');
+  expect(await world.browser.accessibility()).toEqual([]);
   await row.getByRole('link').click();
   await page.getByText('Delivered').first().waitFor();
   await consumer.ack(held!);
@@ -128,39 +109,39 @@ it('a message group that waits is shown with its message, its holder and how muc
 }, 120_000);
 
 it('a client is shown with what it is and does, and says where it stands when it is asked', async () => {
-  const { page } = browser;
-  await createTopic(broker, { name: 'jobs', type: 'normal', writeQueues: 1 });
-  const consumer = await clients.simple('runners', 'jobs', 'urgent');
+  const { page } = world.browser;
+  await createTopic(world.broker, { name: 'jobs', type: 'normal', writeQueues: 1 });
+  const consumer = await world.clients.simple('runners', 'jobs', 'urgent');
   await consumer.receive(1, 15_000);
-  await open('/clients?contains=' + encodeURIComponent(consumer.clientId), 'Clients');
+  await world.open('/clients?contains=' + encodeURIComponent(consumer.clientId), 'Clients');
   const row = page.getByRole('table', { name: 'Clients' }).getByRole('row').filter({ hasText: consumer.clientId });
   await row.getByText('jobs (urgent)').waitFor();
   await row.getByRole('button', { name: 'Stack trace' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'Ask the client' }).click();
   await dialog.getByLabel('Stack trace', { exact: true }).waitFor();
-  expect(await browser.accessibility()).toEqual([]);
-  await browser.picture('client-stack');
+  expect(await world.browser.accessibility()).toEqual([]);
+  await world.browser.picture('client-stack');
   await dialog.getByRole('button', { name: 'Close' }).first().click();
 }, 120_000);
 
 it('an alert fires, is silenced and let speak again, is over, and its history is kept', async () => {
-  const { page } = browser;
-  await createTopic(broker, { name: 'bills', type: 'normal', writeQueues: 1 });
-  const consumer = await clients.simple('slow', 'bills');
-  const producer = await clients.producer({ topics: ['bills'] });
+  const { page } = world.browser;
+  await createTopic(world.broker, { name: 'bills', type: 'normal', writeQueues: 1 });
+  const consumer = await world.clients.simple('slow', 'bills');
+  const producer = await world.clients.producer({ topics: ['bills'] });
   await producer.send({ topic: 'bills', body: Buffer.from('first') });
   const [first] = await receive(consumer, 1);
   await consumer.ack(first!);
   for (let i = 0; i < 5; i += 1) await producer.send({ topic: 'bills', body: Buffer.from(`${i}`) });
-  await open('/alerts', 'Alerts');
+  await world.open('/alerts', 'Alerts');
   const firing = page.getByRole('table', { name: 'Wrong now' });
   const row = firing.getByRole('row').filter({ hasText: '5 messages wait for group slow' });
   await row.getByRole('button', { name: 'Silence' }).click();
   await row.getByRole('button', { name: 'End silence' }).click();
   await row.getByRole('button', { name: 'Silence' }).waitFor();
-  await browser.picture('alerts');
-  expect(await browser.accessibility()).toEqual([]);
+  await world.browser.picture('alerts');
+  expect(await world.browser.accessibility()).toEqual([]);
   await row.getByRole('link').click();
   await page.getByRole('heading', { level: 1, name: 'slow' }).waitFor(); // The cause.
   for (let done = 0; done < 5;) {
@@ -172,7 +153,11 @@ it('an alert fires, is silenced and let speak again, is over, and its history is
   await page.goBack();
   const history = page.getByRole('table', { name: 'History' });
   await until('it is over', async () => {
-    const { history: events } = await admin<{ history: { event: string; key: string }[] }>(broker, 'GET', '/alerts');
+    const { history: events } = await admin<{ history: { event: string; key: string }[] }>(
+      world.broker,
+      'GET',
+      '/alerts',
+    );
     return events.some(({ event, key }) => event === 'resolved' && key === 'consumerLag/slow');
   });
   await history.getByText('over', { exact: true }).first().waitFor();

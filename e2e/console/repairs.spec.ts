@@ -1,50 +1,31 @@
 // Goal: an operator puts right in a browser what went wrong: dead letters, and what was deleted by mistake. Method: Debian's
 // Chromium, the real console of a real system, the official client as its users.
-import { ConsoleBrowser } from '../support/browser.js';
-import { Clients, receive } from '../support/clients.js';
+import { receive } from '../support/clients.js';
+import { ConsoleWorld } from '../support/console-world.js';
 import { admin, createTopic } from '../support/admin.js';
-import { Standalone } from '../support/standalone.js';
 
-let broker: Standalone;
-let browser: ConsoleBrowser;
-let clients: Clients;
-const url = (): string => `http://127.0.0.1:${broker.adminPort}`;
+let world: ConsoleWorld;
 
 beforeAll(async () => {
-  broker = await new Standalone().start();
-  browser = await ConsoleBrowser.open(url());
-  clients = new Clients(
-    () => import('rocketmq-client-nodejs'),
-    () => ({ endpoints: broker.endpoints, tls: false, restUrl: url() }),
-  );
+  world = await ConsoleWorld.begin();
 });
-afterAll(async () => {
-  await browser?.close();
-  await clients?.end();
-  await broker?.stop();
-});
-afterEach(() => expect(browser.faults.splice(0)).toEqual([]));
-
-/** Opens a view by its address; it is there when its heading is. */
-async function open(path: string, heading: string): Promise<void> {
-  await browser.page.goto(path);
-  await browser.page.getByRole('heading', { level: 1, name: heading }).waitFor();
-}
+afterAll(() => world?.end());
+afterEach(() => expect(world.faults()).toEqual([]));
 
 it('dead letters are seen by reason and age, replayed one and many, edited and exported; the life of one tells of it', async () => {
-  const { page } = browser;
-  await createTopic(broker, { name: 'payments', type: 'normal', writeQueues: 1 });
-  await admin(broker, 'POST', '/groups', {
+  const { page } = world.browser;
+  await createTopic(world.broker, { name: 'payments', type: 'normal', writeQueues: 1 });
+  await admin(world.broker, 'POST', '/groups', {
     ...{ name: 'ledger', attemptsMax: 1 },
     retryPolicy: { kind: 'customized', nextMs: [10] },
   });
-  const producer = await clients.producer({ topics: ['payments'] });
+  const producer = await world.clients.producer({ topics: ['payments'] });
   for (let i = 0; i < 3; i += 1) {
     await producer.send({ topic: 'payments', keys: [`pay-${i}`], body: Buffer.from(`{"pay":${i}}`) });
   }
-  const consumer = await clients.simple('ledger', 'payments');
+  const consumer = await world.clients.simple('ledger', 'payments');
   await receive(consumer, 3); // Nobody acknowledges: their only attempt ends.
-  await open('/dead-letters', 'Dead letters');
+  await world.open('/dead-letters', 'Dead letters');
   await page
     .getByRole('table', { name: 'Dead letters' })
     .getByRole('link', { name: 'ledger' })
@@ -52,8 +33,8 @@ it('dead letters are seen by reason and age, replayed one and many, edited and e
   const table = page.getByRole('table', { name: 'Dead letters: ledger' });
   await table.getByText('pay-2').waitFor({ timeout: 60_000 });
   await page.getByText('Attempts used up · attempt 1').first().waitFor();
-  await browser.picture('dead-letters');
-  expect(await browser.accessibility()).toEqual([]);
+  await world.browser.picture('dead-letters');
+  expect(await world.browser.accessibility()).toEqual([]);
 
   const rowOf = (key: string) => table.getByRole('row').filter({ hasText: key });
   await rowOf('pay-0').waitFor({ timeout: 60_000 });
@@ -67,8 +48,8 @@ it('dead letters are seen by reason and age, replayed one and many, edited and e
   await rowOf('pay-1').getByRole('button', { name: 'Edit' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Body').fill('{"pay":"better"}');
-  expect(await browser.accessibility()).toEqual([]);
-  await browser.picture('dead-letter-edit');
+  expect(await world.browser.accessibility()).toEqual([]);
+  await world.browser.picture('dead-letter-edit');
   await dialog.getByRole('button', { name: 'Send again' }).click();
   await dialog.waitFor({ state: 'detached' });
   const [better] = await receive(consumer, 1);
@@ -83,18 +64,18 @@ it('dead letters are seen by reason and age, replayed one and many, edited and e
   expect(Buffer.from(last!.body).toString()).toBe('{"pay":2}');
   await consumer.ack(last!);
 
-  const lines = await (await fetch(`${url()}/api/v1/dead-letters/ledger/export`)).text();
+  const lines = await (await fetch(`${world.url}/api/v1/dead-letters/ledger/export`)).text();
   expect(lines.trimEnd().split('\n')).toHaveLength(3);
   await rowOf('pay-0').getByRole('link').click();
   await page.getByText('Given to its group again').waitFor();
 }, 240_000);
 
 it('a topic that was deleted by mistake is brought back with its messages', async () => {
-  const { page } = browser;
-  await createTopic(broker, { name: 'invoices', type: 'normal', writeQueues: 1 });
-  const producer = await clients.producer({ topics: ['invoices'] });
+  const { page } = world.browser;
+  await createTopic(world.broker, { name: 'invoices', type: 'normal', writeQueues: 1 });
+  const producer = await world.clients.producer({ topics: ['invoices'] });
   for (const body of ['one', 'two']) await producer.send({ topic: 'invoices', body: Buffer.from(body) });
-  const consumer = await clients.simple('accounts', 'invoices');
+  const consumer = await world.clients.simple('accounts', 'invoices');
   const [first] = await receive(consumer, 1);
   await consumer.ack(first!);
   // Somebody goes on asking: what is deleted is not made again by that, though topics are made by their first use here.
@@ -102,33 +83,33 @@ it('a topic that was deleted by mistake is brought back with its messages', asyn
   const asking = (async () => {
     while (!stopped) await consumer.receive(1, 15_000).catch(() => undefined);
   })();
-  await open('/topics/invoices', 'invoices');
+  await world.open('/topics/invoices', 'invoices');
   await page.getByRole('button', { name: 'Delete' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByText('It holds 2 messages').waitFor();
   await dialog.getByText('It can be brought back for').waitFor();
-  await browser.picture('topic-delete');
+  await world.browser.picture('topic-delete');
   await dialog.getByLabel('Type “invoices” to confirm').fill('invoices');
   await dialog.getByRole('button', { name: 'Delete' }).click();
   await page.getByRole('heading', { level: 1, name: 'Topics' }).waitFor();
   const deleted = page.getByRole('table', { name: 'Deleted' });
   await deleted.getByText('invoices').waitFor();
   await expect(producer.send({ topic: 'invoices', body: Buffer.from('lost') })).rejects.toThrow('was deleted');
-  const stranger = await clients.producer();
+  const stranger = await world.clients.producer();
   await expect(stranger.send({ topic: 'invoices', body: Buffer.from('lost') })).rejects.toThrow('was deleted');
-  await expect(admin(broker, 'GET', '/topics/invoices')).rejects.toThrow('404');
+  await expect(admin(world.broker, 'GET', '/topics/invoices')).rejects.toThrow('404');
   stopped = true;
   await asking;
-  await browser.picture('topic-deleted');
-  expect(await browser.accessibility()).toEqual([]);
-  await createTopic(broker, { name: 'invoices', type: 'normal', writeQueues: 1 }); // By somebody who asks for it.
+  await world.browser.picture('topic-deleted');
+  expect(await world.browser.accessibility()).toEqual([]);
+  await createTopic(world.broker, { name: 'invoices', type: 'normal', writeQueues: 1 }); // By somebody who asks for it.
   await deleted.getByRole('button', { name: 'Bring back' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Bring back instead' }).click();
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.getByRole('table', { name: 'Topics' }).getByRole('link', { name: 'invoices' }).click();
   await page.getByRole('heading', { level: 1, name: 'invoices' }).waitFor();
-  expect(await admin<{ messages: number }>(broker, 'GET', '/topics/invoices')).toMatchObject({ messages: 2 });
-  const again = await clients.simple('accounts', 'invoices');
+  expect(await admin<{ messages: number }>(world.broker, 'GET', '/topics/invoices')).toMatchObject({ messages: 2 });
+  const again = await world.clients.simple('accounts', 'invoices');
   const [second] = await receive(again, 1);
   expect([first, second].map((one) => Buffer.from(one!.body).toString()).sort()).toEqual(['one', 'two']);
   await again.ack(second!);
