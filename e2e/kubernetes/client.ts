@@ -8,6 +8,7 @@ import * as rocketmq from 'rocketmq-client-nodejs';
 import { Clients } from '../support/clients.js';
 import { Ledger } from '../support/ledger.js';
 import { OrderLedger } from '../support/order-ledger.js';
+import { SendBeats } from '../support/send-beats.js';
 import type { Errand } from './errand.ts';
 
 const errand = JSON.parse(process.env['ERRAND'] ?? '{}') as Errand;
@@ -19,7 +20,6 @@ const pauseMs = errand.pauseMs ?? 100;
 const delayMsMax = 8_000;
 const inFlight = 16;
 const consumers = 3;
-const beatMs = 250;
 const settleMsMax = 120_000;
 
 async function main(): Promise<void> {
@@ -29,22 +29,8 @@ async function main(): Promise<void> {
   );
   if (errand.fill !== undefined) return fill(await clients.producer(), errand.fill);
   if (errand.take !== undefined) return take(await clients.simple(groups.normal, topics.normal), errand.take);
-  let [answered, failed, lastMs, gapMs, why] = [0, 0, performance.now(), 0, ''];
-  let enough: () => void;
-  const over = new Promise<void>((resolve) => (enough = resolve));
-  process.once('SIGTERM', () => enough());
-  const order = new OrderLedger(topics.fifo, lanes, pauseMs, (_lane, acknowledged, _tookMs, problem) => {
-    if (!acknowledged) {
-      failed += 1;
-      why = String(problem);
-      return;
-    }
-    const nowMs = performance.now();
-    gapMs = Math.max(gapMs, nowMs - lastMs);
-    lastMs = nowMs;
-    answered += 1;
-    if (answered === sendsMax) enough();
-  });
+  const beats = new SendBeats(sendsMax);
+  const order = new OrderLedger(topics.fifo, lanes, pauseMs, beats.heard);
   const ledger = new Ledger(topics.normal, pauseMs);
   ledger.send(await clients.producer(), 'p', 4);
   order.send(await clients.producer());
@@ -56,19 +42,20 @@ async function main(): Promise<void> {
     later.read(await clients.simple(groups.delayed, topics.delayed));
     members.push(order.member(await clients.simple(groups.fifo, topics.fifo)));
   }
-  const beats = setInterval(() => {
-    const openMs = performance.now() - lastMs;
-    const beat = { answered, failed, gapMs: Math.round(Math.max(gapMs, openMs)), sent: ledger.progress.sent };
-    console.log(JSON.stringify({ ...beat, ...(why !== '' && { why }) }));
-    [gapMs, why] = [0, ''];
-  }, beatMs);
-  await over;
-  clearInterval(beats);
+  beats.begin(() => ({ sent: ledger.progress.sent }));
+  await beats.over;
+  beats.end();
   await Promise.all([ledger, order, later].map((each) => each.settle(settleMsMax)));
   for (const member of members) await member.crash();
   if (order.faults.length > 0) throw new Error(`order: ${order.faults.slice(0, 5).join('; ')}`);
   const { sent, storedAgain } = ledger.progress;
-  const all = { sent, fifoSent: order.acknowledgedSends, delayedSent: later.progress.sent, failed, storedAgain };
+  const all = {
+    sent,
+    fifoSent: order.acknowledgedSends,
+    delayedSent: later.progress.sent,
+    failed: beats.failed,
+    storedAgain,
+  };
   console.log(`balanced ${JSON.stringify(all)}`);
 }
 

@@ -19,6 +19,7 @@ import { java } from '../../conformance/src/toolchains/java.js';
 import { build, run, type Toolchain } from '../../conformance/src/toolchains/toolchain.js';
 import type { Delivered, Receiver, Sender } from '../../support/ledger.js';
 import { OrderLedger } from '../../support/order-ledger.js';
+import { SendBeats } from '../../support/send-beats.js';
 import type { Errand } from '../../kubernetes/errand.ts';
 
 interface LanguageErrand extends Errand {
@@ -32,7 +33,6 @@ interface LanguageErrand extends Errand {
 const toolchains: Readonly<Record<string, Toolchain>> = { Java: java, Go: go };
 const lanes = 4;
 const pauseMs = 200;
-const beatMs = 250;
 const settleMsMax = 120_000;
 const awaitMs = 3_000;
 
@@ -92,40 +92,20 @@ async function work(errand: LanguageErrand): Promise<void> {
   const target = { endpoints, tls: true, caFile: '', user: clientUser };
   const driver = new ProcessDriver(await program(errand), target, join(scratch, 'driver.log'));
   try {
-    let [answered, failed, lastMs, gapMs, why] = [0, 0, performance.now(), 0, ''];
-    let enough: () => void;
-    const over = new Promise<void>((resolve) => (enough = resolve));
-    process.once('SIGTERM', () => enough());
-    const order = new OrderLedger(topics.fifo, lanes, pauseMs, (_lane, acknowledged, _tookMs, problem) => {
-      if (!acknowledged) {
-        failed += 1;
-        why = String(problem);
-        return;
-      }
-      const nowMs = performance.now();
-      gapMs = Math.max(gapMs, nowMs - lastMs);
-      lastMs = nowMs;
-      answered += 1;
-      if (answered === sendsMax) enough();
-    });
+    const beats = new SendBeats(sendsMax);
+    const order = new OrderLedger(topics.fifo, lanes, pauseMs, beats.heard);
     await driver.call('producer', { as: 'sender', topics: [topics.fifo] });
     const subscriptions = [{ topic: topics.fifo, filter: '*', kind: 'tag' }] as const;
     await driver.call('simple', { as: 'reader', group: groups.fifo, awaitMs, subscriptions });
     order.send(senderOf(driver));
     const member = order.member(receiverOf(driver));
-    lastMs = performance.now();
-    const beats = setInterval(() => {
-      const openMs = performance.now() - lastMs;
-      const beat = { answered, failed, gapMs: Math.round(Math.max(gapMs, openMs)) };
-      console.log(JSON.stringify({ ...beat, ...(why !== '' && { why }) }));
-      [gapMs, why] = [0, ''];
-    }, beatMs);
-    await over;
-    clearInterval(beats);
+    beats.begin();
+    await beats.over;
+    beats.end();
     await order.settle(settleMsMax);
     await member.crash();
     if (order.faults.length > 0) throw new Error(`order: ${order.faults.slice(0, 5).join('; ')}`);
-    console.log(`balanced ${JSON.stringify({ fifoSent: order.acknowledgedSends, failed })}`);
+    console.log(`balanced ${JSON.stringify({ fifoSent: order.acknowledgedSends, failed: beats.failed })}`);
   } finally {
     await driver.stop();
     rmSync(scratch, { recursive: true, force: true });
