@@ -1,5 +1,5 @@
 /** Two stores with the same log: what one decides, the other comes to; and they change places. */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import { type Epoch, type LogPosition, logPosition } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
@@ -140,4 +140,33 @@ it('a term begins over more than may wait otherwise', async () => {
   expect(two.store.commitEnd).toBeGreaterThan(one.store.appendEnd);
   await one.store.stop();
   await two.store.stop();
+});
+
+// Goal: what a checkpoint says of epochs does not outlive the bytes that it was said of. Method: a follower stores one while
+// its log holds the beginning of an epoch that is not committed, and is cut back to before that: another may begin earlier.
+it('an epoch that was cut off is in no checkpoint', async () => {
+  const { store: leader } = await openStore({ follows: true });
+  await leader.replication.lead();
+  leader.replication.commitsWhenDurable = true;
+  for (const epoch of [1, 2]) {
+    await leader.beginEpoch(epoch as Epoch, 1);
+    for (let i = 0; i < 3; i += 1) send(leader, { topic: 1, queue: 0, id: `${epoch} ${i}`, timestampMs: 1 });
+  }
+  await new Promise<void>((resolve) => leader.replication.whenDurable(leader.appendEnd, resolve));
+  const [, second] = leader.epochs;
+  const common = second?.start ?? logPosition(0);
+
+  const follower = new Member();
+  await follower.start(true);
+  await follower.store.takeSalt(leader.salt ?? 0);
+  const bytes = await leader.replication.readBytes(logPosition(0), 1 << 20);
+  follower.store.replication.append(bytes as Uint8Array);
+  follower.store.replication.advanceCommit(common);
+  await follower.settled();
+  await follower.store.checkpoint();
+  expect(follower.store.epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
+  await follower.store.replication.stepDown(common);
+  expect(follower.store.epochs.map(({ epoch }) => epoch)).toEqual([1]);
+  await follower.store.stop();
+  await leader.stop();
 });
