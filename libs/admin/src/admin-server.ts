@@ -28,6 +28,7 @@ export class AdminServer implements Component {
   readonly name = 'admin';
   private server: Server | undefined;
   private app: Promise<FastifyInstance> | undefined;
+  private readonly stopping = new AbortController();
 
   constructor(private readonly options: AdminServerOptions) {}
 
@@ -55,9 +56,10 @@ export class AdminServer implements Component {
     });
   }
 
-  /** Requests under way are answered; `requestMsMax` of the options bounds them. */
+  /** Requests under way are answered; `requestMsMax` of the options bounds them. Answers that go on are ended. */
   async stop(): Promise<void> {
     const { server } = this;
+    this.stopping.abort();
     if (server?.listening) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
@@ -89,6 +91,7 @@ export class AdminServer implements Component {
     const { ConsoleFiles } = await import('./console/console-files.js');
     const { host, hostNames, version, consoleFolder } = this.options;
     const console = consoleFolder === undefined ? undefined : new ConsoleFiles(consoleFolder);
-    return buildAdminApi({ context: this.options, host, hostNames, version, console });
+    const { signal: stopping } = this.stopping;
+    return buildAdminApi({ context: this.options, host, hostNames, version, console, stopping });
   }
 }

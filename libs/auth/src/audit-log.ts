@@ -22,6 +22,8 @@ export interface AuditEntry {
   readonly before?: unknown;
   readonly after?: unknown;
   readonly status?: number | undefined;
+  /** Messages that were shown or exported. */
+  readonly given?: number | undefined;
   readonly decision: 'done' | 'failed' | 'refused';
   readonly reason?: string | undefined;
   /** Refusals before this one that were not recorded, as there were too many. */

@@ -52,6 +52,7 @@ export class BearerTokens {
   private readonly keys: readonly { readonly keyId: string; readonly key: Buffer }[];
   private readonly revoked = new Map<string, number>();
   private readonly external: ExternalPrincipals;
+  private readonly listeners = new Set<() => void>();
 
   constructor(
     box: SecretBox,
@@ -114,6 +115,13 @@ export class BearerTokens {
         throw new MqError('TOO_MANY_REQUESTS', 'too many have logged out lately; the token ends with its time');
     }
     this.revoked.set(id, endMs);
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  /** Called after a token was ended before its time. @returns what ends the listening */
+  onRevoked(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
   /** What a page has to say beside its cookie, the same for the whole session. */

@@ -664,7 +664,10 @@ export type AuditRecord = {
   /** What was answered, without secrets. */
   readonly after?: {};
   readonly status?: number;
+  /** Messages that were shown or exported. */
+  readonly given?: number;
   readonly decision: 'done' | 'failed' | 'refused';
+  /** Why it was refused, or ended before its end. */
   readonly reason?: string;
   /** Refusals before this one that were too many to be recorded. */
   readonly unrecorded?: number;

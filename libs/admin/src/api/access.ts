@@ -8,6 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { onlySuper, rules, type Rule } from './access-rules.js';
 import type { AdminIdentity } from './context.js';
+import { forEver, Standing } from './standing.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -15,6 +16,8 @@ declare module 'fastify' {
     principal: Principal;
     /** Of a browser that has logged in. */
     session: ReadToken | undefined;
+    /** Whether who asks still may, while an answer goes on. */
+    standing: Standing;
   }
 }
 
@@ -24,17 +27,27 @@ export const sessionLongestMs = 12 * 3_600_000;
 const prolongMs = 5 * 60_000;
 const harmless = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-export function addAccess(app: FastifyInstance, identity: AdminIdentity | undefined): void {
+/** Before anything that may refuse a request: who asks is nobody until it is known. */
+export function beginAsAnyone(app: FastifyInstance): void {
   app.decorateRequest('principal');
   app.decorateRequest('session');
-  app.addHook('onRequest', async (request, reply) => {
+  app.decorateRequest('standing');
+  app.addHook('onRequest', async (request) => {
     request.principal = anyone;
     request.session = undefined;
+    request.standing = forEver;
+  });
+}
+
+export function addAccess(app: FastifyInstance, identity: AdminIdentity | undefined): void {
+  app.addHook('onRequest', async (request, reply) => {
     if (!identity) return;
     const rule = ruleOf(request);
-    const principal = rule === undefined ? anyone : await principalIn(request, reply, identity);
-    if (principal) request.principal = principal;
-    else if (rule !== 'open') {
+    const caller = rule === undefined ? undefined : await callerIn(request, reply, identity);
+    if (caller) {
+      request.principal = caller.principal();
+      if (rule !== undefined) request.standing = standingOf(request, caller, rule, identity);
+    } else if (rule !== undefined && rule !== 'open') {
       reply.header('www-authenticate', 'Bearer realm="CometMQ"');
       throw new MqError('UNAUTHORIZED', 'log in: comet login, or POST /api/v1/login for a token');
     }
@@ -43,6 +56,35 @@ export function addAccess(app: FastifyInstance, identity: AdminIdentity | undefi
   app.addHook('preValidation', async (request) => {
     const rule = ruleOf(request);
     if (identity && typeof rule === 'function') rule(request, request.principal, identity.clusterName);
+  });
+  // What has been found meanwhile is not for who may not see it any more. What was changed is told of: it was done.
+  app.addHook('preSerialization', async (request, reply) => {
+    if (harmless.has(request.method) && reply.statusCode < 300) request.standing.check();
+  });
+}
+
+/** Who asks, as the request says it. */
+interface Caller {
+  /** When its token or session ends by itself. */
+  readonly untilMs: number;
+  /** As it is now. @throws MqError UNAUTHORIZED, when it has ended */
+  principal(): Principal;
+}
+
+function standingOf(request: FastifyRequest, caller: Caller, rule: Rule, identity: AdminIdentity): Standing {
+  const { book, tokens, clock, clusterName } = identity;
+  return new Standing({
+    recheck: () => {
+      if (rule === 'open') return;
+      const principal = caller.principal();
+      if (typeof rule === 'function') rule(request, principal, clusterName);
+    },
+    untilMs: caller.untilMs,
+    clock,
+    onChange: (listener) => {
+      const ends = [book.onChange(listener), tokens.onRevoked(listener)];
+      return () => ends.forEach((end) => end());
+    },
   });
 }
 
@@ -54,16 +96,25 @@ function ruleOf({ routeOptions }: FastifyRequest): Rule | undefined {
 }
 
 /** Undefined: the request says nothing of it. @throws MqError UNAUTHORIZED, FORBIDDEN, UNAVAILABLE */
-async function principalIn(
+async function callerIn(
   request: FastifyRequest,
   reply: FastifyReply,
   identity: AdminIdentity,
-): Promise<Principal | undefined> {
-  const { tokens, oidc } = identity;
+): Promise<Caller | undefined> {
+  const { tokens, oidc, clock } = identity;
   const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (bearer !== undefined) {
-    const isOurs = !oidc || bearer.startsWith(tokenPrefix);
-    return isOurs ? tokens.read('bearer', bearer).principal : tokens.externalPrincipal(await oidc.bearer(bearer));
+    if (!oidc || bearer.startsWith(tokenPrefix)) {
+      const { untilMs } = tokens.read('bearer', bearer);
+      return { untilMs, principal: () => tokens.read('bearer', bearer).principal };
+    }
+    const external = await oidc.bearer(bearer);
+    const { untilMs } = external;
+    const principal = (): Principal => {
+      if (clock.wallMs() >= untilMs) throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+      return tokens.externalPrincipal(external);
+    };
+    return { untilMs, principal };
   }
   const cookie = cookieIn(request, 'session');
   if (cookie === undefined) return undefined;
@@ -87,7 +138,7 @@ async function principalIn(
     const { token } = tokens.issue('session', session.principal, sessionLifeMs, session);
     setCookie(request, reply, token, sessionLifeMs);
   }
-  return session.principal;
+  return { untilMs: session.untilMs, principal: () => tokens.read('session', cookie).principal };
 }
 
 export type CookieKind = 'session' | 'login';

@@ -34,7 +34,13 @@ beforeAll(async () => {
   directory = new Directory(nameService, systemClock);
   await directory.start();
   const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 100 };
-  app = await buildAdminApi({ context, host: '127.0.0.1', hostNames: ['comet.test'], version: '0.1.0' });
+  app = await buildAdminApi({
+    context,
+    host: '127.0.0.1',
+    hostNames: ['comet.test'],
+    version: '0.1.0',
+    stopping: new AbortController().signal,
+  });
 });
 
 beforeEach(() => {

@@ -1,10 +1,9 @@
-import { AssertionError } from 'node:assert';
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { MqError } from '@cometmq/shared';
 
 import type { ConsoleFiles } from '../console/console-files.js';
 import { asksForView, consoleRoutes, sendFirstPage } from '../console/console-routes.js';
-import { addAccess } from './access.js';
+import { addAccess, beginAsAnyone } from './access.js';
 import { auditRoutes } from './audit-routes.js';
 import { addAudit } from './audit.js';
 import { alertRoutes } from './alert-routes.js';
@@ -16,7 +15,7 @@ import { deletedRoutes } from './deleted-routes.js';
 import { delayedRoutes } from './delayed-routes.js';
 import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
-import { problemMediaType, problemOf } from './problems.js';
+import { passAssertion, problemMediaType, problemOf } from './problems.js';
 import { messageRoutes } from './message-routes.js';
 import { oidcRoutes } from './oidc-routes.js';
 import { progressRoutes } from './progress-routes.js';
@@ -35,6 +34,8 @@ export interface AdminApiOptions {
   readonly host: string;
   readonly hostNames: readonly string[];
   readonly version: string;
+  /** Aborted when the process stops: answers that go on have to end. */
+  readonly stopping: AbortSignal;
   /** The console's pages; left out, or not built: the pages of the document stand in their place. */
   readonly console?: ConsoleFiles | undefined;
 }
@@ -80,7 +81,7 @@ async function buildApp(
   options: AdminApiOptions,
   addMore: (app: FastifyInstance) => Promise<void>,
 ): Promise<FastifyInstance> {
-  const { context, host, hostNames } = options;
+  const { context, host, hostNames, stopping } = options;
   const { log } = context;
   const app = fastify({
     bodyLimit: bodyBytesMax,
@@ -124,9 +125,11 @@ async function buildApp(
     const what = `there is no ${request.method} ${pathOf(request)}; /docs shows what there is`;
     return sendError(new MqError('NOT_FOUND', what), reply);
   });
+  app.decorate('stopping', stopping);
+  beginAsAnyone(app);
+  if (context.audit) addAudit(app, context.audit, context);
   app.addHook('onRequest', async (request) => guard(request, host, hostNames));
   addAccess(app, context.identity);
-  if (context.audit) addAudit(app, context.audit, context);
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
     reply.header('referrer-policy', 'no-referrer');
@@ -164,14 +167,6 @@ async function buildApp(
   );
   await app.ready();
   return app;
-}
-
-/** The framework answers whatever is thrown to it; what ends the process has to be thrown past it. */
-function passAssertion(caught: unknown): void {
-  if (!(caught instanceof AssertionError)) return;
-  setImmediate(() => {
-    throw caught;
-  });
 }
 
 /** Ours, or one of the framework's own with the status it chose; a stranger's words are never shown. */

@@ -13,7 +13,19 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What a change found, and what it left, as the audit log shows it. */
     changed: { readonly before?: unknown; after?: unknown } | undefined;
+    /** Messages that the answer shows; left out: it is none that does. */
+    given: number | undefined;
+    /** Has the audit log know how an answer ended, once; undefined: there is none. */
+    recordAnswer: ((answer: Answered) => void) | undefined;
   }
+}
+
+/** How an answer ended. */
+export interface Answered {
+  /** Messages that were given, with their bodies or without. */
+  readonly given?: number | undefined;
+  /** Why it ended before its end. */
+  readonly ended?: MqError | undefined;
 }
 
 const harmless = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -38,8 +50,20 @@ const before: Readonly<Record<string, Reads>> = {
   ...{ updateUser: user, deleteUser: user, setPolicies: user },
 };
 
+/**
+ * A line is recorded when an answer is ready to go, whether anybody is left to take it or not: who hangs up after asking for
+ * a change has changed something all the same.
+ */
 export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminContext): void {
   app.decorateRequest('changed');
+  app.decorateRequest('recordAnswer');
+  app.decorateRequest('given');
+  app.addHook('onRequest', async (request, reply) => {
+    request.recordAnswer = (answer) => {
+      request.recordAnswer = undefined;
+      record(log, request, reply.statusCode, answer);
+    };
+  });
   app.addHook('preHandler', async (request) => {
     if (harmless.has(request.method)) return;
     if (!log.takesMore) {
@@ -52,27 +76,33 @@ export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminCont
     request.changed = { before: shown(before[operationOf(request) ?? '']?.(context, name)) };
   });
   app.addHook('onSend', async (request, reply, payload) => {
-    if (!request.changed || reply.statusCode >= 300 || typeof payload !== 'string' || payload === '') return;
-    request.changed.after = shown(parsed(payload));
+    const isGood = reply.statusCode < 300;
+    if (request.changed && isGood && typeof payload === 'string' && payload !== '') {
+      request.changed.after = shown(parsed(payload));
+    }
+    request.recordAnswer?.({ given: isGood ? request.given : undefined });
   });
-  app.addHook('onResponse', async (request, reply) => {
-    const operation = operationOf(request);
-    const isRefused = reply.statusCode === 401 || reply.statusCode === 403 || reply.statusCode === 429;
-    if (operation === undefined || (harmless.has(request.method) && !isRefused && !looks.has(operation))) return;
-    log.record({
-      requestId: request.id,
-      user: request.principal.name === '' ? undefined : request.principal.name,
-      how: howOf(request),
-      from: request.ip,
-      operation,
-      target: shown(request.params),
-      query: shown(request.query),
-      change: shown(request.body),
-      before: request.changed?.before,
-      after: request.changed?.after,
-      status: reply.statusCode,
-      decision: isRefused ? 'refused' : reply.statusCode < 400 ? 'done' : 'failed',
-    });
+}
+
+function record(log: AuditLog, request: FastifyRequest, status: number, { given, ended }: Answered): void {
+  const operation = operationOf(request);
+  const isRefused = status === 401 || status === 403 || status === 429;
+  if (operation === undefined || (harmless.has(request.method) && !isRefused && !looks.has(operation))) return;
+  log.record({
+    requestId: request.id,
+    user: request.principal.name === '' ? undefined : request.principal.name,
+    how: howOf(request),
+    from: request.ip,
+    operation,
+    target: shown(request.params),
+    query: shown(request.query),
+    change: shown(request.body),
+    before: request.changed?.before,
+    after: request.changed?.after,
+    status,
+    given,
+    decision: isRefused ? 'refused' : status < 400 && !ended ? 'done' : 'failed',
+    reason: ended?.reason,
   });
 }
 

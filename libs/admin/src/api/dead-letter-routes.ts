@@ -10,7 +10,7 @@ import { askAll } from '../reports/ask-all.js';
 import { contentView, readPlaceId } from '../reports/message-report.js';
 import { within } from '../within.js';
 import type { AdminContext } from './context.js';
-import { EventStream } from './event-stream.js';
+import { goOn } from './event-stream.js';
 import { letterFilterQuery, letterQuery, replayParams } from './inspect-schemas.js';
 import { answers, lines } from './responses.js';
 import { nameParams, ref } from './schemas.js';
@@ -82,9 +82,13 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
       querystring: letterQuery,
       response: answers({ status: 200, schema: 'DeadLetterPart', description: 'One part.' }, 400, 404),
     },
-    handler: async ({ params, query: { replayed, limit = limitDefault, after, ...filter } }) => {
-      const search = await LetterSearch.of(context, params.name);
-      return search.part({ ...filter, ...(replayed && { replayed: replayed === 'true' }) }, limit, after);
+    handler: async (request) => {
+      const { replayed, limit = limitDefault, after, ...filter } = request.query;
+      const search = await LetterSearch.of(context, request.params.name);
+      const wanted = { ...filter, ...(replayed && { replayed: replayed === 'true' }) };
+      const part = await search.part(wanted, limit, after);
+      request.given = part.items.length;
+      return part;
     },
   });
 
@@ -97,7 +101,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
       querystring: letterFilterQuery,
       response: answers({ status: 200, schema: 'DeadLetterCounts', description: 'The counts.' }, 400, 404),
     },
-    handler: async ({ params, query }) => {
+    handler: async ({ params, query, standing, raw }) => {
       const search = await LetterSearch.of(context, params.name);
       const byCause = new Map<string, number>();
       const byTopic = new Map<string, number>();
@@ -112,6 +116,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
       do {
         const part = await search.part(query, replaysPerCallMax, after);
         ({ next: after, missing } = part);
+        standing.check();
         looked += part.looked;
         for (const letter of part.items) {
           counted += 1;
@@ -121,7 +126,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
           const age = byAge.find(({ ageMs }) => ageMs === 0 || nowMs - letter.storedMs < ageMs);
           if (age) age.messages += 1;
         }
-      } while (after !== undefined && looked < countedMax && clock.monotonicMs() < untilMs);
+      } while (after !== undefined && looked < countedMax && clock.monotonicMs() < untilMs && !raw.socket.destroyed);
       return {
         ...{ counted, replayed, missing, byAge, complete: after === undefined },
         byCause: mostFirst(byCause).map(([cause, messages]) => ({ cause, messages })),
@@ -256,31 +261,28 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
       querystring: letterFilterQuery,
       response: lines('A MessageDescription a line; a last line {"problem"} tells of an end before the end.'),
     },
-    handler: async ({ params, query }, reply) => {
+    handler: async (request, reply) => {
+      const { params, query } = request;
       const search = await LetterSearch.of(context, params.name);
       let part = await search.part(query, limitDefault, undefined); // What is wrong with the question is a problem document.
-      const out = new EventStream(reply, 'application/x-ndjson', `${params.name}.jsonl`);
       const whole = async ({ id, replayed }: LetterView): Promise<object | undefined> => {
         const { brokerSet, place } = readPlaceId(directory, id);
         const read = brokers.inspect.readMessage(brokerSet, place, exportedBodyBytesMax);
         const content = await within(clock, requestMsMax, brokerSet, read);
         return content && { ...contentView(directory, brokerSet, content), ...(replayed && { replayed }) };
       };
-      try {
+      await goOn(request, reply, clock, { kind: 'lines', fileName: `${params.name}.jsonl` }, async (out) => {
         for (;;) {
           for (const item of part.items) {
             const line = await whole(item);
-            if (line) await out.line(line);
-            if (out.isLeft) return;
+            if (line) await out.message('letter', line);
+            if (out.isOver) return;
           }
           for (const { brokerSet, detail } of part.missing) throw new MqError('UNAVAILABLE', `${brokerSet}: ${detail}`);
-          if (part.next === undefined) break;
+          if (part.next === undefined || out.isOver) return;
           part = await search.part(query, limitDefault, part.next);
         }
-      } catch (caught) {
-        await out.line({ problem: MqError.from(caught).reason });
-      }
-      out.end();
+      });
     },
   });
 }

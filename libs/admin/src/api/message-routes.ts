@@ -17,7 +17,7 @@ import {
 import { whyReport } from '../reports/why-report.js';
 import { within } from '../within.js';
 import type { AdminContext } from './context.js';
-import { EventStream } from './event-stream.js';
+import { goOn } from './event-stream.js';
 import {
   clientListQuery,
   lanesQuery,
@@ -27,7 +27,6 @@ import {
   whyQuery,
 } from './inspect-schemas.js';
 import { checkTimes, pageOf, type PageQuery } from './paging.js';
-import { problemOf } from './problems.js';
 import { answers, stream } from './responses.js';
 import { nameParams } from './schemas.js';
 import { topicNamed } from './topic-named.js';
@@ -110,7 +109,11 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       querystring: messageQuery,
       response: answers({ status: 200, schema: 'MessagePart', description: 'One part.' }, 400, 404),
     },
-    handler: async ({ query }) => search(query, query.limit ?? limitDefault),
+    handler: async (request) => {
+      const found = await search(request.query, request.query.limit ?? limitDefault);
+      request.given = found.items.length;
+      return found;
+    },
   });
 
   app.get<{ Querystring: SearchQuery }>('/messages/search', {
@@ -124,27 +127,20 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       querystring: messageQuery,
       response: stream('The events.'),
     },
-    handler: async ({ query }, reply) => {
+    handler: async (request, reply) => {
+      const { query } = request;
       const limit = query.limit ?? limitDefault;
-      const first = await search(query, limit); // What is wrong with the question is answered as a problem document.
-      const events = new EventStream(reply);
-      let looked = 0;
-      let found = 0;
-      try {
-        let part = first;
-        for (;;) {
+      let part = await search(query, limit); // What is wrong with the question is answered as a problem document.
+      await goOn(request, reply, clock, { kind: 'events' }, async (out) => {
+        for (let looked = 0; ;) {
           looked += part.looked;
-          found += part.items.length;
-          for (const item of part.items) await events.send('found', item);
-          await events.send('progress', { looked, left: part.left, missing: part.missing });
-          if (events.isLeft || part.next === undefined || found >= limit) break;
-          part = await search({ ...query, after: part.next }, limit - found);
+          for (const item of part.items) await out.message('found', item);
+          await out.send('progress', { looked, left: part.left, missing: part.missing });
+          if (out.isOver || part.next === undefined || out.given >= limit) break;
+          part = await search({ ...query, after: part.next }, limit - out.given);
         }
-        await events.send('end', part.next === undefined ? {} : { next: part.next });
-      } catch (caught) {
-        await events.send('problem', problemOf(MqError.from(caught)));
-      }
-      events.end();
+        await out.send('end', part.next === undefined ? {} : { next: part.next });
+      });
     },
   });
 
@@ -157,11 +153,13 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       querystring: messageReadQuery,
       response: answers({ status: 200, schema: 'MessageDescription', description: 'The message.' }, 400, 404),
     },
-    handler: async ({ params, query }) => {
+    handler: async (request) => {
+      const { params, query } = request;
       const { brokerSet, place } = readPlaceId(directory, params.id);
       const read = inspect.readMessage(brokerSet, place, query.bytes ?? bodyBytesDefault);
       const content = await within(clock, requestMsMax, brokerSet, read);
       if (!content) throw new MqError('MESSAGE_NOT_FOUND', 'the log does not hold this message any more');
+      request.given = 1;
       return contentView(directory, brokerSet, content);
     },
   });

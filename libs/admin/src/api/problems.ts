@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert';
 import { type MqError, type ErrorCode } from '@cometmq/shared';
 
 /**
@@ -59,4 +60,12 @@ export function problemOf(error: MqError, status = statusOf(error.code)): Proble
 function titleOf(code: ErrorCode): string {
   const words = code.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The framework answers whatever is thrown to it; what ends the process has to be thrown past it. */
+export function passAssertion(caught: unknown): void {
+  if (!(caught instanceof AssertionError)) return;
+  setImmediate(() => {
+    throw caught;
+  });
 }

@@ -117,11 +117,13 @@ export class OidcProvider {
   }
 
   /** Of a program that brings an ID token, or an access token that is a JWT. @throws MqError UNAUTHORIZED, UNAVAILABLE */
-  async bearer(token: string): Promise<ExternalIdentity> {
+  async bearer(token: string): Promise<ExternalIdentity & { readonly untilMs: number }> {
     const { clientId, audiences, deviceClientId } = this.options;
     const taken = [clientId, ...audiences, ...(deviceClientId === undefined ? [] : [deviceClientId])];
     try {
-      return this.identityIn(await this.verified(token, taken));
+      const claims = await this.verified(token, taken);
+      const untilMs = (Number(claims['exp']) + clockToleranceSeconds) * 1_000;
+      return { ...this.identityIn(claims), untilMs };
     } catch (caught) {
       throw this.told(caught);
     }

@@ -24,6 +24,8 @@ export class FakeInspect implements InspectAdmin {
   readonly queries: MessageQuery[] = [];
   /** How many messages one part looks at. */
   partMax = 1_000;
+  /** Waited for before each part of a search and each body. */
+  before: (() => Promise<void>) | undefined;
 
   /** @param check throws for a set that does not answer */
   constructor(private readonly check: (brokerSet: string) => unknown) {}
@@ -33,6 +35,7 @@ export class FakeInspect implements InspectAdmin {
       all.clear();
     this.queries.length = 0;
     this.partMax = 1_000;
+    this.before = undefined;
   }
 
   async clients(brokerSet: string): Promise<ConnectedClients> {
@@ -43,6 +46,7 @@ export class FakeInspect implements InspectAdmin {
   async findMessages(brokerSet: string, query: MessageQuery): Promise<MessageFindings> {
     this.check(brokerSet);
     this.queries.push(query);
+    await this.before?.();
     const all = (this.messages.get(brokerSet) ?? [])
       .filter(({ topicId, position }) => topicId === query.topicId && (query.before === 0 || position < query.before))
       .sort((a, b) => b.position - a.position);
@@ -59,6 +63,7 @@ export class FakeInspect implements InspectAdmin {
 
   async readMessage(brokerSet: string, { position }: MessagePlace): Promise<MessageContent | undefined> {
     this.check(brokerSet);
+    await this.before?.();
     return this.contents.get(position);
   }
 
