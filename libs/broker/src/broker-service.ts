@@ -63,6 +63,8 @@ import type { Transactions } from './transactions.js';
 
 /** What comes before a leader's first record is committed waits for so long. */
 const beginMsMax = 500;
+/** So long sends wait at a leader whose disk has become full for another member's word that it has room. */
+const roomMsMax = 1_000;
 /** How often it is looked how much space is left. */
 const spaceLookMs = 5_000;
 /**
@@ -92,6 +94,8 @@ export class BrokerService implements LinkedBroker, Component {
   private readonly held: CallsHeldByLeader;
   /** Sends that wait while the last messages of a set that leaves are consumed. */
   private readonly sendsHeld: CallsHeldForATime;
+  /** Sends that wait while it is found out whether another member has room. */
+  private readonly roomSought: CallsHeldForATime;
   private forgetUpdates: (() => void) | undefined;
 
   constructor(private readonly options: BrokerOptions) {
@@ -100,6 +104,7 @@ export class BrokerService implements LinkedBroker, Component {
     this.periodic = new Periodic(clock, log);
     this.held = new CallsHeldByLeader(clock);
     this.sendsHeld = new CallsHeldForATime(clock);
+    this.roomSought = new CallsHeldForATime(clock);
     this.store = memberStore(options, this.views, {
       onFailed: (error) => this.fatal(error),
       onFull: () => this.becameFull(),
@@ -237,6 +242,7 @@ export class BrokerService implements LinkedBroker, Component {
 
   send(call: SendCall, done: Done<SendResult>): void {
     if (this.held.isOn) return this.held.add(() => this.send(call, done));
+    if (this.roomSought.isOn) return this.roomSought.add(() => this.send(call, done));
     if (this.sendsHeld.isOn) return this.sendsHeld.add(() => this.send(call, done));
     const refusal = this.isRemoved ? this.removed() : this.notNow();
     if (refusal) done(refusal, undefined);
@@ -469,9 +475,14 @@ export class BrokerService implements LinkedBroker, Component {
   private becameFull(): void {
     const { log } = this.options;
     log.warn({}, 'the disk is full: new messages are refused until space comes free');
+    this.roomSought.holdFor(roomMsMax);
     // Told from within a write of the log, which nothing here may disturb.
     Promise.resolve()
-      .then(() => this.term?.makeSpace())
+      .then(() => {
+        this.term?.makeSpace();
+        return this.member.leaveFullDisk();
+      })
+      .finally(() => this.roomSought.release())
       .catch((caught: unknown) => log.error(failureFacts(caught), 'messages could not be expired; trying again later'));
   }
 

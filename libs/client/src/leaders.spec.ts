@@ -38,6 +38,7 @@ beforeEach(async () => {
         membersWanted: 1,
         stalled: false,
         registryAgeMs: undefined,
+        diskFull: false,
         ...says(address),
       },
     };

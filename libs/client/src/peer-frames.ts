@@ -198,6 +198,7 @@ export function statusFromWire(wire: internal.MemberStatus): MemberStatus {
     membersWanted: wire.membersWanted,
     stalled: wire.stalled,
     registryAgeMs: wire.registryAgeMs,
+    diskFull: wire.diskFull,
     followers: wire.followers.map(({ member, ...rest }) => ({ ...rest, member: memberId(member) })),
     lastFailover: lastFailover && {
       ...lastFailover,

@@ -215,6 +215,8 @@ export interface MemberStatus {
   readonly stalled: boolean;
   /** Since the registry has told it of its set; undefined: it has not. */
   readonly registryAgeMs: number | undefined;
+  /** Its disk takes no new messages. */
+  readonly diskFull: boolean;
 }
 
 export interface FollowerStatus {

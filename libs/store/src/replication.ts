@@ -1,7 +1,8 @@
 /**
  * Who leads, and when records are folded: a leader folds what it appends at once, everybody else what is committed. A
  * follower that becomes leader folds the rest first; a leader that is deposed throws away what it has folded, cuts its
- * log, and folds again from its checkpoint, which never ran ahead of the commit. Between members go bytes of the log.
+ * log, and folds again from its checkpoint, which never ran ahead of the commit, unless all that it wrote is committed.
+ * Between members go bytes of the log.
  */
 import type { EpochStart, LogPosition } from '@cometmq/model';
 import { assert, OneByOne } from '@cometmq/shared';
@@ -130,9 +131,11 @@ export class Replication {
   /** From now on another one decides, whose log is the same as ours below `to`. Nobody may be appending any more. */
   async stepDown(to: LogPosition): Promise<void> {
     const { log, folding, checkpoints } = this;
+    const keeps = this.leads && this.isAllCommitted && to === log.appendEnd;
     this.leads = false;
-    this.folds = false;
     log.commitsWhenDurable = log.takesDrafts = false;
+    if (keeps) return; // What was folded is what any member comes to, as after a planned hand-over.
+    this.folds = false;
     await this.changes.take(async () => {
       await this.catchingUp;
       const release = await this.holds.take(); // What was concluded from what goes must not move files meanwhile.
@@ -189,6 +192,13 @@ export class Replication {
     this.folding.clear();
     const { mark } = await this.log.reload(swap);
     await this.begin(mark);
+  }
+
+  /** Nothing was written, here at least, that may be taken back. */
+  private get isAllCommitted(): boolean {
+    const { log, folding, folds } = this;
+    const { appendEnd } = log;
+    return folds && log.durableEnd === appendEnd && log.commitEnd === appendEnd && folding.end === appendEnd;
   }
 
   private committed(end: LogPosition): void {

@@ -46,6 +46,7 @@ export class FakeMembers implements Peers, SetAdmin {
             membersWanted: 0,
             stalled: false,
             registryAgeMs: undefined,
+            diskFull: false,
             ...status,
           },
         };

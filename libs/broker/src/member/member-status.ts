@@ -7,7 +7,7 @@ import { statusWords } from './status-words.js';
 
 /** How it stands with a member and its set. `still`: why nobody may stand for the lead; `readMs`: when the registry was read last. */
 export function memberStatus(self: MemberSelf, still: string | undefined, readMs: number): MemberStatus {
-  const { store, settings, clock } = self.parts;
+  const { store, settings, clock, writable } = self.parts;
   const { role, knowledge, leading, knownLeader: leader } = self;
   const me = self.isOpened ? self.me : undefined;
   return {
@@ -39,6 +39,7 @@ export function memberStatus(self: MemberSelf, still: string | undefined, readMs
     followers: leading?.followers() ?? [],
     lastFailover: self.lastFailover,
     registryAgeMs: Number.isFinite(readMs) ? clock.monotonicMs() - readMs : undefined,
+    diskFull: !writable(),
     membersWanted: settings.membersWanted,
     stalled: role.is === 'leading' && (role.term === undefined || leading?.serves === false),
   };

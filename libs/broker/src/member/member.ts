@@ -28,6 +28,7 @@ import { Comparing, type Difference } from './comparing.js';
 import { CutOff } from './cut-off.js';
 import { FindingLeader } from './finding-leader.js';
 import { FollowerReads } from './follower-reads.js';
+import { FullDisk } from './full-disk.js';
 import { HandOvers } from './hand-overs.js';
 import type { Leading } from './leading.js';
 import { Leaving } from './leaving.js';
@@ -53,6 +54,7 @@ export class Member implements SetMember, MemberMoves {
   private readonly handOvers: HandOvers;
   private readonly leaving: Leaving;
   private readonly cutOff: CutOff;
+  private readonly fullDisk: FullDisk;
   private readonly copies: LogCopies;
   private readonly reads: FollowerReads;
   private mending: Mending | undefined;
@@ -73,6 +75,7 @@ export class Member implements SetMember, MemberMoves {
     });
     this.leaving = new Leaving(self, this.handOvers);
     this.cutOff = new CutOff(self, this.reader, this.handOvers);
+    this.fullDisk = new FullDisk(self, this.handOvers);
     this.copies = new LogCopies(self);
     this.reads = new FollowerReads(self);
     this.starting.promise.catch(() => undefined); // Whoever starts it is told.
@@ -207,7 +210,13 @@ export class Member implements SetMember, MemberMoves {
     if (role.is === 'following') this.stand(self.turn.step('tick'));
     this.reader.lookIfDue();
     void this.cutOff.look();
+    void this.fullDisk.look();
   };
+
+  /** Its disk has become full. Resolves when another one leads, or it is known that none can. */
+  leaveFullDisk(): Promise<void> {
+    return this.fullDisk.look();
+  }
 
   // ---- what is known of the set
 

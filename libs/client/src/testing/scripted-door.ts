@@ -57,6 +57,7 @@ export const someStatus: MemberStatus = {
   membersWanted: 3,
   stalled: true,
   registryAgeMs: 1_200.5,
+  diskFull: true,
   lastFailover: {
     ...{ reason: 'silent', epoch: epoch(3), atMs: 1_700_000_000_000.5, noticeMs: 1, promiseMs: 2, fetchMs: 3 },
     ...{ transactionMs: 4, startRecordMs: 5, foldMs: 6.25 },

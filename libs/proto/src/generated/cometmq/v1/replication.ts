@@ -260,7 +260,11 @@ export interface MemberStatus {
   /** It leads, and can commit nothing now. */
   stalled: boolean;
   /** Since the name service has told it of its set; absent: it has not. */
-  registryAgeMs?: number | undefined;
+  registryAgeMs?:
+    | number
+    | undefined;
+  /** Its disk takes no new messages. */
+  diskFull: boolean;
 }
 
 export interface FollowerStatus {
@@ -3081,6 +3085,7 @@ function createBaseMemberStatus(): MemberStatus {
     membersWanted: 0,
     stalled: false,
     registryAgeMs: undefined,
+    diskFull: false,
   };
 }
 
@@ -3130,6 +3135,9 @@ export const MemberStatus: MessageFns<MemberStatus> = {
     }
     if (message.registryAgeMs !== undefined) {
       writer.uint32(121).double(message.registryAgeMs);
+    }
+    if (message.diskFull !== false) {
+      writer.uint32(128).bool(message.diskFull);
     }
     return writer;
   },
@@ -3267,6 +3275,14 @@ export const MemberStatus: MessageFns<MemberStatus> = {
             message.registryAgeMs = reader.double();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.diskFull = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3303,6 +3319,7 @@ export const MemberStatus: MessageFns<MemberStatus> = {
     message.membersWanted = object.membersWanted ?? 0;
     message.stalled = object.stalled ?? false;
     message.registryAgeMs = object.registryAgeMs ?? undefined;
+    message.diskFull = object.diskFull ?? false;
     return message;
   },
 };
