@@ -4,13 +4,16 @@
  * one goes on, and refuses new messages until space comes free.
  */
 import type { MemberId } from '@cometmq/model';
-import { failureFacts } from '@cometmq/shared';
+import { failureFacts, sleep } from '@cometmq/shared';
 
 import type { HandOvers } from './hand-overs.js';
 import type { MemberSelf } from './member-self.js';
 
 /** Where all disks are nearly full, the lead does not go round. */
 const againMs = 5_000;
+/** So long a member may take to acknowledge the last of what is written. */
+const ackMsMax = 300;
+const lookAgainMs = 5;
 
 export class FullDisk {
   private looking: Promise<void> | undefined;
@@ -47,17 +50,20 @@ export class FullDisk {
     }
   }
 
-  /** Who acknowledges the last of what is written has room for it. */
+  /** Who acknowledges what was written until now has had room for it; what comes meanwhile is waited for by the hand-over. */
   private async whoHasRoom(): Promise<MemberId | undefined> {
-    const { self } = this;
-    const { peers, settings } = self.parts;
-    const { leading } = self;
+    const { peers, settings, store, clock } = this.self.parts;
+    const { leading } = this.self;
+    const end = store.appendEnd;
+    const untilMs = clock.monotonicMs() + ackMsMax;
     for (const { member, address } of leading?.successors ?? []) {
       const status = await peers
         .peer(address)
         .status(settings.brokerSet)
         .catch(() => undefined);
-      if (status?.diskFull === false && leading?.hasAll(member) === true) return member;
+      if (status?.diskFull !== false) continue;
+      while (leading?.has(member, end) === false && clock.monotonicMs() < untilMs) await sleep(clock, lookAgainMs);
+      if (leading?.has(member, end) === true) return member;
     }
     return undefined;
   }

@@ -97,6 +97,11 @@ export class Leading implements LeadTerm {
     return this.led.hasAll(member);
   }
 
+  /** Whether it has the log up to `end`, as far as it has said. */
+  has(member: MemberId, end: LogPosition): boolean {
+    return this.led.has(member, end);
+  }
+
   isInSync(member: MemberId): boolean {
     return this.leader.isInSync(member);
   }
