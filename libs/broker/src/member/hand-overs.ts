@@ -12,6 +12,8 @@ const handOverMsMax = 3_000;
 /** How long is waited for a member to be out of the set. */
 const removeMsMax = 5_000;
 const lookAgainMs = 50;
+/** A member that keeps up lacks the last of what is committed now and then: so long it is waited for. */
+const inSyncMsMax = 500;
 
 export class HandOvers {
   /** Who handed over, and waits for this member to lead. */
@@ -102,20 +104,26 @@ export class HandOvers {
     role: LeadingRole,
     to: MemberId | undefined,
   ): Promise<{ readonly member: MemberId; readonly address: string }> {
-    const { peers, settings, log } = this.self.parts;
+    const { peers, settings, log, clock } = this.self.parts;
     const { leading } = role;
     let whyNot: MqError | undefined;
-    for (const successor of leading.successors) {
-      if (to !== undefined && successor.member !== to) continue;
-      whyNot = undefined;
-      try {
-        await peers.peer(successor.address).prepareHandOver(settings.brokerSet, leading.epoch);
-      } catch (caught) {
-        whyNot = MqError.from(caught);
+    for (const endMs = clock.monotonicMs() + inSyncMsMax; ; await sleep(clock, 5)) {
+      for (const successor of leading.successors) {
+        if (to !== undefined && successor.member !== to) continue;
+        whyNot = undefined;
+        try {
+          await peers.peer(successor.address).prepareHandOver(settings.brokerSet, leading.epoch);
+        } catch (caught) {
+          whyNot = MqError.from(caught);
+        }
+        if (this.self.role !== role) throw this.notLeader();
+        if (!whyNot || whyNot.code === 'UNSUPPORTED') return successor; // Of an earlier release.
+        log.warn({ to: successor.member, ...failureFacts(whyNot) }, 'a member is not ready to take over the lead');
       }
       if (this.self.role !== role) throw this.notLeader();
-      if (!whyNot || whyNot.code === 'UNSUPPORTED') return successor; // Of an earlier release.
-      log.warn({ to: successor.member, ...failureFacts(whyNot) }, 'a member is not ready to take over the lead');
+      const others = to === undefined ? leading.members.members : [to];
+      const mayCome = others.some((member) => isMember(leading.members, member) && leading.isHeard(member));
+      if (whyNot || !mayCome || clock.monotonicMs() > endMs) break;
     }
     const who = to === undefined ? 'no other member of the set is' : `${to} is not`;
     throw whyNot ?? new MqError('CONFLICT', to === this.self.me ? `${to} leads already` : `${who} in sync`);

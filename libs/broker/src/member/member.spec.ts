@@ -509,6 +509,23 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  // Goal: who keeps up may be asked at any moment. Method: the one that is named lacks what the others have just committed.
+  it('hands over to a member that is a moment behind', async () => {
+    const world = await new SetWorld(3).start();
+    const { leader, followers } = world;
+    const [late] = followers;
+    late!.hang();
+    await world.send('m0');
+    expect(leader.broker.member.leading!.isInSync(late!.broker.member.me)).toBe(false);
+    const handing = leader.broker.member.handOverLead(late!.broker.member.me);
+    await world.pass(50);
+    late!.goOn();
+    await world.during(handing);
+    expect(world.leader).toBe(late);
+    await world.until(() => world.isWhole, 'all follow');
+    await world.stop();
+  });
+
   it('lets calls wait that come before its first record is committed, and no longer than it takes to see that it is not', async () => {
     const world = await new SetWorld(3).start();
     const { leader, followers } = world;
