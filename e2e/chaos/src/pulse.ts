@@ -47,13 +47,13 @@ export class Pulse {
     return this.of(set).times.find((time) => time > fromMs);
   }
 
-  /** The longest time without an answer that ended after `fromMs`; it may have begun before. */
-  longestGap(set: string, fromMs: number): number {
+  /** The longest time without an answer that ended after `fromMs`, and when it began, which may have been before. */
+  longestGap(set: string, fromMs: number): { readonly ms: number; readonly atMs: number } {
     const { times } = this.of(set);
-    let longest = 0;
+    let longest = { ms: 0, atMs: fromMs };
     for (let i = 1; i < times.length; i += 1) {
       const [before = 0, after = 0] = [times[i - 1], times[i]];
-      if (after > fromMs) longest = Math.max(longest, after - before);
+      if (after > fromMs && after - before > longest.ms) longest = { ms: after - before, atMs: before };
     }
     return longest;
   }

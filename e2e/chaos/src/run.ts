@@ -54,6 +54,8 @@ export interface Strike {
   readonly toMs: number;
   /** The longest time without an answered send to the set, as the client sees it. */
   readonly gapMs: number;
+  /** When that began, from when the fault struck. */
+  readonly gapAtMs: number;
   /** The longest that one answered send took. */
   readonly sendMs: number;
   /** Sends to the set that failed for good. */
@@ -280,11 +282,13 @@ class Run {
     await servesAgain();
     const wholeMs = await victims.whole(set);
     const epoch = (await victims.view(set))?.epoch ?? 0;
+    const gap = pulse.longestGap(set, fromMs);
     return {
       ...{ kind, set, wholeMs, epoch, notes },
       fromMs: fromMs - this.beganMs,
       toMs: performance.now() - this.beganMs,
-      gapMs: pulse.longestGap(set, fromMs),
+      gapMs: gap.ms,
+      gapAtMs: gap.atMs - fromMs,
       sendMs: pulse.longestSend(set, fromMs),
       failed: pulse.failures(set) - failedBefore,
       elections: epoch - epochBefore,
@@ -324,7 +328,7 @@ class Run {
     const done = this.strikes.at(-1) as Strike;
     return (
       `${this.strikes.length} ${done.kind} of ${done.set}${done.notes.map((note) => ` (${note})`).join('')}: ` +
-      `away ${Math.round(done.gapMs)} ms, ${done.failed} failed, longest send ${Math.round(done.sendMs)} ms, ` +
+      `away ${Math.round(done.gapMs)} ms from ${Math.round(done.gapAtMs)} ms on, ${done.failed} failed, longest send ${Math.round(done.sendMs)} ms, ` +
       `whole after ${Math.round(done.wholeMs)} ms, epoch ${done.epoch}` +
       (done.phases ? `, phases ${phasesText(done.phases)}` : '')
     );
