@@ -19,7 +19,7 @@ export type { Batch } from './log/gathering.js';
 export type { Replication } from './replication.js';
 export type { RetentionPolicy } from './retention.js';
 export * from './disk/folder-lock.js';
-export type { ActedUnder, Boot, TermNote, TermNotes } from './term-note.js';
+export type { ActedUnder, TermNote, TermNotes } from './term-note.js';
 export { replaceBySnapshot } from './snapshot/snapshots.js';
 export type { SnapshotInfo, Snapshots } from './snapshot/snapshots.js';
 export type { DamagedSegment, LogDigest, Repairs } from './repairs.js';

@@ -97,25 +97,6 @@ describe('the note of a term', () => {
     expect(await refusal(() => reading(disk))).toMatch(/DATA_FOLDER.*format 2.*newer release/);
   });
 
-  it('counts the starts of a folder, so that an older or another copy of it is told', async () => {
-    const { store, disk } = await openStore();
-    const first = store.term.boot;
-    await store.stop();
-    const copy = (disk as MemoryDisk).settled();
-    const again = await openStore({ disk });
-    const second = again.store.term.boot;
-    expect([first.count, second.count]).toEqual([1, 2]);
-    expect(second.id).not.toBe(first.id);
-    again.store.term.checkIsNewest(first);
-    again.store.term.checkIsNewest(second);
-    await again.store.stop();
-    const clone = await openStore({ disk: copy });
-    expect(await refusal(() => clone.store.term.checkIsNewest(second))).toMatch(
-      /DATA_FOLDER.*is a copy: this is start 2.*start 2 of the same member/,
-    );
-    await clone.store.stop();
-  });
-
   // Goal: a member whose disk is full can still promise, and is not what a hand-over or an election fails for.
   it('is written on a full disk too', async () => {
     const disk = new MemoryDisk();

@@ -1,7 +1,6 @@
 /**
  * What a member of a broker set must not forget, whatever happens to its process: whom it promised an epoch, under which
- * state of the set it acted last, and who belonged to the set when it last heard. And how often the folder was started,
- * by which an older copy of it is told from itself.
+ * state of the set it acted last, and who belonged to the set when it last heard.
  *
  *   term        a line of JSON, and the line's checksum, 8 hex digits; and term.copy, the same (`disk/two-copies.ts`)
  *
@@ -39,13 +38,6 @@ export interface ActedUnder {
   readonly epoch: Epoch;
 }
 
-/** One start of a process on a data folder. */
-export interface Boot {
-  /** Rises with each start on this folder. */
-  readonly count: number;
-  readonly id: string;
-}
-
 export const termName = 'term';
 const format = 1;
 /** Far more than a note has: so each is as long as the one before. */
@@ -53,7 +45,6 @@ const blockBytes = 4096;
 
 interface Stored extends TermNote {
   readonly format: number;
-  readonly boot: Boot;
 }
 
 export class TermNotes {
@@ -61,17 +52,17 @@ export class TermNotes {
   private readonly copies: BothInPlace;
 
   private constructor(
-    private readonly disk: Disk,
-    private readonly folder: string,
-    /** Of this process. */
-    readonly boot: Boot,
+    disk: Disk,
+    folder: string,
+    /** Of this start of the process. */
+    readonly bootId: string,
     private note: TermNote,
   ) {
     this.copies = new BothInPlace(disk, joinPath(folder, termName));
   }
 
   /**
-   * Reads what is noted, and notes that the folder was started once more: durable once it resolves.
+   * Reads what is noted, and writes it again: from here on the folder has a note.
    *
    * @param expected the folder has had a note: one that is missing was lost
    * @param options.onTrouble told when one of the two copies was damaged
@@ -90,7 +81,7 @@ export class TermNotes {
     if (!found.isMissing && !stored) throw lost(disk, path, 'is damaged, and so is its copy');
     if (stored && stored.format > format) throw tooNew(disk, path, stored.format);
     await found.repair(onTrouble);
-    const notes = new TermNotes(disk, folder, { count: (stored?.boot.count ?? 0) + 1, id: bootId }, noteOf(stored));
+    const notes = new TermNotes(disk, folder, bootId, noteOf(stored));
     await notes.write(notes.note);
     return notes;
   }
@@ -125,27 +116,9 @@ export class TermNotes {
     await this.copies.close();
   }
 
-  /**
-   * Looks at the last start that others have seen of this member. A start with the same number or a later one was not
-   * made on this folder: this one is an older copy, or another copy of it has been started.
-   *
-   * @throws MqError DATA_FOLDER
-   */
-  checkIsNewest(seen: Boot): void {
-    const { boot, disk, folder } = this;
-    if (seen.id === boot.id || seen.count < boot.count) return;
-    throw new MqError(
-      'DATA_FOLDER',
-      `${disk.realPath(folder)} is a copy: this is start ${boot.count} of it, and start ${seen.count} of the same member ` +
-        'has been seen elsewhere. Stop the other one if both are running and use the newest of the copies; or start this ' +
-        'one with an empty data folder, as a new member that fetches what it lacks',
-    );
-  }
-
   private async writeNow(note: TermNote): Promise<void> {
-    const { boot } = this;
     try {
-      await this.copies.write(encode({ format, boot, ...note }));
+      await this.copies.write(encode({ format, ...note }));
     } catch (caught) {
       const said = caught instanceof Error ? caught.message : String(caught);
       const code = isDiskFull(caught) ? 'STORAGE_FULL' : 'DISK_FAILED';

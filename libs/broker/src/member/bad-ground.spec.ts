@@ -1,5 +1,5 @@
 /** What a set does where one of its members is given the wrong ground to stand on: a folder, a clock, a registry. */
-import { type SetMemberWorld, SetWorld } from './set-world.js';
+import { brokerSet, type SetMemberWorld, SetWorld } from './set-world.js';
 
 const dayMs = 24 * 3_600_000;
 const range = (from: number, end: number): string[] => Array.from({ length: end - from }, (_, i) => `m${from + i}`);
@@ -113,5 +113,31 @@ describe('a registry that was emptied under a running set', () => {
       expect(member.status.says).toMatch(/^nobody stands for the lead: /);
       member.kill();
     }
+  });
+});
+
+describe('a registry that was set back under a running set', () => {
+  // Goal: one verb, and no pause of a lease. Method: the registry is as it was before a hand-over, and then as members know it.
+  it('stops nobody, and once what was known is brought back its leader leads at once', async () => {
+    const world = await new SetWorld(3).start();
+    const backup = world.registry.backup();
+    await world.during(world.leader.broker.member.handOverLead());
+    await world.until(() => world.isWhole, 'all follow');
+    const { leader } = world;
+    const { epoch } = leader;
+    const known = leader.broker.member.leading!.members;
+    world.registry.setBackTo(backup);
+    await world.pass(10_000);
+    expect([world.leader, world.leader.epoch]).toEqual([leader, epoch]);
+    expect(await world.send('m0')).toBeLessThan(50);
+
+    world.registry.isAdopted(brokerSet, known);
+    await world.until(() => world.leaders.length === 0, 'its term is over');
+    const awayMs = await world.send('m1');
+    expect(world.leader).toBe(leader);
+    expect(awayMs).toBeLessThan(500); // By the world's clock; a lease is 3 s.
+    await world.until(() => world.isWhole, 'all follow');
+    expect((await world.drain()).sort()).toEqual(['m0', 'm1']);
+    await world.stop();
   });
 });

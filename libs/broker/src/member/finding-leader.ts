@@ -97,7 +97,7 @@ export class FindingLeader {
       brokerSet: settings.brokerSet,
       member: self.me,
       address: settings.address(),
-      bootId: store.term.boot.id,
+      bootId: store.term.bootId,
       salt: store.salt,
       log: self.tail(),
       featureLevel: featureLevelMax,

@@ -101,7 +101,7 @@ export class MemberSelf {
     const { brokerSet, leaseMs, address } = settings;
     const { epoch, appendEnd: end } = store;
     return {
-      ...{ brokerSet, member: this.me, address: address(), bootId: store.term.boot.id, leaseMs },
+      ...{ brokerSet, member: this.me, address: address(), bootId: store.term.bootId, leaseMs },
       ...(epoch > 0 && { log: { epoch, end, metadata: metadata() } }),
     };
   }

@@ -230,8 +230,9 @@ export class Member implements SetMember, MemberMoves {
     const { role } = self;
     if (role.is === 'standing') role.election.seen(state.revision);
     if (role.is === 'leading' && state.epoch > role.leading.epoch) {
-      this.depose(`${state.leader} leads with epoch ${state.epoch}`);
+      this.terms.endedByRegistry(`${state.leader} leads with epoch ${state.epoch}`);
     }
+    this.terms.named(state);
     this.rankAnew();
     this.finding.connect();
   }

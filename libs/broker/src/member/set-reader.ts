@@ -22,6 +22,8 @@ export class SetReader {
   /** The last refusal that was told of. */
   private refusal: string | undefined;
   private announcing: Promise<void> | undefined;
+  /** Something may have changed since that was asked. */
+  private again = false;
   private announcedMs = -Infinity;
 
   constructor(
@@ -70,7 +72,11 @@ export class SetReader {
   /** Whenever something may have changed. */
   look(): void {
     const { self } = this;
-    if (self.stopped || this.announcing || self.role.is === 'opening' || self.role.is === 'failed') return;
+    if (self.stopped || self.role.is === 'opening' || self.role.is === 'failed') return;
+    if (this.announcing) {
+      this.again = true;
+      return;
+    }
     const { registry, clock, adoption, log } = self.parts;
     this.announcedMs = clock.monotonicMs();
     const claim = self.claim();
@@ -85,7 +91,12 @@ export class SetReader {
           log.debug(failureFacts(error), 'the name service does not answer');
         else this.refused(error);
       })
-      .finally(() => (this.announcing = undefined));
+      .finally(() => {
+        this.announcing = undefined;
+        const { again } = this;
+        this.again = false;
+        if (again) this.look();
+      });
   }
 
   /** Its log has begun a term since it said how far it had come: the answer is to what it was then, and the next one counts. */

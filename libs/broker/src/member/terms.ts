@@ -20,6 +20,9 @@ export interface Won {
 }
 
 export class Terms {
+  /** The registry has ended a term; whom it names now is not known yet. */
+  private outdone = false;
+
   constructor(
     private readonly self: MemberSelf,
     private readonly moves: Pick<MemberMoves, 'follow' | 'stand' | 'fail' | 'look' | 'leads'>,
@@ -92,6 +95,22 @@ export class Terms {
     moves.look();
   }
 
+  /** The registry says that another term has begun, or is to begin. */
+  endedByRegistry(why: string): void {
+    this.outdone = true;
+    this.depose(why);
+  }
+
+  /**
+   * The set is so by the registry. It may name this member again, under a later epoch, as after an adoption: then all wait for
+   * it, and others would stand only when a lease is over.
+   */
+  named({ leader }: SetState): void {
+    const { outdone } = this;
+    this.outdone = false;
+    if (outdone && leader === this.self.me) this.standWhenReady();
+  }
+
   private led(epoch: Epoch, state: SetState): Leading {
     const { self, reader } = this;
     const { settings, store, registry, clock, log, writable, adoption } = self.parts;
@@ -108,7 +127,7 @@ export class Terms {
           if (error.code === 'METADATA_MISMATCH') void adoption.mismatched(error);
           else log.warn(failureFacts(error), 'the name service refuses to keep the lead; serving goes on');
         },
-        deposed: (why) => this.depose(why.reason),
+        deposed: (why) => this.endedByRegistry(why.reason),
         resign: (why) => this.resign(why),
         renewTerm: (above) => this.renew(above),
       },

@@ -83,6 +83,13 @@ export class MemorySetRegistry implements SetRegistry {
     this.setBackTo({ sets: new Map(), revision: 1 });
   }
 
+  /** What was lost was brought back as members know it: under a later epoch, in a new generation. */
+  isAdopted(brokerSet: string, known: SetState): void {
+    const { generation } = this.metadata;
+    this.metadata = { ...this.metadata, generation: generation + 1 };
+    this.put(brokerSet, { ...known, epoch: (known.epoch + 1) as Epoch }, undefined, [], 0);
+  }
+
   readSet(brokerSet: string): Promise<SetReading> {
     return this.answer('readSet', () => this.reading(brokerSet));
   }
