@@ -61,6 +61,7 @@ export class Candidacies {
           knowledge.hear(highest);
           if (self.role.is === 'standing' && self.role.election === election) void this.lost(why);
         },
+        tooLate: (epoch) => self.ended.over(epoch, 0),
         halt: (why) => this.moves.fail(why),
       },
       { set, log: self.tail(), promised: notes.promised, heard: knowledge.heard, reason },

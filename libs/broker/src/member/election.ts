@@ -25,6 +25,8 @@ export interface ElectionParts {
   /** The set is this member's: its term may begin. */
   readonly won: (epoch: Epoch, state: SetState, phases: ElectionPhases) => void;
   readonly lost: (why: MqError, heard: Epoch) => void;
+  /** The set became this member's after all, when nothing came of it any more. */
+  readonly tooLate: (epoch: Epoch) => void;
   /** Something is broken: this member must not go on. */
   readonly halt: (why: MqError) => void;
 }
@@ -205,8 +207,7 @@ export class Election {
       try {
         const state = await registry.acquireLeadership(claim(), wanted);
         if (this.over && state) {
-          // Given up meanwhile: its presence as a leader would keep others out for a lease.
-          await registry.resignLeadership(claim(), epoch);
+          this.parts.tooLate(epoch); // Its presence as a leader would keep others out.
           return;
         }
         this.step(state ? { kind: 'taken', state } : { kind: 'lost' });

@@ -14,6 +14,7 @@ import {
 } from '@cometmq/model';
 import { assert, type MqError, OneByOne } from '@cometmq/shared';
 
+import { EndedLead } from './ended-lead.js';
 import type { Leading } from './leading.js';
 import type { MemberParts } from './member-parts.js';
 import type { Role } from './roles.js';
@@ -28,8 +29,8 @@ export interface MemberMoves {
   follow(becoming?: Promise<void>): void;
   /** For this reason, if there is one, and nothing speaks against it. */
   stand(reason: StandReason | undefined): void;
-  /** The term is over. */
-  depose(why: string): void;
+  /** The term is over. `tellInMs`: when to tell the registry so, as far as nobody has taken the lead by then. */
+  depose(why: string, tellInMs?: number): void;
   /** For good: the process ends. */
   fail(why: MqError): void;
   /** Asks the registry how the set is now. */
@@ -47,6 +48,7 @@ export class MemberSelf {
   readonly knowledge = new SetKnowledge(undefined, noEpoch);
   readonly notes: TermNotes;
   readonly turn: TurnToStand;
+  readonly ended: EndedLead;
   /** What changes the log or what was folded of it, other than records of the leader, is done by one at a time. */
   readonly turns = new OneByOne();
   /** Whom it follows; undefined: nobody has told it from where to read. */
@@ -61,9 +63,11 @@ export class MemberSelf {
   private id: MemberId | undefined;
 
   constructor(readonly parts: MemberParts) {
-    const { store, settings, clock } = parts;
+    const { store, settings, registry, clock, log } = parts;
     this.notes = new TermNotes(store);
     this.turn = new TurnToStand(settings, clock, this.knowledge);
+    const epoch = (): Epoch | undefined => this.knowledge.state?.epoch;
+    this.ended = new EndedLead({ registry, clock, log, epoch, claim: () => this.claim() });
     this.noLeaderSinceMs = clock.monotonicMs();
   }
 

@@ -302,8 +302,8 @@ export class Member implements SetMember, MemberMoves {
     this.candidacies.stand(reason);
   }
 
-  depose(why: string): void {
-    this.terms.depose(why);
+  depose(why: string, tellInMs?: number): void {
+    this.terms.depose(why, tellInMs);
   }
 
   dropRole(why: MqError | undefined): void {

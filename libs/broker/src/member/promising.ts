@@ -1,8 +1,8 @@
 /** Whom this member promises an epoch: decided at once, told when it is durable. From then on nobody lower is heard. */
 import type { PromiseAnswer } from '@cometmq/client';
-import { type Ask, type Epoch, memberId, type Promised } from '@cometmq/model';
+import { type Ask, memberId, type Promised } from '@cometmq/model';
 import { answerTo } from '@cometmq/replication';
-import { failureFacts, MqError } from '@cometmq/shared';
+import { MqError } from '@cometmq/shared';
 
 import type { MemberMoves, MemberSelf } from './member-self.js';
 import { durable } from './taking-over.js';
@@ -38,8 +38,11 @@ export class Promising {
     const address = knowledge.addressOf(ask.candidate);
     if (address !== undefined) knowledge.told({ member: ask.candidate, address, epoch: ask.epoch });
     // Looked at anew: a disk that fails at once has ended it.
-    if (self.role.is === 'leading') this.yieldTo(ask, self.role.leading.epoch);
-    else moves.follow();
+    if (self.role.is === 'leading') this.yieldTo(ask);
+    else {
+      moves.follow();
+      void self.ended.tell(); // That it is still shown as the leader would keep the other one out.
+    }
     turn.step('promised');
     await noted;
     // What is being cut off or copied is waited for. Who led keeps all it wrote, and folds it again in its own time.
@@ -74,13 +77,9 @@ export class Promising {
     }
   }
 
-  /** Its presence as the leader of an ended term would keep the other one out for a lease. */
-  private yieldTo({ candidate, epoch, reason }: Ask, own: Epoch): void {
-    const { registry, log } = this.self.parts;
-    this.moves.depose(`${candidate} stands with epoch ${epoch}`);
-    if (reason === 'handedOver') return; // It takes over from a leader that is present.
-    registry.resignLeadership(this.self.claim(), own).catch((caught: unknown) => {
-      log.debug(failureFacts(caught), 'the name service could not be told that the broker does not lead any more');
-    });
+  private yieldTo({ candidate, epoch, reason }: Ask): void {
+    // In a hand-over the other one takes over from a leader that is present.
+    const tellInMs = reason === 'handedOver' ? this.self.parts.settings.leaseMs : 0;
+    this.moves.depose(`${candidate} stands with epoch ${epoch}`, tellInMs);
   }
 }

@@ -80,8 +80,11 @@ export class SetReader {
     const { registry, clock, adoption, log } = self.parts;
     this.announcedMs = clock.monotonicMs();
     const claim = self.claim();
-    this.announcing = registry
-      .announceMember(claim)
+    const { ended } = self;
+    const announced = ended.isDue
+      ? ended.tell().then(() => registry.announceMember(claim))
+      : registry.announceMember(claim);
+    this.announcing = announced
       .then((reading) => this.read(reading))
       .catch(async (caught: unknown) => {
         const error = MqError.from(caught);

@@ -95,4 +95,26 @@ describe('a term', () => {
     await world.until(() => world.isWhole, 'all are in sync');
     await world.stop();
   });
+
+  // Goal: a leader whose term is over keeps the other one of a set of two out no longer than it takes to say so. Method: it hears
+  // of a later promise while the registry does not answer it, and then promises the other one an epoch.
+  it('that is over is over in the registry too, also where that could not be told at first', async () => {
+    const world = await new SetWorld(2).start();
+    const { leader } = world;
+    const [other] = world.followers as [SetMemberWorld];
+    const candidate = memberId(other.id);
+    leader.registryAway = other.registryAway = true;
+    // Consent given by nobody: it listens to nobody below that epoch any more, and its leader has to stand again.
+    await world.during(
+      other.broker.member.promise({ epoch: epoch(99), candidate, reason: 'handedOver', sounding: false }),
+    );
+    await world.until(() => leader.status.role !== 'leading', 'the leader hears of it');
+    const ask = { epoch: epoch(200), candidate, reason: 'silent', sounding: false } as const;
+    expect(await world.during(leader.broker.member.promise(ask))).toMatchObject({ kind: 'promised' });
+    await world.pass(500);
+    leader.registryAway = other.registryAway = false;
+    await world.send('m0');
+    await world.until(() => world.isWhole, 'both are in sync');
+    await world.stop();
+  });
 });

@@ -11,6 +11,9 @@ import type { LeadingRole, StandingRole } from './roles.js';
 import { asKnownLeader } from './set-knowledge.js';
 import type { SetReader } from './set-reader.js';
 
+/** So long a leader that has to stand again may take to lead. */
+const standAgainMs = 1_000;
+
 /** The lead that was won. */
 export interface Won {
   readonly epoch: Epoch;
@@ -78,8 +81,12 @@ export class Terms {
     this.moves.leads();
   }
 
-  /** The term is over. What it wrote and the next leader lacks goes when that one says so. */
-  depose(why: string): void {
+  /**
+   * The term is over. What it wrote and the next leader lacks goes when that one says so.
+   *
+   * @param tellInMs when to tell the registry so, as far as nobody has taken the lead by then
+   */
+  depose(why: string, tellInMs = 0): void {
     const { self, moves } = this;
     const { role } = self;
     if (role.is !== 'leading' || self.stopped) return; // Who stops has ended its term, and follows nobody.
@@ -92,6 +99,7 @@ export class Terms {
     store.replication.endTerm(error);
     moves.follow(self.turns.take(() => store.replication.stepDown(store.appendEnd)));
     self.turn.step('settled');
+    self.ended.over(role.leading.epoch, tellInMs);
     moves.look();
   }
 
@@ -154,15 +162,9 @@ export class Terms {
 
   private resign(why: string): void {
     const { self } = this;
-    const { role } = self;
-    if (role.is !== 'leading') return;
-    const { registry, log } = self.parts;
-    const { epoch } = role.leading;
+    if (self.role.is !== 'leading') return;
     this.depose(why);
     self.turn.step('failed');
-    registry.resignLeadership(self.claim(), epoch).catch((caught: unknown) => {
-      log.warn(failureFacts(caught), 'the name service could not be told that the broker resigns');
-    });
   }
 
   /** The lead need not change, but a member has promised a later epoch and can't listen to this one. */
@@ -170,7 +172,7 @@ export class Terms {
     const { self } = this;
     if (self.role.is !== 'leading') return;
     self.knowledge.hear(above);
-    this.depose(`epoch ${above} was promised to another member`);
+    this.depose(`epoch ${above} was promised to another member`, standAgainMs);
     this.standWhenReady();
   }
 
