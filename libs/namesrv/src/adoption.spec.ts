@@ -362,6 +362,71 @@ describe('what a log knows', () => {
   });
 });
 
+// Goal: who does not know that the metadata was set back takes no set over by it, once one has said so that does. Method: a set of
+// two of which one goes on alone, and a backup from before that.
+describe('a broker set of two under metadata that was set back', () => {
+  const [a, b] = ['a/1', 'b/1'].map(memberId) as [MemberId, MemberId];
+  const by = (one: MemberId, metadata: MetadataVersion, epoch = 1): MemberClaim => ({
+    ...{ ...claim, member: one, address: `${one[0]}:9`, bootId: `boot-${one[0]}` },
+    log: { epoch: epoch as Epoch, end: 100 as LogPosition, metadata },
+  });
+
+  async function wentBack() {
+    const store = await storeOf();
+    const before = await serviceOf(store);
+    const { log: _, ...fresh } = by(a, await versionOf(before));
+    const founded = await lead(before, fresh);
+    const early = await versionOf(before);
+    await before.sets.announceMember({ ...by(b, early), log: undefined });
+    const base = { epoch: founded.epoch, left: [] };
+    const two = await before.sets.changeMembers(by(a, early), {
+      ...{ ...base, rule: { members: [a, b], quorum: 2 }, revision: founded.revision },
+      joined: [{ member: b, bootId: 'boot-b' }],
+    });
+    // Nobody is present any more where it is brought back.
+    const backup = (await store.range('')).pairs.filter(({ key }) => !key.startsWith('presence/'));
+    const rule = { members: [a], quorum: 1 };
+    const alone = await before.sets.changeMembers(by(a, early), { ...base, rule, revision: two!.revision });
+    const service = await serviceOf(await storeOf(backup));
+    const set: KnownTerm = { state: alone!, promised: { epoch: founded.epoch, to: a } };
+    const word = { ...knowledge(by(a, await versionOf(before)), []), set };
+    const takes = async (): Promise<SetState | undefined> => {
+      const { state } = await service.sets.readSet('broker-0');
+      const wanted = { rule: { members: [b], quorum: 1 }, revision: state!.revision, reason: 'start' } as const;
+      return service.sets.acquireLeadership(by(b, await versionOf(service)), { ...wanted, epoch: 2 as Epoch });
+    };
+    return { service, word, takes };
+  }
+
+  it('is not taken over by the one that was left behind', async () => {
+    const { service, word, takes } = await wentBack();
+    expect(await fault(service.adoptMetadata(word))).toMatchObject({ code: 'METADATA_MISMATCH' });
+    expect(await fault(takes())).toMatchObject({
+      code: 'METADATA_MISMATCH',
+      reason: expect.stringContaining('a/1 knows a later state of broker set broker-0'),
+    });
+    await service.allowAdoption();
+    await service.adoptMetadata(word);
+    expect((await service.sets.readSet('broker-0')).state).toMatchObject({ epoch: 2, leader: a, members: [a] });
+    expect(await lead(service, word.claim)).toMatchObject({ epoch: 3, leader: a });
+  });
+
+  it('is taken over where only strangers speak against it, or an operator gives up what is missing', async () => {
+    const { service, word, takes } = await wentBack();
+    await fault(service.adoptMetadata({ ...word, claim: { ...word.claim, member: memberId('c/1') } }));
+    expect(await takes()).toMatchObject({ epoch: 2, leader: b });
+    const other = await wentBack();
+    await fault(other.service.adoptMetadata(other.word));
+    await other.service.sets.electBeyond('broker-0', b);
+    const { state } = await other.service.sets.readSet('broker-0');
+    const wanted = { rule: { members: [b], quorum: 1 }, revision: state!.revision, reason: 'start' } as const;
+    const claimed = by(b, await versionOf(other.service));
+    expect(
+      await other.service.sets.acquireLeadership(claimed, { ...wanted, epoch: (state!.epoch + 1) as Epoch }),
+    ).toMatchObject({ leader: b });
+  });
+});
+
 describe('what the members of a set know of who led', () => {
   const [a, b, c] = ['a/1', 'b/1', 'c/1'].map(memberId) as [MemberId, MemberId, MemberId];
   const metadata = { clusterId: 'was', generation: 1, revision: 9 };
@@ -408,6 +473,13 @@ describe('what the members of a set know of who led', () => {
     const { state } = await told(word(b, [5, b, 2, a, b]), word(a, [6, a, 1, a]));
     expect(state).toMatchObject({ epoch: 7, leader: a, members: [a], quorum: 1 });
     expect((await told(word(a, [6, a, 1, a]))).state).toMatchObject({ epoch: 7, leader: a, members: [a] });
+  });
+
+  it('of one epoch is newest from who knows the last change of the members', async () => {
+    const late = word(a, [5, a, 1, a]);
+    const set: KnownTerm = { promised: late.set!.promised, state: { ...late.set!.state, revision: 8 } };
+    const { state } = await told(word(b, [5, a, 2, a, b]), { ...late, set });
+    expect(state).toMatchObject({ epoch: 6, leader: a, members: [a], quorum: 1 });
   });
 
   it('waits for who was promised a later epoch, since it may have led in it', async () => {

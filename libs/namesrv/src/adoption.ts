@@ -12,6 +12,7 @@ import {
   recordOf,
   setRecordOf,
   type DeletedRecord,
+  type DoubtRecord,
   type IdsRecord,
   type LineageRecord,
   type SetRecord,
@@ -60,6 +61,7 @@ export class Adoption {
   /** @returns the revision of its last change */
   async take(part: MetadataKnowledge): Promise<number> {
     checkMemberClaim(part.claim);
+    await this.doubt(part);
     const first = await this.isFirst(part);
     await this.raiseIds(part, first ? idsGap : 0);
     for (const topics of slices(part.topics)) await this.bring('topics', topics, first);
@@ -92,6 +94,33 @@ export class Adoption {
         `served: the log of ${claim.member}, of cluster ${known.clusterId}, is not brought into it. Connect to the right ` +
         'metadata, or empty this one first',
     );
+  }
+
+  /** Where a member knows its set later than it is here, others that do not must not take it over meanwhile. */
+  private async doubt({ claim, set }: MetadataKnowledge): Promise<void> {
+    const { brokerSet, member, log } = claim;
+    const key = keys.doubtOf(brokerSet);
+    await this.commit(async () => {
+      const [{ version }, found, doubt] = await Promise.all([
+        this.identity(),
+        this.store.get(keys.set(brokerSet)),
+        this.store.get(key),
+      ]);
+      const record = setRecordOf(found);
+      const known = log?.metadata;
+      // Another cluster's member, or one that never belonged to the set, says nothing about it.
+      if (!record?.members.concat(record.former.map((one) => one.member)).includes(member)) return undefined;
+      if (known?.clusterId !== version.clusterId || known.generation !== version.generation) return undefined;
+      const { epoch, revision } = set?.state ?? { epoch: log?.epoch ?? 0, revision: 0 };
+      const isOlder = known.revision > version.revision || revision > (found?.modRevision ?? 0) || epoch > record.epoch;
+      if (!isOlder || recordOf<DoubtRecord>(doubt)?.generation === version.generation) return undefined;
+      this.log.error({ set: brokerSet, member }, 'the metadata was set back: nobody takes this broker set over');
+      const value: DoubtRecord = { member, generation: version.generation };
+      return {
+        compare: [{ key, modRevision: doubt?.modRevision ?? 0 }],
+        puts: [{ key, value: JSON.stringify(value) }],
+      };
+    });
   }
 
   private async raiseIds({ topicIdMax, groupIdMax }: MetadataKnowledge, gap: number): Promise<void> {
@@ -189,10 +218,11 @@ export class Adoption {
   private async finish(part: MetadataKnowledge): Promise<number> {
     const { brokerSet, member, log } = part.claim;
     const revision = await this.commit(async () => {
-      const [{ version, lineage, pairs }, found, words] = await Promise.all([
+      const [{ version, lineage, pairs }, found, words, doubt] = await Promise.all([
         this.identity(),
         this.store.get(keys.set(brokerSet)),
         this.store.range(keys.wordsOf(brokerSet)),
+        this.store.get(keys.doubtOf(brokerSet)),
       ]);
       const set = setRecordOf(found);
       const compare: Compare[] = [
@@ -229,7 +259,8 @@ export class Adoption {
         puts.push({ key: keys.lineage, value: JSON.stringify({ ...lineage, generation, replaced }) });
         if (isOther) puts.push({ key: keys.clusterId, value: known.clusterId });
       }
-      return puts.length > 0 ? { compare, puts, deletes } : undefined;
+      if (doubt) deletes.push(doubt.key);
+      return puts.length + deletes.length > 0 ? { compare, puts, deletes } : undefined;
     });
     this.log.warn({ set: brokerSet, member }, 'a broker has brought the metadata that its log knows');
     return revision;
@@ -259,7 +290,7 @@ function wordOf({ claim, set }: MetadataKnowledge): WordRecord | undefined {
   if (set) {
     const { leader, members, quorum } = set.state;
     const state = { epoch: set.state.epoch, leader, members, quorum };
-    return { member, epoch, state, promised: set.promised };
+    return { member, epoch, state, revision: set.state.revision, promised: set.promised };
   }
   if (epoch === 0) return undefined;
   return { member, epoch, state: { epoch, leader: member, members: [member], quorum: 1 }, promised: noPromise };
@@ -271,11 +302,11 @@ function highest({ epoch, state, promised }: WordRecord): number {
   return Math.max(epoch, state.epoch, promised.epoch);
 }
 
+/** Of one epoch the last change of the members is the newest: all of them are its leader's. */
 function newest(words: readonly WordRecord[]): WordRecord | undefined {
-  return words.reduce<WordRecord | undefined>(
-    (best, one) => (best && best.state.epoch >= one.state.epoch ? best : one),
-    undefined,
-  );
+  const later = (a: WordRecord, b: WordRecord): number =>
+    a.state.epoch - b.state.epoch || (a.revision ?? 0) - (b.revision ?? 0);
+  return words.reduce<WordRecord | undefined>((best, one) => (best && later(best, one) >= 0 ? best : one), undefined);
 }
 
 /**

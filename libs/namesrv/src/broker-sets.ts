@@ -24,7 +24,7 @@ import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 import { checkEpoch, checkMemberClaim, checkSetName } from './checks.js';
-import { identityIn, mismatchOf, type ClusterStore, type Identity } from './cluster.js';
+import { identityIn, mismatch, mismatchOf, type ClusterStore, type Identity } from './cluster.js';
 import {
   brokerSetOf,
   keys,
@@ -32,6 +32,7 @@ import {
   recordOf,
   setRecordOf,
   type BegunRecord,
+  type DoubtRecord,
   type LoneSetRecord,
   type PresenceRecord,
   type SetRecord,
@@ -52,6 +53,8 @@ interface Found {
   readonly presences: ReadonlyMap<string, Known<PresenceRecord>>;
   /** Who may lead beyond the members. */
   readonly beyond: KeyValue | undefined;
+  /** A member knows a later state of the set. */
+  readonly doubt: DoubtRecord | undefined;
 }
 
 /** How often a change is decided anew because another came first. */
@@ -93,6 +96,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       // Asked again: the answer was lost on its way.
       if (set?.record.epoch === epoch && set.record.leader === member) return { result: stateOf(set) };
       if ((set?.pair.modRevision ?? 0) !== revision) return { result: undefined };
+      checkDoubt(found, brokerSet);
       checkEpoch(epoch);
       checkRule(rule, member);
       checkTake(set?.record, claim, wanted);
@@ -200,6 +204,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       if (ours && ours.record.bootId !== bootId) throw replacedBy(claim, ours.record, 'NOT_LEADER');
       if (set.record.from === revision && sameRule(set.record, rule)) return Promise.resolve({ result: stateOf(set) });
       if (set.pair.modRevision !== revision) return Promise.resolve({ result: undefined });
+      checkDoubt(found, brokerSet);
       checkRule(rule, member);
       const compare: Compare[] = [{ key: keys.set(brokerSet), modRevision: revision }];
       for (const each of joined) {
@@ -278,7 +283,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       const { applied, revision } = await this.store.commit({
         compare: [same(set), gone ? same(gone) : absent(brokerSet, set.record.leader)],
         puts: [{ key: set.pair.key, value: JSON.stringify(empty) }],
-        deletes: [keys.begunOf(brokerSet), ...this.lone(found, brokerSet)],
+        deletes: [keys.begunOf(brokerSet), keys.doubtOf(brokerSet), ...this.lone(found, brokerSet)],
       });
       if (applied) return { set: brokerSetOf(empty, () => undefined), revision };
     }
@@ -315,7 +320,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
           { key: set.pair.key, value: JSON.stringify(next) },
           { key: keys.beyondOf(brokerSet), value: JSON.stringify({ member, untilMs }), lease: lease.id },
         ],
-        deletes: [keys.begunOf(brokerSet), ...this.lone(found, brokerSet)],
+        deletes: [keys.begunOf(brokerSet), keys.doubtOf(brokerSet), ...this.lone(found, brokerSet)],
         result: { grade: isEnough ? 'nothingMissing' : 'unclean', from: left?.commitEnd, untilMs },
       };
     }).catch(async (caught: unknown) => {
@@ -463,10 +468,11 @@ export class BrokerSets implements SetRegistry, SetAdmin {
 
   private async find(brokerSet: string): Promise<Found> {
     const { store } = this;
-    const [identity, set, begun, { pairs, storeId }] = await Promise.all([
+    const [identity, set, begun, doubt, { pairs, storeId }] = await Promise.all([
       identityIn(store),
       store.get(keys.set(brokerSet)),
       store.get(keys.begunOf(brokerSet)),
+      store.get(keys.doubtOf(brokerSet)),
       store.range(keys.presencesOf(brokerSet)),
     ]);
     if (!identity) throw new MqError('UNAVAILABLE', 'the metadata store is empty: no cluster has been made in it yet');
@@ -490,6 +496,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
         (set && was && { pair: { ...set, key: keys.begunOf(brokerSet) }, record: was }),
       presences,
       beyond,
+      doubt: recordOf<DoubtRecord>(doubt),
     };
   }
 
@@ -559,6 +566,15 @@ function checkRule({ members, quorum }: SetRule, leader: MemberId): void {
     'BAD_REQUEST',
     `members ${members.join(', ') || 'none'} with a write quorum of ${quorum}: they must be in order, each once, ${leader} ` +
       'among them, and the quorum from 1 to their number',
+  );
+}
+
+/** @throws MqError METADATA_MISMATCH where a member has said that this metadata is older than what its set has come to */
+function checkDoubt({ doubt, identity }: Found, brokerSet: string): void {
+  if (doubt === undefined || doubt.generation < identity.version.generation) return;
+  throw mismatch(
+    `this metadata was set back: ${doubt.member} knows a later state of broker set ${brokerSet}, and nobody takes the set over, ` +
+      'nor changes its members, before that is brought back',
   );
 }
 

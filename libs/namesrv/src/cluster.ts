@@ -95,6 +95,6 @@ export function mismatchOf(
   return undefined;
 }
 
-function mismatch(why: string): MqError {
+export function mismatch(why: string): MqError {
   return new MqError('METADATA_MISMATCH', `${why}. Nothing was changed. ${wayOut}`);
 }

@@ -20,6 +20,7 @@ import type { KeyValue } from '@cometmq/metadata';
  *   begun/<name>      BegunRecord: what the log of the set's leader is known to have
  *   stages/<name>     StageRecord; absent: serving
  *   words/<name>/<member>  WordRecord, while lost metadata comes back: what this member knows of who led
+ *   doubts/<name>     DoubtRecord: a member knows a later state of this set; nobody takes it over before that is brought back
  *   beyond/<name>     who may lead beyond the members, on a lease of some minutes
  *   presence/<name>/<member>  PresenceRecord, on a lease: gone when the member is silent
  *   presence/<name>   the same of the leader alone, as it was before sets had several members
@@ -59,6 +60,7 @@ export const keys = {
   set: (name: string) => `sets/${name}`,
   wordsOf: (name: string) => `words/${name}/`,
   stageOf: (name: string) => `stages/${name}`,
+  doubtOf: (name: string) => `doubts/${name}`,
   beyondOf: (name: string) => `beyond/${name}`,
   begunOf: (name: string) => `begun/${name}`,
   presence: (name: string) => `presence/${name}`,
@@ -91,7 +93,15 @@ export interface WordRecord {
   /** Of its log. */
   readonly epoch: Epoch;
   readonly state: Pick<SetState, 'epoch' | 'leader' | 'members' | 'quorum'>;
+  /** Of the state. Absent in what older releases have written, and where only the log speaks. */
+  readonly revision?: number | undefined;
   readonly promised: Promised;
+}
+
+/** This metadata was set back: by whose word, and in which generation. What is brought back begins another one. */
+export interface DoubtRecord {
+  readonly member: MemberId;
+  readonly generation: number;
 }
 
 export interface StageRecord {

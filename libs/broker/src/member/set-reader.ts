@@ -25,6 +25,7 @@ export class SetReader {
   /** Something may have changed since that was asked. */
   private again = false;
   private announcedMs = -Infinity;
+  private bringing = false;
 
   constructor(
     private readonly self: MemberSelf,
@@ -129,12 +130,30 @@ export class SetReader {
       this.stillTold = true;
       log.error({ reason: still }, 'nobody stands for the lead');
     }
+    const again = still === this.still;
     this.still = still;
-    if (still !== undefined) return;
+    if (still !== undefined) {
+      if (again) void this.bringBack(still);
+      return;
+    }
     this.stillTold = false;
     adoption.mismatch = undefined;
     if (state) this.acted(reading, state);
     this.onRead(state);
+  }
+
+  /** What this member knows of its set is told to the metadata that was set back, so that others hear of it; and comes back, once that is allowed. */
+  private async bringBack(still: string): Promise<void> {
+    if (this.bringing) return;
+    this.bringing = true;
+    const { adoption, log } = this.self.parts;
+    try {
+      await adoption.settles(new MqError('METADATA_MISMATCH', still));
+    } catch (caught) {
+      log.debug(failureFacts(caught), 'the metadata could not be brought back; trying again');
+    } finally {
+      this.bringing = false;
+    }
   }
 
   /** Withdraws this member's presence, once what was asked before is over. */
