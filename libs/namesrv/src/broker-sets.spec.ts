@@ -116,6 +116,31 @@ async function fault(asked: Promise<unknown>): Promise<MqError> {
 
 const fromNow = async ({ sets }: World): Promise<SetReading> => sets.readSet(brokerSet);
 
+describe('a take-over, for which everybody waits', () => {
+  const wanted = { epoch: 2 as Epoch, rule: { members: [a, b, c], quorum: 2 }, reason: 'handedOver' as const };
+
+  it('asks the store for nothing that the last announcement has done', async () => {
+    const here = await world();
+    const { revision } = await led(here, a, b, c);
+    const keepLease = jest.spyOn(here.store, 'keepLease');
+    expect(await here.sets.acquireLeadership(claimOf(b, 1), { ...wanted, revision })).toMatchObject({ leader: b });
+    expect(keepLease).not.toHaveBeenCalled();
+  });
+
+  it('goes on where the lease of its presence has just ended, and is present then', async () => {
+    const here = await world();
+    const { revision } = await led(here, a, b, c);
+    const range = here.store.range.bind(here.store);
+    jest.spyOn(here.store, 'range').mockImplementationOnce(async (prefix) => {
+      const found = await range(prefix);
+      here.clock.advance(leaseMs + 1);
+      return found;
+    });
+    expect(await here.sets.acquireLeadership(claimOf(b, 1), { ...wanted, revision })).toMatchObject({ leader: b });
+    expect((await fromNow(here)).present).toMatchObject([{ member: b, leads: 2 }]);
+  });
+});
+
 describe('what watchers are told of a set', () => {
   it('is its leader, its members and where they are, its quorum, who keeps up', async () => {
     const here = await world();

@@ -134,6 +134,8 @@ export class BrokerSets implements SetRegistry, SetAdmin {
         ],
         puts: [{ key: keys.set(brokerSet), value: JSON.stringify(record) }],
         presence: shown,
+        // Everybody waits for it: what its last announcement has kept is kept again by the first renewal.
+        trustsLease: true,
         deletes: [
           ...(begun && begun.record.member !== member ? [begun.pair.key] : []),
           ...(found.beyond ? [found.beyond.key] : []),
@@ -396,14 +398,19 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       if (mismatch) throw mismatch;
       const change = await decide(found);
       if (!('compare' in change)) return change.result;
-      const written = await this.write(found, claim, change);
+      const written = await this.write(found, claim, change, tries === 0 && change.trustsLease === true);
       if (written !== undefined) return change.result(written);
     }
     throw changesTooOften(brokerSet);
   }
 
   /** @returns the revision; undefined where what it rests on has changed */
-  private async write<T>(found: Found, claim: MemberClaim, change: Written<T>): Promise<number | undefined> {
+  private async write<T>(
+    found: Found,
+    claim: MemberClaim,
+    change: Written<T>,
+    trustsLease: boolean,
+  ): Promise<number | undefined> {
     const { presence } = change;
     const compare = [...change.compare];
     const puts = [...change.puts];
@@ -412,7 +419,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       const was = presenceOf(found, claim.member);
       const kept = was?.record.bootId === claim.bootId ? was : undefined;
       const lease = kept?.pair.lease;
-      const alive = lease === undefined ? undefined : await this.store.keepLease(lease);
+      const alive = lease !== undefined && (trustsLease || (await this.store.keepLease(lease)) !== undefined);
       const isShown = alive && kept && sameValue(kept.record, presence);
       if (isShown && puts.length === 0) return found.identity.version.revision;
       if (!alive) granted = (await this.store.grantLease(claim.leaseMs)).id;
@@ -511,6 +518,8 @@ interface Written<T> {
   readonly puts: readonly Put[];
   /** What the claimant's presence shall say; undefined: it is not about it. */
   readonly presence?: PresenceRecord | undefined;
+  /** Its lease is taken for one that lives, and not kept first; where it has ended, nothing is written, and it is kept then. */
+  readonly trustsLease?: boolean | undefined;
   readonly deletes?: readonly string[] | undefined;
   readonly result: (revision: number) => T;
 }
