@@ -7,6 +7,7 @@ export const rooms = [
   { modules: ['fs-native-extensions'], in: ['libs/store/**'] },
   { modules: ['@grpc/grpc-js', 'selfsigned'], in: ['libs/rpc/**'] },
   { modules: ['etcd3'], in: ['libs/metadata/**'] },
+  { modules: ['aws4fetch'], in: ['libs/backup/**'] },
   { modules: ['@opentelemetry/*', 'pino'], in: ['libs/telemetry/**'] },
   { modules: ['@bufbuild/protobuf', '@bufbuild/protobuf/*'], in: ['libs/proto/**'] },
   { modules: ['fastify', '@fastify/*'], in: ['libs/admin/**', 'apps/dashboard-api/**'] },

@@ -1,3 +1,4 @@
+import { backupRule, backupSettings } from '@cometmq/backup';
 import { brokerAddressRule, brokerProcessSettings, brokerSettings, memberRule, segmentRule } from '@cometmq/broker';
 import { namingSettings } from '@cometmq/client';
 import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
@@ -7,9 +8,17 @@ import { telemetrySettings } from '@cometmq/telemetry';
 export const brokerConfig = declare(
   'broker',
   'keeps the messages of one broker set',
-  { ...telemetrySettings, ...namingSettings, ...processTlsSettings, ...brokerSettings, ...brokerProcessSettings },
+  {
+    ...telemetrySettings,
+    ...namingSettings,
+    ...processTlsSettings,
+    ...brokerSettings,
+    ...brokerProcessSettings,
+    ...backupSettings,
+  },
   segmentRule,
   memberRule,
   brokerAddressRule,
   processTlsRule,
+  backupRule,
 );

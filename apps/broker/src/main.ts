@@ -3,7 +3,9 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
+import { bucketOf } from '@cometmq/backup';
 import {
+  Backups,
   brokerGrpcService,
   BrokerReports,
   brokerSamples,
@@ -15,6 +17,7 @@ import {
   linkSamples,
   MemberDoor,
   replicationGrpcService,
+  RestoreAtStart,
 } from '@cometmq/broker';
 import {
   AddressesAhead,
@@ -87,8 +90,18 @@ void runProgram({
       address: (): string => config.advertisedAddress || `${hostname()}:${server.port}`,
       onFatal: fatal,
     });
+    const bucket = bucketOf(config, clock);
+    const restore = new RestoreAtStart({
+      place: { disk, folder: folder, brokerName: config.brokerName },
+      ...{ bucket, wanted: config.restoreFrom, clock, log },
+    });
+    const backups = new Backups({
+      ...{ broker, bucket, brokerSet: config.brokerName, release: version, clock, log },
+      bytesPerSecond: config.backupBytesPerSecond,
+      keep: config,
+    });
     const inspection = new InspectReports({ broker, disk, folder, clock, log });
-    const reports = new BrokerReports(broker, directory, config.brokerName, version, inspection);
+    const reports = new BrokerReports(broker, directory, config.brokerName, version, inspection, backups);
     const meter = new LinkMeter();
     const door = brokerGrpcService(broker, reports, config.brokerName, clock, meter);
     const members = replicationGrpcService(new MemberDoor(config.brokerName, broker.member, peers, clock), clock);
@@ -129,8 +142,10 @@ void runProgram({
         registry,
         directory,
         addresses,
+        restore,
         server,
         broker,
+        backups,
         inspection,
       ],
       // As long as it stays for each of the others, or for its set to leave, besides what a stop takes anyway.

@@ -933,6 +933,36 @@ it('takes the deletion of a topic back, in the place of a newer one where that i
   expect(fixture.nameService.topics.get('orders')?.id).toBe(id);
 });
 
+describe('backups', () => {
+  it('are made, listed and looked through', async () => {
+    const made = await comet('backup', 'run');
+    expect([made.code, made.err]).toEqual([0, expect.stringMatching(/^backup \d{8}T\d{6}Z of broker-0: whole\n$/)]);
+    const id = /\d{8}T\d{6}Z/.exec(made.err)?.[0] ?? '';
+    expect((await comet('backup', 'ls', '-o', 'name')).out).toBe(`broker-0/${id}\n`);
+    const { backups } = fixture.brokers;
+    backups.problems = ['log/1.log is missing'];
+    expect(await comet('backup', 'verify', id)).toMatchObject({
+      ...{ code: 1, err: `log/1.log is missing\nbackup ${id} of broker-0: not whole\n` },
+    });
+    backups.problems = [];
+    expect((await comet('backup', 'verify', id)).code).toBe(0);
+  });
+
+  it('that fail, or can not be begun, are no success', async () => {
+    const { backups } = fixture.brokers;
+    backups.failure = 'the bucket does not answer';
+    const failed = await comet('backup', 'run');
+    expect(failed.code).not.toBe(0);
+    expect(failed.err).toContain('of broker-0 failed: the bucket does not answer');
+    fixture.nameService.putSet({ ...brokerSet, name: 'broker-1' });
+    await fixture.directory.until(() => fixture.directory.brokerSet('broker-1'), 1000, 'the broker set');
+    backups.failure = undefined;
+    const partly = await comet('backup', 'run');
+    expect(partly.code).not.toBe(0);
+    expect(partly.err).toMatch(/of broker-0: whole\n[^]*broker-1/);
+  });
+});
+
 describe('mqadmin’s names', () => {
   it('set where a group goes on', async () => {
     for (const topic of ['orders']) await comet('topic', 'create', topic);

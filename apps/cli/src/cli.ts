@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { MqError, version } from '@cometmq/shared';
 
+import { backupCommands } from './commands/backup.js';
 import { brokerCommands } from './commands/broker.js';
 import { clientCommands } from './commands/client.js';
 import { clusterCommands } from './commands/cluster.js';
@@ -97,6 +98,7 @@ function program(world: World, act: Act): Command {
   auditCommands(comet, act);
   clusterCommands(comet, act);
   brokerCommands(comet, act);
+  backupCommands(comet, act);
   loginCommands(comet, act);
   userCommands(comet, act);
   mqadminCommands(comet, act);

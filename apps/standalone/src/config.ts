@@ -1,5 +1,6 @@
 import { alertMailRule, alertTlsRule, localAdminSettings, oidcRule, oidcSettings } from '@cometmq/admin';
 import { auditSettings, authSettings } from '@cometmq/auth';
+import { backupRule, backupSettings } from '@cometmq/backup';
 import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
 import { namesrvSettings } from '@cometmq/namesrv';
 import { advertisedRule, proxySettings } from '@cometmq/proxy';
@@ -13,6 +14,7 @@ export const standaloneConfig = declare(
     ...telemetrySettings,
     ...proxySettings,
     ...brokerSettings,
+    ...backupSettings,
     ...namesrvSettings,
     ...localAdminSettings,
     ...oidcSettings,
@@ -33,4 +35,5 @@ export const standaloneConfig = declare(
   segmentRule,
   bodyRule,
   oidcRule,
+  backupRule,
 );

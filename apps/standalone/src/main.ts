@@ -3,7 +3,16 @@ import { join, resolve } from 'node:path';
 
 import { AdminServer, alertNotifiers, AlertWatch, oidcOf } from '@cometmq/admin';
 import { auditLogOf, gateOf } from '@cometmq/auth';
-import { BrokerReports, brokerSamples, BrokerService, InspectReports, lagSamples } from '@cometmq/broker';
+import { bucketOf } from '@cometmq/backup';
+import {
+  Backups,
+  BrokerReports,
+  brokerSamples,
+  BrokerService,
+  InspectReports,
+  lagSamples,
+  RestoreAtStart,
+} from '@cometmq/broker';
 import { Directory } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { IdentityRegistry, namesrvSamples, NamesrvService } from '@cometmq/namesrv';
@@ -92,8 +101,18 @@ void runProgram({
     });
     const unready = (): string | undefined => broker.unready();
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
+    const bucket = bucketOf(config, clock);
+    const restore = new RestoreAtStart({
+      place: { disk, folder: 'broker', brokerName: config.brokerName },
+      ...{ bucket, wanted: config.restoreFrom, clock, log },
+    });
+    const backups = new Backups({
+      ...{ broker, bucket, brokerSet: config.brokerName, release: version, clock, log },
+      bytesPerSecond: config.backupBytesPerSecond,
+      keep: config,
+    });
     const inspection = new InspectReports({ broker, disk, folder: 'broker', clock, log });
-    const brokers = new BrokerReports(broker, directory, config.brokerName, version, inspection);
+    const brokers = new BrokerReports(broker, directory, config.brokerName, version, inspection, backups);
     const alerts = new AlertWatch({
       ...config,
       context: { directory, brokers, clock, requestMsMax: config.adminRequestMsMax },
@@ -148,7 +167,9 @@ void runProgram({
         identities,
         ...gate.parts,
         directory,
+        restore,
         broker,
+        backups,
         inspection,
         messaging,
         door,

@@ -4,6 +4,7 @@ import { internal } from '@cometmq/proto';
 import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
 
+import { backupMethods } from './backup/backup-door.js';
 import { deadLetterMethods } from './dead-letter-door.js';
 import { exchange, type Link, type LinkedBroker } from './link-door.js';
 import type { LinkMeter } from './link-meter.js';
@@ -26,6 +27,7 @@ export function brokerGrpcService(
     methods: {
       ...waitingMethods(admin.waiting, brokerName),
       ...deadLetterMethods(() => admin.deadLetters, brokerName),
+      ...backupMethods(() => admin.backups, brokerName),
       Exchange: { kind: 'bidi', handler: exchange(link, clock, links, meter) },
       Describe: unary(async () => {
         const state = await admin.describe(brokerName);

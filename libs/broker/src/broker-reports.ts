@@ -1,5 +1,6 @@
 import {
   lagOf,
+  type BackupAdmin,
   type BrokerAdmin,
   type BrokerState,
   type ClientQuestion,
@@ -32,6 +33,7 @@ export class BrokerReports implements BrokerAdmin {
     private readonly brokerName: string,
     private readonly version: string,
     private readonly inspection?: InspectReports,
+    private readonly ownBackups?: BackupAdmin,
   ) {
     if (inspection) inspection.check = (brokerSet) => this.check(brokerSet);
     this.waiting = new WaitingReports(broker, (brokerSet) => this.check(brokerSet));
@@ -50,6 +52,11 @@ export class BrokerReports implements BrokerAdmin {
       },
       replays: async (...asked) => this.inspect.replays(...asked),
     };
+  }
+
+  get backups(): BackupAdmin {
+    if (!this.ownBackups) throw new MqError('UNSUPPORTED', 'this broker makes no backups');
+    return this.ownBackups;
   }
 
   get inspect(): InspectReports {

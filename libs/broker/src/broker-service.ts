@@ -120,7 +120,8 @@ export class BrokerService implements LinkedBroker, Component {
     });
     this.questions = new ClientQuestions(store, this.commands, brokerName);
     this.adoption = new Adoption({
-      ...{ nameService, log, adopts: options.adoptMetadata ?? false, forgets: options.forgetMembers ?? false },
+      ...{ nameService, log, forgets: options.forgetMembers ?? false },
+      adopts: () => options.adoptMetadata === true || this.isFreshlyRestored,
       knowledge: { contradiction: () => this.known.contradiction, all: () => this.known.all() },
       claim: () => this.member.claim(),
       set: () => this.member.lastTerm,
@@ -156,6 +157,11 @@ export class BrokerService implements LinkedBroker, Component {
   }
   get commands(): ClientCommands {
     return this.clients.commands;
+  }
+
+  /** Its log and state are a backup's, and it has been a member of no cluster with them yet. */
+  private get isFreshlyRestored(): boolean {
+    return this.store.restoredFrom !== undefined && this.store.term.read().acted === undefined;
   }
 
   async start(): Promise<void> {

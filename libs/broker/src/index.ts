@@ -1,3 +1,5 @@
+export { Backups } from './backup/backups.js';
+export { RestoreAtStart } from './backup/restore-at-start.js';
 export * from './broker-door.js';
 export * from './broker-metrics.js';
 export * from './broker-reports.js';

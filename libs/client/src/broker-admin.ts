@@ -1,3 +1,4 @@
+import type { BackupAdmin } from './backup-admin.js';
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
 import type { CommandAnswer, Session } from './broker-link.js';
@@ -35,6 +36,8 @@ export interface BrokerAdmin {
   readonly inspect: InspectAdmin;
   /** Dead letters of groups, and what was done about them. */
   readonly deadLetters: DeadLetterAdmin;
+  /** Copies of a set's log in a bucket. */
+  readonly backups: BackupAdmin;
   /** Lite topics of a LITE topic on this set, a page at a time and in no order. */
   listLiteTopics(brokerSet: string, call: ListLiteTopicsCall): Promise<LiteTopicPage>;
   /** Undefined: it is not on this set. */

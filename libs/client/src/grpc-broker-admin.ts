@@ -15,6 +15,7 @@ import type {
 } from './broker-admin.js';
 import type { QueueReset } from './queue-reset.js';
 import type { CommandAnswer } from './broker-link.js';
+import { GrpcBackupAdmin } from './grpc-backup-admin.js';
 import { GrpcDeadLetterAdmin } from './grpc-dead-letter-admin.js';
 import { GrpcInspectAdmin } from './grpc-inspect-admin.js';
 import { GrpcWaitingAdmin } from './grpc-waiting-admin.js';
@@ -31,11 +32,13 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
   readonly waiting: GrpcWaitingAdmin;
   readonly inspect: GrpcInspectAdmin;
   readonly deadLetters: GrpcDeadLetterAdmin;
+  readonly backups: GrpcBackupAdmin;
 
   constructor(private readonly leaders: LeaderChannels) {
     this.waiting = new GrpcWaitingAdmin(leaders);
     this.inspect = new GrpcInspectAdmin(leaders);
     this.deadLetters = new GrpcDeadLetterAdmin(leaders);
+    this.backups = new GrpcBackupAdmin(leaders);
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

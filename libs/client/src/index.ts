@@ -1,4 +1,5 @@
 export * from './addresses-ahead.js';
+export * from './backup-admin.js';
 export * from './broker-admin.js';
 export * from './queue-reset.js';
 export * from './broker-link.js';
@@ -34,6 +35,7 @@ export * from './grpc-name-service.js';
 export * from './identity-service.js';
 export * from './identity-frames.js';
 export * from './grpc-identity-service.js';
+export * from './grpc-backup-admin.js';
 export * from './grpc-broker-admin.js';
 export * from './grpc-dead-letter-admin.js';
 export * from './grpc-inspect-admin.js';

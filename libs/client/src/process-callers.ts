@@ -94,6 +94,9 @@ const messages: Rules<typeof internal.BrokerServiceDefinition> = {
   replayDeadLetters: admin,
   resendDeadLetter: admin,
   listReplays: admin,
+  startBackup: admin,
+  verifyBackup: admin,
+  listBackups: admin,
 };
 
 const inspection: Rules<typeof internal.InspectServiceDefinition> = {

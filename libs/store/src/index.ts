@@ -22,4 +22,8 @@ export * from './disk/folder-lock.js';
 export type { ActedUnder, TermNote, TermNotes } from './term-note.js';
 export { replaceBySnapshot } from './snapshot/snapshots.js';
 export type { SnapshotInfo, Snapshots } from './snapshot/snapshots.js';
+export type { PinnedSnapshot } from './snapshot/snapshot-source.js';
+export type { SnapshotFacts, SnapshotFile } from './snapshot/snapshot-format.js';
+export { folderHolds, joinSnapshots, restoreFolder } from './snapshot/restoring.js';
+export type { FolderPlace, RestoreFrom } from './snapshot/restoring.js';
 export type { DamagedSegment, LogDigest, Repairs } from './repairs.js';

@@ -77,6 +77,9 @@ export class MessageStore implements StorePorts, Component {
   get incarnation(): string {
     return this.parts.held.now.incarnation;
   }
+  get restoredFrom(): string | undefined {
+    return this.parts.held.now.restoredFrom;
+  }
   get salt(): number | undefined {
     return this.log.salt;
   }

@@ -66,6 +66,7 @@ export class StoreParts {
     const { replication } = this;
     this.snapshots = new Snapshots({
       ...{ disk, folder, clock, log, indexes, checkpoints, holds, replication },
+      incarnation: () => held.now.incarnation,
       dataFolder: () => held.now,
       openState: () => held.openState(),
     });

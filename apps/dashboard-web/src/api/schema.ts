@@ -456,6 +456,70 @@ export type Replay = {
 
 export type ReplayList = { readonly items: readonly Replay[] };
 
+export type BackupDraft = {
+  /** Only this one; absent: all of them. */
+  readonly brokerSet?: string;
+};
+
+export type BackupBegun = {
+  /** The time at which it was begun, as 20261130T040000Z; the same for all broker sets. */
+  readonly id: string;
+  readonly brokerSets: readonly string[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
+export type Backup = {
+  /** The time at which it was begun, as 20261130T040000Z; the same for all broker sets. */
+  readonly id: string;
+  /** Wall time in ms since 1970. */
+  readonly takenMs: number;
+  readonly tookMs: number;
+  /** Of all its files. */
+  readonly bytes: number;
+  /** What of them no earlier backup held. */
+  readonly newBytes: number;
+  readonly epoch: number;
+  /** Log position up to which all records are in it. */
+  readonly end: number;
+  /** Time of the last record in it. */
+  readonly lastMs: number;
+  readonly topics: number;
+  readonly groups: number;
+  /** The release that made it. */
+  readonly release: string;
+  /** The data folder that it was made of. */
+  readonly member: string;
+};
+
+export type BackupJob = {
+  readonly kind: 'backup' | 'verification';
+  /** The time at which it was begun, as 20261130T040000Z; the same for all broker sets. */
+  readonly id: string;
+  readonly startedMs: number;
+  /** Absent: it goes on. */
+  readonly endedMs?: number;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  /** Sent to the bucket. */
+  readonly newBytes: number;
+  /** Why it failed; absent: it did not. */
+  readonly failure?: string;
+  /** Of a verification: what is missing or damaged. */
+  readonly problems: readonly string[];
+};
+
+export type Backups = {
+  readonly brokerSets: readonly {
+    readonly brokerSet: string;
+    /** Newest first. */
+    readonly backups: readonly Backup[];
+    readonly job?: BackupJob;
+  }[];
+  /** Broker sets that did not answer: what is said of them is left out, and sums are too small. */
+  readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
+};
+
 export type Problem = {
   /** A URN that names the kind of problem. */
   readonly type: string;
@@ -2234,6 +2298,33 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: undefined;
   };
+  /** Backups of all broker sets that their bucket holds whole, and those that are being made or looked at. */
+  readonly listBackups: {
+    readonly params: undefined;
+    readonly query: {
+      /** So many of each broker set at the most. 0: only what is going on. Absent: 20. */
+      readonly max?: number;
+    };
+    readonly body: undefined;
+    readonly answer: Backups;
+  };
+  /** Begins a backup of all broker sets, or of one. It goes on by itself: `GET /backups` says how far it is, and shows it once it is whole. */
+  readonly beginBackup: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: BackupDraft;
+    readonly answer: BackupBegun;
+  };
+  /** Reads all of a backup again, to see whether each byte of it is there. It goes on by itself: `GET /backups` says what was found. */
+  readonly verifyBackup: {
+    readonly params: {
+      /** The time at which it was begun, as 20261130T040000Z; the same for all broker sets. */
+      readonly id: string;
+    };
+    readonly query: undefined;
+    readonly body: BackupDraft;
+    readonly answer: BackupBegun;
+  };
   /** A token for `Authorization: Bearer`, for a user and its secret. */
   readonly login: {
     readonly params: undefined;
@@ -2444,6 +2535,9 @@ export const operations = {
   listAlerts: ['GET', '/api/v1/alerts'],
   silenceAlert: ['POST', '/api/v1/alerts/silences'],
   unsilenceAlert: ['DELETE', '/api/v1/alerts/silences/{key}'],
+  listBackups: ['GET', '/api/v1/backups'],
+  beginBackup: ['POST', '/api/v1/backups'],
+  verifyBackup: ['POST', '/api/v1/backups/{id}/verification'],
   login: ['POST', '/api/v1/login'],
   beginSession: ['POST', '/api/v1/session'],
   describeSession: ['GET', '/api/v1/session'],

@@ -7,6 +7,7 @@ import { addAccess, beginAsAnyone } from './access.js';
 import { auditRoutes } from './audit-routes.js';
 import { addAudit } from './audit.js';
 import { alertRoutes } from './alert-routes.js';
+import { backupRoutes } from './backup-routes.js';
 import { clientRoutes } from './client-routes.js';
 import { clusterRoutes } from './cluster-routes.js';
 import type { AdminContext } from './context.js';
@@ -158,6 +159,7 @@ async function buildApp(
       messageRoutes(api, context);
       deadLetterRoutes(api, context);
       alertRoutes(api, context);
+      backupRoutes(api, context);
       sessionRoutes(api, context);
       oidcRoutes(api, context);
       userRoutes(api, context);

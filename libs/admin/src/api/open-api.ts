@@ -27,6 +27,7 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         { name: 'users', description: 'Users and what they may do.' },
         { name: 'alerts', description: 'What is wrong, and what was.' },
         { name: 'clients', description: 'Connected clients, and questions to them.' },
+        { name: 'backups', description: 'Copies of broker sets in a bucket.' },
         { name: 'delayed messages', description: 'Delayed messages that are not due yet.' },
         { name: 'transactions', description: 'Transactions that are neither committed nor rolled back.' },
       ],

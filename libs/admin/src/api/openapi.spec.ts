@@ -48,6 +48,7 @@ it('covers every route there is, and no other', () => {
   expect(listed).toEqual(
     [
       ['POST /api/v1/cluster/adoption'],
+      ['GET /api/v1/backups', 'POST /api/v1/backups', 'POST /api/v1/backups/{id}/verification'],
       ['GET /api/v1/audit'],
       ['GET /api/v1/broker-sets', 'GET /api/v1/broker-sets/{name}'],
       ['election', 'replacement', 'unclean-election'].map((what) => `POST /api/v1/broker-sets/{name}/${what}`),
@@ -100,7 +101,7 @@ it('covers every route there is, and no other', () => {
       'transaction',
       'message',
     ],
-    ...['session', 'oidc', 'user', 'alert', 'dead-letter', 'audit', 'deleted'],
+    ...['session', 'oidc', 'user', 'alert', 'dead-letter', 'audit', 'deleted', 'backup'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];

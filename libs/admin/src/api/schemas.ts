@@ -8,6 +8,7 @@ import { errorCodes } from '@cometmq/shared';
 import { protections } from '../reports/set-report.js';
 import { brokerSetStages, groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
 
+import { backupSchemas } from './backup-schemas.js';
 import { inspectSchemas } from './inspect-schemas.js';
 import { arrayOf, described, missingList, object, ref, text, whole, type Schema } from './schema-parts.js';
 
@@ -311,6 +312,7 @@ const userFields = {
 
 export const schemas: Readonly<Record<string, Schema>> = {
   ...inspectSchemas,
+  ...backupSchemas,
   Problem: object(
     {
       type: described(text, 'A URN that names the kind of problem.'),

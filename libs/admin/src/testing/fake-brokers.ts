@@ -15,6 +15,7 @@ import type {
 import { queueId, queueOffset, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { FakeBackups } from './fake-backups.js';
 import { FakeDeadLetters } from './fake-dead-letters.js';
 import { FakeInspect } from './fake-inspect.js';
 import { FakeWaiting } from './fake-waiting.js';
@@ -28,6 +29,7 @@ export class FakeBrokers implements BrokerAdmin {
   readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
   readonly inspect = new FakeInspect((brokerSet) => this.known(brokerSet));
   readonly deadLetters = new FakeDeadLetters((brokerSet) => this.known(brokerSet));
+  readonly backups = new FakeBackups((brokerSet) => this.known(brokerSet));
 
   readonly resets: (ResetCall & { readonly brokerSet: string })[] = [];
   /** Set: what a leader answers to a reset. */
@@ -54,6 +56,7 @@ export class FakeBrokers implements BrokerAdmin {
     this.waiting.reset();
     this.inspect.reset();
     this.deadLetters.reset();
+    this.backups.reset();
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

@@ -20,8 +20,8 @@ export interface AdoptionParts {
   readonly claim: () => MemberClaim;
   /** Under what this member last acted. */
   readonly set: () => KnownTerm | undefined;
-  /** The operator has told this broker itself to bring its metadata. */
-  readonly adopts: boolean;
+  /** The operator has told this broker itself to bring its metadata, or to restore a backup, which has it. */
+  readonly adopts: () => boolean;
   /** And to lead without the messages that this broker's data folder lacks. */
   readonly forgets: boolean;
 }
@@ -78,7 +78,8 @@ export class Adoption {
 
   /** @returns whether what the log knows was brought into the metadata. False: no operator has allowed it. */
   private async bring(why: MqError): Promise<boolean> {
-    const { nameService, knowledge, claim, adopts, log } = this.parts;
+    const { nameService, knowledge, claim, log } = this.parts;
+    const adopts = this.parts.adopts();
     const { topics, groups, deletedTopics, deletedGroups, ...ids } = knowledge.all();
     const none = { topics: [], groups: [], deletedTopics: [], deletedGroups: [] };
     const parts: Pick<MetadataKnowledge, keyof typeof none>[] = [];

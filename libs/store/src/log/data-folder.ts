@@ -40,6 +40,8 @@ interface Identity extends Drawn {
   readonly begun?: boolean;
   /** The note of what this member promised has been there. */
   readonly noted?: boolean;
+  /** What log and state were restored from; left out: from nothing. */
+  readonly restoredFrom?: string;
 }
 
 function draw(): Drawn {
@@ -72,6 +74,16 @@ export class DataFolder {
   /** The folder has held a note of what this member promised. */
   get noted(): boolean {
     return this.identity.noted === true;
+  }
+
+  /** The name of the backup that log and state were restored from; undefined: from none. */
+  get restoredFrom(): string | undefined {
+    return this.identity.restoredFrom;
+  }
+
+  /** Log and state are this one's from now on. */
+  async noteRestoredFrom(name: string): Promise<void> {
+    await this.change({ restoredFrom: name });
   }
 
   /** From now on the folder holds a log. */

@@ -23,6 +23,8 @@ export interface StoreMembership {
   readonly term: TermNotes;
   /** Of this data folder: another one after it was lost. */
   readonly incarnation: string;
+  /** The name of the backup that this folder was restored from; undefined: from none. */
+  readonly restoredFrom: string | undefined;
   /** What checksums of the log begin from: the same on all members. Undefined: its log has not begun. */
   readonly salt: number | undefined;
   /**

@@ -98,8 +98,9 @@ export async function decideInstall(
   folder: string,
   facts: SnapshotFacts,
   incarnation: string,
+  restoredFrom?: string,
 ): Promise<void> {
-  const line = checkedLine({ ...facts, incarnation });
+  const line = checkedLine({ ...facts, incarnation, restoredFrom });
   await replaceBoth(disk, joinPath(folder, installName), [Buffer.from(line)]);
 }
 
@@ -129,6 +130,7 @@ export async function putInPlace(disk: Disk, folder: string, dataFolder: DataFol
   if (facts === undefined) throw unreadable(disk, path);
   await dataFolder.becomeAnother(facts.incarnation, facts.salt);
   await dataFolder.takeSalt(facts.salt);
+  if (facts.restoredFrom !== undefined) await dataFolder.noteRestoredFrom(facts.restoredFrom);
   for (const of of snapshotFolders) {
     const inside = joinPath(folder, of);
     const names = namesIn(facts, of);
@@ -142,6 +144,70 @@ export async function putInPlace(disk: Disk, folder: string, dataFolder: DataFol
     await disk.syncFolder(inside);
   }
   await unlinkBoth(disk, path);
+}
+
+/**
+ * Of a snapshot that was received whole: leaves out all records behind its state that are later than `untilMs`. Nothing of
+ * it has been decided on.
+ */
+export async function cutIncoming(
+  disk: Disk,
+  folder: string,
+  facts: SnapshotFacts,
+  untilMs: number,
+): Promise<SnapshotFacts> {
+  const cut = await firstAfter(disk, folder, facts, untilMs);
+  if (cut === undefined) return facts;
+  const tail = facts.files.findLast(({ folder: of, name }) => of === 'log' && firstOf(name) <= cut);
+  if (!tail) throw broken('its log does not hold what its state stands for');
+  const first = firstOf(tail.name);
+  const files: SnapshotFile[] = [];
+  for (const file of facts.files) {
+    const isTail = file === tail;
+    if (!isTail && file.folder !== 'state' && firstOf(file.name) >= first)
+      await disk.unlink(incomingPath(folder, file)); // Of later segments, and the index of this one.
+    else files.push(isTail ? { ...file, bytes: cut - first } : file);
+  }
+  const opened = await disk.open(incomingPath(folder, tail));
+  try {
+    await opened.truncate(cut - first);
+    await opened.sync();
+  } finally {
+    await opened.close();
+  }
+  for (const of of snapshotFolders) await disk.syncFolder(joinPath(folder, of));
+  return { ...facts, end: cut, files };
+}
+
+/** Where the first record stands that is behind the state and later; undefined: there is none. */
+async function firstAfter(
+  disk: Disk,
+  folder: string,
+  facts: SnapshotFacts,
+  untilMs: number,
+): Promise<LogPosition | undefined> {
+  const walk = walkOf(disk, folder, facts);
+  for (const file of facts.files) {
+    const named = file.folder === 'log' ? segmentFile(file.name) : undefined;
+    if (!named || named.compacted || named.first + file.bytes <= facts.position) continue;
+    const opened = await disk.open(incomingPath(folder, file));
+    try {
+      const segment = new Segment(disk, joinPath(folder, 'log'), named.first, file.bytes, opened);
+      let found: number | undefined;
+      await walk.walk(segment, Math.max(named.first, facts.position), Infinity, (block, at) => {
+        if (found === undefined && block.timestampMsAt(at) > untilMs) found = block.positionAt(at);
+      });
+      if (found !== undefined) return logPosition(found);
+    } finally {
+      await opened.close();
+    }
+  }
+  return undefined;
+}
+
+/** Of the segment that a file belongs to. */
+function firstOf(name: string): number {
+  return Number.parseInt(name, 10);
 }
 
 /** Of a snapshot that nobody decided on. */
@@ -340,6 +406,8 @@ function incomingPath(folder: string, { folder: of, name }: SnapshotFile): strin
 /** What was decided, and whose folder it is from then on. */
 interface Decision extends SnapshotFacts {
   readonly incarnation: string;
+  /** Left out: it came from another member. */
+  readonly restoredFrom?: string | undefined;
 }
 
 function unreadable(disk: Disk, path: string): MqError {

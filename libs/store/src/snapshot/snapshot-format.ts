@@ -53,7 +53,7 @@ export function snapshotBytes({ files }: SnapshotFacts): number {
   return files.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-export function encodeFacts(facts: SnapshotFacts): Buffer {
+function encodeFacts(facts: SnapshotFacts): Buffer {
   const text = Buffer.from(JSON.stringify(facts));
   const head = Buffer.alloc(headBytes);
   head.writeUInt32LE(magic, 0);
@@ -61,6 +61,25 @@ export function encodeFacts(facts: SnapshotFacts): Buffer {
   head.writeUInt32LE(text.byteLength, 8);
   head.writeUInt32LE(checksum(text), 12);
   return Buffer.concat([head, text]);
+}
+
+/** All of a snapshot as it is sent, of files that are read one after another. */
+export async function* snapshotPieces(
+  facts: SnapshotFacts,
+  read: (file: SnapshotFile) => AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const head = encodeFacts(facts);
+  for (let at = 0; at < head.byteLength; at += snapshotPieceBytes) yield head.subarray(at, at + snapshotPieceBytes);
+  for (const file of facts.files) {
+    let sum = 0;
+    for await (const piece of read(file)) {
+      sum = checksum(piece, sum);
+      yield piece;
+    }
+    const end = Buffer.alloc(4);
+    end.writeUInt32LE(sum, 0);
+    yield end;
+  }
 }
 
 /** @throws MqError CORRUPT_RECORD, UNSUPPORTED */

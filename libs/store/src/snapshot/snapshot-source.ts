@@ -10,15 +10,14 @@ import type { Clock } from '@cometmq/shared';
 
 import type { Checkpoints } from '../checkpoints.js';
 import { joinPath } from '../disk/disk.js';
-import type { Disk, DiskFile } from '../disk/disk.js';
+import type { Disk } from '../disk/disk.js';
 import type { Holds } from '../holds.js';
 import type { SegmentIndexes } from '../index/segment-indexes.js';
-import { checksum } from '../log/checksum.js';
 import type { CommitLog } from '../log/commit-log.js';
-import { compactedName, segmentName } from '../log/segment.js';
+import { compactedName, segmentFile, segmentName } from '../log/segment.js';
 import type { SegmentInfo } from '../log/segment.js';
 import type { PinnedState } from '../views/checkpoint-store.js';
-import { encodeFacts, snapshotPieceBytes } from './snapshot-format.js';
+import { snapshotPieceBytes, snapshotPieces } from './snapshot-format.js';
 import type { SnapshotFacts, SnapshotFile } from './snapshot-format.js';
 
 /** Whoever takes no piece for so long is gone: what is held for it goes on. */
@@ -33,31 +32,84 @@ export interface SnapshotGround {
   readonly indexes: SegmentIndexes;
   readonly checkpoints: Checkpoints;
   readonly holds: Holds;
+  /** Of the data folder. */
+  incarnation(): string;
+}
+
+/** A snapshot whose files are read one by one, in any order. Until it is released no segment is given back. */
+export interface PinnedSnapshot {
+  readonly facts: SnapshotFacts;
+  /**
+   * What a file with the same name and size must have in common with this one to hold the same bytes, whichever member of
+   * the set, and whenever, it was read from; undefined: nothing but its bytes says so.
+   */
+  versionOf(file: SnapshotFile): string | undefined;
+  /** In pieces of 256 KiB at the most. @throws MqError UNAVAILABLE where the disk is full, CORRUPT_RECORD */
+  read(file: SnapshotFile): AsyncGenerator<Uint8Array, void, undefined>;
+  /** May be called again. */
+  release(): Promise<void>;
+}
+
+export async function pinSnapshot(ground: SnapshotGround): Promise<PinnedSnapshot> {
+  const { holds, log } = ground;
+  const release = await holds.take();
+  let state: PinnedState | undefined;
+  try {
+    state = await ground.checkpoints.pin();
+    const facts = await factsOf(ground, state);
+    const generations = new Map(log.segments().map((segment) => [nameOf(segment), segment.generation]));
+    return {
+      facts,
+      versionOf: ({ folder, name, bytes }) => {
+        const generation = generations.get(name);
+        if (folder !== 'log' || generation === undefined) return undefined;
+        // What is left out of a compacted one is each member's own.
+        if (generation > 0) return `${ground.incarnation()}/${generation}`;
+        const { first } = segmentFile(name) as { first: LogPosition };
+        const end = first + bytes;
+        if (end >= facts.end) return undefined; // It grows.
+        // Where a leader's term was cut off, what came in its place is of a later epoch.
+        return `${facts.salt}/${log.epochs.at(logPosition(Math.max(0, end - 1)))}`;
+      },
+      read: async function* (file) {
+        for await (const piece of fileOf(ground, file, state)) {
+          yield piece;
+          if (log.full)
+            throw new MqError('UNAVAILABLE', 'the disk is full: what this snapshot holds has to be given back');
+        }
+      },
+      release: async () => {
+        release();
+        const held = state;
+        state = undefined;
+        await held?.release();
+      },
+    };
+  } catch (caught) {
+    release();
+    await state?.release();
+    throw caught;
+  }
 }
 
 /** @throws MqError UNAVAILABLE where the disk is full, or nobody took a piece for a minute */
 export async function* streamSnapshot(ground: SnapshotGround): AsyncGenerator<Uint8Array, void, undefined> {
-  const { clock, holds, log } = ground;
-  const release = await holds.take();
-  let state: PinnedState | undefined;
+  const { clock } = ground;
+  const pinned = await pinSnapshot(ground);
   let gone = false;
   try {
-    state = await ground.checkpoints.pin();
-    const facts = await factsOf(ground, state);
-    for await (const piece of piecesOf(ground, facts, state)) {
+    for await (const piece of snapshotPieces(pinned.facts, (file) => pinned.read(file))) {
       const timer = clock.after(idleMs, () => {
         gone = true;
-        release();
+        void pinned.release();
       });
       yield piece;
       timer.cancel();
       if (gone)
         throw new MqError('UNAVAILABLE', 'nobody took a piece of this snapshot for a minute: ask for another one');
-      if (log.full) throw new MqError('UNAVAILABLE', 'the disk is full: what this snapshot holds has to be given back');
     }
   } finally {
-    release();
-    await state?.release();
+    await pinned.release();
   }
 }
 
@@ -112,37 +164,24 @@ async function indexFiles(
   return files.filter(({ name }) => /^\d{16}(\.\d+)?\.index$/.test(name));
 }
 
-async function* piecesOf(
+async function* fileOf(
   { disk, folder }: SnapshotGround,
-  facts: SnapshotFacts,
+  { folder: of, name, bytes }: SnapshotFile,
   state: PinnedState | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const head = encodeFacts(facts);
-  for (let at = 0; at < head.byteLength; at += snapshotPieceBytes) yield head.subarray(at, at + snapshotPieceBytes);
-  for (const { folder: of, name, bytes } of facts.files) {
-    const held = of === 'state' ? state?.files.find((one) => one.name === name)?.file : undefined;
-    const file = held ?? (await disk.open(joinPath(joinPath(folder, of), name)));
-    try {
-      yield* piecesOfFile(file, bytes);
-    } finally {
-      if (!held) await file.close();
+  const held = of === 'state' ? state?.files.find((one) => one.name === name)?.file : undefined;
+  const file = held ?? (await disk.open(joinPath(joinPath(folder, of), name)));
+  try {
+    for (let at = 0; at < bytes;) {
+      const piece = Buffer.allocUnsafeSlow(Math.min(snapshotPieceBytes, bytes - at));
+      const read = await file.read(piece, at);
+      if (read < piece.byteLength) throw new MqError('CORRUPT_RECORD', `${file.path} is shorter than it was`);
+      at += read;
+      yield piece;
     }
+  } finally {
+    if (!held) await file.close();
   }
-}
-
-async function* piecesOfFile(file: DiskFile, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
-  let sum = 0;
-  for (let at = 0; at < bytes;) {
-    const piece = Buffer.allocUnsafeSlow(Math.min(snapshotPieceBytes, bytes - at));
-    const read = await file.read(piece, at);
-    if (read < piece.byteLength) throw new MqError('CORRUPT_RECORD', `${file.path} is shorter than it was`);
-    sum = checksum(piece, sum);
-    at += read;
-    yield piece;
-  }
-  const end = Buffer.alloc(4);
-  end.writeUInt32LE(sum, 0);
-  yield end;
 }
 
 function nameOf({ first, generation }: SegmentInfo): string {

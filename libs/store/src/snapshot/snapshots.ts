@@ -16,8 +16,8 @@ import type { CheckpointStore } from '../views/checkpoint-store.js';
 import { decideInstall, putInPlace, receiveSnapshot, withdrawInstall } from './incoming-snapshot.js';
 import { snapshotBytes } from './snapshot-format.js';
 import type { SnapshotFacts } from './snapshot-format.js';
-import { streamSnapshot } from './snapshot-source.js';
-import type { SnapshotGround } from './snapshot-source.js';
+import { pinSnapshot, streamSnapshot } from './snapshot-source.js';
+import type { PinnedSnapshot, SnapshotGround } from './snapshot-source.js';
 
 export interface SnapshotParts extends SnapshotGround {
   readonly replication: Replication;
@@ -48,6 +48,15 @@ export class Snapshots {
    */
   stream(): AsyncGenerator<Uint8Array, void, undefined> {
     return streamSnapshot(this.parts);
+  }
+
+  /**
+   * The same for who reads its files in an order of its own: all that is committed now, its state as of now. While it is
+   * held no segment is given back.
+   */
+  async pin(): Promise<PinnedSnapshot> {
+    await this.parts.checkpoints.make();
+    return pinSnapshot(this.parts);
   }
 
   /**
@@ -146,7 +155,7 @@ export async function replaceBySnapshot(
   }
 }
 
-function infoOf(facts: SnapshotFacts): SnapshotInfo {
+export function infoOf(facts: SnapshotFacts): SnapshotInfo {
   const { position, epoch, end } = facts;
   return { position, epoch, end, bytes: snapshotBytes(facts) };
 }

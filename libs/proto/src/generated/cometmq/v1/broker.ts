@@ -748,6 +748,66 @@ export interface LetterReplay {
   offsets: number[];
 }
 
+export interface StartBackupRequest {
+  id: string;
+}
+
+export interface StartBackupResponse {
+}
+
+export interface VerifyBackupRequest {
+  id: string;
+}
+
+export interface VerifyBackupResponse {
+}
+
+export interface ListBackupsRequest {
+  /** 0: only what is going on. */
+  max: number;
+}
+
+export interface ListBackupsResponse {
+  backups: Backup[];
+  /** The last one that was begun by this broker, whether or not it is over; absent: none was. */
+  job?: BackupJob | undefined;
+}
+
+export interface Backup {
+  id: string;
+  takenMs: number;
+  tookMs: number;
+  bytes: number;
+  /** What no earlier backup held. */
+  newBytes: number;
+  epoch: number;
+  /** Where the log ends in it, and the time of its last record. */
+  end: number;
+  lastMs: number;
+  topics: number;
+  groups: number;
+  release: string;
+  member: string;
+}
+
+export interface BackupJob {
+  /** "backup" or "verification". */
+  kind: string;
+  id: string;
+  startedMs: number;
+  /** Absent: it goes on. */
+  endedMs?: number | undefined;
+  bytesDone: number;
+  bytesTotal: number;
+  newBytes: number;
+  /** Why it failed, in words; absent: it did not. */
+  failure?:
+    | string
+    | undefined;
+  /** Of a verification: what is missing or damaged. */
+  problems: string[];
+}
+
 function createBaseLinkFrame(): LinkFrame {
   return { calls: [], answers: [], commands: [] };
 }
@@ -9401,6 +9461,685 @@ export const LetterReplay: MessageFns<LetterReplay> = {
   },
 };
 
+function createBaseStartBackupRequest(): StartBackupRequest {
+  return { id: "" };
+}
+
+export const StartBackupRequest: MessageFns<StartBackupRequest> = {
+  encode(message: StartBackupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartBackupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartBackupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<StartBackupRequest>, I>>(base?: I): StartBackupRequest {
+    return StartBackupRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StartBackupRequest>, I>>(object: I): StartBackupRequest {
+    const message = createBaseStartBackupRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseStartBackupResponse(): StartBackupResponse {
+  return {};
+}
+
+export const StartBackupResponse: MessageFns<StartBackupResponse> = {
+  encode(_: StartBackupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartBackupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartBackupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<StartBackupResponse>, I>>(base?: I): StartBackupResponse {
+    return StartBackupResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StartBackupResponse>, I>>(_: I): StartBackupResponse {
+    const message = createBaseStartBackupResponse();
+    return message;
+  },
+};
+
+function createBaseVerifyBackupRequest(): VerifyBackupRequest {
+  return { id: "" };
+}
+
+export const VerifyBackupRequest: MessageFns<VerifyBackupRequest> = {
+  encode(message: VerifyBackupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyBackupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyBackupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VerifyBackupRequest>, I>>(base?: I): VerifyBackupRequest {
+    return VerifyBackupRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyBackupRequest>, I>>(object: I): VerifyBackupRequest {
+    const message = createBaseVerifyBackupRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseVerifyBackupResponse(): VerifyBackupResponse {
+  return {};
+}
+
+export const VerifyBackupResponse: MessageFns<VerifyBackupResponse> = {
+  encode(_: VerifyBackupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyBackupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyBackupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VerifyBackupResponse>, I>>(base?: I): VerifyBackupResponse {
+    return VerifyBackupResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyBackupResponse>, I>>(_: I): VerifyBackupResponse {
+    const message = createBaseVerifyBackupResponse();
+    return message;
+  },
+};
+
+function createBaseListBackupsRequest(): ListBackupsRequest {
+  return { max: 0 };
+}
+
+export const ListBackupsRequest: MessageFns<ListBackupsRequest> = {
+  encode(message: ListBackupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.max !== 0) {
+      writer.uint32(8).uint32(message.max);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBackupsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBackupsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.max = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListBackupsRequest>, I>>(base?: I): ListBackupsRequest {
+    return ListBackupsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListBackupsRequest>, I>>(object: I): ListBackupsRequest {
+    const message = createBaseListBackupsRequest();
+    message.max = object.max ?? 0;
+    return message;
+  },
+};
+
+function createBaseListBackupsResponse(): ListBackupsResponse {
+  return { backups: [], job: undefined };
+}
+
+export const ListBackupsResponse: MessageFns<ListBackupsResponse> = {
+  encode(message: ListBackupsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.backups) {
+      Backup.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.job !== undefined) {
+      BackupJob.encode(message.job, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBackupsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBackupsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backups.push(Backup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.job = BackupJob.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListBackupsResponse>, I>>(base?: I): ListBackupsResponse {
+    return ListBackupsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListBackupsResponse>, I>>(object: I): ListBackupsResponse {
+    const message = createBaseListBackupsResponse();
+    message.backups = object.backups?.map((e) => Backup.fromPartial(e)) || [];
+    message.job = (object.job !== undefined && object.job !== null) ? BackupJob.fromPartial(object.job) : undefined;
+    return message;
+  },
+};
+
+function createBaseBackup(): Backup {
+  return {
+    id: "",
+    takenMs: 0,
+    tookMs: 0,
+    bytes: 0,
+    newBytes: 0,
+    epoch: 0,
+    end: 0,
+    lastMs: 0,
+    topics: 0,
+    groups: 0,
+    release: "",
+    member: "",
+  };
+}
+
+export const Backup: MessageFns<Backup> = {
+  encode(message: Backup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.takenMs !== 0) {
+      writer.uint32(16).uint64(message.takenMs);
+    }
+    if (message.tookMs !== 0) {
+      writer.uint32(24).uint64(message.tookMs);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(32).uint64(message.bytes);
+    }
+    if (message.newBytes !== 0) {
+      writer.uint32(40).uint64(message.newBytes);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(48).uint64(message.epoch);
+    }
+    if (message.end !== 0) {
+      writer.uint32(56).uint64(message.end);
+    }
+    if (message.lastMs !== 0) {
+      writer.uint32(64).uint64(message.lastMs);
+    }
+    if (message.topics !== 0) {
+      writer.uint32(72).uint32(message.topics);
+    }
+    if (message.groups !== 0) {
+      writer.uint32(80).uint32(message.groups);
+    }
+    if (message.release !== "") {
+      writer.uint32(90).string(message.release);
+    }
+    if (message.member !== "") {
+      writer.uint32(98).string(message.member);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Backup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.takenMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.tookMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.newBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.end = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.lastMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.topics = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.groups = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.release = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.member = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Backup>, I>>(base?: I): Backup {
+    return Backup.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Backup>, I>>(object: I): Backup {
+    const message = createBaseBackup();
+    message.id = object.id ?? "";
+    message.takenMs = object.takenMs ?? 0;
+    message.tookMs = object.tookMs ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.newBytes = object.newBytes ?? 0;
+    message.epoch = object.epoch ?? 0;
+    message.end = object.end ?? 0;
+    message.lastMs = object.lastMs ?? 0;
+    message.topics = object.topics ?? 0;
+    message.groups = object.groups ?? 0;
+    message.release = object.release ?? "";
+    message.member = object.member ?? "";
+    return message;
+  },
+};
+
+function createBaseBackupJob(): BackupJob {
+  return {
+    kind: "",
+    id: "",
+    startedMs: 0,
+    endedMs: undefined,
+    bytesDone: 0,
+    bytesTotal: 0,
+    newBytes: 0,
+    failure: undefined,
+    problems: [],
+  };
+}
+
+export const BackupJob: MessageFns<BackupJob> = {
+  encode(message: BackupJob, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.startedMs !== 0) {
+      writer.uint32(24).uint64(message.startedMs);
+    }
+    if (message.endedMs !== undefined) {
+      writer.uint32(32).uint64(message.endedMs);
+    }
+    if (message.bytesDone !== 0) {
+      writer.uint32(40).uint64(message.bytesDone);
+    }
+    if (message.bytesTotal !== 0) {
+      writer.uint32(48).uint64(message.bytesTotal);
+    }
+    if (message.newBytes !== 0) {
+      writer.uint32(56).uint64(message.newBytes);
+    }
+    if (message.failure !== undefined) {
+      writer.uint32(66).string(message.failure);
+    }
+    for (const v of message.problems) {
+      writer.uint32(74).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupJob {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupJob();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.startedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.endedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesDone = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytesTotal = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.newBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.failure = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.problems.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupJob>, I>>(base?: I): BackupJob {
+    return BackupJob.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupJob>, I>>(object: I): BackupJob {
+    const message = createBaseBackupJob();
+    message.kind = object.kind ?? "";
+    message.id = object.id ?? "";
+    message.startedMs = object.startedMs ?? 0;
+    message.endedMs = object.endedMs ?? undefined;
+    message.bytesDone = object.bytesDone ?? 0;
+    message.bytesTotal = object.bytesTotal ?? 0;
+    message.newBytes = object.newBytes ?? 0;
+    message.failure = object.failure ?? undefined;
+    message.problems = object.problems?.map((e) => e) || [];
+    return message;
+  },
+};
+
 export type BrokerServiceDefinition = typeof BrokerServiceDefinition;
 export const BrokerServiceDefinition = {
   name: "BrokerService",
@@ -9583,6 +10322,33 @@ export const BrokerServiceDefinition = {
       requestType: ListReplaysRequest as typeof ListReplaysRequest,
       requestStream: false,
       responseType: ListReplaysResponse as typeof ListReplaysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Backups of this set's log, its state and all it knows of topics and groups. Begins one; it goes on by itself. */
+    startBackup: {
+      name: "StartBackup",
+      requestType: StartBackupRequest as typeof StartBackupRequest,
+      requestStream: false,
+      responseType: StartBackupResponse as typeof StartBackupResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Reads all of one again, to see whether it is whole. Begins it; it goes on by itself. */
+    verifyBackup: {
+      name: "VerifyBackup",
+      requestType: VerifyBackupRequest as typeof VerifyBackupRequest,
+      requestStream: false,
+      responseType: VerifyBackupResponse as typeof VerifyBackupResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What the bucket holds, newest first, and what is going on. */
+    listBackups: {
+      name: "ListBackups",
+      requestType: ListBackupsRequest as typeof ListBackupsRequest,
+      requestStream: false,
+      responseType: ListBackupsResponse as typeof ListBackupsResponse,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,11 @@
+export { runBackup } from './backup-run.js';
+export type { BackupOptions, BackupSource, Progress, SourceFile } from './backup-run.js';
+export { Catalogue, deletionGraceMs } from './catalogue.js';
+export type { Deletion, Keep, Swept } from './catalogue.js';
+export { backupIdOf, backupIdPattern, backupMsOf } from './manifest.js';
+export type { BackupFile, BackupPoint, Manifest } from './manifest.js';
+export type { ObjectStore, StoredObject } from './object-store.js';
+export { S3Store } from './s3/s3-store.js';
+export type { S3Addressing, S3Options } from './s3/s3-store.js';
+export { backupRule, backupSettings, bucketOf, restoreWordOf } from './settings.js';
+export type { BackupConfig, RestoreWord } from './settings.js';
