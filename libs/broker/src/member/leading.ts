@@ -110,6 +110,25 @@ export class Leading implements LeadTerm {
     return this.led.has(member);
   }
 
+  /** This start of the member that follows; empty: it does not. */
+  bootIdOf(member: MemberId): string {
+    return this.led.bootIdOf(member);
+  }
+
+  /** Every member is there and keeps up, this one takes messages, and nobody is about to leave. */
+  get isQuiet(): boolean {
+    const { me, writable } = this.parts;
+    const statuses = this.followers();
+    const keepsUp = (member: MemberId): boolean =>
+      this.led.hears(member, sureMs) && statuses.some((one) => one.member === member && one.lagMs < sureMs);
+    return (
+      this.serves &&
+      writable() &&
+      this.permits.isQuiet(this.nowMs) &&
+      this.state.members.every((member) => member === me || keepsUp(member))
+    );
+  }
+
   /** @returns why not, in words; undefined: it may stop now */
   mayLeave(member: MemberId): string | undefined {
     const { me } = this.parts;

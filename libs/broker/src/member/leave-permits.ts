@@ -8,6 +8,8 @@ import type { MemberId } from '@cometmq/model';
 const goneByMs = 30_000;
 /** Who waits to leave asks a few times in this. */
 const askingMs = 1_000;
+/** A roll-out may take so long from one member to the next. */
+const quietMs = 60_000;
 
 export class LeavePermits {
   private readonly askedMs = new Map<MemberId, number>();
@@ -33,6 +35,12 @@ export class LeavePermits {
     if (missing.length > 0) return `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not in sync`;
     this.permit ??= { member, sinceMs: nowMs, hasLeft: false };
     return undefined;
+  }
+
+  /** Nobody has asked to leave for a while. */
+  isQuiet(nowMs: number): boolean {
+    for (const askedMs of this.askedMs.values()) if (nowMs - askedMs < quietMs) return false;
+    return true;
   }
 
   /**

@@ -37,6 +37,7 @@ import type { MemberParts } from './member-parts.js';
 import { type MemberMoves, MemberSelf } from './member-self.js';
 import { memberStatus } from './member-status.js';
 import { Mending } from './mending.js';
+import { PreferredLeader } from './preferred-leader.js';
 import { Promising } from './promising.js';
 import type { SetMember } from './set-member.js';
 import { SetReader } from './set-reader.js';
@@ -55,6 +56,7 @@ export class Member implements SetMember, MemberMoves {
   private readonly leaving: Leaving;
   private readonly cutOff: CutOff;
   private readonly fullDisk: FullDisk;
+  private readonly preferred: PreferredLeader;
   private readonly copies: LogCopies;
   private readonly reads: FollowerReads;
   private mending: Mending | undefined;
@@ -76,6 +78,7 @@ export class Member implements SetMember, MemberMoves {
     this.leaving = new Leaving(self, this.handOvers);
     this.cutOff = new CutOff(self, this.reader, this.handOvers);
     this.fullDisk = new FullDisk(self, this.handOvers);
+    this.preferred = new PreferredLeader(self, this.handOvers);
     this.copies = new LogCopies(self);
     this.reads = new FollowerReads(self);
     this.starting.promise.catch(() => undefined); // Whoever starts it is told.
@@ -211,6 +214,7 @@ export class Member implements SetMember, MemberMoves {
     this.reader.lookIfDue();
     void this.cutOff.look();
     void this.fullDisk.look();
+    void this.preferred.look();
   };
 
   /** Its disk has become full. Resolves when another one leads, or it is known that none can. */
