@@ -54,6 +54,25 @@ describe('a leader whose disk is full', () => {
     await world.stop();
   });
 
+  // Goal: a hand-over makes no leader that refuses messages. Method: the follower that is asked first was full a moment ago.
+  it.each(['asked for', 'since it stops'])('is not one to which the lead is handed over (%s)', async (why) => {
+    const world = await new SetWorld(3).start();
+    const { leader, members } = world;
+    const [first] = leader.broker.member.leading!.successors;
+    const full = members.find(({ id }) => id === first?.member) as SetMemberWorld;
+    full.disk.capacityBytes = full.disk.usedBytes() + 100 * KiB;
+    for (let n = 0; !full.status.diskFull; n += 1) expect(await send(world, leader, n)).toBe('stored');
+    full.disk.capacityBytes = Infinity;
+    await world.until(() => world.isWhole, 'it has caught up');
+    expect([full.status.diskFull, leader.broker.member.leading!.successors[0]?.member]).toEqual([true, full.id]);
+    if (why === 'asked for') await world.during(leader.broker.member.handOverLead());
+    else await world.during(leader.stop());
+    expect(world.leader.status.diskFull).toBe(false);
+    if (!leader.isUp) await leader.start();
+    await world.until(() => world.isWhole, 'all follow');
+    await world.stop();
+  });
+
   it('goes on where none has room, and says so; the lead does not go round', async () => {
     const world = await new SetWorld(3).start();
     const { leader, members } = world;

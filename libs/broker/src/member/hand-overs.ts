@@ -4,6 +4,7 @@ import type { Epoch, MemberId } from '@cometmq/model';
 import { isMember } from '@cometmq/replication';
 import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
 
+import type { Leading } from './leading.js';
 import type { MemberMoves, MemberSelf } from './member-self.js';
 import type { LeadingRole } from './roles.js';
 
@@ -108,8 +109,7 @@ export class HandOvers {
     const { leading } = role;
     let whyNot: MqError | undefined;
     for (const endMs = clock.monotonicMs() + inSyncMsMax; ; await sleep(clock, 5)) {
-      for (const successor of leading.successors) {
-        if (to !== undefined && successor.member !== to) continue;
+      for (const successor of await this.asked(leading, to)) {
         whyNot = undefined;
         try {
           await peers.peer(successor.address).prepareHandOver(settings.brokerSet, leading.epoch);
@@ -127,6 +127,24 @@ export class HandOvers {
     }
     const who = to === undefined ? 'no other member of the set is' : `${to} is not`;
     throw whyNot ?? new MqError('CONFLICT', to === this.self.me ? `${to} leads already` : `${who} in sync`);
+  }
+
+  /** Whom to ask, in this order. Where none is named those that take messages come first: one that takes none only where it must. */
+  private async asked(
+    { successors }: Leading,
+    to: MemberId | undefined,
+  ): Promise<readonly { readonly member: MemberId; readonly address: string }[]> {
+    if (to !== undefined) return successors.filter(({ member }) => member === to);
+    const { peers, settings } = this.self.parts;
+    const asked = successors.map(async (successor) => {
+      const status = await peers
+        .peer(successor.address)
+        .status(settings.brokerSet)
+        .catch(() => undefined);
+      return { successor, takesNone: status?.diskFull === true };
+    });
+    const all = await Promise.all(asked);
+    return all.sort((a, b) => Number(a.takesNone) - Number(b.takesNone)).map(({ successor }) => successor);
   }
 
   /** An operator wants a member out of the set whose volume is lost. */
