@@ -9,6 +9,9 @@ import type { MemberSelf } from './member-self.js';
 const askLeaveMs = 200;
 /** How often it asks why it is told to stop. */
 const askReasonMs = 1_000;
+/** So long it may take to lead, where it stands when it is told to stop. */
+const settleMsMax = 2_000;
+const settleLookMs = 10;
 
 export class Leaving {
   constructor(
@@ -24,11 +27,21 @@ export class Leaving {
     const { self } = this;
     const { log } = self.parts;
     await this.awaitTurn();
+    await this.settled();
     const { role } = self;
     if (role.is !== 'leading' || !role.term || role.leading.successors.length === 0) return;
     await this.handOvers.give().catch((caught: unknown) => {
       log.warn(failureFacts(caught), 'the lead could not be handed over');
     });
+  }
+
+  /** Who was promised an epoch keeps all others waiting: it takes the lead first where it can, or nobody leads for a while. */
+  private async settled(): Promise<void> {
+    const { self } = this;
+    const { clock } = self.parts;
+    const endMs = clock.monotonicMs() + settleMsMax;
+    const isSettling = ({ role } = self): boolean => role.is === 'standing' || (role.is === 'leading' && !role.term);
+    while (isSettling() && clock.monotonicMs() < endMs) await sleep(clock, settleLookMs);
   }
 
   /** What was decided in the term may still become durable, and be answered. */
