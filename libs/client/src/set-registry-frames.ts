@@ -93,8 +93,9 @@ export function setStateFromWire(wire: internal.MemberSet | undefined): SetState
 }
 
 export function setReadingToWire(reading: SetReading): internal.SetReading {
-  const { storeId, generation, state, present, former } = reading;
+  const { storeId, generation, state, present, former, doubtedBy } = reading;
   return {
+    doubtedBy,
     ...{ storeId, generation, state: setStateToWire(state) },
     present: present.map((one) => ({ ...one, leads: one.leads })),
     former: [...former],
@@ -102,8 +103,9 @@ export function setReadingToWire(reading: SetReading): internal.SetReading {
 }
 
 export function setReadingFromWire(wire: internal.SetReading): SetReading {
-  const { storeId, generation, state, present, former } = wire;
+  const { storeId, generation, state, present, former, doubtedBy } = wire;
   return {
+    ...(doubtedBy !== undefined && { doubtedBy: memberId(doubtedBy) }),
     ...{ storeId, generation, state: setStateFromWire(state) },
     present: present.map(presentFromWire),
     former: former.map(formerFromWire),

@@ -114,6 +114,11 @@ export interface SetReading {
   /** Whose presence lives: the leader's of the current epoch, and the members'. */
   readonly present: readonly PresentMember[];
   readonly former: readonly FormerMember[];
+  /**
+   * Knows a later state of the set than this one: the metadata was set back, and nobody takes the set over before what the
+   * members know is brought back. Undefined: nobody has said so.
+   */
+  readonly doubtedBy?: MemberId | undefined;
 }
 
 export interface PresentMember {

@@ -405,9 +405,11 @@ describe('a broker set of two under metadata that was set back', () => {
       code: 'METADATA_MISMATCH',
       reason: expect.stringContaining('a/1 knows a later state of broker set broker-0'),
     });
+    expect((await service.sets.readSet('broker-0')).doubtedBy).toBe(a);
     await service.allowAdoption();
     await service.adoptMetadata(word);
-    expect((await service.sets.readSet('broker-0')).state).toMatchObject({ epoch: 2, leader: a, members: [a] });
+    const { state, doubtedBy } = await service.sets.readSet('broker-0');
+    expect([state, doubtedBy]).toMatchObject([{ epoch: 2, leader: a, members: [a] }, undefined]);
     expect(await lead(service, word.claim)).toMatchObject({ epoch: 3, leader: a });
   });
 

@@ -551,7 +551,8 @@ function stateOf({ pair, record }: Known<SetRecord>): SetState {
 }
 
 /** `shown`: what the claimant's presence says from now on. */
-function readingOf({ storeId, identity, set, presences }: Found, shown?: PresenceRecord): SetReading {
+function readingOf(found: Found, shown?: PresenceRecord): SetReading {
+  const { storeId, identity, set, presences } = found;
   const others = [...presences.values()].map(({ record }) => record).filter(({ member }) => member !== shown?.member);
   const all = [...others, ...(shown ? [shown] : [])].sort((a, b) => (a.member < b.member ? -1 : 1));
   const present = all.map(({ member, address, bootId, leads }) => {
@@ -564,7 +565,13 @@ function readingOf({ storeId, identity, set, presences }: Found, shown?: Presenc
     state: set && stateOf(set),
     present,
     former: set?.record.former ?? [],
+    ...(isDoubted(found) && { doubtedBy: found.doubt?.member }),
   };
+}
+
+/** By somebody's word of this generation: what is brought back begins another one. */
+function isDoubted({ doubt, identity }: Found): boolean {
+  return doubt !== undefined && doubt.generation >= identity.version.generation;
 }
 
 function checkRule({ members, quorum }: SetRule, leader: MemberId): void {
@@ -579,10 +586,10 @@ function checkRule({ members, quorum }: SetRule, leader: MemberId): void {
 }
 
 /** @throws MqError METADATA_MISMATCH where a member has said that this metadata is older than what its set has come to */
-function checkDoubt({ doubt, identity }: Found, brokerSet: string): void {
-  if (doubt === undefined || doubt.generation < identity.version.generation) return;
+function checkDoubt(found: Found, brokerSet: string): void {
+  if (!isDoubted(found)) return;
   throw mismatch(
-    `this metadata was set back: ${doubt.member} knows a later state of broker set ${brokerSet}, and nobody takes the set over, ` +
+    `this metadata was set back: ${found.doubt?.member} knows a later state of broker set ${brokerSet}, and nobody takes the set over, ` +
       'nor changes its members, before that is brought back',
   );
 }

@@ -76,6 +76,16 @@ export class Adoption {
     return true;
   }
 
+  /** What this member knows of who led its set, for metadata that another one brings back. Refused while nobody has allowed that. */
+  async sayWord(): Promise<void> {
+    const { nameService, knowledge, claim } = this.parts;
+    const set = this.parts.set();
+    if (!set) return;
+    const { topicIdMax, groupIdMax } = knowledge.all();
+    const none = { topics: [], groups: [], deletedTopics: [], deletedGroups: [], insist: false };
+    await nameService.adoptMetadata({ ...none, topicIdMax, groupIdMax, claim: claim(), set, last: true });
+  }
+
   /** @returns whether what the log knows was brought into the metadata. False: no operator has allowed it. */
   private async bring(why: MqError): Promise<boolean> {
     const { nameService, knowledge, claim, log } = this.parts;

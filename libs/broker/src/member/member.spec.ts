@@ -5,6 +5,7 @@ import {
   KiB,
   logPosition,
   memberId,
+  type MemberId,
   MessageType,
   MiB,
   queueId,
@@ -623,6 +624,35 @@ describe('a broker set of three', () => {
     await world.pass(10_000);
     expect(world.leaders).toHaveLength(0);
     expect(world.up[0]?.status.says).toMatch(/^nobody stands for the lead: /);
+  });
+});
+
+describe('a registry of which another member says that it was set back', () => {
+  // Goal: what one member knows better is waited for, and comes back. Method: the registry says so to members that see nothing
+  // wrong with it themselves.
+  it('has nobody stand, and everybody say what it knows', async () => {
+    const world = await new SetWorld(3).start();
+    const { registry, nameService, leader } = world;
+    const words = new Set<string>();
+    nameService.adoptMetadata = ({ claim, set, topics }) => {
+      if (set && topics.length === 0) words.add(claim.member);
+      return Promise.reject(new MqError('METADATA_MISMATCH', 'no operator has allowed it'));
+    };
+    const announce = registry.announceMember.bind(registry);
+    let doubtedBy: MemberId | undefined = memberId(leader.id);
+    registry.announceMember = async (claim) => ({ ...(await announce(claim)), doubtedBy });
+    leader.kill();
+    await world.pass(10_000);
+    expect(world.leaders).toHaveLength(0);
+    for (const { id, status } of world.up) {
+      expect(status.says).toMatch(/^nobody stands for the lead: .* knows a later state of this set/);
+      expect(words).toContain(id);
+    }
+    doubtedBy = undefined;
+    await world.send('m0');
+    await leader.start();
+    await world.until(() => world.isWhole, 'all are in sync');
+    await world.stop();
   });
 });
 

@@ -17,6 +17,8 @@ export class SetReader {
   /** Why nobody may stand, as it was read last. */
   private still: string | undefined;
   private stillTold = false;
+  /** Somebody else knows better than the registry, as it was read last. */
+  private doubt: string | undefined;
   /** It was told that it can't be noted how the set is now. */
   private unnoted = false;
   /** The last refusal that was told of. */
@@ -36,7 +38,7 @@ export class SetReader {
 
   /** Why nobody may stand; undefined: whoever has a reason to may. */
   get whyStill(): string | undefined {
-    return this.still ?? (this.self.started ? this.self.parts.adoption.mismatch : undefined);
+    return this.still ?? this.doubt ?? (this.self.started ? this.self.parts.adoption.mismatch : undefined);
   }
 
   /** Undefined: the registry does not answer yet, and others may want this member's word meanwhile. */
@@ -132,10 +134,14 @@ export class SetReader {
     }
     const again = still === this.still;
     this.still = still;
+    const { doubtedBy } = reading;
+    this.doubt = doubtedBy && `${doubtedBy} knows a later state of this set: the metadata was set back`;
     if (still !== undefined) {
-      if (again) void this.bringBack(still);
+      if (again) void this.bringBack(() => adoption.settles(new MqError('METADATA_MISMATCH', still)));
       return;
     }
+    // It knows nothing that the metadata does not, and says so: others may be waiting for its word.
+    if (this.doubt !== undefined) void this.bringBack(() => adoption.sayWord());
     this.stillTold = false;
     adoption.mismatch = undefined;
     if (state) this.acted(reading, state);
@@ -143,14 +149,13 @@ export class SetReader {
   }
 
   /** What this member knows of its set is told to the metadata that was set back, so that others hear of it; and comes back, once that is allowed. */
-  private async bringBack(still: string): Promise<void> {
+  private async bringBack(bring: () => Promise<unknown>): Promise<void> {
     if (this.bringing) return;
     this.bringing = true;
-    const { adoption, log } = this.self.parts;
     try {
-      await adoption.settles(new MqError('METADATA_MISMATCH', still));
+      await bring();
     } catch (caught) {
-      log.debug(failureFacts(caught), 'the metadata could not be brought back; trying again');
+      this.self.parts.log.debug(failureFacts(caught), 'the metadata could not be brought back; trying again');
     } finally {
       this.bringing = false;
     }

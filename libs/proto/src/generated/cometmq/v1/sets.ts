@@ -84,6 +84,8 @@ export interface SetReading {
   state: MemberSet | undefined;
   present: PresentMember[];
   former: FormerMember[];
+  /** The member that knows a later state of the set than the metadata has; absent: nobody has said so. */
+  doubtedBy?: string | undefined;
 }
 
 export interface PresentMember {
@@ -937,7 +939,7 @@ export const JoinedMember: MessageFns<JoinedMember> = {
 };
 
 function createBaseSetReading(): SetReading {
-  return { storeId: "", generation: 0, state: undefined, present: [], former: [] };
+  return { storeId: "", generation: 0, state: undefined, present: [], former: [], doubtedBy: undefined };
 }
 
 export const SetReading: MessageFns<SetReading> = {
@@ -956,6 +958,9 @@ export const SetReading: MessageFns<SetReading> = {
     }
     for (const v of message.former) {
       FormerMember.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.doubtedBy !== undefined) {
+      writer.uint32(50).string(message.doubtedBy);
     }
     return writer;
   },
@@ -1013,6 +1018,14 @@ export const SetReading: MessageFns<SetReading> = {
             message.former.push(FormerMember.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.doubtedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1037,6 +1050,7 @@ export const SetReading: MessageFns<SetReading> = {
       : undefined;
     message.present = object.present?.map((e) => PresentMember.fromPartial(e)) || [];
     message.former = object.former?.map((e) => FormerMember.fromPartial(e)) || [];
+    message.doubtedBy = object.doubtedBy ?? undefined;
     return message;
   },
 };
