@@ -1,8 +1,10 @@
 /** What breaks while clients work, and how it is mended at the end. All of it by chance, from the seed. */
-import { MqError, sleep } from '@cometmq/shared';
+import { MqError, type Prng, sleep, unreachable } from '@cometmq/shared';
 
 import type { Ledger } from './ledger.js';
-import type { Member, World } from './world.js';
+import type { SimProcess } from './sim-clock.js';
+import type { FaultKind } from './tally.js';
+import { brokerSet, type Member, type World } from './world.js';
 
 /** How often each happens, beside the others. */
 const kinds = {
@@ -30,7 +32,6 @@ const drawn = (Object.keys(kinds) as Kind[]).flatMap((kind) => Array.from({ leng
 export async function breakThings(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
   const process = world.clock.process('faults');
   const chance = world.chance('faults');
-  const hosts = [...world.hosts];
   for (;;) {
     await sleep(process, chance.below(chance.below(3) === 0 ? 8_000 : 1_500));
     const member = chance.pick(world.members);
@@ -39,69 +40,129 @@ export async function breakThings(world: World, ledger: Ledger, goesOn: () => bo
     if (goesOn() && chance.below(4) === 0) await Promise.race([ledger.nextSent(), sleep(process, 2_000)]);
     if (!goesOn()) return;
     world.trace.note(`fault: ${kind} ${member.place}`);
-    switch (kind) {
-      case 'power':
-      case 'kill':
-        member.end(kind === 'power');
-        break;
-      case 'start':
-        start(world, member);
-        break;
-      case 'stop':
-        void member.stop();
-        break;
-      case 'pause':
-        member.pause();
-        break;
-      case 'resume':
-        for (const each of world.members) each.resume();
-        break;
-      case 'cut': {
-        const other = chance.pick(hosts.filter((host) => host !== member.place));
-        world.network.cut(member.place, other);
-        if (chance.below(2) === 0) world.network.cut(other, member.place);
-        break;
-      }
-      case 'slow':
-        world.network.slow(member.place, chance.pick(hosts), chance.below(1_000));
-        break;
-      case 'break':
-        world.network.breakConnections(chance.pick(hosts), member.place);
-        break;
-      case 'heal':
-        world.network.heal();
-        for (const { way } of world.nameServers) way.comeBack();
-        for (const each of world.members) each.condition.slowMs = 0;
-        break;
-      case 'jump':
-        member.setWall(chance.below(7_200_000) - 3_600_000);
-        break;
-      case 'hang':
-        member.condition.hangsUntilMs = process.monotonicMs() + chance.below(6_000);
-        break;
-      case 'slow disk':
-        member.condition.slowMs = chance.below(60);
-        break;
-      case 'namesrv': {
-        const server = chance.pick(world.nameServers);
-        server.end();
-        await sleep(process, chance.below(3_000));
-        void server.start();
-        break;
-      }
-      case 'etcd': {
-        const { way } = chance.pick(world.nameServers);
-        const how = chance.below(3);
-        if (how === 0) for (const each of world.nameServers) each.way.leave();
-        else if (how === 1) way.loseNextAnswer = true;
-        else way.stopHearing();
-        break;
-      }
-      case 'etcd set back':
-        await world.metadata.setBack(chance.below(3));
-        break;
-    }
+    const happened = await breakOne(world, member, kind, chance, process);
+    if (happened) world.tally.fault(happened);
   }
+}
+
+/** Answers what has changed by it; undefined: nothing. */
+async function breakOne(
+  world: World,
+  member: Member,
+  kind: Kind,
+  chance: Prng,
+  process: SimProcess,
+): Promise<FaultKind | undefined> {
+  const { hosts } = world;
+  const { isUp } = member;
+  switch (kind) {
+    case 'power':
+    case 'kill':
+      member.end(kind === 'power');
+      return isUp ? kind : undefined;
+    case 'start':
+      start(world, member);
+      return isUp ? undefined : kind;
+    case 'stop':
+      void member.stop();
+      return isUp ? kind : undefined;
+    case 'pause':
+      member.pause();
+      return isUp ? kind : undefined;
+    case 'resume':
+      for (const each of world.members) each.resume();
+      return kind;
+    case 'cut': {
+      const other = chance.pick(hosts.filter((host) => host !== member.place));
+      world.network.cut(member.place, other);
+      if (chance.below(2) === 0) world.network.cut(other, member.place);
+      return kind;
+    }
+    case 'slow':
+      world.network.slow(member.place, chance.pick(hosts), chance.below(1_000));
+      return kind;
+    case 'break':
+      world.network.breakConnections(chance.pick(hosts), member.place);
+      return kind;
+    case 'heal':
+      world.network.heal();
+      for (const { way } of world.nameServers) way.comeBack();
+      for (const each of world.members) each.condition.slowMs = 0;
+      return kind;
+    case 'jump':
+      member.setWall(chance.below(7_200_000) - 3_600_000);
+      return kind;
+    case 'hang':
+      member.condition.hangsUntilMs = process.monotonicMs() + chance.below(6_000);
+      return isUp ? kind : undefined;
+    case 'slow disk':
+      member.condition.slowMs = chance.below(60);
+      return kind;
+    case 'namesrv': {
+      const server = chance.pick(world.nameServers);
+      const ran = server.service !== undefined;
+      server.end();
+      await sleep(process, chance.below(3_000));
+      void server.start();
+      return ran ? kind : undefined;
+    }
+    case 'etcd': {
+      const { way } = chance.pick(world.nameServers);
+      const how = chance.below(3);
+      if (how === 0) {
+        for (const each of world.nameServers) each.way.leave();
+        return 'etcd away';
+      }
+      if (how === 1) {
+        way.loseNextAnswer = true;
+        return 'etcd loses an answer';
+      }
+      way.stopHearing();
+      return 'etcd tells watches nothing';
+    }
+    case 'etcd set back':
+      return (await setBack(world, chance.below(3))) ? kind : undefined;
+    default:
+      return unreachable(kind);
+  }
+}
+
+const setKey = `sets/${brokerSet}`;
+const doubtKey = `doubts/${brokerSet}`;
+
+/**
+ * In a set of two the metadata has a voice of its own. Where it forgets who took the set over last, the other member may do so by
+ * its own word: what that costs nobody can prevent while the one that knows better is away. So the other one comes back only
+ * once that one has said so, or leads anew.
+ */
+async function setBack(world: World, ago: number): Promise<boolean> {
+  const { metadata } = world;
+  const isTwo = world.members.length === 2;
+  // What was said is not forgotten again before it was heard.
+  if (isTwo && (world.keptOut.size > 0 || (await metadata.store.get(doubtKey)) !== undefined)) return false;
+  const done = await metadata.setBack(ago, setKey);
+  if (!done) return false;
+  if (!isTwo || done.was === undefined) return true;
+  const { leader, epoch } = JSON.parse(done.was) as { readonly leader: string; readonly epoch: number };
+  const knows = world.members.find(({ place }) => leader.startsWith(`${place}/`));
+  const others = world.members.filter((member) => member !== knows);
+  for (const other of others) {
+    if (other.isUp) other.end(false);
+    world.keptOut.add(other);
+  }
+  const look = async (): Promise<void> => {
+    const isSaid = (await metadata.store.get(doubtKey)) !== undefined;
+    if (!isSaid && (knows?.broker?.member.leading?.epoch ?? 0) <= epoch) {
+      world.clock.after(500, () => void look());
+      return;
+    }
+    for (const other of others) {
+      world.keptOut.delete(other);
+      start(world, other);
+    }
+  };
+  await look();
+  return true;
 }
 
 /** Nothing is broken any more, and every member runs. */
@@ -136,14 +197,20 @@ function adopt(world: World): void {
 
 /**
  * Where it does not run. One that finds the metadata set back ends, and is started again once that was adopted; one that is
- * told to stop meanwhile says so.
+ * told to stop meanwhile says so; one to which no name service answers ends, and whoever watches over it starts it again.
  */
 function start(world: World, member: Member): void {
-  if (member.isUp) return;
+  if (member.isUp || world.keptOut.has(member)) return;
   member.start().catch((caught: unknown) => {
     const { code } = MqError.from(caught);
     if (member.stopping && code === 'CANCELLED') return;
     if (world.metadata.wasSetBack && code === 'METADATA_MISMATCH') member.end(false);
+    else if (code === 'TIMEOUT') startAgain(world, member);
     else world.failures.push(`${member.place} did not start: ${String(caught)}`);
   });
+}
+
+function startAgain(world: World, member: Member): void {
+  member.end(false);
+  world.clock.after(1_000, () => start(world, member));
 }

@@ -36,16 +36,21 @@ export class SimMetadata {
     return way;
   }
 
-  /** All that was written since one of the last backups is gone. */
-  async setBack(ago: number): Promise<void> {
+  /**
+   * All that was written since one of the last backups is gone. Answers what the key said, if it says something else now;
+   * undefined: there is no such backup.
+   */
+  async setBack(ago: number, key: string): Promise<{ readonly was: string | undefined } | undefined> {
     const backup = this.backups.at(-1 - ago);
-    if (backup === undefined || this.isChanging) return;
+    if (backup === undefined || this.isChanging) return undefined;
     const older = this.store.asOf(backup);
     await older.start();
+    const [was, is] = [await this.store.get(key), await older.get(key)];
     this.store = older;
     this.backups.splice(-1 - ago);
     this.wasSetBack = true;
     for (const way of this.ways) way.becomes(older);
+    return { was: was?.value === is?.value ? undefined : was?.value };
   }
 }
 

@@ -32,6 +32,7 @@ import { SimClock, type SimProcess } from './sim-clock.js';
 import { type DiskCondition, slowDisk } from './sim-disk.js';
 import { NameServer, SimMetadata } from './sim-metadata.js';
 import { SimNetwork, type Speaker } from './sim-network.js';
+import { Tally } from './tally.js';
 
 export const brokerSet = 'broker-0';
 const namesrvHosts = ['namesrv-0', 'namesrv-1'];
@@ -71,6 +72,8 @@ export interface WorldOptions {
   /** Of the broker set. Default: three. */
   readonly members?: number | undefined;
   readonly print?: ((line: string) => void) | undefined;
+  /** Where it is counted what happened. */
+  readonly tally?: Tally | undefined;
   /** What a test breaks in each broker that is built. */
   readonly plant?: ((broker: BrokerService) => void) | undefined;
 }
@@ -85,9 +88,13 @@ export class World {
   /** Mistakes of ours that ended a process which nobody had ended. */
   readonly failures: string[] = [];
   readonly audit: Audit;
+  readonly tally: Tally;
+  /** Not started for now. */
+  readonly keptOut = new Set<Member>();
 
   constructor(readonly options: WorldOptions) {
-    const { seed, members = 3, print } = options;
+    const { seed, members = 3, print, tally = new Tally() } = options;
+    this.tally = tally;
     this.clock = new SimClock(this.chance('turns'));
     this.network = new SimNetwork(this.clock, this.chance('network'));
     this.trace = new Trace(this.clock, print);
@@ -368,7 +375,9 @@ export class Member {
     const said =
       (level: string) =>
       (facts: object, what: string): void => {
-        if (!process.isOver) this.world.trace.note(`${process.name}: ${level}: ${what}`, facts);
+        if (process.isOver) return;
+        this.world.tally.path(what);
+        this.world.trace.note(`${process.name}: ${level}: ${what}`, facts);
       };
     return { debug: () => undefined, info: said('info'), warn: said('warn'), error: said('error') };
   }
