@@ -132,7 +132,8 @@ export class Checkpoints {
     if (this.abandoned || !this.folding.isWhole) return Promise.resolve();
     const { checkpointer, log } = this;
     const { end } = this.folding;
-    if (checkpointer.busy || end === checkpointer.position) return checkpointer.idle();
+    // Who folds again from the beginning of its active segment is behind what is stored for a while.
+    if (checkpointer.busy || end <= checkpointer.position) return checkpointer.idle();
     const done = checkpointer.close(end, this.epochBelow(end));
     checkpointer.committed(log.commitEnd);
     return done;
