@@ -142,3 +142,29 @@ describe('metadata that is lost', () => {
     expect(await received(6)).toHaveLength(6);
   }, 120_000);
 });
+
+// Goal: the single process starts on any folder it has ever made. Its member has stood in the metadata at `local` from the
+// first release on, and a presence that a crash left behind is taken for another process's where the address differs.
+it('is where the member of the single process stands at "local", now as ever', async () => {
+  const broker = new Standalone();
+  try {
+    await broker.start();
+    await broker.program.kill();
+    expect(journalOf(broker)).toContain(String.raw`\"address\":\"local\"`);
+    await broker.start();
+    await broker.program.stop();
+    await broker.start();
+    const { brokerSets } = await admin<{ brokerSets: unknown[] }>(broker, 'GET', '/broker-sets');
+    expect(brokerSets).toMatchObject([{ members: [{ address: 'local', leads: true }] }]);
+  } finally {
+    await broker.stop();
+  }
+}, 120_000);
+
+function journalOf({ dataDir }: Standalone): string {
+  const folder = join(dataDir, 'metadata');
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+    .join('');
+}

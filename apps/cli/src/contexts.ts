@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MqError } from '@cometmq/shared';
+import { hostAndPort, MqError } from '@cometmq/shared';
 
 import type { World } from './world.js';
 
@@ -105,9 +105,7 @@ export function apiUrl(text: string): string {
 
 /** @throws MqError CONFIG */
 export function hostPort(text: string): string {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:/]+):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[2]);
-  if (!match || port < 1 || port > 65_535) {
+  if (!hostAndPort(text)) {
     throw new MqError('CONFIG', `--endpoint ${text}: must be host:port, like ${localContext.endpoint}`);
   }
   return text;

@@ -13,7 +13,7 @@ import {
   lagSamples,
   RestoreAtStart,
 } from '@cometmq/broker';
-import { Directory } from '@cometmq/client';
+import { Directory, localAddress } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { IdentityRegistry, namesrvSamples, NamesrvService } from '@cometmq/namesrv';
 import {
@@ -61,7 +61,6 @@ void runProgram({
     const profile = profileOf(config);
     // Who reads "ready", and the credentials beside it, may use them.
     const gate = gateOf({ config, files: profile.files, identities, clock, log, startWaitMs: 10_000 });
-    const address = (): string => 'local';
     const broker = new BrokerService({
       ...config,
       disk,
@@ -71,7 +70,7 @@ void runProgram({
       directory,
       clock,
       log,
-      address,
+      address: () => localAddress,
       onFatal: fatal,
     });
     const links = { link: (set: string) => (set === config.brokerName ? broker : undefined) };

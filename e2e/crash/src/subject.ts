@@ -1,5 +1,5 @@
 import { BrokerService } from '@cometmq/broker';
-import { Directory, type Delivered, type Done } from '@cometmq/client';
+import { Directory, localAddress, type Delivered, type Done } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import {
   encodeEnvelope,
@@ -62,7 +62,7 @@ export class Subject {
       retentionMs: 3_600_000,
       pollsMax: 100,
       leaseMs: 3_000,
-      address: () => 'local',
+      address: () => localAddress,
       storeLimits: limits,
       onFatal: (error) => (this.failure = error),
     });

@@ -16,7 +16,7 @@ import type {
   RpcChannel,
   UnaryReply,
 } from '@cometmq/rpc';
-import { errorOf, grpcStatus } from '@cometmq/rpc';
+import { errorOf, failedCall, grpcStatus, onlyMessageOf } from '@cometmq/rpc';
 import { MqError, type ErrorCode, type Prng } from '@cometmq/shared';
 
 import type { SimClock, SimProcess } from './sim-clock.js';
@@ -191,16 +191,7 @@ class SimChannel implements RpcChannel {
   ) {}
 
   unary(path: string, request: MessageBytes, options?: CallOptions): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const stream = this.begin(path, request, options);
-      let answer: Uint8Array | undefined;
-      stream.onMessage((message) => (answer = message));
-      stream.onEnd((error) => {
-        if (error !== undefined) reject(error);
-        else if (answer === undefined) reject(new MqError('INTERNAL', 'an answer without a message'));
-        else resolve(answer);
-      });
-    });
+    return onlyMessageOf(this.begin(path, request, options));
   }
   serverStream(path: string, request: MessageBytes, options?: CallOptions): IncomingStream {
     return this.begin(path, request, options);
@@ -214,8 +205,8 @@ class SimChannel implements RpcChannel {
     for (const call of [...(this.connection?.calls ?? [])]) call.cancel();
   }
 
-  private begin(path: string, request: MessageBytes | undefined, options: CallOptions = {}): SimCall {
-    if (this.closed) throw new MqError('UNAVAILABLE', 'the channel is closed');
+  private begin(path: string, request: MessageBytes | undefined, options: CallOptions = {}): DuplexStream {
+    if (this.closed) return failedCall(new MqError('UNAVAILABLE', 'the channel is closed'));
     if (!this.connection?.isOpen) this.connection = this.network.connect(this.from, this.to);
     return new SimCall(this.connection, path, request, options);
   }

@@ -160,13 +160,13 @@ export class World {
   }
 
   connects(from: Speaker): (address: string) => RpcChannel {
-    return (address) => this.network.channel(from, address);
+    return (address) => this.network.channel(from, hostOf(address));
   }
   peersOf(from: Speaker): GrpcPeers {
     const { network } = this;
     return new GrpcPeers({
       connect: this.connects(from),
-      refuses: (address, msMax) => network.refuses(from, address, msMax),
+      refuses: (address, msMax) => network.refuses(from, hostOf(address), msMax),
       clock: from.process,
     });
   }
@@ -243,6 +243,8 @@ function reasonOf({ reason, cause }: MqError): string {
   return cause instanceof Error ? `${reason}: ${cause.stack ?? cause.message}` : reason;
 }
 
+const hostOf = (address: string): string => address.split(':')[0] ?? '';
+
 /** A place of the broker set: a process that comes and goes, and its disk, which stays. */
 export class Member {
   starts = 0;
@@ -311,7 +313,7 @@ export class Member {
       pollsMax: 1_000,
       followerReadsBehindBytes: 1,
       leaseMs: 3_000,
-      address: () => place,
+      address: () => `${place}:1`,
       onFatal: (error: MqError) => {
         if (!process.isOver) world.failures.push(`${process.name} could not go on: ${reasonOf(error)}`);
       },

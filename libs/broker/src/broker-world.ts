@@ -1,4 +1,4 @@
-import { Directory, type Delivered, type Done, type ReceiveCall, type SendResult } from '@cometmq/client';
+import { Directory, localAddress, type Delivered, type Done, type ReceiveCall, type SendResult } from '@cometmq/client';
 import { FakeNameService } from '@cometmq/client/testing';
 import {
   encodeEnvelope,
@@ -118,7 +118,7 @@ export class BrokerWorld {
       retentionMs: 72 * 3_600_000,
       pollsMax: 100,
       leaseMs: 3000,
-      address: () => '',
+      address: () => localAddress,
       onFatal: (error) => {
         if (built === this.broker) this.onFatal(error); // Those that crashed go on in vain.
       },

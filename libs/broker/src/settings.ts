@@ -1,5 +1,5 @@
 import { GiB, KiB, membersWantedMax, MiB } from '@cometmq/model';
-import { bytes, count, flag, millis, oneOf, port, text } from '@cometmq/shared';
+import { bytes, count, flag, hostAndPort, millis, oneOf, port, text } from '@cometmq/shared';
 
 const hour = 3_600_000;
 const year = 365 * 24 * hour;
@@ -169,7 +169,7 @@ export const brokerProcessSettings = {
 export function brokerAddressRule({ advertisedAddress }: { readonly advertisedAddress: string }): true | string {
   return (
     advertisedAddress === '' ||
-    /^[^\s:]+:\d{1,5}$|^\[[\da-fA-F:.]+\]:\d{1,5}$/.test(advertisedAddress) ||
+    hostAndPort(advertisedAddress) !== undefined ||
     `advertisedAddress=${advertisedAddress}: must be host:port`
   );
 }

@@ -44,12 +44,15 @@ export interface SetRegistry {
 }
 
 /** Who speaks. */
+/** The address of a member that is in one process with all that calls it, where nothing connects to it. */
+export const localAddress = 'local';
+
 export interface MemberClaim {
   /** The broker set's name, for instance `broker-0`. */
   readonly brokerSet: string;
   /** `<place>/<volume incarnation>`. */
   readonly member: MemberId;
-  /** host:port of its internal service, reachable by proxies and by the other members; empty: in this process. */
+  /** host:port of its internal service, reachable by proxies and by the other members; or `localAddress`. */
   readonly address: string;
   /** Of this start of its process: two processes with one member id are told apart by it. */
   readonly bootId: string;

@@ -20,7 +20,7 @@ export interface BrokerSet {
 
 export interface SetMember {
   readonly member: string;
-  /** host:port of its internal service; empty: in this process, or not known. */
+  /** host:port of its internal service; `local` where it is this process; empty: not known. */
   readonly address: string;
 }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { Directory, type MemberClaim, type SetReading } from '@cometmq/client';
+import { Directory, localAddress, type MemberClaim, type SetReading } from '@cometmq/client';
 import { setRegistryContract, type OpenedRegistry } from '@cometmq/client/testing';
 import { EmbeddedStore, MemoryStore, NodeFiles, type MetadataStore } from '@cometmq/metadata';
 import { memberId, type BrokerSet, type Epoch, type LogPosition, type MemberId, type SetState } from '@cometmq/model';
@@ -55,7 +55,7 @@ const claimOf = (member: MemberId, epoch = 0): MemberClaim => {
   const claim = {
     brokerSet,
     member,
-    address: `${member}:1`,
+    address: `${member[0]}:1`,
     bootId: `boot of ${member[0]}`.replaceAll(' ', '-'),
     leaseMs,
   };
@@ -141,6 +141,24 @@ describe('a take-over, for which everybody waits', () => {
   });
 });
 
+// Goal: no claim brings an address into the metadata at which a process that calls it would fail. Method: each kind of it.
+it.each(['', 'nowhere', 'a:0', 'a:65536', ':1', 'http://a:1', 'a b:1', 'a\n:1', 'fd00::1:1', `${'a'.repeat(300)}:1`])(
+  'a member that says it is reached at %j is refused, and nothing is written',
+  async (address) => {
+    const { sets, store } = await world();
+    const before = await store.range('');
+    const claim = { ...claimOf(a), address };
+    const refused = { code: 'BAD_REQUEST', reason: expect.stringContaining('must be host:port') as string };
+    expect(await fault(sets.announceMember(claim))).toMatchObject(refused);
+    const wanted = { epoch: 1 as Epoch, revision: 0, rule: { members: [a], quorum: 1 }, reason: 'start' } as const;
+    expect(await fault(sets.acquireLeadership(claim, wanted))).toMatchObject(refused);
+    expect(await store.range('')).toEqual(before);
+    for (const good of [localAddress, '[fd00::1]:10911', 'broker-0-0.broker:10911']) {
+      await sets.announceMember({ ...claimOf(a), address: good });
+    }
+  },
+);
+
 describe('what watchers are told of a set', () => {
   it('is its leader, its members and where they are, its quorum, who keeps up', async () => {
     const here = await world();
@@ -148,8 +166,8 @@ describe('what watchers are told of a set', () => {
     const kept = { epoch: 1 as Epoch, writable: true, progress: 1, inSync: [a, b] };
     await here.sets.renewLeadership(claimOf(a), kept);
     expect(await shown(here)).toMatchObject({
-      ...{ name: brokerSet, epoch: 1, leader: 'a/1:1', leaderMember: a, quorum: 2, inSync: [a, b], writable: true },
-      members: [a, b, c].map((member) => ({ member, address: `${member}:1` })),
+      ...{ name: brokerSet, epoch: 1, leader: 'a:1', leaderMember: a, quorum: 2, inSync: [a, b], writable: true },
+      members: [a, b, c].map((member) => ({ member, address: `${member[0]}:1` })),
       stage: 'serving',
     });
   });
@@ -163,7 +181,7 @@ describe('what watchers are told of a set', () => {
     });
     const wanted = { epoch: 2 as Epoch, revision: state.revision, rule: state, reason: 'handedOver' } as const;
     await here.sets.acquireLeadership(claimOf(b, 1), { ...wanted, rule: { members: [a, b, c], quorum: 2 } });
-    expect(heard.at(-1)).toMatchObject({ epoch: 2, leader: 'b/1:1', leaderMember: b });
+    expect(heard.at(-1)).toMatchObject({ epoch: 2, leader: 'b:1', leaderMember: b });
     expect(heard.filter(({ leaderMember, epoch }) => leaderMember === a && epoch === 2)).toEqual([]);
     await here.sets.resignLeadership(claimOf(b, 1), 2 as Epoch);
     expect((await shown(here))?.leader).toBeUndefined();
@@ -208,7 +226,7 @@ describe('a set that was written while it had one member that led', () => {
     const wanted = { epoch: 5 as Epoch, revision, rule: { members: [a], quorum: 1 }, reason: 'start' } as const;
     expect((await fault(here.sets.acquireLeadership(claimOf(a, 3), wanted))).code).toBe('DATA_FOLDER');
     expect(await here.sets.acquireLeadership(claimOf(a, 4), wanted)).toMatchObject({ epoch: 5, leader: a });
-    expect(await shown(here)).toMatchObject({ epoch: 5, leader: 'a/1:1', registeredMs: 7 });
+    expect(await shown(here)).toMatchObject({ epoch: 5, leader: 'a:1', registeredMs: 7 });
     expect((await here.store.range('presence/')).pairs.map(({ key }) => key)).toEqual([`presence/${brokerSet}/${a}`]);
   });
 });

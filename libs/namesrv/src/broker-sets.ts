@@ -729,11 +729,10 @@ function replacedBy(
   other: PresenceRecord,
   code: 'CONFLICT' | 'NOT_LEADER',
 ): MqError {
-  const where = (at: string): string => at || 'in its own process';
   return new MqError(
     code,
-    `another process is ${member} of broker set ${brokerSet}, at ${where(other.address)}, and lives; this one is at ` +
-      `${where(address)}. Two processes must not share a data folder, nor run on copies of one: stop one of them`,
+    `another process is ${member} of broker set ${brokerSet}, at ${other.address}, and lives; this one is at ` +
+      `${address}. Two processes must not share a data folder, nor run on copies of one: stop one of them`,
   );
 }
 
@@ -744,8 +743,8 @@ function placeTaken(
   const place = placeOf(member);
   return new MqError(
     'CONFLICT',
-    `the place ${place} of broker set ${brokerSet} is held by ${holder.member} at ${holder.address || 'its own process'}, ` +
-      `which lives; this member, ${member}, is at ${address || 'its own process'}. Give each member of a set a memberName ` +
+    `the place ${place} of broker set ${brokerSet} is held by ${holder.member} at ${holder.address}, ` +
+      `which lives; this member, ${member}, is at ${address}. Give each member of a set a memberName ` +
       'of its own; or, if this one is to take the place of that one, stop that one first',
   );
 }

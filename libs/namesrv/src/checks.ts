@@ -1,6 +1,6 @@
 import { MessageType, printable, topicName, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
-import type { GroupChange, MemberClaim, TopicChange } from '@cometmq/client';
-import { MqError } from '@cometmq/shared';
+import { localAddress, type GroupChange, type MemberClaim, type TopicChange } from '@cometmq/client';
+import { hostAndPort, MqError } from '@cometmq/shared';
 
 /** What may be asked of the metadata. All throw MqError BAD_REQUEST with what is allowed. */
 const minute = 60_000;
@@ -127,7 +127,8 @@ export function checkMemberClaim({ brokerSet, member, leaseMs, bootId, address }
   }
   whole('lease in ms', leaseMs, limits.leaseMsMin, limits.leaseMsMax);
   if (!/^[^\s/]{1,100}$/.test(bootId)) refuse(`boot id "${printable(bootId)}" must be 1 to 100 characters`);
-  if (address.length > 300) refuse(`address "${printable(address)}" must be host:port, of 300 characters at the most`);
+  // Proxies, members and the dashboard API connect to whatever stands there.
+  if (address !== localAddress && !hostAndPort(address)) refuse(`address "${printable(address)}" must be host:port`);
 }
 
 export function checkEpoch(epoch: number): void {

@@ -27,7 +27,7 @@ async function started<T extends Component>(part: T): Promise<T> {
 
 const [a, b] = [memberId('a/1'), memberId('b/1')];
 const claimOf = (member: typeof a, log?: MemberClaim['log']): MemberClaim => ({
-  ...{ brokerSet: 'broker-0', member, address: `${member}:1`, bootId: `boot-${member[0]}`, leaseMs: 2_000 },
+  ...{ brokerSet: 'broker-0', member, address: `${member[0]}:1`, bootId: `boot-${member[0]}`, leaseMs: 2_000 },
   ...(log && { log }),
 });
 const rule = { members: [a, b], quorum: 2 };

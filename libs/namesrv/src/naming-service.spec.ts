@@ -2,6 +2,7 @@ import {
   Directory,
   GrpcNameService,
   GrpcSetRegistry,
+  localAddress,
   type DirectoryUpdate,
   type MemberClaim,
   type NameService,
@@ -71,7 +72,13 @@ function follow(source: NameService): { readonly updates: DirectoryUpdate[]; kin
   return { updates, kinds: () => updates.map((update) => update.kind).join(' ') };
 }
 
-const claim: MemberClaim = { brokerSet: 'b', member: memberId('b/1'), address: '', bootId: 'boot', leaseMs: 3_000 };
+const claim: MemberClaim = {
+  brokerSet: 'b',
+  member: memberId('b/1'),
+  address: localAddress,
+  bootId: 'boot',
+  leaseMs: 3_000,
+};
 
 const keptTo = async (deletionGraceMs: number): Promise<NamesrvService> => {
   const given = { store: await memory(), clock, autoCreateTopics: true, autoCreateGroups: true, deletionGraceMs };

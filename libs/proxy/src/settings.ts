@@ -1,4 +1,4 @@
-import { bytes, count, flag, millis, oneOf, port, text, type Setting } from '@cometmq/shared';
+import { bytes, count, flag, hostAndPort, millis, oneOf, port, text, type Setting } from '@cometmq/shared';
 
 import { defaultLimits, type Advertised, type MessagingLimits } from './limits.js';
 import type { RateLimits } from './rates.js';
@@ -106,8 +106,8 @@ export function limitsOf(config: LimitSettings): MessagingLimits {
 
 /** `host:port`, `[v6]:port`, or nothing for the address that clients came by. */
 export function advertisedOf(address: string): Advertised {
-  const match = /^\[?(.*?)\]?:(\d+)$/.exec(address);
-  return match ? { kind: 'address', host: match[1] ?? '', port: Number(match[2]) } : { kind: 'echo' };
+  const at = hostAndPort(address);
+  return at ? { kind: 'address', ...at } : { kind: 'echo' };
 }
 
 /** For `declare`: what an advertised address must look like. */

@@ -9,6 +9,8 @@ export { defaultFrontDoorLimits } from './front-door/limits.js';
 export type { FrontDoorLimits } from './front-door/limits.js';
 export { Http2Channel } from './channel/http2-channel.js';
 export type { Http2ChannelOptions } from './channel/http2-channel.js';
+export { failedCall } from './channel/failed-call.js';
+export { onlyMessageOf } from './channel/only-message.js';
 export { GrpcJsChannel } from './grpc-js/grpc-js-channel.js';
 export type { GrpcJsChannelOptions } from './grpc-js/grpc-js-channel.js';
 export { GrpcJsServer } from './grpc-js/grpc-js-server.js';

@@ -244,7 +244,12 @@ describe.each(pairs)('%s at %s', (channelKind, serverKind) => {
     expect(await ended).toMatchObject({ code: 'CANCELLED' });
     await until(() => notes.cancelled === 1);
     await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(0))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    expect(() => channel.bidi('/test.Echo/Chat')).toThrow(MqError);
+    for (const stream of [
+      channel.bidi('/test.Echo/Chat'),
+      channel.serverStream('/test.Echo/Stream', Buffer.alloc(0)),
+    ]) {
+      expect(await messagesOf(stream).ended).toMatchObject({ code: 'UNAVAILABLE' });
+    }
   });
 
   it('says UNAVAILABLE while nobody answers, and connects again', async () => {
@@ -340,6 +345,40 @@ describe('Http2Channel', () => {
     });
     await expect(asked('nowhere')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(asked('no.such.host.invalid:1')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it.each(['', 'nowhere', 'nowhere:', ':1', 'here:0', 'here:65536', 'here:1e3', 'a b:1', 'a\0b:1', 'http://a/b:1'])(
+    'fails every kind of call to %j, which is no address, and throws at none',
+    async (address) => {
+      const channel = channelTo(address);
+      const streams = [channel.bidi('/test.Echo/Chat'), channel.serverStream('/test.Echo/Stream', Buffer.alloc(0))];
+      const ends = streams.map((stream) => new Promise((resolve) => stream.onEnd(resolve)));
+      const failure = { code: 'UNAVAILABLE', reason: `no connection: ${JSON.stringify(address)} must be host:port` };
+      for (const end of ends) expect(await end).toMatchObject(failure);
+      await expect(channel.unary('/test.Echo/Echo', Buffer.alloc(0))).rejects.toMatchObject(failure);
+      // Who listens later hears of it too, and nothing else comes.
+      const late = channel.bidi('/test.Echo/Chat');
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(late.write(Buffer.alloc(1))).toBe(false);
+      late.end();
+      late.cancel();
+      expect(await new Promise((resolve) => late.onEnd(resolve))).toMatchObject(failure);
+    },
+  );
+
+  it('refuses an answer of two messages to a unary call', async () => {
+    const server = new FrontDoorServer({
+      port: 0,
+      services: [echoService(newEchoNotes())],
+      clock,
+      log: () => undefined,
+      internal: {},
+    });
+    await server.start();
+    const channel = channelTo(`127.0.0.1:${server.port}`);
+    await expect(channel.unary('/test.Echo/Stream', streamRequest(2, 10))).rejects.toMatchObject({ code: 'INTERNAL' });
+    channel.close();
+    await server.stop();
   });
 
   it('does not call again and again where nobody takes its calls', async () => {

@@ -30,7 +30,8 @@ export interface DuplexStream extends IncomingStream {
 
 /**
  * A connection to one address, made when first needed and made anew when it breaks. Paths are `/package.Service/Method`.
- * Calls made while there is no connection fail with UNAVAILABLE once an attempt to connect has failed.
+ * Calls made while there is no connection fail with UNAVAILABLE once an attempt to connect has failed. None throws, whatever
+ * the address: what can't be made is a call that ends with an error.
  */
 export interface RpcChannel {
   unary(path: string, request: MessageBytes, options?: CallOptions): Promise<Uint8Array>;

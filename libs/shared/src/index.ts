@@ -4,6 +4,7 @@ export * from './clock.js';
 export * from './config.js';
 export * from './due-heap.js';
 export * from './errors.js';
+export * from './host-port.js';
 export * from './lifecycle.js';
 export * from './one-by-one.js';
 export * from './prng.js';

@@ -12,7 +12,7 @@ import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { MqError } from '@cometmq/shared';
+import { hostAndPort, MqError } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
 import { SendScheduler } from '../front-door/send-scheduler.js';
 import type { SendSchedulerHost } from '../front-door/send-scheduler.js';
@@ -30,7 +30,6 @@ import { MemoryAccount } from '../memory/memory-account.js';
 import type { CallOptions } from '../rpc-channel.js';
 import { BlockPool, Outbox } from '../sockets/outbox.js';
 import type { OutboxOwner } from '../sockets/outbox.js';
-import { hostAndPort } from '../sockets/host-port.js';
 import { knownAddresses } from '../sockets/known-addresses.js';
 import { codeTrailer, errorOf } from '../status.js';
 import { nameOfRole } from '../tls/process-tls.js';
@@ -455,7 +454,8 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
   private open(): Socket {
     const { address, tls } = this.options;
     const at = hostAndPort(address);
-    if (at === undefined) throw new MqError('UNAVAILABLE', `no connection: "${address}" is no address`);
+    if (at === undefined)
+      throw new MqError('UNAVAILABLE', `no connection: ${JSON.stringify(address)} must be host:port`);
     if (tls === undefined) {
       return connect({
         ...at,

@@ -5,10 +5,10 @@
 import { MqError } from '@cometmq/shared';
 import type { MessageBytes } from '../grpc-server.js';
 import type { CallOptions, DuplexStream, IncomingStream, RpcChannel } from '../rpc-channel.js';
-import { ClientCall } from './client-call.js';
-import type { ClientCallHost } from './client-call.js';
 import { ClientConnection } from './client-connection.js';
 import type { ConnectionOptions } from './client-connection.js';
+import { failedCall } from './failed-call.js';
+import { onlyMessageOf } from './only-message.js';
 
 export type Http2ChannelOptions = ConnectionOptions;
 
@@ -28,18 +28,7 @@ export class Http2Channel implements RpcChannel {
   constructor(private readonly options: Http2ChannelOptions) {}
 
   unary(path: string, request: MessageBytes, options: CallOptions = {}): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const call = this.begin(path, options);
-      let answer: Uint8Array | undefined;
-      call.onMessage((message) => (answer ??= message));
-      call.onEnd((error) => {
-        if (error !== undefined) reject(error);
-        else if (answer === undefined) reject(new MqError('INTERNAL', 'an answer without a message'));
-        else resolve(answer);
-      });
-      call.write(request);
-      call.end();
-    });
+    return onlyMessageOf(this.serverStream(path, request, options));
   }
 
   serverStream(path: string, request: MessageBytes, options: CallOptions = {}): IncomingStream {
@@ -58,11 +47,19 @@ export class Http2Channel implements RpcChannel {
     for (const connection of [...this.connections]) connection.close();
   }
 
-  private begin(path: string, options: CallOptions): ClientCall {
-    if (this.closed) throw new MqError('UNAVAILABLE', 'the channel is closed');
+  private begin(path: string, options: CallOptions): DuplexStream {
+    if (this.closed) return failedCall(new MqError('UNAVAILABLE', 'the channel is closed'));
     if (this.current?.takesCalls !== true) {
-      if (this.failure !== undefined && this.options.clock.monotonicMs() < this.againMs) return failed(this.failure);
-      this.current = this.connect();
+      if (this.failure !== undefined && this.options.clock.monotonicMs() < this.againMs) {
+        return failedCall(this.failure);
+      }
+      try {
+        this.current = this.connect();
+      } catch (caught) {
+        const error = MqError.from(caught);
+        this.failed(error);
+        return failedCall(error);
+      }
     }
     return this.current.begin(path, options);
   }
@@ -81,28 +78,16 @@ export class Http2Channel implements RpcChannel {
       closed: (why) => {
         this.connections.delete(connection);
         if (this.current === connection) this.current = undefined;
-        if (begun || this.closed) return;
-        this.failure = why;
-        this.waitMs = Math.min(againMsMax, Math.max(againMsMin, 2 * this.waitMs));
-        this.againMs = this.options.clock.monotonicMs() + this.waitMs;
+        if (!begun && !this.closed) this.failed(why);
       },
     });
     this.connections.add(connection);
     return connection;
   }
-}
 
-/** A call that failed before it was made; its owner hears of it later, as of any other. */
-function failed(error: MqError): ClientCall {
-  const call = new ClientCall(nobody, 0, 0, 0);
-  queueMicrotask(() => call.finish(error));
-  return call;
+  private failed(why: MqError): void {
+    this.failure = why;
+    this.waitMs = Math.min(againMsMax, Math.max(againMsMin, 2 * this.waitMs));
+    this.againMs = this.options.clock.monotonicMs() + this.waitMs;
+  }
 }
-
-const nobody: ClientCallHost = {
-  messageBytesMax: 0,
-  write: () => false,
-  end: () => undefined,
-  consumed: () => undefined,
-  giveUp: () => undefined,
-};

@@ -3,6 +3,7 @@ import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import type { CallOptions as JsOptions, ChannelCredentials, ServiceError, StatusObject } from '@grpc/grpc-js';
 import { MqError } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
+import { failedCall } from '../channel/failed-call.js';
 import { grpcStatus } from '../grpc-server.js';
 import type { MessageBytes } from '../grpc-server.js';
 import type { CallOptions, DuplexStream, IncomingStream, RpcChannel } from '../rpc-channel.js';
@@ -72,7 +73,7 @@ export class GrpcJsChannel implements RpcChannel {
 
   unary(path: string, request: MessageBytes, options: CallOptions = {}): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.checkOpen();
+      if (this.closed) throw channelClosed();
       const bytes = wholeMessage(request);
       const done = (error: ServiceError | null, answer?: Buffer): void => {
         this.open.delete(call);
@@ -94,7 +95,7 @@ export class GrpcJsChannel implements RpcChannel {
   }
 
   serverStream(path: string, request: MessageBytes, options: CallOptions = {}): IncomingStream {
-    this.checkOpen();
+    if (this.closed) return failedCall(channelClosed());
     const bytes = wholeMessage(request);
     const metadata = metadataOf(options);
     const call = this.client.makeServerStreamRequest(path, asIs, asIs, bytes, metadata, this.jsOptions(options));
@@ -102,7 +103,7 @@ export class GrpcJsChannel implements RpcChannel {
   }
 
   bidi(path: string, options: CallOptions = {}): DuplexStream {
-    this.checkOpen();
+    if (this.closed) return failedCall(channelClosed());
     const call = this.client.makeBidiStreamRequest(path, asIs, asIs, metadataOf(options), this.jsOptions(options));
     return this.tracked(new JsOutgoing(call, (stream) => this.open.delete(stream)));
   }
@@ -116,10 +117,6 @@ export class GrpcJsChannel implements RpcChannel {
   private tracked<T extends JsIncoming>(stream: T): T {
     this.open.add(stream);
     return stream;
-  }
-
-  private checkOpen(): void {
-    if (this.closed) throw new MqError('UNAVAILABLE', 'the channel is closed');
   }
 
   private jsOptions(options: CallOptions): JsOptions {
@@ -219,6 +216,8 @@ class JsOutgoing extends JsIncoming implements DuplexStream {
     this.duplex.end();
   }
 }
+
+const channelClosed = (): MqError => new MqError('UNAVAILABLE', 'the channel is closed');
 
 function credentialsOf(tls: GrpcJsChannelOptions['tls']): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();

@@ -7,9 +7,8 @@ import dns, { lookup as systemLookup } from 'node:dns';
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
-import { systemClock } from '@cometmq/shared';
+import { hostAndPort, systemClock } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
-import { hostAndPort } from './host-port.js';
 
 type Answer = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void;
 type Ask = (hostname: string, options: LookupOptions & { readonly all: true }, answer: Answer) => void;

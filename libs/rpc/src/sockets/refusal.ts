@@ -1,8 +1,7 @@
 import { connect } from 'node:net';
 
-import type { Clock } from '@cometmq/shared';
+import { hostAndPort, type Clock } from '@cometmq/shared';
 
-import { hostAndPort } from './host-port.js';
 import { knownAddresses } from './known-addresses.js';
 
 /**

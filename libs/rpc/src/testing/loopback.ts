@@ -4,6 +4,8 @@
  */
 import { MqError } from '@cometmq/shared';
 import type { Clock, ErrorCode } from '@cometmq/shared';
+import { failedCall } from '../channel/failed-call.js';
+import { onlyMessageOf } from '../channel/only-message.js';
 import { grpcStatus } from '../grpc-server.js';
 import type {
   CallContext,
@@ -33,16 +35,7 @@ class LoopbackChannel implements RpcChannel {
   ) {}
 
   unary(path: string, request: MessageBytes, options?: CallOptions): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const stream = this.begin(path, request, options);
-      let answer: Uint8Array | undefined;
-      stream.onMessage((message) => (answer = message));
-      stream.onEnd((error) => {
-        if (error !== undefined) reject(error);
-        else if (answer === undefined) reject(new MqError('INTERNAL', 'an answer without a message'));
-        else resolve(answer);
-      });
-    });
+    return onlyMessageOf(this.begin(path, request, options));
   }
 
   serverStream(path: string, request: MessageBytes, options?: CallOptions): IncomingStream {
@@ -58,8 +51,8 @@ class LoopbackChannel implements RpcChannel {
     for (const call of [...this.calls]) call.cancel();
   }
 
-  private begin(path: string, request: MessageBytes | undefined, options: CallOptions = {}): LoopbackCall {
-    if (this.closed) throw new MqError('UNAVAILABLE', 'the channel is closed');
+  private begin(path: string, request: MessageBytes | undefined, options: CallOptions = {}): DuplexStream {
+    if (this.closed) return failedCall(new MqError('UNAVAILABLE', 'the channel is closed'));
     const call = new LoopbackCall(options, this.clock, () => this.calls.delete(call));
     this.calls.add(call);
     queueMicrotask(() => call.start(this.routes.get(path), request));

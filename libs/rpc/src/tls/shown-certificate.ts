@@ -1,8 +1,6 @@
 import { connect } from 'node:tls';
 
-import type { Clock } from '@cometmq/shared';
-
-import { hostAndPort } from '../sockets/host-port.js';
+import { hostAndPort, type Clock } from '@cometmq/shared';
 
 /**
  * When the certificate ends that is shown at `host:port`, in milliseconds since 1970. Undefined: nobody shows one there
