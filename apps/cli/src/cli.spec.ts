@@ -560,6 +560,7 @@ describe('the cluster', () => {
       ...{ role: 'leading', member: ids[0]!, epoch: epoch(4) },
       followers: [{ member: ids[1]!, inSync: true, lagBytes: 2_048, lagMs: 3 }],
       lastFailover: { reason: 'closed', epoch: epoch(4), atMs: Date.UTC(2027, 0, 31, 8), ...phases },
+      failovers: [{ reason: 'closed', epoch: epoch(4), atMs: Date.UTC(2027, 0, 31, 8), ...phases }],
     });
     fixture.members.statuses.set(members[1]!.address, { member: ids[1]! });
     const health = await comet('cluster', 'health');
@@ -576,6 +577,18 @@ describe('the cluster', () => {
     expect(JSON.parse((await comet('cluster', 'health', '-o', 'json')).out)).toMatchObject({
       brokerSets: [{ name: 'broker-0' }, { name: 'broker-1', protection: 'noSpare' }],
     });
+    const failovers = await comet('cluster', 'failovers', 'broker-1');
+    expect(lines(failovers.out)).toEqual([
+      expect.stringMatching(/^TIME +EPOCH +LEADER +REASON +MS +PHASES \(MS\)$/),
+      expect.stringMatching(/ 4 +broker-1-a +the leader was gone +200 +notice 60, promises 12, .*, fold 100$/),
+    ]);
+    expect(await comet('cluster', 'may-restart', 'broker-1')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/broker-1-b +false +false +broker-1-c.* must be back in sync first\n/),
+    });
+    expect(await comet('cluster', 'may-restart', 'broker-1', 'broker-1-b')).toMatchObject({ code: 1 });
+    expect(await comet('cluster', 'may-restart', 'broker-1', 'broker-1-c')).toMatchObject({ code: 0 });
+    expect(await comet('cluster', 'may-restart', 'broker-1', 'broker-1-z')).toMatchObject({ code: 3 });
     expect(await comet('cluster', 'elect', 'broker-1', '--to', 'broker-1-b')).toMatchObject({ code: 0 });
     expect(await comet('cluster', 'elect', 'broker-1', '--to', 'broker-1-z')).toMatchObject({ code: 3 });
     const replace = ['cluster', 'replace', 'broker-1', 'broker-1-c'];

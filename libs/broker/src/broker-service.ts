@@ -47,6 +47,7 @@ import type { LiteBroker } from './lite/lite-broker.js';
 import type { LinkedBroker, LostLink } from './link-door.js';
 import { Adoption } from './member/adoption.js';
 import { differenceText } from './member/comparing.js';
+import { FailoverHistory } from './member/failover-history.js';
 import type { Leading } from './member/leading.js';
 import { Member } from './member/member.js';
 import type { RunningTerm } from './member/member-parts.js';
@@ -419,6 +420,7 @@ export class BrokerService implements LinkedBroker, Component {
       ...{ settings: { brokerSet, place, membersWanted, durability, leaseMs, restartWaitMs, scaleInWaitMs, address } },
       ...{ stopReason, isRemoved: () => this.options.directory.brokerSet(brokerSet)?.stage === 'gone' },
       ...{ store, registry, peers, adoption, clock, log },
+      failovers: new FailoverHistory(options.disk, options.folder, log),
       writable: () => this.writable,
       metadata: () => this.metadata.version,
       won: (leading) => this.won(leading),

@@ -35,6 +35,7 @@ beforeEach(async () => {
       ...{
         followers: [],
         lastFailover: undefined,
+        failovers: [],
         membersWanted: 1,
         stalled: false,
         registryAgeMs: undefined,

@@ -11,6 +11,7 @@ import { errorToWire } from './link-frames.js';
 import type { ReadMessage } from './read-message.js';
 import type { LogBytes } from './peer-door.js';
 import type {
+  FailoverPhases,
   Attached,
   FetchedPart,
   FetchRequest,
@@ -172,13 +173,21 @@ export function fetchFromWire({ brokerSet, candidate, epoch, log }: internal.Fet
   return { brokerSet, candidate: memberId(candidate), epoch: epoch as Epoch, log: outlineFromWire(log) };
 }
 
-export function statusToWire({ state, followers, lastFailover, leader, ...rest }: MemberStatus): internal.MemberStatus {
+export function statusToWire({
+  state,
+  followers,
+  lastFailover,
+  failovers,
+  leader,
+  ...rest
+}: MemberStatus): internal.MemberStatus {
   return {
     ...rest,
     leader,
     state: state && setToWire(state),
     followers: followers.map((each) => ({ ...each })),
     lastFailover: lastFailover && { ...lastFailover },
+    failovers: failovers.map((each) => ({ ...each })),
   };
 }
 
@@ -200,12 +209,13 @@ export function statusFromWire(wire: internal.MemberStatus): MemberStatus {
     registryAgeMs: wire.registryAgeMs,
     diskFull: wire.diskFull,
     followers: wire.followers.map(({ member, ...rest }) => ({ ...rest, member: memberId(member) })),
-    lastFailover: lastFailover && {
-      ...lastFailover,
-      reason: standReasons.find((each) => each === lastFailover.reason) ?? 'start',
-      epoch: lastFailover.epoch as Epoch,
-    },
+    lastFailover: lastFailover && failoverFromWire(lastFailover),
+    failovers: wire.failovers.map(failoverFromWire),
   };
+}
+
+export function failoverFromWire({ reason, epoch, ...rest }: internal.FailoverPhases): FailoverPhases {
+  return { ...rest, reason: standReasons.find((each) => each === reason) ?? 'start', epoch: epoch as Epoch };
 }
 
 const roles: readonly MemberStatus['role'][] = ['opening', 'standing', 'following', 'leading', 'failed'];

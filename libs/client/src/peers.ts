@@ -208,7 +208,10 @@ export interface MemberStatus {
   readonly state: SetState | undefined;
   /** Of each follower, where it leads. */
   readonly followers: readonly FollowerStatus[];
+  /** Since its process began. */
   readonly lastFailover: FailoverPhases | undefined;
+  /** The last times it took over, as far as it remembers; the oldest first. */
+  readonly failovers: readonly FailoverPhases[];
   /** As this member is set up; 0: it does not say. */
   readonly membersWanted: number;
   /** It leads, and can commit nothing now. */
@@ -226,7 +229,7 @@ export interface FollowerStatus {
   readonly lagMs: number;
 }
 
-/** How long each phase of the last take-over took, and when it was over (wall time). */
+/** How long each phase of a take-over took, and when it was over (wall time). */
 export interface FailoverPhases {
   readonly reason: StandReason;
   readonly epoch: Epoch;

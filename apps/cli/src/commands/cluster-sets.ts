@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import type { ClusterReport, MemberReport, SetReport } from '@cometmq/admin';
 import { MqError } from '@cometmq/shared';
 
-import { aboutText, bytesText, timeText, type Printer } from '../printer.js';
+import { exitCode } from '../exit-codes.js';
+import { aboutText, bytesText, timeText, type Printer, type View } from '../printer.js';
 import { examples, type Act, type Session } from '../session.js';
 
 export interface Health {
@@ -69,17 +70,47 @@ function setLines(printer: Printer, set: SetReport): string[] {
   for (const member of members) lines.push(`  ${placeOf(member.member).padEnd(width)}  ${memberText(member)}`);
   for (const warning of warnings) lines.push(`  ${printer.bad(warning)}`);
   if (lastFailover) {
-    const { atMs, reason, noticeMs, promiseMs, fetchMs, transactionMs, startRecordMs, foldMs } = lastFailover;
-    const phases = { notice: noticeMs, promises: promiseMs, fetch: fetchMs, etcd: transactionMs, start: startRecordMs };
-    const all = Object.entries({ ...phases, fold: foldMs });
-    const sum = all.reduce((total, [, ms]) => total + ms, 0);
-    const told = all.map(([phase, ms]) => `${phase} ${Math.round(ms)}`).join(', ');
-    lines.push(`  last take-over ${timeText(atMs)} (${reasonWords[reason]}): ${Math.round(sum)} ms: ${told}`);
+    const { atMs, reason } = lastFailover;
+    const { sumMs, told } = phasesOf(lastFailover);
+    lines.push(`  last take-over ${timeText(atMs)} (${reasonWords[reason]}): ${sumMs} ms: ${told}`);
   }
   return lines;
 }
 
-const reasonWords: Readonly<Record<NonNullable<SetReport['lastFailover']>['reason'], string>> = {
+type Phases = NonNullable<SetReport['lastFailover']>;
+
+function phasesOf({ noticeMs, promiseMs, fetchMs, transactionMs, startRecordMs, foldMs }: Phases) {
+  const phases = { notice: noticeMs, promises: promiseMs, fetch: fetchMs, etcd: transactionMs, start: startRecordMs };
+  const all = Object.entries({ ...phases, fold: foldMs });
+  return {
+    sumMs: Math.round(all.reduce((total, [, ms]) => total + ms, 0)),
+    told: all.map(([phase, ms]) => `${phase} ${Math.round(ms)}`).join(', '),
+  };
+}
+
+const failoverView: View<SetReport['failovers'][number]> = {
+  name: ({ epoch }) => String(epoch),
+  columns: [
+    { title: 'TIME', value: ({ atMs }) => timeText(atMs) },
+    { title: 'EPOCH', value: ({ epoch }) => epoch },
+    { title: 'LEADER', value: ({ member }) => placeOf(member) },
+    { title: 'REASON', value: ({ reason }) => reasonWords[reason] },
+    { title: 'MS', value: (failover) => phasesOf(failover).sumMs },
+    { title: 'PHASES (MS)', value: (failover) => phasesOf(failover).told },
+  ],
+};
+
+const restartView: View<MemberReport> = {
+  name: ({ member }) => member,
+  columns: [
+    { title: 'MEMBER', value: ({ member }) => placeOf(member) },
+    { title: 'LEADS', value: ({ leads }) => leads },
+    { title: 'MAY RESTART', value: ({ mayRestart }) => mayRestart },
+    { title: 'WHY', value: ({ restartSays }) => restartSays },
+  ],
+};
+
+const reasonWords: Readonly<Record<Phases['reason'], string>> = {
   start: 'nobody led',
   closed: 'the leader was gone',
   silent: 'the leader was silent',
@@ -146,6 +177,34 @@ export function setCommands(cluster: Command, act: Act): void {
     'comet cluster elect broker-0 --to broker-0-b --unclean',
   );
 
+  const failovers = cluster
+    .command('failovers <set>')
+    .description('The last times another member of a broker set took over the lead, why, and where the time went.')
+    .action(
+      act(async (session, set: string) => {
+        session.printer.list(failoverView, (await session.api().get<SetReport>(setPath(set))).failovers);
+      }),
+    );
+  examples(failovers, 'comet cluster failovers broker-0', 'comet cluster failovers broker-0 -o json');
+
+  const mayRestart = cluster
+    .command('may-restart <set> [member]')
+    .description(
+      'Tell which members of a broker set may be restarted now without messages having to wait, and why not. With a member: ' +
+        'exits with 1 when it may not.',
+    )
+    .action(
+      act(async (session, set: string, member?: string) => {
+        const { members } = await session.api().get<SetReport>(setPath(set));
+        const asked =
+          member === undefined ? members : members.filter((one) => [one.member, placeOf(one.member)].includes(member));
+        if (asked.length === 0) throw noMember(set, member ?? '', members);
+        session.printer.list(restartView, asked);
+        return member === undefined || asked.every((one) => one.mayRestart) ? exitCode.ok : exitCode.failed;
+      }),
+    );
+  examples(mayRestart, 'comet cluster may-restart broker-0', 'comet cluster may-restart broker-0 broker-0-b');
+
   const replace = cluster
     .command('replace <set> <member>')
     .description(
@@ -161,10 +220,7 @@ export function setCommands(cluster: Command, act: Act): void {
           const names = named.map((one) => one.member).join(' and ');
           throw new MqError('CONFLICT', `"${member}" is the place of ${names}: name one of them in full`);
         }
-        if (!found) {
-          const names = members.map((one) => one.member).join(', ');
-          throw new MqError('NOT_FOUND', `"${member}" is no member of ${set}; its members are ${names}`);
-        }
+        if (!found) throw noMember(set, member, members);
         const stillThere = found.problem === undefined ? ' It answers: its volume is not lost.' : '';
         await session.confirm(
           `Take ${found.member} out of broker set "${set}" (${protection}), with its copy of the messages?${stillThere}`,
@@ -176,6 +232,11 @@ export function setCommands(cluster: Command, act: Act): void {
       }),
     );
   examples(replace, 'comet cluster replace broker-0 broker-0-c', 'comet cluster replace broker-0 broker-0-c --yes');
+}
+
+function noMember(set: string, member: string, members: readonly MemberReport[]): MqError {
+  const names = members.map((one) => one.member).join(', ');
+  return new MqError('NOT_FOUND', `"${member}" is no member of ${set}; its members are ${names}`);
 }
 
 const setPath = (set: string): string => `/broker-sets/${encodeURIComponent(set)}`;

@@ -852,6 +852,10 @@ export type BrokerSet = {
     readonly lagMs?: number;
     /** Why it did not answer. */
     readonly problem?: string;
+    /** It may be restarted now: messages go on being taken and delivered meanwhile. */
+    readonly mayRestart: boolean;
+    /** Why, or why not. */
+    readonly restartSays: string;
   }[];
   /** The last time another member took over, and where the time went. */
   readonly lastFailover?: {
@@ -872,6 +876,27 @@ export type BrokerSet = {
     /** Until it decided. */
     readonly foldMs: number;
   };
+  /** The newest first, at most 100, as far as members that answer remember them. */
+  readonly failovers: readonly {
+    /** That took over. */
+    readonly member: string;
+    readonly reason: 'start' | 'closed' | 'silent' | 'handedOver';
+    readonly epoch: number;
+    /** When it was over. */
+    readonly atMs: number;
+    /** Until the leader was known to be gone. */
+    readonly noticeMs: number;
+    /** Until enough members had promised. */
+    readonly promiseMs: number;
+    /** Until it had all that they have. */
+    readonly fetchMs: number;
+    /** Until the metadata store had it. */
+    readonly transactionMs: number;
+    /** Until the first record of its term was committed. */
+    readonly startRecordMs: number;
+    /** Until it decided. */
+    readonly foldMs: number;
+  }[];
 };
 
 export type SetStage = { readonly stage: 'joining' | 'serving' | 'draining' };

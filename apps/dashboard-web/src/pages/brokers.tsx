@@ -1,14 +1,15 @@
-import { Alert, Button, Group, Progress, Stack, Table, Text } from '@mantine/core';
-import { useDisclosure } from '@mantine/hooks';
+import { Alert, Button, ColorSwatch, Group, Progress, Stack, Table, Text, Title } from '@mantine/core';
+import { useState } from 'react';
 
-import type { Cluster } from '../api/schema.js';
+import type { BrokerSet, Cluster } from '../api/schema.js';
 import { useApi, useChange } from '../api/use-api.js';
 import { FormDialog } from '../parts/ask.js';
 import { bytes, duration, percent } from '../parts/format.js';
-import { Ago, Answered, Card, Count, Figure, Mark, Mono, Page } from '../parts/show.js';
+import { Ago, Answered, Card, Count, Figure, Mark, Mono, Page, Trouble } from '../parts/show.js';
+import type { Words } from '../text/en.js';
 import { useWords } from '../text/text.js';
 
-type BrokerSet = Cluster['brokerSets'][number];
+type ListedSet = Cluster['brokerSets'][number];
 
 export function Brokers() {
   const words = useWords();
@@ -30,7 +31,7 @@ export function Brokers() {
   );
 }
 
-function SetCard({ set }: { readonly set: BrokerSet }) {
+function SetCard({ set }: { readonly set: ListedSet }) {
   const words = useWords();
   const { state } = set;
   return (
@@ -82,23 +83,29 @@ function Members({ name }: { readonly name: string }) {
   const words = useWords();
   const report = useApi('describeBrokerSet', { params: { name } });
   const elect = useChange('elect');
-  const [asking, ask] = useDisclosure();
-  const { data } = report;
-  if (!data) return null;
-  const { members, protection, says, lastFailover } = data;
+  /** To whom it is to be handed over; empty: to whichever is best. */
+  const [to, setTo] = useState<string>();
+  if (!report.data) return <Trouble error={report.error} />;
+  const { members, says, failovers } = report.data;
+  const close = (): void => {
+    setTo(undefined);
+    elect.reset();
+  };
+  const handOver = (member: string): void =>
+    elect.mutate({ params: { name }, body: member === '' ? {} : { to: member } }, { onSuccess: close });
   return (
     <Stack gap="xs">
-      <Text>
-        {says} {members.length > 1 && (protection === 'protected' ? words.mayRestart : words.mayNotRestart)}
-      </Text>
-      {members.length > 1 && (
-        <Table aria-label={`${words.member}: ${name}`}>
+      <Text>{says}</Text>
+      <Table.ScrollContainer minWidth={640}>
+        <Table aria-label={`${words.members}: ${name}`}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>{words.member}</Table.Th>
               <Table.Th>{words.role}</Table.Th>
               <Table.Th>{words.inSync}</Table.Th>
               <Table.Th ta="right">{words.behindLeader}</Table.Th>
+              <Table.Th>{words.mayRestart}</Table.Th>
+              <Table.Th>{words.actions}</Table.Th>
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
@@ -107,44 +114,139 @@ function Members({ name }: { readonly name: string }) {
                 <Table.Td>
                   <Mono>{member.member}</Mono>
                 </Table.Td>
-                <Table.Td>{member.problem ?? member.says ?? member.role ?? ''}</Table.Td>
+                <Table.Td>{roleOf(words, member)}</Table.Td>
                 <Table.Td>{member.inSync ? words.yes : words.no}</Table.Td>
                 <Table.Td ta="right">
                   {member.lagBytes === undefined
                     ? ''
                     : `${bytes(member.lagBytes)}${member.lagMs === undefined ? '' : ` / ${duration(member.lagMs)}`}`}
                 </Table.Td>
+                <Table.Td>
+                  <Mark color={member.mayRestart ? 'green' : 'orange'}>{member.mayRestart ? words.yes : words.no}</Mark>{' '}
+                  <Text span size="sm">
+                    {member.restartSays}
+                  </Text>
+                </Table.Td>
+                <Table.Td>
+                  {members.length > 1 && (member.leads || (member.counts && member.inSync)) && (
+                    <Button
+                      size="compact-xs"
+                      variant="default"
+                      onClick={() => setTo(member.leads ? '' : member.member)}
+                    >
+                      {member.leads ? words.handOver : words.letLead}
+                    </Button>
+                  )}
+                </Table.Td>
               </Table.Tr>
             ))}
           </Table.Tbody>
         </Table>
-      )}
-      {lastFailover && (
-        <Text size="sm">
-          {words.lastFailover}: <Ago ms={lastFailover.atMs} /> ({lastFailover.reason}){' '}
-          {words.phases(
-            (['noticeMs', 'promiseMs', 'fetchMs', 'transactionMs', 'startRecordMs', 'foldMs'] as const)
-              .map((phase) => `${phase.slice(0, -2)} ${lastFailover[phase]} ms`)
-              .join(', '),
-          )}
-        </Text>
-      )}
-      {members.length > 1 && (
-        <Group>
-          <Button size="xs" variant="default" onClick={ask.open}>
-            {words.handOver}
-          </Button>
-        </Group>
-      )}
-      {asking && (
+      </Table.ScrollContainer>
+      <Failovers name={name} failovers={failovers} />
+      {to !== undefined && (
         <FormDialog
-          {...{ title: words.handOverQuestion(name), onClose: ask.close, submit: words.handOver }}
-          onSubmit={() => elect.mutate({ params: { name }, body: {} }, { onSuccess: ask.close })}
+          {...{ title: words.handOverQuestion(name), onClose: close, submit: words.handOver }}
+          onSubmit={() => handOver(to)}
           error={elect.error}
           busy={elect.isPending}
         >
-          <Text>{words.handOverWhat}</Text>
+          <Text>{to === '' ? words.handOverWhat : words.handOverTo(to)}</Text>
         </FormDialog>
+      )}
+    </Stack>
+  );
+}
+
+function roleOf(words: Words, { problem, says, role, leads, counts }: BrokerSet['members'][number]): string {
+  if (problem !== undefined) return problem;
+  const is = leads ? words.roles.leading : counts ? words.roles[role ?? 'following'] : words.roles.learner;
+  return says === undefined || says === '' ? is : `${is}: ${says}`;
+}
+
+const phases = [
+  ['noticeMs', 'red.7'],
+  ['promiseMs', 'orange.7'],
+  ['fetchMs', 'yellow.7'],
+  ['transactionMs', 'grape.7'],
+  ['foldMs', 'blue.7'],
+  ['startRecordMs', 'teal.7'],
+] as const;
+
+const failoversShown = 5;
+
+/** When another member took over, and where the time went. */
+function Failovers({ name, failovers }: { readonly name: string; readonly failovers: BrokerSet['failovers'] }) {
+  const words = useWords();
+  const [all, setAll] = useState(false);
+  if (failovers.length === 0) return null;
+  const tookMs = (failover: (typeof failovers)[number]): number =>
+    phases.reduce((sum, [phase]) => sum + failover[phase], 0);
+  const shown = all ? failovers : failovers.slice(0, failoversShown);
+  const longestMs = Math.max(1, ...shown.map(tookMs));
+  return (
+    <Stack gap="xs">
+      <Title order={3} size="h6">
+        {words.failovers}
+      </Title>
+      <Group gap="md">
+        {phases.map(([phase, color]) => (
+          <Group key={phase} gap={6}>
+            <ColorSwatch color={`var(--mantine-color-${color.replace('.', '-')})`} size={10} withShadow={false} />
+            <Text size="xs">{words.phases[phase]}</Text>
+          </Group>
+        ))}
+      </Group>
+      <Table.ScrollContainer minWidth={640}>
+        <Table aria-label={`${words.failovers}: ${name}`}>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{words.time}</Table.Th>
+              <Table.Th>{words.epoch}</Table.Th>
+              <Table.Th>{words.leader}</Table.Th>
+              <Table.Th>{words.letterCause}</Table.Th>
+              <Table.Th ta="right">{words.took}</Table.Th>
+              <Table.Th miw={200}>{words.whereTimeWent}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {shown.map((failover) => (
+              <Table.Tr key={failover.epoch}>
+                <Table.Td>
+                  <Ago ms={failover.atMs} />
+                </Table.Td>
+                <Table.Td>{failover.epoch}</Table.Td>
+                <Table.Td>
+                  <Mono>{failover.member}</Mono>
+                </Table.Td>
+                <Table.Td>{words.failoverReasons[failover.reason]}</Table.Td>
+                <Table.Td ta="right">{duration(tookMs(failover))}</Table.Td>
+                <Table.Td>
+                  <Progress.Root
+                    size="lg"
+                    title={phases.map(([phase]) => `${words.phases[phase]} ${duration(failover[phase])}`).join(', ')}
+                  >
+                    {phases.map(([phase, color]) => (
+                      <Progress.Section
+                        key={phase}
+                        value={(failover[phase] / longestMs) * 100}
+                        color={color}
+                        aria-label={`${words.phases[phase]} ${duration(failover[phase])}`}
+                      />
+                    ))}
+                  </Progress.Root>
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
+      {failovers.length > failoversShown && !all && (
+        <Group>
+          <Button size="xs" variant="default" onClick={() => setAll(true)}>
+            {words.showAll(failovers.length)}
+          </Button>
+        </Group>
       )}
     </Stack>
   );

@@ -314,11 +314,38 @@ export const en = {
   role: 'Role',
   handOver: 'Hand over',
   handOverQuestion: (set: string) => `Hand ${set} over to another member?`,
-  handOverWhat: 'Another member that is in sync takes over; no call fails. Then this one may be restarted.',
-  mayRestart: 'Any one member may be restarted: the others go on.',
-  mayNotRestart: 'Do not restart a member now: messages would have to wait.',
-  lastFailover: 'Last change of leader',
-  phases: (phases: string) => `where the time went: ${phases}`,
+  handOverWhat:
+    'Another member that is in sync takes over; no call fails. Then the one that leads now may be restarted.',
+  mayRestart: 'May be restarted now',
+  letLead: 'Let it lead',
+  handOverTo: (member: string) =>
+    `${member} takes over; no call fails. If it is not ready to, the leader stays the same.`,
+  roles: {
+    opening: 'starts',
+    standing: 'stands for the lead',
+    following: 'follows',
+    leading: 'leads',
+    failed: 'has failed',
+    learner: 'copies the log, to become a member',
+  },
+  failovers: 'Changes of leader',
+  took: 'Took',
+  whereTimeWent: 'Where the time went',
+  phases: {
+    noticeMs: 'noticed that the leader is gone',
+    promiseMs: 'promised by enough members',
+    fetchMs: 'fetched what others had',
+    transactionMs: 'written to the metadata store',
+    foldMs: 'log taken over',
+    startRecordMs: 'first record committed',
+  },
+  failoverReasons: {
+    start: 'nobody led',
+    closed: 'the leader was gone',
+    silent: 'the leader was silent',
+    handedOver: 'handed over',
+  },
+  showAll: (count: number) => `Show all ${count}`,
   notFound: 'There is no such page.',
 };
 

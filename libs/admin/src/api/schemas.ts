@@ -40,6 +40,19 @@ const groupName = { ...topicName, maxLength: groupNameLengthMax } as const;
 
 const duration = { type: 'number', minimum: 0 } as const;
 
+/** One time that a member took over the lead of its set. */
+const failoverFields = {
+  reason: { type: 'string', enum: ['start', 'closed', 'silent', 'handedOver'] },
+  epoch: whole,
+  atMs: described(whole, 'When it was over.'),
+  noticeMs: described(duration, 'Until the leader was known to be gone.'),
+  promiseMs: described(duration, 'Until enough members had promised.'),
+  fetchMs: described(duration, 'Until it had all that they have.'),
+  transactionMs: described(duration, 'Until the metadata store had it.'),
+  startRecordMs: described(duration, 'Until the first record of its term was committed.'),
+  foldMs: described(duration, 'Until it decided.'),
+} as const;
+
 const messageType: Schema = {
   type: 'string',
   enum: messageTypes,
@@ -474,27 +487,21 @@ export const schemas: Readonly<Record<string, Schema>> = {
             lagBytes: described(whole, 'Behind the leader.'),
             lagMs: whole,
             problem: described(text, 'Why it did not answer.'),
+            mayRestart: switchOf('It may be restarted now: messages go on being taken and delivered meanwhile.'),
+            restartSays: described(text, 'Why, or why not.'),
           },
-          ['member', 'address', 'counts', 'leads', 'inSync'],
+          ['member', 'address', 'counts', 'leads', 'inSync', 'mayRestart', 'restartSays'],
         ),
       ),
-      lastFailover: object(
-        {
-          reason: { type: 'string', enum: ['start', 'closed', 'silent', 'handedOver'] },
-          epoch: whole,
-          atMs: described(whole, 'When it was over.'),
-          noticeMs: described(duration, 'Until the leader was known to be gone.'),
-          promiseMs: described(duration, 'Until enough members had promised.'),
-          fetchMs: described(duration, 'Until it had all that they have.'),
-          transactionMs: described(duration, 'Until the metadata store had it.'),
-          startRecordMs: described(duration, 'Until the first record of its term was committed.'),
-          foldMs: described(duration, 'Until it decided.'),
-        },
-        'all',
-        { description: 'The last time another member took over, and where the time went.' },
+      lastFailover: object(failoverFields, 'all', {
+        description: 'The last time another member took over, and where the time went.',
+      }),
+      failovers: described(
+        arrayOf(object({ member: described(text, 'That took over.'), ...failoverFields }, 'all')),
+        'The newest first, at most 100, as far as members that answer remember them.',
       ),
     },
-    ['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'warnings', 'members'],
+    [...['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'warnings', 'members', 'failovers']],
   ),
   SetStage: object({ stage: { type: 'string', enum: ['joining', 'serving', 'draining'] } }, 'all'),
   SetRemains: object(

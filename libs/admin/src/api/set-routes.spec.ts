@@ -142,6 +142,75 @@ it('shows who copies the log to become a member', async () => {
   expect(members[3]).toMatchObject({ member: idOf('d'), counts: false, inSync: false, lagBytes: 1_000 });
 });
 
+const failover = (n: number, reason: 'closed' | 'handedOver' = 'closed') => ({
+  ...{ reason, epoch: epoch(n), atMs: 1_800_000_000_000 + n, noticeMs: 1, promiseMs: 2, fetchMs: 3 },
+  ...{ transactionMs: 4, startRecordMs: 5, foldMs: 6 },
+});
+
+it('puts together when members took over, of what each of them remembers, and tells so much and no more', async () => {
+  leads('a', follower('b', true), follower('c', true));
+  follows('b', 'c');
+  const remembers = (name: string, ...failovers: ReturnType<typeof failover>[]): void => {
+    const status = fixture.members.statuses.get(`${name}:1`);
+    fixture.members.statuses.set(`${name}:1`, { ...status, failovers });
+  };
+  remembers('a', failover(1), failover(4, 'handedOver'));
+  remembers('b', failover(2));
+  remembers('c', ...Array.from({ length: 120 }, (_, i) => failover(i + 10)));
+  const { failovers } = (await call('')).body;
+  expect(failovers).toHaveLength(100);
+  expect(failovers[0]).toEqual({ member: idOf('c'), ...failover(129) });
+  remembers('c', failover(3));
+  expect((await call('')).body.failovers.map(({ member, epoch: of, reason }) => [member, of, reason])).toEqual([
+    [idOf('a'), 4, 'handedOver'],
+    [idOf('c'), 3, 'closed'],
+    [idOf('b'), 2, 'closed'],
+    [idOf('a'), 1, 'closed'],
+  ]);
+});
+
+describe('which member may be restarted', () => {
+  const told = async (): Promise<(readonly [string, boolean, string])[]> =>
+    (await call('')).body.members.map(({ member, mayRestart, restartSays }) => [member, mayRestart, restartSays]);
+
+  it('any one, while all are in sync', async () => {
+    leads('a', follower('b', true), follower('c', true));
+    follows('b', 'c');
+    expect(await told()).toEqual([
+      [idOf('a'), true, 'another member takes over first, and no call fails'],
+      [idOf('b'), true, 'the others go on'],
+      [idOf('c'), true, 'the others go on'],
+    ]);
+  });
+
+  it('only the one that is behind, while one is', async () => {
+    leads('a', follower('b', true), follower('c', false, 4_096));
+    follows('b', 'c');
+    const waits = `${idOf('c')} must be back in sync first`;
+    expect(await told()).toEqual([
+      [idOf('a'), false, waits],
+      [idOf('b'), false, waits],
+      [idOf('c'), true, 'it is not in sync, and the others go on without it'],
+    ]);
+  });
+
+  it('not the only one, and none while nobody leads', async () => {
+    put('a:1', ['a']);
+    leads('a');
+    expect(await told()).toEqual([[idOf('a'), false, expect.stringContaining('the only member')]]);
+    put(undefined);
+    fixture.members.statuses.clear();
+    follows(...names);
+    expect((await told()).map(([, may]) => may)).toEqual([false, false, false]);
+  });
+
+  it('none that is in sync, while no messages are taken', async () => {
+    leads('a', follower('b', false), follower('c', false));
+    follows('b', 'c');
+    expect((await told()).map(([, may]) => may)).toEqual([false, true, true]);
+  });
+});
+
 it('has the leader hand over, to a member that is named by its place', async () => {
   leads('a', follower('b', true), follower('c', true));
   expect((await call('/election', { to: 'broker-1-b' })).status).toBe(200);

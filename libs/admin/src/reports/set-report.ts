@@ -34,6 +34,15 @@ export interface MemberReport {
   readonly lagMs?: number;
   /** Why it did not answer. */
   readonly problem?: string;
+  /** Whether it may be restarted now: messages go on being taken meanwhile, and each is on enough disks. */
+  readonly mayRestart: boolean;
+  /** Why, or why not. */
+  readonly restartSays: string;
+}
+
+/** One time that a member took over. */
+export interface Failover extends FailoverPhases {
+  readonly member: string;
 }
 
 export interface SetReport {
@@ -52,7 +61,12 @@ export interface SetReport {
   readonly warnings: readonly string[];
   readonly members: readonly MemberReport[];
   readonly lastFailover?: FailoverPhases;
+  /** The newest first, as far as members that answer remember them. */
+  readonly failovers: readonly Failover[];
 }
+
+/** More are not told. */
+export const failoversShownMax = 100;
 
 /** @param peers left out: the one member is in this process */
 export async function setReport(
@@ -88,10 +102,47 @@ export async function setReport(
     stage: set.stage,
     ...(leading && leading.membersWanted > 0 && { membersWanted: leading.membersWanted }),
     warnings: warningsOf(asked),
-    members,
+    members: members.map((member) => ({ ...member, ...restartOf(member, members, protection, quorum) })),
     ...(leading?.lastFailover && { lastFailover: leading.lastFailover }),
+    failovers: failoversOf(asked),
   };
 }
+
+/** Each epoch has one leader, so members never tell of the same one. */
+function failoversOf(asked: readonly Asked[]): Failover[] {
+  return asked
+    .flatMap(({ member, status }) => (status?.failovers ?? []).map((failover) => ({ member, ...failover })))
+    .sort((one, other) => other.epoch - one.epoch)
+    .slice(0, failoversShownMax);
+}
+
+type Unjudged = Omit<MemberReport, 'mayRestart' | 'restartSays'>;
+
+/** What a member that is told to stop goes by, as far as it can be told without stopping it. */
+function restartOf(
+  { member, counts, leads, inSync }: Unjudged,
+  members: readonly Unjudged[],
+  protection: SetProtection,
+  quorum: number,
+): Pick<MemberReport, 'mayRestart' | 'restartSays'> {
+  const no = (restartSays: string) => ({ mayRestart: false, restartSays });
+  const yes = (restartSays: string) => ({ mayRestart: true, restartSays });
+  if (!counts) return yes('it only copies the log, and goes on with that afterwards');
+  const others = members.filter((other) => other.counts && other.member !== member);
+  if (others.length === 0) return no('it is the only member: nothing is taken or delivered until it is back');
+  if (protection === 'noLeader') return no('nobody leads: it may be needed to have a leader again');
+  const away = others.filter((other) => !other.inSync).map((other) => other.member);
+  if (protection === 'notServing') {
+    return inSync ? no(`no messages are taken now${waitingFor(away)}`) : yes('it is not in sync, and holds nobody up');
+  }
+  if (!inSync) return yes('it is not in sync, and the others go on without it');
+  if (away.length > 0) return no(`${away.join(', ')} must be back in sync first`);
+  if (members.length > 2 && others.length < quorum) return no('with one less, too few members are left');
+  return yes(leads ? 'another member takes over first, and no call fails' : 'the others go on');
+}
+
+const waitingFor = (members: readonly string[]): string =>
+  members.length === 0 ? '' : `: waiting for ${members.join(', ')}`;
 
 /** Of several members that it is to have one is there: a set of two that lost the other, or one that is only just made. */
 export function lacksMembers({ members, membersWanted = 1 }: SetReport): boolean {
@@ -134,7 +185,7 @@ function memberReport(
   leader: string | undefined,
   leading: MemberStatus | undefined,
   set: BrokerSet,
-): MemberReport {
+): Unjudged {
   const leads = member === leader;
   const followed = leading?.followers.find((follower) => follower.member === member);
   return {
@@ -156,7 +207,7 @@ function memberReport(
   };
 }
 
-function learnerReport({ member, lagBytes, lagMs }: FollowerStatus): MemberReport {
+function learnerReport({ member, lagBytes, lagMs }: FollowerStatus): Unjudged {
   return { member, address: '', counts: false, leads: false, inSync: false, lagBytes, lagMs: Math.round(lagMs) };
 }
 
@@ -179,10 +230,10 @@ function words(
   protection: SetProtection,
   leading: MemberStatus | undefined,
   asked: readonly Asked[],
-  members: readonly MemberReport[],
+  members: readonly Unjudged[],
 ): string {
   const away = members.filter(({ counts, inSync }) => counts && !inSync).map(({ member }) => member);
-  const waiting = away.length === 0 ? '' : `: waiting for ${away.join(', ')}`;
+  const waiting = waitingFor(away);
   switch (protection) {
     case 'protected':
       return away.length === 0 ? 'protected' : `protected${waiting}`;

@@ -43,6 +43,7 @@ export class FakeMembers implements Peers, SetAdmin {
           ...{
             followers: [],
             lastFailover: undefined,
+            failovers: [],
             membersWanted: 0,
             stalled: false,
             registryAgeMs: undefined,

@@ -7,6 +7,7 @@ import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Adoption } from './adoption.js';
+import type { FailoverHistory } from './failover-history.js';
 import type { Leading } from './leading.js';
 
 export interface MemberSettings {
@@ -40,6 +41,7 @@ export interface RunningTerm {
 export interface MemberParts {
   readonly settings: MemberSettings;
   readonly store: StorePorts;
+  readonly failovers: FailoverHistory;
   readonly registry: SetRegistry;
   readonly peers: Peers;
   readonly adoption: Adoption;

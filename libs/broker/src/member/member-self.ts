@@ -2,7 +2,7 @@
  * What the parts of a member share: who it is, what it knows, what it does now. Each part changes of it what is its own
  * reason; what concerns the member as a whole it asks for by `MemberMoves`.
  */
-import type { FailoverPhases, KnownLeader, MemberClaim } from '@cometmq/client';
+import type { KnownLeader, MemberClaim } from '@cometmq/client';
 import {
   type Epoch,
   type LogOutline,
@@ -54,7 +54,6 @@ export class MemberSelf {
   /** Whom it follows; undefined: nobody has told it from where to read. */
   attachedTo: KnownLeader | undefined;
   noLeaderSinceMs: number;
-  lastFailover: FailoverPhases | undefined;
   /** What was said of the snapshot that is being copied; undefined: none is. */
   copying: string | undefined;
   stopped = false;

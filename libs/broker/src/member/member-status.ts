@@ -7,7 +7,7 @@ import { statusWords } from './status-words.js';
 
 /** How it stands with a member and its set. `still`: why nobody may stand for the lead; `readMs`: when the registry was read last. */
 export function memberStatus(self: MemberSelf, still: string | undefined, readMs: number): MemberStatus {
-  const { store, settings, clock, writable } = self.parts;
+  const { store, settings, clock, writable, failovers } = self.parts;
   const { role, knowledge, leading, knownLeader: leader } = self;
   const me = self.isOpened ? self.me : undefined;
   return {
@@ -37,7 +37,8 @@ export function memberStatus(self: MemberSelf, still: string | undefined, readMs
     commitEnd: store.commitEnd,
     state: leading?.members ?? knowledge.state,
     followers: leading?.followers() ?? [],
-    lastFailover: self.lastFailover,
+    lastFailover: failovers.last,
+    failovers: failovers.all,
     registryAgeMs: Number.isFinite(readMs) ? clock.monotonicMs() - readMs : undefined,
     diskFull: !writable(),
     membersWanted: settings.membersWanted,

@@ -110,6 +110,24 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
+  it('remembers when its members took over, also those that were killed since', async () => {
+    const world = await new SetWorld(3).start();
+    const taken: [string, number][] = [[world.leader.id, world.leader.epoch]];
+    for (const i of range(0, 2)) {
+      const { leader } = world;
+      leader.kill();
+      await world.send(`m${i}`);
+      taken.push([world.leader.id, world.leader.epoch]);
+      await leader.start();
+      await world.until(() => world.isWhole, 'all are there again');
+    }
+    const told = world.members.flatMap(({ id, status }) =>
+      status.failovers.map((failover): [string, number] => [id, failover.epoch]),
+    );
+    expect(told.sort(([, one], [, other]) => one - other)).toEqual(taken);
+    await world.stop();
+  });
+
   it('keeps message groups in order, delayed and half messages over a change of its leader', async () => {
     const world = await new SetWorld(3).start();
     const steps = await world.nameService.createTopic({ name: 'steps', type: MessageType.fifo });

@@ -137,6 +137,7 @@ export class Member implements SetMember, MemberMoves {
     const { self } = this;
     const { store, peers, clock, log, settings } = this.parts;
     self.opened();
+    await this.parts.failovers.open();
     const reading = await this.reader.open();
     this.follow();
     if (reading) this.reader.read(reading);
@@ -179,6 +180,7 @@ export class Member implements SetMember, MemberMoves {
     await this.mending?.stop();
     await this.comparing?.stop();
     await this.reader.withdraw();
+    await this.parts.failovers.close();
   }
 
   fail(why: MqError): void {

@@ -59,7 +59,7 @@ export class PreferredLeader {
   private waited(leading: Leading, to: MemberId, isWhole: boolean, nowMs: number): boolean {
     const bootId = leading.bootIdOf(to);
     if (this.seen?.leading !== leading) {
-      this.seen = { leading, bootId, wasAway: this.self.lastFailover?.reason !== 'handedOver' };
+      this.seen = { leading, bootId, wasAway: this.self.parts.failovers.last?.reason !== 'handedOver' };
       this.quietSinceMs = nowMs;
     }
     const { seen, limits } = this;

@@ -144,15 +144,15 @@ export class Terms {
   }
 
   private notePhases({ phases, epoch, noticeMs }: Won, leadMs: number): void {
-    const { clock } = this.self.parts;
-    this.self.lastFailover = {
+    const { clock, failovers } = this.self.parts;
+    failovers.note({
       ...{ reason: phases.reason, epoch, atMs: clock.wallMs(), noticeMs },
       promiseMs: phases.promisedMs - phases.beganMs,
       fetchMs: phases.fetchedMs - phases.promisedMs,
       transactionMs: phases.takenMs - phases.fetchedMs,
       foldMs: leadMs - phases.takenMs,
       startRecordMs: clock.monotonicMs() - leadMs,
-    };
+    });
   }
 
   private leaderAfter(epoch: Epoch): KnownLeader | undefined {

@@ -50,6 +50,11 @@ export const someBeat: Heartbeat = {
   addresses: [{ member: memberId('b/1'), address: '127.0.0.1:9' }],
 };
 
+const someFailover = {
+  ...{ reason: 'silent' as const, epoch: epoch(3), atMs: 1_700_000_000_000.5, noticeMs: 1, promiseMs: 2, fetchMs: 3 },
+  ...{ transactionMs: 4, startRecordMs: 5, foldMs: 6.25 },
+};
+
 export const someStatus: MemberStatus = {
   ...{ brokerSet: 'broker-0', member: memberId('a/1'), role: 'leading', says: 'protected', epoch: epoch(3) },
   ...{ leader: memberId('a/1'), appendEnd: at(9), durableEnd: at(8), commitEnd: at(7), state: someSet },
@@ -58,10 +63,8 @@ export const someStatus: MemberStatus = {
   stalled: true,
   registryAgeMs: 1_200.5,
   diskFull: true,
-  lastFailover: {
-    ...{ reason: 'silent', epoch: epoch(3), atMs: 1_700_000_000_000.5, noticeMs: 1, promiseMs: 2, fetchMs: 3 },
-    ...{ transactionMs: 4, startRecordMs: 5, foldMs: 6.25 },
-  },
+  lastFailover: someFailover,
+  failovers: [{ ...someFailover, reason: 'closed', epoch: epoch(2) }, someFailover],
 };
 
 /** A member's door that does as a spec says, and notes what it was asked. */

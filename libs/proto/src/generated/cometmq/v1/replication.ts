@@ -252,6 +252,7 @@ export interface MemberStatus {
   commitEnd: number;
   state: MemberSet | undefined;
   followers: FollowerStatus[];
+  /** Since its process began. */
   lastFailover:
     | FailoverPhases
     | undefined;
@@ -265,6 +266,8 @@ export interface MemberStatus {
     | undefined;
   /** Its disk takes no new messages. */
   diskFull: boolean;
+  /** The last times it took over, the oldest first. */
+  failovers: FailoverPhases[];
 }
 
 export interface FollowerStatus {
@@ -3086,6 +3089,7 @@ function createBaseMemberStatus(): MemberStatus {
     stalled: false,
     registryAgeMs: undefined,
     diskFull: false,
+    failovers: [],
   };
 }
 
@@ -3138,6 +3142,9 @@ export const MemberStatus: MessageFns<MemberStatus> = {
     }
     if (message.diskFull !== false) {
       writer.uint32(128).bool(message.diskFull);
+    }
+    for (const v of message.failovers) {
+      FailoverPhases.encode(v!, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -3283,6 +3290,14 @@ export const MemberStatus: MessageFns<MemberStatus> = {
             message.diskFull = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.failovers.push(FailoverPhases.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3320,6 +3335,7 @@ export const MemberStatus: MessageFns<MemberStatus> = {
     message.stalled = object.stalled ?? false;
     message.registryAgeMs = object.registryAgeMs ?? undefined;
     message.diskFull = object.diskFull ?? false;
+    message.failovers = object.failovers?.map((e) => FailoverPhases.fromPartial(e)) || [];
     return message;
   },
 };
