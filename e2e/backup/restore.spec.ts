@@ -12,7 +12,7 @@ interface Backup {
   readonly id: string;
   readonly bytes: number;
   readonly newBytes: number;
-  readonly lastMs: number;
+  readonly takenMs: number;
 }
 interface Job {
   readonly id: string;
@@ -173,6 +173,13 @@ it('a set is restored with its messages and its consumers, also to a moment betw
 
   const second = await old.backup();
   expect(second.newBytes).toBeLessThan(second.bytes * 0.75); // Sealed segments are there already.
+
+  const page = await (await fetch(`http://127.0.0.1:${old.broker.metricsPort}/metrics`)).text();
+  const figure = (name: string): number =>
+    Number(new RegExp(`^rocketmq_backup_${name}\\{.*\\} (\\S+)`, 'm').exec(page)?.[1]);
+  expect([figure('running'), figure('failures_total')]).toEqual([0, 0]);
+  expect(figure('sent_bytes_total')).toBe(first.newBytes + second.newBytes);
+  expect(figure('age')).toBeLessThan((Date.now() - second.takenMs) / 1_000 + 60);
 
   // Killed while the next one is being made: it is none, and the next one is whole.
   await old.again([...flags, '--backup-bytes-per-second=1MiB'], 'stop');

@@ -67,6 +67,7 @@ interface Thing {
     readonly serviceName?: string;
     readonly selector?: Labels & { matchLabels?: Labels };
     readonly podSelector?: { matchLabels: Labels };
+    readonly jobTemplate?: { spec: { template: { metadata: { labels: Labels }; spec: PodSpec } } };
     readonly template?: { metadata: { labels: Labels }; spec: PodSpec };
     readonly volumeClaimTemplates?: readonly { metadata: { name: string } }[];
     readonly ports?: readonly { name: string; targetPort: string; port: number }[];
@@ -113,9 +114,14 @@ const workloads = (things: readonly Thing[]): Workload[] =>
     const { template } = thing.spec ?? {};
     return template ? [{ thing, labels: template.metadata.labels, pod: template.spec }] : [];
   });
-/** All pods, those of `helm test` too. */
+const jobs = (things: readonly Thing[]): Workload[] =>
+  things.flatMap((thing) => {
+    const { template } = thing.spec?.jobTemplate?.spec ?? {};
+    return template ? [{ thing, labels: template.metadata.labels, pod: template.spec }] : [];
+  });
+/** All pods, those of jobs and of `helm test` too. */
 const pods = (things: readonly Thing[]): PodSpec[] => [
-  ...workloads(things).map(({ pod }) => pod),
+  ...[...workloads(things), ...jobs(things)].map(({ pod }) => pod),
   ...things.filter(({ kind }) => kind === 'Pod').map(({ spec }) => spec as unknown as PodSpec),
 ];
 const containersOf = (pod: PodSpec): Container[] => [...(pod.initContainers ?? []), ...pod.containers];
@@ -150,6 +156,9 @@ const everything = [
     'broker.envFrom[0].secretRef.name=env',
   ],
   ...['broker.extraVolumeMounts[0].mountPath=/more', 'etcd.antiAffinity=required', 'broker.members=5'],
+  ...['backup.to=s3://backups/mq', 'backup.endpoint=https://minio.storage:9000', 'backup.existingSecret=bucket'],
+  ...['backup.caSecret=bucket-ca', 'backup.timeZone=Europe/Berlin', 'backup.restoreFrom=latest'],
+  ...['backup.addressing=virtual-host', 'prometheusRule.backupAgeHoursMax=3'],
   ...['etcd.quotaMiB=512', 'etcd.initialClusterState=existing'],
   'networkPolicy.dashboardApiFrom[0].namespaceSelector.matchLabels.team=ops',
 ];
@@ -242,7 +251,7 @@ describe.each(cases)('%s', (_, set) => {
   });
 
   it('selects with every selector the pods of one component, and by their own ports', () => {
-    const all = workloads(things);
+    const all = [...workloads(things), ...jobs(things)];
     const selected = (selector: Labels | undefined): Workload[] =>
       all.filter(({ labels }) => selector !== undefined && fits(selector, labels));
     for (const thing of things) {
@@ -542,6 +551,58 @@ const ownedByHelm = {
   annotations: { 'meta.helm.sh/release-name': 'rel', 'meta.helm.sh/release-namespace': 'mq' },
 };
 
+describe('backups', () => {
+  const bucket = ['backup.to=s3://backups/mq', 'backup.existingSecret=bucket'];
+  const brokerEnv = (things: readonly Thing[]): Record<string, unknown> => {
+    const { pod } = workloads(things).find((one) => component(one) === 'broker') as Workload;
+    return Object.fromEntries(
+      (pod.containers[0]?.env ?? []).map(({ name, value, valueFrom }) => [name, value ?? valueFrom]),
+    );
+  };
+
+  it('are made by a job, never by two, of brokers that get the bucket and its secret', () => {
+    const things = render(...bucket, 'backup.caSecret=ca', 'backup.schedule=5 4 * * *');
+    const [job] = jobs(things);
+    expect(job?.thing.spec).toMatchObject({ schedule: '5 4 * * *', concurrencyPolicy: 'Forbid' });
+    expect(job?.pod).toMatchObject({ restartPolicy: 'Never' });
+    const [container] = job?.pod.containers ?? [];
+    expect(container?.args).toEqual(['comet', 'backup', 'run']);
+    const volumes = job?.pod.volumes?.map(({ name }) => name);
+    expect(container?.volumeMounts?.map(({ name }) => name)).toEqual(volumes);
+    expect(brokerEnv(things)).toMatchObject({
+      COMETMQ_BACKUP_TO: 's3://backups/mq',
+      COMETMQ_BACKUP_REGION: 'us-east-1',
+      COMETMQ_BACKUP_SECRET_KEY: { secretKeyRef: { name: 'bucket', key: 'secretKey' } },
+      COMETMQ_BACKUP_ACCESS_KEY_ID: { secretKeyRef: { name: 'bucket', key: 'accessKeyId' } },
+      NODE_EXTRA_CA_CERTS: '/backup-ca/ca.crt',
+    });
+  });
+
+  it('are nowhere unless there is a bucket, and made by nobody without a time', () => {
+    expect(jobs(render())).toEqual([]);
+    expect(JSON.stringify(render())).not.toContain('BACKUP');
+    const asked = render(...bucket, 'backup.schedule=');
+    expect(jobs(asked)).toEqual([]);
+    expect(brokerEnv(asked)).toHaveProperty('COMETMQ_BACKUP_TO');
+  });
+
+  it.each([
+    ['', 443],
+    ['http://minio.storage:9000', 9000],
+    ['http://minio.storage', 80],
+  ])('may reach the bucket where little else may be: %s', (endpoint, port) => {
+    const things = render(...bucket, `backup.endpoint=${endpoint}`, 'networkPolicy.egress.enabled=true');
+    const policy = things.find(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'rel-cometmq-broker',
+    );
+    expect((policy?.spec as unknown as { egress: object[] }).egress).toContainEqual({
+      ports: [{ port, protocol: 'TCP' }],
+    });
+    const api = things.find(({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'rel-cometmq-backup');
+    expect(api?.spec).toMatchObject({ policyTypes: ['Ingress', 'Egress'] });
+  });
+});
+
 describe('users', () => {
   const secretOf = (text: string): unknown =>
     parseAll(text).find(({ kind, metadata }) => kind === 'Secret' && metadata.name === 'rel-cometmq-users');
@@ -817,6 +878,9 @@ describe('values', () => {
     ['broker.persistence.size=many', /persistence\/size/],
     ['fullnameOverride=Not_A_Name', /fullnameOverride/],
     ['proxy.service.type=Router', /service\/type/],
+    ['backup.to=s3://backups', /backup\/existingSecret/],
+    ['backup.to=/backups', /backup\/to/],
+    ['backup.restoreFrom=latest', /backup\/restoreFrom/],
   ])('%s is refused, and it is said where', (set, said) => {
     const { status, stderr } = runHelm('template', 'rel', chart, '--set', set);
     expect(status).not.toBe(0);

@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { bucketOf } from '@cometmq/backup';
 import {
   Backups,
+  backupSamples,
   brokerGrpcService,
   BrokerReports,
   brokerSamples,
@@ -132,6 +133,7 @@ void runProgram({
     telemetry.addReadiness(() => broker.unready());
     telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    telemetry.addSource(() => backupSamples(broker, backups));
     telemetry.addSource(() => lagSamples(inspection, directory, clock));
     telemetry.addSource(() => linkSamples(meter));
     return {

@@ -6,6 +6,7 @@ import { auditLogOf, gateOf } from '@cometmq/auth';
 import { bucketOf } from '@cometmq/backup';
 import {
   Backups,
+  backupSamples,
   BrokerReports,
   brokerSamples,
   BrokerService,
@@ -152,6 +153,7 @@ void runProgram({
     telemetry.addReadiness(unready);
     telemetry.addDegradation(() => broker.degraded());
     telemetry.addSource(() => brokerSamples(broker, directory, clock));
+    telemetry.addSource(() => backupSamples(broker, backups));
     telemetry.addSource(() => namesrvSamples(nameService));
     telemetry.addSource(() => lagSamples(inspection, directory, clock));
     telemetry.addSource(proxyMetrics(messaging));

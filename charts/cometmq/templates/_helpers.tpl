@@ -101,6 +101,40 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* What a broker is given to make backups, and to be restored from one. (dict "root" $ "context" … "settings" …) */}}
+{{- define "cometmq.withBackup" -}}
+{{- $context := .context }}
+{{- $settings := .settings }}
+{{- with .root.Values.backup }}
+{{- if .to }}
+{{- range $setting, $value := dict "backupTo" .to "backupEndpoint" .endpoint "backupRegion" .region "backupAddressing" .addressing "restoreFrom" .restoreFrom }}
+{{- if $value }}
+{{- $_ := set $settings $setting $value }}
+{{- end }}
+{{- end }}
+{{- $variables := $context.variables | default list }}
+{{- range $name, $key := dict "COMETMQ_BACKUP_ACCESS_KEY_ID" "accessKeyId" "COMETMQ_BACKUP_SECRET_KEY" "secretKey" }}
+{{- $variables = append $variables (dict "name" $name "valueFrom" (dict "secretKeyRef" (dict "name" $.root.Values.backup.existingSecret "key" $key))) }}
+{{- end }}
+{{- if .caSecret }}
+{{- $volume := dict "name" "backup-ca" "secret" (dict "secretName" .caSecret "defaultMode" 0440) }}
+{{- $mount := dict "name" "backup-ca" "mountPath" "/backup-ca" "readOnly" true }}
+{{- $_ := set $context "volumes" (append ($context.volumes | default list) $volume) }}
+{{- $_ := set $context "mounts" (append ($context.mounts | default list) $mount) }}
+{{- $variables = append $variables (dict "name" "NODE_EXTRA_CA_CERTS" "value" "/backup-ca/ca.crt") }}
+{{- end }}
+{{- $_ := set $context "variables" $variables }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Of the bucket's server. */}}
+{{- define "cometmq.bucketPort" -}}
+{{- $server := urlParse (.Values.backup.endpoint | default "https://s3") }}
+{{- $port := regexFind ":[0-9]+$" $server.host | trimPrefix ":" }}
+{{- $port | default (ternary "80" "443" (eq $server.scheme "http")) }}
+{{- end }}
+
 {{/* The secret with a role's certificate between the programs. (dict "root" $ "role" "broker") */}}
 {{- define "cometmq.tlsSecret" -}}
 {{- .root.Values.internalTls.existingSecretPrefix | default (printf "%s-tls" (include "cometmq.fullname" .root)) }}-{{ .role }}

@@ -1,3 +1,4 @@
+export { backupSamples } from './backup/backup-samples.js';
 export { Backups } from './backup/backups.js';
 export { RestoreAtStart } from './backup/restore-at-start.js';
 export * from './broker-door.js';

@@ -248,6 +248,14 @@ export const metrics = describe({
     help: 'How long each phase of this member’s last take-over took.',
     labels: ['phase'],
   },
+  rocketmq_backup_age: {
+    kind: 'gauge',
+    unit: 's',
+    help: 'Since the newest whole backup of this set was begun; where there is none, since its leader was started.',
+  },
+  rocketmq_backup_running: { kind: 'gauge', unit: '', help: '1 while one is made, or looked through.' },
+  rocketmq_backup_failures_total: { kind: 'counter', unit: '', help: 'Backups, and looks through one, that failed.' },
+  rocketmq_backup_sent_bytes_total: { kind: 'counter', unit: 'bytes', help: 'Sent to the bucket.' },
   rocketmq_proxy_up: { kind: 'gauge', unit: '', help: '1 while the proxy serves.' },
   rocketmq_rpc_latency: {
     kind: 'histogram',

@@ -252,9 +252,13 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 
 /** What a failure of `fetch` hides in its cause: a name that is not known, a certificate that is not trusted. */
 function because(caught: unknown): string {
-  const { cause } = caught as { readonly cause?: unknown };
-  if (cause instanceof Error && cause.message !== '') return `: ${cause.message}`;
-  return caught instanceof Error && caught.name === 'TimeoutError' ? `: not in ${requestMsMax} ms` : '';
+  const { cause, name } = caught as {
+    readonly cause?: { readonly message?: string; readonly code?: string };
+    readonly name?: string;
+  };
+  if (name === 'TimeoutError') return `: not in ${requestMsMax} ms`;
+  const why = cause?.message || cause?.code; // Of several addresses that were tried there is a code alone.
+  return why === undefined ? '' : `: ${why}`;
 }
 
 /** As signatures want it: encodeURIComponent leaves five more as they are. */

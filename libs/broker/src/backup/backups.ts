@@ -39,8 +39,8 @@ export interface BackupParts {
 }
 
 export interface BackupFigures {
-  /** When the newest whole backup in the bucket was begun; undefined: none is known of. */
-  readonly lastMs: number | undefined;
+  /** Since the newest whole backup in the bucket was begun; where none is known of, since this process was started. */
+  readonly ageMs: number;
   readonly failures: number;
   readonly bytesSent: number;
   readonly running: boolean;
@@ -56,17 +56,20 @@ export class Backups implements BackupAdmin, Component {
   private stopped = false;
   private timer: Timer | undefined;
   private lastMs: number | undefined;
+  private readonly startedMs: number;
   private failures = 0;
   private bytesSent = 0;
 
   constructor(private readonly parts: BackupParts) {
     this.catalogue = parts.bucket && new Catalogue(parts.bucket, parts.brokerSet);
+    this.startedMs = parts.clock.wallMs();
   }
 
   /** Undefined: there is no bucket. */
   get figures(): BackupFigures | undefined {
-    const { lastMs, failures, bytesSent, running } = this;
-    return this.catalogue && { lastMs, failures, bytesSent, running: running !== undefined };
+    const { lastMs, startedMs, failures, bytesSent, running } = this;
+    const ageMs = Math.max(0, this.parts.clock.wallMs() - (lastMs ?? startedMs));
+    return this.catalogue && { ageMs, failures, bytesSent, running: running !== undefined };
   }
 
   start(): Promise<void> {
