@@ -396,6 +396,17 @@ describe('broker sets', () => {
       'ValidatingAdmissionPolicy/mq-rel-cometmq-scaling',
       'ValidatingAdmissionPolicyBinding/mq-rel-cometmq-scaling',
     ]);
+    // A ConfigMap would be no parameter for long: see the template.
+    const [policy, binding] = policies('broker.members=3') as unknown as [
+      { spec: { paramKind: { kind: string }; matchConstraints: { resourceRules: { resourceNames: string[] }[] } } },
+      { spec: { paramRef: object } },
+    ];
+    expect(policy.spec.paramKind.kind).toBe('ServiceAccount');
+    expect(policy.spec.matchConstraints.resourceRules[0]?.resourceNames).toEqual(
+      ['master', 'slave-1', 'slave-2'].map((place) => `rel-cometmq-broker-${place}`),
+    );
+    expect(binding.spec.paramRef).toMatchObject({ name: 'rel-cometmq-scaling', parameterNotFoundAction: 'Deny' });
+    expect(render().map(nameOf)).toContain('ServiceAccount/rel-cometmq-scaling');
     expect(policies('broker.scaling.admissionPolicy=false')).toEqual([]);
     const off = render('broker.scaling.enabled=false');
     expect(off.filter(({ kind }) => /Role|Policy$|Binding/.test(kind) && kind !== 'NetworkPolicy')).toEqual([]);

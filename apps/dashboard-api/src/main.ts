@@ -111,7 +111,7 @@ void runProgram({
               kubernetes: podKubernetesApi((name) => read(join(kubernetesDir, name)), clock),
               log,
               selector: config.scalingSelector,
-              configMap: config.scalingConfigMap,
+              notes: config.scalingNotes,
               heldMax: config.scaleInHeldMax,
               everyMs: scalingEveryMs,
             }),

@@ -25,7 +25,7 @@
 {{- end }}
 
 {{/* What is known of the numbers of broker sets. */}}
-{{- define "cometmq.scalingConfigMap" -}}
+{{- define "cometmq.scalingNotes" -}}
 {{- include "cometmq.fullname" . }}-scaling
 {{- end }}
 

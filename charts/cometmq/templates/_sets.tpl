@@ -120,7 +120,7 @@ probes and Services lead to. By the names of each program's settings, as JSON.
       "broker" (concat $all (list "brokerName" "memberName" "membersWanted" "durability" "restartWaitMs" "scaleInWaitMs" "kubernetesDir" "podName" "dataDir" "advertisedAddress" "namesrvAddresses" "host" "port"))
       "namesrv" (concat $all (list "etcdEndpoints" "etcdRoot" "etcdCaFile" "etcdCertFile" "etcdKeyFile" "etcdUser" "etcdPassword" "host" "port"))
       "proxy" (concat $all (list "namesrvAddresses" "tlsCertFile" "tlsKeyFile" "proxyHost" "proxyPort"))
-      "dashboardApi" (concat $all (list "kubernetesDir" "scalingSelector" "scalingConfigMap" "scaleInHeldMax" "namesrvAddresses" "adminHost" "adminPort"))
+      "dashboardApi" (concat $all (list "kubernetesDir" "scalingSelector" "scalingNotes" "scaleInHeldMax" "namesrvAddresses" "adminHost" "adminPort"))
     | toJson -}}
 {{- end }}
 

@@ -74,9 +74,9 @@ export const scalingSettings = {
     default: '',
     why: 'Labels of the StatefulSets of brokers, as Kubernetes selects by them; needed with kubernetesDir.',
   }),
-  scalingConfigMap: text({
+  scalingNotes: text({
     default: '',
-    why: 'A ConfigMap that gets how many broker sets must stay for now, and why; needed with kubernetesDir.',
+    why: 'The name of a ConfigMap and of a service account that get how many broker sets must stay for now, and why; needed with kubernetesDir.',
   }),
   scaleInHeldMax: count({
     default: 1_000,

@@ -17,6 +17,7 @@ describe('broker sets on Kubernetes', () => {
   const selector = 'app.kubernetes.io/component=broker';
   const listPath = `/apis/apps/v1/namespaces/mq/statefulsets?labelSelector=${encodeURIComponent(selector)}`;
   const notesPath = '/api/v1/namespaces/mq/configmaps/mq-cometmq-scaling';
+  const accountPath = '/api/v1/namespaces/mq/serviceaccounts/mq-cometmq-scaling';
   let kubernetes: FakeKubernetes;
   let nameService: FakeNameService;
   let brokers: FakeBrokers;
@@ -28,6 +29,7 @@ describe('broker sets on Kubernetes', () => {
   beforeEach(async () => {
     kubernetes = new FakeKubernetes();
     kubernetes.objects.set(notesPath, {});
+    kubernetes.objects.set(accountPath, { metadata: { name: 'mq-cometmq-scaling' } });
     [nameService, brokers, members] = [new FakeNameService({ tellsLate: true }), new FakeBrokers(), new FakeMembers()];
     directory = new Directory(nameService, clock);
     await directory.start();
@@ -40,7 +42,7 @@ describe('broker sets on Kubernetes', () => {
     await turns();
     scaling = new SetScaling({
       context: { directory, brokers, sets: members, clock, requestMsMax: 1_000 },
-      ...{ kubernetes, log: silentLogger, selector, configMap: 'mq-cometmq-scaling', heldMax: 10, everyMs: 2_000 },
+      ...{ kubernetes, log: silentLogger, selector, notes: 'mq-cometmq-scaling', heldMax: 10, everyMs: 2_000 },
     });
   });
   afterEach(() => directory.stop());
@@ -166,6 +168,19 @@ describe('broker sets on Kubernetes', () => {
     clock.advance(60_000);
     await look();
     expect(data()).toMatchObject({ floor: '2', reason: expect.stringMatching(/^broker-1 is led by nobody/) });
+  });
+
+  it('say it to the admission policy too, also to an account that was made anew', async () => {
+    pods(3, 3);
+    holds(11);
+    const said = { 'cometmq/floor': '3', 'cometmq/reason': expect.stringMatching(/^broker-2 holds 11 messages/) };
+    for (let turn = 0; turn < 2; turn += 1) {
+      await look();
+      expect(kubernetes.objects.get(accountPath)).toEqual({
+        metadata: { name: 'mq-cometmq-scaling', annotations: said },
+      });
+      kubernetes.objects.set(accountPath, { metadata: { name: 'mq-cometmq-scaling' } });
+    }
   });
 
   it('tell once of one that stopped with messages', async () => {

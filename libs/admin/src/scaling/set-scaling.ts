@@ -3,10 +3,11 @@
  * beyond drain, are taken out of the routes once they are empty, and only then do their pods stop (they ask, see
  * `stopReason`); where they are scaled out again, those sets take messages again.
  *
- * A ConfigMap says what is known, for an admission policy and for people:
+ * A ConfigMap says what is known:
  *   floor    so many sets must stay for now; fewer are refused
  *   reason   why
  *   left     JSON: set → what those that are scaled in hold still
+ * Annotations of a service account say the first two to the admission policy that refuses; the chart says why there.
  */
 import type { BrokerSet } from '@cometmq/model';
 import { fieldOf, type KubernetesApi } from '@cometmq/rpc';
@@ -22,8 +23,8 @@ export interface SetScalingOptions {
   readonly log: Logger;
   /** Labels of the StatefulSets of brokers, as Kubernetes selects by them. */
   readonly selector: string;
-  /** There already; its data is ours. */
-  readonly configMap: string;
+  /** The ConfigMap and the service account: there already; the data of one and these annotations of the other are ours. */
+  readonly notes: string;
   /** A set with more messages than this must be drained before it is scaled in. */
   readonly heldMax: number;
   readonly everyMs: number;
@@ -37,6 +38,8 @@ interface Notes {
 
 /** Counting what sets hold is work: the floor may be this old. */
 const floorMs = 10_000;
+const floorKey = 'cometmq/floor';
+const reasonKey = 'cometmq/reason';
 const setPattern = /^broker-(\d+)$/;
 
 export class SetScaling implements Component {
@@ -88,6 +91,7 @@ export class SetScaling implements Component {
     }
     const { floor, reason } = this.floor;
     await this.note(before, { floor, reason, left });
+    await this.tellPolicy(floor, reason);
   }
 
   /** @returns what it holds still, in words; empty: it is out */
@@ -158,7 +162,7 @@ export class SetScaling implements Component {
 
   /** Its pods have stopped and it is not empty: once for each set, while this process runs. */
   private async tellLeft(set: string, holds: string): Promise<void> {
-    const { kubernetes, log, configMap } = this.options;
+    const { kubernetes, log, notes } = this.options;
     if (this.told.get(set) === holds) return;
     this.told.set(set, holds);
     const held = holds === '' || holds === 'not counted yet' ? 'what nobody has counted' : holds;
@@ -170,20 +174,20 @@ export class SetScaling implements Component {
     const now = new Date(this.clock.wallMs()).toISOString();
     await kubernetes.create(`/api/v1/namespaces/${namespace}/events`, {
       ...{ apiVersion: 'v1', kind: 'Event', type: 'Warning', reason: 'BrokerSetStoppedWithMessages', message },
-      metadata: { generateName: `${configMap}.`, namespace },
-      involvedObject: { apiVersion: 'v1', kind: 'ConfigMap', name: configMap, namespace },
+      metadata: { generateName: `${notes}.`, namespace },
+      involvedObject: { apiVersion: 'v1', kind: 'ConfigMap', name: notes, namespace },
       ...{ firstTimestamp: now, lastTimestamp: now, count: 1 },
-      ...{ source: { component: 'cometmq' }, reportingComponent: 'cometmq', reportingInstance: configMap },
+      ...{ source: { component: 'cometmq' }, reportingComponent: 'cometmq', reportingInstance: notes },
     });
   }
 
-  private get path(): string {
-    const { kubernetes, configMap } = this.options;
-    return `/api/v1/namespaces/${kubernetes.namespace}/configmaps/${configMap}`;
+  private path(kind: 'configmaps' | 'serviceaccounts'): string {
+    const { kubernetes, notes } = this.options;
+    return `/api/v1/namespaces/${kubernetes.namespace}/${kind}/${notes}`;
   }
 
   private async notes(): Promise<Notes> {
-    const data = fieldOf(await this.options.kubernetes.get(this.path), 'data');
+    const data = fieldOf(await this.options.kubernetes.get(this.path('configmaps')), 'data');
     const text = (name: string): string => {
       const value = fieldOf(data, name);
       return typeof value === 'string' ? value : '';
@@ -194,7 +198,16 @@ export class SetScaling implements Component {
   private async note(before: Notes, notes: Notes): Promise<void> {
     const [is, was] = [notes, before].map(({ floor, reason, left }) => ({ floor, reason, left: JSON.stringify(left) }));
     if (JSON.stringify(is) === JSON.stringify(was)) return;
-    await this.options.kubernetes.patch(this.path, { data: is });
+    await this.options.kubernetes.patch(this.path('configmaps'), { data: is });
+  }
+
+  private async tellPolicy(floor: string, reason: string): Promise<void> {
+    const { kubernetes } = this.options;
+    const path = this.path('serviceaccounts');
+    // Read each time: one that was made anew knows nothing, and then nothing may be scaled in.
+    const said = fieldOf(await kubernetes.get(path), 'metadata', 'annotations');
+    if (fieldOf(said, floorKey) === floor && fieldOf(said, reasonKey) === reason) return;
+    await kubernetes.patch(path, { metadata: { annotations: { [floorKey]: floor, [reasonKey]: reason } } });
   }
 
   private again(): void {
