@@ -2,7 +2,7 @@
 import type { Cluster } from './cluster.ts';
 
 const kinds = ['normal', 'fifo', 'delayed'] as const;
-type Kind = (typeof kinds)[number];
+export type Kind = (typeof kinds)[number];
 
 export interface Errand {
   /** host:port of the proxies. */
@@ -20,13 +20,13 @@ export interface Errand {
   readonly take?: number;
 }
 
-/** Topics, groups and a user that may send to and consume from these alone. */
-export function prepare(cluster: Cluster, name: string, endpoints: string): Errand {
+/** Topics, groups and a user that may send to and consume from these alone; of the kinds that are used. */
+export function prepare(cluster: Cluster, name: string, endpoints: string, used: readonly Kind[] = kinds): Errand {
   const topics = { normal: `normal-${name}`, fifo: `fifo-${name}`, delayed: `delayed-${name}` };
   const groups = { normal: `auditors-${name}`, fifo: `orderly-${name}`, delayed: `patient-${name}` };
   const types = { normal: [], fifo: ['--type', 'fifo'], delayed: ['--type', 'delay'] } as const;
   const rights: string[] = [];
-  for (const kind of kinds) {
+  for (const kind of used) {
     cluster.comet('topic', 'create', topics[kind], ...types[kind]);
     cluster.comet('group', 'create', groups[kind], ...(kind === 'fifo' ? ['--fifo'] : []));
     rights.push('--produce', topics[kind], '--consume', `${topics[kind]}:${groups[kind]}`);

@@ -27,6 +27,9 @@ export interface Seen {
 
 /** Beyond this nothing comes back by itself. */
 const answerMsMax = 300_000;
+/** So much is looked at together: fewer messages than are shown at once. */
+const windowMs = 5_000;
+const usedMsMax = 60_000;
 
 /** The clients of one language. */
 class Voice {
@@ -149,14 +152,22 @@ export class Load {
     await Promise.all(this.others.map(({ voice }) => voice.more(count / 5)));
   }
 
-  /** Waits until messages of the load are in this broker set. */
-  async usesSet(name: string): Promise<void> {
-    const used = (): boolean => {
-      const said = this.cluster.comet('topic', 'describe', this.errand.topics.normal, '-o', 'json');
-      const { queues } = JSON.parse(said) as { queues: { brokerSet: string; maxOffset: number }[] };
-      return queues.some(({ brokerSet, maxOffset }) => brokerSet === name && maxOffset > 0);
-    };
-    await this.cluster.until(`${name} is sent to`, used, 60);
+  /** When the first message of the load was stored in each of these sets, by their clocks; waits until there is one. */
+  async firstStored(sets: readonly string[], sinceMs: number): Promise<Map<string, number>> {
+    const found = new Map<string, number>();
+    for (let fromMs = sinceMs; found.size < sets.length; fromMs += windowMs) {
+      const [from, to] = [fromMs, fromMs + windowMs].map((at) => new Date(at).toISOString());
+      await this.cluster.until(`the time is ${to}`, () => Date.now() > fromMs + windowMs);
+      if (fromMs - sinceMs > usedMsMax)
+        throw new Error(`no message is stored in ${sets.join(', ')}: ${[...found.keys()].join(', ')}`);
+      const between = ['--from', from as string, '--to', to as string, '--max', '1000', '-o', 'jsonl'];
+      for (const line of this.cluster.comet('msg', 'find', this.errand.topics.normal, ...between).split('\n')) {
+        if (line === '') continue;
+        const { brokerSet, storedMs } = JSON.parse(line) as { brokerSet: string; storedMs: number };
+        if (sets.includes(brokerSet)) found.set(brokerSet, Math.min(found.get(brokerSet) ?? Infinity, storedMs));
+      }
+    }
+    return found;
   }
 
   /** Every acknowledged message has come, or it throws. @returns what the clients say */

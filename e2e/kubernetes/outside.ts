@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type Cluster, fullName } from './cluster.ts';
-import { type Errand, prepare } from './errand.ts';
+import { type Errand, type Kind, prepare } from './errand.ts';
 import { bundleClient } from './parcel.ts';
 import { follow } from './run.ts';
 
@@ -23,7 +23,7 @@ export class Outside {
     this.source = source;
   }
 
-  prepare(name: string): Errand {
+  prepare(name: string, used?: readonly Kind[]): Errand {
     const path = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}';
     const address = this.cluster.kubectl('get', 'nodes', '-o', `jsonpath=${path}`);
     const port = this.cluster.kubectl(
@@ -33,7 +33,7 @@ export class Outside {
       '-o',
       'jsonpath={.spec.ports[0].nodePort}',
     );
-    return prepare(this.cluster, name, `${address}:${port}`);
+    return prepare(this.cluster, name, `${address}:${port}`, used);
   }
 
   /** @returns what the clients say when everything they sent has come, in order @throws Error when something is missing */

@@ -205,7 +205,7 @@ export const scenarios: readonly Scenario[] = [
     run: async (world) => {
       const { cluster, outside, size } = world;
       if (size.sets < 2) await addSets(world, 2);
-      const errand = outside.prepare(`many-${Date.now()}`);
+      const errand = outside.prepare(`many-${Date.now()}`, ['normal']);
       await outside.nodejs({ ...errand, fill: manyMessages });
       await cluster.until('the floor is 2', () => notes(cluster)['floor'] === '2', 120);
       const { status, stderr } = cluster.tryKubectl('scale', ...places, '--replicas=1');
@@ -224,7 +224,7 @@ export const scenarios: readonly Scenario[] = [
     run: async (world) => {
       const { cluster, outside, size } = world;
       if (size.sets < 2) await addSets(world, 2);
-      const errand = outside.prepare(`few-${Date.now()}`);
+      const errand = outside.prepare(`few-${Date.now()}`, ['normal']);
       await outside.nodejs({ ...errand, fill: fewMessages });
       const gone = podsOf(cluster, size.sets - 1);
       cluster.kubectl('scale', ...places, `--replicas=${size.sets - 1}`);
@@ -279,22 +279,32 @@ async function rollBack({ cluster, size }: World): Promise<void> {
   await cluster.whole(size.sets, size.members);
 }
 
-/** @returns how long the new sets took */
+/** @returns how long the new sets took: until Kubernetes ran two of their pods, and until a message was stored there */
 async function addSets({ cluster, size, load }: World, sets: number): Promise<string> {
-  const seconds = clock();
-  const before = size.sets;
+  const added = Array.from({ length: sets - size.sets }, (_, i) => size.sets + i);
+  const beganMs = Date.now();
   size.sets = sets;
   cluster.kubectl('scale', ...places, `--replicas=${sets}`);
-  await cluster.until(
-    `${sets} sets are led`,
-    () => cluster.sets()?.filter(({ leader }) => leader !== undefined).length === sets,
-    300,
+  const stored = await load.firstStored(
+    added.map((set) => `broker-${set}`),
+    beganMs,
   );
-  const led = seconds();
-  for (let set = before; set < sets; set += 1) await load.usesSet(`broker-${set}`);
-  const used = seconds();
   await cluster.whole(size.sets, size.members);
-  return `to ${sets}: led after ${led} s, sent to after ${used} s`;
+  const seconds = (atMs: number): string => ((atMs - beganMs) / 1_000).toFixed(1);
+  return added
+    .map((set) => {
+      const second = startsOf(cluster, set)[1] ?? 0;
+      return `broker-${set}: two pods run after ${seconds(second)} s, sent to after ${seconds(stored.get(`broker-${set}`) ?? 0)} s`;
+    })
+    .join(', ');
+}
+
+/** When the pods of a set were started, the first one first. */
+function startsOf(cluster: Cluster, set: number): number[] {
+  const path = '{.status.containerStatuses[0].state.running.startedAt}';
+  return podsOf(cluster, set)
+    .map((pod) => Date.parse(cluster.kubectl('get', 'pod', pod, '-o', `jsonpath=${path}`)))
+    .sort((a, b) => a - b);
 }
 
 /** @returns how long it took */
