@@ -199,4 +199,24 @@ describe('broker sets on Kubernetes', () => {
       },
     ]);
   });
+
+  it('tell it only once the pods are gone, and again where Kubernetes did not take it', async () => {
+    const place = (running: number): object => ({ spec: { replicas: 2 }, status: { replicas: running } });
+    kubernetes.objects.set(listPath, { items: [place(2), place(3)] });
+    holds(4);
+    await look();
+    await look();
+    put('broker-2', 'draining', false); // Nobody leads for a moment.
+    await turns();
+    await look();
+    expect(kubernetes.created).toEqual([]);
+    kubernetes.objects.set(listPath, { items: [place(2), place(2)] });
+    const { create } = kubernetes;
+    kubernetes.create = () => Promise.reject(new MqError('TIMEOUT', 'no answer'));
+    await expect(scaling.look()).rejects.toMatchObject({ code: 'TIMEOUT' });
+    kubernetes.create = create;
+    await look();
+    await look();
+    expect(kubernetes.created).toHaveLength(1);
+  });
 });

@@ -74,13 +74,15 @@ export class SetScaling implements Component {
     const found = await kubernetes.get(
       `/apis/apps/v1/namespaces/${kubernetes.namespace}/statefulsets?labelSelector=${encodeURIComponent(selector)}`,
     );
-    const wanted = wantedSets(fieldOf(found, 'items'));
+    const items = fieldOf(found, 'items');
+    const wanted = wantedSets(items);
     // Without pods, or on its way out: all of it stops, and nothing leaves.
     if (wanted === 0) return;
     const before = await this.notes();
     const left = { ...before.left };
     for (const [set, ordinal] of this.sets()) {
-      if (ordinal >= wanted) left[set.name] = await this.scaledIn(set, left[set.name] ?? '');
+      if (ordinal >= wanted)
+        left[set.name] = await this.scaledIn(set, left[set.name] ?? '', ordinal < setsWithPods(items));
       else if (left[set.name] !== undefined) {
         if (set.stage !== 'serving') await this.backAgain(set);
         delete left[set.name];
@@ -95,7 +97,7 @@ export class SetScaling implements Component {
   }
 
   /** @returns what it holds still, in words; empty: it is out */
-  private async scaledIn(set: BrokerSet, known: string): Promise<string> {
+  private async scaledIn(set: BrokerSet, known: string, hasPods: boolean): Promise<string> {
     const { context, log } = this.options;
     if (set.stage === 'gone') return '';
     if (set.stage !== 'draining') {
@@ -106,7 +108,7 @@ export class SetScaling implements Component {
       return known === '' ? 'not counted yet' : known;
     }
     if (set.leader === undefined) {
-      await this.tellLeft(set.name, known);
+      if (!hasPods) await this.tellLeft(set.name, known);
       return known === '' ? 'not counted' : known;
     }
     try {
@@ -164,7 +166,6 @@ export class SetScaling implements Component {
   private async tellLeft(set: string, holds: string): Promise<void> {
     const { kubernetes, log, notes } = this.options;
     if (this.told.get(set) === holds) return;
-    this.told.set(set, holds);
     const held = holds === '' || holds === 'not counted yet' ? 'what nobody has counted' : holds;
     const message =
       `${set} was scaled in and its pods have stopped before all was consumed. It holds ${held}. Its volumes are kept: ` +
@@ -179,6 +180,7 @@ export class SetScaling implements Component {
       ...{ firstTimestamp: now, lastTimestamp: now, count: 1 },
       ...{ source: { component: 'cometmq' }, reportingComponent: 'cometmq', reportingInstance: notes },
     });
+    this.told.set(set, holds); // One that Kubernetes did not take is told again.
   }
 
   private path(kind: 'configmaps' | 'serviceaccounts'): string {
@@ -236,6 +238,16 @@ function wantedSets(items: unknown): number {
     if (typeof replicas === 'number') wanted = Math.max(wanted, replicas);
   }
   return wanted;
+}
+
+/** Those whose pods Kubernetes still counts, also while they stop. */
+function setsWithPods(items: unknown): number {
+  let sets = 0;
+  for (const item of Array.isArray(items) ? items : []) {
+    const replicas = fieldOf(item, 'status', 'replicas');
+    if (typeof replicas === 'number') sets = Math.max(sets, replicas);
+  }
+  return sets;
 }
 
 function leftIn(text: string): Record<string, string> {
