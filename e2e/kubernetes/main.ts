@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Cluster, fullName, namespace, release, selector } from './cluster.ts';
 import { Load, type Seen } from './load.ts';
-import { languages, Outside } from './outside.ts';
+import { Outside } from './outside.ts';
 import { broken, scenarios, type Scenario, type World } from './scenarios.ts';
 import { chooseTarget } from './target.ts';
 import { memoryOf } from './memory.ts';
@@ -25,6 +25,7 @@ image there, or COMETMQ_KUBE (or "kube" on the PATH) is a program that starts a 
   --only A,B       these scenarios: ${scenarios.map(({ name }) => name).join(', ')}
   --pause-ms N     between two sends of one sender of the Node.js clients (default 100)
   --previous DIR   a checkout of an earlier version, built: it is installed first, upgraded to this one, and rolled back
+  --as-loaded      in a cluster that is up: with the images that were loaded last, instead of making them
   --report FILE    writes what was measured there, as a page
   --keep           leave the release, and the cluster if it was started here, for a look
   --help           this text`;
@@ -38,6 +39,7 @@ interface Options {
   readonly only: readonly string[] | undefined;
   readonly pauseMs: number | undefined;
   readonly previous: string | undefined;
+  readonly asLoaded: boolean;
   readonly report: string | undefined;
   readonly keep: boolean;
 }
@@ -62,6 +64,7 @@ function optionsOf(): Options | undefined {
       only: { type: 'string' },
       'pause-ms': { type: 'string' },
       previous: { type: 'string' },
+      'as-loaded': { type: 'boolean', default: false },
       report: { type: 'string' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -76,7 +79,8 @@ function optionsOf(): Options | undefined {
   }
   const members = numberIn('--members', values.members ?? (nodes >= 3 ? '3' : '2'), 5);
   const pauseMs = values['pause-ms'] === undefined ? undefined : numberIn('--pause-ms', values['pause-ms'], 10_000);
-  return { nodes, members, only, pauseMs, previous: values.previous, report: values.report, keep: values.keep };
+  const { previous, report, keep, 'as-loaded': asLoaded } = values;
+  return { nodes, members, only, pauseMs, previous, asLoaded, report, keep };
 }
 
 function numberIn(name: string, text: string, max: number): number {
@@ -94,7 +98,7 @@ async function main(): Promise<number> {
   }
   const target = chooseTarget(source, options.nodes);
   const cluster = new Cluster(target);
-  const ownValues = target.up(say);
+  const ownValues = target.up(say, options.asLoaded);
   const outcomes: Outcome[] = [];
   let failed = false;
   try {
@@ -133,8 +137,8 @@ async function tryOut(
     'broker.persistence.size=2Gi',
     'proxy.service.type=NodePort',
     `broker.members=${members}`,
-    // As long as a set that is scaled in may take, and 30 s: shorter than by default.
-    `broker.terminationGracePeriodSeconds=${60 * members + 30}`,
+    // Shorter than by default, and still above what a member waits for the others.
+    `broker.terminationGracePeriodSeconds=${50 * members}`,
   ];
   if (nodes < 3) values.push('etcd.replicas=1');
   else values.push('etcd.antiAffinity=required', 'broker.antiAffinity=required');
@@ -164,12 +168,6 @@ async function tryOut(
   say(`  ${outcomes.at(-1)?.note ?? ''}`);
 
   const outside = new Outside(cluster, source);
-  await step(outcomes, 'Node.js clients from outside, through a NodePort', () => outside.send(`outside-${Date.now()}`));
-  for (const language of cluster.target.languagesImage === undefined ? [] : languages) {
-    await step(outcomes, `${language} clients from outside, through a NodePort`, () =>
-      outside.inLanguage(language, `outside-${language.toLowerCase()}-${Date.now()}`),
-    );
-  }
   say('clients in pods …');
   const endpoints = `${fullName}-proxy.${namespace}.svc.cluster.local:8081`;
   const load = await Load.begin(cluster, imageIn(ownValues), source, endpoints, pauseMs);
@@ -194,15 +192,22 @@ async function tryOut(
   });
 }
 
+/** One that fails is told at the end, and the next ones are played all the same. */
 async function play(scenario: Scenario, world: World, outcomes: Outcome[]): Promise<void> {
   say(`${scenario.about} …`);
   const beganMs = performance.now();
   let note: string | undefined;
+  let fault: string | undefined;
   const seen = await world.load.during(async () => {
-    note = (await scenario.run(world)) ?? undefined;
+    try {
+      note = (await scenario.run(world)) ?? undefined;
+    } catch (caught) {
+      fault = caught instanceof Error ? caught.message : String(caught);
+    }
   });
   const seconds = (performance.now() - beganMs) / 1_000;
-  const problem = broken(scenario, seen);
+  const problem = fault ?? broken(scenario, seen);
+  if (problem !== undefined) say(`  not as it must be: ${problem}`);
   for (const { language, gapMs, failed, answered, why } of seen) {
     say(`  ${language}: ${gapMs} ms without an answered send, ${failed} failed, ${answered} answered ${why ?? ''}`);
   }
@@ -236,7 +241,9 @@ function writeReport(file: string, outcomes: readonly Outcome[], { nodes, member
     const count = (of: (one: Seen) => number): string =>
       seen.length === 0 ? '' : String(seen.reduce((sum, each) => sum + of(each), 0));
     const cells = [away, count(({ failed }) => failed), count(({ answered }) => answered)];
-    const outcome = [problem ?? 'as it must be', ...(note === undefined ? [] : [note])].join('; ').replaceAll('|', '/');
+    const outcome = [problem?.split('\n')[0] ?? 'as it must be', ...(note === undefined ? [] : [note])]
+      .join('; ')
+      .replaceAll('|', '/');
     return `| ${about} | ${cells.join(' | ')} | ${seconds.toFixed(0)} s | ${load} | ${outcome} |`;
   });
   const text = `# On a real Kubernetes cluster
@@ -287,7 +294,9 @@ function takeAway(cluster: Cluster): void {
   }
 }
 
-process.exitCode = await main().catch((caught: unknown) => {
+const exitCode = await main().catch((caught: unknown) => {
   console.error(`e2e:kubernetes: ${caught instanceof Error ? caught.message : String(caught)}`);
   return 1;
 });
+// Clients that are at work still after a failure end with it.
+process.exit(exitCode);

@@ -2,7 +2,7 @@
 import { badInput } from './bad-input.ts';
 import { type Cluster, fullName, release, selector } from './cluster.ts';
 import type { Load, Seen } from './load.ts';
-import type { Outside } from './outside.ts';
+import { languages, type Outside } from './outside.ts';
 import type { Target } from './target.ts';
 
 export interface World {
@@ -250,6 +250,19 @@ export const scenarios: readonly Scenario[] = [
       const said = await badInput(cluster, upgradeArgs, size.sets);
       await cluster.whole(size.sets, size.members);
       return said;
+    },
+  },
+  {
+    name: 'outside',
+    about: 'clients from outside, through a NodePort: all of theirs comes, in order',
+    mustNotFail: true,
+    run: async ({ cluster, outside }) => {
+      const said = [`Node.js ${await outside.send(`outside-${Date.now()}`)}`];
+      for (const language of cluster.target.languagesImage === undefined ? [] : languages) {
+        const name = `outside-${language.toLowerCase()}-${Date.now()}`;
+        said.push(`${language} ${await outside.inLanguage(language, name)}`);
+      }
+      return said.join(', ');
     },
   },
 ];

@@ -22,8 +22,11 @@ export interface Target {
   readonly helm: Tool;
   /** Runs a program where nodes are reached by their addresses, and pods are not. */
   readonly outside: Tool;
-  /** Makes it ready, and gives the chart's values that belong to it. */
-  up(say: (line: string) => void): readonly string[];
+  /**
+   * Makes it ready, and gives the chart's values that belong to it.
+   * @param asLoaded with the images that are there
+   */
+  up(say: (line: string) => void, asLoaded: boolean): readonly string[];
   down(): void;
   /** Power off and on, cable out and in; undefined: not this program's to do. */
   readonly node?: (what: 'kill' | 'start' | 'cut' | 'join', name: string) => void;
@@ -80,13 +83,15 @@ function ownCluster(kube: string, source: string, nodes: number): Target {
     helm: { file: kube, before: ['helm'] },
     kubectl: { file: kube, before: ['kubectl'] },
     outside: { file: kube, before: ['exec-host', '/usr/bin/env'] },
-    up: (say) => {
+    up: (say, asLoaded) => {
       wasUp = attempt(kube, ['kubectl', 'get', 'nodes']).status === 0;
       say(wasUp ? 'the cluster is up already' : 'starting a cluster …');
       must(kube, ['up', '--nodes', String(nodes)]);
       // There is one, where clusters have several: on the node of the clients, which is never taken away.
       const pinned = { spec: { template: { spec: { nodeSelector: { 'kubernetes.io/hostname': 'node-1' } } } } };
       setDns(kube, 'patch', JSON.stringify(pinned));
+      const values = [...valuesOf('image', 'cometmq/cometmq:e2e'), ...valuesOf('etcd.image', 'cometmq/etcd:e2e')];
+      if (asLoaded && wasUp) return values;
       const scratch = mkdtempSync(join(tmpdir(), 'cometmq-kubernetes-'));
       try {
         say('making the images …');
@@ -102,7 +107,7 @@ function ownCluster(kube: string, source: string, nodes: number): Target {
       } finally {
         rmSync(scratch, { recursive: true, force: true });
       }
-      return [...valuesOf('image', 'cometmq/cometmq:e2e'), ...valuesOf('etcd.image', 'cometmq/etcd:e2e')];
+      return values;
     },
     languagesImage,
     load,

@@ -17,6 +17,9 @@ import { namesrvConfig } from '../../apps/namesrv/src/config.js';
 import { proxyConfig } from '../../apps/proxy/src/config.js';
 import { ensureHelm, fromHere } from './ensure.mjs';
 
+// Helm is a program of its own, started for each: on a busy machine that takes long.
+jest.setTimeout(240_000);
+
 const repository = join(__dirname, '../..');
 const chart = join(repository, 'charts/cometmq');
 /** What a program says to variables: throws what is wrong with them. */

@@ -224,6 +224,21 @@ it('has a lost member taken out', async () => {
   expect(fixture.members.asked).toEqual([`a:1: remove ${idOf('c')} of broker-1`]);
 });
 
+it('does not take out a member that is in sync, which may have taken the place of the lost one', async () => {
+  leads('a', follower('b', true), follower('c', true));
+  follows('b');
+  for (const member of [idOf('b'), idOf('a')]) {
+    const { status, body } = await call('/replacement', { member });
+    expect([status, (body as unknown as { detail: string }).detail]).toEqual([
+      409,
+      `${member} answers and is in sync: nothing of it is lost`,
+    ]);
+  }
+  expect(fixture.members.asked).toEqual([]);
+  // Dead, and its leader has not noticed yet.
+  expect((await call('/replacement', { member: idOf('c') })).status).toBe(200);
+});
+
 it('lets one member lead alone, and says what that costs', async () => {
   put(undefined);
   const { status, body } = await call('/unclean-election', { member: 'broker-1-c' });

@@ -104,6 +104,12 @@ export function setRoutes(app: FastifyInstance, context: AdminContext): void {
     },
     handler: async ({ params: { name }, body, ip }) => {
       const member = memberNamed(name, body.member);
+      // Maybe the one that took the place of the lost one already, under the same name; taken out it would never be let in again.
+      if (
+        (await report(name)).members.some((each) => each.member === member && each.inSync && each.problem === undefined)
+      ) {
+        throw new MqError('CONFLICT', `${member} answers and is in sync: nothing of it is lost`);
+      }
       await within(clock, electMsMax, name, (await leaderOf(name)).removeMember(name, member));
       log.warn(
         { peer: ip, brokerSet: name, member },
