@@ -9,6 +9,15 @@ interface PodStatus {
   }[];
 }
 
+interface Claim {
+  readonly metadata: { readonly name: string; readonly labels: object };
+  readonly spec: {
+    readonly accessModes: readonly string[];
+    readonly resources: object;
+    readonly storageClassName: string;
+  };
+}
+
 const master = `${fullName}-broker-master`;
 
 /** @returns what was said to each */
@@ -56,23 +65,22 @@ async function volumeOfAnother(cluster: Cluster): Promise<string> {
       () => pods.every((pod) => cluster.tryKubectl('get', 'pod', pod).status !== 0),
       600,
     );
-    for (const [i, pod] of pods.entries()) {
-      const claim = JSON.parse(cluster.kubectl('get', 'pvc', `data-${pod}`, '-o', 'json')) as {
-        metadata: { labels: object };
-        spec: { accessModes: string[]; resources: object; storageClassName: string };
-      };
-      cluster.kubectl('delete', 'pvc', `data-${pod}`);
-      const { accessModes, resources, storageClassName } = claim.spec;
-      const volumeName = to[i] as string;
-      const free = '[{"op":"remove","path":"/spec/claimRef"}]';
+    const claims = pods.map((pod) => JSON.parse(cluster.kubectl('get', 'pvc', `data-${pod}`, '-o', 'json')) as Claim);
+    // All go first: a volume that is free is taken again at once by a claim that names it.
+    for (const pod of pods) cluster.kubectl('delete', 'pvc', `data-${pod}`);
+    const free = '[{"op":"remove","path":"/spec/claimRef"}]';
+    for (const volume of volumes) {
       await cluster.until('the volume is free', () => {
-        cluster.tryKubectl('patch', 'pv', volumeName, '--type=json', '--patch', free);
-        return cluster.kubectl('get', 'pv', volumeName, '-o', 'jsonpath={.spec.claimRef}') === '';
+        cluster.tryKubectl('patch', 'pv', volume, '--type=json', '--patch', free);
+        return cluster.kubectl('get', 'pv', volume, '-o', 'jsonpath={.spec.claimRef}') === '';
       });
+    }
+    for (const [i, { metadata, spec }] of claims.entries()) {
+      const { accessModes, resources, storageClassName } = spec;
       cluster.put({
         ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim' },
-        metadata: { name: `data-${pod}`, labels: claim.metadata.labels },
-        spec: { accessModes, resources, storageClassName, volumeName },
+        metadata: { name: metadata.name, labels: metadata.labels },
+        spec: { accessModes, resources, storageClassName, volumeName: to[i] },
       });
     }
     cluster.kubectl('scale', 'statefulset', master, `--replicas=${replicas}`);
