@@ -1,5 +1,10 @@
-import { letterReplayToWire, replayFromWire, resendFromWire, type DeadLetterAdmin } from '@cometmq/client';
-import type { GroupId } from '@cometmq/model';
+import {
+  letterReplayToWire,
+  lettersAskedFromWire,
+  replayFromWire,
+  resendFromWire,
+  type DeadLetterAdmin,
+} from '@cometmq/client';
 import { internal } from '@cometmq/proto';
 import { answering, type GrpcMethod } from '@cometmq/rpc';
 
@@ -16,8 +21,8 @@ export function deadLetterMethods(admin: () => DeadLetterAdmin, brokerName: stri
       return internal.ResendDeadLetterResponse.encode(await admin().resend(brokerName, call)).finish();
     }),
     ListReplays: unary(async (bytes) => {
-      const { groupId, fromMs } = internal.ListReplaysRequest.decode(bytes);
-      const replays = await admin().replays(brokerName, groupId as GroupId, fromMs);
+      const asked = lettersAskedFromWire(internal.ListReplaysRequest.decode(bytes));
+      const replays = await admin().replays(brokerName, asked);
       return internal.ListReplaysResponse.encode({ replays: replays.map(letterReplayToWire) }).finish();
     }),
   };

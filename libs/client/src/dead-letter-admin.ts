@@ -1,4 +1,4 @@
-import type { GroupId, QueueId, QueueOffset } from '@cometmq/model';
+import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
 import type { MessagePlace } from './read-message.js';
 
@@ -18,8 +18,19 @@ export interface DeadLetterAdmin {
    * the topic gets it. @throws MqError MESSAGE_NOT_FOUND, TOPIC_NOT_FOUND
    */
   resend(brokerSet: string, call: ResendCall): Promise<ResentLetter>;
-  /** Which dead letters of the group were replayed, oldest first. */
-  replays(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly LetterReplay[]>;
+  /** Which of some dead letters were replayed: of each the last time, oldest first. */
+  replays(brokerSet: string, asked: LettersAsked): Promise<readonly LetterReplay[]>;
+}
+
+/** Dead letters of a group that stand next to one another. */
+export interface LettersAsked {
+  readonly groupId: GroupId;
+  readonly letterTopicId: TopicId;
+  /** Both included. */
+  readonly first: QueueOffset;
+  readonly last: QueueOffset;
+  /** Where the first of them stands in the log, or anything before: it was replayed after that. */
+  readonly after: LogPosition;
 }
 
 interface LetterCall {

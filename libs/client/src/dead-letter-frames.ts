@@ -1,7 +1,8 @@
-import type { GroupId, LogPosition, QueueOffset } from '@cometmq/model';
+import type { GroupId, LogPosition, QueueOffset, TopicId } from '@cometmq/model';
 import type { internal } from '@cometmq/proto';
+import { MqError } from '@cometmq/shared';
 
-import type { LetterReplay, ReplayCall, ResendCall } from './dead-letter-admin.js';
+import type { LetterReplay, LettersAsked, ReplayCall, ResendCall } from './dead-letter-admin.js';
 import type { MessagePlace } from './read-message.js';
 
 /** What operators do with dead letters, on the wire and back. */
@@ -30,6 +31,18 @@ export function resendFromWire(wire: internal.ResendDeadLetterRequest): ResendCa
     place: placeFrom(place ?? { position: 0, size: 0 }),
     ...(keys && { keys: keys.keys }),
     ...(properties && { properties: properties.properties }),
+  };
+}
+
+/** @throws MqError UNSUPPORTED */
+export function lettersAskedFromWire(wire: internal.ListReplaysRequest): LettersAsked {
+  const { groupId, letterTopicId, first, last, after } = wire;
+  // None at all would be taken for "never replayed".
+  if (letterTopicId === 0)
+    throw new MqError('UNSUPPORTED', 'the process that asks is older than the broker: update it');
+  return {
+    ...{ groupId: groupId as GroupId, letterTopicId: letterTopicId as TopicId, after: after as LogPosition },
+    ...{ first: first as QueueOffset, last: last as QueueOffset },
   };
 }
 

@@ -1,10 +1,11 @@
-import type { GroupId, QueueId, QueueOffset } from '@cometmq/model';
+import type { QueueId, QueueOffset } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 
 import {
   replayOutcomes,
   type DeadLetterAdmin,
   type LetterReplay,
+  type LettersAsked,
   type ReplayCall,
   type ReplayOutcome,
   type ResendCall,
@@ -32,8 +33,8 @@ export class GrpcDeadLetterAdmin implements DeadLetterAdmin {
     return { ...answer, queueId: answer.queueId as QueueId, offset: answer.offset as QueueOffset };
   }
 
-  async replays(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly LetterReplay[]> {
-    const request = internal.ListReplaysRequest.encode({ groupId, fromMs }).finish();
+  async replays(brokerSet: string, asked: LettersAsked): Promise<readonly LetterReplay[]> {
+    const request = internal.ListReplaysRequest.encode(asked).finish();
     const answer = internal.ListReplaysResponse.decode(await this.ask(brokerSet, 'ListReplays', request));
     return answer.replays.map(letterReplayFromWire);
   }

@@ -84,7 +84,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
     },
     handler: async (request) => {
       const { replayed, limit = limitDefault, after, ...filter } = request.query;
-      const search = await LetterSearch.of(context, request.params.name);
+      const search = LetterSearch.of(context, request.params.name);
       const wanted = { ...filter, ...(replayed && { replayed: replayed === 'true' }) };
       const part = await search.part(wanted, limit, after);
       request.given = part.items.length;
@@ -102,7 +102,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
       response: answers({ status: 200, schema: 'DeadLetterCounts', description: 'The counts.' }, 400, 404),
     },
     handler: async ({ params, query, standing, raw }) => {
-      const search = await LetterSearch.of(context, params.name);
+      const search = LetterSearch.of(context, params.name);
       const byCause = new Map<string, number>();
       const byTopic = new Map<string, number>();
       const byAge = agesMs.map((ageMs) => ({ ageMs, messages: 0 }));
@@ -152,7 +152,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
     },
     handler: async (request) => {
       const { params, body, ip } = request;
-      const search = await LetterSearch.of(context, params.name);
+      const search = LetterSearch.of(context, params.name);
       const note = { replayId: replayIdOf(clock.wallMs()), who: whoAsks(request) };
       const letters = body.ids.map((id) => ({ id }));
       const outcomes = await replayLetters(context, search, letters, note);
@@ -178,7 +178,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
     },
     handler: async (request) => {
       const { params, body, ip } = request;
-      const { group } = await LetterSearch.of(context, params.name);
+      const { group } = LetterSearch.of(context, params.name);
       const { brokerSet, place } = readPlaceId(directory, body.id);
       if (body.text !== undefined && body.base64 !== undefined) {
         throw new MqError('BAD_REQUEST', 'body: give text or base64, not both');
@@ -263,7 +263,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
     },
     handler: async (request, reply) => {
       const { params, query } = request;
-      const search = await LetterSearch.of(context, params.name);
+      const search = LetterSearch.of(context, params.name);
       let part = await search.part(query, limitDefault, undefined); // What is wrong with the question is a problem document.
       const whole = async ({ id, replayed }: LetterView): Promise<object | undefined> => {
         const { brokerSet, place } = readPlaceId(directory, id);

@@ -1,10 +1,16 @@
-import type { LetterReplay, MessageQuery } from '@cometmq/client';
-import { deadLetterTopic, printable, type ConsumerGroup, type Topic } from '@cometmq/model';
+import type { LetterReplay, LettersAsked, MessageQuery } from '@cometmq/client';
+import { deadLetterTopic, printable, type ConsumerGroup, type QueueOffset, type Topic } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { AdminContext } from '../api/context.js';
 import { askAll } from '../reports/ask-all.js';
-import { messagePart, SearchCursor, type MessagePartView, type MessageView } from '../reports/message-report.js';
+import {
+  messagePart,
+  readPlaceId,
+  SearchCursor,
+  type MessagePartView,
+  type MessageView,
+} from '../reports/message-report.js';
 
 export interface LetterFilter {
   readonly cause?: string | undefined;
@@ -36,32 +42,17 @@ export class LetterSearch {
     private readonly context: AdminContext,
     readonly group: ConsumerGroup,
     private readonly topic: Topic | undefined,
-    private readonly replays: ReadonlyMap<string, Replayed>,
-    /** Broker sets that did not say what was replayed: what is theirs may look as if it never was. */
-    readonly silent: readonly { readonly brokerSet: string; readonly detail: string }[],
   ) {}
 
   /** @throws MqError CONSUMER_GROUP_NOT_FOUND */
-  static async of(context: AdminContext, name: string): Promise<LetterSearch> {
-    const { directory, brokers, clock, requestMsMax } = context;
+  static of(context: AdminContext, name: string): LetterSearch {
+    const { directory } = context;
     const group = directory.group(name);
     if (!group) throw new MqError('CONSUMER_GROUP_NOT_FOUND', `there is no consumer group "${printable(name)}"`);
-    const topic = directory.topic(deadLetterTopic(group.name));
-    const replays = new Map<string, Replayed>();
-    let silent: LetterSearch['silent'] = [];
-    if (topic) {
-      const told = await askAll(directory, clock, requestMsMax, (set) => brokers.deadLetters.replays(set, group.id, 0));
-      silent = told.missing;
-      for (const { brokerSet, answer } of told.answers) {
-        for (const { letters, atMs, who, mode } of answer) {
-          for (const offset of letters) replays.set(`${brokerSet}/${offset}`, { atMs, who, mode });
-        }
-      }
-    }
-    return new LetterSearch(context, group, topic, replays, silent);
+    return new LetterSearch(context, group, directory.topic(deadLetterTopic(group.name)));
   }
 
-  /** @throws MqError BAD_REQUEST */
+  /** Under `missing` is who does not say what was replayed, too. @throws MqError BAD_REQUEST */
   async part(filter: LetterFilter, max: number, after: string | undefined): Promise<LetterPart> {
     const cursor = SearchCursor.read(after);
     const { topic } = this;
@@ -79,12 +70,52 @@ export class LetterSearch {
       (set) => cursor.of(set) >= 0,
     );
     const part = messagePart(directory, cursor, answered, max);
+    const { replays, silent } = await this.replaysOf(topic, part.items);
     const items = part.items.map((item): LetterView => {
-      const replayed = this.replays.get(`${item.brokerSet}/${item.offset}`);
+      const replayed = replays.get(keyOf(item));
       return replayed ? { ...item, replayed } : item;
     });
-    return { ...part, items: items.filter((item) => isWanted(item, filter)) };
+    const missing = [...part.missing, ...silent];
+    return { ...part, missing, items: items.filter((item) => isWanted(item, filter)) };
   }
+
+  /** Which of the letters were replayed. */
+  private async replaysOf(topic: Topic, letters: readonly MessageView[]) {
+    const { directory, brokers, clock, requestMsMax } = this.context;
+    const asked = new Map<string, LettersAsked>();
+    for (const { brokerSet, id, offset: at } of letters) {
+      const offset = at as QueueOffset;
+      const { position } = readPlaceId(directory, id).place;
+      const known = asked.get(brokerSet);
+      asked.set(brokerSet, {
+        ...{ groupId: this.group.id, letterTopicId: topic.id },
+        first: known && known.first < offset ? known.first : offset,
+        last: known && known.last > offset ? known.last : offset,
+        after: known && known.after < position ? known.after : position,
+      });
+    }
+    const told = await askAll(
+      directory,
+      clock,
+      requestMsMax,
+      async (set) => {
+        const range = asked.get(set);
+        return range ? brokers.deadLetters.replays(set, range) : [];
+      },
+      (set) => asked.has(set),
+    );
+    const replays = new Map<string, Replayed>();
+    for (const { brokerSet, answer } of told.answers) {
+      for (const { letters: offsets, atMs, who, mode } of answer) {
+        for (const offset of offsets) replays.set(keyOf({ brokerSet, offset }), { atMs, who, mode });
+      }
+    }
+    return { replays, silent: told.missing };
+  }
+}
+
+function keyOf({ brokerSet, offset }: Pick<MessageView, 'brokerSet' | 'offset'>): string {
+  return `${brokerSet}/${offset}`;
 }
 
 function isWanted(letter: LetterView, { cause, originTopic, replayed }: LetterFilter): boolean {

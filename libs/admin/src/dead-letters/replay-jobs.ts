@@ -69,11 +69,11 @@ export class ReplayJobs {
 
   /** @throws MqError TOO_MANY_REQUESTS, CONFLICT, CONSUMER_GROUP_NOT_FOUND, UNAVAILABLE */
   async start(group: string, order: ReplayOrder, who: string): Promise<ReplayJobView> {
-    const search = await LetterSearch.of(this.context, group);
-    const [silent] = search.silent;
+    const search = LetterSearch.of(this.context, group);
+    const [silent] = (await search.part({ ...order, replayed: false }, 1, undefined)).missing;
     if (silent) {
       const { brokerSet, detail } = silent;
-      throw new MqError('UNAVAILABLE', `${brokerSet} does not say what was replayed already: ${detail}; try again`);
+      throw new MqError('UNAVAILABLE', `${brokerSet} does not say what there is: ${detail}; try again`);
     }
     const running = [...this.jobs.values()].filter(({ view }) => view.state === 'running');
     if (running.length >= runningMax) {

@@ -1,6 +1,7 @@
 import type {
   DeadLetterAdmin,
   LetterReplay,
+  LettersAsked,
   ReplayCall,
   ReplayOutcome,
   ResendCall,
@@ -38,8 +39,12 @@ export class FakeDeadLetters implements DeadLetterAdmin {
     return { messageId: 'NEW', queueId: queueId(0), offset: queueOffset(7) };
   }
 
-  async replays(brokerSet: string): Promise<readonly LetterReplay[]> {
+  async replays(brokerSet: string, { first, last }: LettersAsked): Promise<readonly LetterReplay[]> {
     this.check(brokerSet);
-    return this.done.get(brokerSet) ?? [];
+    const done = (this.done.get(brokerSet) ?? []).map((replay) => ({
+      ...replay,
+      letters: replay.letters.filter((offset) => offset >= first && offset <= last),
+    }));
+    return done.filter(({ letters }) => letters.length > 0);
   }
 }

@@ -40,8 +40,6 @@ export const Subject = {
   moves: 0xffff_fffc,
   /** How much groups had to do: the offset is the group's number. */
   lag: 0xffff_fffb,
-  /** Which dead letters of a group were replayed: the queue is its number. */
-  replays: 0xffff_fffa,
 } as const;
 
 export const entryWords = 7;
@@ -124,8 +122,7 @@ export class DecisionEntries {
         return add(Subject.pending, 0, pending, pending);
       }
       case RecordKind.deadLettersReplayed: {
-        const { groupId, letterTopicId, letters } = decodeDeadLettersReplayed(payload);
-        add(Subject.replays, groupId, 0, 0);
+        const { letterTopicId, letters } = decodeDeadLettersReplayed(payload);
         for (const { letterOffset, topicId, queueId, offset, sent } of letters) {
           add(letterTopicId, 0, letterOffset, letterOffset);
           add(topicId, queueId, offset, offset);
@@ -145,11 +142,12 @@ export class DecisionEntries {
     }
   }
 
-  /** Calls `each` with the records that may name the offset, in the order of the log, from position `after` on. */
+  /** Calls `each` with the records that may name one of the offsets, in the order of the log, from position `after` on. */
   find(
     topic: number,
     queue: number,
     offset: number,
+    last: number,
     after: number,
     each: (position: LogPosition, size: number) => void,
   ): void {
@@ -158,7 +156,7 @@ export class DecisionEntries {
       if (words[at] !== topic || words[at + 1] !== queue) continue;
       const first = (words[at + 2] as number) + (words[at + 3] as number) * two32;
       const span = words[at + 4] as number;
-      if (offset < first || (span !== two32 - 1 && offset > first + span)) continue;
+      if (last < first || (span !== two32 - 1 && offset > first + span)) continue;
       const position = (from + (words[at + 5] as number)) as LogPosition;
       if (position >= after) each(position, words[at + 6] as number);
     }

@@ -97,18 +97,28 @@ export class DecisionIndex implements Component {
     return this.following;
   }
 
-  /** Calls `each` with the records that may name the offset, in the order of the log, from position `after` on. */
+  /**
+   * Calls `each` with the records that may name one of the offsets, in the order of the log, from position `after` on.
+   *
+   * @param subject `last` left out: the one offset
+   */
   async find(
-    subject: { readonly topic: number; readonly queue: number; readonly offset: number; readonly after: number },
+    subject: {
+      readonly topic: number;
+      readonly queue: number;
+      readonly offset: number;
+      readonly last?: number;
+      readonly after: number;
+    },
     each: (position: LogPosition, size: number) => void,
   ): Promise<void> {
-    const { topic, queue, offset, after } = subject;
+    const { topic, queue, offset, last = offset, after } = subject;
     for (const piece of [...this.pieces]) {
       if (piece.to <= after) continue;
-      (await this.entriesOf(piece)).find(topic, queue, offset, after, each);
+      (await this.entriesOf(piece)).find(topic, queue, offset, last, after, each);
       await this.rest();
     }
-    this.growing.find(topic, queue, offset, after, each);
+    this.growing.find(topic, queue, offset, last, after, each);
   }
 
   private again(): void {

@@ -6,6 +6,7 @@ import type {
   LagPoint,
   LaneState,
   LetterReplay,
+  LettersAsked,
   MessageContent,
   MessageFindings,
   MessageLife,
@@ -13,7 +14,7 @@ import type {
   MessageQuery,
 } from '@cometmq/client';
 import type { BusyLane } from '@cometmq/consumption';
-import { decodeDeadLettersReplayed, decodeGroupMoved, Envelope, type GroupId } from '@cometmq/model';
+import { decodeGroupMoved, Envelope, type GroupId } from '@cometmq/model';
 import { MqError, type Clock, type Component } from '@cometmq/shared';
 import type { Candidate, Disk, LogRecord, StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -22,6 +23,7 @@ import type { BrokerService } from '../broker-service.js';
 import { Subject } from './decision-entries.js';
 import { DecisionIndex } from './decision-index.js';
 import { LagHistory, type OldestWaiting } from './lag-history.js';
+import { LetterReplays } from './letter-replays.js';
 import { MessageLives, messageRecord } from './message-life.js';
 import { messageContent } from './message-parts.js';
 import { MessageSearch } from './message-search.js';
@@ -40,8 +42,6 @@ export interface InspectOptions {
 const findingsMax = 1_000;
 const lanesMax = 1_000;
 const movesMax = 1_000;
-/** Records; each may name a thousand letters. */
-const replaysMax = 10_000;
 const bodyBytesMax = 4 * 1024 * 1024;
 
 /** What operators look at in the log of the one set that this broker leads. A part: its index follows the log. */
@@ -50,6 +50,7 @@ export class InspectReports implements InspectAdmin, Component {
   private readonly index: DecisionIndex;
   private readonly search: MessageSearch;
   private readonly lives: MessageLives;
+  private readonly letters: LetterReplays;
   private readonly history: LagHistory;
   /** Throws for a set that this broker is not of. */
   check: (brokerSet: string) => void = () => undefined;
@@ -62,6 +63,7 @@ export class InspectReports implements InspectAdmin, Component {
     const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>
       Promise.race([work, new Promise<void>((resolve) => clock.after(ms, resolve))]);
     this.lives = new MessageLives(store, this.index, within);
+    this.letters = new LetterReplays(store, this.index);
     this.history = new LagHistory(() => ({
       store,
       backlogs: broker.backlogs,
@@ -144,14 +146,10 @@ export class InspectReports implements InspectAdmin, Component {
     return records.map(({ payload, timestampMs: atMs }) => ({ ...decodeGroupMoved(payload), atMs }));
   }
 
-  /** Which dead letters of the group were replayed, oldest first. */
-  async replays(brokerSet: string, groupId: GroupId, fromMs: number): Promise<readonly LetterReplay[]> {
+  /** Which of some dead letters were replayed: of each the last time, oldest first. */
+  async replays(brokerSet: string, asked: LettersAsked): Promise<readonly LetterReplay[]> {
     this.check(brokerSet);
-    const records = await this.noted(Subject.replays, groupId, fromMs, replaysMax);
-    return records.map(({ payload, timestampMs: atMs }) => {
-      const { mode, replayId, who, letters } = decodeDeadLettersReplayed(payload);
-      return { atMs, replayId, who, mode, letters: letters.map(({ letterOffset }) => letterOffset) };
-    });
+    return this.letters.of(asked);
   }
 
   /** The newest records about a group as a whole, oldest first. */

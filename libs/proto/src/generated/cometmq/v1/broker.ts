@@ -729,9 +729,16 @@ export interface ResendDeadLetterResponse {
   offset: number;
 }
 
+/** Asked of some dead letters: there may be any number of replays. */
 export interface ListReplaysRequest {
   groupId: number;
-  fromMs: number;
+  /** Absent: an older caller asks for all of them. */
+  letterTopicId: number;
+  /** Offsets in that topic, both included. */
+  first: number;
+  last: number;
+  /** A position at or before the record of the first of them. */
+  after: number;
 }
 
 export interface ListReplaysResponse {
@@ -9223,7 +9230,7 @@ export const ResendDeadLetterResponse: MessageFns<ResendDeadLetterResponse> = {
 };
 
 function createBaseListReplaysRequest(): ListReplaysRequest {
-  return { groupId: 0, fromMs: 0 };
+  return { groupId: 0, letterTopicId: 0, first: 0, last: 0, after: 0 };
 }
 
 export const ListReplaysRequest: MessageFns<ListReplaysRequest> = {
@@ -9231,8 +9238,17 @@ export const ListReplaysRequest: MessageFns<ListReplaysRequest> = {
     if (message.groupId !== 0) {
       writer.uint32(8).uint32(message.groupId);
     }
-    if (message.fromMs !== 0) {
-      writer.uint32(16).uint64(message.fromMs);
+    if (message.letterTopicId !== 0) {
+      writer.uint32(24).uint32(message.letterTopicId);
+    }
+    if (message.first !== 0) {
+      writer.uint32(32).uint64(message.first);
+    }
+    if (message.last !== 0) {
+      writer.uint32(40).uint64(message.last);
+    }
+    if (message.after !== 0) {
+      writer.uint32(48).uint64(message.after);
     }
     return writer;
   },
@@ -9258,12 +9274,36 @@ export const ListReplaysRequest: MessageFns<ListReplaysRequest> = {
             message.groupId = reader.uint32();
             continue;
           }
-          case 2: {
-            if (tag !== 16) {
+          case 3: {
+            if (tag !== 24) {
               break;
             }
 
-            message.fromMs = longToNumber(reader.uint64());
+            message.letterTopicId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.first = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.last = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -9284,7 +9324,10 @@ export const ListReplaysRequest: MessageFns<ListReplaysRequest> = {
   fromPartial<I extends Exact<DeepPartial<ListReplaysRequest>, I>>(object: I): ListReplaysRequest {
     const message = createBaseListReplaysRequest();
     message.groupId = object.groupId ?? 0;
-    message.fromMs = object.fromMs ?? 0;
+    message.letterTopicId = object.letterTopicId ?? 0;
+    message.first = object.first ?? 0;
+    message.last = object.last ?? 0;
+    message.after = object.after ?? 0;
     return message;
   },
 };

@@ -1,0 +1,78 @@
+/**
+ * Which dead letters were replayed, by the log: asked of some letters at a time, as there may be any number of replays, and
+ * all of them count, however long ago.
+ */
+import type { LetterReplay, LettersAsked } from '@cometmq/client';
+import { decodeDeadLettersReplayed, RecordKind, type QueueOffset } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+import type { Candidate, StorePorts } from '@cometmq/store';
+
+import type { DecisionIndex } from './decision-index.js';
+
+/** Records that are read at once. */
+const sliceRecords = 64;
+/** Places of records that are kept in memory; of more letters than that, half are asked of at a time. */
+const placesMaxUsual = 65_536;
+
+export class LetterReplays {
+  constructor(
+    private readonly store: Pick<StorePorts, 'readRecords'>,
+    private readonly index: Pick<DecisionIndex, 'follow' | 'find'>,
+    private readonly placesMax = placesMaxUsual,
+  ) {}
+
+  /** Of each letter the last time, oldest first. */
+  async of(asked: LettersAsked): Promise<LetterReplay[]> {
+    await this.index.follow();
+    const found = await this.lastOf(asked);
+    return found.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  private async lastOf(asked: LettersAsked): Promise<LetterReplay[]> {
+    const { first, last } = asked;
+    const places = await this.places(asked);
+    if (places.length > this.placesMax && first < last) {
+      const middle = (first + Math.floor((last - first) / 2)) as QueueOffset;
+      const lower = await this.lastOf({ ...asked, last: middle });
+      return [...lower, ...(await this.lastOf({ ...asked, first: (middle + 1) as QueueOffset }))];
+    }
+    const known = new Set<QueueOffset>();
+    const found: LetterReplay[] = [];
+    const wanted = last - first + 1;
+    // The newest first: what is found once is the last time.
+    for (let end = places.length; end > 0 && known.size < wanted; end -= sliceRecords) {
+      const records = await this.store.readRecords(places.slice(Math.max(0, end - sliceRecords), end));
+      for (const record of records.toReversed()) {
+        if (record instanceof MqError || record.kind !== RecordKind.deadLettersReplayed) continue;
+        const replay = decodeDeadLettersReplayed(record.payload);
+        if (replay.letterTopicId !== asked.letterTopicId || replay.groupId !== asked.groupId) continue;
+        const letters = replay.letters.map(({ letterOffset }) => letterOffset).filter(isNew);
+        if (letters.length === 0) continue;
+        for (const letter of letters) known.add(letter);
+        const { replayId, who, mode } = replay;
+        found.push({ atMs: record.timestampMs, replayId, who, mode, letters });
+      }
+    }
+    return found;
+
+    function isNew(letter: QueueOffset): boolean {
+      return letter >= first && letter <= last && !known.has(letter);
+    }
+  }
+
+  /** In the order of the log; of one letter alone the newest. */
+  private async places({ letterTopicId: topic, first: offset, last, after }: LettersAsked): Promise<Candidate[]> {
+    let places: Candidate[] = [];
+    let known = -1;
+    await this.index.find({ topic, queue: 0, offset, last, after }, (position, size) => {
+      if (position === known) return; // One record names many letters.
+      known = position;
+      if (places.length > this.placesMax) {
+        if (offset < last) return; // It is asked again, of fewer letters.
+        places = places.slice(-this.placesMax / 2);
+      }
+      places.push({ position, size });
+    });
+    return places;
+  }
+}
