@@ -116,7 +116,7 @@ void runProgram({
               everyMs: scalingEveryMs,
             }),
           ];
-    telemetry.addReadiness(() => admin.unready());
+    telemetry.addReadiness(() => gate.unready() ?? admin.unready());
     return {
       parts: [
         telemetry,

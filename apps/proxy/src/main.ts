@@ -79,7 +79,7 @@ void runProgram({
       audit,
     });
     const led = (): boolean => [...directory.brokerSets()].some(({ name }) => leaders.leader(name) !== undefined);
-    const unready = (): string | undefined => (led() ? undefined : 'no broker set has a leader yet');
+    const unready = (): string | undefined => gate.unready() ?? (led() ? undefined : 'no broker set has a leader yet');
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const telemetry = new Telemetry({
       service: 'proxy',

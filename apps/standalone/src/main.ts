@@ -99,7 +99,7 @@ void runProgram({
       access: gate.access,
       audit,
     });
-    const unready = (): string | undefined => broker.unready();
+    const unready = (): string | undefined => gate.unready() ?? broker.unready();
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const bucket = bucketOf(config, clock);
     const restore = new RestoreAtStart({

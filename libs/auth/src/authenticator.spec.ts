@@ -6,10 +6,13 @@ import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { Authenticator } from './authenticator.js';
+import { CompiledPolicies } from './decision.js';
 import { IdentityBook } from './identity-book.js';
+import { Principal } from './principal.js';
 import { Secret } from './secrets.js';
 import { officialSignature, ownSignature, remotingSignature } from './signatures.js';
 import { FakeIdentities } from './testing.js';
+import { BearerTokens } from './tokens.js';
 
 const nowMs = Date.UTC(2026, 10, 29, 20, 0, 0);
 const minute = 60_000;
@@ -245,6 +248,44 @@ describe('who fails too often', () => {
   });
 });
 
+describe('before users are known', () => {
+  it('nobody is let in, nobody is told to be wrong, and it is told why it waits', () => {
+    const clock = new ManualClock(nowMs);
+    const identities = new FakeIdentities();
+    identities.user('ann', 'ann-secret');
+    let tell: Parameters<FakeIdentities['watch']>[0] = () => undefined;
+    const source = {
+      watch: (listener: typeof tell) => {
+        tell = listener;
+        return () => undefined;
+      },
+    };
+    const waited: number[] = [];
+    const book = new IdentityBook({ source, box: identities.box, clock, late: (ms) => void waited.push(ms) });
+    const checked = new Authenticator({ book, clock, ageMsMax: 15 * minute, localTimes: true });
+    const tokens = new BearerTokens(identities.box, book, clock);
+    const one = signed('20261129T200000Z');
+    const ways = [
+      () => checked.principalOf(one, one.path, one.body),
+      () => checked.login('ann', 'ann-secret', '10.0.0.1'),
+      () => tokens.read('bearer', token),
+    ];
+    const ann = new Principal('ann', false, identities.users.get('ann'), new CompiledPolicies([]));
+    const { token } = tokens.issue('bearer', ann, minute);
+    void book.start();
+    for (let i = 0; i < 1_000; i += 1) expect(ways.map(codeOf)).toEqual(['UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE']);
+    expect(book.unready()).toContain('users are not known yet');
+    clock.advance(25_000);
+    expect(waited).toEqual([10_000, 20_000]);
+    const source1 = { clusterId: 'fake', generation: 1, replaced: [] };
+    tell({ kind: 'snapshot', revision: 1, source: source1, users: [...identities.users.values()], policies: [] });
+    expect(book.unready()).toBeUndefined();
+    expect(ways.map(codeOf)).toEqual(['OK', 'OK', 'OK']);
+    clock.advance(60_000);
+    expect(waited).toEqual([10_000, 20_000, 0]);
+  });
+});
+
 describe('our own signature', () => {
   const own = (nonce: string, body: string, over: { path?: string; body?: string } = {}): Request => {
     const dateTime = '2026-11-29T20:00:00Z';
@@ -266,6 +307,8 @@ describe('our own signature', () => {
       'UNAUTHORIZED',
     );
     expect(codeOf(() => authenticator.principalOf(own('short', 'hello')))).toBe('UNAUTHORIZED');
+    // Who knows no secret uses up no nonce.
+    expect(codeOf(() => authenticator.principalOf(own('0123456789abcde1', 'hello')))).toBe('OK');
   });
 });
 

@@ -13,6 +13,7 @@ import type { Access, SignedCall } from './access.js';
 import { hostOf } from './address.js';
 import type { IdentityBook } from './identity-book.js';
 import type { Principal } from './principal.js';
+import { Nonces } from './nonces.js';
 import { RecentKeys } from './recent-keys.js';
 import { Secret } from './secrets.js';
 import {
@@ -48,7 +49,6 @@ interface Known {
 const knownMax = 20_000;
 const trustedMax = 40_000;
 const peersMax = 256;
-const noncesMax = 200_000;
 const headerLengthMax = 1_024;
 const hour = 3_600_000;
 /** Zones reach from UTC-12 to UTC+14. */
@@ -67,14 +67,16 @@ export class Authenticator implements Access {
   private knownBefore = new Map<string, Known>();
   /** `<address> <user>` and `<connection> <user>` that a right signature has come from. */
   private readonly trusted = new RecentKeys(trustedMax);
-  private readonly nonces = new Map<string, number>();
+  private readonly nonces: Nonces;
   private readonly pairs = new TokenBuckets(failuresOfPair.perSecond, failuresOfPair.burst, failureKeysMax);
   private readonly logins = new TokenBuckets(5 / 60, 5, failureKeysMax);
   private readonly addresses = new TokenBuckets(failuresOfAddress.perSecond, failuresOfAddress.burst, failureKeysMax);
 
-  constructor(private readonly options: AuthenticatorOptions) {}
+  constructor(private readonly options: AuthenticatorOptions) {
+    this.nonces = new Nonces(options.clock, 2 * ownWindowMs(options.ageMsMax));
+  }
 
-  /** @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS */
+  /** @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS; UNAVAILABLE while this process does not know who there is */
   principalOf(call: SignedCall, path: string, body: Uint8Array): Principal {
     const header = call.headers.get('authorization');
     if (header === undefined || header === '') return this.anonymous();
@@ -117,9 +119,10 @@ export class Authenticator implements Access {
 
   /**
    * A user's name and secret, as somebody who logs in gives them: five wrong ones a minute, then the door waits.
-   * @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS
+   * @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS, UNAVAILABLE
    */
   login(user: string, secret: string, peer: string): Principal {
+    this.options.book.checkReady();
     this.admit(user, peer);
     const nowMs = this.options.clock.monotonicMs();
     const attempts = this.logins.of(`${hostOf(peer)} ${user.slice(0, 128)}`, nowMs);
@@ -148,6 +151,7 @@ export class Authenticator implements Access {
   private check(call: SignedCall, header: string, path: string, body: Uint8Array): Principal {
     const said = header.length > headerLengthMax ? undefined : authorizationIn(header);
     if (!said) return this.anonymous();
+    this.options.book.checkReady();
     this.admit(said.user, call.peer);
     const dateTime = call.headers.get('x-mq-date-time') ?? '';
     const secret = this.options.book.secretOf(said.user);
@@ -160,7 +164,7 @@ export class Authenticator implements Access {
     const principal = isRight && secret ? this.options.book.principal(said.user) : undefined;
     if (!principal) return this.wrong(said.user, call.peer);
     const untilMs = this.checkTime(dateTime, isOwn);
-    if (isOwn) this.once(said);
+    if (isOwn) this.once(said, untilMs);
     this.trusted.add(`${call.peer} ${said.user}`);
     this.trusted.add(`${hostOf(call.peer)} ${said.user}`);
     if (!isOwn)
@@ -178,7 +182,7 @@ export class Authenticator implements Access {
   /** @returns until when the time is good. @throws MqError UNAUTHORIZED */
   private checkTime(dateTime: string, isOwn: boolean): number {
     const { ageMsMax, localTimes, clock } = this.options;
-    const window = isOwn && ageMsMax === 0 ? 15 * 60_000 : ageMsMax;
+    const window = isOwn ? ownWindowMs(ageMsMax) : ageMsMax;
     if (window === 0) return Infinity;
     const nowMs = clock.wallMs();
     const time = signedTime(dateTime);
@@ -200,19 +204,18 @@ export class Authenticator implements Access {
     throw new MqError('UNAUTHORIZED', why);
   }
 
-  /** @throws MqError UNAUTHORIZED when the same request has come before */
-  private once({ nonce, user }: Authorization): void {
-    const nowMs = this.options.clock.monotonicMs();
-    for (const [old, untilMs] of this.nonces) {
-      if (untilMs > nowMs && this.nonces.size < noncesMax) break; // In the order of their coming.
-      this.nonces.delete(old);
+  /** @throws MqError UNAUTHORIZED when the same request has come before; TOO_MANY_REQUESTS when it may have */
+  private once({ nonce, user }: Authorization, untilMs: number): void {
+    const isNonce = /^[0-9a-zA-Z_-]{16,64}$/.test(nonce);
+    const found = isNonce ? this.nonces.take(user, nonce, untilMs) : 'again';
+    if (found === 'unsure') {
+      this.refused.tooMany += 1;
+      throw new MqError('TOO_MANY_REQUESTS', `user ${user} sends too much for a request this old: sign it anew`);
     }
-    const key = `${user} ${nonce}`;
-    if (!/^[0-9a-zA-Z_-]{16,64}$/.test(nonce) || this.nonces.has(key)) {
+    if (found === 'again') {
       this.refused.wrong += 1;
       throw new MqError('UNAUTHORIZED', 'a nonce has 16 to 64 letters and digits, and is used once');
     }
-    this.nonces.set(key, nowMs + 2 * Math.max(this.options.ageMsMax, 15 * 60_000));
   }
 
   private remember(header: string, known: Known): void {
@@ -248,4 +251,9 @@ export class Authenticator implements Access {
     this.refused.wrong += 1;
     throw new MqError('UNAUTHORIZED', 'the access key or its secret is wrong, or the user is disabled');
   }
+}
+
+/** Our own signature is never good for ever. */
+function ownWindowMs(ageMsMax: number): number {
+  return ageMsMax === 0 ? 15 * 60_000 : ageMsMax;
 }

@@ -38,14 +38,20 @@ export interface Gate {
     | undefined;
   /** To be started before what asks. */
   readonly parts: readonly Component[];
+  /** Undefined when it is known who may come in, else why nobody may yet: for the process's readiness. */
+  readonly unready: () => string | undefined;
 }
 
 /** @throws MqError CONFIG */
 export function gateOf({ config, files, identities, clock, log, startWaitMs = 0 }: GateParts): Gate {
-  if (!files) return { access: openAccess, users: undefined, parts: [] };
+  if (!files) return { access: openAccess, users: undefined, parts: [], unready: () => undefined };
   const box = SecretBox.of(files.keys);
   const unopened = (user: string, { reason }: MqError): void => log.error({ user, reason }, 'a user can not be let in');
-  const book = new IdentityBook({ source: identities, box, clock, unopened });
+  const late = (waitedMs: number): void => {
+    if (waitedMs === 0) log.info({}, 'users are known now');
+    else log.warn({ waitedMs }, 'users are not known yet, so nobody is let in: the name service does not tell of them');
+  };
+  const book = new IdentityBook({ source: identities, box, clock, unopened, late });
   const authenticator = new Authenticator({
     book,
     clock,
@@ -62,6 +68,7 @@ export function gateOf({ config, files, identities, clock, log, startWaitMs = 0 
     access: authenticator,
     users: { book, box, tokens: new BearerTokens(box, book, clock), authenticator },
     parts,
+    unready: () => book.unready(),
   };
 }
 

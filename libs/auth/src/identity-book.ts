@@ -1,5 +1,5 @@
 import type { IdentityUpdate, User, UserPolicies } from '@cometmq/model';
-import { MqError, type Clock, type Component } from '@cometmq/shared';
+import { MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import { CompiledPolicies } from './decision.js';
 import { Principal } from './principal.js';
@@ -16,7 +16,12 @@ export interface IdentityBookOptions {
   readonly clock: Clock;
   /** A user's secret can't be opened, and why. Told once for each of its secrets. */
   readonly unopened?: ((user: string, error: MqError) => void) | undefined;
+  /** Called while nobody has told of users yet, so many milliseconds after the start; and once somebody has, with 0. */
+  readonly late?: ((waitedMs: number) => void) | undefined;
 }
+
+/** From then on it is told that it waits; and again so often. */
+const lateMs = 10_000;
 
 interface Opened {
   readonly box: string;
@@ -36,23 +41,37 @@ export class IdentityBook implements Component {
   private readonly listeners = new Set<() => void>();
   private unwatch: (() => void) | undefined;
   private told = false;
+  private lateTimer: Timer | undefined;
+  private waitedMs = 0;
 
   constructor(private readonly options: IdentityBookOptions) {}
 
-  /** Does not wait: who can't be known yet is refused. */
+  /** Does not wait: who can't be known yet is refused, with UNAVAILABLE. */
   start(): Promise<void> {
+    this.waitOn();
     this.unwatch = this.options.source.watch((update) => this.apply(update));
     return Promise.resolve();
   }
 
   stop(): Promise<void> {
     this.unwatch?.();
+    this.lateTimer?.cancel();
     return Promise.resolve();
   }
 
   /** False: nobody has told this process yet who there is. */
   get ready(): boolean {
     return this.told;
+  }
+
+  /** Undefined when users are known, else why not. */
+  unready(): string | undefined {
+    return this.told ? undefined : 'users are not known yet: the name service has not told of them';
+  }
+
+  /** A user that is not known may well be there. @throws MqError UNAVAILABLE until users are known */
+  checkReady(): void {
+    if (!this.told) throw new MqError('UNAVAILABLE', `${this.unready()}; try again`);
   }
 
   get userCount(): number {
@@ -135,7 +154,7 @@ export class IdentityBook implements Component {
         for (const one of update.policies) this.policies.set(one.user, one);
         for (const name of [...this.principals.keys()]) this.outdate(name);
         for (const name of [...this.opened.keys()]) if (!this.users.has(name)) this.opened.delete(name);
-        this.told = true;
+        this.comeAtLast();
         break;
       case 'user':
         this.users.set(update.user.name, update.user);
@@ -156,6 +175,21 @@ export class IdentityBook implements Component {
         break;
     }
     for (const listener of [...this.listeners]) listener();
+  }
+
+  private waitOn(): void {
+    this.lateTimer = this.options.clock.after(lateMs, () => {
+      this.waitedMs += lateMs;
+      this.options.late?.(this.waitedMs);
+      this.waitOn();
+    });
+  }
+
+  private comeAtLast(): void {
+    if (this.told) return;
+    this.told = true;
+    this.lateTimer?.cancel();
+    if (this.waitedMs > 0) this.options.late?.(0);
   }
 
   private outdate(name: string): void {

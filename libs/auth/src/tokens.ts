@@ -78,7 +78,7 @@ export class BearerTokens {
     return this.issueUntil('session', principal, nowMs + lifeMs, nowMs + longestMs);
   }
 
-  /** @throws MqError UNAUTHORIZED */
+  /** @throws MqError UNAUTHORIZED, UNAVAILABLE */
   read(kind: TokenKind, token: string): ReadToken {
     const payload = this.payloadIn(token);
     if (payload?.kind !== kind) throw new MqError('UNAUTHORIZED', 'the token is not of this cluster; log in again');
@@ -89,9 +89,10 @@ export class BearerTokens {
     return { principal: this.principalIn(payload), untilMs, endMs, id };
   }
 
-  /** @throws MqError UNAUTHORIZED */
+  /** @throws MqError UNAUTHORIZED, UNAVAILABLE */
   private principalIn({ user, roles, secretVersion }: Payload): Principal {
     if (roles !== undefined) return this.external.of({ name: user, roles });
+    this.book.checkReady(); // Else a token would end with a user that is there all the same.
     const principal = this.book.principal(user);
     if (principal?.user?.secretVersion === secretVersion) return principal;
     throw new MqError('UNAUTHORIZED', 'the token has ended with its user or its secret; log in again');

@@ -25,6 +25,8 @@ export interface GrpcIdentityServiceOptions {
 
 const callMsMax = 10_000;
 const pauseMs = 100;
+/** An instance that has told nothing for so long after it was asked, or after a part, does not know itself: another is asked. */
+const partMsMax = 10_000;
 
 /** `IdentityService` over gRPC, by whichever instance of the name service answers. */
 export class GrpcIdentityService implements IdentityService, Component {
@@ -76,8 +78,13 @@ export class GrpcIdentityService implements IdentityService, Component {
       const opened = this.channel(instance).serverStream(identityPath('Watch'), request);
       stream = opened;
       opened.onMessage((bytes) => {
+        if (stream !== opened) return;
+        timer?.cancel();
         const update = reader.read(internal.IdentityUpdate.decode(bytes));
-        if (!update || stream !== opened) return;
+        if (!update) {
+          timer = this.options.clock.after(partMsMax, elsewhere); // The rest of the whole is to come.
+          return;
+        }
         if (believes(update)) listener(update);
         else elsewhere();
       });
@@ -86,8 +93,10 @@ export class GrpcIdentityService implements IdentityService, Component {
         stream = undefined;
         opened.cancel();
         this.moveOn(instance);
+        timer?.cancel();
         timer = this.options.clock.after(pauseMs, open);
       };
+      timer = this.options.clock.after(partMsMax, elsewhere);
       opened.onEnd(elsewhere);
     };
     timer = this.options.clock.after(0, open);

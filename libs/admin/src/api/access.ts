@@ -121,7 +121,8 @@ async function callerIn(
   let session: ReadToken;
   try {
     session = tokens.read('session', cookie);
-  } catch {
+  } catch (caught) {
+    if (MqError.from(caught).code === 'UNAVAILABLE') throw caught;
     return undefined; // As if it had none: the page asks to log in.
   }
   if (!harmless.has(request.method)) {
