@@ -1,3 +1,4 @@
+export * from './again-and-again.js';
 export * from './byte-cursor.js';
 export * from './bytes.js';
 export * from './clock.js';
@@ -5,6 +6,7 @@ export * from './config.js';
 export * from './due-heap.js';
 export * from './errors.js';
 export * from './host-port.js';
+export * from './in-turn.js';
 export * from './lifecycle.js';
 export * from './one-by-one.js';
 export * from './prng.js';

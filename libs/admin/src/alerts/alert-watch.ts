@@ -1,9 +1,9 @@
 import { deadLetterTopic, type BrokerSet, type GroupName } from '@cometmq/model';
-import { failureFacts, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { AgainAndAgain, failureFacts, inTurn, sleep, type Clock, type Component } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { AdminContext } from '../api/context.js';
-import { askAll } from '../reports/ask-all.js';
+import { askAll, AskRound } from '../reports/ask-all.js';
 import { lacksMembers, setReport } from '../reports/set-report.js';
 import { AlertBook, type AlertEvent } from './alert-book.js';
 import { alertsOf, type AlertLimits, type Situation } from './alert-rules.js';
@@ -29,16 +29,17 @@ const againMs = 5_000;
 const statusMsMax = 2_000;
 const tlsAddressesMax = 200;
 /** Groups that are looked at in one round; the others have their turn in the next. */
-const groupsAtOnce = 500;
+const groupsPerRound = 500;
+/** And for how long: what is critical is not to wait for all of them. */
+const groupsMsMax = 15_000;
+const groupsAtOnce = 16;
 
 /** Looks again and again whether something is wrong, and tells of it once, and once more when it is over. */
 export class AlertWatch implements Component {
   readonly name = 'alerts';
   readonly book: AlertBook;
   private readonly clock: Clock;
-  private timer: Timer | undefined;
-  private under: Promise<void> | undefined;
-  private stopped = false;
+  private readonly looks: AgainAndAgain;
   private turn = 0;
   private readonly deadLetters = new Map<string, number>();
   /** What the last look at each group said, for those whose turn it is not. */
@@ -48,17 +49,21 @@ export class AlertWatch implements Component {
     this.clock = options.context.clock;
     const { alertHoldMs, alertEveryMs } = options;
     this.book = new AlertBook({ holdMs: alertHoldMs, quietMs: 2 * alertEveryMs });
+    this.looks = new AgainAndAgain(
+      this.clock,
+      alertEveryMs,
+      () => this.look(),
+      (caught) => options.log.error(failureFacts(caught), 'alerts could not be looked for'),
+    );
   }
 
   start(): Promise<void> {
-    if (this.options.alertEveryMs > 0) this.again();
+    if (this.options.alertEveryMs > 0) this.looks.start();
     return Promise.resolve();
   }
 
-  async stop(): Promise<void> {
-    this.stopped = true;
-    this.timer?.cancel();
-    await this.under;
+  stop(): Promise<void> {
+    return this.looks.stop();
   }
 
   /** One look. */
@@ -67,15 +72,6 @@ export class AlertWatch implements Component {
     if (events.length === 0) return;
     for (const { event, rule, subject, text } of events) this.options.log.warn({ event, rule, subject }, text);
     await Promise.all(this.options.notifiers.map((notify) => this.tell(notify, events)));
-  }
-
-  private again(): void {
-    if (this.stopped) return;
-    this.timer = this.clock.after(this.options.alertEveryMs, () => {
-      this.under = this.look()
-        .catch((caught: unknown) => this.options.log.error(failureFacts(caught), 'alerts could not be looked for'))
-        .finally(() => this.again());
-    });
   }
 
   private async situation(): Promise<Situation> {
@@ -91,7 +87,7 @@ export class AlertWatch implements Component {
         isSingleCopy: await this.isSingleCopy(set),
       })),
     );
-    await this.lookAtGroups();
+    await this.lookAtGroups(new AskRound(directory, this.clock, requestMsMax, described.missing));
     const certificates = await this.certificates();
     return { sets, groups: [...this.groups.values()], certificates, nowMs: this.clock.wallMs() };
   }
@@ -111,17 +107,23 @@ export class AlertWatch implements Component {
     return peers !== undefined && lacksMembers(await setReport(set, peers, clock, Math.min(statusMsMax, requestMsMax)));
   }
 
-  private async lookAtGroups(): Promise<void> {
-    const { directory, brokers, requestMsMax } = this.options.context;
+  private async lookAtGroups(round: AskRound): Promise<void> {
+    const { directory, brokers } = this.options.context;
     const all = [...directory.groups()];
     const names = new Set(all.map(({ name }) => name as string));
     for (const known of [this.groups, this.deadLetters]) {
       for (const name of known.keys()) if (!names.has(name)) known.delete(name);
     }
-    for (const group of all.slice(this.turn, this.turn + groupsAtOnce)) {
-      const asked = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describeGroup(set, group.id));
+    const untilMs = this.clock.monotonicMs() + groupsMsMax;
+    let looked = 0;
+    await inTurn(all.slice(this.turn, this.turn + groupsPerRound), groupsAtOnce, async (group) => {
+      if (this.looks.stopped || this.clock.monotonicMs() >= untilMs) return;
+      looked += 1;
+      const [asked, deadLetters] = await Promise.all([
+        round.all((set) => brokers.describeGroup(set, group.id)),
+        this.deadLettersOf(group.name, round),
+      ]);
       const deadLettersBefore = this.deadLetters.get(group.name);
-      const deadLetters = await this.deadLettersOf(group.name);
       if (deadLetters !== undefined) this.deadLetters.set(group.name, deadLetters);
       this.groups.set(group.name, {
         name: group.name,
@@ -135,16 +137,16 @@ export class AlertWatch implements Component {
         deadLetters,
         deadLettersBefore,
       });
-    }
-    this.turn = this.turn + groupsAtOnce >= all.length ? 0 : this.turn + groupsAtOnce;
+    });
+    this.turn = this.turn + looked >= all.length ? 0 : this.turn + looked;
   }
 
   /** Undefined: some broker set did not answer, and a part of them would look like fewer now, and like new ones later. */
-  private async deadLettersOf(group: GroupName): Promise<number | undefined> {
-    const { directory, brokers, requestMsMax } = this.options.context;
+  private async deadLettersOf(group: GroupName, round: AskRound): Promise<number | undefined> {
+    const { directory, brokers } = this.options.context;
     const topic = directory.topic(deadLetterTopic(group));
     if (!topic) return 0;
-    const asked = await askAll(directory, this.clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
+    const asked = await round.all((set) => brokers.describeTopic(set, topic.id));
     if (asked.missing.length > 0) return undefined;
     // Those that expired since do not make it less.
     return asked.answers.reduce((sum, { answer }) => answer.queues.reduce((n, { next }) => n + next, sum), 0);
@@ -157,7 +159,7 @@ export class AlertWatch implements Component {
       } catch (caught) {
         const facts = { attempt, ...failureFacts(caught) };
         this.options.log.error(facts, 'an alert could not be told of');
-        if (attempt >= attemptsMax || this.stopped) return;
+        if (attempt >= attemptsMax || this.looks.stopped) return;
         await sleep(this.clock, againMs);
       }
     }

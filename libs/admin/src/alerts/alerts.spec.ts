@@ -241,6 +241,32 @@ it('of dead letters tells at once, and never because a broker was silent', async
   expect(await looks(4)).toEqual(['resolved deadLetters/billing']);
 });
 
+it('one broker set that does not answer is waited for once, however many groups there are', async () => {
+  for (let i = 0; i < 60; i += 1) await nameService.createGroup({ name: `group-${i}` });
+  while (!directory.group('group-59')) await turn();
+  nameService.putSet(Object.assign(set('b/1'), { name: 'broker-1' }));
+  while (!directory.brokerSet('broker-1')) await turn();
+  lag(5);
+  const asked: string[] = [];
+  const { describe, describeGroup } = brokers;
+  const never = new Promise<never>(() => undefined);
+  brokers.describe = (name) => (name === 'broker-1' ? never : describe.call(brokers, name));
+  brokers.describeGroup = (name, id) => {
+    asked.push(name);
+    return name === 'broker-1' ? never : describeGroup.call(brokers, name, id);
+  };
+  for (let i = 0; i < 4; i += 1) {
+    const look = watch.look();
+    await turn();
+    clock.advance(1_000); // As long as one request may take.
+    await look;
+    clock.advance(every);
+  }
+  expect(told).toEqual(['fired brokerSilent/broker-1']); // Of groups it can't be told while a part is missing.
+  expect(new Set(asked)).toEqual(new Set(['broker-0']));
+  expect(asked).toHaveLength(4 * 61);
+});
+
 it('of a silence nobody is told, and it is noted all the same', async () => {
   lag(5);
   watch.book.silence({ key: 'noConsumer/billing', untilMs: clock.wallMs() + 20 * every, who: 'ada' });
@@ -264,8 +290,8 @@ it('who could not be told is told again', async () => {
   failures = 2;
   const looked = watch.look();
   while (told.length === 0) {
+    await turn(); // Who is asked answers before time goes on.
     clock.advance(1_000);
-    await turn();
   }
   await looked;
   expect(told).toEqual(['fired noConsumer/billing']);

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { replaysPerCallMax } from '@cometmq/client';
 import { deadLetterTopic } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { inTurn, MqError } from '@cometmq/shared';
 
 import { checkEdited } from '../dead-letters/edited-message.js';
 import { LetterSearch, type LetterFilter, type LetterView } from '../dead-letters/letter-search.js';
 import { replayIdOf, ReplayJobs, replayLetters, type ReplayOrder } from '../dead-letters/replay-jobs.js';
-import { askAll } from '../reports/ask-all.js';
+import { AskRound } from '../reports/ask-all.js';
 import { contentView, readPlaceId } from '../reports/message-report.js';
 import { within } from '../within.js';
 import type { AdminContext } from './context.js';
@@ -35,6 +35,8 @@ interface ResendBody {
 
 const limitDefault = 100;
 const countedMax = 10_000;
+/** Asked about at once, for the list of all groups. */
+const topicsAtOnce = 16;
 const hourMs = 3_600_000;
 const agesMs = [hourMs, 24 * hourMs, 7 * 24 * hourMs, 0];
 /** Of a body, in an export: all that a message may have. */
@@ -58,18 +60,18 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
       response: answers({ status: 200, schema: 'DeadLetterGroups', description: 'The groups.' }),
     },
     handler: async () => {
-      const missing = new Map<string, { readonly brokerSet: string; readonly detail: string }>();
-      const items: { group: string; topic: string; messages: number }[] = [];
-      for (const group of directory.groups()) {
-        const topic = directory.topic(deadLetterTopic(group.name));
-        if (!topic) continue;
-        const answered = await askAll(directory, clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
-        for (const one of answered.missing) missing.set(one.brokerSet, one);
-        const queues = answered.answers.flatMap(({ answer }) => answer.queues);
+      const round = new AskRound(directory, clock, requestMsMax);
+      const having = [...directory.groups()].flatMap(({ name }) => {
+        const topic = directory.topic(deadLetterTopic(name));
+        return topic ? { group: name, topic } : [];
+      });
+      const items = await inTurn(having, topicsAtOnce, async ({ group, topic }) => {
+        const { answers: answered } = await round.all((set) => brokers.describeTopic(set, topic.id));
+        const queues = answered.flatMap(({ answer }) => answer.queues);
         const messages = queues.reduce((sum, { first, next }) => sum + next - first, 0);
-        items.push({ group: group.name, topic: topic.name, messages });
-      }
-      return { items: items.sort((a, b) => b.messages - a.messages), missing: [...missing.values()] };
+        return { group, topic: topic.name, messages };
+      });
+      return { items: items.sort((a, b) => b.messages - a.messages), missing: round.missing };
     },
   });
 

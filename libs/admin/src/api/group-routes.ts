@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import type { GroupChange, LiteGroupDraft } from '@cometmq/client';
 import { printable, type ConsumerGroup, type GroupStart, type RetryPolicy } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { inTurn, MqError } from '@cometmq/shared';
 
-import { askAll } from '../reports/ask-all.js';
+import { AskRound } from '../reports/ask-all.js';
 import { groupReport, groupView, type GroupItem, type GroupReport } from '../reports/group-report.js';
 import { sees } from './access-rules.js';
 import { change, looksLike } from './changes.js';
@@ -44,8 +44,11 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
     return group;
   };
 
-  const report = async (group: ConsumerGroup): Promise<GroupReport> => {
-    const answered = await askAll(directory, clock, requestMsMax, (set) => brokers.describeGroup(set, group.id));
+  const report = async (
+    group: ConsumerGroup,
+    round = new AskRound(directory, clock, requestMsMax),
+  ): Promise<GroupReport> => {
+    const answered = await round.all((set) => brokers.describeGroup(set, group.id));
     return groupReport(group, (id) => directory.topicById(id)?.name, answered);
   };
 
@@ -62,10 +65,11 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       const views = [...directory.groups()].filter(({ name }) => sees(request, 'group', name)).map(groupView);
       const page = pageOf(views, query);
       if (query.progress !== 'true') return page;
+      const round = new AskRound(directory, clock, requestMsMax);
       const items = await inTurn(page.items, askedAtOnce, async (item) => {
         const group = directory.group(item.name);
         if (!group) return item; // Deleted a moment ago.
-        const { lag, inFlight, ready, members, missing } = await report(group);
+        const { lag, inFlight, ready, members, missing } = await report(group, round);
         const silent = missing.map(({ brokerSet }) => brokerSet);
         return { ...item, progress: { lag, inFlight, ready, members: members.length, missing: silent } };
       });
@@ -153,15 +157,4 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       return reply.code(204).send();
     },
   });
-}
-
-/** Each of them, some at once, in their order. */
-async function inTurn<T, R>(items: readonly T[], atOnce: number, act: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const queue = items.entries();
-  const workOff = async (): Promise<void> => {
-    for (const [i, item] of queue) results[i] = await act(item);
-  };
-  await Promise.all(Array.from({ length: atOnce }, workOff));
-  return results;
 }

@@ -3,7 +3,7 @@ import type { MessageQuery } from '@cometmq/client';
 import { printable, type ConsumerGroup, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
-import { askAll } from '../reports/ask-all.js';
+import { askAll, AskRound } from '../reports/ask-all.js';
 import { clientsOf } from '../reports/client-report.js';
 import {
   contentView,
@@ -65,13 +65,15 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
     return group;
   };
 
-  const part = async (query: SearchQuery, topicId: TopicId, max: number): Promise<MessagePartView> => {
+  const part = async (
+    query: SearchQuery,
+    topicId: TopicId,
+    max: number,
+    round = new AskRound(directory, clock, requestMsMax),
+  ): Promise<MessagePartView> => {
     const cursor = SearchCursor.read(query.after);
     const call = { ...callOf(query, topicId), max };
-    const answered = await askAll(
-      directory,
-      clock,
-      requestMsMax,
+    const answered = await round.all(
       (set) => inspect.findMessages(set, { ...call, before: cursor.of(set) }),
       (set) => cursor.of(set) >= 0,
     );
@@ -82,14 +84,17 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
   const byIdAnywhere = async (query: SearchQuery): Promise<MessagePartView> => {
     const topics = [...directory.topics()].map(({ id }) => id);
     const parts: MessagePartView[] = [];
+    const round = new AskRound(directory, clock, requestMsMax);
     for (let at = 0; at < topics.length; at += topicsAtOnce) {
-      const found = await Promise.all(topics.slice(at, at + topicsAtOnce).map((id) => part(query, id, limitDefault)));
+      const found = await Promise.all(
+        topics.slice(at, at + topicsAtOnce).map((id) => part(query, id, limitDefault, round)),
+      );
       parts.push(...found);
       if (found.some(({ items }) => items.length > 0)) break;
     }
     const sum = (figure: 'looked' | 'left'): number => parts.reduce((total, one) => total + one[figure], 0);
     const items = parts.flatMap((one) => one.items);
-    return { items, looked: sum('looked'), left: 0, missing: parts[0]?.missing ?? [] };
+    return { items, looked: sum('looked'), left: 0, missing: round.missing };
   };
 
   const search = async (query: SearchQuery, max: number): Promise<MessagePartView> => {

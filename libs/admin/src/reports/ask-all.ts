@@ -39,6 +39,41 @@ export async function changeAll<T>(...asked: Parameters<typeof askAll<T>>): Prom
   return all;
 }
 
+/**
+ * Many questions, one after the other or some at once: a set that could not answer one is not waited for again with each of
+ * the others.
+ */
+export class AskRound {
+  private readonly silent = new Map<string, Missing>();
+
+  constructor(
+    private readonly directory: Directory,
+    private readonly clock: Clock,
+    private readonly waitMs: number,
+    /** Known before not to answer. */
+    silent: readonly Missing[] = [],
+  ) {
+    for (const one of silent) this.silent.set(one.brokerSet, one);
+  }
+
+  /** Who did not answer. */
+  get missing(): readonly Missing[] {
+    return [...this.silent.values()];
+  }
+
+  /** As `askAll`; those that were silent before are missing. */
+  async all<T>(ask: (brokerSet: string) => Promise<T>, isMeant?: (brokerSet: string) => boolean): Promise<Answers<T>> {
+    const names = namesOf(this.directory, isMeant);
+    const before = names.flatMap((name) => this.silent.get(name) ?? []);
+    const asked = names.filter((name) => !this.silent.has(name));
+    const { all, failures } = await outcomesOf(asked, this.clock, this.waitMs, ask);
+    all.missing.forEach((one, i) => {
+      if (failures[i]?.retry === true) this.silent.set(one.brokerSet, one);
+    });
+    return { answers: all.answers, missing: [...before, ...all.missing] };
+  }
+}
+
 function namesOf(directory: Directory, isMeant: (brokerSet: string) => boolean = () => true): string[] {
   return [...directory.brokerSets()]
     .map((set) => set.name)

@@ -1,6 +1,7 @@
 /** What would be lost with a broker set: messages that nobody has consumed yet, and those that no queue shows. */
 import type { BrokerAdmin, Directory } from '@cometmq/client';
 import { type BrokerSet, type LogPosition, MessageType, type Topic } from '@cometmq/model';
+import { inTurn } from '@cometmq/shared';
 
 export interface SetRemains {
   readonly brokerSet: string;
@@ -21,16 +22,11 @@ const litePageMax = 500;
 
 /** @throws MqError UNAVAILABLE where nobody leads the set: it can't be said then */
 export async function setRemains(set: BrokerSet, directory: Directory, brokers: BrokerAdmin): Promise<SetRemains> {
-  const all = [...directory.topics()];
-  const topics: { topic: string; messages: number }[] = [];
-  for (let from = 0; from < all.length; from += atOnce) {
-    const some = all.slice(from, from + atOnce);
-    const counts = await Promise.all(some.map((topic) => unreadOf(set.name, topic, brokers)));
-    some.forEach(({ name }, i) => {
-      const messages = counts[i] ?? 0;
-      if (messages > 0) topics.push({ topic: name, messages });
-    });
-  }
+  const counted = await inTurn([...directory.topics()], atOnce, async (topic) => ({
+    topic: topic.name,
+    messages: await unreadOf(set.name, topic, brokers),
+  }));
+  const topics = counted.filter(({ messages }) => messages > 0);
   topics.sort((a, b) => b.messages - a.messages || (a.topic < b.topic ? -1 : 1));
   const begin = { position: 0 as LogPosition };
   const [delayed, half] = await Promise.all([

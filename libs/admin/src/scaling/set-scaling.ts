@@ -11,7 +11,7 @@
  */
 import type { BrokerSet } from '@cometmq/model';
 import { fieldOf, type KubernetesApi } from '@cometmq/rpc';
-import { failureFacts, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { AgainAndAgain, failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 import { isEmpty, remainsText, type SetRemains } from '../reports/set-remains.js';
@@ -44,9 +44,7 @@ const setPattern = /^broker-(\d+)$/;
 
 export class SetScaling implements Component {
   readonly name = 'scaling of broker sets';
-  private timer: Timer | undefined;
-  private under: Promise<void> | undefined;
-  private stopped = false;
+  private readonly looks: AgainAndAgain;
   private floor = { floor: '1', reason: '', atMs: -Infinity };
   private problem = '';
   /** Told as an event of Kubernetes, by set. */
@@ -55,17 +53,20 @@ export class SetScaling implements Component {
 
   constructor(private readonly options: SetScalingOptions) {
     this.clock = options.context.clock;
+    const look = async (): Promise<void> => {
+      await this.look();
+      this.problem = '';
+    };
+    this.looks = new AgainAndAgain(this.clock, options.everyMs, look, (caught) => this.tellProblem(caught));
   }
 
   start(): Promise<void> {
-    this.again();
+    this.looks.start();
     return Promise.resolve();
   }
 
-  async stop(): Promise<void> {
-    this.stopped = true;
-    this.timer?.cancel();
-    await this.under;
+  stop(): Promise<void> {
+    return this.looks.stop();
   }
 
   /** One look. */
@@ -212,20 +213,11 @@ export class SetScaling implements Component {
     await kubernetes.patch(path, { metadata: { annotations: { [floorKey]: floor, [reasonKey]: reason } } });
   }
 
-  private again(): void {
-    if (this.stopped) return;
-    this.timer = this.clock.after(this.options.everyMs, () => {
-      this.under = this.look()
-        .then(() => (this.problem = ''))
-        .catch((caught: unknown) => {
-          // Once for each reason: it may stay so for long.
-          const { reason } = MqError.from(caught);
-          if (reason !== this.problem)
-            this.options.log.warn(failureFacts(caught), 'broker sets can not follow the pods');
-          this.problem = reason;
-        })
-        .then(() => this.again());
-    });
+  /** Once for each reason: it may stay so for long. */
+  private tellProblem(caught: unknown): void {
+    const { reason } = MqError.from(caught);
+    if (reason !== this.problem) this.options.log.warn(failureFacts(caught), 'broker sets can not follow the pods');
+    this.problem = reason;
   }
 }
 

@@ -13,7 +13,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type { LogPosition } from '@cometmq/model';
-import { failureFacts, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { AgainAndAgain, failureFacts, type Clock, type Component } from '@cometmq/shared';
 import { MiB } from '@cometmq/model';
 import { joinPath, readWhole, replaceFile, type Disk, type RecordNotes, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -47,8 +47,7 @@ export class DecisionIndex implements Component {
   private growing = new DecisionEntries(0 as LogPosition);
   private end = 0 as LogPosition;
   private following: Promise<void> | undefined;
-  private timer: Timer | undefined;
-  private stopped = false;
+  private readonly follows: AgainAndAgain;
   private readonly kept = new Map<LogPosition, DecisionEntries>();
 
   constructor(
@@ -62,6 +61,8 @@ export class DecisionIndex implements Component {
   ) {
     this.folder = joinPath(folder, 'decisions');
     this.notes = log.noteKinds(decisiveKinds);
+    const failed = (caught: unknown): void => logger.warn(failureFacts(caught), 'decisions could not be indexed yet');
+    this.follows = new AgainAndAgain(clock, followMs, () => this.follow(), failed);
   }
 
   /** All decisions below it are known. */
@@ -82,12 +83,11 @@ export class DecisionIndex implements Component {
     }
     this.end = end as LogPosition;
     this.growing = new DecisionEntries(this.end);
-    this.again();
+    this.follows.start();
   }
 
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.timer?.cancel();
+    await this.follows.stop();
     await this.following;
   }
 
@@ -121,18 +121,9 @@ export class DecisionIndex implements Component {
     this.growing.find(topic, queue, offset, last, after, each);
   }
 
-  private again(): void {
-    if (this.stopped) return;
-    this.timer = this.clock.after(followMs, () => {
-      this.follow()
-        .catch((caught: unknown) => this.logger.warn(failureFacts(caught), 'decisions could not be indexed yet'))
-        .finally(() => this.again());
-    });
-  }
-
   private async followNow(): Promise<void> {
     await this.dropOld();
-    while (!this.stopped && this.end < this.log.commitEnd) {
+    while (!this.follows.stopped && this.end < this.log.commitEnd) {
       const before = this.end;
       const reached = this.notes.from <= before ? await this.readNoted() : await this.readAll();
       if (reached <= before) return; // What is committed is not on this disk yet.

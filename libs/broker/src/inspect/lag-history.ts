@@ -12,7 +12,7 @@ import {
   type LagSample,
   type TopicId,
 } from '@cometmq/model';
-import { failureFacts, MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { AgainAndAgain, failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -49,22 +49,21 @@ export class LagHistory implements Component {
   readonly name = 'lag history';
   /** As of the last sample, for metrics. */
   oldest: readonly OldestWaiting[] = [];
-  private timer: Timer | undefined;
-  private under: Promise<void> | undefined;
-  private stopped = false;
+  private samples: AgainAndAgain | undefined;
   private last = new Set<GroupId>();
 
   constructor(private readonly parts: () => LagParts) {}
 
   start(): Promise<void> {
-    this.again();
+    const { clock, log } = this.parts();
+    const failed = (caught: unknown): void => log.warn(failureFacts(caught), 'the lag of groups could not be noted');
+    this.samples = new AgainAndAgain(clock, sampleMs, () => this.sample(), failed);
+    this.samples.start();
     return Promise.resolve();
   }
 
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.timer?.cancel();
-    await this.under;
+    await this.samples?.stop();
   }
 
   /** Oldest first. */
@@ -88,16 +87,6 @@ export class LagHistory implements Component {
     return points;
   }
 
-  private again(): void {
-    if (this.stopped) return;
-    const { clock, log } = this.parts();
-    this.timer = clock.after(sampleMs, () => {
-      this.under = this.sample()
-        .catch((caught: unknown) => log.warn(failureFacts(caught), 'the lag of groups could not be noted'))
-        .finally(() => this.again());
-    });
-  }
-
   /** Takes a sample now. */
   async sample(): Promise<void> {
     const { backlogs, append, clock } = this.parts();
@@ -108,7 +97,7 @@ export class LagHistory implements Component {
     const samples: LagSample[] = [];
     const oldest: OldestWaiting[] = [];
     for (const groupId of [...backlogs.groupIds()].sort((a, b) => a - b)) {
-      if (this.stopped) return;
+      if (this.samples?.stopped === true) return;
       await backlogs.load(groupId);
       const queues = backlogs.of(groupId);
       const lag = lagOfGroup({ queues, sums: backlogs.sumsOf(groupId) });
