@@ -6,6 +6,7 @@ import {
   decodeMetadata,
   decodeTopicDeleted,
   encodeMetadata,
+  followsMetadata,
   metadataPerRecordMax,
   RecordKind,
   type ConsumerGroup,
@@ -53,9 +54,27 @@ export class MetadataView implements StateView {
     return this.known;
   }
 
-  /** Why what is told can't be of the metadata that this log belongs to, or is of an older state of it. */
-  contradiction({ topics, groups }: Pick<ToldMetadata, 'topics' | 'groups'>): string | undefined {
-    return this.topics.contradiction(topics) ?? this.groups.contradiction(groups);
+  /**
+   * Whether this log knows a later state of this metadata than `version`. Who tells that one has not heard everything yet;
+   * or the metadata was set back, which the registry says, as it reads the store itself.
+   */
+  isAheadOf(version: MetadataVersion): boolean {
+    return version.clusterId === this.known?.clusterId && !followsMetadata(version, this.known);
+  }
+
+  /**
+   * Why what is told can't be of the metadata that this log belongs to, or is of an older state of it. That a state of
+   * before a deletion shows what was deleted speaks against nothing.
+   */
+  contradiction({ version, topics, groups }: ToldMetadata): string | undefined {
+    const isBehind = this.isAheadOf(version);
+    return this.topics.contradiction(topics, isBehind) ?? this.groups.contradiction(groups, isBehind);
+  }
+
+  /** Records that say how far the metadata has come, for a deletion that is written with them; none: it is known already. */
+  decideSeen(version: MetadataVersion): DecidedRecord[] {
+    if (this.known && followsMetadata(this.known, version)) return [];
+    return [{ kind: RecordKind.metadata, payload: encodeMetadata({ version, topics: [], groups: [] }) }];
   }
 
   /** Records that say what is new in what is told; none: it is known already. */
@@ -141,7 +160,7 @@ class Definitions<Id extends number, T extends { readonly id: Id; readonly name:
     return [...byName.values()];
   }
 
-  contradiction(told: Iterable<T>): string | undefined {
+  contradiction(told: Iterable<T>, isBehind: boolean): string | undefined {
     for (const one of told) {
       const known = this.living.get(one.id);
       if (known && (known.name !== one.name || known.createdMs !== one.createdMs)) {
@@ -150,7 +169,7 @@ class Definitions<Id extends number, T extends { readonly id: Id; readonly name:
           'metadata was set back to a backup, or emptied, and has gone on from there'
         );
       }
-      if (this.gone.has(one.id)) {
+      if (this.gone.has(one.id) && !(isBehind && this.isDeleted(one))) {
         return `the metadata shows ${this.what} ${one.name}, which the log knows was deleted: it was set back to a backup`;
       }
     }

@@ -2,7 +2,8 @@
  * Goal: nothing that was stored is deleted because the metadata doesn't know it, and a broker acts under its own metadata
  * only. Method: a whole broker before a name service that loses what it knew, or is another one.
  */
-import { MessageType, queueId } from '@cometmq/model';
+import type { DirectoryUpdate } from '@cometmq/client';
+import { MessageType, queueId, topicId, topicName } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { BrokerWorld, ids, settle } from './broker-world.js';
@@ -84,6 +85,75 @@ describe('topics and groups that somebody deleted', () => {
       topic: { ...world.topic, id, createdMs: 77 },
     });
     expect(kept(world)).toBe(1);
+    await world.broker.stop();
+  });
+});
+
+describe('metadata that is told late', () => {
+  /** The name service as it told everything when this was called. */
+  async function snapshotOf({ nameService }: BrokerWorld): Promise<DirectoryUpdate> {
+    const told = await new Promise<DirectoryUpdate>((resolve) => {
+      const forget = nameService.watch((update) => {
+        resolve(update);
+        queueMicrotask(() => forget());
+      });
+    });
+    expect(told.kind).toBe('snapshot');
+    return told;
+  }
+
+  it('is waited for: what the log knows was deleted, or changed, stays so', async () => {
+    const world = await new BrokerWorld().start();
+    const { nameService, directory, topic, group } = world;
+    const lasting = await nameService.createTopic({ name: 'lasting' });
+    const before = await snapshotOf(world);
+    await nameService.updateTopic('lasting', { writeQueues: 3, readQueues: 3 });
+    await nameService.deleteTopic('orders');
+    await nameService.deleteGroup('readers');
+    const now = await snapshotOf(world);
+    directory.apply(before); // By an instance that has not heard of it yet, to who leads already.
+    const { metadata } = world.broker.views;
+    expect(metadata.topics.get(lasting.id)).toMatchObject({ writeQueues: 3 });
+    await world.restart(); // And to who begins to lead.
+    expect(world.broker.unready()).toBeUndefined();
+    expect(world.broker.views.metadata.topics.isDeleted(topic)).toBe(true);
+    expect(world.broker.views.metadata.groups.isDeleted(group)).toBe(true);
+    expect(world.broker.views.metadata.topics.get(lasting.id)).toMatchObject({ writeQueues: 3 });
+    await expect(world.sendAny('late', {})).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+    directory.apply(now);
+    const made = await nameService.createTopic({ name: 'made' });
+    await world.send('a', '', made);
+    expect(world.broker.views.metadata.topics.get(made.id)).toMatchObject({ name: 'made' });
+    await world.broker.stop();
+  });
+
+  it('is brought in as a whole once it has come as far as the log', async () => {
+    const world = await new BrokerWorld().start();
+    const lasting = await world.nameService.createTopic({ name: 'lasting' });
+    const before = await snapshotOf(world);
+    await world.nameService.deleteTopic('orders');
+    world.directory.apply(before);
+    const other = { ...world.topic, id: topicId(77), name: topicName('other') };
+    world.directory.apply({ kind: 'topic', revision: before.revision, topic: other });
+    await world.send('a', '', lasting);
+    expect(world.broker.views.metadata.topics.get(other.id)).toBeUndefined();
+    world.directory.apply({ kind: 'topicDeleted', revision: before.revision + 50, topic: world.topic, recorded: true });
+    await world.send('b', '', lasting);
+    expect(world.broker.views.metadata.topics.get(other.id)).toMatchObject({ name: 'other' });
+    await world.broker.stop();
+  });
+
+  it('is metadata that was set back where it shows what was deleted after it has come as far as the log', async () => {
+    const world = await new BrokerWorld().start();
+    const before = await snapshotOf(world);
+    await world.nameService.deleteTopic('orders');
+    let why: string | undefined;
+    world.onFatal = (error) => (why = error.reason);
+    world.directory.apply(before);
+    expect(why).toBeUndefined();
+    const { group } = world;
+    world.directory.apply({ kind: 'group', revision: before.revision + 50, group });
+    expect(why).toMatch(/shows topic orders, which the log knows was deleted/);
     await world.broker.stop();
   });
 });

@@ -27,7 +27,7 @@ export class KnownMetadata {
   /** What the name service tells. */
   get told(): ToldMetadata {
     const { directory } = this;
-    return { version: directory.version, topics: directory.topics(), groups: directory.groups() };
+    return { version: directory.version, topics: [...directory.topics()], groups: [...directory.groups()] };
   }
 
   /** Why what it tells can't be of the metadata that this log belongs to; undefined: it may be. */
@@ -94,11 +94,7 @@ export class MetadataSync {
   }
   release(): void {
     this.held = false;
-    if (!this.missed || this.stopped) return;
-    this.missed = false;
-    this.reconcile();
-    this.parts.deliveries.everythingChanged();
-    this.revise();
+    this.catchUp();
   }
 
   private changed(update: DirectoryUpdate): void {
@@ -108,6 +104,17 @@ export class MetadataSync {
       return;
     }
     this.learn(update);
+    this.catchUp();
+    if (!this.stopped) this.revise();
+  }
+
+  /** Brings in what was left out, once that is allowed. */
+  private catchUp(): void {
+    const { view, directory, deliveries } = this.parts;
+    if (!this.missed || this.stopped || this.held || view.isAheadOf(directory.version)) return;
+    this.missed = false;
+    this.reconcile();
+    deliveries.everythingChanged();
     this.revise();
   }
 
@@ -142,6 +149,7 @@ export class MetadataSync {
       case 'topicDeleted':
         traffic.forgetTopic(update.topic.id);
         if (update.recorded && isSame(view.topics.get(update.topic.id), update.topic)) {
+          this.seen(nowMs);
           store.deleteTopic(update.topic.id, nowMs);
           deliveries.topicDeleted(update.topic.id);
         }
@@ -149,6 +157,7 @@ export class MetadataSync {
       case 'groupDeleted':
         traffic.forgetGroup(update.group.id);
         if (update.recorded && isSame(view.groups.get(update.group.id), update.group)) {
+          this.seen(nowMs);
           this.deleteGroup(update.group.id, nowMs);
         }
         return;
@@ -166,7 +175,18 @@ export class MetadataSync {
       onMismatch(new MqError('METADATA_MISMATCH', contradiction));
       return;
     }
+    if (view.isAheadOf(told.version)) {
+      // Of what this log knows it may be an older state, which would take the place of the newer one.
+      this.missed = true;
+      return;
+    }
     for (const { kind, payload } of view.decide(told)) store.append(kind, nowMs, payload);
+  }
+
+  /** With a deletion it is written down what has been heard: by that, who leads next knows of metadata told late that it is. */
+  private seen(nowMs: number): void {
+    const { store, view, directory } = this.parts;
+    for (const { kind, payload } of view.decideSeen(directory.version)) store.append(kind, nowMs, payload);
   }
 
   /**
@@ -186,6 +206,7 @@ export class MetadataSync {
     const groups = directory.deleted.groups.filter(
       (deleted) => groupIds.delete(deleted.id) && isSame(view.groups.get(deleted.id as GroupId), deleted),
     );
+    if (topics.length + groups.length > 0) this.seen(nowMs);
     for (const { id } of topics) store.deleteTopic(id as TopicId, nowMs);
     for (const { id } of groups) this.deleteGroup(id as GroupId, nowMs);
     if (topics.length + groups.length > 0) {
