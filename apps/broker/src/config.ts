@@ -1,7 +1,7 @@
 import { backupRule, backupSettings } from '@cometmq/backup';
 import { brokerAddressRule, brokerProcessSettings, brokerSettings, memberRule, segmentRule } from '@cometmq/broker';
 import { namingSettings } from '@cometmq/client';
-import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
+import { internalPortSettings, processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
@@ -12,6 +12,7 @@ export const brokerConfig = declare(
     ...telemetrySettings,
     ...namingSettings,
     ...processTlsSettings,
+    ...internalPortSettings,
     ...brokerSettings,
     ...brokerProcessSettings,
     ...backupSettings,

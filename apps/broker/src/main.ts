@@ -31,6 +31,7 @@ import {
 } from '@cometmq/client';
 import {
   FrontDoorServer,
+  internalConnections,
   lookUpAhead,
   podKubernetesApi,
   processChannels,
@@ -40,7 +41,7 @@ import {
 } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
-import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { brokerConfig } from './config.js';
 
@@ -112,6 +113,7 @@ void runProgram({
       port: config.port,
       services: [door, members, inspectGrpcService(inspection, config.brokerName)],
       internal: { tls: tls && { process: tls, callers: processCallers } },
+      limits: internalConnections(config),
       tell: (level, said, facts) => log[level](facts, said),
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
@@ -127,6 +129,7 @@ void runProgram({
       labels: { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName },
       host: config.metricsHost,
       port: config.metricsPort,
+      connections: httpConnections(config),
       otlpEndpoint: config.otlpEndpoint,
       clock,
     });

@@ -1,7 +1,7 @@
 import { adminSettings, alertMailRule, alertTlsRule, oidcRule, oidcSettings, scalingSettings } from '@cometmq/admin';
 import { authFileSettings, gateRule } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
-import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
+import { internalPortSettings, processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare, port } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
@@ -12,6 +12,7 @@ export const dashboardApiConfig = declare(
     ...telemetrySettings,
     ...namingSettings,
     ...processTlsSettings,
+    ...internalPortSettings,
     ...authFileSettings,
     ...adminSettings,
     ...oidcSettings,

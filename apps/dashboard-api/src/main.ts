@@ -16,7 +16,8 @@ import {
 } from '@cometmq/client';
 import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
 import {
-  GrpcJsServer,
+  FrontDoorServer,
+  internalConnections,
   podKubernetesApi,
   processChannels,
   processTlsOf,
@@ -25,7 +26,7 @@ import {
   rememberNames,
 } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { dashboardApiConfig } from './config.js';
 
@@ -47,6 +48,7 @@ void runProgram({
     const telemetry = new Telemetry({
       ...{ service: 'dashboard-api', version, clock, otlpEndpoint: config.otlpEndpoint },
       ...{ host: config.metricsHost, port: config.metricsPort },
+      connections: httpConnections(config),
       labels: { cluster: config.clusterName, node_type: 'dashboard-api', node_id: hostname() },
     });
     const nameService = new GrpcNameService({
@@ -84,6 +86,7 @@ void runProgram({
     const admin = new AdminServer({
       ...{ nameService, directory, brokers, peers, sets, clock, log, version },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
+      connections: httpConnections(config),
       requestMsMax: config.adminRequestMsMax,
       consoleFolder,
       alerts: alerts.book,
@@ -94,8 +97,12 @@ void runProgram({
       },
     });
     const keda = externalScalerService({ directory, brokers, clock, requestMsMax: config.adminRequestMsMax });
-    const scaler = new GrpcJsServer({
+    const scaler = new FrontDoorServer({
       ...{ name: 'KEDA scaler', host: config.adminHost, port: config.kedaPort, clock },
+      // KEDA's operator is no process of ours: it is told no error codes of ours, and has no more room than a client.
+      mode: 'plaintext-only',
+      limits: internalConnections(config),
+      tell: (level, said, facts) => log[level](facts, said),
       services: [keda],
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });

@@ -1,6 +1,6 @@
 import { etcdRule, etcdSettings } from '@cometmq/metadata';
 import { namesrvSettings } from '@cometmq/namesrv';
-import { processTlsRule, processTlsSettings } from '@cometmq/rpc';
+import { internalPortSettings, processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare, port, text } from '@cometmq/shared';
 import { telemetrySettings } from '@cometmq/telemetry';
 
@@ -12,6 +12,7 @@ export const namesrvConfig = declare(
     ...namesrvSettings,
     ...etcdSettings,
     ...processTlsSettings,
+    ...internalPortSettings,
     host: text({ default: '0.0.0.0', why: 'The address listened on.' }),
     port: port({ default: 9876, why: 'The internal gRPC service, called by brokers, proxies and the dashboard API.' }),
   },

@@ -10,9 +10,9 @@ import {
   NamesrvService,
   setRegistryDoor,
 } from '@cometmq/namesrv';
-import { GrpcJsServer, processTlsOf, rememberNames } from '@cometmq/rpc';
+import { FrontDoorServer, internalConnections, processTlsOf, rememberNames } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { namesrvConfig } from './config.js';
 
@@ -38,12 +38,14 @@ void runProgram({
     const clusterId = (): string => nameService.clusterId;
     const identities = new IdentityRegistry({ store, clock, clusterId, unreadable, refused });
     const identityService = identityDoor(identities);
-    const server = new GrpcJsServer({
-      name: 'nameService service',
+    const server = new FrontDoorServer({
+      name: 'name service',
       host: config.host,
       port: config.port,
       services: [door, setRegistryDoor(nameService.sets), identityService],
-      tls: tls && { process: tls, callers: processCallers },
+      internal: { tls: tls && { process: tls, callers: processCallers } },
+      limits: internalConnections(config),
+      tell: (level, said, facts) => log[level](facts, said),
       clock,
       log: (said, cause) => log.error({ cause: causeText(cause) }, said),
     });
@@ -57,6 +59,7 @@ void runProgram({
       labels: { cluster: config.clusterName, node_type: 'namesrv', node_id: `${config.host}:${config.port}` },
       host: config.metricsHost,
       port: config.metricsPort,
+      connections: httpConnections(config),
       otlpEndpoint: config.otlpEndpoint,
       clock,
     });

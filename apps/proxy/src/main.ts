@@ -21,7 +21,7 @@ import {
 } from '@cometmq/proxy';
 import { lookUpAhead, processChannels, processTlsOf, refusesConnection, rememberNames } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
 
@@ -87,6 +87,7 @@ void runProgram({
       labels: { cluster: config.clusterName, node_type: 'proxy', node_id: hostname() },
       host: config.metricsHost,
       port: config.metricsPort,
+      connections: httpConnections(config),
       otlpEndpoint: config.otlpEndpoint,
       clock,
     });

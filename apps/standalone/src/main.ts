@@ -28,7 +28,7 @@ import {
 import { shownCertificateUntilMs } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
-import { LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
 import { firstSteps } from './first-steps.js';
@@ -131,6 +131,7 @@ void runProgram({
       host: config.adminHost,
       port: config.adminPort,
       hostNames: config.adminHostNames,
+      connections: httpConnections(config),
       consoleFolder,
       alerts: alerts.book,
       requestMsMax: config.adminRequestMsMax,
@@ -147,6 +148,7 @@ void runProgram({
       labels,
       host: config.metricsHost,
       port: config.metricsPort,
+      connections: httpConnections(config),
       otlpEndpoint: config.otlpEndpoint,
       clock,
     });

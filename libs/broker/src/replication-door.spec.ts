@@ -6,12 +6,12 @@ import { internal } from '@cometmq/proto';
 import {
   FrontDoorServer,
   GrpcJsChannel,
-  GrpcJsServer,
   Http2Channel,
   refusesConnection,
   type GrpcServer,
   type RpcChannel,
 } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { Prng, systemClock as clock, type MqError } from '@cometmq/shared';
 
 import { replicationGrpcService } from './replication-door.js';

@@ -1,6 +1,7 @@
 import { internal } from '@cometmq/proto';
 import { groupId, queueId, topicId, type BrokerSet } from '@cometmq/model';
-import { answering, GrpcJsChannel, GrpcJsServer, type GrpcService } from '@cometmq/rpc';
+import { answering, GrpcJsChannel, type GrpcService } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { MqError, systemClock } from '@cometmq/shared';
 
 import type { ClientQuestion, ResetTarget } from './broker-admin.js';

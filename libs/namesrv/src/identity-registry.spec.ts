@@ -7,7 +7,8 @@ import { GrpcIdentityService, type DirectoryUpdate, type IdentityService } from 
 import { MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { until } from '@cometmq/metadata/testing';
 import type { IdentityUpdate, PolicyEntry } from '@cometmq/model';
-import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
+import { GrpcJsChannel } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { MqError, systemClock as clock, type Component } from '@cometmq/shared';
 
 import { identityDoor } from './identity-door.js';

@@ -7,7 +7,8 @@ import { GrpcSetRegistry, standsStill, type KnownSet, type MemberClaim, type Met
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
 import { memberId, type Epoch, type LogPosition, type MetadataVersion, type SetState } from '@cometmq/model';
-import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
+import { GrpcJsChannel } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { MqError, sleep, systemClock, type Clock, type Component } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 

@@ -11,7 +11,8 @@ import { nameServiceContract } from '@cometmq/client/testing';
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
 import { epoch, logPosition, memberId, MessageType } from '@cometmq/model';
-import { GrpcJsChannel, GrpcJsServer, type CallContext, type MessageSink } from '@cometmq/rpc';
+import { GrpcJsChannel, type CallContext, type MessageSink } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { internal } from '@cometmq/proto';
 import { MqError, sleep, systemClock, type Component } from '@cometmq/shared';
 

@@ -7,7 +7,8 @@ import { setRegistryContract, type OpenedRegistry } from '@cometmq/client/testin
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { CutLine, EtcdProcess, etcdInstalled, FaultyStore } from '@cometmq/metadata/testing';
 import { memberId, type Epoch } from '@cometmq/model';
-import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
+import { GrpcJsChannel } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { sleep, systemClock, type Component } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 

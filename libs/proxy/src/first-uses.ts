@@ -3,8 +3,7 @@
  * each minute. What was made stays made, so this is what one caller can burden everybody with. An IPv6 address counts as
  * its /64. Addresses that have their whole budget again are forgotten.
  */
-import { addressKey } from '@cometmq/rpc';
-import { type Clock, MqError } from '@cometmq/shared';
+import { addressKey, type Clock, MqError } from '@cometmq/shared';
 
 interface Budget {
   left: number;

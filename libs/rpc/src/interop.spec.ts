@@ -4,7 +4,7 @@ import { Client, credentials, Metadata, status as jsStatus } from '@grpc/grpc-js
 import type { ServiceError } from '@grpc/grpc-js';
 import { systemClock } from '@cometmq/shared';
 import { FrontDoorServer } from './front-door/front-door-server.js';
-import { GrpcJsServer } from './grpc-js/grpc-js-server.js';
+import { GrpcJsServer } from './testing/grpc-js-server.js';
 import type { GrpcServer } from './grpc-server.js';
 import { echoService, newEchoNotes, shortBytesMax, streamRequest } from './testing/echo.js';
 import type { EchoNotes } from './testing/echo.js';

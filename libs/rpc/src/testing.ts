@@ -3,3 +3,5 @@ export * from './testing/echo.js';
 export * from './testing/raw-h2-client.js';
 export * from './testing/fake-kubernetes.js';
 export { loopback } from './testing/loopback.js';
+export { GrpcJsServer } from './testing/grpc-js-server.js';
+export type { GrpcJsServerOptions } from './testing/grpc-js-server.js';

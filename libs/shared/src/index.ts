@@ -9,6 +9,7 @@ export * from './host-port.js';
 export * from './in-turn.js';
 export * from './lifecycle.js';
 export * from './one-by-one.js';
+export * from './peer-address.js';
 export * from './prng.js';
 export * from './recent-numbers.js';
 export * from './stop-requests.js';

@@ -1,3 +1,4 @@
+export * from './http-listener.js';
 export * from './logger.js';
 export * from './metric-names.js';
 export * from './metric-source.js';

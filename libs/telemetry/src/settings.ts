@@ -1,4 +1,6 @@
-import { count, oneOf, text } from '@cometmq/shared';
+import { count, oneOf, text, type Values } from '@cometmq/shared';
+
+import type { HttpConnections } from './http-listener.js';
 
 /** What every process of the system can be told about how it is watched. */
 export const telemetrySettings = {
@@ -14,6 +16,18 @@ export const telemetrySettings = {
     max: 65_536,
     why: 'Port of /metrics, /healthz and /readyz; 0: any free one; 65536: none.',
   }),
+  httpConnectionsMax: count({
+    default: 1_000,
+    min: 1,
+    max: 1_000_000,
+    why: 'Connections at once to each port that speaks HTTP/1: metrics and health, and the REST API where there is one. When all are taken, the address that has the most gives one up for another.',
+  }),
+  httpConnectionsPerAddressMax: count({
+    default: 500,
+    min: 1,
+    max: 1_000_000,
+    why: 'Connections at once to such a port from one IPv4 address or one IPv6 /64. Raise it behind a balancer or a NAT that hides who calls.',
+  }),
   otlpEndpoint: text({
     default: '',
     secret: true,
@@ -23,3 +37,10 @@ export const telemetrySettings = {
 
 /** The value of `metricsPort` that opens no port. */
 export const noMetricsPort = 65_536;
+
+export function httpConnections(
+  config: Pick<Values<typeof telemetrySettings>, 'httpConnectionsMax' | 'httpConnectionsPerAddressMax'>,
+): HttpConnections {
+  const connectionsMax = config.httpConnectionsMax;
+  return { connectionsMax, addressConnectionsMax: Math.min(connectionsMax, config.httpConnectionsPerAddressMax) };
+}

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { ValueType, type HrTime } from '@opentelemetry/api';
@@ -15,8 +15,9 @@ import {
   type MetricData,
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
-import { MqError, type Clock, type Component } from '@cometmq/shared';
+import type { Clock, Component } from '@cometmq/shared';
 
+import { HttpListener, type HttpConnections } from './http-listener.js';
 import { metrics, type MetricName } from './metric-names.js';
 import { Buckets, type MetricSource, type Sample } from './metric-source.js';
 import { noMetricsPort } from './settings.js';
@@ -29,6 +30,8 @@ export interface TelemetryOptions {
   readonly host: string;
   /** Prometheus' /metrics, /healthz and /readyz. 65536: no such port is opened. */
   readonly port: number;
+  /** Default: as the settings say. */
+  readonly connections?: HttpConnections;
   /** Where to push metrics as OTLP over HTTP; empty: nowhere. */
   readonly otlpEndpoint: string;
   readonly clock: Clock;
@@ -43,7 +46,7 @@ export class Telemetry implements Component {
   private readonly sources: MetricSource[] = [];
   private readonly readiness: (() => string | undefined)[] = [];
   private readonly degradations: (() => string | undefined)[] = [];
-  private server: Server | undefined;
+  private listener: HttpListener | undefined;
   private provider: MeterProvider | undefined;
   private loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
 
@@ -66,8 +69,7 @@ export class Telemetry implements Component {
   }
 
   get port(): number {
-    const address = this.server?.address();
-    return typeof address === 'object' && address ? address.port : this.options.port;
+    return this.listener?.port ?? this.options.port;
   }
 
   async start(): Promise<void> {
@@ -90,12 +92,11 @@ export class Telemetry implements Component {
 
   async stop(): Promise<void> {
     this.loopDelay?.disable();
-    const server = this.server;
-    this.server = undefined;
-    if (server) {
-      server.closeAllConnections();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-    }
+    const { listener } = this;
+    this.listener = undefined;
+    const closed = listener?.close();
+    listener?.cut();
+    await closed;
     await this.provider?.shutdown().catch(() => undefined); // An unreachable collector must not hold up the stop.
   }
 
@@ -106,14 +107,12 @@ export class Telemetry implements Component {
   }
 
   private async listen(exporter: PrometheusExporter): Promise<void> {
-    const server = createServer((request, response) => this.answer(exporter, request, response));
-    this.server = server;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => {
-        reject(new MqError('CONFIG', `metrics port ${this.options.port} can't be opened: ${error.message}`));
-      });
-      server.listen(this.options.port, this.options.host, resolve);
+    const { host, port, connections, clock } = this.options;
+    this.listener = new HttpListener({
+      ...{ what: 'metrics', host, port, connections, clock },
+      answer: (request, response) => this.answer(exporter, request, response),
     });
+    await this.listener.start();
   }
 
   private answer(exporter: PrometheusExporter, request: IncomingMessage, response: ServerResponse): void {

@@ -3,7 +3,8 @@
 import { Directory } from '@cometmq/client';
 import { FakeNameService } from '@cometmq/client/testing';
 import { externalScaler } from '@cometmq/proto';
-import { GrpcJsChannel, GrpcJsServer } from '@cometmq/rpc';
+import { GrpcJsChannel } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { systemClock as clock } from '@cometmq/shared';
 
 import { FakeBrokers } from '../testing/fake-brokers.js';

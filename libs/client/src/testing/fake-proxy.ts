@@ -12,7 +12,8 @@ import {
   SendMessageResponse,
   type Message,
 } from '@cometmq/proto';
-import { answering, GrpcJsServer, type CallContext, type GrpcService, type MessageSink } from '@cometmq/rpc';
+import { answering, type CallContext, type GrpcService, type MessageSink } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { systemClock } from '@cometmq/shared';
 
 interface Waiting {

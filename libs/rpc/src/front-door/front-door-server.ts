@@ -10,8 +10,8 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import type { SecureContext } from 'node:tls';
-import { MqError } from '@cometmq/shared';
+import type { SecureContext, Server as TlsServer } from 'node:tls';
+import { MqError, peerText } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
 import { DeadlineWheel } from '../deadline-wheel.js';
 import type { FailureLog, GrpcServer, GrpcService } from '../grpc-server.js';
@@ -26,7 +26,6 @@ import type { RefusalReason } from '../sockets/admission.js';
 import { AddressBook } from '../sockets/address-book.js';
 import type { PeerAddress } from '../sockets/address-book.js';
 import { Allowance } from '../sockets/allowance.js';
-import { peerText } from '../sockets/proxy-protocol.js';
 import { secureContextOf } from '../tls/tls-context.js';
 import { MutableCounters } from './counters.js';
 import type { CutReason, FrontDoorCounters } from './counters.js';
@@ -98,6 +97,9 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private readonly greetings = new Set<Greeting>();
   private readonly stoppingActs: (() => void)[] = [];
   private listener: Server | undefined;
+  /** Where all are to speak TLS and show a certificate: shakes hands with who has a place, and listens nowhere itself. */
+  private handshakes: TlsServer | undefined;
+  private readonly shaking = new Map<string, Greeting>();
   private boundPort: number;
   private timer: Timer | undefined;
   private checkedMs: number;
@@ -167,7 +169,11 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     if (this.mode !== 'plaintext-only') {
       await this.startIdentity(this.options.identity);
     }
-    const listener = this.newListener();
+    const { tls } = this.options.internal ?? {};
+    if (tls !== undefined) this.handshakes = this.newHandshakes(tls);
+    const listener = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+      this.accept(socket);
+    });
     this.listener = listener;
     await new Promise<void>((resolve, reject) => {
       listener.once('error', (cause) => {
@@ -179,24 +185,20 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.boundPort = (listener.address() as AddressInfo).port;
   }
 
-  private newListener(): Server {
-    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
-    const process = this.options.internal?.tls?.process;
-    if (process === undefined) return createServer(options, (socket) => this.accept(socket, false));
-    return createTlsServer(
-      {
-        ...options,
-        ...process.accepting(),
-        // Asked with each connection; ours all say whom they look for.
-        SNICallback: (_name, done) => done(null, process.context),
-        ALPNProtocols: ['h2'],
-        handshakeTimeout: this.limits.greetingMs,
-      },
-      (socket) => this.accept(socket, true),
-    ).on('tlsClientError', (_cause, socket) => {
-      this.counters.tlsFailures += 1;
-      socket.destroy();
+  private newHandshakes({ process }: { readonly process: ProcessTls }): TlsServer {
+    const server = createTlsServer({
+      ...process.accepting(),
+      // Asked with each connection; ours all say whom they look for.
+      SNICallback: (_name, done) => done(null, process.context),
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: this.limits.greetingMs,
     });
+    server.on('secureConnection', (socket) => {
+      const greeting = this.shaking.get(peerText(socket.remoteAddress, socket.remotePort));
+      if (greeting === undefined) socket.destroy();
+      else greeting.secured(socket);
+    });
+    return server.on('tlsClientError', (_cause, socket) => socket.destroy());
   }
 
   /** From now on new connections get this certificate; those that are open keep theirs. @throws MqError CONFIG */
@@ -248,7 +250,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   // ---- connections -----------------------------------------------------------------------------------------------
 
-  private accept(socket: Socket, encrypted: boolean): void {
+  private accept(socket: Socket): void {
     const nowMs = this.clock.monotonicMs();
     const peer = peerText(socket.remoteAddress, socket.remotePort);
     // Behind a balancer nobody is known yet: the one address is the balancer's.
@@ -263,9 +265,15 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.admission.enter();
     this.counters.connectionsTotal += 1;
     this.counters.connectionsOpen += 1;
-    const greeting = new Greeting(socket, this, nowMs, peer, encrypted);
+    const greeting = new Greeting(socket, this, nowMs, peer, this.handshakes !== undefined);
     if (address !== undefined) this.place(greeting, address);
     this.greetings.add(greeting);
+    if (this.handshakes !== undefined) {
+      // Half-open handshakes have places as all connections have: Node.js counts none of them.
+      this.shaking.set(peer, greeting);
+      socket.once('close', () => this.shaking.delete(peer));
+      this.handshakes.emit('connection', socket);
+    }
     this.arm();
   }
 

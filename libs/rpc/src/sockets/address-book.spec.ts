@@ -1,5 +1,6 @@
 import { MemoryAccount } from '../memory/memory-account.js';
-import { AddressBook, addressKey } from './address-book.js';
+import { addressKey } from '@cometmq/shared';
+import { AddressBook } from './address-book.js';
 
 it.each([
   ['192.0.2.7:5000', '192.0.2.7'],

@@ -3,6 +3,7 @@
  * since whoever has one of those has all. An entry stays until its allowances are whole again, so that going and coming
  * back renews nothing.
  */
+import { addressKey } from '@cometmq/shared';
 import { MemoryAccount } from '../memory/memory-account.js';
 import { Allowance } from './allowance.js';
 
@@ -100,18 +101,4 @@ export class AddressBook {
   get size(): number {
     return this.entries.size;
   }
-}
-
-/** Of `1.2.3.4:5` the address, of `[2001:db8:1:2:3:4:5:6]:7` the first 64 bits. */
-export function addressKey(peer: string): string {
-  const bracketed = /^\[(.*)\]:\d+$/.exec(peer);
-  if (!bracketed) return peer.replace(/:\d+$/, '');
-  const [before = '', after] = (bracketed[1] ?? '').toLowerCase().replace(/%.*$/, '').split('::');
-  const left = before === '' ? [] : before.split(':');
-  const right = after === undefined || after === '' ? [] : after.split(':');
-  // A dotted tail stands for two groups.
-  const rightGroups = right.length + (right.at(-1)?.includes('.') === true ? 1 : 0);
-  const gap = after === undefined ? [] : new Array<string>(Math.max(0, 8 - left.length - rightGroups)).fill('0');
-  const groups = [...left, ...gap, ...right].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ''));
-  return `${groups.join(':')}::/64`;
 }

@@ -55,7 +55,7 @@ export class Greeting implements Member {
     private readonly host: GreetingHost,
     readonly startedMs: number,
     public peer: string,
-    /** TLS has been spoken already. */
+    /** The host shakes hands, and brings what comes of it by `secured`. */
     private encrypted = false,
   ) {
     this.socket = raw;
@@ -63,7 +63,7 @@ export class Greeting implements Member {
     this.proxyDue = host.proxyProtocol;
     raw.on('error', () => undefined); // A broken connection is told by 'close'.
     raw.on('close', this.onClose);
-    raw.on('data', this.onData);
+    if (!encrypted) raw.on('data', this.onData);
   }
 
   /** The server stops. */
@@ -120,6 +120,11 @@ export class Greeting implements Member {
     raw.unshift(bytes); // The TLS socket takes what lies in the plain one's buffer first.
     const secure = new TLSSocket(raw, { isServer: true, secureContext, ALPNProtocols: ['h2'] });
     this.encrypted = true;
+    this.secured(secure);
+  }
+
+  /** What is said from now on is said on this socket. */
+  secured(secure: TLSSocket): void {
     this.socket = secure;
     secure.on('error', () => undefined);
     secure.on('close', this.onClose);

@@ -1,4 +1,5 @@
-import { peerText, readProxyHeader } from './proxy-protocol.js';
+import { peerText } from '@cometmq/shared';
+import { readProxyHeader } from './proxy-protocol.js';
 
 const version2 = (command: number, family: number, body: number[]): Buffer =>
   Buffer.concat([

@@ -2,6 +2,7 @@
  * The PROXY protocol of HAProxy, versions 1 (text) and 2 (binary): a load balancer says in front of everything else
  * whom it speaks for. https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
  */
+import { peerText } from '@cometmq/shared';
 
 export type ProxyHeader =
   /** These bytes are no PROXY header. */
@@ -60,10 +61,4 @@ function version2(bytes: Buffer): ProxyHeader {
     return { kind: 'found', length, peer: peerText(groups.join(':'), bytes.readUInt16BE(48)) };
   }
   return { kind: 'found', length, peer: undefined };
-}
-
-/** `ip:port`; an IPv4 address that came as IPv6 is shown as what it is, a true IPv6 one stands in brackets. */
-export function peerText(address: string | undefined, port: number | undefined): string {
-  const plain = (address ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
-  return plain.includes(':') ? `[${plain}]:${port ?? 0}` : `${plain}:${port ?? 0}`;
 }

@@ -4,7 +4,7 @@ import { connect } from 'node:tls';
 import { MqError, systemClock, type Clock } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { GrpcJsChannel } from '../grpc-js/grpc-js-channel.js';
-import { GrpcJsServer } from '../grpc-js/grpc-js-server.js';
+import { GrpcJsServer } from '../testing/grpc-js-server.js';
 import { echoService, newEchoNotes } from '../testing/echo.js';
 import { certifiedBy, newAuthority, type Certified } from './authority.js';
 import type { Tell } from './identity-watch.js';

@@ -1,5 +1,6 @@
 /** Goal: what the load sends is what a server hears. Method: both servers of the system tell a call's headers and body back. */
-import { FrontDoorServer, GrpcJsServer, type GrpcMethod, type GrpcServer, type GrpcService } from '@cometmq/rpc';
+import { FrontDoorServer, type GrpcMethod, type GrpcServer, type GrpcService } from '@cometmq/rpc';
+import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { systemClock } from '@cometmq/shared';
 
 import { H2Client, type Route } from './h2-client.js';

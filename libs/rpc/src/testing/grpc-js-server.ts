@@ -1,6 +1,6 @@
 /**
- * The port over @grpc/grpc-js, for services between our own processes. Slower than the front door and free of its
- * guards; in return errors cross it with their code.
+ * The server port over @grpc/grpc-js, for specs: what our own HTTP/2 is held against. It has none of the front door's guards,
+ * so no program of ours listens by it.
  *
  * grpc-js computes deadlines in 32 bits, so that one of years may end its call at once; such headers are taken away
  * before it sees them.
@@ -34,7 +34,7 @@ import { parseGrpcTimeout } from '../grpc-timeout.js';
 import { codeTrailer } from '../status.js';
 import { refusalOf, rolesIn } from '../tls/process-tls.js';
 import type { ProcessCallers, ProcessTls } from '../tls/process-tls.js';
-import { asIs, wholeMessage } from './bytes.js';
+import { asIs, wholeMessage } from '../grpc-js/bytes.js';
 
 export interface GrpcJsServerOptions {
   readonly name?: string;
