@@ -135,6 +135,30 @@ it('closes who leaves an answer unread', async () => {
   }
 });
 
+it('leaves alone who takes an answer slowly, however much is always waiting', async () => {
+  const clock = new ManualClock();
+  const piece = Buffer.alloc(64 * 1024);
+  const port = await listener({
+    ...{ clock, times: { stalledMs: 5_000 } },
+    answer: (_request, response) => {
+      response.on('drain', () => response.write(piece));
+      while (response.write(piece));
+    },
+  });
+  const caller = await call(port, attacker);
+  let isOver = false;
+  void caller.over.then(() => (isOver = true));
+  caller.socket.write(get);
+  for (let i = 0; i < 20; i += 1) {
+    caller.said = '';
+    caller.socket.resume();
+    while (!isOver && caller.said.length < 8 * 1024 * 1024) await new Promise((resolve) => setImmediate(resolve));
+    caller.socket.pause();
+    clock.advance(1_000);
+  }
+  expect(isOver).toBe(false);
+});
+
 it('ends a connection that has too many requests at once, and no other', async () => {
   let begun = 0;
   const port = await listener({ answer: () => (begun += 1) });

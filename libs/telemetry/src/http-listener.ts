@@ -52,8 +52,8 @@ interface Connection {
   /** All of its address. */
   readonly beside: Set<Connection>;
   requests: number;
-  /** Bytes that it had not taken, when it was last looked at, and since when they have not become fewer. */
-  queued: number;
+  /** Bytes that it had taken when it was last looked at, and since when there is more for it and it takes none. */
+  taken: number;
   movedMs: number;
 }
 
@@ -122,7 +122,7 @@ export class HttpListener {
       socket.destroy();
       return;
     }
-    const connection = { socket, beside, requests: 0, queued: 0, movedMs: this.options.clock.monotonicMs() };
+    const connection = { socket, beside, requests: 0, taken: 0, movedMs: this.options.clock.monotonicMs() };
     this.addresses.set(key, beside.add(connection));
     this.connections.set(socket, connection);
     socket.once('close', () => {
@@ -180,9 +180,10 @@ export class HttpListener {
     this.timer = undefined;
     const nowMs = this.options.clock.monotonicMs();
     for (const connection of this.connections.values()) {
-      const queued = connection.socket.writableLength;
-      if (queued === 0 || queued < connection.queued) connection.movedMs = nowMs;
-      connection.queued = queued;
+      const { bytesWritten, writableLength } = connection.socket; // The former counts what is queued, too.
+      const taken = bytesWritten - writableLength;
+      if (writableLength === 0 || taken !== connection.taken) connection.movedMs = nowMs;
+      connection.taken = taken;
       if (nowMs - connection.movedMs > this.times.stalledMs) connection.socket.destroy();
     }
     if (this.connections.size > 0) this.arm();
