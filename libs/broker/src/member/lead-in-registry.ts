@@ -86,8 +86,10 @@ export class LeadInRegistry {
     while (!now.isOver()) {
       try {
         const state = await registry.changeMembers(claim(), wanted);
-        if (!now.isOver()) now.changed(state);
-        return;
+        if (!state || (await this.isNoted(state))) {
+          if (!now.isOver()) now.changed(state);
+          return;
+        }
       } catch (caught) {
         const error = MqError.from(caught);
         if (now.isOver()) return;
@@ -102,6 +104,18 @@ export class LeadInRegistry {
         }
       }
       await sleep(clock, againMs);
+    }
+  }
+
+  /** Who goes on by it must know of it later, also where the metadata is set back to before it: nobody else does. */
+  private async isNoted(state: SetState): Promise<boolean> {
+    const { noteChange, log } = this.parts;
+    try {
+      await noteChange(state);
+      return true;
+    } catch (caught) {
+      log.warn(failureFacts(caught), 'what the set is now could not be noted; trying again');
+      return false;
     }
   }
 }

@@ -1,6 +1,6 @@
 /** What a term of leadership stands on, and what it tells the member that leads. */
 import type { MemberClaim, SetReading, SetRegistry } from '@cometmq/client';
-import type { Epoch, LogOutline, MemberId } from '@cometmq/model';
+import type { Epoch, LogOutline, MemberId, SetState } from '@cometmq/model';
 import type { LeaderLimits } from '@cometmq/replication';
 import type { Clock, MqError } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
@@ -21,6 +21,8 @@ export interface LeadingParts {
   readonly writable: () => boolean;
   /** The registry was read. */
   readonly read: (reading: SetReading) => void;
+  /** The set is so by a change of this member's own: durable when it resolves. */
+  readonly noteChange: (state: SetState) => Promise<void>;
   /** The registry has refused for another reason than that it is away. */
   readonly refusedBy: (error: MqError) => void;
   /** Another one leads, or the registry says that this member does not. */

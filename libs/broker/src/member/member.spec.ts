@@ -11,6 +11,7 @@ import {
   queueId,
   queueOffset,
   type Receipt,
+  type SetState,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -688,6 +689,33 @@ describe('a broker set of two', () => {
     await world.send('m1');
     expect((await world.drain()).sort()).toEqual(['m0', 'm1']);
     await world.stop();
+  });
+
+  // Goal: what one has acknowledged alone is not lost to metadata that forgets it did. Method: it is set back before the
+  // leader reads it again, and the leader's process ends.
+  it('whose leader went on alone has it remember that, though the registry is set back at once', async () => {
+    const world = await new SetWorld(2).start();
+    const { leader, registry } = world;
+    const backup = registry.backup();
+    const change = registry.changeMembers.bind(registry);
+    let alone: SetState | undefined;
+    registry.changeMembers = async (claim, wanted) => {
+      alone = await change(claim, wanted);
+      registry.setBackTo(backup);
+      return alone;
+    };
+    const [other] = world.followers;
+    other!.kill();
+    await world.send('m0');
+    expect(alone?.members).toEqual([leader.id]);
+    leader.kill();
+    registry.changeMembers = change;
+    await leader.start();
+    await world.pass(10_000);
+    expect(world.leaders).toHaveLength(0);
+    expect(leader.broker.member.lastTerm?.state).toMatchObject({ members: [leader.id], revision: alone?.revision });
+    expect(leader.status.says).toMatch(/^nobody stands for the lead: .* it was set back to an older state/);
+    leader.kill();
   });
 
   it('takes the other back also while nothing is written', async () => {

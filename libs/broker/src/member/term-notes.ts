@@ -50,6 +50,12 @@ export class TermNotes {
     return this.write({ acted: { storeId, generation, revision, epoch }, state: { ...rule, revision, epoch } });
   }
 
+  /** As `actUnder`, of what this member itself has written to the registry under which it acted. */
+  async actUnderChange(state: SetState): Promise<void> {
+    const { acted } = this.note;
+    if (acted) await this.write({ acted: { ...acted, revision: state.revision, epoch: state.epoch }, state });
+  }
+
   private async write(part: TermNote): Promise<void> {
     this.note = { ...this.note, ...part };
     this.writing += 1;

@@ -131,6 +131,7 @@ export class Terms {
         addressOf: (member) => self.knowledge.addressOf(member),
         setAddress: (member, address) => self.knowledge.setAddress(member, address),
         read: (reading) => reader.read(reading),
+        noteChange: (state) => self.notes.actUnderChange(state),
         refusedBy: (error) => {
           if (error.code === 'METADATA_MISMATCH') void adoption.mismatched(error);
           else log.warn(failureFacts(error), 'the name service refuses to keep the lead; serving goes on');
