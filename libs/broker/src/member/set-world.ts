@@ -35,6 +35,8 @@ export const brokerSet = 'broker-0';
 
 /** How long what is waited for may take, of the world's time. */
 const patienceMs = 30_000;
+/** Well below what members wait for one another. */
+const leapStepMs = 248;
 
 /** A broker set on one faked clock, a faked network, disks in memory and a registry in memory: time is in our hands. */
 export class SetWorld {
@@ -103,7 +105,7 @@ export class SetWorld {
     const endMs = this.clock.monotonicMs() + ms;
     while (this.clock.monotonicMs() < endMs) {
       await this.turn();
-      this.clock.advance(48);
+      this.clock.advance(leapStepMs);
     }
   }
 
