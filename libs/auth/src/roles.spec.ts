@@ -72,3 +72,15 @@ it('gives what a role is for, and a deny of a user’s wins over a viewer’s ri
   expect(held.current).toBe(false);
   expect(may(['user:x', 'viewer'], 'get')).toBe(false);
 });
+
+it('takes nobody whose name ends like a role for somebody who has it', () => {
+  const identities = new FakeIdentities();
+  const external = new ExternalPrincipals(
+    new IdentityBook({ source: identities, box: identities.box, clock: new ManualClock() }),
+  );
+  const bob = external.of({ name: 'oidc:bob', roles: ['operator', 'viewer'] });
+  const other = external.of({ name: 'oidc:bob operator', roles: ['viewer'] });
+  expect([bob.name, other.name]).toEqual(['oidc:bob', 'oidc:bob operator']);
+  expect(bob.may(['update'], 'topic', 'orders', undefined)).toBe(true);
+  expect(other.may(['update'], 'topic', 'orders', undefined)).toBe(false);
+});

@@ -98,7 +98,7 @@ export class ExternalPrincipals {
   }
 
   of({ name, roles }: ExternalIdentity): Principal {
-    const key = [name, ...roles].join(' ');
+    const key = JSON.stringify([name, ...roles]); // Providers' names may hold spaces and names of roles.
     const known = this.known.get(key);
     if (known) return known;
     if (this.known.size >= principalsMax) this.forget();
