@@ -117,17 +117,18 @@ export class SessionRegistry {
   touch(clientId: string, user: string, nowMs: number): void {
     const session = this.sessions.get(clientId);
     if (!session) return;
-    // Or one user could end another's polls, and be told what the other is asked.
-    if (session.user !== user) {
-      throw new MqError('UNAUTHORIZED', 'another user has a client with this id; ids of clients must be their own');
-    }
+    checkOwn(session, user);
     session.lastSeenMs = nowMs;
   }
 
-  /** @throws MqError TOO_MANY_REQUESTS */
+  /**
+   * Whose it is is looked at again: it may have begun since the request came.
+   * @throws MqError TOO_MANY_REQUESTS, UNAUTHORIZED
+   */
   open(clientId: string, user: string): ClientSession {
     let session = this.sessions.get(clientId);
-    if (!session) {
+    if (session) checkOwn(session, user);
+    else {
       const { sessionsMax } = this.parts.limits;
       if (this.sessions.size >= sessionsMax) {
         this.refused += 1;
@@ -312,6 +313,15 @@ export class SessionRegistry {
     }
     return producers;
   }
+}
+
+/**
+ * Or one user could end another's polls, and be told what the other is asked.
+ * @throws MqError UNAUTHORIZED
+ */
+function checkOwn(session: ClientSession, user: string): void {
+  if (session.user === user) return;
+  throw new MqError('UNAUTHORIZED', 'another user has a client with this id; ids of clients must be their own');
 }
 
 function subscriptionBytes(topic: string, { expression }: FilterExpression): number {

@@ -106,9 +106,9 @@ function checkReadable(topic: Topic): void {
 
 /** A client that lost its session (this node started again) gets one from what it asks for. */
 function remember(context: ProxyContext, { clientId, principal, call }: Caller, wanted: ReceiveRequest): void {
-  let session = context.sessions.get(clientId);
-  if (!session) {
-    session = context.sessions.open(clientId, principal.name);
+  const isNew = context.sessions.get(clientId) === undefined;
+  const session = context.sessions.open(clientId, principal.name);
+  if (isNew) {
     session.language = call.headers.get('x-mq-language') ?? '';
     session.version = call.headers.get('x-mq-client-version') ?? '';
   }
