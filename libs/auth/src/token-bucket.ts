@@ -43,7 +43,7 @@ export class TokenBucket {
   }
 }
 
-/** Buckets by key, bounded: the oldest go first. */
+/** Buckets by key, bounded: the oldest go first, a tenth at once, so that a flood of keys costs little each. */
 export class TokenBuckets {
   private readonly buckets = new Map<string, TokenBucket>();
 
@@ -69,8 +69,9 @@ export class TokenBuckets {
 
   private makeRoom(nowMs: number): void {
     for (const [key, bucket] of this.buckets) if (bucket.isFull(nowMs)) this.buckets.delete(key);
+    const enough = this.keysMax - Math.ceil(this.keysMax / 10);
     for (const key of this.buckets.keys()) {
-      if (this.buckets.size < this.keysMax) return;
+      if (this.buckets.size <= enough) return;
       this.buckets.delete(key);
     }
   }
