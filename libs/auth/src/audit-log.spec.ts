@@ -58,3 +58,18 @@ it('takes no more while lines can not be written, or wait for too long', async (
   for (let i = 0; i < 1_000; i += 1) log.record(said('createTopic'));
   expect(log.takesMore).toBe(false);
 });
+
+it('keeps no more lines than it may while none gets written, and says how many it left out', async () => {
+  const waiting: (() => void)[] = [];
+  const lines: string[] = [];
+  const log = new AuditLog(new ManualClock(), (line) => {
+    lines.push(line);
+    return new Promise((resolve) => waiting.push(resolve));
+  });
+  for (let i = 0; i < 10_050; i += 1) log.record(said('listMessages', { decision: 'failed' }));
+  expect(lines).toHaveLength(10_000);
+  for (const written of waiting) written();
+  await new Promise(setImmediate);
+  log.record(said('createTopic'));
+  expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ operation: 'createTopic', unrecorded: 50 });
+});

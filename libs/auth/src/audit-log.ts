@@ -1,7 +1,8 @@
 /**
  * Who did what: changes, refusals, and looks at messages, newest last. Each is a JSON line that goes to where lines are kept, and
  * the last ones are in memory to be asked for. Where lines can't be written as fast as they come, changes must be refused
- * rather than go unrecorded (`takesMore`); refusals may be so many that only some are kept, and how many were not is said.
+ * rather than go unrecorded (`takesMore`); refusals, and all else while nothing can be written, may be so many that only some are
+ * kept, and how many were not is said.
  */
 import type { Clock } from '@cometmq/shared';
 
@@ -26,7 +27,7 @@ export interface AuditEntry {
   readonly given?: number | undefined;
   readonly decision: 'done' | 'failed' | 'refused';
   readonly reason?: string | undefined;
-  /** Refusals before this one that were not recorded, as there were too many. */
+  /** Entries before this one that were not recorded, as there were too many. */
   readonly unrecorded?: number | undefined;
 }
 
@@ -55,6 +56,8 @@ export type AuditSink = (line: string) => Promise<void>;
 
 const keptMax = 10_000;
 const waitingMax = 1_000;
+/** Of what must not wait as well: looks at messages, and changes that were refused for want of a line. */
+const linesMax = 10_000;
 const limitDefault = 100;
 const refusalsPerSecond = 20;
 const refusalsBurst = 200;
@@ -89,6 +92,10 @@ export class AuditLog {
   }
 
   record(said: Omit<AuditEntry, 'time' | 'unrecorded'>): void {
+    if (this.waiting >= linesMax) {
+      this.unrecorded += 1;
+      return;
+    }
     if (said.decision === 'refused' && !this.refusals.take(1, this.clock.monotonicMs())) {
       this.unrecorded += 1;
       return;

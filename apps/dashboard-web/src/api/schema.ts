@@ -733,7 +733,7 @@ export type AuditRecord = {
   readonly decision: 'done' | 'failed' | 'refused';
   /** Why it was refused, or ended before its end. */
   readonly reason?: string;
-  /** Refusals before this one that were too many to be recorded. */
+  /** Entries before this one that were too many to be recorded. */
   readonly unrecorded?: number;
 };
 

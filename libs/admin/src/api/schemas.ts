@@ -406,7 +406,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       given: described(whole, 'Messages that were shown or exported.'),
       decision: { type: 'string', enum: ['done', 'failed', 'refused'] },
       reason: described(text, 'Why it was refused, or ended before its end.'),
-      unrecorded: described(whole, 'Refusals before this one that were too many to be recorded.'),
+      unrecorded: described(whole, 'Entries before this one that were too many to be recorded.'),
     },
     ['id', 'time', 'how', 'from', 'operation', 'decision'],
   ),
