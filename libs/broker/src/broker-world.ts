@@ -9,9 +9,10 @@ import {
   type ConsumerGroup,
   type EnvelopeDraft,
   type Receipt,
+  type RecordKind,
   type Topic,
 } from '@cometmq/model';
-import type { Clock, MqError, Prng } from '@cometmq/shared';
+import { MqError, type Clock, type Prng } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import type { StoreLimits } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
@@ -83,6 +84,17 @@ export class BrokerWorld {
     this.life.isOver = true;
     this.broker = this.build();
     await this.broker.start();
+  }
+
+  /** The log refuses the next record of this kind, as it does when it is behind. */
+  refuseNext(kind: RecordKind): void {
+    const { store } = this.broker;
+    const append = store.append.bind(store);
+    store.append = (...record) => {
+      if (record[0] !== kind) return append(...record);
+      store.append = append;
+      throw new MqError('TOO_MANY_REQUESTS', 'the log is behind');
+    };
   }
 
   private get log(): Logger {

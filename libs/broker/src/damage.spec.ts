@@ -1,6 +1,6 @@
 /** A sealed segment is gone or damaged: what that costs those who consume, and how they get on. */
 import type { PullResult } from '@cometmq/client';
-import { everything, KiB, queueId, type ConsumerGroup, type QueueOffset } from '@cometmq/model';
+import { everything, KiB, queueId, RecordKind, type ConsumerGroup, type QueueOffset } from '@cometmq/model';
 
 import { BrokerReports } from './broker-reports.js';
 import { BrokerWorld, ids, settle } from './broker-world.js';
@@ -60,6 +60,14 @@ class DamagedWorld extends BrokerWorld {
     return found;
   }
 
+  /** Time passes, and what it begins can end. */
+  async pass(seconds: number): Promise<void> {
+    for (let left = seconds; left > 0; left -= 1) {
+      this.clock.advance(1_000);
+      for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    }
+  }
+
   committed(group: ConsumerGroup): number | undefined {
     return this.broker.groups.figures(group.id, this.topic.id, q0)?.committed;
   }
@@ -113,6 +121,34 @@ describe('a log of which a segment is gone', () => {
     const late = await world.nameService.createGroup({ name: 'late' });
     expect(await world.drain(late)).toEqual(world.readable);
     expect(world.committed(late)).toBe(count);
+    await world.broker.stop();
+  });
+
+  it('leaves nothing undone of which the attempts are used up, once it is given up', async () => {
+    const world = await new DamagedWorld().damage();
+    const reports = new BrokerReports(world.broker, world.directory, 'broker-0', '1');
+    const once = await world.nameService.createGroup({ name: 'once', attemptsMax: 1 });
+    expect(await world.drain(once)).toEqual(world.readable);
+    await world.pass(12);
+    expect(world.committed(once)).toBe(Math.min(...world.hit));
+    await reports.giveUpLost('broker-0');
+    await world.pass(3);
+    expect(world.committed(once)).toBe(count);
+    await world.broker.stop();
+  });
+
+  it('goes on where the log is behind when a message that was given up is passed over', async () => {
+    const world = await new DamagedWorld().damage();
+    const reports = new BrokerReports(world.broker, world.directory, 'broker-0', '1');
+    expect(await world.drain(world.group)).toEqual(world.readable);
+    await reports.giveUpLost('broker-0');
+    world.clock.advance(10_001);
+    world.refuseNext(RecordKind.ack);
+    expect(await world.drain(world.group)).toEqual([]);
+    expect(world.committed(world.group)).toBe(Math.min(...world.hit));
+    world.clock.advance(10_001);
+    expect(await world.drain(world.group)).toEqual([]);
+    expect(world.committed(world.group)).toBe(count);
     await world.broker.stop();
   });
 

@@ -23,6 +23,7 @@ type Store = Pick<
   | 'append'
   | 'appendEnd'
   | 'appendReference'
+  | 'damage'
   | 'findById'
   | 'findReferences'
   | 'read'
@@ -114,12 +115,26 @@ export class DeadLetters {
   }
 
   private async moveOne(group: ConsumerGroup, message: QueuedMessage): Promise<void> {
-    const refer = await this.prepare(group, message, deadLetterCause.attemptsUsed);
+    const isLost = await this.isGivenUp(message);
+    const refer = isLost ? undefined : await this.prepare(group, message, deadLetterCause.attemptsUsed);
     if (!this.groups.isOpen(group.id, message)) return; // Acknowledged meanwhile.
-    refer();
+    refer?.();
     const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
     this.store.append(kind, this.logClock.nowMs(), payload);
-    this.movedOne(group, message);
+    if (refer) this.movedOne(group, message);
+    else this.onMoved(group.id, message);
+  }
+
+  /** It was lost, and an operator gave it up: there is nothing to move, and the group is done with it. */
+  private async isGivenUp({ topicId, queueId: queue, offset }: QueuedMessage): Promise<boolean> {
+    const entries = await this.store.scan(topicId, queue, offset, 1);
+    if (entries.count === 0 || entries.from !== offset) return false;
+    const [position, size] = [entries.position(0), entries.size(0)];
+    if (!this.store.damage.isGivenUp(position, size)) return false;
+    return this.store.read(position, size).then(
+      () => false,
+      (caught: unknown) => !MqError.from(caught).retry,
+    );
   }
 
   private async forwardOne(group: ConsumerGroup, receipt: Receipt, done: Done<void>): Promise<void> {

@@ -124,10 +124,15 @@ export class DeliveryLoader {
 
   /** An operator gave it up: it is done for the group. */
   private passOver(groupId: GroupId, message: HandedMessage): void {
-    const { groups, store, logClock } = this.parts;
+    const { groups, store, logClock, log } = this.parts;
     if (!groups.isOpen(groupId, message)) return;
     const { kind, payload } = groups.decideDeadLetter(groupId, [message]);
-    store.append(kind, logClock.nowMs(), payload);
+    try {
+      store.append(kind, logClock.nowMs(), payload);
+    } catch (caught) {
+      // It is tried again with its next delivery; its neighbours have nothing to do with it.
+      log.warn(failureFacts(caught), 'a message that was given up could not be passed over yet');
+    }
   }
 
   private unread(groupId: GroupId, handed: readonly HandedMessage[], position: LogPosition): Delivered[] {

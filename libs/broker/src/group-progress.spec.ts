@@ -29,6 +29,17 @@ describe('a group that is set elsewhere', () => {
     await world.broker.stop();
   });
 
+  it('is left alone where its topic is deleted while the offset is looked up', async () => {
+    const world = await new BrokerWorld().start();
+    for (let i = 0; i < 20; i += 1) await world.send(`m${i}`);
+    const asked = reset(world, { at: 'time', timeMs: world.clock.wallMs() });
+    const deleted = world.nameService.deleteTopic('orders');
+    await expect(asked).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+    await deleted;
+    expect(world.broker.groups.progressOf(world.group.id)).toEqual([]);
+    await world.broker.stop();
+  });
+
   it('wakes those who wait, and takes no acknowledgement from before', async () => {
     const world = await new BrokerWorld().start();
     await world.send('a');

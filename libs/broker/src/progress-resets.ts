@@ -7,6 +7,7 @@ import {
   type LogPosition,
   type QueueId,
   type QueueOffset,
+  type Topic,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
@@ -29,11 +30,7 @@ export class ProgressResets {
   /** Resolves when it is committed. @throws MqError TOPIC_NOT_FOUND, CONSUMER_GROUP_NOT_FOUND, BAD_REQUEST */
   async reset(call: ResetCall): Promise<QueueReset[]> {
     const { groupId, topicId } = call;
-    const topic = this.directory.topicById(topicId);
-    if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more');
-    if (!this.directory.groupById(groupId)) {
-      throw new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more');
-    }
+    const topic = this.topicOf(call);
     const count = Math.max(topic.readQueues, topic.writeQueues);
     if (call.queueId !== undefined && call.queueId >= count) {
       throw new MqError(
@@ -47,7 +44,8 @@ export class ProgressResets {
       const offset = await this.target(call, queueId);
       if (offset !== undefined) targets.push({ queueId, offset });
     }
-    // Everything that had to be looked up is known: from here on in one go.
+    // Everything that had to be looked up is known: from here on in one go, unless there is nothing any more to set.
+    this.topicOf(call);
     const before = (queueId: QueueId): QueueOffset | undefined =>
       this.groups.figures(groupId, topicId, queueId)?.committed;
     if (call.preview === true) {
@@ -70,6 +68,14 @@ export class ProgressResets {
     }
     if (end !== undefined) await this.committed(end);
     return resets;
+  }
+
+  /** @throws MqError TOPIC_NOT_FOUND, CONSUMER_GROUP_NOT_FOUND */
+  private topicOf({ groupId, topicId }: ResetCall): Topic {
+    const topic = this.directory.topicById(topicId);
+    if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more');
+    if (this.directory.groupById(groupId)) return topic;
+    throw new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more');
   }
 
   /** Undefined: the queue stays as it is. */

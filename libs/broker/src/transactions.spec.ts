@@ -1,6 +1,6 @@
 /** Transactions on a whole broker: log, crashes, producers that come and go, and time in our hands. */
 import type { ClientCommand, EndTransactionCall, ProducerSession } from '@cometmq/client';
-import { Envelope, MessageType, type PendingPlace } from '@cometmq/model';
+import { Envelope, MessageType, RecordKind, type PendingPlace } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 import { checksMax } from '@cometmq/transactions';
@@ -151,6 +151,14 @@ describe('a check', () => {
     expect(world.asked).toHaveLength(checksMax);
     await world.end(place, 'commit');
     expect(ids(await world.poll())).toEqual(['a']);
+  });
+
+  it('is made no more though the log did not take at first that the message is parked', async () => {
+    const place = await world.half('a');
+    world.refuseNext(RecordKind.transactionParked);
+    await world.pass(4 * 3_600 * second, 'p1');
+    expect(world.asked).toHaveLength(checksMax);
+    expect(world.broker.halfMessages.half(place.position)?.parked).toBe(true);
   });
 
   it('never comes for what was decided', async () => {

@@ -199,7 +199,13 @@ export class Transactions {
   private park(halves: readonly HalfMessage[], nowMs: number): void {
     const { store, view, log } = this.parts;
     const { kind, payload } = view.decideParked(halves);
-    store.append(kind, nowMs, payload);
+    try {
+      store.append(kind, nowMs, payload);
+    } catch (caught) {
+      for (const { position } of halves) view.later(position, nowMs + nobodyMs);
+      log.warn(failureFacts(caught), 'transactions could not be set aside yet');
+      return;
+    }
     log.warn(
       { count: halves.length },
       'transactions were set aside: no producer answered the checks; an operator must decide',

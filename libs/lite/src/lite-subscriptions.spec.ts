@@ -53,6 +53,17 @@ describe('lite subscriptions', () => {
     expect([...subscriptions.groupsOn(9 as TopicId)]).toEqual([]);
   });
 
+  it('to a topic that was deleted and made again begin anew', () => {
+    const { subscriptions, sync, names } = stage();
+    sync('c', 'add', ['a']);
+    sync('d', 'add', ['b']);
+    const again = 10 as TopicId;
+    expect(sync('c', 'setAll', ['a'], { topicId: again }).added).toEqual(['a']);
+    expect(names('d')).toEqual([]);
+    expect([...subscriptions.groupsOn(9 as TopicId)]).toEqual([]);
+    expect([...subscriptions.groupsOn(again)]).toEqual([group]);
+  });
+
   it('move to the newest subscriber of an exclusive group, and stay with it', () => {
     const { sync, names, of } = stage();
     const exclusive = { exclusive: true };

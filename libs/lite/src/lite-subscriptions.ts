@@ -107,6 +107,9 @@ export class LiteSubscriptions {
 
   /** @throws MqError LITE_SUBSCRIPTION_QUOTA_EXCEEDED; nothing has changed then */
   sync(call: LiteSync, nowMs: number): LiteSynced {
+    const group = this.groups.get(call.groupId);
+    // Their topic was deleted and made again: what they subscribed to went with it, and they say anew what they want.
+    if (group && group.topicId !== call.topicId) this.dropGroup(call.groupId);
     const wanted = new Set(call.liteTopics);
     const known = this.groups.get(call.groupId)?.clients.get(call.clientId);
     switch (call.action) {

@@ -1,7 +1,8 @@
 // Goal: a deletion can be taken back until its grace is over, and until then no broker hears that anything is to be deleted;
 // afterwards it is recorded once, whichever instance is first. Method: instances over one store, time in our hands.
 import { Directory, type DirectoryUpdate } from '@cometmq/client';
-import { MemoryStore } from '@cometmq/metadata';
+import { MemoryStore, type MetadataStore } from '@cometmq/metadata';
+import { FaultyStore } from '@cometmq/metadata/testing';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { NamesrvService } from './namesrv-service.js';
@@ -11,9 +12,9 @@ let clock: ManualClock;
 let store: MemoryStore;
 const running: NamesrvService[] = [];
 
-async function instance(deletionGraceMs = graceMs) {
+async function instance(deletionGraceMs = graceMs, way: MetadataStore = store) {
   const service = new NamesrvService({
-    store,
+    store: way,
     clock,
     autoCreateTopics: false,
     autoCreateGroups: false,
@@ -102,6 +103,22 @@ it('is for good at once where it is asked for, or where no grace is granted', as
   await none.service.deleteTopic('other');
   expect(none.heard).toEqual(['topic other true']);
   expect((await service.retired()).retired).toEqual([]);
+});
+
+it('counts from the last deletion, also for an instance that has not heard of it', async () => {
+  const line = new FaultyStore(store);
+  const { service } = await instance();
+  await instance(graceMs, line);
+  const { id } = await service.createTopic({ name: 'orders' });
+  await service.deleteTopic('orders');
+  await pass(10_000);
+  line.stopHearing();
+  await pass(graceMs - 20_000);
+  await service.restore('topic', id);
+  await service.deleteTopic('orders');
+  await pass(50_000);
+  expect((await service.retired()).retired.map((one) => one.id)).toEqual([id]);
+  await service.restore('topic', id);
 });
 
 it('outlives an instance, and is ended by one of several', async () => {

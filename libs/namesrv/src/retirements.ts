@@ -143,8 +143,10 @@ export class Retirements {
       const key = keys.retiredOf(kind, record.id);
       const isGone = await change<boolean>(async () => {
         const found: KeyValue | undefined = await store.get(key);
-        if (!found) return { result: false }; // Taken back, or ended by another instance.
-        return { ...this.final(kind, record, [{ key, modRevision: found.modRevision }], [key]), result: true };
+        const retired = recordOf<RetiredRecord>(found);
+        // Taken back, or ended by another instance; or deleted once more since, of which this one has not heard yet.
+        if (!found || !retired || retired.goneMs > nowMs) return { result: false };
+        return { ...this.final(kind, retired.record, [{ key, modRevision: found.modRevision }], [key]), result: true };
       });
       if (isGone) log.info({ kind, name: record.name, id: record.id }, 'a deletion is final: its grace is over');
     }

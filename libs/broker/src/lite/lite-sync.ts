@@ -56,17 +56,22 @@ export class LiteSync {
     const { exclusive, clientQuota, eventsMax } = lite;
     const { clientId, action } = call;
     const liteTopics = lite.wildcard && adds ? [] : call.liteTopics;
-    const synced = this.parts.subscriptions.sync(
-      { clientId, groupId: group.id, topicId: topic.id, action, liteTopics, exclusive, clientQuota, eventsMax },
-      nowMs,
-    );
-    for (const { client, name } of synced.evicted) {
-      this.tell(client.clientId, topic.id, name);
-      if (lite.resetOnEviction) this.startAnew(group.id, topic.id, name);
-    }
+    const { subscriptions } = this.parts;
+    const asked = { clientId, groupId: group.id, topicId: topic.id, exclusive, clientQuota, eventsMax };
+    const synced = subscriptions.sync({ ...asked, action, liteTopics }, nowMs);
+    for (const { client, name } of synced.evicted) this.tell(client.clientId, topic.id, name);
     for (const name of synced.refused) this.tell(clientId, topic.id, name);
-    if (lite.resetOnUnsubscribe) for (const name of synced.removed) this.startAnew(group.id, topic.id, name);
-    await this.begin(call, group, topic.id, synced.added);
+    try {
+      if (lite.resetOnEviction) for (const { name } of synced.evicted) this.startAnew(group.id, topic.id, name);
+      if (lite.resetOnUnsubscribe) for (const name of synced.removed) this.startAnew(group.id, topic.id, name);
+      await this.begin(call, group, topic.id, synced.added);
+    } catch (caught) {
+      // Else the same call again would find nothing new, and the group never begin there.
+      if (subscriptions.client(group.id, clientId) === synced.client) {
+        subscriptions.sync({ ...asked, action: 'remove', liteTopics: synced.added }, nowMs);
+      }
+      throw caught;
+    }
   }
 
   /** The lite topic is about to go: its subscribers are told, and have it no more. */

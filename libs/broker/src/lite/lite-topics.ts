@@ -16,7 +16,7 @@ const deletedPerRecordMax = 1_024;
 export interface LiteTopicsParts {
   readonly view: LiteTopicsView;
   readonly store: Store;
-  readonly directory: Directory;
+  readonly directory: Pick<Directory, 'topicById'>;
   readonly logClock: LogClock;
   /** Lite topics on this broker, of all parents. */
   readonly topicsMax: number;
@@ -41,7 +41,11 @@ export class LiteTopics {
   queueFor(topic: Topic, name: string): QueueId {
     const { view, store, logClock, topicsMax } = this.parts;
     const known = view.find(topic.id, name);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // The send that made it was refused behind that: so may be where those begin there who wait for it.
+      if (!store.queueSize(topic.id, known)) this.parts.onCreated(topic.id, name, known);
+      return known;
+    }
     if (view.count >= topicsMax) {
       throw new MqError(
         'LITE_TOPIC_QUOTA_EXCEEDED',
@@ -72,15 +76,14 @@ export class LiteTopics {
       while (from !== undefined) {
         const idle: { topicId: TopicId; queueId: QueueId }[] = [];
         from = this.parts.view.walk(from, walkMax, (topicId, queueId) => {
-          const below = idleBelow.get(topicId);
-          if (below === undefined) return;
-          const size = this.parts.store.queueSize(topicId, queueId);
-          // Without a queue there was no message: its send failed behind the record that made it.
-          if (!size || size.last < below) idle.push({ topicId, queueId });
+          if (this.isIdle(topicId, queueId, idleBelow)) idle.push({ topicId, queueId });
         });
         for (let at = 0; at < idle.length; at += deletedPerRecordMax) {
-          const some = idle.slice(at, at + deletedPerRecordMax);
-          this.deleteAll(some);
+          // Others have had their turn since these were found: what was sent to stays, and some may be gone.
+          const some = idle
+            .slice(at, at + deletedPerRecordMax)
+            .filter(({ topicId, queueId }) => this.isStillIdle(topicId, queueId, idleBelow));
+          if (some.length > 0) this.deleteAll(some);
           this.expired += some.length;
           await this.parts.breathe();
         }
@@ -89,6 +92,18 @@ export class LiteTopics {
     } finally {
       this.sweeping = false;
     }
+  }
+
+  private isStillIdle(topicId: TopicId, queueId: QueueId, idleBelow: ReadonlyMap<TopicId, number>): boolean {
+    return this.parts.view.nameOf(topicId, queueId) !== undefined && this.isIdle(topicId, queueId, idleBelow);
+  }
+
+  private isIdle(topicId: TopicId, queueId: QueueId, idleBelow: ReadonlyMap<TopicId, number>): boolean {
+    const below = idleBelow.get(topicId);
+    if (below === undefined) return false;
+    const size = this.parts.store.queueSize(topicId, queueId);
+    // Without a queue there was no message: its send failed behind the record that made it.
+    return !size || size.last < below;
   }
 
   /** For each parent whose lite topics expire: the position below which everything is too old. */

@@ -8,7 +8,7 @@ import {
   type ReceiveCall,
 } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
-import { Envelope, firstLiteQueue, KiB, MessageType, type LiteGroup } from '@cometmq/model';
+import { Envelope, firstLiteQueue, KiB, MessageType, RecordKind, type LiteGroup } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { brokerSamples } from '../broker-metrics.js';
@@ -508,6 +508,43 @@ describe('lite topics', () => {
     expect(world.broker.waitingPolls).toBe(1);
     world.clock.advance(1_100);
     expect(ids(await waiting)).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
+  it('of a parent that was deleted and made again reach those who go on to subscribe', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'old');
+    const found = await world.poll();
+    expect(ids(found)).toEqual(['old']);
+    await world.ackAll(found);
+    expect(await world.poll()).toEqual([]);
+    await world.nameService.deleteTopic('sessions');
+    world.topic = await world.nameService.createTopic({ name: 'sessions', type: MessageType.lite });
+    await world.sync('c1', 'setAll', ['a']);
+    await world.sendTo('a', 'new');
+    expect(await world.pollIds()).toEqual(['new']);
+    await world.broker.stop();
+  });
+
+  it('can be subscribed to again where the log did not take where the group begins', async () => {
+    const world = await new LiteWorld().begin();
+    await world.sendTo('a', 'a1');
+    world.refuseNext(RecordKind.delivery);
+    expect(await code(world.subscribe('c1', 'a'))).toMatch(/^TOO_MANY_REQUESTS/);
+    await world.subscribe('c1', 'a');
+    expect(await world.pollIds()).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
+  it('give who waits for them their first message, also where its first send was refused', async () => {
+    const world = await new LiteWorld().begin();
+    world.group = await world.nameService.updateGroup('agents', { start: { at: 'end' } });
+    await world.subscribe('c1', 'a');
+    world.refuseNext(RecordKind.delivery);
+    expect(await code(world.sendTo('a', 'a1'))).toMatch(/^TOO_MANY_REQUESTS/);
+    await world.sendTo('a', 'a1');
+    expect(await world.pollIds()).toEqual(['a1']);
     await world.broker.stop();
   });
 
