@@ -2,6 +2,7 @@
 on stdout. What the calls mean is written in ../src/calls.ts; nothing is checked here.
 """
 
+import asyncio
 import base64
 import json
 import os
@@ -21,6 +22,11 @@ try:
     from rocketmq import ConsumeResult, LitePushConsumer, LiteSimpleConsumer, MessageListener, PushConsumer
 except ImportError:  # Older ones have none; nobody asks them to.
     MessageListener = object
+
+try:
+    from rocketmq.v5.client.connection.rpc_client import RpcClient
+except ImportError:  # Older ones keep theirs elsewhere.
+    RpcClient = None
 
 args = json.loads(sys.argv[1])
 tls = args["tls"]
@@ -138,8 +144,18 @@ class Listener(MessageListener):
         return ConsumeResult.FAILURE if times > 0 else ConsumeResult.SUCCESS
 
 
+def in_the_clients_loop():
+    """The client goes on with a route in the thread that asked for it where the answer is there before it is waited for
+    (seen in 5.1.2), and makes its stream there, which needs an event loop. Only a main thread has one by itself.
+    """
+    loop = RpcClient.get_channel_io_loop() if RpcClient else None
+    if loop is not None:
+        asyncio.set_event_loop(loop)
+
+
 def started(name, client):
     clients[name] = client
+    in_the_clients_loop()
     client.startup()
     return {}
 
@@ -264,6 +280,7 @@ calls = {
 
 def answer(said):
     try:
+        in_the_clients_loop()
         say({"id": said["id"], "result": calls[said["call"]](said)})
     except BaseException as error:
         name = type(error).__name__
