@@ -49,7 +49,10 @@ export interface CallContext {
   readonly connection: number;
   /** Monotonic clock time at which the caller gives up; undefined where it set none, or one that means "never". */
   readonly deadlineMs: number | undefined;
-  /** The caller is gone: it cancelled, its deadline passed, or its connection broke. */
+  /**
+   * The caller is gone: it cancelled, its deadline passed, or its connection broke. Or the transport has ended the call, as
+   * what the caller sent can't be taken.
+   */
   readonly cancelled: boolean;
   /** Runs `act` once when the caller goes; at once if it has gone already. Not after a call that ended well. */
   onCancel(act: () => void): void;

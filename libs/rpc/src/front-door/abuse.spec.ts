@@ -165,6 +165,15 @@ describe('frames that move nothing', () => {
       'calls that are refused',
     ],
     [
+      'calls after a goodbye',
+      Buffer.concat([
+        chat,
+        frame(GOAWAY, 0, 0, Buffer.alloc(8)),
+        times(frames / 10, (i) => headersFrame(2 * i + 3, echo)),
+      ]),
+      'calls that are refused',
+    ],
+    [
       'malformed calls',
       times(frames / 10, (i) => headersFrame(2 * i + 1, requestHeaders('/test.Echo/Echo', { te: 'me' }))),
       'calls that are refused|broken streams',

@@ -120,6 +120,9 @@ export class DoorCall
   private admittedMs = 0;
   private inboxAdmittedBytes = 0;
   private requestAsk: MemoryAsk | undefined = undefined;
+  /** The message that was under way at the last look, by its number, and since which look. */
+  private midwayMessage = 0;
+  private midwayMs = 0;
 
   private inbox: Uint8Array[] = [];
   private paused = false;
@@ -319,10 +322,20 @@ export class DoorCall
 
   /** It has room for a message that it does not send: for too long by itself, or so slowly that others wait for it. */
   dawdles(nowMs: number, msMax: number): boolean {
-    if (this.admittedBytes === 0 || this.assembler?.midway !== true) return false;
+    if (this.assembler?.midway !== true) return false;
+    if (this.admittedBytes === 0) return this.lingers(nowMs, msMax, this.assembler.begun);
     const ms = nowMs - this.admittedMs;
     if (ms > msMax) return true;
     return ms > patienceMs && this.host.requestPool.short && this.assembler.bytes < (ms / 1_000) * slowBytesPerSecond;
+  }
+
+  /** It keeps what came of a message without having asked for room, and what others could use, for too long. */
+  private lingers(nowMs: number, msMax: number, message: number): boolean {
+    if (message !== this.midwayMessage || this.paused || this.holdsBack) {
+      this.midwayMessage = message;
+      this.midwayMs = nowMs;
+    }
+    return nowMs - this.midwayMs > msMax;
   }
 
   message(bytes: Uint8Array): void {
@@ -341,12 +354,19 @@ export class DoorCall
     } else if (this.request === undefined) {
       this.request = bytes;
     } else {
-      this.fail(grpcStatus.INTERNAL, 'more than one request message');
+      this.cutOff(grpcStatus.INTERNAL, 'more than one request message');
     }
   }
 
   broken(status: GrpcStatusCode, reason: string): void {
+    this.cutOff(status, reason);
+  }
+
+  /** Ends it with a status that its handler has not said: that hears of it as of a caller who is gone. */
+  cutOff(status: GrpcStatusCode, reason: string): void {
+    if (this.done) return;
     this.fail(status, reason);
+    this.gone();
   }
 
   /** A frame of data has ended, and more will come: what waits for it must not hold on to the socket's chunk. */
@@ -362,11 +382,11 @@ export class DoorCall
     if (this.httpStatus !== 0) {
       this.host.answerPlainly(this);
     } else if (this.assembler?.midway === true) {
-      this.fail(grpcStatus.INTERNAL, 'the request ends within a message');
+      this.cutOff(grpcStatus.INTERNAL, 'the request ends within a message');
     } else if (this.route.method.kind === 'bidi') {
       this.deliver();
     } else if (this.request === undefined) {
-      this.fail(grpcStatus.INTERNAL, 'the request has no message');
+      this.cutOff(grpcStatus.INTERNAL, 'the request has no message');
     } else {
       this.dispatch(this.request);
     }
@@ -484,7 +504,7 @@ export class DoorCall
       this.heldBytes += bytes;
       return true;
     }
-    this.fail(grpcStatus.RESOURCE_EXHAUSTED, 'too many bytes of unread messages are held; try again');
+    this.cutOff(grpcStatus.RESOURCE_EXHAUSTED, 'too many bytes of unread messages are held; try again');
     return false;
   }
 
@@ -512,7 +532,7 @@ export class DoorCall
   private handlerFailed(caught: unknown): void {
     throwAssertion(caught);
     this.host.handlerFailed(this, caught);
-    this.fail(grpcStatus.INTERNAL, 'internal error');
+    this.cutOff(grpcStatus.INTERNAL, 'internal error');
   }
 }
 

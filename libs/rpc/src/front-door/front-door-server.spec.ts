@@ -276,6 +276,17 @@ describe('requests that end in a status', () => {
     expect(server.seen).toMatchObject({ callsOpen: 0, heldBytes: 0 });
   });
 
+  it.each([
+    ['a compressed message', data(1, Buffer.from([1, 0, 0, 0, 1, 65]))],
+    ['a message above the limit', data(1, Buffer.from([0, 0, 1, 0, 0]))],
+    ['a message cut short', data(1, Buffer.from([0, 0, 0, 0, 9, 65]), flag.END_STREAM)],
+  ])('%s: the handler of a call that has begun hears of it', async (_what, sent) => {
+    const client = await raw();
+    client.send(greeting, headersFrame(1, requestHeaders('/test.Echo/Chat')), sent);
+    await client.seen(ends(1));
+    expect(notes.cancelled).toBe(1);
+  });
+
   it('unknown methods, too many headers, other methods and content than gRPC', async () => {
     const client = await raw();
     client.send(greeting, headersFrame(1, requestHeaders('/test.Echo/Who%'), flag.END_HEADERS | flag.END_STREAM));
@@ -834,6 +845,23 @@ describe('time', () => {
     expect(server.seen).toMatchObject({ callsOpen: 0, queuedBytes: 0 });
     expect(notes.cancelled).toBe(1);
     await alive(client);
+  });
+
+  it('ends calls that begin a message and do not end it, in both directions too', async () => {
+    const clock = new ManualClock();
+    await serve({ clock, limits: { quietMs: Infinity } });
+    const client = await raw();
+    const chat = requestHeaders('/test.Echo/Chat');
+    client.send(greeting, headersFrame(1, chat), headersFrame(3, chat));
+    client.send(data(1, grpcMessage(Buffer.alloc(300)).subarray(0, 200)));
+    await until(() => server.seen.heldBytes > 0);
+    for (let i = 0; i < 29; i += 1) clock.advance(1_000);
+    await alive(client);
+    expect(server.seen.callsOpen).toBe(2);
+    for (let i = 0; i < 4; i += 1) clock.advance(1_000);
+    await client.seen(ends(1));
+    expect(server.seen).toMatchObject({ callsOpen: 1, heldBytes: 0 });
+    expect(notes.cancelled).toBe(1);
   });
 
   it('one timer serves the deadlines of all calls', async () => {

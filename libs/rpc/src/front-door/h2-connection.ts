@@ -255,12 +255,12 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     for (const call of [...this.calls.values()]) {
       if (call.remoteClosed || call.done) continue;
       if (call.dawdles(nowMs, this.limits.requestMs)) {
-        call.fail(grpcStatus.DEADLINE_EXCEEDED, 'the message was not sent in time');
+        call.cutOff(grpcStatus.DEADLINE_EXCEEDED, 'the message was not sent in time');
         continue;
       }
       if (call.route.method.kind === 'bidi') continue;
       const dueMs = Math.min(call.openedMs + this.limits.requestMs, call.deadlineMs ?? Infinity);
-      if (nowMs > dueMs) call.fail(grpcStatus.DEADLINE_EXCEEDED, 'the request was not sent in time');
+      if (nowMs > dueMs) call.cutOff(grpcStatus.DEADLINE_EXCEEDED, 'the request was not sent in time');
     }
   }
 
@@ -552,9 +552,10 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   /** A call that no handler will see. */
   private refuse(streamId: number, endStream: boolean): void {
     this.host.counters.callsRefused += 1;
-    if (this.draining) return;
-    this.lastStreamId = streamId;
-    if (!endStream) this.endedStreams.add(streamId);
+    if (!this.draining) {
+      this.lastStreamId = streamId;
+      if (!endStream) this.endedStreams.add(streamId);
+    }
     this.spend(effort.refusal, 'calls that are refused');
   }
 

@@ -29,6 +29,8 @@ const blockBytesMin = 4_096;
 const loopCopyBytesMax = 24;
 
 export class MessageAssembler {
+  /** Messages that have begun. */
+  begun = 0;
   private prefixLength = 0;
   private flags = 0;
   private size = 0;
@@ -105,6 +107,7 @@ export class MessageAssembler {
       at += 1;
       this.prefixLength = 1;
       this.size = 0;
+      this.begun += 1;
     }
     while (this.prefixLength < prefixBytes && at < to) {
       this.size = this.size * 256 + (chunk[at] ?? 0);
