@@ -168,6 +168,34 @@ describe('a link between a proxy and a broker', () => {
     await expect(unanswered).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
+  it('is over with what is no frame: nothing is told or waited for on it any more', () => {
+    const links = new Set<Link>();
+    const failures: number[] = [];
+    let say: (frame: Uint8Array) => void = () => undefined;
+    const input = { onMessage: (act: (frame: Uint8Array) => void) => (say = act), onEnd: () => undefined };
+    const out = { onDrain: () => undefined, fail: (status: number) => void failures.push(status) };
+    const call = { onCancel: () => undefined };
+    exchange(new Listener().broker, new ManualClock(), links)(
+      call as unknown as CallContext,
+      input as unknown as MessageSource,
+      out as unknown as MessageSink,
+    );
+    expect(links.size).toBe(1);
+    say(Buffer.of(0xff));
+    expect(failures).toEqual([3]);
+    expect(links.size).toBe(0);
+  });
+
+  it('outlives a call that can not be written: that one fails, those beside it go', async () => {
+    const listener = new Listener();
+    listener.answers.set('recall', { messageId: 'm' });
+    const { link } = linked(listener.broker);
+    const wrong = ask(link, 'changeInvisible', { receipt, invisibleMs: -1 });
+    const right = ask(link, 'recall', { place });
+    await expect(wrong).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(await right).toEqual({ messageId: 'm' });
+  });
+
   it.each(calls)('carries %s there and back', async (kind, call, answer) => {
     const listener = new Listener();
     listener.answers.set(kind, answer);

@@ -113,6 +113,7 @@ export function exchange(
       try {
         frame = decodeLinkFrame(bytes);
       } catch {
+        end(); // Who ends a call hears no more of it.
         out.fail(3, 'not a link frame');
         return;
       }

@@ -330,11 +330,30 @@ export class GrpcBrokerLink implements BrokerLink {
   private readonly flush = (): void => {
     this.scheduled = false;
     while (this.waiting.length > 0 && !this.blocked && !this.closed) {
-      const calls = this.takeFrame();
-      const stream = this.connected();
-      this.blocked = !stream.write(encodeLinkFrame({ calls, answers: [], commands: [] }));
+      const frame = this.encoded(this.takeFrame());
+      if (frame) this.blocked = !this.connected().write(frame);
     }
   };
+
+  /** A call that can't be written fails alone: those beside it are sent, and the process goes on. */
+  private encoded(calls: WireCall[]): Uint8Array | undefined {
+    try {
+      return encodeLinkFrame({ calls, answers: [], commands: [] });
+    } catch (caught) {
+      if (calls.length !== 1) {
+        const good = calls.filter((call) => this.encoded([call]) !== undefined);
+        return good.length === 0 ? undefined : encodeLinkFrame({ calls: good, answers: [], commands: [] });
+      }
+      const error = MqError.from(caught);
+      const [{ id }] = calls as [WireCall];
+      const settle = this.open.get(id);
+      this.open.delete(id);
+      this.rooms.delete(id);
+      this.ordered.delete(id);
+      settle?.(undefined, error);
+      return undefined;
+    }
+  }
 
   private takeFrame(): WireCall[] {
     let bytes = 0;

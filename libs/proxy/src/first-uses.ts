@@ -22,21 +22,11 @@ export class FirstUses {
     private readonly perMinuteMax: number,
   ) {}
 
-  /** @throws MqError TOO_MANY_REQUESTS when nothing more may be made for this caller now */
-  check(peer: string): void {
-    const budget = this.budgets.get(addressKey(peer));
-    if (!budget || this.perMinuteMax === 0) return;
-    this.refill(budget);
-    if (budget.left >= 1) return;
-    throw new MqError(
-      'TOO_MANY_REQUESTS',
-      `clients at ${addressKey(peer)} had ${this.perMinuteMax} topics and groups made by their first use, as many as may be ` +
-        'in a minute (creationsPerAddressMax): wait, or have them made by an operator',
-    );
-  }
-
-  /** Something was made for this caller. */
-  made(peer: string): void {
+  /**
+   * Something is about to be made for this caller. Counted before it is, or as many as come at once would all find room.
+   * @throws MqError TOO_MANY_REQUESTS when nothing more may be made for this caller now
+   */
+  take(peer: string): void {
     if (this.perMinuteMax === 0) return;
     const key = addressKey(peer);
     let budget = this.budgets.get(key);
@@ -45,7 +35,23 @@ export class FirstUses {
       if (this.budgets.size >= rememberedMax) this.forgetWhole();
       this.budgets.set(key, (budget = { left: this.perMinuteMax, readAtMs: this.clock.monotonicMs() }));
     }
+    if (budget.left < 1) {
+      throw new MqError(
+        'TOO_MANY_REQUESTS',
+        `clients at ${key} had ${this.perMinuteMax} topics and groups made by their first use, as many as may be ` +
+          'in a minute (creationsPerAddressMax): wait, or have them made by an operator',
+      );
+    }
     budget.left -= 1;
+  }
+
+  /** It was not made. */
+  giveBack(peer: string): void {
+    const key = addressKey(peer);
+    const budget = this.budgets.get(key);
+    if (!budget) return;
+    budget.left += 1;
+    if (budget.left >= this.perMinuteMax) this.budgets.delete(key);
   }
 
   private refill(budget: Budget): void {

@@ -69,10 +69,13 @@ export class Names {
   }
 
   private async make<T>(peer: string, ask: () => Promise<T>): Promise<T> {
-    this.firstUses.check(peer);
-    const made = await ask();
-    this.firstUses.made(peer);
-    return made;
+    this.firstUses.take(peer);
+    try {
+      return await ask();
+    } catch (caught) {
+      this.firstUses.giveBack(peer);
+      throw caught;
+    }
   }
 
   /** Whoever may read a group's dead letters may do so before there are any. */

@@ -17,7 +17,7 @@ import { FirstUses } from './first-uses.js';
 import { Names } from './names.js';
 import { ratesOf, type Rates } from './rates.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
-import { type CommandStream, SessionRegistry } from './sessions.js';
+import { type CommandStream, cutText, SessionRegistry } from './sessions.js';
 import type { MessageTraces } from './tracing.js';
 import { TopicRoutes } from './topic-routes.js';
 import { ClientPolls } from './client-polls.js';
@@ -243,7 +243,7 @@ export function clientIdOf(call: CallContext): string {
   if (id === undefined || id.trim() === '') {
     throw new MqError('CLIENT_ID_REQUIRED', 'the header x-mq-client-id is missing or blank');
   }
-  return id.length > clientIdLengthMax ? id.slice(0, clientIdLengthMax) : id;
+  return cutText(id, clientIdLengthMax);
 }
 const clientIdLengthMax = 255;
 

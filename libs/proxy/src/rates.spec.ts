@@ -82,3 +82,11 @@ it('a send beyond it is answered TOO_MANY_REQUESTS, and never reaches the broker
   expect(proxy.broker.sent).toHaveLength(3);
   await proxy.stop();
 });
+
+it('keeps nothing of names that nothing can have: they may be as long as a request', () => {
+  const rates = ratesWith({ topicRequestsPerSecond: 1, groupRequestsPerSecond: 1 });
+  const long = 'x'.repeat(256);
+  expect(refusedOf(10, () => rates.take(by(long, long, '192.0.2.1'), 1, 100, 0)).refused).toBe(0);
+  expect(rates['topic']?.requests?.get(long)).toBeUndefined();
+  expect(rates['group']?.requests?.get(long)).toBeUndefined();
+});

@@ -27,6 +27,8 @@ interface Kind {
 
 /** Keys that are remembered; idle ones are full again when they are forgotten. */
 const keysMax = 20_000;
+/** What is longer is the name of nothing, and refused as such behind this. */
+const nameLengthMax = 255;
 
 export class Rates {
   private readonly topic: Kind | undefined;
@@ -47,8 +49,10 @@ export class Rates {
     nowMs: number,
   ): void {
     if (this.address) spend(this.address, hostOf(peer), requests, bytes, nowMs);
-    if (this.topic) spend(this.topic, topic, requests, bytes, nowMs);
-    if (this.group && group !== undefined) spend(this.group, group, requests, bytes, nowMs);
+    if (this.topic && topic.length <= nameLengthMax) spend(this.topic, topic, requests, bytes, nowMs);
+    if (this.group && group !== undefined && group.length <= nameLengthMax) {
+      spend(this.group, group, requests, bytes, nowMs);
+    }
   }
 }
 

@@ -11,6 +11,7 @@
  */
 import type { BrokerLinks, ClientTraits, Directory, DeliveryLease, ProducerSession, Session } from '@cometmq/client';
 import type { ConsumerGroup, FilterExpression, TopicId } from '@cometmq/model';
+import type { CallContext } from '@cometmq/rpc';
 import { type Clock, MqError, type Timer } from '@cometmq/shared';
 
 import type { MessagingLimits } from './limits.js';
@@ -336,6 +337,18 @@ function propertiesBytes(kept: ReadonlyMap<string, string>): number {
   let bytes = 0;
   for (const [key, value] of kept) bytes += key.length + value.length + entryBytes;
   return bytes;
+}
+
+/** A header that says what kind of client it is, as far as it is kept. */
+export function traitOf({ headers }: CallContext, name: string): string | undefined {
+  const said = headers.get(name);
+  return said === undefined ? undefined : cutText(said, traitLengthMax);
+}
+const traitLengthMax = 64;
+
+/** Of a header, to be kept. A copy where it is cut: a part of a text holds the whole of it in memory. */
+export function cutText(text: string, lengthMax: number): string {
+  return text.length <= lengthMax ? text : Buffer.from(text.slice(0, lengthMax), 'latin1').toString('latin1');
 }
 
 function traitsOf({ language, version, stream }: ClientSession): ClientTraits {

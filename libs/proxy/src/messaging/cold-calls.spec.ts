@@ -167,6 +167,16 @@ describe('QueryRoute', () => {
     expect((await route({ topic: { name: 'later' } })).status?.code).toBe(Code.OK);
   });
 
+  it('makes no more than that for one address when they are asked for all at once', async () => {
+    context.nameService.createsTopics = true;
+    const asked = Array.from({ length: defaultLimits.creationsPerAddressMax + 2 }, (_, i) =>
+      route({ topic: { name: `fresh-${i}` } }),
+    );
+    const codes = (await Promise.all(asked)).map(({ status }) => status?.code);
+    expect(codes.filter((code) => code === Code.TOO_MANY_REQUESTS).length).toBe(2);
+    expect(codes.filter((code) => code === Code.OK).length).toBe(defaultLimits.creationsPerAddressMax);
+  });
+
   it('waits for the first broker, and answers no empty list', async () => {
     context.nameService.sets.clear();
     context.nameService.tellWhole();

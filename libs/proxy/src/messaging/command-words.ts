@@ -2,6 +2,7 @@
 import type { ClientCommand, Delivered } from '@cometmq/client';
 import { deliveredMessage, epoch, groupId, logPosition, queueId, queueOffset } from '@cometmq/model';
 import { Code, type Message, ReceiveMessageResponse, type TelemetryCommand } from '@cometmq/proto';
+import { throwAssertion } from '@cometmq/shared';
 
 import type { ProxyContext } from '../proxy-context.js';
 import { messageTag } from './receive-message.js';
@@ -19,22 +20,32 @@ export function commandWord(context: ProxyContext, command: ClientCommand, broke
       context.lite.forget(command.clientId, command.topicId, command.liteTopic);
       return { $case: 'notifyUnsubscribeLiteCommand', value: { liteTopic: command.liteTopic } };
     case 'verify': {
-      const message = wholeMessage(command.message, context.handles.write(command.message.receipt));
-      return { $case: 'verifyMessageCommand', value: { nonce: command.nonce, message } };
+      const message = wholeMessage(context, command.message, context.handles.write(command.message.receipt));
+      return message && { $case: 'verifyMessageCommand', value: { nonce: command.nonce, message } };
     }
     case 'recoverOrphan': {
-      const message = wholeMessage(halfDelivered(command, broker), '');
+      const message = wholeMessage(context, halfDelivered(command, broker), '');
+      if (!message) return undefined;
       const transactionId = context.pendingHandles.write('transaction', { broker, place: command.place });
       return { $case: 'recoverOrphanedTransactionCommand', value: { message, transactionId } };
     }
   }
 }
 
-/** As whole as a delivered one: C# ends its process over a message that lacks something. */
-function wholeMessage(delivered: Delivered, handle: string): Message | undefined {
-  const item = Buffer.concat(deliveredMessage(messageTag, delivered, handle, undefined));
-  const { content } = ReceiveMessageResponse.decode(item);
-  return content?.$case === 'message' ? content.value : undefined;
+/**
+ * As whole as a delivered one: C# ends its process over a message that lacks something. Undefined: it can't be made of what was
+ * sent, which may hold numbers that no client can read. Whoever speaks for the broker must not fail over it.
+ */
+function wholeMessage(context: ProxyContext, delivered: Delivered, handle: string): Message | undefined {
+  try {
+    const item = Buffer.concat(deliveredMessage(messageTag, delivered, handle, undefined));
+    const { content } = ReceiveMessageResponse.decode(item);
+    return content?.$case === 'message' ? content.value : undefined;
+  } catch (caught) {
+    throwAssertion(caught);
+    context.parts.log(`a client can't be asked about a message of topic ${delivered.originTopicId}`, caught);
+    return undefined;
+  }
 }
 
 /** Half a message as it would look if it were delivered now. */
@@ -60,7 +71,7 @@ function halfDelivered(half: Extract<ClientCommand, { kind: 'recoverOrphan' }>, 
 
 /** A client's answer to a command with a nonce; undefined: the command is none. */
 export function commandAnswer({ status, command }: TelemetryCommand) {
-  const code = status?.code ?? Code.OK;
+  const code: number = Math.max(0, status?.code ?? Code.OK); // Any number may come.
   const message = status?.message ?? '';
   switch (command?.$case) {
     case 'threadStackTrace':

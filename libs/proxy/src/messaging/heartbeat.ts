@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 
 import type { ProxyContext } from '../proxy-context.js';
 import { rules } from '../rules.js';
+import { traitOf } from '../sessions.js';
 import type { Caller } from '../caller.js';
 import { coldCall, okStatus } from './cold-call.js';
 
@@ -61,8 +62,8 @@ export function openSession(
   clientType: number,
 ): ReturnType<ProxyContext['sessions']['open']> {
   const session = context.sessions.open(clientId, principal.name);
-  if (clientType !== 0) session.clientType = clientType;
-  session.language = call.headers.get('x-mq-language') ?? session.language;
-  session.version = call.headers.get('x-mq-client-version') ?? session.version;
+  if (knownTypes.has(clientType)) session.clientType = clientType;
+  session.language = traitOf(call, 'x-mq-language') ?? session.language;
+  session.version = traitOf(call, 'x-mq-client-version') ?? session.version;
   return session;
 }

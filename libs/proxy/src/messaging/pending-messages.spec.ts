@@ -195,4 +195,34 @@ describe('half a message', () => {
     expect(message?.systemProperties?.bodyDigest?.checksum).toMatch(/^[0-9A-F]{32}$/);
     expect(message?.systemProperties?.bornTimestamp).toBeDefined();
   });
+
+  it('are not checked where the message can not be read, and nothing else suffers for it', async () => {
+    await half('deals', { queueOffset: Number.MAX_SAFE_INTEGER });
+    const settings = TelemetryCommand.encode(
+      TelemetryCommand.fromPartial({
+        command: {
+          $case: 'settings',
+          value: {
+            clientType: ClientType.PRODUCER,
+            pubSub: { $case: 'publishing', value: { topics: [{ name: 'deals' }] } },
+          },
+        },
+      } as never),
+    ).finish();
+    const stream = context.call('Telemetry', settings, { clientId: 'producer-1' });
+    await stream.until(1);
+    const sent = context.broker.sent[0];
+    const topicId = context.nameService.topics.get('deals')?.id;
+    if (!sent || !topicId) throw new Error('the message was sent');
+    const payload = Buffer.concat([sent.envelope, ...sent.message]);
+    const offsetAt = payload.indexOf(Buffer.from('70ffffffffffffff0f', 'hex'));
+    expect(offsetAt).toBeGreaterThan(0);
+    payload[offsetAt + 8] = 0x7f; // 2^56 - 1
+    const [tell] = context.broker.tell.values();
+    const place = { topicId, position: 5096 as never, size: 500, dueMs: 0 };
+    tell?.({ kind: 'recoverOrphan', clientId: 'producer-1', place, payload, storedMs: 1_700_000_123_456 });
+    expect(stream.items.length).toBe(1);
+    tell?.({ kind: 'printStack', clientId: 'producer-1', nonce: 'n1' });
+    expect(stream.items.length).toBe(2);
+  });
 });

@@ -205,6 +205,11 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
     if (this.finish()) this.stream.say(nothingNew, offset < 0 ? queueOffset(0) : queueOffset(offset));
   }
 
+  /** Its client may have gone while it was parked. */
+  override retry(): void {
+    if (!this.over) this.start();
+  }
+
   protected get broker(): string {
     return this.wanted.queue.broker;
   }

@@ -122,6 +122,18 @@ describe('PullMessage', () => {
     ]);
   });
 
+  it('asks no new leader for a client that has gone meanwhile', async () => {
+    context.broker.fault = () => new MqError('NOT_LEADER', 'not now');
+    const request = PullMessageRequest.fromPartial({ group, messageQueue: queue, offset: 5 } as never);
+    const call = context.call('PullMessage', PullMessageRequest.encode(request).finish(), { timeoutMs: 30_000 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(context.broker.pulls.length).toBe(1);
+    call.cancel();
+    context.broker.fault = () => undefined;
+    context.clock.advance(1_000);
+    expect(context.broker.pulls.length).toBe(1);
+  });
+
   it.each([
     ['a queue that is not there', { messageQueue: { ...queue, id: 9 } }, Code.BAD_REQUEST],
     ['an unknown broker set', { messageQueue: { ...queue, broker: { name: 'x' } } }, Code.BAD_REQUEST],
@@ -179,6 +191,12 @@ describe('offsets', () => {
       { kind: 'first' },
       { kind: 'end' },
       { kind: 'time', atMs: 12_345 },
+    ]);
+    await query(QueryOffsetPolicy.TIMESTAMP, { seconds: Number.MAX_SAFE_INTEGER, nanos: 0 });
+    await query(QueryOffsetPolicy.TIMESTAMP, { seconds: Number.MIN_SAFE_INTEGER, nanos: 0 });
+    expect(context.broker.offsetCalls.slice(3).map((call) => call.ask)).toEqual([
+      { kind: 'time', atMs: 253_402_300_799_999 }, // A number that brokers can read.
+      { kind: 'time', atMs: 0 },
     ]);
     expect((await query(QueryOffsetPolicy.TIMESTAMP)).status?.code).toBe(Code.BAD_REQUEST);
     expect((await query(7)).status?.code).toBe(Code.BAD_REQUEST);

@@ -9,6 +9,7 @@ import { rules } from '../rules.js';
 import { coldCall, okStatus } from './cold-call.js';
 import { askOffset, pullQueue } from './pull-queue.js';
 import { durationMs } from './receive-request.js';
+import { latestMs } from './send-checks.js';
 
 export function queryOffset(context: ProxyContext): UnaryHandler {
   return coldCall(
@@ -33,7 +34,7 @@ function questionOf({ queryOffsetPolicy, timestamp }: QueryOffsetRequest): Offse
       return { kind: 'end' };
     case QueryOffsetPolicy.TIMESTAMP:
       if (!timestamp) throw new MqError('BAD_REQUEST', 'the policy TIMESTAMP needs a timestamp');
-      return { kind: 'time', atMs: Math.max(0, durationMs(timestamp.seconds, timestamp.nanos)) };
+      return { kind: 'time', atMs: Math.min(latestMs, Math.max(0, durationMs(timestamp.seconds, timestamp.nanos))) };
     default:
       throw new MqError('BAD_REQUEST', 'the policy is unknown; allowed are BEGINNING (0), END (1) and TIMESTAMP (2)');
   }

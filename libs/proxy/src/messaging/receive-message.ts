@@ -17,6 +17,7 @@ import type { AnswerUnderWay } from '../answers-under-way.js';
 import type { Caller } from '../caller.js';
 import { type ProxyContext, RpcMeter, passes } from '../proxy-context.js';
 import { rules } from '../rules.js';
+import { traitOf } from '../sessions.js';
 import { type Outcome, ok, outcomeOf, putStatusField, statusFieldBytes, wireCode } from '../status.js';
 import type { WaitingPoll } from '../client-polls.js';
 import { failureOf } from './cold-call.js';
@@ -73,9 +74,12 @@ function pollKey(wanted: ReceiveRequest): string {
   return `${wanted.group} ${wanted.topic}`;
 }
 
-/** @throws MqError ILLEGAL_INVISIBLE_TIME, ILLEGAL_FILTER_EXPRESSION, UNSUPPORTED */
+/** @throws MqError ILLEGAL_INVISIBLE_TIME, ILLEGAL_FILTER_EXPRESSION, UNSUPPORTED, BAD_REQUEST */
 function checkRequest(context: ProxyContext, wanted: ReceiveRequest): void {
-  const { invisibleMsMin, invisibleMsMax } = context.limits;
+  const { invisibleMsMin, invisibleMsMax, nameLengthMax } = context.limits;
+  if (wanted.attemptId !== undefined && wanted.attemptId.length > nameLengthMax) {
+    throw new MqError('BAD_REQUEST', `the attempt id has more than ${nameLengthMax} characters`); // Leaders keep it.
+  }
   if (!wanted.autoRenew) {
     checkInvisibleTime(wanted.invisibleMs ?? 0, invisibleMsMin, invisibleMsMax);
   }
@@ -109,8 +113,8 @@ function remember(context: ProxyContext, { clientId, principal, call }: Caller, 
   const isNew = context.sessions.get(clientId) === undefined;
   const session = context.sessions.open(clientId, principal.name);
   if (isNew) {
-    session.language = call.headers.get('x-mq-language') ?? '';
-    session.version = call.headers.get('x-mq-client-version') ?? '';
+    session.language = traitOf(call, 'x-mq-language') ?? '';
+    session.version = traitOf(call, 'x-mq-client-version') ?? '';
   }
   session.left.delete(call.connection);
   if (session.clientType === 0) session.clientType = wanted.autoRenew ? clientTypePush : clientTypeSimple;

@@ -2,7 +2,15 @@
  * Two bytes on the wire can be an object in memory. So every call has a size of its own, and what is in it is counted
  * before it is made.
  */
-import { Address, Code, Message, QueryRouteRequest, Status } from '@cometmq/proto';
+import {
+  Address,
+  Code,
+  HeartbeatRequest,
+  Message,
+  QueryRouteRequest,
+  ReceiveMessageRequest,
+  Status,
+} from '@cometmq/proto';
 import type { GrpcMethod } from '@cometmq/rpc';
 import { Prng } from '@cometmq/shared';
 
@@ -42,8 +50,12 @@ function emptyEntries(path: readonly number[], bytesMax: number): Buffer {
 }
 
 /** The code of the first answer; -1: none, as commands that nobody knows are skipped. */
-async function answer(method: string, request: Buffer): Promise<{ code: number; bytes: number }> {
-  const call = context.call(method, request, { timeoutMs: 1_000 });
+async function answer(
+  method: string,
+  request: Buffer,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; bytes: number }> {
+  const call = context.call(method, request, { timeoutMs: 1_000, headers });
   const settle = async (): Promise<void> => {
     for (let i = 0; i < 30; i += 1) await Promise.resolve();
   };
@@ -55,6 +67,36 @@ async function answer(method: string, request: Buffer): Promise<{ code: number; 
   const code = first[0] === 0x0a ? Status.decode(first.subarray(2, 2 + (first[1] ?? 0))).code : -1;
   return { code, bytes: call.items.reduce((sum, item) => sum + item.length, 0) };
 }
+
+it('what is kept of headers is short, and so are the ids of attempts', async () => {
+  const headers = {
+    'x-mq-client-id': 'c'.repeat(10_000),
+    'x-mq-language': 'l'.repeat(10_000),
+    'x-mq-client-version': 'v'.repeat(10_000),
+  };
+  const receive = (attemptId: string): Promise<number> => {
+    const request = ReceiveMessageRequest.fromPartial({
+      group: { name: 'workers' },
+      messageQueue: { topic: { name: 'orders' } },
+      invisibleDuration: { seconds: 30 },
+      attemptId,
+    });
+    return answer('ReceiveMessage', Buffer.from(ReceiveMessageRequest.encode(request).finish()), headers).then(
+      ({ code }) => code,
+    );
+  };
+  expect(await receive('a'.repeat(256))).toBe(Code.BAD_REQUEST);
+  expect(context.broker.receives).toEqual([]);
+  await receive('a'.repeat(255));
+  expect(context.broker.receives.length).toBe(1);
+  const beat = HeartbeatRequest.encode(HeartbeatRequest.fromPartial({ clientType: 1 })).finish();
+  await answer('Heartbeat', Buffer.from(beat), { ...headers, 'x-mq-client-id': 'other' });
+  const [first, second] = [...context.messaging.sessions.all()];
+  expect(first?.clientId).toBe('c'.repeat(255));
+  for (const session of [first, second]) {
+    expect([session?.language, session?.version]).toEqual(['l'.repeat(64), 'v'.repeat(64)]);
+  }
+});
 
 it('every call has a limit: small where little is named, larger for lists, and for sends alone a large one', () => {
   const { requestBytesMax, listBytesMax, telemetryBytesMax } = defaultLimits;

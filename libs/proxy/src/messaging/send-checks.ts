@@ -142,7 +142,8 @@ export function deliveryMs(found: WalkedMessage): number {
 export function dueMsOf(found: WalkedMessage): number {
   return Math.min(latestMs, Math.max(1, deliveryMs(found)));
 }
-const latestMs = 253_402_300_799_999;
+/** The end of the year 9999, as far as a Timestamp goes: brokers can read it as a number. */
+export const latestMs = 253_402_300_799_999;
 
 /** How long after its arrival a half message is first asked about, if its sender says so. */
 export function checkAfterMsOf(found: WalkedMessage): number | undefined {

@@ -435,6 +435,16 @@ describe('sessions', () => {
     expect(reported()).toEqual([{ clientId: 'client-1', groupId: workers, subscriptions: [] }]);
   });
 
+  it('hold no client type that nobody knows: brokers are told numbers from 0 on', async () => {
+    const call = await open(consumer());
+    call.say(command({ ...producer(['orders']), clientType: -1 }));
+    await call.until(2);
+    context.clock.advance(5_000);
+    expect(context.broker.reports.at(-1)?.sessions.map(({ clientType }) => clientType)).toEqual([
+      ClientType.PUSH_CONSUMER,
+    ]);
+  });
+
   it('end 120 s after the last request of any kind', async () => {
     await open(consumer());
     context.clock.advance(119_000);
@@ -496,6 +506,15 @@ describe('commands of a broker', () => {
     asked.say(answer);
     asked.say(answer);
     expect(context.broker.commandAnswers.length).toBe(1);
+  });
+
+  it('are answered with codes from 0 on, whatever the client says', async () => {
+    const call = await open(consumer());
+    tell()({ clientId: 'client-1', kind: 'printStack', nonce: 'n1' });
+    const answer = { $case: 'threadStackTrace' as const, value: { nonce: 'n1', threadStackTrace: '' } };
+    const below: number = -1;
+    call.say(TelemetryCommand.encode({ status: { code: below as Code, message: '' }, command: answer }).finish());
+    expect(context.broker.commandAnswers.map(({ code }) => code)).toEqual([0]);
   });
 
   it('to a client that is not here are left to whom it is with', async () => {
