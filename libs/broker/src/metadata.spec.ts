@@ -3,7 +3,7 @@
  * only. Method: a whole broker before a name service that loses what it knew, or is another one.
  */
 import type { DirectoryUpdate } from '@cometmq/client';
-import { MessageType, queueId, topicId, topicName } from '@cometmq/model';
+import { MessageType, queueId, RecordKind, topicId, topicName } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { BrokerWorld, ids, settle } from './broker-world.js';
@@ -58,6 +58,16 @@ describe('topics and groups that the metadata does not name any more', () => {
     expect(kept(world)).toBe(1);
     await world.broker.stop();
   });
+});
+
+it('a topic that is made while the log is behind comes into it later', async () => {
+  const world = await new BrokerWorld().start();
+  world.refuseNext(RecordKind.metadata);
+  const { id } = await world.nameService.createTopic({ name: 'late' });
+  expect(world.broker.metadata.topics.get(id)).toBeUndefined();
+  world.clock.advance(5_001);
+  expect(world.broker.metadata.topics.get(id)).toMatchObject({ name: 'late' });
+  await world.broker.stop();
 });
 
 describe('topics and groups that somebody deleted', () => {

@@ -10,7 +10,7 @@ import type { LiteBroker } from '../lite/lite-broker.js';
 import type { LogClock } from '../log-clock.js';
 import { Periodic } from '../periodic.js';
 import type { Leases } from './leases.js';
-import type { KnownMetadata } from './metadata-sync.js';
+import type { KnownMetadata, MetadataSync } from './metadata-sync.js';
 
 const roundMs = 5_000;
 /** How often it is looked for messages whose last attempt has ended. */
@@ -20,6 +20,7 @@ const retentionRoundMs = 60_000;
 export interface HouseKeepingParts {
   readonly store: Pick<StorePorts, 'diskFull' | 'retention'>;
   readonly known: KnownMetadata;
+  readonly metadata: Pick<MetadataSync, 'retry'>;
   readonly clients: Clients;
   readonly backlogs: Backlogs;
   readonly leases: Leases;
@@ -69,7 +70,8 @@ export class HouseKeeping {
 
   /** Leases of living clients are renewed, those of the lost are cut. */
   private round(): void {
-    const { store, clients, backlogs, leases, lite, clock, log } = this.parts;
+    const { store, metadata, clients, backlogs, leases, lite, clock, log } = this.parts;
+    metadata.retry();
     lite.sweep();
     if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
     for (const groupId of backlogs.groupIds()) {

@@ -1,7 +1,7 @@
 import type { Deleted, Directory, DirectoryUpdate, MetadataKnowledge } from '@cometmq/client';
 import type { GroupsView } from '@cometmq/consumption';
 import type { GroupId, Topic, TopicId } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { failureFacts, MqError } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -94,7 +94,12 @@ export class MetadataSync {
   }
   release(): void {
     this.held = false;
-    this.catchUp();
+    this.retry();
+  }
+
+  /** Brings in what could not be written before. To be called every few seconds. */
+  retry(): void {
+    this.bringIn(() => this.catchUp());
   }
 
   private changed(update: DirectoryUpdate): void {
@@ -103,9 +108,23 @@ export class MetadataSync {
       this.missed = true;
       return;
     }
-    this.learn(update);
-    this.catchUp();
+    this.bringIn(() => {
+      this.learn(update);
+      this.catchUp();
+    });
     if (!this.stopped) this.revise();
+  }
+
+  /** What the log does not take now is brought in later: whoever tells of a change has nothing to do with that. */
+  private bringIn(act: () => void): void {
+    try {
+      act();
+    } catch (caught) {
+      const error = MqError.from(caught);
+      if (!error.retry) throw error;
+      this.missed = true;
+      this.parts.log.warn(failureFacts(error), 'a change of the metadata could not be written to the log yet');
+    }
   }
 
   /** Brings in what was left out, once that is allowed. */

@@ -134,6 +134,7 @@ export class Term {
       ...{
         store: parts.store,
         known,
+        metadata: this.metadataSync,
         clients,
         backlogs: parts.backlogs,
         leases,
