@@ -4,9 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { packagesFile } from '../build/packages.mjs';
 import { isAllowed, licenceOnDisk } from '../lint/licences.mjs';
+import { lookUp } from '../setup/packages.mjs';
 import { packageFolders } from './closure.ts';
 
 interface LockEntry {
@@ -158,15 +159,6 @@ function lockOf(source: string): Lock {
 
 function isShipped(entry: LockEntry | undefined): boolean {
   return entry !== undefined && entry.dev !== true && entry.link !== true;
-}
-
-/** As Node.js looks: in the package's own folder, then further out. */
-function lookUp(lock: Lock, name: string, from: string): string | undefined {
-  for (let folder = from; ; folder = dirname(folder)) {
-    const candidate = folder === '.' ? `node_modules/${name}` : `${folder}/node_modules/${name}`;
-    if (Object.hasOwn(lock, candidate)) return candidate;
-    if (folder === '.') return undefined;
-  }
 }
 
 /** The packages in a node_modules folder, first of all those that stand there. */

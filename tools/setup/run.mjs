@@ -10,16 +10,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import {
-  buildSources,
-  contentHashOf,
-  protoSources,
-  protoStamp,
-  readStamp,
-  root,
-  stampOf,
-  writeStamp,
-} from './stamps.mjs';
+import { installPackages } from './packages.mjs';
+import { say, Stop } from './said.mjs';
+import { buildSources, protoSources, protoStamp, readStamp, root, stampOf, writeStamp } from './stamps.mjs';
 
 const roles = ['namesrv', 'broker', 'proxy', 'dashboard-api'].map((name) => `dist/apps/${name}/main.cjs`);
 const standalone = 'dist/apps/standalone/main.cjs';
@@ -34,12 +27,12 @@ const languages = 'dist/e2e/languages/main.cjs';
 
 /**
  * What → the program that does it, and the bundles it needs up to date. A program that is a .ts is run as it is; its
- * types are stripped by Node.js.
+ * types are stripped by Node.js. A newcomer's first commands wait for no more packages than they need.
  */
 const commands = {
-  standalone: { program: standalone, bundles: [standalone, web] },
-  comet: { program: comet, bundles: [comet] },
-  cluster: { program: 'tools/cluster/main.ts', bundles: [...roles, web] },
+  standalone: { program: standalone, bundles: [standalone, web], packages: 'run' },
+  comet: { program: comet, bundles: [comet], packages: 'run' },
+  cluster: { program: 'tools/cluster/main.ts', bundles: [...roles, web], packages: 'run' },
   bench: { program: bench, bundles: [bench, standalone] },
   image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet, web] },
   sbom: { program: 'tools/image/sbom-main.ts' },
@@ -56,69 +49,18 @@ const commands = {
 
 const nodeAtLeast = [22, 15];
 
-class Stop extends Error {}
-
 async function main([what, ...args]) {
   if (what === undefined || !Object.hasOwn(commands, what)) {
     throw new Stop(`unknown command "${what ?? ''}": there are ${Object.keys(commands).join(', ')}`);
   }
   const command = commands[what];
-  installPackages();
+  installPackages(command.packages ?? 'all');
   const node = findNode();
   if (command.bundles !== undefined) {
     generateProto(node);
     buildBundles(node, command.bundles);
   }
   if (command.program !== undefined) await become(node, command.program, args);
-}
-
-/** Brings node_modules to what package-lock.json says, unless it is so already. */
-function installPackages() {
-  const stampFile = 'node_modules/.cometmq-stamp';
-  const wanted = `${contentHashOf('package-lock.json')} ${process.platform} ${process.arch}`;
-  const packages = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
-  if (readStamp(stampFile) === wanted && isThere(packages)) return;
-  if (!isInstalled(packages) || !isThere(packages)) {
-    say('installing packages …');
-    // npm's own path when npm started us: the same npm, whatever the PATH says.
-    const npm = process.env.npm_execpath;
-    const [file, before] = npm && /\.[cm]?js$/.test(npm) ? [process.execPath, [npm]] : ['npm', []];
-    // Not `npm ci`: it refuses a lock file that lacks packages of other platforms which the registry at hand didn't have.
-    // This too installs what the lock file says, and leaves the file alone.
-    const args = [...before, 'install', '--no-save', '--include=dev', '--include=optional', '--loglevel=error'];
-    const done = spawnSync(file, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
-    if (done.status !== 0) throw new Stop('npm install failed: see above; nothing was started');
-  }
-  writeStamp(stampFile, wanted);
-}
-
-/**
- * Whether every package is in its folder, whatever notes say of it: node_modules may have been copied, cleared in part, or
- * share its notes with another folder.
- */
-function isThere(packages) {
-  return Object.entries(packages).every(
-    ([path, { optional }]) => path === '' || optional || existsSync(join(root, path, 'package.json')),
-  );
-}
-
-/** True when npm's own note of what it installed agrees with the lock file: somebody has run npm by hand. */
-function isInstalled(wanted) {
-  const read = (path) =>
-    existsSync(join(root, path)) ? JSON.parse(readFileSync(join(root, path), 'utf8')) : undefined;
-  const installed = read('node_modules/.package-lock.json')?.packages;
-  if (installed === undefined) return false;
-  for (const [path, entry] of Object.entries(wanted)) {
-    if (path === '') continue;
-    const found = installed[path];
-    // Packages for other platforms are in the lock file, but not here.
-    if (
-      found === undefined ? !entry.optional : found.version !== entry.version || found.integrity !== entry.integrity
-    ) {
-      return false;
-    }
-  }
-  return true;
 }
 
 /** The Node.js that the project brings with it, else the one that runs this if it will do. */
@@ -145,6 +87,7 @@ function generateProto(node) {
   const known = readStamp(protoStamp);
   if (known === wanted) return;
   if (known !== undefined || !existsSync(join(root, 'libs/proto/src/generated'))) {
+    installPackages('all');
     say('proto/ has changed: generating libs/proto …');
     const done = spawnSync(node, ['tools/proto/generate.mjs'], { cwd: root, stdio: ['ignore', 2, 2] });
     if (done.status !== 0) throw new Stop('proto/ could not be turned into code: see above');
@@ -211,11 +154,6 @@ function runChild(node, args, env) {
 }
 
 const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
-
-/** On stderr: stdout belongs to the command. */
-function say(line) {
-  process.stderr.write(`cometmq: ${line}\n`);
-}
 
 main(process.argv.slice(2)).catch((error) => {
   say(error instanceof Stop ? error.message : (error.stack ?? String(error)));

@@ -5,13 +5,22 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
+import { neededToRun } from './packages.mjs';
+
 const packages = {
   '': { name: 'root' },
   'node_modules/one': { version: '1.0.0', integrity: 'sha512-one' },
   'node_modules/two': { version: '2.0.0', integrity: 'sha512-two' },
   'node_modules/two/node_modules/three': { version: '3.0.0', integrity: 'sha512-three' },
   'node_modules/other-platform': { version: '1.0.0', integrity: 'sha512-other', optional: true },
+  'node_modules/esbuild': { version: '1.2.3', integrity: 'sha512-esbuild', dev: true, dependencies: { part: '1' } },
+  'node_modules/part': { version: '1.0.0', integrity: 'sha512-part', dev: true },
+  'node_modules/jest': { version: '1.0.0', integrity: 'sha512-jest', dev: true },
 };
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly optional?: boolean }>>;
+}
+
 const lock = JSON.stringify({ name: 'root', packages });
 const wanted = Object.keys(packages).filter((path) => path !== '' && path !== 'node_modules/other-platform');
 const comet = 'dist/apps/cli/main.cjs';
@@ -20,7 +29,8 @@ let root: string;
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'cometmq-setup-'));
-  for (const file of ['run.mjs', 'stamps.mjs']) cpSync(join(__dirname, file), join(root, 'tools/setup', file));
+  for (const file of ['run.mjs', 'packages.mjs', 'said.mjs', 'stamps.mjs'])
+    cpSync(join(__dirname, file), join(root, 'tools/setup', file));
   put('package-lock.json', lock);
   put(
     'npm.cjs',
@@ -110,6 +120,45 @@ describe('packages', () => {
     rmSync(join(root, path), { recursive: true });
     run('setup');
     expect(calls('npm')).toEqual(installed);
+  });
+
+  const lean = 'install --no-save --include=optional --loglevel=error --omit=dev --save-prod esbuild@1.2.3';
+  const whole = 'install --no-save --include=optional --loglevel=error --include=dev';
+
+  it('that only tests need are not waited for by who starts the programs, and come with the first that needs them', () => {
+    run('comet');
+    run('comet');
+    expect(calls('npm')).toEqual([lean]);
+    run('setup');
+    run('setup');
+    expect(calls('npm')).toEqual([lean, whole]);
+  });
+
+  it('of tests are not taken away again by who starts the programs', () => {
+    run('setup');
+    put('package-lock.json', lock.replace('"1.0.0"', '"1.0.1"'));
+    run('comet');
+    expect(calls('npm')).toEqual([whole, whole]);
+  });
+
+  it.each(['esbuild', 'part'])('are installed whole when npm leaves %s out', (name) => {
+    const made = wanted.filter((path) => path !== `node_modules/${name}`).map((path) => `${path}/package.json`);
+    const npm = (file: string, files: readonly string[]): string =>
+      `if (process.argv.includes('${file}')) {${makes('npm', files)}}`;
+    const every = wanted.map((path) => `${path}/package.json`);
+    put('npm.cjs', npm('--omit=dev', made) + npm('--include=dev', every));
+    run('comet');
+    expect(calls('npm')).toEqual([lean, whole]);
+  });
+
+  it('that a first start waits for are a third of all, and no tests or checks are among them', () => {
+    const all = (JSON.parse(readFileSync(join(__dirname, '../../package-lock.json'), 'utf8')) as Lock).packages;
+    const names = Object.keys(neededToRun(all)).filter((path) => all[path]?.optional !== true);
+    expect(names).toEqual(
+      expect.arrayContaining(['node_modules/esbuild', 'node_modules/vite', 'node_modules/rolldown']),
+    );
+    expect(names.filter((path) => /\/(jest|nx|eslint|typescript|prettier|playwright-core)$/.test(path))).toEqual([]);
+    expect(names.length).toBeLessThan(Object.keys(all).length / 3);
   });
 
   it('are installed when another version was noted, or the lock file has changed', () => {
