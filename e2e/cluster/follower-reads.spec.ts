@@ -1,6 +1,7 @@
 // Goal: a consumer that is far behind gets every message as it was sent while its set's leader reads none of them, and reads
 // go back to the leader once it has caught up. Method: a set of three for real, whose members were all started again since,
-// so that nothing is in memory; the counters of each process.
+// and more than any member keeps in memory of what it read when it started; the counters of each process.
+import { KiB } from '@cometmq/model';
 import type { SimpleConsumer } from 'rocketmq-client-nodejs';
 
 import { shortPolls } from '../support/client-stories.js';
@@ -10,8 +11,9 @@ import { until } from '../support/until.js';
 
 describe('messages far behind the end of the log', () => {
   let cluster: Awaited<ReturnType<typeof freshCluster>>;
-  const count = 200;
-  const bodyOf = (i: number): string => `${i}:${'x'.repeat(2_000 + i)}`;
+  const count = 120;
+  /** 72 MiB in all: a leader has the newest 32, and 16 of others, in memory. */
+  const bodyOf = (i: number): string => `${i}:${'x'.repeat(600 * KiB + i)}`;
   const clients = new Clients(
     () => import('rocketmq-client-nodejs'),
     () => ({ endpoints: cluster.proxies[0]?.address ?? '', tls: false, restUrl: cluster.restUrl }),
@@ -40,7 +42,7 @@ describe('messages far behind the end of the log', () => {
     await until(
       `${wanted} messages`,
       async () => {
-        for (const message of await consumer.receive(32, 120_000)) {
+        for (const message of await consumer.receive(4, 120_000)) {
           const text = message.body.toString();
           into.set(text, (into.get(text) ?? 0) + 1);
           await consumer.ack(message);
@@ -64,8 +66,8 @@ describe('messages far behind the end of the log', () => {
     expect([...seen.keys()].sort()).toEqual(Array.from({ length: count }, (_, i) => bodyOf(i)).sort());
     expect([...seen.values()].filter((times) => times > 1)).toEqual([]);
     const read = await followerReads();
-    // The last few lie near the end of the log.
-    expect(read).toBeGreaterThan(count / 2);
+    // The newest may be in the leader's memory, since it folded them again.
+    expect(read).toBeGreaterThan(count / 8);
     expect(read).toBeLessThanOrEqual(count);
     for (let i = 0; i < 5; i += 1) await producer.send({ topic: 'far', body: Buffer.from(`new ${i}`) });
     await received(consumer, count + 5, seen);
