@@ -1,40 +1,17 @@
 /** Backups of broker sets in a bucket. They are restored by a broker that starts on an empty folder: docs/backup.md. */
 import type { Command } from 'commander';
+import type { BackupFacts, BackupJob, BackupJobKind } from '@cometmq/client';
 import { MqError, sleep } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
 import { bytesText, timeText, type View } from '../printer.js';
 import { examples, wholeNumber, type Act, type Session } from '../session.js';
 
-interface Backup {
-  readonly id: string;
-  readonly takenMs: number;
-  readonly tookMs: number;
-  readonly bytes: number;
-  readonly newBytes: number;
-  readonly epoch: number;
-  readonly end: number;
-  readonly lastMs: number;
-  readonly topics: number;
-  readonly groups: number;
-  readonly release: string;
-}
-
-interface Job {
-  readonly kind: 'backup' | 'verification';
-  readonly id: string;
-  readonly endedMs?: number;
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
-  readonly failure?: string;
-  readonly problems: readonly string[];
-}
-
 interface Backups {
   readonly brokerSets: readonly {
     readonly brokerSet: string;
-    readonly backups: readonly Backup[];
-    readonly job?: Job;
+    readonly backups: readonly BackupFacts[];
+    readonly job?: BackupJob;
   }[];
   readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
 }
@@ -45,7 +22,7 @@ interface Begun {
   readonly missing: Backups['missing'];
 }
 
-type Row = Backup & { readonly brokerSet: string };
+type Row = BackupFacts & { readonly brokerSet: string };
 
 const view: View<Row> = {
   name: ({ id, brokerSet }) => `${brokerSet}/${id}`,
@@ -74,7 +51,7 @@ interface RunOptions {
 }
 
 /** Waits until a job of each set is over. @throws MqError where one failed, or its broker does not know of it any more */
-async function outcome(session: Session, { id, brokerSets }: Begun, kind: Job['kind']): Promise<readonly string[]> {
+async function outcome(session: Session, { id, brokerSets }: Begun, kind: BackupJobKind): Promise<readonly string[]> {
   const { clock } = session.world;
   let heardMs = clock.monotonicMs();
   for (;;) {

@@ -86,13 +86,15 @@ export class LeaseKeeper {
 
   private broken(stream: KeepAliveStream, error: Error): void {
     const current = this.stream;
-    void current?.then((open) => {
-      if (open === stream && this.stream === current) {
-        this.stream = undefined;
-        stream.cancel();
-        this.failAll(error);
-      }
-    });
+    current
+      ?.then((open) => {
+        if (open === stream && this.stream === current) {
+          this.stream = undefined;
+          stream.cancel();
+          this.failAll(error);
+        }
+      })
+      .catch(() => undefined); // Another one is being opened: who asked for it is told.
   }
 
   private failAll(error: Error): void {

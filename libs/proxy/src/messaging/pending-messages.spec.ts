@@ -70,6 +70,24 @@ async function end(topic: string, transactionId: string, change: Record<string, 
   return EndTransactionResponse.decode(call.items[0] as Buffer).status?.code ?? 0;
 }
 
+/** The stream of a producer of `deals`, once its settings are answered. */
+async function producing() {
+  const settings = TelemetryCommand.encode(
+    TelemetryCommand.fromPartial({
+      command: {
+        $case: 'settings',
+        value: {
+          clientType: ClientType.PRODUCER,
+          pubSub: { $case: 'publishing', value: { topics: [{ name: 'deals' }] } },
+        },
+      },
+    } as never),
+  ).finish();
+  const stream = context.call('Telemetry', settings, { clientId: 'producer-1' });
+  await stream.until(1);
+  return stream;
+}
+
 describe('a delayed message', () => {
   it('tells the broker when it is due, to the millisecond, and its sender how to take it back', async () => {
     const entry = await delayed();
@@ -159,19 +177,7 @@ describe('half a message', () => {
 
   it('is asked about over the stream of a producer, with its message whole and an id to answer with', async () => {
     const { transactionId } = await half();
-    const settings = TelemetryCommand.encode(
-      TelemetryCommand.fromPartial({
-        command: {
-          $case: 'settings',
-          value: {
-            clientType: ClientType.PRODUCER,
-            pubSub: { $case: 'publishing', value: { topics: [{ name: 'deals' }] } },
-          },
-        },
-      } as never),
-    ).finish();
-    const stream = context.call('Telemetry', settings, { clientId: 'producer-1' });
-    await stream.until(1);
+    const stream = await producing();
     const sent = context.broker.sent[0];
     const topicId = context.nameService.topics.get('deals')?.id;
     if (!sent || !topicId) throw new Error('the message was sent');
@@ -198,19 +204,7 @@ describe('half a message', () => {
 
   it('are not checked where the message can not be read, and nothing else suffers for it', async () => {
     await half('deals', { queueOffset: Number.MAX_SAFE_INTEGER });
-    const settings = TelemetryCommand.encode(
-      TelemetryCommand.fromPartial({
-        command: {
-          $case: 'settings',
-          value: {
-            clientType: ClientType.PRODUCER,
-            pubSub: { $case: 'publishing', value: { topics: [{ name: 'deals' }] } },
-          },
-        },
-      } as never),
-    ).finish();
-    const stream = context.call('Telemetry', settings, { clientId: 'producer-1' });
-    await stream.until(1);
+    const stream = await producing();
     const sent = context.broker.sent[0];
     const topicId = context.nameService.topics.get('deals')?.id;
     if (!sent || !topicId) throw new Error('the message was sent');
