@@ -165,6 +165,30 @@ describe('consumer groups', () => {
     expect(wrong.err).toMatch(/must be first, end, an offset/);
   });
 
+  it('have members that are listed, with what they did and were refused of late', async () => {
+    const topic = await fixture.nameService.createTopic({ name: 'orders' });
+    const group = await fixture.nameService.createGroup({ name: 'billing' });
+    await fixture.directory.until(() => fixture.directory.group('billing'), waitMsMax, 'the group');
+    const refusals = [{ method: 'AckMessage', code: 'INVALID_RECEIPT_HANDLE', count: 7, agoMs: 5_000 }];
+    const subscriptions = [{ topicId: topic.id, filter: { type: 'tag' as const, expression: 'paid' } }];
+    const member = { ...someTraits, clientId: 'c1', groupId: group.id, subscriptions };
+    fixture.brokers.inspect.connected.set('broker-0', {
+      members: [{ ...member, activity: { idleMs: 61_000, refusals } }],
+      producers: [{ ...someTraits, clientId: 'p1', topicIds: [topic.id] }],
+    });
+    const { out } = await comet('client', 'ls', '-o', 'wide');
+    expect(lines(out)).toEqual([
+      expect.stringMatching(/^CLIENT +LANGUAGE +VERSION +IDLE +MARKS +REFUSED +CONSUMES +SENDS TO$/),
+      expect.stringMatching(
+        /^c1 +JAVA +5\.0\.8 +1m 1s +refused +7 × AckMessage: INVALID_RECEIPT_HANDLE +billing: orders \(paid\) +-$/,
+      ),
+      expect.stringMatching(/^p1 +JAVA +5\.0\.8 +- +- +- +- +orders$/),
+    ]);
+    expect(lines((await comet('client', 'ls', '--mark', 'refused', '-o', 'name')).out)).toEqual(['c1']);
+    expect(lines((await comet('client', 'ls', '--contains', 'P', '-o', 'name')).out)).toEqual(['p1']);
+    expect((await comet('client', 'ls', '--mark', 'odd')).code).toBe(2);
+  });
+
   it('have members that can be asked', async () => {
     fixture.brokers.clients.set('c1', { nonce: '', code: 20_000, message: 'OK', text: 'main: at x' });
     expect((await comet('client', 'stack', 'c1')).out).toMatch(/20000 +main: at x/);

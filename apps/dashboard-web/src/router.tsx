@@ -67,7 +67,7 @@ const deadLetters = createRoute({
 const clients = createRoute({
   getParentRoute: () => root,
   path: '/clients',
-  validateSearch: words('contains'),
+  validateSearch: words('contains', 'mark'),
   component: lazyRouteComponent(() => import('./pages/clients.js'), 'Clients'),
 });
 const delayed = createRoute({

@@ -292,7 +292,12 @@ describe('a link between a proxy and a broker', () => {
       groupId: group,
       subscriptions: subscriptions.map(({ topicId: topic, filter }) => ({ topicId: topic, filter })),
     })),
-    producers: [{ clientId: 'q', topicIds: [topicId(4)], language: 'GO', version: '5.1.4', streaming: false }],
+    producers: [
+      {
+        ...{ clientId: 'q', topicIds: [topicId(4)], language: 'GO', version: '5.1.4', streaming: false },
+        activity: { idleMs: 5, refusals: [{ method: 'SendMessage', code: 'FORBIDDEN', count: 2, agoMs: 7 }] },
+      },
+    ],
     unconfirmed: [],
   };
 

@@ -134,8 +134,8 @@ export class MemberSessions {
     member.heardMs = nowMs;
     member.proxyId = proxyId;
     member.clientType = session.clientType;
-    const { language, version, streaming } = session;
-    member.traits = { language, version, streaming };
+    const { language, version, streaming, activity } = session;
+    member.traits = { language, version, streaming, activity };
     if (session.subscriptions.length === 0) return; // A simple consumer's filters are known from its polls alone.
     const same = (topicId: TopicId, filter: FilterExpression): boolean => {
       const before = member.filters.get(topicId);

@@ -280,6 +280,25 @@ export interface ClientTraits {
   readonly version: string;
   /** The reporting proxy holds a Telemetry stream of it, so it can be told something. */
   readonly streaming: boolean;
+  /** Left out: of an earlier release, or only known by what it asked of a broker. */
+  readonly activity?: ClientActivity | undefined;
+}
+
+/** What a client did of late, as the proxy that reports it has seen. */
+export interface ClientActivity {
+  /** Since it last sent, asked for or acknowledged something. */
+  readonly idleMs: number;
+  readonly refusals: readonly Refusals[];
+}
+
+/** Calls of one client that were refused for one reason. */
+export interface Refusals {
+  readonly method: string;
+  /** As the clients' protocol names it. */
+  readonly code: string;
+  readonly count: number;
+  /** Since the last of them. */
+  readonly agoMs: number;
 }
 
 /** A living producer and the topics that it said it sends to. */

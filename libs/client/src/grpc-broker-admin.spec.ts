@@ -5,6 +5,7 @@ import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { MqError, systemClock } from '@cometmq/shared';
 
 import type { ClientQuestion, ResetTarget } from './broker-admin.js';
+import type { Session } from './broker-link.js';
 import { Directory } from './directory.js';
 import { someTraits } from './testing/client-traits.js';
 import { FakeNameService } from './testing/fake-name-service.js';
@@ -13,6 +14,7 @@ import { LeaderChannels } from './leader-channels.js';
 import { Leaders } from './leaders.js';
 import type { DirectoryUpdate } from './name-service.js';
 import { questionFromWire, resetFromWire } from './operator-frames.js';
+import { sessionToWire } from './session-frames.js';
 
 // Goal: what a broker says of itself reaches the other side whole. Method: real gRPC to a broker that says known figures.
 const figures = {
@@ -46,11 +48,11 @@ const groupQueue = {
     lanes: 2,
   },
 };
-const session = {
+const session: Session = {
   ...someTraits,
   clientId: 'c',
-  groupId: 9,
-  subscriptions: [{ topicId: 5, filter: { type: 'tag', expression: 'a' } }],
+  groupId: groupId(9),
+  subscriptions: [{ topicId: topicId(5), filter: { type: 'tag', expression: 'a' } }],
 };
 
 /** What came in, read back. */
@@ -71,7 +73,7 @@ const service: GrpcService = {
         return internal.DescribeGroupResponse.encode({
           queues: [groupQueue],
           sums: [groupSum],
-          sessions: [session],
+          sessions: [sessionToWire(session)],
         }).finish();
       }),
     },

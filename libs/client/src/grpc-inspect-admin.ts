@@ -16,7 +16,7 @@ import type { MessagePlace } from './read-message.js';
 import { foundFromWire, laneFromWire, lifeEventsFromWire } from './inspect-frames.js';
 import type { LeaderChannels } from './leader-channels.js';
 import { queueResetsFromWire } from './operator-frames.js';
-import { sessionFromWire } from './session-frames.js';
+import { producerFromWire, sessionFromWire } from './session-frames.js';
 
 const service = '/cometmq.v1.InspectService';
 
@@ -29,7 +29,7 @@ export class GrpcInspectAdmin implements InspectAdmin {
     const { members, producers } = internal.ListClientsResponse.decode(answer);
     return {
       members: members.map(sessionFromWire),
-      producers: producers.map((producer) => ({ ...producer, topicIds: producer.topicIds as TopicId[] })),
+      producers: producers.map(producerFromWire),
     };
   }
 

@@ -3,6 +3,7 @@ import type { internal } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 
 import type {
+  ClientActivity,
   ClientGoneCall,
   LiteStart,
   LiteSyncCall,
@@ -16,9 +17,10 @@ export function filterFromWire(wire: internal.Filter | undefined): FilterExpress
   return { type: wire?.type === 'sql' ? 'sql' : 'tag', expression: wire?.expression ?? '*' };
 }
 
-export function sessionToWire(session: Session): internal.Session {
+export function sessionToWire({ activity, ...session }: Session): internal.Session {
   return {
     ...session,
+    activity: activityToWire(activity),
     subscriptions: session.subscriptions.map(({ topicId, filter }) => ({ topicId, filter })),
   };
 }
@@ -31,6 +33,7 @@ export function sessionFromWire(wire: internal.Session): Session {
     language: wire.language,
     version: wire.version,
     streaming: wire.streaming,
+    activity: wire.activity,
     subscriptions: wire.subscriptions.map(({ topicId, filter }) => ({
       topicId: topicId as TopicId,
       filter: filterFromWire(filter),
@@ -38,11 +41,23 @@ export function sessionFromWire(wire: internal.Session): Session {
   };
 }
 
+export function producerToWire({ activity, topicIds, ...producer }: ProducerSession): internal.ProducerSession {
+  return { ...producer, topicIds: [...topicIds], activity: activityToWire(activity) };
+}
+
+export function producerFromWire(wire: internal.ProducerSession): ProducerSession {
+  return { ...wire, topicIds: wire.topicIds as TopicId[] };
+}
+
+function activityToWire(activity: ClientActivity | undefined): internal.ClientActivity | undefined {
+  return activity && { ...activity, refusals: [...activity.refusals] };
+}
+
 export function reportToWire(report: SessionReport): internal.SessionReport {
   return {
     proxyId: report.proxyId,
     sessions: report.sessions.map(sessionToWire),
-    producers: report.producers.map((producer) => ({ ...producer, topicIds: [...producer.topicIds] })),
+    producers: report.producers.map(producerToWire),
     unconfirmed: [...(report.unconfirmed ?? [])],
   };
 }
@@ -51,10 +66,7 @@ export function reportFromWire(wire: internal.SessionReport): SessionReport {
   return {
     proxyId: wire.proxyId,
     sessions: wire.sessions.map(sessionFromWire),
-    producers: wire.producers.map((producer): ProducerSession => ({
-      ...producer,
-      topicIds: producer.topicIds as TopicId[],
-    })),
+    producers: wire.producers.map(producerFromWire),
     unconfirmed: wire.unconfirmed,
   };
 }

@@ -16,6 +16,7 @@ import { LiteMemory } from './lite-memory.js';
 import { FirstUses } from './first-uses.js';
 import { Names } from './names.js';
 import { ratesOf, type Rates } from './rates.js';
+import { ok, wireCode, wireCodeName } from './status.js';
 import { giveUpMs, type Parked, Parking } from './parking.js';
 import { type CommandStream, cutText, SessionRegistry } from './sessions.js';
 import type { MessageTraces } from './tracing.js';
@@ -155,7 +156,7 @@ export class ProxyContext {
   callerOf(meter: RpcMeter, call: CallContext, request: Uint8Array, nowMs: number): Caller {
     const clientId = clientIdOf(call);
     const principal = this.principalOf(meter, call, request);
-    this.sessions.touch(clientId, principal.name, nowMs);
+    this.sessions.touch(clientId, principal.name, nowMs, meter.isWork);
     return { principal, clientId, peer: call.peer, protocol: 'grpc', call, denied: meter.denied };
   }
 
@@ -249,10 +250,25 @@ const clientIdLengthMax = 255;
 
 export const messagingServiceName = 'apache.rocketmq.v2.MessagingService';
 
+/** What a client calls that only shows that it is there. */
+const lifeSigns = new Set([
+  ...['Heartbeat', 'QueryRoute', 'QueryAssignment', 'Telemetry', 'SyncLiteSubscription', 'NotifyClientTermination'],
+]);
+
+/**
+ * What no client is held to have done wrong: nothing was there, we were at fault, or nobody knows whether it was this client
+ * that called, as anybody can use its id.
+ */
+const blameless: ReadonlySet<number> = new Set([
+  ...[ok.code, wireCode.MESSAGE_NOT_FOUND, wireCode.CANCELLED, wireCode.INTERNAL, wireCode.UNAUTHORIZED],
+]);
+
 /** Counts the calls of one method, by code and time. Remembers the last code, which is nearly always OK. */
 export class RpcMeter {
   /** As it is signed by those who sign it. */
   readonly path: string;
+  /** A client that does nothing but calls that are none is idle. */
+  readonly isWork: boolean;
   /** Records that a caller may not do what it asked for; undefined: nothing is recorded. */
   readonly denied: Caller['denied'];
   private last: RpcSeries | undefined;
@@ -262,6 +278,7 @@ export class RpcMeter {
     private readonly context: ProxyContext,
   ) {
     this.path = `/${messagingServiceName}/${method}`;
+    this.isWork = !lifeSigns.has(method);
     const { audit } = context.parts;
     this.denied =
       audit &&
@@ -272,7 +289,11 @@ export class RpcMeter {
         }));
   }
 
-  done(startMs: number, code: number): void {
+  done(startMs: number, code: number, { headers }: CallContext): void {
+    if (code !== ok.code && !blameless.has(code)) {
+      const clientId = cutText(headers.get('x-mq-client-id') ?? '', clientIdLengthMax);
+      this.context.sessions.refusedCall(clientId, this.method, wireCodeName(code));
+    }
     if (this.last?.code !== code) this.last = this.context.counters.rpc(this.method, code);
     this.last.latencyMs.record(this.context.clock.monotonicMs() - startMs);
   }

@@ -9,7 +9,15 @@
  * What clients say of themselves is kept as far as there is room, for one and for all of them: names beyond it are not
  * remembered, and counted. A receive says again what it needs, so its client is served all the same.
  */
-import type { BrokerLinks, ClientTraits, Directory, DeliveryLease, ProducerSession, Session } from '@cometmq/client';
+import type {
+  BrokerLinks,
+  ClientTraits,
+  Directory,
+  DeliveryLease,
+  ProducerSession,
+  Refusals,
+  Session,
+} from '@cometmq/client';
 import type { ConsumerGroup, FilterExpression, TopicId } from '@cometmq/model';
 import type { CallContext } from '@cometmq/rpc';
 import { type Clock, MqError, type Timer } from '@cometmq/shared';
@@ -36,6 +44,10 @@ export class ClientSession {
   language = '';
   version = '';
   lastSeenMs = 0;
+  /** When it last sent, asked for or acknowledged something: a heartbeat is no work. */
+  lastWorkMs: number;
+  /** What it was refused of late, by call and code. */
+  readonly refused = new Map<string, Refused>();
   /** By consumer group, then by topic. */
   readonly groups = new Map<string, Map<string, FilterExpression>>();
   /** What is kept of its words, about, in bytes. */
@@ -57,8 +69,23 @@ export class ClientSession {
     readonly clientId: string,
     /** Whose it is; empty where there are no users. */
     readonly user: string,
-  ) {}
+    nowMs: number,
+  ) {
+    this.lastWorkMs = nowMs;
+  }
 }
+
+interface Refused {
+  readonly method: string;
+  readonly code: string;
+  count: number;
+  lastMs: number;
+}
+
+/** Told for so long after the last one. */
+const refusedMsMax = 600_000;
+/** Kinds of them that are kept for a client; calls and codes are few, and this is more than one that works ever needs. */
+const refusedKindsMax = 8;
 
 export interface SessionParts {
   readonly directory: Directory;
@@ -115,11 +142,27 @@ export class SessionRegistry {
    * The client was heard of. Does nothing for an unknown one: a session begins with what says more.
    * @throws MqError UNAUTHORIZED
    */
-  touch(clientId: string, user: string, nowMs: number): void {
+  touch(clientId: string, user: string, nowMs: number, works: boolean): void {
     const session = this.sessions.get(clientId);
     if (!session) return;
     checkOwn(session, user);
     session.lastSeenMs = nowMs;
+    if (works) session.lastWorkMs = nowMs;
+  }
+
+  /** A call of the client was refused: told to operators, who see by it which client is set up wrongly. */
+  refusedCall(clientId: string, method: string, code: string): void {
+    const session = this.sessions.get(clientId);
+    if (!session) return;
+    const nowMs = this.parts.clock.monotonicMs();
+    const key = `${method} ${code}`;
+    const known = session.refused.get(key);
+    if (known) {
+      known.count += 1;
+      known.lastMs = nowMs;
+    } else if (session.refused.size < refusedKindsMax) {
+      session.refused.set(key, { method, code, count: 1, lastMs: nowMs });
+    }
   }
 
   /**
@@ -135,7 +178,7 @@ export class SessionRegistry {
         this.refused += 1;
         throw new MqError('TOO_MANY_REQUESTS', `this node serves ${sessionsMax} clients already`);
       }
-      session = new ClientSession(clientId, user);
+      session = new ClientSession(clientId, user, this.parts.clock.monotonicMs());
       this.sessions.set(clientId, session);
     }
     session.lastSeenMs = this.parts.clock.monotonicMs();
@@ -281,7 +324,7 @@ export class SessionRegistry {
 
   /** All that consume, with names turned into ids; names that the directory doesn't know are left out. */
   private members(): Session[] {
-    const { directory } = this.parts;
+    const { directory, clock } = this.parts;
     const members: Session[] = [];
     for (const session of this.sessions.values()) {
       for (const [groupName, topics] of session.groups) {
@@ -293,14 +336,20 @@ export class SessionRegistry {
           if (topic) subscriptions.push({ topicId: topic.id, filter });
         }
         const { clientId, clientType } = session;
-        members.push({ clientId, clientType, groupId: group.id, subscriptions, ...traitsOf(session) });
+        members.push({
+          clientId,
+          clientType,
+          groupId: group.id,
+          subscriptions,
+          ...traitsOf(session, clock.monotonicMs()),
+        });
       }
     }
     return members;
   }
 
   private producers(): ProducerSession[] {
-    const { directory } = this.parts;
+    const { directory, clock } = this.parts;
     const producers: ProducerSession[] = [];
     for (const session of this.sessions.values()) {
       const names = new Set([...session.publishes, ...session.transacts]);
@@ -310,7 +359,7 @@ export class SessionRegistry {
         const topic = directory.topic(name);
         if (topic) topicIds.push(topic.id);
       }
-      producers.push({ clientId: session.clientId, topicIds, ...traitsOf(session) });
+      producers.push({ clientId: session.clientId, topicIds, ...traitsOf(session, clock.monotonicMs()) });
     }
     return producers;
   }
@@ -351,6 +400,17 @@ export function cutText(text: string, lengthMax: number): string {
   return text.length <= lengthMax ? text : Buffer.from(text.slice(0, lengthMax), 'latin1').toString('latin1');
 }
 
-function traitsOf({ language, version, stream }: ClientSession): ClientTraits {
-  return { language, version, streaming: stream !== undefined };
+function traitsOf({ language, version, stream, lastWorkMs, refused }: ClientSession, nowMs: number): ClientTraits {
+  const refusals = refused.size === 0 ? noRefusals : refusalsOf(refused, nowMs);
+  const activity = { idleMs: Math.max(0, Math.round(nowMs - lastWorkMs)), refusals };
+  return { language, version, streaming: stream !== undefined, activity };
+}
+const noRefusals: readonly Refusals[] = [];
+
+/** Forgets those of long ago. */
+function refusalsOf(refused: Map<string, Refused>, nowMs: number): readonly Refusals[] {
+  for (const [key, { lastMs }] of refused) if (nowMs - lastMs > refusedMsMax) refused.delete(key);
+  return [...refused.values()].map(({ method, code, count, lastMs }) => {
+    return { method, code, count, agoMs: Math.round(nowMs - lastMs) };
+  });
 }

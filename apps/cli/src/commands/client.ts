@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { type ClientMark, clientMarks, type ClientView } from '@cometmq/admin';
+import { type Command, Option } from 'commander';
 
-import type { View } from '../printer.js';
-import { examples, type Act } from '../session.js';
+import { aboutText, type View } from '../printer.js';
+import { examples, wholeNumber, type Act } from '../session.js';
 
 interface ClientAnswer {
   readonly code: number;
@@ -17,12 +18,55 @@ const answerView: View<ClientAnswer> = {
   ],
 };
 
-/** What one living client can be asked. */
+const clientView: View<ClientView> = {
+  name: ({ clientId }) => clientId,
+  columns: [
+    { title: 'CLIENT', value: ({ clientId }) => clientId },
+    { title: 'LANGUAGE', value: ({ language }) => language },
+    { title: 'VERSION', value: ({ version }) => version },
+    { title: 'IDLE', value: ({ idleMs }) => (idleMs === undefined ? undefined : aboutText(idleMs)) },
+    { title: 'MARKS', value: ({ marks }) => marks.join(', ') },
+    {
+      title: 'REFUSED',
+      value: ({ refusals }) => refusals.map(({ method, code, count }) => `${count} × ${method}: ${code}`).join('; '),
+    },
+    {
+      ...{ title: 'CONSUMES', wide: true },
+      value: ({ groups }) =>
+        groups
+          .map(({ group, subscriptions }) => {
+            return `${group}: ${subscriptions.map(({ topic, expression }) => `${topic} (${expression})`).join(', ')}`;
+          })
+          .join('; '),
+    },
+    { title: 'SENDS TO', wide: true, value: ({ producesTo }) => producesTo.join(', ') },
+  ],
+};
+
+interface ListOptions {
+  readonly contains?: string;
+  readonly mark?: ClientMark;
+  readonly max: number;
+}
+
+/** Who is connected, and what one living client can be asked. */
 export function clientCommands(comet: Command, act: Act): void {
-  const client = comet
-    .command('client')
-    .description('Ask a connected client; its id is shown by `comet group describe`.');
+  const client = comet.command('client').description('Connected clients: list them, or ask one.');
   const path = (id: string, what: string): string => `/clients/${encodeURIComponent(id)}/${what}`;
+
+  const list = client
+    .command('ls')
+    .alias('list')
+    .description('List connected clients, and which of them need a look.')
+    .option('--contains <text>', 'part of the client id, any case')
+    .addOption(new Option('--mark <mark>', 'only those with this mark').choices(clientMarks))
+    .option('--max <n>', 'list at most this many', wholeNumber(1, 1_000_000), 100)
+    .action(
+      act(async (session, { contains, mark, max }: ListOptions) => {
+        session.printer.list(clientView, await session.api().list<ClientView>('/clients', { contains, mark }, max));
+      }),
+    );
+  examples(list, 'comet client ls', 'comet client ls --mark refused -o wide');
 
   const stack = client
     .command('stack <id>')

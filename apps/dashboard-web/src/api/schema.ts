@@ -262,6 +262,19 @@ export type Client = {
   readonly version: string;
   /** A proxy holds a Telemetry stream of it: it can be asked something. */
   readonly streaming: boolean;
+  /** `idle`: for ten minutes it neither sent, asked for nor acknowledged anything. `refused`: calls of it were refused in the last ten minutes. `otherFilter`: members of its group subscribe to one topic with different filters. */
+  readonly marks: readonly ('idle' | 'refused' | 'otherFilter')[];
+  /** Since it last sent, asked for or acknowledged something. Absent: no proxy has told. */
+  readonly idleMs?: number;
+  /** Calls that were refused in the last ten minutes, the last ones first. */
+  readonly refusals: readonly {
+    readonly method: string;
+    /** As the protocol of the clients names it. */
+    readonly code: string;
+    readonly count: number;
+    /** Since the last of them. */
+    readonly agoMs: number;
+  }[];
   readonly brokerSets: readonly string[];
   readonly groups: readonly {
     /** Empty when the group is gone. */
@@ -2163,7 +2176,7 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: GroupLanes;
   };
-  /** Living clients: what they are, what they consume and send to. */
+  /** Living clients: what they are, what they consume and send to, and which of them need a look. */
   readonly listClients: {
     readonly params: undefined;
     readonly query: {
@@ -2173,6 +2186,8 @@ export interface Operations {
       readonly after?: string;
       /** Part of the client id, any case. */
       readonly contains?: string;
+      /** Those alone that have this mark. */
+      readonly mark?: 'idle' | 'refused' | 'otherFilter';
     };
     readonly body: undefined;
     readonly answer: ClientPage;

@@ -1,4 +1,4 @@
-import { Button, Group, Text, TextInput } from '@mantine/core';
+import { Button, Group, NativeSelect, Stack, Text, TextInput } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 
@@ -6,20 +6,30 @@ import type { Client } from '../api/schema.js';
 import { useChange } from '../api/use-api.js';
 import type { Column } from '../parts/data-table.js';
 import { Dialog } from '../parts/dialog.js';
+import { count, duration } from '../parts/format.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
-import { Missing, Mono, Page, Trouble } from '../parts/show.js';
+import { Mark, Missing, Mono, Page, Trouble } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 
-/** Who is connected: what they are, and what they do. */
+type ClientMark = Client['marks'][number];
+const marks: readonly ClientMark[] = ['idle', 'refused', 'otherFilter'];
+const colors = { idle: 'gray', refused: 'red', otherFilter: 'orange' } as const;
+
+/** Who is connected: what they are, what they do, and which of them need a look. */
 export function Clients() {
   const words = useWords();
   const navigate = useNavigate();
-  const { contains } = useSearch({ from: '/clients' });
+  const { contains, mark } = useSearch({ from: '/clients' });
   const [asked, setAsked] = useState<string>();
+  const only = marks.find((known) => known === mark);
   const { pages, items, total, first } = usePages('listClients', {
-    query: { limit: 200, ...(contains !== undefined && { contains }) },
+    query: { limit: 200, ...(contains !== undefined && { contains }), ...(only && { mark: only }) },
   });
+  const narrow = (change: { readonly contains?: string; readonly mark?: string }): void => {
+    const given = Object.entries({ contains, mark, ...change }).filter(([, value]) => value);
+    void navigate({ to: '/clients', search: Object.fromEntries(given), replace: true });
+  };
   const columns = useMemo<Column<Client>[]>(
     () => [
       {
@@ -27,6 +37,12 @@ export function Clients() {
         head: words.clientId,
         by: ({ clientId }) => clientId,
         cell: ({ clientId }) => <Mono>{clientId}</Mono>,
+      },
+      {
+        id: 'state',
+        head: words.state,
+        by: ({ marks: said }) => -said.length,
+        cell: (client) => <State of={client} />,
       },
       { id: 'sdk', head: words.sdk, by: ({ language }) => language, cell: ({ language }) => language },
       { id: 'version', head: words.version, by: ({ version }) => version, cell: ({ version }) => version },
@@ -57,15 +73,23 @@ export function Clients() {
   );
   return (
     <Page title={words.clients}>
-      <TextInput
-        aria-label={words.filterName}
-        placeholder={words.filterName}
-        maw={280}
-        value={contains ?? ''}
-        onChange={({ currentTarget: { value } }) =>
-          void navigate({ to: '/clients', search: value === '' ? {} : { contains: value }, replace: true })
-        }
-      />
+      <Group align="end">
+        <TextInput
+          label={words.filterClient}
+          w={280}
+          value={contains ?? ''}
+          onChange={({ currentTarget: { value } }) => narrow({ contains: value })}
+        />
+        <NativeSelect
+          label={words.state}
+          value={only ?? ''}
+          data={[
+            { value: '', label: words.all },
+            ...marks.map((value) => ({ value, label: words.clientMarks[value] })),
+          ]}
+          onChange={({ currentTarget: { value } }) => narrow({ mark: value })}
+        />
+      </Group>
       {first && <Missing sets={first.missing} />}
       <PagedTable
         pages={pages}
@@ -80,10 +104,29 @@ export function Clients() {
   );
 }
 
+/** Nothing: it works, as far as anybody can tell. */
+function State({ of: { marks: said, idleMs, refusals } }: { readonly of: Client }) {
+  const words = useWords();
+  return (
+    <Stack gap={4} align="flex-start">
+      {said.map((mark) => (
+        <Mark key={mark} color={colors[mark]}>
+          {mark === 'idle' && idleMs !== undefined ? words.idleFor(duration(idleMs)) : words.clientMarks[mark]}
+        </Mark>
+      ))}
+      {refusals.map(({ method, code, count: times, agoMs }) => (
+        <Text key={`${method} ${code}`} size="xs">
+          {words.refusedCalls(count(times), method, code, duration(agoMs))}
+        </Text>
+      ))}
+    </Stack>
+  );
+}
+
 function StackTrace({ clientId, onClose }: { readonly clientId: string; readonly onClose: () => void }) {
   const words = useWords();
   const ask = useChange('askStackTrace');
-  const { data, error, isPending, mutate, isIdle } = ask;
+  const { data, error, isPending, mutate } = ask;
   return (
     <Dialog title={`${words.askStack}: ${clientId}`} onClose={onClose} size="xl">
       <Trouble error={error} />
@@ -93,7 +136,7 @@ function StackTrace({ clientId, onClose }: { readonly clientId: string; readonly
         </pre>
       )}
       <Group justify="flex-end" mt="sm">
-        {(isIdle || error) && (
+        {!data && (
           <Button loading={isPending} onClick={() => mutate({ params: { clientId } })}>
             {words.askNow}
           </Button>

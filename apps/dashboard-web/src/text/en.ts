@@ -273,6 +273,11 @@ export const en = {
   why: 'Why is it not consumed?',
   askWhy: 'Ask',
   producesTo: 'Sends to',
+  filterClient: 'Client id contains',
+  clientMarks: { idle: 'idle', refused: 'was refused something', otherFilter: 'other filters in its group' },
+  idleFor: (time: string) => `idle for ${time}`,
+  refusedCalls: (count: string, method: string, code: string, ago: string) =>
+    `${count} × ${method}: ${code}, last ${ago} ago`,
   askStack: 'Stack trace',
   askNow: 'Ask the client',
   waitsFor: 'Waits for',

@@ -5,6 +5,7 @@ import { deadLetterCause, groupNameLengthMax, topicNameLengthMax } from '@cometm
 import { arrayOf, described, missingList, object, ref, text, whole, type Schema } from './schema-parts.js';
 import { alertRules } from '../alerts/alert-rules.js';
 import { replayStates } from '../dead-letters/replay-jobs.js';
+import { clientMarks } from '../reports/client-report.js';
 import { whySteps } from '../reports/why-report.js';
 
 const topicName = { type: 'string', minLength: 1, maxLength: topicNameLengthMax } as const;
@@ -47,6 +48,8 @@ const letterFilter = {
 } as const;
 const letterIds = arrayOf(text, { minItems: 1, maxItems: replaysPerCallMax, description: '`id`s of dead letters.' });
 const bodyBytesMax = 4 * 1024 * 1024;
+
+const clientMark = { type: 'string', enum: clientMarks } as const;
 
 const member = object(
   {
@@ -194,11 +197,31 @@ export const inspectSchemas: Readonly<Record<string, Schema>> = {
       language: text,
       version: text,
       streaming: described({ type: 'boolean' }, 'A proxy holds a Telemetry stream of it: it can be asked something.'),
+      marks: described(
+        arrayOf(clientMark),
+        '`idle`: for ten minutes it neither sent, asked for nor acknowledged anything. `refused`: calls of it were refused ' +
+          'in the last ten minutes. `otherFilter`: members of its group subscribe to one topic with different filters.',
+      ),
+      idleMs: described(whole, 'Since it last sent, asked for or acknowledged something. Absent: no proxy has told.'),
+      refusals: described(
+        arrayOf(
+          object(
+            {
+              method: text,
+              code: described(text, 'As the protocol of the clients names it.'),
+              count: whole,
+              agoMs: described(whole, 'Since the last of them.'),
+            },
+            'all',
+          ),
+        ),
+        'Calls that were refused in the last ten minutes, the last ones first.',
+      ),
       brokerSets: arrayOf(text),
       groups: arrayOf(member),
       producesTo: described(arrayOf(text), 'Topics it said it sends to.'),
     },
-    'all',
+    ['clientId', 'language', 'version', 'streaming', 'marks', 'refusals', 'brokerSets', 'groups', 'producesTo'],
   ),
   ClientPage: object(
     {
@@ -408,6 +431,7 @@ export const clientListQuery: Schema = object(
     limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Items on a page.' },
     after: described(text, '`next` of the page before.'),
     contains: described(searched, 'Part of the client id, any case.'),
+    mark: { ...clientMark, description: 'Those alone that have this mark.' },
   },
   [],
 );

@@ -1,6 +1,7 @@
 // Goal: messages are found over all broker sets, page by page and as a stream, and the chain names its broken link.
 // Method: the real REST API over logs that say what they were told to.
 import type { FoundMessage, LifeEvent, MessageContent } from '@cometmq/client';
+import { someTraits } from '@cometmq/client/testing';
 import { everything, type ConsumerGroup, type Topic } from '@cometmq/model';
 
 import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
@@ -188,4 +189,40 @@ it('clients are told once, however many broker sets know them', async () => {
       { clientId: 'p1', producesTo: ['orders'] },
     ],
   });
+});
+
+it('clients that need a look are marked, and are listed alone where that is asked for', async () => {
+  const { inspect } = fixture.brokers;
+  const some = { ...someTraits, groupId: group.id };
+  const wants = (expression: string) => [{ topicId: topic.id, filter: { type: 'tag' as const, expression } }];
+  const refusal = { method: 'AckMessage', code: 'INVALID_RECEIPT_HANDLE', count: 7, agoMs: 5_000 };
+  const older = { method: 'SendMessage', code: 'FORBIDDEN', count: 1, agoMs: 90_000 };
+  const active = (idleMs: number, ...refusals: (typeof refusal)[]) => ({ activity: { idleMs, refusals } });
+  const idler = { ...someTraits, clientId: 'idler', topicIds: [topic.id] };
+  const ofFirst = [
+    { ...some, clientId: 'a', ...active(5), subscriptions: wants('*') },
+    { ...some, clientId: 'b', ...active(9, older, refusal), subscriptions: wants('paid') },
+    { ...some, clientId: 'old', subscriptions: [] },
+  ];
+  inspect.connected.set('broker-0', { members: ofFirst, producers: [{ ...idler, ...active(600_000) }] });
+  // It was told a moment earlier, when there had been fewer.
+  const earlier = { ...some, clientId: 'b', ...active(7, { ...refusal, count: 3 }), subscriptions: wants('paid') };
+  inspect.connected.set('broker-1', { members: [earlier], producers: [{ ...idler, ...active(599_999) }] });
+  const { items } = await get<{ items: { clientId: string; idleMs?: number }[] }>('clients');
+  expect(items).toMatchObject([
+    { clientId: 'a', marks: ['otherFilter'], idleMs: 5, refusals: [] },
+    { clientId: 'b', marks: ['refused', 'otherFilter'], idleMs: 7, refusals: [refusal, older] },
+    { clientId: 'idler', marks: [], idleMs: 599_999, refusals: [] }, // One set has heard of it since.
+    { clientId: 'old', marks: [], refusals: [] },
+  ]);
+  expect(items.at(-1)).not.toHaveProperty('idleMs');
+  inspect.connected.delete('broker-1');
+  const listed = async (mark: string): Promise<unknown> => {
+    const page = await get<{ items: { clientId: string }[]; total: number }>(`clients?mark=${mark}`);
+    return [page.total, ...page.items.map(({ clientId }) => clientId)];
+  };
+  expect(await listed('idle')).toEqual([1, 'idler']);
+  expect(await listed('refused')).toEqual([1, 'b']);
+  expect(await listed('otherFilter')).toEqual([2, 'a', 'b']);
+  expect((await fetch(`${fixture.url}/api/v1/clients?mark=odd`)).status).toBe(400);
 });

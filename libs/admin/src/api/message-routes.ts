@@ -4,7 +4,7 @@ import { printable, type ConsumerGroup, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { askAll, AskRound } from '../reports/ask-all.js';
-import { clientsOf } from '../reports/client-report.js';
+import { type ClientMark, clientsOf } from '../reports/client-report.js';
 import {
   contentView,
   lifeView,
@@ -245,17 +245,19 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
     },
   });
 
-  app.get<{ Querystring: PageQuery }>('/clients', {
+  app.get<{ Querystring: PageQuery & { readonly mark?: ClientMark } }>('/clients', {
     schema: {
       operationId: 'listClients',
       tags: ['clients'],
-      summary: 'Living clients: what they are, what they consume and send to.',
+      summary: 'Living clients: what they are, what they consume and send to, and which of them need a look.',
       querystring: clientListQuery,
       response: answers({ status: 200, schema: 'ClientPage', description: 'One page.' }, 400),
     },
-    handler: async ({ query }) => {
+    handler: async ({ query: { mark, ...query } }) => {
       const answered = await askAll(directory, clock, requestMsMax, (set) => inspect.clients(set));
-      const { items, ...rest } = pageOf(clientsOf(directory, answered), query);
+      const all = clientsOf(directory, answered);
+      const wanted = mark === undefined ? all : all.filter(({ marks }) => marks.includes(mark));
+      const { items, ...rest } = pageOf(wanted, query);
       return { items: items.map(({ name: _name, ...view }) => view), ...rest, missing: answered.missing };
     },
   });

@@ -1,12 +1,23 @@
-import type { ConnectedClients, Directory, Session } from '@cometmq/client';
+import type { ClientActivity, ClientTraits, ConnectedClients, Directory, Refusals, Session } from '@cometmq/client';
 
-import type { Answers, Missing } from './ask-all.js';
+import type { Answers } from './ask-all.js';
+
+/** What operators should look at: did nothing for long, was refused something of late, wants other messages than its fellows. */
+export const clientMarks = ['idle', 'refused', 'otherFilter'] as const;
+export type ClientMark = (typeof clientMarks)[number];
+
+/** Longer than any poll, and than most pauses between two sends of a program that is at work. */
+const idleMsMin = 600_000;
 
 export interface ClientView {
   readonly clientId: string;
   readonly language: string;
   readonly version: string;
   readonly streaming: boolean;
+  readonly marks: readonly ClientMark[];
+  /** Left out: no proxy has told. */
+  readonly idleMs?: number;
+  readonly refusals: readonly Refusals[];
   readonly brokerSets: readonly string[];
   readonly groups: readonly {
     readonly group: string;
@@ -19,6 +30,9 @@ interface Gathered {
   language: string;
   version: string;
   streaming: boolean;
+  idleMs: number | undefined;
+  otherFilter: boolean;
+  readonly refusals: Map<string, Refusals>;
   readonly brokerSets: Set<string>;
   readonly groups: Map<number, ClientView['groups'][number]>;
   readonly producesTo: Set<string>;
@@ -30,41 +44,70 @@ export function clientsOf(
   { answers }: Answers<ConnectedClients>,
 ): readonly (ClientView & { readonly name: string })[] {
   const byId = new Map<string, Gathered>();
-  const take = (set: string, client: { clientId: string; language: string; version: string; streaming: boolean }) => {
+  const take = (set: string, client: ClientTraits & { readonly clientId: string }): Gathered => {
     const known = byId.get(client.clientId) ?? {
-      ...{ language: '', version: '', streaming: false },
+      ...{ language: '', version: '', streaming: false, idleMs: undefined, otherFilter: false, refusals: new Map() },
       ...{ brokerSets: new Set<string>(), groups: new Map<number, never>(), producesTo: new Set<string>() },
     };
     known.language ||= client.language;
     known.version ||= client.version;
     known.streaming ||= client.streaming;
     known.brokerSets.add(set);
+    if (client.activity) takeActivity(known, client.activity);
     byId.set(client.clientId, known);
     return known;
   };
+  const wishes = wishesOf(answers.flatMap(({ answer }) => answer.members));
   for (const { brokerSet, answer } of answers) {
-    for (const member of answer.members)
-      take(brokerSet, member).groups.set(member.groupId, memberView(directory, member));
+    for (const member of answer.members) {
+      const known = take(brokerSet, member);
+      known.groups.set(member.groupId, memberView(directory, member));
+      known.otherFilter ||= member.subscriptions.some(({ topicId }) => {
+        return (wishes.get(`${member.groupId} ${topicId}`)?.size ?? 0) > 1;
+      });
+    }
     for (const producer of answer.producers) {
       const known = take(brokerSet, producer);
       for (const id of producer.topicIds) known.producesTo.add(directory.topicById(id)?.name ?? '');
     }
   }
-  return [...byId].map(([clientId, { brokerSets, groups, producesTo, ...traits }]) => ({
+  return [...byId].map(([clientId, { brokerSets, groups, producesTo, refusals, idleMs, otherFilter, ...traits }]) => ({
     name: clientId,
     clientId,
     ...traits,
+    marks: clientMarks.filter((mark) => {
+      if (mark === 'idle') return idleMs !== undefined && idleMs >= idleMsMin;
+      return mark === 'refused' ? refusals.size > 0 : otherFilter;
+    }),
+    ...(idleMs !== undefined && { idleMs }),
+    refusals: [...refusals.values()].sort((a, b) => a.agoMs - b.agoMs),
     brokerSets: [...brokerSets],
     groups: [...groups.values()],
     producesTo: [...producesTo].sort(),
   }));
 }
 
-export interface ClientPage {
-  readonly items: readonly ClientView[];
-  readonly total: number;
-  readonly next?: string;
-  readonly missing: readonly Missing[];
+/** Each leader knows what the proxies told it, one sooner than another: the same calls are not counted twice. */
+function takeActivity(known: Gathered, { idleMs, refusals }: ClientActivity): void {
+  known.idleMs = Math.min(known.idleMs ?? Infinity, idleMs);
+  for (const one of refusals) {
+    const key = `${one.method} ${one.code}`;
+    const before = known.refusals.get(key);
+    if (!before || before.count < one.count) known.refusals.set(key, one);
+  }
+}
+
+/** By group and topic, the different filters that its members have. */
+function wishesOf(members: readonly Session[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const wishes = new Map<string, Set<string>>();
+  for (const { groupId, subscriptions } of members) {
+    for (const { topicId, filter } of subscriptions) {
+      const key = `${groupId} ${topicId}`;
+      const known = wishes.get(key) ?? new Set<string>();
+      wishes.set(key, known.add(`${filter.type} ${filter.expression}`));
+    }
+  }
+  return wishes;
 }
 
 function memberView(directory: Directory, { groupId, subscriptions }: Session): ClientView['groups'][number] {

@@ -1,4 +1,4 @@
-import { foundToWire, sessionToWire, type InspectAdmin } from '@cometmq/client';
+import { foundToWire, producerToWire, sessionToWire, type InspectAdmin } from '@cometmq/client';
 import type { GroupId, LogPosition, TopicId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import { answering, type GrpcMethod, type GrpcService } from '@cometmq/rpc';
@@ -12,7 +12,7 @@ export function inspectGrpcService(admin: InspectAdmin, brokerName: string): Grp
         const { members, producers } = await admin.clients(brokerName);
         return internal.ListClientsResponse.encode({
           members: members.map(sessionToWire),
-          producers: producers.map((producer) => ({ ...producer, topicIds: [...producer.topicIds] })),
+          producers: producers.map(producerToWire),
         }).finish();
       }),
       FindMessages: unary(async (bytes) => {

@@ -43,7 +43,7 @@ export function ackMessage(context: ProxyContext): UnaryHandler {
       }
       acks.start();
     } catch (caught) {
-      answerFailure(context, meter, startMs, reply, caught);
+      answerFailure(context, meter, startMs, reply, caught, call);
     }
   };
 }
@@ -94,7 +94,7 @@ class AckRequestCall {
     private readonly startMs: number,
     private readonly reply: UnaryReply,
     private readonly request: AckRequest,
-    call: CallContext,
+    private readonly call: CallContext,
   ) {
     this.giveUpMs = context.giveUpMs(call, startMs);
     this.forgives = repeatsForEver(call);
@@ -131,7 +131,7 @@ class AckRequestCall {
 
   private send(outcome: Outcome): void {
     this.reply.send(this.encode(outcome));
-    this.meter.done(this.startMs, outcome.code);
+    this.meter.done(this.startMs, outcome.code, this.call);
   }
 
   /** AckMessageResponse: status = 1, entries = 2 { message_id = 1, receipt_handle = 2, status = 3 }. */

@@ -3,7 +3,7 @@
  * an answer with nothing but its status, under gRPC's OK: clients lose the code of anything else.
  */
 import { decodeCounted, type Status, TooManyFields } from '@cometmq/proto';
-import type { UnaryHandler, UnaryReply } from '@cometmq/rpc';
+import type { CallContext, UnaryHandler, UnaryReply } from '@cometmq/rpc';
 import { Malformed, MqError, TooManyWireFields } from '@cometmq/shared';
 
 import type { Caller } from '../caller.js';
@@ -29,7 +29,7 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
   const meter = new RpcMeter(method, context);
   return (bytes, call, reply) => {
     const startMs = context.clock.monotonicMs();
-    const fail = (caught: unknown): void => answerFailure(context, meter, startMs, reply, caught);
+    const fail = (caught: unknown): void => answerFailure(context, meter, startMs, reply, caught, call);
     const succeed = (answer: Response): void => {
       try {
         reply.send(response.encode(answer).finish());
@@ -37,7 +37,7 @@ export function coldCall<Request, Response extends { status: Outcome | undefined
         fail(caught);
         return;
       }
-      meter.done(startMs, answer.status?.code ?? ok.code);
+      meter.done(startMs, answer.status?.code ?? ok.code, call);
     };
     try {
       const caller = context.callerOf(meter, call, bytes, startMs);
@@ -91,10 +91,11 @@ export function answerFailure(
   startMs: number,
   reply: UnaryReply,
   caught: unknown,
+  call: CallContext,
 ): void {
   const outcome = outcomeOf(failureOf(context, meter.method, caught));
   reply.send(statusOnly(outcome));
-  meter.done(startMs, outcome.code);
+  meter.done(startMs, outcome.code, call);
 }
 
 /** The status of an answer that went well. */

@@ -101,7 +101,7 @@ class PullStream {
   abandon(): void {
     if (this.ended) return;
     this.ended = true;
-    this.meter.done(this.startMs, wireCode.CANCELLED);
+    this.meter.done(this.startMs, wireCode.CANCELLED, this.call);
   }
 
   /** A status without messages. */
@@ -124,7 +124,7 @@ class PullStream {
       if (this.ended || next < items.length) return;
       this.ended = true;
       this.out.end();
-      this.meter.done(this.startMs, outcome.code);
+      this.meter.done(this.startMs, outcome.code, this.call);
     };
     this.call.onCancel(() => this.abandon());
     this.out.onDrain(goOn);

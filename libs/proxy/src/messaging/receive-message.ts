@@ -149,7 +149,7 @@ class ReceiveStream {
   abandon(): void {
     if (this.ended) return;
     this.ended = true;
-    this.meter.done(this.startMs, wireCode.CANCELLED);
+    this.meter.done(this.startMs, wireCode.CANCELLED, this.call);
   }
 
   /** An error that can't be avoided is answered slowly where the client has time: some repeat at once. */
@@ -186,7 +186,7 @@ class ReceiveStream {
     this.out.write(statusItem(outcome));
     this.out.write(timeItem(this.context.clock.wallMs()));
     this.out.end();
-    this.meter.done(this.startMs, outcome.code);
+    this.meter.done(this.startMs, outcome.code, this.call);
   }
 
   /** Writes as fast as the client reads, and hears whether all of it arrives. */
@@ -208,7 +208,7 @@ class ReceiveStream {
       this.ended = true;
       this.out.write(timeItem(this.context.clock.wallMs()));
       this.out.end();
-      this.meter.done(this.startMs, ok.code);
+      this.meter.done(this.startMs, ok.code, this.call);
     };
     goOn();
     if (this.ended) return;

@@ -48,7 +48,7 @@ export function sendMessage(context: ProxyContext): UnaryHandler {
       checkRoom(context, messages.length, bytes.length);
       new SendRequest(context, meter, startMs, bytes, caller, reply, messages).start(topic);
     } catch (caught) {
-      answerFailure(context, meter, startMs, reply, caught);
+      answerFailure(context, meter, startMs, reply, caught, call);
     }
   };
 }
@@ -216,7 +216,7 @@ class SendRequest {
     context.sends.bytes -= this.bytes.length;
     const outcome = messages.length === 1 ? (this.outcomes[0] ?? ok) : commonOutcome(this.outcomes);
     this.reply.send(this.encode(outcome));
-    this.meter.done(this.startMs, outcome.code);
+    this.meter.done(this.startMs, outcome.code, this.caller.call);
   }
 
   /**

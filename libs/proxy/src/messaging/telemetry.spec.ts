@@ -306,10 +306,10 @@ describe('what clients say of themselves', () => {
 
   it('is only its own user’s, though it began after the other’s request came', () => {
     const { sessions } = context.messaging;
-    sessions.touch('client-1', 'ann', 0); // There is none yet.
+    sessions.touch('client-1', 'ann', 0, true); // There is none yet.
     const own = sessions.open('client-1', 'bob');
     expect(sessions.open('client-1', 'bob')).toBe(own);
-    for (const act of [() => sessions.open('client-1', 'ann'), () => sessions.touch('client-1', 'ann', 0)]) {
+    for (const act of [() => sessions.open('client-1', 'ann'), () => sessions.touch('client-1', 'ann', 0, true)]) {
       expect(act).toThrow('another user has a client with this id');
     }
   });

@@ -159,7 +159,7 @@ class TelemetryStream implements CommandStream {
     const { context } = this;
     if (!this.caller) return context.callerOf(this.meter, this.call, noBytes, nowMs);
     const caller = context.renewed(this.caller);
-    context.sessions.touch(caller.clientId, caller.principal.name, nowMs);
+    context.sessions.touch(caller.clientId, caller.principal.name, nowMs, false);
     return caller;
   }
 
@@ -368,7 +368,7 @@ class TelemetryStream implements CommandStream {
     const command = settings && { $case: 'settings' as const, value: settings };
     const bytes = TelemetryCommand.encode({ status: { ...outcome }, command }).finish();
     this.write(bytes);
-    this.meter.done(startMs, outcome.code);
+    this.meter.done(startMs, outcome.code, this.call);
     if (!settings || !this.out.open || languageOf(this.call) !== againLanguage) return;
     if (!this.answered) this.tellAgain(0, this.context.clock.monotonicMs());
     this.remember(bytes);

@@ -353,6 +353,8 @@ export interface Session {
   version: string;
   /** The proxy holds a Telemetry stream of the client. */
   streaming: boolean;
+  /** Absent: of an earlier release. */
+  activity: ClientActivity | undefined;
 }
 
 export interface ProducerSession {
@@ -361,6 +363,24 @@ export interface ProducerSession {
   language: string;
   version: string;
   streaming: boolean;
+  activity: ClientActivity | undefined;
+}
+
+/** What a client did of late, as the proxy that reports it has seen. */
+export interface ClientActivity {
+  /** Since it last sent, asked for or acknowledged something. */
+  idleMs: number;
+  refusals: Refusals[];
+}
+
+/** Calls of one client that were refused for one reason. */
+export interface Refusals {
+  method: string;
+  /** The name in apache.rocketmq.v2.Code. */
+  code: string;
+  count: number;
+  /** Since the last of them. */
+  agoMs: number;
 }
 
 export interface Subscription {
@@ -4742,7 +4762,16 @@ export const Lease: MessageFns<Lease> = {
 };
 
 function createBaseSession(): Session {
-  return { clientId: "", groupId: 0, subscriptions: [], clientType: 0, language: "", version: "", streaming: false };
+  return {
+    clientId: "",
+    groupId: 0,
+    subscriptions: [],
+    clientType: 0,
+    language: "",
+    version: "",
+    streaming: false,
+    activity: undefined,
+  };
 }
 
 export const Session: MessageFns<Session> = {
@@ -4767,6 +4796,9 @@ export const Session: MessageFns<Session> = {
     }
     if (message.streaming !== false) {
       writer.uint32(56).bool(message.streaming);
+    }
+    if (message.activity !== undefined) {
+      ClientActivity.encode(message.activity, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -4840,6 +4872,14 @@ export const Session: MessageFns<Session> = {
             message.streaming = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.activity = ClientActivity.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4864,12 +4904,15 @@ export const Session: MessageFns<Session> = {
     message.language = object.language ?? "";
     message.version = object.version ?? "";
     message.streaming = object.streaming ?? false;
+    message.activity = (object.activity !== undefined && object.activity !== null)
+      ? ClientActivity.fromPartial(object.activity)
+      : undefined;
     return message;
   },
 };
 
 function createBaseProducerSession(): ProducerSession {
-  return { clientId: "", topicIds: [], language: "", version: "", streaming: false };
+  return { clientId: "", topicIds: [], language: "", version: "", streaming: false, activity: undefined };
 }
 
 export const ProducerSession: MessageFns<ProducerSession> = {
@@ -4892,6 +4935,9 @@ export const ProducerSession: MessageFns<ProducerSession> = {
     }
     if (message.streaming !== false) {
       writer.uint32(40).bool(message.streaming);
+    }
+    if (message.activity !== undefined) {
+      ClientActivity.encode(message.activity, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -4959,6 +5005,14 @@ export const ProducerSession: MessageFns<ProducerSession> = {
             message.streaming = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.activity = ClientActivity.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4981,6 +5035,167 @@ export const ProducerSession: MessageFns<ProducerSession> = {
     message.language = object.language ?? "";
     message.version = object.version ?? "";
     message.streaming = object.streaming ?? false;
+    message.activity = (object.activity !== undefined && object.activity !== null)
+      ? ClientActivity.fromPartial(object.activity)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseClientActivity(): ClientActivity {
+  return { idleMs: 0, refusals: [] };
+}
+
+export const ClientActivity: MessageFns<ClientActivity> = {
+  encode(message: ClientActivity, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.idleMs !== 0) {
+      writer.uint32(8).uint64(message.idleMs);
+    }
+    for (const v of message.refusals) {
+      Refusals.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClientActivity {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClientActivity();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.idleMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.refusals.push(Refusals.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ClientActivity>, I>>(base?: I): ClientActivity {
+    return ClientActivity.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ClientActivity>, I>>(object: I): ClientActivity {
+    const message = createBaseClientActivity();
+    message.idleMs = object.idleMs ?? 0;
+    message.refusals = object.refusals?.map((e) => Refusals.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRefusals(): Refusals {
+  return { method: "", code: "", count: 0, agoMs: 0 };
+}
+
+export const Refusals: MessageFns<Refusals> = {
+  encode(message: Refusals, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.method !== "") {
+      writer.uint32(10).string(message.method);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint32(message.count);
+    }
+    if (message.agoMs !== 0) {
+      writer.uint32(32).uint64(message.agoMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Refusals {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusals();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.agoMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Refusals>, I>>(base?: I): Refusals {
+    return Refusals.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Refusals>, I>>(object: I): Refusals {
+    const message = createBaseRefusals();
+    message.method = object.method ?? "";
+    message.code = object.code ?? "";
+    message.count = object.count ?? 0;
+    message.agoMs = object.agoMs ?? 0;
     return message;
   },
 };
