@@ -108,6 +108,10 @@ export class GrpcBrokerLink implements BrokerLink {
   private waiting: WireCall[] = [];
   private waitingBytes = 0;
   private nextId = 1;
+  /** Calls from this id on wait to be written. */
+  private unwrittenId = 1;
+  /** Calls among those waiting that nobody waits for any more. */
+  private dropped = 0;
   private blocked = false;
   private scheduled = false;
   private closed = false;
@@ -123,21 +127,19 @@ export class GrpcBrokerLink implements BrokerLink {
     private readonly events?: LinkEvents,
     /** Reads at members what the leader leaves to them; left out: the leader reads all. */
     private readonly readMembers?: ReadMembers,
-    /** Bytes of calls that wait to be written before new sends are refused. */
+    /** Bytes of calls that wait to be written before new ones are refused. */
     private readonly waitingBytesMax = 64 * 1024 * 1024,
   ) {}
 
   send(call: SendCall, done: Done<SendResult>): void {
     if (this.waitingBytes > this.waitingBytesMax) {
-      done(new MqError('TOO_MANY_REQUESTS', 'the link to the broker is full; send more slowly'), undefined);
+      done(full(), undefined);
       return;
     }
     const nowMs = this.clock.monotonicMs();
     this.unheardMs ??= nowMs;
     this.silence ??= this.clock.after(silentMsMax, this.listenAgain);
-    const wire = sendToWire(call, nowMs);
-    const bytes = wire.message.length + wire.envelope.length;
-    const id = this.call({ $case: 'send', value: wire }, bytes, (answer, error) => {
+    const id = this.call({ $case: 'send', value: sendToWire(call, nowMs) }, (answer, error) => {
       if (error) done(error, undefined);
       else done(undefined, sendResult(answer));
     });
@@ -147,7 +149,7 @@ export class GrpcBrokerLink implements BrokerLink {
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
     const readsMembers = this.readMembers !== undefined;
     let over = false;
-    const id = this.call({ $case: 'receive', value: receiveToWire({ ...call, readsMembers }) }, 0, (answer, error) => {
+    const id = this.call({ $case: 'receive', value: receiveToWire({ ...call, readsMembers }) }, (answer, error) => {
       if (error) {
         done(error, undefined);
         return;
@@ -174,24 +176,24 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   ack(call: AckCall, done: Done<void>): void {
-    this.call({ $case: 'ack', value: { receipt: receiptToWire(call.receipt) } }, 0, plain(done));
+    this.call({ $case: 'ack', value: { receipt: receiptToWire(call.receipt) } }, plain(done));
   }
 
   changeInvisible(call: ChangeInvisibleCall, done: Done<ChangeInvisibleResult>): void {
     const { receipt, invisibleMs, suspend = false } = call;
     const value = { receipt: receiptToWire(receipt), invisibleMs, suspend };
-    this.call({ $case: 'changeInvisible', value }, 0, (answer, error) => {
+    this.call({ $case: 'changeInvisible', value }, (answer, error) => {
       if (error) done(error, undefined);
       else done(undefined, { receipt: answer?.receipt ? receiptFromWire(answer.receipt) : call.receipt });
     });
   }
 
   handBack(call: HandBackCall, done: Done<void>): void {
-    this.call({ $case: 'handBack', value: { receipts: call.receipts.map(receiptToWire) } }, 0, plain(done));
+    this.call({ $case: 'handBack', value: { receipts: call.receipts.map(receiptToWire) } }, plain(done));
   }
 
   deadLetter(call: DeadLetterCall, done: Done<void>): void {
-    this.call({ $case: 'deadLetter', value: deadLetterToWire(call) }, 0, plain(done));
+    this.call({ $case: 'deadLetter', value: deadLetterToWire(call) }, plain(done));
   }
 
   /** A newer report takes the place of one that still waits to be written. */
@@ -199,28 +201,28 @@ export class GrpcBrokerLink implements BrokerLink {
     const call: WireCall = { id: 0, call: { $case: 'sessions', value: reportToWire(report) } };
     const before = this.waiting.findIndex((waiting) => waiting.call?.$case === 'sessions');
     if (before >= 0) this.waiting[before] = call;
-    else this.post(call, 0);
+    else this.post(call);
   }
 
   clientGone(call: ClientGoneCall, done: Done<void>): void {
-    this.call({ $case: 'clientGone', value: clientGoneToWire(call) }, 0, plain(done));
+    this.call({ $case: 'clientGone', value: clientGoneToWire(call) }, plain(done));
   }
 
   recall({ place }: RecallCall, done: Done<RecallResult>): void {
-    this.call({ $case: 'recall', value: { place: placeToWire(place) } }, 0, (answer, error) => {
+    this.call({ $case: 'recall', value: { place: placeToWire(place) } }, (answer, error) => {
       if (error) done(error, undefined);
       else done(undefined, { messageId: answer?.recall?.messageId ?? '' });
     });
   }
 
   endTransaction(call: EndTransactionCall, done: Done<void>): void {
-    this.call({ $case: 'endTransaction', value: endTransactionToWire(call) }, 0, plain(done));
+    this.call({ $case: 'endTransaction', value: endTransactionToWire(call) }, plain(done));
   }
 
   pull(call: PullCall, done: Done<PullResult>): () => void {
     const readsMembers = this.readMembers !== undefined;
     let over = false;
-    const id = this.call({ $case: 'pull', value: pullToWire({ ...call, readsMembers }) }, 0, (answer, error) => {
+    const id = this.call({ $case: 'pull', value: pullToWire({ ...call, readsMembers }) }, (answer, error) => {
       if (error) {
         done(error, undefined);
         return;
@@ -247,14 +249,14 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
-    this.call({ $case: 'offsets', value: offsetsToWire(call) }, 0, (answer, error) => {
+    this.call({ $case: 'offsets', value: offsetsToWire(call) }, (answer, error) => {
       if (error) done(error, undefined);
       else done(undefined, offsetsResultFromWire(answer?.offsets));
     });
   }
 
   syncLite(call: LiteSyncCall, done: Done<void>): void {
-    this.call({ $case: 'liteSync', value: liteSyncToWire(call) }, 0, plain(done));
+    this.call({ $case: 'liteSync', value: liteSyncToWire(call) }, plain(done));
   }
 
   /** The broker learns which proxy this is from its session reports. */
@@ -264,7 +266,7 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   commandAnswered(answer: CommandAnswer): void {
-    this.post({ id: 0, call: { $case: 'commandAnswer', value: { ...answer } } }, 0);
+    this.post({ id: 0, call: { $case: 'commandAnswer', value: { ...answer } } });
   }
 
   /**
@@ -299,15 +301,15 @@ export class GrpcBrokerLink implements BrokerLink {
     this.lost(new MqError('UNAVAILABLE', 'the link to the broker was closed'));
   }
 
-  private call(call: NonNullable<WireCall['call']>, bytes: number, settle: Settle): number {
+  private call(call: NonNullable<WireCall['call']>, settle: Settle): number {
     const id = this.nextId;
     this.nextId += 1;
-    if (this.closed) {
-      settle(undefined, new MqError('UNAVAILABLE', 'the link to the broker was closed'));
+    if (this.closed || this.waitingBytes > this.waitingBytesMax) {
+      settle(undefined, this.closed ? new MqError('UNAVAILABLE', 'the link to the broker was closed') : full());
       return id;
     }
     this.open.set(id, settle);
-    this.post({ id, call }, bytes);
+    this.post({ id, call });
     return id;
   }
 
@@ -316,12 +318,26 @@ export class GrpcBrokerLink implements BrokerLink {
     this.rooms.delete(id);
     const held = this.release(id);
     if (held) this.giveBack(held.answer);
-    else this.post({ id: 0, call: { $case: 'cancel', value: { id } } }, 0);
+    else if (id >= this.unwrittenId) this.dropUnwritten();
+    else this.post({ id: 0, call: { $case: 'cancel', value: { id } } });
   }
 
-  private post(call: WireCall, bytes: number): void {
+  /** The broker has not heard of the call, nor will it. All that were dropped are taken out together. */
+  private dropUnwritten(): void {
+    this.dropped += 1;
+    if (2 * this.dropped > this.waiting.length) this.takeOutDropped();
+  }
+
+  private takeOutDropped(): void {
+    this.dropped = 0;
+    this.waiting = this.waiting.filter(({ id }) => id === 0 || this.open.has(id));
+    this.waitingBytes = this.waiting.reduce((sum, call) => sum + bytesOf(call), 0);
+  }
+
+  /** What has no answer is not refused: there is one of each for a call that was written, or an answer that came. */
+  private post(call: WireCall): void {
     this.waiting.push(call);
-    this.waitingBytes += bytes;
+    this.waitingBytes += bytesOf(call);
     if (this.scheduled || this.blocked || this.closed) return;
     this.scheduled = true;
     this.clock.soon(this.flush);
@@ -356,16 +372,19 @@ export class GrpcBrokerLink implements BrokerLink {
   }
 
   private takeFrame(): WireCall[] {
+    if (this.dropped > 0) this.takeOutDropped();
     let bytes = 0;
     let count = 0;
-    for (const { call } of this.waiting) {
-      if (call?.$case === 'send') bytes += call.value.message.length + call.value.envelope.length;
-      if (count > 0 && bytes > frameBytesMax) break;
+    for (const call of this.waiting) {
+      const more = bytesOf(call);
+      if (count > 0 && bytes + more > frameBytesMax) break;
+      bytes += more;
       count += 1;
+      if (call.id !== 0) this.unwrittenId = call.id + 1;
     }
     const calls = count === this.waiting.length ? this.waiting : this.waiting.slice(0, count);
     this.waiting = this.waiting.slice(count);
-    this.waitingBytes = this.waiting.length === 0 ? 0 : Math.max(0, this.waitingBytes - bytes);
+    this.waitingBytes -= bytes;
     return calls;
   }
 
@@ -410,7 +429,7 @@ export class GrpcBrokerLink implements BrokerLink {
   private roomAsked({ id, roomBytes }: WireAnswer): void {
     const askRoom = this.rooms.get(id);
     this.rooms.delete(id);
-    const granted = (): void => this.post({ id: 0, call: { $case: 'room', value: { id } } }, 0);
+    const granted = (): void => this.post({ id: 0, call: { $case: 'room', value: { id } } });
     if (!askRoom || askRoom(roomBytes, granted)) granted();
   }
 
@@ -475,7 +494,7 @@ export class GrpcBrokerLink implements BrokerLink {
 
   private giveBack({ receive }: WireAnswer): void {
     const receipts = receive?.messages.flatMap(({ receipt }) => receipt ?? []) ?? [];
-    if (receipts.length > 0) this.post({ id: 0, call: { $case: 'handBack', value: { receipts } } }, 0);
+    if (receipts.length > 0) this.post({ id: 0, call: { $case: 'handBack', value: { receipts } } });
   }
 
   private commanded(wire: internal.ClientCommand): void {
@@ -489,6 +508,8 @@ export class GrpcBrokerLink implements BrokerLink {
     this.blocked = false;
     this.waiting = [];
     this.waitingBytes = 0;
+    this.dropped = 0;
+    this.unwrittenId = this.nextId;
     this.rooms.clear();
     this.ordered.clear();
     this.unheardMs = undefined;
@@ -504,6 +525,31 @@ export class GrpcBrokerLink implements BrokerLink {
     if (!this.closed) this.events?.broke();
   }
 }
+
+function full(): MqError {
+  return new MqError('TOO_MANY_REQUESTS', 'the link to the broker is full; call more slowly');
+}
+
+/** What a call takes while it waits, about. Not of a report: a newer one takes its place. */
+function bytesOf({ call }: WireCall): number {
+  switch (call?.$case) {
+    case 'send':
+      return callBytes + call.value.message.length + call.value.envelope.length;
+    case 'receive':
+    case 'pull':
+      return callBytes + (call.value.filter?.expression.length ?? 0);
+    case 'liteSync':
+      return callBytes + call.value.liteTopics.length * callBytes;
+    case 'handBack':
+      return callBytes + call.value.receipts.length * callBytes;
+    case 'sessions':
+      return 0;
+    default:
+      return callBytes;
+  }
+}
+/** Of a call without its message: names, numbers and what is kept to answer it. */
+const callBytes = 256;
 
 function sendResult(answer: WireAnswer | undefined): SendResult {
   const offset = (answer?.send?.offset ?? 0) as SendResult['offset'];

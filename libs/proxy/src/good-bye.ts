@@ -17,14 +17,22 @@ export function sayGoodBye(
     leave(context, clientId, groupName);
     return;
   }
-  session.left.add(connection);
+  session.saidGoodBye = true;
+  if (hasStreamOn(session, connection)) session.left.add(connection);
   context.polls.endOf(clientId, connection);
   tellBrokers(context, clientId, groupsOf(session, groupName), `${context.proxyId}/${connection}`);
 }
 
+/** It asks for messages: whoever said good-bye, this one stays. */
+export function staysOn(session: ClientSession, connection: number): void {
+  session.left.delete(connection);
+  session.saidGoodBye = false;
+}
+
 /** One of its streams has ended: if all that are left said good-bye before, the client is gone. */
-export function streamEnded(context: ProxyContext, session: ClientSession): void {
-  if (session.left.size === 0) return;
+export function streamEnded(context: ProxyContext, session: ClientSession, ended: number): void {
+  if (!hasStreamOn(session, ended)) session.left.delete(ended);
+  if (!session.saidGoodBye) return;
   for (const { connection } of session.streams) if (!session.left.has(connection)) return;
   leave(context, session.clientId, undefined);
 }
@@ -33,6 +41,11 @@ function leave(context: ProxyContext, clientId: string, groupName: string | unde
   context.polls.endOf(clientId);
   context.lite.drop(clientId);
   tellBrokers(context, clientId, groupsOf(context.sessions.remove(clientId), groupName), undefined);
+}
+
+function hasStreamOn(session: ClientSession, connection: number): boolean {
+  for (const stream of session.streams) if (stream.connection === connection) return true;
+  return false;
 }
 
 function staysWithout(session: ClientSession, connection: number): boolean {

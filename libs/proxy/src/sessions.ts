@@ -60,8 +60,10 @@ export class ClientSession {
   stream: CommandStream | undefined;
   /** All of them: two clients with one id come on two connections. */
   readonly streams = new Set<CommandStream>();
-  /** Connections on which somebody said good-bye, while others stay. */
+  /** Connections of `streams` on which somebody said good-bye, while others stay. */
   readonly left = new Set<number>();
+  /** Somebody said good-bye, and nobody has asked for messages since: streams that end are likely to be of who said it. */
+  saidGoodBye = false;
   /** `Settings.client_properties`, for the console. */
   properties: ReadonlyMap<string, string> = new Map();
 

@@ -102,8 +102,17 @@ export class TopicRoutes {
     return topic && this.put(topic);
   }
 
-  /** Takes a topic that the directory may not have heard of yet. */
-  put(topic: Topic): TopicRoute {
+  /**
+   * Of a topic as the name service answered it: the directory may not have heard of it yet, or may have heard more since, as
+   * answers and updates come by different ways.
+   */
+  learn(topic: Topic): TopicRoute {
+    const known = this.find(topic.name);
+    const knowsMore = known?.topic.id === topic.id && (known.topic.typeFixed || !topic.typeFixed);
+    return knowsMore ? known : this.put(topic);
+  }
+
+  private put(topic: Topic): TopicRoute {
     const sets: string[] = [];
     const allSets: string[] = [];
     let full = 0;

@@ -350,6 +350,23 @@ describe('NotifyClientTermination', () => {
       expect(context.messaging.sessions.size).toBe(0);
     });
 
+    it('keeps nothing of those that came and went, while one client stays', async () => {
+      const [stays] = await join(1);
+      for (let connection = 2; connection < 10; connection += 1) {
+        const [stream] = await join(connection);
+        bye(connection);
+        stream?.cancel();
+        bye(connection); // Said again, on a connection without a stream.
+      }
+      const session = context.messaging.sessions.get('client-1');
+      expect([session?.streams.size, session?.left.size]).toEqual([1, 0]);
+      const told = context.broker.gone.length;
+      await join(1); // It asks for messages: it is not who said good-bye.
+      stays?.cancel();
+      expect(context.broker.gone.length).toBe(told);
+      expect(context.messaging.sessions.get('client-1')).toBe(session);
+    });
+
     it('ends with the last stream, where one client said it on one of its connections', async () => {
       await join(1);
       const [stream] = await join(2);

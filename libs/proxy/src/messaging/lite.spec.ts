@@ -2,6 +2,7 @@ import { Envelope, liteGroupDefaults, MessageType, type ConsumerGroup } from '@c
 import {
   ClientType,
   Code,
+  NotifyClientTerminationRequest,
   SendMessageRequest,
   SendMessageResponse,
   SyncLiteSubscriptionRequest,
@@ -177,4 +178,16 @@ describe('a message of a lite topic', () => {
     expect(one.size + two.size).toBe(10); // None on both.
     expect(Math.min(one.size, two.size)).toBeGreaterThan(0);
   });
+});
+
+it('forgets who said good-bye while brokers were told of its subscriptions', async () => {
+  const told = context.broker.syncLite.bind(context.broker);
+  context.broker.syncLite = (call, done) => {
+    context.call('NotifyClientTermination', NotifyClientTerminationRequest.encode({ group: undefined }).finish());
+    told(call, done);
+  };
+  expect((await sync({})).code).toBe(Code.OK);
+  expect(context.takeOver('broker-0').liteSyncs).toEqual([]);
+  expect((await sync({})).code).toBe(Code.OK);
+  expect(context.takeOver('broker-0').liteSyncs.length).toBe(1); // The same without a good-bye.
 });

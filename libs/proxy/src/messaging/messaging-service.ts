@@ -114,7 +114,7 @@ export class MessagingService implements Component {
   private changed(update: DirectoryUpdate): void {
     const { context } = this;
     context.routes.apply(update);
-    context.names.forgetRefusals();
+    context.names.apply(update);
     if (update.kind === 'group') for (const stream of context.streams) stream.groupChanged(update.group);
     this.leaderChanged();
   }

@@ -15,6 +15,7 @@ import { asBuffer, MqError, WireReader } from '@cometmq/shared';
 
 import type { AnswerUnderWay } from '../answers-under-way.js';
 import type { Caller } from '../caller.js';
+import { staysOn } from '../good-bye.js';
 import { type ProxyContext, RpcMeter, passes } from '../proxy-context.js';
 import { rules } from '../rules.js';
 import { traitOf } from '../sessions.js';
@@ -116,7 +117,7 @@ function remember(context: ProxyContext, { clientId, principal, call }: Caller, 
     session.language = traitOf(call, 'x-mq-language') ?? '';
     session.version = traitOf(call, 'x-mq-client-version') ?? '';
   }
-  session.left.delete(call.connection);
+  staysOn(session, call.connection);
   if (session.clientType === 0) session.clientType = wanted.autoRenew ? clientTypePush : clientTypeSimple;
   context.sessions.subscribe(session, wanted.group, wanted.topic, wanted.filter);
 }

@@ -270,6 +270,44 @@ it('fixes the type of a topic made on first use by its first message', async () 
   expect(context.nameService.topics.get('fresh-2')).toMatchObject({ typeFixed: true, type: MessageType.lite });
 });
 
+describe('while the name service is asked for a topic of first use', () => {
+  const fresh = encode(message({}, { topic: { name: 'fresh' } }));
+  const sendWhile = async (asked: 'ensureTopic' | 'fixTopicType', meanwhile: () => Promise<unknown>) => {
+    const { nameService } = context;
+    nameService.createsTopics = true;
+    const ask = nameService[asked].bind(nameService) as (...given: unknown[]) => Promise<never>;
+    nameService[asked] = async (...given: unknown[]) => {
+      const answer = await ask(...given);
+      await meanwhile();
+      return answer;
+    };
+    return send(context, fresh);
+  };
+
+  it.each(['ensureTopic', 'fixTopicType'] as const)(
+    'it may be deleted: after %s nothing is sent to it',
+    async (asked) => {
+      const { nameService } = context;
+      const answer = await sendWhile(asked, () => nameService.deleteTopic('fresh'));
+      expect(answer.status?.code).toBe(Code.TOPIC_NOT_FOUND);
+      expect(context.broker.sent.length).toBe(0);
+      nameService.createsTopics = false;
+      expect((await send(context, fresh)).status?.code).toBe(Code.TOPIC_NOT_FOUND);
+      expect(context.broker.sent.length).toBe(0);
+    },
+  );
+
+  it.each(['ensureTopic', 'fixTopicType'] as const)('it may be changed: what came before %s holds', async (asked) => {
+    const { nameService } = context;
+    const answer = await sendWhile(asked, async () => {
+      nameService.putTopic('fresh', { typeFixed: true, layout: 7, readQueues: 1, writeQueues: 1 });
+      return Promise.resolve();
+    });
+    expect(answer.status?.code).toBe(Code.OK);
+    expect(context.broker.sent.map(({ layout, queueId }) => [layout, queueId])).toEqual([[7, 0]]);
+  });
+});
+
 it('asks once for an unknown topic that many want, and believes a no for a moment', async () => {
   const request = encode(message({}, { topic: { name: 'nobody' } }));
   await Promise.all([send(context, request), send(context, request), send(context, request)]);

@@ -148,9 +148,9 @@ class SendRequest {
       const nowMs = clock.wallMs();
       const good = this.messages.find((found) => checkMessage(found, this.bytes, limits, nowMs) === undefined);
       const type = good && derivedType(good);
-      if (type !== undefined) await names.fixType(topic, type);
+      if (type !== undefined) return names.fixType(topic, type);
     }
-    return routes.find(topic.name) ?? routes.put(topic);
+    return routes.learn(topic);
   }
 
   private sendAll(route: TopicRoute): void {

@@ -32,9 +32,10 @@ export function syncLiteSubscription(context: ProxyContext): UnaryHandler {
       const topic = await liteParent(context, group, request.topic?.name, peer);
       const start = action === 'add' ? startOf(request.offsetOption) : undefined;
       const call = { clientId, groupId: group.id, topicId: topic.id, action, liteTopics: names, start };
-      context.sessions.join(context.sessions.open(clientId, principal.name), group.name);
+      const session = context.sessions.open(clientId, principal.name);
+      context.sessions.join(session, group.name);
       await tellAll(context, call);
-      context.lite.synced(call);
+      if (context.sessions.get(clientId) === session) context.lite.synced(call); // It may have said good-bye meanwhile.
       return { status: okStatus() };
     },
     context.limits.listFieldsMax,

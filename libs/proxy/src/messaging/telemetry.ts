@@ -222,7 +222,7 @@ class TelemetryStream implements CommandStream {
       session.stream = [...session.streams].at(-1);
       this.context.sessions.changed();
     }
-    streamEnded(this.context, session);
+    streamEnded(this.context, session, this.connection);
   }
 
   /** Registers the client and completes its settings. */
@@ -345,8 +345,12 @@ class TelemetryStream implements CommandStream {
     }
   }
 
-  /** Undefined: this node has as many clients as it can remember, and serves this one without. */
+  /**
+   * Undefined: this node has as many clients as it can remember, and serves this one without; or the stream ended while its
+   * settings waited, and its client may have said good-bye by now.
+   */
   private register(clientType: number, settings: Settings): ClientSession | undefined {
+    if (!this.out.open) return undefined;
     let session: ClientSession;
     assert(this.caller !== undefined, 'who says its settings is known');
     try {
@@ -356,11 +360,9 @@ class TelemetryStream implements CommandStream {
       throw caught;
     }
     this.context.sessions.label(session, settings.clientProperties);
-    if (this.out.open) {
-      if (session.stream === undefined) this.context.sessions.changed();
-      session.stream = this; // The newest; the older one is left open.
-      session.streams.add(this);
-    }
+    if (session.stream === undefined) this.context.sessions.changed();
+    session.stream = this; // The newest; the older one is left open.
+    session.streams.add(this);
     return session;
   }
 
