@@ -1,12 +1,15 @@
 import type { ClientCommand, CommandAnswer, SessionReport } from '@cometmq/client';
 import type { GroupId } from '@cometmq/model';
-import type { Clock } from '@cometmq/shared';
+import { type Clock, OwnStalls } from '@cometmq/shared';
 
 import { ClientCommands } from './client-commands.js';
 import { DepartedClients } from './departed-clients.js';
 import { MemberSessions } from './member-sessions.js';
 import { ProducerSessions } from './producer-sessions.js';
 import { StreamIndex } from './stream-index.js';
+
+/** Between two sweeps. */
+export const sweepEveryMs = 5_000;
 
 /** Who is connected, as the proxies report it, and how to say something to them. Soft state: nothing of it is in the log. */
 export class Clients {
@@ -15,11 +18,13 @@ export class Clients {
   readonly commands: ClientCommands;
   private readonly holders = new StreamIndex();
   private readonly departed = new DepartedClients();
+  private readonly stalls: OwnStalls;
 
   constructor(
     private readonly clock: Clock,
     brokerName: string,
   ) {
+    this.stalls = new OwnStalls(sweepEveryMs, clock.monotonicMs());
     this.sessions = new MemberSessions(clock.monotonicMs());
     this.commands = new ClientCommands(this.holders, clock, brokerName);
   }
@@ -60,6 +65,10 @@ export class Clients {
   /** Forgets who was not heard of for too long. Answers the members among them. */
   sweep(): { groupId: GroupId; clientId: string }[] {
     const nowMs = this.clock.monotonicMs();
+    if (this.stalls.stoodStill(nowMs)) {
+      this.sessions.heardAll(nowMs);
+      return [];
+    }
     this.producers.sweep(nowMs);
     this.holders.sweep(nowMs);
     this.departed.sweep(nowMs);

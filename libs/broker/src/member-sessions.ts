@@ -62,6 +62,11 @@ export class MemberSessions {
     if (members.byClient.size === 0) this.groups.delete(groupId);
   }
 
+  /** This process stood still: what was said of them meanwhile is yet to be read. */
+  heardAll(nowMs: number): void {
+    for (const { byClient } of this.groups.values()) for (const member of byClient.values()) member.heardMs = nowMs;
+  }
+
   /** Forgets who was not heard of for too long; answers who that was. */
   sweep(nowMs: number): { groupId: GroupId; clientId: string }[] {
     const lost: { groupId: GroupId; clientId: string }[] = [];

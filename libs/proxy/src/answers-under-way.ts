@@ -11,7 +11,7 @@
  */
 import type { BrokerLinks, DeliveryLease } from '@cometmq/client';
 import type { Receipt } from '@cometmq/model';
-import type { Clock, Timer } from '@cometmq/shared';
+import { type Clock, OwnStalls, type Timer } from '@cometmq/shared';
 
 const beatMs = 1_000;
 /** A connection that lives confirms in a round trip, and a little more where much is on its way. */
@@ -38,6 +38,7 @@ export class AnswerUnderWay {
 export class AnswersUnderWay {
   private readonly byClient = new Map<string, Set<AnswerUnderWay>>();
   private beat: Timer | undefined;
+  private stalls: OwnStalls | undefined;
 
   constructor(
     private readonly clock: Clock,
@@ -56,7 +57,10 @@ export class AnswersUnderWay {
     const known = this.byClient.get(clientId);
     if (known) known.add(answer);
     else this.byClient.set(clientId, new Set([answer]));
-    this.beat ??= this.clock.after(beatMs, this.look);
+    if (this.beat === undefined) {
+      this.stalls = new OwnStalls(beatMs, answer.movedMs);
+      this.lookLater();
+    }
     return answer;
   }
 
@@ -103,14 +107,21 @@ export class AnswersUnderWay {
     this.beat?.cancel();
   }
 
+  private lookLater(): void {
+    this.beat = this.clock.after(beatMs, this.look);
+  }
+
   private readonly look = (): void => {
     const nowMs = this.clock.monotonicMs();
+    const stoodStill = this.stalls?.stoodStill(nowMs);
     for (const answers of this.byClient.values()) {
       for (const answer of answers) {
+        if (stoodStill) answer.movedMs = nowMs; // Whether it has arrived is yet to be read.
         const idleMs = nowMs - answer.movedMs;
         if (idleMs >= this.leaseMs || (answer.elsewhere && idleMs >= elsewhereMsMax)) this.settle(answer, false);
       }
     }
-    this.beat = this.byClient.size > 0 ? this.clock.after(beatMs, this.look) : undefined;
+    this.beat = undefined;
+    if (this.byClient.size > 0) this.lookLater();
   };
 }

@@ -430,7 +430,12 @@ describe('Http2Channel', () => {
     await until(() => told.includes(settingsHeard as Buffer)); // From here on it is silent.
     await passes(11_000);
     await until(() => told.includes('cometmq.'));
-    await passes(6_500);
+    let isOver = false;
+    void asked.then(() => (isOver = true));
+    manual.standStill(60_000); // Its own silence says nothing of the other side's.
+    await passes(500);
+    expect(isOver).toBe(false);
+    await passes(17_000);
     expect(await asked).toMatchObject({ code: 'UNAVAILABLE', reason: `nothing is heard of 127.0.0.1:${port}` });
   });
 

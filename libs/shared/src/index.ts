@@ -9,6 +9,7 @@ export * from './host-port.js';
 export * from './in-turn.js';
 export * from './lifecycle.js';
 export * from './one-by-one.js';
+export * from './own-stalls.js';
 export * from './peer-address.js';
 export * from './prng.js';
 export * from './recent-numbers.js';

@@ -48,6 +48,11 @@ export class ManualClock implements Clock {
     this.elapsedMs = untilMs;
   }
 
+  /** As if the process were stopped: what fell due meanwhile fires at the next `advance`, late. */
+  standStill(forMs: number): void {
+    this.elapsedMs += forMs;
+  }
+
   /** The wall clock is set to another time; the monotonic one takes no notice. */
   jumpWall(byMs: number): void {
     this.wallOffsetMs += byMs;

@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
-import { addressKey, MqError, peerText, throwAssertion, type Clock, type Timer } from '@cometmq/shared';
+import { addressKey, MqError, OwnStalls, peerText, throwAssertion, type Clock, type Timer } from '@cometmq/shared';
 
 export interface HttpConnections {
   readonly connectionsMax: number;
@@ -62,10 +62,12 @@ export class HttpListener {
   private readonly addresses = new Map<string, Set<Connection>>();
   private readonly connections = new Map<Socket, Connection>();
   private readonly times: HttpTimes;
+  private readonly stalls: OwnStalls;
   private timer: Timer | undefined;
 
   constructor(private readonly options: HttpListenerOptions) {
     this.times = { ...defaultTimes, ...options.times };
+    this.stalls = new OwnStalls(checkMs, options.clock.monotonicMs());
     const { headersMs, requestMs, keepAliveMs } = this.times;
     this.server = createServer({
       headersTimeout: headersMs,
@@ -179,10 +181,11 @@ export class HttpListener {
   private check(): void {
     this.timer = undefined;
     const nowMs = this.options.clock.monotonicMs();
+    const stoodStill = this.stalls.stoodStill(nowMs);
     for (const connection of this.connections.values()) {
       const { bytesWritten, writableLength } = connection.socket; // The former counts what is queued, too.
       const taken = bytesWritten - writableLength;
-      if (writableLength === 0 || taken !== connection.taken) connection.movedMs = nowMs;
+      if (stoodStill || writableLength === 0 || taken !== connection.taken) connection.movedMs = nowMs;
       connection.taken = taken;
       if (nowMs - connection.movedMs > this.times.stalledMs) connection.socket.destroy();
     }

@@ -4,7 +4,7 @@ import type { StorePorts, RetentionPolicy } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Backlogs } from '../backlogs.js';
-import type { Clients } from '../clients.js';
+import { type Clients, sweepEveryMs } from '../clients.js';
 import type { DeadLetters } from '../dead-letters.js';
 import type { LiteBroker } from '../lite/lite-broker.js';
 import type { LogClock } from '../log-clock.js';
@@ -12,7 +12,6 @@ import { Periodic } from '../periodic.js';
 import type { Leases } from './leases.js';
 import type { KnownMetadata, MetadataSync } from './metadata-sync.js';
 
-const roundMs = 5_000;
 /** How often it is looked for messages whose last attempt has ended. */
 const dueLookMs = 1_000;
 const retentionRoundMs = 60_000;
@@ -40,7 +39,7 @@ export class HouseKeeping {
 
   constructor(private readonly parts: HouseKeepingParts) {
     this.periodic = new Periodic(parts.clock, parts.log);
-    this.periodic.every(roundMs, () => this.round());
+    this.periodic.every(sweepEveryMs, () => this.round());
     this.periodic.every(dueLookMs, () => parts.deadLetters.look());
     this.periodic.every(retentionRoundMs, () => this.expire());
   }

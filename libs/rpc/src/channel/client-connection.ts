@@ -12,7 +12,7 @@ import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { hostAndPort, MqError } from '@cometmq/shared';
+import { hostAndPort, MqError, OwnStalls } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
 import { SendScheduler } from '../front-door/send-scheduler.js';
 import type { SendSchedulerHost } from '../front-door/send-scheduler.js';
@@ -97,7 +97,8 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
   private isLeaving = false;
   private hasBegun = false;
   private heardMs: number;
-  private readonly beganMs: number;
+  private beganMs: number;
+  private readonly stalls: OwnStalls;
   private askedMs: number | undefined;
   private timer: Timer;
   private why: MqError | undefined;
@@ -136,6 +137,7 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
     this.socket.on('error', (cause: Error) => (this.why ??= brokenBy(cause, this.hasBegun)));
     this.socket.on('close', () => this.socketClosed());
     this.socket.on('end', () => this.socket.destroy()); // Half a connection is no use to gRPC.
+    this.stalls = new OwnStalls(lookMs, this.nowMs);
     this.timer = options.clock.after(lookMs, this.look);
   }
 
@@ -384,6 +386,7 @@ export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost,
   private readonly look = (): void => {
     const { clock } = this.options;
     this.nowMs = clock.monotonicMs();
+    if (this.stalls.stoodStill(this.nowMs)) this.heardMs = this.beganMs = this.nowMs; // What came is yet to be read.
     if (this.askedMs !== undefined && this.nowMs - Math.max(this.askedMs, this.heardMs) > pingAnswerMs) {
       this.breakOff(new MqError('UNAVAILABLE', `nothing is heard of ${this.options.address}`));
       return;

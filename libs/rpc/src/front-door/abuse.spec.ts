@@ -386,6 +386,23 @@ describe('a connection on which nothing is heard', () => {
     expect(warned).toMatchObject([{ facts: { reason: 'silent' } }]);
   });
 
+  it('is not taken for silent when it was the server that stood still', async () => {
+    const clock = new ManualClock();
+    await serve({ clock });
+    const client = await raw();
+    client.send(greeting, call(1, requestHeaders('/test.Echo/Hang')));
+    await until(() => notes.calls.length === 1);
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    await seconds(clock, 12, turn);
+    await client.seen(asks);
+    clock.standStill(60_000);
+    clock.advance(0);
+    expect(server.seen.cut.silent).toBe(0);
+    await seconds(clock, 22, turn);
+    await until(() => client.ended);
+    expect(server.seen.cut.silent).toBe(1);
+  });
+
   it('and that only answers pings is idle all the same', async () => {
     const clock = new ManualClock();
     await serve({ clock, limits: { idleMs: 60_000 } });

@@ -11,7 +11,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { SecureContext, Server as TlsServer } from 'node:tls';
-import { MqError, peerText } from '@cometmq/shared';
+import { MqError, OwnStalls, peerText } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
 import { DeadlineWheel } from '../deadline-wheel.js';
 import type { FailureLog, GrpcServer, GrpcService } from '../grpc-server.js';
@@ -103,6 +103,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private boundPort: number;
   private timer: Timer | undefined;
   private checkedMs: number;
+  private readonly stalls: OwnStalls;
   private dirty: H2Connection[] = [];
   private stopping = false;
   private readonly addresses: AddressBook;
@@ -150,6 +151,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.proxyProtocol = options.proxyProtocol ?? false;
     this.boundPort = options.port;
     this.checkedMs = options.clock.monotonicMs();
+    this.stalls = new OwnStalls(checkMs, this.checkedMs);
     this.warnings = new Allowance(warningsBurst, warningsPerSecond, this.checkedMs);
     this.deadlines = new DeadlineWheel<DoorCall>(tickMs, this.checkedMs);
   }
@@ -368,12 +370,17 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     this.deadlines.advance(nowMs, (call) => call.deadlinePassed());
     if (nowMs - this.checkedMs >= checkMs) {
       this.checkedMs = nowMs;
-      for (const connection of [...this.connections]) connection.check(nowMs);
-      for (const greeting of [...this.greetings]) {
-        if (nowMs - greeting.startedMs > this.limits.greetingMs) greeting.tooSlow();
-      }
+      if (this.stalls.stoodStill(nowMs)) for (const connection of this.connections) connection.stoodStill(nowMs);
+      else this.check(nowMs);
       this.addresses.sweep(nowMs);
     }
     if (this.connections.size + this.greetings.size > 0) this.arm();
+  }
+
+  private check(nowMs: number): void {
+    for (const connection of [...this.connections]) connection.check(nowMs);
+    for (const greeting of [...this.greetings]) {
+      if (nowMs - greeting.startedMs > this.limits.greetingMs) greeting.tooSlow();
+    }
   }
 }

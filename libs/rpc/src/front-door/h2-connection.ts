@@ -205,6 +205,12 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.closeSoon();
   }
 
+  /** Instead of `check`, where this process stood still since the one before. */
+  stoodStill(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.liveness.stoodStill(nowMs);
+  }
+
   /** To be called about once a second: looks for what takes too long. */
   check(nowMs: number): void {
     this.nowMs = nowMs;

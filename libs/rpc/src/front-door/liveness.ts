@@ -53,6 +53,12 @@ export class Liveness {
     this.heardMs = nowMs;
   }
 
+  /** This process did nothing for a while: what has come and gone meanwhile is yet to be seen. */
+  stoodStill(nowMs: number): void {
+    this.heardMs = this.writtenMs = nowMs;
+    if (this.midwaySinceMs !== undefined) this.midwaySinceMs = nowMs;
+  }
+
   /** The socket has taken what it had. */
   written(nowMs: number): void {
     this.writtenMs = nowMs;
