@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import type { Component } from '@cometmq/shared';
+import { throwAssertion, type Component } from '@cometmq/shared';
 import { HttpListener, type HttpConnections } from '@cometmq/telemetry';
 
 import type { AdminContext } from './api/context.js';
@@ -64,6 +64,7 @@ export class AdminServer implements Component {
       const app = await this.app;
       app.routing(request, response);
     } catch (caught) {
+      throwAssertion(caught);
       this.options.log.error({ err: caught }, 'a request to the REST API failed before it was handled');
       if (response.headersSent) response.destroy();
       else response.writeHead(500).end();

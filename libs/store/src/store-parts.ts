@@ -2,7 +2,7 @@
  * What a store is made of, and who tells whom: built here, in the order in which the parts need one another, and by nobody
  * else. Nothing is opened yet.
  */
-import { MqError } from '@cometmq/shared';
+import { MqError, throwAssertion } from '@cometmq/shared';
 
 import { Checkpoints } from './checkpoints.js';
 import { DamageNotes } from './damage-notes.js';
@@ -137,6 +137,7 @@ export class StoreParts {
   }
 
   private checkpointFailed(caught: unknown): void {
+    throwAssertion(caught); // No fault of the disk.
     const said = caught instanceof Error ? caught.message : String(caught);
     this.fail(new MqError('DISK_FAILED', `the checkpoint could not be written or read: ${said}`, { cause: caught }));
   }

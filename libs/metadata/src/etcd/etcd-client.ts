@@ -1,6 +1,6 @@
 import { Etcd3, type IDuplexStream, type IOptions, type IWatchRequest, type IWatchResponse } from 'etcd3';
 
-import { MqError, type Clock } from '@cometmq/shared';
+import { MqError, throwAssertion, type Clock } from '@cometmq/shared';
 
 export interface EtcdAddress {
   /** `http://host:port` or `https://host:port`, all of one kind. */
@@ -101,6 +101,7 @@ function credentials(tls: NonNullable<EtcdAddress['tls']>): NonNullable<IOptions
 /** etcd's error in our words. `doing` completes "etcd … ". */
 export function etcdError(caught: unknown, address: EtcdAddress): MqError {
   if (caught instanceof MqError) return caught;
+  throwAssertion(caught);
   const where = address.endpoints.join(', ');
   const said = caught instanceof Error ? firstLine(caught.message) : String(caught);
   if (isRefused(caught)) {

@@ -1,6 +1,6 @@
 import type { IDuplexStream, IWatchRequest, IWatchResponse } from 'etcd3';
 
-import { MqError, type Clock, type Timer } from '@cometmq/shared';
+import { MqError, throwAssertion, type Clock, type Timer } from '@cometmq/shared';
 
 import type { Change, Range, StoreUpdate } from '../metadata-store.js';
 
@@ -56,23 +56,30 @@ export class WatchLoop {
     this.stream = undefined;
   }
 
+  /** Only what etcd was asked for may fail and be asked for again: what the listener throws ends the process. */
   private async run(): Promise<void> {
-    try {
-      if (this.nextRevision === undefined) await this.tellAll();
-      const stream = await this.source.stream();
-      if (this.stopped) return stream.cancel();
-      this.attach(stream);
-    } catch (caught) {
-      this.again(caught);
+    if (this.nextRevision === undefined) {
+      const whole = await this.asked(() => this.source.range());
+      if (!whole || this.stopped) return;
+      this.etcd = whole.storeId;
+      this.nextRevision = whole.revision + 1;
+      this.listener({ kind: 'snapshot', revision: whole.revision, pairs: whole.pairs });
     }
+    const stream = await this.asked(() => this.source.stream());
+    if (!stream) return;
+    if (this.stopped) stream.cancel();
+    else this.attach(stream);
   }
 
-  private async tellAll(): Promise<void> {
-    const { revision, pairs, storeId } = await this.source.range();
-    if (this.stopped) return;
-    this.etcd = storeId;
-    this.nextRevision = revision + 1;
-    this.listener({ kind: 'snapshot', revision, pairs });
+  /** Undefined: it failed, and all is tried again later. */
+  private async asked<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (caught) {
+      throwAssertion(caught);
+      this.again(caught);
+      return undefined;
+    }
   }
 
   private attach(stream: WatchStream): void {

@@ -5,7 +5,7 @@
  * full disk is no failure: the write is tried again, and only records marked `reserved` are still taken.
  */
 import { logPosition } from '@cometmq/model';
-import { MqError, assert, sleep } from '@cometmq/shared';
+import { MqError, assert, sleep, throwAssertion } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from '../disk/disk.js';
@@ -125,6 +125,7 @@ export class LogWriter {
   }
 
   fail(caught: unknown): void {
+    throwAssertion(caught); // No fault of the disk.
     if (this.ends.failure) return;
     if (this.ending && isDiskFull(caught)) {
       this.ends.fail(new MqError('STORAGE_FULL', 'the disk is full, and this broker is stopping'));
