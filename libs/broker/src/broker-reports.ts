@@ -48,7 +48,7 @@ export class BrokerReports implements BrokerAdmin {
       },
       resend: async (brokerSet, call) => {
         this.check(brokerSet);
-        return this.broker.replays.resend(call);
+        return this.broker.replays.resend(call, (asked) => this.inspect.replays(brokerSet, asked));
       },
       replays: async (...asked) => this.inspect.replays(...asked),
     };

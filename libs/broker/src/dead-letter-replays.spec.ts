@@ -2,7 +2,15 @@
 // group and the message know of it; what can't be replayed is answered so and stays as it was. Method: a whole broker on a
 // memory disk; also over gRPC, also started again from nothing but its log.
 import { GrpcDeadLetterAdmin, type DeadLetterAdmin, type LeaderChannels, type MessagePlace } from '@cometmq/client';
-import { deadLetterTopic, Envelope, MessageType, queueId, type LogPosition, type QueueOffset } from '@cometmq/model';
+import {
+  deadLetterTopic,
+  Envelope,
+  MessageType,
+  queueId,
+  RecordKind,
+  type LogPosition,
+  type QueueOffset,
+} from '@cometmq/model';
 import { Message } from '@cometmq/proto';
 import { silentLogger } from '@cometmq/telemetry';
 
@@ -258,4 +266,23 @@ it('is sent to its topic again, edited, as a message of its own', async () => {
   }
   expect(await world.lifeOf(letter!)).toContain('resent ada');
   expect(await world.replays()).toMatchObject([{ mode: 'toTopic', letters: [0] }]);
+});
+
+it('is sent once by calls that repeat one of which the note was refused; and again, if that is wanted', async () => {
+  await world.sendWhole('a');
+  await world.giveUp();
+  const [letter] = await world.letters();
+  const call = { groupId: world.group.id, replayId: 'r1', who: 'ada', place: letter! };
+  world.refuseNext(RecordKind.deadLettersReplayed);
+  await expect(world.admin.resend(set, call)).rejects.toBe(8);
+  const sent = await world.admin.resend(set, { ...call, replayId: 'r2' });
+  expect(sent).toMatchObject({ queueId: 0, offset: 1 });
+  expect(await world.replays()).toMatchObject([{ replayId: 'r2', letters: [0] }]);
+  const again = await world.admin.resend(set, { ...call, replayId: 'r3' });
+  expect(again).toMatchObject({ queueId: 0, offset: 2 });
+  expect(again.messageId).not.toBe(sent.messageId);
+  const both = [world.admin.resend(set, call), world.admin.resend(set, call)];
+  const ends = await Promise.allSettled(both);
+  expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  expect(await world.polled()).toHaveLength(3);
 });

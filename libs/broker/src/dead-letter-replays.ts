@@ -1,8 +1,10 @@
 /** Dead letters get another chance: where they stand in their queues, or as new messages of their topic. */
-import { randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type {
   Directory,
   Done,
+  LetterReplay,
+  LettersAsked,
   MessagePlace,
   ReplayCall,
   ReplayOutcome,
@@ -30,18 +32,25 @@ import {
   type QueueId,
   type QueueOffset,
   type ReplayedLetter,
+  type Topic,
   type TopicId,
 } from '@cometmq/model';
 import { Encoding, Message, MessageType as WireType } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
-import type { LogRecord, MessageStore } from '@cometmq/store';
+import { findMessages, type LogRecord, type MessageStore } from '@cometmq/store';
 
 import { messageRecord } from './inspect/message-life.js';
 import type { LogClock } from './log-clock.js';
 
+/** What is used of the store. */
+type Store = Pick<
+  MessageStore,
+  'append' | 'bounds' | 'findById' | 'findReferences' | 'read' | 'readAll' | 'whenCommitted'
+>;
+
 export interface ReplayParts {
   /** As the term of leadership has it: all that is written. */
-  readonly store: Pick<MessageStore, 'append' | 'bounds' | 'findReferences' | 'read' | 'whenCommitted'>;
+  readonly store: Store;
   readonly records: Pick<MessageStore, 'readRecords'>;
   readonly groups: GroupsView;
   readonly directory: Directory;
@@ -50,6 +59,9 @@ export interface ReplayParts {
   /** The group has something to do where these stand. */
   readonly onReplayed: (groupId: GroupId, letters: readonly ReplayedLetter[]) => void;
 }
+
+/** Of each letter the last time. */
+type ReplaysOf = (asked: LettersAsked) => Promise<readonly LetterReplay[]>;
 
 /** A dead letter, and the message that became it. */
 interface Letter {
@@ -62,8 +74,13 @@ interface Letter {
 
 /** References to one message that are looked through for the one that had made it visible. */
 const referencesMax = 64;
+/** Messages with the same hash of their id. */
+const sameIdMax = 16;
 
 export class DeadLetterReplays {
+  /** Dead letters that are being sent again. */
+  private readonly underWay = new Set<string>();
+
   constructor(private readonly parts: ReplayParts) {}
 
   /** One outcome for each place. Resolves when it is committed. @throws MqError CONSUMER_GROUP_NOT_FOUND, BAD_REQUEST */
@@ -94,8 +111,24 @@ export class DeadLetterReplays {
     return outcomes;
   }
 
-  /** @throws MqError MESSAGE_NOT_FOUND, TOPIC_NOT_FOUND, CONSUMER_GROUP_NOT_FOUND and what a send throws */
-  async resend(call: ResendCall): Promise<ResentLetter> {
+  /**
+   * What was sent, and could not be noted, is noted by the call that repeats it: until then its id is the same.
+   *
+   * @param replaysOf which letters were replayed, as the log says
+   * @throws MqError MESSAGE_NOT_FOUND, TOPIC_NOT_FOUND, CONSUMER_GROUP_NOT_FOUND, CONFLICT and what a send throws
+   */
+  async resend(call: ResendCall, replaysOf: ReplaysOf): Promise<ResentLetter> {
+    const key = String(call.place.position);
+    if (this.underWay.has(key)) throw new MqError('CONFLICT', 'this dead letter is being sent again already');
+    this.underWay.add(key);
+    try {
+      return await this.resendOne(call, replaysOf);
+    } finally {
+      this.underWay.delete(key);
+    }
+  }
+
+  private async resendOne(call: ResendCall, replaysOf: ReplaysOf): Promise<ResentLetter> {
     const { groupId, place, replayId, who } = call;
     const { store, directory } = this.parts;
     const letter = await this.letter(this.groupOf(groupId), place);
@@ -103,7 +136,24 @@ export class DeadLetterReplays {
     const topic = directory.topicById(letter.topicId);
     if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic that it was sent to does not exist any more');
     const { payload } = await store.read(place.position, place.size);
-    const sent = edited(payload, call);
+    const { letterTopicId, letterOffset } = letter;
+    const asked = { groupId, letterTopicId, first: letterOffset, last: letterOffset, after: place.position };
+    const [last] = await replaysOf(asked);
+    const sent = edited(payload, call, [place.position, last?.atMs ?? 0, last?.replayId ?? ''].join('/'));
+    const [before] = await findMessages(store, topic.id, sent.messageId, sameIdMax);
+    const { queue, offset } = before
+      ? { queue: before.queueId, offset: before.queueOffset }
+      : await this.send(sent, topic, letter);
+    const letters = [{ ...letter, sent: { queueId: queue, offset } }];
+    await this.committed(this.note({ mode: 'toTopic', replayId, who, groupId, letterTopicId, letters }));
+    return { messageId: sent.messageId, queueId: queue, offset };
+  }
+
+  private async send(
+    sent: ReturnType<typeof edited>,
+    topic: Topic,
+    letter: Letter,
+  ): Promise<{ readonly queue: QueueId; readonly offset: QueueOffset }> {
     const queue = letter.queueId < topic.writeQueues ? letter.queueId : queueId(0);
     const { offset } = await new Promise<SendResult>((resolve, reject) => {
       const { tag, group } = sent.draft;
@@ -121,10 +171,7 @@ export class DeadLetterReplays {
         (error, result) => (result ? resolve(result) : reject(error ?? new MqError('INTERNAL', 'no answer to a send'))),
       );
     });
-    const { letterTopicId } = letter;
-    const letters = [{ ...letter, sent: { queueId: queue, offset } }];
-    await this.committed(this.note({ mode: 'toTopic', replayId, who, groupId, letterTopicId, letters }));
-    return { messageId: sent.messageId, queueId: queue, offset };
+    return { queue, offset };
   }
 
   private outcomeOf({ id, fifo }: ConsumerGroup, letter: Letter): ReplayOutcome {
@@ -187,8 +234,11 @@ export class DeadLetterReplays {
   }
 }
 
-/** The stored message as it is sent again. What a queue shows at once is no delayed message and no half of a transaction. */
-function edited(payload: Uint8Array, { body, tag, keys, properties }: ResendCall) {
+/**
+ * The stored message as it is sent again. What a queue shows at once is no delayed message and no half of a transaction. Its
+ * id follows from what it is and from `copyOf`.
+ */
+function edited(payload: Uint8Array, { body, tag, keys, properties }: ResendCall, copyOf: string) {
   const envelope = new Envelope(payload);
   let message: Message;
   try {
@@ -196,7 +246,6 @@ function edited(payload: Uint8Array, { body, tag, keys, properties }: ResendCall
   } catch {
     message = Message.fromPartial({ body: envelope.message }); // It was never understood: it goes out as it came.
   }
-  const messageId = randomBytes(17).toString('hex').toUpperCase();
   const system = message.systemProperties ?? Message.fromPartial({ systemProperties: {} }).systemProperties;
   const type =
     envelope.type === MessageType.delay || envelope.type === MessageType.transaction
@@ -208,7 +257,7 @@ function edited(payload: Uint8Array, { body, tag, keys, properties }: ResendCall
     ...(body && { body }),
     systemProperties: {
       ...system,
-      messageId,
+      messageId: copyOf,
       ...(type !== envelope.type && { messageType: WireType.NORMAL }),
       deliveryTimestamp: undefined,
       ...(tag !== undefined && { tag: tag === '' ? undefined : tag }),
@@ -216,6 +265,12 @@ function edited(payload: Uint8Array, { body, tag, keys, properties }: ResendCall
       ...(body && { bodyEncoding: Encoding.IDENTITY, bodyDigest: undefined }),
     },
   });
+  const messageId = createHash('sha256')
+    .update(Message.encode(again).finish())
+    .digest('hex')
+    .slice(0, 34)
+    .toUpperCase();
+  if (again.systemProperties) again.systemProperties.messageId = messageId;
   const textTag = again.systemProperties?.tag ?? '';
   return {
     messageId,

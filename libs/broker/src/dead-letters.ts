@@ -8,14 +8,18 @@ import {
   queueId,
   referenceReason,
   type ConsumerGroup,
+  type DecidedRecord,
   type GroupId,
+  type LogPosition,
   type Receipt,
+  type TopicId,
 } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
 import { findMessages, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
+import { TryingAgain } from './trying-again.js';
 
 /** What is used of the store. */
 type Store = Pick<
@@ -24,6 +28,7 @@ type Store = Pick<
   | 'appendEnd'
   | 'appendReference'
   | 'damage'
+  | 'epoch'
   | 'findById'
   | 'findReferences'
   | 'read'
@@ -40,10 +45,23 @@ const sameIdMax = 16;
 const tellMs = 10_000;
 /** Messages that are moved in one round. */
 const movesMax = 1_000;
+/** What could not be moved is tried again as often as this at the least. */
+const tryAgainMsMax = 60_000;
+/** References to one message: a release, and a dead letter a group. */
+const referencesMax = 64;
+
+interface Failed {
+  readonly groupId: GroupId;
+  readonly message: QueuedMessage;
+}
 
 /**
  * Moves messages to a group's dead-letter topic: a reference in `%DLQ%group` and the end of the message for the group,
- * two records that go out together. The body stays where it is.
+ * two records that the log takes together. The body stays where it is. Should an earlier leader have got no further than
+ * the first of them, the second is what is left to do.
+ *
+ * A message that can't be read is no dead letter yet: it stays the group's, and is tried again less and less often, until
+ * its file is back or an operator gives it up; then the group is done with it.
  *
  * A message is due for it when its last attempt has ended, whoever asks for messages: `look` finds those, polls tell
  * of those they meet.
@@ -55,9 +73,13 @@ export class DeadLetters {
   private untold = new Map<string, { readonly group: string; readonly topic: string; messages: number }>();
   private toldMs = -Infinity;
   private readonly underWay = new Set<string>();
-  /** Could not be moved: tried again with the next look. */
-  private failed = new Map<string, { readonly groupId: GroupId; readonly message: QueuedMessage }>();
-  private failure: unknown;
+  /** Could not be moved: tried again when it is due. */
+  private readonly failed = new Map<string, Failed>();
+  private readonly again = new TryingAgain<string>(tryAgainMsMax);
+  private lostBytes = 0;
+  /** Failed since the last line of log on them, for the first time, and why the last of them did. */
+  private untoldFailures = 0;
+  private failure: MqError | undefined;
 
   constructor(
     private readonly store: Store,
@@ -72,11 +94,17 @@ export class DeadLetters {
 
   /** To be called every second or so: moves what has become a dead letter, and what could not be moved before. */
   look(): void {
-    const { failed, failure } = this;
-    if (failed.size > 0) {
-      this.log.warn({ messages: failed.size, ...failureFacts(failure) }, 'dead letters could not be moved yet');
-      this.failed = new Map();
-      for (const { groupId, message } of failed.values()) this.moveIfKnown(groupId, message);
+    this.tellFailures();
+    const { bytes: lostBytes } = this.store.damage;
+    const givenUp = lostBytes < this.lostBytes; // What was waited for may have come.
+    this.lostBytes = lostBytes;
+    for (const [key, { groupId, message }] of this.failed) {
+      const group = this.directory.groupById(groupId);
+      if (!this.groups.isOpen(groupId, message)) this.settled(key);
+      else if (group && (givenUp || this.again.isDue(key, this.logClock.nowMs()))) {
+        this.failed.delete(key);
+        this.move(group, [message]);
+      }
     }
     this.tell();
     const attemptsMaxOf = (groupId: GroupId): number | undefined => this.directory.groupById(groupId)?.attemptsMax;
@@ -91,10 +119,10 @@ export class DeadLetters {
       if (this.underWay.has(key) || this.failed.has(key)) continue;
       this.underWay.add(key);
       this.moveOne(group, message)
-        .catch((caught: unknown) => {
-          this.failure = caught;
-          this.failed.set(key, { groupId: group.id, message });
-        })
+        .then(
+          () => this.again.over(key),
+          (caught: unknown) => this.couldNot(key, { groupId: group.id, message }, MqError.from(caught)),
+        )
         .finally(() => this.underWay.delete(key));
     }
   }
@@ -102,6 +130,31 @@ export class DeadLetters {
   private moveIfKnown(groupId: GroupId, message: QueuedMessage): void {
     const group = this.directory.groupById(groupId);
     if (group && this.groups.isOpen(groupId, message)) this.move(group, [message]);
+  }
+
+  private couldNot(key: string, failed: Failed, error: MqError): void {
+    this.failed.set(key, failed);
+    const { first } = this.again.failed(key, this.logClock.nowMs());
+    if (!first) return;
+    this.untoldFailures += 1;
+    this.failure = error;
+  }
+
+  private settled(key: string): void {
+    this.failed.delete(key);
+    this.again.over(key);
+  }
+
+  /** Each that could not be moved is told of once. */
+  private tellFailures(): void {
+    const { failure, untoldFailures: messages } = this;
+    if (!failure) return;
+    this.failure = undefined;
+    this.untoldFailures = 0;
+    const said = failure.retry
+      ? 'messages could not be moved to the dead-letter topic yet; trying again'
+      : 'messages that became dead letters can not be moved: they stay with their group, and are tried again until they can be read or an operator gives them up (comet broker give-up)';
+    this.log.warn({ messages, ...failureFacts(failure) }, said);
   }
 
   /** The client itself gives a message up. A second call for the same message is answered OK. */
@@ -116,14 +169,17 @@ export class DeadLetters {
 
   private async moveOne(group: ConsumerGroup, message: QueuedMessage): Promise<void> {
     const isLost = await this.isGivenUp(message);
-    const refer = isLost ? undefined : await this.prepare(group, message, deadLetterCause.attemptsUsed);
+    const end = isLost ? this.endAlone : await this.prepare(group, message, deadLetterCause.attemptsUsed);
     if (!this.groups.isOpen(group.id, message)) return; // Acknowledged meanwhile.
-    refer?.();
-    const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
-    this.store.append(kind, this.logClock.nowMs(), payload);
-    if (refer) this.movedOne(group, message);
-    else this.onMoved(group.id, message);
+    end(this.groups.decideDeadLetter(group.id, [message]));
+    if (isLost) this.onMoved(group.id, message);
+    else this.movedOne(group, message);
   }
+
+  /** Nothing is to be shown in the dead-letter topic. */
+  private readonly endAlone = ({ kind, payload }: DecidedRecord): void => {
+    this.store.append(kind, this.logClock.nowMs(), payload);
+  };
 
   /** It was lost, and an operator gave it up: there is nothing to move, and the group is done with it. */
   private async isGivenUp({ topicId, queueId: queue, offset }: QueuedMessage): Promise<boolean> {
@@ -141,12 +197,11 @@ export class DeadLetters {
     const before = this.groups.decideForward(receipt).outcomes[0];
     if (before === 'invalid')
       throw new MqError('INVALID_RECEIPT_HANDLE', 'the receipt handle names no message of the queue');
-    const refer = before === 'done' ? await this.prepare(group, receipt, deadLetterCause.givenUp) : undefined;
+    const end = before === 'done' ? await this.prepare(group, receipt, deadLetterCause.givenUp) : undefined;
     const { record, outcomes } = this.groups.decideForward(receipt);
-    const moves = refer && outcomes[0] === 'done';
-    if (moves) refer();
+    const moves = end && outcomes[0] === 'done';
     // Else somebody was quicker: clients repeat for ever what is answered otherwise. Its lane may still come free.
-    if (record) this.store.append(record.kind, this.logClock.nowMs(), record.payload);
+    if (record) (moves ? end : this.endAlone)(record);
     if (moves) this.movedOne(group, receipt);
     else if (record) this.onMoved(group.id, receipt);
     this.answer(done);
@@ -164,14 +219,12 @@ export class DeadLetters {
       this.answer(done);
       return;
     }
-    const refer = await this.prepare(group, message, deadLetterCause.givenUp);
+    const end = await this.prepare(group, message, deadLetterCause.givenUp);
     if (!this.groups.isOpen(group.id, message)) {
       this.answer(done); // Somebody else was quicker.
       return;
     }
-    refer();
-    const { kind, payload } = this.groups.decideDeadLetter(group.id, [message]);
-    this.store.append(kind, this.logClock.nowMs(), payload);
+    end(this.groups.decideDeadLetter(group.id, [message]));
     this.movedOne(group, message);
     this.answer(done);
   }
@@ -206,8 +259,15 @@ export class DeadLetters {
     return false;
   }
 
-  /** Everything that has to be waited for; the function answered appends the reference without waiting. */
-  private async prepare(group: ConsumerGroup, message: QueuedMessage, cause: number): Promise<() => void> {
+  /**
+   * Everything that has to be waited for; the function answered appends the reference, and the end of the message for the
+   * group with it, without waiting.
+   */
+  private async prepare(
+    group: ConsumerGroup,
+    message: QueuedMessage,
+    cause: number,
+  ): Promise<(end: DecidedRecord) => void> {
     const name = deadLetterTopic(group.name);
     const target = this.directory.topic(name) ?? (await this.nameService.ensureInnerTopic(name));
     const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
@@ -215,8 +275,9 @@ export class DeadLetters {
       throw new MqError('MESSAGE_NOT_FOUND', 'the message has expired');
     }
     const stored = await this.store.read(entries.position(0), entries.size(0));
-    return () => {
-      this.store.appendReference({
+    if (await this.wasReferred(group.id, message, stored.origin.position, target.id)) return this.endAlone;
+    return (end) => {
+      const draft = {
         topicId: target.id,
         queueId: queueId(0),
         tagHash: entries.tagHash(0),
@@ -229,8 +290,28 @@ export class DeadLetters {
         reason: referenceReason.deadLetter,
         cause,
         attempts: this.groups.attemptsOf(group.id, message),
-      });
+      };
+      this.store.appendReference(draft, end);
     };
+  }
+
+  /**
+   * An earlier leader's log may end between the two records: the message is in the dead-letter topic since it was handed out
+   * last, and the group is not done with it. What was handed out in this term can't be so.
+   */
+  private async wasReferred(
+    groupId: GroupId,
+    message: QueuedMessage,
+    origin: LogPosition,
+    letterTopicId: TopicId,
+  ): Promise<boolean> {
+    const handOut = this.groups.lastHandOut(groupId, message);
+    if (!handOut || handOut.epoch === this.store.epoch) return false;
+    for (const found of await this.store.readAll(await this.store.findReferences(origin, referencesMax))) {
+      if (found instanceof MqError || found.topicId !== letterTopicId || found.origin.position !== origin) continue;
+      if (found.position > handOut.position) return true;
+    }
+    return false;
   }
 
   private movedOne(group: ConsumerGroup, message: QueuedMessage): void {

@@ -1,11 +1,12 @@
 /** Transactions on a whole broker: log, crashes, producers that come and go, and time in our hands. */
 import type { ClientCommand, EndTransactionCall, ProducerSession } from '@cometmq/client';
-import { Envelope, MessageType, RecordKind, type PendingPlace } from '@cometmq/model';
-import { Prng } from '@cometmq/shared';
+import { Envelope, KiB, MessageType, RecordKind, type PendingPlace } from '@cometmq/model';
+import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 import { checksMax } from '@cometmq/transactions';
 
 import { brokerSamples } from './broker-metrics.js';
+import { BrokerReports } from './broker-reports.js';
 import { BrokerWorld, ids, settle } from './broker-world.js';
 
 const second = 1_000;
@@ -167,6 +168,53 @@ describe('a check', () => {
     await world.end(place, 'rollback');
     await world.pass(100 * second, 'p1');
     expect(world.asked).toEqual([]);
+  });
+});
+
+describe('a half message that can not be asked about', () => {
+  it('is asked about later, where telling its producer failed', async () => {
+    await world.half('a');
+    world.produce('p1');
+    const { commands } = world.broker;
+    const tell = commands.tell.bind(commands);
+    commands.tell = (command) => {
+      commands.tell = tell;
+      throw new MqError('UNAVAILABLE', `planted: ${command.kind} can not be told`);
+    };
+    await world.pass(10 * second, 'p1');
+    expect(world.asked).toEqual([]);
+    expect(world.said.map(({ said }) => said)).toEqual([expect.stringContaining('could not be asked')]);
+    await world.pass(60 * second, 'p1');
+    expect(world.checkedIds).toContain('a');
+  });
+
+  it('as its record is damaged, is told of once, tried less and less often, and rolled back when it is given up', async () => {
+    world.storeLimits = { ...world.storeLimits, tailCacheBytes: 64 * KiB };
+    await world.restart();
+    const draft = { checkAfterMs: second };
+    const { pending } = await world.sendAny('bad', draft, world.topic, 0, Buffer.alloc(200_000));
+    const { position, size } = pending!;
+    for (let i = 0; i < 20; i += 1) await world.sendAny(`m${i}`, {}, world.topic, 0, Buffer.alloc(200_000));
+    for (const { position: other } of world.broker.halfMessages.list(undefined, { storedMs: 0, position: -1 }, 100)) {
+      if (other !== position) world.broker.halfMessages.later(other, Infinity);
+    }
+    const [name] = (await world.disk.list('data/log')).filter((each) => /^\d+\.log$/.test(each)).sort();
+    world.disk.peek(`data/log/${name}`).fill(1, position + size - 8, position + size);
+    const { store } = world.broker;
+    let reads = 0;
+    const read = store.read.bind(store);
+    store.read = (at, bytes) => {
+      if (at === position) reads += 1;
+      return read(at, bytes);
+    };
+    await world.pass(7_200 * second, 'p1');
+    expect(reads).toBeGreaterThan(2);
+    expect(reads).toBeLessThan(20);
+    expect(world.broker.halfMessages.half(position)).toBeDefined();
+    expect(world.said.filter(({ said }) => said.includes('half message can not be read'))).toHaveLength(1);
+    await new BrokerReports(world.broker, world.directory, 'broker-0', '1').giveUpLost('broker-0');
+    await world.pass(60 * second, 'p1');
+    expect(world.broker.halfMessages.half(position)).toBeUndefined();
   });
 });
 

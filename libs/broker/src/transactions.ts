@@ -1,5 +1,12 @@
 import type { Directory, Done, EndTransactionCall } from '@cometmq/client';
-import { queueId, referenceReason, type GroupId, type PendingPlace, type TopicId } from '@cometmq/model';
+import {
+  queueId,
+  referenceReason,
+  type GroupId,
+  type LogPosition,
+  type PendingPlace,
+  type TopicId,
+} from '@cometmq/model';
 import { type Clock, failureFacts, MqError, type Timer as ClockTimer } from '@cometmq/shared';
 import type { StorePorts, StoredMessage } from '@cometmq/store';
 import { Buckets, metrics, type Logger } from '@cometmq/telemetry';
@@ -9,9 +16,13 @@ import type { ClientCommands } from './client-commands.js';
 import { decide } from './decide.js';
 import type { LogClock } from './log-clock.js';
 import type { ProducerSessions } from './producer-sessions.js';
+import { TryingAgain } from './trying-again.js';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'read' | 'whenCommitted'>;
+type Store = Pick<
+  StorePorts,
+  'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'damage' | 'read' | 'whenCommitted'
+>;
 
 /** How often it is looked who is due for a check, and how many are asked for at a time. */
 const lookMs = 500;
@@ -19,6 +30,8 @@ const checksPerLook = 500;
 /** Nobody could be asked: looked at again so much later, or as soon as a producer of the topic comes. */
 const nobodyMs = 30_000;
 const wokenMax = 10_000;
+/** One that can't be read is tried again as often as this at the least. */
+const unreadableMsMax = 3_600_000;
 const fromTheFirst = { storedMs: 0, position: -1 } as const;
 
 export interface TransactionParts {
@@ -46,6 +59,9 @@ export class Transactions {
   checksSent = 0;
   /** Topics with half messages that nobody could be asked about. */
   private readonly unasked = new Set<TopicId>();
+  /** Half messages that could not be read. */
+  private readonly unreadable = new TryingAgain<LogPosition>(unreadableMsMax);
+  private lostBytes = 0;
   private timer: ClockTimer | undefined;
   private turn = 0;
   private stopped = false;
@@ -155,6 +171,7 @@ export class Transactions {
     const { view, logClock } = this.parts;
     const nowMs = logClock.nowMs();
     this.wake(nowMs);
+    this.reviseUnreadable(nowMs);
     const parked: HalfMessage[] = [];
     const due: { half: HalfMessage; clientId: string }[] = [];
     for (let left = checksPerLook; left > 0; left -= 1) {
@@ -172,7 +189,15 @@ export class Transactions {
       }
     }
     if (parked.length > 0) this.park(parked, nowMs);
-    if (due.length > 0) void this.ask(due);
+    if (due.length > 0) this.askLater(due);
+  }
+
+  private askLater(due: readonly { readonly half: HalfMessage; readonly clientId: string }[]): void {
+    const { view, logClock, log } = this.parts;
+    this.ask(due).catch((caught: unknown) => {
+      log.warn(failureFacts(caught), 'producers could not be asked about half messages; trying again later');
+      for (const { half } of due) view.later(half.position, logClock.nowMs() + nobodyMs);
+    });
   }
 
   /** Half messages of topics that have a producer again are due now. */
@@ -183,6 +208,19 @@ export class Transactions {
       for (const { position, nextCheckMs, parked } of this.parts.view.list(topicId, fromTheFirst, wokenMax)) {
         if (!parked && nextCheckMs <= nowMs) this.parts.view.later(position, nowMs);
       }
+    }
+  }
+
+  /** Those that were ended are forgotten. Once lost parts of the log are given up, all others are looked at again. */
+  private reviseUnreadable(nowMs: number): void {
+    if (this.unreadable.size === 0) return;
+    const { store, view } = this.parts;
+    const { bytes: lostBytes } = store.damage;
+    const givenUp = lostBytes < this.lostBytes;
+    this.lostBytes = lostBytes;
+    for (const position of this.unreadable.keys()) {
+      if (!view.half(position)) this.unreadable.over(position);
+      else if (givenUp) view.later(position, nowMs);
     }
   }
 
@@ -220,18 +258,24 @@ export class Transactions {
     const asked: HalfMessage[] = [];
     const nowMs = logClock.nowMs();
     for (const [i, { half, clientId }] of due.entries()) {
-      const stored = found[i];
-      if (!view.half(half.position)) continue; // Ended while it was read: C# ends over a check that comes too late.
+      const stored = found[i] as StoredMessage | MqError;
       const { topicId, position, size } = half;
-      const told =
-        stored &&
-        commands.tell({
-          kind: 'recoverOrphan',
-          clientId,
-          place: { topicId, position, size, dueMs: 0 },
-          payload: stored.payload,
-          storedMs: half.storedMs,
-        });
+      if (!view.half(position)) {
+        this.unreadable.over(position);
+        continue; // Ended while it was read: C# ends over a check that comes too late.
+      }
+      if (stored instanceof MqError) {
+        this.couldNotRead(half, stored, nowMs);
+        continue;
+      }
+      this.unreadable.over(position);
+      const told = commands.tell({
+        kind: 'recoverOrphan',
+        clientId,
+        place: { topicId, position, size, dueMs: 0 },
+        payload: stored.payload,
+        storedMs: half.storedMs,
+      });
       if (told) asked.push(half);
       else view.later(position, nowMs + nobodyMs);
     }
@@ -246,13 +290,35 @@ export class Transactions {
     }
   }
 
-  private async read({ position, size }: HalfMessage): Promise<StoredMessage | undefined> {
+  private async read({ position, size }: HalfMessage): Promise<StoredMessage | MqError> {
     try {
       return await this.parts.store.read(position, size);
     } catch (caught) {
-      this.parts.log.error({ position, ...failureFacts(caught) }, 'a half message can not be read');
-      return undefined;
+      return MqError.from(caught);
     }
+  }
+
+  /**
+   * Nobody can be asked about it: it stays open, so that its producer or an operator may still end it, and is tried less and
+   * less often, in case its file comes back. What an operator has given up as lost is rolled back.
+   */
+  private couldNotRead(half: HalfMessage, error: MqError, nowMs: number): void {
+    const { store, view, log } = this.parts;
+    const { position, size, topicId } = half;
+    if (!error.retry && store.damage.isGivenUp(position, size)) {
+      this.apply(half, 'rollback', referenceReason.recovered);
+      this.unreadable.over(position);
+      log.warn({ position, topicId }, 'a half message was lost and given up: it is rolled back');
+      return;
+    }
+    const { waitMs, first } = this.unreadable.failed(position, nowMs);
+    view.later(position, nowMs + Math.max(nobodyMs, waitMs));
+    if (!first) return;
+    const facts = { position, topicId, ...failureFacts(error) };
+    log.error(
+      facts,
+      'a half message can not be read, so nobody is asked about it: it stays open until its producer or an operator ends it, or it is given up (comet broker give-up)',
+    );
   }
 }
 

@@ -390,6 +390,18 @@ export class GroupsView {
     return this.directory.find(groupId, message.topicId, message.queueId)?.attemptOf(message.offset) ?? 0;
   }
 
+  /** The record that handed out an open message last, or had it delivered again; undefined: it is not open, or was never handed out. */
+  lastHandOut(
+    groupId: GroupId,
+    message: QueuedMessage,
+  ): { readonly epoch: number; readonly position: number } | undefined {
+    this.pieces.settle();
+    const slot = this.directory.find(groupId, message.topicId, message.queueId)?.slotOf(message.offset) ?? -1;
+    if (slot < 0) return undefined;
+    const { leases } = this.tables;
+    return { epoch: leases.epoch[slot] as number, position: leases.position[slot] as number };
+  }
+
   /** Where lanes of orderly groups came free since the last call: somebody may be waiting for their messages. */
   takeFreed(): readonly QueueOfGroup[] {
     const { lanes } = this.tables;

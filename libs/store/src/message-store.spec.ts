@@ -1,4 +1,4 @@
-import { RecordKind } from '@cometmq/model';
+import { RecordKind, referenceReason } from '@cometmq/model';
 import type { Epoch, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
@@ -59,6 +59,29 @@ describe('MessageStore', () => {
     await look(again.store);
     expect(again.store.incarnation).toBe(incarnation);
     await again.store.stop();
+  });
+
+  it.each([
+    ['both', 10],
+    ['neither', 2_000],
+  ])('takes of a reference and the record behind it %s, as there is room (%s bytes)', async (taken, bytes) => {
+    const { store } = await openStore({ limits: { pendingBytesMax: 512 } });
+    const target = { ...send(store, { topic: 1, queue: 0, id: 'late', timestampMs: 1 }), topic: 1 };
+    await committed(store);
+    const end = store.appendEnd;
+    const following = { kind: RecordKind.ack, payload: Buffer.alloc(bytes) };
+    const both = (): unknown =>
+      refer(store, { topic: 7, queue: 3, timestampMs: 5 }, target, referenceReason.deadLetter, undefined, following);
+    if (taken === 'both') {
+      both();
+      await committed(store);
+      expect(await idsOf(store, 7, 3)).toEqual(['late']);
+      expect(store.appendEnd).toBeGreaterThan(end + bytes);
+    } else {
+      expect(both).toThrow('are waiting for the disk');
+      expect([store.appendEnd, store.bounds(topic(7), queue(3)).next]).toEqual([end, 0]);
+    }
+    await store.stop();
   });
 
   it('refuses to refer to what is gone', async () => {

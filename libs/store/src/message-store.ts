@@ -120,8 +120,8 @@ export class MessageStore implements StorePorts, Component {
   appendMessage(draft: MessageDraft): Appended {
     return this.writer.appendMessage(draft);
   }
-  appendReference(draft: ReferenceDraft): Appended {
-    return this.writer.appendReference(draft);
+  appendReference(draft: ReferenceDraft, following?: DecidedRecord): Appended {
+    return this.writer.appendReference(draft, following);
   }
   appendPending(draft: MessageDraft): Placed {
     return this.writer.appendPending(draft);

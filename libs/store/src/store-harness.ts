@@ -8,7 +8,7 @@ import {
   referenceReason,
   type StateChange,
 } from '@cometmq/model';
-import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { DecidedRecord, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
@@ -169,8 +169,9 @@ export function refer(
   target: { position: LogPosition; size: number; topic: number },
   reason: number = referenceReason.deadLetter,
   entry?: QueuePlace,
+  following?: DecidedRecord,
 ): Appended {
-  return store.appendReference({
+  const draft = {
     topicId: to.topic as TopicId,
     queueId: to.queue as QueueId,
     tagHash: 0,
@@ -181,7 +182,8 @@ export function refer(
     originTopicId: target.topic as TopicId,
     groupId: 9 as GroupId,
     reason,
-  });
+  };
+  return store.appendReference(draft, following);
 }
 
 export function committed(store: MessageStore, end: LogPosition = store.appendEnd): Promise<void> {

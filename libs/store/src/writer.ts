@@ -89,7 +89,7 @@ export class StoreWriter {
   }
 
   /** @throws MqError MESSAGE_NOT_FOUND when the target is gone; else as `appendMessage` */
-  appendReference(draft: ReferenceDraft): Appended {
+  appendReference(draft: ReferenceDraft, following?: DecidedRecord): Appended {
     const { topicId, queueId, tagHash, groupHash, timestampMs, target } = draft;
     this.checkEntry(draft.entry);
     if (!this.indexes.canRefer(target.position)) {
@@ -98,7 +98,14 @@ export class StoreWriter {
     this.checkTarget(target.position, draft.entry !== undefined || releasesPending(draft.reason));
     const queueOffset = this.nextOffset(topicId, queueId);
     const queue = { topicId, queueId, queueOffset, tagHash, groupHash };
-    const { position, size } = this.appendNow(RecordKind.reference, timestampMs, encodeReference(draft), queue);
+    const payload = encodeReference(draft);
+    if (following) {
+      this.folding.featureLevel.check(following.kind);
+      const bytes = headerBytesOf(following.kind) + following.payload.byteLength;
+      this.log.checkRoom(headerBytesOf(RecordKind.reference) + payload.byteLength + bytes);
+    }
+    const { position, size } = this.appendNow(RecordKind.reference, timestampMs, payload, queue);
+    if (following) this.append(following.kind, timestampMs, following.payload);
     return appended(position, size, queueOffset);
   }
 

@@ -46,9 +46,9 @@ export class TermStore {
     if (this.refusal) throw this.refusal;
     return this.store.appendMessage(draft);
   }
-  appendReference(draft: ReferenceDraft): Appended {
+  appendReference(draft: ReferenceDraft, following?: DecidedRecord): Appended {
     if (this.refusal) throw this.refusal;
-    return this.store.appendReference(draft);
+    return this.store.appendReference(draft, following);
   }
   appendPending(draft: MessageDraft): Placed {
     if (this.refusal) throw this.refusal;

@@ -74,6 +74,7 @@ export class Term {
   readonly lite: LiteBroker;
   readonly delays: Delays;
   readonly transactions: Transactions;
+  readonly replays: DeadLetterReplays;
   private readonly store: TermStore;
   private readonly metadataSync: MetadataSync;
   private readonly houseKeeping: HouseKeeping;
@@ -123,6 +124,7 @@ export class Term {
       else this.transactions.start();
     });
     this.pulls = new Pulls(store, filters, views.pullOffsets, directory, clock, logClock, pollsMax, traffic, elsewhere);
+    this.replays = this.buildReplays(parts);
     this.delays.start();
     this.transactions.start();
     const { leases, pulls } = this;
@@ -172,11 +174,10 @@ export class Term {
     return resets;
   }
 
-  get replays(): DeadLetterReplays {
+  private buildReplays({ store: records, views, directory }: TermParts): DeadLetterReplays {
     const { store, deliveries, lite, logClock, sends } = this;
     return new DeadLetterReplays({
-      ...{ store, logClock, records: this.parts.store, groups: this.parts.views.groups },
-      directory: this.parts.directory,
+      ...{ store, logClock, records, groups: views.groups, directory },
       send: (call, done) => sends.send(call, done),
       onReplayed: (groupId, letters) => {
         for (const topicId of new Set(letters.map((letter) => letter.topicId))) deliveries.changed(groupId, topicId);

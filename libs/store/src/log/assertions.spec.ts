@@ -15,6 +15,6 @@ it('an assertion that failed below the log is thrown on, a failed disk is told',
   const { writer } = new LogParts(new MemoryDisk(), 'log', smallLimits, new ManualClock(), events);
   expect(() => writer.fail(new AssertionError({ message: 'planted' }))).toThrow(AssertionError);
   expect(failures).toEqual([]);
-  writer.fail(systemError('EIO'));
+  writer.fail(systemError('EIO', 'planted'));
   expect(failures.map(({ code }) => code)).toEqual(['DISK_FAILED']);
 });

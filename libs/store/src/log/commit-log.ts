@@ -206,6 +206,11 @@ export class CommitLog {
     return this.intake.append(draft);
   }
 
+  /** Whether records of so many bytes in all, all of them reserved, would be taken now, one behind the other. @throws MqError as `append` */
+  checkRoom(bytes: number): void {
+    this.intake.checkRoom(bytes);
+  }
+
   /**
    * Takes whole records, complete as a leader wrote them, which go on where this log ends. All of them or none. Answers
    * where the log ends now; it is safe here once `whenDurable` says so.

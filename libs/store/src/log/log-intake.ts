@@ -93,20 +93,33 @@ export class LogIntake {
     if (!this.writer.takes) throw new MqError('UNAVAILABLE', 'this broker is stopping');
   }
 
+  /** See `CommitLog.checkRoom`. */
+  checkRoom(bytes: number): void {
+    this.checkTakes();
+    this.checkBehind(bytes, true);
+  }
+
   private checkAppend(size: number, { kind, reserved = false }: RecordDraft): void {
-    this.checkOpen();
-    if (!this.takesDrafts) throw new MqError('NOT_LEADER', 'this broker does not lead: it writes what its leader does');
+    this.checkTakes();
     if (size > this.limits.recordBytesMax) {
       throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${this.limits.recordBytesMax}`);
     }
-    const pendingMax = this.limits.pendingBytesMax * (reserved ? 2 : 1);
     // What a leader finds uncommitted is what the one before left: only its own first record commits it.
     if (kind === RecordKind.epochStart) return;
-    if (this.ends.appended - this.ends.committed + size > pendingMax) {
-      throw new MqError('TOO_MANY_REQUESTS', `${pendingMax} bytes are waiting for the disk already`);
-    }
+    this.checkBehind(size, reserved);
     if (this.space.full && !reserved) {
       throw new MqError('STORAGE_FULL', 'the disk is full: new messages are refused until space comes free');
     }
+  }
+
+  private checkTakes(): void {
+    this.checkOpen();
+    if (!this.takesDrafts) throw new MqError('NOT_LEADER', 'this broker does not lead: it writes what its leader does');
+  }
+
+  private checkBehind(bytes: number, reserved: boolean): void {
+    const pendingMax = this.limits.pendingBytesMax * (reserved ? 2 : 1);
+    if (this.ends.appended - this.ends.committed + bytes <= pendingMax) return;
+    throw new MqError('TOO_MANY_REQUESTS', `${pendingMax} bytes are waiting for the disk already`);
   }
 }

@@ -6,8 +6,11 @@ import type { Appended, MessageDraft, Placed, ReferenceDraft } from '../store-ty
 export interface StoreWriting {
   /** @throws MqError MESSAGE_TOO_LARGE, TOO_MANY_REQUESTS, STORAGE_FULL, DISK_FAILED, TOPIC_NOT_FOUND */
   appendMessage(draft: MessageDraft): Appended;
-  /** Makes an earlier message visible in another queue. @throws MqError MESSAGE_NOT_FOUND when the target is gone */
-  appendReference(draft: ReferenceDraft): Appended;
+  /**
+   * Makes an earlier message visible in another queue. `following` goes in right behind it: of the two the log takes both,
+   * or none. @throws MqError MESSAGE_NOT_FOUND when the target is gone
+   */
+  appendReference(draft: ReferenceDraft, following?: DecidedRecord): Appended;
   /**
    * A message that no queue shows until a reference to it does, for which its body is stored once. Found by id and key
    * meanwhile; kept however old it gets, until it is released or dropped.

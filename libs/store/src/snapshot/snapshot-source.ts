@@ -5,7 +5,7 @@
  */
 import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, throwAssertion } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
 import type { Checkpoints } from '../checkpoints.js';
@@ -101,7 +101,7 @@ export async function* streamSnapshot(ground: SnapshotGround): AsyncGenerator<Ui
     for await (const piece of snapshotPieces(pinned.facts, (file) => pinned.read(file))) {
       const timer = clock.after(idleMs, () => {
         gone = true;
-        void pinned.release();
+        pinned.release().catch(throwAssertion); // Nobody asks for its files any more.
       });
       yield piece;
       timer.cancel();
