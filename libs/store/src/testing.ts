@@ -1,3 +1,4 @@
+export * from './disk/bad-sectors.js';
 export * from './disk/faulty-disk.js';
 export * from './disk/memory-disk.js';
 export * from './views/memory-checkpoint-store.js';

@@ -61,12 +61,25 @@ export function isDiskFull(caught: unknown): boolean {
   return codeOf(caught) === 'ENOSPC' || codeOf(caught) === 'EDQUOT';
 }
 
+/** What stands there can't be read: a bad sector, or what the file system itself found to be damaged. */
+export function isUnreadable(caught: unknown): boolean {
+  const code = codeOf(caught);
+  return code === 'EIO' || (code !== undefined && unreadableErrors.has(errnoOf(caught)));
+}
+
+/** EBADMSG and EUCLEAN of Linux, for which Node.js has no name. */
+const unreadableErrors = new Set<unknown>([-74, -117]);
+
 export function isMissing(caught: unknown): boolean {
   return codeOf(caught) === 'ENOENT';
 }
 
 function codeOf(caught: unknown): unknown {
   return typeof caught === 'object' && caught !== null && 'code' in caught ? caught.code : undefined;
+}
+
+function errnoOf(caught: unknown): unknown {
+  return typeof caught === 'object' && caught !== null && 'errno' in caught ? caught.errno : undefined;
 }
 
 /** Splits `a/b/c` into `a/b` and `c`; a name without a folder lies in the root, `''`. */

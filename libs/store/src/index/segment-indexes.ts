@@ -11,6 +11,7 @@ import { assert, MqError } from '@cometmq/shared';
 
 import { joinPath, replaceFile, splitPath } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
+import { readOrNothing } from '../disk/read-around.js';
 import { checksum } from '../log/checksum.js';
 import type { SegmentInfo } from '../log/segment.js';
 import type { LogRecord } from '../log/record.js';
@@ -541,11 +542,11 @@ export class SegmentIndexes {
     return this.files.use(segment.path, async (file) => {
       const fileBytes = await file.size();
       const prefix = new Uint8Array(prefixBytes);
-      if ((await file.read(prefix, 0)) < prefixBytes) return undefined;
+      if ((await readOrNothing(file, prefix, 0)) < prefixBytes) return undefined;
       const headBytes = SealedHead.bytesOf(prefix, fileBytes);
       if (headBytes === undefined) return undefined;
       const bytes = new Uint8Array(headBytes);
-      if ((await file.read(bytes, 0)) < headBytes) return undefined;
+      if ((await readOrNothing(file, bytes, 0)) < headBytes) return undefined;
       return SealedHead.read(bytes, segment.first, segment.end, fileBytes);
     });
   }
@@ -555,7 +556,7 @@ export class SegmentIndexes {
       const { at, bytes, checksum: wanted } = head.page(number);
       const words = new Uint32Array(bytes / 4);
       const into = new Uint8Array(words.buffer);
-      if ((await file.read(into, at)) < bytes) return undefined;
+      if ((await readOrNothing(file, into, at)) < bytes) return undefined;
       return checksum(into) === wanted ? words : undefined;
     });
   }

@@ -9,6 +9,7 @@
  * goes. A block is never written over, so a view of it stays valid for as long as it is held.
  */
 import type { DiskFile } from '../disk/disk.js';
+import { readAround } from '../disk/read-around.js';
 import { Slots } from '../disk/slots.js';
 import { RecordBlock } from './record.js';
 import type { Segment } from './segment.js';
@@ -113,7 +114,7 @@ export class BlockCache {
 
   private async readBlock(block: Block, file: DiskFile, from: number, wanted: number): Promise<void> {
     const records = new RecordBlock(Buffer.allocUnsafeSlow(wanted));
-    block.filled = await file.read(records.bytes, from);
+    block.filled = await readAround(file, records.bytes, from);
     block.records = records;
     this.remembered.delete(block);
     this.loaded.delete(block);

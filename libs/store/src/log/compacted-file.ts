@@ -16,6 +16,7 @@ import type { LogPosition } from '@cometmq/model';
 import { getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { DiskFile } from '../disk/disk.js';
+import { readOrNothing } from '../disk/read-around.js';
 import { checksum } from './checksum.js';
 
 const magic = 0x434d5143;
@@ -55,7 +56,7 @@ export function encodeHead(head: CompactedHead): Uint8Array {
 /** Undefined: these are not the first bytes of a whole compacted segment that begins at `first`. */
 export async function readHead(file: DiskFile, first: LogPosition): Promise<CompactedHead | undefined> {
   const bytes = new Uint8Array(compactedHeadBytes);
-  if ((await file.read(bytes, 0)) < compactedHeadBytes) return undefined;
+  if ((await readOrNothing(file, bytes, 0)) < compactedHeadBytes) return undefined;
   const view = viewOf(bytes);
   const stored = view.getUint32(8, true);
   view.setUint32(8, 0, true);
@@ -79,7 +80,7 @@ export async function readHead(file: DiskFile, first: LogPosition): Promise<Comp
 export async function readTable(file: DiskFile, head: CompactedHead): Promise<PositionTable | undefined> {
   const words = new Uint32Array(head.runs * 2);
   const bytes = new Uint8Array(words.buffer);
-  const read = await file.read(bytes, head.tableAt);
+  const read = await readOrNothing(file, bytes, head.tableAt);
   return read === bytes.length && checksum(bytes) === head.tableChecksum ? new PositionTable(head, words) : undefined;
 }
 

@@ -15,6 +15,7 @@ import type { Clock, Timer } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
+import { readOrNothing } from '../disk/read-around.js';
 import { checksum } from './checksum.js';
 
 export const durableName = 'durable';
@@ -45,8 +46,9 @@ export class DurableNote {
     this.file = await this.disk.open(this.path, { create: true });
     this.end = this.wanted = logPosition(0);
     const bytes = new Uint8Array(bytesMax);
-    const whole = (await this.file.read(bytes, 0)) === bytesMax && sumOf(bytes) === viewOf(bytes).getUint32(8, true);
-    if (whole) this.end = this.wanted = logPosition(getU64(viewOf(bytes), 0));
+    const read = await readOrNothing(this.file, bytes, 0);
+    if (read === bytesMax && sumOf(bytes) === viewOf(bytes).getUint32(8, true))
+      this.end = this.wanted = logPosition(getU64(viewOf(bytes), 0));
   }
 
   /** All below `end` has been synced. */

@@ -6,6 +6,7 @@ import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { readAround, readOrNothing } from '../disk/read-around.js';
 import { BlockCache } from './block-cache.js';
 import { compactedHeadBytes } from './compacted-file.js';
 import type { LogEnds } from './log-ends.js';
@@ -160,11 +161,11 @@ export class LogReader {
     const bytes = await segment.use(async (file) => {
       const place = segment.compacted ? compactedHeadBytes + from - segment.first : from - segment.first;
       const head = new RecordBlock(Buffer.allocUnsafeSlow(headerBytes));
-      const known = (await file.read(head.bytes, place)) === headerBytes && head.hasHeader(0, from, recordBytesCeiling);
-      if (!known) return undefined;
+      const read = await readOrNothing(file, head.bytes, place);
+      if (read < headerBytes || !head.hasHeader(0, from, recordBytesCeiling)) return undefined;
       const wanted = Math.min(segment.end - from, Math.max(bytesMax, head.sizeAt(0)));
       const block = new RecordBlock(Buffer.allocUnsafeSlow(wanted));
-      if ((await file.read(block.bytes, place)) < wanted) return undefined;
+      if ((await readAround(file, block.bytes, place)) < wanted) return undefined;
       let end = 0;
       while (end + headerBytes <= wanted && block.hasHeader(end, from + end, recordBytesCeiling)) {
         const size = block.sizeAt(end);
@@ -243,7 +244,7 @@ export class LogReader {
         if (found) return found; // Else it had to make room for others already, or is damaged.
       }
       const block = new RecordBlock(Buffer.allocUnsafeSlow(size));
-      const read = await file.read(block.bytes, place);
+      const read = await readOrNothing(file, block.bytes, place);
       return read === size ? wholeRecord(block, 0, position, size, this.walk.salt) : undefined;
     });
     if (!record) throw this.segments.unreadable(segment, position);

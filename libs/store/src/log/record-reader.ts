@@ -3,6 +3,7 @@
  * an index.
  */
 import type { DiskFile } from '../disk/disk.js';
+import { readAround } from '../disk/read-around.js';
 import { RecordBlock, headerBytes, recordVersion } from './record.js';
 
 const blockBytes = 2 * 1024 * 1024;
@@ -36,7 +37,14 @@ export interface Walked {
   readonly end: number;
   readonly epoch: number;
   /** What was found at `end`. */
-  readonly found: 'end of file' | 'until' | 'no record' | 'wrong checksum' | 'leftover' | 'newer version';
+  readonly found:
+    | 'end of file'
+    | 'until'
+    | 'no record'
+    | 'wrong checksum'
+    | 'leftover'
+    | 'newer version'
+    | 'the disk can not read it';
 }
 
 export async function walkRecords(
@@ -56,13 +64,19 @@ export async function walkRecords(
   let block = rules.block ?? new RecordBlock(Buffer.allocUnsafeSlow(Math.max(headerBytes, wanted)));
   let blockPlace = place;
   let filled = 0;
+  /** Of the block, what the disk could not read: places in the file, one behind the other. */
+  let unread: { readonly from: number; readonly to: number }[] = [];
+  /** What stands at `place` is no good; it may be that nobody knows what stands there. */
+  const bad = (found: Walked['found'], bytes: number): Walked =>
+    stopped(unread.some(({ from, to }) => from < place + bytes && to > place) ? 'the disk can not read it' : found);
   /** Makes the block hold `needed` bytes from `place`; false where the file has fewer. */
   const reach = async (needed: number): Promise<boolean> => {
     if (place + needed <= blockPlace + filled) return true;
     if (place + needed > fileBytes) return false;
     if (needed > block.bytes.byteLength) block = new RecordBlock(Buffer.allocUnsafeSlow(needed));
     blockPlace = place;
-    filled = await file.read(block.bytes, place);
+    unread = [];
+    filled = await readAround(file, block.bytes, place, (from, to) => unread.push({ from, to }));
     return needed <= filled;
   };
   for (;;) {
@@ -71,13 +85,14 @@ export async function walkRecords(
     const near = place + headerBytes <= blockPlace + filled;
     if (!near && !(await reach(headerBytes))) return stopped('no record');
     let at = place - blockPlace;
-    if (!block.looksLikeHeader(at, recordBytesMax)) return stopped('no record');
+    if (!block.looksLikeHeader(at, recordBytesMax)) return bad('no record', headerBytes);
     const size = block.sizeAt(at);
     if (place + size > blockPlace + filled) {
-      if (!(await reach(size))) return stopped('no record');
+      if (!(await reach(size))) return bad('no record', headerBytes);
       at = place - blockPlace;
     }
-    if (position >= rules.checkedTo && !block.isWhole(at, rules.salt)) return stopped('wrong checksum');
+    const isChecked = position < rules.checkedTo && unread.length === 0;
+    if (!isChecked && !block.isWhole(at, rules.salt)) return bad('wrong checksum', size);
     if (block.versionAt(at) !== recordVersion) return stopped('newer version');
     const epoch = block.epochAt(at);
     const stands = block.positionAt(at);
@@ -114,7 +129,7 @@ async function findBehind(
   const bytes = Buffer.allocUnsafeSlow(Math.max(headerBytes, Math.min(blockBytes, fileEnd - bad)));
   const block = new RecordBlock(bytes);
   for (let blockFirst = bad + 1; blockFirst + headerBytes <= fileEnd;) {
-    const filled = await file.read(bytes, blockFirst - first);
+    const filled = await readAround(file, bytes, blockFirst - first);
     if (filled < headerBytes) return undefined;
     let at = 0;
     for (;;) {
@@ -135,17 +150,19 @@ async function findBehind(
 async function isWholeInFile(file: DiskFile, at: number, size: number, rules: WalkRules): Promise<boolean> {
   if (at + size > rules.fileBytes) return false;
   const record = new RecordBlock(Buffer.allocUnsafeSlow(size));
-  return (await file.read(record.bytes, at)) === size && record.isWhole(0, rules.salt);
+  return (await readAround(file, record.bytes, at)) === size && record.isWhole(0, rules.salt);
 }
 
-/** Where in [from, to) of the file the last byte stands that is not zero; -1 where all are zeros. */
+/** Where in [from, to) of the file the last byte stands that is not zero, or can't be read; -1 where all are zeros. */
 export async function lastNonZero(file: DiskFile, from: number, to: number): Promise<number> {
   const bytes = Buffer.allocUnsafeSlow(Math.max(1, Math.min(blockBytes, to - from)));
   const zeros = Buffer.alloc(bytes.byteLength);
   let last = -1;
   for (let at = from; at < to;) {
     const window = bytes.subarray(0, Math.min(bytes.byteLength, to - at));
-    const filled = await file.read(window, at);
+    const filled = await readAround(file, window, at, (unreadFrom, unreadTo) => {
+      window.fill(0xff, unreadFrom - at, unreadTo - at);
+    });
     if (filled === 0) break;
     if (!window.subarray(0, filled).equals(zeros.subarray(0, filled))) {
       for (let i = filled - 1; i >= 0; i -= 1) {

@@ -139,8 +139,9 @@ async function checkEnd(
   const last = segment === segments.active;
   if (last && segment.compacted) throw segments.corrupt(segment, segment.end, 'the segments behind it are gone');
   if (walked.found === 'end of file' && (!last || walked.end >= (mark?.position ?? 0))) return;
-  if (!last || walked.found === 'newer version' || walked.end < (mark?.position ?? 0))
-    throw walk.damage(segment, walked);
+  // What can't be read may have been acknowledged: it is no end.
+  const isKnown = walked.found !== 'newer version' && walked.found !== 'the disk can not read it';
+  if (!last || !isKnown || walked.end < (mark?.position ?? 0)) throw walk.damage(segment, walked);
   const rules = walk.rules(segment, Infinity);
   const proof = await segment.use((file) => findProofBehind(file, walked.end, rules));
   if (proof === undefined) return;

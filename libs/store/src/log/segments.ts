@@ -6,7 +6,7 @@ import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { assert, MqError } from '@cometmq/shared';
 
-import { isDiskFull, joinPath } from '../disk/disk.js';
+import { isDiskFull, isUnreadable, joinPath } from '../disk/disk.js';
 import type { Disk } from '../disk/disk.js';
 import type { OnTrouble } from '../disk/two-copies.js';
 import { readHead } from './compacted-file.js';
@@ -388,7 +388,10 @@ export class Segments {
     const segment = new Segment(this.disk, this.folder, first, 0);
     segment.fileBytes = await segment.use((file) => file.size());
     segment.end = logPosition(first + segment.fileBytes);
-    const head = await headerAt(segment, first);
+    const head = await headerAt(segment, first).catch((caught: unknown) => {
+      if (!isUnreadable(caught)) throw caught; // Else whoever reads on finds it.
+      return undefined;
+    });
     if (head) segment.firstTimestampMs = head.timestampMsAt(0);
     return segment;
   }

@@ -10,6 +10,7 @@ import type { Clock } from '@cometmq/shared';
 
 import type { Checkpoints } from '../checkpoints.js';
 import { joinPath } from '../disk/disk.js';
+import { readOrNothing } from '../disk/read-around.js';
 import type { Disk } from '../disk/disk.js';
 import type { Holds } from '../holds.js';
 import type { SegmentIndexes } from '../index/segment-indexes.js';
@@ -174,8 +175,9 @@ async function* fileOf(
   try {
     for (let at = 0; at < bytes;) {
       const piece = Buffer.allocUnsafeSlow(Math.min(snapshotPieceBytes, bytes - at));
-      const read = await file.read(piece, at);
-      if (read < piece.byteLength) throw new MqError('CORRUPT_RECORD', `${file.path} is shorter than it was`);
+      const read = await readOrNothing(file, piece, at);
+      if (read < piece.byteLength)
+        throw new MqError('CORRUPT_RECORD', `${file.path} is shorter than it was, or the disk can not read it`);
       at += read;
       yield piece;
     }

@@ -10,7 +10,9 @@
  */
 import { getU64, putU64, viewOf } from '@cometmq/shared';
 
+import { isUnreadable } from '../disk/disk.js';
 import type { DiskFile } from '../disk/disk.js';
+import { readOrNothing } from '../disk/read-around.js';
 import { checksum } from '../log/checksum.js';
 
 /** A piece and its key; no value: it is gone. */
@@ -113,7 +115,8 @@ export class PieceFile {
     const size = await file.size();
     if (size !== info.bytes) throw new PieceFileDamage(`it has ${size} bytes instead of ${info.bytes}`);
     const index = Buffer.alloc(info.bytes - info.indexAt);
-    if ((await file.read(index, info.indexAt)) < index.byteLength || checksum(index) !== info.indexChecksum) {
+    const read = await readOrNothing(file, index, info.indexAt);
+    if (read < index.byteLength || checksum(index) !== info.indexChecksum) {
       throw new PieceFileDamage('its index does not have the checksum that it was written with');
     }
     return new PieceFile(info, file, rowsOf(index));
@@ -139,14 +142,23 @@ export class PieceFile {
   async block(number: number): Promise<Buffer> {
     const { bytes, at } = this.rows[number] as Row;
     const block = Buffer.allocUnsafeSlow(bytes);
-    return this.checked(number, block, await this.file.read(block, at));
+    return this.checked(number, block, await readOrNothing(this.file, block, at));
   }
 
   /** The same, at once. @throws PieceFileDamage */
   blockNow(number: number): Buffer {
     const { bytes, at } = this.rows[number] as Row;
     const block = Buffer.allocUnsafeSlow(bytes);
-    return this.checked(number, block, this.file.readNow(block, at));
+    return this.checked(number, block, this.readNow(block, at));
+  }
+
+  private readNow(into: Buffer, at: number): number {
+    try {
+      return this.file.readNow(into, at);
+    } catch (caught) {
+      if (!isUnreadable(caught)) throw caught;
+      return 0;
+    }
   }
 
   /** Reads all of it. @throws PieceFileDamage */
