@@ -17,6 +17,7 @@ import {
   LinkMeter,
   linkSamples,
   MemberDoor,
+  MessageTracing,
   replicationGrpcService,
   RestoreAtStart,
 } from '@cometmq/broker';
@@ -41,7 +42,7 @@ import {
 } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
-import { httpConnections, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { brokerConfig } from './config.js';
 
@@ -78,8 +79,12 @@ void runProgram({
     const folder = 'broker';
     const { kubernetesDir, podName } = config;
     const kubernetes = kubernetesDir && podKubernetesApi((name) => read(join(kubernetesDir, name)), clock);
+    const { brokerName } = config;
+    const traces = messageTracesOf(config, { service: 'broker', version, instance: brokerName });
+    const tracing = traces && new MessageTracing({ traces, directory, clock, brokerName });
     const broker: BrokerService = new BrokerService({
       ...config,
+      tracing,
       ...(kubernetes && { stopReason: () => stopReason(kubernetes, podName) }),
       disk,
       folder,
@@ -105,7 +110,8 @@ void runProgram({
     const inspection = new InspectReports({ broker, disk, folder, clock, log });
     const reports = new BrokerReports(broker, directory, config.brokerName, version, inspection, backups);
     const meter = new LinkMeter();
-    const door = brokerGrpcService(broker, reports, config.brokerName, clock, meter);
+    const link = tracing ? tracing.around(broker) : broker;
+    const door = brokerGrpcService(link, reports, brokerName, clock, meter);
     const members = replicationGrpcService(new MemberDoor(config.brokerName, broker.member, peers, clock), clock);
     const server: FrontDoorServer = new FrontDoorServer({
       name: 'broker service',
@@ -142,6 +148,7 @@ void runProgram({
     return {
       parts: [
         telemetry,
+        ...(traces ? [traces] : []),
         ...(tls ? [tls] : []),
         nameService,
         registry,

@@ -21,7 +21,7 @@ import {
 } from '@cometmq/proxy';
 import { lookUpAhead, processChannels, processTlsOf, refusesConnection, rememberNames } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { httpConnections, LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, LineFile, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
 
@@ -57,15 +57,7 @@ void runProgram({
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const links = new RemoteBrokerLinks(leaders, connect.broker, clock);
     const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
-    const traces =
-      config.otlpTraces && config.otlpEndpoint !== ''
-        ? new MessageTraces({
-            service: 'proxy',
-            version,
-            cluster: config.clusterName,
-            otlpEndpoint: config.otlpEndpoint,
-          })
-        : undefined;
+    const traces = messageTracesOf(config, { service: 'proxy', version, instance: hostname() });
     const messaging = createMessagingService({
       traces,
       nameService,

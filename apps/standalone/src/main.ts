@@ -11,6 +11,7 @@ import {
   brokerSamples,
   BrokerService,
   InspectReports,
+  MessageTracing,
   lagSamples,
   RestoreAtStart,
 } from '@cometmq/broker';
@@ -28,7 +29,7 @@ import {
 import { shownCertificateUntilMs } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
-import { httpConnections, LineFile, MessageTraces, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, LineFile, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
 import { firstSteps } from './first-steps.js';
@@ -62,8 +63,12 @@ void runProgram({
     const profile = profileOf(config);
     // Who reads "ready", and the credentials beside it, may use them.
     const gate = gateOf({ config, files: profile.files, identities, clock, log, startWaitMs: 10_000 });
+    const traces = messageTracesOf(config, { service: 'cometmq', version });
+    const { brokerName } = config;
+    const tracing = traces && new MessageTracing({ traces, directory, clock, brokerName });
     const broker = new BrokerService({
       ...config,
+      tracing,
       disk,
       folder: 'broker',
       nameService,
@@ -74,19 +79,11 @@ void runProgram({
       address: () => localAddress,
       onFatal: fatal,
     });
-    const links = { link: (set: string) => (set === config.brokerName ? broker : undefined) };
+    const link = tracing ? tracing.around(broker) : broker;
+    const links = { link: (set: string) => (set === brokerName ? link : undefined) };
     const limits = limitsOf(config);
     const advertised = advertisedOf(config.advertisedAddress);
     const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
-    const traces =
-      config.otlpTraces && config.otlpEndpoint !== ''
-        ? new MessageTraces({
-            service: 'cometmq',
-            version,
-            cluster: config.clusterName,
-            otlpEndpoint: config.otlpEndpoint,
-          })
-        : undefined;
     const messaging = createMessagingService({
       traces,
       nameService,

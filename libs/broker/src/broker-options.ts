@@ -3,6 +3,8 @@ import type { Clock, MqError } from '@cometmq/shared';
 import type { CheckpointStore, Disk, StoreLimits } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import type { MessageTracing } from './message-tracing.js';
+
 export interface BrokerOptions {
   readonly brokerName: string;
   readonly disk: Disk;
@@ -48,6 +50,8 @@ export interface BrokerOptions {
   readonly storeLimits?: Partial<StoreLimits>;
   /** Opens the checkpoints in a folder; left out: files on the disk. */
   readonly checkpoints?: ((folder: string) => CheckpointStore) | undefined;
+  /** Told of dead letters that carry a trace context; left out: nobody. What is stored and handed out goes through it. */
+  readonly tracing?: MessageTracing | undefined;
   /** The broker can't go on: its disk or its data folder is at fault. The process must end. */
   readonly onFatal: (error: MqError) => void;
   /** Metadata that is not this log's own gets what the log knows of it, without being asked again. */

@@ -20,6 +20,7 @@ import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { BrokerService } from './broker-service.js';
 import { FakeSetRegistry } from './fake-set-registry.js';
+import type { MessageTracing } from './message-tracing.js';
 import { memoryCheckpoints } from './testing.js';
 
 /** What is kept ahead and in reserve is copied by every crash of a disk in memory. */
@@ -48,6 +49,8 @@ export class BrokerWorld {
   /** Of the store that is built next. */
   storeLimits = smallStore;
   private life = { isOver: false };
+  /** Of the broker that is built next. */
+  tracing: MessageTracing | undefined;
   /** Told to bring its metadata, should it be lost. */
   adopts = false;
   forgets = false;
@@ -138,6 +141,7 @@ export class BrokerWorld {
       adoptMetadata: this.adopts,
       forgetMembers: this.forgets,
       storeLimits: this.storeLimits,
+      tracing: this.tracing,
     });
     this.onBuilt?.(built);
     return built;

@@ -19,6 +19,7 @@ import { findMessages, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
+import type { MessageTracing } from './message-tracing.js';
 import { TryingAgain } from './trying-again.js';
 
 /** What is used of the store. */
@@ -90,6 +91,8 @@ export class DeadLetters {
     private readonly log: Logger,
     /** After a message is done: others may have waited for it. */
     private readonly onMoved: (groupId: GroupId, message: QueuedMessage) => void,
+    /** Told of each that carries a trace context; undefined: nobody. */
+    private readonly tracing: Pick<MessageTracing, 'deadLettered'> | undefined,
   ) {}
 
   /** To be called every second or so: moves what has become a dead letter, and what could not be moved before. */
@@ -277,6 +280,7 @@ export class DeadLetters {
     const stored = await this.store.read(entries.position(0), entries.size(0));
     if (await this.wasReferred(group.id, message, stored.origin.position, target.id)) return this.endAlone;
     return (end) => {
+      const attempts = this.groups.attemptsOf(group.id, message);
       const draft = {
         topicId: target.id,
         queueId: queueId(0),
@@ -289,9 +293,10 @@ export class DeadLetters {
         groupId: group.id,
         reason: referenceReason.deadLetter,
         cause,
-        attempts: this.groups.attemptsOf(group.id, message),
+        attempts,
       };
       this.store.appendReference(draft, end);
+      this.tracing?.deadLettered(group, message, stored.payload, attempts);
     };
   }
 

@@ -46,6 +46,7 @@ describe('properties of a stored message', () => {
           bornHost: 'host',
           messageGroup: 'g',
           deliveryTimestamp: { seconds: 1_800_000_000 },
+          traceContext: '00-t',
         },
         body: Buffer.from('x'),
       }),
@@ -55,8 +56,9 @@ describe('properties of a stored message', () => {
       read(
         payload,
         ...['TAGS', 'KEYS', 'UNIQ_KEY', 'BORN_TIMESTAMP', '__BORNHOST', '__SHARDINGKEY', 'TIMER_DELIVER_MS', 'a'],
+        'TRACE_CONTEXT',
       ),
-    ).toEqual(['Order', 'k1 k2', 'id-1', '1700000000123', 'host', 'g', '1800000000000', '1']);
+    ).toEqual(['Order', 'k1 k2', 'id-1', '1700000000123', 'host', 'g', '1800000000000', '1', '00-t']);
     expect(properties.tag.toString()).toBe('Order');
     expect(read(encoded(Message.fromPartial({ systemProperties: {} })), 'TAGS', 'KEYS', 'BORN_TIMESTAMP')).toEqual([
       undefined,

@@ -10,6 +10,7 @@ export { exchange } from './link-door.js';
 export { inspectGrpcService } from './inspect/inspect-door.js';
 export { InspectReports } from './inspect/inspect-reports.js';
 export { LinkMeter } from './link-meter.js';
+export { MessageTracing } from './message-tracing.js';
 export { MemberDoor } from './member/member-door.js';
 export { replicationGrpcService } from './replication-door.js';
 export * from './settings.js';

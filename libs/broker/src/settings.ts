@@ -1,11 +1,13 @@
 import { GiB, KiB, membersWantedMax, MiB } from '@cometmq/model';
 import { bytes, count, flag, hostAndPort, millis, oneOf, port, text } from '@cometmq/shared';
+import { traceSettings } from '@cometmq/telemetry';
 
 const hour = 3_600_000;
 const year = 365 * 24 * hour;
 
 /** What can be set of a broker, wherever it runs. */
 export const brokerSettings = {
+  ...traceSettings,
   brokerName: text({ default: 'broker-0', why: 'The name of the broker set; stable for as long as its data lives.' }),
   dataDir: text({ default: 'data', why: 'Where the log and its views are kept. One process at a time.' }),
   retentionMs: millis({

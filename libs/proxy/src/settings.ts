@@ -1,4 +1,5 @@
 import { bytes, count, flag, hostAndPort, millis, oneOf, port, text, type Setting } from '@cometmq/shared';
+import { traceSettings } from '@cometmq/telemetry';
 
 import { defaultLimits, type Advertised, type MessagingLimits } from './limits.js';
 import type { RateLimits } from './rates.js';
@@ -24,10 +25,7 @@ export const proxySettings = {
     why: 'PEM file of the certificate; empty: a self-signed one is made at the start.',
   }),
   tlsKeyFile: text({ default: '', why: 'PEM file of the certificate’s key.' }),
-  otlpTraces: flag({
-    default: false,
-    why: 'Push a span to otlpEndpoint for each message that is sent, received or acknowledged and carries a sampled W3C trace context, in its property traceparent or its own field.',
-  }),
+  ...traceSettings,
   proxyProtocol: flag({
     default: false,
     why: 'Believe the PROXY protocol’s header (versions 1 and 2) on the clients’ port. Only behind a load balancer that sends it: it says who the caller is.',

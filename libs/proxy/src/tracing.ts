@@ -16,7 +16,7 @@ import {
 } from '@cometmq/proto';
 import type { GrpcMethod, MessageBytes, MessageSink, ServerStreamHandler, UnaryHandler } from '@cometmq/rpc';
 import type { Clock } from '@cometmq/shared';
-import type { MessageSpan } from '@cometmq/telemetry';
+import { type MessageSpan, sampledContext } from '@cometmq/telemetry';
 
 /** Whoever keeps traces. */
 export interface MessageTraces {
@@ -27,9 +27,6 @@ type Decode = <T>(codec: Parameters<typeof decodeCounted<T>>[0], bytes: Uint8Arr
 
 /** The contexts of messages that were handed out and may be acknowledged here. */
 const handedMax = 20_000;
-
-/** Sampled, by its sender's word: https://www.w3.org/TR/trace-context/ */
-const sampled = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][13579bdf]$/;
 
 /** The methods, with those that move messages telling of them. */
 export function tracedMethods(
@@ -173,8 +170,7 @@ function tracedAck(
 
 /** The property that OpenTelemetry's instrumentations set, or RocketMQ's own field; undefined: none, or not sampled. */
 function contextOf({ userProperties, systemProperties }: Message): string | undefined {
-  const given = userProperties.get('traceparent') ?? systemProperties?.traceContext ?? '';
-  return sampled.test(given) ? given : undefined;
+  return sampledContext(userProperties.get('traceparent') ?? systemProperties?.traceContext);
 }
 
 function messageFacts({ systemProperties, body }: Message): Record<string, string | number> {

@@ -1,4 +1,4 @@
-import { count, oneOf, text, type Values } from '@cometmq/shared';
+import { count, flag, oneOf, text, type Values } from '@cometmq/shared';
 
 import type { HttpConnections } from './http-listener.js';
 
@@ -32,6 +32,14 @@ export const telemetrySettings = {
     default: '',
     secret: true,
     why: 'Base URL of an OTLP collector to push metrics to; empty: none.',
+  }),
+};
+
+/** Of processes that messages go through. */
+export const traceSettings = {
+  otlpTraces: flag({
+    default: false,
+    why: 'Push spans to otlpEndpoint for each message that carries a sampled W3C trace context, in its property traceparent or its own field: sent, received and acknowledged by a proxy; stored, delivered and moved to the dead letters by a broker.',
   }),
 };
 

@@ -22,6 +22,7 @@ import { ProgressResets } from '../progress-resets.js';
 import { type MembersWith, ReadsElsewhere } from '../reads-elsewhere.js';
 import { Pulls } from '../pulls.js';
 import { Sends } from '../sends.js';
+import type { MessageTracing } from '../message-tracing.js';
 import type { SetViews } from '../set-views.js';
 import type { Traffic } from '../traffic.js';
 import { Transactions } from '../transactions.js';
@@ -38,6 +39,8 @@ export interface TermSettings {
   readonly liteSubscriptionsMax: number;
   /** Messages so far behind the end of the log are read by other members; left out, 0: by none. */
   readonly followerReadsBehindBytes?: number | undefined;
+  /** Told of dead letters that carry a trace context; left out: nobody. */
+  readonly tracing?: MessageTracing | undefined;
 }
 
 export interface TermParts {
@@ -90,7 +93,7 @@ export class Term {
       this.deliveries.lanesFreed();
       this.lite.changed([{ groupId, topicId, queueId }]);
     };
-    const deadLetters = new DeadLetters(store, groups, nameService, directory, logClock, log, moved);
+    const deadLetters = new DeadLetters(store, groups, nameService, directory, logClock, log, moved, settings.tracing);
     const filters = new GroupFilters(sessions);
     const elsewhere = new ReadsElsewhere(store, parts.membersWith, settings.followerReadsBehindBytes ?? 0);
     const common = { store, groups, directory, sessions, filters, deadLetters, clock, logClock, log, pollsMax };

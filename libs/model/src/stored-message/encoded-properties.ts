@@ -31,6 +31,13 @@ export class EncodedProperties {
     return this;
   }
 
+  /** Looks at an encoded message alone, which has no tag then. */
+  ofMessage(message: Uint8Array): this {
+    this.tag = nothing;
+    this.message = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+    return this;
+  }
+
   /** Looks for these properties: from now on `text(i)` is the i-th of them. */
   seek(names: readonly PropertyName[]): void {
     const { message } = this;
@@ -189,4 +196,5 @@ const systemNames: ReadonlyMap<string, SystemName> = new Map<string, SystemName>
   ['__BORNHOST', { field: 8, as: 'text' }],
   ['TIMER_DELIVER_MS', { field: 11, as: 'time' }],
   ['__SHARDINGKEY', { field: 17, as: 'text' }],
+  ['TRACE_CONTEXT', { field: 18, as: 'text' }],
 ]);
