@@ -64,6 +64,48 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await sleep(systemClock, 5);
 }
 
+describe('lists of what several broker sets have', () => {
+  beforeEach(async () => {
+    await fixture.nameService.createTopic({ name: 'orders' });
+    await fixture.nameService.createGroup({ name: 'billing' });
+    await fixture.nameService.ensureInnerTopic('%DLQ%billing');
+    fixture.nameService.putSet({ ...brokerSet, name: 'broker-1' });
+    await fixture.directory.until(() => fixture.directory.brokerSet('broker-1'), waitMsMax, 'the broker set');
+  });
+
+  it.each([
+    'dlq ls',
+    'dlq ls billing',
+    'msg find orders --key k',
+    'delayed ls',
+    'transaction ls',
+    'transaction audits',
+    'client ls',
+    'group moves billing',
+    'group lag billing --history',
+  ])('say who did not answer: %s', async (command) => {
+    const { code, err } = await comet(...command.split(' '));
+    expect([code, err]).toEqual([
+      0,
+      expect.stringMatching(/^broker-1 did not answer, so what it has is left out: .+\n$/),
+    ]);
+  });
+
+  it.each(['dlq export billing', 'msg life some-id', 'msg why some-id --group billing'])(
+    'are not taken for whole where that would be wrong: %s',
+    async (command) => {
+      const { code, err } = await comet(...command.split(' '));
+      expect([code, err]).toEqual([5, expect.stringContaining('broker-1')]);
+    },
+  );
+
+  it('end where a server gives the same page for ever', async () => {
+    me.fetch = async () => Response.json({ items: [{ name: 't' }], next: 'again' });
+    const { code, err } = await comet('topic', 'ls');
+    expect([code, err]).toEqual([1, expect.stringContaining('again and again')]);
+  });
+});
+
 describe('topics', () => {
   it('are made, listed, described, altered and deleted', async () => {
     const made = await comet('topic', 'create', 'orders', '--queues', '4', '--retention', '3d');

@@ -1,7 +1,12 @@
-import { errorCodes, MqError, type Clock } from '@cometmq/shared';
-import type { Page, Problem } from '@cometmq/admin';
+import { errorCodes, MqError, pagesOf, type Clock } from '@cometmq/shared';
+import type { Missing, Page, Problem } from '@cometmq/admin';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** Of a list over all broker sets: with those that did not answer. */
+interface Part<T> extends Page<T> {
+  readonly missing?: readonly Missing[];
+}
 
 /** The administrators' REST API as the command line uses it. Every failure is an MqError with the server's own code. */
 export class RestClient {
@@ -12,7 +17,10 @@ export class RestClient {
     private readonly timeoutMs: number,
     /** Asked before each request; undefined: it is nobody's. */
     private readonly token: () => Promise<string | undefined> = () => Promise.resolve(undefined),
+    /** Told once of each broker set that did not answer, so that a list lacks what it has. */
+    private readonly incomplete: (brokerSet: string, detail: string) => void = () => undefined,
   ) {}
+  private readonly silent = new Set<string>();
 
   get<T>(path: string): Promise<T> {
     return this.call<T>('GET', path);
@@ -21,15 +29,26 @@ export class RestClient {
   /** All pages of a list, or as many of them as hold `max` items. */
   async list<T>(path: string, query: Readonly<Record<string, string | undefined>>, max = Infinity): Promise<T[]> {
     const items: T[] = [];
-    let after: string | undefined;
-    do {
+    const ask = (after: string | undefined): Promise<Part<T>> => {
       const limit = String(Math.min(1000, max - items.length));
       const given = Object.entries({ ...query, limit, after }).filter(([, value]) => value !== undefined);
-      const page = await this.get<Page<T>>(`${path}?${new URLSearchParams(given as [string, string][]).toString()}`);
+      return this.get<Part<T>>(`${path}?${new URLSearchParams(given as [string, string][]).toString()}`);
+    };
+    for await (const page of pagesOf(ask)) {
       items.push(...page.items);
-      after = page.next;
-    } while (after !== undefined && items.length < max);
-    return items;
+      this.tellMissing(page.missing);
+      if (items.length >= max) break;
+    }
+    return items.slice(0, max);
+  }
+
+  /** What an answer lacks is never passed over in silence. */
+  tellMissing(missing: readonly Missing[] = []): void {
+    for (const { brokerSet, detail } of missing) {
+      if (this.silent.has(brokerSet)) continue;
+      this.silent.add(brokerSet);
+      this.incomplete(brokerSet, detail);
+    }
   }
 
   /** Makes a thing, or where `existing` is its path and it is there already, gets that. */

@@ -4,7 +4,7 @@ import { Option, type Command } from 'commander';
 
 import { apiUrl, Contexts, hostPort, localContext, type Context } from './contexts.js';
 import type { ExitCode } from './exit-codes.js';
-import { durationText, Printer, type Format } from './printer.js';
+import { durationText, Printer, visible, type Format } from './printer.js';
 import { Progress } from './progress.js';
 import { RestClient } from './rest-client.js';
 import type { World } from './world.js';
@@ -130,12 +130,17 @@ export class Session {
     return this.issued;
   }
 
+  private readonly noteMissing = (brokerSet: string, detail: string): void =>
+    this.note(`${brokerSet} did not answer, so what it has is left out: ${visible(detail)}`);
+
   get timeoutMs(): number {
     return this.options.timeout ?? timeoutMsDefault;
   }
 
-  api(): RestClient {
-    return new RestClient(this.world.fetch, this.world.clock, this.target.api, this.timeoutMs, () => this.token());
+  /** @param incomplete what is done where a broker set did not answer: it is noted, if nothing is said */
+  api(incomplete = this.noteMissing): RestClient {
+    const { fetch, clock } = this.world;
+    return new RestClient(fetch, clock, this.target.api, this.timeoutMs, () => this.token(), incomplete);
   }
 
   /** A client like any other, of the proxies' gRPC endpoint. */

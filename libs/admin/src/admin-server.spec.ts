@@ -1,5 +1,6 @@
 import { get } from 'node:http';
 import { systemClock } from '@cometmq/shared';
+import { silentLogger } from '@cometmq/telemetry';
 
 import { AdminServer } from './admin-server.js';
 import { startAdminFixture } from './testing/admin-fixture.js';
@@ -28,6 +29,27 @@ describe('the REST API’s server', () => {
     expect(await (await underWay).json()).toMatchObject({ healthy: false });
     await stopped;
     await expect(fetch(`${fixture.url}/api/v1/health`)).rejects.toThrow();
+  });
+
+  it('is built at the next request where it could not be at the first', async () => {
+    const fixture = await startAdminFixture();
+    const { nameService, directory, brokers } = fixture;
+    let reads = 0;
+    const server = new AdminServer({
+      ...{ nameService, directory, brokers, clock: systemClock, requestMsMax: 60_000, version: '0.1.0' },
+      ...{ host: '127.0.0.1', port: 0, log: silentLogger },
+      get hostNames() {
+        reads += 1;
+        if (reads === 1) throw new Error('a file can not be read now');
+        return [];
+      },
+    });
+    await server.start();
+    const statusOf = async (): Promise<number> => (await fetch(`http://127.0.0.1:${server.port}/api/v1/health`)).status;
+    expect(await statusOf()).toBe(500);
+    expect(await statusOf()).toBe(200);
+    await server.stop();
+    await fixture.stop();
   });
 
   it('says in one line that its port is taken', async () => {

@@ -60,8 +60,7 @@ export class AdminServer implements Component {
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      this.app ??= this.build();
-      const app = await this.app;
+      const app = await this.built();
       app.routing(request, response);
     } catch (caught) {
       throwAssertion(caught);
@@ -69,6 +68,15 @@ export class AdminServer implements Component {
       if (response.headersSent) response.destroy();
       else response.writeHead(500).end();
     }
+  }
+
+  /** What failed once, as a file that could not be read then, is not failed for good. */
+  private built(): Promise<FastifyInstance> {
+    this.app ??= this.build().catch((caught: unknown) => {
+      this.app = undefined;
+      throw caught;
+    });
+    return this.app;
   }
 
   private async build(): Promise<FastifyInstance> {

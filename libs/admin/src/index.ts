@@ -11,6 +11,7 @@ export type { Page } from './api/paging.js';
 export { type ClientMark, clientMarks, type ClientView } from './reports/client-report.js';
 export type { BrokerView, ClusterReport } from './reports/cluster-report.js';
 export type { GroupItem, GroupReport, GroupView } from './reports/group-report.js';
+export type { Missing } from './reports/ask-all.js';
 export type { MemberReport, SetProtection, SetReport } from './reports/set-report.js';
 export type { SetRemains } from './reports/set-remains.js';
 export type { TopicReport, TopicView } from './reports/topic-report.js';

@@ -2,6 +2,7 @@
  * Goal: whoever is told the first admin's secret may use it. Method: starts with a name service that tells at once, late, and
  * not at all, on a clock that is told.
  */
+import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { FirstAdmin, credentialsIn } from './first-admin.js';
@@ -28,8 +29,28 @@ async function starting(late: Promise<void>) {
   const admin = new FirstAdmin({ ...options, failed: ({ reason }) => failed.push(reason) });
   let resolved = false;
   const started = admin.start().then(() => (resolved = true));
-  return { clock, book, admin, failed, started, isStarted: () => resolved };
+  return { clock, book, admin, identities, failed, started, isStarted: () => resolved };
 }
+
+it.each(['createUser', 'updateUser'] as const)('is tried on where it can not be made for now: %s', async (asked) => {
+  const { clock, identities, started, book, failed } = await starting(Promise.resolve());
+  const right = identities[asked].bind(identities) as (...given: unknown[]) => Promise<never>;
+  if (asked === 'updateUser') identities.user('admin', 'a-secret-of-before', { kind: 'super' });
+  let fails = 5;
+  identities[asked] = async (...given: unknown[]) => {
+    fails -= 1;
+    if (fails >= 3) throw new MqError('FORBIDDEN', 'there are too many users');
+    if (fails >= 1) throw new MqError('NOT_FOUND', 'it was deleted just now');
+    return right(...given);
+  };
+  await started; // Whoever waits for the start is not held up by what only a person can mend.
+  expect(book.secretOf('admin')?.reveal()).not.toBe('a-secret-of-sixteen');
+  while (book.secretOf('admin')?.reveal() !== 'a-secret-of-sixteen') {
+    clock.advance(1_000);
+    await Promise.resolve();
+  }
+  expect(failed).toEqual(['there are too many users', 'it was deleted just now']);
+});
 
 it('is let in when the start is over', async () => {
   const { started, book, failed } = await starting(Promise.resolve());

@@ -33,6 +33,7 @@ export interface FirstAdminOptions {
   readonly book: IdentityBook;
   readonly box: SecretBox;
   readonly clock: Clock;
+  /** Told once of each reason for which somebody has to do something. It is tried on: what they do counts at once. */
   readonly failed: (error: MqError) => void;
   /** How long the start waits until the admin is let in. 0: not at all. */
   readonly startWaitMs: number;
@@ -50,17 +51,16 @@ export class FirstAdmin implements Component {
 
   constructor(private readonly options: FirstAdminOptions) {}
 
-  /** Resolves once the admin is let in here, or can't be, or after `startWaitMs`; it is tried on after that. */
+  /** Resolves once the admin is let in here, or can't be now, or after `startWaitMs`; it is tried on after that. */
   start(): Promise<void> {
     const { clock, startWaitMs } = this.options;
-    const done = this.persist();
-    if (startWaitMs === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = clock.after(startWaitMs, resolve);
-      void done.finally(() => {
+      void this.persist(() => {
         timer.cancel();
         resolve();
       });
+      if (startWaitMs === 0) resolve();
     });
   }
 
@@ -69,17 +69,23 @@ export class FirstAdmin implements Component {
     return Promise.resolve();
   }
 
-  private async persist(): Promise<void> {
+  /** @param known when it is let in, or known why not */
+  private async persist(known: () => void): Promise<void> {
     const { failed, clock } = this.options;
+    let told = '';
     while (!this.stopped) {
       try {
-        return await this.ensure();
+        await this.ensure();
+        break;
       } catch (caught) {
         const error = MqError.from(caught);
-        if (!error.retry) return failed(error);
+        if (!error.retry) known();
+        if (!error.retry && error.reason !== told) failed(error);
+        if (!error.retry) told = error.reason;
       }
       await sleep(clock, againMs);
     }
+    known();
   }
 
   private async ensure(): Promise<void> {

@@ -90,12 +90,25 @@ export class BearerTokens {
   }
 
   /** @throws MqError UNAUTHORIZED, UNAVAILABLE */
-  private principalIn({ user, roles, secretVersion }: Payload): Principal {
+  private principalIn({
+    user,
+    roles,
+    secretVersion,
+  }: {
+    readonly user: string;
+    readonly roles?: readonly string[] | undefined;
+    readonly secretVersion: number;
+  }): Principal {
     if (roles !== undefined) return this.external.of({ name: user, roles });
     this.book.checkReady(); // Else a token would end with a user that is there all the same.
     const principal = this.book.principal(user);
     if (principal?.user?.secretVersion === secretVersion) return principal;
     throw new MqError('UNAUTHORIZED', 'the token has ended with its user or its secret; log in again');
+  }
+
+  /** Who was let in by a token, as it is now, whatever became of the token. @throws MqError UNAUTHORIZED */
+  renewed({ name, roles, user }: Principal): Principal {
+    return this.principalIn({ user: name, roles, secretVersion: user?.secretVersion ?? 0 });
   }
 
   /** Of somebody whom an identity provider has told of. */

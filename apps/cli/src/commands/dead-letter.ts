@@ -1,10 +1,12 @@
 /** `comet dlq`: dead letters of groups, by reason; replayed one, many or at a rate; exported. */
+import type { Missing } from '@cometmq/admin';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { MqError, sleep } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
 import { timeText, type View } from '../printer.js';
+import type { RestClient } from '../rest-client.js';
 import { examples, wholeNumber, type Act, type Session } from '../session.js';
 import { momentOf } from './delayed.js';
 
@@ -18,10 +20,6 @@ interface Letter {
   readonly keys: readonly string[];
   readonly bodyBytes: number;
   readonly replayed?: { readonly atMs: number; readonly who: string; readonly mode: string };
-}
-interface Part {
-  readonly items: readonly Letter[];
-  readonly next?: string;
 }
 interface Outcome {
   readonly id: string;
@@ -42,7 +40,16 @@ interface FilterOptions {
   readonly to?: number;
 }
 
-const groupView: View<{ readonly group: string; readonly messages: number }> = {
+interface LettersOfGroup {
+  readonly group: string;
+  readonly messages: number;
+}
+interface DeadLetterGroups {
+  readonly items: readonly LettersOfGroup[];
+  readonly missing: readonly Missing[];
+}
+
+const groupView: View<LettersOfGroup> = {
   name: ({ group }) => group,
   columns: [
     { title: 'GROUP', value: ({ group }) => group },
@@ -116,10 +123,12 @@ export function deadLetterCommands(comet: Command, act: Act): void {
     .option('-m, --max <n>', 'list at most this many', wholeNumber(1, 1_000_000), 100)
     .action(
       act(async (session, group: string | undefined, options: FilterOptions & { max: number }) => {
+        const api = session.api();
         if (group === undefined) {
-          type Groups = { readonly items: readonly { readonly group: string; readonly messages: number }[] };
-          session.printer.list(groupView, (await session.api().get<Groups>('/dead-letters')).items);
-        } else session.printer.list(letterView, await findLetters(session, group, options, options.max));
+          const { items, missing } = await api.get<DeadLetterGroups>('/dead-letters');
+          api.tellMissing(missing);
+          session.printer.list(groupView, items);
+        } else session.printer.list(letterView, await findLetters(api, group, options, options.max));
       }),
     );
   examples(list, 'comet dlq ls', 'comet dlq ls billing', 'comet dlq ls billing --topic orders -o jsonl');
@@ -162,8 +171,9 @@ export function deadLetterCommands(comet: Command, act: Act): void {
     .description('Print dead letters with their bodies, a JSON object a line.')
     .action(
       act(async (session, group: string, options: FilterOptions) => {
-        for (const { id } of await findLetters(session, group, options, Infinity)) {
-          const whole = await session.api().get<object>(`/messages/${encodeURIComponent(id)}?bytes=4194304`);
+        const api = session.api(wholeOnly); // Whoever keeps what is written takes it for all there is.
+        for (const { id } of await findLetters(api, group, options, Infinity)) {
+          const whole = await api.get<object>(`/messages/${encodeURIComponent(id)}?bytes=4194304`);
           session.world.out(`${JSON.stringify(whole)}\n`);
           if (!(await session.world.written())) return;
         }
@@ -172,19 +182,13 @@ export function deadLetterCommands(comet: Command, act: Act): void {
   examples(exported, 'comet dlq export billing > billing.jsonl');
 }
 
-async function findLetters(session: Session, group: string, options: FilterOptions, max: number): Promise<Letter[]> {
-  const found: Letter[] = [];
-  let after: string | undefined;
-  do {
-    const limit = String(Math.min(1000, max - found.length));
-    const query = new URLSearchParams({ limit });
-    for (const [name, value] of Object.entries(filterOf(options))) query.set(name, String(value));
-    if (after !== undefined) query.set('after', after);
-    const part = await session.api().get<Part>(`${lettersOf(group)}?${query.toString()}`);
-    found.push(...part.items);
-    after = part.next;
-  } while (after !== undefined && found.length < max);
-  return found.slice(0, max);
+function wholeOnly(brokerSet: string, detail: string): never {
+  throw new MqError('UNAVAILABLE', `${brokerSet} did not answer, so what it has would be left out: ${detail}`);
+}
+
+function findLetters(api: RestClient, group: string, options: FilterOptions, max: number): Promise<Letter[]> {
+  const query = Object.fromEntries(Object.entries(filterOf(options)).map(([name, value]) => [name, String(value)]));
+  return api.list<Letter>(lettersOf(group), query, max);
 }
 
 interface ReplayOptions extends FilterOptions {

@@ -1,4 +1,5 @@
 /** What the log knows: messages found again, their lives, and why one is not consumed; a group's lag over time, and its moves. */
+import type { Missing } from '@cometmq/admin';
 import type { Command } from 'commander';
 import { MqError } from '@cometmq/shared';
 
@@ -21,9 +22,7 @@ interface MessageItem {
 }
 interface MessagePart {
   readonly items: readonly MessageItem[];
-  readonly next?: string;
-  readonly looked: number;
-  readonly left: number;
+  readonly missing: readonly Missing[];
 }
 interface LifeEvent {
   readonly atMs: number;
@@ -220,8 +219,17 @@ export function findCommands(message: Command, act: Act): void {
 /** The id of a list, or a message id: then it is looked for in all topics. @throws MqError MESSAGE_NOT_FOUND */
 async function placed(session: Session, id: string): Promise<string> {
   if (id.includes('~')) return id;
-  const { items } = await session.api().get<MessagePart>(`/messages?${new URLSearchParams({ id }).toString()}`);
+  const { items, missing } = await session
+    .api()
+    .get<MessagePart>(`/messages?${new URLSearchParams({ id }).toString()}`);
   const [found] = items;
+  const [silent] = missing;
+  if (!found && silent) {
+    throw new MqError(
+      'UNAVAILABLE',
+      `the message may be in ${silent.brokerSet}, which did not answer: ${silent.detail}`,
+    );
+  }
   if (!found) throw new MqError('MESSAGE_NOT_FOUND', `no topic holds a message with the id "${id}"`);
   return found.id;
 }
@@ -242,18 +250,8 @@ async function findAll(session: Session, topic: string | undefined, options: Fin
     fromMs: from?.toString(),
     toMs: to?.toString(),
   };
-  const found: MessageItem[] = [];
-  let after: string | undefined;
-  do {
-    const limit = String(Math.min(1000, max - found.length));
-    const query = Object.entries({ ...given, limit, after }).filter(([, one]) => one !== undefined && one !== '');
-    const part = await session
-      .api()
-      .get<MessagePart>(`/messages?${new URLSearchParams(query as [string, string][]).toString()}`);
-    found.push(...part.items);
-    after = part.next;
-  } while (after !== undefined && found.length < max);
-  return found;
+  const query = Object.fromEntries(Object.entries(given).map(([name, one]) => [name, one === '' ? undefined : one]));
+  return session.api().list<MessageItem>('/messages', query, max);
 }
 
 /** `comet group lag` and `moves`. */
@@ -273,7 +271,11 @@ export function groupInspectCommands(group: Command, act: Act): void {
           );
           return;
         }
-        const { points } = await session.api().get<{ points: readonly LagPoint[] }>(`${path}/lag?hours=${hours}`);
+        const api = session.api();
+        const { points, missing } = await api.get<{ points: readonly LagPoint[]; missing: readonly Missing[] }>(
+          `${path}/lag?hours=${hours}`,
+        );
+        api.tellMissing(missing);
         session.printer.list(lagView, points);
       }),
     );
@@ -284,13 +286,19 @@ export function groupInspectCommands(group: Command, act: Act): void {
     .description('List how a group was moved in the last 24 hours; `comet undo` takes one back.')
     .action(
       act(async (session, name: string) => {
-        const { items } = await session
-          .api()
-          .get<{ items: readonly Move[] }>(`/groups/${encodeURIComponent(name)}/moves`);
-        session.printer.list(moveView, items);
+        session.printer.list(moveView, await movesOf(session, name));
       }),
     );
   examples(moves, 'comet group moves billing');
+}
+
+const movesPath = (group: string): string => `/groups/${encodeURIComponent(group)}/moves`;
+
+async function movesOf(session: Session, group: string): Promise<readonly Move[]> {
+  const api = session.api();
+  const { items, missing } = await api.get<{ items: readonly Move[]; missing: readonly Missing[] }>(movesPath(group));
+  api.tellMissing(missing);
+  return items;
 }
 
 /** `comet undo`. */
@@ -311,9 +319,7 @@ export function undoCommand(comet: Command, act: Act): void {
           { replace = false }: { readonly replace?: boolean },
         ) => {
           if (move === undefined && (await undeleted(session, name, replace))) return;
-          const path = `/groups/${encodeURIComponent(name)}/moves`;
-          const { items } = await session.api().get<{ items: readonly Move[] }>(path);
-          const meant = items.find(({ id, undone, undoes }) =>
+          const meant = (await movesOf(session, name)).find(({ id, undone, undoes }) =>
             move === undefined ? !undone && undoes === undefined : id === move,
           );
           if (!meant) {
@@ -324,7 +330,7 @@ export function undoCommand(comet: Command, act: Act): void {
             throw new MqError('NOT_FOUND', none);
           }
           await session.confirm(`Take back the move of "${name}" in "${meant.topic}" at ${timeText(meant.atMs)}?`);
-          await session.api().call('POST', `${path}/${encodeURIComponent(meant.id)}/undo`);
+          await session.api().call('POST', `${movesPath(name)}/${encodeURIComponent(meant.id)}/undo`);
           session.note(`consumer group "${name}" is back where it was`);
         },
       ),

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { TransactionAuditView, TransactionView } from '@cometmq/admin';
+import type { Missing, TransactionAuditView, TransactionView } from '@cometmq/admin';
 
 import { timeText, type View } from '../printer.js';
 import { examples, wholeNumber, type Act } from '../session.js';
@@ -93,7 +93,12 @@ export function transactionCommands(comet: Command, act: Act): void {
     .description('List the decisions of operators, newest first.')
     .action(
       act(async (session) => {
-        const { items } = await session.api().get<{ items: TransactionAuditView[] }>('/transactions/audits');
+        const api = session.api();
+        const { items, missing } = await api.get<{
+          items: TransactionAuditView[];
+          missing: readonly Missing[];
+        }>('/transactions/audits');
+        api.tellMissing(missing);
         session.printer.list(auditView, items);
       }),
     );

@@ -2263,7 +2263,7 @@ export interface Operations {
     readonly body: DeadLetterResend;
     readonly answer: DeadLetterResent;
   };
-  /** Replays all dead letters that match and were not replayed yet, so many a second, newest first. It goes on in this process until it is done or stopped. */
+  /** Replays all dead letters that match and were not replayed yet, so many a second, newest first. It goes on in this process until it is done or stopped, or whoever ordered it may do so no more. */
   readonly startReplay: {
     readonly params: {
       /** Name of the consumer group; "%" is written %25. */

@@ -25,7 +25,7 @@ beforeEach(async () => {
   await fixture.nameService.createTopic({ name: 'orders' });
   await fixture.nameService.createTopic({ name: 'hidden' });
   await fixture.nameService.createGroup({ name: 'billing' });
-  await fixture.directory.until(() => fixture.directory.group('billing'), 1000, 'the group');
+  await fixture.directory.until(() => fixture.directory.group('billing'), 60_000, 'the group');
 });
 afterEach(() => fixture.stop());
 

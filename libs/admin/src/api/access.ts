@@ -73,12 +73,15 @@ interface Caller {
 
 function standingOf(request: FastifyRequest, caller: Caller, rule: Rule, identity: AdminIdentity): Standing {
   const { book, tokens, clock, clusterName } = identity;
+  const ordered = request.principal;
+  const checkAs = (who: () => Principal): void => {
+    if (rule === 'open') return;
+    const principal = who();
+    if (typeof rule === 'function') rule(request, principal, clusterName);
+  };
   return new Standing({
-    recheck: () => {
-      if (rule === 'open') return;
-      const principal = caller.principal();
-      if (typeof rule === 'function') rule(request, principal, clusterName);
-    },
+    recheck: () => checkAs(() => caller.principal()),
+    recheckOrder: () => checkAs(() => tokens.renewed(ordered)),
     untilMs: caller.untilMs,
     clock,
     onChange: (listener) => {

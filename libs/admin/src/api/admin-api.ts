@@ -68,14 +68,17 @@ async function buildDocumented(options: AdminApiOptions): Promise<FastifyInstanc
 function serveWhenAsked(app: FastifyInstance, build: () => Promise<FastifyInstance>): void {
   let documented: Promise<FastifyInstance> | undefined;
   const forward = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    documented ??= build();
+    documented ??= build().catch((caught: unknown) => {
+      documented = undefined; // The next one who asks has it built again.
+      throw caught;
+    });
     const pages = await documented;
     reply.hijack();
     pages.routing(request.raw, reply.raw);
     return reply;
   };
   for (const url of ['/openapi.json', '/docs', '/docs/*']) app.get(url, forward);
-  app.addHook('onClose', async () => (await documented)?.close());
+  app.addHook('onClose', async () => (await documented?.catch(() => undefined))?.close());
 }
 
 async function buildApp(

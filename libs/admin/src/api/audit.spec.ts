@@ -59,7 +59,7 @@ it('records who changed what, from where, and what was refused; and no secret', 
 it('records what was there before a change and after it', async () => {
   const token = await login();
   await ask('POST', '/topics', { name: 'orders', writeQueues: 4, readQueues: 4 }, token);
-  await fixture.directory.until(() => fixture.directory.topic('orders'), 5_000, 'the topic');
+  await fixture.directory.until(() => fixture.directory.topic('orders'), 60_000, 'the topic');
   await ask('PATCH', '/topics/orders', { permission: 'read' }, token);
   expect(lines.at(-1)).toMatchObject({
     ...{ operation: 'updateTopic', target: { name: 'orders' }, change: { permission: 'read' } },

@@ -22,7 +22,7 @@ beforeEach(async () => {
   orders = await nameService.createTopic({ name: 'orders' });
   group = await nameService.createGroup({ name: 'billing' });
   letters = await nameService.ensureInnerTopic('%DLQ%billing');
-  await directory.until(() => directory.topic('%DLQ%billing'), 1000, 'the topic');
+  await directory.until(() => directory.topic('%DLQ%billing'), 60_000, 'the topic');
 });
 
 function letter(position: number, storedMs: number, more: Partial<FoundMessage> = {}): FoundMessage {

@@ -212,14 +212,15 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
         tags,
         summary:
           'Replays all dead letters that match and were not replayed yet, so many a second, newest first. It goes on in ' +
-          'this process until it is done or stopped.',
+          'this process until it is done or stopped, or whoever ordered it may do so no more.',
         params: nameParams('consumer group'),
         body: ref('ReplayOrder'),
         response: answers({ status: 202, schema: 'Replay', description: 'It goes on.' }, 400, 404, 409, 429),
       },
       handler: async (request, reply) => {
-        const { params, body, ip } = request;
-        const job = await jobs.start(params.name, { ...body, toTopic: body.toTopic === true }, whoAsks(request));
+        const { params, body, ip, standing } = request;
+        const by = { who: whoAsks(request), from: ip, check: () => standing.checkOrder() };
+        const job = await jobs.start(params.name, { ...body, toTopic: body.toTopic === true }, by);
         log.info({ peer: ip, replay: job.id, order: body }, 'a replay of dead letters was started');
         return reply.code(202).send(job);
       },

@@ -57,7 +57,7 @@ beforeEach(async () => {
   await nameService.createTopic({ name: 'orders' });
   await nameService.createGroup({ name: 'billing' });
   letters = await nameService.ensureInnerTopic('%DLQ%billing');
-  await directory.until(() => directory.topic('%DLQ%billing'), 1000, 'the topic');
+  await directory.until(() => directory.topic('%DLQ%billing'), 60_000, 'the topic');
   withLetters(5);
 });
 afterEach(async () => {

@@ -31,7 +31,7 @@ beforeAll(async () => {
   brokers = new FakeBrokers();
   directory = new Directory(nameService, systemClock);
   await directory.start();
-  const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 1000 };
+  const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 60_000 };
   app = await buildAdminApi({
     context,
     host: '127.0.0.1',
@@ -61,7 +61,7 @@ describe('lite topics', () => {
     await nameService.createTopic({ name: 'sessions', type: MessageType.lite });
     await nameService.createTopic({ name: 'orders' });
     const { id } = await nameService.createGroup({ name: 'agents', lite: { topic: 'sessions' } });
-    await directory.until(() => directory.group('agents') && directory.topic('orders'), 1000, 'the group');
+    await directory.until(() => directory.group('agents') && directory.topic('orders'), 60_000, 'the group');
     const readers = [{ groupId: id, committed: queueOffset(4), lag: 5, inFlight: 1, subscribers: ['c1'] }];
     for (const name of ['user-1', 'user-2', 'other']) brokers.liteTopics.set(name, { ...state, readers });
   });

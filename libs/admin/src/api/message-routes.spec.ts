@@ -22,7 +22,7 @@ beforeEach(async () => {
   for (const name of ['broker-0', 'broker-1']) brokers.states.set(name, {});
   topic = await nameService.createTopic({ name: 'orders' });
   group = await nameService.createGroup({ name: 'billing' });
-  await directory.until(() => directory.group('billing'), 1000, 'the group');
+  await directory.until(() => directory.group('billing'), 60_000, 'the group');
 });
 
 function message(position: number, storedMs: number, more: Partial<FoundMessage> = {}): FoundMessage {

@@ -168,7 +168,7 @@ it('shapes what is really answered', async () => {
   };
   await fixture.nameService.createTopic({ name: 'orders' });
   await fixture.nameService.createGroup({ name: 'billing' });
-  await fixture.directory.until(() => fixture.directory.group('billing'), 1000, 'the group');
+  await fixture.directory.until(() => fixture.directory.group('billing'), 60_000, 'the group');
   const get = async (path: string) => (await fetch(`${fixture.url}/api/v1/${path}`)).json();
   fits('Cluster', await get('cluster'));
   fits('TopicPage', await get('topics'));

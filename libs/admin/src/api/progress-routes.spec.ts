@@ -31,7 +31,7 @@ beforeAll(async () => {
   brokers = new FakeBrokers();
   directory = new Directory(nameService, systemClock);
   await directory.start();
-  const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 1000 };
+  const context = { nameService, directory, brokers, clock: systemClock, log: silentLogger, requestMsMax: 60_000 };
   app = await buildAdminApi({
     context,
     host: '127.0.0.1',
@@ -46,7 +46,7 @@ beforeEach(async () => {
   nameService.reset([brokerSet]);
   await nameService.createTopic({ name: 'orders' });
   await nameService.createGroup({ name: 'billing' });
-  await directory.until(() => directory.group('billing') && directory.topic('orders'), 1000, 'the group');
+  await directory.until(() => directory.group('billing') && directory.topic('orders'), 60_000, 'the group');
 });
 afterAll(async () => {
   await app.close();
@@ -132,9 +132,9 @@ describe('a reset', () => {
 
   it('takes over from another group, and may mean one queue of one set', async () => {
     await nameService.createGroup({ name: 'audit' });
-    await directory.until(() => directory.group('audit'), 1000, 'the group');
+    await directory.until(() => directory.group('audit'), 60_000, 'the group');
     nameService.putSet({ ...brokerSet, name: 'broker-1' });
-    await directory.until(() => directory.brokerSet('broker-1'), 1000, 'the broker set');
+    await directory.until(() => directory.brokerSet('broker-1'), 60_000, 'the broker set');
     const to = { at: 'group', group: 'audit' };
     const one = { topic: 'orders', brokerSet: 'broker-0', queueId: 2, to };
     expect((await call('POST', '/groups/billing/reset', one)).status).toBe(200);
@@ -247,7 +247,7 @@ describe('a move', () => {
     const part = { ...past, moveId: 'm2', undoes: 'm1', atMs: Date.now(), topicId, queues: queues.slice(0, 1) };
     brokers.inspect.moved.get('broker-0')?.push(part as never);
     nameService.putSet({ ...brokerSet, name: 'broker-1' }); // It answers nothing yet.
-    await directory.until(() => directory.brokerSet('broker-1'), 1000, 'the broker set');
+    await directory.until(() => directory.brokerSet('broker-1'), 60_000, 'the broker set');
     expect(await call('POST', '/groups/billing/moves/m1/undo')).toMatchObject({ status: 503 });
     expect(brokers.resets).toEqual([]);
     brokers.states.set('broker-1', {});

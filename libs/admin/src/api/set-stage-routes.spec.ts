@@ -30,7 +30,7 @@ async function topicWith(name: string, unread: number): Promise<void> {
   const { id } = await fixture.nameService.createTopic({ name, type: MessageType.normal });
   const [first, next] = [queueOffset(0), queueOffset(100)];
   fixture.brokers.topics.set(id, { queues: [{ queueId: queueId(0), first, next, unread }], bytes: 1 });
-  await fixture.directory.until(() => fixture.directory.topic(name), 1_000, 'the topic');
+  await fixture.directory.until(() => fixture.directory.topic(name), 60_000, 'the topic');
 }
 const stage = (name: string): string | undefined => fixture.directory.brokerSet(name)?.stage;
 

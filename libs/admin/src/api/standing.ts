@@ -6,6 +6,8 @@ type Ended = (error: MqError) => void;
 export interface StandingParts {
   /** Looks at user, token and rule as they are now. @throws MqError when who asked may not have the answer any more */
   readonly recheck: () => void;
+  /** The same for work that outlives the answer: the token may have ended by itself, or its session been left. */
+  readonly recheckOrder: () => void;
   /** When the token or the session ends by itself, on the wall clock. */
   readonly untilMs: number;
   readonly clock: Clock;
@@ -24,6 +26,15 @@ export class Standing {
   /** @throws MqError UNAUTHORIZED */
   check(): void {
     this.parts?.recheck();
+  }
+
+  /**
+   * For work that was ordered, and goes on after the answer: by a user who is gone, disabled, has another secret or other
+   * policies by now, it must not. Tokens end sooner than work.
+   * @throws MqError UNAUTHORIZED
+   */
+  checkOrder(): void {
+    this.parts?.recheckOrder();
   }
 
   /** Calls `ended` once, as soon as it is over. @returns what ends the watching */

@@ -33,7 +33,7 @@ beforeEach(async () => {
   for (const name of ['broker-0', 'broker-1']) brokers.states.set(name, {});
   later = await nameService.createTopic({ name: 'later', type: MessageType.delay });
   deals = await nameService.createTopic({ name: 'deals', type: MessageType.transaction });
-  await directory.until(() => directory.topic('deals'), 5_000, 'the topics');
+  await directory.until(() => directory.topic('deals'), 60_000, 'the topics');
 });
 
 const delayed = (position: number, dueMs: number, topic = later): DelayedState => ({

@@ -18,6 +18,15 @@ export interface ReplayOrder extends LetterFilter {
   readonly toTopic: boolean;
 }
 
+/** Who ordered it. */
+export interface Orderer {
+  readonly who: string;
+  /** Address. */
+  readonly from: string;
+  /** @throws MqError UNAUTHORIZED once it may order this no more */
+  readonly check: () => void;
+}
+
 export const replayStates = ['running', 'done', 'stopped', 'failed'] as const;
 
 export interface ReplayJobView {
@@ -39,6 +48,7 @@ export interface ReplayJobView {
 
 interface Job {
   readonly order: ReplayOrder;
+  readonly by: Orderer;
   stop: boolean;
   view: ReplayJobView;
 }
@@ -68,7 +78,7 @@ export class ReplayJobs {
   }
 
   /** @throws MqError TOO_MANY_REQUESTS, CONFLICT, CONSUMER_GROUP_NOT_FOUND, UNAVAILABLE */
-  async start(group: string, order: ReplayOrder, who: string): Promise<ReplayJobView> {
+  async start(group: string, order: ReplayOrder, by: Orderer): Promise<ReplayJobView> {
     const search = LetterSearch.of(this.context, group);
     const [silent] = (await search.part({ ...order, replayed: false }, 1, undefined)).missing;
     if (silent) {
@@ -84,10 +94,10 @@ export class ReplayJobs {
     }
     const startedMs = this.context.clock.wallMs();
     const view: ReplayJobView = {
-      ...{ id: replayIdOf(startedMs), group, who, startedMs, state: 'running', perSecond: order.perSecond },
+      ...{ id: replayIdOf(startedMs), group, who: by.who, startedMs, state: 'running', perSecond: order.perSecond },
       ...{ replayed: 0, resent: 0, left: {} },
     };
-    const job: Job = { order, stop: false, view };
+    const job: Job = { order, by, stop: false, view };
     this.jobs.set(view.id, job);
     for (const [id, { view: old }] of this.jobs) {
       if (this.jobs.size <= keptMax) break;
@@ -122,6 +132,15 @@ export class ReplayJobs {
     job.view = { ...job.view, ...ended, endedMs: clock.wallMs() };
     const { id, group, state, replayed, resent } = job.view;
     log.info({ replay: id, group, state, replayed, resent }, 'a replay of dead letters has ended');
+    this.record(job);
+  }
+
+  /** The line of the order said that it began; this one says how it ended. */
+  private record({ by, view: { id, group, who, state, replayed, resent, left, detail } }: Job): void {
+    this.context.audit?.record({
+      ...{ user: who, how: 'order', from: by.from, operation: 'startReplay', target: { name: group, replay: id } },
+      ...{ after: { state, replayed, resent, left }, decision: state === 'failed' ? 'failed' : 'done', reason: detail },
+    });
   }
 
   private async workOff(job: Job, search: LetterSearch): Promise<void> {
@@ -132,10 +151,12 @@ export class ReplayJobs {
     let asked = 0;
     let after: string | undefined;
     do {
+      job.by.check();
       const part = await search.part({ ...job.order, replayed: false }, batch, after);
       const [silent] = part.missing;
       if (silent) throw new MqError('UNAVAILABLE', `${silent.brokerSet}: ${silent.detail}`);
       if (part.items.length > 0) {
+        job.by.check(); // Searching takes its time.
         await this.replay(job, search, part.items);
         asked += part.items.length;
         const dueMs = beganMs + (asked * 1_000) / perSecond;
@@ -156,6 +177,7 @@ export class ReplayJobs {
       else if (job.order.toTopic && (outcome === 'gone' || outcome === 'orderly')) {
         const { brokerSet, place } = readPlaceId(directory, letter.id);
         const call = { groupId: search.group.id, replayId, who, place };
+        job.by.check();
         await within(clock, requestMsMax, brokerSet, brokers.deadLetters.resend(brokerSet, call));
         job.view = { ...job.view, resent: resent + 1 };
       } else job.view = { ...job.view, left: { ...left, [outcome]: (left[outcome] ?? 0) + 1 } };

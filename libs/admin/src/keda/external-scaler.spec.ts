@@ -13,7 +13,7 @@ import { externalScalerService } from './external-scaler.js';
 const nameService = new FakeNameService({ tellsLate: true });
 const brokers = new FakeBrokers();
 const directory = new Directory(nameService, clock);
-const service = externalScalerService({ directory, brokers, clock, requestMsMax: 1_000 });
+const service = externalScalerService({ directory, brokers, clock, requestMsMax: 60_000 });
 const server = new GrpcJsServer({
   ...{ host: '127.0.0.1', port: 0, clock, log: () => undefined },
   services: [service],
@@ -25,7 +25,7 @@ beforeAll(async () => {
   for (const name of ['broker-0', 'broker-1']) nameService.putSet({ ...set, name, registeredMs: 1 } as never);
   await directory.start();
   await nameService.createGroup({ name: 'billing' });
-  await directory.until(() => directory.group('billing'), 1_000, 'the group');
+  await directory.until(() => directory.group('billing'), 60_000, 'the group');
   await server.start();
   channel = new GrpcJsChannel({ address: `127.0.0.1:${server.port}`, clock });
 });

@@ -30,6 +30,8 @@ interface AdminFixtureOptions {
   readonly oidc?: OidcProvider;
   readonly log?: Logger;
   readonly audit?: AuditSink;
+  /** Left out: more than any machine needs for what is all in memory. */
+  readonly requestMsMax?: number;
 }
 
 /** The real REST API on a free port of this machine, over a cluster of one healthy broker set that is all fake. */
@@ -41,6 +43,7 @@ export async function startAdminFixture({
   oidc,
   log = silentLogger,
   audit,
+  requestMsMax = 60_000,
 }: AdminFixtureOptions = {}): Promise<AdminFixture> {
   const nameService = new FakeNameService({ tellsLate: true, graceMs });
   const brokers = new FakeBrokers();
@@ -69,7 +72,7 @@ export async function startAdminFixture({
   const gate = identities && gateOf({ config, files, identities, clock, log });
   for (const part of gate?.parts ?? []) await part.start();
   const server = new AdminServer({
-    ...{ nameService, directory, brokers, peers: members, sets: members, clock, log, requestMsMax: 500 },
+    ...{ nameService, directory, brokers, peers: members, sets: members, clock, log, requestMsMax },
     audit: new AuditLog(clock, audit),
     identity: gate?.users &&
       identities && { ...gate.users, service: identities, clock, oidc, clusterName: 'DefaultCluster' },

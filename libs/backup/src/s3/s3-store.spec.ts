@@ -111,6 +111,16 @@ it('lists page by page, however many there are', async () => {
 });
 
 it.each([
+  ['that it goes on, and not where', ''],
+  ['the same page for ever', '<NextContinuationToken>t</NextContinuationToken>'],
+])('takes no part of a list for the whole: a bucket says %s', async (_, more) => {
+  const page = `<ListBucketResult><IsTruncated>true</IsTruncated>${more}</ListBucketResult>`;
+  for (let count = 0; count < 100; count += 1) answers.push(status(200, page));
+  await expect(listed(storeOf(), '')).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(asked.length).toBeLessThan(10);
+});
+
+it.each([
   ['path', 'https://s3.example/backups/p/a/b%20c', 'https://s3.example/backups?list-type=2'],
   ['virtual-host', 'https://backups.s3.example/p/a/b%20c', 'https://backups.s3.example/?list-type=2'],
 ] as const)('has the bucket in its addresses where that is wanted: %s', async (addressing, object, list) => {

@@ -3,7 +3,7 @@
  * with the checksum of what it carries, so that a server takes nothing that was changed on its way. A part in memory at a
  * time; what fails for a moment is tried again, after a pause, until the store is closed.
  */
-import { type Clock, MqError } from '@cometmq/shared';
+import { type Clock, MqError, pagesOf } from '@cometmq/shared';
 import type { AwsClient } from 'aws4fetch';
 
 import type { ObjectStore, StoredObject } from '../object-store.js';
@@ -82,16 +82,23 @@ export class S3Store implements ObjectStore {
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
     const own = this.options.prefix;
-    for (let token: string | undefined = ''; token !== undefined;) {
-      const more = token === '' ? '' : `&continuation-token=${encodeURIComponent(token)}`;
+    const ask = async (token: string | undefined): Promise<{ readonly text: string; readonly next?: string }> => {
+      const more = token === undefined ? '' : `&continuation-token=${encodeURIComponent(token)}`;
       const query = `list-type=2&max-keys=${listMax}&prefix=${encodeURIComponent(own + prefix)}${more}`;
       const { text } = await this.request('GET', undefined, query);
+      if (firstTag(text, 'IsTruncated') !== 'true') return { text };
+      const next = firstTag(text, 'NextContinuationToken');
+      // What is not listed counts as not there.
+      if (next === undefined)
+        throw new MqError('INTERNAL', 'the bucket says that it lists a part, and not how to go on');
+      return { text, next };
+    };
+    for await (const { text } of pagesOf(ask)) {
       for (const one of tagsOf(text, 'Contents')) {
         const key = firstTag(one, 'Key') ?? '';
         const modifiedMs = Date.parse(firstTag(one, 'LastModified') ?? '');
         if (key.startsWith(own)) yield { key: key.slice(own.length), bytes: Number(firstTag(one, 'Size')), modifiedMs };
       }
-      token = firstTag(text, 'IsTruncated') === 'true' ? firstTag(text, 'NextContinuationToken') : undefined;
     }
   }
 
