@@ -2,9 +2,8 @@
  * Properties are texts; next to a number or a truth value they are read as one, as Java reads them. `undefined` says the
  * property is missing; NaN says that the text is no such thing, which ends the judgement: no match.
  */
-const decimalShape = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[fFdD]?$/;
-/** What Java cuts off both ends of a decimal. */
-const blanks = /^[\0- ]+|[\0- ]+$/g;
+/** In one way only: a text of many digits that is no number must not be read in all ways to split it. */
+const decimalShape = /^([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)[fFdD]?$/;
 /** So many digits always fit a double exactly. */
 const safeDigits = 15;
 const integerMax = 2n ** 63n - 1n;
@@ -29,8 +28,17 @@ export function toInteger(text: string): number | bigint {
 }
 
 export function toDecimal(text: string): number {
-  const found = decimalShape.exec(text.replace(blanks, ''))?.[1];
+  const found = decimalShape.exec(withoutBlanks(text))?.[1];
   return found === undefined ? NaN : Number(found);
+}
+
+/** As Java cuts them off both ends of a decimal: up to the space. */
+function withoutBlanks(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && text.charCodeAt(from) <= space) from += 1;
+  while (to > from && text.charCodeAt(to - 1) <= space) to -= 1;
+  return text.slice(from, to);
 }
 
 /** Whatever is not "true" is false. */
@@ -38,6 +46,7 @@ export function toBoolean(text: string): boolean {
   return text === 'true' || (text.length === 4 && text.toLowerCase() === 'true');
 }
 
+const space = 32;
 const zero = 48;
 const plus = 43;
 const minus = 45;

@@ -88,6 +88,7 @@ class Parser {
       } else if (this.takeKeyword('IS')) {
         const negated = this.takeKeyword('NOT');
         if (!this.takeKeyword('NULL')) throw this.unexpected(negated ? 'NULL' : 'NULL or NOT NULL');
+        if (left.kind === 'isNull') this.countTerm(token.at); // One more step of the judgement, within the one before.
         left = { kind: 'isNull', at: left.at, negated, operand: left };
       } else return left;
     }
@@ -176,10 +177,7 @@ class Parser {
   private primary(): Expression {
     const { token } = this;
     const { at } = token;
-    this.terms += 1;
-    if (this.terms > this.limits.termsMax) {
-      throw wrong(at, `it has more than ${this.limits.termsMax} properties and values`);
-    }
+    this.countTerm(at);
     this.next += 1;
     switch (token.kind) {
       case 'name':
@@ -235,6 +233,13 @@ class Parser {
       throw wrong(token.at, `it has more than ${this.limits.textsMax} texts in lists`);
     this.next += 1;
     return token.text;
+  }
+
+  private countTerm(at: number): void {
+    this.terms += 1;
+    if (this.terms > this.limits.termsMax) {
+      throw wrong(at, `it has more than ${this.limits.termsMax} properties and values`);
+    }
   }
 
   private nested<T>(at: number, act: () => T): T {

@@ -201,6 +201,17 @@ describe('what SQL expressions mean', () => {
   });
 });
 
+// A message may bring any text. What took time by the square of its length would stop a broker for minutes here.
+it.each([
+  ['digits, and then a letter', `${'1'.repeat(200_000)}x`, false],
+  ['digits', '1'.repeat(200_000), true],
+  ['digits with a fraction', `1${'.'.padEnd(200_000, '0')}`, false],
+  ['blanks between two letters', `a${' '.repeat(200_000)}b`, false],
+  ['blanks around a number', `${' '.repeat(200_000)}2${'\0'.repeat(200_000)}`, true],
+])('judges a text of many %s at once', (_, text, expected) => {
+  expect(wants('p > 1.5', { p: text })).toBe(expected);
+});
+
 describe('what is no SQL expression', () => {
   it.each([
     ['', 1, /empty/],
@@ -280,5 +291,9 @@ describe('what is no SQL expression', () => {
     const list = (n: number) => `a IN (${Array.from({ length: n }, (_, i) => `'${i}'`).join()})`;
     expect(wants(list(textsMax), { a: '7' })).toBe(true);
     expect(() => sqlFilter(list(textsMax + 1))).toThrow(/more than 1024 texts/);
+    const steps = (n: number) => `a${' IS NULL'.repeat(n)}`;
+    expect(wants(steps(termsMax))).toBe(false);
+    expect(() => sqlFilter(steps(termsMax + 1))).toThrow(/more than 512 properties and values/);
+    expect(() => sqlFilter(steps(4_000))).toThrow(/more than 512 properties and values/);
   });
 });
