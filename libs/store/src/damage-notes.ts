@@ -3,8 +3,10 @@
  * given up.
  */
 import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
 
 import type { CommitLog } from './log/commit-log.js';
+import type { SegmentInfo } from './log/segment.js';
 import type { Damage } from './log/segments.js';
 
 /** More places than that are counted, and not told of one by one. */
@@ -12,6 +14,8 @@ const placesMax = 1_024;
 
 export class DamageNotes {
   private readonly holes = new Set<string>();
+  /** First positions of segments that were looked through as something of them could not be read. */
+  private readonly lookedThrough = new Set<number>();
 
   constructor(
     private readonly log: CommitLog,
@@ -43,6 +47,37 @@ export class DamageNotes {
   /** Components of a segment can't be read. */
   foundLost(lost: readonly { readonly from: LogPosition; readonly to: LogPosition }[]): void {
     for (const { from, to } of lost) this.note({ first: from, end: to, what: 'records can not be read' });
+  }
+
+  /**
+   * What `read` reads of [from, end). Where something can't be read, that is looked for, so that it is told and can be mended,
+   * before whoever reads is told.
+   */
+  async whileReading<T>(from: LogPosition, end: LogPosition, read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (caught) {
+      if (!(caught instanceof MqError) || caught.code !== 'CORRUPT_RECORD') throw caught;
+      for (const segment of this.log.segments()) {
+        if (segment.first >= end || segment.end <= from || this.lookedThrough.has(segment.first)) continue;
+        this.lookedThrough.add(segment.first); // Whoever reads may try again and again; what comes later the scrub finds.
+        await this.lookThrough(segment);
+      }
+      throw caught;
+    }
+  }
+
+  /** Notes all that can't be read of a sealed segment, whether or not it was good before. */
+  async lookThrough({ first, sealed, lost: isLost }: SegmentInfo): Promise<void> {
+    if (!sealed || isLost) return;
+    const lost: { from: LogPosition; to: LogPosition }[] = [];
+    await this.log.salvage(
+      first,
+      () => undefined,
+      (from, to) => lost.push({ from, to }),
+      true,
+    );
+    this.foundLost(lost);
   }
 
   /** One record can't be read. */

@@ -2,9 +2,11 @@
  * What keeps the log's files where they are: while anybody holds them, no segment is given back and none is replaced. For
  * who copies the files, or is about to change what the log is.
  */
+import { OneByOne } from '@cometmq/shared';
+
 export class Holds {
   private held = 0;
-  private moving: Promise<unknown> | undefined;
+  private readonly moves = new OneByOne();
 
   get isHeld(): boolean {
     return this.held > 0;
@@ -14,19 +16,18 @@ export class Holds {
   async take(): Promise<() => void> {
     this.held += 1;
     let mine = true;
-    await this.moving;
+    await this.moves.done;
     return () => {
       if (mine) this.held -= 1;
       mine = false;
     };
   }
 
-  /** Does what moves files, unless they are held. False: they are, and nothing was done. One at a time. */
-  async move(act: () => Promise<void>): Promise<boolean> {
-    if (this.isHeld) return false;
-    const moved = act();
-    this.moving = moved.catch(() => undefined); // Whoever moves is told.
-    await moved;
-    return true;
+  /**
+   * Does what moves files, unless they are held; one at a time. `act` looks first whether it is still wanted, and answers
+   * whether it has moved anything. False: it has not, or they are held, and nothing was done.
+   */
+  move(act: () => Promise<boolean>): Promise<boolean> {
+    return this.moves.take(() => (this.isHeld ? Promise.resolve(false) : act()));
   }
 }

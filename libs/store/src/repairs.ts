@@ -7,10 +7,12 @@ import type { LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { Checkpoints } from './checkpoints.js';
+import type { DamageNotes } from './damage-notes.js';
 import type { Holds } from './holds.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import { checksum } from './log/checksum.js';
 import type { CommitLog } from './log/commit-log.js';
+import type { RecordBlock } from './log/record.js';
 import type { DamagedSegment } from './log/repair.js';
 
 export type { DamagedSegment } from './log/repair.js';
@@ -32,6 +34,7 @@ export class Repairs {
     private readonly indexes: SegmentIndexes,
     private readonly checkpoints: Checkpoints,
     private readonly holds: Holds,
+    private readonly damage: DamageNotes,
   ) {}
 
   /** Sealed segments of which something is known to be damaged, and which others must have: all of it is committed. */
@@ -51,7 +54,7 @@ export class Repairs {
       const to = Math.min(next + pieceBytes, end);
       const found: Uint8Array[] = [];
       let last = next;
-      await this.log.check(logPosition(next), logPosition(to), (block, at) => {
+      await this.check(logPosition(next), logPosition(to), (block, at) => {
         const size = block.sizeAt(at);
         found.push(Uint8Array.prototype.slice.call(block.bytes, at, at + size));
         last = block.positionAt(at) + size;
@@ -77,8 +80,11 @@ export class Repairs {
     // What a view must still fold can't be missing.
     const mayLack = segment.end <= this.checkpoints.position;
     const prepared = await log.prepareRepair(first, pieces, mayLack);
-    const moved =
-      !segment.gone && (await this.holds.move(async () => indexes.replace(segment, await log.replace(prepared))));
+    const moved = await this.holds.move(async () => {
+      if (segment.gone) return false;
+      await indexes.replace(segment, await log.replace(prepared));
+      return true;
+    });
     if (moved) return;
     await log.discard(prepared);
     throw new MqError('UNAVAILABLE', 'the segment is held where it is, or is no more');
@@ -100,11 +106,15 @@ export class Repairs {
     let records = 0;
     let sum = 0;
     let last = from;
-    await this.log.check(from, end, (block, at) => {
+    await this.check(from, end, (block, at) => {
       records += 1;
       last = logPosition(block.positionAt(at) + block.sizeAt(at));
       sum = checksum(block.checksumBytesAt(at), sum);
     });
     return { end: last, records, sum };
+  }
+
+  private check(from: LogPosition, end: LogPosition, each: (block: RecordBlock, at: number) => void): Promise<void> {
+    return this.damage.whileReading(from, end, () => this.log.check(from, end, each));
   }
 }

@@ -9,6 +9,7 @@ import { assert, OneByOne } from '@cometmq/shared';
 import type { MqError } from '@cometmq/shared';
 
 import type { Checkpoints } from './checkpoints.js';
+import type { DamageNotes } from './damage-notes.js';
 import type { Folding } from './folding.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { Holds } from './holds.js';
@@ -37,6 +38,7 @@ export class Replication {
     private readonly indexes: SegmentIndexes,
     private readonly checkpoints: Checkpoints,
     private readonly holds: Holds,
+    private readonly damage: DamageNotes,
     private leads: boolean,
     private readonly events: ReplicationEvents,
   ) {
@@ -108,7 +110,8 @@ export class Replication {
   }
   /** What one that lags behind fetches; see `CommitLog.readBytes`. */
   readBytes(from: LogPosition, bytesMax: number): Promise<Uint8Array | undefined> {
-    return this.log.readBytes(from, bytesMax);
+    const end = (from + bytesMax) as LogPosition;
+    return this.damage.whileReading(from, end, () => this.log.readBytes(from, bytesMax));
   }
 
   /** Whole records of the leader, which go on where this log ends. Answers where it ends now. */
@@ -214,7 +217,11 @@ export class Replication {
     if (this.catchingUp || !this.folds) return;
     this.catchingUp = this.foldCommitted()
       .catch((caught: unknown) => this.events.onFailed(caught))
-      .finally(() => (this.catchingUp = undefined));
+      .finally(() => {
+        this.catchingUp = undefined;
+        // It may have been told of since the last look.
+        if (!this.leads && this.folding.isWhole && this.folding.end < this.log.commitEnd) this.catchUp();
+      });
   }
 
   private async foldCommitted(): Promise<void> {

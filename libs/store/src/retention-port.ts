@@ -91,16 +91,22 @@ export class RetentionPort {
     return this.folding.clearings;
   }
 
-  /** False: the files are held where they are, or were meanwhile. */
+  /** False: the files are held where they are, or the segment was made anew meanwhile. */
   unlink(segment: SealedSegment): Promise<boolean> {
     return this.holds.move(async () => {
+      if (segment.gone) return false;
       await this.indexes.remove(segment);
       await this.log.unlink(segment.first);
+      return true;
     });
   }
 
-  /** Puts what was compacted in the segment's place. False: the files are held where they are. */
+  /** Puts what was compacted in the segment's place. False: the files are held where they are, or it was made anew meanwhile. */
   replace(segment: SealedSegment, prepared: PreparedCompaction): Promise<boolean> {
-    return this.holds.move(async () => this.indexes.replace(segment, await this.log.replace(prepared)));
+    return this.holds.move(async () => {
+      if (segment.gone) return false;
+      await this.indexes.replace(segment, await this.log.replace(prepared));
+      return true;
+    });
   }
 }

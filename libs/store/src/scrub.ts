@@ -2,12 +2,12 @@
  * Looks at what nobody reads, a little at a time: every sealed segment, record by record, so that damage is found while
  * another member still has what was lost. What is found goes where damage goes that is found on reading.
  */
-import type { LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
 
 import type { DamageNotes } from './damage-notes.js';
 import type { CommitLog } from './log/commit-log.js';
+import type { SegmentInfo } from './log/segment.js';
 
 export interface ScrubLimits {
   /** Read at the most; 0: nothing is looked at. */
@@ -61,8 +61,8 @@ export class Scrub {
 
   /** Looks at every sealed segment once. */
   private async pass(): Promise<void> {
-    for (const { first, end, sealed, lost } of this.log.segments()) {
-      if (sealed && !lost && !this.stopping) await this.look(first, end);
+    for (const segment of this.log.segments()) {
+      if (segment.sealed && !segment.lost && !this.stopping) await this.look(segment);
     }
     if (!this.stopping) this.passes += 1;
   }
@@ -74,7 +74,8 @@ export class Scrub {
     });
   }
 
-  private async look(first: LogPosition, end: LogPosition): Promise<void> {
+  private async look(segment: SegmentInfo): Promise<void> {
+    const { first, end } = segment;
     let from = first;
     try {
       await this.log.check(
@@ -90,14 +91,7 @@ export class Scrub {
     } catch (caught) {
       if (caught instanceof Stopped) return;
       if (!(caught instanceof MqError) || caught.code !== 'CORRUPT_RECORD') throw caught;
-      const lost: { from: LogPosition; to: LogPosition }[] = [];
-      await this.log.salvage(
-        first,
-        () => undefined,
-        (bad, good) => lost.push({ from: bad, to: good }),
-        true,
-      );
-      this.damage.foundLost(lost);
+      await this.damage.lookThrough(segment);
     }
   }
 }

@@ -58,7 +58,7 @@ export class StoreParts {
     this.writer = new StoreWriter(log, folding, indexes);
     this.reader = new StoreReader(log, folding, indexes, damage);
     const { checkpoints, writer } = this;
-    this.replication = new Replication(log, folding, indexes, checkpoints, holds, options.follows !== true, {
+    this.replication = new Replication(log, folding, indexes, checkpoints, holds, damage, options.follows !== true, {
       onFailed: (caught) => this.fail(MqError.from(caught)),
       onGapStays: (caught) => this.trouble('an index file could not be made', caught),
       onEnded: () => this.reclaim(),
@@ -70,7 +70,7 @@ export class StoreParts {
       dataFolder: () => held.now,
       openState: () => held.openState(),
     });
-    this.repairs = new Repairs(log, indexes, checkpoints, holds);
+    this.repairs = new Repairs(log, indexes, checkpoints, holds, damage);
     this.scrub = new Scrub(log, damage, limits, clock, (caught) => {
       this.trouble('the log could not be looked through; trying again later', caught);
     });

@@ -118,10 +118,10 @@ export class SegmentIndexes {
     this.full = [];
     this.current = new SegmentIndex(active);
     const wanted = new Set(this.sealed.map((s) => s.path));
-    for (const name of names) {
-      const path = joinPath(this.folder, name);
-      if (isIndexName(name) && !wanted.has(path)) await this.disk.unlink(path);
-    }
+    const strays = names.filter((name) => isIndexName(name) && !wanted.has(joinPath(this.folder, name)));
+    for (const name of strays) await this.disk.unlink(joinPath(this.folder, name));
+    // What was cut off may come again in other words, up to the same end: its index must not come back.
+    if (strays.length > 0) await this.disk.syncFolder(this.folder);
   }
 
   /** Makes the index files that are missing, in the background, so that no reader has to wait for one. */

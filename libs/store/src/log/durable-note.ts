@@ -29,7 +29,7 @@ export class DurableNote {
   private file: DiskFile | undefined;
   private timer: Timer | undefined;
   private wanted = logPosition(0);
-  private writing: Promise<void> = Promise.resolve();
+  private writing: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly disk: Disk,
@@ -66,8 +66,17 @@ export class DurableNote {
     this.timer = undefined;
     this.wanted = end;
     await this.writing;
-    await this.write(end);
+    // On a full disk it may say less than there is, but not more: rather none at all.
+    if (!(await this.write(end)) && this.end > end) await this.drop();
     await this.file?.sync();
+  }
+
+  private async drop(): Promise<void> {
+    await this.file?.close();
+    await this.disk.unlink(this.path);
+    await this.disk.syncFolder(this.folder);
+    this.end = logPosition(0);
+    this.file = await this.disk.open(this.path, { create: true });
   }
 
   async close(): Promise<void> {
@@ -78,16 +87,20 @@ export class DurableNote {
     this.file = undefined;
   }
 
-  private async write(end: LogPosition): Promise<void> {
-    if (end === this.end || !this.file) return;
+  /** False: the disk is full. */
+  private async write(end: LogPosition): Promise<boolean> {
+    if (end === this.end) return true;
+    if (!this.file) return true;
     const bytes = new Uint8Array(bytesMax);
     putU64(viewOf(bytes), 0, end);
     viewOf(bytes).setUint32(8, sumOf(bytes), true);
     try {
       await this.file.write([bytes], 0);
       this.end = end;
+      return true;
     } catch (caught) {
-      if (!isDiskFull(caught)) throw caught; // Else another time.
+      if (!isDiskFull(caught)) throw caught;
+      return false; // Another time.
     }
   }
 }

@@ -194,19 +194,17 @@ export class LogReader {
     if (end > this.ends.durable) throw notFound(from, end - from);
     const block = new RecordBlock(Buffer.allocUnsafeSlow(checkSliceBytes));
     for (let position = from; position < end;) {
+      // Looked for with each slice: it may have been given back, or replaced, since.
       const segment = this.segments.from(position);
       if (!segment || segment.first >= end) return;
       position = logPosition(Math.max(position, segment.first));
-      const to = Math.min(end, segment.end);
-      while (position < to) {
-        const until = Math.min(position + checkSliceBytes, to);
-        const walked = await this.walk.walk(segment, position, until, each, { checkedTo: 0, block });
-        const good = segment.compacted ? isEnd(walked) : walked.end >= until;
-        if (!good) throw this.segments.unreadable(segment, walked.end);
-        position = logPosition(Math.max(walked.end, until));
-        await slice(position);
-      }
+      const until = Math.min(position + checkSliceBytes, end, segment.end);
+      const walked = await this.walk.walk(segment, position, until, each, { checkedTo: 0, block });
+      const good = segment.compacted ? isEnd(walked) : walked.end >= until;
+      if (!good) throw this.segments.unreadable(segment, walked.end);
+      position = logPosition(Math.max(walked.end, until));
       await this.segments.touch(segment);
+      await slice(position);
     }
   }
 

@@ -93,6 +93,7 @@ export async function findEnd(
     epochMin = walked.epoch;
     end = logPosition(walked.end);
     found = walked.found;
+    await segments.touch(segment);
   }
   if (mark && !markSeen) {
     throw segments.corrupt(segments.active, mark.position, 'the checkpoint ends here, but no record begins');

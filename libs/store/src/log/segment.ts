@@ -64,6 +64,8 @@ export class Segment {
   sealed = false;
   /** Why nothing of it can be read: its file is gone, or what says where its records stand is damaged. */
   lost: MqError | undefined;
+  /** Its file is named as a compacted one, whether or not that can be read. */
+  isNamedCompacted: boolean;
   private opening: Promise<DiskFile> | undefined;
   private users = 0;
   private closeWanted = false;
@@ -81,6 +83,7 @@ export class Segment {
   ) {
     this.end = first;
     this.opening = open && Promise.resolve(open);
+    this.isNamedCompacted = compacted !== undefined;
     if (!compacted) return;
     this.end = compacted.end;
     this.firstTimestampMs = compacted.firstTimestampMs;
@@ -89,7 +92,7 @@ export class Segment {
   }
 
   get path(): string {
-    return joinPath(this.folder, this.compacted ? compactedName(this.first) : segmentName(this.first));
+    return joinPath(this.folder, this.isNamedCompacted ? compactedName(this.first) : segmentName(this.first));
   }
 
   get isOpen(): boolean {

@@ -30,6 +30,8 @@ export interface Damage extends LogRange {
 }
 
 const damagesMax = 1_024;
+/** Of a file that is put aside. */
+const damagedSuffix = '.damaged';
 
 /** Sealed segments whose files stay open for readers. */
 const openSegmentsMax = 64;
@@ -116,7 +118,10 @@ export class Segments {
       if (!file) continue;
       const { first } = file;
       if (!file.compacted && compacted.has(first)) {
-        await this.disk.unlink(joinPath(this.folder, name)); // It has been replaced already.
+        const isGood = !this.rows.at(-1)?.lost;
+        if (isGood)
+          await this.disk.unlink(joinPath(this.folder, name)); // It has been replaced already.
+        else await this.takeInstead(first);
         continue;
       }
       if (file.compacted) compacted.add(first);
@@ -127,14 +132,26 @@ export class Segments {
         if (before.lost) before.end = first;
         if (!before.compacted) before.lastTimestampMs = segment.firstTimestampMs;
         if (before.end > first) await this.leaveOutSurplus(before, segment, giveUp);
+        await this.touch(before);
       }
       this.rows.push(segment);
-      await this.touch(segment);
     }
     const last = this.rows[this.rows.length - 1];
     if (last?.lost) throw last.lost; // How far it goes is not known.
     if (await this.gaps.open(this.onTrouble)) this.findLost(known);
     else this.gapsUnknown = true;
+  }
+
+  /** The last one is a compacted segment that is damaged, and what it was made of is still there: that one counts again. */
+  private async takeInstead(first: LogPosition): Promise<void> {
+    const damaged = this.rows.pop();
+    assert(damaged !== undefined, 'what was damaged has been taken up');
+    const { path } = damaged;
+    this.onTrouble?.(`${this.disk.realPath(path)} is damaged: what it was made of is used again`, damaged.lost);
+    this.lastUsed.delete(damaged);
+    this.rows.push(await this.plainSegment(first));
+    await this.disk.rename(path, `${path}${damagedSuffix}`);
+    await this.disk.syncFolder(this.folder);
   }
 
   /** @throws MqError CORRUPT_RECORD unless it was given up, and is no record of this log */
@@ -196,7 +213,9 @@ export class Segments {
   async giveUp(): Promise<readonly Damage[]> {
     const given = [...this.damages];
     await this.gaps.add(...given);
-    this.damages.splice(0, given.length);
+    // What was found meanwhile is not; what was mended meanwhile is here no more.
+    const left = this.damages.filter((damage) => !given.includes(damage));
+    this.damages.splice(0, Infinity, ...left);
     return given;
   }
 
@@ -229,7 +248,9 @@ export class Segments {
           rows.push(this.lostSegment({ first, end: starts[i] ?? hole.end }, row.firstTimestampMs));
         }
       }
-      if (row.lost) this.damages.push({ first: row.first, end: row.end, what: row.lost.reason });
+      if (row.lost && !this.isGivenUp(row)) {
+        this.damages.push({ first: row.first, end: row.end, what: row.lost.reason });
+      }
       rows.push(row);
       from = row.end;
     }
@@ -333,7 +354,7 @@ export class Segments {
 
   /** The segment was read from. */
   async touch(segment: Segment): Promise<void> {
-    if (!segment.sealed) return;
+    if (!segment.sealed || this.at(segment.first) !== segment) return;
     this.lastUsed.delete(segment);
     this.lastUsed.add(segment);
     if (this.lastUsed.size <= openSegmentsMax) return;
@@ -407,6 +428,7 @@ export class Segments {
     }
     const segment = new Segment(this.disk, this.folder, first, 0);
     segment.sealed = true;
+    segment.isNamedCompacted = true;
     segment.lost = new MqError(
       'CORRUPT_RECORD',
       `the compacted segment ${this.disk.realPath(path)} is damaged: bring this file back from a copy, or give up what ` +
