@@ -109,6 +109,23 @@ describe('broker sets on Kubernetes', () => {
     expect(data()['left']).toBe('{}');
   });
 
+  it('are out, and hold nothing up, while only one place alone wants them back', async () => {
+    pods(2, 2);
+    await look();
+    await look();
+    put('broker-2', 'gone', false); // Its pods have stopped.
+    await turns();
+    pods(3, 2);
+    clock.advance(60_000);
+    await look();
+    expect([stages()[2], data()['floor']]).toEqual(['broker-2: gone', '1']);
+    pods(3, 3);
+    put('broker-2', 'gone'); // They run, and one of them leads.
+    await turns();
+    await look();
+    expect([stages()[2], data()['left']]).toEqual(['broker-2: serving', '{}']);
+  });
+
   it('stay in the routes when a look took longer than sends wait', async () => {
     pods(2);
     holds(0);

@@ -84,7 +84,8 @@ export class SetScaling implements Component {
     for (const [set, ordinal] of this.sets()) {
       if (ordinal >= wanted)
         left[set.name] = await this.scaledIn(set, left[set.name] ?? '', ordinal < setsWithPods(items));
-      else if (left[set.name] !== undefined) {
+      // What was taken out is empty, and stays out until it is led: one pod alone of it does not bring it back.
+      else if (left[set.name] !== undefined && !(set.stage === 'gone' && set.leader === undefined)) {
         if (set.stage !== 'serving') await this.backAgain(set);
         delete left[set.name];
       }
