@@ -229,6 +229,18 @@ it('a damaged compacted segment that was given up is told of no more, and goes w
   await again.store.stop();
 });
 
+// Goal: who could not take a folder does not keep it. Method: a note is lost, and brought back.
+it('a folder that could not be opened may be opened once that was mended', async () => {
+  const { store, disk } = await openStore(onDisk);
+  await store.stop();
+  const files = disk as MemoryDisk;
+  const notes = ['data/term', 'data/term.copy'].map((path) => [path, Buffer.from(files.peek(path))] as const);
+  for (const [path] of notes) await disk.unlink(path);
+  await expect(openStore({ ...onDisk, disk })).rejects.toMatchObject({ code: 'DATA_FOLDER' });
+  for (const [path, bytes] of notes) await (await disk.open(path, { create: true })).write([bytes], 0);
+  await (await openStore({ ...onDisk, disk })).store.stop();
+});
+
 describe('moves of files', () => {
   it('are done one at a time, and who holds the files waits for all of them', async () => {
     const holds = new Holds();

@@ -24,7 +24,10 @@ export class Opening {
   async start(): Promise<void> {
     const { options, held, damage, log, replication, writer, checkpoints, scrub } = this.parts;
     const { disk, folder } = options;
-    await held.open();
+    await held.open().catch(async (caught: unknown) => {
+      await held.release();
+      throw caught;
+    });
     const stored = await this.openLog().catch(async (caught: unknown) => {
       await checkpoints.close();
       this.parts.folding.clear();

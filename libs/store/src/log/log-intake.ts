@@ -9,7 +9,8 @@ import { MqError, assert } from '@cometmq/shared';
 import type { LogParts } from './log-parts.js';
 import type { RecordPlace } from './log-reader.js';
 import { eachReceived } from './received.js';
-import { RecordBlock, headerBytesOf } from './record.js';
+import { recordBytesCeiling } from './log-limits.js';
+import { hasQueueHeader, RecordBlock, headerBytesOf } from './record.js';
 import type { RecordDraft } from './record.js';
 import { clearBehind } from './recovery.js';
 
@@ -101,9 +102,9 @@ export class LogIntake {
 
   private checkAppend(size: number, { kind, reserved = false }: RecordDraft): void {
     this.checkTakes();
-    if (size > this.limits.recordBytesMax) {
-      throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${this.limits.recordBytesMax}`);
-    }
+    // The limit is for what others send. What the broker itself decides, for many at once, is never refused for its size.
+    const bytesMax = hasQueueHeader(kind) ? this.limits.recordBytesMax : recordBytesCeiling;
+    if (size > bytesMax) throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${bytesMax}`);
     // What a leader finds uncommitted is what the one before left: only its own first record commits it.
     if (kind === RecordKind.epochStart) return;
     this.checkBehind(size, reserved);
