@@ -41,8 +41,11 @@ it('logs in once, keeps it with the context, and shows its secret nowhere', asyn
     expect(out).toContain('root');
     expect(out).not.toMatch(/root-secret|comet1\./);
   }
-  expect(await comet('logout')).toMatchObject({ code: 0 });
+  const { token } = JSON.parse(me.files.get(contextFile) ?? '') as { token: { value: string } };
+  expect(await comet('logout')).toMatchObject({ code: 0, err: expect.not.stringContaining('could not') });
   expect(me.files.get(contextFile)).not.toContain('root');
+  const headers = { authorization: `Bearer ${token.value}` };
+  expect((await fetch(`${fixture.url}/api/v1/topics`, { headers })).status).toBe(401); // A copy of it is worth nothing.
   expect(await comet('topic', 'ls')).toMatchObject({ code: 4 });
 });
 

@@ -263,7 +263,7 @@ describe('before users are known', () => {
     const waited: number[] = [];
     const book = new IdentityBook({ source, box: identities.box, clock, late: (ms) => void waited.push(ms) });
     const checked = new Authenticator({ book, clock, ageMsMax: 15 * minute, localTimes: true });
-    const tokens = new BearerTokens(identities.box, book, clock);
+    const tokens = new BearerTokens(identities.box, book, clock, identities);
     const one = signed('20261129T200000Z');
     const ways = [
       () => checked.principalOf(one, one.path, one.body),
@@ -278,7 +278,8 @@ describe('before users are known', () => {
     clock.advance(25_000);
     expect(waited).toEqual([10_000, 20_000]);
     const source1 = { clusterId: 'fake', generation: 1, replaced: [] };
-    tell({ kind: 'snapshot', revision: 1, source: source1, users: [...identities.users.values()], policies: [] });
+    const rest = { source: source1, policies: [], revoked: [] };
+    tell({ kind: 'snapshot', revision: 1, users: [...identities.users.values()], ...rest });
     expect(book.unready()).toBeUndefined();
     expect(ways.map(codeOf)).toEqual(['OK', 'OK', 'OK']);
     clock.advance(60_000);

@@ -1,4 +1,4 @@
-import type { User, UserChange, UserDraft } from '@cometmq/model';
+import type { RevokedToken, User, UserChange, UserDraft } from '@cometmq/model';
 import { MqError, type Clock, type Component, type Values } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -17,6 +17,7 @@ export interface GateParts {
   readonly identities: IdentitySource & {
     createUser(draft: UserDraft): Promise<User>;
     updateUser(name: string, change: UserChange): Promise<User>;
+    revokeToken(token: RevokedToken): Promise<void>;
   };
   readonly clock: Clock;
   readonly log: Logger;
@@ -66,7 +67,7 @@ export function gateOf({ config, files, identities, clock, log, startWaitMs = 0 
   }
   return {
     access: authenticator,
-    users: { book, box, tokens: new BearerTokens(box, book, clock), authenticator },
+    users: { book, box, tokens: new BearerTokens(box, book, clock, identities), authenticator },
     parts,
     unready: () => book.unready(),
   };

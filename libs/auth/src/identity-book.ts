@@ -1,9 +1,10 @@
-import type { IdentityUpdate, User, UserPolicies } from '@cometmq/model';
+import type { IdentityUpdate, RevokedToken, User, UserPolicies } from '@cometmq/model';
 import { MqError, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import { CompiledPolicies } from './decision.js';
 import { Principal } from './principal.js';
 import type { Secret, SecretBox } from './secrets.js';
+import { revokedTokensMax } from './users.js';
 
 /** Who tells of users and policies: the whole first, then each change, in order. */
 export interface IdentitySource {
@@ -38,6 +39,8 @@ export class IdentityBook implements Component {
   private readonly policies = new Map<string, UserPolicies>();
   private readonly principals = new Map<string, Principal>();
   private readonly opened = new Map<string, Opened>();
+  /** Until when each would be good. */
+  private readonly revoked = new Map<string, number>();
   private readonly listeners = new Set<() => void>();
   private unwatch: (() => void) | undefined;
   private told = false;
@@ -88,6 +91,11 @@ export class IdentityBook implements Component {
 
   policiesOf(name: string): UserPolicies | undefined {
     return this.policies.get(name);
+  }
+
+  /** Somebody has ended it before its time. */
+  isRevoked(tokenId: string): boolean {
+    return this.revoked.has(tokenId);
   }
 
   /** Undefined: there is no such user, or it is disabled. */
@@ -154,6 +162,7 @@ export class IdentityBook implements Component {
         for (const one of update.policies) this.policies.set(one.user, one);
         for (const name of [...this.principals.keys()]) this.outdate(name);
         for (const name of [...this.opened.keys()]) if (!this.users.has(name)) this.opened.delete(name);
+        for (const token of update.revoked) this.revoke(token);
         this.comeAtLast();
         break;
       case 'user':
@@ -173,8 +182,20 @@ export class IdentityBook implements Component {
         this.policies.delete(update.user);
         this.outdate(update.user);
         break;
+      case 'tokenRevoked':
+        this.revoke(update.token);
+        break;
     }
     for (const listener of [...this.listeners]) listener();
+  }
+
+  /** No snapshot takes it back. */
+  private revoke({ id, untilMs }: RevokedToken): void {
+    if (this.revoked.size >= revokedTokensMax) {
+      const nowMs = this.options.clock.wallMs();
+      for (const [old, oldMs] of this.revoked) if (oldMs <= nowMs) this.revoked.delete(old);
+    }
+    this.revoked.set(id, untilMs);
   }
 
   private waitOn(): void {

@@ -1,5 +1,14 @@
 /** Doubles for specs: users and policies in memory, told as the name service tells them. */
-import type { IdentityUpdate, PolicyEntry, User, UserChange, UserDraft, UserKind, UserPolicies } from '@cometmq/model';
+import type {
+  IdentityUpdate,
+  PolicyEntry,
+  RevokedToken,
+  User,
+  UserChange,
+  UserDraft,
+  UserKind,
+  UserPolicies,
+} from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { IdentitySource } from './identity-book.js';
@@ -12,6 +21,9 @@ export class FakeIdentities implements IdentitySource {
   readonly box = SecretBox.of(this.keyFile);
   readonly users = new Map<string, User>();
   readonly policies = new Map<string, UserPolicies>();
+  readonly revoked = new Map<string, RevokedToken>();
+  /** What is thrown to who ends a token. */
+  revocationFault: MqError | undefined;
   private readonly listeners = new Set<(update: IdentityUpdate) => void>();
   private revision = 1;
 
@@ -24,6 +36,7 @@ export class FakeIdentities implements IdentitySource {
         source: { clusterId: 'fake', generation: 1, replaced: [] },
         users: [...this.users.values()],
         policies: [...this.policies.values()],
+        revoked: [...this.revoked.values()],
       });
     });
     return () => this.listeners.delete(listener);
@@ -55,11 +68,26 @@ export class FakeIdentities implements IdentitySource {
   }
 
   async updateUser(name: string, change: UserChange): Promise<User> {
-    return this.put(changedUser(this.found(name), change));
+    const changed = changedUser(this.found(name), change);
+    if (changed.kind !== 'super' || !changed.enabled) this.checkAnotherAdmin(name);
+    return this.put(changed);
+  }
+
+  async revokeToken(token: RevokedToken): Promise<void> {
+    if (this.revocationFault) throw this.revocationFault;
+    this.revoked.set(token.id, token);
+    this.tell({ kind: 'tokenRevoked', revision: (this.revision += 1), token });
+  }
+
+  private checkAnotherAdmin(name: string): void {
+    const isAdmin = ({ kind, enabled }: User): boolean => kind === 'super' && enabled;
+    if (!isAdmin(this.found(name))) return;
+    if ([...this.users.values()].some((user) => user.name !== name && isAdmin(user))) return;
+    throw new MqError('CONFLICT', `${name} is the last enabled super user; make another one first`);
   }
 
   async deleteUser(name: string): Promise<void> {
-    this.found(name);
+    this.checkAnotherAdmin(name);
     this.policies.delete(name);
     this.delete(name);
   }

@@ -13,7 +13,7 @@ async function opened() {
   await book.start();
   await Promise.resolve();
   identities.user('ann', 'ann-secret');
-  const tokens = new BearerTokens(identities.box, book, clock);
+  const tokens = new BearerTokens(identities.box, book, clock, identities);
   const issue = (lifeMs = 60_000): string => {
     const principal = book.principal('ann');
     if (!principal) throw new Error('ann is there');
@@ -37,20 +37,50 @@ it('ends with its time', async () => {
   expect(nameOf(token)).toContain('has ended');
 });
 
-it('that was ended early stays so, and no more are remembered than may be', async () => {
+it('that was ended early is good in no process, also in one that comes later', async () => {
+  const { clock, identities, book, tokens, issue, nameOf } = await opened();
+  const others = async (): Promise<BearerTokens> => {
+    const copy = new IdentityBook({ source: identities, box: identities.box, clock });
+    await copy.start();
+    await Promise.resolve();
+    return new BearerTokens(identities.box, copy, clock, identities);
+  };
+  const before = await others();
+  const [ended, good] = [issue(), issue()];
+  const rechecks: string[] = [];
+  book.onChange(() => rechecks.push(nameOf(ended)));
+  await tokens.revoke(tokens.read('bearer', ended));
+  expect(rechecks).toEqual([expect.stringContaining('has ended')]);
+  for (const each of [tokens, before, await others()]) {
+    expect(() => each.read('bearer', ended)).toThrow(/has ended/);
+    expect(each.read('bearer', good).principal.name).toBe('ann');
+  }
+});
+
+it('is ended here at once where nobody can be told, and everywhere once somebody can; so many at the most', async () => {
   const { clock, identities, book } = await opened();
-  const tokens = new BearerTokens(identities.box, book, clock, 3);
+  const tokens = new BearerTokens(identities.box, book, clock, identities, 3);
   const ann = book.principal('ann')!;
-  const [first, ...others] = Array.from({ length: 4 }, () => tokens.issue('bearer', ann, 60_000).token);
+  const [first, ...others] = Array.from({ length: 4 }, () => tokens.issue('bearer', ann, 600_000).token);
   const read = (token: string | undefined) => tokens.read('bearer', token ?? '');
-  tokens.revoke(read(first));
-  for (const token of others.slice(0, 2)) tokens.revoke(read(token));
-  expect(() => tokens.revoke(read(others[2]))).toThrow(/TOO_MANY_REQUESTS/);
-  expect(() => read(first)).toThrow(/has ended/);
-  clock.advance(60_001);
-  const later = tokens.issue('bearer', ann, 60_000).token;
-  tokens.revoke(read(later)); // Those that have ended by themselves are forgotten.
-  expect(() => read(later)).toThrow(/has ended/);
+  identities.revocationFault = new MqError('UNAVAILABLE', 'away');
+  for (const token of [first, ...others.slice(0, 2)]) {
+    await expect(tokens.revoke(read(token))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(() => read(token)).toThrow(/has ended/);
+  }
+  await expect(tokens.revoke(read(others[2]))).rejects.toMatchObject({ code: 'TOO_MANY_REQUESTS' });
+  expect(read(others[2]).principal.name).toBe('ann');
+  const pass = async (): Promise<void> => {
+    clock.advance(5_000);
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  };
+  await pass();
+  expect(identities.revoked.size).toBe(0);
+  identities.revocationFault = undefined;
+  for (let times = 0; times < 3; times += 1) await pass();
+  expect(identities.revoked.size).toBe(3);
+  await tokens.revoke(read(others[2])); // There is room again.
+  expect(identities.revoked.size).toBe(4);
 });
 
 it('ends with its secret, and with its user', async () => {
@@ -71,7 +101,7 @@ it('is known by its keys alone', async () => {
   const payload = JSON.parse(Buffer.from(text, 'base64url').toString()) as object;
   const forged = Buffer.from(JSON.stringify({ ...payload, user: 'admin' })).toString('base64url');
   const elsewhere = new FakeIdentities();
-  const other = new BearerTokens(elsewhere.box, book, new ManualClock());
+  const other = new BearerTokens(elsewhere.box, book, new ManualClock(), elsewhere);
   const principal = book.principal('ann');
   const foreign = principal ? other.issue('bearer', principal, 60_000).token : '';
   for (const token of [`comet1.${forged}.${mac}`, `comet1.${text}.`, '', 'comet1', foreign, 'x'.repeat(5_000)]) {
@@ -95,6 +125,6 @@ it('of a browser is prolonged until its end, is no bearer token, and ends when i
     false,
     false,
   ]);
-  tokens.revoke(tokens.read('session', second.token));
+  await tokens.revoke(tokens.read('session', second.token));
   expect(() => tokens.read('session', second.token)).toThrow('has ended');
 });

@@ -1,25 +1,28 @@
 /**
  * Tokens, made at login and good for a while: `comet1.<payload>.<mac>`, both base64url. Nothing is stored; the keys are made
- * from those of the key file, so every process that has it can read them. A token ends with its time, with the user, and with
- * the user's secret.
+ * from those of the key file, so every process that has it can read them. A token ends with its time, with the user, with
+ * the user's secret, and before all that when somebody logs out: then its id is told to every process.
  *
  * A bearer token is for programs; a session is what a browser keeps in a cookie. Neither does for the other, as a browser
  * must say its CSRF token too.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
-import { MqError, type Clock } from '@cometmq/shared';
+import type { RevokedToken } from '@cometmq/model';
+import { MqError, throwAssertion, type Clock, type Timer } from '@cometmq/shared';
 
 import type { IdentityBook } from './identity-book.js';
 import type { Principal } from './principal.js';
 import { type ExternalIdentity, ExternalPrincipals } from './roles.js';
 import type { SecretBox } from './secrets.js';
+import { revokedTokensMax } from './users.js';
 
 const prefix = 'comet1';
 /** What each of our tokens begins with, and no other's does. */
 export const tokenPrefix = `${prefix}.`;
 const tokenLengthMax = 2_048;
-const revokedUsualMax = 100_000;
+/** So often others are told again that a token has ended, while nobody tells them. */
+const againMs = 5_000;
 
 export type TokenKind = 'bearer' | 'session';
 
@@ -48,9 +51,16 @@ export interface ReadToken {
   readonly id: string;
 }
 
+/** How other processes hear of a token that was ended. */
+export interface Revocations {
+  revokeToken(token: RevokedToken): Promise<void>;
+}
+
 export class BearerTokens {
   private readonly keys: readonly { readonly keyId: string; readonly key: Buffer }[];
-  private readonly revoked = new Map<string, number>();
+  /** Ended here, and others have not been told yet: until when each would be good. */
+  private readonly untold = new Map<string, number>();
+  private timer: Timer | undefined;
   private readonly external: ExternalPrincipals;
   private readonly listeners = new Set<() => void>();
 
@@ -58,8 +68,9 @@ export class BearerTokens {
     box: SecretBox,
     private readonly book: IdentityBook,
     private readonly clock: Clock,
-    /** Tokens that were ended before their time, remembered at once. */
-    private readonly revokedMax = revokedUsualMax,
+    private readonly revocations: Revocations,
+    /** Tokens that others have not been told of, at the most. */
+    private readonly untoldMax = revokedTokensMax,
   ) {
     this.keys = box.derived('bearer tokens');
     this.external = new ExternalPrincipals(book);
@@ -82,7 +93,7 @@ export class BearerTokens {
   read(kind: TokenKind, token: string): ReadToken {
     const payload = this.payloadIn(token);
     if (payload?.kind !== kind) throw new MqError('UNAUTHORIZED', 'the token is not of this cluster; log in again');
-    if (payload.untilMs <= this.clock.wallMs() || this.revoked.has(payload.id)) {
+    if (payload.untilMs <= this.clock.wallMs() || this.isRevoked(payload.id)) {
       throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
     }
     const { untilMs, endMs, id } = payload;
@@ -116,20 +127,60 @@ export class BearerTokens {
     return this.external.of(identity);
   }
 
+  private isRevoked(id: string): boolean {
+    return this.untold.has(id) || this.book.isRevoked(id);
+  }
+
   /**
-   * In this process; elsewhere it ends with its time.
+   * Ends it before its time: here at once, and everywhere when it resolves. Others that can't be told now are told later.
    *
-   * @throws MqError TOO_MANY_REQUESTS while as many are remembered as may be: none of those may come to life again
+   * @throws MqError TOO_MANY_REQUESTS, and then nothing has ended; UNAVAILABLE, when it has ended in this process alone yet
    */
-  revoke({ id, endMs }: Pick<ReadToken, 'id' | 'endMs'>): void {
-    const nowMs = this.clock.wallMs();
-    if (this.revoked.size >= this.revokedMax) {
-      for (const [old, untilMs] of this.revoked) if (untilMs <= nowMs) this.revoked.delete(old);
-      if (this.revoked.size >= this.revokedMax)
-        throw new MqError('TOO_MANY_REQUESTS', 'too many have logged out lately; the token ends with its time');
-    }
-    this.revoked.set(id, endMs);
+  async revoke({ id, endMs: untilMs }: Pick<ReadToken, 'id' | 'endMs'>): Promise<void> {
+    this.forgetEnded();
+    if (this.untold.size >= this.untoldMax)
+      throw new MqError('TOO_MANY_REQUESTS', 'too many have logged out lately; the token ends with its time');
+    this.untold.set(id, untilMs);
     for (const listener of [...this.listeners]) listener();
+    try {
+      await this.tell({ id, untilMs });
+    } catch (caught) {
+      const { reason } = MqError.from(caught);
+      this.tellLater();
+      throw new MqError('UNAVAILABLE', `logged out here; other processes could not be told yet: ${reason}`);
+    }
+  }
+
+  /** What this process has heard of itself needs no place here. */
+  private async tell(token: RevokedToken): Promise<void> {
+    await this.revocations.revokeToken(token);
+    await this.book.until(() => this.book.isRevoked(token.id), againMs).catch(() => undefined);
+    if (this.book.isRevoked(token.id)) this.untold.delete(token.id);
+    else this.tellLater();
+  }
+
+  private tellLater(): void {
+    this.timer ??= this.clock.after(againMs, () => {
+      this.timer = undefined;
+      this.forgetEnded();
+      const [first] = this.untold;
+      if (!first) return;
+      const [id, untilMs] = first;
+      this.tell({ id, untilMs }).then(
+        () => {
+          if (this.untold.size > 0) this.tellLater();
+        },
+        (caught: unknown) => {
+          throwAssertion(caught);
+          this.tellLater();
+        },
+      );
+    });
+  }
+
+  private forgetEnded(): void {
+    const nowMs = this.clock.wallMs();
+    for (const [id, untilMs] of this.untold) if (untilMs <= nowMs) this.untold.delete(id);
   }
 
   /** Called after a token was ended before its time. @returns what ends the listening */

@@ -1,4 +1,4 @@
-import type { User, UserChange, UserDraft, UserKind, UserQuota } from '@cometmq/model';
+import type { RevokedToken, User, UserChange, UserDraft, UserKind, UserQuota } from '@cometmq/model';
 import { userKinds } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -24,6 +24,15 @@ export function secretText(text: string): string {
     'BAD_REQUEST',
     `a secret has ${secretLengthMin} to ${secretLengthMax} visible ASCII characters without spaces`,
   );
+}
+
+/** Revocations that are kept at once, until their tokens have ended by themselves. */
+export const revokedTokensMax = 20_000;
+
+/** @throws MqError BAD_REQUEST */
+export function revokedToken({ id, untilMs }: RevokedToken): RevokedToken {
+  if (/^[a-zA-Z0-9_-]{1,64}$/.test(id) && Number.isSafeInteger(untilMs) && untilMs > 0) return { id, untilMs };
+  throw new MqError('BAD_REQUEST', 'a token to be ended is named by its id, and by when it ends by itself');
 }
 
 /** @throws MqError BAD_REQUEST */

@@ -1,5 +1,5 @@
 import { internal } from '@cometmq/proto';
-import type { IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+import type { IdentityUpdate, RevokedToken, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
 import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 
@@ -128,6 +128,10 @@ export class GrpcIdentityService implements IdentityService, Component {
 
   async setPolicies(policies: UserPolicies): Promise<void> {
     await this.ask('SetPolicies', internal.UserPolicies.encode(policiesToWire(policies)).finish());
+  }
+
+  async revokeToken(token: RevokedToken): Promise<void> {
+    await this.ask('RevokeToken', internal.RevokedToken.encode({ ...token }).finish());
   }
 
   private async ask(method: string, request: Uint8Array): Promise<Uint8Array> {

@@ -5,6 +5,7 @@ import type {
   IdentityUpdate,
   PolicyEntry,
   ResourceType,
+  RevokedToken,
   User,
   UserChange,
   UserDraft,
@@ -64,6 +65,7 @@ export function* identitiesToWire(update: IdentityUpdate): Generator<internal.Id
       });
       for (const users of slices(update.users)) yield part({ users: users.map(userToWire) });
       for (const policies of slices(update.policies)) yield part({ policies: policies.map(policiesToWire) });
+      for (const revoked of slices(update.revoked)) yield part({ revoked: revoked.map((token) => ({ ...token })) });
       yield part({ last: true, ...update.source, replaced: [...update.source.replaced] });
       return;
     }
@@ -79,6 +81,9 @@ export function* identitiesToWire(update: IdentityUpdate): Generator<internal.Id
     case 'policiesDeleted':
       yield { revision, update: { $case: 'policiesDeleted', value: update.user } };
       return;
+    case 'tokenRevoked':
+      yield { revision, update: { $case: 'tokenRevoked', value: { ...update.token } } };
+      return;
   }
 }
 
@@ -86,6 +91,7 @@ export function* identitiesToWire(update: IdentityUpdate): Generator<internal.Id
 export class IdentityUpdateReader {
   private users: User[] = [];
   private policies: UserPolicies[] = [];
+  private revoked: RevokedToken[] = [];
 
   /** Undefined: a part of a snapshot that is not whole yet. */
   read({ revision, update }: internal.IdentityUpdate): IdentityUpdate | undefined {
@@ -93,12 +99,14 @@ export class IdentityUpdateReader {
       case 'snapshot': {
         for (const user of update.value.users) this.users.push(userFromWire(user));
         for (const policies of update.value.policies) this.policies.push(policiesFromWire(policies));
+        for (const token of update.value.revoked) this.revoked.push(token);
         if (!update.value.last) return undefined;
-        const { users, policies } = this;
+        const { users, policies, revoked } = this;
         const { clusterId, generation, replaced } = update.value;
         this.users = [];
         this.policies = [];
-        return { kind: 'snapshot', revision, source: { clusterId, generation, replaced }, users, policies };
+        this.revoked = [];
+        return { kind: 'snapshot', revision, source: { clusterId, generation, replaced }, users, policies, revoked };
       }
       case 'user':
         return { kind: 'user', revision, user: userFromWire(update.value) };
@@ -108,6 +116,8 @@ export class IdentityUpdateReader {
         return { kind: 'policies', revision, policies: policiesFromWire(update.value) };
       case 'policiesDeleted':
         return { kind: 'policiesDeleted', revision, user: update.value };
+      case 'tokenRevoked':
+        return { kind: 'tokenRevoked', revision, token: update.value };
       case undefined:
         return undefined;
     }

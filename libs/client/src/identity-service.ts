@@ -1,4 +1,4 @@
-import type { IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+import type { IdentityUpdate, RevokedToken, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
 
 /**
  * Users and their policies: changed here, and watched from here by those who check identities. The directory tells
@@ -12,10 +12,12 @@ export interface IdentityService {
   watch(listener: (update: IdentityUpdate) => void): () => void;
   /** @throws MqError ALREADY_EXISTS, BAD_REQUEST, FORBIDDEN when there are as many as may be */
   createUser(draft: UserDraft): Promise<User>;
-  /** @throws MqError NOT_FOUND, BAD_REQUEST */
+  /** @throws MqError NOT_FOUND, BAD_REQUEST, CONFLICT where it is the last super user that is enabled, and would not be */
   updateUser(name: string, change: UserChange): Promise<User>;
-  /** With its policies. @throws MqError NOT_FOUND */
+  /** With its policies. @throws MqError NOT_FOUND, CONFLICT where it is the last super user that is enabled */
   deleteUser(name: string): Promise<void>;
   /** Replaces all policies of a user; none: it may do nothing. @throws MqError NOT_FOUND, BAD_REQUEST */
   setPolicies(policies: UserPolicies): Promise<void>;
+  /** Whoever watches does not take the token any more. @throws MqError TOO_MANY_REQUESTS while as many are as may be */
+  revokeToken(token: RevokedToken): Promise<void>;
 }

@@ -55,6 +55,7 @@ const identities: Rules<typeof internal.IdentityServiceDefinition> = {
   updateUser: ['proxy', 'dashboard-api'],
   deleteUser: admin,
   setPolicies: admin,
+  revokeToken: admin,
 };
 
 const replication: Rules<typeof internal.ReplicationServiceDefinition> = {

@@ -87,6 +87,13 @@ export interface IdentitySource {
   readonly replaced: readonly string[];
 }
 
+/** A token or session that somebody has ended before its time. */
+export interface RevokedToken {
+  readonly id: string;
+  /** When it would have ended by itself: from then on nobody has to know of it any more. */
+  readonly untilMs: number;
+}
+
 export type IdentityUpdate =
   | {
       readonly kind: 'snapshot';
@@ -95,8 +102,10 @@ export type IdentityUpdate =
       readonly source: IdentitySource;
       readonly users: readonly User[];
       readonly policies: readonly UserPolicies[];
+      readonly revoked: readonly RevokedToken[];
     }
   | { readonly kind: 'user'; readonly revision: number; readonly user: User }
   | { readonly kind: 'userDeleted'; readonly revision: number; readonly name: string }
   | { readonly kind: 'policies'; readonly revision: number; readonly policies: UserPolicies }
-  | { readonly kind: 'policiesDeleted'; readonly revision: number; readonly user: string };
+  | { readonly kind: 'policiesDeleted'; readonly revision: number; readonly user: string }
+  | { readonly kind: 'tokenRevoked'; readonly revision: number; readonly token: RevokedToken };

@@ -67,6 +67,7 @@ export function identityDoor(identities: IdentityService): NameServiceEndpoint {
         }).finish(),
       ),
       DeleteUser: method(internal.UserRequest, ({ name }) => done(identities.deleteUser(name))),
+      RevokeToken: method(internal.RevokedToken, (token) => done(identities.revokeToken(token))),
       SetPolicies: method(internal.UserPolicies, (policies) =>
         done(identities.setPolicies(policiesFromWire(policies))),
       ),

@@ -285,3 +285,40 @@ describe('users outlast a store that shows less', () => {
     expect(namesIn(updates)).toEqual(['stranger']);
   });
 });
+
+it('tells everybody of tokens that were ended, and forgets those that would have ended by themselves', async () => {
+  const { store, second, service } = await opened();
+  const remote = follow(service);
+  await until('the whole comes', () => remote.length > 0);
+  const nowMs = clock.wallMs();
+  const token = { id: 'Abc_-9', untilMs: nowMs + 60_000 };
+  await service.revokeToken({ id: 'old', untilMs: nowMs - 2 * 3_600_000 });
+  await service.revokeToken(token);
+  await until('it is told', () => remote.some((one) => one.kind === 'tokenRevoked' && one.token.id === token.id));
+  await service.revokeToken({ id: 'next', untilMs: token.untilMs });
+  const kept = (await store.range('identities/revoked/')).pairs.map(({ key }) => key);
+  expect(kept).toEqual(['identities/revoked/Abc_-9', 'identities/revoked/next']);
+  const later = follow(second.registry);
+  await until('the whole comes', () => later.length > 0);
+  const [whole] = later;
+  expect(whole?.kind === 'snapshot' && whole.revoked).toEqual(expect.arrayContaining([token]));
+  for (const wrong of [
+    { ...token, id: '../users/ann' },
+    { ...token, id: '' },
+    { ...token, untilMs: 0 },
+  ]) {
+    expect(await codeOf(service.revokeToken(wrong))).toBe('BAD_REQUEST');
+  }
+});
+
+it('never loses its last super user, however many are taken away at once', async () => {
+  const { first, second, service } = await opened();
+  for (const name of ['ann', 'bob', 'cy']) await service.createUser({ ...draft(name), kind: 'super' });
+  const asked = [
+    first.registry.deleteUser('ann'),
+    second.registry.updateUser('bob', { enabled: false }),
+    first.registry.updateUser('cy', { kind: 'normal' }),
+  ];
+  const codes = await Promise.all(asked.map(codeOf));
+  expect(codes.sort()).toEqual(['CONFLICT', 'OK', 'OK']);
+});

@@ -1,8 +1,24 @@
-import { changedUser, checkedPolicies, newUser, userName, usersMax } from '@cometmq/auth';
+import {
+  changedUser,
+  checkedPolicies,
+  newUser,
+  revokedToken,
+  revokedTokensMax,
+  userName,
+  usersMax,
+} from '@cometmq/auth';
 import type { IdentityService } from '@cometmq/client';
 import type { Compare, MetadataStore, StoreUpdate } from '@cometmq/metadata';
 import { followsMetadata } from '@cometmq/model';
-import type { IdentitySource, IdentityUpdate, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+import type {
+  IdentitySource,
+  IdentityUpdate,
+  RevokedToken,
+  User,
+  UserChange,
+  UserDraft,
+  UserPolicies,
+} from '@cometmq/model';
 import { MqError, throwAssertion, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import { identityIn, type Identity } from './cluster.js';
@@ -22,6 +38,9 @@ export interface IdentityRegistryOptions {
 }
 
 const conflictsMax = 50;
+/** Revocations whose tokens have ended are deleted so long after it, as clocks differ; so many with each new one. */
+const revokedKeptMs = 3_600_000;
+const forgottenAtOnce = 32;
 /** Until it is asked again whose metadata the store holds. */
 const againMs = 1_000;
 
@@ -36,7 +55,8 @@ interface Kind<T> {
   readonly folder: string;
   readonly records: Map<string, T>;
   readonly put: (record: T, revision: number) => IdentityUpdate;
-  readonly deleted: (name: string, revision: number) => IdentityUpdate;
+  /** Undefined: nobody has to be told. */
+  readonly deleted: (name: string, revision: number) => IdentityUpdate | undefined;
 }
 
 const noSource: IdentitySource = { clusterId: '', generation: 0, replaced: [] };
@@ -61,7 +81,13 @@ export class IdentityRegistry implements IdentityService, Component {
     put: (policies, revision) => ({ kind: 'policies', revision, policies }),
     deleted: (user, revision) => ({ kind: 'policiesDeleted', revision, user }),
   };
-  private readonly kinds = [this.users, this.policies] as readonly Kind<unknown>[];
+  private readonly revoked: Kind<RevokedToken> = {
+    folder: keys.revoked,
+    records: new Map(),
+    put: (token, revision) => ({ kind: 'tokenRevoked', revision, token }),
+    deleted: () => undefined, // It has ended by itself long ago.
+  };
+  private readonly kinds = [this.users, this.policies, this.revoked] as readonly Kind<unknown>[];
   private readonly listeners = new Set<Listener>();
   private revision: number | undefined;
   private source = noSource;
@@ -118,7 +144,9 @@ export class IdentityRegistry implements IdentityService, Component {
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
       const { user, modRevision } = await this.found(name);
       const changed = changedUser(user, change);
-      if (await this.commit({ compare: [{ key: keys.user(name), modRevision }], put: changed })) return changed;
+      const others = isAdmin(user) && !isAdmin(changed) ? [await this.anotherAdmin(name)] : [];
+      const compare = [{ key: keys.user(name), modRevision }, ...others];
+      if (await this.commit({ compare, put: changed })) return changed;
     }
     throw new MqError('CONFLICT', 'others change the same user all the time; try again');
   }
@@ -126,9 +154,10 @@ export class IdentityRegistry implements IdentityService, Component {
   async deleteUser(given: string): Promise<void> {
     const name = userName(given);
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
-      const { modRevision } = await this.found(name);
+      const { user, modRevision } = await this.found(name);
+      const others = isAdmin(user) ? [await this.anotherAdmin(name)] : [];
       const deletes = [keys.user(name), keys.policiesOf(name)];
-      if (await this.commit({ compare: [{ key: keys.user(name), modRevision }], deletes })) return;
+      if (await this.commit({ compare: [{ key: keys.user(name), modRevision }, ...others], deletes })) return;
     }
     throw new MqError('CONFLICT', 'others change the same user all the time; try again');
   }
@@ -150,6 +179,33 @@ export class IdentityRegistry implements IdentityService, Component {
       }
     }
     throw new MqError('CONFLICT', 'others change the same user all the time; try again');
+  }
+
+  async revokeToken(given: RevokedToken): Promise<void> {
+    const token = revokedToken(given);
+    const endedMs = this.options.clock.wallMs() - revokedKeptMs;
+    const { records } = this.revoked;
+    const deletes: string[] = [];
+    for (const { id, untilMs } of records.values()) {
+      if (deletes.length >= forgottenAtOnce) break;
+      if (untilMs < endedMs && id !== token.id) deletes.push(keys.revokedToken(id));
+    }
+    if (records.size - deletes.length >= revokedTokensMax && !records.has(token.id)) {
+      throw new MqError('TOO_MANY_REQUESTS', 'too many have logged out lately; the token ends with its time');
+    }
+    const puts = [{ key: keys.revokedToken(token.id), value: JSON.stringify(token) }];
+    if (await this.commit({ compare: [], puts, deletes })) return;
+    throw new MqError('CONFLICT', 'the metadata store holds another cluster now; try again');
+  }
+
+  /** Compared with the change: somebody must be left who can let others in. @throws MqError CONFLICT */
+  private async anotherAdmin(name: string): Promise<Compare> {
+    const { pairs } = await this.options.store.range(keys.users);
+    for (const pair of pairs) {
+      const user = recordOf<User>(pair);
+      if (user && user.name !== name && isAdmin(user)) return { key: pair.key, modRevision: pair.modRevision };
+    }
+    throw new MqError('CONFLICT', `${name} is the last enabled super user; make another one first`);
   }
 
   private async found(name: string): Promise<{ readonly user: User; readonly modRevision: number }> {
@@ -183,6 +239,7 @@ export class IdentityRegistry implements IdentityService, Component {
       source: this.source,
       users: [...this.users.records.values()],
       policies: [...this.policies.records.values()],
+      revoked: [...this.revoked.records.values()],
     };
   }
 
@@ -294,6 +351,10 @@ export class IdentityRegistry implements IdentityService, Component {
   private tell(update: IdentityUpdate): void {
     for (const listener of [...this.listeners]) listener(update);
   }
+}
+
+function isAdmin({ kind, enabled }: User): boolean {
+  return kind === 'super' && enabled;
 }
 
 function sourceOf({ version, lineage }: Identity): IdentitySource {

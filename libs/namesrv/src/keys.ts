@@ -30,7 +30,8 @@ import type { KeyValue } from '@cometmq/metadata';
  *   clusterId         text, made once
  *   clusterLineage    LineageRecord; absent: its first generation
  *   identities/users/<name>     User; its secret is sealed
- *   identities/policies/<name>  UserPolicies of that user. What is below identities/ is told to no watcher of the directory.
+ *   identities/policies/<name>  UserPolicies of that user
+ *   identities/revoked/<id>     RevokedToken. What is below identities/ is told to no watcher of the directory.
  *   secret            32 bytes in base64, made once: receipt handles are signed with it
  */
 export const keys = {
@@ -52,8 +53,10 @@ export const keys = {
   identities: 'identities/',
   users: 'identities/users/',
   policies: 'identities/policies/',
+  revoked: 'identities/revoked/',
   user: (name: string) => `identities/users/${name}`,
   policiesOf: (name: string) => `identities/policies/${name}`,
+  revokedToken: (id: string) => `identities/revoked/${id}`,
   retiredOf: (kind: RetiredKind, id: number) => `retired/${kind === 'topic' ? 't' : 'g'}${id}`,
   topic: (name: string) => `topics/${name}`,
   group: (name: string) => `groups/${name}`,

@@ -44,13 +44,21 @@ export function loginCommands(comet: Command, act: Act): void {
 
   const logout = comet
     .command('logout')
-    .description('Forget the access key and the secret of the context.')
+    .description('Forget the access key and the secret of the context, and end its token.')
     .action(
-      act((session) => {
-        const name = session.options.context ?? session.contexts.current();
+      act(async (session) => {
+        const { world, contexts, timeoutMs } = session;
+        const name = session.options.context ?? contexts.current();
         if (name === undefined) throw new MqError('NOT_FOUND', 'no context is current; nothing is kept');
-        const { user: _user, secret: _secret, token: _token, ...rest } = session.contexts.get(name);
-        session.contexts.put(name, rest);
+        const { user: _user, secret: _secret, token, ...rest } = contexts.get(name);
+        contexts.put(name, rest);
+        if (token && token.untilMs > world.clock.wallMs()) {
+          const ended = (): Promise<string> => Promise.resolve(token.value);
+          const api = new RestClient(world.fetch, world.clock, rest.api, timeoutMs, ended);
+          await api.call('DELETE', '/session').catch((caught: unknown) => {
+            session.note(`the token could not be ended, and ends with its time: ${MqError.from(caught).reason}`);
+          });
+        }
         session.note(`context "${name}" keeps no secret any more`);
       }),
     );

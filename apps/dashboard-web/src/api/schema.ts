@@ -2386,7 +2386,7 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: Session;
   };
-  /** Logs the browser out. */
+  /** Logs out: the session, or the token that comes with the request, ends at once, in every process. */
   readonly endSession: {
     readonly params: undefined;
     readonly query: undefined;

@@ -5,6 +5,7 @@
 import { FakeIdentities } from '@cometmq/auth/testing';
 import { consumerTemplate, resourceIn } from '@cometmq/auth';
 import type { PolicyEntry } from '@cometmq/model';
+import { MqError, sleep, systemClock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
@@ -93,11 +94,12 @@ it('nobody may do anything but look whether it lives, and log in', async () => {
 }, 20_000);
 
 it('a user without policies may see that there is nothing for it', async () => {
-  const headers = await bearer('ann');
+  let headers = await bearer('ann');
   for (const { id, method, path } of await operations()) {
     const { status } = await ask(method, path, headers);
     const isOpen = rules[id] === 'open' || rules[id] === 'known';
     expect({ id, isOpen, refused: status === 401 }).toEqual({ id, isOpen, refused: !isOpen });
+    if (id === 'endSession') headers = await bearer('ann');
   }
   expect(await ask('GET', '/topics', headers)).toMatchObject({ status: 200, body: { items: [] } });
   expect(fixture.nameService.topics.has('orders')).toBe(true);
@@ -171,6 +173,23 @@ describe('a browser', () => {
     const out = await ask('DELETE', '/session', { cookie, ...csrf });
     expect(out.cookies[0]).toContain('Max-Age=0');
     expect(await ask('GET', '/cluster', { cookie })).toMatchObject({ status: 401 });
+  });
+
+  it('ends in every process of the cluster, and so does a token', async () => {
+    const other = await startAdminFixture({ identities });
+    const at = async (url: string, headers: Record<string, string>): Promise<number> =>
+      (await fetch(`${url}/api/v1/topics`, { headers })).status;
+    const { cookies, body } = await ask('POST', '/session', {}, { user: 'root', secret: 'root-secret' });
+    const session = { cookie: cookies[0]?.split(';')[0] ?? '', 'x-csrf-token': String(body['csrfToken']) };
+    for (const login of [session, await bearer('root')] as Record<string, string>[]) {
+      expect([await at(fixture.url, login), await at(other.url, login)]).toEqual([200, 200]);
+      identities.revocationFault = new MqError('UNAVAILABLE', 'away');
+      expect((await ask('DELETE', '/session', login)).status).toBe(503); // It is not told as done where it is not.
+      expect([await at(fixture.url, login), await at(other.url, login)]).toEqual([401, 200]);
+      identities.revocationFault = undefined;
+      while ((await at(other.url, login)) !== 401) await sleep(systemClock, 100);
+    }
+    await other.stop();
   });
 
   it('behind TLS keeps its cookie to this host', async () => {

@@ -16,6 +16,8 @@ declare module 'fastify' {
     principal: Principal;
     /** Of a browser that has logged in. */
     session: ReadToken | undefined;
+    /** Of ours, a browser's or a program's, that the request brings. */
+    login: ReadToken | undefined;
     /** Whether who asks still may, while an answer goes on. */
     standing: Standing;
   }
@@ -31,10 +33,12 @@ const harmless = new Set(['GET', 'HEAD', 'OPTIONS']);
 export function beginAsAnyone(app: FastifyInstance): void {
   app.decorateRequest('principal');
   app.decorateRequest('session');
+  app.decorateRequest('login');
   app.decorateRequest('standing');
   app.addHook('onRequest', async (request) => {
     request.principal = anyone;
     request.session = undefined;
+    request.login = undefined;
     request.standing = forEver;
   });
 }
@@ -108,8 +112,8 @@ async function callerIn(
   const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (bearer !== undefined) {
     if (!oidc || bearer.startsWith(tokenPrefix)) {
-      const { untilMs } = tokens.read('bearer', bearer);
-      return { untilMs, principal: () => tokens.read('bearer', bearer).principal };
+      request.login = tokens.read('bearer', bearer);
+      return { untilMs: request.login.untilMs, principal: () => tokens.read('bearer', bearer).principal };
     }
     const external = await oidc.bearer(bearer);
     const { untilMs } = external;
@@ -138,6 +142,7 @@ async function callerIn(
     }
   }
   request.session = session;
+  request.login = session;
   if (session.untilMs - identity.clock.wallMs() < sessionLifeMs - prolongMs) {
     const { token } = tokens.issue('session', session.principal, sessionLifeMs, session);
     setCookie(request, reply, token, sessionLifeMs);

@@ -1,4 +1,5 @@
 import { newSecret } from '@cometmq/auth';
+import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
 import { within } from '../within.js';
@@ -119,12 +120,16 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
     schema: {
       operationId: 'endSession',
       tags,
-      summary: 'Logs the browser out.',
-      response: answers({ status: 204, description: 'There is no session any more.' }),
+      summary: 'Logs out: the session, or the token that comes with the request, ends at once, in every process.',
+      response: answers({ status: 204, description: 'It has ended.' }, 400, 429),
     },
     handler: async (request, reply) => {
+      const { login, principal } = request;
+      if (identity && !login && principal.name !== '') {
+        throw new MqError('BAD_REQUEST', 'the token is the identity provider’s, and ends there');
+      }
       setCookie(request, reply, '', 0);
-      if (identity && request.session) identity.tokens.revoke(request.session);
+      if (identity && login) await within(clock, requestMsMax, 'the name service', identity.tokens.revoke(login));
       return reply.code(204).send();
     },
   });

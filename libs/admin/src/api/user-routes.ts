@@ -144,9 +144,7 @@ export function userRoutes(app: FastifyInstance, context: AdminContext): void {
       if ([body.secret, body.newSecret, body.reseal].filter((one) => one !== undefined).length > 1) {
         throw new MqError('BAD_REQUEST', 'one of secret, newSecret and reseal may be given');
       }
-      const before = found(name);
-      const lastSuper = before.kind === 'super' && (kind === 'normal' || enabled === false);
-      if (lastSuper) checkAnotherSuper(book.allUsers(), name);
+      found(name);
       const secret = secretOf(body, () => book.secretOf(name));
       const sealed = secret && { secret: box.seal(secret, name), resealed: body.reseal };
       const changed = await ask(service.updateUser(name, { kind, enabled, quota, ...sealed }));
@@ -170,7 +168,7 @@ export function userRoutes(app: FastifyInstance, context: AdminContext): void {
     },
     handler: async ({ params: { name }, ip, principal }, reply) => {
       const { service, book } = identityOf(context);
-      if (found(name).kind === 'super') checkAnotherSuper(book.allUsers(), name);
+      found(name);
       await ask(service.deleteUser(name));
       await shown(() => book.user(name) === undefined);
       log.info({ peer: ip, by: principal.name, user: name }, 'user deleted');
@@ -249,10 +247,4 @@ function secretOf(body: UserChangeBody, known: () => Secret | undefined): Secret
   const secret = known();
   if (secret) return secret;
   throw new MqError('CONFLICT', 'the secret can not be opened with the keys of this process; give the user a new one');
-}
-
-/** Nobody could let anybody in again. @throws MqError CONFLICT */
-function checkAnotherSuper(users: Iterable<User>, name: string): void {
-  for (const user of users) if (user.kind === 'super' && user.enabled && user.name !== name) return;
-  throw new MqError('CONFLICT', `${name} is the last enabled super user; make another one first`);
 }

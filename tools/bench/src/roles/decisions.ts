@@ -30,7 +30,7 @@ export async function decide({ users, policies }: DecisionsJob): Promise<Decisio
       watch: (listener) => {
         listener({
           ...{ kind: 'snapshot', revision: 1, source: { clusterId: 'bench', generation: 1, replaced: [] } },
-          users: people,
+          ...{ users: people, revoked: [] },
           policies: people.map(({ name }) => ({ user: name, entries: entriesOf(name, policies) })),
         });
         return () => undefined;

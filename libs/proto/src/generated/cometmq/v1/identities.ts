@@ -72,6 +72,12 @@ export interface UserPolicies {
   entries: PolicyEntry[];
 }
 
+export interface RevokedToken {
+  id: string;
+  /** When it would have ended by itself: from then on nobody has to know of it any more. */
+  untilMs: number;
+}
+
 export interface IdentityUpdate {
   revision: number;
   update:
@@ -80,6 +86,7 @@ export interface IdentityUpdate {
     | { $case: "userDeleted"; value: string }
     | { $case: "policies"; value: UserPolicies }
     | { $case: "policiesDeleted"; value: string }
+    | { $case: "tokenRevoked"; value: RevokedToken }
     | undefined;
 }
 
@@ -93,6 +100,7 @@ export interface IdentitiesPart {
   generation: number;
   /** Clusters whose place this one has taken. */
   replaced: string[];
+  revoked: RevokedToken[];
 }
 
 export interface UserAnswer {
@@ -885,6 +893,73 @@ export const UserPolicies: MessageFns<UserPolicies> = {
   },
 };
 
+function createBaseRevokedToken(): RevokedToken {
+  return { id: "", untilMs: 0 };
+}
+
+export const RevokedToken: MessageFns<RevokedToken> = {
+  encode(message: RevokedToken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(16).uint64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokedToken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokedToken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RevokedToken>, I>>(base?: I): RevokedToken {
+    return RevokedToken.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RevokedToken>, I>>(object: I): RevokedToken {
+    const message = createBaseRevokedToken();
+    message.id = object.id ?? "";
+    message.untilMs = object.untilMs ?? 0;
+    return message;
+  },
+};
+
 function createBaseIdentityUpdate(): IdentityUpdate {
   return { revision: 0, update: undefined };
 }
@@ -909,6 +984,9 @@ export const IdentityUpdate: MessageFns<IdentityUpdate> = {
         break;
       case "policiesDeleted":
         writer.uint32(50).string(message.update.value);
+        break;
+      case "tokenRevoked":
+        RevokedToken.encode(message.update.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -975,6 +1053,14 @@ export const IdentityUpdate: MessageFns<IdentityUpdate> = {
             message.update = { $case: "policiesDeleted", value: reader.string() };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.update = { $case: "tokenRevoked", value: RevokedToken.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1024,13 +1110,19 @@ export const IdentityUpdate: MessageFns<IdentityUpdate> = {
         }
         break;
       }
+      case "tokenRevoked": {
+        if (object.update?.value !== undefined && object.update?.value !== null) {
+          message.update = { $case: "tokenRevoked", value: RevokedToken.fromPartial(object.update.value) };
+        }
+        break;
+      }
     }
     return message;
   },
 };
 
 function createBaseIdentitiesPart(): IdentitiesPart {
-  return { users: [], policies: [], last: false, clusterId: "", generation: 0, replaced: [] };
+  return { users: [], policies: [], last: false, clusterId: "", generation: 0, replaced: [], revoked: [] };
 }
 
 export const IdentitiesPart: MessageFns<IdentitiesPart> = {
@@ -1052,6 +1144,9 @@ export const IdentitiesPart: MessageFns<IdentitiesPart> = {
     }
     for (const v of message.replaced) {
       writer.uint32(50).string(v!);
+    }
+    for (const v of message.revoked) {
+      RevokedToken.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1117,6 +1212,14 @@ export const IdentitiesPart: MessageFns<IdentitiesPart> = {
             message.replaced.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.revoked.push(RevokedToken.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1140,6 +1243,7 @@ export const IdentitiesPart: MessageFns<IdentitiesPart> = {
     message.clusterId = object.clusterId ?? "";
     message.generation = object.generation ?? 0;
     message.replaced = object.replaced?.map((e) => e) || [];
+    message.revoked = object.revoked?.map((e) => RevokedToken.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1287,6 +1391,15 @@ export const IdentityServiceDefinition = {
     setPolicies: {
       name: "SetPolicies",
       requestType: UserPolicies as typeof UserPolicies,
+      requestStream: false,
+      responseType: IdentityAnswer as typeof IdentityAnswer,
+      responseStream: false,
+      options: {},
+    },
+    /** A token or session is ended before its time, everywhere. Fails with TOO_MANY_REQUESTS while as many are as may be. */
+    revokeToken: {
+      name: "RevokeToken",
+      requestType: RevokedToken as typeof RevokedToken,
       requestStream: false,
       responseType: IdentityAnswer as typeof IdentityAnswer,
       responseStream: false,
