@@ -91,7 +91,8 @@ export class DeadLetterReplays {
     }
     const found: (Letter | undefined)[] = [];
     for (const place of places) found.push(await this.letter(group, place));
-    // Everything that had to be read is known: from here on in one go.
+    // Everything that had to be read is known: from here on in one go, unless the group has gone meanwhile.
+    this.groupOf(groupId);
     const letters: ReplayedLetter[] = [];
     const taken = new Set<string>();
     const outcomes = found.map((letter): ReplayOutcome => {

@@ -272,6 +272,9 @@ export class DeadLetters {
     cause: number,
   ): Promise<(end: DecidedRecord) => void> {
     const name = deadLetterTopic(group.name);
+    if (!this.directory.groupById(group.id)) {
+      throw new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more'); // Nor shall its topic.
+    }
     const target = this.directory.topic(name) ?? (await this.nameService.ensureInnerTopic(name));
     const entries = await this.store.scan(message.topicId, message.queueId, message.offset, 1);
     if (entries.count === 0 || entries.from !== message.offset) {

@@ -130,6 +130,19 @@ describe('offsets', () => {
   });
 });
 
+it('no offset is kept for a group that was deleted', async () => {
+  const world = await new BrokerWorld().start();
+  const { id: groupId } = world.group;
+  await world.send('a');
+  await world.nameService.deleteGroup(world.group.name);
+  const refused = offsets(world, { kind: 'setForGroup', groupId, offset: queueOffset(1) });
+  const code = expect(refused).rejects.toMatchObject({ code: 'CONSUMER_GROUP_NOT_FOUND' });
+  world.clock.advance(2_000);
+  await code;
+  expect(await offsets(world, { kind: 'ofGroup', groupId })).toBeUndefined();
+  await world.broker.stop();
+});
+
 describe('a dead letter without a receipt', () => {
   const held = (world: BrokerWorld, messageId: string, clientId = 'c1') =>
     settle<void>((done) =>

@@ -8,6 +8,7 @@ import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
 import type { ReadsElsewhere } from './reads-elsewhere.js';
+import { metadataWaitMs } from './sends.js';
 import type { Traffic } from './traffic.js';
 
 /** What is used of the store. */
@@ -89,7 +90,21 @@ export class Pulls {
     return () => this.close(pull);
   }
 
-  offsets({ topicId, queueId, ask }: OffsetsCall, done: Done<OffsetsResult>): void {
+  offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
+    const { ask } = call;
+    const known = (): true | undefined =>
+      ask.kind === 'setForGroup' && !this.directory.groupById(ask.groupId) ? undefined : true;
+    if (known()) this.offsetsNow(call, done);
+    else {
+      // Made a moment ago: our copy of the metadata is about to learn of it.
+      this.directory.until(known, metadataWaitMs, 'unknown').then(
+        () => this.offsetsNow(call, done),
+        () => done(groupIsGone(), undefined),
+      );
+    }
+  }
+
+  private offsetsNow({ topicId, queueId, ask }: OffsetsCall, done: Done<OffsetsResult>): void {
     if (ask.kind === 'time') {
       this.offsetAtTime(topicId, queueId, ask.atMs).then(
         (offset) => done(undefined, { offset }),
@@ -112,6 +127,7 @@ export class Pulls {
           if (!Number.isSafeInteger(offset) || offset < 0) {
             throw new MqError('ILLEGAL_OFFSET', `the offset ${offset} is no whole number from 0 on`);
           }
+          if (!this.directory.groupById(groupId)) throw groupIsGone();
           const { kind, payload } = this.offsetsView.decide(groupId, topicId, queueId, offset);
           return { end: this.store.append(kind, this.logClock.nowMs(), payload).end, result: { offset } };
         }
@@ -283,6 +299,10 @@ function pulled(offset: QueueOffset, stored: ReadMessage | undefined, matcher: M
   return matcher.all || (matcher.wantsMessage?.(payload) ?? true)
     ? { offset, payload, storedMs, originTopicId }
     : undefined;
+}
+
+function groupIsGone(): MqError {
+  return new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more');
 }
 
 const nothing = new Uint8Array(0);

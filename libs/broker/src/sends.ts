@@ -88,7 +88,7 @@ export class Sends {
       this.firstOf(candidates, call).then(
         (first) => {
           if (!first) {
-            this.append(topic, call, done);
+            this.appendNow(call, done);
             return;
           }
           this.repeated += 1;
@@ -97,6 +97,13 @@ export class Sends {
         (caught: unknown) => done(MqError.from(caught), undefined),
       );
     });
+  }
+
+  /** After a wait: the topic may have gone meanwhile, or have other queues. */
+  private appendNow(call: SendCall, done: Done<SendResult>): void {
+    const topic = this.directory.topicById(call.topicId);
+    if (topic) this.append(topic, call, done);
+    else done(new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more'), undefined);
   }
 
   /** The message that was sent before, if it is the same one and still kept. */

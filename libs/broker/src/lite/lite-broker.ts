@@ -112,6 +112,8 @@ export class LiteBroker {
       store,
       cold,
       groups,
+      view,
+      directory,
       logClock,
       onMoved: (groupId, topicId, queueId) => readiness.changed(groupId, topicId, queueId),
       onTrouble: (caught) => log.error(failureFacts(caught), 'no start could be found'),
@@ -224,9 +226,14 @@ export class LiteBroker {
     this.readiness.dropGroup(groupId);
   }
 
-  /** Drops who has been silent. */
+  /** Drops who has been silent, and writes down what the log did not take before. */
   sweep(): void {
     this.subscriptions.sweep(this.parts.clock.monotonicMs());
+    try {
+      this.sync.settle();
+    } catch (caught) {
+      this.parts.log.debug(failureFacts(caught), 'groups could not begin anew in lite topics yet; trying again');
+    }
   }
 
   /** Starts to delete idle lite topics. */

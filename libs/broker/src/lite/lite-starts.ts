@@ -1,5 +1,6 @@
-import type { LiteStart } from '@cometmq/client';
+import type { Directory, LiteStart } from '@cometmq/client';
 import type { GroupsView, QueueSource } from '@cometmq/consumption';
+import type { LiteTopicsView } from '@cometmq/lite';
 import {
   queueOffset,
   type ConsumerGroup,
@@ -8,6 +9,7 @@ import {
   type QueueOffset,
   type TopicId,
 } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 
 import { startOffset } from '../backlogs.js';
@@ -25,6 +27,8 @@ export interface LiteStartsParts {
   readonly store: Store;
   readonly cold: ColdMessages;
   readonly groups: GroupsView;
+  readonly view: LiteTopicsView;
+  readonly directory: Directory;
   readonly logClock: LogClock;
   /** The group may have something to read in the queue now. */
   readonly onMoved: (groupId: GroupId, topicId: TopicId, queueId: QueueId) => void;
@@ -82,6 +86,11 @@ export class LiteStarts {
     return undefined;
   }
 
+  /** From the first message on, whatever it has done. */
+  beginAnew(groupId: GroupId, topicId: TopicId, queueId: QueueId): void {
+    this.set(groupId, topicId, queueId, this.parts.store.bounds(topicId, queueId).first);
+  }
+
   /** A subscription says where to begin, or to go on. A promise: it has to be looked up. */
   moveTo(groupId: GroupId, topicId: TopicId, queueId: QueueId, start: LiteStart): Promise<void> | undefined {
     const { store, groups } = this.parts;
@@ -91,7 +100,7 @@ export class LiteStarts {
       case 'last': // It stays where it is.
         return undefined;
       case 'first':
-        this.set(groupId, topicId, queueId, first);
+        this.beginAnew(groupId, topicId, queueId);
         return undefined;
       case 'end':
         this.set(groupId, topicId, queueId, committed);
@@ -118,8 +127,19 @@ export class LiteStarts {
     onMoved(groupId, topicId, queueId);
   }
 
+  /** @throws MqError TOPIC_NOT_FOUND, CONSUMER_GROUP_NOT_FOUND when one of them is not there any more: no record names it then */
+  checkThere(groupId: GroupId, topicId: TopicId): void {
+    const { directory } = this.parts;
+    if (!directory.topicById(topicId)) throw new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more');
+    if (directory.groupById(groupId)) return;
+    throw new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more');
+  }
+
   private async search(groupId: GroupId, topicId: TopicId, queueId: QueueId, timeMs: number): Promise<void> {
-    this.set(groupId, topicId, queueId, await this.parts.store.offsetAtTime(topicId, queueId, timeMs));
+    const offset = await this.parts.store.offsetAtTime(topicId, queueId, timeMs);
+    this.checkThere(groupId, topicId);
+    if (this.parts.view.nameOf(topicId, queueId) === undefined) return; // The lite topic has gone meanwhile.
+    this.set(groupId, topicId, queueId, offset);
   }
 
   /** For a poll that found no start: once at a time. */
@@ -128,7 +148,11 @@ export class LiteStarts {
     if (this.searching.has(key)) return;
     this.searching.add(key);
     this.search(groupId, topicId, queueId, timeMs)
-      .catch(this.parts.onTrouble)
+      .catch((caught: unknown) => {
+        // Who waited for it has been told that it is not there any more.
+        const { code } = MqError.from(caught);
+        if (code !== 'TOPIC_NOT_FOUND' && code !== 'CONSUMER_GROUP_NOT_FOUND') this.parts.onTrouble(caught);
+      })
       .finally(() => this.searching.delete(key));
   }
 }

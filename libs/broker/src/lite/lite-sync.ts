@@ -32,10 +32,18 @@ export interface LiteSyncParts {
   readonly commands: ClientCommands;
 }
 
+interface OwedStart {
+  readonly groupId: GroupId;
+  readonly topicId: TopicId;
+  readonly name: string;
+}
+
 /** Takes in what clients subscribe to, says where their group begins there, and tells those who lost a lite topic. */
 export class LiteSync {
   /** Clients told to forget a lite topic. A plain number for metrics. */
   notified = 0;
+  /** Lite topics that groups are to begin anew in, by both: noted before it is written, as the log may not take it now. */
+  private readonly owed = new Map<string, OwedStart>();
 
   constructor(private readonly parts: LiteSyncParts) {}
 
@@ -61,9 +69,10 @@ export class LiteSync {
     const synced = subscriptions.sync({ ...asked, action, liteTopics }, nowMs);
     for (const { client, name } of synced.evicted) this.tell(client.clientId, topic.id, name);
     for (const name of synced.refused) this.tell(clientId, topic.id, name);
+    if (lite.resetOnEviction) for (const { name } of synced.evicted) this.owe(group.id, topic.id, name);
+    if (lite.resetOnUnsubscribe) for (const name of synced.removed) this.owe(group.id, topic.id, name);
     try {
-      if (lite.resetOnEviction) for (const { name } of synced.evicted) this.startAnew(group.id, topic.id, name);
-      if (lite.resetOnUnsubscribe) for (const name of synced.removed) this.startAnew(group.id, topic.id, name);
+      this.settle(group.id);
       await this.begin(call, group, topic.id, synced.added);
     } catch (caught) {
       // Else the same call again would find nothing new, and the group never begin there.
@@ -71,6 +80,18 @@ export class LiteSync {
         subscriptions.sync({ ...asked, action: 'remove', liteTopics: synced.added }, nowMs);
       }
       throw caught;
+    }
+  }
+
+  /** Writes down what was left owing, of one group or of all. @throws MqError where the log does not take it now */
+  settle(groupId?: GroupId): void {
+    const { view, starts, directory } = this.parts;
+    for (const [key, owed] of this.owed) {
+      if (groupId !== undefined && owed.groupId !== groupId) continue;
+      const queueId = view.find(owed.topicId, owed.name);
+      const isThere = queueId !== undefined && directory.groupById(owed.groupId) !== undefined;
+      if (isThere) starts.beginAnew(owed.groupId, owed.topicId, queueId);
+      this.owed.delete(key);
     }
   }
 
@@ -96,7 +117,7 @@ export class LiteSync {
     names: readonly string[],
   ): Promise<void> {
     const { view, groups, starts, readiness } = this.parts;
-    const fresh: { queueId: QueueId; offset: QueueOffset }[] = [];
+    const fresh: { name: string; queueId: QueueId; offset: QueueOffset }[] = [];
     for (const name of names) {
       const queueId = view.find(topicId, name);
       if (queueId === undefined) continue; // Its first message makes it.
@@ -105,18 +126,20 @@ export class LiteSync {
         continue;
       }
       const offset = starts.firstOf(group, topicId, queueId);
-      if (offset !== undefined) fresh.push({ queueId, offset });
+      if (offset !== undefined) fresh.push({ name, queueId, offset });
       else if (group.start.at === 'time' && !groups.figures(group.id, topicId, queueId)) {
         await starts.moveTo(group.id, topicId, queueId, { at: 'time', value: group.start.timeMs });
       }
     }
-    starts.beginAll(group.id, topicId, fresh);
+    // While something was looked up, what this is about may have gone.
+    starts.checkThere(group.id, topicId);
+    const there = fresh.filter(({ name, queueId }) => view.find(topicId, name) === queueId);
+    starts.beginAll(group.id, topicId, there);
     for (const name of names) readiness.subscribed(group.id, topicId, clientId, name);
   }
 
-  private startAnew(groupId: GroupId, topicId: TopicId, name: string): void {
-    const queueId = this.parts.view.find(topicId, name);
-    if (queueId !== undefined) void this.parts.starts.moveTo(groupId, topicId, queueId, { at: 'first' });
+  private owe(groupId: GroupId, topicId: TopicId, name: string): void {
+    this.owed.set(`${groupId}/${topicId}/${name}`, { groupId, topicId, name });
   }
 
   /** Every leader hears of every subscription; the one at home speaks. */

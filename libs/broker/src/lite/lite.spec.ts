@@ -537,6 +537,47 @@ describe('lite topics', () => {
     await world.broker.stop();
   });
 
+  it.each([
+    ['its client asks again', (world: LiteWorld) => world.sync('c1', 'remove', ['a'])],
+    ['some time has passed', async (world: LiteWorld) => world.clock.advance(10_000)],
+  ])('begin anew also where the log did not take that at first, when %s', async (_, then) => {
+    const world = await new LiteWorld().begin({ resetOnUnsubscribe: true });
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'a1');
+    await world.ackAll(await world.poll({ clientId: 'c1' }));
+    world.refuseNext(RecordKind.resetProgress);
+    expect(await code(world.sync('c1', 'remove', ['a']))).toMatch(/^TOO_MANY_REQUESTS/);
+    await then(world);
+    await world.subscribe('c3', 'a');
+    expect(await world.pollIds({ clientId: 'c3' })).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
+  it.each([
+    ['the group', /^CONSUMER_GROUP_NOT_FOUND/, (world: LiteWorld) => world.nameService.deleteGroup('agents')],
+    ['the parent', /^TOPIC_NOT_FOUND/, (world: LiteWorld) => world.nameService.deleteTopic('sessions')],
+    ['the lite topic', /^OK/, (world: LiteWorld) => world.broker.lite().delete(world.topic.id, 'a')],
+  ])('leave nothing behind in the log where %s goes while a start is looked up', async (_, answer, go) => {
+    const world = await new LiteWorld().begin();
+    await world.sendTo('a', 'a1');
+    const { store, groups } = world.broker;
+    const offsetAtTime = store.offsetAtTime.bind(store);
+    const { promise: looked, resolve: goOn } = Promise.withResolvers<void>();
+    let looking = false;
+    store.offsetAtTime = async (...asked) => {
+      looking = true;
+      await looked;
+      return offsetAtTime(...asked);
+    };
+    const subscribed = code(world.sync('c1', 'add', ['a'], { at: 'time', value: 0 }));
+    for (let i = 0; i < 10_000 && !looking; i += 1) await new Promise(setImmediate);
+    await go(world);
+    goOn();
+    expect(await subscribed).toMatch(answer);
+    expect(groups.progressOf(world.group.id)).toEqual([]);
+    await world.broker.stop();
+  });
+
   it('give who waits for them their first message, also where its first send was refused', async () => {
     const world = await new LiteWorld().begin();
     world.group = await world.nameService.updateGroup('agents', { start: { at: 'end' } });

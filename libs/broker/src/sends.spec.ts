@@ -1,0 +1,23 @@
+// Goal: a message whose producer may have sent it before is judged by the topic as it is when it is stored, not as it was when
+// it came. Method: what was sent before can no longer be read, and the topic's queues change while that is found out.
+import { queueId } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
+import { BrokerWorld } from './broker-world.js';
+
+it('a repeated message is refused where its queue was taken away while the first one was looked up', async () => {
+  const world = await new BrokerWorld().start();
+  world.topic = await world.nameService.createTopic({ name: 'pairs', writeQueues: 2, readQueues: 2 });
+  const group = Buffer.from('g');
+  await world.sendAs('a', { group }, world.topic, 1);
+  const { store } = world.broker;
+  let looked = false;
+  store.read = async () => {
+    looked = true;
+    await world.nameService.updateTopic('pairs', { writeQueues: 1 });
+    throw new MqError('NOT_FOUND', 'planted: its segment is gone');
+  };
+  await expect(world.sendAs('a', { group }, world.topic, 1)).rejects.toMatchObject({ code: 'STALE_LAYOUT' });
+  expect([looked, store.bounds(world.topic.id, queueId(1)).next]).toEqual([true, 1]);
+  await world.broker.stop();
+});
