@@ -4,6 +4,7 @@ import type { LiteTopicsView } from '@cometmq/lite';
 import type { ConsumerGroup, GroupId, GroupStart, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { queueId as toQueueId } from '@cometmq/model';
 
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { MemberSessions } from './member-sessions.js';
 import { Unwanted, type FilteredQueue, type LookedAt } from './unwanted.js';
 
@@ -47,7 +48,7 @@ const liteSliceMax = 4_096;
  * which it has not begun yet it has to do what its start policy says. What none of its members wants is nothing to do.
  * `lagOf` (libs/client) is the sum.
  */
-export class Backlogs {
+export class Backlogs implements Forgetful {
   /** Where groups that begin at a time would begin in queues they have not polled: "group/topic/queue/time". */
   private readonly times = new Map<string, QueueOffset>();
   private readonly unwanted: Unwanted;
@@ -88,6 +89,10 @@ export class Backlogs {
   sumsOf(groupId: GroupId): GroupSum[] {
     const sum = this.lite.get(groupId);
     return sum && this.parts.directory.groupById(groupId)?.lite ? [sum] : [];
+  }
+
+  forgetGone(living: Living): void {
+    keepOnly(this.lite, (groupId) => living.group(groupId));
   }
 
   /** Looks up what `of` and `sumsOf` can't know at once. */

@@ -18,6 +18,7 @@ import { failureFacts, MqError } from '@cometmq/shared';
 import { findMessages, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { LogClock } from './log-clock.js';
 import type { MessageTracing } from './message-tracing.js';
 import { TryingAgain } from './trying-again.js';
@@ -67,7 +68,7 @@ interface Failed {
  * A message is due for it when its last attempt has ended, whoever asks for messages: `look` finds those, polls tell
  * of those they meet.
  */
-export class DeadLetters {
+export class DeadLetters implements Forgetful {
   /** Messages moved, by group id and topic id. Plain numbers for metrics. */
   readonly moved = new Map<string, number>();
   /** Of them, those that no log line has told of yet, by group and topic name, and when the last line was written. */
@@ -113,6 +114,13 @@ export class DeadLetters {
     const attemptsMaxOf = (groupId: GroupId): number | undefined => this.directory.groupById(groupId)?.attemptsMax;
     const exhausted = this.groups.takeExhausted(this.logClock.nowMs(), attemptsMaxOf, movesMax);
     for (const message of exhausted) this.moveIfKnown(message.groupId, message);
+  }
+
+  forgetGone(living: Living): void {
+    keepOnly(this.moved, (key) => {
+      const [groupId, topicId] = key.split('/').map(Number);
+      return living.group(groupId as GroupId) && living.topic(topicId as TopicId);
+    });
   }
 
   /** Messages that were delivered as often as allowed. Comes back at once. */

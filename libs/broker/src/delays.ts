@@ -14,6 +14,7 @@ import { Buckets, metrics, type Logger } from '@cometmq/telemetry';
 import type { Timer, TimersView } from '@cometmq/timers';
 
 import { FarTimers } from './far-timers.js';
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { LogClock } from './log-clock.js';
 
 /** What is used of the store. */
@@ -54,7 +55,7 @@ export interface DelayParts {
  * reference, one record, so that it is released once, whatever breaks. Those due soon are brought near before; a rush is
  * worked off in turns, between which everything else goes on.
  */
-export class Delays {
+export class Delays implements Forgetful {
   /** By topic since the start, and how far ahead they were sent. Plain numbers for metrics. */
   readonly taken = new Map<TopicId, number>();
   readonly fired = new Map<TopicId, number>();
@@ -78,6 +79,10 @@ export class Delays {
   stop(): void {
     this.stopped = true;
     this.timer?.cancel();
+  }
+
+  forgetGone(living: Living): void {
+    for (const counts of [this.taken, this.fired]) keepOnly(counts, (topicId) => living.topic(topicId));
   }
 
   /** A delayed message was taken. */

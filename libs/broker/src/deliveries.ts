@@ -14,6 +14,7 @@ import { failureFacts, type MqError, type Timer } from '@cometmq/shared';
 
 import type { ColdMessages } from './cold-messages.js';
 import type { DeadLetters } from './dead-letters.js';
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import { filterKey, type GroupFilters } from './group-filters.js';
 import { GroupStarts } from './group-starts.js';
 import { GroupTurns } from './group-turns.js';
@@ -42,7 +43,7 @@ export interface DeliveryParts extends PollParts {
  * visible again, or its time has passed. What a poll was given is in the log before the poll is answered; the answer
  * does not wait for the disk (the worst a crash can do is a second delivery), but in orderly groups it does.
  */
-export class Deliveries extends PollLoop<WaitingPoll> {
+export class Deliveries extends PollLoop<WaitingPoll> implements Forgetful {
   private readonly polls: WaitingPolls;
   /** When the next message of a topic becomes visible again for a group that waits: "group/topic". */
   private readonly alarms = new Map<string, { readonly atMs: number; readonly timer: Timer }>();
@@ -96,15 +97,10 @@ export class Deliveries extends PollLoop<WaitingPoll> {
     for (const topicId of this.polls.topics()) this.topicChanged(topicId);
   }
 
-  topicDeleted(topicId: TopicId): void {
-    this.sources.delete(topicId);
-    this.queueTurns.forgetTopic(topicId);
-    this.starts.forgetTopic(topicId);
-  }
-
-  groupDeleted(groupId: GroupId): void {
-    this.throttled.delete(groupId);
-    this.queueTurns.forgetGroup(groupId);
+  forgetGone(living: Living): void {
+    keepOnly(this.sources, (topicId) => living.topic(topicId));
+    keepOnly(this.throttled, (groupId) => living.group(groupId));
+    for (const each of [this.queueTurns, this.starts, this.priorityShare]) each.forgetGone(living);
   }
 
   /** After acknowledgements: groups that had too much in flight may go on. */

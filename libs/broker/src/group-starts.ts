@@ -13,6 +13,7 @@ import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { startOffset } from './backlogs.js';
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { LogClock } from './log-clock.js';
 import type { StoreSource } from './store-source.js';
 
@@ -28,7 +29,7 @@ export interface GroupStartsParts {
 }
 
 /** Where groups begin in queues that they have never looked at. */
-export class GroupStarts {
+export class GroupStarts implements Forgetful {
   /** Found by their time: by group, topic and queue. */
   private readonly byTime = new Map<string, QueueOffset>();
   private readonly searching = new Set<string>();
@@ -82,8 +83,13 @@ export class GroupStarts {
     return known;
   }
 
-  forgetTopic(topicId: TopicId): void {
-    this.begun.delete(topicId);
+  forgetGone(living: Living): void {
+    keepOnly(this.begun, (topicId) => living.topic(topicId));
+    for (const groups of this.begun.values()) keepOnly(groups, (groupId) => living.group(groupId));
+    keepOnly(this.byTime, (key) => {
+      const [groupId, topicId] = key.split('/').map(Number);
+      return living.group(groupId as GroupId) && living.topic(topicId as TopicId);
+    });
   }
 
   private find(key: string, groupId: GroupId, topicId: TopicId, queueId: QueueId, timeMs: number): void {

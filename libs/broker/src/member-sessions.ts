@@ -1,6 +1,8 @@
 import type { ClientTraits, Session, SessionReport } from '@cometmq/client';
 import type { FilterExpression, GroupId, TopicId } from '@cometmq/model';
 
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
+
 /**
  * Who lives: the members of every consumer group, as the proxies report them and as their own calls show. Soft state:
  * nothing of it is in the log. A member is forgotten 120 s after anything was last heard of it, and after a start
@@ -26,7 +28,7 @@ interface Members {
   version: number;
 }
 
-export class MemberSessions {
+export class MemberSessions implements Forgetful {
   private readonly groups = new Map<GroupId, Members>();
   private versions = 0;
 
@@ -77,6 +79,17 @@ export class MemberSessions {
     }
     for (const { groupId, clientId } of lost) this.gone(groupId, clientId);
     return lost;
+  }
+
+  /** What members want of a topic that is gone; the members themselves are heard of, or not. */
+  forgetGone(living: Living): void {
+    for (const [groupId, { byClient }] of this.groups) {
+      for (const { filters } of byClient.values()) {
+        const before = filters.size;
+        keepOnly(filters, (topicId) => living.topic(topicId));
+        if (filters.size < before) this.changed(groupId);
+      }
+    }
   }
 
   /** True once every living member has had the time to make itself heard. */

@@ -1,6 +1,8 @@
 import type { GroupId, MessageType, TopicId } from '@cometmq/model';
 import { Buckets, metrics } from '@cometmq/telemetry';
 
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
+
 /** Messages of one type that were sent to a topic. */
 export interface TrafficIn {
   messages: number;
@@ -21,7 +23,7 @@ export interface TrafficOut {
  * What goes in and out of a broker, by topic, type and group, since it began to lead. Plain numbers for metrics. A message
  * counts for the bytes of its encoded form, as it was sent and is delivered again: in and out are the same measure.
  */
-export class Traffic {
+export class Traffic implements Forgetful {
   readonly in = new Map<TopicId, Map<MessageType, TrafficIn>>();
   readonly out = new Map<TopicId, Map<GroupId, TrafficOut>>();
 
@@ -69,5 +71,12 @@ export class Traffic {
 
   forgetGroup(groupId: GroupId): void {
     for (const groups of this.out.values()) groups.delete(groupId);
+  }
+
+  /** What was still under way counts behind the deletion. */
+  forgetGone(living: Living): void {
+    keepOnly(this.in, (topicId) => living.topic(topicId));
+    keepOnly(this.out, (topicId) => living.topic(topicId));
+    for (const groups of this.out.values()) keepOnly(groups, (groupId) => living.group(groupId));
   }
 }

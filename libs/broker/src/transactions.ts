@@ -14,6 +14,7 @@ import { checksMax, type HalfMessage, type Resolution, type TransactionsView } f
 
 import type { ClientCommands } from './client-commands.js';
 import { decide } from './decide.js';
+import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { LogClock } from './log-clock.js';
 import type { ProducerSessions } from './producer-sessions.js';
 import { TryingAgain } from './trying-again.js';
@@ -50,7 +51,7 @@ export interface TransactionParts {
  * Ends transactions, and asks producers about those that nobody has ended. A commit makes the half message visible by a
  * reference, a rollback drops it; the first of them in the log wins, and each answer rests on what is committed.
  */
-export class Transactions {
+export class Transactions implements Forgetful {
   /** By topic, since the start. Plain numbers for metrics. */
   readonly committed = new Map<TopicId, number>();
   readonly rolledBack = new Map<TopicId, number>();
@@ -86,6 +87,12 @@ export class Transactions {
   stop(): void {
     this.stopped = true;
     this.timer?.cancel();
+  }
+
+  forgetGone(living: Living): void {
+    for (const each of [this.committed, this.rolledBack, this.finishSeconds, this.unasked]) {
+      keepOnly<TopicId>(each, (topicId) => living.topic(topicId));
+    }
   }
 
   end({ place, resolution }: EndTransactionCall, done: Done<void>): void {

@@ -63,6 +63,11 @@ export class Leaders implements Component {
     return [...this.directory.brokerSets()].map(({ name }) => name);
   }
 
+  /** False: there is no such set, or not any more. */
+  has(brokerSet: string): boolean {
+    return this.terms.has(brokerSet);
+  }
+
   /** A map read. Undefined: nobody leads the set, or there is no such set. */
   leader(brokerSet: string): KnownLeader | undefined {
     const term = this.terms.get(brokerSet);

@@ -179,6 +179,16 @@ it('without a leader that can be reached or is shown, there is no link', async (
   expect(links.link('s')).toBeUndefined();
 });
 
+it('the link to a set goes with the set, after a moment for what was asked', async () => {
+  const outcomes: string[] = [];
+  await send(0, outcomes, 'first');
+  const leader = made.get('a:1')!;
+  directory.apply({ kind: 'brokerDeleted', revision: (revision += 1), broker: directory.brokerSet('s')! });
+  expect([links.link('s'), leader.closed]).toEqual([undefined, false]);
+  clock.advance(200);
+  expect([outcomes, leader.closed]).toEqual([['first UNAVAILABLE'], true]);
+});
+
 it('a leader from which nothing comes while a send waits is in doubt, and is trusted again when it answers', async () => {
   const outcomes: string[] = [];
   await send(0, outcomes, 'first');

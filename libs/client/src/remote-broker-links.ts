@@ -89,11 +89,14 @@ export class RemoteBrokerLinks implements BrokerLinks, Component {
     return link;
   }
 
-  /** While nobody else leads, the old one stays: its leader may only have been silent to the name service. */
+  /**
+   * While nobody else leads, the old one stays: its leader may only have been silent to the name service. It goes with its
+   * set.
+   */
   private endEarlier(brokerSet: string): void {
     const opened = this.opened.get(brokerSet);
     const leader = this.leaders.leader(brokerSet);
-    if (!opened || !leader || opened.leader === leader) return;
+    if (!opened || (leader ? opened.leader === leader : this.leaders.has(brokerSet))) return;
     this.opened.delete(brokerSet);
     const timer = this.clock.after(lastAnswersMs, () => {
       this.ending.delete(opened);

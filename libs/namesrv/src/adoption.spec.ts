@@ -289,6 +289,20 @@ describe('what a log knows', () => {
     await keep(nameService, log, 3);
   });
 
+  it('may come for an hour after an operator has allowed it, whatever a clock says', async () => {
+    const { log, topics } = await known();
+    const nameService = await serviceOf(await storeOf());
+    const part = knowledge(log, topics, [], { last: false });
+    await nameService.allowAdoption();
+    clock.jumpWall(24 * 3_600_000);
+    await nameService.adoptMetadata(part);
+    clock.jumpWall(-48 * 3_600_000);
+    clock.advance(3_600_001);
+    for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+    expect(await fault(nameService.adoptMetadata(part))).toMatchObject({ code: 'METADATA_MISMATCH' });
+    clock.jumpWall(24 * 3_600_000);
+  });
+
   it('may come again and again, and from a broker that is told so itself', async () => {
     const { log, topics, groups } = await known();
     const nameService = await serviceOf(await storeOf());

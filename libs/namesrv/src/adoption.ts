@@ -46,16 +46,28 @@ export class Adoption {
   ) {}
 
   async allow(): Promise<{ readonly untilMs: number; readonly revision: number }> {
+    const { id: lease } = await this.store.grantLease(allowedMs);
     const untilMs = this.clock.wallMs() + allowedMs;
     const revision = await this.commit(async () => {
-      const { lineage, pairs } = await this.identity();
-      const value: LineageRecord = { ...lineage, adoptUntilMs: untilMs };
+      const [{ lineage, pairs }, allowed] = await Promise.all([this.identity(), this.store.get(keys.adoption)]);
+      const value: LineageRecord = { ...lineage, adoptUntilMs: untilMs, adoptionLeased: true };
       return {
-        compare: [{ key: keys.lineage, modRevision: pairs.lineage?.modRevision ?? 0 }],
-        puts: [{ key: keys.lineage, value: JSON.stringify(value) }],
+        compare: [
+          { key: keys.lineage, modRevision: pairs.lineage?.modRevision ?? 0 },
+          { key: keys.adoption, modRevision: allowed?.modRevision ?? 0 },
+        ],
+        puts: [
+          { key: keys.lineage, value: JSON.stringify(value) },
+          { key: keys.adoption, value: JSON.stringify({ untilMs }), lease },
+        ],
       };
     });
     return { untilMs, revision };
+  }
+
+  private async isAllowed({ adoptUntilMs = 0, adoptionLeased }: LineageRecord): Promise<boolean> {
+    if ((await this.store.get(keys.adoption)) !== undefined) return true;
+    return adoptionLeased !== true && adoptUntilMs > this.clock.wallMs();
   }
 
   /** @returns the revision of its last change */
@@ -80,7 +92,7 @@ export class Adoption {
   /** Whether this log knows more than the store. @throws MqError METADATA_MISMATCH when it may not bring it */
   private async isFirst({ claim, insist }: MetadataKnowledge): Promise<boolean> {
     const { version, lineage } = await this.identity();
-    if (!insist && (lineage.adoptUntilMs ?? 0) <= this.clock.wallMs()) {
+    if (!insist && !(await this.isAllowed(lineage))) {
       throw new MqError('METADATA_MISMATCH', 'no operator has allowed it: comet cluster adopt');
     }
     const known = claim.log?.metadata;

@@ -62,8 +62,18 @@ const triesMax = 8;
 /** Boots and former members that are remembered of one member and of one set. */
 const replacedMax = 8;
 const formerMax = 32;
+/** What a leader showed that has not been heard of for so long is forgotten: its set may be gone. */
+const shownMsMax = 3_600_000;
 /** How long an operator's word holds that a member may lead whatever the others have. */
 const beyondMs = 300_000;
+
+/** What a leader showed last. */
+interface Shown {
+  readonly bootId: string;
+  readonly epoch: Epoch;
+  readonly progress: number;
+  heardMs: number;
+}
 
 /**
  * Who belongs to which broker set and who leads it, kept in the metadata store. `sets/<name>` changes only in a transaction
@@ -75,7 +85,7 @@ const beyondMs = 300_000;
  */
 export class BrokerSets implements SetRegistry, SetAdmin {
   /** The last progress that this instance was shown, by set; who shows no new one is not kept present. */
-  private readonly progress = new Map<string, { readonly bootId: string; readonly epoch: Epoch; progress: number }>();
+  private readonly progress = new Map<string, Shown>();
 
   constructor(
     private readonly store: ClusterStore,
@@ -463,8 +473,13 @@ export class BrokerSets implements SetRegistry, SetAdmin {
   /** Whether the leader has moved on since this instance last heard of it. */
   private progresses({ brokerSet, bootId }: MemberClaim, { epoch, progress }: KeptLead): boolean {
     const last = this.progress.get(brokerSet);
+    const heardMs = this.clock.monotonicMs();
+    if (last) last.heardMs = heardMs;
     if (last?.bootId === bootId && last.epoch === epoch && progress <= last.progress) return false;
-    this.progress.set(brokerSet, { bootId, epoch, progress });
+    if (!last) {
+      for (const [name, shown] of this.progress) if (heardMs - shown.heardMs > shownMsMax) this.progress.delete(name);
+    }
+    this.progress.set(brokerSet, { bootId, epoch, progress, heardMs });
     return true;
   }
 

@@ -27,6 +27,8 @@ import type { KeyValue } from '@cometmq/metadata';
  *   ids               how many topics and groups were ever made; an id is taken in the transaction that makes its owner
  *   deletedTopics/<id>, deletedGroups/<id>  DeletedRecord, the latest 10,000: absence alone deletes nothing
  *   retired/<id>      RetiredRecord: a topic (t<id>) or group (g<id>) whose deletion can be taken back; no broker hears of it yet
+ *   served            ServedRecord: time that has passed while deletions could be taken back
+ *   adoption          there, on a lease of an hour, while brokers may bring what their logs know
  *   clusterId         text, made once
  *   clusterLineage    LineageRecord; absent: its first generation
  *   identities/users/<name>     User; its secret is sealed
@@ -45,6 +47,8 @@ export const keys = {
   deletedTopics: 'deletedTopics/',
   deletedGroups: 'deletedGroups/',
   retired: 'retired/',
+  served: 'served',
+  adoption: 'adoption',
   /** What both keys of the cluster's identity begin with. */
   cluster: 'cluster',
   clusterId: 'clusterId',
@@ -171,7 +175,21 @@ export interface RetiredRecord {
   readonly record: TopicRecord | GroupRecord;
   readonly who: string;
   readonly deletedMs: number;
+  /** By the clock of who deleted it: what people are told. Releases that write no `goneServedMs` go by it. */
   readonly goneMs: number;
+  /** Its grace is over when so much time has been served. Absent in what older releases have written. */
+  readonly goneServedMs?: number | undefined;
+}
+
+/**
+ * Time that instances have served while anything could be taken back: it passes by their monotonic clocks, so that no clock
+ * that is set wrong ends a grace.
+ */
+export interface ServedRecord {
+  readonly ms: number;
+  /** The instance that counted last, and for the how many-th time: by that it knows its own count again. */
+  readonly by: string;
+  readonly nth: number;
 }
 
 /** How this metadata came to be what it is. */
@@ -180,8 +198,13 @@ export interface LineageRecord {
   readonly generation: number;
   /** Cluster ids that this store had until then, when it had begun empty. */
   readonly replaced: readonly string[];
-  /** Until then brokers may bring what their logs know; absent: no operator has said so. */
+  /**
+   * Until then brokers may bring what their logs know; absent: no operator has said so. Only what releases before
+   * `adoptionLeased` have written counts: a clock may be wrong, and the store's leases are not.
+   */
   readonly adoptUntilMs?: number | undefined;
+  /** An operator's word stands under `adoption`. */
+  readonly adoptionLeased?: true | undefined;
 }
 
 /** Undefined where there is no key, or somebody has written something else there by hand. */

@@ -1,7 +1,7 @@
 // Goal: a deletion can be taken back until its grace is over, and until then no broker hears that anything is to be deleted;
 // afterwards it is recorded once, whichever instance is first. Method: instances over one store, time in our hands.
 import { Directory, type DirectoryUpdate } from '@cometmq/client';
-import { MemoryStore, type MetadataStore } from '@cometmq/metadata';
+import { MemoryStore, type KeyValue, type MetadataStore } from '@cometmq/metadata';
 import { FaultyStore } from '@cometmq/metadata/testing';
 import { ManualClock } from '@cometmq/shared/testing';
 
@@ -133,4 +133,46 @@ it('outlives an instance, and is ended by one of several', async () => {
     expect(heard).toEqual(['topic orders true']);
     expect(directory.deleted.topics.map((one) => one.id)).toEqual([id]);
   }
+});
+
+it.each([
+  ['ahead', 30 * 24 * 3_600_000],
+  ['behind', -30 * 24 * 3_600_000],
+])('lasts as long as it should where a clock is a month %s', async (_, jumpMs) => {
+  const { service, heard } = await instance();
+  await instance();
+  await service.createTopic({ name: 'orders' });
+  await service.deleteTopic('orders');
+  clock.jumpWall(jumpMs);
+  await pass(graceMs - 10_000);
+  expect(heard).toEqual(['topic orders false']);
+  await pass(2 * graceMs);
+  expect(heard).toEqual(['topic orders false', 'topic orders true']);
+});
+
+it('does not pass while nobody serves, nor faster with several instances', async () => {
+  const first = await instance();
+  const { id } = await first.service.createTopic({ name: 'orders' });
+  await first.service.deleteTopic('orders');
+  await first.service.stop();
+  clock.advance(10 * graceMs);
+  const many = [await instance(), await instance(), await instance()];
+  await pass(graceMs - 10_000);
+  for (const { service } of many) expect((await service.retired()).retired.map((one) => one.id)).toEqual([id]);
+  await pass(2 * graceMs);
+  for (const { heard } of many) expect(heard).toEqual(['topic orders true']);
+});
+
+it('is whole where an older release has written the deletion', async () => {
+  const { service, heard } = await instance();
+  await service.createTopic({ name: 'orders' });
+  await service.deleteTopic('orders');
+  const [{ key, value, modRevision }] = (await store.range('retired/')).pairs as [KeyValue];
+  const { goneServedMs, ...older } = JSON.parse(value) as Record<string, unknown>;
+  expect(goneServedMs).toBe(graceMs);
+  await store.commit({ compare: [{ key, modRevision }], puts: [{ key, value: JSON.stringify(older) }] });
+  await pass(graceMs - 10_000);
+  expect(heard).toEqual(['topic orders false']);
+  await pass(2 * graceMs);
+  expect(heard).toEqual(['topic orders false', 'topic orders true']);
 });

@@ -65,6 +65,7 @@ export class LiteMemory {
 
   /** After a change of leaders: tells sets that have a new leader what is remembered. */
   repeat(): void {
+    for (const name of [...this.told.keys()]) if (!this.directory.brokerSet(name)) this.told.delete(name);
     for (const { name, epoch } of this.directory.brokerSets()) {
       const link = this.links.link(name);
       const told = this.told.get(name);

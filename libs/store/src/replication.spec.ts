@@ -4,7 +4,7 @@ import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { Member, Pair } from './pair-harness.js';
-import { openStore, send } from './store-harness.js';
+import { committed, openStore, send } from './store-harness.js';
 
 // Goal: a follower comes to what the leader has, by construction, and so does a leader that was deposed. Method: the
 // leader decides by chance; copies, commits, restarts and changes of place come by chance; then both are compared.
@@ -62,6 +62,39 @@ it.each(seeds(20))(
     await pair.follower.store.stop();
   },
 );
+
+// Goal: who is deposed ends nothing by itself while it folds again from before its last checkpoint. Method: the time of the next
+// checkpoint comes at every turn of the fold.
+it('no checkpoint is begun while what a deposed member had folded is folded again', async () => {
+  const { store, clock, failures, view } = await openStore({ limits: { segmentBytes: 256 * 1024 } });
+  for (let i = 0; i < 400; i += 1) send(store, { topic: 1, queue: 0, id: `m${i}`, timestampMs: i, bodyBytes: 200 });
+  await committed(store);
+  await store.checkpoint();
+  const { checkpointPosition } = store.sizes;
+  store.replication.commitsWhenDurable = false;
+  send(store, { topic: 1, queue: 0, id: 'uncommitted', timestampMs: 400 });
+  await new Promise<void>((resolve) => store.replication.whenDurable(store.appendEnd, resolve));
+  const begun: number[] = [];
+  const takeChanges = view.takeChanges.bind(view);
+  view.takeChanges = () => {
+    begun.push(store.foldedEnd);
+    return takeChanges();
+  };
+  let isDown = false;
+  const down = store.replication.stepDown(store.commitEnd).finally(() => (isDown = true));
+  let folding = 0;
+  while (!isDown) {
+    if (store.foldedEnd < checkpointPosition) folding += 1;
+    clock.advance(60_000);
+    await Promise.resolve();
+    if (folding > 100_000) await new Promise(setImmediate);
+  }
+  await down;
+  expect(folding).toBeGreaterThan(1);
+  expect(begun.filter((end) => end < checkpointPosition)).toEqual([]);
+  expect([failures, store.foldedEnd]).toEqual([[], store.commitEnd]);
+  await store.stop();
+});
 
 // Goal: what a follower has just taken costs no disk and no block to be folded. Method: bytes asked of the disk are counted.
 it('a follower folds what it has in memory from there', async () => {

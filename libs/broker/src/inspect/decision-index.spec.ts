@@ -5,7 +5,7 @@ import { encodeGroupDeleted } from '@cometmq/consumption';
 import { RecordKind, type GroupId, type LogPosition } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
-import { RecordNotes, type LogRecord } from '@cometmq/store';
+import { RecordNotes, replaceFile, type LogRecord } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger } from '@cometmq/telemetry';
 
@@ -137,4 +137,32 @@ it('reads no message while the fold notes what decides', async () => {
   }
   expect([index.indexedTo, log.bytesRead]).toEqual([log.end, 100 * 40]);
   expect(await foundOf(index, 7)).toHaveLength(1);
+});
+
+// Pieces of a log that was cut off, overtaken by longer ones, or of which the log let go while nobody followed.
+it('leaves no file behind that is no part of it', async () => {
+  const log = new FakeLog(1_024);
+  const disk = new MemoryDisk();
+  const first = await indexOf(log, disk);
+  for (let i = 1; i <= 200; i += 1) {
+    log.append(RecordKind.message, new Uint8Array(), 5_000);
+    log.fold(1);
+    log.commitEnd = log.end;
+    if (i % 20 === 0) await first.follow();
+  }
+  await first.stop();
+  const before = await disk.list('data/decisions');
+  expect(before).toHaveLength(2);
+  const [piece] = before.map((name) => name.split('-').map(Number)) as [[number, number]];
+  const useless = [`0-${piece[1] - 5_000}`, `${log.end + 500_000}-${log.end + 900_000}`, `0-${log.end + 1}`];
+  for (const name of useless) await replaceFile(disk, `data/decisions/${name}`, [Buffer.alloc(16)]);
+  const second = await indexOf(log, disk);
+  await second.follow();
+  expect(await disk.list('data/decisions')).toEqual(before);
+  await second.stop();
+  log.firstPosition = piece[1] as LogPosition;
+  const third = await indexOf(log, disk);
+  await third.follow();
+  expect(await disk.list('data/decisions')).toEqual(before.slice(1));
+  await third.stop();
 });

@@ -43,6 +43,8 @@ export class DecisionIndex implements Component {
   readonly name = 'decision index';
   private readonly folder: string;
   private pieces: Piece[] = [];
+  /** Files that were found and are of no use. */
+  private useless: Piece[] = [];
   private readonly notes: RecordNotes;
   private growing = new DecisionEntries(0 as LogPosition);
   private end = 0 as LogPosition;
@@ -77,7 +79,10 @@ export class DecisionIndex implements Component {
     let end = this.log.firstPosition as number;
     for (const piece of found) {
       // What lies behind a hole is made anew: it may be of a log that was cut off.
-      if (piece.to <= end || piece.from > end || piece.to > this.log.commitEnd) continue;
+      if (piece.to <= end || piece.from > end || piece.to > this.log.commitEnd) {
+        this.useless.push(piece);
+        continue;
+      }
       this.pieces.push(piece);
       end = piece.to;
     }
@@ -171,6 +176,10 @@ export class DecisionIndex implements Component {
 
   private async dropOld(): Promise<void> {
     const gone = this.pieces.filter(({ to }) => to <= this.log.firstPosition);
+    for (let one = this.useless.at(-1); one; one = this.useless.at(-1)) {
+      await this.disk.unlink(this.pathOf(one));
+      this.useless.pop(); // Else another time.
+    }
     if (gone.length === 0) return;
     this.pieces = this.pieces.filter((piece) => !gone.includes(piece));
     for (const piece of gone) {
@@ -211,6 +220,7 @@ export class DecisionIndex implements Component {
     const head = Buffer.alloc(headBytes);
     head.writeUInt32LE(magic, 0);
     head.writeUInt32LE(crc32(body), 4);
+    this.useless = this.useless.filter(({ from, to }) => from !== piece.from || to !== piece.to);
     await replaceFile(this.disk, this.pathOf(piece), [head, body]);
   }
 

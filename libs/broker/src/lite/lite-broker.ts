@@ -14,6 +14,7 @@ import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
+import type { Forgetful, Living } from '../forgetful.js';
 import type { ClientCommands } from '../client-commands.js';
 import { ColdMessages } from '../cold-messages.js';
 import type { DeadLetters } from '../dead-letters.js';
@@ -86,7 +87,7 @@ export interface LiteBrokerLimits {
 const silentMsMax = 180_000;
 
 /** All of a leader that has to do with lite topics, put together. */
-export class LiteBroker {
+export class LiteBroker implements Forgetful {
   readonly topics: LiteTopics;
   readonly reports: LiteReports;
   readonly subscriptions: LiteSubscriptions;
@@ -219,6 +220,11 @@ export class LiteBroker {
     for (const { id, lite } of this.parts.directory.groups()) {
       if (lite?.topic === topic.name) this.deliveries.wake(id, undefined); // It may be read again.
     }
+  }
+
+  forgetGone(living: Living): void {
+    this.deliveries.forgetGone(living);
+    this.readiness.forgetGone(living);
   }
 
   groupDeleted(groupId: GroupId): void {

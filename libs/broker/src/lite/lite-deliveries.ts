@@ -11,6 +11,7 @@ import {
 } from '@cometmq/model';
 import { failureFacts } from '@cometmq/shared';
 
+import { keepOnly, type Forgetful, type Living } from '../forgetful.js';
 import type { DeadLetters } from '../dead-letters.js';
 import { Orderly } from '../orderly.js';
 import { PollLoop, type PollParts } from '../poll-loop.js';
@@ -38,7 +39,7 @@ const pauseLookMs = 60_000;
  * its order: of one lite topic a group has one batch in flight. What was handed out is in the log, and committed, before
  * the poll is answered: else a crash could forget who holds a lite topic.
  */
-export class LiteDeliveries extends PollLoop<LitePoll> {
+export class LiteDeliveries extends PollLoop<LitePoll> implements Forgetful {
   private readonly polls: LitePolls;
   private readonly orderly: Orderly;
   /** The last attempt of each client that was given something: an answer may be lost. By group and client. */
@@ -76,6 +77,11 @@ export class LiteDeliveries extends PollLoop<LitePoll> {
     if (this.throttled.size === 0) return;
     for (const groupId of this.throttled) this.wake(groupId, undefined);
     this.throttled.clear();
+  }
+
+  forgetGone(living: Living): void {
+    keepOnly(this.throttled, (groupId) => living.group(groupId));
+    keepOnly(this.attempts, (key) => living.group(Number(key.slice(0, key.indexOf('/'))) as GroupId));
   }
 
   clientGone(groupId: GroupId, clientId: string): void {

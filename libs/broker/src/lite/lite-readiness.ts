@@ -5,6 +5,7 @@ import { firstLiteQueue, type ConsumerGroup, type GroupId, type QueueId, type To
 import type { Clock } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 
+import type { Forgetful, Living } from '../forgetful.js';
 import type { LogClock } from '../log-clock.js';
 import { LiteAlarms } from './lite-alarms.js';
 
@@ -42,7 +43,7 @@ const searchMax = 4_096;
  * lite topic into the ready set of each of its subscribers; a poll takes from there. So nobody looks through what a
  * client is subscribed to, but when more became ready at once than is remembered.
  */
-export class LiteReadiness {
+export class LiteReadiness implements Forgetful {
   private readonly wildcards = new Map<GroupId, Wildcard>();
   private readonly alarms: LiteAlarms;
 
@@ -55,6 +56,12 @@ export class LiteReadiness {
 
   stop(): void {
     this.alarms.stop();
+  }
+
+  forgetGone(living: Living): void {
+    for (const [groupId, { topicId }] of this.wildcards) {
+      if (!living.group(groupId) || !living.topic(topicId)) this.dropGroup(groupId);
+    }
   }
 
   dropGroup(groupId: GroupId): void {

@@ -6,6 +6,7 @@ import type { Logger } from '@cometmq/telemetry';
 import type { Backlogs } from '../backlogs.js';
 import { type Clients, sweepEveryMs } from '../clients.js';
 import type { DeadLetters } from '../dead-letters.js';
+import type { Forgetful } from '../forgetful.js';
 import type { LiteBroker } from '../lite/lite-broker.js';
 import type { LogClock } from '../log-clock.js';
 import { Periodic } from '../periodic.js';
@@ -15,6 +16,7 @@ import type { KnownMetadata, MetadataSync } from './metadata-sync.js';
 /** How often it is looked for messages whose last attempt has ended. */
 const dueLookMs = 1_000;
 const retentionRoundMs = 60_000;
+const forgetRoundMs = 60_000;
 
 export interface HouseKeepingParts {
   readonly store: Pick<StorePorts, 'diskFull' | 'retention'>;
@@ -25,6 +27,8 @@ export interface HouseKeepingParts {
   readonly leases: Leases;
   readonly deadLetters: DeadLetters;
   readonly lite: LiteBroker;
+  /** What is kept by topic or group, and of no use once those are gone. */
+  readonly forgetful: readonly Forgetful[];
   /** How long messages are kept where their topic says nothing. */
   readonly retentionMs: number;
   readonly clock: Clock;
@@ -42,6 +46,9 @@ export class HouseKeeping {
     this.periodic.every(sweepEveryMs, () => this.round());
     this.periodic.every(dueLookMs, () => parts.deadLetters.look());
     this.periodic.every(retentionRoundMs, () => this.expire());
+    this.periodic.every(forgetRoundMs, () => {
+      for (const each of parts.forgetful) each.forgetGone(parts.known.living);
+    });
   }
 
   stop(): void {

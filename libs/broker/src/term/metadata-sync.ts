@@ -6,6 +6,7 @@ import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Deliveries } from '../deliveries.js';
+import type { Living } from '../forgetful.js';
 import type { LiteBroker } from '../lite/lite-broker.js';
 import type { LogClock } from '../log-clock.js';
 import type { MetadataView, ToldMetadata } from '../metadata-view.js';
@@ -39,6 +40,12 @@ export class KnownMetadata {
   topicById(topicId: TopicId): Topic | undefined {
     return this.directory.topicById(topicId) ?? this.view.topics.get(topicId);
   }
+
+  /** For what is kept beside the log. */
+  readonly living: Living = {
+    topic: (id) => this.topicById(id) !== undefined,
+    group: (id) => (this.directory.groupById(id) ?? this.view.groups.get(id)) !== undefined,
+  };
 
   /** What the log knows of the metadata, for one that has lost it. */
   all(): Omit<MetadataKnowledge, 'claim' | 'insist' | 'last'> {
@@ -170,7 +177,6 @@ export class MetadataSync {
         if (update.recorded && isSame(view.topics.get(update.topic.id), update.topic)) {
           this.seen(nowMs);
           store.deleteTopic(update.topic.id, nowMs);
-          deliveries.topicDeleted(update.topic.id);
         }
         return;
       case 'groupDeleted':
@@ -243,11 +249,10 @@ export class MetadataSync {
   }
 
   private deleteGroup(groupId: GroupId, nowMs: number): void {
-    const { store, groups, lite, deliveries } = this.parts;
+    const { store, groups, lite } = this.parts;
     const { kind, payload } = groups.decideGroupDeleted(groupId);
     store.append(kind, nowMs, payload);
     lite.groupDeleted(groupId);
-    deliveries.groupDeleted(groupId);
   }
 }
 

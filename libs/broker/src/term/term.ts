@@ -145,6 +145,10 @@ export class Term {
         leases,
         deadLetters,
         lite,
+        forgetful: [
+          ...[traffic, deliveries, lite, deadLetters, this.delays, this.transactions],
+          ...[parts.backlogs, clients.sessions],
+        ],
         clock,
         logClock,
         log,
