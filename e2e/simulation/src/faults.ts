@@ -7,7 +7,7 @@ import type { FaultKind } from './tally.js';
 import { brokerSet, type Member, type World } from './world.js';
 
 /** How often each happens, beside the others. */
-const kinds = {
+const weights = {
   power: 3,
   kill: 3,
   start: 8,
@@ -21,107 +21,113 @@ const kinds = {
   jump: 1,
   hang: 1,
   'slow disk': 1,
+  flip: 3,
   namesrv: 2,
-  etcd: 2,
+  'etcd away': 0.67,
+  'etcd loses an answer': 0.67,
+  'etcd tells watches nothing': 0.67,
   'etcd set back': 0.34,
-};
-type Kind = keyof typeof kinds;
-const drawn = (Object.keys(kinds) as Kind[]).flatMap((kind) => Array.from({ length: kinds[kind] * 3 }, () => kind));
+} as const satisfies Record<FaultKind, number>;
+const kinds = Object.keys(weights) as FaultKind[];
+const drawn = kinds.flatMap((kind) => Array.from({ length: Math.round(weights[kind] * 3) }, () => kind));
+/** So many of a run are not left to chance: seeds that follow one another take turns through all kinds. */
+const dueCount = 3;
 
 /** Breaks one thing after another, some of them while others are broken, as long as `goesOn`. */
 export async function breakThings(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
   const process = world.clock.process('faults');
   const chance = world.chance('faults');
+  world.onEnded = (member) => startAgain(world, member);
+  const due = Array.from({ length: dueCount }, (_, i) => kinds[(world.options.seed * dueCount + i) % kinds.length]);
   for (;;) {
-    await sleep(process, chance.below(chance.below(3) === 0 ? 8_000 : 1_500));
+    await sleep(process, chance.below(due.length === 0 && chance.below(3) === 0 ? 8_000 : 1_500));
     const member = chance.pick(world.members);
-    const kind = chance.pick(drawn);
+    const next = chance.below(4) > 0 ? due.shift() : undefined;
+    const kind = next ?? chance.pick(drawn);
     // The worst moment is right after a promise was made.
     if (goesOn() && chance.below(4) === 0) await Promise.race([ledger.nextSent(), sleep(process, 2_000)]);
     if (!goesOn()) return;
     world.trace.note(`fault: ${kind} ${member.place}`);
     const happened = await breakOne(world, member, kind, chance, process);
-    if (happened) world.tally.fault(happened);
+    if (happened) world.tally.fault(kind);
+    else if (next) due.push(next);
   }
 }
 
-/** Answers what has changed by it; undefined: nothing. */
+/** Answers whether anything has changed by it. */
 async function breakOne(
   world: World,
   member: Member,
-  kind: Kind,
+  kind: FaultKind,
   chance: Prng,
   process: SimProcess,
-): Promise<FaultKind | undefined> {
-  const { hosts } = world;
+): Promise<boolean> {
+  const others = world.hosts.filter((host) => host !== member.place);
   const { isUp } = member;
   switch (kind) {
     case 'power':
     case 'kill':
       member.end(kind === 'power');
-      return isUp ? kind : undefined;
+      return isUp;
     case 'start':
       start(world, member);
-      return isUp ? undefined : kind;
+      return !isUp;
     case 'stop':
       void member.stop();
-      return isUp ? kind : undefined;
+      return isUp;
     case 'pause':
       member.pause();
-      return isUp ? kind : undefined;
+      return isUp;
     case 'resume':
       for (const each of world.members) each.resume();
-      return kind;
+      return true;
     case 'cut': {
-      const other = chance.pick(hosts.filter((host) => host !== member.place));
+      const other = chance.pick(others);
       world.network.cut(member.place, other);
       if (chance.below(2) === 0) world.network.cut(other, member.place);
-      return kind;
+      return true;
     }
     case 'slow':
-      world.network.slow(member.place, chance.pick(hosts), chance.below(1_000));
-      return kind;
+      world.network.slow(member.place, chance.pick(others), 1 + chance.below(1_000));
+      return true;
     case 'break':
-      world.network.breakConnections(chance.pick(hosts), member.place);
-      return kind;
+      world.network.breakConnections(chance.pick(others), member.place);
+      return true;
     case 'heal':
       world.network.heal();
       for (const { way } of world.nameServers) way.comeBack();
       for (const each of world.members) each.condition.slowMs = 0;
-      return kind;
+      return true;
     case 'jump':
       member.setWall(chance.below(7_200_000) - 3_600_000);
-      return kind;
+      return true;
     case 'hang':
       member.condition.hangsUntilMs = process.monotonicMs() + chance.below(6_000);
-      return isUp ? kind : undefined;
+      return isUp;
     case 'slow disk':
       member.condition.slowMs = chance.below(60);
-      return kind;
+      return true;
+    case 'flip':
+      return world.flips.flip(member, world.audit, chance);
     case 'namesrv': {
       const server = chance.pick(world.nameServers);
       const ran = server.service !== undefined;
       server.end();
       await sleep(process, chance.below(3_000));
       void server.start();
-      return ran ? kind : undefined;
+      return ran;
     }
-    case 'etcd': {
-      const { way } = chance.pick(world.nameServers);
-      const how = chance.below(3);
-      if (how === 0) {
-        for (const each of world.nameServers) each.way.leave();
-        return 'etcd away';
-      }
-      if (how === 1) {
-        way.loseNextAnswer = true;
-        return 'etcd loses an answer';
-      }
-      way.stopHearing();
-      return 'etcd tells watches nothing';
-    }
+    case 'etcd away':
+      for (const { way } of world.nameServers) way.leave();
+      return true;
+    case 'etcd loses an answer':
+      chance.pick(world.nameServers).way.loseNextAnswer = true;
+      return true;
+    case 'etcd tells watches nothing':
+      chance.pick(world.nameServers).way.stopHearing();
+      return true;
     case 'etcd set back':
-      return (await setBack(world, chance.below(3))) ? kind : undefined;
+      return setBack(world, chance.below(3));
     default:
       return unreachable(kind);
   }
@@ -205,7 +211,7 @@ function start(world: World, member: Member): void {
     const { code } = MqError.from(caught);
     if (member.stopping && code === 'CANCELLED') return;
     if (world.metadata.wasSetBack && code === 'METADATA_MISMATCH') member.end(false);
-    else if (code === 'TIMEOUT') startAgain(world, member);
+    else if (code === 'TIMEOUT' || world.flips.isDamaged(member)) startAgain(world, member);
     else world.failures.push(`${member.place} did not start: ${String(caught)}`);
   });
 }

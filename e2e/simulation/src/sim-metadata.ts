@@ -6,8 +6,14 @@ import type { MqError } from '@cometmq/shared';
 
 import type { SimClock, SimProcess } from './sim-clock.js';
 import type { SimNetwork } from './sim-network.js';
+import type { Effect } from './tally.js';
 
 const backupEveryMs = 5_000;
+const effects = {
+  away: 'etcd did not answer',
+  'answer lost': 'an answer of etcd was lost',
+  'not heard': 'a watch of etcd missed something',
+} as const satisfies Record<string, Effect>;
 
 /** etcd, as far as its clients see it: away for some or for all, answers that get lost, set back to an older state. */
 export class SimMetadata {
@@ -19,7 +25,10 @@ export class SimMetadata {
   private readonly backups: number[] = [];
   private readonly ways: FaultyStore[] = [];
 
-  constructor(clock: SimClock) {
+  constructor(
+    clock: SimClock,
+    private readonly met: (effect: Effect) => void,
+  ) {
     const process = clock.process('etcd');
     this.store = new MemoryStore(process);
     const keep = (): void => {
@@ -32,6 +41,7 @@ export class SimMetadata {
   /** How one instance of the name service reaches it. */
   way(): FaultyStore {
     const way = new FaultyStore(this.store);
+    way.onMet = (what) => this.met(effects[what]);
     this.ways.push(way);
     return way;
   }
@@ -41,13 +51,14 @@ export class SimMetadata {
    * undefined: there is no such backup.
    */
   async setBack(ago: number, key: string): Promise<{ readonly was: string | undefined } | undefined> {
-    const backup = this.backups.at(-1 - ago);
+    const back = Math.min(this.backups.length, 1 + ago);
+    const backup = this.backups.at(-back);
     if (backup === undefined || this.isChanging) return undefined;
     const older = this.store.asOf(backup);
     await older.start();
     const [was, is] = [await this.store.get(key), await older.get(key)];
     this.store = older;
-    this.backups.splice(-1 - ago);
+    this.backups.splice(-back);
     this.wasSetBack = true;
     for (const way of this.ways) way.becomes(older);
     return { was: was?.value === is?.value ? undefined : was?.value };

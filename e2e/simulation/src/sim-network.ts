@@ -20,6 +20,7 @@ import { errorOf, failedCall, grpcStatus, onlyMessageOf } from '@cometmq/rpc';
 import { MqError, type ErrorCode, type Prng } from '@cometmq/shared';
 
 import type { SimClock, SimProcess } from './sim-clock.js';
+import type { Effect } from './tally.js';
 
 /** Who speaks: a process, and the machine it runs on. */
 export interface Speaker {
@@ -52,6 +53,7 @@ export class SimNetwork {
   constructor(
     private readonly clock: SimClock,
     private readonly chance: Prng,
+    private readonly met: (effect: Effect) => void,
   ) {}
 
   listen({ host, process }: Speaker, services: readonly GrpcService[]): void {
@@ -98,7 +100,9 @@ export class SimNetwork {
   breakConnections(a: string, b: string): void {
     for (const each of [...this.connections]) {
       const { from, to } = each;
-      if ((from.host === a && to === b) || (from.host === b && to === a)) each.lose();
+      if (!((from.host === a && to === b) || (from.host === b && to === a))) continue;
+      this.met('a connection was lost');
+      each.lose();
     }
   }
 
@@ -113,9 +117,14 @@ export class SimNetwork {
     const { nowMs } = this.clock;
     const late = this.chance.below(100) === 0 ? this.chance.next() * 200 : this.chance.next() * 2;
     way.lastMs = Math.max(way.lastMs, nowMs + 0.1 + late + line.slowMs);
+    if (line.slowMs > 0) this.met('a message took longer on a slow line');
     this.clock.after(way.lastMs - nowMs, () => {
-      if (line.isCut) line.held.push(arrive);
-      else arrive();
+      if (!line.isCut) {
+        arrive();
+        return;
+      }
+      this.met('a message was held up by a line that was cut');
+      line.held.push(arrive);
     });
   }
 

@@ -31,6 +31,8 @@ const groupsOf: Readonly<Record<string, string>> = {
 const topics = Object.keys(groupsOf);
 /** After the last fault all members are in sync again within this time. */
 const wholeMsMax = 60_000;
+/** Twice a pass over all that nobody reads, and what is found is asked of the others. */
+const scrubMsMax = 180_000;
 /** After the last fault all that is left is delivered within this time. */
 const settleMsMax = 30 * 60_000;
 
@@ -72,6 +74,7 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   sending = false;
   heal(world);
   steps += await world.run(() => world.isWhole, wholeMsMax, 'all members are in the set and in sync');
+  steps += await mend(world);
   const { missing } = ledger;
   try {
     steps += await world.run(() => missing.size === 0, settleMsMax, 'every acknowledged message is delivered');
@@ -101,6 +104,26 @@ async function play(world: World, simMs: number): Promise<Outcome> {
     sent: ledger.acknowledged.size,
     starts,
   };
+}
+
+/** What was damaged is made anew, by those who look at what nobody reads; what is being written only where it is read, at a start. */
+async function mend(world: World): Promise<number> {
+  const { flips, audit } = world;
+  let steps = 0;
+  if (flips.damaged(audit) === undefined) return steps;
+  const isMended = (): boolean => flips.damaged(audit) === undefined;
+  const scrubbed = world.clock.nowMs + scrubMsMax;
+  steps += await world.run(() => isMended() || world.clock.nowMs > scrubbed, scrubMsMax + 60_000, 'a scrub is over');
+  const damaged = flips.damaged(audit);
+  if (damaged === undefined) return steps;
+  if (!flips.areNewest(damaged)) throw new Error(`damage of ${damaged.place} was not mended: ${flips.says()}`);
+  world.trace.note(`${damaged.place} starts again, as its newest segment is damaged`);
+  for (const member of world.members.filter((each) => each === damaged)) {
+    member.end(false);
+    world.onEnded(member);
+  }
+  steps += await world.run(() => isMended() && world.isWhole, wholeMsMax, 'what was damaged is made anew at a start');
+  return steps;
 }
 
 /** What was made is there, what was deleted is not. */

@@ -28,11 +28,12 @@ import { MemoryDisk } from '@cometmq/store/testing';
 import type { Logger } from '@cometmq/telemetry';
 
 import { Audit } from './audit.js';
+import { Flips } from './flips.js';
 import { SimClock, type SimProcess } from './sim-clock.js';
 import { type DiskCondition, slowDisk } from './sim-disk.js';
 import { NameServer, SimMetadata } from './sim-metadata.js';
 import { SimNetwork, type Speaker } from './sim-network.js';
-import { Tally } from './tally.js';
+import { type Effect, Tally } from './tally.js';
 
 export const brokerSet = 'broker-0';
 const namesrvHosts = ['namesrv-0', 'namesrv-1'];
@@ -88,6 +89,11 @@ export class World {
   /** Mistakes of ours that ended a process which nobody had ended. */
   readonly failures: string[] = [];
   readonly audit: Audit;
+  readonly flips: Flips;
+  /** Some have many segments. */
+  readonly segmentBytes: number;
+  /** A member has ended by itself, as it may; whoever watches over it starts it again. */
+  onEnded: (member: Member) => void = () => undefined;
   readonly tally: Tally;
   /** Not started for now. */
   readonly keptOut = new Set<Member>();
@@ -96,14 +102,17 @@ export class World {
     const { seed, members = 3, print, tally = new Tally() } = options;
     this.tally = tally;
     this.clock = new SimClock(this.chance('turns'));
-    this.network = new SimNetwork(this.clock, this.chance('network'));
+    const met = (effect: Effect): void => tally.effect(effect);
+    this.network = new SimNetwork(this.clock, this.chance('network'), met);
     this.trace = new Trace(this.clock, print);
-    this.metadata = new SimMetadata(this.clock);
+    this.metadata = new SimMetadata(this.clock, met);
     this.nameServers = namesrvHosts.map(
       (host) => new NameServer(this.clock, this.network, this.metadata, host, `simulation ${seed}`),
     );
     this.members = Array.from({ length: members }, (_, i) => new Member(this, `place-${i}`));
-    this.audit = new Audit(this.members);
+    this.segmentBytes = this.chance('segments').pick([24, 64]) * KiB;
+    this.flips = new Flips(this.members);
+    this.audit = new Audit(this.members, this.flips);
   }
 
   /** A stream of chance of its own: who asks more often does not change what others get. */
@@ -202,6 +211,18 @@ export class World {
     return ends.every((end) => end === ends[0]) && one.members.members.every((each) => one.isInSync(each));
   }
 
+  /** A member's process says that it ends. */
+  couldNotGoOn(member: Member, error: MqError): void {
+    // Of a log that is damaged where it has to be read nothing can be known any more; a start takes it anew.
+    if (error.code !== 'CORRUPT_RECORD' || !this.flips.isDamaged(member)) {
+      this.failures.push(`${member.place} #${member.starts} could not go on: ${reasonOf(error)}`);
+      return;
+    }
+    this.trace.note(`${member.place} #${member.starts} ends: ${error.reason}`);
+    member.end(false);
+    this.onEnded(member);
+  }
+
   /** Lets things happen until it is so. @throws Error when it is not within `simMsMax`, or nothing can happen any more */
   run(isSo: () => boolean, simMsMax: number, what: string): Promise<number> {
     const endMs = this.clock.nowMs + simMsMax;
@@ -294,7 +315,7 @@ export class Member {
       brokerName: brokerSet,
       memberName: place,
       membersWanted: world.members.length,
-      disk: slowDisk(this.disk, process, chance, this.condition),
+      disk: slowDisk(this.disk, process, chance, this.condition, (effect) => world.tally.effect(effect)),
       folder: 'data',
       nameService,
       registry,
@@ -302,7 +323,7 @@ export class Member {
       directory,
       clock: process,
       log: this.log(process),
-      segmentBytes: 64 * KiB,
+      segmentBytes: world.segmentBytes,
       recordBytesMax: 16 * KiB,
       diskFreeBytesMin: 0,
       pendingBytesMax: 0,
@@ -314,8 +335,10 @@ export class Member {
       followerReadsBehindBytes: 1,
       leaseMs: 3_000,
       address: () => `${place}:1`,
+      scrubBytesPerSecond: MiB,
+      scrubEveryMs: 5_000,
       onFatal: (error: MqError) => {
-        if (!process.isOver) world.failures.push(`${process.name} could not go on: ${reasonOf(error)}`);
+        if (!process.isOver) world.couldNotGoOn(this, error);
       },
       storeLimits: {
         aheadBytes: 16 * KiB,
@@ -340,6 +363,7 @@ export class Member {
     this.broker = undefined;
     this.stopping = undefined;
     this.world.network.gone(this.place);
+    if (power && this.disk.hasUnsynced) this.world.tally.effect('what was not synced was lost with the power');
     this.disk = power ? this.disk.crash(this.chance) : this.disk.kill();
   }
 

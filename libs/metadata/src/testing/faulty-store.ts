@@ -19,6 +19,8 @@ export class FaultyStore implements MetadataStore {
   readonly name = 'faulty metadata';
   /** The next commit is made, but its caller is told UNAVAILABLE. */
   loseNextAnswer = false;
+  /** Told of each time that somebody meets what is wrong. */
+  onMet: (what: 'away' | 'answer lost' | 'not heard') => void = () => undefined;
   private away = false;
   private deaf = false;
   private readonly watches = new Set<() => void>();
@@ -65,6 +67,7 @@ export class FaultyStore implements MetadataStore {
       const outcome = await this.store.commit(transaction);
       if (!this.loseNextAnswer) return outcome;
       this.loseNextAnswer = false;
+      this.onMet('answer lost');
       throw new MqError('UNAVAILABLE', 'whether the change was made is not known');
     });
   }
@@ -86,8 +89,12 @@ export class FaultyStore implements MetadataStore {
       for (const update of updates) listener(update);
     };
     const hear = (update: StoreUpdate): void => {
-      if (this.away || this.deaf) missed.push(update);
-      else listener(update);
+      if (!this.away && !this.deaf) {
+        listener(update);
+        return;
+      }
+      this.onMet('not heard');
+      missed.push(update);
     };
     let stop = this.store.watch(prefix, hear, after);
     const turn = (): void => {
@@ -104,7 +111,8 @@ export class FaultyStore implements MetadataStore {
   }
 
   private reach<T>(act: () => Promise<T>): Promise<T> {
-    if (this.away) return Promise.reject(new MqError('UNAVAILABLE', 'etcd does not answer'));
-    return act();
+    if (!this.away) return act();
+    this.onMet('away');
+    return Promise.reject(new MqError('UNAVAILABLE', 'etcd does not answer'));
   }
 }

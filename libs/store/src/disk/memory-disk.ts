@@ -72,6 +72,9 @@ class Inode {
   get size(): number {
     return this.seen.size;
   }
+  get hasUnsynced(): boolean {
+    return this.unsynced.length > 0;
+  }
 
   write(at: number, bytes: Uint8Array): void {
     this.seen.write(at, bytes);
@@ -263,6 +266,14 @@ export class MemoryDisk implements Disk {
     let used = 0;
     for (const folder of this.folders.values()) for (const inode of folder.seen.values()) used += inode.size;
     return used;
+  }
+
+  /** Whether a power cut may take something. */
+  get hasUnsynced(): boolean {
+    const folders = [...this.folders.values()];
+    return folders.some(
+      ({ seen, unsynced }) => unsynced.length > 0 || [...seen.values()].some((one) => one.hasUnsynced),
+    );
   }
 
   /**
