@@ -1,19 +1,24 @@
 /**
- * What is made from the chart: the schema of its values, the table of them in its README, and the plain manifests in k8s/.
+ * What is made from the chart: the schema of its values, the table of them in its README, the chart of the custom
+ * resource definitions, and the plain manifests in k8s/.
  *
  *   node tools/helm/chart-files.mjs            writes them
  *   node tools/helm/chart-files.mjs --check    says which are not what would be written; 1 if any
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import { format, resolveConfig } from 'prettier';
+import { external } from '../build/build.mjs';
 import { ensureHelm, fromHere } from './ensure.mjs';
 import { schema } from './schema.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const chart = 'charts/cometmq';
+const crds = 'charts/cometmq-crds';
 
 /** Rows of the table: a value's path, its default, what the comment above it says. */
 export function valueRows(text) {
@@ -71,12 +76,46 @@ ${table.join('\n')}
 `;
 }
 
+/** The custom resource definitions, each in a template of its own: so `helm upgrade` changes them, too. */
+async function definitions() {
+  const folder = mkdtempSync(join(root, 'node_modules/.crds-'));
+  try {
+    const outfile = join(folder, 'crds.cjs');
+    await build({
+      stdin: { contents: `export * from './libs/admin/src/controller/crds.ts';`, resolveDir: root, loader: 'ts' },
+      ...{ absWorkingDir: root, outfile, bundle: true, platform: 'node', format: 'cjs', external },
+      ...{ tsconfig: 'tsconfig.base.json', logLevel: 'silent' },
+    });
+    return createRequire(import.meta.url)(outfile).customResourceDefinitions();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Deleted with the chart, they would take all topics along. */
+function definitionTemplate(definition) {
+  const { stringify } = fromHere('yaml');
+  const text = stringify(definition, { lineWidth: 0, aliasDuplicateObjects: false });
+  // What stands in a message is no template.
+  const escaped = text.replaceAll('{{', "{{ '{{' }}");
+  const [head, ...rest] = escaped.split('\nmetadata:\n');
+  const metadata = `  {{- with .Values.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  labels:
+    app.kubernetes.io/name: cometmq-crds
+    app.kubernetes.io/part-of: cometmq
+    app.kubernetes.io/managed-by: {{ .Release.Service }}
+    helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+`;
+  return `# Made from the schemas of the REST API: node tools/helm/chart-files.mjs\n${head}\nmetadata:\n${metadata}${rest.join('\nmetadata:\n')}`;
+}
+
 /** The chart rendered for one preset, for those who have no Helm. */
 function manifests(helm, preset) {
   const values = `preset=${preset},users.existingSecret=cometmq-users,internalTls.enabled=false`;
   const args = ['template', 'cometmq', chart, '--namespace', 'cometmq', '--set', values, '--skip-tests'];
-  const { status, stdout, stderr } = spawnSync(helm, args, { cwd: root, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`helm template: ${stderr}`);
   const head = `# Rendered from ${chart} with preset=${preset}: node tools/helm/chart-files.mjs
 #
 # Without Helm nobody makes certificates between the programs; the network policies keep others out.
@@ -86,6 +125,12 @@ function manifests(helm, preset) {
 #     --from-literal=keys="k1 $(openssl rand -base64 32)"
 #   kubectl --namespace cometmq apply --filename k8s/${preset}.yaml
 `;
+  return rendered(helm, args, head);
+}
+
+function rendered(helm, args, head) {
+  const { status, stdout, stderr } = spawnSync(helm, args, { cwd: root, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`helm template: ${stderr}`);
   return head + stdout.replace(/^ *helm\.sh\/chart: .*\n/gm, '').replaceAll('managed-by: Helm', 'managed-by: kubectl');
 }
 
@@ -96,6 +141,13 @@ async function main() {
     [`${chart}/values.schema.json`]: () => JSON.stringify(schema),
     [`${chart}/README.md`]: readme,
     ...Object.fromEntries(
+      (await definitions()).map((definition) => [
+        `${crds}/templates/${definition.spec.names.plural}.yaml`,
+        () => definitionTemplate(definition),
+      ]),
+    ),
+    'k8s/crds.yaml': () => rendered(helm, ['template', 'cometmq-crds', crds], '# For those who have no Helm.\n'),
+    ...Object.fromEntries(
       ['small', 'medium', 'large'].map((preset) => [`k8s/${preset}.yaml`, () => manifests(helm, preset)]),
     ),
   };
@@ -103,7 +155,9 @@ async function main() {
   for (const [name, make] of Object.entries(made)) {
     const text = make();
     const file = join(root, name);
-    const whole = await format(text, { ...(await resolveConfig(file)), filepath: file });
+    // A template is no YAML.
+    const isTemplate = name.includes('/templates/');
+    const whole = isTemplate ? text : await format(text, { ...(await resolveConfig(file)), filepath: file });
     if (!process.argv.includes('--check')) {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, whole);

@@ -127,6 +127,7 @@ export const schema = {
       ...program,
     }),
     dashboardApi: object({ replicas: integer(0, 20), service, ingress, ...program }),
+    controller: object({ enabled: flag }),
     backup: object(
       {
         to: { type: 'string', pattern: '^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\\S*)?)?$' },

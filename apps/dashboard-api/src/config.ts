@@ -1,4 +1,13 @@
-import { adminSettings, alertMailRule, alertTlsRule, oidcRule, oidcSettings, scalingSettings } from '@cometmq/admin';
+import {
+  adminSettings,
+  alertMailRule,
+  alertTlsRule,
+  controllerRule,
+  controllerSettings,
+  oidcRule,
+  oidcSettings,
+  scalingSettings,
+} from '@cometmq/admin';
 import { authFileSettings, gateRule } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
 import { internalPortSettings, processTlsRule, processTlsSettings } from '@cometmq/rpc';
@@ -17,11 +26,13 @@ export const dashboardApiConfig = declare(
     ...adminSettings,
     ...oidcSettings,
     ...scalingSettings,
+    ...controllerSettings,
     kedaPort: port({ default: 0, why: 'KEDA’s external scaler, by gRPC in plain text within the cluster; 0: none.' }),
   },
   (config) => config.namesrvAddresses.length > 0 || 'namesrvAddresses: must name at least one name server',
   alertMailRule,
   alertTlsRule,
+  controllerRule,
   gateRule,
   oidcRule,
   processTlsRule,

@@ -3,7 +3,16 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { AdminServer, alertNotifiers, AlertWatch, externalScalerService, oidcOf, SetScaling } from '@cometmq/admin';
+import {
+  AdminServer,
+  alertNotifiers,
+  AlertWatch,
+  externalScalerService,
+  oidcOf,
+  ResourceController,
+  SetScaling,
+  type AdminContext,
+} from '@cometmq/admin';
 import {
   Directory,
   GrpcBrokerAdmin,
@@ -25,7 +34,7 @@ import {
   shownCertificateUntilMs,
   rememberNames,
 } from '@cometmq/rpc';
-import { causeText, systemClock as clock, version } from '@cometmq/shared';
+import { causeText, systemChance, systemClock as clock, version, type Component } from '@cometmq/shared';
 import { httpConnections, LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { dashboardApiConfig } from './config.js';
@@ -35,6 +44,10 @@ const consoleFolder = join(import.meta.dirname, '../dashboard-web');
 
 /** How often broker sets are compared with their pods. */
 const scalingEveryMs = 2_000;
+
+/** Another process acts for the resources of Kubernetes so long after this one is gone without a word. */
+const controllerLeaseMs = 15_000;
+const controllerResyncMs = 300_000;
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -83,18 +96,19 @@ void runProgram({
       certificateUntilMs: (shownAt, msMax) => shownCertificateUntilMs(shownAt, msMax, clock),
     });
     const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
-    const admin = new AdminServer({
-      ...{ nameService, directory, brokers, peers, sets, clock, log, version },
-      ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
-      connections: httpConnections(config),
+    const context: AdminContext = {
+      ...{ nameService, directory, brokers, peers, sets, clock, log, audit },
       requestMsMax: config.adminRequestMsMax,
-      consoleFolder,
       alerts: alerts.book,
-      audit,
       identity: gate.users && {
         ...gate.users,
         ...{ service: identities, clock, clusterName: config.clusterName, oidc: oidcOf(config, read) },
       },
+    };
+    const admin = new AdminServer({
+      ...context,
+      ...{ version, consoleFolder, connections: httpConnections(config) },
+      ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
     });
     const keda = externalScalerService({ directory, brokers, clock, requestMsMax: config.adminRequestMsMax });
     const scaler = new FrontDoorServer({
@@ -108,21 +122,15 @@ void runProgram({
     });
     scaler.onStopping(() => keda.close());
     const scalers = config.kedaPort === 0 ? [] : [scaler];
-    const { kubernetesDir } = config;
-    const scaling =
-      kubernetesDir === ''
-        ? []
-        : [
-            new SetScaling({
-              context: { directory, brokers, sets, clock, requestMsMax: config.adminRequestMsMax },
-              kubernetes: podKubernetesApi((name) => read(join(kubernetesDir, name)), clock),
-              log,
-              selector: config.scalingSelector,
-              notes: config.scalingNotes,
-              heldMax: config.scaleInHeldMax,
-              everyMs: scalingEveryMs,
-            }),
-          ];
+    const { kubernetesDir, scalingNotes: notes, controllerLease: lease } = config;
+    const asking: Component[] = [];
+    if (kubernetesDir !== '') {
+      const kubernetes = podKubernetesApi((name) => read(join(kubernetesDir, name)), clock);
+      const ofScaling = { selector: config.scalingSelector, heldMax: config.scaleInHeldMax, everyMs: scalingEveryMs };
+      if (notes !== '') asking.push(new SetScaling({ context, kubernetes, log, notes, ...ofScaling }));
+      const ofLease = { lease, identity: hostname(), leaseMs: controllerLeaseMs, resyncMs: controllerResyncMs };
+      if (lease !== '') asking.push(new ResourceController({ context, kubernetes, chance: systemChance, ...ofLease }));
+    }
     telemetry.addReadiness(() => gate.unready() ?? admin.unready());
     return {
       parts: [
@@ -138,7 +146,7 @@ void runProgram({
         admin,
         alerts,
         ...scalers,
-        ...scaling,
+        ...asking,
       ],
       ready: () => ({
         what: `CometMQ ${version}: the REST API`,

@@ -20,8 +20,14 @@
 
 {{/* Who may ask Kubernetes has an account of its own. (dict "root" $ "component" "broker") */}}
 {{- define "cometmq.accountOf" -}}
-{{- $own := and .root.Values.serviceAccount.create .root.Values.broker.scaling.enabled (has .component (list "broker" "dashboard-api")) -}}
+{{- $own := and .root.Values.serviceAccount.create (eq "true" (include "cometmq.asksKubernetes" .)) -}}
 {{- printf "%s%s" (include "cometmq.serviceAccountName" .root) (ternary (printf "-%s" .component) "" $own) -}}
+{{- end }}
+
+{{/* "true" where a component asks Kubernetes. (dict "root" $ "component" "broker") */}}
+{{- define "cometmq.asksKubernetes" -}}
+{{- $forScaling := and .root.Values.broker.scaling.enabled (has .component (list "broker" "dashboard-api")) -}}
+{{- if or $forScaling (and .root.Values.controller.enabled (eq .component "dashboard-api")) }}true{{ end -}}
 {{- end }}
 
 {{/* What is known of the numbers of broker sets. */}}
@@ -31,7 +37,7 @@
 
 {{/* The token of the pod's account, for a program that asks Kubernetes. (dict "root" $ "context" … "settings" …) */}}
 {{- define "cometmq.withKubernetes" -}}
-{{- if .root.Values.broker.scaling.enabled }}
+{{- if include "cometmq.asksKubernetes" (dict "root" .root "component" .context.component) }}
 {{- $token := dict "serviceAccountToken" (dict "path" "token" "expirationSeconds" 3600) }}
 {{- $authority := dict "configMap" (dict "name" "kube-root-ca.crt" "items" (list (dict "key" "ca.crt" "path" "ca.crt"))) }}
 {{- $namespace := dict "downwardAPI" (dict "items" (list (dict "path" "namespace" "fieldRef" (dict "fieldPath" "metadata.namespace")))) }}

@@ -19,3 +19,4 @@ export type { DelayedView, TransactionAuditView, TransactionView, WaitingPage } 
 export * from './settings.js';
 export type { PolicyView, UserView } from './reports/user-report.js';
 export type { AuditRecordView } from './api/audit-routes.js';
+export { ResourceController } from './controller/resource-controller.js';

@@ -68,15 +68,15 @@ export const adminSettings = {
 export const scalingSettings = {
   kubernetesDir: text({
     default: '',
-    why: 'The folder with the token, ca.crt and namespace of the pod’s service account: with it, broker sets follow the number of pods. Empty: they do not.',
+    why: 'The folder with the token, ca.crt and namespace of the pod’s service account, for what asks Kubernetes. Empty: nothing does.',
   }),
   scalingSelector: text({
     default: '',
-    why: 'Labels of the StatefulSets of brokers, as Kubernetes selects by them; needed with kubernetesDir.',
+    why: 'Labels of the StatefulSets of brokers, as Kubernetes selects by them; needed with scalingNotes.',
   }),
   scalingNotes: text({
     default: '',
-    why: 'The name of a ConfigMap and of a service account that get how many broker sets must stay for now, and why; needed with kubernetesDir.',
+    why: 'The name of a ConfigMap and of a service account that get how many broker sets must stay for now, and why: with it, broker sets follow the number of pods. Empty: they do not.',
   }),
   scaleInHeldMax: count({
     default: 1_000,
@@ -85,6 +85,20 @@ export const scalingSettings = {
     why: 'How many messages a broker set may hold and be scaled in; with more it is to be drained before.',
   }),
 };
+
+/** Topics, groups and users as resources of Kubernetes. */
+export const controllerSettings = {
+  controllerLease: text({
+    default: '',
+    why: 'The name of a Lease by which one of the dashboard APIs is chosen to put the CometTopics, CometGroups and CometUsers of its namespace into effect; needs kubernetesDir. Empty: nobody does.',
+  }),
+};
+
+type ControllerSettings = Readonly<Record<'controllerLease' | 'kubernetesDir', string>>;
+
+export function controllerRule({ controllerLease, kubernetesDir }: ControllerSettings): true | string {
+  return controllerLease === '' || kubernetesDir !== '' || 'controllerLease: needs kubernetesDir';
+}
 
 /** Logins by the team's identity provider, with OpenID Connect. */
 export const oidcSettings = {

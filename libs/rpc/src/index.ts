@@ -22,3 +22,5 @@ export { shownCertificateUntilMs } from './tls/shown-certificate.js';
 export { selfSignedIdentity } from './tls/tls-identity.js';
 export type { TlsIdentity } from './tls/tls-identity.js';
 export * from './kubernetes/kubernetes-api.js';
+export * from './kubernetes/lease-election.js';
+export * from './kubernetes/watched-collection.js';

@@ -5,3 +5,4 @@ export * from './testing/fake-kubernetes.js';
 export { loopback } from './testing/loopback.js';
 export { GrpcJsServer } from './testing/grpc-js-server.js';
 export type { GrpcJsServerOptions } from './testing/grpc-js-server.js';
+export * from './testing/fake-kubernetes-server.js';

@@ -1,7 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 
+import type { NameService } from '@cometmq/client';
+
 import type { AdminContext } from './context.js';
 import { within } from '../within.js';
+
+export type ChangeContext = Pick<AdminContext, 'nameService' | 'directory' | 'clock' | 'requestMsMax'>;
 
 /** How long an answer waits for this process's copy to show the change. Later than that it shows up by itself. */
 const shownMsMax = 1000;
@@ -11,8 +15,8 @@ const shownMsMax = 1000;
  * what was written.
  */
 export async function change<T>(
-  { nameService, directory, clock, requestMsMax }: AdminContext,
-  make: (to: typeof nameService) => Promise<T>,
+  { nameService, directory, clock, requestMsMax }: ChangeContext,
+  make: (to: NameService) => Promise<T>,
   shown: (made: T) => boolean,
 ): Promise<T> {
   const made = await within(clock, requestMsMax, 'the name service', make(nameService));

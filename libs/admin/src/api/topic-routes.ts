@@ -8,6 +8,7 @@ import { topicReport, topicView } from '../reports/topic-report.js';
 import { sees } from './access-rules.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
+import { checkDrained } from './drained.js';
 import { pageOf, type PageQuery } from './paging.js';
 import { deletionQuery, type DeletionQuery } from './deleted-routes.js';
 import { answers } from './responses.js';
@@ -41,33 +42,6 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
     const topic = directory.topic(name);
     if (!topic) throw new MqError('TOPIC_NOT_FOUND', `there is no topic "${printable(name)}"`);
     return topic;
-  };
-
-  /** Fewer read queues hide the others: not while anything in them is still to be consumed. */
-  const checkDrained = async (name: string, readQueues: number | undefined): Promise<void> => {
-    const topic = directory.topic(name);
-    if (!topic || readQueues === undefined || readQueues >= topic.readQueues) return;
-    const asked = await askAll(directory, clock, requestMsMax, (set) => brokers.describeTopic(set, topic.id));
-    const [missing] = asked.missing;
-    if (missing) {
-      throw new MqError(
-        'UNAVAILABLE',
-        `broker set ${missing.brokerSet} does not say whether the queues from ${readQueues} on are consumed: ${missing.detail}`,
-      );
-    }
-    const left = asked.answers.flatMap(({ brokerSet, answer }) =>
-      answer.queues
-        .filter((queue) => queue.queueId >= readQueues && queue.unread > 0)
-        .map((queue) => ({ brokerSet, ...queue })),
-    );
-    const [first] = left;
-    if (!first) return;
-    const messages = left.reduce((sum, queue) => sum + queue.unread, 0);
-    throw new MqError(
-      'CONFLICT',
-      `${messages} messages in the queues from ${readQueues} on are still to be consumed (queue ${first.queueId} of ` +
-        `${first.brokerSet}: ${first.unread}) and could not be any more: wait until they are, or until they have expired`,
-    );
   };
 
   app.get<{ Querystring: TopicListQuery }>('/topics', {
@@ -141,7 +115,7 @@ export function topicRoutes(app: FastifyInstance, context: AdminContext): void {
       response: answers({ status: 200, schema: 'Topic', description: 'The topic as it is now.' }, 400, 404, 409),
     },
     handler: async ({ params, body, ip }) => {
-      await checkDrained(params.name, body.readQueues);
+      await checkDrained(context, params.name, body.readQueues);
       const topic = await change(
         context,
         (nameService) => nameService.updateTopic(params.name, body satisfies TopicChange),

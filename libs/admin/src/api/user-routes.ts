@@ -1,36 +1,18 @@
-import {
-  CompiledPolicies,
-  consumerTemplate,
-  newSecret,
-  producerTemplate,
-  resourceIn,
-  Secret,
-  secretText,
-} from '@cometmq/auth';
-import { printable, type Action, type PolicyEntry, type User, type UserKind, type UserQuota } from '@cometmq/model';
+import { CompiledPolicies, newSecret, resourceIn, Secret, secretText } from '@cometmq/auth';
+import { printable, type Action, type User, type UserKind, type UserQuota } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
-import { policyView, userView, type PolicyView, type UserView } from '../reports/user-report.js';
+import { policyView, userView, type UserView } from '../reports/user-report.js';
 import { within } from '../within.js';
 import { identityOf, type AdminContext } from './context.js';
 import { pageOf, type PageQuery } from './paging.js';
+import { entriesOf, type PolicyBody, type Templates } from './user-drafts.js';
 import { answers } from './responses.js';
 import { nameParams, pageQuery, ref } from './schemas.js';
 
 interface ByName {
   readonly name: string;
-}
-interface PolicyBody {
-  readonly resource: string;
-  readonly actions: readonly Action[];
-  readonly decision?: PolicyView['decision'];
-  readonly sourceIps?: readonly string[];
-  readonly policy?: PolicyView['policy'];
-}
-interface Templates {
-  readonly produce?: readonly string[];
-  readonly consume?: readonly { readonly topics: string; readonly group: string }[];
 }
 interface UserDraftBody extends Templates {
   readonly name: string;
@@ -218,26 +200,6 @@ export function userRoutes(app: FastifyInstance, context: AdminContext): void {
       return { allowed: entry.decision === 'allow', why, policy: policyView(entry) };
     },
   });
-}
-
-/** @throws MqError BAD_REQUEST */
-function entriesOf({
-  policies = [],
-  produce = [],
-  consume = [],
-}: Templates & { policies?: readonly PolicyBody[] }): PolicyEntry[] {
-  const own = policies.map(({ resource, actions, decision = 'allow', sourceIps = [], policy = 'custom' }) => ({
-    resource: resourceIn(resource),
-    actions,
-    decision,
-    sourceIps,
-    policy,
-  }));
-  return [
-    ...own,
-    ...produce.flatMap((topics) => producerTemplate(topics)),
-    ...consume.flatMap(({ topics, group }) => consumerTemplate(topics, group)),
-  ];
 }
 
 function secretOf(body: UserChangeBody, known: () => Secret | undefined): Secret | undefined {

@@ -1,6 +1,6 @@
 /** What would be lost with a broker set: messages that nobody has consumed yet, and those that no queue shows. */
 import type { BrokerAdmin, Directory } from '@cometmq/client';
-import { type BrokerSet, type LogPosition, MessageType, type Topic } from '@cometmq/model';
+import { type BrokerSet, type LogPosition, MessageType, type Topic, type TopicId } from '@cometmq/model';
 import { inTurn } from '@cometmq/shared';
 
 export interface SetRemains {
@@ -16,6 +16,8 @@ export interface SetRemains {
   readonly topics: readonly { readonly topic: string; readonly messages: number }[];
 }
 
+export type TopicRemains = Pick<SetRemains, 'messages' | 'delayed' | 'transactions'>;
+
 /** Topics asked about at once. */
 const atOnce = 32;
 const litePageMax = 500;
@@ -28,25 +30,53 @@ export async function setRemains(set: BrokerSet, directory: Directory, brokers: 
   }));
   const topics = counted.filter(({ messages }) => messages > 0);
   topics.sort((a, b) => b.messages - a.messages || (a.topic < b.topic ? -1 : 1));
-  const begin = { position: 0 as LogPosition };
-  const [delayed, half] = await Promise.all([
-    brokers.waiting.listDelayed(set.name, {
-      ...{ topicId: undefined, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, after: { dueMs: 0, ...begin }, max: 1 },
-    }),
-    brokers.waiting.listHalf(set.name, { topicId: undefined, after: { storedMs: 0, ...begin }, max: 1 }),
-  ]);
+  const [delayed, half] = await Promise.all(pendingOf(set.name, undefined, brokers));
   return {
     brokerSet: set.name,
     stage: set.stage,
     messages: topics.reduce((sum, { messages }) => sum + messages, 0),
-    delayed: delayed.total,
-    transactions: half.total,
+    delayed,
+    transactions: half,
     topics,
   };
 }
 
+/** The same of one topic alone. */
+export async function topicRemains(brokerSet: string, topic: Topic, brokers: BrokerAdmin): Promise<TopicRemains> {
+  const [messages, delayed, transactions] = await Promise.all([
+    unreadOf(brokerSet, topic, brokers),
+    ...pendingOf(brokerSet, topic.id, brokers),
+  ]);
+  return { messages, delayed, transactions };
+}
+
+/** How many messages no queue shows yet: delayed ones, and those of open transactions. */
+function pendingOf(
+  brokerSet: string,
+  topicId: TopicId | undefined,
+  brokers: BrokerAdmin,
+): [Promise<number>, Promise<number>] {
+  const begin = { position: 0 as LogPosition };
+  const delayed = brokers.waiting.listDelayed(brokerSet, {
+    ...{ topicId, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, after: { dueMs: 0, ...begin }, max: 1 },
+  });
+  const half = brokers.waiting.listHalf(brokerSet, { topicId, after: { storedMs: 0, ...begin }, max: 1 });
+  return [delayed.then(({ total }) => total), half.then(({ total }) => total)];
+}
+
 export function isEmpty({ messages, delayed, transactions }: SetRemains): boolean {
   return messages + delayed + transactions === 0;
+}
+
+/** Over all broker sets; empty: nothing remains. */
+export function topicRemainsText(remains: readonly TopicRemains[]): string {
+  const sum = (field: keyof TopicRemains): number => remains.reduce((total, each) => total + each[field], 0);
+  const parts: string[] = [];
+  const [messages, delayed, transactions] = [sum('messages'), sum('delayed'), sum('transactions')];
+  if (messages > 0) parts.push(`${messages} messages are not consumed`);
+  if (delayed > 0) parts.push(`${delayed} delayed messages are not due`);
+  if (transactions > 0) parts.push(`${transactions} transactions are open`);
+  return parts.join(', ');
 }
 
 /** In one line, with the topics that have the most. */

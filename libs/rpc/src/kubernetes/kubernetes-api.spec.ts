@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock } from '@cometmq/shared';
 
 import { certifiedBy, newAuthority } from '../tls/authority.js';
-import { podKubernetesApi, type KubernetesApi } from './kubernetes-api.js';
+import { podKubernetesApi, type WatchingKubernetesApi } from './kubernetes-api.js';
 
 interface Asked {
   readonly method: string | undefined;
@@ -20,7 +20,7 @@ describe('the API of Kubernetes', () => {
   const asked: Asked[] = [];
   let answer: { status: number; text: string };
   let server: Server;
-  let api: KubernetesApi;
+  let api: WatchingKubernetesApi;
 
   beforeAll(async () => {
     const wallMs = systemClock.wallMs();
@@ -54,9 +54,11 @@ describe('the API of Kubernetes', () => {
     expect(await api.get('/a')).toEqual({ spec: {} });
     files.token = 'renewed';
     await api.patch('/b', { data: { floor: '2' } });
+    expect(await api.patch('/b', { data: { floor: '3' } })).toEqual({ spec: {} });
     await api.create('/c', { kind: 'Event' });
     expect(asked.map(({ method, url, headers }) => [method, url, headers.authorization])).toEqual([
       ['GET', '/a', 'Bearer first'],
+      ['PATCH', '/b', 'Bearer renewed'],
       ['PATCH', '/b', 'Bearer renewed'],
       ['POST', '/c', 'Bearer renewed'],
     ]);
@@ -67,6 +69,8 @@ describe('the API of Kubernetes', () => {
   });
 
   it.each([
+    [400, 'BAD_REQUEST'],
+    [422, 'BAD_REQUEST'],
     [401, 'UNAUTHORIZED'],
     [403, 'FORBIDDEN'],
     [409, 'CONFLICT'],
@@ -81,5 +85,62 @@ describe('the API of Kubernetes', () => {
     expect(await api.get('/a')).toBeUndefined();
     answer = { status: 200, text: '<html>' };
     await expect(api.get('/a')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  describe('that is watched', () => {
+    const never = new AbortController().signal;
+    const event = (type: string, n: number): string => JSON.stringify({ type, object: { n } });
+
+    it('tells events until it ends', async () => {
+      answer = { status: 200, text: `${event('ADDED', 1)}\n${event('BOOKMARK', 2)}\n\n${event('DELETED', 3)}\n` };
+      const told: unknown[] = [];
+      expect(await api.watch('/a?watch=1', ({ type, object }) => told.push([type, object['n']]), never)).toBe('ended');
+      expect(told).toEqual([
+        ['ADDED', 1],
+        ['BOOKMARK', 2],
+        ['DELETED', 3],
+      ]);
+      expect(asked[0]?.url).toBe('/a?watch=1');
+    });
+
+    it.each([
+      ['a status', { status: 410, text: '{}' }],
+      ['an event', { status: 200, text: '{"type":"ERROR","object":{"code":410,"message":"too old"}}\n' }],
+    ])('says by %s that the version is forgotten', async (_how, said) => {
+      answer = said;
+      expect(await api.watch('/a', () => undefined, never)).toBe('expired');
+    });
+
+    it.each([
+      [
+        'another error',
+        { status: 200, text: '{"type":"ERROR","object":{"code":500,"message":"because"}}\n' },
+        'because',
+      ],
+      ['what is no event', { status: 200, text: '<html>\n' }, 'no reason'],
+      ['a refusal', { status: 403, text: '{"message":"not you"}' }, 'not you'],
+    ])('fails by %s', async (_what, said, why) => {
+      answer = said;
+      await expect(api.watch('/a', () => undefined, never)).rejects.toMatchObject({
+        reason: expect.stringContaining(why),
+      });
+    });
+
+    it('is asked nothing more once nobody wants to know', async () => {
+      const stopping = new AbortController();
+      answer = { status: 200, text: `${event('ADDED', 1)}\n${event('ADDED', 2)}\n` };
+      const told: unknown[] = [];
+      const watched = api.watch(
+        '/a',
+        ({ object }) => {
+          told.push(object['n']);
+          stopping.abort();
+        },
+        stopping.signal,
+      );
+      expect(await watched).toBe('ended');
+      expect(told).toEqual([1]);
+      expect(await api.watch('/a', () => undefined, stopping.signal)).toBe('ended');
+    });
   });
 });

@@ -15,12 +15,13 @@ export class FakeKubernetes implements KubernetesApi {
     return Promise.resolve(this.objects.get(path));
   }
 
-  async patch(path: string, change: object): Promise<void> {
+  async patch(path: string, change: object): Promise<KubernetesObject> {
     this.checkFault();
     const object = this.objects.get(path);
     if (!object) throw new MqError('NOT_FOUND', `there is no ${path}`);
-    this.objects.set(path, merged(object, change as KubernetesObject));
-    return Promise.resolve();
+    const next = merged(object, change as KubernetesObject);
+    this.objects.set(path, next);
+    return Promise.resolve(next);
   }
 
   async create(path: string, object: object): Promise<void> {
@@ -34,7 +35,8 @@ export class FakeKubernetes implements KubernetesApi {
   }
 }
 
-function merged(object: KubernetesObject, change: KubernetesObject): KubernetesObject {
+/** What a merge patch makes of an object. */
+export function merged(object: KubernetesObject, change: KubernetesObject): KubernetesObject {
   const all = new Map(Object.entries(object));
   for (const [name, value] of Object.entries(change)) {
     const before = all.get(name);
