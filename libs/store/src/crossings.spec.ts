@@ -241,6 +241,36 @@ it('a folder that could not be opened may be opened once that was mended', async
   await (await openStore({ ...onDisk, disk })).store.stop();
 });
 
+// Goal: a member with a full disk goes on as a follower. Method: it is deposed while its checkpoint waits for room, which nobody
+// can make before it has stepped down.
+it('who steps down does not wait for a checkpoint that finds no room', async () => {
+  const { store, disk, clock, failures } = await openStore(onDisk);
+  const files = disk as MemoryDisk;
+  await store.beginEpoch(1 as Epoch, 0);
+  for (let i = 0; i < 5; i += 1) send(store, { topic: 1, queue: 0, id: `m${i}`, ...body });
+  await committed(store);
+  files.capacityBytes = files.usedBytes();
+  const checkpoint = store.checkpoint();
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+  store.replication.commitsWhenDurable = false;
+  const to = store.appendEnd;
+  store.append(RecordKind.ack, 2000, Uint8Array.of(1, 1));
+  await durable(store);
+  let isDown = false;
+  const down = store.replication.stepDown(to).finally(() => (isDown = true));
+  for (let turns = 0; !isDown && turns < 1000; turns += 1) {
+    clock.advance(100);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(isDown).toBe(true);
+  await Promise.all([down, checkpoint]);
+  expect([store.appendEnd, await idsOf(store, 1, 0), failures]).toEqual([to, ['m0', 'm1', 'm2', 'm3', 'm4'], []]);
+  files.capacityBytes = Infinity;
+  await store.replication.lead();
+  await store.checkpoint();
+  await store.stop();
+});
+
 describe('moves of files', () => {
   it('are done one at a time, and who holds the files waits for all of them', async () => {
     const holds = new Holds();

@@ -16,6 +16,8 @@ export interface CheckpointStore {
   write(position: LogPosition, epoch: Epoch, changes: Iterable<PieceChange>): Promise<void>;
   /** The last checkpoint's files, held open as they are now; undefined: there is none. Left out: it is in no files. */
   pin?(): Promise<PinnedState | undefined>;
+  /** The write under way fails with STORAGE_FULL where it waits for room. Left out: none ever waits. */
+  giveUp?(): void;
   /** From now on a write that can't be done now fails instead of waiting. */
   beginClose(): void;
   close(): Promise<void>;

@@ -32,6 +32,8 @@ export class Checkpointer {
   private cold: ReadonlyMap<string, Uint8Array | undefined> = new Map();
   private under: Promise<void> | undefined;
   private stopping = false;
+  /** What is being written need not be: it will be folded again. */
+  private abandoning = false;
 
   constructor(
     private readonly store: CheckpointStore,
@@ -137,7 +139,11 @@ export class Checkpointer {
     const { waiting } = this;
     this.waiting = undefined;
     if (waiting) this.over(waiting);
-    await this.under; // Another is being written: all of it is committed.
+    // Another is being written: all of it is committed. Where it waits for room, that may come only once this is over.
+    this.abandoning = true;
+    this.store.giveUp?.();
+    await this.under;
+    this.abandoning = false;
     this.cold = new Map();
     this.closedEnd = this.storedEnd;
   }
@@ -158,7 +164,7 @@ export class Checkpointer {
     try {
       await this.store.write(generation.position, generation.epoch, generation.changes);
     } catch (caught) {
-      if (this.stopping && caught instanceof MqError && caught.code === 'STORAGE_FULL') {
+      if ((this.stopping || this.abandoning) && caught instanceof MqError && caught.code === 'STORAGE_FULL') {
         this.over(generation);
         return;
       }

@@ -58,6 +58,7 @@ export class DiskCheckpointStore implements CheckpointStore {
   private readonly cache = new ByteCache<Buffer>(cacheBytes);
   private nextNumber: number;
   private closing = false;
+  private givenUp = false;
 
   private constructor(
     private readonly disk: Disk,
@@ -163,6 +164,7 @@ export class DiskCheckpointStore implements CheckpointStore {
 
   /** A full disk is waited out. */
   async write(position: LogPosition, epoch: Epoch, changes: Iterable<PieceChange>): Promise<void> {
+    this.givenUp = false;
     const sorted = await inOrder(changes);
     let wait = false;
     for (;;) {
@@ -172,11 +174,15 @@ export class DiskCheckpointStore implements CheckpointStore {
         return;
       } catch (caught) {
         if (!isDiskFull(caught)) throw caught;
-        if (this.closing) throw new MqError('STORAGE_FULL', 'the disk is full, and this broker is stopping');
+        if (this.closing || this.givenUp) throw new MqError('STORAGE_FULL', 'the disk is full: no checkpoint is made');
         wait = true;
         await sleep(this.clock, fullRetryMs);
       }
     }
+  }
+
+  giveUp(): void {
+    this.givenUp = true;
   }
 
   /** From now on a write that finds the disk full fails instead of waiting. */
