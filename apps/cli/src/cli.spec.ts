@@ -99,6 +99,30 @@ describe('lists of what several broker sets have', () => {
     },
   );
 
+  it('are shown however long they are', async () => {
+    let page = 0;
+    me.fetch = async () => {
+      page += 1;
+      const items = Array.from({ length: 1_000 }, (_, i) => ({ id: `${page}-${i}`, dueMs: 8.7e15, storedMs: 1 }));
+      return Response.json({ items, total: 1, missing: [], ...(page < 200 && { next: String(page) }) });
+    };
+    const { code, out, err } = await comet('delayed', 'ls', '--max', '1000000');
+    expect([code, err]).toEqual([0, '']);
+    expect(lines(out).length).toBe(200_001);
+  });
+
+  it('show nothing of a server that could move the cursor', async () => {
+    const missing = [{ brokerSet: 'broker-\u001b[2J', detail: 'away\u0007' }];
+    me.fetch = async () => Response.json({ items: [], total: 0, missing });
+    const { err } = await comet('delayed', 'ls');
+    expect(err).toBe('broker-\\u001b[2J did not answer, so what it has is left out: away\\u0007\n');
+  });
+
+  it('of positions a group was moved to are a failure where a broker set did not answer', async () => {
+    const argv = ['group', 'reset', 'billing', '--topic', 'orders', '--to', 'end', '--yes'];
+    expect(await comet(...argv)).toMatchObject({ code: 1, err: expect.stringContaining('broker-1 did not answer') });
+  });
+
   it('end where a server gives the same page for ever', async () => {
     me.fetch = async () => Response.json({ items: [{ name: 't' }], next: 'again' });
     const { code, err } = await comet('topic', 'ls');

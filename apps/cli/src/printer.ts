@@ -102,7 +102,10 @@ export class Printer {
     const add = (rows: readonly T[]): void => {
       const lines = rows.map((row) => columns.map(({ value }) => cell(value(row))));
       if (!widths) {
-        widths = columns.map(({ title }, i) => Math.max(title.length, ...lines.map((cells) => cells[i]?.length ?? 0)));
+        // As many rows as somebody has asked for: too many for one call's arguments.
+        widths = columns.map(({ title }, i) =>
+          lines.reduce((width, cells) => Math.max(width, cells[i]?.length ?? 0), title.length),
+        );
         this.world.out(`${this.bold(line(columns.map(({ title }) => title)))}\n`);
       }
       for (const cells of lines) this.world.out(`${line(cells)}\n`);
@@ -182,5 +185,7 @@ export function aboutText(ms: number): string {
 }
 
 export function timeText(ms: number | undefined): string {
-  return ms === undefined || ms === 0 ? '' : new Date(ms).toISOString();
+  if (ms === undefined || ms === 0) return '';
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? String(ms) : time.toISOString(); // Beyond the year 275760.
 }

@@ -169,8 +169,9 @@ export class Session {
     return new Progress(this.world, what, total);
   }
 
+  /** What it holds may come from anywhere: a server, an identity provider, a message. */
   note(text: string): void {
-    this.world.err(`${text}\n`);
+    this.world.err(`${visible(text)}\n`);
   }
 
   /** @throws MqError CONFIG when nobody can be asked, CANCELLED when the answer is no. */

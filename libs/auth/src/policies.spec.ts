@@ -52,6 +52,7 @@ it('refuses entries that mean nothing', () => {
   expect(check({ policy: 'other' })).toThrow('custom or default');
   expect(check({ sourceIps: ['x'] })).toThrow('source address');
   expect(check({ resource: { type: 'topic', match: 'literal', name: '' } })).toThrow('resource');
+  expect(check({ resource: { type: 'topic', match: 'suffix', name: 'a' } })).toThrow('resource');
   expect(() => checkedPolicies({ user: 'u', entries: new Array<PolicyEntry>(1_001).fill(good) })).toThrow(
     'at most 1000',
   );

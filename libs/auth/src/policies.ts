@@ -35,10 +35,14 @@ export function resourceText({ type, match, name }: Resource): string {
   return `${type.charAt(0).toUpperCase()}${type.slice(1)}:${name}${star}`;
 }
 
+/** What is none of these would be compared with nothing, and so hold for all. */
+const matches: readonly string[] = ['literal', 'prefix', 'any'] satisfies Resource['match'][];
+
 function checkedResource(resource: Resource, text: string): Resource {
   const { type, match, name } = resource;
   const named = match === 'any' ? name === '' : nameAlphabet.test(name) && name.length <= policyLimits.nameLengthMax;
-  if (!named || !resourceTypes.includes(type) || (type === 'any' && match !== 'any')) throw wrongResource(text);
+  if (!named || !matches.includes(match) || !resourceTypes.includes(type) || (type === 'any' && match !== 'any'))
+    throw wrongResource(text);
   return resource;
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { GroupView } from '@cometmq/admin';
 import { MqError } from '@cometmq/shared';
 
+import { exitCode, type ExitCode } from '../exit-codes.js';
 import type { View } from '../printer.js';
 import { durationMs, examples, wholeNumber, type Act, type Session } from '../session.js';
 import { groupInspectCommands } from './inspect.js';
@@ -56,11 +57,14 @@ export async function resetGroup(
   session: Session,
   name: string,
   body: { readonly topic: string; readonly to: object; readonly brokerSet?: string; readonly queueId?: number },
-): Promise<void> {
+): Promise<ExitCode> {
   await session.confirm(`Move the consumer group "${name}" to another position in "${body.topic}"?`);
   const { queues, missing } = await session.api().call<ResetResult>('POST', `${path(name)}/reset`, body);
   session.printer.list(resetView, queues);
-  for (const { brokerSet, detail } of missing) session.note(`${brokerSet} did not answer: ${detail}`);
+  for (const { brokerSet, detail } of missing) {
+    session.note(`${brokerSet} did not answer, and the group may not have been moved there: ${detail}`);
+  }
+  return missing.length === 0 ? exitCode.ok : exitCode.failed;
 }
 
 /** Commands that pause a group or move it. */
@@ -100,7 +104,7 @@ export function progressCommands(group: Command, act: Act): void {
     .action(
       act(async (session, name: string, { topic, to, brokerSet, queue }: ResetOptions) => {
         const one = { ...(brokerSet && { brokerSet }), ...(queue !== undefined && { queueId: queue }) };
-        await resetGroup(session, name, { topic, to, ...one });
+        return resetGroup(session, name, { topic, to, ...one });
       }),
     );
   examples(

@@ -5,6 +5,7 @@ import type { Logger } from '@cometmq/telemetry';
 import type { AdminContext } from '../api/context.js';
 import { askAll, AskRound } from '../reports/ask-all.js';
 import { lacksMembers, setReport } from '../reports/set-report.js';
+import { within } from '../within.js';
 import { AlertBook, type AlertEvent } from './alert-book.js';
 import { alertsOf, type AlertLimits, type Situation } from './alert-rules.js';
 
@@ -26,6 +27,10 @@ export interface AlertWatchOptions extends AlertLimits {
 
 const attemptsMax = 3;
 const againMs = 5_000;
+/** However slowly a server takes it. */
+const tellMsMax = 30_000;
+/** Of one notifier; the oldest go first. */
+const untoldMax = 1_000;
 const statusMsMax = 2_000;
 const tlsAddressesMax = 200;
 /** Groups that are looked at in one round; the others have their turn in the next. */
@@ -41,6 +46,8 @@ export class AlertWatch implements Component {
   private readonly clock: Clock;
   private readonly looks: AgainAndAgain;
   private turn = 0;
+  /** What each of the notifiers could not be told yet, oldest first. */
+  private readonly untold = new Map<Notify, readonly AlertEvent[]>();
   private readonly deadLetters = new Map<string, number>();
   /** What the last look at each group said, for those whose turn it is not. */
   private readonly groups = new Map<string, Situation['groups'][number]>();
@@ -69,7 +76,6 @@ export class AlertWatch implements Component {
   /** One look. */
   async look(): Promise<void> {
     const events = this.book.look(alertsOf(await this.situation(), this.options), this.clock.wallMs());
-    if (events.length === 0) return;
     for (const { event, rule, subject, text } of events) this.options.log.warn({ event, rule, subject }, text);
     await Promise.all(this.options.notifiers.map((notify) => this.tell(notify, events)));
   }
@@ -152,14 +158,22 @@ export class AlertWatch implements Component {
     return asked.answers.reduce((sum, { answer }) => answer.queues.reduce((n, { next }) => n + next, sum), 0);
   }
 
+  /** Whoever can't be told now is told at the next look, with what there is then. */
   private async tell(notify: Notify, events: readonly AlertEvent[]): Promise<void> {
+    const late = this.untold.get(notify) ?? [];
+    const all = [...late, ...events].slice(-untoldMax);
+    if (all.length === 0) return;
+    this.untold.set(notify, all);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await notify(events);
+        await within(this.clock, tellMsMax, 'who is to be told', notify(all));
+        this.untold.delete(notify);
+        return;
       } catch (caught) {
-        const facts = { attempt, ...failureFacts(caught) };
-        this.options.log.error(facts, 'an alert could not be told of');
-        if (attempt >= attemptsMax || this.looks.stopped) return;
+        const facts = { attempt, events: all.length, ...failureFacts(caught) };
+        this.options.log.error(facts, 'an alert could not be told of; it is told later');
+        // A notifier that is away is not waited for with each look.
+        if (late.length > 0 || attempt >= attemptsMax || this.looks.stopped) return;
         await sleep(this.clock, againMs);
       }
     }

@@ -24,6 +24,8 @@ let directory: Directory;
 let watch: AlertWatch;
 let told: string[];
 let failures = 0;
+/** It takes what it is told, and never says so. */
+let silent = false;
 /** When they end, by address. */
 const certificates = new Map<string, number | undefined>();
 
@@ -42,6 +44,7 @@ beforeEach(async () => {
   await nameService.createGroup({ name: 'billing' });
   while (!directory.group('billing')) await turn();
   const notify = async (events: readonly AlertEvent[]): Promise<void> => {
+    if (silent) await new Promise(() => undefined);
     if ((failures -= 1) >= 0) throw new Error('away');
     told.push(...events.map(({ event, key }) => `${event} ${key}`));
   };
@@ -295,6 +298,30 @@ it('who could not be told is told again', async () => {
   }
   await looked;
   expect(told).toEqual(['fired noConsumer/billing']);
+});
+
+it('who is away for long, or never answers, is told later of all that there was, and once', async () => {
+  const pass = async (): Promise<void> => {
+    let over = false;
+    const looked = watch.look().finally(() => (over = true));
+    while (!over) {
+      await turn(); // Who is asked answers before time goes on.
+      clock.advance(1_000);
+    }
+    await looked;
+    clock.advance(every);
+  };
+  lag(5);
+  failures = Infinity;
+  for (let i = 0; i < 4; i += 1) await pass();
+  lag(0);
+  silent = true;
+  for (let i = 0; i < 4; i += 1) await pass();
+  expect(told).toEqual([]);
+  failures = 0;
+  silent = false;
+  for (let i = 0; i < 3; i += 1) await pass();
+  expect(told).toEqual(['fired noConsumer/billing', 'resolved noConsumer/billing']);
 });
 
 it('the webhook posts JSON, and what is no success is a failure', async () => {

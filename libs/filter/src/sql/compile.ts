@@ -1,4 +1,5 @@
 import type { MessageProperties, PropertyName } from '../properties.js';
+import { containing } from './containing.js';
 import { toBoolean, toDecimal, toInteger } from './conversions.js';
 import { sortOf, type Comparison, type Condition, type Expression, type Property } from './syntax.js';
 
@@ -76,9 +77,10 @@ class Compiler {
       case 'search': {
         const { text: sought, negated: not, how, operand } = expression;
         if (sought === '') return constant(no); // Nothing is found by an empty text, and nothing is without it.
+        const contains = containing(sought);
         const test = (text: string): boolean =>
           (how === 'contains'
-            ? text.includes(sought)
+            ? contains(text)
             : how === 'startsWith'
               ? text.startsWith(sought)
               : text.endsWith(sought)) !== not;
