@@ -2,7 +2,7 @@
 // itself, on ports of its own.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { rootFolder } from '../../tools/cluster/cluster.ts';
 import { freePorts } from '../../tools/cluster/ports.ts';
 import { begunOf } from '../../tools/cluster/remains.ts';
+import { freshCluster } from '../support/cluster.js';
 import { until } from '../support/until.js';
 
 describe('npm run cluster', () => {
@@ -127,3 +128,22 @@ describe('npm run cluster', () => {
     expect(said.err).toContain(args[0]);
   });
 });
+
+it('a cluster of a test that can not start leaves no folder behind', async () => {
+  const own = mkdtempSync(join(tmpdir(), 'cometmq-fresh-'));
+  const before = process.env['TMPDIR'];
+  process.env['TMPDIR'] = own;
+  try {
+    const size = { etcds: 1, namesrvs: 1, proxies: 0 };
+    const refuse = (): void => {
+      throw new Error('not this one');
+    };
+    await expect(freshCluster({ size }, refuse)).rejects.toThrow('not this one');
+    await expect(freshCluster({ size, flags: { namesrv: ['--no-such-setting=1'] } })).rejects.toThrow();
+    expect(readdirSync(own)).toEqual([]);
+  } finally {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+    rmSync(own, { recursive: true, force: true });
+  }
+}, 120_000);

@@ -12,7 +12,7 @@ let browser: ConsoleBrowser;
 beforeAll(async () => {
   await broker.start(['--users']);
   browser = await ConsoleBrowser.open(`http://127.0.0.1:${broker.adminPort}`);
-});
+}, 180_000);
 afterAll(async () => {
   await browser?.close();
   await broker.stop();

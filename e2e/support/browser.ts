@@ -16,6 +16,12 @@ interface AxeViolation {
   readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
 }
 
+/** Also one that came up after its test had stopped waiting for it: nothing ends while it runs. */
+const browsers: Promise<Browser>[] = [];
+afterAll(async () => {
+  for (const launched of browsers.splice(0)) await launched.then((browser) => browser.close()).catch(() => undefined);
+}, 120_000);
+
 /** Debian's Chromium, with one page that notes everything that goes wrong in it and everything it asks for. */
 export class ConsoleBrowser {
   readonly faults: string[] = [];
@@ -36,10 +42,12 @@ export class ConsoleBrowser {
 
   static async open(baseURL: string): Promise<ConsoleBrowser> {
     const executablePath = ensure('chromium', 'chromium');
-    const browser = await chromium.launch({
+    const launched = chromium.launch({
       executablePath,
       args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
     });
+    browsers.push(launched);
+    const browser = await launched;
     const context = await browser.newContext({
       baseURL,
       viewport: { width: 1280, height: 800 },

@@ -18,12 +18,18 @@ export async function freshCluster(
 ): Promise<Cluster & { readonly home: string; end(): Promise<void> }> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'cometmq-cluster-'));
   const namesrv = ['--auto-create-topics=true', '--auto-create-groups=true', ...(options.flags?.namesrv ?? [])];
-  const cluster = await makeCluster({ ports: 'free', ...options, folder, flags: { ...options.flags, namesrv } });
-  beforeStart(cluster);
-  await cluster.start();
+  let cluster: Cluster | undefined;
   const end = async (): Promise<void> => {
-    await cluster.stop();
+    await cluster?.stop();
     if (options.folder === undefined) rmSync(folder, { recursive: true, force: true });
   };
+  try {
+    cluster = await makeCluster({ ports: 'free', ...options, folder, flags: { ...options.flags, namesrv } });
+    beforeStart(cluster);
+    await cluster.start();
+  } catch (caught) {
+    await end();
+    throw caught;
+  }
   return Object.assign(cluster, { home: folder, end });
 }

@@ -11,13 +11,14 @@ export class ConsoleWorld {
   ) {}
 
   static async begin(flags: readonly string[] = []): Promise<ConsoleWorld> {
-    const broker = await new Standalone().start([...flags]);
-    const url = `http://127.0.0.1:${broker.adminPort}`;
+    const broker = new Standalone();
     const clients = new Clients(
       () => import('rocketmq-client-nodejs'),
-      () => ({ endpoints: broker.endpoints, tls: false, restUrl: url }),
+      () => ({ endpoints: broker.endpoints, tls: false, restUrl: `http://127.0.0.1:${broker.adminPort}` }),
     );
     try {
+      await broker.start([...flags]);
+      const url = `http://127.0.0.1:${broker.adminPort}`;
       return new ConsoleWorld(broker, await ConsoleBrowser.open(url), clients);
     } catch (caught) {
       await broker.stop();

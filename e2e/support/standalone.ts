@@ -36,7 +36,8 @@ export class Standalone {
   }
 
   async stop(): Promise<void> {
-    await this.program.stop();
+    const program = this.program as Program | undefined;
+    await program?.stop();
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 }

@@ -1,15 +1,17 @@
-import { Button, Center, Paper, PasswordInput, Stack, TextInput, Title } from '@mantine/core';
+import { Alert, Button, Center, Paper, PasswordInput, Stack, TextInput, Title } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState, type ReactNode } from 'react';
 
 import { keepCsrf, type ApiError } from './api/client.js';
-import { useApi, useChange } from './api/use-api.js';
+import { useChange } from './api/use-api.js';
+import { useSession } from './api/use-session.js';
+import { Loading } from './parts/loading.js';
 import { Trouble } from './parts/show.js';
 import { useWords } from './text/text.js';
 
 /** Shows the console to who is logged in, or to all where nobody has to be. When a session ends, its reader signs in again. */
 export function Session({ children }: { readonly children: ReactNode }) {
-  const session = useApi('describeSession', {}, { everyMs: 60_000 });
+  const session = useSession();
   const csrf = session.data?.csrfToken;
   useEffect(() => keepCsrf(csrf), [csrf]);
   const client = useQueryClient();
@@ -23,16 +25,22 @@ export function Session({ children }: { readonly children: ReactNode }) {
       }),
     [client, refetch],
   );
+  if (session.isPending) return <Loading />; // Or pages would ask for what they may not have yet.
   if (session.data?.login === true && session.data.user === undefined) {
     return <SignIn provider={session.data.oidc?.issuer} />;
   }
   return children;
 }
 
-/** Why the identity provider's login has led back here; the code stands in the address. */
+const failureIn = (search: string): string | null => new URLSearchParams(search).get('loginFailed');
+
+/** Why the identity provider's login has led back here; the code stands in the address, and is said once. */
 function useLoginFailure(): string | undefined {
   const words = useWords();
-  const code = new URLSearchParams(window.location.search).get('loginFailed');
+  const [code] = useState(() => failureIn(window.location.search));
+  useEffect(() => {
+    if (failureIn(window.location.search) !== null) window.history.replaceState(null, '', window.location.pathname);
+  }, []);
   if (code === null) return undefined;
   return code === 'UNAVAILABLE' ? words.providerAway : words.providerRefused;
 }
@@ -40,22 +48,29 @@ function useLoginFailure(): string | undefined {
 function SignIn({ provider }: { readonly provider: string | undefined }) {
   const words = useWords();
   const failure = useLoginFailure();
+  const client = useQueryClient();
   const begin = useChange('beginSession');
   const [user, setUser] = useState('');
   const [secret, setSecret] = useState('');
+  const started = (csrfToken: string | undefined): void => {
+    keepCsrf(csrfToken);
+    // What somebody else was shown here is not for this one.
+    client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'describeSession' });
+  };
   return (
     <Center mih="100vh" component="main">
       <Paper withBorder p="xl" radius="md" w={360}>
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            begin.mutate({ body: { user, secret } }, { onSuccess: ({ csrfToken }) => keepCsrf(csrfToken) });
+            begin.mutate({ body: { user, secret } }, { onSuccess: ({ csrfToken }) => started(csrfToken) });
           }}
         >
           <Stack gap="sm">
             <Title order={1} size="h3">
               {words.signIn}
             </Title>
+            {failure !== undefined && begin.isIdle && <Failure>{failure}</Failure>}
             <TextInput
               label={words.user}
               value={user}
@@ -71,7 +86,7 @@ function SignIn({ provider }: { readonly provider: string | undefined }) {
               onChange={(event) => setSecret(event.currentTarget.value)}
             />
             <Trouble error={begin.error?.status === 401 ? null : begin.error} />
-            {begin.error?.status === 401 && <div role="alert">{words.signInFailed}</div>}
+            {begin.error?.status === 401 && <Failure>{words.signInFailed}</Failure>}
             <Button type="submit" loading={begin.isPending}>
               {words.signIn}
             </Button>
@@ -80,7 +95,6 @@ function SignIn({ provider }: { readonly provider: string | undefined }) {
                 {words.signInBy(new URL(provider).host)}
               </Button>
             )}
-            {failure !== undefined && <div role="alert">{failure}</div>}
           </Stack>
         </form>
       </Paper>
@@ -88,11 +102,16 @@ function SignIn({ provider }: { readonly provider: string | undefined }) {
   );
 }
 
+function Failure({ children }: { readonly children: string }) {
+  return (
+    <Alert color="red" variant="light" role="alert">
+      {children}
+    </Alert>
+  );
+}
+
 /** The page that was asked for is shown when the browser is back. */
 function returnTo(): string {
   const { pathname, search } = window.location;
-  const query = new URLSearchParams(search);
-  query.delete('loginFailed');
-  const page = query.size === 0 ? pathname : `${pathname}?${query.toString()}`;
-  return new URLSearchParams({ returnTo: page.slice(0, 512) }).toString();
+  return new URLSearchParams({ returnTo: `${pathname}${search}`.slice(0, 512) }).toString();
 }

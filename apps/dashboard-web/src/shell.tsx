@@ -2,6 +2,7 @@ import {
   ActionIcon,
   AppShell,
   Burger,
+  Button,
   Group,
   Kbd,
   NativeSelect,
@@ -14,6 +15,9 @@ import { Link, Outlet } from '@tanstack/react-router';
 import { useEffect } from 'react';
 
 import { Palette } from './parts/palette.js';
+import { Trouble } from './parts/show.js';
+import { useChange } from './api/use-api.js';
+import { useSession } from './api/use-session.js';
 import { pages } from './pages.js';
 import { languages, useLanguage, type Language } from './text/text.js';
 
@@ -72,11 +76,37 @@ export function Shell() {
         <a className="nav" href="/docs">
           {words.apiDocs}
         </a>
+        <SignedIn />
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1}>
         <Outlet />
       </AppShell.Main>
       {palette && <Palette onClose={find.close} />}
     </AppShell>
+  );
+}
+
+/** Who is signed in, and the way out. Nothing where nobody has to be. */
+function SignedIn() {
+  const { words } = useLanguage();
+  const { data } = useSession();
+  const end = useChange('endSession');
+  if (data?.login !== true || data.user === undefined || data.user === '') return null;
+  return (
+    <Group mt="auto" p="xs" gap="xs" justify="space-between">
+      <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
+        {words.signedInAs(data.user)}
+      </Text>
+      <Button
+        size="compact-sm"
+        variant="default"
+        loading={end.isPending}
+        // All that this page knows is forgotten with it.
+        onClick={() => end.mutate({}, { onSuccess: () => window.location.replace('/') })}
+      >
+        {words.signOut}
+      </Button>
+      <Trouble error={end.error} />
+    </Group>
   );
 }

@@ -4,7 +4,8 @@ import { useMemo, useState } from 'react';
 
 import { keepCsrf } from '../api/client.js';
 import type { AccessQuestion, AuditRecord, User } from '../api/schema.js';
-import { useApi, useChange } from '../api/use-api.js';
+import { useChange } from '../api/use-api.js';
+import { useSession } from '../api/use-session.js';
 import { FormDialog, LossDialog } from '../parts/ask.js';
 import type { Column } from '../parts/data-table.js';
 import { PagedTable } from '../parts/paged-table.js';
@@ -17,7 +18,7 @@ const actions: readonly AccessQuestion['action'][] = ['pub', 'sub', 'create', 'u
 /** Users and what they may do, whether one may do something, and what was done. */
 export function Access() {
   const words = useWords();
-  const session = useApi('describeSession', {}, { everyMs: 60_000 });
+  const session = useSession();
   return (
     <Page title={words.access}>
       <Answered of={session}>
@@ -26,7 +27,7 @@ export function Access() {
             <>
               {isSuper && <Users />}
               {isSuper && <MayItBe />}
-              <OwnSecret user={user} />
+              {!user.startsWith('oidc:') && <OwnSecret user={user} />}
               {isSuper && <Audit />}
             </>
           ) : (

@@ -1,4 +1,4 @@
-import { Alert, Button, Group, Text } from '@mantine/core';
+import { Button, Group, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 
 import type { ApiError } from '../api/client.js';
@@ -6,7 +6,7 @@ import { useWords } from '../text/text.js';
 import { DataTable, type Column } from './data-table.js';
 import { count } from './format.js';
 import { Loading } from './loading.js';
-import { Trouble } from './show.js';
+import { Stale, Trouble } from './show.js';
 
 interface Pages {
   readonly error: ApiError | null;
@@ -37,11 +37,7 @@ export function PagedTable<T>({
   if (pages.error && table.rows.length === 0) return <Trouble error={pages.error} />;
   return (
     <>
-      {pages.error && (
-        <Alert color="orange" variant="light" role="status" mb="sm">
-          {pages.error.status === 401 ? words.signedOut : words.stale(pages.error.message)}
-        </Alert>
-      )}
+      <Stale error={pages.error} />
       {children ?? <DataTable {...table} />}
       <Group mt="sm">
         {total !== undefined && (

@@ -4,6 +4,7 @@ import type { UseQueryResult } from '@tanstack/react-query';
 import { useEffect, type ReactNode } from 'react';
 
 import type { ApiError } from '../api/client.js';
+import { useSession } from '../api/use-session.js';
 import { useWords } from '../text/text.js';
 import { count, duration, moment } from './format.js';
 import { Loading } from './loading.js';
@@ -73,31 +74,44 @@ export function Mono({ children }: { children: ReactNode }) {
   );
 }
 
+/** The API answers 401 to who is not signed in, and to who is, and may not. */
+function useHasEnded(error: ApiError | null | undefined): boolean {
+  const { data } = useSession();
+  return error?.status === 401 && data?.user === undefined;
+}
+
 /** What went wrong, in the words of the API. */
 export function Trouble({ error }: { error: ApiError | null | undefined }) {
   const words = useWords();
+  const hasEnded = useHasEnded(error);
   if (!error) return null;
-  const text = error.status === 401 ? words.signedOut : words.failed(error.message);
   return (
     <Alert color="red" variant="light" role="alert" className="trouble">
-      {text}
+      {hasEnded ? words.signedOut : words.failed(error.message)}
+    </Alert>
+  );
+}
+
+/** What is shown is an earlier answer, and why. */
+export function Stale({ error }: { error: ApiError | null }) {
+  const words = useWords();
+  const hasEnded = useHasEnded(error);
+  if (!error) return null;
+  return (
+    <Alert color="orange" variant="light" role="status" mb="sm">
+      {hasEnded ? words.signedOut : words.stale(error.message)}
     </Alert>
   );
 }
 
 /** The answer of a question: its last one while a newer one fails, and the reason. */
 export function Answered<T>({ of, children }: { of: UseQueryResult<T, ApiError>; children: (data: T) => ReactNode }) {
-  const words = useWords();
   if (of.data === undefined) {
     return of.error ? <Trouble error={of.error} /> : <Loading />;
   }
   return (
     <>
-      {of.error && (
-        <Alert color="orange" variant="light" role="status" mb="sm">
-          {of.error.status === 401 ? words.signedOut : words.stale(of.error.message)}
-        </Alert>
-      )}
+      <Stale error={of.error} />
       {children(of.data)}
     </>
   );

@@ -301,6 +301,7 @@ export const en = {
   providerRefused: 'The identity provider has not let you in, or none of your groups may use this console.',
   signInBy: (provider: string) => `Sign in with ${provider}`,
   signOut: 'Sign out',
+  signedInAs: (user: string) => `Signed in as ${user}`,
   user: 'User',
   secret: 'Secret',
   severity: 'Severity',

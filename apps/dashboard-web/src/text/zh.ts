@@ -297,6 +297,7 @@ export const zh: Words = {
   providerRefused: '身份提供方未允许登录，或您的用户组无权使用本控制台。',
   signInBy: (provider: string) => `使用 ${provider} 登录`,
   signOut: '退出',
+  signedInAs: (user) => `已登录：${user}`,
   user: '用户',
   secret: '密钥',
   severity: '级别',

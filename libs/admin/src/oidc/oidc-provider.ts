@@ -45,6 +45,8 @@ interface Found {
 }
 
 const requestSecondsMax = 10;
+/** Somebody looks at a page that does not change meanwhile. */
+const answerMsMax = 5_000;
 const clockToleranceSeconds = 30;
 const tokenLengthMax = 16_384;
 /** No algorithm whose key the client's secret is. */
@@ -72,6 +74,7 @@ export class OidcProvider {
   /** Where the browser is to go, and what is to be kept of it until it is back. @throws MqError UNAVAILABLE */
   async begin(): Promise<{ readonly url: string; readonly checks: LoginChecks }> {
     const { config } = await this.discovered();
+    await this.answers(config);
     const openid = await import('openid-client');
     const checks = {
       state: openid.randomState(),
@@ -124,6 +127,17 @@ export class OidcProvider {
       const claims = await this.verified(token, taken);
       const untilMs = (Number(claims['exp']) + clockToleranceSeconds) * 1_000;
       return { ...this.identityIn(claims), untilMs };
+    } catch (caught) {
+      throw this.told(caught);
+    }
+  }
+
+  /** Or the browser would be sent to where nobody answers, and its user be told by the browser alone. @throws MqError UNAVAILABLE */
+  private async answers(config: Configuration): Promise<void> {
+    const { jwks_uri: keysUrl = '' } = config.serverMetadata();
+    try {
+      const { ok, status } = await fetch(keysUrl, { signal: AbortSignal.timeout(answerMsMax) });
+      if (!ok) throw new Error(`HTTP ${status} of ${keysUrl}`);
     } catch (caught) {
       throw this.told(caught);
     }

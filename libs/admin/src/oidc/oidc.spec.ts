@@ -226,4 +226,6 @@ it('is shut and says why while the provider is away, and open to users of its ow
   expect(await ask('POST', '/login', {}, { user: 'root', secret: 'root-secret' })).toMatchObject({ status: 200 });
   await provider.start();
   expect((await logIn('ada.ops')).page).toBe('/');
+  await provider.stop(); // Known by now, and asked all the same: a browser is not sent to where nobody answers.
+  expect((await newBrowser().visit(begin)).headers.get('location')).toBe('/?loginFailed=UNAVAILABLE');
 }, 60_000);

@@ -17,12 +17,16 @@ export class RealOidcProvider {
   private child: ChildProcess | undefined;
   issuer = '';
 
-  constructor(private readonly env: Readonly<Record<string, string>> = {}) {}
+  /** @param console where browsers are sent back to */
+  constructor(
+    private readonly env: Readonly<Record<string, string>> = {},
+    private readonly console = consoleUrl,
+  ) {}
 
   /** With new keys, at the address it had before. */
   async start(): Promise<void> {
     const port = this.issuer === '' ? '0' : new URL(this.issuer).port;
-    const child = spawn(process.execPath, [program, port, `${consoleUrl}/api/v1/session/oidc/callback`], {
+    const child = spawn(process.execPath, [program, port, `${this.console}/api/v1/session/oidc/callback`], {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: { ...process.env, ...this.env },
     });
