@@ -46,6 +46,11 @@ export class Cluster {
     must(file, args, JSON.stringify(object));
   }
 
+  tryPut(object: object): Ran {
+    const [file, args] = this.command(this.target.kubectl, ['apply', '-f', '-']);
+    return attempt(file, args, JSON.stringify(object));
+  }
+
   helm(...args: string[]): string {
     return must(...this.command(this.target.helm, args));
   }

@@ -1,8 +1,11 @@
 /** What is done to an installation while clients are at work, and what they may see of it. */
+import { join } from 'node:path';
+
 import { badInput } from './bad-input.ts';
 import { type Cluster, fullName, release, selector } from './cluster.ts';
 import type { Load, Seen } from './load.ts';
 import { languages, type Outside } from './outside.ts';
+import { useResources } from './resources.ts';
 import type { Target } from './target.ts';
 
 export interface World {
@@ -33,6 +36,7 @@ export interface Scenario {
   run(world: World): Promise<string | void>;
 }
 
+const source = join(import.meta.dirname, '../..');
 const places = ['sts', '-l', selector('broker')] as const;
 /** More than `broker.scaling.heldMax` for each of two sets. */
 const manyMessages = 2_600;
@@ -251,6 +255,12 @@ export const scenarios: readonly Scenario[] = [
       await cluster.whole(size.sets, size.members);
       return said;
     },
+  },
+  {
+    name: 'controller',
+    about: 'topics, groups and users as resources of Kubernetes',
+    mustNotFail: true,
+    run: ({ cluster, outside, upgrade }) => useResources(cluster, outside, source, upgrade),
   },
   {
     name: 'outside',
