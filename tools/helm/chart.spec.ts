@@ -162,7 +162,7 @@ const everything = [
   ...['backup.to=s3://backups/mq', 'backup.endpoint=https://minio.storage:9000', 'backup.existingSecret=bucket'],
   ...['backup.caSecret=bucket-ca', 'backup.timeZone=Europe/Berlin', 'backup.restoreFrom=latest'],
   ...['backup.addressing=virtual-host', 'prometheusRule.backupAgeHoursMax=3'],
-  ...['etcd.quotaMiB=512', 'etcd.initialClusterState=existing'],
+  ...['etcd.quotaMiB=512', 'etcd.initialClusterState=existing', 'controller.enabled=true'],
   'networkPolicy.dashboardApiFrom[0].namespaceSelector.matchLabels.team=ops',
 ];
 const external = ['etcd.enabled=false', 'etcd.external.endpoints={http://a:2379,http://b:2379}', 'proxy.replicas=1'];
@@ -194,9 +194,11 @@ it('has made the files that are made from it', () => {
 
 it('is of the version of the programs', () => {
   const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string };
-  const text = readFileSync(join(chart, 'Chart.yaml'), 'utf8');
-  expect(text).toContain(`\nversion: ${version}\n`);
-  expect(text).toContain(`\nappVersion: ${version}\n`);
+  for (const folder of [chart, `${chart}-crds`]) {
+    const text = readFileSync(join(folder, 'Chart.yaml'), 'utf8');
+    expect(text).toContain(`\nversion: ${version}\n`);
+    expect(text).toContain(`\nappVersion: ${version}\n`);
+  }
 });
 
 describe.each(cases)('%s', (_, set) => {
@@ -933,4 +935,68 @@ describe('values', () => {
       /COMETMQ_SEGMENT_BYTE=?.*: unknown setting; did you mean COMETMQ_SEGMENT_BYTES/,
     );
   });
+});
+
+describe('the controller of resources', () => {
+  const on = ['controller.enabled=true'];
+  const find = (things: readonly Thing[], kind: string, name: string): Thing | undefined =>
+    things.find((thing) => thing.kind === kind && thing.metadata.name === name);
+  const settingsOf = (things: readonly Thing[]): Record<string, string> => {
+    const api = workloads(things).find((each) => component(each) === 'dashboard-api');
+    return variables(api?.pod.containers[0]?.env ?? []);
+  };
+
+  it('is off, and then has no right', () => {
+    const things = render();
+    expect(settingsOf(things)).not.toHaveProperty('COMETMQ_CONTROLLER_LEASE');
+    for (const kind of ['Lease', 'Role', 'RoleBinding']) {
+      expect(find(things, kind, 'rel-cometmq-controller')).toBeUndefined();
+    }
+    expect(JSON.stringify(things.filter(({ kind }) => kind === 'Role'))).not.toContain('secrets');
+  });
+
+  it.each([
+    ['beside the scaling of broker sets', on],
+    ['alone', [...on, 'broker.scaling.enabled=false']],
+  ])('has the account, the token and the rights that it needs %s', (_how, values) => {
+    const things = render(...values);
+    const settings = settingsOf(things);
+    expect(settings).toMatchObject({ COMETMQ_CONTROLLER_LEASE: 'rel-cometmq-controller' });
+    expect(settings['COMETMQ_KUBERNETES_DIR']).toBe('/kubernetes');
+    expect(find(things, 'Lease', 'rel-cometmq-controller')).toBeDefined();
+    const api = workloads(things).find((each) => component(each) === 'dashboard-api');
+    const account = api?.pod.serviceAccountName ?? '';
+    expect(find(things, 'ServiceAccount', account)).toBeDefined();
+    expect(find(things, 'RoleBinding', 'rel-cometmq-controller')).toMatchObject({ subjects: [{ name: account }] });
+    const { rules } = find(things, 'Role', 'rel-cometmq-controller') as unknown as {
+      rules: { resources: string[]; verbs: string[]; resourceNames?: string[] }[];
+    };
+    const verbs = (resource: string): string[] =>
+      rules.find(({ resources }) => resources.includes(resource))?.verbs ?? [];
+    expect(verbs('comettopics')).toEqual(['get', 'list', 'watch', 'patch']);
+    expect(verbs('cometusers/status')).toEqual(['patch']);
+    // It can neither list secrets nor delete any, and no lease but its own.
+    expect(verbs('secrets')).toEqual(['get', 'create', 'patch']);
+    expect(rules.find(({ resources }) => resources.includes('leases'))).toMatchObject({
+      resourceNames: ['rel-cometmq-controller'],
+      verbs: ['get', 'patch'],
+    });
+    // No other program has the token of this account.
+    const others = workloads(things).filter((each) => component(each) !== 'dashboard-api');
+    expect(others.map(({ pod }) => pod.serviceAccountName)).not.toContain(account);
+  });
+});
+
+it('makes the kinds of the controller a chart of their own, which leaves them when it goes', () => {
+  const { status, stdout, stderr } = runHelm('template', 'crds', join(repository, 'charts/cometmq-crds'));
+  expect([status, stderr]).toEqual([0, '']);
+  const things = parseAll(stdout) as unknown as { kind: string; metadata: { name: string; annotations: object } }[];
+  expect(things.map(({ metadata }) => metadata.name).sort()).toEqual([
+    ...['cometgroups.cometmq.io', 'comettopics.cometmq.io', 'cometusers.cometmq.io'],
+  ]);
+  for (const { kind, metadata } of things) {
+    expect(kind).toBe('CustomResourceDefinition');
+    expect(metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' });
+  }
+  expect(runHelm('lint', '--strict', join(repository, 'charts/cometmq-crds')).status).toBe(0);
 });

@@ -8,11 +8,11 @@ import { change, looksLike, type ChangeContext } from '../api/changes.js';
 import type { AdminContext } from '../api/context.js';
 import { askAll } from '../reports/ask-all.js';
 import { groupReport, groupView } from '../reports/group-report.js';
+import { lookAtAbsence } from './absence.js';
 import { askerOf, nameIn, type Kind, type Look } from './kinds.js';
 import type { Difference } from './plan.js';
 import type { Resource } from './resource.js';
 import { groupSpec } from './spec-schemas.js';
-import { isRetired } from './topic-kind.js';
 
 type GroupContext = ChangeContext & Pick<AdminContext, 'brokers'>;
 
@@ -37,8 +37,7 @@ export class GroupKind implements Kind {
   async look(resource: Resource): Promise<Look> {
     const group = this.context.directory.group(nameIn(resource));
     if (group) return { found: { identity: group.id, differences: differencesOf(group, resource), adoptable: true } };
-    const { id } = resource.status;
-    return { found: undefined, restorable: id !== undefined && (await isRetired(this.context, 'group', id)) };
+    return lookAtAbsence(this.context, 'group', resource);
   }
 
   async create(resource: Resource): Promise<number> {

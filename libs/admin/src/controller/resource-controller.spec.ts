@@ -81,6 +81,11 @@ describe('resources of Kubernetes', () => {
       : kubernetes.do('POST', collection, { metadata: { name, annotations }, spec });
     expect(status).toBeLessThan(300);
   };
+  /** It is looked at again at once, and not only when its time has come. */
+  const touch = (collection: string, name: string): void => {
+    const annotations = { touched: String(clock.monotonicMs()) };
+    kubernetes.do('PATCH', `${collection}/${name}`, { metadata: { annotations } });
+  };
   const condition = (collection: string, name: string): KubernetesObject => {
     const found = fieldOf(kubernetes.object(collection, name), 'status', 'conditions');
     return (Array.isArray(found) ? (found[0] as KubernetesObject) : undefined) ?? {};
@@ -148,6 +153,38 @@ describe('resources of Kubernetes', () => {
     await until(() => said().some((each) => each.startsWith('Restored')));
   });
 
+  it('make a topic anew that was deleted for good', async () => {
+    apply(topics, 'orders', {});
+    await control();
+    await until(() => isReady(topics, 'orders'));
+    const { id } = directory.topic('orders') ?? {};
+    nameService.graceMs = 0;
+    await nameService.deleteTopic('orders', { now: true });
+    await until(() => (directory.topic('orders')?.id ?? id) !== id);
+    await until(() => said().filter((each) => each.startsWith('Created')).length === 2);
+  });
+
+  it('make nothing anew that is not there though nobody deleted it, before the brokers know the metadata for theirs', async () => {
+    apply(topics, 'orders', {});
+    apply(groups, 'billing', {});
+    await control();
+    await until(() => isReady(topics, 'orders') && isReady(groups, 'billing'));
+    brokers.states.set('broker-0', { metadataProblem: 'it is of another cluster' });
+    nameService.lose('one by one');
+    await until(() => condition(topics, 'orders')['reason'] === 'MetadataLost');
+    await until(() => condition(groups, 'billing')['reason'] === 'MetadataLost');
+    expect(condition(topics, 'orders')['message']).toMatch(/nobody has deleted it.*broker-0: it is of another cluster/);
+    brokers.states.clear();
+    touch(topics, 'orders');
+    await until(() => /can't be reached/.test(String(condition(topics, 'orders')['message'])));
+    expect([directory.topicCount, directory.groupCount]).toEqual([0, 0]);
+    brokers.states.set('broker-0', {});
+    touch(topics, 'orders');
+    touch(groups, 'billing');
+    await until(() => isReady(topics, 'orders') && isReady(groups, 'billing'));
+    expect([directory.topicCount, directory.groupCount]).toEqual([1, 1]);
+  });
+
   it('keep a topic with a backlog until it is consumed, or the annotation lets it go', async () => {
     apply(topics, 'orders', {});
     await control();
@@ -207,7 +244,7 @@ describe('resources of Kubernetes', () => {
     apply(topics, 'good', {});
     apply(topics, 'rival', { name: 'good', writeQueues: 2 });
     apply(groups, 'bad-policy', { retryPolicy: { kind: 'never' } });
-    apply(users, 'bad-resource', { policies: [{ resource: 'Nothing:x', actions: ['Pub'] }] });
+    apply(users, 'bad-resource', { policies: [{ resource: 'Nothing:x', actions: ['pub'] }] });
     await control();
     await until(() => isReady(topics, 'good'));
     await until(() => condition(topics, 'bad-name')['reason'] === 'IllegalTopic');
@@ -290,6 +327,8 @@ describe('resources of Kubernetes', () => {
     const unlisten = directory.onUpdate(({ kind }) => gone.push(kind));
     read(9);
     unread(0);
+    touch(groups, 'billing');
+    touch(topics, 'orders');
     await until(
       () => kubernetes.object(groups, 'billing') === undefined && kubernetes.object(topics, 'orders') === undefined,
     );

@@ -7,6 +7,7 @@ import { checkDrained } from '../api/drained.js';
 import { topicRemains, topicRemainsText } from '../reports/set-remains.js';
 import { topicView } from '../reports/topic-report.js';
 import { within } from '../within.js';
+import { lookAtAbsence } from './absence.js';
 import { askerOf, nameIn, type Kind, type Look } from './kinds.js';
 import type { Difference } from './plan.js';
 import type { Resource } from './resource.js';
@@ -33,8 +34,7 @@ export class TopicKind implements Kind {
   async look(resource: Resource): Promise<Look> {
     const topic = this.context.directory.topic(nameIn(resource));
     if (topic) return { found: { identity: topic.id, differences: differencesOf(topic, resource), adoptable: true } };
-    const { id } = resource.status;
-    return { found: undefined, restorable: id !== undefined && (await isRetired(this.context, 'topic', id)) };
+    return lookAtAbsence(this.context, 'topic', resource);
   }
 
   async create(resource: Resource): Promise<number> {
@@ -107,16 +107,6 @@ export class TopicKind implements Kind {
     );
     return topicRemainsText(remains);
   }
-}
-
-/** @returns whether it can be brought back */
-export async function isRetired(
-  { nameService, clock, requestMsMax }: Omit<ChangeContext, 'directory'>,
-  kind: 'topic' | 'group',
-  id: number,
-): Promise<boolean> {
-  const { retired } = await within(clock, requestMsMax, 'the name service', nameService.retired());
-  return retired.some((each) => each.kind === kind && each.id === id);
 }
 
 function settingsOf({ spec }: Resource): TopicSpec {
