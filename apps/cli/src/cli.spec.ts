@@ -437,6 +437,14 @@ describe('messages', () => {
     expect((await comet('receive', 'binary', '-g', 't')).out).toContain('(2 bytes)');
   });
 
+  it('that are not all sent, as somebody has seen enough, are no success', async () => {
+    await fixture.nameService.createTopic({ name: 'orders' });
+    const sending = comet('send', 'orders', 'hello', '--count', '100000');
+    me.interrupt.abort();
+    const { code, err } = await sending;
+    expect([code, err]).toEqual([1, expect.stringMatching(/^\d+ of 100000 messages were sent\n$/)]);
+  });
+
   it('are watched as they come by a group that is gone afterwards', async () => {
     await fixture.nameService.createTopic({ name: 'watched' });
     await fixture.directory.until(() => fixture.directory.topic('watched'), waitMsMax, 'the topic');
@@ -749,6 +757,11 @@ describe('the cluster', () => {
     fixture.brokers.topics.clear();
     expect(await removed).toMatchObject({ code: 0, err: expect.stringContaining('may be stopped') });
     expect(stage()).toBe('gone');
+    // Asked for again: it is not brought back into the routes to be removed once more.
+    const drained = jest.spyOn(fixture.members, 'setStage');
+    expect(await comet(...remove, '--yes')).toMatchObject({ code: 0, err: expect.stringContaining('may be stopped') });
+    expect(drained).not.toHaveBeenCalled();
+    drained.mockRestore();
   });
 
   it('names a set of two whose other member is gone, and not one that is meant to be one', async () => {
@@ -1054,6 +1067,17 @@ describe('backups', () => {
     });
     backups.problems = [];
     expect((await comet('backup', 'verify', id)).code).toBe(0);
+  });
+
+  it('go on where somebody does not wait for them any more', async () => {
+    fixture.brokers.backups.goesOn = true;
+    const running = comet('backup', 'run');
+    await until(() => fixture.brokers.backups.jobs.size > 0);
+    me.interrupt.abort();
+    expect(await running).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/goes on by itself: comet backup list\n$/),
+    });
   });
 
   it('that fail, or can not be begun, are no success', async () => {

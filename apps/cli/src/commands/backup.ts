@@ -52,7 +52,7 @@ interface RunOptions {
 
 /** Waits until a job of each set is over. @throws MqError where one failed, or its broker does not know of it any more */
 async function outcome(session: Session, { id, brokerSets }: Begun, kind: BackupJobKind): Promise<readonly string[]> {
-  const { clock } = session.world;
+  const { clock, interrupted } = session.world;
   let heardMs = clock.monotonicMs();
   for (;;) {
     const now = await session
@@ -69,6 +69,7 @@ async function outcome(session: Session, { id, brokerSets }: Begun, kind: Backup
       const problems = problemsOf(now);
       if (problems) return problems;
     }
+    if (interrupted.aborted) throw new MqError('CANCELLED', `${kind} ${id} goes on by itself: comet backup list`);
     await sleep(clock, lookEveryMs);
   }
 

@@ -51,6 +51,10 @@ export function removalCommands(cluster: Command, act: Act): void {
           await session.confirm(`Take broker set "${set}" out? Once it is stopped, this is lost: ${lost}.`);
         } else {
           const { stage } = await session.api().get<SetReport>(setPath(set));
+          if (stage === 'gone') {
+            session.note(`broker set "${set}" is in no route already: it may be stopped`);
+            return;
+          }
           if (stage !== 'draining') {
             await session.confirm(`Take broker set "${set}" out, once what it holds is consumed?`);
             await putStage(session, set, 'draining');

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { OutgoingMessage, SentMessage } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 
+import { exitCode, type ExitCode } from '../exit-codes.js';
 import type { View } from '../printer.js';
 import { durationMs, examples, timeMs, wholeNumber, type Session, type Act } from '../session.js';
 import { batchMax } from './batch.js';
@@ -65,7 +66,7 @@ export async function sendMessages(
   topic: string,
   body: string | undefined,
   options: SendOptions,
-): Promise<void> {
+): Promise<ExitCode> {
   const bodies = await bodiesOf(session, body, options);
   const listing = session.printer.listing(sentView);
   const client = await session.client();
@@ -102,6 +103,7 @@ export async function sendMessages(
     listing.end();
     if (total > 1) session.note(`${sent} of ${total} messages were sent`);
   }
+  return sent === total ? exitCode.ok : exitCode.failed;
 }
 
 type Special = Pick<OutgoingMessage, 'messageGroup' | 'deliveryMs' | 'priority' | 'liteTopic'>;

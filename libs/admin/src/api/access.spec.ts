@@ -243,6 +243,17 @@ describe('users', () => {
     expect(await ask('POST', '/login', {}, { user: 'ann', secret: body['secret'] })).toMatchObject({ status: 200 });
   });
 
+  it('are made with their policies, or not at all', async () => {
+    const root = await bearer('root');
+    const draft = { name: 'shop', produce: ['orders'] };
+    const { setPolicies } = identities;
+    identities.setPolicies = () => Promise.reject(new MqError('UNAVAILABLE', 'away'));
+    expect((await ask('POST', '/users', root, draft)).status).toBe(503);
+    expect(identities.users.has('shop')).toBe(false);
+    identities.setPolicies = setPolicies;
+    expect((await ask('POST', '/users', root, draft)).status).toBe(201);
+  });
+
   it('never lose their last super user', async () => {
     const headers = await bearer('root');
     for (const [method, path, body] of [

@@ -1,6 +1,6 @@
 import { CompiledPolicies, newSecret, resourceIn, Secret, secretText } from '@cometmq/auth';
 import { printable, type Action, type User, type UserKind, type UserQuota } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { failureFacts, MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
 import { policyView, userView, type UserView } from '../reports/user-report.js';
@@ -89,7 +89,15 @@ export function userRoutes(app: FastifyInstance, context: AdminContext): void {
       const entries = entriesOf(body);
       const secret = body.secret === undefined ? newSecret() : new Secret(secretText(body.secret));
       await ask(service.createUser({ name, kind, enabled: true, secret: box.seal(secret, name), quota }));
-      if (entries.length > 0) await ask(service.setPolicies({ user: name, entries }));
+      try {
+        if (entries.length > 0) await ask(service.setPolicies({ user: name, entries }));
+      } catch (caught) {
+        // Half of it would be a user that can do nothing, whose secret nobody was told, and whose name is taken.
+        await ask(service.deleteUser(name)).catch((again: unknown) => {
+          log.warn({ user: name, ...failureFacts(again) }, 'a user was made without its policies, and stays so');
+        });
+        throw caught;
+      }
       await shown(() => book.user(name) !== undefined && (entries.length === 0 || book.policiesOf(name) !== undefined));
       log.info({ peer: ip, by: principal.name, user: name, kind }, 'user created');
       const given = body.secret === undefined ? { secret: secret.reveal() } : {};

@@ -10,6 +10,8 @@ export class FakeBackups implements BackupAdmin {
   refusal: MqError | undefined;
   /** Set: why what was begun failed. */
   failure: string | undefined;
+  /** What is begun does not end. */
+  goesOn = false;
   /** What a verification finds. */
   problems: readonly string[] = [];
 
@@ -22,6 +24,7 @@ export class FakeBackups implements BackupAdmin {
     this.verified.length = 0;
     this.refusal = undefined;
     this.failure = undefined;
+    this.goesOn = false;
     this.problems = [];
   }
 
@@ -49,9 +52,17 @@ export class FakeBackups implements BackupAdmin {
   }
 
   private end(brokerSet: string, kind: BackupJobKind, id: string): void {
-    const { failure, problems } = this;
+    const { failure, problems, goesOn } = this;
     this.jobs.set(brokerSet, {
-      ...{ kind, id, startedMs: 1_000, endedMs: 1_020, bytesDone: 4_096, bytesTotal: 4_096, newBytes: 1_024 },
+      ...{
+        kind,
+        id,
+        startedMs: 1_000,
+        endedMs: goesOn ? undefined : 1_020,
+        bytesDone: 4_096,
+        bytesTotal: 4_096,
+        newBytes: 1_024,
+      },
       ...{ failure, problems },
     });
   }
