@@ -176,7 +176,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
           `${member} has resigned from leading broker set ${brokerSet} with epoch ${epoch}`,
         );
       }
-      if (!this.progresses(claim, kept)) return Promise.resolve({ result: readingOf(found) });
+      if (!this.progresses(claim, kept)) return Promise.resolve(this.standsStill(found, claim));
       const presence = this.presenceAfter(found, claim, { leads: epoch, writable, inSync });
       return Promise.resolve({
         compare: [{ key: keys.set(brokerSet), modRevision: set.pair.modRevision }],
@@ -468,6 +468,17 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       throw replacedBy({ brokerSet: found.set?.record.name ?? '', member, address }, was, 'CONFLICT');
     }
     return { ...shown, replaced: [...was.replaced, was.bootId].slice(-replacedMax) };
+  }
+
+  /**
+   * A leader that makes no progress leads only until its lease is over. It is there all the same: members that come back must
+   * find it, as it may wait for nothing but them.
+   */
+  private standsStill(found: Found, claim: MemberClaim): SetChange<SetReading> {
+    const { leads, resigned } = presenceOf(found, claim.member)?.record ?? {};
+    if (leads !== undefined) return { result: readingOf(found) };
+    const presence = this.presenceAfter(found, claim, { resigned });
+    return { compare: [], puts: [], presence, result: () => readingOf(found, presence) };
   }
 
   /** Whether the leader has moved on since this instance last heard of it. */

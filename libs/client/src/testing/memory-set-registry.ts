@@ -105,7 +105,10 @@ export class MemorySetRegistry implements SetRegistry {
       const was = this.present(brokerSet).get(member);
       if (was?.resigned === kept.epoch) throw new MqError('NOT_LEADER', `${member} has resigned`);
       const key = `${brokerSet} ${bootId} ${kept.epoch}`;
-      if (kept.progress <= (this.progress.get(key) ?? -Infinity)) return this.reading(brokerSet);
+      if (kept.progress <= (this.progress.get(key) ?? -Infinity)) {
+        if (was?.leads === undefined) this.show(claim, { resigned: was?.resigned });
+        return this.reading(brokerSet);
+      }
       this.progress.set(key, kept.progress);
       if (claim.log?.epoch === kept.epoch) this.sets.set(brokerSet, { ...set, begun: { epoch: kept.epoch, member } });
       this.show(claim, { leads: kept.epoch });

@@ -214,6 +214,8 @@ export function setRegistryContract(name: string, open: () => Promise<OpenedRegi
         await keep(claimOf(a), 1, 3);
       }
       expect(await leaders()).toBe(0);
+      // It may wait for nothing but members that look for it.
+      expect((await registry.readSet(brokerSet)).present).toMatchObject([{ member: a, address: claimOf(a).address }]);
       await keep(claimOf(a), 1, 4);
       expect(await leaders()).toBe(1);
     });
