@@ -40,6 +40,20 @@ describe('a group that is set elsewhere', () => {
     await world.broker.stop();
   });
 
+  it('is set in all queues or in none, as the log takes it', async () => {
+    const world = await new BrokerWorld().start();
+    world.storeLimits = { ...world.storeLimits, pendingBytesMax: 1_024 };
+    await world.restart();
+    const all = { queueId: undefined, move: { id: 'm', who: 'ada', undoes: '' } };
+    world.topic = await world.nameService.createTopic({ name: 'wide', readQueues: 64, writeQueues: 64 });
+    await expect(reset(world, { at: 'first' }, all)).rejects.toMatchObject({ code: 'TOO_MANY_REQUESTS' });
+    expect(world.broker.groups.progressOf(world.group.id)).toEqual([]);
+    world.topic = await world.nameService.createTopic({ name: 'narrow', readQueues: 2, writeQueues: 2 });
+    expect(await reset(world, { at: 'first' }, all)).toHaveLength(2);
+    expect(world.broker.groups.progressOf(world.group.id)).toHaveLength(2);
+    await world.broker.stop();
+  });
+
   it('wakes those who wait, and takes no acknowledgement from before', async () => {
     const world = await new BrokerWorld().start();
     await world.send('a');

@@ -4,6 +4,7 @@ import {
   encodeGroupMoved,
   queueId as toQueueId,
   RecordKind,
+  type DecidedRecord,
   type LogPosition,
   type QueueId,
   type QueueOffset,
@@ -15,7 +16,7 @@ import type { StorePorts } from '@cometmq/store';
 import type { LogClock } from './log-clock.js';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'append' | 'bounds' | 'offsetAtTime' | 'whenCommitted'>;
+type Store = Pick<StorePorts, 'appendAll' | 'bounds' | 'offsetAtTime' | 'whenCommitted'>;
 
 /** Sets where a group goes on: what an operator resets, skips, or takes over from another group. */
 export class ProgressResets {
@@ -51,22 +52,22 @@ export class ProgressResets {
     if (call.preview === true) {
       return targets.map(({ queueId, offset }) => ({ queueId, before: before(queueId), after: offset }));
     }
-    let end: LogPosition | undefined;
+    const records: DecidedRecord[] = [];
     const resets = targets.map(({ queueId, offset }): QueueReset => {
-      const reset = { queueId, before: before(queueId), after: offset };
-      const records = [this.groups.decideReset(groupId, topicId, queueId, offset)];
+      records.push(this.groups.decideReset(groupId, topicId, queueId, offset));
       if (this.pullOffsets.get(groupId, topicId, queueId) !== undefined) {
         records.push(this.pullOffsets.decide(groupId, topicId, queueId, offset));
       }
-      for (const { kind, payload } of records) end = this.store.append(kind, this.logClock.nowMs(), payload).end;
-      return reset;
+      return { queueId, before: before(queueId), after: offset };
     });
-    if (call.move && resets.length > 0) {
+    if (resets.length === 0) return resets;
+    if (call.move) {
       const { id: moveId, who, undoes } = call.move;
       const payload = encodeGroupMoved({ moveId, who, undoes, groupId, topicId, queues: resets });
-      end = this.store.append(RecordKind.groupMoved, this.logClock.nowMs(), payload).end;
+      records.push({ kind: RecordKind.groupMoved, payload });
     }
-    if (end !== undefined) await this.committed(end);
+    // All or none: of a part, who tries again would note as the state before what this has made of it.
+    await this.committed(this.store.appendAll(records, this.logClock.nowMs()).end);
     return resets;
   }
 

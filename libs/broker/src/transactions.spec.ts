@@ -254,6 +254,17 @@ describe('an operator', () => {
       ['ada', 'rollback', b.position],
     ]);
   });
+
+  it.each(['commit', 'rollback'] as const)(
+    'is never without a note of it, whatever the log refuses (%s)',
+    async (how) => {
+      const place = await world.half('a');
+      const transactions = world.broker.waiting?.transactions;
+      world.refuseNext(RecordKind.transactionAudited);
+      await transactions?.resolve(place, how, 'ada').catch(() => transactions.resolve(place, how, 'ada'));
+      expect(world.broker.halfMessages.audits.map(({ who }) => who)).toEqual(['ada']);
+    },
+  );
 });
 
 // Goal: a committed message appears once, a rolled-back one never, whatever crashes; of two decisions one wins for ever.

@@ -1,7 +1,10 @@
 import type { Directory, Done, EndTransactionCall } from '@cometmq/client';
 import {
+  encodeDropped,
   queueId,
+  RecordKind,
   referenceReason,
+  type DecidedRecord,
   type GroupId,
   type LogPosition,
   type PendingPlace,
@@ -22,7 +25,7 @@ import { TryingAgain } from './trying-again.js';
 /** What is used of the store. */
 type Store = Pick<
   StorePorts,
-  'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'damage' | 'read' | 'whenCommitted'
+  'append' | 'appendAll' | 'appendEnd' | 'appendReference' | 'damage' | 'read' | 'whenCommitted'
 >;
 
 /** How often it is looked who is due for a check, and how many are asked for at a time. */
@@ -107,31 +110,28 @@ export class Transactions implements Forgetful {
   /** An operator's word; kept with who said it and when. @throws MqError INVALID_TRANSACTION_ID, CONFLICT */
   async resolve(place: PendingPlace, resolution: Resolution, who: string): Promise<void> {
     const { store, view, logClock } = this.parts;
-    if (this.decide(place, resolution, referenceReason.recovered, 'CONFLICT')) {
-      const atMs = logClock.nowMs();
-      const { topicId, position } = place;
-      const { kind, payload } = view.decideAudit({ atMs, who, resolution, topicId, position });
-      store.append(kind, atMs, payload);
-    }
+    const { topicId, position } = place;
+    const audit = view.decideAudit({ atMs: logClock.nowMs(), who, resolution, topicId, position });
+    this.decide(place, resolution, referenceReason.recovered, 'CONFLICT', audit);
     await new Promise<void>((resolve, reject) => {
       store.whenCommitted(store.appendEnd, (error) => (error ? reject(error) : resolve()));
     });
   }
 
-  /** True: it is done by a record of its own. False: it was done before. */
+  /** `audit` goes into the log with what is done by a record of its own. It may have been done before. */
   private decide(
     place: PendingPlace,
     resolution: Resolution,
     reason: number,
     opposite: 'BAD_REQUEST' | 'CONFLICT',
-  ): boolean {
+    audit?: DecidedRecord,
+  ): void {
     const decision = this.parts.view.decideEnd(place, resolution);
     switch (decision.outcome) {
       case 'now':
-        this.apply(decision.half, resolution, reason);
-        return true;
+        return this.apply(decision.half, resolution, reason, audit);
       case 'already':
-        return false;
+        return;
       case 'opposite': {
         const other = resolution === 'commit' ? 'rolled back' : 'committed';
         throw new MqError(opposite, `the transaction has been ${other} already`);
@@ -141,16 +141,17 @@ export class Transactions implements Forgetful {
     }
   }
 
-  private apply(half: HalfMessage, resolution: Resolution, reason: number): void {
+  private apply(half: HalfMessage, resolution: Resolution, reason: number, audit?: DecidedRecord): void {
     const { store, definitions, logClock } = this.parts;
     const { topicId } = half;
     if (resolution === 'rollback') {
-      store.appendDropped([{ ...half, dueMs: 0 }], logClock.nowMs());
+      const dropped = { kind: RecordKind.dropped, payload: encodeDropped([{ ...half, dueMs: 0 }]) };
+      store.appendAll(audit ? [dropped, audit] : [dropped], logClock.nowMs());
       bump(this.rolledBack, topicId);
       return;
     }
     const queues = Math.max(1, definitions.topicById(topicId)?.readQueues ?? 1);
-    store.appendReference({
+    const reference = {
       topicId,
       // Where consumers look, should the topic have become smaller meanwhile.
       queueId: half.queueId < queues ? half.queueId : queueId(half.queueId % queues),
@@ -162,7 +163,8 @@ export class Transactions implements Forgetful {
       originTopicId: topicId,
       groupId: 0 as GroupId,
       reason,
-    });
+    };
+    store.appendReference(reference, audit);
     bump(this.committed, topicId);
     let seconds = this.finishSeconds.get(topicId);
     if (!seconds) {

@@ -24,6 +24,8 @@ export interface RetirementsParts {
 const retiredMax = 10_000;
 /** How often it is looked whose grace is over. */
 const lookMs = 30_000;
+/** What an instance counts at a time at the most, however late it looks. */
+const countedMsMax = 2 * lookMs;
 
 interface Served {
   readonly ms: number;
@@ -92,12 +94,11 @@ export class Retirements {
       const record = recordOf<Topic | ConsumerGroup>(found);
       if (!record) return { result: undefined, write: { compare, deletes: [key] } };
       if (isFinal) return this.final(kind, record, compare, [key]);
-      const served = await this.served();
       const deletedMs = clock.wallMs();
-      const [goneMs, goneServedMs] = [deletedMs + graceMs, served.ms + graceMs];
-      const retired: RetiredRecord = { kind, record, who, deletedMs, goneMs, goneServedMs };
-      const puts = [{ key: keys.retiredOf(kind, record.id), value: JSON.stringify(retired) }, served.put];
-      return { result: undefined, write: { compare: [...compare, served.compare], puts, deletes: [key] } };
+      const goneServedMs = await this.servedBy(graceMs);
+      const retired: RetiredRecord = { kind, record, who, deletedMs, goneMs: deletedMs + graceMs, goneServedMs };
+      const puts = [{ key: keys.retiredOf(kind, record.id), value: JSON.stringify(retired) }];
+      return { result: undefined, write: { compare, puts, deletes: [key] } };
     });
   }
 
@@ -138,16 +139,15 @@ export class Retirements {
         throw new MqError('ALREADY_EXISTS', `there is another ${kind} "${record.name}" now; ${how}`);
       }
       // Clients that chose a queue before the deletion choose anew.
-      const served = await this.served();
+      const goneServedMs = await this.servedBy(this.parts.graceMs);
       const again = kind === 'topic' ? { ...record, layout: (record as Topic).layout + 1 } : record;
       log.info({ kind, name: record.name, id, replaces: newer !== undefined }, 'a deletion was taken back');
       const compare = [
         { key: from, modRevision: found.modRevision },
         { key: to, modRevision: newer?.modRevision ?? 0 },
-        served.compare,
       ];
-      const instead = this.retiredInstead(kind, newer, retired, who, served.ms);
-      const puts = [{ key: to, value: JSON.stringify(again) }, ...instead, served.put];
+      const instead = this.retiredInstead(kind, newer, retired, who, goneServedMs);
+      const puts = [{ key: to, value: JSON.stringify(again) }, ...instead];
       return { result: undefined, write: { compare, puts, deletes: [from] } };
     });
   }
@@ -158,14 +158,13 @@ export class Retirements {
     found: KeyValue | undefined,
     by: RetiredRecord,
     who: string,
-    servedMs: number,
+    servedMsMin: number,
   ): Put[] {
     const record = recordOf<Topic | ConsumerGroup>(found);
     if (!record) return [];
     const deletedMs = this.parts.clock.wallMs();
-    const { graceMs } = this.parts;
-    const goneMs = Math.max(deletedMs + graceMs, by.goneMs);
-    const goneServedMs = Math.max(servedMs + graceMs, by.goneServedMs ?? 0);
+    const goneMs = Math.max(deletedMs + this.parts.graceMs, by.goneMs);
+    const goneServedMs = Math.max(servedMsMin, by.goneServedMs ?? 0);
     const retired: RetiredRecord = { kind, record, who, deletedMs, goneMs, goneServedMs };
     return [{ key: keys.retiredOf(kind, record.id), value: JSON.stringify(retired) }];
   }
@@ -192,11 +191,16 @@ export class Retirements {
           return { ...this.final(kind, retired.record, compare, [key]), result: true };
         }
         // An older release has written it: it has its whole grace from when it is seen.
-        const counted = { ...retired, goneServedMs: servedMs + retired.goneMs - retired.deletedMs };
+        const counted = { ...retired, goneServedMs: await this.servedBy(retired.goneMs - retired.deletedMs) };
         return { result: false, write: { compare, puts: [{ key, value: JSON.stringify(counted) }] } };
       });
       if (isGone) log.info({ kind, name: record.name, id: record.id }, 'a deletion is final: its grace is over');
     }
+  }
+
+  /** What will have been served when so much time has passed from now on: what others may yet count of before is left out. */
+  private async servedBy(ms: number): Promise<number> {
+    return (await this.served()).ms + ms + countedMsMax;
   }
 
   /**
@@ -212,7 +216,7 @@ export class Retirements {
     const isMine = count?.by === this.id && count.nth === this.counts.nth;
     const sinceMs = isMine ? this.counts.atMs : this.seen?.modRevision === modRevision ? this.seen.atMs : nowMs;
     this.seen = { modRevision, atMs: sinceMs };
-    const ms = (count?.ms ?? 0) + nowMs - sinceMs;
+    const ms = (count?.ms ?? 0) + Math.min(nowMs - sinceMs, countedMsMax);
     const isMore = nowMs > sinceMs;
     this.counts = { nth: this.counts.nth + 1, atMs: nowMs };
     const record: ServedRecord = { ms, by: this.id, nth: this.counts.nth };

@@ -132,6 +132,9 @@ export class MessageStore implements StorePorts, Component {
   append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed {
     return this.writer.append(kind, timestampMs, payload);
   }
+  appendAll(records: readonly DecidedRecord[], timestampMs: number): Placed {
+    return this.writer.appendAll(records, timestampMs);
+  }
   get featureLevel(): number {
     return this.parts.folding.featureLevel.level;
   }

@@ -99,11 +99,7 @@ export class StoreWriter {
     const queueOffset = this.nextOffset(topicId, queueId);
     const queue = { topicId, queueId, queueOffset, tagHash, groupHash };
     const payload = encodeReference(draft);
-    if (following) {
-      this.folding.featureLevel.check(following.kind);
-      const bytes = headerBytesOf(following.kind) + following.payload.byteLength;
-      this.log.checkRoom(headerBytesOf(RecordKind.reference) + payload.byteLength + bytes);
-    }
+    if (following) this.checkRoom([{ kind: RecordKind.reference, payload }, following]);
     const { position, size } = this.appendNow(RecordKind.reference, timestampMs, payload, queue);
     if (following) this.append(following.kind, timestampMs, following.payload);
     return appended(position, size, queueOffset);
@@ -134,6 +130,25 @@ export class StoreWriter {
     this.folding.featureLevel.check(kind);
     assert(!hasQueueHeader(kind), 'messages, references and pending messages have their own way in');
     return this.appendNow(kind, timestampMs, payload, undefined);
+  }
+
+  /** @throws MqError as `append`; then none was taken */
+  appendAll(records: readonly DecidedRecord[], timestampMs: number): Placed {
+    this.checkRoom(records);
+    let placed: Placed | undefined;
+    for (const { kind, payload } of records) placed = this.append(kind, timestampMs, payload);
+    assert(placed !== undefined, 'something is appended');
+    return placed;
+  }
+
+  /** All of them would be taken now. */
+  private checkRoom(records: readonly DecidedRecord[]): void {
+    let bytes = 0;
+    for (const { kind, payload } of records) {
+      this.folding.featureLevel.check(kind);
+      bytes += headerBytesOf(kind) + payload.byteLength;
+    }
+    this.log.checkRoom(bytes);
   }
 
   deleteTopic(topicId: TopicId, timestampMs: number): Placed {

@@ -62,6 +62,10 @@ export class TermStore {
     if (this.refusal) throw this.refusal;
     return this.store.append(kind, timestampMs, payload);
   }
+  appendAll(records: readonly DecidedRecord[], timestampMs: number): Placed {
+    if (this.refusal) throw this.refusal;
+    return this.store.appendAll(records, timestampMs);
+  }
   deleteTopic(topicId: TopicId, timestampMs: number): Placed {
     if (this.refusal) throw this.refusal;
     return this.store.deleteTopic(topicId, timestampMs);

@@ -22,6 +22,8 @@ export interface StoreWriting {
   appendDropped(list: readonly Dropped[], timestampMs: number): Placed;
   /** A record of the state views' own. May use the space kept for a full disk. */
   append(kind: RecordKind, timestampMs: number, payload: Uint8Array): Placed;
+  /** The same of several, at least one, one behind the other: the log takes all of them, or none. Answers where the last one is. */
+  appendAll(records: readonly DecidedRecord[], timestampMs: number): Placed;
   /** Of the broker set: kinds of record that came later than this level are not written. Rises by a record. */
   readonly featureLevel: number;
   /** Once all members run a release that knows the level: `featureLevelMax` of model says what this one knows. */
