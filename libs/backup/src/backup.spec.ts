@@ -203,6 +203,24 @@ describe('old backups', () => {
     expect(await catalogue.verify(second)).toEqual([]);
   });
 
+  it('are kept where the clock of who sweeps is a month ahead', async () => {
+    const { clock, store, run, catalogue } = world();
+    const keep = { backupKeepMs: 2 * hour, backupKeepMin: 1 };
+    const ids: string[] = [];
+    for (const text of ['a', 'b', 'c']) {
+      ids.push((await run(sourceOf({ 'log/0.log': open(text) }))).id);
+      clock.advance(hour / 2);
+    }
+    const monthMs = 30 * 24 * hour;
+    expect(await catalogue.sweep(keep, clock.wallMs() + monthMs)).toEqual({ backups: [], objects: 0 });
+    expect(await catalogue.sweep(keep, clock.wallMs() + 2 * monthMs)).toEqual({ backups: [], objects: 0 });
+    expect(await catalogue.ids()).toEqual(ids);
+    const { size } = store.objects;
+    clock.advance(3 * hour); // Now they are old.
+    expect((await catalogue.sweep(keep, clock.wallMs())).backups.toSorted()).toEqual(ids.slice(0, 2));
+    expect(store.objects.size).toBe(size - 1); // Two manifests less, a deletion more.
+  });
+
   it('leave no object to a later backup that may go at any time', async () => {
     const { clock, run, catalogue, contents } = world();
     const keep = { backupKeepMs: hour, backupKeepMin: 1 };

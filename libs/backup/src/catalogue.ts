@@ -5,6 +5,7 @@ import { MqError } from '@cometmq/shared';
 
 import {
   backupIdPattern,
+  clockOf,
   decodeChecked,
   decodeManifest,
   deletionsOf,
@@ -49,13 +50,18 @@ export class Catalogue {
 
   /** Of all whole backups, oldest first. */
   async ids(): Promise<string[]> {
-    const ids: string[] = [];
+    return [...(await this.written()).keys()].sort();
+  }
+
+  /** When the bucket took each, by its clock. */
+  private async written(): Promise<Map<string, number>> {
+    const written = new Map<string, number>();
     const from = manifestsOf(this.brokerSet);
-    for await (const { key } of this.store.list(from)) {
+    for await (const { key, modifiedMs } of this.store.list(from)) {
       const id = key.slice(from.length);
-      if (backupIdPattern.test(id)) ids.push(id);
+      if (backupIdPattern.test(id)) written.set(id, modifiedMs);
     }
-    return ids.sort();
+    return written;
   }
 
   /** @throws MqError NOT_FOUND, CORRUPT_RECORD */
@@ -142,9 +148,9 @@ export class Catalogue {
   /** What was written down as not needed, and may still be there. */
   async deletions(): Promise<(Deletion & { readonly key: string })[]> {
     const found: (Deletion & { readonly key: string })[] = [];
-    for await (const { key } of this.store.list(deletionsOf(this.brokerSet))) {
-      const stored = await readObject(this.store, key, manifestBytesMax);
-      found.push({ ...(decodeChecked(key, stored) as Deletion), key });
+    for await (const { key, modifiedMs } of this.store.list(deletionsOf(this.brokerSet))) {
+      const deletion = decodeChecked(key, await readObject(this.store, key, manifestBytesMax)) as Deletion;
+      found.push({ ...deletion, sinceMs: Math.max(deletion.sinceMs, modifiedMs), key });
     }
     return found;
   }
@@ -152,16 +158,21 @@ export class Catalogue {
   /**
    * Gives up old backups, and what no backup needs any more, in two steps: what is not needed is written down; what was
    * written down a day ago, and still is not needed, goes. Nothing goes that was not written down. Of one set one at a time.
+   *
+   * What is old is so by the bucket's clock too: one clock that is a month ahead would else give up all but the newest.
    */
-  async sweep(keep: Keep, nowMs: number): Promise<Swept> {
-    const ids = await this.ids();
+  async sweep(keep: Keep, wallMs: number): Promise<Swept> {
+    const nowMs = Math.min(wallMs, await this.bucketMs());
+    const written = await this.written();
+    const ids = [...written.keys()].sort();
     const needed = new Set<string>();
     const old = new Set<string>();
     const ofOld = new Set<string>();
     let seen = 0;
     for await (const manifest of this.manifests(ids)) {
       seen += 1;
-      if (seen > keep.backupKeepMin && manifest.takenMs < nowMs - keep.backupKeepMs) old.add(manifest.id);
+      const ofMs = Math.max(manifest.takenMs, written.get(manifest.id) ?? nowMs);
+      if (seen > keep.backupKeepMin && ofMs < nowMs - keep.backupKeepMs) old.add(manifest.id);
       const into = old.has(manifest.id) ? ofOld : needed;
       for (const { key } of manifest.files) if (key !== undefined) into.add(key);
     }
@@ -177,10 +188,18 @@ export class Catalogue {
     const backups = [...old];
     if (keys.length > 0 || backups.length > 0) {
       const deletion: Deletion = { format: 1, sinceMs: nowMs, backups, keys };
-      await putObject(this.store, `${deletionsOf(this.brokerSet)}${nowMs}`, encodeChecked(deletion));
+      await putObject(this.store, `${deletionsOf(this.brokerSet)}${wallMs}`, encodeChecked(deletion));
     }
     for (const id of backups) await this.store.delete(manifestKey(this.brokerSet, id));
     return { backups, objects };
+  }
+
+  /** What time it is by the bucket's clock: when it takes an object. */
+  private async bucketMs(): Promise<number> {
+    const key = clockOf(this.brokerSet);
+    await putObject(this.store, key, Buffer.from('now'));
+    for await (const found of this.store.list(key)) if (found.key === key) return found.modifiedMs;
+    throw new MqError('UNAVAILABLE', `the bucket does not show ${key}, which was just written`);
   }
 
   private async goneLongEnough(

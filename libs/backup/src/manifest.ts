@@ -4,6 +4,7 @@
  *   <set>/files/<folder>/<name>.<sha256>    a file of the data folder; shared by all backups that hold the same bytes
  *   <set>/backups/<id>                      a manifest: a line of JSON, and the line's sha256
  *   <set>/deletions/<time>                  keys that no backup needs any more, since when: the same two lines
+ *   <set>/clock                             written to learn what time it is by the bucket's clock
  */
 import { createHash } from 'node:crypto';
 
@@ -77,6 +78,7 @@ export function manifestKey(brokerSet: string, id: string): string {
 export const manifestsOf = (brokerSet: string): string => `${brokerSet}/backups/`;
 export const filesOf = (brokerSet: string): string => `${brokerSet}/files/`;
 export const deletionsOf = (brokerSet: string): string => `${brokerSet}/deletions/`;
+export const clockOf = (brokerSet: string): string => `${brokerSet}/clock`;
 
 export function fileKey(brokerSet: string, name: string, sum: string): string {
   return `${filesOf(brokerSet)}${name}.${sum}`;
