@@ -69,6 +69,7 @@ export class Opening {
     const { parts } = this;
     const { checkpoints, scrub, retention, log, holds, indexes, held, replication } = parts;
     parts.stopping = true;
+    log.beginClose();
     checkpoints.beginStop();
     try {
       await scrub.stop();

@@ -190,6 +190,11 @@ export class CommitLog {
     return this.opening.reload(swap);
   }
 
+  /** It will be closed: what finds no room from now on is given up, and whoever waits for it is told. */
+  beginClose(): void {
+    this.parts.writer.beginEnd();
+  }
+
   /** Lets what was appended become durable, then gives the files back. */
   close(): Promise<void> {
     return this.opening.close();

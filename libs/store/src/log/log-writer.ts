@@ -82,6 +82,11 @@ export class LogWriter {
     if (!this.scheduled) this.schedule();
   }
 
+  /** It will stop: from now on nothing waits for room. */
+  beginEnd(): void {
+    this.ending = true;
+  }
+
   /** Writes what has gathered, then stops for good. */
   async end(): Promise<void> {
     if (!this.open) return;

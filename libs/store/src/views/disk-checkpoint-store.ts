@@ -18,7 +18,7 @@ import { MqError, sleep } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
 import { yieldToLoop } from '../yield-to-loop.js';
-import { isDiskFull, isMissing, joinPath } from '../disk/disk.js';
+import { isDiskFull, isMissing, joinPath, readWhole } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { readEither, replaceBoth } from '../disk/two-copies.js';
 import type { OnTrouble } from '../disk/two-copies.js';
@@ -207,9 +207,11 @@ export class DiskCheckpointStore implements CheckpointStore {
     try {
       await replaceBoth(this.disk, joinPath(this.folder, manifestName), [encodeManifest(manifest)]);
     } catch (caught) {
-      await opened.close();
-      if (isDiskFull(caught)) await this.disk.unlink(path);
-      throw caught;
+      const isDecided = await this.isDecided(caught, info.number).catch(() => false);
+      if (!isDecided) {
+        await opened.close();
+        throw caught;
+      }
     }
     this.manifest = manifest;
     this.files = files;
@@ -217,6 +219,24 @@ export class DiskCheckpointStore implements CheckpointStore {
       await old.close();
       await this.disk.unlink(joinPath(this.folder, nameOf(old.info.number)));
     }
+  }
+
+  /**
+   * The manifest could not be replaced, or its copy could not. Whether it names the new file all the same, durably; where it
+   * does not name it at all, a full disk has its room back.
+   */
+  private async isDecided(caught: unknown, number: number): Promise<boolean> {
+    if (!isDiskFull(caught)) return false;
+    // What can't be read here may name it: then it stays.
+    const stored = await readWhole(this.disk, joinPath(this.folder, manifestName));
+    const manifest = stored && decodeManifest(stored);
+    if (!manifest) return false;
+    if (manifest.files.some((info) => info.number === number)) {
+      await this.disk.syncFolder(this.folder);
+      return true;
+    }
+    await this.disk.unlink(joinPath(this.folder, nameOf(number)));
+    return false;
   }
 
   /** How many of the oldest files stay as they are: those that are large beside all that is newer. */
