@@ -63,8 +63,8 @@ export class Clients {
     return this.begin(new Make({ ...this.common(), consumerGroup, subscriptions, messageListener: { consume } }));
   }
 
-  /** Calls the REST API. @throws Error with the answer where it is no success */
-  async rest(method: string, path: string, body?: unknown): Promise<void> {
+  /** Calls the REST API. Answers the JSON it answers. @throws Error with the answer where it is no success */
+  async rest<T = void>(method: string, path: string, body?: unknown): Promise<T> {
     const { restUrl, user } = this.door();
     const headers = {
       ...(body !== undefined && { 'content-type': 'application/json' }),
@@ -74,7 +74,9 @@ export class Clients {
       ...{ method, headers },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
   async end(): Promise<void> {

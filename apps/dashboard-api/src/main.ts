@@ -10,6 +10,7 @@ import {
   externalScalerService,
   oidcOf,
   ResourceController,
+  JoiningSets,
   SetScaling,
   type AdminContext,
 } from '@cometmq/admin';
@@ -131,6 +132,7 @@ void runProgram({
       const ofLease = { lease, identity: hostname(), leaseMs: controllerLeaseMs, resyncMs: controllerResyncMs };
       if (lease !== '') asking.push(new ResourceController({ context, kubernetes, chance: systemChance, ...ofLease }));
     }
+    asking.push(new JoiningSets({ context, log, everyMs: scalingEveryMs }));
     telemetry.addReadiness(() => gate.unready() ?? admin.unready());
     return {
       parts: [

@@ -85,7 +85,8 @@ export function brokerGrpcService(
         return internal.DeleteLiteTopicResponse.encode({ deleted }).finish();
       }),
       HoldSends: unary(async (request) => {
-        await admin.holdSends(brokerName, internal.HoldSendsRequest.decode(request).holdMs);
+        const { holdMs, groupsOnly } = internal.HoldSendsRequest.decode(request);
+        await admin.holdSends(brokerName, holdMs, groupsOnly);
         return internal.HoldSendsResponse.encode({}).finish();
       }),
     },

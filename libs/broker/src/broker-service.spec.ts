@@ -1,5 +1,6 @@
 import { someTraits } from '@cometmq/client/testing';
-import { deadLetterTopic, type FilterExpression, type Receipt } from '@cometmq/model';
+import { type BrokerSetStage, deadLetterTopic, type FilterExpression, type Receipt } from '@cometmq/model';
+import type { MqError } from '@cometmq/shared';
 
 import { BrokerWorld, ids, settle } from './broker-world.js';
 
@@ -260,6 +261,29 @@ describe('the broker', () => {
     const set = { name: 'broker-0', epoch: 1, members: [], quorum: 1, inSync: [], writable: false, registeredMs: 1 };
     world.directory.apply({ kind: 'broker', revision: 1_000, broker: { ...set, stage: 'gone' } });
     await expect(elsewhere).rejects.toMatchObject({ code: 'UNAVAILABLE', retry: true });
+    await world.broker.stop();
+  });
+
+  it('keeps messages of groups back while others are to come first, and takes those that are its own', async () => {
+    const world = await new BrokerWorld().start();
+    const set = { epoch: 1, members: [], quorum: 1, inSync: [], writable: true, registeredMs: 1 };
+    const stage = (name: string, revision: number, is: BrokerSetStage): void =>
+      world.directory.apply({ kind: 'broker', revision, broker: { ...set, name, stage: is } });
+    const ofGroup = (id: string): Promise<unknown> => world.sendAs(id, { group: Buffer.from(id) });
+    stage('broker-0', 1_000, 'serving');
+    stage('broker-1', 1_001, 'joining');
+    const groups = Array.from({ length: 16 }, (_, i) => `g${i}`);
+    for (const group of groups) await ofGroup(group);
+    world.broker.holdSends(1_000, true);
+    const held = groups.map((group) => ofGroup(`${group}-next`).then(String, (caught: MqError) => caught.code));
+    await world.send('others do not wait');
+    stage('broker-1', 1_002, 'serving');
+    const refused = (await Promise.all(held)).filter((code) => code === 'STALE_LAYOUT').length;
+    expect(refused).toBeGreaterThan(2);
+    expect(refused).toBeLessThan(14);
+    stage('broker-0', 1_003, 'draining'); // It keeps those that it has.
+    stage('broker-1', 1_004, 'gone');
+    for (const group of groups) await ofGroup(`${group}-again`);
     await world.broker.stop();
   });
 

@@ -56,6 +56,7 @@ import type { MemberSessions } from './member-sessions.js';
 import type { MetadataView } from './metadata-view.js';
 import { Periodic } from './periodic.js';
 import type { ProducerSessions } from './producer-sessions.js';
+import { SetStanding } from './set-standing.js';
 import { SetViews } from './set-views.js';
 import { KnownMetadata } from './term/metadata-sync.js';
 import { Term } from './term/term.js';
@@ -89,12 +90,13 @@ export class BrokerService implements LinkedBroker, Component {
   private readonly periodic: Periodic;
   private term: Term | undefined;
   private failed: MqError | undefined;
-  /** An operator has taken its set out: what is sent here by an older route goes elsewhere. */
-  private isRemoved = false;
+  private readonly standing: SetStanding;
   /** Calls that wait while the lead is being taken up, or handed over. */
   private readonly held: CallsHeldByLeader;
   /** Sends that wait while the last messages of a set that leaves are consumed. */
   private readonly sendsHeld: CallsHeldForATime;
+  /** Those with a message group, while the last of their groups are consumed before they go to another set. */
+  private readonly groupsHeld: CallsHeldForATime;
   /** Sends that wait while it is found out whether another member has room. */
   private readonly roomSought: CallsHeldForATime;
   private forgetUpdates: (() => void) | undefined;
@@ -105,6 +107,8 @@ export class BrokerService implements LinkedBroker, Component {
     this.periodic = new Periodic(clock, log);
     this.held = new CallsHeldByLeader(clock);
     this.sendsHeld = new CallsHeldForATime(clock);
+    this.groupsHeld = new CallsHeldForATime(clock);
+    this.standing = new SetStanding(directory, brokerName);
     this.roomSought = new CallsHeldForATime(clock);
     this.store = memberStore(options, this.views, {
       onFailed: (error) => this.fatal(error),
@@ -251,7 +255,8 @@ export class BrokerService implements LinkedBroker, Component {
     if (this.held.isOn) return this.held.add(() => this.send(call, done));
     if (this.roomSought.isOn) return this.roomSought.add(() => this.send(call, done));
     if (this.sendsHeld.isOn) return this.sendsHeld.add(() => this.send(call, done));
-    const refusal = this.isRemoved ? this.removed() : this.notNow();
+    if (call.groupHash !== 0 && this.groupsHeld.isOn) return this.groupsHeld.add(() => this.send(call, done));
+    const refusal = this.standing.refusal(call) ?? this.notNow();
     if (refusal) done(refusal, undefined);
     else this.leading(done)?.sends.send(call, done);
   }
@@ -347,9 +352,9 @@ export class BrokerService implements LinkedBroker, Component {
    * What is sent waits for so long, or until this set is in no route any more: then it is told to go to another one.
    * @throws MqError NOT_LEADER
    */
-  holdSends(holdMs: number): void {
+  holdSends(holdMs: number, groupsOnly = false): void {
     this.termNow();
-    this.sendsHeld.holdFor(holdMs);
+    (groupsOnly ? this.groupsHeld : this.sendsHeld).holdFor(holdMs);
   }
 
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
@@ -397,6 +402,7 @@ export class BrokerService implements LinkedBroker, Component {
         if (this.term === term) this.term = undefined;
         term.end(error);
         this.sendsHeld.release();
+        this.groupsHeld.release();
       },
       refuseHeld: () => this.held.release(),
     };
@@ -450,16 +456,9 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   private lookAtStage(): void {
-    const { directory, brokerName } = this.options;
-    this.isRemoved = directory.brokerSet(brokerName)?.stage === 'gone';
-    if (this.isRemoved) this.sendsHeld.release();
-  }
-
-  private removed(): MqError {
-    return new MqError(
-      'UNAVAILABLE',
-      `broker set ${this.options.brokerName} was removed: other sets take new messages`,
-    );
+    if (!this.standing.look()) return;
+    this.sendsHeld.release();
+    this.groupsHeld.release();
   }
 
   /** It leads, and can promise nothing now: whoever asks may find that another member leads by now. */

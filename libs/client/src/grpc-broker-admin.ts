@@ -136,8 +136,8 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
     return internal.DeleteLiteTopicResponse.decode(await this.ask(brokerSet, 'DeleteLiteTopic', request)).deleted;
   }
 
-  async holdSends(brokerSet: string, holdMs: number): Promise<void> {
-    await this.ask(brokerSet, 'HoldSends', internal.HoldSendsRequest.encode({ holdMs }).finish());
+  async holdSends(brokerSet: string, holdMs: number, groupsOnly = false): Promise<void> {
+    await this.ask(brokerSet, 'HoldSends', internal.HoldSendsRequest.encode({ holdMs, groupsOnly }).finish());
   }
 
   private ask(brokerSet: string, method: string, request: Uint8Array): Promise<Uint8Array> {

@@ -88,19 +88,21 @@ export function brokerSetToWire(set: BrokerSet): internal.BrokerSet {
     ...set,
     leader,
     leaderMember,
+    groupless: set.groupless ?? false,
     inSync: [...inSync],
     members: members.map((one) => ({ ...one })),
   };
 }
 
 export function brokerSetFromWire(wire: internal.BrokerSet | undefined): BrokerSet {
-  const { leader, leaderMember, members, stage, ...rest } = whole(wire);
+  const { leader, leaderMember, members, stage, groupless, ...rest } = whole(wire);
   return {
     ...rest,
     members,
     stage: brokerSetStages.find((known) => known === stage) ?? 'serving',
     ...(leader !== undefined && { leader }),
     ...(leaderMember !== undefined && { leaderMember }),
+    ...(groupless && { groupless }),
   };
 }
 

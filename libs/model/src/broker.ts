@@ -15,6 +15,8 @@ export interface BrokerSet {
   /** False: takes no new messages (draining, or its disk is full). */
   readonly writable: boolean;
   readonly stage: BrokerSetStage;
+  /** It drains, and began to while it was joining: it takes no message groups. */
+  readonly groupless?: true | undefined;
   readonly registeredMs: number;
 }
 
@@ -24,11 +26,15 @@ export interface SetMember {
   readonly address: string;
 }
 
-/** `joining`: no queues are placed on it yet. `draining`: read, not written to. `gone`: in no route any more. */
+/**
+ * `joining`: takes messages, and no message groups yet: theirs stay where they are until the other sets have handed them out.
+ * `draining`: takes those of message groups only. `gone`: in no route any more.
+ */
 export type BrokerSetStage = (typeof brokerSetStages)[number];
+
 /** Whether the set is in the routes of clients. */
 export function isRouted({ stage }: Pick<BrokerSet, 'stage'>): boolean {
-  return stage === 'serving' || stage === 'draining';
+  return stage !== 'gone';
 }
 
 export const brokerSetStages = ['joining', 'serving', 'draining', 'gone'] as const;

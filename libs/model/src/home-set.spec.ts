@@ -1,6 +1,19 @@
-import { homeOfLiteTopic } from './home-set.js';
+import { homeOfLiteTopic, homeSets } from './home-set.js';
 
 const names = Array.from({ length: 20_000 }, (_, i) => `session-${i}`);
+
+test('message groups are spread over sets that serve, and those that drain and had groups', () => {
+  const sets = [
+    { name: 'c', stage: 'draining' },
+    { name: 'a', stage: 'serving' },
+    { name: 'd', stage: 'joining' },
+    { name: 'b', stage: 'gone' },
+    { name: 'e', stage: 'draining', groupless: true },
+  ] as const;
+  expect(homeSets(sets)).toEqual(['a', 'c']);
+  expect(homeSets(sets.slice(2))).toEqual(['d', 'e']); // Nobody else is there.
+  expect(homeSets(sets.slice(3, 4))).toEqual([]);
+});
 
 describe('the home of a lite topic', () => {
   it('is one of the sets, the same for everybody, and none where there are none', () => {

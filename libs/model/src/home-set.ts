@@ -1,4 +1,18 @@
+import type { BrokerSet } from './broker.js';
 import { hashText } from './envelope.js';
+
+/**
+ * Names of the broker sets that message groups and lite topics are spread over, in a stable order. Whoever leads, whatever
+ * they have room for: a message group changes its set only when a set comes or goes.
+ */
+export function homeSets(sets: Iterable<Pick<BrokerSet, 'name' | 'stage' | 'groupless'>>): string[] {
+  const [homes, joining]: [string[], string[]] = [[], []];
+  for (const set of sets) {
+    if (isHome(set)) homes.push(set.name);
+    else if (set.stage !== 'gone') joining.push(set.name);
+  }
+  return (homes.length > 0 ? homes : joining).sort();
+}
 
 /**
  * Which broker set the messages of a message group, or of a lite topic, go to: everybody finds the same. Each set draws a
@@ -17,9 +31,14 @@ export function setOfHash(hash: number, setHashes: readonly number[]): number {
   return best;
 }
 
-/** Where a lite topic lives, among the names of all broker sets. */
-export function homeOfLiteTopic(liteTopic: string, sets: Iterable<string>): string | undefined {
-  const sorted = [...sets].sort();
+/** Whether message groups are spread over this set too. */
+export function isHome({ stage, groupless }: Pick<BrokerSet, 'stage' | 'groupless'>): boolean {
+  return stage === 'serving' || (stage === 'draining' && !groupless);
+}
+
+/** Where a lite topic lives, among the sets of `homeSets`. */
+export function homeOfLiteTopic(liteTopic: string, homes: readonly string[]): string | undefined {
+  const sorted = [...homes].sort();
   return sorted[setOfHash(hashText(liteTopic), sorted.map(hashText))];
 }
 

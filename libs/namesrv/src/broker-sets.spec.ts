@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { Directory, localAddress, type MemberClaim, type SetReading } from '@cometmq/client';
 import { setRegistryContract, type OpenedRegistry } from '@cometmq/client/testing';
 import { EmbeddedStore, MemoryStore, NodeFiles, type MetadataStore } from '@cometmq/metadata';
-import { memberId, type BrokerSet, type Epoch, type LogPosition, type MemberId, type SetState } from '@cometmq/model';
+import {
+  memberId,
+  type BrokerSet,
+  type BrokerSetStage,
+  type Epoch,
+  type LogPosition,
+  type MemberId,
+  type SetState,
+} from '@cometmq/model';
 import { MqError, systemClock } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
@@ -246,6 +254,33 @@ describe('an operator', () => {
       reason: expect.stringContaining('joining, serving, draining, gone'),
     });
     expect((await fault(here.sets.setStage('none', 'gone'))).code).toBe('NOT_FOUND');
+  });
+
+  it('adds a set that has no message groups at first, where others may have some, nor when it drains', async () => {
+    const here = await world();
+    const first = { epoch: 1 as Epoch, revision: 0, rule: { members: [a], quorum: 1 }, reason: 'start' } as const;
+    const directory = new Directory(here.service, systemClock);
+    await directory.start();
+    const take = async (name: string): Promise<unknown> => {
+      await here.sets.acquireLeadership({ ...claimOf(a), brokerSet: name }, first);
+      return directory.until(() => directory.brokerSet(name), 10_000, name);
+    };
+    const change = async (stage: BrokerSetStage): Promise<unknown> => {
+      await here.sets.setStage('broker-2', stage);
+      const changed = (): BrokerSet | undefined =>
+        [directory.brokerSet('broker-2')].find((set) => set?.stage === stage);
+      return directory.until(changed, 10_000, stage);
+    };
+    expect(await take('broker-0')).toMatchObject({ stage: 'serving' });
+    expect(await take('broker-1')).toMatchObject({ stage: 'serving' }); // There is no topic yet.
+    await here.service.createTopic({ name: 'orders' });
+    expect(await take('broker-2')).toMatchObject({ stage: 'joining', writable: true });
+    expect(await change('draining')).toMatchObject({ groupless: true, writable: false });
+    await here.sets.setStage('broker-2', 'draining');
+    expect(await change('joining')).not.toHaveProperty('groupless');
+    await change('serving');
+    expect(await change('draining')).not.toHaveProperty('groupless');
+    await directory.stop();
   });
 
   it('lets one lead whatever the others have, once nobody leads', async () => {

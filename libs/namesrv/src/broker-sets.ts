@@ -134,6 +134,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
         registeredMs: set?.record.registeredMs ?? this.clock.wallMs(),
       };
       const shown = this.presenceAfter(found, claim, { leads: epoch, inSync: [member] });
+      const stage = set ? [] : await this.stageOfNew(brokerSet);
       const before = set ? presenceOf(found, set.record.leader) : undefined;
       return {
         compare: [
@@ -142,7 +143,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
           ...(before && before.record.member !== member ? [same(before)] : []),
           ...(set && !before && set.record.leader !== member ? [absent(brokerSet, set.record.leader)] : []),
         ],
-        puts: [{ key: keys.set(brokerSet), value: JSON.stringify(record) }],
+        puts: [{ key: keys.set(brokerSet), value: JSON.stringify(record) }, ...stage],
         presence: shown,
         // Everybody waits for it: what its last announcement has kept is kept again by the first renewal.
         trustsLease: true,
@@ -272,11 +273,15 @@ export class BrokerSets implements SetRegistry, SetAdmin {
     if (!brokerSetStages.includes(stage)) {
       throw new MqError('BAD_REQUEST', `stage "${printable(stage)}" must be one of ${brokerSetStages.join(', ')}`);
     }
-    await this.alter(brokerSet, ({ set }) => {
-      const record: StageRecord = { stage, sinceMs: this.clock.wallMs() };
-      const compare = [same(set)];
-      if (stage === 'serving') return { compare, deletes: [keys.stageOf(brokerSet)], result: undefined };
-      return { compare, puts: [{ key: keys.stageOf(brokerSet), value: JSON.stringify(record) }], result: undefined };
+    const key = keys.stageOf(brokerSet);
+    await this.alter(brokerSet, async ({ set }) => {
+      const before = await this.store.get(key);
+      const was = recordOf<StageRecord>(before);
+      const groupless = stage === 'draining' && (was?.stage === 'joining' || was?.groupless);
+      const record: StageRecord = { stage, ...(groupless && { groupless }), sinceMs: this.clock.wallMs() };
+      const compare = [same(set), { key, modRevision: before?.modRevision ?? 0 }];
+      if (stage === 'serving') return { compare, deletes: [key], result: undefined };
+      return { compare, puts: [{ key: key, value: JSON.stringify(record) }], result: undefined };
     });
     this.log.warn({ set: brokerSet, stage }, 'a broker set has another place in the routes');
   }
@@ -347,25 +352,32 @@ export class BrokerSets implements SetRegistry, SetAdmin {
   /** An operator's change. `decide` gives undefined where it is so already. */
   private async alter<T>(
     brokerSet: string,
-    decide: (found: { readonly set: Known<SetRecord>; readonly found: Found }) =>
-      | {
-          readonly compare: readonly Compare[];
-          readonly puts?: readonly Put[];
-          readonly deletes?: readonly string[];
-          readonly result: T;
-        }
-      | undefined,
+    decide: (found: {
+      readonly set: Known<SetRecord>;
+      readonly found: Found;
+    }) => Alteration<T> | undefined | Promise<Alteration<T> | undefined>,
   ): Promise<T | undefined> {
     checkSetName(brokerSet);
     for (let tries = 0; tries < triesMax; tries += 1) {
       const found = await this.settled(brokerSet);
       const { set } = found;
       if (!set) throw new MqError('NOT_FOUND', `there is no broker set ${printable(brokerSet)}`);
-      const change = decide({ set, found });
+      const change = await decide({ set, found });
       if (!change) return undefined;
       if ((await this.store.commit(change)).applied) return change.result;
     }
     throw changesTooOften(brokerSet);
+  }
+
+  /**
+   * A set that comes to others, where there are topics, takes no message groups at first: what the others have of theirs might
+   * be overtaken.
+   */
+  private async stageOfNew(brokerSet: string): Promise<Put[]> {
+    const [sets, topics] = await Promise.all([this.store.range(keys.sets), this.store.range(keys.topics)]);
+    if (sets.pairs.length === 0 || topics.pairs.length === 0) return [];
+    const record: StageRecord = { stage: 'joining', sinceMs: this.clock.wallMs() };
+    return [{ key: keys.stageOf(brokerSet), value: JSON.stringify(record) }];
   }
 
   /** The set as it is; a member that might have led beyond the members, and has not, may no longer. */
@@ -537,6 +549,13 @@ export class BrokerSets implements SetRegistry, SetAdmin {
   private async letGo(lease: LeaseId): Promise<void> {
     await this.store.revokeLease(lease).catch(() => undefined);
   }
+}
+
+interface Alteration<T> {
+  readonly compare: readonly Compare[];
+  readonly puts?: readonly Put[];
+  readonly deletes?: readonly string[];
+  readonly result: T;
 }
 
 interface Written<T> {

@@ -141,7 +141,7 @@ export class DirectoryCopy {
     const lone = this.presences.get(name);
     const presenceOf = (member: string): PresenceRecord | undefined =>
       this.presences.get(`${name}/${member}`) ?? (lone?.member === member ? lone : undefined);
-    return brokerSetOf(set, presenceOf, this.stages.get(name)?.stage);
+    return brokerSetOf(set, presenceOf, this.stages.get(name));
   }
 
   listen(listener: Listener): () => void {

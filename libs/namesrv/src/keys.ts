@@ -113,6 +113,7 @@ export interface DoubtRecord {
 
 export interface StageRecord {
   readonly stage: BrokerSetStage;
+  readonly groupless?: true | undefined;
   readonly sinceMs: number;
 }
 
@@ -253,7 +254,7 @@ export function presenceRecordOf(pair: KeyValue | undefined): PresenceRecord | u
 export function brokerSetOf(
   set: SetRecord,
   presenceOf: (member: MemberId) => PresenceRecord | undefined,
-  stage: BrokerSetStage = 'serving',
+  { stage, groupless }: Pick<StageRecord, 'stage' | 'groupless'> = { stage: 'serving' },
 ): BrokerSet {
   const { name, epoch, leader, members, quorum, registeredMs } = set;
   const shown = presenceOf(leader);
@@ -267,6 +268,7 @@ export function brokerSetOf(
     inSync: present?.inSync ?? members,
     writable: (stage === 'joining' || stage === 'serving') && (present?.writable ?? true),
     stage,
+    ...(groupless && { groupless }),
     registeredMs,
     ...(present && { leader: present.address, leaderMember: present.member }),
   };

@@ -4,7 +4,7 @@
  * A route is built at first use and forgotten when the directory changes below it.
  */
 import type { BrokerLink, BrokerLinks, Directory, DirectoryUpdate } from '@cometmq/client';
-import { type QueueId, type Topic, hashText, isRouted, queueId, setOfHash } from '@cometmq/model';
+import { type QueueId, type Topic, hashText, homeSets, isRouted, queueId, setOfHash } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { queueOfGroup } from './group-queue.js';
@@ -16,16 +16,16 @@ export class TopicRoute {
     readonly topic: Topic,
     /** Names of the broker sets that take messages, or will when they have a leader, in a stable order. */
     private readonly sets: readonly string[],
-    /** Names of all broker sets: a message group stays with its set while that takes nothing. */
-    private readonly allSets: readonly string[],
+    /** Names of those that message groups are spread over: a message group stays with its set while that takes nothing. */
+    private readonly homes: readonly string[],
     start: number,
     /** Each set has a leader, and none takes messages: to wait for another leader is of no use. */
     private readonly allFull = false,
   ) {
     this.turn = start;
-    this.setHashes = allSets.map(hashText);
+    this.homeHashes = homes.map(hashText);
   }
-  private readonly setHashes: readonly number[];
+  private readonly homeHashes: readonly number[];
 
   /** The queue of the last `next` or `ofGroup`, and its broker set. */
   queueId: QueueId = queueId(0);
@@ -67,7 +67,7 @@ export class TopicRoute {
    */
   ofGroup(groupHash: number, links: BrokerLinks): BrokerLink {
     this.checkWritable();
-    const set = this.allSets[setOfHash(groupHash, this.setHashes)];
+    const set = this.homes[setOfHash(groupHash, this.homeHashes)];
     const link = set === undefined ? undefined : links.link(set);
     if (set === undefined || !link) {
       throw new MqError('UNAVAILABLE', "no broker takes the message group's messages at the moment");
@@ -114,21 +114,18 @@ export class TopicRoutes {
 
   private put(topic: Topic): TopicRoute {
     const sets: string[] = [];
-    const allSets: string[] = [];
+    const all = [...this.directory.brokerSets()].filter(isRouted);
     let full = 0;
-    for (const set of this.directory.brokerSets()) {
-      if (!isRouted(set)) continue;
-      allSets.push(set.name);
+    for (const set of all) {
       if (set.stage === 'draining') continue;
       if (set.writable || set.leader === undefined) sets.push(set.name);
       else full += 1;
     }
     sets.sort();
-    allSets.sort();
     this.made += 1; // Not every route shall start with the same queue.
     const slots = Math.max(1, sets.length * Math.max(1, topic.writeQueues));
-    const allFull = full > 0 && full === allSets.length;
-    const route = new TopicRoute(topic, sets, allSets, this.made % slots, allFull);
+    const allFull = full > 0 && full === all.length;
+    const route = new TopicRoute(topic, sets, homeSets(all), this.made % slots, allFull);
     this.routes.set(topic.name, route);
     return route;
   }

@@ -912,6 +912,8 @@ export type BrokerSet = {
   }[];
 };
 
+export type SetStageWanted = { readonly stage: 'serving' | 'draining' };
+
 export type SetStage = { readonly stage: 'joining' | 'serving' | 'draining' };
 
 export type SetRemains = {
@@ -1684,14 +1686,14 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: SetRemains;
   };
-  /** Which routes a broker set is in. draining: new messages go to the others, and what it holds is consumed; messages of a message group go on to it, so that their order holds. serving: as it was. joining: no new messages yet. */
+  /** Which routes a broker set is in. draining: new messages go to the others, and what it holds is consumed; messages of a message group go on to it, so that their order holds. serving: as it was; one that was removed takes messages of message groups once those before them are consumed, and is joining until then. */
   readonly setStage: {
     readonly params: {
       /** Name of the broker set; "%" is written %25. */
       readonly name: string;
     };
     readonly query: undefined;
-    readonly body: SetStage;
+    readonly body: SetStageWanted;
     readonly answer: SetStage;
   };
   /** Topics in the order of their names. */

@@ -503,6 +503,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     [...['name', 'protection', 'says', 'epoch', 'quorum', 'writable', 'stage', 'warnings', 'members', 'failovers']],
   ),
+  SetStageWanted: object({ stage: { type: 'string', enum: ['serving', 'draining'] } }, 'all'),
   SetStage: object({ stage: { type: 'string', enum: ['joining', 'serving', 'draining'] } }, 'all'),
   SetRemains: object(
     {

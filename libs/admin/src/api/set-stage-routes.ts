@@ -4,7 +4,7 @@ import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
 import { isEmpty, remainsText, type SetRemains } from '../reports/set-remains.js';
-import { countRemains, putStage, takeOut } from '../scaling/taking-out.js';
+import { countRemains, putBack, putStage, takeOut } from '../scaling/taking-out.js';
 import type { AdminContext } from './context.js';
 import { answers } from './responses.js';
 import { nameParams, ref } from './schemas.js';
@@ -47,24 +47,26 @@ export function setStageRoutes(app: FastifyInstance, context: AdminContext): voi
     handler: ({ params }) => remainsOf(params.name),
   });
 
-  app.put<{ Params: ByName; Body: { readonly stage: Exclude<BrokerSetStage, 'gone'> } }>('/broker-sets/:name/stage', {
+  app.put<{ Params: ByName; Body: { readonly stage: 'serving' | 'draining' } }>('/broker-sets/:name/stage', {
     schema: {
       operationId: 'setStage',
       tags,
       summary:
         'Which routes a broker set is in. draining: new messages go to the others, and what it holds is consumed; messages ' +
-        'of a message group go on to it, so that their order holds. serving: as it was. joining: no new messages yet.',
+        'of a message group go on to it, so that their order holds. serving: as it was; one that was removed takes messages of ' +
+        'message groups once those before them are consumed, and is joining until then.',
       params: nameParams('broker set'),
-      body: ref('SetStage'),
+      body: ref('SetStageWanted'),
       response: answers({ status: 200, schema: 'SetStage', description: 'It has this stage.' }, 400, 404, 409),
     },
     handler: async ({ params: { name }, body: { stage }, ip }) => {
-      setNamed(name);
+      const set = setNamed(name);
       if (stage !== 'serving') checkOthers(name);
-      await putStage(context, name, stage);
-      await shows(name, stage);
-      log.warn({ peer: ip, brokerSet: name, stage }, 'a broker set was given another stage');
-      return { stage };
+      if (stage === 'draining') await putStage(context, name, stage);
+      const next = stage === 'serving' ? await putBack(context, set) : stage;
+      await shows(name, next);
+      log.warn({ peer: ip, brokerSet: name, stage: next }, 'a broker set was given another stage');
+      return { stage: next };
     },
   });
 

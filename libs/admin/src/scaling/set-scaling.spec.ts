@@ -105,7 +105,7 @@ describe('broker sets on Kubernetes', () => {
     expect(brokers.holds.at(-1)?.holdMs).toBeGreaterThan(0); // Sends waited until it was out.
     pods(3, 3);
     await look();
-    expect(stages()[2]).toBe('broker-2: serving');
+    expect(stages()[2]).toBe('broker-2: joining');
     expect(data()['left']).toBe('{}');
   });
 
@@ -123,7 +123,7 @@ describe('broker sets on Kubernetes', () => {
     put('broker-2', 'gone'); // They run, and one of them leads.
     await turns();
     await look();
-    expect([stages()[2], data()['left']]).toEqual(['broker-2: serving', '{}']);
+    expect([stages()[2], data()['left']]).toEqual(['broker-2: joining', '{}']);
   });
 
   it('stay in the routes when a look took longer than sends wait', async () => {

@@ -15,7 +15,7 @@ import { AgainAndAgain, failureFacts, MqError, type Clock, type Component } from
 import type { Logger } from '@cometmq/telemetry';
 
 import { isEmpty, remainsText, type SetRemains } from '../reports/set-remains.js';
-import { countRemains, putStage, takeOut, type TakingContext } from './taking-out.js';
+import { countRemains, putBack, putStage, takeOut, type TakingContext } from './taking-out.js';
 
 export interface SetScalingOptions {
   readonly context: TakingContext;
@@ -86,7 +86,7 @@ export class SetScaling implements Component {
         left[set.name] = await this.scaledIn(set, left[set.name] ?? '', ordinal < setsWithPods(items));
       // What was taken out is empty, and stays out until it is led: one pod alone of it does not bring it back.
       else if (left[set.name] !== undefined && !(set.stage === 'gone' && set.leader === undefined)) {
-        if (set.stage !== 'serving') await this.backAgain(set);
+        if (set.stage === 'draining' || set.stage === 'gone') await this.backAgain(set);
         delete left[set.name];
       }
     }
@@ -125,11 +125,11 @@ export class SetScaling implements Component {
     }
   }
 
-  private async backAgain({ name }: BrokerSet): Promise<void> {
+  private async backAgain(set: BrokerSet): Promise<void> {
     const { context, log } = this.options;
-    log.warn({ brokerSet: name }, 'a broker set is wanted again: it takes messages');
-    await putStage(context, name, 'serving');
-    this.told.delete(name);
+    log.warn({ brokerSet: set.name }, 'a broker set is wanted again: it takes messages');
+    await putBack(context, set);
+    this.told.delete(set.name);
   }
 
   /** From the highest set down: those that hold little may go. */

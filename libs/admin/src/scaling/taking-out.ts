@@ -1,5 +1,5 @@
 /** The last step of a broker set that leaves: in no route any more, and nothing of it left behind. */
-import type { BrokerSet, BrokerSetStage } from '@cometmq/model';
+import { type BrokerSet, type BrokerSetStage, isHome } from '@cometmq/model';
 import { MqError, sleep } from '@cometmq/shared';
 
 import type { AdminContext } from '../api/context.js';
@@ -30,6 +30,16 @@ export async function putStage(
 ): Promise<void> {
   if (!sets) throw new MqError('UNSUPPORTED', 'this cluster has one broker set, in this process');
   await within(clock, requestMsMax, 'the name service', sets.setStage(name, stage));
+}
+
+/** It takes messages again. One that was in no route gets back its message groups once their order allows it. */
+export async function putBack(
+  context: TakingContext,
+  set: Pick<BrokerSet, 'name' | 'stage' | 'groupless'>,
+): Promise<BrokerSetStage> {
+  const next = isHome(set) ? 'serving' : 'joining';
+  await putStage(context, set.name, next);
+  return next;
 }
 
 /**

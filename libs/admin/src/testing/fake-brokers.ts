@@ -25,7 +25,7 @@ export class FakeBrokers implements BrokerAdmin {
   readonly states = new Map<string, Partial<BrokerState>>();
   readonly groups = new Map<GroupId, GroupState>();
   readonly topics = new Map<TopicId, TopicState>();
-  readonly holds: { readonly brokerSet: string; readonly holdMs: number }[] = [];
+  readonly holds: { readonly brokerSet: string; readonly holdMs: number; readonly groupsOnly?: true }[] = [];
   readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
   readonly inspect = new FakeInspect((brokerSet) => this.known(brokerSet));
   readonly deadLetters = new FakeDeadLetters((brokerSet) => this.known(brokerSet));
@@ -111,9 +111,9 @@ export class FakeBrokers implements BrokerAdmin {
     return this.liteTopics.delete(name);
   }
 
-  async holdSends(brokerSet: string, holdMs: number): Promise<void> {
+  async holdSends(brokerSet: string, holdMs: number, groupsOnly = false): Promise<void> {
     this.known(brokerSet);
-    this.holds.push({ brokerSet, holdMs });
+    this.holds.push({ brokerSet, holdMs, ...(groupsOnly && { groupsOnly: true as const }) });
   }
 
   async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {

@@ -3,6 +3,7 @@ import type { GroupsView } from '@cometmq/consumption';
 import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
 import {
   homeOfLiteTopic,
+  homeSets,
   type ConsumerGroup,
   type GroupId,
   type QueueId,
@@ -145,8 +146,7 @@ export class LiteSync {
   /** Every leader hears of every subscription; the one at home speaks. */
   private tell(clientId: string, topicId: TopicId, liteTopic: string): void {
     const { view, directory, brokerName, commands } = this.parts;
-    const sets = [...directory.brokerSets()].map(({ name }) => name);
-    const isHome = (homeOfLiteTopic(liteTopic, sets) ?? brokerName) === brokerName;
+    const isHome = (homeOfLiteTopic(liteTopic, homeSets(directory.brokerSets())) ?? brokerName) === brokerName;
     if (!isHome && view.find(topicId, liteTopic) === undefined) return;
     if (commands.tell({ clientId, kind: 'unsubscribeLite', topicId, liteTopic })) this.notified += 1;
   }

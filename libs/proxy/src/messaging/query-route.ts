@@ -84,7 +84,7 @@ function queuesOf(
     queues.push({
       topic: resource,
       id,
-      permission: permissionOf(topic, id < topic.readQueues, stage === 'serving' && id < topic.writeQueues),
+      permission: permissionOf(topic, id < topic.readQueues, stage !== 'draining' && id < topic.writeQueues),
       broker: { name, id: 0, endpoints },
       acceptMessageTypes,
     });

@@ -345,13 +345,28 @@ it('finishes the sends under way when it stops', async () => {
   expect(SendMessageResponse.decode(call.items[0] as Buffer).status?.code).toBe(Code.OK);
 });
 
-it('sends nothing to a set that is draining, joining or gone, led or not', async () => {
-  const others = (['draining', 'joining', 'gone'] as const).map((stage, at) => {
+it('sends nothing to a set that is draining or gone, led or not', async () => {
+  const others = (['draining', 'gone'] as const).map((stage, at) => {
     const broker = context.addBroker(`broker-${at + 1}`);
     context.nameService.putSet({ name: broker.name, stage, writable: false, leader: undefined });
     context.nameService.putSet({ name: broker.name, stage, writable: stage !== 'draining' });
     return broker;
   });
   for (let i = 0; i < 20; i += 1) await send(context, encode(message()));
-  expect([context.broker.sent.length, others.map(({ sent }) => sent.length)]).toEqual([20, [0, 0, 0]]);
+  expect([context.broker.sent.length, others.map(({ sent }) => sent.length)]).toEqual([20, [0, 0]]);
+});
+
+it('sends to a set that is joining, but no message of a message group', async () => {
+  const joining = context.addBroker('broker-1');
+  context.nameService.putSet({ name: 'broker-1', stage: 'joining' });
+  for (let i = 0; i < 20; i += 1) await send(context, encode(message()));
+  expect([context.broker.sent.length, joining.sent.length]).toEqual([10, 10]);
+  const ofGroup = (group: string): Uint8Array =>
+    encode(message({ messageGroup: group, messageType: 2 }, { topic: { name: 'ordered', resourceNamespace: '' } }));
+  await context.nameService.createTopic({ name: 'ordered', type: MessageType.fifo });
+  for (let i = 0; i < 20; i += 1) await send(context, ofGroup(`g${i}`));
+  expect([context.broker.sent.length, joining.sent.length]).toEqual([30, 10]);
+  context.nameService.putSet({ name: 'broker-1', stage: 'serving' });
+  for (let i = 0; i < 20; i += 1) await send(context, ofGroup(`g${i}`));
+  expect(joining.sent.length).toBeGreaterThan(12);
 });

@@ -601,6 +601,8 @@ export interface DeleteLiteTopicResponse {
 export interface HoldSendsRequest {
   /** 0: no longer. */
   holdMs: number;
+  /** Only what has a message group, or a lite topic. */
+  groupsOnly: boolean;
 }
 
 export interface HoldSendsResponse {
@@ -7661,13 +7663,16 @@ export const DeleteLiteTopicResponse: MessageFns<DeleteLiteTopicResponse> = {
 };
 
 function createBaseHoldSendsRequest(): HoldSendsRequest {
-  return { holdMs: 0 };
+  return { holdMs: 0, groupsOnly: false };
 }
 
 export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
   encode(message: HoldSendsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.holdMs !== 0) {
       writer.uint32(8).uint32(message.holdMs);
+    }
+    if (message.groupsOnly !== false) {
+      writer.uint32(16).bool(message.groupsOnly);
     }
     return writer;
   },
@@ -7693,6 +7698,14 @@ export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
             message.holdMs = reader.uint32();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.groupsOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7711,6 +7724,7 @@ export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
   fromPartial<I extends Exact<DeepPartial<HoldSendsRequest>, I>>(object: I): HoldSendsRequest {
     const message = createBaseHoldSendsRequest();
     message.holdMs = object.holdMs ?? 0;
+    message.groupsOnly = object.groupsOnly ?? false;
     return message;
   },
 };

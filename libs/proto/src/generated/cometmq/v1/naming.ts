@@ -94,6 +94,8 @@ export interface BrokerSet {
   quorum: number;
   /** "joining", "serving", "draining" or "gone". */
   stage: string;
+  /** It drains, and began to while it was joining. */
+  groupless: boolean;
 }
 
 export interface BrokerMember {
@@ -1240,6 +1242,7 @@ function createBaseBrokerSet(): BrokerSet {
     members: [],
     quorum: 0,
     stage: "",
+    groupless: false,
   };
 }
 
@@ -1274,6 +1277,9 @@ export const BrokerSet: MessageFns<BrokerSet> = {
     }
     if (message.stage !== "") {
       writer.uint32(82).string(message.stage);
+    }
+    if (message.groupless !== false) {
+      writer.uint32(88).bool(message.groupless);
     }
     return writer;
   },
@@ -1371,6 +1377,14 @@ export const BrokerSet: MessageFns<BrokerSet> = {
             message.stage = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.groupless = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1398,6 +1412,7 @@ export const BrokerSet: MessageFns<BrokerSet> = {
     message.members = object.members?.map((e) => BrokerMember.fromPartial(e)) || [];
     message.quorum = object.quorum ?? 0;
     message.stage = object.stage ?? "";
+    message.groupless = object.groupless ?? false;
     return message;
   },
 };

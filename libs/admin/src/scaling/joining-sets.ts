@@ -1,0 +1,150 @@
+/**
+ * Broker sets that come to a cluster take message groups once it can't change their order: while new messages of groups wait
+ * for a moment, what the other sets have of them is consumed, and then groups are spread over all of them. Where consumers do
+ * not keep up, the new sets take everything else, and it is tried again later.
+ */
+import { lagOf } from '@cometmq/client';
+import { type BrokerSet, isHome, MessageType, type Topic, type TopicId } from '@cometmq/model';
+import { AgainAndAgain, failureFacts, inTurn, sleep, type Component } from '@cometmq/shared';
+import type { Logger } from '@cometmq/telemetry';
+
+import { within } from '../within.js';
+import { putStage, type TakingContext } from './taking-out.js';
+
+export interface JoiningSetsOptions {
+  readonly context: TakingContext;
+  readonly log: Logger;
+  readonly everyMs: number;
+}
+
+/** How long the counting may take. */
+const countMsMax = 30_000;
+/** Groups asked about at once. */
+const atOnce = 16;
+/** How long messages of groups may wait for those before them to be consumed. */
+const holdMs = 1_500;
+const lookMs = 100;
+/** What is under way when they begin to wait gets into the queues in this time. */
+const quietLooks = 3;
+/** With more than this it is not worth while to hold them up. */
+const heldMax = 200;
+/** Between two tries that hold them up in vain. */
+const againMs = 10_000;
+const againMsMax = 120_000;
+
+export class JoiningSets implements Component {
+  readonly name = 'joining of broker sets';
+  private readonly looks: AgainAndAgain;
+  private pauseMs = againMs;
+  private notBeforeMs = -Infinity;
+  private told = false;
+
+  constructor(private readonly options: JoiningSetsOptions) {
+    const { context, log, everyMs } = options;
+    this.looks = new AgainAndAgain(
+      context.clock,
+      everyMs,
+      () => this.look(),
+      (caught) => log.warn(failureFacts(caught), 'new broker sets can not take message groups yet; trying again'),
+    );
+  }
+
+  start(): Promise<void> {
+    this.looks.start();
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    return this.looks.stop();
+  }
+
+  /** One look. */
+  async look(): Promise<void> {
+    const { context, log } = this.options;
+    const { clock, brokers } = context;
+    const [joining, homes] = this.sets();
+    const [next] = joining; // One at a time: each change of the sets that have groups is one of its own.
+    if (!next) {
+      this.rest();
+      return;
+    }
+    if (clock.monotonicMs() < this.notBeforeMs) return;
+    if (homes.some(({ leader }) => leader === undefined)) return; // Nobody can say what it has.
+    let left = await this.leftIn(homes);
+    if (left > heldMax) {
+      this.wait(joining, left);
+      return;
+    }
+    if (this.ordered().size > 0) {
+      const beganMs = clock.monotonicMs();
+      await Promise.all(homes.map(({ name }) => brokers.holdSends(name, holdMs, true)));
+      for (let quiet = 0; quiet < quietLooks; quiet = left === 0 ? quiet + 1 : 0) {
+        await sleep(clock, lookMs);
+        left = await this.leftIn(homes);
+        // A count that took long has seen what came after the wait had ended by itself, or not seen it.
+        if (clock.monotonicMs() > beganMs + holdMs - lookMs) {
+          this.wait(joining, left);
+          return;
+        }
+      }
+      // From here on, so that they wait for the whole of the change; it ends by itself when the brokers hear of the change.
+      await Promise.all(homes.map(({ name }) => brokers.holdSends(name, holdMs, true)));
+    }
+    await putStage(context, next.name, 'serving');
+    log.warn({ brokerSet: next.name }, 'a broker set takes message groups from now on');
+    this.rest();
+  }
+
+  /** Those that join and are led, and those that have groups. */
+  private sets(): [BrokerSet[], BrokerSet[]] {
+    const [joining, homes]: [BrokerSet[], BrokerSet[]] = [[], []];
+    for (const set of this.options.context.directory.brokerSets()) {
+      if (set.stage === 'joining' && set.leader !== undefined) joining.push(set);
+      else if (isHome(set)) homes.push(set);
+    }
+    return [joining, homes];
+  }
+
+  private ordered(): Set<TopicId> {
+    return new Set([...this.options.context.directory.topics()].filter(isOrdered).map(({ id }) => id));
+  }
+
+  /** Messages of topics with an order, that a consumer group is not done with. */
+  private async leftIn(homes: readonly BrokerSet[]): Promise<number> {
+    const { directory, brokers, clock } = this.options.context;
+    const topics = this.ordered();
+    if (topics.size === 0) return 0;
+    const asked = homes.flatMap(({ name }) => [...directory.groups()].map(({ id }) => ({ name, id })));
+    const counting = inTurn(asked, atOnce, async ({ name, id }) => {
+      const { queues, sums } = await brokers.describeGroup(name, id);
+      let left = 0;
+      for (const each of [...queues, ...sums]) if (topics.has(each.topicId)) left += lagOf(each);
+      return left;
+    });
+    const counted = await within(clock, countMsMax, 'what consumer groups have to do', counting);
+    return counted.reduce((sum, left) => sum + left, 0);
+  }
+
+  /** Consumers do not keep up with their message groups. */
+  private wait(joining: readonly BrokerSet[], messages: number): void {
+    const { context, log } = this.options;
+    const brokerSets = joining.map(({ name }) => name);
+    const said = 'new broker sets take no message groups yet: theirs are not consumed where they are';
+    if (this.told) log.debug({ brokerSets, messages }, said);
+    else log.warn({ brokerSets, messages }, said);
+    this.told = true;
+    this.notBeforeMs = context.clock.monotonicMs() + this.pauseMs;
+    this.pauseMs = Math.min(againMsMax, 2 * this.pauseMs);
+  }
+
+  private rest(): void {
+    this.told = false;
+    this.pauseMs = againMs;
+    this.notBeforeMs = -Infinity;
+  }
+}
+
+/** Whether messages of such a topic may be ones of a message group, or of a lite topic, which keep their order. */
+function isOrdered({ type }: Topic): boolean {
+  return type === MessageType.fifo || type === MessageType.lite || type === MessageType.mixed;
+}
