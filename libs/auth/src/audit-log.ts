@@ -12,7 +12,7 @@ export interface AuditEntry {
   readonly time: string;
   readonly requestId?: string | undefined;
   readonly user?: string | undefined;
-  /** token, session, signature, or none. */
+  /** token, session, signature, kubernetes (by a resource there), or none. */
   readonly how: string;
   readonly from: string;
   /** Of the REST API by its id, of clients by the method's name. */

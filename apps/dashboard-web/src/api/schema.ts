@@ -726,7 +726,7 @@ export type AuditRecord = {
   readonly requestId?: string;
   /** Absent: nobody who is known. */
   readonly user?: string;
-  readonly how: 'token' | 'session' | 'signature' | 'none';
+  readonly how: 'token' | 'session' | 'signature' | 'kubernetes' | 'none';
   /** The address. */
   readonly from: string;
   /** Of the REST API by its operationId, of clients by the method’s name. */

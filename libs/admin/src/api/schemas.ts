@@ -394,7 +394,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       time: described(text, 'ISO 8601.'),
       requestId: text,
       user: described(text, 'Absent: nobody who is known.'),
-      how: { type: 'string', enum: ['token', 'session', 'signature', 'none'] },
+      how: { type: 'string', enum: ['token', 'session', 'signature', 'kubernetes', 'none'] },
       from: described(text, 'The address.'),
       operation: described(text, 'Of the REST API by its operationId, of clients by the method’s name.'),
       target: described(anything, 'What the path names.'),

@@ -51,7 +51,7 @@ export class GroupKind implements Kind {
     return made.id;
   }
 
-  async change(resource: Resource): Promise<void> {
+  async change(resource: Resource, fields: readonly string[]): Promise<readonly string[]> {
     const { directory } = this.context;
     await change(
       this.context,
@@ -61,6 +61,7 @@ export class GroupKind implements Kind {
         return shown !== undefined && looksLike(groupView(shown), groupView(made));
       },
     );
+    return fields;
   }
 
   async delete(resource: Resource, identity: number): Promise<void> {

@@ -18,7 +18,8 @@ export interface Kind {
   look(resource: Resource): Promise<Look>;
   /** @returns the identity of what was made */
   create(resource: Resource): Promise<number>;
-  change(resource: Resource, fields: readonly string[]): Promise<void>;
+  /** @returns those of the fields that were changed; the others come with the next step */
+  change(resource: Resource, fields: readonly string[]): Promise<readonly string[]>;
   /** Only what has this identity. */
   delete(resource: Resource, identity: number): Promise<void>;
   /** What would be lost with it, in words; empty: nothing. @throws MqError where it can't be said */

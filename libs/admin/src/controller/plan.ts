@@ -143,6 +143,14 @@ export function differenceText(differences: readonly Difference[]): string {
     .join(', ');
 }
 
+/** The same once it is changed: `retentionMs was 60000 and is 120000 now`. */
+export function changeText(differences: readonly Difference[], drift: boolean): string {
+  const when = drift ? 'again' : 'now';
+  return differences
+    .map(({ field, is, wanted }) => `${field} was ${valueText(is)} and is ${valueText(wanted)} ${when}`)
+    .join(', ');
+}
+
 function valueText(value: unknown): string {
   if (value === undefined) return 'not set';
   const text = typeof value === 'string' ? value : JSON.stringify(value);

@@ -9,6 +9,7 @@ import {
   annotations,
   backlogReason,
   deletingReason,
+  changeText,
   differenceText,
   nextStep,
   type Facts,
@@ -42,7 +43,7 @@ export class Reconciler {
 
   /** @returns after how long to look again though nothing tells */
   async reconcile(kind: Kind, object: KubernetesObject): Promise<number | undefined> {
-    const state: State = { resource: resourceOf(object), owned: undefined, backlog: undefined };
+    const state: State = { resource: resourceOf(object), owned: undefined, backlog: undefined, changed: undefined };
     state.owned = state.resource.status.id;
     try {
       return await this.advance(kind, state);
@@ -146,11 +147,18 @@ export class Reconciler {
       }
       case 'change': {
         const fields = step.differences.map(({ field }) => field);
-        await this.change(kind, resource, 'update', () => kind.change(resource, fields), fields);
         const said = differenceText(step.differences);
+        // It would be changed for ever.
+        if (said === state.changed) throw new MqError('CONFLICT', `${said}, also after it was changed`);
+        state.changed = said;
+        const changed = await this.change(kind, resource, 'update', () => kind.change(resource, fields), fields);
+        const text = changeText(
+          step.differences.filter(({ field }) => changed.includes(field)),
+          step.drift,
+        );
         if (step.drift)
-          await this.tell(kind, resource, 'Warning', 'DriftRepaired', `somebody else changed it: ${said}`);
-        else await this.tell(kind, resource, 'Normal', 'Updated', said);
+          await this.tell(kind, resource, 'Warning', 'DriftRepaired', `somebody else changed it: ${text}`);
+        else await this.tell(kind, resource, 'Normal', 'Updated', text);
         return undefined;
       }
       case 'delete': {
@@ -212,7 +220,8 @@ export class Reconciler {
         conditions: [{ ...condition, lastTransitionTime: since, observedGeneration: generation }],
       },
     });
-    const isNew = ready?.reason !== verdict.reason || ready.message !== message;
+    // Of one reason the words may change all the time: how much is left, say.
+    const isNew = ready?.reason !== verdict.reason;
     if (!verdict.ready && isNew && verdict.quiet !== true)
       await this.tell(kind, resource, 'Warning', verdict.reason, message);
   }
@@ -262,6 +271,8 @@ interface State {
   resource: Resource;
   owned: number | undefined;
   backlog: string | undefined;
+  /** What was changed last. */
+  changed: string | undefined;
 }
 
 /** A write to the resource itself failed: it may have changed, or be gone. */

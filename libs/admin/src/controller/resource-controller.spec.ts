@@ -128,12 +128,12 @@ describe('resources of Kubernetes', () => {
 
     apply(topics, 'orders', { retentionMs: 120_000 });
     await until(() => isReady(topics, 'orders') && directory.topic('orders')?.retentionMs === 120_000);
-    expect(said()).toContain('Updated: retentionMs is 60000 instead of 120000');
+    expect(said()).toContain('Updated: retentionMs was 60000 and is 120000 now');
 
     await nameService.updateTopic('orders', { retentionMs: 240_000, permission: 'read' });
     await until(() => said().some((each) => each.startsWith('DriftRepaired')));
     await until(() => directory.topic('orders')?.retentionMs === 120_000);
-    expect(said()).toContain('DriftRepaired: somebody else changed it: retentionMs is 240000 instead of 120000');
+    expect(said()).toContain('DriftRepaired: somebody else changed it: retentionMs was 240000 and is 120000 again');
     expect(directory.topic('orders')?.permission).toBe('read'); // Nobody asked for another one.
     expect(audit.page({}).items.map(({ operation, user }) => `${operation} by ${String(user)}`)).toEqual([
       'updateTopic by CometTopic orders',
@@ -288,6 +288,10 @@ describe('resources of Kubernetes', () => {
     queue(0);
     await until(() => isReady(topics, 'orders'));
     expect(directory.topic('orders')).toMatchObject({ writeQueues: 4, readQueues: 4 });
+    await until(() => said().filter((each) => each.startsWith('Updated')).length === 2);
+    expect(said()).toEqual(
+      expect.arrayContaining(['Updated: writeQueues was 8 and is 4 now', 'Updated: readQueues was 8 and is 4 now']),
+    );
   });
 
   it('make groups, repair them, and delete them after the topics that they consume', async () => {

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 
+import type { IdentityBook } from '@cometmq/auth';
 import { type DirectoryUpdate } from '@cometmq/client';
 import {
   isObject,
@@ -41,6 +42,7 @@ export interface ResourceControllerOptions {
 
 /** Of each kind. More would be more topics than a cluster has. */
 const objectsMax = 20_000;
+const bytesMax = 32 * 1024 * 1024;
 const atOnce = 4;
 const unfollowed = 'resources of Kubernetes can not be followed; their kinds are in the chart cometmq-crds';
 
@@ -119,6 +121,8 @@ class Term {
   private readonly problems = new Map<string, string>();
   /** By key: what was last worked on because it was told. */
   private readonly seen = new Map<string, string>();
+  /** By name: users and policies as they were when they were last looked at. */
+  private readonly knownUsers = new Map<string, readonly [unknown, unknown]>();
   private running: Promise<unknown> | undefined;
   private readonly forgets: (() => void)[] = [];
 
@@ -137,7 +141,10 @@ class Term {
       const path = `/apis/${apiGroup}/${apiVersion}/namespaces/${kubernetes.namespace}/${kind.plural}`;
       const tell = (name: string, object: KubernetesObject | undefined): void => this.changed(kind, name, object);
       const failed = (error: MqError): void => this.tellProblem(kind.plural, error, unfollowed);
-      this.collections.set(kind, new WatchedCollection({ kubernetes, path, clock, chance, objectsMax, tell, failed }));
+      this.collections.set(
+        kind,
+        new WatchedCollection({ kubernetes, path, clock, chance, objectsMax, bytesMax, tell, failed }),
+      );
     }
     this.reconciler = new Reconciler({
       ...{ kubernetes, clock, log, audit },
@@ -166,7 +173,7 @@ class Term {
   begin(): void {
     const { directory, identity } = this.options.context;
     this.forgets.push(directory.onUpdate((update) => this.updated(update)));
-    if (identity) this.forgets.push(identity.book.onChange(() => this.all('CometUser')));
+    if (identity) this.forgets.push(identity.book.onChange(() => this.usersChanged(identity.book)));
     const { signal } = this.stopping;
     this.running = Promise.all([...this.collections.values()].map((collection) => collection.run(signal)));
     this.resyncs.start();
@@ -180,9 +187,8 @@ class Term {
     await this.running;
   }
 
-  private all(only?: string): void {
+  private all(): void {
     for (const kind of this.kinds) {
-      if (only !== undefined && kind.kind !== only) continue;
       for (const name of this.wishes.get(kind)?.resources() ?? []) this.queue.add(keyOf(kind, name));
     }
   }
@@ -192,7 +198,10 @@ class Term {
     const wish = object && nameIn(resourceOf(object));
     const before = wishes?.set(name, wish);
     // Whoever wanted the same name may have it now.
-    if (before !== undefined && before !== wish) this.wanted(kind, before);
+    if (before !== undefined && before !== wish) {
+      this.knownUsers.delete(before);
+      this.wanted(kind, before);
+    }
     if (!object) this.gone(kind, name);
     else if (this.isNews(keyOf(kind, name), object)) this.queue.add(keyOf(kind, name));
   }
@@ -239,6 +248,18 @@ class Term {
         return this.wanted(groups, update.group.name);
       default:
         return undefined;
+    }
+  }
+
+  /** Those of them that resources ask for. */
+  private usersChanged(book: IdentityBook): void {
+    const [, , users] = this.kinds as [Kind, Kind, Kind];
+    for (const name of this.wishes.get(users)?.names() ?? []) {
+      const [user, policies] = [book.user(name), book.policiesOf(name)];
+      const known = this.knownUsers.get(name);
+      if (known?.[0] === user && known?.[1] === policies) continue;
+      this.knownUsers.set(name, [user, policies]);
+      this.wanted(users, name);
     }
   }
 
@@ -302,6 +323,10 @@ class Wishes {
       this.byName.set(name, (this.byName.get(name) ?? new Set()).add(resource));
     }
     return before;
+  }
+
+  names(): Iterable<string> {
+    return this.byName.keys();
   }
 
   of(name: string): Iterable<string> {

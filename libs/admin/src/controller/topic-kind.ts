@@ -49,7 +49,7 @@ export class TopicKind implements Kind {
     return made.id;
   }
 
-  async change(resource: Resource, fields: readonly string[]): Promise<void> {
+  async change(resource: Resource, fields: readonly string[]): Promise<readonly string[]> {
     const { directory } = this.context;
     const name = nameIn(resource);
     const spec = settingsOf(resource);
@@ -67,7 +67,8 @@ export class TopicKind implements Kind {
     // Queues are closed to senders first, and to readers once they are consumed: that is the next step then.
     const isLess = before !== undefined && (spec.readQueues ?? Infinity) < before.writeQueues;
     if (isLess && wanted['writeQueues'] !== undefined) delete wanted['readQueues'];
-    if (Object.keys(wanted).length === 0) return;
+    const changed = fields.filter((field) => field === 'type' || wanted[field] !== undefined);
+    if (Object.keys(wanted).length === 0) return changed;
     if (wanted['readQueues'] !== undefined) await checkDrained(this.context, name, spec.readQueues);
     await change(
       this.context,
@@ -77,6 +78,7 @@ export class TopicKind implements Kind {
         return shown !== undefined && looksLike(topicView(shown), topicView(made));
       },
     );
+    return changed;
   }
 
   async delete(resource: Resource, identity: number): Promise<void> {

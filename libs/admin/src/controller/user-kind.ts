@@ -122,7 +122,7 @@ export class UserKind implements Kind {
     return made.createdMs;
   }
 
-  async change(resource: Resource, fields: readonly string[]): Promise<void> {
+  async change(resource: Resource, fields: readonly string[]): Promise<readonly string[]> {
     const { service, book, box } = this.identity();
     const name = nameIn(resource);
     const { kind = 'normal', enabled = true, quota } = specOf(resource);
@@ -137,6 +137,7 @@ export class UserKind implements Kind {
       await book.until(isShown, shownMsMax).catch(() => undefined);
     }
     if (fields.includes('policies')) await this.setPolicies(name, entriesOf(specOf(resource)));
+    return fields;
   }
 
   async delete(resource: Resource): Promise<void> {

@@ -116,7 +116,7 @@ export function podKubernetesApi(
           endAfter(watchSilenceMsMax);
           const lines = (rest + chunk).split('\n');
           rest = lines.pop() ?? '';
-          if (rest.length > answerBytesMax) return fail(new MqError('UNAVAILABLE', tooMuch));
+          if (rest.length > answerBytesMax) return fail(new MqError('UNAVAILABLE', answersTooMuch));
           for (const line of lines) {
             if (stop.aborted) return;
             if (line === '') continue;
@@ -149,7 +149,8 @@ export function podKubernetesApi(
 }
 
 const unreachable = 'the API of Kubernetes does not answer';
-const tooMuch = 'Kubernetes answers too much';
+/** More than is held in memory; a page of a list with fewer objects may do. */
+export const answersTooMuch = 'Kubernetes answers too much';
 
 function readText(
   answer: IncomingMessage,
@@ -161,7 +162,9 @@ function readText(
   answer.setEncoding('utf8');
   answer.on('data', (chunk: string) => {
     text += chunk;
-    if (text.length > answerBytesMax) asked.destroy(new MqError('UNAVAILABLE', tooMuch));
+    if (text.length <= answerBytesMax) return;
+    fail(new MqError('UNAVAILABLE', answersTooMuch));
+    asked.destroy();
   });
   answer.once('error', fail);
   answer.once('end', () => done(text));

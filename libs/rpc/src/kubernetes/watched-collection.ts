@@ -5,7 +5,13 @@
  */
 import { MqError, sleep, type Chance, type Clock } from '@cometmq/shared';
 
-import { fieldOf, isObject, type KubernetesObject, type WatchingKubernetesApi } from './kubernetes-api.js';
+import {
+  answersTooMuch,
+  fieldOf,
+  isObject,
+  type KubernetesObject,
+  type WatchingKubernetesApi,
+} from './kubernetes-api.js';
 
 export interface WatchedCollectionOptions {
   readonly kubernetes: WatchingKubernetesApi;
@@ -13,15 +19,16 @@ export interface WatchedCollectionOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly chance: Chance;
-  /** More objects than this are an error, so that nobody fills this process's memory by making them. */
+  /** More objects than this, or larger ones in all, are an error: nobody fills this process's memory by making them. */
   readonly objectsMax: number;
+  readonly bytesMax: number;
   /** An object is there, is another than before, or (undefined) is there no more. Must not throw. */
   readonly tell: (name: string, object: KubernetesObject | undefined) => void;
   /** Each failure, with how long it waits for the next attempt. */
   readonly failed: (error: MqError, waitMs: number) => void;
 }
 
-const pageObjects = 500;
+const pageObjectsMax = 500;
 const waitMsMin = 500;
 const waitMsMax = 30_000;
 /** The server ends a watch after so long, and it is taken up again. */
@@ -29,6 +36,8 @@ const watchSeconds = 300;
 
 export class WatchedCollection {
   private readonly objects = new Map<string, KubernetesObject>();
+  private readonly sizes = new Map<string, number>();
+  private bytes = 0;
   private version: string | undefined;
   private isWhole = false;
 
@@ -50,7 +59,7 @@ export class WatchedCollection {
   /** What a write has answered is known at once; the watch tells it later. */
   put(object: KubernetesObject): void {
     const name = nameOf(object);
-    if (this.objects.has(name)) this.objects.set(name, slim(object));
+    if (this.objects.has(name)) this.keep(name, slim(object));
   }
 
   /** Until `stop` is aborted. */
@@ -78,32 +87,43 @@ export class WatchedCollection {
   }
 
   private async list(stop: AbortSignal): Promise<void> {
-    const { kubernetes, path, objectsMax, tell } = this.options;
     const found = new Map<string, KubernetesObject>();
     let version: unknown;
-    for (let next = ''; !stop.aborted;) {
-      const query = `limit=${pageObjects}${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`;
-      const page = await kubernetes.get(`${path}?${query}`);
-      if (!page) throw new MqError('NOT_FOUND', `Kubernetes knows no ${path.slice(path.lastIndexOf('/') + 1)}`);
+    for (let next: string | undefined = ''; next !== undefined && !stop.aborted;) {
+      const page = await this.page(next);
       const { items } = page;
       for (const item of Array.isArray(items) ? items : []) if (isObject(item)) found.set(nameOf(item), slim(item));
-      if (found.size > objectsMax) throw tooMany(path, objectsMax);
+      if (found.size > this.options.objectsMax) throw this.tooMuch();
       version = fieldOf(page, 'metadata', 'resourceVersion');
       const more = fieldOf(page, 'metadata', 'continue');
-      if (typeof more !== 'string' || more === '') break;
-      next = more;
+      next = typeof more === 'string' && more !== '' ? more : undefined;
     }
     if (stop.aborted) return;
     if (typeof version !== 'string') throw new MqError('UNAVAILABLE', 'a list of Kubernetes has no version');
     for (const name of [...this.objects.keys()]) if (!found.has(name)) this.drop(name);
-    for (const [name, object] of found) this.objects.set(name, object);
+    for (const [name, object] of found) if (!this.keep(name, object)) throw this.tooMuch();
     this.version = version;
     this.isWhole = true;
-    for (const [name, object] of found) tell(name, object);
+    for (const [name, object] of found) this.options.tell(name, object);
+  }
+
+  /** Objects may be so large that a page of them is not taken: then it is a smaller one. */
+  private async page(from: string): Promise<KubernetesObject> {
+    const { kubernetes, path } = this.options;
+    for (let limit = pageObjectsMax; ; limit = Math.ceil(limit / 4)) {
+      const query = `limit=${limit}${from === '' ? '' : `&continue=${encodeURIComponent(from)}`}`;
+      try {
+        const page = await kubernetes.get(`${path}?${query}`);
+        if (page) return page;
+        throw new MqError('NOT_FOUND', `Kubernetes knows no ${this.plural}`);
+      } catch (caught) {
+        if (limit === 1 || MqError.from(caught).reason !== answersTooMuch) throw caught;
+      }
+    }
   }
 
   private async follow(stop: AbortSignal): Promise<void> {
-    const { kubernetes, path, objectsMax, tell } = this.options;
+    const { kubernetes, path, tell } = this.options;
     const query = `watch=1&allowWatchBookmarks=true&timeoutSeconds=${watchSeconds}&resourceVersion=${this.version ?? ''}`;
     const overflow = new AbortController();
     const end = await kubernetes.watch(
@@ -114,41 +134,64 @@ export class WatchedCollection {
         if (type === 'BOOKMARK') return;
         const name = nameOf(object);
         if (type === 'DELETED') return this.drop(name);
-        if (this.objects.size >= objectsMax && !this.objects.has(name)) {
-          overflow.abort();
-          return;
-        }
         const kept = slim(object);
-        this.objects.set(name, kept);
-        tell(name, kept);
+        if (this.keep(name, kept)) tell(name, kept);
+        else overflow.abort();
       },
       AbortSignal.any([stop, overflow.signal]),
     );
-    if (overflow.signal.aborted) throw tooMany(path, objectsMax);
+    if (overflow.signal.aborted) throw this.tooMuch();
     if (end === 'expired') this.version = undefined;
   }
 
+  /** @returns false: there is no room for it */
+  private keep(name: string, object: KubernetesObject): boolean {
+    const { objectsMax, bytesMax } = this.options;
+    const before = this.sizes.get(name) ?? 0;
+    const size = 2 * JSON.stringify(object).length;
+    if (this.bytes - before + size > bytesMax) return false;
+    if (this.objects.size >= objectsMax && !this.objects.has(name)) return false;
+    this.bytes += size - before;
+    this.sizes.set(name, size);
+    this.objects.set(name, object);
+    return true;
+  }
+
+  private get plural(): string {
+    return this.options.path.slice(this.options.path.lastIndexOf('/') + 1);
+  }
+
+  private tooMuch(): MqError {
+    const { objectsMax, bytesMax } = this.options;
+    return new MqError(
+      'FORBIDDEN',
+      `there are more than ${objectsMax} ${this.plural}, or they take more than ${bytesMax} bytes`,
+    );
+  }
+
   private drop(name: string): void {
+    this.bytes -= this.sizes.get(name) ?? 0;
+    this.sizes.delete(name);
     this.objects.delete(name);
     this.options.tell(name, undefined);
   }
-}
-
-function tooMany(path: string, max: number): MqError {
-  return new MqError('FORBIDDEN', `there are more than ${max} ${path.slice(path.lastIndexOf('/') + 1)}`);
 }
 
 function nameOf(object: KubernetesObject): string {
   return String(fieldOf(object, 'metadata', 'name'));
 }
 
-/** Without who changed which field when: often more than all else. */
+/** Without who changed which field when, and what kubectl notes of itself: often more than all else. */
 function slim(object: KubernetesObject): KubernetesObject {
   const { metadata } = object;
   if (!isObject(metadata)) return object;
-  const { managedFields: _managedFields, ...rest } = metadata;
-  return { ...object, metadata: rest };
+  const { managedFields: _managedFields, annotations, ...rest } = metadata;
+  if (!isObject(annotations)) return { ...object, metadata: rest };
+  const { [lastApplied]: _lastApplied, ...others } = annotations;
+  return { ...object, metadata: { ...rest, annotations: others } };
 }
+
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** Ends early when `stop` is aborted. */
 async function pause(clock: Clock, ms: number, stop: AbortSignal): Promise<void> {
