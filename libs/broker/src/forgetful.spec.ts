@@ -1,6 +1,6 @@
 // Goal: nothing of topics, groups and clients that are gone stays in a leader's memory. Method: they come, do all that they can
 // do, and go, again and again; then every map and set that the broker has to do with, however deep, is counted.
-import { deadLetterTopic, everything, MessageType, queueId, queueOffset, type Topic } from '@cometmq/model';
+import { deadLetterTopic, everything, MessageType, queueId, queueOffset, topicId, type Topic } from '@cometmq/model';
 
 import { brokerSamples } from './broker-metrics.js';
 import { BrokerWorld, settle } from './broker-world.js';
@@ -163,3 +163,15 @@ const remembered = [
   '.filters.ofGroups', // Ten thousand, then all are made anew.
   '.checkpoints.opened.store.pieces', // Of what is above.
 ];
+
+// Else a message that only this member wants would be passed over for the group.
+it('what a member wants of a topic that this broker has not heard of yet is kept', async () => {
+  const world = await new BrokerWorld().start();
+  const { broker, group, topic } = world;
+  const [gone, coming] = [await world.nameService.createTopic({ name: 'gone' }), topicId(topic.id + 100)];
+  for (const id of [gone.id, coming]) broker.sessions.polled(group.id, 'c', id, everything, world.clock.monotonicMs());
+  await world.nameService.deleteTopic('gone');
+  world.clock.advance(minute);
+  expect(broker.sessions.topicsOf(group.id)).toEqual([coming]);
+  await world.broker.stop();
+});

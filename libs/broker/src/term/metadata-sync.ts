@@ -41,10 +41,11 @@ export class KnownMetadata {
     return this.directory.topicById(topicId) ?? this.view.topics.get(topicId);
   }
 
-  /** For what is kept beside the log. */
+  /** For what is kept beside the log. Ids rise: one above all that were heard of is of something that was just made. */
   readonly living: Living = {
-    topic: (id) => this.topicById(id) !== undefined,
-    group: (id) => (this.directory.groupById(id) ?? this.view.groups.get(id)) !== undefined,
+    topic: (id) => this.topicById(id) !== undefined || id > this.view.topics.idMax,
+    group: (id) =>
+      (this.directory.groupById(id) ?? this.view.groups.get(id)) !== undefined || id > this.view.groups.idMax,
   };
 
   /** What the log knows of the metadata, for one that has lost it. */
