@@ -11,6 +11,7 @@ import {
   oidcOf,
   ResourceController,
   JoiningSets,
+  LeaderAudit,
   SetScaling,
   type AdminContext,
 } from '@cometmq/admin';
@@ -143,6 +144,7 @@ void runProgram({
         identities,
         ...gate.parts,
         directory,
+        new LeaderAudit(directory, audit),
         leaders,
         channels,
         admin,

@@ -1,6 +1,7 @@
 export * from './admin-server.js';
 export { alertRules } from './alerts/alert-rules.js';
 export { AlertWatch, type AlertWatchOptions } from './alerts/alert-watch.js';
+export { LeaderAudit } from './leader-audit.js';
 export { externalScalerService } from './keda/external-scaler.js';
 export { JoiningSets } from './scaling/joining-sets.js';
 export { SetScaling } from './scaling/set-scaling.js';
