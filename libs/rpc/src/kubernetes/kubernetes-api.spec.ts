@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock } from '@cometmq/shared';
 
 import { certifiedBy, newAuthority } from '../tls/authority.js';
-import { podKubernetesApi, type WatchingKubernetesApi } from './kubernetes-api.js';
+import { answersTooMuch, podKubernetesApi, type WatchingKubernetesApi } from './kubernetes-api.js';
 
 interface Asked {
   readonly method: string | undefined;
@@ -85,6 +85,11 @@ describe('the API of Kubernetes', () => {
     expect(await api.get('/a')).toBeUndefined();
     answer = { status: 200, text: '<html>' };
     await expect(api.get('/a')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('is not taken where it answers more than is held in memory', async () => {
+    answer = { status: 200, text: `"${'x'.repeat(9 * 1024 * 1024)}"` };
+    await expect(api.get('/a')).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: answersTooMuch });
   });
 
   describe('that is watched', () => {

@@ -1,10 +1,10 @@
 // Goal: what is known of a collection is what it holds, whatever breaks on the way. Method: the fake of the API of Kubernetes, by
 // TLS, which ends watches, forgets its history and refuses.
-import { type MqError, Prng, sleep, systemClock as clock } from '@cometmq/shared';
+import { MqError, Prng, sleep, systemClock as clock } from '@cometmq/shared';
 
 import { FakeKubernetesServer } from '../testing/fake-kubernetes-server.js';
 import { until } from '../testing/until.js';
-import { fieldOf } from './kubernetes-api.js';
+import { answersTooMuch, fieldOf } from './kubernetes-api.js';
 import { WatchedCollection } from './watched-collection.js';
 
 describe('a collection of Kubernetes that is watched', () => {
@@ -26,9 +26,9 @@ describe('a collection of Kubernetes that is watched', () => {
     await kubernetes.stop();
   });
 
-  function follow(objectsMax = 5_000, bytesMax = 10_000_000): void {
+  function follow(objectsMax = 5_000, bytesMax = 10_000_000, api = kubernetes.api()): void {
     collection = new WatchedCollection({
-      ...{ kubernetes: kubernetes.api(), path, clock, chance: new Prng(1), objectsMax, bytesMax },
+      ...{ kubernetes: api, path, clock, chance: new Prng(1), objectsMax, bytesMax },
       tell: (name, object) => told.push(`${name} ${object ? JSON.stringify(fieldOf(object, 'spec', 'n')) : 'gone'}`),
       failed: (error) => failures.push(error),
     });
@@ -137,12 +137,20 @@ describe('a collection of Kubernetes that is watched', () => {
   });
 
   it('whose pages are too large to be taken is listed in smaller ones', async () => {
-    for (let n = 0; n < 20; n += 1) {
-      kubernetes.do('POST', path, { metadata: { name: `topic-${n}` }, spec: { n, text: 'x'.repeat(1_000_000) } });
-    }
-    follow(100, 100_000_000);
+    for (let n = 0; n < 20; n += 1) make(`topic-${n}`, n);
+    const api = kubernetes.api();
+    const limits: number[] = [];
+    follow(100, 1_000_000, {
+      ...api,
+      get: (asked) => {
+        const limit = Number(/limit=(\d+)/.exec(asked)?.[1]);
+        limits.push(limit);
+        return limit > 8 ? Promise.reject(new MqError('UNAVAILABLE', answersTooMuch)) : api.get(asked);
+      },
+    });
     await until(() => collection.listed);
     expect(names()).toHaveLength(20);
+    expect(limits.filter((limit) => limit <= 8)).toHaveLength(3);
     expect(failures).toEqual([]);
   });
 });
