@@ -1,5 +1,5 @@
 import { MessageType } from '@cometmq/proto';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
@@ -778,6 +778,16 @@ describe('the cluster', () => {
     const line = 'broker-1: single copy, epoch 4, led by broker-1-a, 1 of 2 members';
     expect(await health('single copy', 2)).toEqual(['healthy', line, '  broker-1-a  leads']);
     expect(await health('alone, as it is meant to be', 1)).toEqual(['healthy']);
+  });
+
+  it('is watched for long at no cost', async () => {
+    const looked = jest.spyOn(fixture.brokers, 'describe');
+    const watching = comet('cluster', 'health', '--watch', '--every', '1ms');
+    await until(() => looked.mock.calls.length > 20);
+    expect(getEventListeners(me.interrupt.signal, 'abort').length).toBeLessThan(2);
+    me.interrupt.abort();
+    expect((await watching).code).toBe(0);
+    looked.mockRestore();
   });
 
   it('is watched until somebody has seen enough', async () => {

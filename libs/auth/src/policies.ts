@@ -67,6 +67,17 @@ export function checkedPolicies({ user, entries }: UserPolicies): UserPolicies {
   return { user, entries: entries.map(checkedEntry) };
 }
 
+/** Whether they say the same, in the same order. */
+export function samePolicies(a: readonly PolicyEntry[], b: readonly PolicyEntry[]): boolean {
+  const text = (entries: readonly PolicyEntry[]): string =>
+    JSON.stringify(
+      entries.map(({ policy, resource: { type, match, name }, actions: allowed, sourceIps, decision }) => {
+        return [policy, type, match, name, allowed, sourceIps, decision];
+      }),
+    );
+  return text(a) === text(b);
+}
+
 function checkedEntry(entry: PolicyEntry): PolicyEntry {
   const { resource, decision, policy, sourceIps } = entry;
   checkedResource(resource, resourceText(resource));

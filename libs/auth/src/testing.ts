@@ -12,7 +12,7 @@ import type {
 import { MqError } from '@cometmq/shared';
 
 import type { IdentitySource } from './identity-book.js';
-import { checkedPolicies } from './policies.js';
+import { checkedPolicies, samePolicies } from './policies.js';
 import { Secret, SecretBox } from './secrets.js';
 import { changedUser, newUser } from './users.js';
 
@@ -92,8 +92,11 @@ export class FakeIdentities implements IdentitySource {
     this.delete(name);
   }
 
-  async setPolicies(policies: UserPolicies): Promise<void> {
+  async setPolicies(policies: UserPolicies, before?: readonly PolicyEntry[]): Promise<void> {
     this.found(policies.user);
+    if (before && !samePolicies(this.policies.get(policies.user)?.entries ?? [], before)) {
+      throw new MqError('CONFLICT', `somebody else has changed the policies of ${policies.user} meanwhile; try again`);
+    }
     this.allow(policies.user, ...checkedPolicies(policies).entries);
   }
 

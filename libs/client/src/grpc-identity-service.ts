@@ -1,5 +1,13 @@
 import { internal } from '@cometmq/proto';
-import type { IdentityUpdate, RevokedToken, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+import type {
+  IdentityUpdate,
+  PolicyEntry,
+  RevokedToken,
+  User,
+  UserChange,
+  UserDraft,
+  UserPolicies,
+} from '@cometmq/model';
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
 import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 
@@ -126,8 +134,8 @@ export class GrpcIdentityService implements IdentityService, Component {
     await this.ask('DeleteUser', internal.UserRequest.encode({ name }).finish());
   }
 
-  async setPolicies(policies: UserPolicies): Promise<void> {
-    await this.ask('SetPolicies', internal.UserPolicies.encode(policiesToWire(policies)).finish());
+  async setPolicies(policies: UserPolicies, before?: readonly PolicyEntry[]): Promise<void> {
+    await this.ask('SetPolicies', internal.UserPolicies.encode(policiesToWire(policies, before)).finish());
   }
 
   async revokeToken(token: RevokedToken): Promise<void> {

@@ -47,8 +47,17 @@ export function userChangeFromWire({ kind, enabled, secret, resealed, quota }: i
   return { kind: kind as UserKind | undefined, enabled, secret, resealed, quota: quota && quotaFromWire(quota) };
 }
 
-export function policiesToWire({ user, entries }: UserPolicies): internal.UserPolicies {
-  return { user, entries: entries.map(entryToWire) };
+export function policiesToWire(
+  { user, entries }: UserPolicies,
+  before?: readonly PolicyEntry[],
+): internal.UserPolicies {
+  const compared = before !== undefined;
+  return { user, entries: entries.map(entryToWire), before: (before ?? []).map(entryToWire), compared };
+}
+
+/** What policies are to be until they are changed; undefined: whatever they are. */
+export function policiesBefore({ before, compared }: internal.UserPolicies): PolicyEntry[] | undefined {
+  return compared ? before.map(entryFromWire) : undefined;
 }
 
 export function policiesFromWire({ user, entries }: internal.UserPolicies): UserPolicies {
@@ -64,7 +73,8 @@ export function* identitiesToWire(update: IdentityUpdate): Generator<internal.Id
         update: { $case: 'snapshot', value: internal.IdentitiesPart.fromPartial(value) },
       });
       for (const users of slices(update.users)) yield part({ users: users.map(userToWire) });
-      for (const policies of slices(update.policies)) yield part({ policies: policies.map(policiesToWire) });
+      for (const policies of slices(update.policies))
+        yield part({ policies: policies.map((one) => policiesToWire(one)) });
       for (const revoked of slices(update.revoked)) yield part({ revoked: revoked.map((token) => ({ ...token })) });
       yield part({ last: true, ...update.source, replaced: [...update.source.replaced] });
       return;

@@ -1,4 +1,12 @@
-import type { IdentityUpdate, RevokedToken, User, UserChange, UserDraft, UserPolicies } from '@cometmq/model';
+import type {
+  IdentityUpdate,
+  PolicyEntry,
+  RevokedToken,
+  User,
+  UserChange,
+  UserDraft,
+  UserPolicies,
+} from '@cometmq/model';
 
 /**
  * Users and their policies: changed here, and watched from here by those who check identities. The directory tells
@@ -16,8 +24,12 @@ export interface IdentityService {
   updateUser(name: string, change: UserChange): Promise<User>;
   /** With its policies. @throws MqError NOT_FOUND, CONFLICT where it is the last super user that is enabled */
   deleteUser(name: string): Promise<void>;
-  /** Replaces all policies of a user; none: it may do nothing. @throws MqError NOT_FOUND, BAD_REQUEST */
-  setPolicies(policies: UserPolicies): Promise<void>;
+  /**
+   * Replaces all policies of a user; none: it may do nothing.
+   * @param before what they are to be until then; left out: whatever they are
+   * @throws MqError NOT_FOUND, BAD_REQUEST, CONFLICT where they are not `before` any more
+   */
+  setPolicies(policies: UserPolicies, before?: readonly PolicyEntry[]): Promise<void>;
   /** Whoever watches does not take the token any more. @throws MqError TOO_MANY_REQUESTS while as many are as may be */
   revokeToken(token: RevokedToken): Promise<void>;
 }

@@ -2,6 +2,7 @@ import { internal } from '@cometmq/proto';
 import {
   identitiesToWire,
   identityServiceName,
+  policiesBefore,
   policiesFromWire,
   userChangeFromWire,
   userDraftFromWire,
@@ -69,7 +70,7 @@ export function identityDoor(identities: IdentityService): NameServiceEndpoint {
       DeleteUser: method(internal.UserRequest, ({ name }) => done(identities.deleteUser(name))),
       RevokeToken: method(internal.RevokedToken, (token) => done(identities.revokeToken(token))),
       SetPolicies: method(internal.UserPolicies, (policies) =>
-        done(identities.setPolicies(policiesFromWire(policies))),
+        done(identities.setPolicies(policiesFromWire(policies), policiesBefore(policies))),
       ),
     },
   };

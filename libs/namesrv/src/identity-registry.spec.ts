@@ -6,7 +6,7 @@ import { SecretBox, Secret } from '@cometmq/auth';
 import { GrpcIdentityService, type DirectoryUpdate, type IdentityService } from '@cometmq/client';
 import { MemoryStore, type MetadataStore } from '@cometmq/metadata';
 import { until } from '@cometmq/metadata/testing';
-import type { IdentityUpdate, PolicyEntry } from '@cometmq/model';
+import type { IdentityUpdate, PolicyEntry, UserPolicies } from '@cometmq/model';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { GrpcJsServer } from '@cometmq/rpc/testing';
 import { MqError, systemClock as clock, type Component } from '@cometmq/shared';
@@ -322,3 +322,23 @@ it('never loses its last super user, however many are taken away at once', async
   const codes = await Promise.all(asked.map(codeOf));
   expect(codes.sort()).toEqual(['CONFLICT', 'OK', 'OK']);
 });
+
+it('loses no policy of two that are added at once', async () => {
+  const { first, second, service } = await opened();
+  await service.createUser(draft('ann'));
+  const other: PolicyEntry = { ...entry, decision: 'deny' };
+  const added = [
+    first.registry.setPolicies({ user: 'ann', entries: [entry] }, []),
+    service.setPolicies({ user: 'ann', entries: [other] }, []),
+  ];
+  expect((await Promise.all(added.map(codeOf))).sort()).toEqual(['CONFLICT', 'OK']);
+  const updates = follow(second.registry);
+  await until('they come', () => updates.some((one) => one.kind === 'policies' || policiesIn(one).length > 0));
+  const kept = updates.flatMap((one) => (one.kind === 'policies' ? one.policies : policiesIn(one)))[0]?.entries;
+  expect(await codeOf(service.setPolicies({ user: 'ann', entries: [entry, other] }, kept))).toBe('OK');
+  expect(await codeOf(service.setPolicies({ user: 'ann', entries: [] }, kept))).toBe('CONFLICT');
+});
+
+function policiesIn(update: IdentityUpdate): readonly UserPolicies[] {
+  return update.kind === 'snapshot' ? update.policies : [];
+}

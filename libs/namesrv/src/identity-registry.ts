@@ -4,6 +4,7 @@ import {
   newUser,
   revokedToken,
   revokedTokensMax,
+  samePolicies,
   userName,
   usersMax,
 } from '@cometmq/auth';
@@ -13,6 +14,7 @@ import { followsMetadata } from '@cometmq/model';
 import type {
   IdentitySource,
   IdentityUpdate,
+  PolicyEntry,
   RevokedToken,
   User,
   UserChange,
@@ -162,12 +164,22 @@ export class IdentityRegistry implements IdentityService, Component {
     throw new MqError('CONFLICT', 'others change the same user all the time; try again');
   }
 
-  async setPolicies(given: UserPolicies): Promise<void> {
+  async setPolicies(given: UserPolicies, before?: readonly PolicyEntry[]): Promise<void> {
     const policies = checkedPolicies({ ...given, user: userName(given.user) });
     const key = keys.policiesOf(policies.user);
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
       const { modRevision } = await this.found(policies.user);
       const compare = [{ key: keys.user(policies.user), modRevision }];
+      if (before) {
+        const pair = await this.options.store.get(key);
+        if (!samePolicies(recordOf<UserPolicies>(pair)?.entries ?? [], before)) {
+          throw new MqError(
+            'CONFLICT',
+            `somebody else has changed the policies of ${policies.user} meanwhile; try again`,
+          );
+        }
+        compare.push({ key, modRevision: pair?.modRevision ?? 0 });
+      }
       const isNone = policies.entries.length === 0;
       if (
         await this.commit({

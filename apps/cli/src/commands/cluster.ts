@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { ClusterReport } from '@cometmq/admin';
-import { MqError, sleep } from '@cometmq/shared';
+import { MqError } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
 import { bytesText, timeText, type View } from '../printer.js';
@@ -145,9 +145,16 @@ async function look(session: Session): Promise<Health> {
   }
 }
 
-function sleepUnless({ world }: Session, ms: number): Promise<void> {
-  const stopped = new Promise<void>((resolve) => {
-    world.interrupted.addEventListener('abort', () => resolve(), { once: true });
+/** Nothing of it is left when it is over: it is done again and again. */
+function sleepUnless({ world: { clock, interrupted } }: Session, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      timer.cancel();
+      interrupted.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.after(ms, done);
+    interrupted.addEventListener('abort', done);
+    if (interrupted.aborted) done();
   });
-  return Promise.race([sleep(world.clock, ms), stopped]);
 }

@@ -175,7 +175,7 @@ export function userCommands(comet: Command, act: Act): void {
           async (session, name: string, actions: string, resource: string, { from }: { from?: readonly string[] }) => {
             const { policies } = await session.api().get<UserView>(userPath(name));
             const policy = { resource, actions: actions.split(','), decision, ...(from && { sourceIps: from }) };
-            await setPolicies(session, name, [...policies, policy]);
+            await setPolicies(session, name, policies, [...policies, policy]);
           },
         ),
       );
@@ -187,7 +187,7 @@ export function userCommands(comet: Command, act: Act): void {
     .action(
       act(async (session, name: string, options: Rights) => {
         const { policies } = await session.api().get<UserView>(userPath(name));
-        await setPolicies(session, name, policies, rightsOf(options));
+        await setPolicies(session, name, policies, policies, rightsOf(options));
       }),
     );
   examples(grant, 'comet acl grant billing --consume "orders-*:billing"');
@@ -203,7 +203,7 @@ export function userCommands(comet: Command, act: Act): void {
           throw new MqError('NOT_FOUND', `user "${name}" has no policy on ${resource ?? 'anything'}`);
         }
         await session.confirm(`Take ${policies.length - left.length} policies of "${name}" away?`);
-        await setPolicies(session, name, left);
+        await setPolicies(session, name, policies, left);
       }),
     );
   examples(revoke, 'comet acl revoke shop "Topic:orders-*"');
@@ -255,13 +255,16 @@ function rightsOf({ produce, consume }: Rights): object {
   return { ...(produce && { produce }), ...(consumes && { consume: consumes }) };
 }
 
+/** @throws MqError CONFLICT where somebody else has changed them since they were `before` */
 async function setPolicies(
   session: Session,
   name: string,
+  before: readonly PolicyView[],
   policies: readonly object[],
   more: object = {},
 ): Promise<void> {
-  show(session, await session.api().call<UserView>('PUT', `${userPath(name)}/policies`, { policies, ...more }));
+  const body = { before, policies, ...more };
+  show(session, await session.api().call<UserView>('PUT', `${userPath(name)}/policies`, body));
 }
 
 function show({ printer }: Session, user: UserView): void {

@@ -655,6 +655,8 @@ export type Policy = {
 
 export type Policies = {
   readonly policies: readonly Policy[];
+  /** What they are until now: where somebody else has changed them meanwhile, nothing is. Absent: whatever they are. */
+  readonly before?: readonly Policy[];
   /** Topics that the user may send to. */
   readonly produce?: readonly string[];
   /** Topics that the user may receive from, as which consumer group. */

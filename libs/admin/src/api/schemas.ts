@@ -377,7 +377,17 @@ export const schemas: Readonly<Record<string, Schema>> = {
     ['login'],
   ),
   Policy: object(policyFields, ['resource', 'actions']),
-  Policies: object({ policies: arrayOf(ref('Policy')), ...templates }, ['policies']),
+  Policies: object(
+    {
+      policies: arrayOf(ref('Policy')),
+      before: described(
+        arrayOf(ref('Policy')),
+        'What they are until now: where somebody else has changed them meanwhile, nothing is. Absent: whatever they are.',
+      ),
+      ...templates,
+    },
+    ['policies'],
+  ),
   User: object(userFields, ['name', 'kind', 'enabled', 'keyId', 'createdMs', 'policies']),
   NewUser: object({ ...userFields, secret: described(text, 'The secret that was made. It is not shown again.') }, [
     'name',

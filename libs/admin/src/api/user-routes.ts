@@ -31,6 +31,7 @@ interface UserChangeBody {
 }
 interface PoliciesBody extends Templates {
   readonly policies: readonly PolicyBody[];
+  readonly before?: readonly PolicyBody[];
 }
 interface AccessBody {
   readonly user: string;
@@ -173,13 +174,14 @@ export function userRoutes(app: FastifyInstance, context: AdminContext): void {
       summary: 'Replaces what a user may do.',
       params: nameParams('user'),
       body: ref('Policies'),
-      response: answers({ status: 200, schema: 'User', description: 'As it is now.' }, 400, 401, 404),
+      response: answers({ status: 200, schema: 'User', description: 'As it is now.' }, 400, 401, 404, 409),
     },
     handler: async ({ params: { name }, body, ip, principal }) => {
       const { service, book } = identityOf(context);
       const before = book.policiesOf(name);
       const entries = entriesOf(body);
-      await ask(service.setPolicies({ user: name, entries }));
+      const expected = body.before && entriesOf({ policies: body.before });
+      await ask(service.setPolicies({ user: name, entries }, expected));
       await shown(() => book.policiesOf(name) !== before);
       log.info({ peer: ip, by: principal.name, user: name, policies: entries.map(policyView) }, 'policies changed');
       return view(name);

@@ -70,6 +70,9 @@ export interface PolicyEntry {
 export interface UserPolicies {
   user: string;
   entries: PolicyEntry[];
+  /** Of a change: what they are to be until then, where that is compared. */
+  before: PolicyEntry[];
+  compared: boolean;
 }
 
 export interface RevokedToken {
@@ -827,7 +830,7 @@ export const PolicyEntry: MessageFns<PolicyEntry> = {
 };
 
 function createBaseUserPolicies(): UserPolicies {
-  return { user: "", entries: [] };
+  return { user: "", entries: [], before: [], compared: false };
 }
 
 export const UserPolicies: MessageFns<UserPolicies> = {
@@ -837,6 +840,12 @@ export const UserPolicies: MessageFns<UserPolicies> = {
     }
     for (const v of message.entries) {
       PolicyEntry.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.before) {
+      PolicyEntry.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.compared !== false) {
+      writer.uint32(32).bool(message.compared);
     }
     return writer;
   },
@@ -870,6 +879,22 @@ export const UserPolicies: MessageFns<UserPolicies> = {
             message.entries.push(PolicyEntry.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.before.push(PolicyEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.compared = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -889,6 +914,8 @@ export const UserPolicies: MessageFns<UserPolicies> = {
     const message = createBaseUserPolicies();
     message.user = object.user ?? "";
     message.entries = object.entries?.map((e) => PolicyEntry.fromPartial(e)) || [];
+    message.before = object.before?.map((e) => PolicyEntry.fromPartial(e)) || [];
+    message.compared = object.compared ?? false;
     return message;
   },
 };
@@ -1387,7 +1414,7 @@ export const IdentityServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Replaces all policies of a user; none: it may do nothing. */
+    /** Replaces all policies of a user; none: it may do nothing. Fails with CONFLICT where they are not `before` any more. */
     setPolicies: {
       name: "SetPolicies",
       requestType: UserPolicies as typeof UserPolicies,
