@@ -1,5 +1,6 @@
 // Goal: every promise to clients holds whatever breaks, and a run can be repeated. Method: the real roles on clocks, disks, a
 // network and metadata that a seed governs, for some seconds of their time; more with `npm run simulate -- --seeds 1000`.
+import type { Clock } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { Tally } from './src/tally.js';
@@ -70,3 +71,30 @@ it('finds a broker that forgets acknowledgements', async () => {
   });
   expect(found).toContain('again, acknowledged');
 }, 240_000);
+
+it('finds a broker whose checkpoints lack something', async () => {
+  const found = await firstFinding((broker) => {
+    const { dedupWindow } = broker.views;
+    const takeChanges = dedupWindow.takeChanges.bind(dedupWindow);
+    let count = 0;
+    dedupWindow.takeChanges = () => [...takeChanges()].filter(() => (count += 1) % 2 === 0);
+  });
+  expect(found).toContain('another state than its log comes to');
+}, 240_000);
+
+it('finds a broker that keeps timers of what is over', async () => {
+  const found = await firstFinding((broker) => {
+    const receive = broker.receive.bind(broker);
+    broker.receive = (...call) => {
+      leaks(broker);
+      return receive(...call);
+    };
+  });
+  expect(found).toContain('timers are left where nobody asks for anything');
+}, 240_000);
+
+/** A timer that nobody ends. */
+function leaks(broker: object): void {
+  const { options } = broker as { readonly options: { readonly clock: Clock } };
+  options.clock.after(3_600_000, () => undefined);
+}

@@ -54,6 +54,10 @@ export class Audit {
     }
   }
 
+  /** Who has led so far. */
+  get epochs(): number {
+    return this.leaders.size;
+  }
   /** Up to where is committed. */
   get committedEnd(): number {
     return this.end;
@@ -65,6 +69,14 @@ export class Audit {
   /** Whether these bytes were committed behind `from`. */
   holds(bytes: string, from: number): boolean {
     return this.committed.subarray(from, this.end).includes(bytes);
+  }
+
+  /** How often these bytes were committed. */
+  copiesOf(bytes: string): number {
+    const committed = this.committed.subarray(0, this.end);
+    let found = 0;
+    for (let at = committed.indexOf(bytes); at >= 0; at = committed.indexOf(bytes, at + 1)) found += 1;
+    return found;
   }
 
   private leads(place: string, epoch: number): void {

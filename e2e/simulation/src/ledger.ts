@@ -2,17 +2,52 @@
  * What must be true whatever breaks: a message whose send was acknowledged is delivered; one whose consumption was
  * acknowledged is not delivered again to who asks later; nothing is delivered that was never sent, or was rolled back; no place of
  * a queue holds two messages; the messages of a group come to an orderly consumer group for the first time in the order in
- * which they were sent.
+ * which they were sent; what was delayed comes at its time; what was received comes to nobody else before its lease is over,
+ * no more often than its group allows, and then to the dead letters, once.
  */
 import type { ReceivedMessage } from '@cometmq/client';
 
 export interface Sent {
   readonly topic: string;
   readonly body: string;
-  /** Of a message group: its name, and which of its messages this is. */
+  /** Of a message group, or a lite topic: its name, and which of its messages this is. */
   readonly messageGroup?: string;
+  readonly liteTopic?: string;
   readonly number: number;
+  /** Since 1970: not to be delivered before. */
+  readonly dueMs?: number;
+  /** Nobody can do what it asks for: it is never acknowledged. */
+  readonly isPoison?: boolean;
+  /** When its sender began to send it. */
+  readonly beganMs: number;
 }
+
+/** What consumers do in common. */
+export interface Reading {
+  readonly group: string;
+  /** One batch of a message group, or a lite topic, at a time; what is handed out is committed first. */
+  readonly isOrderly: boolean;
+  readonly attemptsMax: number;
+  readonly invisibleMs: number;
+}
+
+/** What the world knows. */
+export interface Circumstances {
+  readonly wallMs: number;
+  /** The furthest that a member's wall clock was ever ahead of the others'. */
+  readonly aheadMsMax: number;
+  /** Whether a wall clock has ever been set: log time follows it, at up to double speed. */
+  readonly isWallSteady: boolean;
+  /** Who has led so far. */
+  readonly epochs: number;
+  /** Since when, by the wall, nothing is broken and all members are in sync; undefined: things break. */
+  readonly wholeWallMs: number | undefined;
+  /** How often the log has these bytes. */
+  copiesOf(bytes: string): number;
+}
+
+/** A delayed message comes so late at the most, where nothing is broken. */
+const lateMsMax = 20_000;
 
 export class Ledger {
   readonly acknowledged = new Map<string, Sent>();
@@ -29,6 +64,12 @@ export class Ledger {
   private readonly doneMs = new Map<string, number>();
   /** The highest number of each message group that came to a consumer group. */
   private readonly furthest = new Map<string, number>();
+  /** Until when at the least what was received is kept from others, and how many had led by then. */
+  private readonly leases = new Map<string, { readonly endMs: number; readonly epochs: number }>();
+  /** Acknowledged by a consumer while it had the lease. */
+  private readonly doneBodies = new Set<string>();
+  /** Where a dead letter was first seen. */
+  private readonly buried = new Map<string, Set<string>>();
 
   sending(sent: Sent): void {
     this.tried.set(sent.body, sent);
@@ -36,12 +77,17 @@ export class Ledger {
   sent(sent: Sent): void {
     this.acknowledged.set(sent.body, sent);
     for (const act of this.waiting.splice(0)) act();
-    if (![...this.seen.values()].some((bodies) => bodies.has(sent.body))) this.missing.add(sent.body);
+    const isSeen = [...this.seen.values()].some((bodies) => bodies.has(sent.body));
+    if (!this.buried.has(sent.body) && (sent.isPoison === true || !isSeen)) this.missing.add(sent.body);
   }
 
   /** It must not be delivered to anybody. */
   rolledBack(sent: Sent): void {
     this.never.add(sent.body);
+  }
+
+  isPoison(message: ReceivedMessage): boolean {
+    return this.tried.get(Buffer.from(message.body).toString())?.isPoison === true;
   }
 
   /** Resolves in the moment in which a client hears that its message is stored. */
@@ -50,15 +96,19 @@ export class Ledger {
   }
 
   /** @param askedMs when the receive that brought it began */
-  received(group: string, message: ReceivedMessage, askedMs: number): void {
+  received(by: Reading, message: ReceivedMessage, askedMs: number, nowMs: number, world: Circumstances): void {
+    const { group } = by;
     const body = Buffer.from(message.body).toString();
     const sent = this.tried.get(body);
     if (!sent || sent.topic !== message.topic) {
       this.wrong.push(`${group} got "${labelOf(body)}" of ${message.topic}, which nobody sent there`);
       return;
     }
+    if (sent.liteTopic !== undefined && sent.liteTopic !== message.liteTopic) {
+      this.wrong.push(`${group} got "${labelOf(body)}" of lite topic ${message.liteTopic}, not of ${sent.liteTopic}`);
+    }
     if (this.never.has(body)) this.wrong.push(`${group} got "${labelOf(body)}", which was rolled back`);
-    const at = `${message.topic}/${message.queueId}/${message.offset}`;
+    const at = placeIn(message);
     const first = this.places.get(at);
     if (first === undefined) this.places.set(at, body);
     else if (first !== body) this.wrong.push(`"${labelOf(first)}" and "${labelOf(body)}" have the place ${at}`);
@@ -66,21 +116,82 @@ export class Ledger {
     if (doneMs !== undefined && doneMs < askedMs) {
       this.wrong.push(`${group} got "${labelOf(body)}" at ${askedMs} again, acknowledged at ${doneMs}`);
     }
+    this.leased(by, message, labelOf(body), askedMs, nowMs, world);
     const seen = this.seenBy(group);
-    if (!seen.has(body) && sent.messageGroup !== undefined) {
-      const key = `${group}/${sent.messageGroup}`;
-      const before = this.furthest.get(key) ?? -1;
-      if (sent.number < before)
-        this.wrong.push(`${group} got "${labelOf(body)}" for the first time after number ${before}`);
-      this.furthest.set(key, Math.max(before, sent.number));
-    }
+    if (!seen.has(body)) this.first(group, sent, message, world);
     seen.add(body);
+    if (sent.isPoison !== true) this.missing.delete(body);
+  }
+
+  /** Nobody else holds it, and it was not tried too often. */
+  private leased(
+    { group, isOrderly, attemptsMax, invisibleMs }: Reading,
+    message: ReceivedMessage,
+    label: string,
+    askedMs: number,
+    nowMs: number,
+    { isWallSteady, epochs }: Circumstances,
+  ): void {
+    if (message.attempt > attemptsMax) {
+      this.wrong.push(`${group} got "${label}" for the ${message.attempt}. time, and ${attemptsMax} are allowed`);
+    }
+    const place = placeOf(group, message);
+    const lease = this.leases.get(place);
+    // A hand-out that was not committed may be forgotten by the next leader, but not one of those that keep an order.
+    const mayBeForgotten = !isOrderly && lease?.epochs !== epochs;
+    if (lease && nowMs < lease.endMs && isWallSteady && !mayBeForgotten) {
+      this.wrong.push(`${group} got "${label}" at ${nowMs} again, leased until ${lease.endMs}`);
+    }
+    this.leases.set(place, { endMs: askedMs + invisibleMs, epochs });
+  }
+
+  /** In order, and at its time. */
+  private first(group: string, sent: Sent, { attempt }: ReceivedMessage, world: Circumstances): void {
+    const { body, number, messageGroup, liteTopic, dueMs } = sent;
+    const lane = messageGroup ?? liteTopic;
+    // What nobody knows to be stored may be stored later than what was sent next to the same lite topic.
+    if (lane !== undefined && (liteTopic === undefined || this.acknowledged.has(body))) {
+      const key = `${group}/${lane}`;
+      const before = this.furthest.get(key) ?? -1;
+      if (number < before) this.wrong.push(`${group} got "${labelOf(body)}" for the first time after number ${before}`);
+      this.furthest.set(key, Math.max(before, number));
+    }
+    if (dueMs === undefined) return;
+    const earlyMs = dueMs - world.aheadMsMax - world.wallMs;
+    if (earlyMs > 0) this.wrong.push(`${group} got "${labelOf(body)}" ${earlyMs} ms before its time`);
+    if (world.wholeWallMs === undefined || attempt > 1) return; // It was handed out before, and the answer was lost.
+    const lateMs = world.wallMs - Math.max(dueMs, world.wholeWallMs);
+    if (lateMs > lateMsMax) this.wrong.push(`${group} got "${labelOf(body)}" ${lateMs} ms after its time`);
+  }
+
+  /** What nobody could do, or what was lost on its way too often. */
+  deadLetter(of: Reading, message: ReceivedMessage, nowMs: number, world: Circumstances): void {
+    const body = Buffer.from(message.body).toString();
+    const sent = this.tried.get(body);
+    const what = `the dead letter "${labelOf(body)}" of ${of.group}`;
+    if (!sent) {
+      this.wrong.push(`${what}: nobody sent that`);
+      return;
+    }
+    const place = `${message.queueId}/${message.offset}`;
+    const places = this.buried.get(body) ?? new Set();
+    this.buried.set(body, places.add(place));
+    // A send whose answer was lost may have been stored twice.
+    if (places.size > 1 && places.size > world.copiesOf(`${labelOf(body)}.`)) {
+      this.wrong.push(`${what} is there at ${[...places].join(' and ')}`);
+    }
+    if (this.doneBodies.has(body)) this.wrong.push(`${what} was acknowledged`);
+    const soonestMs = sent.beganMs + of.attemptsMax * of.invisibleMs;
+    if (world.isWallSteady && nowMs < soonestMs) {
+      this.wrong.push(`${what} came at ${nowMs}, and ${of.attemptsMax} attempts last until ${soonestMs}`);
+    }
     this.missing.delete(body);
   }
 
   done(group: string, message: ReceivedMessage, nowMs: number): void {
     const place = placeOf(group, message);
     if (!this.doneMs.has(place)) this.doneMs.set(place, nowMs);
+    this.doneBodies.add(Buffer.from(message.body).toString());
   }
 
   /** Acknowledged messages that have not come to the consumer group of their topic yet. */
@@ -95,6 +206,8 @@ export class Ledger {
 
 const labelOf = (body: string): string => body.split('.', 1)[0] ?? '';
 
-function placeOf(group: string, { topic, queueId, offset }: ReceivedMessage): string {
-  return `${group}/${topic}/${queueId}/${offset}`;
-}
+const placeOf = (group: string, message: ReceivedMessage): string => `${group}/${placeIn(message)}`;
+
+/** Of lite topics clients are not told the queue. */
+const placeIn = ({ topic, liteTopic, queueId, offset }: ReceivedMessage): string =>
+  `${topic}/${liteTopic ?? queueId}/${offset}`;

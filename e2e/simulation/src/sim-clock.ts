@@ -1,7 +1,7 @@
 import type { Clock, Prng, Timer } from '@cometmq/shared';
 
 /** Wall time at which every run begins. */
-const startWallMs = 1_700_000_000_000;
+export const startWallMs = 1_700_000_000_000;
 /** How likely time goes on although something is ready: a real machine is slow at times. */
 const timeFirst = 1 / 32;
 
@@ -134,6 +134,8 @@ export class SimProcess implements Clock {
   isListed = false;
   /** How far its wall clock is from the others'. */
   wallOffsetMs = 0;
+  /** That wait. */
+  timers = 0;
   private turns: (() => void)[] = [];
   private taken = 0;
   private isPaused = false;
@@ -165,7 +167,14 @@ export class SimProcess implements Clock {
     return this.clock.nowMs;
   }
   after(delayMs: number, act: () => void): Timer {
+    this.timers += 1;
+    let counts = true;
+    const over = (): void => {
+      if (counts) this.timers -= 1;
+      counts = false;
+    };
     const timer = this.clock.after(delayMs, () => {
+      over();
       if (this.isPaused) this.soon(() => cancelled || act());
       else if (!this.isOver) {
         this.clock.takeTurn();
@@ -176,6 +185,7 @@ export class SimProcess implements Clock {
     return {
       cancel: () => {
         cancelled = true;
+        over();
         timer.cancel();
       },
     };

@@ -70,7 +70,7 @@ export class NameServer {
   starts = 0;
   service: NamesrvService | undefined;
   readonly way: FaultyStore;
-  private process: SimProcess | undefined;
+  process: SimProcess | undefined;
 
   constructor(
     private readonly clock: SimClock,

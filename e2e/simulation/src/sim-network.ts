@@ -106,6 +106,13 @@ export class SimNetwork {
     }
   }
 
+  /** Calls that are not over. */
+  get openCalls(): number {
+    let open = 0;
+    for (const { calls } of this.connections) open += calls.size;
+    return open;
+  }
+
   /** @internal */
   server(host: string): Server | undefined {
     return this.servers.get(host);

@@ -12,10 +12,8 @@ import {
 import { MqError } from '@cometmq/shared';
 
 import type { Sent } from './ledger.js';
+import { call } from './raw-call.js';
 import type { SimClient } from './world.js';
-
-const service = '/apache.rocketmq.v2.MessagingService';
-const requestMsMax = 3_000;
 
 export interface Half {
   readonly messageId: string;
@@ -44,14 +42,4 @@ export async function endTransaction(client: SimClient, topic: string, half: Hal
     await call(client, 'EndTransaction', EndTransactionRequest.encode(wanted).finish()),
   );
   if (status?.code !== Code.OK) throw new MqError('UNAVAILABLE', status?.message ?? 'no answer');
-}
-
-function call({ client, channel, process }: SimClient, method: string, request: Uint8Array): Promise<Uint8Array> {
-  const headers = {
-    'x-mq-client-id': client.clientId,
-    'x-mq-language': 'OTHER',
-    'x-mq-client-version': '5.0.0',
-    'x-mq-protocol': 'v2',
-  };
-  return channel.unary(`${service}/${method}`, request, { deadlineMs: process.monotonicMs() + requestMsMax, headers });
 }

@@ -1,11 +1,14 @@
 /** What clients do in a simulation, and what breaks meanwhile. All of it by chance, from the seed. */
 import type { ReceivedMessage } from '@cometmq/client';
+import { deadLetterTopic, groupName } from '@cometmq/model';
 import { MqError, sleep } from '@cometmq/shared';
 
 import { breakThings, heal } from './faults.js';
-import { Ledger, type Sent } from './ledger.js';
+import { Ledger, type Reading, type Sent } from './ledger.js';
+import { LiteSubscription } from './lite.js';
 import { endTransaction, sendHalf } from './transactions.js';
-import { type SimClient, World, type WorldOptions } from './world.js';
+import { differsFromLog } from './rebuilt.js';
+import { brokerSet, type Held, type SimClient, World, type WorldOptions } from './world.js';
 
 export interface SimulationOptions extends WorldOptions {
   /** How long clients send while things break, in simulated time. */
@@ -22,15 +25,25 @@ export interface Outcome {
   readonly starts: number;
 }
 
-const groupsOf: Readonly<Record<string, string>> = {
-  orders: 'readers',
-  steps: 'ordered',
-  later: 'late',
-  deals: 'traders',
+const usual = { isOrderly: false, attemptsMax: 1_000, invisibleMs: 10_000 };
+/** Who reads what. */
+const readings: Readonly<Record<string, Reading>> = {
+  orders: { ...usual, group: 'readers' },
+  steps: { ...usual, group: 'ordered', isOrderly: true },
+  later: { ...usual, group: 'late' },
+  deals: { ...usual, group: 'traders' },
+  sessions: { ...usual, group: 'agents', isOrderly: true },
+  risky: { ...usual, group: 'careful', attemptsMax: 2 },
 };
-const topics = Object.keys(groupsOf);
+const topics = Object.keys(readings);
+const careful = readings['risky'] as Reading;
+const deadLetters = deadLetterTopic(groupName(careful.group));
+const producers = ['producer 0', 'producer 1', 'producer 2'];
+const liteTopics = producers.flatMap((name) => [0, 1].map((i) => liteTopicOf(name, i)));
 /** After the last fault all members are in sync again within this time. */
 const wholeMsMax = 60_000;
+/** What was asked for is over, and given back. */
+const quietMs = 3_000;
 /** Twice a pass over all that nobody reads, and what is found is asked of the others. */
 const scrubMsMax = 180_000;
 /** After the last fault all that is left is delivered within this time. */
@@ -58,22 +71,27 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   );
   steps += await world.run(() => started, 120_000, 'the world starts');
 
+  steps += await quiet(world);
+  const before = world.held;
+
   let sending = true;
   let reading = true;
   const running: Promise<void>[] = [];
   // Some seeds are busy; most have more time for faults than for messages.
   const pace = world.chance('pace').pick([1, 8, 20, 40]);
-  for (let i = 0; i < 3; i += 1) running.push(produce(world, ledger, `producer ${i}`, pace, () => sending));
+  for (const name of producers) running.push(produce(world, ledger, name, pace, () => sending));
   running.push(administer(world, ledger, () => sending));
   for (const topic of topics) {
     for (let i = 0; i < 2; i += 1) running.push(consume(world, ledger, topic, `${topic} consumer ${i}`, () => reading));
   }
+  running.push(bury(world, ledger, () => reading));
   void breakThings(world, ledger, () => sending);
   const endMs = world.clock.nowMs + simMs;
   steps += await world.run(() => world.clock.nowMs >= endMs, simMs + 60_000, 'the clients work');
   sending = false;
   heal(world);
   steps += await world.run(() => world.isWhole, wholeMsMax, 'all members are in the set and in sync');
+  world.wholeWallMs = world.wallMs;
   steps += await mend(world);
   const { missing } = ledger;
   try {
@@ -94,6 +112,9 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   let ended = false;
   void Promise.all(running).then(() => (ended = true));
   steps += await world.run(() => ended, 300_000, 'the clients end');
+  steps += await quiet(world);
+  nothingStays(before, world.held, ledger);
+  await statesAreOfTheLog(world, ledger);
   if (ledger.wrong.length > 0) throw new Error(ledger.wrong.slice(0, 5).join('; '));
   const starts = world.members.reduce((sum, member) => sum + member.starts, 0);
   return {
@@ -126,6 +147,30 @@ async function mend(world: World): Promise<number> {
   return steps;
 }
 
+/** Nobody asks for anything. */
+function quiet(world: World): Promise<number> {
+  const endMs = world.clock.nowMs + quietMs;
+  return world.run(() => world.clock.nowMs >= endMs, 2 * quietMs, 'nobody asks for anything');
+}
+
+/** Timers, calls and polls that came with clients went with them; a few of those at any time are of the moment. */
+function nothingStays(before: Held, after: Held, ledger: Ledger): void {
+  for (const what of ['timers', 'calls', 'polls'] as const) {
+    if (after[what] <= before[what] * 1.1 + 3) continue;
+    ledger.wrong.push(
+      `${after[what]} ${what} are left where nobody asks for anything, before there were ${before[what]}`,
+    );
+  }
+}
+
+/** What members keep of their state is what the log comes to. */
+async function statesAreOfTheLog(world: World, ledger: Ledger): Promise<void> {
+  for (const { place, disk } of world.members) {
+    const difference = await differsFromLog(disk, brokerSet, world.clock.process('rebuilding'), world.audit);
+    if (difference !== undefined) ledger.wrong.push(`${place} has another state than its log comes to: ${difference}`);
+  }
+}
+
 /** What was made is there, what was deleted is not. */
 async function topicsAreThere(world: World, ledger: Ledger): Promise<void> {
   const { pairs } = await world.metadata.store.range('topics/');
@@ -136,6 +181,11 @@ async function topicsAreThere(world: World, ledger: Ledger): Promise<void> {
   }
 }
 
+/** Letters, digits, "-" and "_". */
+function liteTopicOf(producer: string, i: number): string {
+  return `${producer.replace(' ', '-')}_${i}`;
+}
+
 async function produce(world: World, ledger: Ledger, name: string, pace: number, goesOn: () => boolean): Promise<void> {
   const simClient = world.client(name);
   const { client, process, chance } = simClient;
@@ -144,15 +194,23 @@ async function produce(world: World, ledger: Ledger, name: string, pace: number,
     const topic = chance.pick(topics);
     // Of one group only one producer sends: else nobody knows their order.
     const messageGroup = topic === 'steps' ? `${name} g${chance.below(3)}` : undefined;
-    const number = messageGroup === undefined ? 0 : (numbers.get(messageGroup) ?? 0);
-    if (messageGroup !== undefined) numbers.set(messageGroup, number + 1);
+    const liteTopic = topic === 'sessions' ? liteTopicOf(name, chance.below(2)) : undefined;
+    const lane = messageGroup ?? liteTopic ?? '';
+    const number = numbers.get(lane) ?? 0;
+    numbers.set(lane, number + 1);
     // None is the beginning of another; some fill segments.
     const body = `${name} ${i}.${'x'.repeat(chance.below(8) === 0 ? chance.below(8_000) : 0)}`;
     const label = `${name} ${i}.`;
-    const sent: Sent = { topic, body, number, ...(messageGroup !== undefined && { messageGroup }) };
+    const deliveryMs = topic === 'later' ? process.wallMs() + chance.below(20_000) : undefined;
+    const sent: Sent = {
+      ...{ topic, body, number, beganMs: process.monotonicMs() },
+      ...(messageGroup !== undefined && { messageGroup }),
+      ...(liteTopic !== undefined && { liteTopic }),
+      ...(deliveryMs !== undefined && { dueMs: deliveryMs }),
+      isPoison: topic === 'risky' && chance.below(6) === 0,
+    };
     ledger.sending(sent);
     const from = world.audit.committedEnd;
-    const deliveryMs = topic === 'later' ? process.wallMs() + chance.below(20_000) : undefined;
     if (topic === 'deals') {
       await trade(world, ledger, simClient, sent, label);
       await sleep(process, pace * chance.below(60));
@@ -164,6 +222,7 @@ async function produce(world: World, ledger: Ledger, name: string, pace: number,
           topic,
           body: Buffer.from(body),
           ...(messageGroup !== undefined && { messageGroup }),
+          ...(liteTopic !== undefined && { liteTopic }),
           ...(deliveryMs !== undefined && { deliveryMs }),
         },
       ]),
@@ -224,17 +283,15 @@ async function consume(
   name: string,
   goesOn: () => boolean,
 ): Promise<void> {
-  const { client, process, chance } = world.client(name);
-  const group = groupsOf[topic] ?? '';
+  const simClient = world.client(name);
+  const { client, process, chance } = simClient;
+  const reading = readings[topic] as Reading;
+  const { group, invisibleMs } = reading;
+  const subscription = topic === 'sessions' && new LiteSubscription(simClient, group, topic, liteTopics);
   while (goesOn()) {
+    if (subscription) await answerOf(subscription.keep());
     const askedMs = process.monotonicMs();
-    const options = {
-      group,
-      topic,
-      messagesMax: 1 + chance.below(16),
-      waitMs: chance.below(15_000),
-      invisibleMs: 10_000,
-    };
+    const options = { group, topic, messagesMax: 1 + chance.below(16), waitMs: chance.below(15_000), invisibleMs };
     const messages = await answerOf(client.receive(options));
     if (typeof messages === 'string') {
       world.trace.note(`${name}: received nothing: ${messages}`);
@@ -243,16 +300,34 @@ async function consume(
     }
     const leaseEndMs = askedMs + options.invisibleMs;
     for (const message of messages) {
-      ledger.received(group, message, askedMs);
+      ledger.received(reading, message, askedMs, process.monotonicMs(), world.circumstances);
       world.trace.note(`${name}: received ${textOf(message)}`);
     }
     for (const message of messages) {
-      if (chance.below(12) === 0) continue; // It crashed over it: the message comes again.
+      if (ledger.isPoison(message) || chance.below(12) === 0) continue; // It crashed over it: the message comes again.
       const answer = await answerOf(client.ack(group, topic, [message]));
       // One that comes after its lease has ended may count or not.
       if (answer === undefined && process.monotonicMs() < leaseEndMs)
         ledger.done(group, message, process.monotonicMs());
       world.trace.note(`${name}: acknowledged ${textOf(message)}: ${String(answer ?? 'OK')}`);
+    }
+  }
+}
+
+/** Takes the dead letters of a group. */
+async function bury(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
+  const { client, process, chance } = world.client('undertaker');
+  const options = { group: 'undertakers', topic: deadLetters, messagesMax: 16, invisibleMs: careful.invisibleMs };
+  while (goesOn()) {
+    const messages = await answerOf(client.receive({ ...options, waitMs: chance.below(15_000) }));
+    // There is no such topic before the first of them.
+    if (typeof messages === 'string') await sleep(process, 500);
+    else if (messages.length > 0) {
+      for (const message of messages) {
+        ledger.deadLetter(careful, message, process.monotonicMs(), world.circumstances);
+        world.trace.note(`undertaker: received ${textOf(message)}`);
+      }
+      await answerOf(client.ack(options.group, deadLetters, messages));
     }
   }
 }

@@ -21,7 +21,7 @@ import {
 } from '@cometmq/client';
 import type { NamesrvService } from '@cometmq/namesrv';
 import { createMessagingService } from '@cometmq/proxy';
-import { KiB, MessageType, MiB } from '@cometmq/model';
+import { KiB, liteGroupDefaults, MessageType, MiB, topicName } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
 import { Prng, type MqError } from '@cometmq/shared';
 import { MemoryDisk } from '@cometmq/store/testing';
@@ -29,7 +29,8 @@ import type { Logger } from '@cometmq/telemetry';
 
 import { Audit } from './audit.js';
 import { Flips } from './flips.js';
-import { SimClock, type SimProcess } from './sim-clock.js';
+import type { Circumstances } from './ledger.js';
+import { SimClock, type SimProcess, startWallMs } from './sim-clock.js';
 import { type DiskCondition, slowDisk } from './sim-disk.js';
 import { NameServer, SimMetadata } from './sim-metadata.js';
 import { SimNetwork, type Speaker } from './sim-network.js';
@@ -79,6 +80,13 @@ export interface WorldOptions {
   readonly plant?: ((broker: BrokerService) => void) | undefined;
 }
 
+/** Of all roles together. */
+export interface Held {
+  readonly timers: number;
+  readonly calls: number;
+  readonly polls: number;
+}
+
 export class World {
   readonly clock: SimClock;
   readonly network: SimNetwork;
@@ -95,6 +103,11 @@ export class World {
   /** A member has ended by itself, as it may; whoever watches over it starts it again. */
   onEnded: (member: Member) => void = () => undefined;
   readonly tally: Tally;
+  readonly proxy: { readonly process: SimProcess };
+  /** See `Circumstances`. */
+  aheadMsMax = 0;
+  isWallSteady = true;
+  wholeWallMs: number | undefined;
   /** Not started for now. */
   readonly keptOut = new Set<Member>();
 
@@ -102,6 +115,7 @@ export class World {
     const { seed, members = 3, print, tally = new Tally() } = options;
     this.tally = tally;
     this.clock = new SimClock(this.chance('turns'));
+    this.proxy = { process: this.clock.process(proxyHost) };
     const met = (effect: Effect): void => tally.effect(effect);
     this.network = new SimNetwork(this.clock, this.chance('network'), met);
     this.trace = new Trace(this.clock, print);
@@ -135,6 +149,40 @@ export class World {
     await namesrv.createGroup({ name: 'late', start: { at: 'first' }, ...group });
     await namesrv.createTopic({ name: 'deals', type: MessageType.transaction, writeQueues: 2, readQueues: 2 });
     await namesrv.createGroup({ name: 'traders', start: { at: 'first' }, ...group });
+    await namesrv.createTopic({ name: 'sessions', type: MessageType.lite, writeQueues: 1, readQueues: 1 });
+    await namesrv.createGroup({
+      ...{ name: 'agents', start: { at: 'first' }, ...group },
+      lite: { ...liteGroupDefaults, topic: topicName('sessions') },
+    });
+    await namesrv.createTopic({ name: 'risky', type: MessageType.normal, writeQueues: 2, readQueues: 2 });
+    await namesrv.createGroup({ name: 'careful', start: { at: 'first' }, ...group, attemptsMax: 2 });
+    await namesrv.createGroup({ name: 'undertakers', start: { at: 'first' }, ...group });
+  }
+
+  /** What wall clocks show that nobody has set. */
+  get wallMs(): number {
+    return startWallMs + this.clock.nowMs;
+  }
+  get circumstances(): Circumstances {
+    const { wallMs, aheadMsMax, isWallSteady, wholeWallMs, audit } = this;
+    return {
+      wallMs,
+      aheadMsMax,
+      isWallSteady,
+      wholeWallMs,
+      epochs: audit.epochs,
+      copiesOf: (bytes) => audit.copiesOf(bytes),
+    };
+  }
+
+  /** What the roles hold: it comes and goes with those who ask for something. */
+  get held(): Held {
+    const processes = [...this.members, ...this.nameServers, this.proxy].flatMap(({ process }) => process ?? []);
+    return {
+      timers: processes.reduce((sum, { timers }) => sum + timers, 0),
+      calls: this.network.openCalls,
+      polls: this.members.reduce((sum, { broker }) => sum + (broker?.waitingPolls ?? 0), 0),
+    };
   }
 
   /** An instance that runs. */
@@ -145,7 +193,7 @@ export class World {
   }
 
   private async startProxy(): Promise<void> {
-    const clock = this.clock.process('proxy');
+    const clock = this.proxy.process;
     const speaker = { host: proxyHost, process: clock };
     const connect = this.connects(speaker);
     const nameService = new GrpcNameService({ addresses: namesrvHosts, connect, clock });
@@ -275,7 +323,7 @@ export class Member {
   disk = new MemoryDisk();
   /** Of its disk. */
   readonly condition: DiskCondition = { slowMs: 0, hangsUntilMs: 0 };
-  private process: SimProcess | undefined;
+  process: SimProcess | undefined;
   private wallOffsetMs = 0;
   private readonly chance: Prng;
 
@@ -394,6 +442,8 @@ export class Member {
   /** Sets the wall clock of its machine so far from the others'. */
   setWall(offsetMs: number): void {
     this.wallOffsetMs = offsetMs;
+    if (offsetMs !== 0) this.world.isWallSteady = false;
+    this.world.aheadMsMax = Math.max(this.world.aheadMsMax, offsetMs);
     if (this.process) this.process.wallOffsetMs = offsetMs;
   }
 
