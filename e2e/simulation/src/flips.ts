@@ -4,12 +4,18 @@
  */
 import type { Prng } from '@cometmq/shared';
 import { RecordBlock } from '@cometmq/store';
+import type { MemoryDisk } from '@cometmq/store/testing';
 
-import type { AuditedMember } from './audit.js';
 import { flipBit, rangeOf, segmentAt, syncedBytes } from './log-bytes.js';
 
+/** On whose disk bits flip. */
+interface FlippedMember {
+  readonly place: string;
+  readonly disk: MemoryDisk;
+}
+
 interface Flip {
-  readonly member: AuditedMember;
+  readonly member: FlippedMember;
   /** In the log. */
   readonly position: number;
   readonly mask: number;
@@ -27,10 +33,10 @@ const newestBytes = 16 * 1024;
 export class Flips {
   private all: Flip[] = [];
 
-  constructor(private readonly members: readonly AuditedMember[]) {}
+  constructor(private readonly members: readonly FlippedMember[]) {}
 
   /** False: it can't be now, as another member may be the only one that has what would be damaged. */
-  flip(member: AuditedMember, committed: Committed, chance: Prng): boolean {
+  flip(member: FlippedMember, committed: Committed, chance: Prng): boolean {
     this.forgetMended(committed);
     const end = committed.committedEnd;
     if (end === 0 || this.members.length === 1 || this.all.some((flip) => flip.member !== member)) return false;
@@ -60,16 +66,16 @@ export class Flips {
   }
 
   /** Who has bits on its disk that are wrong. */
-  damaged(committed: Committed): AuditedMember | undefined {
+  damaged(committed: Committed): FlippedMember | undefined {
     this.forgetMended(committed);
     return this.all[0]?.member;
   }
-  isDamaged(member: AuditedMember): boolean {
+  isDamaged(member: FlippedMember): boolean {
     return this.all.some((flip) => flip.member === member);
   }
 
   /** Whether they all lie in the segment that is being written, which nobody looks at before it is read. */
-  areNewest({ disk }: AuditedMember): boolean {
+  areNewest({ disk }: FlippedMember): boolean {
     return this.all.every(({ position }) => segmentAt(disk, position, Infinity)?.to === Infinity);
   }
   /** For people. */
@@ -78,7 +84,7 @@ export class Flips {
   }
 
   /** Whether bytes of a disk differ from what was committed by nothing but what was flipped there. */
-  explain(member: AuditedMember, from: number, bytes: Buffer, wanted: Buffer): boolean {
+  explain(member: FlippedMember, from: number, bytes: Buffer, wanted: Buffer): boolean {
     const mended = Buffer.from(bytes);
     for (const flip of this.all) {
       const at = flip.position - from;
@@ -99,7 +105,7 @@ export class Flips {
 }
 
 /** How many bytes of this segment no power cut takes from the disk any more, and are those that were committed. */
-function sameBytes(disk: AuditedMember['disk'], { first, to }: { first: number; to: number }, wanted: Buffer): number {
+function sameBytes(disk: FlippedMember['disk'], { first, to }: { first: number; to: number }, wanted: Buffer): number {
   if (segmentAt(disk, first, to)?.first !== first) return 0;
   const bytes = syncedBytes(disk, first);
   if (!bytes) return 0;
