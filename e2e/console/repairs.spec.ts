@@ -8,7 +8,7 @@ let world: ConsoleWorld;
 
 beforeAll(async () => {
   world = await ConsoleWorld.begin();
-});
+}, 180_000);
 afterAll(() => world?.end());
 afterEach(() => expect(world.faults()).toEqual([]));
 

@@ -74,6 +74,7 @@ it('asks who is there, takes the right secret only, and changes what is asked fo
   await page.getByRole('button', { name: 'Ask' }).click();
   await page.getByRole('status').getByText('yes:').waitFor();
   await shop.getByRole('button', { name: 'Lock out' }).click();
+  await dialog.getByRole('button', { name: 'Lock out' }).click();
   await shop.getByText('locked out').waitFor();
   await page.getByRole('button', { name: 'Ask' }).click();
   await page.getByRole('status').getByText('no: the user is disabled').waitFor();

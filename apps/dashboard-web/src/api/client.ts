@@ -57,8 +57,12 @@ export async function call<Id extends OperationId>(
     throw new ApiError('UNREACHABLE', 0, 'the REST API can not be reached');
   });
   const text = await response.text();
-  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as Answer<Id>;
-  throw problemOf(response.status, text);
+  if (!response.ok) throw problemOf(response.status, text);
+  try {
+    return (text === '' ? undefined : JSON.parse(text)) as Answer<Id>;
+  } catch {
+    throw new ApiError('UNREACHABLE', 0, 'something else than the REST API has answered');
+  }
 }
 
 function problemOf(status: number, text: string): ApiError {

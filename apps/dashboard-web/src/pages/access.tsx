@@ -6,8 +6,10 @@ import { keepCsrf } from '../api/client.js';
 import type { AccessQuestion, AuditRecord, User } from '../api/schema.js';
 import { useChange } from '../api/use-api.js';
 import { useSession } from '../api/use-session.js';
+import { Act } from '../parts/act.js';
 import { FormDialog, LossDialog } from '../parts/ask.js';
 import type { Column } from '../parts/data-table.js';
+import { Dialog } from '../parts/dialog.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
 import { Ago, Answered, Card, Mark, Page, Trouble } from '../parts/show.js';
@@ -44,8 +46,7 @@ function Users() {
   const [making, make] = useDisclosure();
   const [leaving, remove] = useState<User>();
   const [editing, edit] = useState<User>();
-  const update = useChange('updateUser');
-  const { mutate } = update;
+  const [secret, showSecret] = useState<{ readonly name: string; readonly secret: string }>();
   const { pages, items, total } = usePages('listUsers', { query: { limit: 200 } });
   const columns = useMemo<Column<User>[]>(
     () => [
@@ -78,20 +79,21 @@ function Users() {
                 {words.editPolicies}
               </Button>
             )}
-            <Button
-              size="compact-xs"
-              variant="default"
-              onClick={() => mutate({ params: { name: row.name }, body: { enabled: !row.enabled } })}
+            <Act
+              does="updateUser"
+              input={{ params: { name: row.name }, body: { enabled: !row.enabled } }}
+              ask={row.enabled ? <Text>{words.lockOutWhat(row.name)}</Text> : undefined}
             >
               {row.enabled ? words.lockOut : words.letIn}
-            </Button>
-            <Button
-              size="compact-xs"
-              variant="default"
-              onClick={() => mutate({ params: { name: row.name }, body: { newSecret: true } })}
+            </Act>
+            <Act
+              does="updateUser"
+              input={{ params: { name: row.name }, body: { newSecret: true } }}
+              ask={<Text>{words.newSecretWhat(row.name)}</Text>}
+              onDone={({ name, secret: made }) => (made === undefined ? undefined : showSecret({ name, secret: made }))}
             >
               {words.newSecret}
-            </Button>
+            </Act>
             <Button size="compact-xs" color="red" variant="light" onClick={() => remove(row)}>
               {words.remove}
             </Button>
@@ -99,16 +101,18 @@ function Users() {
         ),
       },
     ],
-    [words, mutate],
+    [words],
   );
-  const shown = update.data;
   return (
     <Card title={words.users}>
       <Group mb="sm">
         <Button onClick={make.open}>{words.createUser}</Button>
       </Group>
-      <Trouble error={update.error} />
-      {shown?.secret !== undefined && <SecretOnce user={shown.name} secret={shown.secret} />}
+      {secret && (
+        <Dialog title={words.newSecret} onClose={() => showSecret(undefined)}>
+          <SecretOnce user={secret.name} secret={secret.secret} />
+        </Dialog>
+      )}
       <PagedTable
         pages={pages}
         total={total}
@@ -149,42 +153,38 @@ function CreateUser({ onClose }: { readonly onClose: () => void }) {
     ...(listed(topics).length > 0 && { consume: listed(topics).map((one) => ({ topics: one, group })) }),
   };
   const { data } = create;
+  if (data?.secret !== undefined) {
+    return (
+      <Dialog title={words.createUser} onClose={onClose}>
+        <SecretOnce user={data.name} secret={data.secret} />
+        <Group justify="flex-end" mt="sm">
+          <Button onClick={onClose}>{words.close}</Button>
+        </Group>
+      </Dialog>
+    );
+  }
   return (
     <FormDialog
-      {...{ title: words.createUser, onClose, submit: data ? words.close : words.create }}
-      onSubmit={() => (data ? onClose() : create.mutate({ body }))}
+      {...{ title: words.createUser, onClose, submit: words.create }}
+      onSubmit={() => create.mutate({ body })}
       error={create.error}
       busy={create.isPending}
     >
-      {data?.secret === undefined ? (
-        <>
-          <TextInput
-            label={words.user}
-            value={name}
-            required
-            data-autofocus
-            onChange={(event) => setName(event.currentTarget.value)}
-          />
-          <TextInput
-            label={words.mayProduce}
-            value={produce}
-            onChange={(event) => setProduce(event.currentTarget.value)}
-          />
-          <TextInput
-            label={words.mayConsume}
-            value={topics}
-            onChange={(event) => setTopics(event.currentTarget.value)}
-          />
-          <TextInput
-            label={words.asGroup}
-            value={group}
-            required={topics !== ''}
-            onChange={(event) => setGroup(event.currentTarget.value)}
-          />
-        </>
-      ) : (
-        <SecretOnce user={data.name} secret={data.secret} />
-      )}
+      <TextInput
+        label={words.user}
+        value={name}
+        required
+        data-autofocus
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+      <TextInput label={words.mayProduce} value={produce} onChange={(event) => setProduce(event.currentTarget.value)} />
+      <TextInput label={words.mayConsume} value={topics} onChange={(event) => setTopics(event.currentTarget.value)} />
+      <TextInput
+        label={words.asGroup}
+        value={group}
+        required={topics !== ''}
+        onChange={(event) => setGroup(event.currentTarget.value)}
+      />
     </FormDialog>
   );
 }

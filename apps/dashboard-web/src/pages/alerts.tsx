@@ -1,11 +1,12 @@
-import { Alert, Button, NativeSelect } from '@mantine/core';
+import { Alert, NativeSelect } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 
 import type { Alerts as AlertsState } from '../api/schema.js';
-import { useApi, useChange } from '../api/use-api.js';
+import { useApi } from '../api/use-api.js';
+import { Act } from '../parts/act.js';
 import { DataTable, type Column } from '../parts/data-table.js';
-import { Ago, Answered, Card, Mark, Page, Trouble } from '../parts/show.js';
+import { Ago, Answered, Card, Mark, Page } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 
 type Firing = AlertsState['firing'][number];
@@ -16,16 +17,14 @@ const hourMs = 3_600_000;
 export function Alerts() {
   const words = useWords();
   const alerts = useApi('listAlerts', {});
-  const silence = useChange('silenceAlert');
-  const unsilence = useChange('unsilenceAlert');
   const [hours, setHours] = useState('1');
-  const { mutate: silenceOne } = silence;
-  const { mutate: unsilenceOne } = unsilence;
   const firing = useMemo<Column<Firing>[]>(
     () => [
       {
         ...{ id: 'severity', head: words.severity, by: ({ severity }) => severity },
-        cell: ({ severity }) => <Mark color={severity === 'critical' ? 'red' : 'orange'}>{severity}</Mark>,
+        cell: ({ severity }) => (
+          <Mark color={severity === 'critical' ? 'red' : 'orange'}>{words.severities[severity]}</Mark>
+        ),
       },
       { id: 'text', head: words.alert, cell: (row) => <Subject alert={row} /> },
       { id: 'since', head: words.since, by: ({ sinceMs }) => sinceMs, cell: ({ sinceMs }) => <Ago ms={sinceMs} /> },
@@ -33,21 +32,17 @@ export function Alerts() {
         ...{ id: 'actions', head: words.actions },
         cell: ({ key, silenced }) =>
           silenced ? (
-            <Button size="compact-xs" variant="default" onClick={() => unsilenceOne({ params: { key } })}>
+            <Act does="unsilenceAlert" input={{ params: { key } }}>
               {words.unsilence}
-            </Button>
+            </Act>
           ) : (
-            <Button
-              size="compact-xs"
-              variant="default"
-              onClick={() => silenceOne({ body: { key, forMs: Number(hours) * hourMs } })}
-            >
+            <Act does="silenceAlert" input={{ body: { key, forMs: Number(hours) * hourMs } }}>
               {words.silence}
-            </Button>
+            </Act>
           ),
       },
     ],
-    [words, silenceOne, unsilenceOne, hours],
+    [words, hours],
   );
   const history = useMemo<Column<Event>[]>(
     () => [
@@ -73,7 +68,6 @@ export function Alerts() {
         />
       }
     >
-      <Trouble error={silence.error ?? unsilence.error} />
       <Answered of={alerts}>
         {(data) => (
           <>
@@ -83,7 +77,13 @@ export function Alerts() {
               </Alert>
             )}
             <Card title={words.firing}>
-              <DataTable rows={data.firing} columns={firing} idOf={({ key }) => key} label={words.firing} />
+              <DataTable
+                rows={data.firing}
+                columns={firing}
+                idOf={({ key }) => key}
+                label={words.firing}
+                empty={words.emptyFiring}
+              />
             </Card>
             <Card title={words.alertHistory}>
               <DataTable
@@ -91,6 +91,7 @@ export function Alerts() {
                 columns={history}
                 idOf={({ key, atMs, event }) => `${key} ${atMs} ${event}`}
                 label={words.alertHistory}
+                empty={words.emptyHistory}
               />
             </Card>
           </>

@@ -1,5 +1,6 @@
 import { Alert, Button, ColorSwatch, Group, Progress, Stack, Table, Text, Title } from '@mantine/core';
-import { useState } from 'react';
+import { useLocation } from '@tanstack/react-router';
+import { useEffect, useState } from 'react';
 
 import type { BrokerSet, Cluster } from '../api/schema.js';
 import { useApi, useChange } from '../api/use-api.js';
@@ -14,6 +15,12 @@ type ListedSet = Cluster['brokerSets'][number];
 export function Brokers() {
   const words = useWords();
   const cluster = useApi('describeCluster', {});
+  const { hash } = useLocation();
+  const isThere = cluster.data !== undefined;
+  useEffect(() => {
+    // The browser looked for it before it was there.
+    if (isThere && hash !== '') document.getElementById(hash)?.scrollIntoView();
+  }, [isThere, hash]);
   return (
     <Page title={words.brokers}>
       <Answered of={cluster}>

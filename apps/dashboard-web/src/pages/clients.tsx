@@ -98,6 +98,7 @@ export function Clients() {
         columns={columns}
         idOf={({ clientId }) => clientId}
         label={words.clients}
+        empty={words.emptyClients}
       />
       {asked !== undefined && <StackTrace clientId={asked} onClose={() => setAsked(undefined)} />}
     </Page>

@@ -6,12 +6,13 @@ import { useMemo, useState } from 'react';
 import { pathOf } from '../api/client.js';
 import type { DeadLetter, DeadLetterCounts, DeadLetterGroups, Replay } from '../api/schema.js';
 import { useApi, useChange } from '../api/use-api.js';
+import { Act } from '../parts/act.js';
 import { FormDialog } from '../parts/ask.js';
 import { DataTable, type Column } from '../parts/data-table.js';
 import { bytes, count, duration } from '../parts/format.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
-import { Ago, Answered, Card, Count, Figure, Mark, Missing, Mono, Page, Trouble } from '../parts/show.js';
+import { Ago, Answered, Card, Count, Figure, Mark, Missing, Mono, Page, Stale, Trouble } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 import { EditLetter } from './dead-letter-edit.js';
 
@@ -54,7 +55,13 @@ export function DeadLetters() {
         {(data) => (
           <>
             <Missing sets={data.missing} />
-            <DataTable rows={data.items} columns={columns} idOf={(row) => row.group} label={words.deadLetters} />
+            <DataTable
+              rows={data.items}
+              columns={columns}
+              idOf={(row) => row.group}
+              label={words.deadLetters}
+              empty={words.emptyLetters}
+            />
           </>
         )}
       </Answered>
@@ -115,7 +122,7 @@ function OfGroup({ group }: { readonly group: string }) {
         </Button>
       </Group>
       <Replays group={group} />
-      <Letters group={group} filter={filter} />
+      <Letters key={`${cause ?? ''} ${age ?? ''}`} group={group} filter={filter} />
       {replayingAll && <ReplayAll group={group} filter={filter} onClose={replayAll.close} />}
     </Card>
   );
@@ -123,7 +130,9 @@ function OfGroup({ group }: { readonly group: string }) {
 
 function Counts({ counts }: { readonly counts: DeadLetterCounts }) {
   const words = useWords();
-  const young = new Map(counts.byAge.map(({ ageMs, messages }) => [ageMs, messages]));
+  // Each is told once, by the shortest time that it falls into; the last day has those of the last hour too.
+  const youngerThan = (wantedMs: number): number =>
+    counts.byAge.reduce((sum, { ageMs, messages }) => (ageMs > 0 && ageMs <= wantedMs ? sum + messages : sum), 0);
   return (
     <>
       <Missing sets={counts.missing} />
@@ -137,7 +146,7 @@ function Counts({ counts }: { readonly counts: DeadLetterCounts }) {
           <Figure key={cause} label={words.causes[cause as Cause] ?? cause} value={<Count value={messages} />} />
         ))}
         {Object.entries(ages).map(([age, ageMs]) => (
-          <Figure key={age} label={words.ages[age as Age]} value={<Count value={young.get(ageMs) ?? 0} />} />
+          <Figure key={age} label={words.ages[age as Age]} value={<Count value={youngerThan(ageMs)} />} />
         ))}
       </SimpleGrid>
     </>
@@ -147,8 +156,6 @@ function Counts({ counts }: { readonly counts: DeadLetterCounts }) {
 function Replays({ group }: { readonly group: string }) {
   const words = useWords();
   const replays = useApi('listReplays', { params: { name: group } }, { everyMs: 1_000 });
-  const stop = useChange('stopReplay');
-  const { mutate } = stop;
   const columns = useMemo<Column<Replay>[]>(
     () => [
       { id: 'at', head: words.time, by: (row) => row.startedMs, cell: (row) => <Ago ms={row.startedMs} /> },
@@ -166,9 +173,9 @@ function Replays({ group }: { readonly group: string }) {
         ...{ id: 'state', head: words.state },
         cell: ({ id, state, detail }) =>
           state === 'running' ? (
-            <Button size="compact-xs" variant="default" onClick={() => mutate({ params: { name: group, replay: id } })}>
+            <Act does="stopReplay" input={{ params: { name: group, replay: id } }}>
               {words.stop}
-            </Button>
+            </Act>
           ) : (
             <Mark color={state === 'failed' ? 'red' : 'gray'}>
               {words.replayStates[state]}
@@ -177,16 +184,19 @@ function Replays({ group }: { readonly group: string }) {
           ),
       },
     ],
-    [words, mutate, group],
+    [words, group],
   );
-  if (!replays.data || replays.data.items.length === 0) return null;
+  if (!replays.data || replays.data.items.length === 0) return <Trouble error={replays.error} />;
   return (
     <>
-      <Trouble error={stop.error} />
+      <Stale error={replays.error} />
       <DataTable rows={replays.data.items} columns={columns} idOf={({ id }) => id} label={words.replays} />
     </>
   );
 }
+
+/** At once. More go at a rate, or a thousand after another. */
+const replaysMax = 1_000;
 
 function Letters({ group, filter }: { readonly group: string; readonly filter: Filter }) {
   const words = useWords();
@@ -197,7 +207,7 @@ function Letters({ group, filter }: { readonly group: string; readonly filter: F
     params: { name: group },
     query: { ...filter, limit: 100 },
   });
-  const { mutate } = replay;
+  const { mutate, isPending } = replay;
   const columns = useMemo<Column<DeadLetter>[]>(
     () => [
       {
@@ -246,6 +256,7 @@ function Letters({ group, filter }: { readonly group: string; readonly filter: F
             <Button
               size="compact-xs"
               variant="default"
+              disabled={isPending}
               onClick={() => mutate({ params: { name: group }, body: { ids: [row.id] } })}
             >
               {words.replay}
@@ -257,7 +268,7 @@ function Letters({ group, filter }: { readonly group: string; readonly filter: F
         ),
       },
     ],
-    [words, chosen, mutate, group],
+    [words, chosen, mutate, isPending, group],
   );
   const outcomes = new Map<string, number>();
   for (const { outcome } of replay.data?.items ?? []) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
@@ -269,8 +280,8 @@ function Letters({ group, filter }: { readonly group: string; readonly filter: F
           loading={replay.isPending}
           onClick={() =>
             mutate(
-              { params: { name: group }, body: { ids: [...chosen].slice(0, 1000) } },
-              { onSuccess: () => choose(new Set()) },
+              { params: { name: group }, body: { ids: [...chosen].slice(0, replaysMax) } },
+              { onSuccess: () => choose(new Set([...chosen].slice(replaysMax))) },
             )
           }
         >

@@ -1,15 +1,16 @@
-import { Button, Group, TextInput } from '@mantine/core';
+import { Button, Group, Text, TextInput } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 
 import type { Delayed } from '../api/schema.js';
 import { useChange } from '../api/use-api.js';
+import { Act } from '../parts/act.js';
 import { FormDialog } from '../parts/ask.js';
 import type { Column } from '../parts/data-table.js';
 import { bytes } from '../parts/format.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
-import { Ago, Missing, Mono, Page, Trouble } from '../parts/show.js';
+import { Ago, Missing, Mono, Page } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 
 export function DelayedMessages() {
@@ -17,11 +18,9 @@ export function DelayedMessages() {
   const navigate = useNavigate();
   const { topic } = useSearch({ from: '/delayed' });
   const [moving, setMoving] = useState<Delayed>();
-  const cancel = useChange('cancelDelayed');
   const { pages, items, total, first } = usePages('listDelayed', {
     query: { limit: 200, ...(topic !== undefined && { topic }) },
   });
-  const { mutate } = cancel;
   const columns = useMemo<Column<Delayed>[]>(
     () => [
       { id: 'due', head: words.due, by: ({ dueMs }) => dueMs, cell: ({ dueMs }) => <Ago ms={dueMs} /> },
@@ -43,21 +42,28 @@ export function DelayedMessages() {
             <Button size="compact-xs" variant="default" onClick={() => setMoving(row)}>
               {words.reschedule}
             </Button>
-            <Button size="compact-xs" color="red" variant="light" onClick={() => mutate({ params: { id: row.id } })}>
+            <Act
+              does="cancelDelayed"
+              input={{ params: { id: row.id } }}
+              color="red"
+              variant="light"
+              ask={<Text>{words.calledOffWhat(row.messageId)}</Text>}
+            >
               {words.calledOff}
-            </Button>
+            </Act>
           </Group>
         ),
       },
     ],
-    [words, mutate],
+    [words],
   );
   return (
     <Page title={words.delayed}>
       <TextInput
         aria-label={words.topic}
-        placeholder={words.topic}
+        placeholder={words.topicThenEnter}
         maw={280}
+        key={topic}
         defaultValue={topic ?? ''}
         onKeyDown={(event) => {
           if (event.key !== 'Enter') return;
@@ -65,7 +71,6 @@ export function DelayedMessages() {
           void navigate({ to: '/delayed', search: value === '' ? {} : { topic: value } });
         }}
       />
-      <Trouble error={cancel.error} />
       {first && <Missing sets={first.missing} />}
       <PagedTable
         pages={pages}
@@ -74,6 +79,7 @@ export function DelayedMessages() {
         columns={columns}
         idOf={({ id }) => id}
         label={words.delayed}
+        empty={words.emptyDelayed}
       />
       {moving && <Reschedule message={moving} onClose={() => setMoving(undefined)} />}
     </Page>

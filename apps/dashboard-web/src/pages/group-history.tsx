@@ -31,7 +31,8 @@ export function GroupHistory({ name, lag }: { readonly name: string; readonly la
       timesMs.push(point.atMs);
       lags.push(point.lag);
     }
-    timesMs.push(Date.now());
+    // The clocks of brokers and of this page differ.
+    timesMs.push(Math.max(Date.now(), (timesMs.at(-1) ?? 0) + 1));
     lags.push(lag);
     return { timesMs, lines: [{ label: words.lag, color: '#4263eb', values: lags }] };
   }, [points, lag, words]);
@@ -47,7 +48,7 @@ export function GroupHistory({ name, lag }: { readonly name: string; readonly la
                 : words.lagNow(count(lag), oldestMs === undefined || lag === 0 ? '' : duration(Date.now() - oldestMs))}
             </Text>
             <Suspense fallback={<Loading />}>
-              <Chart timesMs={shown.timesMs} lines={shown.lines} label={words.lagHistory} />
+              <Chart timesMs={shown.timesMs} lines={shown.lines} label={words.lagHistory} spanMs={24 * 3_600_000} />
             </Suspense>
           </>
         )}

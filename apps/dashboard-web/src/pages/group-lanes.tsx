@@ -60,6 +60,7 @@ export function GroupLanesCard({ name }: { readonly name: string }) {
               columns={columns}
               idOf={({ brokerSet, topic, queueId, offset }) => `${brokerSet}/${topic}/${queueId}/${offset}`}
               label={words.stuckLanes}
+              empty={words.emptyLanes}
             />
           </>
         )}

@@ -94,7 +94,8 @@ export function MoveGroup({
             />
           )}
           <Trouble error={preview.error ?? move.error} />
-          {preview.data && <Effect result={preview.data} />}
+          {preview.data && !move.data && <Effect result={preview.data} />}
+          {move.data && <Missing sets={move.data.missing} />}
           <Row justify="flex-end">
             <Button variant="default" onClick={onClose}>
               {words.cancel}
@@ -103,9 +104,15 @@ export function MoveGroup({
               {words.movePreview}
             </Button>
             <Button
-              disabled={!preview.data}
+              disabled={!preview.data || move.data !== undefined}
               loading={move.isPending}
-              onClick={() => move.mutate({ params: { name }, body: body() }, { onSuccess: onClose })}
+              // What some sets did not do is said, and nothing closes over it.
+              onClick={() =>
+                move.mutate(
+                  { params: { name }, body: body() },
+                  { onSuccess: ({ missing }) => (missing.length === 0 ? onClose() : undefined) },
+                )
+              }
             >
               {words.moveNow}
             </Button>

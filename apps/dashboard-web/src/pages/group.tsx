@@ -9,7 +9,7 @@ import { FormDialog, LossDialog } from '../parts/ask.js';
 import { useGrace } from '../parts/deleted.js';
 import { DataTable, type Column } from '../parts/data-table.js';
 import { count, moment, duration } from '../parts/format.js';
-import { Answered, Card, Count, Figure, Missing, Mono, Page } from '../parts/show.js';
+import { Answered, Card, Count, Figure, Missing, Mono, Page, Trouble } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 import { GroupHistory } from './group-history.js';
 import { GroupLanesCard } from './group-lanes.js';
@@ -20,9 +20,14 @@ type Member = GroupDescription['members'][number];
 /** Pauses without an end are as far away as a number goes. */
 const foreverMs = 8.64e15;
 
+/** Each has its own state: a dialog that is open over one is not about the next one. */
 export function Group() {
-  const words = useWords();
   const { name } = useParams({ from: '/groups/$name' });
+  return <GroupNamed key={name} name={name} />;
+}
+
+function GroupNamed({ name }: { readonly name: string }) {
+  const words = useWords();
   const group = useApi('describeGroup', { params: { name } });
   const resume = useChange('resumeGroup');
   const [pausing, pause] = useDisclosure();
@@ -58,6 +63,7 @@ export function Group() {
         {(data) => (
           <>
             <Missing sets={data.missing} />
+            <Trouble error={resume.error} />
             {paused && <Paused untilMs={data.pausedUntilMs ?? 0} />}
             {data.warnings.map((warning) => (
               <Alert key={warning} color="orange" variant="light" role="status">
@@ -136,7 +142,13 @@ function Members({ members }: { readonly members: readonly Member[] }) {
   );
   return (
     <Card title={words.members}>
-      <DataTable rows={members} columns={columns} idOf={({ clientId }) => clientId} label={words.members} />
+      <DataTable
+        rows={members}
+        columns={columns}
+        idOf={({ clientId }) => clientId}
+        label={words.members}
+        empty={words.emptyMembers}
+      />
     </Card>
   );
 }
@@ -167,6 +179,7 @@ function Queues({ queues }: { readonly queues: readonly Queue[] }) {
         columns={columns}
         idOf={({ topic, brokerSet, queueId }) => `${topic}/${brokerSet}/${queueId}`}
         label={words.queues}
+        empty={words.emptyGroupQueues}
       />
     </Card>
   );

@@ -10,8 +10,12 @@ import { useWords } from '../text/text.js';
 
 /** One message: its body, its life, and why a group has not consumed it. */
 export function Message() {
-  const words = useWords();
   const { id } = useParams({ from: '/message/$id' });
+  return <MessageAt key={id} id={id} />;
+}
+
+function MessageAt({ id }: { readonly id: string }) {
+  const words = useWords();
   const message = useApi('describeMessage', { params: { id } }, { everyMs: 0 });
   const life = useApi('describeMessageLife', { params: { id } });
   return (
@@ -168,7 +172,7 @@ function Why({ id, groups }: { readonly id: string; readonly groups: readonly st
   const why = useApi(
     'whyNotConsumed',
     { params: { id }, query: { group: group ?? '' } },
-    { enabled: group !== undefined },
+    { enabled: group !== undefined, fresh: true },
   );
   const known = useApi('listGroups', { query: { limit: 20, contains: typed } }, { everyMs: 0, enabled: typed !== '' });
   const names = [...new Set([...groups, ...(known.data?.items ?? []).map(({ name }) => name)])];

@@ -24,7 +24,10 @@ export function Messages() {
       <SearchForm
         key={JSON.stringify(asked)}
         asked={asked}
-        onAsk={(form) => void navigate({ to: '/messages', search: form })}
+        onAsk={(form) => {
+          if (JSON.stringify(form) === JSON.stringify(inOrder(asked))) found.again();
+          else void navigate({ to: '/messages', search: form });
+        }}
       />
       {complete && (
         <Card title={words.found}>
@@ -41,6 +44,11 @@ export function Messages() {
       )}
     </Page>
   );
+}
+
+/** What is given, in one order. */
+function inOrder(form: Form): Form {
+  return Object.fromEntries(fields.flatMap((name) => (form[name] ? [[name, form[name]] as const] : [])));
 }
 
 function Scan({ found }: { readonly found: ReturnType<typeof useSearch> }) {
@@ -82,10 +90,7 @@ function SearchForm({ asked, onAsk }: { readonly asked: Form; readonly onAsk: (f
       setForm((known) => ({ ...known, [name]: value }));
     },
   });
-  const submit = (): void => {
-    const given = fields.flatMap((name) => (form[name] ? [[name, form[name]] as const] : []));
-    onAsk(Object.fromEntries(given));
-  };
+  const submit = (): void => onAsk(inOrder(form));
   return (
     <Card>
       <form

@@ -2,12 +2,14 @@ import { Alert, Anchor, Group, List, Table, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 
-import type { Cluster, GroupItem } from '../api/schema.js';
+import type { Alerts, Cluster, GroupItem } from '../api/schema.js';
 import { useApi } from '../api/use-api.js';
 import { bytes, count, percent } from '../parts/format.js';
 import { Answered, Card, Count, Figure, Page } from '../parts/show.js';
 import type { Words } from '../text/en.js';
 import { useWords } from '../text/text.js';
+
+type Firing = Alerts['firing'][number];
 
 interface Worry {
   readonly key: string;
@@ -18,18 +20,21 @@ interface Worry {
 }
 
 const shownMax = 5;
+/** Whose progress is asked for; alerts are of all. */
+const groupsMax = 1_000;
 const freeMin = 0.15;
 
 /** Is it all right: one sentence, and the five worst things, each a link to its cause. */
 export function Overview() {
   const words = useWords();
   const cluster = useApi('describeCluster', {});
-  const groups = useApi('listGroups', { query: { progress: 'true', limit: 1000 } }, { everyMs: 5_000 });
+  const groups = useApi('listGroups', { query: { progress: 'true', limit: groupsMax } }, { everyMs: 5_000 });
+  const alerts = useApi('listAlerts', {}, { everyMs: 5_000 });
   return (
     <Page title={words.overview}>
       <Answered of={cluster}>
         {(state) => {
-          const worries = worriesOf(words, state, groups.data?.items ?? []);
+          const worries = worriesOf(words, state, groups.data?.items ?? [], alerts.data?.firing ?? []);
           return (
             <>
               <Verdict state={state} worries={worries} />
@@ -39,7 +44,16 @@ export function Overview() {
         }}
       </Answered>
       <Card title={words.topLag}>
-        <Answered of={groups}>{(page) => <TopLag groups={page.items} />}</Answered>
+        <Answered of={groups}>
+          {(page) => (
+            <>
+              <TopLag groups={page.items} />
+              {page.next !== undefined && (
+                <Text size="sm">{words.firstGroups(count(groupsMax), count(page.total))}</Text>
+              )}
+            </>
+          )}
+        </Answered>
       </Card>
     </Page>
   );
@@ -71,7 +85,7 @@ function Verdict({ state, worries }: { state: Cluster; worries: readonly Worry[]
   );
 }
 
-function worriesOf(words: Words, state: Cluster, groups: readonly GroupItem[]): Worry[] {
+function worriesOf(words: Words, state: Cluster, groups: readonly GroupItem[], firing: readonly Firing[]): Worry[] {
   const brokers = (name: string): ReactNode => (
     <Anchor component={Link} to="/brokers" hash={name}>
       {name}
@@ -97,7 +111,36 @@ function worriesOf(words: Words, state: Cluster, groups: readonly GroupItem[]): 
       where: <GroupLink name={name} />,
     });
   }
+  const known = new Set(worries.map(({ key }) => key));
+  // What is told above by what it is now is not told once more.
+  const isTold = ({ rule, subject }: Firing): boolean => {
+    if (rule === 'noConsumer') return known.has(`group ${subject}`);
+    if (rule === 'diskLow') return known.has(`disk ${subject}`);
+    return ['noLeader', 'brokerSilent'].includes(rule) && state.reasons.some((one) => one.startsWith(`${subject}: `));
+  };
+  for (const alert of firing) {
+    if (alert.silenced || isTold(alert)) continue;
+    const weight = alert.severity === 'critical' ? 3.5e15 : 2e15;
+    worries.push({ key: alert.key, weight, text: alert.text, where: <AlertLink words={words} alert={alert} /> });
+  }
   return worries.sort((a, b) => b.weight - a.weight);
+}
+
+function AlertLink({ words, alert: { rule, subject } }: { readonly words: Words; readonly alert: Firing }) {
+  if (rule === 'deadLetters') {
+    return (
+      <Link to="/dead-letters" search={{ group: subject }}>
+        {subject}
+      </Link>
+    );
+  }
+  if (rule === 'consumerLag' || rule === 'noConsumer') return <GroupLink name={subject} />;
+  if (rule === 'certificate') return <Link to="/alerts">{words.alerts}</Link>;
+  return (
+    <Link to="/brokers" hash={subject}>
+      {subject}
+    </Link>
+  );
 }
 
 function GroupLink({ name }: { name: string }) {
@@ -131,7 +174,7 @@ function TopLag({ groups }: { groups: readonly GroupItem[] }) {
     .filter(({ progress }) => progress && progress.lag > 0)
     .sort((a, b) => (b.progress?.lag ?? 0) - (a.progress?.lag ?? 0))
     .slice(0, 10);
-  if (top.length === 0) return <Text c="var(--comet-quiet)">{words.empty}</Text>;
+  if (top.length === 0) return <Text c="var(--comet-quiet)">{words.emptyLag}</Text>;
   return (
     <Table aria-label={words.topLag}>
       <Table.Thead>

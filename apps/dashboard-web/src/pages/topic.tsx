@@ -15,9 +15,14 @@ import { useWords } from '../text/text.js';
 type Queue = TopicDescription['queues'][number];
 const permissions = ['readWrite', 'read', 'write', 'none'] as const;
 
+/** Each has its own state: a dialog that is open over one is not about the next one. */
 export function Topic() {
-  const words = useWords();
   const { name } = useParams({ from: '/topics/$name' });
+  return <TopicNamed key={name} name={name} />;
+}
+
+function TopicNamed({ name }: { readonly name: string }) {
+  const words = useWords();
   const topic = useApi('describeTopic', { params: { name } });
   const [changing, change] = useDisclosure();
   const [deleting, ask] = useDisclosure();
@@ -58,8 +63,8 @@ export function Topic() {
             <Group gap="sm">
               <Figure label={words.messagesCount} value={<Count value={data.messages} />} />
               <Figure label={words.bytes} value={bytes(data.bytes)} />
-              <Figure label={words.type} value={data.type} />
-              <Figure label={words.permission} value={data.permission} />
+              <Figure label={words.type} value={words.messageTypes[data.type]} />
+              <Figure label={words.permission} value={words.permissions[data.permission]} />
               <Figure
                 label={words.retention}
                 value={data.retentionMs === undefined ? '—' : duration(data.retentionMs)}
@@ -114,7 +119,7 @@ function ChangeTopic({ topic, onClose }: { readonly topic: TopicDescription; rea
       />
       <NativeSelect
         label={words.permission}
-        data={[...permissions]}
+        data={permissions.map((value) => ({ value, label: words.permissions[value] }))}
         value={permission}
         onChange={(event) => setPermission(event.currentTarget.value as TopicDescription['permission'])}
       />
@@ -132,6 +137,9 @@ function DeleteTopic({ topic, onClose }: { readonly topic: TopicDescription; rea
   const delayed = useApi('listDelayed', { query }, { everyMs: 0 });
   const open = useApi('listTransactions', { query }, { everyMs: 0 });
   const waiting = (delayed.data?.total ?? 0) + (open.data?.total ?? 0);
+  const answers = [delayed, open];
+  const unknown =
+    topic.missing.length > 0 || answers.some(({ error, data }) => error !== null || (data && data.missing.length > 0));
   const { unread } = topic;
   return (
     <LossDialog
@@ -141,11 +149,13 @@ function DeleteTopic({ topic, onClose }: { readonly topic: TopicDescription; rea
           {words.deleteTopicLoss(count(topic.messages), bytes(topic.bytes))}{' '}
           {unread > 0 && `${words.deleteTopicUnread(count(unread))} `}
           {waiting > 0 && `${words.deleteTopicWaiting(count(waiting))} `}
+          {unknown && `${words.deleteTopicUnknown} `}
           {grace === undefined ? words.deleteForGood : words.deleteUndo(duration(grace))}
         </>
       }
       error={remove.error}
       busy={remove.isPending}
+      ready={answers.every(({ isPending }) => !isPending)}
       onConfirm={() =>
         remove.mutate({ params: { name: topic.name } }, { onSuccess: () => void navigate({ to: '/topics' }) })
       }

@@ -40,7 +40,7 @@ export function Topics() {
           </Group>
         ),
       },
-      { id: 'type', head: words.type, by: ({ type }) => type, cell: ({ type }) => type },
+      { id: 'type', head: words.type, by: ({ type }) => type, cell: ({ type }) => words.messageTypes[type] },
       {
         ...{ id: 'queues', head: words.queues, by: ({ writeQueues }) => writeQueues, right: true },
         cell: ({ readQueues, writeQueues }) =>
@@ -50,7 +50,7 @@ export function Topics() {
         id: 'permission',
         head: words.permission,
         by: ({ permission }) => permission,
-        cell: ({ permission }) => permission,
+        cell: ({ permission }) => words.permissions[permission],
       },
       {
         ...{ id: 'retention', head: words.retention, by: ({ retentionMs }) => retentionMs ?? 0 },
@@ -132,7 +132,7 @@ function CreateTopic({ onClose }: { readonly onClose: () => void }) {
       />
       <NativeSelect
         label={words.messageType}
-        data={[...messageTypes]}
+        data={messageTypes.map((value) => ({ value, label: words.messageTypes[value] }))}
         value={type}
         onChange={(event) => setType(event.currentTarget.value as Topic['type'])}
       />

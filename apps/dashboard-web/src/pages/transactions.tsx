@@ -1,13 +1,14 @@
-import { Button, Group } from '@mantine/core';
+import { Group, Text } from '@mantine/core';
 import { Link, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 
 import type { Transaction, TransactionAudits } from '../api/schema.js';
-import { useApi, useChange } from '../api/use-api.js';
+import { useApi } from '../api/use-api.js';
+import { Act } from '../parts/act.js';
 import { DataTable, type Column } from '../parts/data-table.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
-import { Ago, Answered, Card, Count, Mark, Missing, Mono, Page, Trouble } from '../parts/show.js';
+import { Ago, Answered, Card, Count, Mark, Missing, Mono, Page } from '../parts/show.js';
 import { useWords } from '../text/text.js';
 
 type Audit = TransactionAudits['items'][number];
@@ -15,13 +16,9 @@ type Audit = TransactionAudits['items'][number];
 export function Transactions() {
   const words = useWords();
   const { topic } = useSearch({ from: '/transactions' });
-  const commit = useChange('commitTransaction');
-  const rollback = useChange('rollbackTransaction');
   const { pages, items, total, first } = usePages('listTransactions', {
     query: { limit: 200, ...(topic !== undefined && { topic }) },
   });
-  const { mutate: commitOne } = commit;
-  const { mutate: rollbackOne } = rollback;
   const columns = useMemo<Column<Transaction>[]>(
     () => [
       {
@@ -54,28 +51,32 @@ export function Transactions() {
       },
       {
         ...{ id: 'actions', head: words.actions },
-        cell: ({ id }) => (
+        cell: ({ id, messageId }) => (
           <Group gap="xs" wrap="nowrap">
-            <Button size="compact-xs" variant="default" onClick={() => commitOne({ params: { id }, body: {} })}>
+            <Act
+              does="commitTransaction"
+              input={{ params: { id }, body: {} }}
+              ask={<Text>{words.commitWhat(messageId)}</Text>}
+            >
               {words.commit}
-            </Button>
-            <Button
-              size="compact-xs"
+            </Act>
+            <Act
+              does="rollbackTransaction"
+              input={{ params: { id }, body: {} }}
               color="red"
               variant="light"
-              onClick={() => rollbackOne({ params: { id }, body: {} })}
+              ask={<Text>{words.rollbackWhat(messageId)}</Text>}
             >
               {words.rollback}
-            </Button>
+            </Act>
           </Group>
         ),
       },
     ],
-    [words, commitOne, rollbackOne],
+    [words],
   );
   return (
     <Page title={words.transactions}>
-      <Trouble error={commit.error ?? rollback.error} />
       {first && <Missing sets={first.missing} />}
       <PagedTable
         pages={pages}
@@ -84,6 +85,7 @@ export function Transactions() {
         columns={columns}
         idOf={({ id }) => id}
         label={words.transactions}
+        empty={words.emptyTransactions}
       />
       <Audits />
     </Page>
@@ -97,7 +99,12 @@ function Audits() {
     () => [
       { id: 'at', head: words.time, by: ({ atMs }) => atMs, cell: ({ atMs }) => <Ago ms={atMs} /> },
       { id: 'who', head: words.who, by: ({ who }) => who, cell: ({ who }) => who },
-      { id: 'what', head: words.decision, by: ({ resolution }) => resolution, cell: ({ resolution }) => resolution },
+      {
+        id: 'what',
+        head: words.decision,
+        by: ({ resolution }) => resolution,
+        cell: ({ resolution }) => words.resolutions[resolution as 'commit'] ?? resolution,
+      },
       { id: 'topic', head: words.topic, by: ({ topic }) => topic, cell: ({ topic }) => topic },
     ],
     [words],
@@ -111,6 +118,7 @@ function Audits() {
             columns={columns}
             idOf={({ brokerSet, position, atMs }) => `${brokerSet}/${position}/${atMs}`}
             label={words.decisions}
+            empty={words.emptyDecisions}
           />
         )}
       </Answered>

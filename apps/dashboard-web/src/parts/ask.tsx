@@ -33,7 +33,7 @@ export function FormDialog({
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          onSubmit();
+          if (busy !== true) onSubmit();
         }}
       >
         <Stack gap="sm">
@@ -62,12 +62,15 @@ export function LossDialog({
   onConfirm,
   error,
   busy,
+  ready = true,
 }: AskProps & {
   readonly loss: ReactNode;
   readonly name: string;
   readonly onConfirm: () => void;
   readonly error?: ApiError | null;
   readonly busy?: boolean;
+  /** False: what would be lost is not known yet. */
+  readonly ready?: boolean;
 }) {
   const words = useWords();
   const [typed, setTyped] = useState('');
@@ -86,7 +89,7 @@ export function LossDialog({
           <Button variant="default" onClick={onClose}>
             {words.cancel}
           </Button>
-          <Button color="red" disabled={typed !== name} loading={busy === true} onClick={onConfirm}>
+          <Button color="red" disabled={typed !== name || !ready} loading={busy === true} onClick={onConfirm}>
             {words.remove}
           </Button>
         </Group>

@@ -3,6 +3,8 @@ import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
+import { useWords } from '../text/text.js';
+
 export interface Line {
   readonly label: string;
   readonly color: string;
@@ -16,11 +18,15 @@ export default function Chart({
   timesMs,
   lines,
   label,
+  spanMs,
 }: {
   timesMs: readonly number[];
   lines: readonly Line[];
   label: string;
+  /** So much time is shown, up to the last one. */
+  spanMs: number;
 }) {
+  const words = useWords();
   const place = useRef<HTMLDivElement>(null);
   const scheme = useComputedColorScheme('light');
   useEffect(() => {
@@ -28,18 +34,20 @@ export default function Chart({
     if (!box) return undefined;
     const ink = scheme === 'dark' ? '#c9c9c9' : '#343a40';
     const grid = { stroke: scheme === 'dark' ? '#424242' : '#e9ecef', width: 1 };
+    const toMs = timesMs.at(-1) ?? Date.now();
     const chart = new uPlot(
       {
         width: box.clientWidth,
         height,
         series: [
-          {},
+          { label: words.time },
           ...lines.map(({ label: name, color }) => ({ label: name, stroke: color, width: 2, spanGaps: false })),
         ],
         axes: [
           { stroke: ink, grid },
           { stroke: ink, grid, size: 70 },
         ],
+        scales: { x: { range: [(toMs - spanMs) / 1000, toMs / 1000] } },
         legend: { show: true },
       },
       [timesMs.map((ms) => ms / 1000), ...lines.map(({ values }) => [...values])],
@@ -51,6 +59,6 @@ export default function Chart({
       watch.disconnect();
       chart.destroy();
     };
-  }, [timesMs, lines, scheme]);
+  }, [timesMs, lines, scheme, spanMs, words]);
   return <div ref={place} role="img" aria-label={label} />;
 }

@@ -24,6 +24,8 @@ const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSorted
 const order = (a: string | number, b: string | number): number => (a < b ? -1 : a > b ? 1 : 0);
 const rowHeight = 37;
 const heightMax = 640;
+/** Words stay whole: a table that is too wide is moved sideways. */
+const cellStyle = { overflowWrap: 'break-word', maxWidth: 420 } as const;
 
 /** Rows of which only those in sight are in the page, however many there are. */
 export function DataTable<T>({
@@ -31,11 +33,14 @@ export function DataTable<T>({
   columns,
   idOf,
   label,
+  empty,
 }: {
   rows: readonly T[];
   columns: readonly Column<T>[];
   idOf: (row: T) => string;
   label: string;
+  /** Said where there are no rows. */
+  empty?: string | undefined;
 }) {
   const words = useWords();
   const defs = useMemo(
@@ -62,7 +67,7 @@ export function DataTable<T>({
   if (rows.length === 0) {
     return (
       <Text c="var(--comet-quiet)" py="md">
-        {words.empty}
+        {empty ?? words.empty}
       </Text>
     );
   }
@@ -107,7 +112,7 @@ export function DataTable<T>({
             return row === undefined ? null : (
               <Table.Tr key={key} data-index={index} ref={virtual.measureElement}>
                 {columns.map(({ id, cell, right }) => (
-                  <Table.Td key={id} ta={right === true ? 'right' : 'left'} style={{ overflowWrap: 'anywhere' }}>
+                  <Table.Td key={id} ta={right === true ? 'right' : 'left'} style={cellStyle}>
                     {cell(row)}
                   </Table.Td>
                 ))}

@@ -41,5 +41,5 @@ export function MessageTable({ rows, label }: { readonly rows: readonly Message[
     ],
     [words],
   );
-  return <DataTable rows={rows} columns={columns} idOf={({ id }) => id} label={label} />;
+  return <DataTable rows={rows} columns={columns} idOf={({ id }) => id} label={label} empty={words.emptyFound} />;
 }

@@ -29,6 +29,7 @@ export function PagedTable<T>({
   readonly columns: readonly Column<T>[];
   readonly idOf: (row: T) => string;
   readonly label: string;
+  readonly empty?: string | undefined;
   /** Shown instead of the plain table. */
   readonly children?: ReactNode;
 }) {

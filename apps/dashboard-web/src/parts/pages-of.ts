@@ -27,7 +27,8 @@ export function usePages<Id extends Paged>(id: Id, input: Parameters<typeof call
     },
     initialPageParam: undefined,
     getNextPageParam: (last) => (last as PageLike).next,
-    refetchInterval: everyMs,
+    // All pages that are open are asked for anew: the more there are, the less often.
+    refetchInterval: ({ state }) => everyMs * Math.max(1, state.data?.pages.length ?? 1),
   });
   const { data } = pages;
   const items = useMemo(

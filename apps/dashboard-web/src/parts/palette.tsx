@@ -28,8 +28,10 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
   const query = { limit: shownMax, contains };
   const topics = useApi('listTopics', { query }, { everyMs: 0, enabled: contains !== '' });
   const groups = useApi('listGroups', { query }, { everyMs: 0, enabled: contains !== '' });
-  const named = contains === '' ? [] : [...(topics.data?.items ?? [])];
-  const grouped = contains === '' ? [] : [...(groups.data?.items ?? [])];
+  // What was found for fewer letters is shown as long as it fits.
+  const fits = ({ name }: { readonly name: string }): boolean => name.toLowerCase().includes(contains.toLowerCase());
+  const named = contains === '' ? [] : (topics.data?.items ?? []).filter(fits);
+  const grouped = contains === '' ? [] : (groups.data?.items ?? []).filter(fits);
   const hits: Hit[] = [
     ...pages
       .filter(({ word }) => words[word].toLowerCase().includes(contains.toLowerCase()))

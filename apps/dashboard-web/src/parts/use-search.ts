@@ -1,3 +1,4 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useState } from 'react';
 
 import { ApiError, pathOf } from '../api/client.js';
@@ -42,7 +43,18 @@ export function useSearch(query: Query | undefined) {
     return () => run.abort.abort();
   }, [run]);
 
-  const { next } = state;
+  const { next, error } = state;
+  const client = useQueryClient();
+  useEffect(() => {
+    // Whether the session is over is asked where it is known.
+    if (error?.status === 401) void client.invalidateQueries({ queryKey: ['describeSession'] });
+  }, [client, error]);
+  const again = useCallback(() => {
+    if (!run) return;
+    const { after: _from, ...query } = run.query;
+    setState(fresh);
+    setRun({ query, abort: new AbortController() });
+  }, [run]);
   const goOn = useCallback(() => {
     if (run && next !== undefined) setRun({ query: { ...run.query, after: next }, abort: new AbortController() });
   }, [run, next]);
@@ -50,7 +62,7 @@ export function useSearch(query: Query | undefined) {
     run?.abort.abort();
     setState((known) => ({ ...known, running: false }));
   }, [run]);
-  return { ...state, goOn, stop };
+  return { ...state, goOn, again, stop };
 }
 
 async function follow(
@@ -59,6 +71,7 @@ async function follow(
   change: (step: (known: SearchState) => SearchState) => void,
 ): Promise<void> {
   let before = 0;
+  let isOver = false;
   change((known) => {
     before = known.looked;
     return { ...known, running: true, next: undefined, error: undefined };
@@ -69,12 +82,16 @@ async function follow(
       else if (event === 'progress') {
         const { looked, left, missing } = data as { looked: number; left: number; missing: SearchState['missing'] };
         change((known) => ({ ...known, looked: before + looked, left, missing }));
-      } else if (event === 'end') change((known) => ({ ...known, next: (data as { next?: string }).next }));
-      else if (event === 'problem') {
+      } else if (event === 'end') {
+        isOver = true;
+        change((known) => ({ ...known, next: (data as { next?: string }).next }));
+      } else if (event === 'problem') {
+        isOver = true;
         const { code, status, detail } = data as { code: string; status: number; detail: string };
         change((known) => ({ ...known, error: new ApiError(code, status, detail) }));
       }
     }
+    if (!isOver) throw new ApiError('UNREACHABLE', 0, 'the search was broken off before its end');
   } catch (caught) {
     const error =
       caught instanceof ApiError ? caught : new ApiError('UNREACHABLE', 0, 'the REST API can not be reached');

@@ -136,7 +136,8 @@ export class OidcProvider {
   private async answers(config: Configuration): Promise<void> {
     const { jwks_uri: keysUrl = '' } = config.serverMetadata();
     try {
-      const { ok, status } = await fetch(keysUrl, { signal: AbortSignal.timeout(answerMsMax) });
+      const { ok, status, body } = await fetch(keysUrl, { signal: AbortSignal.timeout(answerMsMax) });
+      await body?.cancel();
       if (!ok) throw new Error(`HTTP ${status} of ${keysUrl}`);
     } catch (caught) {
       throw this.told(caught);
