@@ -23,6 +23,8 @@ export interface BenchContext {
   readonly quick: boolean;
   /** How often what is short is measured; the best counts. */
   readonly rounds: number;
+  /** How many messages are wanted, where somebody said it. */
+  readonly messages: number | undefined;
   /** A folder of this bench's own, gone afterwards. */
   readonly folder: string;
   /** For who watches. */

@@ -19,6 +19,7 @@ Starts what it measures, loads it, and says what came out beside what was asked 
   npm run bench -- receive start         the benches named
   npm run bench -- --quick               sizes that only show that it runs
   npm run bench -- --rounds=5            how often what is short is measured; the best counts
+  npm run bench -- find --messages=1e7   of another size, for benches that have one
   npm run bench -- --json=figures.json   the figures as JSON too; - writes nothing else to stdout
   npm run bench -- --list                which benches there are
 
@@ -32,6 +33,7 @@ interface Wishes {
   readonly benches: readonly Bench[];
   readonly quick: boolean;
   readonly rounds: number;
+  readonly messages: number | undefined;
   readonly json: string | undefined;
 }
 
@@ -40,10 +42,10 @@ function wishesOf(args: readonly string[]): Wishes {
   const flag = (name: string): string | undefined =>
     args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
   const unknown = args.find(
-    (arg) => arg.startsWith('--') && !['--quick', '--list'].includes(arg) && !/^--(rounds|json)=./.test(arg),
+    (arg) => arg.startsWith('--') && !['--quick', '--list'].includes(arg) && !/^--(rounds|json|messages)=./.test(arg),
   );
   if (unknown !== undefined)
-    throw new Error(`unknown option ${unknown}: there are --quick, --rounds=, --json=, --list, --help`);
+    throw new Error(`unknown option ${unknown}: there are --quick, --rounds=, --messages=, --json=, --list, --help`);
   const stranger = names.find((name) => !benches.some((bench) => bench.name === name));
   if (stranger !== undefined) {
     throw new Error(`no bench is called ${stranger}: there are ${benches.map(({ name }) => name).join(', ')}`);
@@ -51,8 +53,12 @@ function wishesOf(args: readonly string[]): Wishes {
   const quick = args.includes('--quick');
   const rounds = Number(flag('rounds') ?? (quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds must be a whole number from 1 on');
+  const messages = flag('messages') === undefined ? undefined : Number(flag('messages'));
+  if (messages !== undefined && (!Number.isInteger(messages) || messages < 1_000)) {
+    throw new Error('--messages must be a whole number from 1000 on');
+  }
   const wanted = names.length === 0 ? benches : benches.filter(({ name }) => names.includes(name));
-  return { benches: wanted, quick, rounds, json: flag('json') };
+  return { benches: wanted, quick, rounds, messages, json: flag('json') };
 }
 
 async function runOne(bench: Bench, wishes: Wishes, say: (line: string) => void): Promise<BenchReport> {
@@ -66,6 +72,7 @@ async function runOne(bench: Bench, wishes: Wishes, say: (line: string) => void)
   const context: BenchContext = {
     quick: wishes.quick,
     rounds: wishes.rounds,
+    messages: wishes.messages,
     folder,
     say,
     standalone: async (args = []) => {

@@ -6,6 +6,7 @@ import { delay } from './benches/delay.js';
 import { delayWaiting } from './benches/delay-waiting.js';
 import { deliveryState } from './benches/delivery-state.js';
 import { fifo } from './benches/fifo.js';
+import { find } from './benches/find.js';
 import { frontDoor } from './benches/front-door.js';
 import { inFlight } from './benches/in-flight.js';
 import { liteTopics } from './benches/lite-topics.js';
@@ -39,6 +40,7 @@ export const benches: readonly Bench[] = [
   sqlFilters,
   start,
   backlog,
+  find,
   recovery,
   delay,
   delayWaiting,

@@ -9,6 +9,7 @@ import { H2Client } from './h2-client.js';
 import { Histogram } from './histogram.js';
 import {
   type LoadUser,
+  type MessageShape,
   type Receipt,
   Routes,
   SendTemplate,
@@ -40,13 +41,9 @@ export interface SendJob extends Target {
 }
 
 /** Sends exactly so many, and measures them all. */
-export interface FillJob extends Target {
+export interface FillJob extends Target, MessageShape {
   readonly kind: 'fill';
-  readonly topic: string;
-  readonly bodyBytes: number;
   readonly messages: number;
-  /** Message groups; left out: none. */
-  readonly groups?: number;
 }
 
 export interface DrainJob extends Target {

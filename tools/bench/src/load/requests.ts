@@ -79,8 +79,19 @@ export interface MessageShape {
   readonly bodyBytes: number;
   readonly tag?: string;
   readonly keys?: readonly string[];
+  /** Beside `keys`: one of its own for each message, `keyOf` its number. */
+  readonly keyed?: boolean;
+  /** Stands in the body, behind the number. */
+  readonly text?: string;
   /** In so many message groups, in turn; left out: in none. */
   readonly groups?: number;
+}
+
+const keyDigits = 8;
+
+/** Of the message with this number, as `SendTemplate` writes it. */
+export function keyOf(number: number): string {
+  return `key-${hex(number, keyDigits)}`;
 }
 
 const idBytes = 34;
@@ -94,6 +105,7 @@ export class SendTemplate {
   private readonly bodyAt: number;
   private readonly groupAt: number;
   private readonly groups: number;
+  private readonly keyAt: number;
 
   constructor(shape: MessageShape, seed: number) {
     const id = `01${'F'.repeat(idBytes - 2)}`;
@@ -102,7 +114,8 @@ export class SendTemplate {
     const body = Buffer.alloc(Math.max(markBytes, shape.bodyBytes));
     // Neither all the same nor compressible to nothing: as text is.
     for (let i = 0; i < body.length; i += 1) body[i] = 97 + ((i * 7 + seed + (i >>> 4)) % 26);
-    body.write(mark, 0, 'latin1');
+    body.write(mark + (shape.text ?? ''), 0, 'latin1');
+    const key = keyOf(0).replace(/0/g, '~');
     const request = SendMessageRequest.fromPartial({
       messages: [
         {
@@ -115,7 +128,7 @@ export class SendTemplate {
             bornTimestamp: { seconds: Math.floor(Date.now() / 1000), nanos: 1 },
             bornHost: 'localhost',
             ...(shape.tag !== undefined && { tag: shape.tag }),
-            keys: [...(shape.keys ?? [])],
+            keys: [...(shape.keys ?? []), ...(shape.keyed === true ? [key] : [])],
           },
           body,
         },
@@ -126,6 +139,7 @@ export class SendTemplate {
     this.bodyAt = this.bytes.indexOf(mark);
     this.groupAt = this.bytes.indexOf(group);
     this.groups = shape.groups ?? 0;
+    this.keyAt = shape.keyed === true ? this.bytes.indexOf(key) + key.length - keyDigits : -1;
     this.bytes.write(`01${hex(seed * 0x9e3779b1, 12)}`, this.idAt, 'latin1');
   }
 
@@ -133,6 +147,7 @@ export class SendTemplate {
   next(number: number): Buffer {
     putHex(this.bytes, this.idAt + 14, 20, number);
     putHex(this.bytes, this.bodyAt, markBytes, number);
+    if (this.keyAt >= 0) putHex(this.bytes, this.keyAt, keyDigits, number);
     if (this.groups > 0) putHex(this.bytes, this.groupAt, groupBytes, number % this.groups);
     return this.bytes;
   }

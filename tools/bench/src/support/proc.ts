@@ -14,6 +14,11 @@ export function cpuSecondsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
+/** Bytes that a process has read by calls, from disks and sockets, whether or not they were in memory already. */
+export function readBytesOf(pid: number): number {
+  return Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'latin1'))?.[1] ?? NaN);
+}
+
 export interface Memory {
   readonly rssMiB: number;
   readonly peakRssMiB: number;

@@ -21,7 +21,7 @@ export class Standalone {
     private readonly program: string,
     readonly dataDir: string,
     readonly port: number,
-    private readonly adminPort: number,
+    readonly adminPort: number,
     private readonly args: readonly string[],
   ) {}
 
