@@ -135,6 +135,20 @@ export const bugs: readonly Bug[] = [
     secondsMax: 180,
   },
 
+  {
+    name: 'what is known of queues stays when what was folded is thrown away',
+    layer: 'simulation',
+    plants: [
+      {
+        file: 'libs/store/src/folding.ts',
+        from: 'for (const view of this.views) view.clear();',
+        to: "for (const view of this.views) if (view.name !== 'directory') view.clear();",
+      },
+    ],
+    watch: { ...set, seeds: 10 },
+    secondsMax: 240,
+  },
+
   // ---- who has what
   {
     name: 'one of two is enough for a commit',

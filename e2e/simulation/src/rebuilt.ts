@@ -13,8 +13,8 @@ interface Committed {
 }
 
 const cold = '~';
-/** Which piece holds a timer says when it was last in memory, too; that timers fire once and in time, clients see. */
-const leavesItsWay = new Set(['timers']);
+/** Which piece, or slot, holds something says what was there before, too; that those end as they should, clients see. */
+const leavesItsWay = new Set(['timers', 'transactions']);
 
 /** @returns the first difference */
 export async function differsFromLog(
