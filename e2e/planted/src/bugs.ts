@@ -329,6 +329,32 @@ export const bugs: readonly Bug[] = [
     quick: true,
   },
   {
+    name: 'a delayed message comes five seconds early',
+    layer: 'simulation',
+    plants: [
+      {
+        file: 'libs/broker/src/delays.ts',
+        from: 'if (timers.firstDueMs > nowMs) return false;',
+        to: 'if (timers.firstDueMs > nowMs + 5_000) return false;',
+      },
+    ],
+    watch: { ...set, seeds: 5 },
+    secondsMax: 240,
+  },
+  {
+    name: 'a message is a dead letter one attempt too soon',
+    layer: 'simulation',
+    plants: [
+      {
+        file: 'libs/consumption/src/pop.ts',
+        from: 'this.deadLetter(offset, index, attempt);\n      else this.place(offset, attempt + 1, index, undefined);',
+        to: 'this.deadLetter(offset, index, attempt);\n      else if (attempt + 1 >= attemptsMax) this.deadLetter(offset, index, attempt);\n      else this.place(offset, attempt + 1, index, undefined);',
+      },
+    ],
+    watch: { ...set, seeds: 10 },
+    secondsMax: 240,
+  },
+  {
     name: 'an allow beats a deny',
     layer: 'specs',
     plants: [
