@@ -274,6 +274,19 @@ export const bugs: readonly Bug[] = [
     secondsMax: 120,
   },
   {
+    name: 'nobody ever looks whether the leader is silent',
+    layer: 'stories',
+    plants: [
+      {
+        file: 'libs/replication/src/standing.ts',
+        from: 'if (nowMs - this.progressMs < patienceMs) return undefined;',
+        to: 'if (this.progressMs >= 0) return undefined;',
+      },
+    ],
+    watch: { specs: [replication('stories')] },
+    secondsMax: 120,
+  },
+  {
     name: 'a lease is renewed by a leader that makes no progress',
     layer: 'specs',
     plants: [
