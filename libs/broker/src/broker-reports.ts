@@ -153,7 +153,7 @@ export class BrokerReports implements BrokerAdmin {
 
   async holdSends(brokerSet: string, holdMs: number, groupsOnly = false): Promise<void> {
     this.check(brokerSet);
-    this.broker.holdSends(holdMs, groupsOnly);
+    await this.broker.holdSends(holdMs, groupsOnly);
   }
 
   /** What the slowest of the topic's groups has still to do, by queue; undefined: the topic has no group. */

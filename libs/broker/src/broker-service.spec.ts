@@ -245,7 +245,7 @@ describe('the broker', () => {
   it('holds sends up while its last messages are consumed, and sends them elsewhere when its set is removed', async () => {
     const world = await new BrokerWorld().start();
     await world.send('a');
-    world.broker.holdSends(1_000);
+    await world.broker.holdSends(1_000);
     const waits = world.send('b');
     let over = false;
     waits.then(
@@ -254,13 +254,46 @@ describe('the broker', () => {
     );
     expect(ids(await world.poll())).toEqual(['a']);
     expect(over).toBe(false);
-    world.broker.holdSends(0);
+    await world.broker.holdSends(0);
     await waits;
-    world.broker.holdSends(1_000);
+    await world.broker.holdSends(1_000);
     const elsewhere = world.send('c');
     const set = { name: 'broker-0', epoch: 1, members: [], quorum: 1, inSync: [], writable: false, registeredMs: 1 };
     world.directory.apply({ kind: 'broker', revision: 1_000, broker: { ...set, stage: 'gone' } });
     await expect(elsewhere).rejects.toMatchObject({ code: 'UNAVAILABLE', retry: true });
+    await world.broker.stop();
+  });
+
+  it('says that sends are held only once what came before is committed, and can be counted', async () => {
+    const world = await new BrokerWorld().start();
+    const { store } = world.broker;
+    const whenCommitted = store.whenCommitted.bind(store);
+    const late: (() => void)[] = [];
+    store.whenCommitted = (...call) => void late.push(() => whenCommitted(...call));
+    let isHeld = false;
+    const holding = world.broker.holdSends(1_000).then(() => (isHeld = true));
+    for (let i = 0; i < 10; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect([isHeld, late.length]).toEqual([false, 1]);
+    late[0]?.();
+    await holding;
+    await world.broker.stop();
+  });
+
+  it('holds sends up for a set that leaves, also where another set comes meanwhile', async () => {
+    const world = await new BrokerWorld().start();
+    const set = { epoch: 1, members: [], quorum: 1, inSync: [], writable: true, registeredMs: 1 };
+    const stage = (name: string, revision: number, is: BrokerSetStage): void =>
+      world.directory.apply({ kind: 'broker', revision, broker: { ...set, name, stage: is } });
+    stage('broker-0', 1_000, 'draining');
+    stage('broker-1', 1_001, 'joining');
+    await world.broker.holdSends(1_000);
+    let over = false;
+    const waits = world.send('a').finally(() => (over = true));
+    stage('broker-1', 1_002, 'serving');
+    for (let i = 0; i < 10; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(over).toBe(false);
+    stage('broker-0', 1_003, 'gone');
+    await expect(waits).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await world.broker.stop();
   });
 
@@ -274,7 +307,7 @@ describe('the broker', () => {
     stage('broker-1', 1_001, 'joining');
     const groups = Array.from({ length: 16 }, (_, i) => `g${i}`);
     for (const group of groups) await ofGroup(group);
-    world.broker.holdSends(1_000, true);
+    await world.broker.holdSends(1_000, true);
     const held = groups.map((group) => ofGroup(`${group}-next`).then(String, (caught: MqError) => caught.code));
     await world.send('others do not wait');
     stage('broker-1', 1_002, 'serving');

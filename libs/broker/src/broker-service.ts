@@ -42,7 +42,7 @@ import { ClientQuestions } from './client-questions.js';
 import { Clients } from './clients.js';
 import type { Delays } from './delays.js';
 import { GroupFilters } from './group-filters.js';
-import { CallsHeldByLeader, CallsHeldForATime } from './held-calls.js';
+import { CallsHeldByLeader, CallsHeldForATime, type HeldCalls } from './held-calls.js';
 import type { LiteBroker } from './lite/lite-broker.js';
 import type { LinkedBroker, LostLink } from './link-door.js';
 import { Adoption } from './member/adoption.js';
@@ -252,13 +252,27 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   send(call: SendCall, done: Done<SendResult>): void {
-    if (this.held.isOn) return this.held.add(() => this.send(call, done));
-    if (this.roomSought.isOn) return this.roomSought.add(() => this.send(call, done));
-    if (this.sendsHeld.isOn) return this.sendsHeld.add(() => this.send(call, done));
-    if (call.groupHash !== 0 && this.groupsHeld.isOn) return this.groupsHeld.add(() => this.send(call, done));
+    const holder = this.holderOf(call);
+    if (holder) return holder.add(() => this.send(call, done));
     const refusal = this.standing.refusal(call) ?? this.notNow();
     if (refusal) done(refusal, undefined);
     else this.leading(done)?.sends.send(call, done);
+  }
+
+  /** A send that has waited within its term: what holds or refuses it now, did not when it came. */
+  private admit(call: SendCall, done: Done<SendResult>, act: () => void): void {
+    const holder = this.holderOf(call);
+    if (holder) return holder.add(() => this.admit(call, done, act));
+    const refusal = this.standing.refusal(call);
+    if (refusal) done(refusal, undefined);
+    else act();
+  }
+
+  private holderOf({ groupHash }: SendCall): HeldCalls | undefined {
+    if (this.held.isOn) return this.held;
+    if (this.roomSought.isOn) return this.roomSought;
+    if (this.sendsHeld.isOn) return this.sendsHeld;
+    return groupHash !== 0 && this.groupsHeld.isOn ? this.groupsHeld : undefined;
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {
@@ -352,9 +366,15 @@ export class BrokerService implements LinkedBroker, Component {
    * What is sent waits for so long, or until this set is in no route any more: then it is told to go to another one.
    * @throws MqError NOT_LEADER
    */
-  holdSends(holdMs: number, groupsOnly = false): void {
+  /** Resolves when what came before is committed, and can be counted. @throws MqError NOT_LEADER */
+  async holdSends(holdMs: number, groupsOnly = false): Promise<void> {
     this.termNow();
     (groupsOnly ? this.groupsHeld : this.sendsHeld).holdFor(holdMs);
+    const { store } = this;
+    if (holdMs === 0) return;
+    await new Promise<void>((resolve, reject) => {
+      store.whenCommitted(store.appendEnd, (error) => (error ? reject(error) : resolve()));
+    });
   }
 
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
@@ -385,6 +405,7 @@ export class BrokerService implements LinkedBroker, Component {
       ...{ settings: options, store, views, known, clients, backlogs, traffic, nameService, directory, clock, log },
       isSure: () => leading.isSure(),
       membersWith: (end) => leading.membersWith(end),
+      admit: (call, done, act) => this.admit(call, done, act),
       onMismatch: (error) => this.fatal(error),
     });
     this.term = term;
@@ -457,7 +478,7 @@ export class BrokerService implements LinkedBroker, Component {
 
   private lookAtStage(): void {
     if (!this.standing.look()) return;
-    this.sendsHeld.release();
+    if (this.standing.isRemoved) this.sendsHeld.release();
     this.groupsHeld.release();
   }
 

@@ -47,6 +47,8 @@ export class Sends {
     private readonly logClock: LogClock,
     private readonly lite: LiteQueues,
     private readonly traffic: Traffic,
+    /** After a wait: the set may take no such sends any more, or hold them up. Makes the call if it may be made, or answers. */
+    private readonly admit: (call: SendCall, done: Done<SendResult>, act: () => void) => void,
     /** A message waits now; `dueMs` 0: half of a transaction. */
     private readonly onPending: (topicId: TopicId, dueMs: number) => void,
   ) {}
@@ -63,7 +65,7 @@ export class Sends {
       return found && found.layout >= call.layout ? found : undefined;
     };
     this.directory.until(known, metadataWaitMs, 'the topic is not known here').then(
-      (found) => this.take(found, call, done),
+      () => this.admit(call, done, () => this.withTopic(call, done, (found) => this.take(found, call, done))),
       () => done(new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more'), undefined),
     );
   }
@@ -88,7 +90,7 @@ export class Sends {
       this.firstOf(candidates, call).then(
         (first) => {
           if (!first) {
-            this.appendNow(call, done);
+            this.admit(call, done, () => this.withTopic(call, done, (found) => this.append(found, call, done)));
             return;
           }
           this.repeated += 1;
@@ -100,9 +102,9 @@ export class Sends {
   }
 
   /** After a wait: the topic may have gone meanwhile, or have other queues. */
-  private appendNow(call: SendCall, done: Done<SendResult>): void {
+  private withTopic(call: SendCall, done: Done<SendResult>, act: (topic: Topic) => void): void {
     const topic = this.directory.topicById(call.topicId);
-    if (topic) this.append(topic, call, done);
+    if (topic) act(topic);
     else done(new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more'), undefined);
   }
 

@@ -4,7 +4,7 @@ import { MqError } from '@cometmq/shared';
 
 /** What the metadata says of this broker's set: whether it takes messages, and which message groups are its. */
 export class SetStanding {
-  private isRemoved = false;
+  private removed = false;
   /** Sets that message groups are spread over. */
   private homes: readonly string[] = [];
   private homeHashes: readonly number[] = [];
@@ -14,13 +14,18 @@ export class SetStanding {
     private readonly brokerName: string,
   ) {}
 
+  /** In no route any more. */
+  get isRemoved(): boolean {
+    return this.removed;
+  }
+
   /** To be called when the directory has changed. True: what was sent here, or a part of it, goes elsewhere now. */
   look(): boolean {
     const { directory, brokerName } = this;
     const stage = directory.brokerSet(brokerName)?.stage;
-    const isRemoved = stage === 'gone';
-    const changes = isRemoved !== this.isRemoved;
-    this.isRemoved = isRemoved;
+    const removed = stage === 'gone';
+    const changes = removed !== this.removed;
+    this.removed = removed;
     // Of a set that the directory has not heard of, nobody knows yet whose its groups are.
     const homes = stage === undefined ? [] : homeSets(directory.brokerSets());
     if (homes.length === this.homes.length && homes.every((name, at) => name === this.homes[at])) return changes;
@@ -35,7 +40,7 @@ export class SetStanding {
    */
   refusal({ groupHash }: Pick<SendCall, 'groupHash'>): MqError | undefined {
     const { brokerName, homes } = this;
-    if (this.isRemoved) {
+    if (this.removed) {
       return new MqError('UNAVAILABLE', `broker set ${brokerName} was removed: other sets take new messages`);
     }
     if (groupHash === 0 || homes.length === 0 || (homes.length === 1 && homes[0] === brokerName)) return undefined;

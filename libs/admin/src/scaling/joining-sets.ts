@@ -31,13 +31,16 @@ const heldMax = 200;
 /** Between two tries that hold them up in vain. */
 const againMs = 10_000;
 const againMsMax = 120_000;
+/** Who holds it up is told so often. */
+const tellMs = 3_600_000;
+const toldMax = 5;
 
 export class JoiningSets implements Component {
   readonly name = 'joining of broker sets';
   private readonly looks: AgainAndAgain;
   private pauseMs = againMs;
   private notBeforeMs = -Infinity;
-  private told = false;
+  private toldMs = -Infinity;
 
   constructor(private readonly options: JoiningSetsOptions) {
     const { context, log, everyMs } = options;
@@ -71,14 +74,14 @@ export class JoiningSets implements Component {
     if (clock.monotonicMs() < this.notBeforeMs) return;
     if (homes.some(({ leader }) => leader === undefined)) return; // Nobody can say what it has.
     let left = await this.leftIn(homes);
-    if (left > heldMax) {
+    if (sumOf(left) > heldMax) {
       this.wait(joining, left);
       return;
     }
     if (this.ordered().size > 0) {
       const beganMs = clock.monotonicMs();
       await Promise.all(homes.map(({ name }) => brokers.holdSends(name, holdMs, true)));
-      for (let quiet = 0; quiet < quietLooks; quiet = left === 0 ? quiet + 1 : 0) {
+      for (let quiet = 0; quiet < quietLooks; quiet = left.size === 0 ? quiet + 1 : 0) {
         await sleep(clock, lookMs);
         left = await this.leftIn(homes);
         // A count that took long has seen what came after the wait had ended by itself, or not seen it.
@@ -89,6 +92,10 @@ export class JoiningSets implements Component {
       }
       // From here on, so that they wait for the whole of the change; it ends by itself when the brokers hear of the change.
       await Promise.all(homes.map(({ name }) => brokers.holdSends(name, holdMs, true)));
+      // A set that came or went meanwhile has ended the wait at the others.
+      const isSame = (set: BrokerSet, at: number): boolean => set.name === homes[at]?.name;
+      const now = this.sets()[1];
+      if (now.length !== homes.length || !now.every(isSame)) return;
     }
     await putStage(context, next.name, 'serving');
     log.warn({ brokerSet: next.name }, 'a broker set takes message groups from now on');
@@ -109,39 +116,51 @@ export class JoiningSets implements Component {
     return new Set([...this.options.context.directory.topics()].filter(isOrdered).map(({ id }) => id));
   }
 
-  /** Messages of topics with an order, that a consumer group is not done with. */
-  private async leftIn(homes: readonly BrokerSet[]): Promise<number> {
+  /** Messages of topics with an order that consumer groups are not done with, by group. */
+  private async leftIn(homes: readonly BrokerSet[]): Promise<ReadonlyMap<string, number>> {
     const { directory, brokers, clock } = this.options.context;
     const topics = this.ordered();
-    if (topics.size === 0) return 0;
-    const asked = homes.flatMap(({ name }) => [...directory.groups()].map(({ id }) => ({ name, id })));
-    const counting = inTurn(asked, atOnce, async ({ name, id }) => {
-      const { queues, sums } = await brokers.describeGroup(name, id);
+    const leftBy = new Map<string, number>();
+    if (topics.size === 0) return leftBy;
+    const asked = homes.flatMap((set) => [...directory.groups()].map((group) => ({ set, group })));
+    const counting = inTurn(asked, atOnce, async ({ set, group }) => {
+      const { queues, sums } = await brokers.describeGroup(set.name, group.id);
       let left = 0;
       for (const each of [...queues, ...sums]) if (topics.has(each.topicId)) left += lagOf(each);
-      return left;
+      if (left > 0) leftBy.set(group.name, (leftBy.get(group.name) ?? 0) + left);
     });
-    const counted = await within(clock, countMsMax, 'what consumer groups have to do', counting);
-    return counted.reduce((sum, left) => sum + left, 0);
+    await within(clock, countMsMax, 'what consumer groups have to do', counting);
+    return leftBy;
   }
 
   /** Consumers do not keep up with their message groups. */
-  private wait(joining: readonly BrokerSet[], messages: number): void {
+  private wait(joining: readonly BrokerSet[], left: ReadonlyMap<string, number>): void {
     const { context, log } = this.options;
-    const brokerSets = joining.map(({ name }) => name);
-    const said = 'new broker sets take no message groups yet: theirs are not consumed where they are';
-    if (this.told) log.debug({ brokerSets, messages }, said);
-    else log.warn({ brokerSets, messages }, said);
-    this.told = true;
-    this.notBeforeMs = context.clock.monotonicMs() + this.pauseMs;
+    const nowMs = context.clock.monotonicMs();
+    if (nowMs - this.toldMs >= tellMs) {
+      this.toldMs = nowMs;
+      const most = [...left].sort(([, one], [, other]) => other - one).slice(0, toldMax);
+      const facts = { brokerSets: joining.map(({ name }) => name), groups: Object.fromEntries(most) };
+      log.warn(
+        facts,
+        'new broker sets take no message groups yet: consumer groups are not done with theirs at the others',
+      );
+    }
+    this.notBeforeMs = nowMs + this.pauseMs;
     this.pauseMs = Math.min(againMsMax, 2 * this.pauseMs);
   }
 
   private rest(): void {
-    this.told = false;
+    this.toldMs = -Infinity;
     this.pauseMs = againMs;
     this.notBeforeMs = -Infinity;
   }
+}
+
+function sumOf(left: ReadonlyMap<string, number>): number {
+  let sum = 0;
+  for (const messages of left.values()) sum += messages;
+  return sum;
 }
 
 /** Whether messages of such a topic may be ones of a message group, or of a lite topic, which keep their order. */

@@ -51,11 +51,12 @@ export async function takeOut(context: TakingContext, set: BrokerSet): Promise<S
   const { brokers, clock } = context;
   const remains = await countRemains(context, set);
   if (!isLittle(remains)) return remains;
+  const beganMs = clock.monotonicMs();
   await brokers.holdSends(set.name, holdMs);
   let isOut = false;
   try {
     let left = remains;
-    const endMs = clock.monotonicMs() + holdMs - lookMs;
+    const endMs = beganMs + holdMs - lookMs;
     for (let quiet = 0; quiet < quietLooks; quiet = isEmpty(left) ? quiet + 1 : 0) {
       await sleep(clock, lookMs);
       left = await countRemains(context, set);

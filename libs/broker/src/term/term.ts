@@ -1,7 +1,17 @@
-import type { DeadLetterCall, Directory, Done, NameService, QueueReset, ReceiveCall, ResetCall } from '@cometmq/client';
+import type {
+  DeadLetterCall,
+  Directory,
+  Done,
+  NameService,
+  QueueReset,
+  ReceiveCall,
+  ResetCall,
+  SendCall,
+  SendResult,
+} from '@cometmq/client';
 import type { ReceiveResult } from '@cometmq/client';
 import type { QueuedMessage } from '@cometmq/consumption';
-import { type RecordKind, MessageType, type GroupId } from '@cometmq/model';
+import { type RecordKind, MessageType, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -58,6 +68,8 @@ export interface TermParts {
   /** False: another member may lead by now, and this one not have heard of it. */
   readonly isSure: () => boolean;
   readonly membersWith: MembersWith;
+  /** For a send that has waited: makes it if it may be made now, or answers. */
+  readonly admit: (call: SendCall, done: Done<SendResult>, act: () => void) => void;
   /** The metadata is not the one that this log belongs to. */
   readonly onMismatch: (error: MqError) => void;
 }
@@ -122,10 +134,12 @@ export class Term {
     const waiting = { store, definitions: known, clock, logClock, log };
     this.delays = new Delays({ ...waiting, timers: views.delayed });
     this.transactions = new Transactions({ ...waiting, view: views.halfMessages, producers, commands });
-    this.sends = new Sends(store, views.dedupWindow, directory, clock, logClock, lite, traffic, (topicId, dueMs) => {
+    const onPending = (topicId: TopicId, dueMs: number): void => {
       if (dueMs > 0) this.delays.added(topicId, dueMs);
       else this.transactions.start();
-    });
+    };
+    const { admit } = parts;
+    this.sends = new Sends(store, views.dedupWindow, directory, clock, logClock, lite, traffic, admit, onPending);
     this.pulls = new Pulls(store, filters, views.pullOffsets, directory, clock, logClock, pollsMax, traffic, elsewhere);
     this.replays = this.buildReplays(parts);
     this.delays.start();
