@@ -10,7 +10,7 @@ export { alertNotifiers } from './alerts/notifiers.js';
 export type { AdminContext, AdminIdentity } from './api/context.js';
 export type { Problem } from './api/problems.js';
 export type { Page } from './api/paging.js';
-export { type ClientMark, clientMarks, type ClientView } from './reports/client-report.js';
+export type { ClientMark, ClientView } from './reports/client-report.js';
 export type { BrokerView, ClusterReport } from './reports/cluster-report.js';
 export type { GroupItem, GroupReport, GroupView } from './reports/group-report.js';
 export type { Missing } from './reports/ask-all.js';
