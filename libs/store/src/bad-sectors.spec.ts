@@ -10,7 +10,7 @@ import { seeds } from '@cometmq/shared/testing';
 import { BadSectors } from './disk/bad-sectors.js';
 import { joinPath } from './disk/disk.js';
 import type { MemoryDisk } from './disk/memory-disk.js';
-import { segmentName } from './log/segment.js';
+import { compactedName, segmentName } from './log/segment.js';
 import type { MessageStore } from './message-store.js';
 import { committed, idOf, idsOf, openStore, send } from './store-harness.js';
 import type { OpenedStore } from './store-harness.js';
@@ -109,6 +109,39 @@ describe('a sector that can not be read', () => {
       for (const each of [store, twin.store]) await each.stop();
     },
   );
+
+  // Goal: what was met while nothing could be made of it is told once it can; and so is what comes after a segment was mended.
+  // Method: one that is first read in the active segment, then in the same one once it is sealed, then in the mended one.
+  it('of the active segment is told once that is sealed, and again after it was mended', async () => {
+    const all = await written(new Prng(8));
+    const twin = await openStore({ ...given, disk: all.disk.settled() });
+    const sectors = new BadSectors(all.disk);
+    const { store } = await start(sectors);
+    const first = filesIn(all.disk, 'data/log', '.log')
+      .map((name) => Number.parseInt(name, 10))
+      .at(-1) as LogPosition;
+    const [{ position, size }] = all.sent.filter((one) => one.position >= first) as [Written['sent'][0]];
+    const read = (): Promise<unknown> => Promise.resolve(store.repairs.digest(first, (position + size) as LogPosition));
+    sectors.damage(joinPath('data/log', segmentName(first)), position - first);
+    await expect(read()).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
+    expect(store.repairs.wanted).toEqual([]);
+    for (const one of [store, twin.store]) {
+      for (let i = 0; i < 60; i += 1) {
+        send(one, { topic, queue, id: `n${i}`, timestampMs: 5000, bodyBytes: 900 });
+        await committed(one);
+      }
+      await one.idle();
+    }
+    for (const file of [segmentName(first), compactedName(first)]) {
+      sectors.damage(joinPath('data/log', file), position - first);
+      await expect(read()).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
+      const [wanted] = store.repairs.wanted;
+      expect(wanted).toMatchObject({ first });
+      await store.repairs.mend(first, twin.store.repairs.records(first, wanted?.end as LogPosition));
+      expect([store.repairs.wanted, (await read()) !== undefined]).toEqual([[], true]);
+    }
+    for (const each of [store, twin.store]) await each.stop();
+  });
 
   it('of a sealed segment is found by looking, and what lies behind is looked at too', async () => {
     const all = await written(new Prng(3));

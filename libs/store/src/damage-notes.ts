@@ -14,8 +14,8 @@ const placesMax = 1_024;
 
 export class DamageNotes {
   private readonly holes = new Set<string>();
-  /** First positions of segments that were looked through as something of them could not be read. */
-  private readonly lookedThrough = new Set<number>();
+  /** First positions and generations of segments that were looked through as something of them could not be read. */
+  private readonly lookedThrough = new Map<number, number>();
 
   constructor(
     private readonly log: CommitLog,
@@ -59,8 +59,10 @@ export class DamageNotes {
     } catch (caught) {
       if (!(caught instanceof MqError) || caught.code !== 'CORRUPT_RECORD') throw caught;
       for (const segment of this.log.segments()) {
-        if (segment.first >= end || segment.end <= from || this.lookedThrough.has(segment.first)) continue;
-        this.lookedThrough.add(segment.first); // Whoever reads may try again and again; what comes later the scrub finds.
+        const { first, sealed, generation } = segment;
+        // The active one is looked through once it is sealed, and one that was made anew is another one.
+        if (first >= end || segment.end <= from || !sealed || this.lookedThrough.get(first) === generation) continue;
+        this.lookedThrough.set(first, generation); // Whoever reads may try again and again; what comes later the scrub finds.
         await this.lookThrough(segment);
       }
       throw caught;

@@ -62,12 +62,14 @@ describe('MessageStore', () => {
   });
 
   it.each([
-    ['both', 10],
-    ['neither', 2_000],
-  ])('takes of a reference and the record behind it %s, as there is room (%s bytes)', async (taken, bytes) => {
+    ['both', 10, 'something waits'],
+    ['both', 2_000, 'nothing waits'],
+    ['neither', 2_000, 'something waits'],
+  ])('takes of a reference and the record behind it %s, as there is room (%s bytes, %s)', async (taken, bytes, now) => {
     const { store } = await openStore({ limits: { pendingBytesMax: 512 } });
     const target = { ...send(store, { topic: 1, queue: 0, id: 'late', timestampMs: 1 }), topic: 1 };
     await committed(store);
+    if (now === 'something waits') send(store, { topic: 1, queue: 0, id: 'waits', timestampMs: 1 });
     const end = store.appendEnd;
     const following = { kind: RecordKind.ack, payload: Buffer.alloc(bytes) };
     const both = (): unknown =>

@@ -1,10 +1,11 @@
 /** Damage in a sealed segment: found by looking, mended from another member, and never by making anything up. */
-import { RecordKind } from '@cometmq/model';
+import { MiB, RecordKind } from '@cometmq/model';
 import type { Epoch, LogPosition } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
-import type { MemoryDisk } from './disk/memory-disk.js';
+import { faultyDisk } from './disk/faulty-disk.js';
+import { MemoryDisk } from './disk/memory-disk.js';
 import type { Damage } from './log/segments.js';
 import { committed, idsOf, openStore, send } from './store-harness.js';
 import type { OpenedStore } from './store-harness.js';
@@ -227,5 +228,40 @@ describe('a digest of the log', () => {
     expect(part.sizes.segmentsCompacted).toBeGreaterThan(0);
     expect(await part.repairs.digest(0 as LogPosition, end)).toBeUndefined();
     for (const store of [part, rest]) await store.stop();
+  });
+
+  // Goal: what is left out meanwhile makes no difference between members. Method: a segment is compacted while
+  // its first slice is read.
+  it('is none where something was left out while it was taken', async () => {
+    let hold: Promise<undefined> | undefined;
+    const disk = faultyDisk(new MemoryDisk(), (operation, path) => {
+      if (operation !== 'read' || !path.startsWith('data/log/')) return undefined;
+      const held = hold;
+      hold = undefined; // The first read alone.
+      return held;
+    });
+    const { store } = await openStore({ ...onDisk, disk, limits: { segmentBytes: 2 * MiB, pendingBytesMax: 8 * MiB } });
+    for (let i = 0; i < 1500; i += 1) {
+      send(store, { topic: 1 + (i % 10 === 0 ? 1 : 0), queue: 0, id: `m${i}`, timestampMs: 1000, bodyBytes: 1900 });
+      if (i % 100 === 0) await committed(store);
+    }
+    await committed(store);
+    await store.checkpoint();
+    await store.idle();
+    const end = store.appendEnd;
+    const whole = await store.repairs.digest(0 as LogPosition, end);
+    expect(whole).toMatchObject({ end, records: 1500 });
+    let go = (): void => undefined;
+    hold = new Promise((resolve) => (go = () => resolve(undefined)));
+    const digest = store.repairs.digest(0 as LogPosition, end);
+    const over = store.retention.run(1000 + hour, (topic) => ((topic as number) === 1 ? { ms: 1 } : undefined));
+    for (let turns = 0; store.sizes.segmentsCompacted === 0 && turns < 10_000; turns += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(store.sizes.segmentsCompacted).toBeGreaterThan(0);
+    go();
+    expect(await digest).toBeUndefined();
+    await over;
+    await store.stop();
   });
 });

@@ -111,6 +111,7 @@ export class Repairs {
       last = logPosition(block.positionAt(at) + block.sizeAt(at));
       sum = checksum(block.checksumBytesAt(at), sum);
     });
+    if (from < this.log.wholeFrom) return undefined; // Some of it was left out or given back meanwhile.
     return { end: last, records, sum };
   }
 

@@ -1,10 +1,14 @@
 /** Two stores with the same log: what one decides, the other comes to; and they change places. */
-import { type Epoch, type LogPosition, logPosition } from '@cometmq/model';
+import { type Epoch, type LogPosition, RecordKind, logPosition } from '@cometmq/model';
 import { Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
+import type { Disk } from './disk/disk.js';
+import { faultyDisk } from './disk/faulty-disk.js';
+import { MemoryDisk, systemError } from './disk/memory-disk.js';
 import { Member, Pair } from './pair-harness.js';
 import { committed, openStore, send } from './store-harness.js';
+import type { OpenedStore } from './store-harness.js';
 
 // Goal: a follower comes to what the leader has, by construction, and so does a leader that was deposed. Method: the
 // leader decides by chance; copies, commits, restarts and changes of place come by chance; then both are compared.
@@ -223,4 +227,68 @@ it('an epoch that was cut off is in no checkpoint', async () => {
   expect(follower.store.epochs.map(({ epoch }) => epoch)).toEqual([1]);
   await follower.store.stop();
   await leader.stop();
+});
+
+/** A follower with all that a leader has written, durably, and none of it committed; `middle`: half of it ends there. */
+async function taken(disk: Disk = new MemoryDisk()): Promise<OpenedStore & { readonly middle: LogPosition }> {
+  const { store: leader } = await openStore({ follows: true });
+  await leader.replication.lead();
+  leader.replication.commitsWhenDurable = true;
+  await leader.beginEpoch(1 as Epoch, 1);
+  let middle = logPosition(0);
+  for (let i = 0; i < 60; i += 1) {
+    send(leader, { topic: 1, queue: 0, id: `m${i}`, timestampMs: 1, bodyBytes: 500 });
+    const { end } = leader.append(RecordKind.ack, 1, Uint8Array.of(1, 1));
+    if (i === 30) middle = end;
+  }
+  await committed(leader);
+  const follower = await openStore({ disk, follows: true, limits: { segmentBytes: 64 * 1024 } });
+  const { store } = follower;
+  await store.takeSalt(leader.salt ?? 0);
+  while (store.appendEnd < leader.appendEnd) {
+    const bytes = await leader.replication.readBytes(store.appendEnd, 1 << 20);
+    store.replication.append(bytes as Uint8Array);
+  }
+  await new Promise<void>((resolve, reject) => store.replication.whenDurable(store.appendEnd, resolve, reject));
+  await leader.stop();
+  return { ...follower, middle };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+// Goal: a follower that can't fold what is committed says so, once, and does not try again and again. Method: a disk that can't
+// read the log any more, when what it has taken is committed.
+it('a follower that can not read what is committed stops there', async () => {
+  let [isBad, reads] = [false, 0];
+  const disk = faultyDisk(new MemoryDisk(), (operation, path) => {
+    if (!isBad || operation !== 'read' || !path.startsWith('data/log/')) return undefined;
+    reads += 1;
+    return systemError('EIO', 'i/o error, read');
+  });
+  const { store, failures } = await taken(disk);
+  isBad = true;
+  store.replication.advanceCommit(store.appendEnd);
+  for (let turns = 0; turns < 50; turns += 1) await turn();
+  expect(failures).toMatchObject([{ code: 'CORRUPT_RECORD' }]);
+  const before = reads;
+  for (let turns = 0; turns < 50; turns += 1) await turn();
+  expect([reads - before, before > 0, store.foldedEnd]).toEqual([0, true, 0]);
+  isBad = false;
+  await store.stop();
+});
+
+// Goal: a member that begins to lead folds each record once. Method: the rest is committed at every moment of its fold.
+it('what is committed while a member begins to lead is folded once', async () => {
+  for (let moment = 0; moment < 60; moment += 1) {
+    const { store, view, failures, middle } = await taken();
+    const { replication } = store;
+    const end = store.appendEnd;
+    replication.advanceCommit(middle);
+    const leads = replication.lead();
+    for (let i = 0; i < moment; i += 1) await Promise.resolve();
+    replication.advanceCommit(end);
+    await leads;
+    expect([view.sums.get('1'), store.foldedEnd, failures]).toEqual([60, end, []]);
+    await store.stop();
+  }
 });

@@ -125,7 +125,7 @@ export class Replication {
     const { log, folding } = this;
     assert(!this.leads, 'who leads already need not begin to');
     await new Promise<void>((resolve, reject) => log.whenDurable(log.appendEnd, resolve, reject));
-    await this.catchingUp;
+    while (this.catchingUp) await this.catchingUp; // One that ends may have begun another.
     this.leads = true;
     await log.scan(folding.end, (record) => folding.apply(record), log.appendEnd);
     log.takesDrafts = true;
@@ -216,11 +216,17 @@ export class Replication {
   private catchUp(): void {
     if (this.catchingUp || !this.folds) return;
     this.catchingUp = this.foldCommitted()
-      .catch((caught: unknown) => this.events.onFailed(caught))
-      .finally(() => {
+      .then(
+        () => true,
+        (caught: unknown) => {
+          this.events.onFailed(caught);
+          return false; // What could not be read a moment ago would be read, and fail, without end.
+        },
+      )
+      .then((isCaughtUp) => {
         this.catchingUp = undefined;
         // It may have been told of since the last look.
-        if (!this.leads && this.folding.isWhole && this.folding.end < this.log.commitEnd) this.catchUp();
+        if (isCaughtUp && !this.leads && this.folding.end < this.log.commitEnd) this.catchUp();
       });
   }
 

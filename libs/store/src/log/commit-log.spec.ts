@@ -5,6 +5,7 @@ import { seeds } from '@cometmq/shared/testing';
 import { faultyDisk } from '../disk/faulty-disk.js';
 import { MemoryDisk, systemError } from '../disk/memory-disk.js';
 import { durably, numbered, openLog, randomBytes, readAll, smallLimits } from './log-harness.js';
+import type { RecordDraft } from './record.js';
 import { segmentName } from './segment.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -175,6 +176,26 @@ describe('the commit log', () => {
     expect(log.appendEnd).toBeGreaterThan(full);
     await until(() => log.durableEnd === log.appendEnd);
     expect(codeOf(() => log.append(numbered(1)))).toBe('none');
+  });
+
+  it('takes a decision of any size where nothing waits, as one record or as many', async () => {
+    const { log } = await openLog(new MemoryDisk(), undefined, { pendingBytesMax: 1_024 });
+    const decision = (): RecordDraft => numbered(3, 3_000, true);
+    await durably(log, decision());
+    log.append(numbered(1, 40));
+    expect([codeOf(() => log.append(decision())), codeOf(() => log.checkRoom(9_120))]).toEqual([
+      'TOO_MANY_REQUESTS',
+      'TOO_MANY_REQUESTS',
+    ]);
+    await until(() => log.commitEnd === log.appendEnd);
+    const from = log.appendEnd;
+    const { size } = await durably(log, decision());
+    expect(log.appendEnd).toBe(from + size);
+    log.checkRoom(3 * size);
+    for (let i = 0; i < 3; i += 1) expect(codeOf(() => log.append(decision()))).toBe('none');
+    expect(codeOf(() => log.append(numbered(3, 40, true)))).toBe('TOO_MANY_REQUESTS');
+    await until(() => log.commitEnd === log.appendEnd);
+    expect(log.appendEnd).toBe(from + 4 * size);
   });
 
   it('deletes a sealed segment and goes on; scans pass over the hole', async () => {

@@ -211,7 +211,7 @@ export class CommitLog {
     return this.intake.append(draft);
   }
 
-  /** Whether records of so many bytes in all, all of them reserved, would be taken now, one behind the other. @throws MqError as `append` */
+  /** Records of so many bytes in all, all of them reserved, will be taken now, one behind the other. @throws MqError as `append` */
   checkRoom(bytes: number): void {
     this.intake.checkRoom(bytes);
   }

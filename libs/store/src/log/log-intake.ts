@@ -19,6 +19,8 @@ export class LogIntake {
   epoch = toEpoch(0);
   /** False: all that is written comes from a leader, whole. */
   takesDrafts = true;
+  /** Where the records go that were promised room together. */
+  private promised = { from: 0, to: 0 };
   // Of the parts, as every send comes by here.
   private readonly ends: LogParts['ends'];
   private readonly gathering: LogParts['gathering'];
@@ -98,6 +100,8 @@ export class LogIntake {
   checkRoom(bytes: number): void {
     this.checkTakes();
     this.checkBehind(bytes, true);
+    const from = this.ends.appended;
+    this.promised = { from, to: from + bytes };
   }
 
   private checkAppend(size: number, { kind, reserved = false }: RecordDraft): void {
@@ -120,7 +124,11 @@ export class LogIntake {
 
   private checkBehind(bytes: number, reserved: boolean): void {
     const pendingMax = this.limits.pendingBytesMax * (reserved ? 2 : 1);
-    if (this.ends.appended - this.ends.committed + bytes <= pendingMax) return;
+    const { appended, committed } = this.ends;
+    if (appended - committed + bytes <= pendingMax) return;
+    if (appended === committed) return; // What is larger than all that may wait would be told to try again for ever.
+    const { from, to } = this.promised;
+    if (appended >= from && appended + bytes <= to) return;
     throw new MqError('TOO_MANY_REQUESTS', `${pendingMax} bytes are waiting for the disk already`);
   }
 }

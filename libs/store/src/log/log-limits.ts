@@ -7,7 +7,7 @@ export interface LogLimits {
   readonly recordBytesMax: number;
   /** A batch takes no further record once it has this many bytes. */
   readonly batchBytesMax: number;
-  /** Bytes that may wait for their commit. Reserved records may wait with as many again. */
+  /** Bytes that may wait for their commit. Reserved records may wait with as many again; where nothing waits, any size is taken. */
   readonly pendingBytesMax: number;
   /** Newest records kept in memory for readers. */
   readonly tailCacheBytes: number;
