@@ -30,6 +30,12 @@ export async function replaceBoth(disk: Disk, path: string, chunks: readonly Uin
   await replaceCopy(disk, `${path}${copySuffix}`, chunks);
 }
 
+/** What is left to do where `replaceBoth` failed with the first copy in its place: that is not durable yet, or the second is older. */
+export async function finishBoth(disk: Disk, path: string, chunks: readonly Uint8Array[]): Promise<void> {
+  await disk.syncFolder(splitPath(path).folder);
+  await replaceCopy(disk, `${path}${copySuffix}`, chunks);
+}
+
 /**
  * As `replaceBoth`, for what is written over and over while others wait for it: bytes of the same length as before are written
  * over those in the files, one file after the other, so that a power cut harms one of the two at the most. That needs no new

@@ -139,6 +139,30 @@ it('keeps no older copy of the manifest when the disk was full for it', async ()
   expect(stateOf(await open(disk.settled())).position).toBe(3);
 });
 
+it('needs no file that is gone where the disk was full just when the manifest was in its place', async () => {
+  const disk = new MemoryDisk();
+  const full = Object.assign(new Error('no room'), { code: 'ENOSPC' });
+  let moment: 'before' | 'armed' | 'renamed' | 'over' = 'before';
+  const faulty = faultyDisk(disk, (kind, path) => {
+    if (moment === 'armed' && kind === 'rename' && path === 'state/manifest.tmp') moment = 'renamed';
+    if (moment !== 'renamed' || kind !== 'syncFolder') return undefined;
+    moment = 'over';
+    return full;
+  });
+  const store = await open(faulty);
+  await store.write(1 as LogPosition, 1 as Epoch, [{ key: 'a', value: Buffer.from('one') }]);
+  const before = await disk.list('state');
+  moment = 'armed';
+  const two = 'two'.repeat(1_000); // So much that the file of the first one is taken in.
+  await store.write(2 as LogPosition, 1 as Epoch, [{ key: 'a', value: Buffer.from(two) }]);
+  expect([moment, (await disk.list('state')).length]).toEqual(['over', before.length]);
+  for (const manifest of manifests) {
+    const damaged = disk.settled();
+    await damaged.unlink(`state/${manifest}`);
+    expect(stateOf(await open(damaged))).toEqual({ position: 2, pieces: new Map([['a', two]]) });
+  }
+});
+
 async function harm(disk: MemoryDisk, path: string, chance: Prng): Promise<void> {
   const bytes = disk.peek(path);
   if (bytes.byteLength === 0) return disk.unlink(path);

@@ -20,7 +20,7 @@ import type { Clock } from '@cometmq/shared';
 import { yieldToLoop } from '../yield-to-loop.js';
 import { isDiskFull, isMissing, joinPath, readWhole } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
-import { readEither, replaceBoth } from '../disk/two-copies.js';
+import { finishBoth, readEither, replaceBoth } from '../disk/two-copies.js';
 import type { OnTrouble } from '../disk/two-copies.js';
 import { ByteCache } from '../index/byte-cache.js';
 import { checkedLine, readCheckedLine } from '../log/checked-line.js';
@@ -222,17 +222,18 @@ export class DiskCheckpointStore implements CheckpointStore {
   }
 
   /**
-   * The manifest could not be replaced, or its copy could not. Whether it names the new file all the same, durably; where it
-   * does not name it at all, a full disk has its room back.
+   * The manifest could not be replaced, or its copy could not. Whether it names the new file all the same, durably, and its
+   * copy no older ones; where it does not name it at all, a full disk has its room back.
    */
   private async isDecided(caught: unknown, number: number): Promise<boolean> {
     if (!isDiskFull(caught)) return false;
     // What can't be read here may name it: then it stays.
-    const stored = await readWhole(this.disk, joinPath(this.folder, manifestName));
+    const path = joinPath(this.folder, manifestName);
+    const stored = await readWhole(this.disk, path);
     const manifest = stored && decodeManifest(stored);
     if (!manifest) return false;
     if (manifest.files.some((info) => info.number === number)) {
-      await this.disk.syncFolder(this.folder);
+      await finishBoth(this.disk, path, [stored]);
       return true;
     }
     await this.disk.unlink(joinPath(this.folder, nameOf(number)));
