@@ -2,7 +2,7 @@
 import { askAll } from '../reports/ask-all.js';
 import type { AdminContext } from '../api/context.js';
 import { within } from '../within.js';
-import type { Look } from './kinds.js';
+import { type Look, nameIn } from './kinds.js';
 import type { Verdict } from './plan.js';
 import type { Resource } from './resource.js';
 
@@ -23,7 +23,8 @@ export async function lookAtAbsence(
   const { id } = resource.status;
   if (id === undefined) return { found: undefined };
   const { retired } = await within(clock, requestMsMax, 'the name service', nameService.retired());
-  if (retired.some((each) => each.kind === kind && each.id === id)) return { found: undefined, restorable: true };
+  if (retired.some((each) => each.kind === kind && each.id === id && each.name === nameIn(resource)))
+    return { found: undefined, restorable: true };
   const deleted = kind === 'topic' ? directory.deleted.topics : directory.deleted.groups;
   if (deleted.some((each) => each.id === id)) return { found: undefined };
   return { found: undefined, blocked: await metadataLost(context, `${kind} ${id}`) };

@@ -74,8 +74,10 @@ export class AskRound {
   }
 }
 
+/** A set that was taken out, empty, and has stopped, stays known for ever: nobody waits for it. */
 function namesOf(directory: Directory, isMeant: (brokerSet: string) => boolean = () => true): string[] {
   return [...directory.brokerSets()]
+    .filter(({ stage, leader }) => stage !== 'gone' || leader !== undefined)
     .map((set) => set.name)
     .filter(isMeant)
     .sort();

@@ -100,19 +100,44 @@ describe('a broker set that joins', () => {
     has(0);
     await looking;
     expect(stages()).toEqual(['serving', 'serving', 'serving']);
-    expect(brokers.holds).toHaveLength(4); // Once more for the time of the change.
+    expect(brokers.holds.slice(2)).toEqual(
+      ['broker-0', 'broker-2'].map((brokerSet) => ({ brokerSet, holdMs: 10_000, groupsOnly: true })), // For the change.
+    );
   });
 
   it('goes without them while consumers do not keep up, and holds nobody up again and again', async () => {
     const has = await ordered(3);
     await look();
-    expect([stages()[1], brokers.holds.length]).toEqual(['joining', 1]);
+    expect([stages()[1], brokers.holds.length]).toEqual(['joining', 2]);
     has(0);
     await look();
-    expect([stages()[1], brokers.holds.length]).toEqual(['joining', 1]);
+    expect([stages()[1], brokers.holds.length]).toEqual(['joining', 2]);
     clock.advance(10_000);
     await look();
     expect(stages()[1]).toBe('serving');
+  });
+
+  it('does not take them where one came after all while the change was about to be made', async () => {
+    const has = await ordered(0);
+    const holdSends = brokers.holdSends.bind(brokers);
+    brokers.holdSends = async (...call) => {
+      if (call[1] === 10_000) has(1); // Committed only now.
+      await holdSends(...call);
+    };
+    await look();
+    expect([stages()[1], brokers.holds.at(-1)]).toEqual([
+      'joining',
+      { brokerSet: 'broker-0', holdMs: 0, groupsOnly: true },
+    ]);
+  });
+
+  it('does not take them where it was drained meanwhile', async () => {
+    await ordered(0);
+    const looking = look();
+    await turns();
+    put('broker-1', 'draining');
+    await looking;
+    expect(stages()[1]).toBe('draining');
   });
 
   it('does not even try while there is much, or while nobody can say what a set has', async () => {

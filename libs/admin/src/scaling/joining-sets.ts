@@ -9,7 +9,7 @@ import { AgainAndAgain, failureFacts, inTurn, sleep, type Component } from '@com
 import type { Logger } from '@cometmq/telemetry';
 
 import { within } from '../within.js';
-import { putStage, type TakingContext } from './taking-out.js';
+import { changeMs, putStage, type TakingContext } from './taking-out.js';
 
 export interface JoiningSetsOptions {
   readonly context: TakingContext;
@@ -63,8 +63,7 @@ export class JoiningSets implements Component {
 
   /** One look. */
   async look(): Promise<void> {
-    const { context, log } = this.options;
-    const { clock, brokers } = context;
+    const { clock } = this.options.context;
     const [joining, homes] = this.sets();
     const [next] = joining; // One at a time: each change of the sets that have groups is one of its own.
     if (!next) {
@@ -78,9 +77,14 @@ export class JoiningSets implements Component {
       this.wait(joining, left);
       return;
     }
-    if (this.ordered().size > 0) {
+    if (this.ordered().size === 0) {
+      if (this.isAsBefore(next, homes)) await this.serve(next);
+      return;
+    }
+    let serves = false;
+    try {
       const beganMs = clock.monotonicMs();
-      await Promise.all(homes.map(({ name }) => brokers.holdSends(name, holdMs, true)));
+      await this.hold(homes, holdMs);
       for (let quiet = 0; quiet < quietLooks; quiet = left.size === 0 ? quiet + 1 : 0) {
         await sleep(clock, lookMs);
         left = await this.leftIn(homes);
@@ -90,15 +94,38 @@ export class JoiningSets implements Component {
           return;
         }
       }
-      // From here on, so that they wait for the whole of the change; it ends by itself when the brokers hear of the change.
-      await Promise.all(homes.map(({ name }) => brokers.holdSends(name, holdMs, true)));
-      // A set that came or went meanwhile has ended the wait at the others.
-      const isSame = (set: BrokerSet, at: number): boolean => set.name === homes[at]?.name;
-      const now = this.sets()[1];
-      if (now.length !== homes.length || !now.every(isSame)) return;
+      // Counted once more, as what came before this is committed by now; from here on they wait for the whole of the change.
+      const lastMs = clock.monotonicMs();
+      await this.hold(homes, changeMs);
+      left = await this.leftIn(homes);
+      if (left.size > 0 || clock.monotonicMs() > lastMs + changeMs / 2) {
+        this.wait(joining, left);
+        return;
+      }
+      if (!this.isAsBefore(next, homes)) return;
+      await this.serve(next);
+      serves = true;
+    } finally {
+      if (!serves) await this.hold(homes, 0).catch(() => undefined); // It ends by itself.
     }
-    await putStage(context, next.name, 'serving');
-    log.warn({ brokerSet: next.name }, 'a broker set takes message groups from now on');
+  }
+
+  private async hold(homes: readonly BrokerSet[], forMs: number): Promise<void> {
+    const { brokers } = this.options.context;
+    await Promise.all(homes.map(({ name }) => brokers.holdSends(name, forMs, true)));
+  }
+
+  /** A set that came or went meanwhile has ended the wait at the others; the one that joins may be wanted no more. */
+  private isAsBefore(next: BrokerSet, homes: readonly BrokerSet[]): boolean {
+    const [joining, now] = this.sets();
+    const isSame = (set: BrokerSet, at: number): boolean => set.name === homes[at]?.name;
+    return joining.some(({ name }) => name === next.name) && now.length === homes.length && now.every(isSame);
+  }
+
+  private async serve({ name }: BrokerSet): Promise<void> {
+    const { context, log } = this.options;
+    await putStage(context, name, 'serving');
+    log.warn({ brokerSet: name }, 'a broker set takes message groups from now on');
     this.rest();
   }
 
@@ -137,7 +164,7 @@ export class JoiningSets implements Component {
   private wait(joining: readonly BrokerSet[], left: ReadonlyMap<string, number>): void {
     const { context, log } = this.options;
     const nowMs = context.clock.monotonicMs();
-    if (nowMs - this.toldMs >= tellMs) {
+    if (left.size > 0 && nowMs - this.toldMs >= tellMs) {
       this.toldMs = nowMs;
       const most = [...left].sort(([, one], [, other]) => other - one).slice(0, toldMax);
       const facts = { brokerSets: joining.map(({ name }) => name), groups: Object.fromEntries(most) };

@@ -13,6 +13,8 @@ const remainsMsMax = 30_000;
 /** How long sends to the set may wait for the last messages to be consumed. */
 const holdMs = 1_500;
 const lookMs = 100;
+/** How long they may wait for the change itself, which all hear of at once: as long as a broker holds at the most. */
+export const changeMs = 10_000;
 /** What is under way when the sends begin to wait gets into the queues in this time. */
 const quietLooks = 3;
 /** With more than this it is not worth while to hold sends up. */
@@ -63,8 +65,11 @@ export async function takeOut(context: TakingContext, set: BrokerSet): Promise<S
       // A count that took long has seen what was sent after the hold had ended by itself, or not seen it.
       if (clock.monotonicMs() > endMs) return left;
     }
-    // From here on, so that they wait for the whole of the change.
-    await brokers.holdSends(set.name, holdMs);
+    // Counted once more, as what came before this is committed by now; from here on they wait for the whole of the change.
+    const lastMs = clock.monotonicMs();
+    await brokers.holdSends(set.name, changeMs);
+    left = await countRemains(context, set);
+    if (!isEmpty(left) || clock.monotonicMs() > lastMs + changeMs / 2) return left;
     await putStage(context, set.name, 'gone');
     isOut = true;
     return undefined;
