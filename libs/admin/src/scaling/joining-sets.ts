@@ -5,11 +5,12 @@
  */
 import { lagOf } from '@cometmq/client';
 import { type BrokerSet, isHome, MessageType, type Topic, type TopicId } from '@cometmq/model';
-import { AgainAndAgain, failureFacts, inTurn, sleep, type Component } from '@cometmq/shared';
+import { AgainAndAgain, failureFacts, inTurn, type Component } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 import { within } from '../within.js';
-import { changeMs, putStage, type TakingContext } from './taking-out.js';
+import { changeWhileHeld } from './held-change.js';
+import { putStage, type TakingContext } from './taking-out.js';
 
 export interface JoiningSetsOptions {
   readonly context: TakingContext;
@@ -21,11 +22,6 @@ export interface JoiningSetsOptions {
 const countMsMax = 30_000;
 /** Groups asked about at once. */
 const atOnce = 16;
-/** How long messages of groups may wait for those before them to be consumed. */
-const holdMs = 1_500;
-const lookMs = 100;
-/** What is under way when they begin to wait gets into the queues in this time. */
-const quietLooks = 3;
 /** With more than this it is not worth while to hold them up. */
 const heldMax = 200;
 /** Between two tries that hold them up in vain. */
@@ -72,7 +68,7 @@ export class JoiningSets implements Component {
     }
     if (clock.monotonicMs() < this.notBeforeMs) return;
     if (homes.some(({ leader }) => leader === undefined)) return; // Nobody can say what it has.
-    let left = await this.leftIn(homes);
+    const left = await this.leftIn(homes);
     if (sumOf(left) > heldMax) {
       this.wait(joining, left);
       return;
@@ -81,33 +77,18 @@ export class JoiningSets implements Component {
       if (this.isAsBefore(next, homes)) await this.serve(next);
       return;
     }
-    let serves = false;
-    try {
-      const beganMs = clock.monotonicMs();
-      await this.hold(homes, holdMs);
-      for (let quiet = 0; quiet < quietLooks; quiet = left.size === 0 ? quiet + 1 : 0) {
-        await sleep(clock, lookMs);
-        left = await this.leftIn(homes);
-        // A count that took long has seen what came after the wait had ended by itself, or not seen it.
-        if (clock.monotonicMs() > beganMs + holdMs - lookMs) {
-          this.wait(joining, left);
-          return;
-        }
-      }
-      // Counted once more, as what came before this is committed by now; from here on they wait for the whole of the change.
-      const lastMs = clock.monotonicMs();
-      await this.hold(homes, changeMs);
-      left = await this.leftIn(homes);
-      if (left.size > 0 || clock.monotonicMs() > lastMs + changeMs / 2) {
-        this.wait(joining, left);
-        return;
-      }
-      if (!this.isAsBefore(next, homes)) return;
-      await this.serve(next);
-      serves = true;
-    } finally {
-      if (!serves) await this.hold(homes, 0).catch(() => undefined); // It ends by itself.
-    }
+    const given = await changeWhileHeld({
+      clock,
+      hold: (forMs) => this.hold(homes, forMs),
+      count: () => this.leftIn(homes),
+      isEmpty: ({ size }) => size === 0,
+      change: async () => {
+        if (!this.isAsBefore(next, homes)) return false;
+        await this.serve(next);
+        return true;
+      },
+    });
+    if (given) this.wait(joining, given);
   }
 
   private async hold(homes: readonly BrokerSet[], forMs: number): Promise<void> {
