@@ -30,9 +30,6 @@ interface Committed {
 /** The newest bytes, which lie in the segment that is being written. */
 const newestBytes = 16 * 1024;
 
-/** What a checkpoint may not know yet. */
-const alonePartBytes = 96 * 1024;
-
 export class Flips {
   private all: Flip[] = [];
 
@@ -47,8 +44,6 @@ export class Flips {
     const segment = segmentAt(member.disk, at, end);
     if (!segment) return false;
     const { first, to } = segment;
-    // One of two may have to go on alone, and then nobody helps it to start on a log whose newest part is damaged.
-    if (this.members.length === 2 && to > end - alonePartBytes) return false;
     const wanted = committed.bytesOf(first, to);
     const wholeBytes = Math.min(...this.members.map(({ disk }) => sameBytes(disk, segment, wanted)));
     if (wholeBytes === 0) return false;

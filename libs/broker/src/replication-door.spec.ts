@@ -111,7 +111,7 @@ describe('the replication door', () => {
         reason: 'closed',
         sounding: false,
       }).finish(),
-      internal.SegmentBytesRequest.encode({ brokerSet: 'b', from: 2 ** 40, end: 2 ** 41 }).finish(),
+      internal.SegmentBytesRequest.encode({ brokerSet: 'b', from: 2 ** 40, end: 2 ** 41, uncommitted: true }).finish(),
     ];
     const codes = new Set<string>();
     for (let seed = 0; seed < 300; seed += 1) {

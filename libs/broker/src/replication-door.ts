@@ -110,8 +110,8 @@ export function replicationGrpcService(
         return door.snapshot(brokerSet, epoch as Epoch);
       }, encodeLogBytes),
       SegmentBytes: parts((request) => {
-        const { brokerSet, from, end } = decoded(internal.SegmentBytesRequest, request);
-        return door.segmentBytes(brokerSet, from as LogPosition, end as LogPosition);
+        const { brokerSet, from, end, uncommitted } = decoded(internal.SegmentBytesRequest, request);
+        return door.segmentBytes(brokerSet, from as LogPosition, end as LogPosition, uncommitted);
       }, encodeLogBytes),
       Digest: unary(async (request) => {
         const { brokerSet, from, end } = decoded(internal.DigestRequest, request);

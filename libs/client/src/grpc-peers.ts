@@ -93,8 +93,13 @@ class GrpcPeer implements Peer {
     }
   }
 
-  async *segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
-    const request = internal.SegmentBytesRequest.encode({ brokerSet, from, end }).finish();
+  async *segmentBytes(
+    brokerSet: string,
+    from: LogPosition,
+    end: LogPosition,
+    uncommitted = false,
+  ): AsyncIterable<Uint8Array> {
+    const request = internal.SegmentBytesRequest.encode({ brokerSet, from, end, uncommitted }).finish();
     for await (const part of this.parts(replicationPaths.segmentBytes, request, this.limits.partMs)) {
       yield internal.LogBytes.decode(part).bytes;
     }

@@ -23,7 +23,12 @@ export interface PeerDoor {
   askPromise(brokerSet: string, ask: Ask): Promise<PromiseAnswer>;
   fetch(request: FetchRequest): AsyncIterable<FetchedPart>;
   snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
-  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  segmentBytes(
+    brokerSet: string,
+    from: LogPosition,
+    end: LogPosition,
+    uncommitted?: boolean,
+  ): AsyncIterable<Uint8Array>;
   digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest>;
   prepareHandOver(brokerSet: string, epoch: Epoch): Promise<void>;
   handOver(brokerSet: string, epoch: Epoch): Promise<void>;

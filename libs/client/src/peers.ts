@@ -32,8 +32,16 @@ export interface Peer {
   fetch(request: FetchRequest): AsyncIterable<FetchedPart>;
   /** The views of the other's log at one position, as `MessageStore.snapshot` gives them. */
   snapshot(brokerSet: string, epoch: Epoch): AsyncIterable<Uint8Array>;
-  /** Bytes [from, end) as they lie in the other's log, to mend a damaged copy. @throws MqError NOT_FOUND */
-  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  /**
+   * Bytes [from, end) as they lie in the other's log, to mend a damaged copy. `uncommitted`: also what is not known to be
+   * committed there. @throws MqError NOT_FOUND
+   */
+  segmentBytes(
+    brokerSet: string,
+    from: LogPosition,
+    end: LogPosition,
+    uncommitted?: boolean,
+  ): AsyncIterable<Uint8Array>;
   /** What [from, end) of the other's log says, to be held against this one's. @throws MqError NOT_FOUND where it lacks the end */
   digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest>;
   /**

@@ -8,6 +8,8 @@ export * from './log/record.js';
 export type { DamageNotes } from './damage-notes.js';
 export type { Damage } from './log/segments.js';
 export type { SegmentInfo } from './log/segment.js';
+export { DamagedLogError } from './log/damaged-part.js';
+export type { DamagedPart } from './log/damaged-part.js';
 export { MessageStore } from './message-store.js';
 export { RecordNotes } from './record-notes.js';
 export type { StorePorts } from './ports/store-ports.js';

@@ -17,6 +17,7 @@ import type { Component, MqError } from '@cometmq/shared';
 
 import { pendingSizeOf, queueIdsOf, sizesOf, topicIdsOf, topicSizeOf } from './figures.js';
 import type { IndexEntries } from './index/index-entries.js';
+import type { DamagedPart } from './log/damaged-part.js';
 import type { LogRecord } from './log/record.js';
 import { Opening } from './opening.js';
 import type { StorePorts } from './ports/store-ports.js';
@@ -55,7 +56,7 @@ export class MessageStore implements StorePorts, Component {
 
   /**
    * Takes the data folder, finds the log's end, folds what is newer than the checkpoint. Ready when it resolves. Where the
-   * folder can't be opened, it is given back, and `start` may be called again once that was mended (`restore`).
+   * folder can't be opened, it is given back, and `start` may be called again once that was mended (`mendPart`, `restore`).
    * @throws MqError DATA_FOLDER, CORRUPT_RECORD: says where and what to do
    */
   start(): Promise<void> {
@@ -67,6 +68,9 @@ export class MessageStore implements StorePorts, Component {
   }
   restore(pieces: AsyncIterable<Uint8Array>): Promise<SnapshotInfo> {
     return this.opening.restore(pieces);
+  }
+  mendPart(part: DamagedPart, setEpoch: Epoch, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    return this.opening.mendPart(part, setEpoch, pieces);
   }
   get recovered(): { readonly from: LogPosition; readonly end: LogPosition } | undefined {
     return this.opening.recovered;

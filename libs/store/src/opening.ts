@@ -2,11 +2,14 @@
  * How a store comes up and goes down: the folder is taken, the log's end found, what is newer than the checkpoint folded;
  * at the end a last checkpoint is made, and everything given back.
  */
-import type { LogPosition } from '@cometmq/model';
+import type { Epoch, LogPosition } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 
 import { joinPath } from './disk/disk.js';
 import { indexedFirsts } from './index/segment-indexes.js';
+import { mendPart } from './log/damaged-part.js';
+import type { DamagedPart } from './log/damaged-part.js';
+import { DataFolder } from './log/data-folder.js';
 import type { DurableMark } from './log/recovery.js';
 import { replaceBySnapshot } from './snapshot/snapshots.js';
 import type { SnapshotInfo } from './snapshot/snapshots.js';
@@ -62,6 +65,18 @@ export class Opening {
   restore(pieces: AsyncIterable<Uint8Array>): Promise<SnapshotInfo> {
     assert(!this.parts.held.isHeld, 'a folder that was opened is not restored');
     return replaceBySnapshot(this.parts.options, pieces, 'the same member');
+  }
+
+  /** See `StoreMembership.mendPart`. */
+  async mendPart(part: DamagedPart, setEpoch: Epoch, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    assert(!this.parts.held.isHeld, 'a folder that was opened is not mended so');
+    const { disk, folder, brokerName } = this.parts.options;
+    const dataFolder = await DataFolder.open(disk, folder, brokerName);
+    try {
+      await mendPart(disk, joinPath(folder, 'log'), part, pieces, { salt: dataFolder.salt, setEpoch });
+    } finally {
+      await dataFolder.release();
+    }
   }
 
   /** See `MessageStore.stop`. */

@@ -44,12 +44,19 @@ export class Repairs {
 
   /**
    * The records that stand in [first, end) of this log, whole and in order, for a member that has lost them; in pieces of
-   * 256 KiB at the most. Those of which nothing lives may have been left out.
+   * 256 KiB at the most. Those of which nothing lives may have been left out. `uncommitted`: also those that are not known to
+   * be committed; whoever asks has to see whether they are its own.
    *
-   * @throws MqError CORRUPT_RECORD where this log can't read them either; NOT_FOUND where not all of it is committed here
+   * @throws MqError CORRUPT_RECORD where this log can't read them either; NOT_FOUND where it has not all of them
    */
-  async *records(first: LogPosition, end: LogPosition): AsyncGenerator<Uint8Array, void, undefined> {
-    if (end > this.log.commitEnd) throw new MqError('NOT_FOUND', `not all below ${end} is committed here`);
+  async *records(
+    first: LogPosition,
+    end: LogPosition,
+    uncommitted = false,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { commitEnd, durableEnd } = this.log;
+    if (end > (uncommitted ? durableEnd : commitEnd))
+      throw new MqError('NOT_FOUND', `not all below ${end} is ${uncommitted ? 'durable' : 'committed'} here`);
     for (let next: number = first; next < end;) {
       const to = Math.min(next + pieceBytes, end);
       const found: Uint8Array[] = [];

@@ -47,18 +47,25 @@ export interface OpenedStore {
   readonly troubles: unknown[];
 }
 
-export async function openStore(
-  given: {
-    disk?: Disk;
-    checkpoints?: CheckpointStore | 'on the disk';
-    limits?: Partial<StoreLimits>;
-    clock?: ManualClock;
-    views?: readonly StateView[];
-    follows?: boolean;
-    giveUpDamage?: boolean;
-    onDamage?: (damage: Damage) => void;
-  } = {},
-): Promise<OpenedStore> {
+interface Given {
+  readonly disk?: Disk;
+  readonly checkpoints?: CheckpointStore | 'on the disk';
+  readonly limits?: Partial<StoreLimits>;
+  readonly clock?: ManualClock;
+  readonly views?: readonly StateView[];
+  readonly follows?: boolean;
+  readonly giveUpDamage?: boolean;
+  readonly onDamage?: (damage: Damage) => void;
+}
+
+export async function openStore(given: Given = {}): Promise<OpenedStore> {
+  const built = buildStore(given);
+  await built.store.start();
+  return built;
+}
+
+/** One that is not opened yet. */
+export function buildStore(given: Given = {}): OpenedStore {
   const disk = given.disk ?? new MemoryDisk();
   const clock = given.clock ?? new ManualClock();
   const failures: MqError[] = [];
@@ -81,7 +88,6 @@ export async function openStore(
     onFailed: (error) => failures.push(error),
     onTrouble: (_what, cause) => troubles.push(cause),
   });
-  await store.start();
   return { store, disk, clock, failures, view, troubles };
 }
 

@@ -39,9 +39,9 @@ export class LogCopies {
     return this.self.parts.store.snapshots.stream();
   }
 
-  segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
+  segmentBytes(from: LogPosition, end: LogPosition, uncommitted?: boolean): AsyncIterable<Uint8Array> {
     this.checkOpen();
-    return this.self.parts.store.repairs.records(from, end);
+    return this.self.parts.store.repairs.records(from, end, uncommitted);
   }
 
   async digest(from: LogPosition, end: LogPosition): Promise<PeerDigest> {

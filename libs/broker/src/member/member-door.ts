@@ -67,9 +67,14 @@ export class MemberDoor implements PeerDoor {
     this.check(brokerSet);
     return this.member.snapshot(epoch);
   }
-  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
+  segmentBytes(
+    brokerSet: string,
+    from: LogPosition,
+    end: LogPosition,
+    uncommitted?: boolean,
+  ): AsyncIterable<Uint8Array> {
     this.check(brokerSet);
-    return this.member.segmentBytes(from, end);
+    return this.member.segmentBytes(from, end, uncommitted);
   }
   async digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest> {
     this.check(brokerSet);

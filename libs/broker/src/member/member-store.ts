@@ -3,7 +3,7 @@ import { MessageStore } from '@cometmq/store';
 
 import type { BrokerOptions } from '../broker-options.js';
 import type { SetViews } from '../set-views.js';
-import { isDamage, restoreFromLeader } from './restoring.js';
+import { startWithHelp } from './restoring.js';
 
 interface StoreEvents {
   onFailed(error: MqError): void;
@@ -41,13 +41,10 @@ export function memberStore(options: BrokerOptions, { all: views }: SetViews, ev
 export async function startMemberStore(store: MessageStore, options: BrokerOptions): Promise<void> {
   const { registry, peers, brokerName: brokerSet, memberName = '', membersWanted = 1, clock, log } = options;
   const startedMs = clock.monotonicMs();
-  try {
-    await store.start();
-  } catch (caught) {
-    if (!isDamage(caught) || membersWanted < 2 || !peers) throw caught;
+  if (membersWanted < 2 || !peers) await store.start();
+  else {
     const place = memberName === '' ? brokerSet : memberName;
-    await restoreFromLeader({ store, registry, peers, brokerSet, place, clock, log }, caught);
-    await store.start();
+    await startWithHelp({ store, registry, peers, brokerSet, place, clock, log });
   }
   if (!store.recovered) return;
   const { from, end } = store.recovered;

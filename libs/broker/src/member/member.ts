@@ -264,8 +264,8 @@ export class Member implements SetMember, MemberMoves {
   snapshot(epoch: Epoch): AsyncIterable<Uint8Array> {
     return this.copies.snapshot(epoch);
   }
-  segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
-    return this.copies.segmentBytes(from, end);
+  segmentBytes(from: LogPosition, end: LogPosition, uncommitted?: boolean): AsyncIterable<Uint8Array> {
+    return this.copies.segmentBytes(from, end, uncommitted);
   }
   digest(from: LogPosition, end: LogPosition): Promise<PeerDigest> {
     return this.copies.digest(from, end);

@@ -66,4 +66,59 @@ describe('a member whose data folder is damaged', () => {
     await damage(hurt.disk, 'log');
     await expect(hurt.start()).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
   });
+
+  // Goal: what one of two has lost the other one has, though nobody leads. Method: one goes on alone, ends, and is damaged.
+  it.each([
+    ['the first record of its newest segment', 10, 0],
+    ['that record, after it went on alone', 10, 5],
+    ['the last record, without which nobody could tell that it was there', -3, 0],
+    ['many of them', 0, 5],
+  ])('and who alone belongs to the set takes what it lost of the one that does not (%s)', async (_, at, alone) => {
+    const { world, hurt, other } = await goneOnAlone(alone);
+    await damageNewest(hurt.disk, at);
+    await other.start();
+    await hurt.start();
+    await world.until(() => world.isWhole, 'both are in the set, and have the same');
+    expect([hurt.failure, ...world.members.map(stored)]).toEqual([undefined, 10 + alone, 10 + alone]);
+    expect(hurt.said.join()).toContain('damaged records of the log were taken of another member');
+    await world.stop();
+  });
+
+  it('and alone belongs to the set says what nobody else has, and changes nothing', async () => {
+    const { world, hurt, other } = await goneOnAlone(1);
+    await damageNewest(hurt.disk, -3);
+    const name = `data/log/${(await hurt.disk.list('data/log')).findLast((one) => one.endsWith('.log'))}`;
+    const before = Buffer.from(hurt.disk.peek(name));
+    await other.start();
+    await expect(hurt.start(90_000)).rejects.toMatchObject({ code: 'CORRUPT_RECORD' });
+    expect(hurt.disk.peek(name).equals(before)).toBe(true);
+    expect(world.leaders).toEqual([]);
+    await other.stop();
+  });
 });
+
+/** A set of two with ten messages, of which one member is down, and the other one went on alone and is down now, too. */
+async function goneOnAlone(
+  sentAlone: number,
+): Promise<{ world: SetWorld; hurt: SetMemberWorld; other: SetMemberWorld }> {
+  const world = await new SetWorld(2, onDisk).start();
+  await sent(world, 0, 10);
+  await world.until(() => world.isWhole, 'both have all');
+  const { leader: hurt } = world;
+  const [other] = world.followers as [SetMemberWorld];
+  other.kill();
+  await world.until(() => hurt.broker.member.leading?.members.members.length === 1, 'it goes on alone');
+  await sent(world, 10, sentAlone);
+  await world.pass(500); // What was synced is noted a little later.
+  hurt.kill();
+  return { world, hurt, other };
+}
+
+/** Bytes of the log's newest segment: at a place, behind its last record (negative), or all over it (0). */
+async function damageNewest(disk: MemoryDisk, at: number): Promise<void> {
+  const name = (await disk.list('data/log')).findLast((one) => one.endsWith('.log'));
+  const bytes = disk.peek(`data/log/${name}`);
+  const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
+  if (at === 0) for (let i = 100; i < 1_000; i += 200) bytes[i] = (bytes[i] as number) ^ 1;
+  else bytes[at > 0 ? at : end + at] = (bytes[at > 0 ? at : end + at] as number) ^ 1;
+}

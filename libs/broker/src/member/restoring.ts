@@ -1,18 +1,26 @@
 /**
- * A member of a set whose data folder is damaged where it can't be opened any more takes the folder anew of its leader. It
- * stays the same member: whoever leads in the set's current epoch has all that this one ever acknowledged.
+ * A member of a set whose data folder is damaged where it can't be opened any more has of the others what it lost. Where
+ * records of its log can't be read, any member may have them, whether or not somebody leads; else it takes the whole folder
+ * anew of its leader. It stays the same member: the records are those that stood there, and whoever leads in the set's
+ * current epoch has all that this one ever acknowledged.
  */
 import type { PresentMember, Peers, SetReading, SetRegistry } from '@cometmq/client';
+import type { SetState } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
-import type { StorePorts, TermNote } from '@cometmq/store';
+import { DamagedLogError, type DamagedPart, type StorePorts, type TermNote } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 const againMs = 500;
 /** Then the process ends, and says what is damaged. */
 const patienceMs = 60_000;
+/** Each costs a start: of a disk with more damage than that all is taken anew, where somebody leads. */
+const partsMax = 16;
+
+/** What is opened: the whole store, to whoever made it. */
+type ClosedStore = Pick<StorePorts, 'term' | 'restore' | 'mendPart'> & { start(): Promise<void> };
 
 export interface RestoreParts {
-  readonly store: StorePorts;
+  readonly store: ClosedStore;
   readonly registry: SetRegistry;
   readonly peers: Peers;
   readonly brokerSet: string;
@@ -23,35 +31,121 @@ export interface RestoreParts {
 }
 
 /** Damage that others can help with; not a folder that is in use, another broker's, or of another release. */
-export function isDamage(caught: unknown): caught is MqError {
+function isDamage(caught: unknown): caught is MqError {
   if (!(caught instanceof MqError)) return false;
   return caught.code === 'CORRUPT_RECORD' || (caught.code === 'DATA_FOLDER' && isDamage(caught.cause));
 }
 
-/** The store can be started once it resolves. @throws MqError `damage` where nobody leads who could help */
-export async function restoreFromLeader(parts: RestoreParts, damage: MqError): Promise<void> {
-  const { store, peers, brokerSet, clock, log } = parts;
-  log.error(failureFacts(damage), 'the data folder is damaged: all of it is taken anew of the leader');
-  const noted = store.term.read();
-  for (const endMs = clock.monotonicMs() + patienceMs; clock.monotonicMs() < endMs; await sleep(clock, againMs)) {
+/** Opens the store, with the help of the other members where it is damaged. @throws MqError the damage, where nobody can help */
+export async function startWithHelp(parts: RestoreParts): Promise<void> {
+  let mendedTo = -1;
+  let count = 0;
+  for (;;) {
     try {
-      const reading = await parts.registry.readSet(brokerSet);
-      const leader = leaderOf(reading, noted, parts.place);
-      if (!leader || !reading.state) continue;
-      const info = await store.restore(peers.peer(leader.address).snapshot(brokerSet, reading.state.epoch));
-      log.warn({ leader: leader.member, position: info.position, bytes: info.bytes }, 'the data folder is whole again');
+      await parts.store.start();
       return;
     } catch (caught) {
-      log.warn(failureFacts(caught), 'the data folder could not be taken anew yet; trying again');
+      if (!isDamage(caught)) throw caught;
+      const part = caught instanceof DamagedLogError ? caught.part : undefined;
+      // What was mended, and is damaged again, is not to be trusted with a second try.
+      if (part && part.first <= mendedTo) throw caught;
+      const help = new Help(parts, caught, part);
+      if ((await help.get(count < partsMax)) === 'all') {
+        await parts.store.start();
+        return;
+      }
+      mendedTo = part?.first ?? mendedTo;
+      count += 1;
     }
   }
-  throw damage;
 }
 
-/** Of the set's current epoch, as far as the store behind the name service is not behind what this member has seen. */
-function leaderOf({ state, storeId, generation, present }: SetReading, { acted }: TermNote, place: string) {
-  if (!state || state.leader.startsWith(`${place}/`)) return undefined;
-  if (acted && (acted.storeId !== storeId || acted.generation !== generation)) return undefined;
-  if (state.revision < (acted?.revision ?? 0) || state.epoch < (acted?.epoch ?? 0)) return undefined;
-  return present.find((one: PresentMember) => one.member === state.leader && one.leads === state.epoch);
+/** What one damage is mended with. */
+class Help {
+  private readonly noted: TermNote;
+  private readonly told = new Set<string>();
+
+  constructor(
+    private readonly parts: RestoreParts,
+    private readonly damage: MqError,
+    private readonly part: DamagedPart | undefined,
+  ) {
+    this.noted = parts.store.term.read();
+  }
+
+  /** Answers what was taken of another member. @throws MqError the damage, where nobody has it */
+  async get(recordsFirst: boolean): Promise<'records' | 'all'> {
+    const { registry, brokerSet, clock, log } = this.parts;
+    log.error(failureFacts(this.damage), 'the data folder is damaged: what is lost is taken of another member');
+    for (const endMs = clock.monotonicMs() + patienceMs; clock.monotonicMs() < endMs; await sleep(clock, againMs)) {
+      try {
+        const reading = await registry.readSet(brokerSet);
+        const { state } = reading;
+        if (!state || this.isBehind(reading, state)) continue;
+        const leader = this.leaderOf(reading, state);
+        if (recordsFirst || !leader) if (await this.takeRecords(reading, state)) return 'records';
+        if (leader && (await this.takeAll(leader, state))) return 'all';
+      } catch (caught) {
+        this.tell(caught, 'the set could not be read; trying again');
+      }
+    }
+    throw this.damage;
+  }
+
+  private async takeRecords({ present }: SetReading, { epoch, leader }: SetState): Promise<boolean> {
+    const { part } = this;
+    const { store, peers, brokerSet, log } = this.parts;
+    if (!part) return false;
+    const { first, end } = part;
+    const others = present.filter((one) => !this.isMine(one.member));
+    others.sort((a, b) => Number(b.member === leader) - Number(a.member === leader));
+    for (const { member, address } of others) {
+      try {
+        await store.mendPart(part, epoch, peers.peer(address).segmentBytes(brokerSet, first, end, true));
+        log.warn({ member, first, end }, 'damaged records of the log were taken of another member');
+        return true;
+      } catch (caught) {
+        this.tell(caught, `the damaged records could not be taken of ${member}`);
+      }
+    }
+    return false;
+  }
+
+  private async takeAll({ member, address }: PresentMember, { epoch }: SetState): Promise<boolean> {
+    const { store, peers, brokerSet, log } = this.parts;
+    try {
+      const { position, bytes } = await store.restore(peers.peer(address).snapshot(brokerSet, epoch));
+      log.warn({ leader: member, position, bytes }, 'the data folder was taken anew of the leader: it is whole again');
+      return true;
+    } catch (caught) {
+      this.tell(caught, 'the data folder could not be taken anew of the leader yet; trying again');
+      return false;
+    }
+  }
+
+  /** Of the set's current epoch. */
+  private leaderOf({ present }: SetReading, { leader, epoch }: SetState): PresentMember | undefined {
+    if (this.isMine(leader)) return undefined;
+    return present.find((one) => one.member === leader && one.leads === epoch);
+  }
+
+  /** The store behind the name service knows less than this member has seen. */
+  private isBehind({ storeId, generation }: SetReading, { revision, epoch }: SetState): boolean {
+    const { acted } = this.noted;
+    if (!acted) return false;
+    if (acted.storeId !== storeId || acted.generation !== generation) return true;
+    return revision < acted.revision || epoch < acted.epoch;
+  }
+
+  private isMine(member: string): boolean {
+    return member.startsWith(`${this.parts.place}/`);
+  }
+
+  /** The same is told once. */
+  private tell(caught: unknown, what: string): void {
+    const facts = failureFacts(caught);
+    if (this.told.has(what + facts.reason)) return;
+    this.told.add(what + facts.reason);
+    this.parts.log.warn(facts, what);
+  }
 }

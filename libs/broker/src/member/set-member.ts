@@ -22,7 +22,7 @@ export interface SetMember {
   /** @throws MqError CONFLICT where it does not lead in this epoch */
   snapshot(epoch: Epoch): AsyncIterable<Uint8Array>;
   /** @throws MqError NOT_FOUND */
-  segmentBytes(from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array>;
+  segmentBytes(from: LogPosition, end: LogPosition, uncommitted?: boolean): AsyncIterable<Uint8Array>;
   /** @throws MqError NOT_FOUND where it lacks the end, CORRUPT_RECORD */
   digest(from: LogPosition, end: LogPosition): Promise<PeerDigest>;
   /** The leader of `epoch` is about to hand over: all that a candidate needs is made ready. @throws MqError CONFLICT */

@@ -284,7 +284,7 @@ export class SetMemberWorld {
     return `${role} ${epoch}, ${commitEnd} of ${appendEnd}: ${says}; ${this.said.slice(-3).join(' | ')}`;
   }
 
-  async start(): Promise<void> {
+  async start(msMax?: number): Promise<void> {
     const { world, address, place } = this;
     const { network, nameService, options } = world;
     const { promise, reject } = Promise.withResolvers<never>();
@@ -328,7 +328,7 @@ export class SetMemberWorld {
     this.broker = broker;
     network.listen(address, new MemberDoor(brokerSet, broker.member, peers, clock));
     await directory.start();
-    await world.during(broker.start());
+    await world.during(broker.start(), msMax);
   }
 
   /** In good order. */

@@ -248,12 +248,17 @@ class FakePeer implements Peer {
     );
   }
 
-  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
+  segmentBytes(
+    brokerSet: string,
+    from: LogPosition,
+    end: LogPosition,
+    uncommitted?: boolean,
+  ): AsyncIterable<Uint8Array> {
     const { partMs } = this.network.limits;
     return this.parts(
       partMs,
       partMs,
-      (door) => door.segmentBytes(brokerSet, from, end),
+      (door) => door.segmentBytes(brokerSet, from, end, uncommitted),
       (bytes) => bytes.slice(),
     );
   }

@@ -111,8 +111,13 @@ export class ScriptedDoor implements PeerDoor {
     this.said.push(`snapshot ${brokerSet} ${asked}`);
     return this.bytes();
   }
-  segmentBytes(brokerSet: string, from: LogPosition, end: LogPosition): AsyncIterable<Uint8Array> {
-    this.said.push(`segmentBytes ${brokerSet} ${from} ${end}`);
+  segmentBytes(
+    brokerSet: string,
+    from: LogPosition,
+    end: LogPosition,
+    uncommitted?: boolean,
+  ): AsyncIterable<Uint8Array> {
+    this.said.push(`segmentBytes ${brokerSet} ${from} ${end}${uncommitted === true ? ' uncommitted' : ''}`);
     return this.bytes();
   }
   digest(brokerSet: string, from: LogPosition, end: LogPosition): Promise<PeerDigest> {

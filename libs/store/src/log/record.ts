@@ -154,7 +154,7 @@ export class RecordBlock {
   }
 
   /** The checksum's own bytes. */
-  checksumBytesAt(at: number): Uint8Array {
+  checksumBytesAt(at: number): Buffer {
     return this.bytes.subarray(at + offsets.checksum, at + offsets.checksum + 4);
   }
 

@@ -8,6 +8,7 @@ import type { Epoch, LogPosition } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { DiskFile } from '../disk/disk.js';
+import { damagedPart, DamagedLogError } from './damaged-part.js';
 import type { EpochTable } from './epoch-table.js';
 import type { RecordBlock } from './record.js';
 import { findProofBehind, lastNonZero } from './record-reader.js';
@@ -87,7 +88,9 @@ export async function findEnd(
     }
     const mayEndHere = giveUp && last && (!segment.compacted || damaged === segment);
     if (!mayEndHere || walked.found === 'newer version') {
-      await checkEnd(segments, walk, segment, walked, mark);
+      await checkEnd(segments, walk, segment, walked, mark).catch((caught: unknown) =>
+        withPart(caught, segments, walk, segment, walked, Math.max(synced.end, mark?.position ?? 0)),
+      );
     }
     if (walked.end === mark?.position) markSeen = true;
     epochMin = walked.epoch;
@@ -98,9 +101,28 @@ export async function findEnd(
   if (mark && !markSeen) {
     throw segments.corrupt(segments.active, mark.position, 'the checkpoint ends here, but no record begins');
   }
-  if (end < synced.end && !giveUp) throw endsTooEarly(segments, end, found, synced);
+  if (end < synced.end && !giveUp) {
+    const walked = { end, found, epoch: epochMin };
+    await withPart(endsTooEarly(segments, end, found, synced), segments, walk, segments.active, walked, synced.end);
+  }
   walk.checked.to = end;
   return { end, found, committed: logPosition(Math.min(committed, end)), damaged: damaged === segments.active };
+}
+
+/** @throws MqError what was thrown, with the part of the log that can't be read, as far as that can be said */
+async function withPart(
+  caught: unknown,
+  segments: Segments,
+  walk: SegmentWalk,
+  segment: Segment,
+  walked: Walked,
+  until: number,
+): Promise<never> {
+  if (!(caught instanceof MqError) || caught.code !== 'CORRUPT_RECORD') throw caught;
+  const next = segments.all[segments.all.indexOf(segment) + 1];
+  const behind = next?.lost || next?.compacted ? undefined : next;
+  const part = await damagedPart(segment, walked, walk.rules(segment, Infinity), until, behind);
+  throw part ? new DamagedLogError(caught, part) : caught;
 }
 
 function isBadBelow(mark: DurableMark, { end, found }: Walked): boolean {

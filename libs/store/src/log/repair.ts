@@ -5,16 +5,13 @@
  */
 import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
-
 import { joinPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { PieceReader } from '../piece-reader.js';
 import { compactedHeadBytes } from './compacted-file.js';
 import { finishCompacted } from './compaction.js';
 import type { Copied, PreparedCompaction } from './compaction.js';
-import { recordBytesCeiling } from './log-limits.js';
-import { headerBytes, RecordBlock, recordVersion } from './record.js';
+import { ReceivedRecords } from './received-records.js';
 import { compactedName } from './segment.js';
 import type { Segment } from './segment.js';
 
@@ -58,24 +55,15 @@ async function copyReceived(file: DiskFile, old: Segment, from: PieceReader, rul
   const waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   let position: number = old.first;
-  let epoch = 0;
-  while (await from.hasMore()) {
-    const head = await from.exactly(headerBytes);
-    const headBlock = new RecordBlock(head);
-    const fits = headBlock.looksLikeHeader(0, recordBytesCeiling) && headBlock.versionAt(0) === recordVersion;
-    if (!fits) throw wrong(old, position);
-    const stands = headBlock.positionAt(0);
-    const size = headBlock.sizeAt(0);
-    const isNext = rules.mayLack ? stands >= position : stands === position;
-    if (!isNext || stands + size > old.end || headBlock.epochAt(0) < epoch) throw wrong(old, position);
-    const block = new RecordBlock(Buffer.concat([head, await from.exactly(size - headerBytes)]));
-    if (!block.isWhole(0, rules.salt)) throw wrong(old, stands);
+  const records = new ReceivedRecords(old, from, rules);
+  for (let block = await records.next(); block; block = await records.next()) {
+    const stands = block.positionAt(0);
+    const size = block.bytes.byteLength;
     waiting.push(block.bytes);
     waitingBytes += size;
     if (stands !== position || runs.length === 0) runs.push(stands - old.first, place);
     times.firstTimestampMs ||= block.timestampMsAt(0);
     times.lastTimestampMs = Math.max(times.lastTimestampMs, block.timestampMsAt(0));
-    epoch = block.epochAt(0);
     place += size;
     position = stands + size;
     if (waitingBytes < writeBytes) continue;
@@ -83,15 +71,7 @@ async function copyReceived(file: DiskFile, old: Segment, from: PieceReader, rul
     waitingBytes = 0;
   }
   if (waitingBytes > 0) await file.write(waiting, place - waitingBytes);
-  if (position < old.end && !rules.mayLack) throw wrong(old, position);
   return { runs, end: place, ...times };
-}
-
-function wrong(old: Segment, position: number): MqError {
-  return new MqError(
-    'CORRUPT_RECORD',
-    `what was received for the segment at position ${old.first} has no whole record of it at position ${position}`,
-  );
 }
 
 /** A range of the log that can't be read here and may be had of another member. */

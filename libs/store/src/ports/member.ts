@@ -1,6 +1,7 @@
 import type { Epoch, EpochStart, LogPosition } from '@cometmq/model';
 
 import type { DamageNotes } from '../damage-notes.js';
+import type { DamagedPart } from '../log/damaged-part.js';
 import type { Replication } from '../replication.js';
 import type { Repairs } from '../repairs.js';
 import type { Retention } from '../retention.js';
@@ -49,6 +50,13 @@ export interface StoreMembership {
    * @throws MqError as `Snapshots.install`
    */
   restore(pieces: AsyncIterable<Uint8Array>): Promise<SnapshotInfo>;
+  /**
+   * Takes the records of a part that `start` found to be damaged of another member, which may not lead; `start` may follow.
+   * `setEpoch`: the highest that the set has had.
+   *
+   * @throws MqError CORRUPT_RECORD where it is not certain that they stood here: nothing has changed; DATA_FOLDER
+   */
+  mendPart(part: DamagedPart, setEpoch: Epoch, pieces: AsyncIterable<Uint8Array>): Promise<void>;
   /** What was folded again at the start, as the last stop was not a clean one; undefined: nothing was. */
   readonly recovered: { readonly from: LogPosition; readonly end: LogPosition } | undefined;
   /** Makes a checkpoint of all that has been folded; resolves when it is on disk. */

@@ -158,6 +158,8 @@ export interface SegmentBytesRequest {
   brokerSet: string;
   from: number;
   end: number;
+  /** Also what is not known to be committed there: whoever asks sees whether it is its own. */
+  uncommitted: boolean;
 }
 
 export interface DigestRequest {
@@ -2099,7 +2101,7 @@ export const SnapshotRequest: MessageFns<SnapshotRequest> = {
 };
 
 function createBaseSegmentBytesRequest(): SegmentBytesRequest {
-  return { brokerSet: "", from: 0, end: 0 };
+  return { brokerSet: "", from: 0, end: 0, uncommitted: false };
 }
 
 export const SegmentBytesRequest: MessageFns<SegmentBytesRequest> = {
@@ -2112,6 +2114,9 @@ export const SegmentBytesRequest: MessageFns<SegmentBytesRequest> = {
     }
     if (message.end !== 0) {
       writer.uint32(24).uint64(message.end);
+    }
+    if (message.uncommitted !== false) {
+      writer.uint32(32).bool(message.uncommitted);
     }
     return writer;
   },
@@ -2153,6 +2158,14 @@ export const SegmentBytesRequest: MessageFns<SegmentBytesRequest> = {
             message.end = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.uncommitted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2173,6 +2186,7 @@ export const SegmentBytesRequest: MessageFns<SegmentBytesRequest> = {
     message.brokerSet = object.brokerSet ?? "";
     message.from = object.from ?? 0;
     message.end = object.end ?? 0;
+    message.uncommitted = object.uncommitted ?? false;
     return message;
   },
 };
