@@ -3,7 +3,7 @@
  * first record on.
  */
 import { SetViews } from '@cometmq/broker/testing';
-import { DataFolder, RecordBlock } from '@cometmq/store';
+import { DataFolder, RecordBlock, type StateView } from '@cometmq/store';
 import { DiskCheckpointStore, type MemoryDisk } from '@cometmq/store/testing';
 import type { Clock } from '@cometmq/shared';
 
@@ -30,28 +30,48 @@ export async function differsFromLog(
   if (!checkpoint) return undefined;
   const { position } = checkpoint;
   if (position > committed.committedEnd) return `it stands for ${position}, and that is not committed`;
-  const views = new SetViews().all.filter(({ name }) => !leavesItsWay.has(name));
+  const folded = new SetViews();
+  const loaded = new SetViews();
+  const views = folded.all.filter(({ name }) => !leavesItsWay.has(name));
   const block = new RecordBlock(committed.bytesOf(0, position));
   for (let at = 0; at < position; at += block.sizeAt(at)) {
     const record = block.record(at);
     for (const view of views) if (view.kinds.has(record.kind)) view.fold(record);
   }
-  const names = new Set(views.map(({ name }) => name));
-  const stored = new Map<string, Uint8Array>();
+  const stored = new Map<string, Map<string, Uint8Array>>(views.map(({ name }) => [name, new Map()]));
   for (const [key, value] of [...checkpoint.pieces, ...checkpoint.coldPieces]) {
     const plain = key.startsWith(cold) ? key.slice(cold.length) : key;
-    if (names.has(plain.slice(0, plain.indexOf('/')))) stored.set(plain, value);
+    const slash = plain.indexOf('/');
+    stored.get(plain.slice(0, slash))?.set(plain.slice(slash + 1), value);
   }
   for (const view of views) {
-    for (const { key, value } of view.takeChanges()) {
-      const known = stored.get(`${view.name}/${key}`);
-      stored.delete(`${view.name}/${key}`);
-      if (value === undefined ? known === undefined : known && Buffer.compare(known, value) === 0) continue;
-      return `piece ${view.name}/${key} at ${position} is ${text(known)}, and the log says ${text(value)}`;
-    }
+    const pieces = stored.get(view.name) as Map<string, Uint8Array>;
+    // The numbers of its leases are each broker's own.
+    const differs = view === folded.groups ? groupsDiffer(folded, loaded, pieces) : piecesDiffer(view, pieces);
+    if (differs !== undefined) return `${view.name} at ${position}: ${differs}`;
   }
-  const [more] = stored.keys();
-  return more === undefined ? undefined : `piece ${more} at ${position} is there, and the log says nothing of it`;
+  return undefined;
+}
+
+function groupsDiffer(folded: SetViews, loaded: SetViews, pieces: Map<string, Uint8Array>): string | undefined {
+  for (const [key, value] of pieces) loaded.groups.load(key, value);
+  const wanted = folded.groups.describe();
+  const found = loaded.groups.describe();
+  for (let i = 0; i < Math.max(wanted.length, found.length); i += 1) {
+    if (wanted[i] !== found[i]) return `"${found[i] ?? ''}", and the log says "${wanted[i] ?? ''}"`;
+  }
+  return undefined;
+}
+
+function piecesDiffer(view: StateView, pieces: Map<string, Uint8Array>): string | undefined {
+  for (const { key, value } of view.takeChanges()) {
+    const known = pieces.get(key);
+    pieces.delete(key);
+    if (value === undefined ? known === undefined : known && Buffer.compare(known, value) === 0) continue;
+    return `piece ${key} is ${text(known)}, and the log says ${text(value)}`;
+  }
+  const [more] = pieces.keys();
+  return more === undefined ? undefined : `piece ${more} is there, and the log says nothing of it`;
 }
 
 const text = (value: Uint8Array | undefined): string =>
