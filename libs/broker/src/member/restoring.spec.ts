@@ -1,7 +1,7 @@
 /** A member whose data folder is damaged where it can't be opened: the others have what it lost. */
 import type { MemoryDisk } from '@cometmq/store/testing';
 
-import { SetWorld } from './set-world.js';
+import { brokerSet, SetWorld } from './set-world.js';
 import type { SetMemberWorld } from './set-world.js';
 
 const onDisk = { checkpoints: undefined };
@@ -57,6 +57,27 @@ describe('a member whose data folder is damaged', () => {
     expect(world.members.map(stored)).toEqual([15, 15, 15]);
     await world.stop();
   });
+
+  // Goal: what counts is what the set is now. Method: meanwhile the metadata was set back, and brought back as members knew it.
+  it.each(['log', 'state'] as const)(
+    'takes it of a set whose metadata was brought back meanwhile (%s)',
+    async (folder) => {
+      const world = await new SetWorld(3, onDisk).start();
+      await sent(world, 0, 10);
+      await world.until(() => world.isWhole, 'all have all');
+      const [hurt] = world.followers as [SetMemberWorld];
+      await world.during(hurt.broker.store.checkpoint());
+      hurt.kill();
+      await damage(hurt.disk, folder);
+      const { leader } = world;
+      world.registry.isAdopted(brokerSet, leader.broker.member.leading!.members);
+      await world.until(() => world.leaders.some(({ epoch }) => epoch > 1), 'somebody leads again');
+      await hurt.start();
+      await world.until(() => world.isWhole, 'it is whole again');
+      expect(stored(hurt)).toBe(10);
+      await world.stop();
+    },
+  );
 
   it('and who is alone says where it is damaged, and changes nothing', async () => {
     const world = await new SetWorld(1, onDisk).start();

@@ -4,7 +4,7 @@
  * anew of its leader. It stays the same member: the records are those that stood there, and whoever leads in the set's
  * current epoch has all that this one ever acknowledged.
  */
-import type { PresentMember, Peers, SetReading, SetRegistry } from '@cometmq/client';
+import { type PresentMember, type Peers, type SetReading, type SetRegistry, standsStill } from '@cometmq/client';
 import type { SetState } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
 import { DamagedLogError, type DamagedPart, type StorePorts, type TermNote } from '@cometmq/store';
@@ -81,7 +81,9 @@ class Help {
       try {
         const reading = await registry.readSet(brokerSet);
         const { state } = reading;
-        if (!state || this.isBehind(reading, state)) continue;
+        const why = standsStill(this.noted.acted, reading);
+        if (why !== undefined) this.tell(new MqError('METADATA_MISMATCH', why), 'nobody is asked for help yet');
+        if (!state || why !== undefined) continue;
         const leader = this.leaderOf(reading, state);
         if (recordsFirst || !leader) if (await this.takeRecords(reading, state)) return 'records';
         if (leader && (await this.takeAll(leader, state))) return 'all';
@@ -127,14 +129,6 @@ class Help {
   private leaderOf({ present }: SetReading, { leader, epoch }: SetState): PresentMember | undefined {
     if (this.isMine(leader)) return undefined;
     return present.find((one) => one.member === leader && one.leads === epoch);
-  }
-
-  /** The store behind the name service knows less than this member has seen. */
-  private isBehind({ storeId, generation }: SetReading, { revision, epoch }: SetState): boolean {
-    const { acted } = this.noted;
-    if (!acted) return false;
-    if (acted.storeId !== storeId || acted.generation !== generation) return true;
-    return revision < acted.revision || epoch < acted.epoch;
   }
 
   private isMine(member: string): boolean {
