@@ -10,6 +10,7 @@ export * from './in-turn.js';
 export * from './lifecycle.js';
 export * from './one-by-one.js';
 export * from './own-stalls.js';
+export * from './pacing.js';
 export * from './pages.js';
 export * from './peer-address.js';
 export * from './prng.js';

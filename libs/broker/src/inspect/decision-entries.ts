@@ -62,7 +62,7 @@ export class DecisionEntries {
 
   constructor(
     readonly from: LogPosition,
-    words = new Uint32Array(0),
+    words: Uint32Array = new Uint32Array(0),
   ) {
     this.words = words;
     this.count = words.length / entryWords;

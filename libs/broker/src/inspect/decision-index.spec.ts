@@ -3,7 +3,7 @@
 // now and then, few notes at a time, small pieces; the index is asked for every record, and counts what it reads.
 import { encodeGroupDeleted } from '@cometmq/consumption';
 import { RecordKind, type GroupId, type LogPosition } from '@cometmq/model';
-import { Prng } from '@cometmq/shared';
+import { Pacing, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 import { RecordNotes, replaceFile, type LogRecord } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
@@ -69,7 +69,8 @@ class FakeLog {
 }
 
 async function indexOf(log: FakeLog, disk = new MemoryDisk()): Promise<DecisionIndex> {
-  const index = new DecisionIndex(log, disk, 'data', new ManualClock(), silentLogger, 400_000);
+  const clock = new ManualClock();
+  const index = new DecisionIndex(log, disk, 'data', { clock, pacing: new Pacing(clock) }, silentLogger, 400_000);
   await index.start();
   return index;
 }

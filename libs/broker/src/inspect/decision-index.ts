@@ -13,8 +13,8 @@
  */
 import { crc32 } from 'node:zlib';
 import type { LogPosition } from '@cometmq/model';
-import { AgainAndAgain, failureFacts, type Clock, type Component } from '@cometmq/shared';
-import { MiB } from '@cometmq/model';
+import { AgainAndAgain, failureFacts, type Clock, type Component, type Pace, type Pacing } from '@cometmq/shared';
+import { KiB, MiB } from '@cometmq/model';
 import { joinPath, readWhole, replaceFile, type Disk, type RecordNotes, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -29,6 +29,8 @@ interface Piece {
 
 const magic = 0x31_49_44_43;
 const headBytes = 8;
+/** Of a file, checked at once. */
+const checkedBytes = 256 * KiB;
 /** Log read before others have their turn. */
 const stepBytes = 1 * MiB;
 /** Stretches of noted records that are read before. */
@@ -56,7 +58,7 @@ export class DecisionIndex implements Component {
     private readonly log: Log,
     private readonly disk: Disk,
     folder: string,
-    private readonly clock: Clock,
+    private readonly time: { readonly clock: Clock; readonly pacing: Pacing },
     private readonly logger: Logger,
     /** A piece ends after so much of the log. */
     private readonly pieceBytes = 256 * MiB,
@@ -64,7 +66,7 @@ export class DecisionIndex implements Component {
     this.folder = joinPath(folder, 'decisions');
     this.notes = log.noteKinds(decisiveKinds);
     const failed = (caught: unknown): void => logger.warn(failureFacts(caught), 'decisions could not be indexed yet');
-    this.follows = new AgainAndAgain(clock, followMs, () => this.follow(), failed);
+    this.follows = new AgainAndAgain(time.clock, followMs, () => this.follow(), failed);
   }
 
   /** All decisions below it are known. */
@@ -118,10 +120,13 @@ export class DecisionIndex implements Component {
     each: (position: LogPosition, size: number) => void,
   ): Promise<void> {
     const { topic, queue, offset, last = offset, after } = subject;
+    const pace = this.time.pacing.begin();
     for (const piece of [...this.pieces]) {
       if (piece.to <= after) continue;
-      (await this.entriesOf(piece)).find(topic, queue, offset, last, after, each);
-      await this.rest();
+      const entries = await this.entriesOf(piece, pace);
+      if (pace.isOver) await pace.rest();
+      entries.find(topic, queue, offset, last, after, each);
+      await pace.rest();
     }
     this.growing.find(topic, queue, offset, last, after, each);
   }
@@ -151,7 +156,9 @@ export class DecisionIndex implements Component {
   private async readNoted(): Promise<LogPosition> {
     const { growing, notes } = this;
     let at = this.end;
-    for (let i = 0; i < stepStretches; i += 1) {
+    // It has to keep up with the log, so it rests for no longer than a turn, however busy the others are.
+    const pace = this.time.pacing.begin();
+    for (let i = 0; i < stepStretches && (i === 0 || !pace.isOver); i += 1) {
       const until = Math.min(notes.to, this.log.commitEnd) as LogPosition;
       if (notes.from > at || until <= at) return at; // The fold has begun anew, or too many have gathered.
       const stretch = notes.next(at, until);
@@ -188,10 +195,10 @@ export class DecisionIndex implements Component {
     }
   }
 
-  private async entriesOf(piece: Piece): Promise<DecisionEntries> {
+  private async entriesOf(piece: Piece, pace: Pace): Promise<DecisionEntries> {
     const known = this.kept.get(piece.from);
     if (known) return known;
-    const entries = (await this.read(piece)) ?? (await this.makeAgain(piece));
+    const entries = (await this.read(piece, pace)) ?? (await this.makeAgain(piece));
     this.kept.set(piece.from, entries);
     for (const oldest of this.kept.keys()) {
       if (this.kept.size <= keptMax) break;
@@ -219,19 +226,20 @@ export class DecisionIndex implements Component {
     const body = Buffer.from(words.buffer, words.byteOffset, count * entryWords * 4);
     const head = Buffer.alloc(headBytes);
     head.writeUInt32LE(magic, 0);
-    head.writeUInt32LE(crc32(body), 4);
+    head.writeUInt32LE(await checksumOf(body, this.time.pacing.begin()), 4);
     this.useless = this.useless.filter(({ from, to }) => from !== piece.from || to !== piece.to);
     await replaceFile(this.disk, this.pathOf(piece), [head, body]);
   }
 
-  private async read(piece: Piece): Promise<DecisionEntries | undefined> {
-    const bytes = await readWhole(this.disk, this.pathOf(piece));
+  private async read(piece: Piece, pace: Pace): Promise<DecisionEntries | undefined> {
+    const bytes = await pace.during(readWhole(this.disk, this.pathOf(piece)));
     if (!bytes || bytes.length < headBytes || (bytes.length - headBytes) % (entryWords * 4) !== 0) return undefined;
     if (bytes.readUInt32LE(0) !== magic) return undefined;
-    // A copy, since numbers must begin at a multiple of four.
-    const body = new Uint8Array(bytes.subarray(headBytes));
-    if (bytes.readUInt32LE(4) !== crc32(body)) return undefined;
-    return new DecisionEntries(piece.from, new Uint32Array(body.buffer));
+    if (bytes.readUInt32LE(4) !== (await checksumOf(bytes.subarray(headBytes), pace))) return undefined;
+    const from = bytes.byteOffset + headBytes;
+    // Numbers must begin at a multiple of four: else a copy.
+    const body = from % 4 === 0 ? bytes.subarray(headBytes) : new Uint8Array(bytes.subarray(headBytes));
+    return new DecisionEntries(piece.from, new Uint32Array(body.buffer, body.byteOffset, body.byteLength / 4));
   }
 
   private pathOf({ from, to }: Piece): string {
@@ -240,8 +248,18 @@ export class DecisionIndex implements Component {
 
   /** Whoever waits for the event loop goes first. */
   private rest(): Promise<void> {
-    return new Promise((resolve) => this.clock.soon(resolve));
+    return new Promise((resolve) => this.time.clock.soon(resolve));
   }
+}
+
+/** Of a few MiB: a little at a time. */
+async function checksumOf(bytes: Uint8Array, pace: Pace): Promise<number> {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += checkedBytes) {
+    sum = crc32(bytes.subarray(at, at + checkedBytes), sum);
+    if (pace.isOver) await pace.rest();
+  }
+  return sum;
 }
 
 function pieceOf(name: string): Piece | undefined {

@@ -15,7 +15,7 @@ import type {
 } from '@cometmq/client';
 import type { BusyLane } from '@cometmq/consumption';
 import { decodeGroupMoved, Envelope, type GroupId } from '@cometmq/model';
-import { MqError, type Clock, type Component } from '@cometmq/shared';
+import { MqError, Pacing, type Clock, type Component } from '@cometmq/shared';
 import type { Candidate, Disk, LogRecord, StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -47,6 +47,7 @@ const bodyBytesMax = 4 * 1024 * 1024;
 /** What operators look at in the log of the one set that this broker leads. A part: its index follows the log. */
 export class InspectReports implements InspectAdmin, Component {
   readonly name = 'inspection';
+  private readonly pacing: Pacing;
   private readonly index: DecisionIndex;
   private readonly search: MessageSearch;
   private readonly lives: MessageLives;
@@ -58,17 +59,19 @@ export class InspectReports implements InspectAdmin, Component {
   constructor(private readonly options: InspectOptions) {
     const { broker, disk, folder, clock, log } = options;
     const store: StorePorts = broker.store;
-    this.index = new DecisionIndex(store, disk, folder, clock, log, options.indexPieceBytes);
-    this.search = new MessageSearch(store, clock);
+    const pacing = (this.pacing = new Pacing(clock));
+    this.index = new DecisionIndex(store, disk, folder, { clock, pacing }, log, options.indexPieceBytes);
+    this.search = new MessageSearch(store, clock, pacing);
     const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>
       Promise.race([work, new Promise<void>((resolve) => clock.after(ms, resolve))]);
-    this.lives = new MessageLives(store, this.index, within);
-    this.letters = new LetterReplays(store, this.index);
+    this.lives = new MessageLives(store, this.index, pacing, within);
+    this.letters = new LetterReplays(store, this.index, pacing);
     this.history = new LagHistory(() => ({
       store,
       backlogs: broker.backlogs,
       index: this.index,
       clock,
+      pacing,
       log,
       append: broker.note,
     }));
@@ -131,7 +134,11 @@ export class InspectReports implements InspectAdmin, Component {
     const all = [...this.options.broker.groups.busyLanes(groupId)];
     all.sort((a, b) => b.attempt - a.attempt || b.waiting - a.waiting || a.offset - b.offset);
     const lanes: LaneState[] = [];
-    for (const lane of all.slice(0, Math.min(lanesMax, Math.max(1, max)))) lanes.push(await this.laneState(lane));
+    const pace = this.pacing.begin();
+    for (const lane of all.slice(0, Math.min(lanesMax, Math.max(1, max)))) {
+      lanes.push(await this.laneState(lane));
+      if (pace.isOver) await pace.rest();
+    }
     return { lanes, total: all.length };
   }
 

@@ -12,7 +12,7 @@ import {
   type LagSample,
   type TopicId,
 } from '@cometmq/model';
-import { AgainAndAgain, failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
+import { AgainAndAgain, failureFacts, MqError, type Clock, type Component, type Pacing } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -25,6 +25,7 @@ export interface LagParts {
   readonly backlogs: Backlogs;
   readonly index: DecisionIndex;
   readonly clock: Clock;
+  readonly pacing: Pacing;
   readonly log: Logger;
   /** Writes to the log; undefined: this broker does not lead. */
   readonly append: ((kind: RecordKind, payload: Uint8Array) => void) | undefined;
@@ -68,7 +69,7 @@ export class LagHistory implements Component {
 
   /** Oldest first. */
   async of(groupId: GroupId, fromMs: number): Promise<LagPoint[]> {
-    const { index, store } = this.parts();
+    const { index, store, pacing } = this.parts();
     await index.follow();
     const after = fromMs > 0 ? await store.positionAtTime(fromMs) : 0;
     const places: { position: never; size: number }[] = [];
@@ -77,8 +78,10 @@ export class LagHistory implements Component {
     );
     const points: LagPoint[] = [];
     const wanted = places.slice(-pointsMax);
+    const pace = pacing.begin();
     for (let at = 0; at < wanted.length; at += sliceRecords) {
-      for (const record of await store.readRecords(wanted.slice(at, at + sliceRecords))) {
+      for (const record of await pace.during(store.readRecords(wanted.slice(at, at + sliceRecords)))) {
+        if (pace.isOver) await pace.rest();
         if (record instanceof MqError || record.timestampMs < fromMs) continue;
         const sample = decodeLagSampled(record.payload).find((one) => one.groupId === groupId);
         if (sample) points.push({ atMs: record.timestampMs, lag: sample.lag, oldestMs: sample.oldestMs });
@@ -89,16 +92,17 @@ export class LagHistory implements Component {
 
   /** Takes a sample now. */
   async sample(): Promise<void> {
-    const { backlogs, append, clock } = this.parts();
+    const { backlogs, append, pacing } = this.parts();
     if (!append) {
       this.oldest = [];
       return;
     }
     const samples: LagSample[] = [];
     const oldest: OldestWaiting[] = [];
+    const pace = pacing.begin();
     for (const groupId of [...backlogs.groupIds()].sort((a, b) => a - b)) {
       if (this.samples?.stopped === true) return;
-      await backlogs.load(groupId);
+      await pace.during(backlogs.load(groupId));
       const queues = backlogs.of(groupId);
       const lag = lagOfGroup({ queues, sums: backlogs.sumsOf(groupId) });
       const ofTopics = await this.oldestOf(groupId, queues);
@@ -107,7 +111,7 @@ export class LagHistory implements Component {
       if (lag > 0 || this.last.has(groupId)) {
         samples.push({ groupId, lag, oldestMs: lag === 0 || times.length === 0 ? 0 : Math.min(...times) });
       }
-      await new Promise<void>((resolve) => clock.soon(resolve));
+      if (pace.isOver) await pace.rest();
     }
     this.oldest = oldest;
     this.last = new Set(samples.filter(({ lag }) => lag > 0).map(({ groupId }) => groupId));

@@ -9,8 +9,8 @@ import {
   type ReplayedLetter,
   type TopicId,
 } from '@cometmq/model';
-import { Prng } from '@cometmq/shared';
-import { seeds } from '@cometmq/shared/testing';
+import { Pacing, Prng } from '@cometmq/shared';
+import { ManualClock, seeds } from '@cometmq/shared/testing';
 import type { Candidate, LogRecord } from '@cometmq/store';
 
 import { DecisionEntries } from './decision-entries.js';
@@ -54,7 +54,7 @@ class Log {
         each: (position: LogPosition, size: number) => void,
       ) => this.entries.find(asked.topic, asked.queue, asked.offset, asked.last ?? asked.offset, asked.after, each),
     };
-    const replays = new LetterReplays(store, index, placesMax);
+    const replays = new LetterReplays(store, index, new Pacing(new ManualClock()), placesMax);
     const asked = { groupId, letterTopicId, first: first as QueueOffset, last: last as QueueOffset };
     const found = new Map<number, number>();
     for (const { atMs, letters } of await replays.of({ ...asked, after: 0 as LogPosition })) {

@@ -4,7 +4,7 @@
  */
 import type { LetterReplay, LettersAsked } from '@cometmq/client';
 import { decodeDeadLettersReplayed, RecordKind, type QueueOffset } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, type Pacing } from '@cometmq/shared';
 import type { Candidate, StorePorts } from '@cometmq/store';
 
 import type { DecisionIndex } from './decision-index.js';
@@ -18,6 +18,7 @@ export class LetterReplays {
   constructor(
     private readonly store: Pick<StorePorts, 'readRecords'>,
     private readonly index: Pick<DecisionIndex, 'follow' | 'find'>,
+    private readonly pacing: Pacing,
     private readonly placesMax = placesMaxUsual,
   ) {}
 
@@ -39,10 +40,12 @@ export class LetterReplays {
     const known = new Set<QueueOffset>();
     const found: LetterReplay[] = [];
     const wanted = last - first + 1;
+    const pace = this.pacing.begin();
     // The newest first: what is found once is the last time.
     for (let end = places.length; end > 0 && known.size < wanted; end -= sliceRecords) {
-      const records = await this.store.readRecords(places.slice(Math.max(0, end - sliceRecords), end));
-      for (const record of records.toReversed()) {
+      const slice = places.slice(Math.max(0, end - sliceRecords), end);
+      for (const record of (await pace.during(this.store.readRecords(slice))).toReversed()) {
+        if (pace.isOver) await pace.rest();
         if (record instanceof MqError || record.kind !== RecordKind.deadLettersReplayed) continue;
         const replay = decodeDeadLettersReplayed(record.payload);
         if (replay.letterTopicId !== asked.letterTopicId || replay.groupId !== asked.groupId) continue;

@@ -22,7 +22,7 @@ import {
   releasesPending,
 } from '@cometmq/model';
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, type Pacing } from '@cometmq/shared';
 import type { Candidate, LogRecord, StorePorts } from '@cometmq/store';
 import { decodeMoves } from '@cometmq/timers';
 import { decodeAudit, decodeChecked, decodeParked } from '@cometmq/transactions';
@@ -61,6 +61,7 @@ export class MessageLives {
   constructor(
     private readonly store: Store,
     private readonly index: DecisionIndex,
+    private readonly pacing: Pacing,
     private readonly within: (ms: number, work: Promise<unknown>) => Promise<unknown>,
   ) {}
 
@@ -117,7 +118,9 @@ export class MessageLives {
       }
     }
     const told = new Teller(standing, events);
+    const pace = this.pacing.begin();
     for (const record of [...records.values()].sort((a, b) => a.position - b.position)) {
+      if (pace.isOver) await pace.rest();
       told.take(record);
       if (events.length > eventsMax) return false;
     }
@@ -132,10 +135,12 @@ export class MessageLives {
       last = position;
     });
     const records: LogRecord[] = [];
+    const pace = this.pacing.begin();
     for (let at = 0; at < places.length; at += sliceRecords) {
-      for (const record of await this.store.readRecords(places.slice(at, at + sliceRecords))) {
+      for (const record of await pace.during(this.store.readRecords(places.slice(at, at + sliceRecords)))) {
         if (!(record instanceof MqError)) records.push(record); // It went with its segment meanwhile.
       }
+      if (pace.isOver) await pace.rest();
     }
     return records;
   }

@@ -4,9 +4,9 @@
  * index, so only what carries it is read.
  */
 import type { FoundMessage, MessageFindings, MessageQuery } from '@cometmq/client';
-import { hashText, MiB, type LogPosition, type QueueId, type QueueOffset } from '@cometmq/model';
+import { hashText, KiB, MiB, type LogPosition, type QueueId, type QueueOffset } from '@cometmq/model';
 import type { Message } from '@cometmq/proto';
-import { MqError, type Clock } from '@cometmq/shared';
+import { MqError, type Clock, type Pace, type Pacing } from '@cometmq/shared';
 import { findMessages, type Candidate, type IndexEntries, type StorePorts, type StoredMessage } from '@cometmq/store';
 
 import { decoded, foundMessage, plainBody } from './message-parts.js';
@@ -20,9 +20,11 @@ type Store = Pick<
 const lookedMax = 200_000;
 const readBytesMax = 16 * MiB;
 const partMsMax = 400;
-/** Read and judged before others have their turn. */
+/** Read at once, which is one step. */
 const sliceMessages = 64;
-const sliceBytes = 1 * MiB;
+const sliceBytes = 128 * KiB;
+/** Index entries looked at between two looks at the clock. */
+const sliceEntries = 32;
 /** Messages with the same hash of their id. */
 const sameIdMax = 64;
 /** Index entries asked for at once. */
@@ -39,10 +41,13 @@ interface BackwardQueue {
   entries: IndexEntries | undefined;
 }
 
+type Newest = (Candidate & { readonly tagHash: number }) | undefined;
+
 export class MessageSearch {
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
+    private readonly pacing: Pacing,
   ) {}
 
   async find(query: MessageQuery): Promise<MessageFindings> {
@@ -67,9 +72,9 @@ export class MessageSearch {
     const wantedOnes = all
       .filter(({ position }) => before === 0 || position < before)
       .sort((a, b) => b.position - a.position);
-    const part = new Part(query, this.clock);
+    const part = new Part(query, this.clock, this.pacing.begin());
     let at = 0;
-    while (at < wantedOnes.length && !part.isFull) {
+    while (at < wantedOnes.length && !part.isFull && !part.isSpent(at)) {
       const slice = wantedOnes.slice(at, at + sliceMessages);
       at += await part.judge(this.store, slice);
     }
@@ -84,22 +89,25 @@ export class MessageSearch {
     const lowest = fromMs === 0 ? 0 : await this.store.positionAtTime(fromMs);
     const upper = toMs === Infinity ? Infinity : await this.store.positionAtTime(toMs + timeSlackMs);
     const highest = before === 0 ? upper : Math.min(upper, before);
+    const pace = this.pacing.begin();
     const queues: BackwardQueue[] = [];
     for (const queueId of this.store.queueIds(topicId)) {
       const { first, committed } = this.store.bounds(topicId, queueId);
-      const below = await this.offsetAt(query, queueId, first, committed, highest);
-      const from = lowest === 0 ? first : await this.offsetAt(query, queueId, first, below, lowest);
+      const below = await this.offsetAt(pace, query, queueId, first, committed, highest);
+      const from = lowest === 0 ? first : await this.offsetAt(pace, query, queueId, first, below, lowest);
       if (below > from) queues.push({ queueId, first: from, below, entries: undefined });
     }
     const total = queues.reduce((sum, { first, below }) => sum + below - first, 0);
-    const part = new Part(query, this.clock);
+    const part = new Part(query, this.clock, pace);
     const tagHash = tag === '' ? undefined : hashText(tag);
     let next = 0;
     let looked = 0;
     let slice: Candidate[] = [];
     let ended = false;
     while (!ended && !part.isFull) {
-      const newest = part.isSpent(looked) ? undefined : await this.newest(query, queues);
+      if (looked % sliceEntries === 0 && pace.isOver) await pace.rest();
+      const taking = part.isSpent(looked) ? undefined : this.newest(pace, query, queues);
+      const newest = taking instanceof Promise ? await taking : taking;
       ended = newest === undefined;
       if (newest) {
         looked += 1;
@@ -112,29 +120,32 @@ export class MessageSearch {
       if (judged < slice.length) next = slice[judged - 1]?.position ?? next;
       slice = [];
     }
-    const left = await this.left(query, queues, next);
+    const left = await this.left(pace, query, queues, next);
     return { messages: part.messages, next: left === 0 ? 0 : next, looked: total - left, left };
   }
 
   /** Messages below the position that are still to be looked at. */
-  private async left(query: MessageQuery, queues: readonly BackwardQueue[], position: number): Promise<number> {
+  private async left(
+    pace: Pace,
+    query: MessageQuery,
+    queues: readonly BackwardQueue[],
+    position: number,
+  ): Promise<number> {
     let messages = 0;
     for (const { queueId, first } of queues) {
       const { committed } = this.store.bounds(query.topicId, queueId);
-      messages += (await this.offsetAt(query, queueId, first, committed, position)) - first;
+      messages += (await this.offsetAt(pace, query, queueId, first, committed, position)) - first;
     }
     return messages;
   }
 
-  /** Takes the newest of what the queues have next. */
-  private async newest(
-    query: MessageQuery,
-    queues: readonly BackwardQueue[],
-  ): Promise<(Candidate & { readonly tagHash: number }) | undefined> {
+  /** Takes the newest of what the queues have next. No promise is made while their next entries are in memory. */
+  private newest(pace: Pace, query: MessageQuery, queues: readonly BackwardQueue[]): Newest | Promise<Newest> {
     let best: BackwardQueue | undefined;
     let bestPosition = -1;
     for (const queue of queues) {
-      const position = await this.nextOf(query, queue);
+      const position = nextOf(queue);
+      if (position === undefined) return this.newestLater(pace, query, queues, queue);
       if (position > bestPosition) {
         best = queue;
         bestPosition = position;
@@ -147,21 +158,30 @@ export class MessageSearch {
     return { position: bestPosition as LogPosition, size: entries.size(at), tagHash: entries.tagHash(at) };
   }
 
-  /** Position of the queue's next entry; below 0: it has no more. */
-  private async nextOf({ topicId }: MessageQuery, queue: BackwardQueue): Promise<number> {
+  private async newestLater(
+    pace: Pace,
+    query: MessageQuery,
+    queues: readonly BackwardQueue[],
+    queue: BackwardQueue,
+  ): Promise<Newest> {
+    await this.fetch(pace, query, queue);
+    return this.newest(pace, query, queues);
+  }
+
+  /** Makes the queue's next entries known. */
+  private async fetch(pace: Pace, { topicId }: MessageQuery, queue: BackwardQueue): Promise<void> {
     const at = queue.below - 1;
-    if (at < queue.first) return -1;
-    const known = queue.entries;
-    if (known && at >= known.from && at < known.end) return known.position(at - known.from);
     // Runs end where segments do: ask from so far back, and go on behind what was answered until it reaches.
     let from = Math.max(queue.first, at - entriesMax + 1);
     for (;;) {
-      const scanned = this.store.scan(topicId, queue.queueId, from as QueueOffset, at - from + 1);
-      const entries = scanned instanceof Promise ? await scanned : scanned;
-      if (entries.count === 0 || entries.from > at) return -1; // It has expired meanwhile.
+      const entries = await pace.during(this.store.scan(topicId, queue.queueId, from as QueueOffset, at - from + 1));
+      if (entries.count === 0 || entries.from > at) {
+        queue.below = queue.first; // It has expired meanwhile.
+        return;
+      }
       if (entries.end > at) {
         queue.entries = entries;
-        return entries.position(at - entries.from);
+        return;
       }
       from = entries.end;
     }
@@ -169,6 +189,7 @@ export class MessageSearch {
 
   /** The first offset of the queue that stands at or behind the log position. */
   private async offsetAt(
+    pace: Pace,
     { topicId }: MessageQuery,
     queueId: QueueId,
     first: number,
@@ -179,15 +200,23 @@ export class MessageSearch {
     let high = end;
     if (position === Infinity) return end;
     while (low < high) {
+      if (pace.isOver) await pace.rest();
       const middle = Math.floor((low + high) / 2);
       const scanned = this.store.scan(topicId, queueId, middle as QueueOffset, 1);
-      const entries = scanned instanceof Promise ? await scanned : scanned;
+      const entries = scanned instanceof Promise ? await pace.during(scanned) : scanned;
       if (entries.count === 0 || entries.from > middle) low = middle + 1;
       else if (entries.position(0) < position) low = middle + 1;
       else high = middle;
     }
     return low;
   }
+}
+
+/** Position of the queue's next entry; below 0: it has no more; undefined: it is to be fetched. */
+function nextOf({ below, first, entries }: BackwardQueue): number | undefined {
+  const at = below - 1;
+  if (at < first) return -1;
+  return entries && at >= entries.from && at < entries.end ? entries.position(at - entries.from) : undefined;
 }
 
 /** One answer in the making: what was found, and what it has cost. */
@@ -199,6 +228,7 @@ class Part {
   constructor(
     private readonly query: MessageQuery,
     private readonly clock: Clock,
+    private readonly pace: Pace,
   ) {
     this.endMs = clock.monotonicMs() + partMsMax;
   }
@@ -208,6 +238,7 @@ class Part {
   }
 
   isSpent(looked: number): boolean {
+    if (looked === 0) return false; // However busy the broker is, each part goes on a little.
     return looked >= lookedMax || this.bytes >= readBytesMax || this.clock.monotonicMs() >= this.endMs;
   }
 
@@ -217,18 +248,19 @@ class Part {
     while (at < candidates.length && !this.isFull) {
       const slice: Candidate[] = [];
       let bytes = 0;
-      for (let i = at; i < candidates.length && (slice.length === 0 || bytes < sliceBytes); i += 1) {
+      const isRoom = (): boolean => slice.length === 0 || (bytes < sliceBytes && slice.length < sliceMessages);
+      for (let i = at; i < candidates.length && isRoom(); i += 1) {
         const candidate = candidates[i] as Candidate;
         slice.push(candidate);
         bytes += candidate.size;
       }
       this.bytes += bytes;
-      for (const stored of await store.readAll(slice)) {
+      for (const stored of await this.pace.during(store.readAll(slice))) {
         if (this.isFull) break;
         at += 1;
         if (!(stored instanceof MqError)) await this.take(stored); // What can't be read is passed by.
+        if (this.pace.isOver) await this.pace.rest();
       }
-      await new Promise<void>((resolve) => this.clock.soon(resolve));
     }
     return at;
   }
