@@ -2,8 +2,9 @@
  * Reads header blocks (HPACK, RFC 7541): the static table, a dynamic table of a connection, Huffman, size updates.
  *
  * A block is read to its end though its list of headers is too long, since the table must stay in step with the
- * sender's; what is over the limit is only not kept. One that is far too long ends the connection. Clients repeat their headers, so most fields are entries of the
- * table that are shared, not made anew; and a block that changes nothing and equals the last one gives the same object.
+ * sender's; what is over the limit is only not kept. One that is far too long ends the connection. Clients repeat their
+ * headers, so most fields are entries of the table that are shared, not made anew; and a block that changes nothing and
+ * equals the last one gives the same object.
  */
 import type { Headers } from '../grpc-server.js';
 import { H2Failure, h2Error } from './constants.js';
@@ -62,19 +63,18 @@ export class HeaderField {
   constructor(
     readonly name: string,
     readonly value: string,
+    /** What its name alone says; a field with the name of another has the other's. */
+    readonly nameKind = nameKindOf(name),
   ) {
     this.bytes = name.length + value.length + entryOverheadBytes;
-    this.kind = kindOf(name, value);
+    const isMalformed = valueMalformed.test(value) || (nameKind === kindTe && value !== 'trailers');
+    this.kind = isMalformed ? kindMalformed : nameKind;
   }
 }
 
-function kindOf(name: string, value: string): number {
-  const kind = Object.hasOwn(kinds, name)
-    ? (kinds[name] ?? kindOther)
-    : nameMalformed.test(name)
-      ? kindMalformed
-      : kindOther;
-  return valueMalformed.test(value) || (kind === kindTe && value !== 'trailers') ? kindMalformed : kind;
+function nameKindOf(name: string): number {
+  if (Object.hasOwn(kinds, name)) return kinds[name] ?? kindOther;
+  return nameMalformed.test(name) ? kindMalformed : kindOther;
 }
 
 /** The headers of one request. Never changes: calls with the same block may share it. */
@@ -130,12 +130,18 @@ export class RequestHeaders implements Headers {
   private addPseudo({ kind, value }: HeaderField): void {
     this.pseudoSeen = true;
     if (this.regularSeen) this.malformed = true;
-    const before = [this.method, this.path, this.scheme, this.authoritySeen || undefined][kind - kindMethod];
-    if (before !== undefined) this.malformed = true;
+    if (this.isKnown(kind)) this.malformed = true;
     else if (kind === kindMethod) this.method = value;
     else if (kind === kindPath) this.path = value;
     else if (kind === kindScheme) this.scheme = value;
     else this.authoritySeen = true;
+  }
+
+  private isKnown(kind: number): boolean {
+    if (kind === kindMethod) return this.method !== undefined;
+    if (kind === kindPath) return this.path !== undefined;
+    if (kind === kindScheme) return this.scheme !== undefined;
+    return this.authoritySeen;
   }
 
   private addRegular({ kind, value }: HeaderField): void {
@@ -260,8 +266,8 @@ export class HpackDecoder {
       } else {
         const indexing = (first & 0xc0) === 0x40;
         const nameIndex = this.integer(first, indexing ? 0x3f : 0x0f);
-        const name = nameIndex === 0 ? this.text() : this.field(nameIndex).name;
-        const field = this.literal(name);
+        const named = nameIndex === 0 ? undefined : this.field(nameIndex);
+        const field = this.literal(named?.name ?? this.text(), named?.nameKind);
         if (indexing) {
           this.insert(field);
           changed = true;
@@ -274,7 +280,7 @@ export class HpackDecoder {
   }
 
   /** With the value that comes next. One that is long, and was the last long one too, is not read again. */
-  private literal(name: string): HeaderField {
+  private literal(name: string, nameKind: number | undefined): HeaderField {
     const from = this.at;
     const { long, longLength, longField, source } = this;
     if (longField?.name === name && long !== undefined && from + longLength <= this.end) {
@@ -283,7 +289,7 @@ export class HpackDecoder {
         return longField;
       }
     }
-    const field = new HeaderField(name, this.text());
+    const field = new HeaderField(name, this.text(), nameKind);
     const length = this.at - from;
     if (length >= longBytesMin && length <= longBytesMax) {
       this.long ??= Buffer.allocUnsafeSlow(longBytesMax);
