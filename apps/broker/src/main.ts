@@ -40,7 +40,7 @@ import {
   refusesConnection,
   rememberNames,
 } from '@cometmq/rpc';
-import { causeText, systemClock as clock, version } from '@cometmq/shared';
+import { causeText, systemActiveMs, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk } from '@cometmq/store';
 import { httpConnections, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -107,7 +107,7 @@ void runProgram({
       bytesPerSecond: config.backupBytesPerSecond,
       keep: config,
     });
-    const inspection = new InspectReports({ broker, disk, folder, clock, log });
+    const inspection = new InspectReports({ broker, disk, folder, clock, log, activeMs: systemActiveMs });
     const reports = new BrokerReports(broker, directory, config.brokerName, version, inspection, backups);
     const meter = new LinkMeter();
     const link = tracing ? tracing.around(broker) : broker;

@@ -27,7 +27,7 @@ import {
   proxyMetrics,
 } from '@cometmq/proxy';
 import { shownCertificateUntilMs } from '@cometmq/rpc';
-import { causeText, systemClock as clock, version } from '@cometmq/shared';
+import { causeText, systemActiveMs, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
 import { httpConnections, LineFile, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -108,7 +108,7 @@ void runProgram({
       bytesPerSecond: config.backupBytesPerSecond,
       keep: config,
     });
-    const inspection = new InspectReports({ broker, disk, folder: 'broker', clock, log });
+    const inspection = new InspectReports({ broker, disk, folder: 'broker', clock, log, activeMs: systemActiveMs });
     const brokers = new BrokerReports(broker, directory, config.brokerName, version, inspection, backups);
     const alerts = new AlertWatch({
       ...config,

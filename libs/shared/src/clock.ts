@@ -55,6 +55,9 @@ export const systemClock: Clock = {
   soon: (act) => void setImmediate(act),
 };
 
+/** How long the event loop of this process has been at work so far, not waiting. */
+export const systemActiveMs = (): number => performance.eventLoopUtilization().active;
+
 /** Resolves after `delayMs` of the clock given. */
 export function sleep(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => clock.after(delayMs, resolve));

@@ -1,7 +1,8 @@
 /**
- * Long work beside short calls on one event loop. Whoever goes through much data works in slices of half a millisecond and
- * rests between them. A rest is one turn of the event loop; how late that turn comes tells how busy the others are, and
- * while they are, a rest is many times as long as the slice before it. With nobody else about, work goes on at full speed.
+ * Long work beside short calls on one event loop. Whoever goes through much data works in slices of a fraction of a
+ * millisecond and rests between them. A rest is one turn of the event loop, and while others are busy it is many times as
+ * long as the slice before it. How busy they are is known by how late a turn comes and by what the event loop does during
+ * rests, over the last tenth of a second. With nobody else about, work goes on at full speed.
  *
  *   idle   | slice | slice | slice | slice | …
  *   busy   | slice |  others  | …………… rest: only others …………… | slice |  others  | …
@@ -11,11 +12,17 @@
 import { sleep, type Clock } from './clock.js';
 
 /** A call that comes while a slice runs waits for no longer. */
-const sliceMs = 0.5;
+const sliceMs = 0.2;
 /** A turn that is later than this was taken by somebody's work, not by the event loop itself. */
-const lateMsMin = 0.1;
+const lateMsMin = 0.05;
 /** Rest for each millisecond of work, while others are busy: a 25th of the time is left for work. */
 const restPerWork = 24;
+/** Others who use so much of the time are busy. */
+const busyShare = 0.1;
+/** As if nobody else were about: the garbage of the work itself is collected, too. Between the two, rests are shorter. */
+const idleShare = 0.03;
+/** Others are as busy as they were on average over so long. */
+const lookBackMs = 100;
 /** However long one slice was. */
 const restMsMax = 100;
 
@@ -25,15 +32,24 @@ interface Shared {
   workedMs: number;
   /** Nobody works before, while others are busy. */
   freeAtMs: number;
+  /** Of the time, used by others. */
+  othersShare: number;
+  seenMs: number;
 }
 
 export class Pacing {
-  private readonly shared: Shared = { workedMs: 0, freeAtMs: 0 };
+  private readonly shared: Shared;
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    /** How long the event loop has been at work so far; left out: only its delays tell. */
+    private readonly activeMs: () => number = () => 0,
+  ) {
+    this.shared = { workedMs: 0, freeAtMs: 0, othersShare: 0, seenMs: clock.monotonicMs() };
+  }
 
   begin(): Pace {
-    return new Pace(this.shared, this.clock);
+    return new Pace(this.shared, this.clock, this.activeMs);
   }
 }
 
@@ -46,6 +62,7 @@ export class Pace {
   constructor(
     private readonly shared: Shared,
     private readonly clock: Clock,
+    private readonly activeMs: () => number,
   ) {
     this.beganMs = clock.monotonicMs();
   }
@@ -66,10 +83,15 @@ export class Pace {
     await new Promise<void>((resolve) => clock.soon(resolve));
     const nowMs = clock.monotonicMs();
     const lateMs = nowMs - fromMs - (shared.workedMs - before);
-    if (workedMs > 0 && lateMs > lateMsMin) {
-      shared.freeAtMs =
-        Math.max(shared.freeAtMs, nowMs) + Math.min(restMsMax, restPerWork * Math.min(workedMs, lateMs));
+    this.seen(lateMs > lateMsMin ? lateMs : 0);
+    const busy = Math.min(1, (shared.othersShare - idleShare) / (busyShare - idleShare));
+    if (workedMs > 0 && busy > 0) {
+      const restMs = Math.min(restMsMax, workedMs * restPerWork * busy);
+      shared.freeAtMs = Math.max(shared.freeAtMs, nowMs) + restMs;
+      const activeBefore = this.activeMs();
+      const workedBefore = shared.workedMs;
       await sleep(clock, shared.freeAtMs - nowMs);
+      this.seen(this.activeMs() - activeBefore - (shared.workedMs - workedBefore));
     }
     this.beganMs = clock.monotonicMs();
   }
@@ -83,6 +105,17 @@ export class Pace {
     } finally {
       this.beganMs = this.clock.monotonicMs();
     }
+  }
+
+  /** Others have worked for so long since somebody looked last. */
+  private seen(othersMs: number): void {
+    const { shared } = this;
+    const nowMs = this.clock.monotonicMs();
+    const sinceMs = nowMs - shared.seenMs;
+    if (sinceMs <= 0) return;
+    shared.seenMs = nowMs;
+    const share = Math.min(1, Math.max(0, othersMs) / sinceMs);
+    shared.othersShare += (share - shared.othersShare) * (1 - Math.exp(-sinceMs / lookBackMs));
   }
 
   private stop(): void {

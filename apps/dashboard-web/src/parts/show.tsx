@@ -74,7 +74,7 @@ export function Mono({ children }: { children: ReactNode }) {
   );
 }
 
-/** The API answers 401 to who is not signed in, and to who is, and may not. */
+/** Nobody is signed in any more; a wrong secret is told of in other words. */
 function useHasEnded(error: ApiError | null | undefined): boolean {
   const { data } = useSession();
   return error?.status === 401 && data?.user === undefined;

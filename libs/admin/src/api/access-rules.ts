@@ -7,7 +7,7 @@ import type { Action, ResourceType } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { FastifyRequest } from 'fastify';
 
-/** `open`: to everybody. `known`: to every user. Else throws UNAUTHORIZED where the caller may not. */
+/** `open`: to everybody. `known`: to every user. Else throws where the caller may not: `obey` says that it is FORBIDDEN. */
 export type Rule = 'open' | 'known' | ((request: FastifyRequest, principal: Principal, clusterName: string) => void);
 
 /** Nothing has looked at it yet: anything may stand there. */
@@ -50,6 +50,21 @@ const messages: Rule = (request, principal, clusterName) => {
 export const onlySuper: Rule = (_request, principal) => {
   if (!principal.isSuper) throw new MqError('UNAUTHORIZED', `user ${principal.name} is no super user`);
 };
+
+/**
+ * Clients are told UNAUTHORIZED whether nobody knows them or they may not: so does RocketMQ. The REST API says which.
+ *
+ * @throws MqError FORBIDDEN: who asks is known, and may not
+ */
+export function obey(rule: Rule, request: FastifyRequest, principal: Principal, clusterName: string): void {
+  if (typeof rule !== 'function') return;
+  try {
+    rule(request, principal, clusterName);
+  } catch (caught) {
+    const error = MqError.from(caught);
+    throw error.code === 'UNAUTHORIZED' ? new MqError('FORBIDDEN', error.reason) : error;
+  }
+}
 
 export const rules: Readonly<Record<string, Rule>> = {
   health: 'open',

@@ -34,6 +34,8 @@ interface Answer {
   readonly status: number;
   readonly body: Record<string, unknown>;
   readonly cookies: readonly string[];
+  /** How to say who one is. */
+  readonly scheme: string | null;
 }
 
 async function ask(method: string, path: string, headers: Record<string, string> = {}, body?: object): Promise<Answer> {
@@ -47,6 +49,7 @@ async function ask(method: string, path: string, headers: Record<string, string>
     status: response.status,
     body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
     cookies: response.headers.getSetCookie(),
+    scheme: response.headers.get('www-authenticate'),
   };
 }
 
@@ -83,22 +86,35 @@ it('every operation has a rule', async () => {
 });
 
 it('nobody may do anything but look whether it lives, and log in', async () => {
-  for (const { id, method, path } of await operations()) {
-    const { status } = await ask(method, path);
-    const isOpen = rules[id] === 'open';
-    expect({ id, isOpen, refused: status === 401 }).toEqual({ id, isOpen, refused: !isOpen });
+  const session = (await ask('POST', '/session', {}, { user: 'ann', secret: 'ann-secret' })).cookies[0] ?? '';
+  const ended = await bearer('ann');
+  identities.user('ann', 'another-secret', { secretVersion: 2 });
+  const nobody: Record<string, string>[] = [{}, ended, { cookie: session.split(';')[0] ?? '' }];
+  for (const headers of nobody) {
+    for (const { id, method, path } of await operations()) {
+      const { status, body, scheme } = await ask(method, path, headers);
+      if (rules[id] === 'open') continue;
+      const how = String(body['detail']).includes('log in');
+      expect({ id, headers, status, scheme, how }).toEqual({
+        ...{ id, headers, status: 401, scheme: 'Bearer realm="CometMQ"', how: true },
+      });
+    }
   }
   for (const authorization of ['Bearer x', 'Bearer comet1.e30.x', 'Basic cm9vdDpyb290', 'Bearer']) {
     expect(await ask('GET', '/cluster', { authorization })).toMatchObject({ status: 401 });
   }
-}, 20_000);
+  for (const { id, method, path } of await operations()) {
+    if (rules[id] === 'open') expect({ id, status: (await ask(method, path)).status }).not.toEqual({ id, status: 401 });
+  }
+}, 60_000);
 
 it('a user without policies may see that there is nothing for it', async () => {
   let headers = await bearer('ann');
   for (const { id, method, path } of await operations()) {
     const { status } = await ask(method, path, headers);
     const isOpen = rules[id] === 'open' || rules[id] === 'known';
-    expect({ id, isOpen, refused: status === 401 }).toEqual({ id, isOpen, refused: !isOpen });
+    expect({ id, isOpen, refused: status === 403 }).toEqual({ id, isOpen, refused: !isOpen });
+    expect({ id, status }).not.toEqual({ id, status: 401 });
     if (id === 'endSession') headers = await bearer('ann');
   }
   expect(await ask('GET', '/topics', headers)).toMatchObject({ status: 200, body: { items: [] } });
@@ -120,14 +136,14 @@ it('a user sees and does what its policies say', async () => {
   expect(await ask('PATCH', '/groups/billing', headers, { fifo: true })).toMatchObject({ status: 200 });
   const refused = await ask('GET', '/topics/hidden', headers);
   expect(refused).toMatchObject({
-    status: 401,
+    status: 403,
     body: { detail: 'user ann may not get on topic "hidden" from 127.0.0.1' },
   });
-  expect(await ask('DELETE', '/topics/orders', headers)).toMatchObject({ status: 401 });
+  expect(await ask('DELETE', '/topics/orders', headers)).toMatchObject({ status: 403 });
   // What a replay sends to the topic is for all its groups.
   const replays = '/dead-letters/billing/replays';
   for (const toTopic of [true, 'true', 1]) {
-    expect(await ask('POST', replays, headers, { perSecond: 1, toTopic })).toMatchObject({ status: 401 });
+    expect(await ask('POST', replays, headers, { perSecond: 1, toTopic })).toMatchObject({ status: 403 });
   }
   expect(await ask('POST', replays, headers, { perSecond: 1 })).toMatchObject({ status: 202 });
 });

@@ -6,7 +6,7 @@ import { anyone, type Principal, type ReadToken, tokenPrefix } from '@cometmq/au
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-import { onlySuper, rules, type Rule } from './access-rules.js';
+import { obey, onlySuper, rules, type Rule } from './access-rules.js';
 import type { AdminIdentity } from './context.js';
 import { forEver, Standing } from './standing.js';
 
@@ -52,14 +52,13 @@ export function addAccess(app: FastifyInstance, identity: AdminIdentity | undefi
       request.principal = caller.principal();
       if (rule !== undefined) request.standing = standingOf(request, caller, rule, identity);
     } else if (rule !== undefined && rule !== 'open') {
-      reply.header('www-authenticate', 'Bearer realm="CometMQ"');
       throw new MqError('UNAUTHORIZED', 'log in: comet login, or POST /api/v1/login for a token');
     }
   });
   // Before what was asked is looked at any closer: who may not, learns nothing of what is right.
   app.addHook('preValidation', async (request) => {
     const rule = ruleOf(request);
-    if (identity && typeof rule === 'function') rule(request, request.principal, identity.clusterName);
+    if (identity && rule !== undefined) obey(rule, request, request.principal, identity.clusterName);
   });
   // What has been found meanwhile is not for who may not see it any more. What was changed is told of: it was done.
   app.addHook('preSerialization', async (request, reply) => {
@@ -80,8 +79,7 @@ function standingOf(request: FastifyRequest, caller: Caller, rule: Rule, identit
   const ordered = request.principal;
   const checkAs = (who: () => Principal): void => {
     if (rule === 'open') return;
-    const principal = who();
-    if (typeof rule === 'function') rule(request, principal, clusterName);
+    obey(rule, request, who(), clusterName);
   };
   return new Standing({
     recheck: () => checkAs(() => caller.principal()),

@@ -116,6 +116,7 @@ async function buildApp(
     const { error, status } = understood(caught);
     if (error.code === 'INTERNAL') log.error({ err: caught }, 'a request to the REST API failed');
     const problem = problemOf(error, status);
+    if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="CometMQ"');
     return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
   };
 

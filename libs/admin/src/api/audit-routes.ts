@@ -35,7 +35,7 @@ export function auditRoutes(app: FastifyInstance, { audit }: AdminContext): void
           decision: { type: 'string', enum: ['done', 'failed', 'refused'] },
         },
       },
-      response: answers({ status: 200, schema: 'AuditPage', description: 'One page.' }, 400, 401),
+      response: answers({ status: 200, schema: 'AuditPage', description: 'One page.' }, 400, 401, 403),
     },
     handler: async ({ query: { after, ...query } }) => {
       if (!audit) throw new MqError('UNSUPPORTED', 'nothing is recorded here');

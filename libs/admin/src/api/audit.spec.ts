@@ -99,7 +99,7 @@ it('is read by pages, by super users alone', async () => {
     })
   ).json()) as { secret: string };
   const other = (await ask('POST', '/login', { user: 'shop', secret: made.secret })).token;
-  expect(await ask('GET', '/audit', undefined, other)).toMatchObject({ status: 401 });
+  expect(await ask('GET', '/audit', undefined, other)).toMatchObject({ status: 403 });
 });
 
 it('lets nothing be changed while lines can not be kept, and looks go on', async () => {

@@ -211,7 +211,7 @@ it('a search ends with a problem when its user may no more', async () => {
   const open = await ask('GET', '/messages/search?topic=orders', await bearer('eve'));
   identities.allow('eve');
   const text = await open.text();
-  expect(text).toMatch(/event: problem\ndata: .*"code":"UNAUTHORIZED"/);
+  expect(text).toMatch(/event: problem\ndata: .*"code":"FORBIDDEN"/);
   expect(text).not.toContain('event: end');
 });
 
@@ -222,7 +222,7 @@ it('what was found meanwhile is not shown to who may not see it any more', async
   };
   for (const path of ['/dead-letters/billing', '/dead-letters/billing/counts']) {
     identities.allow('ann', mayRead);
-    expect([path, (await ask('GET', path, headers)).status]).toEqual([path, 401]);
+    expect([path, (await ask('GET', path, headers)).status]).toEqual([path, 403]);
   }
 });
 

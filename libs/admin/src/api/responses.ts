@@ -8,7 +8,8 @@ const problem = (description: string): Schema => ({
 
 const problems: Readonly<Record<number, Schema>> = {
   400: problem('The request is not right: the detail says what is allowed.'),
-  401: problem('Who asks is not known, or may not; the detail says what is missing.'),
+  401: problem('Who asks is not known, or not any more: the detail says how to log in.'),
+  403: problem('Who asks may not; the detail says what is missing.'),
   404: problem('There is no such thing.'),
   409: problem('It exists already, or it changed meanwhile.'),
   429: problem('Too often; the detail says when to try again.'),

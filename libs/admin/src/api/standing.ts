@@ -23,7 +23,7 @@ export class Standing {
   /** @param parts undefined: nothing can end it, as everybody may */
   constructor(private readonly parts: StandingParts | undefined) {}
 
-  /** @throws MqError UNAUTHORIZED */
+  /** @throws MqError UNAUTHORIZED, FORBIDDEN */
   check(): void {
     this.parts?.recheck();
   }
@@ -31,7 +31,7 @@ export class Standing {
   /**
    * For work that was ordered, and goes on after the answer: by a user who is gone, disabled, has another secret or other
    * policies by now, it must not. Tokens end sooner than work.
-   * @throws MqError UNAUTHORIZED
+   * @throws MqError UNAUTHORIZED, FORBIDDEN
    */
   checkOrder(): void {
     this.parts?.recheckOrder();

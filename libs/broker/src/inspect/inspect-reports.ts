@@ -35,6 +35,8 @@ export interface InspectOptions {
   readonly folder: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** How long the event loop has been at work: searches rest while others keep it busy. */
+  readonly activeMs?: () => number;
   /** Log covered by a file of the index of decisions, if not as much as usual. */
   readonly indexPieceBytes?: number;
 }
@@ -59,7 +61,7 @@ export class InspectReports implements InspectAdmin, Component {
   constructor(private readonly options: InspectOptions) {
     const { broker, disk, folder, clock, log } = options;
     const store: StorePorts = broker.store;
-    const pacing = (this.pacing = new Pacing(clock));
+    const pacing = (this.pacing = new Pacing(clock, options.activeMs));
     this.index = new DecisionIndex(store, disk, folder, { clock, pacing }, log, options.indexPieceBytes);
     this.search = new MessageSearch(store, clock, pacing);
     const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>

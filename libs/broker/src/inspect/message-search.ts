@@ -21,8 +21,8 @@ const lookedMax = 200_000;
 const readBytesMax = 16 * MiB;
 const partMsMax = 400;
 /** Read at once, which is one step. */
-const sliceMessages = 64;
-const sliceBytes = 128 * KiB;
+const sliceMessages = 32;
+const sliceBytes = 32 * KiB;
 /** Index entries looked at between two looks at the clock. */
 const sliceEntries = 32;
 /** Messages with the same hash of their id. */

@@ -9,7 +9,10 @@ const group = 'bench-readers';
 const rareTag = 'rare';
 const rareText = 'a needle in the haystack';
 const rareMessages = 10;
-const pairs = 6;
+const rounds = 6;
+/** Of more messages bodies are a quarter as large, or they would fill the disk. */
+const wholeMax = 2_000_000;
+const consumedMax = 1_000_000;
 
 interface Found {
   readonly id: string;
@@ -72,13 +75,13 @@ export const find: Bench = {
 /** The oldest are few and unlike the others; they and some of the others are consumed. */
 async function fill(context: BenchContext, server: Standalone, messages: number): Promise<{ middleMs: number }> {
   const target = { port: server.port, pid: server.pid, connections: 1, inFlight: 1 };
-  const job = { ...target, kind: 'fill', topic, keyed: true, bodyBytes: 1_024 } as const;
+  const job = { ...target, kind: 'fill', topic, keyed: true, bodyBytes: messages > wholeMax ? 256 : 1_024 } as const;
   await context.load({ ...job, tag: rareTag, text: rareText, messages: rareMessages });
   const many = { ...job, tag: 'usual', connections: 8, inFlight: 32 };
   await context.load({ ...many, messages: Math.ceil(messages / 2) });
   const middleMs = Date.now();
   await context.load({ ...many, messages: Math.floor(messages / 2) });
-  const consumed = Math.min(messages, 100_000);
+  const consumed = Math.min(messages, consumedMax);
   await context.load({ ...target, kind: 'drain', topic, group, messages: consumed, max: 32, connections: 4 });
   return { middleMs };
 }
@@ -132,7 +135,10 @@ async function lifeTimes(server: Standalone, of: readonly Found[]): Promise<numb
   return times;
 }
 
-/** Short pairs, each the other way round than the one before, so that both meet the same neighbours. */
+/**
+ * Short rounds, each in another order than the one before, so that all meet the same neighbours. Sends alone are measured
+ * twice a round: how far the two are apart is what the machine's other work makes of the comparison.
+ */
 async function besideSends(context: BenchContext, server: Standalone): Promise<readonly Figure[]> {
   const { quick, load, say } = context;
   const target = { port: server.port, pid: server.pid, connections: 8, inFlight: 4 };
@@ -141,10 +147,11 @@ async function besideSends(context: BenchContext, server: Standalone): Promise<r
     ...{ warmUpSeconds: 0.5, seconds: quick ? 1 : 4 },
   };
   const alone: number[] = [];
+  const again: number[] = [];
   const beside: number[] = [];
-  const sendAlone = async (): Promise<void> => {
+  const sendAlone = async (times: number[]): Promise<void> => {
     say('nobody searches');
-    alone.push((await load(job)).ms99);
+    times.push((await load(job)).ms99);
   };
   const sendBeside = async (): Promise<void> => {
     say('somebody searches all bodies, again and again');
@@ -163,15 +170,21 @@ async function besideSends(context: BenchContext, server: Standalone): Promise<r
     await searching;
     say(`${searches} searches came to their end`);
   };
-  await sendAlone();
-  alone.pop();
-  for (let pair = 0; pair < (quick ? 1 : pairs); pair += 1) {
-    for (const act of pair % 2 === 0 ? [sendAlone, sendBeside] : [sendBeside, sendAlone]) await act();
+  await sendAlone([]);
+  const acts = [() => sendAlone(alone), sendBeside, () => sendAlone(again)];
+  for (let round = 0; round < (quick ? 1 : rounds); round += 1) {
+    for (let i = 0; i < acts.length; i += 1) await acts[(round + i) % acts.length]?.();
   }
-  const ratios = beside.map((ms, i) => ms / (alone[i] ?? NaN));
+  const more = (times: readonly number[]): number =>
+    100 * medianOf(times.map((ms, i) => ms / Math.sqrt((alone[i] ?? NaN) * (again[i] ?? NaN)))) - 100;
   return [
+    {
+      what: 'p99 alone, the second beside the first',
+      value: 100 * medianOf(again.map((ms, i) => ms / (alone[i] ?? NaN))) - 100,
+      unit: '% more',
+    },
     { what: 'sends alone, p99', value: medianOf(alone), unit: 'ms' },
     { what: 'sends beside a search, p99', value: medianOf(beside), unit: 'ms' },
-    { what: 'p99 beside a search', value: 100 * medianOf(ratios) - 100, unit: '% more', atMost: 10 },
+    { what: 'p99 beside a search', value: more(beside), unit: '% more', atMost: 10 },
   ];
 }
