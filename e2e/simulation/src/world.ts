@@ -24,7 +24,7 @@ import { createMessagingService } from '@cometmq/proxy';
 import { KiB, liteGroupDefaults, MessageType, MiB, topicName } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
 import { Prng, type MqError } from '@cometmq/shared';
-import { MemoryDisk } from '@cometmq/store/testing';
+import { MemoryDisk, resting } from '@cometmq/store/testing';
 import type { Logger } from '@cometmq/telemetry';
 
 import { Audit } from './audit.js';
@@ -279,7 +279,8 @@ export class World {
       let over = false;
       // Between two immediates all that follows from a step without waiting gets its turn.
       const step = (): void => {
-        if (over) return;
+        // Who rests for a turn of the loop has it before anything else happens.
+        if (over || resting() > 0) return;
         try {
           this.audit.look();
           const { wrong } = this.audit;

@@ -2,7 +2,7 @@ import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import type { IndexEntries, StorePorts } from '@cometmq/store';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'scan'>;
+type Store = Pick<StorePorts, 'scan' | 'damage'>;
 
 /** Entries read at a time. */
 const entriesMax = 64;
@@ -23,7 +23,10 @@ export class ColdEntries {
   /** Undefined: not loaded. */
   get(topicId: TopicId, queueId: QueueId, from: QueueOffset): IndexEntries | undefined {
     const entries = this.loaded.get(`${topicId}/${queueId}`);
-    return entries && from >= entries.from && from < entries.end ? entries : undefined;
+    if (!entries || from < entries.from || from >= entries.end) return undefined;
+    // What stands for messages that were missed is no more once those may have come back.
+    const isLost = entries.size(0) === 0;
+    return isLost && entries.position(0) !== this.store.damage.lostPlace ? undefined : entries;
   }
 
   /** Resolves when they are here; who asks for the same meanwhile waits for the same. @throws MqError when they can't be read */

@@ -1,7 +1,10 @@
 import { logPosition } from '@cometmq/model';
-import type { ReadMessage } from '@cometmq/store';
+import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { DamageNotes, ReadMessage } from '@cometmq/store';
+import { IndexEntries } from '@cometmq/store';
 import { silentLogger } from '@cometmq/telemetry';
 
+import { ColdEntries } from './cold-entries.js';
 import { ColdMessages } from './cold-messages.js';
 
 it('reads a message once, however many ask for it meanwhile', async () => {
@@ -16,6 +19,7 @@ it('reads a message once, however many ask for it meanwhile', async () => {
       scan: () => {
         throw new Error('not asked for');
       },
+      damage: {} as DamageNotes,
     },
     silentLogger,
   );
@@ -23,4 +27,20 @@ it('reads a message once, however many ask for it meanwhile', async () => {
   await Promise.all([cold.load(places.slice(0, 2)), cold.load(places), cold.load(places.slice(1))]);
   expect(read).toEqual([0, 100, 200]);
   expect(places.map(({ position }) => cold.get(position))).toEqual(places);
+});
+
+// Goal: what stands for messages that are in no index is no more once those may have come back.
+it('forgets entries of messages that were missed when something was made anew', async () => {
+  const damage = { lostPlace: logPosition(-1) };
+  const [topic, queue, from] = [1 as TopicId, 0 as QueueId, 5 as QueueOffset];
+  const cold = new ColdEntries({
+    scan: () => new IndexEntries(from, 2, damage.lostPlace, new Uint32Array(16), 0),
+    damage: damage as DamageNotes,
+  });
+  await cold.load(topic, queue, from);
+  expect(cold.get(topic, queue, from)?.count).toBe(2);
+  damage.lostPlace = logPosition(-2);
+  expect(cold.get(topic, queue, from)).toBeUndefined();
+  await cold.load(topic, queue, from);
+  expect(cold.get(topic, queue, from)?.count).toBe(2);
 });

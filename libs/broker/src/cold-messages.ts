@@ -7,7 +7,7 @@ import type { Logger } from '@cometmq/telemetry';
 import { ColdEntries } from './cold-entries.js';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'readAll' | 'scan'>;
+type Store = Pick<StorePorts, 'readAll' | 'scan' | 'damage'>;
 
 /** Loaded messages that are kept for the decision that asked for them; the last batch stays whole. */
 const bytesMax = 8 * 1024 * 1024;

@@ -16,6 +16,9 @@ export class DamageNotes {
   private readonly holes = new Set<string>();
   /** First positions and generations of segments that were looked through as something of them could not be read. */
   private readonly lookedThrough = new Map<number, number>();
+  /** How often something was made anew: what was not found before may be found by now. */
+  private changes = 0;
+  private mending = 0;
 
   constructor(
     private readonly log: CommitLog,
@@ -34,9 +37,37 @@ export class DamageNotes {
     return this.log.giveUp();
   }
 
+  /**
+   * The place of entries of no size, which stand for messages that are in no index: none that a record ever has, and another
+   * one as soon as they may have come back.
+   */
+  get lostPlace(): LogPosition {
+    return (-1 - this.changes) as LogPosition;
+  }
+
   /** Whether a message that can't be read was given up. Of no size: it stands for one whose place is not known. */
   isGivenUp(position: LogPosition, size: number): boolean {
-    return size > 0 ? this.log.isGivenUp(position, size) : this.log.damages.length === 0;
+    if (size > 0) return this.log.isGivenUp(position, size);
+    return position === this.lostPlace && this.mending === 0 && this.log.damages.length === 0;
+  }
+
+  /** While `act` makes something anew, and afterwards, nothing that was missed before counts as given up. */
+  async whileMending<T>(act: () => Promise<T>): Promise<T> {
+    this.mending += 1;
+    try {
+      return await act();
+    } finally {
+      this.mending -= 1;
+      this.changes += 1;
+      this.holes.clear();
+    }
+  }
+
+  /** All of the log is another one's copy now. */
+  forget(): void {
+    this.changes += 1;
+    this.holes.clear();
+    this.lookedThrough.clear();
   }
 
   /** What was found at the start. */

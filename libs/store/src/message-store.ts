@@ -69,7 +69,7 @@ export class MessageStore implements StorePorts, Component {
   restore(pieces: AsyncIterable<Uint8Array>): Promise<SnapshotInfo> {
     return this.opening.restore(pieces);
   }
-  mendPart(part: DamagedPart, setEpoch: Epoch, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  mendPart(part: DamagedPart, setEpoch: Epoch | undefined, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     return this.opening.mendPart(part, setEpoch, pieces);
   }
   get recovered(): { readonly from: LogPosition; readonly end: LogPosition } | undefined {

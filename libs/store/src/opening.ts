@@ -68,7 +68,7 @@ export class Opening {
   }
 
   /** See `StoreMembership.mendPart`. */
-  async mendPart(part: DamagedPart, setEpoch: Epoch, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  async mendPart(part: DamagedPart, setEpoch: Epoch | undefined, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     assert(!this.parts.held.isHeld, 'a folder that was opened is not mended so');
     const { disk, folder, brokerName } = this.parts.options;
     const dataFolder = await DataFolder.open(disk, folder, brokerName);

@@ -13,6 +13,7 @@ import type { Bounds, Candidate, QueueSize, ReadMessage, StoredMessage } from '.
 
 /** Told of what turns out to be lost. */
 interface LostNotes {
+  readonly lostPlace: LogPosition;
   foundHole(topicId: TopicId, queueId: QueueId, from: QueueOffset, count: number): void;
   foundRecord(position: LogPosition, size: number): void;
 }
@@ -74,10 +75,11 @@ export class StoreReader {
   }
 
   scan(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | Promise<IndexEntries> {
+    const { lostPlace } = this.lost;
     const { start, count } = this.visible(topicId, queueId, from, max);
     const found = this.indexes.scan(topicId, queueId, start, count, this.log.commitEnd);
     if (count === 0 || (!(found instanceof Promise) && found.count > 0)) return found;
-    return this.scanOrLost(topicId, queueId, start, count, found);
+    return this.scanOrLost(topicId, queueId, start, count, found, lostPlace);
   }
 
   scanInMemory(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | undefined {
@@ -101,6 +103,7 @@ export class StoreReader {
     from: QueueOffset,
     max: number,
     under: IndexEntries | Promise<IndexEntries>,
+    lostPlace: LogPosition,
   ): Promise<IndexEntries> {
     const found = await under;
     if (found.count > 0) return found;
@@ -108,9 +111,10 @@ export class StoreReader {
     // Meanwhile it may have expired, or its queue may be gone: then it is no more than that.
     const now = this.visible(topicId, queueId, from, max);
     if (now.count === 0 || now.start !== from || next === from) return found;
+    if (lostPlace !== this.lost.lostPlace) return this.scan(topicId, queueId, from, max); // Something came back meanwhile.
     const count = Math.min(now.count, next === undefined ? now.count : next - from);
     this.lost.foundHole(topicId, queueId, from, count);
-    return new IndexEntries(from, count, this.log.first, new Uint32Array(count * entryWords), 0);
+    return new IndexEntries(from, count, lostPlace, new Uint32Array(count * entryWords), 0);
   }
 
   async read(position: LogPosition, size: number): Promise<StoredMessage> {

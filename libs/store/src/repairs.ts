@@ -89,7 +89,7 @@ export class Repairs {
     const prepared = await log.prepareRepair(first, pieces, mayLack);
     const moved = await this.holds.move(async () => {
       if (segment.gone) return false;
-      await indexes.replace(segment, await log.replace(prepared));
+      await this.damage.whileMending(async () => indexes.replace(segment, await log.replace(prepared)));
       return true;
     });
     if (moved) return;

@@ -194,6 +194,7 @@ export class Replication {
     await this.indexes.close();
     this.folding.clear();
     const { mark } = await this.log.reload(swap);
+    this.damage.forget();
     await this.begin(mark);
   }
 

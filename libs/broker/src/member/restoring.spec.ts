@@ -79,6 +79,24 @@ describe('a member whose data folder is damaged', () => {
     },
   );
 
+  // Goal: who is needed to bring metadata back is there. Method: what the damaged one reads is of an earlier generation.
+  it('takes damaged records of another one, whatever the metadata says', async () => {
+    const world = await new SetWorld(3, onDisk).start();
+    await sent(world, 0, 10);
+    await world.until(() => world.isWhole, 'all have all');
+    const [hurt] = world.followers as [SetMemberWorld];
+    hurt.kill();
+    await damage(hurt.disk, 'log');
+    const { registry } = world;
+    const readSet = registry.readSet.bind(registry);
+    registry.readSet = async (set) => ({ ...(await readSet(set)), generation: 0 });
+    await hurt.start();
+    expect(hurt.said.join()).toContain('it was set back to an older state');
+    expect(hurt.said.join()).toContain('damaged records of the log were taken of another member');
+    await world.until(() => world.isWhole, 'it is whole again');
+    await world.stop();
+  });
+
   it('and who is alone says where it is damaged, and changes nothing', async () => {
     const world = await new SetWorld(1, onDisk).start();
     await sent(world, 0, 10);

@@ -80,12 +80,9 @@ class Help {
     for (const endMs = clock.monotonicMs() + patienceMs; clock.monotonicMs() < endMs; await sleep(clock, againMs)) {
       try {
         const reading = await registry.readSet(brokerSet);
-        const { state } = reading;
-        const why = standsStill(this.noted.acted, reading);
-        if (why !== undefined) this.tell(new MqError('METADATA_MISMATCH', why), 'nobody is asked for help yet');
-        if (!state || why !== undefined) continue;
-        const leader = this.leaderOf(reading, state);
-        if (recordsFirst || !leader) if (await this.takeRecords(reading, state)) return 'records';
+        const state = this.trusted(reading);
+        const leader = state && this.leaderOf(reading, state);
+        if ((recordsFirst || !leader) && (await this.takeRecords(reading, state))) return 'records';
         if (leader && (await this.takeAll(leader, state))) return 'all';
       } catch (caught) {
         this.tell(caught, 'the set could not be read; trying again');
@@ -94,16 +91,17 @@ class Help {
     throw this.damage;
   }
 
-  private async takeRecords({ present }: SetReading, { epoch, leader }: SetState): Promise<boolean> {
+  /** What they are shows in the log itself, whatever the metadata says; only at its end the set's epoch counts. */
+  private async takeRecords({ present }: SetReading, state: SetState | undefined): Promise<boolean> {
     const { part } = this;
     const { store, peers, brokerSet, log } = this.parts;
     if (!part) return false;
     const { first, end } = part;
     const others = present.filter((one) => !this.isMine(one.member));
-    others.sort((a, b) => Number(b.member === leader) - Number(a.member === leader));
+    others.sort((a, b) => Number(b.member === state?.leader) - Number(a.member === state?.leader));
     for (const { member, address } of others) {
       try {
-        await store.mendPart(part, epoch, peers.peer(address).segmentBytes(brokerSet, first, end, true));
+        await store.mendPart(part, state?.epoch, peers.peer(address).segmentBytes(brokerSet, first, end, true));
         log.warn({ member, first, end }, 'damaged records of the log were taken of another member');
         return true;
       } catch (caught) {
@@ -123,6 +121,14 @@ class Help {
       this.tell(caught, 'the data folder could not be taken anew of the leader yet; trying again');
       return false;
     }
+  }
+
+  /** Undefined: the metadata knows less than this member has seen. */
+  private trusted(reading: SetReading): SetState | undefined {
+    const why = standsStill(this.noted.acted, reading);
+    if (why === undefined) return reading.state;
+    this.tell(new MqError('METADATA_MISMATCH', why), 'nobody is believed to lead');
+    return undefined;
   }
 
   /** Of the set's current epoch. */

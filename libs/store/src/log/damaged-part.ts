@@ -86,8 +86,8 @@ async function wholeEpochOf(file: DiskFile, rules: WalkRules): Promise<Epoch | u
 export interface MendRules {
   /** What checksums begin from. */
   readonly salt: number;
-  /** The highest epoch that the set has had; it counts where no record is left behind the part. */
-  readonly setEpoch: Epoch;
+  /** The highest epoch that the set has had, where that is known; it counts where no record is left behind the part. */
+  readonly setEpoch: Epoch | undefined;
 }
 
 /**
@@ -137,11 +137,12 @@ async function takeAside(
     await aside.write([record.bytes], at - part.first);
     isAlike = isAlike && (await looksLike(file, at - part.segment, record));
   }
-  if (isAlike || records.epoch === (part.nextEpoch ?? setEpoch)) return;
+  const follows = part.nextEpoch ?? setEpoch;
+  if (isAlike || records.epoch === follows) return;
   throw new MqError(
     'CORRUPT_RECORD',
     `whether what was received for positions ${part.first} to ${part.end} is what stood there is not certain: it ends with ` +
-      `epoch ${records.epoch}, and ${part.nextEpoch ?? setEpoch} follows`,
+      `epoch ${records.epoch}, and ${follows ?? 'nobody knows which one'} follows`,
   );
 }
 

@@ -215,10 +215,10 @@ export class LogReader {
 
   /** Why there is no use in looking for the record on the disk; undefined: there is. */
   private refusal(segment: Segment | undefined, position: LogPosition, size: number): MqError | undefined {
+    if (size === 0) return new MqError('CORRUPT_RECORD', 'a record of this queue is in no index: it was lost');
     if (!segment || position + size > segment.end) return notFound(position, size);
     if (size >= headerBytes && size <= recordBytesCeiling) return undefined;
-    if (size !== 0) return notFound(position, size); // Somebody made the place up: nothing is read for it.
-    return new MqError('CORRUPT_RECORD', `a record of this queue was lost with log position ${position}`);
+    return notFound(position, size); // Somebody made the place up: nothing is read for it.
   }
 
   private recordInBlocks(segment: Segment, position: LogPosition, size: number): LogRecord | undefined {

@@ -52,11 +52,11 @@ export interface StoreMembership {
   restore(pieces: AsyncIterable<Uint8Array>): Promise<SnapshotInfo>;
   /**
    * Takes the records of a part that `start` found to be damaged of another member, which may not lead; `start` may follow.
-   * `setEpoch`: the highest that the set has had.
+   * `setEpoch`: the highest that the set has had, where that is known.
    *
    * @throws MqError CORRUPT_RECORD where it is not certain that they stood here: nothing has changed; DATA_FOLDER
    */
-  mendPart(part: DamagedPart, setEpoch: Epoch, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+  mendPart(part: DamagedPart, setEpoch: Epoch | undefined, pieces: AsyncIterable<Uint8Array>): Promise<void>;
   /** What was folded again at the start, as the last stop was not a clean one; undefined: nothing was. */
   readonly recovered: { readonly from: LogPosition; readonly end: LogPosition } | undefined;
   /** Makes a checkpoint of all that has been folded; resolves when it is on disk. */
