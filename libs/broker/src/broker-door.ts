@@ -85,8 +85,8 @@ export function brokerGrpcService(
         return internal.DeleteLiteTopicResponse.encode({ deleted }).finish();
       }),
       HoldSends: unary(async (request) => {
-        const { holdMs, groupsOnly } = internal.HoldSendsRequest.decode(request);
-        await admin.holdSends(brokerName, holdMs, groupsOnly);
+        const { holdMs, groupsOnly, owner } = internal.HoldSendsRequest.decode(request);
+        await admin.holdSends(brokerName, holdMs, owner, groupsOnly);
         return internal.HoldSendsResponse.encode({}).finish();
       }),
     },

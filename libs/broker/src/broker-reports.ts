@@ -151,9 +151,9 @@ export class BrokerReports implements BrokerAdmin {
     return this.broker.lite().delete(topicId, liteTopic);
   }
 
-  async holdSends(brokerSet: string, holdMs: number, groupsOnly = false): Promise<void> {
+  async holdSends(brokerSet: string, holdMs: number, owner: string, groupsOnly = false): Promise<void> {
     this.check(brokerSet);
-    await this.broker.holdSends(holdMs, groupsOnly);
+    await this.broker.holdSends(holdMs, groupsOnly, owner);
   }
 
   /** What the slowest of the topic's groups has still to do, by queue; undefined: the topic has no group. */

@@ -363,13 +363,15 @@ export class BrokerService implements LinkedBroker, Component {
   }
 
   /**
-   * What is sent waits for so long, or until this set is in no route any more: then it is told to go to another one.
+   * What is sent waits for so long, or until this set is in no route any more: then it is told to go to another one. Resolves
+   * when what came before is committed, and can be counted.
+   *
+   * @param owner who wants it: others end only what they want
    * @throws MqError NOT_LEADER
    */
-  /** Resolves when what came before is committed, and can be counted. @throws MqError NOT_LEADER */
-  async holdSends(holdMs: number, groupsOnly = false): Promise<void> {
+  async holdSends(holdMs: number, groupsOnly = false, owner = ''): Promise<void> {
     this.termNow();
-    (groupsOnly ? this.groupsHeld : this.sendsHeld).holdFor(holdMs);
+    (groupsOnly ? this.groupsHeld : this.sendsHeld).holdFor(holdMs, owner);
     const { store } = this;
     if (holdMs === 0) return;
     await new Promise<void>((resolve, reject) => {

@@ -66,3 +66,24 @@ it('are held no longer than asked for, at most ten seconds from the last time', 
   hold(0);
   expect([held.isOn, made]).toEqual([false, 3]);
 });
+
+it('are held for as long as one of those who want it does, and who ends it ends no other’s', () => {
+  const clock = new ManualClock();
+  const held = new CallsHeldForATime(clock);
+  held.holdFor(1_000, 'one');
+  held.holdFor(5_000, 'other');
+  held.holdFor(0, 'one');
+  held.holdFor(0, 'nobody');
+  expect(held.isOn).toBe(true);
+  held.holdFor(2_000, 'one');
+  held.holdFor(0, 'other');
+  clock.advance(1_999);
+  expect(held.isOn).toBe(true);
+  clock.advance(1);
+  expect(held.isOn).toBe(false);
+  held.holdFor(1_000, 'one');
+  held.release(); // The set is in no route any more.
+  held.holdFor(500, 'other');
+  clock.advance(500);
+  expect(held.isOn).toBe(false);
+});

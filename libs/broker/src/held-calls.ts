@@ -65,24 +65,35 @@ export class CallsHeldByLeader extends HeldCalls {
   }
 }
 
-/** Held for a time, and no longer. */
+/** Held for a time, and no longer: as long as one of those who want it does. */
 export class CallsHeldForATime extends HeldCalls {
   private timer: Timer | undefined;
+  /** Who wants it, and until when. */
+  private readonly wanted = new Map<string, number>();
 
   constructor(private readonly clock: Clock) {
     super();
   }
 
-  /** From now on for so long, at most 10 seconds; 0: no longer. */
-  holdFor(holdMs: number): void {
+  /** From now on for so long, at most 10 seconds; 0: no longer, unless others want it still. */
+  holdFor(holdMs: number, owner = ''): void {
+    const nowMs = this.clock.monotonicMs();
+    if (holdMs === 0) this.wanted.delete(owner);
+    else this.wanted.set(owner, nowMs + Math.min(holdMs, holdMsMax));
+    let untilMs = nowMs;
+    for (const [who, endMs] of this.wanted) {
+      if (endMs <= nowMs) this.wanted.delete(who);
+      untilMs = Math.max(untilMs, endMs);
+    }
+    if (untilMs === nowMs) return this.release();
     this.begin();
     this.timer?.cancel();
-    this.timer = this.clock.after(Math.min(holdMs, holdMsMax), () => this.release());
-    if (holdMs === 0) this.release();
+    this.timer = this.clock.after(untilMs - nowMs, () => this.release());
   }
 
   override release(): void {
     this.timer?.cancel();
+    this.wanted.clear();
     super.release();
   }
 }

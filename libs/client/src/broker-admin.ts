@@ -48,9 +48,10 @@ export interface BrokerAdmin {
    * What is sent to this set waits for so long, or until the set is in no route any more, when it goes to the others: so the
    * last messages of a set can be consumed before what follows them in their groups. 0: no longer.
    * Resolves when what was sent before is committed, and is counted as what the set holds.
+   * @param owner of this wait: who ends one ends no other's
    * @param groupsOnly only what has a message group or a lite topic waits; or until those are spread over other sets
    */
-  holdSends(brokerSet: string, holdMs: number, groupsOnly?: boolean): Promise<void>;
+  holdSends(brokerSet: string, holdMs: number, owner: string, groupsOnly?: boolean): Promise<void>;
 }
 
 /** A part of the log, from position `first` up to `end`, that should be there and is not. */

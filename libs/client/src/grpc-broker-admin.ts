@@ -136,8 +136,8 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
     return internal.DeleteLiteTopicResponse.decode(await this.ask(brokerSet, 'DeleteLiteTopic', request)).deleted;
   }
 
-  async holdSends(brokerSet: string, holdMs: number, groupsOnly = false): Promise<void> {
-    await this.ask(brokerSet, 'HoldSends', internal.HoldSendsRequest.encode({ holdMs, groupsOnly }).finish());
+  async holdSends(brokerSet: string, holdMs: number, owner: string, groupsOnly = false): Promise<void> {
+    await this.ask(brokerSet, 'HoldSends', internal.HoldSendsRequest.encode({ holdMs, owner, groupsOnly }).finish());
   }
 
   private ask(brokerSet: string, method: string, request: Uint8Array): Promise<Uint8Array> {

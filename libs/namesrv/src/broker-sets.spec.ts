@@ -256,6 +256,17 @@ describe('an operator', () => {
     expect((await fault(here.sets.setStage('none', 'gone'))).code).toBe('NOT_FOUND');
   });
 
+  it('never takes the last two sets out at once', async () => {
+    const here = await world();
+    const first = { epoch: 1 as Epoch, revision: 0, rule: { members: [a], quorum: 1 }, reason: 'start' } as const;
+    const names = ['broker-0', 'broker-1'];
+    for (const name of names) await here.sets.acquireLeadership({ ...claimOf(a), brokerSet: name }, first);
+    const ends = await Promise.allSettled(names.map((name) => here.sets.setStage(name, 'draining')));
+    expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const refused = ends.find((end) => end.status === 'rejected');
+    expect(refused?.reason).toMatchObject({ code: 'CONFLICT', reason: expect.stringContaining('the only broker set') });
+  });
+
   it('adds a set that has no message groups at first, where others may have some, nor when it drains', async () => {
     const here = await world();
     const first = { epoch: 1 as Epoch, revision: 0, rule: { members: [a], quorum: 1 }, reason: 'start' } as const;

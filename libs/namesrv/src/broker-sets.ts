@@ -280,10 +280,30 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       const groupless = stage === 'draining' && (was?.stage === 'joining' || was?.groupless);
       const record: StageRecord = { stage, ...(groupless && { groupless }), sinceMs: this.clock.wallMs() };
       const compare = [same(set), { key, modRevision: before?.modRevision ?? 0 }];
+      if (!was && stage !== 'serving') compare.push(...(await this.otherServes(brokerSet)));
       if (stage === 'serving') return { compare, deletes: [key], result: undefined };
       return { compare, puts: [{ key: key, value: JSON.stringify(record) }], result: undefined };
     });
     this.log.warn({ set: brokerSet, stage }, 'a broker set has another place in the routes');
+  }
+
+  /**
+   * Compared with the change: one of the others goes on taking messages, where there are others. Two that leave at once each
+   * see the other one stay.
+   *
+   * @throws MqError CONFLICT
+   */
+  private async otherServes(brokerSet: string): Promise<Compare[]> {
+    const [sets, stages] = await Promise.all([this.store.range(keys.sets), this.store.range(keys.stages)]);
+    const others = sets.pairs.map(({ key }) => key.slice(keys.sets.length)).filter((name) => name !== brokerSet);
+    if (others.length === 0) return [];
+    const elsewhere = new Set(stages.pairs.map(({ key }) => key));
+    const serving = others.find((name) => !elsewhere.has(keys.stageOf(name)));
+    if (serving !== undefined) return [{ key: keys.stageOf(serving), modRevision: 0 }];
+    throw new MqError(
+      'CONFLICT',
+      `"${brokerSet}" is the only broker set that takes messages: no send would go anywhere`,
+    );
   }
 
   /** Nobody's data counts any more. The epoch stays: what was handed out before is never taken for what comes now. */

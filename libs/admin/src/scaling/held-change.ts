@@ -2,6 +2,7 @@
  * A change of where messages go, made while new ones wait and nothing of what was sent before is left, so that nothing which
  * follows elsewhere overtakes it.
  */
+import { randomBytes } from 'node:crypto';
 import { sleep, type Clock } from '@cometmq/shared';
 
 /** How long sends may wait for the last messages to be consumed. */
@@ -15,7 +16,7 @@ const changeMs = 10_000;
 export interface HeldChange<Left> {
   readonly clock: Clock;
   /** New sends wait for so long; resolves when those before are committed. 0: no longer. */
-  readonly hold: (forMs: number) => Promise<void>;
+  readonly hold: (forMs: number, owner: string) => Promise<void>;
   readonly count: () => Promise<Left>;
   readonly isEmpty: (left: Left) => boolean;
   /** False: it is not wanted any more. */
@@ -30,10 +31,11 @@ export async function changeWhileHeld<Left>({
   isEmpty,
   change,
 }: HeldChange<Left>): Promise<Left | undefined> {
+  const owner = randomBytes(8).toString('hex'); // Another process may make the same change, or another one.
   let isMade = false;
   try {
     const beganMs = clock.monotonicMs();
-    await hold(holdMs);
+    await hold(holdMs, owner);
     let left: Left;
     let quiet = 0;
     do {
@@ -45,12 +47,12 @@ export async function changeWhileHeld<Left>({
     } while (quiet < quietLooks);
     // Counted once more, as what came before this is committed by now; from here on they wait for the whole of the change.
     const lastMs = clock.monotonicMs();
-    await hold(changeMs);
+    await hold(changeMs, owner);
     left = await count();
     if (!isEmpty(left) || clock.monotonicMs() > lastMs + changeMs / 2) return left;
     isMade = await change();
     return isMade ? undefined : left;
   } finally {
-    if (!isMade) await hold(0).catch(() => undefined); // It ends by itself.
+    if (!isMade) await hold(0, owner).catch(() => undefined); // It ends by itself.
   }
 }

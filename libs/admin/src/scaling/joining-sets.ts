@@ -79,7 +79,7 @@ export class JoiningSets implements Component {
     }
     const given = await changeWhileHeld({
       clock,
-      hold: (forMs) => this.hold(homes, forMs),
+      hold: (forMs, owner) => this.hold(homes, forMs, owner),
       count: () => this.leftIn(homes),
       isEmpty: ({ size }) => size === 0,
       change: async () => {
@@ -91,9 +91,9 @@ export class JoiningSets implements Component {
     if (given) this.wait(joining, given);
   }
 
-  private async hold(homes: readonly BrokerSet[], forMs: number): Promise<void> {
+  private async hold(homes: readonly BrokerSet[], forMs: number, owner: string): Promise<void> {
     const { brokers } = this.options.context;
-    await Promise.all(homes.map(({ name }) => brokers.holdSends(name, forMs, true)));
+    await Promise.all(homes.map(({ name }) => brokers.holdSends(name, forMs, owner, true)));
   }
 
   /** A set that came or went meanwhile has ended the wait at the others; the one that joins may be wanted no more. */

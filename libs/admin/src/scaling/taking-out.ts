@@ -49,7 +49,7 @@ export async function takeOut(context: TakingContext, set: BrokerSet): Promise<S
   if (!isLittle(remains)) return remains;
   return changeWhileHeld({
     clock,
-    hold: (forMs) => brokers.holdSends(set.name, forMs),
+    hold: (forMs, owner) => brokers.holdSends(set.name, forMs, owner),
     count: () => countRemains(context, set),
     isEmpty,
     change: async () => {

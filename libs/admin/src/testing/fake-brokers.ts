@@ -111,7 +111,7 @@ export class FakeBrokers implements BrokerAdmin {
     return this.liteTopics.delete(name);
   }
 
-  async holdSends(brokerSet: string, holdMs: number, groupsOnly = false): Promise<void> {
+  async holdSends(brokerSet: string, holdMs: number, _owner: string, groupsOnly = false): Promise<void> {
     this.known(brokerSet);
     this.holds.push({ brokerSet, holdMs, ...(groupsOnly && { groupsOnly: true as const }) });
   }

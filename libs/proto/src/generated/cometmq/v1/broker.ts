@@ -603,6 +603,8 @@ export interface HoldSendsRequest {
   holdMs: number;
   /** Only what has a message group, or a lite topic. */
   groupsOnly: boolean;
+  /** Who wants it: who ends a wait ends no other's. */
+  owner: string;
 }
 
 export interface HoldSendsResponse {
@@ -7663,7 +7665,7 @@ export const DeleteLiteTopicResponse: MessageFns<DeleteLiteTopicResponse> = {
 };
 
 function createBaseHoldSendsRequest(): HoldSendsRequest {
-  return { holdMs: 0, groupsOnly: false };
+  return { holdMs: 0, groupsOnly: false, owner: "" };
 }
 
 export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
@@ -7673,6 +7675,9 @@ export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
     }
     if (message.groupsOnly !== false) {
       writer.uint32(16).bool(message.groupsOnly);
+    }
+    if (message.owner !== "") {
+      writer.uint32(26).string(message.owner);
     }
     return writer;
   },
@@ -7706,6 +7711,14 @@ export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
             message.groupsOnly = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7725,6 +7738,7 @@ export const HoldSendsRequest: MessageFns<HoldSendsRequest> = {
     const message = createBaseHoldSendsRequest();
     message.holdMs = object.holdMs ?? 0;
     message.groupsOnly = object.groupsOnly ?? false;
+    message.owner = object.owner ?? "";
     return message;
   },
 };
