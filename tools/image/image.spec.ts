@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
 import { packageFolders } from './closure.ts';
+import { checkIntegrity } from './node-package.ts';
 import { writeArchive, type Image } from './oci.ts';
 import { isNeeded, running, runtimeModules } from './root-folder.ts';
 
@@ -37,6 +38,7 @@ describe('an archive', () => {
     writeFileSync(join(root, 'app/main'), 'a program', { mode: 0o600 });
     return {
       reference: 'cometmq/cometmq:1.2.3',
+      architecture: 'arm64',
       root,
       layers: [
         { name: 'low', paths: ['usr'] },
@@ -65,13 +67,19 @@ describe('an archive', () => {
     };
     const parse = <T>(bytes: Buffer): T => JSON.parse(bytes.toString()) as T;
     expect(parse(read('oci-layout'))).toEqual({ imageLayoutVersion: '1.0.0' });
-    const [entry] = parse<{ manifests: (Descriptor & { annotations: unknown })[] }>(read('index.json')).manifests;
+    const [entry] = parse<{ manifests: (Descriptor & Record<'annotations' | 'platform', unknown>)[] }>(
+      read('index.json'),
+    ).manifests;
+    expect(entry?.platform).toEqual({ architecture: 'arm64', os: 'linux' });
     expect(entry?.annotations).toEqual({
       'io.containerd.image.name': 'docker.io/cometmq/cometmq:1.2.3',
       'org.opencontainers.image.ref.name': '1.2.3',
     });
     const manifest = parse<{ config: Descriptor; layers: Descriptor[] }>(blob(entry!));
-    const config = parse<{ config: { User: string }; rootfs: { diff_ids: string[] } }>(blob(manifest.config));
+    const config = parse<{ config: { User: string }; rootfs: { diff_ids: string[] }; architecture: string }>(
+      blob(manifest.config),
+    );
+    expect(config.architecture).toBe('arm64');
     expect(config.config.User).toBe('3000:3000');
     expect(config.rootfs.diff_ids).toEqual(manifest.layers.map((layer) => digest(gunzipSync(blob(layer)))));
     const [docker] = parse<{ Config: string; RepoTags: string[]; Layers: string[] }[]>(read('manifest.json'));
@@ -125,9 +133,11 @@ describe('the packages beside the bundles', () => {
   });
 
   it('come without what no process reads', () => {
-    expect(['index.js', 'lib/a.cjs', 'src/index.js', 'LICENSE', 'docs.js', 'a.node'].filter(isNeeded)).toHaveLength(6);
+    const needed = (path: string): boolean => isNeeded(path, 'arm64');
+    expect(['index.js', 'lib/a.cjs', 'src/index.js', 'LICENSE', 'docs.js', 'a.node'].filter(needed)).toHaveLength(6);
     const left = ['README.md', 'index.js.map', 'types.d.ts', 'test/a.js', 'node_modules/b/index.js', 'a.musl.node'];
-    expect([...left, 'prebuilds/win32-x64/a.node'].filter(isNeeded)).toEqual([]);
+    expect([...left, 'prebuilds/win32-x64/a.node', 'prebuilds/linux-x64/a.node'].filter(needed)).toEqual([]);
+    expect(needed('prebuilds/linux-arm64/a.node')).toBe(true);
   });
 
   it('are installed here', () => {
@@ -135,6 +145,15 @@ describe('the packages beside the bundles', () => {
       expect.arrayContaining(runtimeModules.map((name) => join('node_modules', name))),
     );
   });
+});
+
+it('a package of Node.js is what package-lock.json names, or it is refused', () => {
+  const bytes = Buffer.from('an archive');
+  const integrity = `sha512-${createHash('sha512').update(bytes).digest('base64')}`;
+  expect(() => checkIntegrity(bytes, integrity, 'node')).not.toThrow();
+  expect(() => checkIntegrity(Buffer.from('another'), integrity, 'node@1')).toThrow(
+    'node@1 is not what package-lock.json names',
+  );
 });
 
 it('the Dockerfile runs the image as the archive does', () => {

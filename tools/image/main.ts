@@ -3,6 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { architectures, isArchitecture, ownArchitecture, type Architecture } from './architecture.ts';
 import { writeArchive } from './oci.ts';
 import { emptyFolders, layers, makeRootFolder, running, sbomFile, user } from './root-folder.ts';
 import { createdAt, git, source } from './sources.ts';
@@ -12,7 +13,7 @@ const { version, description } = JSON.parse(readFileSync(join(source, 'package.j
   description: string;
 };
 const usualReference = `cometmq/cometmq:${version}`;
-const usualArchive = join(source, 'dist/image', `cometmq-${version}.oci.tar`);
+const folder = join(source, 'dist/image');
 
 const help = `npm run image -- [options]
 
@@ -21,7 +22,9 @@ needed, but a Debian machine is. The role is the container's first argument: nam
 standalone or comet. It runs as user ${user}, and writes to /data and /tmp only.
 
   --tag NAME:TAG   what it is called (default: ${usualReference})
-  --output FILE    the archive (default: ${relative(source, usualArchive)})
+  --architecture A of the processors it is for: ${architectures.join(' or ')} (default: this machine's)
+  --output FILE    the archive (default: ${relative(source, folder)}/cometmq-${version}.oci.tar, with the architecture in its name
+                   where one is asked for)
   --root FOLDER    instead: leave the file system in this folder, and make no archive of it
 
 Which packages are in it, with versions and licences, stands in /${sbomFile} and beside the archive (CycloneDX JSON).
@@ -33,6 +36,7 @@ Exit codes: 0 made, 1 failed, 2 wrong options.`;
 
 const options = {
   tag: { type: 'string' },
+  architecture: { type: 'string' },
   output: { type: 'string' },
   root: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -55,11 +59,20 @@ function main(): number {
     console.error(`image: --tag=${reference}: must be name:tag, as in ${usualReference}`);
     return 2;
   }
+  const asked = given.architecture;
+  if (asked !== undefined && !isArchitecture(asked)) {
+    console.error(`image: --architecture=${asked}: must be ${architectures.join(' or ')}`);
+    return 2;
+  }
   try {
+    const architecture = asked ?? ownArchitecture();
     if (given.root !== undefined) {
-      makeRootFolder(source, resolve(given.root), createdAt());
+      makeRootFolder(source, resolve(given.root), architecture, createdAt());
       console.log(resolve(given.root));
-    } else make(reference, resolve(given.output ?? usualArchive));
+    } else {
+      const usual = join(folder, `cometmq-${asked === undefined ? version : `${version}-${asked}`}.oci.tar`);
+      make(reference, architecture, resolve(given.output ?? usual));
+    }
     return 0;
   } catch (caught) {
     console.error(`image: ${caught instanceof Error ? caught.message : String(caught)}`);
@@ -67,16 +80,19 @@ function main(): number {
   }
 }
 
-function make(reference: string, archive: string): void {
+function make(reference: string, architecture: Architecture, archive: string): void {
   const root = mkdtempSync(join(tmpdir(), 'cometmq-image-'));
   try {
-    makeRootFolder(source, root, createdAt());
-    writeArchive({ reference, root, layers, emptyFolders, config: config(), created: createdAt() }, archive);
+    makeRootFolder(source, root, architecture, createdAt());
+    writeArchive(
+      { reference, architecture, root, layers, emptyFolders, config: config(), created: createdAt() },
+      archive,
+    );
     copyFileSync(join(root, sbomFile), besideOf(archive));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
-  console.log(`${archive}: ${reference}, ${(statSync(archive).size / 1e6).toFixed(0)} MB`);
+  console.log(`${archive}: ${reference} for ${architecture}, ${(statSync(archive).size / 1e6).toFixed(0)} MB`);
   console.log(`${besideOf(archive)}: what is in it, as CycloneDX JSON`);
 }
 

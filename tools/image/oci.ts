@@ -5,19 +5,21 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import type { Architecture } from './architecture.ts';
 
 export interface Layer {
   readonly name: string;
-  /** From the root folder. */
+  /** From the root folder; not every architecture has each of them. */
   readonly paths: readonly string[];
 }
 
 export interface Image {
   /** As people type it: cometmq/cometmq:1.2.3 */
   readonly reference: string;
+  readonly architecture: Architecture;
   readonly root: string;
   readonly layers: readonly Layer[];
   /** To be written to: who owns them, and how they are open. */
@@ -48,7 +50,6 @@ const types = {
   manifest: 'application/vnd.oci.image.manifest.v1+json',
   index: 'application/vnd.oci.image.index.v1+json',
 } as const;
-const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 export function writeArchive(image: Image, archive: string): void {
   mkdirSync(dirname(archive), { recursive: true });
@@ -66,12 +67,12 @@ export function writeArchive(image: Image, archive: string): void {
       return { name: layer.name, diffId: `sha256:${sha256(tar)}`, blob: put(types.layer, gzipSync(tar, { level: 6 })) };
     });
     const created = image.created.toISOString();
+    const platform = { architecture: image.architecture, os: 'linux' };
     const config = put(
       types.config,
       json({
         created,
-        architecture: architectures[process.arch] ?? process.arch,
-        os: 'linux',
+        ...platform,
         config: image.config,
         rootfs: { type: 'layers', diff_ids: made.map(({ diffId }) => diffId) },
         history: made.map(({ name }) => ({ created, created_by: 'tools/image', comment: name })),
@@ -88,7 +89,11 @@ export function writeArchive(image: Image, archive: string): void {
     };
     const write = (name: string, content: unknown): void => writeFileSync(join(layout, name), json(content));
     write('oci-layout', { imageLayoutVersion: '1.0.0' });
-    write('index.json', { schemaVersion: 2, mediaType: types.index, manifests: [{ ...manifest, annotations }] });
+    write('index.json', {
+      schemaVersion: 2,
+      mediaType: types.index,
+      manifests: [{ ...manifest, platform, annotations }],
+    });
     write('manifest.json', [
       { Config: pathOf(config), RepoTags: [image.reference], Layers: layerBlobs.map((blob) => pathOf(blob)) },
     ]);
@@ -103,7 +108,8 @@ export function writeArchive(image: Image, archive: string): void {
 function tarOf(image: Image, layer: Layer, isFirst: boolean, file: string): Buffer {
   rmSync(file, { force: true });
   const root = image.root;
-  tar(['--create', `--file=${file}`, ...steady(image.created, 0), '-C', root, ...layer.paths]);
+  const paths = layer.paths.filter((path) => existsSync(join(root, path)));
+  tar(['--create', `--file=${file}`, ...steady(image.created, 0), '-C', root, ...paths]);
   for (const { path, user, mode } of isFirst ? image.emptyFolders : []) {
     const around = mkdtempSync(join(dirname(file), 'empty-'));
     mkdirSync(join(around, path));

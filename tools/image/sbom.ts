@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { packagesFile } from '../build/packages.mjs';
 import { isAllowed, licenceOnDisk } from '../lint/licences.mjs';
 import { lookUp } from '../setup/packages.mjs';
+import { nodePackageOf, type Architecture } from './architecture.ts';
 import { packageFolders } from './closure.ts';
 
 interface LockEntry {
@@ -51,9 +52,9 @@ export function workspaceSbom(source: string, created: Date): Sbom {
  * @param root the image's file system
  * @throws Error for a package that is for development alone: nobody looked at its licence
  */
-export function imageSbom(source: string, root: string, created: Date): Sbom {
+export function imageSbom(source: string, root: string, architecture: Architecture, created: Date): Sbom {
   const lock = lockOf(source);
-  const node = `node_modules/node-${process.platform}-${process.arch}`;
+  const node = `node_modules/${nodePackageOf(architecture)}`;
   const beside = packageFolders(source, folders(join(root, 'app/node_modules')));
   const paths = [...new Set([...bundledPackages(source), ...beside, node])].sort();
   const stray = paths.filter((path) => !isShipped(lock[path]));
