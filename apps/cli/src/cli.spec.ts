@@ -58,6 +58,7 @@ beforeEach(() => {
 });
 
 const comet = (...argv: string[]): Promise<Ran> => me.run(...argv);
+const busy = (): Response => new Response(JSON.stringify({ code: 'UNAVAILABLE', detail: 'not now' }), { status: 503 });
 const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
 
 async function until(holds: () => boolean): Promise<void> {
@@ -477,8 +478,6 @@ describe('messages', () => {
         return act(method, go);
       };
     };
-    const busy = (): Response =>
-      new Response(JSON.stringify({ code: 'UNAVAILABLE', detail: 'not now' }), { status: 503 });
     const lost = new TypeError('fetch failed');
     beforeEach(async () => {
       await fixture.nameService.createTopic({ name: 'own' });
@@ -764,6 +763,41 @@ describe('the cluster', () => {
     drained.mockRestore();
   });
 
+  it('is waited for while a set is taken out, also through a time when nobody says what the set holds', async () => {
+    fixture.nameService.putSet({ ...brokerSet, name: 'broker-1' });
+    await fixture.directory.until(() => fixture.directory.brokerSet('broker-1'), waitMsMax, 'the broker set');
+    fixture.brokers.states.set('broker-1', {});
+    let left = 2;
+    me.fetch = async (url, init) => {
+      if (!String(url).endsWith('/remains')) return fetch(url, init);
+      return (left -= 1) >= 0 ? busy() : new Response(JSON.stringify(holdsNothing));
+    };
+    const holdsNothing = { messages: 0, delayed: 0, transactions: 0, topics: [] };
+    const removed = await comet('cluster', 'remove', 'broker-1', '--yes');
+    expect(removed).toMatchObject({ code: 0, err: expect.stringContaining('may be stopped') });
+    // Whoever has seen enough while a question is open is told what goes on.
+    me.fetch = (url, init) => {
+      if (!String(url).endsWith('/remains')) return fetch(url, init);
+      me.interrupt.abort();
+      return fetch(url, init);
+    };
+    await comet('cluster', 'drain', 'broker-1', '--undo');
+    expect(await comet('cluster', 'remove', 'broker-1', '--yes')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('broker set "broker-1" goes on draining'),
+    });
+  });
+
+  it('is not waited for by somebody who has seen enough while it is asked', async () => {
+    me.fetch = (_url, init) =>
+      new Promise((_resolve, reject) => {
+        init?.signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
+        me.interrupt.abort();
+      });
+    expect(await comet('topic', 'ls', '--timeout', '1h')).toMatchObject({ code: 1, err: 'comet: interrupted\n' });
+    expect(await comet('cluster', 'health', '--watch', '--timeout', '1h')).toMatchObject({ code: 0, err: '' });
+  });
+
   it('names a set of two whose other member is gone, and not one that is meant to be one', async () => {
     const [member, address] = [memberId('broker-1-a/1'), '10.0.0.1:1'];
     fixture.nameService.putSet({
@@ -784,7 +818,7 @@ describe('the cluster', () => {
     const looked = jest.spyOn(fixture.brokers, 'describe');
     const watching = comet('cluster', 'health', '--watch', '--every', '1ms');
     await until(() => looked.mock.calls.length > 20);
-    expect(getEventListeners(me.interrupt.signal, 'abort').length).toBeLessThan(2);
+    expect(getEventListeners(me.interrupt.signal, 'abort').length).toBeLessThan(4); // Those of two questions, or a wait's.
     me.interrupt.abort();
     expect((await watching).code).toBe(0);
     looked.mockRestore();
@@ -1062,6 +1096,51 @@ it('takes the deletion of a topic back, in the place of a newer one where that i
   expect(await comet('undo', 'orders', '--yes')).toMatchObject({ code: 4, err: expect.stringContaining('another') });
   expect((await comet('undo', 'orders', '--replace', '--yes')).code).toBe(0);
   expect(fixture.nameService.topics.get('orders')?.id).toBe(id);
+});
+
+describe('a replay of dead letters', () => {
+  const replay = { id: 'r1', state: 'running', replayed: 3, resent: 0, left: {} };
+  const json = (body: unknown): Response => new Response(JSON.stringify(body));
+  const asked: string[] = [];
+  /** The replays, as each look in turn is answered. */
+  const looks = (...answers: readonly (() => Response)[]): void => {
+    asked.length = 0;
+    let next = 0;
+    me.fetch = async (_url, init) => {
+      asked.push(init?.method ?? '');
+      if (init?.method !== 'GET') return json(replay);
+      next += 1;
+      return (answers[next - 1] ?? busy)();
+    };
+  };
+
+  it('is waited for through a time when nobody says how it goes', async () => {
+    looks(
+      busy,
+      () => json({ items: [replay] }),
+      busy,
+      () => json({ items: [{ ...replay, state: 'done' }] }),
+    );
+    expect(await comet('dlq', 'replay', 'billing', '--rate', '5')).toMatchObject({ code: 0, err: '' });
+  });
+
+  it('may go on where nobody says so for long', async () => {
+    looks();
+    me.clockStepMs = 50_000;
+    expect(await comet('dlq', 'replay', 'billing', '--rate', '5', '--timeout', '1h')).toMatchObject({
+      code: 5,
+      err: 'comet: replay r1 may go on, but nobody says so: not now\n',
+    });
+  });
+
+  it('is stopped by somebody who has seen enough, also while it is looked at', async () => {
+    looks(() => {
+      me.interrupt.abort();
+      return busy();
+    });
+    expect((await comet('dlq', 'replay', 'billing', '--rate', '5')).err).toContain('the replay was stopped');
+    expect(asked).toEqual(['POST', 'GET', 'DELETE']);
+  });
 });
 
 describe('backups', () => {

@@ -26,11 +26,14 @@ export function realWorld(interrupted: AbortSignal): World {
     err: (text) => void process.stderr.write(text),
     written: () => new Promise((resolve) => process.stdout.write('', (error) => resolve(!error))),
     terminal: { in: process.stdin.isTTY, out: process.stdout.isTTY, err: process.stderr.isTTY },
-    readAllInput: async () => Buffer.concat((await process.stdin.toArray()) as Buffer[]),
+    readAllInput: () =>
+      unlessGivenUp(async () => {
+        return Buffer.concat((await process.stdin.toArray({ signal: interrupted })) as Buffer[]);
+      }),
     ask: async (question) => {
       const terminal = createInterface({ input: process.stdin, output: process.stderr });
       try {
-        return await terminal.question(question, { signal: interrupted });
+        return await unlessGivenUp(() => terminal.question(question, { signal: interrupted }));
       } finally {
         terminal.close();
       }
@@ -40,7 +43,7 @@ export function realWorld(interrupted: AbortSignal): World {
       const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
       const terminal = createInterface({ input: process.stdin, output: silent, terminal: true });
       try {
-        return await terminal.question('', { signal: interrupted });
+        return await unlessGivenUp(() => terminal.question('', { signal: interrupted }));
       } finally {
         terminal.close();
         process.stderr.write('\n');
@@ -56,6 +59,16 @@ export function realWorld(interrupted: AbortSignal): World {
     files,
     interrupted,
   };
+}
+
+/** Ctrl-C, and Ctrl-D in the place of an answer, are nobody's failure. */
+async function unlessGivenUp<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (caught) {
+    if ((caught as Error).name === 'AbortError') throw new MqError('CANCELLED', 'nothing was changed');
+    throw caught;
+  }
 }
 
 function unlessMissing<T>(act: () => T, path: string): T | undefined {

@@ -19,6 +19,8 @@ export class RestClient {
     private readonly token: () => Promise<string | undefined> = () => Promise.resolve(undefined),
     /** Told once of each broker set that did not answer, so that a list lacks what it has. */
     private readonly incomplete: (brokerSet: string, detail: string) => void = () => undefined,
+    /** Breaks off what is only read: CANCELLED. What changes something is answered first, so that it is known. */
+    private readonly interrupted?: AbortSignal,
   ) {}
   private readonly silent = new Set<string>();
 
@@ -64,7 +66,11 @@ export class RestClient {
   async call<T>(method: Method, path: string, body?: unknown): Promise<T> {
     const abort = new AbortController();
     const timer = this.clock.after(this.timeoutMs, () => abort.abort());
+    const breaks = method === 'GET' ? this.interrupted : undefined;
+    const breakOff = (): void => abort.abort();
+    breaks?.addEventListener('abort', breakOff);
     try {
+      if (breaks?.aborted) breakOff();
       const token = await this.token();
       const init: RequestInit = {
         ...{ method, signal: abort.signal, redirect: 'error' },
@@ -80,11 +86,13 @@ export class RestClient {
       return (text === '' ? undefined : JSON.parse(text)) as T;
     } catch (caught) {
       if (caught instanceof MqError) throw caught;
+      if (breaks?.aborted) throw new MqError('CANCELLED', 'interrupted');
       if (abort.signal.aborted) throw new MqError('TIMEOUT', `${this.url} did not answer within ${this.timeoutMs} ms`);
       if (caught instanceof SyntaxError) throw strange(200, this.url);
       throw new MqError('UNAVAILABLE', `${this.url} can't be reached: ${reasonOf(caught)}`, { cause: caught });
     } finally {
       timer.cancel();
+      breaks?.removeEventListener('abort', breakOff);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { PublicClient } from '@cometmq/client';
-import { millis, MqError } from '@cometmq/shared';
+import { millis, MqError, throwAssertion } from '@cometmq/shared';
 import { Option, type Command } from 'commander';
 
 import { apiUrl, Contexts, hostPort, localContext, type Context } from './contexts.js';
@@ -124,7 +124,12 @@ export class Session {
       const name = this.options.context ?? this.contexts.current();
       const saved = name === undefined ? undefined : this.contexts.get(name);
       if (name !== undefined && saved?.user === user && saved.secret === secret) {
-        this.contexts.put(name, { ...saved, token: { value: issued.token, untilMs: issued.untilMs } });
+        const { token: value, untilMs } = issued;
+        try {
+          this.contexts.put(name, { ...saved, token: { value, untilMs } });
+        } catch (caught) {
+          throwAssertion(caught); // A file that can't be written (read-only, full) costs a login the next time, no more.
+        }
       }
     }
     return this.issued;
@@ -139,8 +144,8 @@ export class Session {
 
   /** @param incomplete what is done where a broker set did not answer: it is noted, if nothing is said */
   api(incomplete = this.noteMissing): RestClient {
-    const { fetch, clock } = this.world;
-    return new RestClient(fetch, clock, this.target.api, this.timeoutMs, () => this.token(), incomplete);
+    const { fetch, clock, interrupted } = this.world;
+    return new RestClient(fetch, clock, this.target.api, this.timeoutMs, () => this.token(), incomplete, interrupted);
   }
 
   /** A client like any other, of the proxies' gRPC endpoint. */

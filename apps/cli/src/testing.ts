@@ -17,6 +17,8 @@ export class FakeTerminal {
   input: string | Uint8Array = '';
   answers: string[] = [];
   isTerminal = false;
+  /** No file can be written. */
+  readOnly = false;
   /** Nobody reads standard output any more. */
   readerIsGone = false;
   /** So much later it is with each look at the clock, beside the time that really passes. */
@@ -69,7 +71,10 @@ export class FakeTerminal {
           const text = this.files.get(path);
           return text === undefined ? undefined : Buffer.from(text);
         },
-        write: (path, text) => void this.files.set(path, text),
+        write: (path, text) => {
+          if (this.readOnly) throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+          this.files.set(path, text);
+        },
         remove: (path) => void this.files.delete(path),
         list: (folder) =>
           [...this.files.keys()]

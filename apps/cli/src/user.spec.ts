@@ -66,6 +66,15 @@ it('takes who asks from the environment or a file, and keeps nothing of a wrong 
   expect(await comet('login')).toMatchObject({ code: 2 });
 });
 
+it('goes on where its token can not be kept', async () => {
+  await loggedIn();
+  const file = [...me.files.keys()].find((path) => path.endsWith('/default.json')) ?? '';
+  const { token: _token, ...context } = JSON.parse(me.files.get(file) ?? '') as { token: unknown };
+  me.files.set(file, JSON.stringify(context));
+  me.readOnly = true;
+  expect(await comet('topic', 'ls')).toMatchObject({ code: 0, err: '' });
+});
+
 it('gives a secret to no other address than the one it is for', async () => {
   await loggedIn();
   const other = await startAdminFixture({ identities: new FakeIdentities() });

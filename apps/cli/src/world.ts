@@ -12,8 +12,9 @@ export interface World {
   written(): Promise<boolean>;
   /** Which of them are a terminal, with a person in front of it. */
   readonly terminal: { readonly in: boolean; readonly out: boolean; readonly err: boolean };
+  /** @throws MqError CANCELLED when `interrupted` comes first. */
   readAllInput(): Promise<Uint8Array>;
-  /** Asks the person at the terminal for a line. */
+  /** Asks the person at the terminal for a line. @throws MqError CANCELLED when it is given up: Ctrl-C, Ctrl-D. */
   ask(question: string): Promise<string>;
   /** The same, for what is not to be seen. */
   askSecret(question: string): Promise<string>;

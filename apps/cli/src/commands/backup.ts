@@ -4,6 +4,7 @@ import type { BackupFacts, BackupJob, BackupJobKind } from '@cometmq/client';
 import { MqError, sleep } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
+import { silentMsMax } from '../patience.js';
 import { bytesText, timeText, type View } from '../printer.js';
 import { examples, wholeNumber, type Act, type Session } from '../session.js';
 
@@ -42,8 +43,6 @@ const view: View<Row> = {
 };
 
 const lookEveryMs = 500;
-/** A leader that is silent for so long is not waited for. */
-const silentMsMax = 120_000;
 
 interface RunOptions {
   readonly set?: string;
@@ -60,7 +59,7 @@ async function outcome(session: Session, { id, brokerSets }: Begun, kind: Backup
       .get<Backups>('/backups?max=0')
       .catch((caught: unknown) => MqError.from(caught));
     const silent = now instanceof MqError ? now.reason : now.missing.find(isMeant)?.detail;
-    if (now instanceof MqError && !now.retry) throw now;
+    if (now instanceof MqError && !now.retry && !interrupted.aborted) throw now;
     if (silent === undefined) heardMs = clock.monotonicMs();
     else if (clock.monotonicMs() - heardMs > silentMsMax) {
       throw new MqError('UNAVAILABLE', `${kind} ${id} may go on, but nobody says so: ${silent}`);

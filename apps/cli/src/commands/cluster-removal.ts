@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { SetRemains, SetReport } from '@cometmq/admin';
 import { MqError, sleep } from '@cometmq/shared';
 
+import { patientLook } from '../patience.js';
 import { examples, type Act, type Session } from '../session.js';
 
 /** How often it is looked what is left. */
@@ -82,13 +83,17 @@ async function drained(session: Session, set: string): Promise<void> {
   const { clock, interrupted } = session.world;
   const { timeout } = session.options;
   const endMs = timeout === undefined ? Infinity : clock.monotonicMs() + timeout;
+  const look = patientLook(session, `the draining of broker set "${set}"`);
+  let text = 'what nobody could count';
   let said: string | undefined;
   for (;;) {
-    const remains = await remainsOf(session, set);
-    if (remains.messages + remains.delayed + remains.transactions === 0) return;
-    const text = textOf(remains);
-    if (text !== said) session.note(`broker set "${set}" holds ${text}`);
-    said = text;
+    const remains = await look(() => remainsOf(session, set));
+    if (remains) {
+      if (remains.messages + remains.delayed + remains.transactions === 0) return;
+      text = textOf(remains);
+      if (text !== said) session.note(`broker set "${set}" holds ${text}`);
+      said = text;
+    }
     if (interrupted.aborted) throw new MqError('CANCELLED', `broker set "${set}" goes on draining`);
     if (clock.monotonicMs() >= endMs) {
       throw new MqError('TIMEOUT', `broker set "${set}" still holds ${text}; it goes on draining`);

@@ -121,6 +121,7 @@ async function watchHealth(session: Session, { exitWhenHealthy, every }: HealthO
   let said: string | undefined;
   for (;;) {
     const seen = await look(session);
+    if (!seen) return exitCode.ok;
     const now = healthKey(seen);
     if (now !== said) printHealth(session, seen);
     said = now;
@@ -135,11 +136,13 @@ async function watchHealth(session: Session, { exitWhenHealthy, every }: HealthO
   }
 }
 
-async function look(session: Session): Promise<Health> {
+/** Undefined: it was interrupted. */
+async function look(session: Session): Promise<Health | undefined> {
   try {
     return await readHealth(session);
   } catch (caught) {
     const error = MqError.from(caught);
+    if (session.world.interrupted.aborted) return undefined;
     if (!error.retry) throw error;
     return { healthy: false, reasons: [error.reason], brokerSets: [] };
   }

@@ -5,6 +5,7 @@ import { Option } from 'commander';
 import { MqError, sleep } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
+import { patientLook } from '../patience.js';
 import { timeText, type View } from '../printer.js';
 import type { RestClient } from '../rest-client.js';
 import { examples, wholeNumber, type Act, type Session } from '../session.js';
@@ -216,6 +217,7 @@ async function replayLetters(
   }
   const order = { ...filterOf(options), perSecond, ...(toTopic === true && { toTopic }) };
   let replay = await api.call<Replay>('POST', `${lettersOf(group)}/replays`, order);
+  const look = patientLook(session, `replay ${replay.id}`);
   while (replay.state === 'running') {
     if (session.world.interrupted.aborted) {
       await api.call('DELETE', `${lettersOf(group)}/replays/${replay.id}`);
@@ -223,8 +225,9 @@ async function replayLetters(
       return exitCode.failed;
     }
     await sleep(session.world.clock, lookMs);
-    const { items } = await api.get<{ items: readonly Replay[] }>(`${lettersOf(group)}/replays`);
-    const now = items.find(({ id }) => id === replay.id);
+    const seen = await look(() => api.get<{ items: readonly Replay[] }>(`${lettersOf(group)}/replays`));
+    if (!seen) continue;
+    const now = seen.items.find(({ id }) => id === replay.id);
     if (!now) throw new MqError('NOT_FOUND', 'another process serves now, which knows nothing of this replay');
     replay = now;
   }
