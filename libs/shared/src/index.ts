@@ -15,6 +15,7 @@ export * from './pages.js';
 export * from './peer-address.js';
 export * from './prng.js';
 export * from './recent-numbers.js';
+export * from './socket-places.js';
 export * from './stop-requests.js';
 export * from './version.js';
 export * from './protobuf/wire-reader.js';

@@ -2,7 +2,7 @@
 // exactly what they are told to, from two addresses of the loopback, and a clock that is moved by hand where time decides.
 import { createConnection, type Socket } from 'node:net';
 
-import { systemClock } from '@cometmq/shared';
+import { placesBeyond, SocketPlaces, systemClock } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { HttpListener, type HttpListenerOptions } from './http-listener.js';
@@ -105,6 +105,21 @@ it('takes a place from the address that has the most when none is left, one that
   expect(await idle.over).toContain('200 OK');
   for (const answer of answers) answer();
   for (const each of busy) expect(await each.hears('late')).toContain('200 OK');
+});
+
+it('keeps few places beyond those of the process, and gives one back for each caller that goes', async () => {
+  const places = new SocketPlaces(4);
+  for (let i = 0; i < 4 + placesBeyond - 2; i += 1) places.take(); // By other ports.
+  const port = await listener({ places });
+  const callers: Caller[] = [];
+  for (let i = 0; i < 2; i += 1) {
+    callers.push(await call(port, attacker, get));
+    expect(await callers[i]?.hears('well')).toContain('200 OK');
+  }
+  expect(await (await call(port, attacker, get)).over).toBe('');
+  for (const each of callers) each.socket.destroy();
+  let said = '';
+  while (!said.includes('well')) said = await (await call(port, attacker, get)).hears('well');
 });
 
 it('closes who does not say in time what is wanted: nothing, half of the headers, half of a body', async () => {

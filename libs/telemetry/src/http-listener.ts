@@ -5,7 +5,18 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
-import { addressKey, MqError, OwnStalls, peerText, throwAssertion, type Clock, type Timer } from '@cometmq/shared';
+import {
+  addressKey,
+  MqError,
+  OwnStalls,
+  peerText,
+  placesBeyond,
+  processPlaces,
+  throwAssertion,
+  type Clock,
+  type SocketPlaces,
+  type Timer,
+} from '@cometmq/shared';
 
 export interface HttpConnections {
   readonly connectionsMax: number;
@@ -32,6 +43,8 @@ export interface HttpListenerOptions {
   readonly port: number;
   readonly connections?: HttpConnections | undefined;
   readonly times?: Partial<HttpTimes>;
+  /** Default: those of the process. */
+  readonly places?: SocketPlaces;
   readonly clock: Clock;
   /** What it throws is answered with 500. */
   readonly answer: (request: IncomingMessage, response: ServerResponse) => void;
@@ -63,11 +76,13 @@ export class HttpListener {
   private readonly connections = new Map<Socket, Connection>();
   private readonly times: HttpTimes;
   private readonly stalls: OwnStalls;
+  private readonly places: SocketPlaces;
   private timer: Timer | undefined;
 
   constructor(private readonly options: HttpListenerOptions) {
     this.times = { ...defaultTimes, ...options.times };
     this.stalls = new OwnStalls(checkMs, options.clock.monotonicMs());
+    this.places = options.places ?? processPlaces();
     const { headersMs, requestMs, keepAliveMs } = this.times;
     this.server = createServer({
       headersTimeout: headersMs,
@@ -98,6 +113,8 @@ export class HttpListener {
       });
       this.server.listen(port, host, resolve);
     });
+    // A connection that could not be taken is its caller's loss: there may be more files to open in a moment.
+    this.server.on('error', () => undefined);
   }
 
   /** Nobody is let in from now on. @returns when all are gone: those that wait for nothing at once, the others when answered */
@@ -119,7 +136,7 @@ export class HttpListener {
     const key = addressKey(peerText(socket.remoteAddress, socket.remotePort));
     const beside = this.addresses.get(key) ?? new Set<Connection>();
     const { connectionsMax, addressConnectionsMax } = this.options.connections ?? defaultHttpConnections;
-    const isFull = this.connections.size >= connectionsMax;
+    const isFull = this.connections.size >= connectionsMax || this.places.full(placesBeyond);
     if (beside.size >= addressConnectionsMax || (isFull && !this.makeRoom(beside.size))) {
       socket.destroy();
       return;
@@ -127,6 +144,7 @@ export class HttpListener {
     const connection = { socket, beside, requests: 0, taken: 0, movedMs: this.options.clock.monotonicMs() };
     this.addresses.set(key, beside.add(connection));
     this.connections.set(socket, connection);
+    this.places.take();
     socket.once('close', () => {
       this.leave(connection);
       if (beside.size === 0 && this.addresses.get(key) === beside) this.addresses.delete(key);
@@ -148,7 +166,7 @@ export class HttpListener {
 
   private leave(connection: Connection): void {
     connection.beside.delete(connection);
-    this.connections.delete(connection.socket);
+    if (this.connections.delete(connection.socket)) this.places.give();
   }
 
   private answer(request: IncomingMessage, response: ServerResponse): void {

@@ -82,6 +82,8 @@ export async function runProgram<S extends Settings>(program: Program<S>): Promi
   const log = atTerminal
     ? createTerminalLogger(level, systemClock, print)
     : createLogger(program.declared.program, level);
+  // Its terminal is closed, or the reader of what it says is gone: that is no reason to stop serving.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   onUnexpected(unexpectedFailures(log));
   let failure: MqError | undefined;
   let stopMsMax = usualStopMsMax;

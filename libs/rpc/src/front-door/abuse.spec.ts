@@ -2,7 +2,7 @@
  * Callers who want to be in the way: each kind of frame that moves nothing ends its connection in the end, is counted and
  * told; what honest clients send beside their messages does not; and who comes from elsewhere is served meanwhile.
  */
-import { systemClock } from '@cometmq/shared';
+import { SocketPlaces, systemClock } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { flag, frameType, h2Error, setting } from '../http2/constants.js';
 import { settingsPayload } from '../http2/settings.js';
@@ -314,6 +314,22 @@ describe('one address that takes all places', () => {
     await until(() => more.some((each) => each.ended));
     expect(server.seen.connectionsOpen).toBe(20);
     expect(server.seen.refused.full).toBeGreaterThanOrEqual(1);
+  });
+
+  it('gives up what others need where the process may have no more connections, however many it was to have', async () => {
+    const places = new SocketPlaces(20);
+    await serve({ places });
+    expect(warned).toEqual([expect.objectContaining({ facts: { connections: 20, wanted: 10_000 } })]);
+    const idle = await many(40, '127.0.0.3');
+    for (const each of idle) each.send(greeting);
+    await until(() => idle.filter((each) => each.ended).length === 20);
+    const others = await many(8, '127.0.0.2');
+    for (const each of others) each.send(greeting);
+    expect(await Promise.all(others.map((each) => served(each, 1, 5)))).toEqual(Array(8).fill(5));
+    await until(() => server.seen.connectionsOpen === 20);
+    expect(server.seen).toMatchObject({ cut: { displaced: 8 }, refused: { full: 20 } });
+    for (const each of [...idle, ...others]) each.close();
+    await until(() => !places.full() && server.seen.connectionsOpen === 0);
   });
 
   it('that comes and goes all the time is held to a rate', async () => {

@@ -11,8 +11,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { SecureContext, Server as TlsServer } from 'node:tls';
-import { MqError, OwnStalls, peerText } from '@cometmq/shared';
-import type { Clock, Timer } from '@cometmq/shared';
+import { MqError, OwnStalls, peerText, processPlaces } from '@cometmq/shared';
+import type { Clock, SocketPlaces, Timer } from '@cometmq/shared';
 import { DeadlineWheel } from '../deadline-wheel.js';
 import type { FailureLog, GrpcServer, GrpcService } from '../grpc-server.js';
 import { MemoryAccount } from '../memory/memory-account.js';
@@ -61,6 +61,8 @@ export interface FrontDoorOptions {
   /** How long `stop` lets open calls go on. Default: 5 s. */
   readonly stopMs?: number;
   readonly limits?: Partial<FrontDoorLimits>;
+  /** Default: those of the process. */
+  readonly places?: SocketPlaces;
   /** Its callers are processes of our own: errors go to them with their code, and `internalLimits` hold. */
   readonly internal?: {
     /** Without it, plain text, and whoever reaches the port is let in. */
@@ -108,6 +110,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private stopping = false;
   private readonly addresses: AddressBook;
   private readonly admission: Admission;
+  private readonly places: SocketPlaces;
   private readonly warnings: Allowance;
   private unsaid = 0;
   private identityWatch: IdentityWatch | undefined;
@@ -145,7 +148,8 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
       this.requestPool.account,
       this.pieces,
     );
-    this.admission = new Admission(limits, this.addresses);
+    this.places = options.places ?? processPlaces();
+    this.admission = new Admission(limits, this.addresses, this.places);
     this.notGrpc = { path: '', method: { kind: 'unary', handler: (_request, _call, reply) => reply.send([]) } };
     this.mode = this.internal ? 'plaintext-only' : (options.mode ?? 'both');
     this.proxyProtocol = options.proxyProtocol ?? false;
@@ -185,6 +189,11 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
     });
     listener.on('error', (cause) => this.log('accepting connections failed', cause));
     this.boundPort = (listener.address() as AddressInfo).port;
+    const { max } = this.places;
+    if (max < this.limits.connectionsMax) {
+      const facts = { connections: max, wanted: this.limits.connectionsMax };
+      this.options.tell?.('warn', 'the process may open few files (ulimit -n), and takes fewer connections', facts);
+    }
   }
 
   private newHandshakes({ process }: { readonly process: ProcessTls }): TlsServer {

@@ -1,7 +1,9 @@
 /**
- * Who gets a place, and whose it was: so many in all, so many for an address, so many new ones a second. When all places
- * are taken, the address that has the most gives one up, if the newcomer's would still have fewer.
+ * Who gets a place, and whose it was: so many in all, so many for an address, so many new ones a second, and no more than
+ * the process may have. When all places are taken, the address that has the most gives one up, if the newcomer's would still have fewer.
  */
+import type { SocketPlaces } from '@cometmq/shared';
+
 import type { AddressBook, Member, PeerAddress } from './address-book.js';
 
 /** Why a connection was closed as soon as it was made. */
@@ -15,6 +17,8 @@ export interface AdmissionLimits {
 
 /** Members that make room at the same time. */
 const displacedMax = 256;
+/** The same where it is the process that has no place left: they keep theirs until they are gone. */
+const displacedOfProcessMax = 32;
 
 export class Admission {
   /** They make room and are not gone yet. */
@@ -24,6 +28,7 @@ export class Admission {
   constructor(
     private readonly limits: AdmissionLimits,
     private readonly addresses: AddressBook,
+    private readonly places: SocketPlaces,
   ) {}
 
   /** @param address undefined while a balancer has not said for whom it speaks */
@@ -31,6 +36,9 @@ export class Admission {
     const ofAddress = address && this.refusalOf(address, nowMs);
     if (ofAddress !== undefined) return ofAddress;
     const free = this.taken - this.displaced.size < this.limits.connectionsMax;
+    if (this.places.full()) {
+      return this.displaced.size < displacedOfProcessMax && this.makeRoom(address) ? undefined : 'full';
+    }
     return free || this.makeRoom(address) ? undefined : 'full';
   }
 
@@ -42,10 +50,12 @@ export class Admission {
   /** A socket has a place, whatever becomes of it. */
   enter(): void {
     this.taken += 1;
+    this.places.take();
   }
 
   leave(member: Member): void {
     this.taken -= 1;
+    this.places.give();
     this.displaced.delete(member);
   }
 
