@@ -93,8 +93,8 @@ function isThere(packages) {
 
 /** True when npm's own note of what it installed agrees with the lock file: somebody has run npm by hand. */
 function isInstalled(wanted) {
-  if (!existsSync(join(root, npmNote))) return false;
-  const installed = JSON.parse(readFileSync(join(root, npmNote), 'utf8')).packages;
+  const installed = noted();
+  if (installed === undefined) return false;
   for (const [path, entry] of Object.entries(wanted)) {
     if (path === '') continue;
     const found = installed[path];
@@ -106,4 +106,14 @@ function isInstalled(wanted) {
     }
   }
   return true;
+}
+
+/** Undefined: npm has left no note, or was ended while it wrote it. */
+function noted() {
+  if (!existsSync(join(root, npmNote))) return undefined;
+  try {
+    return JSON.parse(readFileSync(join(root, npmNote), 'utf8')).packages;
+  } catch {
+    return undefined;
+  }
 }

@@ -125,6 +125,13 @@ describe('packages', () => {
   const lean = 'install --no-save --include=optional --loglevel=error --omit=dev --save-prod esbuild@1.2.3';
   const whole = 'install --no-save --include=optional --loglevel=error --include=dev';
 
+  it.each(['', '{"packages": {"node_', '{}', 'null'])('are installed where npm was ended in its note: %s', (note) => {
+    leaveInstalled();
+    put('node_modules/.package-lock.json', note);
+    run('setup');
+    expect(calls('npm')).toEqual(installed);
+  });
+
   it('that only tests need are not waited for by who starts the programs, and come with the first that needs them', () => {
     run('comet');
     run('comet');

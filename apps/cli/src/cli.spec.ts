@@ -769,7 +769,7 @@ describe('the cluster', () => {
     fixture.brokers.states.set('broker-1', {});
     let left = 2;
     me.fetch = async (url, init) => {
-      if (!String(url).endsWith('/remains')) return fetch(url, init);
+      if (typeof url !== 'string' || !url.endsWith('/remains')) return fetch(url, init);
       return (left -= 1) >= 0 ? busy() : new Response(JSON.stringify(holdsNothing));
     };
     const holdsNothing = { messages: 0, delayed: 0, transactions: 0, topics: [] };
@@ -777,7 +777,7 @@ describe('the cluster', () => {
     expect(removed).toMatchObject({ code: 0, err: expect.stringContaining('may be stopped') });
     // Whoever has seen enough while a question is open is told what goes on.
     me.fetch = (url, init) => {
-      if (!String(url).endsWith('/remains')) return fetch(url, init);
+      if (typeof url !== 'string' || !url.endsWith('/remains')) return fetch(url, init);
       me.interrupt.abort();
       return fetch(url, init);
     };
