@@ -53,10 +53,16 @@ beforeAll(async () => {
 afterAll(() => broker.stop());
 
 /** In a process of its own: what could not start keeps timers that nothing ends. */
-async function startOf(user: { accessKey: string; accessSecret: string }): Promise<string> {
-  const options = { endpoints: broker.endpoints, namespace: '', sessionCredentials: user, topics: ['users-plain'] };
-  const program = `const { Producer } = require('rocketmq-client-nodejs');
-    new Producer(${JSON.stringify(options)}).startup().then(() => 'started', String).then((said) => {
+function startOf(user: { accessKey: string; accessSecret: string }): Promise<string> {
+  return saidBy(user, 'users-plain', `await new Producer({ ...common, topics: [topic] }).startup();`);
+}
+
+/** What comes of it: 'done', or why not. @param act sees the package, `common` options of a client, and `topic` */
+async function saidBy(user: { accessKey: string; accessSecret: string }, topic: string, act: string): Promise<string> {
+  const common = { endpoints: broker.endpoints, namespace: '', sessionCredentials: user };
+  const program = `const { Producer, SimpleConsumer } = require('rocketmq-client-nodejs');
+    const [common, topic] = ${JSON.stringify([common, topic])};
+    (async () => { ${act} })().then(() => 'done', String).then((said) => {
       process.stdout.write(said);
       process.exit();
     });`;
@@ -113,7 +119,7 @@ it('nobody else gets in', async () => {
     { accessKey: 'nobody', accessSecret: service.accessSecret },
   ];
   for (const stranger of strangers) expect(await startOf(stranger)).toContain('Startup the rocketmq client failed');
-  expect(await startOf(service)).toBe('started');
+  expect(await startOf(service)).toBe('done');
   expect((await rest('GET', '/topics', undefined, 'x')).status).toBe(401);
   expect((await fetch(api('/topics'))).status).toBe(401);
   expect((await fetch(api('/health'))).status).toBe(200);
@@ -132,6 +138,65 @@ it('a user is refused what it may not, and everything once it is disabled, thoug
   } finally {
     sender.end();
   }
+});
+
+describe('the audit log', () => {
+  const topic = 'rmq_sys_audit_log';
+  let clients: Clients | undefined;
+  afterEach(() => clients?.end());
+
+  /** What the official client is given of the audit log, until so much of it is there. */
+  async function read(auditor: { accessKey: string; accessSecret: string }, all: (operations: string[]) => boolean) {
+    clients = clientsOf(auditor);
+    const consumer = await clients.simple('siem', topic);
+    const found: { readonly operation: string; readonly user?: string; readonly decision: string }[] = [];
+    await until('lines of the audit log', async () => {
+      for (const message of await consumer.receive(32, 15_000)) {
+        found.push(JSON.parse(message.body.toString()) as (typeof found)[number]);
+        await consumer.ack(message);
+      }
+      return all(found.map(({ operation }) => operation));
+    });
+    return found;
+  }
+
+  it('is read by an auditor, in order, also what was written before the program was killed', async () => {
+    const auditor = await userOf({ name: 'siem', audit: ['siem'] });
+    await rest('POST', '/topics', { name: 'audited-1' });
+    await broker.program.kill();
+    await broker.start([shortPolls, '--users', '--proxy-host=0.0.0.0']);
+    await until('it lets in', async () => (await rest('POST', '/topics', { name: 'audited-2' })).status === 201);
+    const lines = await read(
+      auditor,
+      (operations) => operations.includes('createUser') && operations.at(-1) === 'createTopic',
+    );
+    const made = lines.flatMap((line) => {
+      const { change } = line as { change?: { name?: string } };
+      return line.operation === 'createTopic' && line.decision === 'done' ? [change?.name] : [];
+    });
+    const ours = made.filter((name) => name?.startsWith('audited-'));
+    expect([...new Set(ours)]).toEqual(['audited-1', 'audited-2']);
+    expect(lines.find(({ operation }) => operation === 'createUser')).toMatchObject({
+      user: 'admin',
+      decision: 'done',
+    });
+  });
+
+  it('is nobody else’s: who may receive from all topics does not, and nobody sends to it or deletes it', async () => {
+    const consumer = `new SimpleConsumer({ ...common, consumerGroup: 'others', subscriptions: new Map([[topic, '*']]) })`;
+    expect(await saidBy(service, topic, `await ${consumer}.startup();`)).toContain(
+      'Startup the rocketmq client failed',
+    );
+    const send = `const producer = new Producer(common);
+      await producer.startup();
+      await producer.send({ topic, body: Buffer.from('{}') });`;
+    expect(await saidBy({ accessKey: admin.user, accessSecret: admin.secret }, topic, send)).not.toBe('done');
+    expect((await rest('DELETE', `/topics/${topic}`)).status).toBe(400);
+    const listed = (await (await rest('GET', '/topics?inner=false&limit=1000')).json()) as {
+      items: { name: string }[];
+    };
+    expect(listed.items.map(({ name }) => name)).not.toContain(topic);
+  });
 });
 
 it('the command line signs what it sends, once logged in', async () => {

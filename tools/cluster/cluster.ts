@@ -164,6 +164,7 @@ interface Recipes {
 }
 
 const host = '127.0.0.1';
+const auditBytesMax = String(64 * 1024 * 1024);
 /** A machine that has much else to do starts a dozen processes slowly. */
 const readyMsMax = 120_000;
 
@@ -225,6 +226,8 @@ function recipesOf(
   const identity: Readonly<Record<string, string>> = files
     ? { 'secret-key-file': files.keys, 'admin-secret-file': files.admin }
     : { insecure: 'true' };
+  const auditOf = (name: string): Readonly<Record<string, string>> =>
+    users ? { 'audit-file': join(folder, 'audit', `${name}.jsonl`), 'audit-file-bytes-max': auditBytesMax } : {};
   return {
     etcds: names.map((name, i) => ({
       name,
@@ -279,6 +282,7 @@ function recipesOf(
         'proxy-port': String(port),
         'namesrv-addresses': namesrvAddresses,
         ...identity,
+        ...auditOf(`proxy-${i}`),
       }),
     ),
     dashboardApi: ours('dashboard-api', 'dashboard-api', ports.dashboardApi, {
@@ -286,6 +290,7 @@ function recipesOf(
       'admin-port': String(ports.dashboardApi),
       'namesrv-addresses': namesrvAddresses,
       ...identity,
+      ...auditOf('dashboard-api'),
     }),
   };
 }

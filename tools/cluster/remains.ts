@@ -13,7 +13,7 @@ interface Noted {
 }
 
 const note = 'processes.json';
-const ours = /^(etcd(-\d+)?|broker-\d+(-[a-z])?|logs|identity|certificates|processes\.json)$/;
+const ours = /^(etcd(-\d+)?|broker-\d+(-[a-z])?|logs|identity|audit|certificates|processes\.json)$/;
 const stopMsMax = 35_000;
 
 export function noteProcesses(folder: string, processes: readonly { name: string; pid: number | undefined }[]): void {

@@ -149,6 +149,7 @@ export const schema = {
     ),
     podDisruptionBudget: object({ enabled: flag }),
     users: object({ enabled: flag, existingSecret: text }),
+    audit: object({ fileMiB: integer(1, 4_096), topic: flag }),
     internalTls: object({ enabled: flag, issuerRef: ref('labels'), existingSecretPrefix: text }),
     networkPolicy: object({
       enabled: flag,

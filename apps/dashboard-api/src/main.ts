@@ -16,6 +16,7 @@ import {
   type AdminContext,
 } from '@cometmq/admin';
 import {
+  auditDeliveriesOf,
   Directory,
   GrpcBrokerAdmin,
   GrpcIdentityService,
@@ -37,7 +38,7 @@ import {
   rememberNames,
 } from '@cometmq/rpc';
 import { causeText, systemChance, systemClock as clock, version, type Component } from '@cometmq/shared';
-import { httpConnections, LineFile, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, lineFileOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { dashboardApiConfig } from './config.js';
 
@@ -97,7 +98,11 @@ void runProgram({
       tlsAddresses: () => [...config.alertTlsAddresses, ...(tls ? leaderAddresses(directory) : [])],
       certificateUntilMs: (shownAt, msMax) => shownCertificateUntilMs(shownAt, msMax, clock),
     });
-    const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
+    const auditFile = lineFileOf(config.auditFile, config.auditFileBytesMax);
+    const audit = auditLogOf(clock, auditFile);
+    const deliveries = auditDeliveriesOf(auditFile, {
+      ...{ wanted: config.auditTopic, brokers, directory, clock, log, process: `dashboard-api ${hostname()}` },
+    });
     const context: AdminContext = {
       ...{ nameService, directory, brokers, peers, sets, clock, log, audit },
       requestMsMax: config.adminRequestMsMax,
@@ -147,6 +152,7 @@ void runProgram({
         new LeaderAudit(directory, audit),
         leaders,
         channels,
+        ...deliveries,
         admin,
         alerts,
         ...scalers,

@@ -4,10 +4,13 @@ import { hostname } from 'node:os';
 import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
 import {
   AddressesAhead,
+  auditDeliveriesOf,
   Directory,
+  GrpcBrokerAdmin,
   GrpcIdentityService,
   GrpcNameService,
   GrpcPeers,
+  LeaderChannels,
   Leaders,
   RemoteBrokerLinks,
 } from '@cometmq/client';
@@ -21,7 +24,7 @@ import {
 } from '@cometmq/proxy';
 import { lookUpAhead, processChannels, processTlsOf, refusesConnection, rememberNames } from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
-import { httpConnections, LineFile, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, lineFileOf, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
 
@@ -56,7 +59,13 @@ void runProgram({
     });
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const links = new RemoteBrokerLinks(leaders, connect.broker, clock);
-    const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
+    const auditFile = lineFileOf(config.auditFile, config.auditFileBytesMax);
+    const audit = auditLogOf(clock, auditFile);
+    const channels = new LeaderChannels(directory, leaders, connect.broker, clock);
+    const deliveries = auditDeliveriesOf(auditFile, {
+      ...{ wanted: config.auditTopic, brokers: new GrpcBrokerAdmin(channels), directory, clock, log },
+      process: `proxy ${hostname()}`,
+    });
     const traces = messageTracesOf(config, { service: 'proxy', version, instance: hostname() });
     const messaging = createMessagingService({
       traces,
@@ -98,6 +107,8 @@ void runProgram({
         new AddressesAhead(directory, clock, lookUpAhead),
         leaders,
         links,
+        channels,
+        ...deliveries,
         messaging,
         door,
       ],

@@ -15,7 +15,7 @@ import {
   lagSamples,
   RestoreAtStart,
 } from '@cometmq/broker';
-import { Directory, localAddress } from '@cometmq/client';
+import { auditDeliveriesOf, Directory, localAddress } from '@cometmq/client';
 import { EmbeddedStore, NodeFiles } from '@cometmq/metadata';
 import { IdentityRegistry, namesrvSamples, NamesrvService } from '@cometmq/namesrv';
 import {
@@ -29,11 +29,11 @@ import {
 import { shownCertificateUntilMs } from '@cometmq/rpc';
 import { causeText, systemActiveMs, systemClock as clock, version } from '@cometmq/shared';
 import { FileDisk, FolderLock } from '@cometmq/store';
-import { httpConnections, LineFile, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
+import { httpConnections, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { standaloneConfig } from './config.js';
 import { firstSteps } from './first-steps.js';
-import { profileOf } from './profile.js';
+import { auditFileOf, profileOf } from './profile.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -83,7 +83,8 @@ void runProgram({
     const links = { link: (set: string) => (set === brokerName ? link : undefined) };
     const limits = limitsOf(config);
     const advertised = advertisedOf(config.advertisedAddress);
-    const audit = auditLogOf(clock, config.auditFile === '' ? undefined : new LineFile(config.auditFile));
+    const auditFile = auditFileOf(config, profile);
+    const audit = auditLogOf(clock, auditFile);
     const messaging = createMessagingService({
       traces,
       nameService,
@@ -110,6 +111,9 @@ void runProgram({
     });
     const inspection = new InspectReports({ broker, disk, folder: 'broker', clock, log, activeMs: systemActiveMs });
     const brokers = new BrokerReports(broker, directory, config.brokerName, version, inspection, backups);
+    const deliveries = auditDeliveriesOf(auditFile, {
+      ...{ wanted: config.auditTopic, brokers, directory, clock, log, process: 'standalone' },
+    });
     const alerts = new AlertWatch({
       ...config,
       context: { directory, brokers, clock, requestMsMax: config.adminRequestMsMax },
@@ -171,6 +175,7 @@ void runProgram({
         broker,
         backups,
         inspection,
+        ...deliveries,
         messaging,
         door,
         admin,

@@ -5,8 +5,10 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { newSecret, SecretBox, type GateParts } from '@cometmq/auth';
-import { MqError } from '@cometmq/shared';
+import { newSecret, SecretBox, type auditSettings, type GateParts } from '@cometmq/auth';
+import { MiB } from '@cometmq/model';
+import { MqError, type Values } from '@cometmq/shared';
+import { lineFileOf, type LineFile } from '@cometmq/telemetry';
 
 export interface ProfileConfig {
   readonly insecure: boolean;
@@ -48,6 +50,16 @@ export function profileOf(config: ProfileConfig): Profile {
   const admin = existsSync(adminFile) ? readFileSync(adminFile, 'utf8') : undefined;
   return { files: { keys: readFileSync(keyFile, 'utf8'), admin }, firstLogin };
 }
+
+/** Where there are users it is written down who did what, unless it is said where: in the data folder. */
+export function auditFileOf(
+  { auditFile, auditFileBytesMax, dataDir }: Pick<ProfileConfig, 'dataDir'> & Values<typeof auditSettings>,
+  { files }: Pick<Profile, 'files'>,
+): LineFile | undefined {
+  if (auditFile !== '' || !files) return lineFileOf(auditFile, auditFileBytesMax);
+  return lineFileOf(join(dataDir, 'audit/audit.jsonl'), auditFileBytesMax || ownAuditBytesMax);
+}
+const ownAuditBytesMax = 64 * MiB;
 
 function write(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o600 });

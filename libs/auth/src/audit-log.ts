@@ -62,6 +62,8 @@ const limitDefault = 100;
 const refusalsPerSecond = 20;
 const refusalsBurst = 200;
 
+const nothingToWaitFor = Promise.resolve();
+
 export class AuditLog {
   private readonly kept: AuditRecord[] = [];
   private lastId = 0;
@@ -91,23 +93,24 @@ export class AuditLog {
     }
   }
 
-  record(said: Omit<AuditEntry, 'time' | 'unrecorded'>): void {
+  /** Resolves when the line is where it is kept, or could not be. */
+  record(said: Omit<AuditEntry, 'time' | 'unrecorded'>): Promise<void> {
     if (this.waiting >= linesMax) {
       this.unrecorded += 1;
-      return;
+      return nothingToWaitFor;
     }
     if (said.decision === 'refused' && !this.refusals.take(1, this.clock.monotonicMs())) {
       this.unrecorded += 1;
-      return;
+      return nothingToWaitFor;
     }
     const { unrecorded } = this;
     const time = new Date(this.clock.wallMs()).toISOString();
     const entry: AuditEntry = { time, ...said, ...(unrecorded > 0 && { unrecorded }) };
     this.unrecorded = 0;
     this.keep(entry);
-    if (!this.sink) return;
+    if (!this.sink) return nothingToWaitFor;
     this.waiting += 1;
-    this.sink(JSON.stringify(entry)).then(
+    return this.sink(JSON.stringify(entry)).then(
       () => {
         this.waiting -= 1;
         this.failed = false;

@@ -7,11 +7,11 @@ import { actions, type Action, type PolicyEntry, type ResourceType } from '@come
 import { Prng, systemClock } from '@cometmq/shared';
 
 import { CompiledPolicies, type Question } from './decision.js';
-import { consumerTemplate, producerTemplate, resourceIn } from './policies.js';
+import { auditorTemplate, consumerTemplate, producerTemplate, resourceIn } from './policies.js';
 import { Principal } from './principal.js';
 
 const types: readonly ResourceType[] = ['topic', 'group', 'cluster'];
-const names = ['a', 'ab', 'abc', 'b', 'abcd'];
+const names = ['a', 'ab', 'abc', 'b', 'abcd', 'rmq', 'rmq_sys_', 'rmq_sys_audit_log'];
 const ips = [[], ['10.0.0.0/8'], ['192.168.1.7'], ['2001:db8::/32']];
 const peers = ['10.1.2.3:5000', '192.168.1.7:1', '192.168.1.8:1', '[2001:db8::1]:9', '[::ffff:10.9.9.9]:2', undefined];
 const askable = actions.filter((action) => action !== 'all');
@@ -53,7 +53,9 @@ function bruteForce(entries: readonly PolicyEntry[], { type, name, action, peer 
     const isAsked = entry.actions.some((one) => one === 'all' || one === action);
     const [ip] = entry.sourceIps;
     const isFrom = ip === undefined || (peer === undefined ? entry.decision === 'deny' : inside[ip]?.includes(peer));
-    return isNamed && isAsked && isFrom;
+    const isSystem = type === 'topic' && name.startsWith('rmq_sys_');
+    const meansSystem = entry.decision === 'deny' || resource.name.startsWith('rmq_sys_');
+    return isNamed && isAsked && isFrom && (!isSystem || meansSystem);
   });
   const rank = ({ policy, resource }: PolicyEntry): number =>
     (policy === 'custom' ? 1e6 : 0) +
@@ -125,6 +127,18 @@ describe('a decision', () => {
     expect(may(consumer, 'topic', '%DLQ%billing', 'sub')).toBe(true);
     expect(may(consumer, 'topic', 'orders-eu', 'pub')).toBe(false);
     expect(may(consumer, 'group', 'billing-2', 'sub')).toBe(false);
+    const auditor = auditorTemplate('siem');
+    expect(may(auditor, 'topic', 'rmq_sys_audit_log', 'sub')).toBe(true);
+    expect(may(auditor, 'group', 'siem', 'sub')).toBe(true);
+    expect(may(auditor, 'topic', 'rmq_sys_audit_log', 'pub')).toBe(false);
+    expect(may(auditor, 'topic', 'orders-eu', 'sub')).toBe(false);
+    for (const all of ['*', 'Topic:*', 'Topic:rmq*']) {
+      const everything: PolicyEntry[] = [
+        { policy: 'custom', resource: resourceIn(all), actions: ['all'], sourceIps: [], decision: 'allow' },
+      ];
+      expect(may(everything, 'topic', 'rmq_sys_audit_log', 'sub')).toBe(false);
+      expect(may(everything, 'topic', 'rmq', 'sub')).toBe(true);
+    }
   });
 });
 

@@ -4,10 +4,13 @@
  *   custom before default · a resource's own type before any · literal before prefix before * · longer prefix first ·
  *   deny before allow
  *
+ * A system topic is meant by what names it, or what its name begins with; who may read all topics may not read the audit log.
+ * What denies all topics denies them, too.
+ *
  * No entry matches: no. From an address that is not known, an entry with source addresses denies and never allows.
  * Of several actions one is enough, each decided by itself: who may not publish may still subscribe.
  */
-import type { Action, PolicyEntry, ResourceType } from '@cometmq/model';
+import { isSystemTopic, type Action, type PolicyEntry, type ResourceType } from '@cometmq/model';
 
 import { addressBlock, addressOf, isWithin, type Address, type AddressBlock } from './address.js';
 
@@ -25,6 +28,8 @@ interface CompiledEntry {
   readonly match: PolicyEntry['resource']['match'];
   readonly name: string;
   readonly allActions: boolean;
+  /** It allows something on all topics, or on those that begin with less than system topics do: those are not meant. */
+  readonly notSystem: boolean;
   readonly blocks: readonly AddressBlock[];
 }
 
@@ -49,13 +54,15 @@ export class CompiledPolicies {
 function compiled(source: PolicyEntry): CompiledEntry {
   const { type, match, name } = source.resource;
   const allActions = source.actions.includes('all');
-  return { source, type, match, name, allActions, blocks: source.sourceIps.map(addressBlock) };
+  const notSystem = source.decision === 'allow' && match !== 'literal' && !isSystemTopic(name);
+  return { source, type, match, name, allActions, notSystem, blocks: source.sourceIps.map(addressBlock) };
 }
 
 function matches(entry: CompiledEntry, { type, name, action }: Question, from: Address | undefined): boolean {
   if (entry.type !== 'any' && entry.type !== type) return false;
   if (entry.match === 'literal' && entry.name !== name) return false;
   if (entry.match === 'prefix' && !name.startsWith(entry.name)) return false;
+  if (entry.notSystem && type === 'topic' && isSystemTopic(name)) return false;
   if (!entry.allActions && !entry.source.actions.includes(action)) return false;
   if (entry.blocks.length === 0) return true;
   return from ? isWithin(from, entry.blocks) : entry.source.decision === 'deny';

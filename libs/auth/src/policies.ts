@@ -1,6 +1,7 @@
 /** What policies may say, and how their resources are written: `Topic:orders-*`, `Group:billing`, `Cluster:*`, `*`. */
 import {
   actions,
+  auditTopic,
   resourceTypes,
   type Action,
   type PolicyEntry,
@@ -112,6 +113,14 @@ const traceTopic: Resource = { type: 'topic', match: 'literal', name: 'RMQ_SYS_T
 /** @param topics a name, a prefix* or * */
 export function producerTemplate(topics: string, sourceIps: readonly string[] = []): PolicyEntry[] {
   return [entry(resourceIn(`Topic:${topics}`), ['pub', 'get'], sourceIps), entry(traceTopic, ['pub'], sourceIps)];
+}
+
+/** Reads the audit log as these groups. Topics for their dead letters are none of it: lines of the audit log never go there. */
+export function auditorTemplate(groups: string, sourceIps: readonly string[] = []): PolicyEntry[] {
+  return [
+    entry({ type: 'topic', match: 'literal', name: auditTopic }, ['sub', 'get'], sourceIps),
+    entry(resourceIn(`Group:${groups}`), ['sub', 'get'], sourceIps),
+  ];
 }
 
 /** @param groups the consumer group, with the topics that belong to it: its retries and its dead letters */

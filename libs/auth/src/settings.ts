@@ -1,4 +1,5 @@
-import { flag, millis, text } from '@cometmq/shared';
+import { GiB } from '@cometmq/model';
+import { bytes, flag, millis, text } from '@cometmq/shared';
 
 /** What can be set of who is let in, wherever it is checked. */
 export const authSettings = {
@@ -22,7 +23,17 @@ export const authSettings = {
 export const auditSettings = {
   auditFile: text({
     default: '',
-    why: 'A file that gets a JSON line for each change, refusal and look at messages, its owner’s to read; empty: none, and the last ones are in memory only. While it can’t be written nothing is changed by the REST API.',
+    why: 'A file that gets a JSON line for each change, refusal and look at messages, its owner’s to read; empty: none, and the last ones are in memory only; the standalone program with users keeps it in its data folder. While it can’t be written nothing is changed by the REST API.',
+  }),
+  auditFileBytesMax: bytes({
+    default: 0,
+    min: 0,
+    max: 16 * GiB,
+    why: 'A file of this length goes on as <auditFile>.1, in the place of the one before, once that is in the audit topic; at twice this length nothing is changed by the REST API any more. 0: it only grows.',
+  }),
+  auditTopic: flag({
+    default: true,
+    why: 'Where lines are written to a file, send them to the topic rmq_sys_audit_log, too.',
   }),
 };
 

@@ -89,6 +89,10 @@ export function brokerGrpcService(
         await admin.holdSends(brokerName, holdMs, owner, groupsOnly);
         return internal.HoldSendsResponse.encode({}).finish();
       }),
+      AppendAudit: unary(async (request) => {
+        await admin.appendAudit(brokerName, internal.AppendAuditRequest.decode(request));
+        return internal.AppendAuditResponse.encode({}).finish();
+      }),
     },
   };
 }

@@ -1,5 +1,6 @@
 import {
   lagOf,
+  type AppendAuditCall,
   type BackupAdmin,
   type BrokerAdmin,
   type BrokerState,
@@ -154,6 +155,11 @@ export class BrokerReports implements BrokerAdmin {
   async holdSends(brokerSet: string, holdMs: number, owner: string, groupsOnly = false): Promise<void> {
     this.check(brokerSet);
     await this.broker.holdSends(holdMs, groupsOnly, owner);
+  }
+
+  async appendAudit(brokerSet: string, call: AppendAuditCall): Promise<void> {
+    this.check(brokerSet);
+    await this.broker.appendAudit(call);
   }
 
   /** What the slowest of the topic's groups has still to do, by queue; undefined: the topic has no group. */

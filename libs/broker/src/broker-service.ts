@@ -1,5 +1,6 @@
 import type {
   AckCall,
+  AppendAuditCall,
   ChangeInvisibleCall,
   ChangeInvisibleResult,
   ClientCommand,
@@ -35,6 +36,7 @@ import type { TimersView } from '@cometmq/timers';
 import type { TransactionsView } from '@cometmq/transactions';
 
 import type { DeadLetterReplays } from './dead-letter-replays.js';
+import { appendAudit } from './audit-lines.js';
 import { Backlogs } from './backlogs.js';
 import type { BrokerOptions } from './broker-options.js';
 import type { ClientCommands } from './client-commands.js';
@@ -273,6 +275,12 @@ export class BrokerService implements LinkedBroker, Component {
     if (this.roomSought.isOn) return this.roomSought;
     if (this.sendsHeld.isOn) return this.sendsHeld;
     return groupHash !== 0 && this.groupsHeld.isOn ? this.groupsHeld : undefined;
+  }
+
+  /** Lines of a process's audit log. Resolves when all are committed. */
+  appendAudit(call: AppendAuditCall): Promise<void> {
+    const { nameService, directory } = this.options;
+    return appendAudit({ nameService, directory, send: (line, done) => this.send(line, done) }, call);
   }
 
   receive(call: ReceiveCall, done: Done<ReceiveResult>): () => void {

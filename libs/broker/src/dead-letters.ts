@@ -1,6 +1,7 @@
 import type { Directory, Done, HeldMessage, NameService } from '@cometmq/client';
 import type { GroupsView, QueuedMessage } from '@cometmq/consumption';
 import {
+  auditTopic,
   deadLetterCause,
   deadLetterTopic,
   Envelope,
@@ -204,6 +205,11 @@ export class DeadLetters implements Forgetful {
     );
   }
 
+  /** A line of the audit log stays where it is: the group's dead letters have other readers. */
+  private isAudit({ topicId }: QueuedMessage): boolean {
+    return this.directory.topicById(topicId)?.name === auditTopic;
+  }
+
   private async forwardOne(group: ConsumerGroup, receipt: Receipt, done: Done<void>): Promise<void> {
     const before = this.groups.decideForward(receipt).outcomes[0];
     if (before === 'invalid')
@@ -279,6 +285,7 @@ export class DeadLetters implements Forgetful {
     message: QueuedMessage,
     cause: number,
   ): Promise<(end: DecidedRecord) => void> {
+    if (this.isAudit(message)) return this.endAlone;
     const name = deadLetterTopic(group.name);
     if (!this.directory.groupById(group.id)) {
       throw new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more'); // Nor shall its topic.
@@ -331,6 +338,7 @@ export class DeadLetters implements Forgetful {
   }
 
   private movedOne(group: ConsumerGroup, message: QueuedMessage): void {
+    if (this.isAudit(message)) return this.onMoved(group.id, message);
     const key = `${group.id}/${message.topicId}`;
     this.moved.set(key, (this.moved.get(key) ?? 0) + 1);
     const untold = this.untold.get(key);

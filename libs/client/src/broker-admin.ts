@@ -52,6 +52,28 @@ export interface BrokerAdmin {
    * @param groupsOnly only what has a message group or a lite topic waits; or until those are spread over other sets
    */
   holdSends(brokerSet: string, holdMs: number, owner: string, groupsOnly?: boolean): Promise<void>;
+  /**
+   * Lines of a process's audit log become messages of the audit topic on this set, in their order. What was there already, as its
+   * answer was lost, is not there twice. Resolves when all are committed.
+   */
+  appendAudit(brokerSet: string, call: AppendAuditCall): Promise<void>;
+}
+
+export interface AppendAuditCall {
+  /** Whose lines they are: their message group. */
+  readonly source: string;
+  readonly lines: readonly AuditLine[];
+}
+
+export interface AuditLine {
+  /** The message id: the same whenever this line is sent. */
+  readonly id: string;
+  /** When it was recorded. */
+  readonly timeMs: number;
+  readonly text: Uint8Array;
+  readonly tag: string;
+  readonly keys: readonly string[];
+  readonly properties: ReadonlyMap<string, string>;
 }
 
 /** A part of the log, from position `first` up to `end`, that should be there and is not. */

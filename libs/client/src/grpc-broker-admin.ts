@@ -2,6 +2,7 @@ import { internal } from '@cometmq/proto';
 import type { GroupId, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 
 import type {
+  AppendAuditCall,
   BrokerAdmin,
   BrokerState,
   ClientQuestion,
@@ -39,6 +40,13 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
     this.inspect = new GrpcInspectAdmin(leaders);
     this.deadLetters = new GrpcDeadLetterAdmin(leaders);
     this.backups = new GrpcBackupAdmin(leaders);
+  }
+
+  async appendAudit(brokerSet: string, { source, lines }: AppendAuditCall): Promise<void> {
+    const frames = lines.map(({ text, keys, properties, ...line }) => {
+      return { ...line, text: Buffer.from(text), keys: [...keys], properties: new Map(properties) };
+    });
+    await this.ask(brokerSet, 'AppendAudit', internal.AppendAuditRequest.encode({ source, lines: frames }).finish());
   }
 
   async describe(brokerSet: string): Promise<BrokerState> {

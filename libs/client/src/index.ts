@@ -1,4 +1,5 @@
 export * from './addresses-ahead.js';
+export * from './audit-delivery.js';
 export * from './backup-admin.js';
 export * from './broker-admin.js';
 export * from './queue-reset.js';

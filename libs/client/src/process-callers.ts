@@ -98,6 +98,7 @@ const messages: Rules<typeof internal.BrokerServiceDefinition> = {
   startBackup: admin,
   verifyBackup: admin,
   listBackups: admin,
+  appendAudit: ['proxy', 'dashboard-api'],
 };
 
 const inspection: Rules<typeof internal.InspectServiceDefinition> = {

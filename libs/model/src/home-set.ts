@@ -36,10 +36,10 @@ export function isHome({ stage, groupless }: Pick<BrokerSet, 'stage' | 'grouples
   return stage === 'serving' || (stage === 'draining' && !groupless);
 }
 
-/** Where a lite topic lives, among the sets of `homeSets`. */
-export function homeOfLiteTopic(liteTopic: string, homes: readonly string[]): string | undefined {
+/** Where a message group, or a lite topic, lives, among the sets of `homeSets`. */
+export function homeOfGroup(name: string, homes: readonly string[]): string | undefined {
   const sorted = [...homes].sort();
-  return sorted[setOfHash(hashText(liteTopic), sorted.map(hashText))];
+  return sorted[setOfHash(hashText(name), sorted.map(hashText))];
 }
 
 /** 32 well-mixed bits. */

@@ -43,6 +43,9 @@ const systemGroups = new Set([
   'CID_ONSAPI_PULL',
 ]);
 
+/** Where processes write what they have recorded of who did what. Written by them alone, and read by who may read this very topic. */
+export const auditTopic = `${systemTopicPrefix}audit_log` as TopicName;
+
 const dlqPrefix = '%DLQ%';
 const retryPrefix = '%RETRY%';
 
@@ -51,7 +54,7 @@ export function topicName(text: string | undefined): TopicName {
   const wrong = wrongName(text ?? '', topicNameLengthMax);
   if (wrong) throw new MqError('ILLEGAL_TOPIC', `topic ${wrong}`);
   const name = text as TopicName;
-  if (systemTopics.has(name) || name.startsWith(systemTopicPrefix)) {
+  if (systemTopics.has(name) || (name.startsWith(systemTopicPrefix) && name !== auditTopic)) {
     throw new MqError('ILLEGAL_TOPIC', `topic "${name}" is reserved for the system`);
   }
   return name;
@@ -84,9 +87,14 @@ export function deadLetterTopic(group: GroupName): TopicName {
   return `${dlqPrefix}${group}` as TopicName;
 }
 
-/** Dead-letter and retry topics are exempt from the check of message types. */
+/** Made when they are needed, and not by clients: topics for dead letters and retries, and the audit log's. */
 export function isInnerTopic(name: string): boolean {
-  return name.startsWith(dlqPrefix) || name.startsWith(retryPrefix);
+  return name.startsWith(dlqPrefix) || name.startsWith(retryPrefix) || name === auditTopic;
+}
+
+/** A policy on all topics does not mean them: what allows something on them names them, or begins with what they begin with. */
+export function isSystemTopic(name: string): boolean {
+  return name.startsWith(systemTopicPrefix);
 }
 
 export function isDeadLetterTopic(name: string): boolean {

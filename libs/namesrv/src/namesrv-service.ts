@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
 import {
+  auditTopic,
+  GiB,
   groupName,
   isInnerTopic,
   MessageType,
@@ -205,9 +207,8 @@ export class NamesrvService implements NameService, Component {
       'innerTopic',
       keys.topic(name),
       () => this.copy.topic(name),
-      // One queue is enough for what nobody wants; its type is never asked for.
-      (ids) => this.newTopic(name, ids, { writeQueues: 1, readQueues: 1, typeFixed: true }),
-      ({ id }) => this.log.info({ topic: name, id }, 'a topic for dead letters was made'),
+      (ids) => this.newTopic(name, ids, innerTopicDraft(name)),
+      ({ id }) => this.log.info({ topic: name, id }, 'an inner topic was made'),
     );
   }
 
@@ -229,6 +230,8 @@ export class NamesrvService implements NameService, Component {
 
   async deleteTopic(given: string, how: DeletionCall = {}): Promise<void> {
     const name = topicName(given);
+    if (name === auditTopic)
+      throw new MqError('ILLEGAL_TOPIC', `topic ${name} holds the audit log, and is never deleted`);
     await this.retirements.delete('topic', keys.topic(name), noTopic(name, false), how);
   }
 
@@ -508,6 +511,15 @@ function kept(given: TopicOptions): TopicOptions {
     ...(given.retentionBytes && { retentionBytes: given.retentionBytes }),
   };
 }
+
+/** One queue is enough for what nobody wants; the type of topics for dead letters is never asked for. */
+function innerTopicDraft(name: TopicName): Omit<TopicDraft, 'name'> & { readonly typeFixed: boolean } {
+  const queues = { writeQueues: 1, readQueues: 1, typeFixed: true };
+  return name === auditTopic ? { ...queues, ...auditTopicKept, type: MessageType.fifo, permission: 'read' } : queues;
+}
+
+/** What lines of the audit log take on each broker set, whatever happens; operators may give them more. */
+const auditTopicKept = { retentionMs: 30 * 24 * 3_600_000, retentionBytes: GiB };
 
 function randomIdentity(): { clusterId: string; secret: Uint8Array } {
   return { clusterId: randomUUID(), secret: randomBytes(32) };

@@ -7,3 +7,4 @@ export { MessageTraces, type MessageSpan, messageTracesOf, sampledContext } from
 export * from './settings.js';
 export * from './program.js';
 export * from './line-file.js';
+export * from './line-file-cursor.js';

@@ -1,14 +1,31 @@
-import { closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
+import { appendFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { MqError } from '@cometmq/shared';
 
-/** A file that lines are put behind, its owner's to read. */
+export interface LineFileOptions {
+  /** A file that has become so long goes on as `<path>.1`, and a new one begins; 0 or left out: never. */
+  readonly bytesMax?: number | undefined;
+}
+
+/**
+ * A file that lines are put behind, its owner's to read. Where it may not become longer than so much, the part before this one is
+ * kept beside it, and not replaced before somebody has said that it is not needed: until then lines are put behind the new part, up
+ * to twice its length, and then refused.
+ */
 export class LineFile {
+  /** Whether `<path>.1` may be replaced. */
+  mayRoll: () => boolean = () => true;
   private last: Promise<void> = Promise.resolve();
+  private readonly listeners: (() => void)[] = [];
+  private readonly bytesMax: number;
 
   /** Makes it, and its folder, where there is none yet. @throws MqError CONFIG where lines can't be put into it */
-  constructor(private readonly path: string) {
+  constructor(
+    readonly path: string,
+    { bytesMax = 0 }: LineFileOptions = {},
+  ) {
+    this.bytesMax = bytesMax;
     try {
       mkdirSync(dirname(path), { recursive: true });
       closeSync(openSync(path, 'a+', 0o600));
@@ -18,11 +35,20 @@ export class LineFile {
     }
   }
 
-  /** One after the other, in the order they were given. */
+  /** One after the other, in the order they were given. @throws MqError STORAGE_FULL, and what writing throws */
   append(line: string): Promise<void> {
-    const written = this.last.then(() => appendFile(this.path, `${line}\n`, { mode: 0o600 }));
+    const written = this.last.then(async () => {
+      if (this.bytesMax > 0) await this.makeRoom();
+      await appendFile(this.path, `${line}\n`, { mode: 0o600 });
+      for (const listener of this.listeners) listener();
+    });
     this.last = written.catch(() => undefined);
     return written;
+  }
+
+  /** Called when there is another line. */
+  onLine(listener: () => void): void {
+    this.listeners.push(listener);
   }
 
   /** The lines at its end, of so many bytes at most. */
@@ -39,4 +65,18 @@ export class LineFile {
       closeSync(file);
     }
   }
+
+  private async makeRoom(): Promise<void> {
+    const size = existsSync(this.path) ? statSync(this.path).size : 0;
+    if (size < this.bytesMax) return;
+    if (this.mayRoll()) await rename(this.path, `${this.path}.1`);
+    else if (size >= 2 * this.bytesMax) {
+      throw new MqError('STORAGE_FULL', `the file "${this.path}" is full, and what is before it is needed yet`);
+    }
+  }
+}
+
+/** Undefined: no path is given. @throws MqError CONFIG where lines can't be put into it */
+export function lineFileOf(path: string, bytesMax: number): LineFile | undefined {
+  return path === '' ? undefined : new LineFile(path, { bytesMax });
 }

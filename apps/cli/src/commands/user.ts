@@ -11,6 +11,7 @@ type NewUser = UserView & { readonly secret?: string };
 interface Rights {
   readonly produce?: readonly string[];
   readonly consume?: readonly string[];
+  readonly audit?: readonly string[];
 }
 interface Quota {
   readonly requestsPerSecond?: number;
@@ -70,9 +71,8 @@ const kind = new Option('--kind <kind>', 'a super user may do everything').choic
 const rights = (command: Command): Command =>
   command
     .addOption(new Option('--produce <topics>', 'may send to a topic, a prefix* or *; repeatable').argParser(many))
-    .addOption(
-      new Option('--consume <topics:group>', 'may receive from topics as a group; repeatable').argParser(many),
-    );
+    .addOption(new Option('--consume <topics:group>', 'may receive from topics as a group; repeatable').argParser(many))
+    .addOption(new Option('--audit <group>', 'may read the audit log as a group; repeatable').argParser(many));
 const quota = (command: Command): Command =>
   command
     .option('--requests <per second>', 'limit of requests', wholeNumber(1, 1e9))
@@ -244,7 +244,7 @@ function quotaOf({ requests, bytes }: QuotaOptions): { readonly quota?: Quota } 
 }
 
 /** @throws MqError CONFIG */
-function rightsOf({ produce, consume }: Rights): object {
+function rightsOf({ produce, consume, audit }: Rights): object {
   const consumes = consume?.map((text) => {
     const [topics = '', group = '', ...rest] = text.split(':');
     if (topics === '' || group === '' || rest.length > 0) {
@@ -252,7 +252,7 @@ function rightsOf({ produce, consume }: Rights): object {
     }
     return { topics, group };
   });
-  return { ...(produce && { produce }), ...(consumes && { consume: consumes }) };
+  return { ...(produce && { produce }), ...(consumes && { consume: consumes }), ...(audit && { audit }) };
 }
 
 /** @throws MqError CONFLICT where somebody else has changed them since they were `before` */

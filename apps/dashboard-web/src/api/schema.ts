@@ -666,6 +666,8 @@ export type Policies = {
     /** A name, a `prefix*` or `*`. */
     readonly group: string;
   }[];
+  /** Consumer groups as which the user may read the audit log, the topic rmq_sys_audit_log. */
+  readonly audit?: readonly string[];
 };
 
 export type User = {
@@ -782,6 +784,8 @@ export type UserDraft = {
     /** A name, a `prefix*` or `*`. */
     readonly group: string;
   }[];
+  /** Consumer groups as which the user may read the audit log, the topic rmq_sys_audit_log. */
+  readonly audit?: readonly string[];
 };
 
 export type UserChange = {

@@ -3,7 +3,7 @@
  * and policies are changed by super users only: who could change them could make itself one.
  */
 import { type Principal } from '@cometmq/auth';
-import type { Action, ResourceType } from '@cometmq/model';
+import { isSystemTopic, type Action, type ResourceType } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { FastifyRequest } from 'fastify';
 
@@ -46,6 +46,14 @@ const messages: Rule = (request, principal, clusterName) => {
   if (topic !== undefined) principal.need(['get'], 'topic', topic, request.ip);
   else principal.need(['get'], 'cluster', clusterName, request.ip);
 };
+
+/**
+ * A message that was found by another way than its topic's name. @throws MqError UNAUTHORIZED where it is one of the audit log, and
+ * the caller may not read that by name
+ */
+export function checkTopicOf({ principal, ip }: FastifyRequest, topic: string | undefined): void {
+  if (topic !== undefined && isSystemTopic(topic)) principal.need(['get'], 'topic', topic, ip);
+}
 
 export const onlySuper: Rule = (_request, principal) => {
   if (!principal.isSuper) throw new MqError('UNAUTHORIZED', `user ${principal.name} is no super user`);

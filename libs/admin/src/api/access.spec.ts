@@ -4,10 +4,12 @@
  */
 import { FakeIdentities } from '@cometmq/auth/testing';
 import { consumerTemplate, resourceIn } from '@cometmq/auth';
-import type { PolicyEntry } from '@cometmq/model';
+import type { FoundMessage } from '@cometmq/client';
+import { auditTopic, queueId, type LogPosition, type PolicyEntry, type QueueOffset } from '@cometmq/model';
 import { MqError, sleep, systemClock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
+import { placeId } from '../reports/message-report.js';
 import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
 import { rules } from './access-rules.js';
 
@@ -47,7 +49,7 @@ async function ask(method: string, path: string, headers: Record<string, string>
   const text = await response.text();
   return {
     status: response.status,
-    body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
+    body: (/json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : {}) as Record<string, unknown>,
     cookies: response.headers.getSetCookie(),
     scheme: response.headers.get('www-authenticate'),
   };
@@ -146,6 +148,44 @@ it('a user sees and does what its policies say', async () => {
     expect(await ask('POST', replays, headers, { perSecond: 1, toTopic })).toMatchObject({ status: 403 });
   }
   expect(await ask('POST', replays, headers, { perSecond: 1 })).toMatchObject({ status: 202 });
+});
+
+it('who may see everything sees nothing of the audit log, by whatever way it is asked for', async () => {
+  const { nameService, brokers, directory } = fixture;
+  nameService.putSet({ name: 'broker-0' });
+  brokers.states.set('broker-0', {});
+  const { id: topicId } = await nameService.ensureInnerTopic(auditTopic);
+  await directory.until(() => directory.topic(auditTopic), 60_000, 'the topic');
+  const message: FoundMessage = {
+    ...{ topicId, originTopicId: topicId, queueId: queueId(0), offset: 0 as QueueOffset, position: 100 as LogPosition },
+    ...{ size: 100, storedMs: 1, messageId: 'm1', tag: 'done', messageGroup: 'proxy', keys: [], type: 2, bodyBytes: 3 },
+    ...{ dueMs: 0, liteTopic: '', cause: 0, attempts: 0 },
+  };
+  const rest = { cut: false, bodyBytes: 3, encoding: 'IDENTITY', bornHost: '', bornMs: 1, traceContext: '' };
+  brokers.inspect.messages.set('broker-0', [message]);
+  brokers.inspect.contents.set(100, { message, properties: new Map(), body: Buffer.from('who'), ...rest });
+  brokers.inspect.lives.set(100, { events: [], indexedTo: 1, cut: false });
+  const allow = (resource: string): PolicyEntry => {
+    return { policy: 'custom', resource: resourceIn(resource), actions: ['all'], sourceIps: [], decision: 'allow' };
+  };
+  const place = placeId('broker-0', { position: 100 as LogPosition, size: 100 });
+  const paths = [
+    ...[`/topics/${auditTopic}`, `/messages?topic=${auditTopic}`, `/messages/search?topic=${auditTopic}`],
+    ...[`/messages/${place}`, `/messages/${place}/life`, `/messages/${place}/why?group=billing`],
+  ];
+  identities.allow('ann', allow('*'), allow('Topic:*'), allow('Cluster:*'));
+  const headers = await bearer('ann');
+  for (const path of paths) expect({ path, ...(await ask('GET', path, headers)) }).toMatchObject({ path, status: 401 });
+  const names = async (path: string): Promise<unknown> => (await ask('GET', path, headers)).body['items'];
+  expect(await names('/messages?id=m1')).toEqual([]);
+  expect(await names('/topics?inner=true')).not.toContainEqual(expect.objectContaining({ name: auditTopic }));
+  const trial = { group: 'billing', topic: auditTopic, messageId: 'm1' };
+  expect(await ask('POST', '/clients/c/verify', headers, trial)).toMatchObject({ status: 401 });
+
+  identities.allow('ann', allow('*'), allow(`Topic:${auditTopic}`));
+  for (const path of paths) expect({ path, ...(await ask('GET', path, headers)) }).not.toMatchObject({ status: 401 });
+  expect(await names('/messages?id=m1')).toMatchObject([{ messageId: 'm1' }]);
+  expect(await names('/topics?inner=false')).not.toContainEqual(expect.objectContaining({ name: auditTopic }));
 });
 
 it('a token ends with its user', async () => {

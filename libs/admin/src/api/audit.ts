@@ -16,7 +16,7 @@ declare module 'fastify' {
     /** Messages that the answer shows; left out: it is none that does. */
     given: number | undefined;
     /** Has the audit log know how an answer ended, once; undefined: there is none. */
-    recordAnswer: ((answer: Answered) => void) | undefined;
+    recordAnswer: ((answer: Answered) => Promise<void>) | undefined;
   }
 }
 
@@ -61,7 +61,7 @@ export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminCont
   app.addHook('onRequest', async (request, reply) => {
     request.recordAnswer = (answer) => {
       request.recordAnswer = undefined;
-      record(log, request, reply.statusCode, answer);
+      return record(log, request, reply.statusCode, answer);
     };
   });
   app.addHook('preHandler', async (request) => {
@@ -80,15 +80,21 @@ export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminCont
     if (request.changed && isGood && typeof payload === 'string' && payload !== '') {
       request.changed.after = shown(parsed(payload));
     }
-    request.recordAnswer?.({ given: isGood ? request.given : undefined });
+    const recorded = request.recordAnswer?.({ given: isGood ? request.given : undefined });
+    if (request.changed) await recorded; // Who reads that something was changed can rely on its line.
   });
 }
 
-function record(log: AuditLog, request: FastifyRequest, status: number, { given, ended }: Answered): void {
+async function record(
+  log: AuditLog,
+  request: FastifyRequest,
+  status: number,
+  { given, ended }: Answered,
+): Promise<void> {
   const operation = operationOf(request);
   const isRefused = status === 401 || status === 403 || status === 429;
   if (operation === undefined || (harmless.has(request.method) && !isRefused && !looks.has(operation))) return;
-  log.record({
+  await log.record({
     requestId: request.id,
     user: request.principal.name === '' ? undefined : request.principal.name,
     how: howOf(request),

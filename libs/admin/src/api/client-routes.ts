@@ -4,6 +4,7 @@ import { printable } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { within } from '../within.js';
+import { checkTopicOf } from './access-rules.js';
 import type { AdminContext } from './context.js';
 import { answers } from './responses.js';
 import { clientParams, ref } from './schemas.js';
@@ -78,10 +79,16 @@ export function clientRoutes(app: FastifyInstance, context: AdminContext): void 
       body: ref('ClientTrial'),
       response: answers({ status: 200, schema: 'ClientAnswer', description: 'The result.' }, 400, 404, 504),
     },
-    handler: async ({ params: { clientId }, body, ip }) => {
+    handler: async (request) => {
+      const {
+        params: { clientId },
+        body,
+        ip,
+      } = request;
       const topic = directory.topic(body.topic);
       const group = directory.group(body.group);
       if (!topic) throw new MqError('TOPIC_NOT_FOUND', `there is no topic "${printable(body.topic)}"`);
+      checkTopicOf(request, topic.name);
       if (!group)
         throw new MqError('CONSUMER_GROUP_NOT_FOUND', `there is no consumer group "${printable(body.group)}"`);
       const { messageId } = body;

@@ -1,6 +1,6 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { MessageQuery } from '@cometmq/client';
-import { printable, type ConsumerGroup, type TopicId } from '@cometmq/model';
+import { isSystemTopic, printable, type ConsumerGroup, type Topic, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { askAll, AskRound } from '../reports/ask-all.js';
@@ -16,6 +16,7 @@ import {
 } from '../reports/message-report.js';
 import { whyReport } from '../reports/why-report.js';
 import { within } from '../within.js';
+import { checkTopicOf } from './access-rules.js';
 import type { AdminContext } from './context.js';
 import { goOn } from './event-stream.js';
 import {
@@ -81,8 +82,9 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
   };
 
   /** A message id says nothing of its topic: all are looked through, some at once. */
-  const byIdAnywhere = async (query: SearchQuery): Promise<MessagePartView> => {
-    const topics = [...directory.topics()].map(({ id }) => id);
+  const byIdAnywhere = async (query: SearchQuery, { principal, ip }: FastifyRequest): Promise<MessagePartView> => {
+    const mayRead = ({ name }: Topic): boolean => !isSystemTopic(name) || principal.may(['get'], 'topic', name, ip);
+    const topics = [...directory.topics()].filter(mayRead).map(({ id }) => id);
     const parts: MessagePartView[] = [];
     const round = new AskRound(directory, clock, requestMsMax);
     for (let at = 0; at < topics.length; at += topicsAtOnce) {
@@ -97,13 +99,13 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
     return { items, looked: sum('looked'), left: 0, missing: round.missing };
   };
 
-  const search = async (query: SearchQuery, max: number): Promise<MessagePartView> => {
+  const search = async (query: SearchQuery, max: number, request: FastifyRequest): Promise<MessagePartView> => {
     if (query.value !== undefined && query.property === undefined) {
       throw new MqError('BAD_REQUEST', 'query: value goes with property, which names what has it');
     }
     if (query.topic !== undefined) return part(query, topicNamed(directory, query.topic).id, max);
     if (query.id === undefined) throw new MqError('BAD_REQUEST', 'query: topic is missing; only an id can do without');
-    return byIdAnywhere(query);
+    return byIdAnywhere(query, request);
   };
 
   app.get<{ Querystring: SearchQuery }>('/messages', {
@@ -115,7 +117,7 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       response: answers({ status: 200, schema: 'MessagePart', description: 'One part.' }, 400, 404),
     },
     handler: async (request) => {
-      const found = await search(request.query, request.query.limit ?? limitDefault);
+      const found = await search(request.query, request.query.limit ?? limitDefault, request);
       request.given = found.items.length;
       return found;
     },
@@ -135,14 +137,14 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
     handler: async (request, reply) => {
       const { query } = request;
       const limit = query.limit ?? limitDefault;
-      let part = await search(query, limit); // What is wrong with the question is answered as a problem document.
+      let part = await search(query, limit, request); // What is wrong with the question is answered as a problem document.
       await goOn(request, reply, clock, { kind: 'events' }, async (out) => {
         for (let looked = 0; ;) {
           looked += part.looked;
           for (const item of part.items) await out.message('found', item);
           await out.send('progress', { looked, left: part.left, missing: part.missing });
           if (out.isOver || part.next === undefined || out.given >= limit) break;
-          part = await search({ ...query, after: part.next }, limit - out.given);
+          part = await search({ ...query, after: part.next }, limit - out.given, request);
         }
         await out.send('end', part.next === undefined ? {} : { next: part.next });
       });
@@ -164,6 +166,7 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       const read = inspect.readMessage(brokerSet, place, query.bytes ?? bodyBytesDefault);
       const content = await within(clock, requestMsMax, brokerSet, read);
       if (!content) throw new MqError('MESSAGE_NOT_FOUND', 'the log does not hold this message any more');
+      checkTopicOf(request, directory.topicById(content.message.topicId)?.name);
       request.given = 1;
       return contentView(directory, brokerSet, content);
     },
@@ -179,8 +182,12 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       params: messageParams,
       response: answers({ status: 200, schema: 'MessageLife', description: 'Its life.' }, 400, 404),
     },
-    handler: async ({ params }) => {
-      const { brokerSet, place } = readPlaceId(directory, params.id);
+    handler: async (request) => {
+      const { brokerSet, place } = readPlaceId(directory, request.params.id);
+      if (!request.principal.isSuper) {
+        const content = await within(clock, requestMsMax, brokerSet, inspect.readMessage(brokerSet, place, 0));
+        checkTopicOf(request, content && directory.topicById(content.message.topicId)?.name);
+      }
       return lifeView(directory, await within(clock, requestMsMax, brokerSet, inspect.messageLife(brokerSet, place)));
     },
   });
@@ -194,7 +201,8 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       querystring: whyQuery,
       response: answers({ status: 200, schema: 'MessageWhy', description: 'Why.' }, 400, 404),
     },
-    handler: async ({ params, query }) => {
+    handler: async (request) => {
+      const { params, query } = request;
       const { brokerSet, place } = readPlaceId(directory, params.id);
       const group = groupNamed(query.group);
       const set = directory.brokerSet(brokerSet);
@@ -211,6 +219,7 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       const topic = content && directory.topicById(content.message.topicId);
       if (!content || !set) throw new MqError('MESSAGE_NOT_FOUND', 'the log does not hold this message any more');
       if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic of the message was deleted');
+      checkTopicOf(request, topic.name);
       const nowMs = clock.wallMs();
       return whyReport({ topic, brokerSet: set, group, state, content, events: life.events, nowMs });
     },

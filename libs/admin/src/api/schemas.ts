@@ -300,6 +300,10 @@ const templates = {
     maxItems: 100,
     description: 'Topics that the user may receive from, as which consumer group.',
   }),
+  audit: arrayOf(pattern, {
+    maxItems: 100,
+    description: 'Consumer groups as which the user may read the audit log, the topic rmq_sys_audit_log.',
+  }),
 };
 const userFields = {
   name: {

@@ -1,5 +1,5 @@
 /** What users are made of, by the REST API or by a resource of Kubernetes. */
-import { consumerTemplate, producerTemplate, resourceIn } from '@cometmq/auth';
+import { auditorTemplate, consumerTemplate, producerTemplate, resourceIn } from '@cometmq/auth';
 import type { Action, PolicyEntry } from '@cometmq/model';
 
 import type { PolicyView } from '../reports/user-report.js';
@@ -14,12 +14,14 @@ export interface PolicyBody {
 export interface Templates {
   readonly produce?: readonly string[];
   readonly consume?: readonly { readonly topics: string; readonly group: string }[];
+  readonly audit?: readonly string[];
 }
 /** @throws MqError BAD_REQUEST */
 export function entriesOf({
   policies = [],
   produce = [],
   consume = [],
+  audit = [],
 }: Templates & { readonly policies?: readonly PolicyBody[] | undefined }): PolicyEntry[] {
   const own = policies.map(({ resource, actions, decision = 'allow', sourceIps = [], policy = 'custom' }) => ({
     resource: resourceIn(resource),
@@ -32,5 +34,6 @@ export function entriesOf({
     ...own,
     ...produce.flatMap((topics) => producerTemplate(topics)),
     ...consume.flatMap(({ topics, group }) => consumerTemplate(topics, group)),
+    ...audit.flatMap((groups) => auditorTemplate(groups)),
   ];
 }

@@ -50,6 +50,7 @@ export const userSpec = object(
     policies: { ...policies, items: schemas['Policy'] },
     produce: user['produce'] ?? {},
     consume: user['consume'] ?? {},
+    audit: user['audit'] ?? {},
     secretName: described(
       { ...text, minLength: 1, maxLength: 253, pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$' },
       'The Secret that gets accessKey and secretKey; absent: the name of this resource. It can not be changed.',

@@ -1,4 +1,5 @@
 import type {
+  AppendAuditCall,
   BrokerAdmin,
   BrokerState,
   ClientQuestion,
@@ -26,6 +27,7 @@ export class FakeBrokers implements BrokerAdmin {
   readonly groups = new Map<GroupId, GroupState>();
   readonly topics = new Map<TopicId, TopicState>();
   readonly holds: { readonly brokerSet: string; readonly holdMs: number; readonly groupsOnly?: true }[] = [];
+  readonly audits: AppendAuditCall[] = [];
   readonly waiting = new FakeWaiting((brokerSet) => this.known(brokerSet));
   readonly inspect = new FakeInspect((brokerSet) => this.known(brokerSet));
   readonly deadLetters = new FakeDeadLetters((brokerSet) => this.known(brokerSet));
@@ -53,6 +55,7 @@ export class FakeBrokers implements BrokerAdmin {
     this.groups.clear();
     this.topics.clear();
     this.holds.length = 0;
+    this.audits.length = 0;
     this.waiting.reset();
     this.inspect.reset();
     this.deadLetters.reset();
@@ -114,6 +117,11 @@ export class FakeBrokers implements BrokerAdmin {
   async holdSends(brokerSet: string, holdMs: number, _owner: string, groupsOnly = false): Promise<void> {
     this.known(brokerSet);
     this.holds.push({ brokerSet, holdMs, ...(groupsOnly && { groupsOnly: true as const }) });
+  }
+
+  async appendAudit(brokerSet: string, call: AppendAuditCall): Promise<void> {
+    this.known(brokerSet);
+    this.audits.push(call);
   }
 
   async describeTopic(brokerSet: string, topicId: TopicId): Promise<TopicState> {

@@ -2,7 +2,7 @@ import type { Directory, LiteSyncCall } from '@cometmq/client';
 import type { GroupsView } from '@cometmq/consumption';
 import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
 import {
-  homeOfLiteTopic,
+  homeOfGroup,
   homeSets,
   type ConsumerGroup,
   type GroupId,
@@ -146,7 +146,7 @@ export class LiteSync {
   /** Every leader hears of every subscription; the one at home speaks. */
   private tell(clientId: string, topicId: TopicId, liteTopic: string): void {
     const { view, directory, brokerName, commands } = this.parts;
-    const isHome = (homeOfLiteTopic(liteTopic, homeSets(directory.brokerSets())) ?? brokerName) === brokerName;
+    const isHome = (homeOfGroup(liteTopic, homeSets(directory.brokerSets())) ?? brokerName) === brokerName;
     if (!isHome && view.find(topicId, liteTopic) === undefined) return;
     if (commands.tell({ clientId, kind: 'unsubscribeLite', topicId, liteTopic })) this.notified += 1;
   }

@@ -125,6 +125,7 @@ it.each([
   ['a topic that is no name', message({}, { topic: { name: 'a b' } }), Code.ILLEGAL_TOPIC],
   ['a topic of another alphabet', message({}, { topic: { name: 'täglich' } }), Code.ILLEGAL_TOPIC],
   ['a system topic', message({}, { topic: { name: 'rmq_sys_x' } }), Code.ILLEGAL_TOPIC],
+  ['the audit log', message({}, { topic: { name: 'rmq_sys_audit_log' } }), Code.ILLEGAL_TOPIC],
   ['no topic', message({}, { topic: undefined }), Code.ILLEGAL_TOPIC],
 ])('refuses %s', async (_what, bad, code) => {
   const answer = await send(context, encode(bad));

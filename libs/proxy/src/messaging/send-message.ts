@@ -12,6 +12,7 @@ import {
   type Topic,
   type TopicId,
   accepts,
+  auditTopic,
   encodeEnvelope,
   hashBytes,
   isInnerTopic,
@@ -120,6 +121,8 @@ class SendRequest {
 
   /** `topic` is what stands in the request, byte for byte: names that are no ASCII can't be in the directory. */
   start(topic: string): void {
+    if (topic === auditTopic)
+      return this.failAll(new MqError('ILLEGAL_TOPIC', `topic "${topic}" is reserved for the system`));
     const { routes, firstUses } = this.context;
     const before = firstUses.size === 0 ? undefined : firstUses.get(topic);
     const route = before ? undefined : routes.find(topic);

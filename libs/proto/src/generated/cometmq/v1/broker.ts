@@ -5,6 +5,31 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+export interface AppendAuditRequest {
+  /** Whose lines they are: their message group. */
+  source: string;
+  lines: AuditLine[];
+}
+
+export interface AuditLine {
+  /** The message id: the same whenever this line is sent. */
+  id: string;
+  /** When it was recorded. */
+  timeMs: number;
+  text: Uint8Array;
+  tag: string;
+  keys: string[];
+  properties: Map<string, string>;
+}
+
+export interface AuditLine_PropertiesEntry {
+  key: string;
+  value: string;
+}
+
+export interface AppendAuditResponse {
+}
+
 export interface LinkFrame {
   calls: LinkCall[];
   answers: LinkAnswer[];
@@ -838,6 +863,309 @@ export interface BackupJob {
   /** Of a verification: what is missing or damaged. */
   problems: string[];
 }
+
+function createBaseAppendAuditRequest(): AppendAuditRequest {
+  return { source: "", lines: [] };
+}
+
+export const AppendAuditRequest: MessageFns<AppendAuditRequest> = {
+  encode(message: AppendAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    for (const v of message.lines) {
+      AuditLine.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppendAuditRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppendAuditRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lines.push(AuditLine.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AppendAuditRequest>, I>>(base?: I): AppendAuditRequest {
+    return AppendAuditRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AppendAuditRequest>, I>>(object: I): AppendAuditRequest {
+    const message = createBaseAppendAuditRequest();
+    message.source = object.source ?? "";
+    message.lines = object.lines?.map((e) => AuditLine.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAuditLine(): AuditLine {
+  return { id: "", timeMs: 0, text: new Uint8Array(0), tag: "", keys: [], properties: new Map() };
+}
+
+export const AuditLine: MessageFns<AuditLine> = {
+  encode(message: AuditLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.timeMs !== 0) {
+      writer.uint32(16).int64(message.timeMs);
+    }
+    if (message.text.length !== 0) {
+      writer.uint32(26).bytes(message.text);
+    }
+    if (message.tag !== "") {
+      writer.uint32(34).string(message.tag);
+    }
+    for (const v of message.keys) {
+      writer.uint32(42).string(v!);
+    }
+    message.properties.forEach((value, key) => {
+      AuditLine_PropertiesEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.timeMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.keys.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            const entry6 = AuditLine_PropertiesEntry.decode(reader, reader.uint32());
+            if (entry6.value !== undefined) {
+              message.properties.set(entry6.key, entry6.value);
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AuditLine>, I>>(base?: I): AuditLine {
+    return AuditLine.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AuditLine>, I>>(object: I): AuditLine {
+    const message = createBaseAuditLine();
+    message.id = object.id ?? "";
+    message.timeMs = object.timeMs ?? 0;
+    message.text = object.text ?? new Uint8Array(0);
+    message.tag = object.tag ?? "";
+    message.keys = object.keys?.map((e) => e) || [];
+    message.properties = (() => {
+      const m = new Map();
+      (object.properties as Map<string, string> ?? new Map()).forEach((value, key) => {
+        if (value !== undefined) {
+          m.set(key, globalThis.String(value));
+        }
+      });
+      return m;
+    })();
+    return message;
+  },
+};
+
+function createBaseAuditLine_PropertiesEntry(): AuditLine_PropertiesEntry {
+  return { key: "", value: "" };
+}
+
+export const AuditLine_PropertiesEntry: MessageFns<AuditLine_PropertiesEntry> = {
+  encode(message: AuditLine_PropertiesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditLine_PropertiesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditLine_PropertiesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AuditLine_PropertiesEntry>, I>>(base?: I): AuditLine_PropertiesEntry {
+    return AuditLine_PropertiesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AuditLine_PropertiesEntry>, I>>(object: I): AuditLine_PropertiesEntry {
+    const message = createBaseAuditLine_PropertiesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseAppendAuditResponse(): AppendAuditResponse {
+  return {};
+}
+
+export const AppendAuditResponse: MessageFns<AppendAuditResponse> = {
+  encode(_: AppendAuditResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppendAuditResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppendAuditResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AppendAuditResponse>, I>>(base?: I): AppendAuditResponse {
+    return AppendAuditResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AppendAuditResponse>, I>>(_: I): AppendAuditResponse {
+    const message = createBaseAppendAuditResponse();
+    return message;
+  },
+};
 
 function createBaseLinkFrame(): LinkFrame {
   return { calls: [], answers: [], commands: [] };
@@ -10635,6 +10963,15 @@ export const BrokerServiceDefinition = {
       requestType: ListBackupsRequest as typeof ListBackupsRequest,
       requestStream: false,
       responseType: ListBackupsResponse as typeof ListBackupsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Lines of a process's audit log become messages of the audit topic, in their order; those that are there already do not again. */
+    appendAudit: {
+      name: "AppendAudit",
+      requestType: AppendAuditRequest as typeof AppendAuditRequest,
+      requestStream: false,
+      responseType: AppendAuditResponse as typeof AppendAuditResponse,
       responseStream: false,
       options: {},
     },
