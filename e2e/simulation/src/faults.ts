@@ -108,6 +108,8 @@ async function breakOne(
       member.condition.slowMs = chance.below(60);
       return true;
     case 'flip':
+      // One of two that can't open its log can't say what it knows of metadata that was set back, and the other one waits for that.
+      if (world.members.length === 2 && world.metadata.wasSetBack) return false;
       return world.flips.flip(member, world.audit, chance);
     case 'namesrv': {
       const server = chance.pick(world.nameServers);
@@ -146,6 +148,7 @@ async function setBack(world: World, ago: number): Promise<boolean> {
   const isTwo = world.members.length === 2;
   // What was said is not forgotten again before it was heard.
   if (isTwo && (world.keptOut.size > 0 || (await metadata.store.get(doubtKey)) !== undefined)) return false;
+  if (isTwo && world.flips.damaged(world.audit) !== undefined) return false; // See above.
   const done = await metadata.setBack(ago, setKey);
   if (!done) return false;
   if (!isTwo || done.was === undefined) return true;

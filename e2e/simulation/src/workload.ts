@@ -71,6 +71,8 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   );
   steps += await world.run(() => started, 120_000, 'the world starts');
 
+  // Who leads holds more than who waits for a leader.
+  steps += await world.run(() => world.isWhole, wholeMsMax, 'all members are in the set and in sync');
   steps += await quiet(world);
   const before = world.held;
 

@@ -261,6 +261,12 @@ export class World {
 
   /** A member's process says that it ends. */
   couldNotGoOn(member: Member, error: MqError): void {
+    // Metadata that was set back, and has gone on from there, may contradict the log: an operator has to say what counts.
+    if (error.code === 'METADATA_MISMATCH' && this.metadata.wasSetBack) {
+      this.trace.note(`${member.place} #${member.starts} ends: ${error.reason}`);
+      member.end(false);
+      return;
+    }
     // Of a log that is damaged where it has to be read nothing can be known any more; a start takes it anew.
     if (error.code !== 'CORRUPT_RECORD' || !this.flips.isDamaged(member)) {
       this.failures.push(`${member.place} #${member.starts} could not go on: ${reasonOf(error)}`);

@@ -210,6 +210,7 @@ export class Member implements SetMember, MemberMoves {
     const { role } = self;
     if (self.stopped || role.is === 'failed') return;
     const { clock, settings } = this.parts;
+    this.timer?.cancel(); // Another one may have been begun with the role.
     // Who leads has a clock of its own.
     this.timer = clock.after(role.is === 'leading' ? settings.leaseMs / 3 : tickMs, this.tick);
     if (role.is === 'following') this.stand(self.turn.step('tick'));
