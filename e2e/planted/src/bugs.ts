@@ -136,6 +136,45 @@ export const bugs: readonly Bug[] = [
   },
 
   {
+    name: 'a snapshot of which only a part is in place is opened, and its member may lead',
+    layer: 'crash states',
+    plants: [
+      {
+        file: 'libs/store/src/held-folder.ts',
+        from: '    await putInPlace(disk, folder, this.opened);\n',
+        to: '',
+      },
+    ],
+    watch: { specs: ['libs/store/src/snapshot/snapshots.spec.ts'] },
+    secondsMax: 180,
+  },
+  {
+    name: 'records that nobody can prove to have stood there are taken for damaged ones',
+    layer: 'crash states',
+    plants: [
+      {
+        file: 'libs/store/src/log/damaged-part.ts',
+        from: 'if (isAlike || records.epoch === follows) return;',
+        to: 'if (isAlike || records.epoch > 0) return;',
+      },
+    ],
+    watch: { specs: [storeLog('damaged-part')] },
+    secondsMax: 120,
+  },
+  {
+    name: 'a message that came back counts as given up',
+    layer: 'specs',
+    plants: [
+      {
+        file: 'libs/store/src/damage-notes.ts',
+        from: 'return position === this.lostPlace && this.mending === 0 && this.log.damages.length === 0;',
+        to: 'return position < 0 && this.log.damages.length === 0;',
+      },
+    ],
+    watch: { specs: ['libs/store/src/repairs.spec.ts'] },
+    secondsMax: 120,
+  },
+  {
     name: 'what is known of queues stays when what was folded is thrown away',
     layer: 'simulation',
     plants: [
@@ -326,7 +365,66 @@ export const bugs: readonly Bug[] = [
     secondsMax: 180,
   },
 
+  {
+    name: 'a leader that can commit nothing goes on taking messages',
+    layer: 'model of a set',
+    plants: [
+      {
+        file: leader,
+        from: 'return !isLong(this.waitsSinceMs) && !isLong(this.unheardSinceMs);',
+        to: 'return !isLong(undefined);',
+      },
+    ],
+    watch: {
+      specs: [
+        replication('stories'),
+        'libs/broker/src/member/member-faults.spec.ts',
+        'libs/broker/src/member/member.spec.ts',
+      ],
+    },
+    secondsMax: 120,
+  },
+
   // ---- what clients see
+  {
+    name: 'a message is taken after its deadline has passed',
+    layer: 'specs',
+    plants: [
+      {
+        file: 'libs/broker/src/sends.ts',
+        from: 'call.deadlineMs !== undefined && this.clock.monotonicMs() > call.deadlineMs',
+        to: 'call.deadlineMs !== undefined && this.clock.monotonicMs() < 0',
+      },
+    ],
+    watch: { specs: ['libs/broker/src/sends.spec.ts'] },
+    secondsMax: 120,
+  },
+  {
+    name: 'the commit of a half message is lost',
+    layer: 'simulation',
+    plants: [
+      {
+        file: 'libs/broker/src/transactions.ts',
+        from: "if (resolution === 'rollback') {\n      const dropped",
+        to: "if (resolution === 'rollback' || audit === undefined) {\n      const dropped",
+      },
+    ],
+    watch: { ...set, seeds: 2 },
+    secondsMax: 240,
+  },
+  {
+    name: 'a message is sent again under a new id',
+    layer: 'specs',
+    plants: [
+      {
+        file: 'libs/proxy/src/messaging/send-message.ts',
+        from: '      this.route = route;\n      this.start();',
+        to: '      this.route = route;\n      this.envelope[4] = (this.envelope[4] ?? 0) ^ 1;\n      this.start();',
+      },
+    ],
+    watch: { specs: ['libs/proxy/src/messaging/send-message.spec.ts'] },
+    secondsMax: 400,
+  },
   {
     name: 'log time goes back with the wall clock, and what was handed out comes again',
     layer: 'specs',

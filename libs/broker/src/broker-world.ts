@@ -163,6 +163,7 @@ export class BrokerWorld {
     topic = this.topic,
     queue = 0,
     message: Uint8Array = Buffer.from(`body of ${id}`),
+    deadlineMs?: number,
   ): Promise<SendResult> {
     const whole: EnvelopeDraft = {
       type: topic.type,
@@ -178,7 +179,7 @@ export class BrokerWorld {
           topicId: topic.id,
           queueId: queueId(queue),
           layout: topic.layout,
-          deadlineMs: undefined,
+          deadlineMs,
           tagHash: hashBytes(whole.tag),
           groupHash: hashBytes(whole.group),
           envelope: encodeEnvelope(whole),

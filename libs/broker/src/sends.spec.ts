@@ -42,3 +42,14 @@ it('a repeated message is refused where its group has another set since the firs
   await expect(world.sendAs('a', { group })).rejects.toMatchObject({ code: 'STALE_LAYOUT' });
   await world.broker.stop();
 });
+
+it('a message whose sender has given up by then is not stored', async () => {
+  const world = await new BrokerWorld().start();
+  const body = Buffer.from('body');
+  const nowMs = world.clock.monotonicMs();
+  await world.sendAny('a', {}, world.topic, 0, body, nowMs + 1);
+  world.clock.advance(2);
+  await expect(world.sendAny('b', {}, world.topic, 0, body, nowMs + 1)).rejects.toMatchObject({ code: 'TIMEOUT' });
+  expect(world.broker.store.bounds(world.topic.id, queueId(0)).next).toBe(1);
+  await world.broker.stop();
+});

@@ -233,11 +233,16 @@ it.each(['NOT_LEADER', 'STALE_LAYOUT', 'UNAVAILABLE'] as const)(
   async (code) => {
     let fails = true;
     context.broker.fault = () => (fails ? new MqError(code, 'not now') : undefined);
-    const first = send(context, encode(message()), { timeoutMs: 3_000 });
+    const bytes = encode(message());
+    const first = send(context, bytes, { timeoutMs: 3_000 });
     context.clock.advance(500);
     fails = false;
     context.clock.advance(100);
     expect((await first).status?.code).toBe(Code.OK);
+    // What it says of itself is what it says where it is sent once: its id tells that it is the same message.
+    await send(context, bytes, { timeoutMs: 3_000 });
+    const [again, once] = context.broker.sent.map(({ envelope }) => Buffer.from(envelope));
+    expect(again).toEqual(once);
 
     fails = true;
     const second = context.call('SendMessage', encode(message()), { timeoutMs: 3_000 });
