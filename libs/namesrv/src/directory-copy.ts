@@ -105,6 +105,11 @@ export class DirectoryCopy {
     return this[kind].size - (kind === 'topics' ? this.innerTopics : 0);
   }
 
+  /** Somebody has got an id, and may have it still. */
+  get hasIds(): boolean {
+    return this.topics.size + this.groups.size + this.retiredByKey.size + this.deleted.size > 0;
+  }
+
   /** Who has which id. */
   namesById(kind: 'topics' | 'groups'): ReadonlyMap<number, string> {
     return new Map([...this[kind].values()].map(({ id, name }) => [id, name]));

@@ -202,14 +202,20 @@ it('lets no change of two at once be lost', async () => {
   expect(await first.registry.updateUser('ann', { secret, resealed: true })).toMatchObject({ secretVersion: 3 });
 });
 
-it('goes on with what it knew where somebody wrote something else by hand', async () => {
-  const { first, store, unreadable } = await opened();
-  await first.registry.createUser(draft('ann'));
-  await store.commit({ compare: [], puts: [{ key: 'identities/users/ann', value: 'no record' }] });
-  const updates = follow(first.registry);
-  await until('an update comes', () => unreadable.length > 0 && updates.length > 0);
-  expect(updates.at(-1)).toMatchObject({ kind: 'snapshot', users: [{ name: 'ann' }] });
-});
+it.each(['no record', '{}', '{"name":"ann"}', '[]'])(
+  'goes on with what it knew where somebody wrote something else by hand: %s',
+  async (value) => {
+    const { first, store, unreadable } = await opened();
+    await first.registry.createUser(draft('ann'));
+    await first.registry.setPolicies({ user: 'ann', entries: [] });
+    const hands = ['users/ann', 'users/bob', 'policies/ann', 'revoked/1'];
+    await store.commit({ compare: [], puts: hands.map((key) => ({ key: `identities/${key}`, value })) });
+    const updates = follow(first.registry);
+    await until('an update comes', () => new Set(unreadable).size === hands.length && updates.length > 0);
+    expect(updates.at(-1)).toMatchObject({ kind: 'snapshot', users: [{ name: 'ann' }], policies: [], revoked: [] });
+    expect(updates).toHaveLength(1);
+  },
+);
 
 /** Who is known, by the updates told. */
 function namesIn(updates: readonly IdentityUpdate[]): string[] {

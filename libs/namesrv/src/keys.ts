@@ -208,9 +208,56 @@ export interface LineageRecord {
   readonly adoptionLeased?: true | undefined;
 }
 
+/**
+ * What a record must have to be one, by the beginning of its key: fields that all releases have written. One without them would
+ * be told to every process, and most of them would end by it.
+ */
+const shapes: readonly (readonly [
+  key: string,
+  fields: Readonly<Record<string, 'string' | 'number' | 'boolean' | 'object'>>,
+])[] = [
+  [
+    keys.topics,
+    {
+      ...{ name: 'string', id: 'number', permission: 'string' },
+      ...{ writeQueues: 'number', readQueues: 'number', layout: 'number', createdMs: 'number' },
+    },
+  ],
+  [
+    keys.groups,
+    {
+      ...{ name: 'string', id: 'number', fifo: 'boolean', attemptsMax: 'number' },
+      ...{ retryPolicy: 'object', start: 'object', createdMs: 'number' },
+    },
+  ],
+  [keys.deletedTopics, { id: 'number', name: 'string', createdMs: 'number' }],
+  [keys.deletedGroups, { id: 'number', name: 'string', createdMs: 'number' }],
+  [keys.retired, { kind: 'string', record: 'object', who: 'string' }],
+  [keys.stages, { stage: 'string' }],
+  [keys.ids, { topics: 'number', groups: 'number' }],
+  [
+    keys.users,
+    {
+      ...{ name: 'string', kind: 'string', enabled: 'boolean' },
+      ...{ secret: 'object', secretVersion: 'number', createdMs: 'number' },
+    },
+  ],
+  [keys.policies, { user: 'string', entries: 'object' }],
+  [keys.revoked, { id: 'string', untilMs: 'number' }],
+];
+
 /** Undefined where there is no key, or somebody has written something else there by hand. */
 export function recordOf<T>(pair: KeyValue | undefined): T | undefined {
-  return pair && recordIn(pair.value);
+  const record = pair && recordIn<T & object>(pair.value);
+  return record && isWhole(pair.key, record) ? record : undefined;
+}
+
+function isWhole(key: string, record: object): boolean {
+  const fields = shapes.find(([start]) => key.startsWith(start))?.[1] ?? {};
+  return Object.entries(fields).every(([name, type]) => {
+    const value = (record as Readonly<Record<string, unknown>>)[name];
+    return typeof value === type && value !== null;
+  });
 }
 
 export function recordIn<T>(text: string): T | undefined {

@@ -46,6 +46,59 @@ function follow(nameService: NameService): { readonly updates: DirectoryUpdate[]
   return { updates, stop, kinds: () => updates.map((update) => update.kind).join(' ') };
 }
 
+// Goal: no id is given twice, and what is no record is told to nobody. Method: the store as somebody's hand leaves it.
+describe('what somebody has written, or taken away, in the store by hand', () => {
+  it.each([undefined, 'no record', '{}', '{"topics":"7","groups":1}'])(
+    'gives no id twice: %s where they are counted',
+    async (value) => {
+      const { open, store } = await world();
+      const nameService = await open();
+      const known = await nameService.createTopic({ name: 'orders' });
+      await nameService.createGroup({ name: 'billing' });
+      const counted = await store.get('ids');
+      await store.commit(value === undefined ? { compare: [], deletes: ['ids'] } : putOf('ids', value));
+      for (const made of [
+        nameService.createTopic({ name: 'other' }),
+        nameService.createGroup({ name: 'other' }),
+        nameService.ensureTopic('third'),
+      ]) {
+        expect((await fault(made)).code).toBe('METADATA_MISMATCH');
+      }
+      expect(await nameService.ensureTopic('orders')).toMatchObject({ id: known.id });
+      await store.commit(putOf('ids', counted?.value ?? ''));
+      expect((await nameService.createTopic({ name: 'other' })).id).toBe(known.id + 1);
+    },
+  );
+
+  it.each([
+    'topics/orders',
+    'groups/billing',
+    'topics/new',
+    'groups/new',
+    'stages/broker-0',
+    'deletedTopics/9',
+    'retired/t9',
+  ])('is told to nobody where it is no record: %s', async (key) => {
+    const { open, store } = await world();
+    const unreadable: string[] = [];
+    const nameService = await open({
+      log: { ...silentLogger, error: (facts) => void unreadable.push(JSON.stringify(facts)) },
+    });
+    await nameService.createTopic({ name: 'orders' });
+    await nameService.createGroup({ name: 'billing' });
+    const { updates, kinds } = follow(nameService);
+    await until('the snapshot', () => updates.length === 1);
+    await store.commit(putOf(key, '{}'));
+    await until('that it was seen', () => unreadable.length > 0);
+    expect(kinds()).toBe('snapshot');
+    expect(unreadable.join()).toContain(key);
+  });
+});
+
+function putOf(key: string, value: string): { compare: []; puts: [{ key: string; value: string }] } {
+  return { compare: [], puts: [{ key, value }] };
+}
+
 describe('topics', () => {
   it('are made with the defaults of the system', async () => {
     const { open, clock } = await world();

@@ -382,7 +382,7 @@ export class NamesrvService implements NameService, Component {
       }
       return this.change<T>(async () => {
         const [found, counter] = await Promise.all([this.store.get(key), this.store.get(keys.ids)]);
-        const ids = new Ids(recordOf<IdsRecord>(counter));
+        const ids = new Ids(this.idsIn(counter));
         const made = decide(ids, found);
         if ('there' in made) return { result: made.there, seen: made.seen };
         return {
@@ -406,6 +406,19 @@ export class NamesrvService implements NameService, Component {
       () => done(false),
     );
     return making;
+  }
+
+  /** @throws MqError METADATA_MISMATCH where nobody knows any more which ids were given: one given twice mixes two logs */
+  private idsIn(counter: KeyValue | undefined): IdsRecord {
+    const record = recordOf<IdsRecord>(counter);
+    if (record) return record;
+    if (!counter && !this.copy.hasIds) return { topics: 0, groups: 0 };
+    this.copy.ours(); // A store that was emptied or replaced has lost more than that.
+    throw new MqError(
+      'METADATA_MISMATCH',
+      `the metadata store ${counter ? 'has something else' : 'has nothing'} under "${keys.ids}", where the ids that were given are ` +
+        'counted: nothing is made until brokers have said what their logs know (comet cluster adopt)',
+    );
   }
 
   private alter<T extends object>(key: string, absent: MqError, change: (record: T) => T): Promise<T> {
@@ -464,9 +477,9 @@ class Ids {
   private topics: number;
   private groups: number;
 
-  constructor(record: IdsRecord | undefined) {
-    this.topics = record?.topics ?? 0;
-    this.groups = record?.groups ?? 0;
+  constructor({ topics, groups }: IdsRecord) {
+    this.topics = topics;
+    this.groups = groups;
   }
 
   nextTopic(): number {
