@@ -1,6 +1,7 @@
 // Goal: users and policies come over from RocketMQ's files, with what can't come said, and no secret shown. Method: files
 // as RocketMQ has them, the command line, and the real REST API over identities in memory.
 import { startAdminFixture, type AdminFixture } from '@cometmq/admin/testing';
+import { resourceIn } from '@cometmq/auth';
 import { FakeIdentities } from '@cometmq/auth/testing';
 
 import { FakeTerminal, type Ran } from './testing.js';
@@ -151,6 +152,26 @@ describe('plain_acl.yml', () => {
     await comet('acl', 'allow', 'numbers', 'pub', 'Topic:mine');
     const again = await imported('plain_acl.yml', '--yes');
     expect(again).toMatchObject({ code: 0, err: expect.stringContaining('made 0 users and 0 policies') });
+    expect(await may('numbers', 'pub', 'Topic:mine')).toBe(true);
+  });
+
+  it('takes nothing away of what somebody else allows meanwhile', async () => {
+    identities.user('numbers', 'kept-secret', { kind: 'normal' });
+    me.fetch = async (url, init) => {
+      if (init?.method === 'PUT' && String(url).includes('/users/numbers/')) {
+        const entry = { policy: 'custom', sourceIps: [], decision: 'allow', actions: ['pub'] } as const;
+        identities.allow('numbers', { ...entry, resource: resourceIn('Topic:mine') });
+      }
+      return fetch(url, init);
+    };
+    const refused = await imported('plain_acl.yml', '--yes');
+    expect(refused).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('changed the policies of numbers meanwhile'),
+    });
+    expect(await may('numbers', 'pub', 'Topic:mine')).toBe(true);
+    me.fetch = (...request) => fetch(...request);
+    expect(await imported('plain_acl.yml', '--yes')).toMatchObject({ code: 0 });
     expect(await may('numbers', 'pub', 'Topic:mine')).toBe(true);
   });
 

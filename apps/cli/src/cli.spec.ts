@@ -606,6 +606,31 @@ describe('the cluster', () => {
     expect(JSON.parse((await comet('cluster', 'health', '-o', 'json')).out)).toMatchObject({ healthy: false });
   });
 
+  it.each(['table', 'json', 'jsonl', 'name'])(
+    'whatever servers say, no control character is printed (%s)',
+    async (format) => {
+      const evil = '\u001b[2J\u009b31m\r\u0007\u202e\u001b]0;x\u0007\nhealthy';
+      const health = { healthy: false, reasons: [evil], brokerSets: [{ name: evil, members: [], warnings: [evil] }] };
+      me.fetch = async () => new Response(JSON.stringify({ ...health, name: evil, says: evil, items: [] }));
+      me.isTerminal = true;
+      for (const command of [
+        ['cluster', 'health'],
+        ['cluster', 'info'],
+        ['broker', 'list'],
+        ['topic', 'list'],
+      ]) {
+        const { out, err } = await comet(...command, '-o', format);
+        // eslint-disable-next-line no-control-regex -- they are what is looked for
+        expect(out + err).not.toMatch(
+          /[\u0000-\u0009\u000b-\u001a\u001c-\u001f\u007f-\u009f\u202e]|\u001b(?!\[(0|1|31|32)m)/,
+        );
+        expect(out).not.toMatch(/^healthy$/m);
+      }
+      me.fetch = async () => new Response(JSON.stringify({ code: 'CONFLICT', detail: evil }), { status: 409 });
+      expect((await comet('cluster', 'health')).err).toContain('\\u001b[2J');
+    },
+  );
+
   it('lets a broker set whose disks are lost begin anew, when one says yes and nobody leads it', async () => {
     const forget = ['broker', 'forget', 'broker-0'];
     expect(await comet(...forget)).toMatchObject({ code: 2, err: expect.stringContaining('--yes') });

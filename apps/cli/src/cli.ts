@@ -20,12 +20,20 @@ import { userCommands } from './commands/user.js';
 import { auditCommands } from './commands/audit.js';
 import { transactionCommands } from './commands/transaction.js';
 import { exitCode, exitCodeHelp, exitCodeOf, type ExitCode } from './exit-codes.js';
-import { formats, visible } from './printer.js';
+import { formats, harmless, visible } from './printer.js';
 import { durationMs, examples, Session, type Act, type GlobalOptions } from './session.js';
 import type { World } from './world.js';
 
 /** Runs one command line (without the program's name) to its exit code. Nothing is thrown, nothing exits. */
-export async function runCli(argv: readonly string[], world: World): Promise<ExitCode> {
+export async function runCli(argv: readonly string[], real: World): Promise<ExitCode> {
+  // Whatever servers, messages and files say: nothing of it moves the cursor, hides text or rings the bell.
+  const world: World = {
+    ...real,
+    out: (text) => real.out(harmless(text)),
+    err: (text) => real.err(harmless(text)),
+    ask: (question) => real.ask(harmless(question)),
+    askSecret: (question) => real.askSecret(harmless(question)),
+  };
   let code: ExitCode = exitCode.ok;
   const act: Act =
     (work) =>

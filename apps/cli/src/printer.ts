@@ -82,15 +82,19 @@ export class Printer {
   }
 
   good(text: string): string {
-    return this.colour ? `\x1b[32m${text}\x1b[0m` : text;
+    return this.coloured(32, text);
   }
 
   bad(text: string): string {
-    return this.colour ? `\x1b[31m${text}\x1b[0m` : text;
+    return this.coloured(31, text);
   }
 
   private bold(text: string): string {
-    return this.colour ? `\x1b[1m${text}\x1b[0m` : text;
+    return this.coloured(1, text);
+  }
+
+  private coloured(colour: number, text: string): string {
+    return this.colour ? `\x1b[${colour}m${visible(text)}\x1b[0m` : visible(text);
   }
 
   /** The first rows decide how wide the columns are; later ones may push them out. */
@@ -136,12 +140,24 @@ function cell(value: string | number | boolean | undefined): string {
 /** Control characters as escapes: a message must not be able to write to the terminal. */
 export function visible(text: string): string {
   // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => {
     if (c === '\n') return '\\n';
     if (c === '\t') return '\\t';
     if (c === '\r') return '\\r';
     return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
+}
+
+/** Colours that `Printer` gives, and the line of a progress that is written over. */
+// eslint-disable-next-line no-control-regex -- the escape character begins them
+const ours = /(^\r\u001b\[K|\u001b\[(?:0|1|31|32)m|\n|\t)/;
+
+/** What goes to the terminal at last, whoever wrote it: nothing in it but text, its lines, and our own colours. */
+export function harmless(text: string): string {
+  return text
+    .split(ours)
+    .map((part, i) => (i % 2 === 1 ? part : visible(part)))
+    .join('');
 }
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;

@@ -83,6 +83,22 @@ it('is ended here at once where nobody can be told, and everywhere once somebody
   expect(identities.revoked.size).toBe(4);
 });
 
+it('others hear of thousands that were ended while nobody could be told, as soon as somebody can', async () => {
+  const { clock, identities, book } = await opened();
+  const tokens = new BearerTokens(identities.box, book, clock, identities);
+  const ann = book.principal('ann')!;
+  identities.revocationFault = new MqError('UNAVAILABLE', 'away');
+  const ended = Array.from({ length: 1_000 }, () => tokens.issue('bearer', ann, 600_000).token);
+  await Promise.allSettled(ended.map((token) => tokens.revoke(tokens.read('bearer', token))));
+  identities.revocationFault = undefined;
+  clock.advance(5_000);
+  for (let turn = 0; turn < 1_000 && identities.revoked.size < ended.length; turn += 1) {
+    await Promise.resolve();
+    clock.advance(0);
+  }
+  expect(identities.revoked.size).toBe(1_000);
+});
+
 it('ends with its secret, and with its user', async () => {
   const { identities, issue, nameOf } = await opened();
   const token = issue();

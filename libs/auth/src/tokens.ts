@@ -23,6 +23,8 @@ export const tokenPrefix = `${prefix}.`;
 const tokenLengthMax = 2_048;
 /** So often others are told again that a token has ended, while nobody tells them. */
 const againMs = 5_000;
+/** Told at once. */
+const toldAtOnce = 64;
 
 export type TokenKind = 'bearer' | 'session';
 
@@ -159,23 +161,24 @@ export class BearerTokens {
     else this.tellLater();
   }
 
-  private tellLater(): void {
-    this.timer ??= this.clock.after(againMs, () => {
+  private tellLater(waitMs = againMs): void {
+    this.timer ??= this.clock.after(waitMs, () => {
       this.timer = undefined;
-      this.forgetEnded();
-      const [first] = this.untold;
-      if (!first) return;
-      const [id, untilMs] = first;
-      this.tell({ id, untilMs }).then(
-        () => {
-          if (this.untold.size > 0) this.tellLater();
-        },
-        (caught: unknown) => {
-          throwAssertion(caught);
-          this.tellLater();
-        },
-      );
+      void this.tellMany();
     });
+  }
+
+  /** Some at once, and the next as soon as these are told: after an outage there may be thousands. */
+  private async tellMany(): Promise<void> {
+    this.forgetEnded();
+    const some = [...this.untold].slice(0, toldAtOnce).map(([id, untilMs]) => this.tell({ id, untilMs }));
+    let failed = false;
+    for (const end of await Promise.allSettled(some)) {
+      if (end.status === 'fulfilled') continue;
+      throwAssertion(end.reason);
+      failed = true;
+    }
+    if (this.untold.size > 0) this.tellLater(failed ? againMs : 0);
   }
 
   private forgetEnded(): void {

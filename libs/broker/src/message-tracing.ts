@@ -9,6 +9,7 @@ import type { Clock } from '@cometmq/shared';
 import { sampledContext, type MessageSpan, type MessageTraces } from '@cometmq/telemetry';
 
 import type { LinkedBroker } from './link-door.js';
+import { withoutBody } from './message-headers.js';
 
 export interface MessageTracingParts {
   readonly traces: Pick<MessageTraces, 'add'>;
@@ -65,9 +66,7 @@ export class MessageTracing {
 
   /** From when the message came until it was safe, or refused. */
   private sending(call: SendCall, done: Done<SendResult>): Done<SendResult> {
-    const [first] = call.message;
-    const message = call.message.length === 1 && first ? first : Buffer.concat(call.message);
-    const parent = this.contextOf(message);
+    const parent = this.contextOf(withoutBody(call.message));
     if (parent === undefined) return done;
     const startMs = this.parts.clock.wallMs();
     return (error, result) => {

@@ -21,6 +21,8 @@ export interface Change {
   readonly create?: ImportedUser;
   /** All that it will have; undefined: they stay. */
   readonly policies?: readonly PolicyView[];
+  /** Those that it had when the plan was made: with others nothing is changed. */
+  readonly before: readonly PolicyView[];
 }
 
 export interface Plan {
@@ -83,6 +85,7 @@ export function planOf({ users, policies, leftOut }: Imported, present: readonly
     if (known && added.length === 0) continue;
     changes.push({
       name,
+      before: had,
       ...(!known && fresh && { create: fresh }),
       ...(added.length > 0 && { policies: [...had, ...added.map(({ policy }) => policy)] }),
     });

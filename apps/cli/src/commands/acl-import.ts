@@ -57,7 +57,7 @@ async function importFiles(session: Session, files: readonly string[]) {
 }
 
 /** A user that is to be disabled is that before it has any policies. */
-async function apply(session: Session, { name, create, policies }: Change): Promise<void> {
+async function apply(session: Session, { name, create, policies, before }: Change): Promise<void> {
   const api = session.api();
   const path = `/users/${encodeURIComponent(name)}`;
   if (create) {
@@ -65,7 +65,7 @@ async function apply(session: Session, { name, create, policies }: Change): Prom
     await api.make('/users', { name, kind: enabled ? kind : 'normal', ...(secret !== undefined && { secret }) });
     if (!enabled) await api.call('PATCH', path, { kind, enabled });
   }
-  if (policies) await api.call('PUT', `${path}/policies`, { policies });
+  if (policies) await api.call('PUT', `${path}/policies`, { policies, before });
 }
 
 function textOf({ world }: Session, file: string): string {

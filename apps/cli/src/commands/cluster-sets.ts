@@ -4,7 +4,7 @@ import type { ClusterReport, MemberReport, SetReport } from '@cometmq/admin';
 import { MqError } from '@cometmq/shared';
 
 import { exitCode } from '../exit-codes.js';
-import { aboutText, bytesText, timeText, type Printer, type View } from '../printer.js';
+import { aboutText, bytesText, timeText, visible, type Printer, type View } from '../printer.js';
 import { examples, type Act, type Session } from '../session.js';
 
 export interface Health {
@@ -46,7 +46,7 @@ export function printHealth({ printer, world }: Session, health: Health): void {
 }
 
 function healthText(printer: Printer, { healthy, reasons, brokerSets }: Health): string {
-  const lines = [healthy ? printer.good('healthy') : `${printer.bad('not healthy')}: ${reasons.join('; ')}`];
+  const lines = [healthy ? printer.good('healthy') : `${printer.bad('not healthy')}: ${visible(reasons.join('; '))}`];
   // A set that is meant to be one says nothing that is not said already.
   for (const set of brokerSets) {
     if (set.members.length > 1 || lacksMembers(set) || set.warnings.length > 0) lines.push(...setLines(printer, set));
@@ -66,8 +66,10 @@ function setLines(printer: Printer, set: SetReport): string[] {
   const width = Math.max(...members.map(({ member }) => placeOf(member).length));
   const has = members.filter(({ counts }) => counts).length;
   const wanted = membersWanted === undefined || membersWanted === has ? '' : `, ${has} of ${membersWanted} members`;
-  const lines = [`${name}: ${colour}, epoch ${epoch}${led}${wanted}`];
-  for (const member of members) lines.push(`  ${placeOf(member.member).padEnd(width)}  ${memberText(member)}`);
+  const lines = [`${visible(name)}: ${colour}, epoch ${epoch}${visible(led)}${wanted}`];
+  for (const member of members) {
+    lines.push(visible(`  ${placeOf(member.member).padEnd(width)}  ${memberText(member)}`));
+  }
   for (const warning of warnings) lines.push(`  ${printer.bad(warning)}`);
   if (lastFailover) {
     const { atMs, reason } = lastFailover;

@@ -141,9 +141,10 @@ class Term {
       const path = `/apis/${apiGroup}/${apiVersion}/namespaces/${kubernetes.namespace}/${kind.plural}`;
       const tell = (name: string, object: KubernetesObject | undefined): void => this.changed(kind, name, object);
       const failed = (error: MqError): void => this.tellProblem(kind.plural, error, unfollowed);
+      const works = (): void => void this.problems.delete(kind.plural); // The same may happen again, and is told again.
       this.collections.set(
         kind,
-        new WatchedCollection({ kubernetes, path, clock, chance, objectsMax, bytesMax, tell, failed }),
+        new WatchedCollection({ kubernetes, path, clock, chance, objectsMax, bytesMax, tell, failed, works }),
       );
     }
     this.reconciler = new Reconciler({

@@ -31,6 +31,7 @@ describe('a collection of Kubernetes that is watched', () => {
       ...{ kubernetes: api, path, clock, chance: new Prng(1), objectsMax, bytesMax },
       tell: (name, object) => told.push(`${name} ${object ? JSON.stringify(fieldOf(object, 'spec', 'n')) : 'gone'}`),
       failed: (error) => failures.push(error),
+      works: () => told.push('works'),
     });
     running = collection.run(stopping.signal);
   }
@@ -64,7 +65,7 @@ describe('a collection of Kubernetes that is watched', () => {
     kubernetes.endWatches();
     put('two', 2);
     await until(() => told.includes('two 2'));
-    expect(told).toEqual(['one 1', 'one gone', 'two 1', 'two 2']);
+    expect(told.filter((one) => one !== 'works')).toEqual(['one 1', 'one gone', 'two 1', 'two 2']);
     expect(kubernetes.asked.filter((asked) => asked.includes('limit='))).toHaveLength(1);
   });
 
@@ -81,6 +82,7 @@ describe('a collection of Kubernetes that is watched', () => {
     await until(() => failures.length > 0);
     kubernetes.refuse = undefined;
     await until(() => told.includes('two 2'));
+    expect(told.filter((one) => one === 'works')).toHaveLength(1);
     expect(told).toContain('one gone');
     expect(names()).toEqual(['two']);
   });
@@ -109,7 +111,26 @@ describe('a collection of Kubernetes that is watched', () => {
     await until(() => failures.length >= 2);
     expect(failures[0]?.code).toBe(code);
     kubernetes.refuse = undefined;
-    await until(() => told.length === 1);
+    await until(() => told.length === 2);
+    expect(told).toEqual(['works', 'one 1']);
+  });
+
+  it('never takes an older object for the newer one that a write has answered with', async () => {
+    make('one', 1);
+    follow();
+    await until(() => kubernetes.watchCount === 1);
+    const first = collection.get('one');
+    put('one', 2);
+    await until(() => told.includes('one 2'));
+    collection.put(first!); // Answered late.
+    expect(fieldOf(collection.get('one')!, 'spec', 'n')).toBe(2);
+    const version = Number(fieldOf(first!, 'metadata', 'resourceVersion')) + 1_000;
+    collection.put({ metadata: { name: 'one', resourceVersion: String(version) }, spec: { n: 9 } });
+    put('one', 3); // Told by the watch, and older than what is known.
+    make('two', 1);
+    await until(() => told.includes('two 1'));
+    expect(fieldOf(collection.get('one')!, 'spec', 'n')).toBe(9);
+    expect(told).not.toContain('one 3');
   });
 
   it('with more objects than there may be is an error, and takes no more memory', async () => {

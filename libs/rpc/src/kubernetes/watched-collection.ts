@@ -26,6 +26,8 @@ export interface WatchedCollectionOptions {
   readonly tell: (name: string, object: KubernetesObject | undefined) => void;
   /** Each failure, with how long it waits for the next attempt. */
   readonly failed: (error: MqError, waitMs: number) => void;
+  /** It is listed or followed again after it had failed. */
+  readonly works?: () => void;
 }
 
 const pageObjectsMax = 500;
@@ -40,6 +42,7 @@ export class WatchedCollection {
   private bytes = 0;
   private version: string | undefined;
   private isWhole = false;
+  private failing = false;
 
   constructor(private readonly options: WatchedCollectionOptions) {}
 
@@ -59,7 +62,7 @@ export class WatchedCollection {
   /** What a write has answered is known at once; the watch tells it later. */
   put(object: KubernetesObject): void {
     const name = nameOf(object);
-    if (this.objects.has(name)) this.keep(name, slim(object));
+    if (this.objects.has(name) && !this.isOld(name, object)) this.keep(name, slim(object));
   }
 
   /** Until `stop` is aborted. */
@@ -71,6 +74,7 @@ export class WatchedCollection {
         if (this.version === undefined) await this.list(stop);
         const sinceMs = clock.monotonicMs();
         if (!stop.aborted) await this.follow(stop);
+        if (!stop.aborted) this.goesOn();
         failures = 0;
         // A server that ends each watch at once is not asked in a tight loop.
         if (clock.monotonicMs() - sinceMs < waitMsMin) await pause(clock, waitMsMin, stop);
@@ -80,6 +84,7 @@ export class WatchedCollection {
         if (error.code !== 'UNAVAILABLE') this.version = undefined;
         const waitMs = Math.min(waitMsMax, waitMsMin * 2 ** Math.min(failures, 10)) * (0.5 + chance.next() / 2);
         failures += 1;
+        this.failing = true;
         failed(error, waitMs);
         await pause(clock, waitMs, stop);
       }
@@ -101,9 +106,13 @@ export class WatchedCollection {
     if (stop.aborted) return;
     if (typeof version !== 'string') throw new MqError('UNAVAILABLE', 'a list of Kubernetes has no version');
     for (const name of [...this.objects.keys()]) if (!found.has(name)) this.drop(name);
-    for (const [name, object] of found) if (!this.keep(name, object)) throw this.tooMuch();
+    for (const [name, object] of found) {
+      if (this.isOld(name, object)) found.delete(name);
+      else if (!this.keep(name, object)) throw this.tooMuch();
+    }
     this.version = version;
     this.isWhole = true;
+    this.goesOn();
     for (const [name, object] of found) this.options.tell(name, object);
   }
 
@@ -131,8 +140,10 @@ export class WatchedCollection {
       ({ type, object }) => {
         const version = fieldOf(object, 'metadata', 'resourceVersion');
         if (typeof version === 'string') this.version = version;
+        this.goesOn();
         if (type === 'BOOKMARK') return;
         const name = nameOf(object);
+        if (this.isOld(name, object)) return; // A write has answered with a newer one before.
         if (type === 'DELETED') return this.drop(name);
         const kept = slim(object);
         if (this.keep(name, kept)) tell(name, kept);
@@ -157,6 +168,18 @@ export class WatchedCollection {
     return true;
   }
 
+  /** Whether a newer one of that name is known. Versions of one collection are numbers that grow; of others nobody can tell. */
+  private isOld(name: string, object: KubernetesObject): boolean {
+    const [known, given] = [this.objects.get(name), object].map((one) => versionOf(one));
+    return known !== undefined && given !== undefined && given < known;
+  }
+
+  private goesOn(): void {
+    if (!this.failing) return;
+    this.failing = false;
+    this.options.works?.();
+  }
+
   private get plural(): string {
     return this.options.path.slice(this.options.path.lastIndexOf('/') + 1);
   }
@@ -179,6 +202,11 @@ export class WatchedCollection {
 
 function nameOf(object: KubernetesObject): string {
   return String(fieldOf(object, 'metadata', 'name'));
+}
+
+function versionOf(object: KubernetesObject | undefined): bigint | undefined {
+  const version = object && fieldOf(object, 'metadata', 'resourceVersion');
+  return typeof version === 'string' && /^\d{1,20}$/.test(version) ? BigInt(version) : undefined;
 }
 
 /** Without who changed which field when, and what kubectl notes of itself: often more than all else. */
