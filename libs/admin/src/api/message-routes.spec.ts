@@ -3,6 +3,7 @@
 import type { FoundMessage, LifeEvent, MessageContent } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
 import { everything, type ConsumerGroup, type Topic } from '@cometmq/model';
+import { systemClock, type Clock } from '@cometmq/shared';
 
 import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
 
@@ -226,3 +227,35 @@ it('clients that need a look are marked, and are listed alone where that is aske
   expect(await listed('otherFilter')).toEqual([2, 'a', 'b']);
   expect((await fetch(`${fixture.url}/api/v1/clients?mark=odd`)).status).toBe(400);
 });
+
+it('an id in any of many topics is looked for a part at a time, and what has no end in time says where it goes on', async () => {
+  let aheadMs = 0;
+  const clock = Object.assign(Object.create(systemClock) as Clock, {
+    monotonicMs: () => systemClock.monotonicMs() + aheadMs,
+  });
+  const slow = await startAdminFixture({ clock });
+  try {
+    const { nameService, brokers, directory } = slow;
+    for (let n = 0; n < 40; n += 1) topic = await nameService.createTopic({ name: `topic-${n}` });
+    await directory.until(() => directory.topic('topic-39'), 60_000, 'the topics');
+    const [{ name: set } = { name: '' }] = [...directory.brokerSets()];
+    brokers.inspect.messages.set(set, [message(1, 1)]);
+    brokers.inspect.before = async () => void (aheadMs += 100);
+    const asked: number[] = [];
+    const found: string[] = [];
+    for (let after = ''; ;) {
+      const before = brokers.inspect.queries.length;
+      const answer = await fetch(`${slow.url}/api/v1/messages?id=m1${after && `&after=${encodeURIComponent(after)}`}`);
+      const part = (await answer.json()) as Part;
+      asked.push(brokers.inspect.queries.length - before);
+      found.push(...part.items.map(({ messageId }) => messageId));
+      if (part.next === undefined) break;
+      after = part.next;
+    }
+    expect([found, asked.reduce((sum, n) => sum + n, 0)]).toEqual([['m1'], 40]);
+    expect(asked.length).toBeGreaterThan(1);
+    expect((await fetch(`${slow.url}/api/v1/messages?id=m1&after=broker-0~5`)).status).toBe(400);
+  } finally {
+    await slow.stop();
+  }
+}, 60_000);

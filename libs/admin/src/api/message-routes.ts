@@ -13,6 +13,7 @@ import {
   readPlaceId,
   SearchCursor,
   type MessagePartView,
+  type MessageView,
 } from '../reports/message-report.js';
 import { whyReport } from '../reports/why-report.js';
 import { within } from '../within.js';
@@ -53,6 +54,8 @@ interface ById {
 const limitDefault = 100;
 /** Topics that are looked through at once for a message id. */
 const topicsAtOnce = 16;
+/** One part of a search through all topics; a set that does not answer is waited for once. */
+const anywhereMsMax = 1_000;
 const bodyBytesDefault = 65_536;
 
 /** Messages: found, looked at, and what was decided on them. */
@@ -81,22 +84,36 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
     return messagePart(directory, cursor, answered, max);
   };
 
-  /** A message id says nothing of its topic: all are looked through, some at once. */
-  const byIdAnywhere = async (query: SearchQuery, { principal, ip }: FastifyRequest): Promise<MessagePartView> => {
+  /**
+   * A message id says nothing of its topic: all are looked through, some at once, those with the lowest ids first. There may
+   * be thousands: one part ends after its time, and `next` goes on with the topics behind.
+   */
+  const byIdAnywhere = async (
+    { after, ...query }: SearchQuery,
+    { principal, ip }: FastifyRequest,
+  ): Promise<MessagePartView> => {
+    const behind = after === undefined ? 0 : topicsCursor(after);
     const mayRead = ({ name }: Topic): boolean => !isSystemTopic(name) || principal.may(['get'], 'topic', name, ip);
-    const topics = [...directory.topics()].filter(mayRead).map(({ id }) => id);
-    const parts: MessagePartView[] = [];
+    const topics = [...directory.topics()]
+      .filter((topic) => topic.id > behind && mayRead(topic))
+      .map(({ id }) => id)
+      .sort((a, b) => a - b);
+    const items: MessageView[] = [];
     const round = new AskRound(directory, clock, requestMsMax);
-    for (let at = 0; at < topics.length; at += topicsAtOnce) {
-      const found = await Promise.all(
-        topics.slice(at, at + topicsAtOnce).map((id) => part(query, id, limitDefault, round)),
-      );
-      parts.push(...found);
-      if (found.some(({ items }) => items.length > 0)) break;
-    }
-    const sum = (figure: 'looked' | 'left'): number => parts.reduce((total, one) => total + one[figure], 0);
-    const items = parts.flatMap((one) => one.items);
-    return { items, looked: sum('looked'), left: 0, missing: round.missing };
+    const endMs = clock.monotonicMs() + anywhereMsMax;
+    let looked = 0;
+    let at = 0;
+    do {
+      const some = topics.slice(at, at + topicsAtOnce);
+      for (const one of await Promise.all(some.map((id) => part(query, id, limitDefault, round)))) {
+        items.push(...one.items);
+        looked += one.looked;
+      }
+      at += some.length;
+    } while (at < topics.length && items.length === 0 && clock.monotonicMs() < endMs);
+    const last = topics[at - 1];
+    const goesOn = at < topics.length && items.length === 0 && last !== undefined;
+    return { items, ...(goesOn && { next: `topics:${last}` }), looked, left: 0, missing: round.missing };
   };
 
   const search = async (query: SearchQuery, max: number, request: FastifyRequest): Promise<MessagePartView> => {
@@ -286,4 +303,11 @@ function callOf(query: SearchQuery, topicId: TopicId): Omit<MessageQuery, 'befor
     fromMs: query.fromMs ?? 0,
     toMs: query.toMs ?? 0,
   };
+}
+
+/** @throws MqError BAD_REQUEST */
+function topicsCursor(after: string): number {
+  const [, id] = /^topics:(\d{1,10})$/.exec(after) ?? [];
+  if (id === undefined) throw new MqError('BAD_REQUEST', 'after: must be `next` of the part before');
+  return Number(id);
 }
