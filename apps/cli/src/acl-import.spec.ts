@@ -158,7 +158,7 @@ describe('plain_acl.yml', () => {
   it('takes nothing away of what somebody else allows meanwhile', async () => {
     identities.user('numbers', 'kept-secret', { kind: 'normal' });
     me.fetch = async (url, init) => {
-      if (init?.method === 'PUT' && String(url).includes('/users/numbers/')) {
+      if (init?.method === 'PUT' && (url as string).includes('/users/numbers/')) {
         const entry = { policy: 'custom', sourceIps: [], decision: 'allow', actions: ['pub'] } as const;
         identities.allow('numbers', { ...entry, resource: resourceIn('Topic:mine') });
       }

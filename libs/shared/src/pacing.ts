@@ -1,8 +1,9 @@
 /**
  * Long work beside short calls on one event loop. Whoever goes through much data works in slices of a fraction of a
  * millisecond and rests between them. A rest is one turn of the event loop, and while others are busy it is many times as
- * long as the slice before it. How busy they are is known by how late a turn comes and by what the event loop does during
- * rests, over the last tenth of a second. With nobody else about, work goes on at full speed.
+ * long as the slice before it. How busy they are is known by what the event loop's thread does meanwhile, over the last tenth
+ * of a second; not by the clock, as on a machine with too much to do everybody is late. With nobody else about, work goes on
+ * at full speed.
  *
  *   idle   | slice | slice | slice | slice | …
  *   busy   | slice |  others  | …………… rest: only others …………… | slice |  others  | …
@@ -13,8 +14,8 @@ import { sleep, type Clock } from './clock.js';
 
 /** A call that comes while a slice runs waits for no longer. */
 const sliceMs = 0.2;
-/** A turn that is later than this was taken by somebody's work, not by the event loop itself. */
-const lateMsMin = 0.05;
+/** What a turn of the event loop takes by itself. */
+const turnMs = 0.02;
 /** Rest for each millisecond of work, while others are busy: a 25th of the time is left for work. */
 const restPerWork = 24;
 /** Others who use so much of the time are busy. */
@@ -42,7 +43,7 @@ export class Pacing {
 
   constructor(
     private readonly clock: Clock,
-    /** How long the event loop has been at work so far; left out: only its delays tell. */
+    /** How long the event loop's thread has worked so far; left out: others are never seen, and a rest is one turn. */
     private readonly activeMs: () => number = () => 0,
   ) {
     this.shared = { workedMs: 0, freeAtMs: 0, othersShare: 0, seenMs: clock.monotonicMs() };
@@ -55,8 +56,11 @@ export class Pacing {
 
 /** One piece of long work. */
 export class Pace {
-  private beganMs: number;
-  /** In this slice, before it last waited. */
+  private beganMs = 0;
+  private beganActiveMs = 0;
+  /** Of this slice, before it last waited. */
+  private tookMs = 0;
+  /** Of that, at work. */
   private workedMs = 0;
 
   constructor(
@@ -64,53 +68,49 @@ export class Pace {
     private readonly clock: Clock,
     private readonly activeMs: () => number,
   ) {
-    this.beganMs = clock.monotonicMs();
+    this.goOn();
   }
 
   /** The slice has had its time: whoever works asks after each step, and rests. */
   get isOver(): boolean {
-    return this.workedMs + this.clock.monotonicMs() - this.beganMs >= sliceMs;
+    return this.tookMs + this.clock.monotonicMs() - this.beganMs >= sliceMs;
   }
 
   /** Gives way to all others. */
   async rest(): Promise<void> {
     const { clock, shared } = this;
-    this.stop();
+    this.halt();
     const { workedMs } = this;
-    this.workedMs = 0;
-    const fromMs = clock.monotonicMs();
-    const before = shared.workedMs;
-    await new Promise<void>((resolve) => clock.soon(resolve));
-    const nowMs = clock.monotonicMs();
-    const lateMs = nowMs - fromMs - (shared.workedMs - before);
-    this.seen(lateMs > lateMsMin ? lateMs : 0);
+    this.tookMs = this.workedMs = 0;
+    await this.seeing(turnMs, () => new Promise<void>((resolve) => clock.soon(resolve)));
     const busy = Math.min(1, (shared.othersShare - idleShare) / (busyShare - idleShare));
     if (workedMs > 0 && busy > 0) {
-      const restMs = Math.min(restMsMax, workedMs * restPerWork * busy);
-      shared.freeAtMs = Math.max(shared.freeAtMs, nowMs) + restMs;
-      const activeBefore = this.activeMs();
-      const workedBefore = shared.workedMs;
-      await sleep(clock, shared.freeAtMs - nowMs);
-      this.seen(this.activeMs() - activeBefore - (shared.workedMs - workedBefore));
+      const nowMs = clock.monotonicMs();
+      shared.freeAtMs = Math.max(shared.freeAtMs, nowMs) + Math.min(restMsMax, workedMs * restPerWork * busy);
+      await this.seeing(0, () => sleep(clock, shared.freeAtMs - nowMs));
     }
-    this.beganMs = clock.monotonicMs();
+    this.goOn();
   }
 
   /** Waits for something that is no work of the event loop, such as a read: that is no part of the slice. */
   async during<T>(wait: T | Promise<T>): Promise<T> {
     if (!(wait instanceof Promise)) return wait;
-    this.stop();
+    this.halt();
     try {
       return await wait;
     } finally {
-      this.beganMs = this.clock.monotonicMs();
+      this.goOn();
     }
   }
 
-  /** Others have worked for so long since somebody looked last. */
-  private seen(othersMs: number): void {
-    const { shared } = this;
-    const nowMs = this.clock.monotonicMs();
+  /** Sees how much others work while it waits. */
+  private async seeing(ownMs: number, wait: () => Promise<void>): Promise<void> {
+    const { shared, clock } = this;
+    const activeBefore = this.activeMs();
+    const workedBefore = shared.workedMs;
+    await wait();
+    const othersMs = this.activeMs() - activeBefore - (shared.workedMs - workedBefore) - ownMs;
+    const nowMs = clock.monotonicMs();
     const sinceMs = nowMs - shared.seenMs;
     if (sinceMs <= 0) return;
     shared.seenMs = nowMs;
@@ -118,8 +118,14 @@ export class Pace {
     shared.othersShare += (share - shared.othersShare) * (1 - Math.exp(-sinceMs / lookBackMs));
   }
 
-  private stop(): void {
-    const ms = this.clock.monotonicMs() - this.beganMs;
+  private goOn(): void {
+    this.beganMs = this.clock.monotonicMs();
+    this.beganActiveMs = this.activeMs();
+  }
+
+  private halt(): void {
+    this.tookMs += this.clock.monotonicMs() - this.beganMs;
+    const ms = this.activeMs() - this.beganActiveMs;
     this.workedMs += ms;
     this.shared.workedMs += ms;
   }
