@@ -221,6 +221,7 @@ function recipesOf(
   };
   const toEtcd = certificateFiles(folder, 'namesrv');
   const namesrvTls = { 'etcd-ca-file': toEtcd.ca, 'etcd-cert-file': toEtcd.cert, 'etcd-key-file': toEtcd.key };
+  const namesrvAtEtcd = plainText ? {} : { ...namesrvTls, 'etcd-root-password-file': etcdRootPasswordFile(folder) };
   const etcdUrl = names.map((_, i) => clientUrl(i, called)).join(',');
   const files = users ? identityFiles(folder) : undefined;
   const identity: Readonly<Record<string, string>> = files
@@ -256,7 +257,7 @@ function recipesOf(
         host,
         port: String(port),
         'etcd-endpoints': etcdUrl,
-        ...(!plainText && namesrvTls),
+        ...namesrvAtEtcd,
       }),
     ),
     brokers: ports.brokers.map((port, i) => {
@@ -313,6 +314,16 @@ export function identityFiles(folder: string): {
     writeFileSync(keys, `k1 ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   }
   return { keys, admin, isNew };
+}
+
+/** Made once, and kept with the data: the password of root in etcd. */
+export function etcdRootPasswordFile(folder: string): string {
+  const file = join(folder, 'identity/etcd-root');
+  if (!existsSync(file)) {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  }
+  return file;
 }
 
 function asFlags(values: Readonly<Record<string, string | number>>): string[] {

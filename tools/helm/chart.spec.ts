@@ -524,6 +524,43 @@ describe('etcd', () => {
     expect(JSON.stringify(things.filter((one) => one !== namesrv))).not.toContain('etcd-user');
   });
 
+  const rootSecrets = (text: string): { readonly data: Readonly<Record<string, string>> }[] =>
+    parseAll(text)
+      .filter(({ kind, metadata }) => kind === 'Secret' && metadata.name === 'rel-cometmq-etcd-root')
+      .map((thing) => thing as unknown as { readonly data: Readonly<Record<string, string>> });
+
+  it('has users: the password of root is made once, kept over upgrades, and mounted by name servers alone', async () => {
+    const [made] = rootSecrets(await saidTo({}, 'preset=small'));
+    expect(atob(made?.data['password'] ?? '')).toMatch(/^[A-Za-z0-9]{40}$/);
+    const secret = {
+      ...{ apiVersion: 'v1', kind: 'Secret', data: made?.data },
+      metadata: { name: 'rel-cometmq-etcd-root', namespace: 'mq', ...ours() },
+    };
+    const there = { '/api/v1/namespaces/mq/secrets/rel-cometmq-etcd-root': secret };
+    expect(rootSecrets(await saidTo(there, 'preset=medium'))).toMatchObject([{ data: made?.data }]);
+    for (const each of workloads(render())) {
+      const isOf = component(each) === 'namesrv';
+      expect(JSON.stringify(each.pod).includes('etcd-root')).toBe(isOf);
+      if (!isOf) continue;
+      const { COMETMQ_ETCD_ROOT_PASSWORD_FILE: file } = variables(each.pod.containers[0]?.env ?? []);
+      expect(file).toBe('/etcd-root/password');
+    }
+  });
+
+  it.each([
+    ['of your own password', ['etcd.users.existingSecret=mine'], 'mine'],
+    ['none where they are turned off', ['etcd.users.enabled=false'], undefined],
+    ['none where certificates are yours, which may say no name', ['internalTls.existingSecretPrefix=mine'], undefined],
+    ['none where there are no certificates', ['internalTls.enabled=false'], undefined],
+    ['none of an etcd from outside', secured, undefined],
+  ])('has users: %s', (_what, set, name) => {
+    const all = render(...set);
+    expect(all.filter(({ metadata }) => metadata.name === 'rel-cometmq-etcd-root')).toEqual([]);
+    const [namesrv] = workloads(all).filter((each) => component(each) === 'namesrv');
+    const volume = namesrv?.pod.volumes?.find((each) => each.name === 'etcd-root');
+    expect(volume).toEqual(name && { name: 'etcd-root', secret: { secretName: name, defaultMode: 0o440 } });
+  });
+
   it('refuses to grow beyond what its volume holds, and takes one back that has lost its volume', () => {
     const words = (...set: string[]): readonly string[] =>
       workloads(render(...set)).find((each) => component(each) === 'etcd')?.pod.containers[0]?.command ?? [];
@@ -665,6 +702,22 @@ describe('users', () => {
   });
 });
 
+it('write down who did what in files of their pods, which can not fill a node', () => {
+  for (const [set, wanted] of [
+    [[], true],
+    [['users.enabled=false'], false],
+  ] as const) {
+    for (const each of workloads(render(...set))) {
+      const writes = wanted && ['proxy', 'dashboard-api'].includes(component(each) ?? '');
+      const env = variables(each.pod.containers[0]?.env ?? []);
+      expect(env['COMETMQ_AUDIT_FILE']).toBe(writes ? '/audit/audit.jsonl' : undefined);
+      const volume = each.pod.volumes?.find((one) => one.name === 'audit');
+      expect(volume).toEqual(writes ? { name: 'audit', emptyDir: { sizeLimit: '128Mi' } } : undefined);
+      if (writes) expect(Number(env['COMETMQ_AUDIT_FILE_BYTES_MAX']) * 4).toBe(128 * 1024 * 1024);
+    }
+  }
+});
+
 describe('certificates between the programs', () => {
   interface Made {
     readonly metadata: { readonly name: string; readonly annotations?: Labels };
@@ -721,6 +774,8 @@ describe('certificates between the programs', () => {
     const all = render('internalTls.issuerRef.name=ca', 'internalTls.issuerRef.kind=Issuer');
     const asked = all.filter(({ kind }) => kind === 'Certificate');
     expect(asked.map(({ metadata }) => metadata.name)).toEqual(roles.map((role) => `rel-cometmq-tls-${role}`));
+    const named = asked.map((each) => (each as unknown as { spec: { commonName: string } }).spec.commonName);
+    expect(named).toEqual(roles.map((role) => `${role}.cometmq.internal`)); // etcd knows its user by it.
     expect(all.filter(({ metadata, kind }) => kind === 'Secret' && metadata.name.includes('-tls-'))).toEqual([]);
     expect(JSON.stringify(render('internalTls.existingSecretPrefix=mine'))).toContain('"secretName":"mine-broker"');
     expect(JSON.stringify(render('internalTls.enabled=false'))).not.toContain('internal-tls');

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 import { processCallers } from '@cometmq/client';
-import { etcdAddressOf, EtcdStore } from '@cometmq/metadata';
+import { etcdAddressOf, EtcdStore, EtcdUsers } from '@cometmq/metadata';
 import {
   identityDoor,
   IdentityRegistry,
@@ -30,6 +30,12 @@ void runProgram({
       root: config.etcdRoot,
       clock,
       say: (line) => log.warn({}, line),
+      tell: (level, said, facts) => log[level](facts, said),
+    });
+    const etcdUsers = new EtcdUsers({
+      ...{ address: () => etcdAddressOf(config, read), root: config.etcdRoot, clock },
+      password: () => read(config.etcdRootPasswordFile),
+      tell: (level, said, facts) => log[level](facts, said),
     });
     const nameService = new NamesrvService({ ...config, store, clock, log, onReplaced: fatal });
     const door = namingService(nameService);
@@ -71,7 +77,16 @@ void runProgram({
       stop: () => Promise.resolve(void (serves = false)),
     };
     return {
-      parts: [telemetry, ...(tls ? [tls] : []), store, nameService, identities, server, gate],
+      parts: [
+        telemetry,
+        ...(tls ? [tls] : []),
+        ...(config.etcdRootPasswordFile === '' ? [] : [etcdUsers]),
+        store,
+        nameService,
+        identities,
+        server,
+        gate,
+      ],
       ready: () => ({
         what: `CometMQ ${version}: the name server`,
         facts: { address: reachedAt(config.host, server.port) },

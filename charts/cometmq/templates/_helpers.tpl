@@ -199,6 +199,11 @@ without stay without, by what the StatefulSet says, or after an uninstall by whe
 {{- end -}}
 {{- end }}
 
+{{/* "true" where the release's etcd has users: who calls it says by the common name of the certificate, which is of the chart's making. */}}
+{{- define "cometmq.etcdUsers" -}}
+{{- if and .Values.etcd.enabled .Values.etcd.users.enabled .Values.internalTls.enabled (not .Values.internalTls.existingSecretPrefix) }}true{{ end -}}
+{{- end }}
+
 {{- define "cometmq.etcdRoot" -}}
 {{ .Values.etcd.root | default (printf "/cometmq/%s/%s/" .Release.Namespace (include "cometmq.fullname" .)) }}
 {{- end }}

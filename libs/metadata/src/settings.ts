@@ -17,6 +17,10 @@ export const etcdSettings = {
     why: 'User of etcd, who needs to read and write what is below etcdRoot. Empty: none.',
   }),
   etcdPassword: text({ default: '', secret: true, why: 'Its password.' }),
+  etcdRootPasswordFile: text({
+    default: '',
+    why: 'A file with the password of etcd’s user root, for an etcd that is this cluster’s alone: it is made to have users, root and the one that the common name of etcdCertFile says, which may touch what is below etcdRoot only. Empty: etcd’s users are none of ours.',
+  }),
 };
 
 interface EtcdConfig {
@@ -26,6 +30,7 @@ interface EtcdConfig {
   readonly etcdKeyFile: string;
   readonly etcdUser: string;
   readonly etcdPassword: string;
+  readonly etcdRootPasswordFile: string;
 }
 
 /** For `declare`: what goes together. */
@@ -38,6 +43,9 @@ export function etcdRule(config: EtcdConfig): true | string {
   }
   if ((etcdCertFile === '') !== (etcdKeyFile === '')) return 'etcdCertFile, etcdKeyFile: go together';
   if ((etcdUser === '') !== (etcdPassword === '')) return 'etcdUser, etcdPassword: go together';
+  if (config.etcdRootPasswordFile !== '' && (etcdCertFile === '' || etcdUser !== '')) {
+    return 'etcdRootPasswordFile: needs etcdCertFile, whose common name is our user, and no etcdUser';
+  }
   return true;
 }
 
@@ -45,10 +53,10 @@ export function etcdRule(config: EtcdConfig): true | string {
 export function etcdAddressOf(config: EtcdConfig, readFile: (path: string) => string): EtcdAddress {
   const { etcdEndpoints, etcdCaFile, etcdCertFile, etcdKeyFile, etcdUser, etcdPassword } = config;
   const read = (file: string): Buffer | undefined => (file === '' ? undefined : Buffer.from(readFile(file)));
-  const [ca, cert, key] = [read(etcdCaFile), read(etcdCertFile), read(etcdKeyFile)];
+  const reload = () => ({ ca: read(etcdCaFile), cert: read(etcdCertFile), key: read(etcdKeyFile) });
   return {
     endpoints: etcdEndpoints,
-    ...((ca ?? cert) && { tls: { ca, cert, key } }),
+    ...((etcdCaFile !== '' || etcdCertFile !== '') && { tls: reload(), reload }),
     ...(etcdUser !== '' && { user: { name: etcdUser, password: etcdPassword } }),
   };
 }

@@ -18,6 +18,7 @@ export * from './grpc-server.js';
 export * from './rpc-channel.js';
 export * from './status.js';
 export * from './tls/process-tls.js';
+export { IdentityWatch, type Tell } from './tls/identity-watch.js';
 export { shownCertificateUntilMs } from './tls/shown-certificate.js';
 export { selfSignedIdentity } from './tls/tls-identity.js';
 export type { TlsIdentity } from './tls/tls-identity.js';

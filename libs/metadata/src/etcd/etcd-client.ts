@@ -13,6 +13,8 @@ export interface EtcdAddress {
         readonly cert?: Buffer | undefined;
       }
     | undefined;
+  /** What the files of `tls` hold now; left out: they stay as they are. May throw. */
+  readonly reload?: (() => NonNullable<EtcdAddress['tls']>) | undefined;
   readonly user?: { readonly name: string; readonly password: string } | undefined;
 }
 
@@ -47,6 +49,18 @@ export class EtcdClient extends Etcd3 {
     });
   }
 
+  /** Renewed certificates and authorities: for connections that are opened from now on. Calls under way end on theirs. */
+  renew(tls: NonNullable<EtcdAddress['tls']>): void {
+    const pool = this.pool as unknown as PoolParts;
+    pool.options.credentials = credentials(tls);
+    const made = pool.buildAuthentication();
+    pool.authenticator.credentials = made;
+    for (const host of pool.hosts) {
+      host.channelCredentials = made;
+      host.resetAllServices();
+    }
+  }
+
   /**
    * To be told of each error: where it says that our token is over, or older than etcd's users are, the next request asks
    * for another one. etcd3 does so only for requests, and only when the token is over.
@@ -71,6 +85,14 @@ export class EtcdClient extends Etcd3 {
       return (client as unknown as WatchStub).watch(withLeader);
     });
   }
+}
+
+/** What is inside etcd3's pool of connections. */
+interface PoolParts {
+  readonly options: { credentials?: IOptions['credentials'] };
+  readonly authenticator: { credentials: unknown };
+  readonly hosts: readonly { channelCredentials: unknown; resetAllServices(): void }[];
+  buildAuthentication(): unknown;
 }
 
 /** What etcd3 makes of etcd's proto file. */

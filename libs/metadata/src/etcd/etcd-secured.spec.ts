@@ -7,14 +7,21 @@ import { join } from 'node:path';
 import { Etcd3, Range } from 'etcd3';
 import { generate } from 'selfsigned';
 
-import { systemClock } from '@cometmq/shared';
+import { systemClock, type Clock } from '@cometmq/shared';
 
 import { etcdAddressOf, etcdRule } from '../settings.js';
 import { EtcdProcess, etcdInstalled, listen, until } from '../testing.js';
-import { EtcdStore } from './etcd-store.js';
+import { EtcdStore, type EtcdStoreOptions } from './etcd-store.js';
 
 const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
-const none = { etcdCaFile: '', etcdCertFile: '', etcdKeyFile: '', etcdUser: '', etcdPassword: '' };
+const none = {
+  etcdCaFile: '',
+  etcdCertFile: '',
+  etcdKeyFile: '',
+  etcdUser: '',
+  etcdPassword: '',
+  etcdRootPasswordFile: '',
+};
 const put = (key: string, value: string) => ({ compare: [], puts: [{ key, value }] });
 
 /** An authority, a server's and a client's certificate by it, as files. */
@@ -86,7 +93,12 @@ withEtcd('an etcd that is secured', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  function storeWith(change: Partial<typeof none>, root = '/ours/', said: string[] = []): EtcdStore {
+  function storeWith(
+    change: Partial<typeof none>,
+    root = '/ours/',
+    said: string[] = [],
+    more: Partial<EtcdStoreOptions> = {},
+  ): EtcdStore {
     const config = {
       ...none,
       etcdEndpoints: [etcd.endpoint],
@@ -105,6 +117,7 @@ withEtcd('an etcd that is secured', () => {
       clock: systemClock,
       patienceMs: 1_500,
       say: (line) => said.push(line),
+      ...more,
     });
     stores.push(store);
     return store;
@@ -153,6 +166,37 @@ withEtcd('an etcd that is secured', () => {
     heard.stop();
   });
 
+  it('is reached with renewed certificates, and by another authority, without a restart of ours', async () => {
+    // Files are looked at every ten seconds, or here as often as it takes.
+    const hasty: Clock = Object.create(systemClock, {
+      after: { value: (ms: number, act: () => void) => systemClock.after(ms === 10_000 ? 50 : ms, act) },
+    }) as Clock;
+    const told: string[] = [];
+    const store = storeWith({}, '/ours/', [], { clock: hasty, tell: (level, said) => told.push(`${level}: ${said}`) });
+    await store.start();
+    const heard = listen(store, '');
+    await store.commit(put('d', '1'));
+    await until('the change', () => heard.folded().get('d') === '1');
+
+    writeFileSync(files.cert('client'), 'no certificate');
+    await until('what is wrong', () => told.length >= 1);
+    expect(told[0]).toMatch(/^error: .*the one before stays/);
+    expect((await store.commit(put('d', '2'))).applied).toBe(true);
+
+    files = await certify(folder);
+    await until('the renewed ones', () => told.some((line) => line.startsWith('info')));
+    await etcd.kill();
+    await etcd.start();
+    await until('a change can be made again', () =>
+      store.commit(put('d', '3')).then(
+        ({ applied }) => applied,
+        () => false,
+      ),
+    );
+    await until('it is told', () => heard.folded().get('d') === '3');
+    heard.stop();
+  });
+
   it.each([
     ['a wrong password', { etcdPassword: 'wrong' }, 'CONFIG', /authentication failed/],
     ['no certificate of the right authority', { etcdCertFile: '', etcdKeyFile: '' }, 'UNAVAILABLE', /does not answer/],
@@ -173,6 +217,7 @@ describe('settings of etcd', () => {
     ['mixed', at('http://a:1', 'https://b:1'), /all http or all https/],
     ['certificates for plain text', { ...at('http://a:1'), etcdCaFile: 'ca' }, /https/],
     ['a certificate without its key', { ...at('https://a:1'), etcdCertFile: 'c' }, /etcdKeyFile: go together/],
+    ['the password of root without a certificate', { ...at('https://a:1'), etcdRootPasswordFile: 'f' }, /etcdCertFile/],
     ['a user without a password', { ...at('http://a:1'), etcdUser: 'u' }, /etcdPassword: go together/],
   ])('%s', (_what, config, wanted) => {
     if (wanted instanceof RegExp) expect(etcdRule(config)).toMatch(wanted);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { IKeyValue, IRangeResponse, IRequestOp, ITxnResponse } from 'etcd3';
 
+import { IdentityWatch, type Tell } from '@cometmq/rpc';
 import { MqError, sleep, type Clock } from '@cometmq/shared';
 
 import { assertWrittenOnce, leaseGone } from '../local/local-store.js';
@@ -29,6 +30,8 @@ export interface EtcdStoreOptions extends EtcdAddress {
   readonly patienceMs?: number | undefined;
   /** Takes a line when etcd goes away and when it is back. */
   readonly say?: ((line: string) => void) | undefined;
+  /** Takes what is to be told of renewed certificates. */
+  readonly tell?: Tell | undefined;
 }
 
 /** Below the root: a key for each transaction under way, see `commit`. Shown to nobody. */
@@ -53,6 +56,7 @@ export class EtcdStore implements MetadataStore {
   private tokens = 0;
   private tokenLease: Promise<Lease> | undefined;
   private stopped = false;
+  private readonly certificates: IdentityWatch | undefined;
 
   constructor(private readonly options: EtcdStoreOptions) {
     this.clock = options.clock;
@@ -60,15 +64,18 @@ export class EtcdStore implements MetadataStore {
     this.client = new EtcdClient(options, options.clock);
     this.leases = new LeaseKeeper(this.client, options.clock);
     this.reach = new Reach(options.say ?? (() => undefined));
+    this.certificates = certificatesOf(options, this.client);
   }
 
   /** Doesn't wait for etcd: the first call or watch does. */
   start(): Promise<void> {
+    this.certificates?.start();
     return Promise.resolve();
   }
 
   stop(): Promise<void> {
     this.stopped = true;
+    this.certificates?.stop();
     for (const watch of this.watches) watch.stop();
     this.watches.clear();
     this.leases.close();
@@ -279,4 +286,25 @@ function equals(key: Buffer, value: Buffer): { key: Buffer; result: 'Equal'; tar
 
 function committed(answer: ITxnResponse): Committed {
   return { applied: answer.succeeded, revision: Number(answer.header.revision) };
+}
+
+/** Renewed files are used as those of servers are. */
+function certificatesOf(
+  { reload, clock, tell = () => undefined }: EtcdStoreOptions,
+  client: EtcdClient,
+): IdentityWatch | undefined {
+  if (!reload) return undefined;
+  const text = (bytes: Buffer | undefined): string => bytes?.toString() ?? '';
+  return new IdentityWatch({
+    load: () => {
+      const { ca, cert, key } = reload();
+      return { certPem: text(cert), keyPem: text(key), ...(ca && { caPem: text(ca) }) };
+    },
+    use: ({ certPem, keyPem, caPem }) => {
+      const bytes = (pem: string): Buffer | undefined => (pem === '' ? undefined : Buffer.from(pem));
+      client.renew({ cert: bytes(certPem), key: bytes(keyPem), ca: bytes(caPem ?? '') });
+    },
+    clock,
+    tell: (level, said, facts) => tell(level, said, { ...facts, towards: 'etcd' }),
+  });
 }

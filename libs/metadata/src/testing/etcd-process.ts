@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,6 +110,13 @@ export class EtcdProcess {
     const gone = once(running, 'close');
     running.kill(signal);
     await gone;
+  }
+
+  /** It is gone with all that it had; started again, it begins anew. */
+  async lose(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+    mkdirSync(this.folder, { mode: 0o700 });
   }
 
   async end(): Promise<void> {

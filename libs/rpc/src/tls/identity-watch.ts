@@ -5,7 +5,7 @@
  */
 import { MqError, throwAssertion } from '@cometmq/shared';
 import type { Clock, Timer } from '@cometmq/shared';
-import { validUntilMs } from './tls-context.js';
+import { secureContextOf, validUntilMs } from './tls-context.js';
 import type { TlsIdentity } from './tls-identity.js';
 
 export interface IdentityWatchParts {
@@ -59,10 +59,9 @@ export class IdentityWatch {
         this.fault = '';
         return;
       }
-      const untilMs = validUntilMs(identity.certPem);
-      if (untilMs <= clock.wallMs()) throw new MqError('CONFIG', `it has ended on ${new Date(untilMs).toISOString()}`);
+      const until = endOf(identity, clock.wallMs());
       this.take(identity);
-      tell('info', 'a renewed TLS certificate is served', { until: new Date(untilMs).toISOString() });
+      tell('info', 'a renewed TLS certificate is served', { until });
       this.fault = '';
       this.faultTold = '';
     } catch (caught) {
@@ -84,3 +83,16 @@ export class IdentityWatch {
 }
 
 const textOf = ({ certPem, keyPem, caPem = '' }: TlsIdentity): string => `${certPem}\n${keyPem}\n${caPem}`;
+
+/** Of a client that shows none, only authorities are renewed. @throws MqError CONFIG where it can't be served, or has ended */
+function endOf(identity: TlsIdentity, nowMs: number): string | undefined {
+  if (identity.certPem === '') {
+    secureContextOf(identity);
+    return undefined;
+  }
+  const untilMs = validUntilMs(identity.certPem);
+  const until = new Date(untilMs).toISOString();
+  if (untilMs <= nowMs) throw new MqError('CONFIG', `it has ended on ${until}`);
+  secureContextOf(identity);
+  return until;
+}

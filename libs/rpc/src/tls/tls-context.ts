@@ -17,7 +17,8 @@ const ciphers = [
 export function secureContextOf({ certPem, keyPem, caPem }: TlsIdentity): SecureContext {
   try {
     const ca = caPem === undefined ? {} : { ca: caPem };
-    return createSecureContext({ cert: certPem, key: keyPem, ...ca, minVersion: 'TLSv1.2', ciphers });
+    const shown = certPem === '' && keyPem === '' ? {} : { cert: certPem, key: keyPem };
+    return createSecureContext({ ...shown, ...ca, minVersion: 'TLSv1.2', ciphers });
   } catch (cause) {
     throw new MqError('CONFIG', 'the TLS certificate and key are no matching PEM pair', { cause });
   }
