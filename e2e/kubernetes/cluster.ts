@@ -1,4 +1,4 @@
-/** A real cluster, by kubectl and helm, in one namespace of this test's own. */
+/** A real cluster, by kubectl and helm, in a namespace of this test's own. */
 import { attempt, follow, must, type Ran } from './run.ts';
 import type { Target, Tool } from './target.ts';
 
@@ -27,9 +27,17 @@ export interface SetSeen {
 
 export class Cluster {
   readonly target: Target;
+  readonly namespace: string;
 
-  constructor(target: Target) {
+  constructor(target: Target, inNamespace = namespace) {
     this.target = target;
+    this.namespace = inNamespace;
+  }
+
+  /** In which pods are held to the standard `restricted`. */
+  makeNamespace(): void {
+    const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+    this.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace, labels } });
   }
 
   kubectl(...args: string[]): string {
@@ -94,6 +102,14 @@ export class Cluster {
     return this.kubectl('exec', `deployment/${fullName}-dashboard-api`, '--', ...comet, ...args);
   }
 
+  /** Where clients outside reach the proxies: a node, and a port of it. */
+  endpoints(): string {
+    const address = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}';
+    const node = this.kubectl('get', 'nodes', '-o', `jsonpath=${address}`);
+    const service = ['get', 'service', `${fullName}-proxy`];
+    return `${node}:${this.kubectl(...service, '-o', 'jsonpath={.spec.ports[0].nodePort}')}`;
+  }
+
   /** Undefined while nobody answers. */
   sets(): SetSeen[] | undefined {
     const args = ['exec', `deployment/${fullName}-dashboard-api`, '--', ...comet, 'cluster', 'health', '-o', 'json'];
@@ -146,6 +162,6 @@ export class Cluster {
   }
 
   private command({ file, before }: Tool, args: readonly string[]): [string, string[]] {
-    return [file, [...before, '--namespace', namespace, ...args]]; // Before a `--` of theirs.
+    return [file, [...before, '--namespace', this.namespace, ...args]]; // Before a `--` of theirs.
   }
 }

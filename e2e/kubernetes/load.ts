@@ -193,10 +193,15 @@ export class Load {
   }
 }
 
-const restricted = {
+/** What a pod of the standard `restricted` says of itself. */
+export const restricted = {
   ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
 } as const;
-const nobodySpecial = { runAsNonRoot: true, runAsUser: 3000, seccompProfile: { type: 'RuntimeDefault' } } as const;
+export const nobodySpecial = {
+  runAsNonRoot: true,
+  runAsUser: 3000,
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const;
 
 /** Waits for its standard input to end, which it doesn't; the drivers are run in it. */
 function driversOf(image: string, node: string): object {

@@ -127,11 +127,7 @@ async function tryOut(
   { nodes, members, only, pauseMs, previous }: Options,
   outcomes: Outcome[],
 ): Promise<void> {
-  cluster.put({
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name: namespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
-  });
+  cluster.makeNamespace();
   const values = [
     'etcd.persistence.size=1Gi',
     'broker.persistence.size=2Gi',

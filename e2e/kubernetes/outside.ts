@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type Cluster, fullName } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
 import { type Errand, type Kind, prepare } from './errand.ts';
 import { bundleClient } from './parcel.ts';
 import { follow } from './run.ts';
@@ -24,16 +24,7 @@ export class Outside {
   }
 
   prepare(name: string, used?: readonly Kind[]): Errand {
-    const path = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}';
-    const address = this.cluster.kubectl('get', 'nodes', '-o', `jsonpath=${path}`);
-    const port = this.cluster.kubectl(
-      'get',
-      'service',
-      `${fullName}-proxy`,
-      '-o',
-      'jsonpath={.spec.ports[0].nodePort}',
-    );
-    return prepare(this.cluster, name, `${address}:${port}`, used);
+    return prepare(this.cluster, name, this.cluster.endpoints(), used);
   }
 
   /** @returns what the clients say when everything they sent has come, in order @throws Error when something is missing */

@@ -1,6 +1,7 @@
 /** What is done to an installation while clients are at work, and what they may see of it. */
 import { join } from 'node:path';
 
+import { useBackups } from './backups.ts';
 import { badInput } from './bad-input.ts';
 import { type Cluster, fullName, release, selector } from './cluster.ts';
 import type { Load, Seen } from './load.ts';
@@ -261,6 +262,17 @@ export const scenarios: readonly Scenario[] = [
     about: 'topics, groups and users as resources of Kubernetes',
     mustNotFail: true,
     run: ({ cluster, outside, upgrade }) => useResources(cluster, outside, source, upgrade),
+  },
+  {
+    name: 'backup',
+    about: 'a backup goes into a bucket by the CronJob, and a new release begins with it',
+    mustNotFail: true,
+    run: async ({ cluster, outside, size, upgrade, upgradeArgs }) => {
+      const said = await useBackups(cluster, outside, source, size, upgrade, upgradeArgs);
+      await allRolledOut(cluster);
+      await cluster.whole(size.sets, size.members);
+      return said;
+    },
   },
   {
     name: 'outside',

@@ -10,20 +10,26 @@ const tool = 'github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0';
 
 export const bucket = 'backups';
 
-/** @returns the program, or undefined where Go is missing and nobody minds */
+/** @returns the program, linked statically @throws MissingToolchain where there is no Go */
+export async function buildS3Server(): Promise<string> {
+  need('go', 'version');
+  const folder = join(cache, 'gofakes3');
+  const env = { GOBIN: folder, CGO_ENABLED: '0' };
+  await unlessMade(folder, [], [tool, JSON.stringify(Object.keys(env))], async () => {
+    await run('go', ['install', tool], { env });
+  });
+  return join(folder, 'gofakes3');
+}
+
+/** Undefined where Go is missing and nobody minds. */
 async function built(): Promise<string | undefined> {
   try {
-    need('go', 'version');
+    return await buildS3Server();
   } catch (caught) {
     if (!(caught instanceof MissingToolchain) || process.env['CI'] === 'true') throw caught;
     console.warn(`what needs an S3 server is left out: ${caught.message}`);
     return undefined;
   }
-  const folder = join(cache, 'gofakes3');
-  await unlessMade(folder, [], [tool], async () => {
-    await run('go', ['install', tool], { env: { GOBIN: folder } });
-  });
-  return join(folder, 'gofakes3');
 }
 
 export class S3Server {

@@ -4,8 +4,8 @@
  * for Node.js, it says how it goes four times a second; on SIGTERM, or after so many answered sends, it stops sending, waits
  * until everything came, and says its verdict.
  *
- *   main.cjs image FOLDER     makes both drivers, and lays them and a Java runtime into the file system of an image that
- *                             has the libraries of Node.js and zlib
+ *   main.cjs image FOLDER     makes both drivers, and lays them, a Java runtime and an S3 server for backups into the file
+ *                             system of an image that has the libraries of Node.js and zlib
  *   main.cjs work             what the ERRAND says
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -19,6 +19,7 @@ import { java } from '../../conformance/src/toolchains/java.js';
 import { build, run, type Toolchain } from '../../conformance/src/toolchains/toolchain.js';
 import type { Delivered, Receiver, Sender } from '../../support/ledger.js';
 import { OrderLedger } from '../../support/order-ledger.js';
+import { buildS3Server } from '../../support/s3-server.js';
 import { SendBeats } from '../../support/send-beats.js';
 import type { Errand } from '../../kubernetes/errand.ts';
 
@@ -37,7 +38,7 @@ const settleMsMax = 120_000;
 const awaitMs = 3_000;
 
 /** Where the drivers are in the image. */
-const folders = { java: '/driver/java', jre: '/driver/jre', go: '/driver/go' } as const;
+const folders = { java: '/driver/java', jre: '/driver/jre', go: '/driver/go', s3: '/driver/s3' } as const;
 /** All that the client's jar says it needs, and ciphers. */
 const javaModules = ['java.se', 'jdk.unsupported', 'jdk.crypto.ec', 'jdk.naming.dns'];
 
@@ -62,6 +63,7 @@ async function layOut(image: string): Promise<void> {
   const at = (path: string): string => join(image, path);
   mkdirSync(at(folders.java), { recursive: true });
   cpSync((await programOf('Go')).file, at(folders.go));
+  cpSync(await buildS3Server(), at(folders.s3));
   for (const path of classPath(await programOf('Java'))) {
     cpSync(path, join(at(folders.java), basename(path)), { recursive: true });
   }
