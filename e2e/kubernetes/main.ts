@@ -232,16 +232,18 @@ function writeReport(file: string, outcomes: readonly Outcome[], { nodes, member
     serverVersion: { gitVersion: string };
   };
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: source, encoding: 'utf8' }).trim();
-  const rows = outcomes.map(({ about, seconds, seen = [], note, problem, load }) => {
+  const rows = outcomes.map(({ about, seconds, seen = [], problem, load }) => {
     const away = seen.map(({ language, gapMs }) => `${language} ${gapMs} ms`).join(', ');
     const count = (of: (one: Seen) => number): string =>
       seen.length === 0 ? '' : String(seen.reduce((sum, each) => sum + of(each), 0));
     const cells = [away, count(({ failed }) => failed), count(({ answered }) => answered)];
-    const outcome = [problem?.split('\n')[0] ?? 'as it must be', ...(note === undefined ? [] : [note])]
-      .join('; ')
-      .replaceAll('|', '/');
+    const outcome = problem === undefined ? 'as it must be' : '**failed**';
     return `| ${about} | ${cells.join(' | ')} | ${seconds.toFixed(0)} s | ${load} | ${outcome} |`;
   });
+  // Beside the table, which has to be read in one look.
+  const notes = outcomes.flatMap(({ about, note, problem }) =>
+    [problem, note].flatMap((each) => (each === undefined ? [] : [`- ${about}: ${each.split('\n')[0] ?? ''}`])),
+  );
   const text = `# On a real Kubernetes cluster
 
 Kubernetes ${serverVersion.gitVersion}, ${nodes} node(s) on one machine of two cores with other work, broker sets of ${members} members; commit
@@ -256,6 +258,8 @@ in the order of its group.
 | what happens | away | failed | answered meanwhile | took | load | |
 | --- | --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
+
+${notes.join('\n')}
 `;
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, text);

@@ -132,11 +132,10 @@ export class Leading implements LeadTerm {
   /** @returns why not, in words; undefined: it may stop now */
   mayLeave(member: MemberId): string | undefined {
     const { me } = this.parts;
-    const isThere = (each: MemberId): boolean =>
+    const isInSync = (each: MemberId): boolean =>
       each === me || (this.led.hears(each, sureMs) && this.leader.isInSync(each));
-    return member === me
-      ? this.permits.askAsLeader(me, this.state.members, isThere, this.nowMs)
-      : this.permits.ask(member, this.state.members, isThere, this.nowMs);
+    const set = { members: this.state.members, wanted: this.parts.limits.membersWanted, isInSync };
+    return member === me ? this.permits.askAsLeader(me, set, this.nowMs) : this.permits.ask(member, set, this.nowMs);
   }
 
   followers(): FollowerStatus[] {

@@ -17,7 +17,8 @@ describe('members that are told to stop', () => {
     away.clear();
     permits = new LeavePermits();
   });
-  const ask = (member: typeof a, nowMs = 0): string | undefined => permits.ask(member, all, isInSync, nowMs);
+  const set = { members: all, wanted: 3, isInSync };
+  const ask = (member: typeof a, nowMs = 0): string | undefined => permits.ask(member, set, nowMs);
 
   it('go one at a time, the next one when the one before is back in sync', () => {
     expect(ask(a)).toBeUndefined();
@@ -40,7 +41,7 @@ describe('members that are told to stop', () => {
   });
 
   it('and lead go last: they listen first, and wait for all others that ask', () => {
-    const askAsLeader = (nowMs: number): string | undefined => permits.askAsLeader(a, all, isInSync, nowMs);
+    const askAsLeader = (nowMs: number): string | undefined => permits.askAsLeader(a, set, nowMs);
     expect(askAsLeader(0)).toBe('others that leave go first');
     expect(ask(b, 200)).toBeUndefined();
     expect(askAsLeader(1_100)).toBe('b/1 leaves first, as it does not lead');

@@ -66,7 +66,7 @@ export class Leaving {
         [reason, askedMs] = [await stopReason(), clock.monotonicMs()];
       }
       if (self.role.is === 'failed' || waitMs[reason] === 0) return;
-      if (reason === 'restart' && (self.knowledge.state?.members.length ?? 1) === 1) return;
+      if (reason === 'restart' && this.isNoLoss) return;
       const whyNot = reason === 'restart' ? await this.whyStay() : this.whyHeld();
       if (whyNot === undefined) {
         if (reason !== 'restart' || self.role.is !== 'leading') return;
@@ -80,6 +80,13 @@ export class Leaving {
       if (clock.monotonicMs() - sinceMs >= waitMs[reason]) break;
     }
     log.warn({ why, reason }, 'the broker stops although it is needed: it has waited for long enough');
+  }
+
+  /** It is alone by its settings, or its set goes on without it already. */
+  private get isNoLoss(): boolean {
+    const { me, knowledge, parts } = this.self;
+    const { members = [] } = knowledge.state ?? {};
+    return parts.settings.membersWanted === 1 || members.length === 0 || (members.length === 1 && members[0] !== me);
   }
 
   /** Undefined: its set has left the cluster. */

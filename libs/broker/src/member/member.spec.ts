@@ -13,7 +13,7 @@ import {
   type Receipt,
   type SetState,
 } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, sleep } from '@cometmq/shared';
 
 import { settle } from '../broker-world.js';
 import { MemberDoor } from './member-door.js';
@@ -446,20 +446,21 @@ describe('a broker set of three', () => {
     await world.stop();
   });
 
-  it('that are all told to stop at once leave one after the other, each when the one before is back', async () => {
-    const world = await new SetWorld(3, { restartWaitMs: 60_000 }).start();
+  it.each([2, 3])('of %i that are all told to stop at once leave one after the other', async (count) => {
+    const world = await new SetWorld(count, { restartWaitMs: 60_000 }).start();
     await sendAll(world, range(0, 5));
     const left: string[] = [];
     const restarts = world.members.map(async (member) => {
       await member.stop();
-      expect(world.members.filter(({ isUp }) => isUp).length).toBe(2);
+      expect(world.members.filter(({ isUp }) => isUp).length).toBe(count - 1);
       left.push(member.place);
+      await sleep(world.clock, 3_000); // The others go on without it meanwhile.
       await member.start();
     });
     const epochBefore = world.leader.epoch;
     await world.during(Promise.all(restarts), 120_000);
     // The lead did not go round among members that all want to leave: who has it leaves last.
-    expect(world.leader.epoch).toBeLessThanOrEqual(epochBefore + 3);
+    expect(world.leader.epoch).toBeLessThanOrEqual(epochBefore + count);
     expect(left.sort()).toEqual(world.members.map(({ place }) => place).sort());
     await world.until(() => world.isWhole, 'all are in sync');
     await world.send('m5');
