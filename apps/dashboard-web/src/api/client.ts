@@ -1,13 +1,37 @@
 import { operations, type Operations, type Problem } from './schema.js';
 
+/** What goes wrong on this side of the API. */
+const ownSentences = {
+  apiAway: 'the REST API can not be reached',
+  notTheApi: 'something else than the REST API has answered',
+  searchBroken: 'the search was broken off before its end',
+} as const;
+export type OwnSentence = keyof typeof ownSentences;
+
+/** Which sentence it is that the message says in English, and what stands in it. */
+interface Said {
+  readonly sentence: NonNullable<Problem['sentence']> | OwnSentence;
+  readonly params: Readonly<Record<string, string>>;
+}
+
 /** A call that did not go well, as the API says it: `code` is the one to branch on. */
 export class ApiError extends Error {
-  constructor(
+  private constructor(
     readonly code: string,
     readonly status: number,
     message: string,
+    readonly said: Said | undefined,
   ) {
     super(message);
+  }
+
+  static of(sentence: OwnSentence): ApiError {
+    return new ApiError('UNREACHABLE', 0, ownSentences[sentence], { sentence, params: {} });
+  }
+
+  static ofProblem(problem: Partial<Problem>, status: number): ApiError {
+    const { code = 'INTERNAL', detail = `HTTP ${status}`, sentence, params = {} } = problem;
+    return new ApiError(code, status, detail, sentence && { sentence, params });
   }
 }
 
@@ -54,22 +78,21 @@ export async function call<Id extends OperationId>(
     ...(signal && { signal }),
   }).catch((caught: unknown) => {
     if (signal?.aborted === true) throw caught;
-    throw new ApiError('UNREACHABLE', 0, 'the REST API can not be reached');
+    throw ApiError.of('apiAway');
   });
   const text = await response.text();
   if (!response.ok) throw problemOf(response.status, text);
   try {
     return (text === '' ? undefined : JSON.parse(text)) as Answer<Id>;
   } catch {
-    throw new ApiError('UNREACHABLE', 0, 'something else than the REST API has answered');
+    throw ApiError.of('notTheApi');
   }
 }
 
 function problemOf(status: number, text: string): ApiError {
   try {
-    const { code, detail } = JSON.parse(text) as Partial<Problem>;
-    return new ApiError(code ?? 'INTERNAL', status, detail ?? `HTTP ${status}`);
+    return ApiError.ofProblem(JSON.parse(text) as Partial<Problem>, status);
   } catch {
-    return new ApiError('INTERNAL', status, `HTTP ${status}`);
+    return ApiError.ofProblem({}, status);
   }
 }

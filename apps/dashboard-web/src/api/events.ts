@@ -1,4 +1,5 @@
 import { ApiError } from './client.js';
+import type { Problem } from './schema.js';
 
 export interface ServerEvent {
   readonly event: string;
@@ -9,8 +10,7 @@ export interface ServerEvent {
 export async function* serverEvents(path: string, signal: AbortSignal): AsyncIterable<ServerEvent> {
   const response = await fetch(path, { signal, headers: { accept: 'text/event-stream' } });
   if (!response.ok || !response.body) {
-    const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string };
-    throw new ApiError(problem.code ?? 'INTERNAL', response.status, problem.detail ?? `HTTP ${response.status}`);
+    throw ApiError.ofProblem((await response.json().catch(() => ({}))) as Partial<Problem>, response.status);
   }
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react';
 
 import type { call, Answer, OperationId } from '../api/client.js';
 import { useChange } from '../api/use-api.js';
+import { useLanguage } from '../text/text.js';
 import { FormDialog } from './ask.js';
 
 interface ActProps<Id extends OperationId> extends Pick<ButtonProps, 'color' | 'variant'> {
@@ -18,6 +19,7 @@ interface ActProps<Id extends OperationId> extends Pick<ButtonProps, 'color' | '
 /** A button in a row that changes something: it can't be pressed again meanwhile, and says beside itself why it did not go well. */
 export function Act<Id extends OperationId>({ does, input, children, ask, onDone, ...look }: ActProps<Id>) {
   const change = useChange(does);
+  const { problemText } = useLanguage();
   const [asking, question] = useDisclosure();
   const act = (): void =>
     change.mutate(input, {
@@ -39,7 +41,7 @@ export function Act<Id extends OperationId>({ does, input, children, ask, onDone
       </Button>
       {change.error && !asking && (
         <Text size="xs" role="alert" maw={280}>
-          {change.error.message}
+          {problemText(change.error)}
         </Text>
       )}
       {asking && (

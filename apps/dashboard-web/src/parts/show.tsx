@@ -5,7 +5,7 @@ import { useEffect, type ReactNode } from 'react';
 
 import type { ApiError } from '../api/client.js';
 import { useSession } from '../api/use-session.js';
-import { useWords } from '../text/text.js';
+import { useLanguage, useWords } from '../text/text.js';
 import { count, duration, moment } from './format.js';
 import { Loading } from './loading.js';
 
@@ -80,26 +80,26 @@ function useHasEnded(error: ApiError | null | undefined): boolean {
   return error?.status === 401 && data?.user === undefined;
 }
 
-/** What went wrong, in the words of the API. */
+/** What went wrong, in the language chosen. */
 export function Trouble({ error }: { error: ApiError | null | undefined }) {
-  const words = useWords();
+  const { words, problemText } = useLanguage();
   const hasEnded = useHasEnded(error);
   if (!error) return null;
   return (
     <Alert color="red" variant="light" role="alert" className="trouble">
-      {hasEnded ? words.signedOut : words.failed(error.message)}
+      {hasEnded ? words.signedOut : words.failed(problemText(error))}
     </Alert>
   );
 }
 
 /** What is shown is an earlier answer, and why. */
 export function Stale({ error }: { error: ApiError | null }) {
-  const words = useWords();
+  const { words, problemText } = useLanguage();
   const hasEnded = useHasEnded(error);
   if (!error) return null;
   return (
     <Alert color="orange" variant="light" role="status" mb="sm">
-      {hasEnded ? words.signedOut : words.stale(error.message)}
+      {hasEnded ? words.signedOut : words.stale(problemText(error))}
     </Alert>
   );
 }

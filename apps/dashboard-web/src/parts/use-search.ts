@@ -3,7 +3,7 @@ import { useCallback, useEffect, useState } from 'react';
 
 import { ApiError, pathOf } from '../api/client.js';
 import { serverEvents } from '../api/events.js';
-import type { Message, Operations } from '../api/schema.js';
+import type { Message, Operations, Problem } from '../api/schema.js';
 
 type Query = Operations['searchMessages']['query'];
 
@@ -87,14 +87,13 @@ async function follow(
         change((known) => ({ ...known, next: (data as { next?: string }).next }));
       } else if (event === 'problem') {
         isOver = true;
-        const { code, status, detail } = data as { code: string; status: number; detail: string };
-        change((known) => ({ ...known, error: new ApiError(code, status, detail) }));
+        const problem = data as Problem;
+        change((known) => ({ ...known, error: ApiError.ofProblem(problem, problem.status) }));
       }
     }
-    if (!isOver) throw new ApiError('UNREACHABLE', 0, 'the search was broken off before its end');
+    if (!isOver) throw ApiError.of('searchBroken');
   } catch (caught) {
-    const error =
-      caught instanceof ApiError ? caught : new ApiError('UNREACHABLE', 0, 'the REST API can not be reached');
+    const error = caught instanceof ApiError ? caught : ApiError.of('apiAway');
     change((known) => ({ ...known, error }));
   }
   change((known) => ({ ...known, running: false }));

@@ -1,6 +1,8 @@
 import { createContext, use, useCallback, useMemo, useState, type ReactNode } from 'react';
 
+import type { ApiError } from '../api/client.js';
 import { en, type Words } from './en.js';
+import { problemText } from './problems.js';
 import { zh } from './zh.js';
 
 export const languages = { en: 'English', zh: '中文' } as const;
@@ -10,9 +12,13 @@ const dictionaries: Readonly<Record<Language, Words>> = { en, zh };
 interface Spoken {
   readonly language: Language;
   readonly words: Words;
+  readonly problemText: (error: ApiError) => string;
   readonly speak: (language: Language) => void;
 }
-const Context = createContext<Spoken>({ language: 'en', words: en, speak: () => undefined });
+const Context = createContext<Spoken>({
+  ...{ language: 'en', words: en, problemText: ({ message }) => message },
+  speak: () => undefined,
+});
 const kept = 'cometmq.language';
 
 function first(): Language {
@@ -28,7 +34,13 @@ export function TextProvider({ children }: { readonly children: ReactNode }) {
     document.documentElement.lang = chosen;
     setLanguage(chosen);
   }, []);
-  const spoken = useMemo(() => ({ language, words: dictionaries[language], speak }), [language, speak]);
+  const spoken = useMemo(
+    () => ({
+      ...{ language, words: dictionaries[language], speak },
+      problemText: (error: ApiError) => problemText(language, error),
+    }),
+    [language, speak],
+  );
   return <Context value={spoken}>{children}</Context>;
 }
 

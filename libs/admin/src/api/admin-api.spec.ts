@@ -76,7 +76,11 @@ async function refused(status: number, code: string, ...of: Parameters<typeof ca
   const answer = await call(...of);
   expect({ status: answer.status, body: answer.body }).toMatchObject({ status, body: { status, code } });
   expect(answer.type).toMatch(/^application\/problem\+json\b/);
-  expect(Object.keys(answer.body ?? {}).sort()).toEqual(['code', 'detail', 'status', 'title', 'type']);
+  const { sentence, params, ...body } = answer.body ?? {};
+  expect(Object.keys(body).sort()).toEqual(['code', 'detail', 'status', 'title', 'type']);
+  expect([typeof sentence, typeof params]).toEqual(
+    sentence === undefined ? ['undefined', 'undefined'] : ['string', 'object'],
+  );
   return String(answer.body?.['detail']);
 }
 

@@ -1,11 +1,13 @@
 import { AssertionError } from 'node:assert';
 import { type MqError, type ErrorCode } from '@cometmq/shared';
 
+import { saidIn, type Said } from './problem-sentences.js';
+
 /**
  * Every error of the API is one problem document (RFC 9457), application/problem+json. `code` is our own and
- * the one to branch on; `detail` is for people. Causes and stacks go to the log, never into a document.
+ * the one to branch on; `detail` is for people, and `sentence` with `params` says the same for who speaks another language. Causes and stacks go to the log, never into a document.
  */
-export interface Problem {
+export interface Problem extends Partial<Said> {
   readonly type: string;
   readonly title: string;
   readonly status: number;
@@ -54,6 +56,7 @@ export function problemOf(error: MqError, status = statusOf(error.code)): Proble
     status,
     detail: error.reason,
     code: error.code,
+    ...saidIn(error.reason),
   };
 }
 

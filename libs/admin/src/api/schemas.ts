@@ -10,6 +10,7 @@ import { brokerSetStages, groupNameLengthMax, topicNameLengthMax } from '@cometm
 
 import { backupSchemas } from './backup-schemas.js';
 import { inspectSchemas } from './inspect-schemas.js';
+import { sentenceNames } from './problem-sentences.js';
 import { arrayOf, described, missingList, object, ref, text, whole, type Schema } from './schema-parts.js';
 
 export { ref, type Schema } from './schema-parts.js';
@@ -337,8 +338,18 @@ export const schemas: Readonly<Record<string, Schema>> = {
       status: { type: 'integer' },
       detail: described(text, 'What was wrong and what is allowed.'),
       code: { type: 'string', enum: errorCodes },
+      sentence: {
+        type: 'string',
+        enum: sentenceNames,
+        description: 'Which sentence `detail` is, to be said in another language. Absent: none that has a name.',
+      },
+      params: {
+        type: 'object',
+        additionalProperties: text,
+        description: 'What stands in the sentence, by name.',
+      },
     },
-    'all',
+    ['type', 'title', 'status', 'detail', 'code'],
   ),
   Login: object({ user: described(text, 'Name of the user: its access key.'), secret: text }, 'all'),
   OidcLogin: object(

@@ -1,0 +1,265 @@
+/**
+ * What the API's problems say, as sentences with a name and parameters: whoever shows them in another language translates by the
+ * name, and is not left with English words alone. A problem is said by whichever process found it, as text; here it is known
+ * again. One that is not known has no name, and is shown as it is.
+ *
+ * `{where}` is the place of a field, `{count}` and names that end in `Ms` are numbers, everything else is any text without ";".
+ */
+export const sentences = {
+  // Who asks.
+  logIn: ['log in: comet login, or POST /api/v1/login for a token'],
+  loginEnded: [
+    'the token has ended; log in again',
+    'the token has ended with its user or its secret; log in again',
+    'the token is not of this cluster; log in again',
+  ],
+  wrongLogin: ['the access key or its secret is wrong, or the user is disabled'],
+  wrongLoginsTooMany: ['too many wrong logins; try again in {count} s'],
+  wrongLoginsFromAddress: [
+    'too many requests with wrong credentials came from this address; try again in a few seconds',
+  ],
+  notSuper: ['user {user} is no super user'],
+  mayNot: ['user {user} may not {actions} on {kind} "{name}"'],
+  mayNotFrom: ['user {user} may not {actions} on {kind} "{name}" from {address}'],
+  csrfMissing: ['the header x-csrf-token must hold the token of the session; GET /api/v1/session tells it'],
+  otherOrigin: ['changes may not be asked for by pages of another origin'],
+  hostNotAllowed: ['this host name is not allowed here; adminHostNames names those that are'],
+  noUsersHere: ['there are no users here, and nobody has to log in; --users at the start makes some'],
+  usersNotKnownYet: ['users are not known yet: the name service has not told of them; try again'],
+  loggedOutHere: ['logged out here; other processes could not be told yet: {why}'],
+  logoutsTooMany: ['too many have logged out lately; the token ends with its time'],
+  noProvider: ['there is no identity provider here; oidcIssuer names one'],
+  noLoginBegun: ['no login was begun by this browser in the last ten minutes; begin again'],
+  providerRefused: ['the identity provider {issuer} refused the login: {why}'],
+  providerLoginUnusable: ["the login by {issuer} can't be used: {why}"],
+  providerAway: [
+    'the identity provider {issuer} does not answer, or not as it should; users of this cluster log in as ever',
+    'the identity provider {issuer} names no keys',
+  ],
+  noRole: ['no group of {user} has a role here: oidcRoles says which groups have one'],
+  secretIsProviders: ['the token is the identity provider’s, and ends there'],
+  // What was asked for.
+  unknownField: ['{where}: unknown field "{field}"; allowed are {allowed}'],
+  unknownParameter: ['{where}: unknown parameter "{field}"; allowed are {allowed}'],
+  fieldMissing: ['{where}: {field} is missing'],
+  nothingToChange: ['{where}: nothing to change; give at least one field'],
+  mustBeOneOf: ['{where}: must be one of {allowed}'],
+  mustBeWhole: ['{where}: must be a whole number, {least} to {most}'],
+  mustBeWholeFrom: ['{where}: must be a whole number, {least} or more'],
+  mustBeAtLeast: ['{where}: must be >= {least}'],
+  mustBeAtMost: ['{where}: must be <= {most}'],
+  mustBeType: ['{where}: must be {type}'],
+  tooFewCharacters: ['{where}: must NOT have fewer than {count} characters'],
+  tooManyCharacters: ['{where}: must NOT have more than {count} characters'],
+  tooFewItems: ['{where}: must NOT have fewer than {count} items'],
+  tooManyItems: ['{where}: must NOT have more than {count} items'],
+  mustMatch: ['{where}: must match pattern "{pattern}"'],
+  bodyTooLarge: ['the body may have {count} bytes'],
+  notJson: ['the body must be application/json'],
+  queryNotUtf8: ['query: must be UTF-8, percent-encoded where it is no plain letter'],
+  wholeNumberBetween: ['{what} is {value}, must be a whole number from {least} to {most}'],
+  valueWithoutProperty: ['query: value goes with property, which names what has it'],
+  topicMissingInQuery: ['query: topic is missing; only an id can do without'],
+  fromAfterTo: ['fromMs: must not be after toMs; {fromMs} is after {toMs}'],
+  timeHasPassed: ['untilMs: {untilMs} has passed; it is {nowMs} now'],
+  noNext: [
+    'after: must be `next` of the part before',
+    '"after" must be the "next" of the page before',
+    'after: "{text}" is no `next` of a page before',
+  ],
+  noMessageId: ['id: must be the `id` of a message in a list'],
+  // Names.
+  nameBlank: ['topic must not be blank', 'consumer group must not be blank'],
+  nameTooLong: [
+    'topic name has {count} characters, at most {most} are allowed',
+    'consumer group name has {count} characters, at most {most} are allowed',
+  ],
+  nameCharacters: [
+    'topic name "{name}" may hold only letters, digits, "%", "|", "-" and "_"',
+    'consumer group name "{name}" may hold only letters, digits, "%", "|", "-" and "_"',
+  ],
+  nameReserved: ['topic "{name}" is reserved for the system', 'consumer group "{name}" is reserved for the system'],
+  innerTopic: ['topic {name} is an inner topic: it is created when it is needed'],
+  auditTopicStays: ['topic {name} holds the audit log, and is never deleted'],
+  // Topics and groups.
+  noTopic: ['there is no topic "{name}"', 'topic {name} does not exist', 'topic {name} does not exist; {help}'],
+  topicGone: [
+    'there is no topic "{name}" any more',
+    'the topic does not exist any more',
+    'the topic that it was sent to does not exist any more',
+    'the topic of the message was deleted',
+  ],
+  noGroup: [
+    'there is no consumer group "{name}"',
+    'consumer group {name} does not exist; create it with: comet group create {name}',
+  ],
+  groupGone: ['the consumer group does not exist any more'],
+  topicExists: ['topic {name} exists already'],
+  groupExists: ['consumer group {name} exists already'],
+  tooManyTopics: ['there are {count} topics, as many as may be (topicsMax): delete what nobody needs'],
+  tooManyGroups: ['there are {count} consumer groups, as many as may be (groupsMax): delete what nobody needs'],
+  readBelowWrite: [
+    '{read} read queues are fewer than {write} write queues: what is sent to the others could not be consumed. Lower the ' +
+      'write queues first',
+  ],
+  writeQueuesFirst: [
+    'messages are still sent to {write} queues: lower the write queues to {read} first; once the queues above are consumed, ' +
+      'lower the read queues',
+  ],
+  queuesNotConsumed: [
+    '{count} messages in the queues from {from} on are still to be consumed (queue {queue} of {set}: {unread}) and could ' +
+      'not be any more: wait until they are, or until they have expired',
+  ],
+  queuesNotTold: ['broker set {set} does not say whether the queues from {from} on are consumed: {why}'],
+  retryMultiplier: ['retry multiplier {value} must be from 1 to {most}'],
+  groupBound: ["the group is bound to topic {name}, and can't be bound to another one"],
+  noLiteTopicOf: ['topic "{name}" has no lite topic "{lite}"'],
+  notLite: ['topic "{name}" is no LITE topic'],
+  deletionFinal: ['no deletion of this {kind} can be taken back any more', 'no {kind} had this id'],
+  nameTakenAgain: [
+    'there is another {kind} "{name}" now; delete that one first, or let it be deleted in the same step, with replace',
+  ],
+  deletionsTooMany: ['{count} deletions can be taken back yet, as many as may be: delete it for good at once'],
+  noQueue: ['topic "{name}" has no queue {queue}; its queues are 0 to {last}'],
+  brokerSetWithQueue: ['brokerSet: must be given where one queue is meant'],
+  moveNotKnown: ['the group was not moved so in the last 24 hours'],
+  moveTakenBack: ['this move was taken back already'],
+  pauseBoth: ['body: give untilMs or forMs, or neither for a pause without an end'],
+  // Messages.
+  messageGone: [
+    'the log does not hold this message any more',
+    'no message stands at this place of the log, or not any more',
+    'no message stands at this place of the log, or not any more; it may have expired',
+  ],
+  delayedGone: ['the message has been delivered or taken back already'],
+  transactionGone: ['the transaction is not open any more'],
+  noLetter: ['no dead letter of this group stands at this place'],
+  letterUnderWay: ['this dead letter is being sent again already'],
+  replaysTooMany: ['{count} replays are under way; stop one, or wait'],
+  replayUnderWay: ['dead letters of this group are being replayed; stop that first'],
+  noReplay: ['no such replay is under way here'],
+  noBody: ['the message has no body; at least 1 byte is needed'],
+  bodyOfMessageTooLarge: ['the body has {count} bytes, at most {most} are allowed'],
+  textOrBase64: ['body: give text or base64, not both'],
+  notBase64: ['base64: must be base64, padded'],
+  tagWithBar: ['the tag must not hold "|", which joins tags in filters'],
+  controlCharacters: [
+    '{what} must not hold control characters',
+    '{what}: keys and values must not hold control characters',
+  ],
+  onlySpace: ['{what} must not be only white space'],
+  notUnicode: ['{what} is no valid Unicode', '{what}: keys and values must be valid Unicode'],
+  propertyReserved: ['{what}: the name is reserved for the system'],
+  // Clients, alerts, audit.
+  clientAway: ['no proxy holds an open stream of client "{client}"'],
+  alertsOff: ['alerts are not looked for: alertEveryMs is 0'],
+  notSilenced: ['this alert is not silenced'],
+  nothingRecorded: ['nothing is recorded here'],
+  auditFull: ['the audit log takes no more lines now, and nothing is changed unrecorded; try again'],
+  // Users and policies.
+  noUser: ['there is no user "{name}"', 'there is no user {name}'],
+  userExists: ['user {name} exists already'],
+  usersTooMany: ['there are {count} users, as many as may be: delete whom nobody needs'],
+  lastSuper: ['{name} is the last enabled super user; make another one first'],
+  policiesChanged: ['somebody else has changed the policies of {name} meanwhile; try again'],
+  userName: ['user "{name}": 1 to {count} letters, digits, "_", ".", "@" and "-" are allowed'],
+  secretForm: ['a secret has {least} to {most} visible ASCII characters without spaces'],
+  policyResource: [
+    'resource "{text}": allowed are Cluster:, Namespace:, Topic: or Group: with a name, a prefix* or *, and *',
+  ],
+  policyAddress: ['source address "{text}": an IP address or a block like 10.0.0.0/8'],
+  policyAction: ['action "{text}": allowed are {allowed}'],
+  policyAddresses: ['an entry names at most {count} source addresses'],
+  policiesTooMany: ['{count} policy entries; at most {most} are allowed'],
+  questionResource: ['the resource of a question is one: no "*" in it'],
+  quotaForm: ['a quota is a whole number above 0; leave it out for none'],
+  secretNotOpened: ['the secret can not be opened with the keys of this process; give the user a new one'],
+  // Broker sets.
+  noSet: ['there is no broker set "{name}"', 'there is no broker set {name}'],
+  noSets: ['there is no broker set to ask'],
+  oneSetHere: ['this cluster has one broker set, in this process', 'this broker set has one member, in this process'],
+  lastServing: ['"{name}" is the only broker set that takes messages: no send would go anywhere'],
+  setRemoved: ['broker set "{name}" is removed already'],
+  setServes: ['broker set "{name}" still takes messages: drain it first'],
+  setHolds: ['broker set "{name}" still holds {what}'],
+  nobodyLeads: ['nobody leads {name}', 'nobody leads broker set {name}'],
+  noMember: ['"{member}" is no member of {name}; its members are {members}'],
+  memberAmbiguous: ['"{member}" is the place of {places}: name one of them in full'],
+  memberInSync: ['{member} answers and is in sync: nothing of it is lost'],
+  memberLeads: ['{member} leads broker set {name}: stop it first if it is to be given up'],
+  // Away, or too busy.
+  noAnswer: ['{who} did not answer within {waitMs} ms'],
+  notReached: ["the leader of {name} can't be reached"],
+  leadsNoMore: ['broker {name} does not lead now'],
+  nameServiceAway: ['the name service at {where} is not available: {why}'],
+  metadataClosed: ['the metadata takes no changes now; try again'],
+  metadataEmptied: ['the metadata store was emptied, replaced or restored: nothing is changed in it'],
+  metadataUnread: ['the metadata has not been read yet; try again'],
+  changesNotHeard: [
+    'the name service does not hear of changes of the metadata now; try again',
+    'this process does not hear of changes of users and policies now; try again',
+  ],
+  changedMeanwhile: [
+    'others change the same metadata all the time; try again',
+    'others change the same user all the time; try again',
+    'broker set {name} changes too often to be written to; try again',
+  ],
+  setSilent: ['{name} does not say what there is: {why}; try again', 'broker set "{name}" did not answer: {why}'],
+  processStops: ['this process stops: ask again'],
+  quotaUsedUp: ['user {user} has used up its {count} {what} a second on this node; try again in {waitMs} ms'],
+  backupsOff: ['this broker makes no backups'],
+  unexpected: ['unexpected failure'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type Sentence = keyof typeof sentences;
+export const sentenceNames = Object.keys(sentences) as readonly Sentence[];
+
+export interface Said {
+  readonly sentence: Sentence;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** Longer ones are not looked at: it takes time for each part of a text that may be anything. */
+const lengthMax = 1_000;
+
+interface Pattern {
+  readonly sentence: Sentence;
+  readonly text: RegExp;
+}
+
+/** Those with the most words of their own first: others may hold for what they say, too. */
+const patterns: readonly Pattern[] = Object.entries(sentences)
+  .flatMap(([sentence, texts]) => texts.map((text: string) => ({ sentence: sentence as Sentence, text })))
+  .sort((a, b) => ownLength(b.text) - ownLength(a.text))
+  .map(({ sentence, text }) => ({ sentence, text: patternOf(text) }));
+
+/** Which sentence it is; undefined: none that is known. */
+export function saidIn(detail: string): Said | undefined {
+  if (detail.length > lengthMax) return undefined;
+  for (const { sentence, text } of patterns) {
+    const found = text.exec(detail);
+    if (found) return { sentence, params: { ...found.groups } };
+  }
+  return undefined;
+}
+
+function ownLength(text: string): number {
+  return text.replace(/\{\w+\}/g, '').length;
+}
+
+function patternOf(text: string): RegExp {
+  const known = new Set<string>();
+  const pattern = text.split(/(\{\w+\})/).map((part) => {
+    const [, name] = /^\{(\w+)\}$/.exec(part) ?? [];
+    if (name === undefined) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    if (known.has(name)) return `\\k<${name}>`;
+    known.add(name);
+    return `(?<${name}>${formOf(name)})`;
+  });
+  return new RegExp(`^${pattern.join('')}$`, 'u');
+}
+
+function formOf(name: string): string {
+  if (name === 'where') return '[\\w.$-]{1,200}';
+  return name === 'count' || name.endsWith('Ms') ? '-?\\d{1,16}' : '[^;]{0,300}?';
+}
