@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { get } from 'node:http';
-import { systemClock } from '@cometmq/shared';
+import { connect } from 'node:net';
+import { onUnexpected, systemClock } from '@cometmq/shared';
 import { silentLogger } from '@cometmq/telemetry';
 
 import { AdminServer } from './admin-server.js';
@@ -50,6 +52,27 @@ describe('the REST API’s server', () => {
     expect(await statusOf()).toBe(200);
     await server.stop();
     await fixture.stop();
+  });
+
+  it('says nothing of callers that hang up in the middle of what they say', async () => {
+    const failures: string[] = [];
+    onUnexpected((cause) => failures.push(String(cause)));
+    const fixture = await startAdminFixture({
+      log: { ...silentLogger, error: (_facts, said) => void failures.push(said) },
+    });
+    const other = (): Promise<unknown> => fetch(`${fixture.url}/api/v1/health`).then((answer) => answer.text());
+    await other();
+    const { hostname, port } = new URL(fixture.url);
+    const socket = connect(Number(port), hostname);
+    const head = `POST /api/v1/topics HTTP/1.1\r\nhost: ${hostname}:${port}\r\ncontent-type: application/json\r\n`;
+    socket.write(`${head}content-length: 100\r\nexpect: 100-continue\r\n\r\n{"name":`);
+    await once(socket, 'data'); // It reads the body.
+    await other(); // What came before it is under way.
+    socket.destroy();
+    await other();
+    await fixture.stop();
+    onUnexpected(undefined);
+    expect(failures).toEqual([]);
   });
 
   it('says in one line that its port is taken', async () => {

@@ -179,6 +179,10 @@ async function buildApp(
 function understood(caught: unknown): { error: MqError; status?: number } {
   if (caught instanceof MqError) return { error: caught };
   const { statusCode, code, message } = caught as Partial<FastifyError>;
+  // Its caller has hung up: no failure of ours, and nothing that strangers should fill the log with.
+  if (statusCode === 400 && code === 'ECONNRESET') {
+    return { error: new MqError('BAD_REQUEST', 'the request was not sent to its end') };
+  }
   if (statusCode === undefined || statusCode >= 500 || !code?.startsWith('FST_'))
     return { error: MqError.from(caught) };
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
