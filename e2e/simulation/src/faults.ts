@@ -22,6 +22,9 @@ const weights = {
   hang: 1,
   'slow disk': 1,
   flip: 3,
+  'flip file': 2,
+  'sync fails': 1,
+  'disk full': 1,
   namesrv: 2,
   'etcd away': 0.67,
   'etcd loses an answer': 0.67,
@@ -96,7 +99,10 @@ async function breakOne(
     case 'heal':
       world.network.heal();
       for (const { way } of world.nameServers) way.comeBack();
-      for (const each of world.members) each.condition.slowMs = 0;
+      for (const each of world.members) {
+        each.condition.slowMs = 0;
+        each.disk.capacityBytes = Infinity;
+      }
       return true;
     case 'jump':
       member.setWall(chance.below(7_200_000) - 3_600_000);
@@ -111,6 +117,18 @@ async function breakOne(
       // One of two that can't open its log can't say what it knows of metadata that was set back, and the other one waits for that.
       if (world.members.length === 2 && world.metadata.wasSetBack) return false;
       return world.flips.flip(member, world.audit, chance);
+    case 'flip file': {
+      // Of a lone member nobody else has what its state says.
+      const path = world.members.length > 1 ? world.fileFlips.flip(member.place, member.disk, chance) : undefined;
+      if (path !== undefined) world.trace.note(`${member.place}: bits of ${path} flip`);
+      return path !== undefined;
+    }
+    case 'sync fails':
+      member.condition.failsSync = isUp;
+      return isUp;
+    case 'disk full':
+      member.disk.capacityBytes = member.disk.usedBytes() + chance.below(24 * 1024);
+      return true;
     case 'namesrv': {
       const server = chance.pick(world.nameServers);
       const ran = server.service !== undefined;
@@ -185,6 +203,8 @@ export function heal(world: World): void {
   if (world.metadata.wasSetBack) adopt(world);
   for (const member of world.members) {
     member.condition.slowMs = member.condition.hangsUntilMs = 0;
+    member.condition.failsSync = false;
+    member.disk.capacityBytes = Infinity;
     member.setWall(0); // Delayed messages go by the wall clock.
     member.resume();
     start(world, member);
@@ -214,7 +234,7 @@ function start(world: World, member: Member): void {
     const { code } = MqError.from(caught);
     if (member.stopping && code === 'CANCELLED') return;
     if (world.metadata.wasSetBack && code === 'METADATA_MISMATCH') member.end(false);
-    else if (code === 'TIMEOUT' || world.flips.isDamaged(member)) startAgain(world, member);
+    else if (code === 'TIMEOUT' || world.isExcused(member, code)) startAgain(world, member);
     else world.failures.push(`${member.place} did not start: ${String(caught)}`);
   });
 }

@@ -1,5 +1,6 @@
 import type { Prng } from '@cometmq/shared';
-import type { Disk, DiskFile } from '@cometmq/store';
+import { type Disk, type DiskFile, isDiskFull } from '@cometmq/store';
+import { systemError } from '@cometmq/store/testing';
 
 import type { SimProcess } from './sim-clock.js';
 import type { Effect } from './tally.js';
@@ -10,8 +11,13 @@ export interface DiskCondition {
   slowMs: number;
   /** Nothing that is begun before this time ends before it. */
   hangsUntilMs: number;
+  /** The next sync fails: what was written since the last one may be lost. */
+  failsSync: boolean;
+  /** One has failed, to this process. */
+  hasFailed: boolean;
 }
 
+const syncs: readonly PropertyKey[] = ['writeDurably', 'sync', 'syncFolder'];
 const writes: readonly PropertyKey[] = ['write', 'writeDurably', 'sync', 'truncate', 'syncFolder', 'rename', 'unlink'];
 
 /**
@@ -38,21 +44,29 @@ export function slowDisk(
       new Promise((resolve) => {
         process.after(Math.max(tookMs, hangsMs), resolve);
       });
-    return { isMade, wait };
+    const failure = syncs.includes(name) && condition.failsSync ? systemError('EIO', 'i/o error, fsync') : undefined;
+    if (failure) {
+      condition.failsSync = false;
+      condition.hasFailed = true;
+      met('a sync failed');
+    }
+    return { isMade, wait, failure };
   };
-  return slowed(disk, pause, (file) => slowed(file as DiskFile, pause));
+  return slowed(disk, pause, met, (file) => slowed(file as DiskFile, pause, met));
 }
 
 interface Pause {
   /** It comes behind what is done, not before. */
   readonly isMade: boolean;
   readonly wait: () => Promise<void>;
+  readonly failure: Error | undefined;
 }
 
 /** Every operation that answers later does so after a pause. `wrap`: what is opened is slow too. */
 function slowed<T extends object>(
   target: T,
   pause: (name: PropertyKey) => Pause,
+  met: (effect: Effect) => void,
   wrap?: (opened: object) => object,
 ): T {
   return new Proxy(target, {
@@ -63,9 +77,13 @@ function slowed<T extends object>(
       }
       const act = found as (...args: unknown[]) => Promise<unknown>;
       return async (...args: unknown[]): Promise<unknown> => {
-        const { isMade, wait } = pause(name);
+        const { isMade, wait, failure } = pause(name);
         if (!isMade) await wait();
-        const answer = await act.apply(of, args);
+        if (failure) throw failure;
+        const answer = await act.apply(of, args).catch((caught: unknown) => {
+          if (isDiskFull(caught)) met('a disk was full');
+          throw caught;
+        });
         if (isMade) await wait();
         return wrap && name === 'open' ? wrap(answer as object) : answer;
       };

@@ -2,7 +2,7 @@
 
 const faultKinds = [
   ...(['power', 'kill', 'start', 'stop', 'pause', 'resume', 'cut', 'slow', 'break', 'heal', 'jump'] as const),
-  ...(['hang', 'slow disk', 'flip', 'namesrv'] as const),
+  ...(['hang', 'slow disk', 'flip', 'flip file', 'sync fails', 'disk full', 'namesrv'] as const),
   ...(['etcd away', 'etcd loses an answer', 'etcd tells watches nothing', 'etcd set back'] as const),
 ];
 export type FaultKind = (typeof faultKinds)[number];
@@ -12,6 +12,8 @@ const effects = [
   'a write hung, and was made afterwards',
   'a write was made, and its answer hung',
   'a disk was slow',
+  'a sync failed',
+  'a disk was full',
   'a message was held up by a line that was cut',
   'a message took longer on a slow line',
   'a connection was lost',
@@ -22,13 +24,15 @@ const effects = [
   'damage was found where something was read',
   'damage was found at a start',
   'a damaged segment was made anew',
+  'damaged records were taken of another member',
 ] as const;
 export type Effect = (typeof effects)[number];
 
 /** What members say of effects. */
 const told: Readonly<Record<string, Effect | undefined>> = {
   'part of the log is lost': 'damage was found where something was read',
-  'the data folder is damaged: all of it is taken anew of the leader': 'damage was found at a start',
+  'the data folder is damaged: what is lost is taken of another member': 'damage was found at a start',
+  'damaged records of the log were taken of another member': 'damaged records were taken of another member',
   'a damaged segment was mended from another member': 'a damaged segment was made anew',
 };
 

@@ -132,7 +132,7 @@ async function play(world: World, simMs: number): Promise<Outcome> {
 /** What was damaged is made anew, by those who look at what nobody reads; what is being written only where it is read, at a start. */
 async function mend(world: World): Promise<number> {
   const { flips, audit } = world;
-  let steps = 0;
+  let steps = await readAgain(world);
   if (flips.damaged(audit) === undefined) return steps;
   const isMended = (): boolean => flips.damaged(audit) === undefined;
   const scrubbed = world.clock.nowMs + scrubMsMax;
@@ -146,6 +146,20 @@ async function mend(world: World): Promise<number> {
     world.onEnded(member);
   }
   steps += await world.run(() => isMended() && world.isWhole, wholeMsMax, 'what was damaged is made anew at a start');
+  return steps;
+}
+
+/** Whose other files were damaged reads them at its next start. */
+async function readAgain(world: World): Promise<number> {
+  const hurt = world.members.filter(({ place }) => world.fileFlips.isHurt(place));
+  let steps = 0;
+  for (const member of hurt) {
+    world.trace.note(`${member.place} starts again, as files of it were damaged`);
+    member.end(false);
+    world.onEnded(member);
+    steps += await world.run(() => world.isWhole, wholeMsMax, 'what was damaged is made anew at a start');
+    world.fileFlips.isWell(member.place);
+  }
   return steps;
 }
 

@@ -23,11 +23,12 @@ import type { NamesrvService } from '@cometmq/namesrv';
 import { createMessagingService } from '@cometmq/proxy';
 import { KiB, liteGroupDefaults, MessageType, MiB, topicName } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
-import { Prng, type MqError } from '@cometmq/shared';
+import { type ErrorCode, Prng, type MqError } from '@cometmq/shared';
 import { MemoryDisk, resting } from '@cometmq/store/testing';
 import type { Logger } from '@cometmq/telemetry';
 
 import { Audit } from './audit.js';
+import { FileFlips } from './file-flips.js';
 import { Flips } from './flips.js';
 import type { Circumstances } from './ledger.js';
 import { SimClock, type SimProcess, startWallMs } from './sim-clock.js';
@@ -98,6 +99,7 @@ export class World {
   readonly failures: string[] = [];
   readonly audit: Audit;
   readonly flips: Flips;
+  readonly fileFlips: FileFlips;
   /** Some have many segments. */
   readonly segmentBytes: number;
   /** A member has ended by itself, as it may; whoever watches over it starts it again. */
@@ -126,6 +128,7 @@ export class World {
     this.members = Array.from({ length: members }, (_, i) => new Member(this, `place-${i}`));
     this.segmentBytes = this.chance('segments').pick([24, 64]) * KiB;
     this.flips = new Flips(this.members);
+    this.fileFlips = new FileFlips(this.chance('copies'));
     this.audit = new Audit(this.members, this.flips);
   }
 
@@ -268,13 +271,22 @@ export class World {
       return;
     }
     // Of a log that is damaged where it has to be read nothing can be known any more; a start takes it anew.
-    if (error.code !== 'CORRUPT_RECORD' || !this.flips.isDamaged(member)) {
+    if (!this.isExcused(member, error.code)) {
       this.failures.push(`${member.place} #${member.starts} could not go on: ${reasonOf(error)}`);
       return;
     }
     this.trace.note(`${member.place} #${member.starts} ends: ${error.reason}`);
-    member.end(false);
+    // What a sync that failed was for may or may not be on the disk.
+    member.end(error.code === 'DISK_FAILED');
     this.onEnded(member);
+  }
+
+  /** Its disk is such that it may end so. */
+  isExcused(member: Member, code: ErrorCode): boolean {
+    if (code === 'DISK_FAILED') return member.condition.hasFailed;
+    if (code === 'CORRUPT_RECORD' || code === 'DATA_FOLDER')
+      return this.flips.isDamaged(member) || this.fileFlips.isHurt(member.place);
+    return code === 'STORAGE_FULL' && member.disk.capacityBytes < Infinity;
   }
 
   /** Lets things happen until it is so. @throws Error when it is not within `simMsMax`, or nothing can happen any more */
@@ -329,7 +341,7 @@ export class Member {
   stopping: Promise<void> | undefined;
   disk = new MemoryDisk();
   /** Of its disk. */
-  readonly condition: DiskCondition = { slowMs: 0, hangsUntilMs: 0 };
+  readonly condition: DiskCondition = { slowMs: 0, hangsUntilMs: 0, failsSync: false, hasFailed: false };
   process: SimProcess | undefined;
   private wallOffsetMs = 0;
   private readonly chance: Prng;
@@ -357,6 +369,7 @@ export class Member {
     const { world, chance, place } = this;
     const { network, options } = world;
     this.starts += 1;
+    this.condition.failsSync = this.condition.hasFailed = false;
     const process = world.clock.process(`${place} #${this.starts}`);
     this.process = process;
     process.wallOffsetMs = this.wallOffsetMs;

@@ -138,6 +138,11 @@ export class StoreParts {
 
   private checkpointFailed(caught: unknown): void {
     throwAssertion(caught); // No fault of the disk.
+    // Another member has what is damaged, or the log says all of it: the next start sees to that.
+    if (caught instanceof MqError && caught.code === 'CORRUPT_RECORD') {
+      this.fail(caught);
+      return;
+    }
     const said = caught instanceof Error ? caught.message : String(caught);
     this.fail(new MqError('DISK_FAILED', `the checkpoint could not be written or read: ${said}`, { cause: caught }));
   }

@@ -375,7 +375,7 @@ async function verifyPieces(disk: Disk, path: string, info: Parameters<typeof Pi
   try {
     await (await PieceFile.open(opened, info)).check();
   } catch (caught) {
-    if (caught instanceof PieceFileDamage) throw broken(`of its state ${caught.message}`);
+    if (caught instanceof PieceFileDamage) throw broken(`of its state ${caught.what}`);
     throw caught;
   } finally {
     await opened.close();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { RecordKind } from '@cometmq/model';
 import type { Epoch, LogPosition, TopicId } from '@cometmq/model';
-import { Prng } from '@cometmq/shared';
+import { MqError, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
 import { FileDisk } from '../disk/file-disk.js';
@@ -155,16 +155,19 @@ describe('the store’s checkpoints', () => {
     await store.stop();
   });
 
-  it('that fail are the end: nothing is trusted any more', async () => {
+  it.each([
+    ['DISK_FAILED', new Error('no space')],
+    ['CORRUPT_RECORD', new MqError('CORRUPT_RECORD', 'an older file is damaged')],
+  ])('that fail are the end: nothing is trusted any more (%s)', async (code, failure) => {
     const checkpoints = new MemoryCheckpointStore();
     const { store, failures } = await openStore({ checkpoints });
     checkpoints.auto = false;
     send(store, { topic: 1, queue: 0, id: 'a', timestampMs: 1 });
     void store.checkpoint();
     await committed(store);
-    checkpoints.settle(new Error('no space'));
+    checkpoints.settle(failure);
     for (let turns = 0; turns < 5; turns += 1) await new Promise((resolve) => setImmediate(resolve));
-    expect(failures.map(({ code }) => code)).toEqual(['DISK_FAILED']);
+    expect(failures.map(({ code }) => code)).toEqual([code]);
     await store.stop();
   });
 

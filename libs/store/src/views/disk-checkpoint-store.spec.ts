@@ -201,6 +201,12 @@ it('tells of damage that comes while it is open', async () => {
   const name = (await disk.list('state')).find((found) => found.endsWith('.pieces'));
   disk.peek(`state/${name}`).fill(0);
   expect(() => store.piece('~a/1')).toThrow('CORRUPT_RECORD');
+  expect(() => [...(store.load()?.coldPieces ?? [])]).toThrow('CORRUPT_RECORD');
+  // A file that is twice as large as what is newer is not taken in.
+  const change = { key: '~a/2', value: Buffer.alloc(100) };
+  await expect(store.write(8 as LogPosition, 1 as Epoch, [change])).rejects.toThrow(
+    /CORRUPT_RECORD.*state\/\S+\.pieces is damaged/,
+  );
 });
 
 it('copies a piece a few times at most, and keeps few files', async () => {
@@ -333,7 +339,7 @@ describe('a store whose checkpoint is damaged', () => {
       if (name.endsWith('.pieces')) (disk as MemoryDisk).peek(`data/state/${name}`).fill(0xff);
     }
     expect(() => store.coldPiece(view, 'far')).toThrow('CORRUPT_RECORD');
-    expect(failures.map(({ code }) => code)).toEqual(['DISK_FAILED']);
+    expect(failures.map(({ code }) => code)).toEqual(['CORRUPT_RECORD']);
     await store.stop();
   });
 });

@@ -328,7 +328,7 @@ async function openChecked(disk: Disk, folder: string, info: PieceFileInfo): Pro
 
 function told(disk: Disk, folder: string, info: PieceFileInfo, caught: unknown): unknown {
   const name = nameOf(info.number);
-  if (caught instanceof PieceFileDamage) return damage(disk, folder, name, caught.message);
+  if (caught instanceof PieceFileDamage) return damage(disk, folder, name, caught.what);
   return isMissing(caught) ? damage(disk, folder, name, 'it is missing') : caught;
 }
 

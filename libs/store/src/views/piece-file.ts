@@ -8,7 +8,7 @@
  * `valueBytes` 0xffffffff says that the piece is gone: it hides an older file's. Where the index stands, and its
  * checksum, is told by who lists the file, so every byte of it is covered by a checksum that is known before it is read.
  */
-import { getU64, putU64, viewOf } from '@cometmq/shared';
+import { getU64, MqError, putU64, viewOf } from '@cometmq/shared';
 
 import { isUnreadable } from '../disk/disk.js';
 import type { DiskFile } from '../disk/disk.js';
@@ -101,7 +101,14 @@ export class PieceFileWriter {
 }
 
 /** What is wrong with a file, in the operator's words. */
-export class PieceFileDamage extends Error {}
+export class PieceFileDamage extends MqError {
+  constructor(
+    path: string,
+    readonly what: string,
+  ) {
+    super('CORRUPT_RECORD', `the checkpoint file ${path} is damaged: ${what}`);
+  }
+}
 
 export class PieceFile {
   private constructor(
@@ -113,11 +120,11 @@ export class PieceFile {
   /** @throws PieceFileDamage */
   static async open(file: DiskFile, info: PieceFileInfo): Promise<PieceFile> {
     const size = await file.size();
-    if (size !== info.bytes) throw new PieceFileDamage(`it has ${size} bytes instead of ${info.bytes}`);
+    if (size !== info.bytes) throw new PieceFileDamage(file.path, `it has ${size} bytes instead of ${info.bytes}`);
     const index = Buffer.alloc(info.bytes - info.indexAt);
     const read = await readOrNothing(file, index, info.indexAt);
     if (read < index.byteLength || checksum(index) !== info.indexChecksum) {
-      throw new PieceFileDamage('its index does not have the checksum that it was written with');
+      throw new PieceFileDamage(file.path, 'its index does not have the checksum that it was written with');
     }
     return new PieceFile(info, file, rowsOf(index));
   }
@@ -173,7 +180,8 @@ export class PieceFile {
   private checked(number: number, block: Buffer, read: number): Buffer {
     const { at, sum } = this.rows[number] as Row;
     if (read === block.byteLength && checksum(block) === sum) return block;
-    throw new PieceFileDamage(`what stands at byte ${at} does not have the checksum that it was written with`);
+    const what = `what stands at byte ${at} does not have the checksum that it was written with`;
+    throw new PieceFileDamage(this.file.path, what);
   }
 }
 
