@@ -444,7 +444,11 @@ export class Member {
   private async stopNow(): Promise<void> {
     const { broker, process } = this;
     if (!broker || !process) return;
-    await broker.stop();
+    await broker.stop().catch((caught: unknown) => {
+      if (!this.condition.hasFailed) throw caught;
+      this.world.trace.note(`${this.place} stops on a disk that fails`);
+      this.end(true);
+    });
     this.broker = undefined;
     process.end();
     this.world.network.gone(this.place);

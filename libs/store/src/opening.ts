@@ -3,9 +3,9 @@
  * at the end a last checkpoint is made, and everything given back.
  */
 import type { Epoch, LogPosition } from '@cometmq/model';
-import { assert } from '@cometmq/shared';
+import { MqError, assert } from '@cometmq/shared';
 
-import { joinPath } from './disk/disk.js';
+import { isDiskFull, isSystemError, joinPath } from './disk/disk.js';
 import { indexedFirsts } from './index/segment-indexes.js';
 import { mendPart } from './log/damaged-part.js';
 import type { DamagedPart } from './log/damaged-part.js';
@@ -25,18 +25,27 @@ export class Opening {
 
   /** See `MessageStore.start`. */
   async start(): Promise<void> {
-    const { options, held, damage, log, replication, writer, checkpoints, scrub } = this.parts;
-    const { disk, folder } = options;
+    const { held, checkpoints, folding } = this.parts;
     await held.open().catch(async (caught: unknown) => {
       await held.release();
-      throw caught;
+      throw whyNotOpened(caught);
     });
     const stored = await this.openLog().catch(async (caught: unknown) => {
       await checkpoints.close();
-      this.parts.folding.clear();
+      folding.clear();
       await held.release();
-      throw caught;
+      throw whyNotOpened(caught);
     });
+    await this.begin(stored).catch(async (caught: unknown) => {
+      this.parts.stopping = true;
+      await this.giveBack().catch(() => undefined); // Why it was not opened says more.
+      throw whyNotBegun(caught);
+    });
+  }
+
+  private async begin(stored: DurableMark | undefined): Promise<void> {
+    const { options, held, damage, log, replication, writer, checkpoints, scrub } = this.parts;
+    const { disk, folder } = options;
     await held.now.noteBegun();
     damage.tellKnown();
     const stateFolder = joinPath(folder, 'state');
@@ -82,7 +91,7 @@ export class Opening {
   /** See `MessageStore.stop`. */
   async stop(): Promise<void> {
     const { parts } = this;
-    const { checkpoints, scrub, retention, log, holds, indexes, held, replication } = parts;
+    const { checkpoints, scrub, retention, log, holds, replication } = parts;
     parts.stopping = true;
     log.beginClose();
     checkpoints.beginStop();
@@ -99,6 +108,16 @@ export class Opening {
         await checkpoints.makeLast();
         await retention.idle();
       }
+    } finally {
+      await this.giveBack();
+    }
+  }
+
+  private async giveBack(): Promise<void> {
+    const { indexes, log, checkpoints, held } = this.parts;
+    log.beginClose();
+    checkpoints.beginStop();
+    try {
       await indexes.close();
       await log.close();
       await checkpoints.stop();
@@ -114,4 +133,19 @@ export class Opening {
     const free = await options.disk.freeBytes(options.folder);
     return Math.floor((log.segments().reduce((sum, { fileBytes }) => sum + fileBytes, 0) + free) / 2);
   }
+}
+
+/** A fault of the disk, in words; others say themselves what they are. */
+function whyNotOpened(caught: unknown): unknown {
+  if (!isSystemError(caught)) return caught;
+  const code = isDiskFull(caught) ? 'STORAGE_FULL' : 'DISK_FAILED';
+  return new MqError(code, `the data folder could not be opened: ${caught.message}`, { cause: caught });
+}
+
+/** What was good when the log was opened is not any more: the next start finds it, and can be helped. */
+function whyNotBegun(caught: unknown): unknown {
+  if (!(caught instanceof MqError) || caught.code !== 'CORRUPT_RECORD') return whyNotOpened(caught);
+  return new MqError('DISK_FAILED', `what was whole at first can not be read any more: ${caught.reason}`, {
+    cause: caught,
+  });
 }

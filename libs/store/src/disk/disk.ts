@@ -74,6 +74,12 @@ export function isMissing(caught: unknown): boolean {
   return codeOf(caught) === 'ENOENT';
 }
 
+/** The operating system's own, by its name: ENOENT, EIO … */
+export function isSystemError(caught: unknown): caught is Error {
+  const code = codeOf(caught);
+  return caught instanceof Error && typeof code === 'string' && /^E[A-Z0-9]+$/.test(code);
+}
+
 function codeOf(caught: unknown): unknown {
   return typeof caught === 'object' && caught !== null && 'code' in caught ? caught.code : undefined;
 }

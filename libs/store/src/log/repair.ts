@@ -5,7 +5,9 @@
  */
 import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
-import { joinPath } from '../disk/disk.js';
+import { MqError } from '@cometmq/shared';
+
+import { isDiskFull, joinPath } from '../disk/disk.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { PieceReader } from '../piece-reader.js';
 import { compactedHeadBytes } from './compacted-file.js';
@@ -41,6 +43,9 @@ export async function prepareRepair(
   try {
     prepared = await finishCompacted(disk, folder, path, file, old, await copyReceived(file, old, from, rules));
     return prepared;
+  } catch (caught) {
+    if (!isDiskFull(caught)) throw caught;
+    throw new MqError('STORAGE_FULL', 'the disk is full: a damaged segment can not be made anew', { cause: caught });
   } finally {
     await from.cancel();
     await file.close();
