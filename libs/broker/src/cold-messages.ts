@@ -1,10 +1,11 @@
 import type { MessageNeeded } from '@cometmq/consumption';
 import type { LogPosition } from '@cometmq/model';
-import { failureFacts, MqError } from '@cometmq/shared';
+import { MqError } from '@cometmq/shared';
 import type { StorePorts, ReadMessage, StoredMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { ColdEntries } from './cold-entries.js';
+import { tellUnreadable } from './unreadable.js';
 
 /** What is used of the store. */
 type Store = Pick<StorePorts, 'readAll' | 'scan' | 'damage'>;
@@ -85,7 +86,7 @@ export class ColdMessages {
 
   private readable(position: LogPosition, found: ReadMessage | undefined): StoredMessage | undefined {
     if (!(found instanceof MqError)) return found;
-    this.log.error({ position, ...failureFacts(found) }, 'a stored message can not be read');
+    tellUnreadable(this.log, position, found);
     return undefined;
   }
 }

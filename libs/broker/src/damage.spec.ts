@@ -109,6 +109,9 @@ describe('a log of which a segment is gone', () => {
     expect(world.committed(group)).toBe(Math.min(...world.hit));
     world.clock.advance(10_001);
     expect(await world.drain(group)).toEqual([]);
+    // However often it is tried, the log says it once.
+    const told = world.said.map(({ said }) => said).filter((said) => !said.startsWith('recovered'));
+    expect(told).toEqual(['part of the log is lost']);
 
     expect(await reports.giveUpLost('broker-0')).toEqual(damages);
     expect((await reports.describe('broker-0')).lostBytes).toBe(0);

@@ -8,6 +8,7 @@ import type { Logger } from '@cometmq/telemetry';
 import type { LogClock } from './log-clock.js';
 import type { ReadsElsewhere } from './reads-elsewhere.js';
 import type { Traffic } from './traffic.js';
+import { tellUnreadable } from './unreadable.js';
 
 /** What is used of the store. */
 type Store = Pick<StorePorts, 'append' | 'damage' | 'epoch' | 'readAll'>;
@@ -95,7 +96,7 @@ export class DeliveryLoader {
       if (!message || !record) continue;
       if (record instanceof MqError) {
         // It must not keep its neighbours back; it will be tried again, until it can be read or is given up.
-        log.error({ position: message.position, ...failureFacts(record) }, 'a stored message can not be read');
+        tellUnreadable(log, message.position, record);
         if (this.parts.store.damage.isGivenUp(message.position, message.size)) this.passOver(groupId, message);
         continue;
       }

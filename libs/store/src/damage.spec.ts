@@ -3,11 +3,13 @@
  * store of many small segments, stopped; some of a sealed segment is taken away; started again, every queue is read as a
  * consumer reads it.
  */
-import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import { Envelope, RecordKind } from '@cometmq/model';
+import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { MemoryDisk } from './disk/memory-disk.js';
+import type { LogRecord } from './log/record.js';
 import { segmentName } from './log/segment.js';
 import type { MessageStore } from './message-store.js';
 import { committed, flipByte, idOf, openStore, send } from './store-harness.js';
@@ -78,6 +80,21 @@ async function consumed(store: MessageStore, queue: QueueId): Promise<string[]> 
   return found;
 }
 
+/** What the log itself gives, read a little at a time: ids, in its order. */
+async function recorded(store: MessageStore, stepBytes: number): Promise<string[]> {
+  const found: string[] = [];
+  const each = ({ kind, payload }: LogRecord): void => {
+    if (kind === RecordKind.message) found.push(new Envelope(payload).id);
+  };
+  for (let at = store.firstPosition; at < store.commitEnd;) {
+    const until = Math.min(at + stepBytes, store.commitEnd) as LogPosition;
+    const reached = await store.records(at, each, until, (from, to) => expect(to).toBeGreaterThan(from));
+    expect(reached).toBeGreaterThan(at); // Whoever reads on gets on.
+    at = reached;
+  }
+  return found;
+}
+
 async function check(
   { disk, checkpoints, sent }: Written,
   isHit: (position: number, size: number) => boolean,
@@ -91,6 +108,9 @@ async function check(
     expect(await consumed(store, queue)).toEqual(wanted);
     expect(await consumed(store, queue)).toEqual(wanted);
   }
+  const left = sent.flat().filter(({ position, size }) => !isHit(position, size));
+  const inOrder = left.sort((a, b) => a.position - b.position).map(({ id }) => id);
+  for (const stepBytes of [300, 1_000_000]) expect(await recorded(store, stepBytes)).toEqual(inOrder);
   // It goes on.
   const { offset, position, size } = send(store, { topic, queue: 0, id: 'after', timestampMs: 9000 });
   sent[0]?.push({ id: 'after', position, size });

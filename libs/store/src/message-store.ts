@@ -208,9 +208,11 @@ export class MessageStore implements StorePorts, Component {
   findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
     return this.reader.findReferences(target, max);
   }
-  records(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition> {
-    return this.log.scan(from, each, Math.min(until, this.log.commitEnd) as LogPosition);
-  }
+  readonly records: StorePorts['records'] = (from, each, until, lost) =>
+    this.log.scan(from, each, Math.min(until, this.log.commitEnd) as LogPosition, (first, end) => {
+      this.damage.foundLost([{ from: first, to: end }]);
+      lost(first, end);
+    });
   readRecords(places: readonly Candidate[]): Promise<readonly (LogRecord | MqError)[]> {
     return this.log.readAll(places);
   }

@@ -5,7 +5,7 @@ import { encodeGroupDeleted } from '@cometmq/consumption';
 import { RecordKind, type GroupId, type LogPosition } from '@cometmq/model';
 import { Pacing, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
-import { RecordNotes, replaceFile, type LogRecord } from '@cometmq/store';
+import { RecordNotes, replaceFile, type Damage, type LogRecord } from '@cometmq/store';
 import { MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger } from '@cometmq/telemetry';
 
@@ -18,6 +18,13 @@ class FakeLog {
   commitEnd = 0 as LogPosition;
   firstPosition = 0 as LogPosition;
   bytesRead = 0;
+  /** Records that can't be read. */
+  readonly bad = new Set<LogPosition>();
+  readonly givenUp: Damage[] = [];
+  readonly damage = {
+    all: [] as Damage[],
+    isGivenUp: (position: LogPosition) => this.givenUp.some(({ first }) => first === position),
+  };
   private folded = 0;
 
   constructor(private readonly notesMax: number) {}
@@ -51,16 +58,28 @@ class FakeLog {
     return this.notes;
   }
 
-  async records(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition> {
+  async records(
+    from: LogPosition,
+    each: (record: LogRecord) => void,
+    until: LogPosition,
+    lost: (from: LogPosition, to: LogPosition) => void,
+  ): Promise<LogPosition> {
     await Promise.resolve();
     const begin = this.all.findIndex(({ position }) => position === from);
     if (begin < 0) throw new Error(`no record begins at ${from}`);
     let at: number = from;
     for (const record of this.all.slice(begin)) {
       if (record.position >= Math.min(until, this.commitEnd)) break;
+      at = record.position + record.size;
+      if (this.bad.has(record.position)) {
+        const damage = { first: record.position, end: at, what: 'bad' };
+        const isKnown = [...this.damage.all, ...this.givenUp].some(({ first }) => first === record.position);
+        if (!isKnown) this.damage.all.push(damage);
+        lost(record.position, at as LogPosition);
+        continue;
+      }
       each(record);
       this.bytesRead += record.size;
-      at = record.position + record.size;
     }
     return at as LogPosition;
   }
@@ -166,4 +185,76 @@ it('leaves no file behind that is no part of it', async () => {
   await third.follow();
   expect(await disk.list('data/decisions')).toEqual(before.slice(1));
   await third.stop();
+});
+
+// Goal: what can't be read costs its own decisions, for as long as it can't be read.
+describe('a record that can not be read', () => {
+  const groups = 200;
+  const world = async (): Promise<{ log: FakeLog; disk: MemoryDisk; index: DecisionIndex; bad: LogRecord }> => {
+    const log = new FakeLog(1_024);
+    const disk = new MemoryDisk();
+    for (let i = 1; i <= groups; i += 1) {
+      log.append(RecordKind.message, new Uint8Array(), 5_000);
+      log.append(RecordKind.groupDeleted, encodeGroupDeleted(i as GroupId), 40);
+    }
+    const bad = log.all[2 * 99 + 1] as LogRecord;
+    log.bad.add(bad.position);
+    log.fold(Infinity);
+    log.commitEnd = log.end;
+    const index = await indexOf(log, disk);
+    await index.follow();
+    return { log, disk, index, bad };
+  };
+  const knownOf = async (index: DecisionIndex): Promise<number> => {
+    let known = 0;
+    for (let group = 1; group <= groups; group += 1) known += (await foundOf(index, group)).length;
+    return known;
+  };
+  const mend = (log: FakeLog): void => {
+    log.bad.clear();
+    log.damage.all.length = 0;
+  };
+
+  it('is passed over, and in the index once it has been mended', async () => {
+    const { log, index, bad } = await world();
+    expect([index.indexedTo, await knownOf(index), (await foundOf(index, 100)).length]).toEqual([
+      log.end,
+      groups - 1,
+      0,
+    ]);
+    mend(log);
+    await index.follow();
+    expect([index.indexedTo, await knownOf(index), await foundOf(index, 100)]).toEqual([
+      log.end,
+      groups,
+      [bad.position],
+    ]);
+    await index.stop();
+  });
+
+  it('is in it also where it is mended while nobody looks', async () => {
+    const { log, disk, index } = await world();
+    await index.stop();
+    mend(log);
+    const next = await indexOf(log, disk);
+    await next.follow();
+    expect([next.indexedTo, await knownOf(next)]).toEqual([log.end, groups]);
+    expect((await disk.list('data/decisions')).filter((name) => name.endsWith('.lacks'))).toEqual([]);
+    await next.stop();
+  });
+
+  it('makes nobody read the log again once it is given up', async () => {
+    const { log, disk, index } = await world();
+    await index.stop();
+    log.givenUp.push(...log.damage.all.splice(0));
+    const next = await indexOf(log, disk);
+    await next.follow();
+    await next.stop();
+    log.bytesRead = 0;
+    const third = await indexOf(log, disk);
+    await third.follow();
+    expect(await knownOf(third)).toBe(groups - 1);
+    expect(log.bytesRead).toBeLessThan(400_000);
+    await third.stop();
+  });
 });

@@ -8,6 +8,8 @@
  *
  * A piece covers a stretch of the log and lies in a file of its own, `decisions/<from>-<to>`; the last one grows in memory
  * until it is large enough. All of it can be deleted: it is made of the log again. A piece goes with the log it covers.
+ * What of the log can't be read is passed over. Until it is given up it may come back: then the index goes back too, and the
+ * next process makes such a piece and those behind it again, which is why its file is named `<from>-<to>.lacks`.
  *
  *   file | magic u32 | crc32 of the rest u32 | entries: see decision-entries.ts |
  */
@@ -20,11 +22,17 @@ import type { Logger } from '@cometmq/telemetry';
 
 import { decisiveKinds, DecisionEntries, entryWords } from './decision-entries.js';
 
-type Log = Pick<StorePorts, 'records' | 'commitEnd' | 'firstPosition' | 'noteKinds'>;
+type Log = Pick<StorePorts, 'records' | 'commitEnd' | 'firstPosition' | 'noteKinds'> & {
+  readonly damage: Pick<StorePorts['damage'], 'all' | 'isGivenUp'>;
+};
 
-interface Piece {
+interface Stretch {
   readonly from: LogPosition;
   readonly to: LogPosition;
+}
+interface Piece extends Stretch {
+  /** Something of it could not be read. */
+  readonly lacks: boolean;
 }
 
 const magic = 0x31_49_44_43;
@@ -38,6 +46,7 @@ const stepStretches = 64;
 /** Or after so many entries: 7 MiB. */
 const pieceEntries = 256 * 1024;
 const followMs = 2_000;
+const lacksEnding = '.lacks';
 /** Pieces kept in memory for the next question. */
 const keptMax = 4;
 
@@ -47,6 +56,8 @@ export class DecisionIndex implements Component {
   private pieces: Piece[] = [];
   /** Files that were found and are of no use. */
   private useless: Piece[] = [];
+  /** What could not be read, and may be again. */
+  private missed: Stretch[] = [];
   private readonly notes: RecordNotes;
   private growing = new DecisionEntries(0 as LogPosition);
   private end = 0 as LogPosition;
@@ -81,7 +92,7 @@ export class DecisionIndex implements Component {
     let end = this.log.firstPosition as number;
     for (const piece of found) {
       // What lies behind a hole is made anew: it may be of a log that was cut off.
-      if (piece.to <= end || piece.from > end || piece.to > this.log.commitEnd) {
+      if (piece.lacks || piece.to <= end || piece.from > end || piece.to > this.log.commitEnd) {
         this.useless.push(piece);
         continue;
       }
@@ -132,6 +143,7 @@ export class DecisionIndex implements Component {
   }
 
   private async followNow(): Promise<void> {
+    this.goBack();
     await this.dropOld();
     while (!this.follows.stopped && this.end < this.log.commitEnd) {
       const before = this.end;
@@ -144,12 +156,39 @@ export class DecisionIndex implements Component {
     }
   }
 
+  /** To before the first stretch that was missed and can be read now. */
+  private goBack(): void {
+    this.missed = this.missed.filter(
+      ({ from, to }) => to > this.log.firstPosition && !this.log.damage.isGivenUp(from, to - from),
+    );
+    const mended = this.missed.find((stretch) => !this.isDamaged(stretch));
+    if (!mended) return;
+    this.useless.push(...this.pieces.filter(({ to }) => to > mended.from));
+    this.pieces = this.pieces.filter(({ to }) => to <= mended.from);
+    this.kept.clear();
+    this.end = this.pieces.at(-1)?.to ?? this.log.firstPosition;
+    this.growing = new DecisionEntries(this.end);
+    this.missed = this.missed.filter(({ to }) => to <= this.end);
+  }
+
   /** Answers where it stopped. */
   private async readAll(): Promise<LogPosition> {
     const until = Math.min(this.end + stepBytes, this.log.commitEnd) as LogPosition;
-    const { growing } = this;
     const first = Math.max(this.end, this.log.firstPosition) as LogPosition;
-    return this.log.records(first, (record) => growing.note(record), until);
+    return this.readInto(this.growing, first, until);
+  }
+
+  private readInto(entries: DecisionEntries, from: LogPosition, until: LogPosition): Promise<LogPosition> {
+    return this.log.records(
+      from,
+      (record) => entries.note(record),
+      until,
+      (from, to) => {
+        const isKnown = this.missed.some((one) => one.from === from && one.to === to);
+        // Of damage that is not told of nobody could say when it is mended.
+        if (!isKnown && this.isDamaged({ from, to })) this.missed.push({ from, to });
+      },
+    );
   }
 
   /** The same, of records that were noted: what lies between them decides nothing. */
@@ -165,7 +204,7 @@ export class DecisionIndex implements Component {
       if (!stretch) return until;
       if (stretch.from - growing.from >= this.pieceBytes) return stretch.from; // It begins the next piece.
       if (stretch.to > this.log.firstPosition) {
-        const reached = await this.log.records(stretch.from, (record) => growing.note(record), stretch.to);
+        const reached = await this.readInto(growing, stretch.from, stretch.to);
         if (reached < stretch.to) return at;
       }
       this.end = at = stretch.to; // What comes next may fail: this is not to be read twice.
@@ -175,10 +214,18 @@ export class DecisionIndex implements Component {
 
   private async settle(): Promise<void> {
     const { growing, end } = this;
-    const piece = { from: growing.from, to: end };
+    const piece = { from: growing.from, to: end, lacks: this.lacks(growing.from, end) };
     await this.write(piece, growing);
     this.pieces.push(piece);
     this.growing = new DecisionEntries(end);
+  }
+
+  private isDamaged({ from, to }: Stretch): boolean {
+    return this.log.damage.all.some(({ first, end }) => first < to && end > from);
+  }
+
+  private lacks(first: LogPosition, end: LogPosition): boolean {
+    return this.missed.some(({ from, to }) => from < end && to > first);
   }
 
   private async dropOld(): Promise<void> {
@@ -213,7 +260,7 @@ export class DecisionIndex implements Component {
     let at = Math.max(piece.from, this.log.firstPosition) as LogPosition;
     while (at < piece.to) {
       const until = Math.min(at + stepBytes, piece.to) as LogPosition;
-      const reached = await this.log.records(at, (record) => entries.note(record), until);
+      const reached = await this.readInto(entries, at, until);
       if (reached <= at) break;
       at = reached;
       await this.rest();
@@ -227,7 +274,7 @@ export class DecisionIndex implements Component {
     const head = Buffer.alloc(headBytes);
     head.writeUInt32LE(magic, 0);
     head.writeUInt32LE(await checksumOf(body, this.time.pacing.begin()), 4);
-    this.useless = this.useless.filter(({ from, to }) => from !== piece.from || to !== piece.to);
+    this.useless = this.useless.filter((one) => this.pathOf(one) !== this.pathOf(piece));
     await replaceFile(this.disk, this.pathOf(piece), [head, body]);
   }
 
@@ -242,8 +289,8 @@ export class DecisionIndex implements Component {
     return new DecisionEntries(piece.from, new Uint32Array(body.buffer, body.byteOffset, body.byteLength / 4));
   }
 
-  private pathOf({ from, to }: Piece): string {
-    return joinPath(this.folder, `${from}-${to}`);
+  private pathOf({ from, to, lacks }: Piece): string {
+    return joinPath(this.folder, `${from}-${to}${lacks ? lacksEnding : ''}`);
   }
 
   /** Whoever waits for the event loop goes first. */
@@ -263,7 +310,8 @@ async function checksumOf(bytes: Uint8Array, pace: Pace): Promise<number> {
 }
 
 function pieceOf(name: string): Piece | undefined {
-  const [, from, to] = /^(\d{1,16})-(\d{1,16})$/.exec(name) ?? [];
+  const lacks = name.endsWith(lacksEnding);
+  const [, from, to] = /^(\d{1,16})-(\d{1,16})$/.exec(lacks ? name.slice(0, -lacksEnding.length) : name) ?? [];
   if (from === undefined || to === undefined) return undefined;
-  return { from: Number(from) as LogPosition, to: Number(to) as LogPosition };
+  return { from: Number(from) as LogPosition, to: Number(to) as LogPosition, lacks };
 }

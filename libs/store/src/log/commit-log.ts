@@ -32,7 +32,7 @@ import type { Reloaded } from './log-opening.js';
 import { LogParts } from './log-parts.js';
 import type { LogEvents } from './log-parts.js';
 import { notFound } from './log-reader.js';
-import type { RecordPlace } from './log-reader.js';
+import type { LostRange, RecordPlace } from './log-reader.js';
 import { damagedSegments, prepareRepair } from './repair.js';
 import type { DamagedSegment } from './repair.js';
 import type { LogRecord, RecordBlock, RecordDraft } from './record.js';
@@ -238,12 +238,18 @@ export class CommitLog {
 
   /**
    * Reads the records from `from`, a record's position, in order; stops before `until`, or at the end of what is
-   * durable. A record's payload is valid only during the call of `each`. Answers where it stopped.
+   * durable. A record's payload is valid only during the call of `each`. Answers where it stopped. Where `lost` is given,
+   * what can't be read of sealed segments is told to it and passed over.
    *
    * @throws MqError CORRUPT_RECORD
    */
-  scan(from: LogPosition, each: (record: LogRecord) => void, until = this.durableEnd): Promise<LogPosition> {
-    return this.reader.scan(from, each, until);
+  scan(
+    from: LogPosition,
+    each: (record: LogRecord) => void,
+    until = this.durableEnd,
+    lost?: LostRange,
+  ): Promise<LogPosition> {
+    return this.reader.scan(from, each, until, lost);
   }
 
   /** The record if it is in memory, its payload a view that stays valid. Of the newest the checksum may not be set. */
@@ -296,12 +302,7 @@ export class CommitLog {
    * The records of one sealed segment as far as they can be read, in order. `lost` is told of what lies between them
    * and can't.
    */
-  salvage(
-    first: LogPosition,
-    each: (record: LogRecord) => void,
-    lost: (from: LogPosition, to: LogPosition) => void,
-    anew = false,
-  ): Promise<void> {
+  salvage(first: LogPosition, each: (record: LogRecord) => void, lost: LostRange, anew = false): Promise<void> {
     return this.reader.salvage(first, each, lost, anew);
   }
 

@@ -26,6 +26,9 @@ export interface RecordPlace {
   readonly size: number;
 }
 
+/** Is told of a stretch that can't be read. */
+export type LostRange = (from: LogPosition, to: LogPosition) => void;
+
 /** Of a check: well under a millisecond of records. */
 const checkSliceBytes = 256 * 1024;
 
@@ -43,7 +46,12 @@ export class LogReader {
   }
 
   /** Of what is durable; see `CommitLog.scan`. */
-  async scan(from: LogPosition, each: (record: LogRecord) => void, until: LogPosition): Promise<LogPosition> {
+  async scan(
+    from: LogPosition,
+    each: (record: LogRecord) => void,
+    until: LogPosition,
+    lost?: LostRange,
+  ): Promise<LogPosition> {
     let position = from;
     const end = Math.min(until, this.ends.durable);
     while (position < end) {
@@ -56,19 +64,48 @@ export class LogReader {
         position = scanChunk(chunk, position, to, each);
         continue;
       }
-      const walked = await this.walk.walk(segment, position, to, (block, at) => each(block.record(at)));
-      if (walked.end < to && (!segment.compacted || !isEnd(walked))) throw this.walk.damage(segment, walked);
-      position = logPosition(segment.compacted ? to : walked.end);
+      position = await this.scanFile(segment, position, to, each, lost);
       await this.segments.touch(segment);
     }
     return position;
+  }
+
+  /** Up to `to`, or behind the first stretch that can't be read where `lost` is told of such. Answers where it stopped. */
+  private async scanFile(
+    segment: Segment,
+    from: LogPosition,
+    to: number,
+    each: (record: LogRecord) => void,
+    lost?: LostRange,
+  ): Promise<LogPosition> {
+    let bad = from;
+    try {
+      const walked = await this.walk.walk(segment, from, to, (block, at) => each(block.record(at)));
+      bad = logPosition(walked.end);
+      if (walked.end >= to || (segment.compacted && isEnd(walked))) return segment.compacted ? logPosition(to) : bad;
+      throw this.walk.damage(segment, walked);
+    } catch (caught) {
+      // What is behind damage in the segment that is written is not known before it is sealed.
+      if (!lost || !segment.sealed || MqError.from(caught).code !== 'CORRUPT_RECORD') throw caught;
+    }
+    const good = segment.lost ? segment.end : await this.goodBehind(segment, bad);
+    lost(bad, good);
+    return good;
+  }
+
+  /** The next good record behind a bad one, or the end of its segment. */
+  private async goodBehind(segment: Segment, bad: LogPosition): Promise<LogPosition> {
+    const { end } = segment;
+    const rules = this.walk.rules(segment, end);
+    const good = segment.compacted ? undefined : await segment.use((file) => findRecordBehind(file, bad, rules));
+    return logPosition(good ?? end);
   }
 
   /** See `CommitLog.salvage`. */
   async salvage(
     first: LogPosition,
     each: (record: LogRecord) => void,
-    lost: (from: LogPosition, to: LogPosition) => void,
+    lost: LostRange,
     /** Checksums that were good before are looked at again. */
     anew = false,
   ): Promise<void> {
@@ -95,9 +132,7 @@ export class LogReader {
       const walked = await this.walk.walk(segment, from, end, (block, at) => each(block.record(at)), more);
       if (walked.end >= end || (segment.compacted && isEnd(walked))) return { bad: end, good: end };
       const bad = logPosition(walked.end);
-      const rules = this.walk.rules(segment, end);
-      const good = segment.compacted ? undefined : await segment.use((file) => findRecordBehind(file, bad, rules));
-      return { bad, good: logPosition(good ?? end) };
+      return { bad, good: await this.goodBehind(segment, bad) };
     } catch (caught) {
       if (MqError.from(caught).code !== 'CORRUPT_RECORD') throw caught;
       return { bad: from, good: end }; // Nothing of it can be read.
