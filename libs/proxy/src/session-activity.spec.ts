@@ -7,6 +7,7 @@ import { MqError } from '@cometmq/shared';
 import { openProxy, type ProxyFixture } from './testing.js';
 
 let context: ProxyFixture;
+let telemetry: ReturnType<ProxyFixture['call']>;
 beforeEach(async () => {
   context = await openProxy();
   context.nameService.putTopic('orders');
@@ -15,7 +16,8 @@ beforeEach(async () => {
   const bytes = TelemetryCommand.encode(
     TelemetryCommand.fromPartial({ command: { $case: 'settings', value: settings } } as never),
   ).finish();
-  await context.call('Telemetry', bytes).until(1);
+  telemetry = context.call('Telemetry', bytes);
+  await telemetry.until(1);
 });
 afterEach(() => context.stop());
 
@@ -28,6 +30,29 @@ async function send(topic: string, headers: Record<string, string> = {}): Promis
   const request = SendMessageRequest.encode({ messages: [Message.fromPartial(message as never)] }).finish();
   await context.call('SendMessage', request, { headers, timeoutMs: 3_000 }).untilEnd();
 }
+
+describe('a client that says nothing for two minutes', () => {
+  const ended = (): boolean => {
+    const isForgotten = context.messaging.sessions.get('client-1') === undefined;
+    expect(telemetry.ended).toBe(isForgotten);
+    return isForgotten;
+  };
+
+  it('is forgotten with its stream, so that it says anew what it is when it comes back', () => {
+    context.clock.advance(119_000);
+    expect(ended()).toBe(false);
+    context.clock.advance(30_000);
+    expect(ended()).toBe(true);
+  });
+
+  it('is kept where this process has read nothing meanwhile', () => {
+    context.clock.standStill(600_000);
+    context.clock.advance(0);
+    expect(ended()).toBe(false);
+    context.clock.advance(150_000);
+    expect(ended()).toBe(true);
+  });
+});
 
 /** What the broker is told after so long. */
 function toldAfter(ms: number): ClientActivity | undefined {

@@ -20,7 +20,7 @@ import type {
 } from '@cometmq/client';
 import type { ConsumerGroup, FilterExpression, TopicId } from '@cometmq/model';
 import type { CallContext } from '@cometmq/rpc';
-import { type Clock, MqError, type Timer } from '@cometmq/shared';
+import { type Clock, MqError, OwnStalls, type Timer } from '@cometmq/shared';
 
 import type { MessagingLimits } from './limits.js';
 
@@ -116,8 +116,11 @@ export class SessionRegistry {
   leftOut = 0;
   private periodic: Timer | undefined;
   private soon: Timer | undefined;
+  private readonly stalls: OwnStalls;
 
-  constructor(private readonly parts: SessionParts) {}
+  constructor(private readonly parts: SessionParts) {
+    this.stalls = new OwnStalls(parts.limits.sessionReportMs, parts.clock.monotonicMs());
+  }
 
   start(): void {
     this.beat();
@@ -288,9 +291,17 @@ export class SessionRegistry {
   }
 
   private expire(): void {
-    const oldestMs = this.parts.clock.monotonicMs() - this.parts.limits.sessionMsMax;
-    for (const session of this.sessions.values()) {
-      if (session.lastSeenMs < oldestMs) this.forget(session);
+    const nowMs = this.parts.clock.monotonicMs();
+    if (this.stalls.stoodStill(nowMs)) {
+      for (const session of this.sessions.values()) session.lastSeenMs = nowMs; // What they said is yet to be read.
+      return;
+    }
+    const oldestMs = nowMs - this.parts.limits.sessionMsMax;
+    for (const session of [...this.sessions.values()]) {
+      if (session.lastSeenMs >= oldestMs) continue;
+      this.forget(session);
+      // Else it would come back without a stream that it could be asked on, and without the topics it sends to.
+      for (const stream of [...session.streams]) stream.end();
     }
   }
 
