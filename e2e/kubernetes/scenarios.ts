@@ -7,6 +7,7 @@ import { type Cluster, fullName, release, selector } from './cluster.ts';
 import type { Load, Seen } from './load.ts';
 import { languages, type Outside } from './outside.ts';
 import { useResources } from './resources.ts';
+import { meetStrangers } from './stranger.ts';
 import type { Target } from './target.ts';
 
 export interface World {
@@ -273,6 +274,13 @@ export const scenarios: readonly Scenario[] = [
       await cluster.whole(size.sets, size.members);
       return said;
     },
+  },
+  {
+    name: 'stranger',
+    about:
+      'somebody without credentials tries every port of every pod and service, in the namespace and in another one',
+    mustNotFail: true,
+    run: ({ cluster }) => meetStrangers(cluster, source),
   },
   {
     name: 'outside',

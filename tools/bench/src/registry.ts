@@ -12,6 +12,7 @@ import { inFlight } from './benches/in-flight.js';
 import { liteTopics } from './benches/lite-topics.js';
 import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
+import { noisyUser } from './benches/noisy-user.js';
 import { policies } from './benches/policies.js';
 import { receive } from './benches/receive.js';
 import { recovery } from './benches/recovery.js';
@@ -33,6 +34,7 @@ export const benches: readonly Bench[] = [
   users,
   policies,
   wrongCredentials,
+  noisyUser,
   receive,
   fifo,
   longPoll,

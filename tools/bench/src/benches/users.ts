@@ -20,7 +20,7 @@ export const users: Bench = {
     } as const;
     const open = await context.standalone();
     const closed = await context.standalone(['--users']);
-    const user = await closed.makeUser('load', job.topic, 9);
+    const user = await closed.makeSender('load', job.topic, 9);
     const without: LoadFigures[] = [];
     const signed: LoadFigures[] = [];
     const nobodySends = async (): Promise<void> => {

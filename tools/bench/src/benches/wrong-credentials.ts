@@ -13,7 +13,7 @@ export const wrongCredentials: Bench = {
     const seconds = quick ? 1 : 4;
     const job = { kind: 'send', topic: 'bench-guesses', bodyBytes: 1_024, connections: 4, inFlight: 1 } as const;
     const server = await standalone(['--users']);
-    const user = await server.makeUser(userName, job.topic, 9);
+    const user = await server.makeSender(userName, job.topic, 9);
     const send = (warmUpSeconds: number) =>
       load({ ...job, port: server.port, pid: server.pid, user, warmUpSeconds, seconds });
     const guesses = (during: number) => ({

@@ -28,6 +28,7 @@ import {
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
 import { type ManyQueuesFigures, type ManyQueuesJob, benchManyQueues } from '../roles/many-queues.js';
 import { type StoreAppendFigures, type StoreAppendJob, appendToStore } from '../roles/store-append.js';
+import { makeNoise, type NoiseFigures, type NoiseJob } from '../roles/noise.js';
 import { type SqlFiltersFigures, type SqlFiltersJob, benchSqlFilters } from '../roles/sql-filters.js';
 import { type TransactionsFigures, type TransactionsJob, measureTransactions } from '../roles/transactions.js';
 import { type LoadFigures, type LoadJob, runLoad } from '../load/load.js';
@@ -46,6 +47,7 @@ export interface RoleJobs {
   'delay-fill': WaitingJob;
   'delay-restart': RestartJob;
   guesses: GuessesJob;
+  noise: NoiseJob;
   decisions: DecisionsJob;
   'in-flight': InFlightJob;
   transactions: TransactionsJob;
@@ -65,6 +67,7 @@ export interface RoleResults {
   'delay-fill': WaitingFigures;
   'delay-restart': RestartFigures;
   guesses: GuessesFigures;
+  noise: NoiseFigures;
   decisions: DecisionsFigures;
   'in-flight': InFlightFigures;
   transactions: TransactionsFigures;
@@ -84,6 +87,7 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   'delay-fill': fillWithWaiting,
   'delay-restart': restartWithWaiting,
   guesses: guess,
+  noise: makeNoise,
   decisions: decide,
   'in-flight': measureInFlight,
   transactions: measureTransactions,

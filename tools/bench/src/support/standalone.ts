@@ -65,12 +65,16 @@ export class Standalone {
   }
 
   /** Of a server with users: makes one that may send to a topic, beside so many policies on others. */
-  async makeUser(name: string, topic: string, others: number): Promise<LoadUser> {
+  makeSender(name: string, topic: string, others: number): Promise<LoadUser> {
+    return this.makeUser(name, { produce: [topic, ...Array.from({ length: others }, (_, i) => `other-${i}-*`)] });
+  }
+
+  /** Of a server with users. @param draft as the REST API takes it */
+  async makeUser(name: string, draft: object): Promise<LoadUser> {
     const [user, secret] = readFileSync(join(this.dataDir, 'identity/admin'), 'utf8').trim().split(' ');
     const token = await this.tokenOf(user, secret);
-    const produce = [topic, ...Array.from({ length: others }, (_, i) => `other-${i}-*`)];
     const given = { name, secret: 'secret-of-the-load' };
-    await this.rest('POST', '/users', { ...given, produce }, { authorization: `Bearer ${token}` });
+    await this.rest('POST', '/users', { ...given, ...draft }, { authorization: `Bearer ${token}` });
     return given;
   }
 
