@@ -178,6 +178,11 @@ export class LiteSubscriptions {
     for (const { clientId } of [...this.clientsOf(groupId)]) this.drop(groupId, clientId);
   }
 
+  /** This process stood still itself: what they said meanwhile is yet to be read. */
+  heardAll(nowMs: number): void {
+    for (const { clients } of this.groups.values()) for (const client of clients.values()) client.syncedMs = nowMs;
+  }
+
   /** Drops who has been silent for too long. */
   sweep(nowMs: number): LiteClient[] {
     const silent: LiteClient[] = [];

@@ -10,12 +10,13 @@ import {
   type Topic,
   type TopicId,
 } from '@cometmq/model';
-import { type Clock, failureFacts, MqError, sleep } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError, OwnStalls, sleep } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { Forgetful, Living } from '../forgetful.js';
 import type { ClientCommands } from '../client-commands.js';
+import { sweepEveryMs } from '../clients.js';
 import { ColdMessages } from '../cold-messages.js';
 import type { DeadLetters } from '../dead-letters.js';
 import type { GroupFilters } from '../group-filters.js';
@@ -94,8 +95,10 @@ export class LiteBroker implements Forgetful {
   readonly sync: LiteSync;
   readonly deliveries: LiteDeliveries;
   private readonly readiness: LiteReadiness;
+  private readonly stalls: OwnStalls;
 
   constructor(private readonly parts: LiteBrokerParts) {
+    this.stalls = new OwnStalls(sweepEveryMs, parts.clock.monotonicMs());
     const { view, store, groups, directory, clock, logClock, log, brokerName, commands } = parts;
     const subscriptions = new LiteSubscriptions({ subscriptionsMax: parts.limits.subscriptionsMax, silentMsMax });
     const readiness: LiteReadiness = new LiteReadiness({
@@ -232,9 +235,11 @@ export class LiteBroker implements Forgetful {
     this.readiness.dropGroup(groupId);
   }
 
-  /** Drops who has been silent, and writes down what the log did not take before. */
+  /** Every `sweepEveryMs`: drops who has been silent, and writes down what the log did not take before. */
   sweep(): void {
-    this.subscriptions.sweep(this.parts.clock.monotonicMs());
+    const nowMs = this.parts.clock.monotonicMs();
+    if (this.stalls.stoodStill(nowMs)) this.subscriptions.heardAll(nowMs);
+    else this.subscriptions.sweep(nowMs);
     try {
       this.sync.settle();
     } catch (caught) {

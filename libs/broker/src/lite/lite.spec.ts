@@ -589,6 +589,16 @@ describe('lite topics', () => {
     await world.broker.stop();
   });
 
+  it('keep their subscribers where the broker itself stood still for as long', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    world.clock.standStill(400_000);
+    world.clock.advance(4_000);
+    await world.sendTo('a', 'a1');
+    expect(await world.pollIds()).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
   it('lose subscribers that stay silent for three minutes', async () => {
     const world = await new LiteWorld().begin();
     await world.subscribe('c1', 'a');
