@@ -377,6 +377,16 @@ describe('what an operator should know is a line of log', () => {
     await world.broker.stop();
   });
 
+  it('a note of which one copy is damaged, and no failure, as there was none', async () => {
+    const world = await new BrokerWorld().start();
+    await world.broker.stop();
+    const bytes = world.disk.peek('data/identity');
+    bytes.writeUInt8(bytes.readUInt8(3) ^ 1, 3);
+    await world.crash();
+    expect(linesOf(world, 'its other copy is used')).toEqual([{}]);
+    await world.broker.stop();
+  });
+
   it('dead letters: the first at once, a flood in one line', async () => {
     const world = await new BrokerWorld().start(1);
     const pass = async (ms: number): Promise<void> => {

@@ -33,7 +33,7 @@ export function memberStore(options: BrokerOptions, { all: views }: SetViews, ev
     onFull: () => events.onFull(),
     onTailCut: (cut) => log.warn(cut, 'what stands behind the end of the log is cut off: never synced, or given up'),
     onDamage: ({ first, end, what }) => log.error({ first, end, what }, 'part of the log is lost'),
-    onTrouble: (what, cause) => log.warn(failureFacts(cause), what),
+    onTrouble: (what, cause) => log.warn(cause === undefined ? {} : failureFacts(cause), what),
   });
 }
 
