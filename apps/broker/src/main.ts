@@ -112,7 +112,10 @@ void runProgram({
     const meter = new LinkMeter();
     const link = tracing ? tracing.around(broker) : broker;
     const door = brokerGrpcService(link, reports, brokerName, clock, meter);
-    const members = replicationGrpcService(new MemberDoor(config.brokerName, broker.member, peers, clock), clock);
+    const members = replicationGrpcService(
+      new MemberDoor(config.brokerName, broker.member, peers, clock, broker),
+      clock,
+    );
     const server: FrontDoorServer = new FrontDoorServer({
       name: 'broker service',
       host: config.host,

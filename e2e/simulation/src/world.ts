@@ -420,7 +420,7 @@ export class Member {
     await directory.start();
     network.listen(speaker, [
       { name: 'cometmq.v1.BrokerService', methods: { Exchange: { kind: 'bidi', handler: exchange(broker, process) } } },
-      replicationGrpcService(new MemberDoor(brokerSet, broker.member, peers, process), process),
+      replicationGrpcService(new MemberDoor(brokerSet, broker.member, peers, process, broker), process),
     ]);
     await broker.start();
   }

@@ -1,5 +1,5 @@
 import { lagOf, type Directory, type GroupQueueState, type GroupSum } from '@cometmq/client';
-import type { GroupsView, Matcher, ProgressFigures } from '@cometmq/consumption';
+import type { GroupsView, Matcher, ProgressFigures, TransfersView } from '@cometmq/consumption';
 import type { LiteTopicsView } from '@cometmq/lite';
 import type { ConsumerGroup, GroupId, GroupStart, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { queueId as toQueueId } from '@cometmq/model';
@@ -23,6 +23,7 @@ export interface BacklogParts {
   readonly directory: Directory;
   readonly sessions: MemberSessions;
   readonly liteTopics: LiteTopicsView;
+  readonly transfers: TransfersView;
   /** What living members of the group want of the topic. */
   readonly filtersOf: (groupId: GroupId, topicId: TopicId) => readonly Matcher[];
   /** Lets others have their turn. */
@@ -72,7 +73,7 @@ export class Backlogs implements Forgetful {
       begun.add(`${topicId}/${queueId}`);
       const { first, committed: next } = store.bounds(topicId, queueId);
       const backlog = backlogOf(figures, first, next);
-      queues.push({ ...backlog, ready: backlog.ready - this.unwantedIn(groupId, backlog) });
+      queues.push({ ...backlog, ready: Math.max(0, backlog.ready - this.unwantedIn(groupId, backlog)) });
     }
     for (const { topicId, queueId, start } of this.fresh(groupId, begun)) {
       const { first, committed: next } = store.bounds(topicId, queueId);
@@ -80,7 +81,7 @@ export class Backlogs implements Forgetful {
       const nothing = { inFlight: 0, blocked: 0, lanes: 0 };
       const bounds = { committed: from, frontier: from, queueFirst: first, queueNext: next };
       const backlog = { topicId, queueId, ...bounds, ready: Math.max(0, next - Math.max(from, first)), ...nothing };
-      queues.push({ ...backlog, ready: backlog.ready - this.unwantedIn(groupId, backlog) });
+      queues.push({ ...backlog, ready: Math.max(0, backlog.ready - this.unwantedIn(groupId, backlog)) });
     }
     return queues.sort((a, b) => a.topicId - b.topicId || a.queueId - b.queueId);
   }
@@ -127,9 +128,17 @@ export class Backlogs implements Forgetful {
     }
   }
 
-  /** Of the messages that the group has not come to. */
+  /** Of the messages that the group has not come to: those that it will pass over. */
   private unwantedIn(groupId: GroupId, queue: Where): number {
-    return this.unwanted.count(this.filtered(groupId, queue), looksAtOnceMax);
+    return this.unwanted.count(this.filtered(groupId, queue), looksAtOnceMax) + this.notFor(groupId, queue);
+  }
+
+  /** Those that came from another broker set for other groups, or are on their way to one. */
+  private notFor(groupId: GroupId, { topicId, queueId, frontier, queueFirst, queueNext }: Where): number {
+    const { transfers } = this.parts;
+    if (transfers.isEmpty) return 0;
+    const from = Math.max(frontier, queueFirst);
+    return transfers.of(topicId, queueId)?.countNotFor(groupId, from, queueNext) ?? 0;
   }
 
   private filtered(groupId: GroupId, { topicId, queueId, frontier, queueFirst, queueNext }: Where): FilteredQueue {
@@ -163,7 +172,10 @@ export class Backlogs implements Forgetful {
         if (of !== topicId) return;
         const { first, committed: next, everExpired } = store.bounds(topicId, queueId);
         const figures = groups.figures(id, topicId, queueId, nowMs());
-        if (figures) return add(backlogOf(figures, first, next));
+        if (figures) {
+          const backlog = backlogOf(figures, first, next);
+          return add({ ...backlog, ready: Math.max(0, backlog.ready - this.notFor(id, backlog)) });
+        }
         if (!lite?.wildcard) return;
         const begin = startOffset(start, first, next, everExpired);
         if (begin === undefined) timed.push(queueId);

@@ -31,7 +31,8 @@ export function brokerGrpcService(
       Exchange: { kind: 'bidi', handler: exchange(link, clock, links, meter) },
       Describe: unary(async () => {
         const state = await admin.describe(brokerName);
-        return internal.DescribeBrokerResponse.encode({ ...state, metadataProblem: state.metadataProblem }).finish();
+        const { metadataProblem, handOverProblem } = state;
+        return internal.DescribeBrokerResponse.encode({ ...state, metadataProblem, handOverProblem }).finish();
       }),
       ListDamage: unary(async () => {
         return internal.LogDamageResponse.encode({ damages: [...(await admin.damage(brokerName))] }).finish();

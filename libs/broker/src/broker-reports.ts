@@ -84,6 +84,7 @@ export class BrokerReports implements BrokerAdmin {
       waitingPolls: this.broker.waitingPolls,
       sessions: this.broker.sessions.count,
       metadataProblem: this.broker.metadataProblem,
+      ...this.broker.handingOver,
     };
   }
 
@@ -121,7 +122,7 @@ export class BrokerReports implements BrokerAdmin {
         queueId: queueId(id),
         first,
         next: committed,
-        unread: unread?.get(id) ?? (unread ? 0 : committed - first),
+        unread: unread?.get(id) ?? (unread ? 0 : committed - first - this.away(topicId, id, first, committed)),
       };
     });
     return { queues, bytes: store.topicSize(topicId).bytes };
@@ -160,6 +161,11 @@ export class BrokerReports implements BrokerAdmin {
   async appendAudit(brokerSet: string, call: AppendAuditCall): Promise<void> {
     this.check(brokerSet);
     await this.broker.appendAudit(call);
+  }
+
+  /** Messages of a queue that are on their way to another broker set. */
+  private away(topicId: TopicId, id: number, first: number, next: number): number {
+    return this.broker.views.transfers.of(topicId, queueId(id))?.countAway(first, next) ?? 0;
   }
 
   /** What the slowest of the topic's groups has still to do, by queue; undefined: the topic has no group. */

@@ -1,6 +1,7 @@
 import type {
   AckCall,
   AppendAuditCall,
+  BrokerState,
   ChangeInvisibleCall,
   ChangeInvisibleResult,
   ClientCommand,
@@ -25,6 +26,7 @@ import type {
   SendCall,
   SendResult,
   SessionReport,
+  TransferCall,
 } from '@cometmq/client';
 import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
@@ -120,7 +122,7 @@ export class BrokerService implements LinkedBroker, Component {
     this.known = new KnownMetadata(store, groups, this.metadata, directory);
     const filters = new GroupFilters(sessions);
     this.backlogs = new Backlogs({
-      ...{ store, groups, directory, sessions, liteTopics: this.liteTopics },
+      ...{ store, groups, directory, sessions, liteTopics: this.liteTopics, transfers: this.views.transfers },
       filtersOf: (groupId, topicId) => filters.ofGroup(groupId, topicId),
       breathe: () => sleep(clock, 0),
       nowMs: () => this.logMs,
@@ -247,6 +249,11 @@ export class BrokerService implements LinkedBroker, Component {
       created: lite?.topics.created ?? 0,
       expired: lite?.topics.expired ?? 0,
     };
+  }
+  /** How messages go to other broker sets, while this one leaves. */
+  get handingOver(): Pick<BrokerState, 'handedOver' | 'onTheirWay' | 'handOverProblem'> {
+    const { sent: handedOver, onTheirWay } = this.views.transfers;
+    return { handedOver, onTheirWay, handOverProblem: this.term?.transfersOut.problem };
   }
   /** Dead letters moved since the start, by "group id/topic id". */
   get deadLettersMoved(): ReadonlyMap<string, number> {
@@ -387,6 +394,11 @@ export class BrokerService implements LinkedBroker, Component {
     });
   }
 
+  /** Messages of another broker set, which leaves. @throws MqError NOT_LEADER and what `TransfersIn` throws */
+  async takeTransfer(call: TransferCall): Promise<void> {
+    await this.termNow().transfersIn.take(call);
+  }
+
   /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
   async giveUpLost(): Promise<readonly Damage[]> {
     const { options } = this;
@@ -413,6 +425,7 @@ export class BrokerService implements LinkedBroker, Component {
     clients.beginTerm();
     const term = new Term({
       ...{ settings: options, store, views, known, clients, backlogs, traffic, nameService, directory, clock, log },
+      peers: options.peers,
       isSure: () => leading.isSure(),
       membersWith: (end) => leading.membersWith(end),
       admit: (call, done, act) => this.admit(call, done, act),

@@ -1,4 +1,5 @@
-import { Directory, localAddress, type Delivered, type Done, type ReceiveCall, type SendResult } from '@cometmq/client';
+import { Directory, localAddress, type Delivered, type Done, type Peers } from '@cometmq/client';
+import type { ReceiveCall, SendResult } from '@cometmq/client';
 import { FakeNameService } from '@cometmq/client/testing';
 import {
   encodeEnvelope,
@@ -53,6 +54,8 @@ export class BrokerWorld {
   tracing: MessageTracing | undefined;
   /** Told to bring its metadata, should it be lost. */
   adopts = false;
+  /** The way to other brokers; undefined: there is none. */
+  peers: Peers | undefined;
   forgets = false;
   directory = new Directory(this.nameService, this.clock);
   broker = this.build();
@@ -134,6 +137,7 @@ export class BrokerWorld {
       pollsMax: 100,
       leaseMs: 3000,
       address: () => localAddress,
+      peers: this.peers,
       onFatal: (error) => {
         if (built === this.broker) this.onFatal(error); // Those that crashed go on in vain.
       },

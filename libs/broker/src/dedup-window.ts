@@ -47,7 +47,7 @@ const chunkEntries = 1024;
 
 export class DedupWindow implements StateView {
   readonly name = 'dedupWindow';
-  readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([RecordKind.message]);
+  readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([RecordKind.message, RecordKind.transferred]);
   private readonly limits: DedupWindowLimits;
   /** Oldest first. */
   private generations: Generation[] = [];

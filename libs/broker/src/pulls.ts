@@ -1,5 +1,5 @@
 import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessage, PullResult } from '@cometmq/client';
-import type { Matcher, PullOffsets } from '@cometmq/consumption';
+import type { Audiences, Matcher, PullOffsets } from '@cometmq/consumption';
 import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
 import type { IndexEntries, ReadMessage, StorePorts } from '@cometmq/store';
@@ -51,6 +51,7 @@ export class Pulls {
     private readonly store: Store,
     private readonly filters: GroupFilters,
     private readonly offsetsView: PullOffsets,
+    private readonly audiences: Audiences,
     private readonly directory: Directory,
     private readonly clock: Clock,
     private readonly logClock: LogClock,
@@ -211,7 +212,7 @@ export class Pulls {
       for (let i = 0; i < entries.count; i += 1) {
         const offset = entries.from + i;
         cost += 1;
-        if (pull.matcher.all || pull.matcher.wants(entries.tagHash(i))) {
+        if (this.isFor(pull, offset) && (pull.matcher.all || pull.matcher.wants(entries.tagHash(i)))) {
           const size = entries.size(i);
           if (!roomAsked) {
             roomAsked = true;
@@ -235,6 +236,12 @@ export class Pulls {
       await new Promise<void>((resolve) => this.clock.soon(resolve));
     }
     return { messages, more: false };
+  }
+
+  /** A group is shown nothing that is not its: what it was done with at another broker set, what goes to one. */
+  private isFor({ call: { groupId, topicId, queueId } }: Waiting, offset: number): boolean {
+    if (this.audiences.isEmpty || groupId === undefined) return true;
+    return this.audiences.of(topicId, queueId)?.isFor(groupId, offset) !== false;
   }
 
   /** Undefined: nobody wants it, or it can't be read. Where others are to read it, it is theirs to find that out. */

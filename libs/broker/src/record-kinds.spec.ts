@@ -4,10 +4,12 @@
  * the kind can; then each view that lists the kind says what it knows now. Started again with nothing but the log, all
  * say the same. A kind without a story does not compile; a view that begins to fold a kind must be asked.
  */
+import type { Peer, TransferCall } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
 import { deadLetterTopic, encodeEnvelope, encodeLagSampled, MessageType, queueId, RecordKind } from '@cometmq/model';
-import type { ConsumerGroup, PendingPlace, QueueOffset, Topic } from '@cometmq/model';
+import type { ConsumerGroup, LogPosition, PendingPlace, QueueOffset, Topic } from '@cometmq/model';
 import { Message } from '@cometmq/proto';
+import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
 import { CommitLog, DataFolder, type Candidate } from '@cometmq/store';
 
@@ -45,6 +47,43 @@ class KindsWorld extends BrokerWorld {
     const producer = { clientId: 'p', topicIds: [topic.id], language: 'JAVA', version: '5', streaming: true };
     this.broker.onCommand('proxy', () => undefined);
     this.broker.reportSessions({ proxyId: 'proxy', sessions: [], producers: [producer] });
+  }
+  private takes = 0;
+  /** A message of another set, for the group alone. */
+  async takeOne(topic: Topic, id: string, liteTopic?: string): Promise<void> {
+    const none = Buffer.alloc(0);
+    const draft = { type: topic.type, tag: none, id: Buffer.from(id), group: none, keys: [] };
+    const lite = liteTopic === undefined ? {} : { liteTopic: Buffer.from(liteTopic) };
+    const payload = Buffer.concat([encodeEnvelope({ ...draft, ...lite }), Buffer.from(`body of ${id}`)]);
+    const audience = { only: true, groups: [{ groupId: this.group.id, attempts: 0 }] };
+    this.nameService.putSet({ name: 'broker-0' });
+    this.takes += 1;
+    await this.broker.takeTransfer({
+      ...{ brokerSet: 'broker-0', from: 'broker-1', log: 5, transfer: (this.takes * 64) as LogPosition },
+      messages: [
+        {
+          index: 0,
+          topicId: topic.id,
+          queueId: queueId(0),
+          tagHash: 0,
+          groupHash: 0,
+          audience,
+          payload,
+          delayed: false,
+        },
+      ],
+    });
+  }
+  /** Messages that are not for everybody. */
+  transferred(): string[] {
+    return this.broker.views.transfers.describe().filter((line) => line.includes('+'));
+  }
+  /** This set leaves; another one takes its messages. */
+  async leave(takeTransfer: (call: TransferCall) => Promise<void>): Promise<void> {
+    this.peers = { peer: () => ({ takeTransfer }) as unknown as Peer };
+    await this.restart();
+    this.nameService.putSet({ name: 'broker-0', stage: 'draining' });
+    this.nameService.putSet({ name: 'broker-1', leader: 'b:1' });
   }
   async pass(ms: number, isOver: () => boolean): Promise<void> {
     for (let turns = 0; !isOver(); turns += 1) {
@@ -214,6 +253,8 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
 
   /** As many as the number of the other topic expire in the first of two queues. */
   async expiry(world) {
+    const went = await world.nameService.createTopic({ name: 'went', retentionMs: 60_000 });
+    await world.takeOne(went, 'only for the group');
     await world.send('kept');
     for (const { receipt } of await world.poll()) await world.ack(receipt);
     const short = await world.nameService.createTopic({
@@ -232,11 +273,13 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         directory: [world.bounds(world.topic, 0), world.bounds(short, 0, 1)],
         sizes: [world.count(world.topic), world.count(short)],
         groups: [world.progress(), world.progress(short)],
+        transfers: world.transferred(),
       }),
       wanted: {
         directory: ['0-2', '1-1 3-3'],
         sizes: [2, 0],
         groups: ['committed 1, frontier 1, in flight 0', 'committed 1, frontier 1, in flight 0'],
+        transfers: [],
       },
     };
   },
@@ -254,6 +297,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     for (const topic of later) await world.pending('t', topic, world.clock.wallMs() + 60_000);
     for (const topic of deals) await world.pending('h', topic);
     for (const topic of chats) await world.sendAs('l', { liteTopic: Buffer.from('chat') }, topic);
+    for (const topic of topics) await world.takeOne(topic, 'only for the group');
     for (const [gone] of [topics, later, deals, chats]) await world.nameService.deleteTopic(gone!.name);
     await world.committed();
     return {
@@ -267,11 +311,13 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         timers: later.map((topic) => world.timers(topic)),
         transactions: deals.map((topic) => world.halves(topic)),
         metadata: topics.map((topic) => world.broker.metadata.topics.get(topic.id)?.name),
+        transfers: world.transferred(),
       }),
       wanted: {
         metadata: [undefined, 'third'],
-        directory: ['0-0', '0-1'],
-        sizes: [0, 1],
+        directory: ['0-0', '0-2'],
+        sizes: [0, 2],
+        transfers: [`${topics[1]!.id}/0 1+1 only ${world.group.id}`],
         pending: [0, 1, 0, 1],
         groups: [undefined, 'committed 0, frontier 1, in flight 1'],
         pullOffsets: [`${topics[1]!.id}: 7`],
@@ -441,6 +487,96 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     };
   },
 
+  /** From two other sets; one message is for one group, which has been given it before. */
+  async transferred(world) {
+    const other = await world.topicOf(normal, 'second', 2);
+    const none = Buffer.alloc(0);
+    const payloadOf = (id: string, group: string): Buffer => {
+      const draft = { type: normal, tag: none, id: Buffer.from(id), group: Buffer.from(group), keys: [] };
+      return Buffer.concat([encodeEnvelope(draft), Buffer.from(`body of ${id}`)]);
+    };
+    const only = { only: true, groups: [{ groupId: world.group.id, attempts: 2 }] };
+    const messages = [
+      { id: 'a', q: 0, audience: { only: false, groups: [] } },
+      { id: 'b', q: 1, audience: only },
+      { id: 'c', q: 1, audience: { only: false, groups: [] } },
+    ].map(({ id, q, audience }, index) => ({
+      ...{ index, topicId: other.id, queueId: queueId(q), tagHash: 0, groupHash: id === 'b' ? 7 : 0, audience },
+      ...{ payload: payloadOf(id, id === 'b' ? 'g' : ''), delayed: false },
+    }));
+    world.nameService.putSet({ name: 'broker-0' });
+    const call = { brokerSet: 'broker-0', from: 'broker-1', log: 5, transfer: 64 as LogPosition };
+    await world.broker.takeTransfer({ ...call, messages: messages.slice(0, 2) });
+    await world.broker.takeTransfer({ ...call, messages });
+    await world.broker.takeTransfer({ ...call, transfer: 32 as LogPosition, messages });
+    await world.broker.takeTransfer({
+      ...call,
+      from: 'broker-2',
+      transfer: 9 as LogPosition,
+      messages: messages.slice(0, 1),
+    });
+    const find = (id: string): number => {
+      const payload = payloadOf(id, id === 'b' ? 'g' : '');
+      const envelope = payload.subarray(0, payload.length - `body of ${id}`.length);
+      return world.broker.views.dedupWindow.find(other.id, envelope, [Buffer.from(`body of ${id}`)]).length;
+    };
+    return {
+      says: () => ({
+        directory: world.bounds(other, 0, 1),
+        sizes: world.count(other),
+        dedupWindow: [find('a'), find('b')],
+        transfers: world.broker.views.transfers.describe(),
+      }),
+      wanted: {
+        directory: '0-2 0-2',
+        sizes: 4,
+        dedupWindow: [0, 1],
+        transfers: [
+          `${other.id}/1 0+1 only ${world.group.id}:2`,
+          'from 5/broker-1 64 2',
+          'from 5/broker-2 9 0',
+          'sent 0',
+        ],
+      },
+    };
+  },
+
+  /** What a group is not done with, some of which it was given; the other set does not answer. */
+  async transfer(world) {
+    for (const id of ['a', 'b', 'c']) await world.send(id);
+    const [first] = await world.poll({ messagesMax: 2 });
+    await world.ack(first!.receipt);
+    world.clock.advance(10_001); // Nobody holds the second one any more.
+    await world.leave(() => Promise.reject(new MqError('UNAVAILABLE', 'it is away')));
+    await world.pass(500, () => world.broker.views.transfers.onTheirWay === 2);
+    await world.committed();
+    const [open] = world.broker.views.transfers.open();
+    expect(open!.transfer.queues[0]!.messages.map(({ audience }) => audience)).toEqual([
+      { only: false, groups: [{ groupId: world.group.id, attempts: 1 }] },
+      { only: false, groups: [{ groupId: world.group.id, attempts: 0 }] },
+    ]);
+    return {
+      says: () => ({ groups: world.progress(), transfers: world.broker.views.transfers.describe() }),
+      wanted: {
+        groups: 'committed 2, frontier 2, in flight 0',
+        transfers: [`${world.topic.id}/0 1+2 only nobody`, `open ${open!.position} to broker-1: 2 messages`, 'sent 0'],
+      },
+    };
+  },
+
+  async transferDone(world) {
+    for (const id of ['a', 'b']) await world.send(id);
+    const calls: TransferCall[] = [];
+    await world.leave((call) => Promise.resolve(void calls.push(call)));
+    await world.pass(500, () => world.broker.views.transfers.sent === 2);
+    await world.committed();
+    expect(calls).toMatchObject([{ brokerSet: 'broker-1', from: 'broker-0', messages: [{ index: 0 }, { index: 1 }] }]);
+    return {
+      says: () => ({ transfers: world.broker.views.transfers.describe() }),
+      wanted: { transfers: [`${world.topic.id}/0 0+2 only nobody`, 'sent 2'] },
+    };
+  },
+
   /** Nobody folds it: it is there to be looked at. */
   async groupMoved(world) {
     await world.send('a');
@@ -602,6 +738,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     const queues = names.map((name) => world.broker.liteTopics.find(chats.id, name)!);
     await world.poll({ topicId: chats.id, groupId: group.id });
     expect(queues.map((queue) => world.progress(chats, queue, group))).not.toContain(undefined);
+    for (const name of names) await world.takeOne(chats, name, name);
     for (const name of ['one', 'three']) world.broker.lite().topics.delete(chats.id, name);
     await world.committed();
     return {
@@ -610,10 +747,12 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         sizes: world.count(chats),
         groups: queues.map((queue) => world.progress(chats, queue, group)),
         lite: names.map((name) => world.broker.liteTopics.find(chats.id, name)),
+        transfers: world.transferred(),
       }),
       wanted: {
-        directory: ['0-0', '0-1', '0-0'],
-        sizes: 1,
+        directory: ['0-0', '0-2', '0-0'],
+        sizes: 2,
+        transfers: [`${chats.id}/${queues[1]} 1+1 only ${world.group.id}`],
         groups: [undefined, 'committed 0, frontier 1, in flight 1', undefined],
         lite: [undefined, queues[1], undefined],
       },

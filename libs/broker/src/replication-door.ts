@@ -13,6 +13,7 @@ import {
   promiseToWire,
   reasonFromWire,
   statusToWire,
+  transferFromWire,
   type Attached,
   type FollowerEvents,
   type FollowerOutlet,
@@ -37,6 +38,8 @@ import { MqError, type Clock } from '@cometmq/shared';
 
 /** Of one message that comes in: a log's outline is the largest, and has a line for each epoch. */
 const requestBytesMax = 1024 * 1024;
+/** Messages of another set: one of them may be as large as a record. */
+const transferBytesMax = 40 * 1024 * 1024;
 /** Followers' streams; a set has a few members. */
 const streamsMax = 100;
 
@@ -149,6 +152,14 @@ export function replicationGrpcService(
         const wanted = places.map(({ position, size }) => ({ position: position as LogPosition, size }));
         return door.readMessages(brokerSet, wanted);
       }, encodeReadMessage),
+      TakeTransfer: {
+        kind: 'unary',
+        requestBytesMax: transferBytesMax,
+        handler: answering(async (request) => {
+          await door.takeTransfer(transferFromWire(decoded(internal.TakeTransferRequest, request)));
+          return internal.TakeTransferResponse.encode({}).finish();
+        }),
+      },
       Status: unary(async (request) => {
         const { brokerSet } = decoded(internal.MemberStatusRequest, request);
         return internal.MemberStatus.encode(statusToWire(await door.status(brokerSet))).finish();

@@ -1,4 +1,4 @@
-import { GroupsView, PullOffsets } from '@cometmq/consumption';
+import { GroupsView, PullOffsets, TransfersView } from '@cometmq/consumption';
 import { LiteTopicsView } from '@cometmq/lite';
 import type { StateView } from '@cometmq/store';
 import { TimersView } from '@cometmq/timers';
@@ -9,7 +9,8 @@ import { MetadataView } from './metadata-view.js';
 
 /** What the records of a broker set's log come to, beside what the store keeps itself: the same on every member. */
 export class SetViews {
-  readonly groups = new GroupsView();
+  readonly transfers = new TransfersView();
+  readonly groups = new GroupsView({}, this.transfers);
   readonly pullOffsets = new PullOffsets();
   readonly dedupWindow = new DedupWindow();
   readonly liteTopics = new LiteTopicsView();
@@ -18,7 +19,7 @@ export class SetViews {
   readonly metadata = new MetadataView();
 
   get all(): readonly StateView[] {
-    const { groups, pullOffsets, dedupWindow, liteTopics, delayed, halfMessages, metadata } = this;
-    return [groups, pullOffsets, dedupWindow, liteTopics, delayed, halfMessages, metadata];
+    const { transfers, groups, pullOffsets, dedupWindow, liteTopics, delayed, halfMessages, metadata } = this;
+    return [transfers, groups, pullOffsets, dedupWindow, liteTopics, delayed, halfMessages, metadata];
   }
 }

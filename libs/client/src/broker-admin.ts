@@ -182,6 +182,11 @@ export interface BrokerState {
   readonly sessions: number;
   /** Why the metadata is not the one that this log belongs to; the broker serves on all the same. */
   readonly metadataProblem?: string | undefined;
+  /** Of messages that go to other broker sets, as this one leaves: how many are there, and how many are on their way. */
+  readonly handedOver: number;
+  readonly onTheirWay: number;
+  /** What keeps them from going, in words. */
+  readonly handOverProblem?: string | undefined;
 }
 
 export interface GroupState {

@@ -14,6 +14,7 @@ import {
   promiseFromWire,
   replicationPaths,
   statusFromWire,
+  transferToWire,
 } from './peer-frames.js';
 import {
   peerLimits,
@@ -28,6 +29,7 @@ import {
   type PeerLimits,
   type Peers,
   type PromiseAnswer,
+  type TransferCall,
 } from './peers.js';
 
 export interface GrpcPeersOptions {
@@ -142,6 +144,11 @@ class GrpcPeer implements Peer {
     const request = internal.MemberStatusRequest.encode({ brokerSet }).finish();
     const answer = await this.ask(replicationPaths.status, request, this.limits.statusMs);
     return statusFromWire(internal.MemberStatus.decode(answer));
+  }
+
+  async takeTransfer(call: TransferCall): Promise<void> {
+    const request = internal.TakeTransferRequest.encode(transferToWire(call)).finish();
+    await this.ask(replicationPaths.takeTransfer, request, this.limits.transferMs);
   }
 
   refuses(): Promise<boolean> {

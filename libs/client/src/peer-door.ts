@@ -10,6 +10,7 @@ import type {
   MemberStatus,
   PeerDigest,
   PromiseAnswer,
+  TransferCall,
 } from './peers.js';
 import type { MessagePlace, ReadMessage } from './read-message.js';
 
@@ -36,6 +37,7 @@ export interface PeerDoor {
   removeMember(brokerSet: string, member: MemberId): Promise<void>;
   mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined>;
   status(brokerSet: string): Promise<MemberStatus>;
+  takeTransfer(call: TransferCall): Promise<void>;
   /**
    * Messages that the leader leaves to the other members to read, in the order of their places; in place of one that can't
    * be read here, why.

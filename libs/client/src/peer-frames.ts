@@ -3,7 +3,8 @@
  * lies there, behind a few bytes written by hand.
  */
 import { memberId } from '@cometmq/model';
-import type { Epoch, LogOutline, LogPosition, LogTail, Refusal, SetState, StandReason } from '@cometmq/model';
+import type { Epoch, GroupId, LogOutline, LogPosition, LogTail, QueueId, Refusal, SetState } from '@cometmq/model';
+import type { StandReason, TopicId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import { MqError, fieldBytes, putLength, putVarint, varintBytes } from '@cometmq/shared';
 
@@ -19,6 +20,7 @@ import type {
   Heartbeat,
   MemberStatus,
   PromiseAnswer,
+  TransferCall,
 } from './peers.js';
 
 const service = '/cometmq.v1.ReplicationService';
@@ -35,6 +37,7 @@ export const replicationPaths = {
   removeMember: `${service}/RemoveMember`,
   mayLeave: `${service}/MayLeave`,
   readMessages: `${service}/ReadMessages`,
+  takeTransfer: `${service}/TakeTransfer`,
   status: `${service}/Status`,
 } as const;
 
@@ -188,6 +191,31 @@ export function statusToWire({
     followers: followers.map((each) => ({ ...each })),
     lastFailover: lastFailover && { ...lastFailover },
     failovers: failovers.map((each) => ({ ...each })),
+  };
+}
+
+export function transferToWire({ messages, ...rest }: TransferCall): internal.TakeTransferRequest {
+  return {
+    ...rest,
+    messages: messages.map(({ audience, payload, ...each }) => ({
+      ...each,
+      only: audience.only,
+      groups: audience.groups.map((group) => ({ ...group })),
+      payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
+    })),
+  };
+}
+
+export function transferFromWire({ messages, ...rest }: internal.TakeTransferRequest): TransferCall {
+  return {
+    ...rest,
+    transfer: rest.transfer as LogPosition,
+    messages: messages.map(({ only, groups, topicId, queueId, ...each }) => ({
+      ...each,
+      topicId: topicId as TopicId,
+      queueId: queueId as QueueId,
+      audience: { only, groups: groups.map(({ groupId, attempts }) => ({ groupId: groupId as GroupId, attempts })) },
+    })),
   };
 }
 

@@ -1,13 +1,16 @@
 import type {
   Ask,
+  Audience,
   Epoch,
   LogOutline,
   LogPosition,
   LogTail,
   MemberId,
+  QueueId,
   Refusal,
   SetState,
   StandReason,
+  TopicId,
 } from '@cometmq/model';
 import type { MqError } from '@cometmq/shared';
 
@@ -69,10 +72,41 @@ export interface Peer {
   mayLeave(brokerSet: string, member: MemberId): Promise<string | undefined>;
   status(brokerSet: string): Promise<MemberStatus>;
   /**
+   * Hands messages over to another broker set, as this one leaves. Resolves when they are committed there; what is there
+   * already is not taken again.
+   * @throws MqError NOT_LEADER; STALE_LAYOUT where that set takes no such messages any more, and has none of these
+   */
+  takeTransfer(call: TransferCall): Promise<void>;
+  /**
    * Whether the machine at the address says that nobody listens there, asked by a connection of its own. A machine that
    * says nothing, or a name that is not known, refuses nothing: it may only be cut off.
    */
   refuses(): Promise<boolean>;
+}
+
+/** Messages of one transfer, in its order. */
+export interface TransferCall {
+  /** The one that gets them. */
+  readonly brokerSet: string;
+  readonly from: string;
+  /** Which log of that set: its salt. */
+  readonly log: number;
+  /** Where in it the transfer stands. */
+  readonly transfer: LogPosition;
+  readonly messages: readonly TransferredMessage[];
+}
+
+export interface TransferredMessage {
+  readonly index: number;
+  readonly topicId: TopicId;
+  readonly queueId: QueueId;
+  readonly tagHash: number;
+  readonly groupHash: number;
+  readonly audience: Audience;
+  /** As it lies in the other set's log. */
+  readonly payload: Uint8Array;
+  /** It is not due. */
+  readonly delayed: boolean;
 }
 
 export interface FollowHello {
@@ -101,6 +135,8 @@ export interface PeerLimits {
   /** The next part of a log, or the first of a snapshot, which has to be made. */
   readonly partMs: number;
   readonly snapshotMs: number;
+  /** Messages of another set, until they are committed. */
+  readonly transferMs: number;
   /** Whether somebody listens. */
   readonly probeMs: number;
 }
@@ -112,6 +148,7 @@ export const peerLimits: PeerLimits = {
   handOverMs: 10_000,
   partMs: 5_000,
   snapshotMs: 60_000,
+  transferMs: 10_000,
   probeMs: 200,
 };
 

@@ -71,6 +71,7 @@ const replication: Rules<typeof internal.ReplicationServiceDefinition> = {
   removeMember: admin,
   mayLeave: broker,
   readMessages: proxy,
+  takeTransfer: broker,
   status: everybody,
 };
 

@@ -7,7 +7,7 @@ import type { Lane, LaneList } from './lane-list.js';
 import type { Lanes } from './lanes.js';
 import { OffsetRuns } from './offset-runs.js';
 import { entriesMax, PopWork } from './pop-work.js';
-import type { QueueEntries } from './ports.js';
+import type { Audiences, QueueEntries } from './ports.js';
 import type { QueueProgress } from './queue-progress.js';
 import type { Tables } from './tables.js';
 
@@ -42,8 +42,9 @@ export function decideFifoPop(
   throttled: boolean,
   /** False: only what has been looked at already. */
   fresh: boolean,
+  audiences: Audiences | undefined,
 ): PopDecision {
-  const pop = new FifoPop(request, tables, limits, throttled, fresh);
+  const pop = new FifoPop(request, tables, limits, throttled, fresh, audiences);
   if (request.attemptId !== undefined && pop.repeat(request.attemptId, progressOf)) return pop.decision();
   for (const queue of request.queues) {
     pop.look(queue, progressOf(queue));
@@ -112,8 +113,9 @@ class FifoPop extends PopWork {
     private readonly limits: LaneLimits,
     throttled: boolean,
     private readonly fresh: boolean,
+    audiences: Audiences | undefined,
   ) {
-    super(request, throttled);
+    super(request, throttled, audiences);
   }
 
   // ---- an attempt again ------------------------------------------------------------------------------------------
@@ -291,7 +293,7 @@ class FifoPop extends PopWork {
       if (index < 0) return false;
       const verdict = this.judged(index);
       if (verdict !== 'mine' && verdict !== 'none') return this.setAside(lanes, lane, draft, verdict);
-      if (verdict === 'mine' && !this.handTo(draft, offset, 1, index)) return false;
+      if (verdict === 'mine' && !this.handTo(draft, offset, this.firstAttempt(offset), index)) return false;
       draft.taken += 1;
       if (this.stopped) return false;
     }
@@ -314,7 +316,7 @@ class FifoPop extends PopWork {
           const verdict = this.judged(index);
           if (verdict !== 'mine' && verdict !== 'none') return this.setAside(lanes, lane, draft, verdict);
           if (verdict === 'mine') {
-            if (!this.handTo(draft, offset, 1, index)) return false;
+            if (!this.handTo(draft, offset, this.firstAttempt(offset), index)) return false;
             draft.spilled = Math.max(0, draft.spilled - 1);
           }
         }
@@ -357,7 +359,7 @@ class FifoPop extends PopWork {
       draft.reached = !lanes || lanes.isFree(hash, this.request.nowMs);
       this.drafts.set(hash, draft);
     }
-    if (draft.reached && wanted) return this.handTo(draft, offset, 1, index);
+    if (draft.reached && wanted) return this.handTo(draft, offset, this.firstAttempt(offset), index);
     if (draft.reached) this.parked += 1;
     draft.reached = false;
     if (draft.keep(offset, this.limits.laneKeptMax)) this.kept += 1;

@@ -1,9 +1,11 @@
 import {
   decodeDeadLettersReplayed,
   decodeTopicDeleted,
+  decodeTransfer,
   eachExpired,
   eachLiteQueueGone,
   RecordKind,
+  type AudienceGroup,
   type GroupId,
   type QueueId,
   type QueueOffset,
@@ -11,6 +13,7 @@ import {
   type TopicId,
   type DecidedRecord,
   type StateChange,
+  type Transfer,
 } from '@cometmq/model';
 
 import { DeliveryState } from './block-table.js';
@@ -42,7 +45,7 @@ import type { NewLease } from './lease-table.js';
 import { eachRun, OffsetRuns } from './offset-runs.js';
 import { Pieces } from './pieces.js';
 import { decidePop } from './pop.js';
-import type { FoldedRecord, QueuedMessage, QueueOfGroup } from './ports.js';
+import type { Audiences, FoldedRecord, QueuedMessage, QueueOfGroup } from './ports.js';
 import { ProgressDirectory } from './progress-directory.js';
 import { ReceiptDecisions } from './receipt-decisions.js';
 import type { QueueProgress } from './queue-progress.js';
@@ -100,6 +103,7 @@ export class GroupsView {
     RecordKind.resetProgress,
     RecordKind.groupDeleted,
     RecordKind.deadLettersReplayed,
+    RecordKind.transfer,
     RecordKind.expiry,
     RecordKind.topicDeleted,
     RecordKind.liteTopicsDeleted,
@@ -112,7 +116,11 @@ export class GroupsView {
   private receipts!: ReceiptDecisions;
   private dueWatch!: DueWatch;
 
-  constructor(limits: GroupsLimits = {}) {
+  /** `audiences`: whom messages are for; left out: for whoever comes. */
+  constructor(
+    limits: GroupsLimits = {},
+    private readonly audiences?: Audiences,
+  ) {
     this.limits = {
       blocksMax: 512 * 1024,
       renewBeforeMs: 20 * second,
@@ -170,6 +178,8 @@ export class GroupsView {
       }
       case RecordKind.deadLettersReplayed:
         return this.foldReplayed(record);
+      case RecordKind.transfer:
+        return this.foldTransfer(decodeTransfer(record.payload));
       case RecordKind.groupDeleted:
         return this.directory.dropGroup(decodeGroupDeleted(record.payload));
       case RecordKind.topicDeleted:
@@ -209,9 +219,14 @@ export class GroupsView {
     const throttled = tables.blocks.count >= limits.blocksMax;
     const progressOf = (q: PopQueue): QueueProgress | undefined =>
       this.directory.find(request.groupId, q.topicId, q.queueId);
-    if (request.orderly) return decideFifoPop(request, progressOf, tables, limits, throttled, true);
-    if (tables.lanes.queues === 0) return decidePop(request, progressOf, throttled);
+    const audiences = this.audiencesInUse;
+    if (request.orderly) return decideFifoPop(request, progressOf, tables, limits, throttled, true, audiences);
+    if (tables.lanes.queues === 0) return decidePop(request, progressOf, throttled, audiences);
     return this.decidePopAfterFifo(request, progressOf, throttled);
+  }
+
+  private get audiencesInUse(): Audiences | undefined {
+    return this.audiences?.isEmpty === false ? this.audiences : undefined;
   }
 
   /** The group may have been orderly: what its lanes hold is finished first, queue by queue. */
@@ -221,12 +236,14 @@ export class GroupsView {
     throttled: boolean,
   ): PopDecision {
     const queues = request.queues.filter((queue) => !progressOf(queue)?.lanes);
-    if (queues.length === request.queues.length) return decidePop(request, progressOf, throttled);
+    const audiences = this.audiencesInUse;
+    if (queues.length === request.queues.length) return decidePop(request, progressOf, throttled, audiences);
     const orderly = request.queues.filter((queue) => progressOf(queue)?.lanes);
-    const old = decideFifoPop({ ...request, queues: orderly }, progressOf, this.tables, this.limits, throttled, false);
+    const asked = { ...request, queues: orderly };
+    const old = decideFifoPop(asked, progressOf, this.tables, this.limits, throttled, false, audiences);
     if (queues.length === 0) return old;
     if (old.record) return { ...old, exhausted: false };
-    const now = decidePop({ ...request, queues }, progressOf, throttled);
+    const now = decidePop({ ...request, queues }, progressOf, throttled, audiences);
     const nextDueMs = Math.min(old.nextDueMs ?? Infinity, now.nextDueMs ?? Infinity);
     return {
       ...now,
@@ -402,6 +419,27 @@ export class GroupsView {
     return { epoch: leases.epoch[slot] as number, position: leases.position[slot] as number };
   }
 
+  /**
+   * What groups that have ever asked for the queue have still to do with a message of it: those that are not done with it. In
+   * `held`, somebody is at work on it or on what comes before it in its order, or it is not due yet: nothing can be said.
+   */
+  needsOf(topicId: TopicId, queueId: QueueId, offset: QueueOffset, groupHash: number, nowMs: number): MessageNeeds {
+    this.pieces.settle();
+    const groups: AudienceGroup[] = [];
+    let done = 0;
+    for (const groupId of this.directory.groupsOf(topicId)) {
+      const progress = this.directory.find(groupId, topicId, queueId);
+      if (!progress) continue;
+      const needs = progress.needs(offset, groupHash, nowMs);
+      if (needs === 'held') return heldNeeds;
+      const audience = this.audiencesInUse?.of(topicId, queueId);
+      if (needs === 'done' || audience?.isFor(groupId, offset) === false) done += 1;
+      else
+        groups.push({ groupId, attempts: progress.attemptOf(offset) || (audience?.attemptsOf(groupId, offset) ?? 0) });
+    }
+    return { held: false, groups, done };
+  }
+
   /** Where lanes of orderly groups came free since the last call: somebody may be waiting for their messages. */
   takeFreed(): readonly QueueOfGroup[] {
     const { lanes } = this.tables;
@@ -546,6 +584,17 @@ export class GroupsView {
     this.tables.leases.dropIfIdle(lease.client);
   }
 
+  /** The messages are nobody's any more: what was known of them is forgotten. The record says what it was. */
+  private foldTransfer({ instead, queues }: Transfer): void {
+    if (instead !== undefined) return; // They were on their way before.
+    for (const { topicId, queueId, messages } of queues) {
+      for (const groupId of this.directory.groupsOf(topicId)) {
+        const progress = this.directory.find(groupId, topicId, queueId);
+        for (const { offset, groupHash } of progress ? messages : []) progress?.transferred(offset, groupHash);
+      }
+    }
+  }
+
   /** The client counts one slot more, so that it stays while its older leases may be leaving: take that back. */
   private lease(
     { epoch, position, timestampMs: handedMs }: FoldedRecord,
@@ -573,6 +622,16 @@ interface DeliveryTerms {
   readonly visibleAtMs: number;
 }
 
+/** What is still to be done with a message. */
+export interface MessageNeeds {
+  readonly held: boolean;
+  /** Groups that are not done with it, and how often it was delivered to each. */
+  readonly groups: readonly AudienceGroup[];
+  /** How many are. */
+  readonly done: number;
+}
+
+const heldNeeds: MessageNeeds = { held: true, groups: [], done: 0 };
 const nowhere: readonly QueueOfGroup[] = [];
 
 function figuresOf(progress: QueueProgress, nowMs: number | undefined): ProgressFigures {

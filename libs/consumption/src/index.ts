@@ -23,7 +23,9 @@ export {
   type LaneDelivery,
 } from './fifo-records.js';
 export type { ExhaustedMessage } from './due-watch.js';
-export { GroupsView, type BusyLane, type GroupsLimits } from './groups-view.js';
+export { GroupsView, type BusyLane, type GroupsLimits, type MessageNeeds } from './groups-view.js';
 export { OffsetRuns } from './offset-runs.js';
 export * from './ports.js';
 export { PullOffsets } from './pull-offsets.js';
+export type { QueueAudiences } from './queue-audiences.js';
+export { countOf, TransfersView, type OpenTransfer, type Taken } from './transfers-view.js';

@@ -175,6 +175,38 @@ export class Lanes {
     }
   }
 
+  /** A message that waits for its lane's turn is not to be waited for. It may have been met before the group became orderly. */
+  transferred(hash: number, offset: number): void {
+    for (const lane of [this.byHash.get(hash), this.byHash.get(0)]) {
+      if (!lane) continue;
+      const before = lane.kept;
+      if (before > 0) lane.backlog?.sift((each) => each !== offset);
+      if (lane.kept === before && (lane.spillFrom < 0 || offset < lane.spillFrom)) continue;
+      this.count(lane.kept - before);
+      if (lane.kept === 0) lane.backlog = undefined;
+      if (lane.kept === before) lane.spilled = Math.max(0, lane.spilled - 1);
+      this.touch(lane);
+      this.moved(lane);
+      return;
+    }
+  }
+
+  /** Somebody is at work on the lane, or its next time has not come. */
+  isHeld(hash: number, nowMs: number): boolean {
+    const lane = this.byHash.get(hash);
+    return lane !== undefined && this.dueMs(lane) > nowMs;
+  }
+
+  /** Whether a message below the frontier, and in no block, waits for its lane's turn. */
+  keeps(hash: number, offset: number): boolean {
+    for (const lane of [this.byHash.get(hash), this.byHash.get(0)]) {
+      if (!lane) continue;
+      if (lane.spillFrom >= 0 && offset >= lane.spillFrom && lane.hash === hash) return true;
+      for (let i = 0; i < lane.kept; i += 1) if (lane.backlog?.at(i) === offset) return true;
+    }
+    return false;
+  }
+
   /** Nothing is kept any more. Lanes of which somebody holds something until after `nowMs` stay. */
   reset(nowMs: number, holdsOf: (lane: Lane) => readonly LaneHold[]): void {
     for (const lane of [...this.byHash.values()]) {

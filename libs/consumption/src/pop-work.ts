@@ -2,7 +2,7 @@ import type { DecidedRecord, QueueOffset } from '@cometmq/model';
 
 import type { DueMessage, EntriesNeeded, HandedMessage, PopDecision, PopQueue, PopRequest } from './decisions.js';
 import { FilterMatch, type FilterVerdict } from './filter-match.js';
-import type { QueueEntries } from './ports.js';
+import type { Audiences, AudienceSource, QueueEntries } from './ports.js';
 import type { QueueProgress } from './queue-progress.js';
 
 /** How many entries the source is asked for at a time. */
@@ -28,6 +28,8 @@ export abstract class PopWork {
   protected queue: PopQueue | undefined;
   protected progress: QueueProgress | undefined;
   protected entries: QueueEntries | undefined;
+  /** Undefined, nearly always: its messages are for whoever comes. */
+  private audiences: AudienceSource | undefined;
 
   private readonly deadLetters: DueMessage[] = [];
   private bytes = 0;
@@ -39,6 +41,7 @@ export abstract class PopWork {
     protected readonly request: PopRequest,
     /** Nothing new is handed out. */
     protected readonly throttled: boolean,
+    private readonly allAudiences: Audiences | undefined,
   ) {
     this.scanLeft = request.scanMax;
     this.match = new FilterMatch(request);
@@ -53,6 +56,12 @@ export abstract class PopWork {
     this.queue = queue;
     this.progress = progress;
     this.entries = undefined;
+    this.audiences = this.allAudiences?.of(queue.topicId, queue.queueId);
+  }
+
+  /** Of a message that this set has not delivered yet: another one may have. */
+  protected firstAttempt(offset: number): number {
+    return this.audiences ? this.audiences.attemptsOf(this.request.groupId, offset) + 1 : 1;
   }
 
   protected answer(record: DecidedRecord | undefined): PopDecision {
@@ -114,8 +123,10 @@ export abstract class PopWork {
   }
 
   protected judged(index: number): FilterVerdict {
-    const { match } = this;
-    const found = match.match((this.queue as PopQueue).source, this.entries as QueueEntries, index);
+    const { match, audiences } = this;
+    const entries = this.entries as QueueEntries;
+    if (audiences && !audiences.isFor(this.request.groupId, entries.from + index)) return 'none';
+    const found = match.match((this.queue as PopQueue).source, entries, index);
     this.scanLeft -= match.cost;
     match.cost = 0;
     return found;

@@ -4,6 +4,7 @@ import type { PopDecision, PopQueue, PopRequest } from './decisions.js';
 import { encodeDelivery, type DeliveryQueue } from './group-records.js';
 import { OffsetRuns } from './offset-runs.js';
 import { entriesMax, PopWork } from './pop-work.js';
+import type { Audiences } from './ports.js';
 import type { QueueProgress } from './queue-progress.js';
 
 /**
@@ -21,8 +22,9 @@ export function decidePop(
   request: PopRequest,
   progressOf: (queue: PopQueue) => QueueProgress | undefined,
   throttled: boolean,
+  audiences: Audiences | undefined,
 ): PopDecision {
-  const pop = new Pop(request, throttled);
+  const pop = new Pop(request, throttled, audiences);
   for (const queue of request.queues) {
     pop.look(queue, progressOf(queue));
     if (pop.stopped) break;
@@ -167,13 +169,13 @@ class Pop extends PopWork {
     const index = this.mayScan() ? this.entryOf(offset, entriesMax) : -1;
     if (index < 0) return false;
     if (attempt >= attemptsMax) this.deadLetter(offset, index, attempt);
-    else if (!this.place(offset, attempt + 1, index, key)) return false;
+    else if (!this.place(offset, attempt === 0 ? this.firstAttempt(offset) : attempt + 1, index, key)) return false;
     this.taken?.add(offset);
     return true;
   }
 
   protected meet(offset: number, index: number): boolean {
-    return this.place(offset, 1, index, undefined);
+    return this.place(offset, this.firstAttempt(offset), index, undefined);
   }
 
   /**

@@ -43,6 +43,22 @@ export interface QueueEntries {
   groupHash(index: number): number;
 }
 
+/** Whom messages of a queue are for, where that is not everybody. */
+export interface AudienceSource {
+  /** False: the group is done with the message, or never was to have it. */
+  isFor(groupId: GroupId, offset: number): boolean;
+  /** Deliveries before the message came here. */
+  attemptsOf(groupId: GroupId, offset: number): number;
+}
+
+/** Whom messages are for, of all queues. */
+export interface Audiences {
+  /** Nearly always: then nothing is asked. */
+  readonly isEmpty: boolean;
+  /** Undefined: all that is in the queue is for whoever comes. */
+  of(topicId: TopicId, queueId: QueueId): AudienceSource | undefined;
+}
+
 /** What a view is given of a record of the log. */
 export interface FoldedRecord {
   readonly kind: RecordKind;

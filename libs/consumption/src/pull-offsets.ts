@@ -29,6 +29,8 @@ interface Entry {
   readonly offset: QueueOffset;
 }
 
+const none: readonly Entry[] = [];
+
 export class PullOffsets {
   readonly name = 'pullOffsets';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
@@ -43,6 +45,12 @@ export class PullOffsets {
   /** Undefined: the group never said. */
   get(groupId: GroupId, topicId: TopicId, queueId: QueueId): QueueOffset | undefined {
     return this.entries.get(keyOf(groupId, topicId, queueId))?.offset;
+  }
+
+  /** What groups said of one queue. */
+  ofQueue(topicId: TopicId, queueId: QueueId): readonly { readonly groupId: GroupId; readonly offset: QueueOffset }[] {
+    if (this.entries.size === 0) return none;
+    return [...this.entries.values()].filter((entry) => entry.topicId === topicId && entry.queueId === queueId);
   }
 
   /** What the group said of all queues, by topic and queue. */

@@ -112,6 +112,13 @@ export class QueueProgress extends OpenOffsets {
     return true;
   }
 
+  /** The message goes to another broker set, in whatever state it is here. */
+  transferred(offset: number, groupHash: number): void {
+    if (this.finish(offset) || offset >= this.frontier || !this.inLanes) return;
+    this.inLanes.lanes.transferred(groupHash, offset);
+    this.dropIdleLanes();
+  }
+
   /** Due at a time of its own from now on; with `uncounted` the last delivery does not count. */
   wait(offset: number, visibleAtMs: number, uncounted: boolean): void {
     if (!this.setTime(offset, visibleAtMs, uncounted)) return;
@@ -195,6 +202,19 @@ export class QueueProgress extends OpenOffsets {
     }
     this.inHeap?.advance(nowMs);
     return this.dueCount;
+  }
+
+  /** Whether the group has still to do with a message; `held`: somebody is at work on it, or it, or its lane, is not due. */
+  needs(offset: number, groupHash: number, nowMs: number): 'done' | 'open' | 'held' {
+    const { inLanes } = this;
+    if (inLanes?.lanes.isHeld(groupHash, nowMs)) return 'held';
+    if (offset >= this.frontier) return 'open';
+    const block = this.openBlock(offset);
+    if (block < 0) return inLanes?.lanes.keeps(groupHash, offset) ? 'open' : 'done';
+    const index = offset % blockOffsets;
+    if (inLanes) return inLanes.lanes.isHeld(inLanes.hashOf(block, index), nowMs) ? 'held' : 'open';
+    const dueMs = this.dueMsAt(block, index);
+    return dueMs === Infinity || dueMs <= nowMs ? 'open' : 'held';
   }
 
   /** Notes what has become due, and when to look again. */

@@ -1,6 +1,7 @@
-import { assert } from '@cometmq/shared';
+import { assert, MqError } from '@cometmq/shared';
 
 import type { MessageType } from './message-type.js';
+import { decodeTransferMark, encodeTransferMark, type TransferMark } from './records/transfer.js';
 
 /**
  * What stands before the encoded message in a message record, so that the system can filter, index and deliver it
@@ -12,7 +13,9 @@ import type { MessageType } from './message-type.js';
  * `size` counts everything before the encoded message; a reader skips what it does not know. Extras stand in this order,
  * each only if its flag is set:
  *
- *   1 dueMs u64 | 2 checkAfterMs u32 | 4 priority i32 | 8 liteTopic: length u16, UTF-8
+ *   1 dueMs u64 | 2 checkAfterMs u32 | 4 priority i32 | 8 liteTopic: length u16, UTF-8 | 16 transferred: length u16, bytes
+ *
+ * The last one is not the sender's: a broker set that gets the message from another one adds it (records/transfer.ts).
  */
 export interface EnvelopeDraft {
   readonly type: MessageType;
@@ -31,7 +34,7 @@ export interface EnvelopeDraft {
   readonly liteTopic?: Uint8Array | undefined;
 }
 
-const extra = { dueMs: 1, checkAfterMs: 2, priority: 4, liteTopic: 8 } as const;
+const extra = { dueMs: 1, checkAfterMs: 2, priority: 4, liteTopic: 8, transferred: 16 } as const;
 const two32 = 2 ** 32;
 
 const fixedBytes = 16;
@@ -94,6 +97,37 @@ function putExtras(out: Buffer, from: number, { dueMs, checkAfterMs, priority, l
   if (liteTopic !== undefined) out.set(liteTopic, out.writeUInt16LE(liteTopic.length, at));
 }
 
+/** The envelope of a stored message with a mark in place of any that it has. */
+export function markedEnvelope(payload: Uint8Array, mark: TransferMark): Buffer {
+  const sent = sentEnvelope(payload);
+  const bytes = encodeTransferMark(mark);
+  const size = sent.length + 2 + bytes.length;
+  if (size > envelopeBytesMax) throw new MqError('MESSAGE_TOO_LARGE', 'so many groups fit no envelope');
+  const out = Buffer.allocUnsafe(size);
+  out.set(sent);
+  out.writeUInt16LE(size, 0);
+  out[3] = (sent[3] as number) | extra.transferred;
+  out.set(bytes, out.writeUInt16LE(bytes.length, sent.length));
+  return out;
+}
+
+/** The envelope as it came with the message: without a mark. */
+export function sentEnvelope(payload: Uint8Array): Buffer {
+  const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const size = view.readUInt16LE(0);
+  const flags = view.readUInt8(3);
+  if ((flags & extra.transferred) === 0) return view.subarray(0, size);
+  const sent = Buffer.from(view.subarray(0, new Envelope(payload).sentSize));
+  sent.writeUInt16LE(sent.length, 0);
+  sent[3] = flags & ~extra.transferred;
+  return sent;
+}
+
+/** Whether the message came from another broker set: one look at one byte. */
+export function isTransferred(payload: Uint8Array): boolean {
+  return ((payload[3] as number) & extra.transferred) !== 0;
+}
+
 /** Without a look at the rest: for those who see every message. */
 export function envelopeType(payload: Uint8Array): MessageType {
   return payload[2] as MessageType;
@@ -109,6 +143,11 @@ export class Envelope {
   }
   get size(): number {
     return this.view.readUInt16LE(0);
+  }
+  /** Without a mark of a transfer. */
+  get sentSize(): number {
+    const at = this.extraAt(extra.transferred);
+    return at < 0 ? this.size : at;
   }
   get type(): MessageType {
     return this.view.readUInt8(2) as MessageType;
@@ -150,6 +189,11 @@ export class Envelope {
     const at = this.extraAt(extra.liteTopic);
     return at < 0 ? undefined : this.view.toString('utf8', at + 2, at + 2 + this.view.readUInt16LE(at));
   }
+  /** What the broker set that got the message from another one noted. */
+  get transferMark(): TransferMark | undefined {
+    const at = this.extraAt(extra.transferred);
+    return at < 0 ? undefined : decodeTransferMark(this.view.subarray(at + 2, at + 2 + this.view.readUInt16LE(at)));
+  }
   /** Where an extra stands; below 0: it is not there. */
   private extraAt(flag: number): number {
     const flags = this.view.readUInt8(3);
@@ -159,6 +203,7 @@ export class Envelope {
     if (flag > extra.dueMs && flags & extra.dueMs) at += 8;
     if (flag > extra.checkAfterMs && flags & extra.checkAfterMs) at += 4;
     if (flag > extra.priority && flags & extra.priority) at += 4;
+    if (flag > extra.liteTopic && flags & extra.liteTopic) at += 2 + view.readUInt16LE(at);
     return at;
   }
   /** The encoded message, as the client sent it. A view of the payload. */

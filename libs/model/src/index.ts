@@ -20,6 +20,7 @@ export * from './records/lite-queues-gone.js';
 export * from './records/metadata.js';
 export * from './records/reference.js';
 export * from './records/topic-deleted.js';
+export * from './records/transfer.js';
 export * from './record-kind.js';
 export * from './reserved-properties.js';
 export * from './stored-message/delivered-message.js';

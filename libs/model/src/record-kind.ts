@@ -25,6 +25,8 @@ export const RecordKind = {
   dropped: 7,
   /** The broker set's feature level is higher from here on: | level u32 |. See `featureLevelOf`. */
   featureLevel: 8,
+  /** A message that another broker set had, visible in its queue as a `message` is: its envelope says whom it is for. */
+  transferred: 9,
   /** Messages were handed out to a member of a group, or passed over for the whole group. */
   delivery: 16,
   /** Messages are done for a group. */
@@ -45,6 +47,10 @@ export const RecordKind = {
   pullOffset: 24,
   /** An operator gave dead letters of a group another chance. */
   deadLettersReplayed: 25,
+  /** Messages are on their way to another broker set, and nobody's here any more. */
+  transfer: 26,
+  /** The other broker set has what a transfer named. */
+  transferDone: 27,
   /** Pending delayed messages are due at another time. */
   timerMoved: 32,
   /** A producer was asked what became of half messages; says when to ask again. */

@@ -155,6 +155,7 @@ export class Compaction {
     return ({ kind, position, topicId, queueId, queueOffset }) => {
       switch (kind) {
         case RecordKind.message:
+        case RecordKind.transferred:
         case RecordKind.reference:
           return !directory.isOver(topicId, queueId, queueOffset) || isPinned(position);
         case RecordKind.pending:

@@ -211,6 +211,7 @@ export class Folding {
     const { kind } = record;
     switch (kind) {
       case RecordKind.message:
+      case RecordKind.transferred:
         this.grow(record);
         break;
       case RecordKind.reference:

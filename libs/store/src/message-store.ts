@@ -22,7 +22,8 @@ import type { LogRecord } from './log/record.js';
 import { Opening } from './opening.js';
 import type { StorePorts } from './ports/store-ports.js';
 import { StoreParts } from './store-parts.js';
-import type { Appended, Bounds, Candidate, MessageDraft, Placed, QueueSize, ReadMessage } from './store-types.js';
+import type { Appended, Bounds, Candidate, MessageDraft, Placed, QueuedKind, QueueSize } from './store-types.js';
+import type { ReadMessage } from './store-types.js';
 import type { ReferenceDraft, Snapshot, StoredMessage, StoreOptions, StoreSizes, TopicSize } from './store-types.js';
 import type { SnapshotInfo } from './snapshot/snapshots.js';
 import type { StateView } from './views/state-view.js';
@@ -121,8 +122,8 @@ export class MessageStore implements StorePorts, Component {
   beginEpoch(epoch: Epoch, timestampMs = this.options.clock.wallMs()): Promise<void> {
     return this.writer.beginEpoch(epoch, timestampMs);
   }
-  appendMessage(draft: MessageDraft): Appended {
-    return this.writer.appendMessage(draft);
+  appendMessage(draft: MessageDraft, kind?: QueuedKind): Appended {
+    return this.writer.appendMessage(draft, kind);
   }
   appendReference(draft: ReferenceDraft, following?: DecidedRecord): Appended {
     return this.writer.appendReference(draft, following);

@@ -1,5 +1,5 @@
 /** What the store is given, and what it answers. */
-import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { Epoch, GroupId, LogPosition, QueueId, QueueOffset, RecordKind, TopicId } from '@cometmq/model';
 import { MiB } from '@cometmq/model';
 import type { Clock, MqError } from '@cometmq/shared';
 
@@ -86,6 +86,9 @@ export interface ReferenceDraft {
   readonly cause?: number | undefined;
   readonly attempts?: number | undefined;
 }
+
+/** A message that stands in its queue with its body: one that was sent here, or came from another broker set. */
+export type QueuedKind = typeof RecordKind.message | typeof RecordKind.transferred;
 
 export interface QueuePlace {
   readonly topicId: TopicId;

@@ -22,7 +22,7 @@ import { untilCommitted } from './log/commit-log.js';
 import type { CommitLog } from './log/commit-log.js';
 import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord, QueueFields, RecordDraft } from './log/record.js';
-import type { Appended, Placed, QueuePlace, ReferenceDraft } from './store-types.js';
+import type { Appended, Placed, QueuedKind, QueuePlace, ReferenceDraft } from './store-types.js';
 import { encodeFeatureLevel } from './views/feature-level.js';
 import type { MessageDraft } from './views/state-view.js';
 
@@ -78,13 +78,13 @@ export class StoreWriter {
   }
 
   /** @throws MqError MESSAGE_TOO_LARGE, TOO_MANY_REQUESTS, STORAGE_FULL, DISK_FAILED, TOPIC_NOT_FOUND */
-  appendMessage(draft: MessageDraft): Appended {
+  appendMessage(draft: MessageDraft, kind: QueuedKind = RecordKind.message): Appended {
     const { topicId, queueId, tagHash, groupHash, timestampMs, payload } = draft;
     const queueOffset = this.nextOffset(topicId, queueId);
     const queue = { topicId, queueId, queueOffset, tagHash, groupHash };
     this.folding.checkWhole();
-    const placed = this.log.append({ kind: RecordKind.message, timestampMs, payload, queue, reserved: false });
-    this.fold(RecordKind.message, placed, timestampMs, queue, payload);
+    const placed = this.log.append({ kind, timestampMs, payload, queue, reserved: false });
+    this.fold(kind, placed, timestampMs, queue, payload);
     return appended(placed.position, placed.size, queueOffset);
   }
 

@@ -89,7 +89,8 @@ async function drained(session: Session, set: string): Promise<void> {
   for (;;) {
     const remains = await look(() => remainsOf(session, set));
     if (remains) {
-      if (remains.messages + remains.delayed + remains.transactions === 0) return;
+      const { messages, delayed, transactions, onTheirWay } = remains;
+      if (messages + delayed + transactions + onTheirWay === 0) return;
       text = textOf(remains);
       if (text !== said) session.note(`broker set "${set}" holds ${text}`);
       said = text;
@@ -102,15 +103,19 @@ async function drained(session: Session, set: string): Promise<void> {
   }
 }
 
-function textOf({ messages, delayed, transactions, topics }: SetRemains): string {
+function textOf(remains: SetRemains): string {
+  const { messages, delayed, transactions, onTheirWay, handedOver, problem, topics } = remains;
   const named = topics.slice(0, 5).map((each) => `${each.topic}: ${each.messages}`);
   if (topics.length > named.length) named.push(`${topics.length - named.length} more topics`);
   const parts = [
     ...(messages > 0 ? [`${messages} messages not consumed (${named.join(', ')})`] : []),
     ...(delayed > 0 ? [`${delayed} delayed messages`] : []),
     ...(transactions > 0 ? [`${transactions} open transactions`] : []),
+    ...(onTheirWay > 0 ? [`${onTheirWay} messages on their way to other sets`] : []),
   ];
-  return parts.join(', ') || 'nothing';
+  const held = parts.join(', ') || 'nothing';
+  const goes = [...(handedOver > 0 ? [`${handedOver} were handed over`] : []), ...(problem ? [problem] : [])];
+  return goes.length === 0 ? held : `${held}; ${goes.join('; ')}`;
 }
 
 /** @throws MqError unless it is the set that does not answer */

@@ -1075,6 +1075,12 @@ export type SetRemains = {
   readonly delayed: number;
   /** Neither committed nor rolled back. */
   readonly transactions: number;
+  /** Messages on their way to other broker sets, as this one leaves. */
+  readonly onTheirWay: number;
+  /** Messages that other broker sets have got from this one, as it leaves. */
+  readonly handedOver: number;
+  /** What keeps messages from going; absent: nothing. */
+  readonly problem?: string;
   readonly topics: readonly { readonly topic: string; readonly messages: number }[];
 };
 

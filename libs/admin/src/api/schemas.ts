@@ -540,9 +540,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
       ),
       delayed: described(whole, 'Messages that are not due yet.'),
       transactions: described(whole, 'Neither committed nor rolled back.'),
+      onTheirWay: described(whole, 'Messages on their way to other broker sets, as this one leaves.'),
+      handedOver: described(whole, 'Messages that other broker sets have got from this one, as it leaves.'),
+      problem: described(text, 'What keeps messages from going; absent: nothing.'),
       topics: arrayOf(object({ topic: text, messages: whole }, 'all', { description: 'Those with the most first.' })),
     },
-    'all',
+    ['brokerSet', 'stage', 'messages', 'delayed', 'transactions', 'onTheirWay', 'handedOver', 'topics'],
   ),
   SetRemoval: object(
     { brokerSet: text, held: described(text, 'What it held, which nobody receives once it is stopped.') },

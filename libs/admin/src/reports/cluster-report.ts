@@ -4,7 +4,9 @@ import type { BrokerSet } from '@cometmq/model';
 import type { Answers } from './ask-all.js';
 
 /** A broker as it sees itself, without what its set says too. */
-export type BrokerView = Omit<BrokerState, 'name' | 'epoch' | 'writable' | 'metadataProblem'>;
+export type BrokerView = Omit<BrokerState, 'name' | 'epoch' | 'writable' | 'metadataProblem' | HandingOver>;
+
+type HandingOver = 'handedOver' | 'onTheirWay' | 'handOverProblem';
 
 export interface ClusterReport {
   readonly id: string;

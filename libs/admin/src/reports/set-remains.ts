@@ -12,6 +12,11 @@ export interface SetRemains {
   readonly delayed: number;
   /** Neither committed nor rolled back. */
   readonly transactions: number;
+  /** Of messages that go to other sets, as this one leaves: those that are on their way, and those that are there. */
+  readonly onTheirWay: number;
+  readonly handedOver: number;
+  /** What keeps them from going, in words. */
+  readonly problem?: string | undefined;
   /** Where the messages are, those with the most first. */
   readonly topics: readonly { readonly topic: string; readonly messages: number }[];
 }
@@ -31,12 +36,17 @@ export async function setRemains(set: BrokerSet, directory: Directory, brokers: 
   const topics = counted.filter(({ messages }) => messages > 0);
   topics.sort((a, b) => b.messages - a.messages || (a.topic < b.topic ? -1 : 1));
   const [delayed, half] = await Promise.all(pendingOf(set.name, undefined, brokers));
+  // Behind the counts: what went on its way since is in none of them.
+  const { onTheirWay, handedOver, handOverProblem: problem } = await brokers.describe(set.name);
   return {
     brokerSet: set.name,
     stage: set.stage,
     messages: topics.reduce((sum, { messages }) => sum + messages, 0),
     delayed,
     transactions: half,
+    onTheirWay,
+    handedOver,
+    ...(problem !== undefined && { problem }),
     topics,
   };
 }
@@ -64,8 +74,8 @@ function pendingOf(
   return [delayed.then(({ total }) => total), half.then(({ total }) => total)];
 }
 
-export function isEmpty({ messages, delayed, transactions }: SetRemains): boolean {
-  return messages + delayed + transactions === 0;
+export function isEmpty({ messages, delayed, transactions, onTheirWay }: SetRemains): boolean {
+  return messages + delayed + transactions + onTheirWay === 0;
 }
 
 /** Over all broker sets; empty: nothing remains. */
@@ -81,7 +91,7 @@ export function topicRemainsText(remains: readonly TopicRemains[]): string {
 
 /** In one line, with the topics that have the most. */
 export function remainsText(remains: SetRemains): string {
-  const { messages, delayed, transactions, topics } = remains;
+  const { messages, delayed, transactions, onTheirWay, handedOver, problem, topics } = remains;
   if (isEmpty(remains)) return 'nothing';
   const parts: string[] = [];
   if (messages > 0) {
@@ -91,7 +101,10 @@ export function remainsText(remains: SetRemains): string {
   }
   if (delayed > 0) parts.push(`${delayed} delayed messages`);
   if (transactions > 0) parts.push(`${transactions} open transactions`);
-  return parts.join(', ');
+  if (onTheirWay > 0) parts.push(`${onTheirWay} messages on their way to other sets`);
+  const held = parts.join(', ');
+  if (handedOver === 0 && problem === undefined) return held;
+  return `${held}; ${[...(handedOver > 0 ? [`${handedOver} were handed over`] : []), ...(problem ? [problem] : [])].join('; ')}`;
 }
 
 async function unreadOf(brokerSet: string, topic: Topic, brokers: BrokerAdmin): Promise<number> {

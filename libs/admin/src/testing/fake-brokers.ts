@@ -77,6 +77,7 @@ export class FakeBrokers implements BrokerAdmin {
       version: '0.1.0',
       waitingPolls: 0,
       sessions: 0,
+      ...{ handedOver: 0, onTheirWay: 0 },
       ...this.known(brokerSet),
     };
   }

@@ -30,7 +30,7 @@ export class FakeMembers implements Peers, SetAdmin {
         segmentBytes: notHere,
         digest: notHere,
       },
-      ...{ prepareHandOver: notHere, handOver: notHere, refuses: notHere, mayLeave: notHere },
+      ...{ prepareHandOver: notHere, handOver: notHere, refuses: notHere, mayLeave: notHere, takeTransfer: notHere },
       removeMember: (brokerSet, member) => this.wanted(`${address}: remove ${member} of ${brokerSet}`),
       elect: (brokerSet, to) => this.wanted(`${address}: elect ${to ?? 'anybody'} in ${brokerSet}`),
       status: async (brokerSet) => {

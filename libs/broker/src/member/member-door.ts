@@ -19,6 +19,7 @@ import {
   type PromiseAnswer,
   type ReadMessage,
   type MessagePlace,
+  type TransferCall,
 } from '@cometmq/client';
 import type { Ask, Epoch, LogPosition, MemberId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
@@ -29,6 +30,11 @@ import { Shipping, type Shipment, type ShipTo } from './shipping.js';
 /** Commits come by the thousand; what is said of them, no more often than this: each costs a frame there and one back. */
 const beatMsMin = 100;
 
+export interface TransferTaking {
+  /** @throws MqError NOT_LEADER, STALE_LAYOUT */
+  takeTransfer(call: TransferCall): Promise<void>;
+}
+
 export class MemberDoor implements PeerDoor {
   private led: LedTerm | undefined;
 
@@ -37,6 +43,8 @@ export class MemberDoor implements PeerDoor {
     private readonly member: SetMember,
     private readonly peers: Peers,
     private readonly clock: Clock,
+    /** Takes messages of other sets; left out: none. */
+    private readonly transfers?: TransferTaking,
   ) {}
 
   follow(hello: FollowHello, out: FollowerOutlet): FollowerEvents {
@@ -103,6 +111,11 @@ export class MemberDoor implements PeerDoor {
   async status(brokerSet: string): Promise<MemberStatus> {
     this.check(brokerSet);
     return this.member.status();
+  }
+  async takeTransfer(call: TransferCall): Promise<void> {
+    this.check(call.brokerSet);
+    if (!this.transfers) throw new MqError('UNSUPPORTED', 'this member takes no messages of other broker sets');
+    await this.transfers.takeTransfer(call);
   }
   readMessages(brokerSet: string, places: readonly MessagePlace[]): AsyncIterable<ReadMessage> {
     this.check(brokerSet);

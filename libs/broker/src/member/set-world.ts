@@ -40,10 +40,11 @@ const leapStepMs = 248;
 
 /** A broker set on one faked clock, a faked network, disks in memory and a registry in memory: time is in our hands. */
 export class SetWorld {
-  readonly clock = new ManualClock();
-  readonly network = new FakeNetwork(this.clock);
-  readonly nameService = new FakeNameService({ queues: 1, wallMs: 0 });
-  readonly registry = new FakeSetRegistry(this.clock, this.nameService);
+  readonly clock: ManualClock;
+  readonly network: FakeNetwork;
+  readonly nameService: FakeNameService;
+  readonly registry: FakeSetRegistry;
+  readonly name: string;
   readonly members: SetMemberWorld[];
   /** Acknowledged by a consumer, and answered OK. */
   private readonly done = new Set<string>();
@@ -55,14 +56,25 @@ export class SetWorld {
     readonly options: Partial<BrokerOptions> = {},
     /** Checkpoints are files, as snapshots want it; else they are kept in memory, which is quicker. */
     readonly inFiles = false,
+    /** Another set of the same cluster; left out: it is the only one. */
+    beside?: SetWorld,
   ) {
-    this.members = Array.from({ length: count }, (_, i) => new SetMemberWorld(this, `place-${i}`));
+    this.clock = beside?.clock ?? new ManualClock();
+    this.network = beside?.network ?? new FakeNetwork(this.clock);
+    this.nameService = beside?.nameService ?? new FakeNameService({ queues: 1, wallMs: 0 });
+    this.registry = new FakeSetRegistry(this.clock, this.nameService);
+    this.name = options.brokerName ?? brokerSet;
+    const place = beside ? `${this.name}-place` : 'place';
+    this.members = Array.from({ length: count }, (_, i) => new SetMemberWorld(this, `${place}-${i}`));
+    if (!beside) return;
+    this.topic = beside.topic;
+    this.group = beside.group;
   }
 
   /** All of them, until each has what the set has. */
   async start(): Promise<this> {
-    this.topic = await this.nameService.createTopic({ name: 'orders' });
-    this.group = await this.nameService.createGroup({ name: 'readers', attemptsMax: 100 });
+    this.topic ??= await this.nameService.createTopic({ name: 'orders' });
+    this.group ??= await this.nameService.createGroup({ name: 'readers', attemptsMax: 100 });
     for (const member of this.members) await member.start();
     await this.until(() => this.isWhole, 'every member is in the set and in sync');
     return this;
@@ -296,7 +308,7 @@ export class SetMemberWorld {
     const peers = network.peersAt(address);
     const directory = new Directory(nameService, clock);
     const broker: BrokerService = new BrokerService({
-      brokerName: brokerSet,
+      brokerName: world.name,
       memberName: place,
       membersWanted: world.members.length,
       disk: hangable(this.disk, () => this.hung?.promise),
@@ -326,7 +338,7 @@ export class SetMemberWorld {
       },
     });
     this.broker = broker;
-    network.listen(address, new MemberDoor(brokerSet, broker.member, peers, clock));
+    network.listen(address, new MemberDoor(world.name, broker.member, peers, clock, broker));
     await directory.start();
     await world.during(broker.start(), msMax);
   }

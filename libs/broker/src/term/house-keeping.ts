@@ -11,10 +11,13 @@ import type { LiteBroker } from '../lite/lite-broker.js';
 import type { LogClock } from '../log-clock.js';
 import { Periodic } from '../periodic.js';
 import type { Leases } from './leases.js';
+import type { TransfersOut } from '../transfers/transfers-out.js';
 import type { KnownMetadata, MetadataSync } from './metadata-sync.js';
 
 /** How often it is looked for messages whose last attempt has ended. */
 const dueLookMs = 1_000;
+/** How often a set that leaves looks for messages that can go. */
+const leavingLookMs = 500;
 const retentionRoundMs = 60_000;
 const forgetRoundMs = 60_000;
 
@@ -27,6 +30,7 @@ export interface HouseKeepingParts {
   readonly leases: Leases;
   readonly deadLetters: DeadLetters;
   readonly lite: LiteBroker;
+  readonly transfersOut: Pick<TransfersOut, 'look'>;
   /** What is kept by topic or group, and of no use once those are gone. */
   readonly forgetful: readonly Forgetful[];
   /** How long messages are kept where their topic says nothing. */
@@ -45,6 +49,7 @@ export class HouseKeeping {
     this.periodic = new Periodic(parts.clock, parts.log);
     this.periodic.every(sweepEveryMs, () => this.round());
     this.periodic.every(dueLookMs, () => parts.deadLetters.look());
+    this.periodic.every(leavingLookMs, () => parts.transfersOut.look());
     this.periodic.every(retentionRoundMs, () => this.expire());
     this.periodic.every(forgetRoundMs, () => {
       for (const each of parts.forgetful) each.forgetGone(parts.known.living);

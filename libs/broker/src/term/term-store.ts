@@ -7,6 +7,7 @@ import type {
   MessageDraft,
   StorePorts,
   Placed,
+  QueuedKind,
   QueueSize,
   ReadMessage,
   ReferenceDraft,
@@ -42,9 +43,9 @@ export class TermStore {
 
   // ---- writing: all of it @throws MqError NOT_LEADER once the term is over, TOO_MANY_REQUESTS while it is held
 
-  appendMessage(draft: MessageDraft): Appended {
+  appendMessage(draft: MessageDraft, kind?: QueuedKind): Appended {
     if (this.refusal) throw this.refusal;
-    return this.store.appendMessage(draft);
+    return this.store.appendMessage(draft, kind);
   }
   appendReference(draft: ReferenceDraft, following?: DecidedRecord): Appended {
     if (this.refusal) throw this.refusal;

@@ -3,6 +3,7 @@ import type {
   Directory,
   Done,
   NameService,
+  Peers,
   QueueReset,
   ReceiveCall,
   ResetCall,
@@ -36,6 +37,8 @@ import type { MessageTracing } from '../message-tracing.js';
 import type { SetViews } from '../set-views.js';
 import type { Traffic } from '../traffic.js';
 import { Transactions } from '../transactions.js';
+import { TransfersIn } from '../transfers/transfers-in.js';
+import { TransfersOut } from '../transfers/transfers-out.js';
 import { HouseKeeping } from './house-keeping.js';
 import { Leases } from './leases.js';
 import { type KnownMetadata, MetadataSync } from './metadata-sync.js';
@@ -70,6 +73,8 @@ export interface TermParts {
   readonly membersWith: MembersWith;
   /** For a send that has waited: makes it if it may be made now, or answers. */
   readonly admit: (call: SendCall, done: Done<SendResult>, act: () => void) => void;
+  /** The way to other broker sets; undefined: there is none. */
+  readonly peers: Peers | undefined;
   /** The metadata is not the one that this log belongs to. */
   readonly onMismatch: (error: MqError) => void;
 }
@@ -90,6 +95,8 @@ export class Term {
   readonly delays: Delays;
   readonly transactions: Transactions;
   readonly replays: DeadLetterReplays;
+  readonly transfersIn: TransfersIn;
+  readonly transfersOut: TransfersOut;
   private readonly store: TermStore;
   private readonly metadataSync: MetadataSync;
   private readonly houseKeeping: HouseKeeping;
@@ -140,8 +147,28 @@ export class Term {
     };
     const { admit } = parts;
     this.sends = new Sends(store, views.dedupWindow, directory, clock, logClock, lite, traffic, admit, onPending);
-    this.pulls = new Pulls(store, filters, views.pullOffsets, directory, clock, logClock, pollsMax, traffic, elsewhere);
+    this.pulls = new Pulls(
+      ...([
+        store,
+        filters,
+        views.pullOffsets,
+        views.transfers,
+        directory,
+        clock,
+        logClock,
+        pollsMax,
+        traffic,
+        elsewhere,
+      ] as const),
+    );
     this.replays = this.buildReplays(parts);
+    const { transfers, pullOffsets } = views;
+    this.transfersIn = new TransfersIn({ store, transfers, groups, directory, brokerName, logClock, lite });
+    this.transfersOut = new TransfersOut({
+      ...{ store, transfers, groups, pullOffsets, directory, brokerName, clock, logClock, log, peers: parts.peers },
+      salt: () => parts.store.salt,
+      queueIds: (topicId) => parts.store.queueIds(topicId),
+    });
     this.delays.start();
     this.transactions.start();
     const { leases, pulls } = this;
@@ -159,6 +186,7 @@ export class Term {
         leases,
         deadLetters,
         lite,
+        transfersOut: this.transfersOut,
         forgetful: [
           ...[traffic, deliveries, lite, deadLetters, this.delays, this.transactions],
           ...[parts.backlogs, clients.sessions],
@@ -240,6 +268,7 @@ export class Term {
     this.lite.stop(why);
     this.delays.stop();
     this.transactions.stop();
+    this.transfersOut.stop();
   }
 
   /** The term is over: nothing of it gets into the log any more. */

@@ -22,6 +22,7 @@ import {
   type PeerLimits,
   type Peers,
   type PromiseAnswer,
+  type TransferCall,
 } from '../peers.js';
 
 /** What may be on its way to a follower before its outlet has no room. */
@@ -289,6 +290,10 @@ class FakePeer implements Peer {
 
   status(brokerSet: string): Promise<MemberStatus> {
     return this.call(this.network.limits.statusMs, (door) => door.status(brokerSet));
+  }
+
+  takeTransfer(call: TransferCall): Promise<void> {
+    return this.call(this.network.limits.transferMs, (door) => door.takeTransfer(call));
   }
 
   refuses(): Promise<boolean> {

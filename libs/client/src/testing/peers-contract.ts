@@ -1,4 +1,4 @@
-import { epoch, memberId } from '@cometmq/model';
+import { epoch, groupId, memberId, queueId, topicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { NotLeader } from '../not-leader.js';
@@ -23,7 +23,7 @@ export interface OpenedPeers {
 const specMs = 1_500;
 export const contractLimits: PeerLimits = {
   ...{ followSilentMs: specMs, promiseMs: specMs, statusMs: specMs, handOverMs: specMs },
-  ...{ partMs: specMs, snapshotMs: specMs, probeMs: specMs },
+  ...{ partMs: specMs, snapshotMs: specMs, probeMs: specMs, transferMs: specMs },
 };
 
 /** What every adapter of `Peers` promises, with a `PeerDoor` at its far end. One text, run against each of them. */
@@ -274,6 +274,30 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
       expect(await opened.peer.mayLeave('broker-0', memberId('b/1'))).toBe('b/1 is needed');
       expect(await opened.peer.status('broker-0')).toEqual(someStatus);
       await expect(opened.peer.status('broker-1')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    });
+
+    it('hands messages of another set over, whole', async () => {
+      const audience = { only: true, groups: [{ groupId: groupId(7), attempts: 2 }] };
+      const message = {
+        topicId: topicId(3),
+        queueId: queueId(4),
+        tagHash: 0xfedcba98,
+        groupHash: 0xffffffff,
+        audience,
+      };
+      const messages = [
+        { ...message, index: 0, payload: Buffer.alloc(2_000_000, 1), delayed: false },
+        { ...message, index: 5, payload: Buffer.from('five'), delayed: true },
+      ];
+      await opened.peer.takeTransfer({
+        brokerSet: 'broker-0',
+        from: 'broker-1',
+        log: 2 ** 32 - 1,
+        transfer: at(2 ** 40),
+        messages,
+      });
+      expect(door.said).toEqual([`takeTransfer broker-0 broker-1 ${2 ** 40} 0:2000000:1 5:4:1`]);
+      expect(door.transfers[0]).toMatchObject({ log: 2 ** 32 - 1, messages });
     });
 
     const request = { brokerSet: 'broker-0', candidate: memberId('b/1'), epoch: epoch(4), log: someAttached.log };

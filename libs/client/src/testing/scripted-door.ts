@@ -13,6 +13,7 @@ import type {
   MemberStatus,
   PeerDigest,
   PromiseAnswer,
+  TransferCall,
 } from '../peers.js';
 
 export const at = (position: number): LogPosition => position as LogPosition;
@@ -70,6 +71,7 @@ export const someStatus: MemberStatus = {
 /** A member's door that does as a spec says, and notes what it was asked. */
 export class ScriptedDoor implements PeerDoor {
   readonly said: string[] = [];
+  readonly transfers: TransferCall[] = [];
   readonly hellos: FollowHello[] = [];
   readonly outlets: FollowerOutlet[] = [];
   /** What a follower is refused with. */
@@ -143,6 +145,13 @@ export class ScriptedDoor implements PeerDoor {
   }
   removeMember(brokerSet: string, member: MemberId): Promise<void> {
     this.said.push(`removeMember ${brokerSet} ${member}`);
+    return Promise.resolve();
+  }
+  takeTransfer(call: TransferCall): Promise<void> {
+    const { brokerSet, from, transfer, messages } = call;
+    this.transfers.push(call);
+    const said = messages.map(({ index, payload, audience }) => `${index}:${payload.length}:${audience.groups.length}`);
+    this.said.push(`takeTransfer ${brokerSet} ${from} ${transfer} ${said.join(' ')}`);
     return Promise.resolve();
   }
   readMessages(brokerSet: string, places: readonly MessagePlace[]): AsyncIterable<ReadMessage> {

@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
 
 import { Malformed, WireReader, wireType } from '@cometmq/shared';
 
-import { Envelope } from '../envelope.js';
+import { Envelope, sentEnvelope } from '../envelope.js';
 
 /** Fields of the encoded message. */
 const field = { topic: 1, userProperty: 2, system: 3 } as const;
@@ -34,7 +34,7 @@ export function contentHash(message: Uint8Array): number {
 /** Whether the stored message is the one that comes now, cut into its envelope and the encoded message. */
 export function isSameMessage(stored: Uint8Array, envelope: Uint8Array, message: Uint8Array): boolean {
   const { size } = new Envelope(stored);
-  if (Buffer.compare(stored.subarray(0, size), envelope) !== 0) return false;
+  if (Buffer.compare(sentEnvelope(stored), envelope) !== 0) return false;
   const one = contentOf(stored.subarray(size));
   const other = contentOf(message);
   return one.length === other.length && one.every((bytes, i) => bytes.equals(other[i] as Buffer));

@@ -14,7 +14,7 @@ import type { Disk } from '../disk/disk.js';
 import { readOrNothing } from '../disk/read-around.js';
 import { checksum } from '../log/checksum.js';
 import type { SegmentInfo } from '../log/segment.js';
-import type { LogRecord } from '../log/record.js';
+import { isQueued, type LogRecord } from '../log/record.js';
 import { ByteCache } from './byte-cache.js';
 import { entryWords, IndexEntries, noWords } from './index-entries.js';
 import { IndexFiles } from './index-files.js';
@@ -647,7 +647,7 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord, head = rec
     foldQueueless(index, record, head);
     return -1;
   }
-  if (kind !== RecordKind.message && kind !== RecordKind.reference) return -1;
+  if (!isQueued(kind)) return -1;
   const queue = index.add(
     topicId,
     record.queueId,
@@ -658,8 +658,8 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord, head = rec
     record.groupHash,
     record.timestampMs,
   );
-  if (kind === RecordKind.message) index.addKeys(topicId, head);
-  else index.addReference(referenceTarget(record.payload));
+  if (kind === RecordKind.reference) index.addReference(referenceTarget(record.payload));
+  else index.addKeys(topicId, head);
   return queue;
 }
 
@@ -669,7 +669,7 @@ export function foldIntoIndex(index: SegmentIndex, record: LogRecord, head = rec
  */
 function foldBehindLost(index: SegmentIndex, record: LogRecord, lostAt: LogPosition, compacted: boolean): void {
   const { kind, topicId, queueId, queueOffset } = record;
-  if (kind === RecordKind.message || kind === RecordKind.reference) {
+  if (isQueued(kind)) {
     const queue = index.find(topicId, queueId);
     const next = queue < 0 ? queueOffset : index.endOf(queue);
     // Of a compacted segment nobody knows which offsets were lost, and which had expired before.
@@ -705,9 +705,8 @@ async function indexCompacted(index: SegmentIndex, scan: Scan): Promise<void> {
   const table = new QueueTable();
   const starts: number[] = [];
   const nexts: number[] = [];
-  const isQueued = ({ kind }: LogRecord): boolean => kind === RecordKind.message || kind === RecordKind.reference;
   await scan((record) => {
-    if (!isQueued(record)) return;
+    if (!isQueued(record.kind)) return;
     const { topicId, queueId, queueOffset } = record;
     const known = table.find(topicId, queueId);
     const queue = known < 0 ? table.add(topicId, queueId) : known;
@@ -715,7 +714,8 @@ async function indexCompacted(index: SegmentIndex, scan: Scan): Promise<void> {
     nexts[queue] = queueOffset + 1;
   });
   await scan((record) => {
-    const before = isQueued(record) && record.queueOffset < (starts[table.find(record.topicId, record.queueId)] ?? 0);
+    const before =
+      isQueued(record.kind) && record.queueOffset < (starts[table.find(record.topicId, record.queueId)] ?? 0);
     if (before) foldQueueless(index, record);
     else foldIntoIndex(index, record);
   });

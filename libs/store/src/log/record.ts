@@ -62,7 +62,12 @@ export interface LogRecord {
 }
 
 export function hasQueueHeader(kind: number): boolean {
-  return kind === RecordKind.message || kind === RecordKind.reference || kind === RecordKind.pending;
+  return isQueued(kind) || kind === RecordKind.pending;
+}
+
+/** Records that are one more entry of their queue. */
+export function isQueued(kind: number): boolean {
+  return kind === RecordKind.message || kind === RecordKind.reference || kind === RecordKind.transferred;
 }
 
 export function headerBytesOf(kind: number): number {

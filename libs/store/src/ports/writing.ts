@@ -1,11 +1,11 @@
 import type { DecidedRecord, Dropped, RecordKind, TopicId } from '@cometmq/model';
 
-import type { Appended, MessageDraft, Placed, ReferenceDraft } from '../store-types.js';
+import type { Appended, MessageDraft, Placed, QueuedKind, ReferenceDraft } from '../store-types.js';
 
 /** A leader's way in. What is appended is folded at once, and committed once `whenCommitted` says so. */
 export interface StoreWriting {
   /** @throws MqError MESSAGE_TOO_LARGE, TOO_MANY_REQUESTS, STORAGE_FULL, DISK_FAILED, TOPIC_NOT_FOUND */
-  appendMessage(draft: MessageDraft): Appended;
+  appendMessage(draft: MessageDraft, kind?: QueuedKind): Appended;
   /**
    * Makes an earlier message visible in another queue. `following` goes in right behind it: of the two the log takes both,
    * or none. @throws MqError MESSAGE_NOT_FOUND when the target is gone

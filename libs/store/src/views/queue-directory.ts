@@ -32,6 +32,7 @@ export class QueueDirectory implements StateView {
   readonly name = 'directory';
   readonly kinds: ReadonlySet<RecordKind> = new Set([
     RecordKind.message,
+    RecordKind.transferred,
     RecordKind.reference,
     RecordKind.expiry,
     RecordKind.topicDeleted,
@@ -141,6 +142,7 @@ export class QueueDirectory implements StateView {
   fold(record: LogRecord): void {
     switch (record.kind) {
       case RecordKind.message:
+      case RecordKind.transferred:
       case RecordKind.reference:
         this.advance(record.topicId, record.queueId, record.queueOffset, record.position, record.size);
         break;

@@ -20,6 +20,7 @@ export class Sizes implements StateView {
   readonly name = 'sizes';
   readonly kinds: ReadonlySet<RecordKind> = new Set([
     RecordKind.message,
+    RecordKind.transferred,
     RecordKind.reference,
     RecordKind.expiry,
     RecordKind.topicDeleted,
@@ -50,6 +51,7 @@ export class Sizes implements StateView {
   fold(record: LogRecord): void {
     switch (record.kind) {
       case RecordKind.message:
+      case RecordKind.transferred:
       case RecordKind.reference:
         this.grow(record.topicId, record.size);
         break;

@@ -438,7 +438,14 @@ export interface DescribeBrokerResponse {
   sessions: number;
   lostBytes: number;
   /** Why the metadata is not the one that this log belongs to; absent: it is. */
-  metadataProblem?: string | undefined;
+  metadataProblem?:
+    | string
+    | undefined;
+  /** Of messages that go to other broker sets, as this one leaves: how many are there, and how many are on their way. */
+  handedOver: number;
+  onTheirWay: number;
+  /** What keeps them from going, in words; absent: nothing. */
+  handOverProblem?: string | undefined;
 }
 
 export interface LogDamageRequest {
@@ -5739,6 +5746,9 @@ function createBaseDescribeBrokerResponse(): DescribeBrokerResponse {
     sessions: 0,
     lostBytes: 0,
     metadataProblem: undefined,
+    handedOver: 0,
+    onTheirWay: 0,
+    handOverProblem: undefined,
   };
 }
 
@@ -5785,6 +5795,15 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     }
     if (message.metadataProblem !== undefined) {
       writer.uint32(114).string(message.metadataProblem);
+    }
+    if (message.handedOver !== 0) {
+      writer.uint32(120).uint64(message.handedOver);
+    }
+    if (message.onTheirWay !== 0) {
+      writer.uint32(128).uint64(message.onTheirWay);
+    }
+    if (message.handOverProblem !== undefined) {
+      writer.uint32(138).string(message.handOverProblem);
     }
     return writer;
   },
@@ -5914,6 +5933,30 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
             message.metadataProblem = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.handedOver = longToNumber(reader.uint64());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.onTheirWay = longToNumber(reader.uint64());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.handOverProblem = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5945,6 +5988,9 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     message.sessions = object.sessions ?? 0;
     message.lostBytes = object.lostBytes ?? 0;
     message.metadataProblem = object.metadataProblem ?? undefined;
+    message.handedOver = object.handedOver ?? 0;
+    message.onTheirWay = object.onTheirWay ?? 0;
+    message.handOverProblem = object.handOverProblem ?? undefined;
     return message;
   },
 };

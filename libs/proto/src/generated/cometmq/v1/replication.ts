@@ -218,6 +218,39 @@ export interface MayLeaveResponse {
   whyNot?: string | undefined;
 }
 
+export interface TakeTransferRequest {
+  brokerSet: string;
+  from: string;
+  /** Which log of that set, and where in it the transfer stands. */
+  log: number;
+  transfer: number;
+  /** In the order of their indexes. */
+  messages: TransferredMessage[];
+}
+
+export interface TransferredMessage {
+  index: number;
+  topicId: number;
+  queueId: number;
+  tagHash: number;
+  groupHash: number;
+  /** For these groups alone. */
+  only: boolean;
+  groups: TransferGroup[];
+  /** As it lies in the other set's log: envelope and encoded message. */
+  payload: Uint8Array;
+  /** It is delayed, and not due. */
+  delayed: boolean;
+}
+
+export interface TransferGroup {
+  groupId: number;
+  attempts: number;
+}
+
+export interface TakeTransferResponse {
+}
+
 export interface ReadMessagesRequest {
   brokerSet: string;
   /** Where their records lie, as the leader says; whose members are not looked at. */
@@ -2858,6 +2891,380 @@ export const MayLeaveResponse: MessageFns<MayLeaveResponse> = {
   },
 };
 
+function createBaseTakeTransferRequest(): TakeTransferRequest {
+  return { brokerSet: "", from: "", log: 0, transfer: 0, messages: [] };
+}
+
+export const TakeTransferRequest: MessageFns<TakeTransferRequest> = {
+  encode(message: TakeTransferRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    if (message.log !== 0) {
+      writer.uint32(24).uint32(message.log);
+    }
+    if (message.transfer !== 0) {
+      writer.uint32(32).uint64(message.transfer);
+    }
+    for (const v of message.messages) {
+      TransferredMessage.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakeTransferRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakeTransferRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.brokerSet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.log = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.transfer = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.messages.push(TransferredMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TakeTransferRequest>, I>>(base?: I): TakeTransferRequest {
+    return TakeTransferRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TakeTransferRequest>, I>>(object: I): TakeTransferRequest {
+    const message = createBaseTakeTransferRequest();
+    message.brokerSet = object.brokerSet ?? "";
+    message.from = object.from ?? "";
+    message.log = object.log ?? 0;
+    message.transfer = object.transfer ?? 0;
+    message.messages = object.messages?.map((e) => TransferredMessage.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTransferredMessage(): TransferredMessage {
+  return {
+    index: 0,
+    topicId: 0,
+    queueId: 0,
+    tagHash: 0,
+    groupHash: 0,
+    only: false,
+    groups: [],
+    payload: new Uint8Array(0),
+    delayed: false,
+  };
+}
+
+export const TransferredMessage: MessageFns<TransferredMessage> = {
+  encode(message: TransferredMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint32(message.index);
+    }
+    if (message.topicId !== 0) {
+      writer.uint32(16).uint32(message.topicId);
+    }
+    if (message.queueId !== 0) {
+      writer.uint32(24).uint32(message.queueId);
+    }
+    if (message.tagHash !== 0) {
+      writer.uint32(32).uint32(message.tagHash);
+    }
+    if (message.groupHash !== 0) {
+      writer.uint32(40).uint32(message.groupHash);
+    }
+    if (message.only !== false) {
+      writer.uint32(48).bool(message.only);
+    }
+    for (const v of message.groups) {
+      TransferGroup.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.payload.length !== 0) {
+      writer.uint32(66).bytes(message.payload);
+    }
+    if (message.delayed !== false) {
+      writer.uint32(72).bool(message.delayed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferredMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferredMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.topicId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.queueId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tagHash = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.groupHash = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.only = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.groups.push(TransferGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.payload = reader.bytes();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.delayed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TransferredMessage>, I>>(base?: I): TransferredMessage {
+    return TransferredMessage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TransferredMessage>, I>>(object: I): TransferredMessage {
+    const message = createBaseTransferredMessage();
+    message.index = object.index ?? 0;
+    message.topicId = object.topicId ?? 0;
+    message.queueId = object.queueId ?? 0;
+    message.tagHash = object.tagHash ?? 0;
+    message.groupHash = object.groupHash ?? 0;
+    message.only = object.only ?? false;
+    message.groups = object.groups?.map((e) => TransferGroup.fromPartial(e)) || [];
+    message.payload = object.payload ?? new Uint8Array(0);
+    message.delayed = object.delayed ?? false;
+    return message;
+  },
+};
+
+function createBaseTransferGroup(): TransferGroup {
+  return { groupId: 0, attempts: 0 };
+}
+
+export const TransferGroup: MessageFns<TransferGroup> = {
+  encode(message: TransferGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(16).uint32(message.attempts);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TransferGroup>, I>>(base?: I): TransferGroup {
+    return TransferGroup.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TransferGroup>, I>>(object: I): TransferGroup {
+    const message = createBaseTransferGroup();
+    message.groupId = object.groupId ?? 0;
+    message.attempts = object.attempts ?? 0;
+    return message;
+  },
+};
+
+function createBaseTakeTransferResponse(): TakeTransferResponse {
+  return {};
+}
+
+export const TakeTransferResponse: MessageFns<TakeTransferResponse> = {
+  encode(_: TakeTransferResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakeTransferResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakeTransferResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TakeTransferResponse>, I>>(base?: I): TakeTransferResponse {
+    return TakeTransferResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TakeTransferResponse>, I>>(_: I): TakeTransferResponse {
+    const message = createBaseTakeTransferResponse();
+    return message;
+  },
+};
+
 function createBaseReadMessagesRequest(): ReadMessagesRequest {
   return { brokerSet: "", places: [] };
 }
@@ -3720,6 +4127,19 @@ export const ReplicationServiceDefinition = {
       requestStream: false,
       responseType: ReadMessagesPart as typeof ReadMessagesPart,
       responseStream: true,
+      options: {},
+    },
+    /**
+     * Messages of another broker set, whose leader hands them over as its set leaves. Answers when they are committed here.
+     * Of those that it has already it takes none again. Fails with FAILED_PRECONDITION: NOT_LEADER, or STALE_LAYOUT where this
+     * set takes no messages of that kind any more, and has none of these.
+     */
+    takeTransfer: {
+      name: "TakeTransfer",
+      requestType: TakeTransferRequest as typeof TakeTransferRequest,
+      requestStream: false,
+      responseType: TakeTransferResponse as typeof TakeTransferResponse,
+      responseStream: false,
       options: {},
     },
     /** What the member says of itself, for people. */

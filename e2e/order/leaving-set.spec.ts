@@ -1,0 +1,88 @@
+// Goal: a broker set that leaves hands over what consumer groups are not done with, also of a group that is away: none is lost,
+// none comes twice to who was done with it. Method: two broker sets, one of which leaves while both are killed; then the group
+// that was away comes back and finds all of it at the other one.
+import { Clients } from '../support/clients.js';
+import { freshCluster } from '../support/cluster.js';
+import { until } from '../support/until.js';
+
+interface Remains {
+  readonly messages: number;
+  readonly onTheirWay: number;
+  readonly handedOver: number;
+}
+interface Group {
+  readonly lag: number;
+}
+
+describe('a broker set that leaves', () => {
+  it('hands over what a group that is away has not consumed', async () => {
+    const cluster = await freshCluster({ size: { sets: 2, proxies: 1 } });
+    try {
+      const clients = new Clients(
+        () => import('rocketmq-client-nodejs'),
+        () => ({ endpoints: cluster.proxies[0]?.address ?? '', tls: false, restUrl: cluster.restUrl }),
+      );
+      await clients.rest('POST', '/topics', { name: 'orders', writeQueues: 2 });
+      const taken = new Map<string, string[]>();
+      const consume = async (group: string, isOver: () => boolean | Promise<boolean>): Promise<void> => {
+        const bodies = taken.get(group) ?? [];
+        taken.set(group, bodies);
+        const consumer = await clients.simple(group, 'orders');
+        await until(
+          () => `${group} has consumed all; ${bodies.length} so far`,
+          async () => {
+            for (const message of await consumer.receive(32, 30_000).catch(() => [])) {
+              await consumer.ack(message);
+              bodies.push(message.body.toString());
+            }
+            return isOver();
+          },
+          120_000,
+        );
+        await consumer.shutdown();
+      };
+      const lagOf = async (group: string): Promise<number> =>
+        (await clients.rest<Group>('GET', `/groups/${group}`)).lag;
+      const producer = await clients.producer();
+      const sent: string[] = [];
+      const send = async (count: number): Promise<void> => {
+        for (let at = 0; at < count; at += 50) {
+          const some = Array.from({ length: 50 }, (_, i) => `${sent.length + i}`);
+          await Promise.all(some.map((id) => producer.send({ topic: 'orders', body: Buffer.from(id) })));
+          sent.push(...some);
+        }
+      };
+      await send(100);
+      for (const group of ['late', 'early']) await consume(group, () => taken.get(group)!.length >= 100);
+      await send(4_000);
+      await consume('early', () => taken.get('early')!.length >= 4_100);
+      await clients.rest('PUT', '/broker-sets/broker-1/stage', { stage: 'draining' });
+      const remains = (): Promise<Remains> => clients.rest<Remains>('GET', '/broker-sets/broker-1/remains');
+      await until('some were handed over', async () => (await remains().catch(() => undefined))?.handedOver, 60_000);
+      for (const victim of [cluster.brokers[1], cluster.brokers[0]]) {
+        await victim!.kill();
+        await victim!.start();
+      }
+      await until(
+        'broker-1 is out',
+        () =>
+          clients.rest('DELETE', '/broker-sets/broker-1').then(
+            () => true,
+            () => false, // It still holds some.
+          ),
+        120_000,
+      );
+      await cluster.brokers[1]!.kill();
+      expect([await lagOf('early'), taken.get('early')!.length]).toEqual([0, 4_100]);
+      await consume('late', () => taken.get('late')!.length >= 4_100);
+      await consume('early', async () => (await lagOf('early')) === 0 && (await lagOf('late')) === 0);
+      await clients.end();
+      for (const group of ['late', 'early']) {
+        const once = new Set(taken.get(group));
+        expect([group, once.size, taken.get(group)!.length]).toEqual([group, 4_100, 4_100]);
+      }
+    } finally {
+      await cluster.end();
+    }
+  }, 240_000);
+});
