@@ -251,9 +251,9 @@ export class BrokerService implements LinkedBroker, Component {
     };
   }
   /** How messages go to other broker sets, while this one leaves. */
-  get handingOver(): Pick<BrokerState, 'handedOver' | 'onTheirWay' | 'handOverProblem'> {
-    const { sent: handedOver, onTheirWay } = this.views.transfers;
-    return { handedOver, onTheirWay, handOverProblem: this.term?.transfersOut.problem };
+  get handingOver(): Pick<BrokerState, 'handedOver' | 'onTheirWay' | 'handOverProblem' | 'groupsLeave'> {
+    const { sent: handedOver, onTheirWay, leaving } = this.views.transfers;
+    return { handedOver, onTheirWay, groupsLeave: leaving.size > 0, handOverProblem: this.term?.transfersOut.problem };
   }
   /** Dead letters moved since the start, by "group id/topic id". */
   get deadLettersMoved(): ReadonlyMap<string, number> {

@@ -255,7 +255,7 @@ export class Deliveries extends PollLoop<WaitingPoll> implements Forgetful {
     step: number,
     among: ReadonlySet<QueueId> | undefined,
   ): PopQueue[] {
-    if (topic.permission === 'none' || topic.permission === 'write') return [];
+    if (topic.permission === 'none' || topic.permission === 'write' || this.parts.leaves(topic.id)) return [];
     const count = topic.readQueues;
     const found: PopQueue[] = [];
     for (let i = 0; i < count; i += 1) {

@@ -1,6 +1,6 @@
 import type { Delivered, Directory, Done, ReceiveCall, ReceiveResult } from '@cometmq/client';
 import type { GroupsView, PopDecision } from '@cometmq/consumption';
-import { RecordKind, type DecidedRecord, type LogPosition, type Receipt } from '@cometmq/model';
+import { RecordKind, type DecidedRecord, type LogPosition, type Receipt, type TopicId } from '@cometmq/model';
 import { type Clock, failureFacts, MqError, type Timer } from '@cometmq/shared';
 import type { StorePorts, Placed } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -41,6 +41,8 @@ export interface Polls<P extends Poll> {
 }
 
 export interface PollParts {
+  /** The topic's messages go to another broker set, in their order: nobody is given them here. */
+  readonly leaves: (topicId: TopicId) => boolean;
   readonly store: Store;
   readonly groups: GroupsView;
   readonly directory: Directory;

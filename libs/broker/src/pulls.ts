@@ -52,6 +52,7 @@ export class Pulls {
     private readonly filters: GroupFilters,
     private readonly offsetsView: PullOffsets,
     private readonly audiences: Audiences,
+    private readonly leaves: (topicId: TopicId) => boolean,
     private readonly directory: Directory,
     private readonly clock: Clock,
     private readonly logClock: LogClock,
@@ -206,6 +207,7 @@ export class Pulls {
     let slice = 0;
     let roomAsked = false;
     while (!pull.over) {
+      if (pull.call.groupId !== undefined && this.leaves(topicId)) return { messages, more: false };
       const found = this.store.scan(topicId, queueId, pull.nextOffset as QueueOffset, entriesMax);
       const entries = found instanceof Promise ? await found : found;
       if (entries.count === 0) return { messages, more: false };

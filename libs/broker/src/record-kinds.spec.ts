@@ -577,6 +577,22 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     };
   },
 
+  /** Of a message group. */
+  async transfersEnded(world) {
+    const steps = await world.topicOf(fifo, 'steps');
+    await world.sendAs('a', { group: Buffer.from('g') }, steps);
+    await world.leave(() => Promise.resolve());
+    await world.pass(500, () => world.broker.views.transfers.sent === 1);
+    expect(world.broker.views.transfers.describe()).toContain(`leaving ${steps.id}`);
+    world.nameService.putSet({ name: 'broker-0' });
+    await world.pass(500, () => world.broker.views.transfers.sent === 0);
+    await world.committed();
+    return {
+      says: () => ({ transfers: world.broker.views.transfers.describe() }),
+      wanted: { transfers: [`${steps.id}/0 0+1 only nobody`, 'sent 0'] },
+    };
+  },
+
   /** Nobody folds it: it is there to be looked at. */
   async groupMoved(world) {
     await world.send('a');

@@ -185,6 +185,8 @@ export interface BrokerState {
   /** Of messages that go to other broker sets, as this one leaves: how many are there, and how many are on their way. */
   readonly handedOver: number;
   readonly onTheirWay: number;
+  /** Messages of message groups have begun to go: those that follow them go too. */
+  readonly groupsLeave: boolean;
   /** What keeps them from going, in words. */
   readonly handOverProblem?: string | undefined;
 }

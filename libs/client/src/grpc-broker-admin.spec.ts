@@ -26,7 +26,7 @@ const figures = {
   diskBytes: 1,
   freeBytes: 2,
   lostBytes: 0,
-  ...{ handedOver: 12, onTheirWay: 3, handOverProblem: 'broker-1: it is away' },
+  ...{ handedOver: 12, groupsLeave: true, onTheirWay: 3, handOverProblem: 'broker-1: it is away' },
   metadataProblem: 'another cluster',
   oldestMs: 1_700_000_000_000,
   writable: true,

@@ -50,6 +50,7 @@ const layout = 1;
  *   open/<position>                     the payload of the transfer's record
  *   taken/<log>/<broker set>            | 1 | transfer | index |
  *   sent                                | 1 | messages |
+ *   leaving                             | 1 | topics | topic × topics |
  */
 export class TransfersView {
   readonly name = 'transfers';
@@ -57,12 +58,15 @@ export class TransfersView {
     RecordKind.transferred,
     RecordKind.transfer,
     RecordKind.transferDone,
+    RecordKind.transfersEnded,
     RecordKind.expiry,
     RecordKind.topicDeleted,
     RecordKind.liteTopicsDeleted,
   ]);
-  /** Messages that other sets have got from this one. */
+  /** Messages that other sets have got from this one, since it began to leave. */
   sent = 0;
+  /** Topics of which messages with a group have gone: those that follow them go, too, before anybody is given them. */
+  readonly leaving = new Set<TopicId>();
   private readonly topics = new Map<TopicId, Map<QueueId, QueueAudiences>>();
   private readonly opened = new Map<LogPosition, Transfer>();
   private readonly taken = new Map<string, Taken>();
@@ -106,6 +110,11 @@ export class TransfersView {
         return this.foldTransfer(record.position, decodeTransfer(record.payload));
       case RecordKind.transferDone:
         return this.foldDone(decodeTransferDone(record.payload));
+      case RecordKind.transfersEnded:
+        this.sent = 0;
+        this.leaving.clear();
+        this.dirty.add('sent').add('leaving');
+        return;
       case RecordKind.expiry:
         return eachExpired(record.payload, (topicId, queueId, first) => this.expire(topicId, queueId, first));
       case RecordKind.topicDeleted: {
@@ -139,17 +148,20 @@ export class TransfersView {
     const from = new ByteReader(value);
     assert(from.u8() === layout, 'a piece of transfers has a layout this version knows');
     if (kind === 'sent') this.sent = from.whole();
-    else this.taken.set(rest.join('/'), { transfer: from.whole() as LogPosition, index: from.whole() });
+    else if (kind === 'leaving') {
+      for (let left = from.whole(); left > 0; left -= 1) this.leaving.add(from.whole() as TopicId);
+    } else this.taken.set(rest.join('/'), { transfer: from.whole() as LogPosition, index: from.whole() });
   }
 
   clear(): void {
     this.sent = 0;
-    for (const each of [this.topics, this.opened, this.taken, this.audiences, this.dirty]) each.clear();
+    for (const each of [this.topics, this.opened, this.taken, this.audiences, this.leaving, this.dirty]) each.clear();
   }
 
   /** The whole state in a form that can be compared. */
   describe(): string[] {
     const lines = [`sent ${this.sent}`];
+    if (this.leaving.size > 0) lines.push(`leaving ${[...this.leaving].sort((a, b) => a - b).join()}`);
     for (const [topicId, queues] of this.topics) {
       for (const [queueId, queue] of queues) {
         for (const line of queue.describe()) lines.push(`${topicId}/${queueId} ${line}`);
@@ -181,6 +193,9 @@ export class TransfersView {
     if (instead !== undefined) return; // They are on their way already.
     for (const { topicId, queueId, messages } of queues) {
       for (const { offset } of messages) this.set(topicId, queueId, offset, nobody);
+      if (this.leaving.has(topicId) || messages.every(({ groupHash }) => groupHash === 0)) continue;
+      this.leaving.add(topicId);
+      this.dirty.add('leaving');
     }
   }
 
@@ -248,7 +263,10 @@ export class TransfersView {
     out.begin();
     out.u8(layout);
     if (kind === 'sent') out.whole(this.sent);
-    else {
+    else if (kind === 'leaving') {
+      out.whole(this.leaving.size);
+      for (const topicId of this.leaving) out.whole(topicId);
+    } else {
       const taken = this.taken.get(rest.join('/'));
       if (!taken) return undefined;
       out.whole(taken.transfer);

@@ -51,6 +51,8 @@ export const RecordKind = {
   transfer: 26,
   /** The other broker set has what a transfer named. */
   transferDone: 27,
+  /** The broker set takes messages again: what it has handed over before is over. Payload: empty. */
+  transfersEnded: 28,
   /** Pending delayed messages are due at another time. */
   timerMoved: 32,
   /** A producer was asked what became of half messages; says when to ask again. */

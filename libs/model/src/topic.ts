@@ -1,5 +1,5 @@
 import { delayLevelsMs } from './delay-levels.js';
-import type { MessageType } from './message-type.js';
+import { MessageType } from './message-type.js';
 import type { GroupName, TopicName } from './names.js';
 import type { GroupId, TopicId } from './units.js';
 
@@ -102,4 +102,9 @@ export const defaultAttemptsMax = 17;
 export function retryDelayMs(policy: RetryPolicy, attempt: number): number {
   if (policy.kind === 'customized') return policy.nextMs[Math.min(attempt, policy.nextMs.length) - 1] ?? 0;
   return Math.min(policy.maxMs, policy.initialMs * policy.multiplier ** (attempt - 1));
+}
+
+/** Whether messages of such a topic may be ones of a message group, or of a lite topic, which keep their order. */
+export function isOrdered({ type }: Pick<Topic, 'type'>): boolean {
+  return type === MessageType.fifo || type === MessageType.lite || type === MessageType.mixed;
 }

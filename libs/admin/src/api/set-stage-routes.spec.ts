@@ -52,7 +52,15 @@ it('drains, is refused while something is not consumed, and is out when nothing 
   };
   fixture.brokers.waiting.delayed.set('broker-1', [{ place: place as never, messageId: 'm', tag: '', storedMs: 1 }]);
   expect((await call('GET', '/broker-sets/broker-1/remains')).body).toEqual({
-    ...{ brokerSet: 'broker-1', stage: 'draining', messages: 10, delayed: 1, transactions: 0 },
+    ...{
+      brokerSet: 'broker-1',
+      stage: 'draining',
+      messages: 10,
+      delayed: 1,
+      transactions: 0,
+      onTheirWay: 0,
+      handedOver: 0,
+    },
     topics: [
       { topic: 'bills', messages: 7 },
       { topic: 'orders', messages: 3 },

@@ -6,7 +6,7 @@ import type { Answers } from './ask-all.js';
 /** A broker as it sees itself, without what its set says too. */
 export type BrokerView = Omit<BrokerState, 'name' | 'epoch' | 'writable' | 'metadataProblem' | HandingOver>;
 
-type HandingOver = 'handedOver' | 'onTheirWay' | 'handOverProblem';
+type HandingOver = 'handedOver' | 'onTheirWay' | 'handOverProblem' | 'groupsLeave';
 
 export interface ClusterReport {
   readonly id: string;

@@ -4,7 +4,7 @@
  * not keep up, the new sets take everything else, and it is tried again later.
  */
 import { lagOf } from '@cometmq/client';
-import { type BrokerSet, isHome, MessageType, type Topic, type TopicId } from '@cometmq/model';
+import { type BrokerSet, isHome, isOrdered, type TopicId } from '@cometmq/model';
 import { AgainAndAgain, failureFacts, inTurn, type Component } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -169,9 +169,4 @@ function sumOf(left: ReadonlyMap<string, number>): number {
   let sum = 0;
   for (const messages of left.values()) sum += messages;
   return sum;
-}
-
-/** Whether messages of such a topic may be ones of a message group, or of a lite topic, which keep their order. */
-function isOrdered({ type }: Topic): boolean {
-  return type === MessageType.fifo || type === MessageType.lite || type === MessageType.mixed;
 }

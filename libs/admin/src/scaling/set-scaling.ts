@@ -86,8 +86,9 @@ export class SetScaling implements Component {
         left[set.name] = await this.scaledIn(set, left[set.name] ?? '', ordinal < setsWithPods(items));
       // What was taken out is empty, and stays out until it is led: one pod alone of it does not bring it back.
       else if (left[set.name] !== undefined && !(set.stage === 'gone' && set.leader === undefined)) {
-        if (set.stage === 'draining' || set.stage === 'gone') await this.backAgain(set);
-        delete left[set.name];
+        const why = await this.backAgain(set);
+        if (why === undefined) delete left[set.name];
+        else left[set.name] = why;
       }
     }
     if (this.clock.monotonicMs() - this.floor.atMs >= floorMs) {
@@ -125,11 +126,20 @@ export class SetScaling implements Component {
     }
   }
 
-  private async backAgain(set: BrokerSet): Promise<void> {
+  /** @returns why not yet: message groups that have begun to go are not taken back, so it leaves first; undefined: it is */
+  private async backAgain(set: BrokerSet): Promise<string | undefined> {
     const { context, log } = this.options;
-    log.warn({ brokerSet: set.name }, 'a broker set is wanted again: it takes messages');
-    await putBack(context, set);
     this.told.delete(set.name);
+    if (set.stage !== 'draining' && set.stage !== 'gone') return undefined;
+    try {
+      await putBack(context, set);
+    } catch (caught) {
+      if (MqError.from(caught).code !== 'CONFLICT') throw caught;
+      const remains = await takeOut(context, set);
+      return `it is wanted again, and comes back once its message groups have left: ${remains ? remainsText(remains) : 'nothing'}`;
+    }
+    log.warn({ brokerSet: set.name }, 'a broker set is wanted again: it takes messages');
+    return undefined;
   }
 
   /** From the highest set down: those that hold little may go. */

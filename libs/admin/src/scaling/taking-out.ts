@@ -1,5 +1,5 @@
 /** The last step of a broker set that leaves: in no route any more, and nothing of it left behind. */
-import { type BrokerSet, type BrokerSetStage, isHome } from '@cometmq/model';
+import { type BrokerSet, type BrokerSetStage, isHome, isOrdered } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { AdminContext } from '../api/context.js';
@@ -28,11 +28,23 @@ export async function putStage(
   await within(clock, requestMsMax, 'the name service', sets.setStage(name, stage));
 }
 
-/** It takes messages again. One that was in no route gets back its message groups once their order allows it. */
+/**
+ * It takes messages again. One that was in no route gets back its message groups once their order allows it; one whose
+ * groups have begun to go to other sets has to leave first.
+ *
+ * @throws MqError CONFLICT, UNAVAILABLE where nobody leads a set that leaves
+ */
 export async function putBack(
   context: TakingContext,
   set: Pick<BrokerSet, 'name' | 'stage' | 'groupless'>,
 ): Promise<BrokerSetStage> {
+  if (set.stage === 'draining' && isHome(set) && [...context.directory.topics()].some(isOrdered)) {
+    const { groupsLeave } = await context.brokers.describe(set.name);
+    if (groupsLeave) {
+      const why = 'its message groups are on their way to other sets; it can come back once it has left';
+      throw new MqError('CONFLICT', `broker set "${set.name}" leaves: ${why}`);
+    }
+  }
   const next = isHome(set) ? 'serving' : 'joining';
   await putStage(context, set.name, next);
   return next;

@@ -42,6 +42,8 @@ export class FakeBrokers implements BrokerAdmin {
 
   readonly liteTopics = new Map<string, LiteTopicState>();
 
+  /** Sets whose message groups have begun to go. */
+  readonly leavingGroups = new Set<string>();
   readonly damages: LogDamage[] = [];
 
   reset(): void {
@@ -77,7 +79,7 @@ export class FakeBrokers implements BrokerAdmin {
       version: '0.1.0',
       waitingPolls: 0,
       sessions: 0,
-      ...{ handedOver: 0, onTheirWay: 0 },
+      ...{ handedOver: 0, onTheirWay: 0, groupsLeave: this.leavingGroups.has(brokerSet) },
       ...this.known(brokerSet),
     };
   }

@@ -1,5 +1,5 @@
 import type { Directory, Done, LiteSyncCall, ReceiveCall, ReceiveResult } from '@cometmq/client';
-import type { GroupsView } from '@cometmq/consumption';
+import type { TransfersView, GroupsView } from '@cometmq/consumption';
 import { LiteSubscriptions, type LiteTopicsView } from '@cometmq/lite';
 import {
   everything,
@@ -60,6 +60,9 @@ export interface LiteBrokerParts {
   readonly view: LiteTopicsView;
   readonly store: Store;
   readonly groups: GroupsView;
+  readonly transfers: TransfersView;
+  /** See `PollParts`. */
+  readonly leaves: (topicId: TopicId) => boolean;
   readonly directory: Directory;
   readonly sessions: MemberSessions;
   readonly commands: ClientCommands;

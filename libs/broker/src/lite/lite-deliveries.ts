@@ -125,7 +125,7 @@ export class LiteDeliveries extends PollLoop<LitePoll> implements Forgetful {
       this.wakeAfterPause(group);
       return false;
     }
-    if (topic.permission === 'none' || topic.permission === 'write') return false;
+    if (topic.permission === 'none' || topic.permission === 'write' || this.parts.leaves(topic.id)) return false;
     let looked = this.again(call, this.readiness.queuesFor(group, topic.id, call.clientId, call.messagesMax));
     for (;;) {
       const queues = this.popQueues(group, topic, looked);

@@ -6,7 +6,7 @@ import {
   type LiteTopicState,
   type ListLiteTopicsCall,
 } from '@cometmq/client';
-import type { GroupsView } from '@cometmq/consumption';
+import type { GroupsView, TransfersView } from '@cometmq/consumption';
 import type { LiteSubscriptions, LiteTopicsView } from '@cometmq/lite';
 import { queueOffset, type QueueId, type TopicId } from '@cometmq/model';
 import type { StorePorts } from '@cometmq/store';
@@ -23,6 +23,7 @@ export interface LiteReportsParts {
   readonly groups: GroupsView;
   readonly logClock: LogClock;
   readonly directory: Directory;
+  readonly transfers: TransfersView;
 }
 
 /** Places looked at for one page, and lite topics on it, at most. */
@@ -45,7 +46,8 @@ export class LiteReports {
       next = view.walk(next, 1, (of, queueId, place) => {
         if (of !== topicId || !view.nameAtStartsWith(place, prefix)) return;
         const { messages, bytes } = store.queueSize(topicId, queueId) ?? { messages: 0, bytes: 0 };
-        liteTopics.push({ name: view.nameAt(place), messages, bytes });
+        const away = messages === 0 ? 0 : this.away(topicId, queueId);
+        liteTopics.push({ name: view.nameAt(place), messages: messages - away, bytes });
       });
     }
     return { liteTopics, next, total: view.countOf(topicId) };
@@ -60,6 +62,14 @@ export class LiteReports {
     const readers = this.readersOf(topicId, queueId, name);
     const lastMs = committed > first ? await this.timeOf(topicId, queueId, committed - 1) : 0;
     return { queueId, first, next: committed, bytes, lastMs, readers };
+  }
+
+  /** Messages that are on their way to another broker set, or there. */
+  private away(topicId: TopicId, queueId: QueueId): number {
+    const queue = this.parts.transfers.of(topicId, queueId);
+    if (!queue) return 0;
+    const { first, committed } = this.parts.store.bounds(topicId, queueId);
+    return queue.countAway(first, committed);
   }
 
   private async timeOf(topicId: TopicId, queueId: QueueId, offset: number): Promise<number> {
@@ -78,7 +88,9 @@ export class LiteReports {
       if (topic === undefined || lite?.topic !== topic) continue;
       const figures = groups.figures(id, topicId, queueId, logClock.nowMs());
       const backlog = figures && backlogOf(figures, first, next);
-      const lag = backlog ? lagOf(backlog) : 0;
+      const from = Math.max(backlog?.frontier ?? 0, first);
+      const notFor = this.parts.transfers.of(topicId, queueId)?.countNotFor(id, from, next) ?? 0;
+      const lag = backlog ? Math.max(0, lagOf(backlog) - notFor) : 0;
       const inFlight = backlog?.inFlight ?? 0;
       const subscribers = this.subscriptions.subscribersOf(id, name).map(({ clientId }) => clientId);
       readers.push({ groupId: id, committed: figures?.committed, lag, inFlight, subscribers });

@@ -115,7 +115,13 @@ export class Term {
     const deadLetters = new DeadLetters(store, groups, nameService, directory, logClock, log, moved, settings.tracing);
     const filters = new GroupFilters(sessions);
     const elsewhere = new ReadsElsewhere(store, parts.membersWith, settings.followerReadsBehindBytes ?? 0);
-    const common = { store, groups, directory, sessions, filters, deadLetters, clock, logClock, log, pollsMax };
+    const { transfers } = views;
+    const leaves = (topicId: TopicId): boolean => {
+      if (!transfers.leaving.has(topicId)) return false;
+      const stage = directory.brokerSet(brokerName)?.stage;
+      return stage !== 'serving' && stage !== 'joining';
+    };
+    const common = { leaves, store, groups, directory, sessions, filters, deadLetters, clock, logClock, log, pollsMax };
     const { isSure } = parts;
     this.deadLetters = deadLetters;
     this.deliveries = new Deliveries({
@@ -126,6 +132,7 @@ export class Term {
     this.lite = new LiteBroker({
       ...{ ...common, isSure },
       view: views.liteTopics,
+      transfers,
       commands,
       traffic,
       elsewhere,
@@ -152,7 +159,8 @@ export class Term {
         store,
         filters,
         views.pullOffsets,
-        views.transfers,
+        transfers,
+        leaves,
         directory,
         clock,
         logClock,
@@ -162,7 +170,7 @@ export class Term {
       ] as const),
     );
     this.replays = this.buildReplays(parts);
-    const { transfers, pullOffsets } = views;
+    const { pullOffsets } = views;
     this.transfersIn = new TransfersIn({ store, transfers, groups, directory, brokerName, logClock, lite });
     this.transfersOut = new TransfersOut({
       ...{ store, transfers, groups, pullOffsets, directory, brokerName, clock, logClock, log, peers: parts.peers },

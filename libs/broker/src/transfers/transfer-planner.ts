@@ -70,7 +70,8 @@ export class TransferPlanner {
 
   /** There may be something in the queue that has not been looked at in this pass. */
   mayHaveMore(topicId: TopicId, queueId: QueueId): boolean {
-    return this.cursor(topicId, queueId).next < this.parts.store.bounds(topicId, queueId).committed;
+    const { first, committed } = this.parts.store.bounds(topicId, queueId);
+    return first < committed && this.cursor(topicId, queueId).next < committed;
   }
 
   /** What had to wait may be looked at again. */

@@ -13,7 +13,8 @@ import {
   encodeTransferDone,
   hashText,
   homeSets,
-  MessageType,
+  isHome,
+  isOrdered,
   RecordKind,
   setOfHash,
   type BrokerSet,
@@ -32,7 +33,7 @@ import { TryingAgain } from '../trying-again.js';
 import { TransferPlanner, type LeavingMessage, type PlannerParts, type PlannerStore } from './transfer-planner.js';
 
 /** What is used of the store. */
-type Store = PlannerStore & Pick<StorePorts, 'append' | 'appendEnd' | 'whenCommitted'>;
+type Store = PlannerStore & Pick<StorePorts, 'append' | 'appendEnd' | 'onArrival' | 'whenCommitted'>;
 
 export interface TransfersOutParts extends Omit<PlannerParts, 'nowMs'> {
   readonly store: Store;
@@ -53,11 +54,17 @@ const bytesPerSecond = 32 * 1024 * 1024;
 const tryAgainMsMax = 10_000;
 /** All is looked through anew, as groups may have been moved back. */
 const afreshMs = 30_000;
+/** What had to wait is looked at again so often at the most. */
+const againMs = 250;
+/** Queues that are looked at before others have their turn: lite topics may be a million. */
+const queuesAtOnce = 1_024;
 
 export class TransfersOut {
   /** Why a broker set takes none, in words. */
   private readonly problems = new Map<string, string>();
   private readonly planner: TransferPlanner;
+  /** A broker set whose message groups go first. */
+  private waitsFor: string | undefined;
   private readonly resting = new TryingAgain<string>(tryAgainMsMax);
   /** Of transfers that this leader has begun: what the other set is to get. */
   private readonly ready = new Map<LogPosition, readonly TransferredMessage[]>();
@@ -66,9 +73,14 @@ export class TransfersOut {
   private stopped = false;
   private turn = 0;
   private afreshAtMs = -Infinity;
+  private againAtMs = -Infinity;
 
   constructor(private readonly parts: TransfersOutParts) {
     this.planner = new TransferPlanner({ ...parts, nowMs: () => parts.logClock.nowMs() });
+    // What is sent to message groups that have gone follows them at once.
+    parts.store.onArrival((topicId) => {
+      if (parts.transfers.leaving.has(topicId)) this.look();
+    });
   }
 
   get transfers(): TransfersView {
@@ -79,6 +91,7 @@ export class TransfersOut {
   get problem(): string | undefined {
     const said = [...this.problems].map(([brokerSet, reason]) => `${brokerSet}: ${reason}`);
     const { unreadable } = this.planner;
+    if (this.waitsFor !== undefined) said.push(`message groups wait until ${this.waitsFor} has left`);
     if (unreadable > 0) said.push(`${unreadable} messages can not be read`);
     return said.length === 0 ? undefined : said.join('; ');
   }
@@ -86,6 +99,7 @@ export class TransfersOut {
   /** There may be something to do. Comes back at once. */
   look(): void {
     if (this.stopped || !this.parts.peers) return;
+    if (this.isBack) this.end();
     if (!this.isLeaving && this.parts.transfers.open().length === 0) return;
     if (this.running) {
       this.wanted = true;
@@ -116,13 +130,33 @@ export class TransfersOut {
     return directory.brokerSet(brokerName)?.stage === 'draining';
   }
 
+  /** It has left, or had begun to, and takes messages again. */
+  private get isBack(): boolean {
+    const { directory, brokerName, transfers } = this.parts;
+    if (transfers.sent === 0 && transfers.leaving.size === 0) return false;
+    const stage = directory.brokerSet(brokerName)?.stage;
+    return (stage === 'serving' || stage === 'joining') && transfers.open().length === 0;
+  }
+
+  private end(): void {
+    const { store, logClock, log } = this.parts;
+    try {
+      store.append(RecordKind.transfersEnded, logClock.nowMs(), new Uint8Array(0));
+    } catch (caught) {
+      log.debug(failureFacts(caught), 'the end of what was handed over had to wait');
+    }
+  }
+
   private async run(): Promise<void> {
     const { clock } = this.parts;
     const nowMs = clock.monotonicMs();
     if (nowMs - this.afreshAtMs >= afreshMs) {
       this.afreshAtMs = nowMs;
       this.planner.forget();
-    } else this.planner.again();
+    } else if (nowMs - this.againAtMs >= againMs) {
+      this.againAtMs = nowMs;
+      this.planner.again();
+    }
     for (;;) {
       const beganMs = clock.monotonicMs();
       const bytes = await this.sendAll();
@@ -136,8 +170,18 @@ export class TransfersOut {
 
   /** Begins transfers of the next messages. False: there are none that can go now. */
   private async plan(): Promise<boolean> {
-    for (const topic of this.topics()) {
-      for (const queueId of this.parts.queueIds(topic.id)) {
+    return (
+      (await this.planOf((topic) => !isOrdered(topic))) || (this.mayMoveGroups() && (await this.planOf(isOrdered)))
+    );
+  }
+
+  private async planOf(isWanted: (topic: Topic) => boolean): Promise<boolean> {
+    const { directory, clock, queueIds } = this.parts;
+    let looked = 0;
+    for (const topic of [...directory.topics()].filter(isWanted)) {
+      for (const queueId of queueIds(topic.id)) {
+        looked += 1;
+        if (looked % queuesAtOnce === 0) await sleep(clock, 0);
         let planned = false;
         while (!planned && !this.stopped && this.planner.mayHaveMore(topic.id, queueId)) {
           const spread = this.spreadTarget();
@@ -154,8 +198,15 @@ export class TransfersOut {
     return false;
   }
 
-  private topics(): Topic[] {
-    return [...this.parts.directory.topics()].filter((topic) => !isOrdered(topic));
+  /** Of several sets that leave, the groups of one go at a time: else two could hand them to one another for ever. */
+  private mayMoveGroups(): boolean {
+    const { brokerName } = this.parts;
+    const first = this.others()
+      .filter((set) => set.stage === 'draining' && isHome(set))
+      .find(({ name }) => name.localeCompare(brokerName, 'en', { numeric: true }) > 0);
+    if (first) this.waitsFor = first.name;
+    else this.waitsFor = undefined;
+    return first === undefined;
   }
 
   private begin(topic: Topic, queueId: QueueId, messages: readonly LeavingMessage[]): void {
@@ -308,9 +359,4 @@ function committed(store: Pick<Store, 'appendEnd' | 'whenCommitted'>): Promise<v
   return new Promise((resolve, reject) => {
     store.whenCommitted(store.appendEnd, (error) => (error ? reject(error) : resolve()));
   });
-}
-
-/** Whether its messages may be ones of a message group, or of a lite topic, which keep their order. */
-export function isOrdered({ type }: Pick<Topic, 'type'>): boolean {
-  return type === MessageType.fifo || type === MessageType.lite || type === MessageType.mixed;
 }

@@ -3,10 +3,13 @@
  * done with it, as often tried as it was; whatever breaks on the way. Method: two sets of real brokers on faked clocks, disks and
  * network; groups that consume at the one set until it leaves, and at the other from then on.
  */
-import type { ConsumerGroup } from '@cometmq/model';
+import { MessageType, type ConsumerGroup } from '@cometmq/model';
+import { Prng } from '@cometmq/shared';
+import { seeds } from '@cometmq/shared/testing';
 
 import { bodyOf, SetWorld } from '../member/set-world.js';
 
+/** Message groups c, d and g are at home at the set that leaves. */
 class Cluster {
   readonly staying: SetWorld;
   leaving!: SetWorld;
@@ -109,6 +112,136 @@ describe('a broker set that leaves', () => {
     const { broker } = cluster.leaving.leader;
     await cluster.drain(() => broker.views.transfers.sent === 2);
     expect(await cluster.staying.drain()).toEqual(['a', 'b']);
+    await cluster.stop();
+  });
+
+  it('hands over message groups in their order, with what is sent to them meanwhile', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const steps = await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    const walkers = await nameService.createGroup({ name: 'walkers', fifo: true });
+    const of = { groupId: walkers.id, topicId: steps.id };
+    const send = (id: string): Promise<number> => leaving.send(id, { group: Buffer.from(id.slice(0, 1)) }, steps);
+    for (const id of ['c1', 'd1', 'c2', 'd2', 'c3']) await send(id);
+    // The first of one group has failed once; somebody is at work on the first of the other.
+    const [c1] = await leaving.poll({ ...of, messagesMax: 1, invisibleMs: 100 });
+    await leaving.pass(200);
+    const [again] = await leaving.poll({ ...of, messagesMax: 1, invisibleMs: 100 });
+    const [d1] = await leaving.poll({ ...of, messagesMax: 1, invisibleMs: 60_000 });
+    expect([c1, again, d1].map((one) => bodyOf(one!.payload))).toEqual(['c1', 'c1', 'd1']);
+    await leaving.pass(200);
+    cluster.tell('draining');
+    await leaving.until(() => leaving.leader.broker.views.transfers.sent === 3, 'the one group has gone');
+    await send('c4');
+    await send('d3');
+    await leaving.until(() => leaving.leader.broker.views.transfers.sent === 4, 'so has what was sent to it');
+    expect(await leaving.poll(of)).toEqual([]); // In their order, or not at all.
+    await leaving.ack(d1!.receipt);
+    await leaving.until(() => cluster.left === 0, 'the other one has gone, too');
+    expect(leaving.leader.broker.views.transfers.sent).toBe(6);
+    const came: (readonly [string, number])[] = [];
+    for (let empty = 0; empty < 2;) {
+      const some = await staying.poll(of);
+      for (const { payload, receipt } of some) came.push([bodyOf(payload), receipt.attempt]);
+      for (const { receipt } of some) await staying.ack(receipt);
+      empty = some.length === 0 ? empty + 1 : 0;
+    }
+    expect(came.filter(([id]) => id.startsWith('c'))).toEqual([
+      ['c1', 3],
+      ['c2', 1],
+      ['c3', 1],
+      ['c4', 1],
+    ]);
+    expect(came.filter(([id]) => id.startsWith('d')).map(([id]) => id)).toEqual(['d2', 'd3']);
+    await cluster.stop();
+  });
+
+  it('gives message groups out again once it takes messages again', async () => {
+    const cluster = await new Cluster().start();
+    const { leaving, nameService } = cluster;
+    const steps = await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    const walkers = await nameService.createGroup({ name: 'walkers', fifo: true });
+    const of = { groupId: walkers.id, topicId: steps.id };
+    await leaving.send('c1', { group: Buffer.from('c') }, steps);
+    cluster.tell('draining');
+    await leaving.until(() => leaving.leader.broker.views.transfers.sent === 1, 'it has gone');
+    cluster.tell('gone');
+    cluster.tell('serving');
+    await leaving.until(() => leaving.leader.broker.views.transfers.sent === 0, 'it is back');
+    await leaving.send('c2', { group: Buffer.from('c') }, steps);
+    expect((await leaving.poll(of)).map(({ payload }) => bodyOf(payload))).toEqual(['c2']);
+    await cluster.stop();
+  });
+
+  // Chance says who consumes what before the set leaves and while it does, and when processes die, on either side.
+  it.each(seeds(12))('loses nothing and repeats nothing when processes die on either side (seed %i)', async (seed) => {
+    const chance = new Prng(seed);
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const steps = await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    const readers = await Promise.all(['one', 'two'].map((name) => nameService.createGroup({ name, attemptsMax: 50 })));
+    const walkers = await nameService.createGroup({ name: 'walkers', fifo: true, attemptsMax: 50 });
+    const done = new Map<string, string[]>();
+    const sent = { orders: [] as string[], steps: [] as string[] };
+    /** One poll of one group at one set; of what comes, some is acknowledged. */
+    const consume = async (set: SetWorld, group: ConsumerGroup, all: boolean): Promise<number> => {
+      const topic = group === walkers ? steps : staying.topic;
+      const some = await set.poll({ groupId: group.id, topicId: topic.id, messagesMax: 8, invisibleMs: 300 });
+      for (const { payload, receipt } of some) {
+        if (!all && chance.chance(0.3)) break;
+        const isDone = await set.ack(receipt).then(
+          () => true,
+          () => false, // Its lease is over by now.
+        );
+        if (isDone) done.set(group.name, [...(done.get(group.name) ?? []), bodyOf(payload)]);
+      }
+      return some.length;
+    };
+    const send = async (): Promise<void> => {
+      const isStep = chance.chance(0.5);
+      const list = isStep ? sent.steps : sent.orders;
+      const id = isStep ? `${'cdg'[chance.below(3)]}${list.length}` : `m${list.length}`;
+      if (isStep) await leaving.send(id, { group: Buffer.from(id.slice(0, 1)) }, steps);
+      else await leaving.send(id);
+      list.push(id);
+    };
+    for (const group of [...readers, walkers]) await consume(leaving, group, true);
+    for (let i = 0; i < 60; i += 1) await send();
+    for (let i = chance.below(20); i > 0; i -= 1) await consume(leaving, chance.pick([...readers, walkers]), false);
+    cluster.tell('draining');
+    const victims = [staying, leaving];
+    for (let i = 0; i < 12; i += 1) {
+      await leaving.pass(chance.below(400));
+      const what = chance.below(10);
+      if (what < 4) {
+        const victim = chance.pick(victims);
+        const [member] = victim.members;
+        member!.kill(chance);
+        await leaving.pass(chance.below(300));
+        await member!.start();
+        await victim.until(() => victim.leaders.length > 0, 'somebody leads again');
+        cluster.tell('draining');
+      } else if (what < 7) {
+        await consume(chance.pick(victims), chance.pick([...readers, walkers]), chance.chance(0.5));
+      } else if (what < 9) {
+        const id = `${'cdg'[chance.below(3)]}${sent.steps.length}`;
+        await leaving.send(id, { group: Buffer.from(id.slice(0, 1)) }, steps);
+        sent.steps.push(id);
+      }
+    }
+    await leaving.until(() => cluster.left === 0, 'all has gone');
+    for (let empty = 0; empty < 12;) {
+      let some = 0;
+      for (const group of [...readers, walkers]) some += await consume(staying, group, true);
+      empty = some === 0 ? empty + 1 : 0;
+      if (some === 0) await staying.pass(100);
+    }
+    for (const { name } of readers)
+      expect([name, [...done.get(name)!].sort()]).toEqual([name, [...sent.orders].sort()]);
+    for (const group of ['c', 'd', 'g']) {
+      const isIts = (id: string): boolean => id.startsWith(group);
+      expect(done.get('walkers')!.filter(isIts)).toEqual(sent.steps.filter(isIts));
+    }
     await cluster.stop();
   });
 });

@@ -445,7 +445,11 @@ export interface DescribeBrokerResponse {
   handedOver: number;
   onTheirWay: number;
   /** What keeps them from going, in words; absent: nothing. */
-  handOverProblem?: string | undefined;
+  handOverProblem?:
+    | string
+    | undefined;
+  /** Messages of message groups have begun to go: those that follow them go too. */
+  groupsLeave: boolean;
 }
 
 export interface LogDamageRequest {
@@ -5749,6 +5753,7 @@ function createBaseDescribeBrokerResponse(): DescribeBrokerResponse {
     handedOver: 0,
     onTheirWay: 0,
     handOverProblem: undefined,
+    groupsLeave: false,
   };
 }
 
@@ -5804,6 +5809,9 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     }
     if (message.handOverProblem !== undefined) {
       writer.uint32(138).string(message.handOverProblem);
+    }
+    if (message.groupsLeave !== false) {
+      writer.uint32(144).bool(message.groupsLeave);
     }
     return writer;
   },
@@ -5957,6 +5965,14 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
             message.handOverProblem = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.groupsLeave = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5991,6 +6007,7 @@ export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
     message.handedOver = object.handedOver ?? 0;
     message.onTheirWay = object.onTheirWay ?? 0;
     message.handOverProblem = object.handOverProblem ?? undefined;
+    message.groupsLeave = object.groupsLeave ?? false;
     return message;
   },
 };
