@@ -13,13 +13,19 @@ export class FileFlips {
   /** Whose files may still be damaged: nobody reads them before its next start. */
   private readonly hurt = new Set<string>();
 
-  constructor(private readonly chance: Prng) {}
+  constructor(
+    private readonly chance: Prng,
+    /** One of two may have to go on alone, and then nobody gives it the state that its log alone does not say. */
+    private readonly isTwo: boolean,
+  ) {}
 
   /** What was damaged; undefined: there is no such file yet. */
   flip(place: string, disk: MemoryDisk, chance: Prng): string | undefined {
     const inFolder = (folder: string, suffix: string): string[] =>
       [...disk.names(folder)].filter((name) => name.endsWith(suffix)).map((name) => `${folder}/${name}`);
-    const kind = chance.pick(['index', 'state', 'notes'] as const);
+    const kind = this.isTwo
+      ? chance.pick(['index', 'notes'] as const)
+      : chance.pick(['index', 'state', 'notes'] as const);
     const all = {
       index: inFolder('data/index', '.index'),
       state: inFolder('data/state', '.pieces'),

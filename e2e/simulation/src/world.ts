@@ -128,7 +128,7 @@ export class World {
     this.members = Array.from({ length: members }, (_, i) => new Member(this, `place-${i}`));
     this.segmentBytes = this.chance('segments').pick([24, 64]) * KiB;
     this.flips = new Flips(this.members);
-    this.fileFlips = new FileFlips(this.chance('copies'));
+    this.fileFlips = new FileFlips(this.chance('copies'), members === 2);
     this.audit = new Audit(this.members, this.flips);
   }
 

@@ -101,7 +101,8 @@ export class MessageStore implements StorePorts, Component {
     return this.log.epochs.all;
   }
   get lastTimestampMs(): number {
-    return this.log.segments().at(-1)?.lastTimestampMs ?? 0;
+    // The newest segment may have nothing in it yet.
+    return this.log.segments().findLast(({ lastTimestampMs }) => lastTimestampMs > 0)?.lastTimestampMs ?? 0;
   }
   get appendEnd(): LogPosition {
     return this.log.appendEnd;

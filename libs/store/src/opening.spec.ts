@@ -1,7 +1,8 @@
 // Goal: a start that fails says why in words, and gives the folder back, wherever it fails. Method: each operation of the disk
 // fails, one after another, at the start of a store that has a log to fold; then another one starts on what is there.
+import { MiB, RecordKind } from '@cometmq/model';
 import type { Epoch } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, Prng } from '@cometmq/shared';
 
 import { faultyDisk } from './disk/faulty-disk.js';
 import { systemError } from './disk/memory-disk.js';
@@ -60,3 +61,38 @@ it.each(['EIO', 'ENOSPC'])(
   },
   60_000,
 );
+
+// Goal: time goes on behind the newest record. Method: the power goes right after a segment was begun, when a checkpoint knows all
+// that stands before it, so that nobody has to read any of it.
+it('knows how late it was where nothing stands in the newest segment yet', async () => {
+  const { store, disk } = await openStore({ checkpoints: 'on the disk' });
+  const memory = disk as MemoryDisk;
+  await store.beginEpoch(1 as Epoch, 0);
+  const chance = new Prng(1);
+  let left: MemoryDisk | undefined;
+  let lastMs = 0;
+  for (let i = 0; !left; i += 1) {
+    await committed(store);
+    await store.checkpoint();
+    lastMs = store.lastTimestampMs;
+    memory.watcher = ({ kind, path }) => {
+      if (kind === 'sync folder' && path === 'data/log') left ??= memory.crash(chance, { survives: 1 }, true);
+    };
+    send(store, { topic: 1, queue: 0, id: `m${i}`, timestampMs: 1_000 + i, bodyBytes: 1_500 });
+    await committed(store);
+    memory.watcher = undefined;
+  }
+  await store.stop();
+  const again = await openStore({ checkpoints: 'on the disk', disk: left });
+  expect(again.store.lastTimestampMs).toBe(lastMs);
+  await again.store.stop();
+});
+
+it('takes none of several records where one of them is too large', async () => {
+  const { store } = await openStore({});
+  const before = store.appendEnd;
+  const records = [1, 64 * MiB].map((size) => ({ kind: RecordKind.ack, payload: new Uint8Array(size) }));
+  expect(() => store.appendAll(records, 1_000)).toThrow('MESSAGE_TOO_LARGE');
+  expect(store.appendEnd).toBe(before);
+  await store.stop();
+});

@@ -102,6 +102,11 @@ export class Repairs {
     return this.log.wholeFrom;
   }
 
+  /** Where the next segment begins behind `position`, and so a record; undefined: there is none. */
+  segmentBehind(position: LogPosition): LogPosition | undefined {
+    return this.log.segments().find(({ first }) => first > position)?.first;
+  }
+
   /**
    * What [from, end) says, every record checked on the disk; undefined: this log has not all that stood there. Two members
    * that differ have diverged without a word, and must not go on so.

@@ -146,7 +146,9 @@ export class StoreWriter {
     let bytes = 0;
     for (const { kind, payload } of records) {
       this.folding.featureLevel.check(kind);
-      bytes += headerBytesOf(kind) + payload.byteLength;
+      const size = headerBytesOf(kind) + payload.byteLength;
+      this.log.checkSize(kind, size);
+      bytes += size;
     }
     this.log.checkRoom(bytes);
   }

@@ -1,4 +1,7 @@
 /** Members of a set hold their logs against each other. */
+import { KiB } from '@cometmq/model';
+import { MqError } from '@cometmq/shared';
+
 import { SetWorld } from './set-world.js';
 
 const patienceMs = 110_000;
@@ -38,6 +41,28 @@ describe('members that compare their logs', () => {
     expect(odd.broker.degraded()).toMatch(/differs from that of the member at .* between positions 0 and/);
     // Whoever compared with it says which one it is.
     expect([world.leader, other].map(({ broker }) => broker.member.difference?.address)).toContain(odd.address);
+    await world.stop();
+  });
+
+  // Goal: damage that stays, as an operator gave it up, is no news every half minute, and what stands behind it is compared.
+  it('pass over what can not be read', async () => {
+    const world = await new SetWorld(3, { segmentBytes: 16 * KiB, recordBytesMax: 8 * KiB }).start();
+    for (let i = 0; i < 200; i += 1) await world.send(`m${i}`);
+    await world.until(() => world.isWhole, 'all have all');
+    const [hurt] = world.followers;
+    if (!hurt) throw new Error('there are two followers');
+    const { repairs } = hurt.broker.store;
+    const asked: number[] = [];
+    const digest = repairs.digest.bind(repairs);
+    repairs.digest = (from, end) => {
+      asked.push(from);
+      if (from === 0) return Promise.reject(new MqError('CORRUPT_RECORD', 'it was given up'));
+      return digest(from, end);
+    };
+    await world.pass(patienceMs);
+    expect(asked[0]).toBe(0);
+    expect(asked.some((from) => from > 0)).toBe(true);
+    expect(hurt.said.join()).not.toContain('could not be compared');
     await world.stop();
   });
 });

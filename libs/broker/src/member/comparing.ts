@@ -83,7 +83,12 @@ export class Comparing {
       return;
     }
     const from = Math.max(this.next, repairs.wholeFrom) as LogPosition;
-    const mine = await repairs.digest(from, Math.min(commitEnd, from + stepBytes) as LogPosition);
+    const end = Math.min(commitEnd, from + stepBytes) as LogPosition;
+    const mine = await this.digest(from, end);
+    if (mine === 'damaged') {
+      this.next = repairs.segmentBehind(from) ?? commitEnd; // What stands there can be compared all the same.
+      return;
+    }
     if (!mine || mine.records === 0) return;
     const theirs = await this.ask(address, from, mine);
     if (theirs?.digest === undefined) {
@@ -93,6 +98,16 @@ export class Comparing {
     const { records, sum } = theirs.digest;
     if (records !== mine.records || sum !== mine.sum) this.differs({ from, end: mine.end, address });
     this.next = mine.end;
+  }
+
+  /** What can't be read here is told as damage, mended from others, or given up; then it is nothing to be compared. */
+  private async digest(from: LogPosition, end: LogPosition): Promise<LogDigest | 'damaged' | undefined> {
+    try {
+      return await this.parts.store.repairs.digest(from, end);
+    } catch (caught) {
+      if (caught instanceof MqError && caught.code === 'CORRUPT_RECORD') return 'damaged';
+      throw caught;
+    }
   }
 
   /** Undefined: there is nothing to compare with now. */

@@ -16,7 +16,7 @@
  * segments (`segments.ts`), are read again (`log-reader.ts`); how far each has got: `log-ends.ts`. What an opening log does:
  * `log-opening.ts`, `recovery.ts`.
  */
-import type { Epoch, LogPosition } from '@cometmq/model';
+import type { Epoch, LogPosition, RecordKind } from '@cometmq/model';
 import { MqError, assert } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
@@ -209,6 +209,11 @@ export class CommitLog {
    */
   append(draft: RecordDraft): Appended {
     return this.intake.append(draft);
+  }
+
+  /** Whether a record may have this size. @throws MqError MESSAGE_TOO_LARGE */
+  checkSize(kind: RecordKind, size: number): void {
+    this.intake.checkSize(kind, size);
   }
 
   /** Records of so many bytes in all, all of them reserved, will be taken now, one behind the other. @throws MqError as `append` */

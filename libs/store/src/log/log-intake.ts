@@ -104,11 +104,16 @@ export class LogIntake {
     this.promised = { from, to: from + bytes };
   }
 
-  private checkAppend(size: number, { kind, reserved = false }: RecordDraft): void {
-    this.checkTakes();
+  /** See `CommitLog.checkSize`. */
+  checkSize(kind: RecordKind, size: number): void {
     // The limit is for what others send. What the broker itself decides, for many at once, is never refused for its size.
     const bytesMax = hasQueueHeader(kind) ? this.limits.recordBytesMax : recordBytesCeiling;
     if (size > bytesMax) throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${bytesMax}`);
+  }
+
+  private checkAppend(size: number, { kind, reserved = false }: RecordDraft): void {
+    this.checkTakes();
+    this.checkSize(kind, size);
     // What a leader finds uncommitted is what the one before left: only its own first record commits it.
     if (kind === RecordKind.epochStart) return;
     this.checkBehind(size, reserved);

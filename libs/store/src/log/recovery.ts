@@ -61,7 +61,7 @@ export async function findEnd(
   if (mark && mark.position < oldest.first) {
     throw segments.corrupt(oldest, mark.position, `the log begins only at ${oldest.first}, the checkpoint before it`);
   }
-  const start = mark ? segments.all.findLastIndex((row) => row.first <= mark.position) : 0;
+  const start = mark ? startOf(segments, mark) : 0;
   let markSeen = !mark;
   let damaged: Segment | undefined;
   let epochMin = 0;
@@ -123,6 +123,18 @@ async function withPart(
   const behind = next?.lost || next?.compacted ? undefined : next;
   const part = await damagedPart(segment, walked, walk.rules(segment, Infinity), until, behind);
   throw part ? new DamagedLogError(caught, part) : caught;
+}
+
+/**
+ * The segment that holds the mark. Where the mark is the end of a segment and nothing stands in the next one, that segment:
+ * else nobody knew how late its last record is, and time would begin before it.
+ */
+function startOf({ all }: Segments, mark: DurableMark): number {
+  const at = all.findLastIndex((row) => row.first <= mark.position);
+  const [before, row] = [all[at - 1], all[at]];
+  const isNextEmpty = row?.first === mark.position && row.firstTimestampMs === 0 && at === all.length - 1;
+  const isThere = before !== undefined && !before.lost && !before.compacted && before.end === row?.first;
+  return isNextEmpty && isThere ? at - 1 : at;
 }
 
 function isBadBelow(mark: DurableMark, { end, found }: Walked): boolean {
