@@ -99,6 +99,31 @@ describe('a log with damaged records', () => {
     await Promise.all([first, other].map(({ store }) => store.stop()));
   });
 
+  it('takes nothing of a later epoch behind records that this epoch may not have', async () => {
+    const chance = new Prng(1);
+    const first = await openStore({});
+    await first.store.beginEpoch(1 as Epoch, 0);
+    await write(first, 3, chance);
+    const grown = async (epoch: Epoch): Promise<OpenedStore> => {
+      const opened = await openStore({ disk: (first.disk as MemoryDisk).settled() });
+      await opened.store.beginEpoch(epoch, 2_000);
+      await write(opened, 4, chance);
+      return opened;
+    };
+    // Nobody heard of what this member led in epoch 2. Records of a size: those of epoch 3 stand at the same places.
+    const mine = await grown(2 as Epoch);
+    const other = await grown(3 as Epoch);
+    expect(other.store.appendEnd).toBe(mine.store.appendEnd);
+    const end = mine.store.appendEnd;
+    await mine.store.stop();
+    const disk = (mine.disk as MemoryDisk).settled();
+    const [name = ''] = (await disk.list('data/log')).filter((one) => one.endsWith('.log'));
+    disk.peek(`data/log/${name}`).fill(0, end - 100, end); // Neither its checksum nor what it sums up is left of it.
+    disk.peek(`data/log/${name}`).fill(0, end - 200, end - 160);
+    expect(await openWithHelp(disk, other, 3 as Epoch)).toBe('refused');
+    await Promise.all([first, other].map(({ store }) => store.stop()));
+  });
+
   it('came to both', () => {
     expect(came.opened).toBeGreaterThan(10);
     expect(came.refused).toBeGreaterThan(5);

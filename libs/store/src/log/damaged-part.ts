@@ -1,8 +1,8 @@
 /**
  * A part of a log that can't be opened: what of it can't be read here another member may have. What it gives is taken only
  * where it is certain that it stood here: each record is whole and stands at its place, and either looks like what is left
- * of it here, or the last one is of the epoch that follows here. An epoch has one leader and one log: whoever has a record
- * of it has all that stands before it, too.
+ * of it here, or the last one is of the epoch that follows here, or of the one before it that is the set's last. An epoch has
+ * one leader and one log: whoever has a record of it has all that stands before it, too.
  */
 import { epoch as toEpoch, logPosition } from '@cometmq/model';
 import type { Epoch, LogPosition } from '@cometmq/model';
@@ -137,13 +137,24 @@ async function takeAside(
     await aside.write([record.bytes], at - part.first);
     isAlike = isAlike && (await looksLike(file, at - part.segment, record));
   }
-  const follows = part.nextEpoch ?? setEpoch;
-  if (isAlike || records.epoch === follows) return;
+  if (isAlike || records.epoch === epochAround(part, setEpoch)) return;
+  const { first, end, epoch, nextEpoch } = part;
   throw new MqError(
     'CORRUPT_RECORD',
-    `whether what was received for positions ${part.first} to ${part.end} is what stood there is not certain: it ends with ` +
-      `epoch ${records.epoch}, and ${follows ?? 'nobody knows which one'} follows`,
+    `whether what was received for positions ${first} to ${end} is what stood there is not certain: it ends with ` +
+      `epoch ${records.epoch}; epoch ${epoch} stands before it, ${nextEpoch ?? 'nothing'} behind it, and the set has had ` +
+      `${setEpoch ?? 'nobody knows which one'}`,
   );
+}
+
+/**
+ * The epoch that has all of the part, and all that stands before it here; undefined: it is not known. Where no record is left
+ * behind the part, it is the set's last one, if a record of it stands before: what is of an older epoch before it may belong
+ * to a leader whose log went no further, and then all from there on is another log than the set's.
+ */
+function epochAround({ first, epoch, nextEpoch }: DamagedPart, setEpoch: Epoch | undefined): Epoch | undefined {
+  if (nextEpoch !== undefined) return nextEpoch;
+  return first === 0 || epoch === setEpoch ? setEpoch : undefined;
 }
 
 /** What is left of a record: its checksum, or all else. */
