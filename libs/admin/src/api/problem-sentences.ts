@@ -219,47 +219,66 @@ export interface Said {
   readonly params: Readonly<Record<string, string>>;
 }
 
-/** Longer ones are not looked at: it takes time for each part of a text that may be anything. */
+/** Longer ones are not looked at. */
 const lengthMax = 1_000;
+/** Of a parameter. */
+const textLengthMax = 300;
 
 interface Pattern {
   readonly sentence: Sentence;
-  readonly text: RegExp;
+  /** What stands before, between and behind the parameters. */
+  readonly words: readonly string[];
+  readonly names: readonly string[];
 }
 
 /** Those with the most words of their own first: others may hold for what they say, too. */
 const patterns: readonly Pattern[] = Object.entries(sentences)
-  .flatMap(([sentence, texts]) => texts.map((text: string) => ({ sentence: sentence as Sentence, text })))
-  .sort((a, b) => ownLength(b.text) - ownLength(a.text))
-  .map(({ sentence, text }) => ({ sentence, text: patternOf(text) }));
+  .flatMap(([sentence, texts]) => texts.map((text: string) => patternOf(sentence as Sentence, text)))
+  .sort((a, b) => ownLength(b) - ownLength(a));
 
 /** Which sentence it is; undefined: none that is known. */
 export function saidIn(detail: string): Said | undefined {
   if (detail.length > lengthMax) return undefined;
-  for (const { sentence, text } of patterns) {
-    const found = text.exec(detail);
-    if (found) return { sentence, params: { ...found.groups } };
+  for (const pattern of patterns) {
+    const params = paramsIn(detail, pattern);
+    if (params) return { sentence: pattern.sentence, params };
   }
   return undefined;
 }
 
-function ownLength(text: string): number {
-  return text.replace(/\{\w+\}/g, '').length;
+function ownLength({ words }: Pattern): number {
+  return words.reduce((sum, { length }) => sum + length, 0);
 }
 
-function patternOf(text: string): RegExp {
-  const known = new Set<string>();
-  const pattern = text.split(/(\{\w+\})/).map((part) => {
-    const [, name] = /^\{(\w+)\}$/.exec(part) ?? [];
-    if (name === undefined) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-    if (known.has(name)) return `\\k<${name}>`;
-    known.add(name);
-    return `(?<${name}>${formOf(name)})`;
-  });
-  return new RegExp(`^${pattern.join('')}$`, 'u');
+function patternOf(sentence: Sentence, text: string): Pattern {
+  const parts = text.split(/\{(\w+)\}/);
+  return { sentence, words: parts.filter((_, at) => at % 2 === 0), names: parts.filter((_, at) => at % 2 === 1) };
 }
 
-function formOf(name: string): string {
-  if (name === 'where') return '[\\w.$-]{1,200}';
-  return name === 'count' || name.endsWith('Ms') ? '-?\\d{1,16}' : '[^;]{0,300}?';
+/**
+ * Each parameter ends where the words behind it stand first, and the last one where the text does. No other way is tried: what
+ * callers send stands in the text, and who tries all ways can be kept at it for seconds.
+ */
+function paramsIn(detail: string, { words, names }: Pattern): Said['params'] | undefined {
+  const [first = ''] = words;
+  if (names.length === 0) return detail === first ? {} : undefined;
+  if (!detail.startsWith(first)) return undefined;
+  const params = new Map<string, string>();
+  let from = first.length;
+  for (const [at, name] of names.entries()) {
+    const behind = words[at + 1] ?? '';
+    const to = at < names.length - 1 ? detail.indexOf(behind, from) : detail.length - behind.length;
+    if (to < from || !detail.startsWith(behind, to)) return undefined;
+    const value = detail.slice(from, to);
+    if (!isLike(name, value) || (params.get(name) ?? value) !== value) return undefined;
+    params.set(name, value);
+    from = to + behind.length;
+  }
+  return Object.fromEntries(params);
+}
+
+function isLike(name: string, value: string): boolean {
+  if (name === 'where') return /^[\w.$-]{1,200}$/.test(value);
+  if (name === 'count' || name.endsWith('Ms')) return /^-?\d{1,16}$/.test(value);
+  return value.length <= textLengthMax && !value.includes(';');
 }
