@@ -561,6 +561,20 @@ describe('etcd', () => {
     expect(volume).toEqual(name && { name: 'etcd-root', secret: { secretName: name, defaultMode: 0o440 } });
   });
 
+  it.each([
+    ['with the certificates that it knows them by', 'preset=small', undefined],
+    ['where they are not seen to any more', 'etcd.users.enabled=false', undefined],
+    ['without certificates', 'internalTls.enabled=false', /auth disable/],
+    ['with certificates that may say no name', 'internalTls.existingSecretPrefix=mine', /auth disable/],
+  ])('that has users is not left without whom it knows: %s', async (_what, set, refused) => {
+    const secret = {
+      ...{ apiVersion: 'v1', kind: 'Secret', data: { password: btoa('secret') } },
+      metadata: { name: 'rel-cometmq-etcd-root', namespace: 'mq', ...ours() },
+    };
+    const there = { '/api/v1/namespaces/mq/secrets/rel-cometmq-etcd-root': secret };
+    expect(await saidTo(there, set)).toMatch(refused ?? /kind: StatefulSet/);
+  });
+
   it('refuses to grow beyond what its volume holds, and takes one back that has lost its volume', () => {
     const words = (...set: string[]): readonly string[] =>
       workloads(render(...set)).find((each) => component(each) === 'etcd')?.pod.containers[0]?.command ?? [];
