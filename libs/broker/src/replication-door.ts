@@ -179,6 +179,9 @@ function follower(events: FollowerEvents, says: internal.FollowerSays['says']): 
     case 'refuse':
       events.refuse(says.value.session, says.value.epoch as Epoch, says.value.why);
       return;
+    case 'leaving':
+      events.leaving();
+      return;
     case 'hello':
     case undefined: // Of a later version.
   }

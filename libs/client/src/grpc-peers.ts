@@ -277,6 +277,11 @@ class GrpcFollow implements FollowStream {
     this.say({ $case: 'refuse', value: { session, epoch, why } });
   }
 
+  leave(): void {
+    this.say({ $case: 'leaving', value: true });
+    this.close();
+  }
+
   /** What was said before still arrives. */
   close(): void {
     if (this.over) return;

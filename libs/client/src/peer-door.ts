@@ -72,6 +72,8 @@ export interface FollowerEvents {
   follow(session: number, from: LogPosition): void;
   ack(session: number, end: LogPosition): void;
   refuse(session: number, epoch: Epoch, why: string): void;
+  /** It stops, and soon nobody listens at its address. */
+  leaving(): void;
   drained(): void;
   /** Once: the follower or the network has ended the stream. */
   closed(): void;

@@ -160,6 +160,8 @@ export interface FollowStream {
   ack(session: number, end: LogPosition): void;
   /** It has promised a later epoch. */
   refuse(session: number, epoch: Epoch, why: string): void;
+  /** This member stops: the leader need not find out by itself that nobody listens here. Closes the stream. */
+  leave(): void;
   close(): void;
 }
 

@@ -62,10 +62,20 @@ export class Following {
 
   /** Nothing of it is taken any more. */
   close(): void {
-    if (this.over) return;
+    if (this.finish()) this.stream.close();
+  }
+
+  /** The same, as this member stops: the leader goes on without it at once. */
+  leave(): void {
+    if (this.finish()) this.stream.leave();
+  }
+
+  /** @returns whether it was not over yet */
+  private finish(): boolean {
+    if (this.over) return false;
     this.over = true;
     this.inbox.close();
-    this.stream.close();
+    return true;
   }
 
   private listener(): FollowListener {

@@ -190,8 +190,8 @@ class LedTerm {
     void this.tellLeft(stream);
   }
 
-  private async tellLeft({ member, address, session }: FollowerStream): Promise<void> {
-    const refuses = address !== '' && (await this.peers.peer(address).refuses());
+  private async tellLeft({ member, address, session, leaves }: FollowerStream): Promise<void> {
+    const refuses = leaves || (address !== '' && (await this.peers.peer(address).refuses()));
     // A stream that was opened meanwhile says more than the one that is over.
     if (!this.over && !this.streams.has(member)) this.term.left(member, session, refuses);
   }
@@ -251,6 +251,9 @@ class EarlyFollower implements FollowerEvents {
   refuse(session: number, epoch: Epoch, why: string): void {
     this.stream?.refuse(session, epoch, why);
   }
+  leaving(): void {
+    this.stream?.leaving();
+  }
   drained(): void {
     this.stream?.drained();
   }
@@ -271,6 +274,8 @@ class FollowerStream implements FollowerEvents, ShipTo {
   readonly session: number;
   private shipment: Shipment | undefined;
   private over = false;
+  /** It has said that it stops. */
+  leaves = false;
   /** A heartbeat waits until the network takes more. */
   private beatWaits = false;
 
@@ -309,6 +314,10 @@ class FollowerStream implements FollowerEvents, ShipTo {
 
   refuse(session: number, epoch: Epoch, why: string): void {
     if (this.isOf(session)) this.term.refused(this.member, session, epoch, why);
+  }
+
+  leaving(): void {
+    this.leaves = true;
   }
 
   drained(): void {

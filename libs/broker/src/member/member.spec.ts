@@ -468,6 +468,25 @@ describe('a broker set of three', () => {
     for (const member of world.members) member.kill();
   });
 
+  it('of two goes on at once without the one that says that it stops, where nothing answers at its address', async () => {
+    const world = await new SetWorld(2).start();
+    await world.send('m0');
+    const { leader } = world;
+    const other = world.members.find((each) => each !== leader) as (typeof world.members)[number];
+    world.network.cut(leader.address, other.address);
+    const stopped = other.stop();
+    const beganMs = world.clock.monotonicMs();
+    await world.send('m1');
+    expect(world.clock.monotonicMs() - beganMs).toBeLessThan(200); // By the world's clock.
+    expect(leader.status.state?.members.length).toBe(1);
+    await world.during(stopped);
+    world.network.healAll();
+    await other.start();
+    await world.until(() => world.isWhole, 'both are in sync');
+    expect((await world.drain()).sort()).toEqual(['m0', 'm1']);
+    await world.stop();
+  });
+
   it('of a set that is scaled in all stay until it is in no route, and go on serving', async () => {
     const stopReason = (): Promise<'scaledIn'> => Promise.resolve('scaledIn');
     const world = await new SetWorld(3, { scaleInWaitMs: 600_000, stopReason }).start();

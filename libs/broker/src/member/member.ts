@@ -168,7 +168,7 @@ export class Member implements SetMember, MemberMoves {
     const { role } = self;
     if (role.is === 'leading') await this.leaving.endTerm();
     else if (role.is === 'following') {
-      role.stream?.close();
+      role.stream?.leave();
       role.timer?.cancel();
     } else if (role.is === 'standing') {
       role.election.end();
@@ -319,7 +319,7 @@ export class Member implements SetMember, MemberMoves {
     if (self.attachedTo || role.is === 'leading') self.noLeaderSinceMs = this.parts.clock.monotonicMs();
     self.attachedTo = undefined;
     if (role.is === 'following') {
-      role.stream?.close();
+      role.stream?.leave();
       role.stream = undefined;
       role.timer?.cancel();
       role.timer = undefined;

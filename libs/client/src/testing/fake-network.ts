@@ -408,6 +408,10 @@ class FakeFollow implements FollowStream {
   refuse(session: number, epoch: Epoch, why: string): void {
     this.say((events) => events.refuse(session, epoch, why));
   }
+  leave(): void {
+    this.say((events) => events.leaving());
+    this.close();
+  }
 
   close(): void {
     this.ended = true;

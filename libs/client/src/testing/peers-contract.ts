@@ -177,6 +177,16 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
       expect(door.said).toEqual([`refuse ${session} 4 last word`, 'closed']);
     });
 
+    it('tells the leader that a follower stops', async () => {
+      const { heard, stream } = await follow();
+      stream.ack(session, at(1));
+      stream.leave();
+      stream.ack(session, at(2));
+      await until(() => door.said.includes('closed'));
+      expect(heard.said).toEqual(['attached']);
+      expect(door.said).toEqual([`ack ${session} 1`, 'leaving', 'closed']);
+    });
+
     it('tells a connection that broke from an address that refuses', async () => {
       const { heard } = await follow();
       opened.lose();

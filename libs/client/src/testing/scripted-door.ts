@@ -96,6 +96,7 @@ export class ScriptedDoor implements PeerDoor {
         if (this.believes && !this.believes(end)) throw new MqError('BAD_REQUEST', 'that was never sent');
       },
       refuse: (session, later, why) => this.said.push(`refuse ${session} ${later} ${why}`),
+      leaving: () => this.said.push('leaving'),
       drained: () => this.said.push('drained'),
       closed: () => this.said.push('closed'),
     };

@@ -12,6 +12,9 @@ export interface FollowerSays {
     | { $case: "follow"; value: FollowFrom }
     | { $case: "ack"; value: FollowerAck }
     | { $case: "refuse"; value: FollowerRefusal }
+    | //
+    /** It stops: soon nobody listens at its address. The stream ends behind it. */
+    { $case: "leaving"; value: boolean }
     | undefined;
 }
 
@@ -343,6 +346,9 @@ export const FollowerSays: MessageFns<FollowerSays> = {
       case "refuse":
         FollowerRefusal.encode(message.says.value, writer.uint32(34).fork()).join();
         break;
+      case "leaving":
+        writer.uint32(40).bool(message.says.value);
+        break;
     }
     return writer;
   },
@@ -392,6 +398,14 @@ export const FollowerSays: MessageFns<FollowerSays> = {
             message.says = { $case: "refuse", value: FollowerRefusal.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.says = { $case: "leaving", value: reader.bool() };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -431,6 +445,12 @@ export const FollowerSays: MessageFns<FollowerSays> = {
       case "refuse": {
         if (object.says?.value !== undefined && object.says?.value !== null) {
           message.says = { $case: "refuse", value: FollowerRefusal.fromPartial(object.says.value) };
+        }
+        break;
+      }
+      case "leaving": {
+        if (object.says?.value !== undefined && object.says?.value !== null) {
+          message.says = { $case: "leaving", value: object.says.value };
         }
         break;
       }
