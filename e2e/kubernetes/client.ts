@@ -28,7 +28,8 @@ async function main(): Promise<void> {
     () => ({ endpoints, tls: false, restUrl: '', user: { ...user, adminToken: '' } }),
   );
   if (errand.fill !== undefined) return fill(await clients.producer(), errand.fill);
-  if (errand.take !== undefined) return take(await clients.simple(groups.normal, topics.normal), errand.take);
+  const { take: wanted, takeKind = 'normal' } = errand;
+  if (wanted !== undefined) return take(await clients.simple(groups[takeKind], topics[takeKind]), wanted);
   const beats = new SendBeats(sendsMax);
   const order = new OrderLedger(topics.fifo, lanes, pauseMs, beats.heard);
   const ledger = new Ledger(topics.normal, pauseMs);
@@ -62,10 +63,15 @@ async function main(): Promise<void> {
 /** Sends them all; what fails is sent again, and counts once. */
 async function fill(producer: rocketmq.Producer, count: number): Promise<void> {
   let next = 0;
+  const dueMs = Date.now() + (errand.fillDueMs ?? 0);
   const one = async (): Promise<void> => {
     for (let number = (next += 1); number <= count; number = next += 1) {
       const body = Buffer.from(`fill-${number}`);
-      while (!(await producer.send({ topic: topics.normal, body }).then(Boolean, () => false)));
+      const message =
+        errand.fillDueMs === undefined
+          ? { topic: topics.normal, body }
+          : { topic: topics.delayed, body, deliveryTimestamp: new Date(dueMs) };
+      while (!(await producer.send(message).then(Boolean, () => false)));
     }
   };
   await Promise.all(Array.from({ length: inFlight }, one));

@@ -14,10 +14,12 @@ export interface Errand {
   readonly sendsMax?: number;
   /** Between two sends of one sender. */
   readonly pauseMs?: number;
-  /** Sends so many messages to the normal topic, and does nothing else. */
+  /** Sends so many messages, and does nothing else: to the normal topic, or delayed ones that are due after so long. */
   readonly fill?: number;
-  /** Consumes until so many different messages of the normal topic have come, and does nothing else. */
+  readonly fillDueMs?: number;
+  /** Consumes until so many different messages of the normal topic, or delayed ones, have come, and does nothing else. */
   readonly take?: number;
+  readonly takeKind?: 'normal' | 'delayed';
 }
 
 /** Topics, groups and a user that may send to and consume from these alone; of the kinds that are used. */

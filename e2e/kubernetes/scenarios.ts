@@ -40,9 +40,12 @@ export interface Scenario {
 
 const source = join(import.meta.dirname, '../..');
 const places = ['sts', '-l', selector('broker')] as const;
-/** More than `broker.scaling.heldMax` for each of two sets. */
+/** More delayed ones than `broker.scaling.heldMax` for each of two sets; and when they are due. */
 const manyMessages = 2_600;
+const manyDueMs = 240_000;
 const fewMessages = 200;
+/** After the pods of a set that is scaled in have stopped. */
+const fewDueMs = 420_000;
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -200,38 +203,49 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'scale-in',
-    about: 'of 4 broker sets 2 are taken away by `kubectl scale`, once what they hold is consumed',
+    about:
+      'of 4 broker sets 2 are taken away by `kubectl scale`, and hand over what a group that is away has not consumed',
     mustNotFail: true,
-    run: async (world) => takeSets(world, 2),
+    run: async (world) => {
+      const { outside } = world;
+      const errand = outside.prepare(`away-${Date.now()}`, ['normal']);
+      await outside.nodejs({ ...errand, fill: fewMessages });
+      await outside.nodejs({ ...errand, take: fewMessages });
+      await outside.nodejs({ ...errand, fill: manyMessages });
+      const took = await takeSets(world, 2);
+      await outside.nodejs({ ...errand, take: manyMessages });
+      return `${took}; the group that was away found all of its ${manyMessages} messages`;
+    },
   },
   {
     name: 'scale-refused',
-    about: 'Kubernetes refuses to scale in a set that holds many messages',
+    about: 'Kubernetes refuses to scale in a set that holds many delayed messages',
     mustNotFail: true,
     run: async (world) => {
       const { cluster, outside, size } = world;
       if (size.sets < 2) await addSets(world, 2);
-      const errand = outside.prepare(`many-${Date.now()}`, ['normal']);
-      await outside.nodejs({ ...errand, fill: manyMessages });
+      const errand = outside.prepare(`many-${Date.now()}`, ['delayed']);
+      await outside.nodejs({ ...errand, fill: manyMessages, fillDueMs: manyDueMs });
       await cluster.until('the floor is 2', () => notes(cluster)['floor'] === '2', 120);
       const { status, stderr } = cluster.tryKubectl('scale', ...places, '--replicas=1');
       if (status === 0 || !stderr.includes('2 broker sets must stay for now: broker-1 holds')) {
         throw new Error(`kubectl scale ended with ${String(status)}: ${stderr}`);
       }
-      await outside.nodejs({ ...errand, take: manyMessages });
-      await cluster.until('the floor is 1', () => notes(cluster)['floor'] === '1', 120);
+      await cluster.until('the floor is 1', () => notes(cluster)['floor'] === '1', manyDueMs / 1_000 + 120);
+      await outside.nodejs({ ...errand, take: manyMessages, takeKind: 'delayed' });
       return `"${/ValidatingAdmissionPolicy.*/.exec(stderr)?.[0] ?? ''}"`;
     },
   },
   {
     name: 'grace',
-    about: 'a set that is scaled in is not consumed before its time is over, and comes back',
+    about: 'a set that is scaled in has delayed messages that are not due before its time is over, and comes back',
     mustNotFail: false,
     run: async (world) => {
       const { cluster, outside, size } = world;
       if (size.sets < 2) await addSets(world, 2);
-      const errand = outside.prepare(`few-${Date.now()}`, ['normal']);
-      await outside.nodejs({ ...errand, fill: fewMessages });
+      const errand = outside.prepare(`few-${Date.now()}`, ['delayed']);
+      await outside.nodejs({ ...errand, fill: fewMessages, fillDueMs: fewDueMs });
+      const dueMs = Date.now() + fewDueMs;
       const gone = podsOf(cluster, size.sets - 1);
       cluster.kubectl('scale', ...places, `--replicas=${size.sets - 1}`);
       await cluster.until('the pods stop although the set is needed', () => haveStopped(cluster, gone), 600);
@@ -242,7 +256,8 @@ export const scenarios: readonly Scenario[] = [
       const event = /broker-\d+ was scaled in.*/.exec(said())?.[0] ?? '';
       cluster.kubectl('scale', ...places, `--replicas=${size.sets}`);
       await cluster.whole(size.sets, size.members);
-      await outside.nodejs({ ...errand, take: fewMessages });
+      await cluster.until('the messages are due', () => Date.now() > dueMs, fewDueMs / 1_000);
+      await outside.nodejs({ ...errand, take: fewMessages, takeKind: 'delayed' });
       return `"${event}" \`comet cluster health\`: "${health.trim().split('\n').slice(-6).join(' / ')}"`;
     },
   },

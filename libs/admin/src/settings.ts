@@ -82,7 +82,7 @@ export const scalingSettings = {
     default: 1_000,
     min: 0,
     max: 1_000_000_000,
-    why: 'How many messages a broker set may hold and be scaled in; with more it is to be drained before.',
+    why: 'How many delayed messages and open transactions, which can not be handed over, a broker set may hold and be scaled in; with more it is to be drained before.',
   }),
 };
 

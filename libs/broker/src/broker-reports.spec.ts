@@ -1,4 +1,4 @@
-import { queueId } from '@cometmq/model';
+import { groupId, queueId } from '@cometmq/model';
 
 import { BrokerReports } from './broker-reports.js';
 import { BrokerWorld } from './broker-world.js';
@@ -25,5 +25,14 @@ describe('a topic as the broker describes it', () => {
       [0, 1, 2].map(queueId),
     );
     await world.broker.stop();
+  });
+});
+
+describe('a broker that is starting', () => {
+  it('is told from one that can say something', async () => {
+    const { broker, directory } = new BrokerWorld();
+    const reports = new BrokerReports(broker, directory, 'broker-0', '1');
+    await expect(reports.describe('broker-0')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(reports.describeGroup('broker-0', groupId(1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 });

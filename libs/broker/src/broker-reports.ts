@@ -189,5 +189,6 @@ export class BrokerReports implements BrokerAdmin {
     if (brokerSet !== this.brokerName) {
       throw new MqError('NOT_FOUND', `this is broker set "${this.brokerName}", not "${brokerSet}"`);
     }
+    if (!this.broker.isOpen) throw new MqError('UNAVAILABLE', 'this broker is starting: its log is not open yet');
   }
 }

@@ -94,6 +94,7 @@ export class BrokerService implements LinkedBroker, Component {
   private readonly periodic: Periodic;
   private term: Term | undefined;
   private failed: MqError | undefined;
+  private opened = false;
   private readonly standing: SetStanding;
   /** Calls that wait while the lead is being taken up, or handed over. */
   private readonly held: CallsHeldByLeader;
@@ -176,6 +177,7 @@ export class BrokerService implements LinkedBroker, Component {
   async start(): Promise<void> {
     const { options, store } = this;
     await startMemberStore(store, options);
+    this.opened = true;
     this.forgetUpdates = options.directory.onUpdate((update) => {
       this.lookAtStage();
       if (update.kind === 'broker' && update.broker.name === options.brokerName)
@@ -198,6 +200,11 @@ export class BrokerService implements LinkedBroker, Component {
     this.term = undefined;
     await this.store.stop();
     term?.end(new MqError('UNAVAILABLE', 'this broker is stopping'));
+  }
+
+  /** Its log is open: before that nothing can be said of it. */
+  get isOpen(): boolean {
+    return this.opened;
   }
 
   /** Why this broker can't serve; undefined when it can. */

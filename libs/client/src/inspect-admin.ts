@@ -117,6 +117,7 @@ export interface MessageContent {
 /** What may happen to a message, in the words of the log. */
 export const lifeEventKinds = [
   'stored', // In its queue.
+  'cameOver', // From another broker set, which left: in its queue.
   'pending', // Stored, and in no queue: delayed, or half of a transaction.
   'rescheduled',
   'checked', // A producer was asked what became of its transaction.
@@ -137,6 +138,7 @@ export const lifeEventKinds = [
   'replayed', // An operator gave it to its group again.
   'resent', // An operator sent it to its topic again, as another message.
   'moved', // The group was moved to another offset of the queue.
+  'handedOver', // To another broker set, as this one leaves: from now on it is to be found there.
   'groupDeleted',
   'expired',
 ] as const;
@@ -157,7 +159,7 @@ export interface LifeEvent {
   readonly queueId: QueueId;
   /** Where the message stands; for `moved`, where the group went on. */
   readonly offset: QueueOffset;
-  /** The operator who decided. */
+  /** The operator who decided; of `cameOver` and `handedOver`, the other broker set. */
   readonly who: string;
 }
 

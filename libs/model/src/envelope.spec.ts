@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 
-import { encodeEnvelope, Envelope, type EnvelopeDraft } from './envelope.js';
+import { encodeEnvelope, Envelope, isTransferred, markedEnvelope, sentEnvelope } from './envelope.js';
+import type { EnvelopeDraft } from './envelope.js';
 import { MessageType } from './message-type.js';
+import { everybody } from './records/transfer.js';
+import type { GroupId, LogPosition } from './units.js';
 
 // Goal: what an envelope was given comes out of it, whatever stands beside it. Method: any drafts, any message behind.
 const optional = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined });
@@ -32,6 +35,30 @@ describe('an envelope', () => {
         expect(found.priority).toBe(draft.priority);
         expect(found.liteTopic).toBe(draft.liteTopic && Buffer.from(draft.liteTopic).toString());
         expect(Buffer.compare(found.message, message)).toBe(0);
+      }),
+    );
+  });
+
+  it('carries the mark of a transfer beside all that, the last one alone, and is without it what it was', () => {
+    fc.assert(
+      fc.property(drafts, fc.uint8Array({ maxLength: 50 }), (draft, message) => {
+        const envelope = encodeEnvelope(draft);
+        const stored = Buffer.concat([envelope, message]);
+        expect([isTransferred(stored), new Envelope(stored).transferMark]).toEqual([false, undefined]);
+        const first = { from: 'broker-1', log: 7, transfer: (2 ** 40) as LogPosition, index: 511, audience: everybody };
+        const groups = [{ groupId: 3 as GroupId, attempts: 2 }];
+        const second = { ...first, from: 'broker-ü', index: 0, audience: { only: true, groups } };
+        const once = Buffer.concat([markedEnvelope(stored, first), message]);
+        const twice = Buffer.concat([markedEnvelope(once, second), message]);
+        expect(new Envelope(once).transferMark).toEqual(first);
+        expect([isTransferred(twice), new Envelope(twice).transferMark]).toEqual([true, second]);
+        for (const marked of [once, twice]) {
+          const found = new Envelope(marked);
+          expect(Buffer.compare(found.message, message)).toBe(0);
+          expect(Buffer.compare(sentEnvelope(marked), envelope)).toBe(0);
+          expect(found.dueMs).toBe(draft.dueMs);
+          expect(found.liteTopic).toBe(draft.liteTopic && Buffer.from(draft.liteTopic).toString());
+        }
       }),
     );
   });

@@ -154,6 +154,7 @@ export type MessageLife = {
     readonly atMs: number;
     readonly kind:
       | 'stored'
+      | 'cameOver'
       | 'pending'
       | 'rescheduled'
       | 'checked'
@@ -174,6 +175,7 @@ export type MessageLife = {
       | 'replayed'
       | 'resent'
       | 'moved'
+      | 'handedOver'
       | 'groupDeleted'
       | 'expired';
     /** Log position of the record that says so. */

@@ -213,6 +213,7 @@ export const en = {
   toOffset: (offset: string) => `to offset ${offset}`,
   lifeEvents: {
     stored: 'Stored',
+    cameOver: 'Came from another broker set',
     pending: 'Stored, and not visible yet',
     rescheduled: 'Rescheduled',
     checked: 'Producer asked',
@@ -233,6 +234,7 @@ export const en = {
     replayed: 'Given to its group again',
     resent: 'Sent to its topic again',
     moved: 'Group moved',
+    handedOver: 'Handed over to another broker set',
     groupDeleted: 'Group deleted',
     expired: 'Expired',
   },

@@ -211,6 +211,7 @@ export const zh: Words = {
   toOffset: (offset) => `到位点 ${offset}`,
   lifeEvents: {
     stored: '已存储',
+    cameOver: '来自另一个 broker 集',
     pending: '已存储，尚不可见',
     rescheduled: '已改期',
     checked: '已回查生产者',
@@ -231,6 +232,7 @@ export const zh: Words = {
     replayed: '重新交给其消费者组',
     resent: '重新发送到其主题',
     moved: '消费者组已移动',
+    handedOver: '已移交给另一个 broker 集',
     groupDeleted: '消费者组已删除',
     expired: '已过期',
   },

@@ -89,9 +89,17 @@ export function topicRemainsText(remains: readonly TopicRemains[]): string {
   return parts.join(', ');
 }
 
+/** What no queue shows yet; empty: nothing. */
+export function pendingText({ delayed, transactions }: Pick<SetRemains, 'delayed' | 'transactions'>): string {
+  const parts: string[] = [];
+  if (delayed > 0) parts.push(`${delayed} delayed messages`);
+  if (transactions > 0) parts.push(`${transactions} open transactions`);
+  return parts.join(', ');
+}
+
 /** In one line, with the topics that have the most. */
 export function remainsText(remains: SetRemains): string {
-  const { messages, delayed, transactions, onTheirWay, handedOver, problem, topics } = remains;
+  const { messages, onTheirWay, handedOver, problem, topics } = remains;
   if (isEmpty(remains)) return 'nothing';
   const parts: string[] = [];
   if (messages > 0) {
@@ -99,8 +107,8 @@ export function remainsText(remains: SetRemains): string {
     if (topics.length > named.length) named.push(`and ${topics.length - named.length} more topics`);
     parts.push(`${messages} messages that are not consumed (${named.join(', ')})`);
   }
-  if (delayed > 0) parts.push(`${delayed} delayed messages`);
-  if (transactions > 0) parts.push(`${transactions} open transactions`);
+  const pending = pendingText(remains);
+  if (pending !== '') parts.push(pending);
   if (onTheirWay > 0) parts.push(`${onTheirWay} messages on their way to other sets`);
   const held = parts.join(', ');
   if (handedOver === 0 && problem === undefined) return held;

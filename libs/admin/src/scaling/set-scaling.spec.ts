@@ -2,7 +2,7 @@
 // Kubernetes, and a faked clock.
 import { Directory } from '@cometmq/client';
 import { FakeNameService } from '@cometmq/client/testing';
-import { memberId, queueId, queueOffset, type BrokerSetStage } from '@cometmq/model';
+import { memberId, MessageType, queueId, queueOffset, type BrokerSetStage } from '@cometmq/model';
 import { FakeKubernetes } from '@cometmq/rpc/testing';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -61,6 +61,10 @@ describe('broker sets on Kubernetes', () => {
       queues: [{ queueId: queueId(0), first: queueOffset(0), next: queueOffset(99), unread }],
       bytes: 1,
     });
+  const holdsDelayed = (count: number): void => {
+    const delayed = Array.from({ length: count }, (_, i) => ({ place: { position: i, dueMs: 1 }, messageId: `${i}` }));
+    brokers.waiting.delayed.set('broker-2', delayed as never);
+  };
   const stages = (): string[] =>
     [...directory.brokerSets()].map(({ name, stage }) => `${name}: ${stage}`).sort((a, b) => (a < b ? -1 : 1));
   const data = (): Record<string, string> =>
@@ -144,6 +148,24 @@ describe('broker sets on Kubernetes', () => {
     expect(stages()[2]).toBe('broker-2: draining');
   });
 
+  it('whose message groups have begun to go leave before they come back', async () => {
+    await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    pods(2, 2);
+    holds(300);
+    await look();
+    brokers.leavingGroups.add('broker-2');
+    pods(3, 3);
+    await look();
+    expect(stages()[2]).toBe('broker-2: draining');
+    expect(JSON.parse(data()['left'] ?? '')).toEqual({ 'broker-2': expect.stringMatching(/^it is wanted again/) });
+    holds(0);
+    await look();
+    expect(stages()[2]).toBe('broker-2: gone');
+    await look();
+    expect(stages()[2]).toBe('broker-2: joining');
+    expect(data()['left']).toBe('{}');
+  });
+
   it('that an operator drains are left alone', async () => {
     pods(3, 3);
     await look();
@@ -169,15 +191,16 @@ describe('broker sets on Kubernetes', () => {
 
   it('say how many must stay, and why', async () => {
     pods(3, 3);
-    holds(10);
+    holds(52_311); // They are handed over.
+    holdsDelayed(10);
     await look();
     expect(data()).toMatchObject({ floor: '1' });
-    holds(11);
+    holdsDelayed(11);
     clock.advance(60_000);
     await look();
     expect(data()).toMatchObject({
       floor: '3',
-      reason: expect.stringMatching(/^broker-2 holds 11 messages.*comet cluster remove/),
+      reason: expect.stringMatching(/^broker-2 holds 11 delayed messages.*comet cluster remove/),
     });
     put('broker-2', 'gone');
     put('broker-1', 'serving', false);
@@ -185,12 +208,22 @@ describe('broker sets on Kubernetes', () => {
     clock.advance(60_000);
     await look();
     expect(data()).toMatchObject({ floor: '2', reason: expect.stringMatching(/^broker-1 is led by nobody/) });
+    holdsDelayed(0);
+    put('broker-1', 'serving');
+    put('broker-0', 'serving', false);
+    await turns();
+    clock.advance(60_000);
+    await look();
+    expect(data()).toMatchObject({ floor: '2', reason: expect.stringMatching(/^broker-1 has nobody to hand over to/) });
   });
 
   it('say it to the admission policy too, also to an account that was made anew', async () => {
     pods(3, 3);
-    holds(11);
-    const said = { 'cometmq/floor': '3', 'cometmq/reason': expect.stringMatching(/^broker-2 holds 11 messages/) };
+    holdsDelayed(11);
+    const said = {
+      'cometmq/floor': '3',
+      'cometmq/reason': expect.stringMatching(/^broker-2 holds 11 delayed messages/),
+    };
     for (let turn = 0; turn < 2; turn += 1) {
       await look();
       expect(kubernetes.objects.get(accountPath)).toEqual({

@@ -1,6 +1,6 @@
 /**
  * Broker sets follow the number of pods. The ordinal of a pod is its set: where the StatefulSets are scaled in, the sets
- * beyond drain, are taken out of the routes once they are empty, and only then do their pods stop (they ask, see
+ * beyond drain and hand over what they hold, are taken out of the routes once they are empty, and only then do their pods stop (they ask, see
  * `stopReason`); where they are scaled out again, those sets take messages again.
  *
  * A ConfigMap says what is known:
@@ -14,7 +14,7 @@ import { fieldOf, type KubernetesApi } from '@cometmq/rpc';
 import { AgainAndAgain, failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
-import { isEmpty, remainsText, type SetRemains } from '../reports/set-remains.js';
+import { isEmpty, pendingText, remainsText, type SetRemains } from '../reports/set-remains.js';
 import { countRemains, putBack, putStage, takeOut, type TakingContext } from './taking-out.js';
 
 export interface SetScalingOptions {
@@ -25,7 +25,7 @@ export interface SetScalingOptions {
   readonly selector: string;
   /** The ConfigMap and the service account: there already; the data of one and these annotations of the other are ours. */
   readonly notes: string;
-  /** A set with more messages than this must be drained before it is scaled in. */
+  /** With more delayed messages and open transactions than this, which can not be handed over, a set must be drained before. */
   readonly heldMax: number;
   readonly everyMs: number;
 }
@@ -156,15 +156,22 @@ export class SetScaling implements Component {
   private async whyStays(set: BrokerSet): Promise<string | undefined> {
     if (set.stage === 'gone') return undefined;
     if (set.leader === undefined) return 'is led by nobody, so that nobody can say what it holds';
+    const takes = ({ name, stage, leader }: BrokerSet): boolean =>
+      name !== set.name && stage === 'serving' && leader !== undefined;
+    if (![...this.options.context.directory.brokerSets()].some(takes)) {
+      return 'has nobody to hand over to: no other broker set takes messages';
+    }
     let remains: SetRemains;
     try {
       remains = await countRemains(this.options.context, set);
     } catch (caught) {
       return `can not say what it holds: ${MqError.from(caught).reason}`;
     }
-    const { messages, delayed, transactions } = remains;
-    if (messages + delayed + transactions <= this.options.heldMax) return undefined;
-    return `holds ${remainsText(remains)}: take it out first (comet cluster remove ${set.name})`;
+    // All else goes to other sets, which takes time and nothing more.
+    const { delayed, transactions } = remains;
+    if (delayed + transactions <= this.options.heldMax) return undefined;
+    const held = pendingText(remains);
+    return `holds ${held}, which it keeps until they are due or end: take it out first (comet cluster remove ${set.name})`;
   }
 
   private *sets(): Generator<[BrokerSet, number]> {
@@ -180,8 +187,8 @@ export class SetScaling implements Component {
     if (this.told.get(set) === holds) return;
     const held = holds === '' || holds === 'not counted yet' ? 'what nobody has counted' : holds;
     const message =
-      `${set} was scaled in and its pods have stopped before all was consumed. It holds ${held}. Its volumes are kept: ` +
-      `scale the StatefulSets out again, and it is consumed.`;
+      `${set} was scaled in and its pods have stopped before all was handed over. It holds ${held}. Its volumes are kept: ` +
+      `scale the StatefulSets out again, and it goes on.`;
     log.error({ brokerSet: set, holds: held }, 'a broker set that was scaled in has stopped with messages');
     const { namespace } = kubernetes;
     const now = new Date(this.clock.wallMs()).toISOString();

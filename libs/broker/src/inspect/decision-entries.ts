@@ -19,6 +19,7 @@ import {
   decodeDeadLettersReplayed,
   decodeGroupMoved,
   decodeLagSampled,
+  decodeTransfer,
   eachDropped,
   eachExpired,
   hashText,
@@ -53,6 +54,7 @@ export const decisiveKinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
   ...[RecordKind.groupDeleted, RecordKind.timerMoved, RecordKind.transactionChecked, RecordKind.transactionParked],
   ...[RecordKind.transactionAudited, RecordKind.groupMoved, RecordKind.lagSampled],
   RecordKind.deadLettersReplayed,
+  RecordKind.transfer,
 ]);
 
 /** Entries of one stretch of the log, in its order. */
@@ -130,6 +132,12 @@ export class DecisionEntries {
         }
         return;
       }
+      case RecordKind.transfer:
+        for (const { topicId, queueId, messages } of decodeTransfer(payload).queues) {
+          const [first, last] = [messages[0], messages.at(-1)];
+          if (first && last) add(topicId, queueId, first.offset, last.offset);
+        }
+        return;
       case RecordKind.groupMoved:
         return add(Subject.moves, decodeGroupMoved(payload).groupId, 0, 0);
       case RecordKind.lagSampled: {

@@ -1,6 +1,6 @@
 // Goal: what is told of a message is what happened to it, and nothing is missing. Method: a whole broker on a memory disk,
 // time in our hands; stories of consumers are played, and the lives that are told are compared with them.
-import { type MessageFindings, type MessageQuery } from '@cometmq/client';
+import type { MessageFindings, MessageQuery, Peer, TransferCall } from '@cometmq/client';
 import { everything, MessageType, queueId, type LogPosition } from '@cometmq/model';
 import { Encoding, Message } from '@cometmq/proto';
 import { gzipSync } from 'node:zlib';
@@ -102,6 +102,31 @@ describe('the life of a message', () => {
     expect(await world.lifeOf('a')).toEqual([
       ...['stored', 'delivered anna 1', 'delivered carl 1', 'acknowledged carl 1', 'moved'],
     ]);
+  });
+
+  it('goes on at another broker set, when this one leaves', async () => {
+    const taken: TransferCall[] = [];
+    const takeTransfer = (call: TransferCall): Promise<void> => Promise.resolve(void taken.push(call));
+    await world.reports.stop();
+    world.peers = { peer: () => ({ takeTransfer }) as unknown as Peer };
+    await world.restart();
+    await world.inspect();
+    world.nameService.putSet({ name: 'broker-1', leader: 'b:1' });
+    await world.send('a');
+    await world.poll({ clientId: 'anna', invisibleMs: 1_000 });
+    world.nameService.putSet({ name: 'broker-0', stage: 'draining' });
+    while (taken.length === 0) {
+      world.clock.advance(500);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await world.lifeOf('a')).toEqual(['stored', 'delivered anna 1', 'handedOver']);
+    // As the other set tells it: the same message, from a set of another name here.
+    world.nameService.putSet({ name: 'broker-0' });
+    world.topic = await world.nameService.createTopic({ name: 'there' });
+    const messages = taken[0]!.messages.map((message) => ({ ...message, topicId: world.topic.id }));
+    await world.broker.takeTransfer({ ...taken[0]!, from: 'broker-2', messages });
+    await world.poll({ clientId: 'bert', topicId: world.topic.id });
+    expect(await world.lifeOf('a')).toEqual(['cameOver', 'delivered bert 2']);
   });
 
   it('of a delayed message begins before it has a queue, and one taken back ends there', async () => {

@@ -15,8 +15,10 @@ import type { LifeEvent, LifeEventKind, MessageLife, MessagePlace } from '@comet
 import {
   decodeDeadLettersReplayed,
   decodeReference,
+  decodeTransfer,
   eachDropped,
   eachExpired,
+  Envelope,
   hashText,
   RecordKind,
   releasesPending,
@@ -79,7 +81,9 @@ export class MessageLives {
         events.push(...pendingEvents(record, origin));
       }
     } else {
-      events.push(event('stored', origin, standingOf(origin)));
+      const from = origin.kind === RecordKind.transferred ? new Envelope(origin.payload).transferMark?.from : undefined;
+      const kind = from === undefined ? 'stored' : 'cameOver';
+      events.push({ ...event(kind, origin, standingOf(origin)), who: from ?? '' });
       standings.push(standingOf(origin));
     }
     for (const record of await this.references(origin)) {
@@ -160,6 +164,8 @@ export class MessageLives {
   }
 }
 
+const messageKinds = [RecordKind.message, RecordKind.transferred, RecordKind.reference, RecordKind.pending];
+
 /**
  * The record of a message at a place that somebody named: nothing is held against the log where there is none.
  *
@@ -167,10 +173,7 @@ export class MessageLives {
  */
 export async function messageRecord(store: Pick<Store, 'readRecords'>, place: MessagePlace): Promise<LogRecord> {
   const [found] = await store.readRecords([place]);
-  const isMessage =
-    found &&
-    !(found instanceof MqError) &&
-    [RecordKind.message, RecordKind.reference, RecordKind.pending].some((kind) => kind === found.kind);
+  const isMessage = found && !(found instanceof MqError) && messageKinds.some((kind) => kind === found.kind);
   if (!isMessage) throw new MqError('MESSAGE_NOT_FOUND', 'no message stands at this place of the log, or not any more');
   return found;
 }
@@ -224,6 +227,25 @@ class Teller {
         if (!isIt || this.events.some(({ position }) => position === record.position)) return;
         const kind = mode === 'toGroup' ? 'replayed' : 'resent';
         this.events.push({ ...event(kind, record, this.standing), groupId, who });
+        return;
+      }
+      case RecordKind.transfer: {
+        const { to, instead, queues } = decodeTransfer(record.payload);
+        const isIt = queues.some(
+          (queue) =>
+            queue.topicId === topicId &&
+            queue.queueId === queueId &&
+            queue.messages.some((message) => message.offset === offset),
+        );
+        // What goes to yet another set than was said before goes once.
+        if (!isIt) return;
+        if (instead !== undefined)
+          this.events.splice(
+            this.events.findLastIndex(({ kind }) => kind === 'handedOver'),
+            1,
+          );
+        this.holders.clear();
+        this.events.push({ ...event('handedOver', record, this.standing), who: to });
         return;
       }
       case RecordKind.resetProgress: {

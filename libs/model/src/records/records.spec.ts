@@ -4,7 +4,7 @@
  */
 import { groupName, topicName } from '../names.js';
 import type { ConsumerGroup, Topic } from '../topic.js';
-import { groupId, logPosition, queueId, topicId } from '../units.js';
+import { groupId, logPosition, queueId, queueOffset, topicId } from '../units.js';
 import {
   decodeDeadLettersReplayed,
   encodeDeadLettersReplayed,
@@ -16,6 +16,14 @@ import { eachLiteQueueGone, encodeLiteQueuesGone, type LiteQueueGone } from './l
 import { decodeMetadata, encodeMetadata, followsMetadata, type MetadataRecord } from './metadata.js';
 import { deadLetterCause, decodeReference, encodeReference, referenceTarget, type Reference } from './reference.js';
 import { decodeTopicDeleted, encodeTopicDeleted } from './topic-deleted.js';
+import {
+  decodeTransfer,
+  decodeTransferDone,
+  encodeTransfer,
+  encodeTransferDone,
+  everybody,
+  type Transfer,
+} from './transfer.js';
 
 /** As it may stand in the log's memory: at an odd place, between other bytes. */
 function elsewhere(payload: Uint8Array): Uint8Array {
@@ -119,6 +127,32 @@ describe('records that several views fold', () => {
     const known = { clusterId: 'a', generation: 2, revision: 5 };
     expect(followsMetadata({ ...known, ...change }, known)).toBe(follows);
     expect(followsMetadata({ ...known, ...change }, undefined)).toBe(true);
+  });
+
+  it('transfer', () => {
+    const groups = [{ groupId: groupId(9), attempts: 70_000 }];
+    const only = { only: true, groups };
+    const message = { position: logPosition(large), size: 4, groupHash: 0xffffffff, audience: only };
+    const record: Transfer = {
+      to: 'broker-ü',
+      instead: logPosition(0),
+      queues: [
+        {
+          topicId: topicId(1),
+          queueId: queueId(65_536),
+          messages: [
+            { ...message, offset: queueOffset(7) },
+            { ...message, offset: queueOffset(large), groupHash: 0, audience: everybody },
+          ],
+        },
+        { topicId: topicId(2 ** 32 - 1), queueId: queueId(0), messages: [{ ...message, offset: queueOffset(0) }] },
+      ],
+      delayed: [{ position: logPosition(large), size: 1, topicId: topicId(2), dueMs: large }],
+    };
+    expect(decodeTransfer(elsewhere(encodeTransfer(record)))).toEqual(record);
+    const plain = { ...record, instead: undefined, queues: [], delayed: [] };
+    expect(decodeTransfer(elsewhere(encodeTransfer(plain)))).toEqual(plain);
+    expect(decodeTransferDone(elsewhere(encodeTransferDone(logPosition(large))))).toBe(large);
   });
 
   it('reference', () => {
