@@ -55,7 +55,7 @@ export class ConsoleBrowser {
       colorScheme: 'light',
     });
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000); // So that what was waited for is named.
+    page.setDefaultTimeout(60_000); // So that what was waited for is named.
     return new ConsoleBrowser(browser, context, page);
   }
 

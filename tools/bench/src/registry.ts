@@ -9,6 +9,7 @@ import { fifo } from './benches/fifo.js';
 import { find } from './benches/find.js';
 import { frontDoor } from './benches/front-door.js';
 import { inFlight } from './benches/in-flight.js';
+import { lists } from './benches/lists.js';
 import { liteTopics } from './benches/lite-topics.js';
 import { longPoll } from './benches/long-poll.js';
 import { manyQueues } from './benches/many-queues.js';
@@ -43,6 +44,7 @@ export const benches: readonly Bench[] = [
   start,
   backlog,
   find,
+  lists,
   recovery,
   delay,
   delayWaiting,
